@@ -1,0 +1,61 @@
+# Every command a contributor needs; `make` alone prints them. CI runs `.ci/run`, which runs these.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+UV_VERSION := 0.13.9
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test test-fast check bench lock clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo '  ARGS="…" adds arguments to the program behind demo, test, test-fast and bench.'
+
+setup: $(STAMP) ## install the locked dependencies and this repository into .venv
+
+demo: $(STAMP) ## index the standard library through real Kafka, with a worker killed half-way
+	$(BIN)/python -m examples.stdlib_index $(ARGS)
+
+test: $(STAMP) ## run all tests; they start the brokers they need
+	$(BIN)/python -m pytest $(ARGS)
+
+test-fast: $(STAMP) ## run the tests that need no broker
+	$(BIN)/python -m pytest -m "not kafka" --ignore=tests/integration --ignore=tests/guarantees $(ARGS)
+
+check: $(STAMP) ## lint, format, types, import contracts, spelling, docs: what must be clean to merge
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/mypy tests $(wildcard examples)
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/codespell
+	$(BIN)/python -m pytest -q tests/architecture
+
+bench: $(STAMP) ## measure jobstream side by side with bare loops and Celery (minutes)
+	$(BIN)/python -m tests.bench $(ARGS)
+
+lock: ## write requirements.lock anew from pyproject.toml (needs the network)
+	@test -x .cache/lock/bin/uv || $(PYTHON) -m venv .cache/lock
+	.cache/lock/bin/python -m pip install -q uv==$(UV_VERSION)
+	.cache/lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	  --extra dev --group build --group test --group lint --group bench \
+	  --output-file requirements.lock $(ARGS)
+
+clean: ## remove .venv and every cache
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+
+$(STAMP): requirements.lock pyproject.toml
+	@command -v $(PYTHON) > /dev/null \
+	  || { echo "$(PYTHON) is not on the PATH: install Python 3.11 or newer, or say make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "$$($(PYTHON) --version) is too old: jobstream needs Python 3.11 or newer; say make PYTHON=/path/to/python" >&2; exit 1; }
+	@echo "installing the locked dependencies into $(VENV) (the first time: a few hundred MB, minutes)"
+	@$(BIN)/python -c '' 2> /dev/null || $(PYTHON) -m venv --clear $(VENV) \
+	  || { echo "$(PYTHON) cannot make a virtual environment; on Debian or Ubuntu: apt install python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
