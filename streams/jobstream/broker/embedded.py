@@ -1,0 +1,221 @@
+"""A cluster of one or more real Kafka nodes on this machine, as one object with a life.
+
+It chooses ports, starts the nodes side by side, waits until they serve, breaks them on request,
+and takes everything down again. It knows no topic and no job.
+"""
+
+import atexit
+import base64
+import shutil
+import signal
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from jobstream.broker.errors import BrokerStartError, BrokerStateError, NoSuchNodeError
+from jobstream.broker.jars import kafka_jars
+from jobstream.broker.java import java_executable
+from jobstream.broker.node import Launch, Node
+from jobstream.broker.ports import choose_addresses
+from jobstream.broker.ready import wait_until_serving
+
+START_LIMIT_S = 90.0
+STOP_GRACE_S = 10.0
+_PORT_ATTEMPTS = 3
+_NODES_MAX = 9
+
+
+class EmbeddedKafka:
+    """Real Apache Kafka, KRaft mode, every node broker and controller, listening on 127.0.0.1.
+
+    `with EmbeddedKafka() as kafka: ... kafka.bootstrap_servers`. With a `directory`, data and
+    logs stay there after `stop()` and a later start finds them; without one, both are removed.
+    Nodes are numbered from 1. With `port`, node 1 serves clients there and the others on the
+    numbers that follow. No process outlives this one, however it ends, unless `detached`.
+    One thread at a time may use it.
+    """
+
+    def __init__(
+        self,
+        nodes: int = 1,
+        *,
+        port: int | None = None,
+        directory: Path | None = None,
+        heap_mb: int = 384,
+        detached: bool = False,
+    ) -> None:
+        """Describe the cluster; nothing is looked up, written or started before `start()`."""
+        if not 1 <= nodes <= _NODES_MAX:
+            message = f"nodes={nodes}: an embedded cluster has 1 to {_NODES_MAX} nodes"
+            raise NoSuchNodeError(message)
+        self._count = nodes
+        self._port = port
+        self._kept = directory.absolute() if directory else None
+        self._heap_mb = heap_mb
+        self._detached = detached
+        self._directory: Path | None = None
+        self._nodes: tuple[Node, ...] = ()
+
+    def __enter__(self) -> Self:
+        """Start the cluster, as `start()` does."""
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop the cluster, as `stop()` does."""
+        self.stop()
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """`host:port,…` of all nodes, dead ones included; they keep their ports over a restart."""
+        return ",".join(node.address.bootstrap for node in self._started())
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the JVMs that run now, in node order; frozen ones included."""
+        return [node.pid for node in self._nodes if node.pid is not None]
+
+    @property
+    def logs(self) -> list[Path]:
+        """Each node's log file, in node order; gone after `stop()` unless a directory is kept."""
+        return [node.log for node in self._started()]
+
+    @property
+    def directory(self) -> Path:
+        """Where the nodes keep settings, data and logs."""
+        self._started()
+        assert self._directory is not None, "a started cluster has a directory"  # noqa: S101
+        return self._directory
+
+    def start(self) -> None:
+        """Start all nodes; blocks until each is registered and serves (first use: + download).
+
+        Raises `BrokerStartError` with the end of a log, `PortInUseError`, `JarMismatchError`,
+        `MissingDependencyError`, or `BrokerStateError` if it is started already; whatever it
+        raises, nothing is left running.
+        """
+        if self._nodes:
+            message = "this cluster is started already: stop() it first"
+            raise BrokerStateError(message)
+        java, jars = java_executable(), tuple(kafka_jars())
+        self._directory = self._kept or Path(tempfile.mkdtemp(prefix="jobstream-kafka-"))
+        self._directory.mkdir(parents=True, exist_ok=True)
+        launch = Launch(java, jars, self._heap_mb, self._cluster_id(), self._detached)
+        if not self._detached:
+            atexit.register(self.stop)
+        for attempt in range(1, _PORT_ATTEMPTS + 1):
+            try:
+                self._start_once(launch)
+            except BrokerStartError as error:
+                # Another process took a chosen port between our look and Kafka's bind.
+                lost_race = self._port is None and "Address already in use" in str(error)
+                if not lost_race or attempt == _PORT_ATTEMPTS:
+                    self.stop()
+                    raise
+                self._end_nodes(grace_s=0)
+            except BaseException:
+                self.stop()
+                raise
+            else:
+                return
+
+    def _start_once(self, launch: Launch) -> None:
+        addresses = choose_addresses(self._count, self._port)
+        root = self._directory
+        assert root is not None, "start() chose the directory"  # noqa: S101
+        self._nodes = tuple(
+            Node(address, root / f"node-{address.node}", launch) for address in addresses
+        )
+        self._on_every_node(lambda node: node.prepare(addresses))
+        for node in self._nodes:
+            node.start()
+        everyone = frozenset(node.address.node for node in self._nodes)
+        deadline = time.monotonic() + START_LIMIT_S
+        for node in self._nodes:
+            self._wait_for(node, everyone, deadline)
+
+    def _wait_for(self, node: Node, expected: frozenset[int], deadline: float) -> None:
+        wait_until_serving(
+            node.address.bootstrap,
+            expected,
+            deadline=deadline,
+            still_running=node.check_running,
+        )
+
+    def stop(self) -> None:
+        """End every node (SIGTERM, SIGKILL after 10 s) and remove a temporary directory.
+
+        Blocks until no process is left. May be called at any time, also twice.
+        """
+        atexit.unregister(self.stop)
+        self._end_nodes(grace_s=STOP_GRACE_S)
+        if self._directory is not None and self._kept is None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+        self._directory = None
+
+    def _end_nodes(self, *, grace_s: float) -> None:
+        self._on_every_node(lambda node: node.stop(grace_s=grace_s))
+        self._nodes = ()
+
+    def kill(self, node: int) -> None:
+        """End a node with SIGKILL, as a power cut would; returns when its process is gone.
+
+        The others notice after the broker session of 3 s. Raises `BrokerStateError` if the
+        node is dead already.
+        """
+        self._node(node).kill()
+
+    def restart(self, node: int) -> None:
+        """Start a dead node on its old ports and data; blocks until it serves again.
+
+        Its return does not prove that its replicas are in sync. Raises `BrokerStartError`, or
+        `BrokerStateError` if the node runs.
+        """
+        chosen = self._node(node)
+        chosen.start()
+        self._wait_for(chosen, frozenset({node}), time.monotonic() + START_LIMIT_S)
+
+    def freeze(self, node: int) -> None:
+        """Suspend a node with SIGSTOP: it keeps its connections and answers nothing."""
+        self._node(node).signal(signal.SIGSTOP)
+
+    def thaw(self, node: int) -> None:
+        """Let a frozen node go on."""
+        self._node(node).signal(signal.SIGCONT)
+
+    def _started(self) -> tuple[Node, ...]:
+        if not self._nodes:
+            message = "this cluster is not started: use `with EmbeddedKafka() as kafka`"
+            raise BrokerStateError(message)
+        return self._nodes
+
+    def _node(self, number: int) -> Node:
+        nodes = self._started()
+        if not 1 <= number <= len(nodes):
+            message = f"there is no node {number}: this cluster has nodes 1 to {len(nodes)}"
+            raise NoSuchNodeError(message)
+        return nodes[number - 1]
+
+    def _on_every_node(self, action: Callable[[Node], None]) -> None:
+        if self._nodes:
+            with ThreadPoolExecutor(len(self._nodes)) as pool:
+                list(pool.map(action, self._nodes))
+
+    def _cluster_id(self) -> str:
+        assert self._directory is not None, "start() chose the directory"  # noqa: S101
+        kept = self._directory / "cluster.id"
+        if not kept.exists():
+            # Kafka's form of an id: 16 random bytes in URL-safe base64 without padding.
+            raw = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+            kept.write_text(raw, encoding="utf-8")
+        return kept.read_text(encoding="utf-8")

@@ -1,0 +1,149 @@
+"""One node of an embedded cluster: its directory, its command line, its process.
+
+It writes the node's settings, formats its storage once, starts it, and shows its log when it
+dies. Ports, other nodes and readiness are the cluster's business.
+"""
+
+import signal
+import subprocess
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from jobstream.broker.errors import BrokerStartError, BrokerStateError
+from jobstream.broker.process import JvmProcess
+from jobstream.broker.settings import NodeAddress, as_properties, node_settings
+
+_TAIL_LINES = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What the nodes of a cluster have in common when they start."""
+
+    java: Path
+    jars: tuple[Path, ...]
+    heap_mb: int
+    cluster_id: str
+    detached: bool = False
+
+
+class Node:
+    """One broker and controller in a directory of its own."""
+
+    def __init__(self, address: NodeAddress, directory: Path, launch: Launch) -> None:
+        """Describe the node; nothing is written or started yet."""
+        self.address = address
+        self.directory = directory
+        self._launch = launch
+        self._process: JvmProcess | None = None
+
+    @property
+    def log(self) -> Path:
+        """The log file that Kafka writes."""
+        return self.directory / "server.log"
+
+    @property
+    def output(self) -> Path:
+        """What the JVM itself printed: its last words, when it could not start."""
+        return self.directory / "stdout.log"
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the running JVM, `None` if there is none."""
+        return self._process.pid if self._process and self.is_running() else None
+
+    def is_running(self) -> bool:
+        """Whether the process exists; a frozen one does."""
+        return self._process is not None and self._process.exit_code() is None
+
+    def prepare(self, cluster: Sequence[NodeAddress]) -> None:
+        """Write the settings and, the first time, format the storage; blocks about a second.
+
+        Raises `BrokerStartError` with Kafka's words when formatting fails.
+        """
+        (self.directory / "tmp").mkdir(parents=True, exist_ok=True)
+        data = self.directory / "data"
+        logging = resources.files("jobstream.broker").joinpath("log4j2.properties")
+        (self.directory / "log4j2.properties").write_text(logging.read_text("utf-8"))
+        settings = node_settings(self.address, tuple(cluster), data)
+        self._settings_file.write_text(as_properties(settings), encoding="utf-8")
+        if not (data / "meta.properties").exists():
+            self._format()
+
+    def start(self) -> None:
+        """Start the JVM; returns when the process exists, long before it serves."""
+        if self.is_running():
+            message = f"node {self.address.node} is running already: stop or kill it first"
+            raise BrokerStateError(message)
+        command = [*self._java("kafka.Kafka"), str(self._settings_file)]
+        detached = self._launch.detached
+        self._process = JvmProcess(command, output=self.output, detached=detached)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the JVM; raises `BrokerStateError` if the node does not run."""
+        if self._process is None or not self.is_running():
+            message = f"node {self.address.node} is not running: start or restart it first"
+            raise BrokerStateError(message)
+        self._process.signal(number)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until the process is gone."""
+        self.signal(signal.SIGKILL)
+        assert self._process is not None, "signal() refused a node without process"  # noqa: S101
+        self._process.wait(float("inf"))
+
+    def stop(self, *, grace_s: float) -> None:
+        """End the process if there is one: SIGTERM, then SIGKILL after `grace_s`."""
+        if self._process is not None:
+            self._process.end(grace_s=grace_s)
+
+    def check_running(self) -> None:
+        """Raise `BrokerStartError` with the end of its log if the process has ended."""
+        if self.is_running():
+            return
+        code = self._process.exit_code() if self._process else None
+        message = (
+            f"node {self.address.node} ended with code {code} (log: {self.log}):\n{self._tail()}"
+        )
+        raise BrokerStartError(message)
+
+    @property
+    def _settings_file(self) -> Path:
+        return self.directory / "server.properties"
+
+    def _java(self, main: str) -> list[str]:
+        return [
+            str(self._launch.java),
+            f"-Xmx{self._launch.heap_mb}m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-XX:+ExitOnOutOfMemoryError",
+            "-Djava.awt.headless=true",
+            # Compression libraries unpack themselves here, and the directory goes with the node.
+            f"-Djava.io.tmpdir={self.directory / 'tmp'}",
+            f"-Djobstream.log.file={self.log}",
+            f"-Dlog4j2.configurationFile={self.directory / 'log4j2.properties'}",
+            "-cp",
+            ":".join(str(jar) for jar in self._launch.jars),
+            main,
+        ]
+
+    def _format(self) -> None:
+        command = [*self._java("kafka.tools.StorageTool"), "format", "--cluster-id"]
+        command += [self._launch.cluster_id, "--config", str(self._settings_file)]
+        done = subprocess.run(  # noqa: S603  # our own command line
+            command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        )
+        if done.returncode != 0:
+            message = f"cannot format {self.directory}: {done.stderr.strip() or done.stdout}"
+            raise BrokerStartError(message)
+
+    def _tail(self) -> str:
+        lines: deque[str] = deque(maxlen=_TAIL_LINES)
+        for path in (self.log, self.output):
+            if path.exists():
+                lines.extend(path.read_text(errors="replace").splitlines()[-_TAIL_LINES:])
+        return "\n".join(lines)

@@ -1,0 +1,56 @@
+"""Asks a starting broker, by Kafka's own protocol, whether it serves.
+
+It never starts or stops anything: it polls until the answer is yes, until the process behind it
+has ended, or until the deadline.
+"""
+
+import time
+from collections.abc import Callable
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from jobstream.broker.errors import BrokerStartError
+
+_ASK_S = 0.25
+
+
+def wait_until_serving(
+    bootstrap: str,
+    expected: frozenset[int],
+    *,
+    deadline: float,
+    still_running: Callable[[], None],
+) -> None:
+    """Block until the broker at `bootstrap` lists all `expected` node numbers as alive.
+
+    `deadline` is in seconds of `time.monotonic()`. `still_running` is called between questions
+    and raises when waiting has become pointless. An answer proves that the nodes are registered
+    and unfenced, not that every partition has all its replicas in sync again.
+    Raises `BrokerStartError` at the deadline.
+    """
+    admin = AdminClient(
+        {
+            "bootstrap.servers": bootstrap,
+            "reconnect.backoff.ms": 20,
+            "reconnect.backoff.max.ms": 100,
+            # A refused connection is what we wait out, not news.
+            "log_level": 0,
+            "error_cb": lambda _error: None,
+        }
+    )
+    seen: frozenset[int] = frozenset()
+    while not expected <= seen:
+        still_running()
+        if time.monotonic() > deadline:
+            missing = sorted(expected - seen)
+            message = f"nodes {missing} at {bootstrap} did not answer in time"
+            raise BrokerStartError(message)
+        seen = _listed(admin)
+
+
+def _listed(admin: AdminClient) -> frozenset[int]:
+    try:
+        return frozenset(admin.list_topics(timeout=_ASK_S).brokers)
+    except KafkaException:
+        return frozenset()
