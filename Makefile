@@ -8,11 +8,11 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-fast check bench lock clean
+.PHONY: help setup demo test test-fast coverage check bench lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo '  ARGS="…" adds arguments to the program behind demo, test, test-fast and bench.'
+	@echo '  ARGS="…" adds arguments to the program behind demo, test, test-fast, coverage and bench.'
 
 setup: $(STAMP) ## install the locked dependencies and this repository into .venv
 
@@ -24,6 +24,12 @@ test: $(STAMP) ## run all tests; they start the brokers they need
 
 test-fast: $(STAMP) ## run the tests that need no broker
 	$(BIN)/python -m pytest -m "not kafka" --ignore=tests/integration --ignore=tests/guarantees $(ARGS)
+
+coverage: $(STAMP) ## run all tests and report the branches that none of them took
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 check: $(STAMP) ## lint, format, types, import contracts, spelling, docs: what must be clean to merge
 	$(BIN)/ruff check
