@@ -1,0 +1,159 @@
+"""What a handler may ask about the run it is in, and how it enqueues child jobs."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """The facts of one run, as plain data that can cross to another process."""
+
+    job_id: str
+    name: str
+    queue: str
+    redrive: int
+    seq: int
+    attempt: int
+    enqueued_ms: int
+    deadline_ms: int
+    """Epoch milliseconds by this machine's clock."""
+    fencing_token: int
+    correlation_id: str | None
+    source: tuple[str, int, int]
+    """topic, partition, offset of this delivery."""
+
+
+class ChildJob(Protocol):
+    """What `Context.enqueue` needs of a job type: the product's `Job` is one."""
+
+    def enqueue_child(self, parent: Context, args: Any, options: dict[str, Any]) -> Any:  # noqa: ANN401 - generic in the job
+        """Enqueue with an id derived from the parent; blocks until acknowledged."""
+
+    def aenqueue_child(
+        self, parent: Context, args: Any, options: dict[str, Any]  # noqa: ANN401
+    ) -> Awaitable[Any]:
+        """The same from a running event loop."""
+
+
+class Context:
+    """The run a handler is in. Do not keep it beyond the handler's return."""
+
+    __slots__ = ("_cancelled", "_facts", "_logger", "_occurrences")
+
+    def __init__(self, facts: RunFacts) -> None:
+        self._facts = facts
+        self._cancelled = False
+        self._logger: logging.LoggerAdapter[logging.Logger] | None = None
+        self._occurrences: dict[tuple[str, str], int] = {}
+
+    @property
+    def job_id(self) -> str:
+        """The job's id."""
+        return self._facts.job_id
+
+    @property
+    def name(self) -> str:
+        """The job type's name."""
+        return self._facts.name
+
+    @property
+    def queue(self) -> str:
+        """The queue it was taken from."""
+        return self._facts.queue
+
+    @property
+    def redrive(self) -> int:
+        """How often the job was redriven from the dead letters."""
+        return self._facts.redrive
+
+    @property
+    def seq(self) -> int:
+        """How often this redrive of the job was replaced by a copy (retries and snoozes)."""
+        return self._facts.seq
+
+    @property
+    def attempt(self) -> int:
+        """This attempt, counted from 1 in each redrive."""
+        return self._facts.attempt
+
+    @property
+    def enqueued_at(self) -> datetime:
+        """When the producer enqueued it, by the producer's clock."""
+        return datetime.fromtimestamp(self._facts.enqueued_ms / 1000, UTC)
+
+    @property
+    def deadline(self) -> datetime:
+        """When this run's time limit passes."""
+        return datetime.fromtimestamp(self._facts.deadline_ms / 1000, UTC)
+
+    @property
+    def correlation_id(self) -> str | None:
+        """What the producer gave to tie records of one request together."""
+        return self._facts.correlation_id
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every attempt and redrive of this job: hand it to the outside world."""
+        return self._facts.job_id
+
+    @property
+    def fencing_token(self) -> int:
+        """Grows with each owner of the partition: a store can refuse a smaller one than it saw.
+
+        It orders owners, not runs: two runs under one owner share it.
+        """
+        return self._facts.fencing_token
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether this run should stop: its time limit passed, or the worker leaves."""
+        return self._cancelled
+
+    @property
+    def logger(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A stdlib logger whose records carry the job's id, name, attempt and place."""
+        if self._logger is None:
+            facts = self._facts
+            topic, partition, offset = facts.source
+            extra = {
+                "job_id": facts.job_id,
+                "job": facts.name,
+                "queue": facts.queue,
+                "attempt": facts.attempt,
+                "topic": topic,
+                "partition": partition,
+                "offset": offset,
+                "correlation_id": facts.correlation_id,
+            }
+            self._logger = logging.LoggerAdapter(logging.getLogger(f"jobs.{facts.name}"), extra)
+        return self._logger
+
+    def enqueue(self, job: ChildJob, args: Any, **options: Any) -> Any:  # noqa: ANN401
+        """Enqueue a child job; blocks until acknowledged, so before this job can be settled.
+
+        Its id is derived from this job, the child's type, `child_name` (or the encoded args) and
+        how often that was used in this run, so a repeated run of the parent repeats no child.
+        Other options and errors as in `Job.enqueue`.
+        """
+        return job.enqueue_child(self, args, options)
+
+    def aenqueue(self, job: ChildJob, args: Any, **options: Any) -> Awaitable[Any]:  # noqa: ANN401
+        """As `enqueue`, from a coroutine. Await it: an unawaited child may not be written."""
+        return job.aenqueue_child(self, args, options)
+
+    def occurrence(self, job_type: str, name: str) -> int:
+        """How often (type, name) was enqueued in this run before; counts this one."""
+        seen = self._occurrences.get((job_type, name), 0)
+        self._occurrences[job_type, name] = seen + 1
+        return seen
+
+    def cancel(self) -> None:
+        """Ask the run to stop; called by the worker."""
+        self._cancelled = True

@@ -1,0 +1,211 @@
+"""From an outcome to what is to be settled: the one place where failure turns into retry or death.
+
+Pure in (case, outcome): a decision repeated after a crash is the same decision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from jobstream_processors.core import known
+from jobstream_processors.core.headers import Trip
+from jobstream_processors.core.outcome import (
+    Again,
+    Buried,
+    Cancelled,
+    Crashed,
+    Done,
+    Interrupted,
+    Outcome,
+    Raised,
+    TimedOut,
+)
+from jobstream_processors.core.retry import Backoff
+
+CRASHES_MAX = 3
+CRASH_PAUSE_MS = 1_000
+SNOOZES_MAX = 1_000
+UNKNOWN_TYPE_MS_MAX = 3_600_000
+UNKNOWN_TYPE_DELAY_MS = (5_000, 600_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a job type says about its own failures."""
+
+    backoff: Backoff
+    holds_key: bool = False
+    """Retried in place with its order key parked, instead of climbing the ladder."""
+    snoozes_max: int = SNOOZES_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Everything a decision may look at."""
+
+    job_id: str
+    trip: Trip
+    policy: Policy
+    now_ms: int
+    """Broker time."""
+    window_ms: int
+    """The dedup window: no wait may be longer, or its rows would not live to see the job again."""
+    crashes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Done: one row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Climb:
+    """Copy to the ladder with these headers, then the row that absorbs this delivery."""
+
+    trip: Trip
+    cut: bool = False
+    """The wanted delay was longer than the window and was cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """Run again in place after `delay_ms` as attempt `attempt`, the key held all the while."""
+
+    attempt: int
+    delay_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bury:
+    """Copy to the dead letters with these headers, then the row."""
+
+    trip: Trip
+    pointer: bool = False
+    """The record is too big to copy: the letter tells where its bytes stand instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Terminal without a dead letter."""
+
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """Its process died: count it in a row, then start it again in a child process of its own."""
+
+    crashes: int
+    pause_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Settle nothing; the delivery comes again."""
+
+
+Decision = Finish | Climb | Park | Bury | Drop | Charge | Leave
+
+FINISH = Finish()
+LEAVE = Leave()
+
+
+def decide(case: Case, outcome: Outcome) -> Decision:
+    """What settles this delivery."""
+    match outcome:
+        case Done():
+            return FINISH
+        case Interrupted():
+            return LEAVE
+        case Cancelled(reason):
+            return Drop(known.CANCELLED, reason)
+        case Buried(reason, message):
+            return _bury(case, reason, "", message)
+        case Again():
+            return _again(case, outcome)
+        case Raised():
+            return _failed(case, outcome)
+        case TimedOut(after_ms):
+            message = f"still running after {after_ms} ms"
+            return _failed(case, Raised("jobstream.Timeout", message, ("jobstream.Timeout",)))
+        case Crashed(how):
+            return _crashed(case, how)
+        case _:
+            assert_never(outcome)
+
+
+def unknown_type(case: Case, job_type: str) -> Climb | Bury:
+    """A type without a handler here: perhaps a rolling deploy, so wait a bounded time for one."""
+    message = f"no handler for {job_type!r}"
+    age = case.now_ms - (case.trip.first_failed_ms or case.now_ms)
+    if age >= UNKNOWN_TYPE_MS_MAX:
+        return _bury(case, "unknown_type", "jobstream.UnknownType", message)
+    low, high = UNKNOWN_TYPE_DELAY_MS
+    delay = min(max(age, low), high)
+    trip = replace(case.trip, error="jobstream.UnknownType", message=message, reason="")
+    return _climb(case, trip, delay)
+
+
+def _again(case: Case, wanted: Again) -> Decision:
+    trip = case.trip
+    if wanted.uses_attempt:
+        age = case.now_ms - (trip.first_failed_ms or case.now_ms)
+        if case.policy.backoff.is_exhausted(trip.attempt, age):
+            return _bury(case, "attempts_exhausted", "jobstream.RetryAfter", wanted.reason)
+        if case.policy.holds_key:
+            return Park(trip.attempt + 1, min(wanted.delay_ms, case.window_ms))
+        return _climb(case, replace(trip, attempt=trip.attempt + 1), wanted.delay_ms)
+    if trip.snoozes >= case.policy.snoozes_max:
+        return _bury(case, "snoozes_exhausted", "jobstream.Snooze", wanted.reason)
+    if case.policy.holds_key:
+        return Park(trip.attempt, min(wanted.delay_ms, case.window_ms))
+    return _climb(case, replace(trip, snoozes=trip.snoozes + 1), wanted.delay_ms)
+
+
+def _failed(case: Case, failure: Raised) -> Decision:
+    trip, backoff = case.trip, case.policy.backoff
+    if backoff.is_permanent(failure):
+        return _bury(case, "permanent", failure.error, failure.message)
+    age = case.now_ms - (trip.first_failed_ms or case.now_ms)
+    if backoff.is_exhausted(trip.attempt, age):
+        return _bury(case, "attempts_exhausted", failure.error, failure.message)
+    delay = backoff.delay_ms(trip.attempt, job_id=case.job_id, redrive=trip.redrive)
+    if case.policy.holds_key:
+        return Park(trip.attempt + 1, min(delay, case.window_ms))
+    told = replace(
+        trip, attempt=trip.attempt + 1, error=failure.error, message=failure.message, reason=""
+    )
+    return _climb(case, told, delay)
+
+
+def _crashed(case: Case, how: str) -> Charge | Bury:
+    crashes = case.crashes + 1
+    if crashes >= CRASHES_MAX:
+        return _bury(case, "crashed_worker", "jobstream.Crashed", how)
+    return Charge(crashes, CRASH_PAUSE_MS * 2 ** (crashes - 1))
+
+
+def _climb(case: Case, trip: Trip, delay_ms: int) -> Climb:
+    delay = min(delay_ms, case.window_ms)
+    first_failed = trip.first_failed_ms or case.now_ms
+    moved = replace(
+        trip, seq=trip.seq + 1, delay_ms=delay, due_ms=None, first_failed_ms=first_failed
+    )
+    return Climb(moved, cut=delay < delay_ms)
+
+
+def _bury(case: Case, reason: str, error: str, message: str) -> Bury:
+    first_failed = case.trip.first_failed_ms or case.now_ms
+    return Bury(
+        replace(
+            case.trip,
+            delay_ms=None,
+            due_ms=None,
+            first_failed_ms=first_failed,
+            reason=reason,
+            error=error,
+            message=message,
+        )
+    )

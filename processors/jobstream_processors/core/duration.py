@@ -1,0 +1,48 @@
+"""Durations as users write them ("5s", "10m", 1.5, timedelta) turned into whole milliseconds."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+from jobstream_processors.errors import InvalidOption
+
+Duration = str | int | float | timedelta
+"""A length of time: "250ms", "5s", "10m", "6h", "1d", a number of seconds, or a timedelta."""
+
+_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_PATTERN = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+DURATION_MS_MAX = 10 * 366 * 86_400_000
+
+
+def to_ms(value: Duration, *, name: str = "duration") -> int:
+    """Whole milliseconds of `value`; raises InvalidOption naming `name` for anything unreadable."""
+    ms = _read(value, name)
+    if not 0 <= ms <= DURATION_MS_MAX:
+        message = f"{name}={value!r} is outside 0 .. 10 years"
+        raise InvalidOption(message)
+    return ms
+
+
+def _read(value: Duration, name: str) -> int:
+    if isinstance(value, timedelta):
+        return round(value.total_seconds() * 1000)
+    if isinstance(value, str):
+        match = _PATTERN.fullmatch(value.strip())
+        if match:
+            return round(float(match[1]) * _UNITS_MS[match[2]])
+    elif isinstance(value, int | float) and not isinstance(value, bool) and value == value:  # noqa: PLR0124 - NaN is the one value unequal to itself
+        return round(min(value, DURATION_MS_MAX) * 1000)
+    message = (
+        f"{name}={value!r} is no duration: write '250ms', '5s', '10m', '6h', '1d', "
+        "a number of seconds or a timedelta"
+    )
+    raise InvalidOption(message)
+
+
+def to_text(ms: int) -> str:
+    """The shortest exact spelling of `ms`, for messages: 90_000 -> "90s", 3_600_000 -> "1h"."""
+    for unit in ("d", "h", "m", "s"):
+        if ms and ms % _UNITS_MS[unit] == 0:
+            return f"{ms // _UNITS_MS[unit]}{unit}"
+    return f"{ms}ms" if ms else "0s"

@@ -1,0 +1,150 @@
+"""What changes on a job's way rides in `js-` headers; the event's bytes never change.
+
+A first delivery has none of these headers. They are hostile input: anything out of its bounds makes
+`parse` raise BadHeaders, and the record becomes a dead letter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jobstream_processors.errors import ProcessorError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Headers = list[tuple[str, bytes]]
+
+PREFIX = "js-"
+TEXT_BYTES_MAX = 1_000
+HEADERS_MAX = 64
+_EPOCH_MS_MAX = 1 << 45
+_LIMITS = {
+    "redrive": 1_000_000,
+    "seq": 1_000_000,
+    "attempt": 1_000_000,
+    "delay-ms": _EPOCH_MS_MAX,
+    "due-ms": _EPOCH_MS_MAX,
+    "first-failed-ms": _EPOCH_MS_MAX,
+    "partition": 1_000_000,
+    "snoozes": 1_000_000,
+}
+_TEXTS = ("error", "message", "reason", "origin", "at-queue")
+
+
+class BadHeaders(ProcessorError):  # noqa: N818 - reads as the sentence it is
+    """A `js-` header does not hold what it must; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """Where a copy of a job is on its way. The default is a first delivery."""
+
+    redrive: int = 0
+    seq: int = 0
+    attempt: int = 1
+    delay_ms: int | None = None
+    """Wait from the record's append; replaced by `due_ms` at the first hop."""
+    due_ms: int | None = None
+    first_failed_ms: int | None = None
+    partition: int | None = None
+    """The queue partition it goes back to."""
+    snoozes: int = 0
+    error: str = ""
+    message: str = ""
+    reason: str = ""
+    origin: str = ""
+    """topic:partition:offset of the record it was copied from first."""
+
+
+FIRST = Trip()
+
+
+def parse(headers: Sequence[tuple[str, bytes | None]] | None) -> Trip:
+    """The trip told by a record's headers; raises BadHeaders."""
+    if not headers:
+        return FIRST
+    if len(headers) > HEADERS_MAX:
+        message = f"{len(headers)} headers; at most {HEADERS_MAX}"
+        raise BadHeaders(message)
+    found: dict[str, int | str] = {}
+    for full, raw in headers:
+        if not full.startswith(PREFIX):
+            continue
+        name = full[len(PREFIX) :]
+        if name in found:
+            message = f"header {full} is there twice"
+            raise BadHeaders(message)
+        if name in _LIMITS:
+            found[name] = _number(full, raw, _LIMITS[name])
+        elif name in _TEXTS:
+            found[name] = (raw or b"").decode("utf-8", "replace")
+    return _trip(found) if found else FIRST
+
+
+def _number(full: str, raw: bytes | None, limit: int) -> int:
+    # isdigit alone would accept other scripts' digits; a short ASCII run is all we ever write.
+    if raw is None or not raw.isdigit() or len(raw) > 15 or int(raw) > limit:  # noqa: PLR2004
+        message = f"header {full}={raw!r} is no whole number from 0 to {limit}"
+        raise BadHeaders(message)
+    return int(raw)
+
+
+def _trip(found: dict[str, int | str]) -> Trip:
+    attempt = _int(found, "attempt", 1)
+    if attempt < 1:
+        message = f"header {PREFIX}attempt={attempt}: attempts count from 1"
+        raise BadHeaders(message)
+    return Trip(
+        redrive=_int(found, "redrive", 0),
+        seq=_int(found, "seq", 0),
+        attempt=attempt,
+        delay_ms=_maybe(found, "delay-ms"),
+        due_ms=_maybe(found, "due-ms"),
+        first_failed_ms=_maybe(found, "first-failed-ms"),
+        partition=_maybe(found, "partition"),
+        snoozes=_int(found, "snoozes", 0),
+        error=str(found.get("error", "")),
+        message=str(found.get("message", "")),
+        reason=str(found.get("reason", "")),
+        origin=str(found.get("origin", "")),
+    )
+
+
+def render(trip: Trip, foreign: Sequence[tuple[str, bytes | None]] | None = None) -> Headers:
+    """The headers of a copy: `foreign` ones (trace context) are kept, ours are written anew."""
+    kept = [(n, v or b"") for n, v in foreign or () if not n.startswith(PREFIX)]
+    numbers = {
+        "redrive": trip.redrive,
+        "seq": trip.seq,
+        "attempt": trip.attempt,
+        "delay-ms": trip.delay_ms,
+        "due-ms": trip.due_ms,
+        "first-failed-ms": trip.first_failed_ms,
+        "partition": trip.partition,
+        "snoozes": trip.snoozes or None,
+    }
+    texts = {
+        "error": trip.error,
+        "message": trip.message,
+        "reason": trip.reason,
+        "origin": trip.origin,
+    }
+    ours = [(PREFIX + n, b"%d" % v) for n, v in numbers.items() if v is not None]
+    ours += [(PREFIX + n, _cut(v)) for n, v in texts.items() if v]
+    return kept[:HEADERS_MAX - len(ours)] + ours
+
+
+def _cut(text: str) -> bytes:
+    return text.encode()[:TEXT_BYTES_MAX].decode("utf-8", "ignore").encode()
+
+
+def _int(found: dict[str, int | str], name: str, default: int) -> int:
+    value = found.get(name, default)
+    return value if isinstance(value, int) else default
+
+
+def _maybe(found: dict[str, int | str], name: str) -> int | None:
+    value = found.get(name)
+    return value if isinstance(value, int) else None

@@ -1,0 +1,44 @@
+"""Ids that decide: derived wherever a repeat must collapse into one job."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+from jobstream_processors.errors import InvalidOption
+
+_SPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:jobstream")
+_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+KEY_BYTES_MAX = 512
+
+
+def from_caller(job_type: str, idempotency_key: str) -> str:
+    """The id of every enqueue of `job_type` with this `idempotency_key`."""
+    check_key("idempotency_key", idempotency_key)
+    return str(uuid.uuid5(_SPACE, f"caller\n{job_type}\n{idempotency_key}"))
+
+
+def from_parent(parent_id: str, job_type: str, name: str, occurrence: int) -> str:
+    """The id of a child job: the same whenever the same attempt of the parent is run again."""
+    return str(uuid.uuid5(_SPACE, f"child\n{parent_id}\n{job_type}\n{occurrence}\n{name}"))
+
+
+def from_origin(topic: str, partition: int, offset: int) -> str:
+    """The name of a record whose own id can't be read or trusted: where it first stood."""
+    return f"@{topic}:{partition}:{offset}"
+
+
+def check_id(job_id: str) -> str:
+    """`job_id` if it may be one; raises InvalidOption."""
+    if not _ID.fullmatch(job_id):
+        message = f"job id {job_id!r}: 1 to 128 of letters, digits, '.', '_', '-'"
+        raise InvalidOption(message)
+    return job_id
+
+
+def check_key(option: str, key: str) -> str:
+    """`key` if it may be an order key or idempotency key; raises InvalidOption."""
+    if not isinstance(key, str) or not key or len(key.encode()) > KEY_BYTES_MAX:
+        message = f"{option}={key!r}: a text of 1 to {KEY_BYTES_MAX} bytes"
+        raise InvalidOption(message)
+    return key

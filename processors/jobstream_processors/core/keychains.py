@@ -1,0 +1,38 @@
+"""Jobs of one partition that share an order key run one at a time, in the order they were begun."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class KeyChains(Generic[Item]):
+    """For each busy key, the jobs waiting for it. Not thread-safe."""
+
+    __slots__ = ("_waiting",)
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, deque[Item]] = {}
+
+    def take(self, key: str, item: Item) -> bool:
+        """Whether `item` may start now; otherwise it waits its turn."""
+        waiting = self._waiting.get(key)
+        if waiting is None:
+            self._waiting[key] = deque()
+            return True
+        waiting.append(item)
+        return False
+
+    def free(self, key: str) -> Item | None:
+        """Give the key up; returns the job that holds it from now on, if any waits."""
+        waiting = self._waiting[key]
+        if waiting:
+            return waiting.popleft()
+        del self._waiting[key]
+        return None
+
+    def __len__(self) -> int:
+        """How many keys are busy."""
+        return len(self._waiting)

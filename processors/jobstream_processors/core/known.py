@@ -1,0 +1,80 @@
+"""What the dedup table knows of one job id: its rows, merged.
+
+The merge is commutative, associative and idempotent, so rows may come in any order, twice, or from
+a worker that should have been gone, and never make what is known weaker.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+DEAD = "dead"
+DONE = "done"
+CANCELLED = "cancelled"
+EXPIRED = "expired"
+DUPLICATE = "duplicate"
+TERMINAL = (DONE, DEAD, CANCELLED, EXPIRED, DUPLICATE)
+_RANK = {state: rank for rank, state in enumerate(reversed(TERMINAL), start=1)}
+
+
+class Known(NamedTuple):
+    """Every fact about one id that decides a delivery. Compared field by field as ranks."""
+
+    done: bool = False
+    ended: tuple[int, int] = (-1, 0)
+    """(redrive, rank of its state) of the newest terminal state other than done."""
+    moved: tuple[int, int] = (-1, -1)
+    """(redrive, seq) of the newest delivery that a copy has replaced."""
+    parked: tuple[int, int, int] = (-1, 0, 0)
+    """(redrive, next attempt, due epoch ms) of a job retried in place."""
+    crashes: tuple[int, int] = (-1, 0)
+    """(redrive, charged deaths of its process)."""
+    identity: tuple[bytes, bytes] = (b"", b"")
+    """(schema fingerprint, digest of the args); empty while no row told it."""
+
+    def merge(self, other: Known) -> Known:
+        """Everything either side knows."""
+        return Known(*(max(mine, theirs) for mine, theirs in zip(self, other, strict=True)))
+
+    def absorbs(self, redrive: int, seq: int) -> str | None:
+        """The state that drops the delivery (redrive, seq), or None if it is to run."""
+        if self.done:
+            return DONE
+        if redrive <= self.ended[0]:
+            return state_of(self.ended[1])
+        return "moved" if (redrive, seq) <= self.moved else None
+
+    def crashes_of(self, redrive: int) -> int:
+        """Charged deaths in this redrive."""
+        return self.crashes[1] if self.crashes[0] == redrive else 0
+
+    def attempt_of(self, redrive: int) -> tuple[int, int] | None:
+        """(next attempt, due epoch ms) if this redrive is being retried in place."""
+        return self.parked[1:] if self.parked[0] == redrive else None
+
+
+UNKNOWN = Known()
+
+
+def state_of(rank: int) -> str:
+    """The terminal state of that rank."""
+    return TERMINAL[len(TERMINAL) - rank]
+
+
+def rank_of(state: str) -> int:
+    """The rank of a terminal state; done is the highest."""
+    return _RANK[state]
+
+
+def of_row(kind: str, state: str, numbers: tuple[int, int, int], due_ms: int = 0) -> Known:
+    """What one row tells. `numbers` are its redrive, seq and attempt."""
+    redrive, seq, attempt = numbers
+    if kind == "job":
+        return Known(done=True) if state == DONE else Known(ended=(redrive, rank_of(state)))
+    if kind == "moved":
+        return Known(moved=(redrive, seq))
+    if kind == "parked":
+        return Known(parked=(redrive, attempt, due_ms))
+    if kind == "crash":
+        return Known(crashes=(redrive, attempt))
+    return UNKNOWN

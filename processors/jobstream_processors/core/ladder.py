@@ -1,0 +1,60 @@
+"""The delay ladder: which rung a waiting job stands on, when it may leave, where it goes next.
+
+A rung is a topic with one fixed delay, first in first out by append time, so only the head of each
+partition matters. Every time here is the broker's, in epoch milliseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jobstream_processors.core.duration import to_ms
+
+RUNGS: tuple[str, ...] = ("0s", "5s", "30s", "2m", "10m", "1h", "6h", "1d")
+RUNG_MS: dict[str, int] = {name: to_ms(name) for name in RUNGS}
+_DESCENDING = tuple(sorted(((ms, name) for name, ms in RUNG_MS.items()), reverse=True))
+EXACT = "0s"
+"""The rung without a delay of its own: read at once, kept in a bounded heap until due."""
+
+
+def rung_for(remaining_ms: int) -> str:
+    """The largest rung not longer than what remains; "0s" below five seconds and when overdue."""
+    for ms, name in _DESCENDING:
+        if ms <= remaining_ms:
+            return name
+    return EXACT
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A record standing on a rung: when it was appended and when the job is due."""
+
+    rung: str
+    appended_ms: int
+    due_ms: int
+
+    @property
+    def leaves_ms(self) -> int:
+        """The earliest broker time at which the record may hop; never before append + delay."""
+        if self.rung == EXACT:
+            return max(self.due_ms, self.appended_ms)
+        return self.appended_ms + RUNG_MS[self.rung]
+
+
+def next_stop(wait: Wait, now_ms: int) -> str | None:
+    """Where a record that may leave at `now_ms` goes: a rung's name, or None for the queue."""
+    remaining = wait.due_ms - now_ms
+    return rung_for(remaining) if remaining > 0 else None
+
+
+def is_too_quick(wait: Wait, now_ms: int) -> bool:
+    """Whether a hop at `now_ms` would shorten the wait by less than half its rung.
+
+    That can't come from a working clock: hopping on would spin through the log.
+    """
+    return wait.rung != EXACT and now_ms - wait.appended_ms < RUNG_MS[wait.rung] / 2
+
+
+def rung_partition(destination: int, rung_partitions: int) -> int:
+    """The rung's partition for a job that returns to queue partition `destination`."""
+    return destination % rung_partitions

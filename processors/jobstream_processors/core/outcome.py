@@ -1,0 +1,167 @@
+"""How a job can end: what user code raises, and the closed set the core reasons about.
+
+Returning is done. The four public outcomes derive from BaseException so that a catch-all in user
+code does not swallow them. `read` turns whatever came out of a handler into one `Outcome`.
+"""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jobstream_processors.core.duration import to_ms
+
+if TYPE_CHECKING:
+    from jobstream_processors.core.duration import Duration
+
+ERROR_TEXT_MAX = 1_000
+
+
+class JobOutcome(BaseException):
+    """Base of the outcomes a handler raises, from any depth of user code."""
+
+
+class RetryAfter(JobOutcome):
+    """Run again after `delay`; uses an attempt, so the type's attempt limit still holds."""
+
+    def __init__(self, delay: Duration, reason: str = "") -> None:
+        self.delay_ms = to_ms(delay, name="RetryAfter(delay)")
+        self.reason = reason
+        super().__init__(reason or f"retry after {self.delay_ms} ms")
+
+
+class Snooze(JobOutcome):
+    """Run again after `delay` without using an attempt (e.g. not ready yet). Capped in number."""
+
+    def __init__(self, delay: Duration, reason: str = "") -> None:
+        self.delay_ms = to_ms(delay, name="Snooze(delay)")
+        self.reason = reason
+        super().__init__(reason or f"snooze {self.delay_ms} ms")
+
+
+class Cancel(JobOutcome):
+    """Stop for good because it is no longer wanted: terminal, no dead letter, no alert."""
+
+    def __init__(self, reason: str = "") -> None:
+        self.reason = reason
+        super().__init__(reason or "cancelled")
+
+
+class Dead(JobOutcome):
+    """Give up now: the job goes to the dead letters with this reason."""
+
+    def __init__(self, reason: str = "") -> None:
+        self.reason = reason
+        super().__init__(reason or "dead")
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The handler returned. `returned` says that it returned something, which is only warned of."""
+
+    returned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """The handler failed: any exception that is no public outcome, and a handler's own exit."""
+
+    error: str
+    message: str
+    classes: tuple[str, ...]
+    """Qualified names along the exception's MRO, so that a policy made elsewhere can match them."""
+    trace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Wanted by the handler: run again after `delay_ms`."""
+
+    delay_ms: int
+    uses_attempt: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Wanted by the handler: terminal without a dead letter."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Buried:
+    """Wanted by the handler or found by the worker: dead letter now."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """The time limit passed. The handler may still be running (a thread can't be stopped)."""
+
+    after_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The worker is shutting down or lost the partition: nothing is settled, no attempt is used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """The process that ran the handler died while this worker lived."""
+
+    how: str
+
+
+Outcome = Done | Raised | Again | Cancelled | Buried | TimedOut | Interrupted | Crashed
+
+DONE = Done()
+
+
+def read(error: BaseException) -> Outcome:
+    """The outcome that `error`, raised by a handler, stands for.
+
+    An exception group that holds exactly one public outcome is that outcome; any other group, and
+    SystemExit, KeyboardInterrupt or a handler's own CancelledError, is a failed attempt.
+    """
+    wanted = _only_outcome(error)
+    match wanted:
+        case RetryAfter():
+            return Again(wanted.delay_ms, uses_attempt=True, reason=str(wanted))
+        case Snooze():
+            return Again(wanted.delay_ms, uses_attempt=False, reason=str(wanted))
+        case Cancel():
+            return Cancelled(str(wanted))
+        case Dead():
+            return Buried("dead_by_handler", str(wanted))
+    return raised(error)
+
+
+def raised(error: BaseException) -> Raised:
+    """`error` as data: names and texts cut to a bound, no reference to frames is kept."""
+    kind = type(error)
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - a user's __str__ may raise anything
+        text = "<unprintable>"
+    trace = "".join(traceback.format_exception(error, limit=-8))[-4_000:]
+    names = tuple(f"{c.__module__}.{c.__qualname__}" for c in kind.__mro__)
+    return Raised(names[0], text[:ERROR_TEXT_MAX], names, trace)
+
+
+def _only_outcome(error: BaseException) -> BaseException:
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    leaves = [e for e in _leaves(error) if isinstance(e, JobOutcome)]
+    return leaves[0] if len(leaves) == 1 else error
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return found

@@ -1,0 +1,274 @@
+"""Steps 5 to 12 of a job's way, on the event loop's thread: begin, decode, judge, admit, execute,
+decide, settle, finish.
+
+The engine never reads a topic, never publishes and never commits: records come in through `accept`,
+decisions leave through `put`, and come back through `settled` once everything they wrote is
+acknowledged. Only then is an offset finished.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from jobstream_processors.core.decide import (
+    FINISH,
+    Bury,
+    Charge,
+    Climb,
+    Leave,
+    Park,
+    decide,
+)
+from jobstream_processors.core.outcome import Done
+from jobstream_processors.handlers import PROCESS
+from jobstream_processors.intake import Intake
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Mapping, Sequence
+
+    from jobstream_processors.core.decide import Decision
+    from jobstream_processors.core.outcome import Outcome
+    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.execute.running import Executor
+    from jobstream_processors.lane import Lane
+    from jobstream_processors.ports import Clock, Record
+    from jobstream_processors.settle import Decided
+
+log = logging.getLogger("jobstream.worker")
+
+
+class Engine:
+    """Runs the deliveries of every lane of one process."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        clock: Clock,
+        put: Callable[[list[Decided]], None],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._intake = intake
+        self._clock = clock
+        self._put = put
+        self._loop = loop
+        self._executors: Mapping[str, Executor] = {}
+        self._out: list[Decided] = []
+        self._later: set[Delivery] = set()
+        """Wait to run again in place."""
+        self._lanes: set[Lane] = set()
+        self._warned: set[str] = set()
+
+    def run_on(self, executors: Mapping[str, Executor]) -> None:
+        """Give the engine its executors, by name."""
+        self._executors = executors
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs, waits for a slot or waits to be settled."""
+        return not self._intake.inflight and not any(e.busy for e in self._executors.values())
+
+    @property
+    def stuck(self) -> int:
+        """Runs past their time limit that still hold a slot."""
+        return sum(e.stuck for e in self._executors.values())
+
+    def begin(self, lane: Lane) -> None:
+        """A lane is restored and may run jobs."""
+        self._lanes.add(lane)
+
+    def accept(self, handed: Sequence[tuple[Lane, Sequence[Record]]]) -> None:
+        """Take records of live lanes, in offset order per lane (steps 5 to 8)."""
+        for lane, records in handed:
+            if not lane.live:
+                continue
+            for delivery, decision in self._intake.take(lane, records):
+                if decision is None:
+                    self._admit(delivery)
+                else:
+                    self._decided(delivery, decision)
+        self.flush()
+
+    def ended(self, delivery: Delivery, outcome: Outcome, *, running: bool = False) -> None:
+        """Step 10: from an executor, with the outcome of a run."""
+        lane = delivery.lane
+        delivery.running = running
+        if not lane.live:
+            self._intake.release(delivery)
+            self._readmit(delivery)
+            return
+        if type(outcome) is Done:
+            if outcome.returned:
+                self._warn_returned(delivery)
+            if lane.flood.deaths:
+                self._lived(lane)
+            decision: Decision = FINISH
+        else:
+            decision = decide(self._intake.case(delivery), outcome)
+            self._watch(delivery, decision)
+        if not running and not delivery.holds_key:
+            self._free_key(delivery)
+        self._decided(delivery, decision)
+
+    def returned(self, delivery: Delivery) -> None:
+        """A handler that outlived its time limit has stopped: its key is free."""
+        delivery.reported = False
+        delivery.running = False
+        if not delivery.holds_key:
+            self._free_key(delivery)
+
+    def settled(self, batch: Sequence[Decided]) -> None:
+        """Step 12: everything these decisions wrote is acknowledged."""
+        for delivery, decision in batch:
+            kind = type(decision)
+            if kind is Park or kind is Charge:
+                self._again_in_place(delivery, decision)
+                continue
+            self._finish(delivery)
+
+    def tick(self) -> None:
+        """Housekeeping, several times a second: time limits, waits in place, held lanes."""
+        now_ms = self._clock.monotonic_ms()
+        for executor in self._executors.values():
+            executor.expire(now_ms)
+        for delivery in [d for d in self._later if d.due_ms is not None and d.due_ms <= now_ms]:
+            self._later.discard(delivery)
+            delivery.due_ms = None
+            self._start(delivery)
+        for lane in self._lanes:
+            if lane.held:
+                self.release_held(lane)
+            lane.committable = lane.watermark.position
+        self.flush()
+
+    def release_held(self, lane: Lane) -> None:
+        """Start what a lane held back, as far as its guard allows."""
+        if not lane.flood.is_open:
+            if lane.held and lane.flood.may_probe(self._clock.monotonic_ms()):
+                self._submit(lane.held.popleft())
+            return
+        while lane.held:
+            self._submit(lane.held.popleft())
+
+    def end(self, lane: Lane) -> None:
+        """The lane's assignment is over: nothing of it is settled or finished any more."""
+        lane.live = False
+        self._lanes.discard(lane)
+        for executor in self._executors.values():
+            executor.interrupt(lane)
+        for delivery in [d for d in self._later if d.lane is lane]:
+            self._later.discard(delivery)
+            self._intake.release(delivery)
+        self._intake.forget(lane)
+
+    def flush(self) -> None:
+        """Hand what was decided to the settler."""
+        if self._out:
+            out, self._out = self._out, []
+            self._put(out)
+
+    def _admit(self, delivery: Delivery) -> None:
+        """Step 8: the order key, then the partition's guards."""
+        key = delivery.key
+        if key is not None and not delivery.lane.chains.take(key, delivery):
+            return
+        self._start(delivery)
+
+    def _start(self, delivery: Delivery) -> None:
+        """Begin a run, or hold it: a wait in place, or the flood guard."""
+        lane = delivery.lane
+        if delivery.due_ms is not None:
+            self._later.add(delivery)
+            return
+        if lane.held or not lane.flood.is_open:
+            lane.held.append(delivery)
+            return
+        self._submit(delivery)
+
+    def _submit(self, delivery: Delivery) -> None:
+        spec = delivery.spec
+        assert spec is not None  # noqa: S101 - admitted deliveries have a handler
+        delivery.running = True
+        self._executors[PROCESS if delivery.in_child else spec.executor].submit(delivery)
+
+    def _decided(self, delivery: Delivery, decision: Decision) -> None:
+        if type(decision) is Leave:
+            self._intake.release(delivery)
+            return
+        if not self._out:
+            self._loop.call_soon(self.flush)
+        self._out.append((delivery, decision))
+
+    def _finish(self, delivery: Delivery) -> None:
+        lane = delivery.lane
+        self._intake.release(delivery)
+        if lane.live:
+            lane.watermark.finish(delivery.offset)
+            lane.returned += 1
+            if delivery.holds_key:
+                self._free_key(delivery)
+        self._readmit(delivery)
+
+    def _readmit(self, delivery: Delivery) -> None:
+        """Judge again whatever waited for this id."""
+        for waiting, decision in self._intake.waiters(delivery):
+            if decision is None:
+                self._admit(waiting)
+            else:
+                self._decided(waiting, decision)
+
+    def _free_key(self, delivery: Delivery) -> None:
+        key, delivery.key = delivery.key, None
+        if key is None or not delivery.lane.live:
+            return
+        following = delivery.lane.chains.free(key)
+        if following is not None:
+            self._start(following)
+
+    def _again_in_place(self, delivery: Delivery, decision: Decision) -> None:
+        if not delivery.lane.live:
+            self._intake.release(delivery)
+            return
+        now_ms = self._clock.monotonic_ms()
+        delivery.context = None
+        if isinstance(decision, Charge):
+            delivery.crashes = decision.crashes
+            delivery.in_child = True
+            delivery.due_ms = now_ms + decision.pause_ms
+        elif isinstance(decision, Park):
+            first = delivery.trip.first_failed_ms or self._clock.broker_ms()
+            delivery.trip = replace(
+                delivery.trip, attempt=decision.attempt, first_failed_ms=first
+            )
+            delivery.due_ms = now_ms + decision.delay_ms
+        self._later.add(delivery)
+
+    def _watch(self, delivery: Delivery, decision: Decision) -> None:
+        """Feed the flood guard; say what an operator must know."""
+        lane = delivery.lane
+        if isinstance(decision, Bury):
+            if lane.flood.died(self._clock.monotonic_ms()):
+                log.error(
+                    "flood_guard_closed",
+                    extra={"partition": lane.source, "deaths": lane.flood.deaths},
+                )
+            log.warning("job_dead", extra={"job_id": delivery.id, "reason": decision.trip.reason})
+        elif not isinstance(decision, Leave):
+            self._lived(lane)
+        if isinstance(decision, Climb) and decision.cut:
+            log.warning("delay_cut_to_window", extra={"job_id": delivery.id})
+
+    def _lived(self, lane: Lane) -> None:
+        if (lane.flood.deaths or not lane.flood.is_open) and lane.flood.lived():
+            log.warning("flood_guard_opened", extra={"partition": lane.source})
+            self.release_held(lane)
+
+    def _warn_returned(self, delivery: Delivery) -> None:
+        spec = delivery.spec
+        if spec is not None and spec.name not in self._warned:
+            self._warned.add(spec.name)
+            log.warning("handler_returned_a_value", extra={"job": spec.name})
+
+

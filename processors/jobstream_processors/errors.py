@@ -1,0 +1,61 @@
+"""Errors of the worker side and who acts on them.
+
+ProcessorError
+├── InvalidOption        refused where it is written: at registration or enqueue
+├── UnknownJobType       the type's name has no handler here: climbs the ladder, dies after an hour
+├── PublishFailed        the broker did not acknowledge: the offset stays unfinished, tried again
+├── TableUnavailable     the dedup shard can't be opened: the partition is not served
+└── WorkerStopped        this process must publish nothing more: it leaves
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class ProcessorError(Exception):
+    """Base of every error raised by the worker side."""
+
+
+class InvalidOption(ProcessorError, ValueError):  # noqa: N818 - reads as the sentence it is
+    """An option, name or value was refused; the message names it and the fix."""
+
+
+class UnknownJobType(ProcessorError, LookupError):  # noqa: N818 - reads as the sentence it is
+    """No handler in this process answers to the job's type."""
+
+
+class PublishFailed(ProcessorError):  # noqa: N818 - reads as the sentence it is
+    """Some records were not acknowledged; `failures` maps their index to the reason.
+
+    A record named here may or may not be in the log. Every record not named is acknowledged.
+    """
+
+    def __init__(self, failures: Mapping[int, PublishFailure]) -> None:
+        first = next(iter(failures.values()))
+        super().__init__(f"{len(failures)} records were not acknowledged; the first: {first.reason}")
+        self.failures = failures
+
+
+class PublishFailure:
+    """Why one record was not acknowledged. `too_large`: no repeat can help."""
+
+    __slots__ = ("reason", "too_large")
+
+    def __init__(self, reason: str, *, too_large: bool = False) -> None:
+        self.reason = reason
+        self.too_large = too_large
+
+    def __repr__(self) -> str:
+        return f"PublishFailure({self.reason!r}, too_large={self.too_large})"
+
+
+class TableUnavailable(ProcessorError):  # noqa: N818 - reads as the sentence it is
+    """The dedup shard of a partition could not be opened or restored."""
+
+
+class WorkerStopped(ProcessorError):  # noqa: N818 - reads as the sentence it is
+    """The process slept past its session, or was told to stop; it publishes nothing more."""

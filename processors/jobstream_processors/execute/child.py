@@ -1,0 +1,104 @@
+"""The child process of the process executor: import the handler, run one job at a time, report.
+
+It holds no Kafka handle unless the handler itself enqueues, and dies with its parent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import importlib
+import inspect
+import os
+import pickle
+import runpy
+import signal
+import sys
+from multiprocessing.connection import Connection
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from jobstream_processors.context import Context
+from jobstream_processors.core.outcome import DONE, Done, Outcome, read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jobstream_processors.context import RunFacts
+
+UNIMPORTABLE = 64
+_PR_SET_PDEATHSIG = 1
+
+
+def main(descriptor: int) -> None:
+    """Serve jobs from the pipe until the parent closes it."""
+    pipe = Connection(descriptor)
+    try:
+        parent, path, script = pickle.loads(pipe.recv_bytes())  # noqa: S301 - from our own parent
+        _die_with(parent)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to handle.
+        sys.path[:] = path
+        handlers: dict[tuple[str, str], Callable[..., Any]] = {}
+        while True:
+            target, args, facts = pickle.loads(pipe.recv_bytes())  # noqa: S301 - our own parent
+            if target not in handlers:
+                handlers[target] = _find(target, script)
+            pipe.send_bytes(b"starts")
+            pipe.send_bytes(pickle.dumps(_run(handlers[target], args, facts)))
+    except (EOFError, OSError):
+        return
+
+
+def _run(function: Callable[..., Any], args: Any, facts: RunFacts) -> Outcome:  # noqa: ANN401
+    from jobstream_processors.handlers import takes_context  # noqa: PLC0415 - start-up time
+
+    try:
+        given = (args, Context(facts)) if takes_context(facts.name, function) else (args,)
+        result = function(*given)
+        if inspect.iscoroutine(result):
+            result = asyncio.run(result)
+    except BaseException as error:  # noqa: BLE001 - the edge of user code: nothing may pass
+        return read(error)
+    return DONE if result is None else Done(returned=True)
+
+
+def _find(target: tuple[str, str], script: str | None) -> Callable[..., Any]:
+    module_name, qualname = target
+    try:
+        module = _script(script) if module_name == "__main__" else _module(module_name)
+        found: Any = module
+        for part in qualname.split("."):
+            found = getattr(found, part)
+    except BaseException as error:  # noqa: BLE001 - user modules may raise anything on import
+        print(f"jobstream: {module_name}:{qualname} can't be imported: {error!r}", file=sys.stderr)  # noqa: T201 - the child's only voice
+        os._exit(UNIMPORTABLE)
+    spec = getattr(found, "spec", None)
+    function: Callable[..., Any] = spec.function if spec is not None else found
+    return function
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(name)
+
+
+def _script(path: str | None) -> ModuleType:
+    """The parent's main script, run under another name so that its main guard stays shut."""
+    if path is None:
+        message = "the parent has no main script"
+        raise ImportError(message)
+    module = ModuleType("__jobstream_main__")
+    module.__dict__.update(runpy.run_path(path, run_name="__jobstream_main__"))
+    sys.modules["__main__"].__dict__.update(module.__dict__)
+    return module
+
+
+def _die_with(parent: int) -> None:
+    """Ask the kernel to kill this process when its parent dies (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,215 @@
+"""Runs async handlers on the worker's event loop.
+
+Most of the cost of a small job would be its task. So one runner task steps handlers one after the
+other; a handler that ends without ever waiting costs no task. When a handler does wait, the runner
+stays with it to its end, and another runner takes over the queue: every handler still runs from
+first to last step inside one real task, with a context of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import time
+import types
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from jobstream_processors.core.outcome import (
+    DONE,
+    Done,
+    Interrupted,
+    Outcome,
+    Raised,
+    TimedOut,
+    read,
+)
+from jobstream_processors.execute.running import context_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Generator
+
+    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.execute.running import Ended, Returned
+    from jobstream_processors.lane import Lane
+
+SLICE_S = 0.005
+"""How long handlers that never wait may keep the loop before others get a turn."""
+GRACE_MS = 5_000
+"""How long a cancelled handler may clean up before it is settled as timed out regardless."""
+
+
+class LoopExecutor:
+    """At most `concurrency` handlers in flight, all on one event loop."""
+
+    def __init__(self, concurrency: int, ended: Ended, returned: Returned) -> None:
+        self._concurrency = concurrency
+        self._ended = ended
+        self._returned = returned
+        self._ready: deque[Delivery] = deque()
+        self._waiting: dict[Delivery, asyncio.Task[None]] = {}
+        self._limits: dict[Delivery, int] = {}
+        self._interrupted: set[Delivery] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._hot = False
+        """Whether a runner is taking deliveries from the queue."""
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def busy(self) -> int:
+        """Deliveries that wait for a slot or run."""
+        return len(self._ready) + len(self._waiting)
+
+    @property
+    def stuck(self) -> int:
+        """Runs that outlived their time limit and did not give way to cancellation."""
+        return sum(d.reported for d in self._waiting)
+
+    def submit(self, delivery: Delivery) -> None:
+        """Run it when a slot is free."""
+        self._ready.append(delivery)
+        if not self._hot and len(self._waiting) < self._concurrency:
+            self._spawn()
+
+    def expire(self, now_ms: int) -> None:
+        """Cancel handlers past their limit; give up on those that ignored it."""
+        for delivery, limit_ms in list(self._limits.items()):
+            if now_ms < limit_ms or delivery.reported:
+                continue
+            if delivery.context is not None:
+                delivery.context.cancel()
+            spec = delivery.spec
+            assert spec is not None  # noqa: S101 - running deliveries have a handler
+            if now_ms >= limit_ms + GRACE_MS:
+                delivery.reported = True
+                self._ended(delivery, TimedOut(spec.timeout_ms), running=True)
+            else:
+                self._waiting[delivery].cancel()
+
+    def interrupt(self, lane: Lane | None) -> None:
+        """Cancel runs of `lane`; drop its deliveries that did not start."""
+        keep = deque(d for d in self._ready if lane is not None and d.lane is not lane)
+        dropped = [d for d in self._ready if lane is None or d.lane is lane]
+        self._ready = keep
+        for delivery in dropped:
+            self._ended(delivery, Interrupted())
+        for delivery, task in list(self._waiting.items()):
+            if lane is None or delivery.lane is lane:
+                self._interrupted.add(delivery)
+                if delivery.context is not None:
+                    delivery.context.cancel()
+                task.cancel()
+
+    def _spawn(self) -> None:
+        self._hot = True
+        task = self._loop.create_task(self._run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self) -> None:
+        """Take deliveries while there are any; leave when another runner does."""
+        until = time.perf_counter() + SLICE_S
+        while self._ready and len(self._waiting) < self._concurrency:
+            delivery = self._ready.popleft()
+            suspended = await self._one(delivery)
+            if suspended:
+                if self._hot:
+                    return
+                self._hot = True
+                until = time.perf_counter() + SLICE_S
+            elif time.perf_counter() > until:
+                await asyncio.sleep(0)
+                until = time.perf_counter() + SLICE_S
+        self._hot = False
+
+    async def _one(self, delivery: Delivery) -> bool:
+        """Run one handler; whether it ever waited."""
+        spec = delivery.spec
+        assert spec is not None  # noqa: S101 - admitted deliveries have a handler
+        run = contextvars.copy_context().run
+        try:
+            args = delivery.args()
+            if spec.wants_context:
+                coroutine = run(spec.function, args, context_of(delivery))
+            else:
+                coroutine = run(spec.function, args)
+            pending = run(coroutine.send, None)
+        except StopIteration as stop:
+            self._ended(delivery, DONE if stop.value is None else Done(returned=True))
+            return False
+        except BaseException as error:  # noqa: BLE001 - the edge of user code: nothing may pass
+            self._ended(delivery, read(error))
+            return False
+        await self._stay(delivery, coroutine, pending, run)
+        return True
+
+    async def _stay(
+        self,
+        delivery: Delivery,
+        coroutine: Coroutine[Any, Any, Any],
+        pending: Any,  # noqa: ANN401 - whatever the handler awaits
+        run: Callable[..., Any],
+    ) -> None:
+        """Host a handler that waits, to its end."""
+        task = asyncio.current_task()
+        spec = delivery.spec
+        assert task is not None  # noqa: S101 - runners are tasks
+        assert spec is not None  # noqa: S101 - running deliveries have a handler
+        self._waiting[delivery] = task
+        self._limits[delivery] = time.monotonic_ns() // 1_000_000 + spec.timeout_ms
+        self._hot = False
+        if self._ready and len(self._waiting) < self._concurrency:
+            self._spawn()
+        try:
+            result = await _steps(coroutine, pending, run)
+            outcome: Outcome = DONE if result is None else Done(returned=True)
+        except BaseException as error:  # noqa: BLE001 - the edge of user code: nothing may pass
+            outcome = self._why(delivery, error)
+        finally:
+            del self._waiting[delivery]
+            del self._limits[delivery]
+        while task.cancelling():
+            task.uncancel()
+        self._interrupted.discard(delivery)
+        if delivery.reported:
+            self._returned(delivery)
+        else:
+            self._ended(delivery, outcome)
+
+    def _why(self, delivery: Delivery, error: BaseException) -> Outcome:
+        if not isinstance(error, asyncio.CancelledError):
+            return read(error)
+        if delivery in self._interrupted:
+            return Interrupted()
+        spec = delivery.spec
+        assert spec is not None  # noqa: S101 - running deliveries have a handler
+        if time.monotonic_ns() // 1_000_000 >= self._limits[delivery]:
+            return TimedOut(spec.timeout_ms)
+        return Raised(
+            "asyncio.CancelledError",
+            "the handler was cancelled by its own code",
+            ("asyncio.exceptions.CancelledError",),
+        )
+
+
+@types.coroutine
+def _steps(
+    coroutine: Coroutine[Any, Any, Any],
+    pending: Any,  # noqa: ANN401 - whatever the handler awaits
+    run: Callable[..., Any],
+) -> Generator[Any, Any, Any]:
+    """Drive `coroutine` on from its first wait, each step inside its own context."""
+    while True:
+        try:
+            sent = yield pending
+        except GeneratorExit:
+            run(coroutine.close)
+            raise
+        except BaseException as error:  # noqa: BLE001 - cancellation and errors belong to the handler
+            step, value = coroutine.throw, error
+        else:
+            step, value = coroutine.send, sent
+        try:
+            pending = run(step, value)
+        except StopIteration as stop:
+            return stop.value

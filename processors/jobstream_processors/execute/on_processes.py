@@ -1,0 +1,219 @@
+"""Runs handlers in child processes that can be killed, so a time limit is real.
+
+Used for CPU-bound job types, and for suspects: jobs that may have killed the partition's last
+owner. A child is kept warm and runs one job at a time; only the death of a child while this worker
+lives says anything about its job. Children die with their parent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import threading
+from collections import deque
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from jobstream_processors.core.outcome import (
+    Buried,
+    Crashed,
+    Interrupted,
+    Outcome,
+    Raised,
+    TimedOut,
+)
+from jobstream_processors.execute.child import UNIMPORTABLE
+from jobstream_processors.execute.running import facts_of
+
+if TYPE_CHECKING:
+    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.execute.running import Ended
+    from jobstream_processors.lane import Lane
+
+START_S_MAX = 60.0
+"""How long a child may take to start and import the handler before it counts as failed."""
+
+
+class ProcessExecutor:
+    """At most `size` child processes, started on demand."""
+
+    def __init__(self, size: int, ended: Ended) -> None:
+        self._size = size
+        self._ended = ended
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[Delivery] = deque()
+        self._running: dict[Delivery, _Child] = {}
+        self._idle: list[_Child] = []
+        self._children: set[_Child] = set()
+
+    @property
+    def busy(self) -> int:
+        """Deliveries that wait for a child or run in one."""
+        return len(self._waiting) + len(self._running)
+
+    @property
+    def stuck(self) -> int:
+        """Always 0: a child past its limit is killed."""
+        return 0
+
+    def submit(self, delivery: Delivery) -> None:
+        """Run it when a child is free."""
+        self._waiting.append(delivery)
+        self._fill()
+
+    def expire(self, now_ms: int) -> None:
+        """Nothing to do: each child's thread keeps its own time."""
+
+    def interrupt(self, lane: Lane | None) -> None:
+        """Kill the children that run jobs of `lane`; drop what waits."""
+        dropped = [d for d in self._waiting if lane is None or d.lane is lane]
+        self._waiting = deque(d for d in self._waiting if lane is not None and d.lane is not lane)
+        for delivery in dropped:
+            self._ended(delivery, Interrupted())
+        for delivery, child in list(self._running.items()):
+            if lane is None or delivery.lane is lane:
+                child.interrupt()
+
+    def close(self) -> None:
+        """Stop every child."""
+        for child in list(self._children):
+            child.stop()
+
+    def _fill(self) -> None:
+        while self._waiting and (self._idle or len(self._children) < self._size):
+            child = self._idle.pop() if self._idle else self._start()
+            delivery = self._waiting.popleft()
+            self._running[delivery] = child
+            child.run(delivery)
+
+    def _start(self) -> _Child:
+        child = _Child(self)
+        self._children.add(child)
+        return child
+
+    def report(self, child: _Child, delivery: Delivery, outcome: Outcome, *, alive: bool) -> None:
+        """Called by a child's thread."""
+        try:
+            self._loop.call_soon_threadsafe(self._take, child, delivery, outcome, alive)
+        except RuntimeError:
+            child.kill()  # The loop is closed: the worker has left.
+
+    def _take(self, child: _Child, delivery: Delivery, outcome: Outcome, alive: bool) -> None:  # noqa: FBT001 - passed by position through the loop
+        del self._running[delivery]
+        if alive:
+            self._idle.append(child)
+        else:
+            self._children.discard(child)
+        self._ended(delivery, outcome)
+        self._fill()
+
+
+class _Child:
+    """One child process and the thread that talks to it."""
+
+    def __init__(self, pool: ProcessExecutor) -> None:
+        self._pool = pool
+        self._work: SimpleQueue[Delivery | None] = SimpleQueue()
+        self._interrupted = False
+        self._started = False
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pipe: Connection | None = None
+        threading.Thread(target=self._serve, name="jobstream-child", daemon=True).start()
+
+    def run(self, delivery: Delivery) -> None:
+        self._interrupted = False
+        self._work.put(delivery)
+
+    def interrupt(self) -> None:
+        self._interrupted = True
+        self.kill()
+
+    def stop(self) -> None:
+        self._work.put(None)
+        self.kill()
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+
+    def _serve(self) -> None:
+        while (delivery := self._work.get()) is not None:
+            outcome, alive = self._run(delivery)
+            if not alive:
+                self._bury()
+            self._pool.report(self, delivery, outcome, alive=alive)
+            if not alive:
+                return
+        self._bury()
+
+    def _run(self, delivery: Delivery) -> tuple[Outcome, bool]:
+        spec = delivery.spec
+        assert spec is not None  # noqa: S101 - admitted deliveries have a handler
+        try:
+            job = pickle.dumps((spec.target, delivery.args(), facts_of(delivery)))
+        except Exception as error:  # noqa: BLE001 - the args' own pickling may raise anything
+            return Raised(type(error).__qualname__, f"args can't be pickled: {error}", ()), True
+        self._started = False
+        try:
+            if self._process is None:
+                self._spawn()
+            pipe = self._pipe
+            assert pipe is not None  # noqa: S101 - made by _spawn
+            pipe.send_bytes(job)
+            return self._await(pipe, spec.timeout_ms), self._process is not None
+        except (EOFError, OSError):
+            return self._death(), False
+
+    def _await(self, pipe: Connection, timeout_ms: int) -> Outcome:
+        if not pipe.poll(START_S_MAX):
+            self.kill()
+            raise EOFError
+        pipe.recv_bytes()  # The handler is imported and starts now.
+        self._started = True
+        if pipe.poll(timeout_ms / 1000):
+            outcome: Outcome = pickle.loads(pipe.recv_bytes())  # noqa: S301 - from our own child
+            return outcome
+        self.kill()
+        self._bury()
+        return TimedOut(timeout_ms)
+
+    def _spawn(self) -> None:
+        ours, theirs = _pipe()
+        command = [sys.executable, "-m", "jobstream_processors.execute.child", str(theirs.fileno())]
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+        )
+        theirs.close()
+        self._pipe = ours
+        main = getattr(sys.modules.get("__main__"), "__file__", None)
+        ours.send_bytes(pickle.dumps((os.getpid(), list(sys.path), main)))
+
+    def _death(self) -> Outcome:
+        if self._interrupted:
+            return Interrupted()
+        code = self._process.wait() if self._process is not None else None
+        if code == UNIMPORTABLE:
+            return Buried("handler_not_importable", "a child process could not import the handler")
+        if not self._started:
+            return Raised("jobstream.ChildNotStarted", f"exit code {code} before the handler", ())
+        how = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        return Crashed(f"its process died: {how}")
+
+    def _bury(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        if self._pipe is not None:
+            self._pipe.close()
+            self._pipe = None
+
+
+def _pipe() -> tuple[Connection, Connection]:
+    ours, theirs = socket.socketpair()
+    return Connection(ours.detach()), Connection(theirs.detach())

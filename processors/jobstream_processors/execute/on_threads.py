@@ -1,0 +1,141 @@
+"""Runs plain `def` handlers in threads.
+
+A thread can't be stopped: one past its limit is settled as timed out, but keeps its slot (and its
+order key) until it returns. Threads start on demand, up to the concurrency limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+import time
+from collections import deque
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from jobstream_processors.core.outcome import DONE, Done, Interrupted, Outcome, TimedOut, read
+from jobstream_processors.execute.running import context_of
+
+if TYPE_CHECKING:
+    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.execute.running import Ended, Returned
+    from jobstream_processors.lane import Lane
+
+
+class ThreadExecutor:
+    """At most `concurrency` handlers at a time, each in a daemon thread."""
+
+    def __init__(self, concurrency: int, ended: Ended, returned: Returned) -> None:
+        self._concurrency = concurrency
+        self._ended = ended
+        self._returned = returned
+        self._loop = asyncio.get_running_loop()
+        self._work: SimpleQueue[Delivery | None] = SimpleQueue()
+        self._finished: deque[tuple[Delivery, Outcome]] = deque()
+        self._waiting: deque[Delivery] = deque()
+        self._running: dict[Delivery, int] = {}
+        self._interrupted: set[Delivery] = set()
+        self._threads = 0
+        self._woken = False
+        self._lock = threading.Lock()
+
+    @property
+    def busy(self) -> int:
+        """Deliveries that wait for a slot or run."""
+        return len(self._waiting) + len(self._running)
+
+    @property
+    def stuck(self) -> int:
+        """Runs that outlived their time limit and still hold a thread."""
+        return sum(d.reported for d in self._running)
+
+    def submit(self, delivery: Delivery) -> None:
+        """Run it when a slot is free."""
+        if len(self._running) >= self._concurrency:
+            self._waiting.append(delivery)
+            return
+        self._start(delivery)
+
+    def expire(self, now_ms: int) -> None:
+        """Settle runs past their limit; their threads go on."""
+        late = [d for d, limit in self._running.items() if now_ms >= limit and not d.reported]
+        for delivery in late:
+            delivery.reported = True
+            spec = delivery.spec
+            assert spec is not None  # noqa: S101 - running deliveries have a handler
+            if delivery.context is not None:
+                delivery.context.cancel()
+            self._ended(delivery, TimedOut(spec.timeout_ms), running=True)
+
+    def interrupt(self, lane: Lane | None) -> None:
+        """Drop what waits; ask what runs to stop, and forget its outcome."""
+        dropped = [d for d in self._waiting if lane is None or d.lane is lane]
+        self._waiting = deque(d for d in self._waiting if lane is not None and d.lane is not lane)
+        for delivery in dropped:
+            self._ended(delivery, Interrupted())
+        for delivery in list(self._running):
+            if (lane is None or delivery.lane is lane) and not delivery.reported:
+                if delivery.context is not None:
+                    delivery.context.cancel()
+                delivery.reported = True
+                self._ended(delivery, Interrupted(), running=True)
+
+    def close(self) -> None:
+        """Let idle threads end; those inside a handler end with it or with the process."""
+        for _ in range(self._threads):
+            self._work.put(None)
+
+    def _start(self, delivery: Delivery) -> None:
+        spec = delivery.spec
+        assert spec is not None  # noqa: S101 - admitted deliveries have a handler
+        self._running[delivery] = time.monotonic_ns() // 1_000_000 + spec.timeout_ms
+        if spec.wants_context:
+            context_of(delivery)
+        if self._threads < len(self._running):
+            self._threads += 1
+            name = f"jobstream-handler-{self._threads}"
+            threading.Thread(target=self._serve, name=name, daemon=True).start()
+        self._work.put(delivery)
+
+    def _serve(self) -> None:
+        """A handler thread: take, run, report."""
+        while (delivery := self._work.get()) is not None:
+            outcome = contextvars.Context().run(_call, delivery)
+            with self._lock:
+                self._finished.append((delivery, outcome))
+                wake = not self._woken
+                self._woken = True
+            if wake:
+                try:
+                    self._loop.call_soon_threadsafe(self._collect)
+                except RuntimeError:
+                    return  # The loop is closed: the worker has left, nobody waits for this.
+
+    def _collect(self) -> None:
+        with self._lock:
+            self._woken = False
+            finished = list(self._finished)
+            self._finished.clear()
+        for delivery, outcome in finished:
+            del self._running[delivery]
+            if delivery.reported:
+                self._returned(delivery)
+            else:
+                self._ended(delivery, outcome)
+        while self._waiting and len(self._running) < self._concurrency:
+            self._start(self._waiting.popleft())
+
+
+def _call(delivery: Delivery) -> Outcome:
+    spec = delivery.spec
+    assert spec is not None  # noqa: S101 - admitted deliveries have a handler
+    try:
+        args = delivery.args()
+        if spec.wants_context:
+            result = spec.function(args, delivery.context)
+        else:
+            result = spec.function(args)
+    except BaseException as error:  # noqa: BLE001 - the edge of user code: nothing may pass
+        return read(error)
+    return DONE if result is None else Done(returned=True)

@@ -1,0 +1,78 @@
+"""What every executor shares: the runs under way, their time limits, and how an end is reported."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from jobstream_processors.context import Context, RunFacts
+from jobstream_processors.core.outcome import Outcome
+
+if TYPE_CHECKING:
+    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.lane import Lane
+
+
+class Ended(Protocol):
+    """Called on the loop's thread when a delivery's outcome is known.
+
+    `running` says that the handler still runs (past its limit); `Returned` follows when it stops.
+    """
+
+    def __call__(self, delivery: Delivery, outcome: Outcome, *, running: bool = False) -> None:
+        """Take the outcome."""
+
+
+class Returned(Protocol):
+    """Called on the loop's thread when a handler reported as still running has stopped."""
+
+    def __call__(self, delivery: Delivery) -> None:
+        """Free what the run held."""
+
+
+class Executor(Protocol):
+    """Runs deliveries that were admitted. Every method is called on the loop's thread."""
+
+    def submit(self, delivery: Delivery) -> None:
+        """Run it when a slot is free."""
+
+    def expire(self, now_ms: int) -> None:
+        """End runs whose time limit has passed."""
+
+    def interrupt(self, lane: Lane | None) -> None:
+        """Stop the runs of `lane` (of every lane, if None); their outcome is Interrupted."""
+
+    @property
+    def busy(self) -> int:
+        """Deliveries that wait for a slot or run."""
+
+    @property
+    def stuck(self) -> int:
+        """Runs that outlived their time limit and still hold a slot."""
+
+
+def facts_of(delivery: Delivery) -> RunFacts:
+    """What the run may know of itself."""
+    meta, spec, trip = delivery.meta, delivery.spec, delivery.trip
+    assert meta is not None  # noqa: S101 - admitted deliveries are decoded
+    assert spec is not None  # noqa: S101 - admitted deliveries have a handler
+    return RunFacts(
+        job_id=delivery.id,
+        name=spec.name,
+        queue=spec.queue,
+        redrive=trip.redrive,
+        seq=trip.seq,
+        attempt=trip.attempt,
+        enqueued_ms=meta.enqueued_at,
+        deadline_ms=time.time_ns() // 1_000_000 + spec.timeout_ms,
+        fencing_token=delivery.lane.claim,
+        correlation_id=meta.correlation_id,
+        source=delivery.origin,
+    )
+
+
+def context_of(delivery: Delivery) -> Context:
+    """The delivery's context, made at first need."""
+    if delivery.context is None:
+        delivery.context = Context(facts_of(delivery))
+    return delivery.context

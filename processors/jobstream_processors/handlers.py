@@ -1,0 +1,84 @@
+"""What a worker knows of a job type: its handler, how to run it, and its policy."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from jobstream_processors.errors import InvalidOption
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jobstream_processors.core.decide import Policy
+    from jobstream_schemas import JobCodec
+
+ASYNC, THREAD, PROCESS = "async", "thread", "process"
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """A job type with its handler."""
+
+    name: str
+    queue: str
+    codec: JobCodec[Any]
+    policy: Policy
+    timeout_ms: int
+    function: Callable[..., Any]
+    executor: str
+    wants_context: bool
+
+    @property
+    def target(self) -> tuple[str, str]:
+        """(module, qualified name) under which another process finds the handler."""
+        return self.function.__module__, self.function.__qualname__
+
+    @property
+    def importable(self) -> bool:
+        """Whether another process can find the handler at all."""
+        return "<" not in self.function.__qualname__
+
+
+def executor_of(name: str, function: Callable[..., Any], wanted: str | None) -> str:
+    """Where `function` runs; raises InvalidOption for a choice that can't work."""
+    is_async = inspect.iscoroutinefunction(function)
+    if wanted is None:
+        return ASYNC if is_async else THREAD
+    if wanted not in (ASYNC, THREAD, PROCESS):
+        message = f"job {name!r}: executor={wanted!r}; choose 'async', 'thread' or 'process'"
+        raise InvalidOption(message)
+    if wanted == ASYNC and not is_async:
+        message = f"job {name!r}: executor='async' needs an `async def` handler"
+        raise InvalidOption(message)
+    if wanted == THREAD and is_async:
+        message = f"job {name!r}: executor='thread' needs a plain `def` handler"
+        raise InvalidOption(message)
+    if wanted == PROCESS and "<" in function.__qualname__:
+        message = (
+            f"job {name!r}: executor='process' needs a handler at module level; "
+            f"{function.__qualname__} can't be imported by another process"
+        )
+        raise InvalidOption(message)
+    return wanted
+
+
+def takes_context(name: str, function: Callable[..., Any]) -> bool:
+    """Whether the handler is (args, ctx) rather than (args); raises InvalidOption otherwise."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError) as error:
+        message = f"job {name!r}: the handler's signature can't be read: {error}"
+        raise InvalidOption(message) from error
+    positional = [
+        p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    required_keywords = [
+        p for p in parameters if p.kind == p.KEYWORD_ONLY and p.default is p.empty
+    ]
+    needed = [p for p in positional if p.default is p.empty]
+    if required_keywords or not positional or len(needed) > 2:  # noqa: PLR2004 - args, ctx
+        message = f"job {name!r}: a handler takes (args) or (args, ctx), not {parameters}"
+        raise InvalidOption(message)
+    return len(positional) >= 2  # noqa: PLR2004 - args, ctx

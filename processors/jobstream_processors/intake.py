@@ -1,0 +1,219 @@
+"""Steps 5 to 7: begin an offset, decode the record, and judge it by the dedup table.
+
+What comes out is either a delivery to admit (decision None) or one that is decided without a run.
+Deliveries that the table absorbs come out of nothing: their offset is finished on the spot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from jobstream_processors.core import identity, known
+from jobstream_processors.core.decide import CRASHES_MAX, Bury, Case, Drop, Policy, unknown_type
+from jobstream_processors.core.headers import BadHeaders, parse
+from jobstream_processors.core.retry import Backoff
+from jobstream_processors.delivery import Delivery
+from jobstream_schemas import DecodeError, UnknownSchema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from jobstream_processors.core.decide import Decision
+    from jobstream_processors.core.known import Known
+    from jobstream_processors.handlers import JobSpec
+    from jobstream_processors.lane import Lane
+    from jobstream_processors.ports import Clock, Record
+    from jobstream_schemas import Catalogue
+
+Taken = tuple[Delivery, "Decision | None"]
+NO_POLICY = Policy(Backoff(attempts=1))
+
+
+class Intake:
+    """Decodes and judges records. Used on the event loop's thread only."""
+
+    def __init__(
+        self, specs: Mapping[str, JobSpec], catalogue: Catalogue, clock: Clock
+    ) -> None:
+        self._specs = specs
+        self._catalogue = catalogue
+        self._clock = clock
+        self.inflight: dict[str, Delivery] = {}
+        """Every delivery judged and not settled yet, by id."""
+        self._waiting: dict[str, list[Delivery]] = {}
+
+    def take(self, lane: Lane, records: Sequence[Record]) -> list[Taken]:
+        """Judge records of one lane, in offset order."""
+        fresh: list[Delivery] = []
+        begin = lane.watermark.begin
+        for record in records:
+            offset = record.offset()
+            assert offset is not None  # noqa: S101 - consumed records have an offset
+            if begin(offset):
+                delivery = Delivery(lane, offset, record.value() or b"", record.key())
+                self._decode(delivery, record)
+                fresh.append(delivery)
+            else:
+                lane.returned += 1
+        found = lane.shard.get([delivery.id for delivery in fresh])
+        taken: list[Taken] = []
+        for delivery, known_of_id in zip(fresh, found, strict=True):
+            if delivery.id in self.inflight:
+                self._waiting.setdefault(delivery.id, []).append(delivery)
+            elif (judged := self._judge(delivery, known_of_id)) is not None:
+                taken.append(judged)
+        return taken
+
+    def waiters(self, ended: Delivery) -> Iterator[Taken]:
+        """Deliveries that waited for `ended`'s id, judged anew, up to the first that is to run."""
+        waiting = self._waiting.pop(ended.id, None)
+        for index, delivery in enumerate(waiting or ()):
+            if not delivery.lane.live:
+                continue
+            if delivery.id in self.inflight:
+                self._waiting[delivery.id] = (waiting or [])[index:]
+                return
+            (found,) = delivery.lane.shard.get([delivery.id])
+            judged = self._judge(delivery, found)
+            if judged is not None:
+                yield judged
+
+    def release(self, delivery: Delivery) -> None:
+        """The delivery is no longer in flight here."""
+        if self.inflight.get(delivery.id) is delivery:
+            del self.inflight[delivery.id]
+
+    def forget(self, lane: Lane) -> None:
+        """Drop what waits or never started in a lane that has ended."""
+        for job_id, waiting in list(self._waiting.items()):
+            kept = [d for d in waiting if d.lane is not lane]
+            if kept:
+                self._waiting[job_id] = kept
+            else:
+                del self._waiting[job_id]
+        for job_id, delivery in list(self.inflight.items()):
+            # A run that has not ended stays: a new delivery of its id here waits for it.
+            if delivery.lane is lane and not delivery.running:
+                del self.inflight[job_id]
+
+    def case(self, delivery: Delivery) -> Case:
+        """What a decision about `delivery` may look at."""
+        return Case(
+            job_id=delivery.id,
+            trip=delivery.trip,
+            policy=delivery.spec.policy if delivery.spec is not None else NO_POLICY,
+            now_ms=self._clock.broker_ms(),
+            window_ms=delivery.lane.window_ms,
+            crashes=delivery.crashes,
+        )
+
+    def _decode(self, delivery: Delivery, record: Record) -> None:
+        """Read headers and event; leaves the reason in `trouble` where they can't be read."""
+        try:
+            headers = record.headers()
+            if headers:
+                delivery.headers = headers
+                delivery.trip = parse(headers)
+            delivery.meta = meta = self._catalogue.decode(delivery.value)
+            delivery.id = meta.id
+        except BadHeaders as error:
+            self._unreadable(delivery, "bad_headers", error)
+        except UnknownSchema as error:
+            self._unreadable(delivery, "unknown_schema", error)
+        except DecodeError as error:
+            self._unreadable(delivery, "undecodable", error)
+
+    def _unreadable(self, delivery: Delivery, reason: str, error: Exception) -> None:
+        delivery.trouble = (reason, str(error))
+        delivery.id = origin_id(delivery)
+
+    def _judge(self, delivery: Delivery, found: Known | None) -> Taken | None:
+        if found is not None:
+            if self._conflicts(delivery, found):
+                delivery.trouble = ("id_conflict", f"id {delivery.id} is another job's")
+                delivery.id = origin_id(delivery)
+                (found,) = delivery.lane.shard.get([delivery.id])
+            if found is not None and self._absorbed(delivery, found):
+                return None
+        self.inflight[delivery.id] = delivery
+        if delivery.trouble is not None:
+            return delivery, self._trouble(delivery, *delivery.trouble)
+        meta = delivery.meta
+        assert meta is not None  # noqa: S101 - decoded, since there is no trouble
+        delivery.spec = spec = self._specs.get(meta.job_type)
+        if meta.expires_at is not None and self._is_expired(delivery, meta.expires_at):
+            return delivery, Drop(known.EXPIRED, "expired")
+        if spec is None:
+            return delivery, unknown_type(self.case(delivery), meta.job_type)
+        delivery.key = meta.order_key
+        delivery.holds_key = spec.policy.holds_key
+        if found is not None and (decision := self._resume(delivery, found)) is not None:
+            return delivery, decision
+        lane = delivery.lane
+        if delivery.offset < lane.suspect_before and spec.importable:
+            delivery.in_child = True
+            delivery.due_ms = max(delivery.due_ms or 0, lane.suspect_from_ms) or None
+        return delivery, None
+
+    def _absorbed(self, delivery: Delivery, found: Known) -> bool:
+        """Whether a row drops this delivery; if so its offset is finished, no row is needed."""
+        state = found.absorbs(delivery.trip.redrive, delivery.trip.seq)
+        if state is None:
+            return False
+        delivery.lane.watermark.finish(delivery.offset)
+        delivery.lane.returned += 1
+        delivery.lane.absorbed += 1
+        return True
+
+    def _resume(self, delivery: Delivery, found: Known) -> Decision | None:
+        """Take up where an earlier owner left a job that was retried in place or crashed."""
+        delivery.crashes = found.crashes_of(delivery.trip.redrive)
+        if delivery.crashes >= CRASHES_MAX:
+            trip = replace(delivery.trip, reason="crashed_worker", message="its process died")
+            return Bury(trip)
+        delivery.in_child = delivery.crashes > 0
+        parked = found.attempt_of(delivery.trip.redrive)
+        if parked is not None:
+            attempt, due_ms = parked
+            delivery.trip = replace(delivery.trip, attempt=attempt)
+            wait_ms = due_ms - self._clock.broker_ms()
+            if wait_ms > 0:
+                delivery.due_ms = self._clock.monotonic_ms() + wait_ms
+        return None
+
+    def _conflicts(self, delivery: Delivery, found: Known) -> bool:
+        """Whether a row of this id tells of another job: other args bytes, or another type."""
+        meta, (fingerprint, digest) = delivery.meta, found.identity
+        if meta is None or not fingerprint:
+            return False
+        if fingerprint == meta.fingerprint:
+            return digest != meta.digest()
+        other = self._catalogue.job_type(fingerprint)
+        return other is not None and other != meta.job_type
+
+    def _is_expired(self, delivery: Delivery, expires_ms: int) -> bool:
+        # A redriven job starts anew, or an operator could never bring an old one back.
+        return delivery.trip.redrive == 0 and expires_ms <= self._clock.broker_ms()
+
+    def _trouble(self, delivery: Delivery, reason: str, message: str) -> Decision:
+        if reason == "unknown_schema":
+            return unknown_type(self.case(delivery), message)
+        now_ms = self._clock.broker_ms()
+        return Bury(
+            replace(
+                delivery.trip,
+                reason=reason,
+                message=message,
+                delay_ms=None,
+                due_ms=None,
+                first_failed_ms=delivery.trip.first_failed_ms or now_ms,
+            )
+        )
+
+
+def origin_id(delivery: Delivery) -> str:
+    """The name of a record without a trusted id: where it first stood."""
+    if delivery.trip.origin:
+        return f"@{delivery.trip.origin}"
+    return identity.from_origin(*delivery.origin)

@@ -1,0 +1,146 @@
+"""What the worker needs from the outside, as narrow protocols. The edges implement them.
+
+Records have the shape of a client library's message, so that a real one passes through unchanged.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from jobstream_processors.core.headers import Headers
+    from jobstream_processors.core.known import Known
+
+TopicPartition = tuple[str, int]
+
+
+class Record(Protocol):
+    """One record of a topic."""
+
+    def topic(self) -> str | None:
+        """Its topic."""
+
+    def partition(self) -> int | None:
+        """Its partition."""
+
+    def offset(self) -> int | None:
+        """Its offset."""
+
+    def key(self) -> bytes | None:
+        """Its key."""
+
+    def value(self) -> bytes | None:
+        """Its value; None is a tombstone."""
+
+    def headers(self) -> Headers | None:
+        """Its headers, None if there are none."""
+
+    def timestamp(self) -> tuple[int, int]:
+        """(type, epoch milliseconds); the broker's append time on every topic of ours."""
+
+
+class Outgoing(NamedTuple):
+    """One record to publish. Partition -1 means: by key (murmur2)."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    partition: int = -1
+    headers: Headers | None = None
+
+
+class Sink(Protocol):
+    """Publishes records."""
+
+    def publish(self, records: Sequence[Outgoing]) -> Mapping[TopicPartition, int]:
+        """Block until the broker has acknowledged every record (acks=all).
+
+        Records of one partition are appended in the order given. Returns the offset of the last
+        record per partition; raises PublishFailed if any was not acknowledged in time.
+        """
+
+
+class Position(NamedTuple):
+    """A committed place: the next offset to read, and a note beside it."""
+
+    offset: int
+    note: str = ""
+
+
+class Listener(Protocol):
+    """Told of assignments by the thread that polls, from inside `Source.poll`."""
+
+    def assigned(self, partitions: Mapping[TopicPartition, Position | None]) -> None:
+        """Partitions this member now owns, with what its group committed. They start paused."""
+
+    def revoked(self, partitions: Iterable[TopicPartition]) -> None:
+        """Partitions to give back: the last chance to settle and commit."""
+
+    def lost(self, partitions: Iterable[TopicPartition]) -> None:
+        """Partitions already owned by somebody else: commit nothing."""
+
+
+class Source(Protocol):
+    """One member of a consumer group. Used by one thread only."""
+
+    def poll(self, limit: int, timeout_s: float) -> Sequence[Record]:
+        """Up to `limit` records; waits at most `timeout_s` for the first. Calls the listener.
+
+        Raises SourceFailed when going on would skip records or can't work.
+        """
+
+    def start(self, partition: TopicPartition, offset: int) -> None:
+        """Deliver an assigned partition from `offset` on."""
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        """Deliver nothing from these until resumed."""
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        """Deliver again from where it stopped."""
+
+    def commit(self, positions: Mapping[TopicPartition, Position], *, wait: bool) -> None:
+        """Commit; with `wait`, block until the coordinator answered or a bound passed."""
+
+    def close(self) -> None:
+        """Leave the group; the listener is told first."""
+
+
+class Log(Protocol):
+    """Reads topics outside any group."""
+
+    def read(self, partition: TopicPartition, start: int, stop: int) -> Iterator[Sequence[Record]]:
+        """Batches of the records in [start, stop); offsets may have gaps. Blocks while reading."""
+
+    def span(self, partition: TopicPartition) -> tuple[int, int]:
+        """(first offset kept, next offset to be written)."""
+
+    def topic_id(self, topic: str) -> str:
+        """The broker's id of this incarnation of the topic; "" where the broker has none."""
+
+
+class Shard(Protocol):
+    """The local part of the dedup table for one partition. Written only after acknowledgement."""
+
+    def get(self, ids: Sequence[str]) -> Sequence[Known | None]:
+        """What is known of each id."""
+
+    def put_done(self, rows: Sequence[tuple[str, bytes, bytes]]) -> None:
+        """Record (id, fingerprint, digest) as done; done is the strongest fact, so no read."""
+
+    def merge(self, facts: Sequence[tuple[str, Known]]) -> None:
+        """Merge facts into what is known."""
+
+    def close(self) -> None:
+        """Flush and release; a closed shard is opened again warm."""
+
+
+class Clock(Protocol):
+    """Time. Only edges and drivers read it; the core gets it as an argument."""
+
+    def monotonic_ms(self) -> int:
+        """Milliseconds that never go back and go on while the process is frozen."""
+
+    def broker_ms(self) -> int:
+        """Broker time, epoch milliseconds: a lower bound from append times seen so far."""

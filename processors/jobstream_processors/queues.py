@@ -1,0 +1,33 @@
+"""Where the records of one queue live: topic names and partition counts, made at the edge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jobstream_processors.core.ladder import rung_for, rung_partition
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePlan:
+    """One queue's topics. Dead letters and dedup rows have the queue's partition count."""
+
+    name: str
+    topic: str
+    dlq: str
+    dedup: str
+    partitions: int
+    window_ms: int
+    """The dedup window: how long rows live."""
+    rungs: Mapping[str, tuple[str, int]]
+    """Rung name → (topic, partition count)."""
+
+    def rung(self, delay_ms: int, destination: int) -> tuple[str, int]:
+        """(topic, partition) of the rung for a wait of `delay_ms` before queue partition
+        `destination`.
+        """
+        topic, count = self.rungs[rung_for(delay_ms)]
+        return topic, rung_partition(destination, count)

@@ -1,0 +1,143 @@
+"""Step 11: make decisions durable, in the one order that loses nothing.
+
+Copies first, acknowledged; then the rows that absorb what the copies replace, acknowledged; then
+the local shard. Only what came through all of it may finish its offset. A failed publish leaves the
+delivery unsettled, to be tried again: nothing is skipped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from jobstream_processors.core.decide import Bury, Finish
+from jobstream_processors.errors import PublishFailed
+from jobstream_processors.ports import Outgoing
+from jobstream_processors.settlement import TOO_LARGE, Settlement, settlement
+from jobstream_schemas import done_key, encode_done
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from jobstream_processors.core.decide import Decision
+    from jobstream_processors.core.known import Known
+    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.errors import PublishFailure
+    from jobstream_processors.lane import Lane
+    from jobstream_processors.ports import Clock, Sink
+    from jobstream_processors.queues import QueuePlan
+
+Decided = tuple["Delivery", "Decision"]
+
+
+class Settler:
+    """Settles batches. Blocks; used by one thread at a time."""
+
+    def __init__(
+        self, sink: Sink, plans: Mapping[str, QueuePlan], clock: Clock, alive: Callable[[], None]
+    ) -> None:
+        self._sink = sink
+        self._plans = plans
+        self._clock = clock
+        self._alive = alive
+        """Raises WorkerStopped when this process may publish nothing more."""
+
+    def settle(self, batch: Sequence[Decided]) -> tuple[list[Decided], list[Decided]]:
+        """(settled, to be tried again). Deliveries of ended assignments are in neither."""
+        done, other = [], []
+        for item in batch:
+            if item[0].lane.live:
+                (done if type(item[1]) is Finish else other).append(item)
+        settled: list[Decided] = []
+        again: list[Decided] = []
+        if other:
+            self._settle_others(other, settled, again)
+        if done:
+            self._settle_done(done, settled, again)
+        return settled, again
+
+    def _settle_done(
+        self, batch: list[Decided], settled: list[Decided], again: list[Decided]
+    ) -> None:
+        """The hot path: one row each, encoded by hand, no copy."""
+        now_ms = self._clock.broker_ms()
+        records = []
+        for delivery, _ in batch:
+            trip = delivery.trip
+            fingerprint, digest = delivery.identity()
+            plan = self._plans[delivery.lane.queue]
+            key = done_key(delivery.id, trip.redrive)
+            value = encode_done(
+                digest, fingerprint, delivery.id, trip.redrive, trip.attempt, now_ms
+            )
+            records.append(Outgoing(plan.dedup, key, value, delivery.lane.source[1]))
+        failed = self._publish(records)
+        rows: dict[Lane, list[tuple[str, bytes, bytes]]] = {}
+        for index, item in enumerate(batch):
+            if index in failed:
+                again.append(item)
+                continue
+            delivery = item[0]
+            fingerprint, digest = delivery.identity()
+            rows.setdefault(delivery.lane, []).append((delivery.id, fingerprint, digest))
+            settled.append(item)
+        for lane, facts in rows.items():
+            lane.shard.put_done(facts)
+
+    def _settle_others(
+        self, batch: list[Decided], settled: list[Decided], again: list[Decided]
+    ) -> None:
+        now_ms = self._clock.broker_ms()
+        work: list[tuple[Decided, Settlement]] = []
+        for delivery, decision in batch:
+            plan = self._plans[delivery.lane.queue]
+            wanted = settlement(delivery, decision, plan, now_ms)
+            if wanted is not None:
+                work.append(((delivery, decision), wanted))
+        work = self._publish_copies(work, again)
+        failed = self._publish([wanted.row for _, wanted in work])
+        facts: dict[Lane, list[tuple[str, Known]]] = {}
+        for index, (item, wanted) in enumerate(work):
+            if index in failed:
+                again.append(item)
+                continue
+            facts.setdefault(item[0].lane, []).append((item[0].id, wanted.fact))
+            settled.append(item)
+        for lane, found in facts.items():
+            lane.shard.merge(found)
+
+    def _publish_copies(
+        self, work: list[tuple[Decided, Settlement]], again: list[Decided]
+    ) -> list[tuple[Decided, Settlement]]:
+        """Publish the copies; returns the work whose copies, if any, are acknowledged."""
+        with_copy = [index for index, (_, wanted) in enumerate(work) if wanted.copy is not None]
+        records = [copy for _, wanted in work if (copy := wanted.copy) is not None]
+        failed = self._publish(records)
+        bad = {with_copy[index]: failure for index, failure in failed.items()}
+        kept = []
+        for index, (item, wanted) in enumerate(work):
+            failure = bad.get(index)
+            if failure is None:
+                kept.append((item, wanted))
+            elif failure.too_large:
+                again.append(self._too_large(item))
+            else:
+                again.append(item)
+        return kept
+
+    def _too_large(self, item: Decided) -> Decided:
+        """A record that can't be copied dies, with a letter that points to where it stands."""
+        delivery, decision = item
+        if isinstance(decision, Bury):
+            return delivery, replace(decision, pointer=True)
+        return delivery, Bury(replace(delivery.trip, reason=TOO_LARGE), pointer=True)
+
+    def _publish(self, records: list[Outgoing]) -> Mapping[int, PublishFailure]:
+        if not records:
+            return {}
+        self._alive()
+        try:
+            self._sink.publish(records)
+        except PublishFailed as error:
+            return error.failures
+        return {}
