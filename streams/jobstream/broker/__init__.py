@@ -4,6 +4,7 @@ This room starts, watches and stops brokers. It never produces or consumes a job
 of jobstream an embedded broker is an address like any other.
 """
 
+from jobstream.broker.commands import BrokerProcess, BrokerState, down, status, up
 from jobstream.broker.embedded import EmbeddedKafka
 from jobstream.broker.errors import (
     BrokerError,
@@ -18,7 +19,9 @@ from jobstream.broker.errors import (
 
 __all__ = [
     "BrokerError",
+    "BrokerProcess",
     "BrokerStartError",
+    "BrokerState",
     "BrokerStateError",
     "EmbeddedKafka",
     "JarDownloadError",
@@ -26,4 +29,7 @@ __all__ = [
     "MissingDependencyError",
     "NoSuchNodeError",
     "PortInUseError",
+    "down",
+    "status",
+    "up",
 ]

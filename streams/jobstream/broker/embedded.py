@@ -6,6 +6,7 @@ and takes everything down again. It knows no topic and no job.
 
 import atexit
 import base64
+import os
 import shutil
 import signal
 import tempfile
@@ -22,12 +23,18 @@ from jobstream.broker.jars import kafka_jars
 from jobstream.broker.java import java_executable
 from jobstream.broker.node import Launch, Node
 from jobstream.broker.ports import choose_addresses
+from jobstream.broker.process import DetachedJvm, end_all
 from jobstream.broker.ready import wait_until_serving
 
 START_LIMIT_S = 90.0
 STOP_GRACE_S = 10.0
+SCRATCH_GRACE_S = 2.0
 _PORT_ATTEMPTS = 3
 _NODES_MAX = 9
+
+
+def _nothing() -> None:
+    """Do nothing, for callers who need not know."""
 
 
 class EmbeddedKafka:
@@ -53,11 +60,15 @@ class EmbeddedKafka:
         if not 1 <= nodes <= _NODES_MAX:
             message = f"nodes={nodes}: an embedded cluster has 1 to {_NODES_MAX} nodes"
             raise NoSuchNodeError(message)
+        if detached and directory is None:
+            message = "a detached broker needs a directory of its own: pass directory="
+            raise BrokerStateError(message)
         self._count = nodes
         self._port = port
         self._kept = directory.absolute() if directory else None
         self._heap_mb = heap_mb
         self._detached = detached
+        self._owner = 0
         self._directory: Path | None = None
         self._nodes: tuple[Node, ...] = ()
 
@@ -97,10 +108,15 @@ class EmbeddedKafka:
         assert self._directory is not None, "a started cluster has a directory"  # noqa: S101
         return self._directory
 
-    def start(self) -> None:
+    def detached_jvms(self) -> list[DetachedJvm]:
+        """The processes of a detached cluster, to be found again later; empty if attended."""
+        return [node.jvm for node in self._nodes if isinstance(node.jvm, DetachedJvm)]
+
+    def start(self, *, on_launch: Callable[[], None] = _nothing) -> None:
         """Start all nodes; blocks until each is registered and serves (first use: + download).
 
-        Raises `BrokerStartError` with the end of a log, `PortInUseError`, `JarMismatchError`,
+        `on_launch` is called when all processes exist and none serves yet. Raises
+        `BrokerStartError` with the end of a log, `PortInUseError`, `JarMismatchError`,
         `MissingDependencyError`, or `BrokerStateError` if it is started already; whatever it
         raises, nothing is left running.
         """
@@ -110,35 +126,45 @@ class EmbeddedKafka:
         java, jars = java_executable(), tuple(kafka_jars())
         self._directory = self._kept or Path(tempfile.mkdtemp(prefix="jobstream-kafka-"))
         self._directory.mkdir(parents=True, exist_ok=True)
-        launch = Launch(java, jars, self._heap_mb, self._cluster_id(), self._detached)
+        launch = Launch(
+            java=java,
+            jars=jars,
+            heap_mb=self._heap_mb,
+            cluster_id=self._cluster_id(),
+            keeps_files=self._kept is not None,
+            detached=self._detached,
+        )
+        self._owner = os.getpid()
         if not self._detached:
             atexit.register(self.stop)
         for attempt in range(1, _PORT_ATTEMPTS + 1):
             try:
-                self._start_once(launch)
+                self._start_once(launch, on_launch)
             except BrokerStartError as error:
                 # Another process took a chosen port between our look and Kafka's bind.
                 lost_race = self._port is None and "Address already in use" in str(error)
                 if not lost_race or attempt == _PORT_ATTEMPTS:
                     self.stop()
                     raise
-                self._end_nodes(grace_s=0)
+                self._end_nodes()
             except BaseException:
                 self.stop()
                 raise
             else:
                 return
 
-    def _start_once(self, launch: Launch) -> None:
+    def _start_once(self, launch: Launch, on_launch: Callable[[], None]) -> None:
         addresses = choose_addresses(self._count, self._port)
         root = self._directory
         assert root is not None, "start() chose the directory"  # noqa: S101
         self._nodes = tuple(
             Node(address, root / f"node-{address.node}", launch) for address in addresses
         )
-        self._on_every_node(lambda node: node.prepare(addresses))
+        with ThreadPoolExecutor(len(self._nodes)) as pool:
+            list(pool.map(lambda node: node.prepare(addresses), self._nodes))
         for node in self._nodes:
             node.start()
+        on_launch()
         everyone = frozenset(node.address.node for node in self._nodes)
         deadline = time.monotonic() + START_LIMIT_S
         for node in self._nodes:
@@ -153,18 +179,23 @@ class EmbeddedKafka:
         )
 
     def stop(self) -> None:
-        """End every node (SIGTERM, SIGKILL after 10 s) and remove a temporary directory.
+        """End every node: SIGTERM, and SIGKILL after 10 s, or 2 s if its data is temporary.
 
-        Blocks until no process is left. May be called at any time, also twice.
+        Removes a temporary directory. Blocks until no process is left. May be called at any
+        time, also twice. In a forked child it does nothing: the cluster is its parent's.
         """
+        if os.getpid() != self._owner:
+            return
         atexit.unregister(self.stop)
-        self._end_nodes(grace_s=STOP_GRACE_S)
+        self._end_nodes()
         if self._directory is not None and self._kept is None:
             shutil.rmtree(self._directory, ignore_errors=True)
         self._directory = None
 
-    def _end_nodes(self, *, grace_s: float) -> None:
-        self._on_every_node(lambda node: node.stop(grace_s=grace_s))
+    def _end_nodes(self) -> None:
+        # Data that is about to be removed needs no time to be closed well.
+        grace_s = STOP_GRACE_S if self._kept else SCRATCH_GRACE_S
+        end_all([node.jvm for node in self._nodes if node.jvm], grace_s=grace_s)
         self._nodes = ()
 
     def kill(self, node: int) -> None:
@@ -205,11 +236,6 @@ class EmbeddedKafka:
             message = f"there is no node {number}: this cluster has nodes 1 to {len(nodes)}"
             raise NoSuchNodeError(message)
         return nodes[number - 1]
-
-    def _on_every_node(self, action: Callable[[Node], None]) -> None:
-        if self._nodes:
-            with ThreadPoolExecutor(len(self._nodes)) as pool:
-                list(pool.map(action, self._nodes))
 
     def _cluster_id(self) -> str:
         assert self._directory is not None, "start() chose the directory"  # noqa: S101

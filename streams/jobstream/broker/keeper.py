@@ -1,43 +1,64 @@
-"""The small process between us and one JVM, so that no JVM outlives the program that wanted it.
+"""The small process between us and a JVM: it sees to it that the JVM ends when it should.
 
-    python -S keeper.py PARENT_PID COMMAND...
+    python -S keeper.py attend PARENT_PID SCRATCH COMMAND...
+    python -S keeper.py detach COMMAND...
 
-It starts COMMAND, prints its process id, and ends with it. If the parent is gone (also by
-kill -9) it kills COMMAND; if the keeper itself is killed, the kernel kills COMMAND. It imports
-the standard library alone, because it is run as a file and has to start in milliseconds, and
-it knows nothing about Kafka.
+Both start COMMAND and print its process id. `attend` then stays as long as COMMAND runs: if the
+parent is gone (also by kill -9) it kills COMMAND and removes the directory SCRATCH, if one is
+named; if the keeper itself is killed, the kernel kills COMMAND. `detach` leaves COMMAND alone.
+It imports the standard library alone, because it is run as a file and has to start in
+milliseconds, and it knows nothing about Kafka.
 """
 
 import contextlib
 import ctypes
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
 
-PR_SET_PDEATHSIG = 1  # prctl(2): the signal sent to a child when its parent thread dies
+PR_SET_PDEATHSIG = 1  # prctl(2): the signal a child gets when the thread that forked it ends
 POLL_S = 0.5
 
 
-def keep(parent: int, command: list[str]) -> int:
+def attend(parent: int, scratch: str, command: list[str]) -> int:
     """Run `command` until it ends or `parent` does; its exit code, negative for a signal."""
-    # Children of a process and of its threads differ for PDEATHSIG: it fires when the *thread*
-    # that forked ends. This process has one thread, hence the detour through it.
+    # The kernel's signal fires when the forking *thread* ends. In a program with threads that
+    # is too early; this process has one thread, hence the detour through it.
     child = subprocess.Popen(  # noqa: S603  # the command comes from our own starter
         command,
         stdin=subprocess.DEVNULL,
         stdout=sys.stderr,
         preexec_fn=_die_with_parent,  # noqa: PLW1509  # safe: this process has one thread
     )
-    sys.stdout.write(f"{child.pid}\n")
-    sys.stdout.flush()
+    report(child.pid)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _frame: child.send_signal(received))
     _wait_for_either(parent, child)
     if child.poll() is None:
         child.kill()
+        child.wait()
+        if scratch:
+            shutil.rmtree(scratch, ignore_errors=True)
     return child.wait()
+
+
+def detach(command: list[str]) -> None:
+    """Start `command` in a session of its own and forget it; init will reap it."""
+    child = subprocess.Popen(  # noqa: S603  # the command comes from our own starter
+        command, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True
+    )
+    report(child.pid)
+    # A normal exit would complain that the child still runs.
+    os._exit(0)
+
+
+def report(pid: int) -> None:
+    """Tell the starter, which waits for this line, the number of the process it wanted."""
+    sys.stdout.write(f"{pid}\n")
+    sys.stdout.flush()
 
 
 def _die_with_parent() -> None:
@@ -51,7 +72,7 @@ def _wait_for_either(parent: int, child: "subprocess.Popen[bytes]") -> None:
         return
     try:
         watched = [os.pidfd_open(parent), os.pidfd_open(child.pid)]
-    except OSError:
+    except OSError:  # the parent is gone, or the kernel is older than 5.3
         _poll_for_either(parent, child)
         return
     # The number may have been given to a stranger before we opened it.
@@ -67,5 +88,7 @@ def _poll_for_either(parent: int, child: "subprocess.Popen[bytes]") -> None:
 
 
 if __name__ == "__main__":
-    code = keep(int(sys.argv[1]), sys.argv[2:])
+    if sys.argv[1] == "detach":
+        detach(sys.argv[2:])
+    code = attend(int(sys.argv[2]), sys.argv[3], sys.argv[4:])
     sys.exit(code if code >= 0 else 128 - code)

@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 
 from jobstream.broker.errors import BrokerStartError, BrokerStateError
-from jobstream.broker.process import JvmProcess
+from jobstream.broker.process import AttendedJvm, Jvm, start_detached
 from jobstream.broker.settings import NodeAddress, as_properties, node_settings
 
 _TAIL_LINES = 15
@@ -27,7 +27,8 @@ class Launch:
     jars: tuple[Path, ...]
     heap_mb: int
     cluster_id: str
-    detached: bool = False
+    keeps_files: bool
+    detached: bool
 
 
 class Node:
@@ -38,7 +39,7 @@ class Node:
         self.address = address
         self.directory = directory
         self._launch = launch
-        self._process: JvmProcess | None = None
+        self._jvm: Jvm | None = None
 
     @property
     def log(self) -> Path:
@@ -53,11 +54,16 @@ class Node:
     @property
     def pid(self) -> int | None:
         """Process id of the running JVM, `None` if there is none."""
-        return self._process.pid if self._process and self.is_running() else None
+        return self._jvm.pid if self._jvm and self.is_running() else None
+
+    @property
+    def jvm(self) -> Jvm | None:
+        """The process that was started last, running or not; `None` before the first start."""
+        return self._jvm
 
     def is_running(self) -> bool:
         """Whether the process exists; a frozen one does."""
-        return self._process is not None and self._process.exit_code() is None
+        return self._jvm is not None and self._jvm.is_running()
 
     def prepare(self, cluster: Sequence[NodeAddress]) -> None:
         """Write the settings and, the first time, format the storage; blocks about a second.
@@ -79,36 +85,33 @@ class Node:
             message = f"node {self.address.node} is running already: stop or kill it first"
             raise BrokerStateError(message)
         command = [*self._java("kafka.Kafka"), str(self._settings_file)]
-        detached = self._launch.detached
-        self._process = JvmProcess(command, output=self.output, detached=detached)
+        if self._launch.detached:
+            self._jvm = start_detached(command, output=self.output)
+        else:
+            scratch = None if self._launch.keeps_files else self.directory
+            self._jvm = AttendedJvm(command, output=self.output, scratch=scratch)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the JVM; raises `BrokerStateError` if the node does not run."""
-        if self._process is None or not self.is_running():
-            message = f"node {self.address.node} is not running: start or restart it first"
-            raise BrokerStateError(message)
-        self._process.signal(number)
+        self._running().signal(number)
 
     def kill(self) -> None:
         """SIGKILL, and wait until the process is gone."""
-        self.signal(signal.SIGKILL)
-        assert self._process is not None, "signal() refused a node without process"  # noqa: S101
-        self._process.wait(float("inf"))
-
-    def stop(self, *, grace_s: float) -> None:
-        """End the process if there is one: SIGTERM, then SIGKILL after `grace_s`."""
-        if self._process is not None:
-            self._process.end(grace_s=grace_s)
+        jvm = self._running()
+        jvm.signal(signal.SIGKILL)
+        jvm.wait(float("inf"))
 
     def check_running(self) -> None:
         """Raise `BrokerStartError` with the end of its log if the process has ended."""
-        if self.is_running():
-            return
-        code = self._process.exit_code() if self._process else None
-        message = (
-            f"node {self.address.node} ended with code {code} (log: {self.log}):\n{self._tail()}"
-        )
-        raise BrokerStartError(message)
+        if not self.is_running():
+            message = f"node {self.address.node} ended (log: {self.log}):\n{self._tail()}"
+            raise BrokerStartError(message)
+
+    def _running(self) -> Jvm:
+        if self._jvm is None or not self._jvm.is_running():
+            message = f"node {self.address.node} is not running: start or restart it first"
+            raise BrokerStateError(message)
+        return self._jvm
 
     @property
     def _settings_file(self) -> Path:

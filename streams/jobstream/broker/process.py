@@ -1,8 +1,7 @@
-"""Starts and stops one operating system process that runs a JVM, attended or detached.
+"""Operating system processes that run a JVM: ours, or one that was left running on purpose.
 
-Attended (the rule), a keeper process stands between us and the JVM and takes it down when we
-die. Detached, the JVM is on its own, to be found again by process id and start time. It knows
-command lines and signals and nothing about Kafka.
+`AttendedJvm` dies with this program, through its keeper. `DetachedJvm` does not, and is found
+again by process id and start time. Both know signals and waiting, and nothing about Kafka.
 """
 
 import os
@@ -10,128 +9,151 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from jobstream.broker.errors import BrokerStartError
+from jobstream.broker.identity import started_at
 
 _KEEPER = Path(__file__).with_name("keeper.py")
 _POLL_S = 0.02
 
 
-class JvmProcess:
-    """A JVM that we started, with the process that we have to reap for it."""
+class Jvm(Protocol):
+    """A JVM that was started, whoever has to reap it."""
 
-    def __init__(self, command: list[str], *, output: Path, detached: bool) -> None:
+    @property
+    def pid(self) -> int:
+        """Process id of the JVM itself."""
+
+    def is_running(self) -> bool:
+        """Whether the process exists; a frozen one does. Never blocks."""
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal; nothing happens if the process has ended."""
+
+    def wait(self, deadline: float) -> bool:
+        """Wait until it has ended, at most until `time.monotonic()` is `deadline`."""
+
+
+class AttendedJvm:
+    """A JVM that ends when this program does, however that happens."""
+
+    def __init__(self, command: list[str], *, output: Path, scratch: Path | None) -> None:
         """Start `command`; what it prints is appended to `output`.
 
         Returns as soon as the process exists, which does not prove that Java runs in it.
-        Raises `BrokerStartError` if it could not be started.
+        `scratch` is removed if this program dies without cleaning up. Raises
+        `BrokerStartError` if the process could not be started.
         """
-        keeper = [sys.executable, "-S", "-E", str(_KEEPER), str(os.getpid())]
-        with output.open("ab") as sink:
-            # A session of its own keeps Ctrl-C in the terminal from reaching the broker
-            # before the program has drained.
-            self._child = subprocess.Popen(  # noqa: S603  # our own command line
-                command if detached else [*keeper, *command],
-                stdin=subprocess.DEVNULL,
-                stdout=sink if detached else subprocess.PIPE,
-                stderr=sink,
-                start_new_session=True,
-            )
-        self.pid = self._child.pid if detached else self._read_pid(output)
+        arguments = ["attend", str(os.getpid()), str(scratch or ""), *command]
+        self._keeper = _run_keeper(arguments, output)
+        self.pid = _pid_from(self._keeper, output)
 
-    def _read_pid(self, output: Path) -> int:
-        pipe = self._child.stdout
-        assert pipe is not None, "an attended process is started with a pipe"  # noqa: S101
-        with pipe:
-            line = pipe.readline()
-        if not line.strip():
-            self._child.wait()
-            message = f"the JVM could not be started; see {output}"
-            raise BrokerStartError(message)
-        return int(line)
-
-    def exit_code(self) -> int | None:
-        """The exit code once the process has ended, `None` while it runs; never blocks."""
-        return self._child.poll()
+    def is_running(self) -> bool:
+        """Whether the process exists; a frozen one does. Never blocks."""
+        return self._keeper.poll() is None
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the JVM; nothing happens if it has ended."""
-        # While the child is not reaped its number cannot belong to a stranger. The keeper ends
-        # in an instant after the JVM, and numbers are not reused within that instant.
-        if self.exit_code() is None:
-            send_signal(self.pid, number)
+        """Send a signal; nothing happens if the process has ended."""
+        # The keeper reaps the JVM and ends in the same instant: while it runs, the number is
+        # not a stranger's.
+        if self.is_running():
+            _send(self.pid, number)
 
     def wait(self, deadline: float) -> bool:
-        """Wait until the process has ended, at most until `time.monotonic()` is `deadline`."""
+        """Wait until it has ended, at most until `time.monotonic()` is `deadline`."""
         try:
-            self._child.wait(timeout=max(0.0, deadline - time.monotonic()))
+            self._keeper.wait(timeout=max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             return False
         return True
 
-    def end(self, *, grace_s: float) -> None:
-        """Ask with SIGTERM, insist with SIGKILL after `grace_s`; returns when it is gone."""
-        self.signal(signal.SIGCONT)  # a frozen process would not hear the request
-        self.signal(signal.SIGTERM)
-        if not self.wait(time.monotonic() + grace_s):
-            self.signal(signal.SIGKILL)
-            self._child.wait()
+
+class DetachedJvm:
+    """A JVM that outlives the program that started it, named by number and start time."""
+
+    def __init__(self, pid: int, started: str) -> None:
+        """Describe a process that exists, or did; see `start_detached`."""
+        self.pid = pid
+        self.started = started
+
+    def is_running(self) -> bool:
+        """Whether that very process still exists; a stranger with its number does not count."""
+        return started_at(self.pid) == self.started
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal; nothing happens if the process has ended."""
+        if self.is_running():
+            _send(self.pid, number)
+
+    def wait(self, deadline: float) -> bool:
+        """Wait until it has ended, at most until `time.monotonic()` is `deadline`."""
+        while self.is_running():
+            if time.monotonic() > deadline:
+                return False
+            # Nobody but its parent is told when a process ends.
+            time.sleep(_POLL_S)
+        return True
 
 
-def send_signal(pid: int, number: signal.Signals) -> None:
-    """Send a signal to `pid`; nothing happens if there is no such process."""
+def start_detached(command: list[str], *, output: Path) -> DetachedJvm:
+    """Start `command` so that it survives this program; what it prints goes to `output`.
+
+    Raises `BrokerStartError` if it could not be started, or ended at once.
+    """
+    launcher = _run_keeper(["detach", *command], output)
+    pid = _pid_from(launcher, output)
+    launcher.wait()
+    started = started_at(pid)
+    if started is None:
+        message = f"the detached JVM ended at once; see {output}"
+        raise BrokerStartError(message)
+    return DetachedJvm(pid, started)
+
+
+def end_all(jvms: Sequence[Jvm], *, grace_s: float) -> None:
+    """SIGTERM to all, SIGKILL to what is left after `grace_s`; blocks until all are gone."""
+    for jvm in jvms:
+        # A stopped process keeps SIGTERM pending until it may go on.
+        jvm.signal(signal.SIGCONT)
+        jvm.signal(signal.SIGTERM)
+    deadline = time.monotonic() + grace_s
+    for jvm in jvms:
+        jvm.wait(deadline)
+    for jvm in jvms:
+        jvm.signal(signal.SIGKILL)
+    for jvm in jvms:
+        jvm.wait(float("inf"))
+
+
+def _run_keeper(arguments: list[str], output: Path) -> "subprocess.Popen[bytes]":
+    with output.open("ab") as sink:
+        # A session of its own: Ctrl-C in the terminal must not reach the broker before the
+        # program has drained.
+        return subprocess.Popen(  # noqa: S603  # our own program and command line
+            [sys.executable, "-S", "-E", str(_KEEPER), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=sink,
+            start_new_session=True,
+        )
+
+
+def _pid_from(keeper: "subprocess.Popen[bytes]", output: Path) -> int:
+    assert keeper.stdout is not None, "a keeper is started with a pipe"  # noqa: S101
+    with keeper.stdout as pipe:
+        line = pipe.readline()
+    if not line.strip():
+        keeper.wait()
+        message = f"the JVM could not be started; see {output}"
+        raise BrokerStartError(message)
+    return int(line)
+
+
+def _send(pid: int, number: signal.Signals) -> None:
     try:
         os.kill(pid, number)
     except ProcessLookupError:
         return
-
-
-def started_at(pid: int) -> str | None:
-    """When process `pid` started, as text to compare; `None` if it is gone or a zombie.
-
-    A process id and its start together name one process for good, a process id alone does not.
-    """
-    stat = Path(f"/proc/{pid}/stat")
-    if stat.parent.parent.joinpath("self").exists():
-        return _started_from_proc(stat)
-    return _started_from_ps(pid)
-
-
-def _started_from_proc(stat: Path) -> str | None:
-    try:
-        # The name in parentheses may hold spaces; what follows the last one does not.
-        fields = stat.read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    state, ticks = fields[0], fields[19]  # proc(5): fields 3 and 22 of the whole line
-    return None if state in {"Z", "X"} else ticks
-
-
-def _started_from_ps(pid: int) -> str | None:
-    shown = subprocess.run(  # noqa: S603  # fixed command, numeric argument
-        ["/bin/ps", "-o", "state=,lstart=", "-p", str(pid)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    state, _, start = shown.stdout.strip().partition(" ")
-    return None if not state or state.startswith("Z") else start.strip()
-
-
-def end_foreign(pid: int, started: str, *, grace_s: float) -> bool:
-    """End a process that is not our child: SIGTERM, then SIGKILL after `grace_s`.
-
-    Answers whether it was running. Blocks until it is gone. A process that has the number but
-    another start time is left alone.
-    """
-    if started_at(pid) != started:
-        return False
-    send_signal(pid, signal.SIGCONT)
-    send_signal(pid, signal.SIGTERM)
-    limit = time.monotonic() + grace_s
-    while started_at(pid) == started:
-        if time.monotonic() > limit:
-            send_signal(pid, signal.SIGKILL)
-        time.sleep(_POLL_S)
-    return True

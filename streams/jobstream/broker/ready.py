@@ -29,16 +29,7 @@ def wait_until_serving(
     and unfenced, not that every partition has all its replicas in sync again.
     Raises `BrokerStartError` at the deadline.
     """
-    admin = AdminClient(
-        {
-            "bootstrap.servers": bootstrap,
-            "reconnect.backoff.ms": 20,
-            "reconnect.backoff.max.ms": 100,
-            # A refused connection is what we wait out, not news.
-            "log_level": 0,
-            "error_cb": lambda _error: None,
-        }
-    )
+    admin = _quiet_client(bootstrap)
     seen: frozenset[int] = frozenset()
     while not expected <= seen:
         still_running()
@@ -47,6 +38,23 @@ def wait_until_serving(
             message = f"nodes {missing} at {bootstrap} did not answer in time"
             raise BrokerStartError(message)
         seen = _listed(admin)
+
+
+def serves(bootstrap: str) -> bool:
+    """Whether any broker answers at `bootstrap` within a quarter of a second."""
+    return bool(_listed(_quiet_client(bootstrap)))
+
+
+def _quiet_client(bootstrap: str) -> AdminClient:
+    return AdminClient(
+        {
+            "bootstrap.servers": bootstrap,
+            "reconnect.backoff.ms": 20,
+            "reconnect.backoff.max.ms": 100,
+            # A refused connection is what we wait out, not news.
+            "log_level": 0,
+        }
+    )
 
 
 def _listed(admin: AdminClient) -> frozenset[int]:
