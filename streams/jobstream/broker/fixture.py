@@ -2,6 +2,8 @@
 
 `jobstream.testing` re-exports them for users' own tests. They start and stop brokers; topics
 are the test's own affair, and every test that shares a broker needs topic names of its own.
+
+PYTEST_DONT_REWRITE: it asserts nothing, so it may be imported before pytest registers it.
 """
 
 import os
