@@ -1,0 +1,79 @@
+"""The contract of jobstream: job events, dedup rows and mirrors, values to bytes and back.
+
+This package says what is on the wire. It does no I/O but reading its own packaged schemas and the
+folder of exported ones; who sends bytes and what they lead to is decided elsewhere.
+"""
+
+from jobstream_schemas.catalogue import Catalogue
+from jobstream_schemas.codec import JobCodec
+from jobstream_schemas.derive import args_schema
+from jobstream_schemas.errors import (
+    DecodeError,
+    EncodeError,
+    MissingExtra,
+    SchemaConflict,
+    SchemaError,
+    SchemaRefused,
+    UnknownSchema,
+    UnsupportedType,
+)
+from jobstream_schemas.evolution import Incompatibility, check, check_folder, export
+from jobstream_schemas.framing import Framing, SingleObject, schema_fingerprint
+from jobstream_schemas.job_schema import JobSchema, job_schema
+from jobstream_schemas.lint import lint
+from jobstream_schemas.meta import Meta
+from jobstream_schemas.mirror import Mirror, decode_mirror, encode_mirror
+from jobstream_schemas.names import is_id
+from jobstream_schemas.reader import Decoded, Reader, args_digest
+from jobstream_schemas.rows import (
+    CLAIM_KEY,
+    Row,
+    decode_row,
+    done_key,
+    encode_done,
+    encode_row,
+    parse_row,
+    row_key,
+)
+from jobstream_schemas.shapes import DecimalSpec
+
+__all__ = [
+    "CLAIM_KEY",
+    "Catalogue",
+    "DecimalSpec",
+    "DecodeError",
+    "Decoded",
+    "EncodeError",
+    "Framing",
+    "Incompatibility",
+    "JobCodec",
+    "JobSchema",
+    "Meta",
+    "Mirror",
+    "MissingExtra",
+    "Reader",
+    "Row",
+    "SchemaConflict",
+    "SchemaError",
+    "SchemaRefused",
+    "SingleObject",
+    "UnknownSchema",
+    "UnsupportedType",
+    "args_digest",
+    "args_schema",
+    "check",
+    "check_folder",
+    "decode_mirror",
+    "decode_row",
+    "done_key",
+    "encode_done",
+    "encode_mirror",
+    "encode_row",
+    "export",
+    "is_id",
+    "job_schema",
+    "lint",
+    "parse_row",
+    "row_key",
+    "schema_fingerprint",
+]

@@ -1,0 +1,110 @@
+"""Writer schemas by fingerprint, and the readers made of them; fetches and publishes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from jobstream_schemas.errors import SchemaConflict, SchemaRefused, UnknownSchema
+from jobstream_schemas.framing import (
+    SINGLE_OBJECT_MARKER,
+    SINGLE_OBJECT_PREFIX_BYTES,
+    Framing,
+    SingleObject,
+)
+from jobstream_schemas.job_schema import JobSchema
+from jobstream_schemas.leaves import leaves
+from jobstream_schemas.lint import parsed_schema
+from jobstream_schemas.reader import VALUE_BYTES_MAX, Decoded, Reader
+
+if TYPE_CHECKING:
+    from jobstream_schemas.derive import Json
+
+SCHEMAS_MAX = 10_000
+SCHEMA_BYTES_MAX = 1_048_576
+
+
+class Catalogue:
+    """Every writer schema known to this process; at most 10,000.
+
+    `register` belongs to one thread at a time; looking up is safe from any.
+    """
+
+    __slots__ = ("_framed", "_framing", "_max_bytes", "_meanings", "_readers")
+
+    def __init__(self, *, framing: Framing | None = None, max_bytes: int = VALUE_BYTES_MAX) -> None:
+        """Begin empty; `max_bytes` caps what `decode` looks at (1 MiB)."""
+        self._framing = framing or SingleObject()
+        self._max_bytes = max_bytes
+        self._readers: dict[bytes, Reader] = {}
+        self._framed: dict[bytes, Reader] = {}
+        self._meanings: dict[bytes, object] = {}
+
+    def register(self, schema: JobSchema | Mapping[str, object] | str) -> Reader:
+        """Add a writer schema (also as JSON) and return its reader; again is harmless.
+
+        The fingerprint is computed here, never believed. Raises `SchemaRefused` for a schema that
+        is dangerous, invalid or no job's, and `SchemaConflict` if its fingerprint is known with
+        other logical types or for another job type, which CRC-64-AVRO does not see.
+        """
+        reader = Reader(_loaded(schema))
+        meaning = (reader.job_type, leaves(parsed_schema(reader.schema), reader.job_type))
+        known = self._meanings.get(reader.fingerprint)
+        if known is None and len(self._readers) >= SCHEMAS_MAX:
+            message = f"{reader.job_type}: {SCHEMAS_MAX} schemas are known already; remove some"
+            raise SchemaRefused(message)
+        if known is not None and known != meaning:
+            other = self._readers[reader.fingerprint].job_type
+            message = (
+                f"{reader.job_type}: fingerprint {reader.fingerprint.hex()} is taken by {other}"
+                " with other logical types or another name; rename the job or the changed field"
+            )
+            raise SchemaConflict(message)
+        self._meanings[reader.fingerprint] = meaning
+        # By its whole prefix too: one look-up for nearly every value instead of split and look-up.
+        self._framed.setdefault(SINGLE_OBJECT_MARKER + reader.fingerprint, reader)
+        return self._readers.setdefault(reader.fingerprint, reader)
+
+    def get(self, fingerprint: bytes) -> Reader | None:
+        """The reader of a writer schema, or None if it is not known."""
+        return self._readers.get(fingerprint)
+
+    def job_type(self, fingerprint: bytes) -> str:
+        """The job type a schema was written for; raises `UnknownSchema`."""
+        return self._known(fingerprint).job_type
+
+    def decode(self, value: bytes) -> Decoded:
+        """Read `meta` of any known schema's value.
+
+        Raises `UnknownSchema`, which may heal, or `DecodeError`, which cannot. Proves nothing
+        about `args`: read them with `get(decoded.fingerprint).args(...)`.
+        """
+        reader = self._framed.get(value[:SINGLE_OBJECT_PREFIX_BYTES])
+        if reader is not None:
+            return reader.decode(value, SINGLE_OBJECT_PREFIX_BYTES, self._max_bytes)
+        reference, at = self._framing.split(value)
+        return self._known(reference).decode(value, at, self._max_bytes)
+
+    def _known(self, reference: bytes) -> Reader:
+        reader = self._readers.get(reference)
+        if reader is None:
+            message = f"schema {reference.hex()} is not known (yet)"
+            raise UnknownSchema(message, reference)
+        return reader
+
+
+def _loaded(schema: JobSchema | Mapping[str, object] | str) -> Json:
+    if isinstance(schema, JobSchema):
+        return schema.schema
+    if isinstance(schema, Mapping):
+        return dict(schema)
+    if len(schema) > SCHEMA_BYTES_MAX:
+        message = f"schema has {len(schema)} characters, the cap is {SCHEMA_BYTES_MAX}"
+        raise SchemaRefused(message)
+    try:
+        loaded: Json = json.loads(schema)
+    except (ValueError, RecursionError) as error:
+        message = f"schema is no JSON: {error}"
+        raise SchemaRefused(message) from error
+    return loaded

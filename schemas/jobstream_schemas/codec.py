@@ -1,0 +1,88 @@
+"""One job type's bytes: dataclass to value and back, on the hot path; it fetches no schema.
+
+The writer side checks every value against its declared type while it encodes. The reader side
+here reads values of exactly this schema; those of other versions go through `catalogue`.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from jobstream_schemas.builder import record_builder
+from jobstream_schemas.declared import record_of
+from jobstream_schemas.derive import args_schema_of
+from jobstream_schemas.encoder import encoder
+from jobstream_schemas.errors import EncodeError, UnknownSchema
+from jobstream_schemas.framing import Framing, SingleObject
+from jobstream_schemas.job_schema import job_schema_of
+from jobstream_schemas.lint import parsed_schema
+from jobstream_schemas.meta import Meta, encode_meta
+from jobstream_schemas.reader import VALUE_BYTES_MAX, Decoded, Reader, plain
+
+T = TypeVar("T")
+
+
+class JobCodec(Generic[T]):
+    """Encodes and decodes jobs of one type with args of dataclass `cls`.
+
+    Built once per job type (milliseconds), then safe to share between threads. Raises
+    `UnsupportedType` or `SchemaRefused` if the class cannot be a job's args.
+    """
+
+    __slots__ = (
+        "_encode_args", "_frame", "_framing", "_max_bytes", "build", "cls",
+        "declared_args", "plain_args", "reader", "schema",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        cls: type[T],
+        name: str,
+        *,
+        framing: Framing | None = None,
+        max_bytes: int = VALUE_BYTES_MAX,
+    ) -> None:
+        """Derive the schema; `max_bytes` caps what `decode` looks at (1 MiB)."""
+        shape = record_of(cls)
+        self.cls = cls
+        self.schema = job_schema_of(name, args_schema_of(shape, name=name))
+        self.declared_args = parsed_schema(self.schema.schema)["fields"][1]["type"]
+        self.plain_args = plain(self.declared_args)
+        self.build = record_builder(shape)
+        self.reader = Reader(self.schema.schema)
+        self._framing = framing or SingleObject()
+        self._frame = self._framing.frame(self.schema.fingerprint)
+        self._encode_args = encoder(shape)
+        self._max_bytes = max_bytes
+
+    def encode(self, meta: Meta, args: T) -> bytes:
+        """The value to publish; raises `EncodeError` naming `class.field`, the value and the fix.
+
+        Checks no size: the limit is the client's. An instance of a subclass is written as `cls`.
+        """
+        try:
+            return self._frame + encode_meta(meta) + self._encode_args(args)
+        except EncodeError as error:
+            if not error.path.startswith("meta"):
+                error.path = f"{self.cls.__name__}{error.path}"
+            raise
+
+    def decode(self, value: bytes) -> Decoded:
+        """Read `meta`; raises `DecodeError`, as `UnknownSchema` where another schema wrote it."""
+        if value.startswith(self._frame):
+            return self.reader.decode(value, len(self._frame), self._max_bytes)
+        reference, _ = self._framing.split(value)
+        message = (
+            f"{self.schema.job_type}: written with schema {reference.hex()}, this codec reads"
+            f" {self.schema.fingerprint.hex()}; use Catalogue.decode"
+        )
+        raise UnknownSchema(message, reference)
+
+    def args(self, value: bytes, decoded: Decoded | None = None) -> T:
+        """Read `args` of a value of this very schema; raises `DecodeError`.
+
+        Pass what `decode` returned, or the value alone.
+        """
+        decoded = decoded or self.decode(value)
+        args: T = self.reader.args(value, decoded.args_bytes_at, self)
+        return args

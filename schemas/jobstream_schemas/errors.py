@@ -1,0 +1,78 @@
+"""The package's errors: what each one means and what becomes of the job it names; raises none.
+
+SchemaError
+├── EncodeError         a value does not fit its declared type: the caller's bug, nothing sent
+├── DecodeError         bytes are no valid record: permanent, dead letter
+│   └── UnknownSchema   no writer schema for the bytes yet: transient for a bounded time
+├── UnsupportedType     a class cannot be a job's args: stops at declaration
+├── SchemaRefused       a schema that could kill a decoder: stops at registration
+├── SchemaConflict      one fingerprint, two meanings: stops at registration
+└── MissingExtra        an optional library is not installed
+"""
+
+from __future__ import annotations
+
+import reprlib
+
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = 80
+
+
+class SchemaError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class EncodeError(SchemaError):
+    """A value does not fit its declared type; `path` names it, as in `Receipt.lines[3].price`."""
+
+    def __init__(self, reason: str, path: str = "") -> None:
+        """Keep the reason apart from the path, which grows while the error climbs."""
+        super().__init__(reason)
+        self.reason = reason
+        self.path = path
+
+    def __str__(self) -> str:
+        """Path first, then the value and the fix."""
+        return f"{self.path}: {self.reason}" if self.path else self.reason
+
+    @classmethod
+    def of(cls, value: object, wanted: str) -> EncodeError:
+        """Name the value (cut short), its type, and what to pass instead."""
+        return cls(f"got {shown(value)} ({type(value).__name__}); pass {wanted}")
+
+
+class DecodeError(SchemaError):
+    """The bytes are not a valid record of their schema; trying again cannot help."""
+
+
+class UnknownSchema(DecodeError):
+    """No writer schema is known for these bytes; catch it before `DecodeError`, it may heal.
+
+    `reference` is the 8-byte fingerprint, or the 4-byte id of a registry (big-endian).
+    """
+
+    def __init__(self, message: str, reference: bytes) -> None:
+        """Keep the reference, so that a caller can ask for this schema."""
+        super().__init__(message)
+        self.reference = reference
+
+
+class UnsupportedType(SchemaError):
+    """A dataclass has a field, a default or a name that no Avro record of ours can carry."""
+
+
+class SchemaRefused(SchemaError):
+    """The schema could kill or stall a decoder, or is no job's schema at all."""
+
+
+class SchemaConflict(SchemaError):
+    """A known fingerprint arrived with other logical types or for another job type."""
+
+
+class MissingExtra(SchemaError):
+    """A feature needs an optional library; the message names the extra to install."""
+
+
+def shown(value: object) -> str:
+    """The value as a message may show it: at most about 80 characters."""
+    return _REPR.repr(value)

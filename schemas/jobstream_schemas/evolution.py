@@ -1,0 +1,146 @@
+"""Will queued jobs decode with the code about to be deployed? Compares schemas, reads no topic.
+
+The judge is the `avro` library's reader-writer check, which knows Avro's resolution rules. What it
+ignores, logical types and the values of a Literal, is judged here.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from jobstream_schemas.errors import MissingExtra, SchemaRefused
+from jobstream_schemas.leaves import literal_changes, meaning_changes
+from jobstream_schemas.lint import parsed_schema
+from jobstream_schemas.reader import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+    from types import ModuleType
+
+    from jobstream_schemas.derive import Json
+    from jobstream_schemas.job_schema import JobSchema
+
+
+@dataclass(frozen=True, slots=True)
+class Incompatibility:
+    """One finding about a job type: `path` names the field, as in `args.price`.
+
+    A finding of kind `new` breaks nothing: no job of that type can be queued yet.
+    """
+
+    job_type: str
+    path: str
+    kind: Literal["new", "structure", "logical type", "literal", "unreadable"]
+    message: str
+
+    @property
+    def is_breaking(self) -> bool:
+        """Whether jobs already queued would become dead letters."""
+        return self.kind != "new"
+
+
+def check(old: Json, new: Json, job_type: str) -> list[Incompatibility]:
+    """What stops jobs written with `old` from decoding with `new`; empty if nothing does.
+
+    Raises `SchemaRefused` for a schema that is invalid or dangerous, and `MissingExtra` without
+    the `avro` library. Says nothing about a class's own checks at construction.
+    """
+    writer, reader = parsed_schema(old), parsed_schema(new)
+    found = [
+        Incompatibility(job_type, path, "structure", message)
+        for path, message in _structure(_avro_schema(writer), _avro_schema(reader), "")
+    ]
+    known = {finding.path for finding in found}
+    found += [
+        Incompatibility(job_type, path, "logical type", f"{message}; use a new field")
+        for path, message in _below(meaning_changes(writer, reader, ""))
+        if path not in known
+    ]
+    found += [
+        Incompatibility(job_type, path, "literal", f"{message}; keep the old values")
+        for path, message in _below(literal_changes(writer, reader, ""))
+        if path not in known
+    ]
+    return sorted(found, key=lambda finding: (finding.path, finding.message))
+
+
+def export(schemas: Iterable[JobSchema], folder: Path) -> list[Path]:
+    """Write each schema to `<job type>.avsc` in the folder, made if missing; the paths, sorted.
+
+    Raises `OSError`. Leaves other files alone.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for schema in schemas:
+        path = _path(folder, schema)
+        path.write_text(json.dumps(schema.schema, indent=2) + "\n", encoding="utf-8")
+        paths.append(path)
+    return sorted(paths)
+
+
+def check_folder(schemas: Iterable[JobSchema], folder: Path) -> list[Incompatibility]:
+    """Compare each schema with the exported one; a missing file is a finding of kind `new`.
+
+    Files of job types that are not given are not looked at.
+    """
+    found = []
+    for schema in schemas:
+        path = _path(folder, schema)
+        if path.exists():
+            found += _check_file(schema, path)
+        else:
+            message = f"no {path.name} yet: run `jobstream schemas export`"
+            found.append(Incompatibility(schema.job_type, "", "new", message))
+    return found
+
+
+def _check_file(schema: JobSchema, path: Path) -> list[Incompatibility]:
+    try:
+        return check(json.loads(path.read_text("utf-8")), schema.schema, schema.job_type)
+    except (ValueError, RecursionError, SchemaRefused) as error:
+        message = f"{path.name} holds no usable schema: {error}; export it again"
+        return [Incompatibility(schema.job_type, "", "unreadable", message)]
+
+
+def _path(folder: Path, schema: JobSchema) -> Path:
+    return folder / f"{schema.job_type}.avsc"
+
+
+def _avro() -> tuple[ModuleType, ModuleType]:
+    try:
+        import avro.compatibility  # noqa: PLC0415  # an optional extra
+        import avro.schema  # noqa: PLC0415  # likewise
+    except ImportError as error:
+        message = "comparing schemas needs the avro library: pip install jobstream[worker]"
+        raise MissingExtra(message) from error
+    return avro.schema, avro.compatibility
+
+
+def _avro_schema(parsed: Json) -> Any:  # noqa: ANN401  # the library has no types
+    # Without logical types: the library warns about those it does not know.
+    return _avro()[0].parse(json.dumps(plain(parsed), default=str))
+
+
+def _structure(writer: Any, reader: Any, path: str) -> list[tuple[str, str]]:  # noqa: ANN401
+    """What the library finds incompatible, by the names of fields instead of their numbers."""
+    result = _avro()[1].ReaderWriterCompatibilityChecker().get_compatibility(reader, writer)
+    if result.compatibility.value == "compatible":
+        return []
+    found = []
+    if reader.type == writer.type == "record":
+        written = {field.name: field for field in writer.fields}
+        for field in reader.fields:
+            at = f"{path}.{field.name}".lstrip(".")
+            if field.name in written:
+                found += _structure(written[field.name].type, field.type, at)
+            elif not field.has_default:
+                found.append((at, "is new and has no default: give it one"))
+    words = "; ".join(sorted(str(message) for message in result.messages))
+    return found or [(path, f"{words}: keep the old type or use a new field")]
+
+
+def _below(changes: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(path.lstrip("."), message) for path, message in changes]

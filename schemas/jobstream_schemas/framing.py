@@ -1,0 +1,70 @@
+"""How a value says which schema wrote it: a prefix of marker and reference; decodes no record.
+
+Here it is Avro single-object encoding (Avro 1.12 specification, "Single-object encoding"): two
+marker bytes, then the little-endian CRC-64-AVRO fingerprint of the schema's canonical form.
+Confluent's wire format (a zero byte, then a registry's 4-byte id) is recognised, so that its
+values are known as ones whose schema is missing, not as garbage.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from fastavro.schema import fingerprint, to_parsing_canonical_form
+
+from jobstream_schemas.errors import DecodeError, shown
+
+if TYPE_CHECKING:
+    from jobstream_schemas.derive import Json
+
+FINGERPRINT_BYTES = 8
+SINGLE_OBJECT_MARKER = b"\xc3\x01"
+SINGLE_OBJECT_PREFIX_BYTES = 10
+
+_CONFLUENT_MAGIC = 0
+_CONFLUENT_PREFIX_BYTES = 5
+
+
+class Framing(Protocol):
+    """A way to mark a value with the reference of its writer schema."""
+
+    def frame(self, reference: bytes) -> bytes:
+        """The prefix for a value written with this schema."""
+        ...
+
+    def split(self, value: bytes) -> tuple[bytes, int]:
+        """The reference, and where the record begins; `DecodeError` if the value has neither."""
+        ...
+
+
+class SingleObject:
+    """Single-object framing; reads Confluent's prefix too, and never writes it."""
+
+    __slots__ = ()
+
+    def frame(self, reference: bytes) -> bytes:
+        """Marker and fingerprint; `ValueError` unless the reference has 8 bytes."""
+        if len(reference) != FINGERPRINT_BYTES:
+            message = f"fingerprint {reference!r} has {len(reference)} bytes; it must have 8"
+            raise ValueError(message)
+        return SINGLE_OBJECT_MARKER + reference
+
+    def split(self, value: bytes) -> tuple[bytes, int]:
+        """An 8-byte fingerprint or a 4-byte registry id, and the record's position.
+
+        Proves nothing about the bytes after it. Raises `DecodeError` for any other prefix.
+        """
+        if value[:2] == SINGLE_OBJECT_MARKER and len(value) >= SINGLE_OBJECT_PREFIX_BYTES:
+            return value[2:10], SINGLE_OBJECT_PREFIX_BYTES
+        if len(value) >= _CONFLUENT_PREFIX_BYTES and value[0] == _CONFLUENT_MAGIC:
+            return value[1:5], _CONFLUENT_PREFIX_BYTES
+        message = f"value of {len(value)} bytes begins with {shown(value[:10])}: no schema marker"
+        raise DecodeError(message)
+
+
+def schema_fingerprint(schema: Json) -> bytes:
+    """CRC-64-AVRO of the Parsing Canonical Form, 8 bytes, little-endian.
+
+    It does not see logical types, defaults, docs or properties: `Catalogue` refuses the first.
+    """
+    return bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))

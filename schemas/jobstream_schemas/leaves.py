@@ -1,0 +1,98 @@
+"""What Avro's resolution and fingerprint do not see: logical types and literals, leaf by leaf.
+
+Avro reads a decimal of scale 3 as one of scale 2, and days as microseconds, without a word. This
+module lists the leaves of a schema by their path and names those that changed their meaning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from jobstream_schemas.names import LITERAL_PROPERTY
+
+if TYPE_CHECKING:
+    from jobstream_schemas.derive import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A type without parts: Avro's kind, its logical type spelled out, and allowed strings."""
+
+    kind: str
+    logical: str = ""
+    literals: tuple[str, ...] = field(default=(), compare=False)
+
+
+def leaves(schema: object, path: str) -> dict[str, list[Leaf]]:
+    """The leaves of a parsed, linted schema by path; branches of a union share a path."""
+    found: dict[str, list[Leaf]] = {}
+    _collect(schema, path, found, {})
+    return found
+
+
+def meaning_changes(writer: object, reader: object, path: str) -> list[tuple[str, str]]:
+    """Paths, with words, whose bytes would be read with another logical type than written."""
+    theirs, ours = leaves(writer, path), leaves(reader, path)
+    changes = []
+    for at in theirs.keys() & ours.keys():
+        for leaf in theirs[at]:
+            candidates = [each for each in ours[at] if each.kind == leaf.kind] or ours[at]
+            if all(each.logical != leaf.logical for each in candidates):
+                now = candidates[0].logical or "none"
+                changes.append((at, f"logical type {leaf.logical or 'none'} is read as {now}"))
+    return sorted(changes)
+
+
+def literal_changes(writer: object, reader: object, path: str) -> list[tuple[str, str]]:
+    """Paths, with words, whose writer may hold a string that the reader refuses."""
+    theirs, ours = leaves(writer, path), leaves(reader, path)
+    changes = []
+    for at in theirs.keys() & ours.keys():
+        allowed = {value for leaf in ours[at] for value in leaf.literals}
+        written = [leaf for leaf in theirs[at] if leaf.kind == "string"]
+        for leaf in written if allowed else ():
+            gone = sorted(set(leaf.literals) - allowed)
+            if gone or not leaf.literals:
+                words = f"values {', '.join(gone)}" if gone else "any string"
+                changes.append((at, f"{words} may be queued and would be refused"))
+    return sorted(changes)
+
+
+def _collect(
+    schema: object, path: str, found: dict[str, list[Leaf]], named: dict[str, Json]
+) -> None:
+    if isinstance(schema, list):
+        for branch in schema:
+            _collect(branch, path, found, named)
+    elif isinstance(schema, dict):
+        _collect_complex(schema, path, found, named)
+    elif schema in named:
+        _collect_complex(named[str(schema)], path, found, named)
+    elif schema != "null":
+        found.setdefault(path, []).append(Leaf(str(schema)))
+
+
+def _collect_complex(
+    schema: Json, path: str, found: dict[str, list[Leaf]], named: dict[str, Json]
+) -> None:
+    kind = schema["type"]
+    if "name" in schema:
+        named[schema["name"]] = schema
+    if "fields" in schema:
+        for each in schema["fields"]:
+            _collect(each["type"], f"{path}.{each['name']}", found, named)
+    elif kind == "array":
+        _collect(schema["items"], f"{path}[]", found, named)
+    elif kind == "map":
+        _collect(schema["values"], f"{path}{{}}", found, named)
+    else:
+        leaf = Leaf(str(kind), _logical(schema), tuple(schema.get(LITERAL_PROPERTY, ())))
+        found.setdefault(path, []).append(leaf)
+
+
+def _logical(schema: Json) -> str:
+    logical = str(schema.get("logicalType", ""))
+    if logical == "decimal":
+        return f"decimal({schema.get('precision')}, {schema.get('scale', 0)})"
+    return logical

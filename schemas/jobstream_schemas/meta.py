@@ -1,0 +1,137 @@
+"""`meta`, the half of a job event that is the same for every type, to bytes and back by hand.
+
+The hand-written form is three times as fast as the library's and equal to it on the wire; it
+reads only the layout of `avro/meta.avsc`. Other layouts are resolved by the library (`reader`).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+from jobstream_schemas.encoder import encoder
+from jobstream_schemas.errors import DecodeError, EncodeError
+from jobstream_schemas.names import is_id
+from jobstream_schemas.primitives import read_long, read_millis, read_text
+from jobstream_schemas.shapes import Scalar
+
+_ID_RULE = "1 to 128 letters, digits, '.', '_' or '-'"
+_NO_KEYS = b"\x00" * 5
+_PRESENT = 2
+
+_text = encoder(Scalar("string"))
+_long = encoder(Scalar("long"))
+
+
+class Meta(NamedTuple):
+    """What is the same for every job; times are milliseconds since the epoch."""
+
+    id: str
+    enqueued_at: int
+    source: str
+    order_key: str | None = None
+    unique_key: str | None = None
+    expires_at: int | None = None
+    parent_id: str | None = None
+    correlation_id: str | None = None
+
+
+MetaFields: TypeAlias = tuple[
+    str, int, str, str | None, str | None, int | None, str | None, str | None
+]
+
+
+def encode_meta(meta: Meta) -> bytes:
+    """The Avro bytes of `meta`; raises `EncodeError` naming the field, value and fix."""
+    id_, enqueued_at, source, order_key, unique_key, expires_at, parent_id, correlation_id = meta
+    try:
+        check_id(id_)
+        return b"".join(
+            (
+                _text(id_),
+                _long(enqueued_at),
+                _text(source),
+                b"\x00" if order_key is None else b"\x02" + _text(order_key),
+                b"\x00" if unique_key is None else b"\x02" + _text(unique_key),
+                b"\x00" if expires_at is None else b"\x02" + _long(expires_at),
+                b"\x00" if parent_id is None else b"\x02" + _text(parent_id),
+                b"\x00" if correlation_id is None else b"\x02" + _text(correlation_id),
+            )
+        )
+    except EncodeError:
+        raise _named(meta) from None
+
+
+def check_id(job_id: object) -> None:
+    """Raise `EncodeError` unless it is a valid id: 1 to 128 of `A-Z a-z 0-9 . _ -`."""
+    if not (isinstance(job_id, str) and is_id(job_id)):
+        raise EncodeError.of(job_id, _ID_RULE)
+
+
+def _named(meta: Meta) -> EncodeError:
+    """Find the field that fails, one by one: this path may be slow."""
+    for name, value in zip(Meta._fields, meta, strict=True):
+        optional = value is None and name in Meta._field_defaults
+        check = check_id if name == "id" else _long if name.endswith("_at") else _text
+        try:
+            _ = None if optional else check(value)
+        except EncodeError as error:
+            error.path = f"meta.{name}"
+            return error
+    return EncodeError.of(meta, "a valid meta")
+
+
+def read_meta(data: bytes, at: int) -> tuple[MetaFields, int]:
+    """Read `meta` in the packaged layout, and where `args` begins; checks the id.
+
+    Raises `DecodeError`, and `IndexError` or `UnicodeDecodeError` for cut or mangled bytes.
+    """
+    # Texts of less than 64 bytes are read in place: a call each would cost a tenth of the whole.
+    size = data[at]
+    if size & 0x81:
+        id_, at = read_text(data, at)
+    else:
+        end = at + 1 + (size >> 1)
+        id_, at = data[at + 1 : end].decode(), end
+    enqueued_at, at = read_millis(data, at)
+    size = data[at]
+    if size & 0x81:
+        source, at = read_text(data, at)
+    else:
+        end = at + 1 + (size >> 1)
+        source, at = data[at + 1 : end].decode(), end
+    if not is_id(id_):
+        raise bad_id(id_)
+    if data[at : at + 5] == _NO_KEYS:
+        return (id_, enqueued_at, source, None, None, None, None, None), at + 5
+    order_key, at = _optional_text(data, at)
+    unique_key, at = _optional_text(data, at)
+    expires_at, at = _optional_long(data, at)
+    parent_id, at = _optional_text(data, at)
+    correlation_id, at = _optional_text(data, at)
+    if at > len(data):
+        message = f"meta ends at byte {at}, but the value has {len(data)}"
+        raise DecodeError(message)
+    keys = (order_key, unique_key, expires_at, parent_id, correlation_id)
+    return (id_, enqueued_at, source, *keys), at
+
+
+def bad_id(job_id: str) -> DecodeError:
+    """The error for a record whose id breaks the rule."""
+    message = f"id {job_id[:130]!r} is not {_ID_RULE}"
+    return DecodeError(message)
+
+
+def _optional_text(data: bytes, at: int) -> tuple[str | None, int]:
+    return read_text(data, at + 1) if _is_present(data, at) else (None, at + 1)
+
+
+def _optional_long(data: bytes, at: int) -> tuple[int | None, int]:
+    return read_long(data, at + 1) if _is_present(data, at) else (None, at + 1)
+
+
+def _is_present(data: bytes, at: int) -> bool:
+    branch = data[at]
+    if branch not in {0, _PRESENT}:
+        message = f"byte {at} of meta is {branch}; a union of two has 0 or 2 there"
+        raise DecodeError(message)
+    return branch == _PRESENT

@@ -1,0 +1,84 @@
+"""The mirror of a committed watermark, to bytes and back; decides nothing about offsets."""
+
+from __future__ import annotations
+
+from functools import cache
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fastavro import schemaless_reader, schemaless_writer
+
+from jobstream_schemas.errors import DecodeError, EncodeError, UnknownSchema
+from jobstream_schemas.framing import SINGLE_OBJECT_MARKER, SingleObject
+from jobstream_schemas.packaged import packaged
+from jobstream_schemas.reader import plain
+
+if TYPE_CHECKING:
+    from jobstream_schemas.derive import Json
+
+MIRROR_FINGERPRINT = bytes.fromhex("067f91646c252d1b")
+
+_FRAME = SINGLE_OBJECT_MARKER + MIRROR_FINGERPRINT
+_MIRROR_BYTES_MAX = 1_048_576
+
+
+class Mirror(NamedTuple):
+    """A group's watermark on one partition, and what is finished above it.
+
+    `position` is the next offset to read. `finished` holds half-open ranges: first finished
+    offset, next offset after the last. `at` is milliseconds since the epoch.
+    """
+
+    group: str
+    topic: str
+    topic_id: str
+    partition: int
+    position: int
+    finished: tuple[tuple[int, int], ...]
+    unclean: int
+    at: int
+
+
+def encode_mirror(mirror: Mirror) -> bytes:
+    """The framed value; raises `EncodeError` for a value that has no Avro form."""
+    record = mirror._asdict()
+    record["finished"] = [{"start": start, "end": end} for start, end in mirror.finished]
+    stream = BytesIO()
+    stream.write(_FRAME)
+    try:
+        schemaless_writer(stream, _plain_mirror(), record, strict=True)
+    except Exception as error:
+        message = f"a valid mirror ({type(error).__name__}: {error})"
+        raise EncodeError.of(mirror, message) from error
+    return stream.getvalue()
+
+
+def decode_mirror(value: bytes) -> Mirror:
+    """The mirror in a framed value; raises `DecodeError`, `UnknownSchema` for another schema.
+
+    Proves nothing about the offsets: whether the topic still is the one that was meant.
+    """
+    if not value.startswith(_FRAME):
+        reference, _ = SingleObject().split(value)
+        message = f"mirror of schema {reference.hex()}, known is {MIRROR_FINGERPRINT.hex()}"
+        raise UnknownSchema(message, reference)
+    if len(value) > _MIRROR_BYTES_MAX:
+        message = f"mirror has {len(value)} bytes, the cap is {_MIRROR_BYTES_MAX}"
+        raise DecodeError(message)
+    stream = BytesIO(value)
+    stream.seek(len(_FRAME))
+    try:
+        record: Any = schemaless_reader(stream, _plain_mirror(), None)
+    except Exception as error:
+        message = f"mirror cannot be read: {type(error).__name__}: {error}"
+        raise DecodeError(message) from error
+    if (left := len(value) - stream.tell()) != 0:
+        message = f"mirror: {left} bytes are left over"
+        raise DecodeError(message)
+    record["finished"] = tuple((each["start"], each["end"]) for each in record["finished"])
+    return Mirror(**record)
+
+
+@cache
+def _plain_mirror() -> Json:
+    return plain(packaged("mirror"))

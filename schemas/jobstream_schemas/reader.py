@@ -1,0 +1,236 @@
+"""Read job events of one writer schema: `meta` at once, `args` when asked; settles no meaning.
+
+A worker needs `meta` of every record, also of types it does not run and of versions it has never
+seen, and `args` only of the jobs it starts. So a reader is built from the writer's schema alone,
+and the class comes in as an argument when `args` are read.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+
+from fastavro import parse_schema, schemaless_reader
+from fastavro.schema import to_parsing_canonical_form
+
+from jobstream_schemas.errors import DecodeError, SchemaRefused
+from jobstream_schemas.framing import SINGLE_OBJECT_PREFIX_BYTES, schema_fingerprint
+from jobstream_schemas.leaves import meaning_changes
+from jobstream_schemas.lint import parsed_schema
+from jobstream_schemas.meta import Meta, MetaFields, bad_id, read_meta
+from jobstream_schemas.names import JOB_TYPE_PROPERTY, is_id
+from jobstream_schemas.packaged import packaged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jobstream_schemas.derive import Json
+
+VALUE_BYTES_MAX = 1_048_576
+DIGEST_BYTES = 8
+
+_LOGICAL_KEYS = frozenset({"logicalType", "precision", "scale"})
+_UNPLANNED: Json = {}
+_NESTED_KEYS = ("type", "items", "values")
+
+# A named tuple's own constructor is a Python function, twice as slow.
+_new = tuple.__new__
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Decoded(NamedTuple):
+    """A record's `meta`, and where its `args` begin; the args are not looked at yet.
+
+    Times are milliseconds since the epoch. `fingerprint` is the writer schema's.
+    """
+
+    id: str
+    enqueued_at: int
+    source: str
+    order_key: str | None
+    unique_key: str | None
+    expires_at: int | None
+    parent_id: str | None
+    correlation_id: str | None
+    args_bytes_at: int
+    fingerprint: bytes
+
+
+class ArgsTarget(Protocol[T_co]):
+    """What `args` are read into: a class's own plain schema, and the call that builds it."""
+
+    @property
+    def plain_args(self) -> Json:
+        """The args record without logical types, as the library parsed it."""
+        ...
+
+    @property
+    def declared_args(self) -> Json:
+        """The args record as derived, with logical types."""
+        ...
+
+    @property
+    def build(self) -> Callable[[Any], T_co]:
+        """From the library's dict to the class."""
+        ...
+
+
+class Reader:
+    """Reads values of one writer schema; built once per schema, safe to share between threads."""
+
+    __slots__ = (
+        "_args",
+        "_declared",
+        "_meta",
+        "_packaged",
+        "_plans",
+        "fingerprint",
+        "job_type",
+        "schema",
+    )
+
+    def __init__(self, schema: Json) -> None:
+        """Lint and prepare; raises `SchemaRefused` for danger or for no `{meta, args}` record."""
+        parsed = parsed_schema(schema)
+        meta, args = _halves(parsed)
+        self.schema = schema
+        self.fingerprint = schema_fingerprint(schema)
+        self.job_type = str(schema.get(JOB_TYPE_PROPERTY) or parsed["name"])
+        self._declared = args
+        self._args = plain(args)
+        self._packaged = plain(_packaged_meta())
+        self._meta = None if _is_packaged_layout(meta) else plain(meta)
+        self._plans: dict[ArgsTarget[Any], Json | None] = {}
+
+    def decode(
+        self,
+        value: bytes,
+        at: int = SINGLE_OBJECT_PREFIX_BYTES,
+        max_bytes: int = VALUE_BYTES_MAX,
+    ) -> Decoded:
+        """Read `meta` of a value whose record begins at `at`, after the prefix.
+
+        Raises `DecodeError` for more than `max_bytes`, bytes that are no such record, or a bad id.
+        Proves nothing about `args`, not even that they are there.
+        """
+        if len(value) > max_bytes:
+            message = f"value has {len(value)} bytes, the cap is {max_bytes}"
+            raise DecodeError(message)
+        try:
+            if self._meta is None:
+                fields, at = read_meta(value, at)
+            else:
+                fields, at = self._foreign(self._meta, value, at)
+        except DecodeError:
+            raise
+        except Exception as error:
+            raise _undecodable(self.job_type, "meta", error) from error
+        return _new(Decoded, (*fields, at, self.fingerprint))
+
+    def args(self, value: bytes, at: int, codec: ArgsTarget[T]) -> T:
+        """Read `args`, which begin at `at`, into the codec's class, resolving writer to reader.
+
+        The class's own checks run. Raises `DecodeError` for bytes or values that do not fit, for
+        bytes left over, and where a logical type changed its meaning since the job was written.
+        """
+        stream = BytesIO(value)
+        stream.seek(at)
+        try:
+            target = self._plans.get(codec, _UNPLANNED)
+            if target is _UNPLANNED:
+                target = self._plan(codec)
+            record = schemaless_reader(stream, self._args, target)
+            args = codec.build(record)
+        except DecodeError:
+            raise
+        except Exception as error:
+            raise _undecodable(self.job_type, "args", error) from error
+        if (left := len(value) - stream.tell()) != 0:
+            message = f"{self.job_type}: {left} bytes are left after args; all must be read"
+            raise DecodeError(message)
+        return args
+
+    def _plan(self, codec: ArgsTarget[Any]) -> Json | None:
+        """The reader schema to resolve to, None where writer and reader are the same."""
+        changes = meaning_changes(self._declared, codec.declared_args, "args")
+        if changes:
+            words = "; ".join(f"{path}: {change}" for path, change in changes)
+            message = f"{self.job_type}: {words}; restore the old type or use a new field"
+            raise DecodeError(message)
+        ours = codec.plain_args
+        same = to_parsing_canonical_form(self._args) == to_parsing_canonical_form(ours)
+        self._plans[codec] = None if same else ours
+        return self._plans[codec]
+
+    def _foreign(self, writer: Json, value: bytes, at: int) -> tuple[MetaFields, int]:
+        stream = BytesIO(value)
+        stream.seek(at)
+        record: Any = schemaless_reader(stream, writer, self._packaged)
+        meta = Meta(**record)
+        if not is_id(meta.id):
+            raise bad_id(meta.id)
+        return meta, stream.tell()
+
+
+def args_digest(value: bytes, at: int) -> bytes:
+    """8 bytes of BLAKE2b over the encoded args: equal args of one schema have equal digests."""
+    return blake2b(value[at:], digest_size=DIGEST_BYTES).digest()
+
+
+def plain(schema: Json) -> Json:
+    """A parsed schema without logical types, parsed anew: Avro's own values come out of it."""
+    return dict(parse_schema(_stripped(schema)))  # type: ignore[arg-type]  # a dict stays one
+
+
+def _stripped(schema: object) -> object:
+    if isinstance(schema, list):
+        return [_stripped(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept: Json = {
+        key: _stripped(value) if key in _NESTED_KEYS else value
+        for key, value in schema.items()
+        if key not in _LOGICAL_KEYS and not key.startswith("__")
+    }
+    if "fields" in kept:
+        kept["fields"] = [_stripped(each) for each in kept["fields"]]
+    return kept
+
+
+def _packaged_meta() -> Json:
+    return parsed_schema(packaged("meta"))
+
+
+def _is_packaged_layout(meta: Json) -> bool:
+    return to_parsing_canonical_form(meta) == to_parsing_canonical_form(_packaged_meta())
+
+
+def _halves(parsed: Json) -> tuple[Json, Json]:
+    fields = parsed.get("fields", [])
+    if [field["name"] for field in fields] != ["meta", "args"]:
+        message = f"{parsed.get('name')}: a job's schema is a record of exactly meta and args"
+        raise SchemaRefused(message)
+    meta, args = fields[0]["type"], fields[1]["type"]
+    if not all(isinstance(half, dict) and half["type"] == "record" for half in (meta, args)):
+        message = f"{parsed['name']}: meta and args must both be records, each defined in place"
+        raise SchemaRefused(message)
+    ours: Json = _packaged_meta()
+    written = {field["name"] for field in meta["fields"]}
+    missing = [
+        field["name"]
+        for field in ours["fields"]
+        if "default" not in field and field["name"] not in written
+    ]
+    odd = meaning_changes(meta, ours, "meta")
+    if missing or odd:
+        words = ", ".join([f"meta.{name} is missing" for name in missing] + [str(o) for o in odd])
+        message = f"{parsed['name']}: meta cannot be read: {words}"
+        raise SchemaRefused(message)
+    return meta, args
+
+
+def _undecodable(job_type: str, half: str, error: Exception) -> DecodeError:
+    return DecodeError(f"{job_type}: {half} cannot be read: {type(error).__name__}: {error}")

@@ -1,0 +1,222 @@
+"""Rows of the dedup table, key and value to bytes and back; decides no merge and no rank.
+
+`done` rows are nearly all rows there are, one per job, so they have a hand-written form equal on
+the wire to the library's. The fingerprint stands here as bytes so that no file is read at import;
+a test holds it to `avro/row.avsc`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from io import BytesIO
+from struct import Struct
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+from fastavro import schemaless_reader, schemaless_writer
+
+from jobstream_schemas.errors import DecodeError, EncodeError, UnknownSchema, shown
+from jobstream_schemas.framing import SINGLE_OBJECT_MARKER, SingleObject
+from jobstream_schemas.packaged import packaged
+from jobstream_schemas.primitives import (
+    LONG_MAX,
+    SIX_BYTES_MARKED,
+    SIX_BYTES_MARKS,
+    long_bytes,
+    six_bytes_long,
+    text_bytes,
+)
+from jobstream_schemas.reader import plain
+
+if TYPE_CHECKING:
+    from jobstream_schemas.derive import Json
+
+RowKind: TypeAlias = Literal["job", "moved", "parked", "crash", "unique", "claim"]
+
+ROW_FINGERPRINT = bytes.fromhex("a5cdb65ef5978428")
+CLAIM_KEY = b"claim"
+
+_FRAME = SINGLE_OBJECT_MARKER + ROW_FINGERPRINT
+_DONE_HEAD = _FRAME + text_bytes("job")
+_DONE_STATE = text_bytes("done")
+_BYTES_SIZE = {0: b"\x00", 8: b"\x10"}
+_SEQ_NONE = b"\x00"
+_DUE_AND_DETAIL_NONE = b"\x00\x00"
+_INT_MAX = (1 << 31) - 1
+_LIMITS = (
+    ("redrive", _INT_MAX), ("seq", _INT_MAX), ("attempt", _INT_MAX),
+    ("at", LONG_MAX), ("due", LONG_MAX),
+)  # fmt: skip
+_ROW_BYTES_MAX = 1_048_576
+
+# Everything of a usual done row after the id: state, redrive, seq, attempt, digest, fingerprint
+# (each with its length); then, as one number, six bytes of time and two zeros: due and detail.
+_DONE_TAIL = Struct("<5sBBBB8sB8sQ")
+_done_tail = _DONE_TAIL.unpack_from
+_DONE_ID_AT = len(_DONE_HEAD) + 1
+_DONE_BYTES_MIN = _DONE_ID_AT + _DONE_TAIL.size
+_EIGHT = 16
+
+
+class Row(NamedTuple):
+    """One row; times are milliseconds since the epoch, `due` 0 for none, `state` "" for none.
+
+    A unique row has the holder's job id in `id` and the unique key in `detail`.
+    """
+
+    kind: RowKind
+    id: str
+    state: str = ""
+    redrive: int = 0
+    seq: int = 0
+    attempt: int = 0
+    digest: bytes = b""
+    fingerprint: bytes = b""
+    at: int = 0
+    due: int = 0
+    detail: str = ""
+
+
+_new = tuple.__new__
+
+
+def row_key(row: Row) -> bytes:
+    """The row's Kafka key: all that tells rows of different strength apart, as text."""
+    match row.kind:
+        case "job":
+            return f"job:{row.id}:{row.state}:{row.redrive}".encode()
+        case "moved":
+            return f"moved:{row.id}:{row.redrive}:{row.seq}".encode()
+        case "parked" | "crash":
+            return f"{row.kind}:{row.id}:{row.redrive}:{row.attempt}".encode()
+        case "unique":
+            return f"unique:{row.detail}:{row.id}".encode()
+        case _:
+            return CLAIM_KEY
+
+
+def done_key(job_id: str, redrive: int) -> bytes:
+    """The key of a job's done row: `row_key` without a row."""
+    return f"job:{job_id}:done:{redrive}".encode()
+
+
+def encode_row(row: Row) -> bytes:
+    """The framed value; raises `EncodeError` naming the field."""
+    for name in ("digest", "fingerprint"):
+        if (size := len(getattr(row, name))) not in _BYTES_SIZE:
+            message = f"has {size} bytes; it must have 8, or none"
+            raise EncodeError(message, f"row.{name}")
+    for name, most in _LIMITS:
+        if not 0 <= getattr(row, name) <= most:
+            message = f"got {getattr(row, name)}; it must be 0 to {most}"
+            raise EncodeError(message, f"row.{name}")
+    stream = BytesIO()
+    stream.write(_FRAME)
+    try:
+        schemaless_writer(stream, _plain_row(), row._asdict(), strict=True)
+    except Exception as error:
+        raise EncodeError.of(row, f"a valid row ({type(error).__name__}: {error})") from error
+    return stream.getvalue()
+
+
+def encode_done(
+    digest: bytes, fingerprint: bytes, job_id: str, *, redrive: int, attempt: int, at: int
+) -> bytes:
+    """The framed value of a job's done row; `at` is milliseconds since the epoch.
+
+    Raises `EncodeError` for a digest or fingerprint of other than 8 or 0 bytes, and for a number
+    out of range. Checks no types: the caller is the worker.
+    """
+    if not (0 <= redrive <= _INT_MAX and 0 <= attempt <= _INT_MAX and 0 <= at <= LONG_MAX):
+        message = f"redrive {redrive}, attempt {attempt}, at {at}: one is out of range"
+        raise EncodeError(message, "row")
+    try:
+        return b"".join(
+            (
+                _DONE_HEAD,
+                text_bytes(job_id),
+                _DONE_STATE,
+                long_bytes(redrive),
+                _SEQ_NONE,
+                long_bytes(attempt),
+                _BYTES_SIZE[len(digest)],
+                digest,
+                _BYTES_SIZE[len(fingerprint)],
+                fingerprint,
+                long_bytes(at),
+                _DUE_AND_DETAIL_NONE,
+            )
+        )
+    except KeyError:
+        message = f"digest has {len(digest)} and fingerprint {len(fingerprint)} bytes; 8 or none"
+        raise EncodeError(message, "row") from None
+
+
+def decode_row(value: bytes) -> Row:
+    """The row in a framed value; raises `DecodeError`, as `UnknownSchema` for another schema."""
+    if not value.startswith(_FRAME):
+        reference, _ = SingleObject().split(value)
+        message = f"row written with schema {reference.hex()}, known is {ROW_FINGERPRINT.hex()}"
+        raise UnknownSchema(message, reference)
+    if len(value) > _ROW_BYTES_MAX:
+        message = f"row has {len(value)} bytes, the cap is {_ROW_BYTES_MAX}"
+        raise DecodeError(message)
+    stream = BytesIO(value)
+    stream.seek(len(_FRAME))
+    try:
+        record: Any = schemaless_reader(stream, _plain_row(), None)
+    except Exception as error:
+        message = f"row cannot be read: {type(error).__name__}: {error}"
+        raise DecodeError(message) from error
+    if (left := len(value) - stream.tell()) != 0:
+        message = f"row: {left} bytes are left over"
+        raise DecodeError(message)
+    return Row(**record)
+
+
+def parse_row(key: bytes, value: bytes) -> Row:
+    """The row under its key, fast for done rows; raises `DecodeError`, also where the two differ.
+
+    Rows that differ from their key are refused because compaction and merging go by the key.
+    """
+    row = _usual_done(key, value)
+    if row is not None:
+        return row
+    row = decode_row(value)
+    if key != row_key(row):
+        message = f"row key {shown(key)} differs from what its value says: {shown(row_key(row))}"
+        raise DecodeError(message)
+    return row
+
+
+def _usual_done(key: bytes, value: bytes) -> Row | None:
+    """The row, if value and key have the layout of nearly all rows; None says nothing."""
+    total = len(value)
+    if total < _DONE_BYTES_MIN or not value.startswith(_DONE_HEAD):
+        return None
+    size = value[_DONE_ID_AT - 1]
+    end = _DONE_ID_AT + (size >> 1)
+    if size & 0x81 or total != end + _DONE_TAIL.size:
+        return None
+    state, redrive, seq, attempt, marks, digest, more_marks, fingerprint, six = _done_tail(
+        value, end
+    )
+    raw_id = value[_DONE_ID_AT:end]
+    # An odd byte is a negative number, one above 127 goes on in the next: neither is usual.
+    if (
+        state != _DONE_STATE
+        or (redrive | seq | attempt) & 0x81
+        or marks != _EIGHT
+        or more_marks != _EIGHT
+        or six & SIX_BYTES_MARKS != SIX_BYTES_MARKED
+        or not raw_id.isascii()
+        or key != b"job:%b:done:%d" % (raw_id, redrive >> 1)
+    ):
+        return None
+    at = six_bytes_long(six)
+    counts = (redrive >> 1, seq >> 1, attempt >> 1)
+    return _new(Row, ("job", raw_id.decode(), "done", *counts, digest, fingerprint, at, 0, ""))
+
+
+@cache
+def _plain_row() -> Json:
+    return plain(packaged("row"))
