@@ -24,7 +24,7 @@ from jobstream.broker.java import java_executable
 from jobstream.broker.node import Launch, Node
 from jobstream.broker.ports import choose_addresses
 from jobstream.broker.process import DetachedJvm, end_all
-from jobstream.broker.ready import wait_until_serving
+from jobstream.broker.ready import wait_until_in_sync, wait_until_serving
 
 START_LIMIT_S = 90.0
 STOP_GRACE_S = 10.0
@@ -209,7 +209,7 @@ class EmbeddedKafka:
     def restart(self, node: int) -> None:
         """Start a dead node on its old ports and data; blocks until it serves again.
 
-        Its return does not prove that its replicas are in sync. Raises `BrokerStartError`, or
+        Its return does not prove that its replicas are in sync; see `wait_in_sync`. Raises `BrokerStartError`, or
         `BrokerStateError` if the node runs.
         """
         chosen = self._node(node)
@@ -223,6 +223,19 @@ class EmbeddedKafka:
     def thaw(self, node: int) -> None:
         """Let a frozen node go on."""
         self._node(node).signal(signal.SIGCONT)
+
+    def wait_in_sync(self, *, limit_s: float = START_LIMIT_S) -> None:
+        """Block until every node sees all nodes alive and all replicas in sync.
+
+        For whoever broke a shared cluster and repaired it. Raises `BrokerStartError` after
+        `limit_s`.
+        """
+        nodes = self._started()
+        wait_until_in_sync(
+            [node.address.bootstrap for node in nodes],
+            frozenset(node.address.node for node in nodes),
+            deadline=time.monotonic() + limit_s,
+        )
 
     def _started(self) -> tuple[Node, ...]:
         if not self._nodes:

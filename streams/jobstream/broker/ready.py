@@ -5,7 +5,7 @@ has ended, or until the deadline.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -38,6 +38,33 @@ def wait_until_serving(
             message = f"nodes {missing} at {bootstrap} did not answer in time"
             raise BrokerStartError(message)
         seen = _listed(admin)
+
+
+def wait_until_in_sync(
+    bootstraps: Sequence[str], expected: frozenset[int], *, deadline: float
+) -> None:
+    """Block until each address says by itself that nothing is missing anywhere.
+
+    Nothing missing: all `expected` nodes alive, every partition with a leader and with all its
+    replicas in sync. Raises `BrokerStartError` at the deadline (seconds of `time.monotonic()`).
+    """
+    for bootstrap in bootstraps:
+        while not _sees_no_gap(bootstrap, expected):
+            if time.monotonic() > deadline:
+                message = f"seen from {bootstrap}, replicas are still missing: is a node dead?"
+                raise BrokerStartError(message)
+
+
+def _sees_no_gap(bootstrap: str, expected: frozenset[int]) -> bool:
+    # A client that knows the cluster may ask any node of it; only a new one asks this node.
+    try:
+        seen = _quiet_client(bootstrap).list_topics(timeout=_ASK_S)
+    except KafkaException:
+        return False
+    partitions = (part for topic in seen.topics.values() for part in topic.partitions.values())
+    return expected <= set(seen.brokers) and all(
+        part.leader >= 0 and set(part.isrs) == set(part.replicas) for part in partitions
+    )
 
 
 def serves(bootstrap: str) -> bool:
