@@ -1,0 +1,39 @@
+"""Which partition a key belongs to: the choice that every Kafka client with murmur2 makes.
+
+Java's default for keyed records and librdkafka's `murmur2_random` agree with it, so a producer in
+another language puts the same key on the same partition. What to do without a key is not decided
+here.
+"""
+
+from __future__ import annotations
+
+_SEED = 0x9747B28C
+_MIX = 0x5BD1E995
+_SHIFT = 24
+_MASK = 0xFFFFFFFF
+
+
+def murmur2(key: bytes) -> int:
+    """MurmurHash2 of `key`, 32 bits, seed 0x9747b28c: `Utils.murmur2` of the Java client, unsigned.
+
+    Source: Austin Appleby, MurmurHash2.cpp (public domain), 32-bit variant, little-endian words.
+    """
+    size = len(key)
+    whole = size - size % 4
+    state = _SEED ^ size
+    for at in range(0, whole, 4):
+        word = int.from_bytes(key[at : at + 4], "little") * _MIX & _MASK
+        word = (word ^ word >> _SHIFT) * _MIX & _MASK
+        state = (state * _MIX & _MASK) ^ word
+    if whole < size:
+        state = (state ^ int.from_bytes(key[whole:], "little")) * _MIX & _MASK
+    state = (state ^ state >> 13) * _MIX & _MASK
+    return state ^ state >> 15
+
+
+def partition_for(key: bytes, count: int) -> int:
+    """The partition of `key` in a topic of `count` partitions.
+
+    The sign bit is dropped first, as Java's `toPositive` does.
+    """
+    return (murmur2(key) & 0x7FFFFFFF) % count

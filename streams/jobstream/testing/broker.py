@@ -1,0 +1,187 @@
+"""A broker in memory that is no kinder than Kafka: topics, groups, and faults to switch on.
+
+It keeps what the `Source`, `Sink` and `Log` beside it need, under one lock, by a virtual clock.
+It never runs a job, calls a listener or reads a real clock.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobstream.testing.clock import VirtualClock
+from jobstream.testing.errors import GroupNotEmpty, NoSuchMember
+from jobstream.testing.groups import Group
+from jobstream.testing.publishing import RECORD_BYTES_MAX, Publishing
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from jobstream.testing.record import MemoryRecord
+    from jobstream_processors.ports import Position, TopicPartition
+
+_ALL = 1 << 62
+
+
+class MemoryBroker(Publishing):
+    """Topics and consumer groups. Thread-safe; `changed` is notified of everything that happens."""
+
+    def __init__(
+        self, clock: VirtualClock | None = None, *, record_bytes_max: int = RECORD_BYTES_MAX
+    ) -> None:
+        super().__init__(clock or VirtualClock(), record_bytes_max)
+        self._groups: dict[str, Group] = {}
+        self._members = 0
+        self.clock.on_advance(self.wake)
+
+    def wake(self) -> None:
+        """Let everything that blocks on the broker look again."""
+        with self.changed:
+            self.changed.notify_all()
+
+    # -- topics
+
+    def create_topic(self, name: str, partitions: int = 1, *, compacted: bool = False) -> None:
+        """Create a topic; raises TopicExists."""
+        with self.changed:
+            self._logs.create(name, partitions, compacted=compacted)
+            self._rebalance_all()
+
+    def delete_topic(self, name: str) -> None:
+        """Delete a topic, its records and what any group committed for it; raises NoSuchTopic."""
+        with self.changed:
+            self._logs.delete(name)
+            for group in self._groups.values():
+                group.forget_topic(name)
+            self._rebalance_all()
+
+    def topics(self) -> Mapping[str, int]:
+        """Topic → partition count."""
+        with self.changed:
+            return self._logs.counts()
+
+    def topic_id(self, topic: str) -> str:
+        """The id of this incarnation of the topic; raises NoSuchTopic."""
+        with self.changed:
+            return self._logs.topic(topic).id
+
+    def compact(self, topic: str, *, drop_tombstones: bool = False) -> None:
+        """Keep the last record per key in each partition, whatever stood before it.
+
+        With `drop_tombstones` also what compaction removes later. Raises NotCompacted.
+        """
+        with self.changed:
+            self._logs.compact(topic, drop_tombstones=drop_tombstones)
+
+    def truncate(self, topic: str, partition: int, before: int) -> None:
+        """Drop the records below offset `before`, as retention does."""
+        with self.changed:
+            self._logs.partition((topic, partition)).truncate(before)
+            self.changed.notify_all()
+
+    # -- records
+
+    def records(self, topic: str, partition: int | None = None) -> list[MemoryRecord]:
+        """What the log holds now, by partition and offset; raises NoSuchTopic."""
+        with self.changed:
+            logs = self._logs.topic(topic).partitions
+            if partition is not None:
+                logs = [self._logs.partition((topic, partition))]
+            return [record for log in logs for record in log.read(0, log.end, _ALL)]
+
+    def span(self, partition: TopicPartition) -> tuple[int, int]:
+        """(first offset kept, next offset to be written); raises NoSuchTopic, NoSuchPartition."""
+        with self.changed:
+            log = self._logs.partition(partition)
+            return log.start, log.end
+
+    def read(
+        self, partition: TopicPartition, start: int, stop: int, limit: int
+    ) -> list[MemoryRecord]:
+        """At most `limit` records of [start, stop); none of a topic that is not there."""
+        with self.changed:
+            log = self._logs.find(partition)
+            return log.read(start, stop, limit) if log is not None else []
+
+    # -- consumer groups
+
+    def group(self, name: str) -> Group:
+        """The group's state, made when first asked for. Touch it under `changed` only."""
+        return self._groups.setdefault(name, Group())
+
+    def new_member(self, group: str) -> str:
+        """A name for a member that is about to join."""
+        with self.changed:
+            self._members += 1
+            return f"{group}-{self._members}"
+
+    def join(self, group: str, member: str, topics: Collection[str]) -> None:
+        """A member subscribes; topics that are not there yet give it nothing until they are."""
+        with self.changed:
+            self.group(group).join(member, topics, self._logs.all_partitions())
+            self.changed.notify_all()
+
+    def leave(self, group: str, member: str) -> None:
+        """A member leaves; what it owned is free."""
+        with self.changed:
+            self.group(group).leave(member, self._logs.all_partitions())
+            self.changed.notify_all()
+
+    def committed(self, group: str, partition: TopicPartition) -> Position | None:
+        """What the group committed last."""
+        with self.changed:
+            return self.group(group).committed.get(partition)
+
+    def owners(self, group: str) -> Mapping[TopicPartition, str]:
+        """Partition → the member that owns it now."""
+        with self.changed:
+            return {p: grant.member for p, grant in self.group(group).owners.items()}
+
+    def delete_group(self, group: str) -> None:
+        """Forget a group and its committed positions; raises GroupNotEmpty."""
+        with self.changed:
+            members = sorted(self.group(group).subscriptions)
+            if members:
+                message = f"group {group!r} has members {members}; close or expire them first"
+                raise GroupNotEmpty(message)
+            del self._groups[group]
+
+    # -- faults
+
+    def rebalance(self, group: str | None = None) -> None:
+        """Revoke everything from everybody; with several members, each gets another's share."""
+        with self.changed:
+            for name in [group] if group is not None else list(self._groups):
+                self.group(name).rotate()
+            self.changed.notify_all()
+
+    def lose(self, member: str, partitions: Iterable[TopicPartition]) -> None:
+        """Give a live member's partitions away; it learns at its next poll. Raises NoSuchMember.
+
+        Until then, and after, it can publish and commit for them: Kafka lets any live member.
+        """
+        with self.changed:
+            self._group_of(member).lose(member, partitions)
+            self.changed.notify_all()
+
+    def expire(self, member: str) -> None:
+        """End a member's session: all it owned goes to others. Raises NoSuchMember.
+
+        Its commits are refused until it polls again, learns that all is lost, and joins anew.
+        """
+        with self.changed:
+            self._group_of(member).leave(member, self._logs.all_partitions())
+            self.changed.notify_all()
+
+    # -- under the lock
+
+    def _group_of(self, member: str) -> Group:
+        for group in self._groups.values():
+            if member in group.subscriptions:
+                return group
+        message = f"no live member {member!r}; a member joins with its first poll"
+        raise NoSuchMember(message)
+
+    def _rebalance_all(self) -> None:
+        for group in self._groups.values():
+            group.balance(self._logs.all_partitions())
+        self.changed.notify_all()

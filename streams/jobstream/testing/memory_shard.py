@@ -1,0 +1,50 @@
+"""The `Shard` port in a dictionary: exactly what it was told, and warm when opened again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobstream_processors.core.known import UNKNOWN, Known
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class MemoryShard:
+    """What is known of the ids of one partition. Used by one thread at a time."""
+
+    def __init__(self, facts: dict[str, Known] | None = None) -> None:
+        self._facts = facts if facts is not None else {}
+        self._closed = False
+
+    def get(self, ids: Sequence[str]) -> Sequence[Known | None]:
+        """What is known of each id."""
+        return [self._open().get(job_id) for job_id in ids]
+
+    def put_done(self, rows: Sequence[tuple[str, bytes, bytes]]) -> None:
+        """Record (id, fingerprint, digest) as done. Whatever was known before is dropped."""
+        for job_id, fingerprint, digest in rows:
+            self._open()[job_id] = Known(done=True, identity=(fingerprint, digest))
+
+    def merge(self, facts: Sequence[tuple[str, Known]]) -> None:
+        """Merge facts into what is known."""
+        known = self._open()
+        for job_id, fact in facts:
+            known[job_id] = known.get(job_id, UNKNOWN).merge(fact)
+
+    def close(self) -> None:
+        """Close; `reopened` gives the same facts again."""
+        self._closed = True
+
+    def reopened(self) -> MemoryShard:
+        """The shard as its next owner in this process slot finds it: warm."""
+        return MemoryShard(self._facts)
+
+    def __len__(self) -> int:
+        return len(self._facts)
+
+    def _open(self) -> dict[str, Known]:
+        if self._closed:
+            message = "the shard is closed; open it again"
+            raise ValueError(message)
+        return self._facts

@@ -1,0 +1,213 @@
+"""A member of a consumer group on the broker in memory: the `Source` port.
+
+It learns of assignments only when it polls, keeps what it believes to own until then, and calls the
+listener without holding the broker's lock, so that a listener may publish, commit and block.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from jobstream.testing.errors import NotOwned
+from jobstream_processors.errors import OffsetOutOfRange
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from jobstream.testing.broker import MemoryBroker
+    from jobstream.testing.groups import Steps
+    from jobstream.testing.record import MemoryRecord
+    from jobstream_processors.ports import Listener, Position, TopicPartition
+
+log = logging.getLogger("jobstream.testing")
+_END = 1 << 62
+
+
+class _Holding:
+    """One partition this member believes to own."""
+
+    __slots__ = ("epoch", "paused", "position")
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+        self.position = -1
+        self.paused = True
+
+
+class MemorySource:
+    """Joins its group with the first poll. Used by one thread."""
+
+    def __init__(self, broker: MemoryBroker, group: str, topics: Collection[str]) -> None:
+        self._broker = broker
+        self._group = group
+        self._topics = frozenset(topics)
+        self._listener: Listener | None = None
+        self.member = broker.new_member(group)
+        """The name by which `MemoryBroker.lose` and `expire` know it."""
+        self._held: dict[TopicPartition, _Holding] = {}
+        self._unsent: dict[TopicPartition, Position] = {}
+        self._closed = False
+
+    def listen(self, listener: Listener) -> None:
+        """Subscribe: `listener` hears of assignments from inside `poll` and `close`."""
+        self._listener = listener
+
+    def poll(self, limit: int, timeout_s: float) -> Sequence[MemoryRecord]:
+        """Up to `limit` records; waits at most `timeout_s` of real time for the first.
+
+        Raises OffsetOutOfRange when a position is outside its log.
+        """
+        if self._closed or self._listener is None:
+            message = f"member {self.member} is closed or has no listener; call listen first"
+            raise RuntimeError(message)
+        deadline = time.monotonic() + timeout_s
+        while True:
+            self._send_commits()
+            self._follow_assignment()
+            with self._broker.changed:
+                records = self._take(limit)
+                left_s = deadline - time.monotonic()
+                if records or (left_s <= 0 and not self._has_steps()):
+                    return records
+                if not self._has_steps():
+                    self._broker.changed.wait(left_s)
+
+    def start(self, partition: TopicPartition, offset: int) -> None:
+        """Deliver an assigned partition from `offset` on; raises NotOwned."""
+        holding = self._held.get(partition)
+        if holding is None:
+            message = f"{self.member} was not assigned {partition}; start only what it owns"
+            raise NotOwned(message)
+        holding.position = offset
+        holding.paused = False
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        """Deliver nothing from these until resumed."""
+        for partition in partitions:
+            if partition in self._held:
+                self._held[partition].paused = True
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        """Deliver again from where it stopped."""
+        for partition in partitions:
+            if partition in self._held:
+                self._held[partition].paused = False
+
+    def commit(self, positions: Mapping[TopicPartition, Position], *, wait: bool) -> None:
+        """Commit. Without `wait` it is sent with the next call: a member that dies first loses it.
+
+        A refused commit is logged, as the next one would tell the same.
+        """
+        self._unsent.update(positions)
+        if wait:
+            self._send_commits()
+
+    def close(self) -> None:
+        """Leave the group; the listener is told first."""
+        if self._closed:
+            return
+        self._closed = True
+        self._send_commits()
+        try:
+            steps = self._steps()
+            self._lose(steps.lost)
+            self._give_back(sorted(self._held))
+        finally:
+            self._send_commits()
+            self._broker.leave(self._group, self.member)
+
+    def kill(self) -> None:
+        """Die as by kill -9: no commit is sent, nobody is told. The broker notices at `expire`."""
+        self._closed = True
+        self._unsent.clear()
+        self._held.clear()
+
+    def _told(self) -> Listener:
+        assert self._listener is not None  # noqa: S101 - partitions are held after `listen` only
+        return self._listener
+
+    def _send_commits(self) -> None:
+        if not self._unsent:
+            return
+        positions, self._unsent = self._unsent, {}
+        with self._broker.changed:
+            refused = self._broker.group(self._group).commit(self.member, positions)
+        for partition, reason in refused.items():
+            log.warning("commit_refused", extra={"partition": partition, "reason": reason})
+
+    def _follow_assignment(self) -> None:
+        """Do what the coordinator wants: first what is lost, then give back, then take."""
+        with self._broker.changed:
+            is_member = self.member in self._broker.group(self._group).subscriptions
+        if not is_member:
+            self._lose(sorted(self._held))
+            self._broker.join(self._group, self.member, self._topics)
+        steps = self._steps()
+        self._lose(steps.lost)
+        self._give_back(steps.revoke)
+        self._take_over()
+
+    def _steps(self) -> Steps:
+        with self._broker.changed:
+            epochs = {partition: holding.epoch for partition, holding in self._held.items()}
+            return self._broker.group(self._group).steps(self.member, epochs)
+
+    def _has_steps(self) -> bool:
+        group = self._broker.group(self._group)
+        return self.member not in group.subscriptions or any(self._steps())
+
+    def _lose(self, partitions: Sequence[TopicPartition]) -> None:
+        if not partitions:
+            return
+        for partition in partitions:
+            del self._held[partition]
+        self._told().lost(partitions)
+
+    def _give_back(self, partitions: Sequence[TopicPartition]) -> None:
+        """The listener settles and commits; only then may another member be given these."""
+        if not partitions:
+            return
+        try:
+            self._told().revoked(partitions)
+        finally:
+            self._send_commits()
+            for partition in partitions:
+                del self._held[partition]
+            with self._broker.changed:
+                self._broker.group(self._group).free(self.member, partitions)
+                self._broker.changed.notify_all()
+
+    def _take_over(self) -> None:
+        with self._broker.changed:
+            group = self._broker.group(self._group)
+            wanted = self._steps().grant
+            granted = group.grant(self.member, wanted)
+            committed = {partition: group.committed.get(partition) for partition in granted}
+        for partition, epoch in granted.items():
+            self._held[partition] = _Holding(epoch)
+        if committed:
+            self._told().assigned(committed)
+
+    def _take(self, limit: int) -> list[MemoryRecord]:
+        """Records of what runs here; the partition served first goes last next time."""
+        taken: list[MemoryRecord] = []
+        for partition, holding in list(self._held.items()):
+            if holding.paused or holding.position < 0 or len(taken) >= limit:
+                continue
+            found = self._fetch(partition, holding.position, limit - len(taken))
+            if found:
+                holding.position = found[-1].offset() + 1
+                self._held[partition] = self._held.pop(partition)
+                taken += found
+        return taken
+
+    def _fetch(self, partition: TopicPartition, position: int, limit: int) -> list[MemoryRecord]:
+        if partition[0] not in self._broker.topics():
+            return []
+        first, end = self._broker.span(partition)
+        if not first <= position <= end:
+            message = f"offset {position} of {partition} is outside the log [{first}, {end}]"
+            raise OffsetOutOfRange(message)
+        return self._broker.read(partition, position, _END, limit)

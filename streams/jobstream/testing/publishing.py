@@ -1,0 +1,121 @@
+"""The write side of the broker in memory: appending, acknowledging, and the faults of both.
+
+Every record of a publish is appended in order or fails by itself; nothing is rolled back, as on
+Kafka. Groups and readers are not known here.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from jobstream.testing.errors import ClockStoodStill
+from jobstream.testing.faults import PublishFaults
+from jobstream.testing.logs import Logs
+from jobstream_processors.errors import PublishFailed, PublishFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from jobstream.testing.clock import VirtualClock
+    from jobstream.testing.faults import Chosen, Fate
+    from jobstream_processors.ports import Outgoing, TopicPartition
+
+# librdkafka's default for message.max.bytes.
+RECORD_BYTES_MAX = 1_000_000
+# As message.timeout.ms of our producer on Kafka.
+PUBLISH_TIMEOUT_MS = 120_000
+# A publish that waits for the virtual clock gives up after this much real time.
+STAND_STILL_S = 60.0
+
+
+class Publishing:
+    """Takes records. Thread-safe: all state is guarded by `changed`."""
+
+    def __init__(self, clock: VirtualClock, record_bytes_max: int) -> None:
+        self.clock = clock
+        self.changed = threading.Condition(threading.RLock())
+        self._logs = Logs(record_bytes_max)
+        self._faults = PublishFaults()
+        self._held = 0
+
+    def publish(self, records: Sequence[Outgoing]) -> Mapping[TopicPartition, int]:
+        """Append in order; returns the last offset per partition. Raises PublishFailed.
+
+        Blocks while slow publishes are on, until the virtual clock has moved on.
+        """
+        last: dict[TopicPartition, int] = {}
+        failures: dict[int, PublishFailure] = {}
+        with self.changed:
+            for index, record in enumerate(records):
+                failure = self._append(record, last)
+                if failure is not None:
+                    failures[index] = failure
+            self.changed.notify_all()
+            late = not self._await_acknowledgement()
+        if late:
+            reason = PublishFailure(f"not acknowledged within {PUBLISH_TIMEOUT_MS} ms")
+            failures = {index: failures.get(index, reason) for index in range(len(records))}
+        if failures:
+            raise PublishFailed(failures)
+        return last
+
+    def fail_publishes(self, which: int | Chosen, *, fate: Fate = "mixed") -> None:
+        """Fail the next `which` records, or all that the predicate `which` chooses until `heal`.
+
+        By default every other failed record was appended all the same, the first one included.
+        """
+        with self.changed:
+            self._faults.fail(which, fate)
+
+    def slow_publishes(self, ms: int) -> None:
+        """Acknowledge only when the virtual clock has moved `ms` on from the append.
+
+        Longer than PUBLISH_TIMEOUT_MS: fail at that time, though every record is in the log.
+        """
+        with self.changed:
+            self._faults.slow_ms = ms
+
+    def heal(self) -> None:
+        """Publishes work again; those that are held back are acknowledged."""
+        with self.changed:
+            self._faults.heal()
+            self.changed.notify_all()
+
+    def wait_for_held(self, count: int, timeout_s: float = 10.0) -> bool:
+        """Block until `count` slow publishes wait for the clock; False after `timeout_s`."""
+        with self.changed:
+            return self.changed.wait_for(lambda: self._held >= count, timeout_s)
+
+    def _append(self, record: Outgoing, last: dict[TopicPartition, int]) -> PublishFailure | None:
+        refusal = self._logs.refusal(record)
+        if refusal is not None:
+            return refusal
+        fate = self._faults.fate_of(record)
+        if fate == "absent":
+            return PublishFailure("switched to fail: not in the log")
+        place, offset = self._logs.append(record, self.clock.broker_ms())
+        if fate == "appended":
+            return PublishFailure("switched to fail: appended, the acknowledgement was lost")
+        last[place] = offset
+        return None
+
+    def _await_acknowledgement(self) -> bool:
+        """Wait as slow publishes want it; False if the publish timed out first."""
+        slow_ms = self._faults.slow_ms
+        if not slow_ms:
+            return True
+        until_ms = self.clock.monotonic_ms() + min(slow_ms, PUBLISH_TIMEOUT_MS)
+        self._held += 1
+        self.changed.notify_all()
+        try:
+            moved = self.changed.wait_for(
+                lambda: not self._faults.slow_ms or self.clock.monotonic_ms() >= until_ms,
+                STAND_STILL_S,
+            )
+        finally:
+            self._held -= 1
+        if not moved:
+            message = f"a publish waited {STAND_STILL_S} s for the clock; advance it or heal()"
+            raise ClockStoodStill(message)
+        return slow_ms <= PUBLISH_TIMEOUT_MS or not self._faults.slow_ms
