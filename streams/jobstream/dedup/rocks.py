@@ -1,0 +1,89 @@
+"""How RocksDB is set up for shards: memory bounded for the process, reads that mostly miss.
+
+The one module that names RocksDB's options; it holds no rows. All shards of a process share one
+`ShardMemory`, so that its bound does not grow with the number of partitions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobstream_processors.errors import TableUnavailable
+
+try:
+    import rocksdict
+except ImportError as error:
+    MESSAGE = "the dedup table needs rocksdict: pip install jobstream[worker]"
+    raise TableUnavailable(MESSAGE) from error
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MIB = 1 << 20
+CACHE_BYTES = 40 * MIB
+WRITE_BYTES = 16 * MIB
+
+# 10 bits a key make 1 % of misses read a block, by the formula of a Bloom filter:
+# (1 - e^(-k/bits))^k with k = bits * ln 2 (Broder and Mitzenmacher 2004, section 2).
+_BLOOM_BITS = 10
+_MEMTABLE_BYTES = 8 * MIB
+# A filter of this share of a memtable, before the search in it: nearly every look-up misses.
+_MEMTABLE_BLOOM = 0.1
+_LOG_BYTES_MAX = MIB
+_LOGS_KEPT = 2
+
+
+class ShardMemory:
+    """The memory that all shards of a process share: blocks, filters and unflushed rows.
+
+    `write_bytes` is counted inside `cache_bytes`. RocksDB may pass the bound for a moment, by the
+    blocks that are being read and the memtables that are being flushed.
+    """
+
+    def __init__(self, cache_bytes: int = CACHE_BYTES, write_bytes: int = WRITE_BYTES) -> None:
+        self.cache = rocksdict.Cache(cache_bytes)
+        self.writes = rocksdict.WriteBufferManager.new_write_buffer_manager_with_cache(
+            write_bytes, allow_stall=False, cache=self.cache
+        )
+
+
+def open_rocks(path: Path, ttl_seconds: int, memory: ShardMemory) -> rocksdict.Rdict:
+    """Open or create the database in `path`; replays what its last process had not flushed.
+
+    Raises whatever rocksdict raises, which is a plain Exception with RocksDB's own words.
+    """
+    rocks = rocksdict.Rdict(
+        str(path), _options(memory), access_type=rocksdict.AccessType.with_ttl(ttl_seconds)
+    )
+    # Time is looked at when files are compacted; this has quiet files compacted too.
+    rocks.set_options({"periodic_compaction_seconds": str(ttl_seconds)})
+    return rocks
+
+
+def _options(memory: ShardMemory) -> rocksdict.Options:
+    options = rocksdict.Options(raw_mode=True)
+    options.create_if_missing(create_if_missing=True)
+    options.set_block_based_table_factory(_blocks(memory))
+    options.set_compression_type(rocksdict.DBCompressionType.lz4())
+    options.set_write_buffer_size(_MEMTABLE_BYTES)
+    options.set_write_buffer_manager(memory.writes)
+    options.set_memtable_prefix_bloom_ratio(_MEMTABLE_BLOOM)
+    options.set_memtable_whole_key_filtering(whole_key_filter=True)
+    # After a crash keep the writes up to the first damaged one: a prefix, so no later
+    # checkpoint can survive rows that came before it.
+    options.set_wal_recovery_mode(rocksdict.DBRecoveryMode.point_in_time())
+    options.set_max_log_file_size(_LOG_BYTES_MAX)
+    options.set_keep_log_file_num(_LOGS_KEPT)
+    options.set_stats_dump_period_sec(0)
+    options.set_stats_persist_period_sec(0)
+    return options
+
+
+def _blocks(memory: ShardMemory) -> rocksdict.BlockBasedOptions:
+    blocks = rocksdict.BlockBasedOptions()
+    blocks.set_block_cache(memory.cache)
+    blocks.set_bloom_filter(_BLOOM_BITS, block_based=False)
+    # Filters and indexes live in the cache, or they would grow with the rows beyond any bound.
+    blocks.set_cache_index_and_filter_blocks(v=True)
+    blocks.set_pin_l0_filter_and_index_blocks_in_cache(v=True)
+    return blocks

@@ -1,0 +1,204 @@
+"""The shard of one partition in RocksDB: facts by job id, and how far of the topic it holds.
+
+Written only after the broker has acknowledged the same rows in the topic. It reads no topic and
+knows no directory but its own. Writes go through RocksDB's log without a sync: they survive the
+death of the process, and a power cut takes a suffix of them, the checkpoint with the rows.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager, suppress
+from struct import Struct
+from typing import TYPE_CHECKING, NamedTuple
+
+import rocksdict
+
+from jobstream.dedup.encoding import DONE_SIZE, DONE_TAG, decode, encode, encode_done
+from jobstream.dedup.errors import ShardUnusable
+from jobstream.dedup.rocks import open_rocks
+from jobstream_processors.core.known import UNKNOWN, Known
+from jobstream_processors.errors import TableUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from jobstream.dedup.rocks import ShardMemory
+
+_JOB = b"j"
+_MARK_KEY = b"mcheckpoint"
+_MARK = Struct("<qq")
+_NO_CLAIM = -1
+_DAMAGED = "DAMAGED"
+"""A file beside RocksDB's own: damage was met while reading, so the next open rebuilds."""
+# The state directory is short of something; the shard itself is as good as before.
+_SHORTAGES = {
+    "No space left on device": "free some space, or move the state directory",
+    "Disk quota exceeded": "raise the quota, or move the state directory",
+    "Too many open files": "raise the limit of open files (ulimit -n)",
+}
+
+
+class Mark(NamedTuple):
+    """How far of the dedup topic's partition a shard holds."""
+
+    next_offset: int = 0
+    """Every row of the topic below this offset is in the shard."""
+    claim: int | None = None
+    """The offset of the last claim row below `next_offset`, if there was one."""
+
+
+class RocksShard:
+    """The local part of the dedup table for one partition. Any thread may use it.
+
+    `ttl_seconds` is how long a row is kept at least; RocksDB drops it at a compaction after that.
+    Raises ShardUnusable when the files are locked by a process or damaged, TableUnavailable when
+    the disk is full or the process has no file left to open.
+    """
+
+    def __init__(self, path: Path, *, ttl_seconds: int, memory: ShardMemory) -> None:
+        self._path = path
+        # Held while writing: a merge reads first, and done must not fall in between.
+        self._writing = threading.Lock()
+        self._closed = False
+        if (path / _DAMAGED).exists():
+            message = f"damaged: reading {path} failed before"
+            raise ShardUnusable(message)
+        with self._explained():
+            self._rocks = open_rocks(path, ttl_seconds, memory)
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def get(self, ids: Sequence[str]) -> Sequence[Known | None]:
+        """What is known of each id, in their order; blocks for a read of the disk per unlucky id.
+
+        None does not prove that an id was never settled, only that it was not within the window.
+        """
+        with self._explained():
+            found = self._rocks.get([_JOB + job_id.encode() for job_id in ids]) or ()
+            return [None if value is None else decode(value) for value in found]
+
+    def put_done(self, rows: Sequence[tuple[str, bytes, bytes]]) -> None:
+        """Record (id, fingerprint, digest) as done, all of them or none; reads nothing.
+
+        The return does not prove that a power cut spares them; the topic has them.
+        """
+        with self._explained():
+            batch = _done_batch(rows)
+            with self._writing:
+                self._rocks.write(batch)
+
+    def merge(self, facts: Sequence[tuple[str, Known]]) -> None:
+        """Merge facts into what is known, all of them or none; a done id stays done."""
+        self.apply((), facts)
+
+    def apply(
+        self,
+        done: Sequence[tuple[str, bytes, bytes]],
+        facts: Sequence[tuple[str, Known]],
+        mark: Mark | None = None,
+    ) -> None:
+        """`put_done`, `merge` and `mark` as one write, all of it or none."""
+        with self._explained():
+            batch = _done_batch(done)
+            if mark is not None:
+                claim = _NO_CLAIM if mark.claim is None else mark.claim
+                batch.put(_MARK_KEY, _MARK.pack(mark.next_offset, claim))
+            with self._writing:
+                for job_id, known in self._merged(done, facts):
+                    batch.put(_JOB + job_id.encode(), encode(known))
+                self._rocks.write(batch)
+
+    def mark(self, mark: Mark) -> None:
+        """Note that every row of the topic below `mark.next_offset` is in the shard.
+
+        The caller vouches for it: rows of another owner, too, not only those written here.
+        """
+        self.apply((), (), mark)
+
+    def marked(self) -> Mark:
+        """The last mark; the log's start where there is none, or where its time is over."""
+        with self._explained():
+            value = self._rocks.get(_MARK_KEY)
+            if value is None:
+                return Mark()
+            if len(value) != _MARK.size:
+                message = f"damaged: {self._path} has a checkpoint of {len(value)} bytes"
+                raise ShardUnusable(message)
+            next_offset, claim = _MARK.unpack(value)
+            return Mark(next_offset, None if claim == _NO_CLAIM else claim)
+
+    def close(self) -> None:
+        """Flush and release; blocks for the flush. A second call does nothing.
+
+        The files are released even where the flush fails, which raises TableUnavailable.
+        """
+        with self._writing:
+            if self._closed:
+                return
+            self._closed = True
+            try:
+                with self._explained():
+                    self._rocks.flush()
+            finally:
+                self._rocks.close()
+
+    def _merged(
+        self, done: Sequence[tuple[str, bytes, bytes]], facts: Sequence[tuple[str, Known]]
+    ) -> Iterator[tuple[str, Known]]:
+        """Each id of `facts` with all that is known of it now; not those in `done`."""
+        merged: dict[str, Known] = {}
+        for job_id, fact in facts:
+            merged[job_id] = merged.get(job_id, UNKNOWN).merge(fact)
+        if merged and done:
+            for job_id, _, _ in done:
+                merged.pop(job_id, None)
+        if not merged:
+            return
+        for (job_id, fact), known in zip(merged.items(), self.get(list(merged)), strict=True):
+            yield job_id, fact if known is None else known.merge(fact)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn RocksDB's plain exceptions into ours, and remember damage for the next open."""
+        try:
+            yield
+        except ShardUnusable:
+            self._remember_damage()
+            raise
+        except rocksdict.DbClosedError as error:
+            message = f"dedup shard {self._path} is closed"
+            raise TableUnavailable(message) from error
+        except Exception as error:
+            # RocksDB's errors come as bare Exceptions; any other class is a caller's mistake.
+            if type(error) is not Exception:
+                raise
+            raise self._refusal(str(error)) from error
+
+    def _refusal(self, text: str) -> TableUnavailable:
+        for shortage, fix in _SHORTAGES.items():
+            if shortage in text:
+                return TableUnavailable(f"dedup shard {self._path}: {text}; {fix}")
+        if "LOCK" in text and "lock" in text:
+            return ShardUnusable(f"locked: {text}")
+        self._remember_damage()
+        return ShardUnusable(f"damaged: {text}")
+
+    def _remember_damage(self) -> None:
+        with suppress(OSError):
+            (self._path / _DAMAGED).touch()
+
+
+def _done_batch(rows: Sequence[tuple[str, bytes, bytes]]) -> rocksdict.WriteBatch:
+    batch = rocksdict.WriteBatch(raw_mode=True)
+    put = batch.put
+    for job_id, fingerprint, digest in rows:
+        value = DONE_TAG + fingerprint + digest
+        if len(value) != DONE_SIZE:
+            value = encode_done(fingerprint, digest)
+        put(_JOB + job_id.encode(), value)
+    return batch

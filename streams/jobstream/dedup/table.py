@@ -1,0 +1,182 @@
+"""The dedup tables of one process: opens a shard, makes it trustworthy, keeps it and closes it.
+
+A shard that can't be trusted is put aside and rebuilt from its topic, which takes time and loses
+nothing. This room publishes nothing, and runs no job: its caller waits for `open`, then begins.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from jobstream.dedup.errors import ShardUnusable
+from jobstream.dedup.folder import Identity, ShardFolder, ttl_seconds
+from jobstream.dedup.restore import Progress, replay
+from jobstream.dedup.rocks import ShardMemory
+from jobstream.dedup.shard import RocksShard
+from jobstream_processors.errors import TableUnavailable
+from jobstream_processors.takeover import OpenShard
+
+if TYPE_CHECKING:
+    from jobstream.dedup.restore import OnProgress, Restored
+    from jobstream.dedup.slots import Slot
+    from jobstream_processors.ports import Log, TopicPartition
+
+log = logging.getLogger("jobstream.dedup")
+
+CATCH_UP_S = 5.0
+"""How long a close may read on, so that the next open on this disk starts warm."""
+
+
+class _Wanted(NamedTuple):
+    """What an open was asked for."""
+
+    partition: TopicPartition
+    claim: int
+    identity: Identity
+
+
+class Table:
+    """Every shard this process owns, in its slot. Safe to use from several threads.
+
+    Shards of partitions that moved on stay on disk for a warm start. `memory` bounds what all
+    shards use together; `on_progress(partition, rows, remaining)` is called about once a second
+    while a shard is restored, from the thread that restores it.
+    """
+
+    def __init__(
+        self,
+        slot: Slot,
+        log: Log,
+        on_progress: OnProgress | None = None,
+        *,
+        memory: ShardMemory | None = None,
+    ) -> None:
+        self._slot = slot
+        self._log = log
+        self._on_progress = on_progress
+        self._memory = memory or ShardMemory()
+        self._shards: dict[TopicPartition, RocksShard] = {}
+        self._lock = threading.Lock()
+
+    def open(
+        self, partition: TopicPartition, *, claim: int, topic_id: str, window_ms: int
+    ) -> OpenShard:
+        """Restore the shard of a dedup partition up to and including the row at offset `claim`.
+
+        Blocks while it reads, with progress. A shard of the partition that is still open here is
+        closed first: an earlier assignment is over. What is locked, damaged or foreign is put
+        aside with one warning and rebuilt. Raises TableUnavailable if that fails, too.
+
+        `previous_claim` is None when the topic and the shard know of no earlier claim; it does not
+        prove that there was none, since the topic forgets after its retention.
+        """
+        begun_s = time.monotonic()
+        topic, number = partition
+        self.close(partition, catch_up_s=0)
+        wanted = _Wanted(
+            partition, claim, Identity(topic, topic_id, number, ttl_seconds(window_ms))
+        )
+        folder = ShardFolder(self._slot.path, topic, number)
+        try:
+            shard, restored = self._restored(folder, wanted)
+        except ShardUnusable as reason:
+            aside = folder.set_aside()
+            log.warning(
+                "dedup_shard_rebuilt",
+                extra={"partition": partition, "reason": str(reason), "aside": aside.name},
+            )
+            shard, restored = self._restored(folder, wanted)
+        if restored.unreadable:
+            log.warning(
+                "dedup_rows_unreadable",
+                extra={"partition": partition, "skipped": restored.unreadable},
+            )
+        with self._lock:
+            self._shards[partition] = shard
+        seconds = time.monotonic() - begun_s
+        return OpenShard(shard, restored.previous_claim, restored.rows, seconds)
+
+    def catch_up(self, partition: TopicPartition, *, seconds: float = CATCH_UP_S) -> int:
+        """Read on to the end of the topic, for at most about `seconds`; returns the rows read.
+
+        An owner's own rows are in its shard already, but only reading shows that nobody else's
+        are missing. Keeps the next start of a long-lived owner warm; the shard may be in use.
+        """
+        with self._lock:
+            shard = self._shards.get(partition)
+        if shard is None or shard.closed:
+            return 0
+        _, end = self._log.span(partition)
+        until_s = time.monotonic() + seconds
+        return replay(
+            shard,
+            self._log,
+            partition,
+            end,
+            below_claim=end,
+            progress=Progress(None),
+            until_s=until_s,
+        ).rows
+
+    def close(self, partition: TopicPartition, *, catch_up_s: float = CATCH_UP_S) -> None:
+        """Catch up for at most about `catch_up_s`, then flush and release. Raises nothing.
+
+        What could not be caught up or flushed is read from the topic at the next open.
+        """
+        if catch_up_s > 0:
+            try:
+                self.catch_up(partition, seconds=catch_up_s)
+            except Exception as reason:  # noqa: BLE001 - any failure costs a warm start, no more
+                log.warning("dedup_catch_up_failed", extra=_why(partition, reason))
+        with self._lock:
+            shard = self._shards.pop(partition, None)
+        if shard is not None:
+            _close(shard, partition)
+
+    def close_all(self, *, catch_up_s: float = CATCH_UP_S) -> None:
+        """Close every shard; `catch_up_s` is for all of them together."""
+        until_s = time.monotonic() + catch_up_s
+        for partition in list(self._shards):
+            self.close(partition, catch_up_s=until_s - time.monotonic())
+
+    def _restored(self, folder: ShardFolder, wanted: _Wanted) -> tuple[RocksShard, Restored]:
+        """The shard in `folder`, brought up to the claim; closed again if that fails."""
+        shard = RocksShard(
+            folder.data(wanted.identity),
+            ttl_seconds=wanted.identity.ttl_seconds,
+            memory=self._memory,
+        )
+        try:
+            return shard, self._replayed(shard, wanted)
+        except BaseException:
+            _close(shard, wanted.partition)
+            raise
+
+    def _replayed(self, shard: RocksShard, wanted: _Wanted) -> Restored:
+        stop = wanted.claim + 1
+        marked = shard.marked().next_offset
+        if marked > stop:
+            message = f"foreign: it holds the topic up to {marked}, the own claim is {wanted.claim}"
+            raise ShardUnusable(message)
+        return replay(
+            shard,
+            self._log,
+            wanted.partition,
+            stop,
+            below_claim=wanted.claim,
+            progress=Progress(self._on_progress),
+        )
+
+
+def _close(shard: RocksShard, partition: TopicPartition) -> None:
+    try:
+        shard.close()
+    except TableUnavailable as reason:
+        log.warning("dedup_shard_not_flushed", extra=_why(partition, reason))
+
+
+def _why(partition: TopicPartition, reason: Exception) -> dict[str, object]:
+    return {"partition": partition, "reason": f"{type(reason).__name__}: {reason}"}
