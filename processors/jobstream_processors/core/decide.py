@@ -128,8 +128,7 @@ def decide(case: Case, outcome: Outcome) -> Decision:
         case Raised():
             return _failed(case, outcome)
         case TimedOut(after_ms):
-            message = f"still running after {after_ms} ms"
-            return _failed(case, Raised("jobstream.Timeout", message, ("jobstream.Timeout",)))
+            return _retried(case, "jobstream.Timeout", f"still running after {after_ms} ms")
         case Crashed(how):
             return _crashed(case, how)
         case _:
@@ -139,11 +138,11 @@ def decide(case: Case, outcome: Outcome) -> Decision:
 def unknown_type(case: Case, job_type: str) -> Climb | Bury:
     """A type without a handler here: perhaps a rolling deploy, so wait a bounded time for one."""
     message = f"no handler for {job_type!r}"
-    age = case.now_ms - (case.trip.first_failed_ms or case.now_ms)
+    age = case.now_ms - _first_failed(case)
     if age >= UNKNOWN_TYPE_MS_MAX:
         return _bury(case, "unknown_type", "jobstream.UnknownType", message)
     low, high = UNKNOWN_TYPE_DELAY_MS
-    delay = min(max(age, low), high)
+    delay = min(max(age, low), high, UNKNOWN_TYPE_MS_MAX - age)
     trip = replace(case.trip, error="jobstream.UnknownType", message=message, reason="")
     return _climb(case, trip, delay)
 
@@ -151,8 +150,7 @@ def unknown_type(case: Case, job_type: str) -> Climb | Bury:
 def _again(case: Case, wanted: Again) -> Decision:
     trip = case.trip
     if wanted.uses_attempt:
-        age = case.now_ms - (trip.first_failed_ms or case.now_ms)
-        if case.policy.backoff.is_exhausted(trip.attempt, age):
+        if _is_exhausted(case):
             return _bury(case, "attempts_exhausted", "jobstream.RetryAfter", wanted.reason)
         if case.policy.holds_key:
             return Park(trip.attempt + 1, min(wanted.delay_ms, case.window_ms))
@@ -165,19 +163,31 @@ def _again(case: Case, wanted: Again) -> Decision:
 
 
 def _failed(case: Case, failure: Raised) -> Decision:
-    trip, backoff = case.trip, case.policy.backoff
-    if backoff.is_permanent(failure):
+    if case.policy.backoff.is_permanent(failure):
         return _bury(case, "permanent", failure.error, failure.message)
-    age = case.now_ms - (trip.first_failed_ms or case.now_ms)
-    if backoff.is_exhausted(trip.attempt, age):
-        return _bury(case, "attempts_exhausted", failure.error, failure.message)
-    delay = backoff.delay_ms(trip.attempt, job_id=case.job_id, redrive=trip.redrive)
+    return _retried(case, failure.error, failure.message)
+
+
+def _retried(case: Case, error: str, message: str) -> Decision:
+    """A transient failure: a timeout always is one, whatever classes the policy lists."""
+    trip = case.trip
+    if _is_exhausted(case):
+        return _bury(case, "attempts_exhausted", error, message)
+    delay = case.policy.backoff.delay_ms(trip.attempt, job_id=case.job_id, redrive=trip.redrive)
     if case.policy.holds_key:
         return Park(trip.attempt + 1, min(delay, case.window_ms))
-    told = replace(
-        trip, attempt=trip.attempt + 1, error=failure.error, message=failure.message, reason=""
-    )
+    told = replace(trip, attempt=trip.attempt + 1, error=error, message=message, reason="")
     return _climb(case, told, delay)
+
+
+def _is_exhausted(case: Case) -> bool:
+    age = case.now_ms - _first_failed(case)
+    return case.policy.backoff.is_exhausted(case.trip.attempt, age)
+
+
+def _first_failed(case: Case) -> int:
+    # The header may come from anybody: a failure in the future would never grow old.
+    return min(case.trip.first_failed_ms or case.now_ms, case.now_ms)
 
 
 def _crashed(case: Case, how: str) -> Charge | Bury:
@@ -189,7 +199,7 @@ def _crashed(case: Case, how: str) -> Charge | Bury:
 
 def _climb(case: Case, trip: Trip, delay_ms: int) -> Climb:
     delay = min(delay_ms, case.window_ms)
-    first_failed = trip.first_failed_ms or case.now_ms
+    first_failed = _first_failed(case)
     moved = replace(
         trip, seq=trip.seq + 1, delay_ms=delay, due_ms=None, first_failed_ms=first_failed
     )
@@ -197,13 +207,12 @@ def _climb(case: Case, trip: Trip, delay_ms: int) -> Climb:
 
 
 def _bury(case: Case, reason: str, error: str, message: str) -> Bury:
-    first_failed = case.trip.first_failed_ms or case.now_ms
     return Bury(
         replace(
             case.trip,
             delay_ms=None,
             due_ms=None,
-            first_failed_ms=first_failed,
+            first_failed_ms=_first_failed(case),
             reason=reason,
             error=error,
             message=message,

@@ -11,7 +11,7 @@ Duration = str | int | float | timedelta
 """A length of time: "250ms", "5s", "10m", "6h", "1d", a number of seconds, or a timedelta."""
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_PATTERN = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+_PATTERN = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*(ms|s|m|h|d)", re.ASCII)
 DURATION_MS_MAX = 10 * 366 * 86_400_000
 
 
@@ -32,7 +32,8 @@ def _read(value: Duration, name: str) -> int:
         if match:
             return round(float(match[1]) * _UNITS_MS[match[2]])
     elif isinstance(value, int | float) and not isinstance(value, bool) and value == value:  # noqa: PLR0124 - NaN is the one value unequal to itself
-        return round(min(value, DURATION_MS_MAX) * 1000)
+        # Clamped, so that infinities round to something; what was clamped is refused by `to_ms`.
+        return round(max(-1, min(value, DURATION_MS_MAX)) * 1000)
     message = (
         f"{name}={value!r} is no duration: write '250ms', '5s', '10m', '6h', '1d', "
         "a number of seconds or a timedelta"

@@ -19,6 +19,8 @@ Headers = list[tuple[str, bytes]]
 PREFIX = "js-"
 TEXT_BYTES_MAX = 1_000
 HEADERS_MAX = 64
+LETTER_HEADERS_MAX = 2
+"""Headers that a dead letter adds to those of `render`; it must stay readable when redriven."""
 _EPOCH_MS_MAX = 1 << 45
 _LIMITS = {
     "redrive": 1_000_000,
@@ -33,7 +35,7 @@ _LIMITS = {
 _TEXTS = ("error", "message", "reason", "origin", "at-queue")
 
 
-class BadHeaders(ProcessorError):  # noqa: N818 - reads as the sentence it is
+class BadHeaders(ProcessorError):
     """A `js-` header does not hold what it must; the message names it."""
 
 
@@ -79,7 +81,7 @@ def parse(headers: Sequence[tuple[str, bytes | None]] | None) -> Trip:
         if name in _LIMITS:
             found[name] = _number(full, raw, _LIMITS[name])
         elif name in _TEXTS:
-            found[name] = (raw or b"").decode("utf-8", "replace")
+            found[name] = _text(full, raw or b"")
     return _trip(found) if found else FIRST
 
 
@@ -89,6 +91,18 @@ def _number(full: str, raw: bytes | None, limit: int) -> int:
         message = f"header {full}={raw!r} is no whole number from 0 to {limit}"
         raise BadHeaders(message)
     return int(raw)
+
+
+def _text(full: str, raw: bytes) -> str:
+    # A longer or broken one is not of our writing, and an origin becomes part of a row's key.
+    if len(raw) > TEXT_BYTES_MAX:
+        message = f"header {full} has {len(raw)} bytes; at most {TEXT_BYTES_MAX}"
+        raise BadHeaders(message)
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        message = f"header {full} is no UTF-8: {error.reason} at byte {error.start}"
+        raise BadHeaders(message) from error
 
 
 def _trip(found: dict[str, int | str]) -> Trip:
@@ -133,11 +147,13 @@ def render(trip: Trip, foreign: Sequence[tuple[str, bytes | None]] | None = None
     }
     ours = [(PREFIX + n, b"%d" % v) for n, v in numbers.items() if v is not None]
     ours += [(PREFIX + n, _cut(v)) for n, v in texts.items() if v]
-    return kept[:HEADERS_MAX - len(ours)] + ours
+    return kept[: HEADERS_MAX - LETTER_HEADERS_MAX - len(ours)] + ours
 
 
 def _cut(text: str) -> bytes:
-    return text.encode()[:TEXT_BYTES_MAX].decode("utf-8", "ignore").encode()
+    # File names in error messages may hold surrogates, which have no UTF-8: write them escaped.
+    raw = text[:TEXT_BYTES_MAX].encode("utf-8", "backslashreplace")
+    return raw[:TEXT_BYTES_MAX].decode("utf-8", "ignore").encode()
 
 
 def _int(found: dict[str, int | str], name: str, default: int) -> int:

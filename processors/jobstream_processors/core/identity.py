@@ -38,7 +38,15 @@ def check_id(job_id: str) -> str:
 
 def check_key(option: str, key: str) -> str:
     """`key` if it may be an order key or idempotency key; raises InvalidOption."""
-    if not isinstance(key, str) or not key or len(key.encode()) > KEY_BYTES_MAX:
-        message = f"{option}={key!r}: a text of 1 to {KEY_BYTES_MAX} bytes"
+    if not isinstance(key, str) or not 1 <= _utf8_bytes(key) <= KEY_BYTES_MAX:
+        message = f"{option}={key!r}: a text of 1 to {KEY_BYTES_MAX} bytes in UTF-8"
         raise InvalidOption(message)
     return key
+
+
+def _utf8_bytes(text: str) -> int:
+    """Its length in UTF-8; 0 if it has none (half of a surrogate pair stands alone)."""
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        return 0

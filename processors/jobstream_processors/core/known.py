@@ -15,6 +15,8 @@ EXPIRED = "expired"
 DUPLICATE = "duplicate"
 TERMINAL = (DONE, DEAD, CANCELLED, EXPIRED, DUPLICATE)
 _RANK = {state: rank for rank, state in enumerate(reversed(TERMINAL), start=1)}
+OTHER = "other"
+"""A terminal state this version does not know: written by a newer one, an end all the same."""
 
 
 class Known(NamedTuple):
@@ -57,13 +59,13 @@ UNKNOWN = Known()
 
 
 def state_of(rank: int) -> str:
-    """The terminal state of that rank."""
-    return TERMINAL[len(TERMINAL) - rank]
+    """The terminal state of that rank; rank 0 is OTHER."""
+    return TERMINAL[len(TERMINAL) - rank] if rank else OTHER
 
 
 def rank_of(state: str) -> int:
-    """The rank of a terminal state; done is the highest."""
-    return _RANK[state]
+    """The rank of a terminal state; done is the highest, an unknown one has rank 0."""
+    return _RANK.get(state, 0)
 
 
 def of_row(kind: str, state: str, numbers: tuple[int, int, int], due_ms: int = 0) -> Known:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from jobstream_processors.core.duration import Duration
 
 ERROR_TEXT_MAX = 1_000
+UNDECODABLE = "undecodable"
+"""Reason of a dead letter whose bytes are no such job; says nothing of any handler's health."""
 
 
 class JobOutcome(BaseException):
@@ -131,26 +133,31 @@ def read(error: BaseException) -> Outcome:
     wanted = _only_outcome(error)
     match wanted:
         case RetryAfter():
-            return Again(wanted.delay_ms, uses_attempt=True, reason=str(wanted))
+            return Again(wanted.delay_ms, uses_attempt=True, reason=told(wanted))
         case Snooze():
-            return Again(wanted.delay_ms, uses_attempt=False, reason=str(wanted))
+            return Again(wanted.delay_ms, uses_attempt=False, reason=told(wanted))
         case Cancel():
-            return Cancelled(str(wanted))
+            return Cancelled(told(wanted))
         case Dead():
-            return Buried("dead_by_handler", str(wanted))
+            return Buried("dead_by_handler", told(wanted))
     return raised(error)
 
 
 def raised(error: BaseException) -> Raised:
     """`error` as data: names and texts cut to a bound, no reference to frames is kept."""
     kind = type(error)
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 - a user's __str__ may raise anything
-        text = "<unprintable>"
     trace = "".join(traceback.format_exception(error, limit=-8))[-4_000:]
     names = tuple(f"{c.__module__}.{c.__qualname__}" for c in kind.__mro__)
-    return Raised(names[0], text[:ERROR_TEXT_MAX], names, trace)
+    return Raised(names[0], told(error), names, trace)
+
+
+def told(error: BaseException) -> str:
+    """What `error` says, cut to a bound, and always of a form that can be written as UTF-8."""
+    try:
+        text = str(error)[:ERROR_TEXT_MAX]
+    except Exception:  # noqa: BLE001 - a user's __str__ may raise anything
+        return "<unprintable>"
+    return text.encode("utf-8", "backslashreplace").decode()[:ERROR_TEXT_MAX]
 
 
 def _only_outcome(error: BaseException) -> BaseException:

@@ -1,0 +1,114 @@
+"""Our headers: what is written reads back, and what others write is refused by one error."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobstream_processors.core.headers import (
+    FIRST,
+    HEADERS_MAX,
+    LETTER_HEADERS_MAX,
+    PREFIX,
+    TEXT_BYTES_MAX,
+    BadHeaders,
+    Trip,
+    parse,
+    render,
+)
+
+NUMBERS = ("redrive", "seq", "attempt", "delay-ms", "due-ms", "first-failed-ms", "partition")
+TEXTS = ("error", "message", "reason", "origin", "at-queue")
+OURS = (*NUMBERS, *TEXTS, "snoozes", "unheard-of")
+
+counts = st.integers(0, 1_000_000)
+times = st.none() | st.integers(0, 1 << 45)
+short_texts = st.text(max_size=20)
+wild_texts = st.text(st.characters(categories=None), max_size=1_500)
+
+
+def trips(texts: st.SearchStrategy[str]) -> st.SearchStrategy[Trip]:
+    return st.builds(
+        Trip,
+        redrive=counts,
+        seq=counts,
+        attempt=st.integers(1, 1_000_000),
+        delay_ms=times,
+        due_ms=times,
+        first_failed_ms=times,
+        partition=st.none() | counts,
+        snoozes=counts,
+        error=texts,
+        message=texts,
+        reason=texts,
+        origin=texts,
+    )
+
+
+foreign_headers = st.lists(
+    st.tuples(short_texts.filter(lambda name: not name.startswith(PREFIX)), st.binary(max_size=9)),
+    max_size=80,
+)
+values = (
+    st.none()
+    | st.binary(max_size=20)
+    | st.binary(min_size=TEXT_BYTES_MAX, max_size=TEXT_BYTES_MAX + 2)
+    | st.integers().map(lambda number: str(number).encode())
+    | st.text(max_size=6).map(str.encode)
+)
+names = st.sampled_from(OURS).map(PREFIX.__add__) | st.text(max_size=8)
+hostile_headers = st.lists(st.tuples(names, values), max_size=70)
+
+
+@given(trips(short_texts), foreign_headers)
+def test_trip_reads_back_as_written(trip: Trip, foreign: list[tuple[str, bytes]]) -> None:
+    assert parse(render(trip, foreign)) == trip
+
+
+@given(trips(wild_texts), foreign_headers)
+def test_copy_stays_within_bounds(trip: Trip, foreign: list[tuple[str, bytes]]) -> None:
+    headers = render(trip, foreign)
+
+    assert len(headers) + LETTER_HEADERS_MAX <= HEADERS_MAX
+    ours = [value for name, value in headers if name.startswith(PREFIX)]
+    assert all(len(value) <= TEXT_BYTES_MAX for value in ours)
+    read = parse(headers)
+    plain = {"error": "", "message": "", "reason": "", "origin": ""}
+    assert replace(read, **plain) == replace(trip, **plain)  # type: ignore[arg-type] # texts only
+
+
+@given(trips(wild_texts))
+def test_second_copy_is_like_the_first(trip: Trip) -> None:
+    once = render(trip)
+
+    assert render(parse(once)) == once
+
+
+@given(trips(short_texts), foreign_headers)
+def test_headers_of_others_travel_along(trip: Trip, foreign: list[tuple[str, bytes]]) -> None:
+    kept = [pair for pair in render(trip, foreign) if not pair[0].startswith(PREFIX)]
+
+    assert kept == foreign[: len(kept)]
+    assert len(kept) == len(foreign) or len(render(trip, foreign)) == HEADERS_MAX - 2
+
+
+@given(hostile_headers)
+def test_hostile_headers_raise_one_error_or_read_as_a_trip(
+    headers: list[tuple[str, bytes | None]],
+) -> None:
+    try:
+        trip = parse(headers)
+    except BadHeaders:
+        return
+
+    assert trip.attempt >= 1
+    assert min(trip.redrive, trip.seq, trip.snoozes) >= 0
+    assert parse(render(trip)) == trip
+
+
+@given(foreign_headers)
+def test_first_delivery_has_no_headers_of_ours(foreign: list[tuple[str, bytes]]) -> None:
+    if len(foreign) <= HEADERS_MAX:
+        assert parse(foreign) is FIRST

@@ -1,0 +1,135 @@
+"""The watermark against a naive model that keeps every finished offset in a set.
+
+Offsets are begun in rising order with gaps, finish in any order, and some are known to be finished
+from an earlier owner's ranges.
+"""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from jobstream_processors.core.watermark import Watermark
+
+spans = st.tuples(st.integers(0, 40), st.integers(0, 8)).map(lambda at: (at[0], at[0] + at[1]))
+
+
+def offsets(ranges: list[tuple[int, int]]) -> set[int]:
+    return {offset for low, high in ranges for offset in range(low, high)}
+
+
+def runs(found: set[int]) -> int:
+    """How many ranges it takes to write down a set of offsets."""
+    return sum(offset - 1 not in found for offset in found)
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """Begins, skips and finishes at will; the model is plain sets."""
+
+    @initialize(start=st.integers(0, 20), restored=st.lists(spans, max_size=4))
+    def assigned(self, start: int, restored: list[tuple[int, int]]) -> None:
+        self.mark = Watermark(start, restored)
+        self.start = start
+        self.begun = start
+        self.restored = {offset for offset in offsets(restored) if offset >= start}
+        self.unfinished: set[int] = set()
+
+    @rule(skipped=st.integers(0, 3))
+    def begin(self, skipped: int) -> None:
+        offset = self.begun + skipped
+        fresh = self.mark.begin(offset)
+
+        assert fresh == (offset not in self.restored)
+        self.begun = offset + 1
+        if fresh:
+            self.unfinished.add(offset)
+
+    @rule(back=st.integers(1, 10))
+    def begin_again(self, back: int) -> None:
+        assert not self.mark.begin(self.begun - back)
+
+    @precondition(lambda self: self.unfinished)
+    @rule(data=st.data())
+    def finish(self, data: st.DataObject) -> None:
+        offset = data.draw(st.sampled_from(sorted(self.unfinished)))
+        self.unfinished.discard(offset)
+
+        self.mark.finish(offset)
+
+    @invariant()
+    def position_is_the_first_unfinished_offset(self) -> None:
+        assert self.mark.position == min(self.unfinished, default=self.begun)
+
+    @invariant()
+    def ranges_tell_all_that_is_finished_above(self) -> None:
+        above = set(range(self.mark.position, self.begun)) - self.unfinished
+        ahead = {offset for offset in self.restored if offset >= self.begun}
+        ranges = self.mark.ranges()
+
+        assert offsets(ranges) == above | ahead
+        assert ranges == sorted(ranges)
+        assert all(low < high for low, high in ranges)
+
+    @invariant()
+    def limit_keeps_the_lowest(self) -> None:
+        assert self.mark.ranges(2) == self.mark.ranges()[:2]
+
+    @invariant()
+    def counts_agree(self) -> None:
+        assert self.mark.unfinished == len(self.unfinished)
+        assert self.mark.begun == self.begun
+
+    @invariant()
+    def memory_is_one_entry_per_range(self) -> None:
+        above = set(range(self.mark.position, self.begun)) - self.unfinished
+        own = [low for low, _ in self.mark.ranges() if low < self.begun]
+
+        assert len(own) == runs(above)
+
+
+TestAnyOrder = AnyOrder.TestCase
+
+
+@given(st.integers(0, 100), st.permutations(range(12)))
+def test_any_order_ends_at_the_end(start: int, order: list[int]) -> None:
+    mark = Watermark(start)
+    for offset in range(12):
+        mark.begin(start + offset)
+    for offset in order:
+        mark.finish(start + offset)
+
+    assert mark.position == start + 12
+    assert mark.ranges() == []
+
+
+@given(st.integers(2, 500))
+def test_one_head_that_never_ends_costs_one_range(followers: int) -> None:
+    mark = Watermark(0)
+    for offset in range(followers):
+        mark.begin(offset)
+    for offset in range(1, followers):
+        mark.finish(offset)
+
+    assert mark.position == 0
+    assert mark.ranges() == [(1, followers)]
+
+
+@given(st.integers(0, 20), st.lists(spans, max_size=5))
+def test_next_owner_starts_where_the_last_one_stood(
+    start: int, restored: list[tuple[int, int]]
+) -> None:
+    """What an owner mirrors (position and ranges) is all that the next one needs."""
+    first = Watermark(start, restored)
+    for offset in range(start, 50):
+        first.begin(offset)
+    second = Watermark(first.position, first.ranges())
+
+    taken = [offset for offset in range(first.position, 50) if second.begin(offset)]
+    assert set(taken) == {o for o in range(start, 50) if o not in offsets(restored)}
