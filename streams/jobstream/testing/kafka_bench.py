@@ -1,0 +1,104 @@
+"""The bench on a real Kafka: the same tests, the real edges.
+
+Topics and groups get random names, so that benches may share a broker. It starts no broker.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined] # documented, not in __all__
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
+from confluent_kafka.cimpl import NewTopic
+
+from jobstream.kafka.clock import BrokerClock
+from jobstream.kafka.log import KafkaLog
+from jobstream.kafka.sink import KafkaSink
+from jobstream.kafka.source import KafkaSource
+from jobstream.testing.frozen import FrozenProcess
+from jobstream.testing.member import Member
+
+if TYPE_CHECKING:
+    from jobstream_processors.ports import TopicPartition as Place
+
+ANSWER_S = 30.0
+SESSION_MS = 3_000
+"""The least that the embedded broker allows."""
+
+
+class KafkaBench:
+    """The bench on the Kafka at `bootstrap_servers`."""
+
+    def __init__(self, bootstrap_servers: str, *, protocol: str = "consumer") -> None:
+        self._options = {"bootstrap.servers": bootstrap_servers}
+        self._protocol = protocol
+        self._clock = BrokerClock()
+        self._admin = AdminClient(dict(self._options))
+        self._members: list[Member] = []
+        self.sink = KafkaSink(self._options, self._clock)
+        self.log = KafkaLog(self._options)
+
+    def topic(self, partitions: int = 1, *, compacted: bool = False) -> str:
+        """A new topic; returns its name."""
+        name = f"topic-{uuid.uuid4().hex}"
+        config = {"cleanup.policy": "compact" if compacted else "delete"}
+        topic = NewTopic(name, partitions, 1, config=config)
+        self._admin.create_topics([topic])[name].result(ANSWER_S)
+        return name
+
+    def group(self) -> str:
+        """The name of a new group with a short session."""
+        name = f"group-{uuid.uuid4().hex}"
+        settings = {
+            "consumer.session.timeout.ms": str(SESSION_MS),
+            "consumer.heartbeat.interval.ms": "500",
+        }
+        entries = [
+            ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+            for key, value in settings.items()
+        ]
+        resource = ConfigResource(ResourceType.GROUP, name, incremental_configs=entries)
+        self._admin.incremental_alter_configs([resource])[resource].result(ANSWER_S)
+        return name
+
+    def member(self, group: str, topic: str) -> Member:
+        """A member that joins with its first turn; closed with the bench."""
+        source = KafkaSource(
+            self._options,
+            group,
+            [topic],
+            self._clock,
+            protocol=self._protocol,
+            session_ms=SESSION_MS,
+        )
+        member = Member(source)
+        source.listen(member)
+        self._members.append(member)
+        return member
+
+    def frozen_member(self, group: str, topic: str) -> FrozenProcess:
+        """A member in a child process that owns every partition when this returns."""
+        bootstrap = self._options["bootstrap.servers"]
+        return FrozenProcess(bootstrap, group, topic, self._protocol)
+
+    def truncate(self, partition: Place, before: int) -> None:
+        """Drop the records below offset `before`."""
+        place = TopicPartition(*partition, before)
+        self._admin.delete_records([place])[place].result(ANSWER_S)
+
+    def delete_group(self, group: str) -> None:
+        """Forget what the group committed; it has no members any more."""
+        self._admin.delete_consumer_groups([group])[group].result(ANSWER_S)
+
+    def close(self) -> None:
+        """Close every client made here."""
+        for member in self._members:
+            member.source.close()
+        self.sink.close()
