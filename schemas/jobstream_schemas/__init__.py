@@ -22,7 +22,7 @@ from jobstream_schemas.framing import Framing, SingleObject, schema_fingerprint
 from jobstream_schemas.job_schema import JobSchema, job_schema
 from jobstream_schemas.lint import lint
 from jobstream_schemas.meta import Meta
-from jobstream_schemas.mirror import Mirror, decode_mirror, encode_mirror
+from jobstream_schemas.mirror import Mirror, decode_mirror, encode_mirror, mirror_key
 from jobstream_schemas.names import is_id
 from jobstream_schemas.reader import Decoded, Reader, args_digest
 from jobstream_schemas.rows import (
@@ -73,6 +73,7 @@ __all__ = [
     "is_id",
     "job_schema",
     "lint",
+    "mirror_key",
     "parse_row",
     "row_key",
     "schema_fingerprint",

@@ -13,7 +13,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, NoReturn, TypeAlias, assert_never
 from uuid import UUID
 
-from jobstream_schemas.errors import EncodeError
+from jobstream_schemas.errors import EncodeError, shown
 from jobstream_schemas.logical_values import days_of, decimal_bytes, micros_of
 from jobstream_schemas.primitives import LONG_MAX, LONG_MIN, long_bytes, text_bytes
 from jobstream_schemas.shapes import (
@@ -87,7 +87,7 @@ def _long(value: object) -> bytes:
 def _double(value: object) -> bytes:
     if isinstance(value, (float, int)) and not isinstance(value, bool):
         try:
-            return _pack_double(value)
+            return _pack_double(float(value))
         except OverflowError:
             raise EncodeError.of(value, "a number that a 64-bit float can hold") from None
     raise EncodeError.of(value, "a float")
@@ -185,7 +185,7 @@ def _map(item: Encoder) -> Encoder:
             try:
                 parts.append(_string(key) + item(each))
             except EncodeError as error:
-                _climb(error, f"[{key!r}]")
+                _climb(error, f"[{shown(key)}]")
         parts.append(b"\x00")
         return b"".join(parts)
 

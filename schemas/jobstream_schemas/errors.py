@@ -75,4 +75,7 @@ class MissingExtra(SchemaError):
 
 def shown(value: object) -> str:
     """The value as a message may show it: at most about 80 characters."""
-    return _REPR.repr(value)
+    try:
+        return _REPR.repr(value)
+    except ValueError:  # Python writes out no number of thousands of digits
+        return f"a {type(value).__name__} too long to show"

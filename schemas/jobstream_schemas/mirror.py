@@ -39,6 +39,11 @@ class Mirror(NamedTuple):
     at: int
 
 
+def mirror_key(mirror: Mirror) -> bytes:
+    """The Kafka key: group, topic id and partition, so that a topic made anew has its own."""
+    return f"{mirror.group}:{mirror.topic_id}:{mirror.partition}".encode()
+
+
 def encode_mirror(mirror: Mirror) -> bytes:
     """The framed value; raises `EncodeError` for a value that has no Avro form."""
     record = mirror._asdict()

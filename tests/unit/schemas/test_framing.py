@@ -1,0 +1,46 @@
+"""Fingerprints are the specification's; those written into the code are those of the files."""
+
+from __future__ import annotations
+
+import pytest
+from fastavro.schema import to_parsing_canonical_form
+
+from jobstream_schemas import SingleObject, schema_fingerprint
+from jobstream_schemas.mirror import MIRROR_FINGERPRINT
+from jobstream_schemas.packaged import packaged
+from jobstream_schemas.rows import ROW_FINGERPRINT
+
+EMPTY = 0xC15D213AA4D7A795
+
+
+def rabin(data: bytes) -> bytes:
+    """CRC-64-AVRO bit by bit, as the Avro 1.12 specification defines it."""
+    value = EMPTY
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = (value >> 1) ^ (EMPTY & -(value & 1))
+    return value.to_bytes(8, "little")
+
+
+@pytest.mark.parametrize("name", ["meta", "row", "mirror"])
+def test_the_fingerprint_is_the_specifications(name: str) -> None:
+    schema = packaged(name)  # type: ignore[arg-type]  # parametrised over its literals
+    assert schema_fingerprint(schema) == rabin(to_parsing_canonical_form(schema).encode())
+
+
+def test_a_known_fingerprint() -> None:
+    # The value that Avro's own tests give for "int": 0x7275d51a3f395c8f.
+    assert rabin(b'"int"').hex() == "8f5c393f1ad57572"
+
+
+def test_fingerprints_in_the_code_are_those_of_the_files() -> None:
+    assert schema_fingerprint(packaged("row")) == ROW_FINGERPRINT
+    assert schema_fingerprint(packaged("mirror")) == MIRROR_FINGERPRINT
+
+
+def test_a_prefix_comes_back() -> None:
+    framing = SingleObject()
+    assert framing.split(framing.frame(b"12345678") + b"x") == (b"12345678", 10)
+    with pytest.raises(ValueError, match="must have 8"):
+        framing.frame(b"1234")
