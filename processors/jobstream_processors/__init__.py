@@ -1,1 +1,1 @@
-"""Placeholder docstring: replaced as the package grows."""
+"""The worker side of jobstream: a pure core that decides, and the worker that drives it."""

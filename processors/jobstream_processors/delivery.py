@@ -5,22 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.core.headers import FIRST
+from jobstream_schemas import args_digest
 
 if TYPE_CHECKING:
     from jobstream_processors.context import Context
     from jobstream_processors.core.headers import Headers, Trip
     from jobstream_processors.handlers import JobSpec
     from jobstream_processors.lane import Lane
-    from jobstream_schemas import Decoded
+    from jobstream_schemas import Decoded, Reader
 
 
 class Delivery:
     """A delivery (id, redrive, seq). Mutable, owned by the event loop's thread."""
 
     __slots__ = (
+        "_identity",
         "context",
         "crashes",
+        "decided",
         "due_ms",
+        "finished",
         "headers",
         "holds_key",
         "id",
@@ -29,11 +33,11 @@ class Delivery:
         "lane",
         "meta",
         "offset",
+        "reader",
         "record_key",
         "reported",
-        "spec",
-        "started_ms",
         "running",
+        "spec",
         "trip",
         "trouble",
         "value",
@@ -48,7 +52,10 @@ class Delivery:
         self.trip: Trip = FIRST
         self.id = ""
         self.meta: Decoded | None = None
+        self.reader: Reader | None = None
+        """Reads events of the schema that wrote this one."""
         self.spec: JobSpec | None = None
+        self._identity: tuple[bytes, bytes] | None = None
         self.key: str | None = None
         self.holds_key = False
         self.crashes = 0
@@ -56,26 +63,35 @@ class Delivery:
         """Run in a child process of its own: it may have killed the partition's last owner."""
         self.due_ms: int | None = None
         """Monotonic; set while it waits to run again in place."""
-        self.started_ms = 0
         self.reported = False
         """Its outcome was reported while the handler still runs (past its time limit)."""
         self.running = False
         """Its handler was handed to an executor and has not ended."""
+        self.decided = False
+        """Its decision is on the way to be settled."""
+        self.finished = False
+        """Its offset is finished."""
         self.trouble: tuple[str, str] | None = None
         """(reason, message) why it can't be run at all."""
         self.context: Context | None = None
 
     def args(self) -> Any:  # noqa: ANN401 - generic in the job type
         """The job's arguments, decoded to the declared types; raises DecodeError."""
-        assert self.meta is not None  # noqa: S101 - only decoded deliveries are run
-        assert self.spec is not None  # noqa: S101 - only deliveries with a handler are run
-        return self.meta.args(self.spec.codec)
+        assert self.meta is not None, "only decoded deliveries are run"  # noqa: S101
+        assert self.reader is not None, "a decoded delivery has a reader"  # noqa: S101
+        assert self.spec is not None, "only deliveries with a handler are run"  # noqa: S101
+        return self.reader.args(self.value, self.meta.args_bytes_at, self.spec.codec)
 
     def identity(self) -> tuple[bytes, bytes]:
         """(schema fingerprint, digest of the args' bytes); empty for an unreadable record."""
-        if self.meta is None:
-            return b"", b""
-        return self.meta.fingerprint, self.meta.digest()
+        if self._identity is None:
+            meta = self.meta
+            self._identity = (
+                (meta.fingerprint, args_digest(self.value, meta.args_bytes_at))
+                if meta is not None
+                else (b"", b"")
+            )
+        return self._identity
 
     @property
     def origin(self) -> tuple[str, int, int]:

@@ -21,7 +21,7 @@ from jobstream_processors.core.decide import (
     Park,
     decide,
 )
-from jobstream_processors.core.outcome import Done
+from jobstream_processors.core.outcome import UNDECODABLE, Done
 from jobstream_processors.handlers import PROCESS
 from jobstream_processors.intake import Intake
 
@@ -75,6 +75,11 @@ class Engine:
         """Runs past their time limit that still hold a slot."""
         return sum(e.stuck for e in self._executors.values())
 
+    @property
+    def load(self) -> int:
+        """Deliveries in flight: judged and not settled."""
+        return len(self._intake.inflight)
+
     def begin(self, lane: Lane) -> None:
         """A lane is restored and may run jobs."""
         self._lanes.add(lane)
@@ -82,7 +87,7 @@ class Engine:
     def accept(self, handed: Sequence[tuple[Lane, Sequence[Record]]]) -> None:
         """Take records of live lanes, in offset order per lane (steps 5 to 8)."""
         for lane, records in handed:
-            if not lane.live:
+            if not lane.live or lane.draining:
                 continue
             for delivery, decision in self._intake.take(lane, records):
                 if decision is None:
@@ -116,7 +121,7 @@ class Engine:
         """A handler that outlived its time limit has stopped: its key is free."""
         delivery.reported = False
         delivery.running = False
-        if not delivery.holds_key:
+        if delivery.finished or not delivery.holds_key:
             self._free_key(delivery)
 
     def settled(self, batch: Sequence[Decided]) -> None:
@@ -133,14 +138,15 @@ class Engine:
         now_ms = self._clock.monotonic_ms()
         for executor in self._executors.values():
             executor.expire(now_ms)
-        for delivery in [d for d in self._later if d.due_ms is not None and d.due_ms <= now_ms]:
+        for delivery in [d for d in self._later if (d.due_ms or 0) <= now_ms and not d.running]:
             self._later.discard(delivery)
             delivery.due_ms = None
+            delivery.decided = False
             self._start(delivery)
         for lane in self._lanes:
             if lane.held:
                 self.release_held(lane)
-            lane.committable = lane.watermark.position
+            lane.show()
         self.flush()
 
     def release_held(self, lane: Lane) -> None:
@@ -152,16 +158,33 @@ class Engine:
         while lane.held:
             self._submit(lane.held.popleft())
 
+    def drain(self, lane: Lane) -> None:
+        """Start nothing more of `lane`; what runs may end and settle."""
+        lane.draining = True
+        lane.held.clear()
+        for executor in self._executors.values():
+            executor.drop(lane)
+        for delivery in [d for d in self._later if d.lane is lane]:
+            self._later.discard(delivery)
+        self._intake.forget(lane)
+
+    def is_drained(self, lane: Lane) -> bool:
+        """Whether nothing of `lane` runs or waits to be settled."""
+        return not any(d.lane is lane for d in self._intake.inflight.values())
+
     def end(self, lane: Lane) -> None:
         """The lane's assignment is over: nothing of it is settled or finished any more."""
+        self.drain(lane)
         lane.live = False
         self._lanes.discard(lane)
         for executor in self._executors.values():
             executor.interrupt(lane)
-        for delivery in [d for d in self._later if d.lane is lane]:
-            self._later.discard(delivery)
-            self._intake.release(delivery)
         self._intake.forget(lane)
+
+    def close(self) -> None:
+        """Release the executors; every lane has ended."""
+        for executor in self._executors.values():
+            executor.close()
 
     def flush(self) -> None:
         """Hand what was decided to the settler."""
@@ -179,6 +202,9 @@ class Engine:
     def _start(self, delivery: Delivery) -> None:
         """Begin a run, or hold it: a wait in place, or the flood guard."""
         lane = delivery.lane
+        if lane.draining:
+            self._intake.release(delivery)
+            return
         if delivery.due_ms is not None:
             self._later.add(delivery)
             return
@@ -197,6 +223,7 @@ class Engine:
         if type(decision) is Leave:
             self._intake.release(delivery)
             return
+        delivery.decided = True
         if not self._out:
             self._loop.call_soon(self.flush)
         self._out.append((delivery, decision))
@@ -207,8 +234,9 @@ class Engine:
         if lane.live:
             lane.watermark.finish(delivery.offset)
             lane.returned += 1
-            if delivery.holds_key:
+            if delivery.holds_key and not delivery.running:
                 self._free_key(delivery)
+        delivery.finished = True
         self._readmit(delivery)
 
     def _readmit(self, delivery: Delivery) -> None:
@@ -228,7 +256,7 @@ class Engine:
             self._start(following)
 
     def _again_in_place(self, delivery: Delivery, decision: Decision) -> None:
-        if not delivery.lane.live:
+        if not delivery.lane.live or delivery.lane.draining:
             self._intake.release(delivery)
             return
         now_ms = self._clock.monotonic_ms()
@@ -249,7 +277,8 @@ class Engine:
         """Feed the flood guard; say what an operator must know."""
         lane = delivery.lane
         if isinstance(decision, Bury):
-            if lane.flood.died(self._clock.monotonic_ms()):
+            healthy = decision.trip.reason == UNDECODABLE
+            if not healthy and lane.flood.died(self._clock.monotonic_ms()):
                 log.error(
                     "flood_guard_closed",
                     extra={"partition": lane.source, "deaths": lane.flood.deaths},

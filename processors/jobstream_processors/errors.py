@@ -4,6 +4,7 @@ ProcessorError
 ├── InvalidOption        refused where it is written: at registration or enqueue
 ├── UnknownJobType       the type's name has no handler here: climbs the ladder, dies after an hour
 ├── PublishFailed        the broker did not acknowledge: the offset stays unfinished, tried again
+├── OffsetOutOfRange     the place to go on from is not in the log: stops the worker, loudly
 ├── TableUnavailable     the dedup shard can't be opened: the partition is not served
 └── WorkerStopped        this process must publish nothing more: it leaves
 """
@@ -20,15 +21,15 @@ class ProcessorError(Exception):
     """Base of every error raised by the worker side."""
 
 
-class InvalidOption(ProcessorError, ValueError):  # noqa: N818 - reads as the sentence it is
+class InvalidOption(ProcessorError, ValueError):
     """An option, name or value was refused; the message names it and the fix."""
 
 
-class UnknownJobType(ProcessorError, LookupError):  # noqa: N818 - reads as the sentence it is
+class UnknownJobType(ProcessorError, LookupError):
     """No handler in this process answers to the job's type."""
 
 
-class PublishFailed(ProcessorError):  # noqa: N818 - reads as the sentence it is
+class PublishFailed(ProcessorError):
     """Some records were not acknowledged; `failures` maps their index to the reason.
 
     A record named here may or may not be in the log. Every record not named is acknowledged.
@@ -53,9 +54,13 @@ class PublishFailure:
         return f"PublishFailure({self.reason!r}, too_large={self.too_large})"
 
 
-class TableUnavailable(ProcessorError):  # noqa: N818 - reads as the sentence it is
+class OffsetOutOfRange(ProcessorError):
+    """The recorded watermark is not in the log any more, or not yet: going on would skip jobs."""
+
+
+class TableUnavailable(ProcessorError):
     """The dedup shard of a partition could not be opened or restored."""
 
 
-class WorkerStopped(ProcessorError):  # noqa: N818 - reads as the sentence it is
+class WorkerStopped(ProcessorError):
     """The process slept past its session, or was told to stop; it publishes nothing more."""

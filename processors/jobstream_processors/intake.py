@@ -94,7 +94,7 @@ class Intake:
                 del self._waiting[job_id]
         for job_id, delivery in list(self.inflight.items()):
             # A run that has not ended stays: a new delivery of its id here waits for it.
-            if delivery.lane is lane and not delivery.running:
+            if delivery.lane is lane and not (delivery.running or delivery.decided):
                 del self.inflight[job_id]
 
     def case(self, delivery: Delivery) -> Case:
@@ -116,6 +116,7 @@ class Intake:
                 delivery.headers = headers
                 delivery.trip = parse(headers)
             delivery.meta = meta = self._catalogue.decode(delivery.value)
+            delivery.reader = self._catalogue.get(meta.fingerprint)
             delivery.id = meta.id
         except BadHeaders as error:
             self._unreadable(delivery, "bad_headers", error)
@@ -139,19 +140,21 @@ class Intake:
         self.inflight[delivery.id] = delivery
         if delivery.trouble is not None:
             return delivery, self._trouble(delivery, *delivery.trouble)
-        meta = delivery.meta
-        assert meta is not None  # noqa: S101 - decoded, since there is no trouble
-        delivery.spec = spec = self._specs.get(meta.job_type)
+        meta, reader = delivery.meta, delivery.reader
+        assert meta is not None, "decoded, since there is no trouble"  # noqa: S101
+        assert reader is not None, "decoded, since there is no trouble"  # noqa: S101
+        delivery.spec = spec = self._specs.get(reader.job_type)
         if meta.expires_at is not None and self._is_expired(delivery, meta.expires_at):
             return delivery, Drop(known.EXPIRED, "expired")
         if spec is None:
-            return delivery, unknown_type(self.case(delivery), meta.job_type)
+            return delivery, unknown_type(self.case(delivery), reader.job_type)
         delivery.key = meta.order_key
         delivery.holds_key = spec.policy.holds_key
         if found is not None and (decision := self._resume(delivery, found)) is not None:
             return delivery, decision
         lane = delivery.lane
-        if delivery.offset < lane.suspect_before and spec.importable:
+        if delivery.offset < lane.suspect_before and lane.suspects_left > 0 and spec.importable:
+            lane.suspects_left -= 1
             delivery.in_child = True
             delivery.due_ms = max(delivery.due_ms or 0, lane.suspect_from_ms) or None
         return delivery, None
@@ -184,13 +187,14 @@ class Intake:
 
     def _conflicts(self, delivery: Delivery, found: Known) -> bool:
         """Whether a row of this id tells of another job: other args bytes, or another type."""
-        meta, (fingerprint, digest) = delivery.meta, found.identity
-        if meta is None or not fingerprint:
+        fingerprint, digest = found.identity
+        reader = delivery.reader
+        if reader is None or not fingerprint:
             return False
-        if fingerprint == meta.fingerprint:
-            return digest != meta.digest()
-        other = self._catalogue.job_type(fingerprint)
-        return other is not None and other != meta.job_type
+        if fingerprint == reader.fingerprint:
+            return digest != delivery.identity()[1]
+        other = self._catalogue.get(fingerprint)
+        return other is not None and other.job_type != reader.job_type
 
     def _is_expired(self, delivery: Delivery, expires_ms: int) -> bool:
         # A redriven job starts anew, or an operator could never bring an old one back.

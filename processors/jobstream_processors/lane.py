@@ -7,6 +7,7 @@ assignment of the same partition is another lane with another claim.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core.flood import FloodGuard
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from jobstream_processors.ports import Shard, TopicPartition
 
 
+Snapshot = tuple[int, Sequence[tuple[int, int]]]
+RANGES_MAX = 500
+"""Ranges kept in a mirror record; those above are only remembered by the dedup table."""
+
+
 class Lane:
     """State of one partition during one assignment. The loop's thread owns it, but for `handed`."""
 
@@ -25,7 +31,7 @@ class Lane:
         "absorbed",
         "chains",
         "claim",
-        "committable",
+        "draining",
         "flood",
         "handed",
         "held",
@@ -33,15 +39,18 @@ class Lane:
         "queue",
         "returned",
         "shard",
+        "snapshot",
         "source",
         "suspect_before",
         "suspect_from_ms",
+        "suspects_left",
+        "topic_id",
         "unclean",
         "watermark",
         "window_ms",
     )
 
-    def __init__(self, queue: str, source: TopicPartition, window_ms: int) -> None:
+    def __init__(self, queue: str, source: TopicPartition, window_ms: int, window: int) -> None:
         self.queue = queue
         self.source = source
         self.window_ms = window_ms
@@ -54,17 +63,27 @@ class Lane:
         """How many takeovers in a row came without a clean hand-over."""
         self.suspect_before = 0
         """Jobs below this offset may have killed the last owner; they run in child processes."""
+        self.suspects_left = window
+        """Unfinished jobs the last owner can have had begun at most; counts down."""
         self.suspect_from_ms = 0
         """Monotonic time before which no suspect job starts."""
         self.shard: Shard
+        self.topic_id = ""
         self.watermark: Watermark
         self.chains: KeyChains[Delivery] = KeyChains()
         self.flood = FloodGuard()
         self.held: deque[Delivery] = deque()
         """Jobs that wait for the flood guard or the pause before suspects."""
-        self.committable = 0
-        """Watermark position last published to the thread that commits."""
+        self.draining = False
+        """Nothing more starts; what runs may end and settle."""
+        self.snapshot: Snapshot = (0, ())
+        """Watermark position and finished ranges, last shown to the threads that commit them."""
         self.handed = 0
         """Records handed over by the thread that polls; only it writes this."""
         self.returned = 0
         """Records finished or dropped; only the loop's thread writes this."""
+
+    def show(self) -> None:
+        """Publish the watermark to the threads that commit it."""
+        if self.snapshot[0] != self.watermark.position or self.watermark.unfinished:
+            self.snapshot = (self.watermark.position, self.watermark.ranges(RANGES_MAX))

@@ -17,7 +17,7 @@ from jobstream_processors.settlement import TOO_LARGE, Settlement, settlement
 from jobstream_schemas import done_key, encode_done
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.known import Known
@@ -33,14 +33,10 @@ Decided = tuple["Delivery", "Decision"]
 class Settler:
     """Settles batches. Blocks; used by one thread at a time."""
 
-    def __init__(
-        self, sink: Sink, plans: Mapping[str, QueuePlan], clock: Clock, alive: Callable[[], None]
-    ) -> None:
+    def __init__(self, sink: Sink, plans: Mapping[str, QueuePlan], clock: Clock) -> None:
         self._sink = sink
         self._plans = plans
         self._clock = clock
-        self._alive = alive
-        """Raises WorkerStopped when this process may publish nothing more."""
 
     def settle(self, batch: Sequence[Decided]) -> tuple[list[Decided], list[Decided]]:
         """(settled, to be tried again). Deliveries of ended assignments are in neither."""
@@ -135,7 +131,6 @@ class Settler:
     def _publish(self, records: list[Outgoing]) -> Mapping[int, PublishFailure]:
         if not records:
             return {}
-        self._alive()
         try:
             self._sink.publish(records)
         except PublishFailed as error:

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from jobstream_schemas.builder import record_builder
 from jobstream_schemas.declared import record_of
+from jobstream_schemas.decoder import decoder
 from jobstream_schemas.derive import args_schema_of
 from jobstream_schemas.encoder import encoder
 from jobstream_schemas.errors import EncodeError, UnknownSchema
@@ -30,8 +31,17 @@ class JobCodec(Generic[T]):
     """
 
     __slots__ = (
-        "_encode_args", "_frame", "_framing", "_max_bytes", "build", "cls",
-        "declared_args", "plain_args", "reader", "schema",
+        "_encode_args",
+        "_frame",
+        "_framing",
+        "_max_bytes",
+        "build",
+        "cls",
+        "declared_args",
+        "decode_args",
+        "plain_args",
+        "reader",
+        "schema",
     )  # fmt: skip
 
     def __init__(
@@ -49,6 +59,7 @@ class JobCodec(Generic[T]):
         self.declared_args = parsed_schema(self.schema.schema)["fields"][1]["type"]
         self.plain_args = plain(self.declared_args)
         self.build = record_builder(shape)
+        self.decode_args = decoder(shape)
         self.reader = Reader(self.schema.schema)
         self._framing = framing or SingleObject()
         self._frame = self._framing.frame(self.schema.fingerprint)
@@ -65,6 +76,14 @@ class JobCodec(Generic[T]):
         except EncodeError as error:
             if not error.path.startswith("meta"):
                 error.path = f"{self.cls.__name__}{error.path}"
+            raise
+
+    def encode_args(self, args: T) -> bytes:
+        """The args alone, as `encode` writes them; raises `EncodeError`."""
+        try:
+            return self._encode_args(args)
+        except EncodeError as error:
+            error.path = f"{self.cls.__name__}{error.path}"
             raise
 
     def decode(self, value: bytes) -> Decoded:

@@ -1,1 +1,69 @@
-"""Placeholder docstring: replaced as the package grows."""
+"""jobstream: background jobs on Kafka.
+
+Everything a user needs is imported from here; `jobstream.testing` is for tests. Importing this
+package loads the light core only: no broker is contacted, no worker part is loaded.
+"""
+
+from jobstream.app import App
+from jobstream.client import Enqueued
+from jobstream.errors import (
+    BrokerRefused,
+    BrokerTooOld,
+    BrokerUnavailable,
+    ConfigError,
+    EnqueueError,
+    EnqueuesFailed,
+    EnqueueTimeout,
+    JobstreamError,
+    JobTooLarge,
+    QueueFull,
+    SourceFailed,
+    TopicError,
+    TopicMismatch,
+    TopicMissing,
+    UnsafeTopic,
+)
+from jobstream.job import Job
+from jobstream.queue import Queue
+from jobstream.settings import Settings
+from jobstream_processors.context import Context
+from jobstream_processors.core.outcome import Cancel, Dead, JobOutcome, RetryAfter, Snooze
+from jobstream_processors.core.retry import Backoff
+from jobstream_schemas import DecimalSpec
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "App",
+    "Backoff",
+    "BrokerRefused",
+    "BrokerTooOld",
+    "BrokerUnavailable",
+    "Cancel",
+    "ConfigError",
+    "Context",
+    "Dead",
+    "DecimalSpec",
+    "EnqueueError",
+    "EnqueueTimeout",
+    "Enqueued",
+    "EnqueuesFailed",
+    "Job",
+    "JobOutcome",
+    "JobTooLarge",
+    "JobstreamError",
+    "Queue",
+    "QueueFull",
+    "RetryAfter",
+    "Settings",
+    "Snooze",
+    "SourceFailed",
+    "TopicError",
+    "TopicMismatch",
+    "TopicMissing",
+    "UnsafeTopic",
+]
+
+# Users see one package: where a name is defined inside is nobody's business, tracebacks included.
+for _name in __all__:
+    globals()[_name].__module__ = __name__

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.core.outcome import (
     DONE,
+    UNDECODABLE,
+    Buried,
     Done,
     Interrupted,
     Outcome,
@@ -25,6 +27,7 @@ from jobstream_processors.core.outcome import (
     read,
 )
 from jobstream_processors.execute.running import context_of
+from jobstream_schemas import DecodeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
@@ -86,19 +89,24 @@ class LoopExecutor:
             else:
                 self._waiting[delivery].cancel()
 
-    def interrupt(self, lane: Lane | None) -> None:
-        """Cancel runs of `lane`; drop its deliveries that did not start."""
-        keep = deque(d for d in self._ready if lane is not None and d.lane is not lane)
-        dropped = [d for d in self._ready if lane is None or d.lane is lane]
-        self._ready = keep
+    def drop(self, lane: Lane) -> None:
+        """Give back the deliveries of `lane` that did not start."""
+        dropped = [d for d in self._ready if d.lane is lane]
+        self._ready = deque(d for d in self._ready if d.lane is not lane)
         for delivery in dropped:
             self._ended(delivery, Interrupted())
+
+    def interrupt(self, lane: Lane) -> None:
+        """Cancel the runs of `lane`."""
         for delivery, task in list(self._waiting.items()):
-            if lane is None or delivery.lane is lane:
+            if delivery.lane is lane:
                 self._interrupted.add(delivery)
                 if delivery.context is not None:
                     delivery.context.cancel()
                 task.cancel()
+
+    def close(self) -> None:
+        """Nothing to release: runners end with their handlers."""
 
     def _spawn(self) -> None:
         self._hot = True
@@ -129,6 +137,10 @@ class LoopExecutor:
         run = contextvars.copy_context().run
         try:
             args = delivery.args()
+        except DecodeError as error:
+            self._ended(delivery, Buried(UNDECODABLE, str(error)))
+            return False
+        try:
             if spec.wants_context:
                 coroutine = run(spec.function, args, context_of(delivery))
             else:

@@ -20,6 +20,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core.outcome import (
+    UNDECODABLE,
     Buried,
     Crashed,
     Interrupted,
@@ -29,6 +30,7 @@ from jobstream_processors.core.outcome import (
 )
 from jobstream_processors.execute.child import UNIMPORTABLE
 from jobstream_processors.execute.running import facts_of
+from jobstream_schemas import DecodeError
 
 if TYPE_CHECKING:
     from jobstream_processors.delivery import Delivery
@@ -69,14 +71,17 @@ class ProcessExecutor:
     def expire(self, now_ms: int) -> None:
         """Nothing to do: each child's thread keeps its own time."""
 
-    def interrupt(self, lane: Lane | None) -> None:
-        """Kill the children that run jobs of `lane`; drop what waits."""
-        dropped = [d for d in self._waiting if lane is None or d.lane is lane]
-        self._waiting = deque(d for d in self._waiting if lane is not None and d.lane is not lane)
+    def drop(self, lane: Lane) -> None:
+        """Give back the deliveries of `lane` that did not start."""
+        dropped = [d for d in self._waiting if d.lane is lane]
+        self._waiting = deque(d for d in self._waiting if d.lane is not lane)
         for delivery in dropped:
             self._ended(delivery, Interrupted())
+
+    def interrupt(self, lane: Lane) -> None:
+        """Kill the children that run jobs of `lane`."""
         for delivery, child in list(self._running.items()):
-            if lane is None or delivery.lane is lane:
+            if delivery.lane is lane:
                 child.interrupt()
 
     def close(self) -> None:
@@ -156,6 +161,8 @@ class _Child:
         assert spec is not None  # noqa: S101 - admitted deliveries have a handler
         try:
             job = pickle.dumps((spec.target, delivery.args(), facts_of(delivery)))
+        except DecodeError as error:
+            return Buried(UNDECODABLE, str(error)), True
         except Exception as error:  # noqa: BLE001 - the args' own pickling may raise anything
             return Raised(type(error).__qualname__, f"args can't be pickled: {error}", ()), True
         self._started = False

@@ -14,8 +14,18 @@ from collections import deque
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from jobstream_processors.core.outcome import DONE, Done, Interrupted, Outcome, TimedOut, read
+from jobstream_processors.core.outcome import (
+    DONE,
+    UNDECODABLE,
+    Buried,
+    Done,
+    Interrupted,
+    Outcome,
+    TimedOut,
+    read,
+)
 from jobstream_processors.execute.running import context_of
+from jobstream_schemas import DecodeError
 
 if TYPE_CHECKING:
     from jobstream_processors.delivery import Delivery
@@ -68,14 +78,17 @@ class ThreadExecutor:
                 delivery.context.cancel()
             self._ended(delivery, TimedOut(spec.timeout_ms), running=True)
 
-    def interrupt(self, lane: Lane | None) -> None:
-        """Drop what waits; ask what runs to stop, and forget its outcome."""
-        dropped = [d for d in self._waiting if lane is None or d.lane is lane]
-        self._waiting = deque(d for d in self._waiting if lane is not None and d.lane is not lane)
+    def drop(self, lane: Lane) -> None:
+        """Give back the deliveries of `lane` that did not start."""
+        dropped = [d for d in self._waiting if d.lane is lane]
+        self._waiting = deque(d for d in self._waiting if d.lane is not lane)
         for delivery in dropped:
             self._ended(delivery, Interrupted())
+
+    def interrupt(self, lane: Lane) -> None:
+        """Ask the runs of `lane` to stop, and forget their outcome: a thread can't be stopped."""
         for delivery in list(self._running):
-            if (lane is None or delivery.lane is lane) and not delivery.reported:
+            if delivery.lane is lane and not delivery.reported:
                 if delivery.context is not None:
                     delivery.context.cancel()
                 delivery.reported = True
@@ -132,6 +145,9 @@ def _call(delivery: Delivery) -> Outcome:
     assert spec is not None  # noqa: S101 - admitted deliveries have a handler
     try:
         args = delivery.args()
+    except DecodeError as error:
+        return Buried(UNDECODABLE, str(error))
+    try:
         if spec.wants_context:
             result = spec.function(args, delivery.context)
         else:

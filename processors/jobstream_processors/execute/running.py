@@ -39,8 +39,14 @@ class Executor(Protocol):
     def expire(self, now_ms: int) -> None:
         """End runs whose time limit has passed."""
 
-    def interrupt(self, lane: Lane | None) -> None:
-        """Stop the runs of `lane` (of every lane, if None); their outcome is Interrupted."""
+    def drop(self, lane: Lane) -> None:
+        """Give back the deliveries of `lane` that did not start, as Interrupted."""
+
+    def interrupt(self, lane: Lane) -> None:
+        """Stop the runs of `lane`; their outcome is Interrupted."""
+
+    def close(self) -> None:
+        """Release threads and processes; what still runs is left to end with this process."""
 
     @property
     def busy(self) -> int:

@@ -1,0 +1,275 @@
+"""The delayer: carries waiting jobs down the delay ladder and, when due, to their queue.
+
+A consumer group of its own over all rungs. At-least-once: a hop is acknowledged before its offset
+is finished, and a hop made twice is the same delivery twice, which the dedup table drops. It never
+decodes a job and keeps no store: its place is the committed offset.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+from jobstream_processors.core.headers import render
+from jobstream_processors.core.identity import from_origin
+from jobstream_processors.core.ladder import RUNG_MS
+from jobstream_processors.core.watermark import Watermark
+from jobstream_processors.errors import OffsetOutOfRange, PublishFailed
+from jobstream_processors.lane import RANGES_MAX
+from jobstream_processors.ports import Outgoing, Position
+from jobstream_processors.rung import Hop, Rung
+from jobstream_processors.settlement import POINTER, TOO_LARGE
+from jobstream_schemas import Mirror, encode_mirror, mirror_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from jobstream_processors.ports import (
+        Clock,
+        Listener,
+        Log,
+        Record,
+        Sink,
+        Source,
+        TopicPartition,
+    )
+    from jobstream_processors.pulse import Pulse
+    from jobstream_processors.queues import QueuePlan
+    from jobstream_processors.takeover import Mirrors
+
+log = logging.getLogger("jobstream.delayer")
+
+HOPS_MAX = 1_000
+POLL_MS_MAX = 100
+COMMIT_MS = 1_000
+
+
+class DelayerParts(Protocol):
+    """What a delayer is made of."""
+
+    group: str
+    plans: Mapping[str, QueuePlan]
+    sink: Sink
+    reader: Log
+    mirrors: Mirrors
+    clock: Clock
+    pulse: Pulse
+
+
+class Delayer:
+    """One member of the delay group. Used by one thread."""
+
+    def __init__(self, parts: DelayerParts) -> None:
+        self._parts = parts
+        self._clock = parts.clock
+        self._source: Source
+        self._rungs: dict[TopicPartition, Rung] = {}
+        self._places = {
+            topic: (plan, name)
+            for plan in parts.plans.values()
+            for name, (topic, _) in plan.rungs.items()
+        }
+        self._paused: set[TopicPartition] = set()
+        self._committed: dict[TopicPartition, int] = {}
+        self._next_commit_ms = 0
+
+    def join(self, source: Callable[[Listener], Source]) -> None:
+        """Join the delay group."""
+        self._source = source(self)
+
+    def cycle(self, timeout_ms: int = POLL_MS_MAX) -> int:
+        """One turn: take up records, let go what is due, commit. Returns the hops made."""
+        self._parts.pulse.beat()
+        records = self._source.poll(HOPS_MAX, self._wait_ms(timeout_ms) / 1000)
+        for record in records:
+            rung = self._rungs.get((record.topic() or "", record.partition() or 0))
+            if rung is not None:
+                rung.take(record)
+        made = sum(self._move(rung) for rung in list(self._rungs.values()) if len(rung))
+        self._balance()
+        self._commit_due()
+        return made
+
+    def next_ms(self) -> int | None:
+        """Broker time of the next possible hop; None while nothing waits here."""
+        times = [at for rung in self._rungs.values() if (at := rung.next_ms()) is not None]
+        return min(times, default=None)
+
+    def close(self) -> None:
+        """Commit and leave the group."""
+        self._source.close()
+
+    # -- the listener's side
+
+    def assigned(self, partitions: Mapping[TopicPartition, Position | None]) -> None:
+        """Take up each partition where the group left off, by commit or mirror."""
+        for partition, committed in partitions.items():
+            plan, name = self._places[partition[0]]
+            rung = Rung(plan, name, partition)
+            rung.topic_id = self._parts.reader.topic_id(partition[0])
+            start = self._restore(rung, committed)
+            self._rungs[partition] = rung
+            self._committed[partition] = start
+            self._source.start(partition, start)
+
+    def revoked(self, partitions: Iterable[TopicPartition]) -> None:
+        """Commit what hopped; the rest is read again by the next owner."""
+        gone = [rung for p in partitions if (rung := self._rungs.get(p)) is not None]
+        self._commit(gone, wait=True)
+        self._forget(gone)
+
+    def lost(self, partitions: Iterable[TopicPartition]) -> None:
+        """Commit nothing."""
+        self._forget([rung for p in partitions if (rung := self._rungs.get(p)) is not None])
+
+    def _forget(self, gone: list[Rung]) -> None:
+        for rung in gone:
+            del self._rungs[rung.source]
+            self._paused.discard(rung.source)
+            self._committed.pop(rung.source, None)
+
+    def _restore(self, rung: Rung, committed: Position | None) -> int:
+        mirror = self._parts.mirrors.get(self._parts.group, rung.source, rung.topic_id)
+        low, high = self._parts.reader.span(rung.source)
+        recorded = [committed.offset] if committed is not None else []
+        if mirror is not None:
+            recorded.append(mirror.position)
+        start = max(recorded, default=low)
+        if not low <= start <= high:
+            message = (
+                f"{rung.source[0]} [{rung.source[1]}]: next offset {start} is outside the log "
+                f"({low} to {high}); nothing is skipped silently. "
+                "Decide with: jobstream offsets reset"
+            )
+            raise OffsetOutOfRange(message)
+        rung.watermark = Watermark(start, mirror.finished if mirror is not None else ())
+        return start
+
+    # -- hops
+
+    def _wait_ms(self, limit_ms: int) -> int:
+        due = self.next_ms()
+        return limit_ms if due is None else max(0, min(limit_ms, due - self._clock.broker_ms()))
+
+    def _move(self, rung: Rung) -> int:
+        if rung.hold_until_ms > self._clock.monotonic_ms():
+            return 0
+        hops = rung.leave(self._clock.broker_ms(), HOPS_MAX)
+        spinning = [hop for hop in hops if rung.is_spinning(hop)]
+        if spinning:
+            rung.put_back(hops)
+            rung.hold_until_ms = self._clock.monotonic_ms() + RUNG_MS[rung.name] // 2
+            log.error("rung_clock_suspect", extra={"partition": rung.source, "jobs": len(spinning)})
+            return 0
+        if not hops:
+            return 0
+        failed = self._publish(rung, hops)
+        for index, hop in enumerate(hops):
+            if index not in failed:
+                rung.watermark.finish(hop.waiting.offset)
+        if failed:
+            rung.put_back([hops[index] for index in sorted(failed)])
+            rung.hold_until_ms = self._clock.monotonic_ms() + 500
+        return len(hops) - len(failed)
+
+    def _publish(self, rung: Rung, hops: Sequence[Hop]) -> set[int]:
+        """Indexes of the hops that are not acknowledged."""
+        try:
+            self._parts.sink.publish([self._copy(rung, hop) for hop in hops])
+        except PublishFailed as error:
+            log.warning("hop_failed", extra={"partition": rung.source, "reason": str(error)})
+            failed = set(error.failures)
+            large = [i for i, failure in error.failures.items() if failure.too_large]
+            try:
+                self._parts.sink.publish([self._pointer(rung, hops[i]) for i in large])
+                failed.difference_update(large)
+            except PublishFailed:
+                log.exception("pointer_failed", extra={"partition": rung.source})
+            return failed
+        return set()
+
+    def _copy(self, rung: Rung, hop: Hop) -> Outgoing:
+        record, trip = hop.waiting.record, hop.trip
+        if hop.waiting.trouble:
+            return self._letter(rung, hop)
+        headers = render(trip, record.headers())
+        partition = trip.partition
+        if hop.rung is None:
+            destination = -1 if partition is None else partition
+            return Outgoing(rung.plan.topic, record.key(), record.value(), destination, headers)
+        topic, count = rung.plan.rungs[hop.rung]
+        destination = -1 if partition is None else partition % count
+        return Outgoing(topic, record.key(), record.value(), destination, headers)
+
+    def _letter(self, rung: Rung, hop: Hop) -> Outgoing:
+        """A dead letter for a record whose headers can't be read."""
+        record = hop.waiting.record
+        topic, partition = rung.source
+        origin = from_origin(topic, partition, hop.waiting.offset)
+        headers = [
+            ("js-reason", b"bad_headers"),
+            ("js-message", hop.waiting.trouble.encode()[:1_000]),
+            ("js-origin", origin[1:].encode()),
+            ("js-key", record.key() or b""),
+        ]
+        count = rung.plan.partitions
+        value = record.value() or b""
+        return Outgoing(rung.plan.dlq, f"{origin}:0".encode(), value, partition % count, headers)
+
+    def _pointer(self, rung: Rung, hop: Hop) -> Outgoing:
+        letter = self._letter(rung, hop)
+        place = f"{rung.source[0]}:{rung.source[1]}:{hop.waiting.offset}".encode()
+        headers = [
+            ("js-reason", TOO_LARGE.encode()),
+            ("js-origin", place),
+            (POINTER, place),
+        ]
+        return letter._replace(value=b"", headers=headers)
+
+    # -- pauses and commits
+
+    def _balance(self) -> None:
+        """Pause what is full, resume what has room; refetch what was dropped."""
+        for partition, rung in self._rungs.items():
+            if rung.is_full and partition not in self._paused:
+                self._source.pause([partition])
+                self._paused.add(partition)
+            elif not rung.is_full and partition in self._paused:
+                self._paused.discard(partition)
+                if rung.refetch is None:
+                    self._source.resume([partition])
+                else:
+                    self._source.start(partition, rung.refetch)
+                    rung.refetch = None
+
+    def _commit_due(self) -> None:
+        now_ms = self._clock.monotonic_ms()
+        if now_ms >= self._next_commit_ms:
+            self._next_commit_ms = now_ms + COMMIT_MS
+            self._commit(list(self._rungs.values()), wait=False)
+
+    def _commit(self, rungs: list[Rung], *, wait: bool) -> None:
+        moved = [r for r in rungs if r.watermark.position > self._committed[r.source]]
+        if not moved:
+            return
+        positions = {r.source: Position(r.watermark.position) for r in moved}
+        self._source.commit(positions, wait=wait)
+        self._committed.update({p: at.offset for p, at in positions.items()})
+        try:
+            self._parts.sink.publish([self._mirror(rung) for rung in moved])
+        except PublishFailed as error:
+            log.warning("mirror_failed", extra={"reason": str(error)})
+
+    def _mirror(self, rung: Rung) -> Outgoing:
+        topic, partition = rung.source
+        mirror = Mirror(
+            group=self._parts.group,
+            topic=topic,
+            topic_id=rung.topic_id,
+            partition=partition,
+            position=rung.watermark.position,
+            finished=tuple(rung.watermark.ranges(RANGES_MAX)),
+            unclean=0,
+            at=self._clock.broker_ms(),
+        )
+        return Outgoing(self._parts.mirrors.topic, mirror_key(mirror), encode_mirror(mirror))

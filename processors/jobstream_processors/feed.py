@@ -1,0 +1,257 @@
+"""Steps 4 and 13, on the thread that polls: take records for this process, and commit watermarks.
+
+The feed owns the consumer group's side of a lane: assignment, pauses by reason, back-pressure,
+hand-over. It never runs a handler and never finishes an offset. Jobs reach the engine in batches.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from jobstream_processors.lane import Lane
+from jobstream_processors.ports import Position
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from jobstream_processors.ports import Clock, Listener, Record, Source, TopicPartition
+    from jobstream_processors.pulse import Pulse
+    from jobstream_processors.queues import QueuePlan
+
+log = logging.getLogger("jobstream.worker")
+
+BATCH_MAX = 1_000
+CLEAN = "clean:"
+"""Prefix of the note beside a committed offset: handed over cleanly by the owner of that claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on what one process takes up."""
+
+    window: int = 10_000
+    """Unfinished jobs per partition."""
+    handed_max: int = 20_000
+    """Unfinished jobs per process."""
+    bytes_max: int = 64 * 1024 * 1024
+    """Bytes of unfinished jobs per process."""
+    commit_ms: int = 1_000
+
+
+class Driver(Protocol):
+    """How the feed reaches the engine, which lives on another thread (or not, in memory)."""
+
+    def hand(self, batch: list[tuple[Lane, list[Record]]]) -> None:
+        """Give records to the engine; returns at once."""
+
+    def prepare(self, lane: Lane, committed: Position | None) -> None:
+        """Restore the lane; `Feed.prepared` is to be called when that is done."""
+
+    def begin(self, lane: Lane) -> None:
+        """Tell the engine that the lane runs."""
+
+    def drain(self, lanes: Sequence[Lane]) -> None:
+        """Block until what runs of the lanes has settled or the drain time is over; end them."""
+
+    def end(self, lanes: Sequence[Lane]) -> None:
+        """End the lanes at once: they are lost."""
+
+    def wait(self, timeout_s: float) -> None:
+        """Block until the engine finished something, or the time is over."""
+
+
+class Feed:
+    """The consumer side of one worker process. Used by one thread."""
+
+    def __init__(
+        self,
+        plans: Mapping[str, QueuePlan],
+        driver: Driver,
+        clock: Clock,
+        pulse: Pulse,
+        limits: Limits,
+    ) -> None:
+        self._source: Source
+        self._plans = {plan.topic: plan for plan in plans.values()}
+        self._driver = driver
+        self._clock = clock
+        self._pulse = pulse
+        self._limits = limits
+        self.lanes: dict[TopicPartition, Lane] = {}
+        self.running: set[Lane] = set()
+        """Lanes that are restored and served."""
+        self._ready: deque[tuple[Lane, int] | BaseException] = deque()
+        self._paused: dict[TopicPartition, set[str]] = {}
+        self._committed: dict[Lane, int] = {}
+        self._next_commit_ms = 0
+        self._bytes_per_job = 1_000.0
+
+    def join(self, source: Callable[[Listener], Source]) -> None:
+        """Join the consumer group."""
+        self._source = source(self)
+
+    def prepared(self, lane: Lane, start: int) -> None:
+        """The lane is restored and starts at `start`; may be called from any thread."""
+        self._ready.append((lane, start))
+
+    def failed(self, error: BaseException) -> None:
+        """A lane can't be served; raised from the next cycle. May be called from any thread."""
+        self._ready.append(error)
+
+    def cycle(self, timeout_s: float) -> int:
+        """One turn: start what is restored, poll, hand over, commit. Returns the records taken."""
+        self._pulse.beat()
+        self._start_ready()
+        room = self._room()
+        if room <= 0:
+            self._driver.wait(timeout_s)
+            room = self._room()
+        # With no room the poll still serves rebalances; paused partitions deliver nothing.
+        self._hold("no_room", self.running if room <= 0 else ())
+        taken = self._take(self._source.poll(min(BATCH_MAX, max(room, 1)), timeout_s))
+        self._hold("window", [lane for lane in self.running if self._is_full(lane)])
+        self._commit_due()
+        return taken
+
+    def close(self) -> None:
+        """Leave the group: drains, commits and gives every partition back."""
+        self._source.close()
+
+    # -- the listener's side, called from inside poll and close
+
+    def assigned(self, partitions: Mapping[TopicPartition, Position | None]) -> None:
+        """Make a lane for each; it starts when it is restored."""
+        for partition, committed in partitions.items():
+            plan = self._plans[partition[0]]
+            lane = Lane(plan.name, partition, plan.window_ms, self._limits.window)
+            self.lanes[partition] = lane
+            self._paused[partition] = set()
+            log.info("partition_assigned", extra={"partition": partition})
+            self._driver.prepare(lane, committed)
+
+    def revoked(self, partitions: Iterable[TopicPartition]) -> None:
+        """Drain, settle, commit as handed over cleanly."""
+        gone = self._forget(partitions)
+        running = [lane for lane in gone if lane in self.running]
+        self._driver.drain(running)
+        self._driver.end([lane for lane in gone if lane not in self.running])
+        positions = {
+            lane.source: Position(lane.watermark.position, f"{CLEAN}{lane.claim}")
+            for lane in running
+        }
+        if positions:
+            self._source.commit(positions, wait=True)
+        self.running.difference_update(gone)
+        log.info("partitions_revoked", extra={"partitions": sorted(positions)})
+
+    def lost(self, partitions: Iterable[TopicPartition]) -> None:
+        """Somebody else owns them already: commit nothing, stop."""
+        gone = self._forget(partitions)
+        self._driver.end(gone)
+        self.running.difference_update(gone)
+        log.warning("partitions_lost", extra={"partitions": [lane.source for lane in gone]})
+
+    def _forget(self, partitions: Iterable[TopicPartition]) -> list[Lane]:
+        gone = [lane for p in partitions if (lane := self.lanes.pop(p, None)) is not None]
+        for lane in gone:
+            self._paused.pop(lane.source, None)
+            self._committed.pop(lane, None)
+        return gone
+
+    def _start_ready(self) -> None:
+        while self._ready:
+            item = self._ready.popleft()
+            if isinstance(item, BaseException):
+                raise item
+            lane, start = item
+            if self.lanes.get(lane.source) is not lane:
+                continue
+            self._driver.begin(lane)
+            self.running.add(lane)
+            self._committed[lane] = start
+            self._source.start(lane.source, start)
+            log.info("partition_served", extra={"partition": lane.source, "offset": start})
+
+    def _take(self, records: Sequence[Record]) -> int:
+        if not records:
+            return 0
+        batches: dict[TopicPartition, list[Record]] = {}
+        for record in records:
+            place = (record.topic(), record.partition())
+            batch = batches.get(place)  # type: ignore[arg-type] # consumed records have a place
+            if batch is None:
+                batches[place] = [record]  # type: ignore[index]
+            else:
+                batch.append(record)
+        handed = []
+        for partition, batch in batches.items():
+            lane = self.lanes.get(partition)
+            if lane is None or lane not in self.running:
+                continue
+            lane.handed += len(batch)
+            handed.append((lane, batch))
+        self._weigh(records)
+        self._driver.hand(handed)
+        return len(records)
+
+    def _weigh(self, records: Sequence[Record]) -> None:
+        """Follow the size of a job by a sample: the byte bound need not be exact."""
+        sample = records[:: max(1, len(records) // 16)]
+        mean = sum(len(record.value() or b"") for record in sample) / len(sample)
+        self._bytes_per_job = max(100.0, 0.8 * self._bytes_per_job + 0.2 * mean)
+
+    def _room(self) -> int:
+        """How many more records this process may take up."""
+        unfinished = sum(lane.handed - lane.returned for lane in self.running)
+        by_bytes = int(self._limits.bytes_max / self._bytes_per_job)
+        return min(self._limits.handed_max, by_bytes) - unfinished
+
+    def _is_full(self, lane: Lane) -> bool:
+        unfinished = lane.handed - lane.returned
+        if "window" in self._paused[lane.source]:
+            return unfinished > self._limits.window * 0.7
+        return unfinished >= self._limits.window
+
+    def _hold(self, reason: str, lanes: Iterable[Lane]) -> None:
+        """Exactly `lanes` are paused for `reason` from now on; a lane with no reason left resumes.
+
+        The client forgets or keeps pauses across rebalances by its own rules, so the reasons are
+        ours and start empty with each assignment.
+        """
+        wanted = {lane.source for lane in lanes}
+        pause, resume = [], []
+        for lane in self.running:
+            reasons = self._paused[lane.source]
+            if lane.source in wanted:
+                if not reasons:
+                    pause.append(lane.source)
+                reasons.add(reason)
+            elif reason in reasons:
+                reasons.discard(reason)
+                if not reasons:
+                    resume.append(lane.source)
+        if pause:
+            self._source.pause(pause)
+        if resume:
+            self._source.resume(resume)
+
+    def _commit_due(self) -> None:
+        now_ms = self._clock.monotonic_ms()
+        if now_ms < self._next_commit_ms:
+            return
+        self._next_commit_ms = now_ms + self._limits.commit_ms
+        positions = {
+            lane.source: Position(lane.snapshot[0])
+            for lane in self.running
+            if lane.snapshot[0] > self._committed[lane]
+        }
+        if positions:
+            self._source.commit(positions, wait=False)
+            for lane in self.running:
+                if lane.source in positions:
+                    self._committed[lane] = positions[lane.source].offset
+
+

@@ -1,0 +1,59 @@
+"""Whether this process slept past its session: then others own its partitions, and it must leave.
+
+The thread that polls beats; every publisher asks. A process that was frozen and thawed finds the
+gap whichever of its threads wakes first, before it publishes anything more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobstream_processors.errors import WorkerStopped
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from jobstream_processors.ports import Clock, Outgoing, Sink, TopicPartition
+
+
+class Pulse:
+    """A dead man's switch. `beat` belongs to one thread, `check` to any."""
+
+    def __init__(self, clock: Clock, session_ms: int) -> None:
+        self._clock = clock
+        self._session_ms = session_ms
+        self._last_ms = clock.monotonic_ms()
+        self._stopped = ""
+
+    def beat(self) -> None:
+        """Still here; raises WorkerStopped after a gap longer than the session."""
+        self.check()
+        self._last_ms = self._clock.monotonic_ms()
+
+    def check(self) -> None:
+        """Raises WorkerStopped if the last beat is further away than the session, now or ever."""
+        gap_ms = self._clock.monotonic_ms() - self._last_ms
+        if gap_ms > self._session_ms and not self._stopped:
+            self._stopped = (
+                f"this process stood still for {gap_ms} ms, longer than its session of "
+                f"{self._session_ms} ms: others may own its partitions"
+            )
+        if self._stopped:
+            raise WorkerStopped(self._stopped)
+
+    def stop(self, reason: str) -> None:
+        """Let nothing more be published from now on."""
+        self._stopped = self._stopped or reason
+
+
+class GuardedSink:
+    """A sink that publishes nothing once the process slept past its session."""
+
+    def __init__(self, sink: Sink, pulse: Pulse) -> None:
+        self._sink = sink
+        self._pulse = pulse
+
+    def publish(self, records: Sequence[Outgoing]) -> Mapping[TopicPartition, int]:
+        """As the sink's; raises WorkerStopped instead when the pulse is lost."""
+        self._pulse.check()
+        return self._sink.publish(records)

@@ -1,0 +1,158 @@
+"""The thread that settles: takes decisions as they come, settles them in batches, reports back.
+
+While one batch waits for its acknowledgements the next one gathers, so the batch size follows the
+load by itself. What could not be published is tried again with a growing pause. It also publishes
+the mirrored watermarks, once per interval.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from jobstream_processors.errors import PublishFailed, WorkerStopped
+
+if TYPE_CHECKING:
+    from jobstream_processors.lane import Lane
+    from jobstream_processors.ports import Outgoing, Sink
+    from jobstream_processors.settle import Decided, Settler
+
+log = logging.getLogger("jobstream.worker")
+
+Action = Callable[[], None]
+
+
+def STOP() -> None:  # noqa: N802 - a mark, never called
+    """Stands for the end of the thread."""
+
+
+PAUSE_S = (0.05, 2.0)
+BATCH_MAX = 5_000
+
+
+class SettleThread:
+    """Runs a Settler. `put` may be called from any thread."""
+
+    def __init__(
+        self,
+        settler: Settler,
+        report: Callable[[list[Decided]], None],
+        stopped: Callable[[BaseException], None],
+    ) -> None:
+        self._settler = settler
+        self._report = report
+        self._stopped = stopped
+        self._inbox: queue.SimpleQueue[list[Decided] | Action | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="jobstream-settle", daemon=True)
+
+    def start(self) -> None:
+        """Begin settling."""
+        self._thread.start()
+
+    def put(self, batch: list[Decided]) -> None:
+        """Settle these; they come back through `report` when all they wrote is acknowledged."""
+        self._inbox.put(batch)
+
+    def call(self, action: Action) -> None:
+        """Run `action` on this thread after everything put before it."""
+        self._inbox.put(action)
+
+    def close(self, timeout_s: float) -> None:
+        """Stop after what was put; waits at most `timeout_s`."""
+        self._inbox.put(None)
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            self._serve()
+        except BaseException as error:  # noqa: BLE001 - the worker must hear of any end of this thread
+            self._stopped(error)
+
+    def _serve(self) -> None:
+        again: list[Decided] = []
+        pause_s = PAUSE_S[0]
+        while True:
+            batch, then = self._gather(again, pause_s if again else None)
+            if batch:
+                settled, again = self._settler.settle(batch)
+                if settled:
+                    self._report(settled)
+                    pause_s = PAUSE_S[0]
+                if again:
+                    log.warning("publish_failed", extra={"jobs": len(again), "wait_s": pause_s})
+                    pause_s = min(pause_s * 2, PAUSE_S[1])
+            if then is STOP:
+                return
+            if then is not None:
+                then()
+
+    def _gather(
+        self, again: list[Decided], pause_s: float | None
+    ) -> tuple[list[Decided], Action | None]:
+        """What to settle next, and what to do after it. With `pause_s`, waits that at most."""
+        batch = list(again)
+        try:
+            item = self._inbox.get(timeout=pause_s)
+            while len(batch) < BATCH_MAX:
+                if not isinstance(item, list):
+                    return batch, STOP if item is None else item
+                batch += item
+                item = self._inbox.get_nowait()
+        except queue.Empty:
+            return batch, None
+        # One item too many was taken: a list is settled with this batch, an action follows it.
+        if isinstance(item, list):
+            return batch + item, None
+        return batch, STOP if item is None else item
+
+
+class MirrorThread:
+    """Publishes the mirrored watermarks of lanes, once per interval, from a thread of its own."""
+
+    def __init__(
+        self,
+        sink: Sink,
+        lanes: Callable[[], list[Lane]],
+        record: Callable[[Lane], Outgoing],
+        interval_s: float,
+    ) -> None:
+        self._sink = sink
+        self._lanes = lanes
+        self._record = record
+        self._interval_s = interval_s
+        self._seen: dict[Lane, object] = {}
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="jobstream-mirror", daemon=True)
+
+    def start(self) -> None:
+        """Begin mirroring."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop; a last round is the drain's business."""
+        self._closing.set()
+
+    def publish(self, lanes: list[Lane]) -> None:
+        """Mirror these lanes now; blocks until acknowledged."""
+        changed = [lane for lane in lanes if self._seen.get(lane) is not lane.snapshot]
+        if not changed:
+            return
+        for lane in changed:
+            self._seen[lane] = lane.snapshot
+        self._sink.publish([self._record(lane) for lane in changed])
+
+    def _run(self) -> None:
+        while not self._closing.wait(self._interval_s):
+            lanes = self._lanes()
+            try:
+                self.publish(lanes)
+            except PublishFailed as error:
+                log.warning("mirror_failed", extra={"reason": str(error)})
+                self._seen.clear()
+            except WorkerStopped:
+                return
+            for gone in [lane for lane in self._seen if not lane.live]:
+                del self._seen[gone]

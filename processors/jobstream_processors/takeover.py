@@ -1,0 +1,176 @@
+"""Becoming the owner of a partition: claim it, restore its table, find where to start.
+
+The claim row goes first. Its offset is the fencing token, and the table is restored up to it, so
+nothing an earlier owner had acknowledged before the claim is missed. The start is the highest
+watermark anyone recorded, so losing the group's offsets re-runs nothing that was settled.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from jobstream_processors.core.watermark import Watermark
+from jobstream_processors.errors import OffsetOutOfRange
+from jobstream_processors.feed import CLEAN
+from jobstream_processors.ports import Outgoing
+from jobstream_schemas import Mirror, Row, encode_mirror, encode_row, mirror_key, row_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jobstream_processors.lane import Lane
+    from jobstream_processors.ports import Clock, Log, Position, Shard, Sink, TopicPartition
+    from jobstream_processors.queues import QueuePlan
+
+log = logging.getLogger("jobstream.worker")
+
+SUSPECT_PAUSE_MS = 1_000
+SUSPECT_PAUSE_MS_MAX = 30_000
+UNCLEAN_ALARM = 3
+
+
+class OpenShard(NamedTuple):
+    """A restored shard, and whose claim came before the one it was restored to."""
+
+    shard: Shard
+    previous_claim: int | None
+    restored: int
+    seconds: float
+
+
+class Tables(Protocol):
+    """The local dedup tables of one process."""
+
+    def open(
+        self, partition: TopicPartition, *, claim: int, topic_id: str, window_ms: int
+    ) -> OpenShard:
+        """Restore the shard of a dedup partition up to `claim`; blocks, with progress."""
+
+
+class Mirrors(Protocol):
+    """The mirrored watermarks, kept in a compacted topic."""
+
+    @property
+    def topic(self) -> str:
+        """The topic's name."""
+
+    def get(self, group: str, source: TopicPartition, topic_id: str) -> Mirror | None:
+        """The newest mirror of that incarnation of the topic; reads to the topic's end."""
+
+
+class Takeover:
+    """Prepares lanes. Blocks; may be used by several threads, one lane each."""
+
+    def __init__(  # noqa: PLR0913 - one composition root calls this
+        self,
+        group: str,
+        plans: Mapping[str, QueuePlan],
+        sink: Sink,
+        reader: Log,
+        tables: Tables,
+        mirrors: Mirrors,
+        clock: Clock,
+    ) -> None:
+        self._group = group
+        self._plans = plans
+        self._sink = sink
+        self._reader = reader
+        self._tables = tables
+        self._mirrors = mirrors
+        self._clock = clock
+
+    def prepare(self, lane: Lane, committed: Position | None) -> int:
+        """Make `lane` ready to run jobs; returns the offset to start at.
+
+        Raises OffsetOutOfRange when the place to start is not in the log any more (or not yet),
+        PublishFailed when the claim was not acknowledged, TableUnavailable.
+        """
+        plan = self._plans[lane.queue]
+        source, partition = lane.source, lane.source[1]
+        now_ms = self._clock.broker_ms()
+        claim = Row("claim", "", "", 0, 0, 0, b"", b"", now_ms, 0, self._group)
+        place = (plan.dedup, partition)
+        record = Outgoing(plan.dedup, row_key(claim), encode_row(claim), partition)
+        lane.claim = self._sink.publish([record])[place]
+        opened = self._tables.open(
+            place,
+            claim=lane.claim,
+            topic_id=self._reader.topic_id(plan.dedup),
+            window_ms=plan.window_ms,
+        )
+        lane.shard = opened.shard
+        topic_id = self._reader.topic_id(plan.topic)
+        mirror = self._mirrors.get(self._group, source, topic_id)
+        low, high = self._reader.span(source)
+        start = self._start(lane, committed, mirror, (low, high))
+        finished = mirror.finished if mirror is not None else ()
+        lane.watermark = Watermark(start, [(low, high) for low, high in finished])
+        lane.topic_id = topic_id
+        lane.show()
+        self._suspect(lane, committed, opened.previous_claim, mirror, high)
+        self._sink.publish([self.mirror_record(lane)])
+        return start
+
+    def mirror_record(self, lane: Lane) -> Outgoing:
+        """The record that mirrors the lane's watermark as last shown."""
+        position, ranges = lane.snapshot
+        topic, partition = lane.source
+        mirror = Mirror(
+            group=self._group,
+            topic=topic,
+            topic_id=lane.topic_id,
+            partition=partition,
+            position=position,
+            finished=tuple(ranges),
+            unclean=lane.unclean,
+            at=self._clock.broker_ms(),
+        )
+        return Outgoing(self._mirrors.topic, mirror_key(mirror), encode_mirror(mirror))
+
+    def _start(
+        self,
+        lane: Lane,
+        committed: Position | None,
+        mirror: Mirror | None,
+        span: tuple[int, int],
+    ) -> int:
+        low, high = span
+        recorded = [
+            *([committed.offset] if committed is not None else []),
+            *([mirror.position] if mirror is not None else []),
+        ]
+        start = max(recorded, default=low)
+        if not low <= start <= high:
+            topic, partition = lane.source
+            what = "was deleted by retention" if start < low else "lies beyond the end of the log"
+            message = (
+                f"{topic} [{partition}]: next offset {start} {what} (the log holds {low} to "
+                f"{high}); nothing is skipped silently. Decide with: jobstream offsets reset"
+            )
+            raise OffsetOutOfRange(message)
+        return start
+
+    def _suspect(  # noqa: PLR0913, PLR0917 - the facts of one judgement
+        self,
+        lane: Lane,
+        committed: Position | None,
+        previous_claim: int | None,
+        mirror: Mirror | None,
+        high: int,
+    ) -> None:
+        """Whether the last owner left cleanly; if not, its jobs may have killed it."""
+        note = committed.note if committed is not None else ""
+        if previous_claim is None or note == f"{CLEAN}{previous_claim}":
+            return
+        lane.suspect_before = high
+        lane.unclean = 1 + (mirror.unclean if mirror is not None else 0)
+        if lane.unclean > 1:
+            pause_ms = min(SUSPECT_PAUSE_MS * 2 ** (lane.unclean - 2), SUSPECT_PAUSE_MS_MAX)
+            lane.suspect_from_ms = self._clock.monotonic_ms() + pause_ms
+        level = logging.ERROR if lane.unclean >= UNCLEAN_ALARM else logging.WARNING
+        log.log(
+            level,
+            "takeover_unclean",
+            extra={"partition": lane.source, "in_a_row": lane.unclean, "suspect_before": high},
+        )

@@ -1,0 +1,275 @@
+"""One worker process: the event loop that runs jobs, and the threads around it.
+
+The loop's thread owns the engine. One thread polls and commits, one settles, one mirrors
+watermarks, a few take over partitions. They meet only in queues and in `call_soon_threadsafe`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from jobstream_processors.engine import Engine
+from jobstream_processors.errors import PublishFailed, WorkerStopped
+from jobstream_processors.execute.on_loop import LoopExecutor
+from jobstream_processors.execute.on_processes import ProcessExecutor
+from jobstream_processors.execute.on_threads import ThreadExecutor
+from jobstream_processors.feed import Feed, Limits
+from jobstream_processors.handlers import ASYNC, PROCESS, THREAD
+from jobstream_processors.intake import Intake
+from jobstream_processors.settle import Settler
+from jobstream_processors.settling import MirrorThread, SettleThread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from jobstream_processors.handlers import JobSpec
+    from jobstream_processors.lane import Lane
+    from jobstream_processors.ports import (
+        Clock,
+        Listener,
+        Position,
+        Record,
+        Sink,
+        Source,
+        TopicPartition,
+    )
+    from jobstream_processors.pulse import Pulse
+    from jobstream_processors.queues import QueuePlan
+    from jobstream_processors.settle import Decided
+    from jobstream_processors.takeover import Takeover
+    from jobstream_schemas import Catalogue
+
+log = logging.getLogger("jobstream.worker")
+
+TICK_S = 0.05
+POLL_S = 0.1
+TAKEOVERS_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything a worker is made of; the composition root fills it in."""
+
+    specs: Mapping[str, JobSpec]
+    plans: Mapping[str, QueuePlan]
+    catalogue: Catalogue
+    source: Callable[[Listener], Source]
+    """Joins the group; called on the thread that polls."""
+    sink: Sink
+    takeover: Takeover
+    clock: Clock
+    pulse: Pulse
+    limits: Limits = field(default_factory=Limits)
+    concurrency: int = 200
+    children: int = 4
+    drain_s: float = 25.0
+    revoke_drain_s: float = 5.0
+    stuck_max: int = 100
+    """Runs past their time limit that still hold a slot, before the process is to be replaced."""
+
+
+class ReplaceProcess(Exception):
+    """Too many handlers outlived their time limit: only a new process gets the slots back."""
+
+
+class Worker:
+    """Runs until told to stop, or until going on would be wrong."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._stopping = threading.Event()
+        self._progress = threading.Event()
+        self._released: dict[TopicPartition, threading.Event] = {}
+        self._restorers = ThreadPoolExecutor(TAKEOVERS_AT_ONCE, "jobstream-takeover")
+        self._end: asyncio.Future[None]
+        self._loop: asyncio.AbstractEventLoop
+        self._engine: Engine
+        self._settling: SettleThread
+        self._mirrors: MirrorThread
+        self._feed: Feed
+
+    def stop(self) -> None:
+        """Drain and leave; returns at once. Safe from signal handlers and any thread."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Serve until stopped. Raises what made going on impossible; then nothing was drained."""
+        self._build()
+        feeding = threading.Thread(target=self._poll, name="jobstream-poll", daemon=True)
+        self._settling.start()
+        self._mirrors.start()
+        feeding.start()
+        try:
+            while not self._end.done():
+                await asyncio.wait([self._end], timeout=TICK_S)
+                self._engine.tick()
+                if self._engine.stuck >= self._parts.stuck_max:
+                    message = f"{self._engine.stuck} handlers outlived their time limit"
+                    self._fail(ReplaceProcess(message))
+            self._end.result()
+            await asyncio.to_thread(self._settling.close, 5.0)
+        finally:
+            self._stopping.set()
+            self._mirrors.close()
+            self._restorers.shutdown(wait=False, cancel_futures=True)
+            self._engine.close()
+
+    def _build(self) -> None:
+        parts = self._parts
+        self._loop = loop = asyncio.get_running_loop()
+        self._end = loop.create_future()
+        self._settling = SettleThread(
+            Settler(parts.sink, parts.plans, parts.clock), self._report, self._failed_anywhere
+        )
+        intake = Intake(parts.specs, parts.catalogue, parts.clock)
+        self._engine = engine = Engine(intake, parts.clock, self._settling.put, loop)
+        engine.run_on(
+            {
+                ASYNC: LoopExecutor(parts.concurrency, engine.ended, engine.returned),
+                THREAD: ThreadExecutor(parts.concurrency, engine.ended, engine.returned),
+                PROCESS: ProcessExecutor(parts.children, engine.ended),
+            }
+        )
+        self._mirrors = MirrorThread(
+            parts.sink,
+            lambda: list(self._feed.running),
+            parts.takeover.mirror_record,
+            parts.limits.commit_ms / 1000,
+        )
+
+    # -- the thread that polls
+
+    def _poll(self) -> None:
+        parts = self._parts
+        try:
+            feed = self._feed = Feed(parts.plans, self, parts.clock, parts.pulse, parts.limits)
+            feed.join(parts.source)
+            while not self._stopping.is_set():
+                feed.cycle(POLL_S)
+            feed.close()
+        except BaseException as error:  # noqa: BLE001 - whatever ends this thread ends the worker
+            self._failed_anywhere(error)
+        else:
+            self._loop.call_soon_threadsafe(self._finish)
+
+    # -- how the feed reaches the engine
+
+    def hand(self, batch: list[tuple[Lane, list[Record]]]) -> None:
+        """Give records to the engine; returns at once."""
+        self._loop.call_soon_threadsafe(self._engine.accept, batch)
+
+    def prepare(self, lane: Lane, committed: Position | None) -> None:
+        """Restore the lane on a thread of its own."""
+        self._restorers.submit(self._take_over, lane, committed)
+
+    def begin(self, lane: Lane) -> None:
+        """Tell the engine that the lane runs."""
+        self._loop.call_soon_threadsafe(self._engine.begin, lane)
+
+    def drain(self, lanes: Sequence[Lane]) -> None:
+        """Block until what runs has settled or the drain time is over; end the lanes."""
+        if not lanes:
+            return
+        limit = self._parts.drain_s if self._stopping.is_set() else self._parts.revoke_drain_s
+        self._call(self._drained(lanes, limit))
+        try:
+            self._mirrors.publish(list(lanes))
+        except PublishFailed as error:
+            log.warning("mirror_failed", extra={"reason": str(error)})
+        self._release(lanes)
+
+    def end(self, lanes: Sequence[Lane]) -> None:
+        """End the lanes at once."""
+        if lanes:
+            self._call(self._ended(lanes))
+            self._release(lanes)
+
+    def wait(self, timeout_s: float) -> None:
+        """Block until something was finished, or the time is over."""
+        self._progress.wait(timeout_s)
+        self._progress.clear()
+
+    def _call(self, work: object) -> None:
+        """Run a coroutine on the loop from the thread that polls, beating all the while."""
+        future: Future[None] = asyncio.run_coroutine_threadsafe(work, self._loop)  # type: ignore[arg-type]
+        while True:
+            try:
+                future.result(0.1)
+            except NotYet:
+                self._parts.pulse.beat()
+            else:
+                return
+
+    def _release(self, lanes: Sequence[Lane]) -> None:
+        """Close the shards after whatever still settles; a new owner here waits for that."""
+        for lane in lanes:
+            if hasattr(lane, "shard"):
+                done = self._released[lane.source] = threading.Event()
+                self._settling.call(lambda lane=lane, done=done: (lane.shard.close(), done.set()))  # type: ignore[misc]
+
+    def _take_over(self, lane: Lane, committed: Position | None) -> None:
+        try:
+            waiting = self._released.get(lane.source)
+            if waiting is not None:
+                waiting.wait()
+            started = time.monotonic()
+            start = self._parts.takeover.prepare(lane, committed)
+        except BaseException as error:  # noqa: BLE001 - a partition that can't be served stops the worker
+            if lane.live:
+                self._feed.failed(error)
+            return
+        if not lane.live:
+            lane.shard.close()
+            return
+        seconds = round(time.monotonic() - started, 3)
+        log.info("partition_restored", extra={"partition": lane.source, "seconds": seconds})
+        self._feed.prepared(lane, start)
+
+    # -- the loop's thread
+
+    async def _drained(self, lanes: Sequence[Lane], limit_s: float) -> None:
+        for lane in lanes:
+            self._engine.drain(lane)
+        self._engine.flush()
+        until = time.monotonic() + limit_s
+        while time.monotonic() < until:
+            if all(self._engine.is_drained(lane) for lane in lanes):
+                break
+            await asyncio.sleep(0.01)
+        for lane in lanes:
+            lane.show()
+            self._engine.end(lane)
+
+    async def _ended(self, lanes: Sequence[Lane]) -> None:
+        for lane in lanes:
+            self._engine.end(lane)
+
+    def _settled(self, batch: list[Decided]) -> None:
+        self._engine.settled(batch)
+        self._progress.set()
+
+    def _finish(self) -> None:
+        if not self._end.done():
+            self._end.set_result(None)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._end.done():
+            self._end.set_exception(error)
+
+    # -- any thread
+
+    def _report(self, batch: list[Decided]) -> None:
+        self._loop.call_soon_threadsafe(self._settled, batch)
+
+    def _failed_anywhere(self, error: BaseException) -> None:
+        self._parts.pulse.stop(f"the worker is leaving: {error!r}")
+        if not isinstance(error, WorkerStopped):
+            log.error("worker_failed", exc_info=error)
+        self._loop.call_soon_threadsafe(self._fail, error)

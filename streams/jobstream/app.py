@@ -1,0 +1,297 @@
+"""The application: its name, its queues and job types, and the one place where parts are joined."""
+
+from __future__ import annotations
+
+import re
+import threading
+from dataclasses import is_dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_type_hints, overload
+
+from jobstream.client import Client
+from jobstream.errors import ConfigError
+from jobstream.job import Job, JobOptions
+from jobstream.kafka.topics import schemas_topic
+from jobstream.queue import Queue
+from jobstream.settings import Settings
+from jobstream_processors.core.duration import Duration, to_ms
+from jobstream_processors.core.retry import Backoff
+from jobstream_schemas import JobCodec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from jobstream.client import Transport
+    from jobstream_processors.context import Context
+    from jobstream_processors.handlers import JobSpec
+    from jobstream_processors.queues import QueuePlan
+    from jobstream_schemas import JobSchema
+
+Args = TypeVar("Args")
+Result = TypeVar("Result")
+
+_APP_NAME = re.compile(r"[a-z0-9-]{1,60}")
+_JOB_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
+ON_FAILURE = ("ladder", "hold_key")
+TIMEOUT_MS_MAX = 24 * 3_600_000
+
+
+class JobDecorator(Protocol):
+    """What `App.job(...)` returns: takes a handler, gives a job type."""
+
+    @overload
+    def __call__(self, function: Callable[[Args], Result]) -> Job[Args, Result]: ...
+    @overload
+    def __call__(self, function: Callable[[Args, Context], Result]) -> Job[Args, Result]: ...
+
+
+class App:
+    """An application that enqueues and runs jobs. Its name prefixes every topic and group.
+
+    Settings come from JOBSTREAM_* variables; keyword arguments override them. Making an App
+    connects to nothing.
+    """
+
+    def __init__(self, name: str, *, settings: Settings | None = None, **overrides: Any) -> None:  # noqa: ANN401 - the fields of Settings
+        if not isinstance(name, str) or not _APP_NAME.fullmatch(name):
+            message = f"app name {name!r}: 1 to 60 of a-z, 0-9 and '-'"
+            raise ConfigError(message)
+        self.name = name
+        self.settings = settings if settings is not None else Settings.load(**overrides)
+        self._queues: dict[str, Queue] = {}
+        self._plans: dict[str, QueuePlan] = {}
+        self._jobs: dict[str, Job[Any, Any]] = {}
+        self._lock = threading.Lock()
+        self._client: Client | None = None
+        self._transport: Transport | None = None
+        self.queue("default")
+
+    def __repr__(self) -> str:
+        return f"<App {self.name!r}: {len(self._queues)} queues, {len(self._jobs)} job types>"
+
+    def queue(
+        self,
+        name: str,
+        *,
+        partitions: int = 12,
+        retention: Duration = "14d",
+        dedup: Duration = "24h",
+        rungs: Mapping[str, int] | None = None,
+    ) -> Queue:
+        """Declare a queue: a topic of its own with its own ladder, dead letters and dedup table.
+
+        `partitions` is fixed for the queue's life. `retention` bounds how long a job may wait
+        unread. `dedup` is the dedup window: how long a settled job is remembered. `rungs` gives
+        rungs of the delay ladder fewer partitions. Declaring it again the same way is harmless;
+        raises ConfigError for a bad value or another declaration under the name.
+        """
+        queue = Queue(
+            name, partitions=partitions, retention=retention, dedup=dedup, rungs=rungs
+        )
+        if name == "default" and name in self._queues and not self._jobs_on(name):
+            self._queues.pop(name)
+        known = self._queues.get(name)
+        if known is not None and known != queue:
+            message = f"queue {name!r} is declared already in another way: {known}"
+            raise ConfigError(message)
+        self._queues[name] = queue
+        self._plans[name] = queue.plan(self.name)
+        return queue
+
+    @overload
+    def job(self, function: Callable[[Args], Result], /) -> Job[Args, Result]: ...
+    @overload
+    def job(self, function: Callable[[Args, Context], Result], /) -> Job[Args, Result]: ...
+    @overload
+    def job(
+        self,
+        *,
+        name: str | None = None,
+        queue: Queue | None = None,
+        retry: Backoff | None = None,
+        timeout: Duration = "30s",
+        on_failure: str = "ladder",
+        executor: str | None = None,
+        aliases: Iterable[str] = (),
+    ) -> JobDecorator: ...
+    def job(self, function: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
+        """Make a function the handler of a job type; a decorator, bare or with options.
+
+        The type's name is `name` or the function's own; `aliases` are names it had before, so that
+        jobs in the queue still find it. The first parameter's annotation, a dataclass, gives the
+        arguments. `timeout` limits each run. `on_failure="hold_key"` retries in place with the
+        order key held, instead of climbing the delay ladder. `executor="process"` runs it in a
+        process that can be killed. Raises ConfigError and UnsupportedType.
+        """
+
+        def decorate(handler: Callable[..., Any]) -> Job[Any, Any]:
+            args_type = _args_type(handler)
+            made = self._declare(name or handler.__name__, args_type, options)
+            made.handler(handler)
+            return made
+
+        return decorate(function) if function is not None else decorate
+
+    def declare(  # noqa: PLR0913 - keyword-only options
+        self,
+        name: str,
+        args_type: type[Args],
+        *,
+        queue: Queue | None = None,
+        retry: Backoff | None = None,
+        timeout: Duration = "30s",
+        on_failure: str = "ladder",
+        executor: str | None = None,
+        aliases: Iterable[str] = (),
+    ) -> Job[Args, Any]:
+        """Declare a job type without its handler, for a producer that imports no worker code.
+
+        The worker's side adds it with `@thejob.handler`. Options as in `job`.
+        """
+        options = {
+            "queue": queue,
+            "retry": retry,
+            "timeout": timeout,
+            "on_failure": on_failure,
+            "executor": executor,
+            "aliases": aliases,
+        }
+        return self._declare(name, args_type, options)
+
+    @property
+    def queues(self) -> Mapping[str, Queue]:
+        """The declared queues by name."""
+        return dict(self._queues)
+
+    @property
+    def jobs(self) -> Mapping[str, Job[Any, Any]]:
+        """The job types by name, without aliases."""
+        return dict(self._jobs)
+
+    @property
+    def client(self) -> Client:
+        """The client that enqueues; made at first use, and anew after `bind`."""
+        if self._client is None:
+            with self._lock:
+                if self._client is None:
+                    self._client = Client(
+                        self._transport or self._kafka_transport(),
+                        schemas_topic(self.name),
+                        timeout_ms=self.settings.enqueue_timeout_ms,
+                        bytes_max=self.settings.enqueue_bytes_max,
+                    )
+        return self._client
+
+    def plan(self, queue: Queue) -> QueuePlan:
+        """Where the queue's records live."""
+        return self._plans[queue.name]
+
+    def plans(self, names: Iterable[str] | None = None) -> dict[str, QueuePlan]:
+        """The plans of the named queues (of those in use, if None); raises ConfigError."""
+        if names is None:
+            return {n: p for n, p in self._plans.items() if n != "default" or self._jobs_on(n)}
+        wanted = list(names)
+        unknown = [name for name in wanted if name not in self._plans]
+        if unknown:
+            message = f"no queue {unknown[0]!r}; declared are {', '.join(sorted(self._plans))}"
+            raise ConfigError(message)
+        return {name: self._plans[name] for name in wanted}
+
+    def specs(self) -> dict[str, JobSpec]:
+        """Job types with a handler, by every name they answer to."""
+        found: dict[str, JobSpec] = {}
+        for job in self._jobs.values():
+            if job.spec is not None:
+                found.update(dict.fromkeys((job.name, *job.aliases), job.spec))
+        return found
+
+    def schemas(self) -> list[JobSchema]:
+        """The writer schemas of every job type."""
+        return [job.codec.schema for job in self._jobs.values()]
+
+    def bind(self, transport: Transport | None) -> None:
+        """Send through `transport` from now on; None goes back to Kafka. For tests."""
+        with self._lock:
+            client, self._client = self._client, None
+            self._transport = transport
+        if client is not None:
+            client.close()
+
+    def close(self) -> None:
+        """Send what is queued (at most 5 s) and disconnect; the next enqueue connects anew."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _kafka_transport(self) -> Transport:
+        from jobstream.kafka.producing import KafkaTransport  # noqa: PLC0415 - at first use
+
+        return KafkaTransport(self.settings.client_options(), self.settings.enqueue_timeout_ms)
+
+    def _jobs_on(self, queue: str) -> bool:
+        return any(job.queue.name == queue for job in self._jobs.values())
+
+    def _declare(self, name: str, args_type: type[Any], options: Mapping[str, Any]) -> Job[Any, Any]:
+        aliases = tuple(options.get("aliases") or ())
+        for each in (name, *aliases):
+            self._check_name(each)
+        queue: Queue = options.get("queue") or self._queues["default"]
+        if self._queues.get(queue.name) != queue:
+            message = f"job {name!r}: queue {queue.name!r} is not one of this app's"
+            raise ConfigError(message)
+        made: Job[Any, Any] = Job(
+            self, name, queue, JobCodec(args_type, name), _options(name, queue, options), aliases
+        )
+        self._jobs[name] = made
+        return made
+
+    def _check_name(self, name: str) -> None:
+        if not _JOB_NAME.fullmatch(name):
+            message = (
+                f"job name {name!r}: letters, digits, '_', '.', '-', up to 128, "
+                "beginning with a letter or '_'"
+            )
+            raise ConfigError(message)
+        taken = {alias: job for job in self._jobs.values() for alias in (job.name, *job.aliases)}
+        if name in taken:
+            message = f"job name {name!r} is taken by {taken[name]!r}; give another name="
+            raise ConfigError(message)
+
+
+def _options(name: str, queue: Queue, options: Mapping[str, Any]) -> JobOptions:
+    retry = options.get("retry") or Backoff()
+    if not isinstance(retry, Backoff):
+        message = f"job {name!r}: retry={retry!r} is no Backoff"
+        raise ConfigError(message)
+    on_failure = options.get("on_failure") or "ladder"
+    if on_failure not in ON_FAILURE:
+        message = f"job {name!r}: on_failure={on_failure!r}; choose 'ladder' or 'hold_key'"
+        raise ConfigError(message)
+    if retry.cap_ms > queue.dedup_ms:
+        message = (
+            f"job {name!r}: a retry may wait cap={retry.cap!r}, longer than the dedup window "
+            f"{queue.dedup!r} of queue {queue.name!r}; lower the cap or raise dedup="
+        )
+        raise ConfigError(message)
+    timeout_ms = to_ms(options.get("timeout") or "30s", name="timeout")
+    if not 1 <= timeout_ms <= TIMEOUT_MS_MAX:
+        message = f"job {name!r}: timeout={options.get('timeout')!r}: more than 0, at most 24h"
+        raise ConfigError(message)
+    return JobOptions(retry, timeout_ms, on_failure, options.get("executor"))
+
+
+def _args_type(handler: Callable[..., Any]) -> type[Any]:
+    """The dataclass that annotates the handler's first parameter."""
+    name = getattr(handler, "__qualname__", repr(handler))
+    try:
+        hints = {n: h for n, h in get_type_hints(handler).items() if n != "return"}
+    except NameError as error:
+        message = (
+            f"handler {name}: {error}; define the args dataclass at module level, before it"
+        )
+        raise ConfigError(message) from error
+    first = next(iter(hints.values()), None)
+    if not (isinstance(first, type) and is_dataclass(first)):
+        message = f"handler {name}: annotate its first parameter with a dataclass, not {first!r}"
+        raise ConfigError(message)
+    return first

@@ -1,0 +1,270 @@
+"""A job type as user code holds it: enqueue it, call it, give it its handler."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from jobstream.client import Enqueued, When
+from jobstream.errors import ConfigError, EnqueueError
+from jobstream_processors.context import Context, RunFacts
+from jobstream_processors.core.decide import Policy
+from jobstream_processors.core.identity import from_parent
+from jobstream_processors.handlers import JobSpec, executor_of, takes_context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
+
+    from jobstream.app import App
+    from jobstream.queue import Queue
+    from jobstream_processors.core.duration import Duration
+    from jobstream_processors.core.retry import Backoff
+    from jobstream_processors.ports import Outgoing
+    from jobstream_schemas import JobCodec, Meta
+
+Args = TypeVar("Args")
+Result = TypeVar("Result")
+_Made = TypeVar("_Made")
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """What a job type says about how it is run."""
+
+    retry: Backoff
+    timeout_ms: int
+    on_failure: str
+    executor: str | None
+
+
+class Job(Generic[Args, Result]):
+    """A job type: `Args` is the dataclass of its arguments, `Result` what its handler returns.
+
+    Made by `App.job` and `App.declare`. Safe to use from any thread.
+    """
+
+    def __init__(  # noqa: PLR0913 - made by App alone
+        self,
+        app: App,
+        name: str,
+        queue: Queue,
+        codec: JobCodec[Args],
+        options: JobOptions,
+        aliases: tuple[str, ...] = (),
+    ) -> None:
+        self._app = app
+        self.name = name
+        self.queue = queue
+        self.aliases = aliases
+        self.codec = codec
+        self._options = options
+        self.spec: JobSpec | None = None
+        """How a worker runs it; None until a handler is given."""
+
+    def __repr__(self) -> str:
+        return f"<Job {self.name!r} on queue {self.queue.name!r}>"
+
+    def enqueue(  # noqa: PLR0913 - keyword-only options of one verb
+        self,
+        args: Args,
+        *,
+        delay: Duration | None = None,
+        run_at: datetime | None = None,
+        key: str | None = None,
+        idempotency_key: str | None = None,
+        expires_in: Duration | None = None,
+        correlation_id: str | None = None,
+    ) -> Enqueued:
+        """Put one job on its queue; blocks until acknowledged by all replicas in sync (5 s).
+
+        `delay` or `run_at` (aware) makes it wait on the delay ladder first, any time ahead. Jobs
+        with the same `key` run one at a time in enqueue order. The same `idempotency_key` is the
+        same job, however often it is enqueued. `expires_in`: not started after that.
+
+        Raises EnqueueTimeout (it may still be written), QueueFull, TopicMissing (it is not),
+        JobTooLarge, EncodeError, and EnqueueError inside a running event loop. A return proves
+        that the job is in the log, not that it ran.
+        """
+        _refuse_in_loop("aenqueue")
+        when = When(delay, run_at, key, idempotency_key, expires_in, correlation_id)
+        return self._send(self._compose(args, when))
+
+    async def aenqueue(  # noqa: PLR0913 - keyword-only options of one verb
+        self,
+        args: Args,
+        *,
+        delay: Duration | None = None,
+        run_at: datetime | None = None,
+        key: str | None = None,
+        idempotency_key: str | None = None,
+        expires_in: Duration | None = None,
+        correlation_id: str | None = None,
+    ) -> Enqueued:
+        """As `enqueue`, without blocking the running event loop."""
+        when = When(delay, run_at, key, idempotency_key, expires_in, correlation_id)
+        return await self._asend(self._compose(args, when))
+
+    def enqueue_many(
+        self,
+        jobs: Iterable[Args],
+        *,
+        delay: Duration | None = None,
+        key: Callable[[Args], str] | None = None,
+        idempotency_key: Callable[[Args], str] | None = None,
+    ) -> list[str]:
+        """Put many jobs on their queue, pipelined; blocks until every one is acknowledged.
+
+        Consumes `jobs` as room allows, so a generator of millions needs little memory but for the
+        ids returned. `key` and `idempotency_key` are asked for each job. Raises EnqueuesFailed
+        with a bounded list of failures by index; the others are in the log then.
+        """
+        _refuse_in_loop("aenqueue_many")
+        return self._many(jobs, delay, key, idempotency_key)
+
+    async def aenqueue_many(
+        self,
+        jobs: Iterable[Args],
+        *,
+        delay: Duration | None = None,
+        key: Callable[[Args], str] | None = None,
+        idempotency_key: Callable[[Args], str] | None = None,
+    ) -> list[str]:
+        """As `enqueue_many`, from a coroutine; `jobs` is consumed on another thread."""
+        return await asyncio.to_thread(self._many, jobs, delay, key, idempotency_key)
+
+    def __call__(self, args: Args, ctx: Context | None = None) -> Result:
+        """Just run the handler, here and now: no broker, no retry. For unit tests."""
+        spec = self._handled()
+        if not spec.wants_context:
+            result: Result = spec.function(args)
+            return result
+        result = spec.function(args, ctx if ctx is not None else self._example_context())
+        return result
+
+    @overload
+    def handler(self, function: Callable[[Args], _Made]) -> Callable[[Args], _Made]: ...
+    @overload
+    def handler(
+        self, function: Callable[[Args, Context], _Made]
+    ) -> Callable[[Args, Context], _Made]: ...
+    def handler(self, function: Callable[..., _Made]) -> Callable[..., _Made]:
+        """Give a declared job type its handler; a decorator. Returns the function unchanged.
+
+        Raises ConfigError if it has one already or the signature does not fit.
+        """
+        if self.spec is not None:
+            message = f"job {self.name!r} has a handler already: {self.spec.function!r}"
+            raise ConfigError(message)
+        self.spec = self._specify(function)
+        return function
+
+    # -- child jobs: what Context.enqueue calls
+
+    def enqueue_child(self, parent: Context, args: Any, options: dict[str, Any]) -> Enqueued:  # noqa: ANN401
+        """Enqueue with an id derived from the parent; blocks until acknowledged."""
+        _refuse_in_loop("ctx.aenqueue")
+        return self._send(self._child(parent, args, options))
+
+    async def aenqueue_child(
+        self, parent: Context, args: Any, options: dict[str, Any]  # noqa: ANN401
+    ) -> Enqueued:
+        """The same from a running event loop."""
+        return await self._asend(self._child(parent, args, options))
+
+    # -- inside
+
+    def _compose(self, args: Args, when: When) -> tuple[Meta, Outgoing]:
+        return self._app.client.compose(self.codec, self._app.plan(self.queue), args, when)
+
+    def _child(self, parent: Context, args: Args, options: dict[str, Any]) -> tuple[Meta, Outgoing]:
+        child_name = options.pop("child_name", None)
+        if "idempotency_key" in options:
+            message = "a child's id comes from its parent; use child_name= instead"
+            raise ConfigError(message)
+        try:
+            when = When(**options)
+        except TypeError as error:
+            raise ConfigError(str(error)) from error
+        if when.correlation_id is None:
+            when = replace(when, correlation_id=parent.correlation_id)
+        client, plan = self._app.client, self._app.plan(self.queue)
+        if child_name is None:
+            child_name = f"args:{self.codec.encode_args(args).hex()}"
+        occurrence = parent.occurrence(self.name, child_name)
+        job_id = from_parent(parent.job_id, self.name, child_name, occurrence)
+        return client.compose(
+            self.codec, plan, args, when, job_id=job_id, parent_id=parent.job_id
+        )
+
+    def _send(self, composed: tuple[Meta, Outgoing]) -> Enqueued:
+        return self._app.client.enqueue(self.codec, self._app.plan(self.queue), *composed)
+
+    async def _asend(self, composed: tuple[Meta, Outgoing]) -> Enqueued:
+        return await self._app.client.aenqueue(self.codec, self._app.plan(self.queue), *composed)
+
+    def _many(
+        self,
+        jobs: Iterable[Args],
+        delay: Duration | None,
+        key: Callable[[Args], str] | None,
+        idempotency_key: Callable[[Args], str] | None,
+    ) -> list[str]:
+        def composed() -> Iterator[tuple[Meta, Outgoing]]:
+            for args in jobs:
+                when = When(
+                    delay=delay,
+                    key=key(args) if key is not None else None,
+                    idempotency_key=idempotency_key(args) if idempotency_key is not None else None,
+                )
+                yield self._compose(args, when)
+
+        return self._app.client.enqueue_many(
+            self.codec, self._app.plan(self.queue), composed()
+        )
+
+    def _handled(self) -> JobSpec:
+        if self.spec is None:
+            message = f"job {self.name!r} is declared without a handler here"
+            raise ConfigError(message)
+        return self.spec
+
+    def _specify(self, function: Callable[..., Any]) -> JobSpec:
+        options = self._options
+        return JobSpec(
+            name=self.name,
+            queue=self.queue.name,
+            codec=self.codec,
+            policy=Policy(options.retry, holds_key=options.on_failure == "hold_key"),
+            timeout_ms=options.timeout_ms,
+            function=function,
+            executor=executor_of(self.name, function, options.executor),
+            wants_context=takes_context(self.name, function),
+        )
+
+    def _example_context(self) -> Context:
+        facts = RunFacts(
+            job_id="00000000-0000-7000-8000-000000000000",
+            name=self.name,
+            queue=self.queue.name,
+            redrive=0,
+            seq=0,
+            attempt=1,
+            enqueued_ms=0,
+            deadline_ms=self._options.timeout_ms,
+            fencing_token=0,
+            correlation_id=None,
+            source=(self.queue.name, 0, 0),
+        )
+        return Context(facts)
+
+
+def _refuse_in_loop(instead: str) -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    message = f"this would block the running event loop; use `await {instead}(...)` there"
+    raise EnqueueError(message)
+

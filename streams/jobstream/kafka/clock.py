@@ -1,0 +1,47 @@
+"""Broker time, estimated from what the broker stamped on records.
+
+A record stamped `ts` was appended before we heard of it, so broker time is at least `ts` plus the
+time since then. The largest such bound over the last minutes is used: jobs are never early by
+broker time, and a step of this machine's wall clock changes nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+
+WINDOW_MS = 300_000
+_CLOCK = time.CLOCK_BOOTTIME if sys.platform == "linux" else time.CLOCK_MONOTONIC
+
+
+class BrokerClock:
+    """Monotonic and broker time of this process. Safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._best: int | None = None
+        """Largest (broker - monotonic) seen in the current window."""
+        self._previous: int | None = None
+        self._window_ends = 0
+        self._wall_offset = time.time_ns() // 1_000_000 - self.monotonic_ms()
+
+    def monotonic_ms(self) -> int:
+        """Milliseconds that also pass while the process or the machine sleeps."""
+        return time.clock_gettime_ns(_CLOCK) // 1_000_000
+
+    def broker_ms(self) -> int:
+        """A lower bound of broker time; this machine's wall clock until a first record is seen."""
+        known = [offset for offset in (self._best, self._previous) if offset is not None]
+        return self.monotonic_ms() + (max(known) if known else self._wall_offset)
+
+    def observe(self, append_ms: int) -> None:
+        """Learn from the append time of a record just acknowledged or received."""
+        now = self.monotonic_ms()
+        offset = append_ms - now
+        with self._lock:
+            if now >= self._window_ends:
+                self._previous, self._best = self._best, None
+                self._window_ends = now + WINDOW_MS
+            if self._best is None or offset > self._best:
+                self._best = offset

@@ -1,0 +1,65 @@
+"""The mirrored watermarks: reads the compacted offsets topic to its end and keeps the newest."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from jobstream_schemas import DecodeError, Mirror, decode_mirror
+
+if TYPE_CHECKING:
+    from jobstream_processors.ports import Log, TopicPartition
+
+log = logging.getLogger("jobstream.kafka")
+
+_Key = tuple[str, str, str, int]
+
+
+class KafkaMirrors:
+    """The `Mirrors` port over any `Log`. Safe to use from several threads."""
+
+    def __init__(self, reader: Log, topic: str, partitions: int) -> None:
+        self._reader = reader
+        self._topic = topic
+        self._next = dict.fromkeys(range(partitions), 0)
+        self._newest: dict[_Key, Mirror] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def topic(self) -> str:
+        """The topic's name."""
+        return self._topic
+
+    def get(self, group: str, source: TopicPartition, topic_id: str) -> Mirror | None:
+        """The mirror with the highest watermark of that incarnation of the topic.
+
+        Reads what was written since the last call; blocks for that.
+        """
+        with self._lock:
+            self._catch_up()
+            return self._newest.get((group, source[0], topic_id, source[1]))
+
+    def _catch_up(self) -> None:
+        for partition, start in self._next.items():
+            place = (self._topic, partition)
+            low, high = self._reader.span(place)
+            for batch in self._reader.read(place, max(low, start), high):
+                for record in batch:
+                    self._take(record.value())
+            self._next[partition] = high
+
+    def _take(self, value: bytes | None) -> None:
+        if value is None:
+            return
+        try:
+            mirror = decode_mirror(value)
+        except DecodeError as error:
+            log.warning("mirror_unreadable", extra={"topic": self._topic, "reason": str(error)})
+            return
+        key = (mirror.group, mirror.topic, mirror.topic_id, mirror.partition)
+        known = self._newest.get(key)
+        # A late mirror of a former owner must not pull the watermark back; a reset is a command
+        # that marks its record, so that it wins over what it resets.
+        if known is None or mirror.position >= known.position or mirror.unclean < 0:
+            self._newest[key] = mirror

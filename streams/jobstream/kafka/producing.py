@@ -1,0 +1,145 @@
+"""The client's producer: one record or a million, acknowledged, across threads, loops and forks."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import KafkaException, Producer
+
+from jobstream.errors import BrokerUnavailable, EnqueueError, EnqueueTimeout, QueueFull
+from jobstream.kafka.sink import PRODUCER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from confluent_kafka import KafkaError, Message
+
+    from jobstream.client import Done
+    from jobstream_processors.ports import Outgoing
+
+log = logging.getLogger("jobstream.kafka")
+
+METADATA_S_MAX = 5.0
+
+
+class KafkaTransport:
+    """The client's way to a broker. Safe to use from any thread, and after a fork."""
+
+    def __init__(self, options: Mapping[str, Any], timeout_ms: int) -> None:
+        self._options = {
+            **options,
+            **PRODUCER,
+            "linger.ms": 0,
+            # Past the caller's wait nothing lingers for long.
+            "message.timeout.ms": max(timeout_ms, 1_000),
+        }
+        self._lock = threading.Lock()
+        self._producer: Producer | None = None
+        self._room = threading.Event()
+        self._closing = False
+        self._partitions: dict[str, int] = {}
+        myself = weakref.ref(self)
+        os.register_at_fork(after_in_child=lambda: _forget(myself))
+
+    def submit(self, record: Outgoing, done: Done) -> None:
+        """Queue one record; `done` is called on another thread. Raises QueueFull."""
+
+        def report(error: KafkaError | None, message: Message) -> None:
+            if error is None:
+                done(None, message.partition() or 0, message.offset() or 0)
+            else:
+                done(_error_of(error), -1, -1)
+
+        producer = self._producer or self._start()
+        try:
+            producer.produce(
+                record.topic,
+                record.value,
+                record.key,
+                record.partition,
+                report,
+                headers=record.headers or [],
+            )
+        except BufferError as error:
+            message = "the local send queue is full; the job was not written"
+            raise QueueFull(message) from error
+        except KafkaException as error:
+            raise _error_of(error.args[0]) from error
+
+    def wait_for_room(self, timeout_s: float) -> bool:
+        """Block until some record was acknowledged; False if the time is over."""
+        self._room.clear()
+        return self._room.wait(timeout_s)
+
+    def partitions(self, topic: str) -> int:
+        """The topic's partition count, 0 if it does not exist; asked once. Blocks up to 5 s."""
+        count = self._partitions.get(topic)
+        if count is None:
+            producer = self._producer or self._start()
+            try:
+                found = producer.list_topics(topic, METADATA_S_MAX).topics[topic]
+            except KafkaException as error:
+                servers = self._options.get("bootstrap.servers")
+                message = f"no broker answers at {servers}: {error.args[0].str()}"
+                raise BrokerUnavailable(message) from error
+            count = 0 if found.error is not None else len(found.partitions)
+            if count:
+                self._partitions[topic] = count
+        return count
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Send what is queued, for at most `timeout_s`, and stop."""
+        with self._lock:
+            producer, self._producer = self._producer, None
+            self._closing = True
+        if producer is not None:
+            producer.flush(timeout_s)
+
+    def forget(self) -> None:
+        """In a forked child: the inherited producer's threads do not exist here.
+
+        It is leaked on purpose, since its destructor would wait for them for ever.
+        """
+        self._lock = threading.Lock()
+        self._room = threading.Event()
+        if self._producer is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._producer))
+            self._producer = None
+
+    def _start(self) -> Producer:
+        with self._lock:
+            if self._producer is None:
+                self._closing = False
+                producer = Producer(self._options)
+                threading.Thread(
+                    target=self._serve, args=(producer,), name="jobstream-enqueue", daemon=True
+                ).start()
+                self._producer = producer
+            return self._producer
+
+    def _serve(self, producer: Producer) -> None:
+        """Serve delivery reports until the producer is replaced or closed."""
+        while not self._closing and self._producer in (None, producer):
+            if producer.poll(0.1):
+                self._room.set()
+
+
+def _forget(transport: weakref.ref[KafkaTransport]) -> None:
+    alive = transport()
+    if alive is not None:
+        alive.forget()
+
+
+def _error_of(error: KafkaError) -> EnqueueError:
+    kind: Callable[[str], EnqueueError] = (
+        EnqueueTimeout if error.retriable() or error.name() == "_MSG_TIMED_OUT" else EnqueueError
+    )
+    return kind(
+        f"not acknowledged: {error.str()}; the job may still be written. "
+        "Repeating it with the same idempotency_key is safe"
+    )

@@ -1,0 +1,69 @@
+"""Writer schemas in the compacted schemas topic: published once, followed by every reader."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from jobstream_processors.ports import Outgoing
+from jobstream_schemas import SchemaError
+
+if TYPE_CHECKING:
+    from jobstream_processors.ports import Log
+    from jobstream_schemas import Catalogue, JobSchema
+
+log = logging.getLogger("jobstream.kafka")
+
+
+def schema_record(topic: str, schema: JobSchema) -> Outgoing:
+    """The record that lets every reader decode jobs of this schema."""
+    return Outgoing(topic, schema.fingerprint.hex().encode(), schema.json.encode())
+
+
+class SchemaFollower:
+    """Feeds a catalogue from the schemas topic. Safe to use from several threads."""
+
+    def __init__(self, reader: Log, topic: str, catalogue: Catalogue) -> None:
+        self._reader = reader
+        self._place = (topic, 0)
+        self._catalogue = catalogue
+        self._next = 0
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+
+    def catch_up(self) -> None:
+        """Read what was written since the last call; blocks for that.
+
+        A schema that is refused is logged and left out: jobs of it are of an unknown schema.
+        """
+        with self._lock:
+            low, high = self._reader.span(self._place)
+            for batch in self._reader.read(self._place, max(low, self._next), high):
+                for record in batch:
+                    value = record.value()
+                    if value is not None:
+                        self._register(value)
+            self._next = high
+
+    def follow(self, interval_s: float) -> None:
+        """Catch up once per interval, from a thread of its own, until closed."""
+
+        def run() -> None:
+            while not self._closing.wait(interval_s):
+                try:
+                    self.catch_up()
+                except Exception as error:  # noqa: BLE001 - the next round tries again
+                    log.warning("schemas_unread", extra={"reason": str(error)})
+
+        threading.Thread(target=run, name="jobstream-schemas", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop following."""
+        self._closing.set()
+
+    def _register(self, value: bytes) -> None:
+        try:
+            self._catalogue.register(value.decode())
+        except (SchemaError, UnicodeDecodeError) as error:
+            log.warning("schema_refused", extra={"reason": str(error)})

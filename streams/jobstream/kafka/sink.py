@@ -1,0 +1,198 @@
+"""Publishes records with an idempotent producer; returns when every one is acknowledged."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from jobstream_processors.errors import PublishFailed, PublishFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from confluent_kafka import Message
+
+    from jobstream.kafka.clock import BrokerClock
+    from jobstream_processors.ports import Outgoing, TopicPartition
+
+log = logging.getLogger("jobstream.kafka")
+
+PRODUCER: Mapping[str, Any] = {
+    "enable.idempotence": True,
+    "acks": "all",
+    "partitioner": "murmur2_random",
+    "linger.ms": 1,
+    # Far above a broker's fail-over: a record given up earlier leaves its outcome unknown.
+    "message.timeout.ms": 120_000,
+    "queue.buffering.max.messages": 100_000,
+    "queue.buffering.max.kbytes": 262_144,
+}
+_TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}
+
+
+class KafkaSink:
+    """The `Sink` port on Kafka. Safe to use from several threads."""
+
+    def __init__(self, options: Mapping[str, Any], clock: BrokerClock) -> None:
+        self._options = {**options, **PRODUCER}
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._poller: _Poller | None = None
+
+    def publish(self, records: Sequence[Outgoing]) -> Mapping[TopicPartition, int]:
+        """Block until all are acknowledged, at most two minutes; raises PublishFailed."""
+        poller = self._producer()
+        batch = _Batch(records, self._clock)
+        produce = poller.producer.produce
+        acked = batch.acked
+        last = len(records) - 1
+        for index, (topic, key, value, partition, headers) in enumerate(records):
+            try:
+                if headers is None:
+                    produce(topic, value, key, partition, acked)
+                else:
+                    produce(topic, value, key, partition, acked, headers=headers)
+            except BufferError:
+                self._wait_for_room(poller, records[index], batch)
+            except KafkaException as error:
+                batch.refuse(index, error.args[0])
+            if index == last:
+                break
+        batch.wait()
+        if batch.fatal:
+            self._replace(poller)
+        return batch.result()
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Flush for at most `timeout_s` and stop."""
+        with self._lock:
+            poller, self._poller = self._poller, None
+        if poller is not None:
+            poller.close(timeout_s)
+
+    def abandon(self) -> None:
+        """Drop what is still queued and send nothing more."""
+        with self._lock:
+            poller, self._poller = self._poller, None
+        if poller is not None:
+            poller.producer.purge()
+            poller.close(0.0)
+
+    def _producer(self) -> _Poller:
+        with self._lock:
+            if self._poller is None:
+                self._poller = _Poller(self._options)
+            return self._poller
+
+    def _replace(self, broken: _Poller) -> None:
+        """A producer with a fatal error never works again; the next publish makes a new one."""
+        with self._lock:
+            if self._poller is broken:
+                self._poller = None
+        broken.close(0.0)
+
+    @staticmethod
+    def _wait_for_room(poller: _Poller, record: Outgoing, batch: _Batch) -> None:
+        while True:
+            poller.room.clear()
+            try:
+                poller.producer.produce(
+                    record.topic,
+                    record.value,
+                    record.key,
+                    record.partition,
+                    batch.acked,
+                    headers=record.headers or [],
+                )
+            except BufferError:
+                poller.room.wait(0.05)
+            else:
+                return
+
+
+class _Poller:
+    """A producer and the one thread that serves its delivery reports."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.producer = Producer(dict(options))
+        self.room = threading.Event()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="jobstream-sink", daemon=True)
+        self._thread.start()
+
+    def close(self, timeout_s: float) -> None:
+        if timeout_s:
+            self.producer.flush(timeout_s)
+        self._closing = True
+        if threading.current_thread() is not self._thread:
+            self._thread.join(1.0)
+
+    def _run(self) -> None:
+        while not self._closing:
+            if self.producer.poll(0.1):
+                self.room.set()
+
+
+class _Batch:
+    """One publish under way: counts reports, keeps the last offset per partition and failures."""
+
+    def __init__(self, records: Sequence[Outgoing], clock: BrokerClock) -> None:
+        self._records = records
+        self._clock = clock
+        self._left = len(records)
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+        self._ends: dict[TopicPartition, int] = {}
+        self._bad: list[tuple[KafkaError, Message]] = []
+        self._failures: dict[int, PublishFailure] = {}
+        self.fatal = False
+
+    def acked(self, error: KafkaError | None, message: Message) -> None:
+        """A delivery report, on the producer's poll thread."""
+        if error is None:
+            place = (message.topic(), message.partition())
+            offset = message.offset()
+            self._ends[place] = offset  # type: ignore[index,assignment] # acked records have both
+        else:
+            self._bad.append((error, message))
+        self._left -= 1
+        if self._left == 0:
+            if error is None:
+                self._clock.observe(message.timestamp()[1])
+            self._done.set()
+
+    def refuse(self, index: int, error: KafkaError) -> None:
+        """The client library would not even take the record."""
+        self._failures[index] = _failure(error)
+        self.fatal = self.fatal or error.fatal()
+        with self._lock:
+            self._left -= 1
+            if self._left == 0:
+                self._done.set()
+
+    def wait(self) -> None:
+        """Until every record is reported; message.timeout.ms bounds it."""
+        self._done.wait()
+
+    def result(self) -> Mapping[TopicPartition, int]:
+        """The last offsets; raises PublishFailed."""
+        for error, message in self._bad:
+            self.fatal = self.fatal or error.fatal()
+            self._blame(error, message)
+        if self._failures:
+            raise PublishFailed(self._failures)
+        return self._ends
+
+    def _blame(self, error: KafkaError, message: Message) -> None:
+        # Records with the same bytes share the blame: publishing one again is always harmless.
+        mark = (message.topic(), message.key(), message.value())
+        for index, record in enumerate(self._records):
+            if (record.topic, record.key, record.value) == mark:
+                self._failures[index] = _failure(error)
+
+
+def _failure(error: KafkaError) -> PublishFailure:
+    return PublishFailure(error.str(), too_large=error.code() in _TOO_LARGE)

@@ -1,0 +1,189 @@
+"""One member of a consumer group, on confluent-kafka: assignments, pauses, commits."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+)
+from confluent_kafka import TopicPartition as Place
+
+from jobstream.errors import BrokerTooOld, SourceFailed
+from jobstream_processors.errors import OffsetOutOfRange
+from jobstream_processors.ports import Position
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from confluent_kafka import Message
+
+    from jobstream.kafka.clock import BrokerClock
+    from jobstream_processors.ports import Listener, Record, TopicPartition
+
+log = logging.getLogger("jobstream.kafka")
+
+CONSUMER: Mapping[str, Any] = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    # A place that is not in the log must stop the worker, not skip jobs.
+    "auto.offset.reset": "error",
+    "max.poll.interval.ms": 300_000,
+    "queued.min.messages": 20_000,
+    "queued.max.messages.kbytes": 16_384,
+    # The default of a second leaves gaps whenever the local queue was full.
+    "fetch.queue.backoff.ms": 10,
+    "fetch.wait.max.ms": 100,
+    "socket.timeout.ms": 10_000,
+}
+COMMITTED_S_MAX = 15.0
+
+
+class KafkaSource:
+    """The `Source` port on Kafka. Every method is called by one thread."""
+
+    def __init__(
+        self,
+        options: Mapping[str, Any],
+        group: str,
+        topics: Sequence[str],
+        clock: BrokerClock,
+        *,
+        protocol: str = "consumer",
+        session_ms: int = 6_000,
+    ) -> None:
+        self._clock = clock
+        self._listener: Listener | None = None
+        self._assigned_at: dict[TopicPartition, int] = {}
+        self._topics = list(topics)
+        classic = {
+            "partition.assignment.strategy": "cooperative-sticky",
+            "session.timeout.ms": session_ms,
+            "heartbeat.interval.ms": max(200, session_ms // 6),
+        }
+        self._consumer = Consumer(
+            {
+                **options,
+                **CONSUMER,
+                "group.id": group,
+                "group.protocol": protocol,
+                **(classic if protocol == "classic" else {}),
+                "on_commit": self._on_commit,
+            }
+        )
+
+    def listen(self, listener: Listener) -> None:
+        """Join the group; `listener` hears of assignments from inside `poll` and `close`."""
+        self._listener = listener
+        self._consumer.subscribe(
+            self._topics,
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_lost,
+        )
+
+    def poll(self, limit: int, timeout_s: float) -> Sequence[Record]:
+        """Up to `limit` records; waits at most `timeout_s` for the first of them."""
+        first = self._consumer.poll(timeout_s)
+        if first is None:
+            return ()
+        found = [first]
+        if limit > 1:
+            # With a time-out, consume would wait it out unless the batch is full.
+            found += self._consumer.consume(limit - 1, 0)
+        records = [m for m in found if m.error() is None]
+        if len(records) != len(found):
+            for message in found:
+                self._check(message)
+        if records:
+            self._clock.observe(records[-1].timestamp()[1])
+        return records  # type: ignore[return-value] # a Message has a Record's shape
+
+    def start(self, partition: TopicPartition, offset: int) -> None:
+        """Deliver from `offset` on."""
+        if self._assigned_at.get(partition) != offset:
+            self._consumer.seek(Place(*partition, offset))
+        self._consumer.resume([Place(*partition)])
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        """Deliver nothing from these."""
+        self._consumer.pause([Place(*p) for p in partitions])
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        """Deliver again."""
+        self._consumer.resume([Place(*p) for p in partitions])
+
+    def commit(self, positions: Mapping[TopicPartition, Position], *, wait: bool) -> None:
+        """Commit; a failure is logged and made good by the next commit or the mirror."""
+        offsets = [Place(t, p, at, note) for (t, p), (at, note) in positions.items()]
+        try:
+            if wait:
+                self._consumer.commit(offsets=offsets, asynchronous=False)
+            else:
+                self._consumer.commit(offsets=offsets, asynchronous=True)
+        except KafkaException as error:
+            log.warning("commit_failed", extra={"reason": str(error)})
+
+    def close(self) -> None:
+        """Leave the group; the listener hears of the revocation first."""
+        self._consumer.close()
+
+    def _on_assign(self, consumer: Consumer, places: list[Place]) -> None:
+        listener = self._listener
+        if not places or listener is None:
+            return
+        committed = {
+            (found.topic, found.partition): found
+            for found in consumer.committed(places, timeout=COMMITTED_S_MAX)
+        }
+        told: dict[TopicPartition, Position | None] = {}
+        for place in places:
+            found = committed[place.topic, place.partition]
+            known = found.error is None and found.offset >= 0
+            place.offset = found.offset if known else OFFSET_BEGINNING
+            partition = (place.topic, place.partition)
+            self._assigned_at[partition] = place.offset
+            told[partition] = Position(found.offset, found.metadata or "") if known else None
+        consumer.incremental_assign(places)
+        # Nothing is delivered before the partition's table is restored.
+        consumer.pause(places)
+        listener.assigned(told)
+
+    def _on_revoke(self, consumer: Consumer, places: list[Place]) -> None:
+        if self._listener is not None:
+            self._listener.revoked([(p.topic, p.partition) for p in places])
+        consumer.incremental_unassign(places)
+
+    def _on_lost(self, consumer: Consumer, places: list[Place]) -> None:
+        if self._listener is not None:
+            self._listener.lost([(p.topic, p.partition) for p in places])
+        consumer.incremental_unassign(places)
+
+    @staticmethod
+    def _on_commit(error: KafkaError | None, _offsets: list[Place]) -> None:
+        if error is not None:
+            log.warning("commit_failed", extra={"reason": error.str()})
+
+    def _check(self, message: Message) -> None:
+        error = message.error()
+        if error is None:
+            return
+        place = f"{message.topic()} [{message.partition()}]"
+        code = error.code()
+        if code == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - the library's name
+            text = f"{place}: the next offset is not in the log: {error.str()}"
+            raise OffsetOutOfRange(text)
+        if code in {KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE}:  # noqa: SLF001
+            raise BrokerTooOld(error.str())
+        if error.fatal() or code in {
+            KafkaError.UNKNOWN_TOPIC_OR_PART,
+            KafkaError.TOPIC_AUTHORIZATION_FAILED,
+            KafkaError.GROUP_AUTHORIZATION_FAILED,
+        }:
+            text = f"{place}: {error.str()}"
+            raise SourceFailed(text)
+        log.warning("consumer_error", extra={"reason": error.str(), "code": error.name()})

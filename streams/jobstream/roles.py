@@ -1,0 +1,234 @@
+"""The roles a process can take, joined from their parts and run until told to stop.
+
+`worker` runs jobs, `delayer` carries waiting ones down the ladder. A process usually takes both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jobstream.dedup.slots import claim_slot
+from jobstream.dedup.table import Table
+from jobstream.errors import BrokerTooOld
+from jobstream.kafka.admin import Admin
+from jobstream.kafka.clock import BrokerClock
+from jobstream.kafka.log import KafkaLog
+from jobstream.kafka.mirrors import KafkaMirrors
+from jobstream.kafka.schema_topic import SchemaFollower
+from jobstream.kafka.sink import KafkaSink
+from jobstream.kafka.source import KafkaSource
+from jobstream.kafka.topics import (
+    delay_group,
+    offsets_topic,
+    schemas_topic,
+    worker_group,
+)
+from jobstream_processors.delayer import Delayer
+from jobstream_processors.errors import WorkerStopped
+from jobstream_processors.feed import Limits
+from jobstream_processors.pulse import GuardedSink, Pulse
+from jobstream_processors.takeover import Takeover
+from jobstream_processors.worker import Parts, ReplaceProcess, Worker
+from jobstream_schemas import Catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from jobstream.app import App
+    from jobstream_processors.ports import Clock, Listener, Log, Sink
+    from jobstream_processors.queues import QueuePlan
+    from jobstream_processors.takeover import Mirrors
+
+log = logging.getLogger("jobstream.roles")
+
+WORKER, DELAYER = "worker", "delayer"
+SCHEMAS_EVERY_S = 2.0
+
+
+class Roles:
+    """One process's roles for one app. Made, run once, thrown away."""
+
+    def __init__(
+        self, app: App, queues: Iterable[str] | None = None, only: str | None = None
+    ) -> None:
+        self._app = app
+        self._settings = app.settings
+        self._roles = (WORKER, DELAYER) if only is None else (only,)
+        self._plans = app.plans(queues)
+        self._options = app.settings.client_options()
+        self._clock = BrokerClock()
+        self._reader = KafkaLog(self._options)
+        self._raw_sink = KafkaSink(self._options, self._clock)
+        self._stopping = threading.Event()
+        self._worker: Worker | None = None
+        self._protocol = app.settings.group_protocol
+
+    def run(self) -> None:
+        """Serve until stopped; blocks. Raises what made going on impossible.
+
+        The first SIGTERM or SIGINT drains and leaves, a second one leaves at once.
+        """
+        try:
+            asyncio.run(self._run())
+        except BrokerTooOld as error:
+            if self._protocol == "classic":
+                raise
+            log.warning("classic_protocol", extra={"reason": str(error)})
+            self._protocol = "classic"
+            self._stopping.clear()
+            asyncio.run(self._run())
+        finally:
+            self._raw_sink.close()
+
+    def stop(self) -> None:
+        """Drain and leave; returns at once. Safe from any thread."""
+        self._stopping.set()
+        if self._worker is not None:
+            self._worker.stop()
+
+    async def _run(self) -> None:
+        self._listen_for_signals(asyncio.get_running_loop())
+        mirrors = await asyncio.to_thread(self._mirrors)
+        work = []
+        if DELAYER in self._roles:
+            work.append(asyncio.create_task(self._delay(mirrors)))
+        if WORKER in self._roles:
+            work.append(asyncio.create_task(self._work(mirrors)))
+        try:
+            done, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+            self.stop()
+            for task in done:
+                task.result()
+            await asyncio.gather(*work)
+        finally:
+            self.stop()
+
+    def _mirrors(self) -> Mirrors:
+        Admin(self._settings).verify(self._app.name, list(self._plans.values()))
+        topic = offsets_topic(self._app.name)
+        return KafkaMirrors(self._reader, topic, self._reader.partitions(topic))
+
+    async def _work(self, mirrors: Mirrors) -> None:
+        settings, app = self._settings, self._app
+        pulse = Pulse(self._clock, settings.session_timeout_ms)
+        sink = GuardedSink(self._raw_sink, pulse)
+        catalogue = Catalogue()
+        for schema in app.schemas():
+            catalogue.register(schema)
+        follower = SchemaFollower(self._reader, schemas_topic(app.name), catalogue)
+        await asyncio.to_thread(follower.catch_up)
+        follower.follow(SCHEMAS_EVERY_S)
+        cluster = Admin(settings).cluster()
+        with claim_slot(settings.state_dir, app.name, cluster.id) as slot:
+            tables = Table(slot, self._reader)
+            takeover = Takeover(
+                worker_group(app.name), self._plans, sink, self._reader, tables, mirrors, self._clock
+            )
+            worker = Worker(self._parts(catalogue, sink, takeover, pulse))
+            self._worker = worker
+            if self._stopping.is_set():
+                worker.stop()
+            try:
+                await worker.run()
+            finally:
+                follower.close()
+
+    def _parts(
+        self, catalogue: Catalogue, sink: Sink, takeover: Takeover, pulse: Pulse
+    ) -> Parts:
+        settings = self._settings
+        return Parts(
+            specs=self._app.specs(),
+            plans=self._plans,
+            catalogue=catalogue,
+            source=self._source(worker_group(self._app.name), [p.topic for p in self._plans.values()]),
+            sink=sink,
+            takeover=takeover,
+            clock=self._clock,
+            pulse=pulse,
+            limits=Limits(window=settings.window, commit_ms=settings.commit_interval_ms),
+            concurrency=settings.concurrency,
+            children=settings.children or 2 * (os.cpu_count() or 2),
+            drain_s=settings.drain_ms / 1000,
+            stuck_max=max(1, settings.concurrency // 2),
+        )
+
+    def _source(self, group: str, topics: Sequence[str]) -> Callable[[Listener], KafkaSource]:
+        def join(listener: Listener) -> KafkaSource:
+            source = KafkaSource(
+                self._options,
+                group,
+                topics,
+                self._clock,
+                protocol=self._protocol,
+                session_ms=self._settings.session_timeout_ms,
+            )
+            source.listen(listener)
+            return source
+
+        return join
+
+    async def _delay(self, mirrors: Mirrors) -> None:
+        topics = [topic for plan in self._plans.values() for topic, _ in plan.rungs.values()]
+        pulse = Pulse(self._clock, self._settings.session_timeout_ms)
+        parts = DelayParts(
+            group=delay_group(self._app.name),
+            plans=self._plans,
+            sink=GuardedSink(self._raw_sink, pulse),
+            reader=self._reader,
+            mirrors=mirrors,
+            clock=self._clock,
+            pulse=pulse,
+        )
+        await asyncio.to_thread(self._carry, Delayer(parts), self._source(parts.group, topics))
+
+    def _carry(self, delayer: Delayer, source: Callable[[Listener], KafkaSource]) -> None:
+        delayer.join(source)
+        while not self._stopping.is_set():
+            delayer.cycle()
+        delayer.close()
+
+    def _listen_for_signals(self, loop: asyncio.AbstractEventLoop) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal, number)
+
+    def _on_signal(self, number: int) -> None:
+        if self._stopping.is_set():
+            # Nothing is committed that is not settled, so leaving here loses nothing.
+            log.warning("leaving_at_once", extra={"signal": number})
+            os._exit(128 + number)
+        log.info("draining", extra={"signal": number})
+        self.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class DelayParts:
+    """What a delayer is made of."""
+
+    group: str
+    plans: Mapping[str, QueuePlan]
+    sink: Sink
+    reader: Log
+    mirrors: Mirrors
+    clock: Clock
+    pulse: Pulse
+
+
+def leave_if_unsafe(error: BaseException) -> None:
+    """End this process on the spot after an error that forbids publishing anything more."""
+    if isinstance(error, WorkerStopped | ReplaceProcess):
+        logging.shutdown()
+        os._exit(EXIT_REPLACE)
+
+
+EXIT_REPLACE = 75
+"""Exit code of a process that is to be started again (sysexits: temporary failure)."""
+
