@@ -1,6 +1,6 @@
 """`meta`, the half of a job event that is the same for every type, to bytes and back by hand.
 
-The hand-written form is three times as fast as the library's and equal to it on the wire; it
+The hand-written form is about three times as fast as the library's and equal to it on the wire; it
 reads only the layout of `avro/meta.avsc`. Other layouts are resolved by the library (`reader`).
 """
 

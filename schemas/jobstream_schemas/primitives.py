@@ -75,6 +75,9 @@ def read_long(data: bytes, at: int) -> tuple[int, int]:
         at += 1
         rest |= (byte & 0x7F) << shift
         shift += 7
+    if rest >> 64:
+        message = f"integer before byte {at} does not fit 64 bits"
+        raise DecodeError(message)
     return (rest >> 1) ^ -(rest & 1), at
 
 

@@ -7,9 +7,10 @@ and the class comes in as an argument when `args` are read.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import blake2b
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from fastavro import parse_schema, schemaless_reader
 from fastavro.schema import to_parsing_canonical_form
@@ -23,19 +24,18 @@ from jobstream_schemas.names import JOB_TYPE_PROPERTY, is_id
 from jobstream_schemas.packaged import packaged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from jobstream_schemas.derive import Json
 
 VALUE_BYTES_MAX = 1_048_576
 DIGEST_BYTES = 8
 
 _LOGICAL_KEYS = frozenset({"logicalType", "precision", "scale"})
-_UNPLANNED: Json = {}
 _NESTED_KEYS = ("type", "items", "values")
 
 # A named tuple's own constructor is a Python function, twice as slow.
 _new = tuple.__new__
+
+ArgsRead: TypeAlias = Callable[[bytes, int], tuple[Any, int]]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -73,8 +73,13 @@ class ArgsTarget(Protocol[T_co]):
         ...
 
     @property
+    def decode_args(self) -> Callable[[bytes, int], tuple[T_co, int]]:
+        """From bytes of this very schema to the class, and where they end."""
+        ...
+
+    @property
     def build(self) -> Callable[[Any], T_co]:
-        """From the library's dict to the class."""
+        """From the library's dict, resolved from another schema, to the class."""
         ...
 
 
@@ -82,15 +87,8 @@ class Reader:
     """Reads values of one writer schema; built once per schema, safe to share between threads."""
 
     __slots__ = (
-        "_args",
-        "_declared",
-        "_meta",
-        "_packaged",
-        "_plans",
-        "fingerprint",
-        "job_type",
-        "schema",
-    )
+        "_args", "_declared", "_meta", "_packaged", "_plans", "fingerprint", "job_type", "schema",
+    )  # fmt: skip
 
     def __init__(self, schema: Json) -> None:
         """Lint and prepare; raises `SchemaRefused` for danger or for no `{meta, args}` record."""
@@ -103,7 +101,7 @@ class Reader:
         self._args = plain(args)
         self._packaged = plain(_packaged_meta())
         self._meta = None if _is_packaged_layout(meta) else plain(meta)
-        self._plans: dict[ArgsTarget[Any], Json | None] = {}
+        self._plans: dict[ArgsTarget[Any], ArgsRead] = {}
 
     def decode(
         self,
@@ -136,25 +134,20 @@ class Reader:
         The class's own checks run. Raises `DecodeError` for bytes or values that do not fit, for
         bytes left over, and where a logical type changed its meaning since the job was written.
         """
-        stream = BytesIO(value)
-        stream.seek(at)
         try:
-            target = self._plans.get(codec, _UNPLANNED)
-            if target is _UNPLANNED:
-                target = self._plan(codec)
-            record = schemaless_reader(stream, self._args, target)
-            args = codec.build(record)
+            read = self._plans.get(codec) or self._plan(codec)
+            args, end = read(value, at)
         except DecodeError:
             raise
         except Exception as error:
             raise _undecodable(self.job_type, "args", error) from error
-        if (left := len(value) - stream.tell()) != 0:
-            message = f"{self.job_type}: {left} bytes are left after args; all must be read"
+        if end != len(value):
+            message = f"{self.job_type}: args end at byte {end}, the value at {len(value)}"
             raise DecodeError(message)
-        return args
+        return args  # type: ignore[no-any-return]  # one dict holds the plans of all classes
 
-    def _plan(self, codec: ArgsTarget[Any]) -> Json | None:
-        """The reader schema to resolve to, None where writer and reader are the same."""
+    def _plan(self, codec: ArgsTarget[Any]) -> ArgsRead:
+        """How to read args into this class: by hand where writer and reader are the same."""
         changes = meaning_changes(self._declared, codec.declared_args, "args")
         if changes:
             words = "; ".join(f"{path}: {change}" for path, change in changes)
@@ -162,8 +155,19 @@ class Reader:
             raise DecodeError(message)
         ours = codec.plain_args
         same = to_parsing_canonical_form(self._args) == to_parsing_canonical_form(ours)
-        self._plans[codec] = None if same else ours
+        self._plans[codec] = codec.decode_args if same else self._resolving(codec)
         return self._plans[codec]
+
+    def _resolving(self, codec: ArgsTarget[Any]) -> ArgsRead:
+        writer, ours, build = self._args, codec.plain_args, codec.build
+
+        def read(value: bytes, at: int) -> tuple[Any, int]:
+            stream = BytesIO(value)
+            stream.seek(at)
+            args = build(schemaless_reader(stream, writer, ours))
+            return args, stream.tell()
+
+        return read
 
     def _foreign(self, writer: Json, value: bytes, at: int) -> tuple[MetaFields, int]:
         stream = BytesIO(value)

@@ -125,6 +125,14 @@ def test_the_hand_written_bytes_are_what_avro_reads(meta: Meta, args: Everything
     assert record["args"]["names"] == args.names
 
 
+@given(ARGS)
+def test_args_by_hand_equal_args_by_the_library(args: Everything) -> None:
+    value = CODEC.encode(META, args)
+    at = CODEC.decode(value).args_bytes_at
+    record = schemaless_reader(BytesIO(value[at:]), CODEC.plain_args, None)
+    assert CODEC.build(record) == CODEC.decode_args(value, at)[0] == args
+
+
 @given(METAS)
 def test_meta_by_hand_equals_meta_by_the_library(meta: Meta) -> None:
     schema = plain(packaged("meta"))

@@ -152,8 +152,11 @@ def test_confluents_prefix_is_an_unknown_schema_and_garbage_is_not() -> None:
 def test_values_too_long_or_with_bytes_left_are_refused() -> None:
     codec = JobCodec(made(("a", str)), "job", max_bytes=200)
     value = codec.encode(META, codec.cls("x"))
-    with pytest.raises(DecodeError, match="1 bytes are left"):
+    with pytest.raises(DecodeError, match="args end at byte"):
         codec.args(value + b"\x00")
+    for cut in range(len(value)):
+        with pytest.raises(DecodeError):
+            codec.args(value[:cut])
     with pytest.raises(DecodeError, match="cap is 200"):
         codec.decode(value + b"\x00" * 200)
 
@@ -196,3 +199,22 @@ def test_what_is_no_job_schema_is_refused() -> None:
     for text in ("", "5", "[" * 100_000, '"int"', row, '{"type": "what"}', '{"type": {}}'):
         with pytest.raises(SchemaRefused):
             Catalogue().register(text)
+
+
+def test_blocks_that_announce_their_bytes_are_read() -> None:
+    codec = JobCodec(made(("a", list[int]), ("b", dict[str, bool])), "job")
+    value = codec.encode(META, codec.cls([], {}))
+    # Two blocks of a list, the first with a negative count and its length, then a map of one.
+    args = b"\x03\x04\x02\x04" + b"\x02\x06" + b"\x00" + b"\x01\x06\x02k\x01" + b"\x00"
+    assert codec.args(value[:-2] + args) == codec.cls([1, 2, 3], {"k": True})
+
+
+def test_keyword_only_fields_come_back_in_their_places() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Mixed:
+        first: int = dataclasses.field(kw_only=True)
+        second: int
+
+    codec = JobCodec(Mixed, "job")
+    args = Mixed(2, first=1)
+    assert codec.args(codec.encode(META, args)) == args
