@@ -116,7 +116,7 @@ class EmbeddedKafka:
         """Start all nodes; blocks until each is registered and serves (first use: + download).
 
         `on_launch` is called when all processes exist and none serves yet. Raises
-        `BrokerStartError` with the end of a log, `PortInUseError`, `JarMismatchError`,
+        `BrokerStartError` with the words of a log, `PortInUseError`, `JarMismatchError`,
         `MissingDependencyError`, or `BrokerStateError` if it is started already; whatever it
         raises, nothing is left running.
         """
@@ -131,8 +131,8 @@ class EmbeddedKafka:
             jars=jars,
             heap_mb=self._heap_mb,
             cluster_id=self._cluster_id(),
-            keeps_files=self._kept is not None,
             detached=self._detached,
+            scratch=None if self._kept else self._directory,
         )
         self._owner = os.getpid()
         if not self._detached:
@@ -209,8 +209,8 @@ class EmbeddedKafka:
     def restart(self, node: int) -> None:
         """Start a dead node on its old ports and data; blocks until it serves again.
 
-        Its return does not prove that its replicas are in sync; see `wait_in_sync`. Raises `BrokerStartError`, or
-        `BrokerStateError` if the node runs.
+        Its return does not prove that its replicas are in sync; see `wait_in_sync`. Raises
+        `BrokerStartError`, or `BrokerStateError` if the node runs.
         """
         chosen = self._node(node)
         chosen.start()

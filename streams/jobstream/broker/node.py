@@ -6,17 +6,15 @@ dies. Ports, other nodes and readiness are the cluster's business.
 
 import signal
 import subprocess
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 from jobstream.broker.errors import BrokerStartError, BrokerStateError
+from jobstream.broker.last_words import last_words
 from jobstream.broker.process import AttendedJvm, Jvm, start_detached
 from jobstream.broker.settings import NodeAddress, as_properties, node_settings
-
-_TAIL_LINES = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +25,9 @@ class Launch:
     jars: tuple[Path, ...]
     heap_mb: int
     cluster_id: str
-    keeps_files: bool
     detached: bool
+    # What a killed program leaves to be removed: the cluster's temporary directory, if it is one.
+    scratch: Path | None
 
 
 class Node:
@@ -88,8 +87,7 @@ class Node:
         if self._launch.detached:
             self._jvm = start_detached(command, output=self.output)
         else:
-            scratch = None if self._launch.keeps_files else self.directory
-            self._jvm = AttendedJvm(command, output=self.output, scratch=scratch)
+            self._jvm = AttendedJvm(command, output=self.output, scratch=self._launch.scratch)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the JVM; raises `BrokerStateError` if the node does not run."""
@@ -102,9 +100,10 @@ class Node:
         jvm.wait(float("inf"))
 
     def check_running(self) -> None:
-        """Raise `BrokerStartError` with the end of its log if the process has ended."""
+        """Raise `BrokerStartError` with its last words if the process has ended."""
         if not self.is_running():
-            message = f"node {self.address.node} ended (log: {self.log}):\n{self._tail()}"
+            why = last_words(_text_of(self.log), _text_of(self.output))
+            message = f"node {self.address.node} ended (log: {self.log}):\n{why}"
             raise BrokerStartError(message)
 
     def _running(self) -> Jvm:
@@ -144,9 +143,6 @@ class Node:
             message = f"cannot format {self.directory}: {done.stderr.strip() or done.stdout}"
             raise BrokerStartError(message)
 
-    def _tail(self) -> str:
-        lines: deque[str] = deque(maxlen=_TAIL_LINES)
-        for path in (self.log, self.output):
-            if path.exists():
-                lines.extend(path.read_text(errors="replace").splitlines()[-_TAIL_LINES:])
-        return "\n".join(lines)
+
+def _text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""

@@ -20,6 +20,7 @@ from jobstream.broker import (
     status,
     up,
 )
+from jobstream.broker.last_words import last_words
 from jobstream.broker.lock import exclusive
 from jobstream.broker.places import broker_state_directory, cache_directory
 from jobstream.broker.ports import choose_addresses
@@ -186,3 +187,11 @@ def test_dead_broker_is_no_status_and_goes_away(
     assert status() is None
     assert down() is False
     assert not state.exists()
+
+
+def test_last_words_are_the_cause_and_not_the_farewell() -> None:
+    log = "INFO: starting\n2026 ERROR X: no\n\tat a.b\nCaused by: it is locked\n" + "bye\n" * 50
+
+    assert last_words(log, "WARNING: old\n") == "2026 ERROR X: no\nCaused by: it is locked"
+    assert last_words("", "Unrecognized option\n") == "Unrecognized option"
+    assert last_words("INFO\n", "") == "it said nothing"

@@ -68,12 +68,30 @@ def keeper_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-def test_attended_process_dies_with_a_killed_program(tmp_path: Path) -> None:
+def wait_until_it_watches(keeper: int, jvm: DetachedJvm) -> None:
+    """Until the keeper sleeps on its process descriptors, past its first look at its parent."""
+    limit = in_time()
+    while not is_watching(keeper):
+        assert time.monotonic() < limit
+        assert not jvm.wait(time.monotonic() + 0.02), "it ended by itself"
+
+
+def is_watching(keeper: int) -> bool:
+    opened = [str(fd.readlink()) for fd in Path(f"/proc/{keeper}/fd").iterdir()]
+    state = Path(f"/proc/{keeper}/stat").read_text().rpartition(")")[2].split()[0]
+    return state == "S" and any("pidfd" in target for target in opened)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("moment", ["at once", "later"])
+def test_attended_process_dies_with_a_killed_program(tmp_path: Path, moment: str) -> None:
     (tmp_path / "scratch").mkdir()
     starter, jvm = another_program("attended", tmp_path)
     keeper = keeper_of(jvm.pid)
     keeper_started = started_at(keeper)
     assert keeper_started is not None
+    if moment == "later":
+        wait_until_it_watches(keeper, jvm)
 
     kill_program(starter)
 
@@ -141,7 +159,8 @@ def test_stranger_with_the_same_number_is_left_alone(tmp_path: Path) -> None:
 
     end_all([impostor], grace_s=0)
 
-    assert real.is_running()
+    # Asked of the process itself: its keeper would need a moment to notice a death.
+    assert started_at(real.pid) is not None
     end_all([real], grace_s=LIMIT_S)
 
 
