@@ -1,0 +1,123 @@
+"""Errors that a user of jobstream meets, and who acts on them; it only names them.
+
+JobstreamError
+├── ConfigError             a setting, name or option was refused: raised where it is written
+├── EnqueueError            an enqueue did not succeed: raised to the caller
+│   ├── EnqueueTimeout      no acknowledgement in time: the job may still be written
+│   ├── QueueFull           too much is waiting to be sent: the job was not written
+│   └── TopicMissing        a topic does not exist: not written, and no worker starts
+├── TopicError              what the topics are: no worker starts, `topics apply` is needed
+│   ├── TopicMissing
+│   ├── TopicMismatch       another partition count than the one declared
+│   └── UnsafeTopic         a setting of a topic breaks a guarantee
+├── BrokerUnavailable       no answer within the bound: may be tried again
+├── BrokerRefused           the broker said no: a repeat gets the same answer
+├── BrokerTooOld            the broker lacks what the worker asks for: stops the worker
+└── SourceFailed            a consumer can't go on: stops the worker, which is started anew
+
+`except JobstreamError` covers everything that jobstream itself raises to a caller; what the rooms
+below raise is wrapped on its way out and stays readable as `__cause__`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class JobstreamError(Exception):
+    """Base of every error that jobstream raises to its user."""
+
+
+class ConfigError(JobstreamError, ValueError):
+    """A setting, name or option was refused before anything was sent.
+
+    The message names the value and the fix. Raised to the caller, never retried.
+    """
+
+
+class EnqueueError(JobstreamError):
+    """An enqueue did not succeed. Raised to the caller, who decides; nothing retries it.
+
+    Repeating it is always safe with the same `idempotency_key`: both give the same job.
+    """
+
+    may_be_written: ClassVar[bool] = True
+    """Whether the job may be in the log in spite of this error, now or a little later."""
+
+
+class EnqueueTimeout(EnqueueError):
+    """No acknowledgement came within the enqueue wait. The job may still be written."""
+
+
+class QueueFull(EnqueueError):
+    """Too much is waiting to be sent already (back-pressure). The job was not written."""
+
+    may_be_written = False
+
+
+class JobTooLarge(EnqueueError, ValueError):
+    """The encoded job is above the cap. Not written; a repeat can't help."""
+
+    may_be_written = False
+
+
+class EnqueuesFailed(EnqueueError):
+    """Some jobs of an `enqueue_many` were not acknowledged; the others are in the log.
+
+    `ids` holds every id by index, also of jobs that were never reported on. `failures` maps the
+    index of at most 100 of them to their error; `failed` counts all failures, `unknown` those
+    without any answer within the enqueue wait, which may still be written.
+    """
+
+    def __init__(
+        self, ids: list[str], failures: dict[int, Exception], failed: int, unknown: int
+    ) -> None:
+        """Tell the counts and the first failure."""
+        first = (
+            f"; the first at index {min(failures)}: {failures[min(failures)]}" if failures else ""
+        )
+        super().__init__(f"{failed} of {len(ids)} jobs failed, {unknown} without an answer{first}")
+        self.ids = ids
+        self.failures = failures
+        self.failed = failed
+        self.unknown = unknown
+
+
+class TopicError(JobstreamError):
+    """The topics are not what the app declares. Stops a worker at start; never retried."""
+
+
+class TopicMissing(TopicError, EnqueueError):
+    """A topic does not exist. An enqueue wrote nothing; a worker does not start."""
+
+    may_be_written = False
+
+
+class TopicMismatch(TopicError):
+    """A topic has another partition count than declared. Stops a worker at start.
+
+    A job comes back to its own partition after each wait, so the count is fixed for life.
+    """
+
+
+class UnsafeTopic(TopicError):
+    """A setting of a topic would lose jobs or run them twice. Stops a worker at start."""
+
+
+class BrokerUnavailable(JobstreamError):
+    """No broker answered within the bound. Raised to the caller, who may try again."""
+
+
+class BrokerRefused(JobstreamError):
+    """The broker answered no: authorization, a policy, an invalid value. A repeat can't help."""
+
+
+class BrokerTooOld(JobstreamError):
+    """The broker lacks the consumer group protocol asked for. Stops the worker.
+
+    `JOBSTREAM_GROUP_PROTOCOL=classic` works on any broker, with slower rebalances.
+    """
+
+
+class SourceFailed(JobstreamError):
+    """A consumer can't go on without skipping records. Stops the worker; nothing is skipped."""

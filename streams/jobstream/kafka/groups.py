@@ -1,0 +1,90 @@
+"""Session and heartbeat of the consumer groups: what to set, and what the broker's limits cost.
+
+Pure. With the consumer protocol (KIP-848) these two belong to the group and are kept by the
+broker; a member can't choose them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from jobstream_processors.core.duration import to_text
+
+SESSION = "consumer.session.timeout.ms"
+HEARTBEAT = "consumer.heartbeat.interval.ms"
+REBALANCE_PROTOCOLS = "group.coordinator.rebalance.protocols"
+
+
+@dataclass(frozen=True, slots=True)
+class GroupTimes:
+    """How long a silent member is waited for, and how often members speak. Milliseconds."""
+
+    session_ms: int
+    heartbeat_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLimits:
+    """What the broker lets a group have."""
+
+    session_min_ms: int
+    session_max_ms: int
+    heartbeat_min_ms: int
+    heartbeat_max_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPlan:
+    """What to set for one group, and what the operator should know."""
+
+    group: str
+    changes: Mapping[str, str] = field(hash=False)
+    notes: tuple[str, ...] = ()
+
+
+LIMIT_SETTINGS = (
+    "group.consumer.min.session.timeout.ms",
+    "group.consumer.max.session.timeout.ms",
+    "group.consumer.min.heartbeat.interval.ms",
+    "group.consumer.max.heartbeat.interval.ms",
+)
+
+
+def limits_from(configs: Mapping[str, str]) -> GroupLimits | None:
+    """The limits among a broker's settings, or None if the broker does not tell all of them."""
+    values = [configs.get(setting) for setting in LIMIT_SETTINGS]
+    known = [int(value) for value in values if value]
+    return GroupLimits(*known) if len(known) == len(LIMIT_SETTINGS) else None
+
+
+def plan_group(
+    group: str, times: GroupTimes, limits: GroupLimits | None, found: Mapping[str, str]
+) -> GroupPlan:
+    """What to set so that `group` comes as near to `times` as the broker's limits allow."""
+    session_ms, heartbeat_ms = times.session_ms, times.heartbeat_ms
+    if limits is not None:
+        session_ms = min(max(session_ms, limits.session_min_ms), limits.session_max_ms)
+        heartbeat_ms = min(max(heartbeat_ms, limits.heartbeat_min_ms), limits.heartbeat_max_ms)
+    wanted = {SESSION: str(session_ms), HEARTBEAT: str(heartbeat_ms)}
+    changes = {name: value for name, value in wanted.items() if found.get(name) != value}
+    return GroupPlan(group, changes, _notes(group, times, GroupTimes(session_ms, heartbeat_ms)))
+
+
+def _notes(group: str, asked: GroupTimes, given: GroupTimes) -> tuple[str, ...]:
+    notes = []
+    if given.session_ms != asked.session_ms:
+        end = "min" if given.session_ms > asked.session_ms else "max"
+        notes.append(
+            f"group {group}: the broker's group.consumer.{end}.session.timeout.ms makes the "
+            f"session {to_text(given.session_ms)} instead of {to_text(asked.session_ms)}: the "
+            f"partitions of a killed worker stay idle for up to {to_text(given.session_ms)}"
+        )
+    if given.heartbeat_ms != asked.heartbeat_ms:
+        end = "min" if given.heartbeat_ms > asked.heartbeat_ms else "max"
+        notes.append(
+            f"group {group}: the broker's group.consumer.{end}.heartbeat.interval.ms makes the "
+            f"heartbeat {to_text(given.heartbeat_ms)} instead of {to_text(asked.heartbeat_ms)}: "
+            f"a rebalance takes about {to_text(given.heartbeat_ms)}"
+        )
+    return tuple(notes)

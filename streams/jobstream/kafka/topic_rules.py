@@ -1,0 +1,204 @@
+"""What may differ between a topic and its spec, and what is done about it: a table of rules. Pure.
+
+Only what cannot delete a record is altered. What breaks a guarantee and can't be mended from here
+is refused with the reason and the fix, and anything else is left as it is and told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from jobstream.kafka.specs import TopicSpec, in_sync_for
+from jobstream.kafka.topics import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FOREVER = -1
+
+
+class Action(StrEnum):
+    """What is done about a difference."""
+
+    ALTER = "alter"
+    REFUSE = "refuse"
+    LEAVE = "leave"
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """A topic as the broker has it; `configs` are the values in force, defaults included."""
+
+    name: str
+    partitions: int
+    replication: int
+    configs: Mapping[str, str] = field(hash=False)
+    topic_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One setting of one topic that is not what it should be."""
+
+    topic: str
+    setting: str
+    found: str
+    wanted: str
+    action: Action
+    harm: str = ""
+    """The guarantee that it breaks; "" if it breaks none."""
+    fix: str = ""
+
+    def __str__(self) -> str:
+        """The difference as a sentence: what is there, what it should be, why, and the fix."""
+        text = f"{self.topic}: {self.setting} is {self.found}, should be {self.wanted}"
+        return "; ".join(part for part in (text, self.harm, self.fix) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """One setting under comparison."""
+
+    setting: str
+    found: str
+    wanted: str
+    spec: TopicSpec
+    state: TopicState
+
+    def differs(self, action: Action, harm: str = "", fix: str = "") -> Difference:
+        name = self.state.name
+        return Difference(name, self.setting, self.found, self.wanted, action, harm, fix)
+
+    def refused(self, harm: str) -> Difference:
+        change = f"--alter --topic {self.state.name} --add-config {self.setting}={self.wanted}"
+        return self.differs(Action.REFUSE, harm, f"fix: kafka-configs {change}")
+
+
+def compare(spec: TopicSpec, state: TopicState) -> tuple[Difference, ...]:
+    """Every difference that matters; settings that the spec does not name are the operator's."""
+    checks = [_partitions(spec, state), _copies(spec, state)]
+    for setting, wanted in spec.configs.items():
+        found = state.configs.get(setting)
+        if found is not None:
+            rule = RULES.get(setting, _tuned)
+            checks.append(rule(_Found(setting, found, wanted, spec, state)))
+    return tuple(difference for difference in checks if difference is not None)
+
+
+def _partitions(spec: TopicSpec, state: TopicState) -> Difference | None:
+    if state.partitions == spec.partitions:
+        return None
+    at = _Found("partitions", str(state.partitions), str(spec.partitions), spec, state)
+    return at.differs(
+        Action.REFUSE,
+        "jobs would not come back to their own partition, beside their key and their rows",
+        f"fix: declare {state.partitions}, or a queue of another name and drain this one",
+    )
+
+
+def _copies(spec: TopicSpec, state: TopicState) -> Difference | None:
+    if state.replication >= spec.replication:
+        return None
+    at = _Found("replication", str(state.replication), str(spec.replication), spec, state)
+    return at.differs(
+        Action.LEAVE, fix="more copies need kafka-reassign-partitions, which moves data"
+    )
+
+
+def _policy(at: _Found) -> Difference | None:
+    found, wanted = _words(at.found), _words(at.wanted)
+    if found == wanted:
+        return None
+    if found - wanted:
+        return at.refused(_POLICY_HARM[at.spec.kind])
+    if "delete" in wanted - found:
+        return at.differs(Action.LEAVE, fix="nothing is ever deleted; set it by hand to change it")
+    return at.differs(Action.ALTER)
+
+
+def _words(text: str) -> set[str]:
+    return {word.strip() for word in text.split(",") if word.strip()}
+
+
+_ONE_PER_KEY = "compaction keeps one job per key and removes the others"
+_ROWS_GO = "retention removes rows that are still needed"
+_POLICY_HARM = {
+    Kind.QUEUE: _ONE_PER_KEY,
+    Kind.RUNG: _ONE_PER_KEY,
+    Kind.DLQ: "an unknown policy may remove open dead letters",
+    Kind.DEDUP: "an unknown policy may remove rows inside the dedup window",
+    Kind.OFFSETS: _ROWS_GO,
+    Kind.SCHEMAS: _ROWS_GO,
+    Kind.SCHEDULES: _ROWS_GO,
+    Kind.CONTROL: _ROWS_GO,
+}
+
+
+def _in_sync(at: _Found) -> Difference | None:
+    found, copies = int(at.found), at.state.replication
+    if found > copies:
+        return at.refused(f"with {copies} copies no write can ever be acknowledged")
+    if found < in_sync_for(copies):
+        return at.differs(Action.ALTER, "an acknowledged job may be on one disk only")
+    return None
+
+
+def _retention(at: _Found) -> Difference | None:
+    found, wanted = int(at.found), int(at.wanted)
+    if found in {FOREVER, wanted}:
+        return None
+    if found < at.spec.lives_ms:
+        return at.refused(_LIFE_HARM[at.spec.kind])
+    if found < wanted:
+        return at.differs(Action.ALTER)
+    return at.differs(Action.LEAVE, fix="lowering it deletes records: do it by hand if meant")
+
+
+_LIFE_HARM = {
+    Kind.RUNG: "a job that waits here is deleted before it leaves",
+    Kind.DEDUP: "rows go before the dedup window ends, and settled jobs may run again",
+}
+
+
+def _append_time(at: _Found) -> Difference | None:
+    harm = "retention by a producer's clock deletes jobs early, and delays count from the append"
+    return None if at.found == at.wanted else at.refused(harm)
+
+
+def _clean_election(at: _Found) -> Difference | None:
+    harm = "a replica that lags may become leader, and acknowledged jobs are gone"
+    return None if at.found == at.wanted else at.refused(harm)
+
+
+def _no_size_limit(at: _Found) -> Difference | None:
+    harm = "a full partition deletes its oldest records, run or not"
+    return None if int(at.found) == FOREVER else at.refused(harm)
+
+
+def _room(at: _Found) -> Difference | None:
+    harm = "a retry's copy, which is larger than its job, may not fit"
+    return None if int(at.found) >= int(at.wanted) else at.differs(Action.ALTER, harm)
+
+
+def _at_least(at: _Found) -> Difference | None:
+    return None if int(at.found) >= int(at.wanted) else at.differs(Action.ALTER)
+
+
+def _tuned(at: _Found) -> Difference | None:
+    return None if at.found == at.wanted else at.differs(Action.ALTER)
+
+
+RULES: Mapping[str, Callable[[_Found], Difference | None]] = {
+    "cleanup.policy": _policy,
+    "min.insync.replicas": _in_sync,
+    "retention.ms": _retention,
+    "message.timestamp.type": _append_time,
+    "unclean.leader.election.enable": _clean_election,
+    "retention.bytes": _no_size_limit,
+    "max.message.bytes": _room,
+    "delete.retention.ms": _at_least,
+}
+"""Any other setting of a spec is tuning: made equal, since no value of it loses a record."""
