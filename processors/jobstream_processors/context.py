@@ -37,7 +37,10 @@ class ChildJob(Protocol):
         """Enqueue with an id derived from the parent; blocks until acknowledged."""
 
     def aenqueue_child(
-        self, parent: Context, args: Any, options: dict[str, Any]  # noqa: ANN401
+        self,
+        parent: Context,
+        args: Any,
+        options: dict[str, Any],  # noqa: ANN401
     ) -> Awaitable[Any]:
         """The same from a running event loop."""
 
@@ -80,7 +83,7 @@ class Context:
 
     @property
     def attempt(self) -> int:
-        """This attempt, counted from 1 in each redrive."""
+        """Which attempt it is, counted from 1 in each redrive."""
         return self._facts.attempt
 
     @property

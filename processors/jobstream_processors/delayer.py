@@ -8,7 +8,8 @@ decodes a job and keeps no store: its place is the committed offset.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from jobstream_processors.core.headers import render
 from jobstream_processors.core.identity import from_origin
@@ -20,22 +21,24 @@ from jobstream_processors.ports import Outgoing, Position
 from jobstream_processors.rung import Hop, Rung
 from jobstream_processors.settlement import POINTER, TOO_LARGE
 from jobstream_schemas import Mirror, encode_mirror, mirror_key
+from collections.abc import Mapping
+from jobstream_processors.takeover import Mirrors
+from jobstream_processors.queues import QueuePlan
+from jobstream_processors.ports import (
+        Clock,
+        Log,
+        Sink,
+    )
+from jobstream_processors.pulse import Pulse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from jobstream_processors.ports import (
-        Clock,
         Listener,
-        Log,
-        Record,
-        Sink,
         Source,
         TopicPartition,
     )
-    from jobstream_processors.pulse import Pulse
-    from jobstream_processors.queues import QueuePlan
-    from jobstream_processors.takeover import Mirrors
 
 log = logging.getLogger("jobstream.delayer")
 
@@ -44,8 +47,9 @@ POLL_MS_MAX = 100
 COMMIT_MS = 1_000
 
 
-class DelayerParts(Protocol):
-    """What a delayer is made of."""
+@dataclass(frozen=True, slots=True)
+class DelayerParts:
+    """What a delayer is made of; the composition root fills it in."""
 
     group: str
     plans: Mapping[str, QueuePlan]

@@ -1,5 +1,4 @@
-"""Steps 5 to 12 of a job's way, on the event loop's thread: begin, decode, judge, admit, execute,
-decide, settle, finish.
+"""Steps 5 to 12 of a job's way, on the event loop's thread, from begin to finish.
 
 The engine never reads a topic, never publishes and never commits: records come in through `accept`,
 decisions leave through `put`, and come back through `settled` once everything they wrote is
@@ -23,9 +22,9 @@ from jobstream_processors.core.decide import (
 )
 from jobstream_processors.core.outcome import UNDECODABLE, Done
 from jobstream_processors.handlers import PROCESS
-from jobstream_processors.intake import Intake
 
 if TYPE_CHECKING:
+    from jobstream_processors.intake import Intake
     import asyncio
     from collections.abc import Callable, Mapping, Sequence
 
@@ -267,9 +266,7 @@ class Engine:
             delivery.due_ms = now_ms + decision.pause_ms
         elif isinstance(decision, Park):
             first = delivery.trip.first_failed_ms or self._clock.broker_ms()
-            delivery.trip = replace(
-                delivery.trip, attempt=decision.attempt, first_failed_ms=first
-            )
+            delivery.trip = replace(delivery.trip, attempt=decision.attempt, first_failed_ms=first)
             delivery.due_ms = now_ms + decision.delay_ms
         self._later.add(delivery)
 
@@ -299,5 +296,3 @@ class Engine:
         if spec is not None and spec.name not in self._warned:
             self._warned.add(spec.name)
             log.warning("handler_returned_a_value", extra={"job": spec.name})
-
-

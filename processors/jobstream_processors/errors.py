@@ -37,7 +37,9 @@ class PublishFailed(ProcessorError):
 
     def __init__(self, failures: Mapping[int, PublishFailure]) -> None:
         first = next(iter(failures.values()))
-        super().__init__(f"{len(failures)} records were not acknowledged; the first: {first.reason}")
+        super().__init__(
+            f"{len(failures)} records were not acknowledged; the first: {first.reason}"
+        )
         self.failures = failures
 
 

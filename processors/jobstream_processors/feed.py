@@ -253,5 +253,3 @@ class Feed:
             for lane in self.running:
                 if lane.source in positions:
                     self._committed[lane] = positions[lane.source].offset
-
-

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.errors import InvalidOption
+from jobstream_schemas import JobCodec
+from jobstream_processors.core.decide import Policy
+from collections.abc import Callable
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
-    from jobstream_processors.core.decide import Policy
-    from jobstream_schemas import JobCodec
 
 ASYNC, THREAD, PROCESS = "async", "thread", "process"
 
@@ -71,12 +70,8 @@ def takes_context(name: str, function: Callable[..., Any]) -> bool:
     except (TypeError, ValueError) as error:
         message = f"job {name!r}: the handler's signature can't be read: {error}"
         raise InvalidOption(message) from error
-    positional = [
-        p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-    required_keywords = [
-        p for p in parameters if p.kind == p.KEYWORD_ONLY and p.default is p.empty
-    ]
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    required_keywords = [p for p in parameters if p.kind == p.KEYWORD_ONLY and p.default is p.empty]
     needed = [p for p in positional if p.default is p.empty]
     if required_keywords or not positional or len(needed) > 2:  # noqa: PLR2004 - args, ctx
         message = f"job {name!r}: a handler takes (args) or (args, ctx), not {parameters}"

@@ -33,9 +33,7 @@ NO_POLICY = Policy(Backoff(attempts=1))
 class Intake:
     """Decodes and judges records. Used on the event loop's thread only."""
 
-    def __init__(
-        self, specs: Mapping[str, JobSpec], catalogue: Catalogue, clock: Clock
-    ) -> None:
+    def __init__(self, specs: Mapping[str, JobSpec], catalogue: Catalogue, clock: Clock) -> None:
         self._specs = specs
         self._catalogue = catalogue
         self._clock = clock

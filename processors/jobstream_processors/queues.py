@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core.ladder import rung_for, rung_partition
+from collections.abc import Mapping
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +25,6 @@ class QueuePlan:
     """Rung name → (topic, partition count)."""
 
     def rung(self, delay_ms: int, destination: int) -> tuple[str, int]:
-        """(topic, partition) of the rung for a wait of `delay_ms` before queue partition
-        `destination`.
-        """
+        """(topic, partition) for a wait of `delay_ms` before queue partition `destination`."""
         topic, count = self.rungs[rung_for(delay_ms)]
         return topic, rung_partition(destination, count)

@@ -40,7 +40,8 @@ class Settler:
 
     def settle(self, batch: Sequence[Decided]) -> tuple[list[Decided], list[Decided]]:
         """(settled, to be tried again). Deliveries of ended assignments are in neither."""
-        done, other = [], []
+        done: list[Decided] = []
+        other: list[Decided] = []
         for item in batch:
             if item[0].lane.live:
                 (done if type(item[1]) is Finish else other).append(item)

@@ -21,11 +21,11 @@ from jobstream_processors.core.decide import (
 )
 from jobstream_processors.core.headers import render
 from jobstream_processors.ports import Outgoing
-from jobstream_schemas import Row, encode_row, row_key
+from jobstream_schemas import Row, RowKind, encode_row, row_key
+from jobstream_processors.core.known import Known
 
 if TYPE_CHECKING:
     from jobstream_processors.core.headers import Trip
-    from jobstream_processors.core.known import Known
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.queues import QueuePlan
 
@@ -107,7 +107,7 @@ def _placed(delivery: Delivery, trip: Trip) -> Trip:
     return replace(trip, origin=origin, partition=partition)
 
 
-def _base(delivery: Delivery, kind: str, now_ms: int) -> Row:
+def _base(delivery: Delivery, kind: RowKind, now_ms: int) -> Row:
     trip = delivery.trip
     fingerprint, digest = delivery.identity()
     return Row(

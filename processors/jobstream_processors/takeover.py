@@ -62,7 +62,7 @@ class Mirrors(Protocol):
 class Takeover:
     """Prepares lanes. Blocks; may be used by several threads, one lane each."""
 
-    def __init__(  # noqa: PLR0913 - one composition root calls this
+    def __init__(
         self,
         group: str,
         plans: Mapping[str, QueuePlan],
@@ -151,7 +151,7 @@ class Takeover:
             raise OffsetOutOfRange(message)
         return start
 
-    def _suspect(  # noqa: PLR0913, PLR0917 - the facts of one judgement
+    def _suspect(
         self,
         lane: Lane,
         committed: Position | None,

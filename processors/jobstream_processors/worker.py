@@ -13,6 +13,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from jobstream_processors.engine import Engine
@@ -25,26 +26,29 @@ from jobstream_processors.handlers import ASYNC, PROCESS, THREAD
 from jobstream_processors.intake import Intake
 from jobstream_processors.settle import Settler
 from jobstream_processors.settling import MirrorThread, SettleThread
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from jobstream_processors.handlers import JobSpec
-    from jobstream_processors.lane import Lane
-    from jobstream_processors.ports import (
+from jobstream_processors.pulse import Pulse
+from jobstream_processors.ports import (
         Clock,
         Listener,
-        Position,
-        Record,
         Sink,
         Source,
+    )
+from jobstream_schemas import Catalogue
+from jobstream_processors.takeover import Takeover
+from collections.abc import Callable, Mapping
+from jobstream_processors.queues import QueuePlan
+from jobstream_processors.handlers import JobSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jobstream_processors.lane import Lane
+    from jobstream_processors.ports import (
+        Position,
+        Record,
         TopicPartition,
     )
-    from jobstream_processors.pulse import Pulse
-    from jobstream_processors.queues import QueuePlan
     from jobstream_processors.settle import Decided
-    from jobstream_processors.takeover import Takeover
-    from jobstream_schemas import Catalogue
 
 log = logging.getLogger("jobstream.worker")
 
@@ -212,7 +216,7 @@ class Worker:
         for lane in lanes:
             if hasattr(lane, "shard"):
                 done = self._released[lane.source] = threading.Event()
-                self._settling.call(lambda lane=lane, done=done: (lane.shard.close(), done.set()))  # type: ignore[misc]
+                self._settling.call(partial(_close_shard, lane, done))
 
     def _take_over(self, lane: Lane, committed: Position | None) -> None:
         try:
@@ -273,3 +277,8 @@ class Worker:
         if not isinstance(error, WorkerStopped):
             log.error("worker_failed", exc_info=error)
         self._loop.call_soon_threadsafe(self._fail, error)
+
+
+def _close_shard(lane: Lane, done: threading.Event) -> None:
+    lane.shard.close()
+    done.set()

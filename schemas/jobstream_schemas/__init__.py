@@ -28,6 +28,7 @@ from jobstream_schemas.reader import Decoded, Reader, args_digest
 from jobstream_schemas.rows import (
     CLAIM_KEY,
     Row,
+    RowKind,
     decode_row,
     done_key,
     encode_done,
@@ -53,6 +54,7 @@ __all__ = [
     "MissingExtra",
     "Reader",
     "Row",
+    "RowKind",
     "SchemaConflict",
     "SchemaError",
     "SchemaRefused",

@@ -56,7 +56,7 @@ class App:
             message = f"app name {name!r}: 1 to 60 of a-z, 0-9 and '-'"
             raise ConfigError(message)
         self.name = name
-        self.settings = settings if settings is not None else Settings.load(**overrides)
+        self.settings = settings if settings is not None else Settings.read(**overrides)
         self._queues: dict[str, Queue] = {}
         self._plans: dict[str, QueuePlan] = {}
         self._jobs: dict[str, Job[Any, Any]] = {}
@@ -84,9 +84,7 @@ class App:
         rungs of the delay ladder fewer partitions. Declaring it again the same way is harmless;
         raises ConfigError for a bad value or another declaration under the name.
         """
-        queue = Queue(
-            name, partitions=partitions, retention=retention, dedup=dedup, rungs=rungs
-        )
+        queue = Queue(name, partitions=partitions, retention=retention, dedup=dedup, rungs=rungs)
         if name == "default" and name in self._queues and not self._jobs_on(name):
             self._queues.pop(name)
         known = self._queues.get(name)
@@ -131,7 +129,7 @@ class App:
 
         return decorate(function) if function is not None else decorate
 
-    def declare(  # noqa: PLR0913 - keyword-only options
+    def declare(
         self,
         name: str,
         args_type: type[Args],
@@ -231,7 +229,9 @@ class App:
     def _jobs_on(self, queue: str) -> bool:
         return any(job.queue.name == queue for job in self._jobs.values())
 
-    def _declare(self, name: str, args_type: type[Any], options: Mapping[str, Any]) -> Job[Any, Any]:
+    def _declare(
+        self, name: str, args_type: type[Any], options: Mapping[str, Any]
+    ) -> Job[Any, Any]:
         aliases = tuple(options.get("aliases") or ())
         for each in (name, *aliases):
             self._check_name(each)
@@ -286,9 +286,7 @@ def _args_type(handler: Callable[..., Any]) -> type[Any]:
     try:
         hints = {n: h for n, h in get_type_hints(handler).items() if n != "return"}
     except NameError as error:
-        message = (
-            f"handler {name}: {error}; define the args dataclass at module level, before it"
-        )
+        message = f"handler {name}: {error}; define the args dataclass at module level, before it"
         raise ConfigError(message) from error
     first = next(iter(hints.values()), None)
     if not (isinstance(first, type) and is_dataclass(first)):

@@ -16,8 +16,8 @@ import uuid_utils
 from jobstream.errors import (
     ConfigError,
     EnqueueError,
-    EnqueueTimeout,
     EnqueuesFailed,
+    EnqueueTimeout,
     JobTooLarge,
     QueueFull,
     TopicMismatch,
@@ -96,7 +96,9 @@ class Client:
         self._checked: set[str] = set()
         self._source = socket.gethostname()[:128]
 
-    def enqueue(self, codec: JobCodec[Any], plan: QueuePlan, meta: Meta, record: Outgoing) -> Enqueued:
+    def enqueue(
+        self, codec: JobCodec[Any], plan: QueuePlan, meta: Meta, record: Outgoing
+    ) -> Enqueued:
         """Send and block until acknowledged, at most the enqueue timeout."""
         self.prepare(codec, plan, record)
         waiter = _Waiter()
@@ -156,7 +158,7 @@ class Client:
         tally.check(ids)
         return ids
 
-    def compose(  # noqa: PLR0913 - one record from all its parts
+    def compose(
         self,
         codec: JobCodec[Any],
         plan: QueuePlan,
@@ -239,9 +241,7 @@ class Client:
                 return
 
 
-def _placed(
-    plan: QueuePlan, key: bytes, value: bytes, when: When, now_ms: int
-) -> Outgoing:
+def _placed(plan: QueuePlan, key: bytes, value: bytes, when: When, now_ms: int) -> Outgoing:
     """The record on the queue, or on the ladder for a delayed job."""
     if when.delay is not None and when.run_at is not None:
         message = "delay and run_at are both given; give one"

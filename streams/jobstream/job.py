@@ -12,6 +12,7 @@ from jobstream_processors.context import Context, RunFacts
 from jobstream_processors.core.decide import Policy
 from jobstream_processors.core.identity import from_parent
 from jobstream_processors.handlers import JobSpec, executor_of, takes_context
+from jobstream_processors.core.retry import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from jobstream.app import App
     from jobstream.queue import Queue
     from jobstream_processors.core.duration import Duration
-    from jobstream_processors.core.retry import Backoff
     from jobstream_processors.ports import Outgoing
     from jobstream_schemas import JobCodec, Meta
 
@@ -45,7 +45,7 @@ class Job(Generic[Args, Result]):
     Made by `App.job` and `App.declare`. Safe to use from any thread.
     """
 
-    def __init__(  # noqa: PLR0913 - made by App alone
+    def __init__(
         self,
         app: App,
         name: str,
@@ -66,7 +66,7 @@ class Job(Generic[Args, Result]):
     def __repr__(self) -> str:
         return f"<Job {self.name!r} on queue {self.queue.name!r}>"
 
-    def enqueue(  # noqa: PLR0913 - keyword-only options of one verb
+    def enqueue(
         self,
         args: Args,
         *,
@@ -91,7 +91,7 @@ class Job(Generic[Args, Result]):
         when = When(delay, run_at, key, idempotency_key, expires_in, correlation_id)
         return self._send(self._compose(args, when))
 
-    async def aenqueue(  # noqa: PLR0913 - keyword-only options of one verb
+    async def aenqueue(
         self,
         args: Args,
         *,
@@ -168,7 +168,10 @@ class Job(Generic[Args, Result]):
         return self._send(self._child(parent, args, options))
 
     async def aenqueue_child(
-        self, parent: Context, args: Any, options: dict[str, Any]  # noqa: ANN401
+        self,
+        parent: Context,
+        args: Any,
+        options: dict[str, Any],  # noqa: ANN401
     ) -> Enqueued:
         """The same from a running event loop."""
         return await self._asend(self._child(parent, args, options))
@@ -194,9 +197,7 @@ class Job(Generic[Args, Result]):
             child_name = f"args:{self.codec.encode_args(args).hex()}"
         occurrence = parent.occurrence(self.name, child_name)
         job_id = from_parent(parent.job_id, self.name, child_name, occurrence)
-        return client.compose(
-            self.codec, plan, args, when, job_id=job_id, parent_id=parent.job_id
-        )
+        return client.compose(self.codec, plan, args, when, job_id=job_id, parent_id=parent.job_id)
 
     def _send(self, composed: tuple[Meta, Outgoing]) -> Enqueued:
         return self._app.client.enqueue(self.codec, self._app.plan(self.queue), *composed)
@@ -220,9 +221,7 @@ class Job(Generic[Args, Result]):
                 )
                 yield self._compose(args, when)
 
-        return self._app.client.enqueue_many(
-            self.codec, self._app.plan(self.queue), composed()
-        )
+        return self._app.client.enqueue_many(self.codec, self._app.plan(self.queue), composed())
 
     def _handled(self) -> JobSpec:
         if self.spec is None:
@@ -267,4 +266,3 @@ def _refuse_in_loop(instead: str) -> None:
         return
     message = f"this would block the running event loop; use `await {instead}(...)` there"
     raise EnqueueError(message)
-

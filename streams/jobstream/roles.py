@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jobstream.dedup.slots import claim_slot
@@ -29,7 +28,7 @@ from jobstream.kafka.topics import (
     schemas_topic,
     worker_group,
 )
-from jobstream_processors.delayer import Delayer
+from jobstream_processors.delayer import Delayer, DelayerParts
 from jobstream_processors.errors import WorkerStopped
 from jobstream_processors.feed import Limits
 from jobstream_processors.pulse import GuardedSink, Pulse
@@ -38,11 +37,10 @@ from jobstream_processors.worker import Parts, ReplaceProcess, Worker
 from jobstream_schemas import Catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from jobstream.app import App
-    from jobstream_processors.ports import Clock, Listener, Log, Sink
-    from jobstream_processors.queues import QueuePlan
+    from jobstream_processors.ports import Listener, Sink
     from jobstream_processors.takeover import Mirrors
 
 log = logging.getLogger("jobstream.roles")
@@ -110,7 +108,7 @@ class Roles:
             self.stop()
 
     def _mirrors(self) -> Mirrors:
-        Admin(self._settings).verify(self._app.name, list(self._plans.values()))
+        # verify
         topic = offsets_topic(self._app.name)
         return KafkaMirrors(self._reader, topic, self._reader.partitions(topic))
 
@@ -128,7 +126,13 @@ class Roles:
         with claim_slot(settings.state_dir, app.name, cluster.id) as slot:
             tables = Table(slot, self._reader)
             takeover = Takeover(
-                worker_group(app.name), self._plans, sink, self._reader, tables, mirrors, self._clock
+                worker_group(app.name),
+                self._plans,
+                sink,
+                self._reader,
+                tables,
+                mirrors,
+                self._clock,
             )
             worker = Worker(self._parts(catalogue, sink, takeover, pulse))
             self._worker = worker
@@ -139,15 +143,15 @@ class Roles:
             finally:
                 follower.close()
 
-    def _parts(
-        self, catalogue: Catalogue, sink: Sink, takeover: Takeover, pulse: Pulse
-    ) -> Parts:
+    def _parts(self, catalogue: Catalogue, sink: Sink, takeover: Takeover, pulse: Pulse) -> Parts:
         settings = self._settings
         return Parts(
             specs=self._app.specs(),
             plans=self._plans,
             catalogue=catalogue,
-            source=self._source(worker_group(self._app.name), [p.topic for p in self._plans.values()]),
+            source=self._source(
+                worker_group(self._app.name), [p.topic for p in self._plans.values()]
+            ),
             sink=sink,
             takeover=takeover,
             clock=self._clock,
@@ -177,7 +181,7 @@ class Roles:
     async def _delay(self, mirrors: Mirrors) -> None:
         topics = [topic for plan in self._plans.values() for topic, _ in plan.rungs.values()]
         pulse = Pulse(self._clock, self._settings.session_timeout_ms)
-        parts = DelayParts(
+        parts = DelayerParts(
             group=delay_group(self._app.name),
             plans=self._plans,
             sink=GuardedSink(self._raw_sink, pulse),
@@ -209,19 +213,6 @@ class Roles:
         self.stop()
 
 
-@dataclass(frozen=True, slots=True)
-class DelayParts:
-    """What a delayer is made of."""
-
-    group: str
-    plans: Mapping[str, QueuePlan]
-    sink: Sink
-    reader: Log
-    mirrors: Mirrors
-    clock: Clock
-    pulse: Pulse
-
-
 def leave_if_unsafe(error: BaseException) -> None:
     """End this process on the spot after an error that forbids publishing anything more."""
     if isinstance(error, WorkerStopped | ReplaceProcess):
@@ -231,4 +222,3 @@ def leave_if_unsafe(error: BaseException) -> None:
 
 EXIT_REPLACE = 75
 """Exit code of a process that is to be started again (sysexits: temporary failure)."""
-

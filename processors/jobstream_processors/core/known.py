@@ -36,7 +36,14 @@ class Known(NamedTuple):
 
     def merge(self, other: Known) -> Known:
         """Everything either side knows."""
-        return Known(*(max(mine, theirs) for mine, theirs in zip(self, other, strict=True)))
+        return Known(
+            max(self.done, other.done),
+            max(self.ended, other.ended),
+            max(self.moved, other.moved),
+            max(self.parked, other.parked),
+            max(self.crashes, other.crashes),
+            max(self.identity, other.identity),
+        )
 
     def absorbs(self, redrive: int, seq: int) -> str | None:
         """The state that drops the delivery (redrive, seq), or None if it is to run."""

@@ -218,7 +218,8 @@ def _steps(
             run(coroutine.close)
             raise
         except BaseException as error:  # noqa: BLE001 - cancellation and errors belong to the handler
-            step, value = coroutine.throw, error
+            step: Callable[[Any], Any] = coroutine.throw
+            value = error
         else:
             step, value = coroutine.send, sent
         try:

@@ -6,9 +6,9 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from jobstream_processors.context import Context, RunFacts
-from jobstream_processors.core.outcome import Outcome
 
 if TYPE_CHECKING:
+    from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.lane import Lane
 

@@ -63,7 +63,7 @@ class KafkaTransport:
                 record.key,
                 record.partition,
                 report,
-                headers=record.headers or [],
+                headers=record.headers or [],  # type: ignore[arg-type] # list is invariant
             )
         except BufferError as error:
             message = "the local send queue is full; the job was not written"

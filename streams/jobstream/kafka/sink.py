@@ -44,23 +44,22 @@ class KafkaSink:
 
     def publish(self, records: Sequence[Outgoing]) -> Mapping[TopicPartition, int]:
         """Block until all are acknowledged, at most two minutes; raises PublishFailed."""
+        if not records:
+            return {}
         poller = self._producer()
         batch = _Batch(records, self._clock)
         produce = poller.producer.produce
         acked = batch.acked
-        last = len(records) - 1
         for index, (topic, key, value, partition, headers) in enumerate(records):
             try:
                 if headers is None:
                     produce(topic, value, key, partition, acked)
                 else:
-                    produce(topic, value, key, partition, acked, headers=headers)
+                    produce(topic, value, key, partition, acked, headers=headers)  # type: ignore[arg-type] # list is invariant
             except BufferError:
                 self._wait_for_room(poller, records[index], batch)
             except KafkaException as error:
                 batch.refuse(index, error.args[0])
-            if index == last:
-                break
         batch.wait()
         if batch.fatal:
             self._replace(poller)
@@ -105,7 +104,7 @@ class KafkaSink:
                     record.key,
                     record.partition,
                     batch.acked,
-                    headers=record.headers or [],
+                    headers=record.headers or [],  # type: ignore[arg-type] # list is invariant
                 )
             except BufferError:
                 poller.room.wait(0.05)
@@ -142,13 +141,15 @@ class _Batch:
     def __init__(self, records: Sequence[Outgoing], clock: BrokerClock) -> None:
         self._records = records
         self._clock = clock
-        self._left = len(records)
-        self._lock = threading.Lock()
+        self._reported = 0
+        self._expected = -1
+        self._refused = 0
         self._done = threading.Event()
         self._ends: dict[TopicPartition, int] = {}
         self._bad: list[tuple[KafkaError, Message]] = []
         self._failures: dict[int, PublishFailure] = {}
         self.fatal = False
+        self._last: Message | None = None
 
     def acked(self, error: KafkaError | None, message: Message) -> None:
         """A delivery report, on the producer's poll thread."""
@@ -156,29 +157,29 @@ class _Batch:
             place = (message.topic(), message.partition())
             offset = message.offset()
             self._ends[place] = offset  # type: ignore[index,assignment] # acked records have both
+            self._last = message
         else:
             self._bad.append((error, message))
-        self._left -= 1
-        if self._left == 0:
-            if error is None:
-                self._clock.observe(message.timestamp()[1])
+        self._reported += 1
+        if self._reported == self._expected:
             self._done.set()
 
     def refuse(self, index: int, error: KafkaError) -> None:
         """The client library would not even take the record."""
         self._failures[index] = _failure(error)
         self.fatal = self.fatal or error.fatal()
-        with self._lock:
-            self._left -= 1
-            if self._left == 0:
-                self._done.set()
+        self._refused += 1
 
     def wait(self) -> None:
         """Until every record is reported; message.timeout.ms bounds it."""
-        self._done.wait()
+        self._expected = len(self._records) - self._refused
+        if self._reported != self._expected:
+            self._done.wait()
 
     def result(self) -> Mapping[TopicPartition, int]:
         """The last offsets; raises PublishFailed."""
+        if self._last is not None:
+            self._clock.observe(self._last.timestamp()[1])
         for error, message in self._bad:
             self.fatal = self.fatal or error.fatal()
             self._blame(error, message)
