@@ -1,7 +1,7 @@
 """Build the function that decodes one shape straight into its declared type; resolves no schema.
 
-For bytes written with this very schema, which are nearly all: it is nearly twice as fast as
-the library's dict turned into the class. Bytes of other schemas go through the library and `builder`.
+For bytes written with this very schema, which are nearly all: it is nearly twice as fast as the
+library's dict turned into the class. Bytes of other schemas go through the library and `builder`.
 A text cut short is noticed at the end, by a position beyond the data (see `primitives`).
 """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
@@ -14,7 +14,7 @@ from fastavro import parse_schema, schemaless_reader
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobstream_schemas import Catalogue, DecimalSpec, DecodeError, JobCodec, Meta
+from jobstream_schemas import Catalogue, DecimalSpec, DecodeError, JobCodec, Meta, is_id
 from jobstream_schemas.meta import encode_meta, read_meta
 from jobstream_schemas.packaged import packaged
 from jobstream_schemas.reader import plain
@@ -153,6 +153,32 @@ def test_mangled_bytes_raise_decode_errors_alone(
     _decode_or_refuse(mangled)
 
 
+def test_every_changed_byte_is_read_as_the_library_reads_it_or_refused() -> None:
+    args = replace(SAMPLE, lines=[Line("b", 3)], names={"k": 5}, pairs=(1.5,), maybe=1)
+    raw = CODEC.encode(META, args)
+    accepted = 0
+    for at in range(10, len(raw)):
+        for byte in range(256):
+            accepted += _is_read_alike(raw[:at] + bytes((byte,)) + raw[at + 1 :])
+    # The eight bytes of each of two numbers may hold anything.
+    assert accepted > 16 * 256
+
+
+def _is_read_alike(value: bytes) -> bool:
+    try:
+        decoded = CATALOGUE.decode(value)
+        args = CODEC.reader.args(value, decoded.args_bytes_at, CODEC)
+    except DecodeError:
+        return False
+    stream = BytesIO(value[10:])
+    meta = schemaless_reader(stream, PLAIN_META, None)
+    assert list(meta.values()) == list(decoded[:8])
+    assert is_id(decoded.id)
+    record = schemaless_reader(stream, CODEC.plain_args, None)
+    assert repr(CODEC.build(record)) == repr(args)
+    return True
+
+
 @given(st.binary(max_size=300))
 def test_garbage_after_a_true_prefix_raises_decode_errors_alone(garbage: bytes) -> None:
     _decode_or_refuse(CODEC.encode(META, SAMPLE)[:10] + garbage)
@@ -170,7 +196,8 @@ def _decode_or_refuse(value: bytes) -> None:
     assert repr(CODEC.args(CODEC.encode(meta, args))) == repr(args)
 
 
-META = Meta("id", 1, "s")
+PLAIN_META = plain(packaged("meta"))
+META = Meta("id", 1, "s", order_key="k", expires_at=1790000000000)
 SAMPLE = Everything(
     text="t",
     whole=1,

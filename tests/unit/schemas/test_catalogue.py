@@ -218,3 +218,30 @@ def test_keyword_only_fields_come_back_in_their_places() -> None:
     codec = JobCodec(Mixed, "job")
     args = Mixed(2, first=1)
     assert codec.args(codec.encode(META, args)) == args
+
+
+@pytest.mark.parametrize(
+    ("kind", "args"),
+    [
+        (int, b"\xff" * 9 + b"\x02"),
+        (int, b"\xff" * 11),
+        (str, b"\x01"),
+        (bytes, b"\x03"),
+        (bool, b"\x02"),
+        (int | None, b"\x04\x02"),
+        (Literal["x"], b"\x02y"),
+        (Decimal, b"\x00"),
+        (list[int], b"\x02"),
+    ],
+)
+def test_bytes_that_hold_no_such_value_are_refused(kind: object, args: bytes) -> None:
+    codec = JobCodec(made(("a", kind)), "job")
+    at = codec.decode(codec.encode(META, codec.cls(_some(kind)))).args_bytes_at
+    prefix = codec.encode(META, codec.cls(_some(kind)))[:at]
+    with pytest.raises(DecodeError):
+        codec.args(prefix + args)
+
+
+def _some(kind: object) -> object:
+    known = {int: 1, str: "", bytes: b"", bool: True, Decimal: Decimal(1), list[int]: []}
+    return known.get(kind, "x" if kind == Literal["x"] else None)
