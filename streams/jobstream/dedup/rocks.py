@@ -19,6 +19,9 @@ except ImportError as error:
 if TYPE_CHECKING:
     from pathlib import Path
 
+ClosedError = rocksdict.DbClosedError
+"""Raised by RocksDB's objects after their close."""
+
 MIB = 1 << 20
 CACHE_BYTES = 40 * MIB
 WRITE_BYTES = 16 * MIB
@@ -52,12 +55,23 @@ def open_rocks(path: Path, ttl_seconds: int, memory: ShardMemory) -> rocksdict.R
 
     Raises whatever rocksdict raises, which is a plain Exception with RocksDB's own words.
     """
+    options = _options(memory)
     rocks = rocksdict.Rdict(
-        str(path), _options(memory), access_type=rocksdict.AccessType.with_ttl(ttl_seconds)
+        str(path),
+        options,
+        # Left to find the one column family itself, rocksdict 0.3.29 reopens it with a time to
+        # live that overflows, and the next compaction drops every row.
+        column_families={"default": options},
+        access_type=rocksdict.AccessType.with_ttl(ttl_seconds),
     )
     # Time is looked at when files are compacted; this has quiet files compacted too.
     rocks.set_options({"periodic_compaction_seconds": str(ttl_seconds)})
     return rocks
+
+
+def new_batch() -> rocksdict.WriteBatch:
+    """An empty batch of writes that `open_rocks` takes, all of it or none."""
+    return rocksdict.WriteBatch(raw_mode=True)
 
 
 def _options(memory: ShardMemory) -> rocksdict.Options:

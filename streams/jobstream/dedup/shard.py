@@ -12,17 +12,17 @@ from contextlib import contextmanager, suppress
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
-import rocksdict
-
 from jobstream.dedup.encoding import DONE_SIZE, DONE_TAG, decode, encode, encode_done
 from jobstream.dedup.errors import ShardUnusable
-from jobstream.dedup.rocks import open_rocks
+from jobstream.dedup.rocks import ClosedError, new_batch, open_rocks
 from jobstream_processors.core.known import UNKNOWN, Known
 from jobstream_processors.errors import TableUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    import rocksdict
 
     from jobstream.dedup.rocks import ShardMemory
 
@@ -141,11 +141,11 @@ class RocksShard:
             if self._closed:
                 return
             self._closed = True
-            try:
-                with self._explained():
+            with self._explained():
+                try:
                     self._rocks.flush()
-            finally:
-                self._rocks.close()
+                finally:
+                    self._rocks.close()
 
     def _merged(
         self, done: Sequence[tuple[str, bytes, bytes]], facts: Sequence[tuple[str, Known]]
@@ -170,7 +170,7 @@ class RocksShard:
         except ShardUnusable:
             self._remember_damage()
             raise
-        except rocksdict.DbClosedError as error:
+        except ClosedError as error:
             message = f"dedup shard {self._path} is closed"
             raise TableUnavailable(message) from error
         except Exception as error:
@@ -194,7 +194,7 @@ class RocksShard:
 
 
 def _done_batch(rows: Sequence[tuple[str, bytes, bytes]]) -> rocksdict.WriteBatch:
-    batch = rocksdict.WriteBatch(raw_mode=True)
+    batch = new_batch()
     put = batch.put
     for job_id, fingerprint, digest in rows:
         value = DONE_TAG + fingerprint + digest
