@@ -16,64 +16,45 @@ if TYPE_CHECKING:
 
 
 class Delivery:
-    """A delivery (id, redrive, seq). Mutable, owned by the event loop's thread."""
+    """A delivery (id, redrive, seq). Mutable, owned by the event loop's thread.
 
-    __slots__ = (
-        "_identity",
-        "context",
-        "crashes",
-        "decided",
-        "due_ms",
-        "finished",
-        "headers",
-        "holds_key",
-        "id",
-        "in_child",
-        "key",
-        "lane",
-        "meta",
-        "offset",
-        "reader",
-        "record_key",
-        "reported",
-        "running",
-        "spec",
-        "trip",
-        "trouble",
-        "value",
-    )
+    Most jobs never leave the defaults, which therefore stand in the class and cost nothing.
+    """
+
+    headers: Headers | None = None
+    trip: Trip = FIRST
+    id: str = ""
+    meta: Decoded | None = None
+    reader: Reader | None = None
+    """Reads events of the schema that wrote this one."""
+    spec: JobSpec | None = None
+    key: str | None = None
+    """The order key it holds or waits for."""
+    holds_key: bool = False
+    """Its key is freed when its offset is finished, not when its handler ends."""
+    crashes: int = 0
+    in_child: bool = False
+    """Run in a child process of its own: it may have killed the partition's last owner."""
+    due_ms: int | None = None
+    """Monotonic; set while it waits to run again in place."""
+    reported: bool = False
+    """Its outcome was reported while the handler still runs (past its time limit)."""
+    running: bool = False
+    """Its handler was handed to an executor and has not ended."""
+    decided: bool = False
+    """Its decision is on the way to be settled."""
+    finished: bool = False
+    """Its offset is finished."""
+    trouble: tuple[str, str] | None = None
+    """(reason, message) why it can't be run at all."""
+    context: Context | None = None
+    _identity: tuple[bytes, bytes] | None = None
 
     def __init__(self, lane: Lane, offset: int, value: bytes, record_key: bytes | None) -> None:
         self.lane = lane
         self.offset = offset
         self.value = value
         self.record_key = record_key
-        self.headers: Headers | None = None
-        self.trip: Trip = FIRST
-        self.id = ""
-        self.meta: Decoded | None = None
-        self.reader: Reader | None = None
-        """Reads events of the schema that wrote this one."""
-        self.spec: JobSpec | None = None
-        self._identity: tuple[bytes, bytes] | None = None
-        self.key: str | None = None
-        self.holds_key = False
-        self.crashes = 0
-        self.in_child = False
-        """Run in a child process of its own: it may have killed the partition's last owner."""
-        self.due_ms: int | None = None
-        """Monotonic; set while it waits to run again in place."""
-        self.reported = False
-        """Its outcome was reported while the handler still runs (past its time limit)."""
-        self.running = False
-        """Its handler was handed to an executor and has not ended."""
-        self.decided = False
-        """Its decision is on the way to be settled."""
-        self.finished = False
-        """Its offset is finished."""
-        self.trouble: tuple[str, str] | None = None
-        """(reason, message) why it can't be run at all."""
-        self.context: Context | None = None
 
     def args(self) -> Any:  # noqa: ANN401 - generic in the job type
         """The job's arguments, decoded to the declared types; raises DecodeError."""

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("jobstream.worker")
 
+IN_PLACE = frozenset({Park, Charge})
+"""Decisions after which the delivery runs again here; its offset is not finished."""
+
 
 class Engine:
     """Runs the deliveries of every lane of one process."""
@@ -126,11 +129,10 @@ class Engine:
     def settled(self, batch: Sequence[Decided]) -> None:
         """Step 12: everything these decisions wrote is acknowledged."""
         for delivery, decision in batch:
-            kind = type(decision)
-            if kind is Park or kind is Charge:
+            if type(decision) in IN_PLACE:
                 self._again_in_place(delivery, decision)
-                continue
-            self._finish(delivery)
+            else:
+                self._finish(delivery)
 
     def tick(self) -> None:
         """Housekeeping, several times a second: time limits, waits in place, held lanes."""
@@ -140,7 +142,6 @@ class Engine:
         for delivery in [d for d in self._later if (d.due_ms or 0) <= now_ms and not d.running]:
             self._later.discard(delivery)
             delivery.due_ms = None
-            delivery.decided = False
             self._start(delivery)
         for lane in self._lanes:
             if lane.held:
@@ -236,7 +237,8 @@ class Engine:
             if delivery.holds_key and not delivery.running:
                 self._free_key(delivery)
         delivery.finished = True
-        self._readmit(delivery)
+        if self._intake.has_waiters:
+            self._readmit(delivery)
 
     def _readmit(self, delivery: Delivery) -> None:
         """Judge again whatever waited for this id."""
@@ -260,6 +262,7 @@ class Engine:
             return
         now_ms = self._clock.monotonic_ms()
         delivery.context = None
+        delivery.decided = False
         if isinstance(decision, Charge):
             delivery.crashes = decision.crashes
             delivery.in_child = True

@@ -77,6 +77,11 @@ class Intake:
             if judged is not None:
                 yield judged
 
+    @property
+    def has_waiters(self) -> bool:
+        """Whether any delivery waits for another of its id."""
+        return bool(self._waiting)
+
     def release(self, delivery: Delivery) -> None:
         """The delivery is no longer in flight here."""
         if self.inflight.get(delivery.id) is delivery:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from jobstream_processors.core.headers import Headers
     from jobstream_processors.core.known import Known
@@ -59,6 +59,15 @@ class Sink(Protocol):
 
         Records of one partition are appended in the order given. Returns the offset of the last
         record per partition; raises PublishFailed if any was not acknowledged in time.
+        """
+
+
+    def publish_rows(
+        self, rows: Mapping[TopicPartition, Sequence[dict[str, bytes]]]
+    ) -> Container[bytes]:
+        """Publish {"key", "value"} rows to partitions; block until each is acknowledged or failed.
+
+        The hot path's way: no headers, no offsets. Returns the keys that were not acknowledged.
         """
 
 

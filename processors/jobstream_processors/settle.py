@@ -14,7 +14,7 @@ from jobstream_processors.core.decide import Bury, Finish
 from jobstream_processors.errors import PublishFailed
 from jobstream_processors.ports import Outgoing
 from jobstream_processors.settlement import TOO_LARGE, Settlement, settlement
-from jobstream_schemas import done_key, encode_done
+from jobstream_schemas import done_encoder, done_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.errors import PublishFailure
     from jobstream_processors.lane import Lane
-    from jobstream_processors.ports import Clock, Sink
+    from jobstream_processors.ports import Clock, Sink, TopicPartition
     from jobstream_processors.queues import QueuePlan
 
 Decided = tuple["Delivery", "Decision"]
@@ -57,29 +57,33 @@ class Settler:
         self, batch: list[Decided], settled: list[Decided], again: list[Decided]
     ) -> None:
         """The hot path: one row each, encoded by hand, no copy."""
-        now_ms = self._clock.broker_ms()
-        records = []
-        for delivery, _ in batch:
-            trip = delivery.trip
-            fingerprint, digest = delivery.identity()
-            plan = self._plans[delivery.lane.queue]
-            key = done_key(delivery.id, trip.redrive)
-            value = encode_done(
-                digest, fingerprint, delivery.id, trip.redrive, trip.attempt, now_ms
-            )
-            records.append(Outgoing(plan.dedup, key, value, delivery.lane.source[1]))
-        failed = self._publish(records)
-        rows: dict[Lane, list[tuple[str, bytes, bytes]]] = {}
-        for index, item in enumerate(batch):
-            if index in failed:
-                again.append(item)
-                continue
-            delivery = item[0]
-            fingerprint, digest = delivery.identity()
-            rows.setdefault(delivery.lane, []).append((delivery.id, fingerprint, digest))
-            settled.append(item)
-        for lane, facts in rows.items():
-            lane.shard.put_done(facts)
+        encode = done_encoder(self._clock.broker_ms())
+        by_lane: dict[Lane, list[Decided]] = {}
+        for item in batch:
+            by_lane.setdefault(item[0].lane, []).append(item)
+        rows: dict[TopicPartition, list[dict[str, bytes]]] = {}
+        facts: dict[Lane, list[tuple[str, bytes, bytes]]] = {}
+        for lane, items in by_lane.items():
+            lane_rows = rows[self._plans[lane.queue].dedup, lane.source[1]] = []
+            lane_facts = facts[lane] = []
+            for delivery, _ in items:
+                fingerprint, digest = delivery.identity()
+                job_id, trip = delivery.id, delivery.trip
+                value = encode(digest, fingerprint, job_id, trip.redrive, trip.attempt)
+                lane_rows.append({"key": done_key(job_id, trip.redrive), "value": value})
+                lane_facts.append((job_id, fingerprint, digest))
+        failed = self._sink.publish_rows(rows)
+        for lane, items in by_lane.items():
+            if failed:
+                kept = [
+                    index
+                    for index, (delivery, _) in enumerate(items)
+                    if done_key(delivery.id, delivery.trip.redrive) not in failed
+                ]
+                again += [item for index, item in enumerate(items) if index not in set(kept)]
+                items, facts[lane] = [items[i] for i in kept], [facts[lane][i] for i in kept]  # noqa: PLW2901 - only what was acknowledged goes on
+            lane.shard.put_done(facts[lane])
+            settled += items
 
     def _settle_others(
         self, batch: list[Decided], settled: list[Decided], again: list[Decided]

@@ -28,6 +28,8 @@ from jobstream_schemas.primitives import (
 from jobstream_schemas.reader import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jobstream_schemas.derive import Json
 
 RowKind: TypeAlias = Literal["job", "moved", "parked", "crash", "unique", "claim"]
@@ -149,6 +151,22 @@ def encode_done(  # noqa: PLR0917  # one flat call per job: a Row would cost a t
     except KeyError:
         message = f"digest has {len(digest)} and fingerprint {len(fingerprint)} bytes; 8 or none"
         raise EncodeError(message, "row") from None
+
+
+def done_encoder(at: int) -> Callable[[bytes, bytes, str, int, int], bytes]:
+    """`encode_done` for many rows of the same time: the usual first attempt costs half as much."""
+    head = _DONE_HEAD
+    first = _DONE_STATE + long_bytes(0) + _SEQ_NONE + long_bytes(1) + _BYTES_SIZE[8]
+    between = _BYTES_SIZE[8]
+    tail = long_bytes(at) + _DUE_AND_DETAIL_NONE
+
+    def encode(digest: bytes, fingerprint: bytes, job_id: str, redrive: int, attempt: int) -> bytes:
+        usual = redrive == 0 and attempt == 1
+        if not usual or len(digest) != 8 or len(fingerprint) != 8:  # noqa: PLR2004 - as documented
+            return encode_done(digest, fingerprint, job_id, redrive, attempt, at)
+        return head + text_bytes(job_id) + first + digest + between + fingerprint + tail
+
+    return encode
 
 
 def decode_row(value: bytes) -> Row:

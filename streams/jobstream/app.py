@@ -56,7 +56,7 @@ class App:
             message = f"app name {name!r}: 1 to 60 of a-z, 0-9 and '-'"
             raise ConfigError(message)
         self.name = name
-        self.settings = settings if settings is not None else Settings.read(**overrides)
+        self.settings = settings if settings is not None else Settings.load(**overrides)
         self._queues: dict[str, Queue] = {}
         self._plans: dict[str, QueuePlan] = {}
         self._jobs: dict[str, Job[Any, Any]] = {}

@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from jobstream_processors.errors import PublishFailed, PublishFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from confluent_kafka import Message
 
@@ -30,6 +30,9 @@ PRODUCER: Mapping[str, Any] = {
     "queue.buffering.max.messages": 100_000,
     "queue.buffering.max.kbytes": 262_144,
 }
+ROWS: Mapping[str, Any] = {"delivery.report.only.error": True, "linger.ms": 5}
+"""A flush ends the linger at once, so it only keeps a batch from being sent in pieces."""
+FLUSH_S = 1.0
 _TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}
 
 
@@ -41,6 +44,7 @@ class KafkaSink:
         self._clock = clock
         self._lock = threading.Lock()
         self._poller: _Poller | None = None
+        self._rows: Producer | None = None
 
     def publish(self, records: Sequence[Outgoing]) -> Mapping[TopicPartition, int]:
         """Block until all are acknowledged, at most two minutes; raises PublishFailed."""
@@ -65,12 +69,40 @@ class KafkaSink:
             self._replace(poller)
         return batch.result()
 
+    def publish_rows(
+        self, rows: Mapping[TopicPartition, Sequence[dict[str, bytes]]]
+    ) -> Container[bytes]:
+        """Block until every row is acknowledged or failed, at most two minutes.
+
+        Used by one thread only. Its producer reports failures alone: a report per row, handed to
+        Python, would cost more than the row.
+        """
+        if self._rows is None:
+            self._rows = Producer({**self._options, **ROWS})
+        producer, failed = self._rows, _Failed()
+        for (topic, partition), batch in rows.items():
+            left = batch
+            while left:
+                taken = producer.produce_batch(topic, left, partition, on_delivery=failed.report)
+                if taken == len(left):
+                    break
+                # The local queue is full; those not taken are marked by the library.
+                producer.flush(0.1)
+                left = [row for row in left if row.pop("_error", None) is not None]
+        while producer.flush(FLUSH_S):
+            pass
+        if failed.fatal:
+            self._rows = None
+        return failed.keys
+
     def close(self, timeout_s: float = 5.0) -> None:
         """Flush for at most `timeout_s` and stop."""
         with self._lock:
             poller, self._poller = self._poller, None
         if poller is not None:
             poller.close(timeout_s)
+        if self._rows is not None:
+            self._rows.flush(timeout_s)
 
     def abandon(self) -> None:
         """Drop what is still queued and send nothing more."""
@@ -110,6 +142,20 @@ class KafkaSink:
                 poller.room.wait(0.05)
             else:
                 return
+
+
+class _Failed:
+    """Keys of the rows that were not acknowledged."""
+
+    def __init__(self) -> None:
+        self.keys: set[bytes] = set()
+        self.fatal = False
+
+    def report(self, error: KafkaError | None, message: Message) -> None:
+        """A delivery report; only failures are reported."""
+        if error is not None:
+            self.keys.add(message.key() or b"")
+            self.fatal = self.fatal or error.fatal()
 
 
 class _Poller:
