@@ -9,28 +9,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from jobstream.testing.ledger import Entry
+from jobstream.testing.rows import StampedRow
 from jobstream_processors.core import known
-from jobstream_schemas import DecodeError, Row, parse_row
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from jobstream.testing.ledger import Kill
-    from jobstream_processors.ports import Log
+    from jobstream_schemas import Row
 
 FINDINGS_MAX = 50
 _RELEASES = ("parked", "crash")
 """Rows after which the same delivery is started again on purpose."""
-
-
-class StampedRow(NamedTuple):
-    """A row of the dedup topic and the broker's time of its append, in epoch milliseconds."""
-
-    row: Row
-    at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +44,6 @@ class Audit:
     order_violations: int
     """Starts that overtook an earlier job of their key."""
     findings: tuple[str, ...] = ()
-
-
-def read_rows(log: Log, topic: str, partitions: int) -> Iterator[StampedRow]:
-    """The rows in a dedup topic, each with its append time; blocks while it reads.
-
-    Tombstones and records that are no rows are passed over: they settle nothing.
-    """
-    for partition in range(partitions):
-        place = (topic, partition)
-        for batch in log.read(place, *log.span(place)):
-            for record in batch:
-                try:
-                    row = parse_row(record.key() or b"", record.value() or b"")
-                except DecodeError:
-                    continue
-                yield StampedRow(row, record.timestamp()[1])
 
 
 def audit(

@@ -6,13 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from jobstream.testing.audit import Audit, StampedRow, audit, read_rows
-from jobstream.testing.broker import MemoryBroker
+from jobstream.testing.audit import Audit, audit
 from jobstream.testing.ledger import Entry, Kill
-from jobstream.testing.memory_log import MemoryLog
-from jobstream.testing.memory_sink import MemorySink
-from jobstream_processors.ports import Outgoing
-from jobstream_schemas import Row, encode_row, row_key
+from jobstream.testing.rows import StampedRow
+from jobstream_schemas import Row
 
 
 def start(
@@ -169,18 +166,3 @@ def test_only_held_keys_bind_later_starts() -> None:
 
     assert judged(keyed, rows, ids="ab").order_violations == 0
     assert judged(keyed, rows, ids="ab", held="work").order_violations == 1
-
-
-def test_rows_are_read_with_their_append_time() -> None:
-    broker = MemoryBroker()
-    broker.create_topic("rows", 2)
-    wanted = [Row("job", "a", "dead", 1), Row("moved", "b", "", 0, 3)]
-    before = broker.clock.broker_ms()
-    records = [Outgoing("rows", row_key(r), encode_row(r), i) for i, r in enumerate(wanted)]
-    garbage = [Outgoing("rows", b"job:a:dead:1", None, 0), Outgoing("rows", b"?", b"??", 1)]
-    MemorySink(broker).publish([*records, *garbage])
-
-    found = list(read_rows(MemoryLog(broker), "rows", 2))
-
-    assert [stamped.row for stamped in found] == wanted
-    assert all(stamped.at_ms == before for stamped in found)
