@@ -109,13 +109,12 @@ def _check_rung(rung: str) -> None:
 
 def _life_ms(queue: str, option: str, value: Duration) -> int:
     try:
-        life_ms = to_ms(value, name=f"{option} of queue {queue!r}")
+        life_ms = to_ms(value, name=option)
     except InvalidOption as error:
-        raise ConfigError(str(error)) from error
+        message = f"queue {queue!r}: {error}"
+        raise ConfigError(message) from error
     if life_ms < LIFE_MS_MIN:
-        message = (
-            f"{option}={value!r} of queue {queue!r} is too short: "
-            f"use {to_text(LIFE_MS_MIN)} or more"
-        )
+        least = to_text(LIFE_MS_MIN)
+        message = f"queue {queue!r}: {option}={value!r} is too short, use {least} or more"
         raise ConfigError(message)
     return life_ms

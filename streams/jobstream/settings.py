@@ -152,7 +152,7 @@ class Settings:
     """Options passed through to the Kafka client; secrets are not shown."""
 
     @classmethod
-    def read(cls, environ: Mapping[str, str] | None = None, **overrides: Unpack[Overrides]) -> Self:
+    def load(cls, environ: Mapping[str, str] | None = None, **overrides: Unpack[Overrides]) -> Self:
         """Settings of `environ` (None: this process's), each overridden by an argument.
 
         Raises ConfigError for a refused value, naming it. Warns in the log of variables that

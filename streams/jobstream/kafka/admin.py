@@ -127,10 +127,11 @@ class Admin:
         asked = self._client.create_topics(new, operation_timeout=WAIT_S, request_timeout=WAIT_S)
         for future in asked.values():
             self._unless(_THERE_ALREADY, future)
-        self._wait_until_seen({spec.name for spec in specs})
+        names = {spec.name for spec in specs}
+        self._wait_until("topics created", lambda: names <= self.describe(names).keys())
 
     def alter_topic(self, topic: str, configs: Mapping[str, str]) -> None:
-        """Set some settings of a topic; the others stay as they are."""
+        """Set some settings of a topic and wait until they are seen; the others stay."""
         self._alter(ResourceType.TOPIC, topic, configs)
 
     def group_configs(self, group: str) -> dict[str, str]:
@@ -138,7 +139,7 @@ class Admin:
         return self._configs(ResourceType.GROUP, [group]).get(group, {})
 
     def alter_group(self, group: str, configs: Mapping[str, str]) -> None:
-        """Set some settings of a consumer group; it need not have members yet."""
+        """Set some settings of a consumer group, as above; it need not have members yet."""
         self._alter(ResourceType.GROUP, group, configs)
 
     def broker_configs(self, broker: int) -> dict[str, str]:
@@ -182,13 +183,17 @@ class Admin:
         asked = self._client.incremental_alter_configs([resource], request_timeout=WAIT_S)
         for future in asked.values():
             self._answer(future)
+        self._wait_until(
+            f"settings of {name} altered",
+            lambda: configs.items() <= self._configs(kind, [name])[name].items(),
+        )
 
-    def _wait_until_seen(self, names: set[str]) -> None:
+    def _wait_until(self, what: str, seen: Callable[[], bool]) -> None:
         # A broker answers from its own copy of the metadata, which follows the controller's.
         deadline = time.monotonic() + WAIT_S
-        while missing := names - self.describe(names).keys():
+        while not seen():
             if time.monotonic() > deadline:
-                message = f"created, but not to be seen after {WAIT_S:g} s: {sorted(missing)}"
+                message = f"{what}, but {self._bootstrap} does not show it after {WAIT_S:g} s"
                 raise BrokerUnavailable(message)
             threading.Event().wait(_LOOK_AGAIN_S)
 

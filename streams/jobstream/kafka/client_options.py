@@ -7,7 +7,6 @@ code, and what the guarantees stand on, is refused. It connects to nothing and r
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -103,23 +102,34 @@ _SERVICE_LINK = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class ClientOptions:
-    """Checked options for the Kafka client. Never shows a secret; can be pickled and compared."""
+    """Checked options for the Kafka client. Never shows a secret; can be pickled and compared.
 
-    pairs: tuple[tuple[str, str], ...] = ()
+    No dataclass, since `dataclasses.asdict` of what holds it would spell the secrets out.
+    """
+
+    __slots__ = ("_pairs",)
+
+    def __init__(self, pairs: tuple[tuple[str, str], ...] = ()) -> None:
+        self._pairs = pairs
 
     def __repr__(self) -> str:
-        shown = {name: MASK if name in SECRETS else value for name, value in self.pairs}
+        shown = {name: MASK if name in SECRETS else value for name, value in self._pairs}
         return f"ClientOptions({shown!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return self._pairs == other._pairs if isinstance(other, ClientOptions) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._pairs)
 
     def reveal(self) -> dict[str, str]:
         """Names and values, secrets included: for the client's constructor, never for a log."""
-        return dict(self.pairs)
+        return dict(self._pairs)
 
     def risks(self) -> Iterator[tuple[str, str]]:
         """(option, what it gives away) for each option that switches a protection off."""
-        for name, value in self.pairs:
+        for name, value in self._pairs:
             risk = _RISKS.get((name, value.lower()))
             if risk is not None:
                 yield f"{name}={value}", risk

@@ -1,0 +1,286 @@
+"""The plan: what is created, altered, refused or left, and that an applied plan is empty."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobstream.errors import ConfigError, TopicMismatch, UnsafeTopic
+from jobstream.kafka.plan import Plan, plan, refuse, replication_for
+from jobstream.kafka.specs import TopicSpec, specs
+from jobstream.kafka.topic_rules import Action, Difference, TopicState, compare
+from jobstream.kafka.topics import Kind
+from jobstream.queue import Queue
+
+MAIL = Queue("mail", partitions=4)
+KINDS = st.sampled_from([Kind.QUEUE, Kind.RUNG, Kind.DLQ, Kind.DEDUP, Kind.OFFSETS, Kind.SCHEMAS])
+
+
+def as_created(spec: TopicSpec) -> TopicState:
+    """The topic as a broker has it right after its creation, with a setting of the broker's own."""
+    configs = {"flush.ms": "9223372036854775807", **spec.configs}
+    return TopicState(spec.name, spec.partitions, spec.replication, configs)
+
+
+def with_setting(kind: Kind, setting: str, value: str, *, copies: int = 3) -> list[Difference]:
+    """The differences of a topic that is right but for one setting."""
+    spec = next(s for s in reversed(specs("shop", [MAIL], copies)) if s.kind is kind)
+    state = as_created(spec)
+    return list(compare(spec, replace(state, configs={**state.configs, setting: value})))
+
+
+def only(differences: list[Difference]) -> Difference:
+    [difference] = differences
+    return difference
+
+
+def applied(planned: Plan, existing: dict[str, TopicState]) -> dict[str, TopicState]:
+    """What the cluster has when the plan was carried out."""
+    after = existing | {spec.name: as_created(spec) for spec in planned.create}
+    for d in planned.alter:
+        state = after[d.topic]
+        after[d.topic] = replace(state, configs={**state.configs, d.setting: d.wanted})
+    return after
+
+
+def test_on_an_empty_cluster_everything_is_created() -> None:
+    planned = plan("shop", [MAIL], {}, brokers=3)
+
+    assert {spec.name for spec in planned.create} == {s.name for s in specs("shop", [MAIL], 3)}
+    assert not planned.is_empty
+    assert not planned.differences
+
+
+def test_an_applied_plan_is_empty() -> None:
+    existing = applied(plan("shop", [MAIL], {}, brokers=3), {})
+
+    again = plan("shop", [MAIL], existing, brokers=3)
+
+    assert again.is_empty
+    assert not again.differences
+    assert set(again.unchanged) == existing.keys()
+
+
+SETTINGS = st.fixed_dictionaries(
+    {},
+    optional={
+        "retention.ms": st.integers(min_value=86_400_000 * 2, max_value=10**12).map(str),
+        "min.insync.replicas": st.sampled_from(["1", "2", "3"]),
+        "max.message.bytes": st.integers(1, 10**7).map(str),
+        "segment.ms": st.integers(1, 10**9).map(str),
+        "segment.bytes": st.integers(1_048_576, 2**30).map(str),
+        "delete.retention.ms": st.integers(0, 10**9).map(str),
+        "min.cleanable.dirty.ratio": st.sampled_from(["0.0", "0.5", "1.0"]),
+        "compression.type": st.sampled_from(["zstd", "producer"]),
+        "cleanup.policy": st.sampled_from(
+            ["delete", "compact", "compact,delete", "delete,compact"]
+        ),
+    },
+)
+
+
+@given(KINDS, SETTINGS, st.sampled_from([1, 3]))
+def test_applying_reaches_a_fixed_point_whatever_was_there(
+    kind: Kind, settings: dict[str, str], copies: int
+) -> None:
+    changed = {
+        s.name: replace(as_created(s), configs={**s.configs, **settings})
+        for s in specs("shop", [MAIL], copies)
+        if s.kind is kind
+    }
+    planned = plan("shop", [MAIL], changed, brokers=3)
+    if planned.refused:
+        return
+
+    again = plan("shop", [MAIL], applied(planned, changed), brokers=3)
+
+    assert again.is_empty
+    assert {d.setting for d in again.differences} <= {
+        "retention.ms",
+        "cleanup.policy",
+        "replication",
+    }
+    assert again.left == planned.left
+
+
+@given(KINDS, SETTINGS)
+def test_nothing_that_is_altered_can_delete_a_record(kind: Kind, settings: dict[str, str]) -> None:
+    spec = next(s for s in specs("shop", [MAIL], 3) if s.kind is kind)
+    state = replace(as_created(spec), configs={**spec.configs, **settings})
+
+    for d in compare(spec, state):
+        if d.action is Action.ALTER and d.setting == "retention.ms":
+            assert int(d.wanted) > int(d.found)
+        if d.action is Action.ALTER and d.setting == "cleanup.policy":
+            assert "delete" in d.found or "delete" not in d.wanted
+
+
+@pytest.mark.parametrize(
+    ("kind", "setting", "value", "harm"),
+    [
+        (Kind.QUEUE, "cleanup.policy", "compact", "one job per key"),
+        (Kind.QUEUE, "cleanup.policy", "compact,delete", "one job per key"),
+        (Kind.RUNG, "cleanup.policy", "delete,compact", "one job per key"),
+        (Kind.OFFSETS, "cleanup.policy", "compact,delete", "still needed"),
+        (Kind.SCHEMAS, "cleanup.policy", "delete", "still needed"),
+        (Kind.QUEUE, "message.timestamp.type", "CreateTime", "producer's clock"),
+        (Kind.QUEUE, "min.insync.replicas", "4", "no write can ever be acknowledged"),
+        (Kind.QUEUE, "unclean.leader.election.enable", "true", "acknowledged jobs are gone"),
+        (Kind.QUEUE, "retention.bytes", "1000000000", "run or not"),
+        (Kind.DEDUP, "retention.ms", "86399999", "may run again"),
+        (Kind.RUNG, "retention.ms", "86399999", "deleted before it leaves"),
+    ],
+)
+def test_what_breaks_a_guarantee_is_refused(
+    kind: Kind, setting: str, value: str, harm: str
+) -> None:
+    found = only(with_setting(kind, setting, value))
+
+    assert found.action is Action.REFUSE
+    assert harm in found.harm
+    assert f"--add-config {setting}={found.wanted}" in found.fix
+
+
+@pytest.mark.parametrize(
+    ("kind", "setting", "value", "harm"),
+    [
+        (Kind.QUEUE, "retention.ms", "3600000", False),
+        (Kind.DEDUP, "retention.ms", "86400000", False),
+        (Kind.QUEUE, "min.insync.replicas", "1", True),
+        (Kind.QUEUE, "max.message.bytes", "500000", True),
+        (Kind.DLQ, "cleanup.policy", "delete", False),
+        (Kind.DLQ, "delete.retention.ms", "1000", False),
+        (Kind.DEDUP, "segment.bytes", "1073741824", False),
+        (Kind.QUEUE, "compression.type", "gzip", False),
+    ],
+)
+def test_what_is_safe_to_alter_is_altered(
+    kind: Kind,
+    setting: str,
+    value: str,
+    harm: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    found = only(with_setting(kind, setting, value))
+
+    assert found.action is Action.ALTER
+    assert bool(found.harm) == harm
+
+
+@pytest.mark.parametrize(
+    ("kind", "setting", "value"),
+    [
+        (Kind.QUEUE, "retention.ms", "99999999999"),
+        (Kind.DLQ, "cleanup.policy", "compact"),
+    ],
+)
+def test_what_would_delete_records_is_left_and_told(kind: Kind, setting: str, value: str) -> None:
+    found = only(with_setting(kind, setting, value))
+
+    assert found.action is Action.LEAVE
+    assert found.fix
+
+
+@pytest.mark.parametrize(
+    ("kind", "setting", "value"),
+    [
+        (Kind.QUEUE, "retention.ms", "-1"),
+        (Kind.QUEUE, "min.insync.replicas", "3"),
+        (Kind.QUEUE, "max.message.bytes", "20000000"),
+        (Kind.DEDUP, "cleanup.policy", "delete,compact"),
+        (Kind.DLQ, "delete.retention.ms", "99999999999"),
+        (Kind.QUEUE, "flush.ms", "1000"),
+    ],
+)
+def test_what_does_no_harm_is_nobodys_business(kind: Kind, setting: str, value: str) -> None:
+    assert with_setting(kind, setting, value) == []
+
+
+def test_one_copy_needs_one_acknowledgement() -> None:
+    assert with_setting(Kind.QUEUE, "min.insync.replicas", "1", copies=1) == []
+    found = only(with_setting(Kind.QUEUE, "min.insync.replicas", "2", copies=1))
+    assert found.action is Action.REFUSE
+
+
+def test_another_partition_count_is_refused_with_both_ways_out() -> None:
+    spec = specs("shop", [MAIL], 1)[0]
+
+    found = only(list(compare(spec, replace(as_created(spec), partitions=6))))
+
+    assert found.action is Action.REFUSE
+    assert (found.found, found.wanted) == ("6", "4")
+    assert "declare 6" in found.fix
+    with pytest.raises(TopicMismatch, match="declare 6"):
+        refuse([found], "advice")
+
+
+def test_fewer_copies_than_wanted_stop_nobody() -> None:
+    [spec, *_] = specs("shop", [MAIL], 3)
+    lonely = replace(
+        as_created(spec), replication=1, configs={**spec.configs, "min.insync.replicas": "1"}
+    )
+
+    found = only(list(compare(spec, lonely)))
+
+    assert (found.setting, found.action, found.harm) == ("replication", Action.LEAVE, "")
+
+
+def test_topics_that_nothing_declares_are_told_and_kept() -> None:
+    existing = applied(plan("shop", [MAIL, Queue("old")], {}, brokers=1), {})
+    existing["shopping.mail"] = replace(existing["shop.old"], name="shopping.mail")
+
+    planned = plan("shop", [MAIL], existing, brokers=1)
+
+    assert planned.is_empty
+    assert set(planned.leftovers) == {s.name for s in specs("shop", [Queue("old")], 1)} - {
+        "shop.offsets",
+        "shop.schemas",
+    }
+
+
+def test_lines_show_every_kind_of_difference() -> None:
+    existing = applied(plan("shop", [MAIL], {}, brokers=1), {})
+    del existing["shop.mail.dlq"]
+    existing["shop.gone"] = replace(existing["shop.mail"], name="shop.gone")
+    for setting, value in {
+        "max.message.bytes": "10",
+        "retention.ms": "99999999999",
+        "unclean.leader.election.enable": "true",
+    }.items():
+        state = existing["shop.mail"]
+        existing["shop.mail"] = replace(state, configs={**state.configs, setting: value})
+
+    lines = plan("shop", [MAIL], existing, brokers=1, notes=["mind the gap"]).lines()
+
+    assert [line[0] for line in lines] == ["+", "~", "!", "=", "?", "n"]
+    assert lines[0] == "+ shop.mail.dlq: 4 partitions, 1 copies"
+    assert lines[1] == "~ shop.mail: max.message.bytes 10 → 1048588"
+    assert "kafka-configs --alter --topic shop.mail" in lines[2]
+
+
+def test_a_refusal_shows_ten_problems_and_counts_the_rest() -> None:
+    problem = only(with_setting(Kind.QUEUE, "cleanup.policy", "compact"))
+
+    with pytest.raises(UnsafeTopic, match="and 2 more\nadvice") as caught:
+        refuse([problem] * 12, "advice")
+
+    assert str(caught.value).count("one job per key") == 10
+
+
+def test_nothing_to_refuse_raises_nothing() -> None:
+    refuse([], "advice")
+
+
+@pytest.mark.parametrize(
+    ("brokers", "asked", "copies"),
+    [(1, None, 1), (2, None, 2), (3, None, 3), (9, None, 3), (3, 1, 1)],
+)
+def test_copies(brokers: int, asked: int | None, copies: int) -> None:
+    assert replication_for(brokers, asked) == copies
+
+
+def test_more_copies_than_brokers_are_refused() -> None:
+    with pytest.raises(ConfigError, match="replication=3 needs as many brokers and there are 2"):
+        replication_for(2, 3)
