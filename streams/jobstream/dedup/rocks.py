@@ -23,8 +23,8 @@ ClosedError = rocksdict.DbClosedError
 """Raised by RocksDB's objects after their close."""
 
 MIB = 1 << 20
-CACHE_BYTES = 40 * MIB
-WRITE_BYTES = 16 * MIB
+CACHE_BYTES = 32 * MIB
+WRITE_BYTES = 12 * MIB
 
 # 10 bits a key make 1 % of misses read a block, by the formula of a Bloom filter:
 # (1 - e^(-k/bits))^k with k = bits * ln 2 (Broder and Mitzenmacher 2004, section 2).
