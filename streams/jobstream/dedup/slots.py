@@ -21,7 +21,7 @@ from jobstream.dedup.folder import sweep
 if TYPE_CHECKING:
     from types import TracebackType
 
-log = logging.getLogger("jobstream.dedup")
+log = logging.getLogger("jobstream.table")
 
 SLOTS_MAX = 256
 """Worker processes of one app and cluster on one disk."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jobstream.dedup.slots import Slot
     from jobstream_processors.ports import Log, TopicPartition
 
-log = logging.getLogger("jobstream.dedup")
+log = logging.getLogger("jobstream.table")
 
 CATCH_UP_S = 5.0
 """How long a close may read on, so that the next open on this disk starts warm."""
