@@ -145,7 +145,7 @@ def test_a_missing_partition_fails_its_record(bench: Bench) -> None:
     topic = bench.topic(2)
 
     with pytest.raises(PublishFailed) as raised:
-        bench.sink.publish([Outgoing(topic, b"k", b"v", 2), Outgoing(topic, b"k", b"v", 1)])
+        bench.sink.publish([Outgoing(topic, b"k", b"bad", 2), Outgoing(topic, b"k", b"good", 1)])
 
     assert set(raised.value.failures) == {0}
     assert bench.log.span((topic, 1)) == (0, 1)

@@ -30,6 +30,14 @@ def publish(bench: Bench, topic: str, count: int, partition: int = 0, start: int
     bench.sink.publish([Outgoing(topic, b"k", b"%d" % number, partition) for number in numbers])
 
 
+def filled(bench: Bench, partitions: int = 1, count: int = 10) -> str:
+    """A topic with `count` records in each partition: places up to there are in the log."""
+    topic = bench.topic(partitions)
+    for partition in range(partitions):
+        publish(bench, topic, count, partition)
+    return topic
+
+
 def owner(bench: Bench, group: str, topic: str, partitions: int = 1) -> Member:
     """A member that owns the whole topic and has started nothing."""
     member = bench.member(group, topic)
@@ -171,7 +179,7 @@ def test_a_leavers_partitions_move(bench: Bench) -> None:
 
 
 def test_a_new_owner_comes_after_the_old_one_gave_back(bench: Bench) -> None:
-    topic, group = bench.topic(2), bench.group()
+    topic, group = filled(bench, 2), bench.group()
     first = owner(bench, group, topic, 2)
     second = bench.member(group, topic)
     owned_by_second_at_revoke: list[set[TopicPartition]] = []
@@ -208,7 +216,7 @@ def test_a_handed_over_partition_goes_on_without_a_gap(bench: Bench) -> None:
 
 
 def test_a_commit_without_waiting_arrives_while_the_member_polls(bench: Bench) -> None:
-    topic, group = bench.topic(), bench.group()
+    topic, group = filled(bench), bench.group()
     first = owner(bench, group, topic)
 
     first.source.commit({(topic, 0): Position(3, "a note")}, wait=False)
@@ -219,7 +227,7 @@ def test_a_commit_without_waiting_arrives_while_the_member_polls(bench: Bench) -
 
 
 def test_the_last_of_several_commits_counts(bench: Bench) -> None:
-    topic, group = bench.topic(), bench.group()
+    topic, group = filled(bench), bench.group()
     first = owner(bench, group, topic)
 
     first.source.commit({(topic, 0): Position(5, "late")}, wait=False)
@@ -230,7 +238,7 @@ def test_the_last_of_several_commits_counts(bench: Bench) -> None:
 
 
 def test_a_note_too_long_is_refused_and_the_old_place_stays(bench: Bench) -> None:
-    topic, group = bench.topic(), bench.group()
+    topic, group = filled(bench), bench.group()
     first = owner(bench, group, topic)
     first.source.commit({(topic, 0): Position(1, "x" * 3_000)}, wait=True)
 
@@ -241,7 +249,7 @@ def test_a_note_too_long_is_refused_and_the_old_place_stays(bench: Bench) -> Non
 
 
 def test_a_live_member_may_commit_for_a_partition_of_another(bench: Bench) -> None:
-    topic, group = bench.topic(2), bench.group()
+    topic, group = filled(bench, 2), bench.group()
     first = owner(bench, group, topic, 2)
     second = bench.member(group, topic)
     turn_until([first, second], lambda: len(second.owned) == 1)
@@ -255,7 +263,7 @@ def test_a_live_member_may_commit_for_a_partition_of_another(bench: Bench) -> No
 
 
 def test_groups_know_nothing_of_each_other(bench: Bench) -> None:
-    topic = bench.topic()
+    topic = filled(bench)
     first = owner(bench, bench.group(), topic)
     first.source.commit({(topic, 0): Position(3)}, wait=True)
 
@@ -263,7 +271,7 @@ def test_groups_know_nothing_of_each_other(bench: Bench) -> None:
 
 
 def test_a_deleted_group_has_committed_nothing(bench: Bench) -> None:
-    topic, group = bench.topic(), bench.group()
+    topic, group = filled(bench), bench.group()
     first = owner(bench, group, topic)
     first.source.commit({(topic, 0): Position(3)}, wait=True)
     first.source.close()
@@ -271,6 +279,21 @@ def test_a_deleted_group_has_committed_nothing(bench: Bench) -> None:
     bench.delete_group(group)
 
     assert owner(bench, group, topic).committed == {(topic, 0): None}
+
+
+def test_a_committed_place_that_is_gone_hurts_only_who_starts_there(bench: Bench) -> None:
+    topic, group = filled(bench), bench.group()
+    first = owner(bench, group, topic)
+    first.source.commit({(topic, 0): Position(99)}, wait=True)
+    first.source.close()
+
+    second = owner(bench, group, topic)
+    assert second.committed == {(topic, 0): Position(99)}
+    turn_often(second)
+    second.source.start((topic, 0), 8)
+    turn_until([second], lambda: len(second.records) == 2)
+
+    assert numbers(second) == [8, 9]
 
 
 def test_a_place_above_the_log_is_loud(bench: Bench) -> None:

@@ -37,7 +37,12 @@ class KafkaBench:
     """The bench on the Kafka at `bootstrap_servers`."""
 
     def __init__(self, bootstrap_servers: str, *, protocol: str = "consumer") -> None:
-        self._options = {"bootstrap.servers": bootstrap_servers}
+        self._options: dict[str, str | int] = {
+            "bootstrap.servers": bootstrap_servers,
+            # How long a topic nobody knows may still be about to appear; 30 s by default.
+            "topic.metadata.propagation.max.ms": 2_000,
+        }
+        self._bootstrap_servers = bootstrap_servers
         self._protocol = protocol
         self._clock = BrokerClock()
         self._admin = AdminClient(dict(self._options))
@@ -85,8 +90,7 @@ class KafkaBench:
 
     def frozen_member(self, group: str, topic: str) -> FrozenProcess:
         """A member in a child process that owns every partition when this returns."""
-        bootstrap = self._options["bootstrap.servers"]
-        return FrozenProcess(bootstrap, group, topic, self._protocol)
+        return FrozenProcess(self._bootstrap_servers, group, topic, self._protocol)
 
     def truncate(self, partition: Place, before: int) -> None:
         """Drop the records below offset `before`."""
