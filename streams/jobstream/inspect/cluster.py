@@ -1,0 +1,146 @@
+"""Asks a cluster about topics, offsets and groups, many at a time, each call with a bounded wait.
+
+It turns the client library's answers into plain data and its failures into errors of ours. It
+writes nothing but what `commit` is given.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, not marked as such
+    AdminClient,
+    OffsetSpec,
+)
+
+from jobstream.errors import BrokerRefused, BrokerUnavailable
+from jobstream_processors.ports import Position
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from concurrent.futures import Future
+
+    from jobstream_processors.ports import TopicPartition as Place
+
+WAIT_S = 10.0
+_GRACE_S = 2.0
+_ONLY_CRITICAL = 2
+_T = TypeVar("_T")
+_EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+_LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+
+
+class Cluster:
+    """A Kafka cluster as an onlooker sees it. Safe to use from several threads.
+
+    Every method blocks for at most about ten seconds; raises BrokerUnavailable when nothing
+    answered in that time, BrokerRefused when the cluster said no.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        """Prepare a client; nothing is sent yet."""
+        self._servers = options.get("bootstrap.servers")
+        # It would write a line for each of twenty attempts a second; the error has the reason.
+        self._client = AdminClient({"log_level": _ONLY_CRITICAL, **options})
+
+    def topics(self) -> dict[str, int]:
+        """Partition counts of all topics that this client may see."""
+        found = self._call(lambda: self._client.list_topics(timeout=WAIT_S))
+        return {name: len(topic.partitions) for name, topic in found.topics.items()}
+
+    def topic_ids(self, topics: Iterable[str]) -> dict[str, str]:
+        """The ids of these incarnations of existing topics."""
+        names = sorted(set(topics))
+        if not names:
+            return {}
+        asked = self._client.describe_topics(TopicCollection(names), request_timeout=WAIT_S)
+        return {name: str(self._answer(future).topic_id) for name, future in asked.items()}
+
+    def spans(self, places: Iterable[Place]) -> dict[Place, tuple[int, int]]:
+        """(first offset kept, next offset to be written) of each partition."""
+        wanted = list(places)
+        low = self._offsets(wanted, _EARLIEST)
+        high = self._offsets(wanted, _LATEST)
+        return {place: (low[place], high[place]) for place in wanted}
+
+    def at_time(self, places: Iterable[Place], epoch_ms: int) -> dict[Place, int]:
+        """The offset of the first record appended at `epoch_ms` or later; the end if none was."""
+        wanted = list(places)
+        found = self._offsets(wanted, OffsetSpec.for_timestamp(epoch_ms))
+        late = [place for place, offset in found.items() if offset < 0]
+        return found | self._offsets(late, _LATEST)
+
+    def committed(self, group: str, places: Iterable[Place]) -> dict[Place, Position]:
+        """What the group committed, with the note beside it; partitions without are left out."""
+        asked = [TopicPartition(*place) for place in places]
+        if not asked:
+            return {}
+        request = [ConsumerGroupTopicPartitions(group, asked)]
+        futures = self._client.list_consumer_group_offsets(request, request_timeout=WAIT_S)
+        found = self._answer(futures[group]).topic_partitions
+        return {
+            (each.topic, each.partition): Position(each.offset, each.metadata or "")
+            for each in found
+            if each.offset >= 0
+        }
+
+    def members(self, group: str) -> list[str]:
+        """The client ids of the group's members; empty if there is no such group."""
+        futures = self._client.describe_consumer_groups([group], request_timeout=WAIT_S)
+        try:
+            found = futures[group].result(timeout=WAIT_S + _GRACE_S)
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return []
+            raise self._error_for(error) from error
+        return [f"{member.client_id}@{member.host}" for member in found.members]
+
+    def commit(self, group: str, positions: Mapping[Place, Position]) -> None:
+        """Commit for a group without members; raises BrokerRefused if it has some."""
+        moved = [
+            TopicPartition(topic, number, position.offset, position.note)
+            for (topic, number), position in positions.items()
+        ]
+        request = [ConsumerGroupTopicPartitions(group, moved)]
+        futures = self._client.alter_consumer_group_offsets(request, request_timeout=WAIT_S)
+        for each in self._answer(futures[group]).topic_partitions:
+            if each.error is not None:
+                message = f"{each.topic} [{each.partition}]: {each.error.str()}"
+                raise BrokerRefused(message)
+
+    def _offsets(self, places: list[Place], spec: OffsetSpec) -> dict[Place, int]:
+        if not places:
+            return {}
+        asked = self._client.list_offsets(
+            {TopicPartition(*place): spec for place in places}, request_timeout=WAIT_S
+        )
+        return {
+            (place.topic, place.partition): self._answer(future).offset
+            for place, future in asked.items()
+        }
+
+    def _answer(self, future: Future[_T]) -> _T:
+        return self._call(lambda: future.result(timeout=WAIT_S + _GRACE_S))
+
+    def _call(self, ask: Callable[[], _T]) -> _T:
+        try:
+            return ask()
+        except (KafkaException, TimeoutError) as error:
+            raise self._error_for(error) from error
+
+    def _error_for(self, error: Exception) -> BrokerRefused | BrokerUnavailable:
+        cause = error.args[0] if isinstance(error, KafkaException) else None
+        if cause is not None and cause.code() >= 0 and not cause.retriable():
+            return BrokerRefused(f"{self._servers} refused: {cause.str()} ({cause.name()})")
+        said = cause.str() if cause is not None else "timed out"
+        return BrokerUnavailable(
+            f"no answer from {self._servers} within {WAIT_S:g} s ({said}): "
+            "check JOBSTREAM_BOOTSTRAP_SERVERS and that the brokers run"
+        )

@@ -1,0 +1,29 @@
+"""What can go wrong while looking at an app from outside; it only names the errors.
+
+InspectError
+├── NotThere      no such app, queue, job or dead letter: look at the name
+├── GroupBusy     the group has members, who would overwrite what is reset: stop them first
+└── ReadStalled   the broker delivers nothing of what is in the log: may be tried again
+
+None of these is retried and none concerns a running job.
+"""
+
+from __future__ import annotations
+
+from jobstream.errors import JobstreamError
+
+
+class InspectError(JobstreamError):
+    """Base of every error raised by `jobstream.inspect`."""
+
+
+class NotThere(InspectError):
+    """What was asked for does not exist on this cluster."""
+
+
+class GroupBusy(InspectError):
+    """A consumer group has members; nothing was changed."""
+
+
+class ReadStalled(InspectError):
+    """No record came for a minute although the log holds more."""

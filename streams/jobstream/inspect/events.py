@@ -1,0 +1,103 @@
+"""A job event without its class: decoded by its writer's schema, shown as plain JSON values.
+
+It decides nothing about the job and fetches no schema: the catalogue was filled before.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from fastavro import parse_schema, schemaless_reader
+
+from jobstream_schemas import DecodeError, SingleObject
+
+if TYPE_CHECKING:
+    from jobstream_schemas import Catalogue
+
+HEX_BYTES_MAX = 4_096
+UNKNOWN = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A readable job event; times in `meta` are milliseconds since the epoch."""
+
+    job_type: str
+    meta: dict[str, Any]
+    args: dict[str, Any]
+
+
+def read_event(catalogue: Catalogue, value: bytes) -> Event:
+    """The whole event, by the schema that wrote it; raises DecodeError, also as UnknownSchema.
+
+    Bytes become base64, decimals, dates, times and UUIDs their text: the form `enqueue` takes.
+    """
+    decoded = catalogue.decode(value)
+    reader = catalogue.get(decoded.fingerprint)
+    assert reader is not None, "the catalogue decoded with it"  # noqa: S101
+    _, at = SingleObject().split(value)
+    stream = BytesIO(value)
+    stream.seek(at)
+    try:
+        # The schema was linted when it was registered, so it can't make the library run away.
+        record: Any = schemaless_reader(stream, parse_schema(reader.schema), None)
+    except Exception as error:
+        message = f"{reader.job_type}: cannot be read: {type(error).__name__}: {error}"
+        raise DecodeError(message) from error
+    if (left := len(value) - stream.tell()) != 0:
+        message = f"{reader.job_type}: {left} bytes are left over"
+        raise DecodeError(message)
+    meta = decoded._asdict()
+    del meta["args_bytes_at"], meta["fingerprint"]
+    return Event(reader.job_type, meta, plain_json(record["args"]))
+
+
+def type_of(catalogue: Catalogue, value: bytes) -> str:
+    """The job type that a value names, "" if its schema is not known; reads no further."""
+    try:
+        reference, _ = SingleObject().split(value)
+    except DecodeError:
+        return UNKNOWN
+    reader = catalogue.get(reference)
+    return reader.job_type if reader is not None else UNKNOWN
+
+
+def plain_json(value: Any) -> Any:  # noqa: ANN401 - any value, one return per kind
+    """The value as JSON can say it."""
+    match value:
+        case dict():
+            return {str(name): plain_json(each) for name, each in value.items()}
+        case list() | tuple():
+            return [plain_json(each) for each in value]
+        case bytes():
+            return base64.b64encode(value).decode()
+        case datetime() | date():
+            return value.isoformat()
+        case Enum():
+            return value.name
+        case UUID() | Decimal():
+            return str(value)
+        case _:
+            return value
+
+
+def hex_dump(value: bytes) -> str:
+    """Offsets, hexadecimal and printable characters, 16 bytes a line, at most 4 KiB."""
+    shown = value[:HEX_BYTES_MAX]
+    lines = [_hex_line(shown, at) for at in range(0, len(shown), 16)]
+    if len(value) > len(shown):
+        lines.append(f"… and {len(value) - len(shown)} bytes more")
+    return "\n".join(lines)
+
+
+def _hex_line(data: bytes, at: int) -> str:
+    row = data[at : at + 16]
+    text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)  # noqa: PLR2004 - ASCII
+    return f"{at:08x}  {row.hex(' '):<47}  {text}"

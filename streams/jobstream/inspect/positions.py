@@ -1,0 +1,109 @@
+"""Where a consumer group stands: what it committed, and the mirror that outlives the group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from jobstream.kafka.mirrors import KafkaMirrors
+from jobstream.kafka.topics import delay_group, offsets_topic, worker_group
+from jobstream_processors.ports import Position, TopicPartition
+from jobstream_schemas import Mirror
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from jobstream.inspect.view import AppView
+    from jobstream_processors.ports import Record
+
+GroupName = Literal["workers", "delay"]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One partition, as one group sees it. Offsets are next offsets to read."""
+
+    place: TopicPartition
+    low: int
+    """The first offset that retention has left."""
+    high: int
+    """The end: the next offset to be written."""
+    committed: Position | None
+    """None if the group never committed here, or was deleted."""
+    mirror: Mirror | None
+    topic_id: str
+
+    @property
+    def position(self) -> int:
+        """Where the group goes on: the highest watermark anyone recorded, else the log's start."""
+        recorded = [self.low]
+        if self.committed is not None:
+            recorded.append(self.committed.offset)
+        if self.mirror is not None:
+            recorded.append(self.mirror.position)
+        return max(recorded)
+
+    @property
+    def lag(self) -> int:
+        """Records between there and the end; some may be finished out of order already."""
+        return max(0, self.high - self.position)
+
+
+def group_id(app: str, group: GroupName) -> str:
+    """The id of the app's consumer group of that name."""
+    return worker_group(app) if group == "workers" else delay_group(app)
+
+
+def standings(
+    view: AppView, group: GroupName, places: Sequence[TopicPartition]
+) -> dict[TopicPartition, Standing]:
+    """Where the group stands on each partition; blocks for a few calls and the mirror's topic.
+
+    True without any member running, and where the group never committed.
+    """
+    name = group_id(view.app, group)
+    spans = view.cluster.spans(places)
+    committed = view.cluster.committed(name, places)
+    ids = view.cluster.topic_ids({topic for topic, _ in places})
+    mirrors = _mirrors(view, name, places, ids)
+    return {
+        place: Standing(
+            place=place,
+            low=spans[place][0],
+            high=spans[place][1],
+            committed=committed.get(place),
+            mirror=mirrors.get(place),
+            topic_id=ids[place[0]],
+        )
+        for place in places
+    }
+
+
+def _mirrors(
+    view: AppView, group: str, places: Sequence[TopicPartition], ids: Mapping[str, str]
+) -> dict[TopicPartition, Mirror]:
+    topic = offsets_topic(view.app)
+    count = view.counts.get(topic, 0)
+    if not count:
+        return {}
+    mirrors = KafkaMirrors(_LogAsOfNow(view, topic, count), topic, count)
+    found = {place: mirrors.get(group, place, ids[place[0]]) for place in places}
+    return {place: mirror for place, mirror in found.items() if mirror is not None}
+
+
+class _LogAsOfNow:
+    """The `Log` port on one topic as it is now, so that many look-ups read it once."""
+
+    def __init__(self, view: AppView, topic: str, partitions: int) -> None:
+        self._view = view
+        self._spans = view.cluster.spans((topic, number) for number in range(partitions))
+
+    def read(self, partition: TopicPartition, start: int, stop: int) -> Iterator[Sequence[Record]]:
+        for record in self._view.records({partition: (start, stop)}):
+            yield [record]
+
+    def span(self, partition: TopicPartition) -> tuple[int, int]:
+        return self._spans[partition]
+
+    def topic_id(self, topic: str) -> str:
+        return self._view.cluster.topic_ids([topic])[topic]

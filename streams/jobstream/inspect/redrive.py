@@ -1,0 +1,145 @@
+"""Closes dead letters: redriven, which puts the job back on its queue first, or discarded.
+
+The order is the guarantee: the job's copy is acknowledged before the tombstone is sent. Whoever
+dies in between leaves an open letter whose job runs again; the partition's owner closes it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Literal
+
+from jobstream.errors import ConfigError
+from jobstream.inspect.letters import Letter, Original, with_originals
+from jobstream_processors.core.headers import render
+from jobstream_processors.core.letters import redriven
+from jobstream_processors.errors import PublishFailed
+from jobstream_processors.ports import Outgoing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from jobstream.inspect.layout import QueueTopics
+    from jobstream.inspect.view import AppView
+    from jobstream_processors.ports import Sink
+
+BATCH_MAX = 500
+_PER_S = {"s": 1, "m": 60, "h": 3600}
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """What became of one letter. `failed` leaves it open."""
+
+    letter: Letter
+    outcome: Literal["redriven", "discarded", "failed"]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most so many a second."""
+
+    per_s: float
+
+    @property
+    def batch(self) -> int:
+        """How many may go at once: a second's worth, at least one."""
+        return max(1, min(BATCH_MAX, int(self.per_s)))
+
+    def wait_s(self, sent: int, elapsed_s: float) -> float:
+        """How long to hold back after `sent` jobs in `elapsed_s`; 0 if behind."""
+        return max(0.0, sent / self.per_s - elapsed_s)
+
+
+def read_rate(text: str) -> Rate:
+    """A rate as in "50/s", "100/m" or "50"; raises ConfigError."""
+    number, _, unit = text.strip().partition("/")
+    try:
+        per_s = float(number) / _PER_S[unit or "s"]
+    except (ValueError, KeyError):
+        per_s = 0.0
+    if not 0 < per_s < float("inf"):
+        message = f"rate {text!r} is none: write 50/s, 100/m or 500/h"
+        raise ConfigError(message)
+    return Rate(per_s)
+
+
+def redrive(
+    view: AppView, sink: Sink, letters: Iterable[Letter], rate: Rate | None = None
+) -> Iterator[Closed]:
+    """Put each letter's job back on its queue, then close the letter; tells each as it is done.
+
+    Blocks for the acknowledgements, and to keep the rate. A job comes back with the next redrive
+    number and its attempts anew, on the partition it died on. A return does not prove that it
+    will run: a job that is done meanwhile is dropped.
+    """
+    queues = {queue.name: queue for queue in view.queues()}
+    sources = iter(with_originals(view, letters))
+    size, sent, began = rate.batch if rate else BATCH_MAX, 0, time.monotonic()
+    pause = threading.Event()
+    while batch := list(islice(sources, size)):
+        yield from _redriven(sink, queues, batch)
+        sent += len(batch)
+        if rate is not None:
+            pause.wait(rate.wait_s(sent, time.monotonic() - began))
+
+
+def discard(sink: Sink, letters: Iterable[Letter]) -> Iterator[Closed]:
+    """Close letters without running their jobs; blocks for the acknowledgements."""
+    source = iter(letters)
+    while batch := list(islice(source, BATCH_MAX)):
+        failed = _publish(sink, [_tombstone(letter) for letter in batch])
+        for index, letter in enumerate(batch):
+            yield _closed(letter, "discarded", failed.get(index))
+
+
+def _redriven(
+    sink: Sink,
+    queues: Mapping[str, QueueTopics],
+    batch: Sequence[tuple[Letter, Original | Exception]],
+) -> Iterator[Closed]:
+    ready: list[tuple[Letter, Outgoing]] = []
+    for letter, found in batch:
+        if letter.trouble or isinstance(found, Exception):
+            yield Closed(letter, "failed", letter.trouble or str(found))
+        else:
+            ready.append((letter, copy_of(letter, found, queues[letter.queue])))
+    unsent = _publish(sink, [copy for _, copy in ready])
+    for index, reason in unsent.items():
+        yield Closed(ready[index][0], "failed", f"its job was not acknowledged: {reason}")
+    sent = [letter for index, (letter, _) in enumerate(ready) if index not in unsent]
+    unclosed = _publish(sink, [_tombstone(letter) for letter in sent])
+    for index, letter in enumerate(sent):
+        # Its job is on the queue: the letter is closed by the owner of the partition instead.
+        still_open = f"the letter is still open: {unclosed[index]}" if index in unclosed else ""
+        yield Closed(letter, "redriven", still_open)
+
+
+def copy_of(letter: Letter, original: Original, queue: QueueTopics) -> Outgoing:
+    """The record that puts the job back: its own bytes, the next redrive, nothing else of ours."""
+    trip = redriven(letter.trip)
+    partition = trip.partition if trip.partition is not None else letter.place[1]
+    headers = render(trip, original.headers)
+    return Outgoing(queue.topic, original.key, original.value, partition, headers)
+
+
+def _tombstone(letter: Letter) -> Outgoing:
+    topic, partition, _ = letter.place
+    return Outgoing(topic, letter.key, None, partition)
+
+
+def _publish(sink: Sink, records: Sequence[Outgoing]) -> dict[int, str]:
+    """Send all; the reasons of those that were not acknowledged, by index."""
+    try:
+        sink.publish(records)
+    except PublishFailed as error:
+        return {index: failure.reason for index, failure in error.failures.items()}
+    return {}
+
+
+def _closed(letter: Letter, outcome: Literal["discarded"], reason: str | None) -> Closed:
+    return Closed(letter, "failed", reason) if reason else Closed(letter, outcome)

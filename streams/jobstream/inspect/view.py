@@ -1,0 +1,74 @@
+"""One app on one cluster, seen from outside: its queues, schemas, records; writes nothing."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from jobstream.inspect.cluster import Cluster
+from jobstream.inspect.errors import NotThere
+from jobstream.inspect.layout import QueueTopics, queues_of
+from jobstream.inspect.scan import scan, unmoved
+from jobstream.kafka.log import KafkaLog
+from jobstream.kafka.schema_topic import SchemaFollower
+from jobstream.kafka.topics import check_name, schemas_topic
+from jobstream_processors.core.ladder import RUNGS
+from jobstream_schemas import Catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from jobstream.inspect.scan import Progress
+    from jobstream.settings import Settings
+    from jobstream_processors.ports import Record, TopicPartition
+
+
+class AppView:
+    """What an operator's command needs to know of an app. Asks the cluster at first use."""
+
+    def __init__(self, app: str, settings: Settings) -> None:
+        """Prepare; raises ConfigError for a name that no app can have."""
+        self.app = check_name("app name", app)
+        self.settings = settings
+        self.options = settings.client_options()
+        self.cluster = Cluster(self.options)
+
+    @cached_property
+    def counts(self) -> Mapping[str, int]:
+        """Partition counts of every topic of the cluster; asked once."""
+        return self.cluster.topics()
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The writer schemas in the app's schemas topic; read once, empty if there is no topic."""
+        catalogue = Catalogue()
+        topic = schemas_topic(self.app)
+        if self.counts.get(topic):
+            SchemaFollower(KafkaLog(self.options), topic, catalogue).catch_up()
+        return catalogue
+
+    def queues(self, name: str | None = None) -> list[QueueTopics]:
+        """The app's queues, or the one of that name; raises NotThere, naming those there are."""
+        found = queues_of(self.app, self.counts, RUNGS)
+        if not found:
+            message = (
+                f"app {self.app!r} has no queues at {self.settings.bootstrap_servers}; check the "
+                "name, or create them with: jobstream topics apply MODULE:APP"
+            )
+            raise NotThere(message)
+        if name is None:
+            return found
+        chosen = [queue for queue in found if queue.name == name]
+        if not chosen:
+            there = ", ".join(queue.name for queue in found)
+            message = f"app {self.app!r} has no queue {name!r}; it has: {there}"
+            raise NotThere(message)
+        return chosen
+
+    def records(
+        self,
+        spans: Mapping[TopicPartition, tuple[int, int]],
+        progress: Progress = unmoved,
+    ) -> Iterator[Record]:
+        """The records in these ranges; blocks while reading."""
+        return scan(self.options, spans, progress)
