@@ -20,7 +20,7 @@ from jobstream_processors.core.decide import (
     Park,
     decide,
 )
-from jobstream_processors.core.outcome import UNDECODABLE, Done
+from jobstream_processors.core.outcome import DONE, UNDECODABLE, Done
 from jobstream_processors.handlers import PROCESS
 
 if TYPE_CHECKING:
@@ -92,15 +92,24 @@ class Engine:
             if not lane.live or lane.draining:
                 continue
             for delivery, decision in self._intake.take(lane, records):
-                if decision is None:
-                    self._admit(delivery)
-                else:
+                if decision is not None:
                     self._decided(delivery, decision)
+                elif delivery.key is None:
+                    self._start(delivery)
+                else:
+                    self._admit(delivery)
         self.flush()
 
     def ended(self, delivery: Delivery, outcome: Outcome, *, running: bool = False) -> None:
         """Step 10: from an executor, with the outcome of a run."""
         lane = delivery.lane
+        if outcome is DONE and lane.live and not lane.flood.deaths:
+            # The usual end, kept short: nothing to weigh, nothing to warn of.
+            delivery.running = False
+            if delivery.key is not None and not delivery.holds_key:
+                self._free_key(delivery)
+            self._decided(delivery, FINISH)
+            return
         delivery.running = running
         if not lane.live:
             self._intake.release(delivery)
@@ -204,14 +213,12 @@ class Engine:
         lane = delivery.lane
         if lane.draining:
             self._intake.release(delivery)
-            return
-        if delivery.due_ms is not None:
+        elif delivery.due_ms is not None:
             self._later.add(delivery)
-            return
-        if lane.held or not lane.flood.is_open:
+        elif lane.held or (lane.flood.deaths and not lane.flood.is_open):
             lane.held.append(delivery)
-            return
-        self._submit(delivery)
+        else:
+            self._submit(delivery)
 
     def _submit(self, delivery: Delivery) -> None:
         spec = delivery.spec

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from jobstream_processors.core.headers import Headers
     from jobstream_processors.core.known import Known
@@ -64,7 +64,7 @@ class Sink(Protocol):
 
     def publish_rows(
         self, rows: Mapping[TopicPartition, Sequence[dict[str, bytes]]]
-    ) -> Container[bytes]:
+    ) -> Collection[bytes]:
         """Publish {"key", "value"} rows to partitions; block until each is acknowledged or failed.
 
         The hot path's way: no headers, no offsets. Returns the keys that were not acknowledged.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from jobstream_processors.errors import WorkerStopped
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from jobstream_processors.ports import Clock, Outgoing, Sink, TopicPartition
 
@@ -60,7 +60,7 @@ class GuardedSink:
 
     def publish_rows(
         self, rows: Mapping[TopicPartition, Sequence[dict[str, bytes]]]
-    ) -> Container[bytes]:
+    ) -> Collection[bytes]:
         """As the sink's; raises WorkerStopped instead when the pulse is lost."""
         self._pulse.check()
         return self._sink.publish_rows(rows)

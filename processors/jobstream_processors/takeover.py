@@ -47,6 +47,9 @@ class Tables(Protocol):
     ) -> OpenShard:
         """Restore the shard of a dedup partition up to `claim`; blocks, with progress."""
 
+    def close(self, partition: TopicPartition) -> None:
+        """Close the shard so that the next open here starts warm; blocks a few seconds at most."""
+
 
 class Mirrors(Protocol):
     """The mirrored watermarks, kept in a compacted topic."""
@@ -112,6 +115,10 @@ class Takeover:
         self._sink.publish([self.mirror_record(lane)])
         return start
 
+    def release(self, lane: Lane) -> None:
+        """Close the table of a lane that has ended; blocks a few seconds at most."""
+        self._tables.close((self._plans[lane.queue].dedup, lane.source[1]))
+
     def mirror_record(self, lane: Lane) -> Outgoing:
         """The record that mirrors the lane's watermark as last shown."""
         position, ranges = lane.snapshot
@@ -161,7 +168,12 @@ class Takeover:
     ) -> None:
         """Whether the last owner left cleanly; if not, its jobs may have killed it."""
         note = committed.note if committed is not None else ""
-        if previous_claim is None or note == f"{CLEAN}{previous_claim}":
+        if previous_claim is None:
+            # Nobody ever owned it, or the last claim is older than the topic's retention.
+            clean = note.startswith(CLEAN) or (committed is None and mirror is None)
+        else:
+            clean = note == f"{CLEAN}{previous_claim}"
+        if clean:
             return
         lane.suspect_before = high
         lane.unclean = 1 + (mirror.unclean if mirror is not None else 0)

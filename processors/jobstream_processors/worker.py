@@ -14,11 +14,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.engine import Engine
 from jobstream_processors.errors import PublishFailed, WorkerStopped
-from jobstream_processors.execute.on_loop import LoopExecutor
+from jobstream_processors.execute.on_loop import RUNNER_FAILED, LoopExecutor
 from jobstream_processors.execute.on_processes import ProcessExecutor
 from jobstream_processors.execute.on_threads import ThreadExecutor
 from jobstream_processors.feed import Feed, Limits
@@ -119,6 +119,7 @@ class Worker:
                     self._fail(ReplaceProcess(message))
             self._end.result()
             await asyncio.to_thread(self._settling.close, 5.0)
+            await asyncio.to_thread(self._restorers.shutdown)
         finally:
             self._stopping.set()
             self._mirrors.close()
@@ -129,6 +130,7 @@ class Worker:
         parts = self._parts
         self._loop = loop = asyncio.get_running_loop()
         self._end = loop.create_future()
+        loop.set_exception_handler(self._on_loop_error)
         self._settling = SettleThread(
             Settler(parts.sink, parts.plans, parts.clock), self._report, self._failed_anywhere
         )
@@ -216,7 +218,17 @@ class Worker:
         for lane in lanes:
             if hasattr(lane, "shard"):
                 done = self._released[lane.source] = threading.Event()
-                self._settling.call(partial(_close_shard, lane, done))
+                # After whatever still settles, but not on its thread: closing may take a while.
+                self._settling.call(partial(self._close_soon, lane, done))
+
+    def _close_soon(self, lane: Lane, done: threading.Event) -> None:
+        self._restorers.submit(self._close_table, lane, done)
+
+    def _close_table(self, lane: Lane, done: threading.Event) -> None:
+        try:
+            self._parts.takeover.release(lane)
+        finally:
+            done.set()
 
     def _take_over(self, lane: Lane, committed: Position | None) -> None:
         try:
@@ -230,7 +242,7 @@ class Worker:
                 self._feed.failed(error)
             return
         if not lane.live:
-            lane.shard.close()
+            self._parts.takeover.release(lane)
             return
         seconds = round(time.monotonic() - started, 3)
         log.info("partition_restored", extra={"partition": lane.source, "seconds": seconds})
@@ -267,6 +279,15 @@ class Worker:
         if not self._end.done():
             self._end.set_exception(error)
 
+    def _on_loop_error(
+        self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]
+    ) -> None:
+        """A fault of our own ends the worker; one of a task that user code leaked is logged."""
+        if context.get("message") == RUNNER_FAILED:
+            self._failed_anywhere(context["exception"])
+        else:
+            loop.default_exception_handler(context)
+
     # -- any thread
 
     def _report(self, batch: list[Decided]) -> None:
@@ -278,7 +299,3 @@ class Worker:
             log.error("worker_failed", exc_info=error)
         self._loop.call_soon_threadsafe(self._fail, error)
 
-
-def _close_shard(lane: Lane, done: threading.Event) -> None:
-    lane.shard.close()
-    done.set()

@@ -11,10 +11,21 @@ from typing import NamedTuple, TypeAlias
 from jobstream_schemas.encoder import encoder
 from jobstream_schemas.errors import DecodeError, EncodeError
 from jobstream_schemas.names import is_id
-from jobstream_schemas.primitives import read_long, read_millis, read_text
+from jobstream_schemas.primitives import (
+    SIX_BYTES_MARKED,
+    SIX_BYTES_MARKS,
+    read_long,
+    read_millis,
+    read_text,
+    six_bytes_long,
+)
 from jobstream_schemas.shapes import Scalar
 
 _ID_RULE = "1 to 128 letters, digits, '.', '_' or '-'"
+_USUAL_ID_SIZE = 36 << 1
+_USUAL_BYTES_MIN = 59
+_ID_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+_from_bytes = int.from_bytes
 _NO_KEYS = b"\x00" * 5
 _PRESENT = 2
 
@@ -113,6 +124,30 @@ def read_meta(data: bytes, at: int) -> tuple[MetaFields, int]:
         raise DecodeError(message)
     keys = (order_key, unique_key, expires_at, parent_id, correlation_id)
     return (id_, enqueued_at, source, *keys), at
+
+
+def read_usual_meta(value: bytes) -> tuple[MetaFields, int] | None:
+    """`read_meta` for the layout that nearly every job has, in a third of the time.
+
+    That is: single-object framing, an id of 36 characters, a time of six bytes, a short source, no
+    optional field. None for any other, and for anything at all that is not as it should be.
+    """
+    # 10 bytes of framing, 1 of length, 36 of id, 6 of time, 1 of length.
+    if len(value) < _USUAL_BYTES_MIN or value[10] != _USUAL_ID_SIZE:
+        return None
+    six = _from_bytes(value[47:53], "little")
+    size = value[53]
+    end = 54 + (size >> 1)
+    raw = value[11:47]
+    if (
+        six & SIX_BYTES_MARKS != SIX_BYTES_MARKED
+        or size & 0x81
+        or value[end : end + 5] != _NO_KEYS
+        or raw.translate(None, _ID_BYTES)
+    ):
+        return None
+    source = value[54:end].decode()
+    return (raw.decode(), six_bytes_long(six), source, None, None, None, None, None), end + 5
 
 
 def bad_id(job_id: str) -> DecodeError:

@@ -19,7 +19,7 @@ from jobstream_schemas.errors import DecodeError, SchemaRefused
 from jobstream_schemas.framing import SINGLE_OBJECT_PREFIX_BYTES, schema_fingerprint
 from jobstream_schemas.leaves import meaning_changes
 from jobstream_schemas.lint import parsed_schema
-from jobstream_schemas.meta import Meta, MetaFields, bad_id, read_meta
+from jobstream_schemas.meta import Meta, MetaFields, bad_id, read_meta, read_usual_meta
 from jobstream_schemas.names import JOB_TYPE_PROPERTY, is_id
 from jobstream_schemas.packaged import packaged
 
@@ -119,7 +119,8 @@ class Reader:
             raise DecodeError(message)
         try:
             if self._meta is None:
-                fields, at = read_meta(value, at)
+                usual = read_usual_meta(value) if at == SINGLE_OBJECT_PREFIX_BYTES else None
+                fields, at = usual or read_meta(value, at)
             else:
                 fields, at = self._foreign(self._meta, value, at)
         except DecodeError:

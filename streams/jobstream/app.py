@@ -31,6 +31,9 @@ Result = TypeVar("Result")
 
 _APP_NAME = re.compile(r"[a-z0-9-]{1,60}")
 _JOB_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
+JOB_OPTIONS = frozenset(
+    ("name", "queue", "retry", "timeout", "on_failure", "executor", "aliases")
+)
 ON_FAILURE = ("ladder", "hold_key")
 TIMEOUT_MS_MAX = 24 * 3_600_000
 
@@ -111,7 +114,7 @@ class App:
         executor: str | None = None,
         aliases: Iterable[str] = (),
     ) -> JobDecorator: ...
-    def job(self, function: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
+    def job(self, function: Any = None, /, **options: Any) -> Any:
         """Make a function the handler of a job type; a decorator, bare or with options.
 
         The type's name is `name` or the function's own; `aliases` are names it had before, so that
@@ -121,9 +124,15 @@ class App:
         process that can be killed. Raises ConfigError and UnsupportedType.
         """
 
+        unknown = options.keys() - JOB_OPTIONS
+        if unknown:
+            message = f"no job option {min(unknown)!r}; there are {', '.join(sorted(JOB_OPTIONS))}"
+            raise ConfigError(message)
+
         def decorate(handler: Callable[..., Any]) -> Job[Any, Any]:
             args_type = _args_type(handler)
-            made = self._declare(name or handler.__name__, args_type, options)
+            name = options.get("name") or handler.__name__
+            made = self._declare(name, args_type, options)
             made.handler(handler)
             return made
 

@@ -122,6 +122,7 @@ class Crashed:
 Outcome = Done | Raised | Again | Cancelled | Buried | TimedOut | Interrupted | Crashed
 
 DONE = Done()
+RETURNED = Done(returned=True)
 
 
 def read(error: BaseException) -> Outcome:

@@ -19,7 +19,7 @@ from jobstream_processors.core.outcome import (
     DONE,
     UNDECODABLE,
     Buried,
-    Done,
+    RETURNED,
     Interrupted,
     Outcome,
     Raised,
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 SLICE_S = 0.005
 """How long handlers that never wait may keep the loop before others get a turn."""
+RUNNER_FAILED = "a runner of the loop executor failed"
+Suspended = tuple["Coroutine[Any, Any, Any]", Any, "Callable[..., Any]"]
+"""A handler that waits: its coroutine, what it waits for, and the call into its context."""
 GRACE_MS = 5_000
 """How long a cancelled handler may clean up before it is settled as timed out regardless."""
 
@@ -112,48 +115,58 @@ class LoopExecutor:
         self._hot = True
         task = self._loop.create_task(self._run())
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._left)
+
+    def _left(self, task: asyncio.Task[None]) -> None:
+        """A runner ended; if by a fault of ours, the worker must not go on half dead."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            context = {"message": RUNNER_FAILED, "exception": error, "task": task}
+            self._loop.call_exception_handler(context)
 
     async def _run(self) -> None:
         """Take deliveries while there are any; leave when another runner does."""
         until = time.perf_counter() + SLICE_S
+        taken = 0
         while self._ready and len(self._waiting) < self._concurrency:
             delivery = self._ready.popleft()
-            suspended = await self._one(delivery)
-            if suspended:
+            suspended = self._step(delivery)
+            taken += 1
+            if suspended is not None:
+                await self._stay(delivery, *suspended)
                 if self._hot:
                     return
                 self._hot = True
                 until = time.perf_counter() + SLICE_S
-            elif time.perf_counter() > until:
+            elif not taken % 8 and time.perf_counter() > until:
                 await asyncio.sleep(0)
                 until = time.perf_counter() + SLICE_S
         self._hot = False
 
-    async def _one(self, delivery: Delivery) -> bool:
-        """Run one handler; whether it ever waited."""
+    def _step(self, delivery: Delivery) -> Suspended | None:
+        """Run a handler up to its first wait; None if it ended before."""
         spec = delivery.spec
-        assert spec is not None  # noqa: S101 - admitted deliveries have a handler
-        run = contextvars.copy_context().run
+        assert spec is not None, "admitted deliveries have a handler"  # noqa: S101
         try:
             args = delivery.args()
         except DecodeError as error:
             self._ended(delivery, Buried(UNDECODABLE, str(error)))
-            return False
+            return None
+        run = contextvars.copy_context().run
         try:
+            # Calling a coroutine function runs none of its code, so it needs no context yet.
             if spec.wants_context:
-                coroutine = run(spec.function, args, context_of(delivery))
+                coroutine = spec.function(args, context_of(delivery))
             else:
-                coroutine = run(spec.function, args)
+                coroutine = spec.function(args)
             pending = run(coroutine.send, None)
         except StopIteration as stop:
-            self._ended(delivery, DONE if stop.value is None else Done(returned=True))
-            return False
+            self._ended(delivery, DONE if stop.value is None else RETURNED)
         except BaseException as error:  # noqa: BLE001 - the edge of user code: nothing may pass
             self._ended(delivery, read(error))
-            return False
-        await self._stay(delivery, coroutine, pending, run)
-        return True
+        else:
+            return coroutine, pending, run
+        return None
 
     async def _stay(
         self,
@@ -174,7 +187,7 @@ class LoopExecutor:
             self._spawn()
         try:
             result = await _steps(coroutine, pending, run)
-            outcome: Outcome = DONE if result is None else Done(returned=True)
+            outcome: Outcome = DONE if result is None else RETURNED
         except BaseException as error:  # noqa: BLE001 - the edge of user code: nothing may pass
             outcome = self._why(delivery, error)
         finally:

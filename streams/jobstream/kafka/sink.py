@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from jobstream_processors.errors import PublishFailed, PublishFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from confluent_kafka import Message
 
@@ -71,7 +71,7 @@ class KafkaSink:
 
     def publish_rows(
         self, rows: Mapping[TopicPartition, Sequence[dict[str, bytes]]]
-    ) -> Container[bytes]:
+    ) -> Collection[bytes]:
         """Block until every row is acknowledged or failed, at most two minutes.
 
         Used by one thread only. Its producer reports failures alone: a report per row, handed to
@@ -81,7 +81,7 @@ class KafkaSink:
             self._rows = Producer({**self._options, **ROWS})
         producer, failed = self._rows, _Failed()
         for (topic, partition), batch in rows.items():
-            left = batch
+            left = list(batch)
             while left:
                 taken = producer.produce_batch(topic, left, partition, on_delivery=failed.report)
                 if taken == len(left):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jobstream_processors.errors import PublishFailed
+from jobstream_processors.ports import Outgoing
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from jobstream.testing.broker import MemoryBroker
-    from jobstream_processors.ports import Outgoing, TopicPartition
+    from jobstream_processors.ports import TopicPartition
 
 
 class MemorySink:
@@ -20,3 +23,18 @@ class MemorySink:
     def publish(self, records: Sequence[Outgoing]) -> Mapping[TopicPartition, int]:
         """Block until acknowledged; returns the last offset per partition, raises PublishFailed."""
         return self._broker.publish(records)
+
+    def publish_rows(
+        self, rows: Mapping[TopicPartition, Sequence[dict[str, bytes]]]
+    ) -> Collection[bytes]:
+        """Block until every row is acknowledged or failed; returns the keys that were not."""
+        records = [
+            Outgoing(topic, row["key"], row["value"], partition)
+            for (topic, partition), batch in rows.items()
+            for row in batch
+        ]
+        try:
+            self._broker.publish(records)
+        except PublishFailed as error:
+            return {records[index].key or b"" for index in error.failures}
+        return ()
