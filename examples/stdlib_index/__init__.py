@@ -1,0 +1,1 @@
+"""An index of Python's standard library, built by jobs: the example behind `make demo`."""

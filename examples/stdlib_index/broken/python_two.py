@@ -1,0 +1,1 @@
+print "a language that has moved on"
