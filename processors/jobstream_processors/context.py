@@ -39,8 +39,8 @@ class ChildJob(Protocol):
     def aenqueue_child(
         self,
         parent: Context,
-        args: Any,
-        options: dict[str, Any],  # noqa: ANN401
+        args: Any,  # noqa: ANN401 - generic in the job type
+        options: dict[str, Any],
     ) -> Awaitable[Any]:
         """The same from a running event loop."""
 

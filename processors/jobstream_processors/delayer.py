@@ -8,6 +8,7 @@ decodes a job and keeps no store: its place is the committed offset.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,19 +18,19 @@ from jobstream_processors.core.ladder import RUNG_MS
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.errors import OffsetOutOfRange, PublishFailed
 from jobstream_processors.lane import RANGES_MAX
-from jobstream_processors.ports import Outgoing, Position
+from jobstream_processors.ports import (
+    Clock,
+    Log,
+    Outgoing,
+    Position,
+    Sink,
+)
+from jobstream_processors.pulse import Pulse
+from jobstream_processors.queues import QueuePlan
 from jobstream_processors.rung import Hop, Rung
 from jobstream_processors.settlement import POINTER, TOO_LARGE
-from jobstream_schemas import Mirror, encode_mirror, mirror_key
-from collections.abc import Mapping
 from jobstream_processors.takeover import Mirrors
-from jobstream_processors.queues import QueuePlan
-from jobstream_processors.ports import (
-        Clock,
-        Log,
-        Sink,
-    )
-from jobstream_processors.pulse import Pulse
+from jobstream_schemas import Mirror, encode_mirror, mirror_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -24,7 +24,6 @@ from jobstream_processors.core.outcome import DONE, UNDECODABLE, Done
 from jobstream_processors.handlers import PROCESS
 
 if TYPE_CHECKING:
-    from jobstream_processors.intake import Intake
     import asyncio
     from collections.abc import Callable, Mapping, Sequence
 
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.execute.running import Executor
+    from jobstream_processors.intake import Intake
     from jobstream_processors.lane import Lane
     from jobstream_processors.ports import Clock, Record
     from jobstream_processors.settle import Decided

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from jobstream_processors.core.decide import Policy
 from jobstream_processors.errors import InvalidOption
 from jobstream_schemas import JobCodec
-from jobstream_processors.core.decide import Policy
-from collections.abc import Callable
-
-
 
 ASYNC, THREAD, PROCESS = "async", "thread", "process"
 

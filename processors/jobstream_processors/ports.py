@@ -61,7 +61,6 @@ class Sink(Protocol):
         record per partition; raises PublishFailed if any was not acknowledged in time.
         """
 
-
     def publish_rows(
         self, rows: Mapping[TopicPartition, Sequence[dict[str, bytes]]]
     ) -> Collection[bytes]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from jobstream_processors.core.ladder import rung_for, rung_partition
-from collections.abc import Mapping
-
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """One assigned partition of a rung: its records in order, which may leave, and which may not yet.
 
-A rung with a fixed delay is first in, first out: only the head matters, and a record behind it can't
-be due earlier. The "0s" rung is read at once into a heap ordered by due time. Pure of I/O.
+A rung with a fixed delay is first in, first out: only the head matters, and a record behind it
+can't be due earlier. The "0s" rung is read at once into a heap ordered by due time. Pure of I/O.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class Rung:
             wait = Wait(EXACT, appended, appended)
             return Waiting(appended, offset, wait, FIRST, record, str(error))
         due = trip.due_ms if trip.due_ms is not None else appended + (trip.delay_ms or 0)
-        # A wait longer than its rung's next stops is cut into hops; one that is over leaves at once.
+        # A wait that is over leaves at once, whatever its rung.
         wait = Wait(self.name if due > appended else EXACT, appended, due)
         return Waiting(wait.leaves_ms, offset, wait, trip, record, "")
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from jobstream_processors.core.decide import Bury, Finish
 from jobstream_processors.errors import PublishFailed
-from jobstream_processors.ports import Outgoing
 from jobstream_processors.settlement import TOO_LARGE, Settlement, settlement
 from jobstream_schemas import done_encoder, done_key
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.errors import PublishFailure
     from jobstream_processors.lane import Lane
-    from jobstream_processors.ports import Clock, Sink, TopicPartition
+    from jobstream_processors.ports import Clock, Outgoing, Sink, TopicPartition
     from jobstream_processors.queues import QueuePlan
 
 Decided = tuple["Delivery", "Decision"]

@@ -20,9 +20,9 @@ from jobstream_processors.core.decide import (
     Park,
 )
 from jobstream_processors.core.headers import render
+from jobstream_processors.core.known import Known
 from jobstream_processors.ports import Outgoing
 from jobstream_schemas import Row, RowKind, encode_row, row_key
-from jobstream_processors.core.known import Known
 
 if TYPE_CHECKING:
     from jobstream_processors.core.headers import Trip

@@ -65,7 +65,7 @@ class Mirrors(Protocol):
 class Takeover:
     """Prepares lanes. Blocks; may be used by several threads, one lane each."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - the parts of one composition
         self,
         group: str,
         plans: Mapping[str, QueuePlan],

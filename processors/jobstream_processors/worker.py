@@ -10,34 +10,35 @@ import asyncio
 import logging
 import threading
 import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from jobstream_processors.closer import Closer
 from jobstream_processors.engine import Engine
 from jobstream_processors.errors import PublishFailed, WorkerStopped
 from jobstream_processors.execute.on_loop import RUNNER_FAILED, LoopExecutor
 from jobstream_processors.execute.on_processes import ProcessExecutor
 from jobstream_processors.execute.on_threads import ThreadExecutor
 from jobstream_processors.feed import Feed, Limits
-from jobstream_processors.handlers import ASYNC, PROCESS, THREAD
+from jobstream_processors.handlers import ASYNC, PROCESS, THREAD, JobSpec
 from jobstream_processors.intake import Intake
+from jobstream_processors.ports import (
+    Clock,
+    Listener,
+    Log,
+    Sink,
+    Source,
+)
+from jobstream_processors.pulse import Pulse
+from jobstream_processors.queues import QueuePlan
 from jobstream_processors.settle import Settler
 from jobstream_processors.settling import MirrorThread, SettleThread
-from jobstream_processors.pulse import Pulse
-from jobstream_processors.ports import (
-        Clock,
-        Listener,
-        Sink,
-        Source,
-    )
-from jobstream_schemas import Catalogue
 from jobstream_processors.takeover import Takeover
-from collections.abc import Callable, Mapping
-from jobstream_processors.queues import QueuePlan
-from jobstream_processors.handlers import JobSpec
+from jobstream_schemas import Catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,6 +69,7 @@ class Parts:
     """Joins the group; called on the thread that polls."""
     sink: Sink
     takeover: Takeover
+    reader: Log
     clock: Clock
     pulse: Pulse
     limits: Limits = field(default_factory=Limits)
@@ -75,6 +77,8 @@ class Parts:
     children: int = 4
     drain_s: float = 25.0
     revoke_drain_s: float = 5.0
+    closer_s: float = 5.0
+    """How often dead letters are looked at that a redrive or a late success closed."""
     stuck_max: int = 100
     """Runs past their time limit that still hold a slot, before the process is to be replaced."""
 
@@ -97,6 +101,7 @@ class Worker:
         self._engine: Engine
         self._settling: SettleThread
         self._mirrors: MirrorThread
+        self._closer: Closer
         self._feed: Feed
 
     def stop(self) -> None:
@@ -109,6 +114,7 @@ class Worker:
         feeding = threading.Thread(target=self._poll, name="jobstream-poll", daemon=True)
         self._settling.start()
         self._mirrors.start()
+        self._closer.start()
         feeding.start()
         try:
             while not self._end.done():
@@ -123,6 +129,7 @@ class Worker:
         finally:
             self._stopping.set()
             self._mirrors.close()
+            self._closer.close()
             self._restorers.shutdown(wait=False, cancel_futures=True)
             self._engine.close()
 
@@ -145,10 +152,14 @@ class Worker:
         )
         self._mirrors = MirrorThread(
             parts.sink,
-            lambda: list(self._feed.running),
+            self._served,
             parts.takeover.mirror_record,
             parts.limits.commit_ms / 1000,
         )
+        self._closer = Closer(parts.plans, parts.reader, parts.sink, self._served, parts.closer_s)
+
+    def _served(self) -> list[Lane]:
+        return list(self._feed.running)
 
     # -- the thread that polls
 
@@ -279,9 +290,7 @@ class Worker:
         if not self._end.done():
             self._end.set_exception(error)
 
-    def _on_loop_error(
-        self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]
-    ) -> None:
+    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """A fault of our own ends the worker; one of a task that user code leaked is logged."""
         if context.get("message") == RUNNER_FAILED:
             self._failed_anywhere(context["exception"])
@@ -298,4 +307,3 @@ class Worker:
         if not isinstance(error, WorkerStopped):
             log.error("worker_failed", exc_info=error)
         self._loop.call_soon_threadsafe(self._fail, error)
-

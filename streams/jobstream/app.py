@@ -31,9 +31,7 @@ Result = TypeVar("Result")
 
 _APP_NAME = re.compile(r"[a-z0-9-]{1,60}")
 _JOB_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
-JOB_OPTIONS = frozenset(
-    ("name", "queue", "retry", "timeout", "on_failure", "executor", "aliases")
-)
+JOB_OPTIONS = frozenset(("name", "queue", "retry", "timeout", "on_failure", "executor", "aliases"))
 ON_FAILURE = ("ladder", "hold_key")
 TIMEOUT_MS_MAX = 24 * 3_600_000
 
@@ -105,6 +103,7 @@ class App:
     @overload
     def job(
         self,
+        /,
         *,
         name: str | None = None,
         queue: Queue | None = None,
@@ -123,7 +122,6 @@ class App:
         order key held, instead of climbing the delay ladder. `executor="process"` runs it in a
         process that can be killed. Raises ConfigError and UnsupportedType.
         """
-
         unknown = options.keys() - JOB_OPTIONS
         if unknown:
             message = f"no job option {min(unknown)!r}; there are {', '.join(sorted(JOB_OPTIONS))}"

@@ -11,8 +11,8 @@ from jobstream.errors import ConfigError, EnqueueError
 from jobstream_processors.context import Context, RunFacts
 from jobstream_processors.core.decide import Policy
 from jobstream_processors.core.identity import from_parent
-from jobstream_processors.handlers import JobSpec, executor_of, takes_context
 from jobstream_processors.core.retry import Backoff
+from jobstream_processors.handlers import JobSpec, executor_of, takes_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -45,7 +45,7 @@ class Job(Generic[Args, Result]):
     Made by `App.job` and `App.declare`. Safe to use from any thread.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - made by App alone
         self,
         app: App,
         name: str,
@@ -140,8 +140,9 @@ class Job(Generic[Args, Result]):
         if not spec.wants_context:
             result: Result = spec.function(args)
             return result
-        result = spec.function(args, ctx if ctx is not None else self._example_context())
-        return result
+        given = ctx if ctx is not None else self._example_context()
+        result = spec.function(args, given)
+        return result  # noqa: RET504 - the annotation above gives it its type
 
     @overload
     def handler(self, function: Callable[[Args], _Made]) -> Callable[[Args], _Made]: ...
@@ -170,8 +171,8 @@ class Job(Generic[Args, Result]):
     async def aenqueue_child(
         self,
         parent: Context,
-        args: Any,
-        options: dict[str, Any],  # noqa: ANN401
+        args: Any,  # noqa: ANN401 - generic in the job type
+        options: dict[str, Any],
     ) -> Enqueued:
         """The same from a running event loop."""
         return await self._asend(self._child(parent, args, options))

@@ -16,6 +16,7 @@ from jobstream.dedup.slots import claim_slot
 from jobstream.dedup.table import Table
 from jobstream.errors import BrokerTooOld
 from jobstream.kafka.admin import Admin
+from jobstream.kafka.apply import verify
 from jobstream.kafka.clock import BrokerClock
 from jobstream.kafka.log import KafkaLog
 from jobstream.kafka.mirrors import KafkaMirrors
@@ -108,7 +109,8 @@ class Roles:
             self.stop()
 
     def _mirrors(self) -> Mirrors:
-        # verify
+        queues = [self._app.queues[name] for name in self._plans]
+        verify(Admin(self._settings), self._app.name, queues)
         topic = offsets_topic(self._app.name)
         return KafkaMirrors(self._reader, topic, self._reader.partitions(topic))
 
@@ -154,6 +156,7 @@ class Roles:
             ),
             sink=sink,
             takeover=takeover,
+            reader=self._reader,
             clock=self._clock,
             pulse=pulse,
             limits=Limits(window=settings.window, commit_ms=settings.commit_interval_ms),

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.core.outcome import (
     DONE,
+    RETURNED,
     UNDECODABLE,
     Buried,
-    RETURNED,
     Interrupted,
     Outcome,
     Raised,

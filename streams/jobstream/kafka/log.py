@@ -28,6 +28,7 @@ class KafkaLog:
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = dict(options)
         self._admin: AdminClient | None = None
+        self._asking: Consumer | None = None
         self._ids: dict[str, str] = {}
         self._lock = threading.Lock()
 
@@ -60,12 +61,11 @@ class KafkaLog:
 
     def span(self, partition: Place) -> tuple[int, int]:
         """(first offset kept, next offset to be written); blocks up to 10 s."""
-        consumer = self._consumer()
-        try:
+        with self._lock:
+            if self._asking is None:
+                self._asking = self._consumer()
             place = TopicPartition(*partition)
-            low, high = consumer.get_watermark_offsets(place, _TIMEOUT_S, cached=False)
-        finally:
-            consumer.close()
+            low, high = self._asking.get_watermark_offsets(place, _TIMEOUT_S, cached=False)
         return low, high
 
     def topic_id(self, topic: str) -> str:
@@ -78,9 +78,7 @@ class KafkaLog:
     def _ask_id(self, topic: str) -> str:
         if self._admin is None:
             self._admin = AdminClient(dict(self._options))
-        futures = self._admin.describe_topics(
-            TopicCollection([topic]), request_timeout=_TIMEOUT_S
-        )
+        futures = self._admin.describe_topics(TopicCollection([topic]), request_timeout=_TIMEOUT_S)
         return str(futures[topic].result().topic_id)
 
     def partitions(self, topic: str) -> int:
