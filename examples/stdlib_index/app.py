@@ -24,7 +24,7 @@ LOOKS_MAX = 60
 RARE = dict.fromkeys(("5s", "30s", "2m", "10m", "1h", "6h", "1d"), 1)
 """Partitions of the ladder's rungs: nothing here waits for five seconds, so one each will do."""
 
-app = App("stdlib-index")
+app = App("stdlib-index", concurrency=8, children=3)
 files = app.queue("files", partitions=6, rungs=RARE)
 reports = app.queue("reports", partitions=2, rungs=RARE)
 ledger = Ledger(FOLDER / "ledger")
@@ -54,7 +54,8 @@ class ReportPackage:
     modules: int
 
 
-@app.job(queue=files, retry=BUSY, timeout="20s")
+# Parsing is work for the processor: in threads it would hold up everything else in the worker.
+@app.job(queue=files, retry=BUSY, timeout="20s", executor="process")
 def index_module(args: IndexModule, ctx: Context) -> None:
     """Parse a file and write its functions, classes and imports into the index."""
     with ledger.run(ctx):

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from typing import Self
 
 APP = "examples.stdlib_index.app:app"
-CONCURRENCY = 8
 STOP_S = 40.0
 LOG_LINES_SHOWN = 20
 
@@ -91,10 +90,9 @@ class Fleet:
             worker.wait(STOP_S)
 
     def _start(self, number: int) -> None:
-        command = ["worker", APP, "--concurrency", str(CONCURRENCY)]
         with self._log(number).open("ab") as log:
             self._workers[number] = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-m", "jobstream", *command],
+                [sys.executable, "-m", "jobstream", "worker", APP],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

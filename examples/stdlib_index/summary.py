@@ -86,10 +86,17 @@ def _letters(letters: Sequence[dict[str, object]]) -> Table:
 
 
 def _packages(packages: Sequence[PackageReport]) -> Table:
-    names = ("package", "modules", "broken", "lines", "functions", "classes", "imports")
+    names = ("package", "modules", "lines", "functions", "classes", "imports")
     table = _table("The ten largest packages", *names)
     for package in packages:
-        table.add_row(package.package, *(f"{number:,}" for number in package[1:]))
+        numbers = (
+            package.modules,
+            package.lines,
+            package.functions,
+            package.classes,
+            package.imports,
+        )
+        table.add_row(package.package, *(f"{number:,}" for number in numbers))
     return table
 
 

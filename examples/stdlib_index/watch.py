@@ -54,10 +54,11 @@ class Watch:
         return self.settled == len(self.ids)
 
     def busiest(self, pids: Collection[int]) -> int:
-        """The process that has begun most runs it has not ended."""
-        running: Counter[int] = Counter(dict.fromkeys(pids, 0))
+        """The worker that has begun most runs it has not ended, itself or in a child process."""
+        running: Counter[int] = Counter()
         for entry in self.entries:
-            running[entry.pid] += {"start": 1, "end": -1}.get(entry.kind, 0)
+            step = {"start": 1, "end": -1}.get(entry.kind, 0)
+            running.update({entry.pid: step, entry.parent: step})
         return max(pids, key=lambda pid: running[pid])
 
 
