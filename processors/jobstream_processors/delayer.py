@@ -84,7 +84,7 @@ class Delayer:
 
     def cycle(self, timeout_ms: int = POLL_MS_MAX) -> int:
         """One turn: take up records, let go what is due, commit. Returns the hops made."""
-        self._parts.pulse.beat()
+        self._parts.pulse.check()
         records = self._source.poll(HOPS_MAX, self._wait_ms(timeout_ms) / 1000)
         for record in records:
             rung = self._rungs.get((record.topic() or "", record.partition() or 0))

@@ -103,7 +103,7 @@ class Feed:
 
     def cycle(self, timeout_s: float) -> int:
         """One turn: start what is restored, poll, hand over, commit. Returns the records taken."""
-        self._pulse.beat()
+        self._pulse.check()
         self._start_ready()
         room = self._room()
         if room <= 0:

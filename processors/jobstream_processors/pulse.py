@@ -1,11 +1,13 @@
 """Whether this process slept past its session: then others own its partitions, and it must leave.
 
-The thread that polls beats; every publisher asks. A process that was frozen and thawed finds the
-gap whichever of its threads wakes first, before it publishes anything more.
+A thread of its own beats; every publisher asks. A process that was frozen and thawed finds the gap
+whichever of its threads wakes first, before it publishes anything more. A thread that merely waits
+for a slow broker stops no beat.
 """
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from jobstream_processors.errors import WorkerStopped
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from jobstream_processors.ports import Clock, Outgoing, Sink, TopicPartition
 
 
+BEAT_S = 0.2
+
+
 class Pulse:
     """A dead man's switch. `beat` belongs to one thread, `check` to any."""
 
@@ -24,6 +29,11 @@ class Pulse:
         self._session_ms = session_ms
         self._last_ms = clock.monotonic_ms()
         self._stopped = ""
+        self._leaving = threading.Event()
+
+    def start(self) -> None:
+        """Beat from a thread of its own until `stop`, or until a gap is found."""
+        threading.Thread(target=self._run, name="jobstream-pulse", daemon=True).start()
 
     def beat(self) -> None:
         """Still here; raises WorkerStopped after a gap longer than the session."""
@@ -44,6 +54,14 @@ class Pulse:
     def stop(self, reason: str) -> None:
         """Let nothing more be published from now on."""
         self._stopped = self._stopped or reason
+        self._leaving.set()
+
+    def _run(self) -> None:
+        try:
+            while not self._leaving.wait(BEAT_S):
+                self.beat()
+        except WorkerStopped:
+            return
 
 
 class GuardedSink:

@@ -11,8 +11,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -41,7 +41,7 @@ from jobstream_processors.takeover import Takeover
 from jobstream_schemas import Catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
     from jobstream_processors.lane import Lane
     from jobstream_processors.ports import (
@@ -56,6 +56,8 @@ log = logging.getLogger("jobstream.worker")
 TICK_S = 0.05
 POLL_S = 0.1
 TAKEOVERS_AT_ONCE = 4
+LEAVE_S = 3.0
+"""How long a failing worker waits for its polling thread to leave the group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,18 +118,24 @@ class Worker:
         self._mirrors.start()
         self._closer.start()
         feeding.start()
+        replace = 0
         try:
             while not self._end.done():
                 await asyncio.wait([self._end], timeout=TICK_S)
                 self._engine.tick()
                 if self._engine.stuck >= self._parts.stuck_max:
-                    message = f"{self._engine.stuck} handlers outlived their time limit"
-                    self._fail(ReplaceProcess(message))
+                    # The other jobs drain as at any stop; then the process is to be replaced.
+                    replace = self._engine.stuck
+                    self.stop()
             self._end.result()
             await asyncio.to_thread(self._settling.close, 5.0)
             await asyncio.to_thread(self._restorers.shutdown)
+            if replace:
+                message = f"{replace} handlers outlived their time limit and hold their slots"
+                raise ReplaceProcess(message)
         finally:
             self._stopping.set()
+            await asyncio.to_thread(feeding.join, LEAVE_S)
             self._mirrors.close()
             self._closer.close()
             self._restorers.shutdown(wait=False, cancel_futures=True)
@@ -213,16 +221,9 @@ class Worker:
         self._progress.wait(timeout_s)
         self._progress.clear()
 
-    def _call(self, work: object) -> None:
-        """Run a coroutine on the loop from the thread that polls, beating all the while."""
-        future: Future[None] = asyncio.run_coroutine_threadsafe(work, self._loop)  # type: ignore[arg-type]
-        while True:
-            try:
-                future.result(0.1)
-            except NotYet:
-                self._parts.pulse.beat()
-            else:
-                return
+    def _call(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine on the loop from the thread that polls, and wait for it."""
+        asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def _release(self, lanes: Sequence[Lane]) -> None:
         """Close the shards after whatever still settles; a new owner here waits for that."""
@@ -306,4 +307,5 @@ class Worker:
         self._parts.pulse.stop(f"the worker is leaving: {error!r}")
         if not isinstance(error, WorkerStopped):
             log.error("worker_failed", exc_info=error)
-        self._loop.call_soon_threadsafe(self._fail, error)
+        with suppress(RuntimeError):  # The loop is closed: the worker has left already.
+            self._loop.call_soon_threadsafe(self._fail, error)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -48,6 +49,9 @@ log = logging.getLogger("jobstream.roles")
 
 WORKER, DELAYER = "worker", "delayer"
 SCHEMAS_EVERY_S = 2.0
+GC_OBJECTS = 50_000
+STILL_MS_MIN = 500
+CLASSIC_COSTS = "a rebalance takes seconds, a killed worker is missed after its session timeout"
 
 
 class Roles:
@@ -64,6 +68,8 @@ class Roles:
         self._clock = BrokerClock()
         self._reader = KafkaLog(self._options)
         self._raw_sink = KafkaSink(self._options, self._clock)
+        self._pulse: Pulse
+        self._sink: GuardedSink
         self._stopping = threading.Event()
         self._worker: Worker | None = None
         self._protocol = app.settings.group_protocol
@@ -74,14 +80,18 @@ class Roles:
         The first SIGTERM or SIGINT drains and leaves, a second one leaves at once.
         """
         try:
-            asyncio.run(self._run())
+            self._serve()
         except BrokerTooOld as error:
             if self._protocol == "classic":
                 raise
-            log.warning("classic_protocol", extra={"reason": str(error)})
+            log.warning("classic_protocol", extra={"reason": str(error), "costs": CLASSIC_COSTS})
             self._protocol = "classic"
             self._stopping.clear()
-            asyncio.run(self._run())
+            self._serve()
+        except WorkerStopped:
+            # Others own what this process held: what still waits to be sent must not be.
+            self._raw_sink.abandon()
+            raise
         finally:
             self._raw_sink.close()
 
@@ -90,6 +100,18 @@ class Roles:
         self._stopping.set()
         if self._worker is not None:
             self._worker.stop()
+
+    def _serve(self) -> None:
+        settings = self._settings
+        # Others take over a session after the last heartbeat, which is up to one interval old.
+        still_ms = max(settings.session_timeout_ms - settings.heartbeat_ms, STILL_MS_MIN)
+        self._pulse = Pulse(self._clock, still_ms)
+        self._sink = GuardedSink(self._raw_sink, self._pulse)
+        self._pulse.start()
+        try:
+            asyncio.run(self._run())
+        finally:
+            self._pulse.stop("the process has left")
 
     async def _run(self) -> None:
         self._listen_for_signals(asyncio.get_running_loop())
@@ -116,8 +138,7 @@ class Roles:
 
     async def _work(self, mirrors: Mirrors) -> None:
         settings, app = self._settings, self._app
-        pulse = Pulse(self._clock, settings.session_timeout_ms)
-        sink = GuardedSink(self._raw_sink, pulse)
+        pulse, sink = self._pulse, self._sink
         catalogue = Catalogue()
         for schema in app.schemas():
             catalogue.register(schema)
@@ -136,6 +157,9 @@ class Roles:
                 mirrors,
                 self._clock,
             )
+            # A job is a few short-lived objects: the collector would walk them all the time.
+            gc.freeze()
+            gc.set_threshold(GC_OBJECTS, 20, 100)
             worker = Worker(self._parts(catalogue, sink, takeover, pulse))
             self._worker = worker
             if self._stopping.is_set():
@@ -183,15 +207,14 @@ class Roles:
 
     async def _delay(self, mirrors: Mirrors) -> None:
         topics = [topic for plan in self._plans.values() for topic, _ in plan.rungs.values()]
-        pulse = Pulse(self._clock, self._settings.session_timeout_ms)
         parts = DelayerParts(
             group=delay_group(self._app.name),
             plans=self._plans,
-            sink=GuardedSink(self._raw_sink, pulse),
+            sink=self._sink,
             reader=self._reader,
             mirrors=mirrors,
             clock=self._clock,
-            pulse=pulse,
+            pulse=self._pulse,
         )
         await asyncio.to_thread(self._carry, Delayer(parts), self._source(parts.group, topics))
 

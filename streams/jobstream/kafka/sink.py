@@ -111,6 +111,8 @@ class KafkaSink:
         if poller is not None:
             poller.producer.purge()
             poller.close(0.0)
+        if self._rows is not None:
+            self._rows.purge()
 
     def _producer(self) -> _Poller:
         with self._lock:
