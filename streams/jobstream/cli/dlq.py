@@ -1,0 +1,245 @@
+"""`jobstream dlq`: open dead letters, shown, redriven or discarded. Needs no user code."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jobstream.cli.exits import FAILURE, OK
+from jobstream.cli.letter_filter import filter_of, filter_options
+from jobstream.cli.options import app_option, json_option, queue_option, view_of
+from jobstream.cli.output import (
+    age,
+    iso,
+    print_json,
+    print_json_line,
+    print_table,
+    progress,
+    remark,
+    say,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jobstream.inspect.filters import LetterFilter
+    from jobstream.inspect.letters import Letter
+    from jobstream.inspect.redrive import Closed
+    from jobstream.inspect.view import AppView
+    from jobstream.kafka.sink import KafkaSink
+
+LIST_LIMIT = 1_000
+COLUMNS = ("id", "type", "reason", "error", "attempts>", "redrive>", "age>", "origin", "message")
+
+
+@click.group()
+def command() -> None:
+    """Dead letters that are open; a letter is closed by a redrive or a discard."""
+
+
+@command.command("list")
+@app_option
+@queue_option
+@filter_options
+@click.option("--limit", type=click.IntRange(1), default=LIST_LIMIT, show_default=True)
+@json_option
+def list_command(
+    app: str, *, queue: str | None, limit: int, as_json: bool, **conditions: object
+) -> int:
+    """List open letters, the oldest first. JSON: one object a line."""
+    found = _found(view_of(app), queue, filter_of(conditions))
+    shown = found[:limit]
+    if as_json:
+        for letter in shown:
+            print_json_line(_summary(letter))
+    elif shown:
+        now_ms = time.time_ns() // 1_000_000
+        print_table(COLUMNS, [_row(letter, now_ms) for letter in shown])
+    else:
+        say("no open dead letters")
+    if len(found) > len(shown):
+        remark(f"{len(found) - len(shown)} more; raise --limit or narrow with --type, --since …")
+    return OK
+
+
+@command.command("show")
+@app_option
+@queue_option
+@click.argument("job_id", metavar="ID")
+@json_option
+def show_command(app: str, *, queue: str | None, job_id: str, as_json: bool) -> int:
+    """Show everything about the open letters of one job: headers, args, or the bytes."""
+    from jobstream.cli.letter_text import document, text  # noqa: PLC0415 - with the command only
+    from jobstream.inspect.filters import LetterFilter  # noqa: PLC0415 - likewise
+
+    view = view_of(app)
+    found = _found(view, queue, LetterFilter(ids=(job_id,)))
+    if not found:
+        remark(f"jobstream: no open letter of {job_id!r}; see: jobstream job show {job_id}")
+        return FAILURE
+    documents = [document(view, letter, _summary(letter)) for letter in found]
+    if as_json:
+        print_json(documents)
+    else:
+        for each in documents:
+            say(text(each))
+    return OK
+
+
+@command.command("redrive")
+@app_option
+@queue_option
+@filter_options
+@click.option("--limit", type=click.IntRange(1), help="At most so many, the oldest first.")
+@click.option("--rate", metavar="N/s", help="At most so many a second, as in 50/s.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done.")
+@json_option
+def redrive_command(
+    app: str,
+    *,
+    queue: str | None,
+    limit: int | None,
+    rate: str | None,
+    dry_run: bool,
+    as_json: bool,
+    **conditions: object,
+) -> int:
+    """Put jobs back on their queue with attempts anew, each letter closed after its job is back.
+
+    A job that is done meanwhile is dropped there. To run a done job again, enqueue it again.
+    """
+    from jobstream.inspect.redrive import read_rate, redrive  # noqa: PLC0415 - with the command
+
+    view, pace = view_of(app), read_rate(rate) if rate else None
+    chosen = _found(view, queue, filter_of(conditions))[:limit]
+    if dry_run:
+        return _would("redrive", chosen, as_json=as_json)
+    with _sink(view) as sink:
+        return _report(redrive(view, sink, chosen, pace), as_json=as_json)
+
+
+@command.command("discard")
+@app_option
+@queue_option
+@filter_options
+@click.option("--all", "everything", is_flag=True, help="Needed where nothing narrows it down.")
+@click.option("--limit", type=click.IntRange(1), help="At most so many, the oldest first.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done.")
+@json_option
+def discard_command(
+    app: str,
+    *,
+    queue: str | None,
+    everything: bool,
+    limit: int | None,
+    dry_run: bool,
+    as_json: bool,
+    **conditions: object,
+) -> int:
+    """Close letters without running their jobs. Their bytes go with the topic's compaction."""
+    from jobstream.inspect.redrive import discard  # noqa: PLC0415 - with the command only
+
+    wanted = filter_of(conditions)
+    if wanted.is_empty and queue is None and not everything:
+        message = "this would discard every letter of the app: narrow it down, or say --all"
+        raise click.UsageError(message)
+    view = view_of(app)
+    chosen = _found(view, queue, wanted)[:limit]
+    if dry_run:
+        return _would("discard", chosen, as_json=as_json)
+    with _sink(view) as sink:
+        return _report(discard(sink, chosen), as_json=as_json)
+
+
+def _found(view: AppView, queue: str | None, wanted: LetterFilter) -> list[Letter]:
+    from jobstream.inspect.letters import open_letters  # noqa: PLC0415 - with the command only
+
+    with progress("reading dead letters") as heard:
+        found = open_letters(view, view.queues(queue), heard)
+    return [letter for letter in found if wanted.passes(letter)]
+
+
+@contextmanager
+def _sink(view: AppView) -> Iterator[KafkaSink]:
+    from jobstream.kafka.clock import BrokerClock  # noqa: PLC0415 - with the command only
+    from jobstream.kafka.sink import KafkaSink  # noqa: PLC0415 - likewise
+
+    with closing(KafkaSink(view.options, BrokerClock())) as sink:
+        yield sink
+
+
+@dataclass(slots=True)
+class _Counts:
+    """How many letters went which way."""
+
+    redriven: int = 0
+    discarded: int = 0
+    failed: int = 0
+
+
+def _report(closed: Iterator[Closed], *, as_json: bool) -> int:
+    """Tell each letter as it is done, then the sum; on Ctrl-C the sum of what was done."""
+    counts = _Counts()
+    try:
+        for each in closed:
+            setattr(counts, each.outcome, getattr(counts, each.outcome) + 1)
+            if as_json:
+                print_json_line({"outcome": each.outcome, "why": each.reason,
+                                 **_summary(each.letter)})  # fmt: skip
+            else:
+                why = f": {each.reason}" if each.reason else ""
+                say(f"{each.outcome} {each.letter.id} (redrive {each.letter.redrive}){why}")
+    finally:
+        parts = {name: getattr(counts, name) for name in counts.__slots__}
+        told = [f"{count} {name}" for name, count in parts.items() if count]
+        remark(", ".join(told) or "no letter to close")
+    return FAILURE if counts.failed else OK
+
+
+def _would(what: str, letters: list[Letter], *, as_json: bool) -> int:
+    for letter in letters:
+        if as_json:
+            print_json_line({"outcome": f"would {what}", **_summary(letter)})
+        else:
+            say(f"would {what} {letter.id} ({letter.job_type or '?'}, {letter.trip.reason})")
+    remark(f"would {what} {len(letters)} letters; nothing was changed")
+    return OK
+
+
+def _row(letter: Letter, now_ms: int) -> tuple[Any, ...]:
+    trip = letter.trip
+    return (
+        letter.id,
+        letter.job_type or "?",
+        trip.reason or letter.trouble,
+        trip.error,
+        trip.attempt,
+        letter.redrive,
+        age(max(0, now_ms - letter.died_ms) / 1000),
+        trip.origin,
+        trip.message,
+    )
+
+
+def _summary(letter: Letter) -> dict[str, Any]:
+    trip = letter.trip
+    topic, partition, offset = letter.place
+    return {
+        "id": letter.id,
+        "queue": letter.queue,
+        "type": letter.job_type or None,
+        "reason": trip.reason,
+        "error": trip.error,
+        "message": trip.message,
+        "attempts": trip.attempt,
+        "redrive": letter.redrive,
+        "died_at": iso(letter.died_ms),
+        "first_failed_at": iso(trip.first_failed_ms) if trip.first_failed_ms else None,
+        "origin": trip.origin,
+        "letter": f"{topic}:{partition}:{offset}",
+        **({"trouble": letter.trouble} if letter.trouble else {}),
+    }

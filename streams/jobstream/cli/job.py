@@ -1,0 +1,91 @@
+"""`jobstream job`: one job's way through the log. Needs no user code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jobstream.cli.exits import FAILURE, OK
+from jobstream.cli.options import app_option, json_option, moment, queue_option, view_of
+from jobstream.cli.output import iso, print_json, print_table, progress, remark, say, when
+
+if TYPE_CHECKING:
+    from jobstream.inspect.history import History
+
+
+@click.group()
+def command() -> None:
+    """Everything the log still knows of one job."""
+
+
+@command.command("show")
+@app_option
+@queue_option
+@click.argument("job_id", metavar="ID")
+@click.option("--since", metavar="TIME", help="Look from then on: 2h, 2026-01-31T12:00.")
+@json_option
+def show_command(
+    app: str, *, queue: str | None, job_id: str, since: str | None, as_json: bool
+) -> int:
+    """Print the timeline of a job: on the queue, on the ladder, its rows, its dead letters.
+
+    Ids that jobstream makes itself carry their time and are found quickly; for others, such as
+    those from an idempotency key, the whole log is read unless --since is given. Exit code 1 if
+    nothing is found.
+    """
+    from jobstream.inspect.history import history  # noqa: PLC0415 - loads the Kafka client
+
+    view = view_of(app)
+    with progress(f"looking for {job_id}") as heard:
+        found = history(view, job_id, view.queues(queue), moment("--since", since), heard)
+    if as_json:
+        print_json(_document(found))
+    elif found.entries:
+        _print(found)
+    if not found.entries:
+        looked = "the whole log" if found.since_ms is None else f"since {when(found.since_ms)}"
+        remark(f"jobstream: nothing of job {job_id!r} ({looked}); check the app, or give --since")
+        return FAILURE
+    return OK
+
+
+def _print(found: History) -> None:
+    event = found.event
+    say(f"job {found.job_id}: {event.job_type if event else '?'}, {found.state}")
+    if event is not None:
+        say(f"args: {event.args}")
+    rows = [
+        (
+            when(entry.at_ms),
+            entry.what,
+            entry.queue,
+            " ".join(f"{name}={value}" for name, value in entry.detail.items()),
+            "{} [{}] {}".format(*entry.place),
+        )
+        for entry in found.entries
+    ]
+    print_table(("appended", "what", "queue", "detail", "where"), rows)
+
+
+def _document(found: History) -> dict[str, Any]:
+    event = found.event
+    return {
+        "id": found.job_id,
+        "state": found.state,
+        "type": event.job_type if event else None,
+        "meta": event.meta if event else None,
+        "args": event.args if event else None,
+        "timeline": [
+            {
+                "at": iso(entry.at_ms),
+                "what": entry.what,
+                "queue": entry.queue,
+                **entry.detail,
+                "topic": entry.place[0],
+                "partition": entry.place[1],
+                "offset": entry.place[2],
+            }
+            for entry in found.entries
+        ],
+    }

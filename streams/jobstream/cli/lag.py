@@ -1,0 +1,123 @@
+"""`jobstream lag`: how far behind the workers and the ladder are. Needs no user code, no worker."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jobstream.cli.exits import OK
+from jobstream.cli.options import app_option, json_option, queue_option, view_of
+from jobstream.cli.output import age, console, print_json, print_json_line, table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from jobstream.inspect.lag import PartitionLag, QueueLag
+    from jobstream.inspect.view import AppView
+
+COLUMNS = ("queue", "rung", "partition>", "committed>", "end>", "lag>", "oldest>", "open letters>")
+
+
+@click.command()
+@app_option
+@queue_option
+@click.option("--partitions", is_flag=True, help="Show each partition, not the sum per topic.")
+@click.option("--watch", is_flag=True, help="Show it again and again until Ctrl-C.")
+@click.option("--interval", type=click.FloatRange(0.1), default=2.0, show_default=True,
+              help="Seconds between, with --watch.")  # fmt: skip
+@json_option
+def command(
+    app: str, *, queue: str | None, partitions: bool, watch: bool, interval: float, as_json: bool
+) -> int:
+    """Show, for each queue and rung, what waits: in records, and how long the oldest has waited.
+
+    `committed` is where the group goes on: what it committed or mirrored, else the log's start.
+    On a rung, waiting is what records do. JSON has every partition; with --watch, one document
+    a line.
+    """
+    view = view_of(app)
+    if watch:
+        _watch(view, queue, interval, partitions=partitions, as_json=as_json)
+    elif as_json:
+        print_json([_document(each) for each in _lag(view, queue)])
+    else:
+        console().print(_table(_lag(view, queue), partitions=partitions))
+    return OK
+
+
+def _lag(view: AppView, queue: str | None) -> list[QueueLag]:
+    from jobstream.inspect.lag import lag  # noqa: PLC0415 - loads the Kafka client
+
+    return lag(view, queue)
+
+
+def _watch(
+    view: AppView, queue: str | None, interval_s: float, *, partitions: bool, as_json: bool
+) -> None:
+    """Until Ctrl-C, which is how one leaves it."""
+    pause = threading.Event()
+    if as_json:
+        while True:
+            print_json_line([_document(each) for each in _lag(view, queue)])
+            pause.wait(interval_s)
+    from rich.live import Live  # noqa: PLC0415 - on a terminal only
+
+    with Live(console=console(), auto_refresh=False) as live:
+        while True:
+            live.update(_table(_lag(view, queue), partitions=partitions), refresh=True)
+            pause.wait(interval_s)
+
+
+def _table(found: list[QueueLag], *, partitions: bool) -> Table:
+    rows: list[tuple[Any, ...]] = []
+    for queue in found:
+        rungs = list(dict.fromkeys(row.rung for row in queue.partitions))
+        for rung in rungs:
+            mine = [row for row in queue.partitions if row.rung == rung]
+            letters = "" if rung else queue.open_letters
+            if partitions:
+                rows += [_row(row, letters if not row.standing.place[1] else "") for row in mine]
+            elif not rung or any(row.standing.lag for row in mine):
+                rows.append(_sum(mine, letters))
+    return table(COLUMNS, rows)
+
+
+def _row(row: PartitionLag, letters: Any) -> tuple[Any, ...]:  # noqa: ANN401 - a cell
+    at = row.standing
+    oldest = age(row.age_s) if at.lag else "-"
+    return row.queue, row.rung, at.place[1], at.position, at.high, at.lag, oldest, letters
+
+
+def _sum(rows: list[PartitionLag], letters: Any) -> tuple[Any, ...]:  # noqa: ANN401 - a cell
+    position = sum(row.standing.position for row in rows)
+    high = sum(row.standing.high for row in rows)
+    lag = sum(row.standing.lag for row in rows)
+    oldest = age(max(row.age_s for row in rows)) if lag else "-"
+    first = rows[0]
+    return first.queue, first.rung, f"all {len(rows)}", position, high, lag, oldest, letters
+
+
+def _document(queue: QueueLag) -> dict[str, Any]:
+    return {
+        "queue": queue.queue,
+        "open_letters": queue.open_letters,
+        "lag": sum(row.standing.lag for row in queue.partitions if not row.rung),
+        "oldest_s": max((row.age_s for row in queue.partitions if not row.rung), default=0.0),
+        "partitions": [
+            {
+                "topic": row.standing.place[0],
+                "rung": row.rung or None,
+                "partition": row.standing.place[1],
+                "committed": row.standing.committed.offset if row.standing.committed else None,
+                "mirrored": row.standing.mirror.position if row.standing.mirror else None,
+                "position": row.standing.position,
+                "start": row.standing.low,
+                "end": row.standing.high,
+                "lag": row.standing.lag,
+                "oldest_s": row.age_s,
+            }
+            for row in queue.partitions
+        ],
+    }

@@ -1,0 +1,58 @@
+"""One dead letter in full: its headers, the job's args, or its bytes where they can't be read."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from jobstream.cli.output import iso
+from jobstream.cli.printable import printable
+from jobstream.inspect.events import hex_dump, read_event
+from jobstream.inspect.letters import Original, letter_headers, with_originals
+from jobstream_schemas import DecodeError
+
+if TYPE_CHECKING:
+    from jobstream.inspect.letters import Letter
+    from jobstream.inspect.view import AppView
+
+
+def document(view: AppView, letter: Letter, summary: dict[str, Any]) -> dict[str, Any]:
+    """All that is known of the letter; fetches the original where it only points to it."""
+    told = dict(summary)
+    told["headers"] = {
+        name: (raw or b"").decode(errors="backslashreplace")
+        for name, raw in letter_headers(view, letter)
+    }
+    for _, original in with_originals(view, [letter]):
+        if isinstance(original, Original):
+            told |= _contents(view, original)
+        else:
+            told["unreadable"] = str(original)
+    return told
+
+
+def _contents(view: AppView, original: Original) -> dict[str, Any]:
+    key = original.key.decode(errors="backslashreplace") if original.key is not None else None
+    told: dict[str, Any] = {"key": key, "value_bytes": len(original.value)}
+    try:
+        event = read_event(view.catalogue, original.value)
+    except DecodeError as error:
+        return told | {"unreadable": str(error), "hex": hex_dump(original.value)}
+    meta = dict(event.meta)
+    for name in ("enqueued_at", "expires_at"):
+        meta[name] = iso(meta[name]) if meta[name] is not None else None
+    return told | {"type": event.job_type, "meta": meta, "args": event.args}
+
+
+def text(told: dict[str, Any]) -> str:
+    """The same for a person."""
+    lines = []
+    for name, value in told.items():
+        if name == "hex":
+            lines.append(f"bytes:\n{value}")
+        elif isinstance(value, dict):
+            block = json.dumps(value, indent=2, default=str, ensure_ascii=False)
+            lines.append(f"{name}: {printable(block)}")
+        elif value is not None:
+            lines.append(f"{name}: {printable(str(value))}")
+    return "\n".join(lines) + "\n"

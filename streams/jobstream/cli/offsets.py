@@ -1,0 +1,153 @@
+"""`jobstream offsets`: where a group stands on a queue, and moving it on purpose."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jobstream.cli.exits import OK
+from jobstream.cli.options import app_option, json_option, moment, view_of
+from jobstream.cli.output import print_json, print_table, remark
+
+if TYPE_CHECKING:
+    from jobstream.inspect.offsets import Move, Target
+    from jobstream.inspect.positions import GroupName, Standing
+    from jobstream.inspect.view import AppView
+
+_group_option = click.option(
+    "--group", type=click.Choice(["workers", "delay"]), default="workers", show_default=True
+)
+_partition_option = click.option(
+    "--partition", type=click.IntRange(0), help="Only this partition; else all."
+)
+_SMALL = 10**11
+"""Plain numbers below are offsets; above they are milliseconds since 1970."""
+
+
+@click.group()
+def command() -> None:
+    """Where a consumer group stands, and moving it on purpose."""
+
+
+@command.command("show")
+@click.argument("queue", metavar="QUEUE")
+@app_option
+@_group_option
+@_partition_option
+@json_option
+def show_command(
+    queue: str, *, app: str, group: GroupName, partition: int | None, as_json: bool
+) -> int:
+    """Show what the group committed, its mirror, and where it would go on."""
+    from jobstream.inspect.offsets import places_of  # noqa: PLC0415 - loads the Kafka client
+    from jobstream.inspect.positions import group_id, standings  # noqa: PLC0415 - likewise
+
+    view = view_of(app)
+    places = places_of(view.queues(queue)[0], group, partition)
+    found = list(standings(view, group, places).values())
+    members = view.cluster.members(group_id(view.app, group))
+    if as_json:
+        print_json({"members": members, "partitions": [_document(each) for each in found]})
+    else:
+        columns = (
+            "topic",
+            "partition>",
+            "committed>",
+            "mirrored>",
+            "goes on at>",
+            "start>",
+            "end>",
+        )
+        print_table(columns, [_row(each) for each in found])
+        remark(f"{len(members)} members in group {group_id(view.app, group)!r}")
+    return OK
+
+
+@command.command("reset")
+@click.argument("queue", metavar="QUEUE")
+@app_option
+@_group_option
+@_partition_option
+@click.option("--to", metavar="earliest|latest|OFFSET|TIME", required=True,
+              help="TIME as in 2026-01-31T12:00 or 2h (that long ago).")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Show what would be changed.")
+@json_option
+def reset_command(
+    queue: str,
+    *,
+    app: str,
+    group: GroupName,
+    partition: int | None,
+    to: str,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Move the group on QUEUE: the committed offset and its mirror.
+
+    Refused while the group has members. Going back re-runs only jobs without a row in the dedup
+    table: what settled within the dedup window is dropped again. Going forward skips jobs.
+    """
+    from jobstream.inspect import offsets  # noqa: PLC0415 - loads the Kafka client
+
+    view = view_of(app)
+    offsets.refuse_if_busy(view, group)
+    places = offsets.places_of(view.queues(queue)[0], group, partition)
+    moves = offsets.plan_reset(view, group, places, target_of(to))
+    if not dry_run:
+        _carry_out(view, group, moves)
+    _report(moves, dry_run=dry_run, as_json=as_json)
+    return OK
+
+
+def target_of(text: str) -> Target:
+    """Where `--to` points; raises ConfigError."""
+    from jobstream.inspect import offsets  # noqa: PLC0415 - loads the Kafka client
+
+    if text == "earliest":
+        return offsets.earliest
+    if text == "latest":
+        return offsets.latest
+    if text.isascii() and text.isdigit() and int(text) < _SMALL:
+        return offsets.at_offset(int(text))
+    return offsets.at_time(moment("--to", text) or 0)
+
+
+def _carry_out(view: AppView, group: GroupName, moves: list[Move]) -> None:
+    from jobstream.inspect.offsets import reset  # noqa: PLC0415 - loads the Kafka client
+    from jobstream.kafka.clock import BrokerClock  # noqa: PLC0415 - likewise
+    from jobstream.kafka.sink import KafkaSink  # noqa: PLC0415 - likewise
+
+    with closing(KafkaSink(view.options, BrokerClock())) as sink:
+        reset(view, sink, group, moves)
+
+
+def _report(moves: list[Move], *, dry_run: bool, as_json: bool) -> None:
+    if as_json:
+        print_json([{**_document(m.standing), "to": m.to, "done": not dry_run} for m in moves])
+        return
+    rows = [(*m.standing.place, m.standing.position, m.to, m.to - m.standing.position)
+            for m in moves]  # fmt: skip
+    if rows:
+        print_table(("topic", "partition>", "from>", "to>", "records>"), rows)
+    what = "would be moved; nothing was changed" if dry_run else "moved"
+    remark(f"{len(moves)} partitions {what}")
+
+
+def _row(each: Standing) -> tuple[Any, ...]:
+    committed = each.committed.offset if each.committed else "-"
+    mirrored = each.mirror.position if each.mirror else "-"
+    return *each.place, committed, mirrored, each.position, each.low, each.high
+
+
+def _document(each: Standing) -> dict[str, Any]:
+    return {
+        "topic": each.place[0],
+        "partition": each.place[1],
+        "committed": each.committed.offset if each.committed else None,
+        "mirrored": each.mirror.position if each.mirror else None,
+        "position": each.position,
+        "start": each.low,
+        "end": each.high,
+    }

@@ -1,0 +1,66 @@
+"""Options and arguments that several commands share, and the texts that stand for moments."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from jobstream.errors import ConfigError
+from jobstream_processors.core.duration import to_ms
+from jobstream_processors.errors import InvalidOption
+
+if TYPE_CHECKING:
+    from jobstream.inspect.view import AppView
+
+target_argument = click.argument("target", metavar="MODULE:APP")
+app_option = click.option(
+    "--app",
+    "app",
+    metavar="NAME",
+    required=True,
+    envvar="JOBSTREAM_APP",
+    show_envvar=True,
+    help="The app's name; MODULE:APP also works.",
+)
+queue_option = click.option("--queue", metavar="QUEUE", help="Only this queue; else all.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def view_of(app: str) -> AppView:
+    """The app's view from outside; imports user code only for MODULE:APP."""
+    from jobstream.inspect.view import AppView  # noqa: PLC0415 - loads the Kafka client
+    from jobstream.settings import Settings  # noqa: PLC0415 - likewise
+
+    if ":" in app:
+        from jobstream.cli.loading import load_app  # noqa: PLC0415 - only where code is named
+
+        loaded = load_app(app)
+        return AppView(loaded.name, loaded.settings)
+    return AppView(app, Settings.load())
+
+
+def moment(option: str, text: str | None) -> int | None:
+    """Epoch milliseconds of "2026-01-31T12:00", "2h" (that long ago) or epoch seconds.
+
+    A time without zone is local. Raises ConfigError naming the option.
+    """
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit():
+        number = int(text)
+        return number if number >= 10**11 else number * 1_000  # already milliseconds, or seconds
+    try:
+        return time.time_ns() // 1_000_000 - to_ms(text, name=option)
+    except InvalidOption:
+        pass
+    try:
+        return round(datetime.fromisoformat(text).astimezone().timestamp() * 1_000)
+    except (ValueError, OverflowError) as error:
+        message = (
+            f"{option}={text!r} is no moment: write 2026-01-31T12:00, 2026-01-31T12:00Z, "
+            "2h (that long ago) or seconds since 1970"
+        )
+        raise ConfigError(message) from error

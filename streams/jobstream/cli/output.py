@@ -1,0 +1,133 @@
+"""What commands print: tables and JSON on stdout, remarks and progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jobstream.cli.printable import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from jobstream.inspect.scan import Progress
+
+WIDE = 1_000
+"""Columns where no terminal limits them: output that is piped is never cut."""
+QUIET_S = 5.0
+_MINUTE_S, _HOUR_S, _DAY_S = 60, 3_600, 86_400
+
+
+def print_json(document: Any) -> None:  # noqa: ANN401 - any JSON
+    """One JSON document, indented."""
+    click.echo(json.dumps(document, indent=2, default=str, ensure_ascii=False))
+
+
+def print_json_line(document: Any) -> None:  # noqa: ANN401 - any JSON
+    """One JSON document on one line, for streams of them."""
+    click.echo(json.dumps(document, default=str, ensure_ascii=False))
+
+
+def say(text: str) -> None:
+    """A line of result, on stdout."""
+    click.echo(text)
+
+
+def remark(text: str) -> None:
+    """A line beside the result, on stderr."""
+    click.echo(text, err=True)
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
+    """A table; a column whose name ends with `>` is set to the right."""
+    console().print(table(columns, rows, title))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> Table:
+    """The same, not printed yet. Cells are shown as they are, without markup, on one line each."""
+    from rich.table import Table  # noqa: PLC0415 - not needed for JSON
+    from rich.text import Text  # noqa: PLC0415 - likewise
+
+    made = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        right = column.endswith(">")
+        name = column.removesuffix(">")
+        made.add_column(name, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(one_line(str(cell))) for cell in row))
+    return made
+
+
+def console(*, err: bool = False) -> Console:
+    """Where tables go: as wide as the terminal, or as wide as needed."""
+    from rich.console import Console  # noqa: PLC0415 - not needed for JSON
+
+    stream = sys.stderr if err else sys.stdout
+    width = None if stream.isatty() else WIDE
+    return Console(file=stream, width=width, markup=False, highlight=False, emoji=False)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Progress]:
+    """Progress of something long, on stderr: a bar on a terminal, else a line now and then."""
+    if not sys.stderr.isatty():
+        yield _Lines(what)
+        return
+    from rich.progress import Progress as Bar  # noqa: PLC0415 - on a terminal only
+
+    with Bar(console=console(err=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+class _Lines:
+    """Says how far something is, at most once in five seconds."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._said = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        if time.monotonic() - self._said >= QUIET_S:
+            self._said = time.monotonic()
+            remark(f"{self._what}: {done} of {total}")
+
+
+def when(epoch_ms: int) -> str:
+    """A moment for a person, in local time with its zone's offset."""
+    return (
+        datetime.fromtimestamp(epoch_ms / 1000).astimezone().isoformat(sep=" ", timespec="seconds")
+    )
+
+
+def iso(epoch_ms: int) -> str:
+    """A moment for a machine, in UTC."""
+    return datetime.fromtimestamp(epoch_ms / 1000, UTC).isoformat(timespec="milliseconds")
+
+
+def age(seconds: float) -> str:
+    """A length of time for a person: 0.3s, 42s, 12m, 5h, 3d."""
+    if seconds < 10:  # noqa: PLR2004 - tenths matter below
+        return f"{seconds:.1f}s"
+    for limit, size, unit in ((120, 1, "s"), (7_200, _MINUTE_S, "m"), (172_800, _HOUR_S, "h")):
+        if seconds < limit:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds / _DAY_S:.0f}d"
+
+
+def size(count: float) -> str:
+    """Bytes for a person: 512 B, 1.5 MiB, 2.0 TiB."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1_024:  # noqa: PLR2004 - the step of the units
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1_024
+    return f"{count:.1f} TiB"

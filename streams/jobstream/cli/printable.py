@@ -1,0 +1,27 @@
+"""Text from outside made harmless for a terminal. Headers and error messages are hostile input."""
+
+from __future__ import annotations
+
+
+def printable(text: str) -> str:
+    r"""The text with control characters, escape sequences among them, written as \x1b and so on.
+
+    Line ends and tabs stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if _is_harmless(char) else _escaped(char) for char in text)
+
+
+def one_line(text: str, most: int = 200) -> str:
+    """The text on one line, at most `most` characters."""
+    flat = printable(" ".join(text.split()))
+    return flat if len(flat) <= most else flat[: most - 1] + "…"
+
+
+def _is_harmless(char: str) -> bool:
+    return char.isprintable() or char in "\n\t"
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode()

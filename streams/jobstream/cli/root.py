@@ -1,0 +1,116 @@
+"""The command `jobstream`: its subcommands, imported when asked for, and what an error becomes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from jobstream.cli.exits import DIFFERS, FAILURE, INTERRUPTED, OK, UNSAFE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS = {
+    "worker": "Run jobs: consume queues, retry, settle; also carries delayed jobs.",
+    "dev": "Broker, topics and every role in one terminal, for development.",
+    "enqueue": "Enqueue jobs of one type from JSON.",
+    "job": "Everything the log still knows of one job.",
+    "dlq": "Dead letters: list, show, redrive, discard.",
+    "lag": "How far behind the workers are, in records and in seconds.",
+    "topics": "Create and verify the topics of an app.",
+    "offsets": "Where a consumer group stands, and moving it on purpose.",
+    "schemas": "Export the schemas of job types; check that queued jobs will decode.",
+    "broker": "A Kafka on this machine, without Docker and without a system Java.",
+}
+"""Every subcommand with its line in `--help`; each is `command` of the module of its name."""
+
+
+class Root(click.Group):
+    """The top of the command line. Importing it imports no subcommand, so start-up is quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The subcommands in the order of `--help`."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import the subcommand's module; None for an unknown name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"jobstream.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the subcommands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def main(  # type: ignore[override] # click's has more options that nobody passes here
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        **extra: Any,  # noqa: ANN401 - click's signature
+    ) -> NoReturn:
+        """Run, turn every error into one line and an exit code, and end the process."""
+        given = list(sys.argv[1:] if args is None else args)
+        # Understood before and after the subcommand: it is added to a line that just failed.
+        debug = "--debug" in given
+        words = [word for word in given if word != "--debug"]
+        sys.exit(self._run(words, prog_name, extra, debug=debug))
+
+    def _run(
+        self, words: list[str], prog_name: str | None, extra: dict[str, Any], *, debug: bool
+    ) -> int:
+        extra.pop("standalone_mode", None)
+        try:
+            code = super().main(words, prog_name, standalone_mode=False, **extra)
+            sys.stdout.flush()
+        except click.UsageError as error:
+            error.show()
+            return DIFFERS
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("jobstream: interrupted", err=True)
+            return INTERRUPTED
+        except BrokenPipeError:
+            # Whoever read our output has left; say nothing, and nothing at exit either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return FAILURE
+        except Exception as error:
+            if debug:
+                raise
+            click.echo(f"jobstream: {told(error)}", err=True)
+            return code_of(error)
+        return code if isinstance(code, int) else OK
+
+
+def told(error: Exception) -> str:
+    """An error as its line says it: our own by their message, others with their class."""
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    ours = any(cls.__module__.startswith("jobstream") for cls in type(error).__mro__)
+    text = " ".join(str(error).split("\n")) if not ours else str(error)
+    return text if ours else f"{type(error).__name__}: {text} (more with --debug)"
+
+
+def code_of(error: Exception) -> int:
+    """The exit code of a failed command."""
+    from jobstream.errors import TopicMismatch, UnsafeTopic  # noqa: PLC0415 - on failure only
+
+    return UNSAFE if isinstance(error, TopicMismatch | UnsafeTopic) else FAILURE
+
+
+@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="jobstream")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks.")
+def root() -> None:
+    """Background jobs on Kafka.
+
+    MODULE:APP names an App in a Python module, as in shop:app. Commands that take --app also
+    take its bare name and then need no code, only JOBSTREAM_BOOTSTRAP_SERVERS.
+    """
+    from jobstream.cli.logs import configure  # noqa: PLC0415 - not needed for --help
+
+    configure("plain", "warning")

@@ -1,0 +1,178 @@
+"""Keeps child processes running: starts them, starts again those that die, passes signals on.
+
+It runs no job and knows no topic. A child in trouble is started again after a pause that grows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from jobstream.cli.exits import FAILURE, OK, REPLACE, SIGNALLED
+
+log = logging.getLogger("jobstream.cli")
+
+_PR_SET_PDEATHSIG = 1  # prctl(2): the signal a process gets when the thread that forked it ends
+LINE_BYTES_MAX = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Restarts:
+    """How long to wait before a child that died is started again."""
+
+    first_s: float = 1.0
+    cap_s: float = 30.0
+    healthy_s: float = 60.0
+    """A child that lived as long begins with the first pause again."""
+
+    def pause_s(self, previous_s: float, lived_s: float, code: int) -> float:
+        """The pause: doubled from one death to the next; none for a child that asked for it."""
+        if code == REPLACE and lived_s >= self.first_s:
+            return 0.0
+        if lived_s >= self.healthy_s or previous_s == 0:
+            return self.first_s
+        return min(self.cap_s, previous_s * 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A process to keep running. With a `prefix`, each line it prints is passed on behind it."""
+
+    command: Sequence[str]
+    prefix: str = ""
+
+
+def supervise(commands: Sequence[Sequence[str]]) -> int:
+    """Keep these commands running until SIGTERM or SIGINT; blocks. Returns the exit code."""
+    return asyncio.run(Supervisor([Child(command) for command in commands]).run())
+
+
+class Supervisor:
+    """Children and their restarts. Made, run once, thrown away."""
+
+    def __init__(self, children: Sequence[Child], restarts: Restarts | None = None) -> None:
+        self._children = children
+        self._restarts = restarts or Restarts()
+        self._running: set[asyncio.subprocess.Process] = set()
+        self._stopping = asyncio.Event()
+        self._second: int | None = None
+        self._failed = False
+
+    async def run(self) -> int:
+        """Until every child has ended; 0 if all left of their own will.
+
+        The first SIGTERM or SIGINT is passed on as SIGTERM, and children drain. The second kills
+        them at once. A child that ends with 0 is not started again.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal, number)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for index, child in enumerate(self._children):
+                    group.create_task(self._keep(index, child))
+        finally:
+            for process in self._running:
+                process.kill()
+        if self._second is not None:
+            return SIGNALLED + self._second
+        return FAILURE if self._failed else OK
+
+    def stop(self) -> None:
+        """Let the children drain and end; returns at once."""
+        self._stopping.set()
+        for process in self._running:
+            process.terminate()
+
+    def _on_signal(self, number: int) -> None:
+        if not self._stopping.is_set():
+            log.info("stopping", extra={"signal": number, "children": len(self._running)})
+            self.stop()
+            return
+        self._second = number
+        log.warning("killing", extra={"signal": number, "children": len(self._running)})
+        for process in self._running:
+            process.kill()
+
+    async def _keep(self, index: int, child: Child) -> None:
+        """Run one child, again and again, until it ends well or everything stops."""
+        loop = asyncio.get_running_loop()
+        pause_s = 0.0
+        while not self._stopping.is_set():
+            began = loop.time()
+            code = await self._run_once(index, child)
+            if code == 0 or self._stopping.is_set():
+                self._failed = self._failed or code != 0
+                return
+            pause_s = self._restarts.pause_s(pause_s, loop.time() - began, code)
+            told = {"child": index, "code": code, "again_in_s": pause_s}
+            log.warning("child_died", extra=told)
+            await self._wait(pause_s)
+
+    async def _run_once(self, index: int, child: Child) -> int:
+        piped = asyncio.subprocess.PIPE if child.prefix else None
+        process = await asyncio.create_subprocess_exec(
+            *child.command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=piped,
+            stderr=asyncio.subprocess.STDOUT if child.prefix else None,
+            # A Ctrl-C of the terminal reaches the parent alone, which passes it on once.
+            start_new_session=True,
+            preexec_fn=_DieWithParent(os.getpid()),
+            limit=LINE_BYTES_MAX,
+        )
+        self._running.add(process)
+        log.info("child_started", extra={"child": index, "child_pid": process.pid})
+        if self._stopping.is_set():
+            process.terminate()
+        try:
+            if process.stdout is not None:
+                await _pass_on(process.stdout, child.prefix)
+            return await process.wait()
+        finally:
+            self._running.discard(process)
+
+    async def _wait(self, pause_s: float) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), pause_s)
+        except TimeoutError:
+            return
+
+
+async def _pass_on(stream: asyncio.StreamReader, prefix: str) -> None:
+    """Copy lines to stdout behind a prefix until the child closes its end."""
+    while True:
+        try:
+            line = await stream.readline()
+        except ValueError:  # longer than the limit: what is buffered of it is dropped
+            continue
+        if not line:
+            return
+        sys.stdout.write(prefix + line.decode(errors="replace").rstrip("\n") + "\n")
+        sys.stdout.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class _DieWithParent:
+    """Runs in the child before its program: the parent's end, however it came, ends it too.
+
+    SIGTERM, so that it drains. Where there is no prctl the child lives on until it is stopped.
+    """
+
+    parent: int
+    libc: ctypes.CDLL | None = field(
+        default_factory=lambda: ctypes.CDLL(None) if sys.platform == "linux" else None
+    )
+
+    def __call__(self) -> None:
+        if self.libc is None:
+            return
+        self.libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != self.parent:  # it died before the call
+            os._exit(SIGNALLED + signal.SIGTERM)

@@ -1,0 +1,174 @@
+"""`jobstream topics`: what the topics of an app must be like, and making them so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jobstream.cli.exits import DIFFERS, OK, UNSAFE
+from jobstream.cli.options import json_option, target_argument
+from jobstream.cli.output import print_json, print_table, say, size
+
+if TYPE_CHECKING:
+    from jobstream.app import App
+    from jobstream.kafka.admin import Admin
+    from jobstream.kafka.plan import Plan
+    from jobstream.kafka.specs import TopicSpec
+    from jobstream.queue import Queue
+
+
+@click.group()
+def command() -> None:
+    """Create and verify the topics of MODULE:APP. Nothing is ever deleted."""
+
+
+@command.command("plan")
+@target_argument
+@click.option("--rate", type=click.FloatRange(0), default=100.0, show_default=True,
+              help="Jobs a second on each queue, for the disk column.")  # fmt: skip
+@click.option("--job-bytes", type=click.IntRange(1), default=1_000, show_default=True,
+              help="Bytes of one encoded job, for the disk column.")  # fmt: skip
+@json_option
+def plan_command(target: str, rate: float, job_bytes: int, *, as_json: bool) -> int:
+    """Show the topics, what differs, and the disk they take at a given load.
+
+    Exit code 0: nothing to do; 2: `apply` would change something; 3: something is unsafe and
+    must be mended by hand.
+    """
+    app, admin = _connect(target)
+    planned = survey_app(app, admin)
+    specs = _specs(app, admin)
+    sizes = _disk(specs, rate, job_bytes)
+    if as_json:
+        print_json(_document(app, planned, specs, sizes))
+        return code_of(planned)
+    status = _status(planned)
+    print_table(
+        ("topic", "partitions>", "copies>", "policy", "disk>", "status"),
+        [
+            (
+                spec.name,
+                spec.partitions,
+                spec.replication,
+                spec.configs["cleanup.policy"],
+                size(sizes[spec.name]),
+                status.get(spec.name, "as it should be"),
+            )
+            for spec in specs
+        ],
+    )
+    say(f"\ndisk of all at {rate:g} jobs/s of {job_bytes} bytes: {size(sum(sizes.values()))}")
+    say_plan(planned)
+    return code_of(planned)
+
+
+@command.command("apply")
+@target_argument
+@json_option
+def apply_command(target: str, *, as_json: bool) -> int:
+    """Create what is missing and alter what is safe to alter; the difference is shown first.
+
+    Exit code 3, with nothing changed, if something is unsafe and must be mended by hand.
+    """
+    from jobstream.kafka.apply import apply  # noqa: PLC0415 - loads the Kafka client
+
+    app, admin = _connect(target)
+    planned = survey_app(app, admin)
+    if as_json:
+        specs = _specs(app, admin)
+        print_json(_document(app, planned, specs, {}))
+    else:
+        say_plan(planned)
+    if planned.is_empty:
+        return OK
+    apply(planned, admin)
+    if not as_json:
+        say(f"applied: {len(planned.create)} created, {len(planned.alter)} settings altered")
+    return OK
+
+
+def survey_app(app: App, admin: Admin) -> Plan:
+    """What `apply` would do for the queues that the app uses."""
+    from jobstream.kafka.apply import survey  # noqa: PLC0415 - loads the Kafka client
+
+    return survey(admin, app.name, queues_in_use(app), app.settings)
+
+
+def queues_in_use(app: App) -> list[Queue]:
+    """The app's queues; `default` only if a job is on it."""
+    return [app.queues[name] for name in app.plans()]
+
+
+def say_plan(planned: Plan) -> None:
+    """The difference, line by line."""
+    for line in planned.lines():
+        say(line)
+    if planned.is_empty:
+        say("nothing to do")
+
+
+def code_of(planned: Plan) -> int:
+    """The exit code that tells what is to be done."""
+    if planned.refused:
+        return UNSAFE
+    return OK if planned.is_empty else DIFFERS
+
+
+def _connect(target: str) -> tuple[App, Admin]:
+    from jobstream.cli.loading import load_app  # noqa: PLC0415 - loads the Kafka client
+    from jobstream.kafka.admin import Admin  # noqa: PLC0415 - likewise
+
+    app = load_app(target)
+    return app, Admin(app.settings)
+
+
+def _specs(app: App, admin: Admin) -> list[TopicSpec]:
+    from jobstream.kafka.plan import replication_for  # noqa: PLC0415 - with the command only
+    from jobstream.kafka.specs import specs  # noqa: PLC0415 - likewise
+
+    copies = replication_for(len(admin.cluster().brokers), app.settings.replication)
+    return specs(app.name, queues_in_use(app), copies)
+
+
+def _disk(specs: list[TopicSpec], rate: float, job_bytes: int) -> dict[str, int]:
+    from jobstream.kafka.disk import Load, disk  # noqa: PLC0415 - with the command only
+
+    return disk(specs, Load(rate, job_bytes))
+
+
+def _status(planned: Plan) -> dict[str, str]:
+    """A word for each topic that is not as it should be; the worst one counts."""
+    status = {d.topic: "differs, left alone" for d in planned.left}
+    status |= {d.topic: "to be altered" for d in planned.alter}
+    status |= {d.topic: "UNSAFE" for d in planned.refused}
+    return status | {spec.name: "to be created" for spec in planned.create}
+
+
+def _document(
+    app: App, planned: Plan, specs: list[TopicSpec], sizes: dict[str, int]
+) -> dict[str, Any]:
+    status = _status(planned)
+    return {
+        "app": app.name,
+        "topics": [
+            {
+                "topic": spec.name,
+                "kind": spec.kind.value,
+                "partitions": spec.partitions,
+                "replication": spec.replication,
+                "configs": dict(spec.configs),
+                "status": status.get(spec.name, "as it should be"),
+                **({"disk_bytes": sizes[spec.name]} if sizes else {}),
+            }
+            for spec in specs
+        ],
+        "differences": [
+            {"topic": d.topic, "setting": d.setting, "found": d.found, "wanted": d.wanted,
+             "action": d.action.value, "harm": d.harm, "fix": d.fix}
+            for d in planned.differences
+        ],
+        "groups": {g.group: dict(g.changes) for g in planned.groups},
+        "leftovers": list(planned.leftovers),
+        "notes": [*planned.notes, *(note for g in planned.groups for note in g.notes)],
+    }  # fmt: skip

@@ -1,0 +1,98 @@
+"""`jobstream worker`: one process that runs jobs, or a supervisor of several."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from jobstream.cli.exits import OK, REPLACE
+from jobstream.cli.logs import FORMS, LEVELS, LogForm, configure
+from jobstream.cli.options import target_argument
+
+if TYPE_CHECKING:
+    from jobstream.app import App
+
+log = logging.getLogger("jobstream.cli")
+
+PROCESSES_MAX = 256
+
+
+@click.command()
+@target_argument
+@click.option("--queues", metavar="A,B", help="Only these queues; else every queue in use.")
+@click.option(
+    "--processes",
+    type=click.IntRange(1, PROCESSES_MAX),
+    default=1,
+    show_default=True,
+    help="Worker processes; more than one are supervised and started again when they die.",
+)
+@click.option(
+    "--concurrency", type=click.IntRange(1, 100_000), help="Jobs that run at once in a process."
+)
+@click.option("--only", type=click.Choice(["worker", "delayer"]), help="Take one role alone.")
+@click.option("--log", "form", type=click.Choice(FORMS), default="auto", show_default=True)
+@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
+@click.option("--supervised", is_flag=True, hidden=True, help="A parent starts this one again.")
+def command(
+    target: str,
+    *,
+    queues: str | None,
+    processes: int,
+    concurrency: int | None,
+    only: str | None,
+    form: LogForm,
+    log_level: str,
+    supervised: bool,
+) -> int:
+    """Run the jobs of MODULE:APP until SIGTERM or SIGINT.
+
+    The first signal drains: running jobs may end (25 s by default), offsets are committed. A
+    second one leaves at once; nothing is lost, what ran is run again.
+    """
+    from jobstream.cli.loading import load_app  # noqa: PLC0415 - loads the Kafka client
+
+    configure(form, log_level)
+    app = load_app(target)
+    chosen = [name.strip() for name in queues.split(",") if name.strip()] if queues else None
+    app.plans(chosen)  # refuses an unknown queue before anything is started
+    if processes > 1:
+        from jobstream.cli.supervisor import supervise  # noqa: PLC0415 - parents only
+
+        return supervise([_child_command()] * processes)
+    if concurrency is not None:
+        app.settings = dataclasses.replace(app.settings, concurrency=concurrency)
+    return _serve(app, chosen, only, supervised=supervised)
+
+
+def _serve(app: App, queues: list[str] | None, only: str | None, *, supervised: bool) -> int:
+    """Take the roles in this process until stopped."""
+    from jobstream.roles import Roles  # noqa: PLC0415 - loads the worker's libraries
+    from jobstream_processors.errors import WorkerStopped  # noqa: PLC0415 - likewise
+    from jobstream_processors.worker import ReplaceProcess  # noqa: PLC0415 - likewise
+
+    try:
+        Roles(app, queues, only).run()
+    except (WorkerStopped, ReplaceProcess) as error:
+        log.warning("process_replaced", extra={"reason": str(error)})
+        _leave(supervised=supervised)
+    return OK
+
+
+def _leave(*, supervised: bool) -> None:
+    """End this process on the spot: it must publish nothing more, and threads may hang in it."""
+    logging.shutdown()
+    sys.stdout.flush()
+    if supervised:
+        os._exit(REPLACE)
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own command
+
+
+def _child_command() -> list[str]:
+    """The command that runs now, for one process; the last `--processes` counts."""
+    return [sys.executable, "-m", "jobstream", *sys.argv[1:], "--processes", "1", "--supervised"]
