@@ -1,0 +1,91 @@
+"""`python -m tests.bench`: measure jobstream beside bare loops and Celery, in one run on one broker.
+
+It starts a broker of its own on free ports and ends it, prints a table and writes a JSON file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jobstream.broker import EmbeddedKafka
+from tests.bench.report import Figure, not_measured, save, table
+from tests.bench.rig import ChildFailed, Rig
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CASES = {
+    "noop": "settled no-op jobs by executor, beside a bare loop",
+    "celery": "the same on Celery with Redis",
+    "waiting": "jobs that wait 20 ms, 200 at once",
+    "keyed": "one partition, 100 keys, 5 ms, 100 at once",
+    "enqueue": "enqueue one by one, async and in bulk, beside a bare producer",
+    "latency": "enqueue to start at 100 jobs/s",
+    "delayed": "how late delayed jobs are, by broker time",
+    "restore": "rows/s into an empty dedup table, and a warm start",
+    "memory": "memory with a million jobs waiting",
+    "start": "from starting a worker to its first job",
+}
+HEAP_MB = 768
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    cases = "\n".join(f"  {name:10s}{what}" for name, what in CASES.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench",
+        description=(__doc__ or "").partition("\n")[0],
+        epilog=f"measurements:\n{cases}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--quick", action="store_true", help="smaller numbers, under two minutes")
+    parser.add_argument("--only", action="append", choices=list(CASES), help="may be repeated")
+    parser.add_argument("--json", type=Path, default=Path(".cache/bench.json"), metavar="FILE")
+    return parser.parse_args()
+
+
+def run(rig: Rig, names: Sequence[str]) -> list[Figure]:
+    """Take the measurements in order; one that fails is reported and does not stop the others."""
+    figures: list[Figure] = []
+    for name in names:
+        started = time.monotonic()
+        print(f"{name}: {CASES[name]} …", file=sys.stderr, flush=True)
+        case = importlib.import_module(f"tests.bench.{name}")
+        try:
+            for figure in case.measure(rig):
+                figures.append(figure)
+                print(f"  {'  '.join(figure.row())}", file=sys.stderr, flush=True)
+        except ChildFailed as error:
+            figures.append(not_measured(CASES[name], str(error)))
+            print(f"  {error}", file=sys.stderr)
+        print(f"  took {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    return figures
+
+
+def main() -> int:
+    """Measure; 1 if something could not be measured because it failed."""
+    options = arguments()
+    load = os.getloadavg()
+    with (
+        tempfile.TemporaryDirectory(prefix="jobstream-bench-") as folder,
+        EmbeddedKafka(heap_mb=HEAP_MB) as kafka,
+    ):
+        os.environ["JOBSTREAM_BOOTSTRAP_SERVERS"] = kafka.bootstrap_servers
+        os.environ["JOBSTREAM_STATE_DIR"] = str(Path(folder, "state"))
+        rig = Rig(kafka.bootstrap_servers, Path(folder), options.quick)
+        figures = run(rig, options.only or list(CASES))
+    print(table(figures))
+    save(figures, options.json, load)
+    print(f"written to {options.json}")
+    return int(any(figure.note.startswith("not measured: [") for figure in figures))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""The job types that are measured, on one queue of an app whose name each measurement chooses.
+
+Handlers do nothing, wait, or note when they started. It starts nothing and connects to nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jobstream import App
+
+if TYPE_CHECKING:
+    from jobstream.queue import Queue
+
+QUEUE = "work"
+WAIT_S = 0.020
+KEYED_S = 0.005
+KEYS = 100
+STARTS: list[tuple[int, int, int]] = []
+"""Of each `stamp` job: its number, wall clock and monotonic clock at its start, in nanoseconds."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """The arguments of every job here: as small as a real job's may be."""
+
+    n: int
+    text: str
+
+
+async def noop_async(args: Note) -> None:
+    """Do nothing, on the loop."""
+
+
+def noop_sync(args: Note) -> None:
+    """Do nothing, in a thread."""
+
+
+def noop_process(args: Note) -> None:
+    """Do nothing, in a process."""
+
+
+async def wait(args: Note) -> None:
+    """Wait as for an answer from elsewhere."""
+    await asyncio.sleep(WAIT_S)
+
+
+async def keyed(args: Note) -> None:
+    """Wait, one at a time per key."""
+    await asyncio.sleep(KEYED_S)
+
+
+async def stamp(args: Note) -> None:
+    """Note the time."""
+    STARTS.append((args.n, time.time_ns(), time.monotonic_ns()))
+
+
+class Bench:
+    """An app with every job type of this module on one queue."""
+
+    def __init__(self, name: str, partitions: int) -> None:
+        self.app = App(name)
+        self.queue: Queue = self.app.queue(QUEUE, partitions=partitions)
+        job = self.app.job
+        self.types = {
+            "async": job(queue=self.queue)(noop_async),
+            "sync": job(queue=self.queue)(noop_sync),
+            "process": job(queue=self.queue, executor="process")(noop_process),
+            "wait": job(queue=self.queue)(wait),
+            "keyed": job(queue=self.queue)(keyed),
+            "stamp": job(queue=self.queue)(stamp),
+        }
+
+    @property
+    def topic(self) -> str:
+        """The queue's topic."""
+        return self.app.plan(self.queue).topic
+
+
+def notes(count: int) -> list[Note]:
+    """Arguments of `count` jobs."""
+    return [Note(n, "hello") for n in range(count)]

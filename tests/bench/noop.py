@@ -1,0 +1,69 @@
+"""Settled no-op jobs per second by executor, beside a bare loop over the same records."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from statistics import median
+from typing import TYPE_CHECKING
+
+from tests.bench.report import Figure, per_job
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.bench.rig import Rig
+
+EXECUTORS = ("async", "sync", "process")
+SHARE = {"async": 1.0, "sync": 0.25, "process": 0.05}
+"""How many jobs each executor gets, of those that the async one gets."""
+GOAL, STRETCH = 0.4, 0.5
+
+
+def measure(rig: Rig) -> Iterator[Figure]:
+    """Three rounds (one if quick), each with another order; medians."""
+    count, rounds = rig.size(200_000, 60_000), rig.size(3, 1)
+    rates: dict[str, list[float]] = defaultdict(list)
+    ratios: dict[str, list[float]] = defaultdict(list)
+    cpu: dict[str, str] = {}
+    for number in range(rounds):
+        for name, rate, used in _round(rig, number, count):
+            rates[name].append(rate)
+            cpu[name] = used
+        for name in EXECUTORS:
+            ratios[name].append(rates[name][-1] / rates["bare"][-1])
+    yield Figure("bare loop: consume, decode, commit", median(rates["bare"]), "jobs/s", note=cpu["bare"])
+    for name in EXECUTORS:
+        ratio = median(ratios[name])
+        every = ", ".join(f"{r:.2f}" for r in ratios[name])
+        goal = f"≥ {GOAL} ×, then {STRETCH} ×" if name == "async" else ""
+        yield Figure(
+            f"settled no-op, {name}",
+            median(rates[name]),
+            "jobs/s",
+            f"{ratio:.2f} × the bare loop (rounds: {every})",
+            goal,
+            ratio >= GOAL if goal else None,
+            cpu[name],
+        )
+
+
+def _round(rig: Rig, number: int, count: int) -> list[tuple[str, float, str]]:
+    found = []
+    order = EXECUTORS[number % 3 :] + EXECUTORS[: number % 3]
+    for name in order:
+        jobs = max(1_000, int(count * SHARE[name]))
+        bench = rig.filled(f"{name}-{number}", name, jobs)
+        if name == "async" and number % 2 == 0:
+            found.append(_bare(rig, bench, jobs))
+        report = rig.work(bench, jobs)
+        used = {**report.cpu, **({"children": report.cpu_children} if name == "process" else {})}
+        found.append((name, report.jobs / report.seconds, per_job(used, report.jobs)))
+        if name == "async" and number % 2:
+            found.append(_bare(rig, bench, jobs))
+        rig.drop(bench)
+    return found
+
+
+def _bare(rig: Rig, bench, jobs: int) -> tuple[str, float, str]:  # type: ignore[no-untyped-def]
+    report = rig.bare("noop", bench, jobs)
+    return "bare", report.jobs / report.seconds, per_job(report.cpu, report.jobs)

@@ -1,0 +1,57 @@
+"""What this process has used: CPU time by group of threads, and memory. From /proc, on Linux only.
+
+Elsewhere it answers with nothing, and the report says "not measured".
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from pathlib import Path
+
+_TASKS = Path("/proc/self/task")
+_STATUS = Path("/proc/self/status")
+_COUNTER = re.compile(r"[-_:]?\d+(?:_\d+)?$")
+
+
+def cpu_by_thread() -> dict[str, float]:
+    """Seconds on a CPU since start, by thread name without its number; ended threads are left out.
+
+    `MainThread` runs the event loop; `rdk:…` are librdkafka's and `rocksdb:…` RocksDB's.
+    """
+    if not _TASKS.exists():
+        return {}
+    ours = {thread.native_id: thread.name for thread in threading.enumerate()}
+    used: dict[str, float] = {}
+    for task in _TASKS.iterdir():
+        try:
+            nanoseconds = int((task / "schedstat").read_text().split()[0])
+            name = ours.get(int(task.name)) or (task / "comm").read_text().strip()
+        except (OSError, IndexError):
+            continue
+        name = _COUNTER.sub("", name)
+        used[name] = used.get(name, 0.0) + nanoseconds / 1e9
+    return used
+
+
+def cpu_since(before: dict[str, float]) -> dict[str, float]:
+    """Seconds on a CPU since `before`, by thread name, largest first."""
+    used = {name: s - before.get(name, 0.0) for name, s in cpu_by_thread().items()}
+    return dict(sorted(used.items(), key=lambda item: -item[1]))
+
+
+def resident_mb() -> float:
+    """Memory this process has in RAM now, in MB of 10**6 bytes; 0 where that is unknown."""
+    return _status("VmRSS")
+
+
+def peak_resident_mb() -> float:
+    """The most memory it ever had in RAM."""
+    return _status("VmHWM")
+
+
+def _status(field: str) -> float:
+    if not _STATUS.exists():
+        return 0.0
+    found = re.search(rf"^{field}:\s+(\d+) kB", _STATUS.read_text(), re.MULTILINE)
+    return int(found.group(1)) * 1024 / 1e6 if found else 0.0

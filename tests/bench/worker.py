@@ -1,0 +1,110 @@
+"""A worker process under measurement: runs jobs until it has settled what it was told, and reports.
+
+Run as `python -m tests.bench.worker '{"app": …}'`; the report is one line of JSON on its output. It
+looks into the worker at counters that are no API: a meter of its own would cost what it measures.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import threading
+import time
+from dataclasses import asdict, dataclass, field
+
+from jobstream.roles import Roles
+from tests.bench import jobs
+from tests.bench.usage import cpu_by_thread, cpu_since, peak_resident_mb, resident_mb
+
+LOOK_S = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What the process is to do."""
+
+    app: str
+    partitions: int
+    count: int
+    """Leave when so many jobs are finished."""
+    limit_s: float = 300.0
+    """Leave then, whatever is finished."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What it did, from the first job taken to the last one finished."""
+
+    jobs: int = 0
+    seconds: float = 0.0
+    cpu: dict[str, float] = field(default_factory=dict)
+    cpu_children: float = 0.0
+    """Seconds on a CPU of child processes, their start included."""
+    resident_mb: list[float] = field(default_factory=list)
+    """Memory, looked at ten times a second."""
+    peak_mb: float = 0.0
+    starts: list[tuple[int, int, int]] = field(default_factory=list)
+    """See `jobs.STARTS`."""
+
+
+class Meter:
+    """Watches a worker from a thread of its own; stops it when its task is done."""
+
+    def __init__(self, roles: Roles, task: Task) -> None:
+        self._roles = roles
+        self._task = task
+        self._pause = threading.Event()
+        self.report = Report()
+
+    def run(self) -> None:
+        """Watch until the task is done, then tell the worker to drain and leave."""
+        try:
+            self._measure(time.monotonic() + self._task.limit_s)
+        finally:
+            self._roles.stop()
+
+    def _measure(self, deadline: float) -> None:
+        report, memory_at = self.report, 0.0
+        while not self._counted()[0] and time.monotonic() < deadline:
+            self._pause.wait(LOOK_S)
+        started, cpu = time.perf_counter(), cpu_by_thread()
+        while (finished := self._counted()[1]) < self._task.count:
+            now = time.monotonic()
+            if now >= deadline:
+                break
+            if now >= memory_at:
+                memory_at = now + 0.1
+                report.resident_mb.append(resident_mb())
+            self._pause.wait(LOOK_S)
+        report.seconds = time.perf_counter() - started
+        report.jobs = finished
+        report.cpu = cpu_since(cpu)
+
+    def _counted(self) -> tuple[int, int]:
+        """Records taken and finished so far."""
+        feed = getattr(self._roles._worker, "_feed", None)  # noqa: SLF001 - no API, see above
+        if feed is None:
+            return 0, 0
+        lanes = list(feed.lanes.values())
+        return sum(lane.handed for lane in lanes), sum(lane.returned for lane in lanes)
+
+
+def main() -> None:
+    """Run the task given as JSON in the first argument."""
+    task = Task(**json.loads(sys.argv[1]))
+    bench = jobs.Bench(task.app, task.partitions)
+    roles = Roles(bench.app, [jobs.QUEUE])
+    meter = Meter(roles, task)
+    threading.Thread(target=meter.run, name="bench-meter", daemon=True).start()
+    roles.run()
+    report = meter.report
+    report.peak_mb = peak_resident_mb()
+    report.starts = jobs.STARTS
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    report.cpu_children = children.ru_utime + children.ru_stime
+    print(json.dumps(asdict(report)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
