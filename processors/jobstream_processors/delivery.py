@@ -64,13 +64,13 @@ class Delivery:
         return self.reader.args(self.value, self.meta.args_bytes_at, self.spec.codec)
 
     def identity(self) -> tuple[bytes, bytes]:
-        """(schema fingerprint, digest of the args' bytes); empty for an unreadable record."""
+        """(schema fingerprint, digest of the args' bytes); b"" and all bytes if unreadable."""
         if self._identity is None:
             meta = self.meta
             self._identity = (
                 (meta.fingerprint, args_digest(self.value, meta.args_bytes_at))
                 if meta is not None
-                else (b"", b"")
+                else (b"", args_digest(self.value, 0))
             )
         return self._identity
 

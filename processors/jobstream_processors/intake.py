@@ -134,10 +134,7 @@ class Intake:
 
     def _judge(self, delivery: Delivery, found: Known | None) -> Taken | None:
         if found is not None:
-            if self._conflicts(delivery, found):
-                delivery.trouble = ("id_conflict", f"id {delivery.id} is another job's")
-                delivery.id = origin_id(delivery)
-                (found,) = delivery.lane.shard.get([delivery.id])
+            found = self._distinct(delivery, found)
             if found is not None and self._absorbed(delivery, found):
                 return None
         self.inflight[delivery.id] = delivery
@@ -188,12 +185,23 @@ class Intake:
                 delivery.due_ms = self._clock.monotonic_ms() + wait_ms
         return None
 
+    def _distinct(self, delivery: Delivery, found: Known | None) -> Known | None:
+        """What is known of the delivery under a name that no other record has taken."""
+        names = [origin_id(delivery), identity.from_origin(*delivery.origin)]
+        while found is not None and names and self._conflicts(delivery, found):
+            if delivery.trouble is None:
+                delivery.trouble = ("id_conflict", f"id {delivery.id} is another job's")
+            # An origin is only a header: a stranger may name one that is taken.
+            delivery.id = names.pop(0)
+            (found,) = delivery.lane.shard.get([delivery.id])
+        return found
+
     def _conflicts(self, delivery: Delivery, found: Known) -> bool:
         """Whether a row of this id tells of another job: other args bytes, or another type."""
         fingerprint, digest = found.identity
         reader = delivery.reader
         if reader is None or not fingerprint:
-            return False
+            return reader is None and digest != delivery.identity()[1]
         if fingerprint == reader.fingerprint:
             return digest != delivery.identity()[1]
         other = self._catalogue.get(fingerprint)
