@@ -156,7 +156,7 @@ def told(error: BaseException) -> str:
     """What `error` says, cut to a bound, and always of a form that can be written as UTF-8."""
     try:
         text = str(error)[:ERROR_TEXT_MAX]
-    except Exception:  # noqa: BLE001 - a user's __str__ may raise anything
+    except BaseException:  # noqa: BLE001 - a user's __str__ may raise anything
         return "<unprintable>"
     return text.encode("utf-8", "backslashreplace").decode()[:ERROR_TEXT_MAX]
 
