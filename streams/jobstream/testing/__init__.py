@@ -1,22 +1,48 @@
 """What tests of jobs are written with: a broker in memory, a clock by hand, a real Kafka.
 
-Nothing here is used by a worker in production.
+Nothing here is used by a worker in production. The pytest fixtures are imported at first use, so
+that the rest works where pytest is not installed.
 """
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING
+
 from jobstream.testing.broker import MemoryBroker
 from jobstream.testing.clock import VirtualClock
+from jobstream.testing.memory_jobs import MemoryJobs, memory
 from jobstream.testing.memory_log import MemoryLog
 from jobstream.testing.memory_shard import MemoryShard
 from jobstream.testing.memory_sink import MemorySink
 from jobstream.testing.memory_source import MemorySource
+from jobstream.testing.seen import SeenJob
+
+if TYPE_CHECKING:
+    from jobstream.broker.fixture import docker_kafka, kafka, kafka_three
 
 __all__ = [
     "MemoryBroker",
+    "MemoryJobs",
     "MemoryLog",
     "MemoryShard",
     "MemorySink",
     "MemorySource",
+    "SeenJob",
     "VirtualClock",
+    "docker_kafka",
+    "kafka",
+    "kafka_three",
+    "memory",
 ]
+
+_FIXTURES = ("docker_kafka", "kafka", "kafka_three")
+
+
+def __getattr__(name: str) -> object:
+    """The fixtures; raises AttributeError for what is not there."""
+    if name in _FIXTURES:
+        fixture: object = getattr(importlib.import_module("jobstream.broker.fixture"), name)
+        return fixture
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)

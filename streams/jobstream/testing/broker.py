@@ -14,7 +14,7 @@ from jobstream.testing.groups import Group
 from jobstream.testing.publishing import RECORD_BYTES_MAX, Publishing
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from jobstream.testing.record import MemoryRecord
     from jobstream_processors.ports import Position, TopicPartition
@@ -23,12 +23,20 @@ _ALL = 1 << 62
 
 
 class MemoryBroker(Publishing):
-    """Topics and consumer groups. Thread-safe; `changed` is notified of everything that happens."""
+    """Topics and consumer groups. Thread-safe; `changed` is notified of everything that happens.
+
+    `wait_ms` is how a slow publish lets virtual time pass; by default it blocks until another
+    thread has advanced the clock.
+    """
 
     def __init__(
-        self, clock: VirtualClock | None = None, *, record_bytes_max: int = RECORD_BYTES_MAX
+        self,
+        clock: VirtualClock | None = None,
+        *,
+        record_bytes_max: int = RECORD_BYTES_MAX,
+        wait_ms: Callable[[int], None] | None = None,
     ) -> None:
-        super().__init__(clock or VirtualClock(), record_bytes_max)
+        super().__init__(clock or VirtualClock(), record_bytes_max, wait_ms)
         self._groups: dict[str, Group] = {}
         self._members = 0
         self.clock.on_advance(self.wake)

@@ -8,7 +8,8 @@ MemoryBrokerError    the test asked for what is not there; never raised to the c
 ├── NotOwned         a member started a partition that is not assigned to it
 ├── GroupNotEmpty    its members must leave first, as on Kafka
 ├── NotCompacted
-└── ClockStoodStill  a slow publish waited for a virtual clock that nobody advanced
+├── ClockStoodStill  a slow publish waited for a virtual clock that nobody advanced
+└── NotIdle          jobs were still not settled when the time for it was over
 """
 
 from __future__ import annotations
@@ -48,3 +49,7 @@ class NotCompacted(MemoryBrokerError):
 
 class ClockStoodStill(MemoryBrokerError):
     """A slow publish was not acknowledged, since the virtual clock did not move."""
+
+
+class NotIdle(MemoryBrokerError):
+    """Jobs went on and on, or a handler did not return, until the real time given was over."""

@@ -32,6 +32,7 @@ class Logs:
         self._record_bytes_max = record_bytes_max
         self._topics: dict[str, Topic] = {}
         self._created = 0
+        self._appended = 0
 
     def counts(self) -> dict[str, int]:
         """Topic → partition count."""
@@ -115,7 +116,9 @@ class Logs:
         number = record.partition
         if number == -1:
             number = _partition_of(record.key, topic)
-        return (record.topic, number), topic.partitions[number].append(record, now_ms)
+        self._appended += 1
+        log = topic.partitions[number]
+        return (record.topic, number), log.append(record, now_ms, self._appended)
 
 
 def _partition_of(key: bytes | None, topic: Topic) -> int:

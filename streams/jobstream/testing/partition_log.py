@@ -27,10 +27,10 @@ class PartitionLog:
         """The next offset to be written."""
         self._records: list[MemoryRecord] = []
 
-    def append(self, record: Outgoing, now_ms: int) -> int:
+    def append(self, record: Outgoing, now_ms: int, sequence: int) -> int:
         """Append; returns the record's offset."""
         offset = self.end
-        self._records.append(MemoryRecord(record, self.partition, offset, now_ms))
+        self._records.append(MemoryRecord(record, (self.partition, offset), now_ms, sequence))
         self.end += 1
         return offset
 

@@ -15,7 +15,7 @@ from jobstream.testing.logs import Logs
 from jobstream_processors.errors import PublishFailed, PublishFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from jobstream.testing.clock import VirtualClock
     from jobstream.testing.faults import Chosen, Fate
@@ -32,8 +32,14 @@ STAND_STILL_S = 60.0
 class Publishing:
     """Takes records. Thread-safe: all state is guarded by `changed`."""
 
-    def __init__(self, clock: VirtualClock, record_bytes_max: int) -> None:
+    def __init__(
+        self,
+        clock: VirtualClock,
+        record_bytes_max: int,
+        wait_ms: Callable[[int], None] | None,
+    ) -> None:
         self.clock = clock
+        self._wait_ms = wait_ms
         self.changed = threading.Condition(threading.RLock())
         self._logs = Logs(record_bytes_max)
         self._faults = PublishFaults()
@@ -105,7 +111,11 @@ class Publishing:
         slow_ms = self._faults.slow_ms
         if not slow_ms:
             return True
-        until_ms = self.clock.monotonic_ms() + min(slow_ms, PUBLISH_TIMEOUT_MS)
+        wait_ms = min(slow_ms, PUBLISH_TIMEOUT_MS)
+        if self._wait_ms is not None:
+            self._wait_ms(wait_ms)
+            return slow_ms <= PUBLISH_TIMEOUT_MS
+        until_ms = self.clock.monotonic_ms() + wait_ms
         self._held += 1
         self.changed.notify_all()
         try:

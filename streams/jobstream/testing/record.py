@@ -15,16 +15,28 @@ LOG_APPEND_TIME: Final = 2
 class MemoryRecord:
     """One appended record. It never changes; headers are handed out as a fresh list."""
 
-    __slots__ = ("_appended_ms", "_headers", "_key", "_offset", "_partition", "_topic", "_value")
+    __slots__ = (
+        "_appended_ms",
+        "_headers",
+        "_key",
+        "_offset",
+        "_partition",
+        "_topic",
+        "_value",
+        "sequence",
+    )
 
-    def __init__(self, record: Outgoing, partition: int, offset: int, appended_ms: int) -> None:
+    def __init__(
+        self, record: Outgoing, place: tuple[int, int], appended_ms: int, sequence: int
+    ) -> None:
         self._topic = record.topic
         self._key = record.key
         self._value = record.value
         self._headers = tuple(record.headers or ())
-        self._partition = partition
-        self._offset = offset
+        self._partition, self._offset = place
         self._appended_ms = appended_ms
+        self.sequence = sequence
+        """Its place among all records of the broker, which Kafka does not tell. For tests alone."""
 
     def topic(self) -> str:
         """Its topic."""

@@ -1,0 +1,66 @@
+"""The dedup tables of a worker in memory: each shard is rebuilt from its topic at every takeover.
+
+No shard is ever warm here, so what a test sees is what the topic tells.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from jobstream.testing.memory_shard import MemoryShard
+from jobstream_processors.settlement import fact_of
+from jobstream_processors.takeover import OpenShard
+from jobstream_schemas import DecodeError, parse_row
+
+if TYPE_CHECKING:
+    from jobstream_processors.ports import Log, Record, TopicPartition
+    from jobstream_schemas import Row
+
+_TELL_OF_A_JOB = frozenset({"job", "moved", "parked", "crash"})
+
+
+class MemoryTables:
+    """The `Tables` of one worker over any `Log`. Used by one thread."""
+
+    def __init__(self, reader: Log) -> None:
+        self._reader = reader
+        self._open: dict[TopicPartition, MemoryShard] = {}
+
+    def open(
+        self,
+        partition: TopicPartition,
+        *,
+        claim: int,
+        topic_id: str,  # noqa: ARG002 - part of the port; nothing is kept that could be foreign
+        window_ms: int,  # noqa: ARG002 - part of the port; rows are kept as long as the topic's
+    ) -> OpenShard:
+        """Read the topic from its start up to and including `claim`."""
+        started = time.monotonic()
+        shard = MemoryShard()
+        first, _ = self._reader.span(partition)
+        previous, count = None, 0
+        for records in self._reader.read(partition, first, claim + 1):
+            for record in records:
+                row = _row_of(record)
+                if row is not None and row.kind in _TELL_OF_A_JOB:
+                    shard.merge([(row.id, fact_of(row))])
+                elif row is not None and row.kind == "claim" and record.offset() != claim:
+                    previous = record.offset()
+            count += len(records)
+        self._open[partition] = shard
+        return OpenShard(shard, previous, count, time.monotonic() - started)
+
+    def close(self, partition: TopicPartition) -> None:
+        """Close the shard; the next open reads the topic again."""
+        shard = self._open.pop(partition, None)
+        if shard is not None:
+            shard.close()
+
+
+def _row_of(record: Record) -> Row | None:
+    """The row, None for a stranger's record: it stops nobody."""
+    try:
+        return parse_row(record.key() or b"", record.value() or b"")
+    except DecodeError:
+        return None

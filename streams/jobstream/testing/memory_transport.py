@@ -1,0 +1,51 @@
+"""The client's way to the broker in memory: what `App.bind` takes. Runs no job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobstream.errors import EnqueueError, EnqueueTimeout
+from jobstream_processors.errors import PublishFailed
+
+if TYPE_CHECKING:
+    from jobstream.client import Done
+    from jobstream.testing.broker import MemoryBroker
+    from jobstream_processors.errors import PublishFailure
+    from jobstream_processors.ports import Outgoing
+
+
+class MemoryTransport:
+    """Publishes each record by itself. Thread-safe."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._broker = broker
+
+    def submit(self, record: Outgoing, done: Done) -> None:
+        """Publish, and call `done` before returning."""
+        try:
+            (place, offset), *_ = self._broker.publish([record]).items()
+        except PublishFailed as error:
+            done(_error_of(error.failures[0]), -1, -1)
+        else:
+            done(None, place[1], offset)
+
+    def wait_for_room(self, timeout_s: float) -> bool:  # noqa: ARG002 - part of the port
+        """True: nothing queues here."""
+        return True
+
+    def partitions(self, topic: str) -> int:
+        """The topic's partition count, 0 if it does not exist."""
+        return self._broker.topics().get(topic, 0)
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Nothing to send: every submit was published."""
+
+
+def _error_of(failure: PublishFailure) -> EnqueueError:
+    if failure.too_large:
+        return EnqueueError(f"not written: {failure.reason}")
+    message = (
+        f"not acknowledged: {failure.reason}; the job may still be written. "
+        "Repeating it with the same idempotency_key is safe"
+    )
+    return EnqueueTimeout(message)

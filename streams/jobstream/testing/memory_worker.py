@@ -1,0 +1,230 @@
+"""A worker and a delayer in the caller's thread, on the broker in memory.
+
+The same feed, engine, settlement and delayer as in a worker process, driven by `turn` instead of
+threads. It never moves the clock, except a little after a publish that failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from jobstream.kafka.mirrors import KafkaMirrors
+from jobstream.kafka.schema_topic import SchemaFollower
+from jobstream.kafka.topics import delay_group, offsets_topic, schemas_topic, worker_group
+from jobstream.testing.here import NoChildren, RealTimeLimits
+from jobstream.testing.memory_log import MemoryLog
+from jobstream.testing.memory_sink import MemorySink
+from jobstream.testing.memory_source import MemorySource
+from jobstream.testing.memory_tables import MemoryTables
+from jobstream_processors.closer import Closer
+from jobstream_processors.delayer import Delayer, DelayerParts
+from jobstream_processors.engine import Engine
+from jobstream_processors.errors import PublishFailed
+from jobstream_processors.execute.on_loop import LoopExecutor
+from jobstream_processors.execute.on_threads import ThreadExecutor
+from jobstream_processors.feed import Feed, Limits
+from jobstream_processors.handlers import ASYNC, PROCESS, THREAD
+from jobstream_processors.intake import Intake
+from jobstream_processors.pulse import Pulse
+from jobstream_processors.settle import Settler
+from jobstream_processors.takeover import Takeover
+from jobstream_schemas import Catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from jobstream.app import App
+    from jobstream.testing.broker import MemoryBroker
+    from jobstream_processors.lane import Lane
+    from jobstream_processors.ports import Listener, Position, Record
+    from jobstream_processors.settle import Decided
+
+# A worker whose thread always polls in time: the clock jumps, the process does not freeze.
+_SESSION_MS = 1 << 62
+_WAIT_S = 0.02
+_RETRY_MS = 50
+_PREPARE_TRIES = 100
+
+
+class MemoryWorker:
+    """One member of each of the app's groups. Used by one thread, outside any event loop."""
+
+    def __init__(self, app: App, broker: MemoryBroker) -> None:
+        self._clock = broker.clock
+        self._drain_s = app.settings.drain_ms / 1000
+        self._sink = MemorySink(broker)
+        reader = MemoryLog(broker)
+        plans = app.plans()
+        offsets = offsets_topic(app.name)
+        mirrors = KafkaMirrors(reader, offsets, broker.topics()[offsets])
+        self._catalogue = Catalogue()
+        for schema in app.schemas():
+            self._catalogue.register(schema)
+        self._schemas = SchemaFollower(reader, schemas_topic(app.name), self._catalogue)
+        group = worker_group(app.name)
+        tables = MemoryTables(reader)
+        self._takeover = Takeover(group, plans, self._sink, reader, tables, mirrors, self._clock)
+        self._settler = Settler(self._sink, plans, self._clock)
+        self._decided: list[Decided] = []
+        self._intake = Intake(app.specs(), self._catalogue, self._clock)
+        self._loop = asyncio.new_event_loop()
+        self._woken = asyncio.Event()
+        self._engine = Engine(self._intake, self._clock, self._put, self._loop)
+        self._loop.run_until_complete(self._equip(app.settings.concurrency))
+        pulse = Pulse(self._clock, _SESSION_MS)
+        self._feed = Feed(plans, self, self._clock, pulse, Limits(window=app.settings.window))
+        self._closer = Closer(plans, reader, self._sink, lambda: list(self._feed.running), 0)
+        parts = DelayerParts(
+            delay_group(app.name), plans, self._sink, reader, mirrors, self._clock, pulse
+        )
+        self._delayer = Delayer(parts)
+        self._feed.join(_joining(broker, group, [plan.topic for plan in plans.values()]))
+        rungs = [topic for plan in plans.values() for topic, _ in plan.rungs.values()]
+        self._delayer.join(_joining(broker, parts.group, rungs))
+
+    def turn(self) -> bool:
+        """Do what can be done at this moment; False if that was nothing."""
+        self._schemas.catch_up()
+        moved = self._feed.cycle(0) + self._delayer.cycle(0)
+        worked = self._loop.run_until_complete(self._work())
+        return bool(moved) or worked or self._closer.sweep() > 0
+
+    def next_ms(self) -> int | None:
+        """Broker time at which something that waits here may go on; None if nothing waits.
+
+        It may be past already: for a wait that is not kept by time.
+        """
+        now_ms = self._clock.broker_ms()
+        since_ms = now_ms - self._clock.monotonic_ms()
+        waiting = self._intake.inflight.values()
+        times = [d.due_ms + since_ms for d in waiting if d.due_ms is not None]
+        hop_ms = self._delayer.next_ms()
+        if hop_ms is not None:
+            times.append(hop_ms)
+        if waiting and not times:
+            times.append(now_ms)
+        return min(times, default=None)
+
+    def catalogue_now(self) -> Catalogue:
+        """Every writer schema in the log so far."""
+        self._schemas.catch_up()
+        return self._catalogue
+
+    def close(self) -> None:
+        """Drain, commit, leave both groups."""
+        self._feed.close()
+        self._delayer.close()
+        self._engine.close()
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.close()
+
+    # -- how the feed reaches the engine
+
+    def hand(self, batch: list[tuple[Lane, list[Record]]]) -> None:
+        """Give records to the engine; it takes them when the loop runs."""
+        self._loop.call_soon(self._engine.accept, batch)
+
+    def prepare(self, lane: Lane, committed: Position | None) -> None:
+        """Restore the lane at once. Where a worker would end and be started anew, try again."""
+        for left in reversed(range(_PREPARE_TRIES)):
+            try:
+                start = self._takeover.prepare(lane, committed)
+            except PublishFailed:
+                if not left:
+                    raise
+            else:
+                self._feed.prepared(lane, start)
+                return
+
+    def begin(self, lane: Lane) -> None:
+        """Tell the engine that the lane runs."""
+        self._engine.begin(lane)
+
+    def drain(self, lanes: Sequence[Lane]) -> None:
+        """Block until what runs of the lanes has settled or the drain time is over; end them."""
+        if lanes:
+            self._loop.run_until_complete(self._drained(lanes))
+
+    def end(self, lanes: Sequence[Lane]) -> None:
+        """End the lanes at once."""
+        for lane in lanes:
+            self._engine.end(lane)
+            self._takeover.release(lane)
+
+    def wait(self, timeout_s: float) -> None:
+        """Return: only a turn makes progress."""
+
+    # -- inside
+
+    async def _equip(self, concurrency: int) -> None:
+        ended, returned = self._engine.ended, self._engine.returned
+        on_loop = RealTimeLimits(LoopExecutor(concurrency, ended, returned))
+        in_threads = RealTimeLimits(ThreadExecutor(concurrency, ended, returned))
+        self._executors = (on_loop, in_threads)
+        children = NoChildren(on_loop, in_threads)
+        self._engine.run_on({ASYNC: on_loop, THREAD: in_threads, PROCESS: children})
+
+    def _put(self, batch: list[Decided]) -> None:
+        self._decided += batch
+        self._woken.set()
+
+    async def _work(self) -> bool:
+        """Run handlers up to their next wait, settle what was decided; False if idle."""
+        self._woken.clear()
+        self._engine.tick()
+        # Records handed over are accepted, and runners started, in the loop's next rounds.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        self._engine.flush()
+        if not self._decided:
+            if not any(executor.busy for executor in self._executors):
+                return False
+            await self._wait_a_little()
+        if self._decided:
+            self._settle()
+        return True
+
+    async def _wait_a_little(self) -> None:
+        try:
+            await asyncio.wait_for(self._woken.wait(), _WAIT_S)
+        except TimeoutError:
+            self._engine.flush()
+
+    def _settle(self) -> None:
+        batch, self._decided = self._decided, []
+        settled, again = self._settler.settle(batch)
+        self._engine.settled(settled)
+        self._decided += again
+        if again and not settled:
+            self._clock.advance(_RETRY_MS)
+
+    async def _drained(self, lanes: Sequence[Lane]) -> None:
+        for lane in lanes:
+            self._engine.drain(lane)
+        until = time.monotonic() + self._drain_s
+        while not all(self._engine.is_drained(lane) for lane in lanes):
+            await self._work()
+            if time.monotonic() > until:
+                break
+        for lane in lanes:
+            lane.show()
+            self._engine.end(lane)
+        # As in a worker process: without the mirror, the commit that follows says the same.
+        with suppress(PublishFailed):
+            self._sink.publish([self._takeover.mirror_record(lane) for lane in lanes])
+        for lane in lanes:
+            self._takeover.release(lane)
+
+
+def _joining(
+    broker: MemoryBroker, group: str, topics: Sequence[str]
+) -> Callable[[Listener], MemorySource]:
+    def join(listener: Listener) -> MemorySource:
+        source = MemorySource(broker, group, topics)
+        source.listen(listener)
+        return source
+
+    return join

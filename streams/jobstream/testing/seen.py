@@ -1,0 +1,151 @@
+"""What the log tells of an app's jobs: which were enqueued, and what became of them. Reads only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from jobstream_processors.core.headers import BadHeaders, parse
+from jobstream_processors.core.known import DEAD, DONE, UNKNOWN, Known, state_of
+from jobstream_processors.settlement import fact_of
+from jobstream_schemas import DecodeError, parse_row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from jobstream.app import App
+    from jobstream.job import Job
+    from jobstream.testing.broker import MemoryBroker
+    from jobstream.testing.record import MemoryRecord
+    from jobstream_processors.queues import QueuePlan
+    from jobstream_schemas import Catalogue, Row
+
+WAITING = "waiting"
+"""The state of a job that has no terminal state: queued, delayed or to be retried."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenJob:
+    """One job of the log."""
+
+    id: str
+    name: str
+    """Of its job type; the present name where it was enqueued under an alias."""
+    args: Any
+    queue: str
+    key: str | None
+    """Its order key."""
+    enqueued_ms: int
+    redrive: int = 0
+    """The highest redrive number of any of its records."""
+    state: str = WAITING
+    """"waiting", "done", "dead", "cancelled", "expired" or "duplicate"."""
+    attempt: int = 0
+    """The attempt that settled it; 0 while it waits."""
+    reason: str = ""
+    """Why it ended, in a word, if not by being done."""
+    error: str = ""
+    """Of a dead job: the class of its last error."""
+    message: str = ""
+    """Of a dead job: what its last error said."""
+
+
+def jobs_of(app: App, broker: MemoryBroker, catalogue: Catalogue) -> list[SeenJob]:
+    """Every readable job of the app's queues and ladders, in the order of their first append."""
+    jobs: dict[str, SeenJob] = {}
+    types = {name: job for job in app.jobs.values() for name in (job.name, *job.aliases)}
+    for plan in app.plans().values():
+        records = _appended(broker, [plan.topic, *(topic for topic, _ in plan.rungs.values())])
+        for record in records:
+            seen = _read(types, catalogue, plan, record)
+            if seen is not None:
+                first = jobs.setdefault(seen.id, seen)
+                jobs[seen.id] = replace(first, redrive=max(first.redrive, seen.redrive))
+        for job_id, rows in _rows_by_id(broker, plan.dedup).items():
+            if job_id in jobs:
+                jobs[job_id] = _settled(jobs[job_id], rows)
+        for letter in broker.records(plan.dlq):
+            _tell_of_death(jobs, letter)
+    return list(jobs.values())
+
+
+def _appended(broker: MemoryBroker, topics: Iterable[str]) -> list[MemoryRecord]:
+    records = [record for topic in topics for record in broker.records(topic)]
+    return sorted(records, key=lambda record: record.sequence)
+
+
+def _read(
+    types: Mapping[str, Job[Any, Any]],
+    catalogue: Catalogue,
+    plan: QueuePlan,
+    record: MemoryRecord,
+) -> SeenJob | None:
+    """The job of one record, None if it can't be read: such a record dies as undecodable."""
+    value = record.value() or b""
+    try:
+        decoded = catalogue.decode(value)
+        trip = parse(record.headers())
+        reader = catalogue.get(decoded.fingerprint)
+        assert reader is not None, "the catalogue decoded with it"  # noqa: S101
+        name, args, job = reader.job_type, None, types.get(reader.job_type)
+        if job is not None:
+            name = job.name
+            args = reader.args(value, decoded.args_bytes_at, job.codec)
+    except (DecodeError, BadHeaders):
+        return None
+    return SeenJob(
+        id=decoded.id,
+        name=name,
+        args=args,
+        queue=plan.name,
+        key=decoded.order_key,
+        enqueued_ms=decoded.enqueued_at,
+        redrive=trip.redrive,
+    )
+
+
+def _rows_by_id(broker: MemoryBroker, dedup: str) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for row in _job_rows(broker, dedup):
+        found.setdefault(row.id, []).append(row)
+    return found
+
+
+def _job_rows(broker: MemoryBroker, dedup: str) -> Iterator[Row]:
+    for record in broker.records(dedup):
+        try:
+            row = parse_row(record.key() or b"", record.value() or b"")
+        except DecodeError:
+            continue
+        if row.kind == "job":
+            yield row
+
+
+def _settled(job: SeenJob, rows: list[Row]) -> SeenJob:
+    known = UNKNOWN
+    for row in rows:
+        known = known.merge(fact_of(row))
+    state = _state(known, job.redrive)
+    told = next((row for row in reversed(rows) if row.state == state), None)
+    if told is None:
+        return job
+    return replace(job, state=state, attempt=told.attempt, reason=told.detail)
+
+
+def _tell_of_death(jobs: dict[str, SeenJob], letter: MemoryRecord) -> None:
+    """Add what a dead letter tells to its job; a tombstone, or an older letter, tells nothing."""
+    job_id, _, redrive = (letter.key() or b"").decode("utf-8", "replace").rpartition(":")
+    job = jobs.get(job_id)
+    if job is None or job.state != DEAD or redrive != str(job.redrive):
+        return
+    try:
+        trip = parse(letter.headers())
+    except BadHeaders:
+        return
+    jobs[job_id] = replace(job, error=trip.error or job.error, message=trip.message or job.message)
+
+
+def _state(known: Known, redrive: int) -> str:
+    if known.done:
+        return DONE
+    return state_of(known.ended[1]) if known.ended[0] >= redrive else WAITING
