@@ -226,6 +226,28 @@ def test_classic_groups_get_no_settings(
     assert "classic groups: a killed worker is missed after 6s" in planned.notes[0]
 
 
+def test_a_broker_that_hangs_does_not_keep_a_worker_from_starting(
+    kafka_three: EmbeddedKafka, app: str
+) -> None:
+    settings = Settings.load({}, bootstrap_servers=kafka_three.bootstrap_servers)
+    admin = Admin(settings)
+    apply(survey(admin, app, [MAIL], settings), admin)
+
+    for node in (1, 2, 3):  # the client asks one of them first, and only it knows which
+        kafka_three.freeze(node)
+        try:
+            verify(admin, app, [MAIL])
+        finally:
+            kafka_three.thaw(node)
+        wait_for_brokers(admin, 3)
+
+
+def wait_for_brokers(admin: Admin, count: int) -> None:
+    deadline = time.monotonic() + 30
+    while len(admin.cluster().brokers) < count:
+        assert time.monotonic() < deadline
+
+
 @pytest.fixture(
     params=[
         {"group.coordinator.rebalance.protocols": "classic"},

@@ -9,11 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import KafkaError, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, not marked as such
-    AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
@@ -21,22 +20,17 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, not 
     ResourceType,
 )
 
-from jobstream.errors import BrokerRefused, BrokerUnavailable, ConfigError, JobstreamError
+from jobstream.kafka.asking import WAIT_S, Asking
 from jobstream.kafka.groups import REBALANCE_PROTOCOLS, SESSION
 from jobstream.kafka.topic_rules import TopicState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from concurrent.futures import Future
 
     from jobstream.kafka.specs import TopicSpec
     from jobstream.settings import Settings
 
-WAIT_S = 10.0
-"""How long any one call waits for the cluster."""
-_GRACE_S = 2.0
 _LOOK_AGAIN_S = 0.05
-_ONLY_CRITICAL = 2
 _MISSING = frozenset((KafkaError.UNKNOWN_TOPIC_OR_PART,))
 _THERE_ALREADY = frozenset((KafkaError.TOPIC_ALREADY_EXISTS,))
 _NOT_TOLD = frozenset(
@@ -48,7 +42,6 @@ _NOT_TOLD = frozenset(
         KafkaError._UNSUPPORTED_FEATURE,  # noqa: SLF001 - the library's own name
     )
 )
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,42 +55,32 @@ class Cluster:
 class Admin:
     """A Kafka cluster as its administrator sees it. Safe to use from several threads.
 
-    Every method blocks for at most about ten seconds, and raises BrokerUnavailable when nothing
-    answered in that time, BrokerRefused when the cluster said no.
+    Every method blocks for some ten seconds at most per request it makes, and raises
+    BrokerUnavailable when nothing answered in that time, BrokerRefused when the cluster said no.
     """
 
     def __init__(self, settings: Settings) -> None:
         """Prepare a client; nothing is sent yet. Raises ConfigError for a bad client option."""
-        self._bootstrap = settings.bootstrap_servers
-        self._last_trouble = ""
-        options: dict[str, Any] = {**settings.client_options(), "error_cb": self._note}
-        if not {"debug", "log_level"} & options.keys():
-            # It would write a line for each of twenty attempts a second; the error has the reason.
-            options["log_level"] = _ONLY_CRITICAL
-        try:
-            self._client = AdminClient(options)
-        except KafkaException as error:
-            message = f"the Kafka client refuses its options: {error.args[0].str()}"
-            raise ConfigError(message) from error
+        self._asking = Asking(settings)
 
     def cluster(self) -> Cluster:
         """Which cluster this is, and which of its brokers are up."""
-        found = self._answer(self._client.describe_cluster(request_timeout=WAIT_S))
+        found = self._asking.one(lambda client, wait: client.describe_cluster(request_timeout=wait))
         return Cluster(found.cluster_id, tuple(sorted(node.id for node in found.nodes)))
 
     def topics(self) -> tuple[str, ...]:
         """The names of all topics that this client may see."""
-        listing = self._call(lambda: self._client.list_topics(timeout=WAIT_S))
-        return tuple(sorted(listing.topics))
+        return self._asking.topics()
 
     def describe(self, topics: Iterable[str]) -> dict[str, TopicState]:
         """Partitions, copies and settings in force of each topic; missing topics are left out."""
         names = sorted(set(topics))
         if not names:
             return {}
-        asked = self._client.describe_topics(TopicCollection(names), request_timeout=WAIT_S)
-        found = {name: self._unless(_MISSING, future) for name, future in asked.items()}
-        there = {name: topic for name, topic in found.items() if topic is not None}
+        asked = TopicCollection(names)
+        there = self._asking.each(
+            lambda client, wait: client.describe_topics(asked, request_timeout=wait), _MISSING
+        )
         configs = self._configs(ResourceType.TOPIC, there)
         return {
             name: TopicState(
@@ -124,9 +107,12 @@ class Admin:
             )
             for spec in specs
         ]
-        asked = self._client.create_topics(new, operation_timeout=WAIT_S, request_timeout=WAIT_S)
-        for future in asked.values():
-            self._unless(_THERE_ALREADY, future)
+        self._asking.each(
+            lambda client, wait: client.create_topics(
+                new, operation_timeout=wait, request_timeout=wait
+            ),
+            _THERE_ALREADY,
+        )
         names = {spec.name for spec in specs}
         self._wait_until("topics created", lambda: names <= self.describe(names).keys())
 
@@ -161,15 +147,13 @@ class Admin:
         resources = [ConfigResource(kind, name) for name in names]
         if not resources:
             return {}
-        asked = self._client.describe_configs(resources, request_timeout=WAIT_S)
-        found = {
-            resource.name: self._unless(_MISSING | _NOT_TOLD, future)
-            for resource, future in asked.items()
-        }
+        found = self._asking.each(
+            lambda client, wait: client.describe_configs(resources, request_timeout=wait),
+            _MISSING | _NOT_TOLD,
+        )
         return {
-            name: {entry.name: entry.value for entry in entries.values() if entry.value is not None}
-            for name, entries in found.items()
-            if entries is not None
+            resource.name: {e.name: e.value for e in entries.values() if e.value is not None}
+            for resource, entries in found.items()
         }
 
     def _alter(self, kind: ResourceType, name: str, configs: Mapping[str, str]) -> None:
@@ -180,9 +164,9 @@ class Admin:
             for key, value in configs.items()
         ]
         resource = ConfigResource(kind, name, incremental_configs=entries)
-        asked = self._client.incremental_alter_configs([resource], request_timeout=WAIT_S)
-        for future in asked.values():
-            self._answer(future)
+        self._asking.each(
+            lambda client, wait: client.incremental_alter_configs([resource], request_timeout=wait)
+        )
         self._wait_until(
             f"settings of {name} altered",
             lambda: configs.items() <= self._configs(kind, [name])[name].items(),
@@ -193,39 +177,5 @@ class Admin:
         deadline = time.monotonic() + WAIT_S
         while not seen():
             if time.monotonic() > deadline:
-                message = f"{what}, but {self._bootstrap} does not show it after {WAIT_S:g} s"
-                raise BrokerUnavailable(message)
+                raise self._asking.unseen(what)
             threading.Event().wait(_LOOK_AGAIN_S)
-
-    def _answer(self, future: Future[_T]) -> _T:
-        return self._call(lambda: future.result(timeout=WAIT_S + _GRACE_S))
-
-    def _unless(self, accepted: frozenset[int], future: Future[_T]) -> _T | None:
-        try:
-            return future.result(timeout=WAIT_S + _GRACE_S)
-        except (KafkaException, TimeoutError) as error:
-            if isinstance(error, KafkaException) and error.args[0].code() in accepted:
-                return None
-            raise self._error_for(error) from error
-
-    def _call(self, ask: Callable[[], _T]) -> _T:
-        try:
-            return ask()
-        except (KafkaException, TimeoutError) as error:
-            raise self._error_for(error) from error
-
-    def _error_for(self, error: Exception) -> JobstreamError:
-        cause = error.args[0] if isinstance(error, KafkaException) else None
-        if cause is not None and cause.code() >= 0 and not cause.retriable():
-            return BrokerRefused(f"{self._bootstrap} refused: {cause.str()} ({cause.name()})")
-        self._client.poll(0)  # serves _note, which knows what happened on the connections
-        seen = self._last_trouble or (cause.str() if cause is not None else "timed out")
-        message = (
-            f"no answer from {self._bootstrap} within {WAIT_S:g} s ({seen}): "
-            "check JOBSTREAM_BOOTSTRAP_SERVERS and that the brokers run"
-        )
-        return BrokerUnavailable(message)
-
-    def _note(self, error: KafkaError) -> None:
-        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - the library's own name
-            self._last_trouble = error.str()

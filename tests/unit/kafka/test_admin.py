@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream.errors import BrokerUnavailable, ConfigError
-from jobstream.kafka import admin
+from jobstream.kafka import asking
 from jobstream.kafka.admin import Admin
 from jobstream.settings import Settings
 
@@ -34,7 +34,7 @@ def deaf() -> Iterator[str]:
 def test_no_broker_is_told_with_address_and_reason(
     nobody: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(admin, "WAIT_S", 0.5)
+    monkeypatch.setattr(asking, "WAIT_S", 0.5)
     client = Admin(Settings.load({}, bootstrap_servers=nobody))
 
     for ask in (client.cluster, client.topics, lambda: client.describe(["shop.mail"])):
@@ -48,7 +48,7 @@ def test_no_broker_is_told_with_address_and_reason(
 def test_a_silent_broker_does_not_hold_the_caller(
     deaf: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admin, "WAIT_S", 0.5)
+    monkeypatch.setattr(asking, "WAIT_S", 0.5)
     client = Admin(Settings.load({}, bootstrap_servers=deaf))
 
     with pytest.raises(BrokerUnavailable, match=r"within 0\.5 s"):

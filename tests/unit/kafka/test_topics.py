@@ -36,7 +36,8 @@ def test_every_name_is_read_back(app: str, queue: str) -> None:
 @pytest.mark.parametrize(
     "topic",
     ["shop", "", "shop.", ".mail", "__consumer_offsets", "Shop.mail", "shop.mail.other",
-     "shop.mail.retry.7s", "shop.mail.retry", "shop.offsets.dlq", "shop.mail.dlq.dlq"],
+     "shop.mail.retry.7s", "shop.mail.retry", "shop.control.retry.5s",
+     "shop.offsets.dlq", "shop.mail.dlq.dlq"],
 )  # fmt: skip
 def test_a_foreign_name_is_nobodys(topic: str) -> None:
     assert topics.parse(topic) is None

@@ -1,0 +1,121 @@
+"""Asks a cluster through the admin client, with a bounded wait and other brokers to turn to.
+
+The client sends a request to the broker it knew last, and waits for that one even when it is dead
+or hangs while others serve. So an attempt is short, and the next one is made by a new client, which
+looks anew for brokers that answer. Every request here may be repeated: it reads, or it sets what
+it would set again.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+
+from jobstream.errors import BrokerRefused, BrokerUnavailable, ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Mapping
+    from concurrent.futures import Future
+
+    from jobstream.errors import JobstreamError
+    from jobstream.settings import Settings
+
+WAIT_S = 10.0
+"""How long a call waits for the cluster in all, give or take the end of its last attempt."""
+ATTEMPT_S = 3.0
+_GRACE_S = 1.0
+_ONLY_CRITICAL = 2
+_K = TypeVar("_K", bound="Hashable")
+_T = TypeVar("_T")
+
+
+class Asking:
+    """One admin client. Raises BrokerUnavailable without an answer, BrokerRefused at a no."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Prepare a client; nothing is sent yet. Raises ConfigError for a bad client option."""
+        self._bootstrap = settings.bootstrap_servers
+        self._trouble = ""
+        self._options: dict[str, Any] = {**settings.client_options(), "error_cb": self._note}
+        if not {"debug", "log_level"} & self._options.keys():
+            # It would write a line for each of twenty attempts a second; the error has the reason.
+            self._options["log_level"] = _ONLY_CRITICAL
+        try:
+            self._client = AdminClient(self._options)
+        except KafkaException as error:
+            message = f"the Kafka client refuses its options: {error.args[0].str()}"
+            raise ConfigError(message) from error
+
+    def each(
+        self,
+        ask: Callable[[AdminClient, float], Mapping[_K, Future[_T]]],
+        accepted: frozenset[int] = frozenset(),
+    ) -> dict[_K, _T]:
+        """The answers to `ask`, which is given a client and the seconds of an attempt.
+
+        Keys answered with an error code in `accepted` are left out.
+        """
+
+        def attempt(client: AdminClient, wait_s: float) -> dict[_K, _T]:
+            asked = ask(client, wait_s).items()
+            answers = {key: _result(future, wait_s, accepted) for key, future in asked}
+            return {key: answer for key, answer in answers.items() if answer is not _ACCEPTED}
+
+        return self._repeat(attempt)
+
+    def one(self, ask: Callable[[AdminClient, float], Future[_T]]) -> _T:
+        """The answer to `ask`, which is given a client and the seconds of an attempt."""
+        return self._repeat(lambda client, s: _result(ask(client, s), s, frozenset()))
+
+    def topics(self) -> tuple[str, ...]:
+        """The names of all topics that this client may see."""
+        return self._repeat(lambda client, s: tuple(sorted(client.list_topics(timeout=s).topics)))
+
+    def unseen(self, what: str) -> BrokerUnavailable:
+        """The error for a change that was accepted and does not show."""
+        return BrokerUnavailable(f"{what}, but {self._bootstrap} does not show it yet: try again")
+
+    def _repeat(self, attempt: Callable[[AdminClient, float], _T]) -> _T:
+        deadline = time.monotonic() + WAIT_S
+        while True:
+            wait_s = min(ATTEMPT_S, max(0.1, deadline - time.monotonic()))
+            client = self._client
+            try:
+                return attempt(client, wait_s)
+            except (KafkaException, TimeoutError) as error:
+                problem = self._error_for(client, error)
+                if isinstance(problem, BrokerRefused) or time.monotonic() >= deadline:
+                    raise problem from error
+            self._client = AdminClient(self._options)
+
+    def _error_for(self, client: AdminClient, error: Exception) -> JobstreamError:
+        cause = error.args[0] if isinstance(error, KafkaException) else None
+        if cause is not None and cause.code() >= 0 and not cause.retriable():
+            return BrokerRefused(f"{self._bootstrap} refused: {cause.str()} ({cause.name()})")
+        client.poll(0)  # serves _note, which knows what happened on the connections
+        seen = self._trouble or (cause.str() if cause is not None else "timed out")
+        message = (
+            f"no answer from {self._bootstrap} within {WAIT_S:g} s ({seen}): "
+            "check JOBSTREAM_BOOTSTRAP_SERVERS and that the brokers run"
+        )
+        return BrokerUnavailable(message)
+
+    def _note(self, error: KafkaError) -> None:
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - the library's own name
+            self._trouble = error.str()
+
+
+_ACCEPTED: Any = object()
+
+
+def _result(future: Future[_T], attempt_s: float, accepted: frozenset[int]) -> _T:
+    try:
+        return future.result(timeout=attempt_s + _GRACE_S)
+    except KafkaException as error:
+        if error.args[0].code() in accepted:
+            answer: _T = _ACCEPTED
+            return answer
+        raise
