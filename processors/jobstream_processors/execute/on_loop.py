@@ -128,6 +128,8 @@ class LoopExecutor:
         """Take deliveries while there are any; leave when another runner does."""
         until = time.perf_counter() + SLICE_S
         taken = 0
+        task = asyncio.current_task()
+        assert task is not None, "runners are tasks"  # noqa: S101
         while self._ready and len(self._waiting) < self._concurrency:
             delivery = self._ready.popleft()
             suspended = self._step(delivery)
@@ -138,10 +140,16 @@ class LoopExecutor:
                     return
                 self._hot = True
                 until = time.perf_counter() + SLICE_S
-            elif not taken % 8 and time.perf_counter() > until:
+            if task.cancelling():
+                # Timed out, or a handler cancelled its own task, which is this runner: the
+                # cancellation could still reach the next handler, so another runner goes on.
+                break
+            if suspended is None and not taken % 8 and time.perf_counter() > until:
                 await asyncio.sleep(0)
                 until = time.perf_counter() + SLICE_S
         self._hot = False
+        if self._ready and len(self._waiting) < self._concurrency:
+            self._spawn()
 
     def _step(self, delivery: Delivery) -> Suspended | None:
         """Run a handler up to its first wait; None if it ended before."""
@@ -193,8 +201,6 @@ class LoopExecutor:
         finally:
             del self._waiting[delivery]
             del self._limits[delivery]
-        while task.cancelling():
-            task.uncancel()
         self._interrupted.discard(delivery)
         if delivery.reported:
             self._returned(delivery)
