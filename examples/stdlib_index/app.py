@@ -18,7 +18,8 @@ from jobstream.testing.ledger import Ledger
 
 FOLDER = Path(os.environ.get("STDLIB_INDEX_DIR", "stdlib-index"))
 DATABASE = FOLDER / "index.sqlite"
-LOOKS_MAX = 60
+LOOK_AGAIN = "4s"
+LOOKS_MAX = 40
 """How often a report looks for missing modules before it goes without them."""
 
 RARE = dict.fromkeys(("5s", "30s", "2m", "10m", "1h", "6h", "1d"), 1)
@@ -78,6 +79,5 @@ def report_package(args: ReportPackage, ctx: Context) -> None:
     """Sum up a package; while modules are missing, come back later without using an attempt."""
     with ledger.run(ctx):
         if ctx.seq < LOOKS_MAX and store.modules_of(DATABASE, args.package) < args.modules:
-            delay = "2s"
-            raise Snooze(delay)
+            raise Snooze(LOOK_AGAIN)
         store.write_report(DATABASE, args.package)

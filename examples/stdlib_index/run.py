@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 LIMIT_S = 150.0
-LOOK_EVERY_S = 0.5
+LOOK_EVERY_S = 1.0
 LARGEST = 10
 
 

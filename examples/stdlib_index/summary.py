@@ -118,6 +118,5 @@ def _short(message: object) -> str:
 
 
 def parse_letters(output: str) -> list[dict[str, object]]:
-    """The letters that `jobstream dlq list --json` printed."""
-    letters: list[dict[str, object]] = json.loads(output)
-    return letters
+    """The letters that `jobstream dlq list --json` printed, one a line."""
+    return [json.loads(line) for line in output.splitlines()]

@@ -1,0 +1,197 @@
+"""What the README tells a newcomer to do, done to the letter with the built wheel."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import venv
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+pytestmark = pytest.mark.kafka
+
+SEEN_SECONDS_MAX = 60
+STOP_SECONDS_MAX = 60
+INSTALL_SECONDS_MAX = 600
+LINES = 15
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PIN = re.compile(r"^([A-Za-z0-9._-]+==\S+(?: *; *[^\\\n]+)?)", re.MULTILINE)
+
+
+class Terminal:
+    """A program in a terminal of its own; what it prints can be waited for."""
+
+    def __init__(self, command: list[str], folder: Path, environment: Mapping[str, str]) -> None:
+        self._process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self._changed = threading.Condition()
+        self._said: list[str] = []
+        self._is_over = False
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def wait_for(self, text: str, deadline: float) -> None:
+        """Until a line holds `text`; fails with all that was printed."""
+        with self._changed:
+            while not any(text in line for line in self._said):
+                left = deadline - time.monotonic()
+                if self._is_over or left <= 0:
+                    pytest.fail(f"{text!r} was not printed:\n{''.join(self._said)}")
+                self._changed.wait(left)
+
+    def press_ctrl_c(self) -> int:
+        """The exit code; every process of the terminal gets the signal, as by the keyboard."""
+        os.killpg(self._process.pid, signal.SIGINT)
+        return self._process.wait(STOP_SECONDS_MAX)
+
+    def close(self) -> None:
+        """Leave nothing behind, however the test ended."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._reader.join()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def said(self) -> str:
+        """All that was printed."""
+        with self._changed:
+            return "".join(self._said)
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            with self._changed:
+                self._said.append(line)
+                self._changed.notify_all()
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+
+
+@pytest.fixture(scope="module")
+def readme(pytestconfig: pytest.Config) -> list[tuple[str, str]]:
+    """The code blocks of the README: (language, text)."""
+    return BLOCK.findall((pytestconfig.rootpath / "README.md").read_text())
+
+
+@pytest.fixture(scope="module")
+def installed(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of a fresh environment that holds the built wheel with its `dev` extra."""
+    root, folder = pytestconfig.rootpath, tmp_path_factory.mktemp("installed")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(build, cwd=root, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    # The locked versions, without the hashes: the wheel just built can't have one there.
+    pins = PIN.findall((root / "requirements.lock").read_text())
+    constraints = folder / "constraints.txt"
+    constraints.write_text("\n".join(pins))
+    venv.create(folder / "venv", with_pip=True)
+    programs = folder / "venv" / "bin"
+    pip = [str(programs / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    install = [*pip, "-c", str(constraints), f"{wheel}[dev]"]
+    subprocess.run(install, check=True, cwd=folder, timeout=INSTALL_SECONDS_MAX)
+    return programs
+
+
+@pytest.fixture
+def environment(installed: Path, tmp_path: Path) -> dict[str, str]:
+    """A user's environment: nothing of this repository, a port and a folder of its own."""
+    kept = {
+        k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "JOBSTREAM_", "COV"))
+    }
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # Where Kafka's jars are kept may be set for a whole machine; nothing else is handed on.
+    cache = {k: v for k, v in os.environ.items() if k == "JOBSTREAM_CACHE_DIR"}
+    return {
+        **kept,
+        **cache,
+        "PATH": f"{installed}:/usr/bin:/bin",
+        "JOBSTREAM_BOOTSTRAP_SERVERS": f"127.0.0.1:{port}",
+        "JOBSTREAM_STATE_DIR": str(tmp_path / "state"),
+    }
+
+
+@pytest.fixture
+def shop(readme: list[tuple[str, str]], tmp_path: Path) -> Path:
+    """An empty folder, but for the README's app."""
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    app = next(text for language, text in readme if language == "python")
+    assert len(app.splitlines()) == LINES
+    (folder / "shop.py").write_text(app)
+    return folder
+
+
+def command_of(readme: list[tuple[str, str]], program: str) -> list[str]:
+    lines = [line for language, text in readme if language == "sh" for line in text.splitlines()]
+    return shlex.split(next(line for line in lines if line.startswith(program)))
+
+
+def processes_of(folder: Path) -> Iterator[str]:
+    """Command lines of processes that know `folder`, by argument or environment."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command, known = (process / "cmdline").read_bytes(), (process / "environ").read_bytes()
+        except OSError:
+            continue
+        if os.fsencode(folder) in command + known:
+            yield command.replace(b"\0", b" ").decode(errors="replace")
+
+
+def test_readme_leads_to_a_job_that_ran(
+    readme: list[tuple[str, str]],
+    installed: Path,
+    environment: dict[str, str],
+    shop: Path,
+    tmp_path: Path,
+) -> None:
+    dev = command_of(readme, "jobstream dev")
+    enqueue = command_of(readme, "jobstream enqueue")
+    started = time.monotonic()
+    deadline = started + SEEN_SECONDS_MAX
+    terminal = Terminal([str(installed / dev[0]), *dev[1:]], shop, environment)
+    try:
+        terminal.wait_for("jobstream enqueue shop:app send_receipt", deadline)
+        sent = subprocess.run(
+            [str(installed / enqueue[0]), *enqueue[1:]],
+            cwd=shop,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=max(1.0, deadline - time.monotonic()),
+            check=False,
+        )
+        assert sent.returncode == 0, sent.stderr
+        terminal.wait_for("receipt o-1 sent to a@b.example", deadline)
+
+        code = terminal.press_ctrl_c()
+
+        assert code in {0, 128 + signal.SIGINT}, terminal.said()
+        assert "Traceback" not in terminal.said()
+        assert not list(processes_of(tmp_path)), "these outlived Ctrl-C"
+    finally:
+        terminal.close()
