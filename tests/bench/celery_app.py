@@ -7,11 +7,11 @@ import sys
 
 from celery import Celery  # type: ignore[import-untyped]
 
-app = Celery("bench", broker=os.environ["JOBSTREAM_APP"])
+app = Celery("bench", broker=os.environ["BENCH_REDIS_URL"])
 app.conf.update(
     task_acks_late=True,
     task_ignore_result=True,
-    worker_prefetch_multiplier=int(os.environ.get("JOBSTREAM_CODE", "4")),
+    worker_prefetch_multiplier=int(os.environ.get("BENCH_PREFETCH", "4")),
     broker_connection_retry_on_startup=True,
 )
 

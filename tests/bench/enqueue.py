@@ -91,7 +91,7 @@ class BareProducer:
     def _send(self, note: Note) -> None:
         meta = _meta()
         record = {
-            "meta": {name: getattr(meta, name) for name in meta.__slots__},
+            "meta": meta._asdict(),
             "args": {"n": note.n, "text": note.text},
         }
         stream = io.BytesIO()

@@ -28,6 +28,8 @@ class Figure:
     met: bool | None = None
     """Whether the goal is reached; None where there is no goal or it was not measured."""
     note: str = ""
+    failed: bool = False
+    """Whether measuring broke."""
 
     def row(self) -> tuple[str, ...]:
         """Its line of the table."""
@@ -36,8 +38,14 @@ class Figure:
 
 
 def not_measured(what: str, reason: str) -> Figure:
-    """A figure that could not be had."""
+    """A figure that can't be had on this machine."""
     return Figure(what, float("nan"), "", note=f"not measured: {reason}")
+
+
+def failed(what: str, error: Exception) -> Figure:
+    """A figure that is missing because measuring it broke."""
+    reason = f"failed: {type(error).__name__}: {error}"
+    return Figure(what, float("nan"), "", note=reason, failed=True)
 
 
 def table(figures: Sequence[Figure]) -> str:
