@@ -114,7 +114,8 @@ class Delayer:
             rung.topic_id = self._parts.reader.topic_id(partition[0])
             start = self._restore(rung, committed)
             self._rungs[partition] = rung
-            self._committed[partition] = start
+            # What the group has, not where the rung starts: a mirror may be ahead of it.
+            self._committed[partition] = committed.offset if committed is not None else -1
             self._source.start(partition, start)
 
     def revoked(self, partitions: Iterable[TopicPartition]) -> None:

@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from jobstream_processors.handover import clean_note
 from jobstream_processors.lane import Lane
 from jobstream_processors.ports import Position
 
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("jobstream.worker")
 
 BATCH_MAX = 1_000
-CLEAN = "clean:"
-"""Prefix of the note beside a committed offset: handed over cleanly by the owner of that claim."""
+RESTORED_MS_MAX = 3_000
+"""How long a revocation waits for a table that is being restored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,8 @@ class Feed:
             lane = Lane(plan.name, partition, plan.window_ms, self._limits.window)
             self.lanes[partition] = lane
             self._paused[partition] = set()
+            # What the group has, not where the lane starts: a mirror may be ahead of it.
+            self._committed[lane] = committed.offset if committed is not None else -1
             log.info("partition_assigned", extra={"partition": partition})
             self._driver.prepare(lane, committed)
 
@@ -136,16 +139,31 @@ class Feed:
         """Drain, settle, commit as handed over cleanly."""
         gone = self._forget(partitions)
         running = [lane for lane in gone if lane in self.running]
+        waiting = [lane for lane in gone if lane not in self.running]
+        restored = self._restored(waiting)
         self._driver.drain(running)
-        self._driver.end([lane for lane in gone if lane not in self.running])
-        positions = {
-            lane.source: Position(lane.watermark.position, f"{CLEAN}{lane.claim}")
-            for lane in running
-        }
+        self._driver.end(waiting)
+        positions = {lane.source: _handed_over(lane) for lane in (*running, *restored)}
         if positions:
             self._source.commit(positions, wait=True)
         self.running.difference_update(gone)
         log.info("partitions_revoked", extra={"partitions": sorted(positions)})
+
+    def _restored(self, lanes: Sequence[Lane]) -> list[Lane]:
+        """Those of `lanes` that could run; waits a little for those that are nearly there.
+
+        A claim that is not handed over cleanly makes the next owner suspect every job, though none
+        has run here.
+        """
+        until_ms = self._clock.monotonic_ms() + RESTORED_MS_MAX
+        while True:
+            ready = list(self._ready)
+            able = {item[0] for item in ready if isinstance(item, tuple)}
+            half_way = any(lane.claim >= 0 and lane not in able for lane in lanes)
+            failed = any(isinstance(item, BaseException) for item in ready)
+            if not half_way or failed or self._clock.monotonic_ms() > until_ms:
+                return [lane for lane in lanes if lane in able]
+            self._driver.wait(0.05)
 
     def lost(self, partitions: Iterable[TopicPartition]) -> None:
         """Somebody else owns them already: commit nothing, stop."""
@@ -171,7 +189,6 @@ class Feed:
                 continue
             self._driver.begin(lane)
             self.running.add(lane)
-            self._committed[lane] = start
             self._source.start(lane.source, start)
             log.info("partition_served", extra={"partition": lane.source, "offset": start})
 
@@ -253,3 +270,8 @@ class Feed:
             for lane in self.running:
                 if lane.source in positions:
                     self._committed[lane] = positions[lane.source].offset
+
+
+def _handed_over(lane: Lane) -> Position:
+    at = lane.watermark.position
+    return Position(at, clean_note(lane.claim, at, lane.suspect_before))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.errors import OffsetOutOfRange
-from jobstream_processors.feed import CLEAN
+from jobstream_processors.handover import left_suspect
 from jobstream_processors.ports import Outgoing
 from jobstream_schemas import Mirror, Row, encode_mirror, encode_row, mirror_key, row_key
 
@@ -167,13 +167,11 @@ class Takeover:
         high: int,
     ) -> None:
         """Whether the last owner left cleanly; if not, its jobs may have killed it."""
-        note = committed.note if committed is not None else ""
-        if previous_claim is None:
-            # Nobody ever owned it, or the last claim is older than the topic's retention.
-            clean = note.startswith(CLEAN) or (committed is None and mirror is None)
-        else:
-            clean = note == f"{CLEAN}{previous_claim}"
-        if clean:
+        left = left_suspect(committed.note, previous_claim) if committed is not None else None
+        if left is None and previous_claim is None and committed is None and mirror is None:
+            left = 0  # Nobody ever owned it.
+        if left is not None:
+            lane.suspect_before = left
             return
         lane.suspect_before = high
         lane.unclean = 1 + (mirror.unclean if mirror is not None else 0)

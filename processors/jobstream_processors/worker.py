@@ -247,6 +247,8 @@ class Worker:
             waiting = self._released.get(lane.source)
             if waiting is not None:
                 waiting.wait()
+            if not lane.live:
+                return  # Revoked before its turn: a claim now would only look like a crash.
             started = time.monotonic()
             start = self._parts.takeover.prepare(lane, committed)
         except BaseException as error:  # noqa: BLE001 - a partition that can't be served stops the worker
