@@ -1,0 +1,47 @@
+"""Places where a worker stands still until it is killed, so that a kill hits the right moment.
+
+Only the settling of jobs stops. Polling, committing and heartbeats go on, as they would if the
+broker were slow to acknowledge.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jobstream.kafka.sink import KafkaSink
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jobstream_processors.ports import Outgoing
+
+SETTLING = "jobstream-settle"
+"""The thread that settles; the delayer's copies are none of its."""
+
+
+def hang_at(place: str) -> None:
+    """`rows`: before a row of a job is sent. `copies`: before a copy is sent."""
+    ending = {"rows": (".dedup",), "copies": (".dlq", ".0s", ".5s")}[place]
+    publish, publish_rows = KafkaSink.publish, KafkaSink.publish_rows
+
+    def hang_or_publish(self: KafkaSink, records: Sequence[Outgoing]) -> Any:  # noqa: ANN401
+        if any(record.topic.endswith(ending) for record in records):
+            _hang()
+        return publish(self, records)
+
+    def hang_or_publish_rows(self: KafkaSink, rows: Any) -> Any:  # noqa: ANN401  # passed on
+        if place == "rows":
+            _hang()
+        return publish_rows(self, rows)
+
+    KafkaSink.publish = hang_or_publish  # type: ignore[method-assign]
+    KafkaSink.publish_rows = hang_or_publish_rows  # type: ignore[method-assign]
+
+
+def _hang() -> None:
+    if threading.current_thread().name == SETTLING:
+        Path(os.environ["TRIAL_FOLDER"], "hung").touch()
+        threading.Event().wait()

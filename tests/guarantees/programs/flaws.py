@@ -1,0 +1,123 @@
+"""Workers broken on purpose, each by taking out one rule that a guarantee rests on.
+
+The tests must catch every one of them; none of this is anywhere near the product.
+"""
+# ruff: noqa: SLF001  # what is taken out is private, or users could take it out as well
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jobstream.dedup.shard import RocksShard
+from jobstream_processors.core.decide import Finish
+from jobstream_processors.core.watermark import Watermark
+from jobstream_processors.engine import Engine
+from jobstream_processors.handover import CLEAN
+from jobstream_processors.lane import Lane
+from jobstream_processors.settle import Settler
+from jobstream_processors.takeover import Takeover
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from jobstream_processors.core.decide import Decision
+    from jobstream_processors.core.known import Known
+    from jobstream_processors.core.outcome import Outcome
+    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.ports import Position
+
+
+def build_in(flaw: str) -> None:
+    """Break this process in the way that `flaw` names; raises KeyError for an unknown one."""
+    FLAWS[flaw]()
+
+
+def commit_before_acknowledgement() -> None:
+    """An offset is finished when its handler is, not when its row is acknowledged."""
+    decided = Engine._decided
+
+    def finish_first(self: Engine, delivery: Delivery, decision: Decision) -> None:
+        if type(decision) is Finish:
+            delivery.lane.watermark.finish(delivery.offset)
+        decided(self, delivery, decision)
+
+    Engine._decided = finish_first  # type: ignore[method-assign]
+
+
+def commit_last_finished() -> None:
+    """The committed offset is the highest finished one, whatever still runs below it."""
+    finish = Watermark.finish
+    highest: dict[int, int] = {}
+
+    def remember(self: Watermark, offset: int) -> None:
+        finish(self, offset)
+        highest[id(self)] = max(highest.get(id(self), 0), offset + 1)
+
+    def show(self: Lane) -> None:
+        self.snapshot = (highest.get(id(self.watermark), self.watermark.position), ())
+
+    Watermark.finish = remember  # type: ignore[method-assign]
+    Lane.show = show  # type: ignore[method-assign]
+
+
+def moved_before_copy() -> None:
+    """The row that absorbs a delivery is written before the copy that replaces it."""
+    publish_copies = Settler._publish_copies
+
+    def rows_first(self: Settler, work: Any, again: Any) -> Any:  # noqa: ANN401  # passed on
+        self._publish([wanted.row for _, wanted in work])
+        return publish_copies(self, work, again)
+
+    Settler._publish_copies = rows_first  # type: ignore[method-assign]
+
+
+def key_freed_at_handler_end() -> None:
+    """A held key is free as soon as the handler has ended, though its job is to run again."""
+    ended = Engine.ended
+
+    def free(self: Engine, delivery: Delivery, outcome: Outcome, *, running: bool = False) -> None:
+        ended(self, delivery, outcome, running=running)
+        self._free_key(delivery)
+
+    Engine.ended = free  # type: ignore[method-assign]
+
+
+def clean_without_claim() -> None:
+    """Any clean hand-over counts, not only that of the partition's last owner."""
+    suspect = Takeover._suspect
+
+    def believe(  # noqa: PLR0917  # the signature of what it replaces
+        self: Takeover,
+        lane: Lane,
+        committed: Position | None,
+        previous_claim: int | None,
+        mirror: Any,  # noqa: ANN401  # passed on
+        high: int,
+    ) -> None:
+        if committed is not None and committed.note.startswith(CLEAN):
+            previous_claim = None
+        suspect(self, lane, committed, previous_claim, mirror, high)
+
+    Takeover._suspect = believe  # type: ignore[method-assign]
+
+
+def no_dedup() -> None:
+    """Nobody asks the table."""
+
+    def forget(_: RocksShard, ids: Sequence[str]) -> Sequence[Known | None]:
+        return [None] * len(ids)
+
+    RocksShard.get = forget  # type: ignore[method-assign, assignment]
+
+
+FLAWS: dict[str, Callable[[], None]] = {
+    flaw.__name__: flaw
+    for flaw in (
+        commit_before_acknowledgement,
+        commit_last_finished,
+        moved_before_copy,
+        key_freed_at_handler_end,
+        clean_without_claim,
+        no_dedup,
+    )
+}

@@ -1,0 +1,48 @@
+"""One worker of the app under trial: sound, or with the flaw that TRIAL_FLAW names built in."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import shop  # type: ignore[import-not-found]  # beside this file, which is run as a program
+
+from jobstream.roles import Roles, leave_if_unsafe
+
+PLAIN = frozenset(vars(logging.makeLogRecord({})))
+
+
+class Formatter(logging.Formatter):
+    """Shows what a record carries beside its message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        extra = {name: value for name, value in vars(record).items() if name not in PLAIN}
+        extra.pop("message", None)
+        extra.pop("asctime", None)
+        return f"{super().format(record)} {extra or ''}"
+
+
+def main() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    if flaw := os.environ.get("TRIAL_FLAW"):
+        import flaws  # type: ignore[import-not-found]  # noqa: PLC0415  # not in a sound worker
+
+        flaws.build_in(flaw)
+    if place := os.environ.get("TRIAL_HANG"):
+        import failpoints  # type: ignore[import-not-found]  # noqa: PLC0415  # the same
+
+        failpoints.hang_at(place)
+    only = os.environ.get("TRIAL_ONLY") or None
+    try:
+        Roles(shop.app, only=only).run()
+    except Exception as error:
+        logging.getLogger("trial").exception("worker ended")
+        leave_if_unsafe(error)
+        raise
+
+
+if __name__ == "__main__":
+    main()
