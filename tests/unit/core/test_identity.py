@@ -1,0 +1,28 @@
+"""Derived ids never change, and unfit names are refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from jobstream_processors.core.identity import check_id, check_key, from_caller, from_parent
+from jobstream_processors.errors import InvalidOption
+
+
+def test_ids_are_pinned() -> None:
+    """Another version, or another process, must derive the same id for the same job."""
+    assert from_caller("receipt", "o-1") == "e9b9a5c0-fa11-5d90-9e23-24bf7aef4871"
+    assert from_parent("p-1", "receipt", "", 0) == "b2affdc8-3257-5790-82c1-14b4c18bdb15"
+
+
+@pytest.mark.parametrize("key", ["", "x" * 513, "\u20ac" * 171, "\udce9", None, 7, b"x"])
+def test_unfit_keys_are_refused_by_name(key: Any) -> None:  # noqa: ANN401 - hostile on purpose
+    with pytest.raises(InvalidOption, match=r"^key="):
+        check_key("key", key)
+
+
+@pytest.mark.parametrize("job_id", ["", "x" * 129, "a b", "a:b", "@t:0:1", "a\n"])
+def test_unfit_ids_are_refused(job_id: str) -> None:
+    with pytest.raises(InvalidOption, match="job id"):
+        check_id(job_id)
