@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("jobstream.worker")
 
+SHOW_TICKS = 8
+"""Watermarks are shown to the committing threads every so many ticks: sorting ranges costs."""
 IN_PLACE = frozenset({Park, Charge})
 """Decisions after which the delivery runs again here; its offset is not finished."""
 
@@ -62,6 +64,7 @@ class Engine:
         """Wait to run again in place."""
         self._lanes: set[Lane] = set()
         self._warned: set[str] = set()
+        self._ticks = 0
 
     def run_on(self, executors: Mapping[str, Executor]) -> None:
         """Give the engine its executors, by name."""
@@ -124,7 +127,8 @@ class Engine:
         else:
             decision = decide(self._intake.case(delivery), outcome)
             self._watch(delivery, decision)
-        if not running and not delivery.holds_key:
+        # A job that runs again in place is still the one whose turn it is.
+        if not running and not delivery.holds_key and type(decision) not in IN_PLACE:
             self._free_key(delivery)
         self._decided(delivery, decision)
 
@@ -155,7 +159,9 @@ class Engine:
         for lane in self._lanes:
             if lane.held:
                 self.release_held(lane)
-            lane.show()
+            if not self._ticks % SHOW_TICKS:
+                lane.show()
+        self._ticks += 1
         self.flush()
 
     def release_held(self, lane: Lane) -> None:
@@ -171,8 +177,7 @@ class Engine:
         """Start nothing more of `lane`; what runs may end and settle."""
         lane.draining = True
         lane.held.clear()
-        for executor in self._executors.values():
-            executor.drop(lane)
+        self._withdraw(lane)
         for delivery in [d for d in self._later if d.lane is lane]:
             self._later.discard(delivery)
         self._intake.forget(lane)
@@ -286,15 +291,24 @@ class Engine:
         if isinstance(decision, Bury):
             healthy = decision.trip.reason == UNDECODABLE
             if not healthy and lane.flood.died(self._clock.monotonic_ms()):
-                log.error(
-                    "flood_guard_closed",
-                    extra={"partition": lane.source, "deaths": lane.flood.deaths},
-                )
+                self._hold(lane)
             log.warning("job_dead", extra={"job_id": delivery.id, "reason": decision.trip.reason})
         elif not isinstance(decision, Leave):
             self._lived(lane)
         if isinstance(decision, Climb) and decision.cut:
             log.warning("delay_cut_to_window", extra={"job_id": delivery.id})
+
+    def _hold(self, lane: Lane) -> None:
+        """Hold what has not started: a flood of deaths must not empty the partition."""
+        extra = {"partition": lane.source, "deaths": lane.flood.deaths}
+        log.error("flood_guard_closed", extra=extra)
+        lane.held.extendleft(reversed(self._withdraw(lane)))
+
+    def _withdraw(self, lane: Lane) -> list[Delivery]:
+        taken = [d for executor in self._executors.values() for d in executor.withdraw(lane)]
+        for delivery in taken:
+            delivery.running = False
+        return taken
 
     def _lived(self, lane: Lane) -> None:
         if (lane.flood.deaths or not lane.flood.is_open) and lane.flood.lived():

@@ -92,12 +92,11 @@ class LoopExecutor:
             else:
                 self._waiting[delivery].cancel()
 
-    def drop(self, lane: Lane) -> None:
-        """Give back the deliveries of `lane` that did not start."""
-        dropped = [d for d in self._ready if d.lane is lane]
+    def withdraw(self, lane: Lane) -> list[Delivery]:
+        """Take back the deliveries of `lane` that did not start."""
+        taken = [d for d in self._ready if d.lane is lane]
         self._ready = deque(d for d in self._ready if d.lane is not lane)
-        for delivery in dropped:
-            self._ended(delivery, Interrupted())
+        return taken
 
     def interrupt(self, lane: Lane) -> None:
         """Cancel the runs of `lane`."""

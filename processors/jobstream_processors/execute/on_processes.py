@@ -71,12 +71,11 @@ class ProcessExecutor:
     def expire(self, now_ms: int) -> None:
         """Nothing to do: each child's thread keeps its own time."""
 
-    def drop(self, lane: Lane) -> None:
-        """Give back the deliveries of `lane` that did not start."""
-        dropped = [d for d in self._waiting if d.lane is lane]
+    def withdraw(self, lane: Lane) -> list[Delivery]:
+        """Take back the deliveries of `lane` that did not start."""
+        taken = [d for d in self._waiting if d.lane is lane]
         self._waiting = deque(d for d in self._waiting if d.lane is not lane)
-        for delivery in dropped:
-            self._ended(delivery, Interrupted())
+        return taken
 
     def interrupt(self, lane: Lane) -> None:
         """Kill the children that run jobs of `lane`."""

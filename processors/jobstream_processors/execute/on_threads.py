@@ -19,7 +19,6 @@ from jobstream_processors.core.outcome import (
     UNDECODABLE,
     Buried,
     Done,
-    Interrupted,
     Outcome,
     TimedOut,
     read,
@@ -78,21 +77,17 @@ class ThreadExecutor:
                 delivery.context.cancel()
             self._ended(delivery, TimedOut(spec.timeout_ms), running=True)
 
-    def drop(self, lane: Lane) -> None:
-        """Give back the deliveries of `lane` that did not start."""
-        dropped = [d for d in self._waiting if d.lane is lane]
+    def withdraw(self, lane: Lane) -> list[Delivery]:
+        """Take back the deliveries of `lane` that did not start."""
+        taken = [d for d in self._waiting if d.lane is lane]
         self._waiting = deque(d for d in self._waiting if d.lane is not lane)
-        for delivery in dropped:
-            self._ended(delivery, Interrupted())
+        return taken
 
     def interrupt(self, lane: Lane) -> None:
-        """Ask the runs of `lane` to stop, and forget their outcome: a thread can't be stopped."""
-        for delivery in list(self._running):
-            if delivery.lane is lane and not delivery.reported:
-                if delivery.context is not None:
-                    delivery.context.cancel()
-                delivery.reported = True
-                self._ended(delivery, Interrupted(), running=True)
+        """Ask the runs of `lane` to stop; whether they do is theirs, a thread can't be stopped."""
+        for delivery in self._running:
+            if delivery.lane is lane and delivery.context is not None:
+                delivery.context.cancel()
 
     def close(self) -> None:
         """Let idle threads end; those inside a handler end with it or with the process."""

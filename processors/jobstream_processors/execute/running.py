@@ -39,11 +39,11 @@ class Executor(Protocol):
     def expire(self, now_ms: int) -> None:
         """End runs whose time limit has passed."""
 
-    def drop(self, lane: Lane) -> None:
-        """Give back the deliveries of `lane` that did not start, as Interrupted."""
+    def withdraw(self, lane: Lane) -> list[Delivery]:
+        """Take back the deliveries of `lane` that did not start; nothing is reported of them."""
 
     def interrupt(self, lane: Lane) -> None:
-        """Stop the runs of `lane`; their outcome is Interrupted."""
+        """Stop the runs of `lane` where that is possible; their outcome is Interrupted."""
 
     def close(self) -> None:
         """Release threads and processes; what still runs is left to end with this process."""
