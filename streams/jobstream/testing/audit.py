@@ -124,7 +124,7 @@ class _Job:
             deliveries[start.redrive, start.seq].append(start)
         for starts in deliveries.values():
             settled_ms = self._settled_ms(starts[0], kills)
-            excuses = _Excuses(starts, self._releases(starts[0]), kills, settled_ms)
+            excuses = _Excuses(starts, self._releases(starts[0]), kills)
             for index, start in enumerate(starts):
                 if settled_ms is not None and start.at_ms > settled_ms:
                     late = start.at_ms - settled_ms
@@ -175,16 +175,17 @@ class _Excuses:
         starts: Sequence[Entry],
         releases: Sequence[int],
         kills: Sequence[Kill],
-        settled_ms: int | None,
     ) -> None:
         self._starts = starts
         self._releases = releases
-        # What was settled before a kill was not in flight then.
-        self._kills = [k for k in kills if settled_ms is None or k.at_ms <= settled_ms]
+        self._kills = kills
         self._used: set[int] = set()
 
     def take(self, index: int) -> bool:
-        """Use up an earlier start that was cut off before start `index`, if there is one."""
+        """Use up an earlier start that was cut off before start `index`, if there is one.
+
+        Asked only about starts before the settling row, so what was cut off was in flight.
+        """
         until_ms = self._starts[index].at_ms
         for earlier in range(index):
             if earlier not in self._used and self._is_cut_off(self._starts[earlier], until_ms):

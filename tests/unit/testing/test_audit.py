@@ -127,11 +127,6 @@ def test_one_kill_excuses_one_start() -> None:
     assert judged(runs, [row(40)], Kill(1, 20), Kill(2, 32)).doubled == 0
 
 
-def test_what_was_settled_before_the_kill_was_not_in_flight() -> None:
-    # The rerun shares the millisecond of the row, so that only the kill can excuse it.
-    assert judged([start(10), start(15, pid=2)], [row(15)], Kill(1, 16)).doubled == 1
-
-
 @pytest.mark.parametrize("kind", ["parked", "crash"])
 def test_a_worker_may_start_again_what_it_parked_or_charged(kind: str) -> None:
     release = StampedRow(Row(kind, "a", "", 0, 0, 1), 20)  # type: ignore[arg-type] # both are kinds
@@ -148,6 +143,21 @@ def test_a_row_of_a_frozen_worker_settles_nothing() -> None:
     assert judged(runs, [row(25)], freeze).doubled == 0, "only the frozen one can have written it"
     assert judged([*runs, start(50, pid=3)], [row(40)], freeze).doubled == 1, "this one was awake"
     assert judged(runs, [row(11)], freeze).doubled == 1, "written before the freeze"
+
+
+def test_a_thawed_worker_that_starts_anew_settles_what_it_runs() -> None:
+    runs = [start(10), end(11), start(30, pid=2)]
+
+    assert judged(runs, [row(15)], Kill(1, 5, "freeze")).doubled == 1
+
+
+def test_who_was_still_running_did_not_write_the_row() -> None:
+    runs = [start(10), end(11), start(20, pid=2), start(30, pid=3), end(31, pid=3)]
+    kills = [Kill(1, 12, "freeze"), Kill(2, 26)]
+
+    found = judged(runs, [row(25), row(40)], *kills)
+
+    assert (found.doubled, found.reruns) == (0, 2)
 
 
 def test_first_starts_of_a_key_follow_the_queue() -> None:
