@@ -74,7 +74,7 @@ def _word(value: object) -> str:
         return f"{value[0]}/{value[1]}"
     text = str(value)
     is_word = bool(text) and text.isprintable() and not set(text) & set(" \"'=")
-    return text if is_word else json.dumps(text, ensure_ascii=False)
+    return text if is_word else json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:

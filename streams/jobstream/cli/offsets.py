@@ -92,9 +92,9 @@ def reset_command(
     from jobstream.inspect import offsets  # noqa: PLC0415 - loads the Kafka client
 
     view = view_of(app)
-    offsets.refuse_if_busy(view, group)
     places = offsets.places_of(view.queues(queue)[0], group, partition)
     moves = offsets.plan_reset(view, group, places, target_of(to))
+    offsets.refuse_if_busy(view, group)
     if not dry_run:
         _carry_out(view, group, moves)
     _report(moves, dry_run=dry_run, as_json=as_json)

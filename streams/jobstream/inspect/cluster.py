@@ -6,9 +6,12 @@ writes nothing but what `commit` is given.
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from confluent_kafka import (
+    Consumer,
     ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
@@ -32,6 +35,14 @@ if TYPE_CHECKING:
 WAIT_S = 10.0
 _GRACE_S = 2.0
 _ONLY_CRITICAL = 2
+_ASK_AGAIN_S = 0.1
+_COORDINATOR_NOT_READY = frozenset(
+    (
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+    )
+)
 _T = TypeVar("_T")
 _EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
@@ -48,7 +59,8 @@ class Cluster:
         """Prepare a client; nothing is sent yet."""
         self._servers = options.get("bootstrap.servers")
         # It would write a line for each of twenty attempts a second; the error has the reason.
-        self._client = AdminClient({"log_level": _ONLY_CRITICAL, **options})
+        self._options = {"log_level": _ONLY_CRITICAL, **options}
+        self._client = AdminClient(dict(self._options))
 
     def topics(self) -> dict[str, int]:
         """Partition counts of all topics that this client may see."""
@@ -82,9 +94,13 @@ class Cluster:
         asked = [TopicPartition(*place) for place in places]
         if not asked:
             return {}
-        request = [ConsumerGroupTopicPartitions(group, asked)]
-        futures = self._client.list_consumer_group_offsets(request, request_timeout=WAIT_S)
-        found = self._answer(futures[group]).topic_partitions
+        # Not the administrator's call for it: confluent-kafka 2.16.1 crashes there while the
+        # group's coordinator is still loading. This one joins no group.
+        consumer = Consumer({**self._options, "group.id": group, "enable.auto.commit": False})
+        try:
+            found = self._call(lambda: _patiently(lambda: consumer.committed(asked, WAIT_S)))
+        finally:
+            consumer.close()
         return {
             (each.topic, each.partition): Position(each.offset, each.metadata or "")
             for each in found
@@ -92,7 +108,10 @@ class Cluster:
         }
 
     def members(self, group: str) -> list[str]:
-        """The client ids of the group's members; empty if there is no such group."""
+        """The client ids of the group's members; empty if there is no such group.
+
+        Ask `committed` first, so that the group's coordinator is there to answer.
+        """
         futures = self._client.describe_consumer_groups([group], request_timeout=WAIT_S)
         try:
             found = futures[group].result(timeout=WAIT_S + _GRACE_S)
@@ -144,3 +163,15 @@ class Cluster:
             f"no answer from {self._servers} within {WAIT_S:g} s ({said}): "
             "check JOBSTREAM_BOOTSTRAP_SERVERS and that the brokers run"
         )
+
+
+def _patiently(ask: Callable[[], _T]) -> _T:
+    """The answer, asked for again while the group's coordinator is moving or loading."""
+    deadline, pause = time.monotonic() + WAIT_S, threading.Event()
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            if error.args[0].code() not in _COORDINATOR_NOT_READY or time.monotonic() > deadline:
+                raise
+            pause.wait(_ASK_AGAIN_S)

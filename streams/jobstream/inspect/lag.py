@@ -80,8 +80,6 @@ def _places(queues: list[QueueTopics]) -> list[tuple[TopicPartition, tuple[str, 
 
 def _ages(view: AppView, found: Mapping[TopicPartition, Standing]) -> dict[TopicPartition, float]:
     starts = {place: each.position for place, each in found.items() if each.lag}
-    if not starts:
-        return {}
     oldest = heads(view.options, starts)
     now_ms = time.time_ns() // 1_000_000
     return {

@@ -10,7 +10,7 @@ import threading
 import time
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from jobstream.errors import ConfigError
 from jobstream.inspect.letters import Letter, Original, with_originals
@@ -24,10 +24,17 @@ if TYPE_CHECKING:
 
     from jobstream.inspect.layout import QueueTopics
     from jobstream.inspect.view import AppView
-    from jobstream_processors.ports import Sink
+    from jobstream_processors.ports import TopicPartition
 
 BATCH_MAX = 500
 _PER_S = {"s": 1, "m": 60, "h": 3600}
+
+
+class Publisher(Protocol):
+    """The part of a sink that closing letters needs."""
+
+    def publish(self, records: Sequence[Outgoing]) -> Mapping[TopicPartition, int]:
+        """Block until every record is acknowledged; raises PublishFailed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,7 @@ def read_rate(text: str) -> Rate:
 
 
 def redrive(
-    view: AppView, sink: Sink, letters: Iterable[Letter], rate: Rate | None = None
+    view: AppView, sink: Publisher, letters: Iterable[Letter], rate: Rate | None = None
 ) -> Iterator[Closed]:
     """Put each letter's job back on its queue, then close the letter; tells each as it is done.
 
@@ -82,13 +89,13 @@ def redrive(
     size, sent, began = rate.batch if rate else BATCH_MAX, 0, time.monotonic()
     pause = threading.Event()
     while batch := list(islice(sources, size)):
-        yield from _redriven(sink, queues, batch)
+        yield from redrive_batch(sink, queues, batch)
         sent += len(batch)
         if rate is not None:
             pause.wait(rate.wait_s(sent, time.monotonic() - began))
 
 
-def discard(sink: Sink, letters: Iterable[Letter]) -> Iterator[Closed]:
+def discard(sink: Publisher, letters: Iterable[Letter]) -> Iterator[Closed]:
     """Close letters without running their jobs; blocks for the acknowledgements."""
     source = iter(letters)
     while batch := list(islice(source, BATCH_MAX)):
@@ -97,11 +104,12 @@ def discard(sink: Sink, letters: Iterable[Letter]) -> Iterator[Closed]:
             yield _closed(letter, "discarded", failed.get(index))
 
 
-def _redriven(
-    sink: Sink,
+def redrive_batch(
+    sink: Publisher,
     queues: Mapping[str, QueueTopics],
     batch: Sequence[tuple[Letter, Original | Exception]],
 ) -> Iterator[Closed]:
+    """Put back and close some letters: all copies acknowledged first, then the tombstones."""
     ready: list[tuple[Letter, Outgoing]] = []
     for letter, found in batch:
         if letter.trouble or isinstance(found, Exception):
@@ -132,7 +140,7 @@ def _tombstone(letter: Letter) -> Outgoing:
     return Outgoing(topic, letter.key, None, partition)
 
 
-def _publish(sink: Sink, records: Sequence[Outgoing]) -> dict[int, str]:
+def _publish(sink: Publisher, records: Sequence[Outgoing]) -> dict[int, str]:
     """Send all; the reasons of those that were not acknowledged, by index."""
     try:
         sink.publish(records)

@@ -39,6 +39,8 @@ def scan(
     in all). Raises ReadStalled when nothing comes for a minute.
     """
     ranges = _Ranges(spans)
+    if not ranges.left:
+        return
     consumer = _consumer(options, {})
     try:
         consumer.assign([TopicPartition(*at, start) for at, (start, _) in ranges.left.items()])
@@ -62,6 +64,8 @@ def heads(options: Mapping[str, Any], starts: Mapping[Place, int]) -> dict[Place
     """The first record at or after each offset; partitions that have none are left out."""
     found: dict[Place, Record] = {}
     waiting = set(starts)
+    if not waiting:
+        return found
     consumer = _consumer(options, {"fetch.message.max.bytes": _HEAD_BYTES})
     try:
         consumer.assign([TopicPartition(*at, start) for at, start in starts.items()])

@@ -1,0 +1,150 @@
+"""JSON from a shell becomes the declared types, or an error that names the field."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Literal
+from uuid import UUID
+
+import pytest
+
+from jobstream.cli.args_json import args_from
+from jobstream.cli.sample import sample_args
+from jobstream.errors import ConfigError
+from jobstream.inspect.events import plain_json, read_event
+from jobstream_schemas import Catalogue, JobCodec, Meta
+
+
+class Size(Enum):
+    SMALL = 1
+    LARGE = 2
+
+
+@dataclass(frozen=True)
+class Line:
+    sku: str
+    price: Decimal
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Order:
+    ref: UUID
+    day: date
+    at: datetime
+    lines: list[Line]
+    size: Size
+    level: Literal["low", "high"]
+    tags: tuple[str, ...] = ()
+    weights: dict[str, float] = field(default_factory=dict)
+    raw: bytes = b""
+    note: str | None = None
+    express: bool = False
+
+
+GOOD = {
+    "ref": "00000000-0000-4000-8000-000000000001",
+    "day": "2026-01-31",
+    "at": "2026-01-31T12:00:00Z",
+    "lines": [{"sku": "a", "price": "12.50"}, {"sku": "b", "price": 3, "count": 2}],
+    "size": "LARGE",
+    "level": "high",
+    "tags": ["x", "y"],
+    "weights": {"net": 1},
+    "raw": "AAEC",
+    "express": True,
+}
+
+
+def test_every_supported_type_is_read() -> None:
+    assert args_from(Order, GOOD) == Order(
+        ref=UUID("00000000-0000-4000-8000-000000000001"),
+        day=date(2026, 1, 31),
+        at=datetime(2026, 1, 31, 12, tzinfo=UTC),
+        lines=[Line("a", Decimal("12.50")), Line("b", Decimal(3), 2)],
+        size=Size.LARGE,
+        level="high",
+        tags=("x", "y"),
+        weights={"net": 1.0},
+        raw=b"\x00\x01\x02",
+        express=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"ref": "nonsense"}, ["Order.ref", "'nonsense'", "a UUID"]),
+        ({"day": 5}, ["Order.day", "5", "2026-01-31"]),
+        ({"at": "2026-01-31T12:00:00"}, ["Order.at", "zone"]),
+        ({"lines": {"sku": "a"}}, ["Order.lines", "a list"]),
+        ({"lines": [{"sku": "a", "price": "dear"}]}, ["Order.lines[0].price", "'dear'"]),
+        ({"lines": [{"sku": "a"}]}, ["Order.lines[0].price", "missing"]),
+        ({"lines": [{"sku": "a", "price": True}]}, ["Order.lines[0].price", "True"]),
+        ({"lines": [{"sku": "a", "price": 1, "cuont": 2}]}, ["'cuont'", "did you mean count?"]),
+        ({"lines": [{"sku": "a", "price": 1, "count": "2"}]}, ["count", "a whole number"]),
+        ({"size": "HUGE"}, ["Order.size", "SMALL, LARGE"]),
+        ({"level": "middle"}, ["Order.level", "low, high"]),
+        ({"weights": {"net": "1"}}, ["Order.weights['net']", "a number"]),
+        ({"raw": "not base64!"}, ["Order.raw", "base64"]),
+        ({"express": 1}, ["Order.express", "true or false"]),
+        ({"note": 1}, ["Order.note", "a text"]),
+        ({"ref": None}, ["Order.ref", "None"]),
+    ],
+    ids=str,
+)
+def test_a_wrong_value_is_named_with_its_field_and_the_fix(
+    change: dict[str, object], words: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        args_from(Order, GOOD | change)
+
+    assert not [word for word in words if word not in str(caught.value)], str(caught.value)
+
+
+def test_a_missing_field_is_named() -> None:
+    without = {name: value for name, value in GOOD.items() if name != "level"}
+
+    with pytest.raises(ConfigError, match=r"Order\.level is missing"):
+        args_from(Order, without)
+
+
+def test_the_class_checks_itself_last() -> None:
+    @dataclass(frozen=True)
+    class Even:
+        number: int
+
+        def __post_init__(self) -> None:
+            if self.number % 2:
+                message = f"{self.number} is odd"
+                raise ValueError(message)
+
+    with pytest.raises(ConfigError, match="Even: 3 is odd"):
+        args_from(Even, {"number": 3})
+
+
+def test_the_sample_is_accepted() -> None:
+    sample = json.loads(json.dumps(sample_args(Order)))
+
+    assert isinstance(args_from(Order, sample), Order)
+
+
+def test_what_a_dead_letter_shows_can_be_enqueued() -> None:
+    order = args_from(Order, GOOD)
+    codec = JobCodec(Order, "order")
+    catalogue = Catalogue()
+    catalogue.register(codec.schema)
+
+    event = read_event(catalogue, codec.encode(Meta("o-1", 1, "here"), order))
+
+    assert event.job_type == "order"
+    assert event.meta["id"] == "o-1"
+    assert args_from(Order, json.loads(json.dumps(event.args))) == order
+
+
+def test_bytes_and_times_have_a_json_form() -> None:
+    assert plain_json({"b": b"\x00", "d": [date(2026, 1, 1)]}) == {"b": "AA==", "d": ["2026-01-01"]}

@@ -1,0 +1,176 @@
+"""The frame of the command line: what is listed, what an error becomes, which code it ends with."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from jobstream.cli.root import COMMANDS, code_of, root, told
+from jobstream.errors import ConfigError, TopicMismatch, TopicMissing, UnsafeTopic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from click.testing import Result
+
+APP = """
+from dataclasses import dataclass
+from jobstream import App
+app = App("shop")
+other = 1
+mail = app.queue("mail", partitions=2)
+
+@dataclass(frozen=True)
+class Receipt:
+    order_id: str
+
+@app.job(queue=mail)
+async def send_receipt(args: Receipt) -> None: ...
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    (tmp_path / "rootshop.py").write_text(APP)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    sys.modules.pop("rootshop", None)
+
+
+def run(*words: str, env: Mapping[str, str] | None = None) -> Result:
+    return CliRunner().invoke(root, list(words), env=env)
+
+
+def test_help_names_every_command() -> None:
+    found = run("--help")
+
+    assert found.exit_code == 0
+    assert not [name for name in COMMANDS if name not in found.stdout]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_there_and_explains_itself(name: str) -> None:
+    found = run(name, "--help")
+
+    assert found.exit_code == 0
+    assert found.stdout.startswith(f"Usage: root {name}")
+
+
+@pytest.mark.parametrize("words", [["nonsense"], ["lag", "--nonsense"], ["dlq", "list"]], ids=str)
+def test_what_is_not_understood_ends_with_2(words: list[str]) -> None:
+    found = run(*words, env={"JOBSTREAM_APP": ""})
+
+    assert found.exit_code == 2
+    assert "Usage:" in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("rootshop", ["no MODULE:APP", "shop:app"]),
+        ("rootshop.py:app", ["is a file", "rootshop:app"]),
+        ("nowhere:app", ["no module 'nowhere'"]),
+        ("rootshop:appp", ["there is none", "rootshop:app"]),
+        ("rootshop:other", ["it is a int", "rootshop:app"]),
+        ("broken:app", ["'broken' can't be imported", "ZeroDivisionError", "line 2"]),
+        ("needy:app", ["'needy' can't be imported", "missing_library"]),
+    ],
+)
+def test_a_wrong_target_is_one_line_with_the_fix(
+    folder: Path, target: str, words: list[str]
+) -> None:
+    (folder / "broken.py").write_text("\n1 / 0\n")
+    (folder / "needy.py").write_text("import missing_library\n")
+
+    found = run("schemas", "export", target, "out")
+
+    assert found.exit_code == 1
+    assert found.stderr.count("\n") == 1
+    assert found.stderr.startswith("jobstream: ")
+    assert not [word for word in words if word not in found.stderr], found.stderr
+
+
+def test_debug_shows_the_traceback_wherever_it_stands(folder: Path) -> None:
+    assert folder.exists()
+    plain = run("schemas", "export", "nowhere:app", "out")
+    debug = run("schemas", "export", "nowhere:app", "out", "--debug")
+
+    assert isinstance(plain.exception, SystemExit)
+    assert isinstance(debug.exception, ConfigError)
+
+
+def test_an_unknown_error_is_one_line_with_its_class() -> None:
+    assert told(OSError("disk\nfull")) == "OSError: disk full (more with --debug)"
+    assert told(ConfigError("no such thing")) == "no such thing"
+
+
+def test_unsafe_topics_have_a_code_of_their_own() -> None:
+    found = [code_of(kind("x")) for kind in (UnsafeTopic, TopicMismatch, TopicMissing)]
+
+    assert found == [3, 3, 1]
+
+
+def test_schemas_are_exported_and_checked(folder: Path) -> None:
+    new = run("schemas", "check", "rootshop:app", "out")
+    exported = run("schemas", "export", "rootshop:app", "out", "--json")
+    same = run("schemas", "check", "rootshop:app", "out")
+    avsc = folder / "out" / "send_receipt.avsc"
+    avsc.write_text(avsc.read_text().replace('"order_id"', '"id"'))
+    breaking = run("schemas", "check", "rootshop:app", "out", "--json")
+
+    assert [new.exit_code, exported.exit_code, same.exit_code, breaking.exit_code] == [2, 0, 0, 3]
+    assert "send_receipt.avsc" in exported.stdout
+    assert '"path": "args.order_id"' in breaking.stdout
+
+
+def test_enqueue_names_the_types_there_are(folder: Path) -> None:
+    assert folder.exists()
+    found = run("enqueue", "rootshop:app", "send_reciept", "{}")
+
+    assert found.exit_code == 1
+    assert "'send_reciept'" in found.stderr
+    assert "send_receipt" in found.stderr
+
+
+def test_enqueue_names_the_field_before_it_connects(folder: Path) -> None:
+    assert folder.exists()
+    found = run("enqueue", "rootshop:app", "send_receipt", '{"order_id": 5}')
+
+    assert found.exit_code == 1
+    assert "Receipt.order_id: got 5" in found.stderr
+
+
+def test_starting_imports_no_more_than_it_needs() -> None:
+    probe = (
+        "import sys, jobstream.cli.root as r\n"
+        "try: r.root.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print(*{n.partition('.')[0] for n in sys.modules})"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+
+    loaded = set(ran.stdout.split("\n")[-2].split())
+    assert "click" in loaded
+    assert not loaded & {"rich", "rocksdict", "avro", "jgo"}
+
+
+def test_without_the_extra_the_fix_is_named(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("raise ImportError('gone', name='click')")
+
+    ran = subprocess.run(
+        [sys.executable, "-c", "from jobstream.cli.main import main; main()"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ran.returncode == 1
+    assert ran.stderr == "jobstream: click is missing: pip install jobstream[cli]\n"

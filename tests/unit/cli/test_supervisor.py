@@ -1,0 +1,177 @@
+"""Children are kept running, told to stop once, killed at the second word, never left behind."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobstream.cli.exits import REPLACE
+from jobstream.cli.supervisor import Restarts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WAIT_S = 30
+# A parent that supervises two children running the code given to it.
+PARENT = """
+import asyncio, logging, sys
+from jobstream.cli.supervisor import Child, Restarts, Supervisor
+logging.basicConfig(stream=sys.stdout, format="%(message)s", level="INFO")
+child = Child([sys.executable, "-u", "-c", sys.argv[1]], sys.argv[2])
+restarts = Restarts(first_s=0.05, cap_s=0.1, healthy_s=60)
+sys.exit(asyncio.run(Supervisor([child] * 2, restarts).run()))
+"""
+# Signals are blocked and waited for: a handler could miss one that comes just before a pause.
+SERVE = """
+import os, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+print("up", os.getpid(), flush=True)
+signal.sigwait({signal.SIGTERM})
+print("drained", flush=True)
+"""
+STUBBORN = """
+import os, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+print("up", os.getpid(), flush=True)
+while signal.sigwait({signal.SIGTERM}): print("stubborn", flush=True)
+"""
+
+
+class Parent:
+    """A supervisor in a process of its own, and what its children say."""
+
+    def __init__(self, code: str, prefix: str = "") -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-u", "-c", PARENT, code, prefix],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.said: list[str] = []
+
+    def hear(self, word: str, times: int = 1) -> list[str]:
+        """Read on until so many lines have the word; those lines."""
+        assert self.process.stdout is not None
+        while len(found := [line for line in self.said if word in line]) < times:
+            ready, _, _ = select.select([self.process.stdout], [], [], WAIT_S)
+            line = self.process.stdout.readline() if ready else ""
+            assert line, f"{word!r} was said {len(found)} times of {times}: {self.said}"
+            self.said.append(line.strip())
+        return found
+
+    def pids(self, times: int = 2) -> list[int]:
+        return [int(line.split()[-1]) for line in self.hear("up ", times)]
+
+
+@pytest.fixture
+def parents() -> Iterator[list[Parent]]:
+    made: list[Parent] = []
+    yield made
+    for parent in made:
+        parent.process.kill()
+        parent.process.wait(WAIT_S)
+        assert parent.process.stdout is not None
+        parent.process.stdout.close()
+
+
+def ended(pid: int) -> bool:
+    """Wait until a process that is not our child is gone."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([handle], [], [], WAIT_S)[0])
+    finally:
+        os.close(handle)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_signal_lets_children_drain(parents: list[Parent], number: int) -> None:
+    parents.append(parent := Parent(SERVE))
+    pids = parent.pids()
+
+    parent.process.send_signal(number)
+
+    assert parent.process.wait(WAIT_S) == 0
+    assert len(parent.hear("drained", 2)) == 2
+    assert all(ended(pid) for pid in pids)
+
+
+def test_the_second_signal_kills_at_once(parents: list[Parent]) -> None:
+    parents.append(parent := Parent(STUBBORN))
+    pids = parent.pids()
+
+    parent.process.terminate()
+    parent.hear("stubborn", 2)
+    parent.process.terminate()
+
+    assert parent.process.wait(WAIT_S) == 128 + signal.SIGTERM
+    assert all(ended(pid) for pid in pids)
+
+
+def test_a_child_that_dies_is_started_again(parents: list[Parent]) -> None:
+    parents.append(parent := Parent(SERVE))
+    first = parent.pids()
+
+    os.kill(first[0], signal.SIGKILL)
+    pids = parent.pids(times=3)
+
+    assert "child_died" in parent.said
+    assert len(set(pids)) == 3
+    assert not ended_now(pids[1])
+
+
+def ended_now(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_children_drain_when_the_parent_is_killed(parents: list[Parent]) -> None:
+    parents.append(parent := Parent(SERVE))
+    pids = parent.pids()
+
+    parent.process.kill()
+
+    assert all(ended(pid) for pid in pids)
+    assert len(parent.hear("drained", 2)) == 2
+
+
+def test_children_that_end_well_are_not_started_again(parents: list[Parent]) -> None:
+    parents.append(parent := Parent("print('once', flush=True)"))
+
+    assert parent.process.wait(WAIT_S) == 0
+    assert parent.process.stdout is not None
+    assert parent.process.stdout.read().count("once") == 2
+
+
+def test_lines_are_passed_on_behind_a_prefix(parents: list[Parent]) -> None:
+    long = "print('x' * 3_000_000); print('short', flush=True)"
+    parents.append(parent := Parent(long, "worker | "))
+
+    assert parent.hear("short", 2) == ["worker | short"] * 2
+
+
+def test_pauses_double_up_to_a_cap_and_begin_anew() -> None:
+    restarts, pauses, pause_s = Restarts(), [], 0.0
+    for _ in range(7):
+        pause_s = restarts.pause_s(pause_s, lived_s=0.5, code=1)
+        pauses.append(pause_s)
+
+    assert pauses == [1, 2, 4, 8, 16, 30, 30]
+    assert restarts.pause_s(30, lived_s=60, code=1) == 1
+
+
+def test_a_child_that_asks_for_it_is_replaced_at_once_unless_it_only_asks() -> None:
+    restarts = Restarts()
+
+    assert restarts.pause_s(8, lived_s=5, code=REPLACE) == 0
+    assert restarts.pause_s(8, lived_s=0.2, code=REPLACE) == 16
