@@ -40,6 +40,9 @@ class JobSpec:
 
 def executor_of(name: str, function: Callable[..., Any], wanted: str | None) -> str:
     """Where `function` runs; raises InvalidOption for a choice that can't work."""
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        message = f"job {name!r}: the handler yields, so calling it runs nothing; remove the yield"
+        raise InvalidOption(message)
     is_async = inspect.iscoroutinefunction(function)
     if wanted is None:
         return ASYNC if is_async else THREAD

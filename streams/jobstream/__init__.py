@@ -22,6 +22,7 @@ from jobstream.errors import (
     TopicMismatch,
     TopicMissing,
     UnsafeTopic,
+    WrongArgs,
 )
 from jobstream.job import Job
 from jobstream.queue import Queue
@@ -62,6 +63,7 @@ __all__ = [
     "TopicMismatch",
     "TopicMissing",
     "UnsafeTopic",
+    "WrongArgs",
 ]
 
 # Users see one package: where a name is defined inside is nobody's business, tracebacks included.

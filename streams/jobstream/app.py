@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import re
 import threading
-from dataclasses import is_dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_type_hints, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from jobstream.client import Client
+from jobstream.declaring import args_type_of, job_options
 from jobstream.errors import ConfigError
-from jobstream.job import Job, JobOptions
+from jobstream.job import Job
 from jobstream.kafka.topics import schemas_topic
 from jobstream.queue import Queue
 from jobstream.settings import Settings
-from jobstream_processors.core.duration import Duration, to_ms
-from jobstream_processors.core.retry import Backoff
-from jobstream_schemas import JobCodec
+from jobstream_processors.errors import InvalidOption
+from jobstream_schemas import JobCodec, SchemaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from jobstream.client import Transport
     from jobstream_processors.context import Context
+    from jobstream_processors.core.duration import Duration
+    from jobstream_processors.core.retry import Backoff
     from jobstream_processors.handlers import JobSpec
     from jobstream_processors.queues import QueuePlan
     from jobstream_schemas import JobSchema
@@ -32,8 +33,6 @@ Result = TypeVar("Result")
 _APP_NAME = re.compile(r"[a-z0-9-]{1,60}")
 _JOB_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 JOB_OPTIONS = frozenset(("name", "queue", "retry", "timeout", "on_failure", "executor", "aliases"))
-ON_FAILURE = ("ladder", "hold_key")
-TIMEOUT_MS_MAX = 24 * 3_600_000
 
 
 class JobDecorator(Protocol):
@@ -120,7 +119,7 @@ class App:
         jobs in the queue still find it. The first parameter's annotation, a dataclass, gives the
         arguments. `timeout` limits each run. `on_failure="hold_key"` retries in place with the
         order key held, instead of climbing the delay ladder. `executor="process"` runs it in a
-        process that can be killed. Raises ConfigError and UnsupportedType.
+        process that can be killed. Raises ConfigError.
         """
         unknown = options.keys() - JOB_OPTIONS
         if unknown:
@@ -128,7 +127,7 @@ class App:
             raise ConfigError(message)
 
         def decorate(handler: Callable[..., Any]) -> Job[Any, Any]:
-            args_type = _args_type(handler)
+            args_type = args_type_of(handler)
             name = options.get("name") or handler.__name__
             made = self._declare(name, args_type, options)
             made.handler(handler)
@@ -246,9 +245,12 @@ class App:
         if self._queues.get(queue.name) != queue:
             message = f"job {name!r}: queue {queue.name!r} is not one of this app's"
             raise ConfigError(message)
-        made: Job[Any, Any] = Job(
-            self, name, queue, JobCodec(args_type, name), _options(name, queue, options), aliases
-        )
+        try:
+            codec, wanted = JobCodec(args_type, name), job_options(name, queue, options)
+        except (InvalidOption, SchemaError) as error:
+            message = f"job {name!r}: {error}"
+            raise ConfigError(message) from error
+        made: Job[Any, Any] = Job(self, name, queue, codec, wanted, aliases)
         self._jobs[name] = made
         return made
 
@@ -263,40 +265,3 @@ class App:
         if name in taken:
             message = f"job name {name!r} is taken by {taken[name]!r}; give another name="
             raise ConfigError(message)
-
-
-def _options(name: str, queue: Queue, options: Mapping[str, Any]) -> JobOptions:
-    retry = options.get("retry") or Backoff()
-    if not isinstance(retry, Backoff):
-        message = f"job {name!r}: retry={retry!r} is no Backoff"
-        raise ConfigError(message)
-    on_failure = options.get("on_failure") or "ladder"
-    if on_failure not in ON_FAILURE:
-        message = f"job {name!r}: on_failure={on_failure!r}; choose 'ladder' or 'hold_key'"
-        raise ConfigError(message)
-    if retry.cap_ms > queue.dedup_ms:
-        message = (
-            f"job {name!r}: a retry may wait cap={retry.cap!r}, longer than the dedup window "
-            f"{queue.dedup!r} of queue {queue.name!r}; lower the cap or raise dedup="
-        )
-        raise ConfigError(message)
-    timeout_ms = to_ms(options.get("timeout") or "30s", name="timeout")
-    if not 1 <= timeout_ms <= TIMEOUT_MS_MAX:
-        message = f"job {name!r}: timeout={options.get('timeout')!r}: more than 0, at most 24h"
-        raise ConfigError(message)
-    return JobOptions(retry, timeout_ms, on_failure, options.get("executor"))
-
-
-def _args_type(handler: Callable[..., Any]) -> type[Any]:
-    """The dataclass that annotates the handler's first parameter."""
-    name = getattr(handler, "__qualname__", repr(handler))
-    try:
-        hints = {n: h for n, h in get_type_hints(handler).items() if n != "return"}
-    except NameError as error:
-        message = f"handler {name}: {error}; define the args dataclass at module level, before it"
-        raise ConfigError(message) from error
-    first = next(iter(hints.values()), None)
-    if not (isinstance(first, type) and is_dataclass(first)):
-        message = f"handler {name}: annotate its first parameter with a dataclass, not {first!r}"
-        raise ConfigError(message)
-    return first

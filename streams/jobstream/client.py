@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
-import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import uuid_utils
 
+from jobstream.acks import Done, Tally, Waiter, late, left_s
 from jobstream.errors import (
     ConfigError,
     EnqueueError,
-    EnqueuesFailed,
-    EnqueueTimeout,
     JobTooLarge,
     QueueFull,
     TopicMismatch,
@@ -32,15 +30,12 @@ from jobstream_processors.ports import Outgoing
 from jobstream_schemas import Meta
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from jobstream_processors.queues import QueuePlan
     from jobstream_schemas import JobCodec
 
-Done = Callable[[Exception | None, int, int], None]
-"""Called with (error, partition, offset) once a record is acknowledged or given up."""
-
-FAILURES_MAX = 100
+Args = TypeVar("Args")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +70,8 @@ class Transport(Protocol):
     def wait_for_room(self, timeout_s: float) -> bool:
         """Block until there may be room again; False if the time is over."""
 
-    def partitions(self, topic: str) -> int:
-        """The topic's partition count, 0 if it does not exist."""
+    def partitions(self, topic: str, timeout_s: float = 5.0) -> int:
+        """The topic's partition count, 0 if it does not exist; raises EnqueueTimeout."""
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Send what is queued and stop."""
@@ -100,18 +95,30 @@ class Client:
         self, codec: JobCodec[Any], plan: QueuePlan, meta: Meta, record: Outgoing
     ) -> Enqueued:
         """Send and block until acknowledged, at most the enqueue timeout."""
-        self.prepare(codec, plan, record)
-        waiter = _Waiter()
-        self._submit(record, waiter.done)
-        partition, offset = waiter.wait(self._timeout_s, meta.id)
+        until = time.monotonic() + self._timeout_s
+        self._prepare(codec, plan, record, until)
+        waiter = Waiter()
+        self._submit(record, waiter.done, until)
+        partition, offset = waiter.wait(until, f"job {meta.id}", self._timeout_s)
         return Enqueued(meta.id, record.topic, partition, offset)
 
     async def aenqueue(
         self, codec: JobCodec[Any], plan: QueuePlan, meta: Meta, record: Outgoing
     ) -> Enqueued:
         """The same without blocking the running loop."""
-        if codec.schema.fingerprint not in self._known or record.topic not in self._checked:
-            await asyncio.to_thread(self.prepare, codec, plan, record)
+        until = time.monotonic() + self._timeout_s
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                if not self._is_prepared(codec, record):
+                    await asyncio.to_thread(self._prepare, codec, plan, record, until)
+                partition, offset = await self._sent(record, until)
+        except TimeoutError as error:
+            what = f"job {meta.id}"
+            raise late(what, self._timeout_s) from error
+        return Enqueued(meta.id, record.topic, partition, offset)
+
+    async def _sent(self, record: Outgoing, until: float) -> tuple[int, int]:
+        """Send one record; returns its partition and offset."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[tuple[int, int]] = loop.create_future()
 
@@ -124,36 +131,48 @@ class Client:
                 future.set_exception(error)
 
         def done(error: Exception | None, partition: int, offset: int) -> None:
-            loop.call_soon_threadsafe(finish, error, partition, offset)
+            # A loop that is closed has nobody left who waits for the answer.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(finish, error, partition, offset)
 
         try:
             self._transport.submit(record, done)
         except QueueFull:
-            await asyncio.to_thread(self._submit, record, done)
-        try:
-            partition, offset = await asyncio.wait_for(future, self._timeout_s)
-        except TimeoutError as error:
-            raise _timeout(meta.id, self._timeout_s) from error
-        return Enqueued(meta.id, record.topic, partition, offset)
+            await asyncio.to_thread(self._submit, record, done, until)
+        return await future
 
     def enqueue_many(
         self,
         codec: JobCodec[Any],
         plan: QueuePlan,
-        jobs: Iterable[tuple[Meta, Outgoing]],
+        jobs: Iterable[Args],
+        compose: Callable[[Args], tuple[Meta, Outgoing]],
     ) -> list[str]:
         """Send all, pipelined; block until every one is acknowledged. Returns their ids."""
-        tally = _Tally()
+        tally = Tally()
         ids: list[str] = []
-        for index, (meta, record) in enumerate(jobs):
-            if index == 0:
-                self.prepare(codec, plan, record)
-            ids.append(meta.id)
-            tally.sent()
-            try:
-                self._submit(record, lambda e, _p, _o, i=index: tally.done(i, e))  # type: ignore[misc]
-            except EnqueueError as error:
-                tally.done(index, error)
+        try:
+            for index, args in enumerate(jobs):
+                ids.append("")
+                tally.sent()
+                try:
+                    meta, record = compose(args)
+                except EnqueueError as error:
+                    tally.done(index, error)
+                    continue
+                ids[index] = meta.id
+                until = time.monotonic() + self._timeout_s
+                if not self._is_prepared(codec, record):
+                    self._prepare(codec, plan, record, until)
+                try:
+                    self._submit(record, tally.waiter(index), until)
+                except EnqueueError as error:
+                    tally.done(index, error)
+        except Exception as error:
+            # Code of the caller failed, or no broker is there; what was sent before is not left.
+            tally.done(len(ids) - 1, error)
+            tally.wait(self._timeout_s)
+            raise
         tally.wait(self._timeout_s)
         tally.check(ids)
         return ids
@@ -197,25 +216,31 @@ class Client:
             raise JobTooLarge(message)
         return meta, _placed(plan, (when.key or job_id).encode(), value, when, now_ms)
 
-    def prepare(self, codec: JobCodec[Any], plan: QueuePlan, record: Outgoing) -> None:
-        """At first use of a topic or schema: check the one, publish the other. Blocks."""
-        if record.topic not in self._checked:
-            self._check(plan, record.topic)
-        fingerprint = codec.schema.fingerprint
-        if fingerprint not in self._known:
-            if not self._transport.partitions(self._schemas_topic):
-                raise _missing(self._schemas_topic)
-            waiter = _Waiter()
-            self._submit(schema_record(self._schemas_topic, codec.schema), waiter.done)
-            waiter.wait(self._timeout_s, f"schema {fingerprint.hex()}")
-            self._known.add(fingerprint)
-
     def close(self) -> None:
         """Send what is queued and stop."""
         self._transport.close()
 
-    def _check(self, plan: QueuePlan, topic: str) -> None:
-        count = self._transport.partitions(topic)
+    def _is_prepared(self, codec: JobCodec[Any], record: Outgoing) -> bool:
+        return record.topic in self._checked and codec.schema.fingerprint in self._known
+
+    def _prepare(
+        self, codec: JobCodec[Any], plan: QueuePlan, record: Outgoing, until: float
+    ) -> None:
+        """At first use of a topic or schema: check the one, publish the other. Blocks."""
+        if record.topic not in self._checked:
+            self._check(plan, record.topic, until)
+        fingerprint = codec.schema.fingerprint
+        if fingerprint not in self._known:
+            if not self._transport.partitions(self._schemas_topic, left_s(until)):
+                raise _missing(self._schemas_topic)
+            waiter = Waiter()
+            self._submit(schema_record(self._schemas_topic, codec.schema), waiter.done, until)
+            what = f"schema of {codec.schema.job_type!r}"
+            waiter.wait(until, what, self._timeout_s)
+            self._known.add(fingerprint)
+
+    def _check(self, plan: QueuePlan, topic: str, until: float) -> None:
+        count = self._transport.partitions(topic, left_s(until))
         if not count:
             raise _missing(topic)
         if topic == plan.topic and count != plan.partitions:
@@ -226,15 +251,14 @@ class Client:
             raise TopicMismatch(message)
         self._checked.add(topic)
 
-    def _submit(self, record: Outgoing, done: Done) -> None:
-        """Queue one record, waiting for room at most the enqueue timeout."""
-        deadline = time.monotonic() + self._timeout_s
+    def _submit(self, record: Outgoing, done: Done, until: float) -> None:
+        """Queue one record, waiting for room until then; raises QueueFull."""
         while True:
             try:
                 self._transport.submit(record, done)
             except QueueFull:
-                left = deadline - time.monotonic()
-                if left <= 0:
+                left = left_s(until)
+                if not left:
                     raise
                 self._transport.wait_for_room(min(left, 0.1))
             else:
@@ -247,8 +271,8 @@ def _placed(plan: QueuePlan, key: bytes, value: bytes, when: When, now_ms: int) 
         message = "delay and run_at are both given; give one"
         raise ConfigError(message)
     if when.run_at is not None:
-        if when.run_at.tzinfo is None:
-            message = f"run_at={when.run_at!r} has no time zone; give an aware datetime"
+        if not isinstance(when.run_at, datetime) or when.run_at.tzinfo is None:
+            message = f"run_at={when.run_at!r} is no datetime with a time zone; give an aware one"
             raise ConfigError(message)
         due_ms = round(when.run_at.timestamp() * 1000)
         left = due_ms - now_ms
@@ -262,75 +286,6 @@ def _placed(plan: QueuePlan, key: bytes, value: bytes, when: When, now_ms: int) 
     topic, partition = plan.rung(left, destination)
     headers = render(Trip(delay_ms=trip.delay_ms, due_ms=trip.due_ms, partition=destination))
     return Outgoing(topic, key, value, partition, headers)
-
-
-class _Waiter:
-    """Waits for one acknowledgement."""
-
-    __slots__ = ("_error", "_event", "_place")
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-        self._error: Exception | None = None
-        self._place = (-1, -1)
-
-    def done(self, error: Exception | None, partition: int, offset: int) -> None:
-        self._error, self._place = error, (partition, offset)
-        self._event.set()
-
-    def wait(self, timeout_s: float, what: str) -> tuple[int, int]:
-        if not self._event.wait(timeout_s):
-            raise _timeout(what, timeout_s)
-        if self._error is not None:
-            raise self._error
-        return self._place
-
-
-class _Tally:
-    """Counts acknowledgements of many; remembers a bounded number of failures by index."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Condition()
-        self._open = 0
-        self._acked = 0
-        self._failed = 0
-        self._failures: dict[int, Exception] = {}
-
-    def sent(self) -> None:
-        with self._lock:
-            self._open += 1
-
-    def done(self, index: int, error: Exception | None) -> None:
-        with self._lock:
-            self._open -= 1
-            self._acked += 1
-            if error is not None:
-                self._failed += 1
-                if len(self._failures) < FAILURES_MAX:
-                    self._failures[index] = error
-            if not self._open:
-                self._lock.notify_all()
-
-    def wait(self, timeout_s: float) -> None:
-        """Until all are reported; gives up after `timeout_s` without any progress."""
-        with self._lock:
-            while self._open:
-                before = self._acked
-                if not self._lock.wait(timeout_s) and self._acked == before:
-                    return
-
-    def check(self, ids: list[str]) -> None:
-        with self._lock:
-            if self._failed or self._open:
-                raise EnqueuesFailed(ids, dict(self._failures), self._failed, self._open)
-
-
-def _timeout(what: str, timeout_s: float) -> EnqueueTimeout:
-    message = (
-        f"{what}: no acknowledgement within {timeout_s:g} s; the job may still be written. "
-        "Repeating it with the same idempotency_key is safe"
-    )
-    return EnqueueTimeout(message)
 
 
 def _missing(topic: str) -> TopicMissing:

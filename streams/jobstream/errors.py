@@ -5,6 +5,9 @@ JobstreamError
 ├── EnqueueError            an enqueue did not succeed: raised to the caller
 │   ├── EnqueueTimeout      no acknowledgement in time: the job may still be written
 │   ├── QueueFull           too much is waiting to be sent: the job was not written
+│   ├── WrongArgs           a value does not fit its declared type: the job was not written
+│   ├── JobTooLarge         the encoded job is above the cap: the job was not written
+│   ├── EnqueuesFailed      some jobs of many: the others are written
 │   └── TopicMissing        a topic does not exist: not written, and no worker starts
 ├── TopicError              what the topics are: no worker starts, `topics apply` is needed
 │   ├── TopicMissing
@@ -20,8 +23,6 @@ below raise is wrapped on its way out and stays readable as `__cause__`.
 """
 
 from __future__ import annotations
-
-from typing import ClassVar
 
 
 class JobstreamError(Exception):
@@ -41,16 +42,28 @@ class EnqueueError(JobstreamError):
     Repeating it is always safe with the same `idempotency_key`: both give the same job.
     """
 
-    may_be_written: ClassVar[bool] = True
+    may_be_written: bool = True
     """Whether the job may be in the log in spite of this error, now or a little later."""
 
 
 class EnqueueTimeout(EnqueueError):
-    """No acknowledgement came within the enqueue wait. The job may still be written."""
+    """No acknowledgement came within the enqueue wait.
+
+    The job may still be written, unless `may_be_written` is False: then no broker was there at all.
+    """
 
 
 class QueueFull(EnqueueError):
     """Too much is waiting to be sent already (back-pressure). The job was not written."""
+
+    may_be_written = False
+
+
+class WrongArgs(EnqueueError, ValueError):
+    """A value does not fit the type its job declares; the message names field and value.
+
+    Not written; a repeat can't help.
+    """
 
     may_be_written = False
 
@@ -64,9 +77,9 @@ class JobTooLarge(EnqueueError, ValueError):
 class EnqueuesFailed(EnqueueError):
     """Some jobs of an `enqueue_many` were not acknowledged; the others are in the log.
 
-    `ids` holds every id by index, also of jobs that were never reported on. `failures` maps the
-    index of at most 100 of them to their error; `failed` counts all failures, `unknown` those
-    without any answer within the enqueue wait, which may still be written.
+    `ids` holds every id by index, also of jobs that were never reported on; "" where the args were
+    refused. `failures` maps the index of at most 100 of them to their error; `failed` counts all
+    failures, `unknown` those without any answer within the wait, which may still be written.
     """
 
     def __init__(

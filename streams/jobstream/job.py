@@ -7,15 +7,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from jobstream.client import Enqueued, When
-from jobstream.errors import ConfigError, EnqueueError
+from jobstream.errors import ConfigError, EnqueueError, WrongArgs
 from jobstream_processors.context import Context, RunFacts
 from jobstream_processors.core.decide import Policy
 from jobstream_processors.core.identity import from_parent
 from jobstream_processors.core.retry import Backoff
+from jobstream_processors.errors import InvalidOption
 from jobstream_processors.handlers import JobSpec, executor_of, takes_context
+from jobstream_schemas import EncodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from jobstream.app import App
@@ -84,8 +86,8 @@ class Job(Generic[Args, Result]):
         same job, however often it is enqueued. `expires_in`: not started after that.
 
         Raises EnqueueTimeout (it may still be written), QueueFull, TopicMissing (it is not),
-        JobTooLarge, EncodeError, and EnqueueError inside a running event loop. A return proves
-        that the job is in the log, not that it ran.
+        JobTooLarge, WrongArgs, ConfigError for an option, and EnqueueError inside a running event
+        loop. A return proves that the job is in the log, not that it ran.
         """
         _refuse_in_loop("aenqueue")
         when = When(delay, run_at, key, idempotency_key, expires_in, correlation_id)
@@ -180,7 +182,10 @@ class Job(Generic[Args, Result]):
     # -- inside
 
     def _compose(self, args: Args, when: When) -> tuple[Meta, Outgoing]:
-        return self._app.client.compose(self.codec, self._app.plan(self.queue), args, when)
+        try:
+            return self._app.client.compose(self.codec, self._app.plan(self.queue), args, when)
+        except (InvalidOption, EncodeError) as error:
+            raise _refusal(error) from error
 
     def _child(self, parent: Context, args: Args, options: dict[str, Any]) -> tuple[Meta, Outgoing]:
         child_name = options.pop("child_name", None)
@@ -194,11 +199,16 @@ class Job(Generic[Args, Result]):
         if when.correlation_id is None:
             when = replace(when, correlation_id=parent.correlation_id)
         client, plan = self._app.client, self._app.plan(self.queue)
-        if child_name is None:
-            child_name = f"args:{self.codec.encode_args(args).hex()}"
-        occurrence = parent.occurrence(self.name, child_name)
-        job_id = from_parent(parent.job_id, self.name, child_name, occurrence)
-        return client.compose(self.codec, plan, args, when, job_id=job_id, parent_id=parent.job_id)
+        try:
+            if child_name is None:
+                child_name = f"args:{self.codec.encode_args(args).hex()}"
+            occurrence = parent.occurrence(self.name, child_name)
+            job_id = from_parent(parent.job_id, self.name, child_name, occurrence)
+            return client.compose(
+                self.codec, plan, args, when, job_id=job_id, parent_id=parent.job_id
+            )
+        except (InvalidOption, EncodeError) as error:
+            raise _refusal(error) from error
 
     def _send(self, composed: tuple[Meta, Outgoing]) -> Enqueued:
         return self._app.client.enqueue(self.codec, self._app.plan(self.queue), *composed)
@@ -213,16 +223,16 @@ class Job(Generic[Args, Result]):
         key: Callable[[Args], str] | None,
         idempotency_key: Callable[[Args], str] | None,
     ) -> list[str]:
-        def composed() -> Iterator[tuple[Meta, Outgoing]]:
-            for args in jobs:
-                when = When(
-                    delay=delay,
-                    key=key(args) if key is not None else None,
-                    idempotency_key=idempotency_key(args) if idempotency_key is not None else None,
-                )
-                yield self._compose(args, when)
+        def compose(args: Args) -> tuple[Meta, Outgoing]:
+            when = When(
+                delay=delay,
+                key=key(args) if key is not None else None,
+                idempotency_key=idempotency_key(args) if idempotency_key is not None else None,
+            )
+            return self._compose(args, when)
 
-        return self._app.client.enqueue_many(self.codec, self._app.plan(self.queue), composed())
+        plan = self._app.plan(self.queue)
+        return self._app.client.enqueue_many(self.codec, plan, jobs, compose)
 
     def _handled(self) -> JobSpec:
         if self.spec is None:
@@ -232,6 +242,11 @@ class Job(Generic[Args, Result]):
 
     def _specify(self, function: Callable[..., Any]) -> JobSpec:
         options = self._options
+        try:
+            executor = executor_of(self.name, function, options.executor)
+            wants_context = takes_context(self.name, function)
+        except InvalidOption as error:
+            raise ConfigError(str(error)) from error
         return JobSpec(
             name=self.name,
             queue=self.queue.name,
@@ -239,8 +254,8 @@ class Job(Generic[Args, Result]):
             policy=Policy(options.retry, holds_key=options.on_failure == "hold_key"),
             timeout_ms=options.timeout_ms,
             function=function,
-            executor=executor_of(self.name, function, options.executor),
-            wants_context=takes_context(self.name, function),
+            executor=executor,
+            wants_context=wants_context,
         )
 
     def _example_context(self) -> Context:
@@ -260,10 +275,19 @@ class Job(Generic[Args, Result]):
         return Context(facts)
 
 
+def _refusal(error: InvalidOption | EncodeError) -> ConfigError | WrongArgs:
+    """What the caller is told: its option was refused, or a value of its args."""
+    if isinstance(error, EncodeError) and not error.path.startswith("meta"):
+        return WrongArgs(str(error))
+    return ConfigError(str(error))
+
+
 def _refuse_in_loop(instead: str) -> None:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return
     message = f"this would block the running event loop; use `await {instead}(...)` there"
-    raise EnqueueError(message)
+    error = EnqueueError(message)
+    error.may_be_written = False
+    raise error

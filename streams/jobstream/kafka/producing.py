@@ -9,22 +9,23 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
-from jobstream.errors import BrokerUnavailable, EnqueueError, EnqueueTimeout, QueueFull
+from jobstream.errors import EnqueueError, EnqueueTimeout, QueueFull
 from jobstream.kafka.sink import PRODUCER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from confluent_kafka import KafkaError, Message
+    from confluent_kafka import Message
 
-    from jobstream.client import Done
+    from jobstream.acks import Done
     from jobstream_processors.ports import Outgoing
 
 log = logging.getLogger("jobstream.kafka")
 
 METADATA_S_MAX = 5.0
+_MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)  # noqa: SLF001 - the library's name
 
 
 class KafkaTransport:
@@ -69,6 +70,8 @@ class KafkaTransport:
             message = "the local send queue is full; the job was not written"
             raise QueueFull(message) from error
         except KafkaException as error:
+            if error.args[0].fatal():
+                self._replace(producer)
             raise _error_of(error.args[0]) from error
 
     def wait_for_room(self, timeout_s: float) -> bool:
@@ -76,18 +79,21 @@ class KafkaTransport:
         self._room.clear()
         return self._room.wait(timeout_s)
 
-    def partitions(self, topic: str) -> int:
-        """The topic's partition count, 0 if it does not exist; asked once. Blocks up to 5 s."""
+    def partitions(self, topic: str, timeout_s: float = METADATA_S_MAX) -> int:
+        """The topic's partition count, 0 if it does not exist; asked until it does.
+
+        Blocks up to `timeout_s`. Raises EnqueueTimeout, and EnqueueError where the broker says no.
+        """
         count = self._partitions.get(topic)
         if count is None:
             producer = self._producer or self._start()
             try:
-                found = producer.list_topics(topic, METADATA_S_MAX).topics[topic]
+                found = producer.list_topics(topic, max(timeout_s, 0.001)).topics[topic]
             except KafkaException as error:
-                servers = self._options.get("bootstrap.servers")
-                message = f"no broker answers at {servers}: {error.args[0].str()}"
-                raise BrokerUnavailable(message) from error
-            count = 0 if found.error is not None else len(found.partitions)
+                raise self._unanswered(error.args[0], timeout_s) from error
+            if found.error is not None and found.error.code() not in _MISSING:
+                raise _unwritten(EnqueueError(f"{topic}: {found.error.str()}; nothing was written"))
+            count = len(found.partitions) if found.error is None else 0
             if count:
                 self._partitions[topic] = count
         return count
@@ -111,6 +117,20 @@ class KafkaTransport:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._producer))
             self._producer = None
 
+    def _unanswered(self, error: KafkaError, timeout_s: float) -> EnqueueError:
+        servers = self._options.get("bootstrap.servers")
+        message = (
+            f"no broker answers at {servers} within {timeout_s:.3g} s ({error.str()}); the job was "
+            "not written. Is the broker up, and is JOBSTREAM_BOOTSTRAP_SERVERS right?"
+        )
+        return _unwritten(EnqueueTimeout(message))
+
+    def _replace(self, broken: Producer) -> None:
+        """A producer with a fatal error never works again; the next submit makes a new one."""
+        with self._lock:
+            if self._producer is broken:
+                self._producer = None
+
     def _start(self) -> Producer:
         with self._lock:
             if self._producer is None:
@@ -133,6 +153,11 @@ def _forget(transport: weakref.ref[KafkaTransport]) -> None:
     alive = transport()
     if alive is not None:
         alive.forget()
+
+
+def _unwritten(error: EnqueueError) -> EnqueueError:
+    error.may_be_written = False
+    return error
 
 
 def _error_of(error: KafkaError) -> EnqueueError:

@@ -8,7 +8,7 @@ from jobstream.errors import EnqueueError, EnqueueTimeout
 from jobstream_processors.errors import PublishFailed
 
 if TYPE_CHECKING:
-    from jobstream.client import Done
+    from jobstream.acks import Done
     from jobstream.testing.broker import MemoryBroker
     from jobstream_processors.errors import PublishFailure
     from jobstream_processors.ports import Outgoing
@@ -33,7 +33,7 @@ class MemoryTransport:
         """True: nothing queues here."""
         return True
 
-    def partitions(self, topic: str) -> int:
+    def partitions(self, topic: str, timeout_s: float = 0.0) -> int:  # noqa: ARG002 - part of the port
         """The topic's partition count, 0 if it does not exist."""
         return self._broker.topics().get(topic, 0)
 
