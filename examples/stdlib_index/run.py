@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from examples.stdlib_index.sources import Source
     from rich.console import Console
 
-LIMIT_S = 150.0
+LIMIT_S = 900.0
+STALL_S = 90.0
+"""A killed worker's partitions are served again within seconds; after this, nobody serves them."""
 LOOK_EVERY_S = 1.0
 LARGEST = 10
 
@@ -40,7 +42,9 @@ class Demo:
         self._sources = sources
 
     def run(self) -> int:
-        """Do it all; blocks until everything is settled, at most LIMIT_S. Returns the exit code.
+        """Do it all; blocks until everything is settled, about a minute. Returns the exit code.
+
+        Gives up after LIMIT_S, or STALL_S without a job settled: what has not ended then is lost.
 
         Raises WorkerDied if a worker ends that nobody killed.
         """
@@ -55,7 +59,7 @@ class Demo:
         fleet.start()
         began = time.monotonic()
         seen = Watch(app, ledger, self._enqueue())
-        self._follow(seen, began + LIMIT_S)
+        self._follow(seen)
         seconds = time.monotonic() - began
         fleet.stop()
         seen.look()
@@ -82,8 +86,8 @@ class Demo:
         ]
         return index_module.enqueue_many(jobs, idempotency_key=lambda job: job.path)
 
-    def _follow(self, seen: Watch, deadline: float) -> None:
-        """Show how it goes on until all is settled or the time is over; kill half-way."""
+    def _follow(self, seen: Watch) -> None:
+        """Show how it goes on until all is settled, or nothing is any more; kill half-way."""
         columns = (
             BarColumn(),
             MofNCompleteColumn(),
@@ -92,10 +96,15 @@ class Demo:
         )
         with Progress(*columns, console=self._console) as bar:
             task = bar.add_task("waiting for the workers", total=len(seen.ids))
-            while not seen.is_over and time.monotonic() < deadline:
+            end = time.monotonic() + LIMIT_S
+            stalled = time.monotonic() + STALL_S
+            while not seen.is_over and time.monotonic() < min(end, stalled):
                 self._fleet.check()
+                before = seen.settled
                 threading.Event().wait(LOOK_EVERY_S)
                 seen.look()
+                if seen.settled > before:
+                    stalled = time.monotonic() + STALL_S
                 dead = sum(state == "dead" for state in seen.ends.values())
                 text = f"{dead} dead, {seen.moves} retries and snoozes"
                 bar.update(task, completed=seen.settled, total=len(seen.ids), description=text)

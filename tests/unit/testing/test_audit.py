@@ -148,7 +148,7 @@ def test_a_row_of_a_frozen_worker_settles_nothing() -> None:
 def test_a_thawed_worker_that_starts_anew_settles_what_it_runs() -> None:
     runs = [start(10), end(11), start(30, pid=2)]
 
-    assert judged(runs, [row(15)], Kill(1, 5, "freeze")).doubled == 1
+    assert judged(runs, [row(15)], Kill(1, 5, "freeze"), Kill(1, 20)).doubled == 1
 
 
 def test_who_was_still_running_did_not_write_the_row() -> None:
