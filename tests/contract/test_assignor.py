@@ -15,8 +15,10 @@ TOPICS = st.sampled_from(ALL_TOPICS)
 SUBSCRIPTIONS = st.dictionaries(NAMES, st.frozensets(TOPICS, min_size=1))
 PARTITIONS = st.lists(st.tuples(TOPICS, st.integers(0, 7)), unique=True)
 
+CURRENT = st.dictionaries(st.tuples(TOPICS, st.integers(0, 7)), NAMES)
 
-@given(SUBSCRIPTIONS, PARTITIONS, st.dictionaries(st.tuples(TOPICS, st.integers(0, 7)), NAMES))
+
+@given(SUBSCRIPTIONS, PARTITIONS, CURRENT)
 def test_every_partition_somebody_reads_has_one_owner_who_reads_it(
     subscriptions: dict[str, frozenset[str]],
     partitions: list[tuple[str, int]],
@@ -29,18 +31,26 @@ def test_every_partition_somebody_reads_has_one_owner_who_reads_it(
     assert all(partition[0] in subscriptions[owner] for partition, owner in target.items())
 
 
-@given(st.sets(NAMES, min_size=1), PARTITIONS)
-def test_equal_members_have_fair_shares_and_keep_what_they_can(
-    members: set[str], partitions: list[tuple[str, int]]
+@given(st.sets(NAMES, min_size=1), PARTITIONS, st.lists(NAMES, min_size=24, max_size=24))
+def test_equal_members_have_fair_shares_whatever_was_before(
+    members: set[str], partitions: list[tuple[str, int]], owners: list[str]
 ) -> None:
-    subscriptions = dict.fromkeys(members, ALL_TOPICS)
-    settled = assign(subscriptions, partitions, {})
-    shares = Counter(dict.fromkeys(members, 0)) + Counter(settled.values())
-    load = [shares[member] for member in members]
+    current = dict(zip(partitions, owners, strict=False))
 
+    target = assign(dict.fromkeys(members, ALL_TOPICS), partitions, current)
+
+    shares = Counter(target.values())
+    load = [shares[member] for member in members]
     assert max(load) - min(load) <= 1
-    assert assign(subscriptions, partitions, settled) == settled
+
+
+@given(st.sets(NAMES, min_size=1), PARTITIONS)
+def test_who_stays_keeps_what_it_has(members: set[str], partitions: list[tuple[str, int]]) -> None:
+    settled = assign(dict.fromkeys(members, ALL_TOPICS), partitions, {})
+    assert assign(dict.fromkeys(members, ALL_TOPICS), partitions, settled) == settled
+
     left = dict.fromkeys(sorted(members)[1:], ALL_TOPICS)
     after = assign(left, partitions, settled)
+
     stayed = [partition for partition, owner in settled.items() if owner in left]
     assert all(after[partition] == settled[partition] for partition in stayed)

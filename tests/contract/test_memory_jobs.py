@@ -198,6 +198,24 @@ def test_a_rebalance_runs_nothing_twice(made: Shop, jobs: MemoryJobs) -> None:
     assert Counter(made.ran) == {str(number): 1 for number in range(30)}
 
 
+def test_a_rebalance_waits_for_what_runs() -> None:
+    app = App("shop")
+    ran: list[str] = []
+
+    @app.job
+    async def moves(args: Mail) -> None:
+        ran.append(args.to)
+        jobs.broker.rebalance()
+        await asyncio.sleep(0.1)  # work
+
+    with memory(app) as jobs:
+        moves.enqueue(Mail("ann"))
+        jobs.run_until_idle()
+
+        jobs.assert_done(moves)
+    assert ran == ["ann"]
+
+
 def test_a_lost_session_runs_nothing_settled_twice(made: Shop, jobs: MemoryJobs) -> None:
     made.send.enqueue_many(Mail(str(number)) for number in range(10))
     jobs.run_until_idle()

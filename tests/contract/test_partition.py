@@ -31,6 +31,11 @@ def test_equals_the_java_client(key: bytes, signed: int) -> None:
     assert murmur2(key) == signed % (1 << 32)
 
 
+@pytest.mark.parametrize(("key", "signed"), JAVA.items())
+def test_drops_the_sign_as_the_java_client_does(key: bytes, signed: int) -> None:
+    assert partition_for(key, 12) == (signed & 0x7FFFFFFF) % 12
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 12, 1000])
 def test_partition_is_in_range(count: int) -> None:
     found = {partition_for(b"%d" % number, count) for number in range(3_000)}

@@ -226,6 +226,16 @@ def test_a_commit_without_waiting_arrives_while_the_member_polls(bench: Bench) -
     assert owner(bench, group, topic).committed == {(topic, 0): Position(3, "a note")}
 
 
+def test_a_commit_without_waiting_arrives_before_the_member_has_left(bench: Bench) -> None:
+    topic, group = filled(bench), bench.group()
+    first = owner(bench, group, topic)
+
+    first.source.commit({(topic, 0): Position(3)}, wait=False)
+    first.source.close()
+
+    assert owner(bench, group, topic).committed == {(topic, 0): Position(3)}
+
+
 def test_the_last_of_several_commits_counts(bench: Bench) -> None:
     topic, group = filled(bench), bench.group()
     first = owner(bench, group, topic)

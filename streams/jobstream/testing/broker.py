@@ -142,7 +142,7 @@ class MemoryBroker(Publishing):
     def owners(self, group: str) -> Mapping[TopicPartition, str]:
         """Partition → the member that owns it now."""
         with self.changed:
-            return {p: grant.member for p, grant in self.group(group).owners.items()}
+            return dict(self.group(group).owners)
 
     def delete_group(self, group: str) -> None:
         """Forget a group and its committed positions; raises GroupNotEmpty."""

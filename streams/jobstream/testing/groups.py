@@ -20,13 +20,6 @@ if TYPE_CHECKING:
 NOTE_BYTES_MAX = 4096
 
 
-class Grant(NamedTuple):
-    """A partition given to a member; the epoch tells two grants to the same member apart."""
-
-    member: str
-    epoch: int
-
-
 class Steps(NamedTuple):
     """What a member has to do before it may go on polling."""
 
@@ -42,11 +35,11 @@ class Group:
     subscriptions: dict[str, Collection[str]] = field(default_factory=dict)
     """Live member → its topics."""
     target: dict[TopicPartition, str] = field(default_factory=dict)
-    owners: dict[TopicPartition, Grant] = field(default_factory=dict)
+    owners: dict[TopicPartition, str] = field(default_factory=dict)
+    """Changes hands only while its new owner polls, so a loss can't go unseen."""
     committed: dict[TopicPartition, Position] = field(default_factory=dict)
     _giving_back: set[TopicPartition] = field(default_factory=set)
     """To be revoked once, whoever is to own them next."""
-    _epoch: int = 0
 
     def join(self, member: str, topics: Collection[str], everything: list[TopicPartition]) -> None:
         """A member subscribes."""
@@ -56,7 +49,7 @@ class Group:
     def leave(self, member: str, everything: list[TopicPartition]) -> None:
         """A member is gone, by its own will or not: what it owned is free at once."""
         self.subscriptions.pop(member, None)
-        self.free(member, [p for p, grant in self.owners.items() if grant.member == member])
+        self.free(member, list(self.owners))
         self.balance(everything)
 
     def balance(self, everything: list[TopicPartition]) -> None:
@@ -82,31 +75,26 @@ class Group:
 
     def free(self, member: str, partitions: Iterable[TopicPartition]) -> list[TopicPartition]:
         """The member owns these no more; returns those that it did own."""
-        freed = [p for p in partitions if self._owned_by(member, p)]
+        freed = [p for p in partitions if self.owners.get(p) == member]
         for partition in freed:
             del self.owners[partition]
             self._giving_back.discard(partition)
         return freed
 
-    def steps(self, member: str, held: Mapping[TopicPartition, int]) -> Steps:
-        """What `member`, that believes to hold `held` (partition → epoch), must do next."""
+    def steps(self, member: str, held: Iterable[TopicPartition]) -> Steps:
+        """What `member`, that believes to own `held`, must do next."""
         lost, revoke = [], []
-        for partition, epoch in held.items():
-            if self.owners.get(partition) != Grant(member, epoch):
+        for partition in held:
+            if self.owners.get(partition) != member:
                 lost.append(partition)
             elif partition in self._giving_back or self.target.get(partition) != member:
                 revoke.append(partition)
         grant = [p for p, m in self.target.items() if m == member and p not in self.owners]
         return Steps(sorted(lost), sorted(revoke), sorted(grant))
 
-    def grant(self, member: str, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """Make `member` the owner; returns the epochs."""
-        granted = {}
-        for partition in partitions:
-            self._epoch += 1
-            self.owners[partition] = Grant(member, self._epoch)
-            granted[partition] = self._epoch
-        return granted
+    def grant(self, member: str, partitions: Iterable[TopicPartition]) -> None:
+        """Make `member` the owner of partitions that nobody owns."""
+        self.owners.update(dict.fromkeys(partitions, member))
 
     def commit(
         self, member: str, positions: Mapping[TopicPartition, Position]
@@ -124,10 +112,6 @@ class Group:
             else:
                 self.committed[partition] = position
         return refused
-
-    def _owned_by(self, member: str, partition: TopicPartition) -> bool:
-        grant = self.owners.get(partition)
-        return grant is not None and grant.member == member
 
     def _next_after(self, member: str, partition: TopicPartition) -> str:
         able = sorted(m for m, topics in self.subscriptions.items() if partition[0] in topics)

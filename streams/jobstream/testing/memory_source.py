@@ -28,10 +28,9 @@ _END = 1 << 62
 class _Holding:
     """One partition this member believes to own."""
 
-    __slots__ = ("epoch", "paused", "position")
+    __slots__ = ("paused", "position")
 
-    def __init__(self, epoch: int) -> None:
-        self.epoch = epoch
+    def __init__(self) -> None:
         self.position = -1
         self.paused = True
 
@@ -151,8 +150,7 @@ class MemorySource:
 
     def _steps(self) -> Steps:
         with self._broker.changed:
-            epochs = {partition: holding.epoch for partition, holding in self._held.items()}
-            return self._broker.group(self._group).steps(self.member, epochs)
+            return self._broker.group(self._group).steps(self.member, self._held)
 
     def _has_steps(self) -> bool:
         group = self._broker.group(self._group)
@@ -182,11 +180,11 @@ class MemorySource:
     def _take_over(self) -> None:
         with self._broker.changed:
             group = self._broker.group(self._group)
-            wanted = self._steps().grant
-            granted = group.grant(self.member, wanted)
+            granted = self._steps().grant
+            group.grant(self.member, granted)
             committed = {partition: group.committed.get(partition) for partition in granted}
-        for partition, epoch in granted.items():
-            self._held[partition] = _Holding(epoch)
+        for partition in granted:
+            self._held[partition] = _Holding()
         if committed:
             self._told().assigned(committed)
 
