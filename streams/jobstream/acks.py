@@ -8,6 +8,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
+from itertools import count
 
 from jobstream.errors import EnqueuesFailed, EnqueueTimeout
 
@@ -43,49 +45,69 @@ class Waiter:
 
 
 class Tally:
-    """Counts acknowledgements of many; remembers a bounded number of failures by index."""
+    """Counts the reports of many jobs; remembers a bounded number of failures by index.
+
+    Counting takes no lock: `next` of a counter is one step, so each report has a number of its
+    own. The waiter takes one, too, once it has said how many there will be: then whoever takes
+    the last number knows that it is the last one.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Condition()
-        self._open = 0
-        self._acked = 0
+        self._numbers = count(1)
+        self._taken = 0
+        self._last = -1
+        self._all = threading.Event()
+        self._sent = 0
+        self._lock = threading.Lock()
         self._failed = 0
         self._failures: dict[int, Exception] = {}
 
-    def sent(self) -> None:
-        """One more job is to be waited for."""
-        with self._lock:
-            self._open += 1
+    def sent(self, index: int) -> Done:
+        """The job of that index is about to be sent; returns what its report is to be given to.
 
-    def waiter(self, index: int) -> Done:
-        """What the transport is to call when the job of that index is reported on."""
-        return lambda error, _partition, _offset: self.done(index, error)
+        Called by the thread that waits later.
+        """
+        self._sent += 1
+        return partial(self._report, index)
 
-    def done(self, index: int, error: Exception | None) -> None:
-        """The job of that index is reported on."""
+    def unsent(self, index: int, error: Exception) -> None:
+        """The job of that index was not taken after all: nobody will report on it."""
+        self._sent -= 1
+        self.failed(index, error)
+
+    def failed(self, index: int, error: Exception) -> None:
+        """The job of that index is not in the log, or may not be."""
         with self._lock:
-            self._open -= 1
-            self._acked += 1
-            if error is not None:
-                self._failed += 1
-                if len(self._failures) < FAILURES_MAX:
-                    self._failures[index] = error
-            if not self._open:
-                self._lock.notify_all()
+            self._failed += 1
+            if len(self._failures) < FAILURES_MAX:
+                self._failures[index] = error
 
     def wait(self, timeout_s: float) -> None:
         """Until all are reported; gives up after `timeout_s` without any progress."""
-        with self._lock:
-            while self._open:
-                before = self._acked
-                if not self._lock.wait(timeout_s) and self._acked == before:
-                    return
+        self._last = self._sent + 1
+        self._take()
+        before = -1
+        while self._taken != before:
+            before = self._taken
+            if self._all.wait(timeout_s):
+                return
 
     def check(self, ids: list[str]) -> None:
-        """Raises EnqueuesFailed unless every job is acknowledged."""
+        """Raises EnqueuesFailed unless every job is acknowledged; only after `wait`."""
+        unknown = 0 if self._all.is_set() else max(1, self._last - self._taken)
         with self._lock:
-            if self._failed or self._open:
-                raise EnqueuesFailed(ids, dict(self._failures), self._failed, self._open)
+            if self._failed or unknown:
+                raise EnqueuesFailed(ids, dict(self._failures), self._failed, unknown)
+
+    def _report(self, index: int, error: Exception | None, _partition: int, _offset: int) -> None:
+        if error is not None:
+            self.failed(index, error)
+        self._take()
+
+    def _take(self) -> None:
+        self._taken = number = next(self._numbers)
+        if number == self._last:
+            self._all.set()
 
 
 def left_s(until: float) -> float:

@@ -154,23 +154,21 @@ class Client:
         try:
             for index, args in enumerate(jobs):
                 ids.append("")
-                tally.sent()
                 try:
                     meta, record = compose(args)
                 except EnqueueError as error:
-                    tally.done(index, error)
+                    tally.failed(index, error)
                     continue
                 ids[index] = meta.id
                 until = time.monotonic() + self._timeout_s
                 if not self._is_prepared(codec, record):
                     self._prepare(codec, plan, record, until)
                 try:
-                    self._submit(record, tally.waiter(index), until)
+                    self._submit(record, tally.sent(index), until)
                 except EnqueueError as error:
-                    tally.done(index, error)
-        except Exception as error:
+                    tally.unsent(index, error)
+        except Exception:
             # Code of the caller failed, or no broker is there; what was sent before is not left.
-            tally.done(len(ids) - 1, error)
             tally.wait(self._timeout_s)
             raise
         tally.wait(self._timeout_s)
@@ -197,15 +195,19 @@ class Client:
                 if when.idempotency_key is not None
                 else str(uuid_utils.uuid7())
             )
-        expires = to_ms(when.expires_in, name="expires_in") if when.expires_in is not None else None
+        expires_at, unique_key = None, None
+        if when.expires_in is not None:
+            expires_at = now_ms + to_ms(when.expires_in, name="expires_in")
+        # By position: by name it would cost a tenth of the whole enqueue.
         meta = Meta(
-            id=job_id,
-            enqueued_at=now_ms,
-            source=self._source,
-            order_key=when.key,
-            expires_at=None if expires is None else now_ms + expires,
-            parent_id=parent_id,
-            correlation_id=when.correlation_id,
+            job_id,
+            now_ms,
+            self._source,
+            when.key,
+            unique_key,
+            expires_at,
+            parent_id,
+            when.correlation_id,
         )
         value = codec.encode(meta, args)
         if len(value) > self._bytes_max:
@@ -267,6 +269,8 @@ class Client:
 
 def _placed(plan: QueuePlan, key: bytes, value: bytes, when: When, now_ms: int) -> Outgoing:
     """The record on the queue, or on the ladder for a delayed job."""
+    if when.delay is None and when.run_at is None:
+        return Outgoing(plan.topic, key, value)
     if when.delay is not None and when.run_at is not None:
         message = "delay and run_at are both given; give one"
         raise ConfigError(message)

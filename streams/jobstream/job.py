@@ -223,7 +223,11 @@ class Job(Generic[Args, Result]):
         key: Callable[[Args], str] | None,
         idempotency_key: Callable[[Args], str] | None,
     ) -> list[str]:
+        same = When(delay=delay)
+
         def compose(args: Args) -> tuple[Meta, Outgoing]:
+            if key is None and idempotency_key is None:
+                return self._compose(args, same)
             when = When(
                 delay=delay,
                 key=key(args) if key is not None else None,

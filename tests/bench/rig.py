@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined] # not in __all__
 
+from jobstream.errors import BrokerUnavailable
 from jobstream.kafka.admin import Admin
 from jobstream.kafka.apply import apply, survey
 from jobstream.kafka.topics import parse, worker_group
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 CHILD_LIMIT_S = 400.0
 TIMEOUT_S = 30.0
+APPLY_ATTEMPTS = 3
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -50,7 +52,15 @@ class Rig:
         """An app with its topics; blocks until they can be seen."""
         bench = Bench(f"bench-{name}", partitions)
         settings, admin = bench.app.settings, Admin(bench.app.settings)
-        apply(survey(admin, bench.app.name, [bench.queue], settings), admin)
+        for attempt in range(1, APPLY_ATTEMPTS + 1):
+            try:
+                apply(survey(admin, bench.app.name, [bench.queue], settings), admin)
+            except BrokerUnavailable:
+                # The machine is busy; what was done already is done.
+                if attempt == APPLY_ATTEMPTS:
+                    raise
+            else:
+                break
         return bench
 
     def filled(self, name: str, kind: str, count: int, partitions: int = 12) -> Bench:

@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -49,23 +50,14 @@ class KafkaTransport:
 
     def submit(self, record: Outgoing, done: Done) -> None:
         """Queue one record; `done` is called on another thread. Raises QueueFull."""
-
-        def report(error: KafkaError | None, message: Message) -> None:
-            if error is None:
-                done(None, message.partition() or 0, message.offset() or 0)
-            else:
-                done(_error_of(error), -1, -1)
-
         producer = self._producer or self._start()
+        topic, key, value, partition, headers = record
+        report = partial(_report, done)
         try:
-            producer.produce(
-                record.topic,
-                record.value,
-                record.key,
-                record.partition,
-                report,
-                headers=record.headers or [],  # type: ignore[arg-type] # list is invariant
-            )
+            if headers is None:
+                producer.produce(topic, value, key, partition, report)
+            else:
+                producer.produce(topic, value, key, partition, report, headers=headers)  # type: ignore[arg-type] # list is invariant
         except BufferError as error:
             message = "the local send queue is full; the job was not written"
             raise QueueFull(message) from error
@@ -147,6 +139,13 @@ class KafkaTransport:
         while not self._closing and self._producer in (None, producer):
             if producer.poll(0.1):
                 self._room.set()
+
+
+def _report(done: Done, error: KafkaError | None, message: Message) -> None:
+    if error is None:
+        done(None, message.partition() or 0, message.offset() or 0)
+    else:
+        done(_error_of(error), -1, -1)
 
 
 def _forget(transport: weakref.ref[KafkaTransport]) -> None:
