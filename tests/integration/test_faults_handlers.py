@@ -81,6 +81,112 @@ WANTED: dict[str, tuple[Callable[[], BaseException], str]] = {
 }
 
 
+ONCE = Backoff(attempts=1)
+DECLARED: list[tuple[Callable[..., object], dict[str, Any]]] = []
+LEAKED: list[asyncio.Task[Any]] = []
+
+
+def declared(**options: Any) -> Callable[[Callable[..., object]], None]:  # noqa: ANN401 - options of a job
+    """Note a handler, to be given to the app once there is a broker."""
+    return lambda handler: DECLARED.append((handler, options))
+
+
+@declared(retry=ONCE)
+async def on_loop(args: Case) -> None:
+    raises(FAULTS[args.how])
+
+
+@declared(retry=ONCE)
+async def on_loop_later(args: Case) -> None:
+    await asyncio.sleep(0)
+    raises(FAULTS[args.how])
+
+
+@declared(retry=ONCE)
+def in_thread(args: Case) -> None:
+    raises(FAULTS[args.how])
+
+
+@declared(retry=ONCE)
+async def wants(args: Case) -> None:
+    raises(WANTED[args.how][0])
+
+
+@declared()
+async def snoozes_once(args: Case, ctx: Context) -> None:
+    STARTED.append(f"{args.how} {ctx.attempt} {ctx.seq}")
+    if ctx.seq == 0:
+        delay = "10ms"
+        raise Snooze(delay)
+
+
+@declared()
+async def returns(args: Case) -> object:
+    return {"nonsense": args.how}
+
+
+@declared(retry=ONCE, timeout="200ms")
+async def swallows(args: Case) -> None:
+    STARTED.append(args.how)
+    while not LEAVE.is_set():
+        try:
+            await asyncio.sleep(0.05)  # work
+        except asyncio.CancelledError:
+            continue
+
+
+@declared(retry=ONCE, timeout="200ms")
+async def too_slow(args: Case) -> None:  # noqa: ARG001 - a handler has args
+    await asyncio.Event().wait()
+
+
+@declared(retry=ONCE, timeout="200ms")
+def blocks(args: Case) -> None:
+    STARTED.append(args.how)
+    LEAVE.wait(60)
+
+
+@declared()
+def follows(args: Case) -> None:
+    STARTED.append(args.how)
+
+
+@declared()
+async def leaks(args: Case) -> None:
+    async def goes_on() -> None:
+        await asyncio.sleep(0)
+        raise Odd(args.how) if args.how == "raises" else ValueError(args.how)
+
+    LEAKED.append(asyncio.create_task(goes_on()))
+
+
+@declared(retry=ONCE)
+async def cancels_itself(args: Case) -> None:  # noqa: ARG001 - a handler has args
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+
+
+@declared(retry=ONCE)
+async def waits(args: Case) -> None:  # noqa: ARG001 - a handler has args
+    await asyncio.sleep(0)
+
+
+@declared(retry=ONCE)
+def wraps(args: Case) -> object:
+    return never_awaited(args)
+
+
+async def never_awaited(args: Case) -> None:
+    STARTED.append(args.how)
+
+
+@declared()
+async def holds_up(args: Case) -> None:
+    STARTED.append(args.how)
+    LEAVE.wait(20)
+
+
 @pytest.fixture(scope="module")
 def served(kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     app = App(
@@ -91,86 +197,11 @@ def served(kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFactory) -> It
         drain="1s",
     )
     app.queue("default", partitions=2)
-    once = Backoff(attempts=1)
-
-    @app.job(retry=once)
-    async def on_loop(args: Case) -> None:
-        raises(FAULTS[args.how])
-
-    @app.job(retry=once)
-    async def on_loop_later(args: Case) -> None:
-        await asyncio.sleep(0)
-        raises(FAULTS[args.how])
-
-    @app.job(retry=once)
-    def in_thread(args: Case) -> None:
-        raises(FAULTS[args.how])
-
-    @app.job(retry=once)
-    async def wants(args: Case) -> None:
-        raises(WANTED[args.how][0])
-
-    @app.job
-    async def snoozes_once(args: Case, ctx: Context) -> None:
-        STARTED.append(f"{args.how} {ctx.attempt} {ctx.seq}")
-        if ctx.seq == 0:
-            raise Snooze("10ms")
-
-    @app.job
-    async def returns(args: Case) -> object:
-        return {"nonsense": args.how}
-
-    @app.job(retry=once, timeout="200ms")
-    async def swallows(args: Case) -> None:
-        STARTED.append(args.how)
-        while not LEAVE.is_set():
-            try:
-                await asyncio.sleep(0.05)  # work
-            except asyncio.CancelledError:
-                continue
-
-    @app.job(retry=once, timeout="200ms")
-    async def too_slow(args: Case) -> None:  # noqa: ARG001 - a handler has args
-        await asyncio.Event().wait()
-
-    @app.job(retry=once, timeout="200ms")
-    def blocks(args: Case) -> None:
-        STARTED.append(args.how)
-        LEAVE.wait(60)
-
-    @app.job
-    def follows(args: Case) -> None:
-        STARTED.append(args.how)
-
-    @app.job
-    async def leaks(args: Case) -> None:
-        async def goes_on() -> None:
-            await asyncio.sleep(0)
-            raise Odd(args.how) if args.how == "raises" else ValueError(args.how)
-
-        LEAKED.append(asyncio.create_task(goes_on()))
-
-    @app.job(retry=once)
-    async def cancels_itself(args: Case) -> None:  # noqa: ARG001 - a handler has args
-        task = asyncio.current_task()
-        assert task is not None
-        task.cancel()
-
-    @app.job(retry=once)
-    async def waits(args: Case) -> None:  # noqa: ARG001 - a handler has args
-        await asyncio.sleep(0)
-
-    @app.job
-    async def holds_up(args: Case) -> None:
-        STARTED.append(args.how)
-        LEAVE.wait(20)
-
+    for handler, options in DECLARED:
+        app.job(**options)(handler)
     with Served(app) as served:
         yield served
         LEAVE.set()
-
-
-LEAKED: list[asyncio.Task[Any]] = []
 
 
 @pytest.fixture(autouse=True)
@@ -180,8 +211,8 @@ def released() -> Iterator[None]:
     LEAVE.set()
 
 
-def enqueue(served: Served, job: str, how: str, **options: str) -> str:
-    return served.app.jobs[job].enqueue(Case(how), **options).job_id
+def enqueue(served: Served, job: str, how: str, key: str | None = None) -> str:
+    return served.app.jobs[job].enqueue(Case(how), key=key).job_id
 
 
 def assert_goes_on(served: Served) -> None:
@@ -227,6 +258,13 @@ def test_returned_value_is_done_and_warned_of_once(
 
     warned = [record for record in caplog.records if record.msg == "handler_returned_a_value"]
     assert len(warned) == 1
+
+
+def test_coroutine_that_nobody_awaits_is_not_done(served: Served) -> None:
+    letter = served.letter_of(enqueue(served, "wraps", "never runs"))
+
+    assert letter.told("error") == "jobstream.NotAwaited"
+    assert "never runs" not in STARTED
 
 
 def test_async_handler_past_its_limit_is_cancelled(served: Served) -> None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.context import Context
 from jobstream_processors.core.outcome import DONE, Done, Outcome, read
+from jobstream_processors.execute.forked import leave
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +34,7 @@ _PR_SET_PDEATHSIG = 1
 def main(descriptor: int) -> None:
     """Serve jobs from the pipe until the parent closes it."""
     pipe = Connection(descriptor)
+    mine = os.getpid()
     try:
         parent, path, script = pickle.loads(pipe.recv_bytes())  # noqa: S301 - from our own parent
         _die_with(parent)
@@ -44,7 +46,11 @@ def main(descriptor: int) -> None:
             if target not in handlers:
                 handlers[target] = _find(target, script)
             pipe.send_bytes(b"starts")
-            pipe.send_bytes(pickle.dumps(_run(handlers[target], args, facts)))
+            ended = pickle.dumps(_run(handlers[target], args, facts))
+            if os.getpid() != mine:
+                # The handler forked, and this is the copy: the pipe is not its to answer on.
+                leave()
+            pipe.send_bytes(ended)
     except (EOFError, OSError):
         return
 

@@ -26,6 +26,7 @@ from jobstream_processors.core.outcome import (
     TimedOut,
     read,
 )
+from jobstream_processors.execute.forked import leave, tell_in_child
 from jobstream_processors.execute.running import context_of
 from jobstream_schemas import DecodeError
 
@@ -60,6 +61,7 @@ class LoopExecutor:
         self._hot = False
         """Whether a runner is taking deliveries from the queue."""
         self._loop = asyncio.get_running_loop()
+        tell_in_child(self)
 
     @property
     def busy(self) -> int:
@@ -109,6 +111,12 @@ class LoopExecutor:
 
     def close(self) -> None:
         """Nothing to release: runners end with their handlers."""
+
+    def forked(self) -> None:
+        """In a child that a handler forked: end it once the handler ends or waits there."""
+        self._ended = self._returned = leave
+        self._stay = leave  # type: ignore[method-assign] # nothing may go on
+        self._loop.call_soon(leave)
 
     def _spawn(self) -> None:
         self._hot = True

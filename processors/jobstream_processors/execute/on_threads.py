@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import threading
 import time
 from collections import deque
@@ -16,13 +17,15 @@ from typing import TYPE_CHECKING
 
 from jobstream_processors.core.outcome import (
     DONE,
+    RETURNED,
     UNDECODABLE,
     Buried,
-    Done,
     Outcome,
+    Raised,
     TimedOut,
     read,
 )
+from jobstream_processors.execute.forked import leave, tell_in_child
 from jobstream_processors.execute.running import context_of
 from jobstream_schemas import DecodeError
 
@@ -48,6 +51,8 @@ class ThreadExecutor:
         self._threads = 0
         self._woken = False
         self._lock = threading.Lock()
+        self._forked = False
+        tell_in_child(self)
 
     @property
     def busy(self) -> int:
@@ -94,6 +99,10 @@ class ThreadExecutor:
         for _ in range(self._threads):
             self._work.put(None)
 
+    def forked(self) -> None:
+        """In a child that a handler forked: end it once the handler ends there."""
+        self._forked = True
+
     def _start(self, delivery: Delivery) -> None:
         spec = delivery.spec
         assert spec is not None  # noqa: S101 - admitted deliveries have a handler
@@ -110,6 +119,8 @@ class ThreadExecutor:
         """A handler thread: take, run, report."""
         while (delivery := self._work.get()) is not None:
             outcome = contextvars.Context().run(_call, delivery)
+            if self._forked:
+                leave()
             with self._lock:
                 self._finished.append((delivery, outcome))
                 wake = not self._woken
@@ -149,4 +160,10 @@ def _call(delivery: Delivery) -> Outcome:
             result = spec.function(args)
     except BaseException as error:  # noqa: BLE001 - the edge of user code: nothing may pass
         return read(error)
-    return DONE if result is None else Done(returned=True)
+    if result is None:
+        return DONE
+    if inspect.iscoroutine(result):
+        # A plain wrapper around an async handler: nothing of it has run, so it is not done.
+        result.close()
+        return Raised("jobstream.NotAwaited", "the handler returned a coroutine: await it", ())
+    return RETURNED
