@@ -32,7 +32,7 @@ create table reports (
 """
 _REPORT = """
 insert or replace into reports
-select m.package, count(distinct m.path), count(distinct iif(m.trouble <> '', m.path, null)),
+select m.package, count(distinct m.path), count(distinct case when m.trouble <> '' then m.path end),
     (select sum(lines) from modules where package = m.package),
     sum(f.kind is 'function'), sum(f.kind is 'class'), sum(f.kind is 'import')
 from modules m left join facts f on f.path = m.path where m.package = ?
