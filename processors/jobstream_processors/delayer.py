@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core.headers import render
@@ -46,6 +47,8 @@ log = logging.getLogger("jobstream.delayer")
 HOPS_MAX = 1_000
 POLL_MS_MAX = 100
 COMMIT_MS = 1_000
+FAILED_HOLD_MS = 500
+"""How long a rung rests after a hop of it was not acknowledged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +93,14 @@ class Delayer:
             rung = self._rungs.get((record.topic() or "", record.partition() or 0))
             if rung is not None:
                 rung.take(record)
-        made = sum(self._move(rung) for rung in list(self._rungs.values()) if len(rung))
+        made = self._move(self._leaving())
         self._balance()
         self._commit_due()
         return made
 
     def next_ms(self) -> int | None:
         """Broker time of the next possible hop; None while nothing waits here."""
-        times = [at for rung in self._rungs.values() if (at := rung.next_ms()) is not None]
+        times = [at for rung in self._rungs.values() if (at := self._at(rung)) is not None]
         return min(times, default=None)
 
     def close(self) -> None:
@@ -157,40 +160,64 @@ class Delayer:
         due = self.next_ms()
         return limit_ms if due is None else max(0, min(limit_ms, due - self._clock.broker_ms()))
 
-    def _move(self, rung: Rung) -> int:
-        if rung.hold_until_ms > self._clock.monotonic_ms():
-            return 0
-        hops = rung.leave(self._clock.broker_ms(), HOPS_MAX)
-        spinning = [hop for hop in hops if rung.is_spinning(hop)]
+    def _at(self, rung: Rung) -> int | None:
+        """Broker time at which the next record may leave `rung`, a hold included."""
+        at = rung.next_ms()
+        held_ms = rung.hold_until_ms - self._clock.monotonic_ms()
+        return at if at is None or held_ms <= 0 else max(at, self._clock.broker_ms() + held_ms)
+
+    def _leaving(self) -> list[tuple[Rung, Hop]]:
+        """At most HOPS_MAX records that may leave now, from the rung that is due longest first."""
+        now_ms = self._clock.broker_ms()
+        due = [(at, rung) for rung in self._rungs.values() if (at := self._at(rung)) is not None]
+        leaving: list[tuple[Rung, Hop]] = []
+        for at, rung in sorted(due, key=itemgetter(0)):
+            room = HOPS_MAX - len(leaving)
+            if at > now_ms or not room:
+                break
+            leaving += [(rung, hop) for hop in self._due(rung, now_ms, room)]
+        return leaving
+
+    def _due(self, rung: Rung, now_ms: int, limit: int) -> list[Hop]:
+        """What may leave one rung; nothing, and the rung is held, where a clock is suspect."""
+        hops = rung.leave(now_ms, limit)
+        spinning = sum(rung.is_spinning(hop) for hop in hops)
         if spinning:
             rung.put_back(hops)
             rung.hold_until_ms = self._clock.monotonic_ms() + RUNG_MS[rung.name] // 2
-            log.error("rung_clock_suspect", extra={"partition": rung.source, "jobs": len(spinning)})
-            return 0
-        if not hops:
-            return 0
-        failed = self._publish(rung, hops)
-        for index, hop in enumerate(hops):
-            if index not in failed:
-                rung.watermark.finish(hop.waiting.offset)
-        if failed:
-            rung.put_back([hops[index] for index in sorted(failed)])
-            rung.hold_until_ms = self._clock.monotonic_ms() + 500
-        return len(hops) - len(failed)
+            log.error("rung_clock_suspect", extra={"partition": rung.source, "jobs": spinning})
+            return []
+        return hops
 
-    def _publish(self, rung: Rung, hops: Sequence[Hop]) -> set[int]:
+    def _move(self, leaving: Sequence[tuple[Rung, Hop]]) -> int:
+        """Publish hops of all rungs at once: a publish each would add up their waits."""
+        if not leaving:
+            return 0
+        failed = self._publish(leaving)
+        kept: dict[Rung, list[Hop]] = {}
+        for index, (rung, hop) in enumerate(leaving):
+            if index in failed:
+                kept.setdefault(rung, []).append(hop)
+            else:
+                rung.watermark.finish(hop.waiting.offset)
+        for rung, hops in kept.items():
+            rung.put_back(hops)
+            rung.hold_until_ms = self._clock.monotonic_ms() + FAILED_HOLD_MS
+        return len(leaving) - len(failed)
+
+    def _publish(self, leaving: Sequence[tuple[Rung, Hop]]) -> set[int]:
         """Indexes of the hops that are not acknowledged."""
         try:
-            self._parts.sink.publish([self._copy(rung, hop) for hop in hops])
+            self._parts.sink.publish([self._copy(rung, hop) for rung, hop in leaving])
         except PublishFailed as error:
-            log.warning("hop_failed", extra={"partition": rung.source, "reason": str(error)})
             failed = set(error.failures)
+            log.warning("hop_failed", extra={"jobs": len(failed), "reason": str(error)})
             large = [i for i, failure in error.failures.items() if failure.too_large]
             try:
-                self._parts.sink.publish([self._pointer(rung, hops[i]) for i in large])
+                self._parts.sink.publish([self._pointer(*leaving[i]) for i in large])
                 failed.difference_update(large)
             except PublishFailed:
-                log.exception("pointer_failed", extra={"partition": rung.source})
+                log.exception("pointer_failed", extra={"jobs": len(large)})
             return failed
         return set()
 
