@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: measure jobstream beside bare loops and Celery, in one run on one broker.
+"""`python -m tests.bench`: jobstream beside bare loops and Celery, in one run on one broker.
 
 It starts a broker of its own on free ports and ends it, prints a table and writes a JSON file.
 """
@@ -15,9 +15,11 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobstream.broker import EmbeddedKafka
+from tests.bench.celery_redis import compared
 from tests.bench.report import Figure, failed, save, table
 from tests.bench.rig import Rig
+
+from jobstream.broker import EmbeddedKafka
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,6 +84,7 @@ def main() -> int:
         os.environ["JOBSTREAM_STATE_DIR"] = str(Path(folder, "state"))
         rig = Rig(kafka.bootstrap_servers, Path(folder), options.quick)
         figures = run(rig, options.only or list(CASES))
+    figures += compared(figures)
     print(table(figures))
     save(figures, options.json, load)
     print(f"written to {options.json}")

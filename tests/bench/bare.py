@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import fastavro
 from confluent_kafka import Consumer, TopicPartition
-
 from tests.bench import jobs
 from tests.bench.usage import cpu_by_thread, cpu_since
 
@@ -151,7 +150,7 @@ async def _fed(
     """Feed records to `take` while fewer than 2,000 are held, and commit."""
     tasks = [asyncio.create_task(worker) for worker in workers]
     while loop.finished < loop.count:
-        if held() < 2_000:  # noqa: PLR2004 - twice a batch
+        if held() < 2_000:
             take(loop.consumer.consume(1_000, 0))
         loop.commit()
         await asyncio.sleep(0.002)

@@ -1,4 +1,4 @@
-"""The no-op job on Celery: run as `python -m tests.bench.celery_app COUNT`, it enqueues that many."""
+"""The no-op job on Celery; `python -m tests.bench.celery_app COUNT` enqueues that many."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ app.conf.update(
 )
 
 
-@app.task  # type: ignore[misc]
+@app.task  # type: ignore[untyped-decorator] # Celery has no types
 def noop(n: int, text: str) -> None:
     """Do nothing."""
 

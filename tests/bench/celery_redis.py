@@ -9,20 +9,23 @@ import socket
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
+from tests.bench.noop import OURS
 from tests.bench.report import Figure, not_measured
 from tests.bench.rig import ROOT, ChildFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import redis
-
     from tests.bench.rig import Rig
 
 WHAT = "settled no-op, Celery on Redis"
+BEST = f"{WHAT}, best way"
+GOAL = 50
+"""How many times as many jobs are to be settled here."""
 WAYS = (("solo", 4), ("prefork", 4), ("prefork", 128), ("threads", 128))
 """Pool and prefetch multiplier, each with one worker process or thread."""
 LIMIT_S = 120.0
@@ -42,7 +45,18 @@ def measure(rig: Rig) -> Iterator[Figure]:
             rate = _rate(rig, server, count, pool, prefetch)
             best = max(best, rate)
             yield Figure(f"{WHAT}, {pool}, prefetch {prefetch}", rate, "jobs/s")
-    yield Figure(f"{WHAT}, best way", best, "jobs/s", note="acks_late, no results, one process")
+    yield Figure(BEST, best, "jobs/s", note="acks_late, no results, one process")
+
+
+def compared(figures: Sequence[Figure]) -> list[Figure]:
+    """Our no-op jobs against Celery's, where both were measured in this run."""
+    rates = {figure.what: figure.value for figure in figures}
+    ours, celery = rates.get(OURS), rates.get(BEST)
+    if not ours or not celery:
+        return []
+    times = ours / celery
+    what, goal = "settled no-op, async, against Celery", f"≥ {GOAL} x"
+    return [Figure(what, times, "x", f"{ours:,.0f} / {celery:,.0f}", goal, times >= GOAL)]
 
 
 def _missing() -> str:
@@ -63,7 +77,7 @@ class Redis:
         self.url = f"redis://127.0.0.1:{self._port}/0"
         self.client: redis.Redis
 
-    def __enter__(self) -> Redis:
+    def __enter__(self) -> Self:
         import redis  # noqa: PLC0415 - only where it is installed
 
         options = ["--port", str(self._port), "--bind", "127.0.0.1", "--save", ""]
@@ -94,7 +108,7 @@ class Redis:
     def left(self) -> int:
         """Jobs that wait or are not acknowledged yet."""
         waiting, unacknowledged = self.client.llen("celery"), self.client.hlen("unacked")
-        return int(waiting) + int(unacknowledged)  # type: ignore[arg-type] # no awaitables here
+        return int(waiting) + int(unacknowledged)
 
 
 def _rate(rig: Rig, server: Redis, count: int, pool: str, prefetch: int) -> float:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from jobstream.kafka.log import KafkaLog
 from tests.bench.jobs import notes
 from tests.bench.report import Figure, percentile
+
+from jobstream.kafka.log import KafkaLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Any
 import fastavro
 import uuid_utils
 from confluent_kafka import Producer
-
-from jobstream_schemas import Meta
 from tests.bench.jobs import notes
 from tests.bench.report import Figure, per_job
 from tests.bench.usage import cpu_by_thread, cpu_since
+
+from jobstream_schemas import Meta
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from confluent_kafka import KafkaError, Message
-
     from tests.bench.jobs import Bench, Note
     from tests.bench.rig import Rig
 
@@ -56,7 +55,7 @@ def measure(rig: Rig) -> Iterator[Figure]:
     beside = {"enqueue, one by one": "bare, one by one", "enqueue_many": "bare, in bulk"}
     for name, _, _ in ways:
         rate, other = median(rates[name]), beside.get(name)
-        against = f"{rate / median(rates[other]):.2f} × {other}" if other else ""
+        against = f"{rate / median(rates[other]):.2f} x {other}" if other else ""
         goal = f"≥ {BULK_GOAL:,}/s" if name == "enqueue_many" else ""
         met = rate >= BULK_GOAL if goal else None
         yield Figure(name, rate, "jobs/s", against, goal, met, used[name])
@@ -73,7 +72,7 @@ class BareProducer:
         self._topic = bench.topic
         self._failed = 0
         options = {"bootstrap.servers": rig.bootstrap_servers, "enable.idempotence": True}
-        self._producer = Producer({**options, "linger.ms": 1, "partitioner": "murmur2_random"})
+        self._producer = Producer({**options, "linger.ms": 0, "partitioner": "murmur2_random"})
 
     def one_by_one(self, given: list[Note]) -> None:
         """Wait for each acknowledgement."""

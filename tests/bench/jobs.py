@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jobstream import App
 
 if TYPE_CHECKING:
+    from jobstream.job import Job
     from jobstream.queue import Queue
 
 QUEUE = "work"
@@ -43,12 +44,12 @@ def noop_process(args: Note) -> None:
     """Do nothing, in a process."""
 
 
-async def wait(args: Note) -> None:
+async def wait(_args: Note) -> None:
     """Wait as for an answer from elsewhere."""
     await asyncio.sleep(WAIT_S)
 
 
-async def keyed(args: Note) -> None:
+async def keyed(_args: Note) -> None:
     """Wait, one at a time per key."""
     await asyncio.sleep(KEYED_S)
 
@@ -65,7 +66,7 @@ class Bench:
         self.app = App(name)
         self.queue: Queue = self.app.queue(QUEUE, partitions=partitions)
         job = self.app.job
-        self.types = {
+        self.types: dict[str, Job[Note, Any]] = {
             "async": job(queue=self.queue)(noop_async),
             "sync": job(queue=self.queue)(noop_sync),
             "process": job(queue=self.queue, executor="process")(noop_process),

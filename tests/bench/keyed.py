@@ -28,13 +28,13 @@ def measure(rig: Rig) -> Iterator[Figure]:
     bare_rate, rate = bare.jobs / bare.seconds, ours.jobs / ours.seconds
     ideal = f"ideal {min(KEYS, at_once) / KEYED_S:,.0f}/s"
     used = per_job(bare.cpu, bare.jobs)
-    yield Figure("bare keyed loop, 100 keys × 5 ms", bare_rate, "jobs/s", ideal, note=used)
+    yield Figure("bare keyed loop, 100 keys x 5 ms", bare_rate, "jobs/s", ideal, note=used)
     yield Figure(
-        "keyed jobs, 100 keys × 5 ms",
+        "keyed jobs, 100 keys x 5 ms",
         rate,
         "jobs/s",
-        f"{rate / bare_rate:.2f} × the bare keyed loop",
-        f"≥ {GOAL} × the bare loop",
+        f"{rate / bare_rate:.2f} x the bare keyed loop",
+        f"≥ {GOAL} x the bare loop",
         rate / bare_rate >= GOAL,
         per_job(ours.cpu, ours.jobs),
     )

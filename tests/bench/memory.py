@@ -1,4 +1,4 @@
-"""Memory of a worker while a million jobs wait, at full speed and with jobs that take their time."""
+"""Memory of a worker while a million jobs wait: no-op ones, and ones that take their time."""
 
 from __future__ import annotations
 

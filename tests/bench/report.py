@@ -8,11 +8,12 @@ import platform
 import sys
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from math import isnan
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,13 @@ class Figure:
     def row(self) -> tuple[str, ...]:
         """Its line of the table."""
         verdict = {True: "reached", False: "missed", None: ""}[self.met]
-        return self.what, f"{_short(self.value)} {self.unit}".strip(), self.beside, self.goal, verdict
+        return (
+            self.what,
+            f"{_short(self.value)} {self.unit}".strip(),
+            self.beside,
+            self.goal,
+            verdict,
+        )
 
 
 def not_measured(what: str, reason: str) -> Figure:
@@ -95,11 +102,11 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def _short(value: float) -> str:
-    if value != value:  # noqa: PLR0124 - not a number
+    if isnan(value):
         return "-"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _plain(figure: Figure) -> dict[str, object]:
     plain = asdict(figure)
-    return plain if figure.value == figure.value else {**plain, "value": None}  # noqa: PLR0124
+    return {**plain, "value": None} if isnan(figure.value) else plain

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import uuid_utils
 from confluent_kafka import Producer
+from tests.bench.report import Figure, per_job
+from tests.bench.usage import cpu_by_thread, cpu_since
 
 from jobstream.dedup.slots import claim_slot
 from jobstream.dedup.table import Table
 from jobstream.kafka.log import KafkaLog
 from jobstream_schemas import done_encoder, done_key
-from tests.bench.report import Figure, per_job
-from tests.bench.usage import cpu_by_thread, cpu_since
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,20 +33,20 @@ def measure(rig: Rig) -> Iterator[Figure]:
     log = KafkaLog(bench.app.settings.client_options())
     place, topic_id = (plan.dedup, 0), log.topic_id(plan.dedup)
     took: list[float] = []
-    cpu = cpu_by_thread()
+    used: list[str] = []
     with claim_slot(rig.folder / "state", bench.app.name, "bench") as slot:
         for _ in ("cold", "warm"):
-            started = time.perf_counter()
+            started, cpu = time.perf_counter(), cpu_by_thread()
             table = Table(slot, log)
             table.open(place, claim=count - 1, topic_id=topic_id, window_ms=plan.window_ms)
             took.append(time.perf_counter() - started)
-            used = per_job(cpu_since(cpu), count) if len(took) == 1 else used
+            used.append(per_job(cpu_since(cpu), count))
             table.close_all()
     rig.drop(bench)
     rate, (_, warm) = count / took[0], took
     rows = f"{count:,} rows"
     goal = f"≥ {GOAL:,} rows/s"
-    yield Figure("dedup restore, cold", rate, "rows/s", rows, goal, rate >= GOAL, used)
+    yield Figure("dedup restore, cold", rate, "rows/s", rows, goal, rate >= GOAL, used[0])
     goal = f"< {WARM_GOAL_S:g} s"
     yield Figure("dedup table, warm start", warm, "s", rows, goal, warm < WARM_GOAL_S)
 

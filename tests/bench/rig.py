@@ -11,17 +11,17 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined] # not in __all__
+from confluent_kafka.admin import AdminClient
+from tests.bench.jobs import Bench, notes
+from tests.bench.worker import Report, Task
 
 from jobstream.errors import BrokerUnavailable
 from jobstream.kafka.admin import Admin
 from jobstream.kafka.apply import apply, survey
 from jobstream.kafka.topics import parse, worker_group
-from tests.bench.jobs import Bench, notes
-from tests.bench.worker import Report, Task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -135,7 +135,7 @@ class WorkerProcess:
                 text=True,
             )
 
-    def __enter__(self) -> WorkerProcess:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

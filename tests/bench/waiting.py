@@ -23,7 +23,7 @@ def measure(rig: Rig) -> Iterator[Figure]:
     bare = rig.bare("wait", bench, count)
     ours = rig.work(bench, count)
     rig.drop(bench)
-    for what, report in (("bare asyncio, 20 ms × 200", bare), ("jobs of 20 ms × 200", ours)):
+    for what, report in (("bare asyncio, 20 ms x 200", bare), ("jobs of 20 ms x 200", ours)):
         rate = report.jobs / report.seconds
         goal = f"≥ {GOAL:.0%} of the ideal" if report is ours else ""
         share = rate / IDEAL

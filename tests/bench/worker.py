@@ -13,9 +13,10 @@ import threading
 import time
 from dataclasses import asdict, dataclass, field
 
-from jobstream.roles import Roles
 from tests.bench import jobs
 from tests.bench.usage import cpu_by_thread, cpu_since, peak_resident_mb, resident_mb
+
+from jobstream.roles import Roles
 
 LOOK_S = 0.005
 
