@@ -118,7 +118,12 @@ class Feed:
         return taken
 
     def close(self) -> None:
-        """Leave the group: drains, commits and gives every partition back."""
+        """Leave the group: drains, commits and gives every partition back.
+
+        It drains first: a client that is closing sends no more heartbeats, so a drain inside the
+        close, longer than the session, would hand jobs that still run to another worker.
+        """
+        self.revoked(list(self.lanes))
         self._source.close()
 
     # -- the listener's side, called from inside poll and close
