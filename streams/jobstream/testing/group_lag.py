@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import OFFSET_END, ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, not marked as such
     AdminClient,
     OffsetSpec,
@@ -62,3 +62,9 @@ class GroupLag:
     def delete_group(self, group: str) -> None:
         """Let the group and its offsets be forgotten; it must have no members."""
         self._admin.delete_consumer_groups([group], request_timeout=_WAIT_S)[group].result()
+
+    def delete_records(self, places: Iterable[Place]) -> None:
+        """Delete everything in these partitions, whatever their policy. Raises KafkaException."""
+        ends = [TopicPartition(topic, partition, OFFSET_END) for topic, partition in places]
+        for future in self._admin.delete_records(ends, request_timeout=_WAIT_S).values():
+            future.result()

@@ -13,7 +13,7 @@ from jobstream.errors import BrokerUnavailable
 from jobstream.kafka.admin import Admin
 from jobstream.kafka.apply import apply, survey
 from jobstream.kafka.log import KafkaLog
-from jobstream.kafka.topics import delay_group, worker_group
+from jobstream.kafka.topics import delay_group, offsets_topic, worker_group
 from jobstream.testing.audit import audit
 from jobstream.testing.group_lag import GroupLag
 from jobstream.testing.ledger import Ledger
@@ -109,6 +109,14 @@ class Trial:
             place = (topic, partition)
             for batch in self.log.read(place, *self.log.span(place)):
                 yield from batch
+
+    def forget_mirrors(self) -> None:
+        """Delete every record of the offsets topic, as if it had been lost with its disks."""
+        topic, admin = offsets_topic(self.app.name), Admin(self.app.settings)
+        # Kafka deletes records by hand only where the policy allows deletion.
+        admin.alter_topic(topic, {"cleanup.policy": "delete"})
+        self.lag.delete_records((topic, p) for p in range(self.log.partitions(topic)))
+        admin.alter_topic(topic, {"cleanup.policy": "compact"})
 
     def letters(self) -> dict[tuple[str, int], str]:
         """(job id, redrive) → the reason it died for, of every letter; written twice counts once.

@@ -1,0 +1,96 @@
+"""A partition with a million rows in its table serves again soon after its worker was killed."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from confluent_kafka import Producer
+
+from jobstream.testing.waiting import wait_until
+from jobstream_schemas import done_key, encode_done
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from jobstream.broker.fixture import RunningKafka
+    from jobstream.testing.fleet import Member
+    from jobstream.testing.trial import Trial
+
+    NewTrial = Callable[..., tuple[Trial, ModuleType]]
+    Say = Callable[[object], None]
+
+pytestmark = pytest.mark.kafka
+
+ROWS = 1_000_000
+BATCH = 10_000
+JOBS = 600
+SERVES_S_MAX = 15.0
+LIMIT_S = 120.0
+
+
+def fill(bootstrap: str, topic: str) -> None:
+    """Write rows of jobs that were done, as a worker does."""
+    options = {"acks": "all", "linger.ms": 20, "queue.buffering.max.messages": 200_000}
+    producer = Producer({"bootstrap.servers": bootstrap, **options})
+    now_ms = time.time_ns() // 1_000_000
+    for start in range(0, ROWS, BATCH):
+        left = [
+            {
+                "key": done_key(f"00000000-0000-7000-8000-{number:012}", 0),
+                "value": encode_done(
+                    bytes(8), bytes(8), f"00000000-0000-7000-8000-{number:012}", 0, 1, now_ms
+                ),
+            }
+            for number in range(start, start + BATCH)
+        ]
+        while left:
+            producer.produce_batch(topic, left, 0)
+            left = [row for row in left if row.pop("_error", None) is not None]
+            producer.poll(0.01)
+    assert producer.flush(LIMIT_S) == 0
+
+
+def started_by(trial: Trial, member: Member) -> bool:
+    """Whether a job started in it, or in a child of it."""
+    return trial.progress.look().pids.get(member.pid, 0) > 0
+
+
+def test_partition_serves_again_within_15_seconds(
+    kafka: RunningKafka, new_trial: NewTrial, say: Say
+) -> None:
+    trial, shop = new_trial(
+        kafka.bootstrap_servers, TRIAL_PARTITIONS="1", JOBSTREAM_CONCURRENCY="10"
+    )
+    fill(kafka.bootstrap_servers, trial.app.plan(shop.mail).dedup)
+    owner = trial.fleet.start({"JOBSTREAM_STATE_DIR": str(shop.FOLDER / "owner")})
+    ids = [shop.plain.enqueue(shop.Work(0)).job_id]
+    wait_until(lambda: started_by(trial, owner), "the owner serves", limit_s=LIMIT_S)
+    survivor = trial.fleet.start({"JOBSTREAM_STATE_DIR": str(shop.FOLDER / "survivor")})
+    wait_until(
+        lambda: b"partition_served" in survivor.log.read_bytes(),
+        "the survivor serves the other queue",
+        limit_s=LIMIT_S,
+    )
+    began = trial.progress.look().ends
+    ids += shop.plain.enqueue_many(shop.Work(n, ms=20) for n in range(1, JOBS))
+    wait_until(
+        lambda: trial.progress.look().ends > began + JOBS // 5, "a fifth has ended", limit_s=LIMIT_S
+    )
+    victim = next(m for m in (owner, survivor) if started_by(trial, m))
+    heir = survivor if victim is owner else owner
+    assert not started_by(trial, heir), "the heir must come to the partition without its rows"
+
+    kill = trial.fleet.kill(victim)
+    wait_until(lambda: started_by(trial, heir), "the heir serves", limit_s=LIMIT_S)
+    first = min(e.at_ms for e in trial.ledger if heir.pid in (e.pid, e.parent))
+    trial.wait_until_quiet()
+
+    seconds = (first - kill.at_ms) / 1000
+    found = trial.audit(ids)
+    say(f"served again {seconds:.1f} s after the kill, {ROWS} rows restored; {found}")
+    assert seconds < SERVES_S_MAX
+    assert (found.lost, found.doubled) == (0, 0), found.findings
+    assert found.dead == sum(map(shop.is_permanent, range(JOBS)))

@@ -1,0 +1,112 @@
+"""Workers that are told to leave hand over cleanly; lost offsets bring nothing back."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobstream.testing.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from jobstream.broker.fixture import RunningKafka
+    from jobstream.testing.trial import Trial
+
+    NewTrial = Callable[..., tuple[Trial, ModuleType]]
+    Say = Callable[[object], None]
+
+pytestmark = pytest.mark.kafka
+
+LIMIT_S = 60.0
+WORKERS = 3
+SESSION_S = 3
+
+
+def test_rolling_restart_runs_no_job_twice(
+    kafka: RunningKafka, new_trial: NewTrial, say: Say
+) -> None:
+    trial, shop = new_trial(kafka.bootstrap_servers, JOBSTREAM_CONCURRENCY="20")
+    for _ in range(WORKERS):
+        trial.fleet.start()
+    ids: list[str] = []
+    for leaving in list(trial.fleet.members):
+        ended = len(ids)
+        ids += shop.steady.enqueue_many(shop.Work(n, ms=20) for n in range(1_500))
+        wait_until(
+            lambda ended=ended: trial.progress.look().ends >= ended + 500,  # type: ignore[misc]
+            "the load runs",
+            limit_s=LIMIT_S,
+        )
+        assert trial.progress.ends < len(ids), "the restart must come under load"
+        assert trial.fleet.drain(leaving) == 0
+        trial.fleet.start()
+    trial.wait_until_quiet()
+
+    found = trial.audit(ids)
+    say(found)
+    assert (found.lost, found.doubled, found.reruns, found.dead) == (0, 0, 0, 0), found.findings
+
+
+def test_drain_longer_than_the_session_keeps_its_jobs(
+    kafka: RunningKafka, new_trial: NewTrial
+) -> None:
+    trial, shop = new_trial(kafka.bootstrap_servers, JOBSTREAM_SESSION_TIMEOUT="3s")
+    members = [trial.fleet.start(), trial.fleet.start()]
+    wait_until(
+        lambda: all(b"partition_served" in member.log.read_bytes() for member in members),
+        "both serve a queue",
+        limit_s=LIMIT_S,
+    )
+    trial.wait_until_quiet()  # and with it, that the partitions have found their owners
+    job = shop.steady.enqueue(shop.Work(0, until="gate")).job_id
+    (pid,) = wait_until(
+        lambda: trial.progress.look().starts.get(job, []), "the job runs", limit_s=LIMIT_S
+    )
+    leaving = next(member for member in members if member.pid == pid)
+
+    leaving.signal(signal.SIGTERM)
+    over = time.monotonic() + 4 * SESSION_S
+    wait_until(lambda: time.monotonic() > over, "four sessions are over", limit_s=5 * SESSION_S)
+    (shop.FOLDER / "gate").touch()
+
+    assert leaving.wait() == 0, leaving.tail()
+    trial.wait_until_quiet()
+    found = trial.audit([job])
+    assert (found.done, found.reruns, found.lost) == (1, 0, 0), leaving.tail()
+
+
+@pytest.mark.parametrize("also_gone", ["", "tables", "tables and mirrors"])
+def test_group_that_forgot_its_offsets_runs_nothing_again(
+    also_gone: str, kafka: RunningKafka, new_trial: NewTrial, say: Say
+) -> None:
+    trial, shop = new_trial(kafka.bootstrap_servers)
+    ids = shop.steady.enqueue_many(shop.Work(n) for n in range(500))
+    ids += shop.plain.enqueue_many(shop.Work(n) for n in range(500))
+    ids += shop.steady.enqueue_many((shop.Work(n) for n in range(100)), delay="200ms")
+    first = trial.fleet.start()
+    trial.wait_until_quiet()
+    assert trial.fleet.drain(first) == 0
+    starts = sum(map(len, trial.progress.look().starts.values()))
+
+    for group in (trial.app.name, f"{trial.app.name}.delay"):
+        trial.lag.delete_group(group)
+    if "tables" in also_gone:
+        shutil.rmtree(shop.FOLDER / "state")
+    if "mirrors" in also_gone:
+        trial.forget_mirrors()
+    assert any(at.lag for at in trial.standings().values()), "the offsets are forgotten"
+    trial.fleet.start()
+    more = shop.steady.enqueue_many(shop.Work(n) for n in range(50))
+    trial.wait_until_quiet()
+
+    found = trial.audit([*ids, *more])
+    again = sum(map(len, trial.progress.look().starts.values())) - starts - len(more)
+    say(f"{again} of {starts} starts repeated; {found}")
+    assert again == 0
+    assert (found.lost, found.doubled) == (0, 0), found.findings
