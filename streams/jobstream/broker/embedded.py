@@ -255,6 +255,8 @@ class EmbeddedKafka:
         kept = self._directory / "cluster.id"
         if not kept.exists():
             # Kafka's form of an id: 16 random bytes in URL-safe base64 without padding.
-            raw = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+            # The first byte is set so that none begins with "-", which Kafka's tool reads as an
+            # option: one in 64 would.
+            raw = base64.urlsafe_b64encode(b"\x6a" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
             kept.write_text(raw, encoding="utf-8")
         return kept.read_text(encoding="utf-8")
