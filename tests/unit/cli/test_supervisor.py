@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import queue
 import select
 import signal
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,16 +55,36 @@ class Parent:
             text=True,
         )
         self.said: list[str] = []
+        self._lines: queue.Queue[str] = queue.Queue()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
 
     def hear(self, word: str, times: int = 1) -> list[str]:
-        """Read on until so many lines have the word; those lines."""
-        assert self.process.stdout is not None
+        """Wait until so many lines have the word; those lines. The last line of all is empty."""
         while len(found := [line for line in self.said if word in line]) < times:
-            ready, _, _ = select.select([self.process.stdout], [], [], WAIT_S)
-            line = self.process.stdout.readline() if ready else ""
+            line = self._lines.get(timeout=WAIT_S)
             assert line, f"{word!r} was said {len(found)} times of {times}: {self.said}"
             self.said.append(line.strip())
         return found
+
+    def hear_all(self) -> list[str]:
+        """Every line until the end of output: the parent and all children have left."""
+        self._reader.join(WAIT_S)
+        while not self._lines.empty():
+            self.said.append(self._lines.get().strip())
+        return self.said
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait(WAIT_S)
+        self._reader.join(WAIT_S)
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as lines:
+            for line in lines:
+                self._lines.put(line)
+        self._lines.put("")
 
     def pids(self, times: int = 2) -> list[int]:
         return [int(line.split()[-1]) for line in self.hear("up ", times)]
@@ -73,10 +95,7 @@ def parents() -> Iterator[list[Parent]]:
     made: list[Parent] = []
     yield made
     for parent in made:
-        parent.process.kill()
-        parent.process.wait(WAIT_S)
-        assert parent.process.stdout is not None
-        parent.process.stdout.close()
+        parent.close()
 
 
 def ended(pid: int) -> bool:
@@ -149,8 +168,7 @@ def test_children_that_end_well_are_not_started_again(parents: list[Parent]) -> 
     parents.append(parent := Parent("print('once', flush=True)"))
 
     assert parent.process.wait(WAIT_S) == 0
-    assert parent.process.stdout is not None
-    assert parent.process.stdout.read().count("once") == 2
+    assert parent.hear_all().count("once") == 2
 
 
 def test_lines_are_passed_on_behind_a_prefix(parents: list[Parent]) -> None:
