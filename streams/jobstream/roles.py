@@ -13,6 +13,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING
 
+from jobstream import leaving
 from jobstream.dedup.slots import claim_slot
 from jobstream.dedup.table import Table
 from jobstream.errors import BrokerTooOld
@@ -109,7 +110,7 @@ class Roles:
         self._sink = GuardedSink(self._raw_sink, self._pulse)
         self._pulse.start()
         try:
-            asyncio.run(self._run())
+            leaving.run(self._run())
         finally:
             self._pulse.stop("the process has left")
 

@@ -42,9 +42,10 @@ def main(descriptor: int) -> None:
         sys.path[:] = path
         handlers: dict[tuple[str, str], Callable[..., Any]] = {}
         while True:
-            target, args, facts = pickle.loads(pipe.recv_bytes())  # noqa: S301 - our own parent
+            target, packed = pickle.loads(pipe.recv_bytes())  # noqa: S301 - our own parent
             if target not in handlers:
                 handlers[target] = _find(target, script)
+            args, facts = pickle.loads(packed)  # noqa: S301 - our own parent
             pipe.send_bytes(b"starts")
             ended = pickle.dumps(_run(handlers[target], args, facts))
             if os.getpid() != mine:

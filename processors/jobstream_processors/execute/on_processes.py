@@ -159,7 +159,9 @@ class _Child:
         spec = delivery.spec
         assert spec is not None  # noqa: S101 - admitted deliveries have a handler
         try:
-            job = pickle.dumps((spec.target, delivery.args(), facts_of(delivery)))
+            # The args apart: their class can be found once the handler's module is imported.
+            args = pickle.dumps((delivery.args(), facts_of(delivery)))
+            job = pickle.dumps((spec.target, args))
         except DecodeError as error:
             return Buried(UNDECODABLE, str(error)), True
         except Exception as error:  # noqa: BLE001 - the args' own pickling may raise anything

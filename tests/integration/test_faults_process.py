@@ -1,0 +1,279 @@
+"""Faults that only a process of its own can show: forks, hard time limits, signals, state dirs."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobstream import App
+from jobstream.testing.fleet import Fleet
+from jobstream.testing.served import Served
+from jobstream.testing.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jobstream.broker.embedded import EmbeddedKafka
+    from jobstream.testing.fleet import Member
+
+pytest_plugins = ["jobstream.broker.fixture"]
+pytestmark = pytest.mark.kafka
+
+PROGRAM = '''
+"""An app whose handlers leave a line in a file for all that they do."""
+import asyncio, logging, os, sys, threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobstream import App, Backoff, Context
+from jobstream.roles import Roles
+
+APP = os.environ["FAULTS_APP"]
+TOLD = Path(os.environ["FAULTS_TOLD"])
+
+@dataclass(frozen=True)
+class Args:
+    text: str
+
+def tell(line):
+    with TOLD.open("a") as file:
+        file.write(f"{os.getpid()} {line}\\n")
+
+logging.basicConfig(level=logging.INFO)
+app = App(APP, commit_interval="200ms")
+app.queue("default", partitions=2)
+once = Backoff(attempts=1)
+
+@app.job(retry=once)
+async def forks_on_loop(args: Args) -> None:
+    if os.fork() == 0:
+        tell("copy " + args.text)
+    else:
+        tell("original " + args.text)
+
+@app.job(retry=once)
+async def forks_and_waits(args: Args) -> None:
+    tell(("copy " if os.fork() == 0 else "original ") + args.text)
+    await asyncio.sleep(0.01)
+    tell("waited " + args.text)
+
+@app.job(retry=once)
+def forks_in_thread(args: Args) -> None:
+    tell(("copy " if os.fork() == 0 else "original ") + args.text)
+
+@app.job(retry=once, executor="process")
+def forks_in_process(args: Args) -> None:
+    tell(("copy " if os.fork() == 0 else "original ") + args.text)
+
+@app.job(retry=once, executor="process")
+def in_process(args: Args) -> None:
+    tell("ran " + args.text)
+
+@app.job(retry=once)
+async def on_loop(args: Args) -> None:
+    tell("ran " + args.text)
+
+@app.job(retry=once)
+def in_thread(args: Args) -> None:
+    tell("ran " + args.text)
+
+@app.job(retry=once, executor="process", timeout="500ms")
+def spins(args: Args) -> None:
+    tell("spins " + args.text)
+    while True:
+        pass
+
+@app.job(retry=once, executor="process")
+def exits(args: Args) -> None:
+    sys.exit(3)
+
+@app.job(retry=Backoff(attempts=2, first=0, cap="1s"), timeout="20s")
+async def never_ends(args: Args) -> None:
+    tell("never ends " + args.text)
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            tell("swallowed " + args.text)
+
+@app.job(retry=once, timeout="20s")
+def blocks(args: Args) -> None:
+    tell("blocks " + args.text)
+    threading.Event().wait()
+
+if __name__ == "__main__":
+    Roles(app).run()
+'''
+
+
+class Shop:
+    """The program above with its topics, run as often as asked."""
+
+    def __init__(self, kafka: EmbeddedKafka, folder: Path) -> None:
+        self.told = folder / "told.txt"
+        self.told.touch()
+        program = folder / "shop.py"
+        program.write_text(PROGRAM)
+        name = f"process-{uuid.uuid4().hex[:8]}"
+        self.env = {
+            "FAULTS_APP": name,
+            "FAULTS_TOLD": str(self.told),
+            "JOBSTREAM_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+            "JOBSTREAM_STATE_DIR": str(folder / "state"),
+            "JOBSTREAM_DRAIN": "1s",
+        }
+        app = self._app = _load(name, kafka)
+        self.served = Served(app)
+        self.fleet = Fleet([sys.executable, str(program)], folder / "logs", self.env)
+
+    def enqueue(self, job: str, text: str) -> str:
+        """Enqueue; returns the job's id."""
+        declared = self._app.jobs[job]
+        return declared.enqueue(declared.codec.cls(text)).job_id
+
+    def lines(self) -> list[str]:
+        """What handlers told, without the process ids."""
+        return [line.partition(" ")[2] for line in self.told.read_text().splitlines()]
+
+    def wait_for(self, line: str) -> None:
+        """Wait until a handler has told that line."""
+        wait_until(lambda: line in self.lines(), f"a handler tells {line!r}", limit_s=30)
+
+
+def _load(name: str, kafka: EmbeddedKafka) -> App:
+    from dataclasses import make_dataclass  # noqa: PLC0415 - stands for the program's own class
+
+    args = make_dataclass("Args", [("text", str)], frozen=True)
+    app = App(name, bootstrap_servers=kafka.bootstrap_servers)
+    app.queue("default", partitions=2)
+    for line in PROGRAM.splitlines():
+        if "(args: Args)" in line:
+            app.declare(line.split("def ")[1].partition("(")[0], args)
+    return app
+
+
+@pytest.fixture
+def shop(kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Shop]:
+    shop = Shop(kafka, tmp_path)
+    with shop.fleet:
+        yield shop
+    shop.served.close()
+
+
+def pids_alive(shop: Shop, member: Member) -> set[int]:
+    """Process ids that told something and still live, without the worker's own."""
+    pids = {int(line.partition(" ")[0]) for line in shop.told.read_text().splitlines()}
+    return {
+        pid
+        for pid in pids - {member.pid}
+        if Path(f"/proc/{pid}/stat").exists()
+        and Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    }
+
+
+def test_forked_copies_end_where_the_handler_ends(shop: Shop) -> None:
+    member = shop.fleet.start()
+    forking = ["forks_on_loop", "forks_and_waits", "forks_in_thread"]
+
+    ids = [shop.enqueue(job, f"{job} {n}") for n in range(3) for job in forking]
+    ids += [shop.enqueue(job, f"{job} {n}") for n in range(5) for job in ("on_loop", "in_thread")]
+
+    assert {shop.served.end_of(job_id) for job_id in ids} == {"done"}
+    wait_until(lambda: not pids_alive(shop, member), "the copies have ended", limit_s=10)
+    lines = shop.lines()
+    for job in forking:
+        assert lines.count(f"original {job} 0") == lines.count(f"copy {job} 0") == 1
+    assert [line for line in lines if line.startswith("waited")].count(
+        "waited forks_and_waits 0"
+    ) == 1
+    assert len([line for line in lines if line.startswith("ran")]) == 10
+    assert shop.fleet.drain(member) == 0
+
+
+def test_copy_of_a_child_process_does_not_answer_for_the_next_job(shop: Shop) -> None:
+    shop.fleet.start({"JOBSTREAM_CHILDREN": "1"})
+
+    ids = [shop.enqueue("forks_in_process", "first")]
+    ids += [shop.enqueue("in_process", f"{n}") for n in range(10)]
+
+    assert {shop.served.end_of(job_id) for job_id in ids} == {"done"}
+    assert sorted(line for line in shop.lines() if line.startswith("ran")) == [
+        f"ran {n}" for n in range(10)
+    ]
+
+
+def test_process_past_its_limit_is_killed(shop: Shop) -> None:
+    member = shop.fleet.start()
+    spinning = shop.enqueue("spins", "for ever")
+    others = [shop.enqueue("in_process", f"{n}") for n in range(3)]
+
+    assert shop.served.letter_of(spinning).told("error") == "jobstream.Timeout"
+
+    wait_until(lambda: "spins for ever" in shop.lines(), "it ran at all", limit_s=1)
+    assert {shop.served.end_of(job_id) for job_id in others} == {"done"}
+    assert shop.fleet.drain(member) == 0
+    assert not pids_alive(shop, member)
+
+
+def test_sys_exit_in_a_child_process_is_a_failed_attempt(shop: Shop) -> None:
+    shop.fleet.start()
+
+    letter = shop.served.letter_of(shop.enqueue("exits", "3"))
+
+    assert (letter.reason, letter.told("error")) == ("attempts_exhausted", "builtins.SystemExit")
+
+
+@pytest.mark.parametrize(("job", "line"), [("never_ends", "never ends"), ("blocks", "blocks")])
+def test_handler_that_never_ends_does_not_keep_the_worker(shop: Shop, job: str, line: str) -> None:
+    member = shop.fleet.start()
+    job_id = shop.enqueue(job, "one")
+    shop.wait_for(f"{line} one")
+
+    code = shop.fleet.drain(member, limit_s=15)
+
+    assert code == 0, member.tail()
+    assert [r for r in shop.lines() if r == f"{line} one"] == [f"{line} one"]
+    # Interrupted uses no attempt, and the next worker starts it again.
+    assert not shop.served.letters()
+    shop.fleet.start()
+    wait_until(lambda: shop.lines().count(f"{line} one") == 2, f"{job_id} runs again", limit_s=30)
+
+
+def test_second_sigterm_leaves_at_once_and_loses_nothing(shop: Shop) -> None:
+    member = shop.fleet.start({"JOBSTREAM_DRAIN": "25s"})
+    stuck = shop.enqueue("blocks", "one")
+    shop.wait_for("blocks one")
+
+    member.signal(signal.SIGTERM)
+    wait_until(lambda: "draining" in member.tail(), "it drains", limit_s=5)
+    member.signal(signal.SIGTERM)
+
+    assert member.wait(5) == 128 + signal.SIGTERM
+    shop.fleet.start()
+    wait_until(lambda: shop.lines().count("blocks one") == 2, f"{stuck} runs again", limit_s=60)
+
+
+def test_two_workers_share_one_state_dir(shop: Shop, tmp_path: Path) -> None:
+    shop.fleet.start()
+    shop.fleet.start()
+
+    slots = tmp_path / "state" / shop.env["FAULTS_APP"]
+    wait_until(lambda: len(list(slots.glob("*/slot-*"))) == 2, "each has a slot", limit_s=30)
+    ids = [shop.enqueue("on_loop", f"{n}") for n in range(20)]
+
+    assert {shop.served.end_of(job_id) for job_id in ids} == {"done"}
+
+
+def test_unusable_state_dir_stops_the_worker_and_names_the_fix(shop: Shop, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    member = shop.fleet.start({"JOBSTREAM_STATE_DIR": str(tmp_path / "file" / "state")})
+
+    assert member.wait(30) != 0
+    assert "StateDirError: state dir" in member.tail()
+    assert "name a writable local directory" in member.tail()
