@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 
 from jobstream.client import Client
 from jobstream.declaring import args_type_of, job_options
@@ -18,8 +18,10 @@ from jobstream_schemas import JobCodec, SchemaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from typing import Unpack
 
     from jobstream.client import Transport
+    from jobstream.settings import Overrides
     from jobstream_processors.context import Context
     from jobstream_processors.core.duration import Duration
     from jobstream_processors.core.retry import Backoff
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from jobstream_processors.queues import QueuePlan
     from jobstream_schemas import JobSchema
 
+OnFailure = Literal["ladder", "hold_key"]
+Executor = Literal["async", "thread", "process"]
 Args = TypeVar("Args")
 Result = TypeVar("Result")
 
@@ -51,7 +55,9 @@ class App:
     connects to nothing.
     """
 
-    def __init__(self, name: str, *, settings: Settings | None = None, **overrides: Any) -> None:  # noqa: ANN401 - the fields of Settings
+    def __init__(
+        self, name: str, *, settings: Settings | None = None, **overrides: Unpack[Overrides]
+    ) -> None:
         if not isinstance(name, str) or not _APP_NAME.fullmatch(name):
             message = f"app name {name!r}: 1 to 60 of a-z, 0-9 and '-'"
             raise ConfigError(message)
@@ -108,8 +114,8 @@ class App:
         queue: Queue | None = None,
         retry: Backoff | None = None,
         timeout: Duration = "30s",
-        on_failure: str = "ladder",
-        executor: str | None = None,
+        on_failure: OnFailure = "ladder",
+        executor: Executor | None = None,
         aliases: Iterable[str] = (),
     ) -> JobDecorator: ...
     def job(self, function: Any = None, /, **options: Any) -> Any:
@@ -143,8 +149,8 @@ class App:
         queue: Queue | None = None,
         retry: Backoff | None = None,
         timeout: Duration = "30s",
-        on_failure: str = "ladder",
-        executor: str | None = None,
+        on_failure: OnFailure = "ladder",
+        executor: Executor | None = None,
         aliases: Iterable[str] = (),
     ) -> Job[Args, Any]:
         """Declare a job type without its handler, for a producer that imports no worker code.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from jobstream_schemas import JobCodec, Meta
 
 Args = TypeVar("Args")
-Result = TypeVar("Result")
+Result_co = TypeVar("Result_co", covariant=True)
 _Made = TypeVar("_Made")
 
 
@@ -41,8 +41,8 @@ class JobOptions:
     executor: str | None
 
 
-class Job(Generic[Args, Result]):
-    """A job type: `Args` is the dataclass of its arguments, `Result` what its handler returns.
+class Job(Generic[Args, Result_co]):
+    """A job type: `Args` is the dataclass of its arguments, `Result_co` what its handler returns.
 
     Made by `App.job` and `App.declare`. Safe to use from any thread.
     """
@@ -136,11 +136,11 @@ class Job(Generic[Args, Result]):
         """As `enqueue_many`, from a coroutine; `jobs` is consumed on another thread."""
         return await asyncio.to_thread(self._many, jobs, delay, key, idempotency_key)
 
-    def __call__(self, args: Args, ctx: Context | None = None) -> Result:
+    def __call__(self, args: Args, ctx: Context | None = None) -> Result_co:
         """Just run the handler, here and now: no broker, no retry. For unit tests."""
         spec = self._handled()
         if not spec.wants_context:
-            result: Result = spec.function(args)
+            result: Result_co = spec.function(args)
             return result
         given = ctx if ctx is not None else self._example_context()
         result = spec.function(args, given)

@@ -1,0 +1,220 @@
+"""The lines of the documentation, and what must not pass a type checker beside them.
+
+Never run. A statement whose comment says so is wrong on purpose.
+"""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from jobstream import (
+    App,
+    Backoff,
+    Cancel,
+    Context,
+    Dead,
+    Enqueued,
+    EnqueueTimeout,
+    Job,
+    RetryAfter,
+    Snooze,
+)
+
+app = App("shop")
+mail = app.queue("mail", partitions=12)
+other = app.queue("other", retention="7d", dedup=timedelta(hours=1), rungs={"1d": 1})
+configured = App("shop", bootstrap_servers="kafka:9092", concurrency=50)
+
+
+@dataclass(frozen=True)
+class Receipt:
+    order_id: str
+    email: str
+
+
+@dataclass(frozen=True)
+class Invoice:
+    number: int
+
+
+@app.job(
+    queue=mail,
+    retry=Backoff(attempts=8, first="5s", factor=3, cap="1h", dead_on=(ValueError,)),
+    timeout="30s",
+)
+async def send_receipt(args: Receipt, ctx: Context) -> None:
+    if args.order_id == "gone":
+        raise Dead("order is gone")
+    if ctx.attempt > 3:
+        raise RetryAfter("10m")
+    if not args.email:
+        raise Cancel("nobody to write to")
+    raise Snooze(timedelta(minutes=1))
+
+
+@app.job
+async def without_context(args: Receipt) -> None:
+    await send_receipt(args)
+
+
+@app.job
+def plain(args: Receipt) -> int:
+    return len(args.email)
+
+
+@app.job
+def plain_with_context(args: Receipt, ctx: Context) -> None:
+    ctx.enqueue(invoice, Invoice(1), child_name="the invoice")
+    ctx.logger.info("%s %s", ctx.job_id, args.order_id)
+
+
+@app.job(name="receipt.v2", queue=other, on_failure="hold_key", aliases=["receipt.v1"])
+def renamed(args: Receipt) -> None: ...
+
+
+@app.job(executor="process", timeout=timedelta(minutes=5))
+def counts(args: Invoice) -> None: ...
+
+
+# Enqueueing
+
+
+def from_anywhere(receipts: list[Receipt]) -> None:
+    told: Enqueued = send_receipt.enqueue(Receipt("o-1", "a@b.example"))
+    print(told.job_id, told.topic, told.partition, told.offset)
+    send_receipt.enqueue(Receipt("o-1", "a@b.example"), run_at=datetime.now(UTC), key="o-1")
+    ids: list[str] = send_receipt.enqueue_many(receipts)
+    ids += plain.enqueue_many((Receipt("o", "e") for _ in range(9)), key=lambda r: r.order_id)
+    try:
+        send_receipt.enqueue(Receipt("o-1", "a@b.example"), idempotency_key="r-o-1", delay=2.5)
+    except EnqueueTimeout as error:
+        print(error.may_be_written)
+
+
+async def from_a_loop(receipts: list[Receipt]) -> None:
+    await send_receipt.aenqueue(
+        Receipt("o-1", "a@b.example"), delay="10m", key="o-1", idempotency_key="r-o-1"
+    )
+    ids: list[str] = await send_receipt.aenqueue_many(receipts)
+    print(ids)
+
+
+send_receipt.enqueue(Invoice(1))  # rejected
+send_receipt.enqueue("o-1")  # rejected
+send_receipt.enqueue()  # rejected
+send_receipt.enqueue(Receipt("o-1", "a@b.example"), 5)  # rejected
+send_receipt.enqueue(Receipt("o-1", "a@b.example"), delay=None, wait="5s")  # rejected
+send_receipt.enqueue(Receipt("o-1", "a@b.example"), run_at="tomorrow")  # rejected
+send_receipt.enqueue(Receipt("o-1", "a@b.example"), key=7)  # rejected
+send_receipt.enqueue_many([Invoice(1)])  # rejected
+send_receipt.enqueue_many([Receipt("o", "e")], key="o-1")  # rejected
+send_receipt.enqueue_many([Receipt("o", "e")], key=lambda r: r.number)  # rejected
+receipt_id: int = send_receipt.enqueue(Receipt("o-1", "a@b.example")).job_id  # rejected
+
+
+async def wrong_in_a_loop() -> None:
+    await send_receipt.aenqueue(Invoice(1))  # rejected
+    await send_receipt.aenqueue(Receipt("o", "e"), idempotency_key=b"r")  # rejected
+    text: str = await send_receipt.aenqueue(Receipt("o", "e"))  # rejected
+    print(text)
+
+
+# Calling runs the handler
+
+
+async def unit_test() -> None:
+    await send_receipt(Receipt("o-1", "a@b.example"))
+    size: int = plain(Receipt("o-1", "a@b.example"))
+    print(size)
+    await send_receipt(Invoice(1))  # rejected
+    await plain(Receipt("o-1", "a@b.example"))  # rejected
+    wrong: str = plain(Receipt("o-1", "a@b.example"))  # rejected
+    print(wrong)
+
+
+typed: Job[Receipt, int] = plain
+typed_async: Job[Receipt, Awaitable[None]] = send_receipt  # a coroutine is one kind of awaitable
+mistyped: Job[Invoice, int] = plain  # rejected
+
+
+# A producer that imports no worker code, and the worker's side of it
+
+invoice = app.declare("invoice", Invoice, queue=mail)
+
+
+@invoice.handler
+async def make_invoice(args: Invoice) -> None: ...
+
+
+reminder = app.declare("reminder", Invoice, retry=Backoff(attempts=3), timeout="5s")
+
+
+@reminder.handler
+def remind(args: Invoice, ctx: Context) -> None: ...
+
+
+invoice.enqueue(Invoice(7))
+invoice.enqueue(Receipt("o-1", "a@b.example"))  # rejected
+
+
+@invoice.handler  # rejected
+async def wrong_args(args: Receipt) -> None: ...
+
+
+@invoice.handler  # rejected
+async def wrong_context(args: Invoice, ctx: str) -> None: ...
+
+
+@invoice.handler  # rejected
+def too_many(args: Invoice, ctx: Context, more: int) -> None: ...
+
+
+# Wrong handlers and wrong options
+
+
+@app.job  # rejected
+def no_args() -> None: ...
+
+
+@app.job  # rejected
+def three(args: Receipt, ctx: Context, more: str) -> None: ...
+
+
+@app.job(queue=mail)  # rejected
+async def odd_context(args: Receipt, ctx: int) -> None: ...
+
+
+@app.job(queue="mail")  # rejected
+async def queue_by_name(args: Receipt) -> None: ...
+
+
+@app.job(retries=3)  # rejected
+async def unknown_option(args: Receipt) -> None: ...
+
+
+@app.job(retry=3)  # rejected
+async def count_for_a_policy(args: Receipt) -> None: ...
+
+
+@app.job(timeout=None)  # rejected
+async def no_limit(args: Receipt) -> None: ...
+
+
+@app.job(on_failure="drop")  # rejected
+async def unknown_choice(args: Receipt) -> None: ...
+
+
+@app.job(executor="fiber")  # rejected
+async def unknown_executor(args: Receipt) -> None: ...
+
+
+app.declare("nameless")  # rejected
+app.declare("receipt", Receipt, queue="mail")  # rejected
+app.queue("mail", partitions="12")  # rejected
+app.queue("mail", shards=12)  # rejected
+Backoff(attempts="8")  # rejected
+Backoff(dead_on=(ValueError(),))  # rejected
+RetryAfter()  # rejected
+Dead(5)  # rejected
+App("shop", bootstrap="kafka:9092")  # rejected
+App("shop", concurrency="50")  # rejected
