@@ -46,7 +46,7 @@ def scan(
         consumer.assign([TopicPartition(*at, start) for at, (start, _) in ranges.left.items()])
         heard = time.monotonic()
         while ranges.left:
-            for message in consumer.consume(BATCH, _WAIT_S):
+            for message in filter(_is_told, consumer.consume(BATCH, _WAIT_S)):
                 heard = time.monotonic()
                 record, ended = ranges.take(message)
                 if ended is not None:
@@ -71,13 +71,12 @@ def heads(options: Mapping[str, Any], starts: Mapping[Place, int]) -> dict[Place
         consumer.assign([TopicPartition(*at, start) for at, start in starts.items()])
         deadline = time.monotonic() + STALL_S_MAX
         while waiting:
-            for message in consumer.consume(1, _WAIT_S):
-                at = _place(message)
-                if at in waiting:
-                    waiting.discard(at)
-                    consumer.pause([TopicPartition(*at)])
-                    if not _is_end(message):
-                        found[at] = message  # type: ignore[assignment] # it has a Record's shape
+            message = consumer.poll(_WAIT_S)
+            if message is not None and _is_told(message) and (at := _place(message)) in waiting:
+                waiting.discard(at)
+                consumer.pause([TopicPartition(*at)])
+                if not _is_end(message):
+                    found[at] = message  # type: ignore[assignment] # it has a Record's shape
             if time.monotonic() > deadline:
                 raise _stalled(waiting)
     finally:
@@ -123,13 +122,18 @@ def _place(message: Any) -> Place:  # noqa: ANN401 - a Message
 
 
 def _is_end(message: Any) -> bool:  # noqa: ANN401 - a Message
-    """Whether it says that the end of a partition is reached; raises what else went wrong."""
+    """Whether it says that the end of a partition is reached, instead of being a record."""
+    return message.error() is not None
+
+
+def _is_told(message: Any) -> bool:  # noqa: ANN401 - a Message
+    """Whether it is a record or the end of a partition; raises what can't heal by itself."""
     error = message.error()
-    if error is None:
-        return False
-    if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the library's name
+    if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its name
         return True
-    raise KafkaException(error)
+    if not error.retriable():
+        raise KafkaException(error)
+    return False
 
 
 def _consumer(options: Mapping[str, Any], more: Mapping[str, Any]) -> Consumer:
