@@ -263,17 +263,18 @@ class Delayer:
 
     def _balance(self) -> None:
         """Pause what is full, resume what has room; refetch what was dropped."""
-        for partition, rung in self._rungs.items():
-            if rung.is_full and partition not in self._paused:
-                self._source.pause([partition])
-                self._paused.add(partition)
-            elif not rung.is_full and partition in self._paused:
-                self._paused.discard(partition)
-                if rung.refetch is None:
-                    self._source.resume([partition])
-                else:
-                    self._source.start(partition, rung.refetch)
-                    rung.refetch = None
+        full = [p for p, rung in self._rungs.items() if rung.is_full and p not in self._paused]
+        if full:
+            self._source.pause(full)
+            self._paused.update(full)
+        for partition in [p for p in self._paused if self._rungs[p].has_room]:
+            rung = self._rungs[partition]
+            self._paused.discard(partition)
+            if rung.refetch is None:
+                self._source.resume([partition])
+            else:
+                self._source.start(partition, rung.refetch)
+                rung.refetch = None
 
     def _commit_due(self) -> None:
         now_ms = self._clock.monotonic_ms()

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from jobstream_processors.queues import QueuePlan
 
 BUFFER_MAX = 1_000
-"""Records kept of a rung whose head is not due; more are fetched again when it is."""
+"""Records kept of one partition of a rung with a delay; more stay in the log until some left."""
+BUFFER_BYTES_MAX = 1024 * 1024
+"""Bytes of jobs in them."""
 HEAP_BYTES_MAX = 32 * 1024 * 1024
-"""Bytes of jobs a process keeps of one "0s" partition; more stay in the log until some left."""
+"""Bytes of jobs kept of one "0s" partition."""
 
 
 class Waiting(NamedTuple):
@@ -71,7 +73,14 @@ class Rung:
         """Whether no more records are to be taken up now."""
         if self.name == EXACT:
             return self.bytes >= HEAP_BYTES_MAX
-        return bool(self._line)
+        return len(self._line) >= BUFFER_MAX or self.bytes >= BUFFER_BYTES_MAX
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a full rung takes up records again: not for each one that leaves."""
+        if self.name == EXACT:
+            return self.bytes <= HEAP_BYTES_MAX // 2
+        return len(self._line) <= BUFFER_MAX // 2 and self.bytes <= BUFFER_BYTES_MAX // 2
 
     def take(self, record: Record) -> None:
         """Take up a record; it is dropped and remembered as `refetch` where there is no room."""
@@ -79,7 +88,7 @@ class Rung:
         assert offset is not None, "consumed records have an offset"  # noqa: S101
         if self.refetch is not None and offset >= self.refetch:
             return
-        if self.name != EXACT and len(self._line) >= BUFFER_MAX:
+        if self.is_full:
             self.refetch = offset
             return
         if not self.watermark.begin(offset):
