@@ -1,4 +1,8 @@
-"""The two brokers that every contract is held against."""
+"""The brokers that every contract is held against.
+
+A module that asks for `bench` runs on the broker in memory and on Kafka; its `BENCHES` may add the
+classic group protocol.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +17,28 @@ if TYPE_CHECKING:
 
     from jobstream.testing.bench import Bench
 
+PROTOCOLS = {"kafka": "consumer", "kafka-classic": "classic"}
 
-@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "bench" in metafunc.fixturenames:
+        kinds = getattr(metafunc.module, "BENCHES", ("memory", "kafka"))
+        params = [
+            pytest.param(kind, marks=pytest.mark.kafka if kind in PROTOCOLS else ())
+            for kind in kinds
+        ]
+        metafunc.parametrize("bench", params, ids=kinds, indirect=True)
+
+
+@pytest.fixture
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
-    bench = memory_bench() if request.param == "memory" else kafka_bench(request)
-    yield bench
-    bench.close()
-
-
-def memory_bench() -> Bench:
-    return MemoryBench()
+    made = MemoryBench() if request.param == "memory" else kafka_bench(request)
+    yield made
+    made.close()
 
 
 def kafka_bench(request: pytest.FixtureRequest) -> Bench:
     from jobstream.testing.kafka_bench import KafkaBench  # noqa: PLC0415 - needs the client library
 
-    return KafkaBench(request.getfixturevalue("kafka").bootstrap_servers)
+    servers = request.getfixturevalue("kafka").bootstrap_servers
+    return KafkaBench(servers, protocol=PROTOCOLS[request.param])

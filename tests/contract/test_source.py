@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jobstream_processors.ports import TopicPartition
 
 pytest_plugins = ["jobstream.broker.fixture"]
+BENCHES = ("memory", "kafka", "kafka-classic")
 
 
 def places(topic: str, count: int) -> set[TopicPartition]:
