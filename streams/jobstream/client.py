@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 Args = TypeVar("Args")
 
 
+ANSWER_S = 0.1
+"""What watches its own limit has this long to tell why, before the loop gives up on it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Enqueued:
     """An acknowledged job: it is in the log. That says nothing of whether it has run."""
@@ -108,7 +112,7 @@ class Client:
         """The same without blocking the running loop."""
         until = time.monotonic() + self._timeout_s
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self._timeout_s + ANSWER_S):
                 if not self._is_prepared(codec, record):
                     await asyncio.to_thread(self._prepare, codec, plan, record, until)
                 partition, offset = await self._sent(record, until)

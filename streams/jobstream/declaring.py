@@ -30,7 +30,7 @@ def job_options(name: str, queue: Queue, options: Mapping[str, Any]) -> JobOptio
     if not isinstance(retry, Backoff):
         message = f"job {name!r}: retry={retry!r} is no Backoff"
         raise ConfigError(message)
-    on_failure = options.get("on_failure") or "ladder"
+    on_failure = options.get("on_failure", "ladder")
     if on_failure not in ON_FAILURE:
         message = f"job {name!r}: on_failure={on_failure!r}; choose 'ladder' or 'hold_key'"
         raise ConfigError(message)
@@ -40,9 +40,10 @@ def job_options(name: str, queue: Queue, options: Mapping[str, Any]) -> JobOptio
             f"{queue.dedup!r} of queue {queue.name!r}; lower the cap or raise dedup="
         )
         raise ConfigError(message)
-    timeout_ms = to_ms(options.get("timeout") or "30s", name="timeout")
+    timeout = options.get("timeout", "30s")
+    timeout_ms = to_ms(timeout, name="timeout")
     if not 1 <= timeout_ms <= TIMEOUT_MS_MAX:
-        message = f"job {name!r}: timeout={options.get('timeout')!r}: more than 0, at most 24h"
+        message = f"job {name!r}: timeout={timeout!r}: more than 0, at most 24h"
         raise ConfigError(message)
     return JobOptions(retry, timeout_ms, on_failure, options.get("executor"))
 
