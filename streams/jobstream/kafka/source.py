@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import (
-    OFFSET_BEGINNING,
+    OFFSET_END,
     Consumer,
     KafkaError,
     KafkaException,
@@ -58,7 +58,6 @@ class KafkaSource:
     ) -> None:
         self._clock = clock
         self._listener: Listener | None = None
-        self._assigned_at: dict[TopicPartition, int] = {}
         self._topics = list(topics)
         classic = {
             "partition.assignment.strategy": "cooperative-sticky",
@@ -105,8 +104,7 @@ class KafkaSource:
 
     def start(self, partition: TopicPartition, offset: int) -> None:
         """Deliver from `offset` on."""
-        if self._assigned_at.get(partition) != offset:
-            self._consumer.seek(Place(*partition, offset))
+        self._consumer.seek(Place(*partition, offset))
         self._consumer.resume([Place(*partition)])
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
@@ -144,9 +142,10 @@ class KafkaSource:
         for place in places:
             found = committed[place.topic, place.partition]
             known = found.error is None and found.offset >= 0
-            place.offset = found.offset if known else OFFSET_BEGINNING
+            # Fetching may begin before the pause below: at the end nothing is out of range, and
+            # `start` seeks anyway.
+            place.offset = OFFSET_END
             partition = (place.topic, place.partition)
-            self._assigned_at[partition] = place.offset
             told[partition] = Position(found.offset, found.metadata or "") if known else None
         consumer.incremental_assign(places)
         # Nothing is delivered before the partition's table is restored.

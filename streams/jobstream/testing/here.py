@@ -22,7 +22,7 @@ class RealTimeLimits:
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
         self.submit = executor.submit
-        self.drop = executor.drop
+        self.withdraw = executor.withdraw
         self.interrupt = executor.interrupt
         self.close = executor.close
 
@@ -65,8 +65,9 @@ class NoChildren:
     def expire(self, now_ms: int) -> None:
         """The neighbours do that."""
 
-    def drop(self, lane: Lane) -> None:
-        """The neighbours do that."""
+    def withdraw(self, lane: Lane) -> list[Delivery]:  # noqa: ARG002 - the neighbours hold them
+        """Nothing waits here."""
+        return []
 
     def interrupt(self, lane: Lane) -> None:
         """The neighbours do that."""
