@@ -130,13 +130,15 @@ class Served:
         record = Outgoing(topic, key, value, partition, headers)
         return self._sink.publish([record])[topic, partition]
 
-    def end_of(self, job_id: str, limit_s: float = END_LIMIT_S) -> str:
-        """Wait until a row ends the job, in whatever state; returns the state."""
+    def end_of(self, job_id: str, limit_s: float = END_LIMIT_S, *, after: str = "") -> str:
+        """Wait until a row ends the job, in another state than `after`; returns the state."""
 
         def ended() -> str:
             self._check()
-            self._ends |= ends(self._rows.new()) if job_id not in self._ends else {}
-            return self._ends.get(job_id, "")
+            if self._ends.get(job_id, after) == after:
+                self._ends |= ends(self._rows.new())
+            state = self._ends.get(job_id, "")
+            return "" if state == after else state
 
         return wait_until(ended, f"{job_id} has ended", limit_s=limit_s)
 
