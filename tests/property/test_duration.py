@@ -14,6 +14,7 @@ from jobstream_processors.errors import InvalidOption
 whole_ms = st.integers(0, DURATION_MS_MAX)
 anything = (
     st.floats()
+    | st.sampled_from([float("-inf"), float("inf"), float("nan")])
     | st.integers()
     | st.text()
     | st.timedeltas()
