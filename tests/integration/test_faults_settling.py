@@ -276,7 +276,11 @@ def put_compressed(
     options = {"compression.type": "zstd", "message.max.bytes": 20_000_000}
     producer = Producer({**app.settings.client_options(), **options})
     producer.produce(
-        topic, value, partition=0, headers=headers, on_delivery=lambda e, m: told(_offset(e, m))
+        topic,
+        value,
+        partition=0,
+        headers=dict(headers),
+        on_delivery=lambda e, m: told(_offset(e, m)),
     )
     assert producer.flush(30) == 0
 

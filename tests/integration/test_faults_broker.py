@@ -1,0 +1,192 @@
+"""A broker that is not there, goes away for a while, or has topics that do not fit."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from confluent_kafka.admin import (  # type: ignore[attr-defined] # documented, not in __all__
+    AdminClient,
+    NewTopic,
+)
+
+from jobstream import (
+    App,
+    BrokerUnavailable,
+    EnqueuesFailed,
+    EnqueueTimeout,
+    TopicMismatch,
+    TopicMissing,
+    UnsafeTopic,
+)
+from jobstream.broker.embedded import EmbeddedKafka
+from jobstream.roles import Roles
+from jobstream.testing.served import Served
+from jobstream.testing.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytest_plugins = ["jobstream.broker.fixture"]
+pytestmark = pytest.mark.kafka
+
+NOBODY = "127.0.0.1:1"
+
+
+@dataclass(frozen=True)
+class Work:
+    text: str
+
+
+@pytest.fixture(scope="module")
+def fragile() -> Iterator[EmbeddedKafka]:
+    """A broker of this module's own, to be frozen and killed; each test repairs it."""
+    with EmbeddedKafka() as broker:
+        yield broker
+
+
+def new_app(bootstrap: str, folder: Path, **options: str) -> App:
+    app = App(
+        f"broker-{uuid.uuid4().hex[:8]}",
+        bootstrap_servers=bootstrap,
+        state_dir=folder,
+        commit_interval="200ms",
+        **options,  # type: ignore[arg-type] # names of settings
+    )
+    app.queue("default", partitions=2)
+    return app
+
+
+def create(kafka: EmbeddedKafka, *topics: NewTopic) -> None:
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    for created in admin.create_topics(list(topics)).values():
+        created.result(30)
+
+
+def test_worker_without_a_broker_says_where_it_looked(tmp_path: Path) -> None:
+    app = new_app(NOBODY, tmp_path)
+    app.declare("work", Work)
+
+    with pytest.raises(BrokerUnavailable, match=r"127\.0\.0\.1:1"):
+        Roles(app).run()
+
+
+def test_missing_topics_are_named_to_producer_and_worker(
+    kafka: EmbeddedKafka, tmp_path: Path
+) -> None:
+    app = new_app(kafka.bootstrap_servers, tmp_path)
+    work = app.declare("work", Work)
+
+    with pytest.raises(TopicMissing, match="topics apply") as caught:
+        work.enqueue(Work("x"))
+    assert not caught.value.may_be_written
+    with pytest.raises(TopicMissing, match=rf"{app.name}\.default"):
+        Roles(app).run()
+    app.close()
+
+
+def test_wrong_partition_count_is_refused(kafka: EmbeddedKafka, tmp_path: Path) -> None:
+    app = new_app(kafka.bootstrap_servers, tmp_path)
+    work = app.declare("work", Work)
+    create(kafka, NewTopic(f"{app.name}.default", 3, 1))
+
+    with pytest.raises(TopicMismatch, match="partitions is 3, should be 2"):
+        Served(app)
+    with pytest.raises(TopicMismatch, match=r"has 3 partitions.*declare 3"):
+        work.enqueue(Work("x"))
+    app.close()
+
+
+def test_policy_that_loses_jobs_is_refused(kafka: EmbeddedKafka, tmp_path: Path) -> None:
+    app = new_app(kafka.bootstrap_servers, tmp_path)
+    app.declare("work", Work)
+    create(
+        kafka,
+        NewTopic(
+            f"{app.name}.default",
+            2,
+            1,
+            config={"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime"},
+        ),
+    )
+
+    with pytest.raises(UnsafeTopic, match="one job per key"):
+        Served(app)
+
+
+def test_worker_lives_through_a_broker_that_is_gone_for_a_while(
+    fragile: EmbeddedKafka, tmp_path: Path
+) -> None:
+    app = new_app(fragile.bootstrap_servers, tmp_path, enqueue_timeout="1s")
+    done: list[str] = []
+
+    @app.job
+    async def work(args: Work) -> None:
+        done.append(args.text)
+
+    with Served(app) as served:
+        ids = work.enqueue_many(Work(f"before {n}") for n in range(500))
+        wait_until(lambda: done, "it runs", limit_s=30)
+
+        fragile.kill(1)
+        begun_s = time.monotonic()
+        with pytest.raises(EnqueueTimeout, match="may still be written"):
+            work.enqueue(Work("meanwhile"), idempotency_key="meanwhile")
+        assert time.monotonic() - begun_s < 3
+        with pytest.raises(EnqueuesFailed) as caught:
+            work.enqueue_many(Work(f"meanwhile {n}") for n in range(1_000))
+        assert caught.value.failed + caught.value.unknown == 1_000
+        assert len(caught.value.failures) <= 100
+        fragile.restart(1)
+
+        def enqueued() -> str:
+            try:
+                return work.enqueue(Work("meanwhile"), idempotency_key="meanwhile").job_id
+            except EnqueueTimeout:
+                return ""
+
+        ids.append(wait_until(enqueued, "the broker is back", limit_s=60))
+        ids += work.enqueue_many(Work(f"after {n}") for n in range(500))
+        assert {served.end_of(job_id, 90) for job_id in ids} == {"done"}
+
+    assert done.count("meanwhile") == 1
+    assert len({text for text in done if not text.startswith("meanwhile ")}) == 1_001
+
+
+def test_frozen_broker_is_a_timeout_and_the_loop_that_left_harms_nobody(
+    fragile: EmbeddedKafka, tmp_path: Path
+) -> None:
+    app = new_app(fragile.bootstrap_servers, tmp_path, enqueue_timeout="1s")
+    work = app.declare("work", Work)
+    served = Served(app)
+    work.enqueue(Work("known"))
+
+    async def leave() -> None:
+        waiting = asyncio.ensure_future(work.aenqueue(Work("left alone")))
+        await asyncio.sleep(0)
+        waiting.cancel()
+
+    fragile.freeze(1)
+    try:
+        # Its answer comes when the loop is closed, on the thread that serves every other answer.
+        asyncio.run(leave())
+        with pytest.raises(EnqueueTimeout, match="same idempotency_key is safe") as caught:
+            work.enqueue(Work("frozen"))
+        assert caught.value.may_be_written
+    finally:
+        fragile.thaw(1)
+
+    def enqueued() -> bool:
+        try:
+            work.enqueue(Work("thawed"))
+        except EnqueueTimeout:
+            return False
+        return True
+
+    wait_until(enqueued, "the broker answers again", limit_s=60)
+    served.close()
