@@ -1,0 +1,250 @@
+"""One queue on a broker in memory, lanes of it made by hand, and an engine that runs step by step.
+
+Everything is the worker's own but the executors of `works`: there a run ends when the test says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jobstream.kafka.mirrors import KafkaMirrors
+from jobstream.queue import Queue
+from jobstream.testing import MemoryBroker, MemoryLog, MemoryShard, MemorySink, VirtualClock
+from jobstream_processors.core.decide import Policy
+from jobstream_processors.core.headers import render
+from jobstream_processors.core.outcome import DONE
+from jobstream_processors.core.retry import Backoff
+from jobstream_processors.core.watermark import Watermark
+from jobstream_processors.engine import Engine
+from jobstream_processors.handlers import ASYNC, PROCESS, JobSpec
+from jobstream_processors.intake import Intake
+from jobstream_processors.lane import Lane
+from jobstream_processors.ports import Outgoing
+from jobstream_processors.settle import Settler
+from jobstream_schemas import Catalogue, JobCodec, Meta, parse_row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from jobstream_processors.core.headers import Trip
+    from jobstream_processors.core.outcome import Outcome
+    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.ports import Record, TopicPartition
+    from jobstream_processors.settle import Decided
+    from jobstream_schemas import Row
+
+OFFSETS = "shop.offsets"
+
+
+@dataclass(frozen=True)
+class Mail:
+    """The arguments of every job here."""
+
+    to: str
+
+
+async def nothing(mail: Mail) -> None:
+    """Do nothing."""
+
+
+class Shop:
+    """The queue `mail` of the app `shop`, with all of its topics."""
+
+    def __init__(self, record_bytes_max: int = 1_000_000) -> None:
+        self.clock = VirtualClock()
+        self.broker = MemoryBroker(self.clock, record_bytes_max=record_bytes_max)
+        self.plan = Queue("mail", partitions=2, rungs={"5s": 1}).plan("shop")
+        self.plans = {"mail": self.plan}
+        for topic, count in self.plan.rungs.values():
+            self.broker.create_topic(topic, count)
+        self.broker.create_topic(self.plan.topic, 2)
+        for topic in (self.plan.dlq, self.plan.dedup):
+            self.broker.create_topic(topic, 2, compacted=True)
+        self.broker.create_topic(OFFSETS, 1, compacted=True)
+        self.sink = MemorySink(self.broker)
+        self.log = MemoryLog(self.broker)
+        self.mirrors = KafkaMirrors(self.log, OFFSETS, 1)
+        self.catalogue = Catalogue()
+        self.specs: dict[str, JobSpec] = {}
+        self.codecs: dict[str, JobCodec[Mail]] = {}
+        self.intake = Intake(self.specs, self.catalogue, self.clock)
+        self.handle("send")
+
+    def handle(
+        self,
+        name: str,
+        function: Callable[..., Any] = nothing,
+        executor: str = ASYNC,
+        backoff: Backoff | None = None,
+        *,
+        holds_key: bool = False,
+        timeout_ms: int = 30_000,
+        wants_context: bool = False,
+    ) -> JobSpec:
+        """Declare a job type and its handler; retries wait exactly as long as `backoff` says."""
+        codec = JobCodec(Mail, name)
+        self.catalogue.register(codec.schema)
+        self.codecs[name] = codec
+        policy = Policy(backoff or Backoff(attempts=3, jitter=False), holds_key)
+        spec = JobSpec(
+            name, "mail", codec, policy, timeout_ms, function, executor, wants_context
+        )  # fmt: skip
+        self.specs[name] = spec
+        return spec
+
+    def event(self, job_id: str, job: str = "send", to: str = "ann", **meta: Any) -> bytes:  # noqa: ANN401 - fields of Meta
+        """The bytes of a job event."""
+        told = Meta(job_id, self.clock.broker_ms(), "test", **meta)
+        return self.codecs[job].encode(told, Mail(to))
+
+    def put(self, value: bytes | None, trip: Trip | None = None, partition: int = 0) -> Record:
+        """Append to the queue, with headers if there is a trip; returns the record."""
+        headers = render(trip) if trip is not None else None
+        self.sink.publish([Outgoing(self.plan.topic, b"key", value, partition, headers)])
+        return self.broker.records(self.plan.topic, partition)[-1]
+
+    def send(self, job_id: str, job: str = "send", key: str | None = None) -> Record:
+        """Append a first delivery to partition 0; returns the record."""
+        return self.put(self.event(job_id, job, order_key=key))
+
+    def lane(self, partition: int = 0, start: int = 0) -> Lane:
+        """A lane that is restored and knows nothing."""
+        lane = Lane("mail", (self.plan.topic, partition), self.plan.window_ms, 10_000)
+        lane.watermark = Watermark(start)
+        lane.shard = MemoryShard()
+        lane.claim = 0
+        return lane
+
+    def deliver(self, lane: Lane, *records: Record) -> list[Delivery]:
+        """What intake makes of the records, for those that come out of it."""
+        return [delivery for delivery, _ in self.intake.take(lane, records)]
+
+    def rows(self) -> list[Row]:
+        """The rows in the dedup topic, in order of their append."""
+        return [
+            parse_row(record.key() or b"", record.value() or b"")
+            for record in self.broker.records(self.plan.dedup)
+        ]
+
+    def told(self) -> list[tuple[str, str, str]]:
+        """(kind, id, state) of each row."""
+        return [(row.kind, row.id, row.state) for row in self.rows()]
+
+    def letters(self) -> dict[str, dict[str, bytes | None]]:
+        """Key of each dead letter → its headers."""
+        found = self.broker.records(self.plan.dlq)
+        return {(r.key() or b"").decode(): dict(r.headers() or ()) for r in found}
+
+    def appended(self) -> list[str]:
+        """The topics of everything but the queue and claims, in the order of their appends."""
+        topics = [name for name in self.broker.topics() if name != self.plan.topic]
+        found = [record for name in topics for record in self.broker.records(name)]
+        return [record.topic() for record in sorted(found, key=lambda record: record.sequence)]
+
+
+class ByHand:
+    """An executor with `slots` slots that runs nothing: a run ends when the test says so."""
+
+    stuck = 0
+
+    def __init__(self) -> None:
+        self.slots = 1_000
+        self.started: list[str] = []
+        """Ids in the order in which they got a slot."""
+        self.running: dict[str, Delivery] = {}
+        self.waiting: list[Delivery] = []
+        self.interrupted: list[Lane] = []
+        self.closed = False
+
+    @property
+    def busy(self) -> int:
+        """Deliveries that wait for a slot or run."""
+        return len(self.waiting) + len(self.running)
+
+    def submit(self, delivery: Delivery) -> None:
+        """Take a slot, or wait for one."""
+        if len(self.running) >= self.slots:
+            self.waiting.append(delivery)
+            return
+        self.started.append(delivery.id)
+        self.running[delivery.id] = delivery
+
+    def expire(self, now_ms: int) -> None:
+        """Time limits are the test's business."""
+
+    def withdraw(self, lane: Lane) -> list[Delivery]:
+        """Give back what has no slot."""
+        taken = [d for d in self.waiting if d.lane is lane]
+        self.waiting = [d for d in self.waiting if d.lane is not lane]
+        return taken
+
+    def interrupt(self, lane: Lane) -> None:
+        """Write it down."""
+        self.interrupted.append(lane)
+
+    def close(self) -> None:
+        """Write it down."""
+        self.closed = True
+
+
+class Works:
+    """An engine over the shop with executors by hand and the real settler."""
+
+    def __init__(self, shop: Shop, loop: asyncio.AbstractEventLoop) -> None:
+        self.shop = shop
+        self.hand, self.child = ByHand(), ByHand()
+        self.decided: list[Decided] = []
+        self.settler = Settler(shop.sink, shop.plans, shop.clock)
+        self.engine = Engine(shop.intake, shop.clock, self.decided.extend, loop)
+        self.engine.run_on({ASYNC: self.hand, PROCESS: self.child})
+
+    def lane(self, partition: int = 0) -> Lane:
+        """A lane that has begun."""
+        lane = self.shop.lane(partition)
+        self.engine.begin(lane)
+        return lane
+
+    def accept(self, lane: Lane, *records: Record) -> None:
+        """Hand records over."""
+        self.engine.accept([(lane, records)])
+
+    def end(self, job_id: str, outcome: Outcome = DONE, *, running: bool = False) -> Delivery:
+        """End a run; with `running`, its handler outlives the report."""
+        by = self.hand if job_id in self.hand.running else self.child
+        delivery = by.running[job_id] if running else by.running.pop(job_id)
+        self.engine.ended(delivery, outcome, running=running)
+        return delivery
+
+    def settle(self) -> None:
+        """Settle what was decided, once; what was not acknowledged stays."""
+        self.engine.flush()
+        batch = self.decided[:]
+        settled, again = self.settler.settle(batch)
+        self.decided[:] = again
+        self.engine.settled(settled)
+
+    def pass_ms(self, ms: int) -> None:
+        """Let time pass and the engine notice."""
+        self.shop.clock.advance(ms)
+        self.engine.tick()
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+@pytest.fixture
+def works(shop: Shop) -> Iterator[Works]:
+    loop = asyncio.new_event_loop()
+    yield Works(shop, loop)
+    loop.close()
+
+
+@pytest.fixture
+def dedup(shop: Shop) -> TopicPartition:
+    return shop.plan.dedup, 0

@@ -1,0 +1,224 @@
+"""Settling: copies before rows, rows before the shard, and what failed stays unsettled."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobstream_processors.core.decide import FINISH, LEAVE, Bury, Charge, Climb, Drop, Park
+from jobstream_processors.core.headers import Trip
+from jobstream_processors.core.known import CANCELLED, DEAD, DONE, Known
+from jobstream_processors.settle import Settler
+from jobstream_processors.settlement import POINTER, TOO_LARGE
+
+if TYPE_CHECKING:
+    from tests.unit.processors.conftest import Shop
+
+    from jobstream_processors.core.decide import Decision
+    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.lane import Lane
+    from jobstream_processors.ports import Outgoing
+
+CLIMB = Climb(Trip(seq=1, attempt=2, delay_ms=7_000))
+BURY = Bury(Trip(reason="permanent", error="builtins.ValueError"))
+
+
+@pytest.fixture
+def settler(shop: Shop) -> Settler:
+    return Settler(shop.sink, shop.plans, shop.clock)
+
+
+def delivery(shop: Shop, lane: Lane, job_id: str) -> Delivery:
+    (made,) = shop.deliver(lane, shop.send(job_id))
+    return made
+
+
+def known(lane: Lane, job_id: str) -> Known:
+    (found,) = lane.shard.get([job_id])
+    return found or Known()
+
+
+def test_done_is_one_row_and_the_shard_knows_it(shop: Shop, settler: Settler) -> None:
+    lane = shop.lane()
+    jobs = [delivery(shop, lane, job_id) for job_id in "ab"]
+
+    settled, again = settler.settle([(job, FINISH) for job in jobs])
+
+    assert [job for job, _ in settled] == jobs
+    assert again == []
+    assert shop.told() == [("job", "a", DONE), ("job", "b", DONE)]
+    assert known(lane, "b").done
+
+
+def test_copies_of_a_batch_come_before_its_rows(shop: Shop, settler: Settler) -> None:
+    lane = shop.lane()
+    climbs, dies, done = (delivery(shop, lane, job_id) for job_id in "abc")
+
+    settler.settle([(done, FINISH), (climbs, CLIMB), (dies, BURY)])
+
+    rung, _ = shop.plan.rungs["5s"]
+    assert shop.appended() == [rung, shop.plan.dlq, *[shop.plan.dedup] * 3]
+
+
+@pytest.mark.parametrize("fate", ["absent", "appended"])
+@pytest.mark.parametrize("decision", [CLIMB, BURY], ids=["climb", "bury"])
+def test_a_copy_that_failed_keeps_its_row_unpublished(
+    shop: Shop, settler: Settler, decision: Decision, fate: str
+) -> None:
+    # Given a broker that acknowledges no copy of one of two jobs
+    lane = shop.lane()
+    bad, good = (delivery(shop, lane, job_id) for job_id in ("bad", "good"))
+
+    def is_copy(record: Outgoing) -> bool:
+        return record.topic != shop.plan.dedup and record.value == bad.value
+
+    shop.broker.fail_publishes(is_copy, fate="absent" if fate == "absent" else "appended")
+
+    # When both are settled, then the row of the bad one must not be there: it would absorb the job
+    settled, again = settler.settle([(bad, decision), (good, decision)])
+    assert [job for job, _ in settled] == [good]
+    assert again == [(bad, decision)]
+    assert [row.id for row in shop.rows()] == ["good"]
+    assert known(lane, "bad") == Known()
+
+    # And the same decision again, once the broker works, settles it
+    shop.broker.heal()
+    settled, again = settler.settle(again)
+    assert [job for job, _ in settled] == [bad]
+    assert [row.id for row in shop.rows()] == ["good", "bad"]
+
+
+@pytest.mark.parametrize("fate", ["absent", "appended"])
+@pytest.mark.parametrize("decision", [FINISH, CLIMB], ids=["done", "moved"])
+def test_a_row_that_failed_leaves_only_its_own_job_unsettled(
+    shop: Shop, settler: Settler, decision: Decision, fate: str
+) -> None:
+    lane = shop.lane()
+    jobs = [delivery(shop, lane, job_id) for job_id in ("one", "two", "three")]
+
+    def is_row_of_two(record: Outgoing) -> bool:
+        return record.topic == shop.plan.dedup and b"two" in (record.key or b"")
+
+    shop.broker.fail_publishes(is_row_of_two, fate="absent" if fate == "absent" else "appended")
+    settled, again = settler.settle([(job, decision) for job in jobs])
+
+    assert [job.id for job, _ in settled] == ["one", "three"]
+    assert [job.id for job, _ in again] == ["two"]
+    # What was not acknowledged must not be known here either: a shard never runs ahead.
+    assert known(lane, "two") == Known()
+    assert known(lane, "three") != Known()
+
+
+def test_rows_of_two_lanes_fail_apart(shop: Shop, settler: Settler) -> None:
+    first, second = shop.lane(0), shop.lane(1)
+    here = delivery(shop, first, "here")
+    (there,) = shop.deliver(second, shop.put(shop.event("there"), partition=1))
+    shop.broker.fail_publishes(lambda record: record.partition == 1, fate="absent")
+
+    settled, again = settler.settle([(there, FINISH), (here, FINISH)])
+
+    assert [job.id for job, _ in settled] == ["here"]
+    assert [job.id for job, _ in again] == ["there"]
+    assert known(first, "here").done
+    assert not known(second, "there").done
+
+
+def test_nothing_of_an_ended_lane_is_published(shop: Shop, settler: Settler) -> None:
+    ended, live = shop.lane(), shop.lane(1)
+    old = [delivery(shop, ended, job_id) for job_id in ("old", "older")]
+    (new,) = shop.deliver(live, shop.put(shop.event("new"), partition=1))
+    ended.live = False
+
+    settled, again = settler.settle([(old[0], FINISH), (old[1], BURY), (new, FINISH)])
+
+    assert [job.id for job, _ in settled] == ["new"]
+    assert again == []
+    assert shop.told() == [("job", "new", DONE)]
+    assert shop.letters() == {}
+
+
+def test_what_is_left_alone_writes_nothing(shop: Shop, settler: Settler) -> None:
+    job = delivery(shop, shop.lane(), "a")
+
+    assert settler.settle([(job, LEAVE)]) == ([], [])
+    assert shop.appended() == []
+
+
+def test_a_record_too_large_to_copy_dies_with_a_letter_that_points_to_it(
+    shop: Shop, settler: Settler
+) -> None:
+    # Given a job that fits into the queue, but not with the headers of a copy
+    lane = shop.lane()
+    delivery(shop, lane, "first")
+    (big,) = shop.deliver(lane, shop.put(shop.event("big", to="x" * (1_000_000 - 60))))
+    big.headers = [("traceparent", b"t" * 500)]
+
+    # When its copy is refused for its size, then another decision takes the place of the first
+    settled, again = settler.settle([(big, CLIMB)])
+    assert settled == []
+    ((job, decision),) = again
+    assert job is big
+    assert isinstance(decision, Bury)
+    assert decision.pointer
+
+    # And that one settles: a small letter that names the place, then the row
+    settled, again = settler.settle(again)
+    assert (settled, again) == ([(big, decision)], [])
+    headers = shop.letters()["big:0"]
+    assert headers[POINTER] == f"{shop.plan.topic}:0:{big.offset}".encode()
+    assert headers["js-reason"] == TOO_LARGE.encode()
+    assert "traceparent" not in headers
+    (letter,) = shop.broker.records(shop.plan.dlq)
+    assert letter.value() == b""
+    assert [(row.kind, row.state, row.detail) for row in shop.rows()] == [("job", DEAD, TOO_LARGE)]
+
+
+def test_a_death_keeps_its_reason_when_the_letter_is_too_large(
+    shop: Shop, settler: Settler
+) -> None:
+    lane = shop.lane()
+    (big,) = shop.deliver(lane, shop.put(shop.event("big", to="x" * (1_000_000 - 60))))
+
+    _, again = settler.settle([(big, BURY)])
+
+    assert again == [(big, replace(BURY, pointer=True))]
+    settled, _ = settler.settle(again)
+    assert settled == again
+    assert shop.letters()["big:0"]["js-reason"] == b"permanent"
+
+
+def test_a_climb_goes_to_its_rung_with_the_bytes_it_came_with(shop: Shop, settler: Settler) -> None:
+    lane = shop.lane(1)
+    (job,) = shop.deliver(lane, shop.put(shop.event("a"), partition=1))
+
+    settler.settle([(job, CLIMB)])
+
+    rung, count = shop.plan.rungs["5s"]
+    assert count == 1
+    (copy,) = shop.broker.records(rung)
+    headers = dict(copy.headers() or ())
+    assert (copy.key(), copy.value()) == (job.record_key, job.value)
+    assert headers["js-partition"] == b"1"
+    assert headers["js-origin"] == f"{shop.plan.topic}:1:0".encode()
+    (row,) = shop.rows()
+    # The row absorbs the delivery that was replaced, not the copy.
+    assert (row.kind, row.redrive, row.seq) == ("moved", 0, 0)
+    assert known(lane, "a").absorbs(0, 0) == "moved"
+    assert known(lane, "a").absorbs(0, 1) is None
+
+
+def test_waits_in_place_and_charges_are_rows_alone(shop: Shop, settler: Settler) -> None:
+    lane = shop.lane()
+    parks, crashed, dropped = (delivery(shop, lane, job_id) for job_id in "abc")
+
+    settler.settle(
+        [(parks, Park(2, 500)), (crashed, Charge(1, 1_000)), (dropped, Drop(CANCELLED, "why"))]
+    )
+
+    assert set(shop.appended()) == {shop.plan.dedup}
+    assert known(lane, "a").attempt_of(0) == (2, shop.clock.broker_ms() + 500)
+    assert known(lane, "b").crashes_of(0) == 1
+    assert known(lane, "c").absorbs(0, 0) == CANCELLED
+    assert shop.rows()[2].detail == "why"
