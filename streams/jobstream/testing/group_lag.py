@@ -39,7 +39,8 @@ class GroupLag:
     """Asks one cluster. Each call blocks for a few answers, at most some 30 s."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self._admin = AdminClient(dict(options))
+        self._options = dict(options)
+        self._admin = AdminClient(self._options)
 
     def standings(self, group: str, places: Iterable[Place]) -> dict[Place, Standing]:
         """Where the group stands in each partition. Raises KafkaException."""
@@ -58,6 +59,10 @@ class GroupLag:
             )
             for place, future in ends.items()
         }
+
+    def reconnect(self) -> None:
+        """Forget what the client knows: it keeps the epoch of a leader that is gone, for ever."""
+        self._admin = AdminClient(self._options)
 
     def delete_group(self, group: str) -> None:
         """Let the group and its offsets be forgotten; it must have no members."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from confluent_kafka import KafkaException
+
 from jobstream.errors import BrokerUnavailable
 from jobstream.kafka.admin import Admin
 from jobstream.kafka.apply import apply, survey
@@ -88,7 +90,11 @@ class Trial:
 
         def quiet() -> bool:
             nonlocal seen
-            before, seen = seen, self.standings()
+            try:
+                before, seen = seen, self.standings()
+            except KafkaException:  # A partition has changed its leader: ask again.
+                self.lag.reconnect()
+                return False
             return before == seen and not any(standing.lag for standing in seen.values())
 
         try:
