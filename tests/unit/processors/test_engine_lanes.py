@@ -1,0 +1,255 @@
+"""The engine and assignments: duplicates wait, ended lanes finish nothing, draining starts none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobstream_processors.core.headers import Trip
+from jobstream_processors.core.outcome import (
+    DONE,
+    RETURNED,
+    Cancelled,
+    Interrupted,
+    Raised,
+    TimedOut,
+)
+from jobstream_processors.core.retry import Backoff
+
+if TYPE_CHECKING:
+    import pytest
+    from tests.unit.processors.conftest import Works
+
+FAILED = Raised("builtins.OSError", "no", ("builtins.OSError",))
+
+
+def test_offsets_finish_in_any_order_and_the_watermark_has_no_gap(works: Works) -> None:
+    lane, shop = works.lane(), works.shop
+    works.accept(lane, *(shop.send(job_id) for job_id in "abc"))
+
+    works.end("c")
+    works.end("a")
+    works.settle()
+    assert lane.watermark.position == 1
+    assert lane.watermark.ranges() == [(2, 3)]
+
+    works.end("b")
+    works.settle()
+    assert lane.watermark.position == 3
+    assert works.engine.load == 0
+    assert works.engine.idle
+
+
+def test_a_job_is_not_finished_while_its_copy_is_not_acknowledged(works: Works) -> None:
+    lane, shop = works.lane(), works.shop
+    works.accept(lane, shop.send("a"))
+    shop.broker.fail_publishes(1)
+
+    works.end("a", FAILED)
+    works.settle()
+    assert lane.watermark.position == 0
+    assert not works.engine.idle
+
+    works.settle()
+    assert lane.watermark.position == 1
+
+
+def test_the_same_id_again_waits_and_is_dropped_when_the_first_is_done(works: Works) -> None:
+    lane, shop = works.lane(), works.shop
+    event = shop.event("a")
+    works.accept(lane, *(shop.put(event) for _ in range(3)))
+    assert works.hand.started == ["a"]
+
+    works.end("a")
+    works.settle()
+
+    assert works.hand.started == ["a"]
+    assert lane.absorbed == 2
+    assert lane.watermark.position == 3
+    assert shop.told() == [("job", "a", "done")]
+
+
+def test_a_redriven_copy_runs_after_the_first_was_cancelled(works: Works) -> None:
+    lane, shop = works.lane(), works.shop
+    event = shop.event("a")
+    works.accept(lane, shop.put(event), shop.put(event, Trip(redrive=1)), shop.put(event))
+
+    works.end("a", Cancelled("not wanted"))
+    works.settle()
+    assert works.hand.started == ["a", "a"]
+    assert works.hand.running["a"].trip.redrive == 1
+
+    # The third waits for the second, and is of the redrive that is over
+    works.end("a")
+    works.settle()
+    assert works.hand.started == ["a", "a"]
+    assert lane.watermark.position == 3
+
+
+def test_an_outcome_of_an_ended_lane_finishes_nothing(works: Works) -> None:
+    old, shop = works.lane(), works.shop
+    works.accept(old, shop.send("a"))
+
+    works.engine.end(old)
+    assert works.hand.interrupted == [old]
+    works.end("a", DONE)
+    works.settle()
+
+    assert old.watermark.position == 0
+    assert shop.rows() == []
+    assert works.engine.idle
+
+
+def test_a_decision_on_its_way_finishes_nothing_once_the_lane_has_ended(works: Works) -> None:
+    old, shop = works.lane(), works.shop
+    works.accept(old, shop.send("a"))
+    job = works.end("a", DONE)
+    works.engine.flush()
+    settled, _ = works.settler.settle(works.decided)
+
+    works.engine.end(old)
+    works.engine.settled(settled)
+
+    assert old.watermark.position == 0
+    assert job.finished
+
+
+def test_a_new_owner_here_waits_for_the_run_of_the_old_one(works: Works) -> None:
+    # Given a run that goes on although its lane has ended
+    old, shop = works.lane(), works.shop
+    record = shop.send("a")
+    works.accept(old, record)
+    works.engine.end(old)
+
+    # When the same partition is assigned anew and delivers the job again
+    new = works.lane()
+    works.accept(new, record)
+    assert works.hand.started == ["a"]
+
+    # Then it starts once the old run is over, and only that run finishes the offset
+    works.end("a", Interrupted())
+    assert works.hand.started == ["a", "a"]
+    works.end("a")
+    works.settle()
+    assert (old.watermark.position, new.watermark.position) == (0, 1)
+
+
+def test_a_new_owner_here_waits_for_the_time_limit_of_the_old_run_at_most(works: Works) -> None:
+    old, shop = works.lane(), works.shop
+    record = shop.send("a")
+    works.accept(old, record)
+    works.engine.end(old)
+    new = works.lane()
+    works.accept(new, record)
+
+    works.end("a", TimedOut(30_000), running=True)
+
+    assert works.hand.started == ["a", "a"]
+
+
+def test_records_for_an_ended_or_draining_lane_are_not_begun(works: Works) -> None:
+    lane, ended, shop = works.lane(), works.lane(1), works.shop
+    works.engine.drain(lane)
+    works.engine.end(ended)
+
+    works.accept(lane, shop.send("a"))
+    works.accept(ended, shop.put(shop.event("b"), partition=1))
+
+    assert works.hand.started == []
+    assert lane.watermark.begun == 0
+    assert ended.watermark.begun == 0
+
+
+def test_draining_lets_runs_settle_and_starts_nothing_more(works: Works) -> None:
+    # Given one run, one that waits for a slot and one that waits for a key
+    lane, shop = works.lane(), works.shop
+    works.hand.slots = 1
+    works.accept(lane, shop.send("runs", key="k"), shop.send("slot"), shop.send("keyed", key="k"))
+
+    # When the lane drains, then only the run is waited for
+    works.engine.drain(lane)
+    assert not works.engine.is_drained(lane)
+    works.end("runs")
+    assert not works.engine.is_drained(lane)
+    works.settle()
+
+    assert works.engine.is_drained(lane)
+    assert works.hand.started == ["runs"]
+    assert works.hand.waiting == []
+    assert lane.watermark.position == 1
+
+
+def test_draining_one_lane_leaves_the_others_alone(works: Works) -> None:
+    lane, other, shop = works.lane(), works.lane(1), works.shop
+    works.hand.slots = 0
+    works.accept(lane, shop.send("a"))
+    works.accept(other, shop.put(shop.event("b"), partition=1))
+
+    works.engine.drain(lane)
+
+    assert works.engine.is_drained(lane)
+    assert not works.engine.is_drained(other)
+    assert [d.id for d in works.hand.waiting] == ["b"]
+
+
+def test_a_job_that_waits_in_place_is_left_to_the_next_owner(works: Works) -> None:
+    backoff = Backoff(attempts=3, first="2s", factor=1, jitter=False)
+    works.shop.handle("held", backoff=backoff, holds_key=True)
+    lane = works.lane()
+    works.accept(lane, works.shop.send("a", "held", key="k"))
+    works.end("a", FAILED)
+    works.settle()
+
+    works.engine.drain(lane)
+    works.pass_ms(60_000)
+
+    assert works.engine.is_drained(lane)
+    assert works.hand.started == ["a"]
+    assert lane.watermark.position == 0
+
+
+def test_a_failure_while_draining_settles_and_does_not_park(works: Works) -> None:
+    works.shop.handle("held", holds_key=True)
+    lane = works.lane()
+    works.accept(lane, works.shop.send("a", "held", key="k"))
+
+    works.engine.drain(lane)
+    works.end("a", FAILED)
+    works.settle()
+    works.pass_ms(60_000)
+
+    assert works.shop.told() == [("parked", "a", "")]
+    assert works.engine.is_drained(lane)
+    assert works.hand.started == ["a"]
+
+
+def test_an_interrupted_run_writes_nothing_and_is_over(works: Works) -> None:
+    lane = works.lane()
+    works.accept(lane, works.shop.send("a"))
+
+    works.end("a", Interrupted())
+    works.settle()
+
+    assert works.shop.rows() == []
+    assert works.engine.idle
+    assert lane.watermark.position == 0
+
+
+def test_a_returned_value_is_told_once_per_job_type(
+    works: Works, caplog: pytest.LogCaptureFixture
+) -> None:
+    lane = works.lane()
+    works.accept(lane, *(works.shop.send(job_id) for job_id in "ab"))
+
+    works.end("a", RETURNED)
+    works.end("b", RETURNED)
+    works.settle()
+
+    assert caplog.messages.count("handler_returned_a_value") == 1
+    assert lane.watermark.position == 2
+
+
+def test_closing_releases_every_executor(works: Works) -> None:
+    works.engine.close()
+
+    assert works.hand.closed
+    assert works.child.closed

@@ -1,0 +1,179 @@
+"""Order keys in the engine: who has one, when it is freed, and who comes next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobstream_processors.core.outcome import Cancelled, Crashed, Raised, TimedOut
+from jobstream_processors.core.retry import Backoff
+
+if TYPE_CHECKING:
+    from tests.unit.processors.conftest import Works
+
+    from jobstream_processors.core.outcome import Outcome
+
+FAILED = Raised("builtins.OSError", "no", ("builtins.OSError",))
+
+
+@pytest.fixture
+def held(works: Works) -> Works:
+    """With a job type `held` that holds its key while it is retried."""
+    backoff = Backoff(attempts=3, first="2s", factor=1, jitter=False)
+    works.shop.handle("held", backoff=backoff, holds_key=True)
+    return works
+
+
+def test_jobs_of_a_key_run_one_at_a_time_in_queue_order(works: Works) -> None:
+    lane, shop = works.lane(), works.shop
+    works.accept(lane, *(shop.send(job_id, key="k") for job_id in "abc"), shop.send("x", key="l"))
+
+    assert works.hand.started == ["a", "x"]
+    works.end("a")
+    assert works.hand.started == ["a", "x", "b"]
+    works.end("b")
+    assert works.hand.started == ["a", "x", "b", "c"]
+
+
+@pytest.mark.parametrize("outcome", [FAILED, Cancelled("no"), TimedOut(5)])
+def test_the_key_is_free_when_the_handler_ends_before_anything_is_settled(
+    works: Works, outcome: Outcome
+) -> None:
+    lane, shop = works.lane(), works.shop
+    works.accept(lane, *(shop.send(job_id, key="k") for job_id in "ab"))
+
+    works.end("a", outcome)
+
+    assert works.hand.started == ["a", "b"]
+    assert lane.watermark.position == 0
+
+
+def test_a_held_key_is_free_only_when_the_offset_is_finished(held: Works) -> None:
+    lane, shop = held.lane(), held.shop
+    held.accept(lane, *(shop.send(job_id, "held", key="k") for job_id in "ab"))
+
+    held.end("a")
+    held.engine.flush()
+    assert held.hand.started == ["a"]
+
+    held.settle()
+    assert held.hand.started == ["a", "b"]
+    assert lane.watermark.position == 1
+
+
+def test_a_held_key_stays_while_the_row_is_not_acknowledged(held: Works) -> None:
+    lane, shop = held.lane(), held.shop
+    held.accept(lane, *(shop.send(job_id, "held", key="k") for job_id in "ab"))
+    shop.broker.fail_publishes(1, fate="absent")
+
+    held.end("a")
+    held.settle()
+    assert held.hand.started == ["a"]
+    assert lane.watermark.position == 0
+
+    held.settle()
+    assert held.hand.started == ["a", "b"]
+
+
+def test_a_failed_job_that_holds_its_key_runs_again_in_place_before_the_next(held: Works) -> None:
+    lane, shop = held.lane(), held.shop
+    held.accept(lane, *(shop.send(job_id, "held", key="k") for job_id in "ab"))
+
+    # When it fails, then it waits for its row and for its time, and the next waits for it
+    held.end("a", FAILED)
+    held.pass_ms(2_000)
+    assert held.hand.started == ["a"]
+    held.settle()
+    held.pass_ms(1_999)
+    assert held.hand.started == ["a"]
+    held.pass_ms(1)
+    assert held.hand.started == ["a", "a"]
+    assert held.hand.running["a"].trip.attempt == 2
+    assert shop.told() == [("parked", "a", "")]
+
+    # And when it ends, the next one runs
+    held.end("a")
+    held.settle()
+    assert held.hand.started == ["a", "a", "b"]
+
+
+def test_attempts_in_place_end_in_a_dead_letter_and_free_the_key(held: Works) -> None:
+    lane, shop = held.lane(), held.shop
+    held.accept(lane, *(shop.send(job_id, "held", key="k") for job_id in "ab"))
+    first_ms = shop.clock.broker_ms()
+
+    for _ in range(2):
+        held.end("a", FAILED)
+        held.settle()
+        held.pass_ms(2_000)
+    held.end("a", FAILED)
+    held.settle()
+
+    assert held.hand.started == ["a", "a", "a", "b"]
+    headers = shop.letters()["a:0"]
+    assert headers["js-reason"] == b"attempts_exhausted"
+    assert headers["js-attempt"] == b"3"
+    assert headers["js-first-failed-ms"] == b"%d" % first_ms
+
+
+def test_a_crashed_job_keeps_its_key_until_it_ran_in_a_child(works: Works) -> None:
+    works.shop.handle("heavy", executor="process")
+    lane, shop = works.lane(), works.shop
+    works.accept(lane, *(shop.send(job_id, "heavy", key="k") for job_id in "ab"))
+    assert works.child.started == ["a"]
+
+    works.end("a", Crashed("killed by signal 9"))
+    works.settle()
+    works.pass_ms(999)
+    assert works.child.started == ["a"]
+    works.pass_ms(1)
+
+    assert works.child.started == ["a", "a"]
+    assert works.child.running["a"].crashes == 1
+    works.end("a")
+    assert works.child.started == ["a", "a", "b"]
+
+
+def test_three_charged_deaths_bury_a_job_and_free_its_key(works: Works) -> None:
+    works.shop.handle("heavy", executor="process")
+    lane, shop = works.lane(), works.shop
+    works.accept(lane, *(shop.send(job_id, "heavy", key="k") for job_id in "ab"))
+
+    for _ in range(3):
+        works.end("a", Crashed("killed by signal 9"))
+        works.settle()
+        works.pass_ms(10_000)
+
+    assert works.child.started == ["a", "a", "a", "b"]
+    assert [row.kind for row in shop.rows()] == ["crash", "crash", "job"]
+    assert shop.letters()["a:0"]["js-reason"] == b"crashed_worker"
+    assert lane.watermark.position == 1
+
+
+def test_a_handler_past_its_limit_keeps_the_key_until_it_stops(works: Works) -> None:
+    lane, shop = works.lane(), works.shop
+    works.accept(lane, *(shop.send(job_id, key="k") for job_id in "ab"))
+
+    late = works.end("a", TimedOut(30_000), running=True)
+    works.settle()
+    assert works.hand.started == ["a"]
+    assert lane.watermark.position == 1
+
+    works.engine.returned(late)
+    assert works.hand.started == ["a", "b"]
+
+
+def test_a_late_handler_that_holds_its_key_runs_again_only_after_it_stopped(held: Works) -> None:
+    lane, shop = held.lane(), held.shop
+    held.accept(lane, *(shop.send(job_id, "held", key="k") for job_id in "ab"))
+
+    late = held.end("a", TimedOut(30_000), running=True)
+    held.settle()
+    held.pass_ms(60_000)
+    assert held.hand.started == ["a"]
+
+    del held.hand.running["a"]
+    held.engine.returned(late)
+    held.pass_ms(1)
+    assert held.hand.started == ["a", "a"]
