@@ -111,7 +111,7 @@ class Worker:
         )
         self.said: list[str] = []
         self._lines: queue.Queue[str] = queue.Queue()
-        self._reader = threading.Thread(target=self._read)
+        self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def hear(self, word: str, times: int = 1) -> list[str]:

@@ -30,19 +30,25 @@ restarts = Restarts(first_s=0.05, cap_s=0.1, healthy_s=60)
 sys.exit(asyncio.run(Supervisor([child] * 2, restarts).run()))
 """
 # Signals are blocked and waited for: a handler could miss one that comes just before a pause.
-SERVE = """
+# A line is one write: those of two children must not run into each other.
+CHILD = """
 import os, signal
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-print("up", os.getpid(), flush=True)
+os.write(1, b"up %d\\n" % os.getpid())
+"""
+SERVE = (
+    CHILD
+    + """
 signal.sigwait({signal.SIGTERM})
-print("drained", flush=True)
+os.write(1, b"drained\\n")
 """
-STUBBORN = """
-import os, signal
-signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-print("up", os.getpid(), flush=True)
-while signal.sigwait({signal.SIGTERM}): print("stubborn", flush=True)
+)
+STUBBORN = (
+    CHILD
+    + """
+while signal.sigwait({signal.SIGTERM}): os.write(1, b"stubborn\\n")
 """
+)
 
 
 class Parent:
@@ -56,13 +62,16 @@ class Parent:
         )
         self.said: list[str] = []
         self._lines: queue.Queue[str] = queue.Queue()
-        self._reader = threading.Thread(target=self._read)
+        self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def hear(self, word: str, times: int = 1) -> list[str]:
         """Wait until so many lines have the word; those lines. The last line of all is empty."""
         while len(found := [line for line in self.said if word in line]) < times:
-            line = self._lines.get(timeout=WAIT_S)
+            try:
+                line = self._lines.get(timeout=WAIT_S)
+            except queue.Empty:
+                line = ""
             assert line, f"{word!r} was said {len(found)} times of {times}: {self.said}"
             self.said.append(line.strip())
         return found
@@ -77,7 +86,11 @@ class Parent:
     def close(self) -> None:
         self.process.kill()
         self.process.wait(WAIT_S)
-        self._reader.join(WAIT_S)
+        self._reader.join(5)
+        if self._reader.is_alive():  # children that outlived their parent hold the other end
+            for line in [*self.said, *self._lines.queue]:
+                if line.startswith("up "):
+                    os.kill(int(line.split()[1]), signal.SIGKILL)
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -165,7 +178,7 @@ def test_children_drain_when_the_parent_is_killed(parents: list[Parent]) -> None
 
 
 def test_children_that_end_well_are_not_started_again(parents: list[Parent]) -> None:
-    parents.append(parent := Parent("print('once', flush=True)"))
+    parents.append(parent := Parent("import os; os.write(1, b'once\\n')"))
 
     assert parent.process.wait(WAIT_S) == 0
     assert parent.hear_all().count("once") == 2
