@@ -1,0 +1,205 @@
+"""Intake: decodes, judges by the table, and leaves nothing unreadable without a letter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobstream_processors.core.decide import Bury, Climb, Drop
+from jobstream_processors.core.headers import Trip
+from jobstream_processors.core.known import DEAD, EXPIRED, Known, rank_of
+from jobstream_processors.ports import Outgoing
+from jobstream_schemas import JobCodec, Meta
+
+if TYPE_CHECKING:
+    from tests.unit.processors.conftest import Shop
+
+    from jobstream_processors.core.decide import Decision
+    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.lane import Lane
+    from jobstream_processors.ports import Record
+
+
+def judged(shop: Shop, lane: Lane, record: Record) -> tuple[Delivery, Decision | None]:
+    ((delivery, decision),) = shop.intake.take(lane, [record])
+    return delivery, decision
+
+
+def test_a_done_job_is_absorbed_and_its_offset_finished(shop: Shop) -> None:
+    lane = shop.lane()
+    record = shop.send("a")
+    (first,) = shop.deliver(shop.lane(), record)
+    shop.intake.release(first)
+    lane.shard.put_done([("a", *first.identity())])
+
+    assert shop.intake.take(lane, [record]) == []
+    assert lane.watermark.position == 1
+    assert (lane.absorbed, lane.returned) == (1, 1)
+    assert shop.intake.inflight == {}
+
+
+def test_an_offset_read_twice_is_begun_once(shop: Shop) -> None:
+    lane = shop.lane()
+    record = shop.send("a")
+
+    assert len(shop.deliver(lane, record, record)) == 1
+    assert lane.returned == 1
+
+
+def test_garbage_dies_under_the_name_of_its_place(shop: Shop) -> None:
+    delivery, decision = judged(shop, shop.lane(1), shop.put(b"garbage", partition=1))
+
+    assert delivery.id == f"@{shop.plan.topic}:1:0"
+    assert isinstance(decision, Bury)
+    assert decision.trip.reason == "undecodable"
+
+
+def test_a_tombstone_in_a_queue_is_garbage(shop: Shop) -> None:
+    _, decision = judged(shop, shop.lane(), shop.put(None))
+
+    assert isinstance(decision, Bury)
+
+
+def test_bad_headers_die_though_the_event_is_sound(shop: Shop) -> None:
+    headers = [("js-seq", b"-1")]
+    shop.sink.publish([Outgoing(shop.plan.topic, b"k", shop.event("a"), 0, headers)])
+    (record,) = shop.broker.records(shop.plan.topic, 0)
+
+    delivery, decision = judged(shop, shop.lane(), record)
+
+    assert delivery.id == f"@{shop.plan.topic}:0:0"
+    assert isinstance(decision, Bury)
+    assert decision.trip.reason == "bad_headers"
+    assert "js-seq" in decision.trip.message
+
+
+def test_an_unknown_schema_waits_on_the_ladder(shop: Shop) -> None:
+    stranger = JobCodec(type(shop.codecs["send"].args(shop.event("x"))), "stranger")
+    args = shop.codecs["send"].args(shop.event("x"))
+    value = stranger.encode(Meta("a", 1, "test"), args)
+
+    _, decision = judged(shop, shop.lane(), shop.put(value))
+
+    assert isinstance(decision, Climb)
+    assert decision.trip.attempt == 1
+    assert decision.trip.error == "jobstream.UnknownType"
+
+
+def test_a_known_type_without_a_handler_waits_and_dies_after_an_hour(shop: Shop) -> None:
+    shop.handle("gone")
+    del shop.specs["gone"]
+    lane = shop.lane()
+    _, waits = judged(shop, lane, shop.put(shop.event("a", "gone")))
+    failed_ms = shop.clock.broker_ms()
+    shop.clock.advance(3_600_000)
+    _, dies = judged(shop, lane, shop.put(shop.event("b", "gone"), Trip(first_failed_ms=failed_ms)))
+
+    assert isinstance(waits, Climb)
+    assert isinstance(dies, Bury)
+    assert dies.trip.reason == "unknown_type"
+
+
+def test_an_expired_job_is_dropped_but_not_once_it_was_redriven(shop: Shop) -> None:
+    lane = shop.lane()
+    now_ms = shop.clock.broker_ms()
+
+    _, late = judged(shop, lane, shop.put(shop.event("late", expires_at=now_ms)))
+    _, early = judged(shop, lane, shop.put(shop.event("early", expires_at=now_ms + 1)))
+    redriven = shop.put(shop.event("again", expires_at=now_ms), Trip(redrive=1))
+    _, again = judged(shop, lane, redriven)
+
+    assert late == Drop(EXPIRED, "expired")
+    assert early is None
+    assert again is None
+
+
+def test_the_same_id_with_other_args_is_a_conflict_under_its_own_name(shop: Shop) -> None:
+    lane = shop.lane()
+    (first,) = shop.deliver(shop.lane(), shop.send("a"))
+    shop.intake.release(first)
+    lane.shard.put_done([("a", *first.identity())])
+
+    delivery, decision = judged(shop, lane, shop.put(shop.event("a", to="bob")))
+
+    assert delivery.id == f"@{shop.plan.topic}:0:1"
+    assert isinstance(decision, Bury)
+    assert decision.trip.reason == "id_conflict"
+
+
+def test_the_same_id_of_another_type_is_a_conflict(shop: Shop) -> None:
+    shop.handle("other")
+    lane = shop.lane()
+    (first,) = shop.deliver(shop.lane(), shop.send("a"))
+    shop.intake.release(first)
+    lane.shard.put_done([("a", *first.identity())])
+
+    _, decision = judged(shop, lane, shop.put(shop.event("a", "other")))
+
+    assert isinstance(decision, Bury)
+    assert decision.trip.reason == "id_conflict"
+
+
+def test_a_redrive_passes_the_row_of_the_death_before_it(shop: Shop) -> None:
+    lane = shop.lane()
+    lane.shard.merge([("a", Known(ended=(0, rank_of(DEAD))))])
+
+    assert shop.intake.take(lane, [shop.send("a")]) == []
+    delivery, decision = judged(shop, lane, shop.put(shop.event("a"), Trip(redrive=1)))
+
+    assert decision is None
+    assert delivery.trip.redrive == 1
+
+
+def test_a_job_retried_in_place_goes_on_where_the_last_owner_left(shop: Shop) -> None:
+    lane = shop.lane()
+    due_ms = shop.clock.broker_ms() + 700
+    lane.shard.merge([("a", Known(parked=(0, 3, due_ms)))])
+
+    delivery, decision = judged(shop, lane, shop.send("a"))
+
+    assert decision is None
+    assert delivery.trip.attempt == 3
+    assert delivery.due_ms == shop.clock.monotonic_ms() + 700
+
+
+def test_charged_deaths_go_with_the_job_to_its_next_owner(shop: Shop) -> None:
+    lane = shop.lane()
+    lane.shard.merge([("twice", Known(crashes=(0, 2))), ("thrice", Known(crashes=(0, 3)))])
+
+    twice, goes_on = judged(shop, lane, shop.send("twice"))
+    _, dies = judged(shop, lane, shop.send("thrice"))
+
+    assert goes_on is None
+    assert (twice.crashes, twice.in_child) == (2, True)
+    assert isinstance(dies, Bury)
+    assert dies.trip.reason == "crashed_worker"
+
+
+def test_suspects_run_in_children_after_the_pause_and_only_as_many_as_can_have_begun(
+    shop: Shop,
+) -> None:
+    lane = shop.lane()
+    lane.suspect_before, lane.suspects_left, lane.suspect_from_ms = 3, 2, 5_000
+
+    found = shop.deliver(lane, *(shop.send(job_id) for job_id in "abcd"))
+
+    assert [(d.in_child, d.due_ms) for d in found] == [
+        (True, 5_000),
+        (True, 5_000),
+        (False, None),
+        (False, None),
+    ]
+    assert lane.suspects_left == 0
+
+
+def test_forgetting_a_lane_keeps_what_still_runs(shop: Shop) -> None:
+    lane = shop.lane()
+    runs, waits = shop.deliver(lane, shop.send("runs"), shop.send("waits"))
+    shop.deliver(lane, shop.put(runs.value))
+    runs.running = True
+    assert shop.intake.has_waiters
+
+    shop.intake.forget(lane)
+
+    assert shop.intake.inflight == {"runs": runs}
+    assert not shop.intake.has_waiters
+    assert waits.id == "waits"

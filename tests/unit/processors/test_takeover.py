@@ -1,0 +1,228 @@
+"""Taking a partition over: claim, restore, the highest watermark, and who is suspect."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobstream.testing.memory_tables import MemoryTables
+from jobstream_processors.errors import OffsetOutOfRange, PublishFailed
+from jobstream_processors.lane import Lane
+from jobstream_processors.ports import Outgoing, Position
+from jobstream_processors.takeover import SUSPECT_PAUSE_MS_MAX, Takeover
+from jobstream_schemas import Mirror, decode_mirror, encode_mirror, mirror_key
+
+if TYPE_CHECKING:
+    from tests.unit.processors.conftest import Shop
+
+    from jobstream_processors.ports import TopicPartition
+
+GROUP = "shop"
+OFFSETS = "shop.offsets"
+
+
+class Bureau:
+    """One worker that takes partition 0 over, as often as it is asked to."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop = shop
+        self.place: TopicPartition = (shop.plan.topic, 0)
+        self.takeover = Takeover(
+            GROUP,
+            shop.plans,
+            shop.sink,
+            shop.log,
+            MemoryTables(shop.log),
+            shop.mirrors,
+            shop.clock,
+        )
+
+    def fill(self, count: int) -> None:
+        for number in range(count):
+            self.shop.put(b"%d" % number)
+
+    def lane(self) -> Lane:
+        return Lane("mail", self.place, self.shop.plan.window_ms, 10_000)
+
+    def take(self, committed: Position | None = None) -> tuple[Lane, int]:
+        lane = self.lane()
+        return lane, self.takeover.prepare(lane, committed)
+
+    def mirror(
+        self,
+        position: int,
+        finished: tuple[tuple[int, int], ...] = (),
+        *,
+        topic_id: str = "",
+        unclean: int = 0,
+    ) -> None:
+        made = Mirror(
+            group=GROUP,
+            topic=self.shop.plan.topic,
+            topic_id=topic_id or self.shop.broker.topic_id(self.shop.plan.topic),
+            partition=0,
+            position=position,
+            finished=finished,
+            unclean=unclean,
+            at=self.shop.clock.broker_ms(),
+        )
+        self.shop.sink.publish([Outgoing(OFFSETS, mirror_key(made), encode_mirror(made), 0)])
+
+
+@pytest.fixture
+def bureau(shop: Shop) -> Bureau:
+    made = Bureau(shop)
+    made.fill(10)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("committed", "mirrored", "start"),
+    [(None, None, 0), (4, None, 4), (None, 6, 6), (4, 6, 6), (6, 4, 6), (10, None, 10)],
+)
+def test_starts_at_the_highest_watermark_anyone_recorded(
+    bureau: Bureau, committed: int | None, mirrored: int | None, start: int
+) -> None:
+    if mirrored is not None:
+        bureau.mirror(mirrored)
+
+    lane, found = bureau.take(Position(committed) if committed is not None else None)
+
+    assert found == start
+    assert lane.watermark.position == start
+    assert lane.snapshot[0] == start
+
+
+def test_with_nothing_recorded_it_starts_where_the_log_starts(bureau: Bureau) -> None:
+    bureau.shop.broker.truncate(bureau.shop.plan.topic, 0, 3)
+
+    assert bureau.take()[1] == 3
+
+
+def test_jobs_finished_above_the_watermark_are_not_begun_again(bureau: Bureau) -> None:
+    bureau.mirror(2, finished=((3, 5), (7, 8)))
+
+    lane, start = bureau.take()
+
+    begun = [offset for offset in range(start, 10) if lane.watermark.begin(offset)]
+    assert begun == [2, 5, 6, 8, 9]
+
+
+def test_the_mirror_of_a_topic_made_anew_is_ignored(bureau: Bureau) -> None:
+    bureau.mirror(6, topic_id="another incarnation")
+
+    assert bureau.take()[1] == 0
+
+
+@pytest.mark.parametrize(
+    ("start", "what"), [(2, "was deleted by retention"), (11, "lies beyond the end of the log")]
+)
+def test_a_place_outside_the_log_stops_loudly_and_names_the_command(
+    bureau: Bureau, start: int, what: str
+) -> None:
+    bureau.shop.broker.truncate(bureau.shop.plan.topic, 0, 3)
+
+    with pytest.raises(OffsetOutOfRange) as raised:
+        bureau.take(Position(start))
+
+    told = str(raised.value)
+    assert f"next offset {start} {what}" in told
+    assert "the log holds 3 to 10" in told
+    assert "jobstream offsets reset" in told
+
+
+def test_a_mirror_beyond_the_log_stops_as_loudly_as_a_commit(bureau: Bureau) -> None:
+    bureau.mirror(11)
+
+    with pytest.raises(OffsetOutOfRange, match="lies beyond the end"):
+        bureau.take(Position(5))
+
+
+def test_each_owner_claims_with_a_higher_token(bureau: Bureau) -> None:
+    first, _ = bureau.take()
+    second, _ = bureau.take()
+
+    assert second.claim > first.claim
+    assert bureau.shop.broker.records(bureau.shop.plan.dedup)[-1].offset() == second.claim
+
+
+def test_a_claim_that_was_not_acknowledged_takes_nothing_over(bureau: Bureau) -> None:
+    bureau.shop.broker.fail_publishes(1)
+
+    with pytest.raises(PublishFailed):
+        bureau.take()
+
+
+def test_taking_over_is_mirrored_before_the_first_job_runs(bureau: Bureau) -> None:
+    bureau.mirror(4, finished=((6, 7),))
+
+    bureau.take()
+
+    told = decode_mirror(bureau.shop.broker.records(OFFSETS)[-1].value() or b"")
+    assert (told.position, told.finished, told.unclean) == (4, ((6, 7),), 1)
+
+
+def test_the_first_owner_ever_suspects_nothing(bureau: Bureau) -> None:
+    lane, _ = bureau.take()
+
+    assert (lane.suspect_before, lane.unclean, lane.suspect_from_ms) == (0, 0, 0)
+
+
+def test_the_clean_word_of_the_last_owner_clears_the_partition(bureau: Bureau) -> None:
+    first, _ = bureau.take()
+
+    second, _ = bureau.take(Position(4, f"clean:{first.claim}"))
+
+    assert (second.suspect_before, second.unclean) == (0, 0)
+
+
+def test_suspicion_that_an_owner_left_behind_goes_on_and_costs_no_pause(bureau: Bureau) -> None:
+    first, _ = bureau.take()
+
+    second, _ = bureau.take(Position(4, f"clean:{first.claim}:8"))
+
+    assert (second.suspect_before, second.unclean, second.suspect_from_ms) == (8, 0, 0)
+
+
+def test_a_commit_without_a_note_makes_the_rest_of_the_log_suspect(bureau: Bureau) -> None:
+    bureau.take()
+
+    second, _ = bureau.take(Position(4))
+
+    assert (second.suspect_before, second.unclean) == (10, 1)
+
+
+def test_the_clean_word_of_an_owner_before_the_last_counts_for_nothing(bureau: Bureau) -> None:
+    first, _ = bureau.take()
+    bureau.take(Position(0, f"clean:{first.claim}"))
+
+    # When the second owner vanished, its predecessor's note is still what is committed
+    third, _ = bureau.take(Position(0, f"clean:{first.claim}"))
+
+    assert (third.suspect_before, third.unclean) == (10, 1)
+
+
+def test_owners_that_vanish_in_a_row_lengthen_the_pause_to_a_bound(
+    bureau: Bureau, caplog: pytest.LogCaptureFixture
+) -> None:
+    pauses = []
+    for _ in range(9):
+        lane, _ = bureau.take(Position(4))
+        pauses.append(max(0, lane.suspect_from_ms - bureau.shop.clock.monotonic_ms()))
+
+    # The very first owner has a commit before it that nobody's claim answers for.
+    assert pauses[:5] == [0, 1_000, 2_000, 4_000, 8_000]
+    assert pauses[-1] == SUSPECT_PAUSE_MS_MAX
+    alarms = [r for r in caplog.records if r.message == "takeover_unclean"]
+    assert [r.levelname for r in alarms[:4]] == ["WARNING", "WARNING", "ERROR", "ERROR"]
+
+
+def test_a_clean_owner_ends_the_row_of_vanished_ones(bureau: Bureau) -> None:
+    for _ in range(3):
+        lane, _ = bureau.take(Position(4))
+
+    clean, _ = bureau.take(Position(4, f"clean:{lane.claim}"))
+    vanished, _ = bureau.take(Position(4))
+
+    assert (clean.unclean, vanished.unclean) == (0, 1)
