@@ -16,6 +16,7 @@ from jobstream.acks import Done, Tally, Waiter, late, left_s
 from jobstream.errors import (
     ConfigError,
     EnqueueError,
+    EnqueueTimeout,
     JobTooLarge,
     QueueFull,
     TopicMismatch,
@@ -241,9 +242,19 @@ class Client:
                 raise _missing(self._schemas_topic)
             waiter = Waiter()
             self._submit(schema_record(self._schemas_topic, codec.schema), waiter.done, until)
-            what = f"schema of {codec.schema.job_type!r}"
-            waiter.wait(until, what, self._timeout_s)
+            try:
+                waiter.wait(until, "schema", self._timeout_s)
+            except EnqueueTimeout as error:
+                raise self._unprepared(codec) from error
             self._known.add(fingerprint)
+
+    def _unprepared(self, codec: JobCodec[Any]) -> EnqueueTimeout:
+        what = f"the schema of {codec.schema.job_type!r}"
+        error = EnqueueTimeout(
+            f"{what} was not acknowledged within {self._timeout_s:g} s; the job was not written"
+        )
+        error.may_be_written = False
+        return error
 
     def _check(self, plan: QueuePlan, topic: str, until: float) -> None:
         count = self._transport.partitions(topic, left_s(until))

@@ -19,18 +19,23 @@ from jobstream import (
     BrokerUnavailable,
     EnqueuesFailed,
     EnqueueTimeout,
+    QueueFull,
     TopicMismatch,
     TopicMissing,
     UnsafeTopic,
 )
 from jobstream.broker.embedded import EmbeddedKafka
+from jobstream.kafka.producing import KafkaTransport
 from jobstream.roles import Roles
 from jobstream.testing.served import Served
 from jobstream.testing.waiting import wait_until
+from jobstream_processors.ports import Outgoing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from jobstream import Job
 
 pytest_plugins = ["jobstream.broker.fixture"]
 pytestmark = pytest.mark.kafka
@@ -66,6 +71,18 @@ def create(kafka: EmbeddedKafka, *topics: NewTopic) -> None:
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
     for created in admin.create_topics(list(topics)).values():
         created.result(30)
+
+
+def enqueue_when_it_answers(work: Job[Work, object], text: str) -> str:
+    """Repeat one enqueue, as a careful caller would, until it is acknowledged."""
+
+    def enqueued() -> str:
+        try:
+            return work.enqueue(Work(text), idempotency_key=text).job_id
+        except EnqueueTimeout:
+            return ""
+
+    return wait_until(enqueued, "the broker answers", limit_s=60)
 
 
 def test_worker_without_a_broker_says_where_it_looked(tmp_path: Path) -> None:
@@ -144,13 +161,7 @@ def test_worker_lives_through_a_broker_that_is_gone_for_a_while(
         assert len(caught.value.failures) <= 100
         fragile.restart(1)
 
-        def enqueued() -> str:
-            try:
-                return work.enqueue(Work("meanwhile"), idempotency_key="meanwhile").job_id
-            except EnqueueTimeout:
-                return ""
-
-        ids.append(wait_until(enqueued, "the broker is back", limit_s=60))
+        ids.append(enqueue_when_it_answers(work, "meanwhile"))
         ids += work.enqueue_many(Work(f"after {n}") for n in range(500))
         assert {served.end_of(job_id, 90) for job_id in ids} == {"done"}
 
@@ -164,7 +175,7 @@ def test_frozen_broker_is_a_timeout_and_the_loop_that_left_harms_nobody(
     app = new_app(fragile.bootstrap_servers, tmp_path, enqueue_timeout="1s")
     work = app.declare("work", Work)
     served = Served(app)
-    work.enqueue(Work("known"))
+    enqueue_when_it_answers(work, "topics and schema are known")
 
     async def leave() -> None:
         waiting = asyncio.ensure_future(work.aenqueue(Work("left alone")))
@@ -181,12 +192,40 @@ def test_frozen_broker_is_a_timeout_and_the_loop_that_left_harms_nobody(
     finally:
         fragile.thaw(1)
 
-    def enqueued() -> bool:
-        try:
-            work.enqueue(Work("thawed"))
-        except EnqueueTimeout:
-            return False
-        return True
+    enqueue_when_it_answers(work, "thawed")
+    served.close()
 
-    wait_until(enqueued, "the broker answers again", limit_s=60)
+
+def fill(transport: KafkaTransport, record: Outgoing, answers: list[Exception | None]) -> None:
+    while True:
+        transport.submit(record, lambda error, _partition, _offset: answers.append(error))
+
+
+def test_full_send_queue_says_that_nothing_was_written(
+    fragile: EmbeddedKafka, tmp_path: Path
+) -> None:
+    app = new_app(fragile.bootstrap_servers, tmp_path, enqueue_timeout="500ms")
+    work = app.declare("work", Work)
+    served = Served(app)
+    # A transport that gives up on nothing while the broker is frozen, so that it can fill up.
+    transport = KafkaTransport(app.settings.client_options(), 120_000)
+    app.bind(transport)
+    enqueue_when_it_answers(work, "topics and schema are known")
+    answers: list[Exception | None] = []
+
+    fragile.freeze(1)
+    try:
+        with pytest.raises(QueueFull):
+            fill(transport, Outgoing(f"{app.name}.schemas", b"filler", None), answers)
+        with pytest.raises(QueueFull, match="not written") as caught:
+            work.enqueue(Work("one too many"))
+        with pytest.raises(QueueFull):
+            asyncio.run(work.aenqueue(Work("one too many")))
+    finally:
+        fragile.thaw(1)
+
+    assert not caught.value.may_be_written
+    wait_until(lambda: len(answers) >= 100_000, "all that was taken is answered", limit_s=90)
+    assert not [error for error in answers if error is not None]
+    enqueue_when_it_answers(work, "there is room again")
     served.close()

@@ -210,6 +210,25 @@ def test_hold_key_keeps_its_attempts_across_a_restart(desk: Desk) -> None:
     assert texts == ["fails"] * 3 + ["follows"]
 
 
+def test_two_apps_share_a_state_dir(desk: Desk, kafka: EmbeddedKafka, tmp_path: Path) -> None:
+    neighbour = Desk(kafka, tmp_path)
+    ids: list[tuple[Served, str]] = []
+
+    for each in (desk, neighbour):
+        app = each.app()
+
+        @app.job
+        async def works(args: Work, ctx: Context, each: Desk = each) -> None:
+            each.note(args, ctx)
+
+        ids.append((each.serve(app), works.enqueue(Work("x"), idempotency_key="the same").job_id))
+
+    assert ids[0][1] == ids[1][1]
+    assert [served.end_of(job_id) for served, job_id in ids] == ["done", "done"]
+    assert desk.starts("x") == neighbour.starts("x") == [(1, 0)]
+    neighbour.close()
+
+
 def test_many_jobs_of_one_key_hold_up_no_other_key(desk: Desk) -> None:
     app, gate = desk.app(), threading.Event()
     started: list[str] = []
