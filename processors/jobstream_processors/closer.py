@@ -10,13 +10,13 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
+from jobstream_processors.core.letters import is_stale
 from jobstream_processors.errors import PublishFailed, TableUnavailable, WorkerStopped
 from jobstream_processors.ports import Outgoing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from jobstream_processors.core.known import Known
     from jobstream_processors.lane import Lane
     from jobstream_processors.ports import Log, Sink
     from jobstream_processors.queues import QueuePlan
@@ -106,7 +106,7 @@ class Closer:
         over = [
             key
             for (key, (_, redrive)), facts in zip(watched, known, strict=True)
-            if facts is not None and is_over(facts, redrive)
+            if facts is not None and is_stale(facts, redrive)
         ]
         if over:
             self._sink.publish([Outgoing(place[0], key, None, place[1]) for key in over])
@@ -114,12 +114,6 @@ class Closer:
                 letters.open.pop(key, None)
             log.info("letters_closed", extra={"partition": place, "letters": len(over)})
         return len(over)
-
-
-def is_over(facts: Known, redrive: int) -> bool:
-    """Whether the letter of this redrive is no longer open."""
-    later = max(facts.ended[0], facts.moved[0], facts.parked[0], facts.crashes[0])
-    return facts.done or later > redrive
 
 
 def parse_key(key: bytes | None) -> tuple[str, int] | None:

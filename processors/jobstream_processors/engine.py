@@ -281,7 +281,12 @@ class Engine:
             delivery.due_ms = now_ms + decision.pause_ms
         elif isinstance(decision, Park):
             first = delivery.trip.first_failed_ms or self._clock.broker_ms()
-            delivery.trip = replace(delivery.trip, attempt=decision.attempt, first_failed_ms=first)
+            delivery.trip = replace(
+                delivery.trip,
+                attempt=decision.attempt,
+                first_failed_ms=first,
+                snoozes=decision.snoozes,
+            )
             delivery.due_ms = now_ms + decision.delay_ms
         self._later.add(delivery)
 

@@ -266,9 +266,9 @@ class Feed:
             return
         self._next_commit_ms = now_ms + self._limits.commit_ms
         positions = {
-            lane.source: Position(lane.snapshot[0])
+            lane.source: Position(lane.mirrored)
             for lane in self.running
-            if lane.snapshot[0] > self._committed[lane]
+            if lane.mirrored > self._committed[lane]
         }
         if positions:
             self._source.commit(positions, wait=False)

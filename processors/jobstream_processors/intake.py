@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core import identity, known
-from jobstream_processors.core.decide import CRASHES_MAX, Bury, Case, Drop, Policy, unknown_type
+from jobstream_processors.core.decide import CRASHES_MAX, Case, Drop, Policy, bury, unknown_type
 from jobstream_processors.core.headers import BadHeaders, parse
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.delivery import Delivery
@@ -173,8 +173,9 @@ class Intake:
         """Take up where an earlier owner left a job that was retried in place or crashed."""
         delivery.crashes = found.crashes_of(delivery.trip.redrive)
         if delivery.crashes >= CRASHES_MAX:
-            trip = replace(delivery.trip, reason="crashed_worker", message="its process died")
-            return Bury(trip)
+            return bury(
+                self.case(delivery), "crashed_worker", "jobstream.Crashed", "its process died"
+            )
         delivery.in_child = delivery.crashes > 0
         parked = found.attempt_of(delivery.trip.redrive)
         if parked is not None:
@@ -214,17 +215,7 @@ class Intake:
     def _trouble(self, delivery: Delivery, reason: str, message: str) -> Decision:
         if reason == "unknown_schema":
             return unknown_type(self.case(delivery), message)
-        now_ms = self._clock.broker_ms()
-        return Bury(
-            replace(
-                delivery.trip,
-                reason=reason,
-                message=message,
-                delay_ms=None,
-                due_ms=None,
-                first_failed_ms=delivery.trip.first_failed_ms or now_ms,
-            )
-        )
+        return bury(self.case(delivery), reason, "", message)
 
 
 def origin_id(delivery: Delivery) -> str:

@@ -36,6 +36,7 @@ class Lane:
         "handed",
         "held",
         "live",
+        "mirrored",
         "queue",
         "returned",
         "shard",
@@ -57,6 +58,8 @@ class Lane:
         self.live = True
         self.absorbed = 0
         """Deliveries dropped by a row of the dedup table."""
+        self.mirrored = 0
+        """Watermark position that is acknowledged in the mirror; commits go up to it."""
         self.claim = -1
         """Offset of this owner's claim row: the fencing token."""
         self.unclean = 0

@@ -51,6 +51,10 @@ class Pulse:
         if self._stopped:
             raise WorkerStopped(self._stopped)
 
+    def is_lost(self) -> bool:
+        """Whether nothing may be started or published any more. For the hot path: never raises."""
+        return bool(self._stopped) or self._clock.monotonic_ms() - self._last_ms > self._session_ms
+
     def stop(self, reason: str) -> None:
         """Let nothing more be published from now on."""
         self._stopped = self._stopped or reason

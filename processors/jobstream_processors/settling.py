@@ -109,6 +109,10 @@ class SettleThread:
         return batch, STOP if item is None else item
 
 
+AGAIN_ROUNDS = 60
+"""After so many rounds every mirror is published again, changed or not."""
+
+
 class MirrorThread:
     """Publishes the mirrored watermarks of lanes, once per interval, from a thread of its own."""
 
@@ -138,14 +142,19 @@ class MirrorThread:
     def publish(self, lanes: list[Lane]) -> None:
         """Mirror these lanes now; blocks until acknowledged."""
         changed = [lane for lane in lanes if self._seen.get(lane) is not lane.snapshot]
-        if not changed:
-            return
-        for lane in changed:
-            self._seen[lane] = lane.snapshot
+        shown = [lane.snapshot for lane in changed]
         self._sink.publish([self._record(lane) for lane in changed])
+        for lane, snapshot in zip(changed, shown, strict=True):
+            self._seen[lane] = snapshot
+            lane.mirrored = snapshot[0]
 
     def _run(self) -> None:
+        rounds = 0
         while not self._closing.wait(self._interval_s):
+            rounds += 1
+            if not rounds % AGAIN_ROUNDS:
+                # A frozen worker's late mirror may have become the newest of its key.
+                self._seen.clear()
             lanes = self._lanes()
             try:
                 self.publish(lanes)

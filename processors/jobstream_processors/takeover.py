@@ -113,6 +113,7 @@ class Takeover:
         lane.show()
         self._suspect(lane, committed, opened.previous_claim, mirror, high)
         self._sink.publish([self.mirror_record(lane)])
+        lane.mirrored = start
         return start
 
     def release(self, lane: Lane) -> None:

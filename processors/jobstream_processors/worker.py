@@ -151,10 +151,11 @@ class Worker:
         )
         intake = Intake(parts.specs, parts.catalogue, parts.clock)
         self._engine = engine = Engine(intake, parts.clock, self._settling.put, loop)
+        lost = parts.pulse.is_lost
         engine.run_on(
             {
-                ASYNC: LoopExecutor(parts.concurrency, engine.ended, engine.returned),
-                THREAD: ThreadExecutor(parts.concurrency, engine.ended, engine.returned),
+                ASYNC: LoopExecutor(parts.concurrency, engine.ended, engine.returned, lost),
+                THREAD: ThreadExecutor(parts.concurrency, engine.ended, engine.returned, lost),
                 PROCESS: ProcessExecutor(parts.children, engine.ended),
             }
         )

@@ -10,6 +10,7 @@ from jobstream_schemas.derive import args_schema
 from jobstream_schemas.errors import (
     DecodeError,
     EncodeError,
+    JobstreamError,
     MissingExtra,
     SchemaConflict,
     SchemaError,
@@ -50,6 +51,7 @@ __all__ = [
     "Incompatibility",
     "JobCodec",
     "JobSchema",
+    "JobstreamError",
     "Meta",
     "Mirror",
     "MissingExtra",

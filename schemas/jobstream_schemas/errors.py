@@ -18,7 +18,11 @@ _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 80
 
 
-class SchemaError(Exception):
+class JobstreamError(Exception):
+    """Base of every error that jobstream raises, in any of its packages."""
+
+
+class SchemaError(JobstreamError):
     """Base of every error this package raises on purpose."""
 
 

@@ -18,15 +18,12 @@ JobstreamError
 ├── BrokerTooOld            the broker lacks what the worker asks for: stops the worker
 └── SourceFailed            a consumer can't go on: stops the worker, which is started anew
 
-`except JobstreamError` covers everything that jobstream itself raises to a caller; what the rooms
-below raise is wrapped on its way out and stays readable as `__cause__`.
+`except JobstreamError` covers everything that jobstream raises: the packages below share the base.
 """
 
 from __future__ import annotations
 
-
-class JobstreamError(Exception):
-    """Base of every error that jobstream raises to its user."""
+from jobstream_schemas import JobstreamError as JobstreamError  # noqa: PLC0414 - an export
 
 
 class ConfigError(JobstreamError, ValueError):

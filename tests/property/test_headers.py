@@ -20,7 +20,7 @@ from jobstream_processors.core.headers import (
 )
 
 NUMBERS = ("redrive", "seq", "attempt", "delay-ms", "due-ms", "first-failed-ms", "partition")
-TEXTS = ("error", "message", "reason", "origin", "at-queue")
+TEXTS = ("error", "message", "reason", "origin")
 OURS = (*NUMBERS, *TEXTS, "snoozes", "unheard-of")
 
 counts = st.integers(0, 1_000_000)

@@ -74,6 +74,8 @@ class Park:
 
     attempt: int
     delay_ms: int
+    snoozes: int = 0
+    """Snoozes under this owner so far; a new owner counts anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ def decide(case: Case, outcome: Outcome) -> Decision:
         case Cancelled(reason):
             return Drop(known.CANCELLED, reason)
         case Buried(reason, message):
-            return _bury(case, reason, "", message)
+            return bury(case, reason, "", message)
         case Again():
             return _again(case, outcome)
         case Raised():
@@ -140,7 +142,7 @@ def unknown_type(case: Case, job_type: str) -> Climb | Bury:
     message = f"no handler for {job_type!r}"
     age = case.now_ms - _first_failed(case)
     if age >= UNKNOWN_TYPE_MS_MAX:
-        return _bury(case, "unknown_type", "jobstream.UnknownType", message)
+        return bury(case, "unknown_type", "jobstream.UnknownType", message)
     low, high = UNKNOWN_TYPE_DELAY_MS
     delay = min(max(age, low), high, UNKNOWN_TYPE_MS_MAX - age)
     trip = replace(case.trip, error="jobstream.UnknownType", message=message, reason="")
@@ -151,20 +153,20 @@ def _again(case: Case, wanted: Again) -> Decision:
     trip = case.trip
     if wanted.uses_attempt:
         if _is_exhausted(case):
-            return _bury(case, "attempts_exhausted", "jobstream.RetryAfter", wanted.reason)
+            return bury(case, "attempts_exhausted", "jobstream.RetryAfter", wanted.reason)
         if case.policy.holds_key:
-            return Park(trip.attempt + 1, min(wanted.delay_ms, case.window_ms))
+            return Park(trip.attempt + 1, min(wanted.delay_ms, case.window_ms), trip.snoozes)
         return _climb(case, replace(trip, attempt=trip.attempt + 1), wanted.delay_ms)
     if trip.snoozes >= case.policy.snoozes_max:
-        return _bury(case, "snoozes_exhausted", "jobstream.Snooze", wanted.reason)
+        return bury(case, "snoozes_exhausted", "jobstream.Snooze", wanted.reason)
     if case.policy.holds_key:
-        return Park(trip.attempt, min(wanted.delay_ms, case.window_ms))
+        return Park(trip.attempt, min(wanted.delay_ms, case.window_ms), trip.snoozes + 1)
     return _climb(case, replace(trip, snoozes=trip.snoozes + 1), wanted.delay_ms)
 
 
 def _failed(case: Case, failure: Raised) -> Decision:
     if case.policy.backoff.is_permanent(failure):
-        return _bury(case, "permanent", failure.error, failure.message)
+        return bury(case, "permanent", failure.error, failure.message)
     return _retried(case, failure.error, failure.message)
 
 
@@ -172,10 +174,10 @@ def _retried(case: Case, error: str, message: str) -> Decision:
     """A transient failure: a timeout always is one, whatever classes the policy lists."""
     trip = case.trip
     if _is_exhausted(case):
-        return _bury(case, "attempts_exhausted", error, message)
+        return bury(case, "attempts_exhausted", error, message)
     delay = case.policy.backoff.delay_ms(trip.attempt, job_id=case.job_id, redrive=trip.redrive)
     if case.policy.holds_key:
-        return Park(trip.attempt + 1, min(delay, case.window_ms))
+        return Park(trip.attempt + 1, min(delay, case.window_ms), trip.snoozes)
     told = replace(trip, attempt=trip.attempt + 1, error=error, message=message, reason="")
     return _climb(case, told, delay)
 
@@ -193,7 +195,7 @@ def _first_failed(case: Case) -> int:
 def _crashed(case: Case, how: str) -> Charge | Bury:
     crashes = case.crashes + 1
     if crashes >= CRASHES_MAX:
-        return _bury(case, "crashed_worker", "jobstream.Crashed", how)
+        return bury(case, "crashed_worker", "jobstream.Crashed", how)
     return Charge(crashes, CRASH_PAUSE_MS * 2 ** (crashes - 1))
 
 
@@ -206,7 +208,8 @@ def _climb(case: Case, trip: Trip, delay_ms: int) -> Climb:
     return Climb(moved, cut=delay < delay_ms)
 
 
-def _bury(case: Case, reason: str, error: str, message: str) -> Bury:
+def bury(case: Case, reason: str, error: str, message: str) -> Bury:
+    """A dead letter for `reason`; every other field of the trip tells what it told before."""
     return Bury(
         replace(
             case.trip,

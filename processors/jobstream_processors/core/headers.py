@@ -32,7 +32,7 @@ _LIMITS = {
     "partition": 1_000_000,
     "snoozes": 1_000_000,
 }
-_TEXTS = ("error", "message", "reason", "origin", "at-queue")
+_TEXTS = ("error", "message", "reason", "origin")
 
 
 class BadHeaders(ProcessorError):

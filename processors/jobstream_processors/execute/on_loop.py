@@ -27,7 +27,7 @@ from jobstream_processors.core.outcome import (
     read,
 )
 from jobstream_processors.execute.forked import leave, tell_in_child
-from jobstream_processors.execute.running import context_of
+from jobstream_processors.execute.running import context_of, never
 from jobstream_schemas import DecodeError
 
 if TYPE_CHECKING:
@@ -49,10 +49,18 @@ GRACE_MS = 5_000
 class LoopExecutor:
     """At most `concurrency` handlers in flight, all on one event loop."""
 
-    def __init__(self, concurrency: int, ended: Ended, returned: Returned) -> None:
+    def __init__(
+        self,
+        concurrency: int,
+        ended: Ended,
+        returned: Returned,
+        is_lost: Callable[[], bool] = never,
+    ) -> None:
         self._concurrency = concurrency
         self._ended = ended
         self._returned = returned
+        self._is_lost = is_lost
+        """Whether this process was frozen past its session: then nothing starts any more."""
         self._ready: deque[Delivery] = deque()
         self._waiting: dict[Delivery, asyncio.Task[None]] = {}
         self._limits: dict[Delivery, int] = {}
@@ -162,6 +170,9 @@ class LoopExecutor:
         """Run a handler up to its first wait; None if it ended before."""
         spec = delivery.spec
         assert spec is not None, "admitted deliveries have a handler"  # noqa: S101
+        if self._is_lost():
+            self._ended(delivery, Interrupted())
+            return None
         try:
             args = delivery.args()
         except DecodeError as error:

@@ -20,16 +20,19 @@ from jobstream_processors.core.outcome import (
     RETURNED,
     UNDECODABLE,
     Buried,
+    Interrupted,
     Outcome,
     Raised,
     TimedOut,
     read,
 )
 from jobstream_processors.execute.forked import leave, tell_in_child
-from jobstream_processors.execute.running import context_of
+from jobstream_processors.execute.running import context_of, never
 from jobstream_schemas import DecodeError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.execute.running import Ended, Returned
     from jobstream_processors.lane import Lane
@@ -38,10 +41,18 @@ if TYPE_CHECKING:
 class ThreadExecutor:
     """At most `concurrency` handlers at a time, each in a daemon thread."""
 
-    def __init__(self, concurrency: int, ended: Ended, returned: Returned) -> None:
+    def __init__(
+        self,
+        concurrency: int,
+        ended: Ended,
+        returned: Returned,
+        is_lost: Callable[[], bool] = never,
+    ) -> None:
         self._concurrency = concurrency
         self._ended = ended
         self._returned = returned
+        self._is_lost = is_lost
+        """Whether this process was frozen past its session: then nothing starts any more."""
         self._loop = asyncio.get_running_loop()
         self._work: SimpleQueue[Delivery | None] = SimpleQueue()
         self._finished: deque[tuple[Delivery, Outcome]] = deque()
@@ -118,7 +129,10 @@ class ThreadExecutor:
     def _serve(self) -> None:
         """A handler thread: take, run, report."""
         while (delivery := self._work.get()) is not None:
-            outcome = contextvars.Context().run(_call, delivery)
+            if self._is_lost():
+                outcome: Outcome = Interrupted()
+            else:
+                outcome = contextvars.Context().run(_call, delivery)
             if self._forked:
                 leave()
             with self._lock:

@@ -57,6 +57,11 @@ class Executor(Protocol):
         """Runs that outlived their time limit and still hold a slot."""
 
 
+def never() -> bool:
+    """For executors whose process can't lose its session."""
+    return False
+
+
 def facts_of(delivery: Delivery) -> RunFacts:
     """What the run may know of itself."""
     meta, spec, trip = delivery.meta, delivery.spec, delivery.trip

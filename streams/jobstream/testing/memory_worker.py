@@ -175,6 +175,7 @@ class MemoryWorker:
         """Run handlers up to their next wait, settle what was decided; False if idle."""
         self._woken.clear()
         self._engine.tick()
+        self._mirror(list(self._feed.running))
         # Records handed over are accepted, and runners started, in the loop's next rounds.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -201,6 +202,15 @@ class MemoryWorker:
         if again and not settled:
             self._clock.advance(_RETRY_MS)
 
+    def _mirror(self, lanes: Sequence[Lane]) -> None:
+        """As in a worker process: commits go as far as the mirror."""
+        changed = [lane for lane in lanes if lane.mirrored != lane.snapshot[0]]
+        with suppress(PublishFailed):
+            if changed:
+                self._sink.publish([self._takeover.mirror_record(lane) for lane in changed])
+            for lane in changed:
+                lane.mirrored = lane.snapshot[0]
+
     async def _drained(self, lanes: Sequence[Lane]) -> None:
         for lane in lanes:
             self._engine.drain(lane)
@@ -212,9 +222,7 @@ class MemoryWorker:
         for lane in lanes:
             lane.show()
             self._engine.end(lane)
-        # As in a worker process: without the mirror, the commit that follows says the same.
-        with suppress(PublishFailed):
-            self._sink.publish([self._takeover.mirror_record(lane) for lane in lanes])
+        self._mirror(lanes)
         for lane in lanes:
             self._takeover.release(lane)
 
