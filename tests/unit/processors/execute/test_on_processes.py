@@ -1,0 +1,216 @@
+"""Handlers in child processes: real ones, that are killed, crash, or can't even begin."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jobstream_processors.core.outcome import DONE, Buried, Crashed, Interrupted, Raised, TimedOut
+from jobstream_processors.core.retry import Backoff
+from jobstream_processors.execute.on_processes import ProcessExecutor
+from jobstream_processors.handlers import PROCESS
+from jobstream_schemas import JobCodec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from pathlib import Path
+
+    from tests.unit.processors.execute.conftest import Ear
+
+HOUR_MS = 3_600_000
+HANDLERS = """
+import asyncio, os, signal, sys, threading
+from dataclasses import dataclass
+from pathlib import Path
+
+PLACE = Path(__file__).parent
+
+@dataclass(frozen=True)
+class Parcel:
+    to: str
+
+def signs(parcel, context):
+    with (PLACE / "signed").open("a") as book:
+        book.write(f"{context.job_id} {parcel.to} {os.getpid()} {os.getppid()}\\n")
+
+async def waits(parcel):
+    await asyncio.sleep(0)
+
+def raises(parcel):
+    raise ValueError("no such address")
+
+def exits(parcel):
+    sys.exit(3)
+
+def dies(parcel):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def quits(parcel):
+    os._exit(7)
+
+def hangs(parcel):
+    (PLACE / "hanging").touch()
+    threading.Event().wait()
+"""
+
+
+@pytest.fixture
+def parcels(ear: Ear, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ANN401 - a module made here
+    """A module that children can import, each of its handlers declared as a job type."""
+    name = f"parcels_{os.getpid()}_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(HANDLERS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = importlib.import_module(name)
+    for job in ("signs", "waits", "raises", "exits", "dies", "quits", "hangs"):
+        declare(ear, module, job)
+    return module
+
+
+def declare(ear: Ear, module: Any, job: str, timeout_ms: int = HOUR_MS) -> None:  # noqa: ANN401 - a module made here
+    codec = JobCodec(module.Parcel, job)
+    spec = ear.shop.handle(
+        job, getattr(module, job), PROCESS, Backoff(attempts=1), timeout_ms=timeout_ms
+    )
+    ear.shop.specs[job] = type(spec)(
+        job, "mail", codec, spec.policy, timeout_ms, spec.function, PROCESS, job == "signs"
+    )
+
+
+def run(
+    ear: Ear, scenario: Callable[[ProcessExecutor], Coroutine[Any, Any, None]], size: int = 1
+) -> None:
+    """Run the scenario with children of its own."""
+
+    async def main() -> None:
+        executor = ProcessExecutor(size, ear.ended)
+        try:
+            await scenario(executor)
+        finally:
+            executor.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.usefixtures("parcels")
+def test_one_warm_child_serves_job_after_job_and_reports_each_end(ear: Ear, tmp_path: Path) -> None:
+    async def scenario(executor: ProcessExecutor) -> None:
+        for job_id, job in (("a", "signs"), ("b", "raises"), ("c", "exits"), ("d", "waits")):
+            executor.submit(ear.delivery(job_id, job))
+        executor.submit(ear.delivery("e", "signs"))
+        await ear.until(lambda: len(ear.outcomes) == 5)
+        assert executor.busy == 0
+
+    run(ear, scenario)
+
+    assert ear.outcomes["a"] == ear.outcomes["d"] == ear.outcomes["e"] == DONE
+    raised, exited = ear.outcomes["b"], ear.outcomes["c"]
+    assert isinstance(raised, Raised)
+    assert (raised.error, raised.message) == ("builtins.ValueError", "no such address")
+    assert isinstance(exited, Raised)
+    first, second = [line.split() for line in (tmp_path / "signed").read_text().splitlines()]
+    assert first[:2] == ["a", "ann"]
+    assert first[2] == second[2] != str(os.getpid())
+    assert first[3] == str(os.getpid())
+
+
+@pytest.mark.usefixtures("parcels")
+@pytest.mark.parametrize(("job", "how"), [("dies", "killed by signal 9"), ("quits", "exit code 7")])
+def test_the_death_of_a_child_is_charged_to_its_job_alone(ear: Ear, job: str, how: str) -> None:
+    async def scenario(executor: ProcessExecutor) -> None:
+        executor.submit(ear.delivery("bad", job))
+        executor.submit(ear.delivery("good", "waits"))
+        await ear.until(lambda: len(ear.outcomes) == 2)
+
+    run(ear, scenario)
+
+    assert ear.outcomes == {"bad": Crashed(f"its process died: {how}"), "good": DONE}
+
+
+def test_a_job_past_its_limit_is_killed(ear: Ear, parcels: Any, tmp_path: Path) -> None:  # noqa: ANN401 - a module made here
+    declare(ear, parcels, "hangs", timeout_ms=200)
+
+    async def scenario(executor: ProcessExecutor) -> None:
+        executor.submit(ear.delivery("a", "hangs"))
+        executor.submit(ear.delivery("b", "waits"))
+        await ear.until(lambda: len(ear.outcomes) == 2)
+
+    run(ear, scenario)
+
+    assert ear.outcomes == {"a": TimedOut(200), "b": DONE}
+    assert (tmp_path / "hanging").exists()
+
+
+@pytest.mark.usefixtures("parcels")
+def test_a_lane_that_ends_kills_its_children_and_charges_nobody(ear: Ear) -> None:
+    async def scenario(executor: ProcessExecutor) -> None:
+        executor.submit(ear.delivery("a", "waits"))
+        await ear.outcome("a")
+        executor.submit(ear.delivery("b", "hangs"))
+        executor.submit(ear.delivery("c", "hangs"))
+        assert [d.id for d in executor.withdraw(ear.lane)] == ["c"]
+
+        executor.interrupt(ear.lane)
+        assert await ear.outcome("b") == Interrupted()
+        assert executor.busy == 0
+
+    run(ear, scenario)
+
+
+def test_a_handler_that_no_child_can_import_is_buried(
+    ear: Ear,
+    parcels: Any,  # noqa: ANN401 - a module made here
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / f"{parcels.__name__}.py").write_text("raise RuntimeError('half deployed')\n")
+    importlib.invalidate_caches()
+
+    async def scenario(executor: ProcessExecutor) -> None:
+        executor.submit(ear.delivery("a", "waits"))
+        await ear.outcome("a")
+
+    run(ear, scenario)
+
+    buried = ear.outcomes["a"]
+    assert isinstance(buried, Buried)
+    assert buried.reason == "handler_not_importable"
+    assert "half deployed" in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("parcels")
+def test_no_more_children_than_asked_for(ear: Ear, tmp_path: Path) -> None:
+    async def scenario(executor: ProcessExecutor) -> None:
+        for number in range(6):
+            executor.submit(ear.delivery(f"{number}", "signs"))
+        await ear.until(lambda: len(ear.outcomes) == 6)
+
+    run(ear, scenario, size=2)
+
+    signed = (tmp_path / "signed").read_text().splitlines()
+    assert len(signed) == 6
+    assert len({line.split()[2] for line in signed}) <= 2
+
+
+def test_args_that_can_not_be_read_bury_the_job_and_keep_the_child(
+    ear: Ear,
+    parcels: Any,  # noqa: ANN401 - a module made here
+) -> None:
+    assert parcels.Parcel("ann").to == "ann"
+
+    async def scenario(executor: ProcessExecutor) -> None:
+        bad = ear.delivery("bad", "waits")
+        bad.value = bad.value[:-1]
+        executor.submit(bad)
+        executor.submit(ear.delivery("good", "waits"))
+        await ear.until(lambda: len(ear.outcomes) == 2)
+
+    run(ear, scenario)
+
+    buried = ear.outcomes["bad"]
+    assert isinstance(buried, Buried)
+    assert buried.reason == "undecodable"
+    assert ear.outcomes["good"] == DONE

@@ -1,0 +1,193 @@
+"""Plain handlers in threads: a slot is held until the thread returns, whatever was told before."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from jobstream_processors.core.outcome import DONE, RETURNED, Buried, Raised, TimedOut
+from jobstream_processors.execute.on_threads import ThreadExecutor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from tests.unit.processors.execute.conftest import Ear
+
+    from jobstream_processors.context import Context
+
+LIMIT_S = 20.0
+
+
+def run(
+    ear: Ear, scenario: Callable[[ThreadExecutor], Coroutine[Any, Any, None]], slots: int = 4
+) -> None:
+    """Run the scenario with an executor of its own."""
+
+    async def main() -> None:
+        executor = ThreadExecutor(slots, ear.ended, ear.returned)
+        try:
+            await scenario(executor)
+        finally:
+            executor.close()
+
+    asyncio.run(main())
+
+
+def now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+def test_handlers_run_beside_the_loop_and_end_on_it(ear: Ear) -> None:
+    here = threading.get_ident()
+    ran_in: list[int] = []
+
+    def works(_: object) -> None:
+        ran_in.append(threading.get_ident())
+
+    ear.shop.handle("works", works, "thread")
+
+    async def scenario(executor: ThreadExecutor) -> None:
+        executor.submit(ear.delivery("a", "works"))
+        assert await ear.outcome("a") == DONE
+        assert executor.busy == 0
+
+    run(ear, scenario)
+
+    assert ran_in
+    assert here not in ran_in
+
+
+def test_ends_are_told_for_what_they_are(ear: Ear) -> None:
+    async def hidden(_: object) -> None:
+        """Never awaited."""
+
+    handlers: dict[str, Callable[[object], object]] = {
+        "answers": lambda _: 7,
+        "exits": lambda _: exit(3),  # noqa: PLR1722 - what a user may call
+        "coroutine": hidden,
+    }
+    for name, handler in handlers.items():
+        ear.shop.handle(name, handler, "thread")
+
+    async def scenario(executor: ThreadExecutor) -> None:
+        for name in handlers:
+            executor.submit(ear.delivery(name, name))
+        bad = ear.delivery("bad", "answers")
+        bad.value = bad.value[:-1]
+        executor.submit(bad)
+        await ear.until(lambda: len(ear.outcomes) == 4)
+
+    run(ear, scenario)
+
+    assert ear.outcomes["answers"] == RETURNED
+    exits, coroutine, bad = (ear.outcomes[name] for name in ("exits", "coroutine", "bad"))
+    assert isinstance(exits, Raised)
+    assert exits.error == "builtins.SystemExit"
+    assert isinstance(coroutine, Raised)
+    assert coroutine.error == "jobstream.NotAwaited"
+    assert isinstance(bad, Buried)
+    assert bad.reason == "undecodable"
+
+
+def test_a_thread_past_its_limit_is_told_and_holds_its_slot_until_it_returns(ear: Ear) -> None:
+    go_on, inside = threading.Event(), threading.Event()
+
+    def hangs(_: object, context: Context) -> None:
+        inside.set()
+        assert go_on.wait(LIMIT_S)
+        assert context.is_cancelled
+
+    ear.shop.handle("hangs", hangs, "thread", timeout_ms=0, wants_context=True)
+    ear.shop.handle("next", lambda _: None, "thread")
+
+    async def scenario(executor: ThreadExecutor) -> None:
+        executor.submit(ear.delivery("a", "hangs"))
+        executor.submit(ear.delivery("b", "next"))
+        await asyncio.to_thread(inside.wait, LIMIT_S)
+
+        executor.expire(now_ms())
+        executor.expire(now_ms())
+        assert ear.outcomes == {"a": TimedOut(0)}
+        assert ear.still_running == ["a"]
+        assert (executor.stuck, executor.busy) == (1, 2)
+
+        go_on.set()
+        assert await ear.outcome("b") == DONE
+        assert ear.stopped == ["a"]
+        assert (executor.stuck, executor.busy) == (0, 0)
+
+    run(ear, scenario, slots=1)
+
+
+def test_no_more_run_at_once_than_there_are_slots(ear: Ear) -> None:
+    lock = threading.Lock()
+    pair = threading.Barrier(2)
+    inside, most = 0, 0
+
+    def counts(_: object) -> None:
+        nonlocal inside, most
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        pair.wait(LIMIT_S)
+        with lock:
+            inside -= 1
+        pair.wait(LIMIT_S)
+
+    ear.shop.handle("counts", counts, "thread")
+
+    async def scenario(executor: ThreadExecutor) -> None:
+        for number in range(8):
+            executor.submit(ear.delivery(f"{number}", "counts"))
+        await ear.until(lambda: len(ear.outcomes) == 8)
+
+    run(ear, scenario, slots=2)
+
+    assert set(ear.outcomes.values()) == {DONE}
+    assert most == 2
+
+
+def test_a_lane_that_is_interrupted_asks_its_handlers_to_stop(ear: Ear) -> None:
+    go_on, inside = threading.Event(), threading.Semaphore(0)
+    asked: dict[str, bool] = {}
+    other = ear.shop.lane(1)
+
+    def waits(_: object, context: Context) -> None:
+        inside.release()
+        assert go_on.wait(LIMIT_S)
+        asked[context.job_id] = context.is_cancelled
+
+    ear.shop.handle("waits", waits, "thread", wants_context=True)
+
+    async def scenario(executor: ThreadExecutor) -> None:
+        executor.submit(ear.delivery("a", "waits"))
+        executor.submit(ear.delivery("b", "waits", other))
+        for _ in range(2):
+            assert await asyncio.to_thread(inside.acquire, timeout=LIMIT_S)
+        executor.interrupt(ear.lane)
+        go_on.set()
+        await ear.until(lambda: len(ear.outcomes) == 2)
+
+    run(ear, scenario)
+
+    assert asked == {"a": True, "b": False}
+
+
+def test_what_waits_for_a_slot_can_be_taken_back(ear: Ear) -> None:
+    go_on = threading.Event()
+    ear.shop.handle("waits", lambda _: go_on.wait(LIMIT_S) and None, "thread")
+
+    async def scenario(executor: ThreadExecutor) -> None:
+        for job_id in "abc":
+            executor.submit(ear.delivery(job_id, "waits"))
+        taken = executor.withdraw(ear.lane)
+        assert [d.id for d in taken] == ["b", "c"]
+        go_on.set()
+        await ear.outcome("a")
+        assert executor.busy == 0
+
+    run(ear, scenario, slots=1)
+
+    assert list(ear.outcomes) == ["a"]
