@@ -156,7 +156,7 @@ class Worker:
             {
                 ASYNC: LoopExecutor(parts.concurrency, engine.ended, engine.returned, lost),
                 THREAD: ThreadExecutor(parts.concurrency, engine.ended, engine.returned, lost),
-                PROCESS: ProcessExecutor(parts.children, engine.ended),
+                PROCESS: ProcessExecutor(parts.children, engine.ended, lost),
             }
         )
         self._mirrors = MirrorThread(

@@ -37,6 +37,7 @@ from jobstream_schemas.rows import (
     encode_row,
     parse_row,
     row_key,
+    usual_done,
 )
 from jobstream_schemas.shapes import DecimalSpec
 
@@ -83,4 +84,5 @@ __all__ = [
     "parse_row",
     "row_key",
     "schema_fingerprint",
+    "usual_done",
 ]

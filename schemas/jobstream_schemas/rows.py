@@ -206,6 +206,37 @@ def parse_row(key: bytes, value: bytes) -> Row:
     return row
 
 
+def usual_done(key: bytes, value: bytes) -> tuple[str, bytes, bytes] | None:
+    """(id, fingerprint, digest) of a done row in the layout of nearly all rows.
+
+    For restoring a table, which asks nothing else of such a row. None for any other row, and for
+    whatever is not exactly as it should be: `parse_row` then says what it is.
+    """
+    total = len(value)
+    if total < _DONE_BYTES_MIN or not value.startswith(_DONE_HEAD):
+        return None
+    size = value[_DONE_ID_AT - 1]
+    end = _DONE_ID_AT + (size >> 1)
+    if size & 0x81 or total != end + _DONE_TAIL.size:
+        return None
+    state, redrive, seq, attempt, marks, digest, more_marks, fingerprint, six = _done_tail(
+        value, end
+    )
+    raw_id = value[_DONE_ID_AT:end]
+    if (
+        redrive  # a redriven job's row takes the long way, so the key below is fixed
+        or (seq | attempt) & 0x81
+        or state != _DONE_STATE
+        or marks != _EIGHT
+        or more_marks != _EIGHT
+        or six & SIX_BYTES_MARKS != SIX_BYTES_MARKED
+        or not raw_id.isascii()
+        or key != b"job:" + raw_id + b":done:0"
+    ):
+        return None
+    return raw_id.decode(), fingerprint, digest
+
+
 def _usual_done(key: bytes, value: bytes) -> Row | None:
     """The row, if value and key have the layout of nearly all rows; None says nothing."""
     total = len(value)

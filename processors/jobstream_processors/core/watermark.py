@@ -26,9 +26,7 @@ class Watermark:
         self.unfinished = 0
         self._end_of: dict[int, int] = {}
         self._start_of: dict[int, int] = {}
-        self._restored = deque(
-            (max(low, start), high) for low, high in sorted(finished) if high > max(low, start)
-        )
+        self._restored = _merged(start, finished)
 
     def begin(self, offset: int) -> bool:
         """Take up `offset`; False if it was begun before or is known to be finished.
@@ -82,3 +80,17 @@ class Watermark:
         else:
             self._end_of[start] = end
             self._start_of[end] = start
+
+
+def _merged(start: int, ranges: Iterable[tuple[int, int]]) -> deque[tuple[int, int]]:
+    """The ranges above `start`, lowest first, those that touch or overlap made one."""
+    merged: deque[tuple[int, int]] = deque()
+    for low, high in sorted(ranges):
+        at = max(low, start)
+        if high <= at:
+            continue
+        if merged and at <= merged[-1][1]:
+            at, reached = merged.pop()
+            high = max(high, reached)  # noqa: PLW2901 - the range grows
+        merged.append((at, high))
+    return merged

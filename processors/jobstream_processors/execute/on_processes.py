@@ -29,10 +29,12 @@ from jobstream_processors.core.outcome import (
     TimedOut,
 )
 from jobstream_processors.execute.child import UNIMPORTABLE
-from jobstream_processors.execute.running import facts_of
+from jobstream_processors.execute.running import facts_of, never
 from jobstream_schemas import DecodeError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.execute.running import Ended
     from jobstream_processors.lane import Lane
@@ -44,8 +46,10 @@ START_S_MAX = 60.0
 class ProcessExecutor:
     """At most `size` child processes, started on demand."""
 
-    def __init__(self, size: int, ended: Ended) -> None:
+    def __init__(self, size: int, ended: Ended, is_lost: Callable[[], bool] = never) -> None:
         self._size = size
+        self.is_lost = is_lost
+        """Whether this process was frozen past its session: then nothing starts any more."""
         self._ended = ended
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Delivery] = deque()
@@ -172,6 +176,8 @@ class _Child:
                 self._spawn()
             pipe = self._pipe
             assert pipe is not None  # noqa: S101 - made by _spawn
+            if self._pool.is_lost():
+                return Interrupted(), True
             pipe.send_bytes(job)
             return self._await(pipe, spec.timeout_ms), self._process is not None
         except (EOFError, OSError):

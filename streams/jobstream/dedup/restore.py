@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from jobstream.dedup.shard import Mark
 from jobstream_processors.core.known import DONE, TERMINAL
 from jobstream_processors.settlement import fact_of
-from jobstream_schemas import DecodeError, parse_row
+from jobstream_schemas import DecodeError, parse_row, usual_done
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,8 +74,13 @@ def sort_rows(records: Sequence[Record]) -> Rows:
     unreadable = 0
     done = rows.done.append
     for record in records:
+        key, value = record.key() or b"", record.value() or b""
+        usual = usual_done(key, value)
+        if usual is not None:
+            done(usual)
+            continue
         try:
-            row = parse_row(record.key() or b"", record.value() or b"")
+            row = parse_row(key, value)
         except DecodeError:
             unreadable += 1
             continue

@@ -20,6 +20,20 @@ if TYPE_CHECKING:
 READ_BATCH = 10_000
 STALL_S_MAX = 60.0
 _TIMEOUT_S = 10.0
+_ASK_S = 5.0
+FAIL_OVER_S = 30.0
+_PASSING = frozenset(
+    {
+        KafkaError._TIMED_OUT,  # noqa: SLF001 - the library's names
+        KafkaError._TRANSPORT,  # noqa: SLF001
+        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
+        KafkaError._DESTROY_BROKER,  # noqa: SLF001
+        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
+        KafkaError._WAIT_COORD,  # noqa: SLF001
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+    }
+)
 
 
 class KafkaLog:
@@ -60,12 +74,26 @@ class KafkaLog:
             consumer.close()
 
     def span(self, partition: Place) -> tuple[int, int]:
-        """(first offset kept, next offset to be written); blocks up to 10 s."""
+        """(first offset kept, next offset to be written).
+
+        Blocks while a broker fails over, for half a minute at most; then raises KafkaException.
+        """
+        until = time.monotonic() + FAIL_OVER_S
         with self._lock:
-            if self._asking is None:
-                self._asking = self._consumer()
-            place = TopicPartition(*partition)
-            low, high = self._asking.get_watermark_offsets(place, _TIMEOUT_S, cached=False)
+            while True:
+                try:
+                    return self._ask_span(partition)
+                except KafkaException as error:
+                    # A client may go on asking the broker it knew; a new one looks for the leader.
+                    self._asking = None
+                    if time.monotonic() > until or not _is_passing(error.args[0]):
+                        raise
+
+    def _ask_span(self, partition: Place) -> tuple[int, int]:
+        if self._asking is None:
+            self._asking = self._consumer()
+        place = TopicPartition(*partition)
+        low, high = self._asking.get_watermark_offsets(place, _ASK_S, cached=False)
         return low, high
 
     def topic_id(self, topic: str) -> str:
@@ -125,3 +153,7 @@ def _at(record: Record) -> int:
     offset = record.offset()
     assert offset is not None, "consumed records have an offset"  # noqa: S101
     return offset
+
+
+def _is_passing(error: KafkaError) -> bool:
+    return error.retriable() or error.code() in _PASSING
