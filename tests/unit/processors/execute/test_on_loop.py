@@ -13,18 +13,15 @@ from jobstream_processors.core.outcome import (
     Buried,
     Cancel,
     Cancelled,
-    Interrupted,
     Raised,
-    TimedOut,
 )
-from jobstream_processors.execute.on_loop import GRACE_MS, SLICE_S, LoopExecutor
+from jobstream_processors.execute.on_loop import LoopExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from tests.unit.processors.execute.conftest import Ear
 
-    from jobstream_processors.context import Context
 
 HOUR_MS = 3_600_000
 told: contextvars.ContextVar[str] = contextvars.ContextVar("told", default="nothing")
@@ -193,174 +190,3 @@ def test_args_that_can_not_be_read_bury_the_job_and_no_other(ear: Ear) -> None:
     assert isinstance(buried, Buried)
     assert buried.reason == "undecodable"
     assert ear.outcomes["good"] == DONE
-
-
-def test_a_handler_past_its_limit_is_cancelled(ear: Ear) -> None:
-    cancelled: list[bool] = []
-
-    async def hangs(_: object, context: Context) -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            cancelled.append(context.is_cancelled)
-
-    ear.shop.handle("hangs", hangs, timeout_ms=0, wants_context=True)
-
-    async def scenario(executor: LoopExecutor) -> None:
-        executor.submit(ear.delivery("a", "hangs"))
-        await asyncio.sleep(0)
-        executor.expire(now_ms())
-        assert await ear.outcome("a") == TimedOut(0)
-        assert executor.busy == 0
-
-    run(ear, scenario)
-
-    assert cancelled == [True]
-
-
-def test_a_handler_within_its_limit_is_left_alone(ear: Ear) -> None:
-    go_on = asyncio.Event()
-
-    async def waits(_: object) -> None:
-        await go_on.wait()
-
-    ear.shop.handle("waits", waits, timeout_ms=HOUR_MS)
-
-    async def scenario(executor: LoopExecutor) -> None:
-        executor.submit(ear.delivery("a", "waits"))
-        await asyncio.sleep(0)
-        executor.expire(now_ms())
-        go_on.set()
-        assert await ear.outcome("a") == DONE
-
-    run(ear, scenario)
-
-
-def test_one_that_ignores_cancellation_is_given_up_after_the_grace(ear: Ear) -> None:
-    go_on = asyncio.Event()
-
-    async def stubborn(_: object) -> None:
-        while not go_on.is_set():
-            try:
-                await go_on.wait()
-            except asyncio.CancelledError:
-                continue
-
-    ear.shop.handle("stubborn", stubborn, timeout_ms=0)
-
-    async def scenario(executor: LoopExecutor) -> None:
-        executor.submit(ear.delivery("a", "stubborn"))
-        await asyncio.sleep(0)
-        executor.expire(now_ms())
-        await asyncio.sleep(0)
-        assert ear.outcomes == {}
-
-        executor.expire(now_ms() + GRACE_MS)
-        assert ear.outcomes == {"a": TimedOut(0)}
-        assert ear.still_running == ["a"]
-        assert (executor.stuck, executor.busy) == (1, 1)
-
-        go_on.set()
-        await ear.until(lambda: ear.stopped == ["a"])
-        assert (executor.stuck, executor.busy) == (0, 0)
-
-    run(ear, scenario)
-
-
-def test_no_more_run_at_once_than_there_are_slots(ear: Ear) -> None:
-    inside: list[int] = []
-    running = 0
-
-    async def counts(_: object) -> None:
-        nonlocal running
-        running += 1
-        inside.append(running)
-        for _turn in range(3):
-            await asyncio.sleep(0)
-        running -= 1
-
-    ear.shop.handle("counts", counts)
-
-    async def scenario(executor: LoopExecutor) -> None:
-        for number in range(20):
-            executor.submit(ear.delivery(f"{number}", "counts"))
-        await ear.until(lambda: len(ear.outcomes) == 20)
-
-    run(ear, scenario, slots=3)
-
-    assert max(inside) == 3
-
-
-def test_handlers_that_never_wait_still_give_the_loop_its_turns(ear: Ear) -> None:
-    turns = 0
-
-    async def burns(_: object) -> None:
-        until = time.perf_counter() + SLICE_S
-        while time.perf_counter() < until:
-            pass
-
-    ear.shop.handle("burns", burns)
-
-    async def others() -> None:
-        nonlocal turns
-        while len(ear.outcomes) < 24:
-            turns += 1
-            await asyncio.sleep(0)
-
-    async def scenario(executor: LoopExecutor) -> None:
-        for number in range(24):
-            executor.submit(ear.delivery(f"{number}", "burns"))
-        await asyncio.wait_for(others(), 20)
-
-    run(ear, scenario)
-
-    # One after each eight of the 24 but the last.
-    assert turns == 2
-
-
-def test_interrupting_a_lane_cancels_its_runs_alone(ear: Ear) -> None:
-    go_on = asyncio.Event()
-    other = ear.shop.lane(1)
-
-    async def waits(_: object) -> None:
-        await go_on.wait()
-
-    ear.shop.handle("waits", waits)
-
-    async def scenario(executor: LoopExecutor) -> None:
-        executor.submit(ear.delivery("a", "waits"))
-        executor.submit(ear.delivery("b", "waits", other))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        executor.interrupt(ear.lane)
-        assert await ear.outcome("a") == Interrupted()
-        assert "b" not in ear.outcomes
-        go_on.set()
-        assert await ear.outcome("b") == DONE
-
-    run(ear, scenario)
-
-
-def test_what_waits_for_a_slot_can_be_taken_back(ear: Ear) -> None:
-    go_on = asyncio.Event()
-    started: list[str] = []
-
-    async def waits(_: object, context: Context) -> None:
-        started.append(context.job_id)
-        await go_on.wait()
-
-    ear.shop.handle("waits", waits, wants_context=True)
-
-    async def scenario(executor: LoopExecutor) -> None:
-        for job_id in "abc":
-            executor.submit(ear.delivery(job_id, "waits"))
-        await asyncio.sleep(0)
-        taken = executor.withdraw(ear.lane)
-        assert [d.id for d in taken] == ["b", "c"]
-        go_on.set()
-        await ear.outcome("a")
-        await asyncio.sleep(0)
-
-    run(ear, scenario, slots=1)
-
-    assert started == ["a"]

@@ -1,0 +1,124 @@
+"""The feed of one worker on a broker in memory, and a desk that stands where its engine would."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobstream.testing import MemoryShard, MemorySource
+from jobstream_processors.core.watermark import Watermark
+from jobstream_processors.feed import Feed, Limits
+from jobstream_processors.pulse import Pulse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tests.unit.processors.conftest import Shop
+
+    from jobstream_processors.lane import Lane
+    from jobstream_processors.ports import Listener, Position, Record, TopicPartition
+
+GROUP = "shop"
+SESSION_MS = 10_000
+
+
+class Desk:
+    """The feed of one worker, and what stands for its engine: it finishes what it is told to."""
+
+    def __init__(self, shop: Shop, limits: Limits, *, ready: bool = True) -> None:
+        self.shop = shop
+        self.ready = ready
+        """Whether lanes are restored at once."""
+        self.handed: list[tuple[str, int]] = []
+        self.drained: list[Lane] = []
+        self.ended: list[Lane] = []
+        self.waits = 0
+        self.to_prepare: list[tuple[Lane, Position | None]] = []
+        self.pulse = Pulse(shop.clock, SESSION_MS)
+        self.feed = Feed(shop.plans, self, shop.clock, self.pulse, limits)
+        self.source = MemorySource(shop.broker, GROUP, [shop.plan.topic])
+        self.feed.join(self._join)
+
+    def _join(self, listener: Listener) -> MemorySource:
+        self.source.listen(listener)
+        return self.source
+
+    def turns(self, count: int = 4) -> Desk:
+        for _ in range(count):
+            self.feed.cycle(0)
+        return self
+
+    def lane(self, partition: int = 0) -> Lane:
+        return self.feed.lanes[self.shop.plan.topic, partition]
+
+    def finish(self, *offsets: int, partition: int = 0) -> None:
+        lane = self.lane(partition)
+        for offset in offsets:
+            lane.watermark.finish(offset)
+            lane.returned += 1
+        self.show(lane)
+
+    def committed(self, partition: int = 0) -> Position | None:
+        return self.shop.broker.committed(GROUP, (self.shop.plan.topic, partition))
+
+    def restore(self, lane: Lane, start: int) -> None:
+        lane.claim = 7
+        lane.watermark = Watermark(start)
+        lane.shard = MemoryShard()
+        self.show(lane)
+        self.feed.prepared(lane, start)
+
+    def show(self, lane: Lane) -> None:
+        """Show the watermark, and mirror it at once."""
+        lane.show()
+        lane.mirrored = lane.snapshot[0]
+
+    def place(self, partition: int = 0) -> TopicPartition:
+        return self.shop.plan.topic, partition
+
+    def fill(self, count: int, size: int = 100, partition: int = 0) -> None:
+        for _ in range(count):
+            self.shop.put(b"v" * size, partition=partition)
+
+    # -- the driver's side
+
+    def hand(self, batch: list[tuple[Lane, list[Record]]]) -> None:
+        for lane, records in batch:
+            for record in records:
+                offset = record.offset() or 0
+                assert lane.watermark.begin(offset)
+                self.handed.append((lane.source[0], offset))
+
+    def prepare(self, lane: Lane, committed: Position | None) -> None:
+        if self.ready:
+            self.restore(lane, committed.offset if committed is not None else 0)
+        else:
+            self.to_prepare.append((lane, committed))
+
+    def begin(self, lane: Lane) -> None:
+        assert lane.live
+
+    def drain(self, lanes: Sequence[Lane]) -> None:
+        self.drained += lanes
+        self._stop(lanes)
+
+    def end(self, lanes: Sequence[Lane]) -> None:
+        self.ended += lanes
+        self._stop(lanes)
+
+    def wait(self, timeout_s: float) -> None:
+        assert timeout_s >= 0
+        self.waits += 1
+
+    def _stop(self, lanes: Sequence[Lane]) -> None:
+        for lane in lanes:
+            lane.live = False
+
+
+@pytest.fixture
+def new_desk(shop: Shop) -> Callable[..., Desk]:
+    def make(limits: Limits | None = None, *, ready: bool = True) -> Desk:
+        return Desk(shop, limits or Limits(), ready=ready)
+
+    return make

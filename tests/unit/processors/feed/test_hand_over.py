@@ -1,0 +1,152 @@
+"""The feed gives partitions back cleanly, and serves none that it does not own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobstream_processors.errors import TableUnavailable, WorkerStopped
+from jobstream_processors.feed import Limits
+from jobstream_processors.ports import Position
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.processors.conftest import Shop
+    from tests.unit.processors.feed.conftest import Desk
+
+
+def test_nothing_is_delivered_before_the_table_is_restored(new_desk: Callable[..., Desk]) -> None:
+    desk = new_desk(ready=False)
+    desk.fill(3)
+    desk.turns()
+
+    assert desk.handed == []
+    assert desk.feed.running == set()
+
+
+def test_a_lane_restored_after_it_was_revoked_is_not_served(
+    new_desk: Callable[..., Desk], shop: Shop
+) -> None:
+    desk = new_desk(ready=False)
+    desk.fill(3)
+    desk.turns()
+    first = [lane for lane, _ in desk.to_prepare]
+    shop.broker.rebalance()
+    desk.turns()
+
+    for lane in first:
+        desk.restore(lane, 0)
+    desk.turns()
+
+    assert desk.handed == []
+    assert desk.feed.running.isdisjoint(first)
+
+
+def test_a_lane_that_can_not_be_served_ends_the_next_turn(new_desk: Callable[..., Desk]) -> None:
+    desk = new_desk(ready=False).turns()
+    desk.feed.failed(TableUnavailable("locked"))
+
+    with pytest.raises(TableUnavailable, match="locked"):
+        desk.feed.cycle(0)
+
+
+def test_revoked_partitions_are_drained_and_committed_as_clean(
+    new_desk: Callable[..., Desk],
+) -> None:
+    desk = new_desk().turns()
+    desk.fill(3)
+    desk.turns()
+    desk.finish(0, 1)
+    lane = desk.lane()
+
+    desk.source.close()
+
+    assert lane in desk.drained
+    assert desk.committed() == Position(2, "clean:7")
+    assert desk.feed.lanes == {}
+    assert desk.feed.running == set()
+
+
+def test_a_partition_revoked_before_its_suspects_are_through_says_so(
+    new_desk: Callable[..., Desk],
+) -> None:
+    desk = new_desk().turns()
+    desk.fill(3)
+    desk.turns()
+    desk.finish(0)
+    desk.lane().suspect_before = 3
+
+    desk.source.close()
+
+    assert desk.committed() == Position(1, "clean:7:3")
+
+
+def test_a_partition_revoked_before_its_claim_commits_nothing(
+    new_desk: Callable[..., Desk],
+) -> None:
+    desk = new_desk(ready=False).turns()
+    lanes = [lane for lane, _ in desk.to_prepare]
+
+    desk.feed.close()
+
+    assert desk.ended == lanes
+    assert desk.drained == []
+    assert desk.committed() is None
+
+
+def test_a_partition_revoked_just_after_it_was_restored_is_handed_over_cleanly(
+    new_desk: Callable[..., Desk],
+) -> None:
+    desk = new_desk(ready=False).turns()
+    (lane,) = [lane for lane, _ in desk.to_prepare if lane.source == desk.place()]
+    desk.restore(lane, 0)
+
+    desk.feed.close()
+
+    assert lane in desk.ended
+    assert desk.committed() == Position(0, "clean:7")
+    assert desk.committed(1) is None
+
+
+def test_lost_partitions_are_ended_and_nothing_is_committed(
+    new_desk: Callable[..., Desk], shop: Shop
+) -> None:
+    desk = new_desk(Limits(commit_ms=10)).turns()
+    desk.fill(3)
+    desk.turns()
+    desk.finish(0, 1)
+    lane = desk.lane()
+
+    desk.feed.lost([desk.place()])
+    shop.clock.advance(10)
+    desk.turns()
+
+    assert desk.ended == [lane]
+    assert desk.drained == []
+    assert desk.committed() is None
+    assert desk.place() not in desk.feed.lanes
+
+
+def test_records_of_a_partition_without_a_lane_are_ignored(
+    new_desk: Callable[..., Desk], shop: Shop
+) -> None:
+    desk = new_desk().turns()
+    desk.feed.lost([desk.place()])
+    desk.fill(3)
+    desk.fill(1, partition=1)
+
+    desk.turns()
+
+    assert desk.handed == [(shop.plan.topic, 0)]
+
+
+def test_a_process_that_slept_past_its_session_polls_no_more(
+    new_desk: Callable[..., Desk], shop: Shop
+) -> None:
+    desk = new_desk().turns()
+    shop.clock.advance(10_001)
+
+    with pytest.raises(WorkerStopped, match="stood still for 10001 ms"):
+        desk.feed.cycle(0)

@@ -1,0 +1,92 @@
+"""The feed takes only as much as there is room for, and pauses what is full."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobstream_processors.feed import BATCH_MAX, Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.processors.feed.conftest import Desk
+
+
+def test_a_full_window_pauses_its_partition_until_a_third_is_free(
+    new_desk: Callable[..., Desk],
+) -> None:
+    desk = new_desk(Limits(window=10)).turns()
+    desk.fill(10)
+    desk.turns()
+    desk.fill(5)
+    desk.fill(3, partition=1)
+
+    # While it is full only the other partition delivers
+    desk.turns()
+    assert len(desk.handed) == 13
+    # One more than seven left: a resume for each job would cost a fetch each
+    desk.finish(0, 1)
+    desk.turns()
+    assert len(desk.handed) == 13
+    desk.finish(2)
+    desk.turns()
+
+    assert len(desk.handed) == 18
+
+
+def test_no_room_in_the_process_stops_every_partition(new_desk: Callable[..., Desk]) -> None:
+    desk = new_desk(Limits(handed_max=6)).turns()
+    desk.fill(4)
+    desk.fill(4, partition=1)
+
+    desk.turns()
+    # A poll of at least one record serves rebalances; paused partitions deliver none.
+    assert len(desk.handed) == 6
+    assert desk.waits > 0
+    desk.turns()
+    assert len(desk.handed) == 6
+
+    desk.finish(0, 1)
+    desk.turns()
+    assert len(desk.handed) == 8
+
+
+def test_big_jobs_are_bounded_by_their_bytes(new_desk: Callable[..., Desk]) -> None:
+    # Given a feed that has learned from a few how big jobs are
+    desk = new_desk(Limits(bytes_max=1_000_000)).turns()
+    for offset in range(20):
+        desk.fill(1, size=100_000)
+        desk.turns(1)
+        desk.finish(offset)
+
+    desk.fill(40, size=100_000)
+    desk.turns(40)
+
+    assert len(desk.handed) == 20 + 10
+
+
+def test_a_poll_takes_a_batch_at_most(new_desk: Callable[..., Desk]) -> None:
+    desk = new_desk().turns()
+    desk.fill(BATCH_MAX + 1, size=1)
+
+    assert desk.feed.cycle(0) == BATCH_MAX
+    assert desk.feed.cycle(0) == 1
+
+
+def test_a_pause_for_two_reasons_ends_with_the_last_one(new_desk: Callable[..., Desk]) -> None:
+    desk = new_desk(Limits(window=4, handed_max=6)).turns()
+    desk.fill(4)
+    desk.turns()
+    desk.fill(4)
+    desk.fill(2, partition=1)
+    desk.turns()
+    assert len(desk.handed) == 6
+
+    # Room in the process again, but the window of partition 0 is full still
+    desk.finish(0, partition=1)
+    desk.turns()
+    assert [offset for _, offset in desk.handed].count(4) == 0
+
+    desk.finish(0, 1, 2)
+    desk.turns()
+    assert [offset for _, offset in desk.handed].count(4) == 1

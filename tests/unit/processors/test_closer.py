@@ -1,0 +1,116 @@
+"""The closer: ends letters whose job is done or went on, and no others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobstream_processors.closer import Closer, parse_key
+from jobstream_processors.core.known import DEAD, Known, rank_of
+from jobstream_processors.errors import PublishFailed
+from jobstream_processors.ports import Outgoing
+
+if TYPE_CHECKING:
+    from tests.unit.processors.conftest import Shop
+
+    from jobstream_processors.lane import Lane
+
+
+def closer(shop: Shop, *lanes: Lane) -> Closer:
+    return Closer(shop.plans, shop.log, shop.sink, lambda: list(lanes), 1.0)
+
+
+def bury(shop: Shop, key: bytes, value: bytes | None = b"job", partition: int = 0) -> None:
+    shop.sink.publish([Outgoing(shop.plan.dlq, key, value, partition)])
+
+
+def tombstones(shop: Shop) -> list[bytes | None]:
+    return [r.key() for r in shop.broker.records(shop.plan.dlq) if r.value() is None]
+
+
+@pytest.mark.parametrize(
+    ("fact", "closed"),
+    [
+        (Known(done=True), True),
+        (Known(ended=(1, rank_of(DEAD))), False),
+        (Known(ended=(2, rank_of(DEAD))), True),
+        (Known(moved=(2, 0)), True),
+        (Known(moved=(1, 5)), False),
+        (Known(parked=(2, 1, 0)), True),
+        (Known(crashes=(2, 1)), True),
+    ],
+)
+def test_a_letter_is_closed_when_its_job_is_done_or_in_a_later_redrive(
+    shop: Shop, fact: Known, *, closed: bool
+) -> None:
+    lane = shop.lane()
+    lane.shard.merge([("a", fact)])
+    bury(shop, b"a:1")
+
+    assert closer(shop, lane).sweep() == int(closed)
+    assert tombstones(shop) == [b"a:1"] * closed
+
+
+def test_a_letter_is_closed_once_and_what_is_closed_by_hand_is_left(shop: Shop) -> None:
+    lane = shop.lane()
+    lane.shard.merge([("a", Known(done=True)), ("b", Known(done=True))])
+    watching = closer(shop, lane)
+    bury(shop, b"a:0")
+    bury(shop, b"b:0")
+    bury(shop, b"b:0", None)
+
+    assert [watching.sweep(), watching.sweep()] == [1, 0]
+    assert sorted(tombstones(shop), key=str) == [b"a:0", b"b:0"]
+
+
+def test_a_job_that_is_done_later_closes_its_letter_then(shop: Shop) -> None:
+    lane = shop.lane()
+    watching = closer(shop, lane)
+    bury(shop, b"a:0")
+    assert watching.sweep() == 0
+
+    lane.shard.merge([("a", Known(done=True))])
+
+    assert watching.sweep() == 1
+
+
+def test_a_tombstone_that_failed_is_tried_again(shop: Shop) -> None:
+    lane = shop.lane()
+    lane.shard.merge([("a", Known(done=True))])
+    watching = closer(shop, lane)
+    bury(shop, b"a:0")
+    shop.broker.fail_publishes(1, fate="absent")
+
+    with pytest.raises(PublishFailed):
+        watching.sweep()
+
+    assert watching.sweep() == 1
+
+
+def test_each_lane_closes_letters_of_its_own_partition_while_it_lives(shop: Shop) -> None:
+    lane = shop.lane()
+    lane.shard.merge([("a", Known(done=True))])
+    bury(shop, b"a:0", partition=1)
+    assert closer(shop, lane).sweep() == 0
+
+    bury(shop, b"a:0")
+    lane.live = False
+    assert closer(shop, lane).sweep() == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "found"),
+    [
+        (b"a:0", ("a", 0)),
+        (b"@shop.mail:1:7:2", ("@shop.mail:1:7", 2)),
+        (None, None),
+        (b"a", None),
+        (b":1", None),
+        (b"a:", None),
+        (b"a:-1", None),
+        ("a:\u0663".encode(), None),
+    ],
+)
+def test_keys_of_strangers_are_no_letters(key: bytes | None, found: tuple[str, int] | None) -> None:
+    assert parse_key(key) == found

@@ -1,0 +1,263 @@
+"""The delayer: never early, in order, nothing lost when a hop or a header fails."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobstream.testing import MemorySource
+from jobstream_processors.core.headers import Trip, parse, render
+from jobstream_processors.delayer import COMMIT_MS, FAILED_HOLD_MS, Delayer, DelayerParts
+from jobstream_processors.errors import OffsetOutOfRange
+from jobstream_processors.ports import Outgoing, Position
+from jobstream_processors.pulse import Pulse
+from jobstream_processors.rung import BUFFER_MAX
+from jobstream_schemas import Mirror, decode_mirror, encode_mirror, mirror_key
+
+if TYPE_CHECKING:
+    from tests.unit.processors.conftest import Shop
+
+    from jobstream.testing.faults import Fate
+    from jobstream_processors.core.headers import Headers
+    from jobstream_processors.ports import Listener, Record
+
+GROUP = "shop.delay"
+OFFSETS = "shop.offsets"
+
+
+class Ladder:
+    """One delayer over every rung of the queue."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop = shop
+        self.topics = [topic for topic, _ in shop.plan.rungs.values()]
+        self.new_delayer()
+
+    def new_delayer(self) -> None:
+        shop = self.shop
+        pulse = Pulse(shop.clock, 1 << 60)
+        self.delayer = Delayer(
+            DelayerParts(GROUP, shop.plans, shop.sink, shop.log, shop.mirrors, shop.clock, pulse)
+        )
+        self.source = MemorySource(shop.broker, GROUP, self.topics)
+        self.delayer.join(self._join)
+
+    def _join(self, listener: Listener) -> MemorySource:
+        self.source.listen(listener)
+        return self.source
+
+    def put(self, rung: str, value: bytes, trip: Trip, headers: Headers | None = None) -> None:
+        topic, count = self.shop.plan.rungs[rung]
+        partition = (trip.partition or 0) % count
+        told = headers if headers is not None else render(trip)
+        self.shop.sink.publish([Outgoing(topic, b"key", value, partition, told)])
+
+    def pass_ms(self, ms: int) -> int:
+        """Let time pass; returns the hops made then."""
+        self.shop.clock.advance(ms)
+        return self.turns()
+
+    def turns(self) -> int:
+        """Turns until nothing moves for three of them."""
+        made, quiet = 0, 0
+        while quiet < 3:
+            hops = self.delayer.cycle(0)
+            made += hops
+            quiet = 0 if hops else quiet + 1
+        return made
+
+    def queue(self) -> list[Record]:
+        return list(self.shop.broker.records(self.shop.plan.topic))
+
+    def arrived(self) -> list[bytes | None]:
+        return [record.value() for record in self.queue()]
+
+    def on(self, rung: str) -> list[Record]:
+        return list(self.shop.broker.records(self.shop.plan.rungs[rung][0]))
+
+
+@pytest.fixture
+def ladder(shop: Shop) -> Ladder:
+    made = Ladder(shop)
+    made.turns()
+    return made
+
+
+def test_a_job_arrives_when_it_is_due_and_not_a_millisecond_before(ladder: Ladder) -> None:
+    ladder.put("0s", b"a", Trip(delay_ms=1_234, partition=1))
+
+    assert ladder.pass_ms(1_233) == 0
+    assert ladder.pass_ms(1) == 1
+
+    (job,) = ladder.queue()
+    assert (job.value(), job.partition()) == (b"a", 1)
+
+
+def test_a_hop_counts_from_the_append_and_leaves_what_remains(ladder: Ladder) -> None:
+    start_ms = ladder.shop.clock.broker_ms()
+    ladder.put("5s", b"a", Trip(seq=4, attempt=3, delay_ms=7_000, partition=1))
+
+    assert ladder.pass_ms(4_999) == 0
+    assert ladder.pass_ms(101) == 1
+
+    (copy,) = ladder.on("0s")
+    trip = parse(copy.headers())
+    assert (trip.due_ms, trip.delay_ms) == (start_ms + 7_000, 1_900)
+    # A hop is the same delivery: with another seq the table could not drop a hop made twice.
+    assert (trip.seq, trip.attempt, trip.partition) == (4, 3, 1)
+    ladder.pass_ms(1_899)
+    assert ladder.arrived() == []
+    ladder.pass_ms(1)
+    assert ladder.arrived() == [b"a"]
+
+
+def test_a_rung_is_first_in_first_out_and_the_exact_one_goes_by_due_time(ladder: Ladder) -> None:
+    for delay_ms in (900, 300, 600):
+        ladder.put("0s", b"%d" % delay_ms, Trip(delay_ms=delay_ms, partition=0))
+    ladder.pass_ms(900)
+    assert ladder.arrived() == [b"300", b"600", b"900"]
+
+    for number in range(3):
+        ladder.put("5s", b"%d" % number, Trip(delay_ms=5_000, partition=0))
+    ladder.pass_ms(5_000)
+    assert ladder.arrived()[3:] == [b"0", b"1", b"2"]
+
+
+def test_a_wait_that_is_over_leaves_at_once_whatever_its_rung(ladder: Ladder) -> None:
+    past_ms = ladder.shop.clock.broker_ms() - 1
+    ladder.put("1h", b"a", Trip(due_ms=past_ms, partition=0))
+
+    ladder.turns()
+
+    assert ladder.arrived() == [b"a"]
+
+
+def test_nothing_is_lost_when_a_rung_holds_more_than_memory_may(ladder: Ladder) -> None:
+    total = 2 * BUFFER_MAX + 5
+    for number in range(total):
+        ladder.put("5s", b"%d" % number, Trip(delay_ms=5_000, partition=0))
+
+    ladder.turns()
+    ladder.pass_ms(5_000)
+
+    assert ladder.arrived() == [b"%d" % number for number in range(total)]
+
+
+@pytest.mark.parametrize(
+    ("is_appended", "arrived"), [(False, [b"b", b"a"]), (True, [b"a", b"b", b"a"])]
+)
+def test_a_hop_that_failed_is_made_again_and_its_offset_waits(
+    ladder: Ladder, arrived: list[bytes], *, is_appended: bool
+) -> None:
+    shop = ladder.shop
+    for value in (b"a", b"b"):
+        ladder.put("5s", value, Trip(delay_ms=5_000, partition=0))
+    fate: Fate = "appended" if is_appended else "absent"
+    shop.broker.fail_publishes(lambda record: record.value == b"a", fate=fate)
+
+    assert ladder.pass_ms(5_000) == 1
+    shop.broker.heal()
+    shop.clock.advance(COMMIT_MS)
+    assert ladder.turns() == 1
+    assert ladder.pass_ms(FAILED_HOLD_MS) == 0
+    ladder.delayer.close()
+
+    # At-least-once: an acknowledgement that was lost makes the hop twice.
+    assert ladder.arrived() == arrived
+    place = (shop.plan.rungs["5s"][0], 0)
+    assert shop.broker.committed(GROUP, place) == Position(2)
+
+
+def test_a_rung_rests_after_a_hop_that_failed(ladder: Ladder) -> None:
+    ladder.put("0s", b"a", Trip(delay_ms=10, partition=0))
+    ladder.shop.broker.fail_publishes(1, fate="absent")
+
+    assert ladder.pass_ms(10) == 0
+    assert ladder.pass_ms(FAILED_HOLD_MS - 1) == 0
+    assert ladder.pass_ms(1) == 1
+
+
+def test_a_clock_that_would_spin_holds_the_partition(
+    ladder: Ladder, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Given a record that says it had less to wait when it was put there than it still has
+    due_ms = ladder.shop.clock.broker_ms() + 60_000
+    ladder.put("5s", b"a", Trip(delay_ms=20_000, due_ms=due_ms, partition=0))
+
+    # When its rung is over, then hopping on would not bring it nearer: it stays, and that is told
+    assert ladder.pass_ms(5_000) == 0
+    assert "rung_clock_suspect" in caplog.messages
+    assert ladder.on("30s") == []
+
+    caplog.clear()
+    assert ladder.pass_ms(2_499) == 0
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "told"),
+    [
+        ([("js-delay-ms", b"soon")], b"js-delay-ms"),
+        ([("js-partition", b"2"), ("js-delay-ms", b"5")], b"js-partition=2"),
+    ],
+)
+def test_headers_that_can_not_be_followed_make_a_dead_letter(
+    ladder: Ladder, headers: Headers, told: bytes
+) -> None:
+    ladder.put("5s", b"bytes", Trip(), headers)
+
+    ladder.turns()
+
+    rung = ladder.shop.plan.rungs["5s"][0]
+    letter = ladder.shop.letters()[f"@{rung}:0:0:0"]
+    assert letter["js-reason"] == b"bad_headers"
+    assert letter["js-origin"] == f"{rung}:0:0".encode()
+    assert told in (letter["js-message"] or b"")
+    assert letter["js-key"] == b"key"
+    assert ladder.shop.broker.records(ladder.shop.plan.dlq)[0].value() == b"bytes"
+    assert ladder.arrived() == []
+
+
+def test_commits_are_mirrored(ladder: Ladder) -> None:
+    shop = ladder.shop
+    ladder.put("0s", b"a", Trip(delay_ms=1, partition=1))
+    ladder.pass_ms(1)
+    ladder.pass_ms(COMMIT_MS)
+
+    place = (shop.plan.rungs["0s"][0], 1)
+    assert shop.broker.committed(GROUP, place) == Position(1)
+    mirrors = [decode_mirror(r.value() or b"") for r in shop.broker.records(OFFSETS)]
+    newest = [m for m in mirrors if (m.topic, m.partition) == place][-1]
+    assert (newest.group, newest.position) == (GROUP, 1)
+
+
+def test_what_hopped_is_not_hopped_again_by_the_next_owner(ladder: Ladder) -> None:
+    ladder.put("0s", b"now", Trip(delay_ms=1, partition=0))
+    ladder.put("0s", b"later", Trip(delay_ms=1_000, partition=0))
+    ladder.pass_ms(1)
+    ladder.delayer.close()
+
+    ladder.new_delayer()
+    ladder.pass_ms(1_000)
+
+    assert ladder.arrived() == [b"now", b"later"]
+
+
+def test_what_was_lost_is_hopped_by_the_next_owner_alone(ladder: Ladder) -> None:
+    ladder.put("0s", b"a", Trip(delay_ms=100, partition=0))
+    ladder.turns()
+
+    ladder.delayer.lost([(ladder.shop.plan.rungs["0s"][0], 0)])
+
+    assert ladder.pass_ms(100) == 0
+    assert ladder.delayer.next_ms() is None
+
+
+def test_a_mirror_outside_the_log_stops_loudly(shop: Shop) -> None:
+    topic = shop.plan.rungs["5s"][0]
+    made = Mirror(GROUP, topic, shop.broker.topic_id(topic), 0, 9, (), 0, shop.clock.broker_ms())
+    shop.sink.publish([Outgoing(OFFSETS, mirror_key(made), encode_mirror(made), 0)])
+
+    with pytest.raises(OffsetOutOfRange, match="jobstream offsets reset"):
+        Ladder(shop).turns()

@@ -1,0 +1,63 @@
+"""A process that slept past its session publishes nothing more, whichever thread finds out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobstream_processors.errors import WorkerStopped
+from jobstream_processors.ports import Outgoing
+from jobstream_processors.pulse import GuardedSink, Pulse
+
+if TYPE_CHECKING:
+    from tests.unit.processors.conftest import Shop
+
+SESSION_MS = 5_000
+
+
+def test_beats_within_the_session_keep_it_alive(shop: Shop) -> None:
+    pulse = Pulse(shop.clock, SESSION_MS)
+
+    for _ in range(10):
+        shop.clock.advance(SESSION_MS)
+        pulse.beat()
+
+    pulse.check()
+
+
+def test_a_gap_is_found_by_whoever_asks_first_and_never_forgotten(shop: Shop) -> None:
+    pulse = Pulse(shop.clock, SESSION_MS)
+    shop.clock.advance(SESSION_MS + 1)
+
+    with pytest.raises(WorkerStopped, match="stood still for 5001 ms, longer than its session"):
+        pulse.check()
+    # A beat afterwards must not bring it back: others own the partitions.
+    for ask in (pulse.beat, pulse.check):
+        with pytest.raises(WorkerStopped):
+            ask()
+
+
+def test_the_first_reason_to_stop_is_kept(shop: Shop) -> None:
+    pulse = Pulse(shop.clock, SESSION_MS)
+    pulse.stop("the worker is leaving")
+    pulse.stop("something else")
+
+    with pytest.raises(WorkerStopped, match="the worker is leaving"):
+        pulse.check()
+
+
+def test_a_guarded_sink_publishes_nothing_after_the_gap(shop: Shop) -> None:
+    pulse = Pulse(shop.clock, SESSION_MS)
+    sink = GuardedSink(shop.sink, pulse)
+    place = (shop.plan.dedup, 0)
+    sink.publish([Outgoing(shop.plan.dedup, b"k", b"v", 0)])
+    sink.publish_rows({place: [{"key": b"l", "value": b"v"}]})
+    shop.clock.advance(SESSION_MS + 1)
+
+    with pytest.raises(WorkerStopped):
+        sink.publish([Outgoing(shop.plan.dedup, b"m", b"v", 0)])
+    with pytest.raises(WorkerStopped):
+        sink.publish_rows({place: [{"key": b"n", "value": b"v"}]})
+
+    assert [record.key() for record in shop.broker.records(shop.plan.dedup)] == [b"k", b"l"]
