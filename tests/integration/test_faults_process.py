@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import uuid
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from jobstream.broker.embedded import EmbeddedKafka
-    from jobstream.testing.fleet import Member
 
 pytest_plugins = ["jobstream.broker.fixture"]
 pytestmark = pytest.mark.kafka
@@ -117,7 +117,7 @@ class Shop:
     def __init__(self, kafka: EmbeddedKafka, folder: Path) -> None:
         self.told = folder / "told.txt"
         self.told.touch()
-        program = folder / "shop.py"
+        program = self._program = folder / "shop.py"
         program.write_text(PROGRAM)
         name = f"process-{uuid.uuid4().hex[:8]}"
         self.env = {
@@ -140,6 +140,14 @@ class Shop:
         """What handlers told, without the process ids."""
         return [line.partition(" ")[2] for line in self.told.read_text().splitlines()]
 
+    def is_running(self, pid: int) -> bool:
+        """Whether that process is one of this program, or of its children; a dead one is neither."""
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_text()
+        except FileNotFoundError:
+            return False
+        return str(self._program) in command or "jobstream_processors.execute.child" in command
+
     def wait_for(self, line: str) -> None:
         """Wait until a handler has told that line."""
         wait_until(lambda: line in self.lines(), f"a handler tells {line!r}", limit_s=30)
@@ -157,23 +165,20 @@ def _load(name: str, kafka: EmbeddedKafka) -> App:
     return app
 
 
+def pids_alive(shop: Shop) -> set[int]:
+    """Process ids that told something and still run this test's program, workers left out."""
+    told = {int(line.partition(" ")[0]) for line in shop.told.read_text().splitlines()}
+    return {pid for pid in told - {m.pid for m in shop.fleet.members} if shop.is_running(pid)}
+
+
 @pytest.fixture
 def shop(kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Shop]:
     shop = Shop(kafka, tmp_path)
     with shop.fleet:
         yield shop
+    for pid in pids_alive(shop):
+        os.kill(pid, signal.SIGKILL)
     shop.served.close()
-
-
-def pids_alive(shop: Shop, member: Member) -> set[int]:
-    """Process ids that told something and still live, without the worker's own."""
-    pids = {int(line.partition(" ")[0]) for line in shop.told.read_text().splitlines()}
-    return {
-        pid
-        for pid in pids - {member.pid}
-        if Path(f"/proc/{pid}/stat").exists()
-        and Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
-    }
 
 
 def test_forked_copies_end_where_the_handler_ends(shop: Shop) -> None:
@@ -184,7 +189,7 @@ def test_forked_copies_end_where_the_handler_ends(shop: Shop) -> None:
     ids += [shop.enqueue(job, f"{job} {n}") for n in range(5) for job in ("on_loop", "in_thread")]
 
     assert {shop.served.end_of(job_id) for job_id in ids} == {"done"}
-    wait_until(lambda: not pids_alive(shop, member), "the copies have ended", limit_s=10)
+    wait_until(lambda: not pids_alive(shop), "the copies have ended", limit_s=10)
     lines = shop.lines()
     for job in forking:
         assert lines.count(f"original {job} 0") == lines.count(f"copy {job} 0") == 1
@@ -217,7 +222,7 @@ def test_process_past_its_limit_is_killed(shop: Shop) -> None:
     wait_until(lambda: "spins for ever" in shop.lines(), "it ran at all", limit_s=1)
     assert {shop.served.end_of(job_id) for job_id in others} == {"done"}
     assert shop.fleet.drain(member) == 0
-    assert not pids_alive(shop, member)
+    assert not pids_alive(shop)
 
 
 def test_sys_exit_in_a_child_process_is_a_failed_attempt(shop: Shop) -> None:
