@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import shlex
@@ -39,7 +38,8 @@ def command(target: str, *, log_level: str) -> int:
     drains the workers, then stops the broker; a second one does not wait for the drain.
     """
     from jobstream.cli.loading import load_app  # noqa: PLC0415 - loads the Kafka client
-    from jobstream.cli.supervisor import Supervisor  # noqa: PLC0415 - with the command only
+    from jobstream.cli.supervisor import supervise  # noqa: PLC0415 - with the command only
+    from jobstream.cli.worker import leave_s  # noqa: PLC0415 - likewise
 
     configure("plain", "warning")
     app = load_app(target)
@@ -48,7 +48,7 @@ def command(target: str, *, log_level: str) -> int:
         if code:
             return code
         _tell_how(app, target)
-        return asyncio.run(Supervisor(_roles(target, log_level)).run())
+        return supervise(_roles(target, log_level), leave_s(app.settings))
 
 
 @contextmanager

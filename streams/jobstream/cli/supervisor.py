@@ -48,16 +48,26 @@ class Child:
     prefix: str = ""
 
 
-def supervise(commands: Sequence[Sequence[str]]) -> int:
-    """Keep these commands running until SIGTERM or SIGINT; blocks. Returns the exit code."""
-    return asyncio.run(Supervisor([Child(command) for command in commands]).run())
+def supervise(children: Sequence[Child], leave_s: float) -> int:
+    """Keep these children running until SIGTERM or SIGINT; blocks. Returns the exit code.
+
+    `leave_s` is how long a child may take to leave once it is told to; after that it is killed.
+    """
+
+    async def run() -> int:
+        return await Supervisor(children, leave_s).run()
+
+    return asyncio.run(run())
 
 
 class Supervisor:
     """Children and their restarts. Made, run once, thrown away."""
 
-    def __init__(self, children: Sequence[Child], restarts: Restarts | None = None) -> None:
+    def __init__(
+        self, children: Sequence[Child], leave_s: float, restarts: Restarts | None = None
+    ) -> None:
         self._children = children
+        self._leave_s = leave_s
         self._restarts = restarts or Restarts()
         self._running: set[asyncio.subprocess.Process] = set()
         self._stopping = asyncio.Event()
@@ -68,7 +78,7 @@ class Supervisor:
         """Until every child has ended; 0 if all left of their own will.
 
         The first SIGTERM or SIGINT is passed on as SIGTERM, and children drain. The second kills
-        them at once. A child that ends with 0 is not started again.
+        them at once, as does a drain without end. A child that ends with 0 is not started again.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -89,6 +99,7 @@ class Supervisor:
         self._stopping.set()
         for process in self._running:
             process.terminate()
+        asyncio.get_running_loop().call_later(self._leave_s, self._kill, "too_slow_to_leave")
 
     def _on_signal(self, number: int) -> None:
         if not self._stopping.is_set():
@@ -96,7 +107,12 @@ class Supervisor:
             self.stop()
             return
         self._second = number
-        log.warning("killing", extra={"signal": number, "children": len(self._running)})
+        self._kill("second_signal")
+
+    def _kill(self, reason: str) -> None:
+        # A child killed while it drains loses nothing: what it had not settled is run again.
+        if self._running:
+            log.warning("killing", extra={"reason": reason, "children": len(self._running)})
         for process in self._running:
             process.kill()
 

@@ -16,10 +16,13 @@ from jobstream.cli.options import target_argument
 
 if TYPE_CHECKING:
     from jobstream.app import App
+    from jobstream.settings import Settings
 
 log = logging.getLogger("jobstream.cli")
 
 PROCESSES_MAX = 256
+LEAVE_GRACE_S = 10.0
+"""What a worker may take beyond its drain to commit, leave its group and end."""
 
 
 @click.command()
@@ -62,12 +65,17 @@ def command(
     chosen = [name.strip() for name in queues.split(",") if name.strip()] if queues else None
     app.plans(chosen)  # refuses an unknown queue before anything is started
     if processes > 1:
-        from jobstream.cli.supervisor import supervise  # noqa: PLC0415 - parents only
+        from jobstream.cli.supervisor import Child, supervise  # noqa: PLC0415 - parents only
 
-        return supervise([_child_command()] * processes)
+        return supervise([Child(_child_command())] * processes, leave_s(app.settings))
     if concurrency is not None:
         app.settings = dataclasses.replace(app.settings, concurrency=concurrency)
     return _serve(app, chosen, only, supervised=supervised)
+
+
+def leave_s(settings: Settings) -> float:
+    """How long a worker may take to leave once it is told to."""
+    return settings.drain_ms / 1000 + LEAVE_GRACE_S
 
 
 def _serve(app: App, queues: list[str] | None, only: str | None, *, supervised: bool) -> int:

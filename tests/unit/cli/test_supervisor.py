@@ -27,7 +27,8 @@ from jobstream.cli.supervisor import Child, Restarts, Supervisor
 logging.basicConfig(stream=sys.stdout, format="%(message)s", level="INFO")
 child = Child([sys.executable, "-u", "-c", sys.argv[1]], sys.argv[2])
 restarts = Restarts(first_s=0.05, cap_s=0.1, healthy_s=60)
-sys.exit(asyncio.run(Supervisor([child] * 2, restarts).run()))
+async def run(): return await Supervisor([child] * 2, float(sys.argv[3]), restarts).run()
+sys.exit(asyncio.run(run()))
 """
 # Signals are blocked and waited for: a handler could miss one that comes just before a pause.
 # A line is one write: those of two children must not run into each other.
@@ -54,9 +55,9 @@ while signal.sigwait({signal.SIGTERM}): os.write(1, b"stubborn\\n")
 class Parent:
     """A supervisor in a process of its own, and what its children say."""
 
-    def __init__(self, code: str, prefix: str = "") -> None:
+    def __init__(self, code: str, prefix: str = "", leave_s: float = 60) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-u", "-c", PARENT, code, prefix],
+            [sys.executable, "-u", "-c", PARENT, code, prefix, str(leave_s)],
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -145,6 +146,17 @@ def test_the_second_signal_kills_at_once(parents: list[Parent]) -> None:
 
     assert parent.process.wait(WAIT_S) == 128 + signal.SIGTERM
     assert all(ended(pid) for pid in pids)
+
+
+def test_a_drain_without_end_is_ended(parents: list[Parent]) -> None:
+    parents.append(parent := Parent(STUBBORN, leave_s=0.2))
+    pids = parent.pids()
+
+    parent.process.terminate()
+
+    assert parent.process.wait(WAIT_S) == 1
+    assert all(ended(pid) for pid in pids)
+    assert "killing" in parent.hear_all()
 
 
 def test_a_child_that_dies_is_started_again(parents: list[Parent]) -> None:
