@@ -141,7 +141,7 @@ class Shop:
         return [line.partition(" ")[2] for line in self.told.read_text().splitlines()]
 
     def is_running(self, pid: int) -> bool:
-        """Whether that process is one of this program, or of its children; a dead one is neither."""
+        """Whether that process runs this program or is a child of it; a dead one does neither."""
         try:
             command = Path(f"/proc/{pid}/cmdline").read_text()
         except FileNotFoundError:
