@@ -223,7 +223,8 @@ class Feed:
         """Follow the size of a job by a sample: the byte bound need not be exact."""
         sample = records[:: max(1, len(records) // 16)]
         mean = sum(len(record.value() or b"") for record in sample) / len(sample)
-        self._bytes_per_job = max(100.0, 0.8 * self._bytes_per_job + 0.2 * mean)
+        # Up at once, down slowly: the bound must hold when jobs grow.
+        self._bytes_per_job = max(100.0, mean, 0.8 * self._bytes_per_job + 0.2 * mean)
 
     def _room(self) -> int:
         """How many more records this process may take up."""
