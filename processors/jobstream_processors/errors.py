@@ -13,13 +13,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobstream_schemas import JobstreamError
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class ProcessorError(JobstreamError):
+class ProcessorError(Exception):
     """Base of every error raised by the worker side."""
 
 

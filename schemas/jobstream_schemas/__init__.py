@@ -10,7 +10,6 @@ from jobstream_schemas.derive import args_schema
 from jobstream_schemas.errors import (
     DecodeError,
     EncodeError,
-    JobstreamError,
     MissingExtra,
     SchemaConflict,
     SchemaError,
@@ -52,7 +51,6 @@ __all__ = [
     "Incompatibility",
     "JobCodec",
     "JobSchema",
-    "JobstreamError",
     "Meta",
     "Mirror",
     "MissingExtra",

@@ -18,11 +18,7 @@ _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 80
 
 
-class JobstreamError(Exception):
-    """Base of every error that jobstream raises, in any of its packages."""
-
-
-class SchemaError(JobstreamError):
+class SchemaError(Exception):
     """Base of every error this package raises on purpose."""
 
 

@@ -18,12 +18,17 @@ JobstreamError
 ├── BrokerTooOld            the broker lacks what the worker asks for: stops the worker
 └── SourceFailed            a consumer can't go on: stops the worker, which is started anew
 
-`except JobstreamError` covers everything that jobstream raises: the packages below share the base.
+`except JobstreamError` covers everything that an app, a job type or an enqueue raises; what the
+packages below raise is wrapped on its way out and stays readable as `__cause__`. Only plain values
+that belong to no app yet (a Backoff, a RetryAfter) refuse their arguments with InvalidOption, which
+is a ValueError.
 """
 
 from __future__ import annotations
 
-from jobstream_schemas import JobstreamError as JobstreamError  # noqa: PLC0414 - an export
+
+class JobstreamError(Exception):
+    """Base of every error that jobstream raises to its user, but for those of plain values."""
 
 
 class ConfigError(JobstreamError, ValueError):
