@@ -58,6 +58,7 @@ class KafkaSource:
     ) -> None:
         self._clock = clock
         self._listener: Listener | None = None
+        self._closing = False
         self._topics = list(topics)
         classic = {
             "partition.assignment.strategy": "cooperative-sticky",
@@ -128,11 +129,13 @@ class KafkaSource:
 
     def close(self) -> None:
         """Leave the group; the listener hears of the revocation first."""
+        self._closing = True
         self._consumer.close()
 
     def _on_assign(self, consumer: Consumer, places: list[Place]) -> None:
         listener = self._listener
-        if not places or listener is None:
+        if not places or listener is None or self._closing:
+            # A member that leaves takes up nothing: asking for offsets would only hold it up.
             return
         committed = {
             (found.topic, found.partition): found
