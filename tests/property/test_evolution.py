@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import pytest
 
@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 META = Meta("id-1", 1_790_000_000_000, "shop")
-TWO, THREE = (Annotated[Decimal, DecimalSpec(9, scale)] for scale in (2, 3))
+TWO: Any = Annotated[Decimal, DecimalSpec(9, 2)]
+THREE: Any = Annotated[Decimal, DecimalSpec(9, 3)]
 NOON = datetime(2020, 1, 1, 12, tzinfo=UTC)
+Fields: TypeAlias = list[tuple[Any, ...]]  # as make_dataclass takes them
+Values: TypeAlias = tuple[Any, ...]
 
 
 def made(*fields: Any, name: str = "Thing") -> Any:  # noqa: ANN401  # as make_dataclass takes them
@@ -44,7 +47,7 @@ OLD_LINE = made(("sku", str), name="Line")
 NEW_LINE = made(("sku", str), ("count", int, 1), name="Line")
 BAD_LINE = made(("sku", str), ("count", int), name="Line")
 
-FINE = {
+FINE: dict[str, tuple[Fields, Fields, Values]] = {
     "field added with a default": ([("a", int)], [("a", int), ("b", str, "x")], (1,)),
     "field added that may be none": ([("a", int)], [("a", int), ("b", str | None, None)], (1,)),
     "field removed": ([("a", int), ("b", str)], [("a", int)], (1, "x")),
@@ -59,7 +62,7 @@ FINE = {
     "list to tuple": ([("a", list[int])], [("a", tuple[int, ...])], ([1],)),
     "default of bytes": ([("a", int)], [("a", int), ("b", Decimal, Decimal("1.5"))], (1,)),
 }
-BROKEN = {
+BROKEN: dict[str, tuple[Fields, Fields, Values, str]] = {
     "field added without a default": ([("a", int)], [("a", int), ("b", str)], (1,), "b"),
     "field renamed": ([("a", int)], [("b", int)], (1,), "b"),
     "float to int": ([("a", float)], [("a", int)], (1.5,), "a"),

@@ -32,7 +32,7 @@ from jobstream_schemas.packaged import packaged
 META = Meta("id-1", 1_790_000_000_000, "shop", order_key="k" * 70)
 
 
-def made(*fields: Any) -> type:  # noqa: ANN401  # as make_dataclass takes them
+def made(*fields: Any) -> type[Any]:  # noqa: ANN401  # as make_dataclass takes them
     return dataclasses.make_dataclass("Thing", fields, frozen=True)
 
 
@@ -243,5 +243,12 @@ def test_bytes_that_hold_no_such_value_are_refused(kind: object, args: bytes) ->
 
 
 def _some(kind: object) -> object:
-    known = {int: 1, str: "", bytes: b"", bool: True, Decimal: Decimal(1), list[int]: []}
+    known: dict[object, object] = {
+        int: 1,
+        str: "",
+        bytes: b"",
+        bool: True,
+        Decimal: Decimal(1),
+        list[int]: [],
+    }
     return known.get(kind, "x" if kind == Literal["x"] else None)
