@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from jobstream_processors.ports import Shard
+
 TOPIC = "jobs.mail.dedup"
 
 CLAIMER = """
@@ -98,23 +100,26 @@ def test_a_shard_locked_by_a_living_process_is_put_aside(
     claim = MemorySink(broker).publish(rows)[TOPIC, 0]
     slot = claim_slot(tmp_path, "jobs", "c1")
     table = Table(slot, MemoryLog(broker))
-    asked = {"claim": claim, "topic_id": "t1", "window_ms": 3_600_000}
-    table.open((TOPIC, 0), **asked)
+
+    def opened() -> Shard:
+        return table.open((TOPIC, 0), claim=claim, topic_id="t1", window_ms=3_600_000).shard
+
+    opened()
     table.close((TOPIC, 0))
     (data,) = (path for path in (slot.path / f"{TOPIC}-0").iterdir() if path.is_dir())
 
     with running(INTRUDER, data) as (process, _):
-        shard = table.open((TOPIC, 0), **asked).shard
+        shard = opened()
         # It goes on writing, through flushes and new files, and disturbs nothing here.
         _, complaint = process.communicate("\n", timeout=60)
         shard.put_done([("mine", b"schema--", b"args----")])
         table.close((TOPIC, 0))
-        again = table.open((TOPIC, 0), **asked).shard
+        again = opened()
 
     assert "No such file or directory" in complaint
     assert all(again.get([*ids, "mine"]))
     assert again.get(["theirs-0-0"]) == [None]
     (warning,) = (r for r in caplog.records if r.message == "dedup_shard_rebuilt")
-    assert warning.reason.startswith("locked")
+    assert vars(warning)["reason"].startswith("locked")
     table.close_all()
     slot.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tests.unit.dedup.conftest import Bench
 
     from jobstream_processors.ports import Shard
+    from jobstream_schemas.rows import RowKind
 
     Damage = Callable[[Path], object]
 
@@ -26,7 +27,7 @@ PRINT, DIGEST = b"schema--", b"args----"
 FAR_MS = 48 * 3_600_000
 
 
-def row(kind: str, job_id: str, state: str = "", seq: int = 0, attempt: int = 0) -> Row:
+def row(kind: RowKind, job_id: str, state: str = "", seq: int = 0, attempt: int = 0) -> Row:
     return Row(kind, job_id, state, 0, seq, attempt, DIGEST, PRINT, AT, 0, "")
 
 
@@ -133,14 +134,15 @@ def test_rows_of_strangers_are_skipped_and_counted_once(
     bench.publish(b"\xff\xfe", None)
     bench.publish(done_key("c", 0), encode_row(row("job", "another", "done")))
     bench.row(row("job", "d", "unheard-of"))
-    bench.row(row("wish", "e"))  # of a later version, perhaps: no fact, and no garbage
+    # Of a later version, perhaps: no fact, and no garbage. No type of today knows its kind.
+    bench.row(row(cast("RowKind", "wish"), "e"))
     bench.done("z")
 
     shard = bench.open().shard
 
     assert settled(shard, *"abcdez") == [True, False, False, False, False, True]
     (warning,) = (r for r in caplog.records if r.message == "dedup_rows_unreadable")
-    assert warning.skipped == 4
+    assert vars(warning)["skipped"] == 4
 
 
 def test_tells_the_claim_before_the_own_one(bench: Bench) -> None:

@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 AT = 1_700_000_000_000
 PRINT, DIGEST = b"schema--", b"args----"
-FAR_MS = 48 * 3_600_000
+HOUR_MS = 3_600_000
+FAR_MS = 48 * HOUR_MS
+
+
+def reason_of(record: logging.LogRecord) -> str:
+    return str(vars(record)["reason"])
 
 
 def settled(shard: Shard, *ids: str) -> list[bool]:
@@ -41,29 +46,33 @@ def data_folder(bench: Bench) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("change", "reason"),
+    ("window_ms", "topic_id", "reason"),
     [
-        ({"window_ms": FAR_MS}, "ttl_seconds"),
-        ({"topic_id": "another-incarnation"}, "topic_id"),
+        (FAR_MS, None, "ttl_seconds"),
+        (HOUR_MS, "another-incarnation", "topic_id"),
     ],
 )
 def test_a_foreign_shard_is_put_aside_and_rebuilt(
-    bench: Bench, caplog: pytest.LogCaptureFixture, change: dict[str, object], reason: str
+    bench: Bench,
+    caplog: pytest.LogCaptureFixture,
+    window_ms: int,
+    topic_id: str | None,
+    reason: str,
 ) -> None:
     bench.done("a")
     bench.open().shard.put_done([("stale", PRINT, DIGEST)])
     bench.table.close(bench.place)
-    asked = {
-        "claim": bench.claim(),
-        "topic_id": bench.broker.topic_id(bench.topic),
-        "window_ms": 3_600_000,
-    }
 
-    opened = bench.table.open(bench.place, **(asked | change))
+    opened = bench.table.open(
+        bench.place,
+        claim=bench.claim(),
+        topic_id=topic_id or bench.broker.topic_id(bench.topic),
+        window_ms=window_ms,
+    )
 
     assert settled(opened.shard, "a", "stale") == [True, False]
     (warning,) = (r for r in caplog.records if r.message == "dedup_shard_rebuilt")
-    assert warning.reason.startswith(f"foreign: its {reason} is")
+    assert reason_of(warning).startswith(f"foreign: its {reason} is")
     assert len(bench.folders()) == 2
 
 
@@ -79,7 +88,7 @@ def test_a_shard_ahead_of_the_own_claim_is_foreign(
     opened = bench.open()
 
     assert settled(opened.shard, "a") == [True]
-    assert [r.reason[:7] for r in caplog.records if r.levelno >= logging.WARNING] == ["foreign"]
+    assert [reason_of(r)[:7] for r in caplog.records if r.levelno >= logging.WARNING] == ["foreign"]
 
 
 def overwrite(path: Path) -> None:
@@ -126,7 +135,7 @@ def test_a_damaged_shard_is_rebuilt(
 
     assert all(settled(opened.shard, *ids))
     assert len(bench.folders()) == 2
-    assert [r.reason[:7] for r in caplog.records if r.message == "dedup_shard_rebuilt"] == [
+    assert [reason_of(r)[:7] for r in caplog.records if r.message == "dedup_shard_rebuilt"] == [
         "damaged"
     ]
 
@@ -179,7 +188,7 @@ def test_a_missing_data_folder_is_an_empty_shard(bench: Bench) -> None:
 
 def test_few_shards_put_aside_are_kept(bench: Bench) -> None:
     for number in range(ASIDES_KEPT + 3):
-        bench.open(window_ms=3_600_000 * (number + 1))
+        bench.open(window_ms=HOUR_MS * (number + 1))
 
     asides = [name for name in bench.folders() if ".aside-" in name]
     assert len(asides) == ASIDES_KEPT
@@ -195,7 +204,7 @@ def test_a_shard_still_open_elsewhere_is_left_to_its_holder(
     opened = bench.open()
 
     assert settled(opened.shard, "a") == [True]
-    assert [r.reason[:6] for r in caplog.records if r.message == "dedup_shard_rebuilt"] == [
+    assert [reason_of(r)[:6] for r in caplog.records if r.message == "dedup_shard_rebuilt"] == [
         "locked"
     ]
     opened.shard.put_done([("mine", PRINT, DIGEST)])
