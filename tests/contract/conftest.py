@@ -6,7 +6,7 @@ classic group protocol.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -32,7 +32,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
-    made = MemoryBench() if request.param == "memory" else kafka_bench(request)
+    # Casts: a protocol's attributes are invariant, as if a test might put another sink there.
+    made = cast("Bench", MemoryBench()) if request.param == "memory" else kafka_bench(request)
     yield made
     made.close()
 
@@ -41,4 +42,4 @@ def kafka_bench(request: pytest.FixtureRequest) -> Bench:
     from jobstream.testing.kafka_bench import KafkaBench  # noqa: PLC0415 - needs the client library
 
     servers = request.getfixturevalue("kafka").bootstrap_servers
-    return KafkaBench(servers, protocol=PROTOCOLS[request.param])
+    return cast("Bench", KafkaBench(servers, protocol=PROTOCOLS[request.param]))

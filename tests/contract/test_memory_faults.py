@@ -9,7 +9,7 @@ import pytest
 
 from jobstream.testing import MemoryBroker, MemorySink, MemorySource
 from jobstream.testing.errors import GroupNotEmpty, NoSuchMember, NotCompacted, NotOwned
-from jobstream.testing.member import Member
+from jobstream.testing.member import Heard, Member
 from jobstream.testing.publishing import PUBLISH_TIMEOUT_MS
 from jobstream_processors.errors import PublishFailed
 from jobstream_processors.ports import Outgoing, Position
@@ -171,7 +171,7 @@ def test_a_lost_partition_goes_to_another_before_its_owner_knows(broker: MemoryB
     MemorySink(broker).publish([record(b"from a zombie")])
 
     first.turn()
-    assert first.heard[-1] == ("lost", {taken})
+    assert first.heard[-1] == Heard("lost", frozenset({taken}))
     assert first.records == []
 
 
@@ -228,7 +228,7 @@ def test_closing_an_expired_member_tells_of_a_loss(broker: MemoryBroker) -> None
 
     source.close()
 
-    assert first.heard[-1] == ("lost", everything())
+    assert first.heard[-1] == Heard("lost", frozenset(everything()))
 
 
 def test_a_listener_may_publish_and_commit_from_inside_a_poll(broker: MemoryBroker) -> None:

@@ -205,14 +205,14 @@ def test_a_rebalance_waits_for_what_runs() -> None:
     @app.job
     async def moves(args: Mail) -> None:
         ran.append(args.to)
-        jobs.broker.rebalance()
+        bound.broker.rebalance()
         await asyncio.sleep(0.1)  # work
 
-    with memory(app) as jobs:
+    with memory(app) as bound:
         moves.enqueue(Mail("ann"))
-        jobs.run_until_idle()
+        bound.run_until_idle()
 
-        jobs.assert_done(moves)
+        bound.assert_done(moves)
     assert ran == ["ann"]
 
 
