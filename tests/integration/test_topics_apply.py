@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewPartitions
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions
 
 import jobstream.broker.node as broker_node
 from jobstream.broker import EmbeddedKafka
+from jobstream.broker.settings import node_settings
 from jobstream.errors import BrokerRefused, ConfigError, TopicMismatch, TopicMissing, UnsafeTopic
 from jobstream.kafka.admin import Admin
 from jobstream.kafka.apply import apply, survey, verify
@@ -164,7 +166,7 @@ def test_another_partition_count_stops_a_worker(
     applied: Admin, app: str, settings: Settings
 ) -> None:
     topic = queue_topic(app, "mail")
-    client = AdminClient(settings.client_options())
+    client = AdminClient(dict(settings.client_options()))
     client.create_partitions([NewPartitions(topic, 3)])[topic].result(10)
     deadline = time.monotonic() + 10
     while applied.describe([topic])[topic].partitions != 3:  # a broker follows the controller
@@ -264,9 +266,8 @@ def other_kafka(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[EmbeddedKafka]:
     """A broker as others run it, with settings that jobstream would not choose."""
-    chosen = broker_node.node_settings
     changed: dict[str, str] = request.param
-    monkeypatch.setattr(broker_node, "node_settings", lambda *args: chosen(*args) | changed)
+    monkeypatch.setattr(broker_node, "node_settings", lambda *args: node_settings(*args) | changed)
     with EmbeddedKafka(directory=tmp_path) as broker:
         yield broker
 

@@ -17,10 +17,13 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 @pytest.mark.parametrize("name", sorted(ALLOWED))
 def test_the_client_knows_what_is_let_through(name: str) -> None:
+    options: dict[str, str | int | float | bool] = {
+        name: "\x01no such value\x01",
+        "bootstrap.servers": "127.0.0.1:1",
+        "log_level": 0,
+    }
     try:
-        AdminClient(
-            {name: "\x01no such value\x01", "bootstrap.servers": "127.0.0.1:1", "log_level": 0} | {}
-        )
+        AdminClient(options)
     except KafkaException as error:
         assert "No such configuration property" not in error.args[0].str()  # noqa: PT017 - most raise, for the value
 
