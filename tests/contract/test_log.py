@@ -9,8 +9,6 @@ from jobstream_processors.ports import Outgoing
 if TYPE_CHECKING:
     from jobstream.testing.bench import Bench
 
-pytest_plugins = ["jobstream.broker.fixture"]
-
 
 def filled(bench: Bench, count: int) -> tuple[str, int]:
     """A topic of one partition whose records say their offset."""

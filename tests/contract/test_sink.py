@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from jobstream.testing.bench import Bench
     from jobstream_processors.ports import Record
 
-pytest_plugins = ["jobstream.broker.fixture"]
-
 LOG_APPEND_TIME = 2
 
 

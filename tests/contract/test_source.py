@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from jobstream.testing.member import Member
     from jobstream_processors.ports import TopicPartition
 
-pytest_plugins = ["jobstream.broker.fixture"]
 BENCHES = ("memory", "kafka", "kafka-classic")
 
 

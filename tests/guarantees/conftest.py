@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
 
-pytest_plugins = ["jobstream.broker.fixture"]
-
 PROGRAMS = Path(__file__).with_name("programs")
 
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from jobstream.broker.embedded import EmbeddedKafka
     from jobstream.testing.served import Letter
 
-pytest_plugins = ["jobstream.broker.fixture"]
 pytestmark = pytest.mark.kafka
 
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from jobstream.broker import EmbeddedKafka
 
-pytest_plugins = ["jobstream.broker.fixture"]
 pytestmark = pytest.mark.kafka
 WAIT_S = 120
 HUGE_BYTES = 1_048_000

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     Logged = Callable[[], list[str]]
 
-pytest_plugins = ["jobstream.broker.fixture"]
 pytestmark = pytest.mark.kafka
 
 PARTITIONS = 5

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
     from jobstream.broker.fixture import RunningKafka
 
-pytest_plugins = ["jobstream.broker.fixture"]
 pytestmark = pytest.mark.kafka
 
 LIMIT_S = 60.0

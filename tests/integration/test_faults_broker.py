@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     from jobstream import Job
 
-pytest_plugins = ["jobstream.broker.fixture"]
 pytestmark = pytest.mark.kafka
 
 NOBODY = "127.0.0.1:1"

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from jobstream.broker.embedded import EmbeddedKafka
 
-pytest_plugins = ["jobstream.broker.fixture"]
 pytestmark = pytest.mark.kafka
 
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from jobstream.broker.embedded import EmbeddedKafka
 
-pytest_plugins = ["jobstream.broker.fixture"]
 pytestmark = pytest.mark.kafka
 
 QUICK = Backoff(attempts=3, first="10ms", cap="20ms")

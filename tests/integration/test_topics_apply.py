@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from jobstream.broker.fixture import RunningKafka
 
-pytest_plugins = ["jobstream.broker.fixture"]
 pytestmark = pytest.mark.kafka
 
 MAIL = Queue("mail", partitions=2)
