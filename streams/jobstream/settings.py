@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Self, Unpack
 
 log = logging.getLogger("jobstream.settings")
+client_log = logging.getLogger("jobstream.client")
 
 PREFIX = "JOBSTREAM_"
 GroupProtocol = Literal["consumer", "classic"]
@@ -175,10 +176,12 @@ class Settings:
         _warn(env, kafka)
         return settings
 
-    def client_options(self) -> dict[str, str]:
+    def client_options(self) -> dict[str, Any]:
         """What every Kafka client is made with. Holds secrets: never log or show it."""
         return {"client.id": "jobstream", **self.kafka.reveal()} | {
-            "bootstrap.servers": self.bootstrap_servers
+            "bootstrap.servers": self.bootstrap_servers,
+            # What the client library has to say is a log record like any other.
+            "logger": client_log,
         }
 
 

@@ -94,6 +94,21 @@ def test_delivers_from_where_it_is_started(bench: Bench, start: int) -> None:
     assert numbers(member) == list(range(start, 10))
 
 
+def test_started_from_inside_the_assignment_delivers_everything(bench: Bench) -> None:
+    partitions = 12
+    topic = filled(bench, partitions)
+    member = bench.member(bench.group(), topic)
+
+    def start(assigned: Iterable[TopicPartition]) -> None:
+        for place in assigned:
+            member.source.start(place, 4)
+
+    member.on_assign = start
+    turn_until([member], lambda: len(member.records) == 6 * partitions)
+
+    assert sorted(numbers(member)) == sorted([4, 5, 6, 7, 8, 9] * partitions)
+
+
 def test_started_at_the_end_delivers_what_comes_next(bench: Bench) -> None:
     topic = bench.topic()
     publish(bench, topic, 4)

@@ -142,6 +142,7 @@ def test_client_options_carry_the_address_and_what_was_let_through() -> None:
     assert settings.client_options() == {
         "bootstrap.servers": "b:1",
         "client.id": "mine",
+        "logger": logging.getLogger("jobstream.client"),
         "security.protocol": "ssl",
         "socket.keepalive.enable": "true",
     }

@@ -128,17 +128,27 @@ class KafkaTransport:
             if self._producer is None:
                 self._closing = False
                 producer = Producer(self._options)
-                threading.Thread(
-                    target=self._serve, args=(producer,), name="jobstream-enqueue", daemon=True
-                ).start()
+                # By a weak reference: an app that nobody holds any more must not live on in it.
+                serve = partial(_serve, weakref.ref(self), producer)
+                threading.Thread(target=serve, name="jobstream-enqueue", daemon=True).start()
                 self._producer = producer
             return self._producer
 
-    def _serve(self, producer: Producer) -> None:
-        """Serve delivery reports until the producer is replaced or closed."""
-        while not self._closing and self._producer in (None, producer):
-            if producer.poll(0.1):
-                self._room.set()
+    def serves(self, producer: Producer) -> bool:
+        """Whether reports of `producer` are still waited for."""
+        return not self._closing and self._producer in (None, producer)
+
+    def reported(self) -> None:
+        """Some record was acknowledged or given up: there is room."""
+        self._room.set()
+
+
+def _serve(of: weakref.ref[KafkaTransport], producer: Producer) -> None:
+    """Serve delivery reports until the producer is replaced or closed, or its transport gone."""
+    while (transport := of()) is not None and transport.serves(producer):
+        del transport
+        if producer.poll(0.1) and (transport := of()) is not None:
+            transport.reported()
 
 
 def _report(done: Done, error: KafkaError | None, message: Message) -> None:

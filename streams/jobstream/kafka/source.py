@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import (
@@ -41,6 +43,8 @@ CONSUMER: Mapping[str, Any] = {
     "socket.timeout.ms": 10_000,
 }
 COMMITTED_S_MAX = 15.0
+ENDS_S_MAX = 15.0
+ASK_AGAIN_S = 0.1
 
 
 class KafkaSource:
@@ -141,19 +145,41 @@ class KafkaSource:
             (found.topic, found.partition): found
             for found in consumer.committed(places, timeout=COMMITTED_S_MAX)
         }
+        ends = self._ends(consumer, places)
         told: dict[TopicPartition, Position | None] = {}
         for place in places:
-            found = committed[place.topic, place.partition]
+            partition = (place.topic, place.partition)
+            found = committed[partition]
             known = found.error is None and found.offset >= 0
             # Fetching may begin before the pause below: at the end nothing is out of range, and
-            # `start` seeks anyway.
-            place.offset = OFFSET_END
-            partition = (place.topic, place.partition)
+            # `start` seeks anyway. As a number: a look-up of OFFSET_END that the client has under
+            # way is repeated after a seek (librdkafka 2.16), and its answer takes the seek's place.
+            place.offset = ends[partition]
             told[partition] = Position(found.offset, found.metadata or "") if known else None
         consumer.incremental_assign(places)
         # Nothing is delivered before the partition's table is restored.
         consumer.pause(places)
         listener.assigned(told)
+
+    @staticmethod
+    def _ends(consumer: Consumer, places: list[Place]) -> dict[TopicPartition, int]:
+        """The next offset to be written, of each partition; blocks while a leader is missing."""
+        asked = [Place(place.topic, place.partition, OFFSET_END) for place in places]
+        ends: dict[TopicPartition, int] = {}
+        until, pause = time.monotonic() + ENDS_S_MAX, threading.Event()
+        while asked:
+            found = consumer.offsets_for_times(asked, timeout=ENDS_S_MAX)
+            known = {(p.topic, p.partition): p.offset for p in found if p.error is None}
+            ends |= known
+            asked = [place for place in asked if (place.topic, place.partition) not in known]
+            if asked and time.monotonic() > until:
+                text = (
+                    f"{asked[0].topic} [{asked[0].partition}]: no broker tells where its log ends"
+                )
+                raise SourceFailed(text)
+            if asked:
+                pause.wait(ASK_AGAIN_S)
+        return ends
 
     def _on_revoke(self, consumer: Consumer, places: list[Place]) -> None:
         if self._listener is not None:

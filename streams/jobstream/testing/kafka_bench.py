@@ -5,8 +5,9 @@ Topics and groups get random names, so that benches may share a broker. It start
 
 from __future__ import annotations
 
+import logging
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # documented, not in __all__
@@ -37,8 +38,9 @@ class KafkaBench:
     """The bench on the Kafka at `bootstrap_servers`."""
 
     def __init__(self, bootstrap_servers: str, *, protocol: str = "consumer") -> None:
-        self._options: dict[str, str | int] = {
+        self._options: dict[str, Any] = {
             "bootstrap.servers": bootstrap_servers,
+            "logger": logging.getLogger("jobstream.client"),
             # How long a topic nobody knows may still be about to appear; 30 s by default.
             "topic.metadata.propagation.max.ms": 2_000,
         }

@@ -35,6 +35,8 @@ class Member:
         """What the group had committed when a partition was assigned last."""
         self.records: list[Record] = []
         """Everything delivered so far."""
+        self.on_assign: Callable[[Iterable[TopicPartition]], None] | None = None
+        """Called from inside `assigned`, as a delayer starts there."""
         self.on_revoke: Callable[[Iterable[TopicPartition]], None] | None = None
         """Called from inside `revoked`, as a worker settles and commits there."""
 
@@ -47,10 +49,12 @@ class Member:
         return [record.value() for record in self.records]
 
     def assigned(self, partitions: Mapping[TopicPartition, Position | None]) -> None:
-        """Write it down."""
+        """Write it down, then `on_assign`."""
         self.heard.append(Heard("assigned", frozenset(partitions)))
         self.owned.update(partitions)
         self.committed.update(partitions)
+        if self.on_assign is not None:
+            self.on_assign(partitions)
 
     def revoked(self, partitions: Iterable[TopicPartition]) -> None:
         """Write it down, after `on_revoke`."""
