@@ -1,0 +1,1 @@
+"""What an operator sees: metrics, lag, probes, logs, traces, canary. It settles no job."""
