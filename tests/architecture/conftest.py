@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE_ROOTS = ("schemas", "processors", "streams")
-# Written by machines, or by the licence's author.
-NOT_OURS = {"requirements.lock", "LICENSE"}
+# Written by machines (`.git` is a file in a second working tree), or by the licence's author.
+NOT_OURS = {".git", "requirements.lock", "LICENSE"}
 GENERATED_FOLDERS = {"__pycache__", "build", "dist", "node_modules"}
 
 
