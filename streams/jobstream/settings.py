@@ -52,6 +52,8 @@ class Overrides(TypedDict, total=False):
     enqueue_bytes_max: int | None
     replication: int | None
     children: int | None
+    metrics_host: str | None
+    metrics_port: int | str | None
     kafka: Mapping[str, str | int | float | bool] | None
 
 
@@ -67,6 +69,24 @@ def _text(name: str, value: object) -> str:
         return text
     message = f"{name}={value!r} is no text: write host:port,host:port"
     raise ConfigError(message)
+
+
+def _host(name: str, value: object) -> str:
+    text = value.strip() if isinstance(value, str) else ""
+    if text:
+        return text
+    message = f"{name}={value!r} is no address of this machine: write 127.0.0.1 or 0.0.0.0"
+    raise ConfigError(message)
+
+
+def _port(name: str, value: object) -> int | None:
+    if isinstance(value, str) and value.strip() == "off":
+        return None
+    try:
+        return _count(0, 65_535)(name, value)
+    except ConfigError as error:
+        message = f"{name}={value!r} is no port: use 0 (any free one) to 65535, or 'off'"
+        raise ConfigError(message) from error
 
 
 def _protocol(name: str, value: object) -> str:
@@ -149,6 +169,10 @@ class Settings:
     """Copies of each topic; None: one per broker, at most three."""
     children: int | None = field(metadata=_option("", _count(1, 1_000)))
     """Processes for CPU-bound jobs; None: chosen from the number of cores."""
+    metrics_host: str = field(metadata=_option("127.0.0.1", _host))
+    """The address on which a process answers for metrics and probes."""
+    metrics_port: int | None = field(metadata=_option("0", _port))
+    """Its port there; 0: any free one, None ("off"): none at all."""
     kafka: ClientOptions = field(default_factory=ClientOptions)
     """Options passed through to the Kafka client; secrets are not shown."""
 

