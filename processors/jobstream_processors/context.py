@@ -123,19 +123,10 @@ class Context:
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
         """A stdlib logger whose records carry the job's id, name, attempt and place."""
         if self._logger is None:
-            facts = self._facts
-            topic, partition, offset = facts.source
-            extra = {
-                "job_id": facts.job_id,
-                "job": facts.name,
-                "queue": facts.queue,
-                "attempt": facts.attempt,
-                "topic": topic,
-                "partition": partition,
-                "offset": offset,
-                "correlation_id": facts.correlation_id,
-            }
-            self._logger = logging.LoggerAdapter(logging.getLogger(f"jobs.{facts.name}"), extra)
+            from jobstream_processors.current import fields_of  # noqa: PLC0415 - it imports this
+
+            named = logging.getLogger(f"jobs.{self._facts.name}")
+            self._logger = logging.LoggerAdapter(named, fields_of(self._facts))
         return self._logger
 
     def enqueue(self, job: ChildJob, args: Any, **options: Any) -> Any:  # noqa: ANN401

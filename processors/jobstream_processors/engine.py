@@ -21,6 +21,7 @@ from jobstream_processors.core.decide import (
     decide,
 )
 from jobstream_processors.core.outcome import DONE, UNDECODABLE, Done
+from jobstream_processors.current import fields_of
 from jobstream_processors.handlers import PROCESS
 
 if TYPE_CHECKING:
@@ -297,11 +298,12 @@ class Engine:
             healthy = decision.trip.reason == UNDECODABLE
             if not healthy and lane.flood.died(self._clock.monotonic_ms()):
                 self._hold(lane)
-            log.warning("job_dead", extra={"job_id": delivery.id, "reason": decision.trip.reason})
+            told = fields_of(delivery) | {"reason": decision.trip.reason}
+            log.warning("job_dead", extra=told)
         elif not isinstance(decision, Leave):
             self._lived(lane)
         if isinstance(decision, Climb) and decision.cut:
-            log.warning("delay_cut_to_window", extra={"job_id": delivery.id})
+            log.warning("delay_cut_to_window", extra=fields_of(delivery))
 
     def _hold(self, lane: Lane) -> None:
         """Hold what has not started: a flood of deaths must not empty the partition."""

@@ -197,7 +197,7 @@ class Job(Generic[Args, Result_co]):
         except TypeError as error:
             raise ConfigError(str(error)) from error
         if when.correlation_id is None:
-            when = replace(when, correlation_id=parent.correlation_id)
+            when = replace(when, correlation_id=parent.correlation_id or parent.job_id)
         client, plan = self._app.client, self._app.plan(self.queue)
         try:
             if child_name is None:

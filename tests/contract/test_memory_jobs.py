@@ -318,3 +318,30 @@ def test_each_block_begins_with_an_empty_log(made: Shop) -> None:
         jobs.run_until_idle()
 
     assert made.ran == ["bob"]
+
+
+@pytest.mark.parametrize("given", [None, "request-9"])
+def test_children_and_their_children_share_one_correlation_id(given: str | None) -> None:
+    app = App("shop")
+    seen: list[tuple[str, str | None]] = []
+
+    @app.job
+    def leaf(args: Mail, ctx: Context) -> None:
+        seen.append((args.to, ctx.correlation_id))
+
+    @app.job
+    def branch(args: Mail, ctx: Context) -> None:
+        seen.append((args.to, ctx.correlation_id))
+        ctx.enqueue(leaf, Mail("leaf"))
+
+    @app.job
+    def root(args: Mail, ctx: Context) -> None:
+        seen.append((args.to, ctx.correlation_id))
+        ctx.enqueue(branch, Mail("branch"))
+
+    with memory(app) as jobs:
+        enqueued = root.enqueue(Mail("root"), correlation_id=given)
+        jobs.run_until_idle()
+
+    shared = given or enqueued.job_id
+    assert seen == [("root", given), ("branch", shared), ("leaf", shared)]

@@ -6,6 +6,7 @@ It holds no Kafka handle unless the handler itself enqueues, and dies with its p
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import ctypes
 import importlib
 import inspect
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.context import Context
 from jobstream_processors.core.outcome import DONE, Done, Outcome, read
+from jobstream_processors.current import name_job
 from jobstream_processors.execute.forked import leave
 
 if TYPE_CHECKING:
@@ -47,7 +49,8 @@ def main(descriptor: int) -> None:
                 handlers[target] = _find(target, script)
             args, facts = pickle.loads(packed)  # noqa: S301 - our own parent
             pipe.send_bytes(b"starts")
-            ended = pickle.dumps(_run(handlers[target], args, facts))
+            outcome = contextvars.Context().run(_run, handlers[target], args, facts)
+            ended = pickle.dumps(outcome)
             if os.getpid() != mine:
                 # The handler forked, and this is the copy: the pipe is not its to answer on.
                 leave()
@@ -59,6 +62,7 @@ def main(descriptor: int) -> None:
 def _run(function: Callable[..., Any], args: Any, facts: RunFacts) -> Outcome:  # noqa: ANN401
     from jobstream_processors.handlers import takes_context  # noqa: PLC0415 - start-up time
 
+    name_job(facts)  # in a context of this run alone
     try:
         given = (args, Context(facts)) if takes_context(facts.name, function) else (args,)
         result = function(*given)

@@ -26,6 +26,7 @@ from jobstream_processors.core.outcome import (
     TimedOut,
     read,
 )
+from jobstream_processors.current import name_job
 from jobstream_processors.execute.forked import leave, tell_in_child
 from jobstream_processors.execute.running import context_of, never
 from jobstream_schemas import DecodeError
@@ -179,6 +180,7 @@ class LoopExecutor:
             self._ended(delivery, Buried(UNDECODABLE, str(error)))
             return None
         run = contextvars.copy_context().run
+        run(name_job, delivery)
         try:
             # Calling a coroutine function runs none of its code, so it needs no context yet.
             if spec.wants_context:

@@ -26,6 +26,7 @@ from jobstream_processors.core.outcome import (
     TimedOut,
     read,
 )
+from jobstream_processors.current import name_job
 from jobstream_processors.execute.forked import leave, tell_in_child
 from jobstream_processors.execute.running import context_of, never
 from jobstream_schemas import DecodeError
@@ -161,6 +162,7 @@ class ThreadExecutor:
 
 
 def _call(delivery: Delivery) -> Outcome:
+    name_job(delivery)  # in a context of this run alone
     spec = delivery.spec
     assert spec is not None  # noqa: S101 - admitted deliveries have a handler
     try:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from jobstream.cli.printable import printable
+from jobstream_processors.current import job_fields
 
 LogForm = Literal["auto", "plain", "json"]
 FORMS = ("auto", "plain", "json")
@@ -32,8 +33,9 @@ def configure(form: LogForm, level: str) -> None:
 
 
 def extras(record: logging.LogRecord) -> dict[str, Any]:
-    """The fields that a record carries beyond those of every record."""
-    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    """The fields that a record carries beyond those of every record, and those of its job."""
+    own = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    return job_fields() | own
 
 
 class PlainLines(logging.Formatter):

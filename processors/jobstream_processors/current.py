@@ -1,0 +1,59 @@
+"""Which job runs here: a context variable that executors set and that lines of a log are told by.
+
+A context is copied into the tasks that a handler starts, so they are known as the job's, too.
+Outside a job it holds None. It logs nothing itself and changes nothing about a job.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from jobstream_processors.context import RunFacts
+
+if TYPE_CHECKING:
+    from jobstream_processors.delivery import Delivery
+
+CURRENT: ContextVar[Delivery | RunFacts | None] = ContextVar("jobstream_job", default=None)
+"""The delivery in a worker, its facts in a child process."""
+name_job = CURRENT.set
+"""Called in the run's own context, or the name would stick to what runs there next."""
+
+
+def job_fields() -> dict[str, Any]:
+    """The fields that name the job running here, empty outside a job. Reads, never blocks."""
+    here = CURRENT.get()
+    return fields_of(here) if here is not None else {}
+
+
+def fields_of(run: Delivery | RunFacts) -> dict[str, Any]:
+    """The fields that name a job in a line about it; those that are not known are left out.
+
+    A job that was given no correlation id goes by its own id, as do the children it enqueues.
+    """
+    if isinstance(run, RunFacts):
+        name, queue, redrive, attempt = run.name, run.queue, run.redrive, run.attempt
+        job_id, given, source = run.job_id, run.correlation_id, run.source
+    else:
+        name, queue, job_id = _type_of(run), run.lane.queue, run.id
+        redrive, attempt, source = run.trip.redrive, run.trip.attempt, run.origin
+        given = run.meta.correlation_id if run.meta is not None else None
+    topic, partition, offset = source
+    fields = {
+        "job_id": job_id,
+        "job": name,
+        "queue": queue,
+        "attempt": attempt,
+        "redrive": redrive,
+        "topic": topic,
+        "partition": partition,
+        "offset": offset,
+        "correlation_id": given or job_id,
+    }
+    return fields if name else {key: value for key, value in fields.items() if key != "job"}
+
+
+def _type_of(delivery: Delivery) -> str:
+    if delivery.spec is not None:
+        return delivery.spec.name
+    return delivery.reader.job_type if delivery.reader is not None else ""
