@@ -35,7 +35,7 @@ Args = TypeVar("Args")
 Result = TypeVar("Result")
 
 _APP_NAME = re.compile(r"[a-z0-9-]{1,60}")
-_JOB_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
+_JOB_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,127}")
 JOB_OPTIONS = frozenset(("name", "queue", "retry", "timeout", "on_failure", "executor", "aliases"))
 
 
@@ -264,7 +264,7 @@ class App:
         if not _JOB_NAME.fullmatch(name):
             message = (
                 f"job name {name!r}: letters, digits, '_', '.', '-', up to 128, "
-                "beginning with a letter or '_'"
+                "beginning with a letter; names that begin with '_' are jobstream's own"
             )
             raise ConfigError(message)
         taken = {alias: job for job in self._jobs.values() for alias in (job.name, *job.aliases)}

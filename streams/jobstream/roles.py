@@ -14,6 +14,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from jobstream import leaving
+from jobstream.canary import job as canary
 from jobstream.dedup.slots import claim_slot
 from jobstream.dedup.table import Table
 from jobstream.errors import BrokerTooOld
@@ -141,7 +142,7 @@ class Roles:
         settings, app = self._settings, self._app
         pulse, sink = self._pulse, self._sink
         catalogue = Catalogue()
-        for schema in app.schemas():
+        for schema in (*app.schemas(), canary.codec().schema):
             catalogue.register(schema)
         follower = SchemaFollower(self._reader, schemas_topic(app.name), catalogue)
         await asyncio.to_thread(follower.catch_up)
@@ -173,7 +174,7 @@ class Roles:
     def _parts(self, catalogue: Catalogue, sink: Sink, takeover: Takeover, pulse: Pulse) -> Parts:
         settings = self._settings
         return Parts(
-            specs=self._app.specs(),
+            specs={**self._app.specs(), canary.CANARY: canary.spec()},
             plans=self._plans,
             catalogue=catalogue,
             source=self._source(

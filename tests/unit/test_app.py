@@ -164,6 +164,12 @@ def test_name_is_taken_once_aliases_included(app: App) -> None:
             app.declare(name, Mail)
 
 
+@pytest.mark.parametrize("name", ["_canary", "_unknown", "_mine", "", "1st", "a b", "x" * 129])
+def test_job_name_is_refused(app: App, name: str) -> None:
+    with pytest.raises(ConfigError, match="names that begin with '_' are jobstream's own"):
+        app.declare(name, Mail)
+
+
 def test_queue_of_another_app_is_refused(app: App) -> None:
     other = App("other").queue("mail", partitions=3)
 

@@ -70,7 +70,7 @@ def facts_of(delivery: Delivery) -> RunFacts:
     return RunFacts(
         job_id=delivery.id,
         name=spec.name,
-        queue=spec.queue,
+        queue=delivery.lane.queue,
         redrive=trip.redrive,
         seq=trip.seq,
         attempt=trip.attempt,

@@ -21,6 +21,7 @@ COMMANDS = {
     "job": "Everything the log still knows of one job.",
     "dlq": "Dead letters: list, show, redrive, discard.",
     "lag": "How far behind the workers are, in records and in seconds.",
+    "canary": "Prove that jobs run: one that does nothing per queue, again and again.",
     "topics": "Create and verify the topics of an app.",
     "offsets": "Where a consumer group stands, and moving it on purpose.",
     "schemas": "Export the schemas of job types; check that queued jobs will decode.",

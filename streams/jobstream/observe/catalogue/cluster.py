@@ -143,7 +143,8 @@ CLUSTER: tuple[Metric, ...] = (
         "counter",
         "canary",
         ("queue", "reason"),
-        "Canary jobs that were not enqueued (enqueue) or not done in time (timeout).",
+        "Canary jobs that were not enqueued (enqueue), not done in time (timeout), or settled as "
+        "something else, by that state.",
     ),
     Metric(
         "jobs_canary_round_trip_seconds",

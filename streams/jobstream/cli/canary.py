@@ -1,0 +1,119 @@
+"""`jobstream canary`: a real job per queue at an interval, all the way. Needs no user code."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jobstream.cli.exits import FAILURE, OK
+from jobstream.cli.logs import FORMS, LEVELS, LogForm, configure
+from jobstream.cli.options import app_option, json_option, view_of
+from jobstream.cli.output import print_json_line, print_table
+from jobstream.errors import ConfigError
+from jobstream_processors.core.duration import Duration, to_ms
+from jobstream_processors.errors import InvalidOption
+
+if TYPE_CHECKING:
+    from jobstream.canary.probing import Probed
+    from jobstream.canary.service import Canary
+    from jobstream.inspect.layout import QueueTopics
+    from jobstream.inspect.view import AppView
+
+COLUMNS = ("queue", "partition>", "result", "seconds>", "job", "detail")
+LEAST_S = 1.0
+LEAVE_AT = {signal.SIGTERM, signal.SIGINT}
+
+
+@click.command()
+@app_option
+@click.option("--queues", metavar="A,B", help="Only these queues; else every queue of the app.")
+@click.option(
+    "--interval", default="30s", show_default=True, help="From one probe of a queue to the next."
+)
+@click.option(
+    "--timeout", default="60s", show_default=True, help="How long a job may take to be done."
+)
+@click.option("--once", is_flag=True, help="Probe each queue once, and leave with the verdict.")
+@click.option("--log", "form", type=click.Choice(FORMS), default="auto", show_default=True)
+@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
+@json_option
+def command(
+    app: str,
+    *,
+    queues: str | None,
+    interval: str,
+    timeout: str,
+    once: bool,
+    form: LogForm,
+    log_level: str,
+    as_json: bool,
+) -> int:
+    """Enqueue a job that does nothing on every queue, and see it done by a worker.
+
+    Serves the metrics of success and latency until SIGTERM or SIGINT. With --once it prints what
+    came of one probe per queue; exit code 1 if any was not done in time. It needs Kafka alone, so
+    it can run in another network than the workers.
+    """
+    from jobstream.canary.service import Canary  # noqa: PLC0415 - loads the Kafka client
+
+    configure(form, log_level)
+    view = view_of(app)
+    canary = Canary(
+        view.app,
+        view.settings,
+        chosen(view, queues),
+        interval_s=_seconds("--interval", interval),
+        timeout_s=_seconds("--timeout", timeout),
+    )
+    if once:
+        return _show(canary.once(), as_json=as_json)
+    return _serve(canary, view)
+
+
+def chosen(view: AppView, names: str | None) -> list[QueueTopics]:
+    """The queues of these names, "A,B"; all if None. Raises NotThere naming those there are."""
+    if names is None:
+        return view.queues()
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    return [queue for name in dict.fromkeys(wanted) for queue in view.queues(name)]
+
+
+def _serve(canary: Canary, view: AppView) -> int:
+    from jobstream.observe.server import serve  # noqa: PLC0415 - needs the extra `metrics`
+
+    # Before the first thread starts, so that all of them leave these signals to this one.
+    signal.pthread_sigmask(signal.SIG_BLOCK, LEAVE_AT)
+    with serve(view.settings, view.app, "canary", [canary.tally], canary.probes()):
+        canary.start()
+        signal.sigwait(LEAVE_AT)
+        canary.stop()
+    return OK
+
+
+def _show(found: list[Probed], *, as_json: bool) -> int:
+    if as_json:
+        for probed in found:
+            print_json_line(asdict(probed) | {"ok": not probed.failure})
+    else:
+        print_table(COLUMNS, map(_row, found))
+    return FAILURE if any(probed.failure for probed in found) else OK
+
+
+def _row(probed: Probed) -> tuple[Any, ...]:
+    result = probed.failure or "done"
+    seconds = f"{probed.seconds:.3f}"
+    return probed.queue, probed.partition, result, seconds, probed.job_id, probed.detail
+
+
+def _seconds(option: str, text: Duration) -> float:
+    try:
+        seconds = to_ms(text, name=option) / 1000
+    except InvalidOption as error:
+        raise ConfigError(str(error)) from error
+    if seconds < LEAST_S:
+        message = f"{option}={text!r} is below 1s: that is a load test, not a canary"
+        raise ConfigError(message)
+    return seconds
