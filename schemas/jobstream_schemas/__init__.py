@@ -1,4 +1,4 @@
-"""The contract of jobstream: job events, dedup rows and mirrors, values to bytes and back.
+"""The contract of jobstream: job events, rows, mirrors and control entries, to bytes and back.
 
 This package says what is on the wire. It does no I/O but reading its own packaged schemas and the
 folder of exported ones; who sends bytes and what they lead to is decided elsewhere.
@@ -6,6 +6,7 @@ folder of exported ones; who sends bytes and what they lead to is decided elsewh
 
 from jobstream_schemas.catalogue import Catalogue
 from jobstream_schemas.codec import JobCodec
+from jobstream_schemas.control import Control, control_key, decode_control, encode_control
 from jobstream_schemas.derive import args_schema
 from jobstream_schemas.errors import (
     DecodeError,
@@ -43,6 +44,7 @@ from jobstream_schemas.shapes import DecimalSpec
 __all__ = [
     "CLAIM_KEY",
     "Catalogue",
+    "Control",
     "DecimalSpec",
     "DecodeError",
     "Decoded",
@@ -67,10 +69,13 @@ __all__ = [
     "args_schema",
     "check",
     "check_folder",
+    "control_key",
+    "decode_control",
     "decode_mirror",
     "decode_row",
     "done_encoder",
     "done_key",
+    "encode_control",
     "encode_done",
     "encode_mirror",
     "encode_row",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @cache
-def packaged(name: Literal["meta", "mirror", "row"]) -> Json:
+def packaged(name: Literal["control", "meta", "mirror", "row"]) -> Json:
     """The schema in `avro/<name>.avsc`; shared, so a caller must not change it."""
     text = resources.files("jobstream_schemas").joinpath("avro", f"{name}.avsc").read_text("utf-8")
     schema: Json = json.loads(text)

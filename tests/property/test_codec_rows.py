@@ -9,12 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobstream_schemas import (
+    Control,
     DecodeError,
     Mirror,
     Row,
+    decode_control,
     decode_mirror,
     decode_row,
     done_key,
+    encode_control,
     encode_done,
     encode_mirror,
     encode_row,
@@ -126,3 +129,28 @@ def test_mangled_mirrors_raise_decode_errors_alone(garbage: bytes) -> None:
     assert decode_mirror(encode_mirror(decode_mirror(prefix + garbage))) == decode_mirror(
         prefix + garbage
     )
+
+
+@given(
+    st.builds(
+        Control,
+        kind=st.text(max_size=20),
+        subject=st.text(max_size=40),
+        who=st.text(max_size=40),
+        why=st.text(max_size=200),
+        lasts_ms=st.integers(-(1 << 63), (1 << 63) - 1),
+        limits=st.dictionaries(st.text(max_size=5), st.integers(0, 1 << 62), max_size=3),
+    )
+)
+def test_a_control_entry_comes_back(control: Control) -> None:
+    assert decode_control(encode_control(control)) == control
+
+
+@given(st.binary(max_size=60))
+def test_mangled_control_entries_raise_decode_errors_alone(garbage: bytes) -> None:
+    prefix = encode_control(Control("", "", "", "", 0, {}))[:10]
+    try:
+        found = decode_control(prefix + garbage)
+    except DecodeError:
+        return
+    assert isinstance(found, Control)

@@ -42,7 +42,7 @@ def disk(specs: Iterable[TopicSpec], load: Load) -> dict[str, int]:
 
 def _bytes(spec: TopicSpec, load: Load) -> float:
     kept_ms = int(spec.configs.get("retention.ms", 0))
-    if kept_ms == 0:
+    if kept_ms == 0 or spec.kind is Kind.CONTROL:
         return 2 * spec.partitions * spec.replication * int(spec.configs["segment.bytes"])
     copy_bytes = load.job_bytes + COPY_BYTES
     per_s = {

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from jobstream.kafka.topics import (
     Kind,
     check_name,
+    control_topic,
     dedup_topic,
     dlq_topic,
     offsets_topic,
@@ -20,6 +21,7 @@ from jobstream.kafka.topics import (
     rung_topic,
     schemas_topic,
 )
+from jobstream_processors.core.control import LASTS_MS_MAX
 from jobstream_processors.core.ladder import RUNG_MS
 
 if TYPE_CHECKING:
@@ -96,6 +98,13 @@ def _of_app(app: str, replication: int) -> Iterator[TopicSpec]:
     yield TopicSpec(offsets_topic(app), Kind.OFFSETS, 1, replication, shared | mirror)
     schemas = _compacted(segment_ms=_DAY_MS, segment_bytes=16 * _MIB, lag_ms=_DAY_MS)
     yield TopicSpec(schemas_topic(app), Kind.SCHEMAS, 1, replication, shared | schemas)
+    # Time removes what expired long ago; what may be in force is younger than that.
+    control = _compacted(segment_ms=_DAY_MS, segment_bytes=16 * _MIB, lag_ms=_HOUR_MS) | {
+        "cleanup.policy": "compact,delete",
+        "retention.ms": str(LASTS_MS_MAX + _DAY_MS),
+    }
+    place = control_topic(app)
+    yield TopicSpec(place, Kind.CONTROL, 1, replication, shared | control, LASTS_MS_MAX)
 
 
 def _shared(replication: int) -> dict[str, str]:

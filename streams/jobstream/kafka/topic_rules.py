@@ -160,6 +160,7 @@ def _retention(at: _Found) -> Difference | None:
 _LIFE_HARM = {
     Kind.RUNG: "a job that waits here is deleted before it leaves",
     Kind.DEDUP: "rows go before the dedup window ends, and settled jobs may run again",
+    Kind.CONTROL: "a pause or a cancel is forgotten before it expires",
 }
 
 

@@ -81,6 +81,11 @@ def schemas_topic(app: str) -> str:
     return f"{app}.schemas"
 
 
+def control_topic(app: str) -> str:
+    """What operators told the workers."""
+    return f"{app}.control"
+
+
 def worker_group(app: str) -> str:
     """The consumer group of the workers."""
     return app

@@ -237,6 +237,7 @@ def test_topics_that_nothing_declares_are_told_and_kept() -> None:
     assert set(planned.leftovers) == {s.name for s in specs("shop", [Queue("old")], 1)} - {
         "shop.offsets",
         "shop.schemas",
+        "shop.control",
     }
 
 

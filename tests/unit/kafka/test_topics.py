@@ -62,7 +62,7 @@ def test_the_longest_names_fit_kafka() -> None:
 def test_an_app_has_its_topics_and_no_others() -> None:
     made = specs("shop", [Queue("mail"), Queue("bulk", partitions=3)], 1)
 
-    assert len(made) == 2 * (len(RUNGS) + 3) + 2
+    assert len(made) == 2 * (len(RUNGS) + 3) + 3
     assert len({spec.name for spec in made}) == len(made)
     assert all(topics.parse(spec.name) for spec in made)
 
@@ -106,6 +106,7 @@ def test_cleanup_by_kind() -> None:
         Kind.DEDUP: "compact,delete",
         Kind.OFFSETS: "compact",
         Kind.SCHEMAS: "compact",
+        Kind.CONTROL: "compact,delete",
     }
 
 

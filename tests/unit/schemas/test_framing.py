@@ -6,6 +6,7 @@ import pytest
 from fastavro.schema import to_parsing_canonical_form
 
 from jobstream_schemas import SingleObject, schema_fingerprint
+from jobstream_schemas.control import CONTROL_FINGERPRINT
 from jobstream_schemas.mirror import MIRROR_FINGERPRINT
 from jobstream_schemas.packaged import packaged
 from jobstream_schemas.rows import ROW_FINGERPRINT
@@ -23,7 +24,7 @@ def rabin(data: bytes) -> bytes:
     return value.to_bytes(8, "little")
 
 
-@pytest.mark.parametrize("name", ["meta", "row", "mirror"])
+@pytest.mark.parametrize("name", ["meta", "row", "mirror", "control"])
 def test_the_fingerprint_is_the_specifications(name: str) -> None:
     schema = packaged(name)
     assert schema_fingerprint(schema) == rabin(to_parsing_canonical_form(schema).encode())
@@ -37,6 +38,7 @@ def test_a_known_fingerprint() -> None:
 def test_fingerprints_in_the_code_are_those_of_the_files() -> None:
     assert schema_fingerprint(packaged("row")) == ROW_FINGERPRINT
     assert schema_fingerprint(packaged("mirror")) == MIRROR_FINGERPRINT
+    assert schema_fingerprint(packaged("control")) == CONTROL_FINGERPRINT
 
 
 def test_a_prefix_comes_back() -> None:

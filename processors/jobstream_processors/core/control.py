@@ -1,0 +1,120 @@
+"""What operators told the workers, and what of it is in force at a moment; it carries out nothing.
+
+Every time here is the broker's, in epoch milliseconds. An entry is in force from its append until
+it expires, and is then as if it had never been, whoever looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from jobstream_processors.core.duration import to_ms
+from jobstream_processors.errors import InvalidOption
+
+PAUSE_QUEUE, PAUSE_TYPE, CANCEL, QUIET = "pause_queue", "pause_type", "cancel", "quiet"
+KINDS = (PAUSE_QUEUE, PAUSE_TYPE, CANCEL, QUIET)
+LASTS_MS: Mapping[str, int] = {
+    PAUSE_QUEUE: to_ms("24h"),
+    PAUSE_TYPE: to_ms("24h"),
+    CANCEL: to_ms("30d"),
+    QUIET: to_ms("1h"),
+}
+"""How long an entry of each kind lasts unless it says otherwise: nothing is forgotten for ever."""
+LASTS_MS_MIN = 1_000
+LASTS_MS_MAX = to_ms("366d")
+SUBJECT_CHARS_MAX = 300
+TEXT_CHARS_MAX = 500
+ANY = "*"
+"""At the end of the subject of `quiet`: every worker whose name begins like that."""
+
+
+class Entry(NamedTuple):
+    """One thing that an operator told the workers."""
+
+    kind: str
+    subject: str
+    """A queue, a job type, a job's id, or a worker `host:pid`."""
+    who: str
+    why: str
+    at_ms: int
+    """When the broker appended it."""
+    expires_ms: int
+
+    @property
+    def told(self) -> str:
+        """By whom and why, in one line."""
+        return f"by {self.who}: {self.why}" if self.why else f"by {self.who}"
+
+    def is_in_force(self, now_ms: int) -> bool:
+        """Whether it has not expired."""
+        return now_ms < self.expires_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """The entries in force at one moment, by what they are about."""
+
+    queues: Mapping[str, Entry] = field(default_factory=dict, hash=False)
+    types: Mapping[str, Entry] = field(default_factory=dict, hash=False)
+    cancels: Mapping[str, Entry] = field(default_factory=dict, hash=False)
+    quiets: tuple[Entry, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether anything is in force at all."""
+        return bool(self.queues or self.types or self.cancels or self.quiets)
+
+    def quiets_worker(self, name: str) -> Entry | None:
+        """The entry that keeps the worker of that name from taking jobs."""
+        return next((entry for entry in self.quiets if is_meant(entry.subject, name)), None)
+
+
+NOTHING = Orders()
+
+
+def in_force(entries: Iterable[Entry], now_ms: int) -> Orders:
+    """What holds at `now_ms`. Entries of a kind this version does not know hold nothing."""
+    by_kind: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
+    for entry in entries:
+        if entry.kind in by_kind and entry.is_in_force(now_ms):
+            by_kind[entry.kind][entry.subject] = entry
+    return Orders(
+        queues=by_kind[PAUSE_QUEUE],
+        types=by_kind[PAUSE_TYPE],
+        cancels=by_kind[CANCEL],
+        quiets=tuple(by_kind[QUIET].values()),
+    )
+
+
+def counts(entries: Iterable[Entry], now_ms: int) -> dict[str, int]:
+    """How many entries of each kind are in force; every kind is there, with 0 too."""
+    found = dict.fromkeys(KINDS, 0)
+    for entry in entries:
+        if entry.kind in found and entry.is_in_force(now_ms):
+            found[entry.kind] += 1
+    return found
+
+
+def is_meant(subject: str, worker: str) -> bool:
+    """Whether a `quiet` with this subject means the worker of that name."""
+    if subject.endswith(ANY):
+        return worker.startswith(subject.removesuffix(ANY))
+    return worker == subject
+
+
+def check(kind: str, subject: str, who: str, why: str, lasts_ms: int) -> None:
+    """Raises InvalidOption for a value that no entry may have."""
+    if kind not in KINDS:
+        message = f"kind {kind!r}: there are {', '.join(KINDS)}"
+        raise InvalidOption(message)
+    if not isinstance(subject, str) or not 0 < len(subject) <= SUBJECT_CHARS_MAX:
+        message = f"{kind} of {subject!r}: 1 to {SUBJECT_CHARS_MAX} characters"
+        raise InvalidOption(message)
+    for name, text in (("who", who), ("why", why)):
+        if not isinstance(text, str) or len(text) > TEXT_CHARS_MAX:
+            message = f"{name}={text!r}: a text of at most {TEXT_CHARS_MAX} characters"
+            raise InvalidOption(message)
+    if not LASTS_MS_MIN <= lasts_ms <= LASTS_MS_MAX:
+        message = f"for {lasts_ms} ms: from 1s to 366d"
+        raise InvalidOption(message)

@@ -1,0 +1,137 @@
+"""The compacted control topic: entries to records, and a follower that knows what is in force.
+
+It reads and tells; whoever is told decides what to do. An entry that can't be read is left out
+with one warning, and what is known stays in force while the topic can't be read.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from jobstream_processors.core.control import CANCEL, NOTHING, Entry, check, in_force
+from jobstream_processors.errors import InvalidOption
+from jobstream_processors.ports import Outgoing
+from jobstream_schemas import Control, DecodeError, control_key, decode_control, encode_control
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jobstream_processors.core.control import Orders
+    from jobstream_processors.ports import Clock, Log, Record
+
+log = logging.getLogger("jobstream.kafka")
+
+EVERY_S = 0.5
+"""How often workers look: a change is seen everywhere within two seconds."""
+ENTRIES_MAX = 50_000
+"""Entries kept by a process. Beyond, the oldest cancels are dropped, and it says so."""
+
+
+def told_record(topic: str, control: Control) -> Outgoing:
+    """The record that puts an entry in force."""
+    return Outgoing(topic, control_key(control.kind, control.subject), encode_control(control), 0)
+
+
+def lifted_record(topic: str, kind: str, subject: str) -> Outgoing:
+    """The record that ends an entry, if there is one."""
+    return Outgoing(topic, control_key(kind, subject), None, 0)
+
+
+def entry_of(record: Record) -> Entry:
+    """The entry in a record; raises DecodeError or InvalidOption."""
+    said = decode_control(record.value() or b"")
+    check(said.kind, said.subject, said.who, said.why, said.lasts_ms)
+    if record.key() != control_key(said.kind, said.subject):
+        message = f"control entry about {said.kind}:{said.subject} stands under another key"
+        raise DecodeError(message)
+    at_ms = record.timestamp()[1]
+    return Entry(said.kind, said.subject, said.who, said.why, at_ms, at_ms + said.lasts_ms)
+
+
+class ControlFollower:
+    """Knows the entries of one app's control topic. Safe to use from several threads."""
+
+    def __init__(self, reader: Log, topic: str) -> None:
+        self._reader = reader
+        self._place = (topic, 0)
+        self._entries: dict[bytes, Entry] = {}
+        self._next = 0
+        self._told: Orders = NOTHING
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+
+    def catch_up(self) -> None:
+        """Read what was written since the last call; blocks for that."""
+        with self._lock:
+            low, high = self._reader.span(self._place)
+            if high < self._next:
+                # Another topic of the same name: what the old one said is gone.
+                self._entries.clear()
+                self._next = 0
+            for batch in self._reader.read(self._place, max(low, self._next), high):
+                for record in batch:
+                    self._take(record)
+            self._next = high
+
+    def entries(self) -> list[Entry]:
+        """What was read so far, expired entries too, oldest first."""
+        with self._lock:
+            return list(self._entries.values())
+
+    def in_force(self, now_ms: int) -> Orders:
+        """What holds at that moment of broker time, by what was read so far."""
+        return in_force(self.entries(), now_ms)
+
+    def follow(
+        self, clock: Clock, tell: Callable[[Orders], None], interval_s: float = EVERY_S
+    ) -> None:
+        """Catch up once per interval, from a thread of its own, until closed.
+
+        `tell` is called there with what is in force, whenever that is not what it was told last:
+        an entry came, was lifted, or expired.
+        """
+
+        def run() -> None:
+            while not self._closing.wait(interval_s):
+                try:
+                    self.catch_up()
+                except Exception as error:  # noqa: BLE001 - the next round tries again
+                    log.warning("control_unread", extra={"reason": str(error)})
+                self.tell_changes(clock.broker_ms(), tell)
+
+        threading.Thread(target=run, name="jobstream-control", daemon=True).start()
+
+    def tell_changes(self, now_ms: int, tell: Callable[[Orders], None]) -> None:
+        """Call `tell` if what is in force differs from what was told last."""
+        current = self.in_force(now_ms)
+        if current != self._told:
+            self._told = current
+            tell(current)
+
+    def close(self) -> None:
+        """Stop following."""
+        self._closing.set()
+
+    def _take(self, record: Record) -> None:
+        key = record.key() or b""
+        # Taken out first: the order of the entries is the order of their appends.
+        self._entries.pop(key, None)
+        if record.value() is None:
+            return
+        try:
+            self._entries[key] = entry_of(record)
+        except (DecodeError, InvalidOption) as error:
+            extra = {"key": key[:200].decode(errors="replace"), "reason": str(error)}
+            log.warning("control_entry_skipped", extra=extra)
+        if len(self._entries) > ENTRIES_MAX:
+            self._drop()
+
+    def _drop(self) -> None:
+        cancels = (key for key, entry in self._entries.items() if entry.kind == CANCEL)
+        oldest = list(islice(cancels, ENTRIES_MAX // 10))
+        for key in oldest:
+            del self._entries[key]
+        log.error("control_entries_dropped", extra={"cancels": len(oldest)})

@@ -1,0 +1,142 @@
+"""The follower of the control topic: what it reads, what it skips, and what it tells when."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobstream.kafka import control_topic
+from jobstream.kafka.control_topic import ControlFollower, lifted_record, told_record
+from jobstream.testing import MemoryBroker, MemoryLog, MemorySink
+from jobstream_processors.core.control import CANCEL, PAUSE_QUEUE, QUIET
+from jobstream_processors.ports import Outgoing
+from jobstream_schemas import Control, encode_control
+
+if TYPE_CHECKING:
+    from jobstream_processors.core.control import Orders
+
+TOPIC = "shop.control"
+
+
+class Board:
+    """The control topic in memory, an operator and a follower."""
+
+    def __init__(self) -> None:
+        self.broker = MemoryBroker()
+        self.broker.create_topic(TOPIC, 1, compacted=True)
+        self.sink = MemorySink(self.broker)
+        self.follower = ControlFollower(MemoryLog(self.broker), TOPIC)
+        self.heard: list[Orders] = []
+
+    def say(self, kind: str, subject: str, lasts_ms: int = 60_000, why: str = "") -> None:
+        said = Control(kind, subject, "ann@laptop", why, lasts_ms, {})
+        self.sink.publish([told_record(TOPIC, said)])
+
+    def lift(self, kind: str, subject: str) -> None:
+        self.sink.publish([lifted_record(TOPIC, kind, subject)])
+
+    def now(self) -> Orders:
+        self.follower.catch_up()
+        return self.follower.in_force(self.broker.clock.broker_ms())
+
+    def look(self) -> None:
+        self.follower.catch_up()
+        self.follower.tell_changes(self.broker.clock.broker_ms(), self.heard.append)
+
+
+@pytest.fixture
+def board() -> Board:
+    return Board()
+
+
+def test_an_entry_holds_from_its_append_until_it_is_lifted(board: Board) -> None:
+    board.broker.clock.advance(5_000)
+    board.say(PAUSE_QUEUE, "mail", lasts_ms=60_000, why="deploy")
+
+    entry = board.now().queues["mail"]
+
+    assert (entry.who, entry.why) == ("ann@laptop", "deploy")
+    assert entry.at_ms == board.broker.clock.broker_ms()
+    assert entry.expires_ms == entry.at_ms + 60_000
+    board.lift(PAUSE_QUEUE, "mail")
+    assert not board.now()
+
+
+def test_the_newest_entry_about_a_thing_counts_before_and_after_compaction(board: Board) -> None:
+    board.say(PAUSE_QUEUE, "mail", why="first")
+    board.say(CANCEL, "id")
+    board.say(PAUSE_QUEUE, "mail", why="second")
+    board.lift(CANCEL, "id")
+
+    assert board.now().queues["mail"].why == "second"
+    board.broker.compact(TOPIC, drop_tombstones=True)
+    fresh = ControlFollower(MemoryLog(board.broker), TOPIC)
+    fresh.catch_up()
+    assert fresh.in_force(board.broker.clock.broker_ms()) == board.now()
+
+
+def test_what_cannot_be_read_is_left_out_and_said_once(
+    board: Board, caplog: pytest.LogCaptureFixture
+) -> None:
+    board.say(QUIET, "host:*")
+    good = encode_control(Control(PAUSE_QUEUE, "mail", "eve", "", 60_000, {}))
+    later = encode_control(Control("rate", "mail", "eve", "", 60_000, {"per_s": 10}))
+    endless = encode_control(Control(PAUSE_QUEUE, "mail", "eve", "", 1 << 60, {}))
+    for key, value in [
+        (b"pause_queue:mail", b""),
+        (b"pause_queue:mail", b"junk"),
+        (b"pause_queue:mail", good + b"x"),
+        (b"pause_queue:other", good),
+        (b"rate:mail", later),
+        (b"pause_queue:mail", endless),
+    ]:
+        board.sink.publish([Outgoing(TOPIC, key, value, 0)])
+
+    now = board.now()
+
+    assert not now.queues
+    assert now.quiets_worker("host:1")
+    board.now()
+    assert len([r for r in caplog.records if r.message == "control_entry_skipped"]) == 6
+
+
+def test_changes_are_told_once_each_and_expiry_is_one(board: Board) -> None:
+    board.look()
+    board.say(PAUSE_QUEUE, "mail", lasts_ms=60_000)
+    board.look()
+    board.look()
+    board.broker.clock.advance(59_999)
+    board.look()
+    assert [list(heard.queues) for heard in board.heard] == [["mail"]]
+    board.broker.clock.advance(1)
+    board.look()
+
+    assert [list(heard.queues) for heard in board.heard] == [["mail"], []]
+
+
+def test_a_topic_made_anew_forgets_what_the_old_one_said(board: Board) -> None:
+    board.say(PAUSE_QUEUE, "mail")
+    board.say(PAUSE_QUEUE, "other")
+    assert board.now()
+    board.broker.delete_topic(TOPIC)
+    board.broker.create_topic(TOPIC, 1, compacted=True)
+    board.say(CANCEL, "id")
+
+    assert not board.now().queues
+    assert board.now().cancels
+
+
+def test_too_many_cancels_drop_the_oldest_of_them_and_no_pause(
+    board: Board, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(control_topic, "ENTRIES_MAX", 20)
+    board.say(PAUSE_QUEUE, "mail")
+    for number in range(20):
+        board.say(CANCEL, f"id-{number}")
+
+    now = board.now()
+
+    assert now.queues
+    assert set(now.cancels) == {f"id-{number}" for number in range(2, 20)}
+    assert "control_entries_dropped" in caplog.text
