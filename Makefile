@@ -8,7 +8,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-fast coverage check bench lock clean
+.PHONY: help setup demo test test-fast coverage check bench dashboards lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,7 +35,7 @@ check: $(STAMP) ## lint, format, types, import contracts, spelling, docs: what m
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/mypy tests $(wildcard examples)
+	$(BIN)/mypy tests grafana $(wildcard examples)
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/codespell
 	$(BIN)/python -m pytest -q tests/architecture
@@ -43,12 +43,15 @@ check: $(STAMP) ## lint, format, types, import contracts, spelling, docs: what m
 bench: $(STAMP) ## measure jobstream side by side with bare loops and Celery (minutes)
 	$(BIN)/python -m tests.bench $(ARGS)
 
+dashboards: $(STAMP) ## write grafana/dashboards/ anew from grafana/src/
+	$(BIN)/python -m grafana.src
+
 lock: ## write requirements.lock anew from pyproject.toml (needs the network)
 	@test -x .cache/lock/bin/uv || $(PYTHON) -m venv .cache/lock
 	.cache/lock/bin/python -m pip install -q uv==$(UV_VERSION)
 	.cache/lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-	  --extra dev --group build --group test --group lint --group bench \
+	  --extra dev --group build --group test --group lint --group bench --group dashboards \
 	  --output-file requirements.lock $(ARGS)
 
 clean: ## remove .venv and every cache

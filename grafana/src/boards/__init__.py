@@ -1,0 +1,10 @@
+"""The four dashboards."""
+
+from grafana.src.boards.jobs import JOBS
+from grafana.src.boards.lag import LAG
+from grafana.src.boards.overview import OVERVIEW
+from grafana.src.boards.workers import WORKERS
+
+BOARDS = (OVERVIEW, LAG, JOBS, WORKERS)
+
+__all__ = ["BOARDS"]

@@ -1,0 +1,256 @@
+"""Lag: which queue is behind, since when, is it catching up, and which partition holds it up."""
+
+from __future__ import annotations
+
+from grafana.src.expressions import (
+    APP,
+    ARRIVALS,
+    DRAIN,
+    DRAINS_IN,
+    LADDER,
+    OBJECTIVE,
+    OURS,
+    OVERDUE,
+    PLACE,
+    QUEUE,
+    WAITING,
+)
+from grafana.src.panel import GOOD, At, Board, Column, Figure, Graph, Query, Step, Table
+
+BEHIND = (
+    Graph(
+        "overdue",
+        "Overdue against the objective (dashed)",
+        "How long the oldest unfinished job has been overdue, with the objective of the queue as a "
+        "dashed line. Worry above the dashed line. Climbing one second per second: the oldest job "
+        "is not being worked on at all.",
+        At(0, 0, 12, 9),
+        "s",
+        queries=(
+            Query(OVERDUE, "{{queue}}"),
+            Query(OBJECTIVE, "{{queue}} objective", dashed=True),
+        ),
+    ),
+    Graph(
+        "waiting",
+        "Waiting records",
+        "Records between the workers' place and the end of the queue. Say how much work there is, "
+        "not how late it is: a fast queue with thousands may be fine. Worry when it only grows.",
+        At(12, 0, 6, 9),
+        "short",
+        queries=(Query(WAITING, "{{queue}}"),),
+    ),
+    Graph(
+        "drains-in",
+        "Drained in",
+        "Waiting records divided by how fast they become fewer now. No line while records wait: "
+        "they do not become fewer, so at this pace never.",
+        At(18, 0, 6, 9),
+        "s",
+        queries=(Query(DRAINS_IN, "{{queue}}"),),
+    ),
+)
+
+FLOW = (
+    Graph(
+        "flow",
+        "Arriving and drained (dashed)",
+        "Records written to the queue a second, and records finished there, by the workers' place"
+        " in the log. A burst of arrivals explains a backlog. Drained at 0 while records wait: "
+        "nobody works, or one job holds up its partition (see the partitions below).",
+        At(0, 9, 12, 7),
+        "reqps",
+        queries=(
+            Query(ARRIVALS, "{{queue}} arriving"),
+            Query(DRAIN, "{{queue}} drained", dashed=True),
+        ),
+    ),
+    Graph(
+        "by-type",
+        "Waiting, by job type (an estimate)",
+        "What the backlog consists of, from a bounded sample of it. _unknown: records whose type "
+        "cannot be told without running code.",
+        At(12, 9, 12, 7),
+        "short",
+        queries=(
+            Query(
+                f"max by (queue, job_type) (jobs_backlog_estimate_records{{{QUEUE}}})",
+                "{{queue}} {{job_type}}",
+            ),
+        ),
+        stacked=True,
+    ),
+)
+
+WHERE = (
+    Table(
+        "partitions",
+        "Which partition? The twenty most overdue",
+        "One line per partition of a queue or rung, most overdue first. One partition late and "
+        "the others not: a job or a key holds it up. Stalled 1: its place has not moved for two "
+        "minutes while there are members. All late alike: too few workers, or none.",
+        At(0, 16, 18, 8),
+        "short",
+        labels=(("group", "Group"), ("topic", "Topic"), ("partition", "Partition")),
+        columns=(
+            Column(
+                "Overdue",
+                f"topk(20, max by (group, topic, partition) (jobs_lag_seconds{{{OURS}}}))",
+                "s",
+                1,
+            ),
+            *(
+                Column(
+                    name,
+                    f"max by (group, topic, partition) ({metric}{{{OURS}}}) and on (group, topic, "
+                    f"partition) topk(20, max by (group, topic, partition) "
+                    f"(jobs_lag_seconds{{{OURS}}}))",
+                    "none",
+                    0,
+                    steps,
+                )
+                for name, metric, steps in (
+                    ("Waiting", "jobs_lag_records", ()),
+                    ("Goes on at", "jobs_committed_offset", ()),
+                    ("End", "jobs_log_end_offset", ()),
+                    ("Stalled", "jobs_partition_stalled", (GOOD, Step(1, "red"))),
+                )
+            ),
+        ),
+        sort_by="Overdue",
+    ),
+    Figure(
+        "stalled",
+        "Stalled",
+        "Partitions with overdue records and members, whose place has not moved for two minutes. "
+        "Typical: a handler that never returns, a poisoned key.",
+        At(18, 16, 3, 4),
+        "none",
+        queries=(Query(f"sum(max by ({PLACE}) (jobs_partition_stalled{{{OURS}}}))"),),
+        steps=(GOOD, Step(1, "red")),
+    ),
+    Figure(
+        "uncommitted",
+        "Never committed",
+        "Partitions with records for which the group has no place yet. Normal for a minute after a "
+        "first start; later it means that these workers never came.",
+        At(21, 16, 3, 4),
+        "none",
+        queries=(Query(f"sum(max by (group, topic) (jobs_uncommitted_partitions{{{APP}}}))"),),
+        steps=(GOOD, Step(1, "orange")),
+    ),
+    Figure(
+        "lost",
+        "Lost to retention",
+        "Unfinished records that retention deleted in the shown range. Anything but 0 is lost "
+        "data.",
+        At(18, 20, 3, 4),
+        "none",
+        queries=(
+            Query(
+                "sum(max by (group, topic) "
+                f"(increase(jobs_lost_to_retention_records_total{{{APP}}}[$__range])))"
+            ),
+        ),
+        steps=(GOOD, Step(1, "red")),
+        decimals=0,
+    ),
+    Figure(
+        "rewinds",
+        "Rewinds",
+        "How often a committed place went back in the shown range. A reset on purpose counts; one "
+        "that nobody asked for runs jobs again that the dedup table no longer remembers.",
+        At(21, 20, 3, 4),
+        "none",
+        queries=(
+            Query(f"sum(max by (group, topic) (increase(jobs_rewinds_total{{{APP}}}[$__range])))"),
+        ),
+        steps=(GOOD, Step(1, "orange")),
+        decimals=0,
+    ),
+)
+
+WHO = (
+    Graph(
+        "members",
+        "Members and idle members",
+        "Members of each consumer group, and (dashed) those without a partition. Worry at 0. Idle "
+        "members do not help: more workers than partitions.",
+        At(0, 24, 8, 7),
+        "none",
+        queries=(
+            Query(f"max by (group) (jobs_group_members{{{APP}}})", "{{group}}"),
+            Query(
+                f"max by (group) (jobs_group_idle_members{{{APP}}})", "{{group}} idle", dashed=True
+            ),
+        ),
+    ),
+    Graph(
+        "retention",
+        "Retention used",
+        "Age of the oldest unfinished record as a share of the topic's retention. At 100 % Kafka "
+        "deletes jobs that nobody has done. Worry at half.",
+        At(8, 24, 8, 7),
+        "percentunit",
+        queries=(
+            Query(
+                f"max by (queue, tier) (jobs_retention_used_ratio{{{OURS}}})", "{{queue}} {{tier}}"
+            ),
+        ),
+        steps=(GOOD, Step(0.5, "red")),
+    ),
+    Graph(
+        "gap",
+        "Finished, not committable",
+        "Records that are settled above the oldest unfinished one. They inflate the records shown "
+        "as waiting, and one slow job explains them. They do not run again after a crash.",
+        At(16, 24, 8, 7),
+        "short",
+        queries=(Query(f"sum by (queue) (jobs_commit_gap_records{{{QUEUE}}})", "{{queue}}"),),
+    ),
+)
+
+BESIDE = (
+    Graph(
+        "rungs",
+        "Waiting on the delay ladder",
+        "Retries and delayed jobs by rung: how many wait, as wanted. A step after an outage is the "
+        "retries of that outage; they come back by themselves.",
+        At(0, 31, 8, 7),
+        "short",
+        queries=(
+            Query(f"sum by (tier) (max by ({PLACE}) (jobs_lag_records{{{LADDER}}}))", "{{tier}}"),
+        ),
+        stacked=True,
+    ),
+    Graph(
+        "rungs-overdue",
+        "Overdue on the delay ladder",
+        "How long the most overdue record of each rung is past its time. Near 0 however many wait. "
+        "Rising: the delayer is away or behind.",
+        At(8, 31, 8, 7),
+        "s",
+        queries=(Query(f"max by (tier) (jobs_lag_seconds{{{LADDER}}})", "{{tier}}"),),
+    ),
+    Graph(
+        "others",
+        "Other consumer groups",
+        "Groups that are not jobstream's, named with --group at the exporter: how long their "
+        "oldest record has waited.",
+        At(16, 31, 8, 7),
+        "s",
+        queries=(
+            Query(
+                f'max by (group, topic) (jobs_lag_seconds{{{APP},tier="foreign"}})',
+                "{{group}} {{topic}}",
+            ),
+        ),
+    ),
+)
+
+LAG = Board(
+    "jobstream-lag",
+    "Jobs: lag",
+    "Which queue is late, and is it catching up?",
+    (*BEHIND, *FLOW, *WHERE, *WHO, *BESIDE),
+)
