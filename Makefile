@@ -51,7 +51,7 @@ lock: ## write requirements.lock anew from pyproject.toml (needs the network)
 	.cache/lock/bin/python -m pip install -q uv==$(UV_VERSION)
 	.cache/lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-	  --extra dev --group build --group test --group lint --group bench --group dashboards \
+	  --extra dev --extra otel --group build --group test --group lint --group bench --group dashboards \
 	  --output-file requirements.lock $(ARGS)
 
 clean: ## remove .venv and every cache
