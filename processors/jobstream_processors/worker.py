@@ -77,6 +77,8 @@ class Parts:
     limits: Limits = field(default_factory=Limits)
     concurrency: int = 200
     children: int = 4
+    child_begins: Callable[[], None] | None = None
+    """What a child process does first; it is pickled."""
     drain_s: float = 25.0
     revoke_drain_s: float = 5.0
     closer_s: float = 5.0
@@ -156,7 +158,7 @@ class Worker:
             {
                 ASYNC: LoopExecutor(parts.concurrency, engine.ended, engine.returned, lost),
                 THREAD: ThreadExecutor(parts.concurrency, engine.ended, engine.returned, lost),
-                PROCESS: ProcessExecutor(parts.children, engine.ended, lost),
+                PROCESS: ProcessExecutor(parts.children, engine.ended, lost, parts.child_begins),
             }
         )
         self._mirrors = MirrorThread(

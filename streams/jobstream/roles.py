@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from jobstream import leaving
 from jobstream.canary import job as canary
+from jobstream.cli.logs import Lines
 from jobstream.dedup.slots import claim_slot
 from jobstream.dedup.table import Table
 from jobstream.errors import BrokerTooOld
@@ -188,6 +189,7 @@ class Roles:
             limits=Limits(window=settings.window, commit_ms=settings.commit_interval_ms),
             concurrency=settings.concurrency,
             children=settings.children or 2 * (os.cpu_count() or 2),
+            child_begins=_log_as_here(),
             drain_s=settings.drain_ms / 1000,
             stuck_max=max(1, settings.concurrency // 2),
         )
@@ -239,6 +241,12 @@ class Roles:
             os._exit(128 + number)
         log.info("draining", extra={"signal": number})
         self.stop()
+
+
+def _log_as_here() -> Callable[[], None] | None:
+    """Sets up a child's log as the command line did here; None where user code does it itself."""
+    formatters = [handler.formatter for handler in logging.getLogger().handlers]
+    return next((made.again for made in formatters if isinstance(made, Lines)), None)
 
 
 def leave_if_unsafe(error: BaseException) -> None:

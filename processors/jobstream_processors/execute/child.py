@@ -38,10 +38,12 @@ def main(descriptor: int) -> None:
     pipe = Connection(descriptor)
     mine = os.getpid()
     try:
-        parent, path, script = pickle.loads(pipe.recv_bytes())  # noqa: S301 - from our own parent
+        parent, path, script, begin = pickle.loads(pipe.recv_bytes())  # noqa: S301 - our own parent
         _die_with(parent)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to handle.
         sys.path[:] = path
+        if begin is not None:
+            pickle.loads(begin)()  # noqa: S301 - our own parent; found once the path is set
         handlers: dict[tuple[str, str], Callable[..., Any]] = {}
         while True:
             target, packed = pickle.loads(pipe.recv_bytes())  # noqa: S301 - our own parent

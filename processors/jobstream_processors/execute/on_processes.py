@@ -46,10 +46,18 @@ START_S_MAX = 60.0
 class ProcessExecutor:
     """At most `size` child processes, started on demand."""
 
-    def __init__(self, size: int, ended: Ended, is_lost: Callable[[], bool] = never) -> None:
+    def __init__(
+        self,
+        size: int,
+        ended: Ended,
+        is_lost: Callable[[], bool] = never,
+        begin: Callable[[], None] | None = None,
+    ) -> None:
         self._size = size
         self.is_lost = is_lost
         """Whether this process was frozen past its session: then nothing starts any more."""
+        self.begin = pickle.dumps(begin) if begin is not None else None
+        """What a child does before it imports a handler, such as setting up its log."""
         self._ended = ended
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Delivery] = deque()
@@ -205,7 +213,7 @@ class _Child:
         theirs.close()
         self._pipe = ours
         main = getattr(sys.modules.get("__main__"), "__file__", None)
-        ours.send_bytes(pickle.dumps((os.getpid(), list(sys.path), main)))
+        ours.send_bytes(pickle.dumps((os.getpid(), list(sys.path), main, self._pool.begin)))
 
     def _death(self) -> Outcome:
         if self._interrupted:

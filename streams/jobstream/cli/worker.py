@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jobstream.cli.exits import OK, REPLACE
-from jobstream.cli.logs import FORMS, LEVELS, LogForm, configure
+from jobstream.cli.logs import FORMS, LEVELS, LogForm, configure_process
 from jobstream.cli.options import target_argument
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def command(
     """
     from jobstream.cli.loading import load_app  # noqa: PLC0415 - loads the Kafka client
 
-    configure(form, log_level)
+    configure_process(form, log_level)
     app = load_app(target)
     chosen = [name.strip() for name in queues.split(",") if name.strip()] if queues else None
     app.plans(chosen)  # refuses an unknown queue before anything is started

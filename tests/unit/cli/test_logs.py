@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import contextvars
 import json
 import logging
+import pickle
+import re
+import sys
+import threading
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
-from jobstream.cli.logs import JsonLines, PlainLines, configure
+from jobstream.cli.log_lines import renderer
+from jobstream.cli.logs import Lines, configure, configure_process
 from jobstream.cli.output import age, size
 from jobstream.cli.printable import one_line, printable
+from jobstream_processors.context import RunFacts
+from jobstream_processors.current import fields_of, name_job
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PLAIN = renderer("plain", colours=False)
+JSON = renderer("json", colours=False)
 
 
 def record(message: str, **extra: object) -> logging.LogRecord:
@@ -19,7 +39,7 @@ def record(message: str, **extra: object) -> logging.LogRecord:
 
 
 def test_a_plain_line_has_every_extra_field() -> None:
-    line = PlainLines().format(
+    line = PLAIN.format(
         record("takeover_unclean", partition=("shop.mail", 3), in_a_row=1, reason="two words")
     )
 
@@ -30,7 +50,7 @@ def test_a_plain_line_has_every_extra_field() -> None:
 
 
 def test_a_json_line_is_one_object_with_every_extra_field() -> None:
-    line = JsonLines().format(record("job_dead", job_id="j-1", level="own", at=object))
+    line = JSON.format(record("job_dead", job_id="j-1", level="own", at=object))
 
     told = json.loads(line)
     assert "\n" not in line
@@ -48,13 +68,13 @@ def test_a_traceback_is_told_in_both_forms() -> None:
         failed = record("job_failed")
         failed.exc_info = (type(error), error, error.__traceback__)
 
-    assert "ValueError: bad" in PlainLines().format(failed)
-    assert "ValueError: bad" in json.loads(JsonLines().format(failed))["exception"]
+    assert "ValueError: bad" in PLAIN.format(failed)
+    assert "ValueError: bad" in json.loads(JSON.format(failed))["exception"]
 
 
 @pytest.mark.parametrize("value", ["a\x1b[31mb", "a\nb", "", 'a"b', "a=b", "\u202ereversed"])
 def test_no_value_can_break_a_plain_line(value: str) -> None:
-    line = PlainLines().format(record("event", value=value))
+    line = PLAIN.format(record("event", value=value))
 
     assert "\n" not in line
     assert "\x1b" not in line
@@ -62,20 +82,15 @@ def test_no_value_can_break_a_plain_line(value: str) -> None:
     assert line.partition("value=")[2].startswith('"')
 
 
-def test_configure_replaces_the_handler_and_keeps_its_form(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    logger = logging.getLogger()
-    monkeypatch.setattr(logger, "handlers", [])
-    before = logger.level
-    try:
+def test_configure_replaces_the_handler_and_keeps_its_form() -> None:
+    with process_log():
         configure("json", "error")
         configure("plain", "info")
 
-        assert [type(handler.formatter) for handler in logger.handlers] == [PlainLines]
-        assert logger.level == logging.INFO
-    finally:
-        logger.setLevel(before)
+        (lines,) = [handler.formatter for handler in logging.getLogger().handlers]
+        assert isinstance(lines, Lines)
+        assert lines.form == "plain"
+        assert logging.getLogger().level == logging.INFO
 
 
 def test_text_from_outside_is_harmless() -> None:
@@ -96,3 +111,129 @@ def test_ages_are_short(seconds: float, text: str) -> None:
 )
 def test_sizes_are_short(count: int, text: str) -> None:
     assert size(count) == text
+
+
+@contextmanager
+def process_log() -> Iterator[Lines]:
+    """The log of this process set up as a worker's, and everything put back afterwards."""
+    root = logging.getLogger()
+    kept, level, hook = root.handlers[:], root.level, threading.excepthook
+    configure_process("json", "info")
+    try:
+        (lines,) = [handler.formatter for handler in root.handlers]
+        assert isinstance(lines, Lines)
+        yield lines
+    finally:
+        logging.captureWarnings(capture=False)
+        structlog.reset_defaults()
+        threading.excepthook = hook
+        root.handlers[:] = kept
+        root.setLevel(level)
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    (line,) = capsys.readouterr().err.splitlines()
+    found: dict[str, object] = json.loads(line)
+    return found
+
+
+def test_structlog_of_user_code_writes_the_same_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with process_log():
+        structlog.get_logger("shop.mail").bind(customer=7).info("sent", to="ann")
+        structlog.get_logger("shop.mail").debug("below the level")
+
+    line = told(capsys)
+    assert (line["logger"], line["level"], line["event"]) == ("shop.mail", "info", "sent")
+    assert (line["customer"], line["to"]) == (7, "ann")
+    assert set(line) >= {"time", "pid"}
+
+
+def test_a_thread_that_dies_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    thread = threading.Thread(target=lambda: 1 / 0, name="reader")
+    with process_log():
+        thread.start()
+        thread.join()
+
+    line = told(capsys)
+    assert (line["event"], line["in_thread"]) == ("thread_died", "reader")
+    assert "ZeroDivisionError" in str(line["exception"])
+
+
+def test_a_warning_of_python_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with process_log():
+        warnings.showwarning("old", DeprecationWarning, "shop.py", 3)
+
+    assert "DeprecationWarning: old" in str(told(capsys)["event"])
+
+
+def test_a_log_can_be_set_up_in_another_process_as_here() -> None:
+    with process_log() as lines:
+        again = pickle.loads(pickle.dumps(lines.again))  # noqa: S301 - of this very line
+
+    assert again.func is configure_process
+    assert again.args == ("json", "info")
+
+
+def test_a_line_in_a_job_has_its_fields_and_its_own_extras_win() -> None:
+    source = ("shop.mail", 2, 41)
+    facts = RunFacts("j-1", "send", "mail", 1, 0, 3, 0, 0, 0, None, source)
+
+    def line() -> dict[str, object]:
+        name_job(facts)
+        found: dict[str, object] = json.loads(JSON.format(record("sent", attempt="own")))
+        return found
+
+    found = contextvars.copy_context().run(line)
+
+    assert list(found)[5:] == [*fields_of(facts)]
+    assert found["attempt"] == "own"
+    assert found["correlation_id"] == found["job_id"] == "j-1"
+    assert not json.loads(JSON.format(record("later"))).keys() & {"job_id", "job", "offset"}
+
+
+def test_an_active_span_is_named_where_somebody_traces(monkeypatch: pytest.MonkeyPatch) -> None:
+    context = SimpleNamespace(is_valid=True, trace_id=0xABC, span_id=0x12)
+    span = SimpleNamespace(get_span_context=lambda: context)
+    api = SimpleNamespace(get_current_span=lambda: span)
+    monkeypatch.setitem(sys.modules, "opentelemetry.trace", api)
+
+    line = json.loads(JSON.format(record("sent")))
+    context.is_valid = False
+    without = json.loads(JSON.format(record("sent")))
+
+    assert line["trace_id"] == "0" * 29 + "abc"
+    assert line["span_id"] == "0" * 14 + "12"
+    assert "trace_id" not in without
+
+
+def test_a_terminal_gets_colours_around_the_same_text() -> None:
+    made = record("job_dead", job_id="j-1")
+    coloured = renderer("plain", colours=True).format(made)
+
+    assert "\x1b[33mWARNING\x1b[0m" in coloured
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == PLAIN.format(made)
+
+
+class Unshowable:
+    def __str__(self) -> str:
+        raise ValueError
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (float("nan"), "nan"),
+        ({("a", 1): {2}}, {"('a', 1)": [2]}),
+        (Unshowable(), "<Unshowable cannot be shown: ValueError>"),
+        (Path("folder"), "folder"),
+    ],
+)
+def test_any_value_becomes_one_that_json_has(value: object, shown: object) -> None:
+    assert json.loads(JSON.format(record("event", value=value)))["value"] == shown
+
+
+def test_a_value_that_contains_itself_ends() -> None:
+    loop: list[object] = []
+    loop.append(loop)
+
+    assert json.loads(JSON.format(record("event", value=loop)))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import json
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from jobstream.cli.logs import configure_process
 from jobstream_processors.core.outcome import DONE, Buried, Crashed, Interrupted, Raised, TimedOut
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.execute.on_processes import ProcessExecutor
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
 HOUR_MS = 3_600_000
 HANDLERS = """
-import asyncio, os, signal, sys, threading
+import asyncio, logging, os, signal, sys, threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +39,11 @@ class Parcel:
 def signs(parcel, context):
     with (PLACE / "signed").open("a") as book:
         book.write(f"{context.job_id} {parcel.to} {os.getpid()} {os.getppid()}\\n")
+
+async def tells(parcel):
+    async def tell():
+        logging.getLogger("shop").info("sent")
+    await asyncio.create_task(tell())
 
 async def waits(parcel):
     await asyncio.sleep(0)
@@ -65,7 +73,7 @@ def parcels(ear: Ear, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:  
     (tmp_path / f"{name}.py").write_text(HANDLERS)
     monkeypatch.syspath_prepend(str(tmp_path))
     module = importlib.import_module(name)
-    for job in ("signs", "waits", "raises", "exits", "dies", "quits", "hangs"):
+    for job in ("signs", "tells", "waits", "raises", "exits", "dies", "quits", "hangs"):
         declare(ear, module, job)
     return module
 
@@ -81,12 +89,15 @@ def declare(ear: Ear, module: Any, job: str, timeout_ms: int = HOUR_MS) -> None:
 
 
 def run(
-    ear: Ear, scenario: Callable[[ProcessExecutor], Coroutine[Any, Any, None]], size: int = 1
+    ear: Ear,
+    scenario: Callable[[ProcessExecutor], Coroutine[Any, Any, None]],
+    size: int = 1,
+    begin: Callable[[], None] | None = None,
 ) -> None:
     """Run the scenario with children of its own."""
 
     async def main() -> None:
-        executor = ProcessExecutor(size, ear.ended)
+        executor = ProcessExecutor(size, ear.ended, begin=begin)
         try:
             await scenario(executor)
         finally:
@@ -115,6 +126,25 @@ def test_one_warm_child_serves_job_after_job_and_reports_each_end(ear: Ear, tmp_
     assert first[:2] == ["a", "ann"]
     assert first[2] == second[2] != str(os.getpid())
     assert first[3] == str(os.getpid())
+
+
+@pytest.mark.usefixtures("parcels")
+def test_a_child_logs_as_its_parent_does_and_names_the_job(
+    ear: Ear, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def scenario(executor: ProcessExecutor) -> None:
+        for job_id in ("a", "b"):
+            executor.submit(ear.delivery(job_id, "tells"))
+        await ear.until(lambda: len(ear.outcomes) == 2)
+
+    run(ear, scenario, begin=partial(configure_process, "json", "info"))
+
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert [(line["event"], line["job_id"], line["job"]) for line in lines] == [
+        ("sent", "a", "tells"),
+        ("sent", "b", "tells"),
+    ]
+    assert {line["pid"] for line in lines} != {os.getpid()}
 
 
 @pytest.mark.usefixtures("parcels")

@@ -1,0 +1,153 @@
+"""What a line of the log holds and how it looks, as structlog processors. Opens and sends nothing.
+
+Every extra field of a record is shown, whatever its name, behind the fields of the job that it was
+written in. Local variables are never shown: tracebacks are Python's own.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
+
+import structlog
+from structlog.dev import Column, ConsoleRenderer, plain_traceback
+from structlog.processors import JSONRenderer, format_exc_info
+from structlog.stdlib import BoundLogger, LoggerFactory, ProcessorFormatter
+
+from jobstream.cli.printable import printable
+from jobstream_processors.current import job_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from structlog.typing import EventDict, Processor
+
+_STANDARD = frozenset(
+    (*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "_logger", "_name")
+)
+_OWN = ("time", "level", "logger", "event", "pid", "exception", "stack")
+_DEPTH_MAX = 8
+_DIM, _BOLD, _RESET = "\x1b[2m", "\x1b[1m", "\x1b[0m"
+_COLOURS = {
+    "debug": "\x1b[34m",
+    "info": "\x1b[32m",
+    "warning": "\x1b[33m",
+    "error": "\x1b[31m",
+    "critical": "\x1b[31;1m",
+}
+
+
+def renderer(form: str, *, colours: bool) -> logging.Formatter:
+    """The formatter of a form, `plain` or `json`, for records of logging and of structlog alike."""
+    last: list[Processor] = [_console(colours=colours)]
+    if form == "json":
+        last = [JSONRenderer(ensure_ascii=False)]
+    return ProcessorFormatter(processors=[format_exc_info, told, *last])
+
+
+def adopt_structlog() -> None:
+    """Let structlog's own loggers write through logging, unless user code configured them."""
+    if structlog.is_configured():
+        return
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=BoundLogger,
+        logger_factory=LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+
+
+def told(_: object, __: str, event: EventDict) -> EventDict:
+    """Everything one line tells, in its order: when and what, the job, its trace, the extras."""
+    record: logging.LogRecord = event.pop("_record")
+    event.pop("_from_structlog", None)
+    line: dict[str, Any] = {
+        "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        "level": record.levelname.lower(),
+        "logger": record.name,
+        "event": str(event.pop("event", "")),
+        "pid": record.process,
+    }
+    for name in ("exception", "stack"):
+        text = event.pop(name, None) or event.pop(f"{name}_info", None)
+        if text:
+            line[name] = str(text).strip()
+    extras = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    for name, value in (job_fields() | _trace() | extras | dict(event)).items():
+        line[f"{name}_" if name in _OWN else name] = plain_value(value)
+    return line
+
+
+def plain_value(value: object, depth: int = 0) -> Any:  # noqa: ANN401 - whatever JSON can say
+    """The value as JSON can say it: what it lacks becomes its text."""
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            return value if math.isfinite(value) else str(value)
+        case dict() if depth < _DEPTH_MAX:
+            return {str(name): plain_value(each, depth + 1) for name, each in value.items()}
+        case list() | tuple() | set() | frozenset() if depth < _DEPTH_MAX:
+            return [plain_value(each, depth + 1) for each in value]
+    try:
+        return str(value)
+    except Exception as error:  # noqa: BLE001 - a user's __str__ may raise anything
+        return f"<{type(value).__name__} cannot be shown: {type(error).__name__}>"
+
+
+def _trace() -> dict[str, str]:
+    """The active span of OpenTelemetry, where somebody uses it in this process."""
+    api = sys.modules.get("opentelemetry.trace")
+    if api is None:
+        return {}
+    span = api.get_current_span().get_span_context()
+    if not span.is_valid:
+        return {}
+    return {"trace_id": f"{span.trace_id:032x}", "span_id": f"{span.span_id:016x}"}
+
+
+# -- `12:30:01.250 WARNING jobstream.worker takeover_unclean partition=shop.mail/3 in_a_row=1`
+
+
+def _console(*, colours: bool) -> Processor:
+    def painted(style: str, text: str) -> str:
+        return f"{style}{text}{_RESET}" if colours else text
+
+    def field(key: str, value: object) -> str:
+        return painted(_DIM, f"{_word(key)}=") + _word(value)
+
+    def column(key: str, text: Callable[[str], str]) -> Column:
+        return Column(key, lambda _, value: text(cast("str", value)))
+
+    columns = [
+        Column("", field),
+        column("time", lambda value: painted(_DIM, _clock(value))),
+        column("level", lambda value: painted(_COLOURS.get(value, ""), f"{value.upper():<7}")),
+        column("logger", lambda value: painted(_DIM, value)),
+        column("event", lambda value: painted(_BOLD, printable(value))),
+        Column("pid", lambda _, __: ""),
+    ]
+    return ConsoleRenderer(columns=columns, sort_keys=False, exception_formatter=plain_traceback)
+
+
+def _clock(time: str) -> str:
+    return datetime.fromisoformat(time).astimezone().strftime("%H:%M:%S.%f")[:-3]
+
+
+def _word(value: object) -> str:
+    """A value of key=value, in quotes where it would not read as one word."""
+    match value:
+        case [str(topic), int(partition)]:
+            return f"{topic}/{partition}"
+    text = str(value)
+    is_word = bool(text) and text.isprintable() and not set(text) & set(" \"'=")
+    return text if is_word else json.dumps(text, ensure_ascii=not text.isprintable())
