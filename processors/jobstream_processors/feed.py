@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("jobstream.worker")
 
 BATCH_MAX = 1_000
+FULL_MS_MAX = 1_000
+"""How long a full process leaves its records in the client before it pauses. A pause makes the
+client throw away what it has fetched; not polling for a while costs nothing."""
 RESTORED_MS_MAX = 3_000
 """How long a revocation waits for a table that is being restored."""
 
@@ -88,6 +91,8 @@ class Feed:
         self._paused: dict[TopicPartition, set[str]] = {}
         self._committed: dict[Lane, int] = {}
         self._next_commit_ms = 0
+        self._had_room_ms = clock.monotonic_ms()
+        """When there was room for a record last."""
         self._bytes_per_job = 1_000.0
 
     def join(self, source: Callable[[Listener], Source]) -> None:
@@ -106,16 +111,23 @@ class Feed:
         """One turn: start what is restored, poll, hand over, commit. Returns the records taken."""
         self._pulse.check()
         self._start_ready()
-        room = self._room()
-        if room <= 0:
+        if stuffed := self._is_stuffed():
             self._driver.wait(timeout_s)
-            room = self._room()
-        # With no room the poll still serves rebalances; paused partitions deliver nothing.
-        self._hold("no_room", self.running if room <= 0 else ())
-        taken = self._take(self._source.poll(min(BATCH_MAX, max(room, 1)), timeout_s))
-        self._hold("window", [lane for lane in self.running if self._is_full(lane)])
+            stuffed = self._is_stuffed()
+        now_ms = self._clock.monotonic_ms()
+        if not stuffed:
+            self._had_room_ms = now_ms
+        waits = stuffed and now_ms - self._had_room_ms <= FULL_MS_MAX
+        taken = 0 if waits else self._poll(timeout_s)
         self._commit_due()
         return taken
+
+    def _poll(self, timeout_s: float) -> int:
+        """Take what there is room for. With no room it still serves rebalances."""
+        room = self._room()
+        self._hold("no_room", self.running if room <= 0 else ())
+        self._hold("window", [lane for lane in self.running if self._is_full(lane)])
+        return self._take(self._source.poll(min(BATCH_MAX, max(room, 1)), timeout_s))
 
     def close(self) -> None:
         """Leave the group: drains, commits and gives every partition back.
@@ -231,6 +243,11 @@ class Feed:
         unfinished = sum(lane.handed - lane.returned for lane in self.running)
         by_bytes = int(self._limits.bytes_max / self._bytes_per_job)
         return min(self._limits.handed_max, by_bytes) - unfinished
+
+    def _is_stuffed(self) -> bool:
+        """Whether nothing that is served here has room for another record."""
+        lanes = self.running
+        return bool(lanes) and (self._room() <= 0 or all(self._is_full(lane) for lane in lanes))
 
     def _is_full(self, lane: Lane) -> bool:
         unfinished = lane.handed - lane.returned

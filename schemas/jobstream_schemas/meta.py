@@ -27,6 +27,8 @@ _USUAL_BYTES_MIN = 59
 _ID_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 _from_bytes = int.from_bytes
 _NO_KEYS = b"\x00" * 5
+_NO_OTHERS = b"\x00" * 4
+_ABSENT, _THERE = b"\x00", b"\x02"
 _PRESENT = 2
 
 _text = encoder(Scalar("string"))
@@ -129,8 +131,9 @@ def read_meta(data: bytes, at: int) -> tuple[MetaFields, int]:
 def read_usual_meta(value: bytes) -> tuple[MetaFields, int] | None:
     """`read_meta` for the layout that nearly every job has, in a third of the time.
 
-    That is: single-object framing, an id of 36 characters, a time of six bytes, a short source, no
-    optional field. None for any other, and for anything at all that is not as it should be.
+    That is: single-object framing, an id of 36 characters, a time of six bytes, a short source, and
+    no optional field but perhaps a short order key. None for any other, and for anything at all
+    that is not as it should be.
     """
     # 10 bytes of framing, 1 of length, 36 of id, 6 of time, 1 of length.
     if len(value) < _USUAL_BYTES_MIN or value[10] != _USUAL_ID_SIZE:
@@ -139,15 +142,18 @@ def read_usual_meta(value: bytes) -> tuple[MetaFields, int] | None:
     size = value[53]
     end = 54 + (size >> 1)
     raw = value[11:47]
-    if (
-        six & SIX_BYTES_MARKS != SIX_BYTES_MARKED
-        or size & 0x81
-        or value[end : end + 5] != _NO_KEYS
-        or raw.translate(None, _ID_BYTES)
-    ):
+    if six & SIX_BYTES_MARKS != SIX_BYTES_MARKED or size & 0x81 or raw.translate(None, _ID_BYTES):
         return None
-    source = value[54:end].decode()
-    return (raw.decode(), six_bytes_long(six), source, None, None, None, None, None), end + 5
+    source, key, after = value[54:end].decode(), None, end + 1
+    if value[end:after] != _ABSENT:
+        size = value[after] if value[end:after] == _THERE and after < len(value) else 0x81
+        if size & 0x81:
+            return None
+        end, after = after + 1, after + 1 + (size >> 1)
+        key = value[end:after].decode()
+    if value[after : after + 4] != _NO_OTHERS:
+        return None
+    return (raw.decode(), six_bytes_long(six), source, key, None, None, None, None), after + 4
 
 
 def bad_id(job_id: str) -> DecodeError:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -19,6 +18,7 @@ from jobstream.cli.logs import Lines
 from jobstream.dedup.slots import claim_slot
 from jobstream.dedup.table import Table
 from jobstream.errors import BrokerTooOld
+from jobstream.footprint import few_arenas, rest_collector
 from jobstream.kafka.admin import Admin
 from jobstream.kafka.apply import verify
 from jobstream.kafka.clock import BrokerClock
@@ -52,7 +52,6 @@ log = logging.getLogger("jobstream.roles")
 
 WORKER, DELAYER = "worker", "delayer"
 SCHEMAS_EVERY_S = 2.0
-GC_OBJECTS = 50_000
 STILL_MS_MIN = 500
 CLASSIC_COSTS = "a rebalance takes seconds, a killed worker is missed after its session timeout"
 
@@ -82,6 +81,7 @@ class Roles:
 
         The first SIGTERM or SIGINT drains and leaves, a second one leaves at once.
         """
+        few_arenas()
         try:
             self._serve()
         except BrokerTooOld as error:
@@ -160,9 +160,7 @@ class Roles:
                 mirrors,
                 self._clock,
             )
-            # A job is a few short-lived objects: the collector would walk them all the time.
-            gc.freeze()
-            gc.set_threshold(GC_OBJECTS, 20, 100)
+            rest_collector()
             worker = Worker(self._parts(catalogue, sink, takeover, pulse))
             self._worker = worker
             if self._stopping.is_set():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jobstream_processors.ports import Record
     from jobstream_processors.ports import TopicPartition as Place
 
-READ_BATCH = 10_000
+READ_BATCH = 5_000
 STALL_S_MAX = 60.0
 _TIMEOUT_S = 10.0
 _ASK_S = 5.0
@@ -127,7 +127,7 @@ class KafkaLog:
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
                 "enable.partition.eof": True,
-                "queued.max.messages.kbytes": 8_192,
+                "queued.max.messages.kbytes": 4_096,
                 "fetch.queue.backoff.ms": 10,
             }
         )

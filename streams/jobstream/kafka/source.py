@@ -35,8 +35,8 @@ CONSUMER: Mapping[str, Any] = {
     # A place that is not in the log must stop the worker, not skip jobs.
     "auto.offset.reset": "error",
     "max.poll.interval.ms": 300_000,
-    "queued.min.messages": 20_000,
-    "queued.max.messages.kbytes": 16_384,
+    "queued.min.messages": 3_000,
+    "queued.max.messages.kbytes": 8_192,
     # The default of a second leaves gaps whenever the local queue was full.
     "fetch.queue.backoff.ms": 10,
     "fetch.wait.max.ms": 100,

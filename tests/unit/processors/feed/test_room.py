@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobstream_processors.feed import BATCH_MAX, Limits
+from jobstream_processors.feed import BATCH_MAX, FULL_MS_MAX, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pytest
     from tests.unit.processors.feed.conftest import Desk
 
 
@@ -49,6 +50,30 @@ def test_no_room_in_the_process_stops_every_partition(new_desk: Callable[..., De
     desk.finish(0, 1)
     desk.turns()
     assert len(desk.handed) == 8
+
+
+def test_a_full_process_pauses_only_if_it_stays_full(
+    new_desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = new_desk(Limits(handed_max=4)).turns()
+    desk.fill(20)
+    desk.turns()
+    paused: list[int] = []
+    monkeypatch.setattr(desk.source, "pause", lambda places: paused.append(len(list(places))))
+
+    # Full for a moment, again and again: what the client has fetched stays fetched
+    for first in range(0, 12, 4):
+        desk.shop.clock.advance(FULL_MS_MAX)
+        desk.turns()
+        desk.finish(*range(first, first + 4))
+        desk.turns()
+    assert not paused
+    assert len(desk.handed) == 16
+
+    # Full for long: rebalances must be served, so the client is polled, and paused for that
+    desk.shop.clock.advance(FULL_MS_MAX + 1)
+    desk.turns()
+    assert paused
 
 
 def test_big_jobs_are_bounded_by_their_bytes(new_desk: Callable[..., Desk]) -> None:
