@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from jobstream_processors.core.headers import Headers, Trip
     from jobstream_processors.handlers import JobSpec
     from jobstream_processors.lane import Lane
+    from jobstream_processors.tracing import Trace
     from jobstream_schemas import Decoded, Reader
 
 
@@ -48,6 +49,8 @@ class Delivery:
     trouble: tuple[str, str] | None = None
     """(reason, message) why it can't be run at all."""
     context: Context | None = None
+    trace: Trace | None = None
+    """What tracing keeps of it; None where nobody traces."""
     _identity: tuple[bytes, bytes] | None = None
 
     def __init__(self, lane: Lane, offset: int, value: bytes, record_key: bytes | None) -> None:

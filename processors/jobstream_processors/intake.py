@@ -17,13 +17,14 @@ from jobstream_processors.delivery import Delivery
 from jobstream_schemas import DecodeError, UnknownSchema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.known import Known
     from jobstream_processors.handlers import JobSpec
     from jobstream_processors.lane import Lane
     from jobstream_processors.ports import Clock, Record
+    from jobstream_processors.tracing import Trace
     from jobstream_schemas import Catalogue
 
 Taken = tuple[Delivery, "Decision | None"]
@@ -33,10 +34,18 @@ NO_POLICY = Policy(Backoff(attempts=1))
 class Intake:
     """Decodes and judges records. Used on the event loop's thread only."""
 
-    def __init__(self, specs: Mapping[str, JobSpec], catalogue: Catalogue, clock: Clock) -> None:
+    def __init__(
+        self,
+        specs: Mapping[str, JobSpec],
+        catalogue: Catalogue,
+        clock: Clock,
+        traced: Callable[[Record], Trace] | None = None,
+    ) -> None:
         self._specs = specs
         self._catalogue = catalogue
         self._clock = clock
+        self._traced = traced
+        """Makes the trace of a record; None where nobody traces."""
         self.inflight: dict[str, Delivery] = {}
         """Every delivery judged and not settled yet, by id."""
         self._waiting: dict[str, list[Delivery]] = {}
@@ -44,12 +53,14 @@ class Intake:
     def take(self, lane: Lane, records: Sequence[Record]) -> list[Taken]:
         """Judge records of one lane, in offset order."""
         fresh: list[Delivery] = []
-        begin = lane.watermark.begin
+        begin, traced = lane.watermark.begin, self._traced
         for record in records:
             offset = record.offset()
             assert offset is not None  # noqa: S101 - consumed records have an offset
             if begin(offset):
                 delivery = Delivery(lane, offset, record.value() or b"", record.key())
+                if traced is not None:
+                    delivery.trace = traced(record)
                 self._decode(delivery, record)
                 fresh.append(delivery)
             else:

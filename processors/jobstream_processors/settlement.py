@@ -25,7 +25,7 @@ from jobstream_processors.ports import Outgoing
 from jobstream_schemas import Row, RowKind, encode_row, row_key
 
 if TYPE_CHECKING:
-    from jobstream_processors.core.headers import Trip
+    from jobstream_processors.core.headers import Headers, Trip
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.queues import QueuePlan
 
@@ -74,7 +74,7 @@ def settlement(
 def letter(delivery: Delivery, trip: Trip, plan: QueuePlan) -> Outgoing:
     """The dead letter: the original bytes, and headers that tell why, where from, how often."""
     trip = _placed(delivery, trip)
-    headers = render(trip, delivery.headers)
+    headers = _headers(delivery, trip, plan.dlq)
     headers.append(("js-key", delivery.record_key or b""))
     return Outgoing(plan.dlq, letter_key(delivery), delivery.value, delivery.origin[1], headers)
 
@@ -97,8 +97,15 @@ def letter_key(delivery: Delivery) -> bytes:
 def _rung_copy(delivery: Delivery, trip: Trip, plan: QueuePlan) -> Outgoing:
     trip = _placed(delivery, trip)
     topic, partition = plan.rung(trip.delay_ms or 0, delivery.origin[1])
-    headers = render(trip, delivery.headers)
+    headers = _headers(delivery, trip, topic)
     return Outgoing(topic, delivery.record_key, delivery.value, partition, headers)
+
+
+def _headers(delivery: Delivery, trip: Trip, topic: str) -> Headers:
+    """The headers of the copy that goes to `topic`; a traced job's copy carries its trace on."""
+    if delivery.trace is None:
+        return render(trip, delivery.headers)
+    return render(*delivery.trace.carry(trip, delivery.headers, topic))
 
 
 def _placed(delivery: Delivery, trip: Trip) -> Trip:

@@ -18,7 +18,8 @@ from jobstream_processors.errors import PublishFailed, WorkerStopped
 if TYPE_CHECKING:
     from jobstream_processors.lane import Lane
     from jobstream_processors.ports import Outgoing, Sink
-    from jobstream_processors.settle import Decided, Settler
+    from jobstream_processors.settle import Decided
+    from jobstream_processors.tracing import Settles
 
 log = logging.getLogger("jobstream.worker")
 
@@ -38,7 +39,7 @@ class SettleThread:
 
     def __init__(
         self,
-        settler: Settler,
+        settler: Settles,
         report: Callable[[list[Decided]], None],
         stopped: Callable[[BaseException], None],
     ) -> None:

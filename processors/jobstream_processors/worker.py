@@ -38,11 +38,13 @@ from jobstream_processors.queues import QueuePlan
 from jobstream_processors.settle import Settler
 from jobstream_processors.settling import MirrorThread, SettleThread
 from jobstream_processors.takeover import Takeover
+from jobstream_processors.tracing import UNTRACED, Tracing
 from jobstream_schemas import Catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
+    from jobstream_processors.execute.running import Executor
     from jobstream_processors.lane import Lane
     from jobstream_processors.ports import (
         Position,
@@ -83,6 +85,7 @@ class Parts:
     revoke_drain_s: float = 5.0
     closer_s: float = 5.0
     """How often dead letters are looked at that a redrive or a late success closed."""
+    tracing: Tracing = UNTRACED
     stuck_max: int = 100
     """Runs past their time limit that still hold a slot, before the process is to be replaced."""
 
@@ -144,23 +147,18 @@ class Worker:
             self._engine.close()
 
     def _build(self) -> None:
-        parts = self._parts
+        parts, tracing = self._parts, self._parts.tracing
         self._loop = loop = asyncio.get_running_loop()
         self._end = loop.create_future()
         loop.set_exception_handler(self._on_loop_error)
         self._settling = SettleThread(
-            Settler(parts.sink, parts.plans, parts.clock), self._report, self._failed_anywhere
+            tracing.settler(Settler(parts.sink, parts.plans, parts.clock)),
+            self._report,
+            self._failed_anywhere,
         )
-        intake = Intake(parts.specs, parts.catalogue, parts.clock)
-        self._engine = engine = Engine(intake, parts.clock, self._settling.put, loop)
-        lost = parts.pulse.is_lost
-        engine.run_on(
-            {
-                ASYNC: LoopExecutor(parts.concurrency, engine.ended, engine.returned, lost),
-                THREAD: ThreadExecutor(parts.concurrency, engine.ended, engine.returned, lost),
-                PROCESS: ProcessExecutor(parts.children, engine.ended, lost, parts.child_begins),
-            }
-        )
+        intake = Intake(parts.specs, parts.catalogue, parts.clock, tracing.received)
+        self._engine = Engine(intake, parts.clock, tracing.put(self._settling.put), loop)
+        self._engine.run_on(self._executors())
         self._mirrors = MirrorThread(
             parts.sink,
             self._served,
@@ -168,6 +166,18 @@ class Worker:
             parts.limits.commit_ms / 1000,
         )
         self._closer = Closer(parts.plans, parts.reader, parts.sink, self._served, parts.closer_s)
+
+    def _executors(self) -> dict[str, Executor]:
+        parts, tracing = self._parts, self._parts.tracing
+        ended, returned = tracing.ended(self._engine.ended), self._engine.returned
+        lost, many, enter = parts.pulse.is_lost, parts.concurrency, tracing.enter
+        return {
+            ASYNC: LoopExecutor(many, ended, returned, lost, enter=enter),
+            THREAD: ThreadExecutor(many, ended, returned, lost, enter=enter),
+            PROCESS: ProcessExecutor(
+                parts.children, ended, lost, parts.child_begins, enter=tracing.enter_child
+            ),
+        }
 
     def _served(self) -> list[Lane]:
         return list(self._feed.running)

@@ -20,7 +20,7 @@ from jobstream_processors.core.headers import (
 )
 
 NUMBERS = ("redrive", "seq", "attempt", "delay-ms", "due-ms", "first-failed-ms", "partition")
-TEXTS = ("error", "message", "reason", "origin")
+TEXTS = ("error", "message", "reason", "origin", "trace")
 OURS = (*NUMBERS, *TEXTS, "snoozes", "unheard-of")
 
 counts = st.integers(0, 1_000_000)
@@ -45,6 +45,7 @@ def trips(texts: st.SearchStrategy[str]) -> st.SearchStrategy[Trip]:
         message=texts,
         reason=texts,
         origin=texts,
+        trace=texts,
     )
 
 
@@ -76,7 +77,7 @@ def test_copy_stays_within_bounds(trip: Trip, foreign: list[tuple[str, bytes]]) 
     ours = [value for name, value in headers if name.startswith(PREFIX)]
     assert all(len(value) <= TEXT_BYTES_MAX for value in ours)
     read = parse(headers)
-    plain = {"error": "", "message": "", "reason": "", "origin": ""}
+    plain = dict.fromkeys(TEXTS, "")
     assert replace(read, **plain) == replace(trip, **plain)  # type: ignore[arg-type] # texts only
 
 

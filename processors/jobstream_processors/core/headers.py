@@ -32,7 +32,7 @@ _LIMITS = {
     "partition": 1_000_000,
     "snoozes": 1_000_000,
 }
-_TEXTS = ("error", "message", "reason", "origin")
+_TEXTS = ("error", "message", "reason", "origin", "trace")
 
 
 class BadHeaders(ProcessorError):
@@ -58,6 +58,8 @@ class Trip:
     reason: str = ""
     origin: str = ""
     """topic:partition:offset of the record it was copied from first."""
+    trace: str = ""
+    """Where its trace began and when this copy was made; only tracing writes and reads it."""
 
 
 FIRST = Trip()
@@ -123,6 +125,7 @@ def _trip(found: dict[str, int | str]) -> Trip:
         message=str(found.get("message", "")),
         reason=str(found.get("reason", "")),
         origin=str(found.get("origin", "")),
+        trace=str(found.get("trace", "")),
     )
 
 
@@ -144,6 +147,7 @@ def render(trip: Trip, foreign: Sequence[tuple[str, bytes | None]] | None = None
         "message": trip.message,
         "reason": trip.reason,
         "origin": trip.origin,
+        "trace": trip.trace,
     }
     ours = [(PREFIX + n, b"%d" % v) for n, v in numbers.items() if v is not None]
     ours += [(PREFIX + n, _cut(v)) for n, v in texts.items() if v]

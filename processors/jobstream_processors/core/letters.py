@@ -17,7 +17,12 @@ def redriven(letter: Trip) -> Trip:
     The copy must be acknowledged before the letter's tombstone is published; a redriver that dies
     in between redrives again, with the same numbers, and the rows drop the second copy.
     """
-    return Trip(redrive=letter.redrive + 1, partition=letter.partition, origin=letter.origin)
+    return Trip(
+        redrive=letter.redrive + 1,
+        partition=letter.partition,
+        origin=letter.origin,
+        trace=letter.trace,
+    )
 
 
 def is_stale(found: Known, redrive: int) -> bool:

@@ -49,9 +49,9 @@ def main(descriptor: int) -> None:
             target, packed = pickle.loads(pipe.recv_bytes())  # noqa: S301 - our own parent
             if target not in handlers:
                 handlers[target] = _find(target, script)
-            args, facts = pickle.loads(packed)  # noqa: S301 - our own parent
+            args, facts, enter = pickle.loads(packed)  # noqa: S301 - our own parent
             pipe.send_bytes(b"starts")
-            outcome = contextvars.Context().run(_run, handlers[target], args, facts)
+            outcome = contextvars.Context().run(_run, handlers[target], args, facts, enter)
             ended = pickle.dumps(outcome)
             if os.getpid() != mine:
                 # The handler forked, and this is the copy: the pipe is not its to answer on.
@@ -61,10 +61,17 @@ def main(descriptor: int) -> None:
         return
 
 
-def _run(function: Callable[..., Any], args: Any, facts: RunFacts) -> Outcome:  # noqa: ANN401
+def _run(
+    function: Callable[..., Any],
+    args: Any,  # noqa: ANN401 - generic in the job type
+    facts: RunFacts,
+    enter: Callable[[RunFacts], object] | None,
+) -> Outcome:
     from jobstream_processors.handlers import takes_context  # noqa: PLC0415 - start-up time
 
     name_job(facts)  # in a context of this run alone
+    if enter is not None:
+        enter(facts)
     try:
         given = (args, Context(facts)) if takes_context(facts.name, function) else (args,)
         result = function(*given)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
 
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.execute.running import Ended, Returned
+    from jobstream_processors.execute.running import Ended, Enter, Returned
     from jobstream_processors.lane import Lane
 
 SLICE_S = 0.005
@@ -56,10 +56,13 @@ class LoopExecutor:
         ended: Ended,
         returned: Returned,
         is_lost: Callable[[], bool] = never,
+        *,
+        enter: Enter = name_job,
     ) -> None:
         self._concurrency = concurrency
         self._ended = ended
         self._returned = returned
+        self._enter = enter
         self._is_lost = is_lost
         """Whether this process was frozen past its session: then nothing starts any more."""
         self._ready: deque[Delivery] = deque()
@@ -180,7 +183,7 @@ class LoopExecutor:
             self._ended(delivery, Buried(UNDECODABLE, str(error)))
             return None
         run = contextvars.copy_context().run
-        run(name_job, delivery)
+        run(self._enter, delivery)
         try:
             # Calling a coroutine function runs none of its code, so it needs no context yet.
             if spec.wants_context:

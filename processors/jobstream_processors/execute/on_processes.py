@@ -29,14 +29,14 @@ from jobstream_processors.core.outcome import (
     TimedOut,
 )
 from jobstream_processors.execute.child import UNIMPORTABLE
-from jobstream_processors.execute.running import facts_of, never
+from jobstream_processors.execute.running import facts_of, never, no_entry
 from jobstream_schemas import DecodeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.execute.running import Ended
+    from jobstream_processors.execute.running import Ended, EnterChild
     from jobstream_processors.lane import Lane
 
 START_S_MAX = 60.0
@@ -52,12 +52,15 @@ class ProcessExecutor:
         ended: Ended,
         is_lost: Callable[[], bool] = never,
         begin: Callable[[], None] | None = None,
+        *,
+        enter: EnterChild = no_entry,
     ) -> None:
         self._size = size
         self.is_lost = is_lost
         """Whether this process was frozen past its session: then nothing starts any more."""
         self.begin = pickle.dumps(begin) if begin is not None else None
         """What a child does before it imports a handler, such as setting up its log."""
+        self.enter = enter
         self._ended = ended
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Delivery] = deque()
@@ -172,7 +175,7 @@ class _Child:
         assert spec is not None  # noqa: S101 - admitted deliveries have a handler
         try:
             # The args apart: their class can be found once the handler's module is imported.
-            args = pickle.dumps((delivery.args(), facts_of(delivery)))
+            args = pickle.dumps((delivery.args(), facts_of(delivery), self._pool.enter(delivery)))
             job = pickle.dumps((spec.target, args))
         except DecodeError as error:
             return Buried(UNDECODABLE, str(error)), True

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.execute.running import Ended, Returned
+    from jobstream_processors.execute.running import Ended, Enter, Returned
     from jobstream_processors.lane import Lane
 
 
@@ -48,10 +48,13 @@ class ThreadExecutor:
         ended: Ended,
         returned: Returned,
         is_lost: Callable[[], bool] = never,
+        *,
+        enter: Enter = name_job,
     ) -> None:
         self._concurrency = concurrency
         self._ended = ended
         self._returned = returned
+        self._enter = enter
         self._is_lost = is_lost
         """Whether this process was frozen past its session: then nothing starts any more."""
         self._loop = asyncio.get_running_loop()
@@ -133,7 +136,7 @@ class ThreadExecutor:
             if self._is_lost():
                 outcome: Outcome = Interrupted()
             else:
-                outcome = contextvars.Context().run(_call, delivery)
+                outcome = contextvars.Context().run(_call, delivery, self._enter)
             if self._forked:
                 leave()
             with self._lock:
@@ -161,8 +164,8 @@ class ThreadExecutor:
             self._start(self._waiting.popleft())
 
 
-def _call(delivery: Delivery) -> Outcome:
-    name_job(delivery)  # in a context of this run alone
+def _call(delivery: Delivery, enter: Enter) -> Outcome:
+    enter(delivery)  # in a context of this run alone
     spec = delivery.spec
     assert spec is not None  # noqa: S101 - admitted deliveries have a handler
     try:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 from jobstream_processors.context import Context, RunFacts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.lane import Lane
@@ -28,6 +30,20 @@ class Returned(Protocol):
 
     def __call__(self, delivery: Delivery) -> None:
         """Free what the run held."""
+
+
+class Enter(Protocol):
+    """Called in the context of a run, just before its handler; it may set context variables."""
+
+    def __call__(self, delivery: Delivery, /) -> object:
+        """Take note that the run begins."""
+
+
+class EnterChild(Protocol):
+    """Called in the worker, just before a run is handed to a child process."""
+
+    def __call__(self, delivery: Delivery, /) -> Callable[[RunFacts], object] | None:
+        """What the child is to call in the context of the run; it is pickled."""
 
 
 class Executor(Protocol):
@@ -60,6 +76,10 @@ class Executor(Protocol):
 def never() -> bool:
     """For executors whose process can't lose its session."""
     return False
+
+
+def no_entry(delivery: Delivery) -> None:
+    """For children that only name the job they run."""
 
 
 def facts_of(delivery: Delivery) -> RunFacts:
