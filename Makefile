@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 UV_VERSION := 0.13.9
 ARGS ?=
+LOCK := .cache/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -46,13 +48,15 @@ bench: $(STAMP) ## measure jobstream side by side with bare loops and Celery (mi
 dashboards: $(STAMP) ## write grafana/dashboards/ anew from grafana/src/
 	$(BIN)/python -m grafana.src
 
-lock: ## write requirements.lock anew from pyproject.toml (needs the network)
+lock: ## write the lock files anew from pyproject.toml (needs the network)
 	@test -x .cache/lock/bin/uv || $(PYTHON) -m venv .cache/lock
 	.cache/lock/bin/python -m pip install -q uv==$(UV_VERSION)
-	.cache/lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-	  --extra dev --extra otel --group build --group test --group lint --group bench --group dashboards \
+	$(LOCK) pyproject.toml --extra dev --extra otel --group build --group test --group lint \
+	  --group bench --group dashboards \
 	  --output-file requirements.lock $(ARGS)
+	$(LOCK) pyproject.toml --extra worker --extra otel --constraint requirements.lock \
+	  --output-file docker/worker.lock
+	$(LOCK) --group build --constraint requirements.lock --output-file docker/build.lock
 
 clean: ## remove .venv and every cache
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

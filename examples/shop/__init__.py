@@ -1,0 +1,1 @@
+"""A small shop whose jobs are of every kind: quick, slow, ordered, flaky and broken."""
