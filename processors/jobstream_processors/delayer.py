@@ -19,6 +19,7 @@ from jobstream_processors.core.ladder import RUNG_MS
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.errors import OffsetOutOfRange, PublishFailed
 from jobstream_processors.lane import RANGES_MAX
+from jobstream_processors.meter import DelayMeter, TurnMeter
 from jobstream_processors.ports import (
     Clock,
     Log,
@@ -62,6 +63,7 @@ class DelayerParts:
     mirrors: Mirrors
     clock: Clock
     pulse: Pulse
+    meter: DelayMeter | None = None
 
 
 class Delayer:
@@ -80,6 +82,8 @@ class Delayer:
         self._paused: set[TopicPartition] = set()
         self._committed: dict[TopicPartition, int] = {}
         self._next_commit_ms = 0
+        self._meter = parts.meter
+        self._turn = parts.meter.turn if parts.meter is not None else TurnMeter("")
 
     def join(self, source: Callable[[Listener], Source]) -> None:
         """Join the delay group."""
@@ -89,6 +93,7 @@ class Delayer:
         """One turn: take up records, let go what is due, commit. Returns the hops made."""
         self._parts.pulse.check()
         records = self._source.poll(HOPS_MAX, self._wait_ms(timeout_ms) / 1000)
+        self._turn.polled()
         for record in records:
             rung = self._rungs.get((record.topic() or "", record.partition() or 0))
             if rung is not None:
@@ -96,6 +101,8 @@ class Delayer:
         made = self._move(self._leaving())
         self._balance()
         self._commit_due()
+        if self._meter is not None:
+            self._meter.fold()
         return made
 
     def next_ms(self) -> int | None:
@@ -105,12 +112,22 @@ class Delayer:
 
     def close(self) -> None:
         """Commit and leave the group."""
-        self._source.close()
+        with self._turn.busy("leaving"):
+            self._source.close()
+
+    def held(self) -> dict[tuple[str, str], int]:
+        """Records kept in memory, by queue and rung. Safe from any thread."""
+        found: dict[tuple[str, str], int] = {}
+        for rung in list(self._rungs.values()):
+            place = (rung.plan.name, rung.name)
+            found[place] = found.get(place, 0) + len(rung)
+        return found
 
     # -- the listener's side
 
     def assigned(self, partitions: Mapping[TopicPartition, Position | None]) -> None:
         """Take up each partition where the group left off, by commit or mirror."""
+        self._turn.changes["assigned"] += 1
         for partition, committed in partitions.items():
             plan, name = self._places[partition[0]]
             rung = Rung(plan, name, partition)
@@ -123,12 +140,14 @@ class Delayer:
 
     def revoked(self, partitions: Iterable[TopicPartition]) -> None:
         """Commit what hopped; the rest is read again by the next owner."""
+        self._turn.changes["revoked"] += 1
         gone = [rung for p in partitions if (rung := self._rungs.get(p)) is not None]
         self._commit(gone, wait=True)
         self._forget(gone)
 
     def lost(self, partitions: Iterable[TopicPartition]) -> None:
         """Commit nothing."""
+        self._turn.changes["lost"] += 1
         self._forget([rung for p in partitions if (rung := self._rungs.get(p)) is not None])
 
     def _forget(self, gone: list[Rung]) -> None:
@@ -195,11 +214,16 @@ class Delayer:
             return 0
         failed = self._publish(leaving)
         kept: dict[Rung, list[Hop]] = {}
+        now_ms = self._clock.broker_ms()
         for index, (rung, hop) in enumerate(leaving):
             if index in failed:
                 kept.setdefault(rung, []).append(hop)
-            else:
-                rung.watermark.finish(hop.waiting.offset)
+                continue
+            rung.watermark.finish(hop.waiting.offset)
+            if self._meter is not None:
+                to = "dlq" if hop.waiting.trouble else hop.rung
+                late_ms = now_ms - hop.waiting.wait.due_ms
+                self._meter.hopped(rung.plan.name, rung.name, to, late_ms)
         for rung, hops in kept.items():
             rung.put_back(hops)
             rung.hold_until_ms = self._clock.monotonic_ms() + FAILED_HOLD_MS

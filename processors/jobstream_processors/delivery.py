@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from jobstream_processors.core.headers import Headers, Trip
     from jobstream_processors.handlers import JobSpec
     from jobstream_processors.lane import Lane
+    from jobstream_processors.meter import TypeMeter
     from jobstream_processors.tracing import Trace
     from jobstream_schemas import Decoded, Reader
 
@@ -49,6 +50,13 @@ class Delivery:
     trouble: tuple[str, str] | None = None
     """(reason, message) why it can't be run at all."""
     context: Context | None = None
+    meter: TypeMeter | None = None
+    """Where it is counted; None where nobody counts, or its type is not known."""
+    appended: float = 0.0
+    """When it came to its queue (or was due again in place), in milliseconds of `perf_counter`."""
+    began: float = 0.0
+    """When its handler began, in seconds of `perf_counter`; 0 before. Not kept for runs that end
+    without ever waiting."""
     trace: Trace | None = None
     """What tracing keeps of it; None where nobody traces."""
     _identity: tuple[bytes, bytes] | None = None

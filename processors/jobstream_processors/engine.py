@@ -8,6 +8,7 @@ acknowledged. Only then is an offset finished.
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from jobstream_processors.execute.running import Executor
     from jobstream_processors.intake import Intake
     from jobstream_processors.lane import Lane
+    from jobstream_processors.meter import Meter
     from jobstream_processors.ports import Clock, Record
     from jobstream_processors.settle import Decided
 
@@ -54,11 +56,13 @@ class Engine:
         clock: Clock,
         put: Callable[[list[Decided]], None],
         loop: asyncio.AbstractEventLoop,
+        meter: Meter | None = None,
     ) -> None:
         self._intake = intake
         self._clock = clock
         self._put = put
         self._loop = loop
+        self._meter = meter
         self._executors: Mapping[str, Executor] = {}
         self._out: list[Decided] = []
         self._later: set[Delivery] = set()
@@ -80,6 +84,10 @@ class Engine:
     def stuck(self) -> int:
         """Runs past their time limit that still hold a slot."""
         return sum(e.stuck for e in self._executors.values())
+
+    def running(self) -> list[tuple[Delivery, float]]:
+        """Deliveries that hold a slot, and when their handlers began. Safe from any thread."""
+        return [run for executor in self._executors.values() for run in executor.running()]
 
     @property
     def load(self) -> int:
@@ -127,6 +135,8 @@ class Engine:
             decision: Decision = FINISH
         else:
             decision = decide(self._intake.case(delivery), outcome)
+            if delivery.meter is not None:
+                delivery.meter.failed(outcome, decision)
             self._watch(delivery, decision)
         # A job that runs again in place is still the one whose turn it is.
         if not running and not delivery.holds_key and type(decision) not in IN_PLACE:
@@ -142,6 +152,8 @@ class Engine:
 
     def settled(self, batch: Sequence[Decided]) -> None:
         """Step 12: everything these decisions wrote is acknowledged."""
+        if self._meter is not None:
+            self._meter.settled(batch, self._clock.broker_ms())
         for delivery, decision in batch:
             if type(decision) in IN_PLACE:
                 self._again_in_place(delivery, decision)
@@ -163,6 +175,8 @@ class Engine:
             if not self._ticks % SHOW_TICKS:
                 lane.show()
         self._ticks += 1
+        if self._meter is not None:
+            self._meter.fold()
         self.flush()
 
     def release_held(self, lane: Lane) -> None:
@@ -276,6 +290,7 @@ class Engine:
         now_ms = self._clock.monotonic_ms()
         delivery.context = None
         delivery.decided = False
+        delivery.began = 0.0
         if isinstance(decision, Charge):
             delivery.crashes = decision.crashes
             delivery.in_child = True
@@ -289,6 +304,7 @@ class Engine:
                 snoozes=decision.snoozes,
             )
             delivery.due_ms = now_ms + decision.delay_ms
+        delivery.appended = time.perf_counter() * 1_000 + (delivery.due_ms or now_ms) - now_ms
         self._later.add(delivery)
 
     def _watch(self, delivery: Delivery, decision: Decision) -> None:

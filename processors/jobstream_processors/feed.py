@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from jobstream_processors.handover import clean_note
 from jobstream_processors.lane import Lane
-from jobstream_processors.ports import Position
+from jobstream_processors.meter import TurnMeter
+from jobstream_processors.ports import Position, TopicPartition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from jobstream_processors.ports import Clock, Listener, Record, Source, TopicPartition
+    from jobstream_processors.meter import Meter
+    from jobstream_processors.ports import Clock, Listener, Record, Source
     from jobstream_processors.pulse import Pulse
     from jobstream_processors.queues import QueuePlan
 
@@ -43,6 +45,26 @@ class Limits:
     bytes_max: int = 64 * 1024 * 1024
     """Bytes of unfinished jobs per process."""
     commit_ms: int = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class LaneFacts:
+    """How one assigned partition stands, for those who look from outside."""
+
+    queue: str
+    source: TopicPartition
+    serving: bool
+    """Restored, and jobs of it run."""
+    unfinished: int
+    """Records taken and not finished."""
+    gap: int
+    """Records finished above the watermark."""
+    paused: tuple[str, ...]
+    """The reasons for which nothing of it is fetched now."""
+    guarded: bool
+    """Its flood guard is closed."""
+    rows: int
+    """About how many rows its table holds."""
 
 
 class Driver(Protocol):
@@ -77,6 +99,8 @@ class Feed:
         clock: Clock,
         pulse: Pulse,
         limits: Limits,
+        *,
+        meter: Meter | None = None,
     ) -> None:
         self._source: Source
         self._plans = {plan.topic: plan for plan in plans.values()}
@@ -84,6 +108,8 @@ class Feed:
         self._clock = clock
         self._pulse = pulse
         self._limits = limits
+        self._meter = meter
+        self._turn = meter.turn if meter is not None else TurnMeter("")
         self.lanes: dict[TopicPartition, Lane] = {}
         self.running: set[Lane] = set()
         """Lanes that are restored and served."""
@@ -109,17 +135,21 @@ class Feed:
 
     def cycle(self, timeout_s: float) -> int:
         """One turn: start what is restored, poll, hand over, commit. Returns the records taken."""
+        turn = self._turn
         self._pulse.check()
         self._start_ready()
+        turn.spent("other")
         if stuffed := self._is_stuffed():
             self._driver.wait(timeout_s)
             stuffed = self._is_stuffed()
+            turn.spent("wait")
         now_ms = self._clock.monotonic_ms()
         if not stuffed:
             self._had_room_ms = now_ms
         waits = stuffed and now_ms - self._had_room_ms <= FULL_MS_MAX
         taken = 0 if waits else self._poll(timeout_s)
         self._commit_due()
+        turn.spent("commit")
         return taken
 
     def _poll(self, timeout_s: float) -> int:
@@ -127,7 +157,11 @@ class Feed:
         room = self._room()
         self._hold("no_room", self.running if room <= 0 else ())
         self._hold("window", [lane for lane in self.running if self._is_full(lane)])
-        return self._take(self._source.poll(min(BATCH_MAX, max(room, 1)), timeout_s))
+        records = self._source.poll(min(BATCH_MAX, max(room, 1)), timeout_s)
+        self._turn.polled()
+        taken = self._take(records)
+        self._turn.spent("hand")
+        return taken
 
     def close(self) -> None:
         """Leave the group: drains, commits and gives every partition back.
@@ -135,16 +169,19 @@ class Feed:
         It drains first: a client that is closing sends no more heartbeats, so a drain inside the
         close, longer than the session, would hand jobs that still run to another worker.
         """
-        self.revoked(list(self.lanes))
-        self._source.close()
+        with self._turn.busy("leaving"):
+            self.revoked(list(self.lanes))
+            self._source.close()
 
     # -- the listener's side, called from inside poll and close
 
     def assigned(self, partitions: Mapping[TopicPartition, Position | None]) -> None:
         """Make a lane for each; it starts when it is restored."""
+        self._turn.changes["assigned"] += 1
         for partition, committed in partitions.items():
             plan = self._plans[partition[0]]
             lane = Lane(plan.name, partition, plan.window_ms, self._limits.window)
+            lane.meter = self._meter.queues[plan.name] if self._meter is not None else None
             self.lanes[partition] = lane
             self._paused[partition] = set()
             # What the group has, not where the lane starts: a mirror may be ahead of it.
@@ -154,15 +191,17 @@ class Feed:
 
     def revoked(self, partitions: Iterable[TopicPartition]) -> None:
         """Drain, settle, commit as handed over cleanly."""
+        self._turn.changes["revoked"] += 1
         gone = self._forget(partitions)
         running = [lane for lane in gone if lane in self.running]
         waiting = [lane for lane in gone if lane not in self.running]
-        restored = self._restored(waiting)
-        self._driver.drain(running)
-        self._driver.end(waiting)
-        positions = {lane.source: _handed_over(lane) for lane in (*running, *restored)}
-        if positions:
-            self._source.commit(positions, wait=True)
+        with self._turn.busy("revoked"):
+            restored = self._restored(waiting)
+            self._driver.drain(running)
+            self._driver.end(waiting)
+            positions = {lane.source: _handed_over(lane) for lane in (*running, *restored)}
+            if positions:
+                self._source.commit(positions, wait=True)
         self.running.difference_update(gone)
         log.info("partitions_revoked", extra={"partitions": sorted(positions)})
 
@@ -184,10 +223,28 @@ class Feed:
 
     def lost(self, partitions: Iterable[TopicPartition]) -> None:
         """Somebody else owns them already: commit nothing, stop."""
+        self._turn.changes["lost"] += 1
         gone = self._forget(partitions)
         self._driver.end(gone)
         self.running.difference_update(gone)
         log.warning("partitions_lost", extra={"partitions": [lane.source for lane in gone]})
+
+    def facts(self) -> list[LaneFacts]:
+        """How each assigned partition stands. Safe from any thread; a moment may lie between."""
+        return [self._facts(lane) for lane in list(self.lanes.values())]
+
+    def _facts(self, lane: Lane) -> LaneFacts:
+        serving = lane in self.running
+        return LaneFacts(
+            queue=lane.queue,
+            source=lane.source,
+            serving=serving,
+            unfinished=max(0, lane.handed - lane.returned),
+            gap=lane.gap,
+            paused=tuple(sorted(self._paused.get(lane.source, ()))),
+            guarded=not lane.flood.is_open,
+            rows=lane.shard.rows() if serving else 0,
+        )
 
     def _forget(self, partitions: Iterable[TopicPartition]) -> list[Lane]:
         gone = [lane for p in partitions if (lane := self.lanes.pop(p, None)) is not None]

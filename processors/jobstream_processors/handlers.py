@@ -26,6 +26,8 @@ class JobSpec:
     function: Callable[..., Any]
     executor: str
     wants_context: bool
+    expect_ms: int | None = None
+    """The run time that is normal for it, if it says so."""
 
     @property
     def target(self) -> tuple[str, str]:

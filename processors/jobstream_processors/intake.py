@@ -6,12 +6,14 @@ Deliveries that the table absorbs come out of nothing: their offset is finished 
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core import identity, known
 from jobstream_processors.core.decide import CRASHES_MAX, Case, Drop, Policy, bury, unknown_type
 from jobstream_processors.core.headers import BadHeaders, parse
+from jobstream_processors.core.outcome import UNDECODABLE
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.delivery import Delivery
 from jobstream_schemas import DecodeError, UnknownSchema
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 Taken = tuple[Delivery, "Decision | None"]
 NO_POLICY = Policy(Backoff(attempts=1))
+UNREADABLE = frozenset({UNDECODABLE, "bad_headers"})
+"""Troubles that are the record's own; of the others a later deploy may know more."""
 
 
 class Intake:
@@ -53,7 +57,9 @@ class Intake:
     def take(self, lane: Lane, records: Sequence[Record]) -> list[Taken]:
         """Judge records of one lane, in offset order."""
         fresh: list[Delivery] = []
-        begin, traced = lane.watermark.begin, self._traced
+        begin, traced, counted = lane.watermark.begin, self._traced, lane.meter is not None
+        # Broker time and the clock of runs differ by this; both are read once for all.
+        apart_ms = self._clock.broker_ms() - time.perf_counter() * 1_000 if counted else 0.0
         for record in records:
             offset = record.offset()
             assert offset is not None  # noqa: S101 - consumed records have an offset
@@ -61,6 +67,8 @@ class Intake:
                 delivery = Delivery(lane, offset, record.value() or b"", record.key())
                 if traced is not None:
                     delivery.trace = traced(record)
+                if counted:
+                    delivery.appended = record.timestamp()[1] - apart_ms
                 self._decode(delivery, record)
                 fresh.append(delivery)
             else:
@@ -149,12 +157,18 @@ class Intake:
             if found is not None and self._absorbed(delivery, found):
                 return None
         self.inflight[delivery.id] = delivery
+        queue_meter = delivery.lane.meter
         if delivery.trouble is not None:
+            if queue_meter is not None and delivery.trouble[0] in UNREADABLE:
+                queue_meter.unknown.failures[UNDECODABLE] += 1
             return delivery, self._trouble(delivery, *delivery.trouble)
         meta, reader = delivery.meta, delivery.reader
         assert meta is not None, "decoded, since there is no trouble"  # noqa: S101
         assert reader is not None, "decoded, since there is no trouble"  # noqa: S101
         delivery.spec = spec = self._specs.get(reader.job_type)
+        if queue_meter is not None:
+            job_type = reader.job_type
+            delivery.meter = queue_meter.types.get(job_type) or queue_meter.of(job_type)
         if meta.expires_at is not None and self._is_expired(delivery, meta.expires_at):
             return delivery, Drop(known.EXPIRED, "expired")
         if spec is None:
@@ -178,6 +192,8 @@ class Intake:
         delivery.lane.watermark.finish(delivery.offset)
         delivery.lane.returned += 1
         delivery.lane.absorbed += 1
+        if delivery.lane.meter is not None:
+            delivery.lane.meter.absorbed += 1
         return True
 
     def _resume(self, delivery: Delivery, found: Known) -> Decision | None:

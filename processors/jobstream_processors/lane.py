@@ -16,6 +16,7 @@ from jobstream_processors.core.keychains import KeyChains
 if TYPE_CHECKING:
     from jobstream_processors.core.watermark import Watermark
     from jobstream_processors.delivery import Delivery
+    from jobstream_processors.meter import QueueMeter
     from jobstream_processors.ports import Shard, TopicPartition
 
 
@@ -33,9 +34,11 @@ class Lane:
         "claim",
         "draining",
         "flood",
+        "gap",
         "handed",
         "held",
         "live",
+        "meter",
         "mirrored",
         "queue",
         "returned",
@@ -56,6 +59,10 @@ class Lane:
         self.source = source
         self.window_ms = window_ms
         self.live = True
+        self.meter: QueueMeter | None = None
+        """Where its deliveries are counted; None where nobody counts."""
+        self.gap = 0
+        """Records finished above the watermark, as last shown."""
         self.absorbed = 0
         """Deliveries dropped by a row of the dedup table."""
         self.mirrored = 0
@@ -90,3 +97,4 @@ class Lane:
         """Publish the watermark to the threads that commit it."""
         if self.snapshot[0] != self.watermark.position or self.watermark.unfinished:
             self.snapshot = (self.watermark.position, self.watermark.ranges(RANGES_MAX))
+        self.gap = self.watermark.gap

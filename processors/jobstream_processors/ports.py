@@ -140,6 +140,9 @@ class Shard(Protocol):
     def merge(self, facts: Sequence[tuple[str, Known]]) -> None:
         """Merge facts into what is known."""
 
+    def rows(self) -> int:
+        """About how many rows it holds; 0 once it is closed. Safe from any thread."""
+
     def close(self) -> None:
         """Flush and release; a closed shard is opened again warm."""
 

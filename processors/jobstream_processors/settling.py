@@ -17,6 +17,7 @@ from jobstream_processors.errors import PublishFailed, WorkerStopped
 
 if TYPE_CHECKING:
     from jobstream_processors.lane import Lane
+    from jobstream_processors.meter import Meter
     from jobstream_processors.ports import Outgoing, Sink
     from jobstream_processors.settle import Decided
     from jobstream_processors.tracing import Settles
@@ -42,10 +43,12 @@ class SettleThread:
         settler: Settles,
         report: Callable[[list[Decided]], None],
         stopped: Callable[[BaseException], None],
+        meter: Meter | None = None,
     ) -> None:
         self._settler = settler
         self._report = report
         self._stopped = stopped
+        self._meter = meter
         self._inbox: queue.SimpleQueue[list[Decided] | Action | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="jobstream-settle", daemon=True)
 
@@ -83,6 +86,8 @@ class SettleThread:
                     self._report(settled)
                     pause_s = PAUSE_S[0]
                 if again:
+                    if self._meter is not None:
+                        self._meter.publish_retries += len(again)
                     log.warning("publish_failed", extra={"jobs": len(again), "wait_s": pause_s})
                     pause_s = min(pause_s * 2, PAUSE_S[1])
             if then is STOP:

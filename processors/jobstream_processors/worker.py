@@ -23,9 +23,10 @@ from jobstream_processors.errors import PublishFailed, WorkerStopped
 from jobstream_processors.execute.on_loop import RUNNER_FAILED, LoopExecutor
 from jobstream_processors.execute.on_processes import ProcessExecutor
 from jobstream_processors.execute.on_threads import ThreadExecutor
-from jobstream_processors.feed import Feed, Limits
+from jobstream_processors.feed import Feed, LaneFacts, Limits
 from jobstream_processors.handlers import ASYNC, PROCESS, THREAD, JobSpec
 from jobstream_processors.intake import Intake
+from jobstream_processors.meter import Meter
 from jobstream_processors.ports import (
     Clock,
     Listener,
@@ -86,8 +87,32 @@ class Parts:
     closer_s: float = 5.0
     """How often dead letters are looked at that a redrive or a late success closed."""
     tracing: Tracing = UNTRACED
+    meter: Meter | None = None
     stuck_max: int = 100
     """Runs past their time limit that still hold a slot, before the process is to be replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A handler that runs now."""
+
+    queue: str
+    job_type: str
+    seconds: float
+    stuck: bool
+    """It is past its time limit and still holds its slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a worker is doing, for those who look from outside."""
+
+    lanes: tuple[LaneFacts, ...]
+    runs: tuple[Run, ...]
+    concurrency: int
+    ticked_s: float
+    """Seconds since its event loop last came round."""
+    leaving: bool
 
 
 class ReplaceProcess(Exception):
@@ -110,14 +135,35 @@ class Worker:
         self._mirrors: MirrorThread
         self._closer: Closer
         self._feed: Feed
+        self._ticked = 0.0
+        """When the event loop last came round, by `perf_counter`."""
 
     def stop(self) -> None:
         """Drain and leave; returns at once. Safe from signal handlers and any thread."""
         self._stopping.set()
 
+    def standing(self) -> Standing | None:
+        """What it is doing at this moment; None before `run`. Safe from any thread."""
+        if not self._ticked:
+            return None
+        now = time.perf_counter()
+        runs = [
+            Run(d.lane.queue, d.spec.name, now - began if began else 0.0, d.reported)
+            for d, began in self._engine.running()
+            if d.spec is not None
+        ]
+        return Standing(
+            lanes=tuple(self._feed.facts()),
+            runs=tuple(runs),
+            concurrency=self._parts.concurrency,
+            ticked_s=now - self._ticked,
+            leaving=self._stopping.is_set(),
+        )
+
     async def run(self) -> None:
         """Serve until stopped. Raises what made going on impossible; then nothing was drained."""
         self._build()
+        self._ticked = time.perf_counter()
         feeding = threading.Thread(target=self._poll, name="jobstream-poll", daemon=True)
         self._settling.start()
         self._mirrors.start()
@@ -128,6 +174,7 @@ class Worker:
             while not self._end.done():
                 await asyncio.wait([self._end], timeout=TICK_S)
                 self._engine.tick()
+                self._ticked = time.perf_counter()
                 if self._engine.stuck >= self._parts.stuck_max:
                     # The other jobs drain as at any stop; then the process is to be replaced.
                     replace = self._engine.stuck
@@ -155,15 +202,20 @@ class Worker:
             tracing.settler(Settler(parts.sink, parts.plans, parts.clock)),
             self._report,
             self._failed_anywhere,
+            parts.meter,
         )
         intake = Intake(parts.specs, parts.catalogue, parts.clock, tracing.received)
-        self._engine = Engine(intake, parts.clock, tracing.put(self._settling.put), loop)
+        put = tracing.put(self._settling.put)
+        self._engine = Engine(intake, parts.clock, put, loop, parts.meter)
         self._engine.run_on(self._executors())
         self._mirrors = MirrorThread(
             parts.sink,
             self._served,
             parts.takeover.mirror_record,
             parts.limits.commit_ms / 1000,
+        )
+        self._feed = Feed(
+            parts.plans, self, parts.clock, parts.pulse, parts.limits, meter=parts.meter
         )
         self._closer = Closer(parts.plans, parts.reader, parts.sink, self._served, parts.closer_s)
 
@@ -187,7 +239,7 @@ class Worker:
     def _poll(self) -> None:
         parts = self._parts
         try:
-            feed = self._feed = Feed(parts.plans, self, parts.clock, parts.pulse, parts.limits)
+            feed = self._feed
             feed.join(parts.source)
             while not self._stopping.is_set():
                 feed.cycle(POLL_S)

@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jobstream import leaving
 from jobstream.canary import job as canary
@@ -33,6 +33,8 @@ from jobstream.kafka.topics import (
     schemas_topic,
     worker_group,
 )
+from jobstream.observe.process import DELAYER, SINK, WORKER, Observed
+from jobstream.observe.server import serve
 from jobstream_processors.delayer import Delayer, DelayerParts
 from jobstream_processors.errors import WorkerStopped
 from jobstream_processors.feed import Limits
@@ -50,7 +52,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("jobstream.roles")
 
-WORKER, DELAYER = "worker", "delayer"
 SCHEMAS_EVERY_S = 2.0
 STILL_MS_MIN = 500
 CLASSIC_COSTS = "a rebalance takes seconds, a killed worker is missed after its session timeout"
@@ -69,7 +70,10 @@ class Roles:
         self._options = app.settings.client_options()
         self._clock = BrokerClock()
         self._reader = KafkaLog(self._options)
-        self._raw_sink = KafkaSink(self._options, self._clock)
+        self._specs = {**app.specs(), canary.CANARY: canary.spec()}
+        drain_s = app.settings.drain_ms / 1000
+        self._observed = Observed(app.name, self._roles, self._plans, self._specs, drain_s)
+        self._raw_sink = KafkaSink(self._options, self._clock, self._watched(SINK))
         self._pulse: Pulse
         self._sink: GuardedSink
         self._stopping = threading.Event()
@@ -82,6 +86,11 @@ class Roles:
         The first SIGTERM or SIGINT drains and leaves, a second one leaves at once.
         """
         few_arenas()
+        seen, settings = self._observed, self._settings
+        with serve(settings, self._app.name, seen.role, seen.collectors(), seen.probes()):
+            self._run_to_the_end()
+
+    def _run_to_the_end(self) -> None:
         try:
             self._serve()
         except BrokerTooOld as error:
@@ -90,6 +99,7 @@ class Roles:
             log.warning("classic_protocol", extra={"reason": str(error), "costs": CLASSIC_COSTS})
             self._protocol = "classic"
             self._stopping.clear()
+            self._observed.leaving = False
             self._serve()
         except WorkerStopped:
             # Others own what this process held: what still waits to be sent must not be.
@@ -100,6 +110,7 @@ class Roles:
 
     def stop(self) -> None:
         """Drain and leave; returns at once. Safe from any thread."""
+        self._observed.leaving = True
         self._stopping.set()
         if self._worker is not None:
             self._worker.stop()
@@ -136,6 +147,7 @@ class Roles:
     def _mirrors(self) -> Mirrors:
         queues = [self._app.queues[name] for name in self._plans]
         verify(Admin(self._settings), self._app.name, queues)
+        self._observed.verified = True
         topic = offsets_topic(self._app.name)
         return KafkaMirrors(self._reader, topic, self._reader.partitions(topic))
 
@@ -150,7 +162,7 @@ class Roles:
         follower.follow(SCHEMAS_EVERY_S)
         cluster = Admin(settings).cluster()
         with claim_slot(settings.state_dir, app.name, cluster.id) as slot:
-            tables = Table(slot, self._reader)
+            tables = Table(slot, self._reader, on_progress=self._observed.progress)
             takeover = Takeover(
                 worker_group(app.name),
                 self._plans,
@@ -162,7 +174,7 @@ class Roles:
             )
             rest_collector()
             worker = Worker(self._parts(catalogue, sink, takeover, pulse))
-            self._worker = worker
+            self._worker = self._observed.worker = worker
             if self._stopping.is_set():
                 worker.stop()
             try:
@@ -173,11 +185,11 @@ class Roles:
     def _parts(self, catalogue: Catalogue, sink: Sink, takeover: Takeover, pulse: Pulse) -> Parts:
         settings = self._settings
         return Parts(
-            specs={**self._app.specs(), canary.CANARY: canary.spec()},
+            specs=self._specs,
             plans=self._plans,
             catalogue=catalogue,
             source=self._source(
-                worker_group(self._app.name), [p.topic for p in self._plans.values()]
+                WORKER, worker_group(self._app.name), [p.topic for p in self._plans.values()]
             ),
             sink=sink,
             takeover=takeover,
@@ -189,13 +201,22 @@ class Roles:
             children=settings.children or 2 * (os.cpu_count() or 2),
             child_begins=_log_as_here(),
             drain_s=settings.drain_ms / 1000,
+            meter=self._observed.meter,
             stuck_max=max(1, settings.concurrency // 2),
         )
 
-    def _source(self, group: str, topics: Sequence[str]) -> Callable[[Listener], KafkaSource]:
+    def _watched(self, client: str) -> dict[str, Any]:
+        """Options that make a client tell statistics, where somebody may ask for them."""
+        return (
+            self._observed.stats.options(client) if self._settings.metrics_port is not None else {}
+        )
+
+    def _source(
+        self, client: str, group: str, topics: Sequence[str]
+    ) -> Callable[[Listener], KafkaSource]:
         def join(listener: Listener) -> KafkaSource:
             source = KafkaSource(
-                self._options,
+                {**self._options, **self._watched(client)},
                 group,
                 topics,
                 self._clock,
@@ -217,8 +238,10 @@ class Roles:
             mirrors=mirrors,
             clock=self._clock,
             pulse=self._pulse,
+            meter=self._observed.delays,
         )
-        await asyncio.to_thread(self._carry, Delayer(parts), self._source(parts.group, topics))
+        delayer = self._observed.delayer = Delayer(parts)
+        await asyncio.to_thread(self._carry, delayer, self._source(DELAYER, parts.group, topics))
 
     def _carry(self, delayer: Delayer, source: Callable[[Listener], KafkaSource]) -> None:
         delayer.join(source)

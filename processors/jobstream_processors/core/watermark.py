@@ -53,6 +53,11 @@ class Watermark:
         else:
             self._add(offset, offset + 1)
 
+    @property
+    def gap(self) -> int:
+        """How many offsets above the watermark are finished."""
+        return self.begun - self.position - self.unfinished
+
     def ranges(self, limit: int | None = None) -> list[tuple[int, int]]:
         """Finished [start, end) ranges above the watermark, lowest first, at most `limit`."""
         ahead = [(max(low, self.begun), high) for low, high in self._restored if high > self.begun]

@@ -28,7 +28,7 @@ from jobstream_processors.core.outcome import (
 )
 from jobstream_processors.current import name_job
 from jobstream_processors.execute.forked import leave, tell_in_child
-from jobstream_processors.execute.running import context_of, never
+from jobstream_processors.execute.running import context_of, measured, never
 from jobstream_schemas import DecodeError
 
 if TYPE_CHECKING:
@@ -72,6 +72,9 @@ class LoopExecutor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._hot = False
         """Whether a runner is taking deliveries from the queue."""
+        self._at = 0.0
+        """When the step under way began: the last one ended then, and a clock read is saved."""
+        self._stepping: Delivery | None = None
         self._loop = asyncio.get_running_loop()
         tell_in_child(self)
 
@@ -102,7 +105,8 @@ class LoopExecutor:
             assert spec is not None  # noqa: S101 - running deliveries have a handler
             if now_ms >= limit_ms + GRACE_MS:
                 delivery.reported = True
-                self._ended(delivery, TimedOut(spec.timeout_ms), running=True)
+                measured(delivery, outcome := TimedOut(spec.timeout_ms))
+                self._ended(delivery, outcome, running=True)
             else:
                 self._waiting[delivery].cancel()
 
@@ -120,6 +124,12 @@ class LoopExecutor:
                 if delivery.context is not None:
                     delivery.context.cancel()
                 task.cancel()
+
+    def running(self) -> list[tuple[Delivery, float]]:
+        """Those that wait, and the one that keeps the loop now. Safe from any thread."""
+        found = [(delivery, delivery.began) for delivery in list(self._waiting)]
+        stepping = self._stepping
+        return found if stepping is None else [*found, (stepping, self._at)]
 
     def close(self) -> None:
         """Nothing to release: runners end with their handlers."""
@@ -145,7 +155,8 @@ class LoopExecutor:
 
     async def _run(self) -> None:
         """Take deliveries while there are any; leave when another runner does."""
-        until = time.perf_counter() + SLICE_S
+        self._at = time.perf_counter()
+        until = self._at + SLICE_S
         taken = 0
         task = asyncio.current_task()
         assert task is not None, "runners are tasks"  # noqa: S101
@@ -158,14 +169,18 @@ class LoopExecutor:
                 if self._hot:
                     return
                 self._hot = True
-                until = time.perf_counter() + SLICE_S
+                self._at = time.perf_counter()
+                until = self._at + SLICE_S
             if task.cancelling():
                 # Timed out, or a handler cancelled its own task, which is this runner: the
                 # cancellation could still reach the next handler, so another runner goes on.
                 break
             if suspended is None and not taken % 8 and time.perf_counter() > until:
+                self._stepping = None
                 await asyncio.sleep(0)
-                until = time.perf_counter() + SLICE_S
+                self._at = time.perf_counter()
+                until = self._at + SLICE_S
+        self._stepping = None
         self._hot = False
         if self._ready and len(self._waiting) < self._concurrency:
             self._spawn()
@@ -184,6 +199,7 @@ class LoopExecutor:
             return None
         run = contextvars.copy_context().run
         run(self._enter, delivery)
+        self._stepping = delivery
         try:
             # Calling a coroutine function runs none of its code, so it needs no context yet.
             if spec.wants_context:
@@ -192,10 +208,19 @@ class LoopExecutor:
                 coroutine = spec.function(args)
             pending = run(coroutine.send, None)
         except StopIteration as stop:
+            if (meter := delivery.meter) is not None:
+                began, self._at = self._at, time.perf_counter()
+                meter.runs.append(self._at - began)
+                meter.waits.append(began * 1_000 - delivery.appended)
             self._ended(delivery, DONE if stop.value is None else RETURNED)
         except BaseException as error:  # noqa: BLE001 - the edge of user code: nothing may pass
-            self._ended(delivery, read(error))
+            outcome = read(error)
+            delivery.began, self._at = self._at, time.perf_counter()
+            measured(delivery, outcome)
+            self._ended(delivery, outcome)
         else:
+            delivery.began = self._at
+            self._stepping = None
             return coroutine, pending, run
         return None
 
@@ -228,6 +253,7 @@ class LoopExecutor:
         if delivery.reported:
             self._returned(delivery)
         else:
+            measured(delivery, outcome)
             self._ended(delivery, outcome)
 
     def _why(self, delivery: Delivery, error: BaseException) -> Outcome:

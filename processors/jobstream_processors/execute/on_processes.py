@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
@@ -29,7 +30,7 @@ from jobstream_processors.core.outcome import (
     TimedOut,
 )
 from jobstream_processors.execute.child import UNIMPORTABLE
-from jobstream_processors.execute.running import facts_of, never, no_entry
+from jobstream_processors.execute.running import facts_of, measured, never, no_entry
 from jobstream_schemas import DecodeError
 
 if TYPE_CHECKING:
@@ -98,6 +99,10 @@ class ProcessExecutor:
             if delivery.lane is lane:
                 child.interrupt()
 
+    def running(self) -> list[tuple[Delivery, float]]:
+        """Those that have a child. Safe from any thread."""
+        return [(delivery, delivery.began) for delivery in list(self._running)]
+
     def close(self) -> None:
         """Stop every child."""
         for child in list(self._children):
@@ -128,6 +133,7 @@ class ProcessExecutor:
             self._idle.append(child)
         else:
             self._children.discard(child)
+        measured(delivery, outcome)
         self._ended(delivery, outcome)
         self._fill()
 
@@ -190,16 +196,17 @@ class _Child:
             if self._pool.is_lost():
                 return Interrupted(), True
             pipe.send_bytes(job)
-            return self._await(pipe, spec.timeout_ms), self._process is not None
+            return self._await(pipe, delivery, spec.timeout_ms), self._process is not None
         except (EOFError, OSError):
             return self._death(), False
 
-    def _await(self, pipe: Connection, timeout_ms: int) -> Outcome:
+    def _await(self, pipe: Connection, delivery: Delivery, timeout_ms: int) -> Outcome:
         if not pipe.poll(START_S_MAX):
             self.kill()
             raise EOFError
         pipe.recv_bytes()  # The handler is imported and starts now.
         self._started = True
+        delivery.began = time.perf_counter()
         if pipe.poll(timeout_ms / 1000):
             outcome: Outcome = pickle.loads(pipe.recv_bytes())  # noqa: S301 - from our own child
             return outcome

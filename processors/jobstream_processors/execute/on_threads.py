@@ -28,7 +28,7 @@ from jobstream_processors.core.outcome import (
 )
 from jobstream_processors.current import name_job
 from jobstream_processors.execute.forked import leave, tell_in_child
-from jobstream_processors.execute.running import context_of, never
+from jobstream_processors.execute.running import context_of, measured, never
 from jobstream_schemas import DecodeError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class ThreadExecutor:
         """Whether this process was frozen past its session: then nothing starts any more."""
         self._loop = asyncio.get_running_loop()
         self._work: SimpleQueue[Delivery | None] = SimpleQueue()
-        self._finished: deque[tuple[Delivery, Outcome]] = deque()
+        self._finished: deque[tuple[Delivery, Outcome, float]] = deque()
         self._waiting: deque[Delivery] = deque()
         self._running: dict[Delivery, int] = {}
         self._interrupted: set[Delivery] = set()
@@ -95,7 +95,8 @@ class ThreadExecutor:
             assert spec is not None  # noqa: S101 - running deliveries have a handler
             if delivery.context is not None:
                 delivery.context.cancel()
-            self._ended(delivery, TimedOut(spec.timeout_ms), running=True)
+            measured(delivery, outcome := TimedOut(spec.timeout_ms))
+            self._ended(delivery, outcome, running=True)
 
     def withdraw(self, lane: Lane) -> list[Delivery]:
         """Take back the deliveries of `lane` that did not start."""
@@ -108,6 +109,10 @@ class ThreadExecutor:
         for delivery in self._running:
             if delivery.lane is lane and delivery.context is not None:
                 delivery.context.cancel()
+
+    def running(self) -> list[tuple[Delivery, float]]:
+        """Those that have a thread. Safe from any thread."""
+        return [(delivery, delivery.began) for delivery in list(self._running)]
 
     def close(self) -> None:
         """Let idle threads end; those inside a handler end with it or with the process."""
@@ -139,8 +144,9 @@ class ThreadExecutor:
                 outcome = contextvars.Context().run(_call, delivery, self._enter)
             if self._forked:
                 leave()
+            ended = time.perf_counter()
             with self._lock:
-                self._finished.append((delivery, outcome))
+                self._finished.append((delivery, outcome, ended))
                 wake = not self._woken
                 self._woken = True
             if wake:
@@ -154,11 +160,12 @@ class ThreadExecutor:
             self._woken = False
             finished = list(self._finished)
             self._finished.clear()
-        for delivery, outcome in finished:
+        for delivery, outcome, ended in finished:
             del self._running[delivery]
             if delivery.reported:
                 self._returned(delivery)
             else:
+                measured(delivery, outcome, ended)
                 self._ended(delivery, outcome)
         while self._waiting and len(self._running) < self._concurrency:
             self._start(self._waiting.popleft())
@@ -172,6 +179,7 @@ def _call(delivery: Delivery, enter: Enter) -> Outcome:
         args = delivery.args()
     except DecodeError as error:
         return Buried(UNDECODABLE, str(error))
+    delivery.began = time.perf_counter()
     try:
         if spec.wants_context:
             result = spec.function(args, delivery.context)

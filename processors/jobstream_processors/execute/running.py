@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from jobstream_processors.context import Context, RunFacts
+from jobstream_processors.core.outcome import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,6 +62,12 @@ class Executor(Protocol):
     def interrupt(self, lane: Lane) -> None:
         """Stop the runs of `lane` where that is possible; their outcome is Interrupted."""
 
+    def running(self) -> list[tuple[Delivery, float]]:
+        """Deliveries that hold a slot, and when their handlers began, by `perf_counter`.
+
+        Safe from any thread. 0 for those whose handler has not begun yet.
+        """
+
     def close(self) -> None:
         """Release threads and processes; what still runs is left to end with this process."""
 
@@ -71,6 +78,14 @@ class Executor(Protocol):
     @property
     def stuck(self) -> int:
         """Runs that outlived their time limit and still hold a slot."""
+
+
+def measured(delivery: Delivery, outcome: Outcome, ended: float | None = None) -> None:
+    """Count a run that ended with `outcome`, just now or at `ended`, or is given up; once."""
+    meter, began = delivery.meter, delivery.began
+    if meter is not None and began and not isinstance(outcome, Interrupted):
+        wait_ms = began * 1_000 - delivery.appended
+        meter.ran(outcome, (ended or time.perf_counter()) - began, wait_ms)
 
 
 def never() -> bool:

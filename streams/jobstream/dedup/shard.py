@@ -30,6 +30,7 @@ _JOB = b"j"
 _MARK_KEY = b"mcheckpoint"
 _MARK = Struct("<qq")
 _NO_CLAIM = -1
+_ROWS = "rocksdb.estimate-num-keys"
 _DAMAGED = "DAMAGED"
 """A file beside RocksDB's own: damage was met while reading, so the next open rebuilds."""
 # The state directory is short of something; the shard itself is as good as before.
@@ -131,6 +132,13 @@ class RocksShard:
                 raise ShardUnusable(message)
             next_offset, claim = _MARK.unpack(value)
             return Mark(next_offset, None if claim == _NO_CLAIM else claim)
+
+    def rows(self) -> int:
+        """About how many rows it holds, by RocksDB's estimate; 0 once it is closed."""
+        try:
+            return self._rocks.property_int_value(_ROWS) or 0
+        except Exception:  # noqa: BLE001 - rocksdict raises bare ones; a number is no reason to fail
+            return 0
 
     def close(self) -> None:
         """Flush and release; blocks for the flush. A second call does nothing.

@@ -30,7 +30,12 @@ PRODUCER: Mapping[str, Any] = {
     "queue.buffering.max.messages": 100_000,
     "queue.buffering.max.kbytes": 262_144,
 }
-ROWS: Mapping[str, Any] = {"delivery.report.only.error": True, "linger.ms": 5}
+ROWS: Mapping[str, Any] = {
+    "delivery.report.only.error": True,
+    "linger.ms": 5,
+    # Served while it flushes only: statistics would pile up in an idle worker.
+    "statistics.interval.ms": 0,
+}
 """A flush ends the linger at once, so it only keeps a batch from being sent in pieces."""
 FLUSH_S = 1.0
 _TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}
@@ -39,8 +44,15 @@ _TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}
 class KafkaSink:
     """The `Sink` port on Kafka. Safe to use from several threads."""
 
-    def __init__(self, options: Mapping[str, Any], clock: BrokerClock) -> None:
+    def __init__(
+        self,
+        options: Mapping[str, Any],
+        clock: BrokerClock,
+        watched: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`watched` holds options for statistics, for the one producer that is always polled."""
         self._options = {**options, **PRODUCER}
+        self._watched = watched or {}
         self._clock = clock
         self._lock = threading.Lock()
         self._poller: _Poller | None = None
@@ -117,7 +129,7 @@ class KafkaSink:
     def _producer(self) -> _Poller:
         with self._lock:
             if self._poller is None:
-                self._poller = _Poller(self._options)
+                self._poller = _Poller({**self._options, **self._watched})
             return self._poller
 
     def _replace(self, broken: _Poller) -> None:

@@ -22,6 +22,7 @@ class RealTimeLimits:
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
         self.submit = executor.submit
+        self.running = executor.running
         self.withdraw = executor.withdraw
         self.interrupt = executor.interrupt
         self.close = executor.close
@@ -64,6 +65,10 @@ class NoChildren:
 
     def expire(self, now_ms: int) -> None:
         """The neighbours do that."""
+
+    def running(self) -> list[tuple[Delivery, float]]:
+        """The neighbours know."""
+        return []
 
     def withdraw(self, lane: Lane) -> list[Delivery]:  # noqa: ARG002 - the neighbours hold them
         """Nothing waits here."""

@@ -32,6 +32,10 @@ class MemoryShard:
         for job_id, fact in facts:
             known[job_id] = known.get(job_id, UNKNOWN).merge(fact)
 
+    def rows(self) -> int:
+        """How many ids something is known of."""
+        return 0 if self._closed else len(self._facts)
+
     def close(self) -> None:
         """Close; `reopened` gives the same facts again."""
         self._closed = True

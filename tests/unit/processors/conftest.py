@@ -155,7 +155,7 @@ class ByHand:
         self.slots = 1_000
         self.started: list[str] = []
         """Ids in the order in which they got a slot."""
-        self.running: dict[str, Delivery] = {}
+        self.hosted: dict[str, Delivery] = {}
         self.waiting: list[Delivery] = []
         self.interrupted: list[Lane] = []
         self.closed = False
@@ -163,18 +163,22 @@ class ByHand:
     @property
     def busy(self) -> int:
         """Deliveries that wait for a slot or run."""
-        return len(self.waiting) + len(self.running)
+        return len(self.waiting) + len(self.hosted)
 
     def submit(self, delivery: Delivery) -> None:
         """Take a slot, or wait for one."""
-        if len(self.running) >= self.slots:
+        if len(self.hosted) >= self.slots:
             self.waiting.append(delivery)
             return
         self.started.append(delivery.id)
-        self.running[delivery.id] = delivery
+        self.hosted[delivery.id] = delivery
 
     def expire(self, now_ms: int) -> None:
         """Time limits are the test's business."""
+
+    def running(self) -> list[tuple[Delivery, float]]:
+        """Those that have a slot."""
+        return [(delivery, delivery.began) for delivery in self.hosted.values()]
 
     def withdraw(self, lane: Lane) -> list[Delivery]:
         """Give back what has no slot."""
@@ -214,8 +218,8 @@ class Works:
 
     def end(self, job_id: str, outcome: Outcome = DONE, *, running: bool = False) -> Delivery:
         """End a run; with `running`, its handler outlives the report."""
-        by = self.hand if job_id in self.hand.running else self.child
-        delivery = by.running[job_id] if running else by.running.pop(job_id)
+        by = self.hand if job_id in self.hand.hosted else self.child
+        delivery = by.hosted[job_id] if running else by.hosted.pop(job_id)
         self.engine.ended(delivery, outcome, running=running)
         return delivery
 

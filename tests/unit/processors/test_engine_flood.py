@@ -50,7 +50,7 @@ def test_what_arrives_while_held_lines_up_behind(works: Works) -> None:
     works.pass_ms(PAUSE_MS_FIRST - 1)
 
     assert [d.id for d in lane.held] == ["a", "b"]
-    assert works.hand.running == {}
+    assert works.hand.hosted == {}
 
 
 def test_after_the_pause_one_job_is_let_through_and_its_life_opens_the_rest(works: Works) -> None:
@@ -58,10 +58,10 @@ def test_after_the_pause_one_job_is_let_through_and_its_life_opens_the_rest(work
 
     works.pass_ms(PAUSE_MS_FIRST)
     works.pass_ms(PAUSE_MS_FIRST)
-    assert list(works.hand.running) == ["a"]
+    assert list(works.hand.hosted) == ["a"]
 
     works.end("a")
-    assert list(works.hand.running) == ["b", "c"]
+    assert list(works.hand.hosted) == ["b", "c"]
     assert lane.flood.is_open
     assert not lane.held
 
@@ -72,10 +72,10 @@ def test_a_probe_that_dies_doubles_the_pause(works: Works) -> None:
 
     works.end("a", DEAD)
     works.pass_ms(2 * PAUSE_MS_FIRST - 1)
-    assert works.hand.running == {}
+    assert works.hand.hosted == {}
     works.pass_ms(1)
 
-    assert list(works.hand.running) == ["b"]
+    assert list(works.hand.hosted) == ["b"]
     assert [d.id for d in lane.held] == []
 
 
@@ -102,7 +102,7 @@ def test_garbage_says_nothing_about_handlers(works: Works) -> None:
     works.settle()
 
     assert lane.flood.deaths == 0
-    assert list(works.hand.running) == ["a"]
+    assert list(works.hand.hosted) == ["a"]
     assert len(works.shop.letters()) == LIMIT + 1
 
 
@@ -113,7 +113,7 @@ def test_held_jobs_of_a_lane_that_drains_are_left_to_the_next_owner(works: Works
     works.pass_ms(PAUSE_MS_FIRST)
 
     assert works.engine.is_drained(lane)
-    assert works.hand.running == {}
+    assert works.hand.hosted == {}
     assert lane.watermark.position == LIMIT
 
 
@@ -123,4 +123,4 @@ def test_a_flood_in_one_partition_holds_no_other(works: Works) -> None:
 
     works.accept(other, works.shop.put(works.shop.event("b"), partition=1))
 
-    assert list(works.hand.running) == ["b"]
+    assert list(works.hand.hosted) == ["b"]

@@ -75,7 +75,7 @@ def test_a_redriven_copy_runs_after_the_first_was_cancelled(works: Works) -> Non
     works.end("a", Cancelled("not wanted"))
     works.settle()
     assert works.hand.started == ["a", "a"]
-    assert works.hand.running["a"].trip.redrive == 1
+    assert works.hand.hosted["a"].trip.redrive == 1
 
     # The third waits for the second, and is of the redrive that is over
     works.end("a")

@@ -89,7 +89,7 @@ def test_a_failed_job_that_holds_its_key_runs_again_in_place_before_the_next(hel
     assert held.hand.started == ["a"]
     held.pass_ms(1)
     assert held.hand.started == ["a", "a"]
-    assert held.hand.running["a"].trip.attempt == 2
+    assert held.hand.hosted["a"].trip.attempt == 2
     assert shop.told() == [("parked", "a", "")]
 
     # And when it ends, the next one runs
@@ -130,7 +130,7 @@ def test_a_crashed_job_keeps_its_key_until_it_ran_in_a_child(works: Works) -> No
     works.pass_ms(1)
 
     assert works.child.started == ["a", "a"]
-    assert works.child.running["a"].crashes == 1
+    assert works.child.hosted["a"].crashes == 1
     works.end("a")
     assert works.child.started == ["a", "a", "b"]
 
@@ -173,7 +173,7 @@ def test_a_late_handler_that_holds_its_key_runs_again_only_after_it_stopped(held
     held.pass_ms(60_000)
     assert held.hand.started == ["a"]
 
-    del held.hand.running["a"]
+    del held.hand.hosted["a"]
     held.engine.returned(late)
     held.pass_ms(1)
     assert held.hand.started == ["a", "a"]

@@ -1,0 +1,360 @@
+"""What a worker and a delayer count, in plain numbers: no library, no locks, no names from outside.
+
+Each part is written by one thread alone: `TypeMeter` and `QueueMeter` by the event loop's, a
+`TurnMeter` by the thread that polls, `DelayMeter` by the delayer's. Everybody may read at any time:
+integers are replaced whole, and a histogram is shown as one pair, folded several times a second.
+A series exists only for registered types; whatever else arrives is counted as `_unknown`.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import fsum
+from typing import TYPE_CHECKING
+
+from jobstream_processors.core import known
+from jobstream_processors.core.decide import Bury, Climb, Drop, Finish, Park
+from jobstream_processors.core.headers import FIRST
+from jobstream_processors.core.ladder import RUNGS, rung_for
+from jobstream_processors.core.outcome import UNDECODABLE as UNDECODABLE_REASON
+from jobstream_processors.core.outcome import Again, Buried, Crashed, Raised, TimedOut
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from jobstream_processors.core.decide import Decision
+    from jobstream_processors.core.outcome import Outcome
+    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.handlers import JobSpec
+    from jobstream_processors.queues import QueuePlan
+    from jobstream_processors.settle import Decided
+
+UNKNOWN = "_unknown"
+"""The job type of records that name none that is registered here."""
+OUTCOMES = ("done", "retry", "snoozed", "dead", known.CANCELLED, known.EXPIRED)
+TRANSIENT, PERMANENT, TIMEOUT, CRASHED, UNDECODABLE = FAILURES = (
+    *("transient", "permanent", "timeout", "crashed"),
+    UNDECODABLE_REASON,
+)
+IN_PLACE = "in place"
+PARTS = ("poll", "hand", "wait", "commit", "other")
+CHANGES = ("assigned", "revoked", "lost")
+Shown = tuple[tuple[int, ...], float]
+"""Counts per bucket, one more than edges, and the sum of the values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """Upper edges of the buckets, in seconds but for `attempts`; the edge itself is inside."""
+
+    run: Sequence[float]
+    wait: Sequence[float]
+    attempts: Sequence[float]
+    late: Sequence[float]
+
+
+class Histogram:
+    """Counts of values per bucket. One thread folds; `shown` may be read from any."""
+
+    __slots__ = ("_counts", "_edges", "_sum", "_unit", "shown")
+
+    def __init__(self, edges: Sequence[float], unit: float = 1.0) -> None:
+        self._edges = [edge * unit for edge in edges]
+        self._unit = unit
+        """How many of the values' units make one of the edges'."""
+        self._counts = [0] * (len(edges) + 1)
+        self._sum = 0.0
+        self.shown: Shown = (tuple(self._counts), 0.0)
+
+    def fold(self, values: list[float]) -> None:
+        """Add `values`, which are sorted in place; those below zero count as zero.
+
+        Many at a time: a search per edge, or none where all lie in one bucket, costs far less than
+        one per value.
+        """
+        low, high = min(values), max(values)
+        at = bisect_left(self._edges, low)
+        if at == bisect_left(self._edges, high):
+            self._counts[at] += len(values)
+        else:
+            values.sort()
+            below = 0
+            for index, edge in enumerate(self._edges):
+                upto = bisect_right(values, edge, below)
+                self._counts[index] += upto - below
+                below = upto
+            self._counts[-1] += len(values) - below
+        if low < 0:
+            values = [value for value in values if value > 0]
+        self._sum += fsum(values) / self._unit
+        self.shown = (tuple(self._counts), self._sum)
+
+
+class TypeMeter:
+    """What is counted of one job type on one queue."""
+
+    __slots__ = (
+        "attempts",
+        "dead",
+        "done",
+        "end_to_end",
+        "ends",
+        "errors",
+        "expect_s",
+        "failures",
+        "firsts",
+        "job_type",
+        "queue",
+        "ran_error",
+        "ran_ok",
+        "retries",
+        "runs",
+        "settled",
+        "tries",
+        "wait",
+        "waits",
+    )
+
+    def __init__(self, queue: str, job_type: str, edges: Edges, expect_s: float | None) -> None:
+        self.queue = queue
+        self.job_type = job_type
+        self.expect_s = expect_s
+        self.done = 0
+        """Settled as done; in a slot of its own, since nearly all are."""
+        self.settled = dict.fromkeys(OUTCOMES[1:], 0)
+        """Settled in another way."""
+        self.failures = dict.fromkeys(FAILURES, 0)
+        self.retries = dict.fromkeys((*RUNGS, IN_PLACE), 0)
+        self.dead: dict[str, int] = {}
+        """Dead letters by reason; reasons are words of ours."""
+        self.ran_ok = Histogram(edges.run)
+        self.ran_error = Histogram(edges.run)
+        self.wait = Histogram(edges.wait, 1_000)
+        self.end_to_end = Histogram(edges.wait, 1_000)
+        self.attempts = Histogram(edges.attempts)
+        # What came since the last fold. Runs in seconds, waits and ends in milliseconds.
+        self.runs: list[float] = []
+        self.errors: list[float] = []
+        self.waits: list[float] = []
+        self.ends: list[float] = []
+        self.tries: list[float] = []
+        self.firsts = 0
+        """Ended at the first attempt; in no list, since nearly all do."""
+
+    def ran(self, outcome: Outcome, seconds: float, wait_ms: float) -> None:
+        """A run ended with `outcome`, or was given up as timed out."""
+        wanted = not isinstance(outcome, Raised | TimedOut | Crashed | Buried) and not (
+            isinstance(outcome, Again) and outcome.uses_attempt
+        )
+        (self.runs if wanted else self.errors).append(seconds)
+        self.waits.append(wait_ms)
+
+    def failed(self, outcome: Outcome, decision: Decision) -> None:
+        """A run was decided; counted if it failed."""
+        match outcome:
+            case Raised():
+                is_last = isinstance(decision, Bury) and decision.trip.reason == PERMANENT
+                self.failures[PERMANENT if is_last else TRANSIENT] += 1
+            case TimedOut():
+                self.failures[TIMEOUT] += 1
+            case Crashed():
+                self.failures[CRASHED] += 1
+            case Buried(reason):
+                self.failures[UNDECODABLE if reason == UNDECODABLE else PERMANENT] += 1
+            case Again(uses_attempt=True):
+                self.failures[TRANSIENT] += 1
+
+    def decided(self, delivery: Delivery, decision: Decision, now_ms: int) -> None:
+        """A decision other than a usual done is settled."""
+        trip = delivery.trip
+        match decision:
+            case Finish():
+                self.done += 1
+            case Climb(after):
+                snoozed = after.snoozes > trip.snoozes
+                self.settled["snoozed" if snoozed else "retry"] += 1
+                self.retries[rung_for(after.delay_ms or 0)] += 1
+                return
+            case Bury(after):
+                self.settled["dead"] += 1
+                self.dead[after.reason] = self.dead.get(after.reason, 0) + 1
+            case Drop(state):
+                self.settled[state] += 1
+            case Park():
+                self.retries[IN_PLACE] += 1
+                return
+            case _:
+                return
+        self.tries.append(trip.attempt)
+        if delivery.meta is not None:
+            self.ends.append(now_ms - delivery.meta.enqueued_at)
+
+    def fold(self) -> None:
+        """Show what came since the last fold."""
+        if self.runs:
+            runs, self.runs = self.runs, []
+            self.ran_ok.fold(runs)
+        if self.errors:
+            errors, self.errors = self.errors, []
+            self.ran_error.fold(errors)
+        if self.waits:
+            waits, self.waits = self.waits, []
+            self.wait.fold(waits)
+        if self.ends:
+            ends, self.ends = self.ends, []
+            self.end_to_end.fold(ends)
+        if self.firsts or self.tries:
+            tries, self.tries = self.tries + [1.0] * self.firsts, []
+            self.firsts = 0
+            self.attempts.fold(tries)
+
+
+class QueueMeter:
+    """What is counted on one queue."""
+
+    __slots__ = ("_edges", "_specs", "absorbed", "name", "types", "unknown")
+
+    def __init__(self, name: str, specs: Mapping[str, JobSpec], edges: Edges) -> None:
+        self.name = name
+        self._specs = specs
+        self._edges = edges
+        self.absorbed = 0
+        """Deliveries dropped because a row says that they are settled or replaced."""
+        self.unknown = TypeMeter(name, UNKNOWN, edges, None)
+        self.types: dict[str, TypeMeter] = {}
+        """By every name that a type answers to."""
+        for job_type, spec in specs.items():
+            if spec.queue == name:
+                self.types[job_type] = self.types.get(spec.name) or self._made(spec)
+
+    def of(self, job_type: str) -> TypeMeter:
+        """The meter of a type that was not declared on this queue: registered ones get their own.
+
+        So there are at most as many as queues times registered types, whatever is sent.
+        """
+        spec = self._specs.get(job_type)
+        if spec is None:
+            return self.unknown
+        found = self.types.get(job_type) or self.types.get(spec.name) or self._made(spec)
+        self.types[job_type] = self.types[spec.name] = found
+        return found
+
+    def meters(self) -> list[TypeMeter]:
+        """Each once, the unknown last. Safe from any thread."""
+        return [*dict.fromkeys(list(self.types.values())), self.unknown]
+
+    def _made(self, spec: JobSpec) -> TypeMeter:
+        expect_s = None if spec.expect_ms is None else spec.expect_ms / 1000
+        made = TypeMeter(self.name, spec.name, self._edges, expect_s)
+        self.types[spec.name] = made
+        return made
+
+
+class TurnMeter:
+    """Where the time of a thread that polls goes, and what its group told it."""
+
+    __slots__ = ("_mark", "changes", "group", "phase", "polled_at", "seconds", "turned")
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+        self.seconds = dict.fromkeys(PARTS, 0.0)
+        self.changes = dict.fromkeys(CHANGES, 0)
+        self.polled_at = 0.0
+        """Wall clock, epoch seconds; 0 before the first poll."""
+        self.phase = ""
+        """What it may be busy with for long: a change of assignment, or leaving."""
+        self._mark = time.perf_counter()
+        self.turned = self._mark
+
+    def spent(self, part: str) -> None:
+        """The time since the last call went into `part`: so the parts sum up to wall clock."""
+        now = time.perf_counter()
+        self.seconds[part] += now - self._mark
+        self._mark = self.turned = now
+
+    @contextmanager
+    def busy(self, phase: str) -> Iterator[None]:
+        """What is done inside may rightly take longer than a turn."""
+        before, self.phase = self.phase, phase
+        try:
+            yield
+        finally:
+            self.phase = before
+            self.turned = time.perf_counter()
+
+    def polled(self) -> None:
+        """The consumer was polled, and the time went there."""
+        self.spent("poll")
+        self.polled_at = time.time()
+
+
+class DelayMeter:
+    """What a delayer counts."""
+
+    __slots__ = ("_late", "hops", "late", "turn")
+
+    def __init__(self, group: str, plans: Mapping[str, QueuePlan], edges: Edges) -> None:
+        self.turn = TurnMeter(group)
+        self.late = {name: Histogram(edges.late, 1_000) for name in plans}
+        self.hops: dict[tuple[str, str, str], int] = {
+            (name, rung, to): 0
+            for name in plans
+            for at, rung in enumerate(RUNGS)
+            for to in (*RUNGS[:at], "queue")
+        }
+        """By queue, rung and where to."""
+        self._late: dict[str, list[float]] = {name: [] for name in plans}
+
+    def hopped(self, queue: str, rung: str, to: str | None, late_ms: int) -> None:
+        """A record left `rung` for the rung `to`, the dead letters, or (None) its queue."""
+        place = (queue, rung, to or "queue")
+        self.hops[place] = self.hops.get(place, 0) + 1
+        if to is None:
+            self._late[queue].append(late_ms)
+
+    def fold(self) -> None:
+        """Show what came since the last fold."""
+        for queue, late in self._late.items():
+            if late:
+                self._late[queue] = []
+                self.late[queue].fold(late)
+
+
+class Meter:
+    """Everything that is counted about the jobs of one worker process."""
+
+    def __init__(
+        self,
+        group: str,
+        plans: Iterable[str],
+        specs: Mapping[str, JobSpec],
+        edges: Edges,
+    ) -> None:
+        self.queues = {name: QueueMeter(name, specs, edges) for name in plans}
+        self.turn = TurnMeter(group)
+        self.publish_retries = 0
+        """Settlements that were not acknowledged at once; the settling thread's."""
+
+    def settled(self, batch: Sequence[Decided], now_ms: int) -> None:
+        """These are settled, at broker time `now_ms`."""
+        for delivery, decision in batch:
+            meter = delivery.meter
+            if meter is None:
+                meter = self.queues[delivery.lane.queue].unknown
+            elif type(decision) is Finish and delivery.trip is FIRST:
+                # Nearly every job ends so.
+                meter.done += 1
+                meter.firsts += 1
+                meter.ends.append(now_ms - delivery.meta.enqueued_at)  # type: ignore[union-attr] # it was decoded, since it ran
+                continue
+            meter.decided(delivery, decision, now_ms)
+
+    def fold(self) -> None:
+        """Show what came since the last fold; on the loop's thread, several times a second."""
+        for queue in self.queues.values():
+            for meter in queue.meters():
+                meter.fold()
