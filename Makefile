@@ -10,7 +10,7 @@ LOCK := .cache/lock/bin/uv pip compile --quiet --universal --python-version 3.11
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-fast coverage check bench dashboards lock clean
+.PHONY: help setup demo test test-fast coverage check bench dashboards alerts lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ bench: $(STAMP) ## measure jobstream side by side with bare loops and Celery (mi
 
 dashboards: $(STAMP) ## write grafana/dashboards/ anew from grafana/src/
 	$(BIN)/python -m grafana.src
+
+alerts: $(STAMP) ## write the rules of Prometheus and Grafana anew from grafana/src/alerts/
+	$(BIN)/python -m grafana.src.alerts $(ARGS)
 
 lock: ## write the lock files anew from pyproject.toml (needs the network)
 	@test -x .cache/lock/bin/uv || $(PYTHON) -m venv .cache/lock
