@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from jobstream_processors.core.headers import FIRST, BadHeaders, Trip, parse
-from jobstream_processors.core.ladder import EXACT, RUNG_MS, Wait, next_stop
+from jobstream_processors.core.ladder import EXACT, RUNG_MS, Wait, next_stop, wait_on
 
 if TYPE_CHECKING:
     from jobstream_processors.core.watermark import Watermark
@@ -142,9 +142,7 @@ class Rung:
         except BadHeaders as error:
             wait = Wait(EXACT, appended, appended)
             return Waiting(appended, offset, wait, FIRST, record, str(error))
-        due = trip.due_ms if trip.due_ms is not None else appended + (trip.delay_ms or 0)
-        # A wait that is over leaves at once, whatever its rung.
-        wait = Wait(self.name if due > appended else EXACT, appended, due)
+        wait = wait_on(self.name, appended, trip.due_ms, trip.delay_ms)
         return Waiting(wait.leaves_ms, offset, wait, trip, record, "")
 
     def _hop(self, waiting: Waiting, now_ms: int) -> Hop:

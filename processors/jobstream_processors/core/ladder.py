@@ -40,6 +40,22 @@ class Wait:
             return max(self.due_ms, self.appended_ms)
         return self.appended_ms + RUNG_MS[self.rung]
 
+    @property
+    def late_from_ms(self) -> int:
+        """From when on it is late that the record stands here.
+
+        Due means late for the job; but a record that may hop and does not is late as well, long
+        before the job is due: nobody carries it.
+        """
+        return min(self.leaves_ms, max(self.due_ms, self.appended_ms))
+
+
+def wait_on(rung: str, appended_ms: int, due_ms: int | None, delay_ms: int | None) -> Wait:
+    """How a record appended to a rung waits there, by what its headers say."""
+    due = due_ms if due_ms is not None else appended_ms + (delay_ms or 0)
+    # A wait that is over leaves at once, whatever its rung.
+    return Wait(rung if due > appended_ms else EXACT, appended_ms, due)
+
 
 def next_stop(wait: Wait, now_ms: int) -> str | None:
     """Where a record that may leave at `now_ms` goes: a rung's name, or None for the queue."""

@@ -14,7 +14,8 @@ from jobstream.cli.output import age, console, print_json, print_json_line, tabl
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from jobstream.inspect.lag import PartitionLag, QueueLag
+    from jobstream.inspect.lag import Lag, QueueLag
+    from jobstream.inspect.sight import PartitionLag
     from jobstream.inspect.view import AppView
 
 COLUMNS = ("queue", "rung", "partition>", "committed>", "end>", "lag>", "oldest>", "open letters>")
@@ -41,32 +42,32 @@ def command(
     if watch:
         _watch(view, queue, interval, partitions=partitions, as_json=as_json)
     elif as_json:
-        print_json([_document(each) for each in _lag(view, queue)])
+        print_json([_document(each) for each in _lag(view, queue).look()])
     else:
-        console().print(_table(_lag(view, queue), partitions=partitions))
+        console().print(_table(_lag(view, queue).look(), partitions=partitions))
     return OK
 
 
-def _lag(view: AppView, queue: str | None) -> list[QueueLag]:
-    from jobstream.inspect.lag import lag  # noqa: PLC0415 - loads the Kafka client
+def _lag(view: AppView, queue: str | None) -> Lag:
+    from jobstream.inspect.lag import Lag  # noqa: PLC0415 - loads the Kafka client
 
-    return lag(view, queue)
+    return Lag(view, queue)
 
 
 def _watch(
     view: AppView, queue: str | None, interval_s: float, *, partitions: bool, as_json: bool
 ) -> None:
     """Until Ctrl-C, which is how one leaves it."""
-    pause = threading.Event()
+    pause, lag = threading.Event(), _lag(view, queue)
     if as_json:
         while True:
-            print_json_line([_document(each) for each in _lag(view, queue)])
+            print_json_line([_document(each) for each in lag.look()])
             pause.wait(interval_s)
     from rich.live import Live  # noqa: PLC0415 - on a terminal only
 
     with Live(console=console(), auto_refresh=False) as live:
         while True:
-            live.update(_table(_lag(view, queue), partitions=partitions), refresh=True)
+            live.update(_table(lag.look(), partitions=partitions), refresh=True)
             pause.wait(interval_s)
 
 

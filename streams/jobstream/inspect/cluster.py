@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from confluent_kafka import (
     Consumer,
@@ -20,7 +20,9 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, not marked as such
     AdminClient,
+    ConfigResource,
     OffsetSpec,
+    ResourceType,
 )
 
 from jobstream.errors import BrokerRefused, BrokerUnavailable
@@ -46,6 +48,13 @@ _COORDINATOR_NOT_READY = frozenset(
 _T = TypeVar("_T")
 _EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+
+
+class Member(NamedTuple):
+    """One member of a consumer group, and how many partitions it has."""
+
+    name: str
+    partitions: int
 
 
 class Cluster:
@@ -107,19 +116,43 @@ class Cluster:
             if each.offset >= 0
         }
 
-    def members(self, group: str) -> list[str]:
-        """The client ids of the group's members; empty if there is no such group.
+    def membership(self, group: str) -> list[Member]:
+        """The group's members; empty if there is no such group.
 
         Ask `committed` first, so that the group's coordinator is there to answer.
         """
         futures = self._client.describe_consumer_groups([group], request_timeout=WAIT_S)
         try:
             found = futures[group].result(timeout=WAIT_S + _GRACE_S)
-        except KafkaException as error:
-            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+        except (KafkaException, TimeoutError) as error:
+            if _code(error) == KafkaError.GROUP_ID_NOT_FOUND:
                 return []
             raise self._error_for(error) from error
-        return [f"{member.client_id}@{member.host}" for member in found.members]
+        return [
+            Member(
+                name=f"{member.client_id}@{member.host}",
+                partitions=len(member.assignment.topic_partitions) if member.assignment else 0,
+            )
+            for member in found.members
+        ]
+
+    def members(self, group: str) -> list[str]:
+        """The client ids of the group's members, likewise."""
+        return [member.name for member in self.membership(group)]
+
+    def retention_ms(self, topics: Iterable[str]) -> dict[str, int]:
+        """How long each topic keeps records; -1 is for ever. Topics not told about are left out."""
+        resources = [ConfigResource(ResourceType.TOPIC, name) for name in sorted(set(topics))]
+        if not resources:
+            return {}
+        asked = self._client.describe_configs(resources, request_timeout=WAIT_S)
+        told = {}
+        for resource, future in asked.items():
+            try:
+                told[resource.name] = int(self._answer(future)["retention.ms"].value)
+            except BrokerRefused:
+                continue
+        return told
 
     def commit(self, group: str, positions: Mapping[Place, Position]) -> None:
         """Commit for a group without members; raises BrokerRefused if it has some."""
@@ -163,6 +196,11 @@ class Cluster:
             f"no answer from {self._servers} within {WAIT_S:g} s ({said}): "
             "check JOBSTREAM_BOOTSTRAP_SERVERS and that the brokers run"
         )
+
+
+def _code(error: Exception) -> int | None:
+    """The Kafka error code; None where nobody answered."""
+    return error.args[0].code() if isinstance(error, KafkaException) else None
 
 
 def _patiently(ask: Callable[[], _T]) -> _T:

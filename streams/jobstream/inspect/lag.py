@@ -5,35 +5,14 @@ Read from the log and the recorded offsets alone, so it holds when every worker 
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jobstream.inspect.letters import open_letters
-from jobstream.inspect.positions import Standing, standings
-from jobstream.inspect.scan import heads
+from jobstream.inspect.onlooker import Onlooker
+from jobstream.inspect.sight import PartitionLag
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from jobstream.inspect.layout import QueueTopics
     from jobstream.inspect.view import AppView
-    from jobstream_processors.ports import TopicPartition
-
-
-@dataclass(frozen=True, slots=True)
-class PartitionLag:
-    """One partition of a queue or of a rung."""
-
-    queue: str
-    rung: str
-    """ "" for the queue itself."""
-    standing: Standing
-    age_s: float
-    """How long the oldest waiting record has been in the log; 0 if none waits.
-
-    By the broker's append time and this machine's clock. On a rung, waiting is what records do.
-    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,43 +24,22 @@ class QueueLag:
     open_letters: int
 
 
-def lag(view: AppView, queue: str | None = None) -> list[QueueLag]:
-    """The lag of every queue of the app, or of one; blocks for some seconds at most."""
-    queues = view.queues(queue)
-    named = dict(_places(queues))
-    of_queues = [place for place, (_, rung) in named.items() if not rung]
-    of_rungs = [place for place, (_, rung) in named.items() if rung]
-    found = standings(view, "workers", of_queues) | standings(view, "delay", of_rungs)
-    ages = _ages(view, found)
-    letters = open_letters(view, queues)
-    rows = [
-        PartitionLag(*named[place], found[place], ages.get(place, 0.0))
-        for place in (*of_queues, *of_rungs)
-    ]
-    return [
-        QueueLag(
-            queue=each.name,
-            partitions=tuple(row for row in rows if row.queue == each.name),
-            open_letters=sum(letter.queue == each.name for letter in letters),
-        )
-        for each in queues
-    ]
+class Lag:
+    """The same look as the exporter's, in the shape of a table. Used by one thread."""
 
+    def __init__(self, view: AppView, queue: str | None = None) -> None:
+        """Prepare for one queue, or for all of the app; nothing is asked yet."""
+        self._onlooker = Onlooker(view)
+        self._queue = queue
 
-def _places(queues: list[QueueTopics]) -> list[tuple[TopicPartition, tuple[str, str]]]:
-    """Every partition of queues and rungs, with the names of both."""
-    return [
-        (place, (queue.name, rung))
-        for queue in queues
-        for rung, topic in (("", queue.topic), *queue.rungs.items())
-        for place in queue.places(topic)
-    ]
-
-
-def _ages(view: AppView, found: Mapping[TopicPartition, Standing]) -> dict[TopicPartition, float]:
-    starts = {place: each.position for place, each in found.items() if each.lag}
-    oldest = heads(view.options, starts)
-    now_ms = time.time_ns() // 1_000_000
-    return {
-        place: max(0, now_ms - record.timestamp()[1]) / 1000 for place, record in oldest.items()
-    }
+    def look(self) -> list[QueueLag]:
+        """The lag now; blocks for some seconds at most. A later look reads only what is new."""
+        sight = self._onlooker.look(self._queue)
+        return [
+            QueueLag(
+                queue=queue,
+                partitions=tuple(row for row in sight.partitions if row.queue == queue),
+                open_letters=sight.letters[queue].total,
+            )
+            for queue in sight.queues
+        ]

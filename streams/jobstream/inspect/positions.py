@@ -34,14 +34,36 @@ class Standing:
     topic_id: str
 
     @property
+    def recorded(self) -> int | None:
+        """The highest watermark anyone recorded; None if nobody ever did."""
+        committed = self.committed.offset if self.committed is not None else -1
+        mirrored = self.mirror.position if self.mirror is not None else -1
+        highest = max(committed, mirrored)
+        return highest if highest >= 0 else None
+
+    @property
     def position(self) -> int:
         """Where the group goes on: the highest watermark anyone recorded, else the log's start."""
-        recorded = [self.low]
-        if self.committed is not None:
-            recorded.append(self.committed.offset)
-        if self.mirror is not None:
-            recorded.append(self.mirror.position)
-        return max(recorded)
+        return max(self.low, self.recorded or 0)
+
+    @property
+    def unfinished(self) -> int:
+        """The first offset that may be unfinished: the position, unless that is known finished.
+
+        The log's start may have passed the watermark and stand among what was finished above it.
+        """
+        at = self.position
+        for start, end in self.mirror.finished if self.mirror is not None else ():
+            if start <= at < end:
+                at = end
+        return at
+
+    def lost_since(self, offset: int) -> int:
+        """Unfinished records at `offset` or above that retention deleted."""
+        start, stop = max(offset, self.recorded or 0), self.low
+        finished = self.mirror.finished if self.mirror is not None else ()
+        done = sum(max(0, min(end, stop) - max(low, start)) for low, end in finished)
+        return max(0, stop - start - done)
 
     @property
     def lag(self) -> int:

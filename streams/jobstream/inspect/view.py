@@ -32,6 +32,7 @@ class AppView:
         self.settings = settings
         self.options = settings.client_options()
         self.cluster = Cluster(self.options)
+        self._schemas: SchemaFollower | None = None
 
     @cached_property
     def counts(self) -> Mapping[str, int]:
@@ -42,10 +43,29 @@ class AppView:
     def catalogue(self) -> Catalogue:
         """The writer schemas in the app's schemas topic; read once, empty if there is no topic."""
         catalogue = Catalogue()
-        topic = schemas_topic(self.app)
-        if self.counts.get(topic):
-            SchemaFollower(KafkaLog(self.options), topic, catalogue).catch_up()
+        self._follow_schemas(catalogue)
         return catalogue
+
+    def look_again(self) -> None:
+        """Ask anew which topics there are, and read the schemas that came since; blocks for that.
+
+        A catalogue given out before learns them, too.
+        """
+        self.__dict__.pop("counts", None)
+        self._follow_schemas(self.catalogue)
+
+    def reconnect(self) -> None:
+        """Turn to the cluster with a new client: the one that failed may wait for a dead broker."""
+        self.cluster = Cluster(self.options)
+        self._schemas = None
+
+    def _follow_schemas(self, catalogue: Catalogue) -> None:
+        topic = schemas_topic(self.app)
+        if not self.counts.get(topic):
+            return
+        if self._schemas is None:
+            self._schemas = SchemaFollower(KafkaLog(self.options), topic, catalogue)
+        self._schemas.catch_up()
 
     def queues(self, name: str | None = None) -> list[QueueTopics]:
         """The app's queues, or the one of that name; raises NotThere, naming those there are."""

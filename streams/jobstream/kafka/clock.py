@@ -15,6 +15,11 @@ WINDOW_MS = 300_000
 _CLOCK = time.CLOCK_BOOTTIME if sys.platform == "linux" else time.CLOCK_MONOTONIC
 
 
+def monotonic_ms() -> int:
+    """Milliseconds that also pass while the process or the machine sleeps."""
+    return time.clock_gettime_ns(_CLOCK) // 1_000_000
+
+
 class BrokerClock:
     """Monotonic and broker time of this process. Safe to use from any thread."""
 
@@ -28,7 +33,7 @@ class BrokerClock:
 
     def monotonic_ms(self) -> int:
         """Milliseconds that also pass while the process or the machine sleeps."""
-        return time.clock_gettime_ns(_CLOCK) // 1_000_000
+        return monotonic_ms()
 
     def broker_ms(self) -> int:
         """A lower bound of broker time; this machine's wall clock until a first record is seen."""

@@ -16,6 +16,33 @@ log = logging.getLogger("jobstream.kafka")
 _Key = tuple[str, str, str, int]
 
 
+class MirrorTable:
+    """Folds the records of the offsets topic, in any order of partitions; not thread-safe."""
+
+    def __init__(self) -> None:
+        self._newest: dict[_Key, Mirror] = {}
+
+    def get(self, group: str, source: TopicPartition, topic_id: str) -> Mirror | None:
+        """The mirror with the highest watermark of that incarnation of the topic, so far."""
+        return self._newest.get((group, source[0], topic_id, source[1]))
+
+    def take(self, topic: str, value: bytes | None) -> None:
+        """Take one record's value; one that can't be read is logged and left out."""
+        if value is None:
+            return
+        try:
+            mirror = decode_mirror(value)
+        except DecodeError as error:
+            log.warning("mirror_unreadable", extra={"topic": topic, "reason": str(error)})
+            return
+        key = (mirror.group, mirror.topic, mirror.topic_id, mirror.partition)
+        known = self._newest.get(key)
+        # A late mirror of a former owner must not pull the watermark back; a reset is a command
+        # that marks its record, so that it wins over what it resets.
+        if known is None or mirror.position >= known.position or mirror.unclean < 0:
+            self._newest[key] = mirror
+
+
 class KafkaMirrors:
     """The `Mirrors` port over any `Log`. Safe to use from several threads."""
 
@@ -23,7 +50,7 @@ class KafkaMirrors:
         self._reader = reader
         self._topic = topic
         self._next = dict.fromkeys(range(partitions), 0)
-        self._newest: dict[_Key, Mirror] = {}
+        self._table = MirrorTable()
         self._lock = threading.Lock()
 
     @property
@@ -38,7 +65,7 @@ class KafkaMirrors:
         """
         with self._lock:
             self._catch_up()
-            return self._newest.get((group, source[0], topic_id, source[1]))
+            return self._table.get(group, source, topic_id)
 
     def _catch_up(self) -> None:
         for partition, start in self._next.items():
@@ -46,20 +73,5 @@ class KafkaMirrors:
             low, high = self._reader.span(place)
             for batch in self._reader.read(place, max(low, start), high):
                 for record in batch:
-                    self._take(record.value())
+                    self._table.take(self._topic, record.value())
             self._next[partition] = high
-
-    def _take(self, value: bytes | None) -> None:
-        if value is None:
-            return
-        try:
-            mirror = decode_mirror(value)
-        except DecodeError as error:
-            log.warning("mirror_unreadable", extra={"topic": self._topic, "reason": str(error)})
-            return
-        key = (mirror.group, mirror.topic, mirror.topic_id, mirror.partition)
-        known = self._newest.get(key)
-        # A late mirror of a former owner must not pull the watermark back; a reset is a command
-        # that marks its record, so that it wins over what it resets.
-        if known is None or mirror.position >= known.position or mirror.unclean < 0:
-            self._newest[key] = mirror

@@ -1,0 +1,92 @@
+"""`jobstream exporter`: lag, dead letters and groups as metrics, also when no worker lives."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import click
+
+from jobstream.cli.exits import OK
+from jobstream.cli.logs import FORMS, LEVELS, LogForm, configure
+from jobstream.cli.output import remark
+from jobstream.errors import ConfigError
+from jobstream_processors.core.duration import to_ms, to_text
+from jobstream_processors.errors import InvalidOption
+
+if TYPE_CHECKING:
+    from jobstream.inspect.view import AppView
+
+LEAST_MS = 100
+
+
+@click.command()
+@click.argument("target", metavar="[MODULE:APP]", required=False)
+@click.option("--app", "app", metavar="NAME", envvar="JOBSTREAM_APP", show_envvar=True,
+              help="The app's name, instead of MODULE:APP: needs no code.")  # fmt: skip
+@click.option("--interval", default="15s", show_default=True, help="From look to look.")
+@click.option("--slo", "slos", metavar="QUEUE=DURATION", multiple=True,
+              help="What a queue promises, as in mail=5m (the default); repeatable.")  # fmt: skip
+@click.option("--log", "form", type=click.Choice(FORMS), default="auto", show_default=True)
+@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
+def command(
+    target: str | None,
+    *,
+    app: str | None,
+    interval: str,
+    slos: tuple[str, ...],
+    form: LogForm,
+    log_level: str,
+) -> int:
+    """Serve the metrics of an app's topics and groups until SIGTERM or SIGINT.
+
+    It joins no group and needs no worker. JOBSTREAM_METRICS_HOST and JOBSTREAM_METRICS_PORT say
+    where; /readyz tells whether the values are fresh. Two at once do no harm.
+    """
+    from jobstream.cli.options import view_of  # noqa: PLC0415 - loads the Kafka client
+
+    configure(form, log_level)
+    name = target or app
+    if not name:
+        message = "which app? Give MODULE:APP, or --app NAME, or set JOBSTREAM_APP"
+        raise ConfigError(message)
+    _serve(view_of(name), seconds("--interval", interval), read_objectives(slos))
+    return OK
+
+
+def read_objectives(slos: tuple[str, ...]) -> dict[str, float]:
+    """Seconds by queue of `mail=5m` and the like; raises ConfigError naming what is wrong."""
+    found = {}
+    for each in slos:
+        queue, equals, text = each.partition("=")
+        if not (queue and equals):
+            message = f"--slo {each!r} is no objective: write QUEUE=DURATION, as in mail=5m"
+            raise ConfigError(message)
+        found[queue] = seconds(f"--slo {queue}", text)
+    return found
+
+
+def seconds(option: str, text: str) -> float:
+    """The seconds of "15s"; raises ConfigError naming the option, also below 100 ms."""
+    try:
+        ms = to_ms(text, name=option)
+    except InvalidOption as error:
+        raise ConfigError(str(error)) from error
+    if ms < LEAST_MS:
+        message = f"{option}={text!r} is too short: at least {to_text(LEAST_MS)}"
+        raise ConfigError(message)
+    return ms / 1000
+
+
+def _serve(view: AppView, interval_s: float, objectives_s: dict[str, float]) -> None:
+    from jobstream.inspect.onlooker import Onlooker  # noqa: PLC0415 - loads the Kafka client
+    from jobstream.observe.exporter import Exporter  # noqa: PLC0415 - likewise
+    from jobstream.observe.server import serve  # noqa: PLC0415 - likewise
+
+    exporter = Exporter(Onlooker(view), interval_s=interval_s, objectives_s=objectives_s)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: exporter.close())
+    with serve(view.settings, view.app, "exporter", [exporter], exporter.probes) as endpoint:
+        if endpoint.address:
+            remark(f"metrics on http://{endpoint.address}/metrics")
+        exporter.run()

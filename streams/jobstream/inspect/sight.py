@@ -1,0 +1,72 @@
+"""What one look at an app saw: plain values, no connection. Both `lag` and the exporter show it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from jobstream.inspect.positions import Standing
+
+MAIN = "main"
+FOREIGN = "foreign"
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionLag:
+    """One partition of a queue, of a rung, or of a topic that another group reads."""
+
+    group: str
+    queue: str
+    """ "" for a group that is not the app's."""
+    rung: str
+    """ "" for the queue itself."""
+    standing: Standing
+    age_s: float = 0.0
+    """How long the oldest unfinished record has been in the log, by broker time; 0 if none is."""
+    overdue_s: float = 0.0
+    """For how long it should have left already: on a queue its age, on a rung counted from its
+    due time or from when it should have hopped on."""
+
+    @property
+    def tier(self) -> str:
+        """`main` for a queue, `retry-<rung>`, or `foreign`."""
+        if not self.queue:
+            return FOREIGN
+        return f"retry-{self.rung}" if self.rung else MAIN
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSize:
+    """Members of a consumer group, and how many of them have no partition."""
+
+    members: int
+    idle: int
+
+
+@dataclass(frozen=True, slots=True)
+class LettersOpen:
+    """Open dead letters of one queue."""
+
+    counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """(job type, reason) → how many."""
+    oldest_s: float = 0.0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """One look."""
+
+    taken_ms: int
+    """Monotonic; only differences mean something."""
+    queues: tuple[str, ...]
+    partitions: tuple[PartitionLag, ...]
+    groups: Mapping[str, GroupSize]
+    letters: Mapping[str, LettersOpen]
+    """Queue → its open letters."""
+    retention_ms: Mapping[str, int]
+    """Topic → how long it keeps records; -1 is for ever."""

@@ -1,0 +1,81 @@
+"""What only a series of looks can tell: places that stand still, went back, or fell out of the log.
+
+Looks go in, counts come out; it asks nobody and knows no time but that of the looks. A new exporter
+begins anew: it takes two minutes to call a partition stalled again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from jobstream.inspect.letter_count import OTHER, UNNAMED
+
+if TYPE_CHECKING:
+    from jobstream.inspect.sight import PartitionLag, Sight
+    from jobstream_processors.ports import TopicPartition
+
+STALLED_MS = 120_000
+
+
+class _Trace(NamedTuple):
+    """One partition, as it was seen last."""
+
+    topic_id: str
+    recorded: int | None
+    low: int
+    moved_ms: int
+    """When the place was first seen where it is."""
+
+
+class ClusterHistory:
+    """Keeps one trace per partition that the last look saw. Used by one thread."""
+
+    def __init__(self) -> None:
+        self._traces: dict[tuple[str, TopicPartition], _Trace] = {}
+        self.rewinds: Counter[tuple[str, str]] = Counter()
+        """(group, topic) → how often a place went back."""
+        self.lost: Counter[tuple[str, str]] = Counter()
+        """(group, topic) → unfinished records that retention deleted."""
+        self.letters: dict[tuple[str, str, str], int] = {}
+        """(queue, job type, reason) → open letters; what was seen once stays, at 0."""
+        self.stalled: dict[tuple[str, TopicPartition], bool] = {}
+
+    def take(self, sight: Sight) -> None:
+        """Learn from the next look."""
+        traces, stalled = {}, {}
+        for row in sight.partitions:
+            key = row.group, row.standing.place
+            trace = traces[key] = self._next(row, sight.taken_ms)
+            size = sight.groups.get(row.group)
+            stalled[key] = bool(
+                row.overdue_s > 0
+                and size is not None
+                and size.members
+                and sight.taken_ms - trace.moved_ms >= STALLED_MS
+            )
+        self._traces, self.stalled = traces, stalled
+        self.letters = dict.fromkeys(self.letters, 0)
+        for queue, letters in sight.letters.items():
+            # A queue without letters has a series as well: 0 is an answer.
+            self.letters[queue, UNNAMED, OTHER] = 0
+            self.letters |= {(queue, *what): n for what, n in letters.counts.items()}
+
+    def _next(self, row: PartitionLag, now_ms: int) -> _Trace:
+        """The trace after this look; counts what happened since the last one."""
+        at = row.standing
+        series = row.group, at.place[0]
+        last = self._traces.get((row.group, at.place))
+        self.rewinds[series] += 0
+        # Without a look before, what is missing below the recorded place is all that can be known.
+        since = at.recorded if at.recorded is not None else at.low
+        if last is not None and last.topic_id == at.topic_id:
+            since = last.low
+            # A place that nobody recorded any more starts at the log's start: that is going back.
+            back = last.recorded is not None and (at.recorded or 0) < last.recorded
+            self.rewinds[series] += back
+            if at.recorded == last.recorded:
+                self.lost[series] += at.lost_since(since)
+                return _Trace(at.topic_id, at.recorded, at.low, last.moved_ms)
+        self.lost[series] += at.lost_since(since)
+        return _Trace(at.topic_id, at.recorded, at.low, now_ms)

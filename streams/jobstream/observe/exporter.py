@@ -1,0 +1,167 @@
+"""The lag exporter: looks at the cluster at an interval, and keeps the last look for scrapes.
+
+It joins no group and needs no worker. A look that fails leaves the values as they are and is
+counted; how old they are is a metric of its own. A scrape asks the cluster nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from prometheus_client.metrics_core import Metric
+
+from jobstream.observe.cluster_families import families
+from jobstream.observe.cluster_history import ClusterHistory
+from jobstream.observe.families import counter, gauge
+from jobstream.observe.health import Check, Probes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from jobstream.inspect.onlooker import Onlooker
+
+log = logging.getLogger("jobstream.exporter")
+
+OBJECTIVE_S = 300.0
+STALE_S_MIN = 60.0
+"""Values older than that, or than four intervals, are not shown as ready."""
+STALE_INTERVALS = 4
+STUCK_S = 600.0
+"""A look that takes longer will not end: each question has a limit far below."""
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What scrapes and probes see; replaced as a whole by the thread that looks."""
+
+    shown: tuple[Metric, ...] = ()
+    failures: int = 0
+    duration_s: float = 0.0
+    success_at: float | None = None
+    """Epoch seconds of the look that is shown."""
+    success_mono: float | None = None
+    beat_mono: float = 0.0
+    looks: int = 0
+    trouble: str = "no look has ended yet"
+
+
+class Exporter:
+    """One thread looks (`run`); scrapes and probes may come from any."""
+
+    def __init__(
+        self,
+        onlooker: Onlooker,
+        *,
+        interval_s: float,
+        objectives_s: Mapping[str, float],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`objectives_s` holds the queues whose objective is not the default of five minutes."""
+        self._onlooker = onlooker
+        self._interval_s = interval_s
+        self._objectives_s = objectives_s
+        self._monotonic = monotonic
+        self._history = ClusterHistory()
+        self._state = _State(beat_mono=monotonic())
+        self._closing = threading.Event()
+
+    def run(self) -> None:
+        """Look until closed, a look at the start of each interval."""
+        while not self._closing.is_set():
+            began = self._monotonic()
+            self.look()
+            self._closing.wait(max(0.0, self._interval_s - (self._monotonic() - began)))
+
+    def close(self) -> None:
+        """Let `run` return, at the latest after the look it is in. From any thread or signal."""
+        self._closing.set()
+
+    def look(self) -> None:
+        """Look once. Whatever goes wrong is counted, told in the log, and tried again later."""
+        last, began = self._state, self._monotonic()
+        try:
+            sight = self._onlooker.look()
+            self._history.take(sight)
+            objectives = {q: self._objectives_s.get(q, OBJECTIVE_S) for q in sight.queues}
+            shown = tuple(families(sight, self._history, objectives))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the last values stay
+            self._failed(last, began, error)
+            return
+        now = self._monotonic()
+        if last.trouble and last.looks:
+            log.info("look_succeeded_again", extra={"failures": last.failures})
+        self._state = _State(
+            shown=shown,
+            failures=last.failures,
+            duration_s=now - began,
+            success_at=time.time(),
+            success_mono=now,
+            beat_mono=now,
+            looks=last.looks + 1,
+            trouble="",
+        )
+
+    def _failed(self, last: _State, began: float, error: Exception) -> None:
+        trouble, now = f"{type(error).__name__}: {error}", self._monotonic()
+        if trouble != last.trouble:
+            log.warning("look_failed", extra={"reason": trouble})
+        self._onlooker.reconnect()
+        self._state = _State(
+            shown=last.shown,
+            failures=last.failures + 1,
+            duration_s=now - began,
+            success_at=last.success_at,
+            success_mono=last.success_mono,
+            beat_mono=now,
+            looks=last.looks + 1,
+            trouble=trouble,
+        )
+
+    # -- what others ask
+
+    def collect(self) -> Iterable[Metric]:
+        """The families of the last look that succeeded, and how the looking goes."""
+        state = self._state
+        yield from state.shown
+        yield gauge("jobs_collect_duration_seconds", [((), state.duration_s)])
+        yield counter("jobs_collect_failures_total", [((), state.failures)])
+        if state.success_at is not None:
+            yield gauge("jobs_collect_last_success_timestamp_seconds", [((), state.success_at)])
+
+    @property
+    def probes(self) -> Probes:
+        """Live while looks end, started after the first, ready while the values are fresh."""
+        return Probes(
+            live=self._live, ready=self._ready, started=self._started, status=self._status
+        )
+
+    def _live(self) -> Sequence[Check]:
+        silent_s = self._monotonic() - self._state.beat_mono
+        ok = silent_s < STUCK_S + self._interval_s
+        return [Check("looking", ok=ok, why=f"no look has ended for {silent_s:.0f} s")]
+
+    def _ready(self) -> Sequence[Check]:
+        state = self._state
+        if state.success_mono is None:
+            return [Check("fresh", ok=False, why=state.trouble)]
+        age_s = self._monotonic() - state.success_mono
+        ok = age_s < max(STALE_S_MIN, STALE_INTERVALS * self._interval_s)
+        why = f"the last good look is {age_s:.0f} s old; {state.trouble or 'one is under way'}"
+        return [Check("fresh", ok=ok, why=why)]
+
+    def _started(self) -> Sequence[Check]:
+        return [Check("first_look", ok=self._state.looks > 0, why="no look has ended yet")]
+
+    def _status(self) -> Mapping[str, object]:
+        state = self._state
+        return {
+            "looks": state.looks,
+            "failures": state.failures,
+            "last_look_s": round(state.duration_s, 3),
+            "last_success": state.success_at,
+            "trouble": state.trouble or None,
+        }
