@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.core.headers import FIRST
+from jobstream_processors.hidden import RUNS, Hidden
 from jobstream_schemas import args_digest
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class Delivery:
     without ever waiting."""
     trace: Trace | None = None
     """What tracing keeps of it; None where nobody traces."""
+    hidden: Hidden | None = None
+    """The secret values of its args, once they are read; None where its type has none."""
     _identity: tuple[bytes, bytes] | None = None
 
     def __init__(self, lane: Lane, offset: int, value: bytes, record_key: bytes | None) -> None:
@@ -72,7 +75,11 @@ class Delivery:
         assert self.meta is not None, "only decoded deliveries are run"  # noqa: S101
         assert self.reader is not None, "a decoded delivery has a reader"  # noqa: S101
         assert self.spec is not None, "only deliveries with a handler are run"  # noqa: S101
-        return self.reader.args(self.value, self.meta.args_bytes_at, self.spec.codec)
+        codec = self.spec.codec
+        args = self.reader.args(self.value, self.meta.args_bytes_at, codec)
+        if codec.secrets is not None:
+            self.hidden = RUNS.keep(Hidden(codec.secrets(args)))
+        return args
 
     def identity(self) -> tuple[bytes, bytes]:
         """(schema fingerprint, digest of the args' bytes); b"" and all bytes if unreadable."""

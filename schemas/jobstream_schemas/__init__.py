@@ -39,7 +39,8 @@ from jobstream_schemas.rows import (
     row_key,
     usual_done,
 )
-from jobstream_schemas.shapes import DecimalSpec
+from jobstream_schemas.secret import masked
+from jobstream_schemas.shapes import DecimalSpec, Secret
 
 __all__ = [
     "CLAIM_KEY",
@@ -62,6 +63,7 @@ __all__ = [
     "SchemaConflict",
     "SchemaError",
     "SchemaRefused",
+    "Secret",
     "SingleObject",
     "UnknownSchema",
     "UnsupportedType",
@@ -83,6 +85,7 @@ __all__ = [
     "is_id",
     "job_schema",
     "lint",
+    "masked",
     "mirror_key",
     "parse_row",
     "row_key",

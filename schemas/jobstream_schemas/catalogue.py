@@ -62,6 +62,10 @@ class Catalogue:
             )
             raise SchemaConflict(message)
         self._meanings[reader.fingerprint] = meaning
+        if known is not None and reader.secret > self._readers[reader.fingerprint].secret:
+            # A mark changes no byte and no fingerprint; once given, it holds for older jobs, too.
+            self._readers[reader.fingerprint] = reader
+            self._framed[SINGLE_OBJECT_MARKER + reader.fingerprint] = reader
         # By its whole prefix too: one look-up for nearly every value instead of split and look-up.
         self._framed.setdefault(SINGLE_OBJECT_MARKER + reader.fingerprint, reader)
         return self._readers.setdefault(reader.fingerprint, reader)

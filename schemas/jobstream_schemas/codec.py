@@ -19,6 +19,7 @@ from jobstream_schemas.job_schema import job_schema_of
 from jobstream_schemas.lint import parsed_schema
 from jobstream_schemas.meta import Meta, encode_meta
 from jobstream_schemas.reader import VALUE_BYTES_MAX, Decoded, Reader, plain
+from jobstream_schemas.secret import finder
 
 T = TypeVar("T")
 
@@ -42,6 +43,7 @@ class JobCodec(Generic[T]):
         "plain_args",
         "reader",
         "schema",
+        "secrets",
     )  # fmt: skip
 
     def __init__(
@@ -60,6 +62,8 @@ class JobCodec(Generic[T]):
         self.plain_args = plain(self.declared_args)
         self.build = record_builder(shape)
         self.decode_args = decoder(shape)
+        self.secrets = finder(shape)
+        """From args to their secret values; None where no field is marked."""
         self.reader = Reader(self.schema.schema)
         self._framing = framing or SingleObject()
         self._frame = self._framing.frame(self.schema.fingerprint)

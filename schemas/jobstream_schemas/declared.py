@@ -14,6 +14,7 @@ from uuid import UUID
 
 from jobstream_schemas.errors import SchemaRefused, UnsupportedType
 from jobstream_schemas.names import is_avro_name
+from jobstream_schemas.secret import is_secret
 from jobstream_schemas.shapes import (
     DecimalSpec,
     EnumOf,
@@ -115,7 +116,7 @@ def _field(
         default = typing.cast("Any", field.default_factory)()
     if isinstance(shape, OptionalOf) and default is not dataclasses.MISSING:
         shape = OptionalOf(shape.item, null_first=default is None)
-    return FieldOf(field.name, shape, default)
+    return FieldOf(field.name, shape, default, secret=is_secret(hints[field.name]))
 
 
 def _shape(hint: object, where: str, outer: tuple[type, ...]) -> Shape:

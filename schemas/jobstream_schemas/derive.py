@@ -13,7 +13,7 @@ from jobstream_schemas.declared import record_of
 from jobstream_schemas.encoder import encoder
 from jobstream_schemas.errors import EncodeError, UnsupportedType
 from jobstream_schemas.logical_values import days_of, decimal_bytes, micros_of
-from jobstream_schemas.names import LITERAL_PROPERTY, avro_name
+from jobstream_schemas.names import LITERAL_PROPERTY, SECRET_PROPERTY, avro_name
 from jobstream_schemas.shapes import (
     DecimalSpec,
     EnumOf,
@@ -62,6 +62,8 @@ def args_schema_of(record: RecordOf, *, name: str) -> Json:
 
 def _field(record: RecordOf, field: FieldOf, names: dict[str, type]) -> Json:
     schema: Json = {"name": field.name, "type": _schema(field.shape, names)}
+    if field.secret:
+        schema[SECRET_PROPERTY] = True
     if field.default is MISSING:
         return schema
     try:

@@ -203,7 +203,10 @@ def _optional(item: Encoder, *, null_first: bool) -> Encoder:
 
 def _record(shape: RecordOf) -> Encoder:
     cls = shape.cls
-    steps = tuple((field.name, encoder(field.shape)) for field in shape.fields)
+    steps = tuple(
+        (field.name, _hiding(encoder(field.shape)) if field.secret else encoder(field.shape))
+        for field in shape.fields
+    )
 
     def encode(value: object) -> bytes:
         if not isinstance(value, cls):
@@ -216,6 +219,19 @@ def _record(shape: RecordOf) -> Encoder:
         except EncodeError as error:
             _climb(error, f".{name}")
         return b"".join(parts)
+
+    return encode
+
+
+def _hiding(step: Encoder) -> Encoder:
+    """The encoder of a secret field: its errors tell neither the value nor what is in it."""
+
+    def encode(value: object) -> bytes:
+        try:
+            return step(value)
+        except EncodeError:
+            message = f"got a {type(value).__name__} that does not fit; its value is secret"
+        raise EncodeError(message)
 
     return encode
 

@@ -22,9 +22,11 @@ from jobstream_schemas.lint import parsed_schema
 from jobstream_schemas.meta import Meta, MetaFields, bad_id, read_meta, read_usual_meta
 from jobstream_schemas.names import JOB_TYPE_PROPERTY, is_id
 from jobstream_schemas.packaged import packaged
+from jobstream_schemas.secret import marks
 
 if TYPE_CHECKING:
     from jobstream_schemas.derive import Json
+    from jobstream_schemas.secret import Finder
 
 VALUE_BYTES_MAX = 1_048_576
 DIGEST_BYTES = 8
@@ -78,6 +80,11 @@ class ArgsTarget(Protocol[T_co]):
         ...
 
     @property
+    def secrets(self) -> Finder | None:
+        """From args to their secret values; None where the class marks no field."""
+        ...
+
+    @property
     def build(self) -> Callable[[Any], T_co]:
         """From the library's dict, resolved from another schema, to the class."""
         ...
@@ -88,6 +95,7 @@ class Reader:
 
     __slots__ = (
         "_args", "_declared", "_meta", "_packaged", "_plans", "fingerprint", "job_type", "schema",
+        "secret",
     )  # fmt: skip
 
     def __init__(self, schema: Json) -> None:
@@ -97,6 +105,8 @@ class Reader:
         self.schema = schema
         self.fingerprint = schema_fingerprint(schema)
         self.job_type = str(schema.get(JOB_TYPE_PROPERTY) or parsed["name"])
+        self.secret = marks(schema)
+        """(record, field) of what its writer marked as secret."""
         self._declared = args
         self._args = plain(args)
         self._packaged = plain(_packaged_meta())
@@ -134,18 +144,24 @@ class Reader:
 
         The class's own checks run. Raises `DecodeError` for bytes or values that do not fit, for
         bytes left over, and where a logical type changed its meaning since the job was written.
+        Where the class has secret fields, or the writer had, an error tells no text of another's.
         """
         try:
             read = self._plans.get(codec) or self._plan(codec)
             args, end = read(value, at)
-        except DecodeError:
-            raise
         except Exception as error:
-            raise _undecodable(self.job_type, "args", error) from error
-        if end != len(value):
-            message = f"{self.job_type}: args end at byte {end}, the value at {len(value)}"
-            raise DecodeError(message)
-        return args  # type: ignore[no-any-return]  # one dict holds the plans of all classes
+            if codec.secrets is None and not self.secret:
+                if isinstance(error, DecodeError):
+                    raise
+                raise _undecodable(self.job_type, "args", error) from error
+            told = f"args cannot be read: {type(error).__name__}; more is not told of secret fields"
+        else:
+            if end == len(value):
+                return args  # type: ignore[no-any-return]  # one dict holds the plans of all classes
+            told = f"args end at byte {end}, the value at {len(value)}"
+        # Outside of the handler, so that the other's text is not chained to it.
+        message = f"{self.job_type}: {told}"
+        raise DecodeError(message)
 
     def _plan(self, codec: ArgsTarget[Any]) -> ArgsRead:
         """How to read args into this class: by hand where writer and reader are the same."""

@@ -39,6 +39,15 @@ class DecimalSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Secret:
+    """Marks a field whose value is never to be shown: `password: Annotated[str, Secret]`.
+
+    Its value is left out of log lines, error texts, dead letters' headers and what the command
+    line prints. The event itself holds it in clear: who may read the topic may read it.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class Scalar:
     """A type that Avro has itself."""
 
@@ -102,6 +111,8 @@ class FieldOf:
     name: str
     shape: Shape
     default: object = MISSING
+    secret: bool = False
+    """Its value, and all within it, is never to be shown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from jobstream.settings import Settings
 from jobstream_processors.context import Context
 from jobstream_processors.core.outcome import Cancel, Dead, JobOutcome, RetryAfter, Snooze
 from jobstream_processors.core.retry import Backoff
-from jobstream_schemas import DecimalSpec
+from jobstream_schemas import DecimalSpec, Secret
 
 __version__ = "0.1.0"
 
@@ -56,6 +56,7 @@ __all__ = [
     "Queue",
     "QueueFull",
     "RetryAfter",
+    "Secret",
     "Settings",
     "Snooze",
     "SourceFailed",

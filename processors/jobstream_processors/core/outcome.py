@@ -7,6 +7,7 @@ code does not swallow them. `read` turns whatever came out of a handler into one
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from jobstream_processors.core.duration import Duration
 
 ERROR_TEXT_MAX = 1_000
+CLEANED_MAX = 100_000
+"""Characters of a text that are looked at; it is cut to far less afterwards."""
 UNDECODABLE = "undecodable"
 """Reason of a dead letter whose bytes are no such job; says nothing of any handler's health."""
 
@@ -125,37 +128,48 @@ DONE = Done()
 RETURNED = Done(returned=True)
 
 
-def read(error: BaseException) -> Outcome:
+Clean = Callable[[str], str]
+"""Takes out of a text what must not be shown."""
+
+
+def as_is(text: str) -> str:
+    """For texts in which nothing needs to be hidden."""
+    return text
+
+
+def read(error: BaseException, clean: Clean = as_is) -> Outcome:
     """The outcome that `error`, raised by a handler, stands for.
 
     An exception group that holds exactly one public outcome is that outcome; any other group, and
-    SystemExit, KeyboardInterrupt or a handler's own CancelledError, is a failed attempt.
+    SystemExit, KeyboardInterrupt or a handler's own CancelledError, is a failed attempt. Every
+    text of it goes through `clean` first.
     """
     wanted = _only_outcome(error)
     match wanted:
         case RetryAfter():
-            return Again(wanted.delay_ms, uses_attempt=True, reason=told(wanted))
+            return Again(wanted.delay_ms, uses_attempt=True, reason=told(wanted, clean))
         case Snooze():
-            return Again(wanted.delay_ms, uses_attempt=False, reason=told(wanted))
+            return Again(wanted.delay_ms, uses_attempt=False, reason=told(wanted, clean))
         case Cancel():
-            return Cancelled(told(wanted))
+            return Cancelled(told(wanted, clean))
         case Dead():
-            return Buried("dead_by_handler", told(wanted))
-    return raised(error)
+            return Buried("dead_by_handler", told(wanted, clean))
+    return raised(error, clean)
 
 
-def raised(error: BaseException) -> Raised:
+def raised(error: BaseException, clean: Clean = as_is) -> Raised:
     """`error` as data: names and texts cut to a bound, no reference to frames is kept."""
     kind = type(error)
-    trace = "".join(traceback.format_exception(error, limit=-8))[-4_000:]
+    # Cleaned before it is cut, or half of a secret could stay.
+    trace = clean("".join(traceback.format_exception(error, limit=-8))[-CLEANED_MAX:])[-4_000:]
     names = tuple(f"{c.__module__}.{c.__qualname__}" for c in kind.__mro__)
-    return Raised(names[0], told(error), names, trace)
+    return Raised(names[0], told(error, clean), names, trace)
 
 
-def told(error: BaseException) -> str:
+def told(error: BaseException, clean: Clean = as_is) -> str:
     """What `error` says, cut to a bound, and always of a form that can be written as UTF-8."""
     try:
-        text = str(error)[:ERROR_TEXT_MAX]
+        text = clean(str(error)[:CLEANED_MAX])[:ERROR_TEXT_MAX]
     except BaseException:  # noqa: BLE001 - a user's __str__ may raise anything
         return "<unprintable>"
     return text.encode("utf-8", "backslashreplace").decode()[:ERROR_TEXT_MAX]

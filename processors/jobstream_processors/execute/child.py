@@ -20,14 +20,16 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.context import Context
-from jobstream_processors.core.outcome import DONE, Done, Outcome, read
+from jobstream_processors.core.outcome import DONE, Done, Outcome, as_is, read
 from jobstream_processors.current import name_job
 from jobstream_processors.execute.forked import leave
+from jobstream_processors.hidden import RUNS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jobstream_processors.context import RunFacts
+    from jobstream_processors.hidden import Hidden
 
 UNIMPORTABLE = 64
 _PR_SET_PDEATHSIG = 1
@@ -49,9 +51,10 @@ def main(descriptor: int) -> None:
             target, packed = pickle.loads(pipe.recv_bytes())  # noqa: S301 - our own parent
             if target not in handlers:
                 handlers[target] = _find(target, script)
-            args, facts, enter = pickle.loads(packed)  # noqa: S301 - our own parent
+            args, facts, enter, hidden = pickle.loads(packed)  # noqa: S301 - our own parent
             pipe.send_bytes(b"starts")
-            outcome = contextvars.Context().run(_run, handlers[target], args, facts, enter)
+            run = contextvars.Context().run
+            outcome = run(_run, handlers[target], args, facts, enter, hidden)
             ended = pickle.dumps(outcome)
             if os.getpid() != mine:
                 # The handler forked, and this is the copy: the pipe is not its to answer on.
@@ -66,9 +69,11 @@ def _run(
     args: Any,  # noqa: ANN401 - generic in the job type
     facts: RunFacts,
     enter: Callable[[RunFacts], object] | None,
+    hidden: Hidden | None,
 ) -> Outcome:
     from jobstream_processors.handlers import takes_context  # noqa: PLC0415 - start-up time
 
+    clean = RUNS.keep(hidden).clean if hidden is not None else as_is
     name_job(facts)  # in a context of this run alone
     if enter is not None:
         enter(facts)
@@ -78,7 +83,7 @@ def _run(
         if inspect.iscoroutine(result):
             result = asyncio.run(result)
     except BaseException as error:  # noqa: BLE001 - the edge of user code: nothing may pass
-        return read(error)
+        return read(error, clean)
     return DONE if result is None else Done(returned=True)
 
 

@@ -24,11 +24,10 @@ from jobstream_processors.core.outcome import (
     Outcome,
     Raised,
     TimedOut,
-    read,
 )
 from jobstream_processors.current import name_job
 from jobstream_processors.execute.forked import leave, tell_in_child
-from jobstream_processors.execute.running import context_of, measured, never
+from jobstream_processors.execute.running import context_of, measured, never, outcome_of
 from jobstream_schemas import DecodeError
 
 if TYPE_CHECKING:
@@ -214,7 +213,7 @@ class LoopExecutor:
                 meter.waits.append(began * 1_000 - delivery.appended)
             self._ended(delivery, DONE if stop.value is None else RETURNED)
         except BaseException as error:  # noqa: BLE001 - the edge of user code: nothing may pass
-            outcome = read(error)
+            outcome = outcome_of(delivery, error)
             delivery.began, self._at = self._at, time.perf_counter()
             measured(delivery, outcome)
             self._ended(delivery, outcome)
@@ -258,7 +257,7 @@ class LoopExecutor:
 
     def _why(self, delivery: Delivery, error: BaseException) -> Outcome:
         if not isinstance(error, asyncio.CancelledError):
-            return read(error)
+            return outcome_of(delivery, error)
         if delivery in self._interrupted:
             return Interrupted()
         spec = delivery.spec

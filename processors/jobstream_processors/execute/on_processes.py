@@ -181,12 +181,14 @@ class _Child:
         assert spec is not None  # noqa: S101 - admitted deliveries have a handler
         try:
             # The args apart: their class can be found once the handler's module is imported.
-            args = pickle.dumps((delivery.args(), facts_of(delivery), self._pool.enter(delivery)))
+            enter = self._pool.enter(delivery)
+            args = pickle.dumps((delivery.args(), facts_of(delivery), enter, delivery.hidden))
             job = pickle.dumps((spec.target, args))
         except DecodeError as error:
             return Buried(UNDECODABLE, str(error)), True
         except Exception as error:  # noqa: BLE001 - the args' own pickling may raise anything
-            return Raised(type(error).__qualname__, f"args can't be pickled: {error}", ()), True
+            told = delivery.hidden.clean(str(error)) if delivery.hidden is not None else error
+            return Raised(type(error).__qualname__, f"args can't be pickled: {told}", ()), True
         self._started = False
         try:
             if self._process is None:

@@ -24,11 +24,10 @@ from jobstream_processors.core.outcome import (
     Outcome,
     Raised,
     TimedOut,
-    read,
 )
 from jobstream_processors.current import name_job
 from jobstream_processors.execute.forked import leave, tell_in_child
-from jobstream_processors.execute.running import context_of, measured, never
+from jobstream_processors.execute.running import context_of, measured, never, outcome_of
 from jobstream_schemas import DecodeError
 
 if TYPE_CHECKING:
@@ -186,7 +185,7 @@ def _call(delivery: Delivery, enter: Enter) -> Outcome:
         else:
             result = spec.function(args)
     except BaseException as error:  # noqa: BLE001 - the edge of user code: nothing may pass
-        return read(error)
+        return outcome_of(delivery, error)
     if result is None:
         return DONE
     if inspect.iscoroutine(result):

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from jobstream_processors.context import Context, RunFacts
-from jobstream_processors.core.outcome import Interrupted
+from jobstream_processors.core.outcome import Interrupted, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,6 +115,11 @@ def facts_of(delivery: Delivery) -> RunFacts:
         correlation_id=meta.correlation_id,
         source=delivery.origin,
     )
+
+
+def outcome_of(delivery: Delivery, error: BaseException) -> Outcome:
+    """What `error`, raised by its handler, stands for; the job's secrets are left out of it."""
+    return read(error, delivery.hidden.clean) if delivery.hidden is not None else read(error)
 
 
 def context_of(delivery: Delivery) -> Context:

@@ -83,12 +83,26 @@ def _record(shape: RecordOf, value: object, path: str) -> Any:  # noqa: ANN401 -
     if missing:
         message = f"{path}.{missing[0]} is missing; it has no default"
         raise ConfigError(message)
-    values = {name: _build(known[name], each, f"{path}.{name}") for name, each in given.items()}
+    secret = {field.name for field in shape.fields if field.secret}
+    values = {
+        name: _field(known[name], each, f"{path}.{name}", secret=name in secret)
+        for name, each in given.items()
+    }
     try:
         return shape.cls(**values)
     except (TypeError, ValueError) as error:  # the class's own checks
-        message = f"{path}: {error}"
-        raise ConfigError(message) from error
+        message = f"{path}: {error}" if not secret else f"{path}: its own checks refuse the values"
+        raise ConfigError(message) from (error if not secret else None)
+
+
+def _field(shape: Shape, value: object, path: str, *, secret: bool) -> Any:  # noqa: ANN401 - by shape
+    if not secret:
+        return _build(shape, value, path)
+    try:
+        return _build(shape, value, path)
+    except ConfigError:
+        message = f"{path}: a value that does not fit its type; it is secret and not shown"
+        raise ConfigError(message) from None
 
 
 def _required(cls: type) -> list[str]:

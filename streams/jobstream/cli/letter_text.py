@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobstream.cli.output import iso
 from jobstream.cli.printable import printable
-from jobstream.inspect.events import hex_dump, read_event
+from jobstream.inspect.events import hex_dump, is_secret, read_event
 from jobstream.inspect.letters import Original, letter_headers, with_originals
 from jobstream_schemas import DecodeError
 
@@ -37,7 +37,10 @@ def _contents(view: AppView, original: Original) -> dict[str, Any]:
     try:
         event = read_event(view.catalogue, original.value)
     except DecodeError as error:
-        return told | {"unreadable": str(error), "hex": hex_dump(original.value)}
+        told["unreadable"] = str(error)
+        if is_secret(view.catalogue, original.value):
+            return told | {"bytes": "not shown: the job has secret fields"}
+        return told | {"hex": hex_dump(original.value)}
     meta = dict(event.meta)
     for name in ("enqueued_at", "expires_at"):
         meta[name] = iso(meta[name]) if meta[name] is not None else None

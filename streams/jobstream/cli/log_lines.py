@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
@@ -20,6 +19,7 @@ from structlog.stdlib import BoundLogger, LoggerFactory, ProcessorFormatter
 
 from jobstream.cli.printable import printable
 from jobstream_processors.current import job_fields
+from jobstream_processors.hidden import RUNS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,32 +74,42 @@ def told(_: object, __: str, event: EventDict) -> EventDict:
         "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
         "level": record.levelname.lower(),
         "logger": record.name,
-        "event": str(event.pop("event", "")),
+        "event": RUNS.clean(str(event.pop("event", ""))),
         "pid": record.process,
     }
     for name in ("exception", "stack"):
         text = event.pop(name, None) or event.pop(f"{name}_info", None)
         if text:
-            line[name] = str(text).strip()
+            line[name] = RUNS.clean(str(text).strip())
     extras = {name: value for name, value in vars(record).items() if name not in _STANDARD}
-    for name, value in (job_fields() | _trace() | extras | dict(event)).items():
+    line |= job_fields() | _trace()
+    for name, value in (extras | dict(event)).items():
         line[f"{name}_" if name in _OWN else name] = plain_value(value)
     return line
 
 
 def plain_value(value: object, depth: int = 0) -> Any:  # noqa: ANN401 - whatever JSON can say
-    """The value as JSON can say it: what it lacks becomes its text."""
+    """The value as JSON can say it: what it lacks becomes its text, what is secret `***`."""
     match value:
-        case None | bool() | int() | str():
+        case None | bool():
             return value
-        case float():
-            return value if math.isfinite(value) else str(value)
+        case int() | float():
+            text = _text(value)
+            # JSON has no NaN, and Python writes out no number of thousands of digits. A secret is
+            # a number as a whole, not some digits of another.
+            return value if text[-1].isdigit() or text[0].isdigit() else text
+        case str():
+            return RUNS.clean(value)
         case dict() if depth < _DEPTH_MAX:
-            return {str(name): plain_value(each, depth + 1) for name, each in value.items()}
+            return {_text(name): plain_value(each, depth + 1) for name, each in value.items()}
         case list() | tuple() | set() | frozenset() if depth < _DEPTH_MAX:
             return [plain_value(each, depth + 1) for each in value]
+    return _text(value)
+
+
+def _text(value: object) -> str:
     try:
-        return str(value)
+        return RUNS.clean(str(value))
     except Exception as error:  # noqa: BLE001 - a user's __str__ may raise anything
         return f"<{type(value).__name__} cannot be shown: {type(error).__name__}>"
 

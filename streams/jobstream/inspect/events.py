@@ -16,7 +16,7 @@ from uuid import UUID
 
 from fastavro import parse_schema, schemaless_reader
 
-from jobstream_schemas import DecodeError, SingleObject
+from jobstream_schemas import DecodeError, SingleObject, masked
 
 if TYPE_CHECKING:
     from jobstream_schemas import Catalogue
@@ -38,6 +38,7 @@ def read_event(catalogue: Catalogue, value: bytes) -> Event:
     """The whole event, by the schema that wrote it; raises DecodeError, also as UnknownSchema.
 
     Bytes become base64, decimals, dates, times and UUIDs their text: the form `enqueue` takes.
+    Fields that the schema marks as secret become `***`.
     """
     decoded = catalogue.decode(value)
     reader = catalogue.get(decoded.fingerprint)
@@ -49,14 +50,15 @@ def read_event(catalogue: Catalogue, value: bytes) -> Event:
         # The schema was linted when it was registered, so it can't make the library run away.
         record: Any = schemaless_reader(stream, parse_schema(reader.schema), None)
     except Exception as error:
-        message = f"{reader.job_type}: cannot be read: {type(error).__name__}: {error}"
+        text = f": {error}" if not reader.secret else "; it has secret fields"
+        message = f"{reader.job_type}: cannot be read: {type(error).__name__}{text}"
         raise DecodeError(message) from error
     if (left := len(value) - stream.tell()) != 0:
         message = f"{reader.job_type}: {left} bytes are left over"
         raise DecodeError(message)
     meta = decoded._asdict()
     del meta["args_bytes_at"], meta["fingerprint"]
-    return Event(reader.job_type, meta, plain_json(record["args"]))
+    return Event(reader.job_type, meta, masked(reader.schema, plain_json(record["args"])))
 
 
 def type_of(catalogue: Catalogue, value: bytes) -> str:
@@ -86,6 +88,16 @@ def plain_json(value: Any) -> Any:  # noqa: ANN401 - any value, one return per k
             return str(value)
         case _:
             return value
+
+
+def is_secret(catalogue: Catalogue, value: bytes) -> bool:
+    """Whether the schema that a value names marks a field as secret; False if it is not known."""
+    try:
+        reference, _ = SingleObject().split(value)
+    except DecodeError:
+        return False
+    reader = catalogue.get(reference)
+    return reader is not None and bool(reader.secret)
 
 
 def hex_dump(value: bytes) -> str:

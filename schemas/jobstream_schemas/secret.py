@@ -1,0 +1,167 @@
+"""Fields marked as secret: found in a class's shape, in its values, and in schemas of any writer.
+
+The mark changes no byte of an event: the value is in the log in clear. It tells those who show
+values, in log lines, error texts and tools, which of them to leave out. Nothing is shown here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any, NewType, TypeAlias, get_args, get_origin
+
+from jobstream_schemas.names import SECRET_PROPERTY
+from jobstream_schemas.shapes import (
+    ListOf,
+    MapOf,
+    OptionalOf,
+    RecordOf,
+    Secret,
+    Shape,
+    TupleOf,
+)
+
+if TYPE_CHECKING:
+    from jobstream_schemas.derive import Json
+
+Finder: TypeAlias = Callable[[Any], Iterator[object]]
+
+MASK = "***"
+
+
+def is_secret(hint: object) -> bool:
+    """Whether a field's type is marked, itself or a part of it, such as the items of a list.
+
+    A dataclass within says so at its own fields.
+    """
+    if isinstance(hint, NewType):
+        return is_secret(hint.__supertype__)
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        base, *extras = parts
+        return any(each is Secret or isinstance(each, Secret) for each in extras) or is_secret(base)
+    return any(is_secret(part) for part in parts)
+
+
+def finder(shape: Shape) -> Finder | None:
+    """The function from a value to its secret parts, leaf by leaf; None where none is marked."""
+    match shape:
+        case RecordOf():
+            return _in_record(shape)
+        case ListOf(item) | TupleOf(item):
+            return _in_each(finder(item), iter)
+        case MapOf(item):
+            return _in_each(finder(item), lambda value: iter(value.values()))
+        case OptionalOf(item):
+            return _in_each(finder(item), lambda value: iter(() if value is None else (value,)))
+    return None
+
+
+def _in_each(inner: Finder | None, parts: Finder) -> Finder | None:
+    if inner is None:
+        return None
+
+    def find(value: object) -> Iterator[object]:
+        for each in parts(value):
+            yield from inner(each)
+
+    return find
+
+
+def _in_record(shape: RecordOf) -> Finder | None:
+    found = [(f.name, _leaves if f.secret else finder(f.shape)) for f in shape.fields]
+    steps = [(name, step) for name, step in found if step is not None]
+    if not steps:
+        return None
+
+    def find(value: object) -> Iterator[object]:
+        for name, step in steps:
+            yield from step(getattr(value, name))
+
+    return find
+
+
+def _leaves(value: object) -> Iterator[object]:
+    """Every value without parts in a secret one, keys of maps among them."""
+    if dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            yield from _leaves(getattr(value, field.name))
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield key
+            yield from _leaves(each)
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _leaves(each)
+    elif value is not None:
+        yield value
+
+
+# -- in schemas, for tools that have no class
+
+
+def marks(schema: Json) -> frozenset[tuple[str, str]]:
+    """(record, field) of every mark in a schema that was linted."""
+    found: set[tuple[str, str]] = set()
+    for name, record in _records(schema).items():
+        found.update((name, str(f["name"])) for f in record["fields"] if f.get(SECRET_PROPERTY))
+    return frozenset(found)
+
+
+def masked(schema: Json, args: Any) -> Any:  # noqa: ANN401 - JSON values in, JSON values out
+    """The args of an event of this job schema, as JSON values, marked ones replaced by `***`.
+
+    A value that is None stays. Fields of a record within a union are masked if any branch marks
+    a field of that name.
+    """
+    records = _records(schema)
+    fields = {str(field["name"]): field["type"] for field in schema["fields"]}
+    return _masked(fields["args"], args, records)
+
+
+def _masked(schema: object, value: Any, records: dict[str, Json]) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(schema, str):
+        schema = records.get(schema)
+    if isinstance(schema, list):
+        for branch in schema:
+            value = _masked(branch, value, records)
+        return value
+    if not isinstance(schema, dict):
+        return value
+    match schema.get("type"), value:
+        case "record", dict():
+            hidden = dict(value)
+            for field in schema["fields"]:
+                name = str(field["name"])
+                if hidden.get(name) is not None:
+                    secret = field.get(SECRET_PROPERTY)
+                    inner = hidden[name]
+                    hidden[name] = MASK if secret else _masked(field["type"], inner, records)
+            return hidden
+        case "array", list():
+            return [_masked(schema["items"], each, records) for each in value]
+        case "map", dict():
+            return {key: _masked(schema["values"], each, records) for key, each in value.items()}
+        case (dict() | list()) as inner, _:
+            return _masked(inner, value, records)
+    return value
+
+
+def _records(schema: object, space: str = "") -> dict[str, Json]:
+    """Every record defined in a schema, by its full name and by its short one."""
+    found: dict[str, Json] = {}
+    if isinstance(schema, list):
+        for branch in schema:
+            found |= _records(branch, space)
+    if not isinstance(schema, dict):
+        return found
+    if "fields" in schema:
+        name = str(schema.get("name", ""))
+        space = str(schema.get("namespace") or name.rpartition(".")[0] or space)
+        short = name.rpartition(".")[2]
+        found |= {short: schema, f"{space}.{short}": schema, name: schema}
+        for field in schema["fields"]:
+            found |= _records(field["type"], space)
+    for part in ("type", "items", "values"):
+        found |= _records(schema.get(part), space)
+    return found
