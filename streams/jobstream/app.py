@@ -11,6 +11,7 @@ from jobstream.declaring import args_type_of, job_options
 from jobstream.errors import ConfigError
 from jobstream.job import Job
 from jobstream.kafka.topics import schemas_topic
+from jobstream.observe.tracing import require_library
 from jobstream.queue import Queue
 from jobstream.settings import Settings
 from jobstream_processors.errors import InvalidOption
@@ -183,7 +184,7 @@ class App:
         if self._client is None:
             with self._lock:
                 if self._client is None:
-                    self._client = Client(
+                    self._client = self._client_type()(
                         self._transport or self._kafka_transport(),
                         schemas_topic(self.name),
                         timeout_ms=self.settings.enqueue_timeout_ms,
@@ -232,6 +233,14 @@ class App:
             client, self._client = self._client, None
         if client is not None:
             client.close()
+
+    def _client_type(self) -> type[Client]:
+        if not self.settings.tracing:
+            return Client
+        require_library()
+        from jobstream.observe.tracing.client import TracedClient  # noqa: PLC0415 - an extra
+
+        return TracedClient
 
     def _kafka_transport(self) -> Transport:
         from jobstream.kafka.producing import KafkaTransport  # noqa: PLC0415 - at first use

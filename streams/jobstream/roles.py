@@ -35,6 +35,7 @@ from jobstream.kafka.topics import (
 )
 from jobstream.observe.process import DELAYER, SINK, WORKER, Observed
 from jobstream.observe.server import serve
+from jobstream.observe.tracing import tracing_of
 from jobstream_processors.delayer import Delayer, DelayerParts
 from jobstream_processors.errors import WorkerStopped
 from jobstream_processors.feed import Limits
@@ -200,6 +201,7 @@ class Roles:
             concurrency=settings.concurrency,
             children=settings.children or 2 * (os.cpu_count() or 2),
             child_begins=_log_as_here(),
+            tracing=tracing_of(self._app),
             drain_s=settings.drain_ms / 1000,
             meter=self._observed.meter,
             stuck_max=max(1, settings.concurrency // 2),

@@ -54,6 +54,7 @@ class Overrides(TypedDict, total=False):
     children: int | None
     metrics_host: str | None
     metrics_port: int | str | None
+    tracing: bool | str | None
     kafka: Mapping[str, str | int | float | bool] | None
 
 
@@ -87,6 +88,16 @@ def _port(name: str, value: object) -> int | None:
     except ConfigError as error:
         message = f"{name}={value!r} is no port: use 0 (any free one) to 65535, or 'off'"
         raise ConfigError(message) from error
+
+
+def _switch(name: str, value: object) -> bool:
+    text = value.strip() if isinstance(value, str) else value
+    if text is True or text == "on":
+        return True
+    if text is False or text == "off":
+        return False
+    message = f"{name}={value!r} is neither: use 'on' or 'off'"
+    raise ConfigError(message)
 
 
 def _protocol(name: str, value: object) -> str:
@@ -173,6 +184,8 @@ class Settings:
     """The address on which a process answers for metrics and probes."""
     metrics_port: int | None = field(metadata=_option("0", _port))
     """Its port there; 0: any free one, None ("off"): none at all."""
+    tracing: bool = field(metadata=_option("off", _switch))
+    """Whether enqueues and runs make OpenTelemetry spans, and jobs carry their context."""
     kafka: ClientOptions = field(default_factory=ClientOptions)
     """Options passed through to the Kafka client; secrets are not shown."""
 

@@ -44,6 +44,13 @@ def test_none_and_an_empty_variable_count_as_not_given() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "is_on"), [("on", True), (" off", False), (True, True), (False, False), (None, False)]
+)
+def test_tracing_is_a_switch(value: bool | str | None, is_on: bool) -> None:  # noqa: FBT001 - a case
+    assert Settings.load({}, tracing=value).tracing is is_on
+
+
+@pytest.mark.parametrize(
     ("environ", "folder"),
     [
         ({"JOBSTREAM_STATE_DIR": "/s", "XDG_STATE_HOME": "/x"}, "/s"),
@@ -70,6 +77,8 @@ def test_state_dir(environ: dict[str, str], folder: str) -> None:
         ("enqueue_bytes_max", 900_001, "900000"),
         ("bootstrap_servers", "  ", "host:port"),
         ("state_dir", 7, "7"),
+        ("tracing", "yes", "'on' or 'off'"),
+        ("tracing", 1, "'on' or 'off'"),
         ("state_dir", "~nobody-of-that-name/x", "full path"),
     ],
 )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from jobstream.kafka.mirrors import KafkaMirrors
 from jobstream.kafka.schema_topic import SchemaFollower
 from jobstream.kafka.topics import delay_group, offsets_topic, schemas_topic, worker_group
+from jobstream.observe.tracing import tracing_of
 from jobstream.testing.here import NoChildren, RealTimeLimits
 from jobstream.testing.memory_log import MemoryLog
 from jobstream.testing.memory_sink import MemorySink
@@ -67,12 +68,14 @@ class MemoryWorker:
         group = worker_group(app.name)
         tables = MemoryTables(reader)
         self._takeover = Takeover(group, plans, self._sink, reader, tables, mirrors, self._clock)
-        self._settler = Settler(self._sink, plans, self._clock)
+        self._tracing = tracing_of(app)
+        self._settler = self._tracing.settler(Settler(self._sink, plans, self._clock))
         self._decided: list[Decided] = []
-        self._intake = Intake(app.specs(), self._catalogue, self._clock)
+        self._intake = Intake(app.specs(), self._catalogue, self._clock, self._tracing.received)
         self._loop = asyncio.new_event_loop()
         self._woken = asyncio.Event()
-        self._engine = Engine(self._intake, self._clock, self._put, self._loop)
+        put = self._tracing.put(self._put)
+        self._engine = Engine(self._intake, self._clock, put, self._loop)
         self._loop.run_until_complete(self._equip(app.settings.concurrency))
         pulse = Pulse(self._clock, _SESSION_MS)
         self._feed = Feed(plans, self, self._clock, pulse, Limits(window=app.settings.window))
@@ -160,9 +163,10 @@ class MemoryWorker:
     # -- inside
 
     async def _equip(self, concurrency: int) -> None:
-        ended, returned = self._engine.ended, self._engine.returned
-        on_loop = RealTimeLimits(LoopExecutor(concurrency, ended, returned))
-        in_threads = RealTimeLimits(ThreadExecutor(concurrency, ended, returned))
+        ended, returned = self._tracing.ended(self._engine.ended), self._engine.returned
+        enter = self._tracing.enter
+        on_loop = RealTimeLimits(LoopExecutor(concurrency, ended, returned, enter=enter))
+        in_threads = RealTimeLimits(ThreadExecutor(concurrency, ended, returned, enter=enter))
         self._executors = (on_loop, in_threads)
         children = NoChildren(on_loop, in_threads)
         self._engine.run_on({ASYNC: on_loop, THREAD: in_threads, PROCESS: children})

@@ -1,0 +1,383 @@
+"""Jobs of an app that traces, run by the worker's own parts on a broker in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind, StatusCode, format_span_id, format_trace_id
+
+from jobstream import App, Backoff, Cancel, Context, Dead, Snooze
+from jobstream.client import When
+from jobstream.testing import MemoryJobs, memory
+from jobstream_processors.core.headers import parse, render
+from jobstream_processors.core.letters import redriven
+from jobstream_processors.ports import Outgoing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.trace import SpanContext
+    from tests.unit.observe.tracing.conftest import Seen
+
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+SAMPLED = f"00-{TRACE}-{SPAN}-01".encode()
+UNSAMPLED = f"00-{TRACE}-{SPAN}-00".encode()
+
+
+@dataclass(frozen=True)
+class Mail:
+    to: str
+    password: str = "s3cret-of-ann"  # noqa: S105 - must be seen nowhere
+
+
+def made(**settings: Any) -> App:  # noqa: ANN401 - settings
+    app = App("shop", **{"tracing": True, **settings})
+    mail = app.queue("mail", partitions=1)
+    tracer = trace.get_tracer("user")
+
+    @app.job(queue=mail)
+    async def sends(args: Mail) -> None:  # noqa: ARG001 - what a handler looks like
+        with tracer.start_as_current_span("in handler"):
+            await asyncio.sleep(0)
+
+    @app.job(queue=mail)
+    def threads(args: Mail, ctx: Context) -> None:
+        with tracer.start_as_current_span("in thread"):
+            ctx.enqueue(app.jobs["sends"], args)
+
+    @app.job(queue=mail, retry=Backoff(attempts=2, first="10s", jitter=False))
+    async def fails(args: Mail) -> None:  # noqa: ARG001 - likewise
+        message = "no such address"
+        raise OSError(message)
+
+    @app.job(queue=mail, on_failure="hold_key", retry=Backoff(attempts=2, first="1m", jitter=False))
+    async def parks(args: Mail, ctx: Context) -> None:  # noqa: ARG001 - likewise
+        if ctx.attempt == 1:
+            raise OSError
+
+    @app.job(queue=mail)
+    async def wants(args: Mail, ctx: Context) -> None:
+        if args.to == "later" and ctx.seq == 0:
+            raise Snooze(60)
+        if args.to == "never":
+            raise Cancel
+        if args.to == "gone":
+            raise Dead
+
+    return app
+
+
+@pytest.fixture
+def app() -> App:
+    return made()
+
+
+@pytest.fixture
+def jobs(app: App, seen: Seen) -> Iterator[MemoryJobs]:
+    assert not seen.all()
+    with memory(app) as running:
+        yield running
+
+
+def ids(context: SpanContext | None) -> tuple[str, str]:
+    assert context is not None
+    return format_trace_id(context.trace_id), format_span_id(context.span_id)
+
+
+def inside(parent: ReadableSpan, child: ReadableSpan) -> bool:
+    return ids(parent.context) == ids(child.parent)
+
+
+def links(span: ReadableSpan) -> dict[Any, tuple[str, str]]:
+    return {(link.attributes or {})["job.link"]: ids(link.context) for link in span.links}
+
+
+def foreign(jobs: MemoryJobs, app: App, headers: list[tuple[str, bytes]]) -> None:
+    """Put a job on its queue as a producer in another language would, with these headers."""
+    job = app.jobs["wants"]
+    meta, record = app.client.compose(job.codec, app.plan(job.queue), Mail("bob"), When())
+    assert record.headers is None
+    jobs.broker.publish([Outgoing(record.topic, meta.id.encode(), record.value, 0, headers)])
+
+
+def test_a_job_is_one_trace_from_the_enqueue_to_its_settlement(
+    app: App, jobs: MemoryJobs, seen: Seen
+) -> None:
+    with trace.get_tracer("user").start_as_current_span("request") as request:
+        sent = app.jobs["sends"].enqueue(Mail("ann"))
+    jobs.run_until_idle()
+
+    send, wait, process = (seen.one(f"{what} shop.mail") for what in ("send", "wait", "process"))
+    execute, settle, user = (
+        seen.one("execute sends"),
+        seen.one("settle shop.mail"),
+        seen.one("in handler"),
+    )
+    assert ids(send.parent) == ids(request.get_span_context())
+    assert inside(send, wait)
+    assert inside(send, process)
+    assert inside(process, execute)
+    assert inside(execute, user)
+    assert inside(process, settle)
+    assert links(process) == {"enqueue": ids(send.context)}
+    assert (send.kind, process.kind, settle.kind) == (
+        SpanKind.PRODUCER,
+        SpanKind.CONSUMER,
+        SpanKind.CLIENT,
+    )
+    assert wait.end_time == process.start_time
+    assert (execute.end_time or 0) <= (settle.start_time or 0) <= (process.end_time or 0)
+    assert dict(send.attributes or {}) == {
+        "messaging.system": "kafka",
+        "messaging.operation.name": "send",
+        "messaging.operation.type": "send",
+        "messaging.destination.name": "shop.mail",
+        "messaging.destination.partition.id": "0",
+        "messaging.kafka.offset": 0,
+        "messaging.message.id": sent.job_id,
+        "job.type": "sends",
+        "job.queue": "mail",
+    }
+    assert dict(process.attributes or {}) == {
+        "messaging.system": "kafka",
+        "messaging.operation.name": "process",
+        "messaging.operation.type": "process",
+        "messaging.destination.name": "shop.mail",
+        "messaging.destination.partition.id": "0",
+        "messaging.kafka.offset": 0,
+        "messaging.consumer.group.name": "shop",
+        "messaging.message.id": sent.job_id,
+        "job.type": "sends",
+        "job.queue": "mail",
+        "job.attempt": 1,
+        "job.redrive": 0,
+        "job.outcome": "done",
+    }
+
+
+def test_each_attempt_is_a_child_of_the_enqueue_and_linked_to_the_attempt_before(
+    app: App, jobs: MemoryJobs, seen: Seen
+) -> None:
+    app.jobs["fails"].enqueue(Mail("ann"))
+    jobs.run_until_idle()
+
+    send = seen.one("send shop.mail")
+    first, second = seen.named("process shop.mail")
+    assert inside(send, first)
+    assert inside(send, second)
+    assert links(second) == {"enqueue": ids(send.context), "previous_attempt": ids(first.context)}
+    assert [(span.attributes or {})["job.attempt"] for span in (first, second)] == [1, 2]
+    assert [(span.attributes or {})["job.outcome"] for span in (first, second)] == ["retry", "dead"]
+    assert {span.status.status_code for span in (first, second)} == {StatusCode.ERROR}
+    again, ends = seen.named("settle shop.mail")
+    assert (again.attributes or {})["job.copy.topic"] == "shop.mail.retry.5s"
+    assert (again.attributes or {})["job.delay_ms"] == 10_000
+    assert (ends.attributes or {})["job.copy.topic"] == "shop.mail.dlq"
+    (dead,) = second.events
+    assert dead.name == "dead_letter"
+    assert (dead.attributes or {})["job.reason"] == "attempts_exhausted"
+    (raised,) = seen.named("execute fails")[0].events
+    told = raised.attributes or {}
+    assert (raised.name, told["exception.type"]) == ("exception", "builtins.OSError")
+    assert "no such address" in str(told["exception.stacktrace"])
+
+
+def test_a_dead_job_that_is_redriven_goes_on_in_its_trace(
+    app: App, jobs: MemoryJobs, seen: Seen
+) -> None:
+    app.jobs["wants"].enqueue(Mail("gone"))
+    jobs.run_until_idle()
+    (letter,) = jobs.broker.records("shop.mail.dlq")
+    trip = redriven(parse(letter.headers()))
+    headers = render(trip, letter.headers())
+    jobs.broker.publish([Outgoing("shop.mail", b"a", letter.value(), 0, headers)])
+    jobs.run_until_idle()
+
+    send = seen.one("send shop.mail")
+    first, second = seen.named("process shop.mail")
+    assert inside(send, second)
+    assert (second.attributes or {})["job.redrive"] == 1
+    assert links(second)["previous_attempt"] == ids(first.context)
+
+
+def test_an_attempt_in_place_is_a_span_of_its_own_with_its_wait(
+    app: App, jobs: MemoryJobs, seen: Seen
+) -> None:
+    app.jobs["parks"].enqueue(Mail("ann"), key="ann")
+    jobs.run_until_idle()
+
+    first, second = seen.named("process shop.mail")
+    waits = seen.named("wait shop.mail")
+    assert links(second)["previous_attempt"] == ids(first.context)
+    assert (second.attributes or {})["job.attempt"] == 2
+    assert sorted(str((span.attributes or {})["job.attempt"]) for span in waits) == ["1", "2"]
+
+
+def test_wanted_outcomes_are_no_errors(app: App, jobs: MemoryJobs, seen: Seen) -> None:
+    for to in ("later", "never"):
+        app.jobs["wants"].enqueue(Mail(to))
+    jobs.run_until_idle()
+
+    ends = sorted(str((s.attributes or {})["job.outcome"]) for s in seen.named("process shop.mail"))
+    assert ends == ["cancelled", "done", "snooze"]
+    assert {span.status.status_code for span in seen.all()} == {StatusCode.UNSET}
+
+
+def test_child_jobs_of_a_handler_in_a_thread_continue_the_trace(
+    app: App, jobs: MemoryJobs, seen: Seen
+) -> None:
+    app.jobs["threads"].enqueue(Mail("ann"))
+    jobs.run_until_idle()
+
+    _, child = seen.named("send shop.mail")
+    assert inside(seen.one("in thread"), child)
+    assert inside(seen.one("execute threads"), seen.one("in thread"))
+    assert inside(child, seen.named("process shop.mail")[1])
+    assert len({ids(span.context)[0] for span in seen.all()}) == 1
+
+
+def test_many_jobs_are_sent_in_one_span(app: App, jobs: MemoryJobs, seen: Seen) -> None:
+    app.jobs["sends"].enqueue_many([Mail("ann"), Mail("bob")])
+    jobs.run_until_idle()
+
+    send = seen.one("send shop.mail")
+    assert (send.attributes or {})["messaging.batch.message_count"] == 2
+    assert [inside(send, span) for span in seen.named("process shop.mail")] == [True, True]
+
+
+def test_a_delayed_job_shows_how_long_it_waited_on_the_ladder(
+    app: App, jobs: MemoryJobs, seen: Seen
+) -> None:
+    sent = app.jobs["sends"].enqueue(Mail("ann"), delay="1h")
+    jobs.run_until_idle()
+
+    send, wait = seen.one(f"send {sent.topic}"), seen.one("wait shop.mail")
+    assert sent.topic == "shop.mail.retry.1h"
+    assert inside(send, wait)
+    assert abs((wait.start_time or 0) - (send.start_time or 0)) < 1_000_000_000
+    (record,) = jobs.broker.records("shop.mail")
+    assert record.timestamp()[1] - (send.start_time or 0) / 1_000_000 > 3_500_000
+
+
+def test_context_of_a_foreign_producer_is_honoured(app: App, jobs: MemoryJobs, seen: Seen) -> None:
+    foreign(jobs, app, [("x", b"1"), ("traceparent", SAMPLED), ("tracestate", b"vendor=7")])
+    jobs.run_until_idle()
+
+    process = seen.one("process shop.mail")
+    assert ids(process.parent) == (TRACE, SPAN)
+    assert process.context is not None
+    assert process.context.trace_state.to_header() == "vendor=7"
+
+
+def test_a_trace_that_is_not_sampled_makes_no_spans_and_stays_so(
+    app: App, jobs: MemoryJobs, seen: Seen
+) -> None:
+    job = app.jobs["fails"]
+    meta, record = app.client.compose(job.codec, app.plan(job.queue), Mail("bob"), When())
+    headers = [("traceparent", UNSAMPLED)]
+    jobs.broker.publish([Outgoing(record.topic, meta.id.encode(), record.value, 0, headers)])
+    jobs.run_until_idle()
+
+    (letter,) = jobs.broker.records("shop.mail.dlq")
+    told = dict(letter.headers() or ())
+    assert not seen.all()
+    assert (told["traceparent"] or b"").startswith(f"00-{TRACE}-".encode())
+    assert (told["traceparent"] or b"").endswith(b"-00")
+    assert (told["js-trace"] or b"").startswith(UNSAMPLED)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("traceparent", b"")],
+        [("traceparent", b"\xff\xfe" * 40)],
+        [("traceparent", SAMPLED.replace(b"0af7", b"0AF7"))],
+        [("traceparent", b"00-" + b"0" * 32 + b"-" + b"0" * 16 + b"-01")],
+        [("traceparent", b"ff" + SAMPLED[2:])],
+        [("traceparent", SAMPLED + b"-" + b"x" * 100_000)],
+        [("traceparent", SAMPLED), ("traceparent", SAMPLED)],
+        [("tracestate", b"a=b")],
+        [("js-trace", b"nonsense 99999999999999999999")],
+        [("js-trace", "\u0661\u0662 \u0661".encode())],
+    ],
+)
+def test_headers_that_tell_no_trace_are_ignored(
+    app: App, jobs: MemoryJobs, seen: Seen, headers: list[tuple[str, bytes]]
+) -> None:
+    foreign(jobs, app, headers)
+    jobs.run_until_idle()
+
+    process = seen.one("process shop.mail")
+    assert process.parent is None
+    assert (process.attributes or {})["job.outcome"] == "done"
+    assert inside(process, seen.one("wait shop.mail"))
+    assert not jobs.broker.records("shop.mail.dlq")
+
+
+def test_a_state_that_is_too_long_is_dropped_alone(app: App, jobs: MemoryJobs, seen: Seen) -> None:
+    foreign(jobs, app, [("traceparent", SAMPLED), ("tracestate", b"a=" + b"b" * 100_000)])
+    jobs.run_until_idle()
+
+    assert ids(seen.one("process shop.mail").parent) == (TRACE, SPAN)
+
+
+def test_an_undecodable_record_has_a_span_that_ends_in_a_dead_letter(
+    jobs: MemoryJobs, seen: Seen
+) -> None:
+    jobs.broker.publish([Outgoing("shop.mail", b"a", b"\x00", 0, [("traceparent", SAMPLED)])])
+    jobs.run_until_idle()
+
+    process = seen.one("process shop.mail")
+    assert ids(process.parent) == (TRACE, SPAN)
+    assert (process.attributes or {})["job.type"] == "_unknown"
+    assert [(e.attributes or {})["job.reason"] for e in process.events] == ["undecodable"]
+
+
+def test_no_span_holds_arguments(app: App, jobs: MemoryJobs, seen: Seen) -> None:
+    for name in app.jobs:
+        app.jobs[name].enqueue(Mail("ann"), key="key-of-ann")
+    jobs.run_until_idle()
+
+    assert len(seen.all()) > 20
+    for text in ("s3cret-of-ann", "key-of-ann"):
+        assert not [span.name for span in seen.all() if text in span.to_json()]
+
+
+def test_nothing_is_traced_nor_written_where_tracing_is_off(seen: Seen) -> None:
+    app = made(tracing=False)
+    with memory(app) as jobs, trace.get_tracer("user").start_as_current_span("request"):
+        app.jobs["fails"].enqueue(Mail("ann"))
+        jobs.run_until_idle()
+        (sent, _) = jobs.broker.records("shop.mail")
+        (letter,) = jobs.broker.records("shop.mail.dlq")
+
+    assert [span.name for span in seen.all()] == ["request"]
+    assert not sent.headers()
+    assert not {"traceparent", "js-trace"} & dict(letter.headers() or ()).keys()
+
+
+def test_a_sampler_that_fails_fails_no_job_and_is_told_of_once(
+    app: App,
+    jobs: MemoryJobs,
+    seen: Seen,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for to in ("ann", "later"):
+        app.jobs["wants"].enqueue(Mail(to))
+
+    def broken(*_: object, **__: object) -> None:
+        message = "broken"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr("opentelemetry.sdk.trace.sampling.ParentBased.should_sample", broken)
+    jobs.run_until_idle()
+
+    assert len(jobs.assert_done(app.jobs["wants"])) == 2
+    assert [span.name for span in seen.all()] == ["send shop.mail"] * 2
+    assert [line.message for line in caplog.records] == ["tracing_failed"]
