@@ -21,6 +21,8 @@ class QueuePlan:
     """The dedup window: how long rows live."""
     rungs: Mapping[str, tuple[str, int]]
     """Rung name → (topic, partition count)."""
+    slo_ms: int = 300_000
+    """What the queue promises: no job is to be overdue for longer."""
 
     def rung(self, delay_ms: int, destination: int) -> tuple[str, int]:
         """(topic, partition) for a wait of `delay_ms` before queue partition `destination`."""

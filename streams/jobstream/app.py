@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Unpack
 
+    from prometheus_client.registry import Collector
+
     from jobstream.client import Transport
     from jobstream.settings import Overrides
     from jobstream_processors.context import Context
@@ -37,7 +39,9 @@ Result = TypeVar("Result")
 
 _APP_NAME = re.compile(r"[a-z0-9-]{1,60}")
 _JOB_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,127}")
-JOB_OPTIONS = frozenset(("name", "queue", "retry", "timeout", "on_failure", "executor", "aliases"))
+JOB_OPTIONS = frozenset(
+    ("name", "queue", "retry", "timeout", "on_failure", "executor", "aliases", "expect")
+)
 
 
 class JobDecorator(Protocol):
@@ -83,15 +87,19 @@ class App:
         retention: Duration = "14d",
         dedup: Duration = "24h",
         rungs: Mapping[str, int] | None = None,
+        slo: Duration = "5m",
     ) -> Queue:
         """Declare a queue: a topic of its own with its own ladder, dead letters and dedup table.
 
         `partitions` is fixed for the queue's life. `retention` bounds how long a job may wait
         unread. `dedup` is the dedup window: how long a settled job is remembered. `rungs` gives
-        rungs of the delay ladder fewer partitions. Declaring it again the same way is harmless;
-        raises ConfigError for a bad value or another declaration under the name.
+        rungs of the delay ladder fewer partitions. `slo` is what the queue promises: no job is to
+        be overdue for longer; alerts go by it, nothing else does. Declaring it again the same way
+        is harmless; raises ConfigError for a bad value or another declaration under the name.
         """
-        queue = Queue(name, partitions=partitions, retention=retention, dedup=dedup, rungs=rungs)
+        queue = Queue(
+            name, partitions=partitions, retention=retention, dedup=dedup, rungs=rungs, slo=slo
+        )
         if name == "default" and name in self._queues and not self._jobs_on(name):
             self._queues.pop(name)
         known = self._queues.get(name)
@@ -118,6 +126,7 @@ class App:
         on_failure: OnFailure = "ladder",
         executor: Executor | None = None,
         aliases: Iterable[str] = (),
+        expect: Duration | None = None,
     ) -> JobDecorator: ...
     def job(self, function: Any = None, /, **options: Any) -> Any:
         """Make a function the handler of a job type; a decorator, bare or with options.
@@ -126,7 +135,8 @@ class App:
         jobs in the queue still find it. The first parameter's annotation, a dataclass, gives the
         arguments. `timeout` limits each run. `on_failure="hold_key"` retries in place with the
         order key held, instead of climbing the delay ladder. `executor="process"` runs it in a
-        process that can be killed. Raises ConfigError.
+        process that can be killed. `expect` is the run time that is normal; it changes nothing but
+        what dashboards and alerts compare runs with. Raises ConfigError.
         """
         unknown = options.keys() - JOB_OPTIONS
         if unknown:
@@ -153,6 +163,7 @@ class App:
         on_failure: OnFailure = "ladder",
         executor: Executor | None = None,
         aliases: Iterable[str] = (),
+        expect: Duration | None = None,
     ) -> Job[Args, Any]:
         """Declare a job type without its handler, for a producer that imports no worker code.
 
@@ -165,6 +176,7 @@ class App:
             "on_failure": on_failure,
             "executor": executor,
             "aliases": aliases,
+            "expect": expect,
         }
         return self._declare(name, args_type, options)
 
@@ -191,6 +203,19 @@ class App:
                         bytes_max=self.settings.enqueue_bytes_max,
                     )
         return self._client
+
+    def metrics(self) -> Collector:
+        """What this process enqueued, for the Prometheus registry of a service; reads when asked.
+
+        `REGISTRY.register(app.metrics())`, once per app. Needs the extra `metrics`: raises
+        ConfigError without it. Workers expose it by themselves.
+        """
+        try:
+            from jobstream.observe.enqueue_metrics import EnqueueCollector  # noqa: PLC0415 - extra
+        except ImportError as error:
+            message = f"app.metrics() needs the extra: pip install jobstream[metrics] ({error})"
+            raise ConfigError(message) from error
+        return EnqueueCollector(lambda: [job.counts for job in list(self._jobs.values())])
 
     def plan(self, queue: Queue) -> QueuePlan:
         """Where the queue's records live."""

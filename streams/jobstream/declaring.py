@@ -45,7 +45,15 @@ def job_options(name: str, queue: Queue, options: Mapping[str, Any]) -> JobOptio
     if not 1 <= timeout_ms <= TIMEOUT_MS_MAX:
         message = f"job {name!r}: timeout={timeout!r}: more than 0, at most 24h"
         raise ConfigError(message)
-    return JobOptions(retry, timeout_ms, on_failure, options.get("executor"))
+    expect_ms = None
+    if (expect := options.get("expect")) is not None:
+        expect_ms = to_ms(expect, name="expect")
+        if not 1 <= expect_ms <= timeout_ms:
+            message = (
+                f"job {name!r}: expect={expect!r}: more than 0, at most the timeout {timeout!r}"
+            )
+            raise ConfigError(message)
+    return JobOptions(retry, timeout_ms, on_failure, options.get("executor"), expect_ms)
 
 
 def args_type_of(handler: Callable[..., Any]) -> type[Any]:

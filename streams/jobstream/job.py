@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from jobstream.client import Enqueued, When
-from jobstream.errors import ConfigError, EnqueueError, WrongArgs
+from jobstream.counts import Counts
+from jobstream.errors import ConfigError, EnqueueError, EnqueuesFailed, WrongArgs
 from jobstream_processors.context import Context, RunFacts
 from jobstream_processors.core.decide import Policy
 from jobstream_processors.core.identity import from_parent
@@ -39,6 +40,7 @@ class JobOptions:
     timeout_ms: int
     on_failure: str
     executor: str | None
+    expect_ms: int | None
 
 
 class Job(Generic[Args, Result_co]):
@@ -62,6 +64,8 @@ class Job(Generic[Args, Result_co]):
         self.aliases = aliases
         self.codec = codec
         self._options = options
+        self.counts = Counts(queue.name, name)
+        """What was enqueued through this process."""
         self.spec: JobSpec | None = None
         """How a worker runs it; None until a handler is given."""
 
@@ -91,7 +95,8 @@ class Job(Generic[Args, Result_co]):
         """
         _refuse_in_loop("aenqueue")
         when = When(delay, run_at, key, idempotency_key, expires_in, correlation_id)
-        return self._send(self._compose(args, when))
+        with self.counts.one():
+            return self._send(self._compose(args, when))
 
     async def aenqueue(
         self,
@@ -106,7 +111,8 @@ class Job(Generic[Args, Result_co]):
     ) -> Enqueued:
         """As `enqueue`, without blocking the running event loop."""
         when = When(delay, run_at, key, idempotency_key, expires_in, correlation_id)
-        return await self._asend(self._compose(args, when))
+        with self.counts.one():
+            return await self._asend(self._compose(args, when))
 
     def enqueue_many(
         self,
@@ -168,7 +174,8 @@ class Job(Generic[Args, Result_co]):
     def enqueue_child(self, parent: Context, args: Any, options: dict[str, Any]) -> Enqueued:  # noqa: ANN401
         """Enqueue with an id derived from the parent; blocks until acknowledged."""
         _refuse_in_loop("ctx.aenqueue")
-        return self._send(self._child(parent, args, options))
+        with self.counts.one():
+            return self._send(self._child(parent, args, options))
 
     async def aenqueue_child(
         self,
@@ -177,7 +184,8 @@ class Job(Generic[Args, Result_co]):
         options: dict[str, Any],
     ) -> Enqueued:
         """The same from a running event loop."""
-        return await self._asend(self._child(parent, args, options))
+        with self.counts.one():
+            return await self._asend(self._child(parent, args, options))
 
     # -- inside
 
@@ -236,7 +244,16 @@ class Job(Generic[Args, Result_co]):
             return self._compose(args, when)
 
         plan = self._app.plan(self.queue)
-        return self._app.client.enqueue_many(self.codec, plan, jobs, compose)
+        try:
+            ids = self._app.client.enqueue_many(self.codec, plan, jobs, compose)
+        except EnqueuesFailed as error:
+            self.counts.many(len(error.ids), error)
+            raise
+        except Exception as error:
+            self.counts.failed(error)
+            raise
+        self.counts.many(len(ids))
+        return ids
 
     def _handled(self) -> JobSpec:
         if self.spec is None:
@@ -260,6 +277,7 @@ class Job(Generic[Args, Result_co]):
             function=function,
             executor=executor,
             wants_context=wants_context,
+            expect_ms=options.expect_ms,
         )
 
     def _example_context(self) -> Context:

@@ -24,6 +24,7 @@ PARTITIONS = 12
 PARTITIONS_MAX = 10_000
 LIFE_MS_MIN = 60_000
 """Retention and dedup window below a minute are shorter than an ordinary rebalance."""
+SLO_MS_MIN = 1_000
 _NO_RUNGS: Mapping[str, int] = MappingProxyType({})
 
 
@@ -41,6 +42,8 @@ class Queue:
     """The dedup window: how long a settled job's row lives."""
     rungs: Mapping[str, int] | None = field(default=None, hash=False)
     """Partition counts of single rungs, as in {"1d": 1}; the others have the queue's count."""
+    slo: Duration = "5m"
+    """What the queue promises: no job is to be overdue for longer."""
 
     def __post_init__(self) -> None:
         """Refuse a bad name, count or duration; keep `rungs` from changing later."""
@@ -52,6 +55,9 @@ class Queue:
             _check_rung(rung)
             advice = f"a rung has at most the queue's {self.partitions}"
             _check_count(f"rungs[{rung!r}]", partitions, self.partitions, advice)
+        if self.slo_ms < SLO_MS_MIN:
+            message = f"queue {self.name!r}: slo={self.slo!r} is too short, use 1s or more"
+            raise ConfigError(message)
         object.__setattr__(self, "rungs", MappingProxyType(dict(self.rungs or _NO_RUNGS)))
 
     @property
@@ -63,6 +69,11 @@ class Queue:
     def dedup_ms(self) -> int:
         """The dedup window, in milliseconds."""
         return _life_ms(self.name, "dedup", self.dedup)
+
+    @property
+    def slo_ms(self) -> int:
+        """What the queue promises, in milliseconds."""
+        return _option_ms(self.name, "slo", self.slo)
 
     @property
     def rung_partitions(self) -> Mapping[str, int]:
@@ -85,6 +96,7 @@ class Queue:
             partitions=self.partitions,
             window_ms=self.dedup_ms,
             rungs=MappingProxyType(rungs),
+            slo_ms=self.slo_ms,
         )
 
 
@@ -107,12 +119,16 @@ def _check_rung(rung: str) -> None:
         raise ConfigError(message)
 
 
-def _life_ms(queue: str, option: str, value: Duration) -> int:
+def _option_ms(queue: str, option: str, value: Duration) -> int:
     try:
-        life_ms = to_ms(value, name=option)
+        return to_ms(value, name=option)
     except InvalidOption as error:
         message = f"queue {queue!r}: {error}"
         raise ConfigError(message) from error
+
+
+def _life_ms(queue: str, option: str, value: Duration) -> int:
+    life_ms = _option_ms(queue, option, value)
     if life_ms < LIFE_MS_MIN:
         least = to_text(LIFE_MS_MIN)
         message = f"queue {queue!r}: {option}={value!r} is too short, use {least} or more"

@@ -88,7 +88,8 @@ class Roles:
         """
         few_arenas()
         seen, settings = self._observed, self._settings
-        with serve(settings, self._app.name, seen.role, seen.collectors(), seen.probes()):
+        collectors = [*seen.collectors(), self._app.metrics()]
+        with serve(settings, self._app.name, seen.role, collectors, seen.probes()):
             self._run_to_the_end()
 
     def _run_to_the_end(self) -> None:

@@ -80,7 +80,8 @@ def _host(name: str, value: object) -> str:
     raise ConfigError(message)
 
 
-def _port(name: str, value: object) -> int | None:
+def read_port(name: str, value: object) -> int | None:
+    """A port, 0 for any free one, None for "off"; raises ConfigError."""
     if isinstance(value, str) and value.strip() == "off":
         return None
     try:
@@ -182,7 +183,7 @@ class Settings:
     """Processes for CPU-bound jobs; None: chosen from the number of cores."""
     metrics_host: str = field(metadata=_option("127.0.0.1", _host))
     """The address on which a process answers for metrics and probes."""
-    metrics_port: int | None = field(metadata=_option("0", _port))
+    metrics_port: int | None = field(metadata=_option("0", read_port))
     """Its port there; 0: any free one, None ("off"): none at all."""
     tracing: bool = field(metadata=_option("off", _switch))
     """Whether enqueues and runs make OpenTelemetry spans, and jobs carry their context."""

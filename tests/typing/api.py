@@ -91,7 +91,7 @@ log_in.enqueue(Login("ann", "hunter2", []))
 log_in.enqueue(Login("ann", Secret(), []))  # rejected
 
 
-@app.job(executor="process", timeout=timedelta(minutes=5))
+@app.job(executor="process", timeout=timedelta(minutes=5), expect="90s")
 def counts(args: Invoice) -> None: ...
 
 
@@ -165,7 +165,9 @@ invoice = app.declare("invoice", Invoice, queue=mail)
 async def make_invoice(args: Invoice) -> None: ...
 
 
-reminder = app.declare("reminder", Invoice, retry=Backoff(attempts=3), timeout="5s")
+reminder = app.declare("reminder", Invoice, retry=Backoff(attempts=3), timeout="5s", expect=2)
+app.queue("soon", slo=timedelta(minutes=2))
+app.metrics().collect()
 
 
 @reminder.handler
@@ -215,6 +217,10 @@ async def unknown_option(args: Receipt) -> None: ...
 async def count_for_a_policy(args: Receipt) -> None: ...
 
 
+@app.job(expect=b"2s")  # rejected
+async def odd_expectation(args: Receipt) -> None: ...
+
+
 @app.job(timeout=None)  # rejected
 async def no_limit(args: Receipt) -> None: ...
 
@@ -231,6 +237,8 @@ app.declare("nameless")  # rejected
 app.declare("receipt", Receipt, queue="mail")  # rejected
 app.queue("mail", partitions="12")  # rejected
 app.queue("mail", shards=12)  # rejected
+app.queue("mail", slo=b"5m")  # rejected
+app.metrics(mail)  # rejected
 Backoff(attempts="8")  # rejected
 Backoff(dead_on=(ValueError(),))  # rejected
 RetryAfter()  # rejected

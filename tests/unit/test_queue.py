@@ -18,6 +18,7 @@ def test_the_plan_of_a_plain_queue() -> None:
     assert (plan.topic, plan.dlq, plan.dedup) == ("shop.mail", "shop.mail.dlq", "shop.mail.dedup")
     assert (plan.partitions, plan.window_ms) == (12, 86_400_000)
     assert plan.rungs["5s"] == ("shop.mail.retry.5s", 12)
+    assert plan.slo_ms == 300_000
 
 
 def test_a_job_comes_back_to_its_partition_by_way_of_a_smaller_rung() -> None:
@@ -42,6 +43,8 @@ def test_a_job_comes_back_to_its_partition_by_way_of_a_smaller_rung() -> None:
         ({"retention": "59s"}, "queue 'mail': retention='59s' is too short, use 1m or more"),
         ({"retention": "two weeks"}, "queue 'mail': retention='two weeks' is no duration"),
         ({"dedup": 0}, "queue 'mail': dedup=0 is too short"),
+        ({"slo": "1ms"}, "queue 'mail': slo='1ms' is too short, use 1s or more"),
+        ({"slo": "soon"}, "queue 'mail': slo='soon' is no duration"),
         ({"rungs": {"7s": 1}}, "'7s', which is no rung: use one of 0s, 5s"),
         ({"rungs": {"1d": 0}}, "rungs['1d']=0"),
         ({"rungs": {"1d": 13}}, "at most the queue's 12"),

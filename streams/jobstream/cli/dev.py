@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from jobstream.app import App
     from jobstream.cli.supervisor import Child
+    from jobstream.settings import Settings
 
 ROLES = ("worker", "delayer")
 _LOCAL = re.compile(r"(127\.0\.0\.1|localhost):(\d{1,5})")
@@ -48,7 +49,7 @@ def command(target: str, *, log_level: str) -> int:
         if code:
             return code
         _tell_how(app, target)
-        return supervise(_roles(target, log_level), leave_s(app.settings))
+        return supervise(_roles(target, log_level, app.settings), leave_s(app.settings))
 
 
 @contextmanager
@@ -104,9 +105,16 @@ def _tell_how(app: App, target: str) -> None:
         say(f"dev     |   jobstream enqueue {target} {job.name} {shlex.quote(text)}")
 
 
-def _roles(target: str, log_level: str) -> list[Child]:
+def _roles(target: str, log_level: str, settings: Settings) -> list[Child]:
     from jobstream.cli.supervisor import Child  # noqa: PLC0415 - with the command only
+    from jobstream.cli.worker import port_of  # noqa: PLC0415 - likewise
 
     start = [sys.executable, "-m", "jobstream", "worker", target, "--supervised"]
     options = ["--log", "plain", "--log-level", log_level]
-    return [Child([*start, *options, "--only", role], f"{role:<8}| ") for role in ROLES]
+    return [
+        Child(
+            [*start, *options, "--only", role, "--metrics-port", port_of(settings, number)],
+            f"{role:<8}| ",
+        )
+        for number, role in enumerate(ROLES)
+    ]

@@ -13,6 +13,7 @@ import click
 from jobstream.cli.exits import OK, REPLACE
 from jobstream.cli.logs import FORMS, LEVELS, LogForm, configure_process
 from jobstream.cli.options import target_argument
+from jobstream.settings import read_port
 
 if TYPE_CHECKING:
     from jobstream.app import App
@@ -38,6 +39,11 @@ LEAVE_GRACE_S = 10.0
 @click.option(
     "--concurrency", type=click.IntRange(1, 100_000), help="Jobs that run at once in a process."
 )
+@click.option(
+    "--metrics-port",
+    metavar="PORT|off",
+    help="Where to answer for metrics and probes; 0 is any free port. Process i adds i.",
+)
 @click.option("--only", type=click.Choice(["worker", "delayer"]), help="Take one role alone.")
 @click.option("--log", "form", type=click.Choice(FORMS), default="auto", show_default=True)
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
@@ -48,6 +54,7 @@ def command(
     queues: str | None,
     processes: int,
     concurrency: int | None,
+    metrics_port: str | None,
     only: str | None,
     form: LogForm,
     log_level: str,
@@ -64,13 +71,26 @@ def command(
     app = load_app(target)
     chosen = [name.strip() for name in queues.split(",") if name.strip()] if queues else None
     app.plans(chosen)  # refuses an unknown queue before anything is started
+    if metrics_port is not None:
+        port = read_port("--metrics-port", metrics_port)
+        app.settings = dataclasses.replace(app.settings, metrics_port=port)
     if processes > 1:
         from jobstream.cli.supervisor import Child, supervise  # noqa: PLC0415 - parents only
 
-        return supervise([Child(_child_command())] * processes, leave_s(app.settings))
+        ports = [port_of(app.settings, number) for number in range(processes)]
+        children = [Child([*_child_command(), "--metrics-port", port]) for port in ports]
+        return supervise(children, leave_s(app.settings))
     if concurrency is not None:
         app.settings = dataclasses.replace(app.settings, concurrency=concurrency)
     return _serve(app, chosen, only, supervised=supervised)
+
+
+def port_of(settings: Settings, number: int) -> str:
+    """`--metrics-port` of the child of that number: each has one of its own."""
+    port = settings.metrics_port
+    if port is None:
+        return "off"
+    return str(port + number if port else 0)
 
 
 def leave_s(settings: Settings) -> float:

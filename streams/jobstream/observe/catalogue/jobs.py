@@ -11,7 +11,8 @@ JOBS: tuple[Metric, ...] = (
         "counter",
         "producer",
         BY_TYPE,
-        "Jobs acknowledged by the broker, child jobs and canaries included.",
+        "Jobs acknowledged by the broker, child jobs included. Jobs that child processes enqueue "
+        "are not seen, and canaries are the canary's to count.",
     ),
     Metric(
         "jobs_enqueue_failures_total",

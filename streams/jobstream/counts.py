@@ -1,0 +1,113 @@
+"""What a service counts of the jobs it enqueues: acknowledged, failed, how long it took.
+
+Plain numbers per job type, written by whatever thread enqueues and read by whoever asks. It needs
+no metrics library; `App.metrics` gives the numbers to one.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from jobstream.errors import EnqueuesFailed, JobstreamError
+from jobstream_processors.meter import Histogram
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    from jobstream_processors.meter import Shown
+
+EDGES_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+PENDING_MAX = 1_000
+"""Durations kept before they are folded into buckets, where nobody asks."""
+OTHER = "other"
+"""The class of an error that is none of ours: a name from outside must not become a label."""
+
+
+class Counts:
+    """The numbers of one job type on one queue. Safe to use from any thread."""
+
+    def __init__(self, queue: str, job_type: str, edges: Sequence[float] = EDGES_S) -> None:
+        self.queue = queue
+        self.job_type = job_type
+        self._lock = threading.Lock()
+        self._enqueued = 0
+        self._failures: dict[str, int] = {}
+        self._took = Histogram(edges)
+        self._pending: list[float] = []
+
+    def one(self) -> _One:
+        """Count one enqueue: what happens inside the `with` block."""
+        return _One(self)
+
+    def many(self, count: int, failed: EnqueuesFailed | None = None) -> None:
+        """Count an `enqueue_many` of that many jobs, with what failed of them."""
+        if failed is None:
+            self._add(count, {})
+            return
+        errors: dict[str, int] = {}
+        for error in failed.failures.values():
+            errors[_class_of(error)] = errors.get(_class_of(error), 0) + 1
+        untold = failed.failed - len(failed.failures)
+        for name, number in ((OTHER, untold), ("EnqueueTimeout", failed.unknown)):
+            if number > 0:
+                errors[name] = errors.get(name, 0) + number
+        self._add(count - failed.failed - failed.unknown, errors)
+
+    def failed(self, error: BaseException) -> None:
+        """Count an enqueue that raised."""
+        self._add(0, {_class_of(error): 1})
+
+    def succeeded(self, seconds: float) -> None:
+        """Count one that was acknowledged after so long."""
+        with self._lock:
+            self._enqueued += 1
+            self._pending.append(seconds)
+            if len(self._pending) >= PENDING_MAX:
+                self._fold()
+
+    def now(self) -> tuple[int, Mapping[str, int], Shown]:
+        """(acknowledged, failures by class of the error, durations), all of one moment."""
+        with self._lock:
+            if self._pending:
+                self._fold()
+            return self._enqueued, dict(self._failures), self._took.shown
+
+    def _add(self, enqueued: int, errors: Mapping[str, int]) -> None:
+        with self._lock:
+            self._enqueued += enqueued
+            for name, number in errors.items():
+                self._failures[name] = self._failures.get(name, 0) + number
+
+    def _fold(self) -> None:
+        pending, self._pending = self._pending, []
+        self._took.fold(pending)
+
+
+class _One:
+    """One enqueue under way."""
+
+    __slots__ = ("_began", "_counts")
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self._counts.succeeded(time.perf_counter() - self._began)
+        else:
+            self._counts.failed(error)
+
+
+def _class_of(error: BaseException) -> str:
+    return type(error).__name__ if isinstance(error, JobstreamError) else OTHER
