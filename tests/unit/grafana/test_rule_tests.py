@@ -1,0 +1,58 @@
+"""Each alert is tried by promtool: it fires, it stays silent, and both at the edge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from grafana.src.alerts import ALERTS
+
+if TYPE_CHECKING:
+    from tests.unit.grafana.conftest import Tool
+
+FOLDER = Path(__file__).resolve().parents[3] / "prometheus" / "tests"
+RULES = ["../rules/recording.yml", "../rules/watch.yml", "../rules/alerts.yml"]
+KINDS = ("fires", "silent", "edge")
+NAMES = sorted(alert.name for alert in ALERTS)
+
+Json = dict[str, Any]
+
+
+def cases(name: str, kind: str) -> list[Json]:
+    document = yaml.safe_load((FOLDER / f"{name}.yml").read_text())
+    assert document["rule_files"] == RULES, "the committed rules are what is tried"
+    return [case for case in document["tests"] if case["name"].startswith(f"{kind}: ")]
+
+
+def answers(case: Json, name: str) -> list[bool]:
+    """For each question about the alert: is it to be firing?"""
+    return [
+        any('alertstate="firing"' in sample["labels"] for sample in question["exp_samples"])
+        for question in case["promql_expr_test"]
+        if f'ALERTS{{alertname="{name}"' in question["expr"]
+    ]
+
+
+def test_every_alert_has_a_file_and_every_file_an_alert() -> None:
+    assert sorted(path.stem for path in FOLDER.iterdir()) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_alert_is_tried_from_all_sides(name: str) -> None:
+    fires, silent, edge = (cases(name, kind) for kind in KINDS)
+
+    assert fires
+    assert all(True in answers(case, name) for case in fires)
+    assert silent
+    assert all(answers(case, name) and True not in answers(case, name) for case in silent)
+    assert {told for case in edge for told in answers(case, name)} in ({True, False}, {False})
+    assert len([told for case in edge for told in answers(case, name)]) >= 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_promtool_agrees(name: str, tool: Tool) -> None:
+    code, said = tool("promtool", "test", "rules", str(FOLDER / f"{name}.yml"))
+
+    assert code == 0, said
