@@ -27,7 +27,7 @@ def cases(name: str, kind: str) -> list[Json]:
 
 
 def answers(case: Json, name: str) -> list[bool]:
-    """For each question about the alert: is it to be firing?"""
+    """Whether the alert is to be firing, for each question about it."""
     return [
         any('alertstate="firing"' in sample["labels"] for sample in question["exp_samples"])
         for question in case["promql_expr_test"]
