@@ -48,6 +48,8 @@ class Delivery:
     """Its decision is on the way to be settled."""
     finished: bool = False
     """Its offset is finished."""
+    unwanted: str = ""
+    """Who cancelled it while it ran, and why: unless it returns, it ends as cancelled."""
     trouble: tuple[str, str] | None = None
     """(reason, message) why it can't be run at all."""
     context: Context | None = None

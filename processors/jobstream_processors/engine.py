@@ -21,14 +21,16 @@ from jobstream_processors.core.decide import (
     Park,
     decide,
 )
-from jobstream_processors.core.outcome import DONE, UNDECODABLE, Done
+from jobstream_processors.core.outcome import DONE, UNDECODABLE, Cancelled, Done, Interrupted
 from jobstream_processors.current import fields_of
+from jobstream_processors.gate import Gate, Hands
 from jobstream_processors.handlers import PROCESS
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Mapping, Sequence
 
+    from jobstream_processors.core.control import Orders
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
@@ -65,8 +67,15 @@ class Engine:
         self._meter = meter
         self._executors: Mapping[str, Executor] = {}
         self._out: list[Decided] = []
-        self._later: set[Delivery] = set()
-        """Wait to run again in place."""
+        hands = Hands(
+            submit=self._submit,
+            stop=self._stop,
+            withdraw=self._withdraw,
+            free_key=self._free_key,
+            decided=self._decided,
+            monotonic_ms=clock.monotonic_ms,
+        )
+        self._gate = Gate(hands)
         self._lanes: set[Lane] = set()
         self._warned: set[str] = set()
         self._ticks = 0
@@ -97,15 +106,24 @@ class Engine:
     def begin(self, lane: Lane) -> None:
         """A lane is restored and may run jobs."""
         self._lanes.add(lane)
+        self._gate.set(lane)
+
+    def obey(self, orders: Orders) -> None:
+        """Operators' orders are these from now on; what is under way is held or stopped by them."""
+        self._gate.obey(orders, self._lanes, self._intake.inflight)
+        self.flush()
 
     def accept(self, handed: Sequence[tuple[Lane, Sequence[Record]]]) -> None:
         """Take records of live lanes, in offset order per lane (steps 5 to 8)."""
         for lane, records in handed:
             if not lane.live or lane.draining:
                 continue
-            for delivery, decision in self._intake.take(lane, records):
+            taken = self._intake.take(lane, records)
+            if self._gate.cancels:
+                taken = list(self._gate.judged(taken))
+            for delivery, decision in taken:
                 if decision is not None:
-                    self._decided(delivery, decision)
+                    self._unrun(delivery, decision)
                 elif delivery.key is None:
                     self._start(delivery)
                 else:
@@ -134,6 +152,8 @@ class Engine:
                 self._lived(lane)
             decision: Decision = FINISH
         else:
+            if delivery.unwanted and type(outcome) is not Interrupted:
+                outcome = Cancelled(delivery.unwanted)
             decision = decide(self._intake.case(delivery), outcome)
             if delivery.meter is not None:
                 delivery.meter.failed(outcome, decision)
@@ -165,13 +185,14 @@ class Engine:
         now_ms = self._clock.monotonic_ms()
         for executor in self._executors.values():
             executor.expire(now_ms)
-        for delivery in [d for d in self._later if (d.due_ms or 0) <= now_ms and not d.running]:
-            self._later.discard(delivery)
+        later = self._gate.later
+        for delivery in [d for d in later if (d.due_ms or 0) <= now_ms and not d.running]:
+            later.discard(delivery)
             delivery.due_ms = None
             self._start(delivery)
         for lane in self._lanes:
             if lane.held:
-                self.release_held(lane)
+                self._gate.release(lane)
             if not self._ticks % SHOW_TICKS:
                 lane.show()
         self._ticks += 1
@@ -179,22 +200,11 @@ class Engine:
             self._meter.fold()
         self.flush()
 
-    def release_held(self, lane: Lane) -> None:
-        """Start what a lane held back, as far as its guard allows."""
-        if not lane.flood.is_open:
-            if lane.held and lane.flood.may_probe(self._clock.monotonic_ms()):
-                self._submit(lane.held.popleft())
-            return
-        while lane.held:
-            self._submit(lane.held.popleft())
-
     def drain(self, lane: Lane) -> None:
         """Start nothing more of `lane`; what runs may end and settle."""
         lane.draining = True
-        lane.held.clear()
+        self._gate.forget(lane)
         self._withdraw(lane)
-        for delivery in [d for d in self._later if d.lane is lane]:
-            self._later.discard(delivery)
         self._intake.forget(lane)
 
     def is_drained(self, lane: Lane) -> bool:
@@ -229,14 +239,14 @@ class Engine:
         self._start(delivery)
 
     def _start(self, delivery: Delivery) -> None:
-        """Begin a run, or hold it: a wait in place, or the flood guard."""
+        """Begin a run, or hold it: a wait in place, the flood guard, an operator's pause."""
         lane = delivery.lane
         if lane.draining:
             self._intake.release(delivery)
         elif delivery.due_ms is not None:
-            self._later.add(delivery)
-        elif lane.held or (lane.flood.deaths and not lane.flood.is_open):
-            lane.held.append(delivery)
+            self._gate.later.add(delivery)
+        elif lane.held or lane.gates:
+            self._gate.keep(delivery)
         else:
             self._submit(delivery)
 
@@ -245,6 +255,16 @@ class Engine:
         assert spec is not None  # noqa: S101 - admitted deliveries have a handler
         delivery.running = True
         self._executors[PROCESS if delivery.in_child else spec.executor].submit(delivery)
+
+    def _stop(self, delivery: Delivery) -> None:
+        spec = delivery.spec
+        assert spec is not None  # noqa: S101 - admitted deliveries have a handler
+        self._executors[PROCESS if delivery.in_child else spec.executor].stop(delivery)
+
+    def _unrun(self, delivery: Delivery, decision: Decision) -> None:
+        """Decided without a run, so it has no part in its order key."""
+        delivery.key = None
+        self._decided(delivery, decision)
 
     def _decided(self, delivery: Delivery, decision: Decision) -> None:
         if type(decision) is Leave:
@@ -269,11 +289,11 @@ class Engine:
 
     def _readmit(self, delivery: Delivery) -> None:
         """Judge again whatever waited for this id."""
-        for waiting, decision in self._intake.waiters(delivery):
+        for waiting, decision in self._gate.judged(self._intake.waiters(delivery)):
             if decision is None:
                 self._admit(waiting)
             else:
-                self._decided(waiting, decision)
+                self._unrun(waiting, decision)
 
     def _free_key(self, delivery: Delivery) -> None:
         key, delivery.key = delivery.key, None
@@ -305,7 +325,9 @@ class Engine:
             )
             delivery.due_ms = now_ms + decision.delay_ms
         delivery.appended = time.perf_counter() * 1_000 + (delivery.due_ms or now_ms) - now_ms
-        self._later.add(delivery)
+        self._gate.later.add(delivery)
+        if self._gate.cancels:
+            self._gate.cancel(delivery)
 
     def _watch(self, delivery: Delivery, decision: Decision) -> None:
         """Feed the flood guard; say what an operator must know."""
@@ -313,19 +335,15 @@ class Engine:
         if isinstance(decision, Bury):
             healthy = decision.trip.reason == UNDECODABLE
             if not healthy and lane.flood.died(self._clock.monotonic_ms()):
-                self._hold(lane)
+                extra = {"partition": lane.source, "deaths": lane.flood.deaths}
+                log.error("flood_guard_closed", extra=extra)
+                self._gate.flooded(lane)
             told = fields_of(delivery) | {"reason": decision.trip.reason}
             log.warning("job_dead", extra=told)
         elif not isinstance(decision, Leave):
             self._lived(lane)
         if isinstance(decision, Climb) and decision.cut:
             log.warning("delay_cut_to_window", extra=fields_of(delivery))
-
-    def _hold(self, lane: Lane) -> None:
-        """Hold what has not started: a flood of deaths must not empty the partition."""
-        extra = {"partition": lane.source, "deaths": lane.flood.deaths}
-        log.error("flood_guard_closed", extra=extra)
-        lane.held.extendleft(reversed(self._withdraw(lane)))
 
     def _withdraw(self, lane: Lane) -> list[Delivery]:
         taken = [d for executor in self._executors.values() for d in executor.withdraw(lane)]
@@ -336,7 +354,7 @@ class Engine:
     def _lived(self, lane: Lane) -> None:
         if (lane.flood.deaths or not lane.flood.is_open) and lane.flood.lived():
             log.warning("flood_guard_opened", extra={"partition": lane.source})
-            self.release_held(lane)
+            self._gate.calm(lane)
 
     def _warn_returned(self, delivery: Delivery) -> None:
         spec = delivery.spec

@@ -17,7 +17,7 @@ from jobstream_processors.meter import TurnMeter
 from jobstream_processors.ports import Position, TopicPartition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from jobstream_processors.meter import Meter
     from jobstream_processors.ports import Clock, Listener, Record, Source
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("jobstream.worker")
 
 BATCH_MAX = 1_000
+OPERATOR, QUIET = "operator", "quiet"
+UNORDERED: tuple[Collection[str], bool] = ((), False)
 FULL_MS_MAX = 1_000
 """How long a full process leaves its records in the client before it pauses. A pause makes the
 client throw away what it has fetched; not polling for a while costs nothing."""
@@ -120,6 +122,12 @@ class Feed:
         self._had_room_ms = clock.monotonic_ms()
         """When there was room for a record last."""
         self._bytes_per_job = 1_000.0
+        self._ordered: tuple[Collection[str], bool] = UNORDERED
+        self._obeyed = UNORDERED
+
+    def obey(self, queues: Collection[str], *, quiet: bool) -> None:
+        """Take nothing of these queues from now on; nothing at all if `quiet`. From any thread."""
+        self._ordered = (queues, True) if quiet else (queues, False) if queues else UNORDERED
 
     def join(self, source: Callable[[Listener], Source]) -> None:
         """Join the consumer group."""
@@ -138,6 +146,8 @@ class Feed:
         turn = self._turn
         self._pulse.check()
         self._start_ready()
+        if self._ordered is not UNORDERED or self._obeyed is not UNORDERED:
+            self._obey()
         turn.spent("other")
         if stuffed := self._is_stuffed():
             self._driver.wait(timeout_s)
@@ -297,7 +307,12 @@ class Feed:
 
     def _room(self) -> int:
         """How many more records this process may take up."""
-        unfinished = sum(lane.handed - lane.returned for lane in self.running)
+        # What an operator's pause keeps here must not take the place of other queues' jobs.
+        unfinished = sum(
+            lane.handed - lane.returned
+            for lane in self.running
+            if OPERATOR not in self._paused[lane.source]
+        )
         by_bytes = int(self._limits.bytes_max / self._bytes_per_job)
         return min(self._limits.handed_max, by_bytes) - unfinished
 
@@ -307,6 +322,9 @@ class Feed:
         return bool(lanes) and (self._room() <= 0 or all(self._is_full(lane) for lane in lanes))
 
     def _is_full(self, lane: Lane) -> bool:
+        if lane.aside and len(lane.aside) >= self._limits.handed_max // (2 * len(self.running)):
+            # Jobs of a paused type: half the room of the process stays for those of others.
+            return True
         unfinished = lane.handed - lane.returned
         if "window" in self._paused[lane.source]:
             return unfinished > self._limits.window * 0.7
@@ -334,6 +352,12 @@ class Feed:
             self._source.pause(pause)
         if resume:
             self._source.resume(resume)
+
+    def _obey(self) -> None:
+        """In the turn in which a lane starts, so that none ever starts without its pauses."""
+        self._obeyed = (queues, quiet) = self._ordered
+        self._hold(OPERATOR, [lane for lane in self.running if lane.queue in queues])
+        self._hold(QUIET, self.running if quiet else ())
 
     def _commit_due(self) -> None:
         now_ms = self._clock.monotonic_ms()

@@ -30,11 +30,13 @@ class Lane:
 
     __slots__ = (
         "absorbed",
+        "aside",
         "chains",
         "claim",
         "draining",
         "flood",
         "gap",
+        "gates",
         "handed",
         "held",
         "live",
@@ -82,8 +84,12 @@ class Lane:
         self.watermark: Watermark
         self.chains: KeyChains[Delivery] = KeyChains()
         self.flood = FloodGuard()
+        self.gates: set[str] = set()
+        """Why jobs may not start freely; empty nearly always."""
         self.held: deque[Delivery] = deque()
-        """Jobs that wait for the flood guard or the pause before suspects."""
+        """Jobs that wait for the flood guard, or while their queue is paused."""
+        self.aside: deque[Delivery] = deque()
+        """Jobs of paused types; others of the partition go on."""
         self.draining = False
         """Nothing more starts; what runs may end and settle."""
         self.snapshot: Snapshot = (0, ())

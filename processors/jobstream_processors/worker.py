@@ -18,6 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.closer import Closer
+from jobstream_processors.core.control import NOTHING
 from jobstream_processors.engine import Engine
 from jobstream_processors.errors import PublishFailed, WorkerStopped
 from jobstream_processors.execute.on_loop import RUNNER_FAILED, LoopExecutor
@@ -45,6 +46,7 @@ from jobstream_schemas import Catalogue
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
+    from jobstream_processors.core.control import Orders
     from jobstream_processors.execute.running import Executor
     from jobstream_processors.lane import Lane
     from jobstream_processors.ports import (
@@ -88,6 +90,8 @@ class Parts:
     """How often dead letters are looked at that a redrive or a late success closed."""
     tracing: Tracing = UNTRACED
     meter: Meter | None = None
+    name: str = ""
+    """`host:pid`: how operators tell it to be quiet."""
     stuck_max: int = 100
     """Runs past their time limit that still hold a slot, before the process is to be replaced."""
 
@@ -137,6 +141,16 @@ class Worker:
         self._feed: Feed
         self._ticked = 0.0
         """When the event loop last came round, by `perf_counter`."""
+        self._orders: Orders = NOTHING
+
+    def obey(self, orders: Orders) -> None:
+        """Operators' orders are these from now on; returns at once. Safe from any thread."""
+        self._orders = orders
+        if hasattr(self, "_feed"):
+            self._tell_feed()
+        if hasattr(self, "_loop"):
+            with suppress(RuntimeError):  # The loop is closed: the worker has left already.
+                self._loop.call_soon_threadsafe(lambda: self._engine.obey(self._orders))
 
     def stop(self) -> None:
         """Drain and leave; returns at once. Safe from signal handlers and any thread."""
@@ -218,6 +232,7 @@ class Worker:
             parts.plans, self, parts.clock, parts.pulse, parts.limits, meter=parts.meter
         )
         self._closer = Closer(parts.plans, parts.reader, parts.sink, self._served, parts.closer_s)
+        self._engine.obey(self._orders)
 
     def _executors(self) -> dict[str, Executor]:
         parts, tracing = self._parts, self._parts.tracing
@@ -240,6 +255,7 @@ class Worker:
         parts = self._parts
         try:
             feed = self._feed
+            self._tell_feed()
             feed.join(parts.source)
             while not self._stopping.is_set():
                 feed.cycle(POLL_S)
@@ -248,6 +264,11 @@ class Worker:
             self._failed_anywhere(error)
         else:
             self._loop.call_soon_threadsafe(self._finish)
+
+    def _tell_feed(self) -> None:
+        orders = self._orders
+        quiet = orders.quiets_worker(self._parts.name) is not None
+        self._feed.obey(frozenset(orders.queues), quiet=quiet)
 
     # -- how the feed reaches the engine
 

@@ -6,6 +6,7 @@ package loads the light core only: no broker is contacted, no worker part is loa
 
 from jobstream.app import App
 from jobstream.client import Enqueued
+from jobstream.control import Control, ControlEntry
 from jobstream.errors import (
     BrokerRefused,
     BrokerTooOld,
@@ -43,6 +44,8 @@ __all__ = [
     "Cancel",
     "ConfigError",
     "Context",
+    "Control",
+    "ControlEntry",
     "Dead",
     "DecimalSpec",
     "EnqueueError",

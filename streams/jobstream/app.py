@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 
 from jobstream.client import Client
+from jobstream.control import Control
 from jobstream.declaring import args_type_of, job_options
 from jobstream.errors import ConfigError
 from jobstream.job import Job
@@ -14,6 +15,7 @@ from jobstream.kafka.topics import schemas_topic
 from jobstream.observe.tracing import require_library
 from jobstream.queue import Queue
 from jobstream.settings import Settings
+from jobstream_processors.core.control import PAUSE_QUEUE
 from jobstream_processors.errors import InvalidOption
 from jobstream_schemas import JobCodec, SchemaError
 
@@ -217,6 +219,11 @@ class App:
             raise ConfigError(message) from error
         return EnqueueCollector(lambda: [job.counts for job in list(self._jobs.values())])
 
+    @property
+    def control(self) -> Control:
+        """What an operator does: pause, resume, cancel, quiet. Contacts the broker at each call."""
+        return Control(self.name, lambda: self.client, self._names_of)
+
     def plan(self, queue: Queue) -> QueuePlan:
         """Where the queue's records live."""
         return self._plans[queue.name]
@@ -271,6 +278,12 @@ class App:
         from jobstream.kafka.producing import KafkaTransport  # noqa: PLC0415 - at first use
 
         return KafkaTransport(self.settings.client_options(), self.settings.enqueue_timeout_ms)
+
+    def _names_of(self, kind: str) -> set[str]:
+        """What the app declared that an entry of that kind can be about."""
+        if kind == PAUSE_QUEUE:
+            return set(self._queues)
+        return {name for job in self._jobs.values() for name in (job.name, *job.aliases)}
 
     def _jobs_on(self, queue: str) -> bool:
         return any(job.queue.name == queue for job in self._jobs.values())

@@ -33,6 +33,7 @@ from jobstream_schemas import Meta
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from jobstream_processors.ports import Log
     from jobstream_processors.queues import QueuePlan
     from jobstream_schemas import JobCodec
 
@@ -77,6 +78,9 @@ class Transport(Protocol):
 
     def partitions(self, topic: str, timeout_s: float = 5.0) -> int:
         """The topic's partition count, 0 if it does not exist; raises EnqueueTimeout."""
+
+    def log(self) -> Log:
+        """What reads topics there, outside any group."""
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Send what is queued and stop."""
@@ -222,6 +226,26 @@ class Client:
             )
             raise JobTooLarge(message)
         return meta, _placed(plan, (when.key or job_id).encode(), value, when, now_ms)
+
+    def send(self, record: Outgoing, what: str) -> tuple[int, int]:
+        """Send one record that is no job; block until acknowledged. Returns (partition, offset).
+
+        Raises TopicMissing, and EnqueueTimeout naming `what`.
+        """
+        until = time.monotonic() + self._timeout_s
+        self.require(record.topic)
+        waiter = Waiter()
+        self._submit(record, waiter.done, until)
+        return waiter.wait(until, what, self._timeout_s)
+
+    def require(self, topic: str) -> None:
+        """Raises TopicMissing if the topic does not exist."""
+        if not self._transport.partitions(topic, self._timeout_s):
+            raise _missing(topic)
+
+    def log(self) -> Log:
+        """What reads topics outside any group."""
+        return self._transport.log()
 
     def close(self) -> None:
         """Send what is queued and stop."""

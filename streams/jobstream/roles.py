@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +23,14 @@ from jobstream.footprint import few_arenas, rest_collector
 from jobstream.kafka.admin import Admin
 from jobstream.kafka.apply import verify
 from jobstream.kafka.clock import BrokerClock
+from jobstream.kafka.control_topic import ControlFollower
 from jobstream.kafka.log import KafkaLog
 from jobstream.kafka.mirrors import KafkaMirrors
 from jobstream.kafka.schema_topic import SchemaFollower
 from jobstream.kafka.sink import KafkaSink
 from jobstream.kafka.source import KafkaSource
 from jobstream.kafka.topics import (
+    control_topic,
     delay_group,
     offsets_topic,
     schemas_topic,
@@ -79,6 +82,7 @@ class Roles:
         self._sink: GuardedSink
         self._stopping = threading.Event()
         self._worker: Worker | None = None
+        self._control: ControlFollower
         self._protocol = app.settings.group_protocol
 
     def run(self) -> None:
@@ -132,6 +136,10 @@ class Roles:
     async def _run(self) -> None:
         self._listen_for_signals(asyncio.get_running_loop())
         mirrors = await asyncio.to_thread(self._mirrors)
+        # With a reader of its own: nothing that waits for another topic holds up an order.
+        self._control = ControlFollower(KafkaLog(self._options), control_topic(self._app.name))
+        await asyncio.to_thread(self._control.catch_up)
+        self._control.follow(self._clock)
         work = []
         if DELAYER in self._roles:
             work.append(asyncio.create_task(self._delay(mirrors)))
@@ -144,6 +152,7 @@ class Roles:
                 task.result()
             await asyncio.gather(*work)
         finally:
+            self._control.close()
             self.stop()
 
     def _mirrors(self) -> Mirrors:
@@ -176,6 +185,7 @@ class Roles:
             )
             rest_collector()
             worker = Worker(self._parts(catalogue, sink, takeover, pulse))
+            self._control.listen(self._clock.broker_ms(), worker.obey)
             self._worker = self._observed.worker = worker
             if self._stopping.is_set():
                 worker.stop()
@@ -205,6 +215,7 @@ class Roles:
             tracing=tracing_of(self._app),
             drain_s=settings.drain_ms / 1000,
             meter=self._observed.meter,
+            name=worker_name(),
             stuck_max=max(1, settings.concurrency // 2),
         )
 
@@ -271,6 +282,11 @@ def _log_as_here() -> Callable[[], None] | None:
     """Sets up a child's log as the command line did here; None where user code does it itself."""
     formatters = [handler.formatter for handler in logging.getLogger().handlers]
     return next((made.again for made in formatters if isinstance(made, Lines)), None)
+
+
+def worker_name() -> str:
+    """`host:pid` of this process: how operators tell it to be quiet."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def leave_if_unsafe(error: BaseException) -> None:

@@ -6,7 +6,7 @@ it expires, and is then as if it had never been, whoever looks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -64,6 +64,13 @@ class Orders:
     def __bool__(self) -> bool:
         """Whether anything is in force at all."""
         return bool(self.queues or self.types or self.cancels or self.quiets)
+
+    def __iter__(self) -> Iterator[Entry]:
+        """All of them."""
+        yield from self.queues.values()
+        yield from self.types.values()
+        yield from self.cancels.values()
+        yield from self.quiets
 
     def quiets_worker(self, name: str) -> Entry | None:
         """The entry that keeps the worker of that name from taking jobs."""

@@ -33,6 +33,10 @@ class KeyChains(Generic[Item]):
         del self._waiting[key]
         return None
 
+    def leave(self, key: str, item: Item) -> None:
+        """`item`, which waits for the key, waits no more; raises ValueError if it does not wait."""
+        self._waiting[key].remove(item)
+
     def __len__(self) -> int:
         """How many keys are busy."""
         return len(self._waiting)

@@ -125,6 +125,8 @@ class Crashed:
 Outcome = Done | Raised | Again | Cancelled | Buried | TimedOut | Interrupted | Crashed
 
 DONE = Done()
+STOPPED = Cancelled("stopped before it ran")
+"""Of a delivery that an operator cancelled; who and why is known to the engine."""
 RETURNED = Done(returned=True)
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from jobstream_processors.core.outcome import (
     DONE,
     RETURNED,
+    STOPPED,
     UNDECODABLE,
     Buried,
     Interrupted,
@@ -129,6 +130,17 @@ class LoopExecutor:
         found = [(delivery, delivery.began) for delivery in list(self._waiting)]
         stepping = self._stepping
         return found if stepping is None else [*found, (stepping, self._at)]
+
+    def stop(self, delivery: Delivery) -> None:
+        """Cancel its run; end it at once if it did not start."""
+        task = self._waiting.get(delivery)
+        if task is not None:
+            if delivery.context is not None:
+                delivery.context.cancel()
+            task.cancel()
+        elif delivery in self._ready:
+            self._ready.remove(delivery)
+            self._ended(delivery, STOPPED)
 
     def close(self) -> None:
         """Nothing to release: runners end with their handlers."""

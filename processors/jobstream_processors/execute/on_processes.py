@@ -21,6 +21,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core.outcome import (
+    STOPPED,
     UNDECODABLE,
     Buried,
     Crashed,
@@ -103,6 +104,15 @@ class ProcessExecutor:
         """Those that have a child. Safe from any thread."""
         return [(delivery, delivery.began) for delivery in list(self._running)]
 
+    def stop(self, delivery: Delivery) -> None:
+        """Kill the child that runs it; end it at once if it did not start."""
+        child = self._running.get(delivery)
+        if child is not None:
+            child.condemn()
+        elif delivery in self._waiting:
+            self._waiting.remove(delivery)
+            self._ended(delivery, STOPPED)
+
     def close(self) -> None:
         """Stop every child."""
         for child in list(self._children):
@@ -129,10 +139,11 @@ class ProcessExecutor:
 
     def _take(self, child: _Child, delivery: Delivery, outcome: Outcome, alive: bool) -> None:  # noqa: FBT001 - passed by position through the loop
         del self._running[delivery]
-        if alive:
+        if alive and not child.condemned:
             self._idle.append(child)
         else:
             self._children.discard(child)
+            child.stop()
         measured(delivery, outcome)
         self._ended(delivery, outcome)
         self._fill()
@@ -145,6 +156,8 @@ class _Child:
         self._pool = pool
         self._work: SimpleQueue[Delivery | None] = SimpleQueue()
         self._interrupted = False
+        self.condemned = False
+        """It was to be killed for one job, and runs no other: the kill may come late."""
         self._started = False
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
@@ -156,6 +169,10 @@ class _Child:
 
     def interrupt(self) -> None:
         self._interrupted = True
+        self.kill()
+
+    def condemn(self) -> None:
+        self.condemned = True
         self.kill()
 
     def stop(self) -> None:
@@ -197,6 +214,8 @@ class _Child:
             assert pipe is not None  # noqa: S101 - made by _spawn
             if self._pool.is_lost():
                 return Interrupted(), True
+            if self.condemned:
+                return STOPPED, True
             pipe.send_bytes(job)
             return self._await(pipe, delivery, spec.timeout_ms), self._process is not None
         except (EOFError, OSError):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from jobstream_processors.core.outcome import (
     DONE,
     RETURNED,
+    STOPPED,
     UNDECODABLE,
     Buried,
     Interrupted,
@@ -112,6 +113,14 @@ class ThreadExecutor:
     def running(self) -> list[tuple[Delivery, float]]:
         """Those that have a thread. Safe from any thread."""
         return [(delivery, delivery.began) for delivery in list(self._running)]
+
+    def stop(self, delivery: Delivery) -> None:
+        """Ask its run to stop, by `ctx.is_cancelled`; end it at once if it did not start."""
+        if delivery in self._waiting:
+            self._waiting.remove(delivery)
+            self._ended(delivery, STOPPED)
+        elif delivery.context is not None:
+            delivery.context.cancel()
 
     def close(self) -> None:
         """Let idle threads end; those inside a handler end with it or with the process."""

@@ -68,6 +68,12 @@ class Executor(Protocol):
         Safe from any thread. 0 for those whose handler has not begun yet.
         """
 
+    def stop(self, delivery: Delivery) -> None:
+        """An operator cancelled it: stop it where that is possible, and report its end as usual.
+
+        What did not start ends at once; a run ends when it gives way, so it may also return.
+        """
+
     def close(self) -> None:
         """Release threads and processes; what still runs is left to end with this process."""
 

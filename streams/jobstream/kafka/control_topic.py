@@ -60,7 +60,9 @@ class ControlFollower:
         self._entries: dict[bytes, Entry] = {}
         self._next = 0
         self._told: Orders = NOTHING
+        self._listeners: list[Callable[[Orders], None]] = []
         self._lock = threading.Lock()
+        self._telling = threading.Lock()
         self._closing = threading.Event()
 
     def catch_up(self) -> None:
@@ -85,14 +87,26 @@ class ControlFollower:
         """What holds at that moment of broker time, by what was read so far."""
         return in_force(self.entries(), now_ms)
 
-    def follow(
-        self, clock: Clock, tell: Callable[[Orders], None], interval_s: float = EVERY_S
-    ) -> None:
-        """Catch up once per interval, from a thread of its own, until closed.
+    def listen(self, now_ms: int, tell: Callable[[Orders], None]) -> None:
+        """Call `tell` with what is in force now, and by `tell_changes` from then on."""
+        with self._telling:
+            self._listeners.append(tell)
+            tell(self.in_force(now_ms))
 
-        `tell` is called there with what is in force, whenever that is not what it was told last:
-        an entry came, was lifted, or expired.
+    def tell_changes(self, now_ms: int) -> None:
+        """Tell every listener, if what is in force is not what they were told last.
+
+        An entry came, was lifted, or expired.
         """
+        with self._telling:
+            current = self.in_force(now_ms)
+            if current != self._told:
+                self._told = current
+                for tell in self._listeners:
+                    tell(current)
+
+    def follow(self, clock: Clock, interval_s: float = EVERY_S) -> None:
+        """Catch up and tell changes once per interval, from a thread of its own, until closed."""
 
         def run() -> None:
             while not self._closing.wait(interval_s):
@@ -100,16 +114,9 @@ class ControlFollower:
                     self.catch_up()
                 except Exception as error:  # noqa: BLE001 - the next round tries again
                     log.warning("control_unread", extra={"reason": str(error)})
-                self.tell_changes(clock.broker_ms(), tell)
+                self.tell_changes(clock.broker_ms())
 
         threading.Thread(target=run, name="jobstream-control", daemon=True).start()
-
-    def tell_changes(self, now_ms: int, tell: Callable[[Orders], None]) -> None:
-        """Call `tell` if what is in force differs from what was told last."""
-        current = self.in_force(now_ms)
-        if current != self._told:
-            self._told = current
-            tell(current)
 
     def close(self) -> None:
         """Stop following."""

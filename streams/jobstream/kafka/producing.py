@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from jobstream.errors import EnqueueError, EnqueueTimeout, QueueFull
+from jobstream.kafka.log import KafkaLog
 from jobstream.kafka.sink import PRODUCER
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class KafkaTransport:
     """The client's way to a broker. Safe to use from any thread, and after a fork."""
 
     def __init__(self, options: Mapping[str, Any], timeout_ms: int) -> None:
+        self._given = dict(options)
         self._options = {
             **options,
             **PRODUCER,
@@ -89,6 +91,10 @@ class KafkaTransport:
             if count:
                 self._partitions[topic] = count
         return count
+
+    def log(self) -> KafkaLog:
+        """Reads topics there; connects at first use."""
+        return KafkaLog(self._given)
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Send what is queued, for at most `timeout_s`, and stop."""

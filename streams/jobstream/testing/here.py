@@ -25,6 +25,7 @@ class RealTimeLimits:
         self.running = executor.running
         self.withdraw = executor.withdraw
         self.interrupt = executor.interrupt
+        self.stop = executor.stop
         self.close = executor.close
 
     def expire(self, now_ms: int) -> None:  # noqa: ARG002 - virtual time
@@ -58,10 +59,7 @@ class NoChildren:
 
     def submit(self, delivery: Delivery) -> None:
         """Run it on the loop or in a thread, as its handler is written."""
-        spec = delivery.spec
-        assert spec is not None  # noqa: S101 - admitted deliveries have a handler
-        is_async = inspect.iscoroutinefunction(spec.function)
-        (self._on_loop if is_async else self._in_threads).submit(delivery)
+        self._executor_of(delivery).submit(delivery)
 
     def expire(self, now_ms: int) -> None:
         """The neighbours do that."""
@@ -77,5 +75,15 @@ class NoChildren:
     def interrupt(self, lane: Lane) -> None:
         """The neighbours do that."""
 
+    def stop(self, delivery: Delivery) -> None:
+        """Stop it where it runs."""
+        self._executor_of(delivery).stop(delivery)
+
     def close(self) -> None:
         """The neighbours do that."""
+
+    def _executor_of(self, delivery: Delivery) -> Executor:
+        spec = delivery.spec
+        assert spec is not None  # noqa: S101 - admitted deliveries have a handler
+        is_async = inspect.iscoroutinefunction(spec.function)
+        return self._on_loop if is_async else self._in_threads

@@ -170,7 +170,8 @@ class MemoryJobs:
 
     def _jump(self, until_ms: int | None) -> bool:
         """Move the clock to what is due next; False if that is nothing, or later than asked for."""
-        now_ms, next_ms = self.clock.broker_ms(), self._worker.next_ms()
+        now_ms = self.clock.broker_ms()
+        next_ms = self._worker.next_ms(expiry=until_ms is not None)
         if next_ms is not None:
             next_ms = max(next_ms, now_ms + _STEP_MS) if next_ms <= now_ms else next_ms
         if until_ms is not None and (next_ms is None or next_ms > until_ms):

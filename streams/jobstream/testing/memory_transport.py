@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jobstream.errors import EnqueueError, EnqueueTimeout
+from jobstream.testing.memory_log import MemoryLog
 from jobstream_processors.errors import PublishFailed
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ class MemoryTransport:
     def partitions(self, topic: str, timeout_s: float = 0.0) -> int:  # noqa: ARG002 - part of the port
         """The topic's partition count, 0 if it does not exist."""
         return self._broker.topics().get(topic, 0)
+
+    def log(self) -> MemoryLog:
+        """Reads topics there."""
+        return MemoryLog(self._broker)
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Nothing to send: every submit was published."""

@@ -11,9 +11,16 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from jobstream.kafka.control_topic import ControlFollower
 from jobstream.kafka.mirrors import KafkaMirrors
 from jobstream.kafka.schema_topic import SchemaFollower
-from jobstream.kafka.topics import delay_group, offsets_topic, schemas_topic, worker_group
+from jobstream.kafka.topics import (
+    control_topic,
+    delay_group,
+    offsets_topic,
+    schemas_topic,
+    worker_group,
+)
 from jobstream.observe.tracing import tracing_of
 from jobstream.testing.here import NoChildren, RealTimeLimits
 from jobstream.testing.memory_log import MemoryLog
@@ -27,6 +34,7 @@ from jobstream_processors.errors import PublishFailed
 from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.execute.on_threads import ThreadExecutor
 from jobstream_processors.feed import Feed, Limits
+from jobstream_processors.gate import FLOOD, QUEUE
 from jobstream_processors.handlers import ASYNC, PROCESS, THREAD
 from jobstream_processors.intake import Intake
 from jobstream_processors.pulse import Pulse
@@ -39,6 +47,7 @@ if TYPE_CHECKING:
 
     from jobstream.app import App
     from jobstream.testing.broker import MemoryBroker
+    from jobstream_processors.core.control import Orders
     from jobstream_processors.lane import Lane
     from jobstream_processors.ports import Listener, Position, Record
     from jobstream_processors.settle import Decided
@@ -65,6 +74,7 @@ class MemoryWorker:
         for schema in app.schemas():
             self._catalogue.register(schema)
         self._schemas = SchemaFollower(reader, schemas_topic(app.name), self._catalogue)
+        self._control = ControlFollower(reader, control_topic(app.name))
         group = worker_group(app.name)
         tables = MemoryTables(reader)
         self._takeover = Takeover(group, plans, self._sink, reader, tables, mirrors, self._clock)
@@ -87,18 +97,22 @@ class MemoryWorker:
         self._feed.join(_joining(broker, group, [plan.topic for plan in plans.values()]))
         rungs = [topic for plan in plans.values() for topic, _ in plan.rungs.values()]
         self._delayer.join(_joining(broker, parts.group, rungs))
+        self._control.listen(self._clock.broker_ms(), self._obey)
 
     def turn(self) -> bool:
         """Do what can be done at this moment; False if that was nothing."""
         self._schemas.catch_up()
+        self._control.catch_up()
+        self._control.tell_changes(self._clock.broker_ms())
         moved = self._feed.cycle(0) + self._delayer.cycle(0)
         worked = self._loop.run_until_complete(self._work())
         return bool(moved) or worked or self._closer.sweep() > 0
 
-    def next_ms(self) -> int | None:
+    def next_ms(self, *, expiry: bool) -> int | None:
         """Broker time at which something that waits here may go on; None if nothing waits.
 
-        It may be past already: for a wait that is not kept by time.
+        It may be past already: for a wait that is not kept by time. The end of an operator's pause
+        counts with `expiry` only.
         """
         now_ms = self._clock.broker_ms()
         since_ms = now_ms - self._clock.monotonic_ms()
@@ -107,7 +121,9 @@ class MemoryWorker:
         hop_ms = self._delayer.next_ms()
         if hop_ms is not None:
             times.append(hop_ms)
-        if waiting and not times:
+        if expiry:
+            times += [entry.expires_ms for entry in self._orders]
+        if waiting and not times and not self._is_paused():
             times.append(now_ms)
         return min(times, default=None)
 
@@ -161,6 +177,17 @@ class MemoryWorker:
         """Return: only a turn makes progress."""
 
     # -- inside
+
+    def _is_paused(self) -> bool:
+        """Whether what waits here waits for nothing but an operator."""
+        lanes = self._feed.running
+        kept = any(lane.aside or (QUEUE in lane.gates and lane.held) for lane in lanes)
+        return kept and not any(FLOOD in lane.gates for lane in lanes)
+
+    def _obey(self, orders: Orders) -> None:
+        self._orders = orders
+        self._feed.obey(frozenset(orders.queues), quiet=bool(orders.quiets))
+        self._engine.obey(orders)
 
     async def _equip(self, concurrency: int) -> None:
         ended, returned = self._tracing.ended(self._engine.ended), self._engine.returned

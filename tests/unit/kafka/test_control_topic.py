@@ -42,7 +42,7 @@ class Board:
 
     def look(self) -> None:
         self.follower.catch_up()
-        self.follower.tell_changes(self.broker.clock.broker_ms(), self.heard.append)
+        self.follower.tell_changes(self.broker.clock.broker_ms())
 
 
 @pytest.fixture
@@ -101,18 +101,29 @@ def test_what_cannot_be_read_is_left_out_and_said_once(
     assert len([r for r in caplog.records if r.message == "control_entry_skipped"]) == 6
 
 
+def test_who_begins_to_listen_hears_what_holds_already(board: Board) -> None:
+    board.say(PAUSE_QUEUE, "mail")
+    board.look()
+
+    board.follower.listen(board.broker.clock.broker_ms(), board.heard.append)
+    board.look()
+
+    assert [list(heard.queues) for heard in board.heard] == [["mail"]]
+
+
 def test_changes_are_told_once_each_and_expiry_is_one(board: Board) -> None:
+    board.follower.listen(board.broker.clock.broker_ms(), board.heard.append)
     board.look()
     board.say(PAUSE_QUEUE, "mail", lasts_ms=60_000)
     board.look()
     board.look()
     board.broker.clock.advance(59_999)
     board.look()
-    assert [list(heard.queues) for heard in board.heard] == [["mail"]]
+    assert [list(heard.queues) for heard in board.heard] == [[], ["mail"]]
     board.broker.clock.advance(1)
     board.look()
 
-    assert [list(heard.queues) for heard in board.heard] == [["mail"], []]
+    assert [list(heard.queues) for heard in board.heard] == [[], ["mail"], []]
 
 
 def test_a_topic_made_anew_forgets_what_the_old_one_said(board: Board) -> None:

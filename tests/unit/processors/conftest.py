@@ -14,9 +14,10 @@ import pytest
 from jobstream.kafka.mirrors import KafkaMirrors
 from jobstream.queue import Queue
 from jobstream.testing import MemoryBroker, MemoryLog, MemoryShard, MemorySink, VirtualClock
+from jobstream_processors.core.control import Entry, in_force
 from jobstream_processors.core.decide import Policy
 from jobstream_processors.core.headers import render
-from jobstream_processors.core.outcome import DONE
+from jobstream_processors.core.outcome import DONE, STOPPED
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.engine import Engine
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from jobstream_processors.core.headers import Trip
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
+    from jobstream_processors.execute.running import Ended
     from jobstream_processors.ports import Record, TopicPartition
     from jobstream_processors.settle import Decided
     from jobstream_schemas import Row
@@ -73,6 +75,9 @@ class Shop:
         self.codecs: dict[str, JobCodec[Mail]] = {}
         self.intake = Intake(self.specs, self.catalogue, self.clock)
         self.handle("send")
+        self.handle("other")
+        backoff = Backoff(attempts=3, first="2s", factor=1, jitter=False)
+        self.handle("held", backoff=backoff, holds_key=True)
 
     def handle(
         self,
@@ -158,6 +163,9 @@ class ByHand:
         self.hosted: dict[str, Delivery] = {}
         self.waiting: list[Delivery] = []
         self.interrupted: list[Lane] = []
+        self.stopped: list[str] = []
+        """Ids of runs that were to be stopped."""
+        self.ended: Ended
         self.closed = False
 
     @property
@@ -190,6 +198,14 @@ class ByHand:
         """Write it down."""
         self.interrupted.append(lane)
 
+    def stop(self, delivery: Delivery) -> None:
+        """End it at once if it has no slot; else write it down, as asked."""
+        if delivery in self.waiting:
+            self.waiting.remove(delivery)
+            self.ended(delivery, STOPPED)
+        else:
+            self.stopped.append(delivery.id)
+
     def close(self) -> None:
         """Write it down."""
         self.closed = True
@@ -205,6 +221,7 @@ class Works:
         self.settler = Settler(shop.sink, shop.plans, shop.clock)
         self.engine = Engine(shop.intake, shop.clock, self.decided.extend, loop)
         self.engine.run_on({ASYNC: self.hand, PROCESS: self.child})
+        self.hand.ended = self.child.ended = self.engine.ended
 
     def lane(self, partition: int = 0) -> Lane:
         """A lane that has begun."""
@@ -230,6 +247,11 @@ class Works:
         settled, again = self.settler.settle(batch)
         self.decided[:] = again
         self.engine.settled(settled)
+
+    def order(self, *said: tuple[str, str]) -> None:
+        """Operators' orders are these from now on: (kind, subject) of each."""
+        entries = [Entry(kind, about, "ann@laptop", "deploy", 0, 1_000) for kind, about in said]
+        self.engine.obey(in_force(entries, 0))
 
     def pass_ms(self, ms: int) -> None:
         """Let time pass and the engine notice."""

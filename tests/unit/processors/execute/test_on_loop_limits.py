@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.core.outcome import (
     DONE,
+    STOPPED,
     Interrupted,
+    Raised,
     TimedOut,
 )
 from jobstream_processors.execute.on_loop import GRACE_MS, SLICE_S, LoopExecutor
@@ -209,3 +211,31 @@ def test_what_waits_for_a_slot_can_be_taken_back(ear: Ear) -> None:
     run(ear, scenario, slots=1)
 
     assert started == ["a"]
+
+
+def test_a_cancelled_job_that_waits_for_a_slot_ends_and_a_run_is_cancelled(ear: Ear) -> None:
+    begun = asyncio.Event()
+    cancelled: list[bool] = []
+
+    async def waits(_: object, context: Context) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.append(context.is_cancelled)
+
+    ear.shop.handle("waits", waits, wants_context=True)
+
+    async def scenario(executor: LoopExecutor) -> None:
+        first, second = ear.delivery("a", "waits"), ear.delivery("b", "waits")
+        executor.submit(first)
+        executor.submit(second)
+        await begun.wait()
+        executor.stop(second)
+        assert ear.outcomes == {"b": STOPPED}
+        executor.stop(first)
+        assert isinstance(await ear.outcome("a"), Raised)
+        assert executor.busy == 0
+
+    run(ear, scenario, slots=1)
+    assert cancelled == [True]

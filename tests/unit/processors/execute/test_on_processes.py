@@ -6,13 +6,23 @@ import asyncio
 import importlib
 import json
 import os
+import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from jobstream.cli.logs import configure_process
-from jobstream_processors.core.outcome import DONE, Buried, Crashed, Interrupted, Raised, TimedOut
+from jobstream.testing.waiting import wait_until
+from jobstream_processors.core.outcome import (
+    DONE,
+    STOPPED,
+    Buried,
+    Crashed,
+    Interrupted,
+    Raised,
+    TimedOut,
+)
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.execute.on_processes import ProcessExecutor
 from jobstream_processors.handlers import PROCESS
@@ -25,6 +35,7 @@ if TYPE_CHECKING:
     from tests.unit.processors.execute.conftest import Ear
 
 HOUR_MS = 3_600_000
+LIMIT_S = 30.0
 HANDLERS = """
 import asyncio, logging, os, signal, sys, threading
 from dataclasses import dataclass
@@ -244,3 +255,47 @@ def test_args_that_can_not_be_read_bury_the_job_and_keep_the_child(
     assert isinstance(buried, Buried)
     assert buried.reason == "undecodable"
     assert ear.outcomes["good"] == DONE
+
+
+@pytest.mark.usefixtures("parcels")
+def test_a_cancelled_job_is_killed_and_the_next_gets_another_child(
+    ear: Ear, tmp_path: Path
+) -> None:
+    async def scenario(executor: ProcessExecutor) -> None:
+        hanging, waiting = ear.delivery("a", "hangs"), ear.delivery("b", "hangs")
+        for delivery in (hanging, waiting, ear.delivery("c", "signs")):
+            executor.submit(delivery)
+        executor.stop(waiting)
+        assert ear.outcomes == {"b": STOPPED}
+        hangs = (tmp_path / "hanging").exists
+        await asyncio.to_thread(partial(wait_until, hangs, "it hangs", limit_s=LIMIT_S))
+        executor.stop(hanging)
+        assert isinstance(await ear.outcome("a"), Crashed)
+        assert await ear.outcome("c") == DONE
+        assert executor.busy == 0
+
+    run(ear, scenario)
+
+
+@pytest.mark.usefixtures("parcels")
+def test_a_kill_that_comes_too_late_hits_no_other_job(
+    ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(executor: ProcessExecutor) -> None:
+        reported, report = threading.Event(), executor.report
+
+        def tells(*said: Any, **more: Any) -> None:  # noqa: ANN401 - whatever a child reports
+            report(*said, **more)
+            reported.set()
+
+        monkeypatch.setattr(executor, "report", tells)
+        late = ear.delivery("a", "signs")
+        executor.submit(late)
+        executor.submit(ear.delivery("b", "signs"))
+        # It has ended, and the loop, which stands still here, has not heard of it.
+        assert reported.wait(LIMIT_S)
+        executor.stop(late)
+        assert await ear.outcome("a") == DONE
+        assert await ear.outcome("b") == DONE
+
+    run(ear, scenario)

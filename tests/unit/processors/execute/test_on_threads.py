@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from jobstream_processors.core.outcome import DONE, RETURNED, Buried, Raised, TimedOut
+from jobstream_processors.core.outcome import DONE, RETURNED, STOPPED, Buried, Raised, TimedOut
 from jobstream_processors.execute.on_threads import ThreadExecutor
 
 if TYPE_CHECKING:
@@ -191,3 +191,29 @@ def test_what_waits_for_a_slot_can_be_taken_back(ear: Ear) -> None:
     run(ear, scenario, slots=1)
 
     assert list(ear.outcomes) == ["a"]
+
+
+def test_a_cancelled_job_that_waits_ends_and_a_run_is_asked_to(ear: Ear) -> None:
+    begun = threading.Event()
+
+    def asks(_: object, context: Context) -> None:
+        begun.set()
+        while not context.is_cancelled:
+            pass
+        message = "leaves"
+        raise OSError(message)
+
+    ear.shop.handle("asks", asks, "thread", wants_context=True)
+
+    async def scenario(executor: ThreadExecutor) -> None:
+        first, second = ear.delivery("a", "asks"), ear.delivery("b", "asks")
+        executor.submit(first)
+        executor.submit(second)
+        executor.stop(second)
+        assert ear.outcomes == {"b": STOPPED}
+        assert await asyncio.to_thread(begun.wait, LIMIT_S)
+        executor.stop(first)
+        assert isinstance(await ear.outcome("a"), Raised)
+        assert executor.busy == 0
+
+    run(ear, scenario, slots=1)

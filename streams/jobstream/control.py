@@ -1,0 +1,211 @@
+"""What an operator tells the workers, from Python: pause, resume, cancel, quiet.
+
+Each call writes one record to the control topic and waits for its acknowledgement. Workers see it
+within two seconds; a return does not prove that they did.
+"""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from jobstream.errors import ConfigError
+from jobstream.job import Job
+from jobstream.kafka.control_topic import ControlFollower, entry_of, lifted_record, told_record
+from jobstream.kafka.topics import control_topic
+from jobstream.queue import Queue
+from jobstream_processors.core.control import (
+    CANCEL,
+    LASTS_MS,
+    PAUSE_QUEUE,
+    PAUSE_TYPE,
+    QUIET,
+    Entry,
+    check,
+)
+from jobstream_processors.core.duration import to_ms
+from jobstream_processors.errors import InvalidOption
+from jobstream_schemas import Control as Said
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from jobstream.client import Client
+    from jobstream_processors.core.duration import Duration
+    from jobstream_processors.ports import Outgoing
+
+
+@dataclass(frozen=True, slots=True)
+class ControlEntry:
+    """One thing that an operator told the workers, and until when it holds."""
+
+    kind: str
+    """`pause_queue`, `pause_type`, `cancel` or `quiet`."""
+    subject: str
+    """The queue, the job type, the job's id, or the worker."""
+    who: str
+    why: str
+    at: datetime
+    """When the broker took it."""
+    expires_at: datetime
+    """Nobody acts on it from then on."""
+
+
+class Control:
+    """Tells the workers of one app what to leave; `App.control` is one. Safe in any thread.
+
+    Every method blocks, for at most about twice the enqueue timeout, and raises EnqueueTimeout,
+    TopicMissing or another EnqueueError if the entry is not known to be written. Repeating a call
+    is harmless. `who` is by default the user of this process at this machine.
+    """
+
+    def __init__(
+        self, app: str, client: Callable[[], Client], names: Callable[[str], Collection[str]]
+    ) -> None:
+        self._topic = control_topic(app)
+        self._client = client
+        self._names = names
+
+    def pause(
+        self,
+        *,
+        queue: Queue | str | None = None,
+        job: Job[Any, Any] | str | None = None,
+        why: str = "",
+        for_: Duration | None = None,
+        who: str | None = None,
+    ) -> ControlEntry:
+        """Start no more jobs of a queue, or of a job type; what runs goes on. Give one of both.
+
+        It ends by itself: after 24 hours, or `for_` (1 second to 366 days). Jobs stay where they
+        are and nothing expires sooner for it. Raises ConfigError for a name the app doesn't have.
+        """
+        return self.tell(*self._subject(queue, job), why=why, for_=for_, who=who)
+
+    def resume(
+        self,
+        *,
+        queue: Queue | str | None = None,
+        job: Job[Any, Any] | str | None = None,
+        job_id: str | None = None,
+    ) -> None:
+        """End the pause of a queue or of a job type, or the cancel of a job, if there is one.
+
+        A job that a worker has settled as cancelled stays cancelled.
+        """
+        if job_id is not None:
+            self.lift(CANCEL, job_id)
+        else:
+            self.lift(*self._subject(queue, job))
+
+    def cancel(
+        self,
+        job_id: str,
+        *,
+        why: str = "",
+        for_: Duration | None = None,
+        who: str | None = None,
+    ) -> ControlEntry:
+        """Let a job end as `cancelled`, wherever it is: on a queue, waiting, or running.
+
+        A running async handler is cancelled, a child process killed; a thread is told by
+        `ctx.is_cancelled`. A handler that returns all the same is done. In force for 30 days, or
+        `for_`: a job that waits for longer than that runs.
+        """
+        return self.tell(CANCEL, job_id, why=why, for_=for_, who=who)
+
+    def quiet(
+        self,
+        worker: str,
+        *,
+        why: str = "",
+        for_: Duration | None = None,
+        who: str | None = None,
+    ) -> ControlEntry:
+        """Let a worker take no new jobs; it finishes what it has and keeps its partitions.
+
+        `worker` is `host:pid`, or the beginning of such names and `*`. Ends after an hour, or
+        `for_`. Its partitions wait all the while: nobody else serves them.
+        """
+        return self.tell(QUIET, worker, why=why, for_=for_, who=who)
+
+    def unquiet(self, worker: str) -> None:
+        """Let a worker take jobs again; `worker` exactly as it was given to `quiet`."""
+        self.lift(QUIET, worker)
+
+    def entries(self) -> list[ControlEntry]:
+        """What is in force now, by this machine's clock, oldest first. Reads the whole topic."""
+        follower = ControlFollower(self._client().log(), self._topic)
+        self._client().require(self._topic)
+        follower.catch_up()
+        now_ms = time.time_ns() // 1_000_000
+        return [shown(entry) for entry in follower.entries() if entry.is_in_force(now_ms)]
+
+    def tell(
+        self, kind: str, subject: str, *, why: str, for_: Duration | None, who: str | None
+    ) -> ControlEntry:
+        """Write an entry of any kind; `subject` is not looked up. Raises ConfigError."""
+        said_by = myself() if who is None else who
+        try:
+            lasts_ms = LASTS_MS[kind] if for_ is None else to_ms(for_, name="for_")
+            check(kind, subject, said_by, why, lasts_ms)
+        except InvalidOption as error:
+            raise ConfigError(str(error)) from error
+        said = Said(kind, subject, said_by, why, lasts_ms, {})
+        place = self._write(told_record(self._topic, said))
+        for batch in self._client().log().read((self._topic, 0), place, place + 1):
+            for record in batch:
+                return shown(entry_of(record))
+        # Another one took its place already; what it said is known all the same.
+        now_ms = time.time_ns() // 1_000_000
+        return shown(Entry(kind, subject, said_by, why, now_ms, now_ms + lasts_ms))
+
+    def lift(self, kind: str, subject: str) -> None:
+        """End an entry of any kind; harmless if there is none."""
+        try:
+            check(kind, subject, "", "", LASTS_MS[kind])
+        except InvalidOption as error:
+            raise ConfigError(str(error)) from error
+        self._write(lifted_record(self._topic, kind, subject))
+
+    def _write(self, record: Outgoing) -> int:
+        what = (record.key or b"").decode()
+        return self._client().send(record, f"control entry {what}")[1]
+
+    def _subject(
+        self, queue: Queue | str | None, job: Job[Any, Any] | str | None
+    ) -> tuple[str, str]:
+        if (queue is None) == (job is None):
+            message = "give queue= or job=, one of them"
+            raise ConfigError(message)
+        kind, given = (PAUSE_QUEUE, queue) if job is None else (PAUSE_TYPE, job)
+        name = given.name if isinstance(given, Queue | Job) else str(given)
+        known = self._names(kind)
+        if name not in known:
+            what = "queue" if kind == PAUSE_QUEUE else "job type"
+            message = f"no {what} {name!r}; declared are {', '.join(sorted(known))}"
+            raise ConfigError(message)
+        return kind, name
+
+
+def shown(entry: Entry) -> ControlEntry:
+    """An entry with times a person can read."""
+    kind, subject, who, why, at_ms, expires_ms = entry
+    return ControlEntry(kind, subject, who, why, _moment(at_ms), _moment(expires_ms))
+
+
+def myself() -> str:
+    """`user@host` of this process."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # A container's user may have no name.
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _moment(epoch_ms: int) -> datetime:
+    return datetime.fromtimestamp(epoch_ms / 1000, UTC)

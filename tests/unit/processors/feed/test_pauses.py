@@ -1,0 +1,116 @@
+"""Operators' pauses in the feed: a queue, or everything, across rebalances."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobstream_processors.delivery import Delivery
+from jobstream_processors.feed import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.processors.feed.conftest import Desk
+
+
+def test_a_paused_queue_delivers_nothing_until_it_is_resumed(
+    new_desk: Callable[..., Desk],
+) -> None:
+    desk = new_desk(Limits()).turns()
+    desk.fill(2)
+    desk.turns()
+
+    desk.feed.obey({"mail"}, quiet=False)
+    desk.fill(3)
+    desk.turns(8)
+    assert len(desk.handed) == 2
+
+    desk.feed.obey((), quiet=False)
+    desk.turns()
+    assert len(desk.handed) == 5
+
+
+def test_other_queues_go_on_and_quiet_stops_them_all(new_desk: Callable[..., Desk]) -> None:
+    desk = new_desk(Limits()).turns()
+    desk.feed.obey({"reports"}, quiet=False)
+    desk.fill(2)
+    desk.turns()
+    assert len(desk.handed) == 2
+
+    desk.feed.obey((), quiet=True)
+    desk.fill(2)
+    desk.turns()
+    assert len(desk.handed) == 2
+    # The end of one reason is not the end of the other.
+    desk.feed.obey({"mail"}, quiet=False)
+    desk.turns()
+    assert len(desk.handed) == 2
+
+    desk.feed.obey((), quiet=False)
+    desk.turns()
+    assert len(desk.handed) == 4
+
+
+def test_a_new_owner_of_a_paused_partition_delivers_nothing(new_desk: Callable[..., Desk]) -> None:
+    desk = new_desk(Limits()).turns()
+    desk.feed.obey({"mail"}, quiet=False)
+    desk.turns()
+    desk.fill(3)
+    before = desk.lane()
+
+    desk.shop.broker.rebalance("shop")
+    desk.turns(8)
+
+    assert desk.lane() is not before
+    assert desk.lane() in desk.feed.running
+    assert desk.handed == []
+    desk.feed.obey((), quiet=False)
+    desk.turns()
+    assert len(desk.handed) == 3
+
+
+def test_orders_from_before_the_first_assignment_hold_from_the_first_record(
+    new_desk: Callable[..., Desk],
+) -> None:
+    desk = new_desk(Limits())
+    desk.feed.obey({"mail"}, quiet=False)
+    desk.fill(3)
+
+    desk.turns(8)
+
+    assert desk.handed == []
+
+
+def test_what_a_pause_keeps_here_takes_no_room_from_other_queues(
+    new_desk: Callable[..., Desk],
+) -> None:
+    desk = new_desk(Limits(handed_max=4)).turns()
+    desk.fill(4)
+    desk.turns()
+    waits = desk.waits
+    assert waits > 0
+
+    desk.feed.obey({"mail"}, quiet=False)
+    desk.turns(2)
+
+    assert desk.waits <= waits + 1
+    desk.feed.obey((), quiet=False)
+    desk.turns(2)
+    assert desk.waits > waits + 1
+
+
+def test_jobs_of_a_paused_type_take_half_the_room_at_most(new_desk: Callable[..., Desk]) -> None:
+    desk = new_desk(Limits(handed_max=8)).turns()
+    lane = desk.lane()
+    lane.aside.extend(Delivery(lane, offset, b"", None) for offset in (7, 8))
+    desk.turns(1)
+
+    # Two partitions share a room of eight: two each are set aside at most.
+    desk.fill(3)
+    desk.fill(3, partition=1)
+    desk.turns()
+
+    assert len(desk.handed) == 3
+    lane.aside.clear()
+    desk.turns()
+    assert len(desk.handed) == 6
