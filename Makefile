@@ -10,16 +10,19 @@ LOCK := .cache/lock/bin/uv pip compile --quiet --universal --python-version 3.11
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-fast coverage check bench dashboards alerts lock clean
+.PHONY: help setup demo observe test test-fast coverage check bench dashboards alerts lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo '  ARGS="…" adds arguments to the program behind demo, test, test-fast, coverage and bench.'
+	@echo '  ARGS="…" adds arguments to the program behind demo, observe, test, test-fast, coverage and bench.'
 
 setup: $(STAMP) ## install the locked dependencies and this repository into .venv
 
 demo: $(STAMP) ## index the standard library through real Kafka, with a worker killed half-way
 	$(BIN)/python -m examples.stdlib_index $(ARGS)
+
+observe: $(STAMP) ## run the whole stack with a load, Prometheus and Alertmanager, until Ctrl-C
+	$(BIN)/python -m examples.observe $(ARGS)
 
 test: $(STAMP) ## run all tests; they start the brokers they need
 	$(BIN)/python -m pytest $(ARGS)

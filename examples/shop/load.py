@@ -1,13 +1,15 @@
 """A steady load with trouble in it, until SIGTERM: `python -m examples.shop.load`.
 
 It is a service as users write them: it enqueues, and exposes what the client counted in a registry
-of its own. What it sends in a second is a pure function of the second, so that two runs look alike.
+of its own, at SHOP_METRICS (host:port). What it sends in a second is a pure function of the second,
+so that two runs look alike.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import time
@@ -85,12 +87,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Send until SIGTERM or SIGINT; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m examples.shop.load", description=__doc__)
     parser.add_argument("--rate", type=float, default=1.0, help="1 is about twenty jobs a second")
-    parser.add_argument("--metrics", default="127.0.0.1:9465", help="HOST:PORT to be scraped at")
     options = parser.parse_args(arguments)
     # Blocked before the first thread starts, so that they are waited for here and nowhere else.
     signal.pthread_sigmask(signal.SIG_BLOCK, LEAVE_AT)
     registry = CollectorRegistry()
-    host, _, port = options.metrics.rpartition(":")
+    registry.register(app.metrics())
+    host, _, port = os.environ.get("SHOP_METRICS", "127.0.0.1:9465").rpartition(":")
     start_http_server(int(port), host, registry)
     second = 1
     began = time.monotonic()

@@ -187,6 +187,7 @@ def test_readme_leads_to_a_job_that_ran(
         )
         assert sent.returncode == 0, sent.stderr
         terminal.wait_for("receipt o-1 sent to a@b.example", deadline)
+        terminal.wait_for("exporter| metrics on http://127.0.0.1:", deadline)
 
         code = terminal.press_ctrl_c()
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from jobstream.cli.supervisor import Child
     from jobstream.settings import Settings
 
-ROLES = ("worker", "delayer")
+ROLES = ("worker", "delayer", "exporter")
+WORKER_ROLES = ("worker", "delayer")
 _LOCAL = re.compile(r"(127\.0\.0\.1|localhost):(\d{1,5})")
 
 
@@ -108,13 +109,17 @@ def _tell_how(app: App, target: str) -> None:
 def _roles(target: str, log_level: str, settings: Settings) -> list[Child]:
     from jobstream.cli.supervisor import Child  # noqa: PLC0415 - with the command only
     from jobstream.cli.worker import port_of  # noqa: PLC0415 - likewise
+    from jobstream.settings import PREFIX  # noqa: PLC0415 - likewise
 
-    start = [sys.executable, "-m", "jobstream", "worker", target, "--supervised"]
     options = ["--log", "plain", "--log-level", log_level]
-    return [
-        Child(
-            [*start, *options, "--only", role, "--metrics-port", port_of(settings, number)],
-            f"{role:<8}| ",
-        )
-        for number, role in enumerate(ROLES)
-    ]
+    children = []
+    for number, role in enumerate(ROLES):
+        # By the variable, which every role reads.
+        words = ["env", f"{PREFIX}METRICS_PORT={port_of(settings, number)}"]
+        words += [sys.executable, "-m", "jobstream"]
+        if role in WORKER_ROLES:
+            words += ["worker", target, "--supervised", "--only", role]
+        else:
+            words += [role, target]
+        children.append(Child([*words, *options], f"{role:<8}| "))
+    return children

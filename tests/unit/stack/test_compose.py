@@ -56,7 +56,7 @@ def test_variables_are_all_used_and_all_there(root: Path, variables: dict[str, s
 
 
 def test_every_part_of_the_stack_is_there(services: dict[str, Any]) -> None:
-    asked = {"kafka", "worker", "delayer", "canary"}
+    asked = {"kafka", "worker", "delayer", "exporter", "canary"}
 
     assert asked | {"prometheus", "alertmanager", "grafana"} <= services.keys()
 

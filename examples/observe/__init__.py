@@ -1,0 +1,1 @@
+"""The stack of docker-compose.yml on this machine, without Docker: to be looked at."""
