@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from confluent_kafka import OFFSET_END, ConsumerGroupTopicPartitions, TopicPartition
-from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, not marked as such
-    AdminClient,
-    OffsetSpec,
-)
+from confluent_kafka import OFFSET_END, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from jobstream.inspect.cluster import Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,36 +39,30 @@ class GroupLag:
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = dict(options)
-        self._admin = AdminClient(self._options)
+        self._cluster = Cluster(self._options)
 
     def standings(self, group: str, places: Iterable[Place]) -> dict[Place, Standing]:
-        """Where the group stands in each partition. Raises KafkaException."""
-        asked = [TopicPartition(topic, partition) for topic, partition in places]
-        request = ConsumerGroupTopicPartitions(group, asked)
-        answers = self._admin.list_consumer_group_offsets([request], request_timeout=_WAIT_S)
-        committed = {
-            (found.topic, found.partition): max(-1, found.offset)
-            for found in answers[group].result().topic_partitions
-        }
-        newest: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        ends = self._admin.list_offsets(dict.fromkeys(asked, newest), request_timeout=_WAIT_S)
+        """Where the group stands in each partition; raises BrokerUnavailable, BrokerRefused."""
+        asked = list(places)
+        committed = self._cluster.committed(group, asked)
         return {
-            (place.topic, place.partition): Standing(
-                committed.get((place.topic, place.partition), -1), future.result().offset
-            )
-            for place, future in ends.items()
+            place: Standing(committed[place].offset if place in committed else -1, end)
+            for place, (_, end) in self._cluster.spans(asked).items()
         }
 
     def reconnect(self) -> None:
         """Forget what the client knows: it keeps the epoch of a leader that is gone, for ever."""
-        self._admin = AdminClient(self._options)
+        self._cluster = Cluster(self._options)
 
     def delete_group(self, group: str) -> None:
         """Let the group and its offsets be forgotten; it must have no members."""
-        self._admin.delete_consumer_groups([group], request_timeout=_WAIT_S)[group].result()
+        self._admin().delete_consumer_groups([group], request_timeout=_WAIT_S)[group].result()
 
     def delete_records(self, places: Iterable[Place]) -> None:
         """Delete everything in these partitions, whatever their policy. Raises KafkaException."""
         ends = [TopicPartition(topic, partition, OFFSET_END) for topic, partition in places]
-        for future in self._admin.delete_records(ends, request_timeout=_WAIT_S).values():
+        for future in self._admin().delete_records(ends, request_timeout=_WAIT_S).values():
             future.result()
+
+    def _admin(self) -> AdminClient:
+        return AdminClient(self._options)

@@ -9,9 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from confluent_kafka import KafkaException
-
-from jobstream.errors import BrokerUnavailable
+from jobstream.errors import BrokerRefused, BrokerUnavailable
 from jobstream.kafka.admin import Admin
 from jobstream.kafka.apply import apply, survey
 from jobstream.kafka.log import KafkaLog
@@ -92,8 +90,8 @@ class Trial:
             nonlocal seen
             try:
                 before, seen = seen, self.standings()
-            except KafkaException:  # A partition has changed its leader: ask again.
-                self.lag.reconnect()
+            except (BrokerUnavailable, BrokerRefused):
+                self.lag.reconnect()  # A partition has changed its leader: ask again.
                 return False
             return before == seen and not any(standing.lag for standing in seen.values())
 
