@@ -10,7 +10,7 @@ LOCK := .cache/lock/bin/uv pip compile --quiet --universal --python-version 3.11
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo observe test test-fast coverage check bench dashboards alerts lock clean
+.PHONY: help setup demo observe test test-fast coverage check bench dashboards alerts docs lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ dashboards: $(STAMP) ## write grafana/dashboards/ anew from grafana/src/
 
 alerts: $(STAMP) ## write the rules of Prometheus and Grafana anew from grafana/src/alerts/
 	$(BIN)/python -m grafana.src.alerts $(ARGS)
+
+docs: $(STAMP) ## write docs/metrics.md anew from the catalogue of metrics
+	$(BIN)/python -m jobstream.observe.reference > docs/metrics.md
 
 lock: ## write the lock files anew from pyproject.toml (needs the network)
 	@test -x .cache/lock/bin/uv || $(PYTHON) -m venv .cache/lock

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -314,3 +316,33 @@ def test_prometheus_finds_nothing_to_complain_of(shop: Shop) -> None:
     )
 
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+
+
+def test_status_lists_the_process_and_what_it_holds(shop: Shop) -> None:
+    wait_until(lambda: shop.get("/readyz")[0] == 200, "it is ready", limit_s=WAIT_S)
+    environ = {**os.environ, "JOBSTREAM_STATE_DIR": str(shop.app.settings.state_dir)}
+    command = [sys.executable, "-m", "jobstream", "status", "--app", shop.app.name]
+
+    def status(*options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, *options],
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=WAIT_S,
+            check=False,
+        )
+
+    told = status("--json")
+    (process,) = json.loads(told.stdout)
+    table = status()
+
+    assert (told.returncode, table.returncode) == (0, 0), told.stderr + table.stderr
+    assert (process["pid"], process["role"], process["partitions"]) == (os.getpid(), "worker", 2)
+    assert (process["live"], process["ready"], process["in_flight"]) == (True, True, 0)
+    assert table.stdout.split()[0] == "role"
+    assert str(os.getpid()) in table.stdout
+
+    elsewhere = status("--app", "nobody")
+    assert elsewhere.returncode == 1
+    assert "no process of 'nobody'" in elsewhere.stderr

@@ -20,6 +20,7 @@ COMMANDS = {
     "enqueue": "Enqueue jobs of one type from JSON.",
     "job": "Everything the log still knows of one job.",
     "dlq": "Dead letters: list, show, redrive, discard.",
+    "status": "The processes on this machine: are they ready, what do they hold?",
     "lag": "How far behind the workers are, in records and in seconds.",
     "canary": "Prove that jobs run: one that does nothing per queue, again and again.",
     "exporter": "Lag, dead letters and groups as metrics, for Prometheus.",

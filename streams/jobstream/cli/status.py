@@ -1,0 +1,104 @@
+"""`jobstream status`: the processes of an app on this machine, and how each of them is.
+
+It finds them by the files that they write, asks each over HTTP, and needs neither user code nor a
+broker. It changes nothing.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jobstream.cli.exits import FAILURE, OK
+from jobstream.cli.options import app_option, json_option
+from jobstream.cli.output import age, print_json, print_table, remark
+
+if TYPE_CHECKING:
+    from jobstream.observe.targets import Target
+    from jobstream.settings import Settings
+
+ANSWER_S_MAX = 5.0
+ANSWER_BYTES_MAX = 4_000_000
+AT_ONCE = 16
+COLUMNS = (
+    *("role", "pid>", "address", "live", "ready", "partitions>", "in flight>", "running>"),
+    *("oldest", "restoring", "paused", "why"),
+)
+
+
+@click.command()
+@app_option
+@json_option
+def command(app: str, *, as_json: bool) -> int:
+    """Show the processes of an app on this machine, whether they are ready and what they hold.
+
+    Exit code 0 if there is at least one and all are live and ready, else 1. Processes on other
+    machines are for Prometheus to watch.
+    """
+    from jobstream.observe.targets import folder_of, living  # noqa: PLC0415 - with the command only
+
+    name, settings = _named(app)
+    folder = folder_of(settings.state_dir, name)
+    found = living(folder)
+    if not found:
+        remark(f"no process of {name!r} answers on this machine (looked in {folder})")
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        answers = list(pool.map(_ask, found))
+    if as_json:
+        print_json(answers)
+    elif answers:
+        print_table(COLUMNS, [_row(answer) for answer in answers])
+    well = [answer for answer in answers if answer.get("live") and answer.get("ready")]
+    return OK if answers and len(well) == len(answers) else FAILURE
+
+
+def _named(app: str) -> tuple[str, Settings]:
+    from jobstream.settings import Settings  # noqa: PLC0415 - with the command only
+
+    if ":" in app:
+        from jobstream.cli.loading import load_app  # noqa: PLC0415 - only where code is named
+
+        loaded = load_app(app)
+        return loaded.name, loaded.settings
+    return app, Settings.load()
+
+
+def _ask(target: Target) -> dict[str, Any]:
+    """What the process says, or that it says nothing."""
+    known = {"role": target.role, "pid": target.pid, "address": target.address}
+    connection = http.client.HTTPConnection(target.address, timeout=ANSWER_S_MAX)
+    try:
+        connection.request("GET", "/status")
+        answer = json.loads(connection.getresponse().read(ANSWER_BYTES_MAX))
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        why = {"probe": "live", "check": "endpoint", "why": f"no answer: {error}"}
+        return {**known, "live": False, "ready": False, "failed": [why]}
+    finally:
+        connection.close()
+    return {**answer, **known} if isinstance(answer, dict) else known
+
+
+def _row(answer: dict[str, Any]) -> list[str]:
+    oldest = answer.get("oldest")
+    restoring = answer.get("restoring") or []
+    waiting = len(answer.get("not_serving") or [])
+    left = sum(each["remaining"] for each in restoring)
+    paused = {reason for each in answer.get("paused") or [] for reason in each["reasons"]}
+    return [
+        answer["role"],
+        str(answer["pid"]),
+        answer["address"],
+        "yes" if answer.get("live") else "NO",
+        "yes" if answer.get("ready") else "NO",
+        str(answer.get("partitions", "-")),
+        str(answer.get("in_flight", "-")),
+        str(answer.get("running", "-")),
+        f"{oldest['job']} {age(oldest['seconds'])}" if oldest else "-",
+        f"{waiting} ({left} rows left)" if waiting else "-",
+        f"{len(answer.get('paused') or [])} ({', '.join(sorted(paused))})" if paused else "-",
+        "; ".join(dict.fromkeys(each["why"] for each in answer.get("failed") or [])),
+    ]
