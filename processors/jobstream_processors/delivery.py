@@ -64,6 +64,8 @@ class Delivery:
     """What tracing keeps of it; None where nobody traces."""
     hidden: Hidden | None = None
     """The secret values of its args, once they are read; None where its type has none."""
+    error: BaseException | None = None
+    """What its handler raised, until its end is decided: it keeps the handler's frames alive."""
     _identity: tuple[bytes, bytes] | None = None
 
     def __init__(self, lane: Lane, offset: int, value: bytes, record_key: bytes | None) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ from jobstream_processors.handlers import PROCESS
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from jobstream_processors.core.control import Orders
     from jobstream_processors.core.decide import Decision
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("jobstream.worker")
 
+Failed = Callable[["Delivery", "Outcome", "Decision"], None]
 SHOW_TICKS = 8
 """Watermarks are shown to the committing threads every so many ticks: sorting ranges costs."""
 IN_PLACE = frozenset({Park, Charge})
@@ -66,6 +68,7 @@ class Engine:
         self._loop = loop
         self._meter = meter
         self._executors: Mapping[str, Executor] = {}
+        self._failed: Failed | None = None
         self._out: list[Decided] = []
         hands = Hands(
             submit=self._submit,
@@ -80,9 +83,10 @@ class Engine:
         self._warned: set[str] = set()
         self._ticks = 0
 
-    def run_on(self, executors: Mapping[str, Executor]) -> None:
-        """Give the engine its executors, by name."""
+    def run_on(self, executors: Mapping[str, Executor], failed: Failed | None = None) -> None:
+        """Give the engine its executors, by name, and who is told of runs that did not succeed."""
         self._executors = executors
+        self._failed = failed
 
     @property
     def idle(self) -> bool:
@@ -142,6 +146,7 @@ class Engine:
             return
         delivery.running = running
         if not lane.live:
+            delivery.error = None
             self._intake.release(delivery)
             self._readmit(delivery)
             return
@@ -157,6 +162,9 @@ class Engine:
             decision = decide(self._intake.case(delivery), outcome)
             if delivery.meter is not None:
                 delivery.meter.failed(outcome, decision)
+            if self._failed is not None:
+                self._failed(delivery, outcome, decision)
+            delivery.error = None
             self._watch(delivery, decision)
         # A job that runs again in place is still the one whose turn it is.
         if not running and not delivery.holds_key and type(decision) not in IN_PLACE:
@@ -167,6 +175,7 @@ class Engine:
         """A handler that outlived its time limit has stopped: its key is free."""
         delivery.reported = False
         delivery.running = False
+        delivery.error = None
         if delivery.finished or not delivery.holds_key:
             self._free_key(delivery)
 

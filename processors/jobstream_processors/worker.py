@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.closer import Closer
 from jobstream_processors.core.control import NOTHING
-from jobstream_processors.engine import Engine
+from jobstream_processors.engine import Engine, Failed
 from jobstream_processors.errors import PublishFailed, WorkerStopped
 from jobstream_processors.execute.on_loop import RUNNER_FAILED, LoopExecutor
 from jobstream_processors.execute.on_processes import ProcessExecutor
@@ -92,6 +92,7 @@ class Parts:
     meter: Meter | None = None
     name: str = ""
     """`host:pid`: how operators tell it to be quiet."""
+    failed: Failed | None = None
     stuck_max: int = 100
     """Runs past their time limit that still hold a slot, before the process is to be replaced."""
 
@@ -221,7 +222,7 @@ class Worker:
         intake = Intake(parts.specs, parts.catalogue, parts.clock, tracing.received)
         put = tracing.put(self._settling.put)
         self._engine = Engine(intake, parts.clock, put, loop, parts.meter)
-        self._engine.run_on(self._executors())
+        self._engine.run_on(self._executors(), parts.failed)
         self._mirrors = MirrorThread(
             parts.sink,
             self._served,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import threading
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from jobstream_processors.context import Context
     from jobstream_processors.core.duration import Duration
     from jobstream_processors.core.retry import Backoff
+    from jobstream_processors.failure import Callback
     from jobstream_processors.handlers import JobSpec
     from jobstream_processors.queues import QueuePlan
     from jobstream_schemas import JobSchema
@@ -73,6 +75,7 @@ class App:
         self._queues: dict[str, Queue] = {}
         self._plans: dict[str, QueuePlan] = {}
         self._jobs: dict[str, Job[Any, Any]] = {}
+        self._failure_callbacks: list[Callback] = []
         self._lock = threading.Lock()
         self._client: Client | None = None
         self._transport: Transport | None = None
@@ -181,6 +184,25 @@ class App:
             "expect": expect,
         }
         return self._declare(name, args_type, options)
+
+    def on_failure(self, callback: Callback) -> Callback:
+        """Call `callback` in the worker for every run that failed; returns it: a decorator, too.
+
+        For error trackers. It is called with a `Failure`, on a thread of its own, one failure
+        after the other: a slow one delays the next, never a job. At most 1,000 wait; more are
+        counted in the log and left out. What it raises is logged. A run that was lost with its
+        worker or partition is not told. Raises ConfigError for a coroutine function.
+        """
+        if not callable(callback) or inspect.iscoroutinefunction(callback):
+            message = f"on_failure({callback!r}): give a plain function of one Failure"
+            raise ConfigError(message)
+        self._failure_callbacks.append(callback)
+        return callback
+
+    @property
+    def failure_callbacks(self) -> tuple[Callback, ...]:
+        """What `on_failure` was given, in that order."""
+        return tuple(self._failure_callbacks)
 
     @property
     def queues(self) -> Mapping[str, Queue]:

@@ -41,6 +41,7 @@ from jobstream.observe.server import serve
 from jobstream.observe.tracing import tracing_of
 from jobstream_processors.delayer import Delayer, DelayerParts
 from jobstream_processors.errors import WorkerStopped
+from jobstream_processors.failures import Failures
 from jobstream_processors.feed import Limits
 from jobstream_processors.pulse import GuardedSink, Pulse
 from jobstream_processors.takeover import Takeover
@@ -184,7 +185,8 @@ class Roles:
                 self._clock,
             )
             rest_collector()
-            worker = Worker(self._parts(catalogue, sink, takeover, pulse))
+            failures = Failures(app.failure_callbacks)
+            worker = Worker(self._parts(catalogue, sink, takeover, pulse, failures))
             self._control.listen(self._clock.broker_ms(), worker.obey)
             self._worker = self._observed.worker = worker
             if self._stopping.is_set():
@@ -193,8 +195,16 @@ class Roles:
                 await worker.run()
             finally:
                 follower.close()
+                await asyncio.to_thread(failures.close)
 
-    def _parts(self, catalogue: Catalogue, sink: Sink, takeover: Takeover, pulse: Pulse) -> Parts:
+    def _parts(
+        self,
+        catalogue: Catalogue,
+        sink: Sink,
+        takeover: Takeover,
+        pulse: Pulse,
+        failures: Failures,
+    ) -> Parts:
         settings = self._settings
         return Parts(
             specs=self._specs,
@@ -213,6 +223,7 @@ class Roles:
             children=settings.children or 2 * (os.cpu_count() or 2),
             child_begins=_log_as_here(),
             tracing=tracing_of(self._app),
+            failed=failures.tell if self._app.failure_callbacks else None,
             drain_s=settings.drain_ms / 1000,
             meter=self._observed.meter,
             name=worker_name(),

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream import App, Backoff, Cancel, Context, Dead, EnqueueTimeout, Job, Snooze
+from jobstream import (
+    App,
+    Backoff,
+    Cancel,
+    ConfigError,
+    Context,
+    Dead,
+    EnqueueTimeout,
+    Failure,
+    Job,
+    Snooze,
+)
 from jobstream.testing import MemoryJobs, memory
 from jobstream.testing.errors import NotIdle
 
@@ -345,3 +356,31 @@ def test_children_and_their_children_share_one_correlation_id(given: str | None)
 
     shared = given or enqueued.job_id
     assert seen == [("root", given), ("branch", shared), ("leaf", shared)]
+
+
+def test_failed_runs_are_told_with_the_exception_itself(made: Shop) -> None:
+    told: list[Failure] = []
+    made.app.on_failure(told.append)
+
+    with memory(made.app) as jobs:
+        enqueued = made.fails.enqueue(Mail("ann", times=9))
+        made.send.enqueue(Mail("bob"))
+        jobs.run_until_idle()
+
+    assert [(f.job_id, f.attempt, f.decision, f.reason) for f in told] == [
+        (enqueued.job_id, 1, "retry", ""),
+        (enqueued.job_id, 2, "retry", ""),
+        (enqueued.job_id, 3, "dead", "attempts_exhausted"),
+    ]
+    assert [str(f.exception) for f in told] == ["attempt 1", "attempt 2", "attempt 3"]
+    assert all(isinstance(f.exception, OSError) and "in fails" in f.traceback for f in told)
+
+
+def test_only_a_plain_function_is_told_of_failures(made: Shop) -> None:
+    async def later(_: Failure) -> None:
+        """Nobody would await it."""
+
+    with pytest.raises(ConfigError, match="plain function"):
+        made.app.on_failure(later)
+    with pytest.raises(ConfigError, match="plain function"):
+        made.app.on_failure("log")  # type: ignore[arg-type] # on purpose

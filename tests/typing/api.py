@@ -16,6 +16,7 @@ from jobstream import (
     Dead,
     Enqueued,
     EnqueueTimeout,
+    Failure,
     Job,
     RetryAfter,
     Secret,
@@ -93,6 +94,23 @@ log_in.enqueue(Login("ann", Secret(), []))  # rejected
 
 @app.job(executor="process", timeout=timedelta(minutes=5), expect="90s")
 def counts(args: Invoice) -> None: ...
+
+
+@app.on_failure
+def tell(failure: Failure) -> None:
+    if failure.exception is not None and not failure.will_retry:
+        print(failure.job, failure.attempt, failure.decision, failure.traceback)
+
+
+app.on_failure(lambda failure: print(failure.message))
+
+
+@app.on_failure  # rejected
+def tell_too_much(failure: Failure, ctx: Context) -> None: ...
+
+
+@app.on_failure  # rejected
+def tell_other(failure: str) -> None: ...
 
 
 # Enqueueing

@@ -125,6 +125,7 @@ def facts_of(delivery: Delivery) -> RunFacts:
 
 def outcome_of(delivery: Delivery, error: BaseException) -> Outcome:
     """What `error`, raised by its handler, stands for; the job's secrets are left out of it."""
+    delivery.error = error
     return read(error, delivery.hidden.clean) if delivery.hidden is not None else read(error)
 
 

@@ -33,6 +33,7 @@ from jobstream_processors.engine import Engine
 from jobstream_processors.errors import PublishFailed
 from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.execute.on_threads import ThreadExecutor
+from jobstream_processors.failures import call, failure_of
 from jobstream_processors.feed import Feed, Limits
 from jobstream_processors.gate import FLOOD, QUEUE
 from jobstream_processors.handlers import ASYNC, PROCESS, THREAD
@@ -48,6 +49,9 @@ if TYPE_CHECKING:
     from jobstream.app import App
     from jobstream.testing.broker import MemoryBroker
     from jobstream_processors.core.control import Orders
+    from jobstream_processors.core.decide import Decision
+    from jobstream_processors.core.outcome import Outcome
+    from jobstream_processors.delivery import Delivery
     from jobstream_processors.lane import Lane
     from jobstream_processors.ports import Listener, Position, Record
     from jobstream_processors.settle import Decided
@@ -86,6 +90,7 @@ class MemoryWorker:
         self._woken = asyncio.Event()
         put = self._tracing.put(self._put)
         self._engine = Engine(self._intake, self._clock, put, self._loop)
+        self._callbacks = app.failure_callbacks
         self._loop.run_until_complete(self._equip(app.settings.concurrency))
         pulse = Pulse(self._clock, _SESSION_MS)
         self._feed = Feed(plans, self, self._clock, pulse, Limits(window=app.settings.window))
@@ -196,7 +201,14 @@ class MemoryWorker:
         in_threads = RealTimeLimits(ThreadExecutor(concurrency, ended, returned, enter=enter))
         self._executors = (on_loop, in_threads)
         children = NoChildren(on_loop, in_threads)
-        self._engine.run_on({ASYNC: on_loop, THREAD: in_threads, PROCESS: children})
+        tell = self._tell if self._callbacks else None
+        self._engine.run_on({ASYNC: on_loop, THREAD: in_threads, PROCESS: children}, tell)
+
+    def _tell(self, delivery: Delivery, outcome: Outcome, decision: Decision) -> None:
+        """As a worker process does, but here and now."""
+        failure = failure_of(delivery, outcome, decision)
+        if failure is not None:
+            call(self._callbacks, failure)
 
     def _put(self, batch: list[Decided]) -> None:
         self._decided += batch

@@ -1,0 +1,42 @@
+"""A failed run as plain data for user code. Who is told of it, and when, is not decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A run that failed, as it is told to `App.on_failure`. Texts are without secret fields."""
+
+    exception: BaseException | None = field(repr=False)
+    """What the handler raised, as it is; None for a timeout, and where a process ran it."""
+    error: str
+    """Its class with its module, or `jobstream.Timeout`, `jobstream.Crashed`."""
+    message: str
+    traceback: str = field(repr=False)
+    """At most its last 4,000 characters; "" where there is none."""
+    job_id: str
+    job: str
+    queue: str
+    attempt: int
+    redrive: int
+    topic: str
+    partition: int
+    offset: int
+    correlation_id: str | None
+    decision: Literal["retry", "dead"]
+    reason: str
+    """Why it is dead, as in the dead letter: `permanent`, `attempts_exhausted`…; else ""."""
+    retry_in_ms: int | None
+    """How long it waits before it runs again."""
+
+    @property
+    def will_retry(self) -> bool:
+        """Whether the job runs again by itself."""
+        return self.decision == "retry"
+
+
+Callback = Callable[[Failure], object]

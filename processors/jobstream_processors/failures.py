@@ -1,0 +1,141 @@
+"""Tells user code of each failed run, for error trackers, on a thread of its own.
+
+Nothing waits for it: not the event loop, not a settlement. It decides nothing about a job, and what
+its callbacks raise is logged and forgotten.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Literal
+
+from jobstream_processors.core.decide import Bury, Charge, Climb, Park
+from jobstream_processors.core.outcome import Buried, Crashed, Raised, TimedOut
+from jobstream_processors.current import name_job
+from jobstream_processors.execute.running import facts_of
+from jobstream_processors.failure import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jobstream_processors.context import RunFacts
+    from jobstream_processors.core.decide import Decision
+    from jobstream_processors.core.outcome import Outcome
+    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.failure import Callback
+
+log = logging.getLogger("jobstream.worker")
+
+WAITING_MAX = 1_000
+"""Failures that wait to be told; those beyond are counted and left out."""
+LEAVE_S = 2.0
+
+
+def failure_of(delivery: Delivery, outcome: Outcome, decision: Decision) -> Failure | None:
+    """The failure that an ended run is, None if it is none: done, snoozed, cancelled, interrupted.
+
+    A retry that the handler asked for is one only if it was the last.
+    """
+    error, message, trace = _texts(outcome)
+    match decision:
+        case Bury(trip):
+            kind: Literal["retry", "dead"] = "dead"
+            reason, wait_ms = trip.reason, None
+            error, message = error or trip.error or trip.reason, message or trip.message
+        case Climb(trip) if error:
+            kind, reason, wait_ms = "retry", "", trip.delay_ms
+        case Park(_, delay_ms) | Charge(_, delay_ms) if error:
+            kind, reason, wait_ms = "retry", "", delay_ms
+        case _:
+            return None
+    facts = facts_of(delivery)
+    topic, partition, offset = facts.source
+    return Failure(
+        exception=delivery.error,
+        error=error,
+        message=message,
+        traceback=trace,
+        job_id=facts.job_id,
+        job=facts.name,
+        queue=facts.queue,
+        attempt=facts.attempt,
+        redrive=facts.redrive,
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        correlation_id=facts.correlation_id,
+        decision=kind,
+        reason=reason,
+        retry_in_ms=wait_ms,
+    )
+
+
+def _texts(outcome: Outcome) -> tuple[str, str, str]:
+    """Error, message, traceback; no error where the run did not fail by itself."""
+    match outcome:
+        case Raised(error, message, _, trace):
+            return error, message, trace
+        case TimedOut(after_ms):
+            return "jobstream.Timeout", f"still running after {after_ms} ms", ""
+        case Crashed(how):
+            return "jobstream.Crashed", how, ""
+        case Buried(reason, message):
+            return f"jobstream.{reason}", message, ""
+    return "", "", ""
+
+
+class Failures:
+    """Hands failures to the callbacks, one after the other, from a thread of its own."""
+
+    def __init__(self, callbacks: Sequence[Callback]) -> None:
+        self._callbacks = callbacks
+        self._waiting: queue.Queue[tuple[Failure, RunFacts] | None] = queue.Queue(WAITING_MAX)
+        self._left_out = 0
+        self._thread: threading.Thread | None = None
+
+    def tell(self, delivery: Delivery, outcome: Outcome, decision: Decision) -> None:
+        """Note an ended run, if it failed; returns at once. Called on the loop's thread."""
+        failure = failure_of(delivery, outcome, decision)
+        if failure is None:
+            return
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._run, name="jobstream-failures", daemon=True
+            )
+            self._thread.start()
+        try:
+            self._waiting.put_nowait((failure, facts_of(delivery)))
+        except queue.Full:
+            self._left_out += 1
+
+    def close(self, timeout_s: float = LEAVE_S) -> None:
+        """Tell what waits, for at most `timeout_s`; blocks for that."""
+        if self._thread is None:
+            return
+        try:
+            self._waiting.put(None, timeout=timeout_s)
+        except queue.Full:
+            return
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while (item := self._waiting.get()) is not None:
+            failure, facts = item
+            context = copy_context()
+            context.run(name_job, facts)
+            context.run(call, self._callbacks, failure)
+            left_out, self._left_out = self._left_out, 0
+            if left_out:
+                log.warning("failures_not_told", extra={"failures": left_out})
+
+
+def call(callbacks: Sequence[Callback], failure: Failure) -> None:
+    """Call each of them; what one raises is logged and keeps no other from being called."""
+    for callback in callbacks:
+        try:
+            callback(failure)
+        except Exception:
+            log.exception("on_failure_raised", extra={"callback": repr(callback)})

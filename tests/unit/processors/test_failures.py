@@ -1,0 +1,159 @@
+"""Failures are told one after the other on a thread of their own; no callback can do harm."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobstream_processors.core.decide import LEAVE, Bury, Charge, Climb, Drop, Park
+from jobstream_processors.core.headers import Trip
+from jobstream_processors.core.outcome import (
+    Again,
+    Buried,
+    Cancelled,
+    Crashed,
+    Interrupted,
+    Raised,
+    TimedOut,
+)
+from jobstream_processors.current import job_fields
+from jobstream_processors.failures import WAITING_MAX, Failures, failure_of
+
+if TYPE_CHECKING:
+    from tests.unit.processors.conftest import Shop
+
+    from jobstream_processors.core.decide import Decision
+    from jobstream_processors.core.outcome import Outcome
+    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.failure import Failure
+
+LIMIT_S = 20.0
+RAISED = Raised("builtins.OSError", "away", ("builtins.OSError",), "Traceback …")
+CLIMB = Climb(Trip(attempt=2, delay_ms=5_000))
+
+
+@pytest.fixture
+def delivery(shop: Shop) -> Delivery:
+    (made,) = shop.deliver(shop.lane(), shop.send("j-1"))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("outcome", "decision", "told"),
+    [
+        (RAISED, CLIMB, ("builtins.OSError", "away", "retry", "", 5_000)),
+        (RAISED, Park(2, 70), ("builtins.OSError", "away", "retry", "", 70)),
+        (
+            RAISED,
+            Bury(Trip(reason="permanent", error="builtins.OSError", message="away")),
+            ("builtins.OSError", "away", "dead", "permanent", None),
+        ),
+        (
+            TimedOut(30),
+            CLIMB,
+            ("jobstream.Timeout", "still running after 30 ms", "retry", "", 5_000),
+        ),
+        (
+            Crashed("exit 7"),
+            Charge(1, 9),
+            ("jobstream.Crashed", "exit 7", "retry", "", 9),
+        ),
+        (
+            Buried("dead_by_handler", "gone"),
+            Bury(Trip(reason="dead_by_handler", message="gone")),
+            ("jobstream.dead_by_handler", "gone", "dead", "dead_by_handler", None),
+        ),
+        (
+            Again(5, uses_attempt=True, reason="busy"),
+            Bury(Trip(reason="attempts_exhausted", error="jobstream.RetryAfter", message="busy")),
+            ("jobstream.RetryAfter", "busy", "dead", "attempts_exhausted", None),
+        ),
+    ],
+)
+def test_a_failed_run_is_told_with_what_follows(
+    delivery: Delivery, outcome: Outcome, decision: Decision, told: tuple[object, ...]
+) -> None:
+    found = failure_of(delivery, outcome, decision)
+
+    assert found is not None
+    shown = (found.error, found.message, found.decision, found.reason, found.retry_in_ms)
+    assert shown == told
+    assert found.will_retry is (told[2] == "retry")
+    assert (found.job_id, found.job, found.queue, found.attempt) == ("j-1", "send", "mail", 1)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "decision"),
+    [
+        (Again(5, uses_attempt=True, reason="busy"), CLIMB),
+        (Again(5, uses_attempt=False, reason="early"), Park(1, 5)),
+        (Cancelled("unwanted"), Drop("cancelled", "unwanted")),
+        (Interrupted(), LEAVE),
+    ],
+)
+def test_what_the_handler_wanted_is_no_failure(
+    delivery: Delivery, outcome: Outcome, decision: Decision
+) -> None:
+    assert failure_of(delivery, outcome, decision) is None
+
+
+def test_callbacks_hear_it_in_order_and_one_that_raises_keeps_none_away(
+    delivery: Delivery, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[tuple[str, str, str]] = []
+
+    def first(_: Failure) -> None:
+        message = "tracker is away"
+        raise OSError(message)
+
+    def second(failure: Failure) -> None:
+        name = threading.current_thread().name
+        heard.append((failure.message, name, str(job_fields()["job_id"])))
+
+    failures = Failures([first, second])
+    failures.tell(delivery, RAISED, CLIMB)
+    failures.tell(delivery, Cancelled("unwanted"), Drop("cancelled", ""))
+    failures.tell(delivery, TimedOut(5), CLIMB)
+    with caplog.at_level(logging.ERROR):
+        failures.close(LIMIT_S)
+
+    assert [message for message, *_ in heard] == ["away", "still running after 5 ms"]
+    assert {(thread, job_id) for _, thread, job_id in heard} == {("jobstream-failures", "j-1")}
+    assert [record.message for record in caplog.records] == ["on_failure_raised"] * 2
+
+
+def test_a_slow_callback_holds_up_nobody_and_what_does_not_fit_is_counted(
+    delivery: Delivery, caplog: pytest.LogCaptureFixture
+) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+    heard: list[Failure] = []
+
+    def slow(failure: Failure) -> None:
+        inside.set()
+        assert go_on.wait(LIMIT_S)
+        heard.append(failure)
+
+    failures = Failures([slow])
+    failures.tell(delivery, RAISED, CLIMB)
+    assert inside.wait(LIMIT_S)
+    for _ in range(WAITING_MAX + 3):
+        failures.tell(delivery, RAISED, CLIMB)
+    failures.close(0.0)  # gives up at once: nothing fits, and nobody reads
+    go_on.set()
+    with caplog.at_level(logging.WARNING):
+        failures.close(LIMIT_S)
+
+    assert len(heard) == WAITING_MAX + 1
+    (warned,) = [record for record in caplog.records if record.message == "failures_not_told"]
+    assert vars(warned)["failures"] == 3
+
+
+def test_nothing_is_started_before_the_first_failure(delivery: Delivery) -> None:
+    failures = Failures([print])
+    failures.tell(delivery, Interrupted(), LEAVE)
+    failures.close()
+
+    assert not [t for t in threading.enumerate() if t.name == "jobstream-failures"]
