@@ -24,8 +24,9 @@ demo: $(STAMP) ## index the standard library through real Kafka, with a worker k
 observe: $(STAMP) ## run the whole stack with a load, Prometheus and Alertmanager, until Ctrl-C
 	$(BIN)/python -m examples.observe $(ARGS)
 
+# Two files at a time: most tests wait for brokers and workers. In their order, the slow ones first.
 test: $(STAMP) ## run all tests; they start the brokers they need
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-fast: $(STAMP) ## run the tests that need no broker
 	$(BIN)/python -m pytest -m "not kafka" --ignore=tests/integration --ignore=tests/guarantees $(ARGS)

@@ -1,5 +1,8 @@
 """Fixtures of every test: the brokers that users get, too. They start with the first who asks."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 pytest_plugins = ["jobstream.broker.fixture"]
@@ -15,3 +18,25 @@ def docker_compose_file(pytestconfig: pytest.Config) -> str:
 def docker_setup() -> list[str]:
     """Kafka alone: the rest of the stack would be built and started for nothing."""
     return ["up --wait kafka"]
+
+
+FIGURE = "figure"
+
+
+@pytest.fixture
+def say(record_property: Callable[[str, object], None]) -> Callable[[object], None]:
+    """Tells a figure that a test measured: it is printed with the summary."""
+
+    def tell(figure: object) -> None:
+        record_property(FIGURE, str(figure))
+
+    return tell
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:  # noqa: ANN401 - pytest exports no type of it
+    """Print the figures, which may have been measured in another process."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for name, figure in report.user_properties:
+                if name == FIGURE:
+                    terminalreporter.write_line(f"{report.nodeid}: {figure}")

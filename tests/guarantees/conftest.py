@@ -54,19 +54,6 @@ def new_trial(tmp_path: Path) -> Iterator[NewTrial]:
         yield make
 
 
-@pytest.fixture
-def say(request: pytest.FixtureRequest) -> Callable[[object], None]:
-    """Prints a figure under the test's name, also where output is captured."""
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    assert reporter is not None
-
-    def write(figure: object) -> None:
-        reporter.ensure_newline()
-        reporter.write_line(f"  {request.node.name}: {figure}")
-
-    return write
-
-
 def _load(env: dict[str, str]) -> ModuleType:
     """The app as a module of its own: each trial has another name, other topics."""
     with pytest.MonkeyPatch.context() as patch:
