@@ -15,7 +15,7 @@ from jobstream.testing.fleet import Fleet
 from jobstream.testing.trial import Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from types import ModuleType
 
 PROGRAMS = Path(__file__).with_name("programs")
