@@ -1,0 +1,269 @@
+"""Traces across real processes: producer, worker and its children, sent to a receiver of OTLP."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import uuid
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from jobstream import App
+from jobstream.testing.fleet import Fleet
+from jobstream.testing.served import Served
+from jobstream.testing.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+    from jobstream.broker.embedded import EmbeddedKafka
+
+pytestmark = pytest.mark.kafka
+
+LIMIT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """Stands for the arguments where the test only makes topics."""
+
+
+PROGRAM = '''
+"""An app that is traced by nothing but its settings."""
+import os
+from dataclasses import dataclass
+
+from jobstream import App, Backoff, Context
+from opentelemetry import trace
+
+app = App(os.environ["TRACED_APP"])
+mail = app.queue("mail", partitions=1)
+
+@dataclass(frozen=True)
+class Mail:
+    to: str
+
+@app.job(queue=mail, retry=Backoff(attempts=2, first="50ms", jitter=False))
+async def fails(args: Mail, ctx: Context) -> None:
+    with trace.get_tracer("user").start_as_current_span(f"user attempt {ctx.attempt}"):
+        raise OSError("no such address")
+
+@app.job(queue=mail)
+async def child(args: Mail) -> None:
+    pass
+
+@app.job(queue=mail, executor="process")
+def splits(args: Mail, ctx: Context) -> None:
+    with trace.get_tracer("user").start_as_current_span("user in child"):
+        ctx.enqueue(child, args)
+'''
+PRODUCER = '''
+"""A service that has OpenTelemetry set up in the ordinary way."""
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+import tracedshop as shop
+
+provider = TracerProvider()
+provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+trace.set_tracer_provider(provider)
+with trace.get_tracer("web").start_as_current_span("POST /orders"):
+    print(shop.fails.enqueue(shop.Mail("ann")).job_id)
+with trace.get_tracer("web").start_as_current_span("POST /parcels"):
+    print(shop.splits.enqueue(shop.Mail("bob")).job_id)
+provider.shutdown()
+'''
+
+
+class Receiver(ThreadingHTTPServer):
+    """What a collector is to an exporter: takes spans over HTTP and keeps them."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Taking)
+        self.spans: list[tuple[str, Span]] = []
+        """(service, span)"""
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def take(self, body: bytes) -> None:
+        for group in ExportTraceServiceRequest.FromString(body).resource_spans:
+            named = {pair.key: pair.value.string_value for pair in group.resource.attributes}
+            for scope in group.scope_spans:
+                self.spans += [(named["service.name"], span) for span in scope.spans]
+
+    def trace_of(self, root: str) -> dict[str, list[tuple[str, Span]]]:
+        """Name → (service, span) in the order they began, of the trace with that root."""
+        roots = [span.trace_id for _, span in list(self.spans) if span.name == root]
+        found: dict[str, list[tuple[str, Span]]] = {}
+        spans = [pair for pair in list(self.spans) if pair[1].trace_id in roots]
+        for service, span in sorted(spans, key=lambda pair: pair[1].start_time_unix_nano):
+            found.setdefault(span.name, []).append((service, span))
+        return found
+
+
+class Taking(BaseHTTPRequestHandler):
+    """One export."""
+
+    def do_POST(self) -> None:
+        """Keep the spans; an empty body says that all were accepted."""
+        assert isinstance(self.server, Receiver)
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == "/v1/traces":
+            self.server.take(body)
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def told(span: Span) -> dict[str, Any]:
+    return {
+        pair.key: getattr(pair.value, pair.value.WhichOneof("value") or "string_value")
+        for pair in span.attributes
+    }
+
+
+def linked(span: Span) -> dict[str, bytes]:
+    return {link.attributes[0].value.string_value: link.span_id for link in span.links}
+
+
+def run_producer(folder: Path, environment: dict[str, str]) -> list[str]:
+    command = [sys.executable, str(folder / "producer.py")]
+    named = {"OTEL_SERVICE_NAME": "web"}
+    ran = subprocess.run(
+        command,
+        env={**os.environ, **environment, **named},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.split()
+
+
+def test_jobs_are_readable_traces_across_processes(
+    kafka: EmbeddedKafka, tmp_path: Path, receiver: Receiver
+) -> None:
+    name = f"traced-{uuid.uuid4().hex[:8]}"
+    (tmp_path / "tracedshop.py").write_text(PROGRAM)
+    (tmp_path / "producer.py").write_text(PRODUCER)
+    environment = {
+        "TRACED_APP": name,
+        "PYTHONPATH": str(tmp_path),
+        "JOBSTREAM_TRACING": "on",
+        "JOBSTREAM_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "JOBSTREAM_STATE_DIR": str(tmp_path / "state"),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.address,
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+    }
+    app = App(name, bootstrap_servers=kafka.bootstrap_servers)
+    mail = app.queue("mail", partitions=1)
+    app.declare("fails", Nothing, queue=mail)
+    served = Served(app)
+    command = [sys.executable, "-m", "jobstream", "worker", "tracedshop:app"]
+    with Fleet(command, tmp_path, environment) as fleet:
+        worker = fleet.start()
+        fails, splits = run_producer(tmp_path, environment)
+        letter = served.letter_of(fails, LIMIT_S)
+        served.end_of(splits, LIMIT_S)
+        wait_until(
+            lambda: len(receiver.trace_of("POST /parcels").get(f"process {name}.mail", ())) == 2,
+            "both jobs of the second trace were processed",
+            limit_s=LIMIT_S,
+        )
+        assert fleet.drain(worker) == 0
+    served.close()
+
+    _check_retries(receiver.trace_of("POST /orders"), name, fails, letter.headers)
+    _check_children(receiver.trace_of("POST /parcels"), name, splits)
+
+
+def _check_retries(
+    trace: dict[str, list[tuple[str, Span]]],
+    name: str,
+    job_id: str,
+    headers: Any,  # noqa: ANN401 - a letter's headers
+) -> None:
+    """Failed, retried over the ladder, dead: one trace of two services."""
+    topic = f"{name}.mail"
+    counted = {span: [service for service, _ in found] for span, found in trace.items()}
+    assert counted == {
+        "POST /orders": ["web"],
+        f"send {topic}": ["web"],
+        f"wait {topic}": [name, name],
+        f"process {topic}": [name, name],
+        "execute fails": [name, name],
+        "user attempt 1": [name],
+        "user attempt 2": [name],
+        f"settle {topic}": [name, name],
+    }
+    (_, root), (_, send) = trace["POST /orders"][0], trace[f"send {topic}"][0]
+    first, second = (span for _, span in trace[f"process {topic}"])
+    waits = [span for _, span in trace[f"wait {topic}"]]
+    runs = [span for _, span in trace["execute fails"]]
+    settles = [span for _, span in trace[f"settle {topic}"]]
+    assert send.parent_span_id == root.span_id
+    assert {span.parent_span_id for span in (first, second, *waits)} == {send.span_id}
+    assert [span.parent_span_id for span in runs] == [first.span_id, second.span_id]
+    assert [span.parent_span_id for span in settles] == [first.span_id, second.span_id]
+    for attempt, run in enumerate(runs, start=1):
+        assert trace[f"user attempt {attempt}"][0][1].parent_span_id == run.span_id
+    assert linked(first) == {"enqueue": send.span_id}
+    assert linked(second) == {"enqueue": send.span_id, "previous_attempt": first.span_id}
+    assert first.end_time_unix_nano <= second.start_time_unix_nano
+    waited_ns = waits[1].end_time_unix_nano - waits[1].start_time_unix_nano
+    assert waited_ns >= 50_000_000, "the wait between two attempts is told in full"
+    assert [told(span)["job.attempt"] for span in (first, second)] == [1, 2]
+    assert [told(span)["job.outcome"] for span in (first, second)] == ["retry", "dead"]
+    assert {told(span)["messaging.message.id"] for span in (send, first, second)} == {job_id}
+    assert {told(span)["error.type"] for span in (first, second)} == {"builtins.OSError"}
+    assert [event.name for event in second.events] == ["dead_letter"]
+    assert [event.name for event in runs[1].events] == ["exception"]
+    assert told(settles[1])["job.copy.topic"] == f"{topic}.dlq"
+    assert headers["traceparent"].decode().split("-")[1:3] == [
+        second.trace_id.hex(),
+        second.span_id.hex(),
+    ]
+    assert send.span_id.hex() in headers["js-trace"].decode()
+
+
+def _check_children(trace: dict[str, list[tuple[str, Span]]], name: str, job_id: str) -> None:
+    """A job in a child process enqueues another: all of it below the first enqueue."""
+    topic = f"{name}.mail"
+    send, enqueued = (span for _, span in trace[f"send {topic}"])
+    first, second = (span for _, span in trace[f"process {topic}"])
+    (_, run), (service, user) = trace["execute splits"][0], trace["user in child"][0]
+    assert service == name
+    assert first.parent_span_id == send.span_id
+    assert run.parent_span_id == first.span_id
+    assert user.parent_span_id == run.span_id
+    assert enqueued.parent_span_id == user.span_id
+    assert second.parent_span_id == enqueued.span_id
+    assert told(first)["messaging.message.id"] == job_id
+    assert {told(span)["job.outcome"] for span in (first, second)} == {"done"}
