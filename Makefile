@@ -22,6 +22,7 @@ demo: $(STAMP) ## index the standard library through real Kafka, with a worker k
 	$(BIN)/python -m examples.stdlib_index $(ARGS)
 
 observe: $(STAMP) ## run the whole stack with a load, Prometheus and Alertmanager, until Ctrl-C
+	@.ci/install
 	$(BIN)/python -m examples.observe $(ARGS)
 
 # Two files at a time: most tests wait for brokers and workers. In their order, the slow ones first.

@@ -16,9 +16,11 @@ Trouble = Literal["none", "flaky", "broken"]
 """`flaky` fails once and then goes well; `broken` never will."""
 
 app = App("shop")
-mail = app.queue("mail", partitions=6, rungs={"1d": 1, "6h": 1})
-images = app.queue("images", partitions=4, rungs={"1d": 1, "6h": 1})
-payments = app.queue("payments", partitions=4, rungs={"1d": 1, "6h": 1})
+LONG = {"1d": 1, "6h": 1}
+"""Nothing here waits for hours: one partition each will do."""
+mail = app.queue("mail", partitions=6, slo="1m", rungs=LONG)
+images = app.queue("images", partitions=4, slo="2m", rungs=LONG)
+payments = app.queue("payments", partitions=4, slo="30s", rungs=LONG)
 
 
 class CardRefused(Exception):
@@ -51,7 +53,7 @@ class Charge:
     trouble: Trouble = "none"
 
 
-@app.job(queue=mail, retry=Backoff(attempts=5, first="2s", cap="30s"))
+@app.job(queue=mail, expect="50ms", retry=Backoff(attempts=5, first="2s", cap="30s"))
 async def send_receipt(args: Receipt, ctx: Context) -> None:
     """Wait for a mail server that is not there."""
     await asyncio.sleep(args.milliseconds / 1000)
@@ -60,13 +62,15 @@ async def send_receipt(args: Receipt, ctx: Context) -> None:
         raise ConnectionError(message)
 
 
-@app.job(queue=images, timeout="20s")
+@app.job(queue=images, expect="1s", timeout="20s")
 def resize_picture(args: Picture) -> None:
     """Keep a thread busy for a while."""
     threading.Event().wait(args.milliseconds / 1000)
 
 
-@app.job(queue=payments, retry=Backoff(attempts=4, first="1s", dead_on=(CardRefused,)))
+@app.job(
+    queue=payments, expect="50ms", retry=Backoff(attempts=4, first="1s", dead_on=(CardRefused,))
+)
 async def charge_card(args: Charge, ctx: Context) -> None:
     """Ask a bank that is not there."""
     await asyncio.sleep(0.02)

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("shop.load")
 
 BURST_EVERY_S = 60
-BURST = 150
-"""Pictures that arrive at once: more than the workers do in half a minute."""
+BURST = 300
+"""Pictures that arrive at once: ten slots are busy with them for half a minute, and mail waits."""
 CUSTOMERS = 40
 LEAVE_AT = {signal.SIGTERM, signal.SIGINT}
 
@@ -63,7 +63,7 @@ def arrivals(second: int, rate: float) -> Second:
         for n in range(round(14 * rate))
     ]
     pictures = [
-        Picture(f"p-{second}-{n}", dice.randint(200, 900))
+        Picture(f"p-{second}-{n}", dice.randint(200, 1_600))
         for n in range(round(rate) + (round(BURST * rate) if second % BURST_EVERY_S == 0 else 0))
     ]
     charges = [
