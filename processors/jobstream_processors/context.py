@@ -116,7 +116,10 @@ class Context:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether this run should stop: its time limit passed, or the worker leaves."""
+        """Whether this run should stop: its time limit passed, or it was cancelled.
+
+        Also when the worker leaves.
+        """
         return self._cancelled
 
     @property

@@ -355,7 +355,10 @@ class Feed:
 
     def _obey(self) -> None:
         """In the turn in which a lane starts, so that none ever starts without its pauses."""
-        self._obeyed = (queues, quiet) = self._ordered
+        queues, quiet = ordered = self._ordered
+        if ordered is not self._obeyed:
+            self._obeyed = ordered
+            log.info("pauses_changed", extra={"queues": sorted(queues), "quiet": quiet})
         self._hold(OPERATOR, [lane for lane in self.running if lane.queue in queues])
         self._hold(QUIET, self.running if quiet else ())
 

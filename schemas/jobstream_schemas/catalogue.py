@@ -78,6 +78,10 @@ class Catalogue:
         """The job type a schema was written for; raises `UnknownSchema`."""
         return self._known(fingerprint).job_type
 
+    def job_types(self) -> set[str]:
+        """Every job type that a known schema was written for."""
+        return {reader.job_type for reader in self._readers.values()}
+
     def decode(self, value: bytes) -> Decoded:
         """Read `meta` of any known schema's value.
 

@@ -82,6 +82,9 @@ class Transport(Protocol):
     def log(self) -> Log:
         """What reads topics there, outside any group."""
 
+    def now_ms(self) -> int:
+        """The time there as far as it is known here, epoch milliseconds."""
+
     def close(self, timeout_s: float = 5.0) -> None:
         """Send what is queued and stop."""
 
@@ -246,6 +249,10 @@ class Client:
     def log(self) -> Log:
         """What reads topics outside any group."""
         return self._transport.log()
+
+    def now_ms(self) -> int:
+        """The broker's time as far as it is known here, epoch milliseconds."""
+        return self._transport.now_ms()
 
     def close(self) -> None:
         """Send what is queued and stop."""

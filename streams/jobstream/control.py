@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import getpass
 import socket
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -142,7 +141,7 @@ class Control:
         follower = ControlFollower(self._client().log(), self._topic)
         self._client().require(self._topic)
         follower.catch_up()
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = self._client().now_ms()
         return [shown(entry) for entry in follower.entries() if entry.is_in_force(now_ms)]
 
     def tell(
@@ -161,7 +160,7 @@ class Control:
             for record in batch:
                 return shown(entry_of(record))
         # Another one took its place already; what it said is known all the same.
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = self._client().now_ms()
         return shown(Entry(kind, subject, said_by, why, now_ms, now_ms + lasts_ms))
 
     def lift(self, kind: str, subject: str) -> None:

@@ -13,6 +13,7 @@ from jobstream import (
     Backoff,
     Cancel,
     Context,
+    ControlEntry,
     Dead,
     Enqueued,
     EnqueueTimeout,
@@ -263,3 +264,21 @@ RetryAfter()  # rejected
 Dead(5)  # rejected
 App("shop", bootstrap="kafka:9092")  # rejected
 App("shop", concurrency="50")  # rejected
+
+
+# Control
+
+entry: ControlEntry = app.control.pause(queue=mail, why="deploy", for_="2h")
+app.control.pause(queue="mail", who="ann@laptop")
+app.control.pause(job=send_receipt, for_=timedelta(minutes=5))
+app.control.cancel("019c13ec", why="wrong customers")
+app.control.quiet("worker-7:*", for_=600)
+app.control.resume(job_id="019c13ec")
+app.control.resume(queue=mail)
+app.control.unquiet("worker-7:*")
+until: datetime = app.control.entries()[0].expires_at
+app.control.pause(mail)  # rejected
+app.control.pause(queue=send_receipt)  # rejected
+app.control.pause(queue=mail, for_=mail)  # rejected
+app.control.cancel(send_receipt)  # rejected
+entry.why = "other"  # rejected

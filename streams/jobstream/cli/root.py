@@ -24,6 +24,7 @@ COMMANDS = {
     "lag": "How far behind the workers are, in records and in seconds.",
     "canary": "Prove that jobs run: one that does nothing per queue, again and again.",
     "exporter": "Lag, dead letters and groups as metrics, for Prometheus.",
+    "control": "Pause queues and job types, cancel jobs, quiet workers.",
     "topics": "Create and verify the topics of an app.",
     "offsets": "Where a consumer group stands, and moving it on purpose.",
     "schemas": "Export the schemas of job types; check that queued jobs will decode.",

@@ -51,6 +51,16 @@ def entry_of(record: Record) -> Entry:
     return Entry(said.kind, said.subject, said.who, said.why, at_ms, at_ms + said.lasts_ms)
 
 
+def _summary(orders: Orders) -> dict[str, object]:
+    """What a log line says of it."""
+    return {
+        "paused_queues": sorted(orders.queues),
+        "paused_types": sorted(orders.types),
+        "cancelled_jobs": len(orders.cancels),
+        "quiet_workers": sorted(entry.subject for entry in orders.quiets),
+    }
+
+
 class ControlFollower:
     """Knows the entries of one app's control topic. Safe to use from several threads."""
 
@@ -104,6 +114,7 @@ class ControlFollower:
                 self._told = current
                 for tell in self._listeners:
                     tell(current)
+                log.info("orders_changed", extra=_summary(current))
 
     def follow(self, clock: Clock, interval_s: float = EVERY_S) -> None:
         """Catch up and tell changes once per interval, from a thread of its own, until closed."""

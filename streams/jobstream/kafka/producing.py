@@ -6,6 +6,7 @@ import ctypes
 import logging
 import os
 import threading
+import time
 import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -95,6 +96,10 @@ class KafkaTransport:
     def log(self) -> KafkaLog:
         """Reads topics there; connects at first use."""
         return KafkaLog(self._given)
+
+    def now_ms(self) -> int:
+        """By this machine's clock."""
+        return time.time_ns() // 1_000_000
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Send what is queued, for at most `timeout_s`, and stop."""

@@ -42,6 +42,10 @@ class MemoryTransport:
         """Reads topics there."""
         return MemoryLog(self._broker)
 
+    def now_ms(self) -> int:
+        """By the broker's clock."""
+        return self._broker.clock.broker_ms()
+
     def close(self, timeout_s: float = 5.0) -> None:
         """Nothing to send: every submit was published."""
 

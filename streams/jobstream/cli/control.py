@@ -1,0 +1,227 @@
+"""`jobstream control`: what operators tell the workers. Needs no user code, no worker."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from jobstream.cli.exits import OK
+from jobstream.cli.options import app_option, json_option, view_of
+from jobstream.cli.output import age, print_json, print_table, remark, say, when
+from jobstream.cli.printable import one_line
+from jobstream.errors import ConfigError
+from jobstream_processors.core.control import CANCEL, PAUSE_QUEUE, PAUSE_TYPE, QUIET
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jobstream.control import Control, ControlEntry
+    from jobstream.inspect.view import AppView
+
+_queue_option = click.option("--queue", metavar="QUEUE", help="The queue of that name.")
+_type_option = click.option("--type", "job_type", metavar="TYPE", help="The job type of that name.")
+_Function = TypeVar("_Function", bound="Callable[..., Any]")
+WHAT = {
+    PAUSE_QUEUE: "queue {} is paused",
+    PAUSE_TYPE: "job type {} is paused",
+    CANCEL: "job {} is cancelled",
+    QUIET: "workers {} take no new jobs",
+}
+LIFTED = {
+    PAUSE_QUEUE: "queue {} is not paused any more",
+    PAUSE_TYPE: "job type {} is not paused any more",
+    CANCEL: "job {} is not cancelled any more",
+    QUIET: "workers {} take jobs again",
+}
+
+
+def _entry_options(lasts: str) -> Callable[[_Function], _Function]:
+    """What every entry has; `lasts` is how long it lasts by default."""
+
+    def decorate(function: _Function) -> _Function:
+        length = f"It ends by itself after that: 30m, 2h, 7d.  [default: {lasts}]"
+        for option in (
+            click.option("--who", help="By default the user of this process, at this machine."),
+            click.option("--why", default="", help="Told to whoever looks."),
+            click.option("--for", "lasts", metavar="DURATION", help=length),
+        ):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+@click.group()
+def command() -> None:
+    """Pause queues and job types, cancel jobs, quiet workers; seen everywhere within 2 seconds.
+
+    Every entry tells who and why, and ends by itself.
+    """
+
+
+@command.command("list")
+@app_option
+@json_option
+def list_command(app: str, *, as_json: bool) -> int:
+    """Show what is in force."""
+    found = _control(view_of(app)).entries()
+    if as_json:
+        print_json([_document(entry) for entry in found])
+        return OK
+    now_s = time.time()
+    rows = [
+        (
+            entry.kind,
+            entry.subject,
+            when(round(entry.expires_at.timestamp() * 1_000)),
+            age(max(0.0, entry.expires_at.timestamp() - now_s)),
+            entry.who,
+            entry.why,
+        )
+        for entry in found
+    ]
+    print_table(("kind", "subject", "until", "left>", "who", "why"), rows)
+    if not rows:
+        remark("nothing is in force")
+    return OK
+
+
+@command.command("pause")
+@app_option
+@_queue_option
+@_type_option
+@_entry_options("24h")
+@json_option
+def pause_command(
+    app: str, *, queue: str | None, job_type: str | None, as_json: bool, **said: str | None
+) -> int:
+    """Start no more jobs of a queue or of a job type. What runs goes on.
+
+    Jobs of a paused type are set aside while others of their partition go on, until they fill its
+    window: then the partition stands still. A queue per concern is paused without that.
+    """
+    view = view_of(app)
+    kind, subject = _about(queue, job_type)
+    _must_exist(view, kind, subject)
+    return _tell(view, kind, subject, said, as_json=as_json)
+
+
+@command.command("resume")
+@app_option
+@_queue_option
+@_type_option
+@click.argument("job_id", metavar="[ID]", required=False)
+@json_option
+def resume_command(
+    app: str, *, queue: str | None, job_type: str | None, job_id: str | None, as_json: bool
+) -> int:
+    """End a pause, or the cancel of the job ID. A job that ended as cancelled stays so."""
+    kind, subject = _about(queue, job_type, job_id)
+    return _lift(view_of(app), kind, subject, as_json=as_json)
+
+
+@command.command("cancel")
+@app_option
+@click.argument("job_id", metavar="ID")
+@_entry_options("30d")
+@json_option
+def cancel_command(app: str, *, job_id: str, as_json: bool, **said: str | None) -> int:
+    """Let a job end as cancelled, wherever it is: queued, waiting, or running.
+
+    A running async handler is cancelled, a child process killed, a thread told by
+    ctx.is_cancelled. A handler that returns all the same is done.
+    """
+    return _tell(view_of(app), CANCEL, job_id, said, as_json=as_json)
+
+
+@command.command("quiet")
+@app_option
+@click.argument("worker", metavar="HOST:PID")
+@_entry_options("1h")
+@json_option
+def quiet_command(app: str, *, worker: str, as_json: bool, **said: str | None) -> int:
+    """Let workers take no new jobs; they finish what they have and keep their partitions.
+
+    "host:*" means all of a host. Nobody else serves their partitions meanwhile.
+    """
+    return _tell(view_of(app), QUIET, worker, said, as_json=as_json)
+
+
+@command.command("unquiet")
+@app_option
+@click.argument("worker", metavar="HOST:PID")
+@json_option
+def unquiet_command(app: str, *, worker: str, as_json: bool) -> int:
+    """Let workers take jobs again; HOST:PID exactly as it was given to `quiet`."""
+    return _lift(view_of(app), QUIET, worker, as_json=as_json)
+
+
+def _about(queue: str | None, job_type: str | None, job_id: str | None = None) -> tuple[str, str]:
+    kinds = {PAUSE_QUEUE: queue, PAUSE_TYPE: job_type, CANCEL: job_id}
+    given = [(kind, subject) for kind, subject in kinds.items() if subject is not None]
+    if len(given) != 1:
+        message = "give one of them: --queue QUEUE, --type TYPE, or to `resume` the ID of a job"
+        raise ConfigError(message)
+    return given[0]
+
+
+def _control(view: AppView) -> Control:
+    from jobstream.app import App  # noqa: PLC0415 - not needed for --help
+
+    return App(view.app, settings=view.settings).control
+
+
+def _must_exist(view: AppView, kind: str, subject: str) -> None:
+    """Nobody must believe that something is paused because of a slip of the pen."""
+    if kind == PAUSE_QUEUE:
+        view.queues(subject)
+        return
+    view.queues()
+    known = view.catalogue.job_types()
+    if subject not in known:
+        there = ", ".join(sorted(known)) or "none"
+        message = f"app {view.app!r} has no job type {subject!r}; in its schemas topic: {there}"
+        raise ConfigError(message)
+
+
+def _tell(
+    view: AppView, kind: str, subject: str, said: dict[str, str | None], *, as_json: bool
+) -> int:
+    entry = _control(view).tell(
+        kind, subject, why=said["why"] or "", for_=said["lasts"], who=said["who"]
+    )
+    if as_json:
+        print_json(_document(entry))
+    else:
+        until = when(round(entry.expires_at.timestamp() * 1_000))
+        reason = f": {entry.why}" if entry.why else ""
+        say(f"{WHAT[kind].format(subject)} until {until}, by {entry.who}{reason}")
+    return OK
+
+
+def _lift(view: AppView, kind: str, subject: str, *, as_json: bool) -> int:
+    control = _control(view)
+    there = [e for e in control.entries() if (e.kind, e.subject) == (kind, subject)]
+    control.lift(kind, subject)
+    if as_json:
+        print_json([_document(entry) for entry in there])
+    elif there:
+        (entry,) = there
+        reason = f": {entry.why}" if entry.why else ""
+        say(one_line(f"{LIFTED[kind].format(subject)}; it was by {entry.who}{reason}"))
+    else:
+        say(f"{LIFTED[kind].format(subject)}; nothing was in force")
+    return OK
+
+
+def _document(entry: ControlEntry) -> dict[str, Any]:
+    return {
+        "kind": entry.kind,
+        "subject": entry.subject,
+        "who": entry.who,
+        "why": entry.why,
+        "at": entry.at.isoformat(timespec="milliseconds"),
+        "expires_at": entry.expires_at.isoformat(timespec="milliseconds"),
+    }
