@@ -16,6 +16,7 @@ from jobstream_processors.errors import InvalidOption
 
 if TYPE_CHECKING:
     from jobstream.inspect.view import AppView
+    from jobstream.observe.exporter import Exporter
 
 LEAST_MS = 100
 
@@ -27,6 +28,8 @@ LEAST_MS = 100
 @click.option("--interval", default="15s", show_default=True, help="From look to look.")
 @click.option("--slo", "slos", metavar="QUEUE=DURATION", multiple=True,
               help="What a queue promises, as in mail=5m (the default); repeatable.")  # fmt: skip
+@click.option("--group", "groups", metavar="NAME", multiple=True,
+              help="Another group, whose lag is shown too; may hold *; repeatable.")  # fmt: skip
 @click.option("--log", "form", type=click.Choice(FORMS), default="auto", show_default=True)
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
 def command(
@@ -35,6 +38,7 @@ def command(
     app: str | None,
     interval: str,
     slos: tuple[str, ...],
+    groups: tuple[str, ...],
     form: LogForm,
     log_level: str,
 ) -> int:
@@ -44,13 +48,20 @@ def command(
     where; /readyz tells whether the values are fresh. Two at once do no harm.
     """
     from jobstream.cli.options import view_of  # noqa: PLC0415 - loads the Kafka client
+    from jobstream.inspect.onlooker import Onlooker  # noqa: PLC0415 - likewise
+    from jobstream.observe.exporter import Exporter  # noqa: PLC0415 - likewise
 
     configure(form, log_level)
     name = target or app
     if not name:
         message = "which app? Give MODULE:APP, or --app NAME, or set JOBSTREAM_APP"
         raise ConfigError(message)
-    _serve(view_of(name), seconds("--interval", interval), read_objectives(slos))
+    view = view_of(name)
+    onlooker = Onlooker(view, groups)
+    exporter = Exporter(
+        onlooker, interval_s=seconds("--interval", interval), objectives_s=read_objectives(slos)
+    )
+    _serve(view, exporter)
     return OK
 
 
@@ -78,12 +89,9 @@ def seconds(option: str, text: str) -> float:
     return ms / 1000
 
 
-def _serve(view: AppView, interval_s: float, objectives_s: dict[str, float]) -> None:
-    from jobstream.inspect.onlooker import Onlooker  # noqa: PLC0415 - loads the Kafka client
-    from jobstream.observe.exporter import Exporter  # noqa: PLC0415 - likewise
-    from jobstream.observe.server import serve  # noqa: PLC0415 - likewise
+def _serve(view: AppView, exporter: Exporter) -> None:
+    from jobstream.observe.server import serve  # noqa: PLC0415 - needs the extra `metrics`
 
-    exporter = Exporter(Onlooker(view), interval_s=interval_s, objectives_s=objectives_s)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: exporter.close())
     with serve(view.settings, view.app, "exporter", [exporter], exporter.probes) as endpoint:

@@ -116,29 +116,25 @@ class Cluster:
             if each.offset >= 0
         }
 
-    def membership(self, group: str) -> list[Member]:
-        """The group's members; empty if there is no such group.
+    def groups(self) -> list[str]:
+        """The ids of all consumer groups that this client may see."""
+        found = self._answer(self._client.list_consumer_groups(request_timeout=WAIT_S))
+        return [group.group_id for group in found.valid or ()]
 
-        Ask `committed` first, so that the group's coordinator is there to answer.
+    def memberships(self, groups: Iterable[str]) -> dict[str, list[Member]]:
+        """The members of each group; none of a group that is not there.
+
+        Ask `committed` first, so that the groups' coordinators are there to answer.
         """
-        futures = self._client.describe_consumer_groups([group], request_timeout=WAIT_S)
-        try:
-            found = futures[group].result(timeout=WAIT_S + _GRACE_S)
-        except (KafkaException, TimeoutError) as error:
-            if _code(error) == KafkaError.GROUP_ID_NOT_FOUND:
-                return []
-            raise self._error_for(error) from error
-        return [
-            Member(
-                name=f"{member.client_id}@{member.host}",
-                partitions=len(member.assignment.topic_partitions) if member.assignment else 0,
-            )
-            for member in found.members
-        ]
+        names = list(groups)
+        if not names:
+            return {}
+        asked = self._client.describe_consumer_groups(names, request_timeout=WAIT_S)
+        return {name: self._members(future) for name, future in asked.items()}
 
     def members(self, group: str) -> list[str]:
-        """The client ids of the group's members, likewise."""
-        return [member.name for member in self.membership(group)]
+        """The client ids of the group's members; empty if there is no such group. Likewise."""
+        return [member.name for member in self.memberships([group])[group]]
 
     def retention_ms(self, topics: Iterable[str]) -> dict[str, int]:
         """How long each topic keeps records; -1 is for ever. Topics not told about are left out."""
@@ -166,6 +162,21 @@ class Cluster:
             if each.error is not None:
                 message = f"{each.topic} [{each.partition}]: {each.error.str()}"
                 raise BrokerRefused(message)
+
+    def _members(self, future: Future[Any]) -> list[Member]:
+        try:
+            found = future.result(timeout=WAIT_S + _GRACE_S)
+        except (KafkaException, TimeoutError) as error:
+            if _code(error) == KafkaError.GROUP_ID_NOT_FOUND:
+                return []
+            raise self._error_for(error) from error
+        return [
+            Member(
+                name=f"{member.client_id}@{member.host}",
+                partitions=len(member.assignment.topic_partitions) if member.assignment else 0,
+            )
+            for member in found.members
+        ]
 
     def _offsets(self, places: list[Place], spec: OffsetSpec) -> dict[Place, int]:
         if not places:

@@ -7,44 +7,61 @@ the next one cheap; a new onlooker sees the same, only later.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from jobstream.inspect.backlog import Backlog
+from jobstream.inspect.events import type_of
 from jobstream.inspect.follow import Follower
-from jobstream.inspect.letter_count import LetterCount
+from jobstream.inspect.foreign import ForeignGroups
+from jobstream.inspect.letter_count import UNNAMED, LetterCount
 from jobstream.inspect.peek import Peek
 from jobstream.inspect.positions import Standing, group_id
-from jobstream.inspect.scan import heads
-from jobstream.inspect.sight import GroupSize, LettersOpen, PartitionLag, Sight
+from jobstream.inspect.scan import HEAD_BYTES, heads, scan
+from jobstream.inspect.sight import MAIN, GroupSize, LettersOpen, PartitionLag, Sight
+from jobstream.kafka.control_topic import ControlFollower
 from jobstream.kafka.mirrors import MirrorTable
 from jobstream.kafka.onlooker_clock import OnlookerClock
-from jobstream.kafka.topics import offsets_topic
+from jobstream.kafka.topics import control_topic, offsets_topic
+from jobstream_processors.core.control import counts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from jobstream.inspect.layout import QueueTopics
     from jobstream.inspect.peek import Head
     from jobstream.inspect.positions import GroupName
     from jobstream.inspect.view import AppView
-    from jobstream_processors.ports import TopicPartition
+    from jobstream_processors.ports import Position, Record, TopicPartition
 
+    Names = Mapping[TopicPartition, tuple[str, str]]
     Spans = Mapping[TopicPartition, tuple[int, int]]
+    Commits = Mapping[TopicPartition, Position | None]
 
 RETENTION_LOOKS = 40
 """Looks after which the topics' settings are asked for again."""
+_GROUPS: tuple[GroupName, ...] = ("workers", "delay")
 
 
 class Onlooker:
     """Used by one thread."""
 
-    def __init__(self, view: AppView, clock: OnlookerClock | None = None) -> None:
-        """Prepare; nothing is asked yet."""
+    def __init__(
+        self, view: AppView, foreign: Sequence[str] = (), clock: OnlookerClock | None = None
+    ) -> None:
+        """Prepare; nothing is asked yet. `foreign` are patterns of other groups to look at."""
         self._view = view
         self._clock = clock or OnlookerClock()
         self._mirrors = MirrorTable()
         self._letters = LetterCount()
         self._follower = Follower(view.records, self._made_anew)
-        self._peek = Peek(lambda starts: heads(view.options, starts))
+        self._own = frozenset(group_id(view.app, group) for group in _GROUPS)
+        self._foreign = ForeignGroups(foreign, self._own)
+        self._peeks: dict[str, Peek] = {}
+        self._backlog = Backlog(
+            self._sampled, lambda value: type_of(view.catalogue, value), UNNAMED
+        )
+        self._control: ControlFollower | None = None
         self._retention: dict[str, int] = {}
         self._looks = 0
         self._last_ends_ms: int | None = None
@@ -61,35 +78,67 @@ class Onlooker:
         queues = view.queues(queue)
         named = dict(_places(queues))
         followed = _followed(view, queues)
-        ids = view.cluster.topic_ids({topic for topic, _ in (*named, *followed)})
+        commits = self._commits(named)
+        places = [(group, place) for group, found in commits.items() for place in found]
+        wanted = {*followed, *(place for _, place in places)}
+        ids = view.cluster.topic_ids({topic for topic, _ in wanted})
         asked_ms = self._clock.monotonic_ms()
-        spans = view.cluster.spans([*named, *followed])
+        spans = view.cluster.spans(wanted)
         self._catch_up({place: spans[place] for place in followed}, ids)
         self._last_ends_ms = asked_ms
-        standings = self._standings(named, spans, ids)
-        partitions = self._overdue(named, standings)
-        self._ask_retention(ids.keys())
-        groups = {group_id(view.app, group): self._size(group) for group in _GROUPS}
+        rows = [
+            PartitionLag(
+                group,
+                *named.get(place, ("", "")),
+                Standing(
+                    place=place,
+                    low=spans[place][0],
+                    high=spans[place][1],
+                    committed=commits[group][place],
+                    mirror=self._mirrors.get(group, place, ids[place[0]]),
+                    topic_id=ids[place[0]],
+                ),
+            )
+            for group, place in places
+        ]
+        rows = self._dated(rows)
+        self._ask_retention({row.standing.place[0] for row in rows})
         return Sight(
             taken_ms=self._clock.monotonic_ms(),
             queues=tuple(each.name for each in queues),
-            partitions=tuple(partitions),
-            groups=groups,
+            partitions=tuple(rows),
+            groups=self._sizes(commits),
             letters={each.name: self._letters_of(each) for each in queues},
-            retention_ms={topic: ms for topic, ms in self._retention.items() if topic in ids},
+            retention_ms=self._retention,
+            backlog=self._backlog_of(rows),
+            control=self._in_force(),
         )
 
     def reconnect(self) -> None:
         """Turn to the cluster anew, after a look that failed; what is known stays known."""
         self._view.reconnect()
+        self._control = None
+
+    def _commits(self, named: Names) -> dict[str, Commits]:
+        """Group → all its partitions, with what it committed there."""
+        view = self._view
+        found: dict[str, Commits] = {}
+        for name in _GROUPS:
+            group = group_id(view.app, name)
+            mine = [place for place, (_, rung) in named.items() if bool(rung) == (name == "delay")]
+            found[group] = _everywhere(mine, view.cluster.committed(group, mine))
+        for group, committed in self._foreign.look(view.cluster, view.counts).items():
+            topics = {topic for topic, _ in committed}
+            whole = [(topic, n) for topic in topics for n in range(view.counts.get(topic, 0))]
+            found[group] = _everywhere(whole, committed)
+        return found
 
     def _catch_up(self, spans: Spans, ids: Mapping[str, str]) -> None:
         """Read what was added to the compacted topics."""
         offsets = offsets_topic(self._view.app)
         catalogue = self._view.catalogue
-        topics = {topic for topic, _ in spans}
         newest_ms = 0
-        mine = {topic: each for topic, each in ids.items() if topic in topics}
+        mine = {topic: ids[topic] for topic, _ in spans}
         for record in self._follower.advance(spans, mine):
             newest_ms = max(newest_ms, record.timestamp()[1])
             if record.topic() == offsets:
@@ -105,52 +154,26 @@ class Onlooker:
             self._mirrors = MirrorTable()
         self._letters.forget(topic)
 
-    def _standings(
-        self,
-        named: Mapping[TopicPartition, tuple[str, str]],
-        spans: Spans,
-        ids: Mapping[str, str],
-    ) -> dict[TopicPartition, tuple[str, Standing]]:
-        """Where the app's groups stand, each on its own partitions."""
-        found = {}
-        for name in _GROUPS:
-            group = group_id(self._view.app, name)
-            mine = [place for place, (_, rung) in named.items() if bool(rung) == (name == "delay")]
-            committed = self._view.cluster.committed(group, mine)
-            for place in mine:
-                topic_id = ids[place[0]]
-                found[place] = (
-                    group,
-                    Standing(
-                        place=place,
-                        low=spans[place][0],
-                        high=spans[place][1],
-                        committed=committed.get(place),
-                        mirror=self._mirrors.get(group, place, topic_id),
-                        topic_id=topic_id,
-                    ),
-                )
-        return found
-
-    def _overdue(
-        self,
-        named: Mapping[TopicPartition, tuple[str, str]],
-        standings: Mapping[TopicPartition, tuple[str, Standing]],
-    ) -> list[PartitionLag]:
-        rungs = {place: rung for place, (_, rung) in named.items()}
-        lagging = {
-            place: (each.topic_id, each.unfinished)
-            for place, (_, each) in standings.items()
-            if each.unfinished < each.high
-        }
-        oldest = self._peek.at(lagging, rungs)
-        for head in oldest.values():
-            self._clock.observe(head.append_ms, absent_at_ms=None)
+    def _dated(self, rows: Sequence[PartitionLag]) -> list[PartitionLag]:
+        """The rows with the age of their oldest unfinished record."""
+        # By group: a foreign one may read a queue of ours, from another place.
+        oldest: dict[tuple[str, TopicPartition], Head] = {}
+        groups = {row.group for row in rows}
+        peeks = {group: self._peeks.get(group) or self._new_peek() for group in groups}
+        for group, peek in peeks.items():
+            mine = [row for row in rows if row.group == group and row.is_waiting]
+            at = {r.standing.place: (r.standing.topic_id, r.standing.unfinished) for r in mine}
+            found = peek.at(at, {row.standing.place: row.rung for row in mine})
+            oldest |= {(group, place): head for place, head in found.items()}
+        self._peeks = peeks
+        for (group, _), head in oldest.items():
+            if group in self._own:  # foreign topics may hold the times of producers
+                self._clock.observe(head.append_ms, absent_at_ms=None)
         now_ms = self._clock.broker_ms()
-        return [
-            PartitionLag(group, *named[place], each, *_since(oldest.get(place), now_ms))
-            for place, (group, each) in standings.items()
-        ]
+        return [_aged(row, oldest.get((row.group, row.standing.place)), now_ms) for row in rows]
+
+    def _new_peek(self) -> Peek:
+        return Peek(lambda starts: heads(self._view.options, starts))
 
     def _letters_of(self, queue: QueueTopics) -> LettersOpen:
         letters = list(self._letters.of(queue.dlq))
@@ -161,18 +184,37 @@ class Onlooker:
             oldest_s=max(0, now_ms - oldest_ms) / 1000 if oldest_ms is not None else 0.0,
         )
 
-    def _ask_retention(self, topics: Iterable[str]) -> None:
-        wanted = set(topics)
-        if self._looks % RETENTION_LOOKS == 0 or wanted - self._retention.keys():
-            self._retention = self._view.cluster.retention_ms(wanted)
+    def _backlog_of(self, rows: Sequence[PartitionLag]) -> Mapping[tuple[str, str], float]:
+        waiting = {
+            row.standing.place: (row.standing.position, row.standing.high)
+            for row in rows
+            if row.tier == MAIN and row.standing.lag
+        }
+        return self._backlog.look({row.standing.place: row.queue for row in rows}, waiting)
+
+    def _sampled(self, spans: Spans) -> Iterator[Record]:
+        return scan(self._view.options | {"fetch.message.max.bytes": HEAD_BYTES}, spans)
+
+    def _in_force(self) -> Mapping[str, int]:
+        topic = control_topic(self._view.app)
+        if not self._view.counts.get(topic):
+            return counts((), 0)
+        if self._control is None:
+            self._control = ControlFollower(self._view.log, topic)
+        self._control.catch_up()
+        return counts(self._control.entries(), self._clock.broker_ms())
+
+    def _ask_retention(self, topics: set[str]) -> None:
+        if self._looks % RETENTION_LOOKS == 0 or topics - self._retention.keys():
+            self._retention = self._view.cluster.retention_ms(topics)
         self._looks += 1
 
-    def _size(self, group: GroupName) -> GroupSize:
-        members = self._view.cluster.membership(group_id(self._view.app, group))
-        return GroupSize(len(members), sum(not each.partitions for each in members))
-
-
-_GROUPS: tuple[GroupName, ...] = ("workers", "delay")
+    def _sizes(self, groups: Iterable[str]) -> dict[str, GroupSize]:
+        found = self._view.cluster.memberships(groups)
+        return {
+            group: GroupSize(len(members), sum(not each.partitions for each in members))
+            for group, members in found.items()
+        }
 
 
 def _places(queues: Sequence[QueueTopics]) -> list[tuple[TopicPartition, tuple[str, str]]]:
@@ -185,6 +227,12 @@ def _places(queues: Sequence[QueueTopics]) -> list[tuple[TopicPartition, tuple[s
     ]
 
 
+def _everywhere(
+    places: Iterable[TopicPartition], committed: Mapping[TopicPartition, Position]
+) -> Commits:
+    return {place: committed.get(place) for place in places}
+
+
 def _followed(view: AppView, queues: Sequence[QueueTopics]) -> list[TopicPartition]:
     """Every partition of the compacted topics that are read to their end."""
     offsets = offsets_topic(view.app)
@@ -192,8 +240,8 @@ def _followed(view: AppView, queues: Sequence[QueueTopics]) -> list[TopicPartiti
     return [(offsets, number) for number in range(view.counts.get(offsets, 0))] + letters
 
 
-def _since(head: Head | None, now_ms: int) -> tuple[float, float]:
-    """Age and overdue seconds of the oldest record."""
+def _aged(row: PartitionLag, head: Head | None, now_ms: int) -> PartitionLag:
     if head is None:
-        return 0.0, 0.0
-    return max(0, now_ms - head.append_ms) / 1000, max(0, now_ms - head.late_from_ms) / 1000
+        return row
+    age_ms, late_ms = max(0, now_ms - head.append_ms), max(0, now_ms - head.late_from_ms)
+    return replace(row, age_s=age_ms / 1000, overdue_s=late_ms / 1000)

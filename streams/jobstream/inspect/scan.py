@@ -21,7 +21,7 @@ BATCH = 2_000
 STALL_S_MAX = 60.0
 _WAIT_S = 0.1
 # Two records have to travel to see the head of a partition, so little is fetched ahead there.
-_HEAD_BYTES = 65_536
+HEAD_BYTES = 65_536
 
 
 def unmoved(_done: int, _total: int) -> None:
@@ -66,7 +66,7 @@ def heads(options: Mapping[str, Any], starts: Mapping[Place, int]) -> dict[Place
     waiting = set(starts)
     if not waiting:
         return found
-    consumer = _consumer(options, {"fetch.message.max.bytes": _HEAD_BYTES})
+    consumer = _consumer(options, {"fetch.message.max.bytes": HEAD_BYTES})
     try:
         consumer.assign([TopicPartition(*at, start) for at, start in starts.items()])
         deadline = time.monotonic() + STALL_S_MAX

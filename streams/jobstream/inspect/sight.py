@@ -28,6 +28,20 @@ class PartitionLag:
     due time or from when it should have hopped on."""
 
     @property
+    def is_known(self) -> bool:
+        """Whether it is known where the group goes on.
+
+        A group of the app's that recorded nothing begins at the log's start; where a foreign one
+        would begin is its own affair.
+        """
+        return bool(self.queue) or self.standing.recorded is not None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there may be a record that the group has not finished."""
+        return self.is_known and self.standing.unfinished < self.standing.high
+
+    @property
     def tier(self) -> str:
         """`main` for a queue, `retry-<rung>`, or `foreign`."""
         if not self.queue:
@@ -70,3 +84,7 @@ class Sight:
     """Queue → its open letters."""
     retention_ms: Mapping[str, int]
     """Topic → how long it keeps records; -1 is for ever."""
+    backlog: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """(queue, job type) → about how many wait on the queue; a sample's word."""
+    control: Mapping[str, int] = field(default_factory=dict)
+    """Kind → control entries in force."""

@@ -40,6 +40,11 @@ class AppView:
         return self.cluster.topics()
 
     @cached_property
+    def log(self) -> KafkaLog:
+        """Topics one by one, as they grow; connects at first use."""
+        return KafkaLog(self.options)
+
+    @cached_property
     def catalogue(self) -> Catalogue:
         """The writer schemas in the app's schemas topic; read once, empty if there is no topic."""
         catalogue = Catalogue()
@@ -57,6 +62,8 @@ class AppView:
     def reconnect(self) -> None:
         """Turn to the cluster with a new client: the one that failed may wait for a dead broker."""
         self.cluster = Cluster(self.options)
+        self.__dict__.pop("log", None)
+        # The schemas are read again from the start; the catalogue knows them already.
         self._schemas = None
 
     def _follow_schemas(self, catalogue: Catalogue) -> None:
@@ -64,7 +71,7 @@ class AppView:
         if not self.counts.get(topic):
             return
         if self._schemas is None:
-            self._schemas = SchemaFollower(KafkaLog(self.options), topic, catalogue)
+            self._schemas = SchemaFollower(self.log, topic, catalogue)
         self._schemas.catch_up()
 
     def queues(self, name: str | None = None) -> list[QueueTopics]:

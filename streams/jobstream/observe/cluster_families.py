@@ -27,6 +27,8 @@ def families(
         gauge("jobs_uncommitted_partitions", _uncommitted(sight.partitions)),
         gauge("jobs_retention_used_ratio", _retention_used(sight)),
         *_letters(sight, history),
+        gauge("jobs_backlog_estimate_records", history.backlog.items()),
+        gauge("jobs_control_entries", (((kind,), n) for kind, n in sight.control.items())),
         gauge("jobs_group_members", (((g,), s.members) for g, s in sight.groups.items())),
         gauge("jobs_group_idle_members", (((g,), s.idle) for g, s in sight.groups.items())),
         gauge(
@@ -38,7 +40,7 @@ def families(
 
 def _places(sight: Sight, history: ClusterHistory) -> Iterator[Metric]:
     """One value per partition."""
-    rows = [(_labels(row), row) for row in sight.partitions]
+    rows = [(_labels(row), row) for row in sight.partitions if row.is_known]
     yield gauge("jobs_lag_records", ((at, row.standing.lag) for at, row in rows))
     yield gauge("jobs_lag_seconds", ((at, row.overdue_s) for at, row in rows))
     yield gauge("jobs_log_start_offset", ((at, row.standing.low) for at, row in rows))

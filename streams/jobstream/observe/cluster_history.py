@@ -39,6 +39,8 @@ class ClusterHistory:
         """(group, topic) → unfinished records that retention deleted."""
         self.letters: dict[tuple[str, str, str], int] = {}
         """(queue, job type, reason) → open letters; what was seen once stays, at 0."""
+        self.backlog: dict[tuple[str, str], float] = {}
+        """(queue, job type) → about how many wait; likewise."""
         self.stalled: dict[tuple[str, TopicPartition], bool] = {}
 
     def take(self, sight: Sight) -> None:
@@ -55,6 +57,8 @@ class ClusterHistory:
                 and sight.taken_ms - trace.moved_ms >= STALLED_MS
             )
         self._traces, self.stalled = traces, stalled
+        self.backlog = dict.fromkeys(self.backlog, 0.0)
+        self.backlog |= {(queue, UNNAMED): 0.0 for queue in sight.queues} | dict(sight.backlog)
         self.letters = dict.fromkeys(self.letters, 0)
         for queue, letters in sight.letters.items():
             # A queue without letters has a series as well: 0 is an answer.

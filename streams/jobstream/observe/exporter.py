@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client.metrics_core import Metric
 
@@ -22,7 +22,7 @@ from jobstream.observe.health import Check, Probes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from jobstream.inspect.onlooker import Onlooker
+    from jobstream.inspect.sight import Sight
 
 log = logging.getLogger("jobstream.exporter")
 
@@ -32,6 +32,18 @@ STALE_S_MIN = 60.0
 STALE_INTERVALS = 4
 STUCK_S = 600.0
 """A look that takes longer will not end: each question has a limit far below."""
+
+
+class Looks(Protocol):
+    """What an `Onlooker` does here."""
+
+    def look(self) -> Sight:
+        """What is there now; may block, may raise."""
+        ...
+
+    def reconnect(self) -> None:
+        """Begin anew after a look that failed."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +66,7 @@ class Exporter:
 
     def __init__(
         self,
-        onlooker: Onlooker,
+        onlooker: Looks,
         *,
         interval_s: float,
         objectives_s: Mapping[str, float],
