@@ -13,7 +13,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import fsum
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core import known
@@ -90,7 +89,7 @@ class Histogram:
             self._counts[-1] += len(values) - below
         if low < 0:
             values = [value for value in values if value > 0]
-        self._sum += fsum(values) / self._unit
+        self._sum += sum(values) / self._unit
         self.shown = (tuple(self._counts), self._sum)
 
 
@@ -124,7 +123,7 @@ class TypeMeter:
         self.job_type = job_type
         self.expect_s = expect_s
         self.done = 0
-        """Settled as done; in a slot of its own, since nearly all are."""
+        """Settled as done, up to the last fold."""
         self.settled = dict.fromkeys(OUTCOMES[1:], 0)
         """Settled in another way."""
         self.failures = dict.fromkeys(FAILURES, 0)
@@ -142,8 +141,9 @@ class TypeMeter:
         self.waits: list[float] = []
         self.ends: list[float] = []
         self.tries: list[float] = []
-        self.firsts = 0
-        """Ended at the first attempt; in no list, since nearly all do."""
+        self.firsts: list[float] = []
+        """Ends of jobs done at the first attempt, as nearly all are: one entry counts them as done,
+        as ended, and as having used one attempt."""
 
     def ran(self, outcome: Outcome, seconds: float, wait_ms: float) -> None:
         """A run ended with `outcome`, or was given up as timed out."""
@@ -204,12 +204,15 @@ class TypeMeter:
         if self.waits:
             waits, self.waits = self.waits, []
             self.wait.fold(waits)
-        if self.ends:
-            ends, self.ends = self.ends, []
+        firsts = self.firsts
+        if firsts:
+            self.firsts = []
+            self.done += len(firsts)
+        if firsts or self.ends:
+            ends, self.ends = self.ends + firsts, []
             self.end_to_end.fold(ends)
-        if self.firsts or self.tries:
-            tries, self.tries = self.tries + [1.0] * self.firsts, []
-            self.firsts = 0
+        if firsts or self.tries:
+            tries, self.tries = self.tries + [1.0] * len(firsts), []
             self.attempts.fold(tries)
 
 
@@ -347,9 +350,7 @@ class Meter:
                 meter = self.queues[delivery.lane.queue].unknown
             elif type(decision) is Finish and delivery.trip is FIRST:
                 # Nearly every job ends so.
-                meter.done += 1
-                meter.firsts += 1
-                meter.ends.append(now_ms - delivery.meta.enqueued_at)  # type: ignore[union-attr] # it was decoded, since it ran
+                meter.firsts.append(now_ms - delivery.meta.enqueued_at)  # type: ignore[union-attr] # it was decoded, since it ran
                 continue
             meter.decided(delivery, decision, now_ms)
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 CASES = {
     "noop": "settled no-op jobs by executor, beside a bare loop",
+    "metrics": "what counting costs: the same with and without the meter",
     "celery_redis": "the same on Celery with Redis",
     "waiting": "jobs that wait 20 ms, 200 at once",
     "keyed": "one partition, 100 keys, 5 ms, 100 at once",

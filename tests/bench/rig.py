@@ -78,22 +78,36 @@ class Rig:
         for deleted in admin.delete_topics(mine).values():
             deleted.result(TIMEOUT_S)
 
-    def work(self, bench: Bench, count: int, *, limit_s: float = 300.0, **env: str) -> Report:
+    def work(
+        self,
+        bench: Bench,
+        count: int,
+        *,
+        limit_s: float = 300.0,
+        metered: bool = True,
+        **env: str,
+    ) -> Report:
         """Run a worker until it has settled `count` jobs; raises ChildFailed if it has not.
 
         Its return proves that they are committed, too.
         """
-        with self.worker(bench, count, limit_s=limit_s, **env) as worker:
+        with self.worker(bench, count, limit_s=limit_s, metered=metered, **env) as worker:
             report = worker.report()
         if report.jobs >= count:
             self._must_be_committed(bench, count)
         return report
 
     def worker(
-        self, bench: Bench, count: int, *, limit_s: float = 300.0, **env: str
+        self,
+        bench: Bench,
+        count: int,
+        *,
+        limit_s: float = 300.0,
+        metered: bool = True,
+        **env: str,
     ) -> WorkerProcess:
         """Start a worker that leaves when it has settled `count` jobs."""
-        task = Task(bench.app.name, bench.queue.partitions, count, limit_s)
+        task = Task(bench.app.name, bench.queue.partitions, count, limit_s, metered)
         argv = [sys.executable, "-m", "tests.bench.worker", json.dumps(asdict(task))]
         return WorkerProcess(argv, self.folder / f"{bench.app.name}.log", env)
 

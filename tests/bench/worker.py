@@ -11,12 +11,16 @@ import resource
 import sys
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from tests.bench import jobs
 from tests.bench.usage import cpu_by_thread, cpu_since, peak_resident_mb, resident_mb
 
 from jobstream.roles import Roles
+
+if TYPE_CHECKING:
+    from jobstream_processors.worker import Parts
 
 LOOK_S = 0.005
 
@@ -31,6 +35,8 @@ class Task:
     """Leave when so many jobs are finished."""
     limit_s: float = 300.0
     """Leave then, whatever is finished."""
+    metered: bool = True
+    """Whether the worker counts its jobs."""
 
 
 @dataclass(slots=True)
@@ -47,6 +53,13 @@ class Report:
     peak_mb: float = 0.0
     starts: list[tuple[int, int, int]] = field(default_factory=list)
     """See `jobs.STARTS`."""
+
+
+class Uncounted(Roles):
+    """A worker without a meter, to be measured beside one that has it."""
+
+    def _parts(self, *args: Any) -> Parts:  # noqa: ANN401 - passed on
+        return replace(super()._parts(*args), meter=None)
 
 
 class Meter:
@@ -95,7 +108,7 @@ def main() -> None:
     """Run the task given as JSON in the first argument."""
     task = Task(**json.loads(sys.argv[1]))
     bench = jobs.Bench(task.app, task.partitions)
-    roles = Roles(bench.app, [jobs.QUEUE])
+    roles = (Roles if task.metered else Uncounted)(bench.app, [jobs.QUEUE])
     meter = Meter(roles, task)
     threading.Thread(target=meter.run, name="bench-meter", daemon=True).start()
     roles.run()
