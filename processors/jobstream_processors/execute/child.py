@@ -51,6 +51,8 @@ def main(descriptor: int) -> None:
             target, packed = pickle.loads(pipe.recv_bytes())  # noqa: S301 - our own parent
             if target not in handlers:
                 handlers[target] = _find(target, script)
+                # What `_run` needs is loaded on the child's time: that of the job is limited.
+                _module("jobstream_processors.handlers")
             args, facts, enter, hidden = pickle.loads(packed)  # noqa: S301 - our own parent
             pipe.send_bytes(b"starts")
             run = contextvars.Context().run
@@ -71,7 +73,7 @@ def _run(
     enter: Callable[[RunFacts], object] | None,
     hidden: Hidden | None,
 ) -> Outcome:
-    from jobstream_processors.handlers import takes_context  # noqa: PLC0415 - start-up time
+    from jobstream_processors.handlers import takes_context  # noqa: PLC0415 - loaded by `main`
 
     clean = RUNS.keep(hidden).clean if hidden is not None else as_is
     name_job(facts)  # in a context of this run alone
