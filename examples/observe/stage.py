@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from examples.observe.stack import Service
 
-READY_S = 90.0
+READY_S = 120.0
 LEAVE_S = 45.0
 ASK_AGAIN_S = 0.3
 ASK_S = 2.0

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.kafka
-READY_S = 150
+READY_S = 200
 STOP_S = 90
 SEEN_S = 60
 PLACE = re.compile(r"observe: (\w+) +http://(\S+)")

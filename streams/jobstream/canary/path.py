@@ -44,18 +44,17 @@ class Rows:
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         """Prepare a consumer; nothing is sent yet."""
-        self._consumer = Consumer(
-            {
-                **options,
-                # A group id is required by the client library; nothing is committed under it.
-                "group.id": "jobstream-canary",
-                "enable.auto.commit": False,
-                "auto.offset.reset": "error",
-                "queued.max.messages.kbytes": 4_096,
-                "fetch.wait.max.ms": 100,
-                "fetch.queue.backoff.ms": 10,
-            }
-        )
+        self._options = {
+            **options,
+            # A group id is required by the client library; nothing is committed under it.
+            "group.id": "jobstream-canary",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "error",
+            "queued.max.messages.kbytes": 4_096,
+            "fetch.wait.max.ms": 100,
+            "fetch.queue.backoff.ms": 10,
+        }
+        self._consumer = Consumer(self._options)
 
     def begin(self, place: Place) -> None:
         """Read from the present end of the partition; blocks for it, raises BrokerUnavailable."""
@@ -64,6 +63,9 @@ class Rows:
             asked = TopicPartition(*place)
             _, end = self._consumer.get_watermark_offsets(asked, ASK_S, cached=False)
         except KafkaException as error:
+            # A client may go on asking the broker it knew; a new one looks for the leader.
+            self._consumer.close()
+            self._consumer = Consumer(self._options)
             topic, partition = place
             message = f"{topic} [{partition}]: its end is not known: {error.args[0].str()}"
             raise BrokerUnavailable(message) from error
