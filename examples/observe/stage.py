@@ -157,6 +157,7 @@ class Stage:
             f"logs          {self._folder}",
             "in another terminal:",
             "  export " + " ".join(f"{name}={value}" for name, value in setting.items()),
+            f"  {sys.executable} -m jobstream status",
             f"  {sys.executable} -m jobstream lag --watch",
             "ready; Ctrl-C stops everything",
         ]
