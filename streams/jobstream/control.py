@@ -150,7 +150,7 @@ class Control:
         """Write an entry of any kind; `subject` is not looked up. Raises ConfigError."""
         said_by = myself() if who is None else who
         try:
-            lasts_ms = LASTS_MS[kind] if for_ is None else to_ms(for_, name="for_")
+            lasts_ms = LASTS_MS[kind] if for_ is None else to_ms(for_, name="for")
             check(kind, subject, said_by, why, lasts_ms)
         except InvalidOption as error:
             raise ConfigError(str(error)) from error

@@ -7,34 +7,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from jobstream.cli.control_text import by, document, ended, holds
 from jobstream.cli.exits import OK
 from jobstream.cli.options import app_option, json_option, view_of
 from jobstream.cli.output import age, print_json, print_table, remark, say, when
-from jobstream.cli.printable import one_line
 from jobstream.errors import ConfigError
 from jobstream_processors.core.control import CANCEL, PAUSE_QUEUE, PAUSE_TYPE, QUIET
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from jobstream.control import Control, ControlEntry
+    from jobstream.control import Control
     from jobstream.inspect.view import AppView
 
 _queue_option = click.option("--queue", metavar="QUEUE", help="The queue of that name.")
 _type_option = click.option("--type", "job_type", metavar="TYPE", help="The job type of that name.")
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
-WHAT = {
-    PAUSE_QUEUE: "queue {} is paused",
-    PAUSE_TYPE: "job type {} is paused",
-    CANCEL: "job {} is cancelled",
-    QUIET: "workers {} take no new jobs",
-}
-LIFTED = {
-    PAUSE_QUEUE: "queue {} is not paused any more",
-    PAUSE_TYPE: "job type {} is not paused any more",
-    CANCEL: "job {} is not cancelled any more",
-    QUIET: "workers {} take jobs again",
-}
 
 
 def _entry_options(lasts: str) -> Callable[[_Function], _Function]:
@@ -68,7 +56,7 @@ def list_command(app: str, *, as_json: bool) -> int:
     """Show what is in force."""
     found = _control(view_of(app)).entries()
     if as_json:
-        print_json([_document(entry) for entry in found])
+        print_json([document(entry) for entry in found])
         return OK
     now_s = time.time()
     rows = [
@@ -193,11 +181,9 @@ def _tell(
         kind, subject, why=said["why"] or "", for_=said["lasts"], who=said["who"]
     )
     if as_json:
-        print_json(_document(entry))
+        print_json(document(entry))
     else:
-        until = when(round(entry.expires_at.timestamp() * 1_000))
-        reason = f": {entry.why}" if entry.why else ""
-        say(f"{WHAT[kind].format(subject)} until {until}, by {entry.who}{reason}")
+        say(holds(entry))
     return OK
 
 
@@ -206,22 +192,9 @@ def _lift(view: AppView, kind: str, subject: str, *, as_json: bool) -> int:
     there = [e for e in control.entries() if (e.kind, e.subject) == (kind, subject)]
     control.lift(kind, subject)
     if as_json:
-        print_json([_document(entry) for entry in there])
+        print_json([document(entry) for entry in there])
     elif there:
-        (entry,) = there
-        reason = f": {entry.why}" if entry.why else ""
-        say(one_line(f"{LIFTED[kind].format(subject)}; it was by {entry.who}{reason}"))
+        say(f"{ended(kind, subject)}; it was {by(there[0])}")
     else:
-        say(f"{LIFTED[kind].format(subject)}; nothing was in force")
+        say(f"{ended(kind, subject)}; nothing was in force")
     return OK
-
-
-def _document(entry: ControlEntry) -> dict[str, Any]:
-    return {
-        "kind": entry.kind,
-        "subject": entry.subject,
-        "who": entry.who,
-        "why": entry.why,
-        "at": entry.at.isoformat(timespec="milliseconds"),
-        "expires_at": entry.expires_at.isoformat(timespec="milliseconds"),
-    }

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jobstream.cli.control_text import about, document, holds
 from jobstream.cli.exits import FAILURE, OK
 from jobstream.cli.options import app_option, json_option, moment, queue_option, view_of
 from jobstream.cli.output import iso, print_json, print_table, progress, remark, say, when
 
 if TYPE_CHECKING:
+    from jobstream.control import ControlEntry
     from jobstream.inspect.history import History
+    from jobstream.inspect.view import AppView
 
 
 @click.group()
@@ -39,15 +42,29 @@ def show_command(
     view = view_of(app)
     with progress(f"looking for {job_id}") as heard:
         found = history(view, job_id, view.queues(queue), moment("--since", since), heard)
+    orders = _orders(view, found)
     if as_json:
-        print_json(_document(found))
+        print_json(_document(found) | {"orders": [document(order) for order in orders]})
     elif found.entries:
         _print(found)
+        for order in orders:
+            say(holds(order))
     if not found.entries:
         looked = "the whole log" if found.since_ms is None else f"since {when(found.since_ms)}"
         remark(f"jobstream: nothing of job {job_id!r} ({looked}); check the app, or give --since")
         return FAILURE
     return OK
+
+
+def _orders(view: AppView, found: History) -> list[ControlEntry]:
+    """What operators told the workers about this job, its type or its queue."""
+    event = found.event
+    return about(
+        view.orders(),
+        queues={entry.queue for entry in found.entries},
+        job_types=[event.job_type] if event is not None else [],
+        job_id=found.job_id,
+    )
 
 
 def _print(found: History) -> None:

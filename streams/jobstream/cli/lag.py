@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jobstream.cli.control_text import document, holds
 from jobstream.cli.exits import OK
 from jobstream.cli.options import app_option, json_option, queue_option, view_of
 from jobstream.cli.output import age, console, print_json, print_json_line, table
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
     from jobstream.inspect.lag import Lag, QueueLag
     from jobstream.inspect.sight import PartitionLag
@@ -71,7 +72,12 @@ def _watch(
             pause.wait(interval_s)
 
 
-def _table(found: list[QueueLag], *, partitions: bool) -> Table:
+def _table(found: list[QueueLag], *, partitions: bool) -> Group:
+    from rich.console import Group  # noqa: PLC0415 - not needed for JSON
+    from rich.text import Text  # noqa: PLC0415 - likewise
+
+    from jobstream.control import shown  # noqa: PLC0415 - likewise
+
     rows: list[tuple[Any, ...]] = []
     for queue in found:
         rungs = list(dict.fromkeys(row.rung for row in queue.partitions))
@@ -82,7 +88,8 @@ def _table(found: list[QueueLag], *, partitions: bool) -> Table:
                 rows += [_row(row, letters if not row.standing.place[1] else "") for row in mine]
             elif not rung or any(row.standing.lag for row in mine):
                 rows.append(_sum(mine, letters))
-    return table(COLUMNS, rows)
+    held = dict.fromkeys(holds(shown(order)) for queue in found for order in queue.orders)
+    return Group(table(COLUMNS, rows), *(Text(line) for line in held))
 
 
 def _row(row: PartitionLag, letters: Any) -> tuple[Any, ...]:  # noqa: ANN401 - a cell
@@ -101,9 +108,12 @@ def _sum(rows: list[PartitionLag], letters: Any) -> tuple[Any, ...]:  # noqa: AN
 
 
 def _document(queue: QueueLag) -> dict[str, Any]:
+    from jobstream.control import shown  # noqa: PLC0415 - not needed for --help
+
     return {
         "queue": queue.queue,
         "open_letters": queue.open_letters,
+        "orders": [document(shown(order)) for order in queue.orders],
         "lag": sum(row.standing.lag for row in queue.partitions if not row.rung),
         "oldest_s": max((row.age_s for row in queue.partitions if not row.rung), default=0.0),
         "partitions": [

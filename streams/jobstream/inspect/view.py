@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,10 @@ from jobstream.inspect.cluster import Cluster
 from jobstream.inspect.errors import NotThere
 from jobstream.inspect.layout import QueueTopics, queues_of
 from jobstream.inspect.scan import scan, unmoved
+from jobstream.kafka.control_topic import ControlFollower
 from jobstream.kafka.log import KafkaLog
 from jobstream.kafka.schema_topic import SchemaFollower
-from jobstream.kafka.topics import check_name, schemas_topic
+from jobstream.kafka.topics import check_name, control_topic, schemas_topic
 from jobstream_processors.core.ladder import RUNGS
 from jobstream_schemas import Catalogue
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from jobstream.inspect.scan import Progress
     from jobstream.settings import Settings
+    from jobstream_processors.core.control import Entry
     from jobstream_processors.ports import Record, TopicPartition
 
 
@@ -73,6 +76,22 @@ class AppView:
         if self._schemas is None:
             self._schemas = SchemaFollower(self.log, topic, catalogue)
         self._schemas.catch_up()
+
+    @cached_property
+    def control(self) -> ControlFollower:
+        """The app's control topic; catch up before asking it."""
+        return ControlFollower(KafkaLog(self.options), control_topic(self.app))
+
+    def orders(self) -> list[Entry]:
+        """What operators told the workers and still holds, by this machine's clock.
+
+        Blocks for what was written since the last call; empty if there is no control topic.
+        """
+        if not self.counts.get(control_topic(self.app)):
+            return []
+        self.control.catch_up()
+        now_ms = time.time_ns() // 1_000_000
+        return [entry for entry in self.control.entries() if entry.is_in_force(now_ms)]
 
     def queues(self, name: str | None = None) -> list[QueueTopics]:
         """The app's queues, or the one of that name; raises NotThere, naming those there are."""

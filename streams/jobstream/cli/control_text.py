@@ -1,0 +1,66 @@
+"""Entries of the control topic in words, for whoever looks at a queue, a job, or the entries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jobstream.cli.output import when
+from jobstream.cli.printable import one_line
+from jobstream_processors.core.control import CANCEL, PAUSE_QUEUE, PAUSE_TYPE, QUIET
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from jobstream.control import ControlEntry
+    from jobstream_processors.core.control import Entry
+
+WHAT = {
+    PAUSE_QUEUE: "queue {} is paused",
+    PAUSE_TYPE: "job type {} is paused",
+    CANCEL: "job {} is cancelled",
+    QUIET: "workers {} take no new jobs",
+}
+LIFTED = {
+    PAUSE_QUEUE: "queue {} is not paused any more",
+    PAUSE_TYPE: "job type {} is not paused any more",
+    CANCEL: "job {} is not cancelled any more",
+    QUIET: "workers {} take jobs again",
+}
+
+
+def holds(entry: ControlEntry) -> str:
+    """What is in force, until when, by whom and why; on one line."""
+    until = when(round(entry.expires_at.timestamp() * 1_000))
+    return one_line(f"{WHAT[entry.kind].format(entry.subject)} until {until}, {by(entry)}")
+
+
+def ended(kind: str, subject: str) -> str:
+    """What is not in force any more."""
+    return one_line(LIFTED[kind].format(subject))
+
+
+def by(entry: ControlEntry) -> str:
+    """By whom, and why."""
+    return one_line(f"by {entry.who}: {entry.why}" if entry.why else f"by {entry.who}")
+
+
+def about(
+    entries: Iterable[Entry], *, queues: Collection[str], job_types: Collection[str], job_id: str
+) -> list[ControlEntry]:
+    """Those entries that concern one job: itself, its type, the queues it was on."""
+    from jobstream.control import shown  # noqa: PLC0415 - not needed for --help
+
+    subjects = {PAUSE_QUEUE: queues, PAUSE_TYPE: job_types, CANCEL: [job_id]}
+    return [shown(entry) for entry in entries if entry.subject in subjects.get(entry.kind, ())]
+
+
+def document(entry: ControlEntry) -> dict[str, Any]:
+    """An entry as JSON has it."""
+    return {
+        "kind": entry.kind,
+        "subject": entry.subject,
+        "who": entry.who,
+        "why": entry.why,
+        "at": entry.at.isoformat(timespec="milliseconds"),
+        "expires_at": entry.expires_at.isoformat(timespec="milliseconds"),
+    }
