@@ -152,10 +152,15 @@ def test_tools_are_told_of_each_other_by_name_and_port(
         for source in yaml.safe_load(file.read_text())["datasources"]
     ]
 
+    points = yaml.safe_load(
+        (root / "grafana/provisioning/alerting/contact-points.yaml").read_text()
+    )["contactPoints"]
+    pages = [each["settings"]["url"] for point in points for each in point["receivers"]]
+
     assert told == ["alertmanager:9093"]
     assert sources == ["http://prometheus:9090"]
-    inside = {name: services[name]["ports"][0].split(":")[2] for name in ("alertmanager",)}
-    assert inside == {"alertmanager": "9093"}
+    assert pages == ["http://alertmanager:9093"]
+    assert services["alertmanager"]["ports"][0].endswith(":9093")
     assert services["prometheus"]["ports"][0].endswith(":9090")
 
 
