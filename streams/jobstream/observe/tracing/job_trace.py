@@ -178,11 +178,9 @@ class JobTrace:
         self._process = process
         self._first = first or process.get_span_context()
         if process.is_recording():
-            since_ns = (
-                self._left_ms * NS
-                if self._previous
-                else _since(delivery, self._appended_ms, left_ms) * NS
-            )
+            enqueued_ms = delivery.meta.enqueued_at if delivery.meta is not None else None
+            since_ms = waits_since(delivery.trip, enqueued_ms, self._appended_ms, left_ms)
+            since_ns = (self._left_ms if self._previous else since_ms) * NS
             # A record of a producer without a trace: nothing but the attempt could be its parent.
             beside = outside if first is not None else set_span_in_context(process)
             wait = self._tracer.start_span(
@@ -211,13 +209,15 @@ class JobTrace:
         }
 
 
-def _since(delivery: Delivery, appended_ms: int, left_ms: int | None) -> int:
-    """When the wait for this attempt began: as it was enqueued, or left by the one before."""
-    trip, meta = delivery.trip, delivery.meta
+def waits_since(trip: Trip, enqueued_ms: int | None, appended_ms: int, left_ms: int | None) -> int:
+    """When the wait for an attempt began: with its append, its enqueue, or the attempt before.
+
+    `left_ms` is when a copy was made, as far as that is known; `enqueued_ms` by its producer.
+    """
     if trip.seq and left_ms is not None:
         return left_ms
-    if not trip.seq and not trip.redrive and trip.due_ms is not None and meta is not None:
-        return meta.enqueued_at  # it came down the ladder: appended here only now
+    if not trip.seq and not trip.redrive and trip.due_ms is not None and enqueued_ms is not None:
+        return enqueued_ms  # it came down the ladder: appended here only now
     return appended_ms
 
 

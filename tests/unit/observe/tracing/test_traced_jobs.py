@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode, format_span_id, format_trace_id
 
-from jobstream import App, Backoff, Cancel, Context, Dead, Snooze
-from jobstream.client import When
+from jobstream import App, Backoff, Cancel, Context, Dead, Secret, Snooze
+from jobstream.observe.tracing.job_trace import waits_since
 from jobstream.testing import MemoryJobs, memory
-from jobstream_processors.core.headers import parse, render
+from jobstream.testing.errors import NotIdle
+from jobstream_processors.core.headers import Trip, parse, render
 from jobstream_processors.core.letters import redriven
 from jobstream_processors.ports import Outgoing
 
@@ -24,15 +26,16 @@ if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
     from tests.unit.observe.tracing.conftest import Seen
 
-TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
-SAMPLED = f"00-{TRACE}-{SPAN}-01".encode()
-UNSAMPLED = f"00-{TRACE}-{SPAN}-00".encode()
-
 
 @dataclass(frozen=True)
 class Mail:
     to: str
     password: str = "s3cret-of-ann"  # noqa: S105 - must be seen nowhere
+
+
+@dataclass(frozen=True)
+class Login:
+    password: Annotated[str, Secret]
 
 
 def made(**settings: Any) -> App:  # noqa: ANN401 - settings
@@ -95,14 +98,6 @@ def inside(parent: ReadableSpan, child: ReadableSpan) -> bool:
 
 def links(span: ReadableSpan) -> dict[Any, tuple[str, str]]:
     return {(link.attributes or {})["job.link"]: ids(link.context) for link in span.links}
-
-
-def foreign(jobs: MemoryJobs, app: App, headers: list[tuple[str, bytes]]) -> None:
-    """Put a job on its queue as a producer in another language would, with these headers."""
-    job = app.jobs["wants"]
-    meta, record = app.client.compose(job.codec, app.plan(job.queue), Mail("bob"), When())
-    assert record.headers is None
-    jobs.broker.publish([Outgoing(record.topic, meta.id.encode(), record.value, 0, headers)])
 
 
 def test_a_job_is_one_trace_from_the_enqueue_to_its_settlement(
@@ -264,80 +259,6 @@ def test_a_delayed_job_shows_how_long_it_waited_on_the_ladder(
     assert record.timestamp()[1] - (send.start_time or 0) / 1_000_000 > 3_500_000
 
 
-def test_context_of_a_foreign_producer_is_honoured(app: App, jobs: MemoryJobs, seen: Seen) -> None:
-    foreign(jobs, app, [("x", b"1"), ("traceparent", SAMPLED), ("tracestate", b"vendor=7")])
-    jobs.run_until_idle()
-
-    process = seen.one("process shop.mail")
-    assert ids(process.parent) == (TRACE, SPAN)
-    assert process.context is not None
-    assert process.context.trace_state.to_header() == "vendor=7"
-
-
-def test_a_trace_that_is_not_sampled_makes_no_spans_and_stays_so(
-    app: App, jobs: MemoryJobs, seen: Seen
-) -> None:
-    job = app.jobs["fails"]
-    meta, record = app.client.compose(job.codec, app.plan(job.queue), Mail("bob"), When())
-    headers = [("traceparent", UNSAMPLED)]
-    jobs.broker.publish([Outgoing(record.topic, meta.id.encode(), record.value, 0, headers)])
-    jobs.run_until_idle()
-
-    (letter,) = jobs.broker.records("shop.mail.dlq")
-    told = dict(letter.headers() or ())
-    assert not seen.all()
-    assert (told["traceparent"] or b"").startswith(f"00-{TRACE}-".encode())
-    assert (told["traceparent"] or b"").endswith(b"-00")
-    assert (told["js-trace"] or b"").startswith(UNSAMPLED)
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        [("traceparent", b"")],
-        [("traceparent", b"\xff\xfe" * 40)],
-        [("traceparent", SAMPLED.replace(b"0af7", b"0AF7"))],
-        [("traceparent", b"00-" + b"0" * 32 + b"-" + b"0" * 16 + b"-01")],
-        [("traceparent", b"ff" + SAMPLED[2:])],
-        [("traceparent", SAMPLED + b"-" + b"x" * 100_000)],
-        [("traceparent", SAMPLED), ("traceparent", SAMPLED)],
-        [("tracestate", b"a=b")],
-        [("js-trace", b"nonsense 99999999999999999999")],
-        [("js-trace", "\u0661\u0662 \u0661".encode())],
-    ],
-)
-def test_headers_that_tell_no_trace_are_ignored(
-    app: App, jobs: MemoryJobs, seen: Seen, headers: list[tuple[str, bytes]]
-) -> None:
-    foreign(jobs, app, headers)
-    jobs.run_until_idle()
-
-    process = seen.one("process shop.mail")
-    assert process.parent is None
-    assert (process.attributes or {})["job.outcome"] == "done"
-    assert inside(process, seen.one("wait shop.mail"))
-    assert not jobs.broker.records("shop.mail.dlq")
-
-
-def test_a_state_that_is_too_long_is_dropped_alone(app: App, jobs: MemoryJobs, seen: Seen) -> None:
-    foreign(jobs, app, [("traceparent", SAMPLED), ("tracestate", b"a=" + b"b" * 100_000)])
-    jobs.run_until_idle()
-
-    assert ids(seen.one("process shop.mail").parent) == (TRACE, SPAN)
-
-
-def test_an_undecodable_record_has_a_span_that_ends_in_a_dead_letter(
-    jobs: MemoryJobs, seen: Seen
-) -> None:
-    jobs.broker.publish([Outgoing("shop.mail", b"a", b"\x00", 0, [("traceparent", SAMPLED)])])
-    jobs.run_until_idle()
-
-    process = seen.one("process shop.mail")
-    assert ids(process.parent) == (TRACE, SPAN)
-    assert (process.attributes or {})["job.type"] == "_unknown"
-    assert [(e.attributes or {})["job.reason"] for e in process.events] == ["undecodable"]
-
-
 def test_no_span_holds_arguments(app: App, jobs: MemoryJobs, seen: Seen) -> None:
     for name in app.jobs:
         app.jobs[name].enqueue(Mail("ann"), key="key-of-ann")
@@ -346,19 +267,6 @@ def test_no_span_holds_arguments(app: App, jobs: MemoryJobs, seen: Seen) -> None
     assert len(seen.all()) > 20
     for text in ("s3cret-of-ann", "key-of-ann"):
         assert not [span.name for span in seen.all() if text in span.to_json()]
-
-
-def test_nothing_is_traced_nor_written_where_tracing_is_off(seen: Seen) -> None:
-    app = made(tracing=False)
-    with memory(app) as jobs, trace.get_tracer("user").start_as_current_span("request"):
-        app.jobs["fails"].enqueue(Mail("ann"))
-        jobs.run_until_idle()
-        (sent, _) = jobs.broker.records("shop.mail")
-        (letter,) = jobs.broker.records("shop.mail.dlq")
-
-    assert [span.name for span in seen.all()] == ["request"]
-    assert not sent.headers()
-    assert not {"traceparent", "js-trace"} & dict(letter.headers() or ()).keys()
 
 
 def test_a_sampler_that_fails_fails_no_job_and_is_told_of_once(
@@ -381,3 +289,53 @@ def test_a_sampler_that_fails_fails_no_job_and_is_told_of_once(
     assert len(jobs.assert_done(app.jobs["wants"])) == 2
     assert [span.name for span in seen.all()] == ["send shop.mail"] * 2
     assert [line.message for line in caplog.records] == ["tracing_failed"]
+
+
+def test_a_wait_begins_with_the_append_the_enqueue_or_the_attempt_before() -> None:
+    first, hopped = Trip(), Trip(due_ms=5)
+    retried, redriven_late = Trip(seq=1, due_ms=5), Trip(redrive=1, due_ms=5)
+
+    assert waits_since(first, 10, 20, None) == 20
+    assert waits_since(hopped, 10, 20, None) == 10
+    assert waits_since(hopped, None, 20, None) == 20, "its event can't be read"
+    assert waits_since(retried, 10, 20, 15) == 15
+    assert waits_since(retried, 10, 20, None) == 20, "tracing was off when it was retried"
+    assert waits_since(redriven_late, 10, 20, 15) == 20, "it lay dead; nobody waited"
+
+
+def test_a_run_that_is_cut_off_ends_its_spans(app: App, seen: Seen) -> None:
+    started = threading.Event()
+
+    @app.job(queue=app.queues["mail"], timeout="10m")
+    async def hangs(args: Mail) -> None:  # noqa: ARG001 - what a handler looks like
+        started.set()
+        await asyncio.Event().wait()
+
+    app.settings = replace(app.settings, drain_ms=0)
+    with memory(app) as jobs:
+        hangs.enqueue(Mail("ann"))
+        with pytest.raises(NotIdle):
+            jobs.run_until_idle(timeout_s=0.2)
+        assert started.is_set()
+        assert not seen.named("process shop.mail")
+
+    process, execute = seen.one("process shop.mail"), seen.one("execute hangs")
+    assert (process.attributes or {})["job.outcome"] == "left"
+    assert inside(process, execute)
+    assert not seen.named("settle shop.mail")
+
+
+def test_a_secret_that_an_exception_tells_is_in_no_span(app: App, seen: Seen) -> None:
+    @app.job(queue=app.queues["mail"], retry=Backoff(attempts=1))
+    async def logs_in(args: Login) -> None:
+        message = f"refused: {args.password}"
+        raise PermissionError(message)
+
+    with memory(app) as jobs:
+        logs_in.enqueue(Login("canary-in-the-mine"))
+        jobs.run_until_idle()
+        jobs.assert_dead(logs_in)
+
+    (raised,) = seen.one("execute logs_in").events
+    assert (raised.attributes or {})["exception.message"] == "refused: ***"
+    assert not [span.name for span in seen.all() if "canary-in-the-mine" in span.to_json()]
