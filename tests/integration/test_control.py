@@ -7,12 +7,14 @@ import sys
 import threading
 import time
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
 from jobstream import App, Backoff, ConfigError, Context
+from jobstream.roles import Roles
 from jobstream.testing.served import Served
 from jobstream.testing.waiting import wait_until
 
@@ -121,7 +123,18 @@ def heard(caplog: pytest.LogCaptureFixture, field: str, value: object) -> None:
     )
 
 
-def test_a_paused_queue_waits_across_a_restart_of_all_workers(
+@contextmanager
+def another(app: App) -> Iterator[None]:
+    """A second worker of the same group."""
+    roles = Roles(app)
+    thread = threading.Thread(target=roles.run, name="another", daemon=True)
+    thread.start()
+    yield
+    roles.stop()
+    wait_until(lambda: not thread.is_alive(), "the other worker has left", limit_s=WAIT_S)
+
+
+def test_a_paused_queue_waits_while_its_partitions_go_from_worker_to_worker(
     shop: Served, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = shop.app
@@ -136,8 +149,11 @@ def test_a_paused_queue_waits_across_a_restart_of_all_workers(
 
     sent = [app.jobs["work"].enqueue(Work(str(number))) for number in range(4)]
     goes_on(shop)
-    shop.stop()
-    shop.start()
+    with another(app):
+        # Every partition goes to the other worker, and from it to one that is started anew.
+        shop.stop()
+        goes_on(shop)
+        shop.start()
     goes_on(shop)
 
     ALLOWED.set()

@@ -257,6 +257,20 @@ def test_a_probe_that_is_cancelled_does_not_hold_the_partition_for_ever(works: W
     assert works.hand.started == ["dies", "probe", "next"]
 
 
+def test_a_cancelled_job_does_not_free_the_key_that_another_holds(works: Works) -> None:
+    lane, shop = works.lane(), works.shop
+    works.order((CANCEL, "b"))
+    works.accept(lane, *(shop.send(job_id, "held", key="k") for job_id in ("a", "b")))
+    works.settle()
+    assert cancelled(works, "b")
+
+    works.accept(lane, shop.send("c", "held", key="k"))
+    assert works.hand.started == ["a"]
+    works.end("a")
+    works.settle()
+    assert works.hand.started == ["a", "c"]
+
+
 def test_an_id_that_nobody_has_is_harmless(works: Works) -> None:
     works.lane()
 

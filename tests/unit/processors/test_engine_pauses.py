@@ -138,6 +138,7 @@ def test_a_lane_that_ends_under_a_pause_leaves_nothing_behind(works: Works) -> N
     works.accept(lane, shop.send("a"), shop.send("b", "other"))
 
     works.engine.drain(lane)
+    works.order()
     assert works.engine.is_drained(lane)
     works.engine.end(lane)
     works.order()
