@@ -25,7 +25,10 @@ EVERY_MS = 2_000
 FRESH_S = 3 * EVERY_MS / 1000
 """A client whose statistics are older is not served by its thread now, and tells nothing."""
 _UP = '"state":"UP"'
-_STEADY = '"join_state":"steady"'
+_GROUP = '"cgrp"'
+ANSWERED_MS = 3_000
+"""A member without a partition is told nothing: after so long with its coordinator it is taken as
+in, since a refusal would have stopped it."""
 _LOST = ("txerrs", "rxerrs", "req_timeouts", "disconnects")
 
 
@@ -39,7 +42,7 @@ class _Heard:
     """When a broker was last connected."""
     up_since: float | None = None
     """Since when one has been connected without a break."""
-    steady: bool = False
+    joined: bool = False
     """Its group has taken it in at some time."""
 
 
@@ -59,7 +62,7 @@ class ClientStats:
         def take(text: str) -> None:
             now = time.monotonic()
             heard.text, heard.at = text, now
-            heard.steady = heard.steady or _STEADY in text
+            heard.joined = heard.joined or (_GROUP in text and _has_joined(_read(text)))
             if _UP in text:
                 heard.up_at = now
                 heard.up_since = heard.up_since if heard.up_since is not None else now
@@ -68,10 +71,10 @@ class ClientStats:
 
         return {"statistics.interval.ms": EVERY_MS, "stats_cb": take}
 
-    def is_steady(self, client: str) -> bool:
+    def has_joined(self, client: str) -> bool:
         """Whether the client's group has taken it in, if only without a partition."""
         heard = self._heard.get(client)
-        return heard is not None and heard.steady
+        return heard is not None and heard.joined
 
     def silent_s(self) -> float | None:
         """Seconds since a broker was last connected to any client; None if none ever was."""
@@ -113,6 +116,13 @@ class ClientStats:
                 for client, found in brokers.items()
             ],
         )
+
+
+def _has_joined(found: Mapping[str, Any]) -> bool:
+    group = found.get("cgrp") or {}
+    return group.get("join_state") == "steady" or (
+        group.get("state") == "up" and group.get("stateage", 0) >= ANSWERED_MS
+    )
 
 
 def _read(text: str) -> Mapping[str, Any]:

@@ -113,7 +113,7 @@ class Observed:
                     group=turn.group,
                     turned_s=now - turn.turned if turn.polled_at else None,
                     phase=turn.phase,
-                    joined=turn.changes["assigned"] > 0 or self.stats.is_steady(client),
+                    joined=turn.changes["assigned"] > 0 or self.stats.has_joined(client),
                 )
                 for client, turn in self._turns()
             ),

@@ -1,0 +1,55 @@
+"""What the feed tells those who look from outside: restoring, pauses, what is taken up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobstream_processors.feed import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.processors.feed.conftest import Desk
+
+
+def test_a_partition_whose_table_is_not_there_yet_is_not_serving(
+    new_desk: Callable[..., Desk],
+) -> None:
+    desk = new_desk(ready=False).turns()
+
+    assert [facts.serving for facts in desk.feed.facts()] == [False, False]
+    assert [facts.rows for facts in desk.feed.facts()] == [0, 0]
+
+    lane, _ = desk.to_prepare[0]
+    desk.restore(lane, 0)
+    desk.turns()
+    assert {f.source: f.serving for f in desk.feed.facts()} == {
+        desk.place(0): True,
+        desk.place(1): False,
+    }
+
+
+def test_what_is_taken_up_what_is_paused_and_what_is_finished_above(
+    new_desk: Callable[..., Desk],
+) -> None:
+    desk = new_desk(Limits(window=4))
+    desk.fill(6)
+    desk.turns()
+
+    full = next(facts for facts in desk.feed.facts() if facts.source == desk.place())
+    assert (full.unfinished, full.gap, full.paused) == (6, 0, ("window",))
+
+    desk.finish(1, 2, 4)
+    ahead = next(facts for facts in desk.feed.facts() if facts.source == desk.place())
+    assert (ahead.unfinished, ahead.gap) == (3, 3)
+
+
+def test_changes_of_assignment_are_counted_in_the_turn(new_desk: Callable[..., Desk]) -> None:
+    desk = new_desk().turns()
+    turn = desk.feed._turn  # noqa: SLF001 - the meter of a feed that nobody gave one
+    assert turn.changes == {"assigned": 1, "revoked": 0, "lost": 0}
+
+    desk.feed.close()
+
+    assert turn.changes["revoked"] >= 1
+    assert turn.phase == ""
