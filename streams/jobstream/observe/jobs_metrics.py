@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from jobstream.observe.catalogue.metric import ATTEMPTS, LATE_S, RUN_S, WAIT_S
 from jobstream.observe.families import counter, gauge, histogram
-from jobstream_processors.meter import Edges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     from jobstream_processors.meter import Meter, TypeMeter
     from jobstream_processors.worker import Standing
 
-EDGES = Edges(run=RUN_S, wait=WAIT_S, attempts=ATTEMPTS, late=LATE_S)
 ROWS_SERVED_FAST = 1_000_000
 """Rows up to which a partition is served again within 15 s of its owner's death."""
 PAUSES = ("no_room", "window", "operator")

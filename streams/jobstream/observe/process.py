@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from jobstream.kafka.topics import delay_group, worker_group
 from jobstream.observe import worker_health as health
+from jobstream.observe.edges import EDGES
 from jobstream.observe.groups_metrics import DelayCollector, GroupsCollector
 from jobstream.observe.health import Probes
-from jobstream.observe.jobs_metrics import EDGES, JobsCollector, WorkerCollector
+from jobstream.observe.jobs_metrics import JobsCollector, WorkerCollector
 from jobstream.observe.kafka_metrics import ClientStats
 from jobstream_processors.meter import DelayMeter, Meter
 

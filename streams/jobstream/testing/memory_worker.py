@@ -21,6 +21,7 @@ from jobstream.kafka.topics import (
     schemas_topic,
     worker_group,
 )
+from jobstream.observe.edges import EDGES
 from jobstream.observe.tracing import tracing_of
 from jobstream.testing.here import NoChildren, RealTimeLimits
 from jobstream.testing.memory_log import MemoryLog
@@ -38,6 +39,7 @@ from jobstream_processors.feed import Feed, Limits
 from jobstream_processors.gate import FLOOD, QUEUE
 from jobstream_processors.handlers import ASYNC, PROCESS, THREAD
 from jobstream_processors.intake import Intake
+from jobstream_processors.meter import DelayMeter, Meter
 from jobstream_processors.pulse import Pulse
 from jobstream_processors.settle import Settler
 from jobstream_processors.takeover import Takeover
@@ -89,14 +91,24 @@ class MemoryWorker:
         self._loop = asyncio.new_event_loop()
         self._woken = asyncio.Event()
         put = self._tracing.put(self._put)
-        self._engine = Engine(self._intake, self._clock, put, self._loop)
+        self.meter = Meter(group, plans, app.specs(), EDGES)
+        """What it counts, as a worker process does."""
+        self._engine = Engine(self._intake, self._clock, put, self._loop, self.meter)
         self._callbacks = app.failure_callbacks
         self._loop.run_until_complete(self._equip(app.settings.concurrency))
         pulse = Pulse(self._clock, _SESSION_MS)
-        self._feed = Feed(plans, self, self._clock, pulse, Limits(window=app.settings.window))
+        limits = Limits(window=app.settings.window)
+        self._feed = Feed(plans, self, self._clock, pulse, limits, meter=self.meter)
         self._closer = Closer(plans, reader, self._sink, lambda: list(self._feed.running), 0)
         parts = DelayerParts(
-            delay_group(app.name), plans, self._sink, reader, mirrors, self._clock, pulse
+            delay_group(app.name),
+            plans,
+            self._sink,
+            reader,
+            mirrors,
+            self._clock,
+            pulse,
+            DelayMeter(delay_group(app.name), plans, EDGES),
         )
         self._delayer = Delayer(parts)
         self._feed.join(_joining(broker, group, [plan.topic for plan in plans.values()]))
