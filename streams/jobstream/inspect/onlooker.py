@@ -89,7 +89,7 @@ class Onlooker:
         rows = [
             PartitionLag(
                 group,
-                *named.get(place, ("", "")),
+                *(named[place] if group in self._own else ("", "")),
                 Standing(
                     place=place,
                     low=spans[place][0],
