@@ -10,7 +10,7 @@ LOCK := .cache/lock/bin/uv pip compile --quiet --universal --python-version 3.11
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo observe test test-fast coverage check bench dashboards alerts docs lock clean
+.PHONY: help setup demo observe test test-fast coverage check bench dashboards pictures alerts docs lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,7 +42,7 @@ check: $(STAMP) ## lint, format, types, import contracts, spelling, docs: what m
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/mypy tests grafana $(wildcard examples)
+	$(BIN)/mypy tests grafana tools $(wildcard examples)
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/codespell
 	$(BIN)/python -m pytest -q tests/architecture
@@ -52,6 +52,12 @@ bench: $(STAMP) ## measure jobstream side by side with bare loops and Celery (mi
 
 dashboards: $(STAMP) ## write grafana/dashboards/ anew from grafana/src/
 	$(BIN)/python -m grafana.src
+
+pictures: $(STAMP) ## play a bad minute and draw the dashboards of it into docs/pictures/ (npm, Chromium)
+	$(BIN)/python -m pytest -q tests/observe/test_panels.py
+	npm --prefix tools/preview ci --ignore-scripts --no-audit --no-fund
+	npm --prefix tools/preview run --silent build
+	$(BIN)/python -m tools.preview
 
 alerts: $(STAMP) ## write the rules of Prometheus and Grafana anew from grafana/src/alerts/
 	$(BIN)/python -m grafana.src.alerts $(ARGS)

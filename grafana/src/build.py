@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SOURCE = shape.DataSourceRef(type_val="prometheus", uid="${datasource}")
 Override = model.DynamicConfigValue
+LABEL_WIDTH = 260
+"""Pixels for the first of several labels: a topic's name."""
 
 
 def render(board: Board, boards: Iterable[Board]) -> str:
@@ -118,8 +120,8 @@ def _graph(panel: Graph) -> timeseries.Panel:
     built = (
         timeseries.Panel()
         .min(0)
-        .line_width(2)
-        .fill_opacity(35 if panel.stacked else 8)
+        .line_width(0 if panel.stacked else 2)
+        .fill_opacity(70 if panel.stacked else 8)
         .show_points(shape.VisibilityMode.NEVER)
         .color_scheme(_colors(model.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
         .legend(
@@ -144,6 +146,9 @@ def _graph(panel: Graph) -> timeseries.Panel:
         built = built.with_target(_target(ref, query))
         if query.dashed:
             built = built.override_by_query(ref, _dashes())
+    for name, color in panel.colors:
+        fixed = Override("color", {"mode": "fixed", "fixedColor": color})
+        built = built.override_by_name(name, [fixed])
     return built
 
 
@@ -168,6 +173,12 @@ def _figure(panel: Figure) -> stat.Panel:
         built = built.decimals(panel.decimals)
     if panel.no_value:
         built = built.no_value(panel.no_value)
+    if panel.words:
+        told = {
+            str(value): model.ValueMappingResult(text=word, color=color)
+            for value, word, color in panel.words
+        }
+        built = built.mappings([model.ValueMap(options=told)])
     for ref, query in zip(ascii_uppercase, panel.queries, strict=False):
         built = built.with_target(_target(ref, query))
     return built
@@ -176,7 +187,12 @@ def _figure(panel: Figure) -> stat.Panel:
 def _table(panel: Table) -> table.Panel:
     """Instant queries joined by their labels; "Value #A" is how Grafana names what A found."""
     sort = common.TableSortByFieldState().display_name(panel.sort_by).desc(desc=True)
-    built = table.Panel().sort_by([sort]).color_scheme(_colors(model.FieldColorModeId.THRESHOLDS))
+    built = (
+        table.Panel()
+        .sort_by([sort])
+        .min_width(60)
+        .color_scheme(_colors(model.FieldColorModeId.THRESHOLDS))
+    )
     names = dict(panel.labels)
     for ref, column in zip(ascii_uppercase, panel.columns, strict=False):
         names[f"Value #{ref}"] = column.name
@@ -193,6 +209,9 @@ def _table(panel: Table) -> table.Panel:
                 Override("custom.cellOptions", {"type": "color-background", "mode": "basic"}),
             ]
         built = built.override_by_name(column.name, properties)
+    first, *others = panel.labels
+    if others:
+        built = built.override_by_name(first[1], [Override("custom.width", LABEL_WIDTH)])
     if panel.link is not None:
         label, uid = panel.link
         url = f"/d/{uid}?var-{label}=${{__value.text}}&${{__url_time_range}}&${{app:queryparam}}"

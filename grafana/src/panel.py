@@ -8,10 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Unit = Literal[
-    "s", "percentunit", "short", "none", "reqps", "bytes", "cores", "dateTimeFromNow"
-]  # fmt: skip
-Color = Literal["green", "yellow", "orange", "red", "blue", "text"]
+RATE = "suffix:/s"
+Unit = Literal["s", "percentunit", "short", "none", "suffix:/s", "bytes"]
+Color = Literal["green", "yellow", "orange", "red", "blue", "purple", "text", "transparent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class Query:
     expr: str
     legend: str = ""
     dashed: bool = False
-    """Drawn as a dashed line without a fill: a limit, an objective."""
+    """Drawn as a dashed line without a fill: a limit, an objective, a pair to the line before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +77,8 @@ class Graph(Panel):
     """Drawn as dashed lines over the graph."""
     top: float | None = None
     """Where the axis ends, if it is known."""
+    colors: tuple[tuple[str, Color], ...] = ()
+    """Series that mean the same everywhere; the others get a colour from their name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,8 @@ class Figure(Panel):
     steps: tuple[Step, ...] = ()
     decimals: int | None = None
     no_value: str = ""
+    words: tuple[tuple[int, str, Color], ...] = ()
+    """Numbers that are told as a word in a colour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +117,5 @@ class Board:
 
 
 GOOD = Step(0, "green")
+QUIET = Step(0, "transparent")
+"""For the cells of a table, where only trouble is to stand out."""

@@ -9,11 +9,11 @@ from grafana.src.expressions import (
     quantile,
     rate,
 )
-from grafana.src.panel import GOOD, At, Board, Column, Figure, Graph, Query, Step, Table
+from grafana.src.panel import GOOD, QUIET, At, Board, Column, Figure, Graph, Query, Step, Table
 
 P95_RUN = quantile(0.95, "jobs_run_duration_seconds", JOB, "job_type")
 EXPECTED = f"max by (job_type) (jobs_expected_seconds{{{JOB}}})"
-FAILING = (GOOD, Step(0.05, "yellow"), Step(0.2, "red"))
+FAILING = (QUIET, Step(0.05, "yellow"), Step(0.2, "red"))
 
 NOW = (
     Table(
@@ -27,9 +27,9 @@ NOW = (
         "short",
         labels=(("job_type", "Job type"),),
         columns=(
-            Column("Failing", failing("job_type", JOB), "percentunit", 0, FAILING),
-            Column("Settled", rate("jobs_settled_total", JOB, "job_type"), "reqps", 1),
-            Column("Retries", rate("jobs_retries_total", JOB, "job_type"), "reqps", 2),
+            Column("Failing", failing("job_type", JOB), "percentunit", 0, FAILING, "-"),
+            Column("Settled", rate("jobs_settled_total", JOB, "job_type"), "suffix:/s", 1),
+            Column("Retries", rate("jobs_retries_total", JOB, "job_type"), "suffix:/s", 2),
             Column("Run time, 95 %", P95_RUN, "s"),
             Column("Expected", EXPECTED, "s", None, (), "-"),
             Column(
@@ -37,7 +37,7 @@ NOW = (
                 f"{P95_RUN} / {EXPECTED}",
                 "percentunit",
                 0,
-                (GOOD, Step(1, "yellow"), Step(3, "red")),
+                (QUIET, Step(1, "yellow"), Step(3, "red")),
                 "-",
             ),
             Column(
@@ -52,7 +52,7 @@ NOW = (
                 f"(jobs_open_dead_letters{{{JOB}}}))",
                 "none",
                 0,
-                (GOOD, Step(1, "orange")),
+                (QUIET, Step(1, "orange")),
                 "0",
             ),
         ),
@@ -66,7 +66,7 @@ RED = (
         "Settled, by job type",
         "Deliveries settled a second. Worry when a type stops that should not.",
         At(0, 8, 8, 7),
-        "reqps",
+        "suffix:/s",
         queries=(Query(rate("jobs_settled_total", JOB, "job_type"), "{{job_type}}"),),
         stacked=True,
     ),
@@ -87,7 +87,7 @@ RED = (
         "timeout: past its limit. crashed: it took its process with it. Worry about crashed and "
         "permanent.",
         At(16, 8, 8, 7),
-        "reqps",
+        "suffix:/s",
         queries=(
             Query(
                 f"{rate('jobs_failures_total', JOB, 'job_type, kind')} > 0", "{{job_type}} {{kind}}"
@@ -150,7 +150,7 @@ DURATION = (
         "Jobs acknowledged by the broker a second, from services that expose `app.metrics()` and "
         "from handlers that enqueue. Lower than what arrives: some service is not scraped.",
         At(8, 22, 8, 7),
-        "reqps",
+        "suffix:/s",
         queries=(Query(rate("jobs_enqueued_total", JOB, "job_type"), "{{job_type}}"),),
     ),
     Graph(
@@ -159,7 +159,7 @@ DURATION = (
         "Enqueues that raised, a second, by class of the error. An EnqueueTimeout may be written; "
         "the others are not. Worry about any: the job may not exist.",
         At(16, 22, 8, 7),
-        "reqps",
+        "suffix:/s",
         queries=(
             Query(
                 rate("jobs_enqueue_failures_total", JOB, "job_type, error"),
@@ -177,7 +177,7 @@ AFTER = (
         "Retries and snoozes a second by the first rung they were put on. Long rungs mean late "
         "attempts: the trouble has lasted for a while.",
         At(0, 29, 8, 7),
-        "reqps",
+        "suffix:/s",
         queries=(Query(rate("jobs_retries_total", JOB, "rung"), "{{rung}}"),),
         stacked=True,
     ),
@@ -186,7 +186,7 @@ AFTER = (
         "Moved on by the delayer",
         "Records that left a rung, a second, by where they went. queue: their time had come.",
         At(8, 29, 8, 7),
-        "reqps",
+        "suffix:/s",
         queries=(Query(rate("jobs_hops_total", QUEUE, "to"), "{{to}}"),),
         stacked=True,
     ),
@@ -207,7 +207,7 @@ AFTER = (
         "Dead letters a second. exhausted: every attempt failed. permanent, undecodable: trying "
         "again would not help. Worry about any; `jobstream dlq list` shows them.",
         At(0, 36, 8, 7),
-        "reqps",
+        "suffix:/s",
         queries=(
             Query(
                 f"{rate('jobs_dead_letters_total', JOB, 'job_type, reason')} > 0",

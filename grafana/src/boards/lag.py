@@ -15,12 +15,12 @@ from grafana.src.expressions import (
     QUEUE,
     WAITING,
 )
-from grafana.src.panel import GOOD, At, Board, Column, Figure, Graph, Query, Step, Table
+from grafana.src.panel import GOOD, QUIET, At, Board, Column, Figure, Graph, Query, Step, Table
 
 BEHIND = (
     Graph(
         "overdue",
-        "Overdue against the objective (dashed)",
+        "Overdue, and the objective (dashed)",
         "How long the oldest unfinished job has been overdue, with the objective of the queue as a "
         "dashed line. Worry above the dashed line. Climbing one second per second: the oldest job "
         "is not being worked on at all.",
@@ -28,7 +28,7 @@ BEHIND = (
         "s",
         queries=(
             Query(OVERDUE, "{{queue}}"),
-            Query(OBJECTIVE, "{{queue}} objective", dashed=True),
+            Query(OBJECTIVE, "{{queue}}", dashed=True),
         ),
     ),
     Graph(
@@ -40,29 +40,33 @@ BEHIND = (
         "short",
         queries=(Query(WAITING, "{{queue}}"),),
     ),
-    Graph(
+    Figure(
         "drains-in",
         "Drained in",
-        "Waiting records divided by how fast they become fewer now. No line while records wait: "
-        "they do not become fewer, so at this pace never.",
+        "Waiting records divided by how fast they become fewer now, once nothing else changes. "
+        "never: records wait and do not become fewer.",
         At(18, 0, 6, 9),
         "s",
-        queries=(Query(DRAINS_IN, "{{queue}}"),),
+        queries=(Query(f"({DRAINS_IN}) or ({WAITING} > 0) * 0 - 1", "{{queue}}"),),
+        steps=(GOOD, Step(600, "yellow"), Step(3600, "red")),
+        decimals=0,
+        no_value="unknown",
+        words=((-1, "never", "red"),),
     ),
 )
 
 FLOW = (
     Graph(
         "flow",
-        "Arriving and drained (dashed)",
+        "Arriving, and drained (dashed)",
         "Records written to the queue a second, and records finished there, by the workers' place"
         " in the log. A burst of arrivals explains a backlog. Drained at 0 while records wait: "
         "nobody works, or one job holds up its partition (see the partitions below).",
         At(0, 9, 12, 7),
-        "reqps",
+        "suffix:/s",
         queries=(
-            Query(ARRIVALS, "{{queue}} arriving"),
-            Query(DRAIN, "{{queue}} drained", dashed=True),
+            Query(ARRIVALS, "{{queue}}"),
+            Query(DRAIN, "{{queue}}", dashed=True),
         ),
     ),
     Graph(
@@ -91,20 +95,19 @@ WHERE = (
         "minutes while there are members. All late alike: too few workers, or none.",
         At(0, 16, 18, 8),
         "short",
-        labels=(("group", "Group"), ("topic", "Topic"), ("partition", "Partition")),
+        labels=(("topic", "Topic"), ("partition", "Partition")),
         columns=(
             Column(
                 "Overdue",
-                f"topk(20, max by (group, topic, partition) (jobs_lag_seconds{{{OURS}}}))",
+                f"topk(20, max by (topic, partition) (jobs_lag_seconds{{{OURS}}}))",
                 "s",
                 1,
             ),
             *(
                 Column(
                     name,
-                    f"max by (group, topic, partition) ({metric}{{{OURS}}}) and on (group, topic, "
-                    f"partition) topk(20, max by (group, topic, partition) "
-                    f"(jobs_lag_seconds{{{OURS}}}))",
+                    f"max by (topic, partition) ({metric}{{{OURS}}}) and on (topic, partition) "
+                    f"topk(20, max by (topic, partition) (jobs_lag_seconds{{{OURS}}}))",
                     "none",
                     0,
                     steps,
@@ -113,7 +116,7 @@ WHERE = (
                     ("Waiting", "jobs_lag_records", ()),
                     ("Goes on at", "jobs_committed_offset", ()),
                     ("End", "jobs_log_end_offset", ()),
-                    ("Stalled", "jobs_partition_stalled", (GOOD, Step(1, "red"))),
+                    ("Stalled", "jobs_partition_stalled", (QUIET, Step(1, "red"))),
                 )
             ),
         ),
@@ -173,16 +176,14 @@ WHERE = (
 WHO = (
     Graph(
         "members",
-        "Members and idle members",
+        "Members, and idle ones (dashed)",
         "Members of each consumer group, and (dashed) those without a partition. Worry at 0. Idle "
         "members do not help: more workers than partitions.",
         At(0, 24, 8, 7),
         "none",
         queries=(
             Query(f"max by (group) (jobs_group_members{{{APP}}})", "{{group}}"),
-            Query(
-                f"max by (group) (jobs_group_idle_members{{{APP}}})", "{{group}} idle", dashed=True
-            ),
+            Query(f"max by (group) (jobs_group_idle_members{{{APP}}})", "{{group}}", dashed=True),
         ),
     ),
     Graph(
@@ -192,11 +193,7 @@ WHO = (
         "deletes jobs that nobody has done. Worry at half.",
         At(8, 24, 8, 7),
         "percentunit",
-        queries=(
-            Query(
-                f"max by (queue, tier) (jobs_retention_used_ratio{{{OURS}}})", "{{queue}} {{tier}}"
-            ),
-        ),
+        queries=(Query(f"max by (queue) (jobs_retention_used_ratio{{{OURS}}})", "{{queue}}"),),
         steps=(GOOD, Step(0.5, "red")),
     ),
     Graph(

@@ -18,9 +18,9 @@ from grafana.src.expressions import (
     quantile,
     rate,
 )
-from grafana.src.panel import GOOD, At, Board, Column, Figure, Graph, Query, Step, Table
+from grafana.src.panel import GOOD, QUIET, At, Board, Column, Figure, Graph, Query, Step, Table
 
-LATE = (GOOD, Step(0.5, "yellow"), Step(1, "red"))
+LATE = (QUIET, Step(0.5, "yellow"), Step(1, "red"))
 
 NOW = (
     Table(
@@ -31,7 +31,7 @@ NOW = (
         "time. Worry when Used is red: jobs are later than promised. Then read along the line: no "
         "drain means nobody works; more arriving than drained means too few workers; failing high "
         "means the jobs themselves.",
-        At(0, 0, 18, 8),
+        At(0, 0, 16, 8),
         "short",
         labels=(("queue", "Queue"),),
         columns=(
@@ -39,15 +39,15 @@ NOW = (
             Column("Overdue", OVERDUE, "s", 1),
             Column("Objective", OBJECTIVE, "s"),
             Column("Waiting", WAITING),
-            Column("Arriving", ARRIVALS, "reqps", 1),
-            Column("Drained", DRAIN, "reqps", 1),
+            Column("Arriving", ARRIVALS, "suffix:/s", 1),
+            Column("Drained", DRAIN, "suffix:/s", 1),
             Column("Drained in", DRAINS_IN, "s", 0, no_value="never"),
             Column(
                 "Failing",
                 failing("queue", BUSINESS),
                 "percentunit",
                 0,
-                (GOOD, Step(0.05, "yellow"), Step(0.2, "red")),
+                (QUIET, Step(0.05, "yellow"), Step(0.2, "red")),
                 no_value="-",
             ),
             Column(
@@ -55,7 +55,7 @@ NOW = (
                 f"sum by (queue) ({OPEN_LETTERS})",
                 "short",
                 0,
-                (GOOD, Step(1, "orange")),
+                (QUIET, Step(1, "orange")),
                 no_value="0",
             ),
         ),
@@ -67,7 +67,7 @@ NOW = (
         "Late queues",
         "Queues whose oldest job is overdue for longer than their objective. Anything but 0 breaks "
         "a promise. No data means that the exporter is away: then nobody knows.",
-        At(18, 0, 3, 4),
+        At(16, 0, 4, 4),
         "none",
         queries=(Query(f"sum({OVERDUE} > bool {OBJECTIVE})"),),
         steps=(GOOD, Step(1, "red")),
@@ -78,7 +78,7 @@ NOW = (
         "Open dead letters",
         "Jobs that were given up and that nobody has redriven or discarded. Each waits for a "
         "person, until the retention of the dead-letter topic deletes it.",
-        At(21, 0, 3, 4),
+        At(20, 0, 4, 4),
         "none",
         queries=(Query(f"sum({OPEN_LETTERS})"),),
         steps=(GOOD, Step(1, "orange")),
@@ -89,7 +89,7 @@ NOW = (
         "Members by group",
         "Workers, and delayers (the group that ends in .delay), as the broker counts them. Worry "
         "at 0: the queues of that group stand still, however quiet the workers' own metrics are.",
-        At(18, 4, 3, 4),
+        At(16, 4, 4, 4),
         "none",
         queries=(Query(f"max by (group) (jobs_group_members{{{APP}}})", "{{group}}"),),
         steps=(Step(0, "red"), Step(1, "green")),
@@ -100,7 +100,7 @@ NOW = (
         "Last canary",
         "How long ago a canary job was last seen done, for the worst queue. A canary goes the way "
         "of every job; twice the canary's interval without one means that the way is broken.",
-        At(21, 4, 3, 4),
+        At(20, 4, 4, 4),
         "s",
         queries=(Query(f"max(time() - jobs_canary_last_success_timestamp_seconds{{{QUEUE}}})"),),
         steps=(GOOD, Step(90, "yellow"), Step(180, "red")),
@@ -123,15 +123,15 @@ SINCE = (
     ),
     Graph(
         "flow",
-        "Arriving and drained",
+        "Arriving, and drained (dashed)",
         "Records written to each queue and records finished there, a second, whoever enqueued "
         "them; retries that came back count again. Worry when drained (dashed) stays under "
         "arriving.",
         At(12, 8, 12, 8),
-        "reqps",
+        "suffix:/s",
         queries=(
-            Query(ARRIVALS, "{{queue}} arriving"),
-            Query(DRAIN, "{{queue}} drained", dashed=True),
+            Query(ARRIVALS, "{{queue}}"),
+            Query(DRAIN, "{{queue}}", dashed=True),
         ),
     ),
 )
@@ -153,9 +153,17 @@ WHY = (
         "Settled deliveries a second by outcome. Retries are not lost: they come back. Worry about "
         "dead, and when everything stops.",
         At(8, 16, 8, 8),
-        "reqps",
+        "suffix:/s",
         queries=(Query(rate("jobs_settled_total", BUSINESS, "outcome"), "{{outcome}}"),),
         stacked=True,
+        colors=(
+            ("done", "green"),
+            ("retry", "yellow"),
+            ("snoozed", "blue"),
+            ("dead", "red"),
+            ("cancelled", "purple"),
+            ("expired", "text"),
+        ),
     ),
     Graph(
         "end-to-end",
@@ -168,6 +176,7 @@ WHY = (
             Query(quantile(share, "jobs_end_to_end_seconds", BUSINESS), name)
             for share, name in ((0.5, "median"), (0.95, "95 %"), (0.99, "99 %"))
         ),
+        colors=(("median", "blue"), ("95 %", "orange"), ("99 %", "red")),
     ),
     Graph(
         "queue-wait",
@@ -211,7 +220,7 @@ HONEST = (
         At(0, 32, 16, 4),
         "percentunit",
         queries=(
-            Query(f"1 - avg_over_time(({OVERDUE} > bool {OBJECTIVE})[$__range:1m])", "{{queue}}"),
+            Query(f"1 - avg_over_time(({OVERDUE} > bool {OBJECTIVE})[$__range:15s])", "{{queue}}"),
         ),
         steps=(Step(0, "red"), Step(0.99, "green")),
         decimals=2,

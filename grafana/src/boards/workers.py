@@ -117,6 +117,7 @@ SHARE_OUT = (
         "none",
         queries=(Query(f"sum by (reason) (jobs_partitions_paused{{{QUEUE}}})", "{{reason}}"),),
         stacked=True,
+        colors=(("no_room", "yellow"), ("window", "orange"), ("operator", "blue")),
     ),
     Graph(
         "rebalances",
@@ -124,8 +125,9 @@ SHARE_OUT = (
         "Rebalances a second by type. A few at each deploy are normal. lost means that the group "
         "gave this member up: it was frozen or cut off.",
         At(16, 11, 8, 7),
-        "reqps",
+        "suffix:/s",
         queries=(Query(rate("jobs_rebalances_total", APP, "type"), "{{type}}"),),
+        colors=(("assigned", "green"), ("revoked", "yellow"), ("lost", "red")),
     ),
 )
 
@@ -146,6 +148,13 @@ TIME = (
         ),
         stacked=True,
         top=1,
+        colors=(
+            ("poll", "green"),
+            ("hand", "blue"),
+            ("wait", "orange"),
+            ("commit", "purple"),
+            ("other", "text"),
+        ),
     ),
     Graph(
         "dedup-rows",
@@ -169,8 +178,9 @@ MACHINE = (
     Graph(
         "round-trip",
         "Kafka: mean round trip",
-        "Round trip of requests, worst broker of each client. Milliseconds. Worry when it steps up "
-        "and stays.",
+        "Round trip of requests, worst broker of each client. With a consumer it includes the "
+        "time that a fetch waits for records, a tenth of a second when idle. Worry when it steps "
+        "up and stays.",
         At(0, 25, 6, 7),
         "s",
         queries=(
@@ -197,7 +207,7 @@ MACHINE = (
         "Cores used. A worker at 1 is at the end of what one process does for async jobs: run more "
         "processes.",
         At(12, 25, 6, 7),
-        "cores",
+        "short",
         queries=(
             Query(
                 f"sum by (role, instance) (rate(process_cpu_seconds_total{{{APP}}}{RATE}))",
