@@ -71,6 +71,8 @@ class JobTrace:
     def runs(self, delivery: Delivery) -> Span:
         """The handler begins; returns the span of its run."""
         process = self._begun(delivery)
+        if not process.is_recording():
+            return process  # not sampled: what the handler makes is not either
         inside = set_span_in_context(process)
         name = delivery.spec.name if delivery.spec is not None else ""
         self._execute = self._tracer.start_span(f"execute {name}", inside)
@@ -94,6 +96,8 @@ class JobTrace:
         """The attempt's end is decided, with or without a run, and is to be settled."""
         process = self._begun(delivery)
         self._left_ms = self._now_ns() // NS
+        if not process.is_recording():
+            return
         failure = self._failure
         if isinstance(decision, Bury):
             trip = decision.trip
