@@ -242,7 +242,7 @@ class Webhook:
         ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def webhook() -> Iterator[Webhook]:
     """A receiver of alerts; its `url` belongs into the Alertmanager's configuration."""
     with contextlib.closing(Webhook()) as receiver:
