@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 import pytest
 
+from jobstream import Secret
 from jobstream.cli.args_json import args_from
 from jobstream.cli.sample import sample_args
 from jobstream.errors import ConfigError
@@ -148,3 +149,22 @@ def test_what_a_dead_letter_shows_can_be_enqueued() -> None:
 
 def test_bytes_and_times_have_a_json_form() -> None:
     assert plain_json({"b": b"\x00", "d": [date(2026, 1, 1)]}) == {"b": "AA==", "d": ["2026-01-01"]}
+
+
+@pytest.mark.parametrize("password", [["hunter2"], {"hunter2": 1}, 'hunter2"'])
+def test_a_secret_that_is_refused_is_not_repeated(password: object) -> None:
+    @dataclass(frozen=True)
+    class Login:
+        password: Annotated[str, Secret]
+
+        def __post_init__(self) -> None:
+            if '"' in self.password:
+                message = f"{self.password} has a quote"
+                raise ValueError(message)
+
+    with pytest.raises(ConfigError, match="Login") as refused:
+        args_from(Login, {"password": password})
+
+    assert "hunter2" not in str(refused.value)
+    assert refused.value.__cause__ is None
+    assert refused.value.__suppress_context__
