@@ -55,7 +55,7 @@ PROCESS: tuple[Metric, ...] = (
         "gauge",
         "worker",
         ("queue", "reason"),
-        "Partitions paused: no_room (process full), window (partition full), operator.",
+        "Partitions paused: no_room (process full), window (partition full), operator, quiet.",
     ),
     Metric(
         "jobs_flood_guards_closed",
