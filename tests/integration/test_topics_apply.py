@@ -110,7 +110,7 @@ def test_a_worker_does_not_start_without_its_topics(admin: Admin, app: str) -> N
         verify(admin, app, [MAIL])
 
     assert f"{app}.mail," in str(caught.value)
-    assert "and 3 more" in str(caught.value)
+    assert "and 4 more" in str(caught.value)
 
 
 def test_a_second_queue_creates_only_its_own(applied: Admin, app: str, settings: Settings) -> None:
