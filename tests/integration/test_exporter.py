@@ -12,18 +12,30 @@ from http.client import HTTPConnection
 from typing import TYPE_CHECKING
 
 import pytest
+from confluent_kafka.admin import AdminClient
 from prometheus_client.core import Sample  # noqa: TC002 - a dataclass' field
 
 from jobstream import App, Backoff
+from jobstream.cli.exporter import declared
+from jobstream.inspect.cluster import Cluster
+from jobstream.inspect.lag import Lag
 from jobstream.inspect.onlooker import Onlooker
 from jobstream.inspect.view import AppView
 from jobstream.kafka.admin import Admin
 from jobstream.kafka.apply import apply, survey
+from jobstream.kafka.clock import BrokerClock
+from jobstream.kafka.control_topic import told_record
+from jobstream.kafka.sink import KafkaSink
+from jobstream.kafka.topics import control_topic
 from jobstream.observe.exporter import Exporter
+from jobstream.observe.health import holds
 from jobstream.observe.targets import Target, folder_of, living
 from jobstream.settings import Settings
 from jobstream.testing.fleet import Fleet
+from jobstream.testing.group_lag import GroupLag
 from jobstream.testing.waiting import wait_until
+from jobstream_processors.ports import Outgoing, Position
+from jobstream_schemas import Control
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +53,7 @@ from http.client import HTTPConnection
 from jobstream import App, Backoff
 
 app = App(os.environ["SHOP"], commit_interval="100ms", drain="5s")
-mail = app.queue("mail", partitions=2)
+mail = app.queue("mail", partitions=2, slo="2m")
 
 @dataclass(frozen=True)
 class Receipt:
@@ -96,9 +108,21 @@ class Shop:
         environ = {**os.environ, **self.environ}
         subprocess.run(command, env=environ, cwd=self.folder, check=True, timeout=LIMIT_S)
 
+    def put(self, topic: str, value: bytes) -> None:
+        """Append a record to partition 0, as any client could."""
+        self.publish(Outgoing(topic, None, value, 0))
+
+    def publish(self, record: Outgoing) -> None:
+        sink = KafkaSink(self.settings.client_options(), BrokerClock())
+        try:
+            sink.publish([record])
+        finally:
+            sink.close()
+
     def look(self) -> None:
         """Let the exporter look once, and keep what a scrape would see."""
         self.exporter.look()
+        self.trouble = self.exporter.probes.status()["trouble"]
         self.samples = [s for family in self.exporter.collect() for s in family.samples]
 
     def values(self, name: str, **labels: str) -> list[float]:
@@ -214,6 +238,130 @@ def test_a_dead_delayer_shows(shop: Shop) -> None:
         return shop.total("jobs_lag_seconds", tier="retry-0s") > 0.5
 
     wait_until(late, "the rung is late", limit_s=LIMIT_S)
+
+
+def test_lag_and_exporter_see_the_same(shop: Shop) -> None:
+    for number in range(3):
+        shop.send_receipt.enqueue(Receipt(f"o-{number}"))
+    shop.send_receipt.enqueue(Receipt("later"), delay="2h")
+
+    shop.look()
+    (told,) = Lag(AppView(shop.name, shop.settings)).look()
+
+    by_rung = {rung: sum(r.standing.lag for r in told.partitions if r.rung == rung)
+               for rung in ("", "1h")}  # fmt: skip
+    assert by_rung == {"": 3, "1h": 1}
+    assert shop.total("jobs_lag_records", tier="main") == 3
+    assert shop.total("jobs_lag_records", tier="retry-1h") == 1
+    assert told.overdue_s >= max(shop.values("jobs_lag_seconds")) > 0
+
+
+def test_the_backlog_is_told_by_type(shop: Shop) -> None:
+    for number in range(6):
+        shop.send_receipt.enqueue(Receipt(f"o-{number}"))
+    shop.refund.enqueue(Receipt("r-1"))
+    shop.put(f"{shop.name}.mail", b"no job at all")
+
+    shop.look()
+
+    assert shop.values("jobs_backlog_estimate_records", job_type="send_receipt") == [6]
+    assert shop.values("jobs_backlog_estimate_records", job_type="refund") == [1]
+    assert shop.values("jobs_backlog_estimate_records", job_type="_unknown") == [1]
+
+
+def test_records_that_retention_took_are_counted(shop: Shop) -> None:
+    """Lag falls to 0 with them, as if the jobs were done."""
+    for number in range(4):
+        shop.send_receipt.enqueue(Receipt(f"o-{number}"))
+    shop.look()
+    topic = f"{shop.name}.mail"
+    GroupLag(shop.settings.client_options()).delete_records([(topic, 0), (topic, 1)])
+
+    shop.seen("jobs_lag_records", 0, tier="main")
+
+    assert shop.total("jobs_lost_to_retention_records_total", topic=topic) == 4
+
+
+def test_a_group_of_others_is_seen_by_what_it_committed(shop: Shop) -> None:
+    topic, group = f"{shop.name}.mail", f"bills-{shop.name}"
+    for _ in range(5):
+        shop.put(topic, b"x")
+    cluster = Cluster(shop.settings.client_options())
+    assert cluster.committed(group, [(topic, 0)]) == {}  # waits for the group's coordinator
+    cluster.commit(group, {(topic, 0): Position(2)})
+    onlooker = Onlooker(AppView(shop.name, shop.settings), ["bills-shop-*", f"gone-{shop.name}"])
+    shop.exporter = Exporter(onlooker, interval_s=1.0, objectives_s={})
+
+    shop.look()
+
+    assert not shop.trouble
+    assert shop.values("jobs_lag_records", group=group, tier="foreign", queue="") == [3]
+    assert shop.total("jobs_lag_seconds", group=group) > 0
+    assert shop.total("jobs_lag_records", group=shop.name, topic=topic) == 5
+    assert shop.values("jobs_group_members", group=group) == [0]
+    assert shop.values("jobs_group_members", group=f"gone-{shop.name}") == [0]
+
+
+def test_control_entries_in_force_are_counted(shop: Shop) -> None:
+    told = Control("pause_queue", "mail", "ops@here", "the provider is down", 600_000, {})
+    shop.publish(told_record(control_topic(shop.name), told))
+
+    shop.look()
+
+    assert shop.values("jobs_control_entries", kind="pause_queue") == [1]
+    assert shop.values("jobs_control_entries", kind="cancel") == [0]
+
+
+def test_topics_that_are_gone_leave_the_others_seen(shop: Shop) -> None:
+    shop.send_receipt.enqueue(Receipt("o-1"))
+    shop.look()
+    admin = AdminClient({"bootstrap.servers": shop.settings.bootstrap_servers})
+    gone = [f"{shop.name}.{name}" for name in ("mail.dlq", "offsets", "schemas", "mail.retry.1h")]
+    for deleted in admin.delete_topics(gone).values():
+        deleted.result(LIMIT_S)
+
+    def seen() -> bool:
+        shop.look()
+        return not shop.values("jobs_lag_records", tier="retry-1h")
+
+    wait_until(seen, "the rung is gone", limit_s=LIMIT_S)
+    assert shop.total("jobs_lag_records", tier="main") == 1
+    assert not shop.exporter.probes.status()["trouble"]
+
+
+def test_an_app_without_topics_is_not_ready(kafka: EmbeddedKafka, tmp_path: Path) -> None:
+    """It may be started before the topics are made."""
+    shop = Shop(kafka.bootstrap_servers, tmp_path)
+    shop.look()
+
+    (check,) = shop.exporter.probes.ready()
+    assert not check.ok
+    assert "has no queues" in check.why
+    assert shop.total("jobs_collect_failures_total") == 1
+    shop.app.close()
+
+
+def test_without_brokers_it_is_not_ready_and_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobstream.inspect.cluster.WAIT_S", 1.0)
+    shop = Shop("127.0.0.1:1", tmp_path)
+    shop.look()
+
+    (check,) = shop.exporter.probes.ready()
+    assert not check.ok
+    assert "no answer from 127.0.0.1:1" in check.why
+    assert shop.total("jobs_collect_failures_total") == 1
+    assert holds(shop.exporter.probes.live())
+    shop.app.close()
+
+
+def test_the_code_says_what_a_queue_promises(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP", shop.name)
+    monkeypatch.chdir(shop.folder)
+
+    assert declared("shop:app") == {"mail": 120.0}
+    assert declared(shop.name) == {}
 
 
 def test_the_command_serves_until_it_is_told_to_leave(shop: Shop) -> None:

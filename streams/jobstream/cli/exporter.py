@@ -27,7 +27,7 @@ LEAST_MS = 100
               help="The app's name, instead of MODULE:APP: needs no code.")  # fmt: skip
 @click.option("--interval", default="15s", show_default=True, help="From look to look.")
 @click.option("--slo", "slos", metavar="QUEUE=DURATION", multiple=True,
-              help="What a queue promises, as in mail=5m (the default); repeatable.")  # fmt: skip
+              help="What a queue promises, over slo= in the code; repeatable.")  # fmt: skip
 @click.option("--group", "groups", metavar="NAME", multiple=True,
               help="Another group, whose lag is shown too; may hold *; repeatable.")  # fmt: skip
 @click.option("--log", "form", type=click.Choice(FORMS), default="auto", show_default=True)
@@ -57,12 +57,19 @@ def command(
         message = "which app? Give MODULE:APP, or --app NAME, or set JOBSTREAM_APP"
         raise ConfigError(message)
     view = view_of(name)
-    onlooker = Onlooker(view, groups)
-    exporter = Exporter(
-        onlooker, interval_s=seconds("--interval", interval), objectives_s=read_objectives(slos)
-    )
-    _serve(view, exporter)
+    objectives_s = declared(name) | read_objectives(slos)
+    onlooker, interval_s = Onlooker(view, groups), seconds("--interval", interval)
+    _serve(view, Exporter(onlooker, interval_s=interval_s, objectives_s=objectives_s))
     return OK
+
+
+def declared(name: str) -> dict[str, float]:
+    """Seconds by queue as the code declares them with `slo=`; nothing for a bare name."""
+    if ":" not in name:
+        return {}
+    from jobstream.cli.loading import load_app  # noqa: PLC0415 - only where code is named
+
+    return {queue: plan.slo_ms / 1000 for queue, plan in load_app(name).plans().items()}
 
 
 def read_objectives(slos: tuple[str, ...]) -> dict[str, float]:

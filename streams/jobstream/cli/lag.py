@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from jobstream.inspect.sight import PartitionLag
     from jobstream.inspect.view import AppView
 
-COLUMNS = ("queue", "rung", "partition>", "committed>", "end>", "lag>", "oldest>", "open letters>")
+COLUMNS = (
+    *("queue", "rung", "partition>", "committed>", "end>", "lag>", "oldest>", "overdue>"),
+    *("open letters>", "drained in>"),
+)
 
 
 @click.command()
@@ -36,8 +39,9 @@ def command(
     """Show, for each queue and rung, what waits: in records, and how long the oldest has waited.
 
     `committed` is where the group goes on: what it committed or mirrored, else the log's start.
-    On a rung, waiting is what records do. JSON has every partition; with --watch, one document
-    a line.
+    On a rung, waiting is what records do: late is what is `overdue`, being due or not carried
+    on. With --watch it says in how long the queue is caught up at the rate of the last minute.
+    JSON has every partition; with --watch, one document a line.
     """
     view = view_of(app)
     if watch:
@@ -83,28 +87,36 @@ def _table(found: list[QueueLag], *, partitions: bool) -> Group:
         rungs = list(dict.fromkeys(row.rung for row in queue.partitions))
         for rung in rungs:
             mine = [row for row in queue.partitions if row.rung == rung]
-            letters = "" if rung else queue.open_letters
+            whole = ("", "") if rung else (queue.open_letters, _drained(queue))
             if partitions:
-                rows += [_row(row, letters if not row.standing.place[1] else "") for row in mine]
+                rows += [_row(row, ("", "") if row.standing.place[1] else whole) for row in mine]
             elif not rung or any(row.standing.lag for row in mine):
-                rows.append(_sum(mine, letters))
+                rows.append(_sum(mine, whole))
     held = dict.fromkeys(holds(shown(order)) for queue in found for order in queue.orders)
     return Group(table(COLUMNS, rows), *(Text(line) for line in held))
 
 
-def _row(row: PartitionLag, letters: Any) -> tuple[Any, ...]:  # noqa: ANN401 - a cell
+def _drained(queue: QueueLag) -> str:
+    """In how long it is caught up: known from the second look on."""
+    if queue.drain_s is None:
+        return "never" if queue.looks > 1 else "-"
+    return age(queue.drain_s)
+
+
+def _row(row: PartitionLag, whole: tuple[Any, ...]) -> tuple[Any, ...]:
     at = row.standing
-    oldest = age(row.age_s) if at.lag else "-"
-    return row.queue, row.rung, at.place[1], at.position, at.high, at.lag, oldest, letters
+    oldest, late = (age(row.age_s), age(row.overdue_s)) if at.lag else ("-", "-")
+    return row.queue, row.rung, at.place[1], at.position, at.high, at.lag, oldest, late, *whole
 
 
-def _sum(rows: list[PartitionLag], letters: Any) -> tuple[Any, ...]:  # noqa: ANN401 - a cell
+def _sum(rows: list[PartitionLag], whole: tuple[Any, ...]) -> tuple[Any, ...]:
     position = sum(row.standing.position for row in rows)
     high = sum(row.standing.high for row in rows)
     lag = sum(row.standing.lag for row in rows)
     oldest = age(max(row.age_s for row in rows)) if lag else "-"
+    late = age(max(row.overdue_s for row in rows)) if lag else "-"
     first = rows[0]
-    return first.queue, first.rung, f"all {len(rows)}", position, high, lag, oldest, letters
+    return first.queue, first.rung, f"all {len(rows)}", position, high, lag, oldest, late, *whole
 
 
 def _document(queue: QueueLag) -> dict[str, Any]:
@@ -114,8 +126,10 @@ def _document(queue: QueueLag) -> dict[str, Any]:
         "queue": queue.queue,
         "open_letters": queue.open_letters,
         "orders": [document(shown(order)) for order in queue.orders],
-        "lag": sum(row.standing.lag for row in queue.partitions if not row.rung),
+        "lag": queue.lag,
         "oldest_s": max((row.age_s for row in queue.partitions if not row.rung), default=0.0),
+        "overdue_s": queue.overdue_s,
+        "drain_s": queue.drain_s,
         "partitions": [
             {
                 "topic": row.standing.place[0],
@@ -128,6 +142,7 @@ def _document(queue: QueueLag) -> dict[str, Any]:
                 "end": row.standing.high,
                 "lag": row.standing.lag,
                 "oldest_s": row.age_s,
+                "overdue_s": row.overdue_s,
             }
             for row in queue.partitions
         ],

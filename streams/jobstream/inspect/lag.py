@@ -5,9 +5,11 @@ Read from the log and the recorded offsets alone, so it holds when every worker 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from jobstream.inspect.drain import Drain
 from jobstream.inspect.onlooker import Onlooker
 from jobstream.inspect.sight import PartitionLag
 from jobstream_processors.core.control import CANCEL, PAUSE_QUEUE, Entry
@@ -23,8 +25,22 @@ class QueueLag:
     queue: str
     partitions: tuple[PartitionLag, ...]
     open_letters: int
+    drain_s: float | None
+    """Seconds until the queue is caught up, by the looks of the last minute; None: not in sight."""
+    looks: int
+    """How many there were; one alone knows no rate."""
     orders: tuple[Entry, ...] = ()
     """What operators told the workers that may be why it waits."""
+
+    @property
+    def lag(self) -> int:
+        """Records on the queue itself; what waits on its rungs is not due."""
+        return sum(row.standing.lag for row in self.partitions if not row.rung)
+
+    @property
+    def overdue_s(self) -> float:
+        """Of the worst partition, rungs included."""
+        return max((row.overdue_s for row in self.partitions), default=0.0)
 
 
 class Lag:
@@ -35,19 +51,28 @@ class Lag:
         self._onlooker = Onlooker(view)
         self._view = view
         self._queue = queue
+        self._looks = 0
+        self._drains: defaultdict[str, Drain] = defaultdict(Drain)
 
     def look(self) -> list[QueueLag]:
         """The lag now; blocks for some seconds at most. A later look reads only what is new."""
+        self._looks += 1
         sight = self._onlooker.look(self._queue)
         orders = self._view.orders()
-        return [
+        found = [
             QueueLag(
                 queue=queue,
                 partitions=tuple(row for row in sight.partitions if row.queue == queue),
                 open_letters=sight.letters[queue].total,
                 orders=tuple(entry for entry in orders if _may_hold(entry, queue)),
+                drain_s=None,
+                looks=self._looks,
             )
             for queue in sight.queues
+        ]
+        return [
+            replace(each, drain_s=self._drains[each.queue].take(sight.taken_ms, each.lag))
+            for each in found
         ]
 
 

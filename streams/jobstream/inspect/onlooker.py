@@ -19,7 +19,6 @@ from jobstream.inspect.peek import Peek
 from jobstream.inspect.positions import Standing, group_id
 from jobstream.inspect.scan import HEAD_BYTES, heads, scan
 from jobstream.inspect.sight import MAIN, GroupSize, LettersOpen, PartitionLag, Sight
-from jobstream.kafka.control_topic import ControlFollower
 from jobstream.kafka.mirrors import MirrorTable
 from jobstream.kafka.onlooker_clock import OnlookerClock
 from jobstream.kafka.topics import control_topic, offsets_topic
@@ -61,7 +60,6 @@ class Onlooker:
         self._backlog = Backlog(
             self._sampled, lambda value: type_of(view.catalogue, value), UNNAMED
         )
-        self._control: ControlFollower | None = None
         self._retention: dict[str, int] = {}
         self._looks = 0
         self._last_ends_ms: int | None = None
@@ -89,6 +87,7 @@ class Onlooker:
         rows = [
             PartitionLag(
                 group,
+                # A foreign group may read a queue of ours, and is foreign all the same.
                 *(named[place] if group in self._own else ("", "")),
                 Standing(
                     place=place,
@@ -117,7 +116,6 @@ class Onlooker:
     def reconnect(self) -> None:
         """Turn to the cluster anew, after a look that failed; what is known stays known."""
         self._view.reconnect()
-        self._control = None
 
     def _commits(self, named: Names) -> dict[str, Commits]:
         """Group → all its partitions, with what it committed there."""
@@ -190,19 +188,17 @@ class Onlooker:
             for row in rows
             if row.tier == MAIN and row.standing.lag
         }
-        return self._backlog.look({row.standing.place: row.queue for row in rows}, waiting)
+        names = {row.standing.place: row.queue for row in rows if row.tier == MAIN}
+        return self._backlog.look(names, waiting)
 
     def _sampled(self, spans: Spans) -> Iterator[Record]:
         return scan(self._view.options | {"fetch.message.max.bytes": HEAD_BYTES}, spans)
 
     def _in_force(self) -> Mapping[str, int]:
-        topic = control_topic(self._view.app)
-        if not self._view.counts.get(topic):
+        if not self._view.counts.get(control_topic(self._view.app)):
             return counts((), 0)
-        if self._control is None:
-            self._control = ControlFollower(self._view.log, topic)
-        self._control.catch_up()
-        return counts(self._control.entries(), self._clock.broker_ms())
+        self._view.control.catch_up()
+        return counts(self._view.control.entries(), self._clock.broker_ms())
 
     def _ask_retention(self, topics: set[str]) -> None:
         if self._looks % RETENTION_LOOKS == 0 or topics - self._retention.keys():

@@ -66,6 +66,7 @@ class AppView:
         """Turn to the cluster with a new client: the one that failed may wait for a dead broker."""
         self.cluster = Cluster(self.options)
         self.__dict__.pop("log", None)
+        self.__dict__.pop("control", None)
         # The schemas are read again from the start; the catalogue knows them already.
         self._schemas = None
 
@@ -80,7 +81,7 @@ class AppView:
     @cached_property
     def control(self) -> ControlFollower:
         """The app's control topic; catch up before asking it."""
-        return ControlFollower(KafkaLog(self.options), control_topic(self.app))
+        return ControlFollower(self.log, control_topic(self.app))
 
     def orders(self) -> list[Entry]:
         """What operators told the workers and still holds, by this machine's clock.
