@@ -56,13 +56,16 @@ class GroupLag:
 
     def delete_group(self, group: str) -> None:
         """Let the group and its offsets be forgotten; it must have no members."""
-        self._admin().delete_consumer_groups([group], request_timeout=_WAIT_S)[group].result()
+        admin = self._admin()
+        admin.delete_consumer_groups([group], request_timeout=_WAIT_S)[group].result(_WAIT_S)
 
     def delete_records(self, places: Iterable[Place]) -> None:
         """Delete everything in these partitions, whatever their policy. Raises KafkaException."""
         ends = [TopicPartition(topic, partition, OFFSET_END) for topic, partition in places]
-        for future in self._admin().delete_records(ends, request_timeout=_WAIT_S).values():
-            future.result()
+        admin = self._admin()
+        for future in admin.delete_records(ends, request_timeout=_WAIT_S).values():
+            future.result(_WAIT_S)
 
     def _admin(self) -> AdminClient:
+        """A client, to be kept until it has answered: without it no answer ever comes."""
         return AdminClient(self._options)
