@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from jobstream import App, Backoff, Cancel, Context, Dead, Snooze
+from jobstream.observe.catalogue import CATALOGUE
 from jobstream.observe.targets import folder_of, living
 from jobstream.testing.served import Served
 from jobstream.testing.waiting import wait_until
@@ -96,7 +98,7 @@ def declare(app: App) -> None:
     queue = app.queue("mail", partitions=2)
     kinds: list[tuple[Any, dict[str, Any]]] = [
         (fine, {}),
-        (waits, {}),
+        (waits, {"expect": "2s"}),
         (in_thread, {}),
         (fails_once, {"retry": SOON}),
         (snoozes_once, {"retry": SOON}),
@@ -236,6 +238,16 @@ def test_strangers_make_no_series_of_their_own(happened: Found, shop: Shop) -> N
 
     assert types == {*shop.app.jobs, "_unknown"}
     assert not [key for key in happened if "someone_elses" in key]
+
+
+def test_what_is_exposed_is_what_the_catalogue_says(shop: Shop, happened: Found) -> None:
+    exposed = set(re.findall(r"^# TYPE (jobs_\w+)", shop.get("/metrics")[1], re.MULTILINE))
+    roles = {"producer", "worker", "delayer", "every role"}
+
+    assert exposed == {metric.name for metric in CATALOGUE if metric.role in roles}
+    assert happened["jobs_expected_seconds", "waits", "mail"] == 2
+    for job_type in ("fine", "is_late"):
+        assert happened["jobs_enqueued_total", job_type, "mail"] == 5
 
 
 def test_the_delayer_counts_its_hops(happened: Found) -> None:
