@@ -22,6 +22,10 @@ WAITING = f"sum by (queue) (max by ({PLACE}) (jobs_lag_records{{{MAIN}}}))"
 ARRIVALS = f"sum by (queue) (max by ({PLACE}) (rate(jobs_log_end_offset{{{MAIN}}}{RATE})))"
 DRAIN = f"sum by (queue) (max by ({PLACE}) (rate(jobs_committed_offset{{{MAIN}}}{RATE})))"
 DRAINS_IN = f"({WAITING} == 0) or {WAITING} / (({DRAIN} - {ARRIVALS}) > 0)"
+OURS_ALONE = f'and on (group) jobs_lag_records{{{APP},tier!="foreign"}}'
+"""The groups of the app itself: one of somebody else may be without members and do no harm."""
+MEMBERS = f"max by (group) (jobs_group_members{{{APP}}}) {OURS_ALONE}"
+IDLE = f"max by (group) (jobs_group_idle_members{{{APP}}}) {OURS_ALONE}"
 OPEN_LETTERS = f"max by (queue, job_type, reason) (jobs_open_dead_letters{{{BUSINESS}}})"
 
 

@@ -28,6 +28,7 @@ COUNTING = {"rate", "irate", "increase", "resets"}
 MACROS = {
     "$__rate_interval": "1m",
     "$__range": "1h",
+    "$__interval": "15s",
     "$app": ".*",
     "$queue": ".*",
     "$job_type": ".*",

@@ -48,7 +48,7 @@ MAIL_OBJECTIVE_S, IMAGES_OBJECTIVE_S = 5, 60
 PICTURES = {
     "jobstream-overview": ("dead-workers", "retry-storm"),
     "jobstream-lag": ("retry-storm",),
-    "jobstream-jobs": ("retry-storm",),
+    "jobstream-jobs": ("recovered",),
     "jobstream-workers": ("retry-storm",),
 }
 """The parts of the story at whose end a board is drawn."""
@@ -229,7 +229,7 @@ def play(scene: Scene, prometheus: Prometheus) -> None:
         shows(f"{late} > {MAIL_OBJECTIVE_S}")
         scene.mark("backlog")
         scene.kill(first)
-        shows(f'max(jobs_group_members{{group="{scene.name}"}}) == 0')
+        shows(f'max(max_over_time(jobs_group_members{{group="{scene.name}"}}[3s])) == 0')
         shows(f"{late} > {1.5 * MAIL_OBJECTIVE_S}")
         scene.mark("dead-workers")
         receipts(FLAKY, 5, failures=1)
@@ -258,6 +258,7 @@ class Played:
             expr,
             {
                 "$__rate_interval": f"{RATE_INTERVAL_S}s",
+                "$__interval": "1s",
                 "$__range": f"{math.ceil(until - self.started)}s",
                 "$app": self.scene.name,
                 "$queue": ".*",
@@ -305,6 +306,8 @@ def played(
     start_prometheus: StartPrometheus,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Played]:
+    for old in KEPT.glob("*.json"):
+        old.unlink()
     name = f"shop-{uuid.uuid4().hex[:4]}"
     scene = Scene(name, tmp_path_factory.mktemp("panels"), kafka.bootstrap_servers)
     prometheus = start_prometheus(scene.targets)

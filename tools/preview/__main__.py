@@ -35,6 +35,8 @@ def main() -> int:
         sys.stderr.write("needs Chromium on the PATH, and data: `make pictures` makes the latter\n")
         return 1
     PICTURES.mkdir(exist_ok=True)
+    for old in PICTURES.glob("*.png"):
+        old.unlink()
     for path in found:
         picture = PICTURES / f"{path.stem.removeprefix('jobstream-')}.png"
         draw(browser, json.loads(path.read_text()), picture)

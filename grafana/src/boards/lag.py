@@ -5,9 +5,12 @@ from __future__ import annotations
 from grafana.src.expressions import (
     APP,
     ARRIVALS,
+    BUSINESS,
     DRAIN,
     DRAINS_IN,
+    IDLE,
     LADDER,
+    MEMBERS,
     OBJECTIVE,
     OURS,
     OVERDUE,
@@ -78,7 +81,7 @@ FLOW = (
         "short",
         queries=(
             Query(
-                f"max by (queue, job_type) (jobs_backlog_estimate_records{{{QUEUE}}})",
+                f"max by (queue, job_type) (jobs_backlog_estimate_records{{{BUSINESS}}})",
                 "{{queue}} {{job_type}}",
             ),
         ),
@@ -182,8 +185,8 @@ WHO = (
         At(0, 24, 8, 7),
         "none",
         queries=(
-            Query(f"max by (group) (jobs_group_members{{{APP}}})", "{{group}}"),
-            Query(f"max by (group) (jobs_group_idle_members{{{APP}}})", "{{group}}", dashed=True),
+            Query(MEMBERS, "{{group}}"),
+            Query(IDLE, "{{group}}", dashed=True),
         ),
     ),
     Graph(

@@ -8,6 +8,7 @@ from grafana.src.expressions import (
     BUSINESS,
     DRAIN,
     DRAINS_IN,
+    MEMBERS,
     OBJECTIVE,
     OPEN_LETTERS,
     OVERDUE,
@@ -91,7 +92,7 @@ NOW = (
         "at 0: the queues of that group stand still, however quiet the workers' own metrics are.",
         At(16, 4, 4, 4),
         "none",
-        queries=(Query(f"max by (group) (jobs_group_members{{{APP}}})", "{{group}}"),),
+        queries=(Query(MEMBERS, "{{group}}"),),
         steps=(Step(0, "red"), Step(1, "green")),
         no_value="unknown",
     ),
@@ -220,7 +221,10 @@ HONEST = (
         At(0, 32, 16, 4),
         "percentunit",
         queries=(
-            Query(f"1 - avg_over_time(({OVERDUE} > bool {OBJECTIVE})[$__range:15s])", "{{queue}}"),
+            Query(
+                f"1 - avg_over_time(({OVERDUE} > bool {OBJECTIVE})[$__range:$__interval])",
+                "{{queue}}",
+            ),
         ),
         steps=(Step(0, "red"), Step(0.99, "green")),
         decimals=2,

@@ -63,7 +63,7 @@ def test_grafanas_own_model_reads_it_back(board: Json) -> None:
 def test_panels_do_not_overlap_nor_leave_the_grid(board: Json) -> None:
     places = {panel["title"]: panel["gridPos"] for panel in board["panels"]}
 
-    outside = [name for name, at in places.items() if at["x"] + at["w"] > COLUMNS]
+    outside = [name for name, at in places.items() if not 0 <= at["x"] <= COLUMNS - at["w"]]
     overlapping = [
         (one, other)
         for (one, a), (other, b) in combinations(places.items(), 2)
@@ -105,7 +105,7 @@ def test_variables_are_there_and_follow_the_time(board: Json) -> None:
         assert variable["allValue"] == ".*"
         assert variable["datasource"]["uid"] == "${datasource}"
     used = {name for panel in board["panels"] for name in macros_of(panel)}
-    assert used <= {*variables, "__rate_interval", "__range"}
+    assert used <= {*variables, "__rate_interval", "__range", "__interval"}
 
 
 def macros_of(panel: Json) -> set[str]:
