@@ -247,19 +247,6 @@ def hurried(url: str) -> dict[str, Any]:
     return config
 
 
-@pytest.fixture
-def say(request: pytest.FixtureRequest) -> Callable[[object], None]:
-    """Prints a figure under the test's name, also where output is captured."""
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    assert reporter is not None
-
-    def write(figure: object) -> None:
-        reporter.ensure_newline()
-        reporter.write_line(f"  {request.node.name}: {figure}")
-
-    return write
-
-
 def test_retries_by_design_are_silent(shop: Shop) -> None:
     shop.healthy()
     before = len(shop.webhook.received)
@@ -314,7 +301,8 @@ def test_dead_letter_is_told_until_it_is_closed(shop: Shop) -> None:
     shop.healthy()
     since = len(shop.webhook.received)
 
-    shop.enqueue("refund", "o-1")
+    # Later, so that the exporter has read the type's new schema before it sees the letter.
+    shop.run("enqueue", "shop:app", "refund", '{"order_id": "o-1"}', "--delay", "2s")
 
     told = shop.told("JobsDeadLetters", "firing", since, job_type="refund")
     assert told["receiver"] == "ticket"
