@@ -63,11 +63,21 @@ def read_event(catalogue: Catalogue, value: bytes) -> Event:
 
 def type_of(catalogue: Catalogue, value: bytes) -> str:
     """The job type that a value names, "" if its schema is not known; reads no further."""
+    return type_by(catalogue, schema_of(value))
+
+
+def schema_of(value: bytes) -> bytes:
+    """The fingerprint of the schema that a value names, b"" if it names none."""
     try:
         reference, _ = SingleObject().split(value)
     except DecodeError:
-        return UNKNOWN
-    reader = catalogue.get(reference)
+        return b""
+    return reference
+
+
+def type_by(catalogue: Catalogue, fingerprint: bytes) -> str:
+    """The job type of a schema, "" if it is not known."""
+    reader = catalogue.get(fingerprint)
     return reader.job_type if reader is not None else UNKNOWN
 
 

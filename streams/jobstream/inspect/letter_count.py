@@ -6,9 +6,10 @@ those of known schemas, reasons those that jobstream gives.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from jobstream.inspect.events import type_of
+from jobstream.inspect.events import schema_of, type_by
 from jobstream.inspect.scan import place_of
 from jobstream_processors.core.headers import BadHeaders, parse
 
@@ -43,7 +44,8 @@ REASONS = frozenset(
 class OpenLetter(NamedTuple):
     """What is kept of a letter."""
 
-    job_type: str
+    schema: bytes
+    """Which one says what it is: it may be learned of after the letter."""
     reason: str
     died_ms: int
     offset: int
@@ -55,7 +57,7 @@ class LetterCount:
     def __init__(self) -> None:
         self._open: dict[str, dict[tuple[int, bytes], OpenLetter]] = {}
 
-    def take(self, catalogue: Catalogue, record: Record) -> None:
+    def take(self, record: Record) -> None:
         """Take the next record of a partition: a letter, or the tombstone that closes one."""
         topic, partition, offset = place_of(record)
         key = partition, record.key() or b""
@@ -69,7 +71,7 @@ class LetterCount:
         except BadHeaders:
             reason = ""
         letters[key] = OpenLetter(
-            job_type=type_of(catalogue, value) or UNNAMED,
+            schema=schema_of(value),
             reason=reason if reason in REASONS else OTHER,
             died_ms=record.timestamp()[1],
             offset=offset,
@@ -93,3 +95,11 @@ class LetterCount:
     def of(self, topic: str) -> Iterable[OpenLetter]:
         """The open letters of a topic, as read so far."""
         return self._open.get(topic, {}).values()
+
+    def counts(self, topic: str, catalogue: Catalogue) -> Counter[tuple[str, str]]:
+        """(job type, reason) → how many, by the schemas that are known now."""
+        found = Counter((each.schema, each.reason) for each in self.of(topic))
+        named: Counter[tuple[str, str]] = Counter()
+        for (schema, reason), count in found.items():
+            named[type_by(catalogue, schema) or UNNAMED, reason] += count
+        return named

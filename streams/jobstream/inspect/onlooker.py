@@ -6,7 +6,6 @@ the next one cheap; a new onlooker sees the same, only later.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -134,7 +133,6 @@ class Onlooker:
     def _catch_up(self, spans: Spans, ids: Mapping[str, str]) -> None:
         """Read what was added to the compacted topics."""
         offsets = offsets_topic(self._view.app)
-        catalogue = self._view.catalogue
         newest_ms = 0
         mine = {topic: ids[topic] for topic, _ in spans}
         for record in self._follower.advance(spans, mine):
@@ -142,7 +140,7 @@ class Onlooker:
             if record.topic() == offsets:
                 self._mirrors.take(offsets, record.value())
             else:
-                self._letters.take(catalogue, record)
+                self._letters.take(record)
         if newest_ms:
             self._clock.observe(newest_ms, absent_at_ms=self._last_ends_ms)
         self._letters.keep(spans)
@@ -178,7 +176,7 @@ class Onlooker:
         oldest_ms = min((each.died_ms for each in letters), default=None)
         now_ms = self._clock.broker_ms()
         return LettersOpen(
-            counts=Counter((each.job_type, each.reason) for each in letters),
+            counts=self._letters.counts(queue.dlq, self._view.catalogue),
             oldest_s=max(0, now_ms - oldest_ms) / 1000 if oldest_ms is not None else 0.0,
         )
 
