@@ -8,6 +8,11 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 GC_OBJECTS = 50_000
 ARENAS = 2
@@ -26,11 +31,19 @@ def few_arenas() -> None:
             mallopt(_M_ARENA_MAX, ARENAS)
 
 
-def rest_collector() -> None:
-    """Leave alone what was made so far, and look for cycles rarely.
+@contextmanager
+def resting_collector() -> Iterator[None]:
+    """Leave alone what was made so far, and look for cycles rarely, until the block ends.
 
     A job is a few short-lived objects that go by their reference counts: the collector would walk
-    them all the time and find nothing.
+    them all the time and find nothing. Afterwards it is as it was: a process that goes on, as one
+    that runs tests does, must get back what the role had in cycles, its connections among them.
     """
+    before = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(GC_OBJECTS, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()

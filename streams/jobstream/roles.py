@@ -19,7 +19,7 @@ from jobstream.cli.logs import Lines
 from jobstream.dedup.slots import claim_slot
 from jobstream.dedup.table import Table
 from jobstream.errors import BrokerTooOld
-from jobstream.footprint import few_arenas, rest_collector
+from jobstream.footprint import few_arenas, resting_collector
 from jobstream.kafka.admin import Admin
 from jobstream.kafka.apply import verify
 from jobstream.kafka.clock import BrokerClock
@@ -75,6 +75,8 @@ class Roles:
         self._options = app.settings.client_options()
         self._clock = BrokerClock()
         self._reader = KafkaLog(self._options)
+        # Its own: nothing that waits for another topic holds up an order.
+        self._orders_reader = KafkaLog(self._options)
         self._specs = {**app.specs(), canary.CANARY: canary.spec()}
         drain_s = app.settings.drain_ms / 1000
         self._observed = Observed(app.name, self._roles, self._plans, self._specs, drain_s)
@@ -94,7 +96,8 @@ class Roles:
         few_arenas()
         seen, settings = self._observed, self._settings
         collectors = [*seen.collectors(), self._app.metrics()]
-        with serve(settings, self._app.name, seen.role, collectors, seen.probes()):
+        where = serve(settings, self._app.name, seen.role, collectors, seen.probes())
+        with where, resting_collector():
             self._run_to_the_end()
 
     def _run_to_the_end(self) -> None:
@@ -112,6 +115,10 @@ class Roles:
             # Others own what this process held: what still waits to be sent must not be.
             self._raw_sink.abandon()
             raise
+        else:
+            # Only now that nobody waits for an answer: closing waits for those who do.
+            self._reader.close()
+            self._orders_reader.close()
         finally:
             self._raw_sink.close()
 
@@ -137,8 +144,7 @@ class Roles:
     async def _run(self) -> None:
         self._listen_for_signals(asyncio.get_running_loop())
         mirrors = await asyncio.to_thread(self._mirrors)
-        # With a reader of its own: nothing that waits for another topic holds up an order.
-        self._control = ControlFollower(KafkaLog(self._options), control_topic(self._app.name))
+        self._control = ControlFollower(self._orders_reader, control_topic(self._app.name))
         await asyncio.to_thread(self._control.catch_up)
         self._control.follow(self._clock)
         work = []
@@ -184,7 +190,6 @@ class Roles:
                 mirrors,
                 self._clock,
             )
-            rest_collector()
             failures = Failures(app.failure_callbacks)
             worker = Worker(self._parts(catalogue, sink, takeover, pulse, failures))
             self._control.listen(self._clock.broker_ms(), worker.obey)

@@ -71,13 +71,15 @@ def _wait_for_either(parent: int, child: "subprocess.Popen[bytes]") -> None:
         _poll_for_either(parent, child)
         return
     try:
-        watched = [os.pidfd_open(parent), os.pidfd_open(child.pid)]
+        watch = select.poll()  # unlike select, it takes any number a descriptor may have
+        for pid in (parent, child.pid):
+            watch.register(os.pidfd_open(pid), select.POLLIN)
     except OSError:  # the parent is gone, or the kernel is older than 5.3
         _poll_for_either(parent, child)
         return
     # The number may have been given to a stranger before we opened it.
     if os.getppid() == parent:
-        select.select(watched, [], [])
+        watch.poll()
 
 
 def _poll_for_either(parent: int, child: "subprocess.Popen[bytes]") -> None:

@@ -32,14 +32,28 @@ _K = TypeVar("_K", bound="Hashable")
 _T = TypeVar("_T")
 
 
+class _Trouble:
+    """What last happened on the connections of a client."""
+
+    def __init__(self) -> None:
+        self.last = ""
+
+    def note(self, error: KafkaError) -> None:
+        """A callback of the client."""
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - the library's own name
+            self.last = error.str()
+
+
 class Asking:
     """One admin client. Raises BrokerUnavailable without an answer, BrokerRefused at a no."""
 
     def __init__(self, settings: Settings) -> None:
         """Prepare a client; nothing is sent yet. Raises ConfigError for a bad client option."""
         self._bootstrap = settings.bootstrap_servers
-        self._trouble = ""
-        self._options: dict[str, Any] = {**settings.client_options(), "error_cb": self._note}
+        # Not a method of this object: the client would keep it, and it the client, for ever.
+        self._trouble = _Trouble()
+        options = settings.client_options()
+        self._options: dict[str, Any] = {**options, "error_cb": self._trouble.note}
         if not {"debug", "log_level"} & self._options.keys():
             # It would write a line for each of twenty attempts a second; the error has the reason.
             self._options["log_level"] = _ONLY_CRITICAL
@@ -95,17 +109,13 @@ class Asking:
         cause = error.args[0] if isinstance(error, KafkaException) else None
         if cause is not None and cause.code() >= 0 and not cause.retriable():
             return BrokerRefused(f"{self._bootstrap} refused: {cause.str()} ({cause.name()})")
-        client.poll(0)  # serves _note, which knows what happened on the connections
-        seen = self._trouble or (cause.str() if cause is not None else "timed out")
+        client.poll(0)  # serves the callback that knows what happened on the connections
+        seen = self._trouble.last or (cause.str() if cause is not None else "timed out")
         message = (
             f"no answer from {self._bootstrap} within {WAIT_S:g} s ({seen}): "
             "check JOBSTREAM_BOOTSTRAP_SERVERS and that the brokers run"
         )
         return BrokerUnavailable(message)
-
-    def _note(self, error: KafkaError) -> None:
-        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - the library's own name
-            self._trouble = error.str()
 
 
 _ACCEPTED: Any = object()

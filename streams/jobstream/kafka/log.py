@@ -89,6 +89,13 @@ class KafkaLog:
                     if time.monotonic() > until or not _is_passing(error.args[0]):
                         raise
 
+    def close(self) -> None:
+        """Give back its connections; whoever asks again gets new ones."""
+        with self._lock:
+            asking, self._asking, self._admin = self._asking, None, None
+        if asking is not None:
+            asking.close()
+
     def _ask_span(self, partition: Place) -> tuple[int, int]:
         if self._asking is None:
             self._asking = self._consumer()

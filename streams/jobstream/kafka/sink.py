@@ -113,8 +113,9 @@ class KafkaSink:
             poller, self._poller = self._poller, None
         if poller is not None:
             poller.close(timeout_s)
-        if self._rows is not None:
-            self._rows.flush(timeout_s)
+        rows, self._rows = self._rows, None
+        if rows is not None:
+            rows.flush(timeout_s)
 
     def abandon(self) -> None:
         """Drop what is still queued and send nothing more."""

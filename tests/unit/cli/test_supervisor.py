@@ -119,7 +119,9 @@ def ended(pid: int) -> bool:
     except ProcessLookupError:
         return True
     try:
-        return bool(select.select([handle], [], [], WAIT_S)[0])
+        watch = select.poll()
+        watch.register(handle, select.POLLIN)
+        return bool(watch.poll(WAIT_S * 1000))
     finally:
         os.close(handle)
 
