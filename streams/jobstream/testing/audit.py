@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from jobstream_schemas import Row
 
 FINDINGS_MAX = 50
+HANDED_MS = 1_000
+"""A child process starts what it was handed within this time, on a busy machine too."""
 _RELEASES = ("parked", "crash")
 """Rows after which the same delivery is started again on purpose."""
 
@@ -59,10 +61,10 @@ def audit(
     A job is *lost* if no row ends it: neither done, nor dead, cancelled, expired or duplicate. A
     start of a delivery (id, redrive, seq) is *doubled* if it is later than the append of a row that
     settles the delivery, or if it is not the first one and no earlier start was cut off: in
-    flight in a process that `kills` names, or followed by a parked or crash row, with which the
-    worker starts it again itself. Each earlier start excuses one later start. A row
-    settles nothing here if only frozen processes can have written it: its partition had another
-    owner already, who can't have known.
+    flight in a process that `kills` names or handed to a child of it, or followed by a parked or
+    crash row, with which the worker starts it again itself. Each earlier start excuses one later
+    start. A row settles nothing here if only frozen processes can have written it: its partition
+    had another owner already, who can't have known.
 
     `enqueued_ids` come in queue order, at least within a key. First starts of a key follow it; for
     the job types named in `hold_key`, all starts do.
@@ -155,9 +157,7 @@ class _Job:
         ended = {run.pid for run in runs if run.kind == "end"}
         writers = [run for run in runs if run.kind == "start" and (not ended or run.pid in ended)]
         frozen = [k for k in kills if k.kind == "freeze" and k.at_ms <= at_ms]
-        return bool(writers) and all(
-            any(k.hit(run) and run.at_ms <= k.at_ms for k in frozen) for run in writers
-        )
+        return bool(writers) and all(any(_was_running(run, k) for k in frozen) for run in writers)
 
     def _releases(self, start: Entry) -> list[int]:
         return sorted(
@@ -196,7 +196,16 @@ class _Excuses:
     def _is_cut_off(self, start: Entry, until_ms: int) -> bool:
         if any(start.at_ms <= at_ms <= until_ms for at_ms in self._releases):
             return True
-        return any(k.hit(start) and start.at_ms <= k.at_ms <= until_ms for k in self._kills)
+        return any(_was_running(start, k) and k.at_ms <= until_ms for k in self._kills)
+
+
+def _was_running(start: Entry, kill: Kill) -> bool:
+    """Whether `kill` hit the process while the run was in its hands.
+
+    A child process is not hit with its worker, and starts what it had been handed before.
+    """
+    late_ms = HANDED_MS if kill.pid is not None and kill.pid == start.parent else 0
+    return kill.hit(start) and start.at_ms <= kill.at_ms + late_ms
 
 
 def _settles(row: Row, start: Entry) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from jobstream.testing.audit import Audit, audit
+from jobstream.testing.audit import HANDED_MS, Audit, audit
 from jobstream.testing.ledger import Entry, Kill
 from jobstream.testing.rows import StampedRow
 from jobstream_schemas import Row
@@ -118,6 +118,14 @@ def test_a_child_process_dies_with_its_worker() -> None:
     runs = [start(10, pid=7, parent=1), start(30, pid=2)]
 
     assert judged(runs, [row(40)], Kill(1, 20)).doubled == 0
+
+
+def test_a_child_may_start_what_it_was_handed_before_its_worker_froze() -> None:
+    runs = [start(23, pid=7, parent=1), end(25, pid=7), start(9_000, pid=2)]
+
+    assert judged(runs, [row(9_100)], Kill(1, 20, "freeze")).doubled == 0
+    runs[0] = start(20 + HANDED_MS + 1, pid=7, parent=1)
+    assert judged(runs, [row(9_100)], Kill(1, 20, "freeze")).doubled == 1, "nobody handed it that"
 
 
 def test_one_kill_excuses_one_start() -> None:
