@@ -8,12 +8,13 @@ for a slow broker stops no beat.
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from jobstream_processors.errors import WorkerStopped
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from jobstream_processors.ports import Clock, Outgoing, Sink, TopicPartition
 
@@ -31,9 +32,14 @@ class Pulse:
         self._stopped = ""
         self._leaving = threading.Event()
 
-    def start(self) -> None:
-        """Beat from a thread of its own until `stop`, or until a gap is found."""
-        threading.Thread(target=self._run, name="jobstream-pulse", daemon=True).start()
+    def start(self, lost: Callable[[WorkerStopped], object]) -> None:
+        """Beat from a thread of its own until `stop`, or until a gap is found.
+
+        Then `lost` is called there: whoever publishes finds the gap too, but may not come to it,
+        as a client can wait for a group that has long given it up.
+        """
+        run = partial(self._run, lost)
+        threading.Thread(target=run, name="jobstream-pulse", daemon=True).start()
 
     def beat(self) -> None:
         """Still here; raises WorkerStopped after a gap longer than the session."""
@@ -60,12 +66,12 @@ class Pulse:
         self._stopped = self._stopped or reason
         self._leaving.set()
 
-    def _run(self) -> None:
+    def _run(self, lost: Callable[[WorkerStopped], object]) -> None:
         try:
             while not self._leaving.wait(BEAT_S):
                 self.beat()
-        except WorkerStopped:
-            return
+        except WorkerStopped as error:
+            lost(error)
 
 
 class GuardedSink:

@@ -11,6 +11,8 @@ import os
 import signal
 import socket
 import threading
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jobstream import leaving
@@ -135,14 +137,16 @@ class Roles:
         still_ms = max(settings.session_timeout_ms - settings.heartbeat_ms, STILL_MS_MIN)
         self._pulse = Pulse(self._clock, still_ms)
         self._sink = GuardedSink(self._raw_sink, self._pulse)
-        self._pulse.start()
         try:
             leaving.run(self._run())
         finally:
             self._pulse.stop("the process has left")
 
     async def _run(self) -> None:
-        self._listen_for_signals(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        self._listen_for_signals(loop)
+        slept: asyncio.Future[WorkerStopped] = loop.create_future()
+        self._pulse.start(partial(_tell, loop, slept))
         mirrors = await asyncio.to_thread(self._mirrors)
         self._control = ControlFollower(self._orders_reader, control_topic(self._app.name))
         await asyncio.to_thread(self._control.catch_up)
@@ -153,10 +157,12 @@ class Roles:
         if WORKER in self._roles:
             work.append(asyncio.create_task(self._work(mirrors)))
         try:
-            done, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([*work, slept], return_when=asyncio.FIRST_COMPLETED)
             self.stop()
-            for task in done:
+            for task in done & {*work}:
                 task.result()
+            if slept.done():
+                raise slept.result()
             await asyncio.gather(*work)
         finally:
             self._control.close()
@@ -292,6 +298,14 @@ class Roles:
             os._exit(128 + number)
         log.info("draining", extra={"signal": number})
         self.stop()
+
+
+def _tell(
+    loop: asyncio.AbstractEventLoop, slept: asyncio.Future[WorkerStopped], error: WorkerStopped
+) -> None:
+    """Say from another thread that this process slept past its session."""
+    with suppress(RuntimeError):  # The loop is closed: the roles have left already.
+        loop.call_soon_threadsafe(slept.set_result, error)
 
 
 def _log_as_here() -> Callable[[], None] | None:

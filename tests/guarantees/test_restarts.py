@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from jobstream.roles import EXIT_REPLACE
 from jobstream.testing.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -79,6 +80,30 @@ def test_drain_longer_than_the_session_keeps_its_jobs(
     trial.wait_until_quiet()
     found = trial.audit([job])
     assert (found.done, found.reruns, found.lost) == (1, 0, 0), leaving.tail()
+
+
+def test_a_worker_that_slept_leaves_though_its_clients_wait(
+    kafka: RunningKafka, new_trial: NewTrial
+) -> None:
+    trial, shop = new_trial(
+        kafka.bootstrap_servers, JOBSTREAM_SESSION_TIMEOUT="3s", TRIAL_HANG="polls"
+    )
+    member = trial.fleet.start()
+    wait_until(lambda: b"partition_served" in member.log.read_bytes(), "it serves", limit_s=LIMIT_S)
+    (shop.FOLDER / "stuck").touch()
+    wait_until(
+        lambda: len(list(shop.FOLDER.glob("hung-*"))) == 2,
+        "worker and delayer wait for ever",
+        limit_s=LIMIT_S,
+    )
+
+    trial.fleet.freeze(member)
+    over = time.monotonic() + SESSION_S
+    wait_until(lambda: time.monotonic() > over, "its session is over", limit_s=2 * SESSION_S)
+    trial.fleet.thaw(member)
+
+    assert member.wait() == EXIT_REPLACE, member.tail()
+    assert "stood still for" in member.tail()
 
 
 @pytest.mark.parametrize("also_gone", ["", "tables", "tables and mirrors"])

@@ -1,7 +1,7 @@
 """Places where a worker stands still until it is killed, so that a kill hits the right moment.
 
-Only the settling of jobs stops. Polling, committing and heartbeats go on, as they would if the
-broker were slow to acknowledge.
+At `rows` and `copies` only the settling of jobs stops. Polling, committing and heartbeats go on, as
+they would if the broker were slow to acknowledge. At `polls` it is the other way round.
 """
 
 from __future__ import annotations
@@ -12,18 +12,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobstream.kafka.sink import KafkaSink
+from jobstream.kafka.source import KafkaSource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jobstream_processors.ports import Outgoing
+    from jobstream_processors.ports import Outgoing, Record
 
 SETTLING = "jobstream-settle"
 """The thread that settles; the delayer's copies are none of its."""
 
 
 def hang_at(place: str) -> None:
-    """`rows`: before a row of a job is sent. `copies`: before a copy is sent."""
+    """`rows`: before a row of a job is sent. `copies`: before a copy is sent.
+
+    `polls`: both consumers ask their client for nothing more, once a file `stuck` is there.
+    """
+    if place == "polls":
+        _hang_polls()
+        return
     ending = {"rows": (".dedup",), "copies": (".dlq", ".0s", ".5s")}[place]
     publish, publish_rows = KafkaSink.publish, KafkaSink.publish_rows
 
@@ -39,6 +46,18 @@ def hang_at(place: str) -> None:
 
     KafkaSink.publish = hang_or_publish  # type: ignore[method-assign]
     KafkaSink.publish_rows = hang_or_publish_rows  # type: ignore[method-assign]
+
+
+def _hang_polls() -> None:
+    folder, poll = Path(os.environ["TRIAL_FOLDER"]), KafkaSource.poll
+
+    def hang_or_poll(self: KafkaSource, limit: int, timeout_s: float) -> Sequence[Record]:
+        if (folder / "stuck").exists():
+            (folder / f"hung-{threading.get_ident()}").touch()
+            threading.Event().wait()
+        return poll(self, limit, timeout_s)
+
+    KafkaSource.poll = hang_or_poll  # type: ignore[method-assign]
 
 
 def _hang() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -45,6 +47,27 @@ def test_the_first_reason_to_stop_is_kept(shop: Shop) -> None:
 
     with pytest.raises(WorkerStopped, match="the worker is leaving"):
         pulse.check()
+
+
+def test_a_gap_is_told_though_nobody_publishes(shop: Shop) -> None:
+    pulse, told = Pulse(shop.clock, SESSION_MS), queue.SimpleQueue[WorkerStopped]()
+    shop.clock.advance(SESSION_MS + 1)
+
+    pulse.start(told.put)
+
+    assert "stood still" in str(told.get(timeout=30))
+
+
+def test_a_process_that_leaves_is_told_nothing(shop: Shop) -> None:
+    pulse, told = Pulse(shop.clock, SESSION_MS), queue.SimpleQueue[WorkerStopped]()
+    pulse.start(told.put)
+
+    pulse.stop("the worker is leaving")
+    shop.clock.advance(SESSION_MS + 1)
+    (beating,) = (t for t in threading.enumerate() if t.name == "jobstream-pulse")
+    beating.join(30)
+
+    assert told.empty()
 
 
 def test_a_guarded_sink_publishes_nothing_after_the_gap(shop: Shop) -> None:
