@@ -157,10 +157,12 @@ class Roles:
         if WORKER in self._roles:
             work.append(asyncio.create_task(self._work(mirrors)))
         try:
-            done, _ = await asyncio.wait([*work, slept], return_when=asyncio.FIRST_COMPLETED)
+            ends: list[asyncio.Future[Any]] = [*work, slept]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             self.stop()
-            for task in done & {*work}:
-                task.result()
+            for task in work:
+                if task.done():
+                    task.result()
             if slept.done():
                 raise slept.result()
             await asyncio.gather(*work)

@@ -16,6 +16,7 @@ from confluent_kafka import (
 from confluent_kafka import TopicPartition as Place
 
 from jobstream.errors import BrokerTooOld, SourceFailed
+from jobstream.kafka.commits import Commits
 from jobstream_processors.errors import OffsetOutOfRange
 from jobstream_processors.ports import Position
 
@@ -63,6 +64,7 @@ class KafkaSource:
         self._clock = clock
         self._listener: Listener | None = None
         self._closing = False
+        self._commits = Commits()
         self._topics = list(topics)
         classic = {
             "partition.assignment.strategy": "cooperative-sticky",
@@ -92,6 +94,8 @@ class KafkaSource:
 
     def poll(self, limit: int, timeout_s: float) -> Sequence[Record]:
         """Up to `limit` records; waits at most `timeout_s` for the first of them."""
+        if again := self._commits.again(self._clock.monotonic_ms()):
+            self._commit(again, wait=False)
         first = self._consumer.poll(timeout_s)
         if first is None:
             return ()
@@ -121,15 +125,18 @@ class KafkaSource:
         self._consumer.resume([Place(*p) for p in partitions])
 
     def commit(self, positions: Mapping[TopicPartition, Position], *, wait: bool) -> None:
-        """Commit; a failure is logged and made good by the next commit or the mirror."""
-        offsets = [Place(t, p, at, note) for (t, p), (at, note) in positions.items()]
+        """Commit; a failure is logged. Without `wait`, `poll` repeats it until it is done."""
+        self._commit([Place(t, p, at, note) for (t, p), (at, note) in positions.items()], wait=wait)
+
+    def _commit(self, places: list[Place], *, wait: bool) -> None:
+        self._commits.sent(places)
         try:
             if wait:
-                self._consumer.commit(offsets=offsets, asynchronous=False)
+                self._consumer.commit(offsets=places, asynchronous=False)
             else:
-                self._consumer.commit(offsets=offsets, asynchronous=True)
+                self._consumer.commit(offsets=places, asynchronous=True)
         except KafkaException as error:
-            log.warning("commit_failed", extra={"reason": str(error)})
+            self._on_commit(error.args[0], places)
 
     def close(self) -> None:
         """Leave the group; the listener hears of the revocation first."""
@@ -184,15 +191,19 @@ class KafkaSource:
     def _on_revoke(self, consumer: Consumer, places: list[Place]) -> None:
         if self._listener is not None:
             self._listener.revoked([(p.topic, p.partition) for p in places])
-        consumer.incremental_unassign(places)
+        self._leave(consumer, places)
 
     def _on_lost(self, consumer: Consumer, places: list[Place]) -> None:
         if self._listener is not None:
             self._listener.lost([(p.topic, p.partition) for p in places])
+        self._leave(consumer, places)
+
+    def _leave(self, consumer: Consumer, places: list[Place]) -> None:
+        self._commits.forget((p.topic, p.partition) for p in places)
         consumer.incremental_unassign(places)
 
-    @staticmethod
-    def _on_commit(error: KafkaError | None, _offsets: list[Place]) -> None:
+    def _on_commit(self, error: KafkaError | None, places: list[Place]) -> None:
+        self._commits.answered(error, places, self._clock.monotonic_ms())
         if error is not None:
             log.warning("commit_failed", extra={"reason": error.str()})
 

@@ -1,0 +1,127 @@
+"""A refused commit is sent again, unless a newer one took its place or the partition has left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import KafkaError
+from confluent_kafka import TopicPartition as Place
+
+from jobstream.kafka.clock import BrokerClock
+from jobstream.kafka.commits import AGAIN_MS, Commits
+from jobstream.kafka.source import KafkaSource
+from jobstream.testing.waiting import wait_until
+from jobstream_processors.ports import Position
+
+if TYPE_CHECKING:
+    import pytest
+
+MOVED = KafkaError(KafkaError.NOT_COORDINATOR)
+
+
+def place(offset: int, partition: int = 0) -> Place:
+    return Place("mail", partition, offset, f"note {offset}")
+
+
+def offsets(places: list[Place]) -> list[int]:
+    return [place.offset for place in places]
+
+
+def test_a_refused_commit_is_due_again_after_a_pause_until_it_is_sent() -> None:
+    commits, refused = Commits(), place(5)
+    commits.sent([refused, place(3, 1)])
+
+    commits.answered(MOVED, [refused], 100)
+
+    assert commits.again(100 + AGAIN_MS - 1) == []
+    assert commits.again(100 + AGAIN_MS) == [refused], "its note with it"
+    commits.sent([refused])
+    assert commits.again(100 + 10 * AGAIN_MS) == []
+
+
+def test_an_accepted_commit_is_not_repeated() -> None:
+    commits = Commits()
+    commits.sent([place(5)])
+    commits.answered(None, [place(5)], 0)
+
+    assert commits.again(AGAIN_MS) == []
+
+
+def test_an_answer_to_an_older_commit_brings_no_older_place_back() -> None:
+    commits = Commits()
+    commits.sent([place(5)])
+    commits.sent([place(9)])
+
+    commits.answered(MOVED, [place(5)], 0)
+    assert commits.again(AGAIN_MS) == []
+
+    commits.answered(MOVED, [place(9)], 0)
+    assert offsets(commits.again(AGAIN_MS)) == [9]
+
+
+def test_a_newer_commit_takes_the_place_of_a_refused_one() -> None:
+    commits = Commits()
+    commits.sent([place(5)])
+    commits.answered(MOVED, [place(5)], 0)
+
+    commits.sent([place(6)])
+
+    assert commits.again(AGAIN_MS) == []
+
+
+def test_what_others_own_is_left_to_them() -> None:
+    commits = Commits()
+    commits.sent([place(5), place(7, 1)])
+    commits.answered(MOVED, [place(5), place(7, 1)], 0)
+
+    commits.forget([("mail", 0)])
+
+    assert offsets(commits.again(AGAIN_MS)) == [7]
+    commits.answered(MOVED, [place(5)], 0)
+    assert offsets(commits.again(2 * AGAIN_MS)) == [7], "a late answer for a partition that left"
+
+
+def test_what_would_be_refused_again_is_not_repeated() -> None:
+    commits = Commits()
+    commits.sent([place(5)])
+
+    commits.answered(KafkaError(KafkaError.OFFSET_METADATA_TOO_LARGE), [place(5)], 0)
+
+    assert commits.again(AGAIN_MS) == []
+
+
+class Refusing:
+    """Stands in for the client library's consumer: the first commit is refused, in its callback."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._on_commit = options["on_commit"]
+        self._answers: list[tuple[KafkaError | None, list[Place]]] = []
+        self.asked: list[list[Place]] = []
+
+    def commit(self, *, offsets: list[Place], asynchronous: bool) -> None:
+        assert asynchronous
+        self._answers.append((None if self.asked else MOVED, offsets))
+        self.asked.append(offsets)
+
+    def poll(self, timeout_s: float) -> None:
+        del timeout_s
+        while self._answers:
+            self._on_commit(*self._answers.pop())
+
+
+def test_a_source_sends_a_refused_commit_again_while_it_polls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[Refusing] = []
+    monkeypatch.setattr(
+        "jobstream.kafka.source.Consumer",
+        lambda options: made.append(Refusing(options)) or made[0],  # type: ignore[func-returns-value]
+    )
+    source = KafkaSource({}, "group", ["mail"], BrokerClock())
+    source.commit({("mail", 0): Position(5, "note 5")}, wait=False)
+
+    wait_until(
+        lambda: source.poll(1, 0) == () and len(made[0].asked) > 1, "it is sent again", limit_s=30
+    )
+
+    assert [(p.offset, p.metadata) for (p,) in made[0].asked] == [(5, "note 5")] * 2
