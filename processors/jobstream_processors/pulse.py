@@ -43,12 +43,17 @@ class Pulse:
 
     def beat(self) -> None:
         """Still here; raises WorkerStopped after a gap longer than the session."""
-        self.check()
-        self._last_ms = self._clock.monotonic_ms()
+        # One look at the clock: a freeze between two would count as a beat.
+        now_ms = self._clock.monotonic_ms()
+        self._check(now_ms)
+        self._last_ms = now_ms
 
     def check(self) -> None:
         """Raises WorkerStopped if the last beat is further away than the session, now or ever."""
-        gap_ms = self._clock.monotonic_ms() - self._last_ms
+        self._check(self._clock.monotonic_ms())
+
+    def _check(self, now_ms: int) -> None:
+        gap_ms = now_ms - self._last_ms
         if gap_ms > self._session_ms and not self._stopped:
             self._stopped = (
                 f"this process stood still for {gap_ms} ms, longer than its session of "

@@ -8,7 +8,7 @@ starts no job and repairs nothing.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from jobstream.testing.ledger import Entry
@@ -64,7 +64,8 @@ def audit(
     flight in a process that `kills` names or handed to a child of it, or followed by a parked or
     crash row, with which the worker starts it again itself. Each earlier start excuses one later
     start. A row settles nothing here if only frozen processes can have written it: its partition
-    had another owner already, who can't have known.
+    had another owner already, who can't have known. The first start that a process tells after a
+    freeze counts as one at the freeze: it may have been under way.
 
     `enqueued_ids` come in queue order, at least within a key. First starts of a key follow it; for
     the job types named in `hold_key`, all starts do.
@@ -73,7 +74,7 @@ def audit(
     jobs: defaultdict[str, _Job] = defaultdict(_Job)
     for stamped in rows:
         jobs[stamped.row.id].rows.append(stamped)
-    for entry in ledger:
+    for entry in _dated_back(ledger, kills):
         if entry.kind != "enqueue":
             jobs[entry.job_id].runs.append(entry)
     findings: list[str] = []
@@ -96,6 +97,24 @@ def audit(
         order_violations=len(order),
         findings=tuple((findings + order)[:FINDINGS_MAX]),
     )
+
+
+def _dated_back(ledger: Iterable[Entry], kills: Sequence[Kill]) -> list[Entry]:
+    """The entries, with what a process was starting when it froze at the time of the freeze.
+
+    Nothing can look whether it may start and start in one step. So the first start that a process
+    tells after a freeze had begun before it; any further one had not.
+    """
+    entries = list(ledger)
+    for kill in (kill for kill in kills if kill.kind == "freeze"):
+        later = (
+            (entry.at_ms, index)
+            for index, entry in enumerate(entries)
+            if entry.kind == "start" and entry.pid == kill.pid and entry.at_ms > kill.at_ms
+        )
+        if (first := min(later, default=None)) is not None:
+            entries[first[1]] = replace(entries[first[1]], at_ms=kill.at_ms)
+    return entries
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,6 +39,17 @@ def test_a_gap_is_found_by_whoever_asks_first_and_never_forgotten(shop: Shop) ->
     for ask in (pulse.beat, pulse.check):
         with pytest.raises(WorkerStopped):
             ask()
+
+
+def test_a_freeze_in_the_middle_of_a_beat_is_a_gap() -> None:
+    times = iter([0, 100, 100 + SESSION_MS + 1])
+    clock = SimpleNamespace(monotonic_ms=lambda: next(times))
+    pulse = Pulse(clock, SESSION_MS)  # type: ignore[arg-type] # it asks for nothing else
+
+    pulse.beat()
+
+    with pytest.raises(WorkerStopped):
+        pulse.check()
 
 
 def test_the_first_reason_to_stop_is_kept(shop: Shop) -> None:

@@ -128,6 +128,19 @@ def test_a_child_may_start_what_it_was_handed_before_its_worker_froze() -> None:
     assert judged(runs, [row(9_100)], Kill(1, 20, "freeze")).doubled == 1, "nobody handed it that"
 
 
+def test_a_start_under_way_at_the_freeze_is_told_after_the_thaw() -> None:
+    runs = [start(5, "b"), start(30, pid=2), end(31, pid=2), start(50)]
+    rows, freeze = [row(40)], Kill(1, 20, "freeze")
+
+    found = judged(runs, rows, freeze)
+
+    assert (found.doubled, found.reruns) == (0, 1), found.findings
+    again = [*runs, start(51)]
+    assert judged(again, rows, freeze).doubled == 1, "only one can have been under way"
+    assert judged(runs, rows).doubled == 1, "nothing was frozen"
+    assert judged(runs, rows, Kill(1, 20)).doubled == 1, "the dead start nothing"
+
+
 def test_one_kill_excuses_one_start() -> None:
     runs = [start(10), start(30, pid=2), start(35, pid=3)]
 
@@ -154,7 +167,7 @@ def test_a_row_of_a_frozen_worker_settles_nothing() -> None:
 
 
 def test_a_thawed_worker_that_starts_anew_settles_what_it_runs() -> None:
-    runs = [start(10), end(11), start(30, pid=2)]
+    runs = [start(8, "b"), start(10), end(11), start(30, pid=2)]
 
     assert judged(runs, [row(15)], Kill(1, 5, "freeze"), Kill(1, 20)).doubled == 1
 
