@@ -44,7 +44,7 @@ def test_a_gap_is_found_by_whoever_asks_first_and_never_forgotten(shop: Shop) ->
 def test_a_freeze_in_the_middle_of_a_beat_is_a_gap() -> None:
     times = iter([0, 100, 100 + SESSION_MS + 1])
     clock = SimpleNamespace(monotonic_ms=lambda: next(times))
-    pulse = Pulse(clock, SESSION_MS)  # type: ignore[arg-type] # it asks for nothing else
+    pulse = Pulse(clock, SESSION_MS)  # it asks for nothing else
 
     pulse.beat()
 
