@@ -30,8 +30,12 @@ WRITE_BYTES = 12 * MIB
 # (1 - e^(-k/bits))^k with k = bits * ln 2 (Broder and Mitzenmacher 2004, section 2).
 _BLOOM_BITS = 10
 _MEMTABLE_BYTES = 8 * MIB
-# A filter of this share of a memtable, before the search in it: nearly every look-up misses.
-_MEMTABLE_BLOOM = 0.1
+# A filter of this share of a memtable, before the search in it: nearly every look-up misses. 16
+# bits a row, if one takes 64 bytes.
+_MEMTABLE_BLOOM = 0.015
+# What a memtable takes at once, beside its filter. With RocksDB's eighth of a memtable, a dozen
+# empty shards would fill WRITE_BYTES, and have it flush them all the time.
+_ARENA_BYTES = 128 * 1024
 _LOG_BYTES_MAX = MIB
 _LOGS_KEPT = 2
 
@@ -80,6 +84,7 @@ def _options(memory: ShardMemory) -> rocksdict.Options:
     options.set_block_based_table_factory(_blocks(memory))
     options.set_compression_type(rocksdict.DBCompressionType.lz4())
     options.set_write_buffer_size(_MEMTABLE_BYTES)
+    options.set_arena_block_size(_ARENA_BYTES)
     options.set_write_buffer_manager(memory.writes)
     options.set_memtable_prefix_bloom_ratio(_MEMTABLE_BLOOM)
     options.set_memtable_whole_key_filtering(whole_key_filter=True)

@@ -134,6 +134,7 @@ class KafkaLog:
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
                 "enable.partition.eof": True,
+                "queued.min.messages": 10_000,
                 "queued.max.messages.kbytes": 4_096,
                 "fetch.queue.backoff.ms": 10,
             }
