@@ -22,8 +22,8 @@ OURS = "settled no-op, async"
 
 
 def measure(rig: Rig) -> Iterator[Figure]:
-    """Three rounds (one if quick), each with another order; medians."""
-    count, rounds = rig.size(200_000, 60_000), rig.size(3, 1)
+    """Five rounds (one if quick), each with another order; medians."""
+    count, rounds = rig.size(200_000, 60_000), rig.size(5, 1)
     rates: dict[str, list[float]] = defaultdict(list)
     ratios: dict[str, list[float]] = defaultdict(list)
     cpu: dict[str, str] = {}
