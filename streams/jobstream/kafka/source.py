@@ -46,6 +46,7 @@ CONSUMER: Mapping[str, Any] = {
 COMMITTED_S_MAX = 15.0
 ENDS_S_MAX = 15.0
 ASK_AGAIN_S = 0.1
+LEAVE_S = 5.0
 
 
 class KafkaSource:
@@ -64,6 +65,8 @@ class KafkaSource:
         self._clock = clock
         self._listener: Listener | None = None
         self._closing = False
+        self._held: set[TopicPartition] = set()
+        """What the group has given this member, started or not."""
         self._commits = Commits()
         self._topics = list(topics)
         classic = {
@@ -139,12 +142,23 @@ class KafkaSource:
             self._on_commit(error.args[0], places)
 
     def close(self) -> None:
-        """Leave the group; the listener hears of the revocation first."""
+        """Leave the group; the listener hears of the revocation first. Blocks for LEAVE_S at most.
+
+        By unsubscribing: what a callback asks of a client that is closing may never be answered
+        (librdkafka issues 4041 and 4884), and the thread stood still for five minutes.
+        """
+        if self._closing:
+            return
         self._closing = True
+        self._consumer.unsubscribe()
+        until = time.monotonic() + LEAVE_S
+        while self._held and time.monotonic() < until:
+            self._consumer.poll(0.05)  # What it still brings is nobody's: the next owner reads it.
         self._consumer.close()
 
     def _on_assign(self, consumer: Consumer, places: list[Place]) -> None:
         listener = self._listener
+        self._held.update((p.topic, p.partition) for p in places)
         if not places or listener is None or self._closing:
             # A member that leaves takes up nothing: asking for offsets would only hold it up.
             return
@@ -199,7 +213,9 @@ class KafkaSource:
         self._leave(consumer, places)
 
     def _leave(self, consumer: Consumer, places: list[Place]) -> None:
-        self._commits.forget((p.topic, p.partition) for p in places)
+        partitions = {(p.topic, p.partition) for p in places}
+        self._commits.forget(partitions)
+        self._held -= partitions
         consumer.incremental_unassign(places)
 
     def _on_commit(self, error: KafkaError | None, places: list[Place]) -> None:
