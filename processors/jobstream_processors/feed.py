@@ -42,7 +42,7 @@ class Limits:
 
     window: int = 10_000
     """Unfinished jobs per partition."""
-    handed_max: int = 10_000
+    handed_max: int = 20_000
     """Unfinished jobs per process."""
     bytes_max: int = 64 * 1024 * 1024
     """Bytes of unfinished jobs per process."""
