@@ -9,11 +9,17 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import format_span_id, format_trace_id
+
+from jobstream.testing import MemoryJobs, memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.trace import SpanContext
+
+    from jobstream import App
 
 
 class Seen:
@@ -36,6 +42,11 @@ class Seen:
         return found
 
 
+def ids(context: SpanContext | None) -> tuple[str, str]:
+    assert context is not None
+    return format_trace_id(context.trace_id), format_span_id(context.span_id)
+
+
 @pytest.fixture(scope="session")
 def exporter() -> InMemorySpanExporter:
     found = InMemorySpanExporter()
@@ -50,3 +61,11 @@ def seen(exporter: InMemorySpanExporter) -> Iterator[Seen]:
     exporter.clear()
     yield Seen(exporter)
     exporter.clear()
+
+
+@pytest.fixture
+def jobs(app: App, seen: Seen) -> Iterator[MemoryJobs]:
+    """Runs the test module's own `app`."""
+    assert not seen.all()
+    with memory(app) as running:
+        yield running

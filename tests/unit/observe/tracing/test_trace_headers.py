@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.trace import format_span_id, format_trace_id
+from tests.unit.observe.tracing.conftest import ids
 
 from jobstream import App, Backoff
 from jobstream.client import When
@@ -15,9 +15,6 @@ from jobstream.testing import MemoryJobs, memory
 from jobstream_processors.ports import Outgoing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from opentelemetry.trace import SpanContext
     from tests.unit.observe.tracing.conftest import Seen
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -45,18 +42,6 @@ def made(*, tracing: bool) -> App:
 @pytest.fixture
 def app() -> App:
     return made(tracing=True)
-
-
-@pytest.fixture
-def jobs(app: App, seen: Seen) -> Iterator[MemoryJobs]:
-    assert not seen.all()
-    with memory(app) as running:
-        yield running
-
-
-def ids(context: SpanContext | None) -> tuple[str, str]:
-    assert context is not None
-    return format_trace_id(context.trace_id), format_span_id(context.span_id)
 
 
 def foreign(jobs: MemoryJobs, app: App, headers: list[tuple[str, bytes]], to: str = "bob") -> None:

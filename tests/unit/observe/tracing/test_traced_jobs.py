@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.trace import SpanKind, StatusCode, format_span_id, format_trace_id
+from opentelemetry.trace import SpanKind, StatusCode
+from tests.unit.observe.tracing.conftest import ids
 
 from jobstream import App, Backoff, Cancel, Context, Dead, Secret, Snooze
 from jobstream.observe.tracing.job_trace import waits_since
@@ -20,10 +21,7 @@ from jobstream_processors.core.letters import redriven
 from jobstream_processors.ports import Outgoing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from opentelemetry.sdk.trace import ReadableSpan
-    from opentelemetry.trace import SpanContext
     from tests.unit.observe.tracing.conftest import Seen
 
 
@@ -78,18 +76,6 @@ def made(**settings: Any) -> App:  # noqa: ANN401 - settings
 @pytest.fixture
 def app() -> App:
     return made()
-
-
-@pytest.fixture
-def jobs(app: App, seen: Seen) -> Iterator[MemoryJobs]:
-    assert not seen.all()
-    with memory(app) as running:
-        yield running
-
-
-def ids(context: SpanContext | None) -> tuple[str, str]:
-    assert context is not None
-    return format_trace_id(context.trace_id), format_span_id(context.span_id)
 
 
 def inside(parent: ReadableSpan, child: ReadableSpan) -> bool:
