@@ -68,15 +68,16 @@ class Pulse:
 
     def stop(self, reason: str) -> None:
         """Let nothing more be published from now on."""
-        self._stopped = self._stopped or reason
         self._leaving.set()
+        self._stopped = self._stopped or reason
 
     def _run(self, lost: Callable[[WorkerStopped], object]) -> None:
         try:
             while not self._leaving.wait(BEAT_S):
                 self.beat()
         except WorkerStopped as error:
-            lost(error)
+            if not self._leaving.is_set():  # whoever stopped it in the middle of a beat knows why
+                lost(error)
 
 
 class GuardedSink:

@@ -150,11 +150,13 @@ class KafkaSource:
         if self._closing:
             return
         self._closing = True
-        self._consumer.unsubscribe()
-        until = time.monotonic() + LEAVE_S
-        while self._held and time.monotonic() < until:
-            self._consumer.poll(0.05)  # What it still brings is nobody's: the next owner reads it.
-        self._consumer.close()
+        try:
+            self._consumer.unsubscribe()
+            until = time.monotonic() + LEAVE_S
+            while self._held and time.monotonic() < until:
+                self._consumer.poll(0.05)  # What it brings is nobody's: the next owner reads it.
+        finally:
+            self._consumer.close()
 
     def _on_assign(self, consumer: Consumer, places: list[Place]) -> None:
         listener = self._listener
