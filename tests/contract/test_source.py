@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import TopicPartition as Place
 
+from jobstream.errors import SourceFailed
 from jobstream.testing.member import turn_until
 from jobstream_processors.errors import OffsetOutOfRange
 from jobstream_processors.ports import Outgoing, Position
@@ -120,6 +123,18 @@ def test_started_at_the_end_delivers_what_comes_next(bench: Bench) -> None:
     turn_until([member], lambda: bool(member.records))
 
     assert numbers(member) == [4]
+
+
+def test_what_a_client_refuses_inside_a_listener_comes_out_of_the_poll(bench: Bench) -> None:
+    """As an exception: an error raised by C code must not slip through every except clause."""
+    member = bench.member(bench.group(), bench.topic())
+    foreign = Consumer({"bootstrap.servers": "127.0.0.1:1", "group.id": "g", "log_level": 2})
+
+    member.on_assign = lambda _: foreign.seek(Place("nowhere", 0, 5))
+
+    with pytest.raises((KafkaException, SourceFailed), match="seek"):
+        turn_until([member], lambda: bool(member.owned and member.records))
+    foreign.close()
 
 
 def test_never_more_than_the_limit(bench: Bench) -> None:

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import (
-    OFFSET_END,
-    Consumer,
-    KafkaError,
-    KafkaException,
-)
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Place
 
 from jobstream.errors import BrokerTooOld, SourceFailed
+from jobstream.kafka.assigned import committed, log_ends
 from jobstream.kafka.commits import Commits
 from jobstream_processors.errors import OffsetOutOfRange
-from jobstream_processors.ports import Position
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from confluent_kafka import Message
 
     from jobstream.kafka.clock import BrokerClock
-    from jobstream_processors.ports import Listener, Record, TopicPartition
+    from jobstream_processors.ports import Listener, Position, Record, TopicPartition
 
 log = logging.getLogger("jobstream.kafka")
 
@@ -43,10 +38,28 @@ CONSUMER: Mapping[str, Any] = {
     "fetch.wait.max.ms": 100,
     "socket.timeout.ms": 10_000,
 }
-COMMITTED_S_MAX = 15.0
-ENDS_S_MAX = 15.0
-ASK_AGAIN_S = 0.1
 LEAVE_S = 5.0
+
+
+def _heard(
+    callback: Callable[[KafkaSource, Consumer, list[Place]], None],
+) -> Callable[[KafkaSource, Consumer, list[Place]], None]:
+    """Make whole what a callback raises, before the client hands it to whoever polls.
+
+    An error that C code raised and no Python code caught comes out of `poll` as a bare KafkaError
+    (confluent-kafka 2.16 on Python 3.11). That is no exception: it passes every `except` clause and
+    ended the polling thread of a worker that went on living.
+    """
+
+    @wraps(callback)
+    def called(self: KafkaSource, consumer: Consumer, places: list[Place]) -> None:
+        try:
+            callback(self, consumer, places)
+        except KafkaException as error:
+            text = f"partitions could not change hands: {error.args[0].str()}"
+            raise SourceFailed(text) from error
+
+    return called
 
 
 class KafkaSource:
@@ -115,8 +128,16 @@ class KafkaSource:
         return records  # type: ignore[return-value] # a Message has a Record's shape
 
     def start(self, partition: TopicPartition, offset: int) -> None:
-        """Deliver from `offset` on."""
-        self._consumer.seek(Place(*partition, offset))
+        """Deliver from `offset` on. Raises SourceFailed if the client refuses."""
+        for last in (False, False, True):
+            try:
+                self._consumer.seek(Place(*partition, offset))
+                break
+            except KafkaException as error:
+                # The client paused or resumed it at the same moment, and forgot the older wish.
+                if last or error.args[0].code() != KafkaError._OUTDATED:  # noqa: SLF001 - its name
+                    text = f"{partition[0]} [{partition[1]}]: {error.args[0].str()}"
+                    raise SourceFailed(text) from error
         self._consumer.resume([Place(*partition)])
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
@@ -158,57 +179,32 @@ class KafkaSource:
         finally:
             self._consumer.close()
 
+    @_heard
     def _on_assign(self, consumer: Consumer, places: list[Place]) -> None:
         listener = self._listener
         self._held.update((p.topic, p.partition) for p in places)
         if not places or listener is None or self._closing:
             # A member that leaves takes up nothing: asking for offsets would only hold it up.
             return
-        committed = {
-            (found.topic, found.partition): found
-            for found in consumer.committed(places, timeout=COMMITTED_S_MAX)
-        }
-        ends = self._ends(consumer, places)
-        told: dict[TopicPartition, Position | None] = {}
+        told = committed(consumer, places)
+        ends = log_ends(consumer, places)
         for place in places:
-            partition = (place.topic, place.partition)
-            found = committed[partition]
-            known = found.error is None and found.offset >= 0
             # Fetching may begin before the pause below: at the end nothing is out of range, and
             # `start` seeks anyway. As a number: a look-up of OFFSET_END that the client has under
             # way is repeated after a seek (librdkafka 2.16), and its answer takes the seek's place.
-            place.offset = ends[partition]
-            told[partition] = Position(found.offset, found.metadata or "") if known else None
+            place.offset = ends[place.topic, place.partition]
         consumer.incremental_assign(places)
         # Nothing is delivered before the partition's table is restored.
         consumer.pause(places)
         listener.assigned(told)
 
-    @staticmethod
-    def _ends(consumer: Consumer, places: list[Place]) -> dict[TopicPartition, int]:
-        """The next offset to be written, of each partition; blocks while a leader is missing."""
-        asked = [Place(place.topic, place.partition, OFFSET_END) for place in places]
-        ends: dict[TopicPartition, int] = {}
-        until, pause = time.monotonic() + ENDS_S_MAX, threading.Event()
-        while asked:
-            found = consumer.offsets_for_times(asked, timeout=ENDS_S_MAX)
-            known = {(p.topic, p.partition): p.offset for p in found if p.error is None}
-            ends |= known
-            asked = [place for place in asked if (place.topic, place.partition) not in known]
-            if asked and time.monotonic() > until:
-                text = (
-                    f"{asked[0].topic} [{asked[0].partition}]: no broker tells where its log ends"
-                )
-                raise SourceFailed(text)
-            if asked:
-                pause.wait(ASK_AGAIN_S)
-        return ends
-
+    @_heard
     def _on_revoke(self, consumer: Consumer, places: list[Place]) -> None:
         if self._listener is not None:
             self._listener.revoked([(p.topic, p.partition) for p in places])
         self._leave(consumer, places)
 
+    @_heard
     def _on_lost(self, consumer: Consumer, places: list[Place]) -> None:
         if self._listener is not None:
             self._listener.lost([(p.topic, p.partition) for p in places])
