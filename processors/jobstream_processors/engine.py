@@ -147,8 +147,7 @@ class Engine:
         delivery.running = running
         if not lane.live:
             delivery.error = None
-            self._intake.release(delivery)
-            self._readmit(delivery)
+            self._release(delivery)
             return
         if type(outcome) is Done:
             if outcome.returned:
@@ -178,6 +177,8 @@ class Engine:
         delivery.error = None
         if delivery.finished or not delivery.holds_key:
             self._free_key(delivery)
+        if not delivery.lane.live:
+            self._release(delivery)  # Its decision was dropped with its lane.
 
     def settled(self, batch: Sequence[Decided]) -> None:
         """Step 12: everything these decisions wrote is acknowledged."""
@@ -214,7 +215,7 @@ class Engine:
         lane.draining = True
         self._gate.forget(lane)
         self._withdraw(lane)
-        self._intake.forget(lane)
+        self._forget(lane)
 
     def is_drained(self, lane: Lane) -> bool:
         """Whether nothing of `lane` runs or waits to be settled."""
@@ -227,7 +228,7 @@ class Engine:
         self._lanes.discard(lane)
         for executor in self._executors.values():
             executor.interrupt(lane)
-        self._intake.forget(lane)
+        self._forget(lane)
 
     def close(self) -> None:
         """Release the executors; every lane has ended."""
@@ -251,7 +252,7 @@ class Engine:
         """Begin a run, or hold it: a wait in place, the flood guard, an operator's pause."""
         lane = delivery.lane
         if lane.draining:
-            self._intake.release(delivery)
+            self._release(delivery)
         elif delivery.due_ms is not None:
             self._gate.later.add(delivery)
         elif lane.held or lane.gates:
@@ -277,7 +278,7 @@ class Engine:
 
     def _decided(self, delivery: Delivery, decision: Decision) -> None:
         if type(decision) is Leave:
-            self._intake.release(delivery)
+            self._release(delivery)
             return
         delivery.decided = True
         if not self._out:
@@ -294,6 +295,16 @@ class Engine:
                 self._free_key(delivery)
         delivery.finished = True
         if self._intake.has_waiters:
+            self._readmit(delivery)
+
+    def _release(self, delivery: Delivery) -> None:
+        """It is in flight no more, unfinished: others of its id need not wait for it."""
+        self._intake.release(delivery)
+        if self._intake.has_waiters:
+            self._readmit(delivery)
+
+    def _forget(self, lane: Lane) -> None:
+        for delivery in self._intake.forget(lane):
             self._readmit(delivery)
 
     def _readmit(self, delivery: Delivery) -> None:
@@ -314,7 +325,7 @@ class Engine:
 
     def _again_in_place(self, delivery: Delivery, decision: Decision) -> None:
         if not delivery.lane.live or delivery.lane.draining:
-            self._intake.release(delivery)
+            self._release(delivery)
             return
         now_ms = self._clock.monotonic_ms()
         delivery.context = None

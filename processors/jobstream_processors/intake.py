@@ -122,18 +122,27 @@ class Intake:
         if self.inflight.get(delivery.id) is delivery:
             del self.inflight[delivery.id]
 
-    def forget(self, lane: Lane) -> None:
-        """Drop what waits or never started in a lane that has ended."""
+    def forget(self, lane: Lane) -> list[Delivery]:
+        """Drop what waits or never started in a lane that ends.
+
+        Returns those for whose id a delivery of another lane waits.
+        """
         for job_id, waiting in list(self._waiting.items()):
             kept = [d for d in waiting if d.lane is not lane]
             if kept:
                 self._waiting[job_id] = kept
             else:
                 del self._waiting[job_id]
+        awaited = []
         for job_id, delivery in list(self.inflight.items()):
-            # A run that has not ended stays: a new delivery of its id here waits for it.
-            if delivery.lane is lane and not (delivery.running or delivery.decided):
+            # A run that has not ended stays: a new delivery of its id here waits for it. So does a
+            # decision that is being settled; that of a lane that has ended never comes back.
+            under_way = delivery.running or (delivery.decided and lane.live)
+            if delivery.lane is lane and not under_way:
                 del self.inflight[job_id]
+                if job_id in self._waiting:
+                    awaited.append(delivery)
+        return awaited
 
     def case(self, delivery: Delivery) -> Case:
         """What a decision about `delivery` may look at."""

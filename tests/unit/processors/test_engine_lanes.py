@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from jobstream_processors.core.headers import Trip
 from jobstream_processors.core.outcome import (
     DONE,
@@ -15,7 +17,6 @@ from jobstream_processors.core.outcome import (
 )
 
 if TYPE_CHECKING:
-    import pytest
     from tests.unit.processors.conftest import Works
 
 FAILED = Raised("builtins.OSError", "no", ("builtins.OSError",))
@@ -110,6 +111,66 @@ def test_a_decision_on_its_way_finishes_nothing_once_the_lane_has_ended(works: W
 
     assert old.watermark.position == 0
     assert job.finished
+
+
+def test_a_new_owner_here_runs_what_the_old_one_had_decided_in_vain(works: Works) -> None:
+    # Given a job that has ended, and a lane that is lost before that is settled
+    old, shop = works.lane(), works.shop
+    record = shop.send("a")
+    works.accept(old, record)
+    works.end("a")
+    works.engine.end(old)
+    works.settle()
+    assert shop.rows() == []
+
+    # When the same partition is assigned anew and delivers the job again
+    new = works.lane()
+    works.accept(new, record)
+
+    # Then it runs, and does not wait for a decision that was dropped
+    assert works.hand.started == ["a", "a"]
+    works.end("a")
+    works.settle()
+    assert new.watermark.position == 1
+    assert works.engine.idle
+
+
+@pytest.mark.parametrize("end", ["drain", "end"])
+def test_who_waits_in_another_lane_runs_when_the_first_lane_goes(works: Works, end: str) -> None:
+    # Given one id in two partitions, the first of them waiting for a slot
+    shop = works.shop
+    works.hand.slots = 0
+    here, there = works.lane(0), works.lane(1)
+    event = shop.event("a")
+    works.accept(here, shop.put(event, partition=0))
+    works.accept(there, shop.put(event, partition=1))
+    works.hand.slots = 1
+
+    # When its partition is taken away
+    getattr(works.engine, end)(here)
+
+    # Then the other delivery runs
+    assert works.hand.started == ["a"]
+    works.end("a")
+    works.settle()
+    assert there.watermark.position == 1
+    assert works.engine.idle
+
+
+def test_a_new_owner_here_runs_what_outlived_its_limit_and_its_lane(works: Works) -> None:
+    old, shop = works.lane(), works.shop
+    record = shop.send("a")
+    works.accept(old, record)
+    outlived = works.end("a", TimedOut(30_000), running=True)
+    works.engine.end(old)
+    works.settle()
+    new = works.lane()
+    works.accept(new, record)
+    assert works.hand.started == ["a"]
+
+    works.engine.returned(outlived)
+
+    assert works.hand.started == ["a", "a"]
 
 
 def test_a_new_owner_here_waits_for_the_run_of_the_old_one(works: Works) -> None:
