@@ -4,6 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# No time limit per example of a property: the machine may be busy.
+settings.register_profile("jobstream", deadline=None, print_blob=True)
+settings.load_profile("jobstream")
 
 pytest_plugins = ["jobstream.broker.fixture"]
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 from jobstream.errors import ConfigError
+from jobstream.kafka.client_log import client_log
 from jobstream.kafka.client_options import ENV_PREFIX, ClientOptions, read_client_options
 from jobstream_processors.core.duration import Duration, to_ms, to_text
 from jobstream_processors.errors import InvalidOption
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from typing import Self, Unpack
 
 log = logging.getLogger("jobstream.settings")
-client_log = logging.getLogger("jobstream.client")
 
 PREFIX = "JOBSTREAM_"
 GroupProtocol = Literal["consumer", "classic"]
@@ -219,7 +219,7 @@ class Settings:
         return {"client.id": "jobstream", **self.kafka.reveal()} | {
             "bootstrap.servers": self.bootstrap_servers,
             # What the client library has to say is a log record like any other.
-            "logger": client_log,
+            "logger": client_log(),
         }
 
 

@@ -51,7 +51,7 @@ def due_times(trial: Trial, shop: ModuleType) -> dict[str, int]:
 
 
 def test_none_is_lost_and_none_is_early(kafka: RunningKafka, new_trial: NewTrial, say: Say) -> None:
-    trial, shop = new_trial(kafka.bootstrap_servers, JOBSTREAM_SESSION_TIMEOUT="3s")
+    trial, shop = new_trial(kafka.bootstrap_servers)
     for _ in range(WORKERS):
         trial.fleet.start()
     shop.steady.enqueue(shop.Work(0))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from reprlib import repr as shown
 from typing import NamedTuple
 
 from jobstream_processors.core.duration import to_ms
@@ -116,11 +117,11 @@ def check(kind: str, subject: str, who: str, why: str, lasts_ms: int) -> None:
         message = f"kind {kind!r}: there are {', '.join(KINDS)}"
         raise InvalidOption(message)
     if not isinstance(subject, str) or not 0 < len(subject) <= SUBJECT_CHARS_MAX:
-        message = f"{kind} of {subject!r}: 1 to {SUBJECT_CHARS_MAX} characters"
+        message = f"{kind} of {shown(subject)}: 1 to {SUBJECT_CHARS_MAX} characters"
         raise InvalidOption(message)
     for name, text in (("who", who), ("why", why)):
         if not isinstance(text, str) or len(text) > TEXT_CHARS_MAX:
-            message = f"{name}={text!r}: a text of at most {TEXT_CHARS_MAX} characters"
+            message = f"{name}={shown(text)}: a text of at most {TEXT_CHARS_MAX} characters"
             raise InvalidOption(message)
     if not LASTS_MS_MIN <= lasts_ms <= LASTS_MS_MAX:
         message = f"for {lasts_ms} ms: from 1s to 366d"

@@ -43,12 +43,13 @@ def up_command(nodes: str, port: int, *, as_json: bool) -> int:
 def down_command(*, as_json: bool) -> int:
     """Stop it and keep its data."""
     from jobstream.broker import down  # noqa: PLC0415 - with the command only
+    from jobstream.broker.places import broker_state_directory  # noqa: PLC0415 - likewise
 
     stopped = down()
     if as_json:
         print_json({"stopped": stopped})
     else:
-        say("stopped" if stopped else "no broker was up")
+        say("stopped" if stopped else f"no broker was up in {broker_state_directory()}")
     return OK
 
 

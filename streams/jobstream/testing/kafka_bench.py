@@ -5,7 +5,6 @@ Topics and groups get random names, so that benches may share a broker. It start
 
 from __future__ import annotations
 
-import logging
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # documented, 
 )
 from confluent_kafka.cimpl import NewTopic
 
+from jobstream.kafka.client_log import client_log
 from jobstream.kafka.clock import BrokerClock
 from jobstream.kafka.log import KafkaLog
 from jobstream.kafka.sink import KafkaSink
@@ -40,7 +40,7 @@ class KafkaBench:
     def __init__(self, bootstrap_servers: str, *, protocol: str = "consumer") -> None:
         self._options: dict[str, Any] = {
             "bootstrap.servers": bootstrap_servers,
-            "logger": logging.getLogger("jobstream.client"),
+            "logger": client_log(),
             # How long a topic nobody knows may still be about to appear; 30 s by default.
             "topic.metadata.propagation.max.ms": 2_000,
         }
