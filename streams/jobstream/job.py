@@ -231,6 +231,13 @@ class Job(Generic[Args, Result_co]):
         key: Callable[[Args], str] | None,
         idempotency_key: Callable[[Args], str] | None,
     ) -> list[str]:
+        for option, given in (("key", key), ("idempotency_key", idempotency_key)):
+            if given is not None and not callable(given):
+                message = (
+                    f"{option}={given!r:.80}: for many jobs pass a function of their args, "
+                    f"as in {option}=lambda args: args.id"
+                )
+                raise ConfigError(message)
         same = When(delay=delay)
 
         def compose(args: Args) -> tuple[Meta, Outgoing]:

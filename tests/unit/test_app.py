@@ -233,6 +233,14 @@ def test_enqueue_without_a_broker_ends_within_its_wait(app: App) -> None:
         assert isinstance(caught.value, JobstreamError)
 
 
+@pytest.mark.parametrize("option", ["key", "idempotency_key"])
+def test_enqueue_many_takes_a_function_for_keys(app: App, option: str) -> None:
+    mail = app.declare("mail", Mail)
+
+    with pytest.raises(ConfigError, match=f"^{option}='k'.*{option}=lambda args"):
+        mail.enqueue_many([Mail("a")], **{option: "k"})  # type: ignore[arg-type] # the mistake
+
+
 def test_enqueue_many_without_a_broker_gives_up_at_the_first(app: App) -> None:
     mail = app.declare("mail", Mail)
     asked = iter(range(1_000_000))
