@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from jobstream.testing.fleet import Fleet
+from jobstream.testing.stillness import Stillness
 from jobstream.testing.trial import Trial
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ def new_trial(tmp_path: Path) -> Iterator[NewTrial]:
             env = {
                 "JOBSTREAM_BOOTSTRAP_SERVERS": bootstrap,
                 "JOBSTREAM_STATE_DIR": str(folder / "state"),
+                # A busy machine may hold up its broker for as long as the default.
+                "JOBSTREAM_ENQUEUE_TIMEOUT": "30s",
                 "TRIAL_APP": name,
                 "TRIAL_FOLDER": str(folder),
                 **settings,
@@ -47,7 +50,8 @@ def new_trial(tmp_path: Path) -> Iterator[NewTrial]:
             ending.callback(shop.app.close)
             command = [sys.executable, str(PROGRAMS / "worker.py")]
             fleet = ending.enter_context(Fleet(command, folder / "logs", env))
-            trial = Trial(shop.app, fleet, folder / "ledger")
+            stillness = ending.enter_context(Stillness())
+            trial = Trial(shop.app, fleet, folder / "ledger", stillness)
             trial.create_topics()
             return trial, shop
 

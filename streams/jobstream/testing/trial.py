@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
     from jobstream.app import App
     from jobstream.testing.audit import Audit
-    from jobstream.testing.fleet import Fleet
+    from jobstream.testing.fleet import Fleet, Member
     from jobstream.testing.group_lag import Standing
     from jobstream.testing.rows import StampedRow
+    from jobstream.testing.stillness import Stillness
     from jobstream_processors.ports import Record
     from jobstream_processors.ports import TopicPartition as Place
 
@@ -38,10 +39,12 @@ QUIET_LIMIT_S = 120.0
 class Trial:
     """An app, its fleet of workers and the ledger that their handlers write."""
 
-    def __init__(self, app: App, fleet: Fleet, ledger: Path) -> None:
+    def __init__(self, app: App, fleet: Fleet, ledger: Path, stillness: Stillness) -> None:
         """Put parts together; nothing is sent. `ledger` is the folder the handlers write to."""
         self.app = app
         self.fleet = fleet
+        self.stillness = stillness
+        self._replaced: set[Member] = set()
         self.ledger = Ledger(ledger)
         self.progress = Progress(ledger)
         options = app.settings.client_options()
@@ -82,12 +85,14 @@ class Trial:
     def wait_until_quiet(self, limit_s: float = QUIET_LIMIT_S) -> None:
         """Block until nothing is left to do: every queue and rung is finished and committed.
 
-        Proves it by two looks between which nothing was written. Raises TooLate.
+        Proves it by two looks between which nothing was written. Raises AssertionError. After the
+        machine stood still, members that left for it are started anew, as a supervisor would.
         """
         seen: dict[Place, Standing] = {}
 
         def quiet() -> bool:
             nonlocal seen
+            self._replace_sleepers()
             try:
                 before, seen = seen, self.standings()
             except (BrokerUnavailable, BrokerRefused):
@@ -102,6 +107,16 @@ class Trial:
             tails = "\n".join(member.tail() for member in self.fleet.alive)
             message = f"{error}; behind are {behind}\n{tails}"
             raise AssertionError(message) from error
+
+    def _replace_sleepers(self) -> None:
+        """A member that ends by itself while the machine goes on stays ended: that is a fault."""
+        if not self.stillness.seen:
+            return
+        for member in self.fleet.members:
+            left = member.exit_code is not None and member.exit_code > 0
+            if left and member not in self._replaced:
+                self._replaced.add(member)
+                self.fleet.start()
 
     def rows(self) -> Iterator[StampedRow]:
         """All rows in the dedup topics; blocks while it reads."""
@@ -141,7 +156,8 @@ class Trial:
 
     def audit(self, enqueued: Iterable[str], *, hold_key: Collection[str] = ()) -> Audit:
         """The verdict by ledger, rows and what was done to the fleet; blocks while it reads."""
-        return audit(self.ledger, self.rows(), enqueued, self.fleet.kills, hold_key=hold_key)
+        cuts = [*self.fleet.kills, *self.stillness.seen]
+        return audit(self.ledger, self.rows(), enqueued, cuts, hold_key=hold_key)
 
 
 class Progress:
