@@ -1,206 +1,34 @@
 """Alerts from cause to delivery: real workers, exporter, Prometheus, Alertmanager, and a receiver.
 
-The rules are the shipped ones, with two seconds where production waits for minutes; Alertmanager's
-configuration is the shipped one, with receivers and without its pauses. Each drill runs the
-commands of the runbook of the alert that it causes, at the moment at which people would.
+Each drill runs the commands of the runbook of the alert that it causes, at the moment at which
+people would.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import re
 import signal
-import subprocess
-import sys
 import time
-import uuid
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-import yaml
 from grafana.src.alerts.__main__ import for_prometheus
+from tests.observe.drilled import LASTS, LIMIT_S, Shop, hurried, hurried_rules
 
-from jobstream.testing.fleet import Fleet
 from jobstream.testing.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-    from tests.observe.conftest import Prometheus, StartAlertmanager, StartPrometheus, Webhook
+    from tests.observe.conftest import StartAlertmanager, StartPrometheus, Webhook
 
     from jobstream.broker import EmbeddedKafka
 
 pytestmark = pytest.mark.kafka
 
-ROOT = Path(__file__).resolve().parents[2]
-RUNBOOKS = ROOT / "docs" / "runbooks"
 BURNING = ("JobsFreshnessBurnFast", "JobsFreshnessBurnSlow")
-LIMIT_S = 90.0
-UNDRILLED = (
-    "JobsPartitionStalled",
-    "JobsDelayerLate",
-    "JobsRetentionAtRisk",
-    "JobsCanaryMissing",
-    "JobsRebalanceStorm",
-)
-LASTS = "2s"
 SILENT_S = 5
-BLOCK = re.compile(
-    r"^```sh\n# drill(?P<mended>, when mended)?\n(?P<lines>.*?)^```$", re.MULTILINE | re.DOTALL
-)
-
-SHOP = """
-import os, time
-from dataclasses import dataclass
-from pathlib import Path
-from jobstream import App, Backoff, Context, Snooze
-
-app = App(os.environ["SHOP"], commit_interval="100ms", drain="2s")
-mail = app.queue("mail", partitions=2)
-once = Backoff(attempts=1)
-
-@dataclass(frozen=True)
-class Order:
-    order_id: str
-
-@app.job(queue=mail)
-async def send_receipt(args: Order) -> None:
-    pass
-
-@app.job(queue=mail)
-async def await_payment(args: Order) -> None:
-    if time.time() < float(args.order_id):
-        raise Snooze("1s")
-
-@app.job(queue=mail, retry=Backoff(attempts=3, first="1s", cap="1s"))
-async def flaky(args: Order, ctx: Context) -> None:
-    if ctx.attempt == 1:
-        raise ConnectionError(args.order_id)
-
-@app.job(queue=mail, retry=once)
-async def refund(args: Order) -> None:
-    raise LookupError(args.order_id)
-
-@app.job(queue=mail, retry=Backoff(attempts=2, first="1h", cap="1h"))
-async def charge(args: Order) -> None:
-    raise ConnectionError(args.order_id)
-
-@app.job(queue=mail, timeout="1s", retry=once)
-def print_label(args: Order) -> None:
-    while not Path(args.order_id).exists():
-        time.sleep(0.1)
-"""
-
-
-class Shop:
-    """An app with two workers, an exporter, and everything that watches them."""
-
-    def __init__(self, servers: str, folder: Path) -> None:
-        self.name = f"shop-{uuid.uuid4().hex[:8]}"
-        self.folder = folder
-        (folder / "shop.py").write_text(SHOP)
-        self.environ = {
-            "SHOP": self.name,
-            "JOBSTREAM_APP": self.name,
-            "JOBSTREAM_BOOTSTRAP_SERVERS": servers,
-            "JOBSTREAM_STATE_DIR": str(folder / "state"),
-            "PYTHONPATH": str(folder),
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "QUEUE": "mail",
-        }
-        ours = [sys.executable, "-m", "jobstream"]
-        self.workers = Fleet([*ours, "worker", "shop:app"], folder / "workers", self.environ)
-        watching = [*ours, "exporter", "--interval", "500ms", "--slo", "mail=2s"]
-        self.exporters = Fleet(watching, folder / "exporters", self.environ)
-        self.targets = folder / "state" / self.name / "targets"
-        self.prometheus: Prometheus
-        self.webhook: Webhook
-
-    def run(self, *words: str, said: str | None = None) -> str:
-        """Run a command of ours to its end; returns what it printed."""
-        command = [sys.executable, "-m", "jobstream", *words]
-        environ = {**os.environ, **self.environ}
-        ran = subprocess.run(
-            command,
-            input=said,
-            env=environ,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_S,
-            check=False,
-        )
-        assert ran.returncode == 0, f"{words}: {ran.stderr}"
-        return ran.stdout
-
-    def enqueue(self, job_type: str, *orders: object) -> None:
-        """Enqueue a job for each order."""
-        lines = "\n".join(json.dumps({"order_id": str(order)}) for order in orders)
-        self.run("enqueue", "shop:app", job_type, "-", "--many", said=lines + "\n")
-
-    def is_so(self, expr: str, value: float) -> None:
-        """Wait until an expression is that number."""
-        wait_until(
-            lambda: self.prometheus.value(expr) == value, f"{expr} is {value}", limit_s=LIMIT_S
-        )
-
-    def told(self, alert: str, status: str, since: int = 0, **labels: str) -> dict[str, Any]:
-        """Wait until an alert was delivered; `since`: how many deliveries not to look at."""
-
-        def found() -> dict[str, Any] | None:
-            return next(
-                (
-                    {**delivery, "alert": one}
-                    for delivery in self.webhook.received[since:]
-                    for one in delivery["alerts"]
-                    if one["status"] == status
-                    and {"alertname": alert, **labels}.items() <= one["labels"].items()
-                ),
-                None,
-            )
-
-        delivered = wait_until(found, f"{alert} {labels} was told as {status}", limit_s=LIMIT_S)
-        assert delivered is not None
-        return delivered
-
-    def follow(self, *alerts: str, mended: bool = False, **variables: str) -> None:
-        """Run the commands of runbooks that are for this moment; each must succeed.
-
-        What stands in several is run once.
-        """
-        blocks = dict.fromkeys(
-            line.partition("#")[0].rstrip()
-            for alert in alerts
-            for block in BLOCK.finditer((RUNBOOKS / f"{alert}.md").read_text())
-            if bool(block["mended"]) is mended
-            for line in block["lines"].splitlines()
-        )
-        assert blocks, f"the runbooks of {alerts} have no commands for this moment"
-        ran = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", "\n".join(blocks)],  # noqa: S607 - any bash
-            cwd=self.folder,
-            env={**os.environ, **self.environ, **variables},
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_S,
-            check=False,
-        )
-        assert ran.returncode == 0, f"{blocks}: {ran.stdout}{ran.stderr}"
-
-    def healthy(self) -> None:
-        """Wait until two workers and the exporter answer and the group has both."""
-        while len(self.workers.alive) < 2:
-            self.workers.start()
-        if not self.exporters.alive:
-            self.exporters.start()
-        self.is_so("count(up == 1)", 3)
-        self.is_so('max(jobs_group_members{group!~".+delay"})', 2)
-
-    def close(self) -> None:
-        """End every process."""
-        self.workers.end()
-        self.exporters.end()
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +45,7 @@ def shop(
     rules = []
     for name, text in for_prometheus(LASTS).items():
         rules.append(folder / name)
-        rules[-1].write_text(text)
+        rules[-1].write_text(hurried_rules(text))
     try:
         made.workers.start()
         made.workers.start()
@@ -235,16 +63,6 @@ def shop(
         yield made
     finally:
         made.close()
-
-
-def hurried(url: str) -> dict[str, Any]:
-    """The shipped configuration with receivers, and without waiting for more of a group."""
-    config: dict[str, Any] = yaml.safe_load((ROOT / "alertmanager/alertmanager.yml").read_text())
-    for receiver in config["receivers"]:
-        receiver["webhook_configs"] = [{"url": f"{url}{receiver['name']}", "send_resolved": True}]
-    for route in (config["route"], *config["route"]["routes"]):
-        route |= {"group_wait": "0s", "group_interval": "1s"}
-    return config
 
 
 def test_retries_by_design_are_silent(shop: Shop) -> None:
@@ -328,11 +146,56 @@ def test_failures_and_stuck_handlers_are_told(shop: Shop, tmp_path: Path) -> Non
     shop.told("JobsHandlersStuck", "resolved", since)
 
 
-def test_commands_of_runbooks_that_no_drill_causes(shop: Shop) -> None:
-    """These alerts take minutes to come about; promtool tries them, and here their commands run."""
+def test_page_when_a_partition_stands_still(shop: Shop, tmp_path: Path) -> None:
     shop.healthy()
+    since = len(shop.webhook.received)
+    free = tmp_path / "free"
 
-    shop.follow(*UNDRILLED)
+    shop.enqueue("await_file", free)
+
+    told = shop.told("JobsPartitionStalled", "firing", since, queue="mail")
+    assert told["receiver"] == "page"
+    shop.follow("JobsPartitionStalled")
+    free.touch()
+    shop.told("JobsPartitionStalled", "resolved", since, queue="mail")
+    shop.follow("JobsPartitionStalled", mended=True)
+
+
+def test_what_waits_unrun_is_told(shop: Shop) -> None:
+    shop.healthy()
+    since = len(shop.webhook.received)
+    for member in list(shop.workers.alive):
+        shop.workers.kill(member)
+
+    shop.run("enqueue", "shop:app", "send_receipt", '{"order_id": "o-1"}', "--delay", "1s")
+    shop.enqueue("send_receipt", "o-2")
+    shop.keep_for("20s")
+
+    assert shop.told("JobsDelayerLate", "firing", since, queue="mail")["receiver"] == "ticket"
+    assert shop.told("JobsRetentionAtRisk", "firing", since, queue="mail")["receiver"] == "page"
+    shop.follow("JobsDelayerLate", "JobsRetentionAtRisk")
+    shop.run("topics", "apply", "shop:app")
+    shop.healthy()
+    for alert in ("JobsDelayerLate", "JobsRetentionAtRisk"):
+        shop.told(alert, "resolved", since, queue="mail")
+    shop.follow("JobsDelayerLate", "JobsRetentionAtRisk", mended=True)
+
+
+def test_page_when_no_canary_comes_through(shop: Shop) -> None:
+    shop.healthy()
+    since = len(shop.webhook.received)
+    canary = shop.canaries.start()
+    seen = "jobs_canary_last_success_timestamp_seconds"
+    wait_until(lambda: shop.prometheus.value(seen), "a canary came through", limit_s=LIMIT_S)
+
+    shop.canaries.kill(canary)
+
+    assert shop.told("JobsCanaryMissing", "firing", since, queue="mail")["receiver"] == "page"
+    shop.follow("JobsCanaryMissing")
+    shop.canaries.start()
+    shop.told("JobsCanaryMissing", "resolved", since, queue="mail")
+    shop.follow("JobsCanaryMissing", mended=True)
+    shop.canaries.drain_all()
 
 
 def test_held_queue_is_told(shop: Shop) -> None:
@@ -357,3 +220,18 @@ def test_page_when_nobody_looks(shop: Shop) -> None:
     shop.follow("JobsLagBlind")
     shop.exporters.start()
     shop.told("JobsLagBlind", "resolved", since)
+
+
+def test_group_that_does_not_come_to_rest_is_told(shop: Shop) -> None:
+    shop.healthy()
+    since = len(shop.webhook.received)
+    delayers = f"{shop.name}.delay"
+
+    for _ in range(6):
+        guest = shop.workers.start()
+        shop.is_so(f'max(jobs_group_members{{group="{delayers}"}})', 3)
+        shop.workers.drain(guest)
+        shop.is_so(f'max(jobs_group_members{{group="{delayers}"}})', 2)
+
+    shop.told("JobsRebalanceStorm", "firing", since, group=delayers)
+    shop.follow("JobsRebalanceStorm")

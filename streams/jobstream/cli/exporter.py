@@ -28,6 +28,8 @@ LEAST_MS = 100
 @click.option("--interval", default="15s", show_default=True, help="From look to look.")
 @click.option("--slo", "slos", metavar="QUEUE=DURATION", multiple=True,
               help="What a queue promises, over slo= in the code; repeatable.")  # fmt: skip
+@click.option("--stalled-after", default="2m", show_default=True,
+              help="How long a place may stand: longer than jobs run.")  # fmt: skip
 @click.option("--group", "groups", metavar="NAME", multiple=True,
               help="Another group, whose lag is shown too; may hold *; repeatable.")  # fmt: skip
 @click.option("--log", "form", type=click.Choice(FORMS), default="auto", show_default=True)
@@ -38,6 +40,7 @@ def command(
     app: str | None,
     interval: str,
     slos: tuple[str, ...],
+    stalled_after: str,
     groups: tuple[str, ...],
     form: LogForm,
     log_level: str,
@@ -59,7 +62,11 @@ def command(
     view = view_of(name)
     objectives_s = declared(name) | read_objectives(slos)
     onlooker, interval_s = Onlooker(view, groups), seconds("--interval", interval)
-    _serve(view, Exporter(onlooker, interval_s=interval_s, objectives_s=objectives_s))
+    stalled_s = seconds("--stalled-after", stalled_after)
+    exporter = Exporter(
+        onlooker, interval_s=interval_s, objectives_s=objectives_s, stalled_s=stalled_s
+    )
+    _serve(view, exporter)
     return OK
 
 

@@ -1,7 +1,7 @@
 """What only a series of looks can tell: places that stand still, went back, or fell out of the log.
 
 Looks go in, counts come out; it asks nobody and knows no time but that of the looks. A new exporter
-begins anew: it takes two minutes to call a partition stalled again.
+begins anew, and takes as long as any place must stand to call a partition stalled again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from jobstream.inspect.sight import PartitionLag, Sight
     from jobstream_processors.ports import TopicPartition
 
-STALLED_MS = 120_000
+STALLED_S = 120.0
+"""How long a place must stand still to be called stalled."""
 
 
 class _Trace(NamedTuple):
@@ -31,7 +32,8 @@ class _Trace(NamedTuple):
 class ClusterHistory:
     """Keeps one trace per partition that the last look saw. Used by one thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, stalled_s: float = STALLED_S) -> None:
+        self._stalled_ms = stalled_s * 1_000
         self._traces: dict[tuple[str, TopicPartition], _Trace] = {}
         self.rewinds: Counter[tuple[str, str]] = Counter()
         """(group, topic) → how often a place went back."""
@@ -54,7 +56,7 @@ class ClusterHistory:
                 row.overdue_s > 0
                 and size is not None
                 and size.members
-                and sight.taken_ms - trace.moved_ms >= STALLED_MS
+                and sight.taken_ms - trace.moved_ms >= self._stalled_ms
             )
         self._traces, self.stalled = traces, stalled
         self.backlog = dict.fromkeys(self.backlog, 0.0)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from prometheus_client.metrics_core import Metric
 
 from jobstream.observe.cluster_families import families
-from jobstream.observe.cluster_history import ClusterHistory
+from jobstream.observe.cluster_history import STALLED_S, ClusterHistory
 from jobstream.observe.families import counter, gauge
 from jobstream.observe.health import Check, Probes
 
@@ -70,14 +70,18 @@ class Exporter:
         *,
         interval_s: float,
         objectives_s: Mapping[str, float],
+        stalled_s: float = STALLED_S,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`objectives_s` holds the queues whose objective is not the default of five minutes."""
+        """`objectives_s` holds the queues whose objective is not the default of five minutes.
+
+        After `stalled_s` without progress a partition with overdue jobs is called stalled.
+        """
         self._onlooker = onlooker
         self._interval_s = interval_s
         self._objectives_s = objectives_s
         self._monotonic = monotonic
-        self._history = ClusterHistory()
+        self._history = ClusterHistory(stalled_s)
         self._state = _State(beat_mono=monotonic())
         self._closing = threading.Event()
 

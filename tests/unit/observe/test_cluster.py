@@ -10,7 +10,7 @@ import pytest
 from jobstream.inspect.positions import Standing
 from jobstream.inspect.sight import GroupSize, LettersOpen, PartitionLag, Sight
 from jobstream.observe.cluster_families import families
-from jobstream.observe.cluster_history import STALLED_MS, ClusterHistory
+from jobstream.observe.cluster_history import STALLED_S, ClusterHistory
 from jobstream_processors.ports import Position
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Sample
 
 TOPIC = "shop.mail"
+STALLED_MS = int(STALLED_S * 1_000)
 
 
 def row(
@@ -70,6 +71,16 @@ def stalled(*looks: Sight) -> bool:
 def test_a_place_that_stands_still_for_two_minutes_is_stalled() -> None:
     assert not stalled(sight(row(5)), sight(row(5), at_ms=STALLED_MS - 1))
     assert stalled(sight(row(5)), sight(row(5), at_ms=STALLED_MS))
+
+
+def test_how_long_a_place_may_stand_can_be_told() -> None:
+    history = ClusterHistory(stalled_s=3.0)
+    shown(history, sight(row(5)))
+
+    (early,) = shown(history, sight(row(5), at_ms=2_999))["jobs_partition_stalled"]
+    (late,) = shown(history, sight(row(5), at_ms=3_000))["jobs_partition_stalled"]
+
+    assert (early.value, late.value) == (0, 1)
 
 
 def test_a_place_that_nobody_recorded_can_stand_still() -> None:
