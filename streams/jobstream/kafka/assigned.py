@@ -73,9 +73,10 @@ def _ask(
             answers |= {(p.topic, p.partition): p for p in found if p.error is None}
             waiting = [place for place in waiting if (place.topic, place.partition) not in answers]
             why = next((p.error for p in found if p.error is not None), None)
-        if why is not None and (why.code() in _FINAL or time.monotonic() > until):
-            place = waiting[0]
-            text = f"{place.topic} [{place.partition}]: the brokers tell no offset: {why.str()}"
+        final = why is not None and why.code() in _FINAL
+        if waiting and (final or time.monotonic() > until):
+            place, said = waiting[0], why.str() if why is not None else "no answer"
+            text = f"{place.topic} [{place.partition}]: the brokers tell no offset: {said}"
             raise SourceFailed(text)
         if waiting:
             pause.wait(AGAIN_S)

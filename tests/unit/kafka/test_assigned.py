@@ -91,6 +91,15 @@ def test_it_gives_up_in_the_end_and_says_why(monkeypatch: pytest.MonkeyPatch) ->
         committed(Brokers(FENCED), PLACES)  # type: ignore[arg-type]
 
 
+def test_it_gives_up_on_a_partition_that_nobody_tells_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assigned, "WAIT_S", -1.0)
+    brokers = Brokers()
+    monkeypatch.setattr(brokers, "_answer", lambda _places, _timeout: [])
+
+    with pytest.raises(SourceFailed, match=r"mail \[0\].*no answer"):
+        log_ends(brokers, PLACES)  # type: ignore[arg-type]
+
+
 def test_a_refusal_for_good_is_not_repeated() -> None:
     brokers = Brokers(KafkaError.GROUP_AUTHORIZATION_FAILED)
 
