@@ -7,12 +7,13 @@ import time
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Place
 
 from jobstream.errors import BrokerTooOld, SourceFailed
 from jobstream.kafka.assigned import committed, log_ends
 from jobstream.kafka.commits import Commits
+from jobstream.kafka.standstill import LOOK_MS, Standstill
 from jobstream_processors.errors import OffsetOutOfRange
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ CONSUMER: Mapping[str, Any] = {
     "socket.timeout.ms": 10_000,
 }
 LEAVE_S = 5.0
+LOOK_S = 1.0
 
 
 def _heard(
@@ -81,6 +83,14 @@ class KafkaSource:
         self._held: set[TopicPartition] = set()
         """What the group has given this member, started or not."""
         self._commits = Commits()
+        self._started: dict[TopicPartition, int] = {}
+        """What delivers now, with the offset from which it was started."""
+        self._paused: dict[TopicPartition, int] = {}
+        """Likewise, what is paused."""
+        self._standstill = Standstill()
+        self._dry = False
+        """Whether the client had nothing more to give since the last look."""
+        self._next_look_ms = 0
         self._topics = list(topics)
         classic = {
             "partition.assignment.strategy": "cooperative-sticky",
@@ -110,15 +120,22 @@ class KafkaSource:
 
     def poll(self, limit: int, timeout_s: float) -> Sequence[Record]:
         """Up to `limit` records; waits at most `timeout_s` for the first of them."""
-        if again := self._commits.again(self._clock.monotonic_ms()):
+        now_ms = self._clock.monotonic_ms()
+        if again := self._commits.again(now_ms):
             self._commit(again, wait=False)
+        if now_ms >= self._next_look_ms:
+            self._next_look_ms = now_ms + LOOK_MS
+            self._look()
         first = self._consumer.poll(timeout_s)
         if first is None:
+            self._dry = True
             return ()
         found = [first]
         if limit > 1:
             # With a time-out, consume would wait it out unless the batch is full.
             found += self._consumer.consume(limit - 1, 0)
+            if len(found) < limit:
+                self._dry = True
         records = [m for m in found if m.error() is None]
         if len(records) != len(found):
             for message in found:
@@ -139,14 +156,48 @@ class KafkaSource:
                     text = f"{partition[0]} [{partition[1]}]: {error.args[0].str()}"
                     raise SourceFailed(text) from error
         self._consumer.resume([Place(*partition)])
+        self._paused.pop(partition, None)
+        self._started[partition] = offset
+        self._standstill.forget([partition])
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         """Deliver nothing from these."""
-        self._consumer.pause([Place(*p) for p in partitions])
+        held = list(partitions)
+        self._consumer.pause([Place(*p) for p in held])
+        self._paused |= {p: self._started.pop(p) for p in held if p in self._started}
+        self._standstill.forget(held)
 
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
         """Deliver again."""
-        self._consumer.resume([Place(*p) for p in partitions])
+        free = list(partitions)
+        self._consumer.resume([Place(*p) for p in free])
+        self._started |= {p: self._paused.pop(p) for p in free if p in self._paused}
+
+    def _look(self) -> None:
+        """Start anew what has records and brings none, though the client has nothing to give.
+
+        Blocks for one request to each broker, LOOK_S at most.
+        """
+        dry, self._dry = self._dry, False
+        if not dry or not self._started or self._closing:
+            return
+        asked = [Place(*partition) for partition in self._started]
+        try:
+            found = self._consumer.position(asked)
+            places = {(p.topic, p.partition): p.offset for p in found}
+            for partition, begun in self._started.items():
+                # The client forgets its place with a seek, and knows it again at the first record.
+                places[partition] = max(begun, places.get(partition, begun))
+            ends = [Place(*partition, OFFSET_END) for partition in self._started]
+            told = self._consumer.offsets_for_times(ends, timeout=LOOK_S)
+        except KafkaException as error:
+            log.info("standstill_unknown", extra={"reason": error.args[0].str()})
+            return
+        known = {(p.topic, p.partition): p.offset for p in told if p.error is None}
+        for partition in self._standstill.look(places, known):
+            extra = {"partition": partition, "offset": places[partition], "end": known[partition]}
+            log.warning("partition_started_anew", extra=extra)
+            self.start(partition, places[partition])
 
     def commit(self, positions: Mapping[TopicPartition, Position], *, wait: bool) -> None:
         """Commit; a failure is logged. Without `wait`, `poll` repeats it until it is done."""
@@ -213,6 +264,10 @@ class KafkaSource:
     def _leave(self, consumer: Consumer, places: list[Place]) -> None:
         partitions = {(p.topic, p.partition) for p in places}
         self._commits.forget(partitions)
+        self._standstill.forget(partitions)
+        for partition in partitions:
+            self._started.pop(partition, None)
+            self._paused.pop(partition, None)
         self._held -= partitions
         consumer.incremental_unassign(places)
 

@@ -1,0 +1,151 @@
+"""A partition that has records and brings none is started anew; one that is slow or idle is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException
+from confluent_kafka import TopicPartition as Place
+
+from jobstream.kafka.clock import BrokerClock
+from jobstream.kafka.source import KafkaSource
+from jobstream.kafka.standstill import LOOK_MS, Standstill
+
+MAIL = ("mail", 0)
+
+
+def looks(*seen: tuple[int, int]) -> list[bool]:
+    """Whether each look, at a place and an end, starts the partition anew."""
+    standstill = Standstill()
+    return [standstill.look({MAIL: place}, {MAIL: end}) == [MAIL] for place, end in seen]
+
+
+def test_the_same_place_behind_the_end_twice_is_started_anew() -> None:
+    assert looks((5, 9), (5, 9)) == [False, True]
+
+
+def test_what_moves_or_has_nothing_before_it_is_left_alone() -> None:
+    assert looks((5, 9), (6, 9), (7, 9)) == [False] * 3
+    assert looks((9, 9), (9, 9), (9, 10), (10, 10)) == [False] * 4
+
+
+def test_an_end_that_brings_no_record_is_tried_once() -> None:
+    """As after a foreign transaction, whose marker takes an offset and is never delivered."""
+    assert looks((5, 6), (5, 6), (5, 6), (5, 6)) == [False, True, False, False]
+    assert looks((5, 6), (5, 6), (5, 7)) == [False, True, True]
+
+
+def test_what_was_paused_in_between_begins_anew() -> None:
+    standstill = Standstill()
+    standstill.look({MAIL: 5}, {MAIL: 9})
+
+    standstill.forget([MAIL])
+
+    assert standstill.look({MAIL: 5}, {MAIL: 9}) == []
+
+
+class Silent:
+    """Stands in for a client's consumer that lost a fetch: the log has 9, it brings none."""
+
+    def __init__(self) -> None:
+        self.place, self.end = 5, 9
+        self.sought: list[int] = []
+        self.away = False
+        self.gives: list[Any] = []
+
+    def poll(self, timeout_s: float) -> Any:  # noqa: ANN401 - a message, or None
+        del timeout_s
+        return self.gives[0] if self.gives else None
+
+    def consume(self, count: int, timeout_s: float) -> list[Any]:
+        del timeout_s
+        return self.gives * count
+
+    def position(self, places: list[Place]) -> list[Place]:
+        return [Place(p.topic, p.partition, self.place) for p in places]
+
+    def offsets_for_times(self, places: list[Place], timeout: float) -> list[Place]:
+        assert timeout > 0
+        if self.away:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "away"))  # noqa: SLF001 - its name
+        return [Place(p.topic, p.partition, self.end) for p in places]
+
+    def seek(self, place: Place) -> None:
+        self.sought.append(place.offset)
+
+    def pause(self, places: list[Place]) -> None:
+        """Nothing more to pause."""
+
+    def resume(self, places: list[Place]) -> None:
+        """Nothing to resume."""
+
+
+class Message:
+    """A record of another partition."""
+
+    def error(self) -> None:
+        return None
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, 1
+
+
+class Turns:
+    """A source over the silent client, and looks at their interval."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.client, self.clock, self.now_ms = Silent(), BrokerClock(), 0
+        monkeypatch.setattr("jobstream.kafka.source.Consumer", lambda _options: self.client)
+        monkeypatch.setattr(self.clock, "monotonic_ms", lambda: self.now_ms)
+        self.source = KafkaSource({}, "group", ["mail"], self.clock)
+        self.source.start(MAIL, 5)
+        self.client.sought.clear()
+
+    def look(self, times: int, limit: int = 10) -> list[int]:
+        """Poll at so many looks; returns where the client was sent to."""
+        for _ in range(times):
+            self.source.poll(limit, 0)
+            self.now_ms += LOOK_MS
+        self.source.poll(limit, 0)
+        return self.client.sought
+
+
+@pytest.fixture
+def turns(monkeypatch: pytest.MonkeyPatch) -> Turns:
+    return Turns(monkeypatch)
+
+
+def test_a_source_starts_a_silent_partition_anew_and_says_so(
+    turns: Turns, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert turns.look(1) == []
+    assert turns.look(2) == [5]
+    assert "partition_started_anew" in caplog.messages
+
+
+def test_it_starts_at_its_first_place_when_the_client_knows_none(turns: Turns) -> None:
+    turns.client.place = OFFSET_INVALID
+
+    assert turns.look(3) == [5]
+
+
+def test_a_client_with_more_to_give_may_still_have_its_records(turns: Turns) -> None:
+    turns.client.gives = [Message()]
+
+    assert turns.look(4) == []
+
+
+def test_what_is_paused_or_idle_is_left_alone(turns: Turns) -> None:
+    turns.source.pause([MAIL])
+    assert turns.look(4) == []
+
+    turns.source.resume([MAIL])
+    turns.client.end = 5
+    assert turns.look(4) == []
+
+
+def test_brokers_that_are_away_are_no_standstill(turns: Turns) -> None:
+    turns.client.away = True
+
+    assert turns.look(4) == []
