@@ -103,6 +103,12 @@ class Fleet:
         """The members that have not ended; a frozen one has not."""
         return [member for member in self.members if member.exit_code is None]
 
+    @property
+    def left(self) -> list[Member]:
+        """The members that ended by themselves, with an error; those hit by a kill are not."""
+        hit = {kill.pid for kill in self.kills}
+        return [m for m in self.members if m.pid not in hit and (m.exit_code or 0) > 0]
+
     def start(self, env: Mapping[str, str] | None = None) -> Member:
         """Start one more member; `env` is for it alone.
 

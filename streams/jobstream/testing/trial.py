@@ -112,9 +112,8 @@ class Trial:
         """A member that ends by itself while the machine goes on stays ended: that is a fault."""
         if not self.stillness.seen:
             return
-        for member in self.fleet.members:
-            left = member.exit_code is not None and member.exit_code > 0
-            if left and member not in self._replaced:
+        for member in self.fleet.left:
+            if member not in self._replaced:
                 self._replaced.add(member)
                 self.fleet.start()
 
