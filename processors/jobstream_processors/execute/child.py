@@ -53,6 +53,10 @@ def main(descriptor: int) -> None:
                 handlers[target] = _find(target, script)
                 # What `_run` needs is loaded on the child's time: that of the job is limited.
                 _module("jobstream_processors.handlers")
+            if packed is None:
+                # Only to be ready: while this took, the worker may have frozen and lost the job.
+                pipe.send_bytes(b"ready")
+                continue
             args, facts, enter, hidden = pickle.loads(packed)  # noqa: S301 - our own parent
             pipe.send_bytes(b"starts")
             run = contextvars.Context().run

@@ -161,6 +161,8 @@ class _Child:
         self._started = False
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
+        self._ready_for: set[tuple[str, str]] = set()
+        """Handlers that it has imported."""
         threading.Thread(target=self._serve, name="jobstream-child", daemon=True).start()
 
     def run(self, delivery: Delivery) -> None:
@@ -212,6 +214,8 @@ class _Child:
                 self._spawn()
             pipe = self._pipe
             assert pipe is not None  # noqa: S101 - made by _spawn
+            if spec.target not in self._ready_for:
+                self._make_ready(pipe, spec.target)
             if self._pool.is_lost():
                 return Interrupted(), True
             if self.condemned:
@@ -221,11 +225,21 @@ class _Child:
         except (EOFError, OSError):
             return self._death(), False
 
-    def _await(self, pipe: Connection, delivery: Delivery, timeout_ms: int) -> Outcome:
+    def _make_ready(self, pipe: Connection, target: tuple[str, str]) -> None:
+        """Let the child import the handler before it is handed a job, which it starts at once."""
+        pipe.send_bytes(pickle.dumps((target, None)))
+        self._hear(pipe)
+        self._ready_for.add(target)
+
+    def _hear(self, pipe: Connection) -> None:
+        """Wait for the child to get on; raises EOFError if it does not, or dies."""
         if not pipe.poll(START_S_MAX):
             self.kill()
             raise EOFError
-        pipe.recv_bytes()  # The handler is imported and starts now.
+        pipe.recv_bytes()
+
+    def _await(self, pipe: Connection, delivery: Delivery, timeout_ms: int) -> Outcome:
+        self._hear(pipe)  # The handler starts now.
         self._started = True
         delivery.began = time.perf_counter()
         if pipe.poll(timeout_ms / 1000):

@@ -8,6 +8,7 @@ import json
 import os
 import threading
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,7 +31,6 @@ from jobstream_schemas import JobCodec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-    from pathlib import Path
 
     from tests.unit.processors.execute.conftest import Ear
 
@@ -74,6 +74,13 @@ def quits(parcel):
 def hangs(parcel):
     (PLACE / "hanging").touch()
     threading.Event().wait()
+"""
+
+SLOW_IN_A_CHILD = """
+if os.getpid() != {parent}:
+    (PLACE / "importing").touch()
+    while not (PLACE / "go").exists():
+        threading.Event().wait(0.01)
 """
 
 
@@ -169,6 +176,32 @@ def test_the_death_of_a_child_is_charged_to_its_job_alone(ear: Ear, job: str, ho
     run(ear, scenario)
 
     assert ear.outcomes == {"bad": Crashed(f"its process died: {how}"), "good": DONE}
+
+
+def test_a_worker_that_freezes_while_its_child_imports_starts_nothing(
+    ear: Ear,
+    parcels: Any,  # noqa: ANN401 - a module made here
+    tmp_path: Path,
+) -> None:
+    # Given a child that is still importing the handler when its worker finds out that it was frozen
+    source = Path(parcels.__file__)
+    source.write_text(HANDLERS + SLOW_IN_A_CHILD.format(parent=os.getpid()))
+    frozen = threading.Event()
+
+    async def scenario(executor: ProcessExecutor) -> None:
+        executor.is_lost = frozen.is_set
+        executor.submit(ear.delivery("a", "signs"))
+        importing = (tmp_path / "importing").exists
+        await asyncio.to_thread(wait_until, importing, "it imports", limit_s=LIMIT_S)
+        frozen.set()
+        (tmp_path / "go").touch()
+        await ear.until(lambda: "a" in ear.outcomes)
+
+    run(ear, scenario)
+
+    # Then the job is left to who owns it now
+    assert ear.outcomes == {"a": Interrupted()}
+    assert not (tmp_path / "signed").exists()
 
 
 def test_a_job_past_its_limit_is_killed(ear: Ear, parcels: Any, tmp_path: Path) -> None:  # noqa: ANN401 - a module made here
