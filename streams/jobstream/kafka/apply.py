@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 ADVICE = "see the difference with: jobstream topics plan MODULE:APP"
 _CLASSIC = "classic groups: a killed worker is missed after {}, then a rebalance of some seconds"
 _NO_CONSUMER_PROTOCOL = (
-    "this cluster has no consumer group protocol (KIP-848, in Kafka since 4.0): workers start only "
-    "with JOBSTREAM_GROUP_PROTOCOL=classic, and each rebalance then takes some seconds"
+    "this cluster has no consumer group protocol (KIP-848, in Kafka since 4.0): workers go on with "
+    "the classic one, in which each rebalance takes some seconds; JOBSTREAM_GROUP_PROTOCOL=classic "
+    "asks for it at once"
 )
 CREATE = "create them with: jobstream topics apply MODULE:APP"
 

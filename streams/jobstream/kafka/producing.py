@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from jobstream.errors import EnqueueError, EnqueueTimeout, QueueFull
+from jobstream.kafka.fatal import is_fatal
 from jobstream.kafka.log import KafkaLog
 from jobstream.kafka.sink import PRODUCER
 
@@ -65,8 +66,8 @@ class KafkaTransport:
             message = "the local send queue is full; the job was not written"
             raise QueueFull(message) from error
         except KafkaException as error:
-            if error.args[0].fatal():
-                self._replace(producer)
+            if is_fatal(error.args[0]):
+                self.replace(producer)
             raise _error_of(error.args[0]) from error
 
     def wait_for_room(self, timeout_s: float) -> bool:
@@ -128,7 +129,7 @@ class KafkaTransport:
         )
         return _unwritten(EnqueueTimeout(message))
 
-    def _replace(self, broken: Producer) -> None:
+    def replace(self, broken: Producer) -> None:
         """A producer with a fatal error never works again; the next submit makes a new one."""
         with self._lock:
             if self._producer is broken:
@@ -155,11 +156,21 @@ class KafkaTransport:
 
 
 def _serve(of: weakref.ref[KafkaTransport], producer: Producer) -> None:
-    """Serve delivery reports until the producer is replaced or closed, or its transport gone."""
-    while (transport := of()) is not None and transport.serves(producer):
+    """Serve delivery reports until the producer is closed, or its transport gone.
+
+    One that broke for good is served to its last report: callers wait for them.
+    """
+    while (transport := of()) is not None and (transport.serves(producer) or len(producer)):
         del transport
-        if producer.poll(0.1) and (transport := of()) is not None:
-            transport.reported()
+        try:
+            served = producer.poll(0.1)
+        except KafkaException as error:
+            log.error("producer_broken", extra={"reason": error.args[0].str()})  # noqa: TRY400 - the text is all there is to it
+            if (transport := of()) is not None:
+                transport.replace(producer)
+        else:
+            if served and (transport := of()) is not None:
+                transport.reported()
 
 
 def _report(done: Done, error: KafkaError | None, message: Message) -> None:

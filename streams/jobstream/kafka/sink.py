@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from jobstream.kafka.fatal import is_fatal
 from jobstream_processors.errors import PublishFailed, PublishFailure
 
 if TYPE_CHECKING:
@@ -38,6 +41,8 @@ ROWS: Mapping[str, Any] = {
 }
 """A flush ends the linger at once, so it only keeps a batch from being sent in pieces."""
 FLUSH_S = 1.0
+REPORTS_S = 150.0
+"""How long a publish waits for its reports: each is due after message.timeout.ms at the latest."""
 _TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}
 
 
@@ -59,7 +64,7 @@ class KafkaSink:
         self._rows: Producer | None = None
 
     def publish(self, records: Sequence[Outgoing]) -> Mapping[TopicPartition, int]:
-        """Block until all are acknowledged, at most two minutes; raises PublishFailed."""
+        """Block until all are acknowledged or given up after two minutes; raises PublishFailed."""
         if not records:
             return {}
         poller = self._producer()
@@ -73,11 +78,11 @@ class KafkaSink:
                 else:
                     produce(topic, value, key, partition, acked, headers=headers)  # type: ignore[arg-type] # list is invariant
             except BufferError:
-                self._wait_for_room(poller, records[index], batch)
+                self._wait_for_room(poller, index, records[index], batch)
             except KafkaException as error:
                 batch.refuse(index, error.args[0])
         batch.wait()
-        if batch.fatal:
+        if batch.fatal or poller.broken:
             self._replace(poller)
         return batch.result()
 
@@ -92,17 +97,17 @@ class KafkaSink:
         if self._rows is None:
             self._rows = Producer({**self._options, **ROWS})
         producer, failed = self._rows, _Failed()
-        for (topic, partition), batch in rows.items():
-            left = list(batch)
-            while left:
-                taken = producer.produce_batch(topic, left, partition, on_delivery=failed.report)
-                if taken == len(left):
-                    break
-                # The local queue is full; those not taken are marked by the library.
-                producer.flush(0.1)
-                left = [row for row in left if row.pop("_error", None) is not None]
-        while producer.flush(FLUSH_S):
-            pass
+        try:
+            for place, batch in rows.items():
+                self._queue_rows(producer, place, batch, failed)
+            while producer.flush(FLUSH_S):
+                pass
+        except (KafkaException, SystemError) as error:
+            # It broke for good. A flush raises that as one or the other (confluent-kafka 2.16), and
+            # may lose reports with it: nothing counts as acknowledged.
+            log.error("producer_broken", extra={"reason": str(error)})  # noqa: TRY400 - the text is all there is to it
+            self._rows = None
+            return {row["key"] for batch in rows.values() for row in batch}
         if failed.fatal:
             self._rows = None
         return failed.keys
@@ -127,21 +132,44 @@ class KafkaSink:
         if self._rows is not None:
             self._rows.purge()
 
+    @staticmethod
+    def _queue_rows(
+        producer: Producer,
+        place: TopicPartition,
+        batch: Sequence[dict[str, bytes]],
+        failed: _Failed,
+    ) -> None:
+        topic, partition = place
+        left = list(batch)
+        while producer.produce_batch(topic, left, partition, on_delivery=failed.report) < len(left):
+            # The library marks those that it did not take.
+            marked = [(row, row.pop("_error")) for row in left if "_error" in row]
+            left = []
+            for row, error in marked:
+                if error.code() == KafkaError._QUEUE_FULL:  # type: ignore[attr-defined] # noqa: SLF001 - the library's mark and name
+                    left.append(row)
+                else:
+                    failed.add(row["key"], error)  # type: ignore[arg-type] # the library's mark
+            producer.flush(0.1)
+
     def _producer(self) -> _Poller:
         with self._lock:
-            if self._poller is None:
+            if self._poller is None or self._poller.broken:
                 self._poller = _Poller({**self._options, **self._watched})
             return self._poller
 
     def _replace(self, broken: _Poller) -> None:
-        """A producer with a fatal error never works again; the next publish makes a new one."""
+        """A producer with a fatal error never works again; the next publish makes a new one.
+
+        Others may wait for reports of the old one: it serves them to the last.
+        """
         with self._lock:
             if self._poller is broken:
                 self._poller = None
-        broken.close(0.0)
+        broken.retire()
 
     @staticmethod
-    def _wait_for_room(poller: _Poller, record: Outgoing, batch: _Batch) -> None:
+    def _wait_for_room(poller: _Poller, index: int, record: Outgoing, batch: _Batch) -> None:
         while True:
             poller.room.clear()
             try:
@@ -155,6 +183,9 @@ class KafkaSink:
                 )
             except BufferError:
                 poller.room.wait(0.05)
+            except KafkaException as error:
+                batch.refuse(index, error.args[0])
+                return
             else:
                 return
 
@@ -169,8 +200,12 @@ class _Failed:
     def report(self, error: KafkaError | None, message: Message) -> None:
         """A delivery report; only failures are reported."""
         if error is not None:
-            self.keys.add(message.key() or b"")
-            self.fatal = self.fatal or error.fatal()
+            self.add(message.key() or b"", error)
+
+    def add(self, key: bytes, error: KafkaError) -> None:
+        """The row of that key is not acknowledged."""
+        self.keys.add(key)
+        self.fatal = self.fatal or is_fatal(error)
 
 
 class _Poller:
@@ -179,21 +214,41 @@ class _Poller:
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.producer = Producer(dict(options))
         self.room = threading.Event()
+        self.broken = False
+        """Whether it broke for good, see `is_fatal`: what it still holds is reported as failed."""
+        self._serve_until = math.inf
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="jobstream-sink", daemon=True)
         self._thread.start()
 
     def close(self, timeout_s: float) -> None:
-        if timeout_s:
-            self.producer.flush(timeout_s)
+        """Serve what is out for at most `timeout_s`, then stop. Blocks until then."""
+        self._serve_until = time.monotonic() + timeout_s
         self._closing = True
-        if threading.current_thread() is not self._thread:
-            self._thread.join(1.0)
+        self._thread.join(timeout_s + 1.0)
+
+    def retire(self) -> None:
+        """Stop once all that is out is reported; returns at once."""
+        self._closing = True
 
     def _run(self) -> None:
-        while not self._closing:
-            if self.producer.poll(0.1):
-                self.room.set()
+        while not self._closing or self._has_reports_due():
+            if self.broken:
+                # A record that was just being queued would stay until it is too old. What is under
+                # way is left alone: brokers answer for it.
+                self.producer.purge(in_flight=False)
+            try:
+                served = self.producer.poll(0.1)
+            except KafkaException as error:
+                # Raised once, where events are served, and nowhere else.
+                self.broken = True
+                log.error("producer_broken", extra={"reason": error.args[0].str()})  # noqa: TRY400 - the text is all there is to it
+            else:
+                if served:
+                    self.room.set()
+
+    def _has_reports_due(self) -> bool:
+        return len(self.producer) > 0 and time.monotonic() < self._serve_until
 
 
 class _Batch:
@@ -228,21 +283,21 @@ class _Batch:
     def refuse(self, index: int, error: KafkaError) -> None:
         """The client library would not even take the record."""
         self._failures[index] = _failure(error)
-        self.fatal = self.fatal or error.fatal()
+        self.fatal = self.fatal or is_fatal(error)
         self._refused += 1
 
     def wait(self) -> None:
-        """Until every record is reported; message.timeout.ms bounds it."""
+        """Until every record is reported; after REPORTS_S without, none is acknowledged."""
         self._expected = len(self._records) - self._refused
-        if self._reported != self._expected:
-            self._done.wait()
+        if self._reported != self._expected and not self._done.wait(REPORTS_S):
+            lost = PublishFailure(f"no report within {REPORTS_S:g} s; it may still be written")
+            self._failures = dict.fromkeys(range(len(self._records)), lost) | self._failures
 
     def result(self) -> Mapping[TopicPartition, int]:
         """The last offsets; raises PublishFailed."""
         if self._last is not None:
             self._clock.observe(self._last.timestamp()[1])
         for error, message in self._bad:
-            self.fatal = self.fatal or error.fatal()
             self._blame(error, message)
         if self._failures:
             raise PublishFailed(self._failures)

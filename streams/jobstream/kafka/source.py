@@ -13,6 +13,7 @@ from confluent_kafka import TopicPartition as Place
 from jobstream.errors import BrokerTooOld, SourceFailed
 from jobstream.kafka.assigned import committed, log_ends
 from jobstream.kafka.commits import Commits
+from jobstream.kafka.fatal import is_fatal
 from jobstream.kafka.standstill import LOOK_MS, Standstill
 from jobstream_processors.errors import OffsetOutOfRange
 
@@ -39,6 +40,11 @@ CONSUMER: Mapping[str, Any] = {
     "fetch.wait.max.ms": 100,
     "socket.timeout.ms": 10_000,
 }
+_TOO_OLD = [
+    # What broke a consumer is told in words only; these are the library's own.
+    KafkaError(code).str()
+    for code in (KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE)  # noqa: SLF001 - its name
+]
 LEAVE_S = 5.0
 LOOK_S = 1.0
 
@@ -227,6 +233,9 @@ class KafkaSource:
             until = time.monotonic() + LEAVE_S
             while self._held and time.monotonic() < until:
                 self._consumer.poll(0.05)  # What it brings is nobody's: the next owner reads it.
+        except KafkaException as error:
+            # A broken client can't leave; its session ends by itself.
+            log.warning("leave_failed", extra={"reason": error.args[0].str()})
         finally:
             self._consumer.close()
 
@@ -285,9 +294,9 @@ class KafkaSource:
         if code == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - the library's name
             text = f"{place}: the next offset is not in the log: {error.str()}"
             raise OffsetOutOfRange(text)
-        if code in {KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE}:  # noqa: SLF001
+        if is_fatal(error) and any(text in error.str() for text in _TOO_OLD):
             raise BrokerTooOld(error.str())
-        if error.fatal() or code in {
+        if is_fatal(error) or code in {
             KafkaError.UNKNOWN_TOPIC_OR_PART,
             KafkaError.TOPIC_AUTHORIZATION_FAILED,
             KafkaError.GROUP_AUTHORIZATION_FAILED,
