@@ -41,6 +41,10 @@ class Pulse:
         run = partial(self._run, lost)
         threading.Thread(target=run, name="jobstream-pulse", daemon=True).start()
 
+    def narrow(self, session_ms: int) -> None:
+        """The session is no longer than this, whatever was believed before."""
+        self._session_ms = min(self._session_ms, session_ms)
+
     def beat(self) -> None:
         """Still here; raises WorkerStopped after a gap longer than the session."""
         # One look at the clock: a freeze between two would count as a beat.

@@ -26,6 +26,7 @@ from jobstream.kafka.admin import Admin
 from jobstream.kafka.apply import verify
 from jobstream.kafka.clock import BrokerClock
 from jobstream.kafka.control_topic import ControlFollower
+from jobstream.kafka.groups import HEARTBEAT, SESSION
 from jobstream.kafka.log import KafkaLog
 from jobstream.kafka.mirrors import KafkaMirrors
 from jobstream.kafka.schema_topic import SchemaFollower
@@ -61,6 +62,7 @@ log = logging.getLogger("jobstream.roles")
 
 SCHEMAS_EVERY_S = 2.0
 STILL_MS_MIN = 500
+SESSION_FIX = "set it with: jobstream topics apply MODULE:APP; the broker may have a limit"
 CLASSIC_COSTS = "a rebalance takes seconds, a killed worker is missed after its session timeout"
 
 
@@ -133,9 +135,9 @@ class Roles:
 
     def _serve(self) -> None:
         settings = self._settings
-        # Others take over a session after the last heartbeat, which is up to one interval old.
-        still_ms = max(settings.session_timeout_ms - settings.heartbeat_ms, STILL_MS_MIN)
-        self._pulse = Pulse(self._clock, still_ms)
+        self._pulse = Pulse(
+            self._clock, _still_ms(settings.session_timeout_ms, settings.heartbeat_ms)
+        )
         self._sink = GuardedSink(self._raw_sink, self._pulse)
         try:
             leaving.run(self._run())
@@ -172,10 +174,26 @@ class Roles:
 
     def _mirrors(self) -> Mirrors:
         queues = [self._app.queues[name] for name in self._plans]
-        verify(Admin(self._settings), self._app.name, queues)
+        admin = Admin(self._settings)
+        verify(admin, self._app.name, queues)
+        if self._protocol == "consumer":
+            self._believe(admin)
         self._observed.verified = True
         topic = offsets_topic(self._app.name)
         return KafkaMirrors(self._reader, topic, self._reader.partitions(topic))
+
+    def _believe(self, admin: Admin) -> None:
+        """A group's session is what the broker has, whatever this process was told to want."""
+        wanted_ms = self._settings.session_timeout_ms
+        for group in (worker_group(self._app.name), delay_group(self._app.name)):
+            told = admin.group_configs(group)
+            if SESSION not in told or HEARTBEAT not in told:
+                continue  # This client may not see them.
+            session_ms = int(told[SESSION])
+            self._pulse.narrow(_still_ms(session_ms, int(told[HEARTBEAT])))
+            if session_ms < wanted_ms:
+                extra = {"group": group, "session_ms": session_ms, "wanted_ms": wanted_ms}
+                log.warning("session_is_shorter", extra={**extra, "fix": SESSION_FIX})
 
     async def _work(self, mirrors: Mirrors) -> None:
         settings, app = self._settings, self._app
@@ -260,6 +278,7 @@ class Roles:
                 self._clock,
                 protocol=self._protocol,
                 session_ms=self._settings.session_timeout_ms,
+                heartbeat_ms=self._settings.heartbeat_ms,
             )
             source.listen(listener)
             return source
@@ -300,6 +319,12 @@ class Roles:
             os._exit(128 + number)
         log.info("draining", extra={"signal": number})
         self.stop()
+
+
+def _still_ms(session_ms: int, heartbeat_ms: int) -> int:
+    """How long this process may stand still and still own its partitions."""
+    # Others take over a session after the last heartbeat, which is up to one interval old.
+    return max(session_ms - heartbeat_ms, STILL_MS_MIN)
 
 
 def _tell(

@@ -19,6 +19,7 @@ from jobstream.canary.job import Probe, codec
 from jobstream.canary.probing import ENQUEUE, Probed, end_of, id_on, verdict
 from jobstream.client import Client, When
 from jobstream.errors import BrokerUnavailable, JobstreamError
+from jobstream.kafka.error_kinds import is_passing
 from jobstream.kafka.producing import KafkaTransport
 from jobstream.kafka.topics import schemas_topic
 from jobstream_processors.queues import QueuePlan
@@ -169,4 +170,4 @@ def client_of(app: str, settings: Settings) -> Client:
 
 
 def _ends_it(error: KafkaError) -> bool:
-    return not error.retriable() and error.code() != KafkaError._PARTITION_EOF  # noqa: SLF001 - the library's name
+    return not is_passing(error) and error.code() != KafkaError._PARTITION_EOF  # noqa: SLF001 - the library's name

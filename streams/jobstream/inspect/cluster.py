@@ -26,6 +26,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, not 
 )
 
 from jobstream.errors import BrokerRefused, BrokerUnavailable
+from jobstream.kafka.error_kinds import is_passing
 from jobstream_processors.ports import Position
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ class Cluster:
 
     def _error_for(self, error: Exception) -> BrokerRefused | BrokerUnavailable:
         cause = error.args[0] if isinstance(error, KafkaException) else None
-        if cause is not None and cause.code() >= 0 and not cause.retriable():
+        if cause is not None and cause.code() >= 0 and not is_passing(cause):
             return BrokerRefused(f"{self._servers} refused: {cause.str()} ({cause.name()})")
         said = cause.str() if cause is not None else "timed out"
         return BrokerUnavailable(

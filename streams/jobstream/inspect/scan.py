@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from jobstream.inspect.errors import ReadStalled
+from jobstream.kafka.error_kinds import is_passing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -131,7 +132,7 @@ def _is_told(message: Any) -> bool:  # noqa: ANN401 - a Message
     error = message.error()
     if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its name
         return True
-    if not error.retriable():
+    if not is_passing(error):
         raise KafkaException(error)
     return False
 

@@ -8,6 +8,7 @@ it would set again.
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +16,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from jobstream.errors import BrokerRefused, BrokerUnavailable, ConfigError
+from jobstream.kafka.error_kinds import is_passing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 WAIT_S = 10.0
 """How long a call waits for the cluster in all, give or take the end of its last attempt."""
 ATTEMPT_S = 3.0
+AGAIN_S = 0.1
 _GRACE_S = 1.0
 _ONLY_CRITICAL = 2
 _K = TypeVar("_K", bound="Hashable")
@@ -103,11 +106,12 @@ class Asking:
                 problem = self._error_for(client, error)
                 if isinstance(problem, BrokerRefused) or time.monotonic() >= deadline:
                     raise problem from error
+            threading.Event().wait(AGAIN_S)
             self._client = AdminClient(self._options)
 
     def _error_for(self, client: AdminClient, error: Exception) -> JobstreamError:
         cause = error.args[0] if isinstance(error, KafkaException) else None
-        if cause is not None and cause.code() >= 0 and not cause.retriable():
+        if cause is not None and cause.code() >= 0 and not is_passing(cause):
             return BrokerRefused(f"{self._bootstrap} refused: {cause.str()} ({cause.name()})")
         client.poll(0)  # serves the callback that knows what happened on the connections
         seen = self._trouble.last or (cause.str() if cause is not None else "timed out")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from jobstream.kafka.error_kinds import is_passing
 from jobstream_processors.errors import TableUnavailable
 
 if TYPE_CHECKING:
@@ -22,18 +23,6 @@ STALL_S_MAX = 60.0
 _TIMEOUT_S = 10.0
 _ASK_S = 5.0
 FAIL_OVER_S = 30.0
-_PASSING = frozenset(
-    {
-        KafkaError._TIMED_OUT,  # noqa: SLF001 - the library's names
-        KafkaError._TRANSPORT,  # noqa: SLF001
-        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
-        KafkaError._DESTROY_BROKER,  # noqa: SLF001
-        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
-        KafkaError._WAIT_COORD,  # noqa: SLF001
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.NOT_LEADER_FOR_PARTITION,
-    }
-)
 
 
 class KafkaLog:
@@ -86,7 +75,7 @@ class KafkaLog:
                 except KafkaException as error:
                     # A client may go on asking the broker it knew; a new one looks for the leader.
                     self._asking = None
-                    if time.monotonic() > until or not _is_passing(error.args[0]):
+                    if time.monotonic() > until or not is_passing(error.args[0]):
                         raise
 
     def close(self) -> None:
@@ -152,7 +141,7 @@ class KafkaLog:
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the library's name
                 # The end as it is now; offsets below it that brought no record are gaps.
                 position = max(position, message.offset() or 0)
-            elif not error.retriable():
+            elif not is_passing(error):
                 raise KafkaException(error)
         return found, position
 
@@ -161,7 +150,3 @@ def _at(record: Record) -> int:
     offset = record.offset()
     assert offset is not None, "consumed records have an offset"  # noqa: S101
     return offset
-
-
-def _is_passing(error: KafkaError) -> bool:
-    return error.retriable() or error.code() in _PASSING

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from jobstream.errors import EnqueueError, EnqueueTimeout, QueueFull
-from jobstream.kafka.fatal import is_fatal
+from jobstream.kafka.error_kinds import is_fatal, is_passing
 from jobstream.kafka.log import KafkaLog
 from jobstream.kafka.sink import PRODUCER
 
@@ -192,9 +192,7 @@ def _unwritten(error: EnqueueError) -> EnqueueError:
 
 
 def _error_of(error: KafkaError) -> EnqueueError:
-    kind: Callable[[str], EnqueueError] = (
-        EnqueueTimeout if error.retriable() or error.name() == "_MSG_TIMED_OUT" else EnqueueError
-    )
+    kind: Callable[[str], EnqueueError] = EnqueueTimeout if is_passing(error) else EnqueueError
     return kind(
         f"not acknowledged: {error.str()}; the job may still be written. "
         "Repeating it with the same idempotency_key is safe"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from jobstream.kafka.fatal import is_fatal
+from jobstream.kafka.error_kinds import is_fatal
 from jobstream_processors.errors import PublishFailed, PublishFailure
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ PRODUCER: Mapping[str, Any] = {
     "enable.idempotence": True,
     "acks": "all",
     "partitioner": "murmur2_random",
+    # A question about a topic would create it, where the broker allows that, by its defaults.
+    "allow.auto.create.topics": False,
     "linger.ms": 1,
     # Far above a broker's fail-over: a record given up earlier leaves its outcome unknown.
     "message.timeout.ms": 120_000,

@@ -13,7 +13,7 @@ from confluent_kafka import TopicPartition as Place
 from jobstream.errors import BrokerTooOld, SourceFailed
 from jobstream.kafka.assigned import committed, log_ends
 from jobstream.kafka.commits import Commits
-from jobstream.kafka.fatal import is_fatal
+from jobstream.kafka.error_kinds import is_fatal
 from jobstream.kafka.standstill import LOOK_MS, Standstill
 from jobstream_processors.errors import OffsetOutOfRange
 
@@ -82,6 +82,7 @@ class KafkaSource:
         *,
         protocol: str = "consumer",
         session_ms: int = 6_000,
+        heartbeat_ms: int = 0,
     ) -> None:
         self._clock = clock
         self._listener: Listener | None = None
@@ -101,7 +102,7 @@ class KafkaSource:
         classic = {
             "partition.assignment.strategy": "cooperative-sticky",
             "session.timeout.ms": session_ms,
-            "heartbeat.interval.ms": max(200, session_ms // 6),
+            "heartbeat.interval.ms": heartbeat_ms or max(200, session_ms // 6),
         }
         self._consumer = Consumer(
             {

@@ -51,3 +51,19 @@ def test_a_start_that_is_refused_again_and_again_ends_the_member(
 ) -> None:
     with pytest.raises(SourceFailed, match=r"mail \[0\]"):
         source(monkeypatch, Busy(9)).start(("mail", 0), 5)
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_session_and_heartbeat_are_the_members_own_only_in_the_classic_protocol(
+    monkeypatch: pytest.MonkeyPatch, protocol: str
+) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr("jobstream.kafka.source.Consumer", given.update)
+
+    KafkaSource(
+        {}, "g", ["mail"], BrokerClock(), protocol=protocol, session_ms=9_000, heartbeat_ms=500
+    )
+
+    found = {name: given.get(f"{name}.ms") for name in ("session.timeout", "heartbeat.interval")}
+    own = {"session.timeout": 9_000, "heartbeat.interval": 500}
+    assert found == (own if protocol == "classic" else dict.fromkeys(own))

@@ -29,6 +29,16 @@ def test_beats_within_the_session_keep_it_alive(shop: Shop) -> None:
     pulse.check()
 
 
+def test_a_session_that_turns_out_shorter_counts(shop: Shop) -> None:
+    pulse = Pulse(shop.clock, SESSION_MS)
+    pulse.narrow(2 * SESSION_MS)
+    pulse.narrow(1_000)
+    shop.clock.advance(1_001)
+
+    with pytest.raises(WorkerStopped, match="its session of 1000 ms"):
+        pulse.check()
+
+
 def test_a_gap_is_found_by_whoever_asks_first_and_never_forgotten(shop: Shop) -> None:
     pulse = Pulse(shop.clock, SESSION_MS)
     shop.clock.advance(SESSION_MS + 1)

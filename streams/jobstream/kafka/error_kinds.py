@@ -1,0 +1,53 @@
+"""What an error of the client library calls for: a new client, another try, or neither.
+
+Its own words for that can't be relied on (confluent-kafka 2.16): `retriable()` is true for errors
+of transactions alone, and `fatal()` only where a producer breaks.
+"""
+
+from __future__ import annotations
+
+from confluent_kafka import KafkaError
+
+# A leader, coordinator or controller moves, replicas catch up, or nobody answered at all.
+_PASSING = frozenset(
+    {
+        KafkaError._TIMED_OUT,  # noqa: SLF001 - the library's names
+        KafkaError._MSG_TIMED_OUT,  # noqa: SLF001
+        KafkaError._TRANSPORT,  # noqa: SLF001
+        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
+        KafkaError._DESTROY_BROKER,  # noqa: SLF001
+        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
+        KafkaError._WAIT_COORD,  # noqa: SLF001
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.BROKER_NOT_AVAILABLE,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.KAFKA_STORAGE_ERROR,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.NOT_CONTROLLER,
+        KafkaError.NOT_ENOUGH_REPLICAS,
+        KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+        KafkaError.UNSTABLE_OFFSET_COMMIT,
+        KafkaError.THROTTLING_QUOTA_EXCEEDED,
+    }
+)
+
+
+def is_fatal(error: KafkaError) -> bool:
+    """Whether the client that says this is broken for good, and a new one is needed.
+
+    What a producer refuses after it broke, and what a consumer tells, has a code of its own.
+    """
+    return error.fatal() or error.code() == KafkaError._FATAL  # noqa: SLF001 - the library's name
+
+
+def is_passing(error: KafkaError) -> bool:
+    """Whether the same question may get another answer soon."""
+    return error.retriable() or error.code() in _PASSING

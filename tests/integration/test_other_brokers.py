@@ -1,0 +1,118 @@
+"""Brokers that are not set up as jobstream would: older ones, and ones with other settings."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobstream import App, Backoff, Context, TopicMissing
+from jobstream.broker import EmbeddedKafka
+from jobstream.broker import node as broker_node
+from jobstream.broker.settings import node_settings
+from jobstream.kafka.admin import Admin
+from jobstream.kafka.groups import SESSION
+from jobstream.kafka.topics import worker_group
+from jobstream.testing.served import Served
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.kafka
+
+OLD = {"group.coordinator.rebalance.protocols": "classic"}
+GENEROUS = {"auto.create.topics.enable": "true"}
+
+
+@dataclass(frozen=True)
+class Receipt:
+    order_id: str
+
+
+@contextmanager
+def kafka_with(settings: dict[str, str], folder: Path) -> Iterator[EmbeddedKafka]:
+    """A broker with other settings than ours."""
+    with pytest.MonkeyPatch.context() as patch:
+        changed = lambda *args: node_settings(*args) | settings  # noqa: E731 - shorter so
+        patch.setattr(broker_node, "node_settings", changed)
+        with EmbeddedKafka(directory=folder / "kafka") as broker:
+            yield broker
+
+
+@pytest.fixture
+def old_kafka(tmp_path: Path) -> Iterator[EmbeddedKafka]:
+    """A broker that knows the classic protocol alone."""
+    with kafka_with(OLD, tmp_path) as broker:
+        yield broker
+
+
+@pytest.fixture
+def generous_kafka(tmp_path: Path) -> Iterator[EmbeddedKafka]:
+    """A broker that creates any topic that it is asked about, as it does by default."""
+    with kafka_with(GENEROUS, tmp_path) as broker:
+        yield broker
+
+
+def app_on(broker: EmbeddedKafka, folder: Path, **settings: str) -> App:
+    """An app with a name of its own."""
+    return App(
+        f"other-{uuid.uuid4().hex[:8]}",
+        bootstrap_servers=broker.bootstrap_servers,
+        state_dir=folder / "state",
+        **settings,  # type: ignore[arg-type] # whatever the test wants to be wrong
+    )
+
+
+def test_a_worker_says_what_it_costs_and_runs_jobs(
+    old_kafka: EmbeddedKafka, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = app_on(old_kafka, tmp_path)
+
+    @app.job(queue=app.queue("mail", partitions=2), retry=Backoff(first="100ms"))
+    async def send_receipt(args: Receipt, ctx: Context) -> None:
+        if ctx.attempt == 1:
+            raise TimeoutError(args.order_id)
+
+    with Served(app) as served:
+        sent = send_receipt.enqueue(Receipt("o-1"))
+
+        assert served.end_of(sent.job_id) == "done"
+    (told,) = [record for record in caplog.records if record.message == "classic_protocol"]
+    assert "takes seconds" in vars(told)["costs"]
+
+
+def test_an_enqueue_creates_no_topic(generous_kafka: EmbeddedKafka, tmp_path: Path) -> None:
+    app = app_on(generous_kafka, tmp_path)
+
+    @app.job
+    async def send_receipt(args: Receipt) -> None: ...
+
+    for _ in range(2):
+        with pytest.raises(TopicMissing):
+            send_receipt.enqueue(Receipt("o-1"))
+    app.close()
+
+    assert not [name for name in Admin(app.settings).topics() if name.startswith(app.name)]
+
+
+def test_a_session_that_the_group_does_not_have_is_not_believed(
+    kafka: EmbeddedKafka, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = app_on(kafka, tmp_path, session_timeout="30s")
+
+    @app.job(queue=app.queue("mail", partitions=1))
+    async def send_receipt(args: Receipt) -> None: ...
+
+    served = Served(app)
+    Admin(app.settings).alter_group(worker_group(app.name), {SESSION: "6000"})
+    with served:
+        assert served.end_of(send_receipt.enqueue(Receipt("o-1")).job_id) == "done"
+        pulse = vars(vars(served)["_roles"])["_pulse"]
+
+    (told,) = [record for record in caplog.records if record.message == "session_is_shorter"]
+    assert "topics apply" in vars(told)["fix"]
+    assert vars(pulse)["_session_ms"] == 5_000
