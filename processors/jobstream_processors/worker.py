@@ -21,13 +21,14 @@ from jobstream_processors.closer import Closer
 from jobstream_processors.core.control import NOTHING
 from jobstream_processors.engine import Engine, Failed
 from jobstream_processors.errors import PublishFailed, WorkerStopped
-from jobstream_processors.execute.on_loop import RUNNER_FAILED, LoopExecutor
+from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.execute.on_processes import ProcessExecutor
 from jobstream_processors.execute.on_threads import ThreadExecutor
 from jobstream_processors.feed import Feed, LaneFacts, Limits
 from jobstream_processors.handlers import ASYNC, PROCESS, THREAD, JobSpec
 from jobstream_processors.intake import Intake
 from jobstream_processors.meter import Meter
+from jobstream_processors.own_faults import own_fault
 from jobstream_processors.ports import (
     Clock,
     Listener,
@@ -267,9 +268,8 @@ class Worker:
             self._loop.call_soon_threadsafe(self._finish)
 
     def _tell_feed(self) -> None:
-        orders = self._orders
-        quiet = orders.quiets_worker(self._parts.name) is not None
-        self._feed.obey(frozenset(orders.queues), quiet=quiet)
+        quiet = self._orders.quiets_worker(self._parts.name) is not None
+        self._feed.obey(frozenset(self._orders.queues), quiet=quiet)
 
     # -- how the feed reaches the engine
 
@@ -382,8 +382,8 @@ class Worker:
 
     def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """A fault of our own ends the worker; one of a task that user code leaked is logged."""
-        if context.get("message") == RUNNER_FAILED:
-            self._failed_anywhere(context["exception"])
+        if (error := own_fault(context)) is not None:
+            self._failed_anywhere(error)
         else:
             loop.default_exception_handler(context)
 

@@ -63,7 +63,11 @@ class Root(click.Group):
         # Understood before and after the subcommand: it is added to a line that just failed.
         debug = "--debug" in given
         words = [word for word in given if word != "--debug"]
-        sys.exit(self._run(words, prog_name, extra, debug=debug))
+        code = self._run(words, prog_name, extra, debug=debug)
+        if leaving := sys.modules.get("jobstream.leaving"):
+            # This was a worker: after an error, too, a thread that hangs must not keep it.
+            leaving.leave_process(code)
+        sys.exit(code)
 
     def _run(
         self, words: list[str], prog_name: str | None, extra: dict[str, Any], *, debug: bool

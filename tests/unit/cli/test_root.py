@@ -174,3 +174,30 @@ def test_without_the_extra_the_fix_is_named(tmp_path: Path) -> None:
 
     assert ran.returncode == 1
     assert ran.stderr == "jobstream: click is missing: pip install jobstream[cli]\n"
+
+
+def test_a_worker_that_fails_is_not_kept_by_a_thread_that_hangs(folder: Path) -> None:
+    program = """
+import sys, threading
+from jobstream.cli.root import root
+from jobstream.errors import SourceFailed
+from jobstream.roles import Roles
+
+def run(self):
+    threading.Thread(target=threading.Event().wait).start()
+    raise SourceFailed("broken")
+
+Roles.run = run
+root.main(["worker", "rootshop:app"])
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert ran.returncode == 1, ran.stderr
+    assert "broken" in ran.stderr
