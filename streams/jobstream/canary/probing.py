@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core import known
@@ -66,7 +66,7 @@ def verdict(probed: Probed, state: str | None) -> Probed:
     if state == known.DONE:
         return probed
     failure = state or TIMEOUT
-    return Probed(probed.queue, probed.partition, probed.job_id, probed.seconds, failure)
+    return replace(probed, failure=failure)
 
 
 def pause_s(interval_s: float, took_s: float) -> float:

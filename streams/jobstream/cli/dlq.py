@@ -22,6 +22,7 @@ from jobstream.cli.output import (
     remark,
     say,
 )
+from jobstream.cli.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -192,7 +193,8 @@ def _report(closed: Iterator[Closed], *, as_json: bool) -> int:
                                  **_summary(each.letter)})  # fmt: skip
             else:
                 why = f": {each.reason}" if each.reason else ""
-                say(f"{each.outcome} {each.letter.id} (redrive {each.letter.redrive}){why}")
+                named = f"{each.letter.id} (redrive {each.letter.redrive}){why}"
+                say(f"{each.outcome} {printable(named)}")
     finally:
         parts = {name: getattr(counts, name) for name in counts.__slots__}
         told = [f"{count} {name}" for name, count in parts.items() if count]
@@ -205,7 +207,8 @@ def _would(what: str, letters: list[Letter], *, as_json: bool) -> int:
         if as_json:
             print_json_line({"outcome": f"would {what}", **_summary(letter)})
         else:
-            say(f"would {what} {letter.id} ({letter.job_type or '?'}, {letter.trip.reason})")
+            named = f"{letter.id} ({letter.job_type or '?'}, {letter.trip.reason})"
+            say(f"would {what} {printable(named)}")
     remark(f"would {what} {len(letters)} letters; nothing was changed")
     return OK
 

@@ -90,6 +90,8 @@ _RISKS = {
     ("ssl.endpoint.identification.algorithm", "none"): "any certificate passes for the broker's",
     ("enable.sasl.oauthbearer.unsecure.jwt", "true"): "tokens are not signed",
 }
+_BOOLEANS = {"0": "false", "f": "false", "1": "true", "t": "true"}
+"""How the client lets them be spelled, too."""
 # The client puts these into the command line of a shell (its default for kinit).
 _IN_A_SHELL = frozenset(
     ("sasl.kerberos.keytab", "sasl.kerberos.principal", "sasl.kerberos.service.name")
@@ -130,7 +132,7 @@ class ClientOptions:
     def risks(self) -> Iterator[tuple[str, str]]:
         """(option, what it gives away) for each option that switches a protection off."""
         for name, value in self._pairs:
-            risk = _RISKS.get((name, value.lower()))
+            risk = _RISKS.get((name, _BOOLEANS.get(value.lower(), value.lower())))
             if risk is not None:
                 yield f"{name}={value}", risk
 

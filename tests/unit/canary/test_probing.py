@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,7 @@ def test_no_row_is_a_timeout_and_done_is_success() -> None:
     probed = Probed("mail", 3, ID, 1.5)
 
     assert verdict(probed, None).failure == "timeout"
+    assert verdict(replace(probed, detail="why"), None).detail == "why"
     assert verdict(probed, "done") == probed
 
 
