@@ -122,7 +122,7 @@ def _scalar(kind: str, value: object, path: str) -> object:
             return value
         case "long", int() if not isinstance(value, bool):
             return value
-        case "double", int() | float() if not isinstance(value, bool):
+        case "double", int() | float() | Decimal() if not isinstance(value, bool):
             return float(value)
         case "bytes", str():
             return _text_of(("base64 text", _base64), value, path)
@@ -166,7 +166,7 @@ def _text_of(form: tuple[str, Callable[[str], object]], value: object, path: str
 
 def _decimal(value: object, path: str) -> Decimal:
     # Numbers of JSON are read as Decimal where they have a point: no digit is lost on the way.
-    if isinstance(value, str | int | float) and not isinstance(value, bool):
+    if isinstance(value, str | int | float | Decimal) and not isinstance(value, bool):
         try:
             return Decimal(str(value))
         except InvalidOperation:
@@ -194,7 +194,7 @@ def _object(value: object, path: str) -> dict[str, Any]:
 
 
 def _refused(path: str, value: object, wanted: str) -> ConfigError:
-    shown = repr(value)
+    shown = str(value) if isinstance(value, Decimal) else repr(value)
     if len(shown) > _SHOWN_CHARS:
         shown = shown[:_SHOWN_CHARS] + "…"
     return ConfigError(f"{path}: got {shown}; give {wanted}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -93,7 +94,7 @@ def read_args(job: Job[Any, Any], text: str, where: str = "JSON") -> Any:  # noq
     from jobstream.cli.args_json import args_from  # noqa: PLC0415 - with the command only
 
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_float=Decimal)
     except ValueError as error:
         message = f"{where} can't be read: {error}; quote it for the shell, as in '{{\"id\": 1}}'"
         raise ConfigError(message) from error

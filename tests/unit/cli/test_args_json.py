@@ -12,8 +12,9 @@ from uuid import UUID
 
 import pytest
 
-from jobstream import Secret
+from jobstream import App, Secret
 from jobstream.cli.args_json import args_from
+from jobstream.cli.enqueue import read_args
 from jobstream.cli.sample import sample_args
 from jobstream.errors import ConfigError
 from jobstream.inspect.events import plain_json, read_event
@@ -168,3 +169,24 @@ def test_a_secret_that_is_refused_is_not_repeated(password: object) -> None:
     assert "hunter2" not in str(refused.value)
     assert refused.value.__cause__ is None
     assert refused.value.__suppress_context__
+
+
+@dataclass(frozen=True)
+class Paid:
+    amount: Decimal
+    rate: float
+
+
+def test_no_digit_is_lost_on_the_way_from_the_text() -> None:
+    @App("shop").job
+    def pay(args: Paid) -> None: ...
+
+    paid = read_args(pay, '{"amount": 12345678901234567.89, "rate": 0.5}')
+
+    assert paid == Paid(Decimal("12345678901234567.89"), 0.5)
+    assert type(paid.rate) is float
+
+
+def test_a_number_that_is_refused_is_shown_as_it_was_given() -> None:
+    with pytest.raises(ConfigError, match=r"sku: got 1\.50; give a text"):
+        args_from(Line, json.loads('{"sku": 1.50, "price": 1}', parse_float=Decimal))
