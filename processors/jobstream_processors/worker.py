@@ -268,8 +268,8 @@ class Worker:
             self._loop.call_soon_threadsafe(self._finish)
 
     def _tell_feed(self) -> None:
-        quiet = self._orders.quiets_worker(self._parts.name) is not None
-        self._feed.obey(frozenset(self._orders.queues), quiet=quiet)
+        orders, name = self._orders, self._parts.name
+        self._feed.obey(frozenset(orders.queues), quiet=orders.quiets_worker(name) is not None)
 
     # -- how the feed reaches the engine
 

@@ -65,7 +65,7 @@ class Root(click.Group):
         words = [word for word in given if word != "--debug"]
         code = self._run(words, prog_name, extra, debug=debug)
         if leaving := sys.modules.get("jobstream.leaving"):
-            # This was a worker: after an error, too, a thread that hangs must not keep it.
+            # This was a worker: no thread that hangs must keep it, after an error either.
             leaving.leave_process(code)
         sys.exit(code)
 

@@ -100,7 +100,6 @@ def leave_s(settings: Settings) -> float:
 
 def _serve(app: App, queues: list[str] | None, only: str | None, *, supervised: bool) -> int:
     """Take the roles in this process until stopped."""
-    from jobstream.leaving import leave_process  # noqa: PLC0415 - likewise
     from jobstream.observe.tracing import spans_sent  # noqa: PLC0415 - likewise
     from jobstream.roles import Roles  # noqa: PLC0415 - loads the worker's libraries
     from jobstream_processors.errors import WorkerStopped  # noqa: PLC0415 - likewise
@@ -112,7 +111,6 @@ def _serve(app: App, queues: list[str] | None, only: str | None, *, supervised: 
     except (WorkerStopped, ReplaceProcess) as error:
         log.warning("process_replaced", extra={"reason": str(error)})
         _leave(supervised=supervised)
-    leave_process(OK)
     return OK
 
 

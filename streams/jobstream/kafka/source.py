@@ -82,7 +82,7 @@ class KafkaSource:
         *,
         protocol: str = "consumer",
         session_ms: int = 6_000,
-        heartbeat_ms: int = 0,
+        heartbeat_ms: int = 1_000,
     ) -> None:
         self._clock = clock
         self._listener: Listener | None = None
@@ -102,7 +102,7 @@ class KafkaSource:
         classic = {
             "partition.assignment.strategy": "cooperative-sticky",
             "session.timeout.ms": session_ms,
-            "heartbeat.interval.ms": heartbeat_ms or max(200, session_ms // 6),
+            "heartbeat.interval.ms": heartbeat_ms,
         }
         self._consumer = Consumer(
             {
