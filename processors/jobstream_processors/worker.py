@@ -204,6 +204,7 @@ class Worker:
         finally:
             self._stopping.set()
             await asyncio.to_thread(feeding.join, LEAVE_S)
+            self._settling.close(0.0)  # After an error it still waits for work.
             self._mirrors.close()
             self._closer.close()
             self._restorers.shutdown(wait=False, cancel_futures=True)
@@ -254,11 +255,10 @@ class Worker:
     # -- the thread that polls
 
     def _poll(self) -> None:
-        parts = self._parts
         try:
             feed = self._feed
             self._tell_feed()
-            feed.join(parts.source)
+            feed.join(self._parts.source)
             while not self._stopping.is_set():
                 feed.cycle(POLL_S)
             feed.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from jobstream.kafka.admin import Admin
 from jobstream.kafka.groups import SESSION
 from jobstream.kafka.topics import worker_group
 from jobstream.testing.served import Served
+from jobstream.testing.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,6 +85,11 @@ def test_a_worker_says_what_it_costs_and_runs_jobs(
         assert served.end_of(sent.job_id) == "done"
     (told,) = [record for record in caplog.records if record.message == "classic_protocol"]
     assert "takes seconds" in vars(told)["costs"]
+    wait_until(
+        lambda: "jobstream-settle" not in [thread.name for thread in threading.enumerate()],
+        "the worker that gave up has left, too",
+        limit_s=10,
+    )
 
 
 def test_an_enqueue_creates_no_topic(generous_kafka: EmbeddedKafka, tmp_path: Path) -> None:
