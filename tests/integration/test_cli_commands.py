@@ -14,7 +14,10 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from jobstream.testing.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -297,6 +300,38 @@ def test_garbage_is_shown_as_bytes_and_discarded(shop: Shop, workers: list[Worke
     assert "--all" in refused
     assert [each["outcome"] for each in closed] == ["discarded"] * 2
     assert shop.lines("dlq", "list") == []
+
+
+def test_a_place_that_retention_passed_is_left_by_a_reset(
+    shop: Shop, workers: list[Worker]
+) -> None:
+    shop.enqueue("o-1")
+    workers.append(first := Worker(shop))
+    first.hear("sent o-1")
+    assert first.drain() == 0
+    admin = AdminClient({"bootstrap.servers": shop.servers})
+    for n in range(2, 8):
+        shop.enqueue(f"o-{n}")
+    places = [TopicPartition(f"{shop.name}.mail", partition, -1) for partition in range(2)]
+    for deleted in admin.delete_records(places).values():
+        deleted.result(WAIT_S)
+
+    workers.append(refused := Worker(shop))
+    refused.hear("was deleted by retention")
+    assert refused.process.wait(WAIT_S) == 1
+    # It ended without leaving: its session has to be over.
+    wait_until(
+        lambda: not admin.describe_consumer_groups([shop.name])[shop.name].result(WAIT_S).members,
+        "the group has no member",
+        limit_s=WAIT_S,
+    )
+    shop.run("offsets", "reset", "mail", "--to", "earliest")
+    shop.enqueue("o-8")
+    workers.append(last := Worker(shop))
+    last.hear("sent o-8")
+
+    assert last.drain() == 0
+    assert shop.json("offsets", "reset", "mail", "--to", "latest", "--dry-run") == []
 
 
 def test_a_reset_moves_offset_and_mirror_and_rows_still_hold(

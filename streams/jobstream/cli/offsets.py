@@ -127,7 +127,7 @@ def _report(moves: list[Move], *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         print_json([{**_document(m.standing), "to": m.to, "done": not dry_run} for m in moves])
         return
-    rows = [(*m.standing.place, m.standing.position, m.to, m.to - m.standing.position)
+    rows = [(*m.standing.place, m.standing.on_record, m.to, m.to - m.standing.on_record)
             for m in moves]  # fmt: skip
     if rows:
         print_table(("topic", "partition>", "from>", "to>", "records>"), rows)

@@ -97,7 +97,7 @@ def plan_reset(
     found = standings(view, group, places)
     wanted = target(view, found)
     moves = [Move(found[place], to) for place, to in wanted.items()]
-    return [move for move in moves if move.to != move.standing.position]
+    return [move for move in moves if move.to != move.standing.on_record]
 
 
 def refuse_if_busy(view: AppView, group: GroupName) -> None:

@@ -47,6 +47,11 @@ class Standing:
         return max(self.low, self.recorded or 0)
 
     @property
+    def on_record(self) -> int:
+        """As `position`, but what retention has passed as well: a worker refuses to start there."""
+        return self.low if self.recorded is None else self.recorded
+
+    @property
     def unfinished(self) -> int:
         """The first offset that may be unfinished: the position, unless that is known finished.
 
