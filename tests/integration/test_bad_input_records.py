@@ -77,6 +77,11 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
+def noise() -> bytes:
+    """Bytes that no framing begins with: a zero would be Confluent's, of a schema to wait for."""
+    return b"\xff" + os.urandom(39)
+
+
 def assert_goes_on(served: Served, partition: int = 0) -> None:
     """A job behind whatever was put on the partition still runs."""
     job_id = new_id()
@@ -149,10 +154,19 @@ def test_record_without_a_key_runs(served: Served, queue: str) -> None:
     assert served.end_of(job_id) == "done"
 
 
-def test_unknown_schema_climbs_without_using_attempts(served: Served, queue: str) -> None:
+def of_a_stranger() -> bytes:
     stranger: JobCodec[Other] = JobCodec(Other, "stranger")
-    value = stranger.encode(Meta(id=new_id(), enqueued_at=1, source="x"), Other("text", 1))
+    return stranger.encode(Meta(id=new_id(), enqueued_at=1, source="x"), Other("text", 1))
 
+
+@pytest.mark.parametrize(
+    "value",
+    [of_a_stranger(), b"\x00\x00\x00\x00\x07" + os.urandom(35)],
+    ids=["fingerprint", "an id of Confluent's registry"],
+)
+def test_unknown_schema_climbs_without_using_attempts(
+    served: Served, queue: str, value: bytes
+) -> None:
     offset = served.put(queue, value)
     assert_goes_on(served)
 
@@ -226,7 +240,7 @@ def test_partition_of_a_stranger_means_nothing_on_the_queue(served: Served, queu
 @pytest.mark.parametrize("rung", ["0s", "1d"])
 def test_garbage_on_a_rung_reaches_the_dead_letters(served: Served, rung: str) -> None:
     topic, _ = served.plans["default"].rungs[rung]
-    value = os.urandom(40)
+    value = noise()
 
     served.put(topic, value)
 
@@ -289,7 +303,7 @@ def test_same_id_with_another_type_is_a_conflict(served: Served, queue: str) -> 
 
 
 def test_two_strangers_that_claim_one_origin_are_both_kept(served: Served, queue: str) -> None:
-    values = [os.urandom(40), os.urandom(40)]
+    values = [noise(), noise()]
     headers = [("js-origin", b"elsewhere:0:7")]
 
     for value in values:
