@@ -40,6 +40,8 @@ class Delivery:
     """Run in a child process of its own: it may have killed the partition's last owner."""
     due_ms: int | None = None
     """Monotonic; set while it waits to run again in place."""
+    expires_ms: int | None = None
+    """Broker time from which on it must not start; None after a redrive, which begins anew."""
     reported: bool = False
     """Its outcome was reported while the handler still runs (past its time limit)."""
     running: bool = False

@@ -22,7 +22,14 @@ from jobstream_processors.core.decide import (
     Park,
     decide,
 )
-from jobstream_processors.core.outcome import DONE, UNDECODABLE, Cancelled, Done, Interrupted
+from jobstream_processors.core.outcome import (
+    DONE,
+    UNDECODABLE,
+    Cancelled,
+    Done,
+    Interrupted,
+    is_wanted,
+)
 from jobstream_processors.current import fields_of
 from jobstream_processors.gate import Gate, Hands
 from jobstream_processors.handlers import PROCESS
@@ -44,7 +51,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("jobstream.worker")
 
-Failed = Callable[["Delivery", "Outcome", "Decision"], None]
+Failed = Callable[["Delivery", "Outcome | None", "Decision"], None]
+"""Told of an end that is no success; without an outcome, the delivery never ran."""
 SHOW_TICKS = 8
 """Watermarks are shown to the committing threads every so many ticks: sorting ranges costs."""
 IN_PLACE = frozenset({Park, Charge})
@@ -164,7 +172,7 @@ class Engine:
             if self._failed is not None:
                 self._failed(delivery, outcome, decision)
             delivery.error = None
-            self._watch(delivery, decision)
+            self._watch(delivery, outcome, decision)
         # A job that runs again in place is still the one whose turn it is.
         if not running and not delivery.holds_key and type(decision) not in IN_PLACE:
             self._free_key(delivery)
@@ -274,6 +282,10 @@ class Engine:
     def _unrun(self, delivery: Delivery, decision: Decision) -> None:
         """Decided without a run, so it has no part in its order key."""
         delivery.key = None
+        if isinstance(decision, Bury):
+            self._dead(delivery, decision)
+            if self._failed is not None:
+                self._failed(delivery, None, decision)
         self._decided(delivery, decision)
 
     def _decided(self, delivery: Delivery, decision: Decision) -> None:
@@ -336,11 +348,10 @@ class Engine:
             delivery.in_child = True
             delivery.due_ms = now_ms + decision.pause_ms
         elif isinstance(decision, Park):
-            first = delivery.trip.first_failed_ms or self._clock.broker_ms()
             delivery.trip = replace(
                 delivery.trip,
                 attempt=decision.attempt,
-                first_failed_ms=first,
+                first_failed_ms=decision.first_failed_ms,
                 snoozes=decision.snoozes,
             )
             delivery.due_ms = now_ms + decision.delay_ms
@@ -349,21 +360,26 @@ class Engine:
         if self._gate.cancels:
             self._gate.cancel(delivery)
 
-    def _watch(self, delivery: Delivery, decision: Decision) -> None:
+    def _watch(self, delivery: Delivery, outcome: Outcome, decision: Decision) -> None:
         """Feed the flood guard; say what an operator must know."""
-        lane = delivery.lane
-        if isinstance(decision, Bury):
-            healthy = decision.trip.reason == UNDECODABLE
-            if not healthy and lane.flood.died(self._clock.monotonic_ms()):
+        lane, now_ms = delivery.lane, self._clock.monotonic_ms()
+        if isinstance(decision, Bury) and decision.trip.reason != UNDECODABLE:
+            if lane.flood.died(now_ms):
                 extra = {"partition": lane.source, "deaths": lane.flood.deaths}
                 log.error("flood_guard_closed", extra=extra)
                 self._gate.flooded(lane)
-            told = fields_of(delivery) | {"reason": decision.trip.reason}
-            log.warning("job_dead", extra=told)
-        elif not isinstance(decision, Leave):
+        elif is_wanted(outcome) and not delivery.unwanted:
             self._lived(lane)
-        if isinstance(decision, Climb) and decision.cut:
+        else:
+            lane.flood.unproved(now_ms)
+        if isinstance(decision, Bury):
+            self._dead(delivery, decision)
+        elif isinstance(decision, Climb | Park) and decision.cut:
             log.warning("delay_cut_to_window", extra=fields_of(delivery))
+
+    @staticmethod
+    def _dead(delivery: Delivery, decision: Bury) -> None:
+        log.warning("job_dead", extra=fields_of(delivery) | {"reason": decision.trip.reason})
 
     def _withdraw(self, lane: Lane) -> list[Delivery]:
         taken = [d for executor in self._executors.values() for d in executor.withdraw(lane)]

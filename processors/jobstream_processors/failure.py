@@ -1,4 +1,4 @@
-"""A failed run as plain data for user code. Who is told of it, and when, is not decided here."""
+"""A failure as plain data for user code. Who is told of it, and when, is not decided here."""
 
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A run that failed, as it is told to `App.on_failure`. Texts are without secret fields."""
+    """A run that failed, or a job that died without one, as it is told to `App.on_failure`.
+
+    Texts are without secret fields.
+    """
 
     exception: BaseException | None = field(repr=False)
     """What the handler raised, as it is; None for a timeout, and where a process ran it."""
     error: str
-    """Its class with its module, or `jobstream.Timeout`, `jobstream.Crashed`."""
+    """Its class with its module, or `jobstream.Timeout`, `jobstream.Crashed`; without a run
+    `jobstream.` and the reason."""
     message: str
     traceback: str = field(repr=False)
     """At most its last 4,000 characters; "" where there is none."""
     job_id: str
     job: str
+    """Its type; "" of a record that can't be read."""
     queue: str
     attempt: int
     redrive: int

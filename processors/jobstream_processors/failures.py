@@ -34,17 +34,19 @@ WAITING_MAX = 1_000
 LEAVE_S = 2.0
 
 
-def failure_of(delivery: Delivery, outcome: Outcome, decision: Decision) -> Failure | None:
+def failure_of(delivery: Delivery, outcome: Outcome | None, decision: Decision) -> Failure | None:
     """The failure that an ended run is, None if it is none: done, snoozed, cancelled, interrupted.
 
-    A retry that the handler asked for is one only if it was the last.
+    A retry that the handler asked for is one only if it was the last. Without an outcome it never
+    ran: a failure only if it is dead.
     """
     error, message, trace = _texts(outcome)
     match decision:
         case Bury(trip):
             kind: Literal["retry", "dead"] = "dead"
             reason, wait_ms = trip.reason, None
-            error, message = error or trip.error or trip.reason, message or trip.message
+            error = error or trip.error or f"jobstream.{reason}"
+            message = message or trip.message
         case Climb(trip) if error:
             kind, reason, wait_ms = "retry", "", trip.delay_ms
         case Park(_, delay_ms) | Charge(_, delay_ms) if error:
@@ -73,7 +75,7 @@ def failure_of(delivery: Delivery, outcome: Outcome, decision: Decision) -> Fail
     )
 
 
-def _texts(outcome: Outcome) -> tuple[str, str, str]:
+def _texts(outcome: Outcome | None) -> tuple[str, str, str]:
     """Error, message, traceback; no error where the run did not fail by itself."""
     match outcome:
         case Raised(error, message, _, trace):
@@ -96,8 +98,11 @@ class Failures:
         self._left_out = 0
         self._thread: threading.Thread | None = None
 
-    def tell(self, delivery: Delivery, outcome: Outcome, decision: Decision) -> None:
-        """Note an ended run, if it failed; returns at once. Called on the loop's thread."""
+    def tell(self, delivery: Delivery, outcome: Outcome | None, decision: Decision) -> None:
+        """Note an ended run, if it failed, or a job dead without one; returns at once.
+
+        Called on the loop's thread.
+        """
         failure = failure_of(delivery, outcome, decision)
         if failure is None:
             return

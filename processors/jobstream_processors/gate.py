@@ -74,7 +74,11 @@ class Gate:
             wanted.add(TYPES)
         if not wanted and not lane.gates:
             return
-        back = (*self._hands.withdraw(lane), *lane.aside, *lane.held)
+        taken = self._hands.withdraw(lane)
+        if taken and FLOOD in wanted:
+            # While the guard is closed, what was handed over and has not begun is its probe.
+            lane.flood.unproved(self._hands.monotonic_ms())
+        back = (*taken, *lane.aside, *lane.held)
         lane.aside.clear()
         lane.held = deque(sorted(back, key=_offset))
         lane.gates = wanted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,9 @@ from jobstream_processors.errors import InvalidOption
 from jobstream_schemas import JobCodec
 
 ASYNC, THREAD, PROCESS = "async", "thread", "process"
+Target = tuple[str, str, str, bool]
+"""How another process finds a handler: module, path inside it, name of the job, and whether the
+path leads to the app that knows the job, or to the handler itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +31,30 @@ class JobSpec:
     wants_context: bool
     expect_ms: int | None = None
     """The run time that is normal for it, if it says so."""
+    app_at: tuple[str, str] | None = None
+    """Module and path of the app that knows it; None where no module holds the app."""
 
     @property
-    def target(self) -> tuple[str, str]:
-        """(module, qualified name) under which another process finds the handler."""
-        return self.function.__module__, self.function.__qualname__
+    def target(self) -> Target:
+        """How another process finds the handler: by its app, or else under its own name."""
+        if self.app_at is not None:
+            return *self.app_at, self.name, True
+        return self.function.__module__, self.function.__qualname__, self.name, False
 
     @property
     def importable(self) -> bool:
         """Whether another process can find the handler at all."""
-        return "<" not in self.function.__qualname__
+        return self.app_at is not None or "<" not in self.function.__qualname__
+
+
+def slots_of(specs: Mapping[str, JobSpec], concurrency: int, children: int) -> int:
+    """How many handlers of users' types run at once in a process: each executor has its own slots.
+
+    So handlers that hang in threads take nothing from those on the loop. Types of our own, whose
+    names begin with `_`, need no slot that counts.
+    """
+    used = {spec.executor for spec in specs.values() if not spec.name.startswith("_")}
+    return sum(children if executor == PROCESS else concurrency for executor in used)
 
 
 def executor_of(name: str, function: Callable[..., Any], wanted: str | None) -> str:

@@ -10,8 +10,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from jobstream_processors.core import identity, known
-from jobstream_processors.core.decide import CRASHES_MAX, Case, Drop, Policy, bury, unknown_type
+from jobstream_processors.core import identity
+from jobstream_processors.core.decide import CRASHES_MAX, EXPIRED, Case, Policy, bury, unknown_type
 from jobstream_processors.core.headers import BadHeaders, parse
 from jobstream_processors.core.outcome import UNDECODABLE
 from jobstream_processors.core.retry import Backoff
@@ -194,14 +194,17 @@ class Intake:
         if queue_meter is not None:
             job_type = reader.job_type
             delivery.meter = queue_meter.types.get(job_type) or queue_meter.of(job_type)
-        if meta.expires_at is not None and self._is_expired(delivery, meta.expires_at):
-            return delivery, Drop(known.EXPIRED, "expired")
+        if meta.expires_at is not None and delivery.trip.redrive == 0:
+            # A redriven job starts anew, or an operator could never bring an old one back.
+            delivery.expires_ms = meta.expires_at
+            if meta.expires_at <= self._clock.broker_ms():
+                return delivery, EXPIRED
+        if found is not None and (decision := self._resume(delivery, found)) is not None:
+            return delivery, decision
         if spec is None:
             return delivery, unknown_type(self.case(delivery), reader.job_type)
         delivery.key = meta.order_key
         delivery.holds_key = spec.policy.holds_key
-        if found is not None and (decision := self._resume(delivery, found)) is not None:
-            return delivery, decision
         lane = delivery.lane
         if delivery.offset < lane.suspect_before and lane.suspects_left > 0 and spec.importable:
             lane.suspects_left -= 1
@@ -229,11 +232,16 @@ class Intake:
                 self.case(delivery), "crashed_worker", "jobstream.Crashed", "its process died"
             )
         delivery.in_child = delivery.crashes > 0
-        parked = found.attempt_of(delivery.trip.redrive)
+        parked = found.parked_in(delivery.trip.redrive)
         if parked is not None:
-            attempt, due_ms = parked
-            delivery.trip = replace(delivery.trip, attempt=attempt)
-            wait_ms = due_ms - self._clock.broker_ms()
+            delivery.trip = replace(
+                delivery.trip,
+                attempt=parked.attempt,
+                snoozes=parked.snoozes,
+                first_failed_ms=parked.first_failed_ms or None,
+                unknown_since_ms=None,  # It had a handler.
+            )
+            wait_ms = parked.due_ms - self._clock.broker_ms()
             if wait_ms > 0:
                 delivery.due_ms = self._clock.monotonic_ms() + wait_ms
         return None
@@ -259,10 +267,6 @@ class Intake:
             return digest != delivery.identity()[1]
         other = self._catalogue.get(fingerprint)
         return other is not None and other.job_type != reader.job_type
-
-    def _is_expired(self, delivery: Delivery, expires_ms: int) -> bool:
-        # A redriven job starts anew, or an operator could never bring an old one back.
-        return delivery.trip.redrive == 0 and expires_ms <= self._clock.broker_ms()
 
     def _trouble(self, delivery: Delivery, reason: str, message: str) -> Decision:
         if reason == "unknown_schema":

@@ -20,7 +20,7 @@ from jobstream_processors.core.decide import (
     Park,
 )
 from jobstream_processors.core.headers import render
-from jobstream_processors.core.known import Known
+from jobstream_processors.core.known import Known, Parked
 from jobstream_processors.ports import Outgoing
 from jobstream_schemas import Row, RowKind, encode_row, row_key
 
@@ -61,9 +61,11 @@ def settlement(
             row = _job(delivery, known.DEAD, now_ms, trip.reason)
             write = pointer_letter if pointer else letter
             return _row(delivery, plan, row, copy=write(delivery, trip, plan))
-        case Park(attempt, delay_ms):
+        case Park(attempt, delay_ms, snoozes, first_failed_ms):
+            parked = Parked(attempt, now_ms + delay_ms, snoozes, first_failed_ms or 0)
             row = _base(delivery, "parked", now_ms)
-            return _row(delivery, plan, row._replace(attempt=attempt, due=now_ms + delay_ms))
+            row = row._replace(attempt=attempt, due=parked.due_ms, detail=parked.detail)
+            return _row(delivery, plan, row)
         case Charge(crashes):
             row = _base(delivery, "crash", now_ms)
             return _row(delivery, plan, row._replace(attempt=crashes))
@@ -145,5 +147,6 @@ def _row(
 
 def fact_of(row: Row) -> Known:
     """What a row lets the table know of its id."""
-    fact = known.of_row(row.kind, row.state, (row.redrive, row.seq, row.attempt), row.due)
+    numbers = (row.redrive, row.seq, row.attempt)
+    fact = known.of_row(row.kind, row.state, numbers, row.due, row.detail)
     return fact._replace(identity=(row.fingerprint, row.digest))

@@ -21,11 +21,12 @@ from jobstream_processors.closer import Closer
 from jobstream_processors.core.control import NOTHING
 from jobstream_processors.engine import Engine, Failed
 from jobstream_processors.errors import PublishFailed, WorkerStopped
+from jobstream_processors.execute.bars import Bars
 from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.execute.on_processes import ProcessExecutor
 from jobstream_processors.execute.on_threads import ThreadExecutor
 from jobstream_processors.feed import Feed, LaneFacts, Limits
-from jobstream_processors.handlers import ASYNC, PROCESS, THREAD, JobSpec
+from jobstream_processors.handlers import ASYNC, PROCESS, THREAD, JobSpec, slots_of
 from jobstream_processors.intake import Intake
 from jobstream_processors.meter import Meter
 from jobstream_processors.own_faults import own_fault
@@ -171,7 +172,7 @@ class Worker:
         return Standing(
             lanes=tuple(self._feed.facts()),
             runs=tuple(runs),
-            concurrency=self._parts.concurrency,
+            concurrency=slots_of(self._parts.specs, self._parts.concurrency, self._parts.children),
             ticked_s=now - self._ticked,
             leaving=self._stopping.is_set(),
         )
@@ -240,13 +241,12 @@ class Worker:
     def _executors(self) -> dict[str, Executor]:
         parts, tracing = self._parts, self._parts.tracing
         ended, returned = tracing.ended(self._engine.ended), self._engine.returned
-        lost, many, enter = parts.pulse.is_lost, parts.concurrency, tracing.enter
+        many, bars, enter = parts.concurrency, Bars(parts.clock, parts.pulse.is_lost), tracing.enter
+        children, begins = parts.children, parts.child_begins
         return {
-            ASYNC: LoopExecutor(many, ended, returned, lost, enter=enter),
-            THREAD: ThreadExecutor(many, ended, returned, lost, enter=enter),
-            PROCESS: ProcessExecutor(
-                parts.children, ended, lost, parts.child_begins, enter=tracing.enter_child
-            ),
+            ASYNC: LoopExecutor(many, ended, returned, bars, enter=enter),
+            THREAD: ThreadExecutor(many, ended, returned, bars, enter=enter),
+            PROCESS: ProcessExecutor(children, ended, bars, begins, enter=tracing.enter_child),
         }
 
     def _served(self) -> list[Lane]:

@@ -62,7 +62,8 @@ _EIGHT = 16
 class Row(NamedTuple):
     """One row; times are milliseconds since the epoch, `due` 0 for none, `state` "" for none.
 
-    A unique row has the holder's job id in `id` and the unique key in `detail`.
+    A unique row has the holder's job id in `id` and the unique key in `detail`; the detail of a
+    parked row is `<snoozes>:<first failed>`.
     """
 
     kind: RowKind

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 
 from jobstream.client import Client
@@ -72,6 +73,8 @@ class App:
             raise ConfigError(message)
         self.name = name
         self.settings = settings if settings is not None else Settings.load(**overrides)
+        self.found_at: tuple[str, str] | None = None
+        """Module and path under which a command found it; None where code made it."""
         self._queues: dict[str, Queue] = {}
         self._plans: dict[str, QueuePlan] = {}
         self._jobs: dict[str, Job[Any, Any]] = {}
@@ -266,7 +269,8 @@ class App:
         found: dict[str, JobSpec] = {}
         for job in self._jobs.values():
             if job.spec is not None:
-                found.update(dict.fromkeys((job.name, *job.aliases), job.spec))
+                spec = replace(job.spec, app_at=self.found_at)
+                found.update(dict.fromkeys((job.name, *job.aliases), spec))
         return found
 
     def schemas(self) -> list[JobSchema]:

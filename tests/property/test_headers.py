@@ -19,7 +19,16 @@ from jobstream_processors.core.headers import (
     render,
 )
 
-NUMBERS = ("redrive", "seq", "attempt", "delay-ms", "due-ms", "first-failed-ms", "partition")
+NUMBERS = (
+    "redrive",
+    "seq",
+    "attempt",
+    "delay-ms",
+    "due-ms",
+    "first-failed-ms",
+    "unknown-since-ms",
+    "partition",
+)
 TEXTS = ("error", "message", "reason", "origin", "trace")
 OURS = (*NUMBERS, *TEXTS, "snoozes", "unheard-of")
 
@@ -39,6 +48,7 @@ def trips(texts: st.SearchStrategy[str]) -> st.SearchStrategy[Trip]:
         delay_ms=times,
         due_ms=times,
         first_failed_ms=times,
+        unknown_since_ms=times,
         partition=st.none() | counts,
         snoozes=counts,
         error=texts,

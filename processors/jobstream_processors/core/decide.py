@@ -16,6 +16,7 @@ from jobstream_processors.core.outcome import (
     Cancelled,
     Crashed,
     Done,
+    Expired,
     Interrupted,
     Outcome,
     Raised,
@@ -75,7 +76,10 @@ class Park:
     attempt: int
     delay_ms: int
     snoozes: int = 0
-    """Snoozes under this owner so far; a new owner counts anew."""
+    first_failed_ms: int | None = None
+    """None while it was only snoozed."""
+    cut: bool = False
+    """The wanted delay was longer than the window and was cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,7 @@ Decision = Finish | Climb | Park | Bury | Drop | Charge | Leave
 
 FINISH = Finish()
 LEAVE = Leave()
+EXPIRED = Drop(known.EXPIRED, "expired")
 
 
 def decide(case: Case, outcome: Outcome) -> Decision:
@@ -123,6 +128,8 @@ def decide(case: Case, outcome: Outcome) -> Decision:
             return LEAVE
         case Cancelled(reason):
             return Drop(known.CANCELLED, reason)
+        case Expired():
+            return EXPIRED
         case Buried(reason, message):
             return bury(case, reason, "", message)
         case Again():
@@ -140,13 +147,24 @@ def decide(case: Case, outcome: Outcome) -> Decision:
 def unknown_type(case: Case, job_type: str) -> Climb | Bury:
     """A type without a handler here: perhaps a rolling deploy, so wait a bounded time for one."""
     message = f"no handler for {job_type!r}"
-    age = case.now_ms - _first_failed(case)
+    # From when no handler was found, not from its first failure: a job may have retried for long.
+    since = min(case.trip.unknown_since_ms or case.now_ms, case.now_ms)
+    age = case.now_ms - since
     if age >= UNKNOWN_TYPE_MS_MAX:
         return bury(case, "unknown_type", "jobstream.UnknownType", message)
     low, high = UNKNOWN_TYPE_DELAY_MS
     delay = min(max(age, low), high, UNKNOWN_TYPE_MS_MAX - age)
-    trip = replace(case.trip, error="jobstream.UnknownType", message=message, reason="")
-    return _climb(case, trip, delay)
+    return _climb(
+        case,
+        replace(
+            case.trip,
+            error="jobstream.UnknownType",
+            message=message,
+            reason="",
+            unknown_since_ms=since,
+        ),
+        delay,
+    )
 
 
 def _again(case: Case, wanted: Again) -> Decision:
@@ -154,14 +172,10 @@ def _again(case: Case, wanted: Again) -> Decision:
     if wanted.uses_attempt:
         if _is_exhausted(case):
             return bury(case, "attempts_exhausted", "jobstream.RetryAfter", wanted.reason)
-        if case.policy.holds_key:
-            return Park(trip.attempt + 1, min(wanted.delay_ms, case.window_ms), trip.snoozes)
-        return _climb(case, replace(trip, attempt=trip.attempt + 1), wanted.delay_ms)
+        return _repeat(case, _next_attempt(case), wanted.delay_ms)
     if trip.snoozes >= case.policy.snoozes_max:
         return bury(case, "snoozes_exhausted", "jobstream.Snooze", wanted.reason)
-    if case.policy.holds_key:
-        return Park(trip.attempt, min(wanted.delay_ms, case.window_ms), trip.snoozes + 1)
-    return _climb(case, replace(trip, snoozes=trip.snoozes + 1), wanted.delay_ms)
+    return _repeat(case, replace(trip, snoozes=trip.snoozes + 1), wanted.delay_ms)
 
 
 def _failed(case: Case, failure: Raised) -> Decision:
@@ -176,10 +190,14 @@ def _retried(case: Case, error: str, message: str) -> Decision:
     if _is_exhausted(case):
         return bury(case, "attempts_exhausted", error, message)
     delay = case.policy.backoff.delay_ms(trip.attempt, job_id=case.job_id, redrive=trip.redrive)
-    if case.policy.holds_key:
-        return Park(trip.attempt + 1, min(delay, case.window_ms), trip.snoozes)
-    told = replace(trip, attempt=trip.attempt + 1, error=error, message=message, reason="")
-    return _climb(case, told, delay)
+    told = replace(_next_attempt(case), error=error, message=message, reason="")
+    return _repeat(case, told, delay)
+
+
+def _next_attempt(case: Case) -> Trip:
+    """The trip after a failed attempt: age counts from the first one."""
+    trip = case.trip
+    return replace(trip, attempt=trip.attempt + 1, first_failed_ms=_first_failed(case))
 
 
 def _is_exhausted(case: Case) -> bool:
@@ -199,12 +217,18 @@ def _crashed(case: Case, how: str) -> Charge | Bury:
     return Charge(crashes, CRASH_PAUSE_MS * 2 ** (crashes - 1))
 
 
+def _repeat(case: Case, trip: Trip, delay_ms: int) -> Climb | Park:
+    """Run again after `delay_ms`, in place or by the ladder, as the type's policy says."""
+    if not case.policy.holds_key:
+        # It has a handler, so a wait for one is over.
+        return _climb(case, replace(trip, unknown_since_ms=None), delay_ms)
+    delay = min(delay_ms, case.window_ms)
+    return Park(trip.attempt, delay, trip.snoozes, trip.first_failed_ms, cut=delay < delay_ms)
+
+
 def _climb(case: Case, trip: Trip, delay_ms: int) -> Climb:
     delay = min(delay_ms, case.window_ms)
-    first_failed = _first_failed(case)
-    moved = replace(
-        trip, seq=trip.seq + 1, delay_ms=delay, due_ms=None, first_failed_ms=first_failed
-    )
+    moved = replace(trip, seq=trip.seq + 1, delay_ms=delay, due_ms=None)
     return Climb(moved, cut=delay < delay_ms)
 
 

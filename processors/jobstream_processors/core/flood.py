@@ -1,8 +1,9 @@
 """The flood guard: a run of handler deaths stops a partition before it empties into dead letters.
 
 After `limit` deaths in a row nothing starts for a pause that doubles up to a cap; then one job is
-let through as a probe. A job that ends any other way clears the count. Garbage (undecodable,
-unknown type) does not count: it says nothing about the handlers' health.
+let through as a probe. A job that ends as its handler wanted clears the count. What says nothing
+about the handlers' health does neither: garbage (undecodable, unknown type), a failure that will be
+retried, the death of a child process that is only counted yet, a job that never ran.
 """
 
 from __future__ import annotations
@@ -41,8 +42,14 @@ class FloodGuard:
         self.until_ms = now_ms + self._pause_ms
         return True
 
+    def unproved(self, now_ms: int) -> None:
+        """A run ended that says nothing; if it was the probe, another may be made at once."""
+        if self._probing:
+            self._probing = False
+            self.until_ms = now_ms
+
     def lived(self) -> bool:
-        """Count an end that is no death; True if that opens a held partition."""
+        """Count an end that the handler wanted; True if that opens a held partition."""
         held = not self.is_open
         self.deaths = 0
         self._pause_ms = PAUSE_MS_FIRST

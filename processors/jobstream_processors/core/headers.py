@@ -29,6 +29,7 @@ _LIMITS = {
     "delay-ms": _EPOCH_MS_MAX,
     "due-ms": _EPOCH_MS_MAX,
     "first-failed-ms": _EPOCH_MS_MAX,
+    "unknown-since-ms": _EPOCH_MS_MAX,
     "partition": 1_000_000,
     "snoozes": 1_000_000,
 }
@@ -50,6 +51,8 @@ class Trip:
     """Wait from the record's append; replaced by `due_ms` at the first hop."""
     due_ms: int | None = None
     first_failed_ms: int | None = None
+    unknown_since_ms: int | None = None
+    """Since when it waits for a worker that knows its type."""
     partition: int | None = None
     """The queue partition it goes back to."""
     snoozes: int = 0
@@ -119,6 +122,7 @@ def _trip(found: dict[str, int | str]) -> Trip:
         delay_ms=_maybe(found, "delay-ms"),
         due_ms=_maybe(found, "due-ms"),
         first_failed_ms=_maybe(found, "first-failed-ms"),
+        unknown_since_ms=_maybe(found, "unknown-since-ms"),
         partition=_maybe(found, "partition"),
         snoozes=_int(found, "snoozes", 0),
         error=str(found.get("error", "")),
@@ -139,6 +143,7 @@ def render(trip: Trip, foreign: Sequence[tuple[str, bytes | None]] | None = None
         "delay-ms": trip.delay_ms,
         "due-ms": trip.due_ms,
         "first-failed-ms": trip.first_failed_ms,
+        "unknown-since-ms": trip.unknown_since_ms,
         "partition": trip.partition,
         "snoozes": trip.snoozes or None,
     }

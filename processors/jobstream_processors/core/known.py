@@ -15,8 +15,37 @@ EXPIRED = "expired"
 DUPLICATE = "duplicate"
 TERMINAL = (DONE, DEAD, CANCELLED, EXPIRED, DUPLICATE)
 _RANK = {state: rank for rank, state in enumerate(reversed(TERMINAL), start=1)}
+LONGEST = 16
+"""No number that a row tells in words has as many digits."""
 OTHER = "other"
 """A terminal state this version does not know: written by a newer one, an end all the same."""
+
+
+class Parked(NamedTuple):
+    """How a job that is retried in place goes on, under whoever owns its partition."""
+
+    attempt: int
+    """The next one."""
+    due_ms: int
+    """Epoch."""
+    snoozes: int = 0
+    first_failed_ms: int = 0
+    """Epoch; 0 while it was only snoozed."""
+
+    @property
+    def detail(self) -> str:
+        """What its row has no field for: the row's detail."""
+        return f"{self.snoozes}:{self.first_failed_ms}"
+
+    @classmethod
+    def told(cls, attempt: int, due_ms: int, detail: str) -> Parked:
+        """From the fields of its row."""
+        snoozes, _, first = detail.partition(":")
+        return cls(attempt, due_ms, _number(snoozes), _number(first))
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < LONGEST else 0
 
 
 class Known(NamedTuple):
@@ -27,8 +56,8 @@ class Known(NamedTuple):
     """(redrive, rank of its state) of the newest terminal state other than done."""
     moved: tuple[int, int] = (-1, -1)
     """(redrive, seq) of the newest delivery that a copy has replaced."""
-    parked: tuple[int, int, int] = (-1, 0, 0)
-    """(redrive, next attempt, due epoch ms) of a job retried in place."""
+    parked: tuple[int, int, int, int, int] = (-1, 0, 0, 0, 0)
+    """Of a job retried in place: (redrive, *Parked)."""
     crashes: tuple[int, int] = (-1, 0)
     """(redrive, charged deaths of its process)."""
     identity: tuple[bytes, bytes] = (b"", b"")
@@ -57,9 +86,9 @@ class Known(NamedTuple):
         """Charged deaths in this redrive."""
         return self.crashes[1] if self.crashes[0] == redrive else 0
 
-    def attempt_of(self, redrive: int) -> tuple[int, int] | None:
-        """(next attempt, due epoch ms) if this redrive is being retried in place."""
-        return self.parked[1:] if self.parked[0] == redrive else None
+    def parked_in(self, redrive: int) -> Parked | None:
+        """How it stands if this redrive is being retried in place."""
+        return Parked(*self.parked[1:]) if self.parked[0] == redrive else None
 
 
 UNKNOWN = Known()
@@ -75,7 +104,9 @@ def rank_of(state: str) -> int:
     return _RANK.get(state, 0)
 
 
-def of_row(kind: str, state: str, numbers: tuple[int, int, int], due_ms: int = 0) -> Known:
+def of_row(
+    kind: str, state: str, numbers: tuple[int, int, int], due_ms: int = 0, detail: str = ""
+) -> Known:
     """What one row tells. `numbers` are its redrive, seq and attempt."""
     redrive, seq, attempt = numbers
     if kind == "job":
@@ -83,7 +114,7 @@ def of_row(kind: str, state: str, numbers: tuple[int, int, int], due_ms: int = 0
     if kind == "moved":
         return Known(moved=(redrive, seq))
     if kind == "parked":
-        return Known(parked=(redrive, attempt, due_ms))
+        return Known(parked=(redrive, *Parked.told(attempt, due_ms, detail)))
     if kind == "crash":
         return Known(crashes=(redrive, attempt))
     return UNKNOWN

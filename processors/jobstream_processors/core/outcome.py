@@ -111,6 +111,11 @@ class TimedOut:
 
 
 @dataclass(frozen=True, slots=True)
+class Expired:
+    """Its time was over before a slot was free for it: the handler never began."""
+
+
+@dataclass(frozen=True, slots=True)
 class Interrupted:
     """The worker is shutting down or lost the partition: nothing is settled, no attempt is used."""
 
@@ -122,12 +127,19 @@ class Crashed:
     how: str
 
 
-Outcome = Done | Raised | Again | Cancelled | Buried | TimedOut | Interrupted | Crashed
+Outcome = Done | Raised | Again | Cancelled | Buried | TimedOut | Expired | Interrupted | Crashed
 
 DONE = Done()
 STOPPED = Cancelled("stopped before it ran")
 """Of a delivery that an operator cancelled; who and why is known to the engine."""
 RETURNED = Done(returned=True)
+
+
+def is_wanted(outcome: Outcome) -> bool:
+    """Whether the handler ran and ended as it wanted to, which shows that it is in health."""
+    return isinstance(outcome, Done | Cancelled) or (
+        isinstance(outcome, Again) and not outcome.uses_attempt
+    )
 
 
 Clean = Callable[[str], str]

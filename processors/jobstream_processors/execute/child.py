@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jobstream_processors.context import RunFacts
+    from jobstream_processors.handlers import Target
     from jobstream_processors.hidden import Hidden
 
 UNIMPORTABLE = 64
@@ -46,7 +47,7 @@ def main(descriptor: int) -> None:
         sys.path[:] = path
         if begin is not None:
             pickle.loads(begin)()  # noqa: S301 - our own parent; found once the path is set
-        handlers: dict[tuple[str, str], Callable[..., Any]] = {}
+        handlers: dict[Target, Callable[..., Any]] = {}
         while True:
             target, packed = pickle.loads(pipe.recv_bytes())  # noqa: S301 - our own parent
             if target not in handlers:
@@ -93,18 +94,26 @@ def _run(
     return DONE if result is None else Done(returned=True)
 
 
-def _find(target: tuple[str, str], script: str | None) -> Callable[..., Any]:
-    module_name, qualname = target
+def _find(target: Target, script: str | None) -> Callable[..., Any]:
+    module_name, path, job, by_app = target
     try:
         module = _script(script) if module_name == "__main__" else _module(module_name)
         found: Any = module
-        for part in qualname.split("."):
+        for part in path.split("."):
             found = getattr(found, part)
+        return _function(found, job, by_app=by_app)
     except BaseException as error:  # noqa: BLE001 - user modules may raise anything on import
-        print(f"jobstream: {module_name}:{qualname} can't be imported: {error!r}", file=sys.stderr)  # noqa: T201 - the child's only voice
+        print(f"jobstream: {module_name}:{path} can't be imported: {error!r}", file=sys.stderr)  # noqa: T201 - the child's only voice
         os._exit(UNIMPORTABLE)
-    spec = getattr(found, "spec", None)
-    function: Callable[..., Any] = spec.function if spec is not None else found
+
+
+def _function(found: Any, job: str, *, by_app: bool) -> Callable[..., Any]:  # noqa: ANN401 - an App, a Job or a function
+    function: Callable[..., Any]
+    spec = found.specs()[job] if by_app else getattr(found, "spec", None)
+    if spec is not None and spec.name != job:
+        message = f"it is the handler of {spec.name!r}, not of {job!r}: two have one name"
+        raise LookupError(message)
+    function = found if spec is None else spec.function
     return function
 
 

@@ -28,14 +28,14 @@ from jobstream_processors.core.outcome import (
 )
 from jobstream_processors.current import name_job
 from jobstream_processors.execute.forked import leave, tell_in_child
-from jobstream_processors.execute.running import context_of, measured, never, outcome_of
+from jobstream_processors.execute.running import context_of, measured, outcome_of, unbarred
 from jobstream_schemas import DecodeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
 
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.execute.running import Ended, Enter, Returned
+    from jobstream_processors.execute.running import Barred, Ended, Enter, Returned
     from jobstream_processors.lane import Lane
 
 SLICE_S = 0.005
@@ -55,7 +55,7 @@ class LoopExecutor:
         concurrency: int,
         ended: Ended,
         returned: Returned,
-        is_lost: Callable[[], bool] = never,
+        barred: Barred = unbarred,
         *,
         enter: Enter = name_job,
     ) -> None:
@@ -63,8 +63,7 @@ class LoopExecutor:
         self._ended = ended
         self._returned = returned
         self._enter = enter
-        self._is_lost = is_lost
-        """Whether this process was frozen past its session: then nothing starts any more."""
+        self._barred = barred
         self._ready: deque[Delivery] = deque()
         self._waiting: dict[Delivery, asyncio.Task[None]] = {}
         self._limits: dict[Delivery, int] = {}
@@ -200,8 +199,8 @@ class LoopExecutor:
         """Run a handler up to its first wait; None if it ended before."""
         spec = delivery.spec
         assert spec is not None, "admitted deliveries have a handler"  # noqa: S101
-        if self._is_lost():
-            self._ended(delivery, Interrupted())
+        if (bar := self._barred(delivery)) is not None:
+            self._ended(delivery, bar)
             return None
         try:
             args = delivery.args()

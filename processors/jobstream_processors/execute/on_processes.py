@@ -31,14 +31,15 @@ from jobstream_processors.core.outcome import (
     TimedOut,
 )
 from jobstream_processors.execute.child import UNIMPORTABLE
-from jobstream_processors.execute.running import facts_of, measured, never, no_entry
+from jobstream_processors.execute.running import facts_of, measured, no_entry, unbarred
 from jobstream_schemas import DecodeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.execute.running import Ended, EnterChild
+    from jobstream_processors.execute.running import Barred, Ended, EnterChild
+    from jobstream_processors.handlers import Target
     from jobstream_processors.lane import Lane
 
 START_S_MAX = 60.0
@@ -52,14 +53,13 @@ class ProcessExecutor:
         self,
         size: int,
         ended: Ended,
-        is_lost: Callable[[], bool] = never,
+        barred: Barred = unbarred,
         begin: Callable[[], None] | None = None,
         *,
         enter: EnterChild = no_entry,
     ) -> None:
         self._size = size
-        self.is_lost = is_lost
-        """Whether this process was frozen past its session: then nothing starts any more."""
+        self.barred = barred
         self.begin = pickle.dumps(begin) if begin is not None else None
         """What a child does before it imports a handler, such as setting up its log."""
         self.enter = enter
@@ -161,7 +161,7 @@ class _Child:
         self._started = False
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
-        self._ready_for: set[tuple[str, str]] = set()
+        self._ready_for: set[Target] = set()
         """Handlers that it has imported."""
         threading.Thread(target=self._serve, name="jobstream-child", daemon=True).start()
 
@@ -216,8 +216,8 @@ class _Child:
             assert pipe is not None  # noqa: S101 - made by _spawn
             if spec.target not in self._ready_for:
                 self._make_ready(pipe, spec.target)
-            if self._pool.is_lost():
-                return Interrupted(), True
+            if (bar := self._pool.barred(delivery)) is not None:
+                return bar, True
             if self.condemned:
                 return STOPPED, True
             pipe.send_bytes(job)
@@ -225,7 +225,7 @@ class _Child:
         except (EOFError, OSError):
             return self._death(), False
 
-    def _make_ready(self, pipe: Connection, target: tuple[str, str]) -> None:
+    def _make_ready(self, pipe: Connection, target: Target) -> None:
         """Let the child import the handler before it is handed a job, which it starts at once."""
         pipe.send_bytes(pickle.dumps((target, None)))
         self._hear(pipe)

@@ -21,21 +21,18 @@ from jobstream_processors.core.outcome import (
     STOPPED,
     UNDECODABLE,
     Buried,
-    Interrupted,
     Outcome,
     Raised,
     TimedOut,
 )
 from jobstream_processors.current import name_job
 from jobstream_processors.execute.forked import leave, tell_in_child
-from jobstream_processors.execute.running import context_of, measured, never, outcome_of
+from jobstream_processors.execute.running import context_of, measured, outcome_of, unbarred
 from jobstream_schemas import DecodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.execute.running import Ended, Enter, Returned
+    from jobstream_processors.execute.running import Barred, Ended, Enter, Returned
     from jobstream_processors.lane import Lane
 
 
@@ -47,7 +44,7 @@ class ThreadExecutor:
         concurrency: int,
         ended: Ended,
         returned: Returned,
-        is_lost: Callable[[], bool] = never,
+        barred: Barred = unbarred,
         *,
         enter: Enter = name_job,
     ) -> None:
@@ -55,8 +52,7 @@ class ThreadExecutor:
         self._ended = ended
         self._returned = returned
         self._enter = enter
-        self._is_lost = is_lost
-        """Whether this process was frozen past its session: then nothing starts any more."""
+        self._barred = barred
         self._loop = asyncio.get_running_loop()
         self._work: SimpleQueue[Delivery | None] = SimpleQueue()
         self._finished: deque[tuple[Delivery, Outcome, float]] = deque()
@@ -146,9 +142,8 @@ class ThreadExecutor:
     def _serve(self) -> None:
         """A handler thread: take, run, report."""
         while (delivery := self._work.get()) is not None:
-            if self._is_lost():
-                outcome: Outcome = Interrupted()
-            else:
+            outcome = self._barred(delivery)
+            if outcome is None:
                 outcome = contextvars.Context().run(_call, delivery, self._enter)
             if self._forked:
                 leave()

@@ -33,6 +33,13 @@ class Returned(Protocol):
         """Free what the run held."""
 
 
+class Barred(Protocol):
+    """Asked right before a run begins, from any thread: the outcome if it must not begin."""
+
+    def __call__(self, delivery: Delivery, /) -> Outcome | None:
+        """None: it may."""
+
+
 class Enter(Protocol):
     """Called in the context of a run, just before its handler; it may set context variables."""
 
@@ -94,9 +101,8 @@ def measured(delivery: Delivery, outcome: Outcome, ended: float | None = None) -
         meter.ran(outcome, (ended or time.perf_counter()) - began, wait_ms)
 
 
-def never() -> bool:
-    """For executors whose process can't lose its session."""
-    return False
+def unbarred(delivery: Delivery) -> None:
+    """For executors that may begin whatever they are given."""
 
 
 def no_entry(delivery: Delivery) -> None:
@@ -104,21 +110,20 @@ def no_entry(delivery: Delivery) -> None:
 
 
 def facts_of(delivery: Delivery) -> RunFacts:
-    """What the run may know of itself."""
-    meta, spec, trip = delivery.meta, delivery.spec, delivery.trip
-    assert meta is not None  # noqa: S101 - admitted deliveries are decoded
-    assert spec is not None  # noqa: S101 - admitted deliveries have a handler
+    """What the run may know of itself; of what can't be run, whatever is known."""
+    meta, spec, trip, reader = delivery.meta, delivery.spec, delivery.trip, delivery.reader
+    name = reader.job_type if reader is not None else ""
     return RunFacts(
         job_id=delivery.id,
-        name=spec.name,
+        name=spec.name if spec is not None else name,
         queue=delivery.lane.queue,
         redrive=trip.redrive,
         seq=trip.seq,
         attempt=trip.attempt,
-        enqueued_ms=meta.enqueued_at,
-        deadline_ms=time.time_ns() // 1_000_000 + spec.timeout_ms,
+        enqueued_ms=meta.enqueued_at if meta is not None else 0,
+        deadline_ms=time.time_ns() // 1_000_000 + (spec.timeout_ms if spec is not None else 0),
         fencing_token=delivery.lane.claim,
-        correlation_id=meta.correlation_id,
+        correlation_id=meta.correlation_id if meta is not None else None,
         source=delivery.origin,
     )
 

@@ -33,6 +33,7 @@ def load_app(target: str) -> App:
         what = "there is none" if found is None else f"it is a {type(found).__name__}"
         message = f"{target!r} is no App ({what}); {_apps_in(module)}"
         raise ConfigError(message)
+    found.found_at = (module_name, attribute)
     return found
 
 

@@ -17,7 +17,7 @@ DONE_SIZE = 17
 
 _FACTS_TAG = b"F"
 # Flag of done, ended, moved, parked, crashes, then the length of the fingerprint.
-_FACTS = Struct("<?qBqqqqqqqB")
+_FACTS = Struct("<?qBqqqqqqqqqB")
 _FACTS_AT = len(_FACTS_TAG) + _FACTS.size
 
 
@@ -59,13 +59,13 @@ def decode(value: bytes) -> Known:
         message = f"damaged: {value[:32]!r} is not what a shard keeps under an id"
         raise ShardUnusable(message)
     done, *numbers, size = _FACTS.unpack_from(value, len(_FACTS_TAG))
-    redrive, rank, moved, seq, parked, attempt, due_ms, crashed, crashes = numbers
+    redrive, rank, moved, seq, *parked, crashed, crashes = numbers
     split = _FACTS_AT + size
     return Known(
         done=done,
         ended=(redrive, rank),
         moved=(moved, seq),
-        parked=(parked, attempt, due_ms),
+        parked=tuple(parked),
         crashes=(crashed, crashes),
         identity=(value[_FACTS_AT:split], value[split:]),
     )

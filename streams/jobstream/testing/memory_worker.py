@@ -32,6 +32,7 @@ from jobstream_processors.closer import Closer
 from jobstream_processors.delayer import Delayer, DelayerParts
 from jobstream_processors.engine import Engine
 from jobstream_processors.errors import PublishFailed
+from jobstream_processors.execute.bars import Bars
 from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.execute.on_threads import ThreadExecutor
 from jobstream_processors.failures import call, failure_of
@@ -95,8 +96,8 @@ class MemoryWorker:
         """What it counts, as a worker process does."""
         self._engine = Engine(self._intake, self._clock, put, self._loop, self.meter)
         self._callbacks = app.failure_callbacks
+        self._pulse = pulse = Pulse(self._clock, _SESSION_MS)
         self._loop.run_until_complete(self._equip(app.settings.concurrency))
-        pulse = Pulse(self._clock, _SESSION_MS)
         limits = Limits(window=app.settings.window)
         self._feed = Feed(plans, self, self._clock, pulse, limits, meter=self.meter)
         self._closer = Closer(plans, reader, self._sink, lambda: list(self._feed.running), 0)
@@ -208,15 +209,15 @@ class MemoryWorker:
 
     async def _equip(self, concurrency: int) -> None:
         ended, returned = self._tracing.ended(self._engine.ended), self._engine.returned
-        enter = self._tracing.enter
-        on_loop = RealTimeLimits(LoopExecutor(concurrency, ended, returned, enter=enter))
-        in_threads = RealTimeLimits(ThreadExecutor(concurrency, ended, returned, enter=enter))
+        enter, bars = self._tracing.enter, Bars(self._clock, self._pulse.is_lost)
+        on_loop = RealTimeLimits(LoopExecutor(concurrency, ended, returned, bars, enter=enter))
+        in_threads = RealTimeLimits(ThreadExecutor(concurrency, ended, returned, bars, enter=enter))
         self._executors = (on_loop, in_threads)
         children = NoChildren(on_loop, in_threads)
         tell = self._tell if self._callbacks else None
         self._engine.run_on({ASYNC: on_loop, THREAD: in_threads, PROCESS: children}, tell)
 
-    def _tell(self, delivery: Delivery, outcome: Outcome, decision: Decision) -> None:
+    def _tell(self, delivery: Delivery, outcome: Outcome | None, decision: Decision) -> None:
         """As a worker process does, but here and now."""
         failure = failure_of(delivery, outcome, decision)
         if failure is not None:

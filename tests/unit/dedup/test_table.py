@@ -52,7 +52,7 @@ def test_restores_every_kind_of_fact(bench: Bench) -> None:
     bench.row(row("moved", "b", seq=1))
     bench.row(row("job", "c", "dead"))
     bench.row(row("crash", "d", attempt=2))
-    bench.row(row("parked", "e", attempt=3))
+    bench.row(row("parked", "e", attempt=3)._replace(detail="7:99"))
 
     known = bench.open().shard.get(["a", "b", "c", "d", "e"])
 
@@ -62,7 +62,7 @@ def test_restores_every_kind_of_fact(bench: Bench) -> None:
         Known(moved=(0, 1), identity=identity),
         Known(ended=(0, 4), identity=identity),
         Known(crashes=(0, 2), identity=identity),
-        Known(parked=(0, 3, 0), identity=identity),
+        Known(parked=(0, 3, 0, 7, 99), identity=identity),
     ]
 
 

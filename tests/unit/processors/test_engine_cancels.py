@@ -253,6 +253,7 @@ def test_a_probe_that_is_cancelled_does_not_hold_the_partition_for_ever(works: W
 
     works.order((CANCEL, "probe"))
     works.end("probe", FAILED)
+    works.pass_ms(0)
 
     assert works.hand.started == ["dies", "probe", "next"]
 

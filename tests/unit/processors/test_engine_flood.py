@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
+from jobstream_processors.core.control import PAUSE_TYPE
 from jobstream_processors.core.flood import PAUSE_MS_FIRST, FloodGuard
-from jobstream_processors.core.outcome import Buried, Cancelled, Raised
+from jobstream_processors.core.outcome import (
+    DONE,
+    UNDECODABLE,
+    Again,
+    Buried,
+    Cancelled,
+    Crashed,
+    Expired,
+    Raised,
+)
 
 if TYPE_CHECKING:
-    import pytest
     from tests.unit.processors.conftest import Works
 
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.lane import Lane
 
+FAILED = Raised("builtins.OSError", "no", ("builtins.OSError",))
 DEAD = Buried("dead_by_handler", "gone")
 LIMIT = 3
 
@@ -79,18 +91,84 @@ def test_a_probe_that_dies_doubles_the_pause(works: Works) -> None:
     assert [d.id for d in lane.held] == []
 
 
-def test_a_job_that_climbs_or_is_cancelled_breaks_the_row_of_deaths(works: Works) -> None:
+@pytest.mark.parametrize(
+    "wanted", [DONE, Cancelled("no"), Again(5_000, uses_attempt=False, reason="later")]
+)
+def test_an_end_that_the_handler_wanted_breaks_the_row_of_deaths(
+    works: Works, wanted: Outcome
+) -> None:
     lane = works.lane()
     lane.flood = FloodGuard(LIMIT)
-    works.accept(lane, *(works.shop.send(job_id) for job_id in "abcdefg"))
-    failed = Raised("builtins.OSError", "no", ("builtins.OSError",))
+    works.accept(lane, *(works.shop.send(job_id) for job_id in "abcd"))
 
-    outcomes: list[Outcome] = [DEAD, DEAD, failed, DEAD, DEAD, Cancelled("no"), DEAD]
-    for job_id, outcome in zip("abcdefg", outcomes, strict=True):
+    for job_id, outcome in zip("abcd", [DEAD, DEAD, wanted, DEAD], strict=True):
         works.end(job_id, outcome)
 
     assert lane.flood.is_open
     assert lane.flood.deaths == 1
+
+
+UNPROVED = {
+    "it will be retried": FAILED,
+    "its child died once": Crashed("killed by signal 9"),
+    "its args can't be read": Buried(UNDECODABLE, "no"),
+    "it expired": Expired(),
+}
+
+
+@pytest.mark.parametrize("outcome", UNPROVED.values(), ids=UNPROVED.keys())
+def test_a_row_of_deaths_is_not_broken_by_what_says_nothing(works: Works, outcome: Outcome) -> None:
+    lane = works.lane()
+    lane.flood = FloodGuard(LIMIT)
+    works.accept(lane, *(works.shop.send(job_id) for job_id in "abcd"))
+
+    for job_id, ended in zip("abcd", [DEAD, outcome, DEAD, DEAD], strict=True):
+        works.end(job_id, ended)
+
+    assert not lane.flood.is_open
+
+
+@pytest.mark.parametrize("outcome", UNPROVED.values(), ids=UNPROVED.keys())
+def test_a_probe_that_says_nothing_makes_way_for_the_next(works: Works, outcome: Outcome) -> None:
+    lane = flooded(works, "a", "b", "c")
+    works.pass_ms(PAUSE_MS_FIRST)
+
+    works.end("a", outcome)
+    works.settle()
+    assert not lane.flood.is_open
+    works.pass_ms(0)
+
+    assert list(works.hand.hosted) == ["b"]
+    assert [d.id for d in lane.held] == ["c"]
+
+
+def test_a_crashed_probe_runs_again_behind_the_guard_in_its_turn(works: Works) -> None:
+    lane = flooded(works, "a", "b")
+    works.pass_ms(PAUSE_MS_FIRST)
+    works.end("a", Crashed("killed by signal 9"))
+    works.settle()
+    works.pass_ms(0)
+    works.pass_ms(1_000)
+    assert [d.id for d in lane.held] == ["a"]
+
+    works.end("b")
+
+    assert works.child.started == ["a"]
+
+
+def test_a_probe_that_is_taken_back_before_it_began_is_made_anew(works: Works) -> None:
+    lane = flooded(works, "a", "b")
+    works.hand.slots = 0
+    works.pass_ms(PAUSE_MS_FIRST)
+    assert [d.id for d in works.hand.waiting] == ["a"]
+
+    works.order((PAUSE_TYPE, "other"))
+    works.hand.slots = LIMIT
+    works.order()
+    works.pass_ms(0)
+
+    assert not lane.flood.is_open
+    assert list(works.hand.hosted) == ["a"]
 
 
 def test_garbage_says_nothing_about_handlers(works: Works) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream_processors.core.outcome import Cancelled, Crashed, Raised, TimedOut
+from jobstream_processors.core.outcome import Again, Cancelled, Crashed, Raised, TimedOut
 from jobstream_processors.core.retry import Backoff
 
 if TYPE_CHECKING:
@@ -177,3 +177,37 @@ def test_a_late_handler_that_holds_its_key_runs_again_only_after_it_stopped(held
     held.engine.returned(late)
     held.pass_ms(1)
     assert held.hand.started == ["a", "a"]
+
+
+def test_a_wait_in_place_longer_than_the_window_is_cut_and_told(
+    held: Works, caplog: pytest.LogCaptureFixture
+) -> None:
+    lane, shop = held.lane(), held.shop
+    held.accept(lane, shop.send("a", "held", key="k"))
+
+    held.end("a", Again(shop.plan.window_ms + 1, uses_attempt=True, reason="later"))
+    held.settle()
+
+    assert "delay_cut_to_window" in caplog.messages
+    (row,) = shop.rows()
+    assert row.due == shop.clock.broker_ms() + shop.plan.window_ms
+    held.pass_ms(shop.plan.window_ms)
+    assert held.hand.started == ["a", "a"]
+
+
+def test_snoozes_in_place_are_counted_over_owners(held: Works) -> None:
+    lane, shop = held.lane(), held.shop
+    record = shop.send("a", "held", key="k")
+    held.accept(lane, record)
+    held.end("a", Again(1_000, uses_attempt=False, reason="later"))
+    held.settle()
+    held.engine.end(lane)
+
+    heir = held.lane()
+    heir.shard = lane.shard
+    held.accept(heir, record)
+    held.pass_ms(1_000)
+    held.end("a", Again(1_000, uses_attempt=False, reason="later"))
+    held.settle()
+
+    assert [row.detail for row in shop.rows()] == ["1:0", "2:0"]

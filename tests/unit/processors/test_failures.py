@@ -10,6 +10,7 @@ import pytest
 
 from jobstream_processors.core.decide import LEAVE, Bury, Charge, Climb, Drop, Park
 from jobstream_processors.core.headers import Trip
+from jobstream_processors.core.known import Known
 from jobstream_processors.core.outcome import (
     Again,
     Buried,
@@ -21,9 +22,10 @@ from jobstream_processors.core.outcome import (
 )
 from jobstream_processors.current import job_fields
 from jobstream_processors.failures import WAITING_MAX, Failures, failure_of
+from jobstream_processors.handlers import ASYNC, PROCESS
 
 if TYPE_CHECKING:
-    from tests.unit.processors.conftest import Shop
+    from tests.unit.processors.conftest import Shop, Works
 
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.outcome import Outcome
@@ -157,3 +159,31 @@ def test_nothing_is_started_before_the_first_failure(delivery: Delivery) -> None
     failures.close()
 
     assert not [t for t in threading.enumerate() if t.name == "jobstream-failures"]
+
+
+def test_a_job_dead_without_a_run_is_told_too(
+    works: Works, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[Failure] = []
+
+    def failed(delivery: Delivery, outcome: Outcome | None, decision: Decision) -> None:
+        failure = failure_of(delivery, outcome, decision)
+        assert failure is not None
+        told.append(failure)
+
+    works.engine.run_on({ASYNC: works.hand, PROCESS: works.child}, failed)
+    shop, lane = works.shop, works.lane()
+    lane.shard.merge([("kills", Known(crashes=(0, 3)))])
+    shop.handle("gone")
+    del shop.specs["gone"]
+
+    works.accept(lane, shop.put(b"garbage"), shop.send("kills"))
+    works.accept(lane, shop.put(shop.event("a", "gone"), Trip(unknown_since_ms=1)))
+
+    assert [(f.job, f.reason, f.error) for f in told] == [
+        ("", "undecodable", "jobstream.undecodable"),
+        ("send", "crashed_worker", "jobstream.Crashed"),
+        ("gone", "unknown_type", "jobstream.UnknownType"),
+    ]
+    assert all(failure.decision == "dead" and failure.message for failure in told)
+    assert caplog.messages.count("job_dead") == 3

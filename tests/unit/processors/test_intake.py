@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from jobstream_processors.core.decide import Bury, Climb, Drop
 from jobstream_processors.core.headers import Trip
-from jobstream_processors.core.known import DEAD, EXPIRED, Known, rank_of
+from jobstream_processors.core.known import DEAD, EXPIRED, Known, Parked, rank_of
 from jobstream_processors.ports import Outgoing
 from jobstream_schemas import JobCodec, Meta
 
@@ -89,13 +89,61 @@ def test_a_known_type_without_a_handler_waits_and_dies_after_an_hour(shop: Shop)
     del shop.specs["gone"]
     lane = shop.lane()
     _, waits = judged(shop, lane, shop.put(shop.event("a", "gone")))
-    failed_ms = shop.clock.broker_ms()
+    since_ms = shop.clock.broker_ms()
     shop.clock.advance(3_600_000)
-    _, dies = judged(shop, lane, shop.put(shop.event("b", "gone"), Trip(first_failed_ms=failed_ms)))
+    waited = Trip(unknown_since_ms=since_ms)
+    _, dies = judged(shop, lane, shop.put(shop.event("b", "gone"), waited))
 
     assert isinstance(waits, Climb)
+    assert waits.trip.unknown_since_ms == since_ms
+    assert waits.trip.first_failed_ms is None
     assert isinstance(dies, Bury)
     assert dies.trip.reason == "unknown_type"
+
+
+def test_a_job_that_has_retried_for_hours_waits_as_long_for_a_handler(shop: Shop) -> None:
+    shop.handle("gone")
+    del shop.specs["gone"]
+    failed_ms = shop.clock.broker_ms()
+    shop.clock.advance(7_200_000)
+
+    retried = Trip(seq=5, attempt=6, first_failed_ms=failed_ms)
+    _, waits = judged(shop, shop.lane(), shop.put(shop.event("a", "gone"), retried))
+
+    assert isinstance(waits, Climb)
+    assert waits.trip.attempt == 6
+    assert waits.trip.first_failed_ms == failed_ms
+
+
+def test_a_job_retried_in_place_waits_anew_for_a_handler_and_keeps_its_attempt(shop: Shop) -> None:
+    lane = shop.lane()
+    shop.handle("gone")
+    del shop.specs["gone"]
+    value = shop.event("a", "gone")
+    now_ms = shop.clock.broker_ms()
+    shop.clock.advance(7_200_000)
+    # It waited for a handler before it found one, and failed there.
+    parked = Parked(3, now_ms, snoozes=2, first_failed_ms=now_ms)
+    lane.shard.merge([("a", Known(parked=(0, *parked)))])
+
+    _, waits = judged(shop, lane, shop.put(value, Trip(unknown_since_ms=now_ms)))
+
+    assert isinstance(waits, Climb)
+    assert waits.trip.unknown_since_ms == shop.clock.broker_ms()
+    assert (waits.trip.attempt, waits.trip.snoozes) == (3, 2)
+
+
+def test_an_owner_takes_up_a_wait_in_place_with_its_age_and_snoozes(shop: Shop) -> None:
+    lane, now_ms = shop.lane(), shop.clock.broker_ms()
+    parked = Parked(3, now_ms + 50, snoozes=2, first_failed_ms=now_ms - 9)
+    lane.shard.merge([("a", Known(parked=(0, *parked)))])
+
+    delivery, decision = judged(shop, lane, shop.send("a", "held"))
+
+    assert decision is None
+    assert (delivery.trip.attempt, delivery.trip.snoozes) == (3, 2)
+    assert delivery.trip.first_failed_ms == now_ms - 9
+    assert delivery.due_ms == shop.clock.monotonic_ms() + 50
 
 
 def test_an_expired_job_is_dropped_but_not_once_it_was_redriven(shop: Shop) -> None:
@@ -152,7 +200,7 @@ def test_a_redrive_passes_the_row_of_the_death_before_it(shop: Shop) -> None:
 def test_a_job_retried_in_place_goes_on_where_the_last_owner_left(shop: Shop) -> None:
     lane = shop.lane()
     due_ms = shop.clock.broker_ms() + 700
-    lane.shard.merge([("a", Known(parked=(0, 3, due_ms)))])
+    lane.shard.merge([("a", Known(parked=(0, 3, due_ms, 0, 0)))])
 
     delivery, decision = judged(shop, lane, shop.send("a"))
 

@@ -9,7 +9,7 @@ import pytest
 
 from jobstream_processors.core.decide import FINISH, LEAVE, Bury, Charge, Climb, Drop, Park
 from jobstream_processors.core.headers import Trip
-from jobstream_processors.core.known import CANCELLED, DEAD, DONE, Known
+from jobstream_processors.core.known import CANCELLED, DEAD, DONE, Known, Parked
 from jobstream_processors.settle import Settler
 from jobstream_processors.settlement import POINTER, TOO_LARGE
 
@@ -214,11 +214,16 @@ def test_waits_in_place_and_charges_are_rows_alone(shop: Shop, settler: Settler)
     parks, crashed, dropped = (delivery(shop, lane, job_id) for job_id in "abc")
 
     settler.settle(
-        [(parks, Park(2, 500)), (crashed, Charge(1, 1_000)), (dropped, Drop(CANCELLED, "why"))]
+        [
+            (parks, Park(2, 500, 3, 77)),
+            (crashed, Charge(1, 1_000)),
+            (dropped, Drop(CANCELLED, "why")),
+        ]
     )
 
     assert set(shop.appended()) == {shop.plan.dedup}
-    assert known(lane, "a").attempt_of(0) == (2, shop.clock.broker_ms() + 500)
+    due_ms = shop.clock.broker_ms() + 500
+    assert known(lane, "a").parked_in(0) == Parked(2, due_ms, snoozes=3, first_failed_ms=77)
     assert known(lane, "b").crashes_of(0) == 1
     assert known(lane, "c").absorbs(0, 0) == CANCELLED
     assert shop.rows()[2].detail == "why"

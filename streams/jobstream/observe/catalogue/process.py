@@ -19,7 +19,7 @@ PROCESS: tuple[Metric, ...] = (
         "gauge",
         "worker",
         (),
-        "Handlers this process runs at once.",
+        "Handlers this process runs at once at most, all executors together that its types use.",
     ),
     Metric(
         "jobs_oldest_running_seconds",

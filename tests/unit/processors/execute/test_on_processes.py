@@ -20,11 +20,13 @@ from jobstream_processors.core.outcome import (
     STOPPED,
     Buried,
     Crashed,
+    Expired,
     Interrupted,
     Raised,
     TimedOut,
 )
 from jobstream_processors.core.retry import Backoff
+from jobstream_processors.execute.bars import Bars
 from jobstream_processors.execute.on_processes import ProcessExecutor
 from jobstream_processors.handlers import PROCESS
 from jobstream_schemas import JobCodec
@@ -189,7 +191,7 @@ def test_a_worker_that_freezes_while_its_child_imports_starts_nothing(
     frozen = threading.Event()
 
     async def scenario(executor: ProcessExecutor) -> None:
-        executor.is_lost = frozen.is_set
+        executor.barred = Bars(ear.shop.clock, frozen.is_set)
         executor.submit(ear.delivery("a", "signs"))
         importing = (tmp_path / "importing").exists
         await asyncio.to_thread(wait_until, importing, "it imports", limit_s=LIMIT_S)
@@ -332,3 +334,20 @@ def test_a_kill_that_comes_too_late_hits_no_other_job(
         assert await ear.outcome("b") == DONE
 
     run(ear, scenario)
+
+
+@pytest.mark.usefixtures("parcels")
+def test_a_job_whose_time_is_over_is_not_begun(ear: Ear, tmp_path: Path) -> None:
+    async def scenario(executor: ProcessExecutor) -> None:
+        executor.barred = Bars(ear.shop.clock, lambda: False)
+        late, timely = ear.delivery("a", "signs"), ear.delivery("b", "signs")
+        late.expires_ms = ear.shop.clock.broker_ms()
+        timely.expires_ms = late.expires_ms + 1
+        executor.submit(late)
+        executor.submit(timely)
+        await ear.until(lambda: len(ear.outcomes) == 2)
+
+    run(ear, scenario)
+
+    assert ear.outcomes == {"a": Expired(), "b": DONE}
+    assert (tmp_path / "signed").read_text().startswith("b ")
