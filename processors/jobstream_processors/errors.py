@@ -4,7 +4,7 @@ ProcessorError
 ├── InvalidOption        refused where it is written: at registration or enqueue
 ├── UnknownJobType       the type's name has no handler here: climbs the ladder, dies after an hour
 ├── PublishFailed        the broker did not acknowledge: the offset stays unfinished, tried again
-├── OffsetOutOfRange     the place to go on from is not in the log: stops the worker, loudly
+├── OffsetOutOfRange     the place to go on from is not in the log: its partition is not served
 ├── TableUnavailable     the dedup shard can't be opened: the partition is not served
 └── WorkerStopped        this process must publish nothing more: it leaves
 """

@@ -28,6 +28,8 @@ log = logging.getLogger("jobstream.worker")
 
 BATCH_MAX = 1_000
 OPERATOR, QUIET = "operator", "quiet"
+NOT_IN_LOG = "not_in_log"
+"""Shown like a pause: the partition's place is not in the log, and an operator must decide."""
 UNORDERED: tuple[Collection[str], bool] = ((), False)
 FULL_MS_MAX = 1_000
 """How long a full process leaves its records in the client before it pauses. A pause makes the
@@ -57,6 +59,8 @@ class LaneFacts:
     source: TopicPartition
     serving: bool
     """Restored, and jobs of it run."""
+    refused: bool
+    """Never to be served here: its place is not in the log."""
     unfinished: int
     """Records taken and not finished."""
     gap: int
@@ -67,6 +71,11 @@ class LaneFacts:
     """Its flood guard is closed."""
     rows: int
     """About how many rows its table holds."""
+
+    @property
+    def restoring(self) -> bool:
+        """It is to be served, and its table is not there yet."""
+        return not self.serving and not self.refused
 
 
 class Driver(Protocol):
@@ -251,7 +260,10 @@ class Feed:
             serving=serving,
             unfinished=max(0, lane.handed - lane.returned),
             gap=lane.gap,
-            paused=tuple(sorted(self._paused.get(lane.source, ()))),
+            refused=lane.refused,
+            paused=(NOT_IN_LOG,)
+            if lane.refused
+            else tuple(sorted(self._paused.get(lane.source, ()))),
             guarded=not lane.flood.is_open,
             rows=lane.shard.rows() if serving else 0,
         )

@@ -43,6 +43,7 @@ class Lane:
         "meter",
         "mirrored",
         "queue",
+        "refused",
         "returned",
         "shard",
         "snapshot",
@@ -80,6 +81,8 @@ class Lane:
         self.suspect_from_ms = 0
         """Monotonic time before which no suspect job starts."""
         self.shard: Shard
+        self.refused = False
+        """Its place is not in the log: nothing of it runs here, or anywhere, until a reset."""
         self.topic_id = ""
         self.watermark: Watermark
         self.chains: KeyChains[Delivery] = KeyChains()
@@ -98,6 +101,11 @@ class Lane:
         """Records handed over by the thread that polls; only it writes this."""
         self.returned = 0
         """Records finished or dropped; only the loop's thread writes this."""
+
+    def refuse(self) -> None:
+        """Serve nothing of it, and hand nothing over: no job of it has begun."""
+        self.claim = -1
+        self.refused = True
 
     def show(self) -> None:
         """Publish the watermark to the threads that commit it."""

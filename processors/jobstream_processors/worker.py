@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from jobstream_processors.closer import Closer
 from jobstream_processors.core.control import NOTHING
 from jobstream_processors.engine import Engine, Failed
-from jobstream_processors.errors import PublishFailed, WorkerStopped
+from jobstream_processors.errors import OffsetOutOfRange, PublishFailed, WorkerStopped
 from jobstream_processors.execute.bars import Bars
 from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.execute.on_processes import ProcessExecutor
@@ -30,13 +30,7 @@ from jobstream_processors.handlers import ASYNC, PROCESS, THREAD, JobSpec, slots
 from jobstream_processors.intake import Intake
 from jobstream_processors.meter import Meter
 from jobstream_processors.own_faults import own_fault
-from jobstream_processors.ports import (
-    Clock,
-    Listener,
-    Log,
-    Sink,
-    Source,
-)
+from jobstream_processors.ports import Clock, Listener, Log, Sink, Source
 from jobstream_processors.pulse import Pulse
 from jobstream_processors.queues import QueuePlan
 from jobstream_processors.settle import Settler
@@ -338,6 +332,11 @@ class Worker:
                 return  # Revoked before its turn: a claim now would only look like a crash.
             started = time.monotonic()
             start = self._parts.takeover.prepare(lane, committed)
+        except OffsetOutOfRange as error:
+            # Only an operator can decide; the other partitions need not wait for that.
+            lane.refuse()
+            log.error("partition_refused", extra={"partition": lane.source, "reason": str(error)})  # noqa: TRY400 - the reason says it all
+            return
         except BaseException as error:  # noqa: BLE001 - a partition that can't be served stops the worker
             if lane.live:
                 self._feed.failed(error)

@@ -17,8 +17,6 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from jobstream.testing.waiting import wait_until
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -80,8 +78,8 @@ class Shop:
         assert ran.returncode == code, f"{words}: {ran.returncode}\n{ran.stdout}\n{ran.stderr}"
         return ran.stdout if code == 0 or "--json" in words else ran.stdout + ran.stderr
 
-    def json(self, *words: str) -> Any:  # noqa: ANN401 - any JSON
-        return json.loads(self.run(*words, "--json"))
+    def json(self, *words: str, code: int = 0) -> Any:  # noqa: ANN401 - any JSON
+        return json.loads(self.run(*words, "--json", code=code))
 
     def lines(self, *words: str, code: int = 0) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.run(*words, "--json", code=code).splitlines()]
@@ -97,6 +95,12 @@ class Shop:
         args = json.dumps({"order_id": order_id})
         told = self.json("enqueue", "shop:app", "send_receipt", args)
         return str(told["job_id"])
+
+    def enqueue_on(self, partition: int, order_id: str) -> None:
+        """Enqueue jobs of that name until one stands on the partition."""
+        args = json.dumps({"order_id": order_id})
+        while self.json("enqueue", "shop:app", "send_receipt", args)["partition"] != partition:
+            pass
 
 
 class Worker:
@@ -309,26 +313,26 @@ def test_a_place_that_retention_passed_is_left_by_a_reset(
     workers.append(first := Worker(shop))
     first.hear("sent o-1")
     assert first.drain() == 0
-    admin = AdminClient({"bootstrap.servers": shop.servers})
-    for n in range(2, 8):
-        shop.enqueue(f"o-{n}")
-    places = [TopicPartition(f"{shop.name}.mail", partition, -1) for partition in range(2)]
-    for deleted in admin.delete_records(places).values():
-        deleted.result(WAIT_S)
+    shop.enqueue_on(0, "gone")
+    shop.enqueue_on(1, "kept")
+    gone = TopicPartition(f"{shop.name}.mail", 0, -1)
+    AdminClient({"bootstrap.servers": shop.servers}).delete_records([gone])[gone].result(WAIT_S)
 
+    # The partition that lost its jobs stands still, and says so; the other one goes on.
     workers.append(refused := Worker(shop))
-    refused.hear("was deleted by retention")
-    assert refused.process.wait(WAIT_S) == 1
-    # It ended without leaving: its session has to be over.
-    wait_until(
-        lambda: not admin.describe_consumer_groups([shop.name])[shop.name].result(WAIT_S).members,
-        "the group has no member",
-        limit_s=WAIT_S,
-    )
+    (told, *_) = refused.hear("partition_refused")
+    assert "was deleted by retention" in told
+    refused.hear("sent kept")
+    shop.enqueue_on(1, "later")
+    refused.hear("sent later")
+    (status,) = shop.json("status", code=1)
+    assert "in_log" in [each["check"] for each in status["failed"]]
+    assert [each["reasons"] for each in status["paused"]] == [["not_in_log"]]
+    assert refused.drain() == 0
     shop.run("offsets", "reset", "mail", "--to", "earliest")
-    shop.enqueue("o-8")
+    shop.enqueue_on(0, "last")
     workers.append(last := Worker(shop))
-    last.hear("sent o-8")
+    last.hear("sent last")
 
     assert last.drain() == 0
     assert shop.json("offsets", "reset", "mail", "--to", "latest", "--dry-run") == []

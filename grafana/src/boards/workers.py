@@ -112,12 +112,18 @@ SHARE_OUT = (
         "paused",
         "Partitions paused, by reason",
         "no_room: the process is full. window: one partition is full, mostly behind one slow or "
-        "parked job. operator: somebody paused it, see `jobstream control list`.",
+        "parked job. operator: somebody paused it, see `jobstream control list`. not_in_log: "
+        "retention took the jobs at its place, see `jobstream offsets show`.",
         At(8, 11, 8, 7),
         "none",
         queries=(Query(f"sum by (reason) (jobs_partitions_paused{{{QUEUE}}})", "{{reason}}"),),
         stacked=True,
-        colors=(("no_room", "yellow"), ("window", "orange"), ("operator", "blue")),
+        colors=(
+            ("no_room", "yellow"),
+            ("window", "orange"),
+            ("operator", "blue"),
+            ("not_in_log", "red"),
+        ),
     ),
     Graph(
         "rebalances",

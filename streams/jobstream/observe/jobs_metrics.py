@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ROWS_SERVED_FAST = 1_000_000
 """Rows up to which a partition is served again within 15 s of its owner's death."""
-PAUSES = ("no_room", "window", "operator", "quiet")
+PAUSES = ("no_room", "window", "operator", "quiet", "not_in_log")
 
 
 class JobsCollector:
@@ -77,7 +77,7 @@ class WorkerCollector:
         yield per_queue("jobs_in_flight", total(lambda i: lanes[i].unfinished))
         yield per_queue("jobs_commit_gap_records", total(lambda i: lanes[i].gap))
         yield per_queue("jobs_partitions_assigned", owned)
-        yield per_queue("jobs_partitions_restoring", total(lambda i: not lanes[i].serving))
+        yield per_queue("jobs_partitions_restoring", total(lambda i: lanes[i].restoring))
         yield per_queue("jobs_flood_guards_closed", total(lambda i: lanes[i].guarded))
         yield per_queue("jobs_dedup_rows", total(lambda i: lanes[i].rows))
         budget = {queue: count * ROWS_SERVED_FAST for queue, count in owned.items()}

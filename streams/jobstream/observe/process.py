@@ -118,7 +118,8 @@ class Observed:
                 )
                 for client, turn in self._turns()
             ),
-            restoring=sum(not lane.serving for lane in lanes),
+            restoring=sum(lane.restoring for lane in lanes),
+            refused=sum(lane.refused for lane in lanes),
             silent_s=self.stats.silent_s(),
             up_s=self.stats.up_s(),
             leaving=self.leaving or (standing is not None and standing.leaving),
@@ -149,7 +150,7 @@ class Observed:
                 {"partition": _named(place), "rows": rows, "remaining": remaining}
                 for place, (rows, remaining) in list(self._restoring.items())
             ],
-            "not_serving": [_named(lane.source) for lane in lanes if not lane.serving],
+            "not_serving": [_named(lane.source) for lane in lanes if lane.restoring],
             "paused": [
                 {"partition": _named(lane.source), "reasons": list(lane.paused)}
                 for lane in lanes

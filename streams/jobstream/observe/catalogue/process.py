@@ -55,7 +55,8 @@ PROCESS: tuple[Metric, ...] = (
         "gauge",
         "worker",
         ("queue", "reason"),
-        "Partitions paused: no_room (process full), window (partition full), operator, quiet.",
+        "Partitions paused: no_room (process full), window (partition full), operator, quiet; "
+        "not_in_log: retention took the jobs at its offset, and an operator must decide.",
     ),
     Metric(
         "jobs_flood_guards_closed",

@@ -53,3 +53,22 @@ def test_changes_of_assignment_are_counted_in_the_turn(new_desk: Callable[..., D
 
     assert turn.changes["revoked"] >= 1
     assert turn.phase == ""
+
+
+def test_a_partition_that_is_refused_is_not_restoring_and_is_given_back_at_once(
+    new_desk: Callable[..., Desk],
+) -> None:
+    desk = new_desk(ready=False).turns()
+    refused, restored = (lane for lane, _ in desk.to_prepare)
+    refused.claim = 5
+    refused.refuse()
+    desk.restore(restored, 0)
+    desk.turns()
+
+    facts = {each.source: each for each in desk.feed.facts()}
+    assert facts[refused.source].paused == ("not_in_log",)
+    assert [each.restoring for each in facts.values()] == [False, False]
+    assert [each.serving for each in facts.values()].count(True) == 1
+    desk.feed.close()
+
+    assert desk.waits == 0, "nobody waited for its table"
