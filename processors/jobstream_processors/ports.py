@@ -124,8 +124,11 @@ class Log(Protocol):
     def span(self, partition: TopicPartition) -> tuple[int, int]:
         """(first offset kept, next offset to be written)."""
 
-    def topic_id(self, topic: str) -> str:
-        """The broker's id of this incarnation of the topic; "" where the broker has none."""
+    def topic_id(self, topic: str, *, anew: bool = False) -> str:
+        """The broker's id of this incarnation of the topic; "" where the broker has none.
+
+        It may be an answer of before, unless `anew`: then the topic may have been replaced since.
+        """
 
 
 class Shard(Protocol):

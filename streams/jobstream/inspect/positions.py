@@ -132,5 +132,5 @@ class _LogAsOfNow:
     def span(self, partition: TopicPartition) -> tuple[int, int]:
         return self._spans[partition]
 
-    def topic_id(self, topic: str) -> str:
+    def topic_id(self, topic: str, *, anew: bool = False) -> str:  # noqa: ARG002 - always so
         return self._view.cluster.topic_ids([topic])[topic]

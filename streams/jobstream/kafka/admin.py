@@ -61,7 +61,7 @@ class Admin:
 
     def __init__(self, settings: Settings) -> None:
         """Prepare a client; nothing is sent yet. Raises ConfigError for a bad client option."""
-        self._asking = Asking(settings)
+        self._asking = Asking(settings.client_options())
 
     def cluster(self) -> Cluster:
         """Which cluster this is, and which of its brokers are up."""

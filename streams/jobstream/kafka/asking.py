@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from jobstream.errors import JobstreamError
-    from jobstream.settings import Settings
 
 WAIT_S = 10.0
 """How long a call waits for the cluster in all, give or take the end of its last attempt."""
@@ -50,12 +49,15 @@ class _Trouble:
 class Asking:
     """One admin client. Raises BrokerUnavailable without an answer, BrokerRefused at a no."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Prepare a client; nothing is sent yet. Raises ConfigError for a bad client option."""
-        self._bootstrap = settings.bootstrap_servers
+    def __init__(self, options: Mapping[str, Any], wait_s: float | None = None) -> None:
+        """Prepare a client; nothing is sent yet. Raises ConfigError for a bad client option.
+
+        `wait_s` bounds a call in all, WAIT_S if None.
+        """
+        self._wait_s = WAIT_S if wait_s is None else wait_s
+        self._bootstrap = options.get("bootstrap.servers")
         # Not a method of this object: the client would keep it, and it the client, for ever.
         self._trouble = _Trouble()
-        options = settings.client_options()
         self._options: dict[str, Any] = {**options, "error_cb": self._trouble.note}
         if not {"debug", "log_level"} & self._options.keys():
             # It would write a line for each of twenty attempts a second; the error has the reason.
@@ -96,7 +98,7 @@ class Asking:
         return BrokerUnavailable(f"{what}, but {self._bootstrap} does not show it yet: try again")
 
     def _repeat(self, attempt: Callable[[AdminClient, float], _T]) -> _T:
-        deadline = time.monotonic() + WAIT_S
+        deadline = time.monotonic() + self._wait_s
         while True:
             wait_s = min(ATTEMPT_S, max(0.1, deadline - time.monotonic()))
             client = self._client
@@ -116,7 +118,7 @@ class Asking:
         client.poll(0)  # serves the callback that knows what happened on the connections
         seen = self._trouble.last or (cause.str() if cause is not None else "timed out")
         message = (
-            f"no answer from {self._bootstrap} within {WAIT_S:g} s ({seen}): "
+            f"no answer from {self._bootstrap} within {self._wait_s:g} s ({seen}): "
             "check JOBSTREAM_BOOTSTRAP_SERVERS and that the brokers run"
         )
         return BrokerUnavailable(message)

@@ -7,30 +7,47 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient
 
+from jobstream.errors import BrokerRefused, BrokerUnavailable
+from jobstream.kafka.asking import AGAIN_S, Asking
 from jobstream.kafka.error_kinds import is_passing
 from jobstream_processors.errors import TableUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, not marked as such
+        TopicDescription,
+    )
+
     from jobstream_processors.ports import Record
     from jobstream_processors.ports import TopicPartition as Place
 
 READ_BATCH = 5_000
 STALL_S_MAX = 60.0
-_TIMEOUT_S = 10.0
 _ASK_S = 5.0
 FAIL_OVER_S = 30.0
+_MISSING = frozenset((KafkaError.UNKNOWN_TOPIC_OR_PART,))
 
 
 class KafkaLog:
-    """The `Log` port on Kafka. Safe to use from several threads."""
+    """The `Log` port on Kafka. Safe to use from several threads.
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
+    Raises BrokerUnavailable when no broker answers, BrokerRefused when one says no. It changes
+    nothing, so every call may be repeated.
+    """
+
+    def __init__(self, options: Mapping[str, Any], wait_s: float | None = None) -> None:
+        """Prepare; nothing is sent yet.
+
+        `wait_s` bounds how long a call goes on without an answer, give or take its last attempt;
+        None: as long as a worker waits, a minute for a record and half a minute for the rest.
+        """
         self._options = dict(options)
-        self._admin: AdminClient | None = None
+        self._stall_s = STALL_S_MAX if wait_s is None else wait_s
+        self._wait_s = FAIL_OVER_S if wait_s is None else wait_s
+        self._pause = threading.Event()
+        self._admin: Asking | None = None
         self._asking: Consumer | None = None
         self._ids: dict[str, str] = {}
         self._lock = threading.Lock()
@@ -38,8 +55,8 @@ class KafkaLog:
     def read(self, partition: Place, start: int, stop: int) -> Iterator[Sequence[Record]]:
         """Batches of the records in [start, stop).
 
-        Ends by position, not by the last record seen: compaction leaves gaps. Raises
-        TableUnavailable when nothing comes for a minute.
+        Ends by position, not by the last record seen: compaction leaves gaps. Blocks for as long
+        as records come. Raises TableUnavailable when none comes within the wait.
         """
         if start >= stop:
             return
@@ -47,12 +64,12 @@ class KafkaLog:
         consumer = self._consumer()
         try:
             consumer.assign([TopicPartition(topic, number, start)])
-            deadline = time.monotonic() + STALL_S_MAX
+            deadline = time.monotonic() + self._stall_s
             position = start
             while position < stop:
                 found, position = self._some(consumer, position)
                 if found:
-                    deadline = time.monotonic() + STALL_S_MAX
+                    deadline = time.monotonic() + self._stall_s
                     inside = found if position <= stop else [m for m in found if _at(m) < stop]
                     if inside:
                         yield inside
@@ -65,9 +82,9 @@ class KafkaLog:
     def span(self, partition: Place) -> tuple[int, int]:
         """(first offset kept, next offset to be written).
 
-        Blocks while a broker fails over, for half a minute at most; then raises KafkaException.
+        Blocks while a broker fails over, for the wait at most.
         """
-        until = time.monotonic() + FAIL_OVER_S
+        until = time.monotonic() + self._wait_s
         with self._lock:
             while True:
                 try:
@@ -75,8 +92,10 @@ class KafkaLog:
                 except KafkaException as error:
                     # A client may go on asking the broker it knew; a new one looks for the leader.
                     self._asking = None
-                    if time.monotonic() > until or not is_passing(error.args[0]):
-                        raise
+                    cause = error.args[0]
+                    if not is_passing(cause) or time.monotonic() > until:
+                        raise _unread(partition, cause) from error
+                self._pause.wait(AGAIN_S)
 
     def close(self) -> None:
         """Give back its connections; whoever asks again gets new ones."""
@@ -88,31 +107,39 @@ class KafkaLog:
     def _ask_span(self, partition: Place) -> tuple[int, int]:
         if self._asking is None:
             self._asking = self._consumer()
-        place = TopicPartition(*partition)
-        low, high = self._asking.get_watermark_offsets(place, _ASK_S, cached=False)
+        place, ask_s = TopicPartition(*partition), min(_ASK_S, self._wait_s)
+        low, high = self._asking.get_watermark_offsets(place, ask_s, cached=False)
         return low, high
 
-    def topic_id(self, topic: str) -> str:
-        """The id of this incarnation of the topic; asked once, as a topic keeps it for life."""
+    def topic_id(self, topic: str, *, anew: bool = False) -> str:
+        """The id of this incarnation of the topic; remembered from the last answer unless `anew`.
+
+        Blocks while a broker fails over, for the wait at most.
+        """
         with self._lock:
-            if topic not in self._ids:
-                self._ids[topic] = self._ask_id(topic)
+            if anew or topic not in self._ids:
+                found = self._describe(topic)
+                if found is None:
+                    message = f"topic {topic} does not exist"
+                    raise BrokerRefused(message)
+                self._ids[topic] = str(found.topic_id)
             return self._ids[topic]
 
-    def _ask_id(self, topic: str) -> str:
-        if self._admin is None:
-            self._admin = AdminClient(dict(self._options))
-        futures = self._admin.describe_topics(TopicCollection([topic]), request_timeout=_TIMEOUT_S)
-        return str(futures[topic].result().topic_id)
-
     def partitions(self, topic: str) -> int:
-        """How many partitions the topic has; 0 if it does not exist. Blocks up to 10 s."""
-        consumer = self._consumer()
-        try:
-            found = consumer.list_topics(topic, _TIMEOUT_S).topics[topic]
-        finally:
-            consumer.close()
-        return 0 if found.error is not None else len(found.partitions)
+        """How many partitions the topic has; 0 if it does not exist. Blocks as above."""
+        with self._lock:
+            found = self._describe(topic)
+        return 0 if found is None else len(found.partitions)
+
+    def _describe(self, topic: str) -> TopicDescription | None:
+        """What the cluster says of the topic, None if there is none; only with the lock."""
+        if self._admin is None:
+            self._admin = Asking(self._options, self._wait_s)
+        asked = TopicCollection([topic])
+        found = self._admin.each(
+            lambda client, wait: client.describe_topics(asked, request_timeout=wait), _MISSING
+        )
+        return found.get(topic)
 
     def _consumer(self) -> Consumer:
         return Consumer(
@@ -142,8 +169,13 @@ class KafkaLog:
                 # The end as it is now; offsets below it that brought no record are gaps.
                 position = max(position, message.offset() or 0)
             elif not is_passing(error):
-                raise KafkaException(error)
+                raise _unread((message.topic(), message.partition()), error)
         return found, position
+
+
+def _unread(partition: Place | tuple[str | None, int | None], error: KafkaError) -> Exception:
+    kind = BrokerUnavailable if is_passing(error) else BrokerRefused
+    return kind(f"{partition[0]} [{partition[1]}] can't be read: {error.str()} ({error.name()})")
 
 
 def _at(record: Record) -> int:

@@ -28,6 +28,7 @@ class SchemaFollower:
         self._reader = reader
         self._place = (topic, 0)
         self._catalogue = catalogue
+        self._topic_id = ""
         self._next = 0
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -35,10 +36,15 @@ class SchemaFollower:
     def catch_up(self) -> None:
         """Read what was written since the last call; blocks for that.
 
-        A schema that is refused is logged and left out: jobs of it are of an unknown schema.
+        A topic that was deleted and created again is read from its start. A schema that is refused
+        is logged and left out: jobs of it are of an unknown schema.
         """
         with self._lock:
+            # In this order: a topic that is replaced in between is noticed at the next call.
+            topic_id = self._reader.topic_id(self._place[0], anew=True)
             low, high = self._reader.span(self._place)
+            if topic_id != self._topic_id or high < self._next:
+                self._topic_id, self._next = topic_id, 0
             for batch in self._reader.read(self._place, max(low, self._next), high):
                 for record in batch:
                     value = record.value()

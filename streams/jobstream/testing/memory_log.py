@@ -34,6 +34,6 @@ class MemoryLog:
         """(first offset kept, next offset to be written)."""
         return self._broker.span(partition)
 
-    def topic_id(self, topic: str) -> str:
+    def topic_id(self, topic: str, *, anew: bool = False) -> str:  # noqa: ARG002 - always so
         """The broker's id of this incarnation of the topic."""
         return self._broker.topic_id(topic)

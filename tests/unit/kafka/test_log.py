@@ -1,0 +1,91 @@
+"""What a reader asks of the cluster while brokers fail over: asked again, and in the end told."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from jobstream.errors import BrokerRefused, BrokerUnavailable
+from jobstream.kafka import asking
+from jobstream.kafka.log import KafkaLog
+
+if TYPE_CHECKING:
+    from confluent_kafka import TopicCollection
+
+NOBODY = "127.0.0.1:1"
+
+
+class Cluster:
+    """Stands in for the client library's admin clients; `fails` are its first answers."""
+
+    def __init__(self, *fails: int) -> None:
+        self._fails = list(fails)
+        self.asked = 0
+        self.topic_id = "first"
+
+    def poll(self, _timeout: float) -> None: ...
+
+    def describe_topics(self, topics: TopicCollection, request_timeout: float) -> dict[str, Any]:
+        assert request_timeout > 0
+        self.asked += 1
+        answer: Future[Any] = Future()
+        if self._fails:
+            answer.set_exception(KafkaException(KafkaError(self._fails.pop(0), "so they say")))
+        else:
+            described = type("Described", (), {"topic_id": self.topic_id, "partitions": [0, 1]})
+            answer.set_result(described)
+        return dict.fromkeys(topics.topic_names, answer)
+
+
+def log_on(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> KafkaLog:
+    monkeypatch.setattr(asking, "AdminClient", lambda _options: cluster)
+    return KafkaLog({"bootstrap.servers": NOBODY}, wait_s=5.0)
+
+
+@pytest.mark.parametrize("code", [KafkaError._TRANSPORT, KafkaError.LEADER_NOT_AVAILABLE])  # noqa: SLF001 - its name
+def test_it_asks_again_while_a_broker_fails_over(
+    code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Cluster(code, code)
+    log = log_on(cluster, monkeypatch)
+
+    assert log.topic_id("mail") == "first"
+    assert log.partitions("mail") == 2
+    assert cluster.asked == 4
+
+
+def test_an_id_is_remembered_unless_the_topic_may_be_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = Cluster()
+    log = log_on(cluster, monkeypatch)
+    assert log.topic_id("mail") == "first"
+
+    cluster.topic_id = "second"
+
+    assert log.topic_id("mail") == "first"
+    assert log.topic_id("mail", anew=True) == "second"
+    assert log.topic_id("mail") == "second"
+
+
+def test_a_topic_that_is_not_there_has_no_partitions_and_no_id(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    missing = KafkaError.UNKNOWN_TOPIC_OR_PART
+    log = log_on(Cluster(missing, missing), monkeypatch)
+
+    assert log.partitions("mail") == 0
+    with pytest.raises(BrokerRefused, match="mail does not exist"):
+        log.topic_id("mail")
+
+
+def test_a_reader_gives_up_within_its_wait_and_says_why() -> None:
+    log = KafkaLog({"bootstrap.servers": NOBODY, "log_level": 0}, wait_s=0.2)
+
+    with pytest.raises(BrokerUnavailable, match=r"127\.0\.0\.1:1 within 0\.2 s"):
+        log.topic_id("mail")
+    with pytest.raises(BrokerUnavailable, match=r"mail \[0\] can't be read"):
+        log.span(("mail", 0))

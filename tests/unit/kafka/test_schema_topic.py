@@ -1,0 +1,67 @@
+"""The follower of the schemas topic: what it reads, and what it notices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from jobstream.kafka.schema_topic import SchemaFollower, schema_record
+from jobstream.testing import MemoryBroker, MemoryLog, MemorySink
+from jobstream_schemas import Catalogue, JobCodec, JobSchema
+
+TOPIC = "shop.schemas"
+
+
+@dataclass(frozen=True)
+class Mail:
+    to: str
+
+
+@dataclass(frozen=True)
+class Bill:
+    order_id: str
+
+
+MAIL, BILL = JobCodec(Mail, "mail").schema, JobCodec(Bill, "bill").schema
+
+
+class Board:
+    """The schemas topic in memory, producers and a follower."""
+
+    def __init__(self) -> None:
+        self.broker = MemoryBroker()
+        self.broker.create_topic(TOPIC, 1, compacted=True)
+        self.catalogue = Catalogue()
+        self.follower = SchemaFollower(MemoryLog(self.broker), TOPIC, self.catalogue)
+
+    def publish(self, *schemas: JobSchema) -> None:
+        MemorySink(self.broker).publish([schema_record(TOPIC, schema) for schema in schemas])
+
+    def known(self) -> set[str]:
+        self.follower.catch_up()
+        return set(self.catalogue.job_types())
+
+
+def test_what_came_since_the_last_look_is_known() -> None:
+    board = Board()
+    board.publish(MAIL)
+    assert board.known() == {"mail"}
+
+    board.publish(BILL)
+
+    assert board.known() == {"mail", "bill"}
+
+
+@pytest.mark.parametrize("schemas", [[BILL], [MAIL, BILL], [BILL, MAIL, MAIL]])
+def test_a_topic_that_was_created_again_is_read_from_its_start(schemas: list[JobSchema]) -> None:
+    """It may end before the place that was read in the old one, at it, or beyond it."""
+    board = Board()
+    board.publish(MAIL, MAIL)
+    assert board.known() == {"mail"}
+
+    board.broker.delete_topic(TOPIC)
+    board.broker.create_topic(TOPIC, 1, compacted=True)
+    board.publish(*schemas)
+
+    assert "bill" in board.known()
