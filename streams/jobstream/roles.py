@@ -87,7 +87,10 @@ class Roles:
         self._raw_sink = KafkaSink(self._options, self._clock, self._watched(SINK))
         self._pulse: Pulse
         self._sink: GuardedSink
+        self._told = threading.Event()
+        """Set for good once somebody asked this process to leave."""
         self._stopping = threading.Event()
+        """Set when the roles that run now are to end, for whatever reason."""
         self._worker: Worker | None = None
         self._control: ControlFollower
         self._protocol = app.settings.group_protocol
@@ -106,15 +109,7 @@ class Roles:
 
     def _run_to_the_end(self) -> None:
         try:
-            self._serve()
-        except BrokerTooOld as error:
-            if self._protocol == "classic":
-                raise
-            log.warning("classic_protocol", extra={"reason": str(error), "costs": CLASSIC_COSTS})
-            self._protocol = "classic"
-            self._stopping.clear()
-            self._observed.leaving = False
-            self._serve()
+            self._serve_with_some_protocol()
         except WorkerStopped:
             # Others own what this process held: what still waits to be sent must not be.
             self._raw_sink.abandon()
@@ -126,15 +121,37 @@ class Roles:
         finally:
             self._raw_sink.close()
 
+    def _serve_with_some_protocol(self) -> None:
+        try:
+            self._serve()
+        except BrokerTooOld as error:
+            if self._protocol == "classic":
+                raise
+            if self._told.is_set():
+                return
+            log.warning("classic_protocol", extra={"reason": str(error), "costs": CLASSIC_COSTS})
+            self._protocol = "classic"
+            self._serve()
+
     def stop(self) -> None:
-        """Drain and leave; returns at once. Safe from any thread."""
+        """Drain and leave; returns at once. Safe from any thread, also before `run`."""
+        self._told.set()
+        self._end()
+
+    def _end(self) -> None:
+        """Let the roles that run now end; whether others follow, `run` knows."""
         self._observed.leaving = True
         self._stopping.set()
-        if self._worker is not None:
-            self._worker.stop()
+        if (worker := self._worker) is not None:
+            worker.stop()
 
     def _serve(self) -> None:
         settings = self._settings
+        # In this order: a stop that comes meanwhile ends the old roles or the new ones.
+        self._stopping, self._worker = threading.Event(), None
+        self._observed.leaving = False
+        if self._told.is_set():
+            self._end()
         self._pulse = Pulse(
             self._clock, _still_ms(settings.session_timeout_ms, settings.heartbeat_ms)
         )
@@ -161,7 +178,7 @@ class Roles:
         try:
             ends: list[asyncio.Future[Any]] = [*work, slept]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            self.stop()
+            self._end()
             for task in work:
                 if task.done():
                     task.result()
@@ -170,7 +187,7 @@ class Roles:
             await asyncio.gather(*work)
         finally:
             self._control.close()
-            self.stop()
+            self._end()
 
     def _mirrors(self) -> Mirrors:
         queues = [self._app.queues[name] for name in self._plans]
@@ -313,7 +330,7 @@ class Roles:
             loop.add_signal_handler(number, self._on_signal, number)
 
     def _on_signal(self, number: int) -> None:
-        if self._stopping.is_set():
+        if self._told.is_set():
             # Nothing is committed that is not settled, so leaving here loses nothing.
             log.warning("leaving_at_once", extra={"signal": number})
             os._exit(128 + number)

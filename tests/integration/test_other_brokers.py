@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream import App, Backoff, Context, TopicMissing
+from jobstream import App, Backoff, BrokerTooOld, Context, TopicMissing
 from jobstream.broker import EmbeddedKafka
 from jobstream.broker import node as broker_node
 from jobstream.broker.settings import node_settings
 from jobstream.kafka.admin import Admin
 from jobstream.kafka.groups import SESSION
 from jobstream.kafka.topics import worker_group
+from jobstream.roles import Roles
 from jobstream.testing.served import Served
 from jobstream.testing.waiting import wait_until
 
@@ -90,6 +91,55 @@ def test_a_worker_says_what_it_costs_and_runs_jobs(
         "the worker that gave up has left, too",
         limit_s=10,
     )
+
+
+def test_a_stop_during_the_fall_back_is_kept(
+    old_kafka: EmbeddedKafka, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Given an app whose worker is told to stop while it hears that the broker is too old
+    app = app_on(old_kafka, tmp_path)
+    app.declare("send_receipt", Receipt, queue=app.queue("mail", partitions=1))
+    served = Served(app)
+    roles = Roles(app)
+    serve = roles._serve  # noqa: SLF001 - the moment that is meant is between two calls of it
+    served_with: list[str] = []
+
+    def stopped_when_it_fails() -> None:
+        served_with.append(vars(roles)["_protocol"])
+        try:
+            serve()
+        except BrokerTooOld:
+            roles.stop()
+            raise
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(roles, "_serve", stopped_when_it_fails)
+
+        # When it falls back
+        running = threading.Thread(target=roles.run, daemon=True)
+        running.start()
+        wait_until(lambda: not running.is_alive(), "the worker has left", limit_s=30)
+
+    # Then it has left, without another try
+    assert served_with == ["consumer"]
+    assert "classic_protocol" not in caplog.messages
+    served.close()
+
+
+def test_a_worker_that_was_told_to_stop_before_it_ran_leaves(
+    kafka: EmbeddedKafka, tmp_path: Path
+) -> None:
+    app = app_on(kafka, tmp_path)
+    app.declare("send_receipt", Receipt, queue=app.queue("mail", partitions=1))
+    served = Served(app)
+    roles = Roles(app)
+    roles.stop()
+
+    running = threading.Thread(target=roles.run, daemon=True)
+    running.start()
+
+    wait_until(lambda: not running.is_alive(), "the worker has left", limit_s=30)
+    served.close()
 
 
 def test_an_enqueue_creates_no_topic(generous_kafka: EmbeddedKafka, tmp_path: Path) -> None:
