@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Iterator
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +50,13 @@ class ChildJob(Protocol):
 class Context:
     """The run a handler is in. Do not keep it beyond the handler's return."""
 
-    __slots__ = ("_cancelled", "_facts", "_logger", "_occurrences")
+    __slots__ = ("_cancelled", "_facts", "_logger", "_numbers")
 
     def __init__(self, facts: RunFacts) -> None:
         self._facts = facts
         self._cancelled = False
         self._logger: logging.LoggerAdapter[logging.Logger] | None = None
-        self._occurrences: dict[tuple[str, str], int] = {}
+        self._numbers = _Numbers()
 
     @property
     def job_id(self) -> str:
@@ -136,8 +138,9 @@ class Context:
         """Enqueue a child job; blocks until acknowledged, so before this job can be settled.
 
         Its id is derived from this job, the child's type, `child_name` (or the encoded args) and
-        how often that was used in this run, so a repeated run of the parent repeats no child.
-        Other options and errors as in `Job.enqueue`.
+        how often that was used in this run, so a repeated run of the parent repeats no child. An
+        enqueue that raised is not counted: the same one again is the same child, so repeating it
+        after an EnqueueTimeout is safe. Other options and errors as in `Job.enqueue`.
         """
         return job.enqueue_child(self, args, options)
 
@@ -145,12 +148,46 @@ class Context:
         """As `enqueue`, from a coroutine. Await it: an unawaited child may not be written."""
         return job.aenqueue_child(self, args, options)
 
-    def occurrence(self, job_type: str, name: str) -> int:
-        """How often (type, name) was enqueued in this run before; counts this one."""
-        seen = self._occurrences.get((job_type, name), 0)
-        self._occurrences[job_type, name] = seen + 1
-        return seen
+    @contextmanager
+    def occurrence(self, job_type: str, name: str, args: bytes) -> Iterator[int]:
+        """How often (type, name) was enqueued in this run before; the block enqueues it.
+
+        A block that raises gives its number to the next one with the same args. What became of
+        that child may be unknown, and a repeat must be the same child.
+        """
+        number = self._numbers.take((job_type, name), args)
+        try:
+            yield number
+        except BaseException:  # also of a task that was cancelled while it waited
+            self._numbers.give_back((job_type, name), args, number)
+            raise
 
     def cancel(self) -> None:
         """Ask the run to stop; called by the worker."""
         self._cancelled = True
+
+
+class _Numbers:
+    """Occurrence numbers of one run's children. Safe to use from several threads."""
+
+    __slots__ = ("_lock", "_next", "_returned")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._next: dict[tuple[str, str], int] = {}
+        self._returned: dict[tuple[str, str, bytes], list[int]] = {}
+
+    def take(self, child: tuple[str, str], args: bytes) -> int:
+        """The smallest number given back for these args, else the next one."""
+        with self._lock:
+            if returned := self._returned.get((*child, args)):
+                returned.sort()
+                return returned.pop(0)
+            number = self._next.get(child, 0)
+            self._next[child] = number + 1
+            return number
+
+    def give_back(self, child: tuple[str, str], args: bytes, number: int) -> None:
+        """That number was used by an enqueue that failed."""
+        with self._lock:
+            self._returned.setdefault((*child, args), []).append(number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
@@ -18,7 +19,7 @@ from jobstream_processors.handlers import JobSpec, executor_of, takes_context
 from jobstream_schemas import EncodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from jobstream.app import App
@@ -174,8 +175,8 @@ class Job(Generic[Args, Result_co]):
     def enqueue_child(self, parent: Context, args: Any, options: dict[str, Any]) -> Enqueued:  # noqa: ANN401
         """Enqueue with an id derived from the parent; blocks until acknowledged."""
         _refuse_in_loop("ctx.aenqueue")
-        with self.counts.one():
-            return self._send(self._child(parent, args, options))
+        with self.counts.one(), self._child(parent, args, options) as composed:
+            return self._send(composed)
 
     async def aenqueue_child(
         self,
@@ -184,8 +185,8 @@ class Job(Generic[Args, Result_co]):
         options: dict[str, Any],
     ) -> Enqueued:
         """The same from a running event loop."""
-        with self.counts.one():
-            return await self._asend(self._child(parent, args, options))
+        with self.counts.one(), self._child(parent, args, options) as composed:
+            return await self._asend(composed)
 
     # -- inside
 
@@ -195,7 +196,11 @@ class Job(Generic[Args, Result_co]):
         except (InvalidOption, EncodeError) as error:
             raise _refusal(error) from error
 
-    def _child(self, parent: Context, args: Args, options: dict[str, Any]) -> tuple[Meta, Outgoing]:
+    @contextmanager
+    def _child(
+        self, parent: Context, args: Args, options: dict[str, Any]
+    ) -> Iterator[tuple[Meta, Outgoing]]:
+        """A child to send inside the block; one that raises leaves its id to a repeat."""
         child_name = options.pop("child_name", None)
         if "idempotency_key" in options:
             message = "a child's id comes from its parent; use child_name= instead"
@@ -208,13 +213,13 @@ class Job(Generic[Args, Result_co]):
             when = replace(when, correlation_id=parent.correlation_id or parent.job_id)
         client, plan = self._app.client, self._app.plan(self.queue)
         try:
-            if child_name is None:
-                child_name = f"args:{self.codec.encode_args(args).hex()}"
-            occurrence = parent.occurrence(self.name, child_name)
-            job_id = from_parent(parent.job_id, self.name, child_name, occurrence)
-            return client.compose(
-                self.codec, plan, args, when, job_id=job_id, parent_id=parent.job_id
-            )
+            encoded = self.codec.encode_args(args)
+            name = f"args:{encoded.hex()}" if child_name is None else child_name
+            with parent.occurrence(self.name, name, encoded) as number:
+                job_id = from_parent(parent.job_id, self.name, name, number)
+                yield client.compose(
+                    self.codec, plan, args, when, job_id=job_id, parent_id=parent.job_id
+                )
         except (InvalidOption, EncodeError) as error:
             raise _refusal(error) from error
 
