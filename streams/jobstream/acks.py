@@ -1,6 +1,7 @@
 """Waiting for acknowledgements: of one record, or of many, with their failures counted.
 
-It sends nothing. Reports come in on the transport's thread, the caller waits on its own.
+It sends nothing. Reports come in on the transport's thread, the caller waits on its own. What a
+transport reports says why; what became of the job, and what a repeat does, is added here.
 """
 
 from __future__ import annotations
@@ -11,11 +12,16 @@ from collections.abc import Callable
 from functools import partial
 from itertools import count
 
-from jobstream.errors import EnqueuesFailed, EnqueueTimeout
+from jobstream.errors import EnqueueError, EnqueuesFailed, EnqueueTimeout, QueueFull
 
 Done = Callable[[Exception | None, int, int], None]
 """Called with (error, partition, offset) once a record is acknowledged or given up."""
 
+PERHAPS = (
+    "the job may still be written. Repeating it with the same idempotency_key is safe, as it is "
+    "for a child job; any other repeat is another job"
+)
+NOT_WRITTEN = "the job was not written: a repeat makes no second one"
 FAILURES_MAX = 100
 """Failures of one `enqueue_many` that are kept; the others are only counted."""
 
@@ -35,10 +41,10 @@ class Waiter:
         self._error, self._place = error, (partition, offset)
         self._event.set()
 
-    def wait(self, until: float, what: str, timeout_s: float) -> tuple[int, int]:
-        """(partition, offset) of the record; raises its error, or EnqueueTimeout naming `what`."""
+    def wait(self, until: float, timeout_s: float) -> tuple[int, int]:
+        """(partition, offset) of the record; raises its error, or EnqueueTimeout."""
         if not self._event.wait(left_s(until)):
-            raise late(what, timeout_s)
+            raise late(timeout_s)
         if self._error is not None:
             raise self._error
         return self._place
@@ -76,7 +82,7 @@ class Tally:
         self.failed(index, error)
 
     def failed(self, index: int, error: Exception) -> None:
-        """The job of that index is not in the log, or may not be."""
+        """The job of that index is not in the log, or may not be; `error` says which."""
         with self._lock:
             self._failed += 1
             if len(self._failures) < FAILURES_MAX:
@@ -101,7 +107,7 @@ class Tally:
 
     def _report(self, index: int, error: Exception | None, _partition: int, _offset: int) -> None:
         if error is not None:
-            self.failed(index, error)
+            self.failed(index, of_job(error, "") if isinstance(error, EnqueueError) else error)
         self._take()
 
     def _take(self) -> None:
@@ -115,10 +121,21 @@ def left_s(until: float) -> float:
     return max(0.0, until - time.monotonic())
 
 
-def late(what: str, timeout_s: float) -> EnqueueTimeout:
+def late(timeout_s: float) -> EnqueueTimeout:
     """The error of a caller whose wait is over."""
-    message = (
-        f"{what}: no acknowledgement within {timeout_s:g} s; the job may still be written. "
-        "Repeating it with the same idempotency_key is safe"
-    )
-    return EnqueueTimeout(message)
+    return EnqueueTimeout(f"no acknowledgement within {timeout_s:g} s")
+
+
+def of_job(error: EnqueueError, what: str) -> EnqueueError:
+    """What a transport said, with what became of the job `what` and what a repeat does."""
+    ending = PERHAPS if error.may_be_written else NOT_WRITTEN
+    text = f"{what}: {error}; {ending}" if what else f"{error}; {ending}"
+    return retold(error, text, may_be_written=error.may_be_written)
+
+
+def retold(error: EnqueueError, text: str, *, may_be_written: bool) -> EnqueueError:
+    """An error of the same kind with another text."""
+    kind = next((k for k in (EnqueueTimeout, QueueFull) if isinstance(error, k)), EnqueueError)
+    made = kind(text)
+    made.may_be_written = may_be_written
+    return made

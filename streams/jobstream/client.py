@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import uuid_utils
 
-from jobstream.acks import Done, Tally, Waiter, late, left_s
+from jobstream.acks import NOT_WRITTEN, Done, Tally, Waiter, late, left_s, of_job, retold
 from jobstream.errors import (
     ConfigError,
     EnqueueError,
-    EnqueueTimeout,
     JobTooLarge,
     QueueFull,
     TopicMismatch,
@@ -110,8 +109,11 @@ class Client:
         until = time.monotonic() + self._timeout_s
         self._prepare(codec, plan, record, until)
         waiter = Waiter()
-        self._submit(record, waiter.done, until)
-        partition, offset = waiter.wait(until, f"job {meta.id}", self._timeout_s)
+        try:
+            self._submit(record, waiter.done, until)
+            partition, offset = waiter.wait(until, self._timeout_s)
+        except EnqueueError as error:
+            raise of_job(error, f"job {meta.id}") from error.__cause__
         return Enqueued(meta.id, record.topic, partition, offset)
 
     async def aenqueue(
@@ -123,10 +125,12 @@ class Client:
             async with asyncio.timeout(self._timeout_s + ANSWER_S):
                 if not self._is_prepared(codec, record):
                     await asyncio.to_thread(self._prepare, codec, plan, record, until)
-                partition, offset = await self._sent(record, until)
+                try:
+                    partition, offset = await self._sent(record, until)
+                except EnqueueError as error:
+                    raise of_job(error, f"job {meta.id}") from error.__cause__
         except TimeoutError as error:
-            what = f"job {meta.id}"
-            raise late(what, self._timeout_s) from error
+            raise of_job(late(self._timeout_s), f"job {meta.id}") from error
         return Enqueued(meta.id, record.topic, partition, offset)
 
     async def _sent(self, record: Outgoing, until: float) -> tuple[int, int]:
@@ -178,7 +182,7 @@ class Client:
                 try:
                     self._submit(record, tally.sent(index), until)
                 except EnqueueError as error:
-                    tally.unsent(index, error)
+                    tally.unsent(index, of_job(error, ""))
         except Exception:
             # Code of the caller failed, or no broker is there; what was sent before is not left.
             tally.wait(self._timeout_s)
@@ -225,24 +229,24 @@ class Client:
         if len(value) > self._bytes_max:
             message = (
                 f"job {codec.schema.job_type!r} has {len(value)} bytes, the cap is "
-                f"{self._bytes_max}; put the bulk in a store and enqueue a reference to it"
+                f"{self._bytes_max}, so it was not written; put the bulk in a store and enqueue a "
+                "reference to it"
             )
             raise JobTooLarge(message)
         return meta, _placed(plan, (when.key or job_id).encode(), value, when, now_ms)
 
-    def send(self, record: Outgoing, what: str) -> tuple[int, int]:
+    def send(self, record: Outgoing) -> tuple[int, int]:
         """Send one record that is no job; block until acknowledged. Returns (partition, offset).
 
-        Raises TopicMissing, and EnqueueTimeout naming `what`.
+        Raises EnqueueError and what is below it; its text says why, not what a repeat does.
         """
         until = time.monotonic() + self._timeout_s
-        self.require(record.topic)
         waiter = Waiter()
         self._submit(record, waiter.done, until)
-        return waiter.wait(until, what, self._timeout_s)
+        return waiter.wait(until, self._timeout_s)
 
     def require(self, topic: str) -> None:
-        """Raises TopicMissing if the topic does not exist."""
+        """Raises TopicMissing if the topic does not exist, EnqueueTimeout if nobody tells."""
         if not self._transport.partitions(topic, self._timeout_s):
             raise _missing(topic)
 
@@ -272,20 +276,13 @@ class Client:
             if not self._transport.partitions(self._schemas_topic, left_s(until)):
                 raise _missing(self._schemas_topic)
             waiter = Waiter()
-            self._submit(schema_record(self._schemas_topic, codec.schema), waiter.done, until)
             try:
-                waiter.wait(until, "schema", self._timeout_s)
-            except EnqueueTimeout as error:
-                raise self._unprepared(codec) from error
+                self._submit(schema_record(self._schemas_topic, codec.schema), waiter.done, until)
+                waiter.wait(until, self._timeout_s)
+            except EnqueueError as error:
+                text = f"the schema of {codec.schema.job_type!r}: {error}; {NOT_WRITTEN}"
+                raise retold(error, text, may_be_written=False) from error.__cause__
             self._known.add(fingerprint)
-
-    def _unprepared(self, codec: JobCodec[Any]) -> EnqueueTimeout:
-        what = f"the schema of {codec.schema.job_type!r}"
-        error = EnqueueTimeout(
-            f"{what} was not acknowledged within {self._timeout_s:g} s; the job was not written"
-        )
-        error.may_be_written = False
-        return error
 
     def _check(self, plan: QueuePlan, topic: str, until: float) -> None:
         count = self._transport.partitions(topic, left_s(until))
@@ -340,5 +337,6 @@ def _placed(plan: QueuePlan, key: bytes, value: bytes, when: When, now_ms: int) 
 
 def _missing(topic: str) -> TopicMissing:
     return TopicMissing(
-        f"topic {topic} does not exist; create it with: jobstream topics apply MODULE:APP"
+        f"topic {topic} does not exist, so nothing was written; create it with: "
+        "jobstream topics apply MODULE:APP"
     )

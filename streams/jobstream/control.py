@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import getpass
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from jobstream.errors import ConfigError
+from jobstream.acks import retold
+from jobstream.errors import BrokerRefused, BrokerUnavailable, ConfigError, EnqueueError
 from jobstream.job import Job
 from jobstream.kafka.control_topic import ControlFollower, entry_of, lifted_record, told_record
 from jobstream.kafka.topics import control_topic
@@ -27,7 +29,7 @@ from jobstream_processors.core.control import (
     check,
 )
 from jobstream_processors.core.duration import to_ms
-from jobstream_processors.errors import InvalidOption
+from jobstream_processors.errors import InvalidOption, TableUnavailable
 from jobstream_schemas import Control as Said
 
 if TYPE_CHECKING:
@@ -57,9 +59,11 @@ class ControlEntry:
 class Control:
     """Tells the workers of one app what to leave; `App.control` is one. Safe in any thread.
 
-    Every method blocks, for at most about twice the enqueue timeout, and raises EnqueueTimeout,
-    TopicMissing or another EnqueueError if the entry is not known to be written. Repeating a call
-    is harmless. `who` is by default the user of this process at this machine.
+    Every method but `entries` blocks for at most about three times the enqueue timeout, and raises
+    EnqueueTimeout, TopicMissing or another EnqueueError if the entry is not known to be written:
+    its `may_be_written` says whether it may be in force all the same. A return proves that it is.
+    Repeating a call is always harmless, it writes the same entry again; its time begins anew then.
+    `who` is by default the user of this process at this machine.
     """
 
     def __init__(
@@ -137,17 +141,28 @@ class Control:
         self.lift(QUIET, worker)
 
     def entries(self) -> list[ControlEntry]:
-        """What is in force now, by this machine's clock, oldest first. Reads the whole topic."""
+        """What is in force now, by this machine's clock, oldest first.
+
+        Blocks while it reads the whole topic. It writes nothing: raises TopicMissing,
+        EnqueueTimeout or BrokerUnavailable, which may be tried again, and BrokerRefused.
+        """
         follower = ControlFollower(self._client().log(), self._topic)
         self._client().require(self._topic)
-        follower.catch_up()
+        try:
+            follower.catch_up()
+        except TableUnavailable as error:
+            message = f"what is in force is not known: {error}; nothing was written, try again"
+            raise BrokerUnavailable(message) from error
         now_ms = self._client().now_ms()
         return [shown(entry) for entry in follower.entries() if entry.is_in_force(now_ms)]
 
     def tell(
         self, kind: str, subject: str, *, why: str, for_: Duration | None, who: str | None
     ) -> ControlEntry:
-        """Write an entry of any kind; `subject` is not looked up. Raises ConfigError."""
+        """Write an entry of any kind; `subject` is not looked up. Raises ConfigError.
+
+        The times of what it returns are the broker's; this machine's where that can't be asked.
+        """
         said_by = myself() if who is None else who
         try:
             lasts_ms = LASTS_MS[kind] if for_ is None else to_ms(for_, name="for")
@@ -156,12 +171,10 @@ class Control:
             raise ConfigError(str(error)) from error
         said = Said(kind, subject, said_by, why, lasts_ms, {})
         place = self._write(told_record(self._topic, said))
-        for batch in self._client().log().read((self._topic, 0), place, place + 1):
-            for record in batch:
-                return shown(entry_of(record))
-        # Another one took its place already; what it said is known all the same.
+        # It is in force from here on, so nothing below may fail.
         now_ms = self._client().now_ms()
-        return shown(Entry(kind, subject, said_by, why, now_ms, now_ms + lasts_ms))
+        entry = Entry(kind, subject, said_by, why, now_ms, now_ms + lasts_ms)
+        return shown(self._taken(place) or entry)
 
     def lift(self, kind: str, subject: str) -> None:
         """End an entry of any kind; harmless if there is none."""
@@ -171,9 +184,23 @@ class Control:
             raise ConfigError(str(error)) from error
         self._write(lifted_record(self._topic, kind, subject))
 
+    def _taken(self, place: int) -> Entry | None:
+        """The entry as the broker has it; None if another one took its place, or nobody answers."""
+        with suppress(BrokerUnavailable, BrokerRefused, TableUnavailable):
+            for batch in self._client().log().read((self._topic, 0), place, place + 1):
+                for record in batch:
+                    return entry_of(record)
+        return None
+
     def _write(self, record: Outgoing) -> int:
-        what = (record.key or b"").decode()
-        return self._client().send(record, f"control entry {what}")[1]
+        self._client().require(self._topic)
+        try:
+            return self._client().send(record)[1]
+        except EnqueueError as error:
+            outcome = "may be in force" if error.may_be_written else "was not written"
+            what = (record.key or b"").decode()
+            text = f"control entry {what}: {error}; it {outcome}, and a repeat is harmless"
+            raise retold(error, text, may_be_written=error.may_be_written) from error.__cause__
 
     def _subject(
         self, queue: Queue | str | None, job: Job[Any, Any] | str | None

@@ -41,7 +41,8 @@ class ConfigError(JobstreamError, ValueError):
 class EnqueueError(JobstreamError):
     """An enqueue did not succeed. Raised to the caller, who decides; nothing retries it.
 
-    Repeating it is always safe with the same `idempotency_key`: both give the same job.
+    Repeating it is always safe with the same `idempotency_key`, and for a child job: both give the
+    same job. Any other repeat is another job: safe where `may_be_written` is False.
     """
 
     may_be_written: bool = True
@@ -91,7 +92,11 @@ class EnqueuesFailed(EnqueueError):
         first = (
             f"; the first at index {min(failures)}: {failures[min(failures)]}" if failures else ""
         )
-        super().__init__(f"{failed} of {len(ids)} jobs failed, {unknown} without an answer{first}")
+        super().__init__(
+            f"{failed} of {len(ids)} jobs failed, {unknown} without an answer, the others are "
+            "written. Repeating them with the same idempotency_keys is safe; without, what is "
+            f"written becomes another job{first}"
+        )
         self.ids = ids
         self.failures = failures
         self.failed = failed

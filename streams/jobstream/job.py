@@ -312,7 +312,7 @@ class Job(Generic[Args, Result_co]):
 def _refusal(error: InvalidOption | EncodeError) -> ConfigError | WrongArgs:
     """What the caller is told: its option was refused, or a value of its args."""
     if isinstance(error, EncodeError) and not error.path.startswith("meta"):
-        return WrongArgs(str(error))
+        return WrongArgs(f"{error}; the job was not written")
     return ConfigError(str(error))
 
 
@@ -321,7 +321,10 @@ def _refuse_in_loop(instead: str) -> None:
         asyncio.get_running_loop()
     except RuntimeError:
         return
-    message = f"this would block the running event loop; use `await {instead}(...)` there"
+    message = (
+        "this would block the running event loop, so nothing was written; use "
+        f"`await {instead}(...)` there"
+    )
     error = EnqueueError(message)
     error.may_be_written = False
     raise error

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from jobstream import App, Backoff, ConfigError, Context, Job
-from jobstream.testing import MemoryJobs, memory
+from jobstream import (
+    App,
+    Backoff,
+    BrokerRefused,
+    BrokerUnavailable,
+    ConfigError,
+    Context,
+    EnqueueTimeout,
+    Job,
+    QueueFull,
+)
+from jobstream.testing import MemoryBroker, MemoryJobs, MemoryLog, memory
+from jobstream.testing.memory_transport import MemoryTransport
+from jobstream_processors.errors import TableUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from jobstream.acks import Done
+    from jobstream.testing.faults import Fate
+    from jobstream_processors.ports import Outgoing, TopicPartition
 
 
 @dataclass(frozen=True)
@@ -34,7 +51,7 @@ class Shop:
 
 @pytest.fixture
 def shop() -> Iterator[Shop]:
-    app = App("shop")
+    app = App("shop", enqueue_timeout="1s")
     mail = app.queue("mail", partitions=2)
     rest = app.queue("rest", partitions=1)
     ran: list[str] = []
@@ -205,3 +222,77 @@ def test_an_id_that_no_job_can_have_is_refused(shop: Shop) -> None:
     for wrong in ("", "x" * 301):
         with pytest.raises(ConfigError):
             shop.app.control.cancel(wrong)
+
+
+class Unread(MemoryTransport):
+    """The way to a broker that takes records and gives none."""
+
+    def __init__(self, broker: MemoryBroker, why: Exception) -> None:
+        super().__init__(broker)
+        self._why = why
+
+    def log(self) -> MemoryLog:
+        return UnreadLog(self._broker, self._why)
+
+
+class UnreadLog(MemoryLog):
+    """Knows where its log ends, and no more."""
+
+    def __init__(self, broker: MemoryBroker, why: Exception) -> None:
+        super().__init__(broker)
+        self._why = why
+
+    def read(self, partition: TopicPartition, start: int, stop: int) -> NoReturn:  # noqa: ARG002 - the port's
+        raise self._why
+
+
+@pytest.mark.parametrize(
+    "why", [TableUnavailable("stuck"), BrokerUnavailable("away"), BrokerRefused("no")]
+)
+def test_an_entry_that_is_written_is_told_though_it_cannot_be_read_back(
+    shop: Shop, why: Exception
+) -> None:
+    shop.app.bind(Unread(shop.jobs.broker, why))
+
+    entry = shop.app.control.pause(queue="mail", why="deploy", for_="2h")
+
+    assert (entry.subject, entry.why) == ("mail", "deploy")
+    assert entry.expires_at - entry.at == timedelta(hours=2)
+    shop.app.bind(MemoryTransport(shop.jobs.broker))
+    assert [found.why for found in shop.app.control.entries()] == ["deploy"]
+
+
+def test_what_cannot_be_read_is_an_error_of_ours(shop: Shop) -> None:
+    shop.app.control.pause(queue="mail")
+    shop.app.bind(Unread(shop.jobs.broker, TableUnavailable("stuck")))
+
+    with pytest.raises(BrokerUnavailable, match=r"stuck; nothing was written, try again"):
+        shop.app.control.entries()
+
+
+@pytest.mark.parametrize("fate", ["appended", "absent"])
+def test_an_entry_without_an_acknowledgement_may_be_in_force(shop: Shop, fate: Fate) -> None:
+    shop.jobs.broker.fail_publishes(1, fate=fate)
+
+    with pytest.raises(EnqueueTimeout) as caught:
+        shop.app.control.pause(queue="mail")
+
+    assert caught.value.may_be_written
+    assert "control entry pause_queue:mail" in str(caught.value)
+    assert "it may be in force, and a repeat is harmless" in str(caught.value)
+    assert len(shop.app.control.entries()) == (fate == "appended")
+
+    shop.app.control.pause(queue="mail")
+    assert len(shop.app.control.entries()) == 1
+
+
+def test_an_entry_that_was_refused_is_not_in_force(shop: Shop) -> None:
+    class Full(MemoryTransport):
+        def submit(self, record: Outgoing, done: Done) -> None:  # noqa: ARG002 - the port's
+            message = "full"
+            raise QueueFull(message)
+
+    shop.app.bind(Full(shop.jobs.broker))
+
+    with pytest.raises(QueueFull, match="it was not written, and a repeat is harmless"):
+        shop.app.control.cancel("0190b8e4-9d5c-7000-8000-00000000abcd")

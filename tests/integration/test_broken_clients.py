@@ -96,12 +96,28 @@ def test_later_enqueues_find_a_new_producer(bench: KafkaBench, options: dict[str
         def enqueue(value: bytes) -> tuple[int, int]:
             waiter = Waiter()
             transport.submit(Outgoing(topic, b"k", value), waiter.done)
-            return waiter.wait(time.monotonic() + LIMIT_S, "it", LIMIT_S)
+            return waiter.wait(time.monotonic() + LIMIT_S, LIMIT_S)
 
         assert enqueue(b"before") == (0, 0)
         with pytest.raises(EnqueueError, match="size"):
             enqueue(REFUSED)
         assert enqueue(b"after") == (0, 1)
+
+
+def test_what_the_broker_refuses_is_certainly_not_written(
+    bench: KafkaBench, options: dict[str, object]
+) -> None:
+    topic = bench.topic()
+    generous = {**options, "message.max.bytes": BREAKING["message.max.bytes"]}
+    with closing(KafkaTransport(generous, 20_000)) as transport:
+        waiter = Waiter()
+        transport.submit(Outgoing(topic, b"k", REFUSED), waiter.done)
+
+        with pytest.raises(EnqueueError, match=r"refused.*size") as caught:
+            waiter.wait(time.monotonic() + LIMIT_S, LIMIT_S)
+
+    assert not caught.value.may_be_written
+    assert bench.log.span((topic, 0)) == (0, 0)
 
 
 def test_a_publish_without_any_report_fails(monkeypatch: pytest.MonkeyPatch) -> None:

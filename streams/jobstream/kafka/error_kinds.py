@@ -1,5 +1,7 @@
 """What an error of the client library calls for: a new client, another try, or neither.
 
+And whether a record that was given up may be in the log all the same.
+
 Its own words for that can't be relied on (confluent-kafka 2.16): `retriable()` is true for errors
 of transactions alone, and `fatal()` only where a producer breaks.
 """
@@ -39,6 +41,27 @@ _PASSING = frozenset(
     }
 )
 
+# What the broker checks before it appends, and what the client finds out before it sends.
+_REFUSALS = frozenset(
+    {
+        KafkaError._INVALID_ARG,  # noqa: SLF001 - likewise
+        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.TOPIC_EXCEPTION,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.RECORD_LIST_TOO_LARGE,
+        KafkaError.INVALID_MSG_SIZE,
+        KafkaError.INVALID_RECORD,
+        KafkaError.INVALID_TIMESTAMP,
+        KafkaError.INVALID_REQUIRED_ACKS,
+        KafkaError.POLICY_VIOLATION,
+        KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT,
+        KafkaError.UNSUPPORTED_COMPRESSION_TYPE,
+    }
+)
+
 
 def is_fatal(error: KafkaError) -> bool:
     """Whether the client that says this is broken for good, and a new one is needed.
@@ -51,3 +74,11 @@ def is_fatal(error: KafkaError) -> bool:
 def is_passing(error: KafkaError) -> bool:
     """Whether the same question may get another answer soon."""
     return error.retriable() or error.code() in _PASSING
+
+
+def is_refusal(error: KafkaError) -> bool:
+    """Whether a record with this delivery report is certainly in no log.
+
+    False where nobody can know: the answer got lost, or the client broke with records under way.
+    """
+    return error.code() in _REFUSALS

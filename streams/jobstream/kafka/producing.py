@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from jobstream.errors import EnqueueError, EnqueueTimeout, QueueFull
-from jobstream.kafka.error_kinds import is_fatal, is_passing
+from jobstream.errors import ConfigError, EnqueueError, EnqueueTimeout, QueueFull
+from jobstream.kafka.error_kinds import is_fatal, is_passing, is_refusal
 from jobstream.kafka.log import KafkaLog
 from jobstream.kafka.sink import PRODUCER
 
@@ -37,6 +37,7 @@ class KafkaTransport:
 
     def __init__(self, options: Mapping[str, Any], timeout_ms: int) -> None:
         self._given = dict(options)
+        self._timeout_s = timeout_ms / 1000
         self._options = {
             **options,
             **PRODUCER,
@@ -53,7 +54,11 @@ class KafkaTransport:
         os.register_at_fork(after_in_child=lambda: _forget(myself))
 
     def submit(self, record: Outgoing, done: Done) -> None:
-        """Queue one record; `done` is called on another thread. Raises QueueFull."""
+        """Queue one record; `done` is called on another thread.
+
+        Raises QueueFull, ConfigError for a bad client option, and EnqueueError: nothing is written
+        then. What they and the report say is why; whoever sends adds what it means for the record.
+        """
         producer = self._producer or self._start()
         topic, key, value, partition, headers = record
         report = partial(_report, done)
@@ -63,12 +68,13 @@ class KafkaTransport:
             else:
                 producer.produce(topic, value, key, partition, report, headers=headers)  # type: ignore[arg-type] # list is invariant
         except BufferError as error:
-            message = "the local send queue is full; the job was not written"
+            message = "the local send queue is full"
             raise QueueFull(message) from error
         except KafkaException as error:
             if is_fatal(error.args[0]):
                 self.replace(producer)
-            raise _error_of(error.args[0]) from error
+            # The client did not take it, whatever its reason.
+            raise _unwritten(EnqueueError(f"refused: {error.args[0].str()}")) from error
 
     def wait_for_room(self, timeout_s: float) -> bool:
         """Block until some record was acknowledged; False if the time is over."""
@@ -95,8 +101,8 @@ class KafkaTransport:
         return count
 
     def log(self) -> KafkaLog:
-        """Reads topics there; connects at first use."""
-        return KafkaLog(self._given)
+        """Reads topics there, as patient as an enqueue; connects at first use."""
+        return KafkaLog(self._given, wait_s=self._timeout_s)
 
     def now_ms(self) -> int:
         """By this machine's clock."""
@@ -124,8 +130,8 @@ class KafkaTransport:
     def _unanswered(self, error: KafkaError, timeout_s: float) -> EnqueueError:
         servers = self._options.get("bootstrap.servers")
         message = (
-            f"no broker answers at {servers} within {timeout_s:.3g} s ({error.str()}); the job was "
-            "not written. Is the broker up, and is JOBSTREAM_BOOTSTRAP_SERVERS right?"
+            f"no broker answers at {servers} within {timeout_s:.3g} s ({error.str()}); nothing was "
+            "written. Is the broker up, and is JOBSTREAM_BOOTSTRAP_SERVERS right?"
         )
         return _unwritten(EnqueueTimeout(message))
 
@@ -139,12 +145,19 @@ class KafkaTransport:
         with self._lock:
             if self._producer is None:
                 self._closing = False
-                producer = Producer(self._options)
+                producer = self._made()
                 # By a weak reference: an app that nobody holds any more must not live on in it.
                 serve = partial(_serve, weakref.ref(self), producer)
                 threading.Thread(target=serve, name="jobstream-enqueue", daemon=True).start()
                 self._producer = producer
             return self._producer
+
+    def _made(self) -> Producer:
+        try:
+            return Producer(self._options)
+        except KafkaException as error:
+            message = f"the Kafka client refuses its options: {error.args[0].str()}"
+            raise ConfigError(message) from error
 
     def serves(self, producer: Producer) -> bool:
         """Whether reports of `producer` are still waited for."""
@@ -192,8 +205,7 @@ def _unwritten(error: EnqueueError) -> EnqueueError:
 
 
 def _error_of(error: KafkaError) -> EnqueueError:
+    if is_refusal(error):
+        return _unwritten(EnqueueError(f"refused: {error.str()}"))
     kind: Callable[[str], EnqueueError] = EnqueueTimeout if is_passing(error) else EnqueueError
-    return kind(
-        f"not acknowledged: {error.str()}; the job may still be written. "
-        "Repeating it with the same idempotency_key is safe"
-    )
+    return kind(f"not acknowledged: {error.str()}")

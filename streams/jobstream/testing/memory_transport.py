@@ -52,9 +52,7 @@ class MemoryTransport:
 
 def _error_of(failure: PublishFailure) -> EnqueueError:
     if failure.too_large:
-        return EnqueueError(f"not written: {failure.reason}")
-    message = (
-        f"not acknowledged: {failure.reason}; the job may still be written. "
-        "Repeating it with the same idempotency_key is safe"
-    )
-    return EnqueueTimeout(message)
+        error = EnqueueError(f"refused: {failure.reason}")
+        error.may_be_written = False
+        return error
+    return EnqueueTimeout(f"not acknowledged: {failure.reason}")
