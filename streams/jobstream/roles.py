@@ -202,8 +202,8 @@ class Roles:
     def _believe(self, admin: Admin) -> None:
         """A group's session is what the broker has, whatever this process was told to want."""
         wanted_ms = self._settings.session_timeout_ms
-        for group in (worker_group(self._app.name), delay_group(self._app.name)):
-            told = admin.group_configs(group)
+        groups = (worker_group(self._app.name), delay_group(self._app.name))
+        for group, told in admin.group_configs(*groups).items():
             if SESSION not in told or HEARTBEAT not in told:
                 continue  # This client may not see them.
             session_ms = int(told[SESSION])

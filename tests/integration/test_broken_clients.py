@@ -15,6 +15,7 @@ import pytest
 
 from jobstream.acks import Waiter
 from jobstream.errors import EnqueueError, SourceFailed
+from jobstream.kafka import sink as sink_module
 from jobstream.kafka.clock import BrokerClock
 from jobstream.kafka.producing import KafkaTransport
 from jobstream.kafka.sink import KafkaSink
@@ -118,6 +119,22 @@ def test_what_the_broker_refuses_is_certainly_not_written(
 
     assert not caught.value.may_be_written
     assert bench.log.span((topic, 0)) == (0, 0)
+
+
+def test_a_publish_larger_than_the_send_queue_waits_for_room(
+    bench: KafkaBench, options: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sink_module.PRODUCER, "queue.buffering.max.messages", 50)
+    topic = bench.topic()
+    headers = [("h", b"v")]
+    values = [b"%d" % number for number in range(1_000)]
+
+    with closing(KafkaSink(options, BrokerClock())) as sink:
+        sink.publish([Outgoing(topic, b"k", v, 0, headers if int(v) % 2 else None) for v in values])
+
+    found = [record for batch in bench.log.read((topic, 0), 0, 1_000) for record in batch]
+    assert [record.value() for record in found] == values
+    assert [bool(record.headers()) for record in found] == [bool(int(v) % 2) for v in values]
 
 
 def test_a_publish_without_any_report_fails(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,7 +83,7 @@ def test_topics_are_as_the_spec_says(applied: Admin, app: str) -> None:
 
 def test_the_groups_sessions_are_set_before_they_have_members(applied: Admin, app: str) -> None:
     for group in (worker_group(app), delay_group(app)):
-        configs = applied.group_configs(group)
+        configs = applied.group_configs(group)[group]
         assert (configs[SESSION], configs[HEARTBEAT]) == ("6000", "1000")
 
 

@@ -120,9 +120,10 @@ class Admin:
         """Set some settings of a topic and wait until they are seen; the others stay."""
         self._alter(ResourceType.TOPIC, topic, configs)
 
-    def group_configs(self, group: str) -> dict[str, str]:
-        """The settings in force of a consumer group; empty where the broker keeps or tells none."""
-        return self._configs(ResourceType.GROUP, [group]).get(group, {})
+    def group_configs(self, *groups: str) -> dict[str, dict[str, str]]:
+        """The settings in force of each group; empty where the broker keeps or tells none."""
+        found = self._configs(ResourceType.GROUP, groups)
+        return {group: found.get(group, {}) for group in groups}
 
     def alter_group(self, group: str, configs: Mapping[str, str]) -> None:
         """Set some settings of a consumer group, as above; it need not have members yet."""
@@ -141,7 +142,7 @@ class Admin:
         protocols = self.broker_configs(self.cluster().brokers[0]).get(REBALANCE_PROTOCOLS)
         if protocols is not None:
             return "consumer" in (word.strip().lower() for word in protocols.split(","))
-        return True if SESSION in self.group_configs("jobstream") else None
+        return True if SESSION in self.group_configs("jobstream")["jobstream"] else None
 
     def _configs(self, kind: ResourceType, names: Iterable[str]) -> dict[str, dict[str, str]]:
         resources = [ConfigResource(kind, name) for name in names]

@@ -94,4 +94,5 @@ def _groups(
     times = GroupTimes(settings.session_timeout_ms, settings.heartbeat_ms)
     limits = limits_from(admin.broker_configs(cluster.brokers[0]))
     names = (worker_group(app), delay_group(app))
-    return [plan_group(name, times, limits, admin.group_configs(name)) for name in names], []
+    found = admin.group_configs(*names)
+    return [plan_group(name, times, limits, found[name]) for name in names], []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import logging
 import os
 import threading
 import time
@@ -16,7 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from jobstream.errors import ConfigError, EnqueueError, EnqueueTimeout, QueueFull
 from jobstream.kafka.error_kinds import is_fatal, is_passing, is_refusal
 from jobstream.kafka.log import KafkaLog
-from jobstream.kafka.sink import PRODUCER
+from jobstream.kafka.sink import PRODUCER, tell_broken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
     from jobstream.acks import Done
     from jobstream_processors.ports import Outgoing
-
-log = logging.getLogger("jobstream.kafka")
 
 METADATA_S_MAX = 5.0
 _MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)  # noqa: SLF001 - the library's name
@@ -178,7 +175,7 @@ def _serve(of: weakref.ref[KafkaTransport], producer: Producer) -> None:
         try:
             served = producer.poll(0.1)
         except KafkaException as error:
-            log.error("producer_broken", extra={"reason": error.args[0].str()})  # noqa: TRY400 - the text is all there is to it
+            tell_broken(error)
             if (transport := of()) is not None:
                 transport.replace(producer)
         else:

@@ -74,15 +74,18 @@ class KafkaSink:
         produce = poller.producer.produce
         acked = batch.acked
         for index, (topic, key, value, partition, headers) in enumerate(records):
-            try:
-                if headers is None:
-                    produce(topic, value, key, partition, acked)
-                else:
-                    produce(topic, value, key, partition, acked, headers=headers)  # type: ignore[arg-type] # list is invariant
-            except BufferError:
-                self._wait_for_room(poller, index, records[index], batch)
-            except KafkaException as error:
-                batch.refuse(index, error.args[0])
+            while True:
+                try:
+                    if headers is None:
+                        produce(topic, value, key, partition, acked)
+                    else:
+                        produce(topic, value, key, partition, acked, headers=headers)  # type: ignore[arg-type] # list is invariant
+                except BufferError:
+                    poller.wait_for_room()
+                    continue
+                except KafkaException as error:
+                    batch.refuse(index, error.args[0])
+                break
         batch.wait()
         if batch.fatal or poller.broken:
             self._replace(poller)
@@ -107,7 +110,7 @@ class KafkaSink:
         except (KafkaException, SystemError) as error:
             # It broke for good. A flush raises that as one or the other (confluent-kafka 2.16), and
             # may lose reports with it: nothing counts as acknowledged.
-            log.error("producer_broken", extra={"reason": str(error)})  # noqa: TRY400 - the text is all there is to it
+            tell_broken(error)
             self._rows = None
             return {row["key"] for batch in rows.values() for row in batch}
         if failed.fatal:
@@ -170,26 +173,11 @@ class KafkaSink:
                 self._poller = None
         broken.retire()
 
-    @staticmethod
-    def _wait_for_room(poller: _Poller, index: int, record: Outgoing, batch: _Batch) -> None:
-        while True:
-            poller.room.clear()
-            try:
-                poller.producer.produce(
-                    record.topic,
-                    record.value,
-                    record.key,
-                    record.partition,
-                    batch.acked,
-                    headers=record.headers or [],  # type: ignore[arg-type] # list is invariant
-                )
-            except BufferError:
-                poller.room.wait(0.05)
-            except KafkaException as error:
-                batch.refuse(index, error.args[0])
-                return
-            else:
-                return
+
+def tell_broken(error: KafkaException | SystemError) -> None:
+    """Log that a producer broke for good; a new one takes its place."""
+    reason = error.args[0].str() if isinstance(error, KafkaException) else str(error)
+    log.error("producer_broken", extra={"reason": reason})
 
 
 class _Failed:
@@ -223,6 +211,11 @@ class _Poller:
         self._thread = threading.Thread(target=self._run, name="jobstream-sink", daemon=True)
         self._thread.start()
 
+    def wait_for_room(self) -> None:
+        """Block until some record was reported since the last call, 50 ms at most."""
+        self.room.wait(0.05)
+        self.room.clear()
+
     def close(self, timeout_s: float) -> None:
         """Serve what is out for at most `timeout_s`, then stop. Blocks until then."""
         self._serve_until = time.monotonic() + timeout_s
@@ -244,7 +237,7 @@ class _Poller:
             except KafkaException as error:
                 # Raised once, where events are served, and nowhere else.
                 self.broken = True
-                log.error("producer_broken", extra={"reason": error.args[0].str()})  # noqa: TRY400 - the text is all there is to it
+                tell_broken(error)
             else:
                 if served:
                     self.room.set()
