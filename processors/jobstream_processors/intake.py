@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from jobstream_processors.core import identity
 from jobstream_processors.core.decide import CRASHES_MAX, EXPIRED, Case, Policy, bury, unknown_type
-from jobstream_processors.core.headers import BadHeaders, parse
+from jobstream_processors.core.headers import BadHeaders, headers_of, parse
 from jobstream_processors.core.outcome import UNDECODABLE
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.delivery import Delivery
@@ -158,7 +158,7 @@ class Intake:
     def _decode(self, delivery: Delivery, record: Record) -> None:
         """Read headers and event; leaves the reason in `trouble` where they can't be read."""
         try:
-            headers = record.headers()
+            headers = headers_of(record)
             if headers:
                 delivery.headers = headers
                 delivery.trip = parse(headers)

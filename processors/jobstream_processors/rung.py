@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from jobstream_processors.core.headers import FIRST, BadHeaders, Trip, parse
+from jobstream_processors.core.headers import FIRST, BadHeaders, Trip, headers_of, parse
 from jobstream_processors.core.ladder import EXACT, RUNG_MS, Wait, next_stop, wait_on
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Rung:
     def _read(self, record: Record, offset: int) -> Waiting:
         appended = record.timestamp()[1]
         try:
-            trip = parse(record.headers())
+            trip = parse(headers_of(record))
             if trip.partition is not None and trip.partition >= self.plan.partitions:
                 message = f"header js-partition={trip.partition}: {self.plan.name} has fewer"
                 raise BadHeaders(message)  # noqa: TRY301 - one place turns it into trouble

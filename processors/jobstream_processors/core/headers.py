@@ -7,12 +7,15 @@ A first delivery has none of these headers. They are hostile input: anything out
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import methodcaller
 from typing import TYPE_CHECKING
 
 from jobstream_processors.errors import ProcessorError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from jobstream_processors.ports import Record
 
 Headers = list[tuple[str, bytes]]
 
@@ -66,6 +69,24 @@ class Trip:
 
 
 FIRST = Trip()
+_ask = methodcaller("headers")
+"""Not `record.headers()`: once Python has specialised such a call it no longer looks whether C code
+that returned something also raised, and the client library does both for a name that is no text."""
+
+
+def headers_of(record: Record) -> Headers | None:
+    """A record's headers, None if there are none; raises BadHeaders if they can't be had.
+
+    To be called once per record: of a name that is not UTF-8 the client library (confluent-kafka
+    2.16) raises the first time and then hands out a list with nothing in the name's place, which
+    ends the process that touches it.
+    """
+    try:
+        headers: Headers | None = _ask(record)
+    except (SystemError, UnicodeDecodeError) as error:
+        message = "a header's name is no UTF-8: the record's headers can't be read, nor copied"
+        raise BadHeaders(message) from error
+    return headers
 
 
 def parse(headers: Sequence[tuple[str, bytes | None]] | None) -> Trip:

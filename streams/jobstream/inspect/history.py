@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from jobstream.inspect.events import Event, read_event
 from jobstream.inspect.scan import place_of, unmoved
 from jobstream_processors.core import known
-from jobstream_processors.core.headers import FIRST, BadHeaders, Trip, parse
+from jobstream_processors.core.headers import FIRST, BadHeaders, Trip, headers_of, parse
 from jobstream_processors.core.known import UNKNOWN, Known
 from jobstream_processors.settlement import fact_of
 from jobstream_schemas import DecodeError, parse_row
@@ -133,8 +133,7 @@ class _Seeker:
             self._row(record, queue)
         elif topic == queue.dlq:
             self._letter(record, queue)
-        elif self._is_copy(record):
-            trip = _trip(record)
+        elif (trip := self._copy(record)) is not None:
             rung = next((name for name, each in queue.rungs.items() if each == topic), "")
             detail = {"rung": rung, **_told(trip)} if rung else _told(trip)
             self._keep("waits" if rung else "queued", queue, record, detail)
@@ -165,19 +164,21 @@ class _Seeker:
             self._keep("dead letter", queue, record, _told(_trip(record)))
             self._read(record)
 
-    def _is_copy(self, record: Record) -> bool:
-        """Whether a record of a queue or a rung is this job's; decodes only likely ones."""
+    def _copy(self, record: Record) -> Trip | None:
+        """The trip of a record of a queue or a rung, if it is this job's; decodes likely ones."""
         if self._id.startswith(_WITHOUT_ID.encode()):
             topic, partition, offset = place_of(record)
             here = f"{topic}:{partition}:{offset}".encode()
-            return self._origin in {here, _trip(record).origin.encode()}
+            trip = _trip(record)
+            return trip if self._origin in {here, trip.origin.encode()} else None
         value = record.value() or b""
         if self._id not in value:
-            return False
+            return None
         try:
-            return self._view.catalogue.decode(value).id == self._found.job_id
+            job_id = self._view.catalogue.decode(value).id
         except DecodeError:
-            return False
+            return None
+        return _trip(record) if job_id == self._found.job_id else None
 
     def _read(self, record: Record) -> None:
         if self._found.event is None:
@@ -193,7 +194,7 @@ class _Seeker:
 
 def _trip(record: Record) -> Trip:
     try:
-        return parse(record.headers())
+        return parse(headers_of(record))
     except BadHeaders as error:
         return Trip(reason="bad_headers", message=str(error))
 

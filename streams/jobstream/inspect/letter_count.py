@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jobstream.inspect.events import schema_of, type_by
 from jobstream.inspect.scan import place_of
-from jobstream_processors.core.headers import BadHeaders, parse
+from jobstream_processors.core.headers import BadHeaders, headers_of, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -67,7 +67,7 @@ class LetterCount:
             letters.pop(key, None)
             return
         try:
-            reason = parse(record.headers()).reason
+            reason = parse(headers_of(record)).reason
         except BadHeaders:
             reason = ""
         letters[key] = OpenLetter(

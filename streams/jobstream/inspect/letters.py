@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from jobstream.inspect.errors import NotThere
 from jobstream.inspect.events import type_of
 from jobstream.inspect.scan import place_of, unmoved
-from jobstream_processors.core.headers import FIRST, BadHeaders, Headers, Trip, parse
+from jobstream_processors.core.headers import FIRST, BadHeaders, Headers, Trip, headers_of, parse
 from jobstream_processors.settlement import POINTER
 
 if TYPE_CHECKING:
@@ -89,10 +89,13 @@ def with_originals(
 
 
 def letter_headers(view: AppView, letter: Letter) -> Headers:
-    """All headers of a letter as they are; raises NotThere if it was closed meanwhile."""
+    """All headers of a letter as they are, none if they can't be read.
+
+    Raises NotThere if it was closed meanwhile.
+    """
     for _, record in _again(view, [letter]):
         if record is not None:
-            return list(record.headers() or [])
+            return _headers(record)
     message = f"letter {letter.id} was closed in the meantime"
     raise NotThere(message)
 
@@ -116,7 +119,7 @@ def _letter(view: AppView, queue: str, record: Record) -> Letter:
     job_id, _, number = key.decode(errors="replace").rpartition(":")
     trip, trouble = FIRST, ""
     try:
-        trip = parse(record.headers())
+        trip = parse(headers_of(record))
     except BadHeaders as error:
         trouble = str(error)
     if not (job_id and number.isascii() and number.isdigit()):
@@ -135,7 +138,7 @@ def _letter(view: AppView, queue: str, record: Record) -> Letter:
 
 
 def _original(view: AppView, letter: Letter, record: Record) -> Original:
-    headers = list(record.headers() or [])
+    headers = _headers(record)
     ours = dict(headers)
     if POINTER not in ours:
         return Original(ours.get(KEY_HEADER) or None, record.value() or b"", headers)
@@ -144,9 +147,17 @@ def _original(view: AppView, letter: Letter, record: Record) -> Original:
     low, _ = view.cluster.spans([place[:2]])[place[:2]]
     if low <= start:
         for pointed in view.records({place[:2]: (start, stop)}):
-            return Original(pointed.key(), pointed.value() or b"", list(pointed.headers() or []))
+            return Original(pointed.key(), pointed.value() or b"", _headers(pointed))
     message = f"{letter.id}: its original at {place} was deleted by retention; discard the letter"
     raise NotThere(message)
+
+
+def _headers(record: Record) -> Headers:
+    """The headers of a record that was just read; none if they can't be had: nobody needs them."""
+    try:
+        return list(headers_of(record) or [])
+    except BadHeaders:
+        return []
 
 
 def pointed_at(raw: bytes | None, queue: QueueTopics) -> tuple[str, int, int]:

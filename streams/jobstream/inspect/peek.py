@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from jobstream_processors.core.headers import FIRST, BadHeaders, parse
+from jobstream_processors.core.headers import FIRST, BadHeaders, headers_of, parse
 from jobstream_processors.core.ladder import wait_on
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def head_of(record: Record, rung: str) -> Head:
     if not rung:
         return Head(append_ms, append_ms)
     try:
-        trip = parse(record.headers())
+        trip = parse(headers_of(record))
     except BadHeaders:
         trip = FIRST  # the delayer takes it away at once
     wait = wait_on(rung, append_ms, trip.due_ms, trip.delay_ms)

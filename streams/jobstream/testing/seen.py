@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from jobstream_processors.core.headers import BadHeaders, parse
+from jobstream_processors.core.headers import BadHeaders, headers_of, parse
 from jobstream_processors.core.known import DEAD, DONE, UNKNOWN, Known, state_of
 from jobstream_processors.settlement import fact_of
 from jobstream_schemas import DecodeError, parse_row
@@ -84,7 +84,7 @@ def _read(
     value = record.value() or b""
     try:
         decoded = catalogue.decode(value)
-        trip = parse(record.headers())
+        trip = parse(headers_of(record))
         reader = catalogue.get(decoded.fingerprint)
         assert reader is not None, "the catalogue decoded with it"  # noqa: S101
         name, args, job = reader.job_type, None, types.get(reader.job_type)
@@ -139,7 +139,7 @@ def _tell_of_death(jobs: dict[str, SeenJob], letter: MemoryRecord) -> None:
     if job is None or job.state != DEAD or redrive != str(job.redrive):
         return
     try:
-        trip = parse(letter.headers())
+        trip = parse(headers_of(letter))
     except BadHeaders:
         return
     jobs[job_id] = replace(job, error=trip.error or job.error, message=trip.message or job.message)
