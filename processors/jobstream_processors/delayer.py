@@ -232,18 +232,23 @@ class Delayer:
     def _publish(self, leaving: Sequence[tuple[Rung, Hop]]) -> set[int]:
         """Indexes of the hops that are not acknowledged."""
         try:
-            self._parts.sink.publish([self._copy(rung, hop) for rung, hop in leaving])
+            self._send([self._copy(rung, hop) for rung, hop in leaving])
         except PublishFailed as error:
             failed = set(error.failures)
             log.warning("hop_failed", extra={"jobs": len(failed), "reason": str(error)})
             large = [i for i, failure in error.failures.items() if failure.too_large]
             try:
-                self._parts.sink.publish([self._pointer(*leaving[i]) for i in large])
+                self._send([self._pointer(*leaving[i]) for i in large])
                 failed.difference_update(large)
             except PublishFailed:
                 log.exception("pointer_failed", extra={"jobs": len(large)})
             return failed
         return set()
+
+    def _send(self, records: Sequence[Outgoing]) -> None:
+        """Publish; brokers that are there and acknowledge nothing may hold it up for long."""
+        with self._turn.busy("publish"):
+            self._parts.sink.publish(records)
 
     def _copy(self, rung: Rung, hop: Hop) -> Outgoing:
         record, trip = hop.waiting.record, hop.trip
@@ -314,7 +319,7 @@ class Delayer:
         self._source.commit(positions, wait=wait)
         self._committed.update({p: at.offset for p, at in positions.items()})
         try:
-            self._parts.sink.publish([self._mirror(rung) for rung in moved])
+            self._send([self._mirror(rung) for rung in moved])
         except PublishFailed as error:
             log.warning("mirror_failed", extra={"reason": str(error)})
 

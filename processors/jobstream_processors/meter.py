@@ -269,7 +269,7 @@ class TurnMeter:
         self.polled_at = 0.0
         """Wall clock, epoch seconds; 0 before the first poll."""
         self.phase = ""
-        """What it may be busy with for long: a change of assignment, or leaving."""
+        """What it may be busy with for long: a change of assignment, a publish, or leaving."""
         self._mark = time.perf_counter()
         self.turned = self._mark
 
@@ -286,8 +286,8 @@ class TurnMeter:
         try:
             yield
         finally:
-            self.phase = before
             self.turned = time.perf_counter()
+            self.phase = before
 
     def polled(self) -> None:
         """The consumer was polled, and the time went there."""

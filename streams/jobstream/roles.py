@@ -296,6 +296,7 @@ class Roles:
                 protocol=self._protocol,
                 session_ms=self._settings.session_timeout_ms,
                 heartbeat_ms=self._settings.heartbeat_ms,
+                turn=self._observed.turn(client),
             )
             source.listen(listener)
             return source

@@ -16,6 +16,7 @@ from jobstream.kafka.commits import Commits
 from jobstream.kafka.error_kinds import is_fatal
 from jobstream.kafka.standstill import LOOK_MS, Standstill
 from jobstream_processors.errors import OffsetOutOfRange
+from jobstream_processors.meter import TurnMeter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -52,8 +53,9 @@ LOOK_S = 1.0
 def _heard(
     callback: Callable[[KafkaSource, Consumer, list[Place]], None],
 ) -> Callable[[KafkaSource, Consumer, list[Place]], None]:
-    """Make whole what a callback raises, before the client hands it to whoever polls.
+    """Mark the time as a rebalance's, and make whole what a callback raises.
 
+    What it asks of brokers that fail over may take a minute before the listener hears anything.
     An error that C code raised and no Python code caught comes out of `poll` as a bare KafkaError
     (confluent-kafka 2.16 on Python 3.11). That is no exception: it passes every `except` clause and
     ended the polling thread of a worker that went on living.
@@ -62,7 +64,8 @@ def _heard(
     @wraps(callback)
     def called(self: KafkaSource, consumer: Consumer, places: list[Place]) -> None:
         try:
-            callback(self, consumer, places)
+            with self._turn.busy("rebalance"):
+                callback(self, consumer, places)
         except KafkaException as error:
             text = f"partitions could not change hands: {error.args[0].str()}"
             raise SourceFailed(text) from error
@@ -83,8 +86,10 @@ class KafkaSource:
         protocol: str = "consumer",
         session_ms: int = 6_000,
         heartbeat_ms: int = 1_000,
+        turn: TurnMeter | None = None,
     ) -> None:
         self._clock = clock
+        self._turn = turn if turn is not None else TurnMeter(group)
         self._listener: Listener | None = None
         self._closing = False
         self._held: set[TopicPartition] = set()

@@ -89,6 +89,10 @@ class Observed:
         else:
             self._restoring.pop(partition, None)
 
+    def turn(self, client: str) -> TurnMeter | None:
+        """Of the thread that polls through that client; None if the role is not taken here."""
+        return dict(self._turns()).get(client)
+
     def _turns(self) -> list[tuple[str, TurnMeter]]:
         found = []
         if self.meter is not None:
@@ -104,26 +108,28 @@ class Observed:
         return self.delayer.held() if self.delayer is not None else {}
 
     def _facts(self) -> health.ProcessFacts:
-        standing, now = self._standing(), time.perf_counter()
+        standing = self._standing()
         lanes = standing.lanes if standing is not None else ()
         return health.ProcessFacts(
             verified=self.verified,
             ticked_s=standing.ticked_s if standing is not None else None,
-            turns=tuple(
-                health.TurnFacts(
-                    group=turn.group,
-                    turned_s=now - turn.turned if turn.polled_at else None,
-                    phase=turn.phase,
-                    joined=turn.changes["assigned"] > 0 or self.stats.has_joined(client),
-                )
-                for client, turn in self._turns()
-            ),
+            turns=tuple(self._turn_facts(client, turn) for client, turn in self._turns()),
             restoring=sum(lane.restoring for lane in lanes),
             refused=sum(lane.refused for lane in lanes),
             silent_s=self.stats.silent_s(),
             up_s=self.stats.up_s(),
             leaving=self.leaving or (standing is not None and standing.leaving),
             drain_s=self._drain_s,
+        )
+
+    def _turn_facts(self, client: str, turn: TurnMeter) -> health.TurnFacts:
+        # The phase first: one that ends in between would leave its long turn without an excuse.
+        phase = turn.phase
+        return health.TurnFacts(
+            group=turn.group,
+            turned_s=time.perf_counter() - turn.turned if turn.polled_at else None,
+            phase=phase,
+            joined=turn.changes["assigned"] > 0 or self.stats.has_joined(client),
         )
 
     def _status(self) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -11,6 +11,12 @@ from confluent_kafka import TopicPartition as Place
 from jobstream.errors import SourceFailed
 from jobstream.kafka.clock import BrokerClock
 from jobstream.kafka.source import KafkaSource
+from jobstream_processors.meter import TurnMeter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from jobstream_processors.ports import Position, TopicPartition
 
 
 class Busy:
@@ -67,3 +73,59 @@ def test_session_and_heartbeat_are_the_members_own_only_in_the_classic_protocol(
     found = {name: given.get(f"{name}.ms") for name in ("session.timeout", "heartbeat.interval")}
     own = {"session.timeout": 9_000, "heartbeat.interval": 500}
     assert found == (own if protocol == "classic" else dict.fromkeys(own))
+
+
+class Watched:
+    """Stands in for the consumer and for the listener: notes the phase whenever it is called."""
+
+    def __init__(self) -> None:
+        self.turn = TurnMeter("group")
+        self.phases: list[tuple[str, str]] = []
+        self.on_assign: Callable[[Watched, list[Place]], None]
+        self.on_revoke: Callable[[Watched, list[Place]], None]
+
+    def note(self, what: str) -> None:
+        self.phases.append((what, self.turn.phase))
+
+    def subscribe(self, topics: list[str], **callbacks: Callable[..., None]) -> None:
+        assert topics
+        self.on_assign, self.on_revoke = callbacks["on_assign"], callbacks["on_revoke"]
+
+    def committed(self, places: list[Place], timeout: float) -> list[Place]:
+        assert timeout
+        self.note("committed")
+        return places
+
+    def offsets_for_times(self, places: list[Place], timeout: float) -> list[Place]:
+        assert timeout
+        self.note("ends")
+        return places
+
+    def incremental_assign(self, _places: list[Place]) -> None: ...
+    def incremental_unassign(self, _places: list[Place]) -> None: ...
+    def pause(self, _places: list[Place]) -> None: ...
+
+    def assigned(self, _partitions: Mapping[TopicPartition, Position | None]) -> None:
+        self.note("assigned")
+
+    def revoked(self, _partitions: Iterable[TopicPartition]) -> None:
+        self.note("revoked")
+
+    def lost(self, _partitions: Iterable[TopicPartition]) -> None: ...
+
+
+def test_all_that_a_rebalance_asks_and_does_is_marked_as_such(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A turn that is marked has minutes before its process counts as dead, any other has one."""
+    client = Watched()
+    monkeypatch.setattr("jobstream.kafka.source.Consumer", lambda _options: client)
+    source = KafkaSource({}, "group", ["mail"], BrokerClock(), turn=client.turn)
+    source.listen(client)
+
+    client.on_assign(client, [Place("mail", 0, 5)])
+    client.note("between")
+    client.on_revoke(client, [Place("mail", 0)])
+
+    marked = [(what, "rebalance") for what in ("committed", "ends", "assigned")]
+    assert client.phases == [*marked, ("between", ""), ("revoked", "rebalance")]

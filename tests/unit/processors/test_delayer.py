@@ -6,21 +6,25 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from jobstream.observe.edges import EDGES
 from jobstream.testing import MemorySource
 from jobstream_processors.core.headers import Trip, parse, render
 from jobstream_processors.delayer import COMMIT_MS, FAILED_HOLD_MS, Delayer, DelayerParts
 from jobstream_processors.errors import OffsetOutOfRange
+from jobstream_processors.meter import DelayMeter
 from jobstream_processors.ports import Outgoing, Position
 from jobstream_processors.pulse import Pulse
 from jobstream_processors.rung import BUFFER_MAX
 from jobstream_schemas import Mirror, decode_mirror, encode_mirror, mirror_key
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from tests.unit.processors.conftest import Shop
 
     from jobstream.testing.faults import Fate
     from jobstream_processors.core.headers import Headers
-    from jobstream_processors.ports import Listener, Record
+    from jobstream_processors.ports import Listener, Record, Sink, TopicPartition
 
 GROUP = "shop.delay"
 OFFSETS = "shop.offsets"
@@ -34,11 +38,19 @@ class Ladder:
         self.topics = [topic for topic, _ in shop.plan.rungs.values()]
         self.new_delayer()
 
-    def new_delayer(self) -> None:
+    def new_delayer(self, sink: Sink | None = None, meter: DelayMeter | None = None) -> None:
         shop = self.shop
-        pulse = Pulse(shop.clock, 1 << 60)
         self.delayer = Delayer(
-            DelayerParts(GROUP, shop.plans, shop.sink, shop.log, shop.mirrors, shop.clock, pulse)
+            DelayerParts(
+                GROUP,
+                shop.plans,
+                sink or shop.sink,
+                shop.log,
+                shop.mirrors,
+                shop.clock,
+                Pulse(shop.clock, 1 << 60),
+                meter,
+            )
         )
         self.source = MemorySource(shop.broker, GROUP, self.topics)
         self.delayer.join(self._join)
@@ -232,6 +244,29 @@ def test_commits_are_mirrored(ladder: Ladder) -> None:
     mirrors = [decode_mirror(r.value() or b"") for r in shop.broker.records(OFFSETS)]
     newest = [m for m in mirrors if (m.topic, m.partition) == place][-1]
     assert (newest.group, newest.position) == (GROUP, 1)
+
+
+def test_a_publish_is_marked_as_what_may_hold_a_turn_up(ladder: Ladder) -> None:
+    """Brokers that are there, too few to acknowledge: a minute of it must not kill the process."""
+    shop, phases = ladder.shop, list[str]()
+    meter = DelayMeter(GROUP, shop.plans, EDGES)
+
+    class Noting:
+        def publish(self, records: Sequence[Outgoing]) -> Mapping[TopicPartition, int]:
+            phases.append(meter.turn.phase)
+            return shop.sink.publish(records)
+
+        publish_rows = shop.sink.publish_rows
+
+    ladder.delayer.close()
+    ladder.new_delayer(Noting(), meter)
+    ladder.put("0s", b"a", Trip(delay_ms=1, partition=1))
+    ladder.turns()
+    assert ladder.pass_ms(COMMIT_MS) == 1
+    assert ladder.pass_ms(COMMIT_MS) == 0
+
+    assert phases == ["publish", "publish"], "the hop, and the mirror of its commit"
+    assert meter.turn.phase == ""
 
 
 def test_what_hopped_is_not_hopped_again_by_the_next_owner(ladder: Ladder) -> None:
