@@ -1,21 +1,23 @@
 """The delayer: carries waiting jobs down the delay ladder and, when due, to their queue.
 
 A consumer group of its own over all rungs. At-least-once: a hop is acknowledged before its offset
-is finished, and a hop made twice is the same delivery twice, which the dedup table drops. It never
-decodes a job and keeps no store: its place is the committed offset.
+is finished, and a hop made twice is the same delivery twice, which the dedup table drops. It keeps
+no store: its place is the committed offset. It decodes no job, but for its id while any cancel is
+in force: a cancelled job goes to its queue ahead of time, whose owner ends it.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from jobstream_processors.core.control import NOTHING
 from jobstream_processors.core.headers import render
 from jobstream_processors.core.identity import from_origin
-from jobstream_processors.core.ladder import RUNG_MS
+from jobstream_processors.core.ladder import EARLY_MS, RUNG_MS
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.errors import OffsetOutOfRange, PublishFailed
 from jobstream_processors.lane import RANGES_MAX
@@ -32,11 +34,12 @@ from jobstream_processors.queues import QueuePlan
 from jobstream_processors.rung import Hop, Rung
 from jobstream_processors.settlement import POINTER, TOO_LARGE
 from jobstream_processors.takeover import Mirrors
-from jobstream_schemas import Mirror, encode_mirror, mirror_key
+from jobstream_schemas import Catalogue, DecodeError, Mirror, encode_mirror, mirror_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from jobstream_processors.core.control import Entry, Orders
     from jobstream_processors.ports import (
         Listener,
         Source,
@@ -63,6 +66,7 @@ class DelayerParts:
     mirrors: Mirrors
     clock: Clock
     pulse: Pulse
+    catalogue: Catalogue
     meter: DelayMeter | None = None
 
 
@@ -82,12 +86,18 @@ class Delayer:
         self._paused: set[TopicPartition] = set()
         self._committed: dict[TopicPartition, int] = {}
         self._next_commit_ms = 0
+        self._cancels: Mapping[str, Entry] = NOTHING.cancels
+        """Cancelled jobs by id; empty nearly always, and then no job is looked into."""
         self._meter = parts.meter
         self._turn = parts.meter.turn if parts.meter is not None else TurnMeter("")
 
     def join(self, source: Callable[[Listener], Source]) -> None:
         """Join the delay group."""
         self._source = source(self)
+
+    def obey(self, orders: Orders) -> None:
+        """From now on `orders` hold: the next hop fetches a cancelled job. From any thread."""
+        self._cancels = orders.cancels
 
     def cycle(self, timeout_ms: int = POLL_MS_MAX) -> int:
         """One turn: take up records, let go what is due, commit. Returns the hops made."""
@@ -206,7 +216,20 @@ class Delayer:
             rung.hold_until_ms = self._clock.monotonic_ms() + RUNG_MS[rung.name] // 2
             log.error("rung_clock_suspect", extra={"partition": rung.source, "jobs": spinning})
             return []
-        return hops
+        return [self._recalled(hop) for hop in hops] if self._cancels else hops
+
+    def _recalled(self, hop: Hop) -> Hop:
+        """The hop; straight to the queue if its job is cancelled and would wait for long yet."""
+        if hop.rung is None or (hop.trip.delay_ms or 0) < EARLY_MS:
+            return hop
+        try:
+            job_id = self._parts.catalogue.decode(hop.waiting.record.value() or b"").id
+        except DecodeError:
+            return hop  # Whoever knows its schema, or buries it, sees to it when it is due.
+        if job_id not in self._cancels:
+            return hop
+        log.info("cancelled_job_fetched", extra={"job_id": job_id})
+        return replace(hop, rung=None)
 
     def _move(self, leaving: Sequence[tuple[Rung, Hop]]) -> int:
         """Publish hops of all rungs at once: a publish each would add up their waits."""

@@ -11,7 +11,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core import identity
-from jobstream_processors.core.decide import CRASHES_MAX, EXPIRED, Case, Policy, bury, unknown_type
+from jobstream_processors.core.decide import (
+    CRASHES_MAX,
+    EXPIRED,
+    Case,
+    Policy,
+    bury,
+    not_due,
+    unknown_type,
+)
 from jobstream_processors.core.headers import BadHeaders, headers_of, parse
 from jobstream_processors.core.outcome import UNDECODABLE
 from jobstream_processors.core.retry import Backoff
@@ -199,6 +207,8 @@ class Intake:
             delivery.expires_ms = meta.expires_at
             if meta.expires_at <= self._clock.broker_ms():
                 return delivery, EXPIRED
+        if delivery.trip.due_ms is not None and (early := not_due(self.case(delivery))) is not None:
+            return delivery, early
         if found is not None and (decision := self._resume(delivery, found)) is not None:
             return delivery, decision
         if spec is None:

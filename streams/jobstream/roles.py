@@ -170,11 +170,12 @@ class Roles:
         self._control = ControlFollower(self._orders_reader, control_topic(self._app.name))
         await asyncio.to_thread(self._control.catch_up)
         self._control.follow(self._clock)
+        catalogue, follower = await asyncio.to_thread(self._schemas)
         work = []
         if DELAYER in self._roles:
-            work.append(asyncio.create_task(self._delay(mirrors)))
+            work.append(asyncio.create_task(self._delay(mirrors, catalogue)))
         if WORKER in self._roles:
-            work.append(asyncio.create_task(self._work(mirrors)))
+            work.append(asyncio.create_task(self._work(mirrors, catalogue)))
         try:
             ends: list[asyncio.Future[Any]] = [*work, slept]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -187,6 +188,7 @@ class Roles:
             await asyncio.gather(*work)
         finally:
             self._control.close()
+            follower.close()
             self._end()
 
     def _mirrors(self) -> Mirrors:
@@ -212,15 +214,19 @@ class Roles:
                 extra = {"group": group, "session_ms": session_ms, "wanted_ms": wanted_ms}
                 log.warning("session_is_shorter", extra={**extra, "fix": SESSION_FIX})
 
-    async def _work(self, mirrors: Mirrors) -> None:
+    def _schemas(self) -> tuple[Catalogue, SchemaFollower]:
+        """Every writer schema known so far, and who learns the next; blocks to read them."""
+        catalogue = Catalogue()
+        for schema in (*self._app.schemas(), canary.codec().schema):
+            catalogue.register(schema)
+        follower = SchemaFollower(self._reader, schemas_topic(self._app.name), catalogue)
+        follower.catch_up()
+        follower.follow(SCHEMAS_EVERY_S)
+        return catalogue, follower
+
+    async def _work(self, mirrors: Mirrors, catalogue: Catalogue) -> None:
         settings, app = self._settings, self._app
         pulse, sink = self._pulse, self._sink
-        catalogue = Catalogue()
-        for schema in (*app.schemas(), canary.codec().schema):
-            catalogue.register(schema)
-        follower = SchemaFollower(self._reader, schemas_topic(app.name), catalogue)
-        await asyncio.to_thread(follower.catch_up)
-        follower.follow(SCHEMAS_EVERY_S)
         cluster = Admin(settings).cluster()
         with claim_slot(settings.state_dir, app.name, cluster.id) as slot:
             tables = Table(slot, self._reader, on_progress=self._observed.progress)
@@ -242,7 +248,6 @@ class Roles:
             try:
                 await worker.run()
             finally:
-                follower.close()
                 await asyncio.to_thread(failures.close)
 
     def _parts(
@@ -303,7 +308,7 @@ class Roles:
 
         return join
 
-    async def _delay(self, mirrors: Mirrors) -> None:
+    async def _delay(self, mirrors: Mirrors, catalogue: Catalogue) -> None:
         topics = [topic for plan in self._plans.values() for topic, _ in plan.rungs.values()]
         parts = DelayerParts(
             group=delay_group(self._app.name),
@@ -313,9 +318,11 @@ class Roles:
             mirrors=mirrors,
             clock=self._clock,
             pulse=self._pulse,
+            catalogue=catalogue,
             meter=self._observed.delays,
         )
         delayer = self._observed.delayer = Delayer(parts)
+        self._control.listen(self._clock.broker_ms(), delayer.obey)
         await asyncio.to_thread(self._carry, delayer, self._source(DELAYER, parts.group, topics))
 
     def _carry(self, delayer: Delayer, source: Callable[[Listener], KafkaSource]) -> None:

@@ -21,6 +21,7 @@ from jobstream import (
 )
 from jobstream.testing import MemoryBroker, MemoryJobs, MemoryLog, memory
 from jobstream.testing.memory_transport import MemoryTransport
+from jobstream_processors.core.duration import to_ms
 from jobstream_processors.errors import TableUnavailable
 
 if TYPE_CHECKING:
@@ -158,6 +159,40 @@ def test_a_delayed_job_is_cancelled_when_it_comes_to_its_queue_at_the_latest(sho
     assert shop.state(sent.job_id) == "cancelled"
 
 
+def test_a_job_that_waits_for_longer_than_the_order_is_cancelled_at_its_next_hop(
+    shop: Shop,
+) -> None:
+    sent = shop.send.enqueue(Mail("ann"), delay="60d")
+    shop.jobs.run_for("1m")
+    shop.app.control.cancel(sent.job_id)
+
+    shop.jobs.run_for("1d")
+
+    assert shop.state(sent.job_id) == "cancelled"
+    shop.jobs.run_until_idle()
+    assert shop.ran == []
+
+
+def test_a_job_fetched_from_the_ladder_goes_back_if_its_cancel_is_no_more(shop: Shop) -> None:
+    """Were it left where the delayer brought it, it would run weeks early."""
+    began_ms = shop.jobs.clock.broker_ms()
+    sent = shop.send.enqueue(Mail("ann"), delay="60d")
+    shop.jobs.run_for("1m")
+    shop.app.control.cancel(sent.job_id)
+    shop.app.control.pause(queue="mail", for_="30d")
+    shop.jobs.run_for("1d")
+    assert shop.state(sent.job_id) == "waiting"
+
+    shop.app.control.resume(job_id=sent.job_id)
+    shop.app.control.resume(queue="mail")
+    shop.jobs.run_for("58d")
+    assert shop.ran == []
+    shop.jobs.run_until_idle()
+
+    assert shop.ran == ["ann"]
+    assert shop.jobs.clock.broker_ms() - began_ms == to_ms("60d")
+
+
 def test_a_job_that_waits_for_its_retry_is_cancelled(shop: Shop) -> None:
     sent = shop.send.enqueue(Mail("fails"))
     shop.jobs.run_for("1m")
@@ -173,10 +208,10 @@ def test_a_job_that_waits_for_its_retry_is_cancelled(shop: Shop) -> None:
 def test_a_cancel_taken_back_in_time_was_none(shop: Shop) -> None:
     sent = shop.send.enqueue(Mail("ann"), delay="2h")
     shop.app.control.cancel(sent.job_id)
-    shop.jobs.run_for("1h")
+    shop.jobs.run_for("59m")
     shop.app.control.resume(job_id=sent.job_id)
 
-    shop.jobs.run_for("59m")
+    shop.jobs.run_for("1h")
     assert shop.ran == [], "and it runs when it is due, not earlier"
     shop.jobs.run_until_idle()
 

@@ -17,6 +17,9 @@ from jobstream import App, Backoff, ConfigError, Context
 from jobstream.roles import Roles
 from jobstream.testing.served import Served
 from jobstream.testing.waiting import wait_until
+from jobstream_processors.core.duration import to_ms
+from jobstream_processors.core.headers import Trip, render
+from jobstream_schemas import Meta
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -235,6 +238,26 @@ def test_a_job_cancelled_before_any_worker_runs_never_starts(shop: Served) -> No
     shop.start()
 
     assert shop.end_of(sent.job_id) == "cancelled"
+
+
+def test_a_job_that_waits_for_weeks_is_cancelled_at_its_next_hop(shop: Served) -> None:
+    app, plan = shop.app, shop.plans["paused"]
+    ids = [uuid.uuid4().hex for _ in range(2)]
+    app.jobs["work"].enqueue(Work("its schema is known from here on"), delay="1h")
+    for job_id in ids:
+        meta = Meta(id=job_id, enqueued_at=1, source="test")
+        value = app.jobs["work"].codec.encode(meta, Work(job_id))
+        shop.put(plan.rungs["5s"][0], value, headers=render(Trip(delay_ms=to_ms("30d"))))
+
+    app.control.cancel(ids[0], why="wrong customer")
+
+    assert shop.end_of(ids[0]) == "cancelled"
+    rung, count = plan.rungs["1d"]
+    wait_until(
+        lambda: any(ids[1].encode() in (r.value() or b"") for r in shop.records(rung, count)),
+        "the other one waits on",
+        limit_s=WAIT_S,
+    )
 
 
 def test_names_that_the_app_does_not_have_are_refused(shop: Served) -> None:

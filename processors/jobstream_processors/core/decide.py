@@ -10,6 +10,7 @@ from typing import assert_never
 
 from jobstream_processors.core import known
 from jobstream_processors.core.headers import Trip
+from jobstream_processors.core.ladder import EARLY_MS
 from jobstream_processors.core.outcome import (
     Again,
     Buried,
@@ -165,6 +166,18 @@ def unknown_type(case: Case, job_type: str) -> Climb | Bury:
         ),
         delay,
     )
+
+
+def not_due(case: Case) -> Climb | None:
+    """Back to the ladder, for a job that came to its queue long before its time; else None.
+
+    The delayer had heard that it is cancelled. If it still is, its end takes the place of this; if
+    not any more, or not yet here, it must not run early.
+    """
+    early_ms = (case.trip.due_ms or 0) - case.now_ms
+    if early_ms < EARLY_MS:
+        return None
+    return Climb(replace(case.trip, seq=case.trip.seq + 1, delay_ms=early_ms))
 
 
 def _again(case: Case, wanted: Again) -> Decision:

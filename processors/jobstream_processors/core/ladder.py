@@ -17,6 +17,11 @@ EXACT = "0s"
 """The rung without a delay of its own: read at once, kept in a bounded heap until due."""
 
 
+EARLY_MS = 60_000
+"""A job may be fetched from the ladder if it would wait for longer: to end as cancelled on its
+queue, which sends it back otherwise. Far more than the clocks of two brokers are apart."""
+
+
 def rung_for(remaining_ms: int) -> str:
     """The largest rung not longer than what remains; "0s" below five seconds and when overdue."""
     for ms, name in _DESCENDING:

@@ -109,6 +109,7 @@ class MemoryWorker:
             mirrors,
             self._clock,
             pulse,
+            self._catalogue,
             DelayMeter(delay_group(app.name), plans, EDGES),
         )
         self._delayer = Delayer(parts)
@@ -116,6 +117,7 @@ class MemoryWorker:
         rungs = [topic for plan in plans.values() for topic, _ in plan.rungs.values()]
         self._delayer.join(_joining(broker, parts.group, rungs))
         self._control.listen(self._clock.broker_ms(), self._obey)
+        self._control.listen(self._clock.broker_ms(), self._delayer.obey)
 
     def turn(self) -> bool:
         """Do what can be done at this moment; False if that was nothing."""

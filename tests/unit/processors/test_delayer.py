@@ -8,14 +8,16 @@ import pytest
 
 from jobstream.observe.edges import EDGES
 from jobstream.testing import MemorySource
+from jobstream_processors.core.control import CANCEL, NOTHING, Entry, Orders
 from jobstream_processors.core.headers import Trip, parse, render
+from jobstream_processors.core.ladder import EARLY_MS
 from jobstream_processors.delayer import COMMIT_MS, FAILED_HOLD_MS, Delayer, DelayerParts
 from jobstream_processors.errors import OffsetOutOfRange
 from jobstream_processors.meter import DelayMeter
 from jobstream_processors.ports import Outgoing, Position
 from jobstream_processors.pulse import Pulse
 from jobstream_processors.rung import BUFFER_MAX
-from jobstream_schemas import Mirror, decode_mirror, encode_mirror, mirror_key
+from jobstream_schemas import Catalogue, Mirror, decode_mirror, encode_mirror, mirror_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,6 +51,7 @@ class Ladder:
                 shop.mirrors,
                 shop.clock,
                 Pulse(shop.clock, 1 << 60),
+                shop.catalogue,
                 meter,
             )
         )
@@ -190,6 +193,57 @@ def test_a_rung_rests_after_a_hop_that_failed(ladder: Ladder) -> None:
     assert ladder.pass_ms(10) == 0
     assert ladder.pass_ms(FAILED_HOLD_MS - 1) == 0
     assert ladder.pass_ms(1) == 1
+
+
+def order(job_id: str) -> Orders:
+    return Orders(cancels={job_id: Entry(CANCEL, job_id, "ann", "", 0, 1 << 60)})
+
+
+def test_a_cancelled_job_is_fetched_at_its_hop_and_says_when_it_would_be_due(
+    ladder: Ladder,
+) -> None:
+    shop = ladder.shop
+    due_ms = shop.clock.broker_ms() + 600_000
+    unwanted = shop.event("unwanted")
+    for value in (unwanted, shop.event("wanted")):
+        ladder.put("5s", value, Trip(seq=4, delay_ms=600_000, partition=1))
+    ladder.put("5s", b"no job", Trip(delay_ms=600_000, partition=1))
+    ladder.turns()
+    ladder.delayer.obey(order("unwanted"))
+
+    assert ladder.pass_ms(4_999) == 0
+    assert ladder.pass_ms(1) == 3
+
+    (job,) = ladder.queue()
+    assert (job.value(), job.partition()) == (unwanted, 1)
+    # The worker must see that it came early, should the order be no more by then.
+    trip = parse(job.headers())
+    assert (trip.seq, trip.due_ms) == (4, due_ms)
+    assert len(ladder.on("2m")) == 2
+
+
+def test_a_cancelled_job_that_is_due_soon_goes_its_usual_way(ladder: Ladder) -> None:
+    ladder.put("5s", ladder.shop.event("a"), Trip(delay_ms=EARLY_MS + 4_999, partition=0))
+    ladder.turns()
+    ladder.delayer.obey(order("a"))
+
+    ladder.pass_ms(5_000)
+
+    assert ladder.arrived() == []
+    assert len(ladder.on("30s")) == 1
+
+
+def test_no_job_is_looked_into_while_nothing_is_cancelled(
+    ladder: Ladder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ladder.put("5s", ladder.shop.event("a"), Trip(delay_ms=600_000, partition=0))
+    ladder.turns()
+    ladder.delayer.obey(order("a"))
+    ladder.delayer.obey(NOTHING)
+    monkeypatch.setattr(Catalogue, "decode", None)
+
+    assert ladder.pass_ms(5_000) == 1
+    assert len(ladder.on("2m")) == 1
 
 
 def test_a_clock_that_would_spin_holds_the_partition(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from jobstream_processors.core.decide import Bury, Climb, Drop
 from jobstream_processors.core.headers import Trip
 from jobstream_processors.core.known import DEAD, EXPIRED, Known, Parked, rank_of
+from jobstream_processors.core.ladder import EARLY_MS
 from jobstream_processors.ports import Outgoing
 from jobstream_schemas import JobCodec, Meta
 
@@ -51,6 +54,19 @@ def test_garbage_dies_under_the_name_of_its_place(shop: Shop) -> None:
     assert delivery.id == f"@{shop.plan.topic}:1:0"
     assert isinstance(decision, Bury)
     assert decision.trip.reason == "undecodable"
+
+
+@pytest.mark.parametrize(("early_ms", "waits"), [(EARLY_MS, True), (EARLY_MS - 1, False)])
+def test_a_job_that_came_long_before_its_time_goes_back_to_the_ladder(
+    shop: Shop, early_ms: int, *, waits: bool
+) -> None:
+    due_ms = shop.clock.broker_ms() + early_ms
+    record = shop.put(shop.event("a"), Trip(seq=4, attempt=2, due_ms=due_ms, delay_ms=7))
+
+    _, decision = judged(shop, shop.lane(), record)
+
+    back = Trip(seq=5, attempt=2, due_ms=due_ms, delay_ms=early_ms)
+    assert decision == (Climb(back) if waits else None)
 
 
 def test_a_tombstone_in_a_queue_is_garbage(shop: Shop) -> None:
