@@ -15,34 +15,71 @@ from jobstream_processors.errors import PublishFailed, TableUnavailable, WorkerS
 from jobstream_processors.ports import Outgoing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from jobstream_processors.lane import Lane
-    from jobstream_processors.ports import Log, Sink
+    from jobstream_processors.ports import Log, Record, Sink, TopicPartition
     from jobstream_processors.queues import QueuePlan
 
 log = logging.getLogger("jobstream.worker")
 
 OPEN_MAX = 100_000
-"""Open letters watched per partition; the oldest beyond it wait for those before them."""
+"""Open letters watched per partition at a time. Where there are more, they are watched in turns."""
+REST_SWEEPS = 120
+"""Sweeps between two rounds of such turns: each round reads the partition anew."""
 
 
 class Letters:
-    """The open letters of one dead-letter partition, as far as it was read."""
+    """Open letters of one dead-letter partition: all of them, or as many as may be kept."""
 
     def __init__(self) -> None:
         self.next = 0
         self.open: dict[bytes, tuple[str, int]] = {}
+        self._judged = False
+        """What is kept was looked at."""
+        self._passed = False
+        """Others, before it, had to make room."""
+        self._read = False
+        """The end of the partition was reached in this round."""
+        self._rested = 0
 
-    def take(self, key: bytes | None, *, closed: bool) -> None:
-        """Follow one record of the partition."""
-        found = parse_key(key)
-        if key is None or found is None:
+    def turn(self, low: int, high: int) -> None:
+        """Make room for what follows once all that is kept was looked at; in the end begin anew."""
+        if not self._judged:
             return
-        if closed:
+        self._rested += self._passed and self._read
+        if self._rested >= REST_SWEEPS:
+            self.open.clear()
+            self.next, self._passed, self._read, self._rested = low, False, False, 0
+        elif self.next < high and len(self.open) >= OPEN_MAX:
+            self.open.clear()
+            self._passed = True
+
+    def take(self, records: Iterable[Record]) -> bool:
+        """Follow records of the partition; False where one has to wait for room."""
+        self._judged = False
+        for record in records:
+            key = record.key()
+            found = parse_key(key)
+            if key is not None and found is not None:
+                if record.value() is None:
+                    self.open.pop(key, None)
+                elif len(self.open) < OPEN_MAX or key in self.open:
+                    self.open[key] = found
+                else:
+                    self.next = record.offset() or 0
+                    return False
+        return True
+
+    def reached(self, end: int) -> None:
+        """All records before `end` were taken."""
+        self.next, self._read = end, True
+
+    def judged(self, over: Iterable[bytes]) -> None:
+        """All that is kept was looked at; these are closed."""
+        self._judged = True
+        for key in over:
             self.open.pop(key, None)
-        elif len(self.open) < OPEN_MAX:
-            self.open[key] = found
 
 
 class Closer:
@@ -95,12 +132,9 @@ class Closer:
         letters = self._letters.setdefault(lane, Letters())
         place = (self._plans[lane.queue].dlq, lane.source[1])
         low, high = self._reader.span(place)
-        for batch in self._reader.read(place, max(low, letters.next), high):
-            for record in batch:
-                letters.take(record.key(), closed=record.value() is None)
-        letters.next = high
-        if not letters.open:
-            return 0
+        letters.turn(low, high)
+        if all(map(letters.take, self._reader.read(place, max(low, letters.next), high))):
+            letters.reached(high)
         watched = list(letters.open.items())
         known = lane.shard.get([job_id for _, (job_id, _) in watched])
         over = [
@@ -108,12 +142,24 @@ class Closer:
             for (key, (_, redrive)), facts in zip(watched, known, strict=True)
             if facts is not None and is_stale(facts, redrive)
         ]
+        closed = self._closed_since(place, letters.next, high, set(over)) if over else set()
+        over = [key for key in over if key not in closed]
         if over:
             self._sink.publish([Outgoing(place[0], key, None, place[1]) for key in over])
-            for key in over:
-                letters.open.pop(key, None)
             log.info("letters_closed", extra={"partition": place, "letters": len(over)})
+        letters.judged({*over, *closed})
         return len(over)
+
+    def _closed_since(
+        self, place: TopicPartition, start: int, stop: int, keys: set[bytes]
+    ) -> set[bytes]:
+        """Which of the letters a tombstone closed that stands in what was not read yet."""
+        closed: set[bytes] = set()
+        for batch in self._reader.read(place, start, stop):
+            for record in batch:
+                if (key := record.key()) in keys:
+                    (closed.add if record.value() is None else closed.discard)(key)
+        return closed
 
 
 def parse_key(key: bytes | None) -> tuple[str, int] | None:

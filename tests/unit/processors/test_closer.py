@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream_processors.closer import Closer, parse_key
+from jobstream_processors.closer import REST_SWEEPS, Closer, parse_key
 from jobstream_processors.core.known import DEAD, Known, rank_of
 from jobstream_processors.errors import PublishFailed
 from jobstream_processors.ports import Outgoing
@@ -97,6 +97,72 @@ def test_each_lane_closes_letters_of_its_own_partition_while_it_lives(shop: Shop
     bury(shop, b"a:0")
     lane.live = False
     assert closer(shop, lane).sweep() == 0
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> int:
+    """So many letters are watched at a time."""
+    monkeypatch.setattr("jobstream_processors.closer.OPEN_MAX", 2)
+    return 2
+
+
+def test_more_letters_than_memory_may_hold_are_looked_at_in_turns(shop: Shop, few: int) -> None:
+    lane = shop.lane()
+    watching = closer(shop, lane)
+    names = "abcdefg"
+    for name in names:
+        bury(shop, f"{name}:0".encode())
+    lane.shard.merge([(name, Known(done=True)) for name in "afg"])
+
+    assert [watching.sweep() for _ in range(4)] == [1, 0, 0, 2]
+    assert sorted(tombstones(shop), key=str) == [b"a:0", b"f:0", b"g:0"]
+    assert all(len(letters.open) <= few for letters in watching._letters.values())  # noqa: SLF001 - the bound itself
+
+
+@pytest.mark.usefixtures("few")
+def test_a_letter_that_made_room_is_looked_at_again_in_the_next_round(shop: Shop) -> None:
+    lane = shop.lane()
+    watching = closer(shop, lane)
+    for name in "abcde":
+        bury(shop, f"{name}:0".encode())
+    assert [watching.sweep() for _ in range(3)] == [0, 0, 0]
+    lane.shard.merge([("a", Known(done=True))])
+
+    closed = []
+    for number in range(REST_SWEEPS):
+        # One that grows all the while has its rounds as well.
+        bury(shop, f"new-{number}:0".encode())
+        closed.append(watching.sweep())
+
+    assert closed == [0] * (REST_SWEEPS - 1) + [1]
+    assert tombstones(shop) == [b"a:0"]
+
+
+@pytest.mark.usefixtures("few")
+def test_a_letter_whose_tombstone_was_not_read_yet_is_not_closed_twice(shop: Shop) -> None:
+    lane = shop.lane()
+    watching = closer(shop, lane)
+    for name in "abcde":
+        bury(shop, f"{name}:0".encode())
+    bury(shop, b"a:0", None)
+    lane.shard.merge([(name, Known(done=True)) for name in "ab"])
+
+    assert watching.sweep() == 1
+    assert tombstones(shop) == [b"a:0", b"b:0"]
+
+
+@pytest.mark.usefixtures("few")
+def test_letters_stay_watched_until_their_tombstones_are_acknowledged(shop: Shop) -> None:
+    lane = shop.lane()
+    watching = closer(shop, lane)
+    for name in "abcde":
+        bury(shop, f"{name}:0".encode())
+    lane.shard.merge([("a", Known(done=True))])
+    shop.broker.fail_publishes(1, fate="absent")
+    with pytest.raises(PublishFailed):
+        watching.sweep()
+
+    assert watching.sweep() == 1
 
 
 @pytest.mark.parametrize(
