@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from jobstream.kafka.topics import delay_group
 from jobstream.testing.rows import ends
 from jobstream.testing.waiting import TooLate, wait_until
 
@@ -185,3 +186,26 @@ def test_without_the_table_jobs_are_doubled(
     found = finish(trial, ids, TRIAL_FLAW=flaw)
     assert (found.doubled > 0) is bool(flaw)
     assert (found.lost, found.order_violations) == (0, 0)
+
+
+@pytest.mark.parametrize("flaw", ["", "no_dedup"])
+def test_without_the_table_a_hop_made_twice_is_a_job_run_twice(
+    flaw: str, kafka: RunningKafka, new_trial: NewTrial
+) -> None:
+    """The delayer dies after the broker has acknowledged its hops and before it commits them."""
+    trial, shop = new_trial(kafka.bootstrap_servers, **SETTINGS)
+    plan = shop.app.plan(shop.mail)
+    ids = shop.steady.enqueue_many((shop.Work(n) for n in range(50)), delay="100ms")
+    delayer = worker(trial, "", TRIAL_HANG="hops", TRIAL_ONLY="delayer")
+    hung(trial, shop.FOLDER)
+    hopped = len(list(trial.records(plan.topic, 1)))
+    assert hopped > 0
+    rung = (plan.rungs["0s"][0], 0)
+    assert trial.lag.standings(delay_group(trial.app.name), [rung])[rung].committed <= 0
+
+    trial.fleet.kill(delayer)
+
+    found = finish(trial, ids, TRIAL_FLAW=flaw)
+    assert len(list(trial.records(plan.topic, 1))) == 50 + hopped, "so many were made twice"
+    assert (found.doubled > 0) is bool(flaw)
+    assert (found.done, found.lost, found.order_violations) == (50, 0, 0)

@@ -1,7 +1,8 @@
 """Places where a worker stands still until it is killed, so that a kill hits the right moment.
 
 At `rows` and `copies` only the settling of jobs stops. Polling, committing and heartbeats go on, as
-they would if the broker were slow to acknowledge. At `polls` it is the other way round.
+they would if the broker were slow to acknowledge. At `polls` it is the other way round. At `hops`
+the delayer stops before it commits what the broker has acknowledged.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from jobstream.kafka.sink import KafkaSink
 from jobstream.kafka.source import KafkaSource
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from jobstream_processors.ports import Outgoing, Record
+    from jobstream_processors.ports import Outgoing, Position, Record, TopicPartition
 
 SETTLING = "jobstream-settle"
 """The thread that settles; the delayer's copies are none of its."""
@@ -27,7 +28,11 @@ def hang_at(place: str) -> None:
     """`rows`: before a row of a job is sent. `copies`: before a copy is sent.
 
     `polls`: both consumers ask their client for nothing more, once a file `stuck` is there.
+    `hops`: before the delayer's first commit behind a hop.
     """
+    if place == "hops":
+        _hang_commits()
+        return
     if place == "polls":
         _hang_polls()
         return
@@ -60,7 +65,24 @@ def _hang_polls() -> None:
     KafkaSource.poll = hang_or_poll  # type: ignore[method-assign]
 
 
+def _hang_commits() -> None:
+    commit = KafkaSource.commit
+
+    def hang_or_commit(
+        self: KafkaSource, positions: Mapping[TopicPartition, Position], *, wait: bool
+    ) -> None:
+        if any(t.endswith(".retry.0s") and at.offset for (t, _), at in positions.items()):
+            _stand_still()
+        commit(self, positions, wait=wait)
+
+    KafkaSource.commit = hang_or_commit  # type: ignore[method-assign]
+
+
 def _hang() -> None:
     if threading.current_thread().name == SETTLING:
-        Path(os.environ["TRIAL_FOLDER"], "hung").touch()
-        threading.Event().wait()
+        _stand_still()
+
+
+def _stand_still() -> None:
+    Path(os.environ["TRIAL_FOLDER"], "hung").touch()
+    threading.Event().wait()
