@@ -1,0 +1,97 @@
+"""The state disk fills up while a worker serves: it says so and ends, and nothing is lost by it."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobstream.testing.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from types import ModuleType
+
+    from jobstream.broker.fixture import RunningKafka
+    from jobstream.testing.fleet import Member
+    from jobstream.testing.trial import Trial
+
+    NewTrial = Callable[..., tuple[Trial, ModuleType]]
+
+pytestmark = pytest.mark.kafka
+
+DISK_MB = 64
+LIMIT_S = 30.0
+FIX = "free some space, or move the state directory"
+
+
+class Disk:
+    """A file system of its own, to be filled to the last byte."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._ballast = path / "ballast"
+
+    def fill(self) -> None:
+        """Take all that is left, and what is freed meanwhile."""
+        with self._ballast.open("ab", buffering=0) as file:
+            while True:
+                try:
+                    file.write(bytes(4096))
+                except OSError as error:
+                    assert error.errno == errno.ENOSPC  # noqa: PT017 - it ends the loop
+                    return
+
+    def free(self) -> None:
+        self._ballast.unlink()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    path = tmp_path / "disk"
+    path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(path)]
+    try:
+        refused = subprocess.run(mount, capture_output=True, text=True, check=False).stderr
+    except OSError as error:
+        refused = str(error)
+    if refused:
+        pytest.skip(f"a disk of its own needs the right to mount one: {refused.strip()}")
+    yield Disk(path)
+    unmount = ["umount", "--lazy", str(path)]
+    subprocess.run(unmount, check=True)
+
+
+def ended(member: Member) -> str:
+    """Wait until the worker has ended by itself, with an error; returns its log."""
+    assert member.wait(LIMIT_S) != 0
+    return member.log.read_text()
+
+
+def test_a_full_disk_ends_the_worker_by_name_and_loses_nothing(
+    kafka: RunningKafka, disk: Disk, new_trial: NewTrial
+) -> None:
+    trial, shop = new_trial(
+        kafka.bootstrap_servers,
+        JOBSTREAM_STATE_DIR=str(disk.path),
+        TRIAL_PARTITIONS="1",
+        JOBSTREAM_SESSION_TIMEOUT="3s",
+    )
+    worker = trial.fleet.start()
+    ids = shop.steady.enqueue_many(shop.Work(n) for n in range(100))
+    wait_until(lambda: trial.progress.look().ends == 100, "it serves", limit_s=LIMIT_S)
+
+    disk.fill()
+    ids += shop.steady.enqueue_many(shop.Work(n) for n in range(2_000))
+    assert FIX in ended(worker)
+    disk.fill()
+    assert FIX in ended(trial.fleet.start())
+
+    disk.free()
+    trial.fleet.start()
+    trial.wait_until_quiet(LIMIT_S)
+    found = trial.audit(ids)
+    assert (found.done, found.lost, found.doubled) == (2_100, 0, 0), found.findings
