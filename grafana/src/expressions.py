@@ -41,6 +41,7 @@ def quantile(share: float, metric: str, selector: str, by: str = "") -> str:
 
 
 def failing(by: str, selector: str) -> str:
-    """Share of settled deliveries that did not end well: put back for a retry, or dead."""
-    bad = rate("jobs_settled_total", f'{selector},outcome=~"retry|dead"', by)
-    return f"{bad} / ({rate('jobs_settled_total', selector, by)} > 0)"
+    """Share of the runs that failed. Not of what was settled: retries in place settle nothing."""
+    failed = f"rate(jobs_failures_total{{{selector}}}{RATE})"
+    fine = f'rate(jobs_run_duration_seconds_count{{{selector},result="ok"}}{RATE})'
+    return f"sum by ({by}) ({failed}) / (sum by ({by}) ({failed} or {fine}) > 0)"

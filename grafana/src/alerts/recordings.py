@@ -27,8 +27,12 @@ RECORDINGS = (
         "job_type:jobs_failures:rate10m",
         'sum by (app, queue, job_type) (rate(jobs_failures_total{job_type!="_canary"}[10m]))',
     ),
+    # Every run that ended is a failure or ok. Settled jobs are fewer: one that is retried in place
+    # is not settled before it is done or dead, however often it failed.
     Recording(
-        "job_type:jobs_settled:rate10m",
-        'sum by (app, queue, job_type) (rate(jobs_settled_total{job_type!="_canary"}[10m]))',
+        "job_type:jobs_runs:rate10m",
+        "sum by (app, queue, job_type) "
+        '(rate(jobs_failures_total{job_type!="_canary"}[10m]) or '
+        'rate(jobs_run_duration_seconds_count{job_type!="_canary",result="ok"}[10m]))',
     ),
 )

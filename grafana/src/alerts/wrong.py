@@ -25,8 +25,8 @@ WRONG = (
     Alert(
         "JobsFailureRatioHigh",
         "ticket",
-        "job_type:jobs_failures:rate10m / job_type:jobs_settled:rate10m > 0.2 "
-        f"and job_type:jobs_settled:rate10m * 600 > {RUNS_MIN}",
+        "job_type:jobs_failures:rate10m / job_type:jobs_runs:rate10m > 0.2 "
+        f"and job_type:jobs_runs:rate10m * 600 > {RUNS_MIN}",
         above=None,
         lasts="5m",
         summary="{{ $labels.job_type }} fails often",

@@ -19,8 +19,8 @@ NOW = (
     Table(
         "types",
         "Which job type fails, or takes longer than it says?",
-        "One line per job type, most failing first. Failing is the share of deliveries that ended"
-        " in a retry or a dead letter. Slow compares the 95 % run time with what the type says is"
+        "One line per job type, most failing first. Failing is the share of the runs that failed,"
+        " retries in place included. Slow compares the 95 % run time with what the type says is"
         " normal (`expect=`). Worry about red; a type that fails alone points at its handler, all"
         " types together at something they share.",
         At(0, 0, 24, 8),
@@ -73,8 +73,8 @@ RED = (
     Graph(
         "failing",
         "Failing, by job type",
-        "Share of deliveries that ended in a retry or a dead letter. A jump right after a deploy "
-        "is that deploy.",
+        "Share of the runs that failed, retries in place included. A jump right after a deploy is "
+        "that deploy.",
         At(8, 8, 8, 7),
         "percentunit",
         queries=(Query(failing("job_type", JOB), "{{job_type}}"),),

@@ -141,7 +141,7 @@ WHY = (
     Graph(
         "failing",
         "Failing, by job type",
-        "Share of deliveries that ended in a retry or a dead letter. Worry above 20 %, or when it "
+        "Share of the runs that failed, retries in place included. Worry above 20 %, or when it "
         "jumps after a deploy: Job types and failures has the details.",
         At(0, 16, 8, 8),
         "percentunit",

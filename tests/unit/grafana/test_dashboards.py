@@ -163,6 +163,15 @@ def test_canaries_are_no_business(panel: Json) -> None:
         assert all('job_type!="_canary"' in selector for selector in by_type)
 
 
+def test_failing_is_a_share_of_runs_since_retries_in_place_settle_nothing() -> None:
+    queries = [target["expr"] for _, panel in panels() for target in panel.get("targets", ())]
+    shares = [expr for expr in queries if re.search(r"jobs_failures_total.* / ", expr)]
+
+    assert len(shares) == 4, "a table and a graph on each of two boards"
+    assert all("jobs_run_duration_seconds_count{" in expr for expr in shares)
+    assert not [expr for expr in queries if re.search(r"jobs_settled_total.* / ", expr)]
+
+
 def test_keys_are_unique() -> None:
     for board in BOARDS:
         keys = [panel.key for panel in board.panels]
