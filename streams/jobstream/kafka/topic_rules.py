@@ -7,7 +7,7 @@ is refused with the reason and the fix, and anything else is left as it is and t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FOREVER = -1
+APPLY = "fix: jobstream topics apply MODULE:APP"
 
 
 class Action(StrEnum):
@@ -139,10 +140,12 @@ _POLICY_HARM = {
 
 def _in_sync(at: _Found) -> Difference | None:
     found, copies = int(at.found), at.state.replication
+    # The topic may have other copies than the setting asks for, and those it has are what counts.
+    at = replace(at, wanted=str(in_sync_for(copies)))
     if found > copies:
         return at.refused(f"with {copies} copies no write can ever be acknowledged")
     if found < in_sync_for(copies):
-        return at.differs(Action.ALTER, "an acknowledged job may be on one disk only")
+        return at.differs(Action.ALTER, "an acknowledged job may be on one disk only", APPLY)
     return None
 
 
@@ -181,7 +184,7 @@ def _no_size_limit(at: _Found) -> Difference | None:
 
 def _room(at: _Found) -> Difference | None:
     harm = "a retry's copy, which is larger than its job, may not fit"
-    return None if int(at.found) >= int(at.wanted) else at.differs(Action.ALTER, harm)
+    return None if int(at.found) >= int(at.wanted) else at.differs(Action.ALTER, harm, APPLY)
 
 
 def _at_least(at: _Found) -> Difference | None:

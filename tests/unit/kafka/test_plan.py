@@ -204,6 +204,33 @@ def test_one_copy_needs_one_acknowledgement() -> None:
     assert found.action is Action.REFUSE
 
 
+@pytest.mark.parametrize("asked", [1, 3, None])
+def test_the_copies_a_topic_has_decide_how_many_acknowledge(asked: int | None) -> None:
+    existing = applied(plan("shop", [MAIL], {}, brokers=3), {})
+    weak = existing["shop.mail"]
+    weak = replace(weak, configs={**weak.configs, "min.insync.replicas": "1"})
+    existing["shop.mail"] = weak
+
+    planned = plan("shop", [MAIL], existing, brokers=3, replication=asked)
+    assert planned.lines() == ["~ shop.mail: min.insync.replicas 1 → 2"]
+    mended = applied(planned, existing)
+    assert plan("shop", [MAIL], mended, brokers=3, replication=asked).is_empty
+
+    # A worker compares with one copy, since how many there are is not its business.
+    found = only(list(compare(specs("shop", [MAIL], 1)[0], weak)))
+    with pytest.raises(UnsafeTopic, match=r"is 1, should be 2; .*jobstream topics apply"):
+        refuse([found], "advice")
+
+
+def test_more_acknowledgements_than_copies_are_lowered_to_what_the_copies_allow() -> None:
+    lonely = replace(as_created(specs("shop", [MAIL], 3)[0]), replication=1)
+
+    found = compare(specs("shop", [MAIL], 3)[0], lonely)
+
+    [refused] = [difference for difference in found if difference.action is Action.REFUSE]
+    assert "--add-config min.insync.replicas=1" in refused.fix
+
+
 def test_another_partition_count_is_refused_with_both_ways_out() -> None:
     spec = specs("shop", [MAIL], 1)[0]
 
