@@ -20,6 +20,7 @@ from jobstream_schemas.reader import VALUE_BYTES_MAX, Decoded, Reader
 
 if TYPE_CHECKING:
     from jobstream_schemas.derive import Json
+    from jobstream_schemas.secret import Marks
 
 SCHEMAS_MAX = 10_000
 SCHEMA_BYTES_MAX = 1_048_576
@@ -31,7 +32,7 @@ class Catalogue:
     `register` belongs to one thread at a time; looking up is safe from any.
     """
 
-    __slots__ = ("_framed", "_framing", "_max_bytes", "_meanings", "_readers")
+    __slots__ = ("_framed", "_framing", "_max_bytes", "_meanings", "_readers", "_secret")
 
     def __init__(self, *, framing: Framing | None = None, max_bytes: int = VALUE_BYTES_MAX) -> None:
         """Begin empty; `max_bytes` caps what `decode` looks at (1 MiB)."""
@@ -40,6 +41,8 @@ class Catalogue:
         self._readers: dict[bytes, Reader] = {}
         self._framed: dict[bytes, Reader] = {}
         self._meanings: dict[bytes, object] = {}
+        self._secret: dict[str, Marks] = {}
+        """By job type: what any known schema of it marks."""
 
     def register(self, schema: JobSchema | Mapping[str, object] | str) -> Reader:
         """Add a writer schema (also as JSON) and return its reader; again is harmless.
@@ -62,13 +65,11 @@ class Catalogue:
             )
             raise SchemaConflict(message)
         self._meanings[reader.fingerprint] = meaning
-        if known is not None and reader.secret > self._readers[reader.fingerprint].secret:
-            # A mark changes no byte and no fingerprint; once given, it holds for older jobs, too.
-            self._readers[reader.fingerprint] = reader
-            self._framed[SINGLE_OBJECT_MARKER + reader.fingerprint] = reader
         # By its whole prefix too: one look-up for nearly every value instead of split and look-up.
         self._framed.setdefault(SINGLE_OBJECT_MARKER + reader.fingerprint, reader)
-        return self._readers.setdefault(reader.fingerprint, reader)
+        found = self._readers.setdefault(reader.fingerprint, reader)
+        self._hide(found, reader.secret)
+        return found
 
     def get(self, fingerprint: bytes) -> Reader | None:
         """The reader of a writer schema, or None if it is not known."""
@@ -93,6 +94,16 @@ class Catalogue:
             return reader.decode(value, SINGLE_OBJECT_PREFIX_BYTES, self._max_bytes)
         reference, at = self._framing.split(value)
         return self._known(reference).decode(value, at, self._max_bytes)
+
+    def _hide(self, reader: Reader, marks: Marks) -> None:
+        """A mark once given holds for events of every schema of its type, older ones too."""
+        known = self._secret.get(reader.job_type, frozenset())
+        reader.secret = hidden = known | marks
+        if hidden != known:
+            self._secret[reader.job_type] = hidden
+            for each in self._readers.values():
+                if each.job_type == reader.job_type:
+                    each.secret = hidden
 
     def _known(self, reference: bytes) -> Reader:
         reader = self._readers.get(reference)

@@ -106,7 +106,8 @@ class Reader:
         self.fingerprint = schema_fingerprint(schema)
         self.job_type = str(schema.get(JOB_TYPE_PROPERTY) or parsed["name"])
         self.secret = marks(schema)
-        """(record, field) of what its writer marked as secret."""
+        """(record, field) of what is secret: its writer's marks, and in a catalogue those of every
+        known schema of the job type."""
         self._declared = args
         self._args = plain(args)
         self._packaged = plain(_packaged_meta())
@@ -144,7 +145,7 @@ class Reader:
 
         The class's own checks run. Raises `DecodeError` for bytes or values that do not fit, for
         bytes left over, and where a logical type changed its meaning since the job was written.
-        Where the class has secret fields, or the writer had, an error tells no text of another's.
+        Where fields are secret, by the class or by a schema, an error tells no text of another's.
         """
         try:
             read = self._plans.get(codec) or self._plan(codec)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from jobstream_schemas.derive import Json
 
 Finder: TypeAlias = Callable[[Any], Iterator[object]]
+Marks: TypeAlias = frozenset[tuple[str, str]]
+"""(record, field) of what is secret."""
 
 MASK = "***"
 
@@ -100,7 +102,7 @@ def _leaves(value: object) -> Iterator[object]:
 # -- in schemas, for tools that have no class
 
 
-def marks(schema: Json) -> frozenset[tuple[str, str]]:
+def marks(schema: Json) -> Marks:
     """(record, field) of every mark in a schema that was linted."""
     found: set[tuple[str, str]] = set()
     for name, record in _records(schema).items():
@@ -108,42 +110,44 @@ def marks(schema: Json) -> frozenset[tuple[str, str]]:
     return frozenset(found)
 
 
-def masked(schema: Json, args: Any) -> Any:  # noqa: ANN401 - JSON values in, JSON values out
-    """The args of an event of this job schema, as JSON values, marked ones replaced by `***`.
+def masked(schema: Json, args: Any, secret: Marks | None = None) -> Any:  # noqa: ANN401 - JSON values in, JSON values out
+    """The args of an event of this job schema, as JSON values, secret ones replaced by `***`.
 
-    A value that is None stays. Fields of a record within a union are masked if any branch marks
-    a field of that name.
+    `secret` holds (record, field); left out, it is what this schema itself marks. Records are
+    matched by their short names. A value that is None stays. Fields of a record within a union are
+    masked if any branch marks a field of that name.
     """
     records = _records(schema)
     fields = {str(field["name"]): field["type"] for field in schema["fields"]}
-    return _masked(fields["args"], args, records)
+    return _masked(fields["args"], args, records, marks(schema) if secret is None else secret)
 
 
-def _masked(schema: object, value: Any, records: dict[str, Json]) -> Any:  # noqa: ANN401 - JSON
+def _masked(schema: object, value: Any, records: dict[str, Json], secret: Marks) -> Any:  # noqa: ANN401 - JSON
     if isinstance(schema, str):
         schema = records.get(schema)
     if isinstance(schema, list):
         for branch in schema:
-            value = _masked(branch, value, records)
+            value = _masked(branch, value, records, secret)
         return value
     if not isinstance(schema, dict):
         return value
     match schema.get("type"), value:
         case "record", dict():
             hidden = dict(value)
+            record = str(schema["name"]).rpartition(".")[2]
             for field in schema["fields"]:
                 name = str(field["name"])
                 if hidden.get(name) is not None:
-                    secret = field.get(SECRET_PROPERTY)
-                    inner = hidden[name]
-                    hidden[name] = MASK if secret else _masked(field["type"], inner, records)
+                    inner = _masked(field["type"], hidden[name], records, secret)
+                    hidden[name] = MASK if (record, name) in secret else inner
             return hidden
         case "array", list():
-            return [_masked(schema["items"], each, records) for each in value]
+            return [_masked(schema["items"], each, records, secret) for each in value]
         case "map", dict():
-            return {key: _masked(schema["values"], each, records) for key, each in value.items()}
+            each_is = schema["values"]
+            return {key: _masked(each_is, each, records, secret) for key, each in value.items()}
         case (dict() | list()) as inner, _:
-            return _masked(inner, value, records)
+            return _masked(inner, value, records, secret)
     return value
 
 

@@ -280,7 +280,9 @@ def test_a_dead_job_is_shown_redriven_and_done(shop: Shop, workers: list[Worker]
     ]
 
 
-def test_garbage_is_shown_as_bytes_and_discarded(shop: Shop, workers: list[Worker]) -> None:
+def test_garbage_is_told_shown_as_bytes_when_asked_and_discarded(
+    shop: Shop, workers: list[Worker]
+) -> None:
     stranger = Producer({"bootstrap.servers": shop.servers, "message.max.bytes": 2_000_000})
     stranger.produce(f"{shop.name}.mail", b"not a job\x1b[31m", b"k")
     stranger.produce(f"{shop.name}.mail", b"x" * HUGE_BYTES, b"k")
@@ -289,7 +291,7 @@ def test_garbage_is_shown_as_bytes_and_discarded(shop: Shop, workers: list[Worke
 
     small, huge = shop.letters(2)
     assert worker.drain() == 0
-    shown = shop.run("dlq", "show", small["id"])
+    told, shown = (shop.run("dlq", "show", small["id"], *how) for how in ((), ("--bytes",)))
     (pointed,) = shop.json("dlq", "show", huge["id"])
     failed = shop.lines("dlq", "redrive", "--id", huge["id"], code=1)
     refused = shop.run("dlq", "discard", code=2)
@@ -297,6 +299,8 @@ def test_garbage_is_shown_as_bytes_and_discarded(shop: Shop, workers: list[Worke
 
     assert small["id"].startswith(f"@{shop.name}.mail:")
     assert small["reason"] == "undecodable"
+    assert "--bytes" in told
+    assert "6e 6f 74" not in told
     assert "6e 6f 74 20 61 20 6a 6f 62" in shown
     assert "\x1b" not in shown
     assert pointed["value_bytes"] == HUGE_BYTES, "fetched from where the letter points"

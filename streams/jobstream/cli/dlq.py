@@ -71,9 +71,18 @@ def list_command(
 @app_option
 @queue_option
 @click.argument("job_id", metavar="ID")
+@click.option(
+    "--bytes",
+    "dump",
+    is_flag=True,
+    help="Show the bytes of a job that cannot be read; they may hold secrets.",
+)
 @json_option
-def show_command(app: str, *, queue: str | None, job_id: str, as_json: bool) -> int:
-    """Show everything about the open letters of one job: headers, args, or the bytes."""
+def show_command(app: str, *, queue: str | None, job_id: str, dump: bool, as_json: bool) -> int:
+    """Show everything about the open letters of one job: headers and args.
+
+    Of a job that cannot be read: its size and its schema; its bytes only with --bytes.
+    """
     from jobstream.cli.letter_text import document, text  # noqa: PLC0415 - with the command only
     from jobstream.inspect.filters import LetterFilter  # noqa: PLC0415 - likewise
 
@@ -82,7 +91,7 @@ def show_command(app: str, *, queue: str | None, job_id: str, as_json: bool) -> 
     if not found:
         remark(f"jobstream: no open letter of {job_id!r}; see: jobstream job show {job_id}")
         return FAILURE
-    documents = [document(view, letter, _summary(letter)) for letter in found]
+    documents = [document(view, letter, _summary(letter), dump=dump) for letter in found]
     if as_json:
         print_json(documents)
     else:

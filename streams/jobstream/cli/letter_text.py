@@ -1,4 +1,7 @@
-"""One dead letter in full: its headers, the job's args, or its bytes where they can't be read."""
+"""One dead letter in full: its headers, and the job's args, or its bytes where they can't be read.
+
+Bytes that can't be read may hold what a schema marks as secret, so they are shown only when asked.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 from jobstream.cli.output import iso
 from jobstream.cli.printable import printable
-from jobstream.inspect.events import hex_dump, is_secret, read_event
+from jobstream.inspect.events import hex_dump, is_secret, read_event, schema_of
 from jobstream.inspect.letters import Original, letter_headers, with_originals
 from jobstream_schemas import DecodeError
 
 if TYPE_CHECKING:
     from jobstream.inspect.letters import Letter
     from jobstream.inspect.view import AppView
+    from jobstream_schemas import Catalogue
+
+NOT_SHOWN = "not shown, since they may hold secrets; --bytes shows them"
+HAS_SECRETS = "not shown: the job has secret fields"
 
 
-def document(view: AppView, letter: Letter, summary: dict[str, Any]) -> dict[str, Any]:
+def document(
+    view: AppView, letter: Letter, summary: dict[str, Any], *, dump: bool
+) -> dict[str, Any]:
     """All that is known of the letter; fetches the original where it only points to it."""
     told = dict(summary)
     told["headers"] = {
@@ -25,22 +34,27 @@ def document(view: AppView, letter: Letter, summary: dict[str, Any]) -> dict[str
     }
     for _, original in with_originals(view, [letter]):
         if isinstance(original, Original):
-            told |= _contents(view, original)
+            told |= contents(view.catalogue, original, dump=dump)
         else:
             told["unreadable"] = str(original)
     return told
 
 
-def _contents(view: AppView, original: Original) -> dict[str, Any]:
+def contents(catalogue: Catalogue, original: Original, *, dump: bool) -> dict[str, Any]:
+    """The job's meta and args without secrets; else why not, and with `dump` its bytes.
+
+    Bytes of a job type that is known to have secret fields are never shown.
+    """
     key = original.key.decode(errors="backslashreplace") if original.key is not None else None
     told: dict[str, Any] = {"key": key, "value_bytes": len(original.value)}
     try:
-        event = read_event(view.catalogue, original.value)
+        event = read_event(catalogue, original.value)
     except DecodeError as error:
         told["unreadable"] = str(error)
-        if is_secret(view.catalogue, original.value):
-            return told | {"bytes": "not shown: the job has secret fields"}
-        return told | {"hex": hex_dump(original.value)}
+        told["schema"] = schema_of(original.value).hex() or None
+        if is_secret(catalogue, original.value):
+            return told | {"bytes": HAS_SECRETS}
+        return told | ({"hex": hex_dump(original.value)} if dump else {"bytes": NOT_SHOWN})
     meta = dict(event.meta)
     for name in ("enqueued_at", "expires_at"):
         meta[name] = iso(meta[name]) if meta[name] is not None else None

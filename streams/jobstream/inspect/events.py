@@ -38,7 +38,7 @@ def read_event(catalogue: Catalogue, value: bytes) -> Event:
     """The whole event, by the schema that wrote it; raises DecodeError, also as UnknownSchema.
 
     Bytes become base64, decimals, dates, times and UUIDs their text: the form `enqueue` takes.
-    Fields that the schema marks as secret become `***`.
+    Fields that any known schema of the job type marks as secret become `***`.
     """
     decoded = catalogue.decode(value)
     reader = catalogue.get(decoded.fingerprint)
@@ -58,7 +58,9 @@ def read_event(catalogue: Catalogue, value: bytes) -> Event:
         raise DecodeError(message)
     meta = decoded._asdict()
     del meta["args_bytes_at"], meta["fingerprint"]
-    return Event(reader.job_type, meta, masked(reader.schema, plain_json(record["args"])))
+    return Event(
+        reader.job_type, meta, masked(reader.schema, plain_json(record["args"]), reader.secret)
+    )
 
 
 def type_of(catalogue: Catalogue, value: bytes) -> str:
@@ -101,7 +103,7 @@ def plain_json(value: Any) -> Any:  # noqa: ANN401 - any value, one return per k
 
 
 def is_secret(catalogue: Catalogue, value: bytes) -> bool:
-    """Whether the schema that a value names marks a field as secret; False if it is not known."""
+    """Whether the job type that a value names has secret fields; False if it is not known."""
     try:
         reference, _ = SingleObject().split(value)
     except DecodeError:

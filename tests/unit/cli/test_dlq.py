@@ -1,18 +1,65 @@
-"""What `jobstream dlq` prints of letters that somebody forged."""
+"""What `jobstream dlq` prints of letters that somebody forged, or that nobody can read."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
+
+import pytest
 
 from jobstream.cli import dlq
-
-if TYPE_CHECKING:
-    import pytest
+from jobstream.cli.letter_text import contents, text
+from jobstream.inspect.letters import Original
+from jobstream_schemas import Catalogue, JobCodec, Meta, Secret
 
 FORGED: Any = SimpleNamespace(
     id="\x1b]0;owned\x07", redrive=0, job_type="", trip=SimpleNamespace(reason="\x1b[2J")
 )
+
+
+@dataclass(frozen=True)
+class Login:
+    user: str
+    password: Annotated[str, Secret]
+
+
+@dataclass(frozen=True)
+class Plain:
+    user: str
+
+
+def event(args_class: type[Any], args: object) -> tuple[JobCodec[Any], bytes]:
+    codec = JobCodec(args_class, "login")
+    return codec, codec.encode(Meta("id-1", 1_790_000_000_000, "shop"), args)
+
+
+@pytest.mark.parametrize("dump", [True, False])
+def test_bytes_of_an_unknown_schema_are_shown_only_when_asked(*, dump: bool) -> None:
+    codec, value = event(Login, Login("ann", "hunter2"))
+
+    told = contents(Catalogue(), Original(b"k", value, []), dump=dump)
+
+    assert told["value_bytes"] == len(value)
+    assert told["schema"] == codec.schema.fingerprint.hex()
+    assert "is not known" in told["unreadable"]
+    assert ("hunter2" in text(told)) is dump
+    assert dump or "--bytes" in told["bytes"]
+
+
+@pytest.mark.parametrize(
+    ("known", "dumped"), [(Login("ann", "hunter2"), False), (Plain("ann"), True)]
+)
+def test_damaged_bytes_are_never_shown_of_a_type_with_secrets(
+    known: object, *, dumped: bool
+) -> None:
+    codec, value = event(type(known), known)
+    catalogue = Catalogue()
+    catalogue.register(codec.schema.json)
+    damaged = Original(None, value + b"left over", [])
+
+    assert "hex" not in contents(catalogue, damaged, dump=False)
+    assert ("hex" in contents(catalogue, damaged, dump=True)) is dumped
 
 
 def test_no_letter_drives_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -156,6 +156,48 @@ def test_a_mark_once_given_holds_for_jobs_of_before(marked_first: bool) -> None:
     assert reader.secret == marks(schemas[0].schema)
 
 
+@dataclass(frozen=True)
+class FirstMarked:
+    user: Password
+    password: str
+
+
+@dataclass(frozen=True)
+class SecondMarked:
+    user: str
+    password: Password
+
+
+@dataclass(frozen=True)
+class Grown:
+    user: str
+    password: Password
+    device: str = ""
+
+
+@pytest.mark.parametrize(
+    ("other", "masked_fields"),
+    [(SecondMarked, ["user", "password"]), (Grown, ["user", "password"]), (Open, ["user"])],
+)
+@pytest.mark.parametrize("turned", [True, False])
+def test_a_mark_that_moved_or_came_with_another_field_holds_for_all_versions(
+    other: type, masked_fields: list[str], *, turned: bool
+) -> None:
+    old = JobCodec(FirstMarked, "login")
+    value = old.encode(META, FirstMarked(f"{CANARY}-1", f"{CANARY}-2"))
+    schemas = [old.schema, JobCodec(other, "login").schema]
+    catalogue = Catalogue()
+    for schema in reversed(schemas) if turned else schemas:
+        catalogue.register(schema.json)
+    catalogue.register(JobCodec(Open, "another").schema.json)
+
+    shown = read_event(catalogue, value).args
+
+    assert [name for name, told in shown.items() if told == "***"] == masked_fields
+    another = JobCodec(Open, "another").encode(META, Open("ann", "open"))
+    assert read_event(catalogue, another).args == {"user": "ann", "password": "open"}
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
