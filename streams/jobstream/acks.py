@@ -64,6 +64,7 @@ class Tally:
         self._last = -1
         self._all = threading.Event()
         self._sent = 0
+        self._refused = 0
         self._lock = threading.Lock()
         self._failed = 0
         self._failures: dict[int, Exception] = {}
@@ -82,11 +83,14 @@ class Tally:
         self.failed(index, error)
 
     def failed(self, index: int, error: Exception) -> None:
-        """The job of that index is not in the log, or may not be; `error` says which."""
-        with self._lock:
-            self._failed += 1
-            if len(self._failures) < FAILURES_MAX:
-                self._failures[index] = error
+        """The job of that index was not sent; `error` says why. Called by the thread that sends."""
+        self._refused += 1
+        self._note(index, error)
+
+    @property
+    def asked(self) -> int:
+        """Of how many jobs something is known, or will be: sent, or not taken."""
+        return self._sent + self._refused
 
     def wait(self, timeout_s: float) -> None:
         """Until all are reported; gives up after `timeout_s` without any progress."""
@@ -100,14 +104,27 @@ class Tally:
 
     def check(self, ids: list[str]) -> None:
         """Raises EnqueuesFailed unless every job is acknowledged; only after `wait`."""
+        failed = self.failures(ids)
+        if failed is not None:
+            raise failed
+
+    def failures(self, ids: list[str]) -> EnqueuesFailed | None:
+        """What went wrong with jobs that were asked for, if anything did; only after `wait`."""
         unknown = 0 if self._all.is_set() else max(1, self._last - self._taken)
         with self._lock:
             if self._failed or unknown:
-                raise EnqueuesFailed(ids, dict(self._failures), self._failed, unknown)
+                return EnqueuesFailed(ids, dict(self._failures), self._failed, unknown)
+        return None
+
+    def _note(self, index: int, error: Exception) -> None:
+        with self._lock:
+            self._failed += 1
+            if len(self._failures) < FAILURES_MAX:
+                self._failures[index] = error
 
     def _report(self, index: int, error: Exception | None, _partition: int, _offset: int) -> None:
         if error is not None:
-            self.failed(index, of_job(error, "") if isinstance(error, EnqueueError) else error)
+            self._note(index, of_job(error, "") if isinstance(error, EnqueueError) else error)
         self._take()
 
     def _take(self) -> None:

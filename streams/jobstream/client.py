@@ -163,9 +163,12 @@ class Client:
         plan: QueuePlan,
         jobs: Iterable[Args],
         compose: Callable[[Args], tuple[Meta, Outgoing]],
+        tally: Tally,
     ) -> list[str]:
-        """Send all, pipelined; block until every one is acknowledged. Returns their ids."""
-        tally = Tally()
+        """Send all, pipelined; block until every one is acknowledged. Returns their ids.
+
+        However it ends, `tally` tells afterwards what became of those that were asked for.
+        """
         ids: list[str] = []
         try:
             for index, args in enumerate(jobs):

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
+from jobstream.acks import Tally
 from jobstream.client import Enqueued, When
 from jobstream.counts import Counts
 from jobstream.errors import ConfigError, EnqueueError, EnqueuesFailed, WrongArgs
@@ -127,7 +128,8 @@ class Job(Generic[Args, Result_co]):
 
         Consumes `jobs` as room allows, so a generator of millions needs little memory but for the
         ids returned. `key` and `idempotency_key` are asked for each job. Raises EnqueuesFailed
-        with a bounded list of failures by index; the others are in the log then.
+        with a bounded list of failures by index; the others are in the log then. An error of
+        `jobs` itself is passed on after what was sent before it is acknowledged, or given up.
         """
         _refuse_in_loop("aenqueue_many")
         return self._many(jobs, delay, key, idempotency_key)
@@ -255,13 +257,15 @@ class Job(Generic[Args, Result_co]):
             )
             return self._compose(args, when)
 
-        plan = self._app.plan(self.queue)
+        plan, tally = self._app.plan(self.queue), Tally()
         try:
-            ids = self._app.client.enqueue_many(self.codec, plan, jobs, compose)
+            ids = self._app.client.enqueue_many(self.codec, plan, jobs, compose, tally)
         except EnqueuesFailed as error:
             self.counts.many(len(error.ids), error)
             raise
         except Exception as error:
+            # The caller's own code failed, or a topic is missing: what was sent before is sent.
+            self.counts.many(tally.asked, tally.failures([]))
             self.counts.failed(error)
             raise
         self.counts.many(len(ids))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -18,6 +19,8 @@ from jobstream.observe.catalogue import BY_NAME
 from jobstream.testing import memory
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from jobstream import Job
 
 NUMBER = 4
@@ -69,6 +72,31 @@ def test_enqueues_and_failures_are_counted(app: App, send: Job[Mail, None]) -> N
     failures = {"JobTooLarge": 2, "WrongArgs": 1, "ConfigError": 1, "QueueFull": None}
     for error, expected in failures.items():
         assert value(app, "jobs_enqueue_failures_total", **own, error=error) == expected
+
+
+def broken_off() -> Iterator[Mail]:
+    """Three jobs, one of them too large, and then the source fails."""
+    yield from (Mail("ann"), Mail("y" * 2_000), Mail("bob"))
+    message = "the source is gone"
+    raise LookupError(message)
+
+
+@pytest.mark.parametrize("way", ["enqueue_many", "aenqueue_many"])
+def test_what_was_acknowledged_before_the_source_failed_is_counted(
+    app: App, send: Job[Mail, None], way: str
+) -> None:
+    ways = {
+        "enqueue_many": lambda: send.enqueue_many(broken_off()),
+        "aenqueue_many": lambda: asyncio.run(send.aenqueue_many(broken_off())),
+    }
+
+    with memory(app), pytest.raises(LookupError, match="the source is gone"):
+        ways[way]()
+
+    own = {"queue": "default", "job_type": "send"}
+    assert value(app, "jobs_enqueued_total", **own) == 2
+    for error in ("JobTooLarge", "other"):
+        assert value(app, "jobs_enqueue_failures_total", **own, error=error) == 1
 
 
 def test_an_error_of_a_stranger_makes_no_label() -> None:

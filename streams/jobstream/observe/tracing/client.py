@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import Span
 
+    from jobstream.acks import Tally
     from jobstream.client import Enqueued
     from jobstream_processors.ports import Outgoing
     from jobstream_processors.queues import QueuePlan
@@ -52,6 +53,7 @@ class TracedClient(Client):
         plan: QueuePlan,
         jobs: Iterable[Args],
         compose: Callable[[Args], tuple[Meta, Outgoing]],
+        tally: Tally,
     ) -> list[str]:
         """As the Client does, in one span for all: every job is a child of it."""
         with _sending(codec, plan, plan.topic) as span:
@@ -61,7 +63,7 @@ class TracedClient(Client):
                 meta, record = compose(args)
                 return meta, carried(record, context)
 
-            ids = super().enqueue_many(codec, plan, jobs, composed)
+            ids = super().enqueue_many(codec, plan, jobs, composed, tally)
             span.set_attribute(names.COUNT, len(ids))
             return ids
 
