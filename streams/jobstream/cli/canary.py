@@ -10,7 +10,7 @@ import click
 
 from jobstream.cli.exits import FAILURE, OK
 from jobstream.cli.logs import FORMS, LEVELS, LogForm, configure
-from jobstream.cli.options import app_option, json_option, view_of
+from jobstream.cli.options import app_option, json_option, names, view_of
 from jobstream.cli.output import print_json_line, print_table
 from jobstream.errors import ConfigError
 from jobstream_processors.core.duration import Duration, to_ms
@@ -29,7 +29,12 @@ LEAVE_AT = {signal.SIGTERM, signal.SIGINT}
 
 @click.command()
 @app_option
-@click.option("--queues", metavar="A,B", help="Only these queues; else every queue of the app.")
+@click.option(
+    "--queues",
+    metavar="A,B",
+    callback=names,
+    help="Only these queues; else every queue of the app.",
+)
 @click.option(
     "--interval", default="30s", show_default=True, help="From one probe of a queue to the next."
 )
@@ -43,7 +48,7 @@ LEAVE_AT = {signal.SIGTERM, signal.SIGINT}
 def command(
     app: str,
     *,
-    queues: str | None,
+    queues: list[str] | None,
     interval: str,
     timeout: str,
     once: bool,
@@ -73,12 +78,11 @@ def command(
     return _serve(canary, view)
 
 
-def chosen(view: AppView, names: str | None) -> list[QueueTopics]:
-    """The queues of these names, "A,B"; all if None. Raises NotThere naming those there are."""
-    if names is None:
+def chosen(view: AppView, wanted: list[str] | None) -> list[QueueTopics]:
+    """The queues of these names; all if None. Raises NotThere naming those there are."""
+    if wanted is None:
         return view.queues()
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
-    return [queue for name in dict.fromkeys(wanted) for queue in view.queues(name)]
+    return [queue for name in wanted for queue in view.queues(name)]
 
 
 def _serve(canary: Canary, view: AppView) -> int:

@@ -29,6 +29,20 @@ queue_option = click.option("--queue", metavar="QUEUE", help="Only this queue; e
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+def names(_: click.Context, option: click.Parameter, text: str | None) -> list[str] | None:
+    """The names of "A,B", each once; None without the option. A list without a name is refused.
+
+    It often comes of a variable that is empty: then neither none nor all of them are meant.
+    """
+    if text is None:
+        return None
+    found = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if not found:
+        message = f"{text!r} names none: write A,B, or leave the option out"
+        raise click.BadParameter(message, param=option)
+    return found
+
+
 def view_of(app: str) -> AppView:
     """The app's view from outside; imports user code only for MODULE:APP."""
     from jobstream.inspect.view import AppView  # noqa: PLC0415 - loads the Kafka client

@@ -12,7 +12,7 @@ import click
 
 from jobstream.cli.exits import OK, REPLACE
 from jobstream.cli.logs import FORMS, LEVELS, LogForm, configure_process
-from jobstream.cli.options import target_argument
+from jobstream.cli.options import names, target_argument
 from jobstream.settings import read_port
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ LEAVE_GRACE_S = 10.0
 
 @click.command()
 @target_argument
-@click.option("--queues", metavar="A,B", help="Only these queues; else every queue in use.")
+@click.option(
+    "--queues", metavar="A,B", callback=names, help="Only these queues; else every queue in use."
+)
 @click.option(
     "--processes",
     type=click.IntRange(1, PROCESSES_MAX),
@@ -51,7 +53,7 @@ LEAVE_GRACE_S = 10.0
 def command(
     target: str,
     *,
-    queues: str | None,
+    queues: list[str] | None,
     processes: int,
     concurrency: int | None,
     metrics_port: str | None,
@@ -69,8 +71,7 @@ def command(
 
     configure_process(form, log_level)
     app = load_app(target)
-    chosen = [name.strip() for name in queues.split(",") if name.strip()] if queues else None
-    app.plans(chosen)  # refuses an unknown queue before anything is started
+    app.plans(queues)  # refuses an unknown queue before anything is started
     if metrics_port is not None:
         port = read_port("--metrics-port", metrics_port)
         app.settings = dataclasses.replace(app.settings, metrics_port=port)
@@ -82,7 +83,7 @@ def command(
         return supervise(children, leave_s(app.settings))
     if concurrency is not None:
         app.settings = dataclasses.replace(app.settings, concurrency=concurrency)
-    return _serve(app, chosen, only, supervised=supervised)
+    return _serve(app, queues, only, supervised=supervised)
 
 
 def port_of(settings: Settings, number: int) -> str:

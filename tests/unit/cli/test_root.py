@@ -70,6 +70,18 @@ def test_what_is_not_understood_ends_with_2(words: list[str]) -> None:
     assert "Usage:" in found.stderr
 
 
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("text", ["", ",", " , "])
+@pytest.mark.parametrize(
+    "words", [["worker", "rootshop:app"], ["canary", "--app", "shop", "--once"]], ids=str
+)
+def test_a_list_without_a_name_is_neither_none_nor_all(words: list[str], text: str) -> None:
+    found = run(*words, "--queues", text)
+
+    assert found.exit_code == 2
+    assert f"Invalid value for '--queues': {text!r} names none" in found.stderr
+
+
 @pytest.mark.parametrize(
     ("target", "words"),
     [
