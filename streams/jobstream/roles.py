@@ -9,7 +9,6 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 import threading
 from contextlib import suppress
 from functools import partial
@@ -39,7 +38,7 @@ from jobstream.kafka.topics import (
     schemas_topic,
     worker_group,
 )
-from jobstream.observe.process import DELAYER, SINK, WORKER, Observed
+from jobstream.observe.process import DELAYER, SINK, WORKER, Observed, worker_name
 from jobstream.observe.server import serve
 from jobstream.observe.tracing import tracing_of
 from jobstream_processors.delayer import Delayer, DelayerParts
@@ -246,6 +245,9 @@ class Roles:
             if self._stopping.is_set():
                 worker.stop()
             try:
+                # The name is what `control quiet` asks for; it is nowhere else in the log.
+                told = {"worker": worker_name(), "queues": [*self._plans]}
+                log.info("worker_started", extra=told)
                 await worker.run()
             finally:
                 await asyncio.to_thread(failures.close)
@@ -364,11 +366,6 @@ def _log_as_here() -> Callable[[], None] | None:
     """Sets up a child's log as the command line did here; None where user code does it itself."""
     formatters = [handler.formatter for handler in logging.getLogger().handlers]
     return next((made.again for made in formatters if isinstance(made, Lines)), None)
-
-
-def worker_name() -> str:
-    """`host:pid` of this process: how operators tell it to be quiet."""
-    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def leave_if_unsafe(error: BaseException) -> None:

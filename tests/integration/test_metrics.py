@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -354,6 +355,8 @@ def test_status_lists_the_process_and_what_it_holds(shop: Shop) -> None:
 
     assert (told.returncode, table.returncode) == (0, 0), told.stderr + table.stderr
     assert (process["pid"], process["role"], process["partitions"]) == (os.getpid(), "worker", 2)
+    assert process["worker"] == f"{socket.gethostname()}:{os.getpid()}", "as `quiet` asks for it"
+    assert process["worker"] in table.stdout
     assert (process["live"], process["ready"], process["in_flight"]) == (True, True, 0)
     assert table.stdout.split()[0] == "role"
     assert str(os.getpid()) in table.stdout

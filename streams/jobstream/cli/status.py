@@ -25,8 +25,8 @@ ANSWER_S_MAX = 5.0
 ANSWER_BYTES_MAX = 4_000_000
 AT_ONCE = 16
 COLUMNS = (
-    *("role", "pid>", "address", "live", "ready", "partitions>", "in flight>", "running>"),
-    *("oldest", "restoring", "paused", "why"),
+    *("role", "pid>", "worker", "address", "live", "ready", "partitions>", "in flight>"),
+    *("running>", "oldest", "restoring", "paused", "why"),
 )
 
 
@@ -91,6 +91,7 @@ def _row(answer: dict[str, Any]) -> list[str]:
     return [
         answer["role"],
         str(answer["pid"]),
+        str(answer.get("worker", "-")),
         answer["address"],
         "yes" if answer.get("live") else "NO",
         "yes" if answer.get("ready") else "NO",

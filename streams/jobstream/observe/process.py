@@ -7,6 +7,8 @@ parts once they exist. It only reads them.
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import time
 from typing import TYPE_CHECKING
 
@@ -35,6 +37,11 @@ log = logging.getLogger("jobstream.table")
 
 WORKER, DELAYER, SINK = "worker", "delayer", "sink"
 """Two roles, which are the names of their consumers' statistics as well, and the producer's."""
+
+
+def worker_name() -> str:
+    """`host:pid` of this process: how operators tell it to be quiet."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 class Observed:
@@ -135,6 +142,8 @@ class Observed:
     def _status(self) -> dict[str, object]:
         """What `/status` tells: plain values."""
         told: dict[str, object] = {}
+        if self.meter is not None:
+            told["worker"] = worker_name()
         if self.delays is not None:
             held = self._held().items()
             told["held"] = [{"queue": q, "rung": r, "records": n} for (q, r), n in held if n]
