@@ -10,11 +10,9 @@ import click
 from jobstream.cli.control_text import document, holds
 from jobstream.cli.exits import OK
 from jobstream.cli.options import app_option, json_option, queue_option, view_of
-from jobstream.cli.output import age, console, print_json, print_json_line, table
+from jobstream.cli.output import age, console, print_json, print_json_line, print_table, say, table
 
 if TYPE_CHECKING:
-    from rich.console import Group
-
     from jobstream.inspect.lag import Lag, QueueLag
     from jobstream.inspect.sight import PartitionLag
     from jobstream.inspect.view import AppView
@@ -49,7 +47,10 @@ def command(
     elif as_json:
         print_json([_document(each) for each in _lag(view, queue).look()])
     else:
-        console().print(_table(_lag(view, queue).look(), partitions=partitions))
+        found = _lag(view, queue).look()
+        print_table(COLUMNS, _rows(found, partitions=partitions))
+        for line in _held(found):
+            say(line)
     return OK
 
 
@@ -68,20 +69,19 @@ def _watch(
         while True:
             print_json_line([_document(each) for each in lag.look()])
             pause.wait(interval_s)
-    from rich.live import Live  # noqa: PLC0415 - on a terminal only
+    from rich.console import Group  # noqa: PLC0415 - on a terminal only
+    from rich.live import Live  # noqa: PLC0415 - likewise
+    from rich.text import Text  # noqa: PLC0415 - likewise
 
     with Live(console=console(), auto_refresh=False) as live:
         while True:
-            live.update(_table(lag.look(), partitions=partitions), refresh=True)
+            found = lag.look()
+            shown = table(COLUMNS, _rows(found, partitions=partitions))
+            live.update(Group(shown, *map(Text, _held(found))), refresh=True)
             pause.wait(interval_s)
 
 
-def _table(found: list[QueueLag], *, partitions: bool) -> Group:
-    from rich.console import Group  # noqa: PLC0415 - not needed for JSON
-    from rich.text import Text  # noqa: PLC0415 - likewise
-
-    from jobstream.control import shown  # noqa: PLC0415 - likewise
-
+def _rows(found: list[QueueLag], *, partitions: bool) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
     for queue in found:
         rungs = list(dict.fromkeys(row.rung for row in queue.partitions))
@@ -92,8 +92,13 @@ def _table(found: list[QueueLag], *, partitions: bool) -> Group:
                 rows += [_row(row, ("", "") if row.standing.place[1] else whole) for row in mine]
             elif not rung or any(row.standing.lag for row in mine):
                 rows.append(_sum(mine, whole))
-    held = dict.fromkeys(holds(shown(order)) for queue in found for order in queue.orders)
-    return Group(table(COLUMNS, rows), *(Text(line) for line in held))
+    return rows
+
+
+def _held(found: list[QueueLag]) -> list[str]:
+    from jobstream.control import shown  # noqa: PLC0415 - not needed for JSON
+
+    return [*dict.fromkeys(holds(shown(order)) for queue in found for order in queue.orders)]
 
 
 def _drained(queue: QueueLag) -> str:

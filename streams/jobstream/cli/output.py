@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from jobstream.inspect.scan import Progress
 
 WIDE = 1_000
-"""Columns where no terminal limits them: output that is piped is never cut."""
+"""Columns of what is drawn anew again and again where no terminal limits them."""
+PADDED_MAX = 200
+"""A piped cell that is longer is whole, too, and only its own line is moved by it."""
 QUIET_S = 5.0
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3_600, 86_400
 
@@ -48,12 +50,41 @@ def remark(text: str) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
-    """A table; a column whose name ends with `>` is set to the right."""
-    console().print(table(columns, rows, title))
+    """A table; a column whose name ends with `>` is set to the right.
+
+    A terminal gets cells of at most 200 characters, anything else whole ones, a row on each line.
+    """
+    if sys.stdout.isatty():
+        console().print(table(columns, rows, title))
+        return
+    if title:
+        say(title)
+    for line in whole(columns, rows):
+        say(line)
+
+
+def whole(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
+    """The lines of a table with nothing left out; what came with a job is still made harmless."""
+    from rich.cells import cell_len  # noqa: PLC0415 - not needed for JSON
+
+    right = [column.endswith(">") for column in columns]
+    cells = [[column.removesuffix(">") for column in columns]]
+    cells += [[one_line(str(cell), None) for cell in row] for row in rows]
+    wide = [min(max(map(cell_len, column)), PADDED_MAX) for column in zip(*cells, strict=True)]
+
+    def padded(row: list[str]) -> Iterator[str]:
+        for cell, width, to_right in zip(row, wide, right, strict=True):
+            room = " " * (width - cell_len(cell))
+            yield room + cell if to_right else cell + room
+
+    return ["  ".join(padded(row)).rstrip() for row in cells]
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> Table:
-    """The same, not printed yet. Cells are shown as they are, without markup, on one line each."""
+    """The same for a terminal, not printed yet.
+
+    Cells are shown as they are, without markup, on one line each.
+    """
     from rich.table import Table  # noqa: PLC0415 - not needed for JSON
     from rich.text import Text  # noqa: PLC0415 - likewise
 

@@ -13,10 +13,10 @@ def printable(text: str) -> str:
     return "".join(char if _is_harmless(char) else _escaped(char) for char in text)
 
 
-def one_line(text: str, most: int = 200) -> str:
-    """The text on one line, at most `most` characters."""
+def one_line(text: str, most: int | None = 200) -> str:
+    """The text on one line, at most `most` characters; None: all of it."""
     flat = printable(" ".join(text.split()))
-    return flat if len(flat) <= most else flat[: most - 1] + "…"
+    return flat if most is None or len(flat) <= most else flat[: most - 1] + "…"
 
 
 def _is_harmless(char: str) -> bool:

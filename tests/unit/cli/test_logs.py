@@ -20,7 +20,7 @@ import structlog
 
 from jobstream.cli.log_lines import renderer
 from jobstream.cli.logs import Lines, configure, configure_process
-from jobstream.cli.output import age, size
+from jobstream.cli.output import age, print_table, size
 from jobstream.cli.printable import one_line, printable
 from jobstream_processors.context import RunFacts
 from jobstream_processors.current import fields_of, name_job
@@ -96,6 +96,21 @@ def test_configure_replaces_the_handler_and_keeps_its_form() -> None:
 def test_text_from_outside_is_harmless() -> None:
     assert printable("\x1b[2J\u202ex\tä\n") == "\\x1b[2J\\u202ex\tä\n"
     assert one_line("a\n  b" + "c" * 300, 10) == "a bcccccc…"
+
+
+def test_a_piped_table_is_whole_and_harmless(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "x" * 20_000
+    rows = [("mail", 7, "short"), (long, 12, "two\nlines \x1b[2J" + long), ("日本", 3, "")]
+
+    print_table(("queue", "lag>", "why"), rows, "title")
+
+    title, head, first, second, third = capsys.readouterr().out.splitlines()
+    assert title == "title"
+    assert head.split() == ["queue", "lag", "why"]
+    assert first.split() == ["mail", "7", "short"]
+    assert second == f"{long}   12  two lines \\x1b[2J{long}"
+    assert head.index("lag") + 3 == first.index("7") + 1 == third.index("3") + 1 + 2
+    assert len(first) < 300, "no line is padded to the longest cell of another"
 
 
 @pytest.mark.parametrize(
