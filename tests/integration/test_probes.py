@@ -20,6 +20,7 @@ from jobstream.testing.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 pytestmark = pytest.mark.kafka
@@ -29,7 +30,7 @@ import time
 from dataclasses import dataclass
 from jobstream import App
 
-app = App("{name}", drain="1s")
+app = App("{name}", drain="1s"{options})
 only = app.queue("only", partitions=1)
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ async def blocks_the_loop(args: Nap) -> None:
 class Place:
     """An app in a folder of its own, and the command line there."""
 
-    def __init__(self, folder: Path, servers: str) -> None:
+    def __init__(self, folder: Path, servers: str, options: str = "") -> None:
         self.name = f"probes-{uuid.uuid4().hex[:8]}"
         self.folder = folder
         self.state = folder / "state"
@@ -58,7 +59,7 @@ class Place:
             "JOBSTREAM_BOOTSTRAP_SERVERS": servers,
             "JOBSTREAM_STATE_DIR": str(self.state),
         }
-        (folder / "shop.py").write_text(APP.format(name=self.name))
+        (folder / "shop.py").write_text(APP.format(name=self.name, options=options))
         self.run("topics", "apply", "shop:app")
 
     def run(self, *words: str) -> None:
@@ -75,12 +76,13 @@ class Place:
         self.run("enqueue", "shop:app", job, json.dumps({"seconds": seconds}))
 
     @contextmanager
-    def worker(self, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    def started(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
         with (self.folder / "worker.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "jobstream", "worker", "shop:app", *options],
+                [sys.executable, "-m", "jobstream", *words],
                 cwd=self.folder,
                 env=self.environ,
+                stdout=log,
                 stderr=log,
             )
         try:
@@ -88,6 +90,9 @@ class Place:
         finally:
             process.kill()
             process.wait()
+
+    def worker(self, *options: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
+        return self.started("worker", "shop:app", *options)
 
     def addresses(self, count: int) -> list[str]:
         folder = folder_of(self.state, self.name)
@@ -117,6 +122,21 @@ def until(address: str, path: str, code: int, check: str = "") -> None:
         return got == code and (check in failed if check else not failed)
 
     wait_until(answered, f"{path} answers {code} {check}", limit_s=WAIT_S)
+
+
+def test_the_roles_of_dev_take_a_port_each_from_the_one_in_the_code(
+    kafka: EmbeddedKafka, tmp_path: Path
+) -> None:
+    port = choose_addresses(1, None)[0].port
+    place = Place(tmp_path, kafka.bootstrap_servers, f", metrics_port={port}")
+
+    with place.started("dev", "shop:app") as dev:
+        place.addresses(3)
+        roles = [get(f"127.0.0.1:{port + number}", "/status")[1]["role"] for number in range(3)]
+        dev.terminate()
+        assert dev.wait(WAIT_S) == 0
+
+    assert roles == ["worker", "delayer", "exporter"]
 
 
 def test_two_processes_have_a_port_each_and_one_without_partitions_is_ready(

@@ -10,7 +10,14 @@ import click
 
 from jobstream.cli.exits import FAILURE, OK
 from jobstream.cli.logs import FORMS, LEVELS, LogForm, configure
-from jobstream.cli.options import app_option, json_option, names, view_of
+from jobstream.cli.options import (
+    app_option,
+    at_port,
+    json_option,
+    metrics_port_option,
+    names,
+    view_of,
+)
 from jobstream.cli.output import print_json_line, print_table
 from jobstream.errors import ConfigError
 from jobstream_processors.core.duration import Duration, to_ms
@@ -21,6 +28,7 @@ if TYPE_CHECKING:
     from jobstream.canary.service import Canary
     from jobstream.inspect.layout import QueueTopics
     from jobstream.inspect.view import AppView
+    from jobstream.settings import Settings
 
 COLUMNS = ("queue", "partition>", "result", "seconds>", "job", "detail")
 LEAST_S = 1.0
@@ -42,6 +50,7 @@ LEAVE_AT = {signal.SIGTERM, signal.SIGINT}
     "--timeout", default="60s", show_default=True, help="How long a job may take to be done."
 )
 @click.option("--once", is_flag=True, help="Probe each queue once, and leave with the verdict.")
+@metrics_port_option
 @click.option("--log", "form", type=click.Choice(FORMS), default="auto", show_default=True)
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
 @json_option
@@ -52,6 +61,7 @@ def command(
     interval: str,
     timeout: str,
     once: bool,
+    metrics_port: str | None,
     form: LogForm,
     log_level: str,
     as_json: bool,
@@ -66,6 +76,7 @@ def command(
 
     configure(form, log_level)
     view = view_of(app)
+    settings = at_port(view.settings, metrics_port)
     canary = Canary(
         view.app,
         view.settings,
@@ -75,7 +86,7 @@ def command(
     )
     if once:
         return _show(canary.once(), as_json=as_json)
-    return _serve(canary, view)
+    return _serve(canary, settings, view.app)
 
 
 def chosen(view: AppView, wanted: list[str] | None) -> list[QueueTopics]:
@@ -85,12 +96,12 @@ def chosen(view: AppView, wanted: list[str] | None) -> list[QueueTopics]:
     return [queue for name in wanted for queue in view.queues(name)]
 
 
-def _serve(canary: Canary, view: AppView) -> int:
+def _serve(canary: Canary, settings: Settings, app: str) -> int:
     from jobstream.observe.server import serve  # noqa: PLC0415 - needs the extra `metrics`
 
     # Before the first thread starts, so that all of them leave these signals to this one.
     signal.pthread_sigmask(signal.SIG_BLOCK, LEAVE_AT)
-    with serve(view.settings, view.app, "canary", [canary.tally], canary.probes()):
+    with serve(settings, app, "canary", [canary.tally], canary.probes()):
         canary.start()
         signal.sigwait(LEAVE_AT)
         canary.stop()

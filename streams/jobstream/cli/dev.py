@@ -109,17 +109,16 @@ def _tell_how(app: App, target: str) -> None:
 def _roles(target: str, log_level: str, settings: Settings) -> list[Child]:
     from jobstream.cli.supervisor import Child  # noqa: PLC0415 - with the command only
     from jobstream.cli.worker import port_of  # noqa: PLC0415 - likewise
-    from jobstream.settings import PREFIX  # noqa: PLC0415 - likewise
 
     options = ["--log", "plain", "--log-level", log_level]
     children = []
     for number, role in enumerate(ROLES):
-        # By the variable, which every role reads.
-        words = ["env", f"{PREFIX}METRICS_PORT={port_of(settings, number)}"]
-        words += [sys.executable, "-m", "jobstream"]
+        words = [sys.executable, "-m", "jobstream"]
         if role in WORKER_ROLES:
             words += ["worker", target, "--supervised", "--only", role]
         else:
             words += [role, target]
+        # By the option, which holds over a port that the code gives to all of them.
+        words += ["--metrics-port", port_of(settings, number)]
         children.append(Child([*words, *options], f"{role:<8}| "))
     return children

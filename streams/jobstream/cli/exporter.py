@@ -9,14 +9,15 @@ import click
 
 from jobstream.cli.exits import OK
 from jobstream.cli.logs import FORMS, LEVELS, LogForm, configure
+from jobstream.cli.options import at_port, metrics_port_option, view_of
 from jobstream.cli.output import remark
 from jobstream.errors import ConfigError
 from jobstream_processors.core.duration import to_ms, to_text
 from jobstream_processors.errors import InvalidOption
 
 if TYPE_CHECKING:
-    from jobstream.inspect.view import AppView
     from jobstream.observe.exporter import Exporter
+    from jobstream.settings import Settings
 
 LEAST_MS = 100
 
@@ -32,6 +33,7 @@ LEAST_MS = 100
               help="How long a place may stand: longer than jobs run.")  # fmt: skip
 @click.option("--group", "groups", metavar="NAME", multiple=True,
               help="Another group, whose lag is shown too; may hold *; repeatable.")  # fmt: skip
+@metrics_port_option
 @click.option("--log", "form", type=click.Choice(FORMS), default="auto", show_default=True)
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
 def command(
@@ -42,16 +44,16 @@ def command(
     slos: tuple[str, ...],
     stalled_after: str,
     groups: tuple[str, ...],
+    metrics_port: str | None,
     form: LogForm,
     log_level: str,
 ) -> int:
     """Serve the metrics of an app's topics and groups until SIGTERM or SIGINT.
 
-    It joins no group and needs no worker. JOBSTREAM_METRICS_HOST and JOBSTREAM_METRICS_PORT say
-    where; /readyz tells whether the values are fresh. Two at once do no harm.
+    It joins no group and needs no worker. JOBSTREAM_METRICS_HOST and --metrics-port say where;
+    /readyz tells whether the values are fresh. Two at once do no harm.
     """
-    from jobstream.cli.options import view_of  # noqa: PLC0415 - loads the Kafka client
-    from jobstream.inspect.onlooker import Onlooker  # noqa: PLC0415 - likewise
+    from jobstream.inspect.onlooker import Onlooker  # noqa: PLC0415 - loads the Kafka client
     from jobstream.observe.exporter import Exporter  # noqa: PLC0415 - likewise
 
     configure(form, log_level)
@@ -60,13 +62,14 @@ def command(
         message = "which app? Give MODULE:APP, or --app NAME, or set JOBSTREAM_APP"
         raise ConfigError(message)
     view = view_of(name)
+    settings = at_port(view.settings, metrics_port)
     objectives_s = declared(name) | read_objectives(slos)
     onlooker, interval_s = Onlooker(view, groups), seconds("--interval", interval)
     stalled_s = seconds("--stalled-after", stalled_after)
     exporter = Exporter(
         onlooker, interval_s=interval_s, objectives_s=objectives_s, stalled_s=stalled_s
     )
-    _serve(view, exporter)
+    _serve(settings, view.app, exporter)
     return OK
 
 
@@ -103,12 +106,12 @@ def seconds(option: str, text: str) -> float:
     return ms / 1000
 
 
-def _serve(view: AppView, exporter: Exporter) -> None:
+def _serve(settings: Settings, app: str, exporter: Exporter) -> None:
     from jobstream.observe.server import serve  # noqa: PLC0415 - needs the extra `metrics`
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: exporter.close())
-    with serve(view.settings, view.app, "exporter", [exporter], exporter.probes) as endpoint:
+    with serve(settings, app, "exporter", [exporter], exporter.probes) as endpoint:
         if endpoint.address:
             remark(f"metrics on http://{endpoint.address}/metrics")
         exporter.run()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from jobstream.errors import ConfigError
+from jobstream.settings import Settings, read_port
 from jobstream_processors.core.duration import to_ms
 from jobstream_processors.errors import InvalidOption
 
@@ -26,6 +28,11 @@ app_option = click.option(
     help="The app's name; MODULE:APP also works.",
 )
 queue_option = click.option("--queue", metavar="QUEUE", help="Only this queue; else all.")
+metrics_port_option = click.option(
+    "--metrics-port",
+    metavar="PORT|off",
+    help="Where to answer for metrics and probes; 0 is any free port. Over what the code says.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -43,10 +50,16 @@ def names(_: click.Context, option: click.Parameter, text: str | None) -> list[s
     return found
 
 
+def at_port(settings: Settings, port: str | None) -> Settings:
+    """The settings with this `--metrics-port`, if there is one; raises ConfigError."""
+    if port is None:
+        return settings
+    return replace(settings, metrics_port=read_port("--metrics-port", port))
+
+
 def view_of(app: str) -> AppView:
     """The app's view from outside; imports user code only for MODULE:APP."""
     from jobstream.inspect.view import AppView  # noqa: PLC0415 - loads the Kafka client
-    from jobstream.settings import Settings  # noqa: PLC0415 - likewise
 
     if ":" in app:
         from jobstream.cli.loading import load_app  # noqa: PLC0415 - only where code is named

@@ -12,8 +12,8 @@ import click
 
 from jobstream.cli.exits import OK, REPLACE
 from jobstream.cli.logs import FORMS, LEVELS, LogForm, configure_process
-from jobstream.cli.options import names, target_argument
-from jobstream.settings import read_port
+from jobstream.cli.options import at_port, names, target_argument
+from jobstream.errors import ConfigError
 
 if TYPE_CHECKING:
     from jobstream.app import App
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("jobstream.cli")
 
 PROCESSES_MAX = 256
+PORT_MAX = 65_535
 LEAVE_GRACE_S = 10.0
 """What a worker may take beyond its drain to commit, leave its group and end."""
 
@@ -72,9 +73,7 @@ def command(
     configure_process(form, log_level)
     app = load_app(target)
     app.plans(queues)  # refuses an unknown queue before anything is started
-    if metrics_port is not None:
-        port = read_port("--metrics-port", metrics_port)
-        app.settings = dataclasses.replace(app.settings, metrics_port=port)
+    app.settings = at_port(app.settings, metrics_port)
     if processes > 1:
         from jobstream.cli.supervisor import Child, supervise  # noqa: PLC0415 - parents only
 
@@ -91,7 +90,12 @@ def port_of(settings: Settings, number: int) -> str:
     port = settings.metrics_port
     if port is None:
         return "off"
-    return str(port + number if port else 0)
+    if not port:
+        return "0"
+    if port + number > PORT_MAX:
+        message = f"metrics_port={port}: process {number} would need port {port + number}"
+        raise ConfigError(message)
+    return str(port + number)
 
 
 def leave_s(settings: Settings) -> float:

@@ -82,6 +82,14 @@ def test_a_list_without_a_name_is_neither_none_nor_all(words: list[str], text: s
     assert f"Invalid value for '--queues': {text!r} names none" in found.stderr
 
 
+@pytest.mark.usefixtures("folder")
+def test_a_process_without_a_port_left_for_it_is_told_before_any_starts() -> None:
+    found = run("worker", "rootshop:app", "--processes", "3", "--metrics-port", "65534")
+
+    assert found.exit_code == 1
+    assert "process 2 would need port 65536" in found.stderr
+
+
 @pytest.mark.parametrize(
     ("target", "words"),
     [
