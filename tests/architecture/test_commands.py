@@ -119,14 +119,14 @@ def test_options_that_prose_names_alone_exist(markdown_file: Path) -> None:
 
 def test_wrong_commands_are_found() -> None:
     text = """
-Say `jobstream dlq shwo ID`, `jobstream lag --wach` or `dlq show --byte`, and
+Say `jobstream dlq look ID`, `jobstream lag --every` or `dlq show --byte`, and
 `jobstream exporter --stalled-after`.
 
 ```sh
-JOBSTREAM_APP=shop jobstream dlq list --tipe "$TYPE" | jq . # jobstream nothing
+JOBSTREAM_APP=shop jobstream dlq list --kind "$TYPE" | jq . # jobstream nothing
 while jobstream lag extra > /dev/null; do jobstream control pause --queue; done
 jobstream worker shop:app \\
-  --proceses 4
+  --workers 4
 ```
 """
 
@@ -135,6 +135,6 @@ jobstream worker shop:app \\
     }
     wrong = [message for message in found.values() if message]
 
-    expected = ["--tipe", "'extra'", "--queue", "--proceses", "'shwo'", "--wach", "--byte"]
+    expected = ["--kind", "'extra'", "--queue", "--workers", "'look'", "--every", "--byte"]
     assert len(wrong) == len(expected), wrong
     assert all(part in message for part, message in zip(expected, wrong, strict=True)), wrong
