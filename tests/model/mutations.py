@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from tests.model.product import NOW_MS, PLAN
+from tests.model.replay import CLAIM, MIRRORS
 from tests.model.rules import RULES, Rules
 from tests.model.scenarios import (
     ANY_ONE,
@@ -18,9 +20,22 @@ from tests.model.scenarios import (
 
 from jobstream_processors.core.headers import Trip
 from jobstream_processors.core.known import UNKNOWN, Known
+from jobstream_processors.settle import Settler
+from jobstream_processors.settlement import settlement
+from jobstream_processors.takeover import Takeover
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.watermark import Watermark
+    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.lane import Lane
+    from jobstream_processors.ports import Clock, Log, Outgoing, Position, Sink, TopicPartition
+    from jobstream_processors.queues import QueuePlan
+    from jobstream_processors.settle import Decided
+    from jobstream_processors.settlement import Settlement
+    from jobstream_processors.takeover import Mirrors, OpenShard, Tables
 
 LOST = "the job is lost"
 AGAIN = "starts although"
@@ -68,12 +83,110 @@ def done_or_redriven(found: Known, redrive: int) -> bool:
     return found.done or found.ended[0] > redrive or found.moved[0] > redrive
 
 
+class RowFirst(Settler):
+    """Publishes the row before the copy."""
+
+    def settle(self, batch: Sequence[Decided]) -> tuple[list[Decided], list[Decided]]:
+        for delivery, decision in batch:
+            self._sink.publish([wanted(delivery, decision).row])
+        return super().settle(batch)
+
+
+class RowLeftOut(Settler):
+    """Has the offset finished before there is a row."""
+
+    def settle(self, batch: Sequence[Decided]) -> tuple[list[Decided], list[Decided]]:
+        for delivery, decision in batch:
+            copy = wanted(delivery, decision).copy
+            self._sink.publish([copy] if copy is not None else [])
+        return list(batch), []
+
+
+def wanted(delivery: Delivery, decision: Decision) -> Settlement:
+    found = settlement(delivery, decision, PLAN, NOW_MS)
+    assert found is not None, "every outcome tried here is settled by a row"
+    return found
+
+
+class FailureIgnored(Settler):
+    """Has the offset finished whether the records were acknowledged or not."""
+
+    def settle(self, batch: Sequence[Decided]) -> tuple[list[Decided], list[Decided]]:
+        settled, again = super().settle(batch)
+        return settled + again, []
+
+
+class TableFirst(Settler):
+    """Lets the local shard know before the row is acknowledged."""
+
+    def settle(self, batch: Sequence[Decided]) -> tuple[list[Decided], list[Decided]]:
+        for delivery, _ in batch:
+            delivery.lane.shard.put_done([(delivery.id, *delivery.identity())])
+        return super().settle(batch)
+
+
+class RestoreFirst(Takeover):
+    """Restores the table before it publishes the claim."""
+
+    def __init__(  # noqa: PLR0917 - as the class it stands for
+        self,
+        group: str,
+        plans: Mapping[str, QueuePlan],
+        sink: Sink,
+        reader: Log,
+        tables: Tables,
+        mirrors: Mirrors,
+        clock: Clock,
+    ) -> None:
+        late = ClaimLate(sink, tables)
+        super().__init__(group, plans, late, reader, late, mirrors, clock)
+
+
+class ClaimLate:
+    """Keeps the first record, the claim, until the table was opened."""
+
+    def __init__(self, sink: Sink, tables: Tables) -> None:
+        self._sink = sink
+        self._tables = tables
+        self._claim: Sequence[Outgoing] = ()
+        self.publish_rows = sink.publish_rows
+        self.close = tables.close
+
+    def publish(self, records: Sequence[Outgoing]) -> Mapping[TopicPartition, int]:
+        if self._claim:
+            return self._sink.publish(records)
+        self._claim = records
+        return {(record.topic, record.partition): CLAIM for record in records}
+
+    def open(
+        self, partition: TopicPartition, *, claim: int, topic_id: str, window_ms: int
+    ) -> OpenShard:
+        opened = self._tables.open(partition, claim=claim, topic_id=topic_id, window_ms=window_ms)
+        self._sink.publish(self._claim)
+        return opened
+
+
+class Unmirrored(Takeover):
+    """Looks for the mirror where there is none, so that only what the group committed counts."""
+
+    def prepare(self, lane: Lane, committed: Position | None) -> int:
+        self._mirrors = NoMirrors()
+        return super().prepare(lane, committed)
+
+
+class NoMirrors:
+    topic = MIRRORS
+
+    def get(self, group: str, source: TopicPartition, topic_id: str) -> None:
+        """Nobody mirrored anything."""
+
+
 MUTATIONS = {
-    "copy before row": Mutation(
-        replace(RULES, settlement=("row", "copy", "finish")), CRASHES, LOST
-    ),
-    "row before finish": Mutation(
-        replace(RULES, settlement=("copy", "finish", "row")), CRASHES, LOST
+    "copy before row": Mutation(replace(RULES, settler=RowFirst), CRASHES, LOST),
+    "row before finish": Mutation(replace(RULES, settler=RowLeftOut), CRASHES, LOST),
+    "acknowledged before finish": Mutation(replace(RULES, settler=FailureIgnored), REPEATS, LOST),
+    "row before the local shard": Mutation(
+        replace(RULES, settler=TableFirst), ANY_ONE, "tells what no acknowledged row does"
     ),
     "finish before commit": Mutation(replace(RULES, committable=begun), CRASHES, LOST),
     "commit only what is contiguous": Mutation(
@@ -93,11 +206,12 @@ MUTATIONS = {
         replace(RULES, redriven=same_redrive), ANY_ONE, "copies of (0, 0)"
     ),
     "a retry raises seq": Mutation(replace(RULES, climbed=same_seq), ANY_ONE, LOST),
-    "claim and restore before the first run": Mutation(
+    "claim before restore": Mutation(replace(RULES, takeover=RestoreFirst), FREEZE, AGAIN),
+    "restore before the first run": Mutation(
         replace(RULES, restored=lambda _: UNKNOWN), CRASHES, AGAIN
     ),
     "start at the highest watermark anyone recorded": Mutation(
-        replace(RULES, start=lambda committed, _: committed or 0), FORGETTING, AGAIN
+        replace(RULES, takeover=Unmirrored), FORGETTING, AGAIN
     ),
     "a clock gap stops the process": Mutation(replace(RULES, gap_stops=False), FREEZE, AGAIN),
     "the owner closes stale letters": Mutation(

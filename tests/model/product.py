@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from tests.model.world import Standing
 
@@ -20,7 +20,7 @@ from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.delivery import Delivery
 from jobstream_processors.lane import Lane
 from jobstream_processors.queues import QueuePlan
-from jobstream_processors.settlement import fact_of, settlement
+from jobstream_processors.settlement import fact_of
 from jobstream_schemas import decode_row
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.headers import Trip
     from jobstream_processors.core.outcome import Outcome
-    from jobstream_processors.settlement import Settlement
 
 NOW_MS = 1_700_000_000_000
 WINDOW_MS = 86_400_000
@@ -52,53 +51,26 @@ PLAN = QueuePlan(
 )
 
 
-class Wanted(NamedTuple):
-    """What one outcome publishes: a copy on a rung or a letter, if any, and a row."""
-
-    rung: str
-    """Name of the rung of the copy; "" without one."""
-    copy: Headers
-    """Headers of the copy or the letter; empty without either."""
-    key: bytes
-    row: bytes
-    fact: Known
-    end: str
-    """The terminal state that the row tells; "" for none."""
-
-
 @cache
 def trip_of(found: Headers) -> Trip:
     return headers.parse(found)
 
 
 @cache
-def wanted(rules: Rules, found: Headers, outcome: int) -> Wanted:
-    """Decide as the worker does, and render what it would publish."""
-    trip = trip_of(found)
-    decision = decide(Case("job", trip, POLICY, NOW_MS, WINDOW_MS), OUTCOMES[outcome])
-    result = _settlement(found, decision)
-    row = decode_row(result.row.value or b"")
-    rung = ""
-    copy: Headers = ()
-    if result.copy is not None:
-        copy = tuple(result.copy.headers or ())
-        rung = result.copy.topic if result.copy.topic != PLAN.dlq else ""
-    if rung:
-        copy = tuple(headers.render(rules.climbed(trip, trip_of(copy))))
-    key = rules.row_key(result.row.key or b"")
-    return Wanted(rung, copy, key, result.row.value or b"", result.fact, row.state)
+def decided(found: Headers, outcome: int) -> Decision:
+    """Decide as the worker does."""
+    return decide(Case("job", trip_of(found), POLICY, NOW_MS, WINDOW_MS), OUTCOMES[outcome])
 
 
-def _settlement(found: Headers, decision: Decision) -> Settlement:
+def delivery_of(found: Headers) -> Delivery:
+    """The delivery with these headers, in a lane of its own."""
     lane = Lane(PLAN.name, (PLAN.topic, 0), WINDOW_MS, window=10)
     # The origin told by headers decides nothing, so every delivery is given the same offset.
     delivery = Delivery(lane, 0, b"event", b"key")
     delivery.id = "job"
     delivery.headers = list(found)
     delivery.trip = trip_of(found)
-    result = settlement(delivery, decision, PLAN, NOW_MS)
-    assert result is not None, "every outcome tried here is settled by a row"
-    return result
+    return delivery
 
 
 @cache

@@ -1,7 +1,8 @@
 """The rules of settlement, each one replaceable, so that the explorer can be asked what it is for.
 
-The defaults are the product's own functions and orders. What the product has no function for (who
-commits what when, in which order a redriver works) is stated here as the order it must keep.
+The defaults are the product's own: the classes that settle and take over, run in their own order,
+and its functions. What has no function that could be called here (who commits what when, in which
+order delayer and redriver work) is stated as the order it must keep.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from typing import TYPE_CHECKING, Protocol
 from jobstream_processors.core import letters
 from jobstream_processors.core.headers import Trip
 from jobstream_processors.core.known import Known
+from jobstream_processors.settle import Settler
+from jobstream_processors.takeover import Takeover
 
 if TYPE_CHECKING:
     from jobstream_processors.core.watermark import Watermark
-
-SETTLEMENT = ("copy", "row", "finish")
 
 
 class Committable(Protocol):
@@ -29,10 +30,6 @@ class Committable(Protocol):
 
 def watermark(mark: Watermark, unfinished: frozenset[int]) -> int:  # noqa: ARG001 - shape of the rule
     return mark.position
-
-
-def highest(committed: int | None, mirrored: int) -> int:
-    return max(committed or 0, mirrored)
 
 
 def own_key(key: bytes) -> bytes:
@@ -47,11 +44,9 @@ def as_decided(before: Trip, after: Trip) -> Trip:  # noqa: ARG001 - shape of th
 class Rules:
     """One set of rules; a mutation replaces one of them."""
 
-    settlement: tuple[str, ...] = SETTLEMENT
-    """The steps after an outcome, in order."""
+    settler: type[Settler] = Settler
+    takeover: type[Takeover] = Takeover
     committable: Committable = watermark
-    start: Callable[[int | None, int], int] = highest
-    """Where a new owner starts, from the group's offset and the mirrored one."""
     restored: Callable[[Known], Known] = lambda found: found
     """What a new owner knows before its first run, from what the topic tells."""
     absorbs: Callable[[Known, int, int], str | None] = Known.absorbs

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.model.product import hop, redriven, told_by, trip_of
+from tests.model.product import hop, redriven, trip_of
 from tests.model.worker_turn import Turn
 from tests.model.world import REDRIVES, Event, Worker, World, spend
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def progress(world: World, rules: Rules, outcomes: tuple[int, ...]) -> Iterator[Event]:
     """What goes on while nothing fails."""
     if world.owner is None:
-        yield "take over", _taken_over(world, rules)
+        owner = Worker(UNKNOWN, 0, (), begun=0, taking_over=())
+        yield "assigned", world._replace(owner=owner)
     else:
         yield from Turn(world, rules, "owner", world.owner).events(outcomes)
         for redrive, _ in world.letters:
@@ -75,16 +76,6 @@ def window_passes(world: World) -> Iterator[Event]:
         budget = spend(world.budget, "windows")._replace(duplicates=0, faults=world.budget.faults)
         owner = owner._replace(shard=UNKNOWN)
         yield "window passes", world._replace(rows=(), owner=owner, budget=budget)
-
-
-def _taken_over(world: World, rules: Rules) -> World:
-    """Claim, restore up to the own claim, find where to start, and mirror that at once."""
-    found = told_by(world.rows)
-    position, ranges = world.mirror
-    start = rules.start(world.committed, position)
-    finished = tuple((low, high) for low, high in ranges if high > start)
-    owner = Worker(rules.restored(found), start, finished, begun=start)
-    return world._replace(owner=owner, mirror=(start, finished), acked=world.acked.merge(found))
 
 
 def _closed(world: World, redrive: int) -> World:
@@ -145,16 +136,16 @@ def _with_redrive(world: World, rules: Rules, letter: Headers) -> World:
 def _worker_trouble(world: World, rules: Rules, owner: Worker) -> Iterator[Event]:
     left = world.budget
     turn = Turn(world, rules, "owner", owner)
-    for behind in set(turn.left_behind()):
+    taking_over = owner.taking_over is not None
+    for behind in {world} if taking_over else set(turn.left_behind()):
         if left.crashes:
             yield "crash", behind._replace(owner=None, budget=spend(left, "crashes"))
         if left.freezes and world.frozen is None:
             budget = spend(left, "freezes")
             for frozen in _frozen(rules, turn):
                 yield "freeze", behind._replace(owner=None, frozen=frozen, budget=budget)
-    refused = turn.refused() if left.refusals else None
-    if refused is not None:
-        yield "appended, acknowledgement lost", refused
+    if left.refusals:
+        yield from turn.refused()
 
 
 def _frozen(rules: Rules, turn: Turn) -> Iterator[Worker]:
@@ -169,7 +160,10 @@ def _frozen(rules: Rules, turn: Turn) -> Iterator[Worker]:
         return
     if turn.appended() is not None:
         yield Worker(UNKNOWN, 0, (), begun=0, flight=worker.flight)
-    position, ranges = turn.mirrored().mirror
+    if worker.taking_over is not None:
+        position, ranges = turn.preparing(worker.taking_over).mirror
+    else:
+        position, ranges = turn.mirrored().mirror
     yield Worker(UNKNOWN, position, ranges, begun=position)
 
 

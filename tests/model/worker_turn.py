@@ -8,14 +8,36 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from tests.model.product import mark_of, trip_of, wanted
+from tests.model.product import mark_of, told_by, trip_of
+from tests.model.replay import (
+    CLAIM,
+    MIRRORS,
+    Answer,
+    Copy,
+    Prepared,
+    Publish,
+    Restore,
+    Written,
+    prepared,
+    settling,
+)
 from tests.model.rules import Rules
-from tests.model.world import JUDGED, RUNNING, Event, Flight, Standing, Worker, World, spend
+from tests.model.world import (
+    ENDED,
+    JUDGED,
+    RUNNING,
+    Event,
+    Flight,
+    Standing,
+    Worker,
+    World,
+    spend,
+)
+
+from jobstream_processors.core.known import UNKNOWN, Known
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from tests.model.product import Wanted
 
     from jobstream_processors.core.watermark import Watermark
 
@@ -39,6 +61,9 @@ class Turn:
         """Every step it may take next, the handler's outcomes being anybody's guess."""
         worker = self.worker
         flight = worker.flight
+        if worker.taking_over is not None:
+            yield self._takes_over(worker.taking_over)
+            return
         if worker.begun < len(self.world.queue) and self._may_take(flight):
             yield "take", self._put(self._taken())
         for offset in worker.open:
@@ -55,24 +80,27 @@ class Turn:
     def appended(self) -> World | None:
         """The world after the publish at hand was appended; None if none is at hand."""
         flight = self.worker.flight
-        if flight is None or flight.step < 0:
+        if flight is None or flight.step != ENDED:
             return None
-        plan = wanted(self.rules, flight.headers, flight.outcome)
-        match self.rules.settlement[flight.step]:
-            case "copy":
-                return self._with_copy(plan)
-            case "row":
-                return self._with_row(plan)
+        match settling(self.rules, flight.headers, flight.outcome, flight.answers).waits:
+            case Copy() as copy:
+                return self._with_copy(copy)
+            case Written() as row:
+                return self._with_row(row)
         return None
 
-    def refused(self) -> World | None:
-        """The publish at hand was appended, its acknowledgement lost: it will be repeated."""
-        after = self.appended()
-        if after is None or after == self.world:
-            return None
-        # Nobody was told, so nothing counts as acknowledged.
+    def refused(self) -> Iterator[Event]:
+        """The publish at hand fails for the worker, whether the record was appended or not."""
+        appended = self.appended()
+        if appended is None:
+            return
+        worker = self._answered(acknowledged=False)
         budget = spend(self.world.budget, "refusals")
-        return after._replace(acked=self.world.acked, ends=self.world.ends, budget=budget)
+        # Nobody was told, so nothing counts as acknowledged.
+        appended = appended._replace(acked=self.world.acked, ends=self.world.ends)
+        for label, world in ("not appended", self.world), ("appended", appended):
+            after = self._put(worker, world)._replace(budget=budget)
+            yield f"{label}, acknowledgement lost", after
 
     def mirrored(self) -> World:
         """The worker's watermark and the finished ranges above it in the mirror."""
@@ -138,43 +166,92 @@ class Turn:
 
     def _ended(self, flight: Flight, outcome: int) -> World:
         """Step 10: the outcome decides what is to be published."""
-        return self._put(self.worker._replace(flight=self._at_step(flight, outcome, 0)))
-
-    def _at_step(self, flight: Flight, outcome: int, step: int) -> Flight | None:
-        """The flight at that step, or at the next one if there is nothing to copy there."""
-        order = self.rules.settlement
-        plan = wanted(self.rules, flight.headers, outcome)
-        if step < len(order) and order[step] == "copy" and not plan.copy:
-            step += 1
-        return flight._replace(step=step, outcome=outcome) if step < len(order) else None
+        return self._put(self.worker._replace(flight=flight._replace(step=ENDED, outcome=outcome)))
 
     def _settled(self, flight: Flight) -> Event:
         """Steps 11 and 12: the publish at hand is acknowledged, or the offset is finished."""
-        step = self.rules.settlement[flight.step]
-        after = self.appended() or self.world
-        worker = self.worker
-        if step == "finish":
-            plan = wanted(self.rules, flight.headers, flight.outcome)
-            left = worker.open - {flight.offset}
-            worker = worker._replace(open=left, shard=worker.shard.merge(plan.fact))
-        following = self._at_step(flight, flight.outcome, flight.step + 1)
-        return step, self._put(worker._replace(flight=following), after)
+        found = settling(self.rules, flight.headers, flight.outcome, flight.answers)
+        after = self.appended()
+        if after is not None:
+            label = "copy" if isinstance(found.waits, Copy) else "row"
+            return label, self._put(self._answered(acknowledged=True), after)
+        left = self.worker.open
+        if found.end == "settled":
+            left -= {flight.offset}
+        return found.end, self._put(self.worker._replace(open=left, flight=None))
 
-    def _with_copy(self, plan: Wanted) -> World:
+    def _answered(self, *, acknowledged: bool) -> Worker:
+        """The worker once its settler heard of the publish at hand; anew, if it gave up."""
+        flight = self.worker.flight
+        assert flight is not None, "only flights publish"
+        answers = (*flight.answers, acknowledged)
+        found = settling(self.rules, flight.headers, flight.outcome, answers)
+        if found.end == "again":
+            answers = ()
+        shard = self.worker.shard.merge(found.fact)
+        return self.worker._replace(flight=flight._replace(answers=answers), shard=shard)
+
+    def _takes_over(self, answers: tuple[Answer, ...]) -> Event:
+        """The call at hand is answered. What only reads is one step with what follows it.
+
+        Except while a frozen worker's records may still come in between.
+        """
+        label, world = "", self.world
+        while True:
+            found = self.preparing(answers)
+            if found.call is None:
+                ranges = found.mirror[1]
+                owner = Worker(found.shard, found.start, ranges, begun=found.start)
+                return f"{label}, ready", self._put(owner, world)
+            reads = not isinstance(found.call, Publish)
+            if label and not (reads and world.frozen is None):
+                return label, self._put(self.worker._replace(taking_over=answers), world)
+            step, world, answer = self._called(world, answers, found)
+            label = f"{label}, {step}" if label else step
+            answers = (*answers, answer)
+
+    def preparing(self, answers: tuple[Answer, ...]) -> Prepared:
+        """How far the take-over has come with these answers."""
+        return prepared(self.rules, self.world.committed, len(self.world.queue), answers)
+
+    def _called(
+        self, world: World, answers: tuple[Answer, ...], found: Prepared
+    ) -> tuple[str, World, Answer]:
+        """What one call of a take-over does, and what it is answered."""
+        match found.call:
+            case Publish(record) if record.topic == MIRRORS:
+                return "mirror", world._replace(mirror=found.mirror), True
+            case Publish():
+                told = told_by(world.rows)
+                if self.role == "owner":
+                    # From its claim on, what the topic tells counts as told to the owner.
+                    world = world._replace(acked=world.acked.merge(told))
+                return "claim", world, told
+            case Restore(claim):
+                # A claim is answered by what the topic told then: all that stands below it.
+                claimed = [told for told in answers if isinstance(told, Known)]
+                told = claimed[0] if claimed else told_by(world.rows)
+                if claimed and claim < CLAIM:
+                    told = UNKNOWN
+                return "restore", world, self.rules.restored(told)
+            case _:
+                return "find the mirror", world, world.mirror
+
+    def _with_copy(self, copy: Copy) -> World:
         world = self.world
-        if plan.rung:
-            standing = Standing(plan.copy, plan.rung, 0)
+        if copy.rung:
+            standing = Standing(copy.headers, copy.rung, 0)
             return world._replace(rungs=tuple(sorted((*world.rungs, standing))))
-        redrive = trip_of(plan.copy).redrive
-        letters = dict(world.letters) | {redrive: plan.copy}
+        redrive = trip_of(copy.headers).redrive
+        letters = dict(world.letters) | {redrive: copy.headers}
         return world._replace(letters=tuple(sorted(letters.items())))
 
-    def _with_row(self, plan: Wanted) -> World:
-        rows = tuple(sorted((dict(self.world.rows) | {plan.key: plan.row}).items()))
+    def _with_row(self, row: Written) -> World:
+        rows = tuple(sorted((dict(self.world.rows) | {row.key: row.value}).items()))
         after = self.world._replace(rows=rows)
         if self.role == "frozen":
             return after  # rows that only a frozen worker wrote do not count
         flight = self.worker.flight
         assert flight is not None, "rows are written by flights"
-        end = frozenset({(trip_of(flight.headers).redrive, plan.end)} if plan.end else ())
-        return after._replace(acked=after.acked.merge(plan.fact), ends=after.ends | end)
+        end = frozenset({(trip_of(flight.headers).redrive, row.end)} if row.end else ())
+        return after._replace(acked=after.acked.merge(row.fact), ends=after.ends | end)

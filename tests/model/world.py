@@ -16,8 +16,8 @@ Delivery = tuple[int, int]
 
 REDRIVES = 1
 """How often people redrive the job."""
-JUDGED, RUNNING = -2, -1
-"""Steps of a flight before its outcome is known; from 0 on it counts the steps of settlement."""
+JUDGED, RUNNING, ENDED = range(3)
+"""Steps of a flight. From the last one on it is in the settler's hands."""
 
 
 class Standing(NamedTuple):
@@ -36,6 +36,8 @@ class Flight(NamedTuple):
     step: int = JUDGED
     outcome: int = -1
     """Index of the outcome, once there is one."""
+    answers: tuple[bool, ...] = ()
+    """Which publishes of its settlement were acknowledged, so far."""
 
 
 class Worker(NamedTuple):
@@ -49,6 +51,8 @@ class Worker(NamedTuple):
     """Offsets begun and not finished."""
     flight: Flight | None = None
     started: frozenset[Delivery] = frozenset()
+    taking_over: tuple[bool | Known | tuple[int, Ranges], ...] | None = None
+    """What the calls of its take-over were answered so far; None once it is through."""
 
 
 class Budget(NamedTuple):
@@ -87,7 +91,7 @@ class World(NamedTuple):
     redriver: tuple[int, Headers] | None = None
     """The letter that somebody has begun to redrive: one of copy and tombstone is published."""
     acked: Known = UNKNOWN
-    """What rows acknowledged by an owner that was not frozen, or restored by one, tell."""
+    """What rows tell that an owner that was not frozen had acknowledged, or found at its claim."""
     ends: frozenset[tuple[int, str]] = frozenset()
     """(redrive, state) of every end that such an owner had acknowledged."""
     redrives: int = 0
