@@ -75,7 +75,7 @@ class Demo:
             seconds=seconds,
         )
         summary.show(self._console, outcome)
-        print(summary.last_line(verdict, seconds), flush=True)
+        print(summary.last_line(outcome), flush=True)
         return 1 if verdict.lost or verdict.doubled else 0
 
     def _enqueue(self) -> list[str]:

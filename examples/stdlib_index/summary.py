@@ -46,11 +46,13 @@ def show(console: Console, outcome: Outcome) -> None:
         console.print(f"fault: {finding}", style="bold red")
 
 
-def last_line(audit: Audit, seconds: float) -> str:
+def last_line(outcome: Outcome) -> str:
     """The line that scripts read."""
+    audit = outcome.audit
     return (
         f"demo: enqueued={audit.enqueued} done={audit.done} dead={audit.dead} "
-        f"lost={audit.lost} doubled={audit.doubled} seconds={seconds:.0f}"
+        f"retried={watch.retries(outcome.entries)} "
+        f"lost={audit.lost} doubled={audit.doubled} seconds={outcome.seconds:.0f}"
     )
 
 
@@ -61,7 +63,7 @@ def _counts(outcome: Outcome) -> Table:
     rows = {
         "enqueued": (audit.enqueued, "files, and a report for each package"),
         "done": (audit.done, f"{outcome.modules_read} modules in the index"),
-        "retried": (failed["OperationalError"], "database is locked"),
+        "retried": (watch.retries(outcome.entries), "runs that found the database locked"),
         "snoozed": (failed["Snooze"], "reports that waited for modules"),
         "dead": (audit.dead, "no valid Python"),
         "re-runs": (audit.reruns, f"cut off by {outcome.kills} kill -9"),

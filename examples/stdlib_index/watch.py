@@ -80,6 +80,11 @@ def failures(entries: Iterable[Entry]) -> Counter[str]:
     return Counter(how for how in ended if how != RETURNED)
 
 
+def retries(entries: Iterable[Entry]) -> int:
+    """How many runs failed for the moment: SQLite gave another writer its one lock."""
+    return failures(entries)["OperationalError"]
+
+
 def waits_ms(entries: Iterable[Entry]) -> list[int]:
     """From enqueue to first start, per job, sorted."""
     first: dict[str, int] = {}

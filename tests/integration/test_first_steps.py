@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import venv
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,8 @@ STOP_SECONDS_MAX = 60
 INSTALL_SECONDS_MAX = 600
 LINES = 15
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+TUTORIAL = "docs/tutorial/first-app.md"
+MENDED = re.compile(r"`(if .*nobody.*:)`")
 PIN = re.compile(r"^([A-Za-z0-9._-]+==\S+(?: *; *[^\\\n]+)?)", re.MULTILINE)
 
 
@@ -135,6 +137,11 @@ def environment(installed: Path, tmp_path: Path) -> dict[str, str]:
     }
 
 
+@pytest.fixture(scope="module")
+def tutorial(pytestconfig: pytest.Config) -> str:
+    return (pytestconfig.rootpath / TUTORIAL).read_text()
+
+
 @pytest.fixture
 def shop(readme: list[tuple[str, str]], tmp_path: Path) -> Path:
     """An empty folder, but for the README's app."""
@@ -146,9 +153,13 @@ def shop(readme: list[tuple[str, str]], tmp_path: Path) -> Path:
     return folder
 
 
+def commands_of(blocks: list[tuple[str, str]], program: str) -> list[list[str]]:
+    lines = [line for language, text in blocks if language == "sh" for line in text.splitlines()]
+    return [shlex.split(line, comments=True) for line in lines if line.startswith(program)]
+
+
 def command_of(readme: list[tuple[str, str]], program: str) -> list[str]:
-    lines = [line for language, text in readme if language == "sh" for line in text.splitlines()]
-    return shlex.split(next(line for line in lines if line.startswith(program)))
+    return commands_of(readme, program)[0]
 
 
 def processes_of(folder: Path) -> Iterator[str]:
@@ -196,3 +207,86 @@ def test_readme_leads_to_a_job_that_ran(
         assert not list(processes_of(tmp_path)), "these outlived Ctrl-C"
     finally:
         terminal.close()
+
+
+class User:
+    """Types commands into a second terminal, in the folder of the app."""
+
+    def __init__(self, installed: Path, folder: Path, environment: Mapping[str, str]) -> None:
+        self._installed = installed
+        self._folder = folder
+        self._environment = environment
+
+    def types(self, words: list[str]) -> str:
+        """What the command prints; fails with what it said if it failed."""
+        ran = subprocess.run(
+            [str(self._installed / words[0]), *words[1:]],
+            cwd=self._folder,
+            env=dict(self._environment),
+            capture_output=True,
+            text=True,
+            timeout=SEEN_SECONDS_MAX,
+            check=False,
+        )
+        assert ran.returncode == 0, f"{words}: {ran.stdout}{ran.stderr}"
+        assert "WARNING" not in ran.stderr, f"{words}: a newcomer would wonder: {ran.stderr}"
+        return ran.stdout
+
+
+@contextmanager
+def developed(
+    command: list[str], installed: Path, folder: Path, environment: Mapping[str, str]
+) -> Iterator[Terminal]:
+    """`jobstream dev` in the first terminal, ready to be enqueued to."""
+    terminal = Terminal([str(installed / command[0]), *command[1:]], folder, environment)
+    try:
+        terminal.wait_for("jobstream enqueue shop:app", time.monotonic() + SEEN_SECONDS_MAX)
+        yield terminal
+        terminal.press_ctrl_c()
+    finally:
+        terminal.close()
+
+
+def test_tutorial_leads_to_a_dead_job_that_is_brought_back(
+    readme: list[tuple[str, str]],
+    tutorial: str,
+    installed: Path,
+    environment: dict[str, str],
+    shop: Path,
+) -> None:
+    dev = command_of(readme, "jobstream dev")
+    user = User(installed, shop, environment)
+    app = shop / "shop.py"
+    blocks = BLOCK.findall(tutorial)
+    python = [text for language, text in blocks if language == "python"]
+    imports, job = python[0].split("@app.job")
+    head = app.read_text().split("@app.job")[0]
+    head = re.sub(r"^from jobstream import .*\n", imports.strip() + "\n", head, flags=re.MULTILINE)
+    app.write_text(f"{head}@app.job{job}")
+
+    with developed(dev, installed, shop, environment) as terminal:
+        ids = [user.types(words).strip() for words in commands_of(blocks, "jobstream enqueue")]
+        deadline = time.monotonic() + SEEN_SECONDS_MAX
+        terminal.wait_for("receipt o-2 sent at attempt 3", deadline)
+        for dead in ids[1:]:
+            terminal.wait_for(f"job_dead job_id={dead}", deadline)
+
+        (show_job,) = commands_of(blocks, "jobstream job show")
+        way = user.types([*show_job[:-1], ids[0]])
+        listed = user.types(command_of(blocks, "jobstream dlq list"))
+        shown = user.types([*command_of(blocks, "jobstream dlq show")[:-1], ids[1]])
+
+    assert way.count("retry") >= 2, way
+    assert all(dead in listed for dead in ids[1:])
+    assert "'nobody' is no address" in shown
+
+    mended = MENDED.search(tutorial)
+    assert mended is not None
+    app.write_text(app.read_text().replace('if "@" not in args.email:', mended[1]))
+    with developed(dev, installed, shop, environment) as terminal:
+        user.types(command_of(blocks, "jobstream dlq redrive"))
+        deadline = time.monotonic() + SEEN_SECONDS_MAX
+        terminal.wait_for("receipt o-3 sent at attempt 3", deadline)
+        (shop / "service.py").write_text("\n".join(python[1:3]))
+        user.types(["python", "service.py"])
+        terminal.wait_for("receipt o-4 sent at attempt 3", deadline)

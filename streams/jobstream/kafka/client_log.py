@@ -16,11 +16,14 @@ AGAIN_S = 30.0
 TEXTS_MAX = 200
 _WHO_AND_WHEN = re.compile(r" \[[^\]]*\] \[thrd:[^\]]*\]:|\(after \d+ms[^)]*\)")
 """The client's number and thread, and for how long: what differs from one attempt to the next."""
+PASSING = "Coordinator load in progress: retrying"
+"""End of what a broker is told of that has just started: over within a second, and no trouble."""
 
 
 class Sparse(logging.Filter):
     """Shows a text, keeps it back for AGAIN_S, then shows it again with how many were kept back.
 
+    What is PASSING is kept back the first time, too: it is shown if it has not passed by then.
     Debug records, which somebody asked for, and fatal ones pass. Safe from any thread.
     """
 
@@ -38,7 +41,8 @@ class Sparse(logging.Filter):
         text = record.levelno, _WHO_AND_WHEN.sub("", told)
         now = time.monotonic()
         with self._lock:
-            at, kept = self._shown.pop(text, (now - AGAIN_S, 0))
+            first = now if told.endswith(PASSING) else now - AGAIN_S
+            at, kept = self._shown.pop(text, (first, 0))
             if now - at < AGAIN_S:
                 self._shown[text] = at, kept + 1
                 return False

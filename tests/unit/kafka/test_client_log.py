@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from jobstream.kafka import client_log as module
-from jobstream.kafka.client_log import AGAIN_S, TEXTS_MAX, Sparse, client_log
+from jobstream.kafka.client_log import AGAIN_S, PASSING, TEXTS_MAX, Sparse, client_log
 
 FAIL = (
     "FAIL [jobstream#producer-{n}] [thrd:b:9092/1]: b:9092/1: "
@@ -42,6 +42,17 @@ def test_the_same_trouble_of_every_client_is_shown_once_and_counted(clock: Clock
 
     assert seen == [FAIL.format(n=0), *[None] * 49]
     assert shown(sparse, FAIL.format(n=7)) == FAIL.format(n=7) + " (49 more like it since)"
+
+
+def test_what_passes_by_itself_is_shown_only_if_it_does_not(clock: Clock) -> None:
+    sparse = Sparse()
+    text = "GETPID [jobstream#producer-1] [thrd:main]: b:9092/1: Broker: " + PASSING
+
+    seen = [shown(sparse, text, logging.WARNING) for _ in range(3)]
+    clock.now += AGAIN_S
+
+    assert seen == [None] * 3
+    assert shown(sparse, text, logging.WARNING) == text + " (3 more like it since)"
 
 
 def test_another_broker_or_another_level_is_another_text(clock: Clock) -> None:
