@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from grafana.src.alerts.__main__ import for_prometheus
-from tests.observe.drilled import LASTS, LIMIT_S, Shop, hurried, hurried_rules
+from tests.observe.drilled import LASTS, LIMIT_S, MENDED, Shop, hurried, hurried_rules
 
 from jobstream.testing.waiting import wait_until
 
@@ -29,6 +29,8 @@ pytestmark = pytest.mark.kafka
 
 BURNING = ("JobsFreshnessBurnFast", "JobsFreshnessBurnSlow")
 SILENT_S = 5
+INVOICES = 320
+"""So many that a hundred die in a row on each of two partitions, and some are left."""
 
 
 @pytest.fixture(scope="module")
@@ -204,10 +206,18 @@ def test_held_queue_is_told(shop: Shop) -> None:
     shop.healthy()
     since = len(shop.webhook.received)
 
-    shop.enqueue("refund", *range(320))
+    shop.enqueue("invoice", *range(INVOICES))
 
     shop.told("JobsFloodGuardClosed", "firing", since, queue="mail")
     shop.follow("JobsFloodGuardClosed")
+    dead = 'max(jobs_open_dead_letters{job_type="invoice"})'
+    wait_until(lambda: (shop.prometheus.value(dead) or 0) >= 100, "many died", limit_s=LIMIT_S)
+    shop.deploy(MENDED)
+    shop.told("JobsFloodGuardClosed", "resolved", since, queue="mail")
+    shop.follow("JobsFloodGuardClosed", mended=True, TYPE="invoice")
+    done = "sum(max_over_time(jobs_settled_total{job_type='invoice',outcome='done'}[10m]))"
+    shop.is_so(done, INVOICES)
+    assert not shop.run("dlq", "list", "--type", "invoice", "--json")
 
 
 def test_page_when_nobody_looks(shop: Shop) -> None:
