@@ -133,7 +133,7 @@ class Ports:
     def span(self, partition: TopicPartition) -> tuple[int, int]:  # noqa: ARG002
         return 0, self._end
 
-    def topic_id(self, topic: str) -> str:  # noqa: ARG002
+    def topic_id(self, topic: str, *, anew: bool = False) -> str:  # noqa: ARG002
         return _TOPIC_ID
 
     def read(self, partition: TopicPartition, start: int, stop: int) -> Iterator[Sequence[Record]]:
