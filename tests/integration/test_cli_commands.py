@@ -3,166 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
-import queue
-import signal
-import subprocess
-import sys
-import threading
-import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Producer
+from tests.integration.by_command import WAIT_S, Shop, Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from jobstream.broker import EmbeddedKafka
 
 pytestmark = pytest.mark.kafka
-WAIT_S = 120
 HUGE_BYTES = 1_048_000
 """Fits on the queue, but not with the headers of a copy."""
-
-APP = """
-import os
-from dataclasses import dataclass
-from jobstream import App, Backoff
-
-app = App("{name}", drain="10s")
-mail = app.queue("mail", partitions=2)
-
-@dataclass(frozen=True)
-class Receipt:
-    order_id: str
-
-@app.job(queue=mail, retry=Backoff(attempts=1))
-async def send_receipt(args: Receipt) -> None:
-    if args.order_id.startswith("bad") and not os.path.exists("repaired"):
-        raise LookupError("no order " + args.order_id)
-    print("sent", args.order_id, flush=True)
-"""
-
-
-class Shop:
-    """An app of its own in a folder of its own, driven by commands alone."""
-
-    def __init__(self, name: str, folder: Path, servers: str) -> None:
-        self.name = name
-        self.folder = folder
-        self.servers = servers
-        (folder / "shop.py").write_text(APP.format(name=name))
-        self.environ = {
-            **os.environ,
-            "JOBSTREAM_BOOTSTRAP_SERVERS": servers,
-            "JOBSTREAM_STATE_DIR": str(folder / "state"),
-            "JOBSTREAM_APP": name,
-        }
-
-    def run(self, *words: str, stdin: str = "", code: int = 0) -> str:
-        """Run a command to its end, and hold it to its exit code; what it printed."""
-        ran = subprocess.run(
-            [sys.executable, "-m", "jobstream", *words],
-            cwd=self.folder,
-            env=self.environ,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=WAIT_S,
-            check=False,
-        )
-        assert ran.returncode == code, f"{words}: {ran.returncode}\n{ran.stdout}\n{ran.stderr}"
-        return ran.stdout if code == 0 or "--json" in words else ran.stdout + ran.stderr
-
-    def json(self, *words: str, code: int = 0) -> Any:  # noqa: ANN401 - any JSON
-        return json.loads(self.run(*words, "--json", code=code))
-
-    def lines(self, *words: str, code: int = 0) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.run(*words, "--json", code=code).splitlines()]
-
-    def letters(self, count: int) -> list[dict[str, Any]]:
-        """Ask for the open letters until there are so many."""
-        deadline = time.monotonic() + WAIT_S
-        while len(found := self.lines("dlq", "list")) < count:
-            assert time.monotonic() < deadline, f"{len(found)} letters of {count}"
-        return sorted(found, key=lambda letter: str(letter["origin"]))
-
-    def enqueue(self, order_id: str) -> str:
-        args = json.dumps({"order_id": order_id})
-        told = self.json("enqueue", "shop:app", "send_receipt", args)
-        return str(told["job_id"])
-
-    def enqueue_on(self, partition: int, order_id: str) -> None:
-        """Enqueue jobs of that name until one stands on the partition."""
-        args = json.dumps({"order_id": order_id})
-        while self.json("enqueue", "shop:app", "send_receipt", args)["partition"] != partition:
-            pass
-
-
-class Worker:
-    """`jobstream worker` as a process, and the lines it says."""
-
-    def __init__(self, shop: Shop, *options: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "jobstream", "worker", "shop:app", "--log", "json", *options],
-            cwd=shop.folder,
-            env=shop.environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.said: list[str] = []
-        self._lines: queue.Queue[str] = queue.Queue()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def hear(self, word: str, times: int = 1) -> list[str]:
-        """Wait until so many lines have the word; an empty line is the end of all."""
-        while len(found := [line for line in self.said if word in line]) < times:
-            try:
-                line = self._lines.get(timeout=WAIT_S)
-            except queue.Empty:
-                line = ""
-            assert line, f"{word!r} was said {len(found)} times of {times}: {self.said}"
-            self.said.append(line.strip())
-        return found
-
-    def drain(self) -> int:
-        """SIGTERM; its exit code once it has left, and its children with it."""
-        self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(WAIT_S)
-        self._reader.join(WAIT_S)
-        return code
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.drain()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout as lines:
-            for line in lines:
-                self._lines.put(line)
-        self._lines.put("")
-
-
-@pytest.fixture
-def shop(tmp_path: Path, kafka: EmbeddedKafka) -> Shop:
-    made = Shop(f"shop-{uuid.uuid4().hex[:8]}", tmp_path, kafka.bootstrap_servers)
-    made.run("topics", "apply", "shop:app")
-    return made
-
-
-@pytest.fixture
-def workers() -> Iterator[list[Worker]]:
-    started: list[Worker] = []
-    yield started
-    for worker in started:
-        worker.close()
 
 
 def test_topics_are_planned_then_applied(tmp_path: Path, kafka: EmbeddedKafka) -> None:
@@ -308,67 +163,6 @@ def test_garbage_is_told_shown_as_bytes_when_asked_and_discarded(
     assert "--all" in refused
     assert [each["outcome"] for each in closed] == ["discarded"] * 2
     assert shop.lines("dlq", "list") == []
-
-
-def test_a_place_that_retention_passed_is_left_by_a_reset(
-    shop: Shop, workers: list[Worker]
-) -> None:
-    shop.enqueue("o-1")
-    workers.append(first := Worker(shop))
-    first.hear("sent o-1")
-    assert first.drain() == 0
-    shop.enqueue_on(0, "gone")
-    shop.enqueue_on(1, "kept")
-    gone = TopicPartition(f"{shop.name}.mail", 0, -1)
-    AdminClient({"bootstrap.servers": shop.servers}).delete_records([gone])[gone].result(WAIT_S)
-
-    # The partition that lost its jobs stands still, and says so; the other one goes on.
-    workers.append(refused := Worker(shop))
-    (told, *_) = refused.hear("partition_refused")
-    assert "was deleted by retention" in told
-    refused.hear("sent kept")
-    shop.enqueue_on(1, "later")
-    refused.hear("sent later")
-    (status,) = shop.json("status", code=1)
-    assert "in_log" in [each["check"] for each in status["failed"]]
-    assert [each["reasons"] for each in status["paused"]] == [["not_in_log"]]
-    assert refused.drain() == 0
-    shop.run("offsets", "reset", "mail", "--to", "earliest")
-    shop.enqueue_on(0, "last")
-    workers.append(last := Worker(shop))
-    last.hear("sent last")
-
-    assert last.drain() == 0
-    assert shop.json("offsets", "reset", "mail", "--to", "latest", "--dry-run") == []
-
-
-def test_a_reset_moves_offset_and_mirror_and_rows_still_hold(
-    shop: Shop, workers: list[Worker]
-) -> None:
-    for n in range(3):
-        shop.enqueue(f"o-{n}")
-    workers.append(first := Worker(shop))
-    first.hear("sent o-", times=3)
-    assert first.drain() == 0
-
-    outside = shop.run("offsets", "reset", "mail", "--to", "999", code=1)
-    tried = shop.json("offsets", "reset", "mail", "--to", "earliest", "--dry-run")
-    kept = shop.json("offsets", "show", "mail")
-    done = shop.json("offsets", "reset", "mail", "--to", "earliest")
-    moved = shop.json("offsets", "show", "mail")
-    shop.enqueue("o-3")
-    workers.append(second := Worker(shop))
-    second.hear("sent o-3")
-    assert second.drain() == 0
-
-    assert "offset 999 is not in" in outside
-    assert [each["to"] for each in tried] == [0] * len(tried) != []
-    assert sum(each["position"] for each in kept["partitions"]) == 3
-    assert len(done) == len(tried)
-    assert [each["position"] for each in moved["partitions"]] == [0, 0]
-    assert all(each["mirrored"] in {0, None} for each in moved["partitions"])
-    assert len([line for line in second.said if "sent o-" in line]) == 1, "rows drop what settled"
-    assert shop.json("lag")[0]["lag"] == 0
 
 
 def test_lag_says_what_waits_without_any_group(shop: Shop) -> None:
