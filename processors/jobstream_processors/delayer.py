@@ -19,7 +19,7 @@ from jobstream_processors.core.headers import render
 from jobstream_processors.core.identity import from_origin
 from jobstream_processors.core.ladder import EARLY_MS, RUNG_MS
 from jobstream_processors.core.watermark import Watermark
-from jobstream_processors.errors import OffsetOutOfRange, PublishFailed
+from jobstream_processors.errors import OffsetDeleted, PublishFailed
 from jobstream_processors.lane import RANGES_MAX
 from jobstream_processors.meter import DelayMeter, TurnMeter
 from jobstream_processors.ports import (
@@ -33,7 +33,7 @@ from jobstream_processors.pulse import Pulse
 from jobstream_processors.queues import QueuePlan
 from jobstream_processors.rung import Hop, Rung
 from jobstream_processors.settlement import POINTER, TOO_LARGE
-from jobstream_processors.takeover import Mirrors
+from jobstream_processors.takeover import Mirrors, start_of
 from jobstream_schemas import Catalogue, DecodeError, Mirror, encode_mirror, mirror_key
 
 if TYPE_CHECKING:
@@ -142,7 +142,13 @@ class Delayer:
             plan, name = self._places[partition[0]]
             rung = Rung(plan, name, partition)
             rung.topic_id = self._parts.reader.topic_id(partition[0])
-            start = self._restore(rung, committed)
+            try:
+                start = self._restore(rung, committed)
+            except OffsetDeleted as error:
+                # Only an operator can decide; the other rungs need not wait for that.
+                extra = {"partition": partition, "reason": str(error)}
+                log.error("partition_refused", extra=extra)  # noqa: TRY400 - the reason says it all
+                continue
             self._rungs[partition] = rung
             # What the group has, not where the rung starts: a mirror may be ahead of it.
             self._committed[partition] = committed.offset if committed is not None else -1
@@ -168,18 +174,8 @@ class Delayer:
 
     def _restore(self, rung: Rung, committed: Position | None) -> int:
         mirror = self._parts.mirrors.get(self._parts.group, rung.source, rung.topic_id)
-        low, high = self._parts.reader.span(rung.source)
-        recorded = [committed.offset] if committed is not None else []
-        if mirror is not None:
-            recorded.append(mirror.position)
-        start = max(recorded, default=low)
-        if not low <= start <= high:
-            message = (
-                f"{rung.source[0]} [{rung.source[1]}]: next offset {start} is outside the log "
-                f"({low} to {high}); nothing is skipped silently. "
-                "Decide with: jobstream offsets reset"
-            )
-            raise OffsetOutOfRange(message)
+        span = self._parts.reader.span(rung.source)
+        start = start_of(rung.source, committed, mirror, span)
         rung.watermark = Watermark(start, mirror.finished if mirror is not None else ())
         return start
 

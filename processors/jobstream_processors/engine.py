@@ -22,14 +22,7 @@ from jobstream_processors.core.decide import (
     Park,
     decide,
 )
-from jobstream_processors.core.outcome import (
-    DONE,
-    UNDECODABLE,
-    Cancelled,
-    Done,
-    Interrupted,
-    is_wanted,
-)
+from jobstream_processors.core.outcome import DONE, Cancelled, Done, Interrupted
 from jobstream_processors.current import fields_of
 from jobstream_processors.gate import Gate, Hands
 from jobstream_processors.handlers import PROCESS
@@ -161,7 +154,7 @@ class Engine:
             if outcome.returned:
                 self._warn_returned(delivery)
             if lane.flood.deaths:
-                self._lived(lane)
+                self._gate.lived(lane)
             decision: Decision = FINISH
         else:
             if delivery.unwanted and type(outcome) is not Interrupted:
@@ -362,16 +355,7 @@ class Engine:
 
     def _watch(self, delivery: Delivery, outcome: Outcome, decision: Decision) -> None:
         """Feed the flood guard; say what an operator must know."""
-        lane, now_ms = delivery.lane, self._clock.monotonic_ms()
-        if isinstance(decision, Bury) and decision.trip.reason != UNDECODABLE:
-            if lane.flood.died(now_ms):
-                extra = {"partition": lane.source, "deaths": lane.flood.deaths}
-                log.error("flood_guard_closed", extra=extra)
-                self._gate.flooded(lane)
-        elif is_wanted(outcome) and not delivery.unwanted:
-            self._lived(lane)
-        else:
-            lane.flood.unproved(now_ms)
+        self._gate.ended(delivery, outcome, decision)
         if isinstance(decision, Bury):
             self._dead(delivery, decision)
         elif isinstance(decision, Climb | Park) and decision.cut:
@@ -386,11 +370,6 @@ class Engine:
         for delivery in taken:
             delivery.running = False
         return taken
-
-    def _lived(self, lane: Lane) -> None:
-        if (lane.flood.deaths or not lane.flood.is_open) and lane.flood.lived():
-            log.warning("flood_guard_opened", extra={"partition": lane.source})
-            self._gate.calm(lane)
 
     def _warn_returned(self, delivery: Delivery) -> None:
         spec = delivery.spec

@@ -260,7 +260,7 @@ class Feed:
             serving=serving,
             unfinished=max(0, lane.handed - lane.returned),
             gap=lane.gap,
-            refused=lane.refused,
+            refused=bool(lane.refused),
             paused=(NOT_IN_LOG,)
             if lane.refused
             else tuple(sorted(self._paused.get(lane.source, ()))),

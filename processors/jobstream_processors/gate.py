@@ -6,6 +6,7 @@ engine lends it the hands for that. Used on the event loop's thread only.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core.control import NOTHING
-from jobstream_processors.core.decide import Climb, Decision, Drop
+from jobstream_processors.core.decide import Bury, Charge, Climb, Decision, Drop, Park
 from jobstream_processors.core.known import CANCELLED
+from jobstream_processors.core.outcome import UNDECODABLE, is_wanted
 from jobstream_processors.delivery import Delivery
 from jobstream_processors.lane import Lane
 
@@ -22,7 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from jobstream_processors.core.control import Entry, Orders
+    from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.intake import Taken
+
+log = logging.getLogger("jobstream.worker")
 
 FLOOD, QUEUE, TYPES = "flood", "queue", "types"
 """Why a lane's gate is not open: the flood guard, its queue is paused, some job types are."""
@@ -75,24 +80,41 @@ class Gate:
         if not wanted and not lane.gates:
             return
         taken = self._hands.withdraw(lane)
-        if taken and FLOOD in wanted:
-            # While the guard is closed, what was handed over and has not begun is its probe.
-            lane.flood.unproved(self._hands.monotonic_ms())
+        if lane.probe in taken:
+            lane.probe = None
+            lane.flood.unproved(self._hands.monotonic_ms(), failed=False)
         back = (*taken, *lane.aside, *lane.held)
         lane.aside.clear()
         lane.held = deque(sorted(back, key=_offset))
         lane.gates = wanted
         self.release(lane)
 
-    def flooded(self, lane: Lane) -> None:
+    def ended(self, delivery: Delivery, outcome: Outcome, decision: Decision) -> None:
+        """A run is decided: feed the flood guard, which may close or open."""
+        lane, now_ms = delivery.lane, self._hands.monotonic_ms()
+        if was_probe := lane.probe is delivery:
+            lane.probe = None
+        if isinstance(decision, Bury) and decision.trip.reason != UNDECODABLE:
+            if lane.flood.died(now_ms):
+                self._flooded(lane)
+        elif is_wanted(outcome) and not delivery.unwanted:
+            self.lived(lane)
+        elif was_probe:
+            lane.flood.unproved(now_ms, failed=isinstance(decision, Climb | Park | Charge))
+
+    def lived(self, lane: Lane) -> None:
+        """A handler ended as it wanted to; opens a guard that was closed."""
+        if (lane.flood.deaths or not lane.flood.is_open) and lane.flood.lived():
+            log.warning("flood_guard_opened", extra={"partition": lane.source})
+            lane.gates.discard(FLOOD)
+            self.release(lane)
+
+    def _flooded(self, lane: Lane) -> None:
         """Hold what has not started: a flood of deaths must not empty the partition."""
+        extra = {"partition": lane.source, "deaths": lane.flood.deaths}
+        log.error("flood_guard_closed", extra=extra)
         lane.gates.add(FLOOD)
         lane.held.extendleft(reversed(self._hands.withdraw(lane)))
-
-    def calm(self, lane: Lane) -> None:
-        """The flood is over."""
-        lane.gates.discard(FLOOD)
-        self.release(lane)
 
     def keep(self, delivery: Delivery) -> None:
         """A delivery would start while the gate is not open, or others wait before it."""
@@ -114,7 +136,8 @@ class Gate:
             while lane.held and self._is_paused(lane.held[0]):
                 lane.aside.append(lane.held.popleft())
             if lane.held and lane.flood.may_probe(self._hands.monotonic_ms()):
-                self._hands.submit(lane.held.popleft())
+                lane.probe = lane.held.popleft()
+                self._hands.submit(lane.probe)
 
     def forget(self, lane: Lane) -> None:
         """Drop what never started in a lane that starts nothing more."""

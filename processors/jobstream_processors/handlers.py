@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,17 +43,17 @@ class JobSpec:
 
     @property
     def importable(self) -> bool:
-        """Whether another process can find the handler at all."""
-        return self.app_at is not None or "<" not in self.function.__qualname__
+        """Whether another process can find the handler, and the classes of its args."""
+        found = self.app_at is not None or "<" not in self.function.__qualname__
+        return found and self.codec.portable
 
 
-def slots_of(specs: Mapping[str, JobSpec], concurrency: int, children: int) -> int:
-    """How many handlers of users' types run at once in a process: each executor has its own slots.
+def slots_of(specs: Iterable[JobSpec], concurrency: int, children: int) -> int:
+    """How many handlers of these types run at once in a process: each executor has its own slots.
 
-    So handlers that hang in threads take nothing from those on the loop. Types of our own, whose
-    names begin with `_`, need no slot that counts.
+    So handlers that hang in threads take nothing from those on the loop.
     """
-    used = {spec.executor for spec in specs.values() if not spec.name.startswith("_")}
+    used = {spec.executor for spec in specs}
     return sum(children if executor == PROCESS else concurrency for executor in used)
 
 

@@ -242,7 +242,7 @@ class Intake:
                 self.case(delivery), "crashed_worker", "jobstream.Crashed", "its process died"
             )
         delivery.in_child = delivery.crashes > 0
-        parked = found.parked_in(delivery.trip.redrive)
+        parked = found.parked_at(delivery.trip.redrive, delivery.trip.seq)
         if parked is not None:
             delivery.trip = replace(
                 delivery.trip,

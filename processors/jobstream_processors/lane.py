@@ -42,6 +42,7 @@ class Lane:
         "live",
         "meter",
         "mirrored",
+        "probe",
         "queue",
         "refused",
         "returned",
@@ -81,12 +82,14 @@ class Lane:
         self.suspect_from_ms = 0
         """Monotonic time before which no suspect job starts."""
         self.shard: Shard
-        self.refused = False
-        """Its place is not in the log: nothing of it runs here, or anywhere, until a reset."""
+        self.refused = ""
+        """Why nothing of it runs, here or anywhere, until an operator resets its place."""
         self.topic_id = ""
         self.watermark: Watermark
         self.chains: KeyChains[Delivery] = KeyChains()
         self.flood = FloodGuard()
+        self.probe: Delivery | None = None
+        """What the flood guard let through last, until it ends."""
         self.gates: set[str] = set()
         """Why jobs may not start freely; empty nearly always."""
         self.held: deque[Delivery] = deque()
@@ -101,11 +104,6 @@ class Lane:
         """Records handed over by the thread that polls; only it writes this."""
         self.returned = 0
         """Records finished or dropped; only the loop's thread writes this."""
-
-    def refuse(self) -> None:
-        """Serve nothing of it, and hand nothing over: no job of it has begun."""
-        self.claim = -1
-        self.refused = True
 
     def show(self) -> None:
         """Publish the watermark to the threads that commit it."""

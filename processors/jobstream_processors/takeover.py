@@ -11,7 +11,7 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from jobstream_processors.core.watermark import Watermark
-from jobstream_processors.errors import OffsetOutOfRange
+from jobstream_processors.errors import OffsetDeleted, OffsetOutOfRange
 from jobstream_processors.handover import left_suspect
 from jobstream_processors.ports import Outgoing
 from jobstream_schemas import Mirror, Row, encode_mirror, encode_row, mirror_key, row_key
@@ -39,6 +39,14 @@ class OpenShard(NamedTuple):
     seconds: float
 
 
+class Place(NamedTuple):
+    """Where a lane starts, what mirror told it, and where its log ends."""
+
+    start: int
+    mirror: Mirror | None
+    end: int
+
+
 class Tables(Protocol):
     """The local dedup tables of one process."""
 
@@ -62,6 +70,32 @@ class Mirrors(Protocol):
         """The newest mirror of that incarnation of the topic; reads to the topic's end."""
 
 
+def start_of(
+    source: TopicPartition,
+    committed: Position | None,
+    mirror: Mirror | None,
+    span: tuple[int, int],
+) -> int:
+    """The highest place that anyone recorded; the start of the log if nobody did.
+
+    Raises OffsetDeleted if the log begins later, OffsetOutOfRange if it ends before.
+    """
+    low, high = span
+    recorded = [
+        *([committed.offset] if committed is not None else []),
+        *([mirror.position] if mirror is not None else []),
+    ]
+    start = max(recorded, default=low)
+    if low <= start <= high:
+        return start
+    what = "was deleted by retention" if start < low else "lies beyond the end of the log"
+    message = (
+        f"{source[0]} [{source[1]}]: next offset {start} {what} (the log holds {low} to {high}); "
+        "nothing is skipped silently. Decide with: jobstream offsets reset"
+    )
+    raise OffsetDeleted(message) if start < low else OffsetOutOfRange(message)
+
+
 class Takeover:
     """Prepares lanes. Blocks; may be used by several threads, one lane each."""
 
@@ -83,33 +117,37 @@ class Takeover:
         self._mirrors = mirrors
         self._clock = clock
 
-    def prepare(self, lane: Lane, committed: Position | None) -> int:
+    def prepare(self, lane: Lane, committed: Position | None) -> int | None:
         """Make `lane` ready to run jobs; returns the offset to start at.
 
-        Raises OffsetOutOfRange when the place to start is not in the log any more (or not yet),
-        PublishFailed when the claim was not acknowledged, TableUnavailable.
+        None if retention deleted what should be next: `lane.refused` tells it, and so does the log.
+        Nothing is claimed then, so that the owner after a reset has nobody to suspect. Raises
+        OffsetOutOfRange if the place to start is beyond the log's end, PublishFailed when the claim
+        was not acknowledged, TableUnavailable.
         """
         plan = self._plans[lane.queue]
-        source, partition = lane.source, lane.source[1]
+        partition = lane.source[1]
+        if self._place(lane, committed) is None:
+            return None
         now_ms = self._clock.broker_ms()
         claim = Row("claim", "", "", 0, 0, 0, b"", b"", now_ms, 0, self._group)
-        place = (plan.dedup, partition)
+        table = (plan.dedup, partition)
         record = Outgoing(plan.dedup, row_key(claim), encode_row(claim), partition)
-        lane.claim = self._sink.publish([record])[place]
+        lane.claim = self._sink.publish([record])[table]
         opened = self._tables.open(
-            place,
+            table,
             claim=lane.claim,
             topic_id=self._reader.topic_id(plan.dedup),
             window_ms=plan.window_ms,
         )
         lane.shard = opened.shard
-        topic_id = self._reader.topic_id(plan.topic)
-        mirror = self._mirrors.get(self._group, source, topic_id)
-        low, high = self._reader.span(source)
-        start = self._start(lane, committed, mirror, (low, high))
-        finished = mirror.finished if mirror is not None else ()
-        lane.watermark = Watermark(start, [(low, high) for low, high in finished])
-        lane.topic_id = topic_id
+        # Once more: the owner before may have gone on until it saw the claim.
+        place = self._place(lane, committed)
+        if place is None:
+            lane.claim = -1
+            return None
+        start, mirror, high = place
+        lane.watermark = Watermark(start, mirror.finished if mirror is not None else ())
         lane.show()
         self._suspect(lane, committed, opened.previous_claim, mirror, high)
         self._sink.publish([self.mirror_record(lane)])
@@ -136,28 +174,18 @@ class Takeover:
         )
         return Outgoing(self._mirrors.topic, mirror_key(mirror), encode_mirror(mirror))
 
-    def _start(
-        self,
-        lane: Lane,
-        committed: Position | None,
-        mirror: Mirror | None,
-        span: tuple[int, int],
-    ) -> int:
-        low, high = span
-        recorded = [
-            *([committed.offset] if committed is not None else []),
-            *([mirror.position] if mirror is not None else []),
-        ]
-        start = max(recorded, default=low)
-        if not low <= start <= high:
-            topic, partition = lane.source
-            what = "was deleted by retention" if start < low else "lies beyond the end of the log"
-            message = (
-                f"{topic} [{partition}]: next offset {start} {what} (the log holds {low} to "
-                f"{high}); nothing is skipped silently. Decide with: jobstream offsets reset"
-            )
-            raise OffsetOutOfRange(message)
-        return start
+    def _place(self, lane: Lane, committed: Position | None) -> Place | None:
+        """Where the lane starts; None, and the lane is refused, if that was deleted."""
+        lane.topic_id = self._reader.topic_id(lane.source[0])
+        mirror = self._mirrors.get(self._group, lane.source, lane.topic_id)
+        low, high = self._reader.span(lane.source)
+        try:
+            start = start_of(lane.source, committed, mirror, (low, high))
+        except OffsetDeleted as error:
+            lane.refused = str(error)
+            log.error("partition_refused", extra={"partition": lane.source, "reason": str(error)})  # noqa: TRY400 - the reason says it all
+            return None
+        return Place(start, mirror, high)
 
     def _suspect(
         self,

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from jobstream_processors.closer import Closer
 from jobstream_processors.core.control import NOTHING
 from jobstream_processors.engine import Engine, Failed
-from jobstream_processors.errors import OffsetOutOfRange, PublishFailed, WorkerStopped
+from jobstream_processors.errors import PublishFailed, WorkerStopped
 from jobstream_processors.execute.bars import Bars
 from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.execute.on_processes import ProcessExecutor
@@ -157,7 +157,8 @@ class Worker:
         """What it is doing at this moment; None before `run`. Safe from any thread."""
         if not self._ticked:
             return None
-        now = time.perf_counter()
+        now, plans = time.perf_counter(), self._parts.plans
+        served = [spec for spec in self._parts.specs.values() if spec.queue in plans]
         runs = [
             Run(d.lane.queue, d.spec.name, now - began if began else 0.0, d.reported)
             for d, began in self._engine.running()
@@ -166,7 +167,7 @@ class Worker:
         return Standing(
             lanes=tuple(self._feed.facts()),
             runs=tuple(runs),
-            concurrency=slots_of(self._parts.specs, self._parts.concurrency, self._parts.children),
+            concurrency=slots_of(served, self._parts.concurrency, self._parts.children),
             ticked_s=now - self._ticked,
             leaving=self._stopping.is_set(),
         )
@@ -332,15 +333,12 @@ class Worker:
                 return  # Revoked before its turn: a claim now would only look like a crash.
             started = time.monotonic()
             start = self._parts.takeover.prepare(lane, committed)
-        except OffsetOutOfRange as error:
-            # Only an operator can decide; the other partitions need not wait for that.
-            lane.refuse()
-            log.error("partition_refused", extra={"partition": lane.source, "reason": str(error)})  # noqa: TRY400 - the reason says it all
-            return
         except BaseException as error:  # noqa: BLE001 - a partition that can't be served stops the worker
             if lane.live:
                 self._feed.failed(error)
             return
+        if start is None:
+            return  # Only an operator can decide; the other partitions need not wait for that.
         if not lane.live:
             self._parts.takeover.release(lane)
             return

@@ -20,6 +20,7 @@ from jobstream_schemas.lint import parsed_schema
 from jobstream_schemas.meta import Meta, encode_meta
 from jobstream_schemas.reader import VALUE_BYTES_MAX, Decoded, Reader, plain
 from jobstream_schemas.secret import finder
+from jobstream_schemas.shapes import classes_of
 
 T = TypeVar("T")
 
@@ -41,6 +42,7 @@ class JobCodec(Generic[T]):
         "declared_args",
         "decode_args",
         "plain_args",
+        "portable",
         "reader",
         "schema",
         "secrets",
@@ -60,6 +62,8 @@ class JobCodec(Generic[T]):
         self.schema = job_schema_of(name, args_schema_of(shape, name=name))
         self.declared_args = parsed_schema(self.schema.schema)["fields"][1]["type"]
         self.plain_args = plain(self.declared_args)
+        self.portable = all("<" not in each.__qualname__ for each in classes_of(shape))
+        """Whether another process can be handed args: no class of them is local to a function."""
         self.build = record_builder(shape)
         self.decode_args = decoder(shape)
         self.secrets = finder(shape)

@@ -89,8 +89,10 @@ def row_key(row: Row) -> bytes:
             return f"job:{row.id}:{row.state}:{row.redrive}".encode()
         case "moved":
             return f"moved:{row.id}:{row.redrive}:{row.seq}".encode()
-        case "parked" | "crash":
-            return f"{row.kind}:{row.id}:{row.redrive}:{row.attempt}".encode()
+        case "parked":
+            return f"parked:{row.id}:{row.redrive}:{row.seq}:{row.attempt}".encode()
+        case "crash":
+            return f"crash:{row.id}:{row.redrive}:{row.attempt}".encode()
         case "unique":
             return f"unique:{row.detail}:{row.id}".encode()
         case _:

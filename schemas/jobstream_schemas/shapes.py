@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from dataclasses import MISSING, dataclass
 from enum import Enum
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from jobstream_schemas.errors import UnsupportedType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ScalarKind: TypeAlias = Literal["string", "long", "double", "boolean", "bytes"]
 TextKind: TypeAlias = Literal["uuid", "date", "datetime"]
@@ -126,3 +129,16 @@ class RecordOf:
 Shape: TypeAlias = (
     Scalar | Logical | DecimalSpec | EnumOf | LiteralOf | ListOf | TupleOf | MapOf | OptionalOf
 ) | RecordOf
+
+
+def classes_of(shape: Shape) -> Iterator[type]:
+    """Every class that a value of this shape has an instance of, the outermost first."""
+    match shape:
+        case RecordOf(cls, fields):
+            yield cls
+            for field in fields:
+                yield from classes_of(field.shape)
+        case EnumOf(cls):
+            yield cls
+        case ListOf(item) | TupleOf(item) | MapOf(item) | OptionalOf(item):
+            yield from classes_of(item)

@@ -189,12 +189,13 @@ class App:
         return self._declare(name, args_type, options)
 
     def on_failure(self, callback: Callback) -> Callback:
-        """Call `callback` in the worker for every run that failed; returns it: a decorator, too.
+        """Call `callback` in the worker for every failure; returns it: a decorator, too.
 
-        For error trackers. It is called with a `Failure`, on a thread of its own, one failure
-        after the other: a slow one delays the next, never a job. At most 1,000 wait; more are
-        counted in the log and left out. What it raises is logged. A run that was lost with its
-        worker or partition is not told. Raises ConfigError for a coroutine function.
+        For error trackers: every run that failed, and every job that dies without one. It is
+        called with a `Failure`, on a thread of its own, one after the other: a slow one delays the
+        next, never a job. At most 1,000 wait; more are counted in the log and left out. What it
+        raises is logged. A run that was lost with its worker or partition is not told. Raises
+        ConfigError for a coroutine function.
         """
         if not callable(callback) or inspect.iscoroutinefunction(callback):
             message = f"on_failure({callback!r}): give a plain function of one Failure"

@@ -25,7 +25,7 @@ DIGEST = b"args----"
 DONE = Known(done=True, identity=(PRINT, DIGEST))
 MOVED = Known(moved=(0, 1), identity=(PRINT, DIGEST))
 DEAD = Known(ended=(1, 4), identity=(PRINT, DIGEST))
-PARKED = Known(parked=(0, 2, 1_700_000_000_000, 1, 1_600_000_000_000))
+PARKED = Known(parked=(0, 0, 2, 1_700_000_000_000, 1, 1_600_000_000_000))
 CRASHED = Known(crashes=(0, 3))
 WEAKER = (MOVED, DEAD, PARKED, CRASHED)
 
@@ -180,7 +180,7 @@ FACTS = st.builds(
     moved=st.tuples(st.integers(-1, 9), st.integers(-1, 2**31 - 1)),
     parked=st.tuples(
         st.integers(-1, 9),
-        st.integers(0, 2**31 - 1),
+        *[st.integers(0, 2**31 - 1)] * 2,
         *[st.integers(0, 2**62)] * 3,
     ),
     crashes=st.tuples(st.integers(-1, 9), st.integers(0, 9)),

@@ -20,7 +20,8 @@ def test_a_place_that_retention_passed_is_left_by_a_reset(
     shop.enqueue_on(0, "gone")
     shop.enqueue_on(1, "kept")
     gone = TopicPartition(f"{shop.name}.mail", 0, -1)
-    AdminClient({"bootstrap.servers": shop.servers}).delete_records([gone])[gone].result(WAIT_S)
+    admin = AdminClient({"bootstrap.servers": shop.servers})
+    admin.delete_records([gone])[gone].result(WAIT_S)
 
     # The partition that lost its jobs stands still, and says so; the other one goes on.
     workers.append(refused := Worker(shop))
@@ -29,8 +30,7 @@ def test_a_place_that_retention_passed_is_left_by_a_reset(
     refused.hear("sent kept")
     shop.enqueue_on(1, "later")
     refused.hear("sent later")
-    (status,) = shop.json("status", code=1)
-    assert "in_log" in [each["check"] for each in status["failed"]]
+    (status,) = shop.json("status")
     assert [each["reasons"] for each in status["paused"]] == [["not_in_log"]]
     assert refused.drain() == 0
     shop.run("offsets", "reset", "mail", "--to", "earliest")

@@ -169,7 +169,7 @@ class ClaimLate:
 class Unmirrored(Takeover):
     """Looks for the mirror where there is none, so that only what the group committed counts."""
 
-    def prepare(self, lane: Lane, committed: Position | None) -> int:
+    def prepare(self, lane: Lane, committed: Position | None) -> int | None:
         self._mirrors = NoMirrors()
         return super().prepare(lane, committed)
 

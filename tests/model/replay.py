@@ -226,6 +226,7 @@ def prepared(
         start = takeover.prepare(lane, None if committed is None else Position(committed, note))
     except Waits as waits:
         return Prepared(waits.call, _mirrored(waits.call))
+    assert start is not None, "nothing is deleted here"
     assert lane.shard is ports.shard, "it runs on the table that was restored"
     ranges = tuple((low, high) for low, high in lane.watermark.ranges() if high > start)
     return Prepared(None, (start, ranges), ports.shard.get(["job"])[0] or UNKNOWN, start)

@@ -45,7 +45,7 @@ trips = st.builds(
     redrive=st.integers(0, 9),
     seq=st.integers(0, 3_000),
     attempt=st.integers(1, 5),
-    unknown_since_ms=st.none(),
+    unknown_since_ms=st.none() | st.integers(NOW_MS - 3_600_000, NOW_MS),
     delay_ms=st.none() | st.integers(0, WINDOW_MS),
     due_ms=st.none() | st.integers(0, 2 * NOW_MS),
     # Mostly plausible: a job that has failed for ages is exhausted, whatever else holds.
@@ -168,6 +168,7 @@ def test_age_counts_from_the_first_failure(case: Case, outcome: Outcomes) -> Non
         assert not decision.cut or decision.delay_ms == case.window_ms
     elif isinstance(decision, Climb):
         assert decision.trip.first_failed_ms == first
+        assert decision.trip.unknown_since_ms is None, "it has a handler"
     elif isinstance(decision, Bury):
         assert decision.trip.first_failed_ms == min(known or case.now_ms, case.now_ms)
 
@@ -240,7 +241,8 @@ def test_third_charged_death_buries(case: Case) -> None:
 @given(cases, st.integers(0, 60_000))
 def test_unknown_type_waits_an_hour_and_uses_no_attempt(case: Case, late_ms: int) -> None:
     # However long it has failed before, if it did.
-    roomy = replace(case, window_ms=WINDOW_MS)
+    trip = replace(case.trip, unknown_since_ms=None)
+    roomy = replace(case, window_ms=WINDOW_MS, trip=trip)
     decision, waits_ms = unknown_type(roomy, "shop.receipt"), 0
     while isinstance(decision, Climb):
         assert decision.trip.attempt == case.trip.attempt

@@ -36,7 +36,7 @@ facts = st.builds(
     done=st.booleans(),
     ended=st.just(UNKNOWN.ended) | st.tuples(small, st.integers(0, 4)),
     moved=st.just(UNKNOWN.moved) | st.tuples(small, small),
-    parked=st.just(UNKNOWN.parked) | st.tuples(small, small, small, small, small),
+    parked=st.just(UNKNOWN.parked) | st.tuples(small, small, small, small, small, small),
     crashes=st.just(UNKNOWN.crashes) | st.tuples(small, small),
     identity=st.just(UNKNOWN.identity) | st.tuples(st.binary(max_size=1), st.binary(max_size=1)),
 )

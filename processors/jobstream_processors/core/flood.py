@@ -42,11 +42,11 @@ class FloodGuard:
         self.until_ms = now_ms + self._pause_ms
         return True
 
-    def unproved(self, now_ms: int) -> None:
-        """A run ended that says nothing; if it was the probe, another may be made at once."""
+    def unproved(self, now_ms: int, *, failed: bool) -> None:
+        """The probe ended and says nothing: another may be made, after the pause if it failed."""
         if self._probing:
             self._probing = False
-            self.until_ms = now_ms
+            self.until_ms = now_ms + (self._pause_ms if failed else 0)
 
     def lived(self) -> bool:
         """Count an end that the handler wanted; True if that opens a held partition."""

@@ -56,8 +56,8 @@ class Known(NamedTuple):
     """(redrive, rank of its state) of the newest terminal state other than done."""
     moved: tuple[int, int] = (-1, -1)
     """(redrive, seq) of the newest delivery that a copy has replaced."""
-    parked: tuple[int, int, int, int, int] = (-1, 0, 0, 0, 0)
-    """Of a job retried in place: (redrive, *Parked)."""
+    parked: tuple[int, int, int, int, int, int] = (-1, 0, 0, 0, 0, 0)
+    """Of a delivery retried in place: (redrive, seq, *Parked)."""
     crashes: tuple[int, int] = (-1, 0)
     """(redrive, charged deaths of its process)."""
     identity: tuple[bytes, bytes] = (b"", b"")
@@ -86,9 +86,9 @@ class Known(NamedTuple):
         """Charged deaths in this redrive."""
         return self.crashes[1] if self.crashes[0] == redrive else 0
 
-    def parked_in(self, redrive: int) -> Parked | None:
-        """How it stands if this redrive is being retried in place."""
-        return Parked(*self.parked[1:]) if self.parked[0] == redrive else None
+    def parked_at(self, redrive: int, seq: int) -> Parked | None:
+        """How it stands if this delivery is being retried in place; a copy of it tells itself."""
+        return Parked(*self.parked[2:]) if self.parked[:2] == (redrive, seq) else None
 
 
 UNKNOWN = Known()
@@ -114,7 +114,7 @@ def of_row(
     if kind == "moved":
         return Known(moved=(redrive, seq))
     if kind == "parked":
-        return Known(parked=(redrive, *Parked.told(attempt, due_ms, detail)))
+        return Known(parked=(redrive, seq, *Parked.told(attempt, due_ms, detail)))
     if kind == "crash":
         return Known(crashes=(redrive, attempt))
     return UNKNOWN

@@ -198,6 +198,8 @@ class _Child:
     def _run(self, delivery: Delivery) -> tuple[Outcome, bool]:
         spec = delivery.spec
         assert spec is not None  # noqa: S101 - admitted deliveries have a handler
+        if (bar := self._pool.barred(delivery)) is not None:
+            return bar, True
         try:
             # The args apart: their class can be found once the handler's module is imported.
             enter = self._pool.enter(delivery)

@@ -17,7 +17,7 @@ DONE_SIZE = 17
 
 _FACTS_TAG = b"F"
 # Flag of done, ended, moved, parked, crashes, then the length of the fingerprint.
-_FACTS = Struct("<?qBqqqqqqqqqB")
+_FACTS = Struct("<?qBqqqqqqqqqqB")
 _FACTS_AT = len(_FACTS_TAG) + _FACTS.size
 
 

@@ -122,7 +122,6 @@ class Observed:
             ticked_s=standing.ticked_s if standing is not None else None,
             turns=tuple(self._turn_facts(client, turn) for client, turn in self._turns()),
             restoring=sum(lane.restoring for lane in lanes),
-            refused=sum(lane.refused for lane in lanes),
             silent_s=self.stats.silent_s(),
             up_s=self.stats.up_s(),
             leaving=self.leaving or (standing is not None and standing.leaving),

@@ -49,8 +49,6 @@ class ProcessFacts:
     turns: tuple[TurnFacts, ...]
     restoring: int
     """Partitions owned whose dedup table is not there yet."""
-    refused: int
-    """Partitions owned whose place is not in the log."""
     silent_s: float | None
     """Seconds since a broker was connected; None if none ever was."""
     up_s: float
@@ -88,11 +86,6 @@ def ready(facts: ProcessFacts) -> Sequence[Check]:
             "restored",
             not facts.restoring,
             f"the dedup tables of {facts.restoring} partitions are being restored",
-        ),
-        Check(
-            "in_log",
-            not facts.refused,
-            f"the place of {facts.refused} partitions is not in the log: jobstream offsets reset",
         ),
         Check("broker", heard, f"no broker has been connected {silence}"),
     ]

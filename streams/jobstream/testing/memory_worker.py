@@ -31,7 +31,7 @@ from jobstream.testing.memory_tables import MemoryTables
 from jobstream_processors.closer import Closer
 from jobstream_processors.delayer import Delayer, DelayerParts
 from jobstream_processors.engine import Engine
-from jobstream_processors.errors import PublishFailed
+from jobstream_processors.errors import OffsetDeleted, PublishFailed
 from jobstream_processors.execute.bars import Bars
 from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.execute.on_threads import ThreadExecutor
@@ -175,6 +175,8 @@ class MemoryWorker:
                 if not left:
                     raise
             else:
+                if start is None:
+                    raise OffsetDeleted(lane.refused)
                 self._feed.prepared(lane, start)
                 return
 

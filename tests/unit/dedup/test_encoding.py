@@ -17,7 +17,7 @@ FACTS = st.builds(
     done=st.just(value=False),
     ended=st.tuples(LONGS, st.integers(0, 5)),
     moved=st.tuples(LONGS, LONGS),
-    parked=st.tuples(LONGS, LONGS, LONGS, LONGS, LONGS),
+    parked=st.tuples(*[LONGS] * 6),
     crashes=st.tuples(LONGS, LONGS),
     identity=st.tuples(PARTS, PARTS),
 )

@@ -62,7 +62,7 @@ def test_restores_every_kind_of_fact(bench: Bench) -> None:
         Known(moved=(0, 1), identity=identity),
         Known(ended=(0, 4), identity=identity),
         Known(crashes=(0, 2), identity=identity),
-        Known(parked=(0, 3, 0, 7, 99), identity=identity),
+        Known(parked=(0, 0, 3, 0, 7, 99), identity=identity),
     ]
 
 

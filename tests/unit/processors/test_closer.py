@@ -37,7 +37,7 @@ def tombstones(shop: Shop) -> list[bytes | None]:
         (Known(ended=(2, rank_of(DEAD))), True),
         (Known(moved=(2, 0)), True),
         (Known(moved=(1, 5)), False),
-        (Known(parked=(2, 1, 0, 0, 0)), True),
+        (Known(parked=(2, 0, 1, 0, 0, 0)), True),
         (Known(crashes=(2, 1)), True),
     ],
 )

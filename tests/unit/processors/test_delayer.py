@@ -352,3 +352,23 @@ def test_a_mirror_outside_the_log_stops_loudly(shop: Shop) -> None:
 
     with pytest.raises(OffsetOutOfRange, match="jobstream offsets reset"):
         Ladder(shop).turns()
+
+
+def test_a_rung_whose_place_was_deleted_stands_still_alone(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    topic = shop.plan.rungs["5s"][0]
+    made = Mirror(GROUP, topic, shop.broker.topic_id(topic), 0, 0, (), 0, shop.clock.broker_ms())
+    shop.sink.publish([Outgoing(OFFSETS, mirror_key(made), encode_mirror(made), 0)])
+    ladder = Ladder(shop)
+    for value in (b"gone", b"kept"):
+        ladder.put("5s", value, Trip(delay_ms=5_000, partition=0))
+    shop.broker.truncate(topic, 0, 1)
+    ladder.put("0s", b"other", Trip(delay_ms=100, partition=0))
+
+    ladder.turns()
+    ladder.pass_ms(10_000)
+
+    assert "partition_refused" in caplog.messages
+    assert ladder.arrived() == [b"other"]
+    ladder.delayer.close()

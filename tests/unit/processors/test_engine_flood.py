@@ -136,10 +136,30 @@ def test_a_probe_that_says_nothing_makes_way_for_the_next(works: Works, outcome:
     works.end("a", outcome)
     works.settle()
     assert not lane.flood.is_open
-    works.pass_ms(0)
+    if outcome is FAILED or isinstance(outcome, Crashed):
+        # It used an attempt: no more often than the guard tries at all.
+        works.pass_ms(PAUSE_MS_FIRST - 1)
+        assert works.hand.hosted == {}
+    works.pass_ms(1)
 
     assert list(works.hand.hosted) == ["b"]
-    assert [d.id for d in lane.held] == ["c"]
+
+
+def test_what_began_before_the_guard_closed_is_no_probe(works: Works) -> None:
+    lane = works.lane()
+    lane.flood = FloodGuard(LIMIT)
+    dying = [f"dies{number}" for number in range(LIMIT)]
+    works.accept(lane, *(works.shop.send(job_id) for job_id in (*dying, "old", "older")))
+    for job_id in dying:
+        works.end(job_id, DEAD)
+    works.accept(lane, *(works.shop.send(job_id) for job_id in "ab"))
+    works.pass_ms(PAUSE_MS_FIRST)
+
+    works.end("old", FAILED)
+    works.end("older", Buried(UNDECODABLE, "no"))
+    works.pass_ms(PAUSE_MS_FIRST)
+
+    assert list(works.hand.hosted) == ["a"]
 
 
 def test_a_crashed_probe_runs_again_behind_the_guard_in_its_turn(works: Works) -> None:
@@ -147,8 +167,8 @@ def test_a_crashed_probe_runs_again_behind_the_guard_in_its_turn(works: Works) -
     works.pass_ms(PAUSE_MS_FIRST)
     works.end("a", Crashed("killed by signal 9"))
     works.settle()
-    works.pass_ms(0)
-    works.pass_ms(1_000)
+    works.pass_ms(PAUSE_MS_FIRST)
+    assert list(works.hand.hosted) == ["b"]
     assert [d.id for d in lane.held] == ["a"]
 
     works.end("b")

@@ -140,7 +140,7 @@ def test_a_job_retried_in_place_waits_anew_for_a_handler_and_keeps_its_attempt(s
     shop.clock.advance(7_200_000)
     # It waited for a handler before it found one, and failed there.
     parked = Parked(3, now_ms, snoozes=2, first_failed_ms=now_ms)
-    lane.shard.merge([("a", Known(parked=(0, *parked)))])
+    lane.shard.merge([("a", Known(parked=(0, 0, *parked)))])
 
     _, waits = judged(shop, lane, shop.put(value, Trip(unknown_since_ms=now_ms)))
 
@@ -149,10 +149,40 @@ def test_a_job_retried_in_place_waits_anew_for_a_handler_and_keeps_its_attempt(s
     assert (waits.trip.attempt, waits.trip.snoozes) == (3, 2)
 
 
+def test_a_job_retried_in_place_dies_too_when_no_worker_has_its_handler(shop: Shop) -> None:
+    lane = shop.lane()
+    shop.handle("gone")
+    del shop.specs["gone"]
+    value, trip = shop.event("a", "gone"), Trip()
+    since_ms = shop.clock.broker_ms()
+    lane.shard.merge([("a", Known(parked=(0, 0, *Parked(3, 0, 2, 1))))])
+
+    delivery, decision = judged(shop, lane, shop.put(value, trip))
+    while isinstance(decision, Climb):
+        shop.intake.release(delivery)
+        shop.clock.advance(decision.trip.delay_ms or 0)
+        lane.shard.merge([("a", Known(moved=(0, delivery.trip.seq)))])
+        delivery, decision = judged(shop, lane, shop.put(value, decision.trip))
+
+    assert isinstance(decision, Bury)
+    assert decision.trip.reason == "unknown_type"
+    assert decision.trip.attempt == 3
+    assert shop.clock.broker_ms() - since_ms == 3_600_000
+
+
+def test_a_copy_tells_its_attempt_itself_whatever_was_parked_before(shop: Shop) -> None:
+    lane = shop.lane()
+    lane.shard.merge([("a", Known(parked=(0, 0, *Parked(2, 0, 1, 1)), moved=(0, 0)))])
+
+    delivery, _ = judged(shop, lane, shop.put(shop.event("a"), Trip(seq=1, attempt=5, snoozes=4)))
+
+    assert (delivery.trip.attempt, delivery.trip.snoozes) == (5, 4)
+
+
 def test_an_owner_takes_up_a_wait_in_place_with_its_age_and_snoozes(shop: Shop) -> None:
     lane, now_ms = shop.lane(), shop.clock.broker_ms()
     parked = Parked(3, now_ms + 50, snoozes=2, first_failed_ms=now_ms - 9)
-    lane.shard.merge([("a", Known(parked=(0, *parked)))])
+    lane.shard.merge([("a", Known(parked=(0, 0, *parked)))])
 
     delivery, decision = judged(shop, lane, shop.send("a", "held"))
 
@@ -216,7 +246,7 @@ def test_a_redrive_passes_the_row_of_the_death_before_it(shop: Shop) -> None:
 def test_a_job_retried_in_place_goes_on_where_the_last_owner_left(shop: Shop) -> None:
     lane = shop.lane()
     due_ms = shop.clock.broker_ms() + 700
-    lane.shard.merge([("a", Known(parked=(0, 3, due_ms, 0, 0)))])
+    lane.shard.merge([("a", Known(parked=(0, 0, 3, due_ms, 0, 0)))])
 
     delivery, decision = judged(shop, lane, shop.send("a"))
 

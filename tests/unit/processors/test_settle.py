@@ -223,7 +223,7 @@ def test_waits_in_place_and_charges_are_rows_alone(shop: Shop, settler: Settler)
 
     assert set(shop.appended()) == {shop.plan.dedup}
     due_ms = shop.clock.broker_ms() + 500
-    assert known(lane, "a").parked_in(0) == Parked(2, due_ms, snoozes=3, first_failed_ms=77)
+    assert known(lane, "a").parked_at(0, 0) == Parked(2, due_ms, snoozes=3, first_failed_ms=77)
     assert known(lane, "b").crashes_of(0) == 1
     assert known(lane, "c").absorbs(0, 0) == CANCELLED
     assert shop.rows()[2].detail == "why"

@@ -8,6 +8,7 @@ import pytest
 
 from jobstream.testing.memory_tables import MemoryTables
 from jobstream_processors.errors import OffsetOutOfRange, PublishFailed
+from jobstream_processors.handover import clean_note
 from jobstream_processors.lane import Lane
 from jobstream_processors.ports import Outgoing, Position
 from jobstream_processors.takeover import SUSPECT_PAUSE_MS_MAX, Takeover
@@ -47,7 +48,9 @@ class Bureau:
 
     def take(self, committed: Position | None = None) -> tuple[Lane, int]:
         lane = self.lane()
-        return lane, self.takeover.prepare(lane, committed)
+        start = self.takeover.prepare(lane, committed)
+        assert start is not None, lane.refused
+        return lane, start
 
     def mirror(
         self,
@@ -115,21 +118,32 @@ def test_the_mirror_of_a_topic_made_anew_is_ignored(bureau: Bureau) -> None:
     assert bureau.take()[1] == 0
 
 
-@pytest.mark.parametrize(
-    ("start", "what"), [(2, "was deleted by retention"), (11, "lies beyond the end of the log")]
-)
-def test_a_place_outside_the_log_stops_loudly_and_names_the_command(
-    bureau: Bureau, start: int, what: str
-) -> None:
-    bureau.shop.broker.truncate(bureau.shop.plan.topic, 0, 3)
-
+def test_a_place_beyond_the_log_stops_loudly_and_names_the_command(bureau: Bureau) -> None:
     with pytest.raises(OffsetOutOfRange) as raised:
-        bureau.take(Position(start))
+        bureau.take(Position(11))
 
     told = str(raised.value)
-    assert f"next offset {start} {what}" in told
-    assert "the log holds 3 to 10" in told
+    assert "next offset 11 lies beyond the end of the log" in told
+    assert "the log holds 0 to 10" in told
     assert "jobstream offsets reset" in told
+
+
+def test_a_place_that_was_deleted_is_refused_and_nobody_is_suspected_after_a_reset(
+    bureau: Bureau, caplog: pytest.LogCaptureFixture
+) -> None:
+    before, _ = bureau.take()
+    bureau.shop.broker.truncate(bureau.shop.plan.topic, 0, 3)
+    lane, left = bureau.lane(), clean_note(before.claim, 2, 0)
+
+    assert bureau.takeover.prepare(lane, Position(2, left)) is None
+
+    assert "next offset 2 was deleted by retention" in lane.refused
+    assert "the log holds 3 to 10" in lane.refused
+    assert "jobstream offsets reset" in lane.refused
+    assert "partition_refused" in caplog.messages
+    assert lane.claim == -1
+    after, start = bureau.take(Position(3, left))
+    assert (start, after.suspect_before) == (3, 0)
 
 
 def test_a_mirror_beyond_the_log_stops_as_loudly_as_a_commit(bureau: Bureau) -> None:

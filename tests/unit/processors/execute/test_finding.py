@@ -109,3 +109,32 @@ def test_a_handler_whose_name_another_has_taken_is_not_mistaken_for_it(
     assert isinstance(one, Buried)
     assert one.reason == "handler_not_importable"
     assert ear.outcomes["two"] == DONE
+
+
+LOCAL_ARGS = """
+def made():
+    @dataclass(frozen=True)
+    class Inner:
+        to: str
+
+    @dataclass(frozen=True)
+    class Local:
+        inner: list[Inner]
+
+    app = App("parcels")
+
+    @app.job
+    def handle(args: Local) -> None: ...
+
+    return app
+
+app = made()
+"""
+
+
+def test_args_that_can_not_be_handed_over_keep_their_job_in_the_worker(
+    app_of: Callable[[str], App],
+) -> None:
+    (spec,) = app_of(LOCAL_ARGS).specs().values()
+
+    assert not spec.importable
