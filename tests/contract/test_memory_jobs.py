@@ -263,6 +263,20 @@ def test_failed_publishes_lose_and_double_nothing(made: Shop, jobs: MemoryJobs, 
     assert len(jobs.assert_done(made.fails)) == 20
 
 
+def test_a_hop_made_twice_runs_its_job_once(made: Shop, jobs: MemoryJobs) -> None:
+    made.send.enqueue(Mail("ann"), delay="1s")
+
+    # The delayer's first copy is in the log, and it never hears of that: it makes another.
+    unheard = iter([True])
+    jobs.broker.fail_publishes(
+        lambda record: record.topic == "shop.mail" and next(unheard, False), fate="appended"
+    )
+    jobs.run_until_idle()
+
+    assert len(list(jobs.broker.records("shop.mail"))) == 2
+    assert made.ran == ["ann"]
+
+
 def test_an_enqueue_without_acknowledgement_says_so(made: Shop, jobs: MemoryJobs) -> None:
     made.send.enqueue(Mail("known schema"))
     jobs.broker.fail_publishes(1, fate="appended")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -226,6 +227,23 @@ def test_two_apps_share_a_state_dir(desk: Desk, kafka: EmbeddedKafka, tmp_path: 
     assert [served.end_of(job_id) for served, job_id in ids] == ["done", "done"]
     assert desk.starts("x") == neighbour.starts("x") == [(1, 0)]
     neighbour.close()
+
+
+def test_without_a_delayer_others_run_and_what_waits_stays_on_its_rung(desk: Desk) -> None:
+    app = desk.app()
+    work = app.job(name="work")(desk.note)
+    with closing(Served(app)) as served:
+        served.start(only="worker")
+        delayed = work.enqueue(Work("delayed"), delay="1ms")
+        others = work.enqueue_many(Work(f"other {n}") for n in range(20))
+
+        assert {served.end_of(job_id) for job_id in others} == {"done"}
+        assert not desk.starts("delayed")
+
+        served.stop()
+        served.start()
+        assert served.end_of(delayed.job_id) == "done"
+    assert desk.starts("delayed") == [(1, 0)]
 
 
 def test_many_jobs_of_one_key_hold_up_no_other_key(desk: Desk) -> None:
