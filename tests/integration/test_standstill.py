@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from confluent_kafka import TopicPartition as Place
 
+from jobstream.kafka.source import KafkaSource
 from jobstream.testing.kafka_bench import KafkaBench
 from jobstream.testing.member import turn_until
 from jobstream_processors.ports import Outgoing
@@ -40,4 +41,32 @@ def test_a_fetch_that_was_lost_begins_anew(
     # Then both are delivered, and once
     turn_until([member], lambda: len(member.records) == 4)
     assert sorted(value or b"" for value in member.values()) == [b"1", b"1", b"2", b"2"]
+    bench.close()
+
+
+def test_it_is_noticed_while_others_keep_the_client_busy(
+    kafka: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a member that always finds more to read, and a fetch that the client lost
+    monkeypatch.setattr("jobstream.kafka.source.LOOK_MS", 300)
+    never = property(lambda _source: False, lambda _source, _dry: None)
+    monkeypatch.setattr(KafkaSource, "_dry", never, raising=False)
+    bench = KafkaBench(kafka.bootstrap_servers)
+    topic = bench.topic(2)
+    member = bench.member(bench.group(), topic)
+    turn_until([member], lambda: len(member.owned) == 2)
+    for partition in range(2):
+        member.source.start((topic, partition), 0)
+    vars(member.source)["_consumer"].pause([Place(topic, 0)])
+    bench.sink.publish([Outgoing(topic, b"k", b"lost", 0)])
+
+    def delivered_while_others_come() -> bool:
+        bench.sink.publish([Outgoing(topic, b"k", b"other", 1)])
+        return b"lost" in member.values()
+
+    # Then its record is delivered, and once; and nothing else was started anew
+    turn_until([member], delivered_while_others_come)
+    assert member.values().count(b"lost") == 1
+    others = [record.offset() for record in member.records if record.value() == b"other"]
+    assert others == list(range(len(others)))
     bench.close()

@@ -52,9 +52,14 @@ def committed(consumer: Consumer, places: Iterable[Place]) -> dict[TopicPartitio
 
 def log_ends(consumer: Consumer, places: Iterable[Place]) -> dict[TopicPartition, int]:
     """The next offset to be written, per partition; blocks and raises as `committed` does."""
-    asked = [Place(place.topic, place.partition, OFFSET_END) for place in places]
-    answers = _ask(asked, lambda some: consumer.offsets_for_times(some, timeout=ATTEMPT_S))
+    answers = _ask(places, lambda some: ask_ends(consumer, some, ATTEMPT_S))
     return {place: found.offset for place, found in answers.items()}
+
+
+def ask_ends(consumer: Consumer, places: Iterable[Place], timeout_s: float) -> list[Place]:
+    """The same asked once: each place with its end, or an error. Raises KafkaException."""
+    asked = [Place(place.topic, place.partition, OFFSET_END) for place in places]
+    return consumer.offsets_for_times(asked, timeout=timeout_s)
 
 
 def _ask(

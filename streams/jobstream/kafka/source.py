@@ -7,11 +7,11 @@ import time
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Place
 
 from jobstream.errors import BrokerTooOld, SourceFailed
-from jobstream.kafka.assigned import committed, log_ends
+from jobstream.kafka.assigned import ask_ends, committed, log_ends
 from jobstream.kafka.commits import Commits
 from jobstream.kafka.error_kinds import is_fatal
 from jobstream.kafka.standstill import LOOK_MS, Standstill
@@ -186,12 +186,13 @@ class KafkaSource:
         self._started |= {p: self._paused.pop(p) for p in free if p in self._paused}
 
     def _look(self) -> None:
-        """Start anew what has records and brings none, though the client has nothing to give.
+        """Start anew what has records and brings none, though nothing of it can be waiting here.
 
-        Blocks for one request to each broker, LOOK_S at most.
+        Blocks for one request to each broker, LOOK_S at most; for none while all that was started
+        is delivering.
         """
         dry, self._dry = self._dry, False
-        if not dry or not self._started or self._closing:
+        if not self._started or self._closing:
             return
         asked = [Place(*partition) for partition in self._started]
         try:
@@ -200,13 +201,14 @@ class KafkaSource:
             for partition, begun in self._started.items():
                 # The client forgets its place with a seek, and knows it again at the first record.
                 places[partition] = max(begun, places.get(partition, begun))
-            ends = [Place(*partition, OFFSET_END) for partition in self._started]
-            told = self._consumer.offsets_for_times(ends, timeout=LOOK_S)
+            if not self._standstill.asks(places):
+                return
+            told = ask_ends(self._consumer, asked, LOOK_S)
         except KafkaException as error:
             log.info("standstill_unknown", extra={"reason": error.args[0].str()})
             return
         known = {(p.topic, p.partition): p.offset for p in told if p.error is None}
-        for partition in self._standstill.look(places, known):
+        for partition in self._standstill.look(places, known, dry=dry):
             extra = {"partition": partition, "offset": places[partition], "end": known[partition]}
             log.warning("partition_started_anew", extra=extra)
             self.start(partition, places[partition])

@@ -15,15 +15,30 @@ if TYPE_CHECKING:
     from jobstream_processors.ports import TopicPartition
 
 LOOK_MS = 5_000
-"""From look to look. After two that saw the same place behind the log's end, it is started anew."""
+"""From look to look."""
+DRY_LOOKS = 2
+BUSY_LOOKS = 3
+"""So many that saw the same place behind the log's end, and it is started anew."""
 
 
 class Standstill:
-    """What was seen of each partition. Knows no client; used by one thread."""
+    """What was seen of each partition. Knows no client; used by one thread.
+
+    A partition with records may bring none because they wait in the client, behind those of others.
+    That queue is in the order of fetching. So nothing waited in it if it ran dry since the last
+    look, or if somebody's record was delivered that was not yet written at the last look: whatever
+    had been fetched until then was delivered before it. In the second case the partition must have
+    stood there at one look more, so that its turn to be fetched had come before that record's.
+    """
 
     def __init__(self) -> None:
-        self._behind: dict[TopicPartition, int] = {}
-        """Where a partition stood at the last look, with records before it."""
+        self._places: Mapping[TopicPartition, int] = {}
+        """Where each stood at the last look."""
+        self._ends: dict[TopicPartition, int] = {}
+        """Where each log ended then, as far as it was asked."""
+        self._stood: dict[TopicPartition, tuple[int, int]] = {}
+        """How many looks in a row saw a partition at its place, with records before it; and of
+        these, when the client was dry."""
         self._begun: dict[TopicPartition, tuple[int, int]] = {}
         """(place, end) when it was started anew: the end must grow before that is repeated, since
         markers of foreign transactions stand at ends and are never delivered."""
@@ -31,24 +46,40 @@ class Standstill:
     def forget(self, partitions: Collection[TopicPartition]) -> None:
         """These were paused, started or taken away: what was seen of them means nothing now."""
         for partition in partitions:
-            self._behind.pop(partition, None)
+            self._stood.pop(partition, None)
+            self._ends.pop(partition, None)
+
+    def asks(self, places: Mapping[TopicPartition, int]) -> bool:
+        """Whether a look needs to know where the logs end; if not, it is over with this."""
+        if not self._places or any(self._places.get(p) == at for p, at in places.items()):
+            return True
+        self._places, self._ends, self._stood = places, {}, {}
+        return False
 
     def look(
-        self, places: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
+        self,
+        places: Mapping[TopicPartition, int],
+        ends: Mapping[TopicPartition, int],
+        *,
+        dry: bool,
     ) -> list[TopicPartition]:
-        """Those to start anew: at `places` they stand, at `ends` their logs end."""
-        behind = {
-            partition: place
-            for partition, place in places.items()
-            if place < ends.get(partition, place)
-        }
-        again = [
-            partition
-            for partition, place in behind.items()
-            if self._behind.get(partition) == place
-            and self._begun.get(partition) != (place, ends[partition])
-        ]
-        self._behind = behind
-        self._begun = {p: at for p, at in self._begun.items() if p in behind}
-        self._begun |= {partition: (behind[partition], ends[partition]) for partition in again}
+        """Those to start anew: at `places` they stand, at `ends` their logs end.
+
+        `dry`: the client had nothing more to give at some time since the last look.
+        """
+        passed = any(place > self._ends.get(p, place) for p, place in places.items())
+        stood: dict[TopicPartition, tuple[int, int]] = {}
+        again = []
+        for partition, place in places.items():
+            if place >= (end := ends.get(partition, place)):
+                continue
+            seen = self._stood.get(partition) if self._places.get(partition) == place else None
+            looks, dries = seen or (0, 0)
+            stood[partition] = looks, dries = looks + 1, dries + dry
+            stands = (dry and dries >= DRY_LOOKS) or (passed and looks >= BUSY_LOOKS)
+            if stands and self._begun.get(partition) != (place, end):
+                again.append(partition)
+        self._places, self._ends, self._stood = places, dict(ends), stood
+        self._begun = {p: at for p, at in self._begun.items() if p in stood}
+        self._begun |= {partition: (places[partition], ends[partition]) for partition in again}
         return again

@@ -12,13 +12,22 @@ from jobstream.kafka.clock import BrokerClock
 from jobstream.kafka.source import KafkaSource
 from jobstream.kafka.standstill import LOOK_MS, Standstill
 
-MAIL = ("mail", 0)
+MAIL, OTHER = ("mail", 0), ("mail", 1)
 
 
 def looks(*seen: tuple[int, int]) -> list[bool]:
-    """Whether each look, at a place and an end, starts the partition anew."""
+    """Whether each look, at a place and an end, starts the partition anew, if the client is dry."""
     standstill = Standstill()
-    return [standstill.look({MAIL: place}, {MAIL: end}) == [MAIL] for place, end in seen]
+    return [standstill.look({MAIL: place}, {MAIL: end}, dry=True) == [MAIL] for place, end in seen]
+
+
+def busy_looks(*others: tuple[int, int]) -> list[bool]:
+    """Likewise while another partition, at these places and ends, keeps the client busy."""
+    standstill = Standstill()
+    return [
+        standstill.look({MAIL: 5, OTHER: place}, {MAIL: 9, OTHER: end}, dry=False) == [MAIL]
+        for place, end in others
+    ]
 
 
 def test_the_same_place_behind_the_end_twice_is_started_anew() -> None:
@@ -38,11 +47,49 @@ def test_an_end_that_brings_no_record_is_tried_once() -> None:
 
 def test_what_was_paused_in_between_begins_anew() -> None:
     standstill = Standstill()
-    standstill.look({MAIL: 5}, {MAIL: 9})
+    standstill.look({MAIL: 5}, {MAIL: 9}, dry=True)
 
     standstill.forget([MAIL])
 
-    assert standstill.look({MAIL: 5}, {MAIL: 9}) == []
+    assert standstill.look({MAIL: 5}, {MAIL: 9}, dry=True) == []
+
+
+def test_records_of_others_that_were_written_later_have_passed_it() -> None:
+    assert busy_looks((10, 20), (21, 30), (31, 40)) == [False, False, True]
+    assert busy_looks((10, 20), (15, 30), (31, 40)) == [False, False, True]
+
+
+def test_a_backlog_of_others_may_have_its_records_behind_it() -> None:
+    assert busy_looks((10, 200), (60, 250), (110, 300), (160, 350), (210, 400)) == [False] * 5
+
+
+def test_a_look_at_which_it_had_just_come_to_stand_proves_nothing() -> None:
+    """Its records may have been fetched a moment ago, behind what was fetched before."""
+    standstill = Standstill()
+    seen = [({MAIL: 4, OTHER: 10}, 20), ({MAIL: 5, OTHER: 21}, 30), ({MAIL: 5, OTHER: 31}, 40)]
+    for places, end in seen:
+        assert standstill.look(places, {MAIL: 9, OTHER: end}, dry=False) == []
+
+    assert standstill.look({MAIL: 5, OTHER: 41}, {MAIL: 9, OTHER: 50}, dry=False) == [MAIL]
+
+
+def test_one_that_was_sent_elsewhere_has_passed_nothing() -> None:
+    standstill = Standstill()
+    for place, end in ((10, 20), (15, 30)):
+        standstill.look({MAIL: 5, OTHER: place}, {MAIL: 9, OTHER: end}, dry=False)
+
+    standstill.forget([OTHER])
+
+    assert standstill.look({MAIL: 5, OTHER: 35}, {MAIL: 9, OTHER: 40}, dry=False) == []
+
+
+def test_nothing_is_asked_while_all_are_moving() -> None:
+    standstill = Standstill()
+    assert standstill.asks({MAIL: 5, OTHER: 5})
+    standstill.look({MAIL: 5, OTHER: 5}, {MAIL: 9, OTHER: 9}, dry=False)
+
+    assert not standstill.asks({MAIL: 6, OTHER: 6})
+    assert standstill.asks({MAIL: 6, OTHER: 7})
 
 
 class Silent:
@@ -50,6 +97,8 @@ class Silent:
 
     def __init__(self) -> None:
         self.place, self.end = 5, 9
+        self.others = 0
+        """Where the other partitions stand, and end."""
         self.sought: list[int] = []
         self.away = False
         self.gives: list[Any] = []
@@ -63,13 +112,17 @@ class Silent:
         return self.gives * count
 
     def position(self, places: list[Place]) -> list[Place]:
-        return [Place(p.topic, p.partition, self.place) for p in places]
+        return [self._at(p, self.place) for p in places]
 
     def offsets_for_times(self, places: list[Place], timeout: float) -> list[Place]:
         assert timeout > 0
         if self.away:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "away"))  # noqa: SLF001 - its name
-        return [Place(p.topic, p.partition, self.end) for p in places]
+        return [self._at(p, self.end) for p in places]
+
+    def _at(self, place: Place, offset: int) -> Place:
+        mail = (place.topic, place.partition) == MAIL
+        return Place(place.topic, place.partition, offset if mail else self.others)
 
     def seek(self, place: Place) -> None:
         self.sought.append(place.offset)
@@ -107,6 +160,7 @@ class Turns:
         for _ in range(times):
             self.source.poll(limit, 0)
             self.now_ms += LOOK_MS
+            self.client.others += 10
         self.source.poll(limit, 0)
         return self.client.sought
 
@@ -134,6 +188,15 @@ def test_a_client_with_more_to_give_may_still_have_its_records(turns: Turns) -> 
     turns.client.gives = [Message()]
 
     assert turns.look(4) == []
+
+
+def test_a_client_that_others_keep_busy_is_looked_at_all_the_same(turns: Turns) -> None:
+    turns.source.start(OTHER, 0)
+    turns.client.sought.clear()
+    turns.client.gives = [Message()]
+
+    assert turns.look(1) == []
+    assert turns.look(1) == [5]
 
 
 def test_what_is_paused_or_idle_is_left_alone(turns: Turns) -> None:
