@@ -8,7 +8,10 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from confluent_kafka import ConsumerGroupType
+from confluent_kafka.admin import AdminClient
 
+from jobstream.kafka.topics import worker_group
 from jobstream.roles import EXIT_REPLACE
 from jobstream.testing.waiting import wait_until
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
+    from jobstream.app import App
     from jobstream.broker.fixture import RunningKafka
     from jobstream.testing.trial import Trial
 
@@ -52,6 +56,42 @@ def test_rolling_restart_runs_no_job_twice(
     found = trial.audit(ids)
     say(found)
     assert (found.lost, found.doubled, found.reruns, found.dead) == (0, 0, 0, 0), found.findings
+
+
+def test_the_classic_protocol_keeps_the_guarantees(
+    kafka: RunningKafka, new_trial: NewTrial, say: Say
+) -> None:
+    # Given workers that share partitions by the classic protocol, under load
+    trial, shop = new_trial(
+        kafka.bootstrap_servers,
+        JOBSTREAM_GROUP_PROTOCOL="classic",
+        JOBSTREAM_SESSION_TIMEOUT="6s",
+        JOBSTREAM_CONCURRENCY="20",
+    )
+    victim, leaving = trial.fleet.start(), trial.fleet.start()
+    ids = shop.steady.enqueue_many(shop.Work(n, ms=5) for n in range(2_000))
+    wait_until(lambda: trial.progress.look().ends >= 500, "the load runs", limit_s=LIMIT_S)
+    assert group_type(trial.app) == ConsumerGroupType.CLASSIC
+
+    # When one is killed, another takes its place, and a third is told to leave
+    trial.fleet.kill(victim)
+    trial.fleet.start()
+    ids += shop.steady.enqueue_many(shop.Work(n, ms=5) for n in range(1_000))
+    assert trial.fleet.drain(leaving) == 0
+    trial.wait_until_quiet()
+
+    # Then every job is done, and none was started again that was settled
+    found = trial.audit(ids)
+    say(found)
+    assert (found.done, found.lost, found.doubled) == (len(ids), 0, 0), found.findings
+
+
+def group_type(app: App) -> ConsumerGroupType:
+    """By which protocol the workers of an app share their partitions."""
+    admin = AdminClient({"bootstrap.servers": app.settings.bootstrap_servers})
+    listed = admin.list_consumer_groups(request_timeout=LIMIT_S).result().valid
+    (found,) = [group for group in listed if group.group_id == worker_group(app.name)]
+    return ConsumerGroupType(found.type)
 
 
 def test_drain_longer_than_the_session_keeps_its_jobs(
