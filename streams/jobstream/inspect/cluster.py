@@ -26,6 +26,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, not 
 )
 
 from jobstream.errors import BrokerRefused, BrokerUnavailable
+from jobstream.kafka.asking import Trouble
 from jobstream.kafka.error_kinds import is_passing
 from jobstream_processors.ports import Position
 
@@ -70,7 +71,9 @@ class Cluster:
         self._servers = options.get("bootstrap.servers")
         # It would write a line for each of twenty attempts a second; the error has the reason.
         self._options = {"log_level": _ONLY_CRITICAL, **options}
-        self._client = AdminClient(dict(self._options))
+        self._trouble = Trouble(options)
+        asking: dict[str, Any] = {**self._options, "error_cb": self._trouble.note}
+        self._client = AdminClient(asking)
 
     def topics(self) -> dict[str, int]:
         """Partition counts of all topics that this client may see."""
@@ -203,7 +206,8 @@ class Cluster:
         cause = error.args[0] if isinstance(error, KafkaException) else None
         if cause is not None and cause.code() >= 0 and not is_passing(cause):
             return BrokerRefused(f"{self._servers} refused: {cause.str()} ({cause.name()})")
-        said = cause.str() if cause is not None else "timed out"
+        self._client.poll(0)  # serves the callback that knows what happened on the connections
+        said = self._trouble.why(cause.str() if cause is not None else "timed out")
         return BrokerUnavailable(
             f"no answer from {self._servers} within {WAIT_S:g} s ({said}): "
             "check JOBSTREAM_BOOTSTRAP_SERVERS and that the brokers run"

@@ -34,16 +34,28 @@ _K = TypeVar("_K", bound="Hashable")
 _T = TypeVar("_T")
 
 
-class _Trouble:
-    """What last happened on the connections of a client."""
+TROUBLE_S = 60.0
 
-    def __init__(self) -> None:
-        self.last = ""
+
+class Trouble:
+    """What last happened on the connections of a client; its time-outs tell no reason."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._protocol = options.get("security.protocol", "plaintext")
+        self._last = ""
+        self._at = 0.0
 
     def note(self, error: KafkaError) -> None:
-        """A callback of the client."""
+        """A callback of the client. It says the same again only twice a minute."""
         if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - the library's own name
-            self.last = error.str()
+            self._last, self._at = error.str(), time.monotonic()
+
+    def why(self, otherwise: str) -> str:
+        """Its words, if that was within the last minute; else `otherwise`, and what it hides."""
+        if self._last and time.monotonic() - self._at < TROUBLE_S:
+            return self._last
+        # A TLS port closes such a connection, and the client keeps that to itself.
+        return f"{otherwise}; a port for another security.protocol than {self._protocol} is silent"
 
 
 class Asking:
@@ -57,7 +69,7 @@ class Asking:
         self._wait_s = WAIT_S if wait_s is None else wait_s
         self._bootstrap = options.get("bootstrap.servers")
         # Not a method of this object: the client would keep it, and it the client, for ever.
-        self._trouble = _Trouble()
+        self._trouble = Trouble(options)
         self._options: dict[str, Any] = {**options, "error_cb": self._trouble.note}
         if not {"debug", "log_level"} & self._options.keys():
             # It would write a line for each of twenty attempts a second; the error has the reason.
@@ -116,7 +128,7 @@ class Asking:
         if cause is not None and cause.code() >= 0 and not is_passing(cause):
             return BrokerRefused(f"{self._bootstrap} refused: {cause.str()} ({cause.name()})")
         client.poll(0)  # serves the callback that knows what happened on the connections
-        seen = self._trouble.last or (cause.str() if cause is not None else "timed out")
+        seen = self._trouble.why(cause.str() if cause is not None else "timed out")
         message = (
             f"no answer from {self._bootstrap} within {self._wait_s:g} s ({seen}): "
             "check JOBSTREAM_BOOTSTRAP_SERVERS and that the brokers run"

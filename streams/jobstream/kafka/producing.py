@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from jobstream.errors import ConfigError, EnqueueError, EnqueueTimeout, QueueFull
+from jobstream.kafka.asking import Trouble
 from jobstream.kafka.error_kinds import is_fatal, is_passing, is_refusal
 from jobstream.kafka.log import KafkaLog
 from jobstream.kafka.sink import PRODUCER, tell_broken
@@ -35,9 +36,12 @@ class KafkaTransport:
     def __init__(self, options: Mapping[str, Any], timeout_ms: int) -> None:
         self._given = dict(options)
         self._timeout_s = timeout_ms / 1000
+        # Not a method of this object: the producer would keep it, and it the producer, for ever.
+        self._trouble = Trouble(options)
         self._options = {
             **options,
             **PRODUCER,
+            "error_cb": self._trouble.note,
             "linger.ms": 0,
             # Past the caller's wait nothing lingers for long.
             "message.timeout.ms": max(timeout_ms, 1_000),
@@ -126,9 +130,11 @@ class KafkaTransport:
 
     def _unanswered(self, error: KafkaError, timeout_s: float) -> EnqueueError:
         servers = self._options.get("bootstrap.servers")
+        why = self._trouble.why(error.str())
         message = (
-            f"no broker answers at {servers} within {timeout_s:.3g} s ({error.str()}); nothing was "
-            "written. Is the broker up, and is JOBSTREAM_BOOTSTRAP_SERVERS right?"
+            f"no broker answers at {servers} within {timeout_s:.3g} s ({why}); nothing was "
+            "written. Is the broker up, and are JOBSTREAM_BOOTSTRAP_SERVERS and the options of the "
+            "Kafka client right?"
         )
         return _unwritten(EnqueueTimeout(message))
 
