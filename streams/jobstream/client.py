@@ -294,7 +294,8 @@ class Client:
         if topic == plan.topic and count != plan.partitions:
             message = (
                 f"topic {topic} has {count} partitions, queue {plan.name!r} declares "
-                f"{plan.partitions}; the count is fixed for a queue's life: declare {count}"
+                f"{plan.partitions}, so nothing was written; the count is fixed for a queue's "
+                f"life: declare {count}"
             )
             raise TopicMismatch(message)
         self._checked.add(topic)
