@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TOPIC = "jobs"
 PLACE = (TOPIC, 0)
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 
 @pytest.fixture

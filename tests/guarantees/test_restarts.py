@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.kafka
 
-LIMIT_S = 60.0
+LIMIT_S = 120.0
 WORKERS = 3
 SESSION_S = 3
 
@@ -42,7 +42,7 @@ def test_rolling_restart_runs_no_job_twice(
     ids: list[str] = []
     for leaving in list(trial.fleet.members):
         ended = len(ids)
-        ids += shop.steady.enqueue_many(shop.Work(n, ms=20) for n in range(1_500))
+        ids += shop.steady.enqueue_many(shop.Work(n, ms=80) for n in range(1_500))
         wait_until(
             lambda ended=ended: trial.progress.look().ends >= ended + 500,  # type: ignore[misc]
             "the load runs",

@@ -308,9 +308,9 @@ def test_close_sends_what_is_queued_and_the_next_enqueue_connects_anew(
 
     thread = threading.Thread(target=work)
     thread.start()
-    done.wait(20)
+    assert done.wait(60)
     served.app.close()
-    thread.join(20)
+    thread.join(60)
 
     mail.enqueue(Mail("after"))
 

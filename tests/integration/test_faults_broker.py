@@ -69,7 +69,7 @@ def new_app(bootstrap: str, folder: Path, **options: str) -> App:
 def create(kafka: EmbeddedKafka, *topics: NewTopic) -> None:
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
     for created in admin.create_topics(list(topics)).values():
-        created.result(30)
+        created.result(60)
 
 
 def enqueue_when_it_answers(work: Job[Work, object], text: str) -> str:
@@ -81,7 +81,7 @@ def enqueue_when_it_answers(work: Job[Work, object], text: str) -> str:
         except EnqueueTimeout:
             return ""
 
-    return wait_until(enqueued, "the broker answers", limit_s=60)
+    return wait_until(enqueued, "the broker answers", limit_s=120)
 
 
 def test_worker_without_a_broker_says_where_it_looked(tmp_path: Path) -> None:
@@ -147,13 +147,13 @@ def test_worker_lives_through_a_broker_that_is_gone_for_a_while(
 
     with Served(app) as served:
         ids = work.enqueue_many(Work(f"before {n}") for n in range(500))
-        wait_until(lambda: done, "it runs", limit_s=30)
+        wait_until(lambda: done, "it runs", limit_s=90)
 
         fragile.kill(1)
         begun_s = time.monotonic()
         with pytest.raises(EnqueueTimeout, match="may still be written"):
             work.enqueue(Work("meanwhile"), idempotency_key="meanwhile")
-        assert time.monotonic() - begun_s < 3
+        assert time.monotonic() - begun_s < 10
         with pytest.raises(EnqueuesFailed) as caught:
             work.enqueue_many(Work(f"meanwhile {n}") for n in range(1_000))
         assert caught.value.failed + caught.value.unknown == 1_000

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.kafka
 
+DRAIN_S = 25
+"""Of a worker that would wait so long for its jobs, were it not told twice."""
 PROGRAM = '''
 """An app whose handlers leave a line in a file for all that they do."""
 import asyncio, logging, os, sys, threading
@@ -81,7 +83,7 @@ async def on_loop(args: Args) -> None:
 def in_thread(args: Args) -> None:
     tell("ran " + args.text)
 
-@app.job(retry=once, executor="process", timeout="500ms")
+@app.job(retry=once, executor="process", timeout="2s")
 def spins(args: Args) -> None:
     tell("spins " + args.text)
     while True:
@@ -149,7 +151,7 @@ class Shop:
 
     def wait_for(self, line: str) -> None:
         """Wait until a handler has told that line."""
-        wait_until(lambda: line in self.lines(), f"a handler tells {line!r}", limit_s=30)
+        wait_until(lambda: line in self.lines(), f"a handler tells {line!r}", limit_s=90)
 
 
 def _load(name: str, kafka: EmbeddedKafka) -> App:
@@ -188,7 +190,7 @@ def test_forked_copies_end_where_the_handler_ends(shop: Shop) -> None:
     ids += [shop.enqueue(job, f"{job} {n}") for n in range(5) for job in ("on_loop", "in_thread")]
 
     assert {shop.served.end_of(job_id) for job_id in ids} == {"done"}
-    wait_until(lambda: not pids_alive(shop), "the copies have ended", limit_s=10)
+    wait_until(lambda: not pids_alive(shop), "the copies have ended", limit_s=60)
     lines = shop.lines()
     for job in forking:
         assert lines.count(f"original {job} 0") == lines.count(f"copy {job} 0") == 1
@@ -218,7 +220,7 @@ def test_process_past_its_limit_is_killed(shop: Shop) -> None:
 
     assert shop.served.letter_of(spinning).told("error") == "jobstream.Timeout"
 
-    wait_until(lambda: "spins for ever" in shop.lines(), "it ran at all", limit_s=1)
+    assert "spins for ever" in shop.lines(), "it ran at all"
     assert {shop.served.end_of(job_id) for job_id in others} == {"done"}
     assert shop.fleet.drain(member) == 0
     assert not pids_alive(shop)
@@ -238,28 +240,28 @@ def test_handler_that_never_ends_does_not_keep_the_worker(shop: Shop, job: str, 
     job_id = shop.enqueue(job, "one")
     shop.wait_for(f"{line} one")
 
-    code = shop.fleet.drain(member, limit_s=15)
+    code = shop.fleet.drain(member)
 
     assert code == 0, member.tail()
     assert [r for r in shop.lines() if r == f"{line} one"] == [f"{line} one"]
     # Interrupted uses no attempt, and the next worker starts it again.
     assert not shop.served.letters()
     shop.fleet.start()
-    wait_until(lambda: shop.lines().count(f"{line} one") == 2, f"{job_id} runs again", limit_s=30)
+    wait_until(lambda: shop.lines().count(f"{line} one") == 2, f"{job_id} runs again", limit_s=90)
 
 
 def test_second_sigterm_leaves_at_once_and_loses_nothing(shop: Shop) -> None:
-    member = shop.fleet.start({"JOBSTREAM_DRAIN": "25s"})
+    member = shop.fleet.start({"JOBSTREAM_DRAIN": f"{DRAIN_S}s"})
     stuck = shop.enqueue("blocks", "one")
     shop.wait_for("blocks one")
 
     member.signal(signal.SIGTERM)
-    wait_until(lambda: "draining" in member.tail(), "it drains", limit_s=5)
+    wait_until(lambda: "draining" in member.tail(), "it drains", limit_s=20)
     member.signal(signal.SIGTERM)
 
-    assert member.wait(5) == 128 + signal.SIGTERM
+    assert member.wait(DRAIN_S - 5) == 128 + signal.SIGTERM
     shop.fleet.start()
-    wait_until(lambda: shop.lines().count("blocks one") == 2, f"{stuck} runs again", limit_s=60)
+    wait_until(lambda: shop.lines().count("blocks one") == 2, f"{stuck} runs again", limit_s=90)
 
 
 def test_two_workers_share_one_state_dir(shop: Shop, tmp_path: Path) -> None:
@@ -267,7 +269,7 @@ def test_two_workers_share_one_state_dir(shop: Shop, tmp_path: Path) -> None:
     shop.fleet.start()
 
     slots = tmp_path / "state" / shop.env["FAULTS_APP"]
-    wait_until(lambda: len(list(slots.glob("*/slot-*"))) == 2, "each has a slot", limit_s=30)
+    wait_until(lambda: len(list(slots.glob("*/slot-*"))) == 2, "each has a slot", limit_s=90)
     ids = [shop.enqueue("on_loop", f"{n}") for n in range(20)]
 
     assert {shop.served.end_of(job_id) for job_id in ids} == {"done"}
@@ -278,6 +280,6 @@ def test_unusable_state_dir_stops_the_worker_and_names_the_fix(shop: Shop, tmp_p
 
     member = shop.fleet.start({"JOBSTREAM_STATE_DIR": str(tmp_path / "file" / "state")})
 
-    assert member.wait(30) != 0
+    assert member.wait() != 0
     assert "StateDirError: state dir" in member.tail()
     assert "name a writable local directory" in member.tail()

@@ -162,7 +162,7 @@ def test_unknown_type_waits_for_the_deployment_that_knows_it(desk: Desk) -> None
     served = desk.serve(before)
     told = new.enqueue(Work("x"))
     rung = served.plans["default"].rungs["5s"]
-    wait_until(lambda: served.records(*rung), "it climbs", limit_s=30)
+    wait_until(lambda: served.records(*rung), "it climbs", limit_s=90)
     served.stop()
 
     @after.job(name="new")
@@ -196,7 +196,7 @@ def test_hold_key_keeps_its_attempts_across_a_restart(desk: Desk) -> None:
     one = first.jobs["held"].enqueue(Work("fails"), key="k").job_id
     two = first.jobs["held"].enqueue(Work("follows"), key="k").job_id
     other = first.jobs["held"].enqueue(Work("neighbour"), key="other").job_id
-    assert failed.wait(30)
+    assert failed.wait(90)
     assert served.end_of(other) == "done"
     served.stop()
 
@@ -250,9 +250,9 @@ def test_many_jobs_of_one_key_hold_up_no_other_key(desk: Desk) -> None:
     app, gate = desk.app(), threading.Event()
     started: list[str] = []
 
-    @app.job
+    @app.job(timeout="10m")
     def slow(args: Work) -> None:
-        gate.wait(30)
+        gate.wait(300)  # longer than anybody waits for the others
         started.append(args.text)
 
     @app.job

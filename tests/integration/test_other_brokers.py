@@ -89,7 +89,7 @@ def test_a_worker_says_what_it_costs_and_runs_jobs(
     wait_until(
         lambda: "jobstream-settle" not in [thread.name for thread in threading.enumerate()],
         "the worker that gave up has left, too",
-        limit_s=10,
+        limit_s=60,
     )
 
 

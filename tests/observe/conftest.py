@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import threading
 import urllib.error
@@ -22,15 +21,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 import yaml
 
+from jobstream.broker.ports import choose_addresses
 from jobstream.testing.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-READY_S = 30
-STOP_S = 10
-ANSWER_S = 20
+READY_S = 90
+STOP_S = 30
+ANSWER_S = 60
 
 Json = Any
 
@@ -44,12 +44,6 @@ def program(*names: str) -> str:
     if os.environ.get("CI"):
         pytest.fail(message)
     pytest.skip(message)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def ask(url: str, data: bytes | None = None) -> bytes:
@@ -155,7 +149,7 @@ def start_prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start
             host = alertmanager.removeprefix("http://")
             config["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [host]}]}]}
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
-        port = free_port()
+        port = choose_addresses(1, None)[0].port
         command = [
             binary,
             f"--config.file={folder / 'prometheus.yml'}",
@@ -188,7 +182,7 @@ def start_alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sta
         binary = program("prometheus-alertmanager", "alertmanager")
         folder = tmp_path_factory.mktemp("alertmanager")
         (folder / "alertmanager.yml").write_text(yaml.safe_dump(dict(config)))
-        port = free_port()
+        port = choose_addresses(1, None)[0].port
         command = [
             binary,
             f"--config.file={folder / 'alertmanager.yml'}",

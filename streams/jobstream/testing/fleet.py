@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
-STOP_LIMIT_S = 40.0
-"""A worker drains for 25 s at most, then leaves its group."""
+STOP_LIMIT_S = 90.0
+"""A worker drains for 25 s at most, then leaves its group; a busy machine takes its time."""
 _LEASHED = Path(__file__).with_name("leashed.py")
 _TAIL_BYTES = 4_000
 

@@ -14,7 +14,7 @@ from jobstream.kafka.clock import BrokerClock
 from jobstream.kafka.source import KafkaSource
 from jobstream.testing.member import Member
 
-END_S = 10.0
+END_S = 60.0
 
 
 class FrozenProcess:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from jobstream_processors.ports import TopicPartition as Place
 
-_WAIT_S = 30.0
+_WAIT_S = 60.0
 
 
 class Standing(NamedTuple):
@@ -35,7 +35,7 @@ class Standing(NamedTuple):
 
 
 class GroupLag:
-    """Asks one cluster. Each call blocks for a few answers, at most some 30 s."""
+    """Asks one cluster. Each call blocks for a few answers, at most some 60 s."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = dict(options)

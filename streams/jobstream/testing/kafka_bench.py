@@ -29,7 +29,7 @@ from jobstream.testing.member import Member
 if TYPE_CHECKING:
     from jobstream_processors.ports import TopicPartition as Place
 
-ANSWER_S = 30.0
+ANSWER_S = 60.0
 SESSION_MS = {"consumer": 3_000, "classic": 6_000}
 """By group protocol, the least that the embedded broker allows."""
 

@@ -70,7 +70,7 @@ class Member:
 
 
 def turn_until(
-    members: Iterable[Member], reached: Callable[[], bool], timeout_s: float = 30.0
+    members: Iterable[Member], reached: Callable[[], bool], timeout_s: float = 90.0
 ) -> None:
     """Let the members poll in turn until `reached`; raises TimeoutError with what they heard."""
     everybody = list(members)

@@ -88,7 +88,7 @@ class Publishing:
             self._faults.heal()
             self.changed.notify_all()
 
-    def wait_for_held(self, count: int, timeout_s: float = 10.0) -> bool:
+    def wait_for_held(self, count: int, timeout_s: float = 60.0) -> bool:
         """Block until `count` slow publishes wait for the clock; False after `timeout_s`."""
         with self.changed:
             return self.changed.wait_for(lambda: self._held >= count, timeout_s)
