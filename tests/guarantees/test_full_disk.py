@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from jobstream.testing.rows import ends
 from jobstream.testing.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -65,9 +66,10 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
     subprocess.run(unmount, check=True)
 
 
-def ended(member: Member) -> str:
+def ended(trial: Trial, member: Member) -> str:
     """Wait until the worker has ended by itself, with an error; returns its log."""
-    assert member.wait(LIMIT_S) != 0
+    trial.fleet.died(member, LIMIT_S)  # What ran and had no row yet may run again.
+    assert member.exit_code != 0
     return member.log.read_text()
 
 
@@ -82,13 +84,13 @@ def test_a_full_disk_ends_the_worker_by_name_and_loses_nothing(
     )
     worker = trial.fleet.start()
     ids = shop.steady.enqueue_many(shop.Work(n) for n in range(100))
-    wait_until(lambda: trial.progress.look().ends == 100, "it serves", limit_s=LIMIT_S)
+    wait_until(lambda: len(ends(trial.rows())) == 100, "it serves", limit_s=LIMIT_S)
 
     disk.fill()
     ids += shop.steady.enqueue_many(shop.Work(n) for n in range(2_000))
-    assert FIX in ended(worker)
+    assert FIX in ended(trial, worker)
     disk.fill()
-    assert FIX in ended(trial.fleet.start())
+    assert FIX in ended(trial, trial.fleet.start())
 
     disk.free()
     trial.fleet.start()
