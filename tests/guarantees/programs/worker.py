@@ -8,6 +8,7 @@ import sys
 
 import shop  # type: ignore[import-not-found]  # beside this file, which is run as a program
 
+from jobstream.leaving import leave_process
 from jobstream.roles import Roles, leave_if_unsafe
 
 PLAIN = frozenset(vars(logging.makeLogRecord({})))
@@ -41,6 +42,7 @@ def main() -> None:
     except Exception as error:
         logging.getLogger("trial").exception("worker ended")
         leave_if_unsafe(error)
+        leave_process(1)  # As the command line does: a thread may wait for a broker for long.
         raise
 
 

@@ -1,0 +1,138 @@
+"""The only broker is away, dead or frozen, for longer than anything in a worker waits for it."""
+
+from __future__ import annotations
+
+import http.client
+import time
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobstream.broker.embedded import EmbeddedKafka
+from jobstream.observe.targets import folder_of, living
+from jobstream.testing.ledger import Kill
+from jobstream.testing.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import ModuleType
+
+    from jobstream.testing.fleet import Member
+    from jobstream.testing.trial import Trial
+
+    NewTrial = Callable[..., tuple[Trial, ModuleType]]
+    Say = Callable[[object], None]
+
+pytestmark = pytest.mark.kafka
+
+FAIL_OVER_S, STALL_S = 32.0, 62.0
+"""Longer than a worker waits for the ends of a log, and for the records of one."""
+LIMIT_S = 90.0
+
+
+@pytest.fixture(scope="module")
+def fragile() -> Iterator[EmbeddedKafka]:
+    """A broker of this module's own; each test repairs it."""
+    with EmbeddedKafka() as broker:
+        yield broker
+
+
+@contextmanager
+def away(broker: EmbeddedKafka, how: str) -> Iterator[None]:
+    (broker.kill if how == "killed" else broker.freeze)(1)
+    try:
+        yield
+    finally:
+        (broker.restart if how == "killed" else broker.thaw)(1)
+
+
+def probe(trial: Trial, path: str) -> int:
+    """What the only worker answers."""
+    (target,) = living(folder_of(trial.app.settings.state_dir, trial.app.name))
+    connection = http.client.HTTPConnection(target.address, timeout=LIMIT_S)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def note_loss(trial: Trial, worker: Member) -> None:
+    """A session that ended while nobody could beat cuts off what had no row yet: tell the audit."""
+    for line in worker.log.read_text().splitlines():
+        if "partitions_lost" in line:
+            at = datetime.strptime(line[:23], "%Y-%m-%d %H:%M:%S,%f").astimezone()
+            trial.fleet.kills.append(Kill(worker.pid, int(at.timestamp() * 1_000)))
+
+
+@pytest.mark.parametrize(("how", "away_s"), [("killed", FAIL_OVER_S), ("frozen", STALL_S)])
+def test_worker_and_delayer_wait_for_it_and_go_on(
+    how: str, away_s: float, fragile: EmbeddedKafka, new_trial: NewTrial, say: Say
+) -> None:
+    # Given jobs that run, that wait for their turn, for a retry or for their time
+    trial, shop = new_trial(fragile.bootstrap_servers)
+    worker = trial.fleet.start()
+    served, places = b"partition_served", len(trial.queue_places)
+    wait_until(
+        lambda: worker.log.read_bytes().count(served) == places, "it serves", limit_s=LIMIT_S
+    )
+    ids = shop.steady.enqueue_many((shop.Work(n) for n in range(300)), delay="8s")
+    ids += shop.plain.enqueue_many(shop.Work(n) for n in range(300))
+    keyed = (shop.Work(n, f"k{n % 5}", ms=20) for n in range(300))
+    ids += shop.holding.enqueue_many(keyed, key=lambda args: args.key)
+    ids += shop.steady.enqueue_many(shop.Work(n, ms=3_000) for n in range(20))
+    wait_until(lambda: trial.progress.look().ends > 100, "jobs run", limit_s=LIMIT_S)
+
+    # When the broker is away for as long, then the process says that it is not ready, and lives
+    with away(fragile, how):
+        over, alive = time.monotonic() + away_s, set[int]()
+        wait_until(lambda: probe(trial, "/readyz") == 503, "it is not ready", limit_s=LIMIT_S)
+
+        def is_over() -> bool:
+            alive.add(probe(trial, "/livez"))
+            return time.monotonic() > over
+
+        wait_until(is_over, "it was away for long", limit_s=2 * away_s, every_s=1.0)
+    back = time.monotonic()
+
+    # And when it is back, every job ends, once
+    wait_until(lambda: probe(trial, "/readyz") == 200, "it is ready again", limit_s=LIMIT_S)
+    trial.wait_until_quiet()
+    say(f"{how} for {away_s:.0f} s; quiet {time.monotonic() - back:.0f} s after it was back")
+    note_loss(trial, worker)
+    found = trial.audit(ids, hold_key=["holding"])
+    say(found)
+    assert worker.exit_code is None, worker.tail()
+    assert alive == {200}
+    assert (found.lost, found.doubled, found.order_violations) == (0, 0, 0), found.findings
+
+
+def test_a_worker_that_takes_partitions_over_waits_or_is_started_anew(
+    fragile: EmbeddedKafka, new_trial: NewTrial, say: Say
+) -> None:
+    trial, shop = new_trial(fragile.bootstrap_servers)
+    ids = shop.steady.enqueue_many(shop.Work(n) for n in range(300))
+    worker = trial.fleet.start()
+    wait_until(
+        lambda: b"partition_restored" in worker.log.read_bytes(), "it begins", limit_s=LIMIT_S
+    )
+
+    with away(fragile, "killed"):
+        over = time.monotonic() + FAIL_OVER_S
+        wait_until(lambda: time.monotonic() > over, "it was away for long", limit_s=2 * FAIL_OVER_S)
+
+    def serves_or_ends() -> bool:
+        served = worker.log.read_bytes().count(b"partition_served")
+        return served >= len(trial.queue_places) or worker.exit_code is not None
+
+    wait_until(serves_or_ends, "it goes on, or ends", limit_s=LIMIT_S)
+    say("it waited" if worker.exit_code is None else f"it ended with {worker.exit_code}")
+    if worker.exit_code is not None:  # A supervisor starts it again.
+        assert worker.exit_code > 0
+        trial.fleet.died(worker)
+        trial.fleet.start()
+    trial.wait_until_quiet()
+    found = trial.audit(ids)
+    assert (found.done, found.lost, found.doubled) == (300, 0, 0), found.findings
