@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
+
+from jobstream.broker.ports import choose_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,10 +44,8 @@ def program(*names: str) -> str:
 
 
 def free_port() -> int:
-    """A port that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listened on a moment ago, and that no outgoing connection may take."""
+    return choose_addresses(1, None)[0].port
 
 
 def alertmanager(root: Path, folder: Path) -> Tool:

@@ -122,7 +122,7 @@ class Shop:
         }
         ours = [sys.executable, "-m", "jobstream"]
         self.workers = Fleet([*ours, "worker", "shop:app"], folder / "workers", self.environ)
-        watching = [*ours, "exporter", "--interval", "500ms", "--slo", "mail=2s"]
+        watching = [*ours, "exporter", "--interval", "500ms", "--slo", "mail=5s"]
         watching += ["--stalled-after", "3s"]
         self.exporters = Fleet(watching, folder / "exporters", self.environ)
         probing = [*ours, "canary", "--interval", "1s", "--timeout", "5s"]
