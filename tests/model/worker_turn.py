@@ -194,7 +194,7 @@ class Turn:
     def _takes_over(self, answers: tuple[Answer, ...]) -> Event:
         """The call at hand is answered. What only reads is one step with what follows it.
 
-        Except while a frozen worker's records may still come in between.
+        Except while a frozen worker's record may still come in between and be read.
         """
         label, world = "", self.world
         while True:
@@ -203,12 +203,22 @@ class Turn:
                 ranges = found.mirror[1]
                 owner = Worker(found.shard, found.start, ranges, begun=found.start)
                 return f"{label}, ready", self._put(owner, world)
-            reads = not isinstance(found.call, Publish)
-            if label and not (reads and world.frozen is None):
+            if label and not self._reads_alone(found):
                 return label, self._put(self.worker._replace(taking_over=answers), world)
             step, world, answer = self._called(world, answers, found)
             label = f"{label}, {step}" if label else step
             answers = (*answers, answer)
+
+    def _reads_alone(self, found: Prepared) -> bool:
+        """Whether the call at hand reads what nobody else may write now."""
+        frozen = self.world.frozen
+        if isinstance(found.call, Publish):
+            return False
+        if frozen is None:
+            return True
+        # By the rule one record may still come from it: one of its flight, or else a mirror.
+        is_mirror = frozen.flight is None
+        return self.rules.gap_stops and is_mirror is isinstance(found.call, Restore)
 
     def preparing(self, answers: tuple[Answer, ...]) -> Prepared:
         """How far the take-over has come with these answers."""
