@@ -51,7 +51,6 @@ def last_line(outcome: Outcome) -> str:
     audit = outcome.audit
     return (
         f"demo: enqueued={audit.enqueued} done={audit.done} dead={audit.dead} "
-        f"retried={watch.retries(outcome.entries)} "
         f"lost={audit.lost} doubled={audit.doubled} seconds={outcome.seconds:.0f}"
     )
 
