@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("jobstream.worker")
 
-Action = Callable[[], None]
+Action = Callable[[], object]
 
 
 def STOP() -> None:  # noqa: N802 - a mark, never called

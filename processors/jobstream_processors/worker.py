@@ -129,6 +129,8 @@ class Worker:
         self._progress = threading.Event()
         self._released: dict[TopicPartition, threading.Event] = {}
         self._restorers = ThreadPoolExecutor(TAKEOVERS_AT_ONCE, "jobstream-takeover")
+        # Of their own: a take-over waits for the table that its partition had here before.
+        self._closers = ThreadPoolExecutor(TAKEOVERS_AT_ONCE, "jobstream-close")
         self._end: asyncio.Future[None]
         self._loop: asyncio.AbstractEventLoop
         self._engine: Engine
@@ -193,7 +195,8 @@ class Worker:
                     self.stop()
             self._end.result()
             await asyncio.to_thread(self._settling.close, 5.0)
-            await asyncio.to_thread(self._restorers.shutdown)
+            for pool in (self._restorers, self._closers):
+                await asyncio.to_thread(pool.shutdown)
             if replace:
                 message = f"{replace} handlers outlived their time limit and hold their slots"
                 raise ReplaceProcess(message)
@@ -203,7 +206,8 @@ class Worker:
             self._settling.close(0.0)  # After an error it still waits for work.
             self._mirrors.close()
             self._closer.close()
-            self._restorers.shutdown(wait=False, cancel_futures=True)
+            for pool in (self._restorers, self._closers):
+                pool.shutdown(wait=False, cancel_futures=True)
             self._engine.close()
 
     def _build(self) -> None:
@@ -313,10 +317,8 @@ class Worker:
             if hasattr(lane, "shard"):
                 done = self._released[lane.source] = threading.Event()
                 # After whatever still settles, but not on its thread: closing may take a while.
-                self._settling.call(partial(self._close_soon, lane, done))
-
-    def _close_soon(self, lane: Lane, done: threading.Event) -> None:
-        self._restorers.submit(self._close_table, lane, done)
+                close = partial(self._closers.submit, self._close_table, lane, done)
+                self._settling.call(close)
 
     def _close_table(self, lane: Lane, done: threading.Event) -> None:
         try:
