@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import queue
 import signal
 import subprocess
 import sys
-import threading
 import time
 from typing import TYPE_CHECKING, Any
+
+from tests.spoken import Spoken
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,11 +93,11 @@ class Shop:
             pass
 
 
-class Worker:
+class Worker(Spoken):
     """`jobstream worker` as a process, and the lines it says."""
 
     def __init__(self, shop: Shop, *options: str) -> None:
-        self.process = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "jobstream", "worker", "shop:app", "--log", "json", *options],
             cwd=shop.folder,
             env=shop.environ,
@@ -105,21 +105,7 @@ class Worker:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        self.said: list[str] = []
-        self._lines: queue.Queue[str] = queue.Queue()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def hear(self, word: str, times: int = 1) -> list[str]:
-        """Wait until so many lines have the word; an empty line is the end of all."""
-        while len(found := [line for line in self.said if word in line]) < times:
-            try:
-                line = self._lines.get(timeout=WAIT_S)
-            except queue.Empty:
-                line = ""
-            assert line, f"{word!r} was said {len(found)} times of {times}: {self.said}"
-            self.said.append(line.strip())
-        return found
+        super().__init__(process, WAIT_S)
 
     def drain(self) -> int:
         """SIGTERM; its exit code once it has left, and its children with it."""
@@ -131,10 +117,3 @@ class Worker:
     def close(self) -> None:
         if self.process.poll() is None:
             self.drain()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout as lines:
-            for line in lines:
-                self._lines.put(line)
-        self._lines.put("")

@@ -31,11 +31,10 @@ if TYPE_CHECKING:
     from jobstream_processors.core.watermark import Watermark
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.lane import Lane
-    from jobstream_processors.ports import Clock, Log, Outgoing, Position, Sink, TopicPartition
-    from jobstream_processors.queues import QueuePlan
+    from jobstream_processors.ports import Outgoing, Position, Sink, TopicPartition
     from jobstream_processors.settle import Decided
     from jobstream_processors.settlement import Settlement
-    from jobstream_processors.takeover import Mirrors, OpenShard, Tables
+    from jobstream_processors.takeover import OpenShard, Tables
 
 LOST = "the job is lost"
 AGAIN = "starts although"
@@ -128,18 +127,10 @@ class TableFirst(Settler):
 class RestoreFirst(Takeover):
     """Restores the table before it publishes the claim."""
 
-    def __init__(  # noqa: PLR0917 - as the class it stands for
-        self,
-        group: str,
-        plans: Mapping[str, QueuePlan],
-        sink: Sink,
-        reader: Log,
-        tables: Tables,
-        mirrors: Mirrors,
-        clock: Clock,
-    ) -> None:
-        late = ClaimLate(sink, tables)
-        super().__init__(group, plans, late, reader, late, mirrors, clock)
+    def prepare(self, lane: Lane, committed: Position | None) -> int | None:
+        late = ClaimLate(self._sink, self._tables)
+        self._sink, self._tables = late, late
+        return super().prepare(lane, committed)
 
 
 class ClaimLate:

@@ -15,8 +15,8 @@ EXPIRED = "expired"
 DUPLICATE = "duplicate"
 TERMINAL = (DONE, DEAD, CANCELLED, EXPIRED, DUPLICATE)
 _RANK = {state: rank for rank, state in enumerate(reversed(TERMINAL), start=1)}
-LONGEST = 16
-"""No number that a row tells in words has as many digits."""
+DIGITS_MAX = 15
+"""Of a number in a row's detail."""
 OTHER = "other"
 """A terminal state this version does not know: written by a newer one, an end all the same."""
 
@@ -45,7 +45,8 @@ class Parked(NamedTuple):
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < LONGEST else 0
+    # Few digits of ASCII are all we ever write there.
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= DIGITS_MAX else 0
 
 
 class Known(NamedTuple):

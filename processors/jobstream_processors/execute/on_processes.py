@@ -199,7 +199,7 @@ class _Child:
         spec = delivery.spec
         assert spec is not None  # noqa: S101 - admitted deliveries have a handler
         if (bar := self._pool.barred(delivery)) is not None:
-            return bar, True
+            return bar, True  # Before its trace tells that it runs; once more when it does.
         try:
             # The args apart: their class can be found once the handler's module is imported.
             enter = self._pool.enter(delivery)

@@ -28,13 +28,12 @@ WAIT_S = 10.0
 """How long a call waits for the cluster in all, give or take the end of its last attempt."""
 ATTEMPT_S = 3.0
 AGAIN_S = 0.1
+TROUBLE_S = 60.0
+"""How long what happened on a connection explains a time-out."""
 _GRACE_S = 1.0
 _ONLY_CRITICAL = 2
 _K = TypeVar("_K", bound="Hashable")
 _T = TypeVar("_T")
-
-
-TROUBLE_S = 60.0
 
 
 class Trouble:

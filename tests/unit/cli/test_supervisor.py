@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import queue
 import select
 import signal
 import subprocess
 import sys
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.spoken import Spoken
 
 from jobstream.cli.exits import REPLACE
 from jobstream.cli.supervisor import Restarts
@@ -52,30 +51,16 @@ while signal.sigwait({signal.SIGTERM}): os.write(1, b"stubborn\\n")
 )
 
 
-class Parent:
+class Parent(Spoken):
     """A supervisor in a process of its own, and what its children say."""
 
     def __init__(self, code: str, prefix: str = "", leave_s: float = 60) -> None:
-        self.process = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-u", "-c", PARENT, code, prefix, str(leave_s)],
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.said: list[str] = []
-        self._lines: queue.Queue[str] = queue.Queue()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def hear(self, word: str, times: int = 1) -> list[str]:
-        """Wait until so many lines have the word; those lines. The last line of all is empty."""
-        while len(found := [line for line in self.said if word in line]) < times:
-            try:
-                line = self._lines.get(timeout=WAIT_S)
-            except queue.Empty:
-                line = ""
-            assert line, f"{word!r} was said {len(found)} times of {times}: {self.said}"
-            self.said.append(line.strip())
-        return found
+        super().__init__(process, WAIT_S)
 
     def hear_all(self) -> list[str]:
         """Every line until the end of output: the parent and all children have left."""
@@ -92,13 +77,6 @@ class Parent:
             for line in [*self.said, *self._lines.queue]:
                 if line.startswith("up "):
                     os.kill(int(line.split()[1]), signal.SIGKILL)
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout as lines:
-            for line in lines:
-                self._lines.put(line)
-        self._lines.put("")
 
     def pids(self, times: int = 2) -> list[int]:
         return [int(line.split()[-1]) for line in self.hear("up ", times)]
