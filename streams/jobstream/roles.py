@@ -226,9 +226,8 @@ class Roles:
     async def _work(self, mirrors: Mirrors, catalogue: Catalogue) -> None:
         settings, app = self._settings, self._app
         pulse, sink = self._pulse, self._sink
-        for spec in app.specs().values():
-            if not spec.importable:
-                log.warning("handler_not_isolated", extra={"job": spec.name})
+        for job in {spec.name for spec in self._specs.values() if not spec.importable}:
+            log.warning("handler_not_isolated", extra={"job": job})
         cluster = Admin(settings).cluster()
         with claim_slot(settings.state_dir, app.name, cluster.id) as slot:
             tables = Table(slot, self._reader, on_progress=self._observed.progress)

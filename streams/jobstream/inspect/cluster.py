@@ -25,9 +25,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, not 
     ResourceType,
 )
 
-from jobstream.errors import BrokerRefused, BrokerUnavailable
+from jobstream.errors import BrokerRefused
 from jobstream.kafka.asking import Trouble
-from jobstream.kafka.error_kinds import is_passing
 from jobstream_processors.ports import Position
 
 if TYPE_CHECKING:
@@ -68,7 +67,6 @@ class Cluster:
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         """Prepare a client; nothing is sent yet."""
-        self._servers = options.get("bootstrap.servers")
         # It would write a line for each of twenty attempts a second; the error has the reason.
         self._options = {"log_level": _ONLY_CRITICAL, **options}
         self._trouble = Trouble(options)
@@ -173,7 +171,7 @@ class Cluster:
         except (KafkaException, TimeoutError) as error:
             if _code(error) == KafkaError.GROUP_ID_NOT_FOUND:
                 return []
-            raise self._error_for(error) from error
+            raise self._trouble.told(self._client, error, WAIT_S) from error
         return [
             Member(
                 name=f"{member.client_id}@{member.host}",
@@ -200,18 +198,7 @@ class Cluster:
         try:
             return ask()
         except (KafkaException, TimeoutError) as error:
-            raise self._error_for(error) from error
-
-    def _error_for(self, error: Exception) -> BrokerRefused | BrokerUnavailable:
-        cause = error.args[0] if isinstance(error, KafkaException) else None
-        if cause is not None and cause.code() >= 0 and not is_passing(cause):
-            return BrokerRefused(f"{self._servers} refused: {cause.str()} ({cause.name()})")
-        self._client.poll(0)  # serves the callback that knows what happened on the connections
-        said = self._trouble.why(cause.str() if cause is not None else "timed out")
-        return BrokerUnavailable(
-            f"no answer from {self._servers} within {WAIT_S:g} s ({said}): "
-            "check JOBSTREAM_BOOTSTRAP_SERVERS and that the brokers run"
-        )
+            raise self._trouble.told(self._client, error, WAIT_S) from error
 
 
 def _code(error: Exception) -> int | None:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
     from concurrent.futures import Future
 
-    from jobstream.errors import JobstreamError
 
 WAIT_S = 10.0
 """How long a call waits for the cluster in all, give or take the end of its last attempt."""
@@ -40,6 +39,7 @@ class Trouble:
     """What last happened on the connections of a client; its time-outs tell no reason."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
+        self._servers = options.get("bootstrap.servers")
         self._protocol = options.get("security.protocol", "plaintext")
         self._last = ""
         self._at = 0.0
@@ -55,6 +55,21 @@ class Trouble:
             return self._last
         # A TLS port closes such a connection, and the client keeps that to itself.
         return f"{otherwise}; a port for another security.protocol than {self._protocol} is silent"
+
+    def told(
+        self, client: AdminClient, error: Exception, wait_s: float
+    ) -> BrokerRefused | BrokerUnavailable:
+        """The error of a question that `client` asked in vain: a no, or no answer in that time."""
+        cause = error.args[0] if isinstance(error, KafkaException) else None
+        if cause is not None and cause.code() >= 0 and not is_passing(cause):
+            return BrokerRefused(f"{self._servers} refused: {cause.str()} ({cause.name()})")
+        client.poll(0)  # serves the callback that knows what happened on the connections
+        seen = self.why(cause.str() if cause is not None else "timed out")
+        message = (
+            f"no answer from {self._servers} within {wait_s:g} s ({seen}): "
+            "check JOBSTREAM_BOOTSTRAP_SERVERS and that the brokers run"
+        )
+        return BrokerUnavailable(message)
 
 
 class Asking:
@@ -116,23 +131,11 @@ class Asking:
             try:
                 return attempt(client, wait_s)
             except (KafkaException, TimeoutError) as error:
-                problem = self._error_for(client, error)
+                problem = self._trouble.told(client, error, self._wait_s)
                 if isinstance(problem, BrokerRefused) or time.monotonic() >= deadline:
                     raise problem from error
             threading.Event().wait(AGAIN_S)
             self._client = AdminClient(self._options)
-
-    def _error_for(self, client: AdminClient, error: Exception) -> JobstreamError:
-        cause = error.args[0] if isinstance(error, KafkaException) else None
-        if cause is not None and cause.code() >= 0 and not is_passing(cause):
-            return BrokerRefused(f"{self._bootstrap} refused: {cause.str()} ({cause.name()})")
-        client.poll(0)  # serves the callback that knows what happened on the connections
-        seen = self._trouble.why(cause.str() if cause is not None else "timed out")
-        message = (
-            f"no answer from {self._bootstrap} within {self._wait_s:g} s ({seen}): "
-            "check JOBSTREAM_BOOTSTRAP_SERVERS and that the brokers run"
-        )
-        return BrokerUnavailable(message)
 
 
 _ACCEPTED: Any = object()
