@@ -16,6 +16,7 @@ FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 SAMPLE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 MARKER = "# runs"
 SAMPLE_SECONDS_MAX = 60
 
@@ -57,6 +58,13 @@ def test_every_page_is_reached_from_the_index(root: Path) -> None:
 
     lost = set((root / "docs").rglob("*.md")) - reached
     assert not lost, f"link these from docs/README.md or from a page it links: {lost}"
+
+
+def test_every_test_that_a_page_names_is_there(markdown_file: Path, root: Path) -> None:
+    for file, name in TEST.findall(markdown_file.read_text()):
+        page = root / file
+        assert page.exists(), f"{file} is not there"
+        assert f"def {name}(" in page.read_text(), f"{file} has no {name}"
 
 
 def test_samples_run(root: Path, tmp_path: Path, subtests: pytest.Subtests) -> None:
