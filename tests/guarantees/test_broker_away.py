@@ -134,5 +134,6 @@ def test_a_worker_that_takes_partitions_over_waits_or_is_started_anew(
         trial.fleet.died(worker)
         trial.fleet.start()
     trial.wait_until_quiet()
+    note_loss(trial, worker)
     found = trial.audit(ids)
     assert (found.done, found.lost, found.doubled) == (300, 0, 0), found.findings
