@@ -325,3 +325,49 @@ def test_time_stands_still_and_never_goes_back(broker: MemoryBroker) -> None:
     assert late - early == 1_500
     with pytest.raises(ValueError, match="-1"):
         clock.advance(-1)
+
+
+def test_a_member_reads_on_in_a_topic_that_was_made_anew_under_it(broker: MemoryBroker) -> None:
+    sink = MemorySink(broker)
+    member, source = join(broker)
+    source.start(PLACE, 0)
+    sink.publish([record(b"old"), record(b"old")])
+    member.turn()
+    source.commit({PLACE: Position(2)}, wait=True)
+    first_id = broker.topic_id(TOPIC)
+
+    broker.recreate_topic(TOPIC)
+    sink.publish([record(b"skipped"), record(b"skipped"), record(b"read")])
+    member.turn()
+
+    assert member.values() == [b"old", b"old", b"read"], "as on Kafka, nobody tells it"
+    assert [heard.what for heard in member.heard] == ["assigned"]
+    assert broker.topic_id(TOPIC) != first_id
+    assert broker.committed("workers", PLACE) is None
+    source.commit({PLACE: Position(3)}, wait=True)
+    assert broker.committed("workers", PLACE) == Position(3), "a stale commit counts in the new one"
+
+
+def test_partitions_that_were_added_are_assigned_and_written_by_key(broker: MemoryBroker) -> None:
+    member, _ = join(broker)
+
+    broker.add_partitions(TOPIC, 6)
+    member.turn()
+    MemorySink(broker).publish([Outgoing(TOPIC, b"%d" % key, b"v") for key in range(100)])
+
+    assert member.owned == everything() | {(TOPIC, 4), (TOPIC, 5)}
+    assert values(broker, 4)
+    assert values(broker, 5)
+    with pytest.raises(ValueError, match="6 partitions"):
+        broker.add_partitions(TOPIC, 6)
+
+
+def test_offsets_that_were_cut_off_are_given_out_again(broker: MemoryBroker) -> None:
+    sink = MemorySink(broker)
+    sink.publish([record(b"%d" % number) for number in range(5)])
+
+    broker.cut(TOPIC, 0, 2)
+    sink.publish([record(b"other")])
+
+    assert values(broker) == [b"0", b"1", b"other"]
+    assert broker.span(PLACE) == (0, 3)

@@ -62,6 +62,32 @@ class MemoryBroker(Publishing):
                 group.forget_topic(name)
             self._rebalance_all()
 
+    def recreate_topic(self, name: str, partitions: int | None = None) -> None:
+        """Delete a topic and create it again at once, before any member notices.
+
+        It is empty, has another id, and what groups committed for it is gone. Each member goes on
+        from the offset it knew, and may commit that. Nothing rebalances, unless `partitions`
+        changes the count. Raises NoSuchTopic.
+        """
+        with self.changed:
+            before = len(self._logs.topic(name).partitions)
+            self._logs.recreate(name, partitions)
+            for group in self._groups.values():
+                group.forget_committed(name)
+            if len(self._logs.topic(name).partitions) != before:
+                self._rebalance_all()
+            self.changed.notify_all()
+
+    def add_partitions(self, name: str, partitions: int) -> None:
+        """Raise a topic's count to `partitions`, as an operator may.
+
+        Groups are given the new ones, and records without a partition use them at once. Raises
+        NoSuchTopic, ValueError for a count that is not higher.
+        """
+        with self.changed:
+            self._logs.grow(name, partitions)
+            self._rebalance_all()
+
     def topics(self) -> Mapping[str, int]:
         """Topic → partition count."""
         with self.changed:
@@ -84,6 +110,15 @@ class MemoryBroker(Publishing):
         """Drop the records below offset `before`, as retention does."""
         with self.changed:
             self._logs.partition((topic, partition)).truncate(before)
+            self.changed.notify_all()
+
+    def cut(self, topic: str, partition: int, end: int) -> None:
+        """Drop the records from offset `end` on, as an unclean election or a restored backup does.
+
+        What is written next has the offsets of those that are gone.
+        """
+        with self.changed:
+            self._logs.partition((topic, partition)).cut(end)
             self.changed.notify_all()
 
     # -- records

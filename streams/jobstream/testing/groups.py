@@ -58,9 +58,13 @@ class Group:
 
     def forget_topic(self, topic: str) -> None:
         """The topic is deleted: its positions are gone, and its owners are to give it back."""
+        self.forget_committed(topic)
+        self._giving_back.update(p for p in self.owners if p[0] == topic)
+
+    def forget_committed(self, topic: str) -> None:
+        """What was committed for the topic is gone with it."""
         for partition in [p for p in self.committed if p[0] == topic]:
             del self.committed[partition]
-        self._giving_back.update(p for p in self.owners if p[0] == topic)
 
     def rotate(self) -> None:
         """Everything is given back, and goes to the next member that can take it."""

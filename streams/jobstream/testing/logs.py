@@ -59,6 +59,21 @@ class Logs:
         self.topic(name)
         del self._topics[name]
 
+    def recreate(self, name: str, partitions: int | None) -> None:
+        """Replace a topic by an empty one of another id; raises NoSuchTopic, ValueError."""
+        old = self.topic(name)
+        self.delete(name)
+        count = len(old.partitions) if partitions is None else partitions
+        self.create(name, count, compacted=old.compacted)
+
+    def grow(self, name: str, partitions: int) -> None:
+        """Raise a topic's partition count; raises NoSuchTopic, ValueError."""
+        logs = self.topic(name).partitions
+        if partitions <= len(logs):
+            message = f"topic {name!r} has {len(logs)} partitions; it can't be given {partitions}"
+            raise ValueError(message)
+        logs += [PartitionLog(number) for number in range(len(logs), partitions)]
+
     def topic(self, name: str) -> Topic:
         """The topic; raises NoSuchTopic."""
         topic = self._topics.get(name)

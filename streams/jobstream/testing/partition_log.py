@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class PartitionLog:
-    """Records in offset order. Offsets are never given out twice."""
+    """Records in offset order. Offsets are never given out twice, but after a `cut`."""
 
     __slots__ = ("_records", "end", "partition", "start")
 
@@ -55,3 +55,9 @@ class PartitionLog:
         self.start = max(self.start, min(before, self.end))
         first = bisect_left(self._records, self.start, key=MemoryRecord.offset)
         del self._records[:first]
+
+    def cut(self, end: int) -> None:
+        """Move the log's end back to `end`; what lies above is gone, its offsets are free again."""
+        self.end = max(self.start, min(end, self.end))
+        last = bisect_left(self._records, self.end, key=MemoryRecord.offset)
+        del self._records[last:]
