@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 
 Snapshot = tuple[int, Sequence[tuple[int, int]]]
+UNBOUNDED = (1 << 63) - 1
+"""Above every offset."""
 RANGES_MAX = 500
 """Ranges kept in a mirror record; those above are only remembered by the dedup table."""
 
@@ -40,6 +42,7 @@ class Lane:
         "handed",
         "held",
         "live",
+        "may_begin",
         "meter",
         "mirrored",
         "probe",
@@ -79,6 +82,8 @@ class Lane:
         """Jobs below this offset may have killed the last owner; they run in child processes."""
         self.suspects_left = window
         """Unfinished jobs the last owner can have had begun at most; counts down."""
+        self.may_begin = UNBOUNDED
+        """No job at this offset or above begins; what the mirror has acknowledged."""
         self.suspect_from_ms = 0
         """Monotonic time before which no suspect job starts."""
         self.shard: Shard

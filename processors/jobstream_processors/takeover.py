@@ -171,6 +171,8 @@ class Takeover:
             finished=tuple(ranges),
             unclean=lane.unclean,
             at=self._clock.broker_ms(),
+            claim=lane.claim,
+            may_begin=lane.may_begin,
         )
         return Outgoing(self._mirrors.topic, mirror_key(mirror), encode_mirror(mirror))
 

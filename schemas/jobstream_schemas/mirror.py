@@ -16,7 +16,7 @@ from jobstream_schemas.reader import plain
 if TYPE_CHECKING:
     from jobstream_schemas.derive import Json
 
-MIRROR_FINGERPRINT = bytes.fromhex("067f91646c252d1b")
+MIRROR_FINGERPRINT = bytes.fromhex("50b217ceebc2eeb4")
 
 _FRAME = SINGLE_OBJECT_MARKER + MIRROR_FINGERPRINT
 _MIRROR_BYTES_MAX = 1_048_576
@@ -26,7 +26,9 @@ class Mirror(NamedTuple):
     """A group's watermark on one partition, and what is finished above it.
 
     `position` is the next offset to read. `finished` holds half-open ranges: first finished
-    offset, next offset after the last. `at` is milliseconds since the epoch.
+    offset, next offset after the last. `at` is milliseconds since the epoch. The owner whose claim
+    row stands at offset `claim` begins no job at `may_begin` or above before it has said so in
+    another mirror; with claim -1 nobody said anything.
     """
 
     group: str
@@ -37,6 +39,8 @@ class Mirror(NamedTuple):
     finished: tuple[tuple[int, int], ...]
     unclean: int
     at: int
+    claim: int = -1
+    may_begin: int = 0
 
 
 def mirror_key(mirror: Mirror) -> bytes:

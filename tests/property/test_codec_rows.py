@@ -59,6 +59,8 @@ MIRRORS = st.builds(
     st.lists(st.tuples(LONG, LONG), max_size=4).map(tuple),
     st.integers(0, 2**31 - 1),
     LONG,
+    LONG,
+    LONG,
 )
 
 
