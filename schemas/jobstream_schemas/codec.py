@@ -77,7 +77,8 @@ class JobCodec(Generic[T]):
     def encode(self, meta: Meta, args: T) -> bytes:
         """The value to publish; raises `EncodeError` naming `class.field`, the value and the fix.
 
-        Checks no size: the limit is the client's. An instance of a subclass is written as `cls`.
+        Checks no size: the limit is the client's. An instance of a subclass
+        of `cls`, or of a dataclass within, is refused: its own fields would be lost.
         """
         try:
             return self._frame + encode_meta(meta) + self._encode_args(args)

@@ -2,15 +2,23 @@
 
 The Avro library does not validate (it writes a bool where a long belongs), and validating apart
 costs a second pass, so each encoder checks and writes at once. Errors carry the path to the value.
+
+What is read back is of the declared class, so whatever a subclass adds would be lost in silence.
+Dataclasses and containers must be of exactly the declared class. Of a scalar's subclasses (a
+`StrEnum`, `numpy.float64`, another library's datetime) those that hold the plain value and nothing
+else are written as it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import is_dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from enum import Enum
+from itertools import takewhile
 from struct import Struct
-from typing import TYPE_CHECKING, NoReturn, TypeAlias, assert_never
+from typing import Any, NoReturn, TypeAlias, TypeVar, assert_never
 from uuid import UUID
 
 from jobstream_schemas.errors import EncodeError, shown
@@ -30,10 +38,8 @@ from jobstream_schemas.shapes import (
     TupleOf,
 )
 
-if TYPE_CHECKING:
-    from enum import Enum
-
 Encoder: TypeAlias = Callable[[object], bytes]
+T = TypeVar("T")
 
 _pack_double = Struct("<d").pack
 
@@ -70,27 +76,59 @@ def _climb(error: EncodeError, step: str) -> NoReturn:
     raise error
 
 
+def _plain(value: object, kind: type[T], make: Callable[[Any], T], wanted: str) -> T:
+    """The plain value that an instance of a subclass holds, where it holds no more than that."""
+    if not isinstance(value, kind):
+        raise EncodeError.of(value, wanted)
+    if not isinstance(value, Enum):  # a member's own attributes say which member it is
+        below = takewhile(lambda cls: cls is not kind, type(value).__mro__)
+        if getattr(value, "__dict__", None) or any(vars(cls).get("__slots__") for cls in below):
+            raise _richer(value, kind.__name__)
+    return make(value)
+
+
+def _richer(value: object, kind: str) -> EncodeError:
+    # Not the value: in a class that nobody declared, nobody could mark what is secret.
+    message = (
+        f"got an instance of {type(value).__qualname__}; pass an instance of exactly {kind}:"
+        " what a subclass adds would be lost"
+    )
+    return EncodeError(message)
+
+
 def _string(value: object) -> bytes:
-    if isinstance(value, str):
+    if type(value) is str:
         return text_bytes(value)
-    raise EncodeError.of(value, "a str")
+    return text_bytes(_plain(value, str, str.__str__, "a str"))
 
 
 def _long(value: object) -> bytes:
-    if isinstance(value, int) and not isinstance(value, bool):
-        if LONG_MIN <= value <= LONG_MAX:
-            return long_bytes(value)
-        raise EncodeError.of(value, "an int of at most 64 bits, or declare it as str or Decimal")
-    raise EncodeError.of(value, "an int")
+    if type(value) is not int:
+        if isinstance(value, bool):
+            raise EncodeError.of(value, "an int")
+        value = _plain(value, int, int.__int__, "an int")
+    if LONG_MIN <= value <= LONG_MAX:
+        return long_bytes(value)
+    raise EncodeError.of(value, "an int of at most 64 bits, or declare it as str or Decimal")
 
 
 def _double(value: object) -> bytes:
-    if isinstance(value, (float, int)) and not isinstance(value, bool):
-        try:
-            return _pack_double(float(value))
-        except OverflowError:
-            raise EncodeError.of(value, "a number that a 64-bit float can hold") from None
-    raise EncodeError.of(value, "a float")
+    if type(value) is float:
+        return _pack_double(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _pack_double(_exact(_plain(value, int, int.__int__, "a float")))
+    return _pack_double(_plain(value, float, float.__float__, "a float"))
+
+
+def _exact(value: int) -> float:
+    """An int as a float, if a float can hold it: above 2**53 not every one can be."""
+    try:
+        number = float(value)
+    except OverflowError:
+        raise EncodeError.of(value, "a number that a 64-bit float can hold") from None
+    if number == value:
+        return number
+    raise EncodeError.of(value, "an int that a 64-bit float can hold exactly, or declare it as int")
 
 
 def _boolean(value: object) -> bytes:
@@ -102,46 +140,67 @@ def _boolean(value: object) -> bytes:
 
 
 def _bytes(value: object) -> bytes:
-    if isinstance(value, bytes):
-        return long_bytes(len(value)) + value
-    raise EncodeError.of(value, "bytes")
+    if type(value) is not bytes:
+        value = _plain(value, bytes, bytes.__bytes__, "bytes")
+    return long_bytes(len(value)) + value
 
 
 def _uuid(value: object) -> bytes:
-    if isinstance(value, UUID):
-        return text_bytes(str(value))
-    raise EncodeError.of(value, "a uuid.UUID")
+    if type(value) is not UUID:
+        value = _plain(value, UUID, lambda each: UUID(int=each.int), "a uuid.UUID")
+    return text_bytes(str(value))
 
 
 def _date(value: object) -> bytes:
-    # A datetime is a date to Python; its time would be lost.
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return long_bytes(days_of(value))
-    raise EncodeError.of(value, "a date without a time")
+    if type(value) is not date:
+        # A datetime is a date to Python; its time would be lost.
+        if isinstance(value, datetime):
+            raise EncodeError.of(value, "a date without a time")
+        value = _plain(value, date, _day, "a date without a time")
+    return long_bytes(days_of(value))
+
+
+def _day(value: date) -> date:
+    return date(value.year, value.month, value.day)
 
 
 def _datetime(value: object) -> bytes:
-    if isinstance(value, datetime) and value.utcoffset() is not None:
-        return long_bytes(micros_of(value))
-    raise EncodeError.of(value, "an aware datetime, such as datetime.now(UTC)")
+    wanted = "an aware datetime, such as datetime.now(UTC)"
+    if type(value) is not datetime:
+        value = _plain(value, datetime, _instant, wanted)
+    if value.utcoffset() is None:
+        raise EncodeError.of(value, wanted)
+    return long_bytes(micros_of(value))
+
+
+def _instant(value: datetime) -> datetime:
+    """The same instant as Python's own class; some have nanoseconds, and would lose them."""
+    day = value.year, value.month, value.day
+    time = value.hour, value.minute, value.second, value.microsecond
+    plain = datetime(*day, *time, tzinfo=value.tzinfo, fold=value.fold)
+    if plain != value:
+        raise _richer(value, "datetime")
+    return plain
 
 
 def _decimal(spec: DecimalSpec) -> Encoder:
     def encode(value: object) -> bytes:
-        if isinstance(value, Decimal):
-            return _bytes(decimal_bytes(value, spec))
-        raise EncodeError.of(value, "a Decimal")
+        if type(value) is not Decimal:
+            value = _plain(value, Decimal, Decimal, "a Decimal")
+        return _bytes(decimal_bytes(value, spec))
 
     return encode
 
 
 def _literal(values: tuple[str, ...]) -> Encoder:
     known = {value: text_bytes(value) for value in values}
+    wanted = f"one of {', '.join(map(repr, values))}"
 
     def encode(value: object) -> bytes:
-        if isinstance(value, str) and value in known:
-            return known[value]
-        raise EncodeError.of(value, f"one of {', '.join(map(repr, values))}")
+        text = value if type(value) is str else _plain(value, str, str.__str__, wanted)
+        if text in known:
+            return known[text]
+        raise EncodeError.of(value, wanted)
 
     return encode
 
@@ -159,8 +218,8 @@ def _enum(cls: type[Enum]) -> Encoder:
 
 def _items(kind: type[list[object] | tuple[object, ...]], item: Encoder) -> Encoder:
     def encode(value: object) -> bytes:
-        if not isinstance(value, kind):
-            raise EncodeError.of(value, f"a {kind.__name__}")
+        if type(value) is not kind:
+            raise _other(value, kind)
         if not value:
             return b"\x00"
         parts = [long_bytes(len(value))]
@@ -176,8 +235,8 @@ def _items(kind: type[list[object] | tuple[object, ...]], item: Encoder) -> Enco
 
 def _map(item: Encoder) -> Encoder:
     def encode(value: object) -> bytes:
-        if not isinstance(value, dict):
-            raise EncodeError.of(value, "a dict")
+        if type(value) is not dict:
+            raise _other(value, dict)
         if not value:
             return b"\x00"
         parts = [long_bytes(len(value))]
@@ -209,8 +268,8 @@ def _record(shape: RecordOf) -> Encoder:
     )
 
     def encode(value: object) -> bytes:
-        if not isinstance(value, cls):
-            raise EncodeError.of(value, f"an instance of {cls.__name__}")
+        if type(value) is not cls:
+            raise _other(value, cls)
         parts = []
         name = ""
         try:
@@ -221,6 +280,17 @@ def _record(shape: RecordOf) -> Encoder:
         return b"".join(parts)
 
     return encode
+
+
+def _other(value: object, cls: type) -> EncodeError:
+    """The error for a value that is not of exactly this class."""
+    if isinstance(value, cls):
+        return _richer(value, cls.__name__)
+    if is_dataclass(value):  # its fields may be secret, and this class does not know them
+        message = f"got an instance of {type(value).__qualname__}"
+        return EncodeError(f"{message}; pass an instance of {cls.__name__}")
+    wanted = f"an instance of {cls.__name__}" if is_dataclass(cls) else f"a {cls.__name__}"
+    return EncodeError.of(value, wanted)
 
 
 def _hiding(step: Encoder) -> Encoder:
