@@ -55,8 +55,11 @@ class Tables(Protocol):
     ) -> OpenShard:
         """Restore the shard of a dedup partition up to `claim`; blocks, with progress."""
 
-    def close(self, partition: TopicPartition) -> None:
-        """Close the shard so that the next open here starts warm; blocks a few seconds at most."""
+    def close(self, partition: TopicPartition, shard: Shard) -> None:
+        """Close that shard so that the next open here starts warm; blocks a few seconds at most.
+
+        A shard of a later assignment stays open.
+        """
 
 
 class Mirrors(Protocol):
@@ -155,8 +158,11 @@ class Takeover:
         return start
 
     def release(self, lane: Lane) -> None:
-        """Close the table of a lane that has ended; blocks a few seconds at most."""
-        self._tables.close((self._plans[lane.queue].dedup, lane.source[1]))
+        """Close the table of a lane that has ended; blocks a few seconds at most.
+
+        Only its own: the partition may have come back as another lane.
+        """
+        self._tables.close((self._plans[lane.queue].dedup, lane.source[1]), lane.shard)
 
     def mirror_record(self, lane: Lane) -> Outgoing:
         """The record that mirrors the lane's watermark as last shown."""

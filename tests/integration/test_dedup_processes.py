@@ -104,8 +104,7 @@ def test_a_shard_locked_by_a_living_process_is_put_aside(
     def opened() -> Shard:
         return table.open((TOPIC, 0), claim=claim, topic_id="t1", window_ms=3_600_000).shard
 
-    opened()
-    table.close((TOPIC, 0))
+    table.close((TOPIC, 0), opened())
     (data,) = (path for path in (slot.path / f"{TOPIC}-0").iterdir() if path.is_dir())
 
     with running(INTRUDER, data) as (process, _):
@@ -113,7 +112,7 @@ def test_a_shard_locked_by_a_living_process_is_put_aside(
         # It goes on writing, through flushes and new files, and disturbs nothing here.
         _, complaint = process.communicate("\n", timeout=60)
         shard.put_done([("mine", b"schema--", b"args----")])
-        table.close((TOPIC, 0))
+        table.close((TOPIC, 0), shard)
         again = opened()
 
     assert "No such file or directory" in complaint

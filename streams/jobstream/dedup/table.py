@@ -22,7 +22,7 @@ from jobstream_processors.takeover import OpenShard
 if TYPE_CHECKING:
     from jobstream.dedup.restore import OnProgress, Restored
     from jobstream.dedup.slots import Slot
-    from jobstream_processors.ports import Log, TopicPartition
+    from jobstream_processors.ports import Log, Shard, TopicPartition
 
 log = logging.getLogger("jobstream.table")
 
@@ -59,6 +59,8 @@ class Table:
         self._on_progress = on_progress
         self._memory = memory or ShardMemory()
         self._shards: dict[TopicPartition, RocksShard] = {}
+        self._opening: dict[TopicPartition, threading.Lock] = {}
+        """One open of a partition at a time: the next one goes on where the last has come to."""
         self._lock = threading.Lock()
 
     def open(
@@ -66,16 +68,28 @@ class Table:
     ) -> OpenShard:
         """Restore the shard of a dedup partition up to and including the row at offset `claim`.
 
-        Blocks while it reads, with progress. A shard of the partition that is still open here is
-        closed first: an earlier assignment is over. What is locked, damaged or foreign is put
-        aside with one warning and rebuilt. Raises TableUnavailable if that fails, too.
+        Blocks while it reads, with progress, and while an earlier open of the partition does. A
+        shard of the partition that is still open here is closed first: an earlier assignment is
+        over. What is locked, damaged or foreign is put aside with one warning and rebuilt. Raises
+        TableUnavailable if that fails, too.
 
         `previous_claim` is None when the topic and the shard know of no earlier claim; it does not
         prove that there was none, since the topic forgets after its retention.
         """
+        with self._lock:
+            alone = self._opening.setdefault(partition, threading.Lock())
+        with alone:
+            return self._open(partition, claim, topic_id, window_ms)
+
+    def _open(
+        self, partition: TopicPartition, claim: int, topic_id: str, window_ms: int
+    ) -> OpenShard:
         begun_s = time.monotonic()
         topic, number = partition
-        self.close(partition, catch_up_s=0)
+        with self._lock:
+            before = self._shards.pop(partition, None)
+        if before is not None:
+            _close(before, partition)
         wanted = _Wanted(
             partition, claim, Identity(topic, topic_id, number, ttl_seconds(window_ms))
         )
@@ -99,15 +113,15 @@ class Table:
         seconds = time.monotonic() - begun_s
         return OpenShard(shard, restored.previous_claim, restored.rows, seconds)
 
-    def catch_up(self, partition: TopicPartition, *, seconds: float = CATCH_UP_S) -> int:
+    def catch_up(
+        self, partition: TopicPartition, shard: RocksShard, *, seconds: float = CATCH_UP_S
+    ) -> int:
         """Read on to the end of the topic, for at most about `seconds`; returns the rows read.
 
         An owner's own rows are in its shard already, but only reading shows that nobody else's
         are missing. Keeps the next start of a long-lived owner warm; the shard may be in use.
         """
-        with self._lock:
-            shard = self._shards.get(partition)
-        if shard is None or shard.closed:
+        if shard.closed:
             return 0
         _, end = self._log.span(partition)
         until_s = time.monotonic() + seconds
@@ -121,26 +135,36 @@ class Table:
             until_s=until_s,
         ).rows
 
-    def close(self, partition: TopicPartition, *, catch_up_s: float = CATCH_UP_S) -> None:
+    def close(
+        self, partition: TopicPartition, shard: Shard, *, catch_up_s: float = CATCH_UP_S
+    ) -> None:
         """Catch up for at most about `catch_up_s`, then flush and release. Raises nothing.
 
-        What could not be caught up or flushed is read from the topic at the next open.
+        Closes `shard` and no other: a later assignment of the partition may have opened its own
+        already. What could not be caught up or flushed is read from the topic at the next open.
         """
+        with self._lock:
+            if self._shards.get(partition) is not shard:
+                return  # Closed by the open that came after it.
+        assert isinstance(shard, RocksShard)  # noqa: S101 - only such are kept here
         if catch_up_s > 0:
             try:
-                self.catch_up(partition, seconds=catch_up_s)
+                self.catch_up(partition, shard, seconds=catch_up_s)
             except Exception as reason:  # noqa: BLE001 - any failure costs a warm start, no more
                 log.warning("dedup_catch_up_failed", extra=_why(partition, reason))
         with self._lock:
-            shard = self._shards.pop(partition, None)
-        if shard is not None:
-            _close(shard, partition)
+            if self._shards.get(partition) is not shard:
+                return
+            del self._shards[partition]
+        _close(shard, partition)
 
     def close_all(self, *, catch_up_s: float = CATCH_UP_S) -> None:
         """Close every shard; `catch_up_s` is for all of them together."""
         until_s = time.monotonic() + catch_up_s
-        for partition in list(self._shards):
-            self.close(partition, catch_up_s=until_s - time.monotonic())
+        with self._lock:
+            shards = dict(self._shards)
+        for partition, shard in shards.items():
+            self.close(partition, shard, catch_up_s=until_s - time.monotonic())
 
     def _restored(self, folder: ShardFolder, wanted: _Wanted) -> tuple[RocksShard, Restored]:
         """The shard in `folder`, brought up to the claim; closed again if that fails."""

@@ -14,7 +14,7 @@ from jobstream_processors.takeover import OpenShard
 from jobstream_schemas import DecodeError, parse_row
 
 if TYPE_CHECKING:
-    from jobstream_processors.ports import Log, Record, TopicPartition
+    from jobstream_processors.ports import Log, Record, Shard, TopicPartition
     from jobstream_schemas import Row
 
 _TELL_OF_A_JOB = frozenset({"job", "moved", "parked", "crash"})
@@ -48,14 +48,16 @@ class MemoryTables:
                 elif row is not None and row.kind == "claim" and record.offset() != claim:
                     previous = record.offset()
             count += len(records)
+        if (before := self._open.get(partition)) is not None:
+            before.close()
         self._open[partition] = shard
         return OpenShard(shard, previous, count, time.monotonic() - started)
 
-    def close(self, partition: TopicPartition) -> None:
-        """Close the shard; the next open reads the topic again."""
-        shard = self._open.pop(partition, None)
-        if shard is not None:
-            shard.close()
+    def close(self, partition: TopicPartition, shard: Shard) -> None:
+        """Close that shard; the next open reads the topic again."""
+        shard.close()
+        if self._open.get(partition) is shard:
+            del self._open[partition]
 
 
 def _row_of(record: Record) -> Row | None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream.dedup.rocks import ShardMemory
+from jobstream.dedup.shard import RocksShard
 from jobstream.dedup.slots import claim_slot
-from jobstream.dedup.table import Table
+from jobstream.dedup.table import CATCH_UP_S, Table
 from jobstream.testing import MemoryBroker, MemoryLog, MemorySink
 from jobstream_processors.ports import Outgoing
 from jobstream_schemas import CLAIM_KEY, Row, done_key, encode_done, encode_row, row_key
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from jobstream_processors.ports import Shard
     from jobstream_processors.takeover import OpenShard
 
 PRINT, DIGEST = b"schema--", b"args----"
@@ -40,6 +42,7 @@ class Bench:
         self.memory = ShardMemory(cache_bytes=8 << 20, write_bytes=4 << 20)
         self.slot = claim_slot(state_dir, "jobs", "cluster")
         self.table = self.new_table()
+        self.last: Shard
 
     def new_table(self) -> Table:
         return Table(self.slot, self.log, self._tell, memory=self.memory)
@@ -60,12 +63,23 @@ class Bench:
         return self.publish(CLAIM_KEY, encode_row(row))
 
     def open(self, claim: int | None = None, window_ms: int = HOUR_MS) -> OpenShard:
-        return self.table.open(
+        opened = self.table.open(
             self.place,
             claim=self.claim() if claim is None else claim,
             topic_id=self.broker.topic_id(self.topic),
             window_ms=window_ms,
         )
+        self.last = opened.shard
+        return opened
+
+    def close(self, catch_up_s: float = CATCH_UP_S) -> None:
+        """Close the shard that was opened last."""
+        self.table.close(self.place, self.last, catch_up_s=catch_up_s)
+
+    def catch_up(self, seconds: float = CATCH_UP_S) -> int:
+        """Let that shard read on."""
+        assert isinstance(self.last, RocksShard)
+        return self.table.catch_up(self.place, self.last, seconds=seconds)
 
     def folders(self) -> list[str]:
         return sorted(path.name for path in self.slot.path.iterdir() if path.is_dir())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from jobstream.dedup.shard import Mark, RocksShard
+from jobstream.dedup.table import Table
 from jobstream_processors.core.known import Known
 from jobstream_processors.errors import TableUnavailable
 from jobstream_schemas import Row, done_key, encode_row
@@ -156,7 +159,7 @@ def test_tells_the_claim_before_the_own_one(bench: Bench) -> None:
 def test_a_warm_shard_remembers_the_claim_that_the_topic_has_lost(bench: Bench) -> None:
     first = bench.claim()
     bench.open(first)
-    bench.table.close(bench.place)
+    bench.close()
     second = bench.claim()
     bench.broker.compact(bench.topic)
 
@@ -173,7 +176,7 @@ def test_later_claims_are_not_the_one_before(bench: Bench) -> None:
 def test_a_warm_start_reads_only_what_is_new(bench: Bench) -> None:
     bench.done(*map(str, range(50)))
     bench.open()
-    bench.table.close(bench.place)
+    bench.close()
     bench.done("new")
 
     opened = bench.open()
@@ -186,7 +189,7 @@ def test_close_reads_what_another_owner_wrote_meanwhile(bench: Bench) -> None:
     bench.open()
     bench.done("of-a-zombie")
 
-    bench.table.close(bench.place)
+    bench.close()
 
     opened = bench.open()
     assert opened.restored == 1  # the claim
@@ -198,7 +201,7 @@ def test_without_catching_up_the_mark_stays(bench: Bench) -> None:
     shard = bench.open(claim).shard
     bench.done("a")
     shard.put_done([("a", PRINT, DIGEST)])
-    bench.table.close(bench.place, catch_up_s=0)
+    bench.close(catch_up_s=0)
 
     assert bench.open().restored == 2
 
@@ -207,22 +210,63 @@ def test_catching_up_goes_on_beside_the_owner_and_stops_in_time(bench: Bench) ->
     shard = bench.open().shard
     bench.done(*map(str, range(1200)))
 
-    first = bench.table.catch_up(bench.place, seconds=0)
-    rest = bench.table.catch_up(bench.place)
+    first = bench.catch_up(seconds=0)
+    rest = bench.catch_up()
 
     assert 0 < first < 1200
     assert first + rest == 1200
     assert mark_of(shard).next_offset == bench.broker.span(bench.place)[1]
 
 
-def test_catching_up_a_partition_not_owned_reads_nothing(bench: Bench) -> None:
-    assert bench.table.catch_up(bench.place) == 0
+def test_catching_up_a_closed_shard_reads_nothing(bench: Bench) -> None:
+    bench.open()
+    bench.close()
+
+    assert bench.catch_up() == 0
+
+
+def test_a_late_close_leaves_the_shard_of_a_later_assignment_open(bench: Bench) -> None:
+    bench.done("a")
+    dead = bench.open().shard
+    living = bench.open().shard
+
+    bench.table.close(bench.place, dead)
+
+    assert settled(living, "a") == [True]
+    living.put_done([("b", PRINT, DIGEST)])
+    bench.close()
+    assert settled(bench.open().shard, "a", "b") == [True, True]
+
+
+def test_an_open_waits_for_an_earlier_one_and_goes_on_where_it_has_come_to(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.done(*map(str, range(1_200)))
+    reading, go_on = threading.Event(), threading.Event()
+
+    def slowly(_partition: tuple[str, int], _rows: int, remaining: int) -> None:
+        if remaining == 0 and not reading.is_set():
+            reading.set()
+            assert go_on.wait(60.0)
+
+    bench.table = Table(bench.slot, bench.log, slowly, memory=bench.memory)
+    with ThreadPoolExecutor(2) as pool:
+        dead = pool.submit(bench.open)
+        assert reading.wait(60.0)
+        living = pool.submit(bench.open)
+        go_on.set()
+        opened = living.result(60.0)
+
+    bench.table.close(bench.place, dead.result().shard)
+    assert opened.restored == 1, "its own claim: the other rows were there"
+    assert settled(opened.shard, "0", "1199") == [True, True]
+    assert not [r for r in caplog.records if r.message == "dedup_shard_rebuilt"]
 
 
 def test_rows_deleted_by_retention_are_passed_over(bench: Bench) -> None:
     bench.done("old", "older")
     bench.open()
-    bench.table.close(bench.place)
+    bench.close()
     bench.done("gone")
     bench.broker.truncate(bench.topic, 0, bench.broker.span(bench.place)[1])
     bench.done("new")

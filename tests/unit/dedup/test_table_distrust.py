@@ -61,7 +61,7 @@ def test_a_foreign_shard_is_put_aside_and_rebuilt(
 ) -> None:
     bench.done("a")
     bench.open().shard.put_done([("stale", PRINT, DIGEST)])
-    bench.table.close(bench.place)
+    bench.close()
 
     opened = bench.table.open(
         bench.place,
@@ -83,7 +83,7 @@ def test_a_shard_ahead_of_the_own_claim_is_foreign(
     shard = bench.open().shard
     assert isinstance(shard, RocksShard)
     shard.mark(Mark(10_000, None))
-    bench.table.close(bench.place, catch_up_s=0)
+    bench.close(catch_up_s=0)
 
     opened = bench.open()
 
@@ -102,7 +102,7 @@ def truncate(path: Path) -> None:
 def closed_and_damaged(bench: Bench, ids: list[str], pattern: str, damage: Damage) -> None:
     bench.done(*ids)
     bench.open()
-    bench.table.close(bench.place)
+    bench.close()
     folder, _, name = pattern.rpartition("/")
     found = list((data_folder(bench) / folder).glob(name))
     assert found
@@ -162,7 +162,7 @@ def test_damage_met_while_reading_is_rebuilt_at_the_next_open(bench: Bench) -> N
     ids = list(map(str, range(3000)))
     bench.done(*ids)
     bench.open()
-    bench.table.close(bench.place)
+    bench.close()
     for path in data_folder(bench).glob("*.sst"):
         content = bytearray(path.read_bytes())
         content[40:4000] = bytes(3960)  # the rows: size, footer and index stay whole
@@ -179,7 +179,7 @@ def test_damage_met_while_reading_is_rebuilt_at_the_next_open(bench: Bench) -> N
 def test_a_missing_data_folder_is_an_empty_shard(bench: Bench) -> None:
     bench.done("a")
     bench.open()
-    bench.table.close(bench.place)
+    bench.close()
     data = data_folder(bench)
     data.rename(bench.state_dir / "elsewhere")
 
