@@ -31,7 +31,7 @@ from jobstream_processors.ports import (
 )
 from jobstream_processors.pulse import Pulse
 from jobstream_processors.queues import QueuePlan
-from jobstream_processors.rung import Hop, Rung
+from jobstream_processors.rung import Hop, Room, Rung, rooms
 from jobstream_processors.settlement import POINTER, TOO_LARGE
 from jobstream_processors.takeover import Mirrors, start_of
 from jobstream_schemas import Catalogue, DecodeError, Mirror, encode_mirror, mirror_key
@@ -52,7 +52,7 @@ HOPS_MAX = 1_000
 POLL_MS_MAX = 100
 COMMIT_MS = 1_000
 FAILED_HOLD_MS = 500
-"""How long a rung rests after a hop of it was not acknowledged."""
+"""How long a record rests after its hop was not acknowledged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,7 @@ class Delayer:
         self._clock = parts.clock
         self._source: Source
         self._rungs: dict[TopicPartition, Rung] = {}
+        self._rooms: dict[Rung, Room] = {}
         self._places = {
             topic: (plan, name)
             for plan in parts.plans.values()
@@ -117,7 +118,7 @@ class Delayer:
 
     def next_ms(self) -> int | None:
         """Broker time of the next possible hop; None while nothing waits here."""
-        times = [at for rung in self._rungs.values() if (at := self._at(rung)) is not None]
+        times = [at for rung in self._rungs.values() if (at := rung.next_ms()) is not None]
         return min(times, default=None)
 
     def close(self) -> None:
@@ -153,6 +154,7 @@ class Delayer:
             # What the group has, not where the rung starts: a mirror may be ahead of it.
             self._committed[partition] = committed.offset if committed is not None else -1
             self._source.start(partition, start)
+        self._rooms = rooms([*self._rungs.values()])
 
     def revoked(self, partitions: Iterable[TopicPartition]) -> None:
         """Commit what hopped; the rest is read again by the next owner."""
@@ -171,6 +173,7 @@ class Delayer:
             del self._rungs[rung.source]
             self._paused.discard(rung.source)
             self._committed.pop(rung.source, None)
+        self._rooms = rooms([*self._rungs.values()])
 
     def _restore(self, rung: Rung, committed: Position | None) -> int:
         mirror = self._parts.mirrors.get(self._parts.group, rung.source, rung.topic_id)
@@ -185,16 +188,10 @@ class Delayer:
         due = self.next_ms()
         return limit_ms if due is None else max(0, min(limit_ms, due - self._clock.broker_ms()))
 
-    def _at(self, rung: Rung) -> int | None:
-        """Broker time at which the next record may leave `rung`, a hold included."""
-        at = rung.next_ms()
-        held_ms = rung.hold_until_ms - self._clock.monotonic_ms()
-        return at if at is None or held_ms <= 0 else max(at, self._clock.broker_ms() + held_ms)
-
     def _leaving(self) -> list[tuple[Rung, Hop]]:
         """At most HOPS_MAX records that may leave now, from the rung that is due longest first."""
         now_ms = self._clock.broker_ms()
-        due = [(at, rung) for rung in self._rungs.values() if (at := self._at(rung)) is not None]
+        due = [(at, rung) for rung in self._rungs.values() if (at := rung.next_ms()) is not None]
         leaving: list[tuple[Rung, Hop]] = []
         for at, rung in sorted(due, key=itemgetter(0)):
             room = HOPS_MAX - len(leaving)
@@ -204,14 +201,13 @@ class Delayer:
         return leaving
 
     def _due(self, rung: Rung, now_ms: int, limit: int) -> list[Hop]:
-        """What may leave one rung; nothing, and the rung is held, where a clock is suspect."""
+        """What may leave one rung, without the records that a wrong clock would let spin."""
         hops = rung.leave(now_ms, limit)
-        spinning = sum(rung.is_spinning(hop) for hop in hops)
-        if spinning:
-            rung.put_back(hops)
-            rung.hold_until_ms = self._clock.monotonic_ms() + RUNG_MS[rung.name] // 2
-            log.error("rung_clock_suspect", extra={"partition": rung.source, "jobs": spinning})
-            return []
+        if spinning := [hop for hop in hops if rung.is_spinning(hop)]:
+            rung.put_back(spinning, now_ms + RUNG_MS[rung.name] // 2, suspected=True)
+            extra = {"partition": rung.source, "jobs": len(spinning)}
+            log.error("rung_clock_suspect", extra=extra)
+            hops = [hop for hop in hops if not rung.is_spinning(hop)]
         return [self._recalled(hop) for hop in hops] if self._cancels else hops
 
     def _recalled(self, hop: Hop) -> Hop:
@@ -244,8 +240,7 @@ class Delayer:
                 late_ms = now_ms - hop.waiting.wait.due_ms
                 self._meter.hopped(rung.plan.name, rung.name, to, late_ms)
         for rung, hops in kept.items():
-            rung.put_back(hops)
-            rung.hold_until_ms = self._clock.monotonic_ms() + FAILED_HOLD_MS
+            rung.put_back(hops, now_ms + FAILED_HOLD_MS)
         return len(leaving) - len(failed)
 
     def _publish(self, leaving: Sequence[tuple[Rung, Hop]]) -> set[int]:
@@ -310,19 +305,15 @@ class Delayer:
     # -- pauses and commits
 
     def _balance(self) -> None:
-        """Pause what is full, resume what has room; refetch what was dropped."""
-        full = [p for p, rung in self._rungs.items() if rung.is_full and p not in self._paused]
-        if full:
+        """Pause what is full, resume what has room again."""
+        full = [p for p, rung in self._rungs.items() if rung.is_full(self._rooms[rung])]
+        if full := [p for p in full if p not in self._paused]:
             self._source.pause(full)
             self._paused.update(full)
-        for partition in [p for p in self._paused if self._rungs[p].has_room]:
-            rung = self._rungs[partition]
-            self._paused.discard(partition)
-            if rung.refetch is None:
-                self._source.resume([partition])
-            else:
-                self._source.start(partition, rung.refetch)
-                rung.refetch = None
+        rungs = ((p, self._rungs[p]) for p in self._paused)
+        if free := [p for p, rung in rungs if rung.has_room(self._rooms[rung])]:
+            self._source.resume(free)
+            self._paused.difference_update(free)
 
     def _commit_due(self) -> None:
         now_ms = self._clock.monotonic_ms()

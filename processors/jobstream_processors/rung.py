@@ -1,13 +1,12 @@
-"""One assigned partition of a rung: its records in order, which may leave, and which may not yet.
+"""One assigned partition of a rung: its records by when they may leave, and which may not yet.
 
-A rung with a fixed delay is first in, first out: only the head matters, and a record behind it
-can't be due earlier. The "0s" rung is read at once into a heap ordered by due time. Pure of I/O.
+Whatever the client delivered is kept: nothing is dropped, so nothing has to be fetched again. The
+bound holds by pausing, one poll late. Pure of I/O.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,16 +14,29 @@ from jobstream_processors.core.headers import FIRST, BadHeaders, Trip, headers_o
 from jobstream_processors.core.ladder import EXACT, RUNG_MS, Wait, next_stop, wait_on
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from jobstream_processors.core.watermark import Watermark
     from jobstream_processors.ports import Record, TopicPartition
     from jobstream_processors.queues import QueuePlan
 
-BUFFER_MAX = 1_000
-"""Records kept of one partition of a rung with a delay; more stay in the log until some left."""
-BUFFER_BYTES_MAX = 1024 * 1024
+RECORDS_MAX = 1_000
+"""Records kept of one partition of a rung with a delay before it is paused."""
+BYTES_MAX = 1024 * 1024
 """Bytes of jobs in them."""
-HEAP_BYTES_MAX = 32 * 1024 * 1024
-"""Bytes of jobs kept of one "0s" partition."""
+EXACT_BYTES_MAX = 32 * 1024 * 1024
+"""Bytes of jobs kept of one "0s" partition: it is read far ahead, to find what is due next."""
+EXACT_RECORDS_MAX = 100_000
+PROCESS_BYTES_MAX = 128 * 1024 * 1024
+"""Bytes of jobs that all rungs of a process may keep: half for "0s" ones, half for the others."""
+ROOM_BYTES_MIN = 64 * 1024
+
+
+class Room(NamedTuple):
+    """What one partition of a rung may keep in memory before it is paused."""
+
+    records: int
+    bytes: int
 
 
 class Waiting(NamedTuple):
@@ -36,6 +48,13 @@ class Waiting(NamedTuple):
     trip: Trip
     record: Record
     trouble: str
+    suspected: bool = False
+    """It was kept back once for a clock that is wrong; the next time it leaves."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of its job."""
+        return len(self.record.value() or b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +66,18 @@ class Hop:
     trip: Trip
 
 
+def rooms(rungs: Sequence[Rung]) -> dict[Rung, Room]:
+    """The room of each of `rungs`, which share one process."""
+    found = {}
+    exact = sum(rung.name == EXACT for rung in rungs)
+    for rung in rungs:
+        is_exact = rung.name == EXACT
+        share = PROCESS_BYTES_MAX // 2 // (exact if is_exact else len(rungs) - exact)
+        own = Room(EXACT_RECORDS_MAX, EXACT_BYTES_MAX) if is_exact else Room(RECORDS_MAX, BYTES_MAX)
+        found[rung] = own._replace(bytes=max(ROOM_BYTES_MIN, min(own.bytes, share)))
+    return found
+
+
 class Rung:
     """State of one rung partition during one assignment."""
 
@@ -56,78 +87,65 @@ class Rung:
         self.source = source
         self.topic_id = ""
         self.watermark: Watermark
-        self.hold_until_ms = 0
-        """Monotonic: the broker's clock is suspect, nothing leaves before."""
-        self.refetch: int | None = None
-        """Offset from which records were dropped again for want of room."""
         self.bytes = 0
-        self._line: deque[Waiting] = deque()
         self._heap: list[Waiting] = []
 
     def __len__(self) -> int:
         """Records kept in memory."""
-        return len(self._line) + len(self._heap)
+        return len(self._heap)
 
-    @property
-    def is_full(self) -> bool:
-        """Whether no more records are to be taken up now."""
-        if self.name == EXACT:
-            return self.bytes >= HEAP_BYTES_MAX
-        return len(self._line) >= BUFFER_MAX or self.bytes >= BUFFER_BYTES_MAX
+    def is_full(self, room: Room) -> bool:
+        """Whether no more records are to be fetched now."""
+        return len(self._heap) >= room.records or self.bytes >= room.bytes
 
-    @property
-    def has_room(self) -> bool:
-        """Whether a full rung takes up records again: not for each one that leaves."""
-        if self.name == EXACT:
-            return self.bytes <= HEAP_BYTES_MAX // 2
-        return len(self._line) <= BUFFER_MAX // 2 and self.bytes <= BUFFER_BYTES_MAX // 2
+    def has_room(self, room: Room) -> bool:
+        """Whether a rung that was full is fetched again: not for each record that leaves."""
+        return len(self._heap) <= room.records // 2 and self.bytes <= room.bytes // 2
 
     def take(self, record: Record) -> None:
-        """Take up a record; it is dropped and remembered as `refetch` where there is no room."""
+        """Take up a record, also beyond the room: what was fetched is not fetched again."""
         offset = record.offset()
         assert offset is not None, "consumed records have an offset"  # noqa: S101
-        if self.refetch is not None and offset >= self.refetch:
-            return
-        if self.is_full:
-            self.refetch = offset
-            return
-        if not self.watermark.begin(offset):
-            return
-        waiting = self._read(record, offset)
-        self.bytes += len(record.value() or b"")
-        if self.name == EXACT:
-            heapq.heappush(self._heap, waiting)
-        else:
-            self._line.append(waiting)
+        if self.watermark.begin(offset):
+            self._keep(self._read(record, offset))
 
     def next_ms(self) -> int | None:
         """Broker time at which the next record may leave; None if there is none."""
-        if self._heap:
-            return self._heap[0].leaves_ms
-        return self._line[0].leaves_ms if self._line else None
+        return self._heap[0].leaves_ms if self._heap else None
 
     def leave(self, now_ms: int, limit: int) -> list[Hop]:
         """At most `limit` records that may leave at broker time `now_ms`."""
         hops: list[Hop] = []
         while len(hops) < limit and (due := self.next_ms()) is not None and due <= now_ms:
-            waiting = heapq.heappop(self._heap) if self._heap else self._line.popleft()
-            self.bytes -= len(waiting.record.value() or b"")
-            hops.append(self._hop(waiting, now_ms))
+            waiting = heapq.heappop(self._heap)
+            self.bytes -= waiting.size
+            hop = self._hop(waiting, now_ms)
+            if hop.rung == self.name == EXACT:
+                self._keep(waiting._replace(leaves_ms=waiting.wait.due_ms))
+            else:
+                hops.append(hop)
         return hops
 
-    def put_back(self, hops: list[Hop]) -> None:
-        """Keep records whose hop was not acknowledged, in their old places."""
-        for hop in reversed(hops):
-            self.bytes += len(hop.waiting.record.value() or b"")
-            if self.name == EXACT:
-                heapq.heappush(self._heap, hop.waiting)
-            else:
-                self._line.appendleft(hop.waiting)
+    def put_back(self, hops: Iterable[Hop], until_ms: int, *, suspected: bool = False) -> None:
+        """Keep records that may not leave after all, or whose hop was not acknowledged.
+
+        They may leave at broker time `until_ms`; others of the rung go on.
+        """
+        for hop in hops:
+            again = suspected or hop.waiting.suspected
+            self._keep(hop.waiting._replace(leaves_ms=until_ms, suspected=again))
+
+    def _keep(self, waiting: Waiting) -> None:
+        self.bytes += waiting.size
+        heapq.heappush(self._heap, waiting)
 
     def is_spinning(self, hop: Hop) -> bool:
-        """Whether the hop shortened the wait by less than half the rung: a clock is wrong."""
+        """Whether the hop shortened the wait by less than half the rung: a clock is wrong.
+
+        Or its headers are. So a record is kept back for that once only, and alone.
+        """
         left_before = hop.waiting.trip.delay_ms
-        if self.name == EXACT or left_before is None or hop.rung is None:
+        if hop.waiting.suspected or self.name == EXACT or left_before is None or hop.rung is None:
             return False
         left_now = hop.trip.delay_ms or 0
         return left_before - left_now < RUNG_MS[self.name] // 2

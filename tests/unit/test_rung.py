@@ -1,4 +1,4 @@
-"""A rung keeps a bounded number of records, loses none that it dropped, and keeps their order."""
+"""A rung keeps every record it is given, says when that is too much, and keeps their order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ import pytest
 from jobstream.queue import Queue
 from jobstream_processors.core.headers import Headers, Trip, render
 from jobstream_processors.core.watermark import Watermark
-from jobstream_processors.rung import BUFFER_BYTES_MAX, BUFFER_MAX, HEAP_BYTES_MAX, Rung
+from jobstream_processors.rung import (
+    BYTES_MAX,
+    EXACT_BYTES_MAX,
+    PROCESS_BYTES_MAX,
+    RECORDS_MAX,
+    ROOM_BYTES_MIN,
+    Rung,
+    rooms,
+)
 
 APPENDED_MS = 1_000_000
 PLAN = Queue("mail").plan("shop")
@@ -53,46 +61,47 @@ def rung(name: str) -> Rung:
 
 @pytest.mark.parametrize(
     ("name", "size", "kept"),
-    [("5s", 10, BUFFER_MAX), ("5s", BUFFER_BYTES_MAX // 4, 4), ("0s", HEAP_BYTES_MAX // 8, 8)],
+    [("5s", 10, RECORDS_MAX), ("5s", BYTES_MAX // 4, 4), ("0s", EXACT_BYTES_MAX // 8, 8)],
 )
-def test_a_full_rung_drops_the_rest_and_knows_from_where(name: str, size: int, kept: int) -> None:
+def test_a_rung_is_full_by_number_or_bytes_and_keeps_what_comes_still(
+    name: str, size: int, kept: int
+) -> None:
     full = rung(name)
+    room = rooms([full])[full]
 
-    for at in range(kept + 5):
+    for at in range(kept):
+        assert not full.is_full(room)
         full.take(Waits(at, size))
+    assert full.is_full(room)
+    full.take(Waits(kept, size))
 
-    assert full.is_full
-    assert len(full) == kept
-    assert full.refetch == kept
+    assert len(full) == kept + 1
+    assert full.bytes == (kept + 1) * size
 
 
 def test_a_full_rung_has_room_again_when_half_of_it_left() -> None:
     full = rung("5s")
-    for at in range(BUFFER_MAX):
+    room = rooms([full])[full]
+    for at in range(RECORDS_MAX):
         full.take(Waits(at))
     now_ms = APPENDED_MS + 5_000
 
-    full.leave(now_ms, BUFFER_MAX // 2 - 1)
-    assert not full.is_full
-    assert not full.has_room
+    full.leave(now_ms, RECORDS_MAX // 2 - 1)
+    assert not full.is_full(room)
+    assert not full.has_room(room)
     full.leave(now_ms, 1)
 
-    assert full.has_room
+    assert full.has_room(room)
 
 
-def test_what_was_dropped_is_taken_up_when_it_is_read_again() -> None:
-    full = rung("5s")
-    for at in range(BUFFER_MAX + 5):
-        full.take(Waits(at))
-    left = [hop.waiting.offset for hop in full.leave(APPENDED_MS + 5_000, BUFFER_MAX)]
+def test_rungs_of_one_process_share_a_bound_and_each_has_some_room() -> None:
+    many = [rung("0s") for _ in range(40)] + [rung("1h") for _ in range(5_000)]
 
-    first, full.refetch = full.refetch, None
-    assert first == BUFFER_MAX
-    for at in range(first, BUFFER_MAX + 5):
-        full.take(Waits(at))
-    left += [hop.waiting.offset for hop in full.leave(APPENDED_MS + 5_000, BUFFER_MAX)]
+    shared = rooms(many)
 
-    assert left == list(range(BUFFER_MAX + 5))
+    assert {shared[r].bytes for r in many[:40]} == {PROCESS_BYTES_MAX // 2 // 40}
+    assert {shared[r].bytes for r in many[40:]} == {ROOM_BYTES_MIN}
+    assert rooms(many[:1])[many[0]].bytes == EXACT_BYTES_MAX
 
 
 def test_nothing_leaves_before_its_rung_is_over() -> None:

@@ -15,6 +15,8 @@ RUNG_MS: dict[str, int] = {name: to_ms(name) for name in RUNGS}
 _DESCENDING = tuple(sorted(((ms, name) for name, ms in RUNG_MS.items()), reverse=True))
 EXACT = "0s"
 """The rung without a delay of its own: read at once, kept in a bounded heap until due."""
+EXACT_MS_MAX = RUNG_MS["5s"]
+"""The longest wait that belongs there; a longer one goes to the rung it belongs to after that."""
 
 
 EARLY_MS = 60_000
@@ -42,7 +44,8 @@ class Wait:
     def leaves_ms(self) -> int:
         """The earliest broker time at which the record may hop; never before append + delay."""
         if self.rung == EXACT:
-            return max(self.due_ms, self.appended_ms)
+            # Whoever put a longer wait here must not have it keep others out of memory.
+            return max(min(self.due_ms, self.appended_ms + EXACT_MS_MAX), self.appended_ms)
         return self.appended_ms + RUNG_MS[self.rung]
 
     @property
@@ -66,14 +69,6 @@ def next_stop(wait: Wait, now_ms: int) -> str | None:
     """Where a record that may leave at `now_ms` goes: a rung's name, or None for the queue."""
     remaining = wait.due_ms - now_ms
     return rung_for(remaining) if remaining > 0 else None
-
-
-def is_too_quick(wait: Wait, now_ms: int) -> bool:
-    """Whether a hop at `now_ms` would shorten the wait by less than half its rung.
-
-    That can't come from a working clock: hopping on would spin through the log.
-    """
-    return wait.rung != EXACT and now_ms - wait.appended_ms < RUNG_MS[wait.rung] / 2
 
 
 def rung_partition(destination: int, rung_partitions: int) -> int:
