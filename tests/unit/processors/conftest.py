@@ -13,33 +13,44 @@ import pytest
 
 from jobstream.kafka.mirrors import KafkaMirrors
 from jobstream.queue import Queue
-from jobstream.testing import MemoryBroker, MemoryLog, MemoryShard, MemorySink, VirtualClock
+from jobstream.testing import (
+    MemoryBroker,
+    MemoryLog,
+    MemoryShard,
+    MemorySink,
+    MemorySource,
+    VirtualClock,
+)
 from jobstream_processors.core.control import Entry, in_force
 from jobstream_processors.core.decide import Policy
 from jobstream_processors.core.headers import render
 from jobstream_processors.core.outcome import DONE, STOPPED
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.core.watermark import Watermark
+from jobstream_processors.delayer import Delayer, DelayerParts
 from jobstream_processors.engine import Engine
 from jobstream_processors.handlers import ASYNC, PROCESS, JobSpec
 from jobstream_processors.intake import Intake
 from jobstream_processors.lane import Lane
 from jobstream_processors.ports import Outgoing
+from jobstream_processors.pulse import Pulse
 from jobstream_processors.settle import Settler
 from jobstream_schemas import Catalogue, JobCodec, Meta, parse_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from jobstream_processors.core.headers import Trip
+    from jobstream_processors.core.headers import Headers, Trip
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.execute.running import Ended
-    from jobstream_processors.ports import Record, TopicPartition
+    from jobstream_processors.meter import DelayMeter
+    from jobstream_processors.ports import Listener, Record, Sink, TopicPartition
     from jobstream_processors.settle import Decided
     from jobstream_schemas import Row
 
 OFFSETS = "shop.offsets"
+DELAYERS = "shop.delay"
 
 
 @dataclass(frozen=True)
@@ -259,6 +270,66 @@ class Works:
         self.engine.tick()
 
 
+class Ladder:
+    """One delayer over every rung of the queue."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop = shop
+        self.topics = [topic for topic, _ in shop.plan.rungs.values()]
+        self.new_delayer()
+
+    def new_delayer(self, sink: Sink | None = None, meter: DelayMeter | None = None) -> None:
+        shop = self.shop
+        self.delayer = Delayer(
+            DelayerParts(
+                DELAYERS,
+                shop.plans,
+                sink or shop.sink,
+                shop.log,
+                shop.mirrors,
+                shop.clock,
+                Pulse(shop.clock, 1 << 60),
+                shop.catalogue,
+                meter,
+            )
+        )
+        self.source = MemorySource(shop.broker, DELAYERS, self.topics)
+        self.delayer.join(self._join)
+
+    def _join(self, listener: Listener) -> MemorySource:
+        self.source.listen(listener)
+        return self.source
+
+    def put(self, rung: str, value: bytes, trip: Trip, headers: Headers | None = None) -> None:
+        topic, count = self.shop.plan.rungs[rung]
+        partition = (trip.partition or 0) % count
+        told = headers if headers is not None else render(trip)
+        self.shop.sink.publish([Outgoing(topic, b"key", value, partition, told)])
+
+    def pass_ms(self, ms: int) -> int:
+        """Let time pass; returns the hops made then."""
+        self.shop.clock.advance(ms)
+        return self.turns()
+
+    def turns(self) -> int:
+        """Turns until nothing moves for three of them."""
+        made, quiet = 0, 0
+        while quiet < 3:
+            hops = self.delayer.cycle(0)
+            made += hops
+            quiet = 0 if hops else quiet + 1
+        return made
+
+    def queue(self) -> list[Record]:
+        return list(self.shop.broker.records(self.shop.plan.topic))
+
+    def arrived(self) -> list[bytes | None]:
+        return [record.value() for record in self.queue()]
+
+    def on(self, rung: str) -> list[Record]:
+        return list(self.shop.broker.records(self.shop.plan.rungs[rung][0]))
+
+
 @pytest.fixture
 def shop() -> Shop:
     return Shop()
@@ -274,3 +345,10 @@ def works(shop: Shop) -> Iterator[Works]:
 @pytest.fixture
 def dedup(shop: Shop) -> TopicPartition:
     return shop.plan.dedup, 0
+
+
+@pytest.fixture
+def ladder(shop: Shop) -> Ladder:
+    made = Ladder(shop)
+    made.turns()
+    return made

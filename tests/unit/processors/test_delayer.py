@@ -7,102 +7,29 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream.observe.edges import EDGES
-from jobstream.testing import MemorySource
 from jobstream_processors.core.control import CANCEL, NOTHING, Entry, Orders
-from jobstream_processors.core.headers import Trip, parse, render
-from jobstream_processors.core.ladder import EARLY_MS, EXACT_MS_MAX
+from jobstream_processors.core.headers import Trip, parse
+from jobstream_processors.core.ladder import EARLY_MS
 from jobstream_processors.delayer import (
     COMMIT_MS,
     FAILED_HOLD_MS,
-    HOPS_MAX,
-    Delayer,
-    DelayerParts,
 )
 from jobstream_processors.errors import OffsetOutOfRange
 from jobstream_processors.meter import DelayMeter
 from jobstream_processors.ports import Outgoing, Position
-from jobstream_processors.pulse import Pulse
-from jobstream_processors.rung import BYTES_MAX, RECORDS_MAX
 from jobstream_schemas import Catalogue, Mirror, decode_mirror, encode_mirror, mirror_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tests.unit.processors.conftest import Shop
+    from tests.unit.processors.conftest import Ladder
 
     from jobstream.testing.faults import Fate
     from jobstream_processors.core.headers import Headers
-    from jobstream_processors.ports import Listener, Record, Sink, TopicPartition
+    from jobstream_processors.ports import TopicPartition
 
 GROUP = "shop.delay"
 OFFSETS = "shop.offsets"
-
-
-class Ladder:
-    """One delayer over every rung of the queue."""
-
-    def __init__(self, shop: Shop) -> None:
-        self.shop = shop
-        self.topics = [topic for topic, _ in shop.plan.rungs.values()]
-        self.new_delayer()
-
-    def new_delayer(self, sink: Sink | None = None, meter: DelayMeter | None = None) -> None:
-        shop = self.shop
-        self.delayer = Delayer(
-            DelayerParts(
-                GROUP,
-                shop.plans,
-                sink or shop.sink,
-                shop.log,
-                shop.mirrors,
-                shop.clock,
-                Pulse(shop.clock, 1 << 60),
-                shop.catalogue,
-                meter,
-            )
-        )
-        self.source = MemorySource(shop.broker, GROUP, self.topics)
-        self.delayer.join(self._join)
-
-    def _join(self, listener: Listener) -> MemorySource:
-        self.source.listen(listener)
-        return self.source
-
-    def put(self, rung: str, value: bytes, trip: Trip, headers: Headers | None = None) -> None:
-        topic, count = self.shop.plan.rungs[rung]
-        partition = (trip.partition or 0) % count
-        told = headers if headers is not None else render(trip)
-        self.shop.sink.publish([Outgoing(topic, b"key", value, partition, told)])
-
-    def pass_ms(self, ms: int) -> int:
-        """Let time pass; returns the hops made then."""
-        self.shop.clock.advance(ms)
-        return self.turns()
-
-    def turns(self) -> int:
-        """Turns until nothing moves for three of them."""
-        made, quiet = 0, 0
-        while quiet < 3:
-            hops = self.delayer.cycle(0)
-            made += hops
-            quiet = 0 if hops else quiet + 1
-        return made
-
-    def queue(self) -> list[Record]:
-        return list(self.shop.broker.records(self.shop.plan.topic))
-
-    def arrived(self) -> list[bytes | None]:
-        return [record.value() for record in self.queue()]
-
-    def on(self, rung: str) -> list[Record]:
-        return list(self.shop.broker.records(self.shop.plan.rungs[rung][0]))
-
-
-@pytest.fixture
-def ladder(shop: Shop) -> Ladder:
-    made = Ladder(shop)
-    made.turns()
-    return made
 
 
 def test_a_job_arrives_when_it_is_due_and_not_a_millisecond_before(ladder: Ladder) -> None:
@@ -155,41 +82,6 @@ def test_a_wait_that_is_over_leaves_at_once_whatever_its_rung(ladder: Ladder) ->
 
 
 @pytest.mark.parametrize(
-    ("rung", "size"), [("5s", 10), ("5s", BYTES_MAX // 400), ("0s", 10)], ids=str
-)
-def test_nothing_is_lost_when_a_rung_holds_more_than_memory_may(
-    ladder: Ladder, rung: str, size: int
-) -> None:
-    """Also when records leave in the very turn in which others had found no room."""
-    total = 2 * RECORDS_MAX + 5
-    values = [f"{number:0{size}}".encode() for number in range(total)]
-    delay_ms = 5_000 if rung == "5s" else 4_000
-    for number, value in enumerate(values):
-        ladder.put(rung, value, Trip(delay_ms=delay_ms, partition=0))
-        if number in {RECORDS_MAX // 2, RECORDS_MAX}:
-            ladder.turns()
-        if number == RECORDS_MAX:
-            ladder.shop.clock.advance(delay_ms)  # The first half is due when the others come.
-
-    ladder.turns()
-    ladder.pass_ms(delay_ms)
-
-    assert ladder.arrived() == values
-
-
-def test_a_full_rung_is_not_fetched_on(ladder: Ladder) -> None:
-    place = (ladder.shop.plan.rungs["5s"][0], 0)
-    for number in range(4 * RECORDS_MAX):
-        ladder.put("5s", b"%d" % number, Trip(delay_ms=5_000, partition=0))
-
-    ladder.turns()
-
-    assert ladder.delayer.held()["mail", "5s"] <= RECORDS_MAX + HOPS_MAX
-    assert ladder.pass_ms(5_000) == 4 * RECORDS_MAX
-    assert ladder.shop.broker.span(place)[1] == 4 * RECORDS_MAX
-
-
-@pytest.mark.parametrize(
     ("is_appended", "arrived"), [(False, [b"b", b"a"]), (True, [b"a", b"b", b"a"])]
 )
 def test_a_hop_that_failed_is_made_again_and_its_offset_waits(
@@ -212,17 +104,6 @@ def test_a_hop_that_failed_is_made_again_and_its_offset_waits(
     assert ladder.arrived() == arrived
     place = (shop.plan.rungs["5s"][0], 0)
     assert shop.broker.committed(GROUP, place) == Position(2)
-
-
-def test_a_record_rests_after_its_hop_failed_and_others_go_on(ladder: Ladder) -> None:
-    ladder.put("0s", b"a", Trip(delay_ms=10, partition=0))
-    ladder.shop.broker.fail_publishes(1, fate="absent")
-
-    assert ladder.pass_ms(10) == 0
-    ladder.put("0s", b"b", Trip(delay_ms=1, partition=0))
-    assert ladder.pass_ms(FAILED_HOLD_MS - 1) == 1
-    assert ladder.pass_ms(1) == 1
-    assert ladder.arrived() == [b"b", b"a"]
 
 
 def order(job_id: str) -> Orders:
@@ -274,40 +155,6 @@ def test_no_job_is_looked_into_while_nothing_is_cancelled(
 
     assert ladder.pass_ms(5_000) == 1
     assert len(ladder.on("2m")) == 1
-
-
-def test_a_clock_that_would_spin_holds_the_record_once_and_alone(
-    ladder: Ladder, caplog: pytest.LogCaptureFixture
-) -> None:
-    # Given a record that says it had less to wait when it was put there than it still has
-    due_ms = ladder.shop.clock.broker_ms() + 60_000
-    ladder.put("5s", b"a", Trip(delay_ms=20_000, due_ms=due_ms, partition=0))
-    ladder.put("5s", b"b", Trip(delay_ms=5_000, partition=0))
-
-    # When its rung is over, then hopping on would not bring it nearer: it stays, and that is told
-    assert ladder.pass_ms(5_000) == 1
-    assert "rung_clock_suspect" in caplog.messages
-    assert ladder.on("30s") == []
-    assert ladder.arrived() == [b"b"]
-
-    # And it goes on after half its rung, or one wrong header would stop the rung for good
-    caplog.clear()
-    assert ladder.pass_ms(2_499) == 0
-    assert ladder.pass_ms(1) == 1
-    assert len(ladder.on("30s")) == 1
-    assert caplog.messages == []
-
-
-def test_a_wait_that_is_too_long_for_the_exact_rung_goes_where_it_belongs(ladder: Ladder) -> None:
-    due_ms = ladder.shop.clock.broker_ms() + 90_000
-    ladder.put("0s", b"a", Trip(due_ms=due_ms, partition=0))
-
-    assert ladder.pass_ms(EXACT_MS_MAX - 1) == 0
-    assert ladder.pass_ms(1) == 1
-
-    assert len(ladder.on("30s")) == 1
-    ladder.pass_ms(85_000)
-    assert ladder.arrived() == [b"a"]
 
 
 @pytest.mark.parametrize(
@@ -392,22 +239,27 @@ def test_what_was_lost_is_hopped_by_the_next_owner_alone(ladder: Ladder) -> None
     assert ladder.delayer.next_ms() is None
 
 
-def test_a_mirror_outside_the_log_stops_loudly(shop: Shop) -> None:
+def test_a_mirror_outside_the_log_stops_loudly(ladder: Ladder) -> None:
+    shop = ladder.shop
+    ladder.delayer.close()
     topic = shop.plan.rungs["5s"][0]
     made = Mirror(GROUP, topic, shop.broker.topic_id(topic), 0, 9, (), 0, shop.clock.broker_ms())
     shop.sink.publish([Outgoing(OFFSETS, mirror_key(made), encode_mirror(made), 0)])
 
+    ladder.new_delayer()
     with pytest.raises(OffsetOutOfRange, match="jobstream offsets reset"):
-        Ladder(shop).turns()
+        ladder.turns()
 
 
 def test_a_rung_whose_place_was_deleted_stands_still_alone(
-    shop: Shop, caplog: pytest.LogCaptureFixture
+    ladder: Ladder, caplog: pytest.LogCaptureFixture
 ) -> None:
+    shop = ladder.shop
+    ladder.delayer.close()
     topic = shop.plan.rungs["5s"][0]
     made = Mirror(GROUP, topic, shop.broker.topic_id(topic), 0, 0, (), 0, shop.clock.broker_ms())
     shop.sink.publish([Outgoing(OFFSETS, mirror_key(made), encode_mirror(made), 0)])
-    ladder = Ladder(shop)
+    ladder.new_delayer()
     for value in (b"gone", b"kept"):
         ladder.put("5s", value, Trip(delay_ms=5_000, partition=0))
     shop.broker.truncate(topic, 0, 1)

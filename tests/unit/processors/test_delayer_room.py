@@ -1,0 +1,95 @@
+"""A delayer with more records than memory may hold, wrong clocks, and waits on the wrong rung."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobstream_processors.core.headers import Trip
+from jobstream_processors.core.ladder import EXACT_MS_MAX
+from jobstream_processors.delayer import FAILED_HOLD_MS, HOPS_MAX
+from jobstream_processors.rung import BYTES_MAX, RECORDS_MAX
+
+if TYPE_CHECKING:
+    from tests.unit.processors.conftest import Ladder
+
+
+@pytest.mark.parametrize(
+    ("rung", "size"), [("5s", 10), ("5s", BYTES_MAX // 400), ("0s", 10)], ids=str
+)
+def test_nothing_is_lost_when_a_rung_holds_more_than_memory_may(
+    ladder: Ladder, rung: str, size: int
+) -> None:
+    """Also when records leave in the very turn in which others had found no room."""
+    total = 2 * RECORDS_MAX + 5
+    values = [f"{number:0{size}}".encode() for number in range(total)]
+    delay_ms = 5_000 if rung == "5s" else 4_000
+    for number, value in enumerate(values):
+        ladder.put(rung, value, Trip(delay_ms=delay_ms, partition=0))
+        if number in {RECORDS_MAX // 2, RECORDS_MAX}:
+            ladder.turns()
+        if number == RECORDS_MAX:
+            ladder.shop.clock.advance(delay_ms)  # The first half is due when the others come.
+
+    ladder.turns()
+    ladder.pass_ms(delay_ms)
+
+    assert ladder.arrived() == values
+
+
+def test_a_full_rung_is_not_fetched_on(ladder: Ladder) -> None:
+    place = (ladder.shop.plan.rungs["5s"][0], 0)
+    for number in range(4 * RECORDS_MAX):
+        ladder.put("5s", b"%d" % number, Trip(delay_ms=5_000, partition=0))
+
+    ladder.turns()
+
+    assert ladder.delayer.held()["mail", "5s"] <= RECORDS_MAX + HOPS_MAX
+    assert ladder.pass_ms(5_000) == 4 * RECORDS_MAX
+    assert ladder.shop.broker.span(place)[1] == 4 * RECORDS_MAX
+
+
+def test_a_record_rests_after_its_hop_failed_and_others_go_on(ladder: Ladder) -> None:
+    ladder.put("0s", b"a", Trip(delay_ms=10, partition=0))
+    ladder.shop.broker.fail_publishes(1, fate="absent")
+
+    assert ladder.pass_ms(10) == 0
+    ladder.put("0s", b"b", Trip(delay_ms=1, partition=0))
+    assert ladder.pass_ms(FAILED_HOLD_MS - 1) == 1
+    assert ladder.pass_ms(1) == 1
+    assert ladder.arrived() == [b"b", b"a"]
+
+
+def test_a_clock_that_would_spin_holds_the_record_once_and_alone(
+    ladder: Ladder, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Given a record that says it had less to wait when it was put there than it still has
+    due_ms = ladder.shop.clock.broker_ms() + 60_000
+    ladder.put("5s", b"a", Trip(delay_ms=20_000, due_ms=due_ms, partition=0))
+    ladder.put("5s", b"b", Trip(delay_ms=5_000, partition=0))
+
+    # When its rung is over, then hopping on would not bring it nearer: it stays, and that is told
+    assert ladder.pass_ms(5_000) == 1
+    assert "rung_clock_suspect" in caplog.messages
+    assert ladder.on("30s") == []
+    assert ladder.arrived() == [b"b"]
+
+    # And it goes on after half its rung, or one wrong header would stop the rung for good
+    caplog.clear()
+    assert ladder.pass_ms(2_499) == 0
+    assert ladder.pass_ms(1) == 1
+    assert len(ladder.on("30s")) == 1
+    assert caplog.messages == []
+
+
+def test_a_wait_that_is_too_long_for_the_exact_rung_goes_where_it_belongs(ladder: Ladder) -> None:
+    due_ms = ladder.shop.clock.broker_ms() + 90_000
+    ladder.put("0s", b"a", Trip(due_ms=due_ms, partition=0))
+
+    assert ladder.pass_ms(EXACT_MS_MAX - 1) == 0
+    assert ladder.pass_ms(1) == 1
+
+    assert len(ladder.on("30s")) == 1
+    ladder.pass_ms(85_000)
+    assert ladder.arrived() == [b"a"]
