@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
+from jobstream_processors.background import in_background
 from jobstream_processors.core.letters import is_stale
 from jobstream_processors.errors import PublishFailed, TableUnavailable, WorkerStopped
 from jobstream_processors.ports import Outgoing
@@ -91,19 +93,17 @@ class Closer:
         reader: Log,
         sink: Sink,
         lanes: Callable[[], list[Lane]],
-        interval_s: float,
     ) -> None:
         self._plans = plans
         self._reader = reader
         self._sink = sink
         self._lanes = lanes
-        self._interval_s = interval_s
         self._letters: dict[Lane, Letters] = {}
         self._closing = threading.Event()
 
-    def start(self) -> None:
-        """Begin watching."""
-        threading.Thread(target=self._run, name="jobstream-closer", daemon=True).start()
+    def start(self, interval_s: float, stopped: Callable[[BaseException], object]) -> None:
+        """Sweep once per interval from now on; `stopped` hears of what ends that."""
+        in_background("jobstream-closer", partial(self._serve, interval_s), stopped)
 
     def close(self) -> None:
         """Stop watching."""
@@ -116,12 +116,12 @@ class Closer:
             del self._letters[gone]
         return sum(self._sweep(lane) for lane in lanes if lane.live)
 
-    def _run(self) -> None:
-        while not self._closing.wait(self._interval_s):
+    def _serve(self, interval_s: float) -> None:
+        while not self._closing.wait(interval_s):
             try:
                 self.sweep()
             except WorkerStopped:
-                return
+                raise
             except (PublishFailed, TableUnavailable) as error:
                 log.warning("closer_failed", extra={"reason": str(error)})
             except Exception:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 import queue
-import threading
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Literal
 
+from jobstream_processors.background import in_background, log_end
 from jobstream_processors.core.decide import Bury, Charge, Climb, Park
 from jobstream_processors.core.outcome import Buried, Crashed, Raised, TimedOut
 from jobstream_processors.current import name_job
@@ -19,6 +19,7 @@ from jobstream_processors.execute.running import facts_of
 from jobstream_processors.failure import Failure
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Sequence
 
     from jobstream_processors.context import RunFacts
@@ -107,10 +108,8 @@ class Failures:
         if failure is None:
             return
         if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._run, name="jobstream-failures", daemon=True
-            )
-            self._thread.start()
+            name = "jobstream-failures"
+            self._thread = in_background(name, self._serve, log_end(name))
         try:
             self._waiting.put_nowait((failure, facts_of(delivery)))
         except queue.Full:
@@ -126,7 +125,7 @@ class Failures:
             return
         self._thread.join(timeout_s)
 
-    def _run(self) -> None:
+    def _serve(self) -> None:
         while (item := self._waiting.get()) is not None:
             failure, facts = item
             context = copy_context()

@@ -11,6 +11,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
+from jobstream_processors.background import in_background
 from jobstream_processors.errors import WorkerStopped
 
 if TYPE_CHECKING:
@@ -32,14 +33,13 @@ class Pulse:
         self._stopped = ""
         self._leaving = threading.Event()
 
-    def start(self, lost: Callable[[WorkerStopped], object]) -> None:
+    def start(self, lost: Callable[[BaseException], object]) -> None:
         """Beat from a thread of its own until `stop`, or until a gap is found.
 
-        Then `lost` is called there: whoever publishes finds the gap too, but may not come to it,
-        as a client can wait for a group that has long given it up.
+        Then `lost` is called there with a WorkerStopped: whoever publishes finds the gap too, but
+        may not come to it, as a client can wait for a group that has long given it up.
         """
-        run = partial(self._run, lost)
-        threading.Thread(target=run, name="jobstream-pulse", daemon=True).start()
+        in_background("jobstream-pulse", self._serve, partial(self._ended, lost))
 
     def narrow(self, session_ms: int) -> None:
         """The session is no longer than this, whatever was believed before."""
@@ -75,13 +75,13 @@ class Pulse:
         self._leaving.set()
         self._stopped = self._stopped or reason
 
-    def _run(self, lost: Callable[[WorkerStopped], object]) -> None:
-        try:
-            while not self._leaving.wait(BEAT_S):
-                self.beat()
-        except WorkerStopped as error:
-            if not self._leaving.is_set():  # whoever stopped it in the middle of a beat knows why
-                lost(error)
+    def _serve(self) -> None:
+        while not self._leaving.wait(BEAT_S):
+            self.beat()
+
+    def _ended(self, lost: Callable[[BaseException], object], error: BaseException) -> None:
+        if not self._leaving.is_set():  # whoever stopped it in the middle of a beat knows why
+            lost(error)
 
 
 class GuardedSink:

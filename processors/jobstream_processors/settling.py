@@ -13,7 +13,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from jobstream_processors.errors import PublishFailed, WorkerStopped
+from jobstream_processors.background import in_background
+from jobstream_processors.errors import PublishFailed
 
 if TYPE_CHECKING:
     from jobstream_processors.lane import Lane
@@ -50,11 +51,11 @@ class SettleThread:
         self._stopped = stopped
         self._meter = meter
         self._inbox: queue.SimpleQueue[list[Decided] | Action | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="jobstream-settle", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin settling."""
-        self._thread.start()
+        self._thread = in_background("jobstream-settle", self._serve, self._stopped)
 
     def put(self, batch: list[Decided]) -> None:
         """Settle these; they come back through `report` when all they wrote is acknowledged."""
@@ -67,13 +68,8 @@ class SettleThread:
     def close(self, timeout_s: float) -> None:
         """Stop after what was put; waits at most `timeout_s`."""
         self._inbox.put(None)
-        self._thread.join(timeout_s)
-
-    def _run(self) -> None:
-        try:
-            self._serve()
-        except BaseException as error:  # noqa: BLE001 - the worker must hear of any end of this thread
-            self._stopped(error)
+        if self._thread is not None:
+            self._thread.join(timeout_s)
 
     def _serve(self) -> None:
         again: list[Decided] = []
@@ -128,18 +124,19 @@ class MirrorThread:
         lanes: Callable[[], list[Lane]],
         record: Callable[[Lane], Outgoing],
         interval_s: float,
+        stopped: Callable[[BaseException], None],
     ) -> None:
         self._sink = sink
+        self._stopped = stopped
         self._lanes = lanes
         self._record = record
         self._interval_s = interval_s
         self._seen: dict[Lane, object] = {}
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="jobstream-mirror", daemon=True)
 
     def start(self) -> None:
         """Begin mirroring."""
-        self._thread.start()
+        in_background("jobstream-mirror", self._serve, self._stopped)
 
     def close(self) -> None:
         """Stop; a last round is the drain's business."""
@@ -154,7 +151,7 @@ class MirrorThread:
             self._seen[lane] = snapshot
             lane.mirrored = snapshot[0]
 
-    def _run(self) -> None:
+    def _serve(self) -> None:
         rounds = 0
         while not self._closing.wait(self._interval_s):
             rounds += 1
@@ -167,7 +164,5 @@ class MirrorThread:
             except PublishFailed as error:
                 log.warning("mirror_failed", extra={"reason": str(error)})
                 self._seen.clear()
-            except WorkerStopped:
-                return
             for gone in [lane for lane in self._seen if not lane.live]:
                 del self._seen[gone]

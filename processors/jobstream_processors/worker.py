@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from jobstream_processors.background import in_background
 from jobstream_processors.closer import Closer
 from jobstream_processors.core.control import NOTHING
 from jobstream_processors.engine import Engine, Failed
@@ -178,11 +179,10 @@ class Worker:
         """Serve until stopped. Raises what made going on impossible; then nothing was drained."""
         self._build()
         self._ticked = time.perf_counter()
-        feeding = threading.Thread(target=self._poll, name="jobstream-poll", daemon=True)
         self._settling.start()
         self._mirrors.start()
-        self._closer.start()
-        feeding.start()
+        self._closer.start(self._parts.closer_s, self._failed_anywhere)
+        feeding = in_background("jobstream-poll", self._poll, self._failed_anywhere)
         replace = 0
         try:
             while not self._end.done():
@@ -230,11 +230,12 @@ class Worker:
             self._served,
             parts.takeover.mirror_record,
             parts.limits.commit_ms / 1000,
+            self._failed_anywhere,
         )
         self._feed = Feed(
             parts.plans, self, parts.clock, parts.pulse, parts.limits, meter=parts.meter
         )
-        self._closer = Closer(parts.plans, parts.reader, parts.sink, self._served, parts.closer_s)
+        self._closer = Closer(parts.plans, parts.reader, parts.sink, self._served)
         self._engine.obey(self._orders)
 
     def _executors(self) -> dict[str, Executor]:
@@ -254,17 +255,13 @@ class Worker:
     # -- the thread that polls
 
     def _poll(self) -> None:
-        try:
-            feed = self._feed
-            self._tell_feed()
-            feed.join(self._parts.source)
-            while not self._stopping.is_set():
-                feed.cycle(POLL_S)
-            feed.close()
-        except BaseException as error:  # noqa: BLE001 - whatever ends this thread ends the worker
-            self._failed_anywhere(error)
-        else:
-            self._loop.call_soon_threadsafe(self._finish)
+        feed = self._feed
+        self._tell_feed()
+        feed.join(self._parts.source)
+        while not self._stopping.is_set():
+            feed.cycle(POLL_S)
+        feed.close()
+        self._loop.call_soon_threadsafe(self._finish)
 
     def _tell_feed(self) -> None:
         orders, name = self._orders, self._parts.name

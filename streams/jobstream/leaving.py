@@ -12,10 +12,13 @@ import logging
 import os
 import sys
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from jobstream_processors.errors import WorkerStopped
+
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Sequence
 
 log = logging.getLogger("jobstream.roles")
 
@@ -38,6 +41,44 @@ def run(main: Coroutine[Any, Any, None], leave_s: float = LEAVE_S) -> None:
         finally:
             asyncio.set_event_loop(None)
             loop.close()
+
+
+async def drained(
+    work: Sequence[asyncio.Task[None]], broken: asyncio.Future[BaseException]
+) -> BaseException | None:
+    """What the process is to end with, once every role that runs here has drained.
+
+    One role's error is no reason to cut off the jobs of another. Only a process that must publish
+    nothing more has nothing to drain, and ends at once.
+    """
+    error: BaseException | None = None
+    while True:
+        found = [broken.result()] if broken.done() else []
+        found += [e for task in work if task.done() and (e := task.exception()) is not None]
+        for one in found:
+            if isinstance(one, WorkerStopped):
+                return one
+            error = error or one
+        left = [task for task in work if not task.done()]
+        if not left:
+            return error
+        ends: list[asyncio.Future[Any]] = [*left] if broken.done() else [*left, broken]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+
+
+def tell(
+    loop: asyncio.AbstractEventLoop, broken: asyncio.Future[BaseException], error: BaseException
+) -> None:
+    """Say from another thread that this process can't go on, as one of its threads has ended."""
+
+    def take() -> None:
+        if not broken.done():
+            broken.set_result(error)
+
+    if not isinstance(error, WorkerStopped):
+        log.error("thread_failed", exc_info=error)
+    with suppress(RuntimeError):  # The loop is closed: the roles have left already.
+        loop.call_soon_threadsafe(take)
 
 
 def leave_process(code: int) -> None:

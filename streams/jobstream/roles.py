@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 import threading
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -163,28 +162,25 @@ class Roles:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         self._listen_for_signals(loop)
-        slept: asyncio.Future[WorkerStopped] = loop.create_future()
-        self._pulse.start(partial(_tell, loop, slept))
+        broken: asyncio.Future[BaseException] = loop.create_future()
+        tell = partial(leaving.tell, loop, broken)
+        self._pulse.start(tell)
         mirrors = await asyncio.to_thread(self._mirrors)
         self._control = ControlFollower(self._orders_reader, control_topic(self._app.name))
         await asyncio.to_thread(self._control.catch_up)
-        self._control.follow(self._clock)
-        catalogue, follower = await asyncio.to_thread(self._schemas)
+        self._control.follow(self._clock, tell)
+        catalogue, follower = await asyncio.to_thread(self._schemas, tell)
         work = []
         if DELAYER in self._roles:
             work.append(asyncio.create_task(self._delay(mirrors, catalogue)))
         if WORKER in self._roles:
             work.append(asyncio.create_task(self._work(mirrors, catalogue)))
         try:
-            ends: list[asyncio.Future[Any]] = [*work, slept]
+            ends: list[asyncio.Future[Any]] = [*work, broken]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             self._end()
-            for task in work:
-                if task.done():
-                    task.result()
-            if slept.done():
-                raise slept.result()
-            await asyncio.gather(*work)
+            if (error := await leaving.drained(work, broken)) is not None:
+                raise error
         finally:
             self._control.close()
             follower.close()
@@ -213,14 +209,16 @@ class Roles:
                 extra = {"group": group, "session_ms": session_ms, "wanted_ms": wanted_ms}
                 log.warning("session_is_shorter", extra={**extra, "fix": SESSION_FIX})
 
-    def _schemas(self) -> tuple[Catalogue, SchemaFollower]:
+    def _schemas(
+        self, failed: Callable[[BaseException], object]
+    ) -> tuple[Catalogue, SchemaFollower]:
         """Every writer schema known so far, and who learns the next; blocks to read them."""
         catalogue = Catalogue()
         for schema in (*self._app.schemas(), canary.codec().schema):
             catalogue.register(schema)
         follower = SchemaFollower(self._reader, schemas_topic(self._app.name), catalogue)
         follower.catch_up()
-        follower.follow(SCHEMAS_EVERY_S)
+        follower.follow(SCHEMAS_EVERY_S, failed)
         return catalogue, follower
 
     async def _work(self, mirrors: Mirrors, catalogue: Catalogue) -> None:
@@ -354,14 +352,6 @@ def _still_ms(session_ms: int, heartbeat_ms: int) -> int:
     """How long this process may stand still and still own its partitions."""
     # Others take over a session after the last heartbeat, which is up to one interval old.
     return max(session_ms - heartbeat_ms, STILL_MS_MIN)
-
-
-def _tell(
-    loop: asyncio.AbstractEventLoop, slept: asyncio.Future[WorkerStopped], error: WorkerStopped
-) -> None:
-    """Say from another thread that this process slept past its session."""
-    with suppress(RuntimeError):  # The loop is closed: the roles have left already.
-        loop.call_soon_threadsafe(slept.set_result, error)
 
 
 def _log_as_here() -> Callable[[], None] | None:

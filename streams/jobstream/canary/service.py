@@ -10,12 +10,14 @@ import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 from jobstream.canary.path import Line, Rows, client_of
 from jobstream.canary.probing import ENQUEUE, Probed, pause_s
 from jobstream.canary.tally import Tally
 from jobstream.observe.health import Check, Probes
+from jobstream_processors.background import in_background, log_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,14 +68,11 @@ class Canary:
 
     def start(self) -> None:
         """Probe at the interval from now on, on threads of its own; returns at once."""
-        self._threads = [
-            threading.Thread(
-                target=self._keep, args=(queue,), name=f"jobstream-canary-{queue.name}", daemon=True
-            )
-            for queue in self._queues
-        ]
-        for thread in self._threads:
-            thread.start()
+        for queue in self._queues:
+            # Its end shows as a queue that is not probed: the process is not live any more.
+            name = f"jobstream-canary-{queue.name}"
+            keep = partial(self._keep, queue)
+            self._threads.append(in_background(name, keep, log_end(name)))
 
     def stop(self) -> None:
         """Give up what is under way and disconnect; blocks for ten seconds at most."""

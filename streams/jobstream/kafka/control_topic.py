@@ -11,6 +11,7 @@ import threading
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from jobstream_processors.background import in_background
 from jobstream_processors.core.control import CANCEL, NOTHING, Entry, check, in_force
 from jobstream_processors.errors import InvalidOption
 from jobstream_processors.ports import Outgoing
@@ -116,8 +117,17 @@ class ControlFollower:
                     tell(current)
                 log.info("orders_changed", extra=_summary(current))
 
-    def follow(self, clock: Clock, interval_s: float = EVERY_S) -> None:
-        """Catch up and tell changes once per interval, from a thread of its own, until closed."""
+    def follow(
+        self,
+        clock: Clock,
+        failed: Callable[[BaseException], object],
+        interval_s: float = EVERY_S,
+    ) -> None:
+        """Catch up and tell changes once per interval, from a thread of its own, until closed.
+
+        What a listener raises ends that thread and is given to `failed` there: a process that
+        hears no more orders must not go on as if it did.
+        """
 
         def run() -> None:
             while not self._closing.wait(interval_s):
@@ -127,7 +137,7 @@ class ControlFollower:
                     log.warning("control_unread", extra={"reason": str(error)})
                 self.tell_changes(clock.broker_ms())
 
-        threading.Thread(target=run, name="jobstream-control", daemon=True).start()
+        in_background("jobstream-control", run, failed)
 
     def close(self) -> None:
         """Stop following."""

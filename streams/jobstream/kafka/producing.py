@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import threading
 import time
@@ -17,6 +18,7 @@ from jobstream.kafka.asking import Trouble
 from jobstream.kafka.error_kinds import is_fatal, is_passing, is_refusal
 from jobstream.kafka.log import KafkaLog
 from jobstream.kafka.sink import PRODUCER, tell_broken
+from jobstream_processors.background import in_background
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
     from jobstream.acks import Done
     from jobstream_processors.ports import Outgoing
+
+log = logging.getLogger("jobstream.kafka")
 
 METADATA_S_MAX = 5.0
 _MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)  # noqa: SLF001 - the library's name
@@ -150,8 +154,9 @@ class KafkaTransport:
                 self._closing = False
                 producer = self._made()
                 # By a weak reference: an app that nobody holds any more must not live on in it.
-                serve = partial(_serve, weakref.ref(self), producer)
-                threading.Thread(target=serve, name="jobstream-enqueue", daemon=True).start()
+                myself = weakref.ref(self)
+                serve, ended = partial(_serve, myself, producer), partial(_ended, myself, producer)
+                in_background("jobstream-enqueue", serve, ended)
                 self._producer = producer
             return self._producer
 
@@ -187,6 +192,13 @@ def _serve(of: weakref.ref[KafkaTransport], producer: Producer) -> None:
         else:
             if served and (transport := of()) is not None:
                 transport.reported()
+
+
+def _ended(of: weakref.ref[KafkaTransport], producer: Producer, error: BaseException) -> None:
+    """Nobody serves that producer any more: the next enqueue makes another."""
+    log.error("enqueue_thread_failed", exc_info=error)
+    if (transport := of()) is not None:
+        transport.replace(producer)
 
 
 def _report(done: Done, error: KafkaError | None, message: Message) -> None:

@@ -6,10 +6,13 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
+from jobstream_processors.background import in_background
 from jobstream_processors.ports import Outgoing
 from jobstream_schemas import SchemaError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jobstream_processors.ports import Log
     from jobstream_schemas import Catalogue, JobSchema
 
@@ -52,8 +55,11 @@ class SchemaFollower:
                         self._register(value)
             self._next = high
 
-    def follow(self, interval_s: float) -> None:
-        """Catch up once per interval, from a thread of its own, until closed."""
+    def follow(self, interval_s: float, failed: Callable[[BaseException], object]) -> None:
+        """Catch up once per interval, from a thread of its own, until closed.
+
+        A topic that can't be read is tried again; what else ends that thread is given to `failed`.
+        """
 
         def run() -> None:
             while not self._closing.wait(interval_s):
@@ -62,7 +68,7 @@ class SchemaFollower:
                 except Exception as error:  # noqa: BLE001 - the next round tries again
                     log.warning("schemas_unread", extra={"reason": str(error)})
 
-        threading.Thread(target=run, name="jobstream-schemas", daemon=True).start()
+        in_background("jobstream-schemas", run, failed)
 
     def close(self) -> None:
         """Stop following."""

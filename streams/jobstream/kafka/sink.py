@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from jobstream.kafka.error_kinds import is_fatal
+from jobstream_processors.background import in_background
 from jobstream_processors.errors import PublishFailed, PublishFailure
 
 if TYPE_CHECKING:
@@ -208,8 +209,7 @@ class _Poller:
         """Whether it broke for good, see `is_fatal`: what it still holds is reported as failed."""
         self._serve_until = math.inf
         self._closing = False
-        self._thread = threading.Thread(target=self._run, name="jobstream-sink", daemon=True)
-        self._thread.start()
+        self._thread = in_background("jobstream-sink", self._serve, self._ended)
 
     def wait_for_room(self) -> None:
         """Block until some record was reported since the last call, 50 ms at most."""
@@ -226,7 +226,12 @@ class _Poller:
         """Stop once all that is out is reported; returns at once."""
         self._closing = True
 
-    def _run(self) -> None:
+    def _ended(self, error: BaseException) -> None:
+        """A fault of ours: what is under way finds no report, the next publish makes a new one."""
+        self.broken = True
+        log.error("sink_failed", exc_info=error)
+
+    def _serve(self) -> None:
         while not self._closing or self._has_reports_due():
             if self.broken:
                 # A record that was just being queued would stay until it is too old. What is under

@@ -11,6 +11,7 @@ import logging
 import os
 import socket
 import threading
+from functools import partial
 from importlib.metadata import version
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from jobstream.errors import ConfigError
 from jobstream.observe.families import gauge
 from jobstream.observe.health import asked, holds
 from jobstream.observe.targets import announce, folder_of
+from jobstream_processors.background import in_background, log_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -98,9 +100,7 @@ def serve(
     identity = {"app": app_name, "role": role, "pid": os.getpid(), "version": version("jobstream")}
     server = _listen(settings, application(registry, probes, identity))
     address = _told(settings.metrics_host, server.server_address[1])
-    threading.Thread(
-        target=server.serve_forever, args=(0.1,), name="jobstream-metrics", daemon=True
-    ).start()
+    in_background("jobstream-metrics", partial(server.serve_forever, 0.1), log_end("metrics"))
     labels = {"app": app_name, "role": role}
     announced = None
     try:

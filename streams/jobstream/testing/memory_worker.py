@@ -100,7 +100,7 @@ class MemoryWorker:
         self._loop.run_until_complete(self._equip(app.settings.concurrency))
         limits = Limits(window=app.settings.window)
         self._feed = Feed(plans, self, self._clock, pulse, limits, meter=self.meter)
-        self._closer = Closer(plans, reader, self._sink, lambda: list(self._feed.running), 0)
+        self._closer = Closer(plans, reader, self._sink, lambda: list(self._feed.running))
         parts = DelayerParts(
             delay_group(app.name),
             plans,

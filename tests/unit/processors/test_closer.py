@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def closer(shop: Shop, *lanes: Lane) -> Closer:
-    return Closer(shop.plans, shop.log, shop.sink, lambda: list(lanes), 1.0)
+    return Closer(shop.plans, shop.log, shop.sink, lambda: list(lanes))
 
 
 def bury(shop: Shop, key: bytes, value: bytes | None = b"job", partition: int = 0) -> None:

@@ -72,7 +72,7 @@ def test_the_first_reason_to_stop_is_kept(shop: Shop) -> None:
 
 
 def test_a_gap_is_told_though_nobody_publishes(shop: Shop) -> None:
-    pulse, told = Pulse(shop.clock, SESSION_MS), queue.SimpleQueue[WorkerStopped]()
+    pulse, told = Pulse(shop.clock, SESSION_MS), queue.SimpleQueue[BaseException]()
     shop.clock.advance(SESSION_MS + 1)
 
     pulse.start(told.put)
@@ -81,7 +81,7 @@ def test_a_gap_is_told_though_nobody_publishes(shop: Shop) -> None:
 
 
 def test_a_process_that_leaves_is_told_nothing(shop: Shop) -> None:
-    pulse, told = Pulse(shop.clock, SESSION_MS), queue.SimpleQueue[WorkerStopped]()
+    pulse, told = Pulse(shop.clock, SESSION_MS), queue.SimpleQueue[BaseException]()
     pulse.start(told.put)
 
     pulse.stop("the worker is leaving")

@@ -6,7 +6,6 @@ variable itself, and it never keeps a process from leaving.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 from opentelemetry import trace
@@ -14,6 +13,8 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+from jobstream_processors.background import in_background, log_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,9 +40,8 @@ def start(service: str, every_ms: int | None = None) -> Callable[[], None]:
 
     def leave() -> None:
         # A thread of its own: an exporter whose receiver is away would keep the process longer.
-        last = threading.Thread(target=provider.shutdown, name="jobstream-spans", daemon=True)
-        last.start()
-        last.join(LEAVE_S)
+        name = "jobstream-spans"
+        in_background(name, provider.shutdown, log_end(name)).join(LEAVE_S)
 
     return leave
 

@@ -1,0 +1,47 @@
+"""The one way to start a thread of ours: a daemon whose end by an error is always heard.
+
+A thread that dies unheard leaves a process that looks healthy and does only part of its work.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = logging.getLogger("jobstream.threads")
+
+
+def in_background(
+    name: str, work: Callable[[], object], failed: Callable[[BaseException], object]
+) -> threading.Thread:
+    """Run `work` on a daemon thread of that name; returns at once.
+
+    Whatever `work` raises, `SystemExit` included, is given to `failed` on that thread. `failed`
+    tells somebody who can act on it and says so in the log; should it raise, too, both are logged.
+    """
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - no end of a thread goes unheard
+            try:
+                failed(error)
+            except BaseException:
+                log.exception("thread_failed", extra={"name_of_thread": name})
+
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+def log_end(what: str) -> Callable[[BaseException], None]:
+    """For threads that others do not depend on: their end is an error in the log and no more."""
+
+    def failed(error: BaseException) -> None:
+        log.error("thread_failed", extra={"name_of_thread": what}, exc_info=error)
+
+    return failed

@@ -1,0 +1,149 @@
+"""No thread of ours ends unheard."""
+
+from __future__ import annotations
+
+import logging
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobstream.kafka.control_topic import ControlFollower, told_record
+from jobstream.kafka.schema_topic import SchemaFollower
+from jobstream_processors.background import in_background, log_end
+from jobstream_processors.closer import Closer
+from jobstream_processors.core.control import PAUSE_QUEUE
+from jobstream_processors.errors import PublishFailed, PublishFailure, TableUnavailable
+from jobstream_processors.ports import Outgoing
+from jobstream_processors.settling import MirrorThread
+from jobstream_schemas import Catalogue, Control
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Never
+
+    from tests.unit.processors.conftest import Shop
+
+    from jobstream_processors.core.control import Orders
+    from jobstream_processors.lane import Lane
+
+LIMIT_S = 20.0
+OFFSETS = "shop.offsets"
+
+
+def raising(error: BaseException) -> Callable[..., Never]:
+    def fail(*_: object) -> Never:
+        raise error
+
+    return fail
+
+
+@pytest.fixture
+def heard() -> SimpleQueue[BaseException]:
+    return SimpleQueue()
+
+
+@pytest.mark.parametrize("error", [ValueError("fault"), SystemExit(3), KeyboardInterrupt()])
+def test_whatever_ends_a_thread_is_told(
+    heard: SimpleQueue[BaseException], error: BaseException
+) -> None:
+    thread = in_background("some-thread", raising(error), heard.put)
+
+    assert heard.get(timeout=LIMIT_S) is error
+    assert (thread.name, thread.daemon) == ("some-thread", True)
+
+
+def test_a_thread_that_returns_tells_nothing(heard: SimpleQueue[BaseException]) -> None:
+    in_background("some-thread", list, heard.put).join(LIMIT_S)
+
+    assert heard.empty()
+
+
+def test_one_that_hears_and_fails_is_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    in_background("a", raising(ValueError("first")), raising(OSError("second"))).join(LIMIT_S)
+    in_background("b", raising(ValueError("third")), log_end("b")).join(LIMIT_S)
+
+    first, second = [r for r in caplog.records if r.message == "thread_failed"]
+    assert first.levelno == second.levelno == logging.ERROR
+    assert first.exc_info is not None
+    assert str(first.exc_info[1]) == "second"
+    assert second.exc_info is not None
+    assert str(second.exc_info[1]) == "third"
+
+
+class Refusing:
+    """A sink of which each publish ends as it is told."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self._errors = list(errors)
+
+    def publish(self, records: Sequence[Outgoing]) -> Never:  # noqa: ARG002 - as the port has it
+        raise self._errors.pop(0)
+
+    def publish_rows(self, rows: object) -> Never:
+        raise AssertionError(rows)
+
+
+def test_a_mirror_that_was_not_acknowledged_is_tried_again_and_another_error_is_told(
+    shop: Shop, heard: SimpleQueue[BaseException]
+) -> None:
+    lanes: list[Lane] = [shop.lane()]
+    passing, fault = PublishFailed({0: PublishFailure("away")}), TableUnavailable("fault")
+    mirrors = MirrorThread(
+        Refusing(passing, passing, fault),
+        lambda: lanes,
+        lambda lane: Outgoing(OFFSETS, lane.source[0].encode(), b""),
+        0.001,
+        heard.put,
+    )
+    mirrors.start()
+
+    assert heard.get(timeout=LIMIT_S) is fault
+
+
+def test_a_listener_that_fails_is_told_and_not_only_the_last_one_to_hear_of_orders(
+    shop: Shop, heard: SimpleQueue[BaseException]
+) -> None:
+    shop.broker.create_topic("shop.control", compacted=True)
+    follower = ControlFollower(shop.log, "shop.control")
+    fault = RuntimeError("fault")
+
+    def obey(orders: Orders) -> None:
+        if orders.queues:
+            raise fault
+
+    follower.listen(shop.clock.broker_ms(), obey)
+    follower.follow(shop.clock, heard.put, 0.001)
+    told = Control(PAUSE_QUEUE, "mail", "ann", "", 60_000, {})
+    shop.sink.publish([told_record("shop.control", told)])
+
+    assert heard.get(timeout=LIMIT_S) is fault
+
+
+def test_a_closer_goes_on_after_an_error_of_a_broker_and_tells_of_its_end(
+    shop: Shop, heard: SimpleQueue[BaseException]
+) -> None:
+    ends = iter([TableUnavailable("away"), OSError("away"), SystemExit(1)])
+
+    def lanes() -> Never:
+        raise next(ends)
+
+    Closer(shop.plans, shop.log, shop.sink, lanes).start(0.001, heard.put)
+
+    assert isinstance(heard.get(timeout=LIMIT_S), SystemExit)
+
+
+def test_schemas_that_can_not_be_read_are_read_later(
+    shop: Shop, heard: SimpleQueue[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower = SchemaFollower(shop.log, "shop.schemas", Catalogue())
+    ends = iter([TableUnavailable("away"), GeneratorExit()])
+
+    def catch_up() -> Never:
+        raise next(ends)
+
+    monkeypatch.setattr(follower, "catch_up", catch_up)
+
+    follower.follow(0.001, heard.put)
+
+    assert isinstance(heard.get(timeout=LIMIT_S), GeneratorExit)
