@@ -117,8 +117,8 @@ class Ports:
         self.shard.merge([("job", found)])
         return OpenShard(self.shard, CLAIM_BEFORE, restored=1, seconds=0.0)
 
-    def close(self, partition: TopicPartition) -> NoReturn:
-        raise NotImplementedError(partition)
+    def close(self, partition: TopicPartition, shard: object) -> NoReturn:
+        raise NotImplementedError(partition, shard)
 
     # -- Mirrors and Log
 
