@@ -13,9 +13,10 @@ pytestmark = pytest.mark.kafka
 def test_a_place_that_retention_passed_is_left_by_a_reset(
     shop: Shop, workers: list[Worker]
 ) -> None:
-    shop.enqueue("o-1")
+    for partition in range(2):  # Each has a place to go on from before the worker leaves.
+        shop.enqueue_on(partition, f"o-{partition}")
     workers.append(first := Worker(shop))
-    first.hear("sent o-1")
+    first.hear("sent o-", times=2)
     assert first.drain() == 0
     shop.enqueue_on(0, "gone")
     shop.enqueue_on(1, "kept")
