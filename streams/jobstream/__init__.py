@@ -4,6 +4,9 @@ Everything a user needs is imported from here; `jobstream.testing` is for tests.
 package loads the light core only: no broker is contacted, no worker part is loaded.
 """
 
+from jobstream import held_signals  # noqa: F401 - first: what follows takes a while to load
+
+# isort: split
 from jobstream.app import App
 from jobstream.client import Enqueued
 from jobstream.control import Control, ControlEntry

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -40,6 +39,7 @@ from jobstream.kafka.topics import (
 from jobstream.observe.process import DELAYER, SINK, WORKER, Observed, worker_name
 from jobstream.observe.server import serve
 from jobstream.observe.tracing import tracing_of
+from jobstream.stop_signals import SIGNALS, leave_at_once
 from jobstream_processors.delayer import Delayer, DelayerParts
 from jobstream_processors.errors import WorkerStopped
 from jobstream_processors.failures import Failures
@@ -96,13 +96,14 @@ class Roles:
     def run(self) -> None:
         """Serve until stopped; blocks. Raises what made going on impossible.
 
-        The first SIGTERM or SIGINT drains and leaves, a second one leaves at once.
+        The first SIGTERM, SIGINT or SIGHUP drains and leaves, a second stop leaves at once.
         """
         few_arenas()
         seen, settings = self._observed, self._settings
         collectors = [*seen.collectors(), self._app.metrics()]
         where = serve(settings, self._app.name, seen.role, collectors, seen.probes())
-        with where, resting_collector():
+        # Nothing is committed that is not settled, so leaving at once loses nothing.
+        with where, resting_collector(), SIGNALS.serving(self._on_signal, leave_at_once):
             self._run_to_the_end()
 
     def _run_to_the_end(self) -> None:
@@ -161,7 +162,6 @@ class Roles:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        self._listen_for_signals(loop)
         broken: asyncio.Future[BaseException] = loop.create_future()
         tell = partial(leaving.tell, loop, broken)
         self._pulse.start(tell)
@@ -333,17 +333,7 @@ class Roles:
             delayer.cycle()
         delayer.close()
 
-    def _listen_for_signals(self, loop: asyncio.AbstractEventLoop) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            return
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_signal, number)
-
     def _on_signal(self, number: int) -> None:
-        if self._told.is_set():
-            # Nothing is committed that is not settled, so leaving here loses nothing.
-            log.warning("leaving_at_once", extra={"signal": number})
-            os._exit(128 + number)
         log.info("draining", extra={"signal": number})
         self.stop()
 

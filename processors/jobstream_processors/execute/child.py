@@ -23,6 +23,7 @@ from jobstream_processors.context import Context
 from jobstream_processors.core.outcome import DONE, Done, Outcome, as_is, read
 from jobstream_processors.current import name_job
 from jobstream_processors.execute.forked import leave
+from jobstream_processors.execute.outliving import outlive_stops
 from jobstream_processors.hidden import RUNS
 
 if TYPE_CHECKING:
@@ -38,12 +39,12 @@ _PR_SET_PDEATHSIG = 1
 
 def main(descriptor: int) -> None:
     """Serve jobs from the pipe until the parent closes it."""
+    outlive_stops()
     pipe = Connection(descriptor)
     mine = os.getpid()
     try:
         parent, path, script, begin = pickle.loads(pipe.recv_bytes())  # noqa: S301 - our own parent
         _die_with(parent)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to handle.
         sys.path[:] = path
         if begin is not None:
             pickle.loads(begin)()  # noqa: S301 - our own parent; found once the path is set

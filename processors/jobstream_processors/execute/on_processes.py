@@ -31,6 +31,7 @@ from jobstream_processors.core.outcome import (
     TimedOut,
 )
 from jobstream_processors.execute.child import UNIMPORTABLE
+from jobstream_processors.execute.outliving import stops_held
 from jobstream_processors.execute.running import facts_of, measured, no_entry, unbarred
 from jobstream_schemas import DecodeError
 
@@ -254,9 +255,10 @@ class _Child:
     def _spawn(self) -> None:
         ours, theirs = _pipe()
         command = [sys.executable, "-m", "jobstream_processors.execute.child", str(theirs.fileno())]
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
-        )
+        with stops_held():
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+            )
         theirs.close()
         self._pipe = ours
         main = getattr(sys.modules.get("__main__"), "__file__", None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+import threading
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from jobstream.cli.options import (
 )
 from jobstream.cli.output import print_json_line, print_table
 from jobstream.errors import ConfigError
+from jobstream.stop_signals import SIGNALS, leave_at_once
 from jobstream_processors.core.duration import Duration, to_ms
 from jobstream_processors.errors import InvalidOption
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 COLUMNS = ("queue", "partition>", "result", "seconds>", "job", "detail")
 LEAST_S = 1.0
-LEAVE_AT = {signal.SIGTERM, signal.SIGINT}
 
 
 @click.command()
@@ -68,9 +68,9 @@ def command(
 ) -> int:
     """Enqueue a job that does nothing on every queue, and see it done by a worker.
 
-    Serves the metrics of success and latency until SIGTERM or SIGINT. With --once it prints what
-    came of one probe per queue; exit code 1 if any was not done in time. It needs Kafka alone, so
-    it can run in another network than the workers.
+    Serves the metrics of success and latency until SIGTERM, SIGINT or SIGHUP. With --once it
+    prints what came of one probe per queue; exit code 1 if any was not done in time. It needs Kafka
+    alone, so it can run in another network than the workers.
     """
     from jobstream.canary.service import Canary  # noqa: PLC0415 - loads the Kafka client
 
@@ -99,11 +99,11 @@ def chosen(view: AppView, wanted: list[str] | None) -> list[QueueTopics]:
 def _serve(canary: Canary, settings: Settings, app: str) -> int:
     from jobstream.observe.server import serve  # noqa: PLC0415 - needs the extra `metrics`
 
-    # Before the first thread starts, so that all of them leave these signals to this one.
-    signal.pthread_sigmask(signal.SIG_BLOCK, LEAVE_AT)
-    with serve(settings, app, "canary", [canary.tally], canary.probes()):
+    told = threading.Event()
+    stops = SIGNALS.serving(lambda _: told.set(), leave_at_once)
+    with serve(settings, app, "canary", [canary.tally], canary.probes()), stops:
         canary.start()
-        signal.sigwait(LEAVE_AT)
+        told.wait()
         canary.stop()
     return OK
 

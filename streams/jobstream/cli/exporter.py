@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +11,7 @@ from jobstream.cli.logs import FORMS, LEVELS, LogForm, configure
 from jobstream.cli.options import at_port, metrics_port_option, view_of
 from jobstream.cli.output import remark
 from jobstream.errors import ConfigError
+from jobstream.stop_signals import SIGNALS, leave_at_once
 from jobstream_processors.core.duration import to_ms, to_text
 from jobstream_processors.errors import InvalidOption
 
@@ -48,7 +48,7 @@ def command(
     form: LogForm,
     log_level: str,
 ) -> int:
-    """Serve the metrics of an app's topics and groups until SIGTERM or SIGINT.
+    """Serve the metrics of an app's topics and groups until SIGTERM, SIGINT or SIGHUP.
 
     It joins no group and needs no worker. JOBSTREAM_METRICS_HOST and --metrics-port say where;
     /readyz tells whether the values are fresh. Two at once do no harm.
@@ -109,9 +109,8 @@ def seconds(option: str, text: str) -> float:
 def _serve(settings: Settings, app: str, exporter: Exporter) -> None:
     from jobstream.observe.server import serve  # noqa: PLC0415 - needs the extra `metrics`
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: exporter.close())
-    with serve(settings, app, "exporter", [exporter], exporter.probes) as endpoint:
+    stops = SIGNALS.serving(lambda _: exporter.close(), leave_at_once)
+    with serve(settings, app, "exporter", [exporter], exporter.probes) as endpoint, stops:
         if endpoint.address:
             remark(f"metrics on http://{endpoint.address}/metrics")
         exporter.run()

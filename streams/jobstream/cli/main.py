@@ -5,11 +5,23 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
+from jobstream import held_signals
 from jobstream.cli.exits import FAILURE
+
+SERVING = frozenset({"worker", "dev", "exporter", "canary"})
+"""The commands that go on until they are told to leave."""
 
 
 def main() -> NoReturn:
     """Run the command in `sys.argv`; ends the process with one of the documented exit codes."""
+    words = [word for word in sys.argv[1:] if not word.startswith("-")]
+    if SERVING.intersection(words[:1]) and "--once" not in sys.argv:
+        from jobstream.cli import first_process  # noqa: PLC0415 - not for other commands
+        from jobstream.stop_signals import SIGNALS  # noqa: PLC0415 - likewise
+
+        first_process.step_aside()
+        SIGNALS.listen()
+    held_signals.release()
     try:
         import click  # noqa: F401, PLC0415 - an optional extra
         import rich  # noqa: F401, PLC0415 - likewise

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from jobstream.cli.exits import DIFFERS, FAILURE, INTERRUPTED, OK, UNSAFE
+from jobstream.stop_signals import SIGNALS, StopAsked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,9 +65,12 @@ class Root(click.Group):
         debug = "--debug" in given
         words = [word for word in given if word != "--debug"]
         code = self._run(words, prog_name, extra, debug=debug)
-        if leaving := sys.modules.get("jobstream.leaving"):
-            # This was a worker: no thread that hangs must keep it, after an error either.
-            leaving.leave_process(code)
+        if SIGNALS.number is not None or "jobstream.leaving" in sys.modules:
+            # This was a worker, or was to be one: no thread that hangs must keep it, nor one that
+            # the user's code has started, after an error either.
+            from jobstream.leaving import leave_process  # noqa: PLC0415 - with such commands only
+
+            leave_process(code)
         sys.exit(code)
 
     def _run(
@@ -76,6 +80,8 @@ class Root(click.Group):
         try:
             code = super().main(words, prog_name, standalone_mode=False, **extra)
             sys.stdout.flush()
+        except StopAsked:
+            return OK
         except click.UsageError as error:
             error.show()
             return DIFFERS

@@ -11,10 +11,12 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from jobstream.cli.exits import FAILURE, OK, REPLACE, SIGNALLED
+from jobstream.stop_signals import SIGNALS
 
 log = logging.getLogger("jobstream.cli")
 
@@ -49,7 +51,7 @@ class Child:
 
 
 def supervise(children: Sequence[Child], leave_s: float) -> int:
-    """Keep these children running until SIGTERM or SIGINT; blocks. Returns the exit code.
+    """Keep these children running until a signal asks to leave; blocks. Returns the exit code.
 
     `leave_s` is how long a child may take to leave once it is told to; after that it is killed.
     """
@@ -75,21 +77,25 @@ class Supervisor:
         self._failed = False
 
     async def run(self) -> int:
-        """Until every child has ended; 0 if all left of their own will.
+        """Until it is told to stop and every child has ended; 0 if all left as they were told.
 
-        The first SIGTERM or SIGINT is passed on as SIGTERM, and children drain. The second kills
-        them at once, as does a drain without end. A child that ends with 0 is not started again.
+        The first SIGTERM, SIGINT or SIGHUP is passed on as SIGTERM, and children drain. A second
+        stop kills them at once, as does a drain without end. Before that, a child that ends is
+        started again, whatever its exit code: nobody wanted it to leave for good.
         """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_signal, number)
-        try:
-            async with asyncio.TaskGroup() as group:
-                for index, child in enumerate(self._children):
-                    group.create_task(self._keep(index, child))
-        finally:
-            for process in self._running:
-                process.kill()
+
+        def on_loop(act: Callable[[int], None]) -> Callable[[int], None]:
+            return lambda number: _call(loop, act, number)
+
+        with SIGNALS.serving(on_loop(self._on_signal), on_loop(self._on_second)):
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for index, child in enumerate(self._children):
+                        group.create_task(self._keep(index, child))
+            finally:
+                for process in self._running:
+                    process.kill()
         if self._second is not None:
             return SIGNALLED + self._second
         return FAILURE if self._failed else OK
@@ -102,10 +108,10 @@ class Supervisor:
         asyncio.get_running_loop().call_later(self._leave_s, self._kill, "too_slow_to_leave")
 
     def _on_signal(self, number: int) -> None:
-        if not self._stopping.is_set():
-            log.info("stopping", extra={"signal": number, "children": len(self._running)})
-            self.stop()
-            return
+        log.info("stopping", extra={"signal": number, "children": len(self._running)})
+        self.stop()
+
+    def _on_second(self, number: int) -> None:
         self._second = number
         self._kill("second_signal")
 
@@ -117,18 +123,19 @@ class Supervisor:
             process.kill()
 
     async def _keep(self, index: int, child: Child) -> None:
-        """Run one child, again and again, until it ends well or everything stops."""
+        """Run one child, again and again, until everything stops."""
         loop = asyncio.get_running_loop()
         pause_s = 0.0
         while not self._stopping.is_set():
             began = loop.time()
             code = await self._run_once(index, child)
-            if code == 0 or self._stopping.is_set():
-                self._failed = self._failed or code != 0
+            if self._stopping.is_set():
+                # Told before it could listen, it ended by the signal itself: it had nothing yet.
+                self._failed = self._failed or code not in {OK, -signal.SIGTERM}
                 return
             pause_s = self._restarts.pause_s(pause_s, loop.time() - began, code)
             told = {"child": index, "code": code, "again_in_s": pause_s}
-            log.warning("child_died", extra=told)
+            log.warning("child_died" if code else "child_left_unasked", extra=told)
             await self._wait(pause_s)
 
     async def _run_once(self, index: int, child: Child) -> int:
@@ -159,6 +166,12 @@ class Supervisor:
             await asyncio.wait_for(self._stopping.wait(), pause_s)
         except TimeoutError:
             return
+
+
+def _call(loop: asyncio.AbstractEventLoop, act: Callable[[int], None], number: int) -> None:
+    """Have the loop act on a signal; from another thread."""
+    with suppress(RuntimeError):  # The loop is closed: every child has ended.
+        loop.call_soon_threadsafe(act, number)
 
 
 async def _pass_on(stream: asyncio.StreamReader, prefix: str) -> None:

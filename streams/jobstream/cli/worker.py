@@ -14,6 +14,8 @@ from jobstream.cli.exits import OK, REPLACE
 from jobstream.cli.logs import FORMS, LEVELS, LogForm, configure_process
 from jobstream.cli.options import at_port, names, target_argument
 from jobstream.errors import ConfigError
+from jobstream.held_signals import hold
+from jobstream.stop_signals import SIGNALS
 
 if TYPE_CHECKING:
     from jobstream.app import App
@@ -63,13 +65,14 @@ def command(
     log_level: str,
     supervised: bool,
 ) -> int:
-    """Run the jobs of MODULE:APP until SIGTERM or SIGINT.
+    """Run the jobs of MODULE:APP until SIGTERM, SIGINT or SIGHUP.
 
     The first signal drains: running jobs may end (25 s by default), offsets are committed. A
-    second one leaves at once; nothing is lost, what ran is run again.
+    second one, a second later or more, leaves at once; nothing is lost, what ran is run again.
     """
     from jobstream.cli.loading import load_app  # noqa: PLC0415 - loads the Kafka client
 
+    SIGNALS.supervised = supervised
     configure_process(form, log_level)
     app = load_app(target)
     app.plans(queues)  # refuses an unknown queue before anything is started
@@ -123,8 +126,11 @@ def _leave(*, supervised: bool) -> None:
     """End this process on the spot: it must publish nothing more, and threads may hang in it."""
     logging.shutdown()
     sys.stdout.flush()
+    if SIGNALS.number is not None:
+        os._exit(OK)  # It was to leave anyway, and for good.
     if supervised:
         os._exit(REPLACE)
+    hold()  # Until the new program can take them.
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own command
 
 

@@ -93,7 +93,7 @@ class Exporter:
             self._closing.wait(max(0.0, self._interval_s - (self._monotonic() - began)))
 
     def close(self) -> None:
-        """Let `run` return, at the latest after the look it is in. From any thread or signal."""
+        """Let `run` return, at the latest after the look it is in. From any thread."""
         self._closing.set()
 
     def look(self) -> None:

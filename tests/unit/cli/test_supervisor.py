@@ -22,7 +22,9 @@ WAIT_S = 30
 # A parent that supervises two children running the code given to it.
 PARENT = """
 import asyncio, logging, sys
+from jobstream import stop_signals
 from jobstream.cli.supervisor import Child, Restarts, Supervisor
+stop_signals.AGAIN_S = 0.0
 logging.basicConfig(stream=sys.stdout, format="%(message)s", level="INFO")
 child = Child([sys.executable, "-u", "-c", sys.argv[1]], sys.argv[2])
 restarts = Restarts(first_s=0.05, cap_s=0.1, healthy_s=60)
@@ -104,7 +106,7 @@ def ended(pid: int) -> bool:
         os.close(handle)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_the_first_signal_lets_children_drain(parents: list[Parent], number: int) -> None:
     parents.append(parent := Parent(SERVE))
     pids = parent.pids()
@@ -169,11 +171,18 @@ def test_children_drain_when_the_parent_is_killed(parents: list[Parent]) -> None
     assert len(parent.hear("drained", 2)) == 2
 
 
-def test_children_that_end_well_are_not_started_again(parents: list[Parent]) -> None:
-    parents.append(parent := Parent("import os; os.write(1, b'once\\n')"))
+def test_a_child_that_leaves_unasked_is_started_again_though_it_says_that_all_is_well(
+    parents: list[Parent],
+) -> None:
+    parents.append(parent := Parent(SERVE))
+    first = parent.pids()
 
-    assert parent.process.wait(WAIT_S) == 0
-    assert parent.hear_all().count("once") == 2
+    os.kill(first[0], signal.SIGTERM)
+    pids = parent.pids(times=3)
+
+    assert "child_left_unasked" in parent.said
+    assert len(set(pids)) == 3
+    assert not ended_now(pids[1])
 
 
 def test_lines_are_passed_on_behind_a_prefix(parents: list[Parent]) -> None:

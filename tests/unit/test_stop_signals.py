@@ -1,0 +1,250 @@
+"""Signals that ask to leave, in processes of their own: counted once, never lost, not inherited."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.spoken import Spoken
+
+from jobstream.testing.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+WAIT_S = 30
+# Says what it was told, and ends when its input does. The first argument is AGAIN_S.
+PROGRAM = """
+import os, signal, sys
+from jobstream import stop_signals
+from jobstream.stop_signals import SIGNALS
+stop_signals.AGAIN_S = float(sys.argv[1])
+SIGNALS.supervised = "supervised" in sys.argv
+def say(*words): print(*words, flush=True)
+with SIGNALS.serving(lambda n: say("stop", n), lambda n: say("again", n)):
+    say("up", os.getpid())
+    for line in sys.stdin:
+        exec(line)
+say("end")
+"""
+FORK = """pid = os.fork() or os.execvp("sleep", ["sleep", "60"]); say("forked", pid)\n"""
+KILLED = "pid = os.fork() or signal.pause(); os.kill(pid, 15); say('died', os.waitpid(pid, 0)[1])\n"
+# Imported by the worker: says that it is there, and stays.
+SLOW = """
+import os, sys
+print("importing", os.getpid(), flush=True)
+{more}
+sys.stdin.read()
+"""
+
+
+class Told(Spoken):
+    """A program under test, and its input."""
+
+    def __init__(self, *command: str, cwd: Path | None = None) -> None:
+        process = subprocess.Popen(
+            [sys.executable, "-u", *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=cwd,
+        )
+        super().__init__(process, WAIT_S)
+
+    def tell(self, line: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(line)
+        self.process.stdin.flush()
+
+    def end(self) -> list[str]:
+        """Close its input; all it said after "up"."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.hear("end")
+        return self.said[1:-1]
+
+
+@pytest.fixture
+def started() -> Iterator[list[Told]]:
+    made: list[Told] = []
+    yield made
+    for told in made:
+        told.process.kill()
+        told.process.wait(WAIT_S)
+        assert told.process.stdin is not None
+        told.process.stdin.close()
+
+
+def program(started: list[Told], again_s: float, *options: str) -> Told:
+    started.append(told := Told("-c", PROGRAM, str(again_s), *options))
+    told.hear("up")
+    return told
+
+
+def test_what_follows_within_a_second_is_the_same_stop(started: list[Told]) -> None:
+    told = program(started, 3600)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        told.process.send_signal(number)
+    told.hear("stop")
+
+    assert len(told.end()) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_later_one_is_a_second_stop(started: list[Told], number: int) -> None:
+    told = program(started, 0)
+    told.process.send_signal(signal.SIGTERM)
+    told.hear("stop 15")
+    told.process.send_signal(number)
+
+    told.hear(f"again {number:d}")
+
+
+def test_a_hangup_is_a_stop_and_never_a_second_one(started: list[Told]) -> None:
+    told = program(started, 0)
+    told.process.send_signal(signal.SIGHUP)
+    told.hear("stop 1")
+    told.process.send_signal(signal.SIGHUP)
+
+    assert told.end() == ["stop 1"]
+
+
+def test_under_a_supervisor_no_second_one_counts(started: list[Told]) -> None:
+    told = program(started, 0, "supervised")
+    told.process.send_signal(signal.SIGTERM)
+    told.hear("stop 15")
+    told.process.send_signal(signal.SIGTERM)
+
+    assert told.end() == ["stop 15"]
+
+
+def test_a_fork_dies_of_its_signal_and_its_parent_hears_nothing(started: list[Told]) -> None:
+    told = program(started, 3600)
+    told.tell(KILLED)
+    told.hear("died 15")
+
+    assert told.end() == ["died 15"]
+
+
+def status_of(pid: int) -> dict[str, str]:
+    with open(f"/proc/{pid}/status") as lines:  # noqa: PTH123 - of the kernel
+        return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def test_what_a_program_starts_inherits_no_ignored_and_no_blocked_signal(
+    started: list[Told],
+) -> None:
+    told = program(started, 3600)
+    told.tell(FORK)
+    pid = int(told.hear("forked")[0].split()[1])
+    try:
+        wait_until(
+            lambda: "sleep" in status_of(pid)["Name"], "it is another program", limit_s=WAIT_S
+        )
+        status = status_of(pid)
+        asks = sum(1 << (n - 1) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+        assert not int(status["SigIgn"], 16) & asks
+        assert not int(status["SigBlk"], 16) & asks
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+def worker(folder: Path, more: str = "") -> list[str]:
+    (folder / "slow.py").write_text(SLOW.format(more=more))
+    return ["-m", "jobstream", "worker", "slow:app"]
+
+
+def is_held(pid: int) -> bool:
+    return bool(int(status_of(pid)["SigBlk"], 16) & (1 << (signal.SIGTERM - 1)))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_stop_while_user_code_loads_leaves_with_0(
+    started: list[Told], tmp_path: Path, number: int
+) -> None:
+    started.append(told := Told(*worker(tmp_path), cwd=tmp_path))
+    told.hear("importing")
+
+    told.process.send_signal(number)
+
+    assert told.process.wait(WAIT_S) == 0
+
+
+def test_a_stop_while_the_command_loads_waits_for_it(started: list[Told], tmp_path: Path) -> None:
+    started.append(told := Told(*worker(tmp_path), cwd=tmp_path))
+    wait_until(lambda: is_held(told.process.pid), "it holds signals", limit_s=WAIT_S)
+
+    told.process.send_signal(signal.SIGTERM)
+
+    assert told.process.wait(WAIT_S) == 0
+
+
+UNSHARE = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+# A process whose parent is gone, and ends as soon as the kernel has given it another one.
+ORPHAN = """
+if os.fork() == 0:
+    if os.fork() == 0:
+        while os.getppid() != 1: pass
+        os._exit(0)
+    os._exit(0)
+def zombies():
+    stats = [open(f"/proc/{p}/stat").read().split() for p in os.listdir("/proc") if p.isdigit()]
+    return [s[0] for s in stats if s[2] == "Z" and s[3] == "1"]
+def others(): return [p for p in os.listdir("/proc") if p.isdigit() and int(p) > os.getpid()]
+os.wait()
+while others(): pass
+print("reaped", os.getppid(), flush=True)
+"""
+
+
+def can_unshare() -> bool:
+    return subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode == 0
+
+
+def first_of(unshare: int) -> int:
+    """The process that is number 1 in there, as it is called out here."""
+    with open(f"/proc/{unshare}/task/{unshare}/children") as children:  # noqa: PTH123 - likewise
+        return int((children.read().split() or ["0"])[0])
+
+
+@pytest.mark.skipif(not can_unshare(), reason="needs the right to make a pid namespace")
+class TestFirstProcess:
+    def start(self, started: list[Told], folder: Path, more: str = "") -> Told:
+        words = worker(folder, more)
+        script = (
+            f"import os, sys; os.execvp({UNSHARE[0]!r}, {[*UNSHARE, sys.executable, *words]!r})"
+        )
+        started.append(told := Told("-c", script, cwd=folder))
+        return told
+
+    def test_it_reaps_orphans(self, started: list[Told], tmp_path: Path) -> None:
+        told = self.start(started, tmp_path, ORPHAN)
+
+        assert told.hear("reaped") == ["reaped 1"]
+
+    def test_it_passes_a_stop_on_and_ends_as_the_command_did(
+        self, started: list[Told], tmp_path: Path
+    ) -> None:
+        told = self.start(started, tmp_path)
+        told.hear("importing")
+
+        os.kill(first_of(told.process.pid), signal.SIGTERM)
+
+        assert told.process.wait(WAIT_S) == 0
+
+    def test_a_stop_in_its_first_moments_is_not_lost(
+        self, started: list[Told], tmp_path: Path
+    ) -> None:
+        told = self.start(started, tmp_path)
+        wait_until(lambda: first_of(told.process.pid) > 0, "there is a first one", limit_s=WAIT_S)
+        first = first_of(told.process.pid)
+        wait_until(lambda: is_held(first), "it holds signals", limit_s=WAIT_S)
+
+        os.kill(first, signal.SIGTERM)
+
+        assert told.process.wait(WAIT_S) == 0
