@@ -114,6 +114,13 @@ def test_a_hangup_is_a_stop_and_never_a_second_one(started: list[Told]) -> None:
     assert told.end() == ["stop 1"]
 
 
+def test_a_quit_ends_on_the_spot(started: list[Told]) -> None:
+    told = program(started, 3600)
+    told.process.send_signal(signal.SIGQUIT)
+
+    assert told.process.wait(WAIT_S) == -signal.SIGQUIT
+
+
 def test_under_a_supervisor_no_second_one_counts(started: list[Told]) -> None:
     told = program(started, 0, "supervised")
     told.process.send_signal(signal.SIGTERM)

@@ -6,8 +6,6 @@ import asyncio
 import importlib
 import json
 import os
-import signal
-import subprocess
 import threading
 from functools import partial
 from pathlib import Path
@@ -75,17 +73,6 @@ def dies(parcel):
 def quits(parcel):
     os._exit(7)
 
-def outlives(parcel):
-    (PLACE / "child").write_text(str(os.getpid()))
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        os.kill(os.getpid(), number)
-    import subprocess
-    ignored = subprocess.run(["grep", "Sig[IB][gl][nk]", "/proc/self/status"], capture_output=True)
-    (PLACE / "inherited").write_text(ignored.stdout.decode())
-    forked = os.fork() or signal.pause()
-    os.kill(forked, signal.SIGTERM)
-    (PLACE / "forked").write_text(str(os.waitpid(forked, 0)[1]))
-
 def hangs(parcel):
     (PLACE / "hanging").touch()
     threading.Event().wait()
@@ -106,17 +93,7 @@ def parcels(ear: Ear, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:  
     (tmp_path / f"{name}.py").write_text(HANDLERS)
     monkeypatch.syspath_prepend(str(tmp_path))
     module = importlib.import_module(name)
-    for job in (
-        "signs",
-        "tells",
-        "waits",
-        "raises",
-        "exits",
-        "dies",
-        "quits",
-        "outlives",
-        "hangs",
-    ):
+    for job in ("signs", "tells", "waits", "raises", "exits", "dies", "quits", "hangs"):
         declare(ear, module, job)
     return module
 
@@ -147,39 +124,6 @@ def run(
             executor.close()
 
     asyncio.run(main())
-
-
-@pytest.mark.usefixtures("parcels")
-def test_a_child_outlives_a_stop_and_what_it_starts_does_not(ear: Ear, tmp_path: Path) -> None:
-    async def scenario(executor: ProcessExecutor) -> None:
-        executor.submit(ear.delivery("a", "outlives"))
-        assert await ear.outcome("a") == DONE
-
-    run(ear, scenario)
-
-    asks = sum(1 << (n - 1) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
-    masks = [int(line.split()[1], 16) for line in (tmp_path / "inherited").read_text().splitlines()]
-    assert len(masks) == 2
-    assert not any(mask & asks for mask in masks)
-    assert int((tmp_path / "forked").read_text()) == signal.SIGTERM
-
-
-@pytest.mark.usefixtures("parcels")
-def test_a_child_that_just_starts_outlives_a_stop(
-    ear: Ear, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Stopped(subprocess.Popen[bytes]):
-        def __init__(self, command: list[str], *, pass_fds: list[int], stdin: int) -> None:
-            super().__init__(command, pass_fds=pass_fds, stdin=stdin)
-            self.terminate()  # in the moment it is there
-
-    monkeypatch.setattr(subprocess, "Popen", Stopped)
-
-    async def scenario(executor: ProcessExecutor) -> None:
-        executor.submit(ear.delivery("a", "signs"))
-        assert await ear.outcome("a") == DONE
-
-    run(ear, scenario)
 
 
 @pytest.mark.usefixtures("parcels")
