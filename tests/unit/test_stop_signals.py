@@ -199,9 +199,6 @@ if os.fork() == 0:
         while os.getppid() != 1: pass
         os._exit(0)
     os._exit(0)
-def zombies():
-    stats = [open(f"/proc/{p}/stat").read().split() for p in os.listdir("/proc") if p.isdigit()]
-    return [s[0] for s in stats if s[2] == "Z" and s[3] == "1"]
 def others(): return [p for p in os.listdir("/proc") if p.isdigit() and int(p) > os.getpid()]
 os.wait()
 while others(): pass
@@ -219,39 +216,46 @@ def first_of(unshare: int) -> int:
         return int((children.read().split() or ["0"])[0])
 
 
-@pytest.mark.skipif(not can_unshare(), reason="needs the right to make a pid namespace")
-class TestFirstProcess:
-    def start(self, started: list[Told], folder: Path, more: str = "") -> Told:
-        words = worker(folder, more)
-        script = (
-            f"import os, sys; os.execvp({UNSHARE[0]!r}, {[*UNSHARE, sys.executable, *words]!r})"
-        )
-        started.append(told := Told("-c", script, cwd=folder))
-        return told
+as_first = pytest.mark.skipif(
+    not can_unshare(), reason="needs the right to make a pid namespace, as root has"
+)
 
-    def test_it_reaps_orphans(self, started: list[Told], tmp_path: Path) -> None:
-        told = self.start(started, tmp_path, ORPHAN)
 
-        assert told.hear("reaped") == ["reaped 1"]
+def start_as_first(started: list[Told], folder: Path, more: str = "") -> Told:
+    words = worker(folder, more)
+    script = f"import os; os.execvp('unshare', {[*UNSHARE, sys.executable, *words]!r})"
+    started.append(told := Told("-c", script, cwd=folder))
+    return told
 
-    def test_it_passes_a_stop_on_and_ends_as_the_command_did(
-        self, started: list[Told], tmp_path: Path
-    ) -> None:
-        told = self.start(started, tmp_path)
-        told.hear("importing")
 
-        os.kill(first_of(told.process.pid), signal.SIGTERM)
+@as_first
+def test_process_1_reaps_orphans(started: list[Told], tmp_path: Path) -> None:
+    told = start_as_first(started, tmp_path, ORPHAN)
 
-        assert told.process.wait(WAIT_S) == 0
+    assert told.hear("reaped") == ["reaped 1"]
 
-    def test_a_stop_in_its_first_moments_is_not_lost(
-        self, started: list[Told], tmp_path: Path
-    ) -> None:
-        told = self.start(started, tmp_path)
-        wait_until(lambda: first_of(told.process.pid) > 0, "there is a first one", limit_s=WAIT_S)
-        first = first_of(told.process.pid)
-        wait_until(lambda: is_held(first), "it holds signals", limit_s=WAIT_S)
 
-        os.kill(first, signal.SIGTERM)
+@as_first
+def test_process_1_passes_a_stop_on_and_ends_as_the_command_did(
+    started: list[Told], tmp_path: Path
+) -> None:
+    told = start_as_first(started, tmp_path)
+    told.hear("importing")
 
-        assert told.process.wait(WAIT_S) == 0
+    os.kill(first_of(told.process.pid), signal.SIGTERM)
+
+    assert told.process.wait(WAIT_S) == 0
+
+
+@as_first
+def test_a_stop_in_the_first_moments_of_process_1_is_not_lost(
+    started: list[Told], tmp_path: Path
+) -> None:
+    told = start_as_first(started, tmp_path)
+    wait_until(lambda: first_of(told.process.pid) > 0, "there is a first one", limit_s=WAIT_S)
+    first = first_of(told.process.pid)
+    wait_until(lambda: is_held(first), "it holds signals", limit_s=WAIT_S)
+
+    os.kill(first, signal.SIGTERM)
+
+    assert told.process.wait(WAIT_S) == 0
