@@ -22,10 +22,11 @@ from jobstream_processors.core.decide import (
     Park,
     decide,
 )
-from jobstream_processors.core.outcome import DONE, Cancelled, Done, Interrupted
+from jobstream_processors.core.outcome import DONE, Cancelled, Done, Interrupted, Unreadable
 from jobstream_processors.current import fields_of
 from jobstream_processors.gate import Gate, Hands
 from jobstream_processors.handlers import PROCESS
+from jobstream_processors.missing_code import MissingCode
 
 if TYPE_CHECKING:
     import asyncio
@@ -81,6 +82,7 @@ class Engine:
         )
         self._gate = Gate(hands)
         self._lanes: set[Lane] = set()
+        self._missing = MissingCode()
         self._warned: set[str] = set()
         self._ticks = 0
 
@@ -279,6 +281,8 @@ class Engine:
             self._dead(delivery, decision)
             if self._failed is not None:
                 self._failed(delivery, None, decision)
+        elif isinstance(decision, Climb) and delivery.spec is None:
+            self._missing.tell(delivery, decision.trip.error, decision.trip.message)
         self._decided(delivery, decision)
 
     def _decided(self, delivery: Delivery, decision: Decision) -> None:
@@ -358,6 +362,8 @@ class Engine:
         self._gate.ended(delivery, outcome, decision)
         if isinstance(decision, Bury):
             self._dead(delivery, decision)
+        elif isinstance(outcome, Unreadable):
+            self._missing.tell(delivery, "jobstream.SchemaMismatch", outcome.message)
         elif isinstance(decision, Climb | Park) and decision.cut:
             log.warning("delay_cut_to_window", extra=fields_of(delivery))
 

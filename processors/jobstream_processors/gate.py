@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from jobstream_processors.core.control import NOTHING
 from jobstream_processors.core.decide import Bury, Charge, Climb, Decision, Drop, Park
 from jobstream_processors.core.known import CANCELLED
-from jobstream_processors.core.outcome import UNDECODABLE, is_wanted
+from jobstream_processors.core.outcome import is_unread, is_wanted
 from jobstream_processors.delivery import Delivery
 from jobstream_processors.lane import Lane
 
@@ -94,7 +94,11 @@ class Gate:
         lane, now_ms = delivery.lane, self._hands.monotonic_ms()
         if was_probe := lane.probe is delivery:
             lane.probe = None
-        if isinstance(decision, Bury) and decision.trip.reason != UNDECODABLE:
+        if is_unread(outcome):
+            # What no code here can read says nothing of any handler's health.
+            if was_probe:
+                lane.flood.unproved(now_ms, failed=False)
+        elif isinstance(decision, Bury):
             if lane.flood.died(now_ms):
                 self._flooded(lane)
         elif is_wanted(outcome) and not delivery.unwanted:

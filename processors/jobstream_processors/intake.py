@@ -18,6 +18,7 @@ from jobstream_processors.core.decide import (
     Policy,
     bury,
     not_due,
+    unknown_schema,
     unknown_type,
 )
 from jobstream_processors.core.headers import BadHeaders, headers_of, parse
@@ -280,7 +281,7 @@ class Intake:
 
     def _trouble(self, delivery: Delivery, reason: str, message: str) -> Decision:
         if reason == "unknown_schema":
-            return unknown_type(self.case(delivery), message)
+            return unknown_schema(self.case(delivery), message)
         return bury(self.case(delivery), reason, "", message)
 
 

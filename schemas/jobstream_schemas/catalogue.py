@@ -108,7 +108,7 @@ class Catalogue:
     def _known(self, reference: bytes) -> Reader:
         reader = self._readers.get(reference)
         if reader is None:
-            message = f"schema {reference.hex()} is not known (yet)"
+            message = f"the schema that wrote it, {reference.hex()}, is not known here (yet)"
             raise UnknownSchema(message, reference)
         return reader
 

@@ -6,9 +6,8 @@ here reads values of exactly this schema; those of other versions go through `ca
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from jobstream_schemas.builder import record_builder
 from jobstream_schemas.declared import record_of
 from jobstream_schemas.decoder import decoder
 from jobstream_schemas.derive import args_schema_of
@@ -19,8 +18,14 @@ from jobstream_schemas.job_schema import job_schema_of
 from jobstream_schemas.lint import parsed_schema
 from jobstream_schemas.meta import Meta, encode_meta
 from jobstream_schemas.reader import VALUE_BYTES_MAX, Decoded, Reader, plain
+from jobstream_schemas.resolver import resolver
 from jobstream_schemas.secret import finder
 from jobstream_schemas.shapes import classes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jobstream_schemas.derive import Json
 
 T = TypeVar("T")
 
@@ -37,7 +42,7 @@ class JobCodec(Generic[T]):
         "_frame",
         "_framing",
         "_max_bytes",
-        "build",
+        "_shape",
         "cls",
         "declared_args",
         "decode_args",
@@ -57,14 +62,13 @@ class JobCodec(Generic[T]):
         max_bytes: int = VALUE_BYTES_MAX,
     ) -> None:
         """Derive the schema; `max_bytes` caps what `decode` looks at (1 MiB)."""
-        shape = record_of(cls)
+        self._shape = shape = record_of(cls)
         self.cls = cls
         self.schema = job_schema_of(name, args_schema_of(shape, name=name))
         self.declared_args = parsed_schema(self.schema.schema)["fields"][1]["type"]
         self.plain_args = plain(self.declared_args)
         self.portable = all("<" not in each.__qualname__ for each in classes_of(shape))
         """Whether another process can be handed args: no class of them is local to a function."""
-        self.build = record_builder(shape)
         self.decode_args = decoder(shape)
         self.secrets = finder(shape)
         """From args to their secret values; None where no field is marked."""
@@ -94,6 +98,10 @@ class JobCodec(Generic[T]):
         except EncodeError as error:
             error.path = f"{self.cls.__name__}{error.path}"
             raise
+
+    def resolver(self, writer: Json) -> Callable[[Any], T]:
+        """From args read by another schema to the class; raises `SchemaMismatch`, as it may."""
+        return resolver(writer, self._shape)
 
     def decode(self, value: bytes) -> Decoded:
         """Read `meta`; raises `DecodeError`, as `UnknownSchema` where another schema wrote it."""

@@ -116,7 +116,8 @@ def _field(
         default = typing.cast("Any", field.default_factory)()
     if isinstance(shape, OptionalOf) and default is not dataclasses.MISSING:
         shape = OptionalOf(shape.item, null_first=default is None)
-    return FieldOf(field.name, shape, default, secret=is_secret(hints[field.name]))
+    has_default = not (field.default is field.default_factory is dataclasses.MISSING)
+    return FieldOf(field.name, shape, default, has_default, is_secret(hints[field.name]))
 
 
 def _shape(hint: object, where: str, outer: tuple[type, ...]) -> Shape:

@@ -1,7 +1,7 @@
 """Build the function that decodes one shape straight into its declared type; resolves no schema.
 
 For bytes written with this very schema, which are nearly all: it is nearly twice as fast as the
-library's dict turned into the class. Bytes of other schemas go through the library and `builder`.
+library's dict turned into the class. Bytes of other schemas go through the library and `resolver`.
 A text cut short is noticed at the end, by a position beyond the data (see `primitives`).
 """
 
@@ -13,7 +13,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, assert_never
 from uuid import UUID
 
-from jobstream_schemas.errors import DecodeError
+from jobstream_schemas.errors import DecodeError, SchemaMismatch
 from jobstream_schemas.logical_values import date_at, decimal_of, instant_at
 from jobstream_schemas.primitives import read_long, read_text
 from jobstream_schemas.shapes import (
@@ -41,8 +41,9 @@ _unpack_double = Struct("<d").unpack_from
 def decoder(shape: Shape) -> Decoder:  # one return per shape
     """The decoder of a shape: bytes and position to value and next position.
 
-    The class's own checks run. It raises `DecodeError`, or `IndexError`, `ValueError` and the
-    like for bytes that hold no such value; the caller makes one error of them.
+    The class's own checks run. It raises `SchemaMismatch` for a text that is none of a Literal's
+    values. For bytes that hold no such value it raises `DecodeError`, or `IndexError`, `ValueError`
+    and the like; the caller makes one error of them.
     """
     match shape:
         case Scalar(kind):
@@ -121,7 +122,8 @@ def _literal(values: frozenset[str]) -> Decoder:
         value, end = read_text(data, at)
         if value not in values:
             known = ", ".join(sorted(map(repr, values)))
-            _refuse(f"{value[:80]!r} is none of {known},", at)
+            message = f"{value[:80]!r} is none of {known}"
+            raise SchemaMismatch(message)
         return value, end
 
     return decode

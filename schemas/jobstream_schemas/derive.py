@@ -13,7 +13,7 @@ from jobstream_schemas.declared import record_of
 from jobstream_schemas.encoder import encoder
 from jobstream_schemas.errors import EncodeError, UnsupportedType
 from jobstream_schemas.logical_values import days_of, decimal_bytes, micros_of
-from jobstream_schemas.names import LITERAL_PROPERTY, SECRET_PROPERTY, avro_name
+from jobstream_schemas.names import DEFAULT_PROPERTY, LITERAL_PROPERTY, SECRET_PROPERTY, avro_name
 from jobstream_schemas.shapes import (
     DecimalSpec,
     EnumOf,
@@ -41,8 +41,9 @@ _LOGICAL: dict[str, Json] = {
 def args_schema(cls: type, *, name: str) -> Json:
     """The Avro record `Args`, in the namespace of job type `name`, for a dataclass.
 
-    Fields keep their order; a field's default becomes Avro's where JSON can hold it, so that a
-    field added with a default reads jobs queued before it. Raises `UnsupportedType` naming
+    Fields keep their order. A field's default becomes Avro's where it is a constant that JSON can
+    hold; of others, such as most default factories, a property says that Python makes them. Either
+    way the class reads jobs queued before the field was added. Raises `UnsupportedType` naming
     class, field and a type to use instead, and `SchemaRefused` for a class containing itself.
     """
     return args_schema_of(record_of(cls), name=name)
@@ -65,6 +66,8 @@ def _field(record: RecordOf, field: FieldOf, names: dict[str, type]) -> Json:
     if field.secret:
         schema[SECRET_PROPERTY] = True
     if field.default is MISSING:
+        if field.has_default:
+            schema[DEFAULT_PROPERTY] = True
         return schema
     try:
         encoder(field.shape)(field.default)
@@ -72,7 +75,9 @@ def _field(record: RecordOf, field: FieldOf, names: dict[str, type]) -> Json:
         message = f"{record.cls.__name__}.{field.name}: default does not fit its type: {error}"
         raise UnsupportedType(message) from error
     default = _default(field.shape, field.default)
-    if default is not MISSING:
+    if default is MISSING:
+        schema[DEFAULT_PROPERTY] = True
+    else:
         schema["default"] = default
     return schema
 

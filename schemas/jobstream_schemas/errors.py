@@ -3,7 +3,8 @@
 SchemaError
 ├── EncodeError         a value does not fit its declared type: the caller's bug, nothing sent
 ├── DecodeError         bytes are no valid record: permanent, dead letter
-│   └── UnknownSchema   no writer schema for the bytes yet: transient for a bounded time
+│   ├── UnknownSchema   no writer schema for the bytes yet: transient for a bounded time
+│   └── SchemaMismatch  sound bytes of a schema that the class can't read: transient likewise
 ├── UnsupportedType     a class cannot be a job's args: stops at declaration
 ├── SchemaRefused       a schema that could kill a decoder: stops at registration
 ├── SchemaConflict      one fingerprint, two meanings: stops at registration
@@ -55,6 +56,13 @@ class UnknownSchema(DecodeError):
         """Keep the reference, so that a caller can ask for this schema."""
         super().__init__(message)
         self.reference = reference
+
+
+class SchemaMismatch(DecodeError):
+    """The bytes are sound, but this version of the class cannot hold what their schema says.
+
+    Catch it before `DecodeError`: a newer version of the code may read them.
+    """
 
 
 class UnsupportedType(SchemaError):

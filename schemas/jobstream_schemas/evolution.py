@@ -1,7 +1,7 @@
 """Will queued jobs decode with the code about to be deployed? Compares schemas, reads no topic.
 
 The judge is the `avro` library's reader-writer check, which knows Avro's resolution rules. What it
-ignores, logical types and the values of a Literal, is judged here.
+ignores, logical types, the values of a Literal and defaults that Python makes, is judged here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from jobstream_schemas.errors import MissingExtra, SchemaRefused
 from jobstream_schemas.leaves import literal_changes, meaning_changes
 from jobstream_schemas.lint import parsed_schema
+from jobstream_schemas.names import DEFAULT_PROPERTY
 from jobstream_schemas.reader import plain
+from jobstream_schemas.resolver import named_types
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,7 +53,9 @@ def check(old: Json, new: Json, job_type: str) -> list[Incompatibility]:
     writer, reader = parsed_schema(old), parsed_schema(new)
     found = [
         Incompatibility(job_type, path, "structure", message)
-        for path, message in _structure(_avro_schema(writer), _avro_schema(reader), "")
+        for path, message in _structure(
+            _avro_schema(writer), _avro_schema(_required(writer, reader)), ""
+        )
     ]
     known = {finding.path for finding in found}
     found += [
@@ -122,6 +126,58 @@ def _avro() -> tuple[ModuleType, ModuleType]:
 def _avro_schema(parsed: Json) -> Any:  # noqa: ANN401  # the library has no types
     # Without logical types: the library warns about those it does not know.
     return _avro()[0].parse(json.dumps(plain(parsed), default=str))
+
+
+def _required(writer: Json, reader: Json) -> Json:
+    """The reader's schema without fields that the writer lacks and that Python makes."""
+    return dict(_Required(named_types(writer), named_types(reader)).of(writer, reader))
+
+
+class _Required:
+    """One walk over both schemas, named types defined where they are first met."""
+
+    def __init__(self, theirs: dict[str, Json], ours: dict[str, Json]) -> None:
+        self._theirs = theirs
+        self._ours = ours
+        self._defined: set[str] = set()
+
+    def of(self, writer: object, reader: Any) -> Any:  # noqa: ANN401  # JSON in, JSON out
+        if isinstance(reader, list):
+            return [self.of(_like(branch, writer), branch) for branch in reader]
+        if isinstance(reader, str):
+            reader = self._ours.get(reader, reader)
+        if isinstance(writer, str):
+            writer = self._theirs.get(writer, writer)
+        writer = _like(reader, writer)
+        if not isinstance(reader, dict):
+            return reader
+        if (name := reader.get("name")) in self._defined:
+            return name
+        if name is not None:
+            self._defined.add(name)
+        return self._complex(writer if isinstance(writer, dict) else {}, reader)
+
+    def _complex(self, writer: Json, reader: Json) -> Json:
+        kept = dict(reader)
+        if "fields" in kept:
+            written = {field["name"]: field["type"] for field in writer.get("fields", ())}
+            kept["fields"] = [
+                field | {"type": self.of(written.get(field["name"]), field["type"])}
+                for field in kept["fields"]
+                if field["name"] in written or not field.get(DEFAULT_PROPERTY)
+            ]
+        for part in ("type", "items", "values"):
+            if part in kept:
+                kept[part] = self.of(writer.get(part), kept[part])
+        return kept
+
+
+def _like(reader: object, writer: object) -> object:
+    """The branch of the writer's union that is of the reader's kind; the writer if it is none."""
+    if not (isinstance(writer, list) and isinstance(reader, dict)):
+        return writer
+    branches = (each for each in writer if isinstance(each, dict))
+    return next((each for each in branches if each["type"] == reader.get("type")), None)
 
 
 def _structure(writer: Any, reader: Any, path: str) -> list[tuple[str, str]]:  # noqa: ANN401

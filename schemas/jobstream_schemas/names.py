@@ -12,6 +12,7 @@ from jobstream_schemas.errors import UnsupportedType, shown
 
 JOB_TYPE_PROPERTY = "jobstream.type"
 LITERAL_PROPERTY = "jobstream.literal"
+DEFAULT_PROPERTY = "jobstream.default"
 SECRET_PROPERTY = "jobstream.secret"  # noqa: S105 - a name, no password
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")

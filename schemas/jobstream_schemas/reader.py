@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from hashlib import blake2b
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, TypeAlias, TypeVar
 
 from fastavro import parse_schema, schemaless_reader
 from fastavro.schema import to_parsing_canonical_form
 
-from jobstream_schemas.errors import DecodeError, SchemaRefused
+from jobstream_schemas.errors import DecodeError, SchemaMismatch, SchemaRefused
 from jobstream_schemas.framing import SINGLE_OBJECT_PREFIX_BYTES, schema_fingerprint
 from jobstream_schemas.leaves import meaning_changes
 from jobstream_schemas.lint import parsed_schema
@@ -84,9 +84,8 @@ class ArgsTarget(Protocol[T_co]):
         """From args to their secret values; None where the class marks no field."""
         ...
 
-    @property
-    def build(self) -> Callable[[Any], T_co]:
-        """From the library's dict, resolved from another schema, to the class."""
+    def resolver(self, writer: Json) -> Callable[[Any], T_co]:
+        """From args as the library reads them by another schema to the class."""
         ...
 
 
@@ -143,18 +142,30 @@ class Reader:
     def args(self, value: bytes, at: int, codec: ArgsTarget[T]) -> T:
         """Read `args`, which begin at `at`, into the codec's class, resolving writer to reader.
 
-        The class's own checks run. Raises `DecodeError` for bytes or values that do not fit, for
-        bytes left over, and where a logical type changed its meaning since the job was written.
-        Where fields are secret, by the class or by a schema, an error tells no text of another's.
+        The class's own checks run. Raises `DecodeError` for bytes that are no args of this writer
+        schema, and for bytes left over: they are damaged. Raises `SchemaMismatch` for sound ones
+        that the class cannot hold, since the schema is another than its own: a field, symbol or
+        type that it does not know, a logical type of another meaning, its own checks. If a field is
+        marked secret in the class or in a schema, the message has no text of the underlying error.
         """
+        kind = DecodeError
+        read = self._plans.get(codec) or self._plan(codec)
         try:
-            read = self._plans.get(codec) or self._plan(codec)
-            args, end = read(value, at)
+            try:
+                args, end = read(value, at)
+            except SchemaMismatch:
+                if read is not codec.decode_args:
+                    raise
+                # A Literal's values are in no fingerprint, so another version may have had more.
+                # Once more, in two steps: they tell damage apart, and name the field.
+                args, end = self._resolving(codec.resolver(self._args))(value, at)
         except Exception as error:
             if codec.secrets is None and not self.secret:
                 if isinstance(error, DecodeError):
                     raise
                 raise _undecodable(self.job_type, "args", error) from error
+            if isinstance(error, SchemaMismatch):
+                kind = SchemaMismatch
             told = f"args cannot be read: {type(error).__name__}; more is not told of secret fields"
         else:
             if end == len(value):
@@ -162,28 +173,46 @@ class Reader:
             told = f"args end at byte {end}, the value at {len(value)}"
         # Outside of the handler, so that the other's text is not chained to it.
         message = f"{self.job_type}: {told}"
-        raise DecodeError(message)
+        raise kind(message)
 
     def _plan(self, codec: ArgsTarget[Any]) -> ArgsRead:
         """How to read args into this class: by hand where writer and reader are the same."""
         changes = meaning_changes(self._declared, codec.declared_args, "args")
-        if changes:
+        same = to_parsing_canonical_form(self._args) == to_parsing_canonical_form(codec.plain_args)
+        if same and not changes:
+            self._plans[codec] = codec.decode_args
+        elif changes:
             words = "; ".join(f"{path}: {change}" for path, change in changes)
-            message = f"{self.job_type}: {words}; restore the old type or use a new field"
-            raise DecodeError(message)
-        ours = codec.plain_args
-        same = to_parsing_canonical_form(self._args) == to_parsing_canonical_form(ours)
-        self._plans[codec] = codec.decode_args if same else self._resolving(codec)
+            self._plans[codec] = self._resolving(_refusing(words))
+        else:
+            try:
+                build = codec.resolver(self._args)
+            except SchemaMismatch as error:
+                build = _refusing(str(error))
+            self._plans[codec] = self._resolving(build)
         return self._plans[codec]
 
-    def _resolving(self, codec: ArgsTarget[Any]) -> ArgsRead:
-        writer, ours, build = self._args, codec.plain_args, codec.build
+    def _resolving(self, build: Callable[[Any], Any]) -> ArgsRead:
+        """Read by the writer's schema alone first: only what that cannot read is damaged."""
+        writer = self._args
+        schema = self.fingerprint.hex()
+        of = f"{self.job_type}: this code cannot read what schema {schema} wrote"
 
         def read(value: bytes, at: int) -> tuple[Any, int]:
             stream = BytesIO(value)
             stream.seek(at)
-            args = build(schemaless_reader(stream, writer, ours))
-            return args, stream.tell()
+            record = schemaless_reader(stream, writer, None, return_named_type=True)
+            end = stream.tell()
+            if end != len(value):
+                return None, end
+            try:
+                return build(record), end
+            except SchemaMismatch as error:
+                message = f"{of}: {error}"
+                raise SchemaMismatch(message) from error
+            except Exception as error:
+                message = f"{of}: {type(error).__name__}: {error}"
+                raise SchemaMismatch(message) from error
 
         return read
 
@@ -252,6 +281,13 @@ def _halves(parsed: Json) -> tuple[Json, Json]:
         message = f"{parsed['name']}: meta cannot be read: {words}"
         raise SchemaRefused(message)
     return meta, args
+
+
+def _refusing(words: str) -> Callable[[Any], Any]:
+    def build(_: object) -> NoReturn:
+        raise SchemaMismatch(words)
+
+    return build
 
 
 def _undecodable(job_type: str, half: str, error: Exception) -> DecodeError:

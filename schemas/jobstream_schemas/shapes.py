@@ -1,7 +1,7 @@
 """Shapes: what a job's dataclass looks like to this package, as plain data; computes nothing.
 
 A shape is read from the class once (`declared`), then turned into a schema (`derive`), an
-encoder (`encoder`) and a builder (`builder`), so the three can never see different types.
+encoder (`encoder`) and a reader (`decoder`, `resolver`), so they can never see different types.
 """
 
 from __future__ import annotations
@@ -109,11 +109,13 @@ class OptionalOf:
 
 @dataclass(frozen=True, slots=True)
 class FieldOf:
-    """One field of a dataclass; `default` is `MISSING` where a schema can say none."""
+    """One field of a dataclass; `default` is `MISSING` where it has none or makes it anew."""
 
     name: str
     shape: Shape
     default: object = MISSING
+    has_default: bool = False
+    """Whether the class can be called without it; also where no schema can say its default."""
     secret: bool = False
     """Its value, and all within it, is never to be shown."""
 

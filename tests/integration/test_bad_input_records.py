@@ -175,7 +175,7 @@ def test_unknown_schema_climbs_without_using_attempts(
     headers = dict(copy.headers() or [])
     assert headers["js-attempt"] == b"1"
     assert headers["js-seq"] == b"1"
-    assert headers["js-error"] == b"jobstream.UnknownType"
+    assert headers["js-error"] == b"jobstream.UnknownSchema"
     assert headers["js-origin"] == f"{queue}:0:{offset}".encode()
 
 

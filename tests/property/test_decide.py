@@ -33,6 +33,7 @@ from jobstream_processors.core.outcome import (
     Interrupted,
     Raised,
     TimedOut,
+    Unreadable,
 )
 from jobstream_processors.core.retry import Backoff
 
@@ -236,6 +237,31 @@ def test_third_charged_death_buries(case: Case) -> None:
         assert decision.trip.reason == "crashed_worker"
     else:
         assert decision == Charge(case.crashes + 1, 1_000 * 2**case.crashes)
+
+
+@given(cases, st.integers(0, 60_000))
+def test_what_this_code_cannot_read_waits_an_hour_and_uses_no_attempt(
+    case: Case, late_ms: int
+) -> None:
+    trip = replace(case.trip, unknown_since_ms=None, first_failed_ms=None)
+    roomy = replace(case, window_ms=WINDOW_MS, trip=trip)
+    decision = decide(roomy, Unreadable("args.a"))
+    while isinstance(decision, Climb | Park):
+        assert isinstance(decision, Park) == case.policy.holds_key, "a held key stays held"
+        if isinstance(decision, Climb):
+            assert decision.trip.attempt == case.trip.attempt
+            wait_ms, trip = decision.trip.delay_ms or 0, decision.trip
+        else:
+            assert (decision.attempt, decision.snoozes) == (trip.attempt, trip.snoozes)
+            wait_ms = decision.delay_ms
+            trip = replace(trip, first_failed_ms=decision.first_failed_ms)
+        roomy = replace(roomy, trip=trip, now_ms=roomy.now_ms + wait_ms + late_ms)
+        decision = decide(roomy, Unreadable("args.a"))
+
+    assert isinstance(decision, Bury)
+    assert (decision.trip.reason, decision.trip.message) == ("schema_mismatch", "args.a")
+    waited_ms = roomy.now_ms - case.now_ms
+    assert UNKNOWN_TYPE_MS_MAX <= waited_ms <= UNKNOWN_TYPE_MS_MAX + late_ms
 
 
 @given(cases, st.integers(0, 60_000))

@@ -22,6 +22,7 @@ from jobstream_processors.core.outcome import (
     Outcome,
     Raised,
     TimedOut,
+    Unreadable,
 )
 from jobstream_processors.core.retry import Backoff
 
@@ -137,6 +138,8 @@ def decide(case: Case, outcome: Outcome) -> Decision:
             return _again(case, outcome)
         case Raised():
             return _failed(case, outcome)
+        case Unreadable(message):
+            return _unreadable(case, message)
         case TimedOut(after_ms):
             return _retried(case, "jobstream.Timeout", f"still running after {after_ms} ms")
         case Crashed(how):
@@ -146,26 +149,48 @@ def decide(case: Case, outcome: Outcome) -> Decision:
 
 
 def unknown_type(case: Case, job_type: str) -> Climb | Bury:
-    """A type without a handler here: perhaps a rolling deploy, so wait a bounded time for one."""
-    message = f"no handler for {job_type!r}"
-    # From when no handler was found, not from its first failure: a job may have retried for long.
-    since = min(case.trip.unknown_since_ms or case.now_ms, case.now_ms)
-    age = case.now_ms - since
-    if age >= UNKNOWN_TYPE_MS_MAX:
-        return bury(case, "unknown_type", "jobstream.UnknownType", message)
-    low, high = UNKNOWN_TYPE_DELAY_MS
-    delay = min(max(age, low), high, UNKNOWN_TYPE_MS_MAX - age)
-    return _climb(
-        case,
-        replace(
-            case.trip,
-            error="jobstream.UnknownType",
-            message=message,
-            reason="",
-            unknown_since_ms=since,
-        ),
-        delay,
+    """A type that has no handler here."""
+    message = (
+        f"no handler for {job_type!r}: the worker that took the job knows none. Does the module"
+        " that its command names import the one with the handler?"
     )
+    return _awaits_code(case, "unknown_type", "jobstream.UnknownType", message)
+
+
+def unknown_schema(case: Case, message: str) -> Climb | Bury:
+    """Bytes of a schema that nobody here has seen, as `message` tells."""
+    return _awaits_code(case, "unknown_type", "jobstream.UnknownSchema", message)
+
+
+def _awaits_code(case: Case, reason: str, error: str, message: str) -> Climb | Bury:
+    """Other code than this may run it: perhaps a rolling deploy, so wait a bounded time for it."""
+    # From when no code was found, not from its first failure: a job may have retried for long.
+    since = min(case.trip.unknown_since_ms or case.now_ms, case.now_ms)
+    delay = _wait_for_code_ms(case.now_ms - since)
+    if delay is None:
+        return bury(case, reason, error, message)
+    told = replace(case.trip, error=error, message=message, reason="", unknown_since_ms=since)
+    return _climb(case, told, delay)
+
+
+def _unreadable(case: Case, message: str) -> Climb | Park | Bury:
+    """The type is known, but other code than this wrote the args. Uses no attempt."""
+    reason, error = "schema_mismatch", "jobstream.SchemaMismatch"
+    if not case.policy.holds_key:
+        return _awaits_code(case, reason, error, message)
+    # Its order holds over a deploy, too. In place there is only the first failure to count from.
+    since = _first_failed(case)
+    delay = _wait_for_code_ms(case.now_ms - since)
+    if delay is None:
+        return bury(case, reason, error, message)
+    return _repeat(case, replace(case.trip, first_failed_ms=since), delay)
+
+
+def _wait_for_code_ms(age_ms: int) -> int | None:
+    """How long to wait for code that may run it, after `age_ms` without; None if long enough."""
+    low, high = UNKNOWN_TYPE_DELAY_MS
+    left = UNKNOWN_TYPE_MS_MAX - age_ms
+    return min(max(age_ms, low), high, left) if left > 0 else None
 
 
 def not_due(case: Case) -> Climb | None:

@@ -104,6 +104,13 @@ class Buried:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Sound args of another schema, which this code cannot read: the handler never began."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class TimedOut:
     """The time limit passed. The handler may still be running (a thread can't be stopped)."""
 
@@ -127,7 +134,9 @@ class Crashed:
     how: str
 
 
-Outcome = Done | Raised | Again | Cancelled | Buried | TimedOut | Expired | Interrupted | Crashed
+Outcome = (
+    Done | Raised | Again | Cancelled | Buried | Unreadable | TimedOut | Expired | Interrupted
+) | Crashed
 
 DONE = Done()
 STOPPED = Cancelled("stopped before it ran")
@@ -139,6 +148,13 @@ def is_wanted(outcome: Outcome) -> bool:
     """Whether the handler ran and ended as it wanted to, which shows that it is in health."""
     return isinstance(outcome, Done | Cancelled) or (
         isinstance(outcome, Again) and not outcome.uses_attempt
+    )
+
+
+def is_unread(outcome: Outcome) -> bool:
+    """Whether the args could not be read, which says nothing of the handler's health."""
+    return isinstance(outcome, Unreadable) or (
+        isinstance(outcome, Buried) and outcome.reason == UNDECODABLE
     )
 
 

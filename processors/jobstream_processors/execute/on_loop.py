@@ -19,8 +19,6 @@ from jobstream_processors.core.outcome import (
     DONE,
     RETURNED,
     STOPPED,
-    UNDECODABLE,
-    Buried,
     Interrupted,
     Outcome,
     Raised,
@@ -28,7 +26,7 @@ from jobstream_processors.core.outcome import (
 )
 from jobstream_processors.current import name_job
 from jobstream_processors.execute.forked import leave, tell_in_child
-from jobstream_processors.execute.running import context_of, measured, outcome_of, unbarred
+from jobstream_processors.execute.running import context_of, measured, outcome_of, unbarred, unread
 from jobstream_schemas import DecodeError
 
 if TYPE_CHECKING:
@@ -205,7 +203,7 @@ class LoopExecutor:
         try:
             args = delivery.args()
         except DecodeError as error:
-            self._ended(delivery, Buried(UNDECODABLE, str(error)))
+            self._ended(delivery, unread(error))
             return None
         run = contextvars.copy_context().run
         run(self._enter, delivery)

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 
 from jobstream_processors.core.outcome import (
     STOPPED,
-    UNDECODABLE,
     Buried,
     Crashed,
     Interrupted,
@@ -32,7 +31,7 @@ from jobstream_processors.core.outcome import (
 )
 from jobstream_processors.execute.child import UNIMPORTABLE
 from jobstream_processors.execute.outliving import stops_held
-from jobstream_processors.execute.running import facts_of, measured, no_entry, unbarred
+from jobstream_processors.execute.running import facts_of, measured, no_entry, unbarred, unread
 from jobstream_schemas import DecodeError
 
 if TYPE_CHECKING:
@@ -207,7 +206,7 @@ class _Child:
             args = pickle.dumps((delivery.args(), facts_of(delivery), enter, delivery.hidden))
             job = pickle.dumps((spec.target, args))
         except DecodeError as error:
-            return Buried(UNDECODABLE, str(error)), True
+            return unread(error), True
         except Exception as error:  # noqa: BLE001 - the args' own pickling may raise anything
             told = delivery.hidden.clean(str(error)) if delivery.hidden is not None else error
             return Raised(type(error).__qualname__, f"args can't be pickled: {told}", ()), True

@@ -19,15 +19,13 @@ from jobstream_processors.core.outcome import (
     DONE,
     RETURNED,
     STOPPED,
-    UNDECODABLE,
-    Buried,
     Outcome,
     Raised,
     TimedOut,
 )
 from jobstream_processors.current import name_job
 from jobstream_processors.execute.forked import leave, tell_in_child
-from jobstream_processors.execute.running import context_of, measured, outcome_of, unbarred
+from jobstream_processors.execute.running import context_of, measured, outcome_of, unbarred, unread
 from jobstream_schemas import DecodeError
 
 if TYPE_CHECKING:
@@ -181,7 +179,7 @@ def _call(delivery: Delivery, enter: Enter) -> Outcome:
     try:
         args = delivery.args()
     except DecodeError as error:
-        return Buried(UNDECODABLE, str(error))
+        return unread(error)
     delivery.began = time.perf_counter()
     try:
         if spec.wants_context:

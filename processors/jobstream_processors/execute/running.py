@@ -6,7 +6,14 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from jobstream_processors.context import Context, RunFacts
-from jobstream_processors.core.outcome import Interrupted, read
+from jobstream_processors.core.outcome import (
+    UNDECODABLE,
+    Buried,
+    Interrupted,
+    Unreadable,
+    read,
+)
+from jobstream_schemas import SchemaMismatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,6 +21,7 @@ if TYPE_CHECKING:
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.lane import Lane
+    from jobstream_schemas import DecodeError
 
 
 class Ended(Protocol):
@@ -132,6 +140,12 @@ def outcome_of(delivery: Delivery, error: BaseException) -> Outcome:
     """What `error`, raised by its handler, stands for; the job's secrets are left out of it."""
     delivery.error = error
     return read(error, delivery.hidden.clean) if delivery.hidden is not None else read(error)
+
+
+def unread(error: DecodeError) -> Outcome:
+    """What becomes of a delivery whose args raised `error`: only damage is for ever."""
+    told = str(error)
+    return Unreadable(told) if isinstance(error, SchemaMismatch) else Buried(UNDECODABLE, told)
 
 
 def context_of(delivery: Delivery) -> Context:

@@ -31,10 +31,10 @@ REASONS = frozenset(
         "handler_not_importable",
         "id_conflict",
         "permanent",
+        "schema_mismatch",
         "snoozes_exhausted",
         "too_large_to_copy",
         "undecodable",
-        "unknown_schema",
         "unknown_type",
     )
 )

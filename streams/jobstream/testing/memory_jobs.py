@@ -39,17 +39,21 @@ _SHOWN_MAX = 20
 class MemoryJobs:
     """The jobs of one app in memory. Used by one thread, which may have a running event loop."""
 
-    def __init__(self, app: App) -> None:
-        # Times that user code takes from the machine (`run_at`) must mean something here.
-        self.clock = VirtualClock(time.time_ns() // 1_000_000)
-        self.broker = MemoryBroker(self.clock, wait_ms=self.clock.advance)
+    def __init__(self, app: App, broker: MemoryBroker | None = None) -> None:
+        if broker is None:
+            # Times that user code takes from the machine (`run_at`) must mean something here.
+            clock = VirtualClock(time.time_ns() // 1_000_000)
+            broker = MemoryBroker(clock, wait_ms=clock.advance)
+        self.clock = broker.clock
+        self.broker = broker
         """Its faults can be switched on: failed and slow publishes, lost partitions."""
         self._app = app
         self._closed = False
         queues = [app.queues[name] for name in app.plans()]
         for spec in specs(app.name, queues, 1):
             compacted = "compact" in spec.configs["cleanup.policy"]
-            self.broker.create_topic(spec.name, spec.partitions, compacted=compacted)
+            if spec.name not in broker.topics():
+                broker.create_topic(spec.name, spec.partitions, compacted=compacted)
         # A thread of its own has no running event loop, whatever the test's thread has.
         self._thread = ThreadPoolExecutor(1, "jobstream-memory")
         self._worker = self._thread.submit(MemoryWorker, app, self.broker).result()
@@ -184,13 +188,16 @@ class MemoryJobs:
 
 
 @contextmanager
-def memory(app: App) -> Iterator[MemoryJobs]:
+def memory(app: App, broker: MemoryBroker | None = None) -> Iterator[MemoryJobs]:
     """Bind `app`, a global one too, to a broker in memory for the length of a `with` block.
 
     Topics exist as declared when the block begins. At its end what still runs is drained, and the
     app goes back to its own broker; nothing is kept. `executor="process"` runs in this process.
+
+    With the `broker` of another such block, the app finds what was left there: two versions of one
+    app play a deploy.
     """
-    jobs = MemoryJobs(app)
+    jobs = MemoryJobs(app, broker)
     app.bind(MemoryTransport(jobs.broker))
     try:
         yield jobs

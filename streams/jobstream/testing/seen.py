@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.core.headers import BadHeaders, headers_of, parse
 from jobstream_processors.core.known import DEAD, DONE, UNKNOWN, Known, state_of
 from jobstream_processors.settlement import fact_of
-from jobstream_schemas import DecodeError, parse_row
+from jobstream_schemas import DecodeError, SchemaMismatch, parse_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -32,6 +33,7 @@ class SeenJob:
     name: str
     """Of its job type; the present name where it was enqueued under an alias."""
     args: Any
+    """None where the app has no such type, or this version of it cannot read them."""
     queue: str
     key: str | None
     """Its order key."""
@@ -90,7 +92,8 @@ def _read(
         name, args, job = reader.job_type, None, types.get(reader.job_type)
         if job is not None:
             name = job.name
-            args = reader.args(value, decoded.args_bytes_at, job.codec)
+            with suppress(SchemaMismatch):  # another version of the app may read it
+                args = reader.args(value, decoded.args_bytes_at, job.codec)
     except (DecodeError, BadHeaders):
         return None
     return SeenJob(

@@ -97,7 +97,8 @@ def test_an_unknown_schema_waits_on_the_ladder(shop: Shop) -> None:
 
     assert isinstance(decision, Climb)
     assert decision.trip.attempt == 1
-    assert decision.trip.error == "jobstream.UnknownType"
+    assert decision.trip.error == "jobstream.UnknownSchema"
+    assert decision.trip.message.startswith("the schema that wrote it, ")
 
 
 def test_a_known_type_without_a_handler_waits_and_dies_after_an_hour(shop: Shop) -> None:

@@ -1,0 +1,198 @@
+"""Two versions of one app over one log: what each makes of jobs that the other enqueued."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, make_dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import UUID, uuid4
+
+import pytest
+
+from jobstream import App, Backoff
+from jobstream.testing import MemoryJobs, MemorySink, memory
+from jobstream.testing.memory_transport import MemoryTransport
+from jobstream_processors.ports import Outgoing
+from jobstream_schemas import Meta
+
+if TYPE_CHECKING:
+    from jobstream import Job
+
+
+class Old:
+    """What stands in the deployed version."""
+
+    class Size(Enum):
+        SMALL = 1
+
+    @dataclass(frozen=True)
+    class Order:
+        item: str
+        count: int = 1
+
+
+class New:
+    """What stands in the version that is deployed next."""
+
+    class Size(Enum):
+        SMALL = 1
+        LARGE = 2
+
+    @dataclass(frozen=True)
+    class Order:
+        item: str
+        count: int = 1
+        id: UUID = field(default_factory=uuid4)
+        at: datetime = field(default_factory=lambda: datetime.now(UTC))
+        tags: list[str] = field(default_factory=lambda: ["web"])
+
+
+def version(args: type[Any], *, executor: Any = None, hold_key: bool = False) -> tuple[App, Any]:  # noqa: ANN401 - its own literal
+    """One version of the app `shop` with its job `send`, and the args that it ran with."""
+    app = App("shop")
+    ran: list[Any] = []
+
+    def send(args: Any) -> None:  # noqa: ANN401 - declared below
+        ran.append(args)
+
+    async def send_soon(args: Any) -> None:  # noqa: ANN401 - likewise
+        ran.append(args)
+
+    job: Job[Any, Any] = app.declare(
+        "send",
+        args,
+        queue=app.queue("mail", partitions=1),
+        retry=Backoff(attempts=3, first="1s"),
+        on_failure="hold_key" if hold_key else "ladder",
+        executor=executor,
+    )
+    job.handler(send_soon if executor == "async" else send)
+    return app, ran
+
+
+def thing(*fields: Any) -> type[Any]:  # noqa: ANN401 - as make_dataclass takes them
+    """A version of the args."""
+    return make_dataclass("Thing", fields, frozen=True)
+
+
+GROWN: dict[str, tuple[type[Any], type[Any], tuple[Any, ...], str]] = {
+    "enum": (thing(("a", Old.Size)), thing(("a", New.Size)), (New.Size.LARGE,), "args.a: LARGE"),
+    "literal": (
+        thing(("a", Literal["x"])), thing(("a", Literal["x", "y"])), ("y",), "args.a: 'y'",
+    ),
+    "field removed": (thing(("a", int), ("b", str)), thing(("a", int)), (1,), "args.b: was not"),
+    "field renamed": (thing(("a", int)), thing(("b", int)), (1,), "args.a: was not"),
+    "int to float": (thing(("a", int)), thing(("a", float)), (1.5,), "args.a: was written as dou"),
+    "made optional": (thing(("a", int)), thing(("a", int | None)), (None,), "args.a: was written"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("executor", ["async", "thread"])
+@pytest.mark.parametrize("change", GROWN)
+def test_an_old_worker_leaves_what_only_new_code_reads_to_new_code(
+    change: str, executor: str
+) -> None:
+    before, after, values, _ = GROWN[change]
+    (old, ran), (new, ran_new) = (version(each, executor=executor) for each in (before, after))
+    with memory(old) as jobs:
+        enqueued = enqueue(new, jobs, after(*values))
+        jobs.run_for("30m")
+        (waits,) = jobs.seen(enqueued)
+        assert (waits.state, ran) == ("waiting", [])
+    with memory(new, jobs.broker) as later:
+        later.run_for("15m")  # its next try
+        (done,) = later.assert_done(enqueued)
+    assert ran_new == [after(*values)]
+    assert done.attempt == 1, "a wait for code is no attempt"
+
+
+@pytest.mark.parametrize("change", GROWN)
+def test_after_an_hour_it_is_a_dead_letter_that_names_the_field(change: str) -> None:
+    before, after, values, said = GROWN[change]
+    (old, ran), (new, _) = version(before), version(after)
+    with memory(old) as jobs:
+        enqueued = enqueue(new, jobs, after(*values))
+        jobs.run_for("59m")
+        assert [job.state for job in jobs.seen(enqueued)] == ["waiting"]
+        jobs.run_for("2m")
+        (dead,) = jobs.assert_dead(enqueued, why=said)
+    assert (dead.reason, dead.error) == ("schema_mismatch", "jobstream.SchemaMismatch")
+    assert ran == []
+
+
+def test_damage_is_not_waited_for_whatever_schema_wrote_it() -> None:
+    (old, _), (new, _) = version(thing(("a", int), ("b", str))), version(thing(("a", int)))
+    codec, plan = new.jobs["send"].codec, old.plan(old.queues["mail"])
+    with memory(old) as jobs:
+        sound = enqueue(new, jobs, codec.cls(300))
+        damaged = codec.encode(Meta("damaged", 0, "test"), codec.cls(300))[:-1]
+        MemorySink(jobs.broker).publish([Outgoing(plan.topic, b"k", damaged, 0)])
+        jobs.run_for("1m")
+        letters = [dict(each.headers() or ()) for each in jobs.broker.records(plan.dlq)]
+        assert [letter["js-reason"] for letter in letters] == [b"undecodable"]
+        assert [job.state for job in jobs.seen(sound)] == ["waiting"]
+
+
+def test_a_held_key_keeps_its_order_over_the_deploy() -> None:
+    before, after = thing(("a", Old.Size)), thing(("a", New.Size))
+    (old, ran), (new, ran_new) = (version(each, hold_key=True) for each in (before, after))
+    with memory(old) as jobs:
+        first = enqueue(new, jobs, after(New.Size.LARGE), key="k")
+        second = old.jobs["send"].enqueue(before(Old.Size.SMALL), key="k")
+        other = old.jobs["send"].enqueue(before(Old.Size.SMALL), key="other")
+        jobs.run_for("20m")
+        assert [job.state for job in jobs.seen()] == ["waiting", "waiting", "done"]
+        assert jobs.seen()[2].id == other.job_id
+    with memory(new, jobs.broker) as later:
+        later.run_until_idle()
+        later.assert_done(first)
+        later.assert_done(second)
+    assert len(ran) == 1
+    assert ran_new == [after(New.Size.LARGE), after(New.Size.SMALL)]
+
+
+def test_an_old_job_gets_the_defaults_that_python_makes() -> None:
+    (old, _), (new, ran_new) = version(Old.Order), version(New.Order)
+    with memory(old) as jobs:
+        for item in ("cup", "pot"):
+            old.jobs["send"].enqueue(Old.Order(item))
+    with memory(new, jobs.broker) as later:
+        later.run_until_idle()
+        later.assert_done(new.jobs["send"])
+    cup, pot = ran_new
+    assert (cup.item, pot.item) == ("cup", "pot")
+    assert isinstance(cup.id, UUID)
+    assert cup.id != pot.id
+    assert cup.at.tzinfo is UTC
+    assert cup.tags == pot.tags == ["web"]
+    assert cup.tags is not pot.tags
+
+
+def test_an_old_worker_runs_new_jobs_that_it_can_read() -> None:
+    (old, ran), (new, _) = version(Old.Order), version(New.Order)
+    with memory(old) as jobs:
+        enqueue(new, jobs, New.Order("cup", 2))
+        jobs.run_until_idle()
+    assert ran == [Old.Order("cup", 2)]
+
+
+def test_a_worker_says_once_which_code_it_lacks(caplog: pytest.LogCaptureFixture) -> None:
+    before, after, values, _ = GROWN["enum"]
+    (old, _), (new, _) = version(before), version(after)
+    with memory(old) as jobs:
+        for _ in range(3):
+            enqueue(new, jobs, after(*values))
+        jobs.run_for("10m")
+    (said,) = [each for each in caplog.records if each.message == "job_waits_for_code"]
+    assert (said.levelname, said.job) == ("WARNING", "send")  # type: ignore[attr-defined] # an extra
+    assert "args.a: LARGE is no member of Size" in said.reason  # type: ignore[attr-defined] # an extra
+
+
+def enqueue(app: App, jobs: MemoryJobs, args: object, **options: Any) -> Any:  # noqa: ANN401 - as Job.enqueue
+    """Enqueue with one version of the app what another one is to run."""
+    app.bind(MemoryTransport(jobs.broker))
+    try:
+        return app.jobs["send"].enqueue(args, **options)
+    finally:
+        app.bind(None)
