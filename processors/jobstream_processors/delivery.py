@@ -58,9 +58,9 @@ class Delivery:
     meter: TypeMeter | None = None
     """Where it is counted; None where nobody counts, or its type is not known."""
     appended: float = 0.0
-    """When it came to its queue (or was due again in place), in milliseconds of `perf_counter`."""
+    """When it came to its queue (or was due again in place), in milliseconds of awake time."""
     began: float = 0.0
-    """When its handler began, in seconds of `perf_counter`; 0 before. Not kept for runs that end
+    """When its handler began, in seconds of awake time; 0 before. Not kept for runs that end
     without ever waiting."""
     trace: Trace | None = None
     """What tracing keeps of it; None where nobody traces."""

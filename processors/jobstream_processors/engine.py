@@ -8,7 +8,6 @@ acknowledged. Only then is an offset finished.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -197,7 +196,7 @@ class Engine:
         """Housekeeping, several times a second: time limits, waits in place, held lanes."""
         now_ms = self._clock.monotonic_ms()
         for executor in self._executors.values():
-            executor.expire(now_ms)
+            executor.expire()
         later = self._gate.later
         for delivery in [d for d in later if (d.due_ms or 0) <= now_ms and not d.running]:
             later.discard(delivery)
@@ -352,7 +351,7 @@ class Engine:
                 snoozes=decision.snoozes,
             )
             delivery.due_ms = now_ms + decision.delay_ms
-        delivery.appended = time.perf_counter() * 1_000 + (delivery.due_ms or now_ms) - now_ms
+        delivery.appended = self._clock.awake_s() * 1_000 + (delivery.due_ms or now_ms) - now_ms
         self._gate.later.add(delivery)
         if self._gate.cancels:
             self._gate.cancel(delivery)

@@ -6,7 +6,6 @@ Deliveries that the table absorbs come out of nothing: their offset is finished 
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -94,7 +93,7 @@ class Intake:
         return taken
 
     def _appended(self, records: Sequence[Record]) -> tuple[float, float | None]:
-        """When the records came to their queue, by `perf_counter` in ms: one value for all.
+        """When the records came to their queue, in ms of awake time: one value for all.
 
         Asking each costs more than counting it. So if they stand close together, compared with how
         long they have waited, their middle is taken. Else the second value is what to take off the
@@ -102,7 +101,7 @@ class Intake:
         """
         first, last = records[0].timestamp()[1], records[-1].timestamp()[1]
         now_ms = self._clock.broker_ms()
-        apart_ms = now_ms - time.perf_counter() * 1_000
+        apart_ms = now_ms - self._clock.awake_s() * 1_000
         if abs(last - first) <= (now_ms - max(first, last)) * CLOSE:
             return (first + last) / 2 - apart_ms, None
         return first - apart_ms, apart_ms

@@ -150,11 +150,30 @@ class Shard(Protocol):
         """Flush and release; a closed shard is opened again warm."""
 
 
-class Clock(Protocol):
-    """Time. Only edges and drivers read it; the core gets it as an argument."""
+class Machine(Protocol):
+    """Time as this machine has it. It has two kinds, which part while the machine is suspended.
+
+    *Passed* time goes on in a suspended machine, as it does for everybody else: it tells what
+    others may have done meanwhile, and how long a wait has lasted. *Awake* time stands still: it
+    tells how long something had a chance to run, so a time limit is set and judged by it alone.
+    Neither ever goes back, and the two have nothing to do with each other's zero.
+    """
 
     def monotonic_ms(self) -> int:
-        """Milliseconds that never go back and go on while the process is frozen."""
+        """Passed time: the pulse, waits in place, commit intervals, holds."""
+
+    def awake_s(self) -> float:
+        """Awake time: time limits and drains of handlers, and how long they took."""
+
+    def wall_ms(self) -> int:
+        """The time of day as this machine has it, epoch milliseconds: it may be wrong, and jump.
+
+        Nothing is decided by it; it is shown to code that asks the same clock.
+        """
+
+
+class Clock(Machine, Protocol):
+    """Time. Only edges and drivers read it; the core gets it as an argument."""
 
     def broker_ms(self) -> int:
         """Broker time, epoch milliseconds: a lower bound from append times seen so far."""

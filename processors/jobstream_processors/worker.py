@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -140,7 +139,7 @@ class Worker:
         self._closer: Closer
         self._feed: Feed
         self._ticked = 0.0
-        """When the event loop last came round, by `perf_counter`."""
+        """When the event loop last came round, in awake time."""
         self._orders: Orders = NOTHING
 
     def obey(self, orders: Orders) -> None:
@@ -160,7 +159,7 @@ class Worker:
         """What it is doing at this moment; None before `run`. Safe from any thread."""
         if not self._ticked:
             return None
-        now, plans = time.perf_counter(), self._parts.plans
+        now, plans = self._parts.clock.awake_s(), self._parts.plans
         served = [spec for spec in self._parts.specs.values() if spec.queue in plans]
         runs = [
             Run(d.lane.queue, d.spec.name, now - began if began else 0.0, d.reported)
@@ -178,7 +177,7 @@ class Worker:
     async def run(self) -> None:
         """Serve until stopped. Raises what made going on impossible; then nothing was drained."""
         self._build()
-        self._ticked = time.perf_counter()
+        self._ticked = self._parts.clock.awake_s()
         self._settling.start()
         self._mirrors.start()
         self._closer.start(self._parts.closer_s, self._failed_anywhere)
@@ -188,7 +187,7 @@ class Worker:
             while not self._end.done():
                 await asyncio.wait([self._end], timeout=TICK_S)
                 self._engine.tick()
-                self._ticked = time.perf_counter()
+                self._ticked = self._parts.clock.awake_s()
                 if self._engine.stuck >= self._parts.stuck_max:
                     # The other jobs drain as at any stop; then the process is to be replaced.
                     replace = self._engine.stuck
@@ -241,12 +240,15 @@ class Worker:
     def _executors(self) -> dict[str, Executor]:
         parts, tracing = self._parts, self._parts.tracing
         ended, returned = tracing.ended(self._engine.ended), self._engine.returned
-        many, bars, enter = parts.concurrency, Bars(parts.clock, parts.pulse.is_lost), tracing.enter
+        clock, enter = parts.clock, tracing.enter
+        many, bars = parts.concurrency, Bars(clock, parts.pulse.is_lost)
         children, begins = parts.children, parts.child_begins
         return {
-            ASYNC: LoopExecutor(many, ended, returned, bars, enter=enter),
-            THREAD: ThreadExecutor(many, ended, returned, bars, enter=enter),
-            PROCESS: ProcessExecutor(children, ended, bars, begins, enter=tracing.enter_child),
+            ASYNC: LoopExecutor(many, ended, returned, bars, machine=clock, enter=enter),
+            THREAD: ThreadExecutor(many, ended, returned, bars, machine=clock, enter=enter),
+            PROCESS: ProcessExecutor(
+                children, ended, bars, begins, machine=clock, enter=tracing.enter_child
+            ),
         }
 
     def _served(self) -> list[Lane]:
@@ -330,7 +332,7 @@ class Worker:
                 waiting.wait()
             if not lane.live:
                 return  # Revoked before its turn: a claim now would only look like a crash.
-            started = time.monotonic()
+            started = self._parts.clock.awake_s()
             start = self._parts.takeover.prepare(lane, committed)
         except BaseException as error:  # noqa: BLE001 - a partition that can't be served stops the worker
             if lane.live:
@@ -341,7 +343,7 @@ class Worker:
         if not lane.live:
             self._parts.takeover.release(lane)
             return
-        seconds = round(time.monotonic() - started, 3)
+        seconds = round(self._parts.clock.awake_s() - started, 3)
         log.info("partition_restored", extra={"partition": lane.source, "seconds": seconds})
         self._feed.prepared(lane, start)
 
@@ -351,8 +353,8 @@ class Worker:
         for lane in lanes:
             self._engine.drain(lane)
         self._engine.flush()
-        until = time.monotonic() + limit_s
-        while time.monotonic() < until:
+        until = self._parts.clock.awake_s() + limit_s
+        while self._parts.clock.awake_s() < until:
             if all(self._engine.is_drained(lane) for lane in lanes):
                 break
             await asyncio.sleep(0.01)

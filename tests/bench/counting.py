@@ -112,7 +112,7 @@ class Steps:
         intake = Intake(specs, catalogue, self.clock)
         loop = asyncio.get_running_loop()
         engine = Engine(intake, self.clock, decided.extend, loop, meter)
-        executor = LoopExecutor(200, engine.ended, engine.returned)
+        executor = LoopExecutor(200, engine.ended, engine.returned, machine=self.clock)
         engine.run_on({ASYNC: executor})
         lane = Lane("default", ("bench.default", 0), 86_400_000, JOBS)
         lane.watermark, lane.shard, lane.claim = Watermark(0), MemoryShard(), 0

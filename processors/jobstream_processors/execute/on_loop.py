@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import time
 import types
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.execute.running import Barred, Ended, Enter, Returned
     from jobstream_processors.lane import Lane
+    from jobstream_processors.ports import Machine
 
 SLICE_S = 0.005
 """How long handlers that never wait may keep the loop before others get a turn."""
@@ -55,16 +55,19 @@ class LoopExecutor:
         returned: Returned,
         barred: Barred = unbarred,
         *,
+        machine: Machine,
         enter: Enter = name_job,
     ) -> None:
         self._concurrency = concurrency
+        self._machine = machine
+        self._now_s = machine.awake_s
         self._ended = ended
         self._returned = returned
         self._enter = enter
         self._barred = barred
         self._ready: deque[Delivery] = deque()
         self._waiting: dict[Delivery, asyncio.Task[None]] = {}
-        self._limits: dict[Delivery, int] = {}
+        self._limits: dict[Delivery, float] = {}
         self._interrupted: set[Delivery] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._hot = False
@@ -91,18 +94,19 @@ class LoopExecutor:
         if not self._hot and len(self._waiting) < self._concurrency:
             self._spawn()
 
-    def expire(self, now_ms: int) -> None:
+    def expire(self) -> None:
         """Cancel handlers past their limit; give up on those that ignored it."""
-        for delivery, limit_ms in list(self._limits.items()):
-            if now_ms < limit_ms or delivery.reported:
+        now_s = self._now_s()
+        for delivery, limit_s in list(self._limits.items()):
+            if now_s < limit_s or delivery.reported:
                 continue
             if delivery.context is not None:
                 delivery.context.cancel()
             spec = delivery.spec
             assert spec is not None  # noqa: S101 - running deliveries have a handler
-            if now_ms >= limit_ms + GRACE_MS:
+            if now_s >= limit_s + GRACE_MS / 1_000:
                 delivery.reported = True
-                measured(delivery, outcome := TimedOut(spec.timeout_ms))
+                measured(delivery, outcome := TimedOut(spec.timeout_ms), now_s)
                 self._ended(delivery, outcome, running=True)
             else:
                 self._waiting[delivery].cancel()
@@ -163,7 +167,7 @@ class LoopExecutor:
 
     async def _run(self) -> None:
         """Take deliveries while there are any; leave when another runner does."""
-        self._at = time.perf_counter()
+        self._at = self._now_s()
         until = self._at + SLICE_S
         taken = 0
         task = asyncio.current_task()
@@ -177,16 +181,16 @@ class LoopExecutor:
                 if self._hot:
                     return
                 self._hot = True
-                self._at = time.perf_counter()
+                self._at = self._now_s()
                 until = self._at + SLICE_S
             if task.cancelling():
                 # Timed out, or a handler cancelled its own task, which is this runner: the
                 # cancellation could still reach the next handler, so another runner goes on.
                 break
-            if suspended is None and not taken % 8 and time.perf_counter() > until:
+            if suspended is None and not taken % 8 and self._now_s() > until:
                 self._stepping = None
                 await asyncio.sleep(0)
-                self._at = time.perf_counter()
+                self._at = self._now_s()
                 until = self._at + SLICE_S
         self._stepping = None
         self._hot = False
@@ -211,20 +215,20 @@ class LoopExecutor:
         try:
             # Calling a coroutine function runs none of its code, so it needs no context yet.
             if spec.wants_context:
-                coroutine = spec.function(args, context_of(delivery))
+                coroutine = spec.function(args, context_of(delivery, self._machine))
             else:
                 coroutine = spec.function(args)
             pending = run(coroutine.send, None)
         except StopIteration as stop:
             if (meter := delivery.meter) is not None:
-                began, self._at = self._at, time.perf_counter()
+                began, self._at = self._at, self._now_s()
                 meter.runs.append(self._at - began)
                 meter.waits.append(began * 1_000 - delivery.appended)
             self._ended(delivery, DONE if stop.value is None else RETURNED)
         except BaseException as error:  # noqa: BLE001 - the edge of user code: nothing may pass
             outcome = outcome_of(delivery, error)
-            delivery.began, self._at = self._at, time.perf_counter()
-            measured(delivery, outcome)
+            delivery.began, self._at = self._at, self._now_s()
+            measured(delivery, outcome, self._at)
             self._ended(delivery, outcome)
         else:
             delivery.began = self._at
@@ -245,7 +249,7 @@ class LoopExecutor:
         assert task is not None  # noqa: S101 - runners are tasks
         assert spec is not None  # noqa: S101 - running deliveries have a handler
         self._waiting[delivery] = task
-        self._limits[delivery] = time.monotonic_ns() // 1_000_000 + spec.timeout_ms
+        self._limits[delivery] = self._now_s() + spec.timeout_ms / 1_000
         self._hot = False
         if self._ready and len(self._waiting) < self._concurrency:
             self._spawn()
@@ -261,7 +265,7 @@ class LoopExecutor:
         if delivery.reported:
             self._returned(delivery)
         else:
-            measured(delivery, outcome)
+            measured(delivery, outcome, self._now_s())
             self._ended(delivery, outcome)
 
     def _why(self, delivery: Delivery, error: BaseException) -> Outcome:
@@ -271,7 +275,7 @@ class LoopExecutor:
             return Interrupted()
         spec = delivery.spec
         assert spec is not None  # noqa: S101 - running deliveries have a handler
-        if time.monotonic_ns() // 1_000_000 >= self._limits[delivery]:
+        if self._now_s() >= self._limits[delivery]:
             return TimedOut(spec.timeout_ms)
         return Raised(
             "asyncio.CancelledError",

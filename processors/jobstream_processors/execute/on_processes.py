@@ -14,7 +14,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections import deque
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from jobstream_processors.execute.running import Barred, Ended, EnterChild
     from jobstream_processors.handlers import Target
     from jobstream_processors.lane import Lane
+    from jobstream_processors.ports import Machine
 
 START_S_MAX = 60.0
 """How long a child may take to start and import the handler before it counts as failed."""
@@ -56,9 +56,11 @@ class ProcessExecutor:
         barred: Barred = unbarred,
         begin: Callable[[], None] | None = None,
         *,
+        machine: Machine,
         enter: EnterChild = no_entry,
     ) -> None:
         self._size = size
+        self.machine = machine
         self.barred = barred
         self.begin = pickle.dumps(begin) if begin is not None else None
         """What a child does before it imports a handler, such as setting up its log."""
@@ -85,8 +87,8 @@ class ProcessExecutor:
         self._waiting.append(delivery)
         self._fill()
 
-    def expire(self, now_ms: int) -> None:
-        """Nothing to do: each child's thread keeps its own time."""
+    def expire(self) -> None:
+        """Nothing to do: each child's thread keeps its own time, which is awake time as well."""
 
     def withdraw(self, lane: Lane) -> list[Delivery]:
         """Take back the deliveries of `lane` that did not start."""
@@ -144,7 +146,7 @@ class ProcessExecutor:
         else:
             self._children.discard(child)
             child.stop()
-        measured(delivery, outcome)
+        measured(delivery, outcome, self.machine.awake_s())
         self._ended(delivery, outcome)
         self._fill()
 
@@ -203,7 +205,8 @@ class _Child:
         try:
             # The args apart: their class can be found once the handler's module is imported.
             enter = self._pool.enter(delivery)
-            args = pickle.dumps((delivery.args(), facts_of(delivery), enter, delivery.hidden))
+            facts = facts_of(delivery, self._pool.machine.wall_ms())
+            args = pickle.dumps((delivery.args(), facts, enter, delivery.hidden))
             job = pickle.dumps((spec.target, args))
         except DecodeError as error:
             return unread(error), True
@@ -243,7 +246,7 @@ class _Child:
     def _await(self, pipe: Connection, delivery: Delivery, timeout_ms: int) -> Outcome:
         self._hear(pipe)  # The handler starts now.
         self._started = True
-        delivery.began = time.perf_counter()
+        delivery.began = self._pool.machine.awake_s()
         if pipe.poll(timeout_ms / 1000):
             outcome: Outcome = pickle.loads(pipe.recv_bytes())  # noqa: S301 - from our own child
             return outcome

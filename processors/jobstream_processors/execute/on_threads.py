@@ -10,7 +10,6 @@ import asyncio
 import contextvars
 import inspect
 import threading
-import time
 from collections import deque
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -29,9 +28,12 @@ from jobstream_processors.execute.running import context_of, measured, outcome_o
 from jobstream_schemas import DecodeError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.execute.running import Barred, Ended, Enter, Returned
     from jobstream_processors.lane import Lane
+    from jobstream_processors.ports import Machine
 
 
 class ThreadExecutor:
@@ -44,9 +46,11 @@ class ThreadExecutor:
         returned: Returned,
         barred: Barred = unbarred,
         *,
+        machine: Machine,
         enter: Enter = name_job,
     ) -> None:
         self._concurrency = concurrency
+        self._machine = machine
         self._ended = ended
         self._returned = returned
         self._enter = enter
@@ -55,7 +59,7 @@ class ThreadExecutor:
         self._work: SimpleQueue[Delivery | None] = SimpleQueue()
         self._finished: deque[tuple[Delivery, Outcome, float]] = deque()
         self._waiting: deque[Delivery] = deque()
-        self._running: dict[Delivery, int] = {}
+        self._running: dict[Delivery, float] = {}
         self._interrupted: set[Delivery] = set()
         self._threads = 0
         self._woken = False
@@ -80,16 +84,17 @@ class ThreadExecutor:
             return
         self._start(delivery)
 
-    def expire(self, now_ms: int) -> None:
+    def expire(self) -> None:
         """Settle runs past their limit; their threads go on."""
-        late = [d for d, limit in self._running.items() if now_ms >= limit and not d.reported]
+        now_s = self._machine.awake_s()
+        late = [d for d, limit in self._running.items() if now_s >= limit and not d.reported]
         for delivery in late:
             delivery.reported = True
             spec = delivery.spec
             assert spec is not None  # noqa: S101 - running deliveries have a handler
             if delivery.context is not None:
                 delivery.context.cancel()
-            measured(delivery, outcome := TimedOut(spec.timeout_ms))
+            measured(delivery, outcome := TimedOut(spec.timeout_ms), now_s)
             self._ended(delivery, outcome, running=True)
 
     def withdraw(self, lane: Lane) -> list[Delivery]:
@@ -128,9 +133,9 @@ class ThreadExecutor:
     def _start(self, delivery: Delivery) -> None:
         spec = delivery.spec
         assert spec is not None  # noqa: S101 - admitted deliveries have a handler
-        self._running[delivery] = time.monotonic_ns() // 1_000_000 + spec.timeout_ms
+        self._running[delivery] = self._machine.awake_s() + spec.timeout_ms / 1_000
         if spec.wants_context:
-            context_of(delivery)
+            context_of(delivery, self._machine)
         if self._threads < len(self._running):
             self._threads += 1
             name = f"jobstream-handler-{self._threads}"
@@ -142,10 +147,11 @@ class ThreadExecutor:
         while (delivery := self._work.get()) is not None:
             outcome = self._barred(delivery)
             if outcome is None:
-                outcome = contextvars.Context().run(_call, delivery, self._enter)
+                run, now_s = contextvars.Context().run, self._machine.awake_s
+                outcome = run(_call, delivery, self._enter, now_s)
             if self._forked:
                 leave()
-            ended = time.perf_counter()
+            ended = self._machine.awake_s()
             with self._lock:
                 self._finished.append((delivery, outcome, ended))
                 wake = not self._woken
@@ -172,7 +178,7 @@ class ThreadExecutor:
             self._start(self._waiting.popleft())
 
 
-def _call(delivery: Delivery, enter: Enter) -> Outcome:
+def _call(delivery: Delivery, enter: Enter, now_s: Callable[[], float]) -> Outcome:
     enter(delivery)  # in a context of this run alone
     spec = delivery.spec
     assert spec is not None  # noqa: S101 - admitted deliveries have a handler
@@ -180,7 +186,7 @@ def _call(delivery: Delivery, enter: Enter) -> Outcome:
         args = delivery.args()
     except DecodeError as error:
         return unread(error)
-    delivery.began = time.perf_counter()
+    delivery.began = now_s()
     try:
         if spec.wants_context:
             result = spec.function(args, delivery.context)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Protocol
 
 from jobstream_processors.context import Context, RunFacts
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.lane import Lane
+    from jobstream_processors.ports import Machine
     from jobstream_schemas import DecodeError
 
 
@@ -68,8 +68,8 @@ class Executor(Protocol):
     def submit(self, delivery: Delivery) -> None:
         """Run it when a slot is free."""
 
-    def expire(self, now_ms: int) -> None:
-        """End runs whose time limit has passed."""
+    def expire(self) -> None:
+        """End runs whose time limit has passed, by the clock that set it."""
 
     def withdraw(self, lane: Lane) -> list[Delivery]:
         """Take back the deliveries of `lane` that did not start; nothing is reported of them."""
@@ -78,7 +78,7 @@ class Executor(Protocol):
         """Stop the runs of `lane` where that is possible; their outcome is Interrupted."""
 
     def running(self) -> list[tuple[Delivery, float]]:
-        """Deliveries that hold a slot, and when their handlers began, by `perf_counter`.
+        """Deliveries that hold a slot, and when their handlers began, in awake time.
 
         Safe from any thread. 0 for those whose handler has not begun yet.
         """
@@ -101,12 +101,12 @@ class Executor(Protocol):
         """Runs that outlived their time limit and still hold a slot."""
 
 
-def measured(delivery: Delivery, outcome: Outcome, ended: float | None = None) -> None:
-    """Count a run that ended with `outcome`, just now or at `ended`, or is given up; once."""
+def measured(delivery: Delivery, outcome: Outcome, ended: float) -> None:
+    """Count a run that ended with `outcome` at `ended` in awake time, or is given up; once."""
     meter, began = delivery.meter, delivery.began
     if meter is not None and began and not isinstance(outcome, Interrupted):
         wait_ms = began * 1_000 - delivery.appended
-        meter.ran(outcome, (ended or time.perf_counter()) - began, wait_ms)
+        meter.ran(outcome, ended - began, wait_ms)
 
 
 def unbarred(delivery: Delivery) -> None:
@@ -117,8 +117,11 @@ def no_entry(delivery: Delivery) -> None:
     """For children that only name the job they run."""
 
 
-def facts_of(delivery: Delivery) -> RunFacts:
-    """What the run may know of itself; of what can't be run, whatever is known."""
+def facts_of(delivery: Delivery, began_ms: int = 0) -> RunFacts:
+    """What a run that begins at `began_ms` by the wall clock may know of itself.
+
+    Of what can't be run, or does not run now, whatever is known.
+    """
     meta, spec, trip, reader = delivery.meta, delivery.spec, delivery.trip, delivery.reader
     name = reader.job_type if reader is not None else ""
     return RunFacts(
@@ -129,7 +132,7 @@ def facts_of(delivery: Delivery) -> RunFacts:
         seq=trip.seq,
         attempt=trip.attempt,
         enqueued_ms=meta.enqueued_at if meta is not None else 0,
-        deadline_ms=time.time_ns() // 1_000_000 + (spec.timeout_ms if spec is not None else 0),
+        deadline_ms=began_ms + (spec.timeout_ms if spec is not None else 0),
         fencing_token=delivery.lane.claim,
         correlation_id=meta.correlation_id if meta is not None else None,
         source=delivery.origin,
@@ -148,8 +151,8 @@ def unread(error: DecodeError) -> Outcome:
     return Unreadable(told) if isinstance(error, SchemaMismatch) else Buried(UNDECODABLE, told)
 
 
-def context_of(delivery: Delivery) -> Context:
+def context_of(delivery: Delivery, machine: Machine) -> Context:
     """The delivery's context, made at first need."""
     if delivery.context is None:
-        delivery.context = Context(facts_of(delivery))
+        delivery.context = Context(facts_of(delivery, machine.wall_ms()))
     return delivery.context

@@ -10,6 +10,10 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jobstream_processors.ports import Machine
 
 WINDOW_MS = 300_000
 _CLOCK = time.CLOCK_BOOTTIME if sys.platform == "linux" else time.CLOCK_MONOTONIC
@@ -20,20 +24,36 @@ def monotonic_ms() -> int:
     return time.clock_gettime_ns(_CLOCK) // 1_000_000
 
 
-class BrokerClock:
-    """Monotonic and broker time of this process. Safe to use from any thread."""
+class MachineTime:
+    """The `Machine` port: what this machine's kernel says. Safe to use from any thread."""
 
-    def __init__(self) -> None:
+    monotonic_ms = staticmethod(monotonic_ms)
+    """Passed time: also while the process or the machine sleeps."""
+    awake_s = staticmethod(time.perf_counter)
+    """Awake time: not while the machine is suspended. Taken as it is: every run asks for it."""
+
+    @staticmethod
+    def wall_ms() -> int:
+        """The time of day by this machine, which may be wrong and jump."""
+        return time.time_ns() // 1_000_000
+
+
+MACHINE = MachineTime()
+
+
+class BrokerClock:
+    """The `Clock` port: this machine's time and the brokers'. Safe to use from any thread."""
+
+    def __init__(self, machine: Machine = MACHINE) -> None:
+        self.monotonic_ms = machine.monotonic_ms
+        self.awake_s = machine.awake_s
+        self.wall_ms = machine.wall_ms
         self._lock = threading.Lock()
         self._best: int | None = None
         """Largest (broker - monotonic) seen in the current window."""
         self._previous: int | None = None
         self._window_ends = 0
-        self._wall_offset = time.time_ns() // 1_000_000 - self.monotonic_ms()
-
-    def monotonic_ms(self) -> int:
-        """Milliseconds that also pass while the process or the machine sleeps."""
-        return monotonic_ms()
+        self._wall_offset = self.wall_ms() - self.monotonic_ms()
 
     def broker_ms(self) -> int:
         """A lower bound of broker time; this machine's wall clock until a first record is seen."""

@@ -18,12 +18,21 @@ class VirtualClock:
     def __init__(self, epoch_ms: int = EPOCH_MS) -> None:
         self._epoch_ms = epoch_ms
         self._elapsed_ms = 0
+        self._suspended_ms = 0
         self._lock = threading.Lock()
         self._watchers: list[Callable[[], None]] = []
 
     def monotonic_ms(self) -> int:
         """Milliseconds since the clock was made."""
         return self._elapsed_ms
+
+    def awake_s(self) -> float:
+        """Seconds since a second before it was made, without those that `suspend` took."""
+        return 1 + (self._elapsed_ms - self._suspended_ms) / 1_000
+
+    def wall_ms(self) -> int:
+        """As broker time."""
+        return self.broker_ms()
 
     def broker_ms(self) -> int:
         """Broker time, epoch milliseconds: the append time of a record published now."""
@@ -38,6 +47,12 @@ class VirtualClock:
             self._elapsed_ms += ms
         for watcher in tuple(self._watchers):
             watcher()
+
+    def suspend(self, ms: int) -> None:
+        """Let `ms` milliseconds pass in which the machine slept: no handler had a chance to run."""
+        with self._lock:
+            self._suspended_ms += ms
+        self.advance(ms)
 
     def on_advance(self, watcher: Callable[[], None]) -> None:
         """Call `watcher` after every advance, on the thread that advanced."""

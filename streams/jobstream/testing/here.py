@@ -1,46 +1,31 @@
-"""Executors for a worker in memory: handlers run in this process, limited by real time.
+"""A worker in memory: its handlers run in this process, in real time.
 
-The worker's clock is moved by the test, a handler's time is real, so limits are judged by the
-machine's clock. Nothing is decided here.
+The worker's clock is moved by the test, a handler's time is real, and so are its limits. Nothing is
+decided here.
 """
 
 from __future__ import annotations
 
 import inspect
-import time
 from typing import TYPE_CHECKING
+
+from jobstream.kafka.clock import MACHINE
 
 if TYPE_CHECKING:
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.execute.running import Executor
     from jobstream_processors.lane import Lane
+    from jobstream_processors.ports import Clock
 
 
-class RealTimeLimits:
-    """An executor whose time limits follow the machine's clock, whatever the worker's says."""
+class HandlersOwnTime:
+    """The `Clock` port: passed and broker time as the test moves them, awake time as it is."""
 
-    def __init__(self, executor: Executor) -> None:
-        self._executor = executor
-        self.submit = executor.submit
-        self.running = executor.running
-        self.withdraw = executor.withdraw
-        self.interrupt = executor.interrupt
-        self.stop = executor.stop
-        self.close = executor.close
-
-    def expire(self, now_ms: int) -> None:  # noqa: ARG002 - virtual time
-        """End runs whose time limit has passed by the machine's clock."""
-        self._executor.expire(time.monotonic_ns() // 1_000_000)
-
-    @property
-    def busy(self) -> int:
-        """Deliveries that wait for a slot or run."""
-        return self._executor.busy
-
-    @property
-    def stuck(self) -> int:
-        """Runs that outlived their time limit and still hold a slot."""
-        return self._executor.stuck
+    def __init__(self, clock: Clock) -> None:
+        self.awake_s = MACHINE.awake_s
+        self.wall_ms = MACHINE.wall_ms
+        self.monotonic_ms = clock.monotonic_ms
+        self.broker_ms = clock.broker_ms
 
 
 class NoChildren:
@@ -61,7 +46,7 @@ class NoChildren:
         """Run it on the loop or in a thread, as its handler is written."""
         self._executor_of(delivery).submit(delivery)
 
-    def expire(self, now_ms: int) -> None:
+    def expire(self) -> None:
         """The neighbours do that."""
 
     def running(self) -> list[tuple[Delivery, float]]:

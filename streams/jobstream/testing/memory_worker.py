@@ -23,7 +23,7 @@ from jobstream.kafka.topics import (
 )
 from jobstream.observe.edges import EDGES
 from jobstream.observe.tracing import tracing_of
-from jobstream.testing.here import NoChildren, RealTimeLimits
+from jobstream.testing.here import HandlersOwnTime, NoChildren
 from jobstream.testing.memory_log import MemoryLog
 from jobstream.testing.memory_sink import MemorySink
 from jobstream.testing.memory_source import MemorySource
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.lane import Lane
-    from jobstream_processors.ports import Listener, Position, Record
+    from jobstream_processors.ports import Clock, Listener, Position, Record
     from jobstream_processors.settle import Decided
 
 # A worker whose thread always polls in time: the clock jumps, the process does not freeze.
@@ -67,10 +67,14 @@ _PREPARE_TRIES = 100
 
 
 class MemoryWorker:
-    """One member of each of the app's groups. Used by one thread, outside any event loop."""
+    """One member of each of the app's groups. Used by one thread, outside any event loop.
 
-    def __init__(self, app: App, broker: MemoryBroker) -> None:
-        self._clock = broker.clock
+    `clock` is what it takes for the time; by default the broker's, and real time for handlers.
+    """
+
+    def __init__(self, app: App, broker: MemoryBroker, clock: Clock | None = None) -> None:
+        self._broker = broker
+        self._clock = clock if clock is not None else HandlersOwnTime(broker.clock)
         self._drain_s = app.settings.drain_ms / 1000
         self._sink = MemorySink(broker)
         reader = MemoryLog(broker)
@@ -213,9 +217,10 @@ class MemoryWorker:
 
     async def _equip(self, concurrency: int) -> None:
         ended, returned = self._tracing.ended(self._engine.ended), self._engine.returned
-        enter, bars = self._tracing.enter, Bars(self._clock, self._pulse.is_lost)
-        on_loop = RealTimeLimits(LoopExecutor(concurrency, ended, returned, bars, enter=enter))
-        in_threads = RealTimeLimits(ThreadExecutor(concurrency, ended, returned, bars, enter=enter))
+        clock, enter = self._clock, self._tracing.enter
+        bars = Bars(clock, self._pulse.is_lost)
+        on_loop = LoopExecutor(concurrency, ended, returned, bars, machine=clock, enter=enter)
+        in_threads = ThreadExecutor(concurrency, ended, returned, bars, machine=clock, enter=enter)
         self._executors = (on_loop, in_threads)
         children = NoChildren(on_loop, in_threads)
         tell = self._tell if self._callbacks else None
@@ -260,7 +265,7 @@ class MemoryWorker:
         self._engine.settled(settled)
         self._decided += again
         if again and not settled:
-            self._clock.advance(_RETRY_MS)
+            self._broker.clock.advance(_RETRY_MS)
 
     def _mirror(self, lanes: Sequence[Lane]) -> None:
         """As in a worker process: commits go as far as the mirror."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from jobstream.kafka.clock import BrokerClock
 
 HOUR_MS = 3_600_000
+LONG_S = 60
 SLACK_MS = 5_000
 """More than this test can take."""
 
@@ -38,3 +41,20 @@ def test_time_is_never_ahead_of_the_newest_stamp_and_what_passed_since() -> None
     told_ms = clock.broker_ms()
 
     assert now_ms <= told_ms <= now_ms + clock.monotonic_ms() - began_ms + SLACK_MS
+
+
+def test_a_suspended_machine_passes_time_and_is_not_awake() -> None:
+    """Played by a time namespace, in which a day passed that this machine was not awake for."""
+    show = "from jobstream.kafka.clock import MACHINE as m; print(m.monotonic_ms(), m.awake_s())"
+    told = []
+    for slept_s in ("0", "86400"):
+        played = ["unshare", "--time", "--boottime", slept_s, sys.executable, "-c", show]
+        run = subprocess.run(played, capture_output=True, text=True, check=False)
+        if run.returncode:
+            pytest.skip(f"needs unshare --time and the right to use it: {run.stderr.strip()}")
+        passed_ms, awake_s = map(float, run.stdout.split())
+        told.append((passed_ms / 1_000, awake_s))
+    (before, awake_before), (after, awake_after) = told
+
+    assert 86_400 <= after - before < 86_400 + LONG_S
+    assert 0 <= awake_after - awake_before < LONG_S

@@ -192,7 +192,7 @@ class ByHand:
         self.started.append(delivery.id)
         self.hosted[delivery.id] = delivery
 
-    def expire(self, now_ms: int) -> None:
+    def expire(self) -> None:
         """Time limits are the test's business."""
 
     def running(self) -> list[tuple[Delivery, float]]:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any
 
+from jobstream.kafka.clock import MACHINE
 from jobstream_processors.core.outcome import DONE
 from jobstream_processors.current import job_fields
 from jobstream_processors.execute.on_loop import LoopExecutor
@@ -37,7 +38,7 @@ def test_async_handlers_are_known_across_awaits_and_in_the_tasks_they_start(ear:
     ear.shop.handle("send", handler)
 
     async def scenario() -> None:
-        executor = LoopExecutor(10, ear.ended, ear.returned)
+        executor = LoopExecutor(10, ear.ended, ear.returned, machine=MACHINE)
         for job_id in ("a", "b"):
             executor.submit(ear.delivery(job_id, "send"))
         await ear.outcome("a")
@@ -91,8 +92,8 @@ def test_outside_of_handlers_no_job_is_named(ear: Ear) -> None:
     ear.shop.handle("plain", plain, "thread")
 
     async def scenario() -> None:
-        on_loop = LoopExecutor(10, ended, ear.returned)
-        in_threads = ThreadExecutor(1, ended, ear.returned)
+        on_loop = LoopExecutor(10, ended, ear.returned, machine=MACHINE)
+        in_threads = ThreadExecutor(1, ended, ear.returned, machine=MACHINE)
         for job_id, job in (("1", "quick"), ("2", "waits"), ("3", "quick")):
             on_loop.submit(ear.delivery(job_id, job))
         in_threads.submit(ear.delivery("4", "plain"))
@@ -116,7 +117,7 @@ def test_a_thread_names_the_job_it_runs_and_the_next_one_after_it(ear: Ear) -> N
     ear.shop.handle("send", handler, "thread")
 
     async def scenario() -> None:
-        executor = ThreadExecutor(1, ear.ended, ear.returned)
+        executor = ThreadExecutor(1, ear.ended, ear.returned, machine=MACHINE)
         for job_id in ("a", "b"):
             executor.submit(ear.delivery(job_id, "send"))
         await ear.outcome("b")

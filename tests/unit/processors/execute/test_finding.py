@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream.cli.loading import load_app
+from jobstream.kafka.clock import MACHINE
 from jobstream_processors.core.outcome import DONE, Buried
 from jobstream_processors.execute.on_processes import ProcessExecutor
 
@@ -72,7 +73,7 @@ def run_each(ear: Ear, app: App) -> None:
     """Run a job of each type in a child, one after the other."""
 
     async def main() -> None:
-        executor = ProcessExecutor(1, ear.ended)
+        executor = ProcessExecutor(1, ear.ended, machine=MACHINE)
         try:
             for job, spec in app.specs().items():
                 ear.shop.handle(job)

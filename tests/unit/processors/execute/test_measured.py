@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from jobstream.kafka.clock import MACHINE
 from jobstream_processors.core.outcome import TimedOut
 from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.execute.on_processes import ProcessExecutor
@@ -59,9 +60,9 @@ def _sync_fails(_: object) -> None:
 
 
 ON: dict[str, Callable[[Ear], Any]] = {
-    "async": lambda ear: LoopExecutor(1, ear.ended, ear.returned),
-    "thread": lambda ear: ThreadExecutor(1, ear.ended, ear.returned),
-    "process": lambda ear: ProcessExecutor(1, ear.ended),
+    "async": lambda ear: LoopExecutor(1, ear.ended, ear.returned, machine=MACHINE),
+    "thread": lambda ear: ThreadExecutor(1, ear.ended, ear.returned, machine=MACHINE),
+    "process": lambda ear: ProcessExecutor(1, ear.ended, machine=MACHINE),
 }
 
 
@@ -149,13 +150,14 @@ def test_a_thread_past_its_limit_is_measured_when_it_is_given_up_and_not_again(e
     listed: list[list[tuple[Any, float]]] = []
 
     async def main() -> None:
-        executor = ThreadExecutor(1, ear.ended, ear.returned)
+        executor = ThreadExecutor(1, ear.ended, ear.returned, machine=ear.shop.clock)
         delivery = ear.delivery("a", "stays")
         delivery.meter = meter
         executor.submit(delivery)
         assert await asyncio.to_thread(begun.wait, 20)
         listed.append(executor.running())
-        executor.expire(1 << 62)
+        ear.shop.clock.advance(1)
+        executor.expire()
         leave.set()
         await ear.until(lambda: ear.stopped)
         executor.close()

@@ -7,6 +7,7 @@ import contextvars
 import time
 from typing import TYPE_CHECKING, Any
 
+from jobstream.kafka.clock import MACHINE
 from jobstream_processors.core.outcome import (
     DONE,
     RETURNED,
@@ -33,7 +34,7 @@ def run(
     """Run the scenario with an executor on a loop of its own."""
 
     async def main() -> None:
-        await scenario(LoopExecutor(slots, ear.ended, ear.returned))
+        await scenario(LoopExecutor(slots, ear.ended, ear.returned, machine=MACHINE))
 
     asyncio.run(main(), debug=False)
 

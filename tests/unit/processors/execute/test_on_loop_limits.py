@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import time
 from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.core.outcome import (
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from jobstream_processors.context import Context
 
 HOUR_MS = 3_600_000
+SLICE_MS = round(SLICE_S * 1_000)
 told: contextvars.ContextVar[str] = contextvars.ContextVar("told", default="nothing")
 
 
@@ -33,13 +33,9 @@ def run(
     """Run the scenario with an executor on a loop of its own."""
 
     async def main() -> None:
-        await scenario(LoopExecutor(slots, ear.ended, ear.returned))
+        await scenario(LoopExecutor(slots, ear.ended, ear.returned, machine=ear.shop.clock))
 
     asyncio.run(main(), debug=False)
-
-
-def now_ms() -> int:
-    return time.monotonic_ns() // 1_000_000
 
 
 def test_a_handler_past_its_limit_is_cancelled(ear: Ear) -> None:
@@ -56,7 +52,7 @@ def test_a_handler_past_its_limit_is_cancelled(ear: Ear) -> None:
     async def scenario(executor: LoopExecutor) -> None:
         executor.submit(ear.delivery("a", "hangs"))
         await asyncio.sleep(0)
-        executor.expire(now_ms())
+        executor.expire()
         assert await ear.outcome("a") == TimedOut(0)
         assert executor.busy == 0
 
@@ -76,9 +72,35 @@ def test_a_handler_within_its_limit_is_left_alone(ear: Ear) -> None:
     async def scenario(executor: LoopExecutor) -> None:
         executor.submit(ear.delivery("a", "waits"))
         await asyncio.sleep(0)
-        executor.expire(now_ms())
+        executor.expire()
         go_on.set()
         assert await ear.outcome("a") == DONE
+
+    run(ear, scenario)
+
+
+def test_a_limit_does_not_pass_while_the_machine_is_suspended(ear: Ear) -> None:
+    async def works(_: object) -> None:
+        await go_on.wait()
+
+    go_on = asyncio.Event()
+    ear.shop.handle("works", works, timeout_ms=30_000)
+
+    async def scenario(executor: LoopExecutor) -> None:
+        executor.submit(ear.delivery("a", "works"))
+        await asyncio.sleep(0)
+        ear.shop.clock.advance(29_000)
+        ear.shop.clock.suspend(24 * HOUR_MS)
+        executor.expire()
+        go_on.set()
+        assert await ear.outcome("a") == DONE
+
+        go_on.clear()
+        executor.submit(ear.delivery("b", "works"))
+        await asyncio.sleep(0)
+        ear.shop.clock.advance(30_000)
+        executor.expire()
+        assert await ear.outcome("b") == TimedOut(30_000)
 
     run(ear, scenario)
 
@@ -98,11 +120,12 @@ def test_one_that_ignores_cancellation_is_given_up_after_the_grace(ear: Ear) -> 
     async def scenario(executor: LoopExecutor) -> None:
         executor.submit(ear.delivery("a", "stubborn"))
         await asyncio.sleep(0)
-        executor.expire(now_ms())
+        executor.expire()
         await asyncio.sleep(0)
         assert ear.outcomes == {}
 
-        executor.expire(now_ms() + GRACE_MS)
+        ear.shop.clock.advance(GRACE_MS)
+        executor.expire()
         assert ear.outcomes == {"a": TimedOut(0)}
         assert ear.still_running == ["a"]
         assert (executor.stuck, executor.busy) == (1, 1)
@@ -142,9 +165,7 @@ def test_handlers_that_never_wait_still_give_the_loop_its_turns(ear: Ear) -> Non
     turns = 0
 
     async def burns(_: object) -> None:
-        until = time.perf_counter() + SLICE_S
-        while time.perf_counter() < until:
-            pass
+        ear.shop.clock.advance(SLICE_MS)
 
     ear.shop.handle("burns", burns)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobstream.cli.logs import configure_process
+from jobstream.kafka.clock import MACHINE
 from jobstream.testing.waiting import wait_until
 from jobstream_processors.core.outcome import (
     DONE,
@@ -117,7 +118,7 @@ def run(
     """Run the scenario with children of its own."""
 
     async def main() -> None:
-        executor = ProcessExecutor(size, ear.ended, begin=begin)
+        executor = ProcessExecutor(size, ear.ended, begin=begin, machine=MACHINE)
         try:
             await scenario(executor)
         finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.core.outcome import DONE, RETURNED, STOPPED, Buried, Raised, TimedOut
@@ -26,17 +25,13 @@ def run(
     """Run the scenario with an executor of its own."""
 
     async def main() -> None:
-        executor = ThreadExecutor(slots, ear.ended, ear.returned)
+        executor = ThreadExecutor(slots, ear.ended, ear.returned, machine=ear.shop.clock)
         try:
             await scenario(executor)
         finally:
             executor.close()
 
     asyncio.run(main())
-
-
-def now_ms() -> int:
-    return time.monotonic_ns() // 1_000_000
 
 
 def test_handlers_run_beside_the_loop_and_end_on_it(ear: Ear) -> None:
@@ -107,8 +102,8 @@ def test_a_thread_past_its_limit_is_told_and_holds_its_slot_until_it_returns(ear
         executor.submit(ear.delivery("b", "next"))
         await asyncio.to_thread(inside.wait, LIMIT_S)
 
-        executor.expire(now_ms())
-        executor.expire(now_ms())
+        executor.expire()
+        executor.expire()
         assert ear.outcomes == {"a": TimedOut(0)}
         assert ear.still_running == ["a"]
         assert (executor.stuck, executor.busy) == (1, 2)
@@ -117,6 +112,27 @@ def test_a_thread_past_its_limit_is_told_and_holds_its_slot_until_it_returns(ear
         assert await ear.outcome("b") == DONE
         assert ear.stopped == ["a"]
         assert (executor.stuck, executor.busy) == (0, 0)
+
+    run(ear, scenario, slots=1)
+
+
+def test_a_limit_does_not_pass_while_the_machine_is_suspended(ear: Ear) -> None:
+    go_on, inside = threading.Event(), threading.Event()
+
+    def works(_: object) -> None:
+        inside.set()
+        assert go_on.wait(LIMIT_S)
+
+    ear.shop.handle("works", works, "thread", timeout_ms=30_000)
+
+    async def scenario(executor: ThreadExecutor) -> None:
+        executor.submit(ear.delivery("a", "works"))
+        await asyncio.to_thread(inside.wait, LIMIT_S)
+        ear.shop.clock.advance(29_000)
+        ear.shop.clock.suspend(86_400_000)
+        executor.expire()
+        go_on.set()
+        assert await ear.outcome("a") == DONE
 
     run(ear, scenario, slots=1)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from jobstream.kafka.clock import MACHINE
 from jobstream_processors.core.outcome import DONE
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.execute.on_processes import ProcessExecutor
@@ -61,7 +62,7 @@ def job(ear: Ear, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def run(ear: Ear, job: str) -> None:
     async def main() -> None:
-        executor = ProcessExecutor(1, ear.ended)
+        executor = ProcessExecutor(1, ear.ended, machine=MACHINE)
         try:
             executor.submit(ear.delivery("a", job))
             assert await ear.outcome("a") == DONE
