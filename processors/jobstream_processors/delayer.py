@@ -19,9 +19,10 @@ from jobstream_processors.core.headers import render
 from jobstream_processors.core.identity import from_origin
 from jobstream_processors.core.ladder import EARLY_MS, RUNG_MS
 from jobstream_processors.core.watermark import Watermark
-from jobstream_processors.errors import OffsetDeleted, PublishFailed
+from jobstream_processors.errors import OffsetOutOfRange, PublishFailed
 from jobstream_processors.lane import RANGES_MAX
 from jobstream_processors.meter import DelayMeter, TurnMeter
+from jobstream_processors.places import Mirrors, find, in_topic
 from jobstream_processors.ports import (
     Clock,
     Log,
@@ -33,7 +34,6 @@ from jobstream_processors.pulse import Pulse
 from jobstream_processors.queues import QueuePlan
 from jobstream_processors.rung import Hop, Room, Rung, rooms
 from jobstream_processors.settlement import POINTER, TOO_LARGE
-from jobstream_processors.takeover import Mirrors, start_of
 from jobstream_schemas import Catalogue, DecodeError, Mirror, encode_mirror, mirror_key
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ class Delayer:
             for plan in parts.plans.values()
             for name, (topic, _) in plan.rungs.items()
         }
+        self._refused: dict[TopicPartition, str] = {}
+        """Partitions whose place is not in the log, and the id of the topic it is not in."""
         self._paused: set[TopicPartition] = set()
         self._committed: dict[TopicPartition, int] = {}
         self._next_commit_ms = 0
@@ -140,47 +142,64 @@ class Delayer:
         """Take up each partition where the group left off, by commit or mirror."""
         self._turn.changes["assigned"] += 1
         for partition, committed in partitions.items():
-            plan, name = self._places[partition[0]]
-            rung = Rung(plan, name, partition)
-            rung.topic_id = self._parts.reader.topic_id(partition[0])
-            try:
-                start = self._restore(rung, committed)
-            except OffsetDeleted as error:
-                # Only an operator can decide; the other rungs need not wait for that.
-                extra = {"partition": partition, "reason": str(error)}
-                log.error("partition_refused", extra=extra)  # noqa: TRY400 - the reason says it all
-                continue
-            self._rungs[partition] = rung
-            # What the group has, not where the rung starts: a mirror may be ahead of it.
-            self._committed[partition] = committed.offset if committed is not None else -1
-            self._source.start(partition, start)
+            self._take_up(partition, committed)
         self._rooms = rooms([*self._rungs.values()])
+
+    def _take_up(self, partition: TopicPartition, committed: Position | None) -> None:
+        rung = Rung(*self._places[partition[0]], partition)
+        parts = self._parts
+        try:
+            place = find(parts.reader, parts.mirrors, parts.group, partition, committed)
+        except OffsetOutOfRange as error:
+            # Only an operator can decide; the other rungs need not wait for that.
+            self._refused[partition] = parts.reader.topic_id(partition[0])
+            extra = {"partition": partition, "reason": str(error)}
+            log.error("partition_refused", extra=extra)  # noqa: TRY400 - the reason says it all
+            return
+        finished = place.mirror.finished if place.mirror is not None else ()
+        rung.topic_id, rung.watermark = place.topic_id, Watermark(place.start, finished)
+        self._rungs[partition] = rung
+        # What the group has, not where the rung starts: a mirror may be ahead of it.
+        self._committed[partition] = committed.offset if committed is not None else -1
+        self._source.start(partition, place.start)
 
     def revoked(self, partitions: Iterable[TopicPartition]) -> None:
         """Commit what hopped; the rest is read again by the next owner."""
         self._turn.changes["revoked"] += 1
+        partitions = list(partitions)
         gone = [rung for p in partitions if (rung := self._rungs.get(p)) is not None]
         self._commit(gone, wait=True)
-        self._forget(gone)
+        self._forget(partitions)
 
     def lost(self, partitions: Iterable[TopicPartition]) -> None:
         """Commit nothing."""
         self._turn.changes["lost"] += 1
-        self._forget([rung for p in partitions if (rung := self._rungs.get(p)) is not None])
+        self._forget(partitions)
 
-    def _forget(self, gone: list[Rung]) -> None:
-        for rung in gone:
-            del self._rungs[rung.source]
-            self._paused.discard(rung.source)
-            self._committed.pop(rung.source, None)
+    def _forget(self, gone: Iterable[TopicPartition]) -> None:
+        for partition in gone:
+            self._rungs.pop(partition, None)
+            self._refused.pop(partition, None)
+            self._paused.discard(partition)
+            self._committed.pop(partition, None)
         self._rooms = rooms([*self._rungs.values()])
 
-    def _restore(self, rung: Rung, committed: Position | None) -> int:
-        mirror = self._parts.mirrors.get(self._parts.group, rung.source, rung.topic_id)
-        span = self._parts.reader.span(rung.source)
-        start = start_of(rung.source, committed, mirror, span)
-        rung.watermark = Watermark(start, mirror.finished if mirror is not None else ())
-        return start
+    def misplaced(self, partition: TopicPartition, reason: str) -> None:
+        """Tell it; what was taken up of it goes on."""
+        log.error("partition_refused", extra={"partition": partition, "reason": reason})
+
+    def _follow_topics(self) -> None:
+        """Begin anew where the topic of a rung was deleted and created again: commit nothing."""
+        known = self._parts.reader.known_id
+        ids = {p: rung.topic_id for p, rung in self._rungs.items()} | self._refused
+        replaced = [p for p, was in ids.items() if known(p[0]) not in {"", was}]
+        if not replaced:
+            return
+        log.error("topic_made_anew", extra={"partitions": replaced})
+        self._forget(replaced)
+        for partition in replaced:
+            self._take_up(partition, None)
+        self._rooms = rooms([*self._rungs.values()])
 
     # -- hops
 
@@ -319,13 +338,14 @@ class Delayer:
         now_ms = self._clock.monotonic_ms()
         if now_ms >= self._next_commit_ms:
             self._next_commit_ms = now_ms + COMMIT_MS
+            self._follow_topics()
             self._commit(list(self._rungs.values()), wait=False)
 
     def _commit(self, rungs: list[Rung], *, wait: bool) -> None:
         moved = [r for r in rungs if r.watermark.position > self._committed[r.source]]
         if not moved:
             return
-        positions = {r.source: Position(r.watermark.position) for r in moved}
+        positions = {r.source: in_topic(Position(r.watermark.position), r.topic_id) for r in moved}
         self._source.commit(positions, wait=wait)
         self._committed.update({p: at.offset for p, at in positions.items()})
         try:

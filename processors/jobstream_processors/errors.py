@@ -4,8 +4,7 @@ ProcessorError
 ├── InvalidOption        refused where it is written: at registration or enqueue
 ├── UnknownJobType       the type's name has no handler here: climbs the ladder, dies after an hour
 ├── PublishFailed        the broker did not acknowledge: the offset stays unfinished, tried again
-├── OffsetOutOfRange     the place to go on from is not in the log: stops the worker, loudly
-│   └── OffsetDeleted    retention took what is there: stops that partition alone
+├── OffsetOutOfRange     the place to go on from is not in the log: stops that partition alone
 ├── TableUnavailable     the dedup shard can't be opened: the partition is not served
 └── WorkerStopped        this process must publish nothing more: it leaves
 """
@@ -59,10 +58,6 @@ class PublishFailure:
 
 class OffsetOutOfRange(ProcessorError):
     """The recorded watermark is not in the log any more, or not yet: going on would skip jobs."""
-
-
-class OffsetDeleted(OffsetOutOfRange):
-    """The log begins after the recorded watermark: retention deleted records nobody had run."""
 
 
 class TableUnavailable(ProcessorError):

@@ -11,16 +11,18 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from jobstream_processors.facts import LaneFacts, facts_of
 from jobstream_processors.handover import clean_note
 from jobstream_processors.lane import Lane
 from jobstream_processors.meter import TurnMeter
-from jobstream_processors.ports import Position, TopicPartition
+from jobstream_processors.places import in_topic
+from jobstream_processors.ports import Position
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from jobstream_processors.meter import Meter
-    from jobstream_processors.ports import Clock, Listener, Record, Source
+    from jobstream_processors.ports import Clock, Listener, Record, Source, TopicPartition
     from jobstream_processors.pulse import Pulse
     from jobstream_processors.queues import QueuePlan
 
@@ -28,8 +30,6 @@ log = logging.getLogger("jobstream.worker")
 
 BATCH_MAX = 1_000
 OPERATOR, QUIET = "operator", "quiet"
-NOT_IN_LOG = "not_in_log"
-"""Shown like a pause: the partition's place is not in the log, and an operator must decide."""
 UNORDERED: tuple[Collection[str], bool] = ((), False)
 FULL_MS_MAX = 1_000
 """How long a full process leaves its records in the client before it pauses. A pause makes the
@@ -49,33 +49,6 @@ class Limits:
     bytes_max: int = 64 * 1024 * 1024
     """Bytes of unfinished jobs per process."""
     commit_ms: int = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class LaneFacts:
-    """How one assigned partition stands, for those who look from outside."""
-
-    queue: str
-    source: TopicPartition
-    serving: bool
-    """Restored, and jobs of it run."""
-    refused: bool
-    """Never to be served here: its place is not in the log."""
-    unfinished: int
-    """Records taken and not finished."""
-    gap: int
-    """Records finished above the watermark."""
-    paused: tuple[str, ...]
-    """The reasons for which nothing of it is fetched now."""
-    guarded: bool
-    """Its flood guard is closed."""
-    rows: int
-    """About how many rows its table holds."""
-
-    @property
-    def restoring(self) -> bool:
-        """It is to be served, and its table is not there yet."""
-        return not self.serving and not self.refused
 
 
 class Driver(Protocol):
@@ -111,6 +84,7 @@ class Feed:
         pulse: Pulse,
         limits: Limits,
         *,
+        known_id: Callable[[str], str],
         meter: Meter | None = None,
     ) -> None:
         self._source: Source
@@ -119,6 +93,8 @@ class Feed:
         self._clock = clock
         self._pulse = pulse
         self._limits = limits
+        self._known_id = known_id
+        """Which incarnation of a topic there is, as told last."""
         self._meter = meter
         self._turn = meter.turn if meter is not None else TurnMeter("")
         self.lanes: dict[TopicPartition, Lane] = {}
@@ -198,15 +174,19 @@ class Feed:
         """Make a lane for each; it starts when it is restored."""
         self._turn.changes["assigned"] += 1
         for partition, committed in partitions.items():
-            plan = self._plans[partition[0]]
-            lane = Lane(plan.name, partition, plan.window_ms, self._limits.window)
-            lane.meter = self._meter.queues[plan.name] if self._meter is not None else None
-            self.lanes[partition] = lane
-            self._paused[partition] = set()
+            lane = self._new_lane(partition)
             # What the group has, not where the lane starts: a mirror may be ahead of it.
             self._committed[lane] = committed.offset if committed is not None else -1
             log.info("partition_assigned", extra={"partition": partition})
             self._driver.prepare(lane, committed)
+
+    def _new_lane(self, partition: TopicPartition) -> Lane:
+        plan = self._plans[partition[0]]
+        lane = Lane(plan.name, partition, plan.window_ms, self._limits.window)
+        lane.meter = self._meter.queues[plan.name] if self._meter is not None else None
+        self.lanes[partition] = lane
+        self._paused[partition] = set()
+        return lane
 
     def revoked(self, partitions: Iterable[TopicPartition]) -> None:
         """Drain, settle, commit as handed over cleanly."""
@@ -248,25 +228,45 @@ class Feed:
         self.running.difference_update(gone)
         log.warning("partitions_lost", extra={"partitions": [lane.source for lane in gone]})
 
+    def misplaced(self, partition: TopicPartition, reason: str) -> None:
+        """Take up nothing more of it; what it has begun ends and is committed as ever."""
+        lane = self.lanes.get(partition)
+        if lane is not None and lane in self.running and not lane.refused:
+            lane.refuse(reason)
+            self._hold(lane.refusal, [each for each in self.running if each.refused])
+
+    def _follow_topics(self) -> None:
+        """Begin anew where a topic under a lane was deleted and created again."""
+        for lane in [each for each in self.lanes.values() if each in self.running or each.refused]:
+            plan = self._plans[lane.source[0]]
+            if self._known_id(plan.topic) not in {"", lane.topic_id}:
+                self._begin_anew(lane, plan.topic)
+            elif lane.dedup_id and self._known_id(plan.dedup) not in {"", lane.dedup_id}:
+                self._begin_anew(lane, plan.dedup)
+
+    def _begin_anew(self, lane: Lane, topic: str) -> None:
+        """End a lane and make another. Where the queue's topic was replaced, as if it were lost.
+
+        Where only the dedup topic was, its place is a place still: it drains, and is mirrored.
+        """
+        extra = {"partition": lane.source, "topic": topic, "offset": lane.mirrored}
+        log.error("topic_made_anew", extra=extra)
+        self._forget([lane.source])
+        lost = topic == lane.source[0] or lane not in self.running
+        (self._driver.end if lost else self._driver.drain)([lane])
+        self.running.discard(lane)
+        self._source.pause([lane.source])
+        heir = self._new_lane(lane.source)
+        heir.after = lane.claim
+        self._committed[heir] = -1
+        self._driver.prepare(heir, None)
+
     def facts(self) -> list[LaneFacts]:
         """How each assigned partition stands. Safe from any thread; a moment may lie between."""
-        return [self._facts(lane) for lane in list(self.lanes.values())]
-
-    def _facts(self, lane: Lane) -> LaneFacts:
-        serving = lane in self.running
-        return LaneFacts(
-            queue=lane.queue,
-            source=lane.source,
-            serving=serving,
-            unfinished=max(0, lane.handed - lane.returned),
-            gap=lane.gap,
-            refused=bool(lane.refused),
-            paused=(NOT_IN_LOG,)
-            if lane.refused
-            else tuple(sorted(self._paused.get(lane.source, ()))),
-            guarded=not lane.flood.is_open,
-            rows=lane.shard.rows() if serving else 0,
-        )
+        return [
+            facts_of(lane, self._paused.get(lane.source, ()), running=lane in self.running)
+            for lane in list(self.lanes.values())
+        ]
 
     def _forget(self, partitions: Iterable[TopicPartition]) -> list[Lane]:
         gone = [lane for p in partitions if (lane := self.lanes.pop(p, None)) is not None]
@@ -379,8 +379,9 @@ class Feed:
         if now_ms < self._next_commit_ms:
             return
         self._next_commit_ms = now_ms + self._limits.commit_ms
+        self._follow_topics()
         positions = {
-            lane.source: Position(lane.mirrored)
+            lane.source: in_topic(Position(lane.mirrored), lane.topic_id)
             for lane in self.running
             if lane.mirrored > self._committed[lane]
         }
@@ -393,4 +394,5 @@ class Feed:
 
 def _handed_over(lane: Lane) -> Position:
     at = lane.watermark.position
-    return Position(at, clean_note(lane.claim, at, lane.suspect_before))
+    left = Position(at, clean_note(lane.claim, at, lane.suspect_before))
+    return in_topic(left, lane.topic_id)

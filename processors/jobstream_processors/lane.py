@@ -6,6 +6,7 @@ assignment of the same partition is another lane with another claim.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
     from jobstream_processors.ports import Shard, TopicPartition
 
 
+log = logging.getLogger("jobstream.worker")
+
+NOT_IN_LOG = "not_in_log"
+"""Its place is not in the log, and an operator must decide."""
+UNDECLARED = "undeclared"
+"""Its topic was given more partitions than the queue declares."""
 Snapshot = tuple[int, Sequence[tuple[int, int]]]
 UNBOUNDED = (1 << 63) - 1
 """Above every offset."""
@@ -32,9 +39,11 @@ class Lane:
 
     __slots__ = (
         "absorbed",
+        "after",
         "aside",
         "chains",
         "claim",
+        "dedup_id",
         "draining",
         "flood",
         "gap",
@@ -47,6 +56,7 @@ class Lane:
         "mirrored",
         "probe",
         "queue",
+        "refusal",
         "refused",
         "returned",
         "shard",
@@ -87,9 +97,12 @@ class Lane:
         self.suspect_from_ms = 0
         """Monotonic time before which no suspect job starts."""
         self.shard: Shard
-        self.refused = ""
-        """Why nothing of it runs, here or anywhere, until an operator resets its place."""
-        self.topic_id = ""
+        self.refused = self.refusal = ""
+        """Why nothing more of it is taken up until an operator has decided; and in one word."""
+        self.topic_id = self.dedup_id = ""
+        """Which incarnations of the two topics its offsets, and its claim and rows, belong to."""
+        self.after: int | None = None
+        """Claim of the lane of this process that ended as its topic was made anew."""
         self.watermark: Watermark
         self.chains: KeyChains[Delivery] = KeyChains()
         self.flood = FloodGuard()
@@ -109,6 +122,11 @@ class Lane:
         """Records handed over by the thread that polls; only it writes this."""
         self.returned = 0
         """Records finished or dropped; only the loop's thread writes this."""
+
+    def refuse(self, reason: str, refusal: str = NOT_IN_LOG) -> None:
+        """Take up nothing more of it, and say so in the log."""
+        self.refused, self.refusal = reason, refusal
+        log.error("partition_refused", extra={"partition": self.source, "reason": reason})
 
     def show(self) -> None:
         """Publish the watermark to the threads that commit it."""

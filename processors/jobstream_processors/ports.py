@@ -89,6 +89,9 @@ class Listener(Protocol):
     def lost(self, partitions: Iterable[TopicPartition]) -> None:
         """Partitions already owned by somebody else: commit nothing."""
 
+    def misplaced(self, partition: TopicPartition, reason: str) -> None:
+        """The next offset of a partition is not in its log: nothing of it comes any more."""
+
 
 class Source(Protocol):
     """One member of a consumer group. Used by one thread only."""
@@ -96,7 +99,7 @@ class Source(Protocol):
     def poll(self, limit: int, timeout_s: float) -> Sequence[Record]:
         """Up to `limit` records; waits at most `timeout_s` for the first. Calls the listener.
 
-        Raises SourceFailed when going on would skip records or can't work.
+        Raises SourceFailed when going on can't work.
         """
 
     def start(self, partition: TopicPartition, offset: int) -> None:
@@ -127,8 +130,15 @@ class Log(Protocol):
     def topic_id(self, topic: str, *, anew: bool = False) -> str:
         """The broker's id of this incarnation of the topic; "" where the broker has none.
 
-        It may be an answer of before, unless `anew`: then the topic may have been replaced since.
+        It may be an answer of before, unless `anew`: then all remembered ids are asked for again.
+        The topic may have been replaced since.
         """
+
+    def known_id(self, topic: str) -> str:
+        """The id as it was told last, "" if it never was; asks nobody and never blocks."""
+
+    def since(self, partition: TopicPartition, at_ms: int) -> int:
+        """The first offset appended at broker time `at_ms` or later; the log's end if none was."""
 
 
 class Shard(Protocol):

@@ -11,8 +11,9 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from jobstream_processors.core.watermark import Watermark
-from jobstream_processors.errors import OffsetDeleted, OffsetOutOfRange
+from jobstream_processors.errors import OffsetOutOfRange
 from jobstream_processors.handover import left_suspect
+from jobstream_processors.places import Mirrors, Place, find
 from jobstream_processors.ports import Outgoing
 from jobstream_schemas import Mirror, Row, encode_mirror, encode_row, mirror_key, row_key
 
@@ -39,14 +40,6 @@ class OpenShard(NamedTuple):
     seconds: float
 
 
-class Place(NamedTuple):
-    """Where a lane starts, what mirror told it, and where its log ends."""
-
-    start: int
-    mirror: Mirror | None
-    end: int
-
-
 class Tables(Protocol):
     """The local dedup tables of one process."""
 
@@ -60,43 +53,6 @@ class Tables(Protocol):
 
         A shard of a later assignment stays open.
         """
-
-
-class Mirrors(Protocol):
-    """The mirrored watermarks, kept in a compacted topic."""
-
-    @property
-    def topic(self) -> str:
-        """The topic's name."""
-
-    def get(self, group: str, source: TopicPartition, topic_id: str) -> Mirror | None:
-        """The newest mirror of that incarnation of the topic; reads to the topic's end."""
-
-
-def start_of(
-    source: TopicPartition,
-    committed: Position | None,
-    mirror: Mirror | None,
-    span: tuple[int, int],
-) -> int:
-    """The highest place that anyone recorded; the start of the log if nobody did.
-
-    Raises OffsetDeleted if the log begins later, OffsetOutOfRange if it ends before.
-    """
-    low, high = span
-    recorded = [
-        *([committed.offset] if committed is not None else []),
-        *([mirror.position] if mirror is not None else []),
-    ]
-    start = max(recorded, default=low)
-    if low <= start <= high:
-        return start
-    what = "was deleted by retention" if start < low else "lies beyond the end of the log"
-    message = (
-        f"{source[0]} [{source[1]}]: next offset {start} {what} (the log holds {low} to {high}); "
-        "nothing is skipped silently. Decide with: jobstream offsets reset"
-    )
-    raise OffsetDeleted(message) if start < low else OffsetOutOfRange(message)
 
 
 class Takeover:
@@ -123,10 +79,9 @@ class Takeover:
     def prepare(self, lane: Lane, committed: Position | None) -> int | None:
         """Make `lane` ready to run jobs; returns the offset to start at.
 
-        None if retention deleted what should be next: `lane.refused` tells it, and so does the log.
+        None if what should be next is not in the log: `lane.refused` tells it, and so does the log.
         Nothing is claimed then, so that the owner after a reset has nobody to suspect. Raises
-        OffsetOutOfRange if the place to start is beyond the log's end, PublishFailed when the claim
-        was not acknowledged, TableUnavailable.
+        PublishFailed when the claim was not acknowledged, TableUnavailable.
         """
         plan = self._plans[lane.queue]
         partition = lane.source[1]
@@ -137,11 +92,9 @@ class Takeover:
         table = (plan.dedup, partition)
         record = Outgoing(plan.dedup, row_key(claim), encode_row(claim), partition)
         lane.claim = self._sink.publish([record])[table]
+        lane.dedup_id = self._reader.topic_id(plan.dedup)
         opened = self._tables.open(
-            table,
-            claim=lane.claim,
-            topic_id=self._reader.topic_id(plan.dedup),
-            window_ms=plan.window_ms,
+            table, claim=lane.claim, topic_id=lane.dedup_id, window_ms=plan.window_ms
         )
         lane.shard = opened.shard
         # Once more: the owner before may have gone on until it saw the claim.
@@ -149,13 +102,13 @@ class Takeover:
         if place is None:
             lane.claim = -1
             return None
-        start, mirror, high = place
-        lane.watermark = Watermark(start, mirror.finished if mirror is not None else ())
+        finished = place.mirror.finished if place.mirror is not None else ()
+        lane.watermark = Watermark(place.start, finished)
         lane.show()
-        self._suspect(lane, committed, opened.previous_claim, mirror, high)
+        self._suspect(lane, place, opened.previous_claim)
         self._sink.publish([self.mirror_record(lane)])
-        lane.mirrored = start
-        return start
+        lane.mirrored = place.start
+        return place.start
 
     def release(self, lane: Lane) -> None:
         """Close the table of a lane that has ended; blocks a few seconds at most.
@@ -183,34 +136,28 @@ class Takeover:
         return Outgoing(self._mirrors.topic, mirror_key(mirror), encode_mirror(mirror))
 
     def _place(self, lane: Lane, committed: Position | None) -> Place | None:
-        """Where the lane starts; None, and the lane is refused, if that was deleted."""
-        lane.topic_id = self._reader.topic_id(lane.source[0])
-        mirror = self._mirrors.get(self._group, lane.source, lane.topic_id)
-        low, high = self._reader.span(lane.source)
+        """Where the lane starts; None, and the lane is refused, if that is not in the log."""
         try:
-            start = start_of(lane.source, committed, mirror, (low, high))
-        except OffsetDeleted as error:
-            lane.refused = str(error)
-            log.error("partition_refused", extra={"partition": lane.source, "reason": str(error)})  # noqa: TRY400 - the reason says it all
+            place = find(self._reader, self._mirrors, self._group, lane.source, committed)
+        except OffsetOutOfRange as error:
+            lane.topic_id = self._reader.topic_id(lane.source[0])
+            lane.refuse(str(error))
             return None
-        return Place(start, mirror, high)
+        lane.topic_id = place.topic_id
+        return place
 
-    def _suspect(
-        self,
-        lane: Lane,
-        committed: Position | None,
-        previous_claim: int | None,
-        mirror: Mirror | None,
-        high: int,
-    ) -> None:
+    def _suspect(self, lane: Lane, place: Place, previous_claim: int | None) -> None:
         """Whether the last owner left cleanly; if not, its jobs may have killed it."""
+        committed, mirror = place.committed, place.mirror
         left = left_suspect(committed.note, previous_claim) if committed is not None else None
         if left is None and previous_claim is None and committed is None and mirror is None:
             left = 0  # Nobody ever owned it.
+        if left is None and lane.after is not None and previous_claim in {None, lane.after}:
+            left = 0  # Its last owner is this process, which lives: a topic was made anew.
         if left is not None:
             lane.suspect_before = left
             return
-        lane.suspect_before = high
+        lane.suspect_before = place.end
         lane.unclean = 1 + (mirror.unclean if mirror is not None else 0)
         if lane.unclean > 1:
             pause_ms = min(SUSPECT_PAUSE_MS * 2 ** (lane.unclean - 2), SUSPECT_PAUSE_MS_MAX)
@@ -219,5 +166,5 @@ class Takeover:
         log.log(
             level,
             "takeover_unclean",
-            extra={"partition": lane.source, "in_a_row": lane.unclean, "suspect_before": high},
+            extra={"partition": lane.source, "in_a_row": lane.unclean, "suspect_before": place.end},
         )

@@ -25,7 +25,8 @@ from jobstream_processors.execute.bars import Bars
 from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.execute.on_processes import ProcessExecutor
 from jobstream_processors.execute.on_threads import ThreadExecutor
-from jobstream_processors.feed import Feed, LaneFacts, Limits
+from jobstream_processors.facts import LaneFacts
+from jobstream_processors.feed import Feed, Limits
 from jobstream_processors.handlers import ASYNC, PROCESS, THREAD, JobSpec, slots_of
 from jobstream_processors.intake import Intake
 from jobstream_processors.meter import Meter
@@ -45,11 +46,7 @@ if TYPE_CHECKING:
     from jobstream_processors.core.control import Orders
     from jobstream_processors.execute.running import Executor
     from jobstream_processors.lane import Lane
-    from jobstream_processors.ports import (
-        Position,
-        Record,
-        TopicPartition,
-    )
+    from jobstream_processors.ports import Position, Record, TopicPartition
     from jobstream_processors.settle import Decided
 
 log = logging.getLogger("jobstream.worker")
@@ -231,8 +228,9 @@ class Worker:
             parts.limits.commit_ms / 1000,
             self._failed_anywhere,
         )
+        known, meter = parts.reader.known_id, parts.meter
         self._feed = Feed(
-            parts.plans, self, parts.clock, parts.pulse, parts.limits, meter=parts.meter
+            parts.plans, self, parts.clock, parts.pulse, parts.limits, known_id=known, meter=meter
         )
         self._closer = Closer(parts.plans, parts.reader, parts.sink, self._served)
         self._engine.obey(self._orders)

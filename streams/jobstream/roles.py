@@ -53,8 +53,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from jobstream.app import App
+    from jobstream_processors.places import Mirrors
     from jobstream_processors.ports import Listener, Sink
-    from jobstream_processors.takeover import Mirrors
 
 log = logging.getLogger("jobstream.roles")
 

@@ -92,3 +92,32 @@ def test_a_topic_keeps_its_id_and_shares_it_with_no_other(bench: Bench) -> None:
     assert bench.log.topic_id(first) == bench.log.topic_id(first)
     assert bench.log.topic_id(first) != bench.log.topic_id(second)
     assert bench.log.topic_id(first)
+
+
+def test_an_id_is_known_once_it_was_asked_for(bench: Bench) -> None:
+    topic = bench.topic()
+
+    assert bench.log.known_id(topic) == ""
+    assert bench.log.topic_id(topic) == bench.log.known_id(topic)
+
+
+def test_asking_anew_asks_for_all_that_is_remembered(bench: Bench) -> None:
+    first, second = bench.topic(), bench.topic()
+    before = {topic: bench.log.topic_id(topic) for topic in (first, second)}
+
+    bench.recreate(first)
+    assert bench.log.topic_id(first) == before[first], "it is remembered"
+    assert bench.log.topic_id(second, anew=True) == before[second]
+
+    assert bench.log.known_id(first) not in {"", before[first]}
+
+
+def test_since_finds_what_was_appended_at_a_time_or_later(bench: Bench) -> None:
+    place = filled(bench, 3)
+    ((first, *_),) = bench.log.read(place, 0, 3)
+    at_ms = first.timestamp()[1]
+
+    assert bench.log.since(place, at_ms) == 0
+    assert bench.log.since(place, at_ms - 60_000) == 0
+    assert bench.log.since(place, at_ms + 3_600_000) == 3
+    assert bench.log.since((bench.topic(), 0), at_ms) == 0

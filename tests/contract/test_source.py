@@ -10,7 +10,6 @@ from confluent_kafka import TopicPartition as Place
 
 from jobstream.errors import SourceFailed
 from jobstream.testing.member import turn_until
-from jobstream_processors.errors import OffsetOutOfRange
 from jobstream_processors.ports import Outgoing, Position
 
 if TYPE_CHECKING:
@@ -340,29 +339,6 @@ def test_a_committed_place_that_is_gone_hurts_only_who_starts_there(bench: Bench
     turn_until([second], lambda: len(second.records) == 2)
 
     assert numbers(second) == [8, 9]
-
-
-def test_a_place_above_the_log_is_loud(bench: Bench) -> None:
-    topic = bench.topic()
-    publish(bench, topic, 3)
-    member = owner(bench, bench.group(), topic)
-
-    member.source.start((topic, 0), 10)
-
-    with pytest.raises(OffsetOutOfRange, match=topic):
-        turn_until([member], lambda: bool(member.records))
-
-
-def test_a_place_below_the_log_is_loud(bench: Bench) -> None:
-    topic = bench.topic()
-    publish(bench, topic, 5)
-    bench.truncate((topic, 0), 3)
-    member = owner(bench, bench.group(), topic)
-
-    member.source.start((topic, 0), 1)
-
-    with pytest.raises(OffsetOutOfRange, match=topic):
-        turn_until([member], lambda: bool(member.records))
 
 
 def test_a_member_that_froze_hears_of_its_loss_after_another_took_over(bench: Bench) -> None:

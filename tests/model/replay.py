@@ -133,6 +133,12 @@ class Ports:
     def span(self, partition: TopicPartition) -> tuple[int, int]:  # noqa: ARG002
         return 0, self._end
 
+    def known_id(self, topic: str) -> str:
+        return self.topic_id(topic)
+
+    def since(self, partition: TopicPartition, at_ms: int) -> int:  # noqa: ARG002
+        return self._end
+
     def topic_id(self, topic: str, *, anew: bool = False) -> str:  # noqa: ARG002
         return _TOPIC_ID
 

@@ -134,3 +134,9 @@ class _LogAsOfNow:
 
     def topic_id(self, topic: str, *, anew: bool = False) -> str:  # noqa: ARG002 - always so
         return self._view.cluster.topic_ids([topic])[topic]
+
+    def known_id(self, topic: str) -> str:
+        return self.topic_id(topic)
+
+    def since(self, partition: TopicPartition, at_ms: int) -> int:
+        raise NotImplementedError  # mirrors are read by offset

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 
@@ -14,7 +14,7 @@ from jobstream.kafka.error_kinds import is_passing
 from jobstream_processors.errors import TableUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, not marked as such
         TopicDescription,
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from jobstream_processors.ports import Record
     from jobstream_processors.ports import TopicPartition as Place
+
+Answer = TypeVar("Answer")
 
 READ_BATCH = 5_000
 STALL_S_MAX = 60.0
@@ -84,11 +86,22 @@ class KafkaLog:
 
         Blocks while a broker fails over, for the wait at most.
         """
+        return self._ask(partition, lambda consumer, wait_s: _span(consumer, partition, wait_s))
+
+    def since(self, partition: Place, at_ms: int) -> int:
+        """The first offset appended at broker time `at_ms` or later; blocks as above."""
+        return self._ask(
+            partition, lambda consumer, wait_s: _since(consumer, partition, at_ms, wait_s)
+        )
+
+    def _ask(self, partition: Place, ask: Callable[[Consumer, float], Answer]) -> Answer:
         until = time.monotonic() + self._wait_s
         with self._lock:
             while True:
+                if self._asking is None:
+                    self._asking = self._consumer()
                 try:
-                    return self._ask_span(partition)
+                    return ask(self._asking, min(_ASK_S, self._wait_s))
                 except KafkaException as error:
                     # A client may go on asking the broker it knew; a new one looks for the leader.
                     self._asking = None
@@ -104,42 +117,39 @@ class KafkaLog:
         if asking is not None:
             asking.close()
 
-    def _ask_span(self, partition: Place) -> tuple[int, int]:
-        if self._asking is None:
-            self._asking = self._consumer()
-        place, ask_s = TopicPartition(*partition), min(_ASK_S, self._wait_s)
-        low, high = self._asking.get_watermark_offsets(place, ask_s, cached=False)
-        return low, high
-
     def topic_id(self, topic: str, *, anew: bool = False) -> str:
         """The id of this incarnation of the topic; remembered from the last answer unless `anew`.
 
-        Blocks while a broker fails over, for the wait at most.
+        Then it asks for all ids that it remembers, in one request. Blocks while a broker fails
+        over, for the wait at most.
         """
         with self._lock:
             if anew or topic not in self._ids:
-                found = self._describe(topic)
-                if found is None:
+                found = self._describe({topic, *self._ids} if anew else {topic})
+                if topic not in found:
                     message = f"topic {topic} does not exist"
                     raise BrokerRefused(message)
-                self._ids[topic] = str(found.topic_id)
+                self._ids |= {name: str(told.topic_id) for name, told in found.items()}
             return self._ids[topic]
+
+    def known_id(self, topic: str) -> str:
+        """The id as it was told last, "" if it never was; asks nobody and never blocks."""
+        return self._ids.get(topic, "")
 
     def partitions(self, topic: str) -> int:
         """How many partitions the topic has; 0 if it does not exist. Blocks as above."""
         with self._lock:
-            found = self._describe(topic)
+            found = self._describe({topic}).get(topic)
         return 0 if found is None else len(found.partitions)
 
-    def _describe(self, topic: str) -> TopicDescription | None:
-        """What the cluster says of the topic, None if there is none; only with the lock."""
+    def _describe(self, topics: Collection[str]) -> Mapping[str, TopicDescription]:
+        """What the cluster says of those topics that there are; only with the lock."""
         if self._admin is None:
             self._admin = Asking(self._options, self._wait_s)
-        asked = TopicCollection([topic])
-        found = self._admin.each(
+        asked = TopicCollection(list(topics))
+        return self._admin.each(
             lambda client, wait: client.describe_topics(asked, request_timeout=wait), _MISSING
         )
-        return found.get(topic)
 
     def _consumer(self) -> Consumer:
         return Consumer(
@@ -171,6 +181,18 @@ class KafkaLog:
             elif not is_passing(error):
                 raise _unread((message.topic(), message.partition()), error)
         return found, position
+
+
+def _span(consumer: Consumer, partition: Place, wait_s: float) -> tuple[int, int]:
+    low, high = consumer.get_watermark_offsets(TopicPartition(*partition), wait_s, cached=False)
+    return low, high
+
+
+def _since(consumer: Consumer, partition: Place, at_ms: int, wait_s: float) -> int:
+    (found,) = consumer.offsets_for_times([TopicPartition(*partition, at_ms)], timeout=wait_s)
+    if found.error is not None:
+        raise KafkaException(found.error)
+    return found.offset if found.offset >= 0 else _span(consumer, partition, wait_s)[1]
 
 
 def _unread(partition: Place | tuple[str | None, int | None], error: KafkaError) -> Exception:

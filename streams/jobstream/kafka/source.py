@@ -15,8 +15,8 @@ from jobstream.kafka.assigned import ask_ends, committed, log_ends
 from jobstream.kafka.commits import Commits
 from jobstream.kafka.error_kinds import is_fatal
 from jobstream.kafka.standstill import LOOK_MS, Standstill
-from jobstream_processors.errors import OffsetOutOfRange
 from jobstream_processors.meter import TurnMeter
+from jobstream_processors.places import DECIDE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ log = logging.getLogger("jobstream.kafka")
 CONSUMER: Mapping[str, Any] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
-    # A place that is not in the log must stop the worker, not skip jobs.
+    # A place that is not in the log must stop its partition, not skip jobs.
     "auto.offset.reset": "error",
     "max.poll.interval.ms": 300_000,
     "queued.min.messages": 3_000,
@@ -99,6 +99,8 @@ class KafkaSource:
         """What delivers now, with the offset from which it was started."""
         self._paused: dict[TopicPartition, int] = {}
         """Likewise, what is paused."""
+        self._ended: set[TopicPartition] = set()
+        """What the client fetches no more, since its place was not in its log."""
         self._standstill = Standstill()
         self._dry = False
         """Whether the client had nothing more to give since the last look."""
@@ -160,7 +162,13 @@ class KafkaSource:
         """Deliver from `offset` on. Raises SourceFailed if the client refuses."""
         for last in (False, False, True):
             try:
-                self._consumer.seek(Place(*partition, offset))
+                if partition in self._ended:
+                    # A seek is refused then: only an assignment begins its fetching anew.
+                    self._consumer.incremental_unassign([Place(*partition)])
+                    self._consumer.incremental_assign([Place(*partition, offset)])
+                    self._ended.discard(partition)
+                else:
+                    self._consumer.seek(Place(*partition, offset))
                 break
             except KafkaException as error:
                 # The client paused or resumed it at the same moment, and forgot the older wish.
@@ -286,6 +294,7 @@ class KafkaSource:
             self._started.pop(partition, None)
             self._paused.pop(partition, None)
         self._held -= partitions
+        self._ended -= partitions
         consumer.incremental_unassign(places)
 
     def _on_commit(self, error: KafkaError | None, places: list[Place]) -> None:
@@ -300,8 +309,15 @@ class KafkaSource:
         place = f"{message.topic()} [{message.partition()}]"
         code = error.code()
         if code == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - the library's name
-            text = f"{place}: the next offset is not in the log: {error.str()}"
-            raise OffsetOutOfRange(text)
+            partition = (message.topic() or "", message.partition() or 0)
+            text = f"{place}: the next offset is not in the log: {error.str()}; {DECIDE}"
+            self._standstill.forget([partition])
+            self._started.pop(partition, None)
+            self._paused.pop(partition, None)
+            self._ended.add(partition)
+            if self._listener is not None:
+                self._listener.misplaced(partition, text)
+            return
         if is_fatal(error) and any(text in error.str() for text in _TOO_OLD):
             raise BrokerTooOld(error.str())
         if is_fatal(error) or code in {

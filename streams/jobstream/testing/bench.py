@@ -53,6 +53,9 @@ class Bench(Protocol):
     def truncate(self, partition: TopicPartition, before: int) -> None:
         """Drop the records below offset `before`."""
 
+    def recreate(self, topic: str) -> None:
+        """Delete a topic of one partition and create it again; returns once it is there."""
+
     def delete_group(self, group: str) -> None:
         """Forget what the group committed; it has no members any more."""
 
@@ -97,6 +100,10 @@ class MemoryBench:
     def truncate(self, partition: TopicPartition, before: int) -> None:
         """Drop the records below offset `before`."""
         self.broker.truncate(*partition, before)
+
+    def recreate(self, topic: str) -> None:
+        """Delete a topic and create it again."""
+        self.broker.recreate_topic(topic)
 
     def delete_group(self, group: str) -> None:
         """Forget what the group committed."""

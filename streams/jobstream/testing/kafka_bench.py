@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # documented, not in __all__
     AdminClient,
     AlterConfigOpType,
@@ -25,6 +25,7 @@ from jobstream.kafka.sink import KafkaSink
 from jobstream.kafka.source import KafkaSource
 from jobstream.testing.frozen import FrozenProcess
 from jobstream.testing.member import Member
+from jobstream.testing.waiting import wait_until
 
 if TYPE_CHECKING:
     from jobstream_processors.ports import TopicPartition as Place
@@ -98,6 +99,20 @@ class KafkaBench:
         """Drop the records below offset `before`."""
         place = TopicPartition(*partition, before)
         self._admin.delete_records([place])[place].result(ANSWER_S)
+
+    def recreate(self, topic: str) -> None:
+        """Delete a topic of one partition and create it again; returns once it is there."""
+        self._admin.delete_topics([topic])[topic].result(ANSWER_S)
+
+        def created() -> bool:
+            try:
+                made = self._admin.create_topics([NewTopic(topic, 1, 1)])[topic]
+                made.result(ANSWER_S)
+            except KafkaException:
+                return False  # The deletion is still under way.
+            return True
+
+        wait_until(created, f"{topic} is created again", limit_s=ANSWER_S)
 
     def delete_group(self, group: str) -> None:
         """Forget what the group committed; it has no members any more."""

@@ -18,7 +18,7 @@ BATCH_MAX = 1000
 
 
 class Heard(NamedTuple):
-    """One call of a listener: "assigned", "revoked" or "lost", and the partitions."""
+    """One call of a listener: "assigned", "revoked", "lost" or "misplaced", and the partitions."""
 
     what: str
     partitions: frozenset[TopicPartition]
@@ -33,6 +33,8 @@ class Member:
         self.owned: set[TopicPartition] = set()
         self.committed: dict[TopicPartition, Position | None] = {}
         """What the group had committed when a partition was assigned last."""
+        self.reasons: list[str] = []
+        """Why places were not in their log."""
         self.records: list[Record] = []
         """Everything delivered so far."""
         self.on_assign: Callable[[Iterable[TopicPartition]], None] | None = None
@@ -67,6 +69,11 @@ class Member:
         """Write it down."""
         self.heard.append(Heard("lost", frozenset(partitions)))
         self.owned.difference_update(partitions)
+
+    def misplaced(self, partition: TopicPartition, reason: str) -> None:
+        """Write it down."""
+        self.heard.append(Heard("misplaced", frozenset([partition])))
+        self.reasons.append(reason)
 
 
 def turn_until(

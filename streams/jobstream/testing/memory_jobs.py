@@ -62,7 +62,7 @@ class MemoryJobs:
         """Run jobs until none is left to run; the clock jumps over every delay and retry wait.
 
         Blocks, for at most about `timeout_s` of real time: then raises NotIdle. An exception that
-        would end a worker (a lost log, say) is raised as it is; those of handlers are retried or
+        would end a worker is raised as it is; those of handlers are retried or
         buried as their job type says.
         """
         self._thread.submit(self._run, None, timeout_s).result()

@@ -20,6 +20,7 @@ class MemoryLog:
 
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
+        self._ids: dict[str, str] = {}
 
     def read(
         self, partition: TopicPartition, start: int, stop: int
@@ -34,6 +35,22 @@ class MemoryLog:
         """(first offset kept, next offset to be written)."""
         return self._broker.span(partition)
 
-    def topic_id(self, topic: str, *, anew: bool = False) -> str:  # noqa: ARG002 - always so
-        """The broker's id of this incarnation of the topic."""
-        return self._broker.topic_id(topic)
+    def topic_id(self, topic: str, *, anew: bool = False) -> str:
+        """The broker's id of this incarnation of the topic; remembered, as from Kafka."""
+        if anew:
+            there = self._broker.topics().keys()
+            names = (set(self._ids) | {topic}) & there
+            self._ids |= {name: self._broker.topic_id(name) for name in names}
+        if topic not in self._ids or topic not in self._broker.topics():
+            self._ids[topic] = self._broker.topic_id(topic)
+        return self._ids[topic]
+
+    def known_id(self, topic: str) -> str:
+        """The id as it was asked for last."""
+        return self._ids.get(topic, "")
+
+    def since(self, partition: TopicPartition, at_ms: int) -> int:
+        """The first offset appended at `at_ms` or later."""
+        low, high = self._broker.span(partition)
+        found = self._broker.read(partition, low, high, high - low)
+        return next((r.offset() for r in found if r.timestamp()[1] >= at_ms), high)

@@ -11,7 +11,6 @@ import time
 from typing import TYPE_CHECKING
 
 from jobstream.testing.errors import NotOwned
-from jobstream_processors.errors import OffsetOutOfRange
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -54,10 +53,7 @@ class MemorySource:
         self._listener = listener
 
     def poll(self, limit: int, timeout_s: float) -> Sequence[MemoryRecord]:
-        """Up to `limit` records; waits at most `timeout_s` of real time for the first.
-
-        Raises OffsetOutOfRange when a position is outside its log.
-        """
+        """Up to `limit` records; waits at most `timeout_s` of real time for the first."""
         if self._closed or self._listener is None:
             message = f"member {self.member} is closed or has no listener; call listen first"
             raise RuntimeError(message)
@@ -65,6 +61,7 @@ class MemorySource:
         while True:
             self._send_commits()
             self._follow_assignment()
+            self._tell_misplaced()
             with self._broker.changed:
                 records = self._take(limit)
                 left_s = deadline - time.monotonic()
@@ -204,8 +201,16 @@ class MemorySource:
     def _fetch(self, partition: TopicPartition, position: int, limit: int) -> list[MemoryRecord]:
         if partition[0] not in self._broker.topics():
             return []
-        first, end = self._broker.span(partition)
-        if not first <= position <= end:
-            message = f"offset {position} of {partition} is outside the log [{first}, {end}]"
-            raise OffsetOutOfRange(message)
         return self._broker.read(partition, position, _END, limit)
+
+    def _tell_misplaced(self) -> None:
+        """Stop what has its place outside its log, as Kafka does where nothing resets it."""
+        for partition, holding in list(self._held.items()):
+            if holding.paused or holding.position < 0 or partition[0] not in self._broker.topics():
+                continue
+            first, end = self._broker.span(partition)
+            if first <= holding.position <= end:
+                continue
+            reason = f"offset {holding.position} of {partition} is outside the log [{first}, {end}]"
+            holding.position = -1
+            self._told().misplaced(partition, reason)

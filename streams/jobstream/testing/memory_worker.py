@@ -31,7 +31,7 @@ from jobstream.testing.memory_tables import MemoryTables
 from jobstream_processors.closer import Closer
 from jobstream_processors.delayer import Delayer, DelayerParts
 from jobstream_processors.engine import Engine
-from jobstream_processors.errors import OffsetDeleted, PublishFailed
+from jobstream_processors.errors import PublishFailed
 from jobstream_processors.execute.bars import Bars
 from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.execute.on_threads import ThreadExecutor
@@ -103,7 +103,8 @@ class MemoryWorker:
         self._pulse = pulse = Pulse(self._clock, _SESSION_MS)
         self._loop.run_until_complete(self._equip(app.settings.concurrency))
         limits = Limits(window=app.settings.window)
-        self._feed = Feed(plans, self, self._clock, pulse, limits, meter=self.meter)
+        known = reader.known_id
+        self._feed = Feed(plans, self, self._clock, pulse, limits, known_id=known, meter=self.meter)
         self._closer = Closer(plans, reader, self._sink, lambda: list(self._feed.running))
         parts = DelayerParts(
             delay_group(app.name),
@@ -179,9 +180,8 @@ class MemoryWorker:
                 if not left:
                     raise
             else:
-                if start is None:
-                    raise OffsetDeleted(lane.refused)
-                self._feed.prepared(lane, start)
+                if start is not None:
+                    self._feed.prepared(lane, start)
                 return
 
     def begin(self, lane: Lane) -> None:

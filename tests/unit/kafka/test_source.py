@@ -113,6 +113,8 @@ class Watched:
 
     def lost(self, _partitions: Iterable[TopicPartition]) -> None: ...
 
+    def misplaced(self, _partition: TopicPartition, _reason: str) -> None: ...
+
 
 def test_all_that_a_rebalance_asks_and_does_is_marked_as_such(
     monkeypatch: pytest.MonkeyPatch,

@@ -14,8 +14,8 @@ from jobstream_processors.delayer import (
     COMMIT_MS,
     FAILED_HOLD_MS,
 )
-from jobstream_processors.errors import OffsetOutOfRange
 from jobstream_processors.meter import DelayMeter
+from jobstream_processors.places import in_topic
 from jobstream_processors.ports import Outgoing, Position
 from jobstream_schemas import Catalogue, Mirror, decode_mirror, encode_mirror, mirror_key
 
@@ -103,7 +103,9 @@ def test_a_hop_that_failed_is_made_again_and_its_offset_waits(
     # At-least-once: an acknowledgement that was lost makes the hop twice.
     assert ladder.arrived() == arrived
     place = (shop.plan.rungs["5s"][0], 0)
-    assert shop.broker.committed(GROUP, place) == Position(2)
+    assert shop.broker.committed(GROUP, place) == in_topic(
+        Position(2), shop.broker.topic_id(place[0])
+    )
 
 
 def order(job_id: str) -> Orders:
@@ -188,7 +190,8 @@ def test_commits_are_mirrored(ladder: Ladder) -> None:
     ladder.pass_ms(COMMIT_MS)
 
     place = (shop.plan.rungs["0s"][0], 1)
-    assert shop.broker.committed(GROUP, place) == Position(1)
+    topic_id = shop.broker.topic_id(place[0])
+    assert shop.broker.committed(GROUP, place) == in_topic(Position(1), topic_id)
     mirrors = [decode_mirror(r.value() or b"") for r in shop.broker.records(OFFSETS)]
     newest = [m for m in mirrors if (m.topic, m.partition) == place][-1]
     assert (newest.group, newest.position) == (GROUP, 1)
@@ -239,30 +242,26 @@ def test_what_was_lost_is_hopped_by_the_next_owner_alone(ladder: Ladder) -> None
     assert ladder.delayer.next_ms() is None
 
 
-def test_a_mirror_outside_the_log_stops_loudly(ladder: Ladder) -> None:
+def mirror(ladder: Ladder, position: int) -> None:
+    """Mirror a place on the rung 5s, as the delayer before this one did; then start this one."""
     shop = ladder.shop
     ladder.delayer.close()
     topic = shop.plan.rungs["5s"][0]
-    made = Mirror(GROUP, topic, shop.broker.topic_id(topic), 0, 9, (), 0, shop.clock.broker_ms())
+    at_ms = shop.clock.broker_ms()
+    made = Mirror(GROUP, topic, shop.broker.topic_id(topic), 0, position, (), 0, at_ms)
     shop.sink.publish([Outgoing(OFFSETS, mirror_key(made), encode_mirror(made), 0)])
-
     ladder.new_delayer()
-    with pytest.raises(OffsetOutOfRange, match="jobstream offsets reset"):
-        ladder.turns()
 
 
-def test_a_rung_whose_place_was_deleted_stands_still_alone(
-    ladder: Ladder, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("place", [0, 9], ids=["deleted", "beyond the end"])
+def test_a_rung_whose_place_is_not_in_its_log_stands_still_alone(
+    ladder: Ladder, caplog: pytest.LogCaptureFixture, place: int
 ) -> None:
     shop = ladder.shop
-    ladder.delayer.close()
-    topic = shop.plan.rungs["5s"][0]
-    made = Mirror(GROUP, topic, shop.broker.topic_id(topic), 0, 0, (), 0, shop.clock.broker_ms())
-    shop.sink.publish([Outgoing(OFFSETS, mirror_key(made), encode_mirror(made), 0)])
-    ladder.new_delayer()
+    mirror(ladder, place)
     for value in (b"gone", b"kept"):
         ladder.put("5s", value, Trip(delay_ms=5_000, partition=0))
-    shop.broker.truncate(topic, 0, 1)
+    shop.broker.truncate(shop.plan.rungs["5s"][0], 0, 1)
     ladder.put("0s", b"other", Trip(delay_ms=100, partition=0))
 
     ladder.turns()
@@ -271,3 +270,51 @@ def test_a_rung_whose_place_was_deleted_stands_still_alone(
     assert "partition_refused" in caplog.messages
     assert ladder.arrived() == [b"other"]
     ladder.delayer.close()
+
+
+def test_a_rung_whose_place_gets_lost_while_it_is_read_stands_still_alone(
+    ladder: Ladder, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop = ladder.shop
+    topic = shop.plan.rungs["5s"][0]
+    for number in range(3):
+        ladder.put("5s", b"%d" % number, Trip(delay_ms=5_000, partition=0))
+    ladder.turns()
+
+    shop.broker.cut(topic, 0, 1)
+    ladder.put("0s", b"other", Trip(delay_ms=100, partition=0))
+    ladder.pass_ms(10_000)
+
+    assert "partition_refused" in caplog.messages
+    assert sorted(ladder.arrived()) == [b"0", b"1", b"2", b"other"]
+
+
+def test_a_rung_that_is_made_anew_is_read_from_its_start(
+    ladder: Ladder, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop = ladder.shop
+    topic = shop.plan.rungs["5s"][0]
+    for number in range(3):
+        ladder.put("5s", b"%d" % number, Trip(delay_ms=5_000, partition=0))
+    ladder.pass_ms(5_000)
+    ladder.pass_ms(COMMIT_MS)
+
+    shop.broker.recreate_topic(topic)
+    for number in range(100, 105):
+        ladder.put("5s", b"%d" % number, Trip(delay_ms=5_000, partition=0))
+    ladder.turns()
+    shop.log.topic_id(topic, anew=True)  # as a worker asks every two seconds
+    ladder.pass_ms(5_000)
+    ladder.pass_ms(COMMIT_MS)
+
+    assert "topic_made_anew" in caplog.messages
+    arrived = [int(value or b"") for value in ladder.arrived()]
+    assert set(arrived) == {0, 1, 2, *range(100, 105)}
+    committed = Position(5)
+    assert shop.broker.committed(GROUP, (topic, 0)) == in_topic(
+        committed, shop.broker.topic_id(topic)
+    )
+    ladder.delayer.close()
+    ladder.new_delayer()
+    ladder.pass_ms(5_000)
+    assert [int(value or b"") for value in ladder.arrived()] == arrived, "nothing hops again"

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream.testing.memory_tables import MemoryTables
-from jobstream_processors.errors import OffsetOutOfRange, PublishFailed
+from jobstream_processors.errors import PublishFailed
 from jobstream_processors.handover import clean_note
 from jobstream_processors.lane import Lane
+from jobstream_processors.places import RESET, YOUNGER_MS, in_topic
 from jobstream_processors.ports import Outgoing, Position
 from jobstream_processors.takeover import SUSPECT_PAUSE_MS_MAX, Takeover
 from jobstream_schemas import Mirror, decode_mirror, encode_mirror, mirror_key
@@ -118,14 +119,65 @@ def test_the_mirror_of_a_topic_made_anew_is_ignored(bureau: Bureau) -> None:
     assert bureau.take()[1] == 0
 
 
-def test_a_place_beyond_the_log_stops_loudly_and_names_the_command(bureau: Bureau) -> None:
-    with pytest.raises(OffsetOutOfRange) as raised:
-        bureau.take(Position(11))
+def test_a_place_beyond_the_log_is_refused_and_names_the_command(
+    bureau: Bureau, caplog: pytest.LogCaptureFixture
+) -> None:
+    lane = bureau.lane()
 
-    told = str(raised.value)
-    assert "next offset 11 lies beyond the end of the log" in told
-    assert "the log holds 0 to 10" in told
-    assert "jobstream offsets reset" in told
+    assert bureau.takeover.prepare(lane, Position(11)) is None
+
+    assert "next offset 11 lies beyond the end of the log" in lane.refused
+    assert "the log holds 0 to 10" in lane.refused
+    assert "jobstream offsets reset" in lane.refused
+    assert "partition_refused" in caplog.messages
+    assert lane.claim == -1
+
+
+def test_a_log_that_lost_its_end_and_grew_past_the_place_again_is_told(bureau: Bureau) -> None:
+    bureau.mirror(6)
+    bureau.shop.broker.cut(bureau.shop.plan.topic, 0, 3)
+    bureau.shop.clock.advance(YOUNGER_MS + 1)
+    bureau.fill(10)
+    lane = bureau.lane()
+
+    assert bureau.takeover.prepare(lane, Position(6)) is None
+
+    assert "the records from 3 on, before it, were written after it was recorded" in lane.refused
+    bureau.mirror(6, unclean=RESET)
+    assert bureau.take(Position(6))[1] == 6, "an operator has decided"
+
+
+def test_a_log_that_only_grew_is_no_log_that_lost_its_end(bureau: Bureau) -> None:
+    bureau.mirror(10)
+    bureau.shop.clock.advance(YOUNGER_MS * 10)
+    bureau.fill(10)
+
+    assert bureau.take(Position(10))[1] == 10
+
+
+def test_what_was_committed_for_a_topic_of_before_is_ignored(bureau: Bureau) -> None:
+    place = bureau.shop.plan.topic
+    before = in_topic(Position(4), bureau.shop.broker.topic_id(place))
+    assert bureau.take(before)[1] == 4
+
+    bureau.shop.broker.recreate_topic(place)
+    bureau.fill(10)
+    bureau.shop.log.topic_id(place, anew=True)
+
+    assert bureau.take(before)[1] == 0
+
+
+def test_a_topic_made_anew_is_noticed_where_the_old_place_does_not_fit(bureau: Bureau) -> None:
+    place = bureau.shop.plan.topic
+    before = in_topic(Position(4), bureau.shop.broker.topic_id(place))
+    bureau.take(before)
+
+    bureau.shop.broker.recreate_topic(place)
+    bureau.fill(2)
+    lane, start = bureau.take(before)
+
+    assert start == 0
+    assert lane.topic_id == bureau.shop.broker.topic_id(place)
 
 
 def test_a_place_that_was_deleted_is_refused_and_nobody_is_suspected_after_a_reset(
@@ -146,11 +198,12 @@ def test_a_place_that_was_deleted_is_refused_and_nobody_is_suspected_after_a_res
     assert (start, after.suspect_before) == (3, 0)
 
 
-def test_a_mirror_beyond_the_log_stops_as_loudly_as_a_commit(bureau: Bureau) -> None:
+def test_a_mirror_beyond_the_log_is_refused_as_a_commit_is(bureau: Bureau) -> None:
     bureau.mirror(11)
+    lane = bureau.lane()
 
-    with pytest.raises(OffsetOutOfRange, match="lies beyond the end"):
-        bureau.take(Position(5))
+    assert bureau.takeover.prepare(lane, Position(5)) is None
+    assert "lies beyond the end" in lane.refused
 
 
 def test_each_owner_claims_with_a_higher_token(bureau: Bureau) -> None:

@@ -48,7 +48,8 @@ def working(shop: Shop) -> Iterator[Worker]:
             pulse=pulse,
         )
     )
-    worker._feed = Feed(shop.plans, worker, shop.clock, pulse, worker._parts.limits)
+    known = shop.log.known_id
+    worker._feed = Feed(shop.plans, worker, shop.clock, pulse, worker._parts.limits, known_id=known)
     settler = Settler(shop.sink, shop.plans, shop.clock)
     worker._settling = SettleThread(settler, lambda _: None, worker._feed.failed)
     try:

@@ -56,7 +56,7 @@ PROCESS: tuple[Metric, ...] = (
         "worker",
         ("queue", "reason"),
         "Partitions paused: no_room (process full), window (partition full), operator, quiet; "
-        "not_in_log: retention took the jobs at its offset, and an operator must decide.",
+        "not_in_log: its next offset is not in the log, and an operator must decide.",
     ),
     Metric(
         "jobs_flood_guards_closed",

@@ -36,7 +36,8 @@ class Desk:
         self.waits = 0
         self.to_prepare: list[tuple[Lane, Position | None]] = []
         self.pulse = Pulse(shop.clock, SESSION_MS)
-        self.feed = Feed(shop.plans, self, shop.clock, self.pulse, limits)
+        known = shop.log.known_id
+        self.feed = Feed(shop.plans, self, shop.clock, self.pulse, limits, known_id=known)
         self.source = MemorySource(shop.broker, GROUP, [shop.plan.topic])
         self.feed.join(self._join)
 
@@ -64,6 +65,8 @@ class Desk:
 
     def restore(self, lane: Lane, start: int) -> None:
         lane.claim = 7
+        known = self.shop.log.known_id
+        lane.topic_id, lane.dedup_id = known(lane.source[0]), known(self.shop.plan.dedup)
         lane.watermark = Watermark(start)
         lane.shard = MemoryShard()
         self.show(lane)

@@ -60,7 +60,7 @@ def test_a_partition_that_is_refused_is_not_restoring_and_is_given_back_at_once(
 ) -> None:
     desk = new_desk(ready=False).turns()
     refused, restored = (lane for lane, _ in desk.to_prepare)
-    refused.refused = "retention"
+    refused.refuse("retention")
     desk.restore(restored, 0)
     desk.turns()
 

@@ -1,0 +1,55 @@
+"""How one assigned partition stands, for those who look from outside. It changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jobstream_processors.ports import TopicPartition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from jobstream_processors.lane import Lane
+
+
+@dataclass(frozen=True, slots=True)
+class LaneFacts:
+    """How one assigned partition stands, for those who look from outside."""
+
+    queue: str
+    source: TopicPartition
+    serving: bool
+    """Restored, and jobs of it run."""
+    refused: bool
+    """Nothing more of it is taken up until an operator has decided."""
+    unfinished: int
+    """Records taken and not finished."""
+    gap: int
+    """Records finished above the watermark."""
+    paused: tuple[str, ...]
+    """The reasons for which nothing of it is fetched now."""
+    guarded: bool
+    """Its flood guard is closed."""
+    rows: int
+    """About how many rows its table holds."""
+
+    @property
+    def restoring(self) -> bool:
+        """It is to be served, and its table is not there yet."""
+        return not self.serving and not self.refused
+
+
+def facts_of(lane: Lane, paused: Iterable[str], *, running: bool) -> LaneFacts:
+    """The facts of a lane that is paused for these reasons and was restored, or not."""
+    return LaneFacts(
+        queue=lane.queue,
+        source=lane.source,
+        serving=running and not lane.refused,
+        unfinished=max(0, lane.handed - lane.returned),
+        gap=lane.gap,
+        refused=bool(lane.refused),
+        paused=(lane.refusal,) if lane.refused else tuple(sorted(paused)),
+        guarded=not lane.flood.is_open,
+        rows=lane.shard.rows() if running else 0,
+    )

@@ -1,0 +1,134 @@
+"""Where the reading of a partition begins: the highest place that anyone recorded for its topic.
+
+Places are recorded twice, as a group's commit and as a mirror. Both name the incarnation of the
+topic that they are places in, as a topic made anew under its old name has other records at the same
+offsets. It asks, and changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from jobstream_processors.errors import OffsetOutOfRange
+from jobstream_processors.ports import Position
+
+if TYPE_CHECKING:
+    from jobstream_processors.ports import Log, TopicPartition
+    from jobstream_schemas import Mirror
+
+YOUNGER_MS = 60_000
+"""How much younger than its mirror a record before the mirrored place may seem: clocks differ."""
+RESET = -1
+"""`Mirror.unclean` of an operator's reset: its time is that of a machine that is no broker."""
+_OF = "@"
+DECIDE = "nothing is skipped silently. Decide with: jobstream offsets reset"
+
+
+class Mirrors(Protocol):
+    """The mirrored watermarks, kept in a compacted topic."""
+
+    @property
+    def topic(self) -> str:
+        """The topic's name."""
+
+    def get(self, group: str, source: TopicPartition, topic_id: str) -> Mirror | None:
+        """The newest mirror of that incarnation of the topic; reads to the topic's end."""
+
+
+class Place(NamedTuple):
+    """Where to start, in which incarnation of the topic, who recorded it, and the log's end."""
+
+    start: int
+    topic_id: str
+    committed: Position | None
+    mirror: Mirror | None
+    end: int
+
+
+def in_topic(position: Position, topic_id: str) -> Position:
+    """The position to commit: its note says in which incarnation of the topic it is a place."""
+    return Position(position.offset, f"{position.note}{_OF}{topic_id}") if topic_id else position
+
+
+def of_topic(committed: Position | None, topic_id: str) -> Position | None:
+    """What was committed, without that mark; None if it is a place in another incarnation.
+
+    A commit without a mark is a tool's, and is believed.
+    """
+    if committed is None:
+        return None
+    note, of, named = committed.note.rpartition(_OF)
+    if not of:
+        return committed
+    return Position(committed.offset, note) if named == topic_id else None
+
+
+def find(
+    reader: Log,
+    mirrors: Mirrors,
+    group: str,
+    source: TopicPartition,
+    committed: Position | None,
+) -> Place:
+    """Where `group` goes on; blocks for a few answers. `committed` is what it has committed.
+
+    Raises OffsetOutOfRange where that place is not in the log, or where the log was cut off below
+    it and has grown past it again.
+    """
+    try:
+        return _find(reader, mirrors, group, source, committed)
+    except OffsetOutOfRange:
+        # The topic may have been made anew since its id was asked for last.
+        reader.topic_id(source[0], anew=True)
+    return _find(reader, mirrors, group, source, committed)
+
+
+def _find(
+    reader: Log,
+    mirrors: Mirrors,
+    group: str,
+    source: TopicPartition,
+    committed: Position | None,
+) -> Place:
+    topic_id = reader.topic_id(source[0])
+    told = of_topic(committed, topic_id)
+    mirror = mirrors.get(group, source, topic_id)
+    low, high = reader.span(source)
+    start = start_of(source, told, mirror, (low, high))
+    if mirror is not None and mirror.unclean != RESET and mirror.position > low:
+        # Everything before a mirrored place was there when the mirror was written.
+        younger = reader.since(source, mirror.at + YOUNGER_MS)
+        if younger < mirror.position:
+            message = (
+                f"{source[0]} [{source[1]}]: next offset {start} is in the log, but the records "
+                f"from {younger} on, before it, were written after it was recorded: the log had "
+                f"lost its end, and has grown past the place again; {DECIDE}"
+            )
+            raise OffsetOutOfRange(message)
+    return Place(start, topic_id, told, mirror, high)
+
+
+def start_of(
+    source: TopicPartition,
+    committed: Position | None,
+    mirror: Mirror | None,
+    span: tuple[int, int],
+) -> int:
+    """The highest place that anyone recorded; the start of the log if nobody did.
+
+    Raises OffsetOutOfRange if the log begins later or ends before.
+    """
+    low, high = span
+    recorded = [
+        *([committed.offset] if committed is not None else []),
+        *([mirror.position] if mirror is not None else []),
+    ]
+    start = max(recorded, default=low)
+    if low <= start <= high:
+        return start
+    what = "was deleted by retention" if start < low else "lies beyond the end of the log"
+    message = (
+        f"{source[0]} [{source[1]}]: next offset {start} {what} (the log holds {low} to {high}); "
+        f"{DECIDE}"
+    )
+    raise OffsetOutOfRange(message)
