@@ -274,6 +274,11 @@ class App:
                 found.update(dict.fromkeys((job.name, *job.aliases), spec))
         return found
 
+    def without_handler(self, queues: Iterable[str]) -> list[str]:
+        """Names of the job types on these queues that were declared and given no handler."""
+        names = set(queues)
+        return [j.name for j in self._jobs.values() if j.spec is None and j.queue.name in names]
+
     def schemas(self) -> list[JobSchema]:
         """The writer schemas of every job type."""
         return [job.codec.schema for job in self._jobs.values()]

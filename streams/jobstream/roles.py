@@ -61,6 +61,10 @@ log = logging.getLogger("jobstream.roles")
 SCHEMAS_EVERY_S = 2.0
 STILL_MS_MIN = 500
 SESSION_FIX = "set it with: jobstream topics apply MODULE:APP; the broker may have a limit"
+HANDLER_FIX = (
+    "import the module with its handler from the one that the command names; until then its jobs "
+    "wait here, for at most an hour each"
+)
 CLASSIC_COSTS = "a rebalance takes seconds, a killed worker is missed after its session timeout"
 
 
@@ -226,6 +230,8 @@ class Roles:
         pulse, sink = self._pulse, self._sink
         for job in {spec.name for spec in self._specs.values() if not spec.importable}:
             log.warning("handler_not_isolated", extra={"job": job})
+        for job in app.without_handler(self._plans):
+            log.warning("handler_missing", extra={"job": job, "fix": HANDLER_FIX})
         cluster = Admin(settings).cluster()
         with claim_slot(settings.state_dir, app.name, cluster.id) as slot:
             tables = Table(slot, self._reader, on_progress=self._observed.progress)

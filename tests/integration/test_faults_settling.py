@@ -156,7 +156,9 @@ def test_expired_job_is_not_started(desk: Desk) -> None:
     assert not served.letters()
 
 
-def test_unknown_type_waits_for_the_deployment_that_knows_it(desk: Desk) -> None:
+def test_unknown_type_waits_for_the_deployment_that_knows_it(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
     before, after = desk.app(), desk.app()
     new = before.declare("new", Work)
     served = desk.serve(before)
@@ -164,6 +166,12 @@ def test_unknown_type_waits_for_the_deployment_that_knows_it(desk: Desk) -> None
     rung = served.plans["default"].rungs["5s"]
     wait_until(lambda: served.records(*rung), "it climbs", limit_s=90)
     served.stop()
+    warned = [(each.message, each.levelname, vars(each)["job"]) for each in caplog.records
+              if each.message in {"handler_missing", "job_waits_for_code"}]  # fmt: skip
+    assert warned == [
+        ("handler_missing", "WARNING", "new"),
+        ("job_waits_for_code", "WARNING", "new"),
+    ]
 
     @after.job(name="new")
     async def handles(args: Work, ctx: Context) -> None:

@@ -57,6 +57,18 @@ def app() -> Iterator[App]:
     app.close()
 
 
+async def adopted(args: Mail) -> None: ...
+
+
+def test_types_without_a_handler_are_told_for_the_queues_that_are_served(app: App) -> None:
+    mail, other = app.queue("mail"), app.queue("other")
+    app.declare("orphan", Mail, queue=mail)
+    app.declare("elsewhere", Mail, queue=other)
+    app.job(queue=mail)(adopted)
+    assert app.without_handler(app.plans(["mail"])) == ["orphan"]
+    assert app.without_handler(app.plans()) == ["orphan", "elsewhere"]
+
+
 @pytest.mark.parametrize("name", ["", "Shop", "a.b", "a b", "a_b", "x" * 61, None, 5])
 def test_app_name_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="app name"):
