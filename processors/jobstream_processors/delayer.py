@@ -34,6 +34,7 @@ from jobstream_processors.pulse import Pulse
 from jobstream_processors.queues import QueuePlan
 from jobstream_processors.rung import Hop, Room, Rung, rooms
 from jobstream_processors.settlement import POINTER, TOO_LARGE
+from jobstream_processors.skipped import ask
 from jobstream_schemas import Catalogue, DecodeError, Mirror, encode_mirror, mirror_key
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ log = logging.getLogger("jobstream.delayer")
 HOPS_MAX = 1_000
 POLL_MS_MAX = 100
 COMMIT_MS = 1_000
+LOOK_MS = 1_000
+"""How often the log is asked about offsets of a rung that were skipped."""
+NEVER_MS = 1 << 62
 FAILED_HOLD_MS = 500
 """How long a record rests after its hop was not acknowledged."""
 
@@ -111,6 +115,8 @@ class Delayer:
             rung = self._rungs.get((record.topic() or "", record.partition() or 0))
             if rung is not None:
                 rung.take(record)
+        for rung in [rung for rung in self._rungs.values() if rung.watermark.holes]:
+            self._mind_skipped(rung)
         made = self._move(self._leaving())
         self._balance()
         self._commit_due()
@@ -200,6 +206,27 @@ class Delayer:
         for partition in replaced:
             self._take_up(partition, None)
         self._rooms = rooms([*self._rungs.values()])
+
+    def _mind_skipped(self, rung: Rung) -> None:
+        """Ask the log about what the client skipped; have it read again where there is a record."""
+        now_ms = self._clock.monotonic_ms()
+        if now_ms < rung.look_after_ms:
+            return
+        rung.look_after_ms = now_ms + LOOK_MS
+        holes = tuple(rung.watermark.holes)
+        with self._turn.busy("look"):
+            found = ask(self._parts.reader, rung.source, holes)
+        if found is None:
+            return
+        if found.is_explained:
+            rung.watermark.explain(holes)
+        elif reason := rung.again.verdict(rung.source, found):
+            # Nothing is lost: its place stays before the record, and the next owner begins there.
+            rung.look_after_ms = NEVER_MS
+            self.misplaced(rung.source, reason)
+        elif found.record is not None:
+            self._source.start(rung.source, found.record)
+            self._paused.discard(rung.source)
 
     # -- hops
 

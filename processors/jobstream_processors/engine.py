@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from jobstream_processors.meter import Meter
     from jobstream_processors.ports import Clock, Record
     from jobstream_processors.settle import Decided
+    from jobstream_processors.skipped import Lookout
 
 log = logging.getLogger("jobstream.worker")
 
@@ -70,6 +71,7 @@ class Engine:
         self._meter = meter
         self._executors: Mapping[str, Executor] = {}
         self._failed: Failed | None = None
+        self._lookout: Lookout | None = None
         self._out: list[Decided] = []
         hands = Hands(
             submit=self._submit,
@@ -85,10 +87,19 @@ class Engine:
         self._warned: set[str] = set()
         self._ticks = 0
 
-    def run_on(self, executors: Mapping[str, Executor], failed: Failed | None = None) -> None:
-        """Give the engine its executors, by name, and who is told of runs that did not succeed."""
+    def run_on(
+        self,
+        executors: Mapping[str, Executor],
+        failed: Failed | None = None,
+        lookout: Lookout | None = None,
+    ) -> None:
+        """Give the engine its executors, by name, and who is told of runs that did not succeed.
+
+        `lookout` minds offsets that were skipped; without one the watermark stays before them.
+        """
         self._executors = executors
         self._failed = failed
+        self._lookout = lookout
 
     @property
     def idle(self) -> bool:
@@ -205,6 +216,8 @@ class Engine:
         for lane in self._lanes:
             if lane.held:
                 self._gate.release(lane)
+            if lane.watermark.holes and self._lookout is not None:
+                self._lookout.mind(lane)
             if not self._ticks % SHOW_TICKS:
                 lane.show()
         self._ticks += 1
@@ -228,6 +241,8 @@ class Engine:
         self.drain(lane)
         lane.live = False
         self._lanes.discard(lane)
+        if self._lookout is not None:
+            self._lookout.forget(lane)
         for executor in self._executors.values():
             executor.interrupt(lane)
         self._forget(lane)

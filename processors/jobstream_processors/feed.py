@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from jobstream_processors.facts import LaneFacts, facts_of
@@ -17,12 +16,15 @@ from jobstream_processors.lane import Lane
 from jobstream_processors.meter import TurnMeter
 from jobstream_processors.places import in_topic
 from jobstream_processors.ports import Position
+from jobstream_processors.pressure import Pressure
+from jobstream_processors.skipped import Verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from jobstream_processors.meter import Meter
     from jobstream_processors.ports import Clock, Listener, Record, Source, TopicPartition
+    from jobstream_processors.pressure import Limits
     from jobstream_processors.pulse import Pulse
     from jobstream_processors.queues import QueuePlan
 
@@ -36,19 +38,6 @@ FULL_MS_MAX = 1_000
 client throw away what it has fetched; not polling for a while costs nothing."""
 RESTORED_MS_MAX = 3_000
 """How long a revocation waits for a table that is being restored."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds on what one process takes up."""
-
-    window: int = 10_000
-    """Unfinished jobs per partition."""
-    handed_max: int = 20_000
-    """Unfinished jobs per process."""
-    bytes_max: int = 64 * 1024 * 1024
-    """Bytes of unfinished jobs per process."""
-    commit_ms: int = 1_000
 
 
 class Driver(Protocol):
@@ -101,12 +90,13 @@ class Feed:
         self.running: set[Lane] = set()
         """Lanes that are restored and served."""
         self._ready: deque[tuple[Lane, int] | BaseException] = deque()
+        self.verdicts = Verdicts()
         self._paused: dict[TopicPartition, set[str]] = {}
         self._committed: dict[Lane, int] = {}
         self._next_commit_ms = 0
         self._had_room_ms = clock.monotonic_ms()
         """When there was room for a record last."""
-        self._bytes_per_job = 1_000.0
+        self._pressure = Pressure(limits)
         self._ordered: tuple[Collection[str], bool] = UNORDERED
         self._obeyed = UNORDERED
 
@@ -131,6 +121,8 @@ class Feed:
         turn = self._turn
         self._pulse.check()
         self._start_ready()
+        paused = {lane: self._paused[lane.source] for lane in self.running}
+        self.verdicts.carry_out(self._source, paused, self.misplaced)
         if self._ordered is not UNORDERED or self._obeyed is not UNORDERED:
             self._obey()
         turn.spent("other")
@@ -306,27 +298,15 @@ class Feed:
                 continue
             lane.handed += len(batch)
             handed.append((lane, batch))
-        self._weigh(records)
+        self._pressure.weigh(records)
         self._driver.hand(handed)
         return len(records)
-
-    def _weigh(self, records: Sequence[Record]) -> None:
-        """Follow the size of a job by a sample: the byte bound need not be exact."""
-        sample = records[:: max(1, len(records) // 16)]
-        mean = sum(len(record.value() or b"") for record in sample) / len(sample)
-        # Up at once, down slowly: the bound must hold when jobs grow.
-        self._bytes_per_job = max(100.0, mean, 0.8 * self._bytes_per_job + 0.2 * mean)
 
     def _room(self) -> int:
         """How many more records this process may take up."""
         # What an operator's pause keeps here must not take the place of other queues' jobs.
-        unfinished = sum(
-            lane.handed - lane.returned
-            for lane in self.running
-            if OPERATOR not in self._paused[lane.source]
-        )
-        by_bytes = int(self._limits.bytes_max / self._bytes_per_job)
-        return min(self._limits.handed_max, by_bytes) - unfinished
+        lanes = (lane for lane in self.running if OPERATOR not in self._paused[lane.source])
+        return self._pressure.room(lanes)
 
     def _is_stuffed(self) -> bool:
         """Whether nothing that is served here has room for another record."""
@@ -334,13 +314,8 @@ class Feed:
         return bool(lanes) and (self._room() <= 0 or all(self._is_full(lane) for lane in lanes))
 
     def _is_full(self, lane: Lane) -> bool:
-        if lane.aside and len(lane.aside) >= self._limits.handed_max // (2 * len(self.running)):
-            # Jobs of a paused type: half the room of the process stays for those of others.
-            return True
-        unfinished = lane.handed - lane.returned
-        if "window" in self._paused[lane.source]:
-            return unfinished > self._limits.window * 0.7
-        return unfinished >= self._limits.window
+        was_full = "window" in self._paused[lane.source]
+        return self._pressure.is_full(lane, was_full=was_full, lanes=len(self.running))
 
     def _hold(self, reason: str, lanes: Iterable[Lane]) -> None:
         """Exactly `lanes` are paused for `reason` from now on; a lane with no reason left resumes.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jobstream_processors.core.headers import FIRST, BadHeaders, Trip, headers_of, parse
 from jobstream_processors.core.ladder import EXACT, RUNG_MS, Wait, next_stop, wait_on
+from jobstream_processors.skipped import Again
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -87,6 +88,9 @@ class Rung:
         self.source = source
         self.topic_id = ""
         self.watermark: Watermark
+        self.again = Again()
+        self.look_after_ms = 0
+        """Monotonic: the log is not asked before about offsets that were skipped."""
         self.bytes = 0
         self._heap: list[Waiting] = []
 

@@ -26,16 +26,18 @@ from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.execute.on_processes import ProcessExecutor
 from jobstream_processors.execute.on_threads import ThreadExecutor
 from jobstream_processors.facts import LaneFacts
-from jobstream_processors.feed import Feed, Limits
+from jobstream_processors.feed import Feed
 from jobstream_processors.handlers import ASYNC, PROCESS, THREAD, JobSpec, slots_of
 from jobstream_processors.intake import Intake
 from jobstream_processors.meter import Meter
 from jobstream_processors.own_faults import own_fault
 from jobstream_processors.ports import Clock, Listener, Log, Sink, Source
+from jobstream_processors.pressure import Limits
 from jobstream_processors.pulse import Pulse
 from jobstream_processors.queues import QueuePlan
 from jobstream_processors.settle import Settler
 from jobstream_processors.settling import MirrorThread, SettleThread
+from jobstream_processors.skipped import Lookout
 from jobstream_processors.takeover import Takeover
 from jobstream_processors.tracing import UNTRACED, Tracing
 from jobstream_schemas import Catalogue
@@ -220,7 +222,6 @@ class Worker:
         intake = Intake(parts.specs, parts.catalogue, parts.clock, tracing.received)
         put = tracing.put(self._settling.put)
         self._engine = Engine(intake, parts.clock, put, loop, parts.meter)
-        self._engine.run_on(self._executors(), parts.failed)
         self._mirrors = MirrorThread(
             parts.sink,
             self._served,
@@ -232,6 +233,8 @@ class Worker:
         self._feed = Feed(
             parts.plans, self, parts.clock, parts.pulse, parts.limits, known_id=known, meter=meter
         )
+        lookout = Lookout(parts.reader, loop, self._restorers.submit, self._feed.verdicts)
+        self._engine.run_on(self._executors(), parts.failed, lookout)
         self._closer = Closer(parts.plans, parts.reader, parts.sink, self._served)
         self._engine.obey(self._orders)
 

@@ -43,7 +43,7 @@ from jobstream.stop_signals import SIGNALS, leave_at_once
 from jobstream_processors.delayer import Delayer, DelayerParts
 from jobstream_processors.errors import WorkerStopped
 from jobstream_processors.failures import Failures
-from jobstream_processors.feed import Limits
+from jobstream_processors.pressure import Limits
 from jobstream_processors.pulse import GuardedSink, Pulse
 from jobstream_processors.takeover import Takeover
 from jobstream_processors.worker import Parts, ReplaceProcess, Worker

@@ -12,7 +12,8 @@ from jobstream import App
 from jobstream.testing import memory
 from jobstream_processors.core.partition import partition_for
 from jobstream_processors.delivery import Delivery
-from jobstream_processors.feed import BATCH_MAX, Limits
+from jobstream_processors.feed import BATCH_MAX
+from jobstream_processors.pressure import Limits
 
 FLOOD = 100_000
 NEIGHBOURS = 100

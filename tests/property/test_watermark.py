@@ -1,7 +1,7 @@
 """The watermark against a naive model that keeps every finished offset in a set.
 
-Offsets are begun in rising order with gaps, finish in any order, and some are known to be finished
-from an earlier owner's ranges.
+Offsets are begun in rising order with gaps, some of which are explained or come late, finish in any
+order, and some are known to be finished from an earlier owner's ranges.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.begun = start
         self.restored = {offset for offset in offsets(restored) if offset >= start}
         self.unfinished: set[int] = set()
+        self.holes: set[int] = set()
 
     @rule(skipped=st.integers(0, 3))
     def begin(self, skipped: int) -> None:
@@ -47,13 +48,28 @@ class AnyOrder(RuleBasedStateMachine):
         fresh = self.mark.begin(offset)
 
         assert fresh == (offset not in self.restored)
+        self.holes |= set(range(self.begun, offset)) - self.restored
         self.begun = offset + 1
         if fresh:
             self.unfinished.add(offset)
 
     @rule(back=st.integers(1, 10))
     def begin_again(self, back: int) -> None:
-        assert not self.mark.begin(self.begun - back)
+        """A record comes twice; it is fresh only if it was skipped before."""
+        offset = self.begun - back
+
+        assert self.mark.begin(offset) == (offset in self.holes)
+        if offset in self.holes:
+            self.holes.discard(offset)
+            self.unfinished.add(offset)
+
+    @rule(data=st.data())
+    def explain(self, data: st.DataObject) -> None:
+        told = list(self.mark.holes)
+        chosen = data.draw(st.lists(st.sampled_from(told), unique=True)) if told else []
+
+        self.mark.explain([*chosen, (1_000, 1_001)])
+        self.holes -= offsets(chosen)
 
     @precondition(lambda self: self.unfinished)
     @rule(data=st.data())
@@ -64,16 +80,24 @@ class AnyOrder(RuleBasedStateMachine):
         self.mark.finish(offset)
 
     @invariant()
-    def position_is_the_first_unfinished_offset(self) -> None:
-        assert self.mark.position == min(self.unfinished, default=self.begun)
+    def position_is_the_first_offset_that_is_not_finished(self) -> None:
+        assert self.mark.position == min(self.unfinished | self.holes, default=self.begun)
+
+    @invariant()
+    def holes_are_what_was_skipped_and_never_explained(self) -> None:
+        assert offsets(self.mark.holes) == self.holes
+        assert self.mark.holes == sorted(self.mark.holes)
+        assert self.mark.gap == len(self.above())
+
+    def above(self) -> set[int]:
+        return set(range(self.mark.position, self.begun)) - self.unfinished - self.holes
 
     @invariant()
     def ranges_tell_all_that_is_finished_above(self) -> None:
-        above = set(range(self.mark.position, self.begun)) - self.unfinished
         ahead = {offset for offset in self.restored if offset >= self.begun}
         ranges = self.mark.ranges()
 
-        assert offsets(ranges) == above | ahead
+        assert offsets(ranges) == self.above() | ahead
         assert ranges == sorted(ranges)
         assert all(low < high for low, high in ranges)
 
@@ -88,10 +112,9 @@ class AnyOrder(RuleBasedStateMachine):
 
     @invariant()
     def memory_is_one_entry_per_range(self) -> None:
-        above = set(range(self.mark.position, self.begun)) - self.unfinished
         own = [low for low, _ in self.mark.ranges() if low < self.begun]
 
-        assert len(own) == runs(above)
+        assert len(own) == runs(self.above())
 
 
 TestAnyOrder = AnyOrder.TestCase

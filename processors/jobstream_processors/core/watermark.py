@@ -2,6 +2,8 @@
 
 Offsets are given as read; `position` is always the next offset to read. Finished offsets above the
 watermark are kept as ranges, so one job that never ends does not fill memory with its successors.
+Offsets that the reader skipped are holes: the watermark stands before them until somebody has
+looked whether they hold a record.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 class Watermark:
     """The contiguous watermark of one partition during one assignment. Not thread-safe."""
 
-    __slots__ = ("_end_of", "_restored", "_start_of", "begun", "position", "unfinished")
+    __slots__ = ("_end_of", "_restored", "_start_of", "begun", "holes", "position", "unfinished")
 
     def __init__(self, start: int, finished: Iterable[tuple[int, int]] = ()) -> None:
         self.position = start
@@ -24,6 +26,8 @@ class Watermark:
         self.begun = start
         """Next offset never begun."""
         self.unfinished = 0
+        self.holes: list[tuple[int, int]] = []
+        """[start, end) ranges that were skipped and are not explained, lowest first."""
         self._end_of: dict[int, int] = {}
         self._start_of: dict[int, int] = {}
         self._restored = _merged(start, finished)
@@ -31,13 +35,14 @@ class Watermark:
     def begin(self, offset: int) -> bool:
         """Take up `offset`; False if it was begun before or is known to be finished.
 
-        Offsets come in rising order. Those skipped (compaction, transaction markers) hold no
-        record, so they count as finished.
+        Offsets come in rising order. Those skipped become holes: a transaction's marker and what
+        was compacted hold no record, but a record that the client left out would be lost. One that
+        comes late, out of a hole, is taken up like any other.
         """
         if offset < self.begun:
-            return False
+            return bool(self.holes) and self._fill(offset)
         if offset > self.begun:
-            self._add(self.begun, offset)
+            self._skip(self.begun, offset)
         self.begun = offset + 1
         if self._restored and self._was_finished(offset):
             self._add(offset, offset + 1)
@@ -53,10 +58,19 @@ class Watermark:
         else:
             self._add(offset, offset + 1)
 
+    def explain(self, holes: Iterable[tuple[int, int]]) -> None:
+        """These offsets hold no record, as somebody has looked: they count as finished."""
+        empty = set(holes)
+        explained = [hole for hole in self.holes if hole in empty]
+        self.holes = [hole for hole in self.holes if hole not in empty]
+        for low, high in explained:
+            self._add(low, high)
+
     @property
     def gap(self) -> int:
         """How many offsets above the watermark are finished."""
-        return self.begun - self.position - self.unfinished
+        missing = sum(high - low for low, high in self.holes)
+        return self.begun - self.position - self.unfinished - missing
 
     def ranges(self, limit: int | None = None) -> list[tuple[int, int]]:
         """Finished [start, end) ranges above the watermark, lowest first, at most `limit`."""
@@ -67,6 +81,34 @@ class Watermark:
         while self._restored and self._restored[0][1] <= offset:
             self._restored.popleft()
         return bool(self._restored) and self._restored[0][0] <= offset
+
+    def _skip(self, low: int, high: int) -> None:
+        """Make [low, high) a hole, but for what is known to be finished."""
+        while self._restored and self._restored[0][0] < high:
+            start, end = self._restored[0]
+            if end <= low:
+                self._restored.popleft()
+                continue
+            if low < start:
+                self.holes.append((low, start))
+            if end > high:
+                self._add(max(low, start), high)
+                return
+            self._restored.popleft()
+            self._add(max(low, start), end)
+            low = end
+        if low < high:
+            self.holes.append((low, high))
+
+    def _fill(self, offset: int) -> bool:
+        """Begin an offset out of a hole; False if it is in none."""
+        for index, (low, high) in enumerate(self.holes):
+            if low <= offset < high:
+                rest = ((low, offset), (offset + 1, high))
+                self.holes[index : index + 1] = [(start, end) for start, end in rest if start < end]
+                self.unfinished += 1
+                return True
+        return False
 
     def _add(self, low: int, high: int) -> None:
         """Merge [low, high), of which nothing is finished yet, with its neighbours."""

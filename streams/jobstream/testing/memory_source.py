@@ -46,6 +46,7 @@ class MemorySource:
         """The name by which `MemoryBroker.lose` and `expire` know it."""
         self._held: dict[TopicPartition, _Holding] = {}
         self._unsent: dict[TopicPartition, Position] = {}
+        self._left_out: dict[tuple[TopicPartition, int], int] = {}
         self._closed = False
 
     def listen(self, listener: Listener) -> None:
@@ -113,6 +114,10 @@ class MemorySource:
         finally:
             self._send_commits()
             self._broker.leave(self._group, self.member)
+
+    def leave_out(self, partition: TopicPartition, offset: int, times: int = 1) -> None:
+        """Skip that record the next `times` it is fetched, as a client with a fault would."""
+        self._left_out[partition, offset] = times
 
     def kill(self) -> None:
         """Die as by kill -9: no commit is sent, nobody is told. The broker notices at `expire`."""
@@ -195,8 +200,21 @@ class MemorySource:
             if found:
                 holding.position = found[-1].offset() + 1
                 self._held[partition] = self._held.pop(partition)
-                taken += found
+                taken += self._delivered(partition, found) if self._left_out else found
         return taken
+
+    def _delivered(
+        self, partition: TopicPartition, found: list[MemoryRecord]
+    ) -> list[MemoryRecord]:
+        """What is left of `found` without the records that are to be left out."""
+        kept = []
+        for record in found:
+            mark = (partition, record.offset())
+            if left := self._left_out.get(mark, 0):
+                self._left_out[mark] = left - 1
+            else:
+                kept.append(record)
+        return kept
 
     def _fetch(self, partition: TopicPartition, position: int, limit: int) -> list[MemoryRecord]:
         if partition[0] not in self._broker.topics():

@@ -36,13 +36,15 @@ from jobstream_processors.execute.bars import Bars
 from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.execute.on_threads import ThreadExecutor
 from jobstream_processors.failures import call, failure_of
-from jobstream_processors.feed import Feed, Limits
+from jobstream_processors.feed import Feed
 from jobstream_processors.gate import FLOOD, QUEUE
 from jobstream_processors.handlers import ASYNC, PROCESS, THREAD
 from jobstream_processors.intake import Intake
 from jobstream_processors.meter import DelayMeter, Meter
+from jobstream_processors.pressure import Limits
 from jobstream_processors.pulse import Pulse
 from jobstream_processors.settle import Settler
+from jobstream_processors.skipped import Lookout
 from jobstream_processors.takeover import Takeover
 from jobstream_schemas import Catalogue
 
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
+    from jobstream_processors.execute.running import Executor
     from jobstream_processors.lane import Lane
     from jobstream_processors.ports import Clock, Listener, Position, Record
     from jobstream_processors.settle import Decided
@@ -101,10 +104,13 @@ class MemoryWorker:
         self._engine = Engine(self._intake, self._clock, put, self._loop, self.meter)
         self._callbacks = app.failure_callbacks
         self._pulse = pulse = Pulse(self._clock, _SESSION_MS)
-        self._loop.run_until_complete(self._equip(app.settings.concurrency))
         limits = Limits(window=app.settings.window)
         known = reader.known_id
-        self._feed = Feed(plans, self, self._clock, pulse, limits, known_id=known, meter=self.meter)
+        feed = Feed(plans, self, self._clock, pulse, limits, known_id=known, meter=self.meter)
+        self._feed = feed
+        # Nothing blocks in memory: the log is asked at once.
+        self._lookout = Lookout(reader, self._loop, lambda ask: ask(), feed.verdicts)
+        self._loop.run_until_complete(self._equip(app.settings.concurrency))
         self._closer = Closer(plans, reader, self._sink, lambda: list(self._feed.running))
         parts = DelayerParts(
             delay_group(app.name),
@@ -224,7 +230,8 @@ class MemoryWorker:
         self._executors = (on_loop, in_threads)
         children = NoChildren(on_loop, in_threads)
         tell = self._tell if self._callbacks else None
-        self._engine.run_on({ASYNC: on_loop, THREAD: in_threads, PROCESS: children}, tell)
+        executors: dict[str, Executor] = {ASYNC: on_loop, THREAD: in_threads, PROCESS: children}
+        self._engine.run_on(executors, tell, self._lookout)
 
     def _tell(self, delivery: Delivery, outcome: Outcome | None, decision: Decision) -> None:
         """As a worker process does, but here and now."""

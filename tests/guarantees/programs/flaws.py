@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jobstream_processors.core.known import Known
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.ports import Position
+    from jobstream_processors.places import Place
 
 
 def build_in(flaw: str) -> None:
@@ -86,17 +86,10 @@ def clean_without_claim() -> None:
     """Any clean hand-over counts, not only that of the partition's last owner."""
     suspect = Takeover._suspect
 
-    def believe(  # noqa: PLR0917  # the signature of what it replaces
-        self: Takeover,
-        lane: Lane,
-        committed: Position | None,
-        previous_claim: int | None,
-        mirror: Any,  # noqa: ANN401  # passed on
-        high: int,
-    ) -> None:
-        if committed is not None and committed.note.startswith(CLEAN):
+    def believe(self: Takeover, lane: Lane, place: Place, previous_claim: int | None) -> None:
+        if place.committed is not None and place.committed.note.startswith(CLEAN):
             previous_claim = None
-        suspect(self, lane, committed, previous_claim, mirror, high)
+        suspect(self, lane, place, previous_claim)
 
     Takeover._suspect = believe  # type: ignore[method-assign]
 

@@ -286,7 +286,7 @@ def test_a_rung_whose_place_gets_lost_while_it_is_read_stands_still_alone(
     ladder.pass_ms(10_000)
 
     assert "partition_refused" in caplog.messages
-    assert sorted(ladder.arrived()) == [b"0", b"1", b"2", b"other"]
+    assert sorted(ladder.arrived(), key=str) == [b"0", b"1", b"2", b"other"]
 
 
 def test_a_rung_that_is_made_anew_is_read_from_its_start(

@@ -10,6 +10,7 @@ from jobstream_processors.core.headers import Trip
 from jobstream_processors.core.ladder import EXACT_MS_MAX
 from jobstream_processors.delayer import FAILED_HOLD_MS, HOPS_MAX
 from jobstream_processors.rung import BYTES_MAX, RECORDS_MAX
+from jobstream_processors.skipped import AGAIN_MAX
 
 if TYPE_CHECKING:
     from tests.unit.processors.conftest import Ladder
@@ -93,3 +94,41 @@ def test_a_wait_that_is_too_long_for_the_exact_rung_goes_where_it_belongs(ladder
     assert len(ladder.on("30s")) == 1
     ladder.pass_ms(85_000)
     assert ladder.arrived() == [b"a"]
+
+
+def test_a_record_that_the_client_left_out_is_read_again(
+    ladder: Ladder, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = (ladder.shop.plan.rungs["5s"][0], 0)
+    ladder.source.leave_out(place, 1)
+    values = [b"%d" % number for number in range(3)]
+    for value in values:
+        ladder.put("5s", value, Trip(delay_ms=5_000, partition=0))
+
+    ladder.pass_ms(5_000)
+
+    assert sorted(ladder.arrived(), key=str) == values
+    assert "record_skipped" in caplog.messages
+
+
+def test_a_rung_whose_client_leaves_it_out_again_and_again_keeps_its_place_and_goes_on(
+    ladder: Ladder, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop, place = ladder.shop, (ladder.shop.plan.rungs["5s"][0], 0)
+    ladder.source.leave_out(place, 1, times=AGAIN_MAX + 1)
+    values = [b"%d" % number for number in range(3)]
+    for value in values:
+        ladder.put("5s", value, Trip(delay_ms=5_000, partition=0))
+
+    for _ in range(AGAIN_MAX + 1):
+        ladder.pass_ms(5_000)
+    assert ladder.arrived() == [b"0", b"2"]
+    assert "partition_refused" in caplog.messages
+    ladder.delayer.close()
+    committed = shop.broker.committed("shop.delay", place)
+    assert committed is not None
+    assert committed.offset == 1
+    ladder.new_delayer()
+    ladder.turns()
+
+    assert ladder.arrived() == [b"0", b"2", b"1"]

@@ -8,7 +8,8 @@ import pytest
 
 from jobstream.testing import MemoryShard, MemorySource
 from jobstream_processors.core.watermark import Watermark
-from jobstream_processors.feed import Feed, Limits
+from jobstream_processors.feed import Feed
+from jobstream_processors.pressure import Limits
 from jobstream_processors.pulse import Pulse
 
 if TYPE_CHECKING:
@@ -90,8 +91,10 @@ class Desk:
         for lane, records in batch:
             for record in records:
                 offset = record.offset() or 0
-                assert lane.watermark.begin(offset)
-                self.handed.append((lane.source[0], offset))
+                if lane.watermark.begin(offset):
+                    self.handed.append((lane.source[0], offset))
+                else:
+                    lane.returned += 1
 
     def prepare(self, lane: Lane, committed: Position | None) -> None:
         if self.ready:

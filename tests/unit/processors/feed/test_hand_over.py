@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream_processors.errors import TableUnavailable, WorkerStopped
-from jobstream_processors.feed import Limits
 from jobstream_processors.ports import Position
+from jobstream_processors.pressure import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable

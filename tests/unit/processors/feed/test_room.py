@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobstream_processors.feed import BATCH_MAX, FULL_MS_MAX, Limits
+from jobstream_processors.feed import BATCH_MAX, FULL_MS_MAX
+from jobstream_processors.pressure import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
