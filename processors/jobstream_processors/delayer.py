@@ -55,6 +55,8 @@ COMMIT_MS = 1_000
 LOOK_MS = 1_000
 """How often the log is asked about offsets of a rung that were skipped."""
 NEVER_MS = 1 << 62
+CLOCK_KEY = b"clock"
+"""Of a tombstone among the mirrors, published for the time that the broker stamps on it."""
 FAILED_HOLD_MS = 500
 """How long a record rests after its hop was not acknowledged."""
 
@@ -117,7 +119,7 @@ class Delayer:
                 rung.take(record)
         for rung in [rung for rung in self._rungs.values() if rung.watermark.holes]:
             self._mind_skipped(rung)
-        made = self._move(self._leaving())
+        made = self._move(self._leaving()) if self._knows_time() else 0
         self._balance()
         self._commit_due()
         if self._meter is not None:
@@ -233,6 +235,21 @@ class Delayer:
     def _wait_ms(self, limit_ms: int) -> int:
         due = self.next_ms()
         return limit_ms if due is None else max(0, min(limit_ms, due - self._clock.broker_ms()))
+
+    def _knows_time(self) -> bool:
+        """Whether what waits here may leave by the clock; publishes what tells it the time.
+
+        What a delayer reads was written long ago, so it says nothing of now: by an old record's
+        stamp, or by a wall clock that is wrong, jobs would be late by a rung or early.
+        """
+        if self.next_ms() is None or not self._clock.needs_report():
+            return True
+        try:
+            self._send([Outgoing(self._parts.mirrors.topic, CLOCK_KEY, None)])
+        except PublishFailed as error:
+            log.warning("time_unknown", extra={"reason": str(error)})
+            return False
+        return True
 
     def _leaving(self) -> list[tuple[Rung, Hop]]:
         """At most HOPS_MAX records that may leave now, from the rung that is due longest first."""

@@ -186,4 +186,13 @@ class Clock(Machine, Protocol):
     """Time. Only edges and drivers read it; the core gets it as an argument."""
 
     def broker_ms(self) -> int:
-        """Broker time, epoch milliseconds: a lower bound from append times seen so far."""
+        """Broker time, epoch milliseconds, as far as it is known: a little behind, never ahead.
+
+        Brokers whose clocks differ count as one: what most of them say.
+        """
+
+    def needs_report(self) -> bool:
+        """Whether it is a guess, or old: publish something before you act by broker time.
+
+        What the broker stamps on that tells the clock.
+        """

@@ -1,8 +1,13 @@
-"""Broker time, estimated from what the broker stamped on records.
+"""Time as this machine has it, and broker time, estimated from what brokers stamped on records.
 
-A record stamped `ts` was appended before we heard of it, so broker time is at least `ts` plus the
-time since then. The largest such bound over the last minutes is used: jobs are never early by
-broker time, and a step of this machine's wall clock changes nothing.
+A report of a record that was just published is worth most: the broker stamped it after it was sent
+and before it was reported, so its clock is known from both sides. A record that was read was
+stamped before that, and nobody knows how long before: an old one says next to nothing. So read
+records count only while nothing was reported yet, and this machine's wall clock likewise.
+
+Every broker has a clock of its own, and a partition's stamps are of the broker that leads it. What
+is told is the median over the partitions of which something was reported lately: a broker that is
+an hour ahead, or behind, is outvoted and decides nothing for jobs of the others.
 """
 
 from __future__ import annotations
@@ -10,12 +15,26 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from statistics import median_low
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from jobstream_processors.ports import Machine
+    from collections.abc import Mapping
+
+    from jobstream_processors.ports import Machine, TopicPartition
 
 WINDOW_MS = 300_000
+"""How long reports of one partition are taken together; then the next one stands for itself."""
+VOTES_MIN = 3
+"""Partitions that must have reported within the window; else those of the last hour vote, too."""
+REMEMBERED_MS = 3_600_000
+REPORT_MS = 60_000
+"""After so long without a report, whoever acts by broker time is asked to publish something."""
+DOUBT_MS = 1_000
+"""A record that was read is from so far in the future: broker time may have been changed."""
+DOUBTED_REPORT_MS = 5_000
+VAGUE_MS = 5_000
+"""A report that took longer says too little."""
 _CLOCK = time.CLOCK_BOOTTIME if sys.platform == "linux" else time.CLOCK_MONOTONIC
 
 
@@ -41,6 +60,17 @@ class MachineTime:
 MACHINE = MachineTime()
 
 
+class _Bounds(NamedTuple):
+    """What is known of (broker - monotonic) time of the broker that leads one partition."""
+
+    low: int
+    high: int
+    since_ms: int
+    """Monotonic, of the first report that these come from."""
+    at_ms: int
+    """Likewise, of the last one."""
+
+
 class BrokerClock:
     """The `Clock` port: this machine's time and the brokers'. Safe to use from any thread."""
 
@@ -49,24 +79,69 @@ class BrokerClock:
         self.awake_s = machine.awake_s
         self.wall_ms = machine.wall_ms
         self._lock = threading.Lock()
-        self._best: int | None = None
-        """Largest (broker - monotonic) seen in the current window."""
-        self._previous: int | None = None
-        self._window_ends = 0
-        self._wall_offset = self.wall_ms() - self.monotonic_ms()
+        self._known: dict[TopicPartition, _Bounds] = {}
+        self._ahead = self.wall_ms() - self.monotonic_ms()
+        """Broker time minus monotonic time: what is believed now."""
+        self._reported_ms: int | None = None
+        self._doubted = False
 
     def broker_ms(self) -> int:
-        """A lower bound of broker time; this machine's wall clock until a first record is seen."""
-        known = [offset for offset in (self._best, self._previous) if offset is not None]
-        return self.monotonic_ms() + (max(known) if known else self._wall_offset)
+        """Broker time as far as it is known; before any report, this machine's wall clock.
+
+        Behind it by what a report takes, a few milliseconds: so that nothing is early.
+        """
+        return self.monotonic_ms() + self._ahead
+
+    def needs_report(self) -> bool:
+        """Whether nothing was reported lately: publish something before you act by broker time."""
+        if self._reported_ms is None:
+            return True
+        age_ms = self.monotonic_ms() - self._reported_ms
+        return age_ms >= (DOUBTED_REPORT_MS if self._doubted else REPORT_MS)
 
     def observe(self, append_ms: int) -> None:
-        """Learn from the append time of a record just acknowledged or received."""
-        now = self.monotonic_ms()
-        offset = append_ms - now
+        """Learn from the append time of a record just read: broker time is no less."""
+        low = append_ms - self.monotonic_ms()
+        if low <= self._ahead:
+            return
+        if self._reported_ms is not None:
+            # Its broker's clock may be ahead of others'; or all were set right. A report will tell.
+            self._doubted = self._doubted or low > self._ahead + DOUBT_MS
+            return
         with self._lock:
-            if now >= self._window_ends:
-                self._previous, self._best = self._best, None
-                self._window_ends = now + WINDOW_MS
-            if self._best is None or offset > self._best:
-                self._best = offset
+            if self._reported_ms is None:
+                self._ahead = max(self._ahead, low)
+
+    def reported(self, stamps: Mapping[TopicPartition, int], sent_ms: int) -> None:
+        """Learn from records that are just acknowledged: the newest append time of each partition.
+
+        They were sent at `sent_ms`, monotonic, or later.
+        """
+        now_ms = self.monotonic_ms()
+        if not stamps or (self._reported_ms is not None and now_ms - sent_ms > VAGUE_MS):
+            return
+        with self._lock:
+            for place, stamp_ms in stamps.items():
+                # A stamp is cut to whole milliseconds, as is the time of sending.
+                told = _Bounds(stamp_ms - now_ms, stamp_ms - sent_ms + 1, now_ms, now_ms)
+                self._known[place] = _joined(self._known.get(place), told)
+            self._reported_ms, self._doubted = now_ms, False
+            self._ahead = self._voted(now_ms)
+
+    def _voted(self, now_ms: int) -> int:
+        self._known = {
+            place: bounds
+            for place, bounds in self._known.items()
+            if now_ms - bounds.at_ms <= REMEMBERED_MS
+        }
+        fresh = [known.low for known in self._known.values() if now_ms - known.at_ms <= WINDOW_MS]
+        voting = fresh if len(fresh) >= VOTES_MIN else [known.low for known in self._known.values()]
+        return median_low(voting)
+
+
+def _joined(old: _Bounds | None, new: _Bounds) -> _Bounds:
+    """Both together; the new alone where the old is of another time, or the clock was changed."""
+    if old is None or new.at_ms - old.since_ms > WINDOW_MS:
+        return new
+    low, high = max(old.low, new.low), min(old.high, new.high)
+    return new if low > high else _Bounds(low, high, old.since_ms, new.at_ms)

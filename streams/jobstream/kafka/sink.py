@@ -257,23 +257,22 @@ class _Batch:
     def __init__(self, records: Sequence[Outgoing], clock: BrokerClock) -> None:
         self._records = records
         self._clock = clock
+        self._sent_ms = clock.monotonic_ms()
         self._reported = 0
         self._expected = -1
         self._refused = 0
         self._done = threading.Event()
-        self._ends: dict[TopicPartition, int] = {}
+        self._lasts: dict[TopicPartition, Message] = {}
+        """The last record of each partition that was acknowledged."""
         self._bad: list[tuple[KafkaError, Message]] = []
         self._failures: dict[int, PublishFailure] = {}
         self.fatal = False
-        self._last: Message | None = None
 
     def acked(self, error: KafkaError | None, message: Message) -> None:
         """A delivery report, on the producer's poll thread."""
         if error is None:
             place = (message.topic(), message.partition())
-            offset = message.offset()
-            self._ends[place] = offset  # type: ignore[index,assignment] # acked records have both
-            self._last = message
+            self._lasts[place] = message  # type: ignore[index] # acked records have both
         else:
             self._bad.append((error, message))
         self._reported += 1
@@ -295,13 +294,13 @@ class _Batch:
 
     def result(self) -> Mapping[TopicPartition, int]:
         """The last offsets; raises PublishFailed."""
-        if self._last is not None:
-            self._clock.observe(self._last.timestamp()[1])
+        stamps = {place: last.timestamp()[1] for place, last in self._lasts.items()}
+        self._clock.reported(stamps, self._sent_ms)
         for error, message in self._bad:
             self._blame(error, message)
         if self._failures:
             raise PublishFailed(self._failures)
-        return self._ends
+        return {place: last.offset() or 0 for place, last in self._lasts.items()}
 
     def _blame(self, error: KafkaError, message: Message) -> None:
         # Records with the same bytes share the blame: publishing one again is always harmless.

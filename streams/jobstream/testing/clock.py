@@ -13,7 +13,11 @@ EPOCH_MS = 1_800_000_000_000
 
 
 class VirtualClock:
-    """The `Clock` port by hand; used by any thread. One clock serves broker and workers alike."""
+    """The `Clock` port by hand; used by any thread.
+
+    One clock serves broker and workers alike, unless they are given machines of their own
+    (`machine`), and brokers their own clocks (`MemoryBroker.skew`).
+    """
 
     def __init__(self, epoch_ms: int = EPOCH_MS) -> None:
         self._epoch_ms = epoch_ms
@@ -38,6 +42,10 @@ class VirtualClock:
         """Broker time, epoch milliseconds: the append time of a record published now."""
         return self._epoch_ms + self._elapsed_ms
 
+    def needs_report(self) -> bool:
+        """False: it is the time."""
+        return False
+
     def advance(self, ms: int) -> None:
         """Let `ms` milliseconds pass at once; whoever waits for the clock looks again."""
         if ms < 0:
@@ -57,3 +65,37 @@ class VirtualClock:
     def on_advance(self, watcher: Callable[[], None]) -> None:
         """Call `watcher` after every advance, on the thread that advanced."""
         self._watchers.append(watcher)
+
+    def machine(self, ahead_ms: int = 0) -> VirtualMachine:
+        """A machine whose wall clock is ahead by so much, or behind; it moves with this clock."""
+        return VirtualMachine(self, ahead_ms)
+
+
+class VirtualMachine:
+    """The `Machine` port: one of several in the same virtual time. `BrokerClock` runs on it."""
+
+    def __init__(self, clock: VirtualClock, ahead_ms: int) -> None:
+        self._clock = clock
+        self._ahead_ms = ahead_ms
+        self._suspended_ms = 0
+
+    def monotonic_ms(self) -> int:
+        """Milliseconds since the clock was made."""
+        return self._clock.monotonic_ms()
+
+    def awake_s(self) -> float:
+        """Seconds since a second before the clock was made, but for those it was suspended."""
+        return self._clock.awake_s() - self._suspended_ms / 1_000
+
+    def wall_ms(self) -> int:
+        """The time as this machine has it."""
+        return self._clock.wall_ms() + self._ahead_ms
+
+    def set_wall(self, ahead_ms: int) -> None:
+        """Let its wall clock jump, so that it is ahead by so much; negative: behind."""
+        self._ahead_ms = ahead_ms
+
+    def suspend(self, ms: int) -> None:
+        """Let this machine alone sleep while `ms` milliseconds pass for everybody."""
+        self._suspended_ms += ms
+        self._clock.advance(ms)

@@ -26,6 +26,7 @@ class HandlersOwnTime:
         self.wall_ms = MACHINE.wall_ms
         self.monotonic_ms = clock.monotonic_ms
         self.broker_ms = clock.broker_ms
+        self.needs_report = clock.needs_report
 
 
 class NoChildren:

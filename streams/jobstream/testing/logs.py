@@ -11,6 +11,8 @@ from jobstream_processors.core.partition import partition_for
 from jobstream_processors.errors import PublishFailure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jobstream_processors.ports import Outgoing, TopicPartition
 
 
@@ -125,7 +127,9 @@ class Logs:
             return PublishFailure(f"compacted topic {record.topic!r} takes no record without a key")
         return None
 
-    def append(self, record: Outgoing, now_ms: int) -> tuple[TopicPartition, int]:
+    def append(
+        self, record: Outgoing, stamp_ms: Callable[[TopicPartition], int]
+    ) -> tuple[TopicPartition, int]:
         """Append a record that is not refused; returns its partition and offset."""
         topic = self._topics[record.topic]
         number = record.partition
@@ -133,7 +137,8 @@ class Logs:
             number = _partition_of(record.key, topic)
         self._appended += 1
         log = topic.partitions[number]
-        return (record.topic, number), log.append(record, now_ms, self._appended)
+        place = (record.topic, number)
+        return place, log.append(record, stamp_ms(place), self._appended)
 
 
 def _partition_of(key: bytes | None, topic: Topic) -> int:

@@ -10,19 +10,31 @@ from jobstream_processors.ports import Outgoing
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from jobstream.kafka.clock import BrokerClock
     from jobstream.testing.broker import MemoryBroker
     from jobstream_processors.ports import TopicPartition
 
 
 class MemorySink:
-    """Publishes to a `MemoryBroker`. Thread-safe; belongs to no group, so it outlives sessions."""
+    """Publishes to a `MemoryBroker`. Thread-safe; belongs to no group, so it outlives sessions.
 
-    def __init__(self, broker: MemoryBroker) -> None:
+    `clock` learns from reports, as on Kafka.
+    """
+
+    def __init__(self, broker: MemoryBroker, clock: BrokerClock | None = None) -> None:
         self._broker = broker
+        self._clock = clock
 
     def publish(self, records: Sequence[Outgoing]) -> Mapping[TopicPartition, int]:
         """Block until acknowledged; returns the last offset per partition, raises PublishFailed."""
-        return self._broker.publish(records)
+        if self._clock is None:
+            return self._broker.publish(records)
+        sent_ms = self._clock.monotonic_ms()
+        ends = self._broker.publish(records)
+        newest = {place: self._broker.read(place, end, end + 1, 1) for place, end in ends.items()}
+        stamps = {place: found[0].timestamp()[1] for place, found in newest.items() if found}
+        self._clock.reported(stamps, sent_ms)
+        return ends
 
     def publish_rows(
         self, rows: Mapping[TopicPartition, Sequence[dict[str, bytes]]]

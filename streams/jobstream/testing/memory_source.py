@@ -15,6 +15,7 @@ from jobstream.testing.errors import NotOwned
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from jobstream.kafka.clock import BrokerClock
     from jobstream.testing.broker import MemoryBroker
     from jobstream.testing.groups import Steps
     from jobstream.testing.record import MemoryRecord
@@ -37,8 +38,16 @@ class _Holding:
 class MemorySource:
     """Joins its group with the first poll. Used by one thread."""
 
-    def __init__(self, broker: MemoryBroker, group: str, topics: Collection[str]) -> None:
+    def __init__(
+        self,
+        broker: MemoryBroker,
+        group: str,
+        topics: Collection[str],
+        clock: BrokerClock | None = None,
+    ) -> None:
+        """`clock` learns from what is read, as on Kafka."""
         self._broker = broker
+        self._clock = clock
         self._group = group
         self._topics = frozenset(topics)
         self._listener: Listener | None = None
@@ -67,6 +76,8 @@ class MemorySource:
                 records = self._take(limit)
                 left_s = deadline - time.monotonic()
                 if records or (left_s <= 0 and not self._has_steps()):
+                    if records and self._clock is not None:
+                        self._clock.observe(records[-1].timestamp()[1])
                     return records
                 if not self._has_steps():
                     self._broker.changed.wait(left_s)

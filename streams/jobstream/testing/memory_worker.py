@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from jobstream.kafka.clock import BrokerClock
 from jobstream.kafka.control_topic import ControlFollower
 from jobstream.kafka.mirrors import KafkaMirrors
 from jobstream.kafka.schema_topic import SchemaFollower
@@ -72,14 +73,16 @@ _PREPARE_TRIES = 100
 class MemoryWorker:
     """One member of each of the app's groups. Used by one thread, outside any event loop.
 
-    `clock` is what it takes for the time; by default the broker's, and real time for handlers.
+    `clock` is what it takes for the time; by default the broker's, and real time for handlers. A
+    `BrokerClock` learns from what the broker stamps, as in a worker process.
     """
 
     def __init__(self, app: App, broker: MemoryBroker, clock: Clock | None = None) -> None:
         self._broker = broker
         self._clock = clock if clock is not None else HandlersOwnTime(broker.clock)
         self._drain_s = app.settings.drain_ms / 1000
-        self._sink = MemorySink(broker)
+        learning = clock if isinstance(clock, BrokerClock) else None
+        self._sink = MemorySink(broker, learning)
         reader = MemoryLog(broker)
         plans = app.plans()
         offsets = offsets_topic(app.name)
@@ -124,9 +127,9 @@ class MemoryWorker:
             DelayMeter(delay_group(app.name), plans, EDGES),
         )
         self._delayer = Delayer(parts)
-        self._feed.join(_joining(broker, group, [plan.topic for plan in plans.values()]))
+        self._feed.join(_joining(broker, group, [plan.topic for plan in plans.values()], learning))
         rungs = [topic for plan in plans.values() for topic, _ in plan.rungs.values()]
-        self._delayer.join(_joining(broker, parts.group, rungs))
+        self._delayer.join(_joining(broker, parts.group, rungs, learning))
         self._control.listen(self._clock.broker_ms(), self._obey)
         self._control.listen(self._clock.broker_ms(), self._delayer.obey)
 
@@ -300,10 +303,10 @@ class MemoryWorker:
 
 
 def _joining(
-    broker: MemoryBroker, group: str, topics: Sequence[str]
+    broker: MemoryBroker, group: str, topics: Sequence[str], clock: BrokerClock | None
 ) -> Callable[[Listener], MemorySource]:
     def join(listener: Listener) -> MemorySource:
-        source = MemorySource(broker, group, topics)
+        source = MemorySource(broker, group, topics, clock)
         source.listen(listener)
         return source
 

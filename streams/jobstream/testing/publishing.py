@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from jobstream.testing.errors import ClockStoodStill
 from jobstream.testing.faults import PublishFaults
@@ -44,6 +45,18 @@ class Publishing:
         self._logs = Logs(record_bytes_max)
         self._faults = PublishFaults()
         self._held = 0
+        self._nodes = 1
+        self._ahead_ms: dict[int, int] = {}
+
+    def skew(self, *ahead_ms: int) -> None:
+        """Give each broker of a cluster a clock of its own: ahead by so much, or behind.
+
+        As many brokers as values; they lead the partitions of each topic by turns. It may be called
+        again: then their clocks jump.
+        """
+        with self.changed:
+            self._nodes = len(ahead_ms)
+            self._ahead_ms = dict(enumerate(ahead_ms))
 
     def publish(self, records: Sequence[Outgoing]) -> Mapping[TopicPartition, int]:
         """Append in order; returns the last offset per partition. Raises PublishFailed.
@@ -100,11 +113,18 @@ class Publishing:
         fate = self._faults.fate_of(record)
         if fate == "absent":
             return PublishFailure("switched to fail: not in the log")
-        place, offset = self._logs.append(record, self.clock.broker_ms())
+        place, offset = self._logs.append(record, self._stamp_ms)
         if fate == "appended":
             return PublishFailure("switched to fail: appended, the acknowledgement was lost")
         last[place] = offset
         return None
+
+    def leader(self, place: TopicPartition) -> int:
+        """The broker that leads a partition, by its place among the values of `skew`."""
+        return (crc32(place[0].encode()) + place[1]) % self._nodes
+
+    def _stamp_ms(self, place: TopicPartition) -> int:
+        return self.clock.broker_ms() + self._ahead_ms.get(self.leader(place), 0)
 
     def _await_acknowledgement(self) -> bool:
         """Wait as slow publishes want it; False if the publish timed out first."""

@@ -4,43 +4,98 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import pytest
 
-from jobstream.kafka.clock import BrokerClock
+from jobstream.kafka.clock import DOUBTED_REPORT_MS, BrokerClock
+from jobstream.testing import VirtualClock
 
 HOUR_MS = 3_600_000
 LONG_S = 60
-SLACK_MS = 5_000
-"""More than this test can take."""
+
+
+@pytest.fixture
+def world() -> VirtualClock:
+    return VirtualClock()
+
+
+def tell(clock: BrokerClock, world: VirtualClock, **ahead_ms: int) -> None:
+    """Report records just published: one of each topic, by a broker that is ahead by so much."""
+    stamps = {(topic, 0): world.broker_ms() + ms for topic, ms in ahead_ms.items()}
+    clock.reported(stamps, clock.monotonic_ms())
 
 
 @pytest.mark.parametrize("wrong_ms", [-HOUR_MS, HOUR_MS])
-def test_a_wall_clock_that_is_wrong_stops_to_matter_with_the_first_record(
-    wrong_ms: int, monkeypatch: pytest.MonkeyPatch
+def test_a_wall_clock_that_is_wrong_stops_to_matter_with_the_first_report(
+    wrong_ms: int, world: VirtualClock
 ) -> None:
-    right_ns = time.time_ns
-    monkeypatch.setattr("time.time_ns", lambda: right_ns() + wrong_ms * 1_000_000)
-    clock = BrokerClock()
-    stamped_ms = right_ns() // 1_000_000
-    assert abs(clock.broker_ms() - stamped_ms - wrong_ms) < SLACK_MS
+    machine = world.machine(wrong_ms)
+    clock = BrokerClock(machine)
+    assert clock.needs_report()
+    assert clock.broker_ms() == world.broker_ms() + wrong_ms
 
-    clock.observe(stamped_ms)
+    tell(clock, world, a=0)
+    machine.set_wall(2 * wrong_ms)
 
-    assert 0 <= clock.broker_ms() - stamped_ms < SLACK_MS
+    assert not clock.needs_report()
+    assert clock.broker_ms() == world.broker_ms()
 
 
-def test_time_is_never_ahead_of_the_newest_stamp_and_what_passed_since() -> None:
-    clock = BrokerClock()
-    now_ms = time.time_ns() // 1_000_000
-    for late_ms in (300, 0, 90_000):
-        clock.observe(now_ms - late_ms)
+def test_the_stamp_of_a_record_that_is_read_holds_nothing_back(world: VirtualClock) -> None:
+    clock = BrokerClock(world.machine())
+    clock.observe(world.broker_ms() - 200_000)
+    assert clock.broker_ms() == world.broker_ms()
 
-    began_ms = clock.monotonic_ms()
-    told_ms = clock.broker_ms()
+    tell(clock, world, a=0)
+    clock.observe(world.broker_ms() - 200_000)
+    assert clock.broker_ms() == world.broker_ms()
 
-    assert now_ms <= told_ms <= now_ms + clock.monotonic_ms() - began_ms + SLACK_MS
+
+def test_a_record_from_the_future_raises_a_guess_and_asks_what_was_told_to_be_told_anew(
+    world: VirtualClock,
+) -> None:
+    clock = BrokerClock(world.machine(-HOUR_MS))
+    clock.observe(world.broker_ms())
+    assert clock.broker_ms() == world.broker_ms()
+
+    tell(clock, world, a=0)
+    clock.observe(world.broker_ms() + HOUR_MS)
+    world.advance(DOUBTED_REPORT_MS - 1)
+    assert not clock.needs_report()
+    world.advance(1)
+    assert clock.needs_report()
+    assert clock.broker_ms() == world.broker_ms()
+
+
+@pytest.mark.parametrize("odd_ms", [-HOUR_MS, HOUR_MS])
+def test_one_broker_is_outvoted_by_the_others(world: VirtualClock, odd_ms: int) -> None:
+    clock = BrokerClock(world.machine())
+    for _ in range(10):
+        tell(clock, world, a=odd_ms, b=0, c=0)
+        world.advance(60_000)
+        tell(clock, world, a=odd_ms)
+        assert clock.broker_ms() == world.broker_ms()
+
+
+def test_it_is_behind_by_no_more_than_the_quickest_report(world: VirtualClock) -> None:
+    clock = BrokerClock(world.machine())
+    for took_ms in (300, 4, 900):
+        sent_ms, stamp_ms = clock.monotonic_ms(), world.broker_ms()
+        world.advance(took_ms)
+        clock.reported({("a", 0): stamp_ms}, sent_ms)
+
+    assert clock.broker_ms() == world.broker_ms() - 4
+
+
+@pytest.mark.parametrize("step_ms", [-HOUR_MS, HOUR_MS])
+def test_a_broker_that_is_set_right_is_believed_at_once(world: VirtualClock, step_ms: int) -> None:
+    clock = BrokerClock(world.machine())
+    tell(clock, world, a=0)
+    world.advance(1_000)
+
+    tell(clock, world, a=step_ms)
+
+    assert clock.broker_ms() == world.broker_ms() + step_ms
 
 
 def test_a_suspended_machine_passes_time_and_is_not_awake() -> None:

@@ -40,6 +40,7 @@ from jobstream_schemas import Catalogue, JobCodec, Meta, parse_row
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from jobstream.kafka.clock import BrokerClock
     from jobstream_processors.core.headers import Headers, Trip
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
@@ -278,8 +279,16 @@ class Ladder:
         self.topics = [topic for topic, _ in shop.plan.rungs.values()]
         self.new_delayer()
 
-    def new_delayer(self, sink: Sink | None = None, meter: DelayMeter | None = None) -> None:
+    def new_delayer(
+        self,
+        sink: Sink | None = None,
+        meter: DelayMeter | None = None,
+        clock: BrokerClock | None = None,
+    ) -> None:
+        """One that reckons by virtual time, or by a process's clock on a virtual machine."""
         shop = self.shop
+        if clock is not None:
+            sink = MemorySink(shop.broker, clock)
         self.delayer = Delayer(
             DelayerParts(
                 DELAYERS,
@@ -287,13 +296,13 @@ class Ladder:
                 sink or shop.sink,
                 shop.log,
                 shop.mirrors,
-                shop.clock,
+                clock or shop.clock,
                 Pulse(shop.clock, 1 << 60),
                 shop.catalogue,
                 meter,
             )
         )
-        self.source = MemorySource(shop.broker, DELAYERS, self.topics)
+        self.source = MemorySource(shop.broker, DELAYERS, self.topics, clock)
         self.delayer.join(self._join)
 
     def _join(self, listener: Listener) -> MemorySource:
