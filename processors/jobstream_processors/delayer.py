@@ -15,11 +15,10 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core.control import NOTHING
-from jobstream_processors.core.headers import render
-from jobstream_processors.core.identity import from_origin
 from jobstream_processors.core.ladder import EARLY_MS, RUNG_MS
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.errors import OffsetOutOfRange, PublishFailed
+from jobstream_processors.hop_records import copy_of, pointer_of
 from jobstream_processors.lane import RANGES_MAX
 from jobstream_processors.meter import DelayMeter, TurnMeter
 from jobstream_processors.places import Mirrors, find, in_topic
@@ -33,7 +32,6 @@ from jobstream_processors.ports import (
 from jobstream_processors.pulse import Pulse
 from jobstream_processors.queues import QueuePlan
 from jobstream_processors.rung import Hop, Room, Rung, rooms
-from jobstream_processors.settlement import POINTER, TOO_LARGE
 from jobstream_processors.skipped import ask
 from jobstream_schemas import Catalogue, DecodeError, Mirror, encode_mirror, mirror_key
 
@@ -309,13 +307,13 @@ class Delayer:
     def _publish(self, leaving: Sequence[tuple[Rung, Hop]]) -> set[int]:
         """Indexes of the hops that are not acknowledged."""
         try:
-            self._send([self._copy(rung, hop) for rung, hop in leaving])
+            self._send([copy_of(rung, hop) for rung, hop in leaving])
         except PublishFailed as error:
             failed = set(error.failures)
             log.warning("hop_failed", extra={"jobs": len(failed), "reason": str(error)})
             large = [i for i, failure in error.failures.items() if failure.too_large]
             try:
-                self._send([self._pointer(*leaving[i]) for i in large])
+                self._send([pointer_of(*leaving[i]) for i in large])
                 failed.difference_update(large)
             except PublishFailed:
                 log.exception("pointer_failed", extra={"jobs": len(large)})
@@ -326,44 +324,6 @@ class Delayer:
         """Publish; brokers that are there and acknowledge nothing may hold it up for long."""
         with self._turn.busy("publish"):
             self._parts.sink.publish(records)
-
-    def _copy(self, rung: Rung, hop: Hop) -> Outgoing:
-        record, trip = hop.waiting.record, hop.trip
-        if hop.waiting.trouble:
-            return self._letter(rung, hop)
-        headers = render(trip, record.headers())
-        partition = trip.partition
-        if hop.rung is None:
-            destination = -1 if partition is None else partition
-            return Outgoing(rung.plan.topic, record.key(), record.value(), destination, headers)
-        topic, count = rung.plan.rungs[hop.rung]
-        destination = -1 if partition is None else partition % count
-        return Outgoing(topic, record.key(), record.value(), destination, headers)
-
-    def _letter(self, rung: Rung, hop: Hop) -> Outgoing:
-        """A dead letter for a record whose headers can't be read."""
-        record = hop.waiting.record
-        topic, partition = rung.source
-        origin = from_origin(topic, partition, hop.waiting.offset)
-        headers = [
-            ("js-reason", b"bad_headers"),
-            ("js-message", hop.waiting.trouble.encode()[:1_000]),
-            ("js-origin", origin[1:].encode()),
-            ("js-key", record.key() or b""),
-        ]
-        count = rung.plan.partitions
-        value = record.value() or b""
-        return Outgoing(rung.plan.dlq, f"{origin}:0".encode(), value, partition % count, headers)
-
-    def _pointer(self, rung: Rung, hop: Hop) -> Outgoing:
-        letter = self._letter(rung, hop)
-        place = f"{rung.source[0]}:{rung.source[1]}:{hop.waiting.offset}".encode()
-        headers = [
-            ("js-reason", TOO_LARGE.encode()),
-            ("js-origin", place),
-            (POINTER, place),
-        ]
-        return letter._replace(value=b"", headers=headers)
 
     # -- pauses and commits
 
