@@ -137,10 +137,12 @@ class Context:
     def enqueue(self, job: ChildJob, args: Any, **options: Any) -> Any:  # noqa: ANN401
         """Enqueue a child job; blocks until acknowledged, so before this job can be settled.
 
-        Its id is derived from this job, the child's type, `child_name` (or the encoded args) and
-        how often that was used in this run, so a repeated run of the parent repeats no child. An
-        enqueue that raised is not counted: the same one again is the same child, so repeating it
-        after an EnqueueTimeout is safe. Other options and errors as in `Job.enqueue`.
+        Its id is derived from this job, the child's type, `child_name` (or what the args say) and
+        how often that was used in this run, so a repeated run of the parent repeats no child, nor
+        does one by the next version of the code. Give a `child_name` where args hold what is made
+        anew in each run, such as a time. An enqueue that raised is not counted: the same one again
+        is the same child, so repeating it after an EnqueueTimeout is safe. Other
+        options and errors as in `Job.enqueue`.
         """
         return job.enqueue_child(self, args, options)
 

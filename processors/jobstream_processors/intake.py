@@ -276,7 +276,13 @@ class Intake:
         if fingerprint == reader.fingerprint:
             return digest != delivery.identity()[1]
         other = self._catalogue.get(fingerprint)
-        return other is not None and other.job_type != reader.job_type
+        return other is not None and not self._is_one_type(other.job_type, reader.job_type)
+
+    def _is_one_type(self, name: str, other: str) -> bool:
+        """Whether both name one job type, which may have been renamed."""
+        return name == other or (
+            (spec := self._specs.get(name)) is not None and spec is self._specs.get(other)
+        )
 
     def _trouble(self, delivery: Delivery, reason: str, message: str) -> Decision:
         if reason == "unknown_schema":

@@ -21,6 +21,7 @@ from jobstream_schemas.reader import VALUE_BYTES_MAX, Decoded, Reader, plain
 from jobstream_schemas.resolver import resolver
 from jobstream_schemas.secret import finder
 from jobstream_schemas.shapes import classes_of
+from jobstream_schemas.value_digest import value_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +52,7 @@ class JobCodec(Generic[T]):
         "reader",
         "schema",
         "secrets",
+        "value_digest",
     )  # fmt: skip
 
     def __init__(
@@ -70,6 +72,8 @@ class JobCodec(Generic[T]):
         self.portable = all("<" not in each.__qualname__ for each in classes_of(shape))
         """Whether another process can be handed args: no class of them is local to a function."""
         self.decode_args = decoder(shape)
+        self.value_digest = value_digest(shape)
+        """From args that `encode_args` took to 16 bytes that outlive a change of the class."""
         self.secrets = finder(shape)
         """From args to their secret values; None where no field is marked."""
         self.reader = Reader(self.schema.schema)

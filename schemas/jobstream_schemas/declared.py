@@ -110,14 +110,15 @@ def _field(
         message = f"{where}: use ASCII letters, digits and '_' in a field's name"
         raise UnsupportedType(message)
     shape = _shape(hints[field.name], where, (*outer, cls))
-    default = field.default
+    default, factory = field.default, None
     # Only empty containers: another factory (a new id, the time) has no value a schema can hold.
     if field.default_factory in _EMPTY_FACTORIES:
         default = typing.cast("Any", field.default_factory)()
+    elif field.default_factory is not dataclasses.MISSING:
+        factory = field.default_factory
     if isinstance(shape, OptionalOf) and default is not dataclasses.MISSING:
         shape = OptionalOf(shape.item, null_first=default is None)
-    has_default = not (field.default is field.default_factory is dataclasses.MISSING)
-    return FieldOf(field.name, shape, default, has_default, is_secret(hints[field.name]))
+    return FieldOf(field.name, shape, default, factory, is_secret(hints[field.name]))
 
 
 def _shape(hint: object, where: str, outer: tuple[type, ...]) -> Shape:

@@ -6,14 +6,12 @@ encoder (`encoder`) and a reader (`decoder`, `resolver`), so they can never see 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from jobstream_schemas.errors import UnsupportedType
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ScalarKind: TypeAlias = Literal["string", "long", "double", "boolean", "bytes"]
 TextKind: TypeAlias = Literal["uuid", "date", "datetime"]
@@ -114,10 +112,15 @@ class FieldOf:
     name: str
     shape: Shape
     default: object = MISSING
-    has_default: bool = False
-    """Whether the class can be called without it; also where no schema can say its default."""
+    factory: Callable[[], object] | None = None
+    """Makes its default, where that is no constant."""
     secret: bool = False
     """Its value, and all within it, is never to be shown."""
+
+    @property
+    def has_default(self) -> bool:
+        """Whether the class can be called without it."""
+        return self.default is not MISSING or self.factory is not None
 
 
 @dataclass(frozen=True, slots=True)

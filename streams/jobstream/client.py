@@ -209,11 +209,7 @@ class Client:
         if when.key is not None:
             identity.check_key("key", when.key)
         if job_id is None:
-            job_id = (
-                identity.from_caller(codec.schema.job_type, when.idempotency_key)
-                if when.idempotency_key is not None
-                else str(uuid_utils.uuid7())
-            )
+            job_id = str(uuid_utils.uuid7())
         expires_at, unique_key = None, None
         if when.expires_in is not None:
             expires_at = now_ms + to_ms(when.expires_in, name="expires_in")

@@ -13,7 +13,7 @@ from jobstream.counts import Counts
 from jobstream.errors import ConfigError, EnqueueError, EnqueuesFailed, WrongArgs
 from jobstream_processors.context import Context, RunFacts
 from jobstream_processors.core.decide import Policy
-from jobstream_processors.core.identity import from_parent
+from jobstream_processors.core.identity import from_caller, from_parent
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.errors import InvalidOption
 from jobstream_processors.handlers import JobSpec, executor_of, takes_context
@@ -64,6 +64,8 @@ class Job(Generic[Args, Result_co]):
         self.name = name
         self.queue = queue
         self.aliases = aliases
+        self.first_name = aliases[0] if aliases else name
+        """What ids are made from, so that they stay the same when the type is renamed."""
         self.codec = codec
         self._options = options
         self.counts = Counts(queue.name, name)
@@ -194,7 +196,11 @@ class Job(Generic[Args, Result_co]):
 
     def _compose(self, args: Args, when: When) -> tuple[Meta, Outgoing]:
         try:
-            return self._app.client.compose(self.codec, self._app.plan(self.queue), args, when)
+            job_id = None
+            if when.idempotency_key is not None:
+                job_id = from_caller(self.first_name, when.idempotency_key)
+            plan = self._app.plan(self.queue)
+            return self._app.client.compose(self.codec, plan, args, when, job_id=job_id)
         except (InvalidOption, EncodeError) as error:
             raise _refusal(error) from error
 
@@ -216,9 +222,11 @@ class Job(Generic[Args, Result_co]):
         client, plan = self._app.client, self._app.plan(self.queue)
         try:
             encoded = self.codec.encode_args(args)
-            name = f"args:{encoded.hex()}" if child_name is None else child_name
-            with parent.occurrence(self.name, name, encoded) as number:
-                job_id = from_parent(parent.job_id, self.name, name, number)
+            name = child_name
+            if name is None:
+                name = f"args:{self.codec.value_digest(args).hex()}"
+            with parent.occurrence(self.first_name, name, encoded) as number:
+                job_id = from_parent(parent.job_id, self.first_name, name, number)
                 yield client.compose(
                     self.codec, plan, args, when, job_id=job_id, parent_id=parent.job_id
                 )

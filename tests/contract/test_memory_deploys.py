@@ -17,7 +17,9 @@ from jobstream_processors.ports import Outgoing
 from jobstream_schemas import Meta
 
 if TYPE_CHECKING:
-    from jobstream import Job
+    from collections.abc import Callable
+
+    from jobstream import Context, Job
 
 
 class Old:
@@ -196,3 +198,92 @@ def enqueue(app: App, jobs: MemoryJobs, args: object, **options: Any) -> Any:  #
         return app.jobs["send"].enqueue(args, **options)
     finally:
         app.bind(None)
+
+
+@dataclass(frozen=True)
+class Parcel:
+    number: int
+
+
+def family(
+    child_args: type[Any], child: str, aliases: tuple[str, ...] = (), *, fails: bool
+) -> tuple[App, list[Any]]:
+    """A version of an app whose parent enqueues two children, and then fails if told so."""
+    app = App("shop")
+    mail = app.queue("mail", partitions=1)
+    ran: list[Any] = []
+    job: Job[Any, Any] = app.declare(child, child_args, queue=mail, aliases=aliases)
+    job.handler(asked_to_note(ran))
+
+    def pack(_: Parcel, ctx: Context) -> None:
+        for item in ("cup", "pot"):
+            ctx.enqueue(job, child_args(item))
+        if fails:
+            raise OSError
+
+    app.declare("pack", Parcel, queue=mail, retry=Backoff(first="10m", cap="10m")).handler(pack)
+    return app, ran
+
+
+def asked_to_note(ran: list[Any]) -> Callable[[Any], None]:
+    def note(args: Any) -> None:  # noqa: ANN401 - of any version
+        ran.append(args)
+
+    return note
+
+
+LATER = make_dataclass(
+    "Order",
+    [
+        ("item", str),
+        ("tags", list[str], field(default_factory=lambda: ["web"])),
+        ("count", int, 1),
+    ],
+    frozen=True,
+)
+
+
+@pytest.mark.parametrize(
+    ("after", "child", "aliases"),
+    [
+        (LATER, "send", ()),
+        (Old.Order, "post", ("send",)),
+        (Old.Order, "ship", ("send", "post")),
+    ],
+    ids=["fields added", "type renamed", "type renamed twice"],
+)
+def test_a_parent_retried_by_another_version_repeats_no_child(
+    after: type[Any], child: str, aliases: tuple[str, ...]
+) -> None:
+    old, ran = family(Old.Order, "send", fails=True)
+    new, ran_new = family(after, child, aliases, fails=False)
+    with memory(old) as jobs:
+        parent = old.jobs["pack"].enqueue(Parcel(1))
+        jobs.run_for("1m")
+    assert ran == [Old.Order("cup"), Old.Order("pot")]
+    with memory(new, jobs.broker) as later:
+        later.run_until_idle()
+        (packed,) = later.assert_done(parent)
+        letters = jobs.broker.records(new.plan(new.queues["mail"]).dlq)
+    assert packed.attempt > 1
+    assert ran_new == []
+    assert letters == []
+
+
+def test_an_idempotency_key_outlives_the_name_of_its_type() -> None:
+    old, _ = version(Old.Order)
+    app = App("shop")
+    ran: list[Any] = []
+    ship: Job[Any, Any] = app.declare(
+        "ship", Old.Order, queue=app.queue("mail", partitions=1), aliases=["send"]
+    )
+    ship.handler(asked_to_note(ran))
+    with memory(old) as jobs:
+        first = old.jobs["send"].enqueue(Old.Order("cup"), idempotency_key="o-1")
+        jobs.run_until_idle()
+    with memory(app, jobs.broker) as later:
+        again = ship.enqueue(Old.Order("cup"), idempotency_key="o-1")
+        later.run_until_idle()
+        assert later.broker.records(app.plan(app.queues["mail"]).dlq) == []
+    assert again.job_id == first.job_id
+    assert ran == []
