@@ -19,7 +19,6 @@ from jobstream_processors.core.ladder import EARLY_MS, RUNG_MS
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.errors import OffsetOutOfRange, PublishFailed
 from jobstream_processors.hop_records import copy_of, pointer_of
-from jobstream_processors.lane import RANGES_MAX
 from jobstream_processors.meter import DelayMeter, TurnMeter
 from jobstream_processors.places import Mirrors, find, in_topic
 from jobstream_processors.ports import (
@@ -365,7 +364,7 @@ class Delayer:
             topic_id=rung.topic_id,
             partition=partition,
             position=rung.watermark.position,
-            finished=tuple(rung.watermark.ranges(RANGES_MAX)),
+            finished=tuple(rung.watermark.ranges()),
             unclean=0,
             at=self._clock.broker_ms(),
         )

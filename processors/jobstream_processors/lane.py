@@ -30,8 +30,6 @@ UNDECLARED = "undeclared"
 Snapshot = tuple[int, Sequence[tuple[int, int]]]
 UNBOUNDED = (1 << 63) - 1
 """Above every offset."""
-RANGES_MAX = 500
-"""Ranges kept in a mirror record; those above are only remembered by the dedup table."""
 
 
 class Lane:
@@ -60,6 +58,7 @@ class Lane:
         "refused",
         "returned",
         "shard",
+        "shown",
         "snapshot",
         "source",
         "suspect_before",
@@ -72,9 +71,7 @@ class Lane:
     )
 
     def __init__(self, queue: str, source: TopicPartition, window_ms: int, window: int) -> None:
-        self.queue = queue
-        self.source = source
-        self.window_ms = window_ms
+        self.queue, self.source, self.window_ms = queue, source, window_ms
         self.live = True
         self.meter: QueueMeter | None = None
         """Where its deliveries are counted; None where nobody counts."""
@@ -118,6 +115,8 @@ class Lane:
         """Nothing more starts; what runs may end and settle."""
         self.snapshot: Snapshot = (0, ())
         """Watermark position and finished ranges, last shown to the threads that commit them."""
+        self.shown = (-1, -1, -1)
+        """Of which state that is: position, next to begin, unfinished."""
         self.handed = 0
         """Records handed over by the thread that polls; only it writes this."""
         self.returned = 0
@@ -129,7 +128,10 @@ class Lane:
         log.error("partition_refused", extra={"partition": self.source, "reason": reason})
 
     def show(self) -> None:
-        """Publish the watermark to the threads that commit it."""
-        if self.snapshot[0] != self.watermark.position or self.watermark.unfinished:
-            self.snapshot = (self.watermark.position, self.watermark.ranges(RANGES_MAX))
-        self.gap = self.watermark.gap
+        """Publish the watermark to the threads that commit it, if it or its ranges changed."""
+        mark = self.watermark
+        now = (mark.position, mark.begun, mark.unfinished)
+        if now != self.shown:
+            self.shown = now
+            self.snapshot = (mark.position, mark.ranges())
+        self.gap = mark.gap

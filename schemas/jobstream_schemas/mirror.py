@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from io import BytesIO
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastavro import schemaless_reader, schemaless_writer
@@ -14,9 +15,11 @@ from jobstream_schemas.packaged import packaged
 from jobstream_schemas.reader import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from jobstream_schemas.derive import Json
 
-MIRROR_FINGERPRINT = bytes.fromhex("50b217ceebc2eeb4")
+MIRROR_FINGERPRINT = bytes.fromhex("fc793d5d81956892")
 
 _FRAME = SINGLE_OBJECT_MARKER + MIRROR_FINGERPRINT
 _MIRROR_BYTES_MAX = 1_048_576
@@ -51,7 +54,7 @@ def mirror_key(mirror: Mirror) -> bytes:
 def encode_mirror(mirror: Mirror) -> bytes:
     """The framed value; raises `EncodeError` for a value that has no Avro form."""
     record = mirror._asdict()
-    record["finished"] = [{"start": start, "end": end} for start, end in mirror.finished]
+    record["finished"] = _steps(mirror.position, mirror.finished)
     stream = BytesIO()
     stream.write(_FRAME)
     try:
@@ -84,8 +87,26 @@ def decode_mirror(value: bytes) -> Mirror:
     if (left := len(value) - stream.tell()) != 0:
         message = f"mirror: {left} bytes are left over"
         raise DecodeError(message)
-    record["finished"] = tuple((each["start"], each["end"]) for each in record["finished"])
+    record["finished"] = _ranges(record["position"], record["finished"])
     return Mirror(**record)
+
+
+def _steps(position: int, ranges: Iterable[tuple[int, int]]) -> list[int]:
+    """The ranges as distances, a byte or two each, so that thousands of them fit into a record."""
+    steps: list[int] = []
+    at = position
+    for start, end in ranges:
+        steps += (start - at, end - start)
+        at = end
+    return steps
+
+
+def _ranges(position: int, steps: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    if len(steps) % 2:
+        message = f"mirror: {len(steps)} distances are no pairs"
+        raise DecodeError(message)
+    places = list(accumulate(steps, initial=position))[1:]
+    return tuple(zip(places[::2], places[1::2], strict=True))
 
 
 @cache

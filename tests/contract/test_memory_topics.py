@@ -35,7 +35,12 @@ class Shop:
         async def work(args: Number) -> None:
             self.ran[args.n] += 1
 
+        @self.app.job(queue=self.queue)
+        async def stuck(args: Number) -> None:
+            self.ran[-args.n] += 1
+
         self.work: Job[Number, object] = work
+        self.stuck: Job[Number, object] = stuck
 
     def enqueue(self, *numbers: int) -> None:
         for n in numbers:
@@ -82,3 +87,19 @@ def test_a_dedup_topic_made_anew_runs_nothing_again_and_keeps_what_comes_next(
     kinds = [(record.key() or b"").split(b":")[0] for record in shop.jobs.broker.records(dedup)]
     assert kinds[0] == b"claim", "the owner claimed in the new one"
     assert len(kinds) == 11
+
+
+def test_a_pause_longer_than_the_dedup_window_runs_nothing_again(shop: Shop) -> None:
+    jobs, dedup = shop.jobs, shop.app.plan(shop.queue).dedup
+    shop.app.control.pause(job=shop.stuck, for_="7d", why="its provider is down")
+    for n in range(900):
+        shop.stuck.enqueue(Number(n))
+        shop.enqueue(n)
+    shop.pass_s(3)
+    jobs.run_for("37h")
+    jobs.broker.truncate(dedup, 0, jobs.broker.span((dedup, 0))[1])
+
+    jobs.restart()
+    shop.pass_s(3)
+
+    assert shop.ran == Counter(range(900))

@@ -55,8 +55,8 @@ MIRRORS = st.builds(
     st.text(),
     st.text(),
     st.integers(0, 2**31 - 1),
-    LONG,
-    st.lists(st.tuples(LONG, LONG), max_size=4).map(tuple),
+    st.integers(0, 2**62),
+    st.lists(st.tuples(st.integers(0, 2**62), st.integers(0, 2**62)), max_size=4).map(tuple),
     st.integers(0, 2**31 - 1),
     LONG,
     LONG,
@@ -156,3 +156,21 @@ def test_mangled_control_entries_raise_decode_errors_alone(garbage: bytes) -> No
     except DecodeError:
         return
     assert isinstance(found, Control)
+
+
+def test_a_mirror_of_a_full_window_is_a_small_record() -> None:
+    finished = tuple((10**12 + 2 * n + 1, 10**12 + 2 * n + 2) for n in range(20_000))
+    mirror = Mirror("shop", "shop.mail", "id", 0, 10**12, finished, 0, 10**12)
+
+    encoded = encode_mirror(mirror)
+
+    assert decode_mirror(encoded) == mirror
+    assert len(encoded) < 50_000
+
+
+def test_distances_that_are_no_pairs_are_refused() -> None:
+    encoded = encode_mirror(Mirror("", "", "", 0, 0, ((1, 2),), 0, 0))
+    odd = encoded.replace(bytes([4, 2, 2, 0]), bytes([2, 2, 0]))
+
+    with pytest.raises(DecodeError, match="no pairs"):
+        decode_mirror(odd)

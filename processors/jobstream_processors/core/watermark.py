@@ -72,10 +72,13 @@ class Watermark:
         missing = sum(high - low for low, high in self.holes)
         return self.begun - self.position - self.unfinished - missing
 
-    def ranges(self, limit: int | None = None) -> list[tuple[int, int]]:
-        """Finished [start, end) ranges above the watermark, lowest first, at most `limit`."""
+    def ranges(self) -> list[tuple[int, int]]:
+        """Finished [start, end) ranges above the watermark, lowest first.
+
+        Something unfinished lies before each of them, but for one where restored ones begin.
+        """
         ahead = [(max(low, self.begun), high) for low, high in self._restored if high > self.begun]
-        return (sorted(self._end_of.items()) + ahead)[:limit]
+        return sorted(self._end_of.items()) + ahead
 
     def _was_finished(self, offset: int) -> bool:
         while self._restored and self._restored[0][1] <= offset:

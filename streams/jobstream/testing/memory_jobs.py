@@ -129,6 +129,11 @@ class MemoryJobs:
                 raise AssertionError(message)
         return found
 
+    def restart(self) -> None:
+        """Let the worker leave as in a deploy, and another one take its place."""
+        self._thread.submit(self._worker.close).result()
+        self._worker = self._thread.submit(MemoryWorker, self._app, self.broker).result()
+
     def close(self) -> None:
         """Leave the groups and give the app its own broker back; harmless when repeated."""
         if self._closed:

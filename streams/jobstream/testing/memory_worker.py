@@ -98,6 +98,8 @@ class MemoryWorker:
         self._tracing = tracing_of(app)
         self._settler = self._tracing.settler(Settler(self._sink, plans, self._clock))
         self._decided: list[Decided] = []
+        self._shown: dict[Lane, object] = {}
+        """What was mirrored last of each lane."""
         self._intake = Intake(app.specs(), self._catalogue, self._clock, self._tracing.received)
         self._loop = asyncio.new_event_loop()
         self._woken = asyncio.Event()
@@ -279,12 +281,15 @@ class MemoryWorker:
 
     def _mirror(self, lanes: Sequence[Lane]) -> None:
         """As in a worker process: commits go as far as the mirror."""
-        changed = [lane for lane in lanes if lane.mirrored != lane.snapshot[0]]
+        changed = [lane for lane in lanes if self._shown.get(lane) is not lane.snapshot]
         with suppress(PublishFailed):
             if changed:
                 self._sink.publish([self._takeover.mirror_record(lane) for lane in changed])
             for lane in changed:
+                self._shown[lane] = lane.snapshot
                 lane.mirrored = lane.snapshot[0]
+        for gone in [lane for lane in self._shown if not lane.live]:
+            del self._shown[gone]
 
     async def _drained(self, lanes: Sequence[Lane]) -> None:
         for lane in lanes:
