@@ -24,7 +24,7 @@ from jobstream_processors.core.decide import (
 from jobstream_processors.core.outcome import DONE, Cancelled, Done, Interrupted, Unreadable
 from jobstream_processors.current import fields_of
 from jobstream_processors.gate import Gate, Hands
-from jobstream_processors.handlers import PROCESS
+from jobstream_processors.horizon import Horizon
 from jobstream_processors.missing_code import MissingCode
 
 if TYPE_CHECKING:
@@ -73,10 +73,11 @@ class Engine:
         self._failed: Failed | None = None
         self._lookout: Lookout | None = None
         self._out: list[Decided] = []
+        self.horizon = Horizon(self.ended)
         hands = Hands(
-            submit=self._submit,
-            stop=self._stop,
-            withdraw=self._withdraw,
+            submit=self.horizon.submit,
+            stop=self.horizon.stop,
+            withdraw=self.horizon.withdraw,
             free_key=self._free_key,
             decided=self._decided,
             monotonic_ms=clock.monotonic_ms,
@@ -97,7 +98,7 @@ class Engine:
 
         `lookout` minds offsets that were skipped; without one the watermark stays before them.
         """
-        self._executors = executors
+        self._executors = self.horizon.executors = executors
         self._failed = failed
         self._lookout = lookout
 
@@ -145,6 +146,8 @@ class Engine:
                     self._start(delivery)
                 else:
                     self._admit(delivery)
+        if self.horizon.kept:
+            self.horizon.look(self._lanes, self._clock.monotonic_ms())
         self.flush()
 
     def ended(self, delivery: Delivery, outcome: Outcome, *, running: bool = False) -> None:
@@ -220,6 +223,7 @@ class Engine:
                 self._lookout.mind(lane)
             if not self._ticks % SHOW_TICKS:
                 lane.show()
+        self.horizon.look(self._lanes, now_ms)
         self._ticks += 1
         if self._meter is not None:
             self._meter.fold()
@@ -229,7 +233,7 @@ class Engine:
         """Start nothing more of `lane`; what runs may end and settle."""
         lane.draining = True
         self._gate.forget(lane)
-        self._withdraw(lane)
+        self.horizon.withdraw(lane)
         self._forget(lane)
 
     def is_drained(self, lane: Lane) -> bool:
@@ -275,18 +279,7 @@ class Engine:
         elif lane.held or lane.gates:
             self._gate.keep(delivery)
         else:
-            self._submit(delivery)
-
-    def _submit(self, delivery: Delivery) -> None:
-        spec = delivery.spec
-        assert spec is not None  # noqa: S101 - admitted deliveries have a handler
-        delivery.running = True
-        self._executors[PROCESS if delivery.in_child else spec.executor].submit(delivery)
-
-    def _stop(self, delivery: Delivery) -> None:
-        spec = delivery.spec
-        assert spec is not None  # noqa: S101 - admitted deliveries have a handler
-        self._executors[PROCESS if delivery.in_child else spec.executor].stop(delivery)
+            self.horizon.submit(delivery)
 
     def _unrun(self, delivery: Delivery, decision: Decision) -> None:
         """Decided without a run, so it has no part in its order key."""
@@ -384,12 +377,6 @@ class Engine:
     @staticmethod
     def _dead(delivery: Delivery, decision: Bury) -> None:
         log.warning("job_dead", extra=fields_of(delivery) | {"reason": decision.trip.reason})
-
-    def _withdraw(self, lane: Lane) -> list[Delivery]:
-        taken = [d for executor in self._executors.values() for d in executor.withdraw(lane)]
-        for delivery in taken:
-            delivery.running = False
-        return taken
 
     def _warn_returned(self, delivery: Delivery) -> None:
         spec = delivery.spec

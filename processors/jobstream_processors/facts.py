@@ -1,4 +1,4 @@
-"""How one assigned partition stands, for those who look from outside. It changes nothing."""
+"""How a worker and its partitions stand, for those who look from outside. It changes nothing."""
 
 from __future__ import annotations
 
@@ -38,6 +38,29 @@ class LaneFacts:
     def restoring(self) -> bool:
         """It is to be served, and its table is not there yet."""
         return not self.serving and not self.refused
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A handler that runs now."""
+
+    queue: str
+    job_type: str
+    seconds: float
+    stuck: bool
+    """It is past its time limit and still holds its slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a worker is doing, for those who look from outside."""
+
+    lanes: tuple[LaneFacts, ...]
+    runs: tuple[Run, ...]
+    concurrency: int
+    ticked_s: float
+    """Seconds since its event loop last came round."""
+    leaving: bool
 
 
 def facts_of(lane: Lane, paused: Iterable[str], *, running: bool) -> LaneFacts:

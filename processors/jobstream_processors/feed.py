@@ -10,10 +10,11 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
-from jobstream_processors.facts import LaneFacts, facts_of
+from jobstream_processors.facts import facts_of
 from jobstream_processors.handover import clean_note
 from jobstream_processors.lane import Lane
 from jobstream_processors.meter import TurnMeter
+from jobstream_processors.phases import Phases
 from jobstream_processors.places import in_topic
 from jobstream_processors.ports import Position
 from jobstream_processors.pressure import Pressure
@@ -22,6 +23,7 @@ from jobstream_processors.skipped import Verdicts
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+    from jobstream_processors.facts import LaneFacts
     from jobstream_processors.meter import Meter
     from jobstream_processors.ports import Clock, Listener, Record, Source, TopicPartition
     from jobstream_processors.pressure import Limits
@@ -167,6 +169,8 @@ class Feed:
         self._turn.changes["assigned"] += 1
         for partition, committed in partitions.items():
             lane = self._new_lane(partition)
+            meter = self._meter.takeovers if self._meter is not None else None
+            lane.phases = Phases(self._turn.since, lane.queue, meter)
             # What the group has, not where the lane starts: a mirror may be ahead of it.
             self._committed[lane] = committed.offset if committed is not None else -1
             log.info("partition_assigned", extra={"partition": partition})
@@ -278,7 +282,8 @@ class Feed:
             self._driver.begin(lane)
             self.running.add(lane)
             self._source.start(lane.source, start)
-            log.info("partition_served", extra={"partition": lane.source, "offset": start})
+            told = {"partition": lane.source, "offset": start, "phases": lane.phases.served()}
+            log.info("partition_served", extra=told)
 
     def _take(self, records: Sequence[Record]) -> int:
         if not records:
@@ -355,6 +360,9 @@ class Feed:
             return
         self._next_commit_ms = now_ms + self._limits.commit_ms
         self._follow_topics()
+        for lane in self.running:
+            if lane.phases.isolating and lane.mirrored >= lane.suspect_before:
+                log.info("suspects_ended", extra=lane.phases.cleared(lane.source))
         positions = {
             lane.source: in_topic(Position(lane.mirrored), lane.topic_id)
             for lane in self.running

@@ -215,11 +215,8 @@ class Intake:
             return delivery, unknown_type(self.case(delivery), reader.job_type)
         delivery.key = meta.order_key
         delivery.holds_key = spec.policy.holds_key
-        lane = delivery.lane
-        if delivery.offset < lane.suspect_before and lane.suspects_left > 0 and spec.importable:
-            lane.suspects_left -= 1
-            delivery.in_child = True
-            delivery.due_ms = max(delivery.due_ms or 0, lane.suspect_from_ms) or None
+        if delivery.offset < delivery.lane.suspect_before and spec.importable:
+            _isolate(delivery)
         return delivery, None
 
     def _absorbed(self, delivery: Delivery, found: Known) -> bool:
@@ -288,6 +285,17 @@ class Intake:
         if reason == "unknown_schema":
             return unknown_schema(self.case(delivery), message)
         return bury(self.case(delivery), reason, "", message)
+
+
+def _isolate(delivery: Delivery) -> None:
+    """It may have killed the last owner: it runs in a child, and not before its lane's pause."""
+    lane = delivery.lane
+    lane.suspects_left -= 1
+    if lane.suspects_left <= 0:
+        # The last owner can't have begun more. So the next one need not suspect more, either.
+        lane.suspect_before = delivery.offset + 1
+    delivery.in_child = True
+    delivery.due_ms = max(delivery.due_ms or 0, lane.suspect_from_ms) or None
 
 
 def origin_id(delivery: Delivery) -> str:

@@ -7,12 +7,14 @@ assignment of the same partition is another lane with another claim.
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core.flood import FloodGuard
 from jobstream_processors.core.keychains import KeyChains
+from jobstream_processors.phases import Phases
 
 if TYPE_CHECKING:
     from jobstream_processors.core.watermark import Watermark
@@ -32,12 +34,27 @@ UNBOUNDED = (1 << 63) - 1
 """Above every offset."""
 
 
+class Ahead:
+    """What a lane would begin next, and what it wants announced for that."""
+
+    __slots__ = ("beyond", "reserved", "wanted")
+
+    def __init__(self) -> None:
+        self.wanted = UNBOUNDED
+        """What the next mirror is to announce as `may_begin`. It never sinks."""
+        self.reserved = (0, 0)
+        """How far jobs were taken up when more was wanted last, and when (monotonic)."""
+        self.beyond: deque[Delivery] = deque()
+        """Jobs that would begin and may not yet, in order of offsets."""
+
+
 class Lane:
     """State of one partition during one assignment. The loop's thread owns it, but for `handed`."""
 
     __slots__ = (
         "absorbed",
         "after",
+        "ahead",
         "aside",
         "chains",
         "claim",
@@ -52,6 +69,7 @@ class Lane:
         "may_begin",
         "meter",
         "mirrored",
+        "phases",
         "probe",
         "queue",
         "refusal",
@@ -77,8 +95,7 @@ class Lane:
         """Where its deliveries are counted; None where nobody counts."""
         self.gap = 0
         """Records finished above the watermark, as last shown."""
-        self.absorbed = 0
-        """Deliveries dropped by a row of the dedup table."""
+        self.absorbed = 0  # Deliveries dropped by a row of the dedup table.
         self.mirrored = 0
         """Watermark position that is acknowledged in the mirror; commits go up to it."""
         self.claim = -1
@@ -91,15 +108,17 @@ class Lane:
         """Unfinished jobs the last owner can have had begun at most; counts down."""
         self.may_begin = UNBOUNDED
         """No job at this offset or above begins; what the mirror has acknowledged."""
+        self.ahead = Ahead()
         self.suspect_from_ms = 0
         """Monotonic time before which no suspect job starts."""
         self.shard: Shard
+        self.phases = Phases(time.perf_counter())
         self.refused = self.refusal = ""
         """Why nothing more of it is taken up until an operator has decided; and in one word."""
         self.topic_id = self.dedup_id = ""
         """Which incarnations of the two topics its offsets, and its claim and rows, belong to."""
+        # Claim of the lane of this process that ended as its topic was made anew.
         self.after: int | None = None
-        """Claim of the lane of this process that ended as its topic was made anew."""
         self.watermark: Watermark
         self.chains: KeyChains[Delivery] = KeyChains()
         self.flood = FloodGuard()

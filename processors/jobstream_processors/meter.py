@@ -21,6 +21,7 @@ from jobstream_processors.core.headers import FIRST
 from jobstream_processors.core.ladder import RUNGS, rung_for
 from jobstream_processors.core.outcome import UNDECODABLE as UNDECODABLE_REASON
 from jobstream_processors.core.outcome import Again, Buried, Crashed, Raised, TimedOut
+from jobstream_processors.phases import PHASES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -257,10 +258,25 @@ class QueueMeter:
         return made
 
 
+class TakeoverMeter:
+    """Counts take-overs by queue and phase.
+
+    The phases up to the first job are the polling thread's to count, the last is the loop's.
+    """
+
+    def __init__(self, queues: Iterable[str], edges: Edges) -> None:
+        self.seconds = {(q, phase): Histogram(edges.run) for q in queues for phase in PHASES}
+
+    def count(self, queue: str, seconds: Mapping[str, float]) -> None:
+        """A partition of `queue` went through these phases."""
+        for phase, value in seconds.items():
+            self.seconds[queue, phase].fold([value])
+
+
 class TurnMeter:
     """Where the time of a thread that polls goes, and what its group told it."""
 
-    __slots__ = ("_mark", "changes", "group", "phase", "polled_at", "seconds", "turned")
+    __slots__ = ("_mark", "changes", "group", "phase", "polled_at", "seconds", "since", "turned")
 
     def __init__(self, group: str) -> None:
         self.group = group
@@ -271,6 +287,8 @@ class TurnMeter:
         self.phase = ""
         """What it may be busy with for long: a change of assignment, a publish, or leaving."""
         self._mark = time.perf_counter()
+        self.since = self._mark
+        """When it became busy with that."""
         self.turned = self._mark
 
     def spent(self, part: str) -> None:
@@ -283,6 +301,7 @@ class TurnMeter:
     def busy(self, phase: str) -> Iterator[None]:
         """What is done inside may rightly take longer than a turn."""
         before, self.phase = self.phase, phase
+        self.since = time.perf_counter()
         try:
             yield
         finally:
@@ -339,6 +358,7 @@ class Meter:
     ) -> None:
         self.queues = {name: QueueMeter(name, specs, edges) for name in plans}
         self.turn = TurnMeter(group)
+        self.takeovers = TakeoverMeter(self.queues, edges)
         self.publish_retries = 0
         """Settlements that were not acknowledged at once; the settling thread's."""
 

@@ -34,6 +34,14 @@ class Mirrors(Protocol):
     def get(self, group: str, source: TopicPartition, topic_id: str) -> Mirror | None:
         """The newest mirror of that incarnation of the topic; reads to the topic's end."""
 
+    def may_begin(
+        self, group: str, source: TopicPartition, topic_id: str, claim: int | None
+    ) -> int | None:
+        """The offset below which the owner with `claim` may have begun jobs, as far as `get` read.
+
+        None if it is not known. With claim None: of the owner with the highest claim.
+        """
+
 
 class Place(NamedTuple):
     """Where to start, in which incarnation of the topic, who recorded it, and the log's end."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -125,12 +126,17 @@ class MirrorThread:
         record: Callable[[Lane], Outgoing],
         interval_s: float,
         stopped: Callable[[BaseException], None],
+        *,
+        announced: Callable[[list[tuple[Lane, int]]], object] = list,
     ) -> None:
+        """`announced` hears how far each lane may begin from now on."""
         self._sink = sink
         self._stopped = stopped
         self._lanes = lanes
         self._record = record
         self._interval_s = interval_s
+        self._announced = announced
+        self._woken = threading.Event()
         self._seen: dict[Lane, object] = {}
         self._closing = threading.Event()
 
@@ -141,24 +147,46 @@ class MirrorThread:
     def close(self) -> None:
         """Stop; a last round is the drain's business."""
         self._closing.set()
+        self._woken.set()
+
+    def wake(self) -> None:
+        """Some lane wants more announced: do not wait for the interval. Returns at once."""
+        self._woken.set()
 
     def publish(self, lanes: list[Lane]) -> None:
         """Mirror these lanes now; blocks until acknowledged."""
-        changed = [lane for lane in lanes if self._seen.get(lane) is not lane.snapshot]
-        shown = [lane.snapshot for lane in changed]
+        changed = [
+            lane for lane in lanes if self._seen.get(lane) is not lane.snapshot or _wants(lane)
+        ]
+        # Read before the record is made: that one tells as much or more.
+        shown = [(lane.snapshot, lane.ahead.wanted) for lane in changed]
         self._sink.publish([self._record(lane) for lane in changed])
-        for lane, snapshot in zip(changed, shown, strict=True):
+        for lane, (snapshot, _) in zip(changed, shown, strict=True):
             self._seen[lane] = snapshot
             lane.mirrored = snapshot[0]
+        widened = [
+            (lane, wanted)
+            for lane, (_, wanted) in zip(changed, shown, strict=True)
+            if wanted > lane.may_begin
+        ]
+        if widened:
+            self._announced(widened)
 
     def _serve(self) -> None:
-        rounds = 0
-        while not self._closing.wait(self._interval_s):
-            rounds += 1
-            if not rounds % AGAIN_ROUNDS:
-                # A frozen worker's late mirror may have become the newest of its key.
-                self._seen.clear()
-            lanes = self._lanes()
+        rounds, due_s = 0, time.monotonic() + self._interval_s
+        while True:
+            self._woken.wait(max(0.0, due_s - time.monotonic()))
+            self._woken.clear()
+            if self._closing.is_set():
+                return
+            lanes, now_s = self._lanes(), time.monotonic()
+            if now_s < due_s:
+                lanes = [lane for lane in lanes if _wants(lane)]
+            else:
+                rounds, due_s = rounds + 1, now_s + self._interval_s
+                if not rounds % AGAIN_ROUNDS:
+                    # A frozen worker's late mirror may have become the newest of its key.
+                    self._seen.clear()
             try:
                 self.publish(lanes)
             except PublishFailed as error:
@@ -166,3 +194,8 @@ class MirrorThread:
                 self._seen.clear()
             for gone in [lane for lane in self._seen if not lane.live]:
                 del self._seen[gone]
+
+
+def _wants(lane: Lane) -> bool:
+    """Whether more is to be announced than the lane may begin."""
+    return lane.ahead.wanted > lane.may_begin

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.errors import OffsetOutOfRange
 from jobstream_processors.handover import left_suspect
+from jobstream_processors.horizon import FLOOR
+from jobstream_processors.phases import ANNOUNCE, CLAIM, DETECT, PLACE, RESTORE
 from jobstream_processors.places import Mirrors, Place, find
 from jobstream_processors.ports import Outgoing
 from jobstream_schemas import Mirror, Row, encode_mirror, encode_row, mirror_key, row_key
@@ -87,16 +89,19 @@ class Takeover:
         partition = lane.source[1]
         if self._place(lane, committed) is None:
             return None
+        lane.phases.spent(PLACE)
         now_ms = self._clock.broker_ms()
         claim = Row("claim", "", "", 0, 0, 0, b"", b"", now_ms, 0, self._group)
         table = (plan.dedup, partition)
         record = Outgoing(plan.dedup, row_key(claim), encode_row(claim), partition)
         lane.claim = self._sink.publish([record])[table]
         lane.dedup_id = self._reader.topic_id(plan.dedup)
+        lane.phases.spent(CLAIM)
         opened = self._tables.open(
             table, claim=lane.claim, topic_id=lane.dedup_id, window_ms=plan.window_ms
         )
         lane.shard = opened.shard
+        lane.phases.spent(RESTORE)
         # Once more: the owner before may have gone on until it saw the claim.
         place = self._place(lane, committed)
         if place is None:
@@ -106,8 +111,10 @@ class Takeover:
         lane.watermark = Watermark(place.start, finished)
         lane.show()
         self._suspect(lane, place, opened.previous_claim)
+        lane.ahead.wanted = max(place.start + FLOOR, lane.suspect_before)
         self._sink.publish([self.mirror_record(lane)])
-        lane.mirrored = place.start
+        lane.mirrored, lane.may_begin = place.start, lane.ahead.wanted
+        lane.phases.spent(ANNOUNCE)
         return place.start
 
     def release(self, lane: Lane) -> None:
@@ -121,6 +128,7 @@ class Takeover:
         """The record that mirrors the lane's watermark as last shown."""
         position, ranges = lane.snapshot
         topic, partition = lane.source
+        suspects = position < lane.suspect_before
         mirror = Mirror(
             group=self._group,
             topic=topic,
@@ -128,10 +136,11 @@ class Takeover:
             partition=partition,
             position=position,
             finished=tuple(ranges),
-            unclean=lane.unclean,
+            # Once all that was suspect has ended, the next death is a story of its own.
+            unclean=lane.unclean if suspects else 0,
             at=self._clock.broker_ms(),
             claim=lane.claim,
-            may_begin=lane.may_begin,
+            may_begin=max(lane.ahead.wanted, lane.suspect_before if suspects else 0),
         )
         return Outgoing(self._mirrors.topic, mirror_key(mirror), encode_mirror(mirror))
 
@@ -146,6 +155,11 @@ class Takeover:
         lane.topic_id = place.topic_id
         return place
 
+    def _silent_s(self, lane: Lane, mirror: Mirror) -> float:
+        """From the last word of the owner that died to this assignment, by the brokers' clock."""
+        since = (self._clock.broker_ms() - mirror.at) / 1_000
+        return max(0.0, since - sum(lane.phases.seconds.values()))
+
     def _suspect(self, lane: Lane, place: Place, previous_claim: int | None) -> None:
         """Whether the last owner left cleanly; if not, its jobs may have killed it."""
         committed, mirror = place.committed, place.mirror
@@ -157,7 +171,11 @@ class Takeover:
         if left is not None:
             lane.suspect_before = left
             return
-        lane.suspect_before = place.end
+        lane.phases.isolating = True
+        if mirror is not None:
+            lane.phases.seconds[DETECT] = self._silent_s(lane, mirror)
+        told = self._mirrors.may_begin(self._group, lane.source, lane.topic_id, previous_claim)
+        lane.suspect_before = place.end if told is None else min(told, place.end)
         lane.unclean = 1 + (mirror.unclean if mirror is not None else 0)
         if lane.unclean > 1:
             pause_ms = min(SUSPECT_PAUSE_MS * 2 ** (lane.unclean - 2), SUSPECT_PAUSE_MS_MAX)
@@ -166,5 +184,9 @@ class Takeover:
         log.log(
             level,
             "takeover_unclean",
-            extra={"partition": lane.source, "in_a_row": lane.unclean, "suspect_before": place.end},
+            extra={
+                "partition": lane.source,
+                "in_a_row": lane.unclean,
+                "suspect_before": lane.suspect_before,
+            },
         )

@@ -25,12 +25,13 @@ from jobstream_processors.execute.bars import Bars
 from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.execute.on_processes import ProcessExecutor
 from jobstream_processors.execute.on_threads import ThreadExecutor
-from jobstream_processors.facts import LaneFacts
+from jobstream_processors.facts import Run, Standing
 from jobstream_processors.feed import Feed
 from jobstream_processors.handlers import ASYNC, PROCESS, THREAD, JobSpec, slots_of
 from jobstream_processors.intake import Intake
 from jobstream_processors.meter import Meter
 from jobstream_processors.own_faults import own_fault
+from jobstream_processors.phases import QUEUE
 from jobstream_processors.ports import Clock, Listener, Log, Sink, Source
 from jobstream_processors.pressure import Limits
 from jobstream_processors.pulse import Pulse
@@ -92,29 +93,6 @@ class Parts:
     """Runs past their time limit that still hold a slot, before the process is to be replaced."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A handler that runs now."""
-
-    queue: str
-    job_type: str
-    seconds: float
-    stuck: bool
-    """It is past its time limit and still holds its slot."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What a worker is doing, for those who look from outside."""
-
-    lanes: tuple[LaneFacts, ...]
-    runs: tuple[Run, ...]
-    concurrency: int
-    ticked_s: float
-    """Seconds since its event loop last came round."""
-    leaving: bool
-
-
 class ReplaceProcess(Exception):
     """Too many handlers outlived their time limit: only a new process gets the slots back."""
 
@@ -137,6 +115,8 @@ class Worker:
         self._mirrors: MirrorThread
         self._closer: Closer
         self._feed: Feed
+        served = [spec for spec in parts.specs.values() if spec.queue in parts.plans]
+        self._slots = slots_of(served, parts.concurrency, parts.children)
         self._ticked = 0.0
         """When the event loop last came round, in awake time."""
         self._orders: Orders = NOTHING
@@ -158,8 +138,7 @@ class Worker:
         """What it is doing at this moment; None before `run`. Safe from any thread."""
         if not self._ticked:
             return None
-        now, plans = self._parts.clock.awake_s(), self._parts.plans
-        served = [spec for spec in self._parts.specs.values() if spec.queue in plans]
+        now = self._parts.clock.awake_s()
         runs = [
             Run(d.lane.queue, d.spec.name, now - began if began else 0.0, d.reported)
             for d, began in self._engine.running()
@@ -168,7 +147,7 @@ class Worker:
         return Standing(
             lanes=tuple(self._feed.facts()),
             runs=tuple(runs),
-            concurrency=slots_of(served, self._parts.concurrency, self._parts.children),
+            concurrency=self._slots,
             ticked_s=now - self._ticked,
             leaving=self._stopping.is_set(),
         )
@@ -228,6 +207,7 @@ class Worker:
             parts.takeover.mirror_record,
             parts.limits.commit_ms / 1000,
             self._failed_anywhere,
+            announced=self._widen,
         )
         known, meter = parts.reader.known_id, parts.meter
         self._feed = Feed(
@@ -235,6 +215,7 @@ class Worker:
         )
         lookout = Lookout(parts.reader, loop, self._restorers.submit, self._feed.verdicts)
         self._engine.run_on(self._executors(), parts.failed, lookout)
+        self._engine.horizon.announce_by((self._mirrors.wake, self._slots))
         self._closer = Closer(parts.plans, parts.reader, parts.sink, self._served)
         self._engine.obey(self._orders)
 
@@ -333,7 +314,7 @@ class Worker:
                 waiting.wait()
             if not lane.live:
                 return  # Revoked before its turn: a claim now would only look like a crash.
-            started = self._parts.clock.awake_s()
+            lane.phases.spent(QUEUE)
             start = self._parts.takeover.prepare(lane, committed)
         except BaseException as error:  # noqa: BLE001 - a partition that can't be served stops the worker
             if lane.live:
@@ -344,8 +325,7 @@ class Worker:
         if not lane.live:
             self._parts.takeover.release(lane)
             return
-        seconds = round(self._parts.clock.awake_s() - started, 3)
-        log.info("partition_restored", extra={"partition": lane.source, "seconds": seconds})
+        log.info("partition_restored", extra={"partition": lane.source})
         self._feed.prepared(lane, start)
 
     # -- the loop's thread
@@ -387,6 +367,9 @@ class Worker:
             loop.default_exception_handler(context)
 
     # -- any thread
+
+    def _widen(self, announced: list[tuple[Lane, int]]) -> None:
+        self._loop.call_soon_threadsafe(self._engine.horizon.widen, announced)
 
     def _report(self, batch: list[Decided]) -> None:
         self._loop.call_soon_threadsafe(self._settled, batch)

@@ -23,6 +23,8 @@ pytestmark = pytest.mark.kafka
 LIMIT_S = 120.0
 STARTS_MAX = 4
 NEIGHBOURS = 200
+BACKLOG = 12_000
+SUSPECTS_MAX = 1_500
 SETTINGS = {"JOBSTREAM_SESSION_TIMEOUT": "3s", "TRIAL_PARTITIONS": "2"}
 
 
@@ -62,6 +64,34 @@ def test_poison_dies_and_its_neighbours_live(
     assert trial.letters() == {(job_id, 0): "crashed_worker" for job_id in poison}
     assert (found.lost, found.done, found.doubled) == (0, len(ids), 0), found.findings
     assert trial.fleet.kills, "the poison killed a worker"
+
+
+def test_a_death_under_load_makes_few_jobs_suspect_and_holds_up_no_other(
+    kafka: RunningKafka, new_trial: NewTrial, say: Say
+) -> None:
+    trial, shop = new_trial(kafka.bootstrap_servers, **SETTINGS, JOBSTREAM_CONCURRENCY="50")
+    first = trial.fleet.start()
+    ids = shop.steady.enqueue_many(shop.Work(n, ms=20) for n in range(BACKLOG))
+    ended = 0
+
+    def reach(more: int) -> None:
+        wait_until(
+            lambda: trial.progress.look().ends >= ended + more, f"{more} end", limit_s=LIMIT_S
+        )
+
+    reach(BACKLOG // 6)
+    trial.fleet.kill(first)
+    ended = trial.progress.look().ends
+    trial.fleet.start()
+    trial.wait_until_quiet()
+
+    found = trial.audit(ids)
+    workers = {member.pid for member in trial.fleet.members}
+    isolated = sum(e.kind == "start" and e.parent in workers for e in trial.ledger)
+    say(f"{isolated} of {BACKLOG - ended} jobs ran in children; {found}")
+    # The slots of the dead one, and what its two partitions had announced beyond them.
+    assert 0 < isolated < SUSPECTS_MAX
+    assert (found.lost, found.doubled, found.done) == (0, 0, BACKLOG), found.findings
 
 
 def test_killing_workers_from_outside_charges_nobody(

@@ -171,6 +171,11 @@ class NoMirrors:
     def get(self, group: str, source: TopicPartition, topic_id: str) -> None:
         """Nobody mirrored anything."""
 
+    def may_begin(
+        self, group: str, source: TopicPartition, topic_id: str, claim: int | None
+    ) -> None:
+        """Nobody announced anything."""
+
 
 MUTATIONS = {
     "copy before row": Mutation(replace(RULES, settler=RowFirst), CRASHES, LOST),

@@ -187,7 +187,7 @@ MACHINE = (
         "Round trip of requests, worst broker of each client. With a consumer it includes the "
         "time that a fetch waits for records, a tenth of a second when idle. Worry when it steps "
         "up and stays.",
-        At(0, 25, 6, 7),
+        At(0, 25, 8, 7),
         "s",
         queries=(
             Query(
@@ -197,22 +197,11 @@ MACHINE = (
         ),
     ),
     Graph(
-        "brokers",
-        "Kafka: brokers connected",
-        "Brokers that each client is connected to, fewest of each role. Worry at 0: that client is "
-        "cut off. Clients connect to the brokers they need, so fewer than all is normal.",
-        At(6, 25, 6, 7),
-        "none",
-        queries=(
-            Query(f"min by (role, client) (jobs_kafka_brokers_up{{{APP}}})", "{{role}} {{client}}"),
-        ),
-    ),
-    Graph(
         "cpu",
         "CPU, by process",
         "Cores used. A worker at 1 is at the end of what one process does for async jobs: run more "
         "processes.",
-        At(12, 25, 6, 7),
+        At(8, 25, 8, 7),
         "short",
         queries=(
             Query(
@@ -226,7 +215,7 @@ MACHINE = (
         "Memory, by process",
         "Resident memory. Flat after the first hour, whatever the backlog. Worry when it climbs "
         "for hours.",
-        At(18, 25, 6, 7),
+        At(16, 25, 8, 7),
         "bytes",
         queries=(
             Query(
@@ -237,9 +226,23 @@ MACHINE = (
     ),
 )
 
+MOVES = (
+    Graph(
+        "takeovers",
+        "Partitions that stand still, by phase of their take-over",
+        "Average number of partitions that wait for their new owner. detect: nobody had missed the "
+        "dead one yet. ask, place: brokers are asked. queue: others come first. claim, announce: a "
+        "publish. restore: the dedup table. suspects: others of the partition run already.",
+        At(0, 32, 24, 7),
+        "short",
+        queries=(Query(rate("jobs_takeover_seconds_sum", QUEUE, "phase"), "{{phase}}"),),
+        stacked=True,
+    ),
+)
+
 WORKERS = Board(
     "jobstream-workers",
     "Jobs: worker internals",
     "Are workers full, stuck or cut off?",
-    (*FULL, *STOPS, *SHARE_OUT, *TIME, *MACHINE),
+    (*FULL, *STOPS, *SHARE_OUT, *TIME, *MACHINE, *MOVES),
 )

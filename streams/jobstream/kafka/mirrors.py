@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("jobstream.kafka")
 
+OWNERS_KEPT = 8
+"""Of each partition; only the last one before a claim is ever asked about."""
 _Key = tuple[str, str, str, int]
 
 
@@ -21,10 +23,19 @@ class MirrorTable:
 
     def __init__(self) -> None:
         self._newest: dict[_Key, Mirror] = {}
+        self._may_begin: dict[_Key, dict[int, int]] = {}
+        """By claim; the owners heard of last stand last."""
 
     def get(self, group: str, source: TopicPartition, topic_id: str) -> Mirror | None:
         """The mirror with the highest watermark of that incarnation of the topic, so far."""
         return self._newest.get((group, source[0], topic_id, source[1]))
+
+    def may_begin(
+        self, group: str, source: TopicPartition, topic_id: str, claim: int | None
+    ) -> int | None:
+        """How far the owner with `claim` may have begun, None for the one with the highest."""
+        told = self._may_begin.get((group, source[0], topic_id, source[1]), {})
+        return told.get(max(told, default=-1) if claim is None else claim)
 
     def take(self, topic: str, value: bytes | None) -> None:
         """Take one record's value; one that can't be read is logged and left out."""
@@ -41,6 +52,15 @@ class MirrorTable:
         # that marks its record, so that it wins over what it resets.
         if known is None or mirror.position >= known.position or mirror.unclean < 0:
             self._newest[key] = mirror
+        if mirror.claim >= 0:
+            self._announced(self._may_begin.setdefault(key, {}), mirror)
+
+    @staticmethod
+    def _announced(told: dict[int, int], mirror: Mirror) -> None:
+        # Partitions of the topic are read in any order, so the highest counts.
+        told[mirror.claim] = max(mirror.may_begin, told.pop(mirror.claim, 0))
+        if len(told) > OWNERS_KEPT:
+            del told[next(iter(told))]
 
 
 class KafkaMirrors:
@@ -66,6 +86,16 @@ class KafkaMirrors:
         with self._lock:
             self._catch_up()
             return self._table.get(group, source, topic_id)
+
+    def may_begin(
+        self, group: str, source: TopicPartition, topic_id: str, claim: int | None
+    ) -> int | None:
+        """How far the owner with `claim` may have begun jobs, as far as was read; None if unknown.
+
+        With claim None: of the owner with the highest claim. Returns at once.
+        """
+        with self._lock:
+            return self._table.may_begin(group, source, topic_id, claim)
 
     def _catch_up(self) -> None:
         for partition, start in self._next.items():

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
+    from jobstream_processors.facts import Standing
     from jobstream_processors.meter import Meter, TypeMeter
-    from jobstream_processors.worker import Standing
 
 ROWS_SERVED_FAST = 1_000_000
 """Rows up to which a partition is served again within 15 s of its owner's death."""
@@ -55,6 +55,8 @@ class WorkerCollector:
         """All families; those of partitions are 0 for each queue from the start."""
         turn = self._meter.turn
         yield counter("jobs_loop_seconds_total", [((part,), s) for part, s in turn.seconds.items()])
+        phases = self._meter.takeovers.seconds.items()
+        yield histogram("jobs_takeover_seconds", [(of, *seen.shown) for of, seen in phases])
         standing = self._standing()
         if standing is None:
             return

@@ -27,11 +27,12 @@ if TYPE_CHECKING:
     from prometheus_client.registry import Collector
 
     from jobstream_processors.delayer import Delayer
+    from jobstream_processors.facts import Standing
     from jobstream_processors.handlers import JobSpec
     from jobstream_processors.meter import TurnMeter
     from jobstream_processors.ports import TopicPartition
     from jobstream_processors.queues import QueuePlan
-    from jobstream_processors.worker import Standing, Worker
+    from jobstream_processors.worker import Worker
 
 log = logging.getLogger("jobstream.table")
 

@@ -237,6 +237,8 @@ class MemoryWorker:
         tell = self._tell if self._callbacks else None
         executors: dict[str, Executor] = {ASYNC: on_loop, THREAD: in_threads, PROCESS: children}
         self._engine.run_on(executors, tell, self._lookout)
+        # Mirrors are published in every turn, whoever waits for one.
+        self._engine.horizon.announce_by((_nothing, 2 * concurrency))
 
     def _tell(self, delivery: Delivery, outcome: Outcome | None, decision: Decision) -> None:
         """As a worker process does, but here and now."""
@@ -259,7 +261,7 @@ class MemoryWorker:
         self._engine.flush()
         if not self._decided:
             if not any(executor.busy for executor in self._executors):
-                return False
+                return any(lane.ahead.beyond for lane in self._feed.running)
             await self._wait_a_little()
         if self._decided:
             self._settle()
@@ -281,13 +283,18 @@ class MemoryWorker:
 
     def _mirror(self, lanes: Sequence[Lane]) -> None:
         """As in a worker process: commits go as far as the mirror."""
-        changed = [lane for lane in lanes if self._shown.get(lane) is not lane.snapshot]
+        changed = [
+            lane
+            for lane in lanes
+            if self._shown.get(lane) is not lane.snapshot or lane.ahead.wanted > lane.may_begin
+        ]
         with suppress(PublishFailed):
             if changed:
                 self._sink.publish([self._takeover.mirror_record(lane) for lane in changed])
             for lane in changed:
                 self._shown[lane] = lane.snapshot
                 lane.mirrored = lane.snapshot[0]
+            self._engine.horizon.widen([(lane, lane.ahead.wanted) for lane in changed])
         for gone in [lane for lane in self._shown if not lane.live]:
             del self._shown[gone]
 
@@ -305,6 +312,10 @@ class MemoryWorker:
         self._mirror(lanes)
         for lane in lanes:
             self._takeover.release(lane)
+
+
+def _nothing() -> None:
+    """Nobody need be woken."""
 
 
 def _joining(

@@ -7,13 +7,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream.testing.memory_tables import MemoryTables
+from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.errors import PublishFailed
 from jobstream_processors.handover import clean_note
 from jobstream_processors.lane import Lane
 from jobstream_processors.places import RESET, YOUNGER_MS, in_topic
 from jobstream_processors.ports import Outgoing, Position
 from jobstream_processors.takeover import SUSPECT_PAUSE_MS_MAX, Takeover
-from jobstream_schemas import Mirror, decode_mirror, encode_mirror, mirror_key
+from jobstream_schemas import (
+    Mirror,
+    Row,
+    decode_mirror,
+    encode_mirror,
+    encode_row,
+    mirror_key,
+    row_key,
+)
 
 if TYPE_CHECKING:
     from tests.unit.processors.conftest import Shop
@@ -44,6 +53,13 @@ class Bureau:
         for number in range(count):
             self.shop.put(b"%d" % number)
 
+    def claim(self) -> int:
+        """An owner that dies before it announced anything."""
+        now_ms = self.shop.clock.broker_ms()
+        row = Row("claim", "", "", 0, 0, 0, b"", b"", now_ms, 0, GROUP)
+        record = Outgoing(self.shop.plan.dedup, row_key(row), encode_row(row), 0)
+        return self.shop.sink.publish([record])[self.shop.plan.dedup, 0]
+
     def lane(self) -> Lane:
         return Lane("mail", self.place, self.shop.plan.window_ms, 10_000)
 
@@ -60,6 +76,8 @@ class Bureau:
         *,
         topic_id: str = "",
         unclean: int = 0,
+        claim: int = -1,
+        may_begin: int = 0,
     ) -> None:
         made = Mirror(
             group=GROUP,
@@ -70,6 +88,8 @@ class Bureau:
             finished=finished,
             unclean=unclean,
             at=self.shop.clock.broker_ms(),
+            claim=claim,
+            may_begin=may_begin,
         )
         self.shop.sink.publish([Outgoing(OFFSETS, mirror_key(made), encode_mirror(made), 0)])
 
@@ -268,6 +288,87 @@ def test_the_clean_word_of_an_owner_before_the_last_counts_for_nothing(bureau: B
     third, _ = bureau.take(Position(0, f"clean:{first.claim}"))
 
     assert (third.suspect_before, third.unclean) == (10, 1)
+
+
+def test_only_what_the_dead_owner_may_have_begun_is_suspect(bureau: Bureau) -> None:
+    bureau.fill(1_000)
+    first, _ = bureau.take()
+    assert first.may_begin < 100
+
+    second, _ = bureau.take()
+    bureau.mirror(4, claim=second.claim, may_begin=70)
+    third, _ = bureau.take()
+
+    assert second.suspect_before == first.may_begin
+    assert (third.watermark.position, third.suspect_before) == (4, 70)
+
+
+def test_nothing_that_comes_after_a_death_is_suspect(bureau: Bureau) -> None:
+    bureau.take()
+
+    heir, _ = bureau.take()
+    bureau.fill(5)
+
+    assert heir.suspect_before == 10
+
+
+def test_an_owner_that_said_nothing_may_have_begun_all_of_the_log(bureau: Bureau) -> None:
+    bureau.fill(1_000)
+    bureau.take()
+    bureau.claim()
+
+    heir, _ = bureau.take()
+
+    assert heir.suspect_before == 1_010
+
+
+def test_a_late_mirror_of_an_owner_before_the_last_tells_nothing(bureau: Bureau) -> None:
+    bureau.fill(1_000)
+    first, _ = bureau.take()
+    second, _ = bureau.take()
+    bureau.mirror(0, claim=second.claim, may_begin=300)
+    bureau.mirror(50, claim=first.claim, may_begin=60)
+
+    heir, _ = bureau.take()
+
+    assert (heir.watermark.position, heir.suspect_before) == (50, 300)
+
+
+def test_when_retention_took_all_claims_the_last_owner_is_the_one_with_the_highest(
+    bureau: Bureau,
+) -> None:
+    bureau.fill(1_000)
+    first, _ = bureau.take()
+    bureau.mirror(0, claim=first.claim + 1, may_begin=200)
+    bureau.shop.broker.truncate(bureau.shop.plan.dedup, 0, first.claim + 1)
+
+    heir, _ = bureau.take()
+
+    assert heir.suspect_before == 200
+
+
+def test_suspicion_that_goes_on_is_announced_to_the_next_owner_as_well(bureau: Bureau) -> None:
+    bureau.fill(1_000)
+    bureau.take()
+    bureau.claim()
+    heir, _ = bureau.take()
+
+    last, _ = bureau.take()
+
+    assert heir.suspect_before == last.suspect_before == 1_010
+
+
+def test_once_all_suspects_have_ended_the_row_of_deaths_is_over(bureau: Bureau) -> None:
+    bureau.fill(1_000)
+    bureau.take()
+    heir, _ = bureau.take()
+    assert heir.unclean == 1
+
+    heir.watermark = Watermark(heir.suspect_before)
+    heir.show()
+    bureau.shop.sink.publish([bureau.takeover.mirror_record(heir)])
+
+    assert bureau.take()[0].unclean == 1
 
 
 def test_owners_that_vanish_in_a_row_lengthen_the_pause_to_a_bound(

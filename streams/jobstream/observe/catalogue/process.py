@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobstream.observe.catalogue.metric import BY_TYPE, LATE_S, Metric
+from jobstream.observe.catalogue.metric import BY_TYPE, LATE_S, RUN_S, Metric
 
 PROCESS: tuple[Metric, ...] = (
     # -- saturation of a worker
@@ -49,6 +49,17 @@ PROCESS: tuple[Metric, ...] = (
         "worker",
         ("queue",),
         "Partitions owned whose dedup table is still being restored.",
+    ),
+    Metric(
+        "jobs_takeover_seconds",
+        "histogram",
+        "worker",
+        ("queue", "phase"),
+        "How long a partition stood still when it came here, by phase: detect (since the last word "
+        "of an owner that died), ask (what is committed), queue (for a thread), place (mirror and "
+        "log), claim, restore (the dedup table), announce (what may begin), start. Then, while its "
+        "other jobs run: suspects, until the last has ended.",
+        RUN_S,
     ),
     Metric(
         "jobs_partitions_paused",

@@ -1,0 +1,65 @@
+"""Where the time of a take-over goes, from the death of the last owner to the last suspect's end.
+
+Each phase follows the one before it, so what they sum up to is how long a partition stood still.
+They are told once, when the partition is served, and counted. Nothing here waits or decides.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jobstream_processors.meter import TakeoverMeter
+    from jobstream_processors.ports import TopicPartition
+
+DETECT, ASK, QUEUE, PLACE, CLAIM, RESTORE, ANNOUNCE, START, SUSPECTS = PHASES = (
+    "detect",
+    "ask",
+    "queue",
+    "place",
+    "claim",
+    "restore",
+    "announce",
+    "start",
+    "suspects",
+)
+"""From the last owner's last word to the assignment; asking the brokers what is committed; waiting
+for a thread and for the table of an assignment before; finding mirror and log; publishing the
+claim; restoring the table; announcing what may begin; the polling thread's turn; then, while other
+jobs of the partition run, until the last suspect has ended."""
+
+
+class Phases:
+    """The seconds of one take-over, by phase. Handed from thread to thread, never shared."""
+
+    __slots__ = ("_mark", "_meter", "_queue", "isolating", "seconds")
+
+    def __init__(self, began: float, queue: str = "", meter: TakeoverMeter | None = None) -> None:
+        """`began` is when the assignment was heard of, by `perf_counter`."""
+        self._mark = time.perf_counter()
+        self._queue, self._meter = queue, meter
+        self.seconds = {ASK: self._mark - began}
+        self.isolating = False
+        """Whether suspects of the last owner have not all ended yet."""
+
+    def spent(self, phase: str) -> None:
+        """The time since the last call went into `phase`."""
+        now = time.perf_counter()
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + now - self._mark
+        self._mark = now
+
+    def served(self) -> dict[str, float]:
+        """Jobs can run now: counts the phases, and tells them for the log."""
+        self.spent(START)
+        if self._meter is not None:
+            self._meter.count(self._queue, self.seconds)
+        return {phase: round(seconds, 3) for phase, seconds in self.seconds.items()}
+
+    def cleared(self, partition: TopicPartition) -> dict[str, object]:
+        """The last suspect has ended: counts that, and tells it for the log."""
+        self.isolating = False
+        seconds = time.perf_counter() - self._mark
+        if self._meter is not None:
+            self._meter.count(self._queue, {SUSPECTS: seconds})
+        return {"partition": partition, "seconds": round(seconds, 3)}

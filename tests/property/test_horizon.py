@@ -1,0 +1,116 @@
+"""Nothing begins above what was acknowledged, all begins in the end, and little waits for slots."""
+
+from __future__ import annotations
+
+from collections import deque
+from types import SimpleNamespace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobstream_processors.core.watermark import Watermark
+from jobstream_processors.delivery import Delivery
+from jobstream_processors.handlers import ASYNC
+from jobstream_processors.horizon import FLOOR, Horizon
+from jobstream_processors.lane import Lane
+
+SLOTS = 5
+SPEC: Any = SimpleNamespace(executor=ASYNC)
+TICK_MS = 50
+ROUNDS = 400
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("come"), st.integers(0, 2), st.integers(1, 60)),
+        st.tuples(st.just("end"), st.integers(0, 2), st.integers(0, 60)),
+        st.tuples(st.just("acknowledge"), st.integers(0, 2), st.just(0)),
+        st.tuples(st.just("tick"), st.just(0), st.just(0)),
+    ),
+    max_size=60,
+)
+
+
+class Slots:
+    """An executor, the lanes it serves and the mirrors that are on their way."""
+
+    def __init__(self) -> None:
+        self.queue: deque[Delivery] = deque()
+        self.begun: list[int] = [0, 0, 0]
+        self.next = [0, 0, 0]
+        self.wanted: list[deque[int]] = [deque(), deque(), deque()]
+        self.now_ms = 0
+        self.lanes = [Lane("q", ("q", n), 1, 10_000) for n in range(3)]
+        for lane in self.lanes:
+            lane.watermark = Watermark(0)
+            lane.may_begin = lane.ahead.wanted = FLOOR
+        self.horizon = Horizon(lambda *_: None)
+        told: Any = {ASYNC: self}
+        self.horizon.executors = told
+        self.horizon.announce_by((self.publish, SLOTS))
+
+    @property
+    def busy(self) -> int:
+        return len(self.queue)
+
+    def submit(self, delivery: Delivery) -> None:
+        """A slot is free, or it waits for one."""
+        assert delivery.offset < delivery.lane.may_begin
+        self.queue.append(delivery)
+
+    def publish(self) -> None:
+        for lane, sent in zip(self.lanes, self.wanted, strict=True):
+            if lane.ahead.wanted > lane.may_begin:
+                sent.append(lane.ahead.wanted)
+
+    def step(self, what: str, which: int, count: int) -> None:
+        lane = self.lanes[which]
+        if what == "come":
+            for _ in range(count):
+                offset = self.next[which]
+                self.next[which] += 1
+                lane.watermark.begin(offset)
+                delivery = Delivery(lane, offset, b"", None)
+                delivery.spec = SPEC
+                self.horizon.submit(delivery)
+        elif what == "end":
+            for _ in range(min(count, len(self.queue))):
+                delivery = self.queue.popleft()
+                delivery.lane.watermark.finish(delivery.offset)
+        elif what == "acknowledge":
+            if self.wanted[which]:
+                self.horizon.widen([(lane, self.wanted[which].popleft())])
+        else:
+            self.now_ms += TICK_MS
+            self.horizon.look(self.lanes, self.now_ms)
+
+
+@given(STEPS)
+def test_any_course_begins_all_and_no_more_than_was_announced(
+    steps: list[tuple[str, int, int]],
+) -> None:
+    slots = Slots()
+    for step in steps:
+        slots.step(*step)
+    for _ in range(ROUNDS):
+        slots.step("tick", 0, 0)
+        for which in range(3):
+            slots.step("acknowledge", which, 0)
+        slots.step("end", 0, SLOTS)
+
+    assert [lane.watermark.position for lane in slots.lanes] == slots.next
+    assert not any(lane.ahead.beyond for lane in slots.lanes)
+
+
+@given(st.lists(st.integers(1, 2_000), min_size=3, max_size=3))
+def test_a_backlog_of_slow_jobs_is_announced_no_further_than_slots_need(
+    counts: list[int],
+) -> None:
+    slots = Slots()
+    for which, count in enumerate(counts):
+        slots.step("come", which, count)
+    for _ in range(40):
+        slots.step("tick", 0, 0)
+        for which in range(3):
+            slots.step("acknowledge", which, 0)
+
+    assert slots.busy <= SLOTS + 2 * FLOOR * len(slots.lanes)
