@@ -37,6 +37,7 @@ CASES = {
     "memory": "memory with a million jobs waiting",
     "exporter": "one look of the lag exporter at a thousand partitions",
     "start": "from starting a worker to its first job",
+    "recovery": "how long partitions stand still after deaths and restarts (three brokers)",
 }
 HEAP_MB = 768
 
