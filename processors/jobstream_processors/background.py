@@ -5,12 +5,15 @@ A thread that dies unheard leaves a process that looks healthy and does only par
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import ThreadPoolExecutor
 
 log = logging.getLogger("jobstream.threads")
 
@@ -36,6 +39,16 @@ def in_background(
     thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()
     return thread
+
+
+async def ended_soon(pools: Sequence[ThreadPoolExecutor], limit_s: float) -> None:
+    """Shut pools down and wait until what they do has ended, for `limit_s` at most.
+
+    A thread that a broker which is away keeps for longer is left behind.
+    """
+    ended = asyncio.gather(*(asyncio.to_thread(pool.shutdown) for pool in pools))
+    with suppress(TimeoutError):
+        await asyncio.wait_for(ended, limit_s)
 
 
 def log_end(what: str) -> Callable[[BaseException], None]:

@@ -6,6 +6,7 @@ ProcessorError
 ├── PublishFailed        the broker did not acknowledge: the offset stays unfinished, tried again
 ├── OffsetOutOfRange     the place to go on from is not in the log: stops that partition alone
 ├── TableUnavailable     the dedup shard can't be opened: the partition is not served
+│   └── NoLongerWanted   its restore was given up, since the partition is not ours any more
 └── WorkerStopped        this process must publish nothing more: it leaves
 """
 
@@ -62,6 +63,10 @@ class OffsetOutOfRange(ProcessorError):
 
 class TableUnavailable(ProcessorError):
     """The dedup shard of a partition could not be opened or restored."""
+
+
+class NoLongerWanted(TableUnavailable):
+    """The partition was given back, or the worker is leaving, while its shard was restored."""
 
 
 class WorkerStopped(ProcessorError):

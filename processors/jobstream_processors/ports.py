@@ -122,7 +122,10 @@ class Log(Protocol):
     """Reads topics outside any group."""
 
     def read(self, partition: TopicPartition, start: int, stop: int) -> Iterator[Sequence[Record]]:
-        """Batches of the records in [start, stop); offsets may have gaps. Blocks while reading."""
+        """Batches of the records in [start, stop); offsets may have gaps. Blocks while reading.
+
+        A batch may be empty: its reader can look whether to go on.
+        """
 
     def span(self, partition: TopicPartition) -> tuple[int, int]:
         """(first offset kept, next offset to be written)."""

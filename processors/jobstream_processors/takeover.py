@@ -20,7 +20,7 @@ from jobstream_processors.ports import Outgoing
 from jobstream_schemas import Mirror, Row, encode_mirror, encode_row, mirror_key, row_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from jobstream_processors.lane import Lane
     from jobstream_processors.ports import Clock, Log, Position, Shard, Sink, TopicPartition
@@ -46,9 +46,18 @@ class Tables(Protocol):
     """The local dedup tables of one process."""
 
     def open(
-        self, partition: TopicPartition, *, claim: int, topic_id: str, window_ms: int
+        self,
+        partition: TopicPartition,
+        *,
+        claim: int,
+        topic_id: str,
+        window_ms: int,
+        needed: Callable[[], bool] | None = None,
     ) -> OpenShard:
-        """Restore the shard of a dedup partition up to `claim`; blocks, with progress."""
+        """Restore the shard of a dedup partition up to `claim`; blocks, with progress.
+
+        Raises NoLongerWanted soon after `needed` says no, or TableUnavailable.
+        """
 
     def close(self, partition: TopicPartition, shard: Shard) -> None:
         """Close that shard so that the next open here starts warm; blocks a few seconds at most.
@@ -98,7 +107,11 @@ class Takeover:
         lane.dedup_id = self._reader.topic_id(plan.dedup)
         lane.phases.spent(CLAIM)
         opened = self._tables.open(
-            table, claim=lane.claim, topic_id=lane.dedup_id, window_ms=plan.window_ms
+            table,
+            claim=lane.claim,
+            topic_id=lane.dedup_id,
+            window_ms=plan.window_ms,
+            needed=lambda: lane.live,
         )
         lane.shard = opened.shard
         lane.phases.spent(RESTORE)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from jobstream_processors.background import in_background
+from jobstream_processors.background import ended_soon, in_background
 from jobstream_processors.closer import Closer
 from jobstream_processors.core.control import NOTHING
 from jobstream_processors.engine import Engine, Failed
@@ -57,6 +57,8 @@ log = logging.getLogger("jobstream.worker")
 TICK_S = 0.05
 POLL_S = 0.1
 TAKEOVERS_AT_ONCE = 4
+TABLES_S = 6.0
+"""How long a leaving worker waits for its tables, beyond the drain."""
 LEAVE_S = 3.0
 """How long a failing worker waits for its polling thread to leave the group."""
 
@@ -172,8 +174,8 @@ class Worker:
                     self.stop()
             self._end.result()
             await asyncio.to_thread(self._settling.close, 5.0)
-            for pool in (self._restorers, self._closers):
-                await asyncio.to_thread(pool.shutdown)
+            # Tables are closed, or given up half restored.
+            await ended_soon((self._restorers, self._closers), TABLES_S)
             if replace:
                 message = f"{replace} handlers outlived their time limit and hold their slots"
                 raise ReplaceProcess(message)

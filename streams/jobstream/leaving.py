@@ -13,15 +13,18 @@ import os
 import sys
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jobstream_processors.errors import WorkerStopped
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
 log = logging.getLogger("jobstream.roles")
 
+_T = TypeVar("_T")
+
+LOOK_S = 0.05
 LEAVE_S = 2.0
 """How long tasks that were cancelled may take to clean up."""
 
@@ -41,6 +44,20 @@ def run(main: Coroutine[Any, Any, None], leave_s: float = LEAVE_S) -> None:
         finally:
             asyncio.set_event_loop(None)
             loop.close()
+
+
+async def unless(told: Callable[[], bool], work: Coroutine[Any, Any, _T]) -> _T | None:
+    """What `work` returns; None, within a moment, once the process is `told` to leave.
+
+    A thread that `work` waits for goes on: `leave_process` leaves it behind.
+    """
+    task = asyncio.ensure_future(work)
+    while not told():
+        done, _ = await asyncio.wait([task], timeout=LOOK_S)
+        if done:
+            return task.result()
+    task.cancel()
+    return None
 
 
 async def drained(

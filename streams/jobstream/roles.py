@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jobstream import leaving
 from jobstream.canary import job as canary
@@ -66,6 +66,15 @@ HANDLER_FIX = (
     "wait here, for at most an hour each"
 )
 CLASSIC_COSTS = "a rebalance takes seconds, a killed worker is missed after its session timeout"
+
+
+class _Read(NamedTuple):
+    """What a process knows before it serves."""
+
+    mirrors: Mirrors
+    catalogue: Catalogue
+    schemas: SchemaFollower
+    cluster_id: str
 
 
 class Roles:
@@ -169,16 +178,18 @@ class Roles:
         broken: asyncio.Future[BaseException] = loop.create_future()
         tell = partial(leaving.tell, loop, broken)
         self._pulse.start(tell)
-        mirrors = await asyncio.to_thread(self._mirrors)
-        self._control = ControlFollower(self._orders_reader, control_topic(self._app.name))
-        await asyncio.to_thread(self._control.catch_up)
+        read = await leaving.unless(self._told.is_set, self._start())
+        if read is None:
+            log.info("left_before_serving")
+            return
+        mirrors, catalogue, follower, cluster = read
         self._control.follow(self._clock, tell)
-        catalogue, follower = await asyncio.to_thread(self._schemas, tell)
+        follower.follow(SCHEMAS_EVERY_S, tell)
         work = []
         if DELAYER in self._roles:
             work.append(asyncio.create_task(self._delay(mirrors, catalogue)))
         if WORKER in self._roles:
-            work.append(asyncio.create_task(self._work(mirrors, catalogue)))
+            work.append(asyncio.create_task(self._work(mirrors, catalogue, cluster)))
         try:
             ends: list[asyncio.Future[Any]] = [*work, broken]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -189,6 +200,15 @@ class Roles:
             self._control.close()
             follower.close()
             self._end()
+
+    async def _start(self) -> _Read:
+        """Verify the topics, and read what must be known before the first job runs."""
+        mirrors = await asyncio.to_thread(self._mirrors)
+        self._control = ControlFollower(self._orders_reader, control_topic(self._app.name))
+        await asyncio.to_thread(self._control.catch_up)
+        catalogue, follower = await asyncio.to_thread(self._schemas)
+        cluster = await asyncio.to_thread(Admin(self._settings).cluster)
+        return _Read(mirrors, catalogue, follower, cluster.id)
 
     def _mirrors(self) -> Mirrors:
         queues = [self._app.queues[name] for name in self._plans]
@@ -213,27 +233,23 @@ class Roles:
                 extra = {"group": group, "session_ms": session_ms, "wanted_ms": wanted_ms}
                 log.warning("session_is_shorter", extra={**extra, "fix": SESSION_FIX})
 
-    def _schemas(
-        self, failed: Callable[[BaseException], object]
-    ) -> tuple[Catalogue, SchemaFollower]:
+    def _schemas(self) -> tuple[Catalogue, SchemaFollower]:
         """Every writer schema known so far, and who learns the next; blocks to read them."""
         catalogue = Catalogue()
         for schema in (*self._app.schemas(), canary.codec().schema):
             catalogue.register(schema)
         follower = SchemaFollower(self._reader, schemas_topic(self._app.name), catalogue)
         follower.catch_up()
-        follower.follow(SCHEMAS_EVERY_S, failed)
         return catalogue, follower
 
-    async def _work(self, mirrors: Mirrors, catalogue: Catalogue) -> None:
+    async def _work(self, mirrors: Mirrors, catalogue: Catalogue, cluster_id: str) -> None:
         settings, app = self._settings, self._app
         pulse, sink = self._pulse, self._sink
         for job in {spec.name for spec in self._specs.values() if not spec.importable}:
             log.warning("handler_not_isolated", extra={"job": job})
         for job in app.without_handler(self._plans):
             log.warning("handler_missing", extra={"job": job, "fix": HANDLER_FIX})
-        cluster = Admin(settings).cluster()
-        with claim_slot(settings.state_dir, app.name, cluster.id) as slot:
+        with claim_slot(settings.state_dir, app.name, cluster_id) as slot:
             tables = Table(slot, self._reader, on_progress=self._observed.progress)
             takeover = Takeover(
                 worker_group(app.name),

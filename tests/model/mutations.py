@@ -25,7 +25,7 @@ from jobstream_processors.settlement import settlement
 from jobstream_processors.takeover import Takeover
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.watermark import Watermark
@@ -150,9 +150,17 @@ class ClaimLate:
         return {(record.topic, record.partition): CLAIM for record in records}
 
     def open(
-        self, partition: TopicPartition, *, claim: int, topic_id: str, window_ms: int
+        self,
+        partition: TopicPartition,
+        *,
+        claim: int,
+        topic_id: str,
+        window_ms: int,
+        needed: Callable[[], bool] | None = None,
     ) -> OpenShard:
-        opened = self._tables.open(partition, claim=claim, topic_id=topic_id, window_ms=window_ms)
+        opened = self._tables.open(
+            partition, claim=claim, topic_id=topic_id, window_ms=window_ms, needed=needed
+        )
         self._sink.publish(self._claim)
         return opened
 

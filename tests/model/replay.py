@@ -25,7 +25,7 @@ from jobstream_processors.takeover import OpenShard
 from jobstream_schemas import Mirror, decode_mirror, decode_row
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from tests.model.rules import Rules
     from tests.model.world import Headers, Ranges
@@ -111,6 +111,7 @@ class Ports:
         claim: int,
         topic_id: str,  # noqa: ARG002
         window_ms: int,  # noqa: ARG002
+        needed: Callable[[], bool] | None = None,  # noqa: ARG002
     ) -> OpenShard:
         found = self.ask(Restore(claim))
         assert isinstance(found, Known), "a restore is answered by what is known"

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,6 @@ from jobstream.testing.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 WAIT_S = 30
 # Says what it was told, and ends when its input does. The first argument is AGAIN_S.
@@ -188,6 +188,31 @@ def test_a_stop_while_the_command_loads_waits_for_it(started: list[Told], tmp_pa
 
     told.process.send_signal(signal.SIGTERM)
 
+    assert told.process.wait(WAIT_S) == 0
+
+
+AWAY = """
+from jobstream import App
+app = App("shop", bootstrap_servers="127.0.0.1:1", metrics_port="off")
+app.queue("mail")
+"""
+
+
+def asks_the_broker(pid: int) -> bool:
+    tasks = Path("/proc", str(pid), "task").iterdir()
+    return any((task / "comm").read_text().startswith("rdk:") for task in tasks)
+
+
+def test_a_stop_while_the_broker_is_away_does_not_wait_for_it(
+    started: list[Told], tmp_path: Path
+) -> None:
+    (tmp_path / "away.py").write_text(AWAY)
+    started.append(told := Told("-m", "jobstream", "worker", "away:app", cwd=tmp_path))
+    wait_until(lambda: asks_the_broker(told.process.pid), "it asks the broker", limit_s=WAIT_S)
+
+    told.process.terminate()
+
+    # Without an answer it would fail with 1.
     assert told.process.wait(WAIT_S) == 0
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jobstream.dedup.shard import Mark
 from jobstream_processors.core.known import DONE, TERMINAL
+from jobstream_processors.errors import NoLongerWanted
 from jobstream_processors.settlement import fact_of
 from jobstream_schemas import DecodeError, parse_row, usual_done
 
@@ -104,18 +105,27 @@ def replay(
     below_claim: int,
     progress: Progress,
     until_s: float | None = None,
+    needed: Callable[[], bool] | None = None,
 ) -> Restored:
     """Bring `shard` from its mark up to `stop`, or as far as `until_s` (monotonic) allows.
 
-    Blocks while reading. The mark moves with each batch in the same write, so a restore that was
-    cut off goes on where it stopped. Offsets that retention has deleted are passed over: time
-    deletes rows in topic and shard alike.
+    Blocks while reading; raises NoLongerWanted within about a second once `needed` says no. The
+    mark moves with each batch in the same write, so a restore that was cut off goes on where it
+    stopped. Offsets that retention has deleted are passed over: time deletes rows in topic and
+    shard alike.
     """
     position, claim = shard.marked()
     previous = claim if claim is not None and claim < below_claim else None
     first, _ = log.span(partition)
     rows = unreadable = 0
     for records in log.read(partition, max(position, first), stop):
+        if needed is not None and not needed():
+            message = f"{partition[0]} [{partition[1]}]: given up at offset {position} of {stop}"
+            raise NoLongerWanted(message)
+        if not records:
+            if until_s is not None and time.monotonic() >= until_s:
+                break
+            continue
         batch = sort_rows(records)
         previous = max((c for c in batch.claims if c < below_claim), default=previous)
         claim = max(batch.claims, default=claim)
@@ -125,11 +135,12 @@ def replay(
         unreadable += batch.unreadable
         progress.step(partition, rows, max(stop - position, 1))
         if until_s is not None and time.monotonic() >= until_s:
-            return Restored(position, rows, unreadable, previous)
-    # The log ends by position: after the last row there may be a gap, or nothing at all.
-    position = max(position, stop)
-    shard.mark(Mark(position, claim))
-    progress.step(partition, rows, 0)
+            break
+    else:
+        # The log ends by position: after the last row there may be a gap, or nothing at all.
+        position = max(position, stop)
+        shard.mark(Mark(position, claim))
+        progress.step(partition, rows, 0)
     return Restored(position, rows, unreadable, previous)
 
 

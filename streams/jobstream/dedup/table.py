@@ -20,6 +20,8 @@ from jobstream_processors.errors import TableUnavailable
 from jobstream_processors.takeover import OpenShard
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jobstream.dedup.restore import OnProgress, Restored
     from jobstream.dedup.slots import Slot
     from jobstream_processors.ports import Log, Shard, TopicPartition
@@ -36,6 +38,7 @@ class _Wanted(NamedTuple):
     partition: TopicPartition
     claim: int
     identity: Identity
+    needed: Callable[[], bool] | None
 
 
 class Table:
@@ -64,14 +67,21 @@ class Table:
         self._lock = threading.Lock()
 
     def open(
-        self, partition: TopicPartition, *, claim: int, topic_id: str, window_ms: int
+        self,
+        partition: TopicPartition,
+        *,
+        claim: int,
+        topic_id: str,
+        window_ms: int,
+        needed: Callable[[], bool] | None = None,
     ) -> OpenShard:
         """Restore the shard of a dedup partition up to and including the row at offset `claim`.
 
         Blocks while it reads, with progress, and while an earlier open of the partition does. A
         shard of the partition that is still open here is closed first: an earlier assignment is
         over. What is locked, damaged or foreign is put aside with one warning and rebuilt. Raises
-        TableUnavailable if that fails, too.
+        TableUnavailable if that fails, too, and NoLongerWanted within about a second once `needed`
+        says no; the next open goes on where this one has come to.
 
         `previous_claim` is None when the topic and the shard know of no earlier claim; it does not
         prove that there was none, since the topic forgets after its retention.
@@ -79,21 +89,18 @@ class Table:
         with self._lock:
             alone = self._opening.setdefault(partition, threading.Lock())
         with alone:
-            return self._open(partition, claim, topic_id, window_ms)
+            topic, number = partition
+            identity = Identity(topic, topic_id, number, ttl_seconds(window_ms))
+            return self._open(_Wanted(partition, claim, identity, needed))
 
-    def _open(
-        self, partition: TopicPartition, claim: int, topic_id: str, window_ms: int
-    ) -> OpenShard:
+    def _open(self, wanted: _Wanted) -> OpenShard:
         begun_s = time.monotonic()
-        topic, number = partition
+        partition = wanted.partition
         with self._lock:
             before = self._shards.pop(partition, None)
         if before is not None:
             _close(before, partition)
-        wanted = _Wanted(
-            partition, claim, Identity(topic, topic_id, number, ttl_seconds(window_ms))
-        )
-        folder = ShardFolder(self._slot.path, topic, number)
+        folder = ShardFolder(self._slot.path, *partition)
         try:
             shard, restored = self._restored(folder, wanted)
         except ShardUnusable as reason:
@@ -192,6 +199,7 @@ class Table:
             stop,
             below_claim=wanted.claim,
             progress=Progress(self._on_progress),
+            needed=wanted.needed,
         )
 
 

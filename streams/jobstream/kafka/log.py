@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 READ_BATCH = 5_000
+LOOK_S = 0.5
+"""How long a read goes on without giving its caller a turn."""
+CLOSE_S = 1.0
+"""How long a close waits for whoever asks just then; the process may be leaving."""
 STALL_S_MAX = 60.0
 _ASK_S = 5.0
 FAIL_OVER_S = 30.0
@@ -55,7 +59,7 @@ class KafkaLog:
         self._lock = threading.Lock()
 
     def read(self, partition: Place, start: int, stop: int) -> Iterator[Sequence[Record]]:
-        """Batches of the records in [start, stop).
+        """Batches of the records in [start, stop); an empty one where none came for half a second.
 
         Ends by position, not by the last record seen: compaction leaves gaps. Blocks for as long
         as records come. Raises TableUnavailable when none comes within the wait.
@@ -67,6 +71,7 @@ class KafkaLog:
         try:
             consumer.assign([TopicPartition(topic, number, start)])
             deadline = time.monotonic() + self._stall_s
+            look = time.monotonic() + LOOK_S
             position = start
             while position < stop:
                 found, position = self._some(consumer, position)
@@ -75,9 +80,13 @@ class KafkaLog:
                     inside = found if position <= stop else [m for m in found if _at(m) < stop]
                     if inside:
                         yield inside
-                elif time.monotonic() > deadline:
+                        look = time.monotonic() + LOOK_S
+                elif (now := time.monotonic()) > deadline:
                     message = f"{topic} [{number}]: stuck at offset {position} of {stop}"
                     raise TableUnavailable(message)
+                elif now > look:
+                    yield ()
+                    look = now + LOOK_S
         finally:
             consumer.close()
 
@@ -111,9 +120,16 @@ class KafkaLog:
                 self._pause.wait(AGAIN_S)
 
     def close(self) -> None:
-        """Give back its connections; whoever asks again gets new ones."""
-        with self._lock:
+        """Give back its connections; whoever asks again gets new ones.
+
+        Those that somebody is asking right now, and for longer than a second, stay with him.
+        """
+        if not self._lock.acquire(timeout=CLOSE_S):
+            return
+        try:
             asking, self._asking, self._admin = self._asking, None, None
+        finally:
+            self._lock.release()
         if asking is not None:
             asking.close()
 

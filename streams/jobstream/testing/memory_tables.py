@@ -14,6 +14,8 @@ from jobstream_processors.takeover import OpenShard
 from jobstream_schemas import DecodeError, parse_row
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jobstream_processors.ports import Log, Record, Shard, TopicPartition
     from jobstream_schemas import Row
 
@@ -34,6 +36,7 @@ class MemoryTables:
         claim: int,
         topic_id: str,  # noqa: ARG002 - part of the port; nothing is kept that could be foreign
         window_ms: int,  # noqa: ARG002 - part of the port; rows are kept as long as the topic's
+        needed: Callable[[], bool] | None = None,  # noqa: ARG002 - part of the port; it is read at once
     ) -> OpenShard:
         """Read the topic from its start up to and including `claim`."""
         started = time.monotonic()

@@ -15,7 +15,7 @@ from jobstream_processors.ports import Outgoing
 from jobstream_schemas import CLAIM_KEY, Row, done_key, encode_done, encode_row, row_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from jobstream_processors.ports import Shard
@@ -62,12 +62,18 @@ class Bench:
         row = Row("claim", "", "", 0, 0, 0, b"", b"", AT, 0, "worker")
         return self.publish(CLAIM_KEY, encode_row(row))
 
-    def open(self, claim: int | None = None, window_ms: int = HOUR_MS) -> OpenShard:
+    def open(
+        self,
+        claim: int | None = None,
+        window_ms: int = HOUR_MS,
+        needed: Callable[[], bool] | None = None,
+    ) -> OpenShard:
         opened = self.table.open(
             self.place,
             claim=self.claim() if claim is None else claim,
             topic_id=self.broker.topic_id(self.topic),
             window_ms=window_ms,
+            needed=needed,
         )
         self.last = opened.shard
         return opened

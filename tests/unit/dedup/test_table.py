@@ -11,7 +11,7 @@ import pytest
 from jobstream.dedup.shard import Mark, RocksShard
 from jobstream.dedup.table import Table
 from jobstream_processors.core.known import Known
-from jobstream_processors.errors import TableUnavailable
+from jobstream_processors.errors import NoLongerWanted, TableUnavailable
 from jobstream_schemas import Row, done_key, encode_row
 
 if TYPE_CHECKING:
@@ -48,6 +48,19 @@ def test_an_empty_topic_gives_an_empty_shard(bench: Bench) -> None:
 
     assert settled(opened.shard, "a") == [False]
     assert opened.previous_claim is None
+
+
+def test_a_restore_that_nobody_needs_any_more_is_given_up_and_gone_on_with(bench: Bench) -> None:
+    ids = [f"job-{number}" for number in range(1_200)]
+    bench.done(*ids)
+    looks = iter([True, False])
+
+    with pytest.raises(NoLongerWanted, match=r"given up at offset 500 of 1201"):
+        bench.open(needed=lambda: next(looks))
+
+    opened = bench.open(needed=lambda: True)
+    assert opened.restored == 702
+    assert all(settled(opened.shard, *ids))
 
 
 def test_restores_every_kind_of_fact(bench: Bench) -> None:
