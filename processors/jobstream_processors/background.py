@@ -12,8 +12,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from concurrent.futures import ThreadPoolExecutor
+
+SOON_S = 6.0
+"""How long a process that leaves waits for its threads, beyond the drain."""
 
 log = logging.getLogger("jobstream.threads")
 
@@ -41,7 +44,7 @@ def in_background(
     return thread
 
 
-async def ended_soon(pools: Sequence[ThreadPoolExecutor], limit_s: float) -> None:
+async def ended_soon(*pools: ThreadPoolExecutor, limit_s: float = SOON_S) -> None:
     """Shut pools down and wait until what they do has ended, for `limit_s` at most.
 
     A thread that a broker which is away keeps for longer is left behind.

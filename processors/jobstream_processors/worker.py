@@ -57,8 +57,6 @@ log = logging.getLogger("jobstream.worker")
 TICK_S = 0.05
 POLL_S = 0.1
 TAKEOVERS_AT_ONCE = 4
-TABLES_S = 6.0
-"""How long a leaving worker waits for its tables, beyond the drain."""
 LEAVE_S = 3.0
 """How long a failing worker waits for its polling thread to leave the group."""
 
@@ -175,7 +173,7 @@ class Worker:
             self._end.result()
             await asyncio.to_thread(self._settling.close, 5.0)
             # Tables are closed, or given up half restored.
-            await ended_soon((self._restorers, self._closers), TABLES_S)
+            await ended_soon(self._restorers, self._closers)
             if replace:
                 message = f"{replace} handlers outlived their time limit and hold their slots"
                 raise ReplaceProcess(message)

@@ -6,9 +6,9 @@ a second is the same stop. A later one means: leave at once. SIGHUP never means 
 can send it right behind SIGTERM; nor does anything in a process that a supervisor keeps: there the
 supervisor alone decides, and it kills.
 
-Handlers are the interpreter's own, without a wake-up descriptor: a process that a handler of a job
-forked would write its signals into ours. What is to be done runs on a thread, since between two
-bytecodes of the main thread no lock may be taken, not even that of the log.
+While a process serves, a thread hears its signals by the wake-up descriptor: the main thread may be
+about to sleep in a system call just when one comes, and between two of its bytecodes no lock may be
+taken, not even that of the log. A process that a handler of a job forked must not write there.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from functools import partial
-from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from jobstream.held_signals import ASKS_TO_LEAVE
@@ -37,6 +36,8 @@ log = logging.getLogger("jobstream.roles")
 
 AGAIN_S = 1.0
 """What comes within this time of the first signal is the same stop."""
+_END = 0
+"""No signal has this number: the thread that hears is to end."""
 
 
 class StopAsked(SystemExit):
@@ -54,11 +55,9 @@ class StopSignals:
         self._at = 0.0
         self._pid = 0
         self._hooked = False
-        self._serves = False
+        self._pipe: int | None = None
+        """Where signals are written while this process serves."""
         self._served = False
-        self._words: SimpleQueue[tuple[Told, int] | None] | None = None
-        self._stop: Told
-        self._again: Told
 
     def listen(self) -> bool:
         """Take the signals from now on. False if somebody does already, or on another thread.
@@ -84,36 +83,64 @@ class StopSignals:
         nothing, and the signals stay as they are.
         """
         listens = self.listen()
-        if not listens and self._pid != os.getpid():
+        if self._pid != os.getpid() or threading.current_thread() is not threading.main_thread():
             yield
             return
-        self._stop, self._again = stop, again
-        words = self._words = SimpleQueue()
-        in_background("jobstream-signals", partial(_tell, words), log_end("jobstream-signals"))
-        self._serves = True
+        hears, writes = os.pipe()
+        os.set_blocking(writes, False)
+        self._pipe = writes
+        before = signal.set_wakeup_fd(writes, warn_on_full_buffer=False)
         if self.number is not None:
-            words.put((stop, self.number))
+            stop(self.number)
+        work = partial(self._hear, hears, stop, again)
+        thread = in_background("jobstream-signals", work, log_end("jobstream-signals"))
         try:
             yield
         finally:
-            self._serves, self._served = False, True
-            words.put(None)
+            signal.set_wakeup_fd(before)
+            self._pipe, self._served = None, True
+            os.write(writes, bytes([_END]))
+            thread.join(AGAIN_S)
+            os.close(writes)
             if listens:
                 self._rest()
 
     def _take(self, number: int, _: FrameType | None) -> None:
-        """A handler: notes, and leaves the rest to the thread."""
-        if self.number is None:
-            self.number, self._at = number, time.monotonic()
-            if self._serves and self._words is not None:
-                self._words.put((self._stop, number))
-            elif not self._served:
+        """A handler: on the main thread, at some time between two bytecodes."""
+        if self._pipe is not None:
+            # The thread has heard it, but where somebody put another descriptor there.
+            found = signal.set_wakeup_fd(-1)
+            signal.set_wakeup_fd(found, warn_on_full_buffer=False)
+            if found != self._pipe:
+                with suppress(BlockingIOError):
+                    os.write(self._pipe, bytes([number]))
+        elif self._is_first(number):
+            if not self._served:
                 raise StopAsked(0)
         elif self._counts_again(number):
-            if self._serves and self._words is not None:
-                self._words.put((self._again, number))
-            else:
-                os._exit(128 + number)
+            os._exit(128 + number)
+
+    def _hear(self, hears: int, stop: Told, again: Told) -> None:
+        """On the thread, until the end is written."""
+        try:
+            while True:
+                for number in os.read(hears, 64):
+                    if number == _END:
+                        return
+                    if number not in ASKS_TO_LEAVE:
+                        continue
+                    if self._is_first(number):
+                        stop(number)
+                    elif self._counts_again(number):
+                        again(number)
+        finally:
+            os.close(hears)
+
+    def _is_first(self, number: int) -> bool:
+        if self.number is not None:
+            return False
+        self.number, self._at = number, time.monotonic()
+        return True
 
     def _counts_again(self, number: int) -> bool:
         late = time.monotonic() - self._at >= AGAIN_S
@@ -126,28 +153,23 @@ class StopSignals:
     def _forked(self) -> None:
         """In a process that somebody forked: signals are its own matter, as in a new one."""
         if self._pid:
+            if self._pipe is not None:
+                signal.set_wakeup_fd(-1)
             self._rest()
 
     def _rest(self) -> None:
         """Give the signals back as Python starts with them."""
-        self._pid = 0
+        self._pid, self._pipe = 0, None
         self.number, self._served = None, False
         for number in self._ours():
             default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-            with suppress(ValueError):  # no main thread
-                signal.signal(number, default)
+            signal.signal(number, default)
 
 
 def leave_at_once(number: int) -> None:
     """End this process on the spot, with the code that says which signal it was."""
     log.warning("leaving_at_once", extra={"signal": number})
     os._exit(128 + number)
-
-
-def _tell(words: SimpleQueue[tuple[Told, int] | None]) -> None:
-    while (word := words.get()) is not None:
-        tell, number = word
-        tell(number)
 
 
 SIGNALS = StopSignals()

@@ -36,10 +36,10 @@ FORK = """pid = os.fork() or os.execvp("sleep", ["sleep", "60"]); say("forked", 
 KILLED = "pid = os.fork() or signal.pause(); os.kill(pid, 15); say('died', os.waitpid(pid, 0)[1])\n"
 # Imported by the worker: says that it is there, and stays.
 SLOW = """
-import os, sys
+import os, sys, time
 print("importing", os.getpid(), flush=True)
 {more}
-sys.stdin.read()
+while True: time.sleep(0.05)
 """
 
 
