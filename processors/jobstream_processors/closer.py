@@ -34,7 +34,9 @@ REST_SWEEPS = 120
 class Letters:
     """Open letters of one dead-letter partition: all of them, or as many as may be kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, topic_id: str) -> None:
+        self.topic_id = topic_id
+        """In which incarnation of the topic they are."""
         self.next = 0
         self.open: dict[bytes, tuple[str, int]] = {}
         self._judged = False
@@ -129,8 +131,11 @@ class Closer:
                 log.exception("closer_failed")
 
     def _sweep(self, lane: Lane) -> int:
-        letters = self._letters.setdefault(lane, Letters())
         place = (self._plans[lane.queue].dlq, lane.source[1])
+        topic_id = self._reader.topic_id(place[0])
+        letters = self._letters.get(lane)
+        if letters is None or letters.topic_id != topic_id:
+            letters = self._letters[lane] = Letters(topic_id)
         low, high = self._reader.span(place)
         letters.turn(low, high)
         if all(map(letters.take, self._reader.read(place, max(low, letters.next), high))):

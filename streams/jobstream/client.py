@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 Args = TypeVar("Args")
 
 
+SCHEMA_AGAIN_S = 600.0
+"""How often a producer publishes a schema again, in case its topic was made anew."""
 ANSWER_S = 0.1
 """What watches its own limit has this long to tell why, before the loop gives up on it."""
 
@@ -98,7 +100,8 @@ class Client:
         self._schemas_topic = schemas_topic
         self._timeout_s = timeout_ms / 1000
         self._bytes_max = bytes_max
-        self._known: set[bytes] = set()
+        self._known: dict[bytes, float] = {}
+        """Schemas that were published, and when they are to be again."""
         self._checked: set[str] = set()
         self._source = socket.gethostname()[:128]
 
@@ -123,7 +126,7 @@ class Client:
         until = time.monotonic() + self._timeout_s
         try:
             async with asyncio.timeout(self._timeout_s + ANSWER_S):
-                if not self._is_prepared(codec, record):
+                if not self._is_prepared(codec, record, until):
                     await asyncio.to_thread(self._prepare, codec, plan, record, until)
                 try:
                     partition, offset = await self._sent(record, until)
@@ -180,7 +183,7 @@ class Client:
                     continue
                 ids[index] = meta.id
                 until = time.monotonic() + self._timeout_s
-                if not self._is_prepared(codec, record):
+                if not self._is_prepared(codec, record, until):
                     self._prepare(codec, plan, record, until)
                 try:
                     self._submit(record, tally.sent(index), until)
@@ -261,8 +264,9 @@ class Client:
         """Send what is queued and stop."""
         self._transport.close()
 
-    def _is_prepared(self, codec: JobCodec[Any], record: Outgoing) -> bool:
-        return record.topic in self._checked and codec.schema.fingerprint in self._known
+    def _is_prepared(self, codec: JobCodec[Any], record: Outgoing, until: float) -> bool:
+        again = self._known.get(codec.schema.fingerprint, 0.0)
+        return record.topic in self._checked and until < again
 
     def _prepare(
         self, codec: JobCodec[Any], plan: QueuePlan, record: Outgoing, until: float
@@ -271,7 +275,13 @@ class Client:
         if record.topic not in self._checked:
             self._check(plan, record.topic, until)
         fingerprint = codec.schema.fingerprint
-        if fingerprint not in self._known:
+        again = self._known.get(fingerprint)
+        if again is not None and again <= until:
+            # Most likely it is there: nobody waits for it.
+            with contextlib.suppress(EnqueueError):
+                self._transport.submit(schema_record(self._schemas_topic, codec.schema), _unheard)
+            self._known[fingerprint] = until + SCHEMA_AGAIN_S
+        elif again is None:
             if not self._transport.partitions(self._schemas_topic, left_s(until)):
                 raise _missing(self._schemas_topic)
             waiter = Waiter()
@@ -281,7 +291,7 @@ class Client:
             except EnqueueError as error:
                 text = f"the schema of {codec.schema.job_type!r}: {error}; {NOT_WRITTEN}"
                 raise retold(error, text, may_be_written=False) from error.__cause__
-            self._known.add(fingerprint)
+            self._known[fingerprint] = until + SCHEMA_AGAIN_S
 
     def _check(self, plan: QueuePlan, topic: str, until: float) -> None:
         count = self._transport.partitions(topic, left_s(until))
@@ -308,6 +318,10 @@ class Client:
                 self._transport.wait_for_room(min(left, 0.1))
             else:
                 return
+
+
+def _unheard(_error: Exception | None, _partition: int, _offset: int) -> None:
+    """Hear of the fate of a record that nobody waits for."""
 
 
 def _placed(plan: QueuePlan, key: bytes, value: bytes, when: When, now_ms: int) -> Outgoing:

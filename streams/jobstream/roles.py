@@ -238,7 +238,8 @@ class Roles:
         catalogue = Catalogue()
         for schema in (*self._app.schemas(), canary.codec().schema):
             catalogue.register(schema)
-        follower = SchemaFollower(self._reader, schemas_topic(self._app.name), catalogue)
+        topic = schemas_topic(self._app.name)
+        follower = SchemaFollower(self._reader, topic, catalogue, self._sink)
         follower.catch_up()
         return catalogue, follower
 

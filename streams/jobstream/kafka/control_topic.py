@@ -27,6 +27,8 @@ log = logging.getLogger("jobstream.kafka")
 
 EVERY_S = 0.5
 """How often workers look: a change is seen everywhere within two seconds."""
+IDS_EVERY = 4
+"""Every so many looks it asks whether the topic is the same one still."""
 ENTRIES_MAX = 50_000
 """Entries kept by a process. Beyond, the oldest cancels are dropped, and it says so."""
 
@@ -70,6 +72,8 @@ class ControlFollower:
         self._place = (topic, 0)
         self._entries: dict[bytes, Entry] = {}
         self._next = 0
+        self._looks = 0
+        self._topic_id = ""
         self._told: Orders = NOTHING
         self._listeners: list[Callable[[Orders], None]] = []
         self._lock = threading.Lock()
@@ -79,11 +83,13 @@ class ControlFollower:
     def catch_up(self) -> None:
         """Read what was written since the last call; blocks for that."""
         with self._lock:
+            # In this order: a topic that is replaced in between is noticed later.
+            anew = self._looks % IDS_EVERY == 0
+            topic_id = self._reader.topic_id(self._place[0], anew=anew)
+            self._looks += 1
             low, high = self._reader.span(self._place)
-            if high < self._next:
-                # Another topic of the same name: what the old one said is gone.
-                self._entries.clear()
-                self._next = 0
+            if topic_id != self._topic_id or high < self._next:
+                self._begin_anew(topic_id)
             for batch in self._reader.read(self._place, max(low, self._next), high):
                 for record in batch:
                     self._take(record)
@@ -142,6 +148,14 @@ class ControlFollower:
     def close(self) -> None:
         """Stop following."""
         self._closing.set()
+
+    def _begin_anew(self, topic_id: str) -> None:
+        """Another topic of the same name: what the old one said is gone."""
+        if self._topic_id:
+            extra = {"topic": self._place[0], "entries": len(self._entries)}
+            log.warning("control_topic_made_anew", extra=extra)
+        self._entries.clear()
+        self._topic_id, self._next = topic_id, 0
 
     def _take(self, record: Record) -> None:
         key = record.key() or b""

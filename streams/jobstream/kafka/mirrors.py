@@ -70,6 +70,7 @@ class KafkaMirrors:
         self._reader = reader
         self._topic = topic
         self._next = dict.fromkeys(range(partitions), 0)
+        self._topic_id = ""
         self._table = MirrorTable()
         self._lock = threading.Lock()
 
@@ -98,9 +99,14 @@ class KafkaMirrors:
             return self._table.may_begin(group, source, topic_id, claim)
 
     def _catch_up(self) -> None:
-        for partition, start in self._next.items():
+        topic_id = self._reader.topic_id(self._topic)
+        if topic_id != self._topic_id:
+            # Made anew, it is read from its start. What the old one told stays true.
+            self._topic_id, self._next = topic_id, dict.fromkeys(self._next, 0)
+        for partition, known in self._next.items():
             place = (self._topic, partition)
             low, high = self._reader.span(place)
+            start = known if known <= high else 0
             for batch in self._reader.read(place, max(low, start), high):
                 for record in batch:
                     self._table.take(self._topic, record.value())

@@ -1,4 +1,8 @@
-"""Writer schemas in the compacted schemas topic: published once, followed by every reader."""
+"""Writer schemas in the compacted schemas topic: published by producers, followed by every reader.
+
+A topic that is made anew has lost them, and jobs that wait need theirs. So readers that can write
+put back what they had read, and producers publish theirs again from time to time.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from jobstream_schemas import SchemaError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from jobstream_processors.ports import Log
+    from jobstream_processors.ports import Log, Sink
     from jobstream_schemas import Catalogue, JobSchema
 
 log = logging.getLogger("jobstream.kafka")
@@ -25,9 +29,19 @@ def schema_record(topic: str, schema: JobSchema) -> Outgoing:
 
 
 class SchemaFollower:
-    """Feeds a catalogue from the schemas topic. Safe to use from several threads."""
+    """Feeds a catalogue from the schemas topic. Safe to use from several threads.
 
-    def __init__(self, reader: Log, topic: str, catalogue: Catalogue) -> None:
+    With a `sink` it puts back what a topic that was made anew has lost.
+    """
+
+    def __init__(
+        self, reader: Log, topic: str, catalogue: Catalogue, sink: Sink | None = None
+    ) -> None:
+        self._sink = sink
+        self._read: dict[bytes, bytes] = {}
+        """What the topic holds, by key."""
+        self._missing: dict[bytes, bytes] = {}
+        """What a topic before it held, and it does not."""
         self._reader = reader
         self._place = (topic, 0)
         self._catalogue = catalogue
@@ -48,12 +62,25 @@ class SchemaFollower:
             low, high = self._reader.span(self._place)
             if topic_id != self._topic_id or high < self._next:
                 self._topic_id, self._next = topic_id, 0
+                self._missing |= self._read
+                self._read = {}
             for batch in self._reader.read(self._place, max(low, self._next), high):
                 for record in batch:
                     value = record.value()
                     if value is not None:
                         self._register(value)
+                        self._read[record.key() or b""] = value
             self._next = high
+            self._put_back()
+
+    def _put_back(self) -> None:
+        """Publish what is missing; raises PublishFailed, and is tried again with the next look."""
+        missing = {key: value for key, value in self._missing.items() if key not in self._read}
+        if missing and self._sink is not None:
+            records = [Outgoing(self._place[0], key, value, 0) for key, value in missing.items()]
+            self._sink.publish(records)
+            log.warning("schemas_put_back", extra={"schemas": len(records)})
+        self._missing = {}
 
     def follow(self, interval_s: float, failed: Callable[[BaseException], object]) -> None:
         """Catch up once per interval, from a thread of its own, until closed.

@@ -90,7 +90,7 @@ class MemoryWorker:
         self._catalogue = Catalogue()
         for schema in app.schemas():
             self._catalogue.register(schema)
-        self._schemas = SchemaFollower(reader, schemas_topic(app.name), self._catalogue)
+        self._schemas = SchemaFollower(reader, schemas_topic(app.name), self._catalogue, self._sink)
         self._control = ControlFollower(reader, control_topic(app.name))
         group = worker_group(app.name)
         tables = MemoryTables(reader)

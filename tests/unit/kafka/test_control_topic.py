@@ -138,6 +138,20 @@ def test_a_topic_made_anew_forgets_what_the_old_one_said(board: Board) -> None:
     assert board.now().cancels
 
 
+def test_a_topic_made_anew_is_noticed_where_it_has_grown_past_the_old_one(board: Board) -> None:
+    board.say(PAUSE_QUEUE, "mail")
+    assert board.now().queues
+    board.broker.recreate_topic(TOPIC)
+    for subject in ("a", "b", "c"):
+        board.say(CANCEL, subject)
+
+    for _ in range(control_topic.IDS_EVERY):
+        board.now()
+
+    assert not board.now().queues
+    assert set(board.now().cancels) == {"a", "b", "c"}
+
+
 def test_too_many_cancels_drop_the_oldest_of_them_and_no_pause(
     board: Board, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

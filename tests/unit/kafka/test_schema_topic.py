@@ -8,6 +8,7 @@ import pytest
 
 from jobstream.kafka.schema_topic import SchemaFollower, schema_record
 from jobstream.testing import MemoryBroker, MemoryLog, MemorySink
+from jobstream_processors.errors import PublishFailed
 from jobstream_schemas import Catalogue, JobCodec, JobSchema
 
 TOPIC = "shop.schemas"
@@ -33,7 +34,8 @@ class Board:
         self.broker = MemoryBroker()
         self.broker.create_topic(TOPIC, 1, compacted=True)
         self.catalogue = Catalogue()
-        self.follower = SchemaFollower(MemoryLog(self.broker), TOPIC, self.catalogue)
+        sink = MemorySink(self.broker)
+        self.follower = SchemaFollower(MemoryLog(self.broker), TOPIC, self.catalogue, sink)
 
     def publish(self, *schemas: JobSchema) -> None:
         MemorySink(self.broker).publish([schema_record(TOPIC, schema) for schema in schemas])
@@ -65,3 +67,31 @@ def test_a_topic_that_was_created_again_is_read_from_its_start(schemas: list[Job
     board.publish(*schemas)
 
     assert "bill" in board.known()
+
+
+def test_what_a_topic_made_anew_has_lost_is_put_back_once() -> None:
+    board = Board()
+    board.publish(MAIL, BILL)
+    board.known()
+
+    board.broker.recreate_topic(TOPIC)
+    board.publish(BILL)
+    board.known()
+    board.known()
+
+    held = [record.key() for record in board.broker.records(TOPIC)]
+    assert held == [schema_record(TOPIC, schema).key for schema in (BILL, MAIL)]
+
+
+def test_what_could_not_be_put_back_is_tried_again() -> None:
+    board = Board()
+    board.publish(MAIL)
+    board.known()
+    board.broker.recreate_topic(TOPIC)
+    board.broker.fail_publishes(1, fate="absent")
+
+    with pytest.raises(PublishFailed):
+        board.known()
+    board.known()
+
+    assert len(board.broker.records(TOPIC)) == 1

@@ -64,6 +64,23 @@ def test_a_letter_is_closed_once_and_what_is_closed_by_hand_is_left(shop: Shop) 
     assert sorted(tombstones(shop), key=str) == [b"a:0", b"b:0"]
 
 
+def test_letters_of_a_topic_made_anew_are_read_from_its_start(shop: Shop) -> None:
+    lane = shop.lane()
+    watching = closer(shop, lane)
+    for key in (b"a:0", b"b:0"):
+        bury(shop, key)
+    watching.sweep()
+
+    shop.broker.recreate_topic(shop.plan.dlq)
+    shop.log.topic_id(shop.plan.dlq, anew=True)  # as a worker asks every two seconds
+    for key in (b"c:0", b"d:0", b"e:0"):
+        bury(shop, key)
+    lane.shard.merge([(job_id, Known(done=True)) for job_id in "abc"])
+    watching.sweep()
+
+    assert tombstones(shop) == [b"c:0"]
+
+
 def test_a_job_that_is_done_later_closes_its_letter_then(shop: Shop) -> None:
     lane = shop.lane()
     watching = closer(shop, lane)

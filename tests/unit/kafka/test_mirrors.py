@@ -1,0 +1,39 @@
+"""The mirrors' reader: the newest of each key, also of an offsets topic that is made anew."""
+
+from __future__ import annotations
+
+from jobstream.kafka.mirrors import KafkaMirrors
+from jobstream.testing import MemoryBroker, MemoryLog, MemorySink
+from jobstream_processors.ports import Outgoing
+from jobstream_schemas import Mirror, encode_mirror, mirror_key
+
+TOPIC = "shop.offsets"
+GROUP = "shop"
+
+
+def mirror(sink: MemorySink, partition: int, position: int) -> None:
+    made = Mirror(GROUP, "shop.mail", "id", partition, position, (), 0, 1)
+    sink.publish([Outgoing(TOPIC, mirror_key(made), encode_mirror(made), 0)])
+
+
+def test_a_topic_made_anew_is_read_from_its_start_and_what_the_old_one_told_stays() -> None:
+    broker = MemoryBroker()
+    broker.create_topic(TOPIC, 1, compacted=True)
+    log, sink = MemoryLog(broker), MemorySink(broker)
+    mirrors = KafkaMirrors(log, TOPIC, 1)
+
+    def position(partition: int) -> int:
+        found = mirrors.get(GROUP, ("shop.mail", partition), "id")
+        return found.position if found is not None else -1
+
+    for at in (1, 2, 3):
+        mirror(sink, 0, at)
+    mirror(sink, 1, 7)
+    assert (position(0), position(1)) == (3, 7)
+
+    broker.recreate_topic(TOPIC)
+    log.topic_id(TOPIC, anew=True)
+    for at in (4, 5, 6, 7, 8):
+        mirror(sink, 0, at)
+
+    assert (position(0), position(1)) == (8, 7)
