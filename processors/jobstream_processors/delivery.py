@@ -36,6 +36,8 @@ class Delivery:
     holds_key: bool = False
     """Its key is freed when its offset is finished, not when its handler ends."""
     crashes: int = 0
+    unstarted: int = 0
+    """How often in a row no process here could begin it."""
     in_child: bool = False
     """Run in a child process of its own: it may have killed the partition's last owner."""
     due_ms: int | None = None

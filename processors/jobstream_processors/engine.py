@@ -9,22 +9,30 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core.decide import (
     FINISH,
     Bury,
-    Charge,
     Climb,
     Leave,
     Park,
+    Wait,
     decide,
 )
-from jobstream_processors.core.outcome import DONE, Cancelled, Done, Interrupted, Unreadable
+from jobstream_processors.core.outcome import (
+    DONE,
+    Cancelled,
+    Done,
+    Interrupted,
+    Unreadable,
+    Unstarted,
+)
 from jobstream_processors.current import fields_of
 from jobstream_processors.gate import Gate, Hands
 from jobstream_processors.horizon import Horizon
+from jobstream_processors.in_place import IN_PLACE, set_again
 from jobstream_processors.missing_code import MissingCode
 
 if TYPE_CHECKING:
@@ -49,8 +57,6 @@ Failed = Callable[["Delivery", "Outcome | None", "Decision"], None]
 """Told of an end that is no success; without an outcome, the delivery never ran."""
 SHOW_TICKS = 8
 """Watermarks are shown to the committing threads every so many ticks: sorting ranges costs."""
-IN_PLACE = frozenset({Park, Charge})
-"""Decisions after which the delivery runs again here; its offset is not finished."""
 
 
 class Engine:
@@ -296,6 +302,9 @@ class Engine:
         if type(decision) is Leave:
             self._release(delivery)
             return
+        if type(decision) is Wait:
+            self._again_in_place(delivery, decision)
+            return
         delivery.decided = True
         if not self._out:
             self._loop.call_soon(self.flush)
@@ -343,23 +352,7 @@ class Engine:
         if not delivery.lane.live or delivery.lane.draining:
             self._release(delivery)
             return
-        now_ms = self._clock.monotonic_ms()
-        delivery.context = None
-        delivery.decided = False
-        delivery.began = 0.0
-        if isinstance(decision, Charge):
-            delivery.crashes = decision.crashes
-            delivery.in_child = True
-            delivery.due_ms = now_ms + decision.pause_ms
-        elif isinstance(decision, Park):
-            delivery.trip = replace(
-                delivery.trip,
-                attempt=decision.attempt,
-                first_failed_ms=decision.first_failed_ms,
-                snoozes=decision.snoozes,
-            )
-            delivery.due_ms = now_ms + decision.delay_ms
-        delivery.appended = self._clock.awake_s() * 1_000 + (delivery.due_ms or now_ms) - now_ms
+        set_again(delivery, decision, self._clock)
         self._gate.later.add(delivery)
         if self._gate.cancels:
             self._gate.cancel(delivery)
@@ -371,6 +364,8 @@ class Engine:
             self._dead(delivery, decision)
         elif isinstance(outcome, Unreadable):
             self._missing.tell(delivery, "jobstream.SchemaMismatch", outcome.message)
+        elif isinstance(outcome, Unstarted):
+            log.warning("child_not_started", extra=fields_of(delivery) | asdict(outcome))
         elif isinstance(decision, Climb | Park) and decision.cut:
             log.warning("delay_cut_to_window", extra=fields_of(delivery))
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from jobstream_processors.background import in_background, log_end
 from jobstream_processors.core.decide import Bury, Charge, Climb, Park
-from jobstream_processors.core.outcome import Buried, Crashed, Raised, TimedOut
+from jobstream_processors.core.outcome import Buried, Crashed, Raised, TimedOut, Unstarted
 from jobstream_processors.current import name_job
 from jobstream_processors.execute.running import facts_of
 from jobstream_processors.failure import Failure
@@ -85,6 +85,8 @@ def _texts(outcome: Outcome | None) -> tuple[str, str, str]:
             return "jobstream.Timeout", f"still running after {after_ms} ms", ""
         case Crashed(how):
             return "jobstream.Crashed", how, ""
+        case Unstarted(_, how):
+            return "jobstream.ChildNotStarted", how, ""
         case Buried(reason, message):
             return f"jobstream.{reason}", message, ""
     return "", "", ""
@@ -141,5 +143,10 @@ def call(callbacks: Sequence[Callback], failure: Failure) -> None:
     for callback in callbacks:
         try:
             callback(failure)
-        except Exception:
-            log.exception("on_failure_raised", extra={"callback": repr(callback)})
+        except BaseException:  # the edge of user code: nothing may pass
+            log.exception("on_failure_raised", extra={"callback": _name_of(callback)})
+
+
+def _name_of(callback: Callback) -> str:
+    """What a log line calls it; a callable of a class of its own may have no name."""
+    return str(getattr(callback, "__qualname__", type(callback).__qualname__))

@@ -43,9 +43,12 @@ class JobSpec:
 
     @property
     def importable(self) -> bool:
-        """Whether another process can find the handler, and the classes of its args."""
-        found = self.app_at is not None or "<" not in self.function.__qualname__
-        return found and self.codec.portable
+        """Whether another process can find the handler, and the class of its args.
+
+        An app that is found has both; a handler that is found alone needs a class with a name.
+        """
+        has_name = "<" not in self.function.__qualname__ and self.codec.portable
+        return self.app_at is not None or has_name
 
 
 def slots_of(specs: Iterable[JobSpec], concurrency: int, children: int) -> int:

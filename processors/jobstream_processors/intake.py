@@ -161,6 +161,7 @@ class Intake:
             now_ms=self._clock.broker_ms(),
             window_ms=delivery.lane.window_ms,
             crashes=delivery.crashes,
+            unstarted=delivery.unstarted,
         )
 
     def _decode(self, delivery: Delivery, record: Record) -> None:

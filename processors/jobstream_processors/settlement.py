@@ -18,6 +18,7 @@ from jobstream_processors.core.decide import (
     Finish,
     Leave,
     Park,
+    Wait,
 )
 from jobstream_processors.core.headers import render
 from jobstream_processors.core.known import Known, Parked
@@ -48,7 +49,7 @@ def settlement(
 ) -> Settlement | None:
     """The records that settle `delivery`; None where nothing is to be written."""
     match decision:
-        case Leave():
+        case Leave() | Wait():
             return None
         case Finish():
             return _row(delivery, plan, _job(delivery, known.DONE, now_ms))

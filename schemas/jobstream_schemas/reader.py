@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 VALUE_BYTES_MAX = 1_048_576
 DIGEST_BYTES = 8
+ERROR_TEXT_MAX = 1_000
+"""Characters of what a class's own check says that are passed on."""
 
 _LOGICAL_KEYS = frozenset({"logicalType", "precision", "scale"})
 _NESTED_KEYS = ("type", "items", "values")
@@ -291,4 +293,8 @@ def _refusing(words: str) -> Callable[[Any], Any]:
 
 
 def _undecodable(job_type: str, half: str, error: Exception) -> DecodeError:
-    return DecodeError(f"{job_type}: {half} cannot be read: {type(error).__name__}: {error}")
+    try:
+        told = str(error)[:ERROR_TEXT_MAX]
+    except Exception:  # noqa: BLE001 - the class's own checks may raise anything, told by any code
+        told = "<unprintable>"
+    return DecodeError(f"{job_type}: {half} cannot be read: {type(error).__name__}: {told}")

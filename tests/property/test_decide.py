@@ -12,6 +12,7 @@ from jobstream_processors.core.decide import (
     FINISH,
     LEAVE,
     UNKNOWN_TYPE_MS_MAX,
+    UNSTARTED_MAX,
     Bury,
     Case,
     Charge,
@@ -31,9 +32,11 @@ from jobstream_processors.core.outcome import (
     Done,
     Expired,
     Interrupted,
+    Outcome,
     Raised,
     TimedOut,
     Unreadable,
+    Unstarted,
 )
 from jobstream_processors.core.retry import Backoff
 
@@ -79,6 +82,7 @@ cases = st.builds(
     now_ms=st.integers(NOW_MS, NOW_MS + WINDOW_MS),
     window_ms=st.integers(1, 2 * WINDOW_MS) | st.integers(1, 600_000),
     crashes=st.integers(0, CRASHES_MAX),
+    unstarted=st.integers(0, UNSTARTED_MAX),
 )
 raised = st.sampled_from([ValueError, OSError, KeyError]).map(
     lambda kind: Raised(
@@ -97,19 +101,19 @@ outcomes = retries | (
     | st.just(Expired())
     | st.just(Interrupted())
     | st.builds(Crashed, texts)
+    | st.builds(Unstarted, texts, texts)
 )
-Outcomes = Done | Raised | Again | Cancelled | Buried | TimedOut | Expired | Interrupted | Crashed
 
 
 @settings(max_examples=300)
 @given(cases, outcomes)
-def test_repeated_decision_is_the_same_decision(case: Case, outcome: Outcomes) -> None:
+def test_repeated_decision_is_the_same_decision(case: Case, outcome: Outcome) -> None:
     assert decide(case, outcome) == decide(case, outcome)
 
 
 @settings(max_examples=300)
 @given(cases, outcomes)
-def test_retry_raises_seq_by_exactly_one(case: Case, outcome: Outcomes) -> None:
+def test_retry_raises_seq_by_exactly_one(case: Case, outcome: Outcome) -> None:
     decision = decide(case, outcome)
 
     if isinstance(decision, Climb):
@@ -122,7 +126,7 @@ def test_retry_raises_seq_by_exactly_one(case: Case, outcome: Outcomes) -> None:
 
 @settings(max_examples=300)
 @given(cases, outcomes)
-def test_attempts_are_counted_and_never_passed(case: Case, outcome: Outcomes) -> None:
+def test_attempts_are_counted_and_never_passed(case: Case, outcome: Outcome) -> None:
     decision = decide(case, outcome)
     snoozed = isinstance(outcome, Again) and not outcome.uses_attempt
 
@@ -138,7 +142,7 @@ def test_attempts_are_counted_and_never_passed(case: Case, outcome: Outcomes) ->
 
 @settings(max_examples=300)
 @given(cases, outcomes)
-def test_wait_is_within_the_window_and_says_when_it_was_cut(case: Case, outcome: Outcomes) -> None:
+def test_wait_is_within_the_window_and_says_when_it_was_cut(case: Case, outcome: Outcome) -> None:
     decision = decide(case, outcome)
 
     if isinstance(decision, Park):
@@ -156,7 +160,7 @@ def test_wait_is_within_the_window_and_says_when_it_was_cut(case: Case, outcome:
 
 @settings(max_examples=300)
 @given(cases, outcomes)
-def test_age_counts_from_the_first_failure(case: Case, outcome: Outcomes) -> None:
+def test_age_counts_from_the_first_failure(case: Case, outcome: Outcome) -> None:
     decision = decide(case, outcome)
 
     known = case.trip.first_failed_ms
@@ -176,7 +180,7 @@ def test_age_counts_from_the_first_failure(case: Case, outcome: Outcomes) -> Non
 
 @settings(max_examples=300)
 @given(cases, outcomes)
-def test_headers_of_a_copy_can_be_read(case: Case, outcome: Outcomes) -> None:
+def test_headers_of_a_copy_can_be_read(case: Case, outcome: Outcome) -> None:
     decision = decide(case, outcome)
 
     if isinstance(decision, Climb | Bury):

@@ -23,11 +23,15 @@ from jobstream_processors.core.outcome import (
     Raised,
     TimedOut,
     Unreadable,
+    Unstarted,
 )
 from jobstream_processors.core.retry import Backoff
 
 CRASHES_MAX = 3
 CRASH_PAUSE_MS = 1_000
+UNSTARTED_MAX = 8
+"""How often no process could begin a job, before it is a dead letter: some two minutes."""
+UNSTARTED_PAUSE_MS = 1_000
 SNOOZES_MAX = 1_000
 UNKNOWN_TYPE_MS_MAX = 3_600_000
 UNKNOWN_TYPE_DELAY_MS = (5_000, 600_000)
@@ -55,6 +59,8 @@ class Case:
     window_ms: int
     """The dedup window: no wait may be longer, or its rows would not live to see the job again."""
     crashes: int = 0
+    unstarted: int = 0
+    """How often in a row no process here could begin it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +116,18 @@ class Charge:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing was begun and nothing is settled: begin again in place after `delay_ms`."""
+
+    delay_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Leave:
     """Settle nothing; the delivery comes again."""
 
 
-Decision = Finish | Climb | Park | Bury | Drop | Charge | Leave
+Decision = Finish | Climb | Park | Bury | Drop | Charge | Wait | Leave
 
 FINISH = Finish()
 LEAVE = Leave()
@@ -142,8 +155,8 @@ def decide(case: Case, outcome: Outcome) -> Decision:
             return _unreadable(case, message)
         case TimedOut(after_ms):
             return _retried(case, "jobstream.Timeout", f"still running after {after_ms} ms")
-        case Crashed(how):
-            return _crashed(case, how)
+        case Crashed() | Unstarted():
+            return _without_end(case, outcome)
         case _:
             assert_never(outcome)
 
@@ -248,11 +261,25 @@ def _first_failed(case: Case) -> int:
     return min(case.trip.first_failed_ms or case.now_ms, case.now_ms)
 
 
+def _without_end(case: Case, outcome: Crashed | Unstarted) -> Charge | Wait | Bury:
+    """Its process died: a crash is the job's own, if the job had begun."""
+    if isinstance(outcome, Crashed):
+        return _crashed(case, outcome.how)
+    return _unstarted(case, outcome)
+
+
 def _crashed(case: Case, how: str) -> Charge | Bury:
     crashes = case.crashes + 1
     if crashes >= CRASHES_MAX:
         return bury(case, "crashed_worker", "jobstream.Crashed", how)
     return Charge(crashes, CRASH_PAUSE_MS * 2 ** (crashes - 1))
+
+
+def _unstarted(case: Case, outcome: Unstarted) -> Wait | Bury:
+    tries = case.unstarted + 1
+    if tries >= UNSTARTED_MAX:
+        return bury(case, outcome.reason, "jobstream.ChildNotStarted", outcome.how)
+    return Wait(UNSTARTED_PAUSE_MS * 2 ** (tries - 1))
 
 
 def _repeat(case: Case, trip: Trip, delay_ms: int) -> Climb | Park:

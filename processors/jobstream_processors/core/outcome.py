@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core.duration import to_ms
+from jobstream_processors.errors import InvalidOption
 
 if TYPE_CHECKING:
     from jobstream_processors.core.duration import Duration
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 ERROR_TEXT_MAX = 1_000
 CLEANED_MAX = 100_000
 """Characters of a text that are looked at; it is cut to far less afterwards."""
+BROKEN_ERROR = "jobstream.UnreadableError"
+"""Stands for the name of an exception that fails when it is looked at."""
 UNDECODABLE = "undecodable"
 """Reason of a dead letter whose bytes are no such job; says nothing of any handler's health."""
 
@@ -134,12 +137,21 @@ class Crashed:
     how: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unstarted:
+    """No process could begin it: its handler has not run, and the job has no part in that."""
+
+    reason: str
+    """Of the dead letter, should no process ever be able to."""
+    how: str
+
+
 Outcome = (
     Done | Raised | Again | Cancelled | Buried | Unreadable | TimedOut | Expired | Interrupted
-) | Crashed
+) | (Crashed | Unstarted)
 
 DONE = Done()
-STOPPED = Cancelled("stopped before it ran")
+STOPPED = Cancelled("stopped by an operator")
 """Of a delivery that an operator cancelled; who and why is known to the engine."""
 RETURNED = Done(returned=True)
 
@@ -172,19 +184,35 @@ def read(error: BaseException, clean: Clean = as_is) -> Outcome:
 
     An exception group that holds exactly one public outcome is that outcome; any other group, and
     SystemExit, KeyboardInterrupt or a handler's own CancelledError, is a failed attempt. Every
-    text of it goes through `clean` first.
+    text of it goes through `clean` first. Never raises: an exception runs user code where it is
+    looked at, and one that can't be read is a failed attempt as well.
     """
+    try:
+        return _read(error, clean)
+    except BaseException:  # noqa: BLE001 - `__notes__`, `__dir__`, a subclass without its fields ...
+        return Raised(BROKEN_ERROR, "the exception that was raised can't be read", ())
+
+
+def _read(error: BaseException, clean: Clean) -> Outcome:
     wanted = _only_outcome(error)
     match wanted:
-        case RetryAfter():
-            return Again(wanted.delay_ms, uses_attempt=True, reason=told(wanted, clean))
-        case Snooze():
-            return Again(wanted.delay_ms, uses_attempt=False, reason=told(wanted, clean))
+        case RetryAfter() | Snooze() if (delay_ms := _delay_of(wanted)) is not None:
+            uses_attempt = isinstance(wanted, RetryAfter)
+            return Again(delay_ms, uses_attempt=uses_attempt, reason=told(wanted, clean))
         case Cancel():
             return Cancelled(told(wanted, clean))
         case Dead():
             return Buried("dead_by_handler", told(wanted, clean))
     return raised(error, clean)
+
+
+def _delay_of(wanted: RetryAfter | Snooze) -> int | None:
+    """Its delay in milliseconds; None where a subclass left it out or made nonsense of it."""
+    delay_ms = getattr(wanted, "delay_ms", None)
+    try:
+        return to_ms(delay_ms / 1000) if isinstance(delay_ms, int) else None
+    except InvalidOption:
+        return None
 
 
 def raised(error: BaseException, clean: Clean = as_is) -> Raised:

@@ -5,11 +5,9 @@ It holds no Kafka handle unless the handler itself enqueues, and dies with its p
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import ctypes
 import importlib
-import inspect
 import os
 import pickle
 import runpy
@@ -19,19 +17,13 @@ from multiprocessing.connection import Connection
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from jobstream_processors.context import Context
-from jobstream_processors.core.outcome import DONE, Done, Outcome, as_is, read
-from jobstream_processors.current import name_job
-from jobstream_processors.execute.forked import leave
+from jobstream_processors.core.outcome import told
+from jobstream_processors.execute.forked import leave, tell_in_child
 from jobstream_processors.execute.outliving import outlive_stops
-from jobstream_processors.hidden import RUNS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from jobstream_processors.context import RunFacts
+    from jobstream_processors.execute.in_child import Handler, Readers
     from jobstream_processors.handlers import Target
-    from jobstream_processors.hidden import Hidden
 
 UNIMPORTABLE = 64
 _PR_SET_PDEATHSIG = 1
@@ -40,82 +32,78 @@ _PR_SET_PDEATHSIG = 1
 def main(descriptor: int) -> None:
     """Serve jobs from the pipe until the parent closes it."""
     outlive_stops()
+    os.set_inheritable(descriptor, False)  # noqa: FBT003 - so it is called; no program started here keeps it open
     pipe = Connection(descriptor)
+    line = _Line(pipe)
     mine = os.getpid()
     try:
         parent, path, script, begin = pickle.loads(pipe.recv_bytes())  # noqa: S301 - our own parent
         _die_with(parent)
+        tell_in_child(line)
         sys.path[:] = path
         if begin is not None:
             pickle.loads(begin)()  # noqa: S301 - our own parent; found once the path is set
-        handlers: dict[Target, Callable[..., Any]] = {}
+        handlers: dict[Target, Handler] = {}
+        readers: Readers | None = None
         while True:
-            target, packed = pickle.loads(pipe.recv_bytes())  # noqa: S301 - our own parent
+            target, args_class, packed = pickle.loads(pipe.recv_bytes())  # noqa: S301 - our own parent
             if target not in handlers:
-                handlers[target] = _find(target, script)
-                # What `_run` needs is loaded on the child's time: that of the job is limited.
-                _module("jobstream_processors.handlers")
+                handlers[target] = _find(target, args_class, script)
             if packed is None:
                 # Only to be ready: while this took, the worker may have frozen and lost the job.
                 pipe.send_bytes(b"ready")
                 continue
-            args, facts, enter, hidden = pickle.loads(packed)  # noqa: S301 - our own parent
+            from jobstream_processors.execute.in_child import Readers, run  # noqa: PLC0415 - `_find` did
+
+            readers = readers or Readers()
+            handed = pickle.loads(packed)  # noqa: S301 - our own parent; nothing of user code is in it
+            reader = readers.of(handed)
             pipe.send_bytes(b"starts")
-            run = contextvars.Context().run
-            outcome = run(_run, handlers[target], args, facts, enter, hidden)
-            ended = pickle.dumps(outcome)
+            outcome = contextvars.Context().run(run, handlers[target], handed, reader)
             if os.getpid() != mine:
                 # The handler forked, and this is the copy: the pipe is not its to answer on.
                 leave()
-            pipe.send_bytes(ended)
+            pipe.send_bytes(pickle.dumps(outcome))
     except (EOFError, OSError):
         return
 
 
-def _run(
-    function: Callable[..., Any],
-    args: Any,  # noqa: ANN401 - generic in the job type
-    facts: RunFacts,
-    enter: Callable[[RunFacts], object] | None,
-    hidden: Hidden | None,
-) -> Outcome:
-    from jobstream_processors.handlers import takes_context  # noqa: PLC0415 - loaded by `main`
+class _Line:
+    """The pipe to the parent, which belongs to this process alone."""
 
-    clean = RUNS.keep(hidden).clean if hidden is not None else as_is
-    name_job(facts)  # in a context of this run alone
-    if enter is not None:
-        enter(facts)
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+
+    def forked(self) -> None:
+        """In a process that a handler forked: the parent is to see its child's end, not ours."""
+        self._pipe.close()
+
+
+def _find(target: Target, args_class: bytes, script: str | None) -> Handler:
+    module_name, path, _, _ = target
     try:
-        given = (args, Context(facts)) if takes_context(facts.name, function) else (args,)
-        result = function(*given)
-        if inspect.iscoroutine(result):
-            result = asyncio.run(result)
-    except BaseException as error:  # noqa: BLE001 - the edge of user code: nothing may pass
-        return read(error, clean)
-    return DONE if result is None else Done(returned=True)
-
-
-def _find(target: Target, script: str | None) -> Callable[..., Any]:
-    module_name, path, job, by_app = target
-    try:
-        module = _script(script) if module_name == "__main__" else _module(module_name)
-        found: Any = module
+        found: Any = _script(script) if module_name == "__main__" else _module(module_name)
         for part in path.split("."):
             found = getattr(found, part)
-        return _function(found, job, by_app=by_app)
+        return _handler(found, target, args_class)
     except BaseException as error:  # noqa: BLE001 - user modules may raise anything on import
-        print(f"jobstream: {module_name}:{path} can't be imported: {error!r}", file=sys.stderr)  # noqa: T201 - the child's only voice
+        print(f"jobstream: {module_name}:{path} can't be imported: {told(error)}", file=sys.stderr)  # noqa: T201 - the child's only voice
         os._exit(UNIMPORTABLE)
 
 
-def _function(found: Any, job: str, *, by_app: bool) -> Callable[..., Any]:  # noqa: ANN401 - an App, a Job or a function
-    function: Callable[..., Any]
+def _handler(found: Any, target: Target, args_class: bytes) -> Handler:  # noqa: ANN401 - an App, a Job or a function
+    # Loaded on the child's time: that of the job is limited.
+    from jobstream_processors.execute.in_child import Handler  # noqa: PLC0415
+    from jobstream_schemas import JobCodec  # noqa: PLC0415
+
+    _, _, job, by_app = target
     spec = found.specs()[job] if by_app else getattr(found, "spec", None)
-    if spec is not None and spec.name != job:
+    if spec is None:
+        return Handler(job, found, JobCodec(pickle.loads(args_class), job))  # noqa: S301 - our own parent
+    if spec.name != job:
         message = f"it is the handler of {spec.name!r}, not of {job!r}: two have one name"
         raise LookupError(message)
-    function = found if spec is None else spec.function
-    return function
+    return Handler(job, spec.function, spec.codec)
 
 
 def _module(name: str) -> ModuleType:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.core.outcome import (
     DONE,
-    RETURNED,
     STOPPED,
     Interrupted,
     Outcome,
@@ -25,8 +24,14 @@ from jobstream_processors.core.outcome import (
 )
 from jobstream_processors.current import name_job
 from jobstream_processors.execute.forked import leave, tell_in_child
-from jobstream_processors.execute.running import context_of, measured, outcome_of, unbarred, unread
-from jobstream_schemas import DecodeError
+from jobstream_processors.execute.running import (
+    context_of,
+    measured,
+    outcome_of,
+    outcome_with,
+    unbarred,
+    unread_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
@@ -42,7 +47,18 @@ RUNNER_FAILED = "a runner of the loop executor failed"
 Suspended = tuple["Coroutine[Any, Any, Any]", Any, "Callable[..., Any]"]
 """A handler that waits: its coroutine, what it waits for, and the call into its context."""
 GRACE_MS = 5_000
-"""How long a cancelled handler may clean up before it is settled as timed out regardless."""
+"""How long a handler that was cancelled may clean up before it is given up: see `_Yields`."""
+
+
+class _Yields:
+    """A handler that was cancelled, once, and has until then to give way."""
+
+    __slots__ = ("outcome", "until_s")
+
+    def __init__(self, outcome: Outcome, until_s: float) -> None:
+        self.outcome = outcome
+        """What it ends as, if it gives way, and if it does not."""
+        self.until_s = until_s
 
 
 class LoopExecutor:
@@ -68,7 +84,8 @@ class LoopExecutor:
         self._ready: deque[Delivery] = deque()
         self._waiting: dict[Delivery, asyncio.Task[None]] = {}
         self._limits: dict[Delivery, float] = {}
-        self._interrupted: set[Delivery] = set()
+        self._yields: dict[Delivery, _Yields] = {}
+        """Those that were cancelled, for whatever reason came first."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._hot = False
         """Whether a runner is taking deliveries from the queue."""
@@ -95,21 +112,19 @@ class LoopExecutor:
             self._spawn()
 
     def expire(self) -> None:
-        """Cancel handlers past their limit; give up on those that ignored it."""
+        """Cancel handlers past their limit; give up on those that did not give way in time."""
         now_s = self._now_s()
         for delivery, limit_s in list(self._limits.items()):
-            if now_s < limit_s or delivery.reported:
-                continue
-            if delivery.context is not None:
-                delivery.context.cancel()
-            spec = delivery.spec
-            assert spec is not None  # noqa: S101 - running deliveries have a handler
-            if now_s >= limit_s + GRACE_MS / 1_000:
+            yields = self._yields.get(delivery)
+            if yields is None:
+                if now_s >= limit_s:
+                    spec = delivery.spec
+                    assert spec is not None  # noqa: S101 - running deliveries have a handler
+                    self._cancel(delivery, TimedOut(spec.timeout_ms))
+            elif now_s >= yields.until_s and not delivery.reported:
                 delivery.reported = True
-                measured(delivery, outcome := TimedOut(spec.timeout_ms), now_s)
-                self._ended(delivery, outcome, running=True)
-            else:
-                self._waiting[delivery].cancel()
+                measured(delivery, yields.outcome, now_s)
+                self._ended(delivery, yields.outcome, running=True)
 
     def withdraw(self, lane: Lane) -> list[Delivery]:
         """Take back the deliveries of `lane` that did not start."""
@@ -119,12 +134,9 @@ class LoopExecutor:
 
     def interrupt(self, lane: Lane) -> None:
         """Cancel the runs of `lane`."""
-        for delivery, task in list(self._waiting.items()):
+        for delivery in list(self._waiting):
             if delivery.lane is lane:
-                self._interrupted.add(delivery)
-                if delivery.context is not None:
-                    delivery.context.cancel()
-                task.cancel()
+                self._cancel(delivery, Interrupted())
 
     def running(self) -> list[tuple[Delivery, float]]:
         """Those that wait, and the one that keeps the loop now. Safe from any thread."""
@@ -134,11 +146,8 @@ class LoopExecutor:
 
     def stop(self, delivery: Delivery) -> None:
         """Cancel its run; end it at once if it did not start."""
-        task = self._waiting.get(delivery)
-        if task is not None:
-            if delivery.context is not None:
-                delivery.context.cancel()
-            task.cancel()
+        if delivery in self._waiting:
+            self._cancel(delivery, STOPPED)
         elif delivery in self._ready:
             self._ready.remove(delivery)
             self._ended(delivery, STOPPED)
@@ -151,6 +160,19 @@ class LoopExecutor:
         self._ended = self._returned = leave
         self._stay = leave  # type: ignore[method-assign] # nothing may go on
         self._loop.call_soon(leave)
+
+    def _cancel(self, delivery: Delivery, outcome: Outcome) -> None:
+        """Cancel a run, unless that was done: a second time would cut its clean-up short."""
+        if delivery in self._yields:
+            return
+        until_s = self._now_s() + GRACE_MS / 1_000
+        if isinstance(outcome, Interrupted):
+            # Another owner's job, of which nothing is settled here: it may take all of its time.
+            until_s = max(until_s, self._limits[delivery])
+        self._yields[delivery] = _Yields(outcome, until_s)
+        if delivery.context is not None:
+            delivery.context.cancel()
+        self._waiting[delivery].cancel()
 
     def _spawn(self) -> None:
         self._hot = True
@@ -204,14 +226,14 @@ class LoopExecutor:
         if (bar := self._barred(delivery)) is not None:
             self._ended(delivery, bar)
             return None
+        self._stepping = delivery
         try:
             args = delivery.args()
-        except DecodeError as error:
-            self._ended(delivery, unread(error))
+        except BaseException as error:  # noqa: BLE001 - the edge of user code: nothing may pass
+            self._ended(delivery, unread_of(delivery, error))
             return None
         run = contextvars.copy_context().run
         run(self._enter, delivery)
-        self._stepping = delivery
         try:
             # Calling a coroutine function runs none of its code, so it needs no context yet.
             if spec.wants_context:
@@ -224,7 +246,7 @@ class LoopExecutor:
                 began, self._at = self._at, self._now_s()
                 meter.runs.append(self._at - began)
                 meter.waits.append(began * 1_000 - delivery.appended)
-            self._ended(delivery, DONE if stop.value is None else RETURNED)
+            self._ended(delivery, DONE if stop.value is None else outcome_with(stop.value))
         except BaseException as error:  # noqa: BLE001 - the edge of user code: nothing may pass
             outcome = outcome_of(delivery, error)
             delivery.began, self._at = self._at, self._now_s()
@@ -255,13 +277,13 @@ class LoopExecutor:
             self._spawn()
         try:
             result = await _steps(coroutine, pending, run)
-            outcome: Outcome = DONE if result is None else RETURNED
+            outcome = outcome_with(result)
         except BaseException as error:  # noqa: BLE001 - the edge of user code: nothing may pass
             outcome = self._why(delivery, error)
         finally:
             del self._waiting[delivery]
             del self._limits[delivery]
-        self._interrupted.discard(delivery)
+            self._yields.pop(delivery, None)
         if delivery.reported:
             self._returned(delivery)
         else:
@@ -271,12 +293,9 @@ class LoopExecutor:
     def _why(self, delivery: Delivery, error: BaseException) -> Outcome:
         if not isinstance(error, asyncio.CancelledError):
             return outcome_of(delivery, error)
-        if delivery in self._interrupted:
-            return Interrupted()
-        spec = delivery.spec
-        assert spec is not None  # noqa: S101 - running deliveries have a handler
-        if self._now_s() >= self._limits[delivery]:
-            return TimedOut(spec.timeout_ms)
+        yields = self._yields.get(delivery)
+        if yields is not None:
+            return yields.outcome
         return Raised(
             "asyncio.CancelledError",
             "the handler was cancelled by its own code",

@@ -8,6 +8,7 @@ lives says anything about its job. Children die with their parent.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import pickle
 import socket
@@ -21,29 +22,33 @@ from typing import TYPE_CHECKING
 
 from jobstream_processors.core.outcome import (
     STOPPED,
-    Buried,
     Crashed,
     Interrupted,
     Outcome,
-    Raised,
     TimedOut,
+    Unstarted,
 )
+from jobstream_processors.current import fields_of
 from jobstream_processors.execute.child import UNIMPORTABLE
+from jobstream_processors.execute.handed import Handed
 from jobstream_processors.execute.outliving import stops_held
-from jobstream_processors.execute.running import facts_of, measured, no_entry, unbarred, unread
-from jobstream_schemas import DecodeError
+from jobstream_processors.execute.running import facts_of, measured, no_entry, unbarred
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.execute.running import Barred, Ended, EnterChild
-    from jobstream_processors.handlers import Target
+    from jobstream_processors.handlers import JobSpec, Target
     from jobstream_processors.lane import Lane
     from jobstream_processors.ports import Machine
 
+log = logging.getLogger("jobstream.worker")
+
 START_S_MAX = 60.0
 """How long a child may take to start and import the handler before it counts as failed."""
+ANSWER_BYTES_MAX = 1 << 20
+"""An outcome holds texts that are cut to far less."""
 
 
 class ProcessExecutor:
@@ -100,7 +105,7 @@ class ProcessExecutor:
         """Kill the children that run jobs of `lane`."""
         for delivery, child in list(self._running.items()):
             if delivery.lane is lane:
-                child.interrupt()
+                child.kill_for(Interrupted())
 
     def running(self) -> list[tuple[Delivery, float]]:
         """Those that have a child. Safe from any thread."""
@@ -110,7 +115,7 @@ class ProcessExecutor:
         """Kill the child that runs it; end it at once if it did not start."""
         child = self._running.get(delivery)
         if child is not None:
-            child.condemn()
+            child.kill_for(STOPPED)
         elif delivery in self._waiting:
             self._waiting.remove(delivery)
             self._ended(delivery, STOPPED)
@@ -137,7 +142,7 @@ class ProcessExecutor:
         try:
             self._loop.call_soon_threadsafe(self._take, child, delivery, outcome, alive)
         except RuntimeError:
-            child.kill()  # The loop is closed: the worker has left.
+            child.stop()  # The loop is closed: the worker has left.
 
     def _take(self, child: _Child, delivery: Delivery, outcome: Outcome, alive: bool) -> None:  # noqa: FBT001 - passed by position through the loop
         del self._running[delivery]
@@ -157,39 +162,48 @@ class _Child:
     def __init__(self, pool: ProcessExecutor) -> None:
         self._pool = pool
         self._work: SimpleQueue[Delivery | None] = SimpleQueue()
-        self._interrupted = False
-        self.condemned = False
-        """It was to be killed for one job, and runs no other: the kill may come late."""
+        self._ending: Outcome | None = None
+        """What the run ends as for which it was to be killed. It runs no other: the kill may come
+        late, or find no process yet."""
         self._started = False
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
         self._ready_for: set[Target] = set()
         """Handlers that it has imported."""
+        self._has_schemas: set[bytes] = set()
+        """Fingerprints of the writers' schemas that it was handed."""
         threading.Thread(target=self._serve, name="jobstream-child", daemon=True).start()
 
+    @property
+    def condemned(self) -> bool:
+        """It was to be killed for one job, and must run no other."""
+        return self._ending is not None
+
     def run(self, delivery: Delivery) -> None:
-        self._interrupted = False
         self._work.put(delivery)
 
-    def interrupt(self) -> None:
-        self._interrupted = True
-        self.kill()
-
-    def condemn(self) -> None:
-        self.condemned = True
-        self.kill()
+    def kill_for(self, outcome: Outcome) -> None:
+        """Kill it, so that its run ends as `outcome`, whatever comes first."""
+        if self._ending is None:
+            self._ending = outcome
+        self._kill()
 
     def stop(self) -> None:
         self._work.put(None)
-        self.kill()
+        self._kill()
 
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
+    def _kill(self) -> None:
+        if (process := self._process) is not None:
+            process.kill()
 
     def _serve(self) -> None:
         while (delivery := self._work.get()) is not None:
-            outcome, alive = self._run(delivery)
+            try:
+                outcome, alive = self._run(delivery)
+            except Exception as error:
+                # User code may write what it likes to any descriptor of its process.
+                log.exception("child_answers_nonsense", extra=fields_of(delivery))
+                outcome, alive = self._death(f"it answered nonsense: {error}"), False
             if not alive:
                 self._bury()
             self._pool.report(self, delivery, outcome, alive=alive)
@@ -200,91 +214,115 @@ class _Child:
     def _run(self, delivery: Delivery) -> tuple[Outcome, bool]:
         spec = delivery.spec
         assert spec is not None  # noqa: S101 - admitted deliveries have a handler
+        self._started = False
         if (bar := self._pool.barred(delivery)) is not None:
             return bar, True  # Before its trace tells that it runs; once more when it does.
-        try:
-            # The args apart: their class can be found once the handler's module is imported.
-            enter = self._pool.enter(delivery)
-            facts = facts_of(delivery, self._pool.machine.wall_ms())
-            args = pickle.dumps((delivery.args(), facts, enter, delivery.hidden))
-            job = pickle.dumps((spec.target, args))
-        except DecodeError as error:
-            return unread(error), True
-        except Exception as error:  # noqa: BLE001 - the args' own pickling may raise anything
-            told = delivery.hidden.clean(str(error)) if delivery.hidden is not None else error
-            return Raised(type(error).__qualname__, f"args can't be pickled: {told}", ()), True
-        self._started = False
         try:
             if self._process is None:
                 self._spawn()
             pipe = self._pipe
             assert pipe is not None  # noqa: S101 - made by _spawn
+            args_class = _by_name(spec)
             if spec.target not in self._ready_for:
-                self._make_ready(pipe, spec.target)
+                self._make_ready(pipe, spec.target, args_class)
             if (bar := self._pool.barred(delivery)) is not None:
                 return bar, True
-            if self.condemned:
-                return STOPPED, True
-            pipe.send_bytes(job)
-            return self._await(pipe, delivery, spec.timeout_ms), self._process is not None
-        except (EOFError, OSError):
-            return self._death(), False
+            if self._ending is not None:
+                return self._ending, True
+            pipe.send_bytes(pickle.dumps((spec.target, args_class, self._packed(delivery))))
+            return self._await(pipe, delivery, spec.timeout_ms)
+        except EOFError as error:
+            return self._death(str(error)), False
+        except OSError as error:
+            return self._death("" if self._process is not None else str(error)), False
 
-    def _make_ready(self, pipe: Connection, target: Target) -> None:
+    def _packed(self, delivery: Delivery) -> bytes:
+        meta, reader = delivery.meta, delivery.reader
+        assert meta is not None, "only decoded deliveries are run"  # noqa: S101
+        assert reader is not None, "a decoded delivery has a reader"  # noqa: S101
+        known = reader.fingerprint in self._has_schemas
+        self._has_schemas.add(reader.fingerprint)
+        handed = Handed(
+            delivery.value,
+            meta.args_bytes_at,
+            reader.fingerprint,
+            None if known else reader.schema,
+            reader.secret,
+            facts_of(delivery, self._pool.machine.wall_ms()),
+            self._pool.enter(delivery),
+        )
+        return pickle.dumps(handed)
+
+    def _make_ready(self, pipe: Connection, target: Target, args_class: bytes) -> None:
         """Let the child import the handler before it is handed a job, which it starts at once."""
-        pipe.send_bytes(pickle.dumps((target, None)))
+        pipe.send_bytes(pickle.dumps((target, args_class, None)))
         self._hear(pipe)
         self._ready_for.add(target)
 
     def _hear(self, pipe: Connection) -> None:
         """Wait for the child to get on; raises EOFError if it does not, or dies."""
         if not pipe.poll(START_S_MAX):
-            self.kill()
-            raise EOFError
-        pipe.recv_bytes()
+            self._kill()
+            message = f"it did not get ready within {START_S_MAX:.0f} s"
+            raise EOFError(message)
+        pipe.recv_bytes(ANSWER_BYTES_MAX)
 
-    def _await(self, pipe: Connection, delivery: Delivery, timeout_ms: int) -> Outcome:
+    def _await(self, pipe: Connection, delivery: Delivery, timeout_ms: int) -> tuple[Outcome, bool]:
         self._hear(pipe)  # The handler starts now.
         self._started = True
         delivery.began = self._pool.machine.awake_s()
         if pipe.poll(timeout_ms / 1000):
-            outcome: Outcome = pickle.loads(pipe.recv_bytes())  # noqa: S301 - from our own child
-            return outcome
-        self.kill()
-        self._bury()
-        return TimedOut(timeout_ms)
+            outcome: Outcome = pickle.loads(pipe.recv_bytes(ANSWER_BYTES_MAX))  # noqa: S301 - from our own child
+            return outcome, True
+        self._kill()
+        return TimedOut(timeout_ms), False
 
     def _spawn(self) -> None:
         ours, theirs = _pipe()
         command = [sys.executable, "-m", "jobstream_processors.execute.child", str(theirs.fileno())]
-        with stops_held():
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
-            )
-        theirs.close()
         self._pipe = ours
+        try:
+            with stops_held():
+                self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                    command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+                )
+        finally:
+            theirs.close()
         main = getattr(sys.modules.get("__main__"), "__file__", None)
         ours.send_bytes(pickle.dumps((os.getpid(), list(sys.path), main, self._pool.begin)))
 
-    def _death(self) -> Outcome:
-        if self._interrupted:
-            return Interrupted()
+    def _death(self, why: str) -> Outcome:
+        """What its end, or its silence, says of the job that it had."""
+        self._kill()
+        if self._ending is not None:
+            return self._ending
         code = self._process.wait() if self._process is not None else None
-        if code == UNIMPORTABLE:
-            return Buried("handler_not_importable", "a child process could not import the handler")
-        if not self._started:
-            return Raised("jobstream.ChildNotStarted", f"exit code {code} before the handler", ())
         how = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-        return Crashed(f"its process died: {how}")
+        if self._started:
+            return Crashed(f"its process died: {why or how}")
+        if code == UNIMPORTABLE:
+            return Unstarted("handler_not_importable", "a child process could not import it")
+        return Unstarted("child_not_started", f"the process ended before the handler: {why or how}")
 
     def _bury(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
         if self._pipe is not None:
             self._pipe.close()
             self._pipe = None
+
+
+def _by_name(spec: JobSpec) -> bytes:
+    """The class of its args, for a child that finds the handler and no more; "" if it has no name.
+
+    A child that finds the app has the class from there.
+    """
+    try:
+        return pickle.dumps(spec.codec.cls)
+    except (pickle.PicklingError, AttributeError):
+        return b""
 
 
 def _pipe() -> tuple[Connection, Connection]:

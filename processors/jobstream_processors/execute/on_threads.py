@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import inspect
 import threading
 from collections import deque
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from jobstream_processors.core.outcome import (
-    DONE,
-    RETURNED,
-    STOPPED,
-    Outcome,
-    Raised,
-    TimedOut,
-)
+from jobstream_processors.core.outcome import STOPPED, Outcome, TimedOut
 from jobstream_processors.current import name_job
 from jobstream_processors.execute.forked import leave, tell_in_child
-from jobstream_processors.execute.running import context_of, measured, outcome_of, unbarred, unread
-from jobstream_schemas import DecodeError
+from jobstream_processors.execute.running import (
+    context_of,
+    measured,
+    outcome_of,
+    outcome_with,
+    unbarred,
+    unread_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -179,13 +177,13 @@ class ThreadExecutor:
 
 
 def _call(delivery: Delivery, enter: Enter, now_s: Callable[[], float]) -> Outcome:
-    enter(delivery)  # in a context of this run alone
     spec = delivery.spec
     assert spec is not None  # noqa: S101 - admitted deliveries have a handler
     try:
+        enter(delivery)  # in a context of this run alone
         args = delivery.args()
-    except DecodeError as error:
-        return unread(error)
+    except BaseException as error:  # noqa: BLE001 - the edge of user code: nothing may pass
+        return unread_of(delivery, error)
     delivery.began = now_s()
     try:
         if spec.wants_context:
@@ -194,10 +192,4 @@ def _call(delivery: Delivery, enter: Enter, now_s: Callable[[], float]) -> Outco
             result = spec.function(args)
     except BaseException as error:  # noqa: BLE001 - the edge of user code: nothing may pass
         return outcome_of(delivery, error)
-    if result is None:
-        return DONE
-    if inspect.iscoroutine(result):
-        # A plain wrapper around an async handler: nothing of it has run, so it is not done.
-        result.close()
-        return Raised("jobstream.NotAwaited", "the handler returned a coroutine: await it", ())
-    return RETURNED
+    return outcome_with(result)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 from typing import TYPE_CHECKING, Protocol
 
 from jobstream_processors.context import Context, RunFacts
 from jobstream_processors.core.outcome import (
+    DONE,
+    RETURNED,
     UNDECODABLE,
     Buried,
     Interrupted,
+    Raised,
     Unreadable,
     read,
+    told,
 )
-from jobstream_schemas import SchemaMismatch
+from jobstream_schemas import DecodeError, SchemaMismatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +27,8 @@ if TYPE_CHECKING:
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.lane import Lane
     from jobstream_processors.ports import Machine
-    from jobstream_schemas import DecodeError
+
+NOT_TOLD = "not told, since args of this type have secret fields"
 
 
 class Ended(Protocol):
@@ -145,10 +152,49 @@ def outcome_of(delivery: Delivery, error: BaseException) -> Outcome:
     return read(error, delivery.hidden.clean) if delivery.hidden is not None else read(error)
 
 
-def unread(error: DecodeError) -> Outcome:
-    """What becomes of a delivery whose args raised `error`: only damage is for ever."""
-    told = str(error)
-    return Unreadable(told) if isinstance(error, SchemaMismatch) else Buried(UNDECODABLE, told)
+def unread(error: BaseException, *, secret: bool) -> Outcome:
+    """What `error` stands for, raised while the args were built: their class runs code of its own.
+
+    Only damaged bytes are for ever. An outcome is one there, too. Where fields are secret and
+    nobody knows yet how their values look, nothing is told of it but its name.
+    """
+    if isinstance(error, SchemaMismatch):
+        return Unreadable(told(error))
+    if isinstance(error, DecodeError):
+        return Buried(UNDECODABLE, told(error))
+    return read(error, _untold) if secret else read(error)
+
+
+def unread_of(delivery: Delivery, error: BaseException) -> Outcome:
+    """The same of a delivery whose args were built here."""
+    spec, reader = delivery.spec, delivery.reader
+    secret = spec is not None and spec.codec.secrets is not None
+    secret = secret or (reader is not None and bool(reader.secret))
+    if not secret:
+        delivery.error = error
+    return unread(error, secret=secret)
+
+
+def outcome_with(result: object) -> Outcome:
+    """What it stands for that a handler returned `result`: done, unless that is to be awaited.
+
+    Of a coroutine that nobody awaits nothing has run.
+    """
+    if result is None:
+        return DONE
+    try:
+        if not inspect.isawaitable(result) or isinstance(result, asyncio.Future):
+            return RETURNED
+        if inspect.iscoroutine(result):
+            result.close()
+    except BaseException as error:  # noqa: BLE001 - a value of user code, which may answer anything
+        return read(error)
+    kind = type(result).__name__
+    return Raised("jobstream.NotAwaited", f"the handler returned a {kind}: await it", ())
+
+
+def _untold(text: str) -> str:  # noqa: ARG001 - that is what it is for
+    return NOT_TOLD
 
 
 def context_of(delivery: Delivery, machine: Machine) -> Context:

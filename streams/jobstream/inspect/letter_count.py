@@ -26,6 +26,7 @@ REASONS = frozenset(
     (
         "attempts_exhausted",
         "bad_headers",
+        "child_not_started",
         "crashed_worker",
         "dead_by_handler",
         "handler_not_importable",

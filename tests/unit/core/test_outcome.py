@@ -83,6 +83,61 @@ def test_unprintable_error_is_still_told() -> None:
     assert raised(Rude()).message == "<unprintable>"
 
 
+class Bare(RetryAfter):
+    def __init__(self) -> None:
+        """Leave the delay out."""
+
+
+class Vague(Snooze):
+    def __init__(self) -> None:
+        self.delay_ms = "soon"  # type: ignore[assignment] # as user code may
+
+
+class Endless(Snooze):
+    def __init__(self) -> None:
+        self.delay_ms = -1
+
+
+@pytest.mark.parametrize("kind", [Bare, Vague, Endless])
+def test_an_outcome_without_a_delay_is_a_failed_attempt(kind: type[BaseException]) -> None:
+    told = read(kind())
+
+    assert isinstance(told, Raised)
+    assert told.error.endswith(kind.__name__)
+
+
+class Noted(Exception):
+    def __getattribute__(self, name: str) -> object:
+        if name == "__notes__":
+            raise SystemExit(3)
+        return super().__getattribute__(name)
+
+
+class Meddling(type):
+    def __getattribute__(cls, name: str) -> object:
+        if name == "__qualname__":
+            raise KeyboardInterrupt
+        return super().__getattribute__(name)
+
+
+class Nameless(Exception, metaclass=Meddling):
+    pass
+
+
+def nested(depth: int) -> Exception:
+    error: Exception = ValueError("in the middle")
+    for _ in range(depth):
+        error = ExceptionGroup("around", [error])
+    return error
+
+
+@pytest.mark.parametrize(
+    "error", [Noted(), Nameless(), nested(100_000)], ids=lambda e: type(e).__name__
+)
+def test_an_exception_that_can_not_be_read_is_a_failed_attempt(error: BaseException) -> None:
+    assert isinstance(read(error), Raised)
+
+
 @pytest.mark.parametrize("kind", [Dead, Cancel, ValueError])
 def test_text_can_always_be_written(kind: type[BaseException]) -> None:
     """Names of files may hold surrogates, which no record can carry."""

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream_processors.core.outcome import Again, Cancelled, Crashed, Raised, TimedOut
+from jobstream_processors.core.decide import UNSTARTED_MAX
+from jobstream_processors.core.outcome import Again, Cancelled, Crashed, Raised, TimedOut, Unstarted
 from jobstream_processors.core.retry import Backoff
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from jobstream_processors.core.outcome import Outcome
 
 FAILED = Raised("builtins.OSError", "no", ("builtins.OSError",))
+NO_PROCESS = Unstarted(
+    "child_not_started", "the process ended before the handler: killed by signal 9"
+)
 
 
 @pytest.fixture
@@ -149,6 +153,46 @@ def test_three_charged_deaths_bury_a_job_and_free_its_key(works: Works) -> None:
     assert [row.kind for row in shop.rows()] == ["crash", "crash", "job"]
     assert shop.letters()["a:0"]["js-reason"] == b"crashed_worker"
     assert lane.watermark.position == 1
+
+
+def test_a_job_that_no_process_could_begin_is_begun_again_and_charged_nothing(
+    works: Works,
+) -> None:
+    works.shop.handle("heavy", executor="process")
+    lane, shop = works.lane(), works.shop
+    works.accept(lane, *(shop.send(job_id, "heavy", key="k") for job_id in "ab"))
+
+    for pause_ms in (1_000, 2_000):
+        works.end("a", NO_PROCESS)
+        works.settle()
+        works.pass_ms(pause_ms - 1)
+        assert works.child.started[-1:] == ["a"]
+        begun = len(works.child.started)
+        works.pass_ms(1)
+        assert len(works.child.started) == begun + 1
+
+    assert shop.rows() == []
+    assert (works.child.hosted["a"].trip.attempt, works.child.hosted["a"].crashes) == (1, 0)
+    works.end("a")
+    works.settle()
+    assert works.child.started == ["a", "a", "a", "b"]
+    assert shop.told() == [("job", "a", "done")]
+
+
+def test_a_job_that_no_process_can_begin_is_a_dead_letter_in_the_end(works: Works) -> None:
+    works.shop.handle("heavy", executor="process")
+    lane, shop = works.lane(), works.shop
+    works.accept(lane, shop.send("a", "heavy"))
+
+    for _ in range(UNSTARTED_MAX):
+        works.end("a", NO_PROCESS)
+        works.settle()
+        works.pass_ms(600_000)
+
+    assert works.child.started == ["a"] * UNSTARTED_MAX
+    letter = shop.letters()["a:0"]
+    assert letter["js-reason"] == b"child_not_started"
+    assert letter["js-message"] == b"the process ended before the handler: killed by signal 9"
 
 
 def test_a_handler_past_its_limit_keeps_the_key_until_it_stops(works: Works) -> None:

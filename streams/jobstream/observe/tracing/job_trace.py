@@ -14,7 +14,7 @@ from opentelemetry.trace import Link, SpanKind, Status, StatusCode, set_span_in_
 from jobstream.observe.tracing import names
 from jobstream.observe.tracing.carrying import first_text, read, read_first, with_context, within
 from jobstream_processors.core.decide import Bury, Charge, Climb, Drop, Finish, Park
-from jobstream_processors.core.outcome import Crashed, Raised, TimedOut
+from jobstream_processors.core.outcome import Crashed, Raised, TimedOut, Unstarted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -241,6 +241,8 @@ def _failure(outcome: Outcome) -> tuple[str, str] | None:
             return "jobstream.Timeout", f"still running after {after_ms} ms"
         case Crashed(how):
             return "jobstream.Crashed", how
+        case Unstarted(_, how):
+            return "jobstream.ChildNotStarted", how
         case _:
             return None
 

@@ -140,7 +140,7 @@ class Guard:
         """To be entered around whatever makes spans of `delivery`."""
         return Unfailing(self, delivery)
 
-    def failed(self, delivery: Delivery, error: Exception) -> None:
+    def failed(self, delivery: Delivery, error: BaseException) -> None:
         """Leave the delivery without its trace."""
         delivery.trace = None
         if not self._told:
@@ -166,7 +166,7 @@ class Unfailing:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
-        if not isinstance(error, Exception):
+        if error is None:
             return False
         self._guard.failed(self._delivery, error)
         return True

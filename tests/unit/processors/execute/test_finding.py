@@ -10,7 +10,7 @@ import pytest
 
 from jobstream.cli.loading import load_app
 from jobstream.kafka.clock import MACHINE
-from jobstream_processors.core.outcome import DONE, Buried
+from jobstream_processors.core.outcome import DONE, Unstarted
 from jobstream_processors.execute.on_processes import ProcessExecutor
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def test_a_handler_whose_name_another_has_taken_is_not_mistaken_for_it(
     run_each(ear, app)
 
     one = ear.outcomes["one"]
-    assert isinstance(one, Buried)
+    assert isinstance(one, Unstarted)
     assert one.reason == "handler_not_importable"
     assert ear.outcomes["two"] == DONE
 
@@ -115,12 +115,8 @@ def test_a_handler_whose_name_another_has_taken_is_not_mistaken_for_it(
 LOCAL_ARGS = """
 def made():
     @dataclass(frozen=True)
-    class Inner:
-        to: str
-
-    @dataclass(frozen=True)
     class Local:
-        inner: list[Inner]
+        to: str
 
     app = App("parcels")
 
@@ -133,9 +129,16 @@ app = made()
 """
 
 
-def test_args_that_can_not_be_handed_over_keep_their_job_in_the_worker(
-    app_of: Callable[[str], App],
+def test_args_of_a_class_without_a_name_are_found_with_the_app_or_keep_their_job_in_the_worker(
+    ear: Ear, app_of: Callable[[str], App]
 ) -> None:
-    (spec,) = app_of(LOCAL_ARGS).specs().values()
+    app = app_of(LOCAL_ARGS)
+    (spec,) = app.specs().values()
+    assert spec.importable
 
-    assert not spec.importable
+    run_each(ear, app)
+    assert ear.outcomes == {"handle": DONE}
+
+    app.found_at = None
+    (alone,) = app.specs().values()
+    assert not alone.importable

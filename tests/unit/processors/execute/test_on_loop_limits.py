@@ -10,7 +10,6 @@ from jobstream_processors.core.outcome import (
     DONE,
     STOPPED,
     Interrupted,
-    Raised,
     TimedOut,
 )
 from jobstream_processors.execute.on_loop import GRACE_MS, SLICE_S, LoopExecutor
@@ -256,8 +255,86 @@ def test_a_cancelled_job_that_waits_for_a_slot_ends_and_a_run_is_cancelled(ear: 
         executor.stop(second)
         assert ear.outcomes == {"b": STOPPED}
         executor.stop(first)
-        assert isinstance(await ear.outcome("a"), Raised)
+        assert await ear.outcome("a") == STOPPED
         assert executor.busy == 0
 
     run(ear, scenario, slots=1)
     assert cancelled == [True]
+
+
+def test_one_that_cleans_up_is_cancelled_once_and_has_its_grace(ear: Ear) -> None:
+    log: list[str] = []
+    go_on = asyncio.Event()
+
+    async def rolls_back(_: object) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            log.append("begins")
+            await go_on.wait()
+            log.append("rolled back")
+
+    ear.shop.handle("rolls_back", rolls_back, timeout_ms=0)
+
+    async def scenario(executor: LoopExecutor) -> None:
+        executor.submit(delivery := ear.delivery("a", "rolls_back"))
+        await asyncio.sleep(0)
+        # Given a run past its limit that is cancelled by an operator, too, and whose lane ends
+        for _ in range(5):
+            executor.expire()
+            ear.shop.clock.advance(50)
+            await asyncio.sleep(0)
+        executor.stop(delivery)
+        executor.interrupt(ear.lane)
+        await asyncio.sleep(0)
+        assert log == ["begins"]
+        # Then it ends as what it was cancelled for first
+        go_on.set()
+        assert await ear.outcome("a") == TimedOut(0)
+
+    run(ear, scenario)
+
+    assert log == ["begins", "rolled back"]
+
+
+def test_a_cancelled_run_that_does_not_give_way_is_given_up_after_the_grace(ear: Ear) -> None:
+    go_on = asyncio.Event()
+    cancelled = 0
+
+    async def stubborn(_: object) -> None:
+        nonlocal cancelled
+        while not go_on.is_set():
+            try:
+                await go_on.wait()
+            except asyncio.CancelledError:
+                cancelled += 1
+
+    ear.shop.handle("stubborn", stubborn, timeout_ms=HOUR_MS)
+    other = ear.shop.lane(1)
+
+    async def scenario(executor: LoopExecutor) -> None:
+        executor.submit(stopped := ear.delivery("a", "stubborn"))
+        executor.submit(ear.delivery("b", "stubborn", other))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        executor.stop(stopped)
+        executor.interrupt(other)
+        for passed_ms in (50, 50, GRACE_MS - 101):
+            ear.shop.clock.advance(passed_ms)
+            executor.expire()
+            await asyncio.sleep(0)
+        assert ear.outcomes == {}
+        # An operator's word holds after the grace; what another owner has to run is left its time.
+        ear.shop.clock.advance(1)
+        executor.expire()
+        assert ear.outcomes == {"a": STOPPED}
+        ear.shop.clock.advance(HOUR_MS)
+        executor.expire()
+        assert ear.outcomes == {"a": STOPPED, "b": Interrupted()}
+        assert ear.still_running == ["a", "b"]
+        go_on.set()
+        await ear.until(lambda: len(ear.stopped) == 2)
+
+    run(ear, scenario)
+
+    assert cancelled == 2

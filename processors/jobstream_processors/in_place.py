@@ -1,0 +1,43 @@
+"""What becomes of a delivery that is to run again where it stands: when, and as which attempt.
+
+Its offset is not finished, and its order key stays its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from jobstream_processors.core.decide import Charge, Park, Wait
+
+if TYPE_CHECKING:
+    from jobstream_processors.core.decide import Decision
+    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.ports import Clock
+
+IN_PLACE = frozenset({Park, Charge, Wait})
+"""Decisions after which a delivery runs again in place."""
+
+
+def set_again(delivery: Delivery, decision: Decision, clock: Clock) -> None:
+    """Make it wait for its next run, as one of those decisions says."""
+    now_ms = clock.monotonic_ms()
+    delivery.context = None
+    delivery.decided = False
+    delivery.began = 0.0
+    if isinstance(decision, Charge):
+        delivery.crashes = decision.crashes
+        delivery.in_child = True
+        delivery.due_ms = now_ms + decision.pause_ms
+    elif isinstance(decision, Wait):
+        delivery.unstarted += 1
+        delivery.due_ms = now_ms + decision.delay_ms
+    elif isinstance(decision, Park):
+        delivery.trip = replace(
+            delivery.trip,
+            attempt=decision.attempt,
+            first_failed_ms=decision.first_failed_ms,
+            snoozes=decision.snoozes,
+        )
+        delivery.due_ms = now_ms + decision.delay_ms
+    delivery.appended = clock.awake_s() * 1_000 + (delivery.due_ms or now_ms) - now_ms
