@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from jobstream_processors.handlers import JobSpec
     from jobstream_processors.lane import Lane
     from jobstream_processors.meter import TypeMeter
+    from jobstream_processors.ports import Clock
     from jobstream_processors.tracing import Trace
     from jobstream_schemas import Decoded, Reader
 
@@ -43,7 +44,7 @@ class Delivery:
     due_ms: int | None = None
     """Monotonic; set while it waits to run again in place."""
     expires_ms: int | None = None
-    """Broker time from which on it must not start; None after a redrive, which begins anew."""
+    """Broker time from which on it must not start; None where it may at any time."""
     reported: bool = False
     """Its outcome was reported while the handler still runs (past its time limit)."""
     running: bool = False
@@ -88,6 +89,15 @@ class Delivery:
         if codec.secrets is not None:
             self.hidden = RUNS.keep(Hidden(codec.secrets(args)))
         return args
+
+    def enqueued_ms(self, clock: Clock) -> int:
+        """Broker time of the job's first append since its last redrive.
+
+        Nearly exact where a batch was given one time for all; exact where the job may expire.
+        """
+        if self.trip.enqueued_ms is not None:
+            return self.trip.enqueued_ms
+        return round(clock.broker_ms() - (clock.awake_s() * 1_000 - self.appended))
 
     def identity(self) -> tuple[bytes, bytes]:
         """(schema fingerprint, digest of the args' bytes); b"" and all bytes if unreadable."""

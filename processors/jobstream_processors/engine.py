@@ -205,7 +205,7 @@ class Engine:
     def settled(self, batch: Sequence[Decided]) -> None:
         """Step 12: everything these decisions wrote is acknowledged."""
         if self._meter is not None:
-            self._meter.settled(batch, self._clock.broker_ms())
+            self._meter.settled(batch, self._clock)
         for delivery, decision in batch:
             if type(decision) in IN_PLACE:
                 self._again_in_place(delivery, decision)

@@ -21,10 +21,12 @@ IN_PLACE = frozenset({Park, Charge, Wait})
 
 def set_again(delivery: Delivery, decision: Decision, clock: Clock) -> None:
     """Make it wait for its next run, as one of those decisions says."""
-    now_ms = clock.monotonic_ms()
+    now_ms, first_ms = clock.monotonic_ms(), delivery.enqueued_ms(clock)
     delivery.context = None
     delivery.decided = False
     delivery.began = 0.0
+    # Its append is forgotten below: from now on it waits since it is due.
+    trip = replace(delivery.trip, enqueued_ms=first_ms)
     if isinstance(decision, Charge):
         delivery.crashes = decision.crashes
         delivery.in_child = True
@@ -33,11 +35,12 @@ def set_again(delivery: Delivery, decision: Decision, clock: Clock) -> None:
         delivery.unstarted += 1
         delivery.due_ms = now_ms + decision.delay_ms
     elif isinstance(decision, Park):
-        delivery.trip = replace(
-            delivery.trip,
+        trip = replace(
+            trip,
             attempt=decision.attempt,
             first_failed_ms=decision.first_failed_ms,
             snoozes=decision.snoozes,
         )
         delivery.due_ms = now_ms + decision.delay_ms
+    delivery.trip = trip
     delivery.appended = clock.awake_s() * 1_000 + (delivery.due_ms or now_ms) - now_ms

@@ -67,8 +67,8 @@ class Intake:
     def take(self, lane: Lane, records: Sequence[Record]) -> list[Taken]:
         """Judge records of one lane, in offset order."""
         fresh: list[Delivery] = []
-        begin, traced, counted = lane.watermark.begin, self._traced, lane.meter is not None
-        appended, each_ms = self._appended(records) if counted and records else (0.0, None)
+        begin, traced = lane.watermark.begin, self._traced
+        appended, each_ms = self._appended(records) if records else (0.0, None)
         for record in records:
             offset = record.offset()
             assert offset is not None  # noqa: S101 - consumed records have an offset
@@ -162,6 +162,7 @@ class Intake:
             window_ms=delivery.lane.window_ms,
             crashes=delivery.crashes,
             unstarted=delivery.unstarted,
+            enqueued_ms=delivery.enqueued_ms(self._clock),
         )
 
     def _decode(self, delivery: Delivery, record: Record) -> None:
@@ -174,12 +175,24 @@ class Intake:
             delivery.meta = meta = self._catalogue.decode(delivery.value)
             delivery.reader = self._catalogue.get(meta.fingerprint)
             delivery.id = meta.id
+            if meta.expires_in_ms is not None:
+                self._limit(delivery, record, meta.expires_in_ms)
         except BadHeaders as error:
             self._unreadable(delivery, "bad_headers", error)
         except UnknownSchema as error:
             self._unreadable(delivery, "unknown_schema", error)
         except DecodeError as error:
             self._unreadable(delivery, "undecodable", error)
+
+    @staticmethod
+    def _limit(delivery: Delivery, record: Record, expires_in_ms: int) -> None:
+        """Say from when on it must not start, counted from the job's first append."""
+        first_ms, trip = record.timestamp()[1], delivery.trip
+        if trip.enqueued_ms is not None:
+            # A header may come from anybody: no job was appended after its copy.
+            first_ms = min(first_ms, trip.enqueued_ms)
+        delivery.trip = replace(trip, enqueued_ms=first_ms)
+        delivery.expires_ms = first_ms + expires_in_ms
 
     def _unreadable(self, delivery: Delivery, reason: str, error: Exception) -> None:
         delivery.trouble = (reason, str(error))
@@ -203,11 +216,8 @@ class Intake:
         if queue_meter is not None:
             job_type = reader.job_type
             delivery.meter = queue_meter.types.get(job_type) or queue_meter.of(job_type)
-        if meta.expires_at is not None and delivery.trip.redrive == 0:
-            # A redriven job starts anew, or an operator could never bring an old one back.
-            delivery.expires_ms = meta.expires_at
-            if meta.expires_at <= self._clock.broker_ms():
-                return delivery, EXPIRED
+        if delivery.expires_ms is not None and delivery.expires_ms <= self._clock.broker_ms():
+            return delivery, EXPIRED
         if delivery.trip.due_ms is not None and (early := not_due(self.case(delivery))) is not None:
             return delivery, early
         if found is not None and (decision := self._resume(delivery, found)) is not None:

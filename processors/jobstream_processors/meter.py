@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.handlers import JobSpec
+    from jobstream_processors.ports import Clock
     from jobstream_processors.queues import QueuePlan
     from jobstream_processors.settle import Decided
 
@@ -169,8 +170,8 @@ class TypeMeter:
             case Again(uses_attempt=True):
                 self.failures[TRANSIENT] += 1
 
-    def decided(self, delivery: Delivery, decision: Decision, now_ms: int) -> None:
-        """A decision other than a usual done is settled."""
+    def decided(self, delivery: Delivery, decision: Decision, took_ms: float) -> None:
+        """A decision other than a usual done is settled, `took_ms` after the job's first append."""
         trip = delivery.trip
         match decision:
             case Finish():
@@ -191,8 +192,7 @@ class TypeMeter:
             case _:
                 return
         self.tries.append(trip.attempt)
-        if delivery.meta is not None:
-            self.ends.append(now_ms - delivery.meta.enqueued_at)
+        self.ends.append(took_ms)
 
     def fold(self) -> None:
         """Show what came since the last fold."""
@@ -362,17 +362,20 @@ class Meter:
         self.publish_retries = 0
         """Settlements that were not acknowledged at once; the settling thread's."""
 
-    def settled(self, batch: Sequence[Decided], now_ms: int) -> None:
-        """These are settled, at broker time `now_ms`."""
+    def settled(self, batch: Sequence[Decided], clock: Clock) -> None:
+        """These are settled now. How long it took is by the broker's stamps, no producer's."""
+        now_ms, awake_ms = clock.broker_ms(), clock.awake_s() * 1_000
         for delivery, decision in batch:
             meter = delivery.meter
             if meter is None:
                 meter = self.queues[delivery.lane.queue].unknown
             elif type(decision) is Finish and delivery.trip is FIRST:
                 # Nearly every job ends so.
-                meter.firsts.append(now_ms - delivery.meta.enqueued_at)  # type: ignore[union-attr] # it was decoded, since it ran
+                meter.firsts.append(awake_ms - delivery.appended)
                 continue
-            meter.decided(delivery, decision, now_ms)
+            first_ms = delivery.trip.enqueued_ms
+            took_ms = awake_ms - delivery.appended if first_ms is None else now_ms - first_ms
+            meter.decided(delivery, decision, took_ms)
 
     def fold(self) -> None:
         """Show what came since the last fold; on the loop's thread, several times a second."""

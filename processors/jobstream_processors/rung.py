@@ -172,5 +172,6 @@ class Rung:
             return Hop(waiting, None, waiting.trip)
         due = waiting.wait.due_ms
         rung = next_stop(waiting.wait, now_ms)
-        left = max(0, due - now_ms)
-        return Hop(waiting, rung, replace(waiting.trip, due_ms=due, delay_ms=left))
+        left, trip = max(0, due - now_ms), waiting.trip
+        first = trip.enqueued_ms if trip.enqueued_ms is not None else waiting.wait.appended_ms
+        return Hop(waiting, rung, replace(trip, due_ms=due, delay_ms=left, enqueued_ms=first))

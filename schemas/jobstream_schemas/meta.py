@@ -36,14 +36,18 @@ _long = encoder(Scalar("long"))
 
 
 class Meta(NamedTuple):
-    """What is the same for every job; times are milliseconds since the epoch."""
+    """What is the same for every job. `enqueued_at` is by the producer's clock, epoch milliseconds.
+
+    `expires_in_ms` counts from the job's first append by the broker's clock, so that no producer's
+    clock decides when a job expires.
+    """
 
     id: str
     enqueued_at: int
     source: str
     order_key: str | None = None
     unique_key: str | None = None
-    expires_at: int | None = None
+    expires_in_ms: int | None = None
     parent_id: str | None = None
     correlation_id: str | None = None
 
@@ -55,7 +59,7 @@ MetaFields: TypeAlias = tuple[
 
 def encode_meta(meta: Meta) -> bytes:
     """The Avro bytes of `meta`; raises `EncodeError` naming the field, value and fix."""
-    id_, enqueued_at, source, order_key, unique_key, expires_at, parent_id, correlation_id = meta
+    id_, enqueued_at, source, order_key, unique_key, expires_in_ms, parent_id, correlation_id = meta
     try:
         check_id(id_)
         return b"".join(
@@ -65,7 +69,7 @@ def encode_meta(meta: Meta) -> bytes:
                 _text(source),
                 b"\x00" if order_key is None else b"\x02" + _text(order_key),
                 b"\x00" if unique_key is None else b"\x02" + _text(unique_key),
-                b"\x00" if expires_at is None else b"\x02" + _long(expires_at),
+                b"\x00" if expires_in_ms is None else b"\x02" + _long(expires_in_ms),
                 b"\x00" if parent_id is None else b"\x02" + _text(parent_id),
                 b"\x00" if correlation_id is None else b"\x02" + _text(correlation_id),
             )
@@ -84,7 +88,7 @@ def _named(meta: Meta) -> EncodeError:
     """Find the field that fails, one by one: this path may be slow."""
     for name, value in zip(Meta._fields, meta, strict=True):
         optional = value is None and name in Meta._field_defaults
-        check = check_id if name == "id" else _long if name.endswith("_at") else _text
+        check = check_id if name == "id" else _long if name.endswith(("_at", "_ms")) else _text
         try:
             _ = None if optional else check(value)
         except EncodeError as error:
@@ -118,13 +122,13 @@ def read_meta(data: bytes, at: int) -> tuple[MetaFields, int]:
         return (id_, enqueued_at, source, None, None, None, None, None), at + 5
     order_key, at = _optional_text(data, at)
     unique_key, at = _optional_text(data, at)
-    expires_at, at = _optional_long(data, at)
+    expires_in_ms, at = _optional_long(data, at)
     parent_id, at = _optional_text(data, at)
     correlation_id, at = _optional_text(data, at)
     if at > len(data):
         message = f"meta ends at byte {at}, but the value has {len(data)}"
         raise DecodeError(message)
-    keys = (order_key, unique_key, expires_at, parent_id, correlation_id)
+    keys = (order_key, unique_key, expires_in_ms, parent_id, correlation_id)
     return (id_, enqueued_at, source, *keys), at
 
 

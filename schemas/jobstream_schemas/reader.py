@@ -56,7 +56,7 @@ class Decoded(NamedTuple):
     source: str
     order_key: str | None
     unique_key: str | None
-    expires_at: int | None
+    expires_in_ms: int | None
     parent_id: str | None
     correlation_id: str | None
     args_bytes_at: int

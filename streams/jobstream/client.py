@@ -24,7 +24,7 @@ from jobstream.errors import (
 from jobstream.kafka.schema_topic import schema_record
 from jobstream_processors.core import identity
 from jobstream_processors.core.duration import Duration, to_ms
-from jobstream_processors.core.headers import Trip, render
+from jobstream_processors.core.headers import EPOCH_MS_MAX, Trip, render
 from jobstream_processors.core.partition import partition_for
 from jobstream_processors.ports import Outgoing
 from jobstream_schemas import Meta
@@ -84,7 +84,7 @@ class Transport(Protocol):
         """What reads topics there, outside any group."""
 
     def now_ms(self) -> int:
-        """The time there as far as it is known here, epoch milliseconds."""
+        """What this process takes for the time, epoch milliseconds: told, and never decided by."""
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Send what is queued and stop."""
@@ -208,14 +208,14 @@ class Client:
         parent_id: str | None = None,
     ) -> tuple[Meta, Outgoing]:
         """Steps 1 and 2: the job's meta, and the record to send."""
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = self._transport.now_ms()
         if when.key is not None:
             identity.check_key("key", when.key)
         if job_id is None:
             job_id = str(uuid_utils.uuid7())
-        expires_at, unique_key = None, None
+        expires_in_ms, unique_key = None, None
         if when.expires_in is not None:
-            expires_at = now_ms + to_ms(when.expires_in, name="expires_in")
+            expires_in_ms = to_ms(when.expires_in, name="expires_in")
         # By position: by name it would cost a tenth of the whole enqueue.
         meta = Meta(
             job_id,
@@ -223,7 +223,7 @@ class Client:
             self._source,
             when.key,
             unique_key,
-            expires_at,
+            expires_in_ms,
             parent_id,
             when.correlation_id,
         )
@@ -235,7 +235,7 @@ class Client:
                 "reference to it"
             )
             raise JobTooLarge(message)
-        return meta, _placed(plan, (when.key or job_id).encode(), value, when, now_ms)
+        return meta, _placed(plan, (when.key or job_id).encode(), value, when)
 
     def send(self, record: Outgoing) -> tuple[int, int]:
         """Send one record that is no job; block until acknowledged. Returns (partition, offset).
@@ -257,7 +257,7 @@ class Client:
         return self._transport.log()
 
     def now_ms(self) -> int:
-        """The broker's time as far as it is known here, epoch milliseconds."""
+        """What this process takes for the time, epoch milliseconds: told, and never decided by."""
         return self._transport.now_ms()
 
     def close(self) -> None:
@@ -324,29 +324,36 @@ def _unheard(_error: Exception | None, _partition: int, _offset: int) -> None:
     """Hear of the fate of a record that nobody waits for."""
 
 
-def _placed(plan: QueuePlan, key: bytes, value: bytes, when: When, now_ms: int) -> Outgoing:
-    """The record on the queue, or on the ladder for a delayed job."""
+def _placed(plan: QueuePlan, key: bytes, value: bytes, when: When) -> Outgoing:
+    """The record on the queue, or on the ladder for a delayed job; no clock is asked."""
     if when.delay is None and when.run_at is None:
         return Outgoing(plan.topic, key, value)
     if when.delay is not None and when.run_at is not None:
         message = "delay and run_at are both given; give one"
         raise ConfigError(message)
-    if when.run_at is not None:
-        if not isinstance(when.run_at, datetime) or when.run_at.tzinfo is None:
-            message = f"run_at={when.run_at!r} is no datetime with a time zone; give an aware one"
-            raise ConfigError(message)
-        due_ms = round(when.run_at.timestamp() * 1000)
-        left = due_ms - now_ms
-        trip = Trip(due_ms=due_ms)
-    else:
-        left = to_ms(when.delay, name="delay") if when.delay is not None else 0
-        trip = Trip(delay_ms=left)
-    if left <= 0:
-        return Outgoing(plan.topic, key, value)
     destination = partition_for(key, plan.partitions)
-    topic, partition = plan.rung(left, destination)
-    headers = render(Trip(delay_ms=trip.delay_ms, due_ms=trip.due_ms, partition=destination))
-    return Outgoing(topic, key, value, partition, headers)
+    if when.run_at is not None:
+        # Whether that is past, or on which rung it belongs, this machine's clock can't tell. The
+        # exact rung is read at once, and its delayer goes by the brokers' time.
+        wait_ms, trip = 0, Trip(due_ms=_instant_ms(when.run_at), partition=destination)
+    else:
+        wait_ms = to_ms(when.delay, name="delay") if when.delay is not None else 0
+        trip = Trip(delay_ms=wait_ms, partition=destination)
+        if wait_ms <= 0:
+            return Outgoing(plan.topic, key, value)
+    topic, partition = plan.rung(wait_ms, destination)
+    return Outgoing(topic, key, value, partition, render(trip))
+
+
+def _instant_ms(run_at: datetime) -> int:
+    if not isinstance(run_at, datetime) or run_at.tzinfo is None:
+        message = f"run_at={run_at!r} is no datetime with a time zone; give an aware one"
+        raise ConfigError(message)
+    due_ms = max(0, round(run_at.timestamp() * 1000))
+    if due_ms > EPOCH_MS_MAX:
+        message = f"run_at={run_at.isoformat()} is too far ahead; the latest is in the year 3084"
+        raise ConfigError(message)
+    return due_ms
 
 
 def _missing(topic: str) -> TopicMissing:

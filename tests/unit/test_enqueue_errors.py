@@ -20,6 +20,7 @@ from jobstream import (
     QueueFull,
 )
 from jobstream.kafka import producing
+from jobstream.kafka.producer_clock import ProducerClock
 from jobstream.kafka.producing import KafkaTransport
 from jobstream.testing import MemoryJobs, memory
 from jobstream.testing.memory_transport import MemoryTransport
@@ -50,7 +51,7 @@ class Answering(MemoryTransport):
 
     def submit(self, record: Outgoing, done: Done) -> None:
         if record.topic.endswith(".default"):
-            producing._report(done, KafkaError(self._code), None)  # type: ignore[arg-type] # noqa: SLF001 - what the client calls
+            producing._report(done, ProducerClock(), KafkaError(self._code), None)  # type: ignore[arg-type] # noqa: SLF001 - what the client calls
         else:
             super().submit(record, done)
 

@@ -61,6 +61,8 @@ class Case:
     crashes: int = 0
     unstarted: int = 0
     """How often in a row no process here could begin it."""
+    enqueued_ms: int | None = None
+    """Broker time of the job's first append since its last redrive; copies carry it on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +217,10 @@ def not_due(case: Case) -> Climb | None:
     early_ms = (case.trip.due_ms or 0) - case.now_ms
     if early_ms < EARLY_MS:
         return None
-    return Climb(replace(case.trip, seq=case.trip.seq + 1, delay_ms=early_ms))
+    trip = replace(
+        case.trip, seq=case.trip.seq + 1, delay_ms=early_ms, enqueued_ms=case.enqueued_ms
+    )
+    return Climb(trip)
 
 
 def _again(case: Case, wanted: Again) -> Decision:
@@ -293,7 +298,9 @@ def _repeat(case: Case, trip: Trip, delay_ms: int) -> Climb | Park:
 
 def _climb(case: Case, trip: Trip, delay_ms: int) -> Climb:
     delay = min(delay_ms, case.window_ms)
-    moved = replace(trip, seq=trip.seq + 1, delay_ms=delay, due_ms=None)
+    moved = replace(
+        trip, seq=trip.seq + 1, delay_ms=delay, due_ms=None, enqueued_ms=case.enqueued_ms
+    )
     return Climb(moved, cut=delay < delay_ms)
 
 
@@ -304,6 +311,7 @@ def bury(case: Case, reason: str, error: str, message: str) -> Bury:
             case.trip,
             delay_ms=None,
             due_ms=None,
+            enqueued_ms=case.enqueued_ms,
             first_failed_ms=_first_failed(case),
             reason=reason,
             error=error,

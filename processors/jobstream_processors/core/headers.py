@@ -24,15 +24,17 @@ TEXT_BYTES_MAX = 1_000
 HEADERS_MAX = 64
 LETTER_HEADERS_MAX = 2
 """Headers that a dead letter adds to those of `render`; it must stay readable when redriven."""
-_EPOCH_MS_MAX = 1 << 45
+EPOCH_MS_MAX = 1 << 45
+"""The latest time that a header may hold, in the year 3084."""
 _LIMITS = {
     "redrive": 1_000_000,
     "seq": 1_000_000,
     "attempt": 1_000_000,
-    "delay-ms": _EPOCH_MS_MAX,
-    "due-ms": _EPOCH_MS_MAX,
-    "first-failed-ms": _EPOCH_MS_MAX,
-    "unknown-since-ms": _EPOCH_MS_MAX,
+    "delay-ms": EPOCH_MS_MAX,
+    "due-ms": EPOCH_MS_MAX,
+    "enqueued-ms": EPOCH_MS_MAX,
+    "first-failed-ms": EPOCH_MS_MAX,
+    "unknown-since-ms": EPOCH_MS_MAX,
     "partition": 1_000_000,
     "snoozes": 1_000_000,
 }
@@ -53,6 +55,11 @@ class Trip:
     delay_ms: int | None = None
     """Wait from the record's append; replaced by `due_ms` at the first hop."""
     due_ms: int | None = None
+    enqueued_ms: int | None = None
+    """When the job's first record was appended, since its last redrive; None on that record.
+
+    By the broker: its expiry counts from then, and no producer's clock comes in.
+    """
     first_failed_ms: int | None = None
     unknown_since_ms: int | None = None
     """Since when it waits for a worker that knows its type."""
@@ -142,6 +149,7 @@ def _trip(found: dict[str, int | str]) -> Trip:
         attempt=attempt,
         delay_ms=_maybe(found, "delay-ms"),
         due_ms=_maybe(found, "due-ms"),
+        enqueued_ms=_maybe(found, "enqueued-ms"),
         first_failed_ms=_maybe(found, "first-failed-ms"),
         unknown_since_ms=_maybe(found, "unknown-since-ms"),
         partition=_maybe(found, "partition"),
@@ -163,6 +171,7 @@ def render(trip: Trip, foreign: Sequence[tuple[str, bytes | None]] | None = None
         "attempt": trip.attempt,
         "delay-ms": trip.delay_ms,
         "due-ms": trip.due_ms,
+        "enqueued-ms": trip.enqueued_ms,
         "first-failed-ms": trip.first_failed_ms,
         "unknown-since-ms": trip.unknown_since_ms,
         "partition": trip.partition,

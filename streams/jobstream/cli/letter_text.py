@@ -56,8 +56,7 @@ def contents(catalogue: Catalogue, original: Original, *, dump: bool) -> dict[st
             return told | {"bytes": HAS_SECRETS}
         return told | ({"hex": hex_dump(original.value)} if dump else {"bytes": NOT_SHOWN})
     meta = dict(event.meta)
-    for name in ("enqueued_at", "expires_at"):
-        meta[name] = iso(meta[name]) if meta[name] is not None else None
+    meta["enqueued_at"] = iso(meta["enqueued_at"])
     return told | {"type": event.job_type, "meta": meta, "args": event.args}
 
 

@@ -17,6 +17,7 @@ from jobstream.errors import ConfigError, EnqueueError, EnqueueTimeout, QueueFul
 from jobstream.kafka.asking import Trouble
 from jobstream.kafka.error_kinds import is_fatal, is_passing, is_refusal
 from jobstream.kafka.log import KafkaLog
+from jobstream.kafka.producer_clock import ProducerClock
 from jobstream.kafka.sink import PRODUCER, tell_broken
 from jobstream_processors.background import in_background
 
@@ -55,6 +56,7 @@ class KafkaTransport:
         self._room = threading.Event()
         self._closing = False
         self._partitions: dict[str, int] = {}
+        self._clock = ProducerClock()
         myself = weakref.ref(self)
         os.register_at_fork(after_in_child=lambda: _forget(myself))
 
@@ -66,7 +68,7 @@ class KafkaTransport:
         """
         producer = self._producer or self._start()
         topic, key, value, partition, headers = record
-        report = partial(_report, done)
+        report = partial(_report, done, self._clock)
         try:
             if headers is None:
                 producer.produce(topic, value, key, partition, report)
@@ -201,8 +203,9 @@ def _ended(of: weakref.ref[KafkaTransport], producer: Producer, error: BaseExcep
         transport.replace(producer)
 
 
-def _report(done: Done, error: KafkaError | None, message: Message) -> None:
+def _report(done: Done, clock: ProducerClock, error: KafkaError | None, message: Message) -> None:
     if error is None:
+        clock.heard(message)
         done(None, message.partition() or 0, message.offset() or 0)
     else:
         done(_error_of(error), -1, -1)

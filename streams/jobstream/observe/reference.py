@@ -36,8 +36,7 @@ processes for rates, take the maximum of what is a state.
 
 Histograms are folded twenty times a second, so a scrape may be 50 ms late, and never torn. Runs of
 handlers that end without ever waiting are timed one after the other, and hold some microseconds of
-the worker's own work. Times between hosts are as good as their clocks, but for queue wait, which is
-by the broker's clock alone.
+the worker's own work. Queue wait and end to end are by the brokers' clocks alone.
 """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jobstream.errors import EnqueueError, EnqueueTimeout
+from jobstream.kafka.producer_clock import ProducerClock
 from jobstream.testing.memory_log import MemoryLog
 from jobstream_processors.errors import PublishFailed
 
@@ -16,10 +17,13 @@ if TYPE_CHECKING:
 
 
 class MemoryTransport:
-    """Publishes each record by itself. Thread-safe."""
+    """Publishes each record by itself, from a machine whose clock may be wrong. Thread-safe."""
 
-    def __init__(self, broker: MemoryBroker) -> None:
+    def __init__(self, broker: MemoryBroker, ahead_ms: int = 0) -> None:
         self._broker = broker
+        self.ahead_ms = ahead_ms
+        """By how much this producer's clock is ahead; negative: behind. It may jump."""
+        self._clock = ProducerClock()
 
     def submit(self, record: Outgoing, done: Done) -> None:
         """Publish, and call `done` before returning."""
@@ -28,6 +32,10 @@ class MemoryTransport:
         except PublishFailed as error:
             done(_error_of(error.failures[0]), -1, -1)
         else:
+            (found,) = self._broker.read(place, offset, offset + 1, 1) or (None,)
+            if found is not None:
+                now_ms = self.now_ms()
+                self._clock.compare(now_ms, found.timestamp()[1], now_ms)
             done(None, place[1], offset)
 
     def wait_for_room(self, timeout_s: float) -> bool:  # noqa: ARG002 - part of the port
@@ -43,8 +51,8 @@ class MemoryTransport:
         return MemoryLog(self._broker)
 
     def now_ms(self) -> int:
-        """By the broker's clock."""
-        return self._broker.clock.broker_ms()
+        """As this producer has it."""
+        return self._broker.clock.broker_ms() + self.ahead_ms
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Nothing to send: every submit was published."""

@@ -115,7 +115,7 @@ class Shop:
 
     def event(self, job_id: str, job: str = "send", to: str = "ann", **meta: Any) -> bytes:  # noqa: ANN401 - fields of Meta
         """The bytes of a job event."""
-        told = Meta(job_id, self.clock.broker_ms(), "test", **meta)
+        told = Meta(job_id, meta.pop("enqueued_at", self.clock.broker_ms()), "test", **meta)
         return self.codecs[job].encode(told, Mail(to))
 
     def put(self, value: bytes | None, trip: Trip | None = None, partition: int = 0) -> Record:

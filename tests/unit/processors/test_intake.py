@@ -65,7 +65,9 @@ def test_a_job_that_came_long_before_its_time_goes_back_to_the_ladder(
 
     _, decision = judged(shop, shop.lane(), record)
 
-    back = Trip(seq=5, attempt=2, due_ms=due_ms, delay_ms=early_ms)
+    back = Trip(
+        seq=5, attempt=2, due_ms=due_ms, delay_ms=early_ms, enqueued_ms=shop.clock.broker_ms()
+    )
     assert decision == (Climb(back) if waits else None)
 
 
@@ -193,18 +195,23 @@ def test_an_owner_takes_up_a_wait_in_place_with_its_age_and_snoozes(shop: Shop) 
     assert delivery.due_ms == shop.clock.monotonic_ms() + 50
 
 
-def test_an_expired_job_is_dropped_but_not_once_it_was_redriven(shop: Shop) -> None:
+def test_a_job_expires_so_long_after_its_first_append(shop: Shop) -> None:
     lane = shop.lane()
     now_ms = shop.clock.broker_ms()
 
-    _, late = judged(shop, lane, shop.put(shop.event("late", expires_at=now_ms)))
-    _, early = judged(shop, lane, shop.put(shop.event("early", expires_at=now_ms + 1)))
-    redriven = shop.put(shop.event("again", expires_at=now_ms), Trip(redrive=1))
-    _, again = judged(shop, lane, redriven)
+    def judge(job_id: str, trip: Trip | None = None) -> Decision | None:
+        # Its producer's clock may say anything.
+        event = shop.event(job_id, enqueued_at=0, expires_in_ms=60_000)
+        return judged(shop, lane, shop.put(event, trip))[1]
 
-    assert late == Drop(EXPIRED, "expired")
-    assert early is None
-    assert again is None
+    assert judge("fresh") is None
+    assert judge("copy", Trip(seq=1, enqueued_ms=now_ms - 59_999)) is None
+    assert judge("late", Trip(seq=1, enqueued_ms=now_ms - 60_000)) == Drop(EXPIRED, "expired")
+    # From the append of its redrive: its header is gone by then.
+    assert judge("redriven", Trip(redrive=1)) is None
+    # A header may lie: nothing was appended after its copy.
+    shop_event = shop.put(shop.event("lies", expires_in_ms=0), Trip(enqueued_ms=now_ms + 10**9))
+    assert judged(shop, lane, shop_event)[1] == Drop(EXPIRED, "expired")
 
 
 def test_the_same_id_with_other_args_is_a_conflict_under_its_own_name(shop: Shop) -> None:

@@ -258,7 +258,7 @@ def test_an_int_in_a_float_field_comes_back_equal_or_is_refused(value: int) -> N
         (META._replace(enqueued_at=cast("int", 1.5)), "meta.enqueued_at"),
         (META._replace(source=cast("str", None)), "meta.source"),
         (META._replace(order_key=cast("str", 7)), "meta.order_key"),
-        (META._replace(expires_at=2**70), "meta.expires_at"),
+        (META._replace(expires_in_ms=2**70), "meta.expires_in_ms"),
         (META._replace(correlation_id="\udfff"), "meta.correlation_id"),
     ],
 )

@@ -67,8 +67,8 @@ JOBS: tuple[Metric, ...] = (
         "histogram",
         "worker",
         BY_TYPE,
-        "From the first enqueue, by the producer's clock, to the terminal state: retries and "
-        "wanted delays included.",
+        "From the job's first append, by the broker's clock, to the terminal state: retries and "
+        "wanted delays included. After a redrive, from that.",
         WAIT_S,
     ),
     Metric(

@@ -182,8 +182,7 @@ class JobTrace:
         self._process = process
         self._first = first or process.get_span_context()
         if process.is_recording():
-            enqueued_ms = delivery.meta.enqueued_at if delivery.meta is not None else None
-            since_ms = waits_since(delivery.trip, enqueued_ms, self._appended_ms, left_ms)
+            since_ms = waits_since(delivery.trip, self._appended_ms, left_ms)
             since_ns = (self._left_ms if self._previous else since_ms) * NS
             # A record of a producer without a trace: nothing but the attempt could be its parent.
             beside = outside if first is not None else set_span_in_context(process)
@@ -213,16 +212,15 @@ class JobTrace:
         }
 
 
-def waits_since(trip: Trip, enqueued_ms: int | None, appended_ms: int, left_ms: int | None) -> int:
-    """When the wait for an attempt began: with its append, its enqueue, or the attempt before.
+def waits_since(trip: Trip, appended_ms: int, left_ms: int | None) -> int:
+    """When the wait for an attempt began: with its append, its first one, or the attempt before.
 
-    `left_ms` is when a copy was made, as far as that is known; `enqueued_ms` by its producer.
+    `left_ms` is when a copy was made, as far as that is known.
     """
     if trip.seq and left_ms is not None:
         return left_ms
-    if not trip.seq and not trip.redrive and trip.due_ms is not None and enqueued_ms is not None:
-        return enqueued_ms  # it came down the ladder: appended here only now
-    return appended_ms
+    # A job that came down the ladder is appended here only now.
+    return appended_ms if trip.seq or trip.enqueued_ms is None else trip.enqueued_ms
 
 
 def _links(first: SpanContext | None, before: SpanContext | None) -> list[Link]:

@@ -278,15 +278,14 @@ def test_a_sampler_that_fails_fails_no_job_and_is_told_of_once(
 
 
 def test_a_wait_begins_with_the_append_the_enqueue_or_the_attempt_before() -> None:
-    first, hopped = Trip(), Trip(due_ms=5)
-    retried, redriven_late = Trip(seq=1, due_ms=5), Trip(redrive=1, due_ms=5)
+    first, hopped = Trip(), Trip(due_ms=5, enqueued_ms=10)
+    retried, redriven_late = Trip(seq=1, due_ms=5, enqueued_ms=10), Trip(redrive=1, due_ms=5)
 
-    assert waits_since(first, 10, 20, None) == 20
-    assert waits_since(hopped, 10, 20, None) == 10
-    assert waits_since(hopped, None, 20, None) == 20, "its event can't be read"
-    assert waits_since(retried, 10, 20, 15) == 15
-    assert waits_since(retried, 10, 20, None) == 20, "tracing was off when it was retried"
-    assert waits_since(redriven_late, 10, 20, 15) == 20, "it lay dead; nobody waited"
+    assert waits_since(first, 20, None) == 20
+    assert waits_since(hopped, 20, None) == 10
+    assert waits_since(retried, 20, 15) == 15
+    assert waits_since(retried, 20, None) == 20, "tracing was off when it was retried"
+    assert waits_since(redriven_late, 20, 15) == 20, "it lay dead; nobody waited"
 
 
 def test_a_run_that_is_cut_off_ends_its_spans(app: App, seen: Seen) -> None:
