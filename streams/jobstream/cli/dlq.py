@@ -162,7 +162,7 @@ def discard_command(
     if dry_run:
         return _would("discard", chosen, as_json=as_json)
     with _sink(view) as sink:
-        return _report(discard(sink, chosen), as_json=as_json)
+        return _report(discard(view, sink, chosen), as_json=as_json)
 
 
 def _found(view: AppView, queue: str | None, wanted: LetterFilter) -> list[Letter]:
@@ -188,6 +188,8 @@ class _Counts:
 
     redriven: int = 0
     discarded: int = 0
+    closed: int = 0
+    """By somebody else, since they were listed."""
     failed: int = 0
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from jobstream.errors import ConfigError
 from jobstream.inspect.letters import Letter, Original, with_originals
+from jobstream.inspect.scan import place_of
 from jobstream_processors.core.headers import render
 from jobstream_processors.core.letters import redriven
 from jobstream_processors.errors import PublishFailed
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from jobstream_processors.ports import TopicPartition
 
 BATCH_MAX = 500
+ELSEWHERE = "somebody closed it in the meantime"
 _PER_S = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -42,7 +43,8 @@ class Closed:
     """What became of one letter. `failed` leaves it open."""
 
     letter: Letter
-    outcome: Literal["redriven", "discarded", "failed"]
+    outcome: Literal["redriven", "discarded", "closed", "failed"]
+    """`closed`: somebody else had closed it since it was listed, so nothing was done."""
     reason: str = ""
 
 
@@ -81,27 +83,75 @@ def redrive(
     """Put each letter's job back on its queue, then close the letter; tells each as it is done.
 
     Blocks for the acknowledgements, and to keep the rate. A job comes back with the next redrive
-    number and its attempts anew, on the partition it died on. A return does not prove that it
-    will run: a job that is done meanwhile is dropped.
+    number and its attempts anew, on the partition it died on. A letter that somebody has closed
+    since it was listed is left, up to the moment in which its batch goes. A return does not prove
+    that the job will run: one that is done meanwhile is dropped.
     """
+    chosen = list(letters)
     queues = {queue.name: queue for queue in view.queues()}
-    sources = iter(with_originals(view, letters))
+    closures = Closures(view, chosen)
     size, sent, began = rate.batch if rate else BATCH_MAX, 0, time.monotonic()
     pause = threading.Event()
-    while batch := list(islice(sources, size)):
-        yield from redrive_batch(sink, queues, batch)
+    for start in range(0, len(chosen), size):
+        batch = chosen[start : start + size]
+        found = list(with_originals(view, batch))
+        gone = closures.among(batch)
+        yield from (Closed(letter, "closed", ELSEWHERE) for letter in gone.values())
+        left = [each for each in found if each[0].place not in gone]
+        yield from redrive_batch(sink, queues, left)
         sent += len(batch)
-        if rate is not None:
+        if rate is not None and sent < len(chosen):
             pause.wait(rate.wait_s(sent, time.monotonic() - began))
 
 
-def discard(sink: Publisher, letters: Iterable[Letter]) -> Iterator[Closed]:
-    """Close letters without running their jobs; blocks for the acknowledgements."""
-    source = iter(letters)
-    while batch := list(islice(source, BATCH_MAX)):
-        failed = _publish(sink, [_tombstone(letter) for letter in batch])
-        for index, letter in enumerate(batch):
-            yield _closed(letter, "discarded", failed.get(index))
+def discard(view: AppView, sink: Publisher, letters: Iterable[Letter]) -> Iterator[Closed]:
+    """Close letters without running their jobs; blocks for the acknowledgements.
+
+    A letter that somebody has closed since it was listed is told as such: its job may run.
+    """
+    chosen = list(letters)
+    closures = Closures(view, chosen)
+    for start in range(0, len(chosen), BATCH_MAX):
+        batch = chosen[start : start + BATCH_MAX]
+        gone = closures.among(batch)
+        yield from (Closed(letter, "closed", ELSEWHERE) for letter in gone.values())
+        yield from discard_batch(sink, [each for each in batch if each.place not in gone])
+
+
+def discard_batch(sink: Publisher, batch: Sequence[Letter]) -> Iterator[Closed]:
+    """Close some letters; those that are not acknowledged are told as failed."""
+    failed = _publish(sink, [_tombstone(letter) for letter in batch])
+    for index, letter in enumerate(batch):
+        yield _closed(letter, "discarded", failed.get(index))
+
+
+class Closures:
+    """Which of the letters that were listed somebody has closed since. Reads on with each look."""
+
+    def __init__(self, view: AppView, listed: Iterable[Letter]) -> None:
+        self._view = view
+        self._next: dict[TopicPartition, int] = {}
+        # The list was made from all that stood there, so what closes a letter stands after it all.
+        for topic, partition, offset in (letter.place for letter in listed):
+            place = (topic, partition)
+            self._next[place] = max(self._next.get(place, 0), offset + 1)
+        self._closed: set[tuple[TopicPartition, bytes]] = set()
+
+    def among(self, batch: Sequence[Letter]) -> Mapping[tuple[str, int, int], Letter]:
+        """Those of `batch` that are closed by now, by place; blocks while what is new is read."""
+        places = {letter.place[:2] for letter in batch}
+        ends = {place: high for place, (_, high) in self._view.cluster.spans(places).items()}
+        spans = {place: (self._next[place], end) for place, end in ends.items()}
+        for record in self._view.records(spans):
+            topic, partition, _ = place_of(record)
+            closing = ((topic, partition), record.key() or b"")
+            (self._closed.add if record.value() is None else self._closed.discard)(closing)
+        self._next |= ends
+        return {
+            letter.place: letter
+            for letter in batch
+            if (letter.place[:2], letter.key) in self._closed
+        }
 
 
 def redrive_batch(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
+from jobstream.errors import BrokerRefused
 from jobstream.inspect.errors import ReadStalled
 from jobstream.kafka.error_kinds import is_passing
 
@@ -37,7 +38,8 @@ def scan(
     """The records in [start, stop) of each partition; in order within a partition only.
 
     A partition ends by position: compaction leaves gaps. `progress` hears (offsets passed, offsets
-    in all). Raises ReadStalled when nothing comes for a minute.
+    in all). Raises ReadStalled when nothing comes for a minute in which the caller waits, and
+    BrokerRefused when a partition can't be read.
     """
     ranges = _Ranges(spans)
     if not ranges.left:
@@ -54,6 +56,8 @@ def scan(
                     consumer.pause([TopicPartition(*ended)])
                 if record is not None:
                     yield record
+                    # The caller may have taken its time: that is no silence of the broker's.
+                    heard = time.monotonic()
             progress(ranges.passed, ranges.total)
             if time.monotonic() - heard > STALL_S_MAX:
                 raise _stalled(ranges.left)
@@ -62,7 +66,10 @@ def scan(
 
 
 def heads(options: Mapping[str, Any], starts: Mapping[Place, int]) -> dict[Place, Record]:
-    """The first record at or after each offset; partitions that have none are left out."""
+    """The first record at or after each offset; partitions that have none are left out.
+
+    Raises ReadStalled when some have told nothing for a minute, BrokerRefused as `scan` does.
+    """
     found: dict[Place, Record] = {}
     waiting = set(starts)
     if not waiting:
@@ -133,7 +140,9 @@ def _is_told(message: Any) -> bool:  # noqa: ANN401 - a Message
     if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its name
         return True
     if not is_passing(error):
-        raise KafkaException(error)
+        topic, partition = _place(message)
+        text = f"{topic} [{partition}] can't be read: {error.str()} ({error.name()})"
+        raise BrokerRefused(text)
     return False
 
 

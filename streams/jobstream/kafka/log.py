@@ -80,7 +80,9 @@ class KafkaLog:
                     inside = found if position <= stop else [m for m in found if _at(m) < stop]
                     if inside:
                         yield inside
+                        # What the caller did with it took time that is nobody's silence.
                         look = time.monotonic() + LOOK_S
+                        deadline = time.monotonic() + self._stall_s
                 elif (now := time.monotonic()) > deadline:
                     message = f"{topic} [{number}]: stuck at offset {position} of {stop}"
                     raise TableUnavailable(message)

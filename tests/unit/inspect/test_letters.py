@@ -14,7 +14,7 @@ from jobstream.inspect.filters import LetterFilter
 from jobstream.inspect.history import start_for, time_in
 from jobstream.inspect.layout import QueueTopics, queues_of
 from jobstream.inspect.letters import Letter, Original, pointed_at
-from jobstream.inspect.redrive import copy_of, discard, read_rate, redrive_batch
+from jobstream.inspect.redrive import copy_of, discard_batch, read_rate, redrive_batch
 from jobstream_processors.core.headers import Trip, parse
 from jobstream_processors.core.ladder import RUNGS
 from jobstream_processors.errors import PublishFailed, PublishFailure
@@ -164,7 +164,7 @@ def test_what_cannot_be_had_or_trusted_is_not_redriven() -> None:
 def test_a_discard_sends_tombstones_alone() -> None:
     sink = Refusing(("dead", b"j-1:2"))
 
-    closed = list(discard(sink, [letter("j-0"), letter("j-1")]))
+    closed = list(discard_batch(sink, [letter("j-0"), letter("j-1")]))
 
     assert [each.outcome for each in closed] == ["discarded", "failed"]
     assert [(r.topic, r.key, r.value, r.partition) for r in sink.sent] == [
