@@ -91,8 +91,10 @@ class Job(Generic[Args, Result_co]):
 
         `delay` or `run_at` (aware) makes it wait on the delay ladder first, any time ahead. Jobs
         with the same `key` run one at a time in enqueue order. The same `idempotency_key` is the
-        same job, however often it is enqueued. `expires_in`: not started later than that. The
-        brokers' clock counts for all of these, this machine's for none.
+        same job, however often it is enqueued: within the dedup window (24 h) also one that is
+        done, dead or cancelled by now, so this enqueue returns as always and nothing runs.
+        `expires_in`: not started later than that. The brokers' clock counts for all of these, this
+        machine's for none.
 
         Raises EnqueueTimeout (it may still be written), QueueFull, TopicMissing (it is not),
         JobTooLarge, WrongArgs, ConfigError for an option, and EnqueueError inside a running event

@@ -107,7 +107,7 @@ def test_a_dead_job_is_shown_redriven_and_done(shop: Shop, workers: list[Worker]
 
     (letter,) = shop.lines("dlq", "list")
     none = shop.lines("dlq", "list", "--type", "other")
-    (shown,) = shop.json("dlq", "show", job_id)
+    shown = shop.json("dlq", "show", job_id)
     (planned,) = shop.lines("dlq", "redrive", "--error", "LookupError", "--dry-run")
     (shop.folder / "repaired").touch()
     (closed,) = shop.lines("dlq", "redrive", "--error", "LookupError", "--rate", "50/s")
@@ -147,7 +147,7 @@ def test_garbage_is_told_shown_as_bytes_when_asked_and_discarded(
     small, huge = shop.letters(2)
     assert worker.drain() == 0
     told, shown = (shop.run("dlq", "show", small["id"], *how) for how in ((), ("--bytes",)))
-    (pointed,) = shop.json("dlq", "show", huge["id"])
+    pointed = shop.json("dlq", "show", huge["id"])
     failed = shop.lines("dlq", "redrive", "--id", huge["id"], code=1)
     refused = shop.run("dlq", "discard", code=2)
     closed = shop.lines("dlq", "discard", "--id", small["id"], "--id", huge["id"])

@@ -1,7 +1,8 @@
 """JSON values turned into a job's args dataclass, by its declared types; errors name the field.
 
 The forms are those that `dlq show` prints: bytes as base64, decimals, dates, times and UUIDs as
-text, enum members by name. It knows no schema on the wire and sends nothing.
+text, enum members by name, `NaN` and `Infinity` as texts. It knows no schema on
+the wire and sends nothing.
 """
 
 from __future__ import annotations
@@ -123,6 +124,8 @@ def _scalar(kind: str, value: object, path: str) -> object:
         case "long", int() if not isinstance(value, bool):
             return value
         case "double", int() | float() | Decimal() if not isinstance(value, bool):
+            return float(value)
+        case "double", "NaN" | "Infinity" | "-Infinity":
             return float(value)
         case "bytes", str():
             return _text_of(("base64 text", _base64), value, path)

@@ -15,7 +15,6 @@ from jobstream.cli.options import app_option, json_option, queue_option, view_of
 from jobstream.cli.output import (
     age,
     iso,
-    print_json,
     print_json_line,
     print_table,
     progress,
@@ -81,7 +80,8 @@ def list_command(
 def show_command(app: str, *, queue: str | None, job_id: str, dump: bool, as_json: bool) -> int:
     """Show everything about the open letters of one job: headers and args.
 
-    Of a job that cannot be read: its size and its schema; its bytes only with --bytes.
+    Of a job that cannot be read: its size and its schema; its bytes only with --bytes. JSON: one
+    object a line for each letter; a job has one, but where redrives of it died anew meanwhile.
     """
     from jobstream.cli.letter_text import document, text  # noqa: PLC0415 - with the command only
     from jobstream.inspect.filters import LetterFilter  # noqa: PLC0415 - likewise
@@ -92,10 +92,10 @@ def show_command(app: str, *, queue: str | None, job_id: str, dump: bool, as_jso
         remark(f"jobstream: no open letter of {job_id!r}; see: jobstream job show {job_id}")
         return FAILURE
     documents = [document(view, letter, _summary(letter), dump=dump) for letter in found]
-    if as_json:
-        print_json(documents)
-    else:
-        for each in documents:
+    for each in documents:
+        if as_json:
+            print_json_line(each)
+        else:
             say(text(each))
     return OK
 

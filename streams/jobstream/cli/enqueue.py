@@ -6,7 +6,8 @@ import json
 import sys
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -62,7 +63,7 @@ def command(
                 raise click.UsageError(message)
             return _enqueue_many(job, args, delay, as_json=as_json)
         done = job.enqueue(
-            read_args(job, sys.stdin.read() if args == STDIN else args),
+            read_args(job, _stdin().read() if args == STDIN else args),
             delay=delay,
             run_at=_aware(run_at),
             key=key,
@@ -76,6 +77,11 @@ def command(
     else:
         say(done.job_id)
         remark(f"acknowledged: {done.topic} [{done.partition}] at offset {done.offset}")
+        if idempotency_key:
+            look = f"jobstream job show {done.job_id} --app {app.name}"
+            remark(
+                f"a job of this key that has ended absorbs it within the dedup window; see: {look}"
+            )
     return OK
 
 
@@ -105,8 +111,15 @@ def read_args(job: Job[Any, Any], text: str, where: str = "JSON") -> Any:  # noq
         raise ConfigError(message) from error
 
 
+def _stdin() -> TextIO:
+    """JSON in files and pipes is UTF-8, whatever the locale is."""
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8")
+    return sys.stdin
+
+
 def _enqueue_many(job: Job[Any, Any], text: str, delay: str | None, *, as_json: bool) -> int:
-    lines = sys.stdin if text == STDIN else iter(text.splitlines())
+    lines = _stdin() if text == STDIN else iter(text.splitlines())
 
     def args() -> Iterator[Any]:
         for number, line in enumerate(lines, 1):

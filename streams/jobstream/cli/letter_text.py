@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from jobstream.cli.output import iso
-from jobstream.cli.printable import printable
+from jobstream.cli.printable import finite, printable
 from jobstream.inspect.events import hex_dump, is_secret, read_event, schema_of
 from jobstream.inspect.letters import Original, letter_headers, with_originals
 from jobstream_schemas import DecodeError
@@ -67,7 +67,7 @@ def text(told: dict[str, Any]) -> str:
         if name == "hex":
             lines.append(f"bytes:\n{value}")
         elif isinstance(value, dict):
-            block = json.dumps(value, indent=2, default=str, ensure_ascii=False)
+            block = json.dumps(finite(value), indent=2, default=str, ensure_ascii=False)
             lines.append(f"{name}: {printable(block)}")
         elif value is not None:
             lines.append(f"{name}: {printable(str(value))}")

@@ -7,11 +7,12 @@ import sys
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from jobstream.cli.printable import one_line
+from jobstream.cli.printable import finite, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -29,19 +30,38 @@ QUIET_S = 5.0
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3_600, 86_400
 
 
+def take_any_text() -> None:
+    """Let stdout and stderr escape what their encoding lacks, such as `…` in Latin-1.
+
+    Without it the command would end there. Called once, before any command.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def print_json(document: Any) -> None:  # noqa: ANN401 - any JSON
     """One JSON document, indented."""
-    click.echo(json.dumps(document, indent=2, default=str, ensure_ascii=False))
+    say(_json(document, indent=2))
 
 
 def print_json_line(document: Any) -> None:  # noqa: ANN401 - any JSON
     """One JSON document on one line, for streams of them."""
-    click.echo(json.dumps(document, default=str, ensure_ascii=False))
+    say(_json(document))
+
+
+def _json(document: Any, indent: int | None = None) -> str:  # noqa: ANN401 - any JSON
+    """JSON as RFC 8259 has it: NaN and infinities as texts, other letters where UTF-8 goes out."""
+    in_utf8 = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf8")
+    return json.dumps(
+        finite(document), indent=indent, default=str, ensure_ascii=not in_utf8, allow_nan=False
+    )
 
 
 def say(text: str) -> None:
     """A line of result, on stdout."""
-    click.echo(text)
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def remark(text: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from jobstream.cli.exits import DIFFERS, FAILURE, INTERRUPTED, OK, UNSAFE
+from jobstream.cli.output import take_any_text
 from jobstream.stop_signals import SIGNALS, StopAsked
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Root(click.Group):
         # Understood before and after the subcommand: it is added to a line that just failed.
         debug = "--debug" in given
         words = [word for word in given if word != "--debug"]
+        take_any_text()
         code = self._run(words, prog_name, extra, debug=debug)
         if SIGNALS.number is not None or "jobstream.leaving" in sys.modules:
             # This was a worker, or was to be one: no thread that hangs must keep it, nor one that
