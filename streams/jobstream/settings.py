@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 from jobstream.errors import ConfigError
 from jobstream.kafka.client_log import client_log
 from jobstream.kafka.client_options import ENV_PREFIX, ClientOptions, read_client_options
+from jobstream.service_links import without_service_links
 from jobstream_processors.core.duration import Duration, to_ms, to_text
 from jobstream_processors.errors import InvalidOption
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from typing import Self, Unpack
 
 log = logging.getLogger("jobstream.settings")
@@ -31,7 +32,6 @@ ENQUEUE_BYTES_MAX = 900_000
 """A copy of a job carries headers and must still fit a record of a million bytes."""
 # Read by other rooms (the embedded broker, its fixtures, docker-compose.yml).
 _READ_ELSEWHERE = frozenset(("CACHE_DIR", "TEST_BOOTSTRAP", "APP", "CODE"))
-_SERVICE_LINK = ("SERVICE_", "PORT")
 _HOUR_MS = 3_600_000
 _MINUTE_MS = 60_000
 
@@ -197,7 +197,7 @@ class Settings:
         Raises ConfigError for a refused value, naming it. Warns in the log of variables that
         nothing reads, and of client options that switch a protection off.
         """
-        env = os.environ if environ is None else environ
+        env, links = without_service_links(os.environ if environ is None else environ, PREFIX)
         given = {name: value for name, value in overrides.items() if value is not None}
         kafka = read_client_options(env, cast("Mapping[str, object]", given.pop("kafka", {})))
         values: dict[str, Any] = {f.name: _value(f, env, given) for f in fields(cls) if f.metadata}
@@ -211,7 +211,7 @@ class Settings:
                 f"session_timeout={to_text(settings.session_timeout_ms)}: a sixth of it is usual"
             )
             raise ConfigError(message)
-        _warn(env, kafka)
+        _warn(env, links, kafka)
         return settings
 
     def client_options(self) -> dict[str, Any]:
@@ -251,19 +251,26 @@ def _names() -> str:
     return ", ".join(option_name(of) for of in fields(Settings))
 
 
-def _warn(env: Mapping[str, str], kafka: ClientOptions) -> None:
+def _warn(env: Mapping[str, str], links: Collection[str], kafka: ClientOptions) -> None:
     for option, risk in kafka.risks():
         log.warning("kafka option %s: %s", option, risk, extra={"option": option})
     known = {option_name(of).upper() for of in fields(Settings)} | _READ_ELSEWHERE
+    if hidden := sorted(known.intersection(link.removeprefix(PREFIX) for link in links)):
+        variables = [PREFIX + name for name in hidden]
+        log.warning(
+            "%s announces a service of that name and is not read as a setting: set it in the pod "
+            "itself, or enableServiceLinks: false",
+            ", ".join(variables),
+            extra={"variables": variables},
+        )
     for variable in sorted(env):
         name = variable.removeprefix(PREFIX)
         if name == variable or variable.startswith(ENV_PREFIX) or name in known - {"KAFKA"}:
             continue
-        if not name.startswith(_SERVICE_LINK):  # Kubernetes announces a service "jobstream" so
-            near = get_close_matches(name, known, n=1, cutoff=0.0)[0]
-            log.warning(
-                "variable %s is read by nothing: did you mean %s?",
-                variable,
-                PREFIX + near,
-                extra={"variable": variable},
-            )
+        near = get_close_matches(name, known, n=1, cutoff=0.0)[0]
+        log.warning(
+            "variable %s is read by nothing: did you mean %s?",
+            variable,
+            PREFIX + near,
+            extra={"variable": variable},
+        )

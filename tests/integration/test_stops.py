@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.integration.by_command import Shop, Worker
+from tests.spoken import Spoken
 
 from jobstream.testing.waiting import wait_until
 
@@ -37,8 +40,11 @@ class Receipt:
 def stays(args: Receipt) -> None:
     with (HERE / "began").open("a") as book:
         book.write(args.order_id + "\\n")
+    for _ in range(1_000):
+        print("x" * 200, flush=True)
     while not (HERE / "go").exists():
         time.sleep(0.05)
+        print("waits", flush=True)
     with (HERE / "done").open("a") as book:
         book.write(args.order_id + "\\n")
 
@@ -117,3 +123,35 @@ def test_a_stop_while_tables_are_restored_leaves_soon(shop: Shop, workers: list[
 
     # The app's drain is a minute, and no part of it is needed here.
     assert worker.process.wait(LEAVE_S) == 0
+
+
+def test_dev_whose_reader_has_left_drains(shop: Shop) -> None:
+    reader = subprocess.Popen(
+        ["/bin/cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    dev = subprocess.Popen(
+        [sys.executable, "-m", "jobstream", "dev", "shop:app"],
+        cwd=shop.folder,
+        env=shop.environ,
+        stdout=reader.stdin,
+        stderr=reader.stdin,
+    )
+    try:
+        assert reader.stdin is not None
+        reader.stdin.close()
+        Spoken(reader, WAIT_S).hear("partition_served")
+        shop.run("enqueue", "shop:app", "in_a_thread", '{"order_id": "one"}')
+        wait_until(lambda: lines(shop, "began") == ["one"], "it runs", limit_s=WAIT_S)
+
+        reader.kill()
+        reader.wait(WAIT_S)
+        dev.terminate()
+        (shop.folder / "go").touch()
+
+        assert dev.wait(WAIT_S) == 0
+        assert lines(shop, "began") == lines(shop, "done") == ["one"]
+    finally:
+        reader.kill()
+        reader.wait(WAIT_S)
+        dev.kill()
+        dev.wait(WAIT_S)

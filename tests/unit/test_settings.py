@@ -135,6 +135,51 @@ def test_what_an_orchestrator_announces_is_no_mistake(caplog: pytest.LogCaptureF
     assert not caplog.records
 
 
+def announced(service: str) -> dict[str, str]:
+    """What Kubernetes puts into each pod beside a service of that name."""
+    name = service.upper().replace("-", "_")
+    return {
+        f"{name}_SERVICE_HOST": "10.0.0.1",
+        f"{name}_SERVICE_PORT": "9000",
+        f"{name}_SERVICE_PORT_HTTP": "9000",
+        f"{name}_PORT": "tcp://10.0.0.1:9000",
+        f"{name}_PORT_9000_TCP": "tcp://10.0.0.1:9000",
+        f"{name}_PORT_9000_TCP_PROTO": "tcp",
+        f"{name}_PORT_9000_TCP_PORT": "9000",
+        f"{name}_PORT_9000_TCP_ADDR": "10.0.0.1",
+    }
+
+
+@pytest.mark.parametrize("service", ["jobstream", "jobstream-exporter", "jobstream-kafka", "other"])
+def test_services_that_hide_no_setting_are_passed_over(
+    service: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert Settings.load(announced(service)) == Settings.load({})
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("name", [option_name(of).upper() for of in fields(Settings)])
+def test_a_service_never_makes_a_setting(name: str) -> None:
+    assert Settings.load(announced(f"jobstream-{name}")) == Settings.load({})
+
+
+def test_a_service_that_hides_a_setting_is_told_in_one_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings = Settings.load(announced("jobstream-metrics") | announced("jobstream-exporter"))
+
+    assert settings.metrics_port == 0
+    [record] = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.getMessage().startswith("JOBSTREAM_METRICS_PORT announces a service")
+    assert "enableServiceLinks: false" in record.getMessage()
+
+
+def test_a_port_that_only_looks_a_little_like_it_is_still_refused() -> None:
+    with pytest.raises(ConfigError, match="is no port"):
+        Settings.load({"JOBSTREAM_METRICS_PORT": "tcp"})
+
+
 def test_a_protection_switched_off_warns(caplog: pytest.LogCaptureFixture) -> None:
     Settings.load({}, kafka={"enable.ssl.certificate.verification": False})
 

@@ -73,7 +73,10 @@ def command(
     alone, so it can run in another network than the workers.
     """
     from jobstream.canary.service import Canary  # noqa: PLC0415 - loads the Kafka client
+    from jobstream.cli.lossy import never_fail  # noqa: PLC0415 - with the command only
 
+    if not once:
+        never_fail()
     configure(form, log_level)
     view = view_of(app)
     settings = at_port(view.settings, metrics_port)

@@ -40,9 +40,11 @@ def command(target: str, *, log_level: str) -> int:
     drains the workers, then stops the broker; a second one does not wait for the drain.
     """
     from jobstream.cli.loading import load_app  # noqa: PLC0415 - loads the Kafka client
+    from jobstream.cli.lossy import never_fail  # noqa: PLC0415 - with the command only
     from jobstream.cli.supervisor import supervise  # noqa: PLC0415 - with the command only
     from jobstream.cli.worker import leave_s  # noqa: PLC0415 - likewise
 
+    never_fail()
     configure("plain", "warning")
     app = load_app(target)
     with _broker(app.settings.bootstrap_servers):

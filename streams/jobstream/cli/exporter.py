@@ -53,9 +53,11 @@ def command(
     It joins no group and needs no worker. JOBSTREAM_METRICS_HOST and --metrics-port say where;
     /readyz tells whether the values are fresh. Two at once do no harm.
     """
+    from jobstream.cli.lossy import never_fail  # noqa: PLC0415 - with the command only
     from jobstream.inspect.onlooker import Onlooker  # noqa: PLC0415 - loads the Kafka client
     from jobstream.observe.exporter import Exporter  # noqa: PLC0415 - likewise
 
+    never_fail()
     configure(form, log_level)
     name = target or app
     if not name:

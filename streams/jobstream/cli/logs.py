@@ -55,10 +55,13 @@ def configure_process(form: LogForm, level: str) -> None:
     """As `configure`, for a process that runs user code: what would bypass the log joins it.
 
     Those are structlog's own loggers, Python's warnings, and threads that die of an exception.
-    User code may still configure each of them in its own way afterwards.
+    User code may still configure each of them in its own way afterwards. What can't be written to
+    stdout or stderr is lost, and fails nothing.
     """
     from jobstream.cli.log_lines import adopt_structlog  # noqa: PLC0415 - with such processes only
+    from jobstream.cli.lossy import never_fail  # noqa: PLC0415 - likewise
 
+    never_fail()
     configure(form, level)
     adopt_structlog()
     logging.captureWarnings(capture=True)

@@ -98,10 +98,6 @@ _IN_A_SHELL = frozenset(
 )
 _SHELL_SAFE = re.compile(r"[\w./@:+=,-]+", re.ASCII)
 _BY_VARIABLE = {name.upper().replace(".", "_"): name for name in ALLOWED}
-# Kubernetes and Docker announce a service named "jobstream-kafka" by variables like these.
-_SERVICE_LINK = re.compile(
-    r"SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?"
-)
 
 
 class ClientOptions:
@@ -150,7 +146,7 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, str]:
     found = {}
     for variable, value in environ.items():
         suffix = variable.removeprefix(ENV_PREFIX)
-        if suffix == variable or not value or _SERVICE_LINK.fullmatch(suffix):
+        if suffix == variable or not value:
             continue
         name = _BY_VARIABLE.get(suffix, suffix.lower().replace("_", "."))
         found[name] = value

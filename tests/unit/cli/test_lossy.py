@@ -1,0 +1,92 @@
+"""Output that can't be written fails nothing, and is told of once it can."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobstream.cli.lossy import LossyWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WAIT_S = 30
+# Prints far more than a pipe holds, logs, and ends as any program does.
+PROGRAM = """
+import logging, sys
+from jobstream.cli.logs import configure_process
+configure_process("json", "info")
+for _ in range(100):
+    print("x" * 2_000, flush=True)
+    logging.getLogger("shop").error("failed")
+print("not flushed")
+open({mark!r}, "w").write("served")
+"""
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    reads, writes = os.pipe()
+    yield reads, writes
+    for end in (reads, writes):
+        try:
+            os.close(end)
+        except OSError:
+            continue
+
+
+def drain(reads: int) -> bytes:
+    """All that is in the pipe now."""
+    os.set_blocking(reads, False)
+    found = b""
+    while True:
+        try:
+            found += os.read(reads, 65_536)
+        except BlockingIOError:
+            return found
+
+
+@pytest.mark.parametrize("options", [[], ["-u"]])
+@pytest.mark.parametrize("output", ["left", "unread", "full", "closed"])
+def test_a_program_whose_output_goes_nowhere_ends_with_0(
+    options: list[str], output: str, pipe: tuple[int, int], tmp_path: str
+) -> None:
+    mark = os.path.join(tmp_path, "mark")  # noqa: PTH118 - becomes text
+    command = [sys.executable, *options, "-c", PROGRAM.format(mark=mark)]
+    reads, writes = pipe
+    if output == "left":
+        os.close(reads)
+    if output == "closed":
+        command = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command]
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - of the kernel
+        to = full.fileno() if output == "full" else writes
+        ran = subprocess.run(command, stdout=to, stderr=to, timeout=WAIT_S, check=False)
+
+    assert ran.returncode == 0
+    assert os.path.exists(mark)  # noqa: PTH110 - likewise
+
+
+def test_what_was_lost_is_told_once_somebody_reads(pipe: tuple[int, int]) -> None:
+    reads, writes = pipe
+    writer = LossyWriter(writes, "stdout", stall_s=0.01)
+    line = b"x" * 999 + b"\n"
+    for _ in range(200):
+        assert writer.write(line) == len(line)
+    found = drain(reads)
+    lost = 200 - found.count(b"\n")
+    writer.write(b"again\n")
+
+    assert lost > 0
+    told = b"jobstream: %d writes to stdout were lost: nobody reads it\nagain\n" % lost
+    assert drain(reads).lstrip(b"\n") == told
+
+
+def test_what_is_larger_than_a_pipe_takes_at_once_comes_whole(pipe: tuple[int, int]) -> None:
+    reads, writes = pipe
+    LossyWriter(writes, "stdout").write(b"x" * 30_000 + b"\n")
+
+    assert drain(reads) == b"x" * 30_000 + b"\n"
