@@ -50,6 +50,29 @@ class Waiter:
         return self._place
 
 
+class Turn:
+    """One job's turn to be handed to the transport, unless its caller gave up before."""
+
+    __slots__ = ("_given_up", "_lock", "_taken")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken = self._given_up = False
+
+    def take(self, hand_over: Callable[[], None]) -> None:
+        """Hand it over, or do nothing if nobody waits for it any more; raises what that raises."""
+        with self._lock:
+            if not self._given_up:
+                hand_over()
+                self._taken = True
+
+    def give_up(self) -> bool:
+        """From now on it is not handed over; False if it was already."""
+        with self._lock:
+            self._given_up = True
+            return not self._taken
+
+
 class Tally:
     """Counts the reports of many jobs; remembers a bounded number of failures by index.
 
@@ -141,6 +164,13 @@ def left_s(until: float) -> float:
 def late(timeout_s: float) -> EnqueueTimeout:
     """The error of a caller whose wait is over."""
     return EnqueueTimeout(f"no acknowledgement within {timeout_s:g} s")
+
+
+def unsent(timeout_s: float) -> EnqueueTimeout:
+    """The same where the job was not handed to the client library yet, and will not be."""
+    error = EnqueueTimeout(f"not sent within {timeout_s:g} s")
+    error.may_be_written = False
+    return error
 
 
 def of_job(error: EnqueueError, what: str) -> EnqueueError:

@@ -8,11 +8,23 @@ import socket
 import time
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import uuid_utils
 
-from jobstream.acks import NOT_WRITTEN, Done, Tally, Waiter, late, left_s, of_job, retold
+from jobstream.acks import (
+    NOT_WRITTEN,
+    Done,
+    Tally,
+    Turn,
+    Waiter,
+    late,
+    left_s,
+    of_job,
+    retold,
+    unsent,
+)
 from jobstream.errors import (
     ConfigError,
     EnqueueError,
@@ -130,41 +142,28 @@ class Client:
     ) -> Enqueued:
         """The same without blocking the running loop."""
         until = time.monotonic() + self._timeout_s
+        is_sent, turn = False, None
+        done, answer = _asked_for()
         try:
             async with asyncio.timeout(self._timeout_s + ANSWER_S):
                 if not self._is_prepared(codec, record, until):
                     await asyncio.to_thread(self._prepare, codec, plan, record, until)
                 try:
-                    partition, offset = await self._sent(record, until)
+                    try:
+                        self._transport.submit(record, done)
+                    except QueueFull:
+                        turn = Turn()
+                        await asyncio.to_thread(self._submit, record, done, until, turn)
+                    is_sent = True
+                    partition, offset = await answer
                 except EnqueueError as error:
                     raise of_job(error, f"job {meta.id}") from error.__cause__
         except TimeoutError as error:
-            raise of_job(late(self._timeout_s), f"job {meta.id}") from error
+            never = not is_sent and (turn is None or turn.give_up())
+            limit_s = self._timeout_s
+            why = unsent(limit_s) if never else late(limit_s)
+            raise of_job(why, f"job {meta.id}") from error
         return Enqueued(meta.id, record.topic, partition, offset)
-
-    async def _sent(self, record: Outgoing, until: float) -> tuple[int, int]:
-        """Send one record; returns its partition and offset."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[tuple[int, int]] = loop.create_future()
-
-        def finish(error: Exception | None, partition: int, offset: int) -> None:
-            if future.done():
-                return
-            if error is None:
-                future.set_result((partition, offset))
-            else:
-                future.set_exception(error)
-
-        def done(error: Exception | None, partition: int, offset: int) -> None:
-            # A loop that is closed has nobody left who waits for the answer.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(finish, error, partition, offset)
-
-        try:
-            self._transport.submit(record, done)
-        except QueueFull:
-            await asyncio.to_thread(self._submit, record, done, until)
-        return await future
 
     def enqueue_many(
         self,
@@ -312,11 +311,14 @@ class Client:
             raise TopicMismatch(message)
         self._checked.add(topic)
 
-    def _submit(self, record: Outgoing, done: Done, until: float) -> None:
+    def _submit(self, record: Outgoing, done: Done, until: float, turn: Turn | None = None) -> None:
         """Queue one record, waiting for room until then; raises QueueFull."""
         while True:
             try:
-                self._transport.submit(record, done)
+                if turn is None:
+                    self._transport.submit(record, done)
+                else:
+                    turn.take(partial(self._transport.submit, record, done))
             except QueueFull:
                 left = left_s(until)
                 if not left:
@@ -328,6 +330,27 @@ class Client:
 
 def _unheard(_error: Exception | None, _partition: int, _offset: int) -> None:
     """Hear of the fate of a record that nobody waits for."""
+
+
+def _asked_for() -> tuple[Done, asyncio.Future[tuple[int, int]]]:
+    """What a transport reports to, and the future of the running loop that it fills."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[tuple[int, int]] = loop.create_future()
+
+    def finish(error: Exception | None, partition: int, offset: int) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result((partition, offset))
+        else:
+            future.set_exception(error)
+
+    def done(error: Exception | None, partition: int, offset: int) -> None:
+        # A loop that is closed has nobody left who waits for the answer.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(finish, error, partition, offset)
+
+    return done, future
 
 
 def _placed(plan: QueuePlan, key: bytes, value: bytes, when: When) -> Outgoing:

@@ -3,7 +3,7 @@
 JobstreamError
 ├── ConfigError             a setting, name or option was refused: raised where it is written
 ├── EnqueueError            an enqueue did not succeed: raised to the caller
-│   ├── EnqueueTimeout      no acknowledgement in time: the job may still be written
+│   ├── EnqueueTimeout      no acknowledgement in time: the job may still be written, if sent
 │   ├── QueueFull           too much is waiting to be sent: the job was not written
 │   ├── WrongArgs           a value does not fit its declared type: the job was not written
 │   ├── JobTooLarge         the encoded job is above the cap: the job was not written
@@ -52,7 +52,8 @@ class EnqueueError(JobstreamError):
 class EnqueueTimeout(EnqueueError):
     """No acknowledgement came within the enqueue wait.
 
-    The job may still be written, unless `may_be_written` is False: then no broker was there at all.
+    The job may still be written, unless `may_be_written` is False: then no broker was there at
+    all, or the job was not handed to the Kafka client yet when the time was over.
     """
 
 

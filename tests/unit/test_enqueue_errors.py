@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from jobstream.testing.broker import MemoryBroker
 
 PERHAPS = r"may still be written\. Repeating it with the same idempotency_key is safe"
+LIMIT_S = 20.0
 OTHERWISE = "any other repeat is another job"
 NOT = "was not written: a repeat makes no second one"
 
@@ -64,6 +66,29 @@ class Full(MemoryTransport):
             message = "full"
             raise QueueFull(message)
         super().submit(record, done)
+
+
+class Held(MemoryTransport):
+    """The way to a broker that answers nothing, or has no room, before it is let go."""
+
+    def __init__(self, broker: MemoryBroker, *, room: bool) -> None:
+        super().__init__(broker)
+        self._room = room
+        self.go = threading.Event()
+
+    def partitions(self, topic: str, timeout_s: float = 5.0) -> int:
+        if self._room:
+            self.go.wait(LIMIT_S)
+        return super().partitions(topic, timeout_s)
+
+    def submit(self, record: Outgoing, done: Done) -> None:
+        if not self._room and not self.go.is_set() and record.topic.endswith(".default"):
+            raise QueueFull
+        super().submit(record, done)
+
+    def wait_for_room(self, timeout_s: float) -> bool:
+        del timeout_s  # as a client that is stuck
+        return self.go.wait(LIMIT_S)
 
 
 class Desk:
@@ -154,6 +179,27 @@ def test_a_full_queue_says_that_a_repeat_is_safe(desk: Desk) -> None:
         error = told_by(enqueue)
         assert (type(error), error.may_be_written) == (QueueFull, False)
         assert NOT in str(error)
+
+
+@pytest.mark.parametrize("room", [True, False], ids=["asking for the topic", "waiting for room"])
+def test_what_was_not_sent_when_the_time_was_over_is_not_written(desk: Desk, *, room: bool) -> None:
+    way = Held(desk.broker, room=room)
+    desk.app.bind(way)
+    errors: list[EnqueueError] = []
+
+    async def given_up() -> None:
+        with pytest.raises(EnqueueTimeout) as caught:
+            await desk.mail.aenqueue(Mail("ann"))
+        errors.append(caught.value)
+        way.go.set()
+
+    asyncio.run(given_up())  # it ends when the thread that sends has
+
+    (error,) = errors
+    assert not error.may_be_written
+    assert NOT in str(error)
+    assert "not sent within 0.2 s" in str(error)
+    assert desk.broker.records("shop.default") == []
 
 
 def test_a_schema_that_is_not_written_means_that_the_job_is_not(desk: Desk) -> None:
