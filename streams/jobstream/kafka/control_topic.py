@@ -105,10 +105,14 @@ class ControlFollower:
         return in_force(self.entries(), now_ms)
 
     def listen(self, now_ms: int, tell: Callable[[Orders], None]) -> None:
-        """Call `tell` with what is in force now, and by `tell_changes` from then on."""
+        """Call `tell` with what is in force now, and by `tell_changes` from then on.
+
+        Those who listen already hear of it, too, if it is news: what was told last is told to all.
+        """
         with self._telling:
+            self._tell(now_ms)
             self._listeners.append(tell)
-            tell(self.in_force(now_ms))
+            tell(self._told)
 
     def tell_changes(self, now_ms: int) -> None:
         """Tell every listener, if what is in force is not what they were told last.
@@ -116,12 +120,15 @@ class ControlFollower:
         An entry came, was lifted, or expired.
         """
         with self._telling:
-            current = self.in_force(now_ms)
-            if current != self._told:
-                self._told = current
-                for tell in self._listeners:
-                    tell(current)
-                log.info("orders_changed", extra=_summary(current))
+            self._tell(now_ms)
+
+    def _tell(self, now_ms: int) -> None:
+        current = self.in_force(now_ms)
+        if current != self._told:
+            self._told = current
+            for tell in self._listeners:
+                tell(current)
+            log.info("orders_changed", extra=_summary(current))
 
     def follow(
         self,

@@ -111,6 +111,30 @@ def test_who_begins_to_listen_hears_what_holds_already(board: Board) -> None:
     assert [list(heard.queues) for heard in board.heard] == [["mail"]]
 
 
+def test_what_is_lifted_before_the_first_look_is_told(board: Board) -> None:
+    board.say(PAUSE_QUEUE, "mail")
+    board.follower.catch_up()
+    board.follower.listen(board.broker.clock.broker_ms(), board.heard.append)
+
+    board.lift(PAUSE_QUEUE, "mail")
+    board.look()
+
+    assert [list(heard.queues) for heard in board.heard] == [["mail"], []]
+
+
+def test_who_listened_before_hears_what_a_later_one_is_told(board: Board) -> None:
+    later: list[Orders] = []
+    board.follower.listen(board.broker.clock.broker_ms(), board.heard.append)
+    board.say(PAUSE_QUEUE, "mail")
+    board.follower.catch_up()
+
+    board.follower.listen(board.broker.clock.broker_ms(), later.append)
+    board.look()
+
+    assert [list(heard.queues) for heard in board.heard] == [[], ["mail"]]
+    assert [list(heard.queues) for heard in later] == [["mail"]]
+
+
 def test_changes_are_told_once_each_and_expiry_is_one(board: Board) -> None:
     board.follower.listen(board.broker.clock.broker_ms(), board.heard.append)
     board.look()
