@@ -10,11 +10,11 @@ LOCK := .cache/lock/bin/uv pip compile --quiet --universal --python-version 3.11
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo observe test test-fast coverage check bench dashboards pictures alerts docs lock clean
+.PHONY: help setup demo observe test test-fast chaos coverage check bench dashboards pictures alerts docs lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo '  ARGS="…" adds arguments to the program behind demo, observe, test, test-fast, coverage and bench.'
+	@echo '  ARGS="…" adds arguments to the program behind demo, observe, test, test-fast, chaos, coverage and bench.'
 
 setup: $(STAMP) ## install the locked dependencies and this repository into .venv
 
@@ -32,6 +32,9 @@ test: $(STAMP) ## run all tests; they start the brokers they need
 
 test-fast: $(STAMP) ## run the tests that need no broker
 	$(BIN)/python -m pytest -m "not kafka" --ignore=tests/integration --ignore=tests/guarantees $(ARGS)
+
+chaos: $(STAMP) ## simulate faults: SEEDS=2000 FROM=0, or one with its trace: SEED=4711
+	$(BIN)/python -m tests.simulation $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FROM),--from $(FROM)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 coverage: $(STAMP) ## run all tests and report the branches that none of them took
 	$(BIN)/coverage erase

@@ -77,12 +77,14 @@ class ControlFollower:
         self._told: Orders = NOTHING
         self._listeners: list[Callable[[Orders], None]] = []
         self._lock = threading.Lock()
+        """Of the entries; nobody waits for a broker with it."""
+        self._reading = threading.Lock()
         self._telling = threading.Lock()
         self._closing = threading.Event()
 
     def catch_up(self) -> None:
         """Read what was written since the last call; blocks for that."""
-        with self._lock:
+        with self._reading:
             # In this order: a topic that is replaced in between is noticed later.
             anew = self._looks % IDS_EVERY == 0
             topic_id = self._reader.topic_id(self._place[0], anew=anew)
@@ -91,8 +93,9 @@ class ControlFollower:
             if topic_id != self._topic_id or high < self._next:
                 self._begin_anew(topic_id)
             for batch in self._reader.read(self._place, max(low, self._next), high):
-                for record in batch:
-                    self._take(record)
+                with self._lock:
+                    for record in batch:
+                        self._take(record)
             self._next = high
 
     def entries(self) -> list[Entry]:
@@ -161,7 +164,8 @@ class ControlFollower:
         if self._topic_id:
             extra = {"topic": self._place[0], "entries": len(self._entries)}
             log.warning("control_topic_made_anew", extra=extra)
-        self._entries.clear()
+        with self._lock:
+            self._entries.clear()
         self._topic_id, self._next = topic_id, 0
 
     def _take(self, record: Record) -> None:

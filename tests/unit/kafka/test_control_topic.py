@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,18 +17,20 @@ from jobstream_schemas import Control, encode_control
 
 if TYPE_CHECKING:
     from jobstream_processors.core.control import Orders
+    from jobstream_processors.ports import TopicPartition
 
 TOPIC = "shop.control"
+WAIT_S = 60.0
 
 
 class Board:
     """The control topic in memory, an operator and a follower."""
 
-    def __init__(self) -> None:
+    def __init__(self, log: type[MemoryLog] = MemoryLog) -> None:
         self.broker = MemoryBroker()
         self.broker.create_topic(TOPIC, 1, compacted=True)
         self.sink = MemorySink(self.broker)
-        self.follower = ControlFollower(MemoryLog(self.broker), TOPIC)
+        self.follower = ControlFollower(log(self.broker), TOPIC)
         self.heard: list[Orders] = []
 
     def say(self, kind: str, subject: str, lasts_ms: int = 60_000, why: str = "") -> None:
@@ -133,6 +137,28 @@ def test_who_listened_before_hears_what_a_later_one_is_told(board: Board) -> Non
 
     assert [list(heard.queues) for heard in board.heard] == [[], ["mail"]]
     assert [list(heard.queues) for heard in later] == [["mail"]]
+
+
+def test_nobody_waits_for_a_broker_to_hear_what_is_known() -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    class Silent(MemoryLog):
+        def span(self, partition: TopicPartition) -> tuple[int, int]:
+            asked.set()
+            assert answer.wait(WAIT_S)
+            return super().span(partition)
+
+    board = Board(Silent)
+    with ThreadPoolExecutor(2) as pool:
+        reading = pool.submit(board.follower.catch_up)
+        assert asked.wait(WAIT_S)
+
+        now_ms = board.broker.clock.broker_ms()
+        pool.submit(board.follower.listen, now_ms, board.heard.append).result(WAIT_S)
+
+        answer.set()
+        reading.result(WAIT_S)
+    assert [list(heard.queues) for heard in board.heard] == [[]]
 
 
 def test_changes_are_told_once_each_and_expiry_is_one(board: Board) -> None:

@@ -1,0 +1,96 @@
+"""Puts the simulated threads, queues and clocks where the product takes them from.
+
+Modules of the product hold the real ones by name; for the length of a simulation those names mean
+the simulated ones. Nothing of the product itself is replaced.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import queue
+import sys
+import threading
+import time
+from concurrent.futures import _base
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+from tests.simulation import primitives
+
+from jobstream_processors.delivery import Delivery
+from jobstream_processors.lane import Lane
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.simulation.runtime import Scheduler
+
+PACKAGES = ("jobstream.", "jobstream_processors.")
+INSTEAD: dict[int, object] = {
+    id(real): simulated
+    for real, simulated in (
+        (threading, primitives.threading),
+        (queue, primitives.queue),
+        (time, primitives.time),
+        (queue.SimpleQueue, primitives.SimpleQueue),
+        (queue.Queue, primitives.Queue),
+        (concurrent.futures.ThreadPoolExecutor, primitives.ThreadPoolExecutor),
+        (threading.Thread, primitives.Thread),
+        (threading.Event, primitives.Event),
+        (threading.Lock, primitives.Lock),
+        (threading.Condition, primitives.Condition),
+    )
+}
+_Names = list[tuple[dict[str, Any], str, object, object]]
+
+
+def _names() -> _Names:
+    """(namespace, name, real, simulated) of all that the product holds."""
+    found: _Names = [(vars(_base), "threading", threading, primitives.threading)]
+    for module_name, module in sorted(sys.modules.items()):
+        if module_name.startswith(PACKAGES) and module is not None:
+            space = vars(module)
+            found += [
+                (space, name, value, INSTEAD[id(value)])
+                for name, value in space.items()
+                if id(value) in INSTEAD
+            ]
+    return found
+
+
+@contextmanager
+def installed(scheduler: Scheduler) -> Iterator[None]:
+    """The product waits and reads clocks by `scheduler` inside the block."""
+    primitives.Stage.scheduler = scheduler
+    names = _names()
+    for space, name, _, simulated in names:
+        space[name] = simulated
+    # By default the address in memory, and with it the order of a set, which differs from run to
+    # run. Equality stays identity.
+    hashes = [(kind, kind.__hash__, ours) for kind, ours in HASHES]
+    for kind, _, ours in hashes:
+        setattr(kind, HASH, ours)
+    try:
+        yield
+    finally:
+        for kind, theirs, _ in hashes:
+            setattr(kind, HASH, theirs)
+        for space, name, real, _ in names:
+            space[name] = real
+
+
+def _of_lane(lane: Lane) -> int:
+    topic, partition = lane.source
+    return crc32(topic.encode()) + partition
+
+
+def _of_delivery(delivery: Delivery) -> int:
+    return delivery.offset
+
+
+HASH = "__hash__"
+HASHES: tuple[tuple[type, Callable[..., int]], ...] = (
+    (Lane, _of_lane),
+    (Delivery, _of_delivery),
+)

@@ -1,0 +1,253 @@
+"""The app whose jobs are run, and what each job is to do: all drawn from the seed beforehand.
+
+A handler looks up its script by the number in its args, tells the ledger when it begins and ends,
+and waits in virtual time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from tests.simulation.primitives import here
+
+from jobstream import App, Backoff, Context
+from jobstream_processors.core import identity
+from jobstream_schemas import Catalogue
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from tests.simulation.ledger import Ledger
+
+    from jobstream.job import Job
+
+PARTITIONS = 3
+TIMEOUT_S = 20.0
+
+app = App("sim", session_timeout="6s", heartbeat="1s")
+mail = app.queue(
+    "mail",
+    partitions=PARTITIONS,
+    rungs=dict.fromkeys(("0s", "5s", "30s", "2m", "10m", "1h", "6h", "1d"), 1),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    number: int
+
+
+class Transient(Exception):
+    """A failure that a repeat mends."""
+
+
+class Permanent(Exception):
+    """A failure that no repeat mends."""
+
+
+class Crash(BaseException):
+    """Stands for a handler that takes its process along."""
+
+
+OK, FAIL, PERMANENT, HANG, CRASH, SNOOZE = "ok", "fail", "permanent", "hang", "crash", "snooze"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one attempt does."""
+
+    end: str
+    seconds: float
+    children: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class Script:
+    """What one job is to do in the course of its life."""
+
+    number: int
+    kind: str
+    runs: tuple[Run, ...]
+    """By attempt; the last one goes on."""
+    at_s: float = 0.0
+    """When it is enqueued; below 0, it is a child."""
+    delay_s: float = 0.0
+    key: str | None = None
+    expires_s: float | None = None
+    twice: bool = False
+    """The producer repeats the enqueue."""
+    cancelled_at_s: float | None = None
+    ends: frozenset[str] = field(default_factory=frozenset)
+    """How it may end."""
+    acknowledged: bool = False
+    """Its enqueue returned."""
+    job_id: str = ""
+
+    def __post_init__(self) -> None:
+        """Its id is that of its idempotency key."""
+        self.job_id = identity.from_caller(self.kind, str(self.number))
+
+    def run(self, attempt: int) -> Run:
+        return self.runs[min(attempt, len(self.runs)) - 1]
+
+
+LONG_S = (1.0, 4.0)
+"""How long long runs take."""
+RETRY = Backoff(attempts=4, first="3s", factor=3, cap="40s", dead_on=(Permanent,))
+
+
+class Stage:
+    """The ledger of the simulation that is running."""
+
+    ledger: ClassVar[Ledger]
+
+
+async def _on_loop(args: Work, ctx: Context) -> None:
+    run, start = Stage.ledger.began(args.number, ctx)
+    try:
+        await asyncio.sleep(run.seconds)  # work
+        for child in run.children:
+            await ctx.aenqueue(TYPES["quick"], Work(child), child_name=str(child))
+    except asyncio.CancelledError:
+        Stage.ledger.cut(start)
+        raise
+    Stage.ledger.ended(start, run)
+    _finish(run)
+
+
+def _in_thread(args: Work, ctx: Context) -> None:
+    run, start = Stage.ledger.began(args.number, ctx)
+    here().sleep(run.seconds)  # work
+    Stage.ledger.ended(start, run)
+    _finish(run)
+
+
+def _finish(run: Run) -> None:
+    if run.end == FAIL:
+        raise Transient
+    if run.end == PERMANENT:
+        raise Permanent
+    if run.end == CRASH:
+        raise Crash
+
+
+@app.job(queue=mail, retry=RETRY, timeout=TIMEOUT_S)
+async def quick(args: Work, ctx: Context) -> None:
+    await _on_loop(args, ctx)
+
+
+@app.job(queue=mail, retry=RETRY, timeout=TIMEOUT_S, on_failure="hold_key")
+async def held(args: Work, ctx: Context) -> None:
+    await _on_loop(args, ctx)
+
+
+@app.job(queue=mail, retry=RETRY, timeout=TIMEOUT_S)
+def sync(args: Work, ctx: Context) -> None:
+    _in_thread(args, ctx)
+
+
+@app.job(queue=mail, retry=RETRY, timeout=TIMEOUT_S, on_failure="hold_key")
+def sync_held(args: Work, ctx: Context) -> None:
+    _in_thread(args, ctx)
+
+
+@app.job(queue=mail, retry=RETRY, timeout=TIMEOUT_S, executor="process")
+def heavy(args: Work, ctx: Context) -> None:
+    raise NotImplementedError((args, ctx))  # Played by the executor of the simulation.
+
+
+@app.job(queue=mail, retry=RETRY, timeout=TIMEOUT_S)
+async def poison(args: Work, ctx: Context) -> None:
+    run, start = Stage.ledger.began(args.number, ctx)
+    try:
+        await asyncio.sleep(run.seconds)  # work
+    except asyncio.CancelledError:
+        Stage.ledger.cut(start)
+        raise
+    Stage.ledger.ended(start, run)
+    Stage.ledger.take_along(start)
+    await asyncio.sleep(1_000)  # work
+
+
+TYPES: dict[str, Job[Work, None]] = {job.name: job for job in app.jobs.values()}
+SPECS = app.specs()
+CATALOGUE = Catalogue()
+for _schema in app.schemas():
+    CATALOGUE.register(_schema)
+
+
+def scripts(rng: Random, count: int, length_s: float, *, poison: bool) -> list[Script]:
+    """What `count` jobs are to do, enqueued over `length_s`."""
+    made: list[Script] = []
+    keys = [f"key-{number}" for number in range(rng.choice((1, 2, 5)))]
+    long = rng.random() < 0.4
+    delayed = rng.choice((0.0, 0.2, 0.6))
+    failing = rng.choice((0.0, 0.2, 0.5, 0.9))
+    keyed = rng.choice((0.0, 0.3, 0.8))
+    burst = rng.random() < 0.4
+    for number in range(count):
+        kind = rng.choice(("quick", "quick", "held", "sync", "sync_held", "heavy"))
+        made.append(
+            Script(
+                number=number,
+                kind=kind,
+                runs=_runs(rng, failing, long=long, hangs="sync" not in kind),
+                at_s=(0.5 if burst else rng.random() * length_s),
+                delay_s=_delay(rng) if rng.random() < delayed else 0.0,
+                key=rng.choice(keys) if rng.random() < keyed else None,
+                expires_s=rng.choice((5.0, 30.0)) if rng.random() < 0.05 else None,
+                twice=rng.random() < 0.1,
+                cancelled_at_s=rng.random() * length_s if rng.random() < 0.04 else None,
+            )
+        )
+    if poison:
+        made.append(Script(count, "poison", (Run(CRASH, 0.2),), at_s=rng.random() * length_s))
+    for script in made:
+        script.ends = _ends(script)
+    return made
+
+
+def wave_job(rng: Random, number: int) -> Script:
+    """A short job that is done at its first attempt."""
+    script = Script(number, rng.choice(("quick", "sync")), (Run(OK, rng.choice((0.0, 0.3))),))
+    script.ends = _ends(script)
+    return script
+
+
+def _delay(rng: Random) -> float:
+    return rng.choice((0.5, 3.0, 6.0, 8.0, 12.0, 33.0))
+
+
+def _runs(rng: Random, failing: float, *, long: bool, hangs: bool) -> tuple[Run, ...]:
+    runs: list[Run] = []
+    while rng.random() < failing and len(runs) < RETRY.attempts:
+        seconds = _seconds(rng, long=long)
+        end = rng.choices((FAIL, PERMANENT, HANG), (20, 2, int(hangs)))[0]
+        runs.append(Run(end, TIMEOUT_S + rng.choice((0.5, 3.0)) if end == HANG else seconds))
+        if end == PERMANENT:
+            return tuple(runs)
+    runs.append(Run(OK, _seconds(rng, long=long)))
+    return tuple(runs)
+
+
+def _seconds(rng: Random, *, long: bool) -> float:
+    if long and rng.random() < 0.3:
+        return rng.uniform(*LONG_S)
+    return rng.choice((0.0, 0.01, 0.05, 0.3, 1.0))
+
+
+def _ends(script: Script) -> frozenset[str]:
+    if script.kind == "poison":
+        ends = {"dead"}
+    else:
+        lives = [run.end for run in script.runs[: RETRY.attempts]]
+        ends = {"done" if lives[-1] == OK else "dead"}
+        if len(script.runs) > RETRY.attempts:
+            ends = {"dead"}
+    if script.expires_s is not None:
+        ends.add("expired")
+    if script.cancelled_at_s is not None:
+        ends.add("cancelled")
+    return frozenset(ends)

@@ -1,0 +1,27 @@
+"""Many seeds, one verdict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.simulation.world import play
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SEEDS = 2_000
+SHOWN_MAX = 5
+
+
+def judge(seeds: range, say: Callable[[object], None]) -> None:
+    """Play them all; tells what broke and how to see it again."""
+    broken: list[str] = []
+    hours, starts = 0.0, 0
+    for seed in seeds:
+        verdict = play(seed)
+        hours += verdict.virtual_s / 3_600
+        starts += verdict.starts
+        if verdict.wrong:
+            broken.append(verdict.told())
+    say(f"{len(seeds)} seeds, {hours:.0f} virtual hours, {starts} runs of handlers")
+    assert not broken, f"{len(broken)} seeds broke a promise:\n" + "\n".join(broken[:SHOWN_MAX])

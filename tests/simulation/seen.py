@@ -1,0 +1,42 @@
+"""What the ledger writes down: runs of handlers, and rows of the dedup topic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.simulation.runtime import Process
+
+from jobstream_processors.core.known import Known
+
+Identity = tuple[str, int, int]
+"""(job id, redrive, seq): one delivery."""
+
+
+@dataclass(slots=True, eq=False)
+class Start:
+    """A run of a handler."""
+
+    number: int
+    process: Process
+    delivery: Identity
+    attempt: int
+    claim: int
+    source: tuple[str, int, int]
+    at_us: int
+    slept_us: int
+    key: str | None
+    ended_us: int | None = None
+    limit_us: int = 0
+    excused: str = ""
+    """Why another may run beside it: its owner was frozen, or lost the partition."""
+
+
+@dataclass(slots=True)
+class Written:
+    """A row of the dedup topic."""
+
+    fact: Known
+    offset: int
+    partition: int
+    writer: Process | None
+    acknowledged: bool
