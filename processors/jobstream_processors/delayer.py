@@ -175,6 +175,10 @@ class Delayer:
         gone = [rung for p in partitions if (rung := self._rungs.get(p)) is not None]
         self._commit(gone, wait=True)
         self._forget(partitions)
+        self._source.release(partitions)
+
+    def go_on(self) -> None:
+        """Nothing: what is revoked is released at once."""
 
     def lost(self, partitions: Iterable[TopicPartition]) -> None:
         """Commit nothing."""

@@ -10,6 +10,7 @@ from jobstream_schemas import args_digest
 
 if TYPE_CHECKING:
     from jobstream_processors.context import Context
+    from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.headers import Headers, Trip
     from jobstream_processors.handlers import JobSpec
     from jobstream_processors.lane import Lane
@@ -49,8 +50,8 @@ class Delivery:
     """Its outcome was reported while the handler still runs (past its time limit)."""
     running: bool = False
     """Its handler was handed to an executor and has not ended."""
-    decided: bool = False
-    """Its decision is on the way to be settled."""
+    decided: Decision | None = None
+    """Its decision, on the way to be settled."""
     finished: bool = False
     """Its offset is finished."""
     unwanted: str = ""

@@ -37,7 +37,7 @@ from jobstream_processors.missing_code import MissingCode
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from jobstream_processors.core.control import Orders
     from jobstream_processors.core.decide import Decision
@@ -121,11 +121,6 @@ class Engine:
     def running(self) -> list[tuple[Delivery, float]]:
         """Deliveries that hold a slot, and when their handlers began. Safe from any thread."""
         return [run for executor in self._executors.values() for run in executor.running()]
-
-    @property
-    def load(self) -> int:
-        """Deliveries in flight: judged and not settled."""
-        return len(self._intake.inflight)
 
     def begin(self, lane: Lane) -> None:
         """A lane is restored and may run jobs."""
@@ -242,9 +237,14 @@ class Engine:
         self.horizon.withdraw(lane)
         self._forget(lane)
 
-    def is_drained(self, lane: Lane) -> bool:
-        """Whether nothing of `lane` runs or waits to be settled."""
-        return not any(d.lane is lane for d in self._intake.inflight.values())
+    def under_way(self, lanes: Collection[Lane]) -> list[Delivery]:
+        """What is in flight of these lanes. Safe from any thread."""
+        return [d for d in list(self._intake.inflight.values()) if d.lane in lanes]
+
+    def cut(self, lane: Lane) -> None:
+        """Stop what runs of a draining lane: a coroutine, a child process; a thread goes on."""
+        for executor in self._executors.values():
+            executor.interrupt(lane)
 
     def end(self, lane: Lane) -> None:
         """The lane's assignment is over: nothing of it is settled or finished any more."""
@@ -305,7 +305,7 @@ class Engine:
         if type(decision) is Wait:
             self._again_in_place(delivery, decision)
             return
-        delivery.decided = True
+        delivery.decided = decision
         if not self._out:
             self._loop.call_soon(self.flush)
         self._out.append((delivery, decision))

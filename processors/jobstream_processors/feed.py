@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from jobstream_processors.departures import Departures, Within, handed_over, leaving, moving
 from jobstream_processors.facts import facts_of
-from jobstream_processors.handover import clean_note
 from jobstream_processors.lane import Lane
 from jobstream_processors.meter import TurnMeter
 from jobstream_processors.phases import Phases
@@ -23,6 +23,8 @@ from jobstream_processors.skipped import Verdicts
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+    from jobstream_processors.departures import Departure
+    from jobstream_processors.driver import Driver
     from jobstream_processors.facts import LaneFacts
     from jobstream_processors.meter import Meter
     from jobstream_processors.ports import Clock, Listener, Record, Source, TopicPartition
@@ -33,35 +35,13 @@ if TYPE_CHECKING:
 log = logging.getLogger("jobstream.worker")
 
 BATCH_MAX = 1_000
-OPERATOR, QUIET = "operator", "quiet"
+OPERATOR, QUIET, LEAVING = "operator", "quiet", "leaving"
 UNORDERED: tuple[Collection[str], bool] = ((), False)
 FULL_MS_MAX = 1_000
 """How long a full process leaves its records in the client before it pauses. A pause makes the
 client throw away what it has fetched; not polling for a while costs nothing."""
-RESTORED_MS_MAX = 3_000
-"""How long a revocation waits for a table that is being restored."""
-
-
-class Driver(Protocol):
-    """How the feed reaches the engine, which lives on another thread (or not, in memory)."""
-
-    def hand(self, batch: list[tuple[Lane, list[Record]]]) -> None:
-        """Give records to the engine; returns at once."""
-
-    def prepare(self, lane: Lane, committed: Position | None) -> None:
-        """Restore the lane; `Feed.prepared` is to be called when that is done."""
-
-    def begin(self, lane: Lane) -> None:
-        """Tell the engine that the lane runs."""
-
-    def drain(self, lanes: Sequence[Lane]) -> None:
-        """Block until what runs of the lanes has settled or the drain time is over; end them."""
-
-    def end(self, lanes: Sequence[Lane]) -> None:
-        """End the lanes at once: they are lost."""
-
-    def wait(self, timeout_s: float) -> None:
-        """Block until the engine finished something, or the time is over."""
+DEPART_POLL_S = 0.02
+"""How long a turn waits for records while partitions are to be given back as soon as they can."""
 
 
 class Feed:
@@ -101,6 +81,8 @@ class Feed:
         self._pressure = Pressure(limits)
         self._ordered: tuple[Collection[str], bool] = UNORDERED
         self._obeyed = UNORDERED
+        self._departures = Departures(driver, clock)
+        self._leaving = False
 
     def obey(self, queues: Collection[str], *, quiet: bool) -> None:
         """Take nothing of these queues from now on; nothing at all if `quiet`. From any thread."""
@@ -125,6 +107,11 @@ class Feed:
         self._start_ready()
         paused = {lane: self._paused[lane.source] for lane in self.running}
         self.verdicts.carry_out(self._source, paused, self.misplaced)
+        if self._driver.is_leaving() and not self._leaving:
+            self.leave()
+        if self._departures:
+            self._depart()
+            timeout_s = min(timeout_s, DEPART_POLL_S)
         if self._ordered is not UNORDERED or self._obeyed is not UNORDERED:
             self._obey()
         turn.spent("other")
@@ -152,14 +139,29 @@ class Feed:
         self._turn.spent("hand")
         return taken
 
+    def leave(self) -> None:
+        """Begin to give every partition back; `left` tells when that is done."""
+        self._leaving = True
+        within = leaving(self._limits)
+        self._departures.hurry(within)
+        self._let_go([p for p in self.lanes if not self._departures.has(p)], within)
+
+    @property
+    def left(self) -> bool:
+        """Whether nothing is served here any more, and nothing will be."""
+        return self._leaving and not self._departures
+
     def close(self) -> None:
         """Leave the group: drains, commits and gives every partition back.
 
-        It drains first: a client that is closing sends no more heartbeats, so a drain inside the
-        close, longer than the session, would hand jobs that still run to another worker.
+        It drains first, and polls meanwhile: a client that is closing, or is not polled, does not
+        stay in its group, and jobs that still run would be handed to another worker.
         """
+        if not self._leaving:
+            self.leave()
+        while not self.left:
+            self.cycle(DEPART_POLL_S)
         with self._turn.busy("leaving"):
-            self.revoked(list(self.lanes))
             self._source.close()
 
     # -- the listener's side, called from inside poll and close
@@ -167,6 +169,8 @@ class Feed:
     def assigned(self, partitions: Mapping[TopicPartition, Position | None]) -> None:
         """Make a lane for each; it starts when it is restored."""
         self._turn.changes["assigned"] += 1
+        if self._leaving:
+            return  # It is given back as soon as what runs here has ended.
         for partition, committed in partitions.items():
             lane = self._new_lane(partition)
             meter = self._meter.takeovers if self._meter is not None else None
@@ -185,41 +189,47 @@ class Feed:
         return lane
 
     def revoked(self, partitions: Iterable[TopicPartition]) -> None:
-        """Drain, settle, commit as handed over cleanly."""
+        """Let what runs end; then settle, commit as handed over cleanly, and give back."""
         self._turn.changes["revoked"] += 1
-        gone = self._forget(partitions)
-        running = [lane for lane in gone if lane in self.running]
-        waiting = [lane for lane in gone if lane not in self.running]
+        self._let_go([p for p in partitions if not self._departures.has(p)], moving(self._limits))
+        self._depart()
+
+    def go_on(self) -> None:
+        """One turn inside a revocation: the other partitions are served."""
+        self.cycle(DEPART_POLL_S)
+
+    def _let_go(self, partitions: Sequence[TopicPartition], within: Within) -> None:
+        lanes = [lane for p in partitions if (lane := self.lanes.get(p)) is not None]
+        self._departures.forget(lanes)
+        served = [lane for lane in lanes if lane in self.running]
+        coming = [lane for lane in lanes if lane not in self.running]
+        self._departures.begin(partitions, served, coming, within)
+        self._hold(LEAVING, self._departures.lanes)
+
+    def _depart(self) -> None:
+        """Give back what is through."""
+        for departure in self._departures.step():
+            if departure.partitions:
+                self._give_back(departure)
+            else:
+                for lane in departure.served:
+                    self._replace(lane)
+
+    def _give_back(self, departure: Departure) -> None:
+        lanes = [*departure.served, *departure.able]
+        positions = {lane.source: handed_over(lane) for lane in lanes}
         with self._turn.busy("revoked"):
-            restored = self._restored(waiting)
-            self._driver.drain(running)
-            self._driver.end(waiting)
-            positions = {lane.source: _handed_over(lane) for lane in (*running, *restored)}
             if positions:
                 self._source.commit(positions, wait=True)
-        self.running.difference_update(gone)
+        self.running.difference_update(self._forget(departure.partitions))
         log.info("partitions_revoked", extra={"partitions": sorted(positions)})
-
-    def _restored(self, lanes: Sequence[Lane]) -> list[Lane]:
-        """Those of `lanes` that could run; waits a little for those that are nearly there.
-
-        A claim that is not handed over cleanly makes the next owner suspect every job, though none
-        has run here.
-        """
-        until_ms = self._clock.monotonic_ms() + RESTORED_MS_MAX
-        while True:
-            ready = list(self._ready)
-            able = {item[0] for item in ready if isinstance(item, tuple)}
-            half_way = any(lane.claim >= 0 and lane not in able for lane in lanes)
-            failed = any(isinstance(item, BaseException) for item in ready)
-            if not half_way or failed or self._clock.monotonic_ms() > until_ms:
-                return [lane for lane in lanes if lane in able]
-            self._driver.wait(0.05)
+        self._source.release(departure.partitions)
 
     def lost(self, partitions: Iterable[TopicPartition]) -> None:
         """Somebody else owns them already: commit nothing, stop."""
         self._turn.changes["lost"] += 1
         gone = self._forget(partitions)
+        self._departures.lost(gone)
         self._driver.end(gone)
         self.running.difference_update(gone)
         log.warning("partitions_lost", extra={"partitions": [lane.source for lane in gone]})
@@ -233,7 +243,8 @@ class Feed:
 
     def _follow_topics(self) -> None:
         """Begin anew where a topic under a lane was deleted and created again."""
-        for lane in [each for each in self.lanes.values() if each in self.running or each.refused]:
+        lanes = [each for each in self.lanes.values() if each in self.running or each.refused]
+        for lane in [each for each in lanes if each not in self._departures.lanes]:
             plan = self._plans[lane.source[0]]
             if self._known_id(plan.topic) not in {"", lane.topic_id}:
                 self._begin_anew(lane, plan.topic)
@@ -247,9 +258,16 @@ class Feed:
         """
         extra = {"partition": lane.source, "topic": topic, "offset": lane.mirrored}
         log.error("topic_made_anew", extra=extra)
+        if topic == lane.source[0] or lane not in self.running:
+            self._driver.end([lane])
+            self._replace(lane)
+        else:
+            self._departures.begin((), [lane], [], moving(self._limits))
+            self._hold(LEAVING, self._departures.lanes)
+
+    def _replace(self, lane: Lane) -> None:
+        """Make another lane of the same partition, which goes on without a word from the group."""
         self._forget([lane.source])
-        lost = topic == lane.source[0] or lane not in self.running
-        (self._driver.end if lost else self._driver.drain)([lane])
         self.running.discard(lane)
         self._source.pause([lane.source])
         heir = self._new_lane(lane.source)
@@ -277,7 +295,7 @@ class Feed:
             if isinstance(item, BaseException):
                 raise item
             lane, start = item
-            if self.lanes.get(lane.source) is not lane:
+            if self.lanes.get(lane.source) is not lane or self._departures.restored(lane):
                 continue
             self._driver.begin(lane)
             self.running.add(lane)
@@ -310,13 +328,18 @@ class Feed:
     def _room(self) -> int:
         """How many more records this process may take up."""
         # What an operator's pause keeps here must not take the place of other queues' jobs.
-        lanes = (lane for lane in self.running if OPERATOR not in self._paused[lane.source])
+        # What departs will not start: it only takes up memory until it is given back.
+        lanes = (lane for lane in self._served() if OPERATOR not in self._paused[lane.source])
         return self._pressure.room(lanes)
 
     def _is_stuffed(self) -> bool:
         """Whether nothing that is served here has room for another record."""
-        lanes = self.running
+        lanes = self._served()
         return bool(lanes) and (self._room() <= 0 or all(self._is_full(lane) for lane in lanes))
+
+    def _served(self) -> Collection[Lane]:
+        """The lanes of which jobs may start."""
+        return self.running - self._departures.lanes if self._departures else self.running
 
     def _is_full(self, lane: Lane) -> bool:
         was_full = "window" in self._paused[lane.source]
@@ -373,9 +396,3 @@ class Feed:
             for lane in self.running:
                 if lane.source in positions:
                     self._committed[lane] = positions[lane.source].offset
-
-
-def _handed_over(lane: Lane) -> Position:
-    at = lane.watermark.position
-    left = Position(at, clean_note(lane.claim, at, lane.suspect_before))
-    return in_topic(left, lane.topic_id)

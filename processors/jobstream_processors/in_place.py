@@ -23,7 +23,7 @@ def set_again(delivery: Delivery, decision: Decision, clock: Clock) -> None:
     """Make it wait for its next run, as one of those decisions says."""
     now_ms, first_ms = clock.monotonic_ms(), delivery.enqueued_ms(clock)
     delivery.context = None
-    delivery.decided = False
+    delivery.decided = None
     delivery.began = 0.0
     # Its append is forgotten below: from now on it waits since it is due.
     trip = replace(delivery.trip, enqueued_ms=first_ms)

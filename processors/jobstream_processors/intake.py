@@ -13,6 +13,7 @@ from jobstream_processors.core import identity
 from jobstream_processors.core.decide import (
     CRASHES_MAX,
     EXPIRED,
+    FINISH,
     Case,
     Policy,
     bury,
@@ -216,6 +217,8 @@ class Intake:
         if queue_meter is not None:
             job_type = reader.job_type
             delivery.meter = queue_meter.types.get(job_type) or queue_meter.of(job_type)
+        if delivery.offset < delivery.lane.left.before and self._has_ended(delivery):
+            return delivery, FINISH
         if delivery.expires_ms is not None and delivery.expires_ms <= self._clock.broker_ms():
             return delivery, EXPIRED
         if delivery.trip.due_ms is not None and (early := not_due(self.case(delivery))) is not None:
@@ -229,6 +232,17 @@ class Intake:
         if delivery.offset < delivery.lane.suspect_before and spec.importable:
             _isolate(delivery)
         return delivery, None
+
+    def _has_ended(self, delivery: Delivery) -> bool:
+        """Whether the last owner ran it to its end, and could not write its row.
+
+        Where the run may still go on over there, the job waits in place, and its order key with it.
+        """
+        left, offset = delivery.lane.left, delivery.offset
+        wait_ms = left.runs_until_ms(offset) - self._clock.broker_ms()
+        if wait_ms > 0:
+            delivery.due_ms = self._clock.monotonic_ms() + wait_ms
+        return left.has_ended(offset)
 
     def _absorbed(self, delivery: Delivery, found: Known) -> bool:
         """Whether a row drops this delivery; if so its offset is finished, no row is needed."""
@@ -261,7 +275,8 @@ class Intake:
             )
             wait_ms = parked.due_ms - self._clock.broker_ms()
             if wait_ms > 0:
-                delivery.due_ms = self._clock.monotonic_ms() + wait_ms
+                due_ms = self._clock.monotonic_ms() + wait_ms
+                delivery.due_ms = max(delivery.due_ms or 0, due_ms)
         return None
 
     def _distinct(self, delivery: Delivery, found: Known | None) -> Known | None:

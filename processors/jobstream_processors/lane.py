@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from jobstream_processors.core.flood import FloodGuard
 from jobstream_processors.core.keychains import KeyChains
+from jobstream_processors.handover import NOTHING_LEFT
 from jobstream_processors.phases import Phases
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Lane:
         "gates",
         "handed",
         "held",
+        "left",
         "live",
         "may_begin",
         "meter",
@@ -88,7 +90,9 @@ class Lane:
         "window_ms",
     )
 
-    def __init__(self, queue: str, source: TopicPartition, window_ms: int, window: int) -> None:
+    def __init__(  # noqa: PLR0915 - each attribute, and what it is for
+        self, queue: str, source: TopicPartition, window_ms: int, window: int
+    ) -> None:
         self.queue, self.source, self.window_ms = queue, source, window_ms
         self.live = True
         self.meter: QueueMeter | None = None
@@ -132,6 +136,8 @@ class Lane:
         """Jobs of paused types; others of the partition go on."""
         self.draining = False
         """Nothing more starts; what runs may end and settle."""
+        self.left = NOTHING_LEFT
+        """What the last owner was not through with; once handed over, what this one was not."""
         self.snapshot: Snapshot = (0, ())
         """Watermark position and finished ranges, last shown to the threads that commit them."""
         self.shown = (-1, -1, -1)

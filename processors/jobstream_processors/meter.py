@@ -220,7 +220,7 @@ class TypeMeter:
 class QueueMeter:
     """What is counted on one queue."""
 
-    __slots__ = ("_edges", "_specs", "absorbed", "name", "types", "unknown")
+    __slots__ = ("_edges", "_specs", "absorbed", "cut", "name", "types", "unknown")
 
     def __init__(self, name: str, specs: Mapping[str, JobSpec], edges: Edges) -> None:
         self.name = name
@@ -228,6 +228,8 @@ class QueueMeter:
         self._edges = edges
         self.absorbed = 0
         """Deliveries dropped because a row says that they are settled or replaced."""
+        self.cut = 0
+        """Runs that were cut, since their partition or their process had to go."""
         self.unknown = TypeMeter(name, UNKNOWN, edges, None)
         self.types: dict[str, TypeMeter] = {}
         """By every name that a type answers to."""

@@ -84,7 +84,18 @@ class Listener(Protocol):
         """Partitions this member now owns, with what its group committed. They start paused."""
 
     def revoked(self, partitions: Iterable[TopicPartition]) -> None:
-        """Partitions to give back: the last chance to settle and commit."""
+        """Partitions to give back by `Source.release`, here or later; they are owned until then.
+
+        Begin to settle them and return soon. Whoever keeps them beyond the group's rebalance
+        time-out loses them.
+        """
+
+    def go_on(self) -> None:
+        """One turn while partitions that were revoked are not released yet.
+
+        Called again and again by a source whose client can't go on before they are. `Source.poll`
+        may be called from inside, and serves what is not given back.
+        """
 
     def lost(self, partitions: Iterable[TopicPartition]) -> None:
         """Partitions already owned by somebody else: commit nothing."""
@@ -114,8 +125,11 @@ class Source(Protocol):
     def commit(self, positions: Mapping[TopicPartition, Position], *, wait: bool) -> None:
         """Commit; with `wait`, block until the coordinator answered or a bound passed."""
 
+    def release(self, partitions: Iterable[TopicPartition]) -> None:
+        """Give back what was revoked: others may own it from now on."""
+
     def close(self) -> None:
-        """Leave the group; the listener is told first."""
+        """Leave the group; the listener is told first, and is to release at once."""
 
 
 class Log(Protocol):

@@ -26,6 +26,12 @@ class Limits:
     bytes_max: int = 64 * 1024 * 1024
     """Bytes of unfinished jobs per process."""
     commit_ms: int = 1_000
+    drain_ms: int = 25_000
+    """How long jobs that run may go on once the process is told to leave."""
+    rebalance_drain_ms: int = 60_000
+    """How long jobs of a partition that moves to another process may go on."""
+    rebalance_ms: int = 300_000
+    """How long the group waits for a partition that is to be given back."""
 
 
 class Pressure:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.errors import OffsetOutOfRange
-from jobstream_processors.handover import left_suspect
+from jobstream_processors.handover import NOTHING_LEFT, Handed, handed
 from jobstream_processors.horizon import FLOOR
 from jobstream_processors.phases import ANNOUNCE, CLAIM, DETECT, PLACE, RESTORE
 from jobstream_processors.places import Mirrors, Place, find
@@ -176,13 +176,15 @@ class Takeover:
     def _suspect(self, lane: Lane, place: Place, previous_claim: int | None) -> None:
         """Whether the last owner left cleanly; if not, its jobs may have killed it."""
         committed, mirror = place.committed, place.mirror
-        left = left_suspect(committed.note, previous_claim) if committed is not None else None
-        if left is None and previous_claim is None and committed is None and mirror is None:
-            left = 0  # Nobody ever owned it.
-        if left is None and lane.after is not None and previous_claim in {None, lane.after}:
-            left = 0  # Its last owner is this process, which lives: a topic was made anew.
-        if left is not None:
-            lane.suspect_before = left
+        word = None
+        if committed is not None:
+            word = handed(committed.note, committed.offset, previous_claim)
+        elif previous_claim is None and mirror is None:
+            word = Handed(0, NOTHING_LEFT)  # Nobody ever owned it.
+        if word is None and lane.after is not None and previous_claim in {None, lane.after}:
+            word = Handed(0, NOTHING_LEFT)  # Its last owner lives here: a topic was made anew.
+        if word is not None:
+            lane.suspect_before, lane.left = word
             return
         lane.phases.isolating = True
         if mirror is not None:

@@ -41,6 +41,7 @@ from jobstream_processors.settling import MirrorThread, SettleThread
 from jobstream_processors.skipped import Lookout
 from jobstream_processors.takeover import Takeover
 from jobstream_processors.tracing import UNTRACED, Tracing
+from jobstream_processors.unfinished import Remains, left, remains
 from jobstream_schemas import Catalogue
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ log = logging.getLogger("jobstream.worker")
 TICK_S = 0.05
 POLL_S = 0.1
 TAKEOVERS_AT_ONCE = 4
+MIRROR_S = 3.0
+"""How long a hand-over waits for its mirror."""
 LEAVE_S = 3.0
 """How long a failing worker waits for its polling thread to leave the group."""
 
@@ -80,8 +83,6 @@ class Parts:
     children: int = 4
     child_begins: Callable[[], None] | None = None
     """What a child process does first; it is pickled."""
-    drain_s: float = 25.0
-    revoke_drain_s: float = 5.0
     closer_s: float = 5.0
     """How often dead letters are looked at that a redrive or a late success closed."""
     tracing: Tracing = UNTRACED
@@ -242,7 +243,7 @@ class Worker:
         feed = self._feed
         self._tell_feed()
         feed.join(self._parts.source)
-        while not self._stopping.is_set():
+        while not feed.left:
             feed.cycle(POLL_S)
         feed.close()
         self._loop.call_soon_threadsafe(self._finish)
@@ -265,16 +266,34 @@ class Worker:
         """Tell the engine that the lane runs."""
         self._loop.call_soon_threadsafe(self._engine.begin, lane)
 
+    def is_leaving(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopping.is_set()
+
     def drain(self, lanes: Sequence[Lane]) -> None:
-        """Block until what runs has settled or the drain time is over; end the lanes."""
+        """Start nothing more of the lanes; what runs goes on, and settles."""
+        if lanes:
+            self._call(self._drained(lanes))
+
+    def remains(self, lanes: Sequence[Lane]) -> Remains:
+        """What of draining lanes is not through yet."""
+        return remains(self._engine.under_way(lanes))
+
+    def cut(self, lanes: Sequence[Lane]) -> None:
+        """Stop what runs of the lanes, where that is possible."""
+        self._call(self._cut(lanes))
+
+    def hand_over(self, lanes: Sequence[Lane]) -> None:
+        """End the lanes, mirror how far they came, and close their tables. Blocks a few seconds."""
         if not lanes:
             return
-        limit = self._parts.drain_s if self._stopping.is_set() else self._parts.revoke_drain_s
-        self._call(self._drained(lanes, limit))
+        self._call(self._handed_over(lanes))
+        # A broker that is away is not waited for: what the mirror lacks, the commit tells.
+        mirrored = self._closers.submit(self._mirrors.publish, list(lanes))
         try:
-            self._mirrors.publish(list(lanes))
-        except PublishFailed as error:
-            log.warning("mirror_failed", extra={"reason": str(error)})
+            mirrored.result(MIRROR_S)
+        except (PublishFailed, TimeoutError) as error:
+            log.warning("mirror_failed", extra={"reason": str(error) or "no answer in time"})
         self._release(lanes)
 
     def end(self, lanes: Sequence[Lane]) -> None:
@@ -330,17 +349,19 @@ class Worker:
 
     # -- the loop's thread
 
-    async def _drained(self, lanes: Sequence[Lane], limit_s: float) -> None:
+    async def _drained(self, lanes: Sequence[Lane]) -> None:
         for lane in lanes:
             self._engine.drain(lane)
         self._engine.flush()
-        until = self._parts.clock.awake_s() + limit_s
-        while self._parts.clock.awake_s() < until:
-            if all(self._engine.is_drained(lane) for lane in lanes):
-                break
-            await asyncio.sleep(0.01)
+
+    async def _cut(self, lanes: Sequence[Lane]) -> None:
+        for lane in lanes:
+            self._engine.cut(lane)
+
+    async def _handed_over(self, lanes: Sequence[Lane]) -> None:
         for lane in lanes:
             lane.show()
+            lane.left = left(self._engine.under_way([lane]), self._parts.clock)
             self._engine.end(lane)
 
     async def _ended(self, lanes: Sequence[Lane]) -> None:

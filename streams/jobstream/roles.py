@@ -22,6 +22,7 @@ from jobstream.footprint import few_arenas, resting_collector
 from jobstream.kafka.admin import Admin
 from jobstream.kafka.apply import verify
 from jobstream.kafka.clock import BrokerClock
+from jobstream.kafka.consuming import REBALANCE_MS
 from jobstream.kafka.control_topic import ControlFollower
 from jobstream.kafka.groups import HEARTBEAT, SESSION
 from jobstream.kafka.log import KafkaLog
@@ -41,6 +42,7 @@ from jobstream.observe.server import serve
 from jobstream.observe.tracing import tracing_of
 from jobstream.stop_signals import SIGNALS, leave_at_once
 from jobstream_processors.delayer import Delayer, DelayerParts
+from jobstream_processors.departures import GROUP_MARGIN_MS
 from jobstream_processors.errors import WorkerStopped
 from jobstream_processors.failures import Failures
 from jobstream_processors.pressure import Limits
@@ -296,17 +298,26 @@ class Roles:
             reader=self._reader,
             clock=self._clock,
             pulse=pulse,
-            limits=Limits(window=settings.window, commit_ms=settings.commit_interval_ms),
+            limits=Limits(
+                window=settings.window,
+                commit_ms=settings.commit_interval_ms,
+                drain_ms=settings.drain_ms,
+                rebalance_drain_ms=settings.rebalance_drain_ms,
+                rebalance_ms=self._rebalance_ms(),
+            ),
             concurrency=settings.concurrency,
             children=settings.children or 2 * (os.cpu_count() or 2),
             child_begins=_log_as_here(),
             tracing=tracing_of(self._app),
             failed=failures.tell if self._app.failure_callbacks else None,
-            drain_s=settings.drain_ms / 1000,
             meter=self._observed.meter,
             name=worker_name(),
             stuck_max=max(1, settings.concurrency // 2),
         )
+
+    def _rebalance_ms(self) -> int:
+        """How long the group waits for what is to be given back: longer than jobs may go on."""
+        return max(REBALANCE_MS, self._settings.rebalance_drain_ms + 2 * GROUP_MARGIN_MS)
 
     def _watched(self, client: str) -> dict[str, Any]:
         """Options that make a client tell statistics, where somebody may ask for them."""
@@ -327,6 +338,7 @@ class Roles:
                 session_ms=self._settings.session_timeout_ms,
                 heartbeat_ms=self._settings.heartbeat_ms,
                 turn=self._observed.turn(client),
+                rebalance_ms=self._rebalance_ms(),
             )
             source.listen(listener)
             return source

@@ -165,6 +165,8 @@ class Settings:
     """How long an enqueue waits for its acknowledgement."""
     drain_ms: int = field(metadata=_option("25s", _ms(0, _HOUR_MS), "drain"))
     """How long a stopping worker lets running jobs end; Kubernetes kills after 30 s."""
+    rebalance_drain_ms: int = field(metadata=_option("60s", _ms(0, _HOUR_MS), "rebalance_drain"))
+    """How long jobs of a partition that moves to another worker may go on before they are cut."""
     concurrency: int = field(metadata=_option("200", _count(1, 100_000)))
     """Jobs that run at once in a process."""
     window: int = field(metadata=_option("10000", _count(1, 1_000_000)))

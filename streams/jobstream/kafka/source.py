@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Place
 
-from jobstream.errors import BrokerTooOld, SourceFailed
+from jobstream.errors import SourceFailed
 from jobstream.kafka.assigned import ask_ends, committed, log_ends
+from jobstream.kafka.beside import Beside, fresh
 from jobstream.kafka.commits import Commits
-from jobstream.kafka.error_kinds import is_fatal
+from jobstream.kafka.consuming import CONSUMER, REBALANCE_MS, check
 from jobstream.kafka.standstill import LOOK_MS, Standstill
 from jobstream_processors.meter import TurnMeter
 from jobstream_processors.places import DECIDE
@@ -28,26 +30,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("jobstream.kafka")
 
-CONSUMER: Mapping[str, Any] = {
-    "enable.auto.commit": False,
-    "enable.auto.offset.store": False,
-    # A place that is not in the log must stop its partition, not skip jobs.
-    "auto.offset.reset": "error",
-    "max.poll.interval.ms": 300_000,
-    "queued.min.messages": 3_000,
-    "queued.max.messages.kbytes": 8_192,
-    # The default of a second leaves gaps whenever the local queue was full.
-    "fetch.queue.backoff.ms": 10,
-    "fetch.wait.max.ms": 100,
-    "socket.timeout.ms": 10_000,
-}
-_TOO_OLD = [
-    # What broke a consumer is told in words only; these are the library's own.
-    KafkaError(code).str()
-    for code in (KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE)  # noqa: SLF001 - its name
-]
 LEAVE_S = 5.0
 LOOK_S = 1.0
+BESIDE_AFTER_S = 0.3
+"""A revocation that takes longer is worth a client that reads what is kept meanwhile."""
 
 
 def _heard(
@@ -87,13 +73,26 @@ class KafkaSource:
         session_ms: int = 6_000,
         heartbeat_ms: int = 1_000,
         turn: TurnMeter | None = None,
+        rebalance_ms: int = REBALANCE_MS,
     ) -> None:
+        """`rebalance_ms`: how long the group waits for a partition that is to be given back."""
         self._clock = clock
         self._turn = turn if turn is not None else TurnMeter(group)
         self._listener: Listener | None = None
         self._closing = False
         self._held: set[TopicPartition] = set()
         """What the group has given this member, started or not."""
+        self._revoked: set[TopicPartition] = set()
+        """Of that, what is to be given back and is not released yet."""
+        self._inside_since: float | None = None
+        """When the callback that is under way began; the client fetches nothing until its end."""
+        self._beside: Beside | None = None
+        """Reads what is kept during a long callback."""
+        self._ahead: dict[TopicPartition, int] = {}
+        """Where to go on with what it read."""
+        self._first: Message | None = None
+        """A record that was taken, while the rest of its batch is."""
+        self._nap = threading.Event()
         self._commits = Commits()
         self._started: dict[TopicPartition, int] = {}
         """What delivers now, with the offset from which it was started."""
@@ -111,12 +110,13 @@ class KafkaSource:
             "session.timeout.ms": session_ms,
             "heartbeat.interval.ms": heartbeat_ms,
         }
+        self._options = {**options, **CONSUMER, "group.id": group}
         self._consumer = Consumer(
             {
-                **options,
-                **CONSUMER,
-                "group.id": group,
+                **self._options,
                 "group.protocol": protocol,
+                # Of both protocols the rebalance time-out, too.
+                "max.poll.interval.ms": rebalance_ms,
                 **(classic if protocol == "classic" else {}),
                 "on_commit": self._on_commit,
             }
@@ -133,23 +133,17 @@ class KafkaSource:
         )
 
     def poll(self, limit: int, timeout_s: float) -> Sequence[Record]:
-        """Up to `limit` records; waits at most `timeout_s` for the first of them."""
-        now_ms = self._clock.monotonic_ms()
-        if again := self._commits.again(now_ms):
-            self._commit(again, wait=False)
-        if now_ms >= self._next_look_ms:
-            self._next_look_ms = now_ms + LOOK_MS
-            self._look()
-        first = self._consumer.poll(timeout_s)
-        if first is None:
-            self._dry = True
-            return ()
-        found = [first]
-        if limit > 1:
-            # With a time-out, consume would wait it out unless the batch is full.
-            found += self._consumer.consume(limit - 1, 0)
-            if len(found) < limit:
-                self._dry = True
+        """Up to `limit` records; waits at most `timeout_s` for the first of them.
+
+        Inside a revocation it reads what is kept through a client beside, from the moment on at
+        which that took longer than BESIDE_AFTER_S.
+        """
+        if self._inside_since is not None:
+            found = self._poll_beside(limit, timeout_s)
+        else:
+            found = self._poll(limit, timeout_s)
+            if self._ahead:
+                found = fresh(found, self._ahead)
         records = [m for m in found if m.error() is None]
         if len(records) != len(found):
             for message in found:
@@ -158,8 +152,72 @@ class KafkaSource:
             self._clock.observe(records[-1].timestamp()[1])
         return records  # type: ignore[return-value] # a Message has a Record's shape
 
+    def _poll(self, limit: int, timeout_s: float) -> list[Message]:
+        if self._ahead:
+            self._catch_up()
+        now_ms = self._clock.monotonic_ms()
+        if again := self._commits.again(now_ms):
+            self._commit(again, wait=False)
+        if now_ms >= self._next_look_ms:
+            self._next_look_ms = now_ms + LOOK_MS
+            self._look()
+        self._first = first = self._consumer.poll(timeout_s)
+        if first is None:
+            self._dry = True
+            return []
+        found = [first]
+        if limit > 1:
+            # With a time-out, consume would wait it out unless the batch is full.
+            found += self._consumer.consume(limit - 1, 0)
+            if len(found) < limit:
+                self._dry = True
+        self._first = None
+        return found
+
+    def _poll_beside(self, limit: int, timeout_s: float) -> list[Message]:
+        if self._beside is None:
+            if time.monotonic() - (self._inside_since or 0.0) < BESIDE_AFTER_S:
+                self._nap.wait(timeout_s)
+                return []
+            self._beside = Beside(self._options, self._places())
+        return self._beside.poll(limit, timeout_s)
+
+    def _places(self) -> Mapping[TopicPartition, int]:
+        """Where each partition that delivers goes on, by what the listener has of it."""
+        found = self._consumer.position([Place(*partition) for partition in self._started])
+        told = {(p.topic, p.partition): p.offset for p in found}
+        # The client forgets its place with a seek, and knows it again at the first record.
+        places = {p: max(begun, told.get(p, begun)) for p, begun in self._started.items()}
+        if (first := self._first) is not None and first.error() is None:
+            # Its batch is under way: it comes out of the poll that this is inside of.
+            place = (first.topic() or "", first.partition() or 0)
+            if place in places:
+                places[place] = min(places[place], first.offset() or 0)
+        return places
+
+    def _catch_up(self) -> None:
+        """Go on where the client beside left off."""
+        ahead, self._ahead = self._ahead, {}
+        for partition, offset in ahead.items():
+            if partition in self._started:
+                self.start(partition, offset)
+            elif partition in self._paused:
+                self._seek(partition, offset)
+
     def start(self, partition: TopicPartition, offset: int) -> None:
         """Deliver from `offset` on. Raises SourceFailed if the client refuses."""
+        if self._inside_since is not None:
+            self._ahead[partition] = offset
+            if self._beside is not None:
+                self._beside.start(partition, offset)
+        else:
+            self._seek(partition, offset)
+            self._consumer.resume([Place(*partition)])
+        self._paused.pop(partition, None)
+        self._started[partition] = offset
+        self._standstill.forget([partition])
+
+    def _seek(self, partition: TopicPartition, offset: int) -> None:
         for last in (False, False, True):
             try:
                 if partition in self._ended:
@@ -175,15 +233,13 @@ class KafkaSource:
                 if last or error.args[0].code() != KafkaError._OUTDATED:  # noqa: SLF001 - its name
                     text = f"{partition[0]} [{partition[1]}]: {error.args[0].str()}"
                     raise SourceFailed(text) from error
-        self._consumer.resume([Place(*partition)])
-        self._paused.pop(partition, None)
-        self._started[partition] = offset
-        self._standstill.forget([partition])
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         """Deliver nothing from these."""
         held = list(partitions)
         self._consumer.pause([Place(*p) for p in held])
+        if self._beside is not None:
+            self._beside.pause(held)
         self._paused |= {p: self._started.pop(p) for p in held if p in self._started}
         self._standstill.forget(held)
 
@@ -191,6 +247,8 @@ class KafkaSource:
         """Deliver again."""
         free = list(partitions)
         self._consumer.resume([Place(*p) for p in free])
+        if self._beside is not None:
+            self._beside.resume(free)
         self._started |= {p: self._paused.pop(p) for p in free if p in self._paused}
 
     def _look(self) -> None:
@@ -204,11 +262,7 @@ class KafkaSource:
             return
         asked = [Place(*partition) for partition in self._started]
         try:
-            found = self._consumer.position(asked)
-            places = {(p.topic, p.partition): p.offset for p in found}
-            for partition, begun in self._started.items():
-                # The client forgets its place with a seek, and knows it again at the first record.
-                places[partition] = max(begun, places.get(partition, begun))
+            places = self._places()
             if not self._standstill.asks(places):
                 return
             told = ask_ends(self._consumer, asked, LOOK_S)
@@ -255,6 +309,10 @@ class KafkaSource:
         finally:
             self._consumer.close()
 
+    def release(self, partitions: Iterable[TopicPartition]) -> None:
+        """Give back what was revoked, once all that was revoked with it is released."""
+        self._revoked.difference_update(partitions)
+
     @_heard
     def _on_assign(self, consumer: Consumer, places: list[Place]) -> None:
         listener = self._listener
@@ -276,9 +334,28 @@ class KafkaSource:
 
     @_heard
     def _on_revoke(self, consumer: Consumer, places: list[Place]) -> None:
-        if self._listener is not None:
-            self._listener.revoked([(p.topic, p.partition) for p in places])
+        """The client gives the partitions back when this returns, and not before.
+
+        Its heartbeats go on meanwhile, and what is kept is fetched.
+        """
+        if (listener := self._listener) is not None:
+            partitions = {(p.topic, p.partition) for p in places}
+            self._revoked |= partitions
+            self._inside_since = time.monotonic()
+            try:
+                listener.revoked(sorted(partitions))
+                while self._revoked & partitions:
+                    listener.go_on()
+            finally:
+                self._come_out()
         self._leave(consumer, places)
+
+    def _come_out(self) -> None:
+        """The listener is through: the client itself fetches again from now on."""
+        self._inside_since = None
+        if (beside := self._beside) is not None:
+            self._beside = None
+            self._ahead |= beside.close()
 
     @_heard
     def _on_lost(self, consumer: Consumer, places: list[Place]) -> None:
@@ -293,8 +370,10 @@ class KafkaSource:
         for partition in partitions:
             self._started.pop(partition, None)
             self._paused.pop(partition, None)
+            self._ahead.pop(partition, None)
         self._held -= partitions
         self._ended -= partitions
+        self._revoked -= partitions
         consumer.incremental_unassign(places)
 
     def _on_commit(self, error: KafkaError | None, places: list[Place]) -> None:
@@ -304,27 +383,15 @@ class KafkaSource:
 
     def _check(self, message: Message) -> None:
         error = message.error()
-        if error is None:
+        if error is None or error.code() != KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - its name
+            check(message)
             return
+        partition = (message.topic() or "", message.partition() or 0)
         place = f"{message.topic()} [{message.partition()}]"
-        code = error.code()
-        if code == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - the library's name
-            partition = (message.topic() or "", message.partition() or 0)
-            text = f"{place}: the next offset is not in the log: {error.str()}; {DECIDE}"
-            self._standstill.forget([partition])
-            self._started.pop(partition, None)
-            self._paused.pop(partition, None)
-            self._ended.add(partition)
-            if self._listener is not None:
-                self._listener.misplaced(partition, text)
-            return
-        if is_fatal(error) and any(text in error.str() for text in _TOO_OLD):
-            raise BrokerTooOld(error.str())
-        if is_fatal(error) or code in {
-            KafkaError.UNKNOWN_TOPIC_OR_PART,
-            KafkaError.TOPIC_AUTHORIZATION_FAILED,
-            KafkaError.GROUP_AUTHORIZATION_FAILED,
-        }:
-            text = f"{place}: {error.str()}"
-            raise SourceFailed(text)
-        log.warning("consumer_error", extra={"reason": error.str(), "code": error.name()})
+        text = f"{place}: the next offset is not in the log: {error.str()}; {DECIDE}"
+        self._standstill.forget([partition])
+        self._started.pop(partition, None)
+        self._paused.pop(partition, None)
+        self._ended.add(partition)
+        if self._listener is not None:
+            self._listener.misplaced(partition, text)

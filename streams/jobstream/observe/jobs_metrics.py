@@ -41,6 +41,7 @@ class JobsCollector:
             [(_of(m), m.expect_s) for m in meters if m.expect_s is not None],
         )
         yield counter("jobs_dedup_hits_total", [((q.name,), q.absorbed) for q in queues])
+        yield counter("jobs_cut_total", [((q.name,), q.cut) for q in queues])
         yield counter("jobs_publish_retries_total", [((), self._meter.publish_retries)])
 
 

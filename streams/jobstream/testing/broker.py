@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from jobstream_processors.ports import Position, TopicPartition
 
 _ALL = 1 << 62
+REBALANCE_MS = 300_000
 
 
 class MemoryBroker(Publishing):
@@ -39,6 +40,8 @@ class MemoryBroker(Publishing):
         super().__init__(clock or VirtualClock(), record_bytes_max, wait_ms)
         self._groups: dict[str, Group] = {}
         self._members = 0
+        self.rebalance_ms = REBALANCE_MS
+        """How long a member may keep what it is to give back, before it loses all it owns."""
         self.clock.on_advance(self.wake)
 
     def wake(self) -> None:
@@ -173,6 +176,20 @@ class MemoryBroker(Publishing):
         """What the group committed last."""
         with self.changed:
             return self.group(group).committed.get(partition)
+
+    def revoking(self, group: str, member: str, partitions: Iterable[TopicPartition]) -> None:
+        """A member was told to give these back; it has `rebalance_ms` for that."""
+        with self.changed:
+            owned = self.group(group).owners
+            told = [p for p in partitions if owned.get(p) == member]
+            self.group(group).asked(told, self.clock.monotonic_ms())
+
+    def fence_overdue(self, group: str) -> None:
+        """End the sessions of members that keep what they were to give back for too long."""
+        with self.changed:
+            before_ms = self.clock.monotonic_ms() - self.rebalance_ms
+            for member in self.group(group).overdue(before_ms):
+                self.expire(member)
 
     def owners(self, group: str) -> Mapping[TopicPartition, str]:
         """Partition → the member that owns it now."""

@@ -40,6 +40,8 @@ class Group:
     committed: dict[TopicPartition, Position] = field(default_factory=dict)
     _giving_back: set[TopicPartition] = field(default_factory=set)
     """To be revoked once, whoever is to own them next."""
+    _asked_ms: dict[TopicPartition, int] = field(default_factory=dict)
+    """When its owner was asked to give a partition back."""
 
     def join(self, member: str, topics: Collection[str], everything: list[TopicPartition]) -> None:
         """A member subscribes."""
@@ -82,6 +84,7 @@ class Group:
         freed = [p for p in partitions if self.owners.get(p) == member]
         for partition in freed:
             del self.owners[partition]
+            self._asked_ms.pop(partition, None)
             self._giving_back.discard(partition)
         return freed
 
@@ -95,6 +98,16 @@ class Group:
                 revoke.append(partition)
         grant = [p for p, m in self.target.items() if m == member and p not in self.owners]
         return Steps(sorted(lost), sorted(revoke), sorted(grant))
+
+    def asked(self, partitions: Iterable[TopicPartition], now_ms: int) -> None:
+        """The owners of these were told to give them back."""
+        for partition in partitions:
+            self._asked_ms.setdefault(partition, now_ms)
+
+    def overdue(self, before_ms: int) -> list[str]:
+        """Members that were asked before that time and have not given back."""
+        late = [self.owners[p] for p, at in self._asked_ms.items() if at < before_ms]
+        return list(dict.fromkeys(late))
 
     def grant(self, member: str, partitions: Iterable[TopicPartition]) -> None:
         """Make `member` the owner of partitions that nobody owns."""

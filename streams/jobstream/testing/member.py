@@ -41,9 +41,15 @@ class Member:
         """Called from inside `assigned`, as a delayer starts there."""
         self.on_revoke: Callable[[Iterable[TopicPartition]], None] | None = None
         """Called from inside `revoked`, as a worker settles and commits there."""
+        self.leaving: set[TopicPartition] = set()
+        """Revoked, and not released yet."""
+        self.may_leave: Callable[[], bool] | None = None
+        """Whether what is revoked may be released; asked again and again. None: at once."""
 
     def turn(self, timeout_s: float = 0.0, limit: int = BATCH_MAX) -> None:
         """Poll once."""
+        if self.leaving:
+            self._release()
         self.records += self.source.poll(limit, timeout_s)
 
     def values(self) -> list[bytes | None]:
@@ -64,11 +70,23 @@ class Member:
             self.on_revoke(partitions)
         self.heard.append(Heard("revoked", frozenset(partitions)))
         self.owned.difference_update(partitions)
+        self.leaving.update(partitions)
+        self._release()
+
+    def go_on(self) -> None:
+        """Poll, as a worker does while jobs of what is revoked run."""
+        self.turn(TURN_S)
 
     def lost(self, partitions: Iterable[TopicPartition]) -> None:
         """Write it down."""
         self.heard.append(Heard("lost", frozenset(partitions)))
         self.owned.difference_update(partitions)
+        self.leaving.difference_update(partitions)
+
+    def _release(self) -> None:
+        if self.may_leave is None or self.may_leave():
+            leaving, self.leaving = self.leaving, set()
+            self.source.release(leaving)
 
     def misplaced(self, partition: TopicPartition, reason: str) -> None:
         """Write it down."""

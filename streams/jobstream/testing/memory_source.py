@@ -11,13 +11,13 @@ import time
 from typing import TYPE_CHECKING
 
 from jobstream.testing.errors import NotOwned
+from jobstream.testing.groups import Steps
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from jobstream.kafka.clock import BrokerClock
     from jobstream.testing.broker import MemoryBroker
-    from jobstream.testing.groups import Steps
     from jobstream.testing.record import MemoryRecord
     from jobstream_processors.ports import Listener, Position, TopicPartition
 
@@ -54,6 +54,8 @@ class MemorySource:
         self.member = broker.new_member(group)
         """The name by which `MemoryBroker.lose` and `expire` know it."""
         self._held: dict[TopicPartition, _Holding] = {}
+        self._revoked: set[TopicPartition] = set()
+        """Of that, what is to be given back and is not released yet."""
         self._unsent: dict[TopicPartition, Position] = {}
         self._left_out: dict[tuple[TopicPartition, int], int] = {}
         self._closed = False
@@ -113,16 +115,18 @@ class MemorySource:
             self._send_commits()
 
     def close(self) -> None:
-        """Leave the group; the listener is told first."""
+        """Leave the group; the listener is told first, and goes on until it has released."""
         if self._closed:
             return
-        self._closed = True
         self._send_commits()
         try:
             steps = self._steps()
             self._lose(steps.lost)
-            self._give_back(sorted(self._held))
+            self._give_back(sorted(self._held.keys() - self._revoked))
+            while self._revoked:
+                self._told().go_on()
         finally:
+            self._closed = True
             self._send_commits()
             self._broker.leave(self._group, self.member)
 
@@ -152,6 +156,7 @@ class MemorySource:
     def _follow_assignment(self) -> None:
         """Do what the coordinator wants: first what is lost, then give back, then take."""
         with self._broker.changed:
+            self._broker.fence_overdue(self._group)
             is_member = self.member in self._broker.group(self._group).subscriptions
         if not is_member:
             self._lose(sorted(self._held))
@@ -159,11 +164,15 @@ class MemorySource:
         steps = self._steps()
         self._lose(steps.lost)
         self._give_back(steps.revoke)
-        self._take_over()
+        if not self._revoked:
+            self._take_over()
 
     def _steps(self) -> Steps:
+        """What it has to do; what it does already, and what must wait for that, is left out."""
         with self._broker.changed:
-            return self._broker.group(self._group).steps(self.member, self._held)
+            steps = self._broker.group(self._group).steps(self.member, self._held)
+        revoke = [partition for partition in steps.revoke if partition not in self._revoked]
+        return Steps(steps.lost, revoke, [] if self._revoked else steps.grant)
 
     def _has_steps(self) -> bool:
         group = self._broker.group(self._group)
@@ -172,23 +181,34 @@ class MemorySource:
     def _lose(self, partitions: Sequence[TopicPartition]) -> None:
         if not partitions:
             return
+        self._revoked.difference_update(partitions)
         for partition in partitions:
             del self._held[partition]
         self._told().lost(partitions)
 
     def _give_back(self, partitions: Sequence[TopicPartition]) -> None:
-        """The listener settles and commits; only then may another member be given these."""
+        """Tell the listener; only once it releases may another member be given these."""
         if not partitions:
             return
+        self._revoked.update(partitions)
+        with self._broker.changed:
+            self._broker.revoking(self._group, self.member, partitions)
         try:
             self._told().revoked(partitions)
-        finally:
-            self._send_commits()
-            for partition in partitions:
-                del self._held[partition]
-            with self._broker.changed:
-                self._broker.group(self._group).free(self.member, partitions)
-                self._broker.changed.notify_all()
+        except BaseException:
+            self.release(partitions)  # As the client library does.
+            raise
+
+    def release(self, partitions: Iterable[TopicPartition]) -> None:
+        """Give back what was revoked; what was committed goes first."""
+        self._send_commits()
+        free = [p for p in partitions if p in self._revoked]
+        self._revoked.difference_update(free)
+        for partition in free:
+            del self._held[partition]
+        with self._broker.changed:
+            self._broker.group(self._group).free(self.member, free)
+            self._broker.changed.notify_all()
 
     def _take_over(self) -> None:
         with self._broker.changed:

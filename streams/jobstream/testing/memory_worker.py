@@ -47,6 +47,7 @@ from jobstream_processors.pulse import Pulse
 from jobstream_processors.settle import Settler
 from jobstream_processors.skipped import Lookout
 from jobstream_processors.takeover import Takeover
+from jobstream_processors.unfinished import Remains, left, remains
 from jobstream_schemas import Catalogue
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class MemoryWorker:
     def __init__(self, app: App, broker: MemoryBroker, clock: Clock | None = None) -> None:
         self._broker = broker
         self._clock = clock if clock is not None else HandlersOwnTime(broker.clock)
-        self._drain_s = app.settings.drain_ms / 1000
+        self._leaving = False
         learning = clock if isinstance(clock, BrokerClock) else None
         self._sink = MemorySink(broker, learning)
         reader = MemoryLog(broker)
@@ -109,8 +110,13 @@ class MemoryWorker:
         self._engine = Engine(self._intake, self._clock, put, self._loop, self.meter)
         self._callbacks = app.failure_callbacks
         self._pulse = pulse = Pulse(self._clock, _SESSION_MS)
-        limits = Limits(window=app.settings.window)
-        known = reader.known_id
+        self._limits = Limits(
+            window=app.settings.window,
+            drain_ms=app.settings.drain_ms,
+            rebalance_drain_ms=app.settings.rebalance_drain_ms,
+            rebalance_ms=broker.rebalance_ms,
+        )
+        known, limits = reader.known_id, self._limits
         feed = Feed(plans, self, self._clock, pulse, limits, known_id=known, meter=self.meter)
         self._feed = feed
         # Nothing blocks in memory: the log is asked at once.
@@ -169,7 +175,18 @@ class MemoryWorker:
         return self._catalogue
 
     def close(self) -> None:
-        """Drain, commit, leave both groups."""
+        """Drain for the drain time at most, by the real clock; commit, leave both groups."""
+        self._leaving = True
+        until = time.monotonic() + self._limits.drain_ms / 1000
+        self._feed.cycle(0)
+        while not self._feed.left and time.monotonic() < until:
+            self._loop.run_until_complete(self._work())
+            self._feed.cycle(0)
+        while not self._feed.left:
+            # What handlers wait for does not come: only time goes on.
+            self._broker.clock.advance(_RETRY_MS)
+            self._loop.run_until_complete(self._work())
+            self._feed.cycle(0)
         self._feed.close()
         self._delayer.close()
         self._engine.close()
@@ -184,11 +201,11 @@ class MemoryWorker:
 
     def prepare(self, lane: Lane, committed: Position | None) -> None:
         """Restore the lane at once. Where a worker would end and be started anew, try again."""
-        for left in reversed(range(_PREPARE_TRIES)):
+        for more in reversed(range(_PREPARE_TRIES)):
             try:
                 start = self._takeover.prepare(lane, committed)
             except PublishFailed:
-                if not left:
+                if not more:
                     raise
             else:
                 if start is not None:
@@ -199,10 +216,33 @@ class MemoryWorker:
         """Tell the engine that the lane runs."""
         self._engine.begin(lane)
 
+    def is_leaving(self) -> bool:
+        """Whether `close` was called."""
+        return self._leaving
+
     def drain(self, lanes: Sequence[Lane]) -> None:
-        """Block until what runs of the lanes has settled or the drain time is over; end them."""
-        if lanes:
-            self._loop.run_until_complete(self._drained(lanes))
+        """Start nothing more of the lanes; what runs goes on, and settles."""
+        for lane in lanes:
+            self._engine.drain(lane)
+
+    def remains(self, lanes: Sequence[Lane]) -> Remains:
+        """What of draining lanes is not through yet."""
+        return remains(self._engine.under_way(lanes))
+
+    def cut(self, lanes: Sequence[Lane]) -> None:
+        """Stop what runs of the lanes, where that is possible."""
+        for lane in lanes:
+            self._engine.cut(lane)
+
+    def hand_over(self, lanes: Sequence[Lane]) -> None:
+        """End the lanes and mirror how far they came."""
+        for lane in lanes:
+            lane.show()
+            lane.left = left(self._engine.under_way([lane]), self._clock)
+            self._engine.end(lane)
+        self._mirror(lanes)
+        for lane in lanes:
+            self._takeover.release(lane)
 
     def end(self, lanes: Sequence[Lane]) -> None:
         """End the lanes at once."""
@@ -297,21 +337,6 @@ class MemoryWorker:
             self._engine.horizon.widen([(lane, lane.ahead.wanted) for lane in changed])
         for gone in [lane for lane in self._shown if not lane.live]:
             del self._shown[gone]
-
-    async def _drained(self, lanes: Sequence[Lane]) -> None:
-        for lane in lanes:
-            self._engine.drain(lane)
-        until = time.monotonic() + self._drain_s
-        while not all(self._engine.is_drained(lane) for lane in lanes):
-            await self._work()
-            if time.monotonic() > until:
-                break
-        for lane in lanes:
-            lane.show()
-            self._engine.end(lane)
-        self._mirror(lanes)
-        for lane in lanes:
-            self._takeover.release(lane)
 
 
 def _nothing() -> None:

@@ -10,6 +10,7 @@ import asyncio
 import ctypes
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,6 +95,14 @@ async def steady(args: Work, ctx: Context) -> None:
     """Never fails, whatever its number."""
     with ledger.run(ctx, key=args.key):
         await take_time(args)
+
+
+@app.job(queue=mail, timeout="20s")
+def stubborn(args: Work, ctx: Context) -> None:
+    """Runs in a thread, which nothing can stop."""
+    with ledger.run(ctx, key=args.key):
+        while not (FOLDER / args.until).exists():
+            time.sleep(0.01)  # work
 
 
 @app.job(queue=mail)

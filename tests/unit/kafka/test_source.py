@@ -83,6 +83,7 @@ class Watched:
         self.phases: list[tuple[str, str]] = []
         self.on_assign: Callable[[Watched, list[Place]], None]
         self.on_revoke: Callable[[Watched, list[Place]], None]
+        self.source: KafkaSource
 
     def note(self, what: str) -> None:
         self.phases.append((what, self.turn.phase))
@@ -108,8 +109,11 @@ class Watched:
     def assigned(self, _partitions: Mapping[TopicPartition, Position | None]) -> None:
         self.note("assigned")
 
-    def revoked(self, _partitions: Iterable[TopicPartition]) -> None:
+    def revoked(self, partitions: Iterable[TopicPartition]) -> None:
         self.note("revoked")
+        self.source.release(partitions)
+
+    def go_on(self) -> None: ...
 
     def lost(self, _partitions: Iterable[TopicPartition]) -> None: ...
 
@@ -124,6 +128,7 @@ def test_all_that_a_rebalance_asks_and_does_is_marked_as_such(
     monkeypatch.setattr("jobstream.kafka.source.Consumer", lambda _options: client)
     source = KafkaSource({}, "group", ["mail"], BrokerClock(), turn=client.turn)
     source.listen(client)
+    client.source = source
 
     client.on_assign(client, [Place("mail", 0, 5)])
     client.note("between")

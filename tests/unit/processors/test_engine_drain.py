@@ -34,12 +34,12 @@ def test_draining_lets_runs_settle_and_starts_nothing_more(works: Works) -> None
 
     # When the lane drains, then only the run is waited for
     works.engine.drain(lane)
-    assert not works.engine.is_drained(lane)
+    assert works.engine.under_way([lane]) != []
     works.end("runs")
-    assert not works.engine.is_drained(lane)
+    assert works.engine.under_way([lane]) != []
     works.settle()
 
-    assert works.engine.is_drained(lane)
+    assert works.engine.under_way([lane]) == []
     assert works.hand.started == ["runs"]
     assert works.hand.waiting == []
     assert lane.watermark.position == 1
@@ -53,8 +53,8 @@ def test_draining_one_lane_leaves_the_others_alone(works: Works) -> None:
 
     works.engine.drain(lane)
 
-    assert works.engine.is_drained(lane)
-    assert not works.engine.is_drained(other)
+    assert works.engine.under_way([lane]) == []
+    assert works.engine.under_way([other]) != []
     assert [d.id for d in works.hand.waiting] == ["b"]
 
 
@@ -69,7 +69,7 @@ def test_a_job_that_waits_in_place_is_left_to_the_next_owner(works: Works) -> No
     works.engine.drain(lane)
     works.pass_ms(60_000)
 
-    assert works.engine.is_drained(lane)
+    assert works.engine.under_way([lane]) == []
     assert works.hand.started == ["a"]
     assert lane.watermark.position == 0
 
@@ -85,5 +85,5 @@ def test_a_failure_while_draining_settles_and_does_not_park(works: Works) -> Non
     works.pass_ms(60_000)
 
     assert works.shop.told() == [("parked", "a", "")]
-    assert works.engine.is_drained(lane)
+    assert works.engine.under_way([lane]) == []
     assert works.hand.started == ["a"]

@@ -139,7 +139,7 @@ def test_a_lane_that_ends_under_a_pause_leaves_nothing_behind(works: Works) -> N
 
     works.engine.drain(lane)
     works.order()
-    assert works.engine.is_drained(lane)
+    assert works.engine.under_way([lane]) == []
     works.engine.end(lane)
     works.order()
     works.pass_ms(1_000)

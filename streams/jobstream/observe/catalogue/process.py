@@ -66,7 +66,8 @@ PROCESS: tuple[Metric, ...] = (
         "gauge",
         "worker",
         ("queue", "reason"),
-        "Partitions paused: no_room (process full), window (partition full), operator, quiet; "
+        "Partitions paused: no_room (process full), window (partition full), operator, quiet, "
+        "leaving (to be given back once its jobs have ended); "
         "not_in_log: its next offset is not in the log, and an operator must decide.",
     ),
     Metric(
@@ -82,6 +83,13 @@ PROCESS: tuple[Metric, ...] = (
         "worker",
         ("group", "type"),
         "Changes of assignment: assigned, revoked, lost. `lost` means this member was given up.",
+    ),
+    Metric(
+        "jobs_cut_total",
+        "counter",
+        "worker",
+        ("queue",),
+        "Runs that were cut because their partition or their worker had to go, and start again.",
     ),
     Metric(
         "jobs_publish_retries_total",

@@ -11,6 +11,7 @@ from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.feed import Feed
 from jobstream_processors.pressure import Limits
 from jobstream_processors.pulse import Pulse
+from jobstream_processors.unfinished import Remains
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,6 +34,13 @@ class Desk:
         """Whether lanes are restored at once."""
         self.handed: list[tuple[str, int]] = []
         self.drained: list[Lane] = []
+        self.running: dict[TopicPartition, int] = {}
+        """How many handlers run, by partition."""
+        self.unsettled: dict[TopicPartition, int] = {}
+        """How many ends are not acknowledged, by partition."""
+        self.cuts: list[Lane] = []
+        self.handed_over: list[Lane] = []
+        self.leaving = False
         self.ended: list[Lane] = []
         self.waits = 0
         self.to_prepare: list[tuple[Lane, Position | None]] = []
@@ -107,7 +115,20 @@ class Desk:
 
     def drain(self, lanes: Sequence[Lane]) -> None:
         self.drained += lanes
+
+    def remains(self, lanes: Sequence[Lane]) -> Remains:
+        running = sum(self.running.get(lane.source, 0) for lane in lanes)
+        return Remains(running, sum(self.unsettled.get(lane.source, 0) for lane in lanes))
+
+    def cut(self, lanes: Sequence[Lane]) -> None:
+        self.cuts += lanes
+
+    def hand_over(self, lanes: Sequence[Lane]) -> None:
+        self.handed_over += lanes
         self._stop(lanes)
+
+    def is_leaving(self) -> bool:
+        return self.leaving
 
     def end(self, lanes: Sequence[Lane]) -> None:
         self.ended += lanes

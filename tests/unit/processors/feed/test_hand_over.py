@@ -105,7 +105,7 @@ def test_a_partition_revoked_just_after_it_was_restored_is_handed_over_cleanly(
 
     desk.feed.close()
 
-    assert lane in desk.ended
+    assert lane in desk.handed_over
     assert desk.committed() == Position(0, "clean:7")
     assert desk.committed(1) is None
 

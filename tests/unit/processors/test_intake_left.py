@@ -1,0 +1,69 @@
+"""Jobs that the last owner had begun and was not through with when it gave the partition back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobstream_processors.handover import left_of
+from jobstream_processors.unfinished import left
+
+if TYPE_CHECKING:
+    from tests.unit.processors.conftest import Works
+
+
+def test_a_job_that_is_done_gets_its_row_and_no_second_start(works: Works) -> None:
+    lane = works.lane()
+    lane.left = left_of([(0, 1)], [])
+
+    works.accept(lane, works.shop.send("done"), works.shop.send("fresh"))
+    works.settle()
+
+    assert works.hand.started == ["fresh"]
+    assert works.shop.told() == [("job", "done", "done")]
+    assert lane.watermark.position == 1
+
+
+def test_a_run_that_may_go_on_elsewhere_is_waited_for_and_its_key_too(works: Works) -> None:
+    lane, shop = works.lane(), works.shop
+    lane.left = left_of([], [(0, 1, shop.clock.broker_ms() + 5_000)])
+
+    works.accept(lane, shop.send("cut", key="k"), shop.send("next", key="k"), shop.send("other"))
+    assert works.hand.started == ["other"]
+    works.pass_ms(4_999)
+    assert works.hand.started == ["other"]
+    works.pass_ms(1)
+
+    assert works.hand.started == ["other", "cut"]
+    works.end("cut")
+    assert works.hand.started == ["other", "cut", "next"]
+
+
+def test_a_row_of_the_table_decides_before_any_note(works: Works) -> None:
+    lane, shop = works.lane(), works.shop
+    record = shop.send("a")
+    (delivery,) = shop.deliver(shop.lane(), record)
+    shop.intake.release(delivery)
+    lane.shard.put_done([("a", *delivery.identity())])
+    lane.left = left_of([], [(0, 1, shop.clock.broker_ms() + 5_000)])
+
+    works.accept(lane, record)
+
+    assert lane.watermark.position == 1
+
+
+def test_what_is_left_names_runs_until_their_limit_and_done_jobs_without_a_row(
+    works: Works,
+) -> None:
+    lane, shop = works.lane(), works.shop
+    shop.handle("slow", timeout_ms=8_000)
+    works.accept(lane, shop.send("runs", "slow"), shop.send("done"), shop.send("waits"))
+    works.hand.hosted["waits"].running = False
+    works.end("done")
+    works.engine.drain(lane)
+
+    told = left(works.engine.under_way([lane]), shop.clock)
+
+    assert told.ended == ((1, 2),)
+    ((low, high, until_ms),) = told.runs
+    assert (low, high) == (0, 1)
+    assert until_ms >= shop.clock.broker_ms() + 8_000
