@@ -121,7 +121,7 @@ def test_a_source_sends_a_refused_commit_again_while_it_polls(
     source.commit({("mail", 0): Position(5, "note 5")}, wait=False)
 
     wait_until(
-        lambda: source.poll(1, 0) == () and len(made[0].asked) > 1, "it is sent again", limit_s=30
+        lambda: not source.poll(1, 0) and len(made[0].asked) > 1, "it is sent again", limit_s=30
     )
 
     assert [(p.offset, p.metadata) for (p,) in made[0].asked] == [(5, "note 5")] * 2
