@@ -155,7 +155,8 @@ class Departures:
         for departure in over:
             self._under_way.remove(departure)
             self._driver.end([lane for lane in departure.coming if lane not in departure.able])
-            self._driver.hand_over([*departure.served, *departure.able])
+            if lanes := [*departure.served, *departure.able]:
+                self._driver.hand_over(lanes)
             self.lanes.difference_update(departure.served)
         return over
 

@@ -59,7 +59,7 @@ TICK_S = 0.05
 POLL_S = 0.1
 TAKEOVERS_AT_ONCE = 4
 MIRROR_S = 3.0
-"""How long a hand-over waits for its mirror."""
+"""How long a hand-over waits for its mirror: what that lacks, the commit tells."""
 LEAVE_S = 3.0
 """How long a failing worker waits for its polling thread to leave the group."""
 
@@ -285,10 +285,7 @@ class Worker:
 
     def hand_over(self, lanes: Sequence[Lane]) -> None:
         """End the lanes, mirror how far they came, and close their tables. Blocks a few seconds."""
-        if not lanes:
-            return
         self._call(self._handed_over(lanes))
-        # A broker that is away is not waited for: what the mirror lacks, the commit tells.
         mirrored = self._closers.submit(self._mirrors.publish, list(lanes))
         try:
             mirrored.result(MIRROR_S)

@@ -97,12 +97,21 @@ async def steady(args: Work, ctx: Context) -> None:
         await take_time(args)
 
 
-@app.job(queue=mail, timeout="20s")
-def stubborn(args: Work, ctx: Context) -> None:
-    """Runs in a thread, which nothing can stop."""
+def hold(args: Work, ctx: Context) -> None:
+    """In a thread, which nothing can stop."""
     with ledger.run(ctx, key=args.key):
         while not (FOLDER / args.until).exists():
             time.sleep(0.01)  # work
+
+
+@app.job(queue=mail, timeout="20s")
+def stubborn(args: Work, ctx: Context) -> None:
+    hold(args, ctx)
+
+
+@app.job(queue=orders, timeout="20s")
+def mulish(args: Work, ctx: Context) -> None:
+    hold(args, ctx)
 
 
 @app.job(queue=mail)

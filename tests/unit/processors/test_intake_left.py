@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobstream_processors.handover import left_of
+from jobstream_processors.handover import NOTHING_LEFT, clean_note, left_of
+from jobstream_processors.ports import Position
 from jobstream_processors.unfinished import left
+from tests.unit.processors.test_takeover import Bureau
 
 if TYPE_CHECKING:
-    from tests.unit.processors.conftest import Works
+    from tests.unit.processors.conftest import Shop, Works
 
 
 def test_a_job_that_is_done_gets_its_row_and_no_second_start(works: Works) -> None:
@@ -67,3 +69,16 @@ def test_what_is_left_names_runs_until_their_limit_and_done_jobs_without_a_row(
     ((low, high, until_ms),) = told.runs
     assert (low, high) == (0, 1)
     assert until_ms >= shop.clock.broker_ms() + 8_000
+
+
+def test_what_the_last_owner_was_not_through_with_reaches_the_lane(shop: Shop) -> None:
+    bureau = Bureau(shop)
+    bureau.fill(10)
+    before, _ = bureau.take()
+    left = left_of([(2, 3)], [(4, 6, 1_800_000_000_000)])
+
+    after, _ = bureau.take(Position(2, clean_note(before.claim, 2, 0, left)))
+    stranger, _ = bureau.take(Position(2, clean_note(before.claim, 2, 0, left)))
+
+    assert after.left == left
+    assert stranger.left == NOTHING_LEFT

@@ -9,7 +9,7 @@ import pytest
 from jobstream.testing.memory_tables import MemoryTables
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.errors import PublishFailed
-from jobstream_processors.handover import NOTHING_LEFT, clean_note, left_of
+from jobstream_processors.handover import clean_note
 from jobstream_processors.lane import Lane
 from jobstream_processors.places import RESET, YOUNGER_MS, in_topic
 from jobstream_processors.ports import Outgoing, Position
@@ -394,14 +394,3 @@ def test_a_clean_owner_ends_the_row_of_vanished_ones(bureau: Bureau) -> None:
     vanished, _ = bureau.take(Position(4))
 
     assert (clean.unclean, vanished.unclean) == (0, 1)
-
-
-def test_what_the_last_owner_was_not_through_with_reaches_the_lane(bureau: Bureau) -> None:
-    before, _ = bureau.take()
-    left = left_of([(2, 3)], [(4, 6, 1_800_000_000_000)])
-
-    after, _ = bureau.take(Position(2, clean_note(before.claim, 2, 0, left)))
-    stranger, _ = bureau.take(Position(2, clean_note(before.claim, 2, 0, left)))
-
-    assert after.left == left
-    assert stranger.left == NOTHING_LEFT
