@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.unit.processors.test_takeover import Bureau
+
 from jobstream_processors.handover import NOTHING_LEFT, clean_note, left_of
 from jobstream_processors.ports import Position
 from jobstream_processors.unfinished import left
-from tests.unit.processors.test_takeover import Bureau
 
 if TYPE_CHECKING:
     from tests.unit.processors.conftest import Shop, Works
