@@ -16,7 +16,7 @@ _DESCENDING = tuple(sorted(((ms, name) for name, ms in RUNG_MS.items()), reverse
 EXACT = "0s"
 """The rung without a delay of its own: read at once, kept in a bounded heap until due."""
 EXACT_MS_MAX = RUNG_MS["5s"]
-"""The longest wait that belongs there; a longer one goes to the rung it belongs to after that."""
+"""The longest wait that belongs there."""
 
 
 EARLY_MS = 60_000
@@ -44,8 +44,10 @@ class Wait:
     def leaves_ms(self) -> int:
         """The earliest broker time at which the record may hop; never before append + delay."""
         if self.rung == EXACT:
-            # Whoever put a longer wait here must not have it keep others out of memory.
-            return max(min(self.due_ms, self.appended_ms + EXACT_MS_MAX), self.appended_ms)
+            # A longer wait (of a `run_at`, or a stranger's) leaves at once for the rung where it
+            # belongs: here it would keep others out of memory.
+            longer = self.due_ms - self.appended_ms > EXACT_MS_MAX
+            return self.appended_ms if longer else max(self.due_ms, self.appended_ms)
         return self.appended_ms + RUNG_MS[self.rung]
 
     @property
