@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 
 
 BEAT_S = 0.2
+TOLD_MAX = 5
+"""So many handlers are named."""
+
+
+def _nobody(_: float) -> Sequence[str]:
+    """Before a worker runs here, no handler does."""
+    return ()
 
 
 class Pulse:
@@ -31,6 +38,7 @@ class Pulse:
         self._session_ms = session_ms
         self._last_ms = clock.monotonic_ms()
         self._stopped = ""
+        self._under_way: Callable[[float], Sequence[str]] = _nobody
         self._leaving = threading.Event()
 
     def start(self, lost: Callable[[BaseException], object]) -> None:
@@ -44,6 +52,10 @@ class Pulse:
     def narrow(self, session_ms: int) -> None:
         """The session is no longer than this, whatever was believed before."""
         self._session_ms = min(self._session_ms, session_ms)
+
+    def watch(self, under_way: Callable[[float], Sequence[str]]) -> None:
+        """Ask `under_way` which handlers had run for so many seconds when a gap is found."""
+        self._under_way = under_way
 
     def beat(self) -> None:
         """Still here; raises WorkerStopped after a gap longer than the session."""
@@ -61,10 +73,25 @@ class Pulse:
         if gap_ms > self._session_ms and not self._stopped:
             self._stopped = (
                 f"this process stood still for {gap_ms} ms, longer than its session of "
-                f"{self._session_ms} ms: others may own its partitions"
+                f"{self._session_ms} ms: others may own its partitions. {self._why(gap_ms)}"
             )
         if self._stopped:
             raise WorkerStopped(self._stopped)
+
+    def _why(self, gap_ms: int) -> str:
+        # One that began right after a beat ran nearly as long.
+        names = self._under_way(gap_ms / 1_000 - 2 * BEAT_S)
+        if not names:
+            return (
+                "No handler of now ran all the while: the process or its machine was suspended, or "
+                "one that has ended kept the lock of the interpreter"
+            )
+        more = f" and {len(names) - TOLD_MAX} more" if len(names) > TOLD_MAX else ""
+        return (
+            f"Handlers that ran all the while: {', '.join(names[:TOLD_MAX])}{more}. If one of them "
+            'keeps the lock of the interpreter, give it executor="process"; else the process or '
+            "its machine was suspended"
+        )
 
     def is_lost(self) -> bool:
         """Whether nothing may be started or published any more. For the hot path: never raises."""

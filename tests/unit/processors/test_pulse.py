@@ -51,6 +51,32 @@ def test_a_gap_is_found_by_whoever_asks_first_and_never_forgotten(shop: Shop) ->
             ask()
 
 
+def test_a_gap_names_the_handlers_that_ran_all_the_while(shop: Shop) -> None:
+    asked: list[float] = []
+
+    def under_way(seconds: float) -> list[str]:
+        asked.append(seconds)
+        return [f"job_{number}" for number in range(7)]
+
+    pulse = Pulse(shop.clock, SESSION_MS)
+    pulse.watch(under_way)
+    shop.clock.advance(SESSION_MS + 1)
+
+    with pytest.raises(WorkerStopped, match=r"all the while: job_0, .*, job_4 and 2 more\. If"):
+        pulse.check()
+    with pytest.raises(WorkerStopped, match="job_0"):
+        pulse.beat()
+    assert [round(each, 1) for each in asked] == [4.6], "asked once, when it is found"
+
+
+def test_a_gap_without_a_handler_is_no_handlers_fault(shop: Shop) -> None:
+    pulse = Pulse(shop.clock, SESSION_MS)
+    shop.clock.advance(SESSION_MS + 1)
+
+    with pytest.raises(WorkerStopped, match="No handler of now ran all the while"):
+        pulse.check()
+
+
 def test_a_freeze_in_the_middle_of_a_beat_is_a_gap() -> None:
     times = iter([0, 100, 100 + SESSION_MS + 1])
     clock = SimpleNamespace(monotonic_ms=lambda: next(times))
