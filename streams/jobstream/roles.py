@@ -253,7 +253,8 @@ class Roles:
         for job in app.without_handler(self._plans):
             log.warning("handler_missing", extra={"job": job, "fix": HANDLER_FIX})
         with claim_slot(settings.state_dir, app.name, cluster_id) as slot:
-            tables = Table(slot, self._reader, on_progress=self._observed.progress)
+            now_ms = self._clock.broker_ms
+            tables = Table(slot, self._reader, self._observed.progress, now_ms=now_ms)
             takeover = Takeover(
                 worker_group(app.name),
                 self._plans,

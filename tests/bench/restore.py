@@ -12,6 +12,7 @@ from tests.bench.usage import cpu_by_thread, cpu_since
 
 from jobstream.dedup.slots import claim_slot
 from jobstream.dedup.table import Table
+from jobstream.kafka.clock import MACHINE
 from jobstream.kafka.log import KafkaLog
 from jobstream_schemas import done_encoder, done_key
 
@@ -37,7 +38,7 @@ def measure(rig: Rig) -> Iterator[Figure]:
     with claim_slot(rig.folder / "state", bench.app.name, "bench") as slot:
         for _ in ("cold", "warm"):
             started, cpu = time.perf_counter(), cpu_by_thread()
-            table = Table(slot, log)
+            table = Table(slot, log, now_ms=MACHINE.wall_ms)
             table.open(place, claim=count - 1, topic_id=topic_id, window_ms=plan.window_ms)
             took.append(time.perf_counter() - started)
             used.append(per_job(cpu_since(cpu), count))

@@ -43,7 +43,7 @@ def rocks(folder: Path) -> Kind:
     paths: dict[int, Path] = {}
 
     def opened(path: Path) -> RocksShard:
-        shard = RocksShard(path, ttl_seconds=3600, memory=memory)
+        shard = RocksShard(path, ttl_seconds=3600, memory=memory, now_ms=lambda: 0)
         paths[id(shard)] = path
         return shard
 

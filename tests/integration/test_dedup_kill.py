@@ -25,7 +25,7 @@ from jobstream.dedup.shard import Mark, RocksShard
 from jobstream_processors.core.known import Known
 
 memory = ShardMemory(cache_bytes=4 << 20, write_bytes=int(sys.argv[2]))
-shard = RocksShard(Path(sys.argv[1]), ttl_seconds=3600, memory=memory)
+shard = RocksShard(Path(sys.argv[1]), ttl_seconds=3600, memory=memory, now_ms=lambda: 0)
 at = shard.marked().next_offset
 while True:
     rows = [(str(n), b"schema--", b"args----") for n in range(at, at + {BATCH})]
@@ -59,7 +59,9 @@ def test_the_checkpoint_is_never_ahead_of_the_rows(
     for _ in range(3):
         told = restore_and_kill(path, batches, write_bytes)
 
-        shard = RocksShard(path, ttl_seconds=3600, memory=ShardMemory(4 << 20, 1 << 20))
+        shard = RocksShard(
+            path, ttl_seconds=3600, memory=ShardMemory(4 << 20, 1 << 20), now_ms=lambda: 0
+        )
         checkpoint, claim = shard.marked()
         rows = shard.get([str(n) for n in range(checkpoint)])
         moved = shard.get([f"moved-{n}" for n in range(0, checkpoint, BATCH)])

@@ -38,7 +38,8 @@ import sys
 from pathlib import Path
 from jobstream.dedup.rocks import ShardMemory
 from jobstream.dedup.shard import RocksShard
-shard = RocksShard(Path(sys.argv[1]), ttl_seconds=7200, memory=ShardMemory())
+path, now_ms = Path(sys.argv[1]), lambda: 1_800_000_000_000
+shard = RocksShard(path, ttl_seconds=7200, memory=ShardMemory(), now_ms=now_ms)
 print("open", flush=True)
 sys.stdin.readline()
 for batch in range(200):
@@ -99,7 +100,7 @@ def test_a_shard_locked_by_a_living_process_is_put_aside(
     ]
     claim = MemorySink(broker).publish(rows)[TOPIC, 0]
     slot = claim_slot(tmp_path, "jobs", "c1")
-    table = Table(slot, MemoryLog(broker))
+    table = Table(slot, MemoryLog(broker), now_ms=broker.clock.broker_ms)
 
     def opened() -> Shard:
         return table.open((TOPIC, 0), claim=claim, topic_id="t1", window_ms=3_600_000).shard

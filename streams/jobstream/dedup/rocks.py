@@ -36,6 +36,9 @@ _MEMTABLE_BLOOM = 0.015
 # What a memtable takes at once, beside its filter. With RocksDB's eighth of a memtable, a dozen
 # empty shards would fill WRITE_BYTES, and have it flush them all the time.
 _ARENA_BYTES = 128 * 1024
+_UNUSED = "default"
+_QUIET = {"memtable_prefix_bloom_size_ratio": "0", "write_buffer_size": "65536"}
+"""Options of a column family that is only read."""
 _LOG_BYTES_MAX = MIB
 _LOGS_KEPT = 2
 
@@ -54,23 +57,34 @@ class ShardMemory:
         )
 
 
-def open_rocks(path: Path, ttl_seconds: int, memory: ShardMemory) -> rocksdict.Rdict:
+def open_rocks(path: Path, memory: ShardMemory) -> rocksdict.Rdict:
     """Open or create the database in `path`; replays what its last process had not flushed.
 
-    Raises whatever rocksdict raises, which is a plain Exception with RocksDB's own words.
+    Its column families are the generations of a shard, by name; the one that RocksDB insists on
+    stays empty. Raises whatever rocksdict raises, which is a plain Exception with RocksDB's words.
     """
-    options = _options(memory)
-    rocks = rocksdict.Rdict(
-        str(path),
-        options,
-        # Left to find the one column family itself, rocksdict 0.3.29 reopens it with a time to
-        # live that overflows, and the next compaction drops every row.
-        column_families={"default": options},
-        access_type=rocksdict.AccessType.with_ttl(ttl_seconds),
-    )
-    # Time is looked at when files are compacted; this has quiet files compacted too.
-    rocks.set_options({"periodic_compaction_seconds": str(ttl_seconds)})
-    return rocks
+    names = generations(path)
+    families = {_UNUSED: _options(memory, quiet=True)}
+    families |= {name: _options(memory, quiet=name != names[-1]) for name in names}
+    return rocksdict.Rdict(str(path), _options(memory), column_families=families)
+
+
+def generations(path: Path) -> list[str]:
+    """Names of the column families of a database that is not open, oldest first."""
+    if not (path / "CURRENT").exists():
+        return []
+    return sorted(name for name in rocksdict.Rdict.list_cf(str(path)) if name != _UNUSED)
+
+
+def new_generation(rocks: rocksdict.Rdict, name: str, memory: ShardMemory) -> rocksdict.Rdict:
+    """A column family that is written to from now on."""
+    return rocks.create_column_family(name, _options(memory))
+
+
+def quieten(family: rocksdict.Rdict) -> None:
+    """Flush a column family that nothing is written to any more; it keeps little memory then."""
+    family.set_options(_QUIET)
+    family.flush()
 
 
 def new_batch() -> rocksdict.WriteBatch:
@@ -78,15 +92,15 @@ def new_batch() -> rocksdict.WriteBatch:
     return rocksdict.WriteBatch(raw_mode=True)
 
 
-def _options(memory: ShardMemory) -> rocksdict.Options:
+def _options(memory: ShardMemory, *, quiet: bool = False) -> rocksdict.Options:
     options = rocksdict.Options(raw_mode=True)
     options.create_if_missing(create_if_missing=True)
     options.set_block_based_table_factory(_blocks(memory))
     options.set_compression_type(rocksdict.DBCompressionType.lz4())
-    options.set_write_buffer_size(_MEMTABLE_BYTES)
+    options.set_write_buffer_size(64 * 1024 if quiet else _MEMTABLE_BYTES)
     options.set_arena_block_size(_ARENA_BYTES)
     options.set_write_buffer_manager(memory.writes)
-    options.set_memtable_prefix_bloom_ratio(_MEMTABLE_BLOOM)
+    options.set_memtable_prefix_bloom_ratio(0.0 if quiet else _MEMTABLE_BLOOM)
     options.set_memtable_whole_key_filtering(whole_key_filter=True)
     # After a crash keep the writes up to the first damaged one: a prefix, so no later
     # checkpoint can survive rows that came before it.

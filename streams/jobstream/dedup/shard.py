@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jobstream.dedup.encoding import DONE_SIZE, DONE_TAG, decode, encode, encode_done
 from jobstream.dedup.errors import ShardUnusable
-from jobstream.dedup.rocks import ClosedError, new_batch, open_rocks
+from jobstream.dedup.generations import Generations
+from jobstream.dedup.rocks import ClosedError, new_batch
 from jobstream_processors.core.known import UNKNOWN, Known
 from jobstream_processors.errors import TableUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import rocksdict
@@ -53,13 +54,17 @@ class Mark(NamedTuple):
 class RocksShard:
     """The local part of the dedup table for one partition. Any thread may use it.
 
-    `ttl_seconds` is how long a row is kept at least; RocksDB drops it at a compaction after that.
-    Raises ShardUnusable when the files are locked by a process or damaged, TableUnavailable when
-    the disk is full or the process has no file left to open.
+    `ttl_seconds` is how long a row is kept at least, and about twice that at most, by the brokers'
+    time that `now_ms` tells; no clock of this machine drops one. Raises ShardUnusable when the
+    files are locked by a process or damaged, TableUnavailable when the disk is full or the process
+    has no file left to open.
     """
 
-    def __init__(self, path: Path, *, ttl_seconds: int, memory: ShardMemory) -> None:
+    def __init__(
+        self, path: Path, *, ttl_seconds: int, memory: ShardMemory, now_ms: Callable[[], int]
+    ) -> None:
         self._path = path
+        self._now_ms = now_ms
         # Held while writing: a merge reads first, and done must not fall in between.
         self._writing = threading.Lock()
         self._closed = False
@@ -67,7 +72,7 @@ class RocksShard:
             message = f"damaged: reading {path} failed before"
             raise ShardUnusable(message)
         with self._explained():
-            self._rocks = open_rocks(path, ttl_seconds, memory)
+            self._rows = Generations(path, ttl_seconds * 1_000, memory, now_ms())
 
     @property
     def closed(self) -> bool:
@@ -80,18 +85,25 @@ class RocksShard:
         None does not prove that an id was never settled, only that it was not within the window.
         """
         with self._explained():
-            found = self._rocks.get([_JOB + job_id.encode() for job_id in ids]) or ()
-            return [None if value is None else decode(value) for value in found]
+            newest, *older = self._rows.families.values()
+            keys: list[str | int | float | bytes | bool]  # as the library has it
+            keys = [_JOB + job_id.encode() for job_id in ids]
+            values = newest.get(keys) or ()
+            found: list[Known | None] = [None if v is None else decode(v) for v in values]
+            for family in older:
+                for at, value in enumerate(family.get(keys) or ()):
+                    if value is not None:
+                        fact, known = decode(value), found[at]
+                        found[at] = fact if known is None else fact.merge(known)
+            return found
 
     def put_done(self, rows: Sequence[tuple[str, bytes, bytes]]) -> None:
         """Record (id, fingerprint, digest) as done, all of them or none; reads nothing.
 
         The return does not prove that a power cut spares them; the topic has them.
         """
-        with self._explained():
-            batch = _done_batch(rows)
-            with self._writing:
-                self._rocks.write(batch)
+        with self._explained(), self._writing:
+            self._rows.write(_done_batch(rows, self._target()))
 
     def merge(self, facts: Sequence[tuple[str, Known]]) -> None:
         """Merge facts into what is known, all of them or none; a done id stays done."""
@@ -104,15 +116,14 @@ class RocksShard:
         mark: Mark | None = None,
     ) -> None:
         """`put_done`, `merge` and `mark` as one write, all of it or none."""
-        with self._explained():
-            batch = _done_batch(done)
+        with self._explained(), self._writing:
+            batch = _done_batch(done, self._target())
             if mark is not None:
                 claim = _NO_CLAIM if mark.claim is None else mark.claim
                 batch.put(_MARK_KEY, _MARK.pack(mark.next_offset, claim))
-            with self._writing:
-                for job_id, known in self._merged(done, facts):
-                    batch.put(_JOB + job_id.encode(), encode(known))
-                self._rocks.write(batch)
+            for job_id, known in self._merged(done, facts):
+                batch.put(_JOB + job_id.encode(), encode(known))
+            self._rows.write(batch)
 
     def mark(self, mark: Mark) -> None:
         """Note that every row of the topic below `mark.next_offset` is in the shard.
@@ -122,9 +133,10 @@ class RocksShard:
         self.apply((), (), mark)
 
     def marked(self) -> Mark:
-        """The last mark; the log's start where there is none, or where its time is over."""
+        """The last mark; the log's start where there is none."""
         with self._explained():
-            value = self._rocks.get(_MARK_KEY)
+            marks = (family.get(_MARK_KEY) for family in self._rows.families.values())
+            value = next((mark for mark in marks if mark is not None), None)
             if value is None:
                 return Mark()
             if len(value) != _MARK.size:
@@ -136,7 +148,8 @@ class RocksShard:
     def rows(self) -> int:
         """About how many rows it holds, by RocksDB's estimate; 0 once it is closed."""
         try:
-            return self._rocks.property_int_value(_ROWS) or 0
+            families = self._rows.families.values()
+            return sum(family.property_int_value(_ROWS) or 0 for family in families)
         except Exception:  # noqa: BLE001 - rocksdict raises bare ones; a number is no reason to fail
             return 0
 
@@ -150,10 +163,20 @@ class RocksShard:
                 return
             self._closed = True
             with self._explained():
-                try:
-                    self._rocks.flush()
-                finally:
-                    self._rocks.close()
+                self._rows.close()
+
+    def _target(self) -> rocksdict.ColumnFamily:
+        """Where rows are written to now. Under the lock: it may begin another generation."""
+        now_ms = self._now_ms()
+        if self._rows.is_due(now_ms):
+            mark = self.marked()
+            if self._rows.turn(now_ms):
+                # Beside the rows that it vouches for, as ever.
+                batch = _done_batch((), self._rows.target)
+                claim = _NO_CLAIM if mark.claim is None else mark.claim
+                batch.put(_MARK_KEY, _MARK.pack(mark.next_offset, claim))
+                self._rows.write(batch)
+        return self._rows.target
 
     def _merged(
         self, done: Sequence[tuple[str, bytes, bytes]], facts: Sequence[tuple[str, Known]]
@@ -201,8 +224,11 @@ class RocksShard:
             (self._path / _DAMAGED).touch()
 
 
-def _done_batch(rows: Sequence[tuple[str, bytes, bytes]]) -> rocksdict.WriteBatch:
+def _done_batch(
+    rows: Sequence[tuple[str, bytes, bytes]], target: rocksdict.ColumnFamily
+) -> rocksdict.WriteBatch:
     batch = new_batch()
+    batch.set_default_column_family(target)
     put = batch.put
     for job_id, fingerprint, digest in rows:
         value = DONE_TAG + fingerprint + digest

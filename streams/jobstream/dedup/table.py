@@ -45,8 +45,9 @@ class Table:
     """Every shard this process owns, in its slot. Safe to use from several threads.
 
     Shards of partitions that moved on stay on disk for a warm start. `memory` bounds what all
-    shards use together; `on_progress(partition, rows, remaining)` is called about once a second
-    while a shard is restored, from the thread that restores it.
+    shards use together; `now_ms` tells broker time, by which rows grow old;
+    `on_progress(partition, rows, remaining)` is called about once a second while a shard is
+    restored, from the thread that restores it.
     """
 
     def __init__(
@@ -55,11 +56,13 @@ class Table:
         log: Log,
         on_progress: OnProgress | None = None,
         *,
+        now_ms: Callable[[], int],
         memory: ShardMemory | None = None,
     ) -> None:
         self._slot = slot
         self._log = log
         self._on_progress = on_progress
+        self._now_ms = now_ms
         self._memory = memory or ShardMemory()
         self._shards: dict[TopicPartition, RocksShard] = {}
         self._opening: dict[TopicPartition, threading.Lock] = {}
@@ -179,6 +182,7 @@ class Table:
             folder.data(wanted.identity),
             ttl_seconds=wanted.identity.ttl_seconds,
             memory=self._memory,
+            now_ms=self._now_ms,
         )
         try:
             return shard, self._replayed(shard, wanted)

@@ -45,7 +45,8 @@ class Bench:
         self.last: Shard
 
     def new_table(self) -> Table:
-        return Table(self.slot, self.log, self._tell, memory=self.memory)
+        now_ms = self.broker.clock.broker_ms
+        return Table(self.slot, self.log, self._tell, now_ms=now_ms, memory=self.memory)
 
     def publish(self, key: bytes, value: bytes | None) -> int:
         return self.sink.publish([Outgoing(self.topic, key, value, 0)])[self.place]

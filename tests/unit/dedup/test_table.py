@@ -262,7 +262,7 @@ def test_an_open_waits_for_an_earlier_one_and_goes_on_where_it_has_come_to(
             reading.set()
             assert go_on.wait(60.0)
 
-    bench.table = Table(bench.slot, bench.log, slowly, memory=bench.memory)
+    bench.table = Table(bench.slot, bench.log, slowly, now_ms=lambda: 0, memory=bench.memory)
     with ThreadPoolExecutor(2) as pool:
         dead = pool.submit(bench.open)
         assert reading.wait(60.0)
