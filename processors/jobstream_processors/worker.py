@@ -57,7 +57,9 @@ log = logging.getLogger("jobstream.worker")
 
 TICK_S = 0.05
 POLL_S = 0.1
-TAKEOVERS_AT_ONCE = 4
+TAKEOVERS_AT_ONCE = 8
+"""They mostly wait for brokers: one that died must not hold up partitions that it does not lead."""
+CLOSES_AT_ONCE = 4
 MIRROR_S = 3.0
 """How long a hand-over waits for its mirror: what that lacks, the commit tells."""
 LEAVE_S = 3.0
@@ -108,7 +110,7 @@ class Worker:
         self._released: dict[TopicPartition, threading.Event] = {}
         self._restorers = ThreadPoolExecutor(TAKEOVERS_AT_ONCE, "jobstream-takeover")
         # Of their own: a take-over waits for the table that its partition had here before.
-        self._closers = ThreadPoolExecutor(TAKEOVERS_AT_ONCE, "jobstream-close")
+        self._closers = ThreadPoolExecutor(CLOSES_AT_ONCE, "jobstream-close")
         self._end: asyncio.Future[None]
         self._loop: asyncio.AbstractEventLoop
         self._engine: Engine

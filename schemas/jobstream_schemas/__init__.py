@@ -24,7 +24,7 @@ from jobstream_schemas.framing import Framing, SingleObject, schema_fingerprint
 from jobstream_schemas.job_schema import JobSchema, job_schema
 from jobstream_schemas.lint import lint
 from jobstream_schemas.meta import Meta
-from jobstream_schemas.mirror import Mirror, decode_mirror, encode_mirror, mirror_key
+from jobstream_schemas.mirror import Mirror, decode_mirror, encode_mirror, mirror_key, mirror_key_of
 from jobstream_schemas.names import is_id
 from jobstream_schemas.reader import Decoded, Reader, args_digest
 from jobstream_schemas.rows import (
@@ -89,6 +89,7 @@ __all__ = [
     "lint",
     "masked",
     "mirror_key",
+    "mirror_key_of",
     "parse_row",
     "row_key",
     "schema_fingerprint",

@@ -48,7 +48,12 @@ class Mirror(NamedTuple):
 
 def mirror_key(mirror: Mirror) -> bytes:
     """The Kafka key: group, topic id and partition, so that a topic made anew has its own."""
-    return f"{mirror.group}:{mirror.topic_id}:{mirror.partition}".encode()
+    return mirror_key_of(mirror.group, mirror.topic_id, mirror.partition)
+
+
+def mirror_key_of(group: str, topic_id: str, partition: int) -> bytes:
+    """The key under which the mirrors of that partition stand."""
+    return f"{group}:{topic_id}:{partition}".encode()
 
 
 def encode_mirror(mirror: Mirror) -> bytes:

@@ -220,7 +220,9 @@ class Roles:
             self._believe(admin)
         self._observed.verified = True
         topic = offsets_topic(self._app.name)
-        return KafkaMirrors(self._reader, topic, self._reader.partitions(topic))
+        mirrors = KafkaMirrors(self._reader, topic, self._reader.partitions(topic))
+        mirrors.catch_up()  # So that the first take-over need not.
+        return mirrors
 
     def _believe(self, admin: Admin) -> None:
         """A group's session is what the broker has, whatever this process was told to want."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 from jobstream.errors import ConfigError
 from jobstream.kafka.client_log import client_log
-from jobstream.kafka.client_options import ENV_PREFIX, ClientOptions, read_client_options
+from jobstream.kafka.client_options import DEFAULTS, ENV_PREFIX, ClientOptions, read_client_options
 from jobstream.service_links import without_service_links
 from jobstream_processors.core.duration import Duration, to_ms, to_text
 from jobstream_processors.errors import InvalidOption
@@ -218,7 +218,7 @@ class Settings:
 
     def client_options(self) -> dict[str, Any]:
         """What every Kafka client is made with. Holds secrets: never log or show it."""
-        return {"client.id": "jobstream", **self.kafka.reveal()} | {
+        return {**DEFAULTS, **self.kafka.reveal()} | {
             "bootstrap.servers": self.bootstrap_servers,
             # What the client library has to say is a log record like any other.
             "logger": client_log(),

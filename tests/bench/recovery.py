@@ -51,7 +51,7 @@ HEAP_MB = 384
 WORKERS = 3
 LIMIT_S = 180.0
 BACK_GOAL_S, SHARE, SHARE_GOAL_S, OVER_S = 15.0, 0.8, 30.0, 5.0
-SESSION_S = 10.0
+SESSION_S = 6.0
 """How long the group waits for a member that says nothing, by default."""
 NOTICED_S = 2.0
 """A gap shorter than that is chance: each partition gets eleven jobs a second."""

@@ -190,12 +190,18 @@ def test_client_options_carry_the_address_and_what_was_let_through() -> None:
     settings = Settings.load(
         {"JOBSTREAM_KAFKA_SECURITY_PROTOCOL": "ssl"},
         bootstrap_servers="b:1",
-        kafka={"socket.keepalive.enable": True, "client.id": "mine"},
+        kafka={
+            "socket.keepalive.enable": True,
+            "client.id": "mine",
+            "reconnect.backoff.max.ms": 500,
+        },
     )
 
     assert settings.client_options() == {
         "bootstrap.servers": "b:1",
         "client.id": "mine",
+        "socket.connection.setup.timeout.ms": "10000",
+        "reconnect.backoff.max.ms": "500",
         "logger": logging.getLogger("jobstream.client"),
         "security.protocol": "ssl",
         "socket.keepalive.enable": "true",

@@ -50,6 +50,15 @@ metadata.recovery.rebootstrap.trigger.ms
 """
 _DIAGNOSIS = "debug log_level log.connection.close statistics.interval.ms"
 
+DEFAULTS: Mapping[str, str] = {
+    "client.id": "jobstream",
+    # The library's own are made for outages, half a minute and ten seconds. Partitions of a host
+    # that died stand still for as long as somebody waits for it, or for one that is back.
+    "socket.connection.setup.timeout.ms": "10000",
+    "reconnect.backoff.max.ms": "1000",
+}
+"""What every client is made with unless somebody chose another value."""
+
 ALLOWED = frozenset((_TLS + _SASL + _CONNECTION + _DIAGNOSIS).split())
 SECRETS = frozenset(
     name

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
@@ -14,7 +16,7 @@ from jobstream.kafka.error_kinds import is_passing
 from jobstream_processors.errors import TableUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 
     from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, not marked as such
         TopicDescription,
@@ -31,6 +33,9 @@ LOOK_S = 0.5
 CLOSE_S = 1.0
 """How long a close waits for whoever asks just then; the process may be leaving."""
 STALL_S_MAX = 60.0
+DRY_S = 5.0
+"""A client that brings nothing for so long is replaced by a new one."""
+ASKING_MAX = 4
 _ASK_S = 5.0
 FAIL_OVER_S = 30.0
 _MISSING = frozenset((KafkaError.UNKNOWN_TOPIC_OR_PART,))
@@ -54,7 +59,8 @@ class KafkaLog:
         self._wait_s = FAIL_OVER_S if wait_s is None else wait_s
         self._pause = threading.Event()
         self._admin: Asking | None = None
-        self._asking: Consumer | None = None
+        self._asking: deque[Consumer] = deque()
+        """Clients that answered last and that nobody uses now."""
         self._ids: dict[str, str] = {}
         self._lock = threading.Lock()
 
@@ -66,31 +72,29 @@ class KafkaLog:
         """
         if start >= stop:
             return
-        topic, number = partition
-        consumer = self._consumer()
-        try:
-            consumer.assign([TopicPartition(topic, number, start)])
-            deadline = time.monotonic() + self._stall_s
-            look = time.monotonic() + LOOK_S
-            position = start
-            while position < stop:
-                found, position = self._some(consumer, position)
-                if found:
-                    deadline = time.monotonic() + self._stall_s
+        position = start
+        moved_s = told_s = time.monotonic()
+        while position < stop:
+            # One that brings nothing may have lost its fetch, or ask a broker that is dead.
+            with closing(self._from(partition, position)) as one_client:
+                for found, at in one_client:
+                    now_s = time.monotonic()
+                    if at > position:
+                        position, moved_s = at, now_s
+                    elif now_s > moved_s + self._stall_s:
+                        where = f"{partition[0]} [{partition[1]}]"
+                        message = f"{where}: stuck at offset {position} of {stop}"
+                        raise TableUnavailable(message)
                     inside = found if position <= stop else [m for m in found if _at(m) < stop]
                     if inside:
                         yield inside
                         # What the caller did with it took time that is nobody's silence.
-                        look = time.monotonic() + LOOK_S
-                        deadline = time.monotonic() + self._stall_s
-                elif (now := time.monotonic()) > deadline:
-                    message = f"{topic} [{number}]: stuck at offset {position} of {stop}"
-                    raise TableUnavailable(message)
-                elif now > look:
-                    yield ()
-                    look = now + LOOK_S
-        finally:
-            consumer.close()
+                        moved_s = told_s = time.monotonic()
+                    elif now_s > told_s + LOOK_S:
+                        yield ()
+                        told_s = time.monotonic()
+                    if position >= stop:
+                        return
 
     def span(self, partition: Place) -> tuple[int, int]:
         """(first offset kept, next offset to be written).
@@ -107,19 +111,28 @@ class KafkaLog:
 
     def _ask(self, partition: Place, ask: Callable[[Consumer, float], Answer]) -> Answer:
         until = time.monotonic() + self._wait_s
-        with self._lock:
-            while True:
-                if self._asking is None:
-                    self._asking = self._consumer()
-                try:
-                    return ask(self._asking, min(_ASK_S, self._wait_s))
-                except KafkaException as error:
-                    # A client may go on asking the broker it knew; a new one looks for the leader.
-                    self._asking = None
-                    cause = error.args[0]
-                    if not is_passing(cause) or time.monotonic() > until:
-                        raise _unread(partition, cause) from error
-                self._pause.wait(AGAIN_S)
+        while True:
+            try:
+                consumer = self._asking.pop()
+            except IndexError:
+                consumer = self._consumer()
+            try:
+                answer = ask(consumer, min(_ASK_S, self._wait_s))
+            except KafkaException as error:
+                # A client may go on asking the broker it knew; a new one looks for the leader.
+                cause = error.args[0]
+                if not is_passing(cause) or time.monotonic() > until:
+                    raise _unread(partition, cause) from error
+            else:
+                self._keep(consumer)
+                return answer
+            self._pause.wait(AGAIN_S)
+
+    def _keep(self, consumer: Consumer) -> None:
+        if len(self._asking) < ASKING_MAX:
+            self._asking.append(consumer)
+        else:
+            consumer.close()
 
     def close(self) -> None:
         """Give back its connections; whoever asks again gets new ones.
@@ -129,11 +142,11 @@ class KafkaLog:
         if not self._lock.acquire(timeout=CLOSE_S):
             return
         try:
-            asking, self._asking, self._admin = self._asking, None, None
+            self._admin = None
         finally:
             self._lock.release()
-        if asking is not None:
-            asking.close()
+        while self._asking:
+            self._asking.pop().close()
 
     def topic_id(self, topic: str, *, anew: bool = False) -> str:
         """The id of this incarnation of the topic; remembered from the last answer unless `anew`.
@@ -183,6 +196,21 @@ class KafkaLog:
                 "fetch.queue.backoff.ms": 10,
             }
         )
+
+    def _from(self, partition: Place, start: int) -> Generator[tuple[list[Record], int]]:
+        """What one client brings from `start` on, with the position after it; until it is dry."""
+        consumer, dry_s = self._consumer(), time.monotonic() + DRY_S
+        try:
+            consumer.assign([TopicPartition(*partition, start)])
+            position = start
+            while time.monotonic() < dry_s:
+                found, at = self._some(consumer, position)
+                moved, position = at > position, max(at, position)
+                yield found, position
+                if moved:
+                    dry_s = time.monotonic() + DRY_S
+        finally:
+            consumer.close()
 
     @staticmethod
     def _some(consumer: Consumer, position: int) -> tuple[list[Record], int]:

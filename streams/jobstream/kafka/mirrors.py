@@ -6,7 +6,8 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
-from jobstream_schemas import DecodeError, Mirror, decode_mirror
+from jobstream_processors.core.partition import partition_for
+from jobstream_schemas import DecodeError, Mirror, decode_mirror, mirror_key_of
 
 if TYPE_CHECKING:
     from jobstream_processors.ports import Log, TopicPartition
@@ -64,13 +65,20 @@ class MirrorTable:
 
 
 class KafkaMirrors:
-    """The `Mirrors` port over any `Log`. Safe to use from several threads."""
+    """The `Mirrors` port over any `Log`. Safe to use from several threads.
+
+    Every partition of the topic is read once. From then on a look reads only the one in which the
+    mirror it is about stands, by its key: a partition without a leader holds up no other's mirrors.
+    """
 
     def __init__(self, reader: Log, topic: str, partitions: int) -> None:
         self._reader = reader
         self._topic = topic
-        self._next = dict.fromkeys(range(partitions), 0)
+        self._next = [0] * partitions
+        self._reading = [threading.Lock() for _ in range(partitions)]
+        self._unread = set(range(partitions))
         self._topic_id = ""
+        self._first = threading.Lock()
         self._table = MirrorTable()
         self._lock = threading.Lock()
 
@@ -84,8 +92,10 @@ class KafkaMirrors:
 
         Reads what was written since the last call; blocks for that.
         """
+        self.catch_up()
+        key = mirror_key_of(group, topic_id, source[1])
+        self._read(partition_for(key, len(self._next)))
         with self._lock:
-            self._catch_up()
             return self._table.get(group, source, topic_id)
 
     def may_begin(
@@ -98,16 +108,27 @@ class KafkaMirrors:
         with self._lock:
             return self._table.may_begin(group, source, topic_id, claim)
 
-    def _catch_up(self) -> None:
+    def catch_up(self) -> None:
+        """Read every partition that was never read; blocks for that."""
         topic_id = self._reader.topic_id(self._topic)
-        if topic_id != self._topic_id:
-            # Made anew, it is read from its start. What the old one told stays true.
-            self._topic_id, self._next = topic_id, dict.fromkeys(self._next, 0)
-        for partition, known in self._next.items():
+        if topic_id == self._topic_id and not self._unread:
+            return
+        with self._first:
+            if topic_id != self._topic_id:
+                # Made anew, it is read from its start. What the old one told stays true.
+                self._topic_id, self._next = topic_id, [0] * len(self._next)
+                self._unread = set(range(len(self._next)))
+            for partition in sorted(self._unread):
+                self._read(partition)
+                self._unread.discard(partition)
+
+    def _read(self, partition: int) -> None:
+        with self._reading[partition]:
             place = (self._topic, partition)
             low, high = self._reader.span(place)
-            start = known if known <= high else 0
+            start = self._next[partition] if self._next[partition] <= high else 0
             for batch in self._reader.read(place, max(low, start), high):
-                for record in batch:
-                    self._table.take(self._topic, record.value())
+                with self._lock:
+                    for record in batch:
+                        self._table.take(self._topic, record.value())
             self._next[partition] = high

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,12 +11,16 @@ from confluent_kafka import KafkaError, KafkaException
 
 from jobstream.errors import BrokerRefused, BrokerUnavailable
 from jobstream.kafka import asking
+from jobstream.kafka import log as log_module
 from jobstream.kafka.log import KafkaLog
 
 if TYPE_CHECKING:
-    from confluent_kafka import TopicCollection
+    from confluent_kafka import Consumer, TopicCollection
+
+    from jobstream_processors.ports import TopicPartition
 
 NOBODY = "127.0.0.1:1"
+LIMIT_S = 20.0
 
 
 class Cluster:
@@ -89,3 +94,25 @@ def test_a_reader_gives_up_within_its_wait_and_says_why() -> None:
         log.topic_id("mail")
     with pytest.raises(BrokerUnavailable, match=r"mail \[0\] can't be read"):
         log.span(("mail", 0))
+
+
+def test_a_question_that_is_not_answered_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = log_on(Cluster(), monkeypatch)
+    asked, answered = threading.Event(), threading.Event()
+
+    def slow(consumer: Consumer, partition: TopicPartition, wait_s: float) -> tuple[int, int]:  # noqa: ARG001 - its shape
+        if partition[1] == 0:
+            asked.set()
+            assert answered.wait(LIMIT_S)
+        return 0, partition[1]
+
+    monkeypatch.setattr(log_module, "_span", slow)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(log.span, ("mail", 0))
+        assert asked.wait(LIMIT_S)
+
+        assert log.span(("mail", 7)) == (0, 7)
+
+        answered.set()
+        assert first.result(LIMIT_S) == (0, 0)
+    log.close()
