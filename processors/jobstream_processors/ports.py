@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from jobstream_processors.core.headers import Headers
     from jobstream_processors.core.known import Known
@@ -59,6 +59,12 @@ class Sink(Protocol):
 
         Records of one partition are appended in the order given. Returns the offset of the last
         record per partition; raises PublishFailed if any was not acknowledged in time.
+        """
+
+    def publish_soon(self, record: Outgoing, done: Callable[[bool], object]) -> None:
+        """Hand a record over and return; it waits for no other.
+
+        `done` hears, on some thread, whether it was acknowledged; that may take two minutes.
         """
 
     def publish_rows(

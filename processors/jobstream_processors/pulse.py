@@ -123,6 +123,11 @@ class GuardedSink:
         self._pulse.check()
         return self._sink.publish(records)
 
+    def publish_soon(self, record: Outgoing, done: Callable[[bool], object]) -> None:
+        """As the sink's; raises WorkerStopped instead when the pulse is lost."""
+        self._pulse.check()
+        self._sink.publish_soon(record, done)
+
     def publish_rows(
         self, rows: Mapping[TopicPartition, Sequence[dict[str, bytes]]]
     ) -> Collection[bytes]:

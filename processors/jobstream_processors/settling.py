@@ -12,13 +12,13 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from jobstream_processors.background import in_background
-from jobstream_processors.errors import PublishFailed
 
 if TYPE_CHECKING:
-    from jobstream_processors.lane import Lane
+    from jobstream_processors.lane import Lane, Snapshot
     from jobstream_processors.meter import Meter
     from jobstream_processors.ports import Outgoing, Sink
     from jobstream_processors.settle import Decided
@@ -138,6 +138,8 @@ class MirrorThread:
         self._announced = announced
         self._woken = threading.Event()
         self._seen: dict[Lane, object] = {}
+        self._under_way: set[Lane] = set()
+        """One mirror of a lane at a time is on its way."""
         self._closing = threading.Event()
 
     def start(self) -> None:
@@ -154,23 +156,36 @@ class MirrorThread:
         self._woken.set()
 
     def publish(self, lanes: list[Lane]) -> None:
-        """Mirror these lanes now; blocks until acknowledged."""
-        changed = [
-            lane for lane in lanes if self._seen.get(lane) is not lane.snapshot or _wants(lane)
-        ]
-        # Read before the record is made: that one tells as much or more.
-        shown = [(lane.snapshot, lane.ahead.wanted) for lane in changed]
+        """Mirror these lanes now; blocks until acknowledged. Raises PublishFailed."""
+        changed = self._changed(lanes)
+        shown = [lane.snapshot for lane in changed]
         self._sink.publish([self._record(lane) for lane in changed])
-        for lane, (snapshot, _) in zip(changed, shown, strict=True):
+        for lane, snapshot in zip(changed, shown, strict=True):
             self._seen[lane] = snapshot
             lane.mirrored = snapshot[0]
-        widened = [
-            (lane, wanted)
-            for lane, (_, wanted) in zip(changed, shown, strict=True)
-            if wanted > lane.may_begin
-        ]
-        if widened:
-            self._announced(widened)
+
+    def _changed(self, lanes: list[Lane]) -> list[Lane]:
+        return [lane for lane in lanes if self._seen.get(lane) is not lane.snapshot or _wants(lane)]
+
+    def _send(self, lane: Lane) -> None:
+        """Mirror it when its broker can; the others wait for their own brokers only."""
+        # Read before the record is made: that one tells as much or more.
+        snapshot, wanted = lane.snapshot, lane.ahead.wanted
+        self._under_way.add(lane)
+        self._sink.publish_soon(self._record(lane), partial(self._sent, lane, snapshot, wanted))
+
+    def _sent(self, lane: Lane, snapshot: Snapshot, wanted: int, acknowledged: bool) -> None:  # noqa: FBT001 - as the port has it
+        if acknowledged:
+            self._seen[lane] = snapshot
+            lane.mirrored = max(lane.mirrored, snapshot[0])
+            if wanted > lane.may_begin:
+                self._announced([(lane, wanted)])
+        else:
+            log.warning("mirror_failed", extra={"partition": lane.source})
+            self._seen.pop(lane, None)
+        self._under_way.discard(lane)
+        if acknowledged and lane.ahead.wanted > wanted:
+            self.wake()
 
     def _serve(self) -> None:
         rounds, due_s = 0, time.monotonic() + self._interval_s
@@ -187,13 +202,11 @@ class MirrorThread:
                 if not rounds % AGAIN_ROUNDS:
                     # A frozen worker's late mirror may have become the newest of its key.
                     self._seen.clear()
-            try:
-                self.publish(lanes)
-            except PublishFailed as error:
-                log.warning("mirror_failed", extra={"reason": str(error)})
-                self._seen.clear()
-            for gone in [lane for lane in self._seen if not lane.live]:
-                del self._seen[gone]
+            for lane in self._changed(lanes):
+                if lane not in self._under_way:
+                    self._send(lane)
+            for gone in [lane for lane in list(self._seen) if not lane.live]:
+                self._seen.pop(gone, None)
 
 
 def _wants(lane: Lane) -> bool:

@@ -124,7 +124,7 @@ class Takeover:
         lane.watermark = Watermark(place.start, finished)
         lane.show()
         self._suspect(lane, place, opened.previous_claim)
-        lane.ahead.wanted = max(place.start + FLOOR, lane.suspect_before)
+        lane.ahead.wanted = max(place.start, lane.suspect_before) + FLOOR
         self._sink.publish([self.mirror_record(lane)])
         lane.mirrored, lane.may_begin = place.start, lane.ahead.wanted
         lane.phases.spent(ANNOUNCE)

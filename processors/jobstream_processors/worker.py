@@ -396,7 +396,8 @@ class Worker:
     # -- any thread
 
     def _widen(self, announced: list[tuple[Lane, int]]) -> None:
-        self._loop.call_soon_threadsafe(self._engine.horizon.widen, announced)
+        with suppress(RuntimeError):  # The loop is closed: the worker has left already.
+            self._loop.call_soon_threadsafe(self._engine.horizon.widen, announced)
 
     def _report(self, batch: list[Decided]) -> None:
         self._loop.call_soon_threadsafe(self._settled, batch)

@@ -95,6 +95,9 @@ class Ports:
             raise PublishFailed({0: _REFUSED})
         return {(record.topic, record.partition): CLAIM}
 
+    def publish_soon(self, record: Outgoing, done: Callable[[bool], object]) -> None:
+        raise NotImplementedError(record)
+
     def publish_rows(
         self, rows: Mapping[TopicPartition, Sequence[dict[str, bytes]]]
     ) -> Collection[bytes]:

@@ -15,7 +15,7 @@ from jobstream_processors.background import in_background
 from jobstream_processors.errors import PublishFailed, PublishFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from confluent_kafka import Message
 
@@ -91,6 +91,24 @@ class KafkaSink:
         if batch.fatal or poller.broken:
             self._replace(poller)
         return batch.result()
+
+    def publish_soon(self, record: Outgoing, done: Callable[[bool], object]) -> None:
+        """Queue one record and return; `done` hears whether it was acknowledged.
+
+        It is called on the thread that serves reports, or here if the client takes no more.
+        """
+        poller = self._producer()
+        topic, key, value, partition, _ = record
+
+        def report(error: KafkaError | None, _: Message) -> None:
+            if error is not None and is_fatal(error):
+                self._replace(poller)
+            done(error is None)
+
+        try:
+            poller.producer.produce(topic, value, key, partition, report)
+        except (BufferError, KafkaException):
+            done(False)  # noqa: FBT003 - as the port has it
 
     def publish_rows(
         self, rows: Mapping[TopicPartition, Sequence[dict[str, bytes]]]

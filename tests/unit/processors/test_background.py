@@ -13,7 +13,7 @@ from jobstream.kafka.schema_topic import SchemaFollower
 from jobstream_processors.background import in_background, log_end
 from jobstream_processors.closer import Closer
 from jobstream_processors.core.control import PAUSE_QUEUE
-from jobstream_processors.errors import PublishFailed, PublishFailure, TableUnavailable
+from jobstream_processors.errors import TableUnavailable
 from jobstream_processors.ports import Outgoing
 from jobstream_processors.settling import MirrorThread
 from jobstream_schemas import Catalogue, Control
@@ -72,13 +72,19 @@ def test_one_that_hears_and_fails_is_told_in_the_log(caplog: pytest.LogCaptureFi
 
 
 class Refusing:
-    """A sink of which each publish ends as it is told."""
+    """A sink that acknowledges nothing, and fails in the end."""
 
-    def __init__(self, *errors: Exception) -> None:
-        self._errors = list(errors)
+    def __init__(self, times: int, error: Exception) -> None:
+        self._left, self._error = times, error
 
-    def publish(self, records: Sequence[Outgoing]) -> Never:  # noqa: ARG002 - as the port has it
-        raise self._errors.pop(0)
+    def publish(self, records: Sequence[Outgoing]) -> Never:
+        raise AssertionError(records)
+
+    def publish_soon(self, record: Outgoing, done: Callable[[bool], object]) -> None:  # noqa: ARG002 - as the port has it
+        if not self._left:
+            raise self._error
+        self._left -= 1
+        done(False)  # noqa: FBT003 - as the port has it
 
     def publish_rows(self, rows: object) -> Never:
         raise AssertionError(rows)
@@ -88,9 +94,9 @@ def test_a_mirror_that_was_not_acknowledged_is_tried_again_and_another_error_is_
     shop: Shop, heard: SimpleQueue[BaseException]
 ) -> None:
     lanes: list[Lane] = [shop.lane()]
-    passing, fault = PublishFailed({0: PublishFailure("away")}), TableUnavailable("fault")
+    fault = TableUnavailable("fault")
     mirrors = MirrorThread(
-        Refusing(passing, passing, fault),
+        Refusing(2, fault),
         lambda: lanes,
         lambda lane: Outgoing(OFFSETS, lane.source[0].encode(), b""),
         0.001,

@@ -1,0 +1,107 @@
+"""The mirroring thread: each partition's mirror waits for its own broker alone."""
+
+from __future__ import annotations
+
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobstream.testing.waiting import wait_until
+from jobstream_processors.ports import Outgoing
+from jobstream_processors.settling import MirrorThread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Never
+
+    from tests.unit.processors.conftest import Shop
+
+    from jobstream_processors.lane import Lane
+
+LIMIT_S = 20.0
+LONG_S = 3_600.0
+
+
+class Desk:
+    """Two lanes and their mirrors; the broker of the first one is dead until it answers."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.lanes: list[Lane] = [shop.lane(0), shop.lane(1)]
+        for lane in self.lanes:
+            lane.may_begin = lane.ahead.wanted = 10
+        self.waiting: SimpleQueue[Callable[[bool], object]] = SimpleQueue()
+        self.sent: list[bytes] = []
+        self.announced: SimpleQueue[list[tuple[Lane, int]]] = SimpleQueue()
+        self.failed: SimpleQueue[BaseException] = SimpleQueue()
+        self.thread = MirrorThread(
+            self,
+            lambda: self.lanes,
+            lambda lane: Outgoing("offsets", b"%d" % lane.source[1], b""),
+            LONG_S,
+            self.failed.put,
+            announced=self.announced.put,
+        )
+
+    def publish(self, records: Sequence[Outgoing]) -> Never:
+        raise AssertionError(records)
+
+    def publish_rows(self, rows: object) -> Never:
+        raise AssertionError(rows)
+
+    def publish_soon(self, record: Outgoing, done: Callable[[bool], object]) -> None:
+        assert record.key is not None
+        self.sent.append(record.key)
+        if record.key == b"0":
+            self.waiting.put(done)
+        else:
+            done(True)  # noqa: FBT003 - as the port has it
+
+    def want(self, lane: Lane, below: int) -> None:
+        lane.ahead.wanted = below
+        self.thread.wake()
+
+
+@pytest.fixture
+def desk(shop: Shop) -> Iterator[Desk]:
+    made = Desk(shop)
+    made.thread.start()
+    yield made
+    made.thread.close()
+
+
+def test_a_broker_that_is_away_holds_up_no_other_partition(desk: Desk) -> None:
+    dead, alive = desk.lanes
+    desk.want(dead, 20)
+    answer = desk.waiting.get(timeout=LIMIT_S)
+
+    desk.want(alive, 30)
+
+    assert desk.announced.get(timeout=LIMIT_S) == [(alive, 30)]
+    assert desk.announced.empty()
+    answer(True)  # noqa: FBT003 - as the port has it
+    assert desk.announced.get(timeout=LIMIT_S) == [(dead, 20)]
+
+
+def test_one_mirror_of_a_partition_is_on_its_way_and_the_next_follows_it(desk: Desk) -> None:
+    dead, _ = desk.lanes
+    desk.want(dead, 20)
+    answer = desk.waiting.get(timeout=LIMIT_S)
+    desk.want(dead, 40)
+    dead.may_begin = 20
+
+    answer(True)  # noqa: FBT003 - as the port has it
+
+    desk.waiting.get(timeout=LIMIT_S)(True)  # noqa: FBT003 - likewise
+    assert desk.announced.get(timeout=LIMIT_S) == [(dead, 40)]
+
+
+def test_what_was_not_acknowledged_is_told_to_nobody_and_sent_again(desk: Desk) -> None:
+    dead, _ = desk.lanes
+    desk.want(dead, 20)
+    desk.waiting.get(timeout=LIMIT_S)(False)  # noqa: FBT003 - as the port has it
+
+    desk.thread.wake()
+
+    wait_until(lambda: desk.sent.count(b"0") == 2, "it is sent again", limit_s=LIMIT_S)
+    assert desk.announced.empty()
