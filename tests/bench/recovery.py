@@ -27,6 +27,7 @@ from tests.bench.report import Figure
 from jobstream.broker import EmbeddedKafka
 from jobstream.errors import EnqueueError
 from jobstream.testing.fleet import Fleet
+from jobstream.testing.ledger import Kill
 from jobstream.testing.stillness import Stillness
 from jobstream.testing.trial import Trial
 from jobstream.testing.waiting import wait_until
@@ -152,6 +153,7 @@ def _broken(trial: Trial, kafka: EmbeddedKafka, load: Load, after_s: float) -> I
             _mend(trial, kafka)
     trial.wait_until_quiet(LIMIT_S)
     trial.fleet.drain_all()
+    _note_losses(trial)
     found = trial.audit(load.ids, hold_key=["book"])
     gone = Gone(trial)
     for each in seen:
@@ -191,6 +193,12 @@ def _mend(trial: Trial, kafka: EmbeddedKafka) -> None:
 def _wait_for(member: Member) -> None:
     """Block until it serves a partition."""
     wait_until(lambda: b"partition_served" in member.log.read_bytes(), "it serves", limit_s=LIMIT_S)
+
+
+def _note_losses(trial: Trial) -> None:
+    """A session that ended while no coordinator listened cuts off what had no row yet."""
+    for event in _events("partitions_lost"):
+        trial.fleet.kills.append(Kill(event["pid"], _ms(event["time"])))
 
 
 def _look(seconds: float) -> None:
@@ -233,6 +241,13 @@ class Gone:
         beside = f"{len(stood)} of {len(gaps)} partitions stood {NOTICED_S:g} s or more"
         if stood:
             beside += f", median {median(stood):.1f} s"
+        lost = sum(
+            len(event["partitions"])
+            for event in _events("partitions_lost")
+            if seen.at_ms <= _ms(event["time"]) <= seen.until_ms
+        )
+        if lost:
+            beside += f"; {lost} lost with the session of a worker that lived"
         goal_s = BACK_GOAL_S + (SESSION_S if seen.cuts else 0.0)
         what = f"{seen.what}: longest standstill of a partition"
         goal = f"≤ {goal_s:g} s"
