@@ -9,17 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.background import ended_soon, in_background
 from jobstream_processors.closer import Closer
 from jobstream_processors.core.control import NOTHING
-from jobstream_processors.engine import Engine, Failed
+from jobstream_processors.engine import Engine
 from jobstream_processors.errors import PublishFailed, WorkerStopped
 from jobstream_processors.execute.bars import Bars
 from jobstream_processors.execute.on_loop import LoopExecutor
@@ -27,22 +25,14 @@ from jobstream_processors.execute.on_processes import ProcessExecutor
 from jobstream_processors.execute.on_threads import ThreadExecutor
 from jobstream_processors.facts import Run, Standing
 from jobstream_processors.feed import Feed
-from jobstream_processors.handlers import ASYNC, PROCESS, THREAD, JobSpec, slots_of
+from jobstream_processors.handlers import ASYNC, PROCESS, THREAD, slots_of
 from jobstream_processors.intake import Intake
-from jobstream_processors.meter import Meter
 from jobstream_processors.own_faults import own_fault
 from jobstream_processors.phases import QUEUE
-from jobstream_processors.ports import Clock, Listener, Log, Sink, Source
-from jobstream_processors.pressure import Limits
-from jobstream_processors.pulse import Pulse
-from jobstream_processors.queues import QueuePlan
 from jobstream_processors.settle import Settler
 from jobstream_processors.settling import MirrorThread, SettleThread
 from jobstream_processors.skipped import Lookout
-from jobstream_processors.takeover import Takeover
-from jobstream_processors.tracing import UNTRACED, Tracing
 from jobstream_processors.unfinished import Remains, left, remains
-from jobstream_schemas import Catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -50,6 +40,7 @@ if TYPE_CHECKING:
     from jobstream_processors.core.control import Orders
     from jobstream_processors.execute.running import Executor
     from jobstream_processors.lane import Lane
+    from jobstream_processors.parts import Parts
     from jobstream_processors.ports import Position, Record, TopicPartition
     from jobstream_processors.settle import Decided
 
@@ -64,36 +55,6 @@ MIRROR_S = 3.0
 """How long a hand-over waits for its mirror: what that lacks, the commit tells."""
 LEAVE_S = 3.0
 """How long a failing worker waits for its polling thread to leave the group."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """Everything a worker is made of; the composition root fills it in."""
-
-    specs: Mapping[str, JobSpec]
-    plans: Mapping[str, QueuePlan]
-    catalogue: Catalogue
-    source: Callable[[Listener], Source]
-    """Joins the group; called on the thread that polls."""
-    sink: Sink
-    takeover: Takeover
-    reader: Log
-    clock: Clock
-    pulse: Pulse
-    limits: Limits = field(default_factory=Limits)
-    concurrency: int = 200
-    children: int = 4
-    child_begins: Callable[[], None] | None = None
-    """What a child process does first; it is pickled."""
-    closer_s: float = 5.0
-    """How often dead letters are looked at that a redrive or a late success closed."""
-    tracing: Tracing = UNTRACED
-    meter: Meter | None = None
-    name: str = ""
-    """`host:pid`: how operators tell it to be quiet."""
-    failed: Failed | None = None
-    stuck_max: int = 100
-    """Runs past their time limit that still hold a slot, before the process is to be replaced."""
 
 
 class ReplaceProcess(Exception):

@@ -45,10 +45,11 @@ from jobstream_processors.delayer import Delayer, DelayerParts
 from jobstream_processors.departures import GROUP_MARGIN_MS
 from jobstream_processors.errors import WorkerStopped
 from jobstream_processors.failures import Failures
+from jobstream_processors.parts import Parts
 from jobstream_processors.pressure import Limits
 from jobstream_processors.pulse import GuardedSink, Pulse
 from jobstream_processors.takeover import Takeover
-from jobstream_processors.worker import Parts, ReplaceProcess, Worker
+from jobstream_processors.worker import ReplaceProcess, Worker
 from jobstream_schemas import Catalogue
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from tests.bench.usage import cpu_by_thread, cpu_since, peak_resident_mb, reside
 from jobstream.roles import Roles
 
 if TYPE_CHECKING:
-    from jobstream_processors.worker import Parts
+    from jobstream_processors.parts import Parts
 
 LOOK_S = 0.005
 

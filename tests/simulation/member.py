@@ -29,10 +29,11 @@ from jobstream.testing.memory_tables import MemoryTables
 from jobstream_processors.delayer import Delayer, DelayerParts
 from jobstream_processors.execute.bars import Bars
 from jobstream_processors.handlers import PROCESS
+from jobstream_processors.parts import Parts
 from jobstream_processors.pressure import Limits
 from jobstream_processors.pulse import GuardedSink, Pulse
 from jobstream_processors.takeover import Takeover
-from jobstream_processors.worker import Parts, Worker
+from jobstream_processors.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable

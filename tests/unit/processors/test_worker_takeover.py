@@ -13,11 +13,12 @@ from jobstream.testing.waiting import wait_until
 from jobstream_processors import worker as worker_module
 from jobstream_processors.feed import Feed
 from jobstream_processors.lane import Lane
+from jobstream_processors.parts import Parts
 from jobstream_processors.pulse import Pulse
 from jobstream_processors.settle import Settler
 from jobstream_processors.settling import SettleThread
 from jobstream_processors.takeover import Takeover
-from jobstream_processors.worker import Parts, Worker
+from jobstream_processors.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

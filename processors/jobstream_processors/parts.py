@@ -1,0 +1,47 @@
+"""What a worker is made of. Plain data: it does nothing and decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from jobstream_processors.engine import Failed
+from jobstream_processors.handlers import JobSpec
+from jobstream_processors.meter import Meter
+from jobstream_processors.ports import Clock, Listener, Log, Sink, Source
+from jobstream_processors.pressure import Limits
+from jobstream_processors.pulse import Pulse
+from jobstream_processors.queues import QueuePlan
+from jobstream_processors.takeover import Takeover
+from jobstream_processors.tracing import UNTRACED, Tracing
+from jobstream_schemas import Catalogue
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything a worker is made of; the composition root fills it in."""
+
+    specs: Mapping[str, JobSpec]
+    plans: Mapping[str, QueuePlan]
+    catalogue: Catalogue
+    source: Callable[[Listener], Source]
+    """Joins the group; called on the thread that polls."""
+    sink: Sink
+    takeover: Takeover
+    reader: Log
+    clock: Clock
+    pulse: Pulse
+    limits: Limits = field(default_factory=Limits)
+    concurrency: int = 200
+    children: int = 4
+    child_begins: Callable[[], None] | None = None
+    """What a child process does first; it is pickled."""
+    closer_s: float = 5.0
+    """How often dead letters are looked at that a redrive or a late success closed."""
+    tracing: Tracing = UNTRACED
+    meter: Meter | None = None
+    name: str = ""
+    """`host:pid`: how operators tell it to be quiet."""
+    failed: Failed | None = None
+    stuck_max: int = 100
+    """Runs past their time limit that still hold a slot, before the process is to be replaced."""
