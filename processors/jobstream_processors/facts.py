@@ -62,6 +62,10 @@ class Standing:
     """Seconds since its event loop last came round."""
     leaving: bool
 
+    def under_way(self, seconds: float) -> list[str]:
+        """Job types of handlers that have run for so long, each once."""
+        return sorted({run.job_type for run in self.runs if run.seconds >= seconds})
+
 
 def facts_of(lane: Lane, paused: Iterable[str], *, running: bool) -> LaneFacts:
     """The facts of a lane that is paused for these reasons and was restored, or not."""

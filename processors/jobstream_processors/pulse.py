@@ -17,17 +17,13 @@ from jobstream_processors.errors import WorkerStopped
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from jobstream_processors.facts import Standing
     from jobstream_processors.ports import Clock, Outgoing, Sink, TopicPartition
 
 
 BEAT_S = 0.2
 TOLD_MAX = 5
 """So many handlers are named."""
-
-
-def _nobody(_: float) -> Sequence[str]:
-    """Before a worker runs here, no handler does."""
-    return ()
 
 
 class Pulse:
@@ -38,7 +34,7 @@ class Pulse:
         self._session_ms = session_ms
         self._last_ms = clock.monotonic_ms()
         self._stopped = ""
-        self._under_way: Callable[[float], Sequence[str]] = _nobody
+        self._standing: Callable[[], Standing | None] = lambda: None
         self._leaving = threading.Event()
 
     def start(self, lost: Callable[[BaseException], object]) -> None:
@@ -53,9 +49,9 @@ class Pulse:
         """The session is no longer than this, whatever was believed before."""
         self._session_ms = min(self._session_ms, session_ms)
 
-    def watch(self, under_way: Callable[[float], Sequence[str]]) -> None:
-        """Ask `under_way` which handlers had run for so many seconds when a gap is found."""
-        self._under_way = under_way
+    def watch(self, standing: Callable[[], Standing | None]) -> None:
+        """Ask `standing`, from any thread, which handlers ran when a gap is found."""
+        self._standing = standing
 
     def beat(self) -> None:
         """Still here; raises WorkerStopped after a gap longer than the session."""
@@ -80,7 +76,8 @@ class Pulse:
 
     def _why(self, gap_ms: int) -> str:
         # One that began right after a beat ran nearly as long.
-        names = self._under_way(gap_ms / 1_000 - 2 * BEAT_S)
+        standing = self._standing()
+        names = standing.under_way(gap_ms / 1_000 - 2 * BEAT_S) if standing is not None else []
         if not names:
             return (
                 "No handler of now ran all the while: the process or its machine was suspended, or "

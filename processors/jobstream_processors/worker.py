@@ -116,16 +116,10 @@ class Worker:
             leaving=self._stopping.is_set(),
         )
 
-    def under_way(self, seconds: float) -> list[str]:
-        """Job types of handlers that have run for so long, each once. Safe from any thread."""
-        standing = self.standing()
-        runs = standing.runs if standing is not None else ()
-        return sorted({run.job_type for run in runs if run.seconds >= seconds})
-
     async def run(self) -> None:
         """Serve until stopped. Raises what made going on impossible; then nothing was drained."""
         self._build()
-        self._parts.pulse.watch(self.under_way)
+        self._parts.pulse.watch(self.standing)
         self._ticked = self._parts.clock.awake_s()
         self._settling.start()
         self._mirrors.start()
@@ -366,7 +360,6 @@ class Worker:
     def _failed_anywhere(self, error: BaseException) -> None:
         self._parts.pulse.stop(f"the worker is leaving: {error!r}")
         if not isinstance(error, WorkerStopped):
-            reason = f"{type(error).__name__}: {error}"
-            log.error("worker_failed", exc_info=error, extra={"reason": reason})
+            log.error("worker_failed", exc_info=error, extra={"reason": repr(error)})
         with suppress(RuntimeError):  # The loop is closed: the worker has left already.
             self._loop.call_soon_threadsafe(self._fail, error)

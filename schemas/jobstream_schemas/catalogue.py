@@ -49,7 +49,7 @@ class Catalogue:
 
         The fingerprint is computed here, never believed. Raises `SchemaRefused` for a schema that
         is dangerous, invalid or no job's, and `SchemaConflict` if its fingerprint is known with
-        other logical types or for another job type, which CRC-64-AVRO does not see.
+        another meaning or for another job type, which 64 bits may not see.
         """
         reader = Reader(_loaded(schema))
         meaning = (reader.job_type, leaves(parsed_schema(reader.schema), reader.job_type))

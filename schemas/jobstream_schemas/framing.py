@@ -1,18 +1,22 @@
 """How a value says which schema wrote it: a prefix of marker and reference; decodes no record.
 
 Here it is Avro single-object encoding (Avro 1.12 specification, "Single-object encoding"): two
-marker bytes, then the little-endian CRC-64-AVRO fingerprint of the schema's canonical form.
+marker bytes, then the little-endian CRC-64-AVRO fingerprint of the schema's canonical form, and of
+what that leaves out of the args' meaning.
 Confluent's wire format (a zero byte, then a registry's 4-byte id) is recognised, so that its
 values are known as ones whose schema is missing, not as garbage.
 """
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Protocol
 
+from fastavro import parse_schema
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from jobstream_schemas.errors import DecodeError, shown
+from jobstream_schemas.leaves import leaves
 
 if TYPE_CHECKING:
     from jobstream_schemas.derive import Json
@@ -65,6 +69,19 @@ class SingleObject:
 def schema_fingerprint(schema: Json) -> bytes:
     """CRC-64-AVRO of the Parsing Canonical Form, 8 bytes, little-endian.
 
-    It does not see logical types, defaults, docs or properties: `Catalogue` refuses the first.
+    The canonical form leaves out logical types, so a decimal of scale 2 and one of scale 3, or an
+    int and an instant, would have one fingerprint, and a reader would take the one for the other.
+    Those of a job's args are therefore put behind it, as sorted JSON, if there are any. Defaults,
+    docs and properties are not seen.
     """
-    return bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))
+    canonical = to_parsing_canonical_form(schema)
+    parsed = parse_schema(schema)
+    meanings = sorted(
+        (path, leaf.logical)
+        for path, found in leaves(parsed, "").items()
+        for leaf in found
+        if leaf.logical and path.startswith(".args")
+    )
+    if meanings:
+        canonical += json.dumps(meanings, separators=(",", ":"))
+    return bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))

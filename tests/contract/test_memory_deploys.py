@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, make_dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 import pytest
@@ -14,7 +15,7 @@ from jobstream import App, Backoff
 from jobstream.testing import MemoryJobs, MemorySink, memory
 from jobstream.testing.memory_transport import MemoryTransport
 from jobstream_processors.ports import Outgoing
-from jobstream_schemas import Meta
+from jobstream_schemas import DecimalSpec, Meta
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -199,6 +200,31 @@ def enqueue(app: App, jobs: MemoryJobs, args: object, **options: Any) -> Any:  #
         return app.jobs["send"].enqueue(args, **options)
     finally:
         app.bind(None)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "value"),
+    [
+        (Annotated[Decimal, DecimalSpec(9, 2)], Annotated[Decimal, DecimalSpec(9, 3)], Decimal(1)),
+        (int, datetime, 1_790_000_000),
+        (datetime, int, datetime(2026, 1, 1, tzinfo=UTC)),
+        (str, UUID, str(UUID(int=1))),
+    ],
+)
+def test_a_value_is_never_taken_for_what_it_was_not(
+    before: Any,  # noqa: ANN401 - a type
+    after: Any,  # noqa: ANN401 - likewise
+    value: object,
+) -> None:
+    """Avro's own canonical form tells none of these apart."""
+    old, _ = version(thing(("a", before)))
+    new, ran = version(thing(("a", after)))
+    with memory(old) as jobs:
+        enqueued = old.jobs["send"].enqueue(old.jobs["send"].codec.cls(value))
+    with memory(new, jobs.broker) as later:
+        later.run_until_idle()
+        later.assert_dead(enqueued, why="is read as")
+    assert ran == []
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+
 import pytest
 from fastavro.schema import to_parsing_canonical_form
 
-from jobstream_schemas import SingleObject, schema_fingerprint
+from jobstream_schemas import DecimalSpec, SingleObject, job_schema, schema_fingerprint
 from jobstream_schemas.control import CONTROL_FINGERPRINT
 from jobstream_schemas.mirror import MIRROR_FINGERPRINT
 from jobstream_schemas.packaged import packaged
@@ -22,6 +27,23 @@ def rabin(data: bytes) -> bytes:
         for _ in range(8):
             value = (value >> 1) ^ (EMPTY & -(value & 1))
     return value.to_bytes(8, "little")
+
+
+def test_what_a_jobs_args_mean_is_told_behind_the_canonical_form() -> None:
+    @dataclass(frozen=True)
+    class Plain:
+        a: int
+
+    @dataclass(frozen=True)
+    class Meant:
+        a: datetime
+        b: Annotated[Decimal, DecimalSpec(9, 2)]
+
+    plain, meant = (job_schema(each, "job").schema for each in (Plain, Meant))
+    assert schema_fingerprint(plain) == rabin(to_parsing_canonical_form(plain).encode())
+    meanings = '[[".args.a","timestamp-micros"],[".args.b","decimal(9, 2)"]]'
+    told = to_parsing_canonical_form(meant) + meanings
+    assert schema_fingerprint(meant) == rabin(told.encode())
 
 
 @pytest.mark.parametrize("name", ["meta", "row", "mirror", "control"])
