@@ -58,6 +58,7 @@ def log_end(what: str) -> Callable[[BaseException], None]:
     """For threads that others do not depend on: their end is an error in the log and no more."""
 
     def failed(error: BaseException) -> None:
-        log.error("thread_failed", extra={"name_of_thread": what}, exc_info=error)
+        told = {"name_of_thread": what, "reason": repr(error)}
+        log.error("thread_failed", extra=told, exc_info=error)
 
     return failed

@@ -122,6 +122,13 @@ class Engine:
         """Deliveries that hold a slot, and when their handlers began. Safe from any thread."""
         return [run for executor in self._executors.values() for run in executor.running()]
 
+    @property
+    def stepping(self) -> str:
+        """The job type whose handler has the event loop; "" if none. Safe from any thread."""
+        delivery = next((e.stepping for e in self._executors.values() if e.stepping), None)
+        spec = delivery.spec if delivery is not None else None
+        return spec.name if spec is not None else ""
+
     def begin(self, lane: Lane) -> None:
         """A lane is restored and may run jobs."""
         self._lanes.add(lane)
@@ -367,14 +374,18 @@ class Engine:
         elif isinstance(outcome, Unstarted):
             log.warning("child_not_started", extra=fields_of(delivery) | asdict(outcome))
         elif isinstance(decision, Climb | Park) and decision.cut:
-            log.warning("delay_cut_to_window", extra=fields_of(delivery))
+            told = {"window_ms": delivery.lane.window_ms, "fix": "raise dedup= of the queue"}
+            log.warning("delay_cut_to_window", extra=fields_of(delivery) | told)
 
     @staticmethod
     def _dead(delivery: Delivery, decision: Bury) -> None:
-        log.warning("job_dead", extra=fields_of(delivery) | {"reason": decision.trip.reason})
+        trip = decision.trip
+        told = {"reason": trip.reason, "error": trip.error, "why": trip.message}
+        log.warning("job_dead", extra=fields_of(delivery) | told)
 
     def _warn_returned(self, delivery: Delivery) -> None:
         spec = delivery.spec
         if spec is not None and spec.name not in self._warned:
             self._warned.add(spec.name)
-            log.warning("handler_returned_a_value", extra={"job": spec.name})
+            told = {"job": spec.name, "fix": "return nothing; the value is thrown away"}
+            log.warning("handler_returned_a_value", extra=told)

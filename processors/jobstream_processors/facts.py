@@ -61,6 +61,8 @@ class Standing:
     ticked_s: float
     """Seconds since its event loop last came round."""
     leaving: bool
+    stepping: str = ""
+    """The job type whose handler has the event loop; "" if none has."""
 
     def under_way(self, seconds: float) -> list[str]:
         """Job types of handlers that have run for so long, each once."""

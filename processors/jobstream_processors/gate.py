@@ -31,6 +31,10 @@ log = logging.getLogger("jobstream.worker")
 
 FLOOD, QUEUE, TYPES = "flood", "queue", "types"
 """Why a lane's gate is not open: the flood guard, its queue is paused, some job types are."""
+FLOOD_FIX = (
+    "the partition waits and lets one job through now and then; it goes on when one ends well. See "
+    "why jobs die with: jobstream dlq list"
+)
 _offset = attrgetter("offset")
 
 
@@ -115,7 +119,7 @@ class Gate:
 
     def _flooded(self, lane: Lane) -> None:
         """Hold what has not started: a flood of deaths must not empty the partition."""
-        extra = {"partition": lane.source, "deaths": lane.flood.deaths}
+        extra = {"partition": lane.source, "deaths": lane.flood.deaths, "fix": FLOOD_FIX}
         log.error("flood_guard_closed", extra=extra)
         lane.gates.add(FLOOD)
         lane.held.extendleft(reversed(self._hands.withdraw(lane)))

@@ -89,14 +89,15 @@ def executor_of(name: str, function: Callable[..., Any], wanted: str | None) -> 
 def takes_context(name: str, function: Callable[..., Any]) -> bool:
     """Whether the handler is (args, ctx) rather than (args); raises InvalidOption otherwise."""
     try:
-        parameters = list(inspect.signature(function).parameters.values())
+        signature = inspect.signature(function)
     except (TypeError, ValueError) as error:
         message = f"job {name!r}: the handler's signature can't be read: {error}"
         raise InvalidOption(message) from error
+    parameters = list(signature.parameters.values())
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     required_keywords = [p for p in parameters if p.kind == p.KEYWORD_ONLY and p.default is p.empty]
     needed = [p for p in positional if p.default is p.empty]
     if required_keywords or not positional or len(needed) > 2:  # noqa: PLR2004 - args, ctx
-        message = f"job {name!r}: a handler takes (args) or (args, ctx), not {parameters}"
+        message = f"job {name!r}: a handler takes (args) or (args, ctx), not {signature}"
         raise InvalidOption(message)
     return len(positional) >= 2  # noqa: PLR2004 - args, ctx

@@ -114,6 +114,7 @@ class Worker:
             concurrency=self._slots,
             ticked_s=now - self._ticked,
             leaving=self._stopping.is_set(),
+            stepping=self._engine.stepping,
         )
 
     async def run(self) -> None:

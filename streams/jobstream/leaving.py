@@ -93,7 +93,7 @@ def tell(
             broken.set_result(error)
 
     if not isinstance(error, WorkerStopped):
-        log.error("thread_failed", exc_info=error)
+        log.error("thread_failed", exc_info=error, extra={"reason": repr(error)})
     with suppress(RuntimeError):  # The loop is closed: the roles have left already.
         loop.call_soon_threadsafe(take)
 

@@ -19,6 +19,7 @@ from jobstream.dedup.slots import claim_slot
 from jobstream.dedup.table import Table
 from jobstream.errors import BrokerTooOld
 from jobstream.footprint import few_arenas, resting_collector
+from jobstream.handler_warnings import warn_of_handlers
 from jobstream.kafka.admin import Admin
 from jobstream.kafka.apply import verify
 from jobstream.kafka.clock import BrokerClock
@@ -64,10 +65,6 @@ log = logging.getLogger("jobstream.roles")
 SCHEMAS_EVERY_S = 2.0
 STILL_MS_MIN = 500
 SESSION_FIX = "set it with: jobstream topics apply MODULE:APP; the broker may have a limit"
-HANDLER_FIX = (
-    "import the module with its handler from the one that the command names; until then its jobs "
-    "wait here, for at most an hour each"
-)
 CLASSIC_COSTS = "a rebalance takes seconds, a killed worker is missed after its session timeout"
 
 
@@ -251,10 +248,7 @@ class Roles:
     async def _work(self, mirrors: Mirrors, catalogue: Catalogue, cluster_id: str) -> None:
         settings, app = self._settings, self._app
         pulse, sink = self._pulse, self._sink
-        for job in {spec.name for spec in self._specs.values() if not spec.importable}:
-            log.warning("handler_not_isolated", extra={"job": job})
-        for job in app.without_handler(self._plans):
-            log.warning("handler_missing", extra={"job": job, "fix": HANDLER_FIX})
+        warn_of_handlers(app, self._specs.values(), self._plans)
         with claim_slot(settings.state_dir, app.name, cluster_id) as slot:
             now_ms = self._clock.broker_ms
             tables = Table(slot, self._reader, self._observed.progress, now_ms=now_ms)

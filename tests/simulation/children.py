@@ -38,6 +38,8 @@ BEGIN_S = 0.3
 class SimChildren:
     """The `Executor` of one worker's children."""
 
+    stepping = None
+
     def __init__(self, loop: SimLoop, size: int, ended: Ended, barred: Barred) -> None:
         self._loop = loop
         self._size = size

@@ -114,15 +114,18 @@ def is_meant(subject: str, worker: str) -> bool:
 def check(kind: str, subject: str, who: str, why: str, lasts_ms: int) -> None:
     """Raises InvalidOption for a value that no entry may have."""
     if kind not in KINDS:
-        message = f"kind {kind!r}: there are {', '.join(KINDS)}"
+        message = f"no control entry of kind {kind!r}: there are {', '.join(KINDS)}"
         raise InvalidOption(message)
     if not isinstance(subject, str) or not 0 < len(subject) <= SUBJECT_CHARS_MAX:
-        message = f"{kind} of {shown(subject)}: 1 to {SUBJECT_CHARS_MAX} characters"
+        message = (
+            f"{kind} of {shown(subject)} is refused: name it in 1 to {SUBJECT_CHARS_MAX} characters"
+        )
         raise InvalidOption(message)
     for name, text in (("who", who), ("why", why)):
         if not isinstance(text, str) or len(text) > TEXT_CHARS_MAX:
-            message = f"{name}={shown(text)}: a text of at most {TEXT_CHARS_MAX} characters"
+            limit = f"give a text of at most {TEXT_CHARS_MAX} characters"
+            message = f"{name}={shown(text)} is refused: {limit}"
             raise InvalidOption(message)
     if not LASTS_MS_MIN <= lasts_ms <= LASTS_MS_MAX:
-        message = f"for {lasts_ms} ms: from 1s to 366d"
+        message = f"an entry for {lasts_ms} ms is refused: give 1s to 366d"
         raise InvalidOption(message)

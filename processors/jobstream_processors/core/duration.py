@@ -19,7 +19,7 @@ def to_ms(value: Duration, *, name: str = "duration") -> int:
     """Whole milliseconds of `value`; raises InvalidOption naming `name` for anything unreadable."""
     ms = _read(value, name)
     if not 0 <= ms <= DURATION_MS_MAX:
-        message = f"{name}={value!r} is outside 0 .. 10 years"
+        message = f"{name}={value!r} is outside 0 .. 10 years: give less"
         raise InvalidOption(message)
     return ms
 

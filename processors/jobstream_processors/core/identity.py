@@ -32,7 +32,9 @@ def from_origin(topic: str, partition: int, offset: int) -> str:
 def check_id(job_id: str) -> str:
     """`job_id` if it may be one; raises InvalidOption."""
     if not _ID.fullmatch(job_id):
-        message = f"job id {shown(job_id)}: 1 to 128 of letters, digits, '.', '_', '-'"
+        message = (
+            f"job id {shown(job_id)} is refused: use 1 to 128 of letters, digits, '.', '_', '-'"
+        )
         raise InvalidOption(message)
     return job_id
 
@@ -40,7 +42,9 @@ def check_id(job_id: str) -> str:
 def check_key(option: str, key: str) -> str:
     """`key` if it may be an order key or idempotency key; raises InvalidOption."""
     if not isinstance(key, str) or not 1 <= _utf8_bytes(key) <= KEY_BYTES_MAX:
-        message = f"{option}={shown(key)}: a text of 1 to {KEY_BYTES_MAX} bytes in UTF-8"
+        message = (
+            f"{option}={shown(key)} is refused: give a text of 1 to {KEY_BYTES_MAX} bytes in UTF-8"
+        )
         raise InvalidOption(message)
     return key
 

@@ -40,21 +40,21 @@ class Backoff:
     def __post_init__(self) -> None:
         """Refuse what can't be meant; raises InvalidOption."""
         if not 1 <= self.attempts <= ATTEMPTS_MAX:
-            message = f"attempts={self.attempts!r}: 1 .. {ATTEMPTS_MAX}; 1 means no retry"
+            message = f"attempts={self.attempts!r} is outside 1 .. {ATTEMPTS_MAX}; 1 means no retry"
             raise InvalidOption(message)
         if not 1.0 <= self.factor <= 100.0:  # noqa: PLR2004 - stated in the message
-            message = f"factor={self.factor!r}: 1.0 .. 100.0"
+            message = f"factor={self.factor!r} is outside 1.0 .. 100.0"
             raise InvalidOption(message)
         first, cap = to_ms(self.first, name="first"), to_ms(self.cap, name="cap")
         if first > cap:
-            message = f"first={self.first!r} is longer than cap={self.cap!r}"
+            message = f"first={self.first!r} is longer than cap={self.cap!r}: raise the cap"
             raise InvalidOption(message)
         if self.max_age is not None:
             to_ms(self.max_age, name="max_age")
         for option in ("dead_on", "retry_on"):
             for kind in getattr(self, option) or ():
                 if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-                    message = f"{option} holds {kind!r}, which is no exception class"
+                    message = f"{option} holds {kind!r}, which is no exception class: list classes"
                     raise InvalidOption(message)
 
     @property

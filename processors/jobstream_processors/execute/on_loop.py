@@ -101,6 +101,11 @@ class LoopExecutor:
         return len(self._ready) + len(self._waiting)
 
     @property
+    def stepping(self) -> Delivery | None:
+        """The one whose handler keeps the event loop now. Safe from any thread."""
+        return self._stepping
+
+    @property
     def stuck(self) -> int:
         """Runs that outlived their time limit and did not give way to cancellation."""
         return sum(d.reported for d in self._waiting)

@@ -83,6 +83,11 @@ class ProcessExecutor:
         return len(self._waiting) + len(self._running)
 
     @property
+    def stepping(self) -> Delivery | None:
+        """None: nothing of it runs on the event loop."""
+        return None
+
+    @property
     def stuck(self) -> int:
         """Always 0: a child past its limit is killed."""
         return 0

@@ -71,6 +71,11 @@ class ThreadExecutor:
         return len(self._waiting) + len(self._running)
 
     @property
+    def stepping(self) -> Delivery | None:
+        """None: nothing of it runs on the event loop."""
+        return None
+
+    @property
     def stuck(self) -> int:
         """Runs that outlived their time limit and still hold a thread."""
         return sum(d.reported for d in self._running)

@@ -104,6 +104,10 @@ class Executor(Protocol):
         """Deliveries that wait for a slot or run."""
 
     @property
+    def stepping(self) -> Delivery | None:
+        """The one whose handler keeps the event loop now. Safe from any thread."""
+
+    @property
     def stuck(self) -> int:
         """Runs that outlived their time limit and still hold a slot."""
 

@@ -198,7 +198,7 @@ def _serve(of: weakref.ref[KafkaTransport], producer: Producer) -> None:
 
 def _ended(of: weakref.ref[KafkaTransport], producer: Producer, error: BaseException) -> None:
     """Nobody serves that producer any more: the next enqueue makes another."""
-    log.error("enqueue_thread_failed", exc_info=error)
+    log.error("enqueue_thread_failed", exc_info=error, extra={"reason": repr(error)})
     if (transport := of()) is not None:
         transport.replace(producer)
 

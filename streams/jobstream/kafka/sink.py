@@ -247,7 +247,7 @@ class _Poller:
     def _ended(self, error: BaseException) -> None:
         """A fault of ours: what is under way finds no report, the next publish makes a new one."""
         self.broken = True
-        log.error("sink_failed", exc_info=error)
+        log.error("sink_failed", exc_info=error, extra={"reason": repr(error)})
 
     def _serve(self) -> None:
         while not self._closing or self._has_reports_due():

@@ -121,6 +121,7 @@ class Observed:
         return health.ProcessFacts(
             verified=self.verified,
             ticked_s=standing.ticked_s if standing is not None else None,
+            stepping=standing.stepping if standing is not None else "",
             turns=tuple(self._turn_facts(client, turn) for client, turn in self._turns()),
             restoring=sum(lane.restoring for lane in lanes),
             silent_s=self.stats.silent_s(),

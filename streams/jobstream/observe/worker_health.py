@@ -46,6 +46,8 @@ class ProcessFacts:
     """The topics were found to be as declared."""
     ticked_s: float | None
     """Seconds since the event loop came round; None while no worker runs here."""
+    stepping: str
+    """The job type whose `async` handler has the event loop; "" if none has."""
     turns: tuple[TurnFacts, ...]
     restoring: int
     """Partitions owned whose dedup table is not there yet."""
@@ -62,7 +64,8 @@ def live(facts: ProcessFacts) -> Sequence[Check]:
     checks = []
     if facts.ticked_s is not None:
         ok = facts.leaving or facts.ticked_s <= LOOP_S_MAX
-        why = f"a handler has blocked the event loop for {facts.ticked_s:.0f} s"
+        who = f"the handler of {facts.stepping!r}" if facts.stepping else "something"
+        why = f"{who} has blocked the event loop for {facts.ticked_s:.0f} s"
         checks.append(Check("event_loop", ok, why))
     for turn in facts.turns:
         if turn.turned_s is None:

@@ -38,6 +38,7 @@ class NoChildren:
 
     busy = 0
     stuck = 0
+    stepping = None
 
     def __init__(self, on_loop: Executor, in_threads: Executor) -> None:
         self._on_loop = on_loop

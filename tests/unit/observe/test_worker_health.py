@@ -29,6 +29,7 @@ POLLING = TurnFacts(group="shop", turned_s=0.1, phase="", joined=True)
 WELL = ProcessFacts(
     verified=True,
     ticked_s=0.05,
+    stepping="",
     turns=(POLLING,),
     restoring=0,
     silent_s=1.0,
@@ -49,6 +50,12 @@ def turning(**changes: Any) -> ProcessFacts:  # noqa: ANN401 - fields of TurnFac
 
 def test_all_is_well() -> None:
     assert not failed([*live(WELL), *ready(WELL), *started(WELL)])
+
+
+def test_the_handler_that_blocks_the_loop_is_named() -> None:
+    blocked = replace(WELL, ticked_s=99.0, stepping="send_receipt")
+    (check,) = [each for each in live(blocked) if not each.ok]
+    assert check.why == "the handler of 'send_receipt' has blocked the event loop for 99 s"
 
 
 @pytest.mark.parametrize(

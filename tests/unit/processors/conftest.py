@@ -167,6 +167,7 @@ class ByHand:
     """An executor with `slots` slots that runs nothing: a run ends when the test says so."""
 
     stuck = 0
+    stepping = None
 
     def __init__(self) -> None:
         self.slots = 1_000
