@@ -138,7 +138,7 @@ class Onlooker:
         for record in self._follower.advance(spans, mine):
             newest_ms = max(newest_ms, record.timestamp()[1])
             if record.topic() == offsets:
-                self._mirrors.take(offsets, record.value())
+                self._mirrors.take(record)
             else:
                 self._letters.take(record)
         if newest_ms:

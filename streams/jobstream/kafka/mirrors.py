@@ -10,7 +10,7 @@ from jobstream_processors.core.partition import partition_for
 from jobstream_schemas import DecodeError, Mirror, decode_mirror, mirror_key_of
 
 if TYPE_CHECKING:
-    from jobstream_processors.ports import Log, TopicPartition
+    from jobstream_processors.ports import Log, Record, TopicPartition
 
 log = logging.getLogger("jobstream.kafka")
 
@@ -38,14 +38,18 @@ class MirrorTable:
         told = self._may_begin.get((group, source[0], topic_id, source[1]), {})
         return told.get(max(told, default=-1) if claim is None else claim)
 
-    def take(self, topic: str, value: bytes | None) -> None:
-        """Take one record's value; one that can't be read is logged and left out."""
+    def take(self, record: Record) -> None:
+        """Take one record; one that can't be read is logged and left out.
+
+        Its time is that of the broker's append: who wrote it may not know the time.
+        """
+        value = record.value()
         if value is None:
             return
         try:
-            mirror = decode_mirror(value)
+            mirror = decode_mirror(value)._replace(at=record.timestamp()[1])
         except DecodeError as error:
-            log.warning("mirror_unreadable", extra={"topic": topic, "reason": str(error)})
+            log.warning("mirror_unreadable", extra={"topic": record.topic(), "reason": str(error)})
             return
         key = (mirror.group, mirror.topic, mirror.topic_id, mirror.partition)
         known = self._newest.get(key)
@@ -130,5 +134,5 @@ class KafkaMirrors:
             for batch in self._reader.read(place, max(low, start), high):
                 with self._lock:
                     for record in batch:
-                        self._table.take(self._topic, record.value())
+                        self._table.take(record)
             self._next[partition] = high

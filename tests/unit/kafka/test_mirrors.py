@@ -37,3 +37,19 @@ def test_a_topic_made_anew_is_read_from_its_start_and_what_the_old_one_told_stay
         mirror(sink, 0, at)
 
     assert (position(0), position(1)) == (8, 7)
+
+
+def test_a_mirror_is_of_the_time_at_which_the_broker_took_it() -> None:
+    """Its writer's clock may be hours off: the age of records is judged by this."""
+    broker = MemoryBroker()
+    broker.create_topic(TOPIC, 1, compacted=True)
+    mirrors = KafkaMirrors(MemoryLog(broker), TOPIC, 1)
+    broker.clock.advance(5_000)
+    mirror(MemorySink(broker), 0, 3)
+    taken_ms = broker.clock.broker_ms()
+    broker.clock.advance(5_000)
+
+    found = mirrors.get(GROUP, ("shop.mail", 0), "id")
+
+    assert found is not None
+    assert found.at == taken_ms
