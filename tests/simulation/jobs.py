@@ -93,7 +93,7 @@ class Script:
         return self.runs[min(attempt, len(self.runs)) - 1]
 
 
-LONG_S = (1.0, 4.0)
+LONG_S = (4.0, 17.0)
 """How long long runs take."""
 RETRY = Backoff(attempts=4, first="3s", factor=3, cap="40s", dead_on=(Permanent,))
 
@@ -193,7 +193,7 @@ def scripts(rng: Random, count: int, length_s: float, *, poison: bool) -> list[S
             Script(
                 number=number,
                 kind=kind,
-                runs=_runs(rng, failing, long=long, hangs="sync" not in kind),
+                runs=_runs(rng, failing, long=long),
                 at_s=(0.5 if burst else rng.random() * length_s),
                 delay_s=_delay(rng) if rng.random() < delayed else 0.0,
                 key=rng.choice(keys) if rng.random() < keyed else None,
@@ -220,11 +220,11 @@ def _delay(rng: Random) -> float:
     return rng.choice((0.5, 3.0, 6.0, 8.0, 12.0, 33.0))
 
 
-def _runs(rng: Random, failing: float, *, long: bool, hangs: bool) -> tuple[Run, ...]:
+def _runs(rng: Random, failing: float, *, long: bool) -> tuple[Run, ...]:
     runs: list[Run] = []
     while rng.random() < failing and len(runs) < RETRY.attempts:
         seconds = _seconds(rng, long=long)
-        end = rng.choices((FAIL, PERMANENT, HANG), (20, 2, int(hangs)))[0]
+        end = rng.choices((FAIL, PERMANENT, HANG), (20, 2, 1))[0]
         runs.append(Run(end, TIMEOUT_S + rng.choice((0.5, 3.0)) if end == HANG else seconds))
         if end == PERMANENT:
             return tuple(runs)

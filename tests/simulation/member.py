@@ -171,7 +171,12 @@ class Member:
             reader=self._reader,
             clock=self.clock,
             pulse=self.pulse,
-            limits=Limits(window=WINDOW, handed_max=2 * WINDOW),
+            limits=Limits(
+                window=WINDOW,
+                handed_max=2 * WINDOW,
+                drain_ms=self.world.drain_ms,
+                rebalance_drain_ms=self.world.rebalance_drain_ms,
+            ),
             concurrency=CONCURRENCY,
             children=CHILDREN,
             failed=self.world.ledger.failed,

@@ -249,6 +249,7 @@ class SimSource(MemorySource):
             if not network.down:
                 self._send_commits()
                 self._follow_assignment()
+                self._tell_misplaced()
                 records = self._take(min(limit, most))
                 if records:
                     self._heard_by.observe(records[-1].timestamp()[1])
@@ -259,6 +260,10 @@ class SimSource(MemorySource):
             self._task = scheduler.task
             scheduler.block(left_us / 1e6)
             self._task = None
+
+    def places(self) -> list[tuple[TopicPartition, int]]:
+        """What it delivers, and the next offset of each."""
+        return [(place, held.position) for place, held in self._held.items() if held.position >= 0]
 
     def wake(self) -> None:
         if self._task is not None:

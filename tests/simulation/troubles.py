@@ -39,6 +39,8 @@ class Plan:
     narrow: bool = False
     hesitation: float = 0.0
     tick_s: float = 0.25
+    drain_ms: int = 25_000
+    rebalance_drain_ms: int = 60_000
     skews_ms: tuple[int, ...] = (0,)
     kinds: frozenset[str] = field(default_factory=frozenset)
 
@@ -56,6 +58,8 @@ def drawn(rng: Random) -> Plan:
         narrow=rng.random() < 0.3,
         hesitation=rng.choice((0.0, 0.0, 0.02)),
         tick_s=rng.choice((0.1, 0.25, 0.5)),
+        drain_ms=rng.choice((25_000, 25_000, 4_000)),
+        rebalance_drain_ms=rng.choice((60_000, 60_000, 4_000)),
         skews_ms=_skews(rng),
         kinds=frozenset(kinds),
     )
@@ -103,6 +107,9 @@ def heal(world: World) -> None:
         if process.frozen and not process.dead:
             world.scheduler.thaw(process)
     world.disturbed(SESSION_S + 10)
+    if world.left_out:
+        # That something was left out can be seen by what comes after it.
+        world.wave(20)
     for kind, subject in (("pause_queue", PLAN.name), *(("pause_type", t) for t in jobs.TYPES)):
         if (kind, subject) in world.paused:
             _control(world, partial(jobs.app.control.lift, kind, subject), insist=True)
@@ -228,6 +235,20 @@ def forget_offsets(world: World, rng: Random) -> None:
     world.network.group(group).committed.clear()
 
 
+def skip(world: World, rng: Random) -> None:
+    """A client leaves out a record that it should deliver next, once or twice."""
+    sources = [s for m in world.members for s in m.sources if s.group == WORKERS]
+    for source in sources:
+        for place, position in source.places():
+            offset, times = position + rng.choice((0, 0, 1, 3)), rng.choice((1, 2))
+            if (place, offset) not in world.left_out and rng.random() < 0.5:
+                # More often would be a client that can't be worked with: the partition stops.
+                world.left_out.add((place, offset))
+                world.trace.tell("left out", source.member, *place, offset, times)
+                source.leave_out(place, offset, times)
+    world.disturbed(20)
+
+
 # -- brokers
 
 
@@ -340,6 +361,7 @@ KINDS: dict[str, Callable[[World, Random], None]] = {
         rebalance,
         lose,
         forget_offsets,
+        skip,
         faulty,
         slow,
         down,
@@ -355,7 +377,7 @@ KINDS: dict[str, Callable[[World, Random], None]] = {
 PRODUCER_CLOCK, WORKER_CLOCK, SLEPT = "producer_clock", "worker_clock", "slept"
 CONDITIONS = frozenset((PRODUCER_CLOCK, WORKER_CLOCK, SLEPT))
 """What is wrong from the beginning."""
-LEFT_OUT: frozenset[str] = frozenset()
+LEFT_OUT = frozenset(("skip",))
 """What the product is not held to yet."""
 PLAYED = [kind for kind in (*KINDS, *sorted(CONDITIONS)) if kind not in LEFT_OUT]
 

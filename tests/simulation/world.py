@@ -22,6 +22,7 @@ from jobstream.kafka.specs import specs
 from jobstream.testing.memory_transport import MemoryTransport
 from jobstream_processors import delayer, pulse, rung, worker
 from jobstream_processors.errors import OffsetOutOfRange, PublishFailed, WorkerStopped
+from jobstream_processors.ports import TopicPartition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,11 +65,14 @@ class World:
     trace: Trace
     length_s: float
     poll_ms: int = 1_000
+    drain_ms: int = 25_000
+    rebalance_drain_ms: int = 60_000
     members: list[Member] = field(default_factory=list)
     processes: list[Process] = field(default_factory=list)
     made: int = 0
     calm: bool = False
     conditions: frozenset[str] = frozenset()
+    left_out: set[tuple[TopicPartition, int]] = field(default_factory=set)
     paused: set[tuple[str, str]] = field(default_factory=set)
     producer: Process = field(default_factory=lambda: Process("producer"))
 
@@ -224,6 +228,7 @@ def play(seed: int, *, trouble: troubles.Plan | None = None) -> Verdict:
     made = scripts(rng, plan.jobs, plan.length_s, poison=plan.poison)
     ledger = Ledger(scheduler, trace, made)
     world = World(scheduler, network, ledger, trace, plan.length_s)
+    world.drain_ms, world.rebalance_drain_ms = plan.drain_ms, plan.rebalance_drain_ms
     ledger.incarnation = network.topic_id
     ledger.end_of = lambda place: network.span(place)[1]
     ledger.kill = world.kill
