@@ -126,7 +126,7 @@ class Worker:
         self._mirrors.start()
         self._closer.start(self._parts.closer_s, self._failed_anywhere)
         feeding = in_background("jobstream-poll", self._poll, self._failed_anywhere)
-        replace = 0
+        replace = ""
         try:
             while not self._end.done():
                 await asyncio.wait([self._end], timeout=TICK_S)
@@ -134,15 +134,14 @@ class Worker:
                 self._ticked = self._parts.clock.awake_s()
                 if self._engine.stuck >= self._parts.stuck_max:
                     # The other jobs drain as at any stop; then the process is to be replaced.
-                    replace = self._engine.stuck
+                    replace = replace or self._stuck()
                     self.stop()
             self._end.result()
             await asyncio.to_thread(self._settling.close, 5.0)
             # Tables are closed, or given up half restored.
             await ended_soon(self._restorers, self._closers)
             if replace:
-                message = f"{replace} handlers outlived their time limit and hold their slots"
-                raise ReplaceProcess(message)
+                raise ReplaceProcess(replace)
         finally:
             self._stopping.set()
             await asyncio.to_thread(feeding.join, LEAVE_S)
@@ -152,6 +151,15 @@ class Worker:
             for pool in (self._restorers, self._closers):
                 pool.shutdown(wait=False, cancel_futures=True)
             self._engine.close()
+
+    def _stuck(self) -> str:
+        standing = self.standing()
+        runs = standing.runs if standing is not None else ()
+        names = ", ".join(sorted({run.job_type for run in runs if run.stuck}))
+        return (
+            f"{self._engine.stuck} handlers outlived their time limit and hold their slots, of "
+            f"{names}: only a new process has all slots; give what they wait for a time limit"
+        )
 
     def _build(self) -> None:
         parts, tracing = self._parts, self._parts.tracing

@@ -101,7 +101,7 @@ def _handler(found: Any, target: Target, args_class: bytes) -> Handler:  # noqa:
     if spec is None:
         return Handler(job, found, JobCodec(pickle.loads(args_class), job))  # noqa: S301 - our own parent
     if spec.name != job:
-        message = f"it is the handler of {spec.name!r}, not of {job!r}: two have one name"
+        message = f"it is the handler of {spec.name!r}, not of {job!r}: give each its own name"
         raise LookupError(message)
     return Handler(job, spec.function, spec.codec)
 
@@ -113,7 +113,7 @@ def _module(name: str) -> ModuleType:
 def _script(path: str | None) -> ModuleType:
     """The parent's main script, run under another name so that its main guard stays shut."""
     if path is None:
-        message = "the parent has no main script"
+        message = "the worker has no main script: put the handler into a module of its own"
         raise ImportError(message)
     module = ModuleType("__jobstream_main__")
     module.__dict__.update(runpy.run_path(path, run_name="__jobstream_main__"))
