@@ -214,8 +214,13 @@ class Engine:
             else:
                 self._finish(delivery)
 
-    def tick(self) -> None:
-        """Housekeeping, several times a second: time limits, waits in place, held lanes."""
+    def tick(self, *, silent: bool = False) -> None:
+        """Housekeeping, several times a second: time limits, waits in place, held lanes.
+
+        While it is `silent` around this process, nothing begins.
+        """
+        if silent is not self._gate.silent:
+            self._gate.hush(self._lanes, silent=silent)
         now_ms = self._clock.monotonic_ms()
         for executor in self._executors.values():
             executor.expire()

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("jobstream.worker")
 
-FLOOD, QUEUE, TYPES = "flood", "queue", "types"
+FLOOD, QUEUE, TYPES, SILENT = "flood", "queue", "types", "silent"
+SHUT = {QUEUE, SILENT}
+"""Nothing of a lane begins for these reasons."""
 """Why a lane's gate is not open: the flood guard, its queue is paused, some job types are."""
 FLOOD_FIX = (
     "the partition waits and lets one job through now and then; it goes on when one ends well. See "
@@ -61,6 +63,8 @@ class Gate:
         """Cancelled jobs by id; empty nearly always, so that asking costs nothing."""
         self.later: set[Delivery] = set()
         """Wait to run again in place, of every lane."""
+        self.silent = False
+        """The group may have given this process up: nothing begins."""
 
     def obey(self, orders: Orders, lanes: Iterable[Lane], inflight: Mapping[str, Delivery]) -> None:
         """From now on `orders` hold; changes what is under way accordingly."""
@@ -73,12 +77,21 @@ class Gate:
             if delivery is not None:
                 self.cancel(delivery)
 
+    def hush(self, lanes: Iterable[Lane], *, silent: bool) -> None:
+        """Hold back every start while the group may have given this process up, or go on."""
+        self.silent = silent
+        log.warning("group_silent" if silent else "group_heard")
+        for lane in lanes:
+            self.set(lane)
+
     def set(self, lane: Lane) -> None:
         """Open or close `lane`'s gate as the orders say; lets go what they no longer hold."""
         orders = self._orders
         wanted = {FLOOD} & lane.gates
         if lane.queue in orders.queues:
             wanted.add(QUEUE)
+        if self.silent:
+            wanted.add(SILENT)
         if orders.types:
             wanted.add(TYPES)
         if not wanted and not lane.gates:
@@ -127,14 +140,14 @@ class Gate:
     def keep(self, delivery: Delivery) -> None:
         """A delivery would start while the gate is not open, or others wait before it."""
         lane = delivery.lane
-        if lane.held or FLOOD in lane.gates or QUEUE in lane.gates:
+        if lane.held or FLOOD in lane.gates or lane.gates & SHUT:
             lane.held.append(delivery)
         else:
             self._let(delivery)
 
     def release(self, lane: Lane) -> None:
         """Start what was held back, as far as the gate allows."""
-        if QUEUE in lane.gates:
+        if lane.gates & SHUT:
             return
         if FLOOD not in lane.gates:
             while lane.held:

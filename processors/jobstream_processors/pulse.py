@@ -36,6 +36,9 @@ class Pulse:
         self._stopped = ""
         self._standing: Callable[[], Standing | None] = lambda: None
         self._leaving = threading.Event()
+        self._silence: Callable[[int], bool] = _never
+        self._group_ms: int | None = None
+        """The session that the group keeps, less a heartbeat; None while that is not known."""
 
     def start(self, lost: Callable[[BaseException], object]) -> None:
         """Beat from a thread of its own until `stop`, or until a gap is found.
@@ -46,7 +49,8 @@ class Pulse:
         in_background("jobstream-pulse", self._serve, partial(self._ended, lost))
 
     def narrow(self, session_ms: int) -> None:
-        """The session is no longer than this, whatever was believed before."""
+        """The group's session is this long, and so no longer than that is believed of it."""
+        self._group_ms = session_ms
         self._session_ms = min(self._session_ms, session_ms)
 
     def watch(self, standing: Callable[[], Standing | None]) -> None:
@@ -94,6 +98,21 @@ class Pulse:
         """Whether nothing may be started or published any more. For the hot path: never raises."""
         return bool(self._stopped) or self._clock.monotonic_ms() - self._last_ms > self._session_ms
 
+    def hear_by(self, silence: Callable[[int], bool], group_ms: int | None = None) -> None:
+        """Ask `silence` whether the group has been silent for so many milliseconds.
+
+        That is asked once the group's session is known: by `narrow`, or here.
+        """
+        self._silence = silence
+        self._group_ms = group_ms if group_ms is not None else self._group_ms
+
+    def is_silent(self) -> bool:
+        """Whether the group may have given this process up by now, and it can't tell.
+
+        Nothing is to be started meanwhile. What runs goes on: it may be heard of again.
+        """
+        return self._group_ms is not None and self._silence(self._group_ms)
+
     def stop(self, reason: str) -> None:
         """Let nothing more be published from now on."""
         self._leaving.set()
@@ -106,6 +125,11 @@ class Pulse:
     def _ended(self, lost: Callable[[BaseException], object], error: BaseException) -> None:
         if not self._leaving.is_set():  # whoever stopped it in the middle of a beat knows why
             lost(error)
+
+
+def _never(limit_ms: int) -> bool:
+    """For processes that nobody tells."""
+    return limit_ms < 0
 
 
 class GuardedSink:

@@ -130,7 +130,7 @@ class Worker:
         try:
             while not self._end.done():
                 await asyncio.wait([self._end], timeout=TICK_S)
-                self._engine.tick()
+                self._engine.tick(silent=self._parts.pulse.is_silent())
                 self._ticked = self._parts.clock.awake_s()
                 if self._engine.stuck >= self._parts.stuck_max:
                     # The other jobs drain as at any stop; then the process is to be replaced.

@@ -23,9 +23,10 @@ from jobstream.handler_warnings import warn_of_handlers
 from jobstream.kafka.admin import Admin
 from jobstream.kafka.apply import verify
 from jobstream.kafka.clock import BrokerClock
-from jobstream.kafka.consuming import REBALANCE_MS
+from jobstream.kafka.consuming import rebalance_ms
 from jobstream.kafka.control_topic import ControlFollower
 from jobstream.kafka.groups import HEARTBEAT, SESSION
+from jobstream.kafka.hearing import Hearing
 from jobstream.kafka.log import KafkaLog
 from jobstream.kafka.mirrors import KafkaMirrors
 from jobstream.kafka.schema_topic import SchemaFollower
@@ -43,7 +44,6 @@ from jobstream.observe.server import serve
 from jobstream.observe.tracing import tracing_of
 from jobstream.stop_signals import SIGNALS, leave_at_once
 from jobstream_processors.delayer import Delayer, DelayerParts
-from jobstream_processors.departures import GROUP_MARGIN_MS
 from jobstream_processors.errors import WorkerStopped
 from jobstream_processors.failures import Failures
 from jobstream_processors.parts import Parts
@@ -96,6 +96,8 @@ class Roles:
         drain_s = app.settings.drain_ms / 1000
         self._observed = Observed(app.name, self._roles, self._plans, self._specs, drain_s)
         self._raw_sink = KafkaSink(self._options, self._clock, self._watched(SINK))
+        settings = app.settings
+        self._still_ms = _still_ms(settings.session_timeout_ms, settings.heartbeat_ms)
         self._pulse: Pulse
         self._sink: GuardedSink
         self._told = threading.Event()
@@ -158,15 +160,12 @@ class Roles:
             worker.stop()
 
     def _serve(self) -> None:
-        settings = self._settings
         # In this order: a stop that comes meanwhile ends the old roles or the new ones.
         self._stopping, self._worker = threading.Event(), None
         self._observed.leaving = False
         if self._told.is_set():
             self._end()
-        self._pulse = Pulse(
-            self._clock, _still_ms(settings.session_timeout_ms, settings.heartbeat_ms)
-        )
+        self._pulse = Pulse(self._clock, self._still_ms)
         self._sink = GuardedSink(self._raw_sink, self._pulse)
         try:
             leaving.run(self._run())
@@ -216,6 +215,8 @@ class Roles:
         verify(admin, self._app.name, queues)
         if self._protocol == "consumer":
             self._believe(admin)
+        else:
+            self._pulse.narrow(self._still_ms)
         self._observed.verified = True
         topic = offsets_topic(self._app.name)
         mirrors = KafkaMirrors(self._reader, topic, self._reader.partitions(topic))
@@ -301,7 +302,7 @@ class Roles:
                 commit_ms=settings.commit_interval_ms,
                 drain_ms=settings.drain_ms,
                 rebalance_drain_ms=settings.rebalance_drain_ms,
-                rebalance_ms=self._rebalance_ms(),
+                rebalance_ms=rebalance_ms(self._settings.rebalance_drain_ms),
             ),
             concurrency=settings.concurrency,
             children=settings.children or 2 * (os.cpu_count() or 2),
@@ -313,22 +314,20 @@ class Roles:
             stuck_max=max(1, settings.concurrency // 2),
         )
 
-    def _rebalance_ms(self) -> int:
-        """How long the group waits for what is to be given back: longer than jobs may go on."""
-        return max(REBALANCE_MS, self._settings.rebalance_drain_ms + 2 * GROUP_MARGIN_MS)
-
     def _watched(self, client: str) -> dict[str, Any]:
         """Options that make a client tell statistics, where somebody may ask for them."""
-        return (
-            self._observed.stats.options(client) if self._settings.metrics_port is not None else {}
-        )
+        asked = self._settings.metrics_port is not None
+        return self._observed.stats.options(client) if asked else {}
 
     def _source(
         self, client: str, group: str, topics: Sequence[str]
     ) -> Callable[[Listener], KafkaSource]:
         def join(listener: Listener) -> KafkaSource:
+            hearing = Hearing()
+            if client == WORKER:
+                self._pulse.hear_by(hearing.is_silent)
             source = KafkaSource(
-                {**self._options, **self._watched(client)},
+                {**self._options, **hearing.options(self._watched(client), self._still_ms)},
                 group,
                 topics,
                 self._clock,
@@ -336,7 +335,8 @@ class Roles:
                 session_ms=self._settings.session_timeout_ms,
                 heartbeat_ms=self._settings.heartbeat_ms,
                 turn=self._observed.turn(client),
-                rebalance_ms=self._rebalance_ms(),
+                rebalance_ms=rebalance_ms(self._settings.rebalance_drain_ms),
+                hearing=hearing,
             )
             source.listen(listener)
             return source

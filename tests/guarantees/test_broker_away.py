@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream.broker.embedded import EmbeddedKafka
+from jobstream.kafka.hearing import HEAR_MS_MAX
 from jobstream.observe.targets import folder_of, living
-from jobstream.testing.ledger import Kill
+from jobstream.testing.ledger import Kill, now_ms
 from jobstream.testing.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ pytestmark = pytest.mark.kafka
 FAIL_OVER_S, STALL_S = 32.0, 62.0
 """Longer than a worker waits for the ends of a log, and for the records of one."""
 LIMIT_S = 90.0
+SESSION_MS = 6_000
 
 
 @pytest.fixture(scope="module")
@@ -83,10 +85,12 @@ def test_worker_and_delayer_wait_for_it_and_go_on(
     keyed = (shop.Work(n, f"k{n % 5}", ms=20) for n in range(300))
     ids += shop.holding.enqueue_many(keyed, key=lambda args: args.key)
     ids += shop.steady.enqueue_many(shop.Work(n, ms=3_000) for n in range(20))
+    ids += shop.steady.enqueue_many(shop.Work(n, ms=1_000) for n in range(2_000))
     wait_until(lambda: trial.progress.look().ends > 100, "jobs run", limit_s=LIMIT_S)
 
     # When the broker is away for as long, then the process says that it is not ready, and lives
     with away(fragile, how):
+        silent_ms = now_ms() + SESSION_MS + HEAR_MS_MAX
         over, alive = time.monotonic() + away_s, set[int]()
         wait_until(lambda: probe(trial, "/readyz") == 503, "it is not ready", limit_s=LIMIT_S)
 
@@ -95,6 +99,7 @@ def test_worker_and_delayer_wait_for_it_and_go_on(
             return time.monotonic() > over
 
         wait_until(is_over, "it was away for long", limit_s=2 * away_s, every_s=1.0)
+        back_ms = now_ms()
     back = time.monotonic()
 
     # And when it is back, every job ends, once
@@ -106,6 +111,8 @@ def test_worker_and_delayer_wait_for_it_and_go_on(
     say(found)
     assert worker.exit_code is None, worker.tail()
     assert alive == {200}
+    begun = [e for e in trial.ledger if e.kind == "start" and silent_ms < e.at_ms < back_ms]
+    assert begun == [], "after a session of silence nothing begins"
     assert (found.lost, found.doubled, found.order_violations) == (0, 0, 0), found.findings
 
 

@@ -9,6 +9,7 @@ from confluent_kafka import KafkaError
 
 from jobstream.errors import BrokerTooOld, SourceFailed
 from jobstream.kafka.error_kinds import is_fatal
+from jobstream_processors.departures import GROUP_MARGIN_MS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +37,11 @@ _TOO_OLD = [
     KafkaError(code).str()
     for code in (KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE)  # noqa: SLF001 - its name
 ]
+
+
+def rebalance_ms(drain_ms: int) -> int:
+    """How long the group is to wait for what is given back, where jobs may go on for `drain_ms`."""
+    return max(REBALANCE_MS, drain_ms + 2 * GROUP_MARGIN_MS)
 
 
 def check(message: Message) -> None:

@@ -16,6 +16,7 @@ from jobstream.kafka.assigned import ask_ends, committed, log_ends
 from jobstream.kafka.beside import Beside, fresh
 from jobstream.kafka.commits import Commits
 from jobstream.kafka.consuming import CONSUMER, REBALANCE_MS, check
+from jobstream.kafka.hearing import Hearing
 from jobstream.kafka.standstill import LOOK_MS, Standstill
 from jobstream_processors.meter import TurnMeter
 from jobstream_processors.places import DECIDE
@@ -39,12 +40,10 @@ BESIDE_AFTER_S = 0.3
 def _heard(
     callback: Callable[[KafkaSource, Consumer, list[Place]], None],
 ) -> Callable[[KafkaSource, Consumer, list[Place]], None]:
-    """Mark the time as a rebalance's, and make whole what a callback raises.
+    """Count the time as a rebalance's, and re-raise what C code raised as an exception.
 
-    What it asks of brokers that fail over may take a minute before the listener hears anything.
-    An error that C code raised and no Python code caught comes out of `poll` as a bare KafkaError
-    (confluent-kafka 2.16 on Python 3.11). That is no exception: it passes every `except` clause and
-    ended the polling thread of a worker that went on living.
+    Uncaught it leaves `poll` as a bare KafkaError (confluent-kafka 2.16 on Python 3.11), which
+    passes every `except` clause and ended the polling thread of a worker that went on living.
     """
 
     @wraps(callback)
@@ -74,8 +73,13 @@ class KafkaSource:
         heartbeat_ms: int = 1_000,
         turn: TurnMeter | None = None,
         rebalance_ms: int = REBALANCE_MS,
+        hearing: Hearing | None = None,
     ) -> None:
-        """`rebalance_ms`: how long the group waits for a partition that is to be given back."""
+        """`rebalance_ms`: how long the group waits for what is to be given back.
+
+        `hearing` is told the client's statistics by `options`.
+        """
+        self._hearing = hearing or Hearing()
         self._clock = clock
         self._turn = turn if turn is not None else TurnMeter(group)
         self._listener: Listener | None = None
@@ -133,11 +137,7 @@ class KafkaSource:
         )
 
     def poll(self, limit: int, timeout_s: float) -> Sequence[Record]:
-        """Up to `limit` records; waits at most `timeout_s` for the first of them.
-
-        Inside a revocation it reads what is kept through a client beside, from the moment on at
-        which that took longer than BESIDE_AFTER_S.
-        """
+        """Up to `limit` records; waits at most `timeout_s` for the first of them."""
         if self._inside_since is not None:
             found = self._poll_beside(limit, timeout_s)
         else:
@@ -180,6 +180,7 @@ class KafkaSource:
                 self._nap.wait(timeout_s)
                 return []
             self._beside = Beside(self._options, self._places())
+        self._hearing.ask(self._consumer, self._held)
         return self._beside.poll(limit, timeout_s)
 
     def _places(self) -> Mapping[TopicPartition, int]:
@@ -321,6 +322,7 @@ class KafkaSource:
             # A member that leaves takes up nothing: asking for offsets would only hold it up.
             return
         told = committed(consumer, places)
+        self._hearing.heard()
         ends = log_ends(consumer, places)
         for place in places:
             # Fetching may begin before the pause below: at the end nothing is out of range, and

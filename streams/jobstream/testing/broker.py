@@ -214,6 +214,17 @@ class MemoryBroker(Publishing):
                 self.group(name).rotate()
             self.changed.notify_all()
 
+    def freeze(self) -> None:
+        """Answer nobody until `thaw`: polls bring nothing, commits wait, publishes fail."""
+        with self.changed:
+            self.is_frozen = True
+
+    def thaw(self) -> None:
+        """Answer again."""
+        with self.changed:
+            self.is_frozen = False
+            self.changed.notify_all()
+
     def lose(self, member: str, partitions: Iterable[TopicPartition]) -> None:
         """Give a live member's partitions away; it learns at its next poll. Raises NoSuchMember.
 

@@ -59,6 +59,11 @@ class MemorySource:
         self._unsent: dict[TopicPartition, Position] = {}
         self._left_out: dict[tuple[TopicPartition, int], int] = {}
         self._closed = False
+        self._heard_ms = broker.clock.monotonic_ms()
+
+    def is_silent(self, limit_ms: int) -> bool:
+        """Whether the group has not been heard for longer than that, by the virtual clock."""
+        return self._broker.clock.monotonic_ms() - self._heard_ms > limit_ms
 
     def listen(self, listener: Listener) -> None:
         """Subscribe: `listener` hears of assignments from inside `poll` and `close`."""
@@ -71,6 +76,9 @@ class MemorySource:
             raise RuntimeError(message)
         deadline = time.monotonic() + timeout_s
         while True:
+            if self._broker.is_frozen:
+                return ()
+            self._heard_ms = self._broker.clock.monotonic_ms()
             self._send_commits()
             self._follow_assignment()
             self._tell_misplaced()

@@ -66,6 +66,8 @@ if TYPE_CHECKING:
 
 # A worker whose thread always polls in time: the clock jumps, the process does not freeze.
 _SESSION_MS = 1 << 62
+# But it notices when its group says nothing: by default a session less a heartbeat.
+_SILENT_MS = 5_000
 _WAIT_S = 0.02
 _RETRY_MS = 50
 _PREPARE_TRIES = 100
@@ -135,9 +137,12 @@ class MemoryWorker:
             DelayMeter(delay_group(app.name), plans, EDGES),
         )
         self._delayer = Delayer(parts)
-        self._feed.join(_joining(broker, group, [plan.topic for plan in plans.values()], learning))
+        topics = [plan.topic for plan in plans.values()]
+        source = MemorySource(broker, group, topics, learning)
+        self._pulse.hear_by(source.is_silent, _SILENT_MS)
+        self._feed.join(_joining(source))
         rungs = [topic for plan in plans.values() for topic, _ in plan.rungs.values()]
-        self._delayer.join(_joining(broker, parts.group, rungs, learning))
+        self._delayer.join(_joining(MemorySource(broker, parts.group, rungs, learning)))
         self._control.listen(self._clock.broker_ms(), self._obey)
         self._control.listen(self._clock.broker_ms(), self._delayer.obey)
 
@@ -293,7 +298,7 @@ class MemoryWorker:
     async def _work(self) -> bool:
         """Run handlers up to their next wait, settle what was decided; False if idle."""
         self._woken.clear()
-        self._engine.tick()
+        self._engine.tick(silent=self._pulse.is_silent())
         self._mirror(list(self._feed.running))
         # Records handed over are accepted, and runners started, in the loop's next rounds.
         await asyncio.sleep(0)
@@ -343,11 +348,8 @@ def _nothing() -> None:
     """Nobody need be woken."""
 
 
-def _joining(
-    broker: MemoryBroker, group: str, topics: Sequence[str], clock: BrokerClock | None
-) -> Callable[[Listener], MemorySource]:
+def _joining(source: MemorySource) -> Callable[[Listener], MemorySource]:
     def join(listener: Listener) -> MemorySource:
-        source = MemorySource(broker, group, topics, clock)
         source.listen(listener)
         return source
 

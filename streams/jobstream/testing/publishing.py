@@ -45,6 +45,8 @@ class Publishing:
         self._logs = Logs(record_bytes_max)
         self._faults = PublishFaults()
         self._held = 0
+        self.is_frozen = False
+        """Whether it answers nobody; see `MemoryBroker.freeze`."""
         self._nodes = 1
         self._ahead_ms: dict[int, int] = {}
 
@@ -107,6 +109,8 @@ class Publishing:
             return self.changed.wait_for(lambda: self._held >= count, timeout_s)
 
     def _append(self, record: Outgoing, last: dict[TopicPartition, int]) -> PublishFailure | None:
+        if self.is_frozen:
+            return PublishFailure("the broker answers nothing")
         refusal = self._logs.refusal(record)
         if refusal is not None:
             return refusal

@@ -178,3 +178,22 @@ def test_a_flood_guard_looks_for_a_probe_that_may_run(works: Works) -> None:
     works.pass_ms(PAUSE_MS_FIRST)
 
     assert works.hand.started == ["dies", "o"]
+
+
+def test_nothing_begins_while_the_group_is_silent_and_all_goes_on_after(works: Works) -> None:
+    # Given one run, one that waits for a slot, and one that is due later
+    lane, shop = works.lane(), works.shop
+    works.hand.slots = 1
+    works.accept(lane, shop.send("runs"), shop.send("slot"))
+
+    # When the group is silent, then what runs may end, and nothing begins
+    works.engine.tick(silent=True)
+    works.hand.slots = 1_000
+    works.accept(lane, shop.send("fresh"))
+    works.end("runs")
+    works.engine.tick(silent=True)
+    assert works.hand.started == ["runs"]
+
+    # And when it is heard again, all of it begins, in order
+    works.engine.tick()
+    assert works.hand.started == ["runs", "slot", "fresh"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from jobstream.testing import VirtualClock
 from jobstream_processors.errors import WorkerStopped
 from jobstream_processors.facts import Run, Standing
 from jobstream_processors.ports import Outgoing
@@ -128,3 +129,20 @@ def test_a_guarded_sink_publishes_nothing_after_the_gap(shop: Shop) -> None:
         sink.publish_rows({place: [{"key": b"n", "value": b"v"}]})
 
     assert [record.key() for record in shop.broker.records(shop.plan.dedup)] == [b"k", b"l"]
+
+
+def test_silence_is_judged_by_the_session_that_the_group_keeps() -> None:
+    asked: list[int] = []
+
+    def silence(limit_ms: int) -> bool:
+        asked.append(limit_ms)
+        return limit_ms < 40_000
+
+    pulse = Pulse(VirtualClock(), SESSION_MS)
+    pulse.hear_by(silence)
+    assert not pulse.is_silent(), "the group's session is not known"
+    pulse.narrow(40_000)
+    assert not pulse.is_silent()
+    pulse.narrow(5_000)
+    assert pulse.is_silent()
+    assert asked == [40_000, 5_000]
