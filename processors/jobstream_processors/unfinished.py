@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.handover import Left
+    from jobstream_processors.lane import Lane
     from jobstream_processors.ports import Clock
 
 LIMIT_MARGIN_MS = 1_000
@@ -39,17 +40,26 @@ def remains(deliveries: Iterable[Delivery]) -> Remains:
     return Remains(running, unsettled)
 
 
-def left(deliveries: Iterable[Delivery], clock: Clock) -> Left:
-    """What the next owner must know."""
+def left(lane: Lane, deliveries: Iterable[Delivery], clock: Clock) -> Left:
+    """What the next owner of `lane` must know of these, and of what was left to this one."""
     now_ms, now = clock.broker_ms(), clock.awake_s()
-    done, runs = [], []
+    mark = lane.watermark
+    # What was done elsewhere and was begun here has its row, or is among the deliveries.
+    ended = [(max(low, mark.begun), high) for low, high in lane.left.ended if high > mark.begun]
+    # What may still run elsewhere waits here, so none of it is running here, too.
+    runs = [
+        (max(low, mark.position), high, until_ms)
+        for low, high, until_ms in lane.left.runs
+        if until_ms > now_ms and high > mark.position
+    ]
+    done = []
     for delivery in deliveries:
         if is_running(delivery):
             offset = delivery.offset
             runs.append((offset, offset + 1, now_ms + _limit_ms(delivery, now)))
         elif delivery.decided is FINISH:
             done.append(delivery.offset)
-    return left_of(ranges_of(done), runs)
+    return left_of(ranges_of(done) + ended, runs)
 
 
 def is_running(delivery: Delivery) -> bool:

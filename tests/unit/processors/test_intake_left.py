@@ -54,6 +54,21 @@ def test_a_row_of_the_table_decides_before_any_note(works: Works) -> None:
     assert lane.watermark.position == 1
 
 
+def test_what_an_owner_was_told_it_tells_the_next_one(works: Works) -> None:
+    """It gives the partition back before it could begin what runs elsewhere, or read it."""
+    lane, shop = works.lane(), works.shop
+    now_ms = shop.clock.broker_ms()
+    lane.left = left_of([(2, 4)], [(0, 2, now_ms + 5_000), (4, 6, now_ms + 1_000)])
+    works.accept(lane, shop.send("first"), shop.send("second"), shop.send("done"))
+    works.pass_ms(1_000)
+    works.engine.drain(lane)
+
+    told = left(lane, works.engine.under_way([lane]), shop.clock)
+
+    assert told.runs == ((0, 2, now_ms + 5_000),)
+    assert told.ended == ((2, 3), (3, 4)), "the row of the one that was read is not acknowledged"
+
+
 def test_what_is_left_names_runs_until_their_limit_and_done_jobs_without_a_row(
     works: Works,
 ) -> None:
@@ -64,7 +79,7 @@ def test_what_is_left_names_runs_until_their_limit_and_done_jobs_without_a_row(
     works.end("done")
     works.engine.drain(lane)
 
-    told = left(works.engine.under_way([lane]), shop.clock)
+    told = left(lane, works.engine.under_way([lane]), shop.clock)
 
     assert told.ended == ((1, 2),)
     ((low, high, until_ms),) = told.runs
