@@ -25,6 +25,7 @@ def test_defaults_come_without_any_variable() -> None:
     assert settings.group_protocol == "consumer"
     assert (settings.session_timeout_ms, settings.heartbeat_ms) == (6_000, 1_000)
     assert (settings.enqueue_timeout_ms, settings.drain_ms) == (5_000, 25_000)
+    assert settings.rebalance_drain_ms == 60_000
     assert (settings.concurrency, settings.window) == (200, 10_000)
     assert (settings.replication, settings.children) == (None, None)
 

@@ -122,6 +122,7 @@ SHARE_OUT = (
             ("no_room", "yellow"),
             ("window", "orange"),
             ("operator", "blue"),
+            ("leaving", "purple"),
             ("not_in_log", "red"),
         ),
     ),
@@ -129,11 +130,20 @@ SHARE_OUT = (
         "rebalances",
         "Changes of assignment",
         "Rebalances a second by type. A few at each deploy are normal. lost means that the group "
-        "gave this member up: it was frozen or cut off.",
+        "gave this member up: it was frozen or cut off. cut jobs had to stop before their end, "
+        "since a drain was over: raise it.",
         At(16, 11, 8, 7),
         "suffix:/s",
-        queries=(Query(rate("jobs_rebalances_total", APP, "type"), "{{type}}"),),
-        colors=(("assigned", "green"), ("revoked", "yellow"), ("lost", "red")),
+        queries=(
+            Query(rate("jobs_rebalances_total", APP, "type"), "{{type}}"),
+            Query(rate("jobs_cut_total", APP, "app"), "cut jobs"),
+        ),
+        colors=(
+            ("assigned", "green"),
+            ("revoked", "yellow"),
+            ("lost", "red"),
+            ("cut jobs", "orange"),
+        ),
     ),
 )
 
