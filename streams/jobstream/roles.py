@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jobstream import leaving
 from jobstream.canary import job as canary
-from jobstream.cli.logs import Lines
+from jobstream.cli.logs import log_as_here
+from jobstream.dedup.rocks import ShardMemory
 from jobstream.dedup.slots import claim_slot
 from jobstream.dedup.table import Table
 from jobstream.errors import BrokerTooOld
@@ -42,6 +43,7 @@ from jobstream.kafka.topics import (
 from jobstream.observe.process import DELAYER, SINK, WORKER, Observed, worker_name
 from jobstream.observe.server import serve
 from jobstream.observe.tracing import tracing_of
+from jobstream.open_files import raised_for
 from jobstream.stop_signals import SIGNALS, leave_at_once
 from jobstream_processors.delayer import Delayer, DelayerParts
 from jobstream_processors.errors import WorkerStopped
@@ -250,9 +252,11 @@ class Roles:
         settings, app = self._settings, self._app
         pulse, sink = self._pulse, self._sink
         warn_of_handlers(app, self._specs.values(), self._plans)
+        shards = sum(app.queues[name].partitions for name in self._plans)
+        memory = ShardMemory(row_files=raised_for(shards))
         with claim_slot(settings.state_dir, app.name, cluster_id) as slot:
-            now_ms = self._clock.broker_ms
-            tables = Table(slot, self._reader, self._observed.progress, now_ms=now_ms)
+            seen, now_ms = self._observed.progress, self._clock.broker_ms
+            tables = Table(slot, self._reader, seen, memory=memory, now_ms=now_ms)
             takeover = Takeover(
                 worker_group(app.name),
                 self._plans,
@@ -306,7 +310,7 @@ class Roles:
             ),
             concurrency=settings.concurrency,
             children=settings.children or 2 * (os.cpu_count() or 2),
-            child_begins=_log_as_here(),
+            child_begins=log_as_here(),
             tracing=tracing_of(self._app),
             failed=failures.tell if self._app.failure_callbacks else None,
             meter=self._observed.meter,
@@ -375,12 +379,6 @@ def _still_ms(session_ms: int, heartbeat_ms: int) -> int:
     """How long this process may stand still and still own its partitions."""
     # Others take over a session after the last heartbeat, which is up to one interval old.
     return max(session_ms - heartbeat_ms, STILL_MS_MIN)
-
-
-def _log_as_here() -> Callable[[], None] | None:
-    """Sets up a child's log as the command line did here; None where user code does it itself."""
-    formatters = [handler.formatter for handler in logging.getLogger().handlers]
-    return next((made.again for made in formatters if isinstance(made, Lines)), None)
 
 
 def leave_if_unsafe(error: BaseException) -> None:

@@ -51,6 +51,12 @@ def configure(form: LogForm, level: str) -> None:
     root.setLevel(level.upper())
 
 
+def log_as_here() -> Callable[[], None] | None:
+    """Sets up a child's log as `configure` did here; None where user code does it itself."""
+    formatters = [handler.formatter for handler in logging.getLogger().handlers]
+    return next((made.again for made in formatters if isinstance(made, Lines)), None)
+
+
 def configure_process(form: LogForm, level: str) -> None:
     """As `configure`, for a process that runs user code: what would bypass the log joins it.
 

@@ -71,11 +71,14 @@ def command(
     second one, a second later or more, leaves at once; nothing is lost, what ran is run again.
     """
     from jobstream.cli.loading import load_app  # noqa: PLC0415 - loads the Kafka client
+    from jobstream.open_files import raised_for  # noqa: PLC0415 - for workers only
 
     SIGNALS.supervised = supervised
     configure_process(form, log_level)
     app = load_app(target)
-    app.plans(queues)  # refuses an unknown queue before anything is started
+    plans = app.plans(queues)  # refuses an unknown queue before anything is started
+    # Likewise too few open files; what it raises, children inherit.
+    raised_for(sum(app.queues[name].partitions for name in plans) if only != "delayer" else 0)
     app.settings = at_port(app.settings, metrics_port)
     if processes > 1:
         from jobstream.cli.supervisor import Child, supervise  # noqa: PLC0415 - parents only

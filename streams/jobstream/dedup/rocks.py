@@ -25,6 +25,9 @@ ClosedError = rocksdict.DbClosedError
 MIB = 1 << 20
 CACHE_BYTES = 32 * MIB
 WRITE_BYTES = 12 * MIB
+ROW_FILES = 100
+_OTHER_FILES = 10
+"""RocksDB counts as many as its own in `max_open_files`, and takes 20 as the least."""
 
 # 10 bits a key make 1 % of misses read a block, by the formula of a Bloom filter:
 # (1 - e^(-k/bits))^k with k = bits * ln 2 (Broder and Mitzenmacher 2004, section 2).
@@ -47,10 +50,17 @@ class ShardMemory:
     """The memory that all shards of a process share: blocks, filters and unflushed rows.
 
     `write_bytes` is counted inside `cache_bytes`. RocksDB may pass the bound for a moment, by the
-    blocks that are being read and the memtables that are being flushed.
+    blocks that are being read and the memtables that are being flushed. `row_files` is how many
+    files with rows each shard keeps open; it opens another one in place of the oldest.
     """
 
-    def __init__(self, cache_bytes: int = CACHE_BYTES, write_bytes: int = WRITE_BYTES) -> None:
+    def __init__(
+        self,
+        cache_bytes: int = CACHE_BYTES,
+        write_bytes: int = WRITE_BYTES,
+        row_files: int = ROW_FILES,
+    ) -> None:
+        self.row_files = row_files
         self.cache = rocksdict.Cache(cache_bytes)
         self.writes = rocksdict.WriteBufferManager.new_write_buffer_manager_with_cache(
             write_bytes, allow_stall=False, cache=self.cache
@@ -107,6 +117,7 @@ def _options(memory: ShardMemory, *, quiet: bool = False) -> rocksdict.Options:
     options.set_wal_recovery_mode(rocksdict.DBRecoveryMode.point_in_time())
     options.set_max_log_file_size(_LOG_BYTES_MAX)
     options.set_keep_log_file_num(_LOGS_KEPT)
+    options.set_max_open_files(memory.row_files + _OTHER_FILES)
     options.set_stats_dump_period_sec(0)
     options.set_stats_persist_period_sec(0)
     return options
