@@ -301,7 +301,9 @@ class Delayer:
             rung.watermark.finish(hop.waiting.offset)
             if self._meter is not None:
                 to = "dlq" if hop.waiting.trouble else hop.rung
-                late_ms = now_ms - hop.waiting.wait.due_ms
+                # `run_at` may be any time in the past: nothing is late before it is there.
+                wait = hop.waiting.wait
+                late_ms = now_ms - max(wait.due_ms, wait.appended_ms)
                 self._meter.hopped(rung.plan.name, rung.name, to, late_ms)
         for rung, hops in kept.items():
             rung.put_back(hops, now_ms + FAILED_HOLD_MS)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import subprocess
 import sys
 import threading
+import time
 import uuid
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +17,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream import App, ConfigError, EnqueueError, EnqueuesFailed, JobTooLarge, WrongArgs
+from jobstream.client import When
+from jobstream.inspect.history import history
+from jobstream.inspect.view import AppView
 from jobstream.testing.served import Served
 from jobstream_processors.core.partition import partition_for
 
@@ -315,3 +320,18 @@ def test_close_sends_what_is_queued_and_the_next_enqueue_connects_anew(
     mail.enqueue(Mail("after"))
 
     assert len(logged()) == 2
+
+
+def test_a_job_is_found_though_its_producers_clock_was_ahead(
+    served: Served, mail: Job[Mail, object]
+) -> None:
+    app, plan = served.app, served.plans["default"]
+    made_ms = time.time_ns() // 1_000_000 + 7_200_000
+    job_id = str(uuid.UUID(int=made_ms << 80 | 7 << 76 | 2 << 62 | secrets.randbits(32)))
+    composed = app.client.compose(mail.codec, plan, Mail("a"), When(), job_id=job_id)
+    app.client.enqueue(mail.codec, plan, *composed)
+    view = AppView(app.name, app.settings)
+
+    found = history(view, job_id, view.queues())
+
+    assert [entry.what for entry in found.entries] == ["queued"]

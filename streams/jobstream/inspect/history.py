@@ -93,8 +93,22 @@ def history(
     """Look through the queues' topics for the job; blocks while reading, which may be long.
 
     An id that carries its time is looked for from then on, any other from the start of the log.
+    That time is by its producer's clock, which may be ahead: if nothing is found, all is looked at.
     """
-    found = History(job_id, start_for(job_id, since_ms))
+    found = _from(view, job_id, queues, start_for(job_id, since_ms), progress)
+    if not found.entries and since_ms is None and found.since_ms is not None:
+        found = _from(view, job_id, queues, None, progress)
+    return found
+
+
+def _from(
+    view: AppView,
+    job_id: str,
+    queues: list[QueueTopics],
+    since_ms: int | None,
+    progress: Progress,
+) -> History:
+    found = History(job_id, since_ms)
     owners = {topic: queue for queue in queues for topic in queue.counts}
     places = [place for queue in queues for place in queue.places(*queue.counts)]
     seeker = _Seeker(view, found, owners)

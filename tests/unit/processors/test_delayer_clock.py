@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream.kafka.clock import REPORT_MS, BrokerClock
+from jobstream.observe.edges import EDGES
 from jobstream_processors.core.headers import Trip
 from jobstream_processors.delayer import CLOCK_KEY, FAILED_HOLD_MS
+from jobstream_processors.meter import DelayMeter
 
 if TYPE_CHECKING:
     from tests.unit.processors.conftest import Ladder
@@ -95,6 +97,17 @@ def test_brokers_whose_clocks_are_set_back_are_believed_at_the_next_report(ladde
     assert ladder.arrived() == [b"before"]
     ladder.pass_ms(1)
     assert ladder.arrived() == [b"before", b"after"]
+
+
+def test_a_run_at_long_past_is_not_late_by_years(ladder: Ladder) -> None:
+    meter = DelayMeter("shop.delay", ladder.shop.plans, EDGES)
+    ladder.source.close()
+    ladder.new_delayer(meter=meter)
+    ladder.put("0s", b"a", Trip(due_ms=0, partition=0))
+    ladder.turns()
+
+    assert ladder.arrived() == [b"a"]
+    assert meter.late["mail"].shown[1] == 0
 
 
 def asked(ladder: Ladder) -> int:
