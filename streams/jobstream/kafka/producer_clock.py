@@ -15,7 +15,7 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
 if TYPE_CHECKING:
     from confluent_kafka import Message
 
-log = logging.getLogger("jobstream.client")
+log = logging.getLogger("jobstream.kafka")
 
 OFF_MS = 60_000
 """A clock is told of that is wrong by more."""
