@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from jobstream_processors.departures import Departures, Within, handed_over, leaving, moving
 from jobstream_processors.facts import facts_of
-from jobstream_processors.lane import Lane
+from jobstream_processors.lane import NOT_IN_LOG, Lane
 from jobstream_processors.meter import TurnMeter
 from jobstream_processors.phases import Phases
 from jobstream_processors.places import in_topic
@@ -178,7 +178,10 @@ class Feed:
             # What the group has, not where the lane starts: a mirror may be ahead of it.
             self._committed[lane] = committed.offset if committed is not None else -1
             log.info("partition_assigned", extra={"partition": partition})
-            self._driver.prepare(lane, committed)
+            if partition[1] < self._plans[partition[0]].partitions:
+                self._driver.prepare(lane, committed)
+            else:
+                lane.refuse_undeclared()
 
     def _new_lane(self, partition: TopicPartition) -> Lane:
         plan = self._plans[partition[0]]
@@ -243,7 +246,7 @@ class Feed:
 
     def _follow_topics(self) -> None:
         """Begin anew where a topic under a lane was deleted and created again."""
-        lanes = [each for each in self.lanes.values() if each in self.running or each.refused]
+        lanes = [x for x in self.lanes.values() if x in self.running or x.refusal == NOT_IN_LOG]
         for lane in [each for each in lanes if each not in self._departures.lanes]:
             plan = self._plans[lane.source[0]]
             if self._known_id(plan.topic) not in {"", lane.topic_id}:
@@ -252,10 +255,7 @@ class Feed:
                 self._begin_anew(lane, plan.dedup)
 
     def _begin_anew(self, lane: Lane, topic: str) -> None:
-        """End a lane and make another. Where the queue's topic was replaced, as if it were lost.
-
-        Where only the dedup topic was, its place is a place still: it drains, and is mirrored.
-        """
+        """End a lane as if it were lost and make another; it drains if only its rows are gone."""
         extra = {"partition": lane.source, "topic": topic, "offset": lane.mirrored}
         log.error("topic_made_anew", extra=extra)
         if topic == lane.source[0] or lane not in self.running:

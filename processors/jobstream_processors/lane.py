@@ -29,7 +29,10 @@ log = logging.getLogger("jobstream.worker")
 NOT_IN_LOG = "not_in_log"
 """Its place is not in the log, and an operator must decide."""
 UNDECLARED = "undeclared"
-"""Its topic was given more partitions than the queue declares."""
+UNDECLARED_WHY = (
+    "the topic has more partitions than the queue declares, and jobs in this one wait; declare "
+    "them, and: jobstream topics apply MODULE:APP --grow QUEUE"
+)
 Snapshot = tuple[int, Sequence[tuple[int, int]]]
 UNBOUNDED = (1 << 63) - 1
 """Above every offset."""
@@ -151,6 +154,10 @@ class Lane:
         """Take up nothing more of it, and say so in the log."""
         self.refused, self.refusal = reason, refusal
         log.error("partition_refused", extra={"partition": self.source, "reason": reason})
+
+    def refuse_undeclared(self) -> None:
+        """Refuse a partition that the queue does not declare."""
+        self.refuse(UNDECLARED_WHY, UNDECLARED)
 
     def show(self) -> None:
         """Publish the watermark to the threads that commit it, if it or its ranges changed."""

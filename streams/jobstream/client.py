@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import uuid_utils
@@ -26,7 +27,6 @@ from jobstream.acks import (
     unsent,
 )
 from jobstream.errors import (
-    ConfigError,
     EnqueueError,
     JobTooLarge,
     QueueFull,
@@ -34,10 +34,10 @@ from jobstream.errors import (
     TopicMissing,
 )
 from jobstream.kafka.schema_topic import schema_record
+from jobstream.placing import delayed
 from jobstream_processors.core import identity
 from jobstream_processors.core.duration import Duration, to_ms
-from jobstream_processors.core.headers import EPOCH_MS_MAX, Trip, render
-from jobstream_processors.core.partition import partition_for
+from jobstream_processors.core.partition import any_partition, partition_for
 from jobstream_processors.ports import Outgoing
 from jobstream_schemas import Meta
 
@@ -51,6 +51,10 @@ if TYPE_CHECKING:
 Args = TypeVar("Args")
 
 
+log = logging.getLogger("jobstream.client")
+
+KEYS_KEPT = 4_096
+"""Order keys whose partition is remembered: to hash one takes microseconds."""
 SCHEMA_AGAIN_S = 600.0
 """How often a producer publishes a schema again, in case its topic was made anew."""
 ANSWER_S = 0.1
@@ -121,6 +125,7 @@ class Client:
         self._known: dict[bytes, float] = {}
         """Schemas that were published, and when they are to be again."""
         self._checked: set[str] = set()
+        self._partition_of = lru_cache(KEYS_KEPT)(partition_for)
         self._source = socket.gethostname()[:128]
 
     def enqueue(
@@ -216,8 +221,15 @@ class Client:
         now_ms = self._transport.now_ms()
         if when.key is not None:
             identity.check_key("key", when.key)
+        drawn = job_id is None
         if job_id is None:
             job_id = str(uuid_utils.uuid7())
+        if when.key is not None:
+            partition = self._partition_of(when.key.encode(), plan.partitions)
+        elif drawn:
+            partition = any_partition(job_id, plan.partitions)
+        else:
+            partition = partition_for(job_id.encode(), plan.partitions)
         expires_in_ms, unique_key = None, None
         if when.expires_in is not None:
             expires_in_ms = to_ms(when.expires_in, name="expires_in")
@@ -240,7 +252,8 @@ class Client:
                 "reference to it"
             )
             raise JobTooLarge(message)
-        return meta, _placed(plan, (when.key or job_id).encode(), value, when)
+        record = Outgoing(plan.topic, (when.key or job_id).encode(), value, partition)
+        return meta, record if when.delay is None is when.run_at else delayed(plan, record, when)
 
     def send(self, record: Outgoing) -> tuple[int, int]:
         """Send one record that is no job; block until acknowledged. Returns (partition, offset).
@@ -302,13 +315,16 @@ class Client:
         count = self._transport.partitions(topic, left_s(until))
         if not count:
             raise _missing(topic)
-        if topic == plan.topic and count != plan.partitions:
+        if topic == plan.topic and count < plan.partitions:
             message = (
                 f"topic {topic} has {count} partitions, queue {plan.name!r} declares "
-                f"{plan.partitions}, so nothing was written; the count is fixed for a queue's "
-                f"life: declare {count}"
+                f"{plan.partitions}, so nothing was written; declare {count}, or grow the queue "
+                f"with: jobstream topics apply MODULE:APP --grow {plan.name}"
             )
             raise TopicMismatch(message)
+        if topic == plan.topic and count > plan.partitions:
+            extra = {"topic": topic, "partitions": count, "declared": plan.partitions}
+            log.warning("partitions_undeclared", extra=extra)
         self._checked.add(topic)
 
     def _submit(self, record: Outgoing, done: Done, until: float, turn: Turn | None = None) -> None:
@@ -351,38 +367,6 @@ def _asked_for() -> tuple[Done, asyncio.Future[tuple[int, int]]]:
             loop.call_soon_threadsafe(finish, error, partition, offset)
 
     return done, future
-
-
-def _placed(plan: QueuePlan, key: bytes, value: bytes, when: When) -> Outgoing:
-    """The record on the queue, or on the ladder for a delayed job; no clock is asked."""
-    if when.delay is None and when.run_at is None:
-        return Outgoing(plan.topic, key, value)
-    if when.delay is not None and when.run_at is not None:
-        message = "delay and run_at are both given; give one"
-        raise ConfigError(message)
-    destination = partition_for(key, plan.partitions)
-    if when.run_at is not None:
-        # Whether that is past, or on which rung it belongs, this machine's clock can't tell. The
-        # exact rung is read at once, and its delayer goes by the brokers' time.
-        wait_ms, trip = 0, Trip(due_ms=_instant_ms(when.run_at), partition=destination)
-    else:
-        wait_ms = to_ms(when.delay, name="delay") if when.delay is not None else 0
-        trip = Trip(delay_ms=wait_ms, partition=destination)
-        if wait_ms <= 0:
-            return Outgoing(plan.topic, key, value)
-    topic, partition = plan.rung(wait_ms, destination)
-    return Outgoing(topic, key, value, partition, render(trip))
-
-
-def _instant_ms(run_at: datetime) -> int:
-    if not isinstance(run_at, datetime) or run_at.tzinfo is None:
-        message = f"run_at={run_at!r} is no datetime with a time zone; give an aware one"
-        raise ConfigError(message)
-    due_ms = max(0, round(run_at.timestamp() * 1000))
-    if due_ms > EPOCH_MS_MAX:
-        message = f"run_at={run_at.isoformat()} is too far ahead; the latest is in the year 3084"
-        raise ConfigError(message)
-    return due_ms
 
 
 def _missing(topic: str) -> TopicMissing:

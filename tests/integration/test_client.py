@@ -90,7 +90,7 @@ def test_what_enqueue_returns_is_where_the_job_stands(
 @pytest.mark.parametrize("key", ["order-1", "", "ключ", "k" * 500])
 def test_key_goes_where_java_puts_it(mail: Job[Mail, object], key: str) -> None:
     if not key:
-        told = mail.enqueue(Mail("a"))
+        told = mail.enqueue(Mail("a"), idempotency_key=str(uuid.uuid4()))
         key = told.job_id
     else:
         told = mail.enqueue(Mail("a"), key=key)

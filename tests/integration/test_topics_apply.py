@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -161,8 +162,8 @@ def test_a_broken_guarantee_stops_worker_and_apply(
     assert applied.describe([topic])[topic].configs["segment.ms"] == "123456"
 
 
-def test_another_partition_count_stops_a_worker(
-    applied: Admin, app: str, settings: Settings
+def test_partitions_that_somebody_added_stop_no_worker_and_are_told(
+    applied: Admin, app: str, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     topic = queue_topic(app, "mail")
     client = AdminClient(dict(settings.client_options()))
@@ -171,8 +172,12 @@ def test_another_partition_count_stops_a_worker(
     while applied.describe([topic])[topic].partitions != 3:  # a broker follows the controller
         assert time.monotonic() < deadline
 
-    with pytest.raises(TopicMismatch, match=f"{topic}: partitions is 3, should be 2"):
-        verify(applied, app, [MAIL])
+    verify(applied, app, [MAIL])
+
+    (told,) = [r for r in caplog.records if r.message == "partitions_undeclared"]
+    assert f"{topic}: partitions is 3, should be 2" in vars(told)["reason"]
+    with pytest.raises(TopicMismatch, match=f"{topic}: partitions is 3, should be 4"):
+        verify(applied, app, [replace(MAIL, partitions=4)])
 
 
 def test_two_who_apply_at_once_do_not_disturb_each_other(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from jobstream import App, Job, client
 from jobstream.kafka.topics import schemas_topic
 from jobstream.testing import MemoryJobs, memory
+from jobstream_processors.core.partition import partition_for
 
 if TYPE_CHECKING:
     import pytest
@@ -64,6 +65,40 @@ def test_a_schema_that_can_not_be_published_again_holds_up_no_job(
         send.enqueue(Mail("bob"))
 
         assert len(jobs.seen(send)) == 2
+
+
+def test_producers_keep_to_the_partitions_that_the_queue_declares() -> None:
+    app, send = shop()
+    with memory(app) as jobs:
+        topic = app.plan(app.queues["mail"]).topic
+        send.enqueue(Mail("before"))
+        jobs.broker.add_partitions(topic, 12)
+
+        for n in range(50):
+            send.enqueue(Mail(f"drawn {n}"))
+            send.enqueue(Mail(f"by key {n}"), key=f"order-{n}")
+            send.enqueue(Mail(f"repeated {n}"), idempotency_key=f"once-{n}")
+        send.enqueue_many(Mail(f"many {n}") for n in range(50))
+
+        used = {record.partition() for record in jobs.broker.records(topic)}
+        assert used == {0, 1, 2, 3}
+        found = {r.key(): r.partition() for r in jobs.broker.records(topic)}
+        assert all(found[k] == partition_for(k, 4) for k in found if k and k.startswith(b"order"))
+        jobs.run_until_idle()
+        assert len(jobs.assert_done(send)) == 201
+
+
+def test_a_producer_that_starts_with_a_grown_topic_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app, send = shop()
+    with memory(app) as jobs:
+        jobs.broker.add_partitions(app.plan(app.queues["mail"]).topic, 12)
+
+        send.enqueue(Mail("ann"))
+
+        (told,) = [r for r in caplog.records if r.message == "partitions_undeclared"]
+        assert (vars(told)["partitions"], vars(told)["declared"]) == (12, 4)
 
 
 class Later:

@@ -113,7 +113,8 @@ SHARE_OUT = (
         "Partitions paused, by reason",
         "no_room: the process is full. window: one partition is full, mostly behind one slow or "
         "parked job. operator: somebody paused it, see `jobstream control list`. not_in_log: "
-        "retention took the jobs at its place, see `jobstream offsets show`.",
+        "its place is not in the log, see `jobstream offsets show`. undeclared: the topic has more "
+        "partitions than the queue declares, see `jobstream topics plan`.",
         At(8, 11, 8, 7),
         "none",
         queries=(Query(f"sum by (reason) (jobs_partitions_paused{{{QUEUE}}})", "{{reason}}"),),
@@ -124,6 +125,7 @@ SHARE_OUT = (
             ("operator", "blue"),
             ("leaving", "purple"),
             ("not_in_log", "red"),
+            ("undeclared", "purple"),
         ),
     ),
     Graph(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from jobstream.cli.exits import DIFFERS, OK, UNSAFE
 from jobstream.cli.options import json_option, target_argument
-from jobstream.cli.output import print_json, print_table, say, size
+from jobstream.cli.output import print_json, print_table, progress, say, size
+from jobstream.errors import ConfigError
 
 if TYPE_CHECKING:
     from jobstream.app import App
@@ -65,15 +67,25 @@ def plan_command(target: str, rate: float, job_bytes: int, *, as_json: bool) -> 
 
 @command.command("apply")
 @target_argument
+@click.option("--grow", metavar="QUEUE", help="Give this queue the partitions that it declares.")
+@click.option("--was", type=click.IntRange(1),
+              help="How many QUEUE had, if its dead letters were raised by hand.")  # fmt: skip
+@click.option("--accept-waiting", is_flag=True,
+              help="Grow QUEUE although jobs wait: their keys' order may break.")  # fmt: skip
 @json_option
-def apply_command(target: str, *, as_json: bool) -> int:
+def apply_command(
+    target: str, *, grow: str | None, was: int | None, accept_waiting: bool, as_json: bool
+) -> int:
     """Create what is missing and alter what is safe to alter; the difference is shown first.
 
-    Exit code 3, with nothing changed, if something is unsafe and must be mended by hand.
+    Exit code 3, with nothing changed, if something is unsafe and must be mended by hand. With
+    --grow it does only that, with all workers and delayers stopped and nothing waiting.
     """
     from jobstream.kafka.apply import apply  # noqa: PLC0415 - loads the Kafka client
 
     app, admin = _connect(target)
+    if grow is not None:
+        return _grow(app, admin, grow, was, accept_waiting=accept_waiting)
     planned = survey_app(app, admin)
     if as_json:
         specs = _specs(app, admin)
@@ -85,6 +97,26 @@ def apply_command(target: str, *, as_json: bool) -> int:
     apply(planned, admin)
     if not as_json:
         say(f"applied: {len(planned.create)} created, {len(planned.alter)} settings altered")
+    return OK
+
+
+def _grow(app: App, admin: Admin, name: str, was: int | None, *, accept_waiting: bool) -> int:
+    from jobstream.inspect import growth  # noqa: PLC0415 - with the option only
+    from jobstream.inspect.view import AppView  # noqa: PLC0415 - likewise
+    from jobstream.kafka.clock import BrokerClock  # noqa: PLC0415 - likewise
+    from jobstream.kafka.sink import KafkaSink  # noqa: PLC0415 - likewise
+    from jobstream.kafka.specs import specs  # noqa: PLC0415 - likewise
+
+    if name not in app.queues:
+        message = f"the app declares no queue {name!r}; it has: {', '.join(sorted(app.queues))}"
+        raise ConfigError(message)
+    view = AppView(app.name, app.settings)
+    declared = {spec.name: spec.partitions for spec in specs(app.name, [app.queues[name]], 1)}
+    planned = growth.plan_growth(view, name, declared, was)
+    growth.refuse_growth(view, planned, accept_waiting=accept_waiting)
+    with closing(KafkaSink(view.options, BrokerClock())) as sink, progress("copying rows") as heard:
+        rows = growth.grow(view, admin, sink, planned, heard)
+    say(f"grown: queue {name!r} from {planned.was} to {planned.to} partitions, {rows} rows copied")
     return OK
 
 

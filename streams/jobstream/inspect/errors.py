@@ -3,6 +3,7 @@
 InspectError
 ├── NotThere      no such app, queue, job or dead letter: look at the name
 ├── GroupBusy     the group has members, who would overwrite what is reset: stop them first
+├── StillWaiting  jobs wait in a queue that is to grow: let them run first
 └── ReadStalled   the broker delivers nothing of what is in the log: may be tried again
 
 None of these is retried and none concerns a running job.
@@ -23,6 +24,10 @@ class NotThere(InspectError):
 
 class GroupBusy(InspectError):
     """A consumer group has members; nothing was changed."""
+
+
+class StillWaiting(InspectError):
+    """Jobs wait in a queue that is to grow; nothing was changed."""
 
 
 class ReadStalled(InspectError):

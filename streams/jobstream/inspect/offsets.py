@@ -15,6 +15,7 @@ from jobstream.errors import ConfigError
 from jobstream.inspect.errors import GroupBusy, NotThere
 from jobstream.inspect.positions import GroupName, Standing, group_id, standings
 from jobstream.kafka.topics import offsets_topic
+from jobstream_processors.places import in_topic
 from jobstream_processors.ports import Outgoing, Position
 from jobstream_schemas import Mirror, encode_mirror, mirror_key
 
@@ -141,5 +142,5 @@ def _mirror(group: str, move: Move) -> Mirror:
 
 def _position(move: Move) -> Position:
     # The note says whether the last owner left cleanly, which a reset does not change.
-    committed = move.standing.committed
-    return Position(move.to, committed.note if committed is not None else "")
+    committed, topic_id = move.standing.committed, move.standing.topic_id
+    return in_topic(Position(move.to, committed.note if committed is not None else ""), topic_id)

@@ -22,6 +22,7 @@ from jobstream.kafka.mirrors import MirrorTable
 from jobstream.kafka.onlooker_clock import OnlookerClock
 from jobstream.kafka.topics import control_topic, offsets_topic
 from jobstream_processors.core.control import counts
+from jobstream_processors.places import of_topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -92,7 +93,7 @@ class Onlooker:
                     place=place,
                     low=spans[place][0],
                     high=spans[place][1],
-                    committed=commits[group][place],
+                    committed=of_topic(commits[group][place], ids[place[0]]),
                     mirror=self._mirrors.get(group, place, ids[place[0]]),
                     topic_id=ids[place[0]],
                 ),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from jobstream.kafka.mirrors import KafkaMirrors
 from jobstream.kafka.topics import delay_group, offsets_topic, worker_group
+from jobstream_processors.places import of_topic
 from jobstream_processors.ports import Position, TopicPartition
 from jobstream_schemas import Mirror
 
@@ -98,7 +99,7 @@ def standings(
             place=place,
             low=spans[place][0],
             high=spans[place][1],
-            committed=committed.get(place),
+            committed=of_topic(committed.get(place), ids[place[0]]),
             mirror=mirrors.get(place),
             topic_id=ids[place[0]],
         )

@@ -16,6 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, not 
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
+    NewPartitions,
     NewTopic,
     ResourceType,
 )
@@ -115,6 +116,21 @@ class Admin:
         )
         names = {spec.name for spec in specs}
         self._wait_until("topics created", lambda: names <= self.describe(names).keys())
+
+    def add_partitions(self, topic: str, count: int) -> None:
+        """Raise a topic's partition count to `count` and wait until that is seen."""
+        new = [NewPartitions(topic, count)]
+        self._asking.each(
+            lambda client, wait: client.create_partitions(
+                new, operation_timeout=wait, request_timeout=wait
+            )
+        )
+
+        def seen() -> bool:
+            there = self.describe([topic])
+            return topic in there and there[topic].partitions >= count
+
+        self._wait_until(f"partitions of {topic} added", seen)
 
     def alter_topic(self, topic: str, configs: Mapping[str, str]) -> None:
         """Set some settings of a topic and wait until they are seen; the others stay."""

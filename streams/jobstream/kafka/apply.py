@@ -5,6 +5,7 @@ The decisions are `plan.py`'s. It creates and alters; it never deletes a topic o
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from jobstream.errors import TopicMissing
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from jobstream.kafka.groups import GroupPlan
     from jobstream.queue import Queue
     from jobstream.settings import Settings
+
+log = logging.getLogger("jobstream.kafka")
 
 ADVICE = "see the difference with: jobstream topics plan MODULE:APP"
 _CLASSIC = "classic groups: a killed worker is missed after {}, then a rebalance of some seconds"
@@ -82,6 +85,9 @@ def verify(admin: Admin, app: str, queues: Iterable[Queue]) -> None:
         raise TopicMissing(message)
     found = [difference for spec in needed for difference in compare(spec, existing[spec.name])]
     refuse([difference for difference in found if difference.harm], ADVICE)
+    for difference in found:
+        if difference.setting == "partitions":
+            log.warning("partitions_undeclared", extra={"reason": str(difference)})
 
 
 def _groups(

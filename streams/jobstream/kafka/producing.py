@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("jobstream.kafka")
 
 METADATA_S_MAX = 5.0
+FEWER = (
+    "the topic has fewer partitions than its queue declares; see the difference with: jobstream "
+    "topics plan MODULE:APP"
+)
 _MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)  # noqa: SLF001 - the library's name
 
 
@@ -55,7 +59,6 @@ class KafkaTransport:
         self._producer: Producer | None = None
         self._room = threading.Event()
         self._closing = False
-        self._partitions: dict[str, int] = {}
         self._clock = ProducerClock()
         myself = weakref.ref(self)
         os.register_at_fork(after_in_child=lambda: _forget(myself))
@@ -81,7 +84,9 @@ class KafkaTransport:
             if is_fatal(error.args[0]):
                 self.replace(producer)
             # The client did not take it, whatever its reason.
-            raise _unwritten(EnqueueError(f"refused: {error.args[0].str()}")) from error
+            fewer = error.args[0].code() == KafkaError._UNKNOWN_PARTITION  # noqa: SLF001 - its name
+            why = FEWER if fewer else error.args[0].str()
+            raise _unwritten(EnqueueError(f"refused: {why}")) from error
 
     def wait_for_room(self, timeout_s: float) -> bool:
         """Block until some record was acknowledged; False if the time is over."""
@@ -89,23 +94,18 @@ class KafkaTransport:
         return self._room.wait(timeout_s)
 
     def partitions(self, topic: str, timeout_s: float = METADATA_S_MAX) -> int:
-        """The topic's partition count, 0 if it does not exist; asked until it does.
+        """The topic's partition count as it is now, 0 if it does not exist.
 
         Blocks up to `timeout_s`. Raises EnqueueTimeout, and EnqueueError where the broker says no.
         """
-        count = self._partitions.get(topic)
-        if count is None:
-            producer = self._producer or self._start()
-            try:
-                found = producer.list_topics(topic, max(timeout_s, 0.001)).topics[topic]
-            except KafkaException as error:
-                raise self._unanswered(error.args[0], timeout_s) from error
-            if found.error is not None and found.error.code() not in _MISSING:
-                raise _unwritten(EnqueueError(f"{topic}: {found.error.str()}; nothing was written"))
-            count = len(found.partitions) if found.error is None else 0
-            if count:
-                self._partitions[topic] = count
-        return count
+        producer = self._producer or self._start()
+        try:
+            found = producer.list_topics(topic, max(timeout_s, 0.001)).topics[topic]
+        except KafkaException as error:
+            raise self._unanswered(error.args[0], timeout_s) from error
+        if found.error is not None and found.error.code() not in _MISSING:
+            raise _unwritten(EnqueueError(f"{topic}: {found.error.str()}; nothing was written"))
+        return len(found.partitions) if found.error is None else 0
 
     def log(self) -> KafkaLog:
         """Reads topics there, as patient as an enqueue; connects at first use."""
@@ -223,6 +223,8 @@ def _unwritten(error: EnqueueError) -> EnqueueError:
 
 
 def _error_of(error: KafkaError) -> EnqueueError:
+    if error.code() == KafkaError._UNKNOWN_PARTITION:  # noqa: SLF001 - the library's name
+        return _unwritten(EnqueueError(f"refused: {FEWER}"))
     if is_refusal(error):
         return _unwritten(EnqueueError(f"refused: {error.str()}"))
     kind: Callable[[str], EnqueueError] = EnqueueTimeout if is_passing(error) else EnqueueError

@@ -25,7 +25,7 @@ log = logging.getLogger("jobstream.kafka")
 
 def schema_record(topic: str, schema: JobSchema) -> Outgoing:
     """The record that lets every reader decode jobs of this schema."""
-    return Outgoing(topic, schema.fingerprint.hex().encode(), schema.json.encode())
+    return Outgoing(topic, schema.fingerprint.hex().encode(), schema.json.encode(), 0)
 
 
 class SchemaFollower:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 FOREVER = -1
 APPLY = "fix: jobstream topics apply MODULE:APP"
+GROW = "grow the queue: jobstream topics apply MODULE:APP --grow QUEUE"
 
 
 class Action(StrEnum):
@@ -93,10 +94,16 @@ def _partitions(spec: TopicSpec, state: TopicState) -> Difference | None:
     if state.partitions == spec.partitions:
         return None
     at = _Found("partitions", str(state.partitions), str(spec.partitions), spec, state)
+    if state.partitions > spec.partitions and spec.kind is not Kind.OFFSETS:
+        # Nothing of ours writes to the others, and workers serve those that are declared.
+        return at.differs(
+            Action.LEAVE,
+            fix=f"jobs that others write to the rest wait: declare {state.partitions}, then {GROW}",
+        )
     return at.differs(
         Action.REFUSE,
         "jobs would not come back to their own partition, beside their key and their rows",
-        f"fix: declare {state.partitions}, or a queue of another name and drain this one",
+        f"fix: declare {state.partitions}, or {GROW}",
     )
 
 

@@ -231,16 +231,26 @@ def test_more_acknowledgements_than_copies_are_lowered_to_what_the_copies_allow(
     assert "--add-config min.insync.replicas=1" in refused.fix
 
 
-def test_another_partition_count_is_refused_with_both_ways_out() -> None:
+def test_fewer_partitions_than_declared_are_refused_with_both_ways_out() -> None:
+    spec = specs("shop", [MAIL], 1)[0]
+
+    found = only(list(compare(spec, replace(as_created(spec), partitions=2))))
+
+    assert found.action is Action.REFUSE
+    assert (found.found, found.wanted) == ("2", "4")
+    assert "declare 2" in found.fix
+    with pytest.raises(TopicMismatch, match="--grow"):
+        refuse([found], "advice")
+
+
+def test_more_partitions_than_declared_stop_nobody_and_are_told() -> None:
     spec = specs("shop", [MAIL], 1)[0]
 
     found = only(list(compare(spec, replace(as_created(spec), partitions=6))))
 
-    assert found.action is Action.REFUSE
-    assert (found.found, found.wanted) == ("6", "4")
+    assert (found.action, found.harm) == (Action.LEAVE, "")
     assert "declare 6" in found.fix
-    with pytest.raises(TopicMismatch, match="declare 6"):
-        refuse([found], "advice")
+    assert "--grow" in found.fix
 
 
 def test_fewer_copies_than_wanted_stop_nobody() -> None:

@@ -67,8 +67,9 @@ PROCESS: tuple[Metric, ...] = (
         "worker",
         ("queue", "reason"),
         "Partitions paused: no_room (process full), window (partition full), operator, quiet, "
-        "leaving (to be given back once its jobs have ended); "
-        "not_in_log: its next offset is not in the log, and an operator must decide.",
+        "leaving (to be given back once its jobs have ended); not_in_log: its next offset is not "
+        "in the log; undeclared: the queue declares fewer partitions. In the last two an operator "
+        "must decide.",
     ),
     Metric(
         "jobs_flood_guards_closed",

@@ -97,3 +97,23 @@ def test_a_lane_whose_place_gets_lost_takes_up_nothing_more_and_others_go_on(
     committed = desk.committed()
     assert committed is not None
     assert committed.offset == 2, "what it had begun ends and is committed"
+
+
+def test_partitions_that_the_queue_does_not_declare_wait_and_the_others_go_on(
+    new_desk: Callable[..., Desk], caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = new_desk()
+    settled(desk, 3)
+
+    desk.shop.broker.add_partitions(desk.shop.plan.topic, 4)
+    desk.fill(2, partition=3)
+    desk.fill(2, partition=1)
+    desk.turns()
+
+    assert "partition_refused" in caplog.messages
+    facts = {each.source: each for each in desk.feed.facts()}
+    assert [facts[desk.place(n)].serving for n in range(4)] == [True, True, False, False]
+    assert facts[desk.place(3)].paused == ("undeclared",)
+    assert len(desk.handed) == 5
+    desk.feed.close()
+    assert desk.committed(3) is None

@@ -1,0 +1,142 @@
+"""A queue that is given more partitions: nothing settled runs again, nothing that waits is lost."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions
+
+from jobstream import App, Job
+from jobstream.errors import ConfigError, TopicMismatch
+from jobstream.inspect.errors import GroupBusy, StillWaiting
+from jobstream.inspect.growth import Growth, grow, plan_growth, refuse_growth
+from jobstream.inspect.view import AppView
+from jobstream.kafka.admin import Admin
+from jobstream.kafka.clock import BrokerClock
+from jobstream.kafka.sink import KafkaSink
+from jobstream.kafka.specs import specs
+from jobstream.testing.served import Served
+from jobstream.testing.waiting import wait_until
+from jobstream_processors.core.partition import partition_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jobstream.broker import EmbeddedKafka
+
+pytestmark = pytest.mark.kafka
+
+JOBS = 40
+LIMIT_S = 90.0
+
+
+@dataclass(frozen=True)
+class Number:
+    n: int
+
+
+class Code:
+    """The app as one version of its code declares it, and what its handler ran."""
+
+    def __init__(self, name: str, servers: str, folder: Path, partitions: int) -> None:
+        self.app = App(
+            name, bootstrap_servers=servers, state_dir=folder, metrics_port="off", drain="5s"
+        )
+        self.queue = self.app.queue("mail", partitions=partitions)
+        self.ran: Counter[int] = Counter()
+
+        @self.app.job(queue=self.queue)
+        async def work(args: Number) -> None:
+            self.ran[args.n] += 1
+
+        self.work: Job[Number, object] = work
+
+    def enqueue(self, numbers: range) -> None:
+        for n in numbers:
+            self.work.enqueue(Number(n), idempotency_key=f"once-{n}")
+
+    def view(self) -> AppView:
+        return AppView(self.app.name, self.app.settings)
+
+    def growth(self, was: int | None = None) -> Growth:
+        declared = {s.name: s.partitions for s in specs(self.app.name, [self.queue], 1)}
+        return plan_growth(self.view(), "mail", declared, was)
+
+    def grow(self, *, accept_waiting: bool = False) -> int:
+        view, planned = self.view(), self.growth()
+        refuse_growth(view, planned, accept_waiting=accept_waiting)
+        with closing(KafkaSink(view.options, BrokerClock())) as sink:
+            return grow(view, Admin(self.app.settings), sink, planned)
+
+
+def test_a_queue_grows_and_remembers_what_it_has_settled(
+    kafka: EmbeddedKafka, tmp_path: Path
+) -> None:
+    name, servers = f"grow-{uuid.uuid4().hex[:8]}", kafka.bootstrap_servers
+    old = Code(name, servers, tmp_path, 2)
+    with Served(old.app) as served:
+        old.enqueue(range(JOBS))
+        wait_until(lambda: len(old.ran) == JOBS, "the old code ran all", limit_s=LIMIT_S)
+        new = Code(name, servers, tmp_path, 4)
+        with pytest.raises(TopicMismatch, match="--grow mail"):
+            new.enqueue(range(1))
+        with pytest.raises(GroupBusy):
+            new.grow()
+        served.stop()
+        old.enqueue(range(JOBS, JOBS + 5))
+        with pytest.raises(StillWaiting, match=f"5 in {name}.mail"):
+            new.grow()
+        served.start()
+        wait_until(lambda: len(old.ran) == JOBS + 5, "nothing waits", limit_s=LIMIT_S)
+    # An operator was faster, and a producer of another kind wrote to the new partitions.
+    topic = old.app.plan(old.queue).topic
+    client = AdminClient({"bootstrap.servers": servers})
+    client.create_partitions([NewPartitions(topic, 4)])[topic].result(30)
+    foreign = _written_by_java(new, topic)
+
+    copied = new.grow()
+    with Served(new.app):
+        new.enqueue(range(JOBS + 10))
+        wait_until(lambda: sum(new.ran.values()) >= 6, "the new code runs", limit_s=LIMIT_S)
+        plan = new.app.plan(new.queue)
+        counts = Admin(new.app.settings).describe([plan.topic, plan.dedup, plan.dlq])
+
+    assert copied == JOBS + 5
+    assert {state.partitions for state in counts.values()} == {4}
+    assert new.ran == Counter([*range(JOBS + 5, JOBS + 10), foreign])
+    with pytest.raises(ConfigError, match="has 4 partitions and declares 4"):
+        new.growth()
+
+
+def _written_by_java(code: Code, topic: str) -> int:
+    """Write a job to a partition that the queue did not have, as its key has it now."""
+    n = next(n for n in range(1_000, 2_000) if partition_for(b"key-%d" % n, 4) >= 2)
+    codec = code.work.codec
+    from jobstream_schemas import Meta  # noqa: PLC0415
+
+    meta = Meta(str(uuid.uuid4()), 1, "java", f"key-{n}", None, None, None, None)
+    with closing(KafkaSink(code.app.settings.client_options(), BrokerClock())) as sink:
+        from jobstream_processors.ports import Outgoing  # noqa: PLC0415
+
+        sink.publish([Outgoing(topic, b"key-%d" % n, codec.encode(meta, Number(n)))])
+    return n
+
+
+@pytest.mark.parametrize("declared", [3, 1])
+def test_only_a_whole_multiple_can_be_grown_to(
+    kafka: EmbeddedKafka, tmp_path: Path, declared: int
+) -> None:
+    name = f"grow-{uuid.uuid4().hex[:8]}"
+    with closing(Served(Code(name, kafka.bootstrap_servers, tmp_path, 2).app)):
+        new = Code(name, kafka.bootstrap_servers, tmp_path, declared)
+
+        with pytest.raises(ConfigError, match="whole multiple of 2"):
+            new.growth()
+        with pytest.raises(ConfigError, match=f"has 5 partitions and declares {declared}"):
+            new.growth(was=5)
