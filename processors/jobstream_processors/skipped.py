@@ -106,6 +106,8 @@ class Verdicts:
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[Lane, int | str]] = deque()
+        self.read_from: dict[Lane, int] = {}
+        """Lanes whose client was made to read again; how many records of each had come by then."""
 
     def read_again(self, lane: Lane, offset: int) -> None:
         """Deliver from `offset` on; may be called from any thread."""
@@ -130,6 +132,7 @@ class Verdicts:
                 refuse(lane.source, verdict)
                 continue
             source.start(lane.source, verdict)
+            self.read_from[lane] = lane.handed
             if paused[lane]:
                 source.pause([lane.source])
 
@@ -151,9 +154,19 @@ class Lookout:
         self._verdicts = verdicts
         self._asked: dict[Lane, Again] = {}
         self._asking: set[Lane] = set()
+        self._told: set[Lane] = set()
+        """Lanes whose client is to read again, or whose partition is to be refused."""
+        self._read: set[Lane] = set()
+        """Of these, those whose client has brought something since."""
 
     def mind(self, lane: Lane) -> None:
-        """Ask about the holes of `lane`, unless that is under way; returns at once."""
+        """Ask about the holes of `lane`, unless that is under way; returns at once.
+
+        A client that is to read again is given the time for that: it polls more seldom than this
+        is called, and what was left out once must not count twice.
+        """
+        if lane in self._told and not self._has_read(lane):
+            return
         if lane not in self._asking:
             self._asking.add(lane)
             self._submit(partial(self._ask, lane, tuple(lane.watermark.holes)))
@@ -161,6 +174,21 @@ class Lookout:
     def forget(self, lane: Lane) -> None:
         """The lane has ended."""
         self._asked.pop(lane, None)
+        self._told.discard(lane)
+        self._read.discard(lane)
+        self._verdicts.read_from.pop(lane, None)
+
+    def _has_read(self, lane: Lane) -> bool:
+        since = self._verdicts.read_from.get(lane)
+        if since is None or lane.handed == since:
+            return False
+        if lane not in self._read:
+            self._read.add(lane)  # What was handed over is taken up before the next call.
+            return False
+        self._read.discard(lane)
+        self._told.discard(lane)
+        del self._verdicts.read_from[lane]
+        return True
 
     def _ask(self, lane: Lane, holes: Sequence[Hole]) -> None:
         found = ask(self._reader, lane.source, holes)
@@ -173,7 +201,9 @@ class Lookout:
             return
         if found.is_explained:
             lane.watermark.explain(holes)
-        elif reason := self._asked.setdefault(lane, Again()).verdict(lane.source, found):
+            return
+        self._told.add(lane)
+        if reason := self._asked.setdefault(lane, Again()).verdict(lane.source, found):
             self._verdicts.refuse(lane, reason)
         elif found.record is not None:
             self._verdicts.read_again(lane, found.record)
