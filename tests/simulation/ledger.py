@@ -71,6 +71,8 @@ class Ledger:
     claims_before: dict[int, int] = field(default_factory=dict)
     """Partition → where its claims stand that were made in the topic's earlier incarnation."""
     kills: int = 0
+    is_out_of_order: bool = False
+    """A client left records out: what it reads again comes after what it read before."""
     child_kills: dict[int, int] = field(default_factory=dict)
     incarnation: Callable[[str], str] = str
     end_of: Callable[[TopicPartition], int] = len
@@ -219,7 +221,7 @@ class Ledger:
     def _in_order(self, start: Start) -> None:
         if start.key is None or start.delivery[2] or self.starts.get(start.number):
             return
-        if start.excused:
+        if start.excused or self.is_out_of_order:
             return
         topic, partition, offset = start.source
         place = (self.incarnation(topic), partition, start.key)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SECOND = 1_000_000
 SESSION_S = 6.0
+WAVES, WAVE_S = 3, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,9 @@ def heal(world: World) -> None:
     world.disturbed(SESSION_S + 10)
     if world.left_out:
         # That something was left out can be seen by what comes after it.
-        world.wave(20)
+        for number in range(WAVES):
+            world.scheduler.at(number * WAVE_S * SECOND, partial(world.wave, 20))
+        world.length_s += WAVES * WAVE_S
     for kind, subject in (("pause_queue", PLAN.name), *(("pause_type", t) for t in jobs.TYPES)):
         if (kind, subject) in world.paused:
             _control(world, partial(jobs.app.control.lift, kind, subject), insist=True)
@@ -244,6 +247,7 @@ def skip(world: World, rng: Random) -> None:
             if (place, offset) not in world.left_out and rng.random() < 0.5:
                 # More often would be a client that can't be worked with: the partition stops.
                 world.left_out.add((place, offset))
+                world.ledger.is_out_of_order = True
                 world.trace.tell("left out", source.member, *place, offset, times)
                 source.leave_out(place, offset, times)
     world.disturbed(20)
@@ -377,7 +381,7 @@ KINDS: dict[str, Callable[[World, Random], None]] = {
 PRODUCER_CLOCK, WORKER_CLOCK, SLEPT = "producer_clock", "worker_clock", "slept"
 CONDITIONS = frozenset((PRODUCER_CLOCK, WORKER_CLOCK, SLEPT))
 """What is wrong from the beginning."""
-LEFT_OUT = frozenset(("skip",))
+LEFT_OUT: frozenset[str] = frozenset()
 """What the product is not held to yet."""
 PLAYED = [kind for kind in (*KINDS, *sorted(CONDITIONS)) if kind not in LEFT_OUT]
 
