@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.errors import OffsetOutOfRange
-from jobstream_processors.handover import NOTHING_LEFT, Handed, handed
+from jobstream_processors.handover import NOTHING_LEFT, Handed, handed, left_of
 from jobstream_processors.horizon import FLOOR
 from jobstream_processors.phases import ANNOUNCE, CLAIM, DETECT, PLACE, RESTORE
 from jobstream_processors.places import Mirrors, Place, find
@@ -186,6 +186,11 @@ class Takeover:
         if word is not None:
             lane.suspect_before, lane.left = word
             return
+        # Who came after the writer of the note had no time to tell of it, or died; what the writer
+        # cut may go on all the same.
+        told_of = handed(committed.note, committed.offset, None) if committed is not None else None
+        if told_of is not None:
+            lane.left = left_of([], told_of.left.runs)
         lane.phases.isolating = True
         if mirror is not None:
             lane.phases.seconds[DETECT] = self._silent_s(lane, mirror)
