@@ -210,6 +210,8 @@ class Ledger:
             same = other.number == start.number or (start.key and other.key == start.key)
             if not same or other.excused or other.process.dead:
                 continue
+            if other.process is start.process and other.claim != start.claim:
+                continue  # Cut here, and given back to the same process.
             late = other.limit_us <= start.at_us
             if late and (other.process is not start.process or start.key is None):
                 continue

@@ -13,6 +13,7 @@ from random import Random
 
 import pytest
 from tests.simulation import mutations, troubles
+from tests.simulation.plan import SLEPT
 from tests.simulation.world import play
 
 SEEDS_MAX = 40
@@ -33,7 +34,7 @@ SOUGHT = {
         mutations.rung_drops_what_has_no_room, (), ("sim.delay commits", "has no end"), narrow=True
     ),
     "time limits are set by one clock and judged by another": Sought(
-        mutations.limits_judged_by_another_clock, (troubles.SLEPT,), ("timed out after",)
+        mutations.limits_judged_by_another_clock, (SLEPT,), ("timed out after",)
     ),
     "a revocation cuts long jobs beside which their successors start": Sought(
         mutations.revoked_partitions_are_cut, ("rebalance",), ("starts while job",)

@@ -5,12 +5,12 @@ Each trouble says how long it rightly holds things up, and which runs may outliv
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.simulation import jobs
 from tests.simulation.ledger import DELAYERS, OFFSETS, PLAN, WORKERS
+from tests.simulation.plan import CONDITIONS, PRODUCER_CLOCK, SLEPT, WORKER_CLOCK, Plan
 
 from jobstream.errors import EnqueueError
 
@@ -26,24 +26,6 @@ if TYPE_CHECKING:
 SECOND = 1_000_000
 SESSION_S = 6.0
 WAVES, WAVE_S = 3, 8
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How one simulation is made up."""
-
-    jobs: int = 20
-    length_s: float = 30.0
-    members: int = 2
-    split: bool = False
-    poison: bool = False
-    narrow: bool = False
-    hesitation: float = 0.0
-    tick_s: float = 0.25
-    drain_ms: int = 25_000
-    rebalance_drain_ms: int = 60_000
-    skews_ms: tuple[int, ...] = (0,)
-    kinds: frozenset[str] = field(default_factory=frozenset)
 
 
 def drawn(rng: Random) -> Plan:
@@ -378,9 +360,6 @@ KINDS: dict[str, Callable[[World, Random], None]] = {
 }
 
 
-PRODUCER_CLOCK, WORKER_CLOCK, SLEPT = "producer_clock", "worker_clock", "slept"
-CONDITIONS = frozenset((PRODUCER_CLOCK, WORKER_CLOCK, SLEPT))
-"""What is wrong from the beginning."""
 LEFT_OUT: frozenset[str] = frozenset()
 """What the product is not held to yet."""
 PLAYED = [kind for kind in (*KINDS, *sorted(CONDITIONS)) if kind not in LEFT_OUT]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.simulation.jobs import Script
+    from tests.simulation.plan import Plan
 
 SECOND = 1_000_000
 RESTART_S = 2.0
@@ -213,7 +214,7 @@ class World:
         return not ledger.waiting and not ledger.open
 
 
-def play(seed: int, *, trouble: troubles.Plan | None = None) -> Verdict:
+def play(seed: int, *, trouble: Plan | None = None) -> Verdict:
     """Play one seed from start to end."""
     scheduler = Scheduler(seed)
     rng = scheduler.rng
@@ -268,7 +269,7 @@ SPECS = specs(jobs.app.name, [jobs.mail], 1)
 
 
 @contextmanager
-def paced(plan: troubles.Plan) -> Iterator[None]:
+def paced(plan: Plan) -> Iterator[None]:
     """Slower ticks than a worker's: nothing is decided by them, and they cost most."""
     before = worker.TICK_S, worker.POLL_S, pulse.BEAT_S
     worker.TICK_S, worker.POLL_S, pulse.BEAT_S = plan.tick_s, 1.0, 0.5
@@ -279,7 +280,7 @@ def paced(plan: troubles.Plan) -> Iterator[None]:
 
 
 @contextmanager
-def narrowed(plan: troubles.Plan) -> Iterator[None]:
+def narrowed(plan: Plan) -> Iterator[None]:
     """Bounds so small that a few jobs reach them."""
     before = rung.RECORDS_MAX, delayer.HOPS_MAX
     if plan.narrow:
