@@ -2,6 +2,10 @@
 
 A consumer commits a place once. Where the coordinator has just moved, that one is lost, and on a
 partition that gets no more records no later one would make it good: its lag would stand for ever.
+
+A coordinator answers a connection in order, and a commit waits there for all replicas, for seconds
+when one of them has died. Heartbeats behind it are not heard, and members that live lost their
+sessions. So one commit is on its way at a time, and after a refusal there is room for heartbeats.
 """
 
 from __future__ import annotations
@@ -18,6 +22,11 @@ if TYPE_CHECKING:
     from jobstream_processors.ports import TopicPartition
 
 AGAIN_MS = 1_000
+AGAIN_MS_MAX = 4_000
+"""Refusals in a row double the pause up to this. A heartbeat that was blocked before it and one
+after it still are within a session of six seconds."""
+UNDER_WAY_MS = 15_000
+"""A commit that was not answered by then never is: the client gives up after ten seconds."""
 _FINAL = frozenset(
     (
         KafkaError.OFFSET_METADATA_TOO_LARGE,
@@ -36,9 +45,23 @@ class Commits:
         self._last: dict[TopicPartition, Place] = {}
         self._refused: set[TopicPartition] = set()
         self._next_ms = 0
+        self._pause_ms = AGAIN_MS
+        self._under_way_ms = 0
 
-    def sent(self, places: Iterable[Place]) -> None:
-        """These are on their way; they take the place of what was sent before."""
+    def is_held(self, now_ms: int) -> bool:
+        """Whether a commit would have to wait: one is on its way, or was just refused."""
+        return now_ms < self._under_way_ms or (bool(self._refused) and now_ms < self._next_ms)
+
+    def later(self, places: Iterable[Place]) -> None:
+        """These are to be sent as soon as one may; they take the place of what waits."""
+        for place in places:
+            partition = (place.topic, place.partition)
+            self._last[partition] = place
+            self._refused.add(partition)
+
+    def sent(self, places: Iterable[Place], until_ms: int = 0) -> None:
+        """These are on their way, until `until_ms` at most; they take the place of older ones."""
+        self._under_way_ms = until_ms
         for place in places:
             partition = (place.topic, place.partition)
             self._last[partition] = place
@@ -46,15 +69,21 @@ class Commits:
 
     def answered(self, error: KafkaError | None, places: Iterable[Place], now_ms: int) -> None:
         """The coordinator's answer: `error` for all of them, or each its own."""
+        self._under_way_ms = 0
+        refused = False
         for place in places:
             partition, why = (place.topic, place.partition), error or place.error
             last = self._last.get(partition)
             # An answer to an older commit says nothing of the newer one, which is under way.
             if why is None or why.code() in _FINAL or last is None or last.offset != place.offset:
                 continue
-            if not self._refused:
-                self._next_ms = now_ms + AGAIN_MS
             self._refused.add(partition)
+            refused = True
+        if refused:
+            self._next_ms = now_ms + self._pause_ms
+            self._pause_ms = min(2 * self._pause_ms, AGAIN_MS_MAX)
+        else:
+            self._pause_ms = AGAIN_MS
 
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
         """Others own these now."""
@@ -63,7 +92,7 @@ class Commits:
             self._refused.discard(partition)
 
     def again(self, now_ms: int) -> list[Place]:
-        """What is to be sent again now; nothing within AGAIN_MS of a refusal."""
-        if not self._refused or now_ms < self._next_ms:
+        """What is to be sent again now, or was put off; nothing while commits are held."""
+        if not self._refused or self.is_held(now_ms):
             return []
         return [self._last[partition] for partition in sorted(self._refused)]

@@ -14,7 +14,7 @@ from confluent_kafka import TopicPartition as Place
 from jobstream.errors import SourceFailed
 from jobstream.kafka.assigned import ask_ends, committed, log_ends
 from jobstream.kafka.beside import Beside, fresh
-from jobstream.kafka.commits import Commits
+from jobstream.kafka.commits import UNDER_WAY_MS, Commits
 from jobstream.kafka.consuming import CONSUMER, REBALANCE_MS, check
 from jobstream.kafka.hearing import Hearing
 from jobstream.kafka.standstill import LOOK_MS, Standstill
@@ -278,10 +278,14 @@ class KafkaSource:
 
     def commit(self, positions: Mapping[TopicPartition, Position], *, wait: bool) -> None:
         """Commit; a failure is logged. Without `wait`, `poll` repeats it until it is done."""
-        self._commit([Place(t, p, at, note) for (t, p), (at, note) in positions.items()], wait=wait)
+        places = [Place(t, p, at, note) for (t, p), (at, note) in positions.items()]
+        if not wait and self._commits.is_held(self._clock.monotonic_ms()):
+            self._commits.later(places)
+        else:
+            self._commit(places, wait=wait)
 
     def _commit(self, places: list[Place], *, wait: bool) -> None:
-        self._commits.sent(places)
+        self._commits.sent(places, 0 if wait else self._clock.monotonic_ms() + UNDER_WAY_MS)
         try:
             if wait:
                 self._consumer.commit(offsets=places, asynchronous=False)

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError
 from confluent_kafka import TopicPartition as Place
 
 from jobstream.kafka.clock import BrokerClock
-from jobstream.kafka.commits import AGAIN_MS, Commits
+from jobstream.kafka.commits import AGAIN_MS, AGAIN_MS_MAX, UNDER_WAY_MS, Commits
 from jobstream.kafka.source import KafkaSource
 from jobstream.testing.waiting import wait_until
 from jobstream_processors.ports import Position
@@ -88,6 +88,43 @@ def test_what_would_be_refused_again_is_not_repeated() -> None:
     commits.answered(KafkaError(KafkaError.OFFSET_METADATA_TOO_LARGE), [place(5)], 0)
 
     assert commits.again(AGAIN_MS) == []
+
+
+def test_one_commit_is_on_its_way_and_the_newest_place_follows_its_answer() -> None:
+    commits = Commits()
+    commits.sent([place(5)], UNDER_WAY_MS)
+    assert commits.is_held(100)
+
+    commits.later([place(7)])
+    commits.later([place(9)])
+    assert commits.again(100) == []
+
+    commits.answered(None, [place(5)], 200)
+    assert offsets(commits.again(200)) == [9]
+
+
+def test_refusals_in_a_row_leave_room_for_heartbeats_and_an_acceptance_ends_that() -> None:
+    commits, now_ms, pauses = Commits(), 0, []
+    for _ in range(5):
+        commits.sent([place(5)], now_ms + UNDER_WAY_MS)
+        commits.answered(MOVED, [place(5)], now_ms)
+        pause = next(ms for ms in range(0, 60_000, 500) if not commits.is_held(now_ms + ms))
+        pauses.append(pause)
+        now_ms += pause
+    assert pauses == [AGAIN_MS, 2 * AGAIN_MS, AGAIN_MS_MAX, AGAIN_MS_MAX, AGAIN_MS_MAX]
+
+    commits.sent([place(5)], now_ms + UNDER_WAY_MS)
+    commits.answered(None, [place(5)], now_ms)
+    assert not commits.is_held(now_ms)
+
+
+def test_a_commit_that_is_never_answered_holds_up_the_next_for_a_bounded_time() -> None:
+    commits = Commits()
+    commits.sent([place(5)], UNDER_WAY_MS)
+    commits.later([place(6)])
+
+    assert commits.again(UNDER_WAY_MS - 1) == []
+    assert offsets(commits.again(UNDER_WAY_MS)) == [6]
 
 
 class Refusing:
