@@ -25,8 +25,13 @@ AGAIN_MS = 1_000
 AGAIN_MS_MAX = 4_000
 """Refusals in a row double the pause up to this. A heartbeat that was blocked before it and one
 after it still are within a session of six seconds."""
+TROUBLE_MS = 10_000
+"""So long after a broker was lost no commit is sent that can wait: until then, by Kafka's default,
+the cluster has taken it out of the replicas that a commit waits for. Mirrors hold the places."""
+TROUBLE_AGAIN_MS = 50_000
 UNDER_WAY_MS = 15_000
 """A commit that was not answered by then never is: the client gives up after ten seconds."""
+_LOST = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)  # noqa: SLF001 - its names
 _FINAL = frozenset(
     (
         KafkaError.OFFSET_METADATA_TOO_LARGE,
@@ -47,10 +52,30 @@ class Commits:
         self._next_ms = 0
         self._pause_ms = AGAIN_MS
         self._under_way_ms = 0
+        self._trouble_ms = -TROUBLE_AGAIN_MS
+        self._lost = False
 
     def is_held(self, now_ms: int) -> bool:
-        """Whether a commit would have to wait: one is on its way, or was just refused."""
-        return now_ms < self._under_way_ms or (bool(self._refused) and now_ms < self._next_ms)
+        """Whether a commit would have to wait: for the one before it, or for brokers in trouble."""
+        if self._lost and now_ms >= self._trouble_ms + TROUBLE_AGAIN_MS:
+            self._trouble_ms = now_ms + TROUBLE_MS
+        self._lost = False
+        until_ms = max(self._under_way_ms, self._trouble_ms)
+        return now_ms < until_ms or (bool(self._refused) and now_ms < self._next_ms)
+
+    def trouble(self, error: KafkaError) -> None:
+        """What happened to a connection, told by the client inside a poll.
+
+        Told again and again of a broker that stays away, it holds commits once a minute.
+        """
+        self._lost = self._lost or error.code() in _LOST
+
+    def puts_off(self, places: list[Place], now_ms: int) -> bool:
+        """Keep these for later if they have to wait now; whether they have."""
+        held = self.is_held(now_ms)
+        if held:
+            self.later(places)
+        return held
 
     def later(self, places: Iterable[Place]) -> None:
         """These are to be sent as soon as one may; they take the place of what waits."""

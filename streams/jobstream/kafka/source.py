@@ -123,6 +123,7 @@ class KafkaSource:
                 "max.poll.interval.ms": rebalance_ms,
                 **(classic if protocol == "classic" else {}),
                 "on_commit": self._on_commit,
+                "error_cb": self._commits.trouble,
             }
         )
 
@@ -279,18 +280,13 @@ class KafkaSource:
     def commit(self, positions: Mapping[TopicPartition, Position], *, wait: bool) -> None:
         """Commit; a failure is logged. Without `wait`, `poll` repeats it until it is done."""
         places = [Place(t, p, at, note) for (t, p), (at, note) in positions.items()]
-        if not wait and self._commits.is_held(self._clock.monotonic_ms()):
-            self._commits.later(places)
-        else:
+        if wait or not self._commits.puts_off(places, self._clock.monotonic_ms()):
             self._commit(places, wait=wait)
 
     def _commit(self, places: list[Place], *, wait: bool) -> None:
         self._commits.sent(places, 0 if wait else self._clock.monotonic_ms() + UNDER_WAY_MS)
         try:
-            if wait:
-                self._consumer.commit(offsets=places, asynchronous=False)
-            else:
-                self._consumer.commit(offsets=places, asynchronous=True)
+            self._consumer.commit(offsets=places, asynchronous=not wait)  # type: ignore[call-overload] # it has one for each literal
         except KafkaException as error:
             self._on_commit(error.args[0], places)
 

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError
 from confluent_kafka import TopicPartition as Place
 
 from jobstream.kafka.clock import BrokerClock
-from jobstream.kafka.commits import AGAIN_MS, AGAIN_MS_MAX, UNDER_WAY_MS, Commits
+from jobstream.kafka.commits import AGAIN_MS, AGAIN_MS_MAX, TROUBLE_MS, UNDER_WAY_MS, Commits
 from jobstream.kafka.source import KafkaSource
 from jobstream.testing.waiting import wait_until
 from jobstream_processors.ports import Position
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pytest
 
 MOVED = KafkaError(KafkaError.NOT_COORDINATOR)
+BROKEN = KafkaError(KafkaError._TRANSPORT)  # noqa: SLF001 - its name
 
 
 def place(offset: int, partition: int = 0) -> Place:
@@ -118,6 +119,26 @@ def test_refusals_in_a_row_leave_room_for_heartbeats_and_an_acceptance_ends_that
     assert not commits.is_held(now_ms)
 
 
+def test_after_a_broker_was_lost_commits_wait_until_the_replicas_do_without_it() -> None:
+    commits = Commits()
+    commits.trouble(BROKEN)
+
+    assert commits.is_held(100)
+    assert commits.is_held(100 + TROUBLE_MS - 1)
+    commits.later([place(5)])
+    assert commits.again(100 + TROUBLE_MS - 1) == []
+    assert offsets(commits.again(100 + TROUBLE_MS)) == [5]
+
+
+def test_a_broker_that_stays_away_does_not_keep_commits_back_for_ever() -> None:
+    commits = Commits()
+    for now_ms in range(0, 40_000, 1_000):
+        commits.trouble(BROKEN)
+        commits.is_held(now_ms)
+
+    assert not commits.is_held(40_000)
+
+
 def test_a_commit_that_is_never_answered_holds_up_the_next_for_a_bounded_time() -> None:
     commits = Commits()
     commits.sent([place(5)], UNDER_WAY_MS)
@@ -125,6 +146,30 @@ def test_a_commit_that_is_never_answered_holds_up_the_next_for_a_bounded_time() 
 
     assert commits.again(UNDER_WAY_MS - 1) == []
     assert offsets(commits.again(UNDER_WAY_MS)) == [6]
+
+
+def test_a_source_whose_connection_broke_sends_no_commit_that_can_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[dict[str, Any]] = []
+    asked: list[bool] = []
+
+    class Noting:
+        def __init__(self, options: dict[str, Any]) -> None:
+            made.append(options)
+
+        def commit(self, *, offsets: list[Place], asynchronous: bool) -> None:
+            del offsets
+            asked.append(asynchronous)
+
+    monkeypatch.setattr("jobstream.kafka.source.Consumer", Noting)
+    source = KafkaSource({}, "group", ["mail"], BrokerClock())
+    made[0]["error_cb"](BROKEN)
+
+    source.commit({("mail", 0): Position(5)}, wait=False)
+    assert asked == []
+    source.commit({("mail", 0): Position(5)}, wait=True)
+    assert asked == [False]
 
 
 class Refusing:
