@@ -20,6 +20,7 @@ from jobstream.dedup.slots import claim_slot
 from jobstream.dedup.table import Table
 from jobstream.errors import BrokerTooOld
 from jobstream.footprint import few_arenas, resting_collector
+from jobstream.green import refuse_green_threads
 from jobstream.handler_warnings import warn_of_handlers
 from jobstream.kafka.admin import Admin
 from jobstream.kafka.apply import verify
@@ -115,6 +116,7 @@ class Roles:
 
         The first SIGTERM, SIGINT or SIGHUP drains and leaves, a second stop leaves at once.
         """
+        refuse_green_threads()
         few_arenas()
         seen, settings = self._observed, self._settings
         collectors = [*seen.collectors(), self._app.metrics()]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from jobstream.errors import ConfigError, EnqueueError, EnqueueTimeout, QueueFull
+from jobstream.green import poll
 from jobstream.kafka.asking import Trouble
 from jobstream.kafka.error_kinds import is_fatal, is_passing, is_refusal
 from jobstream.kafka.log import KafkaLog
@@ -186,7 +187,7 @@ def _serve(of: weakref.ref[KafkaTransport], producer: Producer) -> None:
     while (transport := of()) is not None and (transport.serves(producer) or len(producer)):
         del transport
         try:
-            served = producer.poll(0.1)
+            served = poll(producer)
         except KafkaException as error:
             tell_broken(error)
             if (transport := of()) is not None:
