@@ -1,0 +1,43 @@
+"""What one worker was not through with, and the next one does about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from jobstream import App
+from jobstream.testing import memory
+from jobstream.testing.errors import NotIdle
+
+
+@dataclass(frozen=True)
+class Work:
+    n: int
+
+
+def test_a_done_job_whose_row_no_broker_acknowledged_has_no_second_start() -> None:
+    # Given a job that ends while its row can't be written
+    app = App("gap", drain="0s")
+    starts: list[int] = []
+
+    @app.job(queue=app.queue("q", partitions=1))
+    async def once(args: Work) -> None:
+        starts.append(args.n)
+
+    with memory(app) as jobs:
+        jobs.run_for("1s")
+        jobs.broker.fail_publishes(lambda record: record.topic == "gap.q.dedup", fate="absent")
+        once.enqueue(Work(1))
+        with pytest.raises(NotIdle):
+            jobs.run_until_idle(timeout_s=0.3)
+        assert starts == [1]
+
+        # When its worker leaves, and another one takes its place
+        jobs.restart()
+        jobs.broker.heal()
+        jobs.run_until_idle()
+
+        # Then the next one writes the row, and starts nothing
+        jobs.assert_done(once)
+        assert starts == [1]
