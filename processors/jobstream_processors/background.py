@@ -9,12 +9,14 @@ import asyncio
 import logging
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import ThreadPoolExecutor
 
+T = TypeVar("T")
 SOON_S = 6.0
 """How long a process that leaves waits for its threads, beyond the drain."""
 
@@ -44,12 +46,44 @@ def in_background(
     return thread
 
 
+async def aside(name: str, function: Callable[..., T], *given: Any) -> T:  # noqa: ANN401 - what it takes
+    """Call `function(*given)` on a daemon thread of that name; returns and raises what it does.
+
+    In place of `asyncio.to_thread`, whose threads belong to user code: handlers can fill the
+    loop's own pool with calls that never end, and an interpreter that exits waits for them. It is
+    called in a copy of this context. Whoever gives up waiting leaves the thread to itself.
+    """
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[T] = loop.create_future()
+
+    def tell(result: T | None, error: BaseException | None) -> None:
+        if ended.done():
+            return
+        if error is None:
+            ended.set_result(cast("T", result))
+        else:
+            ended.set_exception(error)
+
+    def work() -> None:
+        result = call(function, *given)
+        with suppress(RuntimeError):  # The loop is closed, and nobody waits any more.
+            loop.call_soon_threadsafe(tell, result, None)
+
+    def failed(error: BaseException) -> None:
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(tell, None, error)
+
+    call = copy_context().run
+    in_background(name, work, failed)
+    return await ended
+
+
 async def ended_soon(*pools: ThreadPoolExecutor, limit_s: float = SOON_S) -> None:
     """Shut pools down and wait until what they do has ended, for `limit_s` at most.
 
     A thread that a broker which is away keeps for longer is left behind.
     """
-    ended = asyncio.gather(*(asyncio.to_thread(pool.shutdown) for pool in pools))
+    ended = asyncio.gather(*(aside("jobstream-shutdown", pool.shutdown) for pool in pools))
     with suppress(TimeoutError):
         await asyncio.wait_for(ended, limit_s)
 

@@ -7,7 +7,8 @@ ProcessorError
 ├── OffsetOutOfRange     the place to go on from is not in the log: stops that partition alone
 ├── TableUnavailable     the dedup shard can't be opened: the partition is not served
 │   └── NoLongerWanted   its restore was given up, since the partition is not ours any more
-└── WorkerStopped        this process must publish nothing more: it leaves
+├── WorkerStopped        this process must publish nothing more: it leaves
+└── ReplaceProcess       handlers hold what only a new process gets back: it is started anew
 """
 
 from __future__ import annotations
@@ -71,3 +72,7 @@ class NoLongerWanted(TableUnavailable):
 
 class WorkerStopped(ProcessorError):
     """The process slept past its session, or was told to stop; it publishes nothing more."""
+
+
+class ReplaceProcess(ProcessorError):
+    """Handlers beyond their limit hold too many slots, or the event loop: a new process is due."""

@@ -43,5 +43,7 @@ class Parts:
     name: str = ""
     """`host:pid`: how operators tell it to be quiet."""
     failed: Failed | None = None
+    give_up: Callable[[BaseException], object] | None = None
+    """Ends this process while a handler holds the event loop, from any thread; None: nobody can."""
     stuck_max: int = 100
     """Runs past their time limit that still hold a slot, before the process is to be replaced."""

@@ -14,11 +14,11 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from jobstream_processors.background import ended_soon, in_background
+from jobstream_processors.background import aside, ended_soon, in_background
 from jobstream_processors.closer import Closer
 from jobstream_processors.core.control import NOTHING
 from jobstream_processors.engine import Engine
-from jobstream_processors.errors import PublishFailed, WorkerStopped
+from jobstream_processors.errors import PublishFailed, ReplaceProcess, WorkerStopped
 from jobstream_processors.execute.bars import Bars
 from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.execute.on_processes import ProcessExecutor
@@ -27,6 +27,7 @@ from jobstream_processors.facts import Run, Standing
 from jobstream_processors.feed import Feed
 from jobstream_processors.handlers import ASYNC, PROCESS, THREAD, slots_of
 from jobstream_processors.intake import Intake
+from jobstream_processors.loop_watch import LoopWatch
 from jobstream_processors.own_faults import own_fault
 from jobstream_processors.phases import QUEUE
 from jobstream_processors.settle import Settler
@@ -55,10 +56,6 @@ MIRROR_S = 3.0
 """How long a hand-over waits for its mirror: what that lacks, the commit tells."""
 LEAVE_S = 3.0
 """How long a failing worker waits for its polling thread to leave the group."""
-
-
-class ReplaceProcess(Exception):
-    """Too many handlers outlived their time limit: only a new process gets the slots back."""
 
 
 class Worker:
@@ -120,31 +117,36 @@ class Worker:
     async def run(self) -> None:
         """Serve until stopped. Raises what made going on impossible; then nothing was drained."""
         self._build()
-        self._parts.pulse.watch(self.standing)
-        self._ticked = self._parts.clock.awake_s()
+        parts = self._parts
+        parts.pulse.watch(self.standing)
+        self._ticked = parts.clock.awake_s()
         self._settling.start()
         self._mirrors.start()
-        self._closer.start(self._parts.closer_s, self._failed_anywhere)
+        self._closer.start(parts.closer_s, self._failed_anywhere)
+        watch = LoopWatch(lambda: self._ticked, self._engine.running, parts.clock, self._give_up)
+        watch.start(self._failed_anywhere)
         feeding = in_background("jobstream-poll", self._poll, self._failed_anywhere)
         replace = ""
         try:
             while not self._end.done():
                 await asyncio.wait([self._end], timeout=TICK_S)
-                self._engine.tick(silent=self._parts.pulse.is_silent())
-                self._ticked = self._parts.clock.awake_s()
-                if self._engine.stuck >= self._parts.stuck_max:
+                self._engine.tick(silent=parts.pulse.is_silent())
+                self._ticked = parts.clock.awake_s()
+                if self._engine.stuck >= parts.stuck_max:
                     # The other jobs drain as at any stop; then the process is to be replaced.
                     replace = replace or self._stuck()
                     self.stop()
+            watch.close()
             self._end.result()
-            await asyncio.to_thread(self._settling.close, 5.0)
+            await aside("jobstream-settled", self._settling.close, 5.0)
             # Tables are closed, or given up half restored.
             await ended_soon(self._restorers, self._closers)
             if replace:
                 raise ReplaceProcess(replace)
         finally:
+            watch.close()
             self._stopping.set()
-            await asyncio.to_thread(feeding.join, LEAVE_S)
+            await aside("jobstream-left", feeding.join, LEAVE_S)
             self._settling.close(0.0)  # After an error it still waits for work.
             self._mirrors.close()
             self._closer.close()
@@ -365,6 +367,12 @@ class Worker:
 
     def _report(self, batch: list[Decided]) -> None:
         self._loop.call_soon_threadsafe(self._settled, batch)
+
+    def _give_up(self, error: BaseException) -> None:
+        """Nothing on the loop can end this process: publish nothing more, and be replaced."""
+        if self._parts.give_up is not None:
+            self._parts.pulse.stop(f"the worker is leaving: {error}")
+            self._parts.give_up(error)
 
     def _failed_anywhere(self, error: BaseException) -> None:
         self._parts.pulse.stop(f"the worker is leaving: {error!r}")

@@ -50,29 +50,6 @@ class Waiter:
         return self._place
 
 
-class Turn:
-    """One job's turn to be handed to the transport, unless its caller gave up before."""
-
-    __slots__ = ("_given_up", "_lock", "_taken")
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._taken = self._given_up = False
-
-    def take(self, hand_over: Callable[[], None]) -> None:
-        """Hand it over, or do nothing if nobody waits for it any more; raises what that raises."""
-        with self._lock:
-            if not self._given_up:
-                hand_over()
-                self._taken = True
-
-    def give_up(self) -> bool:
-        """From now on it is not handed over; False if it was already."""
-        with self._lock:
-            self._given_up = True
-            return not self._taken
-
-
 class Tally:
     """Counts the reports of many jobs; remembers a bounded number of failures by index.
 

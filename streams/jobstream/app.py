@@ -6,11 +6,12 @@ import inspect
 import re
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast, overload
 
 from jobstream.client import Client
 from jobstream.control import Control
 from jobstream.declaring import args_type_of, job_options
+from jobstream.django_requests import around
 from jobstream.errors import ConfigError
 from jobstream.job import Job
 from jobstream.kafka.topics import schemas_topic
@@ -41,6 +42,7 @@ OnFailure = Literal["ladder", "hold_key"]
 Executor = Literal["async", "thread", "process"]
 Args = TypeVar("Args")
 Result = TypeVar("Result")
+_Called = TypeVar("_Called", bound="Callable[..., Any]")
 
 _APP_NAME = re.compile(r"[a-z0-9-]{1,60}")
 _JOB_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,127}")
@@ -206,8 +208,8 @@ class App:
 
     @property
     def failure_callbacks(self) -> tuple[Callback, ...]:
-        """What `on_failure` was given, in that order."""
-        return tuple(self._failure_callbacks)
+        """What `on_failure` was given, in that order, as a worker calls it."""
+        return tuple(map(self._run_as, self._failure_callbacks))
 
     @property
     def queues(self) -> Mapping[str, Queue]:
@@ -271,7 +273,9 @@ class App:
         found: dict[str, JobSpec] = {}
         for job in self._jobs.values():
             if job.spec is not None:
-                spec = replace(job.spec, app_at=self.found_at)
+                spec = replace(
+                    job.spec, app_at=self.found_at, function=self._run_as(job.spec.function)
+                )
                 found.update(dict.fromkeys((job.name, *job.aliases), spec))
         return found
 
@@ -298,6 +302,10 @@ class App:
             client, self._client = self._client, None
         if client is not None:
             client.close()
+
+    def _run_as(self, function: _Called) -> _Called:
+        """The function as a worker runs it: within Django, if that is set up and not unwanted."""
+        return cast("_Called", around(function)) if self.settings.django else function
 
     def _client_type(self) -> type[Client]:
         if not self.settings.tracing:

@@ -9,8 +9,9 @@ import socket
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 import uuid_utils
 
@@ -18,7 +19,6 @@ from jobstream.acks import (
     NOT_WRITTEN,
     Done,
     Tally,
-    Turn,
     Waiter,
     late,
     left_s,
@@ -35,6 +35,7 @@ from jobstream.errors import (
 )
 from jobstream.kafka.schema_topic import schema_record
 from jobstream.placing import delayed
+from jobstream_processors.background import aside
 from jobstream_processors.core import identity
 from jobstream_processors.core.duration import Duration, to_ms
 from jobstream_processors.core.partition import any_partition, partition_for
@@ -57,6 +58,8 @@ KEYS_KEPT = 4_096
 """Order keys whose partition is remembered: to hash one takes microseconds."""
 SCHEMA_AGAIN_S = 600.0
 """How often a producer publishes a schema again, in case its topic was made anew."""
+ROOM_S = 0.02
+"""How often a coroutine looks whether the local send queue has room again."""
 ANSWER_S = 0.1
 """What watches its own limit has this long to tell why, before the loop gives up on it."""
 
@@ -124,6 +127,10 @@ class Client:
         self._bytes_max = bytes_max
         self._known: dict[bytes, float] = {}
         """Schemas that were published, and when they are to be again."""
+        self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = (
+            WeakKeyDictionary()
+        )
+        """Whose turn it is to prepare a first use, on each event loop."""
         self._checked: set[str] = set()
         self._partition_of = lru_cache(KEYS_KEPT)(partition_for)
         self._source = socket.gethostname()[:128]
@@ -147,26 +154,20 @@ class Client:
     ) -> Enqueued:
         """The same without blocking the running loop."""
         until = time.monotonic() + self._timeout_s
-        is_sent, turn = False, None
+        is_sent = False
         done, answer = _asked_for()
         try:
             async with asyncio.timeout(self._timeout_s + ANSWER_S):
                 if not self._is_prepared(codec, record, until):
-                    await asyncio.to_thread(self._prepare, codec, plan, record, until)
+                    await self._aprepare(codec, plan, record, until)
                 try:
-                    try:
-                        self._transport.submit(record, done)
-                    except QueueFull:
-                        turn = Turn()
-                        await asyncio.to_thread(self._submit, record, done, until, turn)
+                    await self._asubmit(record, done, until)
                     is_sent = True
                     partition, offset = await answer
                 except EnqueueError as error:
                     raise of_job(error, f"job {meta.id}") from error.__cause__
         except TimeoutError as error:
-            never = not is_sent and (turn is None or turn.give_up())
-            limit_s = self._timeout_s
-            why = unsent(limit_s) if never else late(limit_s)
+            why = late(self._timeout_s) if is_sent else unsent(self._timeout_s)
             raise of_job(why, f"job {meta.id}") from error
         return Enqueued(meta.id, record.topic, partition, offset)
 
@@ -286,6 +287,18 @@ class Client:
         again = self._known.get(codec.schema.fingerprint, 0.0)
         return record.topic in self._checked and until < again
 
+    async def _aprepare(
+        self, codec: JobCodec[Any], plan: QueuePlan, record: Outgoing, until: float
+    ) -> None:
+        """As `_prepare`, from a coroutine: one at a time on a loop, so on one thread at most."""
+        loop = asyncio.get_running_loop()
+        turn = self._turns.get(loop)
+        if turn is None:
+            turn = self._turns[loop] = asyncio.Lock()
+        async with turn:
+            if not self._is_prepared(codec, record, until):
+                await aside("jobstream-prepare", self._prepare, codec, plan, record, until)
+
     def _prepare(
         self, codec: JobCodec[Any], plan: QueuePlan, record: Outgoing, until: float
     ) -> None:
@@ -327,14 +340,24 @@ class Client:
             log.warning("partitions_undeclared", extra=extra)
         self._checked.add(topic)
 
-    def _submit(self, record: Outgoing, done: Done, until: float, turn: Turn | None = None) -> None:
+    async def _asubmit(self, record: Outgoing, done: Done, until: float) -> None:
+        """As `_submit`, from a coroutine: it looks for room by itself, and holds no thread."""
+        while True:
+            try:
+                self._transport.submit(record, done)
+            except QueueFull:
+                left = left_s(until)
+                if not left:
+                    raise
+                await asyncio.sleep(min(left, ROOM_S))
+            else:
+                return
+
+    def _submit(self, record: Outgoing, done: Done, until: float) -> None:
         """Queue one record, waiting for room until then; raises QueueFull."""
         while True:
             try:
-                if turn is None:
-                    self._transport.submit(record, done)
-                else:
-                    turn.take(partial(self._transport.submit, record, done))
+                self._transport.submit(record, done)
             except QueueFull:
                 left = left_s(until)
                 if not left:

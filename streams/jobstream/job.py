@@ -11,6 +11,7 @@ from jobstream.acks import Tally
 from jobstream.client import Enqueued, When
 from jobstream.counts import Counts
 from jobstream.errors import ConfigError, EnqueueError, EnqueuesFailed, WrongArgs
+from jobstream_processors.background import aside
 from jobstream_processors.context import Context, RunFacts
 from jobstream_processors.core.decide import Policy
 from jobstream_processors.core.identity import from_caller, from_parent
@@ -148,7 +149,7 @@ class Job(Generic[Args, Result_co]):
         idempotency_key: Callable[[Args], str] | None = None,
     ) -> list[str]:
         """As `enqueue_many`, from a coroutine; `jobs` is consumed on another thread."""
-        return await asyncio.to_thread(self._many, jobs, delay, key, idempotency_key)
+        return await aside("jobstream-enqueue-many", self._many, jobs, delay, key, idempotency_key)
 
     def __call__(self, args: Args, ctx: Context | None = None) -> Result_co:
         """Just run the handler, here and now: no broker, no retry. For unit tests."""

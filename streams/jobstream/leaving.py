@@ -10,20 +10,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import sys
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from jobstream_processors.errors import WorkerStopped
+from jobstream_processors.errors import ReplaceProcess, WorkerStopped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Collection, Coroutine, Sequence
 
 log = logging.getLogger("jobstream.roles")
 
 _T = TypeVar("_T")
 
+EXIT_REPLACE = 75
+"""Exit code of a process that is to be started again (sysexits: temporary failure)."""
 LOOK_S = 0.05
 LEAVE_S = 2.0
 """How long tasks that were cancelled may take to clean up."""
@@ -37,13 +40,40 @@ def run(main: Coroutine[Any, Any, None], leave_s: float = LEAVE_S) -> None:
     loop = asyncio.new_event_loop()
     try:
         asyncio.set_event_loop(loop)
-        loop.run_until_complete(main)
+        until_done(loop, loop.create_task(main)).result()
     finally:
         try:
             _cancel_all(loop, leave_s)
         finally:
             asyncio.set_event_loop(None)
             loop.close()
+
+
+def until_done(loop: asyncio.AbstractEventLoop, task: asyncio.Task[_T]) -> asyncio.Task[_T]:
+    """Run the loop until `task` is done, whatever user code on it does to end it; blocks.
+
+    A `SystemExit` in a task that a handler made stops a loop in its middle, as does `loop.stop()`:
+    nothing is lost by that, and it goes on. A Ctrl-C that nobody else hears is passed on.
+    """
+    task.add_done_callback(lambda _: loop.stop())
+    while not task.done():
+        try:
+            loop.run_forever()
+        except (SystemExit, KeyboardInterrupt) as error:
+            if isinstance(error, KeyboardInterrupt) and _is_from_a_terminal():
+                raise
+            log.exception("loop_stopped_by_user_code")
+        else:
+            if not task.done():
+                log.error("loop_stopped_by_user_code")
+    return task
+
+
+def _is_from_a_terminal() -> bool:
+    """Whether a KeyboardInterrupt may be a signal's, and not one that user code raised."""
+    if threading.current_thread() is not threading.main_thread():
+        return False
+    return signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 async def unless(told: Callable[[], bool], work: Coroutine[Any, Any, _T]) -> _T | None:
@@ -109,12 +139,27 @@ def leave_process(code: int) -> None:
         os._exit(code)
 
 
+def leave_if_unsafe(error: BaseException) -> None:
+    """End this process on the spot after an error that forbids publishing anything more."""
+    if isinstance(error, WorkerStopped | ReplaceProcess):
+        logging.shutdown()
+        os._exit(EXIT_REPLACE)
+
+
 def _cancel_all(loop: asyncio.AbstractEventLoop, leave_s: float) -> None:
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
-        task.cancel()
+        if not task.cancelling():  # A second time would cut a clean-up short.
+            task.cancel()
     if tasks:
-        _, left = loop.run_until_complete(asyncio.wait(tasks, timeout=leave_s))
+        _, left = until_done(loop, loop.create_task(_wait(tasks, leave_s))).result()
         if left:
             log.warning("handlers_left_behind", extra={"tasks": len(left)})
-    loop.run_until_complete(loop.shutdown_asyncgens())
+    generators = loop.create_task(loop.shutdown_asyncgens())
+    until_done(loop, loop.create_task(_wait([generators], leave_s))).result()
+
+
+async def _wait(
+    tasks: Collection[asyncio.Task[Any]], limit_s: float
+) -> tuple[set[asyncio.Task[Any]], set[asyncio.Task[Any]]]:
+    return await asyncio.wait(tasks, timeout=limit_s)

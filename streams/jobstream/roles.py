@@ -46,6 +46,7 @@ from jobstream.observe.server import serve
 from jobstream.observe.tracing import tracing_of
 from jobstream.open_files import raised_for
 from jobstream.stop_signals import SIGNALS, leave_at_once
+from jobstream_processors.background import aside
 from jobstream_processors.delayer import Delayer, DelayerParts
 from jobstream_processors.errors import WorkerStopped
 from jobstream_processors.failures import Failures
@@ -53,7 +54,7 @@ from jobstream_processors.parts import Parts
 from jobstream_processors.pressure import Limits
 from jobstream_processors.pulse import GuardedSink, Pulse
 from jobstream_processors.takeover import Takeover
-from jobstream_processors.worker import ReplaceProcess, Worker
+from jobstream_processors.worker import Worker
 from jobstream_schemas import Catalogue
 
 if TYPE_CHECKING:
@@ -84,9 +85,15 @@ class Roles:
     """One process's roles for one app. Made, run once, thrown away."""
 
     def __init__(
-        self, app: App, queues: Iterable[str] | None = None, only: str | None = None
+        self,
+        app: App,
+        queues: Iterable[str] | None = None,
+        only: str | None = None,
+        give_up: Callable[[BaseException], object] | None = None,
     ) -> None:
         self._app = app
+        self._give_up = give_up
+        """Ends this process from another thread while a handler holds the event loop."""
         self._settings = app.settings
         self._roles = (WORKER, DELAYER) if only is None else (only,)
         self._plans = app.plans(queues)
@@ -206,11 +213,11 @@ class Roles:
 
     async def _start(self) -> _Read:
         """Verify the topics, and read what must be known before the first job runs."""
-        mirrors = await asyncio.to_thread(self._mirrors)
+        mirrors = await aside("jobstream-start", self._mirrors)
         self._control = ControlFollower(self._orders_reader, control_topic(self._app.name))
-        await asyncio.to_thread(self._control.catch_up)
-        catalogue, follower = await asyncio.to_thread(self._schemas)
-        cluster = await asyncio.to_thread(Admin(self._settings).cluster)
+        await aside("jobstream-start", self._control.catch_up)
+        catalogue, follower = await aside("jobstream-start", self._schemas)
+        cluster = await aside("jobstream-start", Admin(self._settings).cluster)
         return _Read(mirrors, catalogue, follower, cluster.id)
 
     def _mirrors(self) -> Mirrors:
@@ -280,7 +287,7 @@ class Roles:
                 log.info("worker_started", extra=told)
                 await worker.run()
             finally:
-                await asyncio.to_thread(failures.close)
+                await aside("jobstream-told", failures.close)
 
     def _parts(
         self,
@@ -317,6 +324,7 @@ class Roles:
             failed=failures.tell if self._app.failure_callbacks else None,
             meter=self._observed.meter,
             name=worker_name(),
+            give_up=self._give_up,
             stuck_max=max(1, settings.concurrency // 2),
         )
 
@@ -364,7 +372,8 @@ class Roles:
         )
         delayer = self._observed.delayer = Delayer(parts)
         self._control.listen(self._clock.broker_ms(), delayer.obey)
-        await asyncio.to_thread(self._carry, delayer, self._source(DELAYER, parts.group, topics))
+        source = self._source(DELAYER, parts.group, topics)
+        await aside("jobstream-delay", self._carry, delayer, source)
 
     def _carry(self, delayer: Delayer, source: Callable[[Listener], KafkaSource]) -> None:
         delayer.join(source)
@@ -381,14 +390,3 @@ def _still_ms(session_ms: int, heartbeat_ms: int) -> int:
     """How long this process may stand still and still own its partitions."""
     # Others take over a session after the last heartbeat, which is up to one interval old.
     return max(session_ms - heartbeat_ms, STILL_MS_MIN)
-
-
-def leave_if_unsafe(error: BaseException) -> None:
-    """End this process on the spot after an error that forbids publishing anything more."""
-    if isinstance(error, WorkerStopped | ReplaceProcess):
-        logging.shutdown()
-        os._exit(EXIT_REPLACE)
-
-
-EXIT_REPLACE = 75
-"""Exit code of a process that is to be started again (sysexits: temporary failure)."""

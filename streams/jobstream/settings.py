@@ -55,6 +55,7 @@ class Overrides(TypedDict, total=False):
     metrics_host: str | None
     metrics_port: int | str | None
     tracing: bool | str | None
+    django: bool | str | None
     kafka: Mapping[str, str | int | float | bool] | None
 
 
@@ -189,6 +190,8 @@ class Settings:
     """Its port there; 0: any free one, None ("off"): none at all."""
     tracing: bool = field(metadata=_option("off", _switch))
     """Whether enqueues and runs make OpenTelemetry spans, and jobs carry their context."""
+    django: bool = field(metadata=_option("on", _switch))
+    """Whether a worker runs each job between Django's request signals, where Django is set up."""
     kafka: ClientOptions = field(default_factory=ClientOptions)
     """Options passed through to the Kafka client; secrets are not shown."""
 

@@ -32,5 +32,15 @@ def test_threads_are_started_in_one_place(shipped_file: Path, root: Path) -> Non
     assert not started(shipped_file), f"use in_background of {HERE}"
 
 
+POOLS = {"to_thread", "run_in_executor"}
+
+
+def test_nothing_of_ours_waits_for_the_pool_of_a_loop(shipped_file: Path) -> None:
+    tree = ast.parse(shipped_file.read_text())
+    found = [n.lineno for n in ast.walk(tree) if isinstance(n, ast.Attribute) and n.attr in POOLS]
+
+    assert not found, f"handlers may fill it: use aside of {HERE}"
+
+
 def test_that_place_starts_them(root: Path) -> None:
     assert started(root / HERE)

@@ -12,7 +12,7 @@ from confluent_kafka import ConsumerGroupType
 from confluent_kafka.admin import AdminClient
 
 from jobstream.kafka.topics import worker_group
-from jobstream.roles import EXIT_REPLACE
+from jobstream.leaving import EXIT_REPLACE
 from jobstream.testing.waiting import wait_until
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream import App
+from jobstream.leaving import EXIT_REPLACE
 from jobstream.testing.fleet import Fleet
 from jobstream.testing.served import Served
 from jobstream.testing.waiting import wait_until
@@ -28,11 +29,12 @@ DRAIN_S = 25
 """Of a worker that would wait so long for its jobs, were it not told twice."""
 PROGRAM = '''
 """An app whose handlers leave a line in a file for all that they do."""
-import asyncio, logging, os, sys, threading
+import asyncio, logging, multiprocessing, os, sys, threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from jobstream import App, Backoff, Context
+from jobstream.leaving import leave_if_unsafe, leave_process
 from jobstream.roles import Roles
 
 APP = os.environ["FAULTS_APP"]
@@ -104,13 +106,56 @@ async def never_ends(args: Args) -> None:
             tell("swallowed " + args.text)
 
 @app.job(retry=once, timeout="20s")
+async def fills_the_pool(args: Args) -> None:
+    tell("fills the pool " + args.text)
+    await asyncio.gather(*(asyncio.to_thread(threading.Event().wait) for _ in range(64)))
+
+@app.job(retry=once)
+async def has_children(args: Args) -> None:
+    await app.jobs["on_loop"].aenqueue(Args(args.text))
+
+@app.job(retry=once, timeout="1s")
+async def holds_the_loop(args: Args) -> None:
+    tell("holds " + args.text)
+    while True:
+        pass
+
+def terminated() -> str:
+    process = multiprocessing.get_context("fork").Process(target=threading.Event().wait)
+    process.start()
+    process.terminate()
+    process.join(20)
+    return f"exit {process.exitcode} "
+
+@app.job(retry=once)
+async def multi_on_loop(args: Args) -> None:
+    tell(terminated() + args.text)
+
+@app.job(retry=once)
+def multi_in_thread(args: Args) -> None:
+    tell(terminated() + args.text)
+
+@app.job(retry=once, executor="process")
+def multi_in_process(args: Args) -> None:
+    tell(terminated() + args.text)
+
+@app.job(retry=once, timeout="20s")
 def blocks(args: Args) -> None:
     tell("blocks " + args.text)
     threading.Event().wait()
 
 if __name__ == "__main__":
-    Roles(app).run()
+    Roles(app, give_up=leave_if_unsafe).run()
+    leave_process(0)  # as the command does
 '''
+
+
+STUCK = [
+    ("never_ends", "never ends"),
+    ("blocks", "blocks"),
+    ("fills_the_pool", "fills the pool"),
+]
+"""Handlers that never end, and what each tells first."""
 
 
 class Shop:
@@ -235,7 +280,7 @@ def test_sys_exit_in_a_child_process_is_a_failed_attempt(shop: Shop) -> None:
     assert (letter.reason, letter.told("error")) == ("attempts_exhausted", "builtins.SystemExit")
 
 
-@pytest.mark.parametrize(("job", "line"), [("never_ends", "never ends"), ("blocks", "blocks")])
+@pytest.mark.parametrize(("job", "line"), STUCK)
 def test_handler_that_never_ends_does_not_keep_the_worker(shop: Shop, job: str, line: str) -> None:
     member = shop.fleet.start()
     job_id = shop.enqueue(job, "one")
@@ -249,6 +294,46 @@ def test_handler_that_never_ends_does_not_keep_the_worker(shop: Shop, job: str, 
     assert not shop.served.letters()
     shop.fleet.start()
     wait_until(lambda: shop.lines().count(f"{line} one") == 2, f"{job_id} runs again", limit_s=90)
+
+
+def test_a_handler_enqueues_while_others_fill_the_pool_of_the_loop(shop: Shop) -> None:
+    shop.fleet.start()
+    for number in range(4):
+        shop.enqueue("fills_the_pool", f"{number}")
+        shop.wait_for(f"fills the pool {number}")
+
+    parent = shop.enqueue("has_children", "child")
+
+    assert shop.served.end_of(parent) == "done"
+    shop.wait_for("ran child")
+
+
+def test_a_handler_that_holds_the_loop_ends_its_worker_and_then_its_child(shop: Shop) -> None:
+    member = shop.fleet.start()
+    holding = shop.enqueue("holds_the_loop", "for ever")
+
+    assert member.wait(60) == EXIT_REPLACE
+    assert "loop_held" in member.tail()
+    shop.fleet.start()
+
+    assert shop.served.letter_of(holding).told("error") == "jobstream.Timeout"
+    assert shop.lines().count("holds for ever") == 2
+    assert shop.served.end_of(shop.enqueue("on_loop", "two")) == "done"
+
+
+@pytest.mark.parametrize("where", ["on_loop", "in_thread", "in_process"])
+def test_what_a_handler_forks_hears_its_own_signals_and_the_worker_goes_on(
+    shop: Shop, where: str
+) -> None:
+    member = shop.fleet.start()
+
+    job_id = shop.enqueue(f"multi_{where}", "one")
+
+    assert shop.served.end_of(job_id) == "done"
+    shop.wait_for(f"exit {-signal.SIGTERM} one")
+    assert shop.served.end_of(shop.enqueue("on_loop", "two")) == "done"
+    assert "draining" not in member.tail()
+    assert shop.fleet.drain(member) == 0
 
 
 def test_second_sigterm_leaves_at_once_and_loses_nothing(shop: Shop) -> None:

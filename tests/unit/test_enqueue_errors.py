@@ -69,26 +69,15 @@ class Full(MemoryTransport):
 
 
 class Held(MemoryTransport):
-    """The way to a broker that answers nothing, or has no room, before it is let go."""
+    """The way to a broker that answers nothing before it is let go."""
 
-    def __init__(self, broker: MemoryBroker, *, room: bool) -> None:
+    def __init__(self, broker: MemoryBroker) -> None:
         super().__init__(broker)
-        self._room = room
         self.go = threading.Event()
 
     def partitions(self, topic: str, timeout_s: float = 5.0) -> int:
-        if self._room:
-            self.go.wait(LIMIT_S)
+        self.go.wait(LIMIT_S)
         return super().partitions(topic, timeout_s)
-
-    def submit(self, record: Outgoing, done: Done) -> None:
-        if not self._room and not self.go.is_set() and record.topic.endswith(".default"):
-            raise QueueFull
-        super().submit(record, done)
-
-    def wait_for_room(self, timeout_s: float) -> bool:
-        del timeout_s  # as a client that is stuck
-        return self.go.wait(LIMIT_S)
 
 
 class Desk:
@@ -181,9 +170,8 @@ def test_a_full_queue_says_that_a_repeat_is_safe(desk: Desk) -> None:
         assert NOT in str(error)
 
 
-@pytest.mark.parametrize("room", [True, False], ids=["asking for the topic", "waiting for room"])
-def test_what_was_not_sent_when_the_time_was_over_is_not_written(desk: Desk, *, room: bool) -> None:
-    way = Held(desk.broker, room=room)
+def test_what_was_not_sent_when_the_time_was_over_is_not_written(desk: Desk) -> None:
+    way = Held(desk.broker)
     desk.app.bind(way)
     errors: list[EnqueueError] = []
 
@@ -193,7 +181,7 @@ def test_what_was_not_sent_when_the_time_was_over_is_not_written(desk: Desk, *, 
         errors.append(caught.value)
         way.go.set()
 
-    asyncio.run(given_up())  # it ends when the thread that sends has
+    asyncio.run(given_up())
 
     (error,) = errors
     assert not error.may_be_written

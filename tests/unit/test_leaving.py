@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from jobstream import leaving
 from jobstream_processors.errors import WorkerStopped
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
 
 
 class Roles:
@@ -86,3 +91,82 @@ def test_roles_that_end_well_end_the_process_well() -> None:
         assert await roles.ended is None
 
     asyncio.run(main())
+
+
+async def exits() -> None:
+    raise SystemExit(3)
+
+
+async def interrupts() -> None:
+    raise KeyboardInterrupt
+
+
+async def stops() -> None:
+    asyncio.get_running_loop().stop()
+
+
+@pytest.mark.parametrize("ends", [exits, interrupts, stops])
+def test_no_task_of_a_handler_ends_the_loop(
+    ends: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As in a worker, which has signals of its own.
+    monkeypatch.setattr(leaving, "_is_from_a_terminal", lambda: False)
+    rounds_after: list[str] = []
+
+    async def main() -> None:
+        task = asyncio.create_task(ends())
+        await asyncio.wait([task])
+        task.exception()  # so that nobody is told that it was not looked at
+        await rounds()
+        rounds_after.append("on")
+
+    leaving.run(main())
+
+    assert rounds_after == ["on"]
+
+
+def test_a_ctrl_c_that_nobody_else_hears_is_passed_on() -> None:
+    async def main() -> None:
+        await asyncio.wait([asyncio.create_task(interrupts())])
+
+    with pytest.raises(KeyboardInterrupt):
+        leaving.run(main())
+
+
+def test_a_clean_up_under_way_is_not_cancelled_again_by_leaving() -> None:
+    log: list[str] = []
+
+    async def cleans_up() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await rounds()
+            log.append("rolled back")
+
+    async def main() -> None:
+        task = asyncio.create_task(cleans_up())
+        await rounds()
+        task.cancel()  # as an executor does at the end of a drain
+        await asyncio.sleep(0)
+
+    leaving.run(main())
+
+    assert log == ["rolled back"]
+
+
+def test_a_generator_that_never_closes_does_not_keep_the_process() -> None:
+    async def endless() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            await asyncio.Event().wait()
+
+    kept: list[AsyncIterator[int]] = []
+
+    async def main() -> None:
+        kept.append(endless())
+        await anext(kept[0])
+
+    began = time.monotonic()
+    leaving.run(main(), 0.05)
+    assert time.monotonic() - began < 20

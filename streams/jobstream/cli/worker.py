@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +17,7 @@ from jobstream.cli.options import at_port, names, target_argument
 from jobstream.errors import ConfigError
 from jobstream.held_signals import hold
 from jobstream.stop_signals import SIGNALS
+from jobstream_processors.background import in_background, log_end
 
 if TYPE_CHECKING:
     from jobstream.app import App
@@ -25,6 +27,8 @@ log = logging.getLogger("jobstream.cli")
 
 PROCESSES_MAX = 256
 PORT_MAX = 65_535
+TELL_S = 1.0
+"""How long the last words of a process may take, which a hanging thread can keep for ever."""
 LEAVE_GRACE_S = 10.0
 """What a worker may take beyond its drain to commit, leave its group and end."""
 
@@ -113,28 +117,41 @@ def _serve(app: App, queues: list[str] | None, only: str | None, *, supervised: 
     """Take the roles in this process until stopped."""
     from jobstream.observe.tracing import spans_sent  # noqa: PLC0415 - likewise
     from jobstream.roles import Roles  # noqa: PLC0415 - loads the worker's libraries
-    from jobstream_processors.errors import WorkerStopped  # noqa: PLC0415 - likewise
-    from jobstream_processors.worker import ReplaceProcess  # noqa: PLC0415 - likewise
+    from jobstream_processors.errors import (  # noqa: PLC0415 - likewise
+        ReplaceProcess,
+        WorkerStopped,
+    )
 
     try:
         with spans_sent(app):
-            Roles(app, queues, only).run()
+            Roles(app, queues, only, partial(_give_up, supervised=supervised)).run()
     except (WorkerStopped, ReplaceProcess) as error:
         log.warning("process_replaced", extra={"reason": str(error)})
         _leave(supervised=supervised)
     return OK
 
 
+def _give_up(error: BaseException, *, supervised: bool) -> None:
+    """Be replaced, though a handler holds the main thread and perhaps the log."""
+    told = partial(log.warning, "process_replaced", extra={"reason": str(error)})
+    in_background("jobstream-last-words", told, log_end("jobstream-last-words")).join(TELL_S)
+    _leave(supervised=supervised)
+
+
 def _leave(*, supervised: bool) -> None:
     """End this process on the spot: it must publish nothing more, and threads may hang in it."""
-    logging.shutdown()
-    sys.stdout.flush()
+    in_background("jobstream-flush", _flush, log_end("jobstream-flush")).join(TELL_S)
     if SIGNALS.number is not None:
         os._exit(OK)  # It was to leave anyway, and for good.
     if supervised:
         os._exit(REPLACE)
     hold()  # Until the new program can take them.
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own command
+
+
+def _flush() -> None:
+    logging.shutdown()
+    sys.stdout.flush()
 
 
 def _child_command() -> list[str]:

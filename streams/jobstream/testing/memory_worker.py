@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jobstream.kafka.clock import BrokerClock
 from jobstream.kafka.control_topic import ControlFollower
@@ -22,6 +22,7 @@ from jobstream.kafka.topics import (
     schemas_topic,
     worker_group,
 )
+from jobstream.leaving import until_done
 from jobstream.observe.edges import EDGES
 from jobstream.observe.tracing import tracing_of
 from jobstream.testing.here import HandlersOwnTime, NoChildren
@@ -51,7 +52,7 @@ from jobstream_processors.unfinished import Remains, left, remains
 from jobstream_schemas import Catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from jobstream.app import App
     from jobstream.testing.broker import MemoryBroker
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from jobstream_processors.ports import Clock, Listener, Position, Record
     from jobstream_processors.settle import Decided
 
+_T = TypeVar("_T")
 # A worker whose thread always polls in time: the clock jumps, the process does not freeze.
 _SESSION_MS = 1 << 62
 # But it notices when its group says nothing: by default a session less a heartbeat.
@@ -152,7 +154,7 @@ class MemoryWorker:
         self._control.catch_up()
         self._control.tell_changes(self._clock.broker_ms())
         moved = self._feed.cycle(0) + self._delayer.cycle(0)
-        worked = self._loop.run_until_complete(self._work())
+        worked = self._run(self._work())
         return bool(moved) or worked or self._closer.sweep() > 0
 
     def next_ms(self, *, expiry: bool) -> int | None:
@@ -185,12 +187,12 @@ class MemoryWorker:
         until = time.monotonic() + self._limits.drain_ms / 1000
         self._feed.cycle(0)
         while not self._feed.left and time.monotonic() < until:
-            self._loop.run_until_complete(self._work())
+            self._run(self._work())
             self._feed.cycle(0)
         while not self._feed.left:
             # What handlers wait for does not come: only time goes on.
             self._broker.clock.advance(_RETRY_MS)
-            self._loop.run_until_complete(self._work())
+            self._run(self._work())
             self._feed.cycle(0)
         self._feed.close()
         self._delayer.close()
@@ -260,6 +262,10 @@ class MemoryWorker:
         """Return: only a turn makes progress."""
 
     # -- inside
+
+    def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """As a worker process does: no handler can stop the loop."""
+        return until_done(self._loop, self._loop.create_task(work)).result()
 
     def _is_paused(self) -> bool:
         """Whether what waits here waits for nothing but an operator."""

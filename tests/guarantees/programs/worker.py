@@ -8,8 +8,8 @@ import sys
 
 import shop  # type: ignore[import-not-found]  # beside this file, which is run as a program
 
-from jobstream.leaving import leave_process
-from jobstream.roles import Roles, leave_if_unsafe
+from jobstream.leaving import leave_if_unsafe, leave_process
+from jobstream.roles import Roles
 
 PLAIN = frozenset(vars(logging.makeLogRecord({})))
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -10,7 +14,7 @@ import pytest
 
 from jobstream.kafka.control_topic import ControlFollower, told_record
 from jobstream.kafka.schema_topic import SchemaFollower
-from jobstream_processors.background import in_background, log_end
+from jobstream_processors.background import aside, in_background, log_end
 from jobstream_processors.closer import Closer
 from jobstream_processors.core.control import PAUSE_QUEUE
 from jobstream_processors.errors import TableUnavailable
@@ -153,3 +157,30 @@ def test_schemas_that_can_not_be_read_are_read_later(
     follower.follow(0.001, heard.put)
 
     assert isinstance(heard.get(timeout=LIMIT_S), GeneratorExit)
+
+
+def test_a_call_aside_shares_no_thread_with_user_code() -> None:
+    said: ContextVar[str] = ContextVar("said")
+    release = threading.Event()
+
+    def names_itself(what: str) -> tuple[str, str, bool]:
+        here = threading.current_thread()
+        return what + said.get(), here.name, here.daemon
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        # Given a pool of the loop's that handlers have filled, and another that they shut down
+        loop.set_default_executor(pool := ThreadPoolExecutor(1))
+        stuck = loop.run_in_executor(None, release.wait, LIMIT_S)
+        said.set("!")
+        try:
+            told = await asyncio.wait_for(aside("jobstream-trial", names_itself, "hello"), LIMIT_S)
+            assert told == ("hello!", "jobstream-trial", True)
+            pool.shutdown(wait=False)
+            with pytest.raises(ZeroDivisionError):
+                await asyncio.wait_for(aside("jobstream-trial", divmod, 1, 0), LIMIT_S)
+        finally:
+            release.set()
+            await stuck
+
+    asyncio.run(main())
