@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ROWS_SERVED_FAST = 1_000_000
 """Rows up to which a partition is served again within 15 s of its owner's death."""
-PAUSES = ("no_room", "window", "operator", "quiet", "not_in_log", "undeclared")
+PAUSES = ("no_room", "window", "operator", "quiet", "leaving", "not_in_log", "undeclared")
 
 
 class JobsCollector:
