@@ -287,8 +287,12 @@ def _other(value: object, cls: type) -> EncodeError:
     if isinstance(value, cls):
         return _richer(value, cls.__name__)
     if is_dataclass(value):  # its fields may be secret, and this class does not know them
-        message = f"got an instance of {type(value).__qualname__}"
-        return EncodeError(f"{message}; pass an instance of {cls.__name__}")
+        found, declared = type(value).__qualname__, cls.__name__
+        if found == declared:  # often one module that was loaded twice, as itself and as __main__
+            found, declared = f"{type(value).__module__}.{found}", f"{cls.__module__}.{declared}"
+            if found == declared:
+                declared += " as it was declared: this one is of another load of its module"
+        return EncodeError(f"got an instance of {found}; pass an instance of {declared}")
     wanted = f"an instance of {cls.__name__}" if is_dataclass(cls) else f"a {cls.__name__}"
     return EncodeError.of(value, wanted)
 

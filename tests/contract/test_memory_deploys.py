@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from jobstream import App, Backoff
+from jobstream import App, Backoff, Dead
 from jobstream.testing import MemoryJobs, MemorySink, memory
 from jobstream.testing.memory_transport import MemoryTransport
 from jobstream_processors.ports import Outgoing
@@ -135,6 +135,34 @@ def test_damage_is_not_waited_for_whatever_schema_wrote_it() -> None:
         letters = [dict(each.headers() or ()) for each in jobs.broker.records(plan.dlq)]
         assert [letter["js-reason"] for letter in letters] == [b"undecodable"]
         assert [job.state for job in jobs.seen(sound)] == ["waiting"]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "reason", "why"),
+    [
+        (ValueError("no cup"), "undecodable", "no cup"),
+        (SystemExit("no cup"), "attempts_exhausted", "SystemExit"),
+        (Dead("no cup"), "dead_by_handler", "no cup"),
+    ],
+    ids=["exception", "exit", "outcome"],
+)
+def test_what_its_class_refuses_is_seen_as_dead(
+    refusal: BaseException, reason: str, why: str
+) -> None:
+    @dataclass(frozen=True)
+    class Thing:
+        a: int
+
+        def __post_init__(self) -> None:
+            raise refusal
+
+    (old, _), (new, ran) = version(thing(("a", int))), version(Thing)
+    with memory(old) as jobs:
+        enqueued = enqueue(old, jobs, old.jobs["send"].codec.cls(1))
+    with memory(new, jobs.broker) as later:
+        later.run_until_idle()
+        (dead,) = later.assert_dead(enqueued, why=why)
+    assert (dead.reason, dead.args, ran) == (reason, None, [])
 
 
 def test_a_held_key_keeps_its_order_over_the_deploy() -> None:

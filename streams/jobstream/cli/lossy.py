@@ -52,6 +52,9 @@ class LossyWriter(io.RawIOBase):
         """Whether a terminal is behind it."""
         return os.isatty(self._descriptor)
 
+    def close(self) -> None:
+        """Nothing: the stream is the process's, whoever closes what was put on top of it."""
+
     def write(self, data: ReadableBuffer, /) -> int:
         """Write all of it, or lose what can't be written; returns its length."""
         left = memoryview(data).cast("B")
@@ -80,6 +83,18 @@ class LossyWriter(io.RawIOBase):
         return memoryview(told.encode())
 
 
+class KeptBuffer(io.BufferedWriter):
+    """A buffer that can't be closed either.
+
+    Code of a job that closes `sys.stdout` or `sys.stderr`, or drops an `io.TextIOWrapper` that it
+    had put on `sys.stdout.buffer`, would close them for the worker's log and for all other jobs.
+    """
+
+    def close(self) -> None:
+        """Write out what it holds."""
+        self.flush()
+
+
 def never_fail() -> None:
     """Make `sys.stdout` and `sys.stderr` such streams, where they are this process's own.
 
@@ -102,14 +117,14 @@ def _lossy(old: object, name: str, descriptor: int) -> io.TextIOWrapper | None:
     """The stream to take its place; None for a test's, or one that user code has put there."""
     raw = LossyWriter(descriptor, name)
     if old is None:
-        return io.TextIOWrapper(io.BufferedWriter(raw), "utf-8", "backslashreplace")
+        return io.TextIOWrapper(KeptBuffer(raw), "utf-8", "backslashreplace")
     if type(old) is not io.TextIOWrapper:
         return None
     below = getattr(old.buffer, "raw", old.buffer)  # unbuffered by `python -u`
     if type(below) is not io.FileIO or below.fileno() != descriptor:
         return None
     return io.TextIOWrapper(
-        raw if below is old.buffer else io.BufferedWriter(raw),
+        raw if below is old.buffer else KeptBuffer(raw),
         old.encoding,
         old.errors,
         line_buffering=old.line_buffering,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.core.headers import BadHeaders, headers_of, parse
 from jobstream_processors.core.known import DEAD, DONE, UNKNOWN, Known, state_of
+from jobstream_processors.core.outcome import JobOutcome
 from jobstream_processors.settlement import fact_of
-from jobstream_schemas import DecodeError, SchemaMismatch, parse_row
+from jobstream_schemas import DecodeError, parse_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -33,7 +34,7 @@ class SeenJob:
     name: str
     """Of its job type; the present name where it was enqueued under an alias."""
     args: Any
-    """None where the app has no such type, or this version of it cannot read them."""
+    """None where the app has no such type, or this version of it cannot have them."""
     queue: str
     key: str | None
     """Its order key."""
@@ -82,20 +83,21 @@ def _read(
     plan: QueuePlan,
     record: MemoryRecord,
 ) -> SeenJob | None:
-    """The job of one record, None if it can't be read: such a record dies as undecodable."""
+    """The job of one record, None if nobody can tell which one it is."""
     value = record.value() or b""
     try:
         decoded = catalogue.decode(value)
         trip = parse(headers_of(record))
         reader = catalogue.get(decoded.fingerprint)
         assert reader is not None, "the catalogue decoded with it"  # noqa: S101
-        name, args, job = reader.job_type, None, types.get(reader.job_type)
-        if job is not None:
-            name = job.name
-            with suppress(SchemaMismatch):  # another version of the app may read it
-                args = reader.args(value, decoded.args_bytes_at, job.codec)
     except (DecodeError, BadHeaders):
         return None
+    name, args, job = reader.job_type, None, types.get(reader.job_type)
+    if job is not None:
+        name = job.name
+        # Damaged, of another version, or refused by their class, whose code may raise anything.
+        with suppress(Exception, SystemExit, JobOutcome):
+            args = reader.args(value, decoded.args_bytes_at, job.codec)
     return SeenJob(
         id=decoded.id,
         name=name,

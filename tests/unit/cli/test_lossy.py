@@ -90,3 +90,29 @@ def test_what_is_larger_than_a_pipe_takes_at_once_comes_whole(pipe: tuple[int, i
     LossyWriter(writes, "stdout").write(b"x" * 30_000 + b"\n")
 
     assert drain(reads) == b"x" * 30_000 + b"\n"
+
+
+CLOSES = {
+    "close": "sys.stdout.close(), sys.stderr.close()",
+    "with": "exec('with sys.stdout, sys.stderr: pass')",
+    "a wrapper that is dropped": "io.TextIOWrapper(sys.stdout.buffer), io.open(2, 'w', closefd=0)",
+    "buffer": "sys.stdout.buffer.close(), sys.stderr.buffer.close()",
+}
+CLOSING = """
+import io, logging, sys
+from jobstream.cli.logs import configure_process
+configure_process("json", "info")
+print("before")
+{closes}
+print("after")
+logging.getLogger("shop").error("logged")
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["-u"]])
+@pytest.mark.parametrize("how", CLOSES)
+def test_who_closes_the_output_closes_it_for_nobody(options: list[str], how: str) -> None:
+    command = [sys.executable, *options, "-c", CLOSING.format(closes=CLOSES[how])]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "before\nafter\n")
+    assert "logged" in ended.stderr

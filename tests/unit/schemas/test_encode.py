@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, IntEnum, StrEnum
@@ -186,6 +187,19 @@ def test_another_class_is_refused_without_a_word_of_what_it_holds() -> None:
     with pytest.raises(EncodeError, match="instance of Order") as caught:
         CODEC.encode(META, cast("Order", Line("hidden")))
     assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("module", "told"),
+    [
+        ("__main__", "got an instance of __main__.Order; pass an instance of {here}.Order"),
+        (__name__, "pass an instance of {here}.Order as it was declared: this one is of another"),
+    ],
+)
+def test_another_class_of_the_same_name_is_told_apart(module: str, told: str) -> None:
+    twin = make_dataclass("Order", [], namespace={"__module__": module})
+    with pytest.raises(EncodeError, match=re.escape(told.format(here=__name__))):
+        CODEC.encode(META, twin())
 
 
 @pytest.mark.parametrize(
