@@ -55,7 +55,14 @@ def plan_growth(
     """
     queue = view.queues(name)[0]
     growth = Growth(queue, was or queue.counts[queue.dlq], declared)
-    if growth.to <= growth.was or growth.to % growth.was:
+    if growth.to == growth.was:
+        message = (
+            f"queue {name!r} has the {growth.to} partitions that it declares: nothing is left to "
+            "grow, unless its dead letters were raised by hand as well; then say with --was how "
+            "many it had"
+        )
+        raise ConfigError(message)
+    if growth.to < growth.was or growth.to % growth.was:
         message = (
             f"queue {name!r} has {growth.was} partitions and declares {growth.to}: declare a whole "
             f"multiple of {growth.was}, or say with --was how many it had when its dead letters "

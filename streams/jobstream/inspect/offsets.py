@@ -107,7 +107,7 @@ def refuse_if_busy(view: AppView, group: GroupName) -> None:
     members = view.cluster.members(name)
     if members:
         shown = ", ".join(members[:5])
-        message = f"group {name!r} has {len(members)} members ({shown}); stop them, then reset"
+        message = f"group {name!r} has {len(members)} members ({shown}); stop them first"
         raise GroupBusy(message)
 
 

@@ -16,6 +16,11 @@ log = logging.getLogger("jobstream.kafka")
 
 OWNERS_KEPT = 8
 """Of each partition; only the last one before a claim is ever asked about."""
+REASONS_MAX = 32
+WITHOUT_A_MIRROR = (
+    "written by another release of jobstream, most likely: its partitions go on at the committed "
+    "offsets, rows tell what is settled above, and after a kill more jobs than usual are suspect"
+)
 _Key = tuple[str, str, str, int]
 
 
@@ -26,6 +31,7 @@ class MirrorTable:
         self._newest: dict[_Key, Mirror] = {}
         self._may_begin: dict[_Key, dict[int, int]] = {}
         """By claim; the owners heard of last stand last."""
+        self._unreadable: set[str] = set()
 
     def get(self, group: str, source: TopicPartition, topic_id: str) -> Mirror | None:
         """The mirror with the highest watermark of that incarnation of the topic, so far."""
@@ -39,7 +45,7 @@ class MirrorTable:
         return told.get(max(told, default=-1) if claim is None else claim)
 
     def take(self, record: Record) -> None:
-        """Take one record; one that can't be read is logged and left out.
+        """Take one record; one that can't be read is left out, and each reason logged once.
 
         Its time is that of the broker's append: who wrote it may not know the time.
         """
@@ -49,7 +55,7 @@ class MirrorTable:
         try:
             mirror = decode_mirror(value)._replace(at=record.timestamp()[1])
         except DecodeError as error:
-            log.warning("mirror_unreadable", extra={"topic": record.topic(), "reason": str(error)})
+            self._left_out(record, str(error))
             return
         key = (mirror.group, mirror.topic, mirror.topic_id, mirror.partition)
         known = self._newest.get(key)
@@ -59,6 +65,14 @@ class MirrorTable:
             self._newest[key] = mirror
         if mirror.claim >= 0:
             self._announced(self._may_begin.setdefault(key, {}), mirror)
+
+    def _left_out(self, record: Record, reason: str) -> None:
+        # Beside another release of jobstream that may be every second record, for days.
+        if reason in self._unreadable or len(self._unreadable) >= REASONS_MAX:
+            return
+        self._unreadable.add(reason)
+        told = {"topic": record.topic(), "reason": reason, "what_holds": WITHOUT_A_MIRROR}
+        log.warning("mirror_unreadable", extra=told)
 
     @staticmethod
     def _announced(told: dict[int, int], mirror: Mirror) -> None:

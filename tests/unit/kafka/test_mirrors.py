@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from jobstream.kafka.mirrors import KafkaMirrors
 from jobstream.testing import MemoryBroker, MemoryLog, MemorySink
 from jobstream_processors.ports import Outgoing
 from jobstream_schemas import Mirror, encode_mirror, mirror_key
+
+if TYPE_CHECKING:
+    import pytest
 
 TOPIC = "shop.offsets"
 GROUP = "shop"
@@ -53,3 +58,26 @@ def test_a_mirror_is_of_the_time_at_which_the_broker_took_it() -> None:
 
     assert found is not None
     assert found.at == taken_ms
+
+
+def test_mirrors_of_another_release_are_told_once_and_the_others_count(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Old and new workers side by side write one each second: that must not bury the log."""
+    broker = MemoryBroker()
+    broker.create_topic(TOPIC, 1, compacted=True)
+    sink = MemorySink(broker)
+    mirrors = KafkaMirrors(MemoryLog(broker), TOPIC, 1)
+    for at in range(20):
+        made = Mirror(GROUP, "shop.mail", "id", 0, at, (), 0, 1)
+        other = b"\xc3\x01" + bytes(8) + encode_mirror(made)[10:]
+        sink.publish([Outgoing(TOPIC, mirror_key(made), other, 0)])
+    mirror(sink, 0, 5)
+
+    found = mirrors.get(GROUP, ("shop.mail", 0), "id")
+
+    assert found is not None
+    assert found.position == 5
+    told = [line for line in caplog.records if line.message == "mirror_unreadable"]
+    assert len(told) == 1
+    assert "another release" in told[0].__dict__["what_holds"]
