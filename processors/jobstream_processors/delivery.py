@@ -70,6 +70,8 @@ class Delivery:
     """What tracing keeps of it; None where nobody traces."""
     hidden: Hidden | None = None
     """The secret values of its args, once they are read; None where its type has none."""
+    awaits: Delivery | None = None
+    """A run of the same job in a lane that has ended: this one begins when that is over."""
     error: BaseException | None = None
     """What its handler raised, until its end is decided: it keeps the handler's frames alive."""
     _identity: tuple[bytes, bytes] | None = None

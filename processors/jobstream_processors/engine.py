@@ -337,6 +337,10 @@ class Engine:
     def _release(self, delivery: Delivery) -> None:
         """It is in flight no more, unfinished: others of its id need not wait for it."""
         self._intake.release(delivery)
+        heir = self._intake.heir_of(delivery)
+        if heir is not None and heir in self._gate.later:
+            self._gate.later.discard(heir)
+            self._start(heir)
         if self._intake.has_waiters:
             self._readmit(delivery)
 

@@ -25,6 +25,7 @@ from jobstream_processors.core.headers import BadHeaders, headers_of, parse
 from jobstream_processors.core.outcome import UNDECODABLE
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.delivery import Delivery
+from jobstream_processors.unfinished import limit_ms
 from jobstream_schemas import DecodeError, UnknownSchema
 
 if TYPE_CHECKING:
@@ -87,9 +88,10 @@ class Intake:
         found = lane.shard.get([delivery.id for delivery in fresh])
         taken: list[Taken] = []
         for delivery, known_of_id in zip(fresh, found, strict=True):
-            if delivery.id in self.inflight:
+            other = self.inflight.get(delivery.id)
+            if other is not None and (other.lane.live or other.reported):
                 self._waiting.setdefault(delivery.id, []).append(delivery)
-            elif (judged := self._judge(delivery, known_of_id)) is not None:
+            elif (judged := self._judge(delivery, known_of_id, other)) is not None:
                 taken.append(judged)
         return taken
 
@@ -199,7 +201,10 @@ class Intake:
         delivery.trouble = (reason, str(error))
         delivery.id = origin_id(delivery)
 
-    def _judge(self, delivery: Delivery, found: Known | None) -> Taken | None:
+    def _judge(
+        self, delivery: Delivery, found: Known | None, behind: Delivery | None = None
+    ) -> Taken | None:
+        """What is to become of `delivery`; `behind` is a run of it in a lane that has ended."""
         if found is not None:
             found = self._distinct(delivery, found)
             if found is not None and self._absorbed(delivery, found):
@@ -217,21 +222,31 @@ class Intake:
         if queue_meter is not None:
             job_type = reader.job_type
             delivery.meter = queue_meter.types.get(job_type) or queue_meter.of(job_type)
-        if delivery.offset < delivery.lane.left.before and self._has_ended(delivery):
-            return delivery, FINISH
-        if delivery.expires_ms is not None and delivery.expires_ms <= self._clock.broker_ms():
-            return delivery, EXPIRED
-        if delivery.trip.due_ms is not None and (early := not_due(self.case(delivery))) is not None:
-            return delivery, early
-        if found is not None and (decision := self._resume(delivery, found)) is not None:
+        if (decision := self._unrun(delivery, found, behind)) is not None:
             return delivery, decision
         if spec is None:
             return delivery, unknown_type(self.case(delivery), reader.job_type)
+        if behind is not None:
+            self._await(delivery, behind)
         delivery.key = meta.order_key
         delivery.holds_key = spec.policy.holds_key
         if delivery.offset < delivery.lane.suspect_before and spec.importable:
             _isolate(delivery)
         return delivery, None
+
+    def _unrun(
+        self, delivery: Delivery, found: Known | None, behind: Delivery | None
+    ) -> Decision | None:
+        """What keeps it from a run; None if nothing does."""
+        if delivery.offset < delivery.lane.left.before and self._has_ended(delivery):
+            return FINISH
+        expires_ms = delivery.expires_ms
+        # With a run behind it holds its key until that is over, and is looked at once more then.
+        if expires_ms is not None and expires_ms <= self._clock.broker_ms() and behind is None:
+            return EXPIRED
+        if delivery.trip.due_ms is not None and (early := not_due(self.case(delivery))) is not None:
+            return early
+        return self._resume(delivery, found) if found is not None else None
 
     def _has_ended(self, delivery: Delivery) -> bool:
         """Whether the last owner ran it to its end, and could not write its row.
@@ -243,6 +258,24 @@ class Intake:
         if wait_ms > 0:
             delivery.due_ms = self._clock.monotonic_ms() + wait_ms
         return left.has_ended(offset)
+
+    def _await(self, delivery: Delivery, behind: Delivery) -> None:
+        """Wait in place, with its order key, until that run ends or is past its limit.
+
+        Its lane has ended, so nothing of its end will be settled. Were the key not parked, the next
+        job of the key would start beside it.
+        """
+        delivery.awaits = behind
+        until_ms = self._clock.monotonic_ms() + limit_ms(behind, self._clock.awake_s())
+        delivery.due_ms = max(delivery.due_ms or 0, until_ms)
+
+    def heir_of(self, ended: Delivery) -> Delivery | None:
+        """What waited in place for this run, in another lane, and need wait no longer."""
+        heir = self.inflight.get(ended.id)
+        if heir is None or heir.awaits is not ended:
+            return None
+        heir.awaits = heir.due_ms = None
+        return heir
 
     def _absorbed(self, delivery: Delivery, found: Known) -> bool:
         """Whether a row drops this delivery; if so its offset is finished, no row is needed."""

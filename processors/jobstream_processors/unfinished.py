@@ -56,7 +56,7 @@ def left(lane: Lane, deliveries: Iterable[Delivery], clock: Clock) -> Left:
     for delivery in deliveries:
         if is_running(delivery):
             offset = delivery.offset
-            runs.append((offset, offset + 1, now_ms + _limit_ms(delivery, now)))
+            runs.append((offset, offset + 1, now_ms + limit_ms(delivery, now)))
         elif delivery.decided is FINISH:
             done.append(delivery.offset)
     return left_of(ranges_of(done) + ended, runs)
@@ -67,8 +67,8 @@ def is_running(delivery: Delivery) -> bool:
     return delivery.running and delivery.decided is None
 
 
-def _limit_ms(delivery: Delivery, now: float) -> int:
-    """How long a run may still take by its own time limit."""
+def limit_ms(delivery: Delivery, now: float) -> int:
+    """How long a run may still take by its own time limit; `now` is awake time in seconds."""
     spec = delivery.spec
     timeout_ms = spec.timeout_ms if spec is not None else 0
     gone_ms = int((now - delivery.began) * 1_000) if delivery.began else 0

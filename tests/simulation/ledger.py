@@ -210,10 +210,10 @@ class Ledger:
             same = other.number == start.number or (start.key and other.key == start.key)
             if not same or other.excused or other.process.dead:
                 continue
-            if other.process is start.process and other.claim != start.claim:
-                continue  # Cut here, and given back to the same process.
             late = other.limit_us <= start.at_us
-            if late and (other.process is not start.process or start.key is None):
+            # Only the lane that it runs in keeps its key for it beyond its limit.
+            here = other.process is start.process and other.claim == start.claim
+            if late and not (here and start.key is not None):
                 continue
             self.violation(
                 f"job {start.number} starts while job {other.number} of key {other.key} runs "

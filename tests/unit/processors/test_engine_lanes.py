@@ -15,6 +15,7 @@ from jobstream_processors.core.outcome import (
     Raised,
     TimedOut,
 )
+from jobstream_processors.unfinished import LIMIT_MARGIN_MS
 
 if TYPE_CHECKING:
     from tests.unit.processors.conftest import Works
@@ -190,6 +191,44 @@ def test_a_new_owner_here_waits_for_the_run_of_the_old_one(works: Works) -> None
     works.end("a")
     works.settle()
     assert (old.watermark.position, new.watermark.position) == (0, 1)
+
+
+def test_a_run_that_its_lane_left_behind_keeps_its_order_key(works: Works) -> None:
+    # Given a run that goes on although its lane has ended, and the next job of its key
+    old, shop = works.lane(), works.shop
+    first, second = shop.send("a", key="k"), shop.send("b", key="k")
+    works.accept(old, first)
+    works.engine.end(old)
+
+    # When the same partition is assigned anew and delivers both
+    new = works.lane()
+    works.accept(new, first, second)
+
+    # Then neither starts beside it, and both follow in their order
+    assert works.hand.started == ["a"]
+    works.end("a", Interrupted())
+    assert works.hand.started == ["a", "a"]
+    works.end("a")
+    assert works.hand.started == ["a", "a", "b"]
+    works.end("b")
+    works.settle()
+    assert new.watermark.position == 2
+    assert works.engine.idle
+
+
+def test_a_run_that_is_left_behind_is_waited_for_until_its_limit(works: Works) -> None:
+    old, shop = works.lane(), works.shop
+    first = shop.send("a", key="k")
+    works.accept(old, first)
+    works.engine.end(old)
+    new = works.lane()
+    works.accept(new, first)
+
+    works.pass_ms(30_000)
+    assert works.hand.started == ["a"]
+    works.pass_ms(LIMIT_MARGIN_MS)
+
+    assert works.hand.started == ["a", "a"]
 
 
 def test_a_new_owner_here_waits_for_the_time_limit_of_the_old_run_at_most(works: Works) -> None:
