@@ -1,7 +1,8 @@
 """Runs plain `def` handlers in threads.
 
 A thread can't be stopped: one past its limit is settled as timed out, but keeps its slot (and its
-order key) until it returns. Threads start on demand, up to the concurrency limit.
+order key) until it returns. Threads start on demand, up to the concurrency limit, and those that a
+burst has left idle end.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import contextvars
 import threading
 from collections import deque
+from itertools import count
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
     from jobstream_processors.execute.running import Barred, Ended, Enter, Returned
     from jobstream_processors.lane import Lane
     from jobstream_processors.ports import Machine
+
+
+IDLE_S = 10.0
+"""Threads that nothing has needed for so long end, at the latest after twice that."""
 
 
 class ThreadExecutor:
@@ -60,6 +66,11 @@ class ThreadExecutor:
         self._running: dict[Delivery, float] = {}
         self._interrupted: set[Delivery] = set()
         self._threads = 0
+        """Those that serve, without those that were told to end."""
+        self._numbers = count(1)
+        self._most = 0
+        """How many ran at once since the last look at idle threads."""
+        self._look_s = machine.awake_s() + IDLE_S
         self._woken = False
         self._lock = threading.Lock()
         self._forked = False
@@ -88,8 +99,11 @@ class ThreadExecutor:
         self._start(delivery)
 
     def expire(self) -> None:
-        """Settle runs past their limit; their threads go on."""
+        """Settle runs past their limit, whose threads go on; end threads that idle."""
         now_s = self._machine.awake_s()
+        if now_s >= self._look_s:
+            self._look_s = now_s + IDLE_S
+            self._end_idle()
         late = [d for d, limit in self._running.items() if now_s >= limit and not d.reported]
         for delivery in late:
             delivery.reported = True
@@ -139,11 +153,19 @@ class ThreadExecutor:
         self._running[delivery] = self._machine.awake_s() + spec.timeout_ms / 1_000
         if spec.wants_context:
             context_of(delivery, self._machine)
+        self._most = max(self._most, len(self._running))
         if self._threads < len(self._running):
             self._threads += 1
-            name = f"jobstream-handler-{self._threads}"
+            name = f"jobstream-handler-{next(self._numbers)}"
             threading.Thread(target=self._serve, name=name, daemon=True).start()
         self._work.put(delivery)
+
+    def _end_idle(self) -> None:
+        """End as many threads as were not needed since the last look: so many are idle now."""
+        for _ in range(self._threads - self._most):
+            self._work.put(None)
+        self._threads = self._most
+        self._most = len(self._running)
 
     def _serve(self) -> None:
         """A handler thread: take, run, report."""

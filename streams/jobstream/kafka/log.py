@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
@@ -36,6 +36,8 @@ STALL_S_MAX = 60.0
 DRY_S = 5.0
 """A client that brings nothing for so long is replaced by a new one."""
 ASKING_MAX = 4
+IDLE_S = 10.0
+"""Clients that ask, each of which is four threads, end when nobody needed them for so long."""
 _ASK_S = 5.0
 FAIL_OVER_S = 30.0
 _MISSING = frozenset((KafkaError.UNKNOWN_TOPIC_OR_PART,))
@@ -59,8 +61,8 @@ class KafkaLog:
         self._wait_s = FAIL_OVER_S if wait_s is None else wait_s
         self._pause = threading.Event()
         self._admin: Asking | None = None
-        self._asking: deque[Consumer] = deque()
-        """Clients that answered last and that nobody uses now."""
+        self._asking: deque[tuple[Consumer, float]] = deque()
+        """Clients that nobody uses now, and when they answered; the last of them is used next."""
         self._ids: dict[str, str] = {}
         self._lock = threading.Lock()
 
@@ -113,7 +115,7 @@ class KafkaLog:
         until = time.monotonic() + self._wait_s
         while True:
             try:
-                consumer = self._asking.pop()
+                consumer, _ = self._asking.pop()
             except IndexError:
                 consumer = self._consumer()
             try:
@@ -129,10 +131,17 @@ class KafkaLog:
             self._pause.wait(AGAIN_S)
 
     def _keep(self, consumer: Consumer) -> None:
+        now_s = time.monotonic()
         if len(self._asking) < ASKING_MAX:
-            self._asking.append(consumer)
+            self._asking.append((consumer, now_s))
         else:
             consumer.close()
+        with suppress(IndexError):
+            oldest, answered_s = self._asking.popleft()
+            if answered_s > now_s - IDLE_S:
+                self._asking.appendleft((oldest, answered_s))
+            else:
+                oldest.close()
 
     def close(self) -> None:
         """Give back its connections; whoever asks again gets new ones.
@@ -146,7 +155,7 @@ class KafkaLog:
         finally:
             self._lock.release()
         while self._asking:
-            self._asking.pop().close()
+            self._asking.pop()[0].close()
 
     def topic_id(self, topic: str, *, anew: bool = False) -> str:
         """The id of this incarnation of the topic; remembered from the last answer unless `anew`.

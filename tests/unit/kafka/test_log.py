@@ -116,3 +116,37 @@ def test_a_question_that_is_not_answered_holds_up_no_other(monkeypatch: pytest.M
         answered.set()
         assert first.result(LIMIT_S) == (0, 0)
     log.close()
+
+
+def test_clients_that_many_questions_at_once_took_end_when_nobody_needs_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = log_on(Cluster(), monkeypatch)
+    asked: set[Consumer] = set()
+    together = threading.Barrier(3)
+
+    def answer(consumer: Consumer, partition: TopicPartition, wait_s: float) -> tuple[int, int]:  # noqa: ARG001 - its shape
+        asked.add(consumer)
+        if partition[0] == "together":
+            together.wait(LIMIT_S)
+        return 0, 0
+
+    monkeypatch.setattr(log_module, "_span", answer)
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(log.span, [("together", number) for number in range(3)]))
+    log.span(("alone", 0))
+    assert sum(map(_is_open, asked)) == 3
+
+    monkeypatch.setattr(log_module, "IDLE_S", -1.0)  # so that all time is too long
+    for _ in asked:
+        log.span(("alone", 0))
+    assert len(asked) == 3
+    assert not sum(map(_is_open, asked))
+
+
+def _is_open(consumer: Consumer) -> bool:
+    try:
+        consumer.assignment()
+    except RuntimeError:
+        return False
+    return True

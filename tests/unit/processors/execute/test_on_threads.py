@@ -6,8 +6,9 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any
 
+from jobstream.testing.waiting import wait_until
 from jobstream_processors.core.outcome import DONE, RETURNED, STOPPED, Buried, Raised, TimedOut
-from jobstream_processors.execute.on_threads import ThreadExecutor
+from jobstream_processors.execute.on_threads import IDLE_S, ThreadExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from jobstream_processors.context import Context
 
 LIMIT_S = 20.0
+IDLE_MS = int(IDLE_S * 1_000)
 
 
 def run(
@@ -233,3 +235,58 @@ def test_a_cancelled_job_that_waits_ends_and_a_run_is_asked_to(ear: Ear) -> None
         assert executor.busy == 0
 
     run(ear, scenario, slots=1)
+
+
+def test_threads_that_a_burst_has_left_idle_end_and_no_more_of_them(ear: Ear) -> None:
+    """Whatever is busy goes on, whatever was needed just now stays, and jobs start ever after."""
+    burst, go_on = threading.Barrier(6), threading.Event()
+    pair = threading.Barrier(2)
+    served_by: set[threading.Thread] = set()
+    ear.shop.handle("joins", lambda _: joins(burst), "thread")
+    ear.shop.handle("pairs", lambda _: joins(pair), "thread")
+    ear.shop.handle(
+        "stays", lambda _: go_on.wait(LIMIT_S) and None, "thread", timeout_ms=9 * IDLE_MS
+    )
+
+    def joins(all_of_them: threading.Barrier) -> None:
+        served_by.add(threading.current_thread())
+        all_of_them.wait(LIMIT_S)
+
+    def living() -> int:
+        return sum(thread.is_alive() for thread in served_by)
+
+    async def left(number: int) -> None:
+        what = f"{number} threads are left"
+        await asyncio.to_thread(wait_until, lambda: living() == number, what, limit_s=LIMIT_S)
+
+    async def together(executor: ThreadExecutor, handler: str, *ids: str) -> None:
+        for job_id in ids:
+            executor.submit(ear.delivery(job_id, handler))
+        for job_id in ids:
+            assert await ear.outcome(job_id) == DONE
+
+    async def idle(executor: ThreadExecutor) -> None:
+        ear.shop.clock.advance(IDLE_MS)
+        executor.expire()
+
+    async def scenario(executor: ThreadExecutor) -> None:
+        await together(executor, "joins", *"abcdef")
+        executor.submit(ear.delivery("stays", "stays"))
+        await idle(executor)  # the burst was within the time
+        assert living() == 6
+
+        await together(executor, "pairs", "g", "h")
+        await idle(executor)
+        await left(3)  # one is busy, and two were beside it
+        await idle(executor)
+        await left(1)
+        go_on.set()
+        assert await ear.outcome("stays") == DONE
+        await idle(executor)
+        await idle(executor)
+        await left(0)
+
+        await together(executor, "joins", *"ijklmn")
+        assert living() == 6
+
+    run(ear, scenario, slots=6)
