@@ -16,6 +16,7 @@ from jobstream import App, Job
 from jobstream.errors import ConfigError, TopicMismatch
 from jobstream.inspect.errors import GroupBusy, StillWaiting
 from jobstream.inspect.growth import Growth, grow, plan_growth, refuse_growth
+from jobstream.inspect.scan import unmoved
 from jobstream.inspect.view import AppView
 from jobstream.kafka.admin import Admin
 from jobstream.kafka.clock import BrokerClock
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from jobstream.broker import EmbeddedKafka
+    from jobstream.inspect.scan import Progress
 
 pytestmark = pytest.mark.kafka
 
@@ -68,11 +70,11 @@ class Code:
         declared = {s.name: s.partitions for s in specs(self.app.name, [self.queue], 1)}
         return plan_growth(self.view(), "mail", declared, was)
 
-    def grow(self, *, accept_waiting: bool = False) -> int:
+    def grow(self, *, accept_waiting: bool = False, progress: Progress = unmoved) -> int:
         view, planned = self.view(), self.growth()
         refuse_growth(view, planned, accept_waiting=accept_waiting)
         with closing(KafkaSink(view.options, BrokerClock())) as sink:
-            return grow(view, Admin(self.app.settings), sink, planned)
+            return grow(view, Admin(self.app.settings), sink, planned, progress)
 
 
 def test_a_queue_grows_and_remembers_what_it_has_settled(
@@ -112,6 +114,38 @@ def test_a_queue_grows_and_remembers_what_it_has_settled(
     assert new.ran == Counter([*range(JOBS + 5, JOBS + 10), foreign])
     with pytest.raises(ConfigError, match="nothing is left to grow"):
         new.growth()
+
+
+def test_a_worker_that_came_up_while_rows_were_copied_is_told_and_a_second_run_copies_its_rows(
+    kafka: EmbeddedKafka, tmp_path: Path
+) -> None:
+    """Whatever starts workers anew does not know of the growth."""
+    name, servers = f"grow-{uuid.uuid4().hex[:8]}", kafka.bootstrap_servers
+    old, new = Code(name, servers, tmp_path, 2), Code(name, servers, tmp_path, 4)
+    came_up = False
+
+    def runs_more(_done: int, _total: int) -> None:
+        nonlocal came_up
+        if not came_up:
+            came_up = True
+            served.start()
+            old.enqueue(range(JOBS, 2 * JOBS))
+            wait_until(lambda: len(old.ran) == 2 * JOBS, "the old code came up", limit_s=LIMIT_S)
+            served.stop()
+
+    with Served(old.app) as served:
+        old.enqueue(range(JOBS))
+        wait_until(lambda: len(old.ran) == JOBS, "the old code ran all", limit_s=LIMIT_S)
+        served.stop()
+        with pytest.raises(GroupBusy, match="grow it again"):
+            new.grow(progress=runs_more)
+
+    assert new.grow() == 2 * JOBS
+    with Served(new.app):
+        new.enqueue(range(2 * JOBS + 5))
+        wait_until(lambda: len(new.ran) >= 5, "the new code runs", limit_s=LIMIT_S)
+
+    assert new.ran == Counter(range(2 * JOBS, 2 * JOBS + 5))
 
 
 def _written_by_java(code: Code, topic: str) -> int:

@@ -23,7 +23,7 @@ class NotThere(InspectError):
 
 
 class GroupBusy(InspectError):
-    """A consumer group has members; nothing was changed."""
+    """A consumer group has members, or had some where none may be; the message says what to do."""
 
 
 class StillWaiting(InspectError):

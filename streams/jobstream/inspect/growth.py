@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from jobstream.errors import ConfigError
-from jobstream.inspect.errors import StillWaiting
+from jobstream.inspect.errors import GroupBusy, StillWaiting
 from jobstream.inspect.offsets import refuse_if_busy
 from jobstream.inspect.positions import standings
 from jobstream.inspect.scan import unmoved
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from jobstream.inspect.view import AppView
     from jobstream.kafka.admin import Admin
     from jobstream_processors.ports import Sink
+
+    Spans = Mapping[tuple[str, int], tuple[int, int]]
 
 BATCH_MAX = 5_000
 
@@ -112,14 +114,35 @@ def grow(
 ) -> int:
     """Carry it out; returns how many rows were copied. Blocks; a second run begins anew.
 
-    Raises PublishFailed, BrokerUnavailable, BrokerRefused: run it again.
+    Raises PublishFailed, BrokerUnavailable, BrokerRefused: run it again. Raises GroupBusy if a
+    worker came up meanwhile: stop it, and run it again.
     """
     queue = growth.queue
     _raise(admin, growth, queue.dedup)
-    copied = _copy_rows(view, sink, growth, progress)
-    for topic in (*queue.rungs.values(), queue.topic, queue.dlq):
+    spans = view.cluster.spans(_old_tables(growth))
+    copied = _copy_rows(view, sink, growth, spans, progress)
+    for topic in (*queue.rungs.values(), queue.topic):
         _raise(admin, growth, topic)
+    _refuse_if_served(view, growth, spans)
+    _raise(admin, growth, queue.dlq)
     return copied
+
+
+def _old_tables(growth: Growth) -> list[tuple[str, int]]:
+    return [(growth.queue.dedup, number) for number in range(growth.was)]
+
+
+def _refuse_if_served(view: AppView, growth: Growth, copied: Spans) -> None:
+    # Something that starts workers anew may have done so while rows were copied, and what settled
+    # then has a row in the old partition alone. A worker that begins leaves at least its claim.
+    refuse_if_busy(view, "workers")
+    now = view.cluster.spans(_old_tables(growth))
+    if any(now[place][1] != end for place, (_, end) in copied.items()):
+        message = (
+            f"a worker served {growth.queue.topic} while its rows were copied, so some may be "
+            "missing: see that none starts, and grow it again"
+        )
+        raise GroupBusy(message)
 
 
 def _is_old(place: tuple[str, int], growth: Growth) -> bool:
@@ -133,17 +156,16 @@ def _raise(admin: Admin, growth: Growth, topic: str) -> None:
         admin.add_partitions(topic, wanted)
 
 
-def _copy_rows(view: AppView, sink: Sink, growth: Growth, progress: Progress) -> int:
-    copied, copies = 0, _copies(view, growth, progress)
+def _copy_rows(view: AppView, sink: Sink, growth: Growth, spans: Spans, progress: Progress) -> int:
+    copied, copies = 0, _copies(view, growth, spans, progress)
     while batch := list(islice(copies, BATCH_MAX)):
         sink.publish(batch)
         copied += len(batch)
     return copied
 
 
-def _copies(view: AppView, growth: Growth, progress: Progress) -> Iterator[Outgoing]:
+def _copies(view: AppView, growth: Growth, spans: Spans, progress: Progress) -> Iterator[Outgoing]:
     topic = growth.queue.dedup
-    spans = view.cluster.spans([(topic, number) for number in range(growth.was)])
     for record in view.records(spans, progress):
         key, partition = record.key(), record.partition() or 0
         if key == CLAIM_KEY:
