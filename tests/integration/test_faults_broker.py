@@ -17,6 +17,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # documented, 
 from jobstream import (
     App,
     BrokerUnavailable,
+    EnqueueError,
     EnqueuesFailed,
     EnqueueTimeout,
     QueueFull,
@@ -104,6 +105,34 @@ def test_missing_topics_are_named_to_producer_and_worker(
     with pytest.raises(TopicMissing, match=rf"{app.name}\.default"):
         Roles(app).run()
     app.close()
+
+
+def test_a_topic_that_is_deleted_under_a_producer_is_named(
+    kafka: EmbeddedKafka, tmp_path: Path
+) -> None:
+    app = new_app(kafka.bootstrap_servers, tmp_path, enqueue_timeout="500ms")
+    work = app.declare("work", Work)
+    with Served(app) as served:
+        enqueue_when_it_answers(work, "before")
+        served.stop()
+        topic = f"{app.name}.default"
+        client = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+        client.delete_topics([topic])[topic].result(60)
+
+        def refused() -> EnqueueError | None:
+            try:
+                work.enqueue(Work("after"))
+            except EnqueueTimeout:
+                return None
+            except EnqueueError as error:
+                return error
+            return None
+
+        error = wait_until(refused, "the producer knows", limit_s=60)
+
+    assert error is not None
+    assert f"topic {topic} does not exist any more, or has fewer partitions" in str(error)
+    assert not error.may_be_written
 
 
 def test_wrong_partition_count_is_refused(kafka: EmbeddedKafka, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, Message
 
 from jobstream import (
     App,
@@ -53,7 +53,8 @@ class Answering(MemoryTransport):
 
     def submit(self, record: Outgoing, done: Done) -> None:
         if record.topic.endswith(".default"):
-            producing._report(done, ProducerClock(), KafkaError(self._code), None)  # type: ignore[arg-type] # noqa: SLF001 - what the client calls
+            refused = Message(topic=record.topic)
+            producing._report(done, ProducerClock(), KafkaError(self._code), refused)  # noqa: SLF001 - what the client calls
         else:
             super().submit(record, done)
 

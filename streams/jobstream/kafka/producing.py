@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("jobstream.kafka")
 
 METADATA_S_MAX = 5.0
-FEWER = (
-    "the topic has fewer partitions than its queue declares; see the difference with: jobstream "
-    "topics plan MODULE:APP"
+GONE = (
+    "does not exist any more, or has fewer partitions than its queue declares; see the difference "
+    "with: jobstream topics plan MODULE:APP"
 )
 _MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)  # noqa: SLF001 - the library's name
 
@@ -85,9 +85,7 @@ class KafkaTransport:
             if is_fatal(error.args[0]):
                 self.replace(producer)
             # The client did not take it, whatever its reason.
-            fewer = error.args[0].code() == KafkaError._UNKNOWN_PARTITION  # noqa: SLF001 - its name
-            why = FEWER if fewer else error.args[0].str()
-            raise _unwritten(EnqueueError(f"refused: {why}")) from error
+            raise _refused(error.args[0], topic) from error
 
     def wait_for_room(self, timeout_s: float) -> bool:
         """Block until some record was acknowledged; False if the time is over."""
@@ -209,7 +207,7 @@ def _report(done: Done, clock: ProducerClock, error: KafkaError | None, message:
         clock.heard(message)
         done(None, message.partition() or 0, message.offset() or 0)
     else:
-        done(_error_of(error), -1, -1)
+        done(_error_of(error, message.topic() or ""), -1, -1)
 
 
 def _forget(transport: weakref.ref[KafkaTransport]) -> None:
@@ -223,10 +221,15 @@ def _unwritten(error: EnqueueError) -> EnqueueError:
     return error
 
 
-def _error_of(error: KafkaError) -> EnqueueError:
-    if error.code() == KafkaError._UNKNOWN_PARTITION:  # noqa: SLF001 - the library's name
-        return _unwritten(EnqueueError(f"refused: {FEWER}"))
-    if is_refusal(error):
-        return _unwritten(EnqueueError(f"refused: {error.str()}"))
+def _refused(error: KafkaError, topic: str) -> EnqueueError:
+    # The client library says of a topic that was deleted that it lacks the partition, or the topic.
+    gone = error.code() in (*_MISSING, KafkaError._UNKNOWN_PARTITION)  # noqa: SLF001 - its name
+    why = f"topic {topic} {GONE}" if gone else error.str()
+    return _unwritten(EnqueueError(f"refused: {why}"))
+
+
+def _error_of(error: KafkaError, topic: str) -> EnqueueError:
+    if error.code() == KafkaError._UNKNOWN_PARTITION or is_refusal(error):  # noqa: SLF001 - its name
+        return _refused(error, topic)
     kind: Callable[[str], EnqueueError] = EnqueueTimeout if is_passing(error) else EnqueueError
     return kind(f"not acknowledged: {error.str()}")
