@@ -44,8 +44,12 @@ class Standing:
 
     @property
     def position(self) -> int:
-        """Where the group goes on: the highest watermark anyone recorded, else the log's start."""
-        return max(self.low, self.recorded or 0)
+        """Where the group goes on: the highest watermark anyone recorded, else the log's start.
+
+        Workers refuse a place beyond the log's end: then all that the log holds may wait.
+        """
+        recorded = self.recorded or 0
+        return max(self.low, recorded) if recorded <= self.high else self.low
 
     @property
     def on_record(self) -> int:
@@ -90,10 +94,11 @@ def standings(
     True without any member running, and where the group never committed.
     """
     name = group_id(view.app, group)
-    spans = view.cluster.spans(places)
     committed = view.cluster.committed(name, places)
     ids = view.cluster.topic_ids({topic for topic, _ in places})
     mirrors = _mirrors(view, name, places, ids)
+    # Last, or a place that moved on meanwhile would look as if it were beyond the end.
+    spans = view.cluster.spans(places)
     return {
         place: Standing(
             place=place,

@@ -48,6 +48,13 @@ def test_the_place_is_the_highest_that_anyone_recorded(
     assert (at.recorded, at.position, at.lag) == (recorded, position, 20 - position)
 
 
+def test_beyond_the_end_of_the_log_all_that_it_holds_may_wait() -> None:
+    """Workers refuse such a place; to call that no lag would hide that nothing runs there."""
+    at = standing(3, 20, 25, (24, [(26, 28)]))
+
+    assert (at.recorded, at.position, at.unfinished, at.lag) == (25, 3, 3, 17)
+
+
 def test_the_record_at_the_watermark_is_the_oldest_unfinished() -> None:
     """Finished ranges above it shorten no wait."""
     assert standing(0, 20, 5, (5, [(6, 20)])).unfinished == 5
