@@ -99,12 +99,21 @@ def test_a_patched_service_enqueues(
 
 
 @pytest.mark.parametrize("library", PATCHES)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["worker", "service:app"],
+        ["worker", "service:app", "--processes", "2"],
+        ["dev", "service:app"],
+    ],
+    ids=["alone", "supervised", "dev"],
+)
 def test_a_worker_refuses_and_says_the_way_out(
-    tmp_path: Path, environ: dict[str, str], library: str
+    tmp_path: Path, environ: dict[str, str], library: str, command: list[str]
 ) -> None:
     code = SERVICE.format(early=PATCHES[library], late="")
 
-    refused = ran(tmp_path, environ, code, "-m", "jobstream", "worker", "service:app")
+    refused = ran(tmp_path, environ, code, "-m", "jobstream", *command)
 
     assert refused.returncode == 1
     assert f"{library} has patched this process" in refused.stderr

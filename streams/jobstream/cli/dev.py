@@ -43,10 +43,12 @@ def command(target: str, *, log_level: str) -> int:
     from jobstream.cli.lossy import never_fail  # noqa: PLC0415 - with the command only
     from jobstream.cli.supervisor import supervise  # noqa: PLC0415 - with the command only
     from jobstream.cli.worker import leave_s  # noqa: PLC0415 - likewise
+    from jobstream.green import refuse_green_threads  # noqa: PLC0415 - likewise
 
     never_fail()
     configure("plain", "warning")
     app = load_app(target)
+    refuse_green_threads()  # its worker would, and itself it would hear no Ctrl-C
     with _broker(app.settings.bootstrap_servers):
         code = _apply_topics(app)
         if code:

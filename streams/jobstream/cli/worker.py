@@ -86,6 +86,9 @@ def command(
     app.settings = at_port(app.settings, metrics_port)
     if processes > 1:
         from jobstream.cli.supervisor import Child, supervise  # noqa: PLC0415 - parents only
+        from jobstream.green import refuse_green_threads  # noqa: PLC0415 - likewise
+
+        refuse_green_threads()  # it would hear no signal, and its children all refuse
 
         ports = [port_of(app.settings, number) for number in range(processes)]
         children = [Child([*_child_command(), "--metrics-port", port]) for port in ports]
