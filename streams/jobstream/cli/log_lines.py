@@ -17,7 +17,7 @@ from structlog.dev import Column, ConsoleRenderer, plain_traceback
 from structlog.processors import JSONRenderer, format_exc_info
 from structlog.stdlib import BoundLogger, LoggerFactory, ProcessorFormatter
 
-from jobstream.cli.printable import printable
+from jobstream.cli.printable import printable, writes_utf8
 from jobstream_processors.current import job_fields
 from jobstream_processors.hidden import RUNS
 
@@ -45,7 +45,7 @@ def renderer(form: str, *, colours: bool) -> logging.Formatter:
     """The formatter of a form, `plain` or `json`, for records of logging and of structlog alike."""
     last: list[Processor] = [_console(colours=colours)]
     if form == "json":
-        last = [JSONRenderer(ensure_ascii=False)]
+        last = [JSONRenderer(ensure_ascii=not writes_utf8(sys.stderr))]
     return ProcessorFormatter(processors=[format_exc_info, told, *last])
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jobstream.cli.printable import finite, one_line
+from jobstream.cli.printable import finite, one_line, writes_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -52,7 +52,7 @@ def print_json_line(document: Any) -> None:  # noqa: ANN401 - any JSON
 
 def _json(document: Any, indent: int | None = None) -> str:  # noqa: ANN401 - any JSON
     """JSON as RFC 8259 has it: NaN and infinities as texts, other letters where UTF-8 goes out."""
-    in_utf8 = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf8")
+    in_utf8 = writes_utf8(sys.stdout)
     return json.dumps(
         finite(document), indent=indent, default=str, ensure_ascii=not in_utf8, allow_nan=False
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import isfinite, isnan
-from typing import Any
+from typing import Any, TextIO
 
 
 def printable(text: str) -> str:
@@ -40,3 +40,8 @@ def _is_harmless(char: str) -> bool:
 
 def _escaped(char: str) -> str:
     return char.encode("unicode_escape").decode()
+
+
+def writes_utf8(stream: TextIO) -> bool:
+    """Whether letters beyond ASCII leave it as UTF-8, the only encoding of JSON (RFC 8259)."""
+    return (stream.encoding or "").lower().replace("-", "").startswith("utf8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -116,3 +117,13 @@ def test_who_closes_the_output_closes_it_for_nobody(options: list[str], how: str
     ended = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False)
     assert (ended.returncode, ended.stdout) == (0, "before\nafter\n")
     assert "logged" in ended.stderr
+
+
+def test_a_line_of_json_is_json_whatever_the_encoding_of_the_stream() -> None:
+    code = "import logging; from jobstream.cli.logs import configure_process;"
+    code += "configure_process('json', 'info'); logging.getLogger('shop').error('gr\\xfc\\xdfe')"
+    environ = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, env=environ, timeout=WAIT_S, check=True
+    )
+    assert json.loads(ended.stderr.decode())["event"] == "gr\xfc\xdfe"
