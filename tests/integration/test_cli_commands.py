@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka import Producer
-from tests.integration.by_command import APP, WAIT_S, Shop, Worker
+from tests.integration.by_command import WAIT_S, Shop, Worker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -196,29 +196,3 @@ def test_no_broker_is_one_line_with_the_fix(tmp_path: Path) -> None:
 
     assert told.count("\n") == 1
     assert "JOBSTREAM_BOOTSTRAP_SERVERS" in told
-
-
-LOCAL = """
-
-def more():
-    @dataclass(frozen=True)
-    class Local:
-        text: str
-
-    @app.job(queue=mail)
-    async def local(args: Local) -> None: ...
-
-more()
-"""
-
-
-def test_a_type_whose_args_no_child_could_take_is_told_at_the_start(
-    shop: Shop, workers: list[Worker]
-) -> None:
-    (shop.folder / "shop.py").write_text(APP.format(name=shop.name) + LOCAL)
-
-    workers.append(worker := Worker(shop))
-
-    (told,) = worker.hear("handler_not_isolated")
-    assert json.loads(told)["job"] == "local"
-    assert worker.drain() == 0

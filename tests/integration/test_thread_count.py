@@ -24,8 +24,8 @@ WAIT_S = 60
 JOBS = 300
 SLOTS = 200
 AFTER_MAX = 70
-"""One broker: about 30 of the Kafka clients, 22 of Python, 2 of RocksDB, and room for some. It was
-266 when handler threads stayed for ever."""
+"""One broker: about 30 of the Kafka clients, 22 of Python, 2 of RocksDB, and room for some. Handler
+threads that stayed for ever would add up to 200."""
 APP = """
 import threading
 from dataclasses import dataclass
