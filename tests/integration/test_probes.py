@@ -28,6 +28,7 @@ WAIT_S = 60
 APP = """
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from jobstream import App
 
 app = App("{name}", drain="1s"{options})
@@ -43,6 +44,7 @@ def sleeps_in_a_thread(args: Nap) -> None:
 
 @app.job(queue=only)
 async def blocks_the_loop(args: Nap) -> None:
+    Path("begun").touch()
     time.sleep(args.seconds)
 """
 
@@ -174,6 +176,9 @@ def test_a_blocked_loop_is_death_and_a_stuck_thread_or_a_lost_broker_is_not(
             until(address, "/readyz", 200)
 
             place.enqueue("blocks_the_loop", 13)
+            # A broker that dies at once may take the job along, before the worker has read it.
+            begun = (place.folder / "begun").exists
+            wait_until(begun, "the loop is blocked", limit_s=WAIT_S)
             broker.kill(1)
             until(address, "/livez", 503, "event_loop")
             told = get(address, "/status")[1]

@@ -16,7 +16,7 @@ from jobstream.dedup.folder import Identity, ShardFolder, ttl_seconds
 from jobstream.dedup.restore import Progress, replay
 from jobstream.dedup.rocks import ShardMemory
 from jobstream.dedup.shard import RocksShard
-from jobstream_processors.errors import TableUnavailable
+from jobstream_processors.errors import NoLongerWanted, TableUnavailable
 from jobstream_processors.takeover import OpenShard
 
 if TYPE_CHECKING:
@@ -99,6 +99,10 @@ class Table:
     def _open(self, wanted: _Wanted) -> OpenShard:
         begun_s = time.monotonic()
         partition = wanted.partition
+        if wanted.needed is not None and not wanted.needed():
+            # It waited for a later one: what is open now is the table of a lane that lives.
+            message = f"{partition[0]} [{partition[1]}]: not ours any more, so nothing was opened"
+            raise NoLongerWanted(message)
         with self._lock:
             before = self._shards.pop(partition, None)
         if before is not None:

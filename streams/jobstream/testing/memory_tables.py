@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from jobstream.testing.memory_shard import MemoryShard
+from jobstream_processors.errors import NoLongerWanted
 from jobstream_processors.settlement import fact_of
 from jobstream_processors.takeover import OpenShard
 from jobstream_schemas import DecodeError, parse_row
@@ -36,9 +37,9 @@ class MemoryTables:
         claim: int,
         topic_id: str,  # noqa: ARG002 - part of the port; nothing is kept that could be foreign
         window_ms: int,  # noqa: ARG002 - part of the port; rows are kept as long as the topic's
-        needed: Callable[[], bool] | None = None,  # noqa: ARG002 - part of the port; it is read at once
+        needed: Callable[[], bool] | None = None,
     ) -> OpenShard:
-        """Read the topic from its start up to and including `claim`."""
+        """Read the topic from its start up to and including `claim`; raises NoLongerWanted."""
         started = time.monotonic()
         shard = MemoryShard()
         first, _ = self._reader.span(partition)
@@ -51,6 +52,9 @@ class MemoryTables:
                 elif row is not None and row.kind == "claim" and record.offset() != claim:
                     previous = record.offset()
             count += len(records)
+        if needed is not None and not needed():
+            # What is open by now may be the table of a lane that lives.
+            raise NoLongerWanted(str(partition))
         if (before := self._open.get(partition)) is not None:
             before.close()
         self._open[partition] = shard

@@ -53,7 +53,7 @@ def test_an_empty_topic_gives_an_empty_shard(bench: Bench) -> None:
 def test_a_restore_that_nobody_needs_any_more_is_given_up_and_gone_on_with(bench: Bench) -> None:
     ids = [f"job-{number}" for number in range(1_200)]
     bench.done(*ids)
-    looks = iter([True, False])
+    looks = iter([True, True, False])  # before it opens, and before each batch
 
     with pytest.raises(NoLongerWanted, match=r"given up at offset 500 of 1201"):
         bench.open(needed=lambda: next(looks))
@@ -274,6 +274,16 @@ def test_an_open_waits_for_an_earlier_one_and_goes_on_where_it_has_come_to(
     assert opened.restored == 1, "its own claim: the other rows were there"
     assert settled(opened.shard, "0", "1199") == [True, True]
     assert not [r for r in caplog.records if r.message == "dedup_shard_rebuilt"]
+
+
+def test_an_open_that_comes_after_that_of_its_heir_closes_nothing(bench: Bench) -> None:
+    bench.done("a")
+    opened = bench.open()
+
+    with pytest.raises(NoLongerWanted):
+        bench.open(claim=0, needed=lambda: False)
+
+    assert settled(opened.shard, "a") == [True]
 
 
 def test_rows_deleted_by_retention_are_passed_over(bench: Bench) -> None:
