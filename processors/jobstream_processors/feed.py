@@ -105,8 +105,9 @@ class Feed:
         turn = self._turn
         self._pulse.check()
         self._start_ready()
-        paused = {lane: self._paused[lane.source] for lane in self.running}
-        self.verdicts.carry_out(self._source, paused, self.misplaced)
+        if self.verdicts.waiting:
+            paused = {lane: self._paused[lane.source] for lane in self.running}
+            self.verdicts.carry_out(self._source, paused, self.misplaced)
         if self._driver.is_leaving() and not self._leaving:
             self.leave()
         if self._departures:

@@ -117,6 +117,11 @@ class Verdicts:
         """Take up nothing more of the lane; may be called from any thread."""
         self._waiting.append((lane, reason))
 
+    @property
+    def waiting(self) -> bool:
+        """Whether anything is to be carried out; nearly never."""
+        return bool(self._waiting)
+
     def carry_out(
         self,
         source: Source,
