@@ -22,6 +22,8 @@ from jobstream.queue import Queue
 from jobstream_processors.core.control import (
     CANCEL,
     LASTS_MS,
+    LASTS_MS_MAX,
+    LASTS_MS_MIN,
     PAUSE_QUEUE,
     PAUSE_TYPE,
     QUIET,
@@ -165,7 +167,7 @@ class Control:
         """
         said_by = myself() if who is None else who
         try:
-            lasts_ms = LASTS_MS[kind] if for_ is None else to_ms(for_, name="for")
+            lasts_ms = LASTS_MS[kind] if for_ is None else _lasts_ms(for_)
             check(kind, subject, said_by, why, lasts_ms)
         except InvalidOption as error:
             raise ConfigError(str(error)) from error
@@ -235,3 +237,7 @@ def myself() -> str:
 
 def _moment(epoch_ms: int) -> datetime:
     return datetime.fromtimestamp(epoch_ms / 1000, UTC)
+
+
+def _lasts_ms(for_: Duration) -> int:
+    return to_ms(for_, name="for", least_ms=LASTS_MS_MIN, most_ms=LASTS_MS_MAX)

@@ -41,18 +41,10 @@ def job_options(name: str, queue: Queue, options: Mapping[str, Any]) -> JobOptio
         )
         raise ConfigError(message)
     timeout = options.get("timeout", "30s")
-    timeout_ms = to_ms(timeout, name="timeout")
-    if not 1 <= timeout_ms <= TIMEOUT_MS_MAX:
-        message = f"job {name!r}: timeout={timeout!r}: more than 0, at most 24h"
-        raise ConfigError(message)
+    timeout_ms = to_ms(timeout, name="timeout", least_ms=1, most_ms=TIMEOUT_MS_MAX)
     expect_ms = None
     if (expect := options.get("expect")) is not None:
-        expect_ms = to_ms(expect, name="expect")
-        if not 1 <= expect_ms <= timeout_ms:
-            message = (
-                f"job {name!r}: expect={expect!r}: more than 0, at most the timeout {timeout!r}"
-            )
-            raise ConfigError(message)
+        expect_ms = to_ms(expect, name="expect", least_ms=1, most_ms=timeout_ms)
     return JobOptions(retry, timeout_ms, on_failure, options.get("executor"), expect_ms)
 
 

@@ -40,6 +40,6 @@ def _instant_ms(run_at: datetime) -> int:
         raise ConfigError(message)
     due_ms = max(0, round(run_at.timestamp() * 1000))
     if due_ms > EPOCH_MS_MAX:
-        message = f"run_at={run_at.isoformat()} is too far ahead; the latest is in the year 3084"
+        message = f"run_at={run_at.isoformat()} is too far ahead: give one before 3084-12-12"
         raise ConfigError(message)
     return due_ms

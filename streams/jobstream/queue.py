@@ -15,7 +15,7 @@ from jobstream.kafka.topics import (
     queue_topic,
     rung_topic,
 )
-from jobstream_processors.core.duration import Duration, to_ms, to_text
+from jobstream_processors.core.duration import Duration, to_ms
 from jobstream_processors.core.ladder import RUNGS
 from jobstream_processors.errors import InvalidOption
 from jobstream_processors.queues import QueuePlan
@@ -50,30 +50,28 @@ class Queue:
         _check_queue_name(self.name)
         _check_count("partitions", self.partitions, PARTITIONS_MAX, "use 12, or one per core")
         for option in ("retention", "dedup"):
-            _life_ms(self.name, option, getattr(self, option))
+            _option_ms(self.name, option, getattr(self, option), LIFE_MS_MIN)
         for rung, partitions in (self.rungs or _NO_RUNGS).items():
             _check_rung(rung)
             advice = f"a rung has at most the queue's {self.partitions}"
             _check_count(f"rungs[{rung!r}]", partitions, self.partitions, advice)
-        if self.slo_ms < SLO_MS_MIN:
-            message = f"queue {self.name!r}: slo={self.slo!r} is too short, use 1s or more"
-            raise ConfigError(message)
+        _option_ms(self.name, "slo", self.slo, SLO_MS_MIN)
         object.__setattr__(self, "rungs", MappingProxyType(dict(self.rungs or _NO_RUNGS)))
 
     @property
     def retention_ms(self) -> int:
         """How long a job may wait, in milliseconds."""
-        return _life_ms(self.name, "retention", self.retention)
+        return _option_ms(self.name, "retention", self.retention, LIFE_MS_MIN)
 
     @property
     def dedup_ms(self) -> int:
         """The dedup window, in milliseconds."""
-        return _life_ms(self.name, "dedup", self.dedup)
+        return _option_ms(self.name, "dedup", self.dedup, LIFE_MS_MIN)
 
     @property
     def slo_ms(self) -> int:
         """What the queue promises, in milliseconds."""
-        return _option_ms(self.name, "slo", self.slo)
+        return _option_ms(self.name, "slo", self.slo, SLO_MS_MIN)
 
     @property
     def rung_partitions(self) -> Mapping[str, int]:
@@ -119,18 +117,9 @@ def _check_rung(rung: str) -> None:
         raise ConfigError(message)
 
 
-def _option_ms(queue: str, option: str, value: Duration) -> int:
+def _option_ms(queue: str, option: str, value: Duration, least_ms: int) -> int:
     try:
-        return to_ms(value, name=option)
+        return to_ms(value, name=option, least_ms=least_ms)
     except InvalidOption as error:
         message = f"queue {queue!r}: {error}"
         raise ConfigError(message) from error
-
-
-def _life_ms(queue: str, option: str, value: Duration) -> int:
-    life_ms = _option_ms(queue, option, value)
-    if life_ms < LIFE_MS_MIN:
-        least = to_text(LIFE_MS_MIN)
-        message = f"queue {queue!r}: {option}={value!r} is too short, use {least} or more"
-        raise ConfigError(message)
-    return life_ms

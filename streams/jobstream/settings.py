@@ -46,6 +46,7 @@ class Overrides(TypedDict, total=False):
     heartbeat: Duration | None
     enqueue_timeout: Duration | None
     drain: Duration | None
+    rebalance_drain: Duration | None
     concurrency: int | None
     window: int | None
     commit_interval: Duration | None
@@ -123,13 +124,9 @@ def _folder(name: str, value: object) -> Path:
 def _ms(least: int, most: int) -> Callable[[str, object], int]:
     def read(name: str, value: object) -> int:
         try:
-            ms = to_ms(cast("Duration", value), name=name)
+            return to_ms(cast("Duration", value), name=name, least_ms=least, most_ms=most)
         except InvalidOption as error:
             raise ConfigError(str(error)) from error
-        if not least <= ms <= most:
-            message = f"{name}={value!r} is outside {to_text(least)} .. {to_text(most)}"
-            raise ConfigError(message)
-        return ms
 
     return read
 

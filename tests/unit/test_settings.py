@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from jobstream.errors import ConfigError, JobstreamError
-from jobstream.settings import Settings, option_name
+from jobstream.settings import Overrides, Settings, option_name
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -107,6 +107,10 @@ def test_an_unknown_argument_is_refused() -> None:
     unknown: dict[str, Any] = {"concurency": 3}
     with pytest.raises(ConfigError, match="no such setting: concurency"):
         Settings.load({}, **unknown)
+
+
+def test_every_setting_is_an_argument_that_type_checkers_know() -> None:
+    assert Overrides.__annotations__.keys() == {option_name(of) for of in fields(Settings)}
 
 
 def test_an_unknown_variable_warns_and_names_the_nearest(

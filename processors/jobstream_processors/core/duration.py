@@ -11,15 +11,26 @@ Duration = str | int | float | timedelta
 """A length of time: "250ms", "5s", "10m", "6h", "1d", a number of seconds, or a timedelta."""
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_PATTERN = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*(ms|s|m|h|d)", re.ASCII)
-DURATION_MS_MAX = 10 * 366 * 86_400_000
+_PATTERN = re.compile(r"(-?\d{1,15}(?:\.\d{1,15})?)\s*(ms|s|m|h|d)", re.ASCII)
+DURATION_MS_MAX = 3_650 * 86_400_000
+"""Ten years of 365 days."""
 
 
-def to_ms(value: Duration, *, name: str = "duration") -> int:
-    """Whole milliseconds of `value`; raises InvalidOption naming `name` for anything unreadable."""
+def to_ms(
+    value: Duration,
+    *,
+    name: str = "duration",
+    least_ms: int = 0,
+    most_ms: int = DURATION_MS_MAX,
+) -> int:
+    """Whole milliseconds of `value`.
+
+    Raises InvalidOption, which names `name`, the value and the limits, for anything unreadable and
+    for what is below `least_ms` or above `most_ms`.
+    """
     ms = _read(value, name)
-    if not 0 <= ms <= DURATION_MS_MAX:
-        message = f"{name}={value!r} is outside 0 .. 10 years: give less"
+    if not least_ms <= ms <= most_ms:
+        message = f"{name}={value!r} is outside {to_text(least_ms)} .. {to_text(most_ms)}"
         raise InvalidOption(message)
     return ms
 

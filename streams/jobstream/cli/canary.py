@@ -16,13 +16,11 @@ from jobstream.cli.options import (
     json_option,
     metrics_port_option,
     names,
+    seconds,
     view_of,
 )
 from jobstream.cli.output import print_json_line, print_table
-from jobstream.errors import ConfigError
 from jobstream.stop_signals import SIGNALS, leave_at_once
-from jobstream_processors.core.duration import Duration, to_ms
-from jobstream_processors.errors import InvalidOption
 
 if TYPE_CHECKING:
     from jobstream.canary.probing import Probed
@@ -32,7 +30,7 @@ if TYPE_CHECKING:
     from jobstream.settings import Settings
 
 COLUMNS = ("queue", "partition>", "result", "seconds>", "job", "detail")
-LEAST_S = 1.0
+LEAST_MS = 1_000
 
 
 @click.command()
@@ -84,8 +82,8 @@ def command(
         view.app,
         view.settings,
         chosen(view, queues),
-        interval_s=_seconds("--interval", interval),
-        timeout_s=_seconds("--timeout", timeout),
+        interval_s=seconds("--interval", interval, LEAST_MS),
+        timeout_s=seconds("--timeout", timeout, LEAST_MS),
     )
     if once:
         return _show(canary.once(), as_json=as_json)
@@ -124,14 +122,3 @@ def _row(probed: Probed) -> tuple[Any, ...]:
     result = probed.failure or "done"
     seconds = f"{probed.seconds:.3f}"
     return probed.queue, probed.partition, result, seconds, probed.job_id, probed.detail
-
-
-def _seconds(option: str, text: Duration) -> float:
-    try:
-        seconds = to_ms(text, name=option) / 1000
-    except InvalidOption as error:
-        raise ConfigError(str(error)) from error
-    if seconds < LEAST_S:
-        message = f"{option}={text!r} is below 1s: that is a load test, not a canary"
-        raise ConfigError(message)
-    return seconds

@@ -8,12 +8,10 @@ import click
 
 from jobstream.cli.exits import OK
 from jobstream.cli.logs import FORMS, LEVELS, LogForm, configure
-from jobstream.cli.options import at_port, metrics_port_option, view_of
+from jobstream.cli.options import at_port, metrics_port_option, seconds, view_of
 from jobstream.cli.output import remark
 from jobstream.errors import ConfigError
 from jobstream.stop_signals import SIGNALS, leave_at_once
-from jobstream_processors.core.duration import to_ms, to_text
-from jobstream_processors.errors import InvalidOption
 
 if TYPE_CHECKING:
     from jobstream.observe.exporter import Exporter
@@ -66,8 +64,8 @@ def command(
     view = view_of(name)
     settings = at_port(view.settings, metrics_port)
     objectives_s = declared(name) | read_objectives(slos)
-    onlooker, interval_s = Onlooker(view, groups), seconds("--interval", interval)
-    stalled_s = seconds("--stalled-after", stalled_after)
+    onlooker, interval_s = Onlooker(view, groups), seconds("--interval", interval, LEAST_MS)
+    stalled_s = seconds("--stalled-after", stalled_after, LEAST_MS)
     exporter = Exporter(
         onlooker, interval_s=interval_s, objectives_s=objectives_s, stalled_s=stalled_s
     )
@@ -92,20 +90,8 @@ def read_objectives(slos: tuple[str, ...]) -> dict[str, float]:
         if not (queue and equals):
             message = f"--slo {each!r} is no objective: write QUEUE=DURATION, as in mail=5m"
             raise ConfigError(message)
-        found[queue] = seconds(f"--slo {queue}", text)
+        found[queue] = seconds(f"--slo {queue}", text, LEAST_MS)
     return found
-
-
-def seconds(option: str, text: str) -> float:
-    """The seconds of "15s"; raises ConfigError naming the option, also below 100 ms."""
-    try:
-        ms = to_ms(text, name=option)
-    except InvalidOption as error:
-        raise ConfigError(str(error)) from error
-    if ms < LEAST_MS:
-        message = f"{option}={text!r} is too short: at least {to_text(LEAST_MS)}"
-        raise ConfigError(message)
-    return ms / 1000
 
 
 def _serve(settings: Settings, app: str, exporter: Exporter) -> None:

@@ -11,7 +11,7 @@ import click
 
 from jobstream.errors import ConfigError
 from jobstream.settings import Settings, read_port
-from jobstream_processors.core.duration import to_ms
+from jobstream_processors.core.duration import Duration, to_ms
 from jobstream_processors.errors import InvalidOption
 
 if TYPE_CHECKING:
@@ -91,3 +91,11 @@ def moment(option: str, text: str | None) -> int | None:
             "2h (that long ago) or seconds since 1970"
         )
         raise ConfigError(message) from error
+
+
+def seconds(option: str, text: Duration, least_ms: int) -> float:
+    """The seconds of "15s"; raises ConfigError, naming the option and its limits."""
+    try:
+        return to_ms(text, name=option, least_ms=least_ms) / 1000
+    except InvalidOption as error:
+        raise ConfigError(str(error)) from error
