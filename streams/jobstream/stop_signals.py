@@ -36,6 +36,8 @@ log = logging.getLogger("jobstream.roles")
 
 AGAIN_S = 1.0
 """What comes within this time of the first signal is the same stop."""
+_HEARD_S = 1.0
+"""How long the end of serving waits until what came before it was heard."""
 _END = 0
 """No signal has this number: the thread that hears is to end."""
 
@@ -100,7 +102,7 @@ class StopSignals:
             signal.set_wakeup_fd(before)
             self._pipe, self._served = None, True
             os.write(writes, bytes([_END]))
-            thread.join(AGAIN_S)
+            thread.join(_HEARD_S)
             os.close(writes)
             if listens:
                 self._rest()
