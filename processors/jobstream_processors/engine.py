@@ -149,7 +149,7 @@ class Engine:
                 taken = list(self._gate.judged(taken))
             for delivery, decision in taken:
                 if decision is not None:
-                    self._unrun(delivery, decision)
+                    self._end_unrun(delivery, decision)
                 elif delivery.key is None:
                     self._start(delivery)
                 else:
@@ -299,7 +299,7 @@ class Engine:
         else:
             self.horizon.submit(delivery)
 
-    def _unrun(self, delivery: Delivery, decision: Decision) -> None:
+    def _end_unrun(self, delivery: Delivery, decision: Decision) -> None:
         """Decided without a run, so it has no part in its order key."""
         delivery.key = None
         if isinstance(decision, Bury):
@@ -354,7 +354,7 @@ class Engine:
             if decision is None:
                 self._admit(waiting)
             else:
-                self._unrun(waiting, decision)
+                self._end_unrun(waiting, decision)
 
     def _free_key(self, delivery: Delivery) -> None:
         key, delivery.key = delivery.key, None

@@ -222,7 +222,7 @@ class Intake:
         if queue_meter is not None:
             job_type = reader.job_type
             delivery.meter = queue_meter.types.get(job_type) or queue_meter.of(job_type)
-        if (decision := self._unrun(delivery, found, behind)) is not None:
+        if (decision := self._barred_by(delivery, found, behind)) is not None:
             return delivery, decision
         if spec is None:
             return delivery, unknown_type(self.case(delivery), reader.job_type)
@@ -234,7 +234,7 @@ class Intake:
             _isolate(delivery)
         return delivery, None
 
-    def _unrun(
+    def _barred_by(
         self, delivery: Delivery, found: Known | None, behind: Delivery | None
     ) -> Decision | None:
         """What keeps it from a run; None if nothing does."""
