@@ -94,8 +94,8 @@ class Departures:
     ) -> None:
         """Let partitions go, with those of their lanes that are served, and those to come."""
         now_ms = self._now_ms()
-        # One that has claimed is waited for: a claim that is not handed over cleanly makes the next
-        # owner suspect every job, though none has run here.
+        # One that has claimed is waited for: it may have announced by now how far it begins, and
+        # the next owner would suspect these jobs, though none has run here.
         half_way = [lane for lane in coming if lane.claim >= 0]
         self._driver.end([lane for lane in coming if lane.claim < 0])
         self._driver.drain(served)

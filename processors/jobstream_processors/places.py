@@ -34,13 +34,20 @@ class Mirrors(Protocol):
     def get(self, group: str, source: TopicPartition, topic_id: str) -> Mirror | None:
         """The newest mirror of that incarnation of the topic; reads to the topic's end."""
 
-    def may_begin(
-        self, group: str, source: TopicPartition, topic_id: str, claim: int | None
-    ) -> int | None:
-        """The offset below which the owner with `claim` may have begun jobs, as far as `get` read.
+    def last_owner(
+        self, group: str, source: TopicPartition, topic_id: str, until: int | None
+    ) -> Announced | None:
+        """The last owner with a claim up to `until` that may have begun jobs, as far as `get` read.
 
-        None if it is not known. With claim None: of the owner with the highest claim.
+        None if none is known. With `until` None: the one with the highest claim.
         """
+
+
+class Announced(NamedTuple):
+    """The claim of an owner, and the offset below which it may have begun jobs."""
+
+    claim: int
+    may_begin: int
 
 
 class Place(NamedTuple):

@@ -91,8 +91,9 @@ class Takeover:
         """Make `lane` ready to run jobs; returns the offset to start at.
 
         None if what should be next is not in the log: `lane.refused` tells it, and so does the log.
-        Nothing is claimed then, so that the owner after a reset has nobody to suspect. Raises
-        PublishFailed when the claim was not acknowledged, TableUnavailable.
+        Nothing is claimed then, so that the owner after a reset has nobody to suspect. A lane that
+        ended meanwhile is not ready: only its table is open. Raises PublishFailed when the claim
+        was not acknowledged, TableUnavailable.
         """
         plan = self._plans[lane.queue]
         partition = lane.source[1]
@@ -120,6 +121,8 @@ class Takeover:
         if place is None:
             lane.claim = -1
             return None
+        if not lane.live:
+            return place.start  # It announces nothing, so nobody suspects it of anything.
         finished = place.mirror.finished if place.mirror is not None else ()
         lane.watermark = Watermark(place.start, finished)
         lane.show()
@@ -176,9 +179,12 @@ class Takeover:
     def _suspect(self, lane: Lane, place: Place, previous_claim: int | None) -> None:
         """Whether the last owner left cleanly; if not, its jobs may have killed it."""
         committed, mirror = place.committed, place.mirror
+        last = self._mirrors.last_owner(self._group, lane.source, lane.topic_id, previous_claim)
+        # Who claimed after it announced nothing, and so began nothing.
+        owner = last.claim if last is not None and previous_claim is not None else previous_claim
         word = None
         if committed is not None:
-            word = handed(committed.note, committed.offset, previous_claim)
+            word = handed(committed.note, committed.offset, owner)
         elif previous_claim is None and mirror is None:
             word = Handed(0, NOTHING_LEFT)  # Nobody ever owned it.
         if word is None and lane.after is not None and previous_claim in {None, lane.after}:
@@ -194,8 +200,7 @@ class Takeover:
         lane.phases.isolating = True
         if mirror is not None:
             lane.phases.seconds[DETECT] = self._silent_s(lane, mirror)
-        told = self._mirrors.may_begin(self._group, lane.source, lane.topic_id, previous_claim)
-        lane.suspect_before = place.end if told is None else min(told, place.end)
+        lane.suspect_before = place.end if last is None else min(last.may_begin, place.end)
         lane.unclean = 1 + (mirror.unclean if mirror is not None else 0)
         if lane.unclean > 1:
             pause_ms = min(SUSPECT_PAUSE_MS * 2 ** (lane.unclean - 2), SUSPECT_PAUSE_MS_MAX)

@@ -179,8 +179,8 @@ class NoMirrors:
     def get(self, group: str, source: TopicPartition, topic_id: str) -> None:
         """Nobody mirrored anything."""
 
-    def may_begin(
-        self, group: str, source: TopicPartition, topic_id: str, claim: int | None
+    def last_owner(
+        self, group: str, source: TopicPartition, topic_id: str, until: int | None
     ) -> None:
         """Nobody announced anything."""
 

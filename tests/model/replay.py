@@ -134,12 +134,12 @@ class Ports:
             return None  # nobody mirrored yet, or nothing worth telling
         return Mirror(group, source[0], topic_id, source[1], place, ranges, 0, NOW_MS)
 
-    def may_begin(
+    def last_owner(
         self,
         group: str,  # noqa: ARG002 - the port's shape
         source: TopicPartition,  # noqa: ARG002
         topic_id: str,  # noqa: ARG002
-        claim: int | None,  # noqa: ARG002
+        until: int | None,  # noqa: ARG002
     ) -> None:
         return None  # nobody said how far it may have begun
 

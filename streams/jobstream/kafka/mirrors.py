@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core.partition import partition_for
+from jobstream_processors.places import Announced
 from jobstream_schemas import DecodeError, Mirror, decode_mirror, mirror_key_of
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("jobstream.kafka")
 
 OWNERS_KEPT = 8
-"""Of each partition; only the last one before a claim is ever asked about."""
+"""Of each partition; only the last one up to a claim is ever asked about."""
 REASONS_MAX = 32
 WITHOUT_A_MIRROR = (
     "written by another release of jobstream, most likely: its partitions go on at the committed "
@@ -37,12 +38,13 @@ class MirrorTable:
         """The mirror with the highest watermark of that incarnation of the topic, so far."""
         return self._newest.get((group, source[0], topic_id, source[1]))
 
-    def may_begin(
-        self, group: str, source: TopicPartition, topic_id: str, claim: int | None
-    ) -> int | None:
-        """How far the owner with `claim` may have begun, None for the one with the highest."""
+    def last_owner(
+        self, group: str, source: TopicPartition, topic_id: str, until: int | None
+    ) -> Announced | None:
+        """The owner with the highest claim up to `until`, and how far it may have begun."""
         told = self._may_begin.get((group, source[0], topic_id, source[1]), {})
-        return told.get(max(told, default=-1) if claim is None else claim)
+        claims = [claim for claim in told if until is None or claim <= until]
+        return Announced(max(claims), told[max(claims)]) if claims else None
 
     def take(self, record: Record) -> None:
         """Take one record; one that can't be read is left out, and each reason logged once.
@@ -116,15 +118,15 @@ class KafkaMirrors:
         with self._lock:
             return self._table.get(group, source, topic_id)
 
-    def may_begin(
-        self, group: str, source: TopicPartition, topic_id: str, claim: int | None
-    ) -> int | None:
-        """How far the owner with `claim` may have begun jobs, as far as was read; None if unknown.
+    def last_owner(
+        self, group: str, source: TopicPartition, topic_id: str, until: int | None
+    ) -> Announced | None:
+        """The last owner that may have begun jobs, as far as was read; None if unknown.
 
-        With claim None: of the owner with the highest claim. Returns at once.
+        Of those with a claim up to `until`, or of all. Returns at once.
         """
         with self._lock:
-            return self._table.may_begin(group, source, topic_id, claim)
+            return self._table.last_owner(group, source, topic_id, until)
 
     def catch_up(self) -> None:
         """Read every partition that was never read; blocks for that."""

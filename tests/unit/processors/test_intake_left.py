@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.unit.processors.test_takeover import Bureau
+from tests.unit.processors.takeover.conftest import Bureau
 
 from jobstream_processors.handover import clean_note, left_of
 from jobstream_processors.ports import Position
