@@ -62,8 +62,10 @@ class Onlooker:
         )
         self._retention: dict[str, int] = {}
         self._looks = 0
+        self._last_ends: Spans = {}
+        """The last look's (start, end) of each partition."""
         self._last_ends_ms: int | None = None
-        """When the ends of the last look were asked for; monotonic."""
+        """When those were asked for; monotonic."""
 
     def look(self, queue: str | None = None) -> Sight:
         """What is there now. Blocks while asking: some ten seconds a question, if nobody answers.
@@ -83,7 +85,6 @@ class Onlooker:
         asked_ms = self._clock.monotonic_ms()
         spans = view.cluster.spans(wanted)
         self._catch_up({place: spans[place] for place in followed}, ids)
-        self._last_ends_ms = asked_ms
         rows = [
             PartitionLag(
                 group,
@@ -101,6 +102,7 @@ class Onlooker:
             for group, place in places
         ]
         rows = self._dated(rows)
+        self._last_ends, self._last_ends_ms = spans, asked_ms
         self._ask_retention({row.standing.place[0] for row in rows})
         return Sight(
             taken_ms=self._clock.monotonic_ms(),
@@ -134,16 +136,17 @@ class Onlooker:
     def _catch_up(self, spans: Spans, ids: Mapping[str, str]) -> None:
         """Read what was added to the compacted topics."""
         offsets = offsets_topic(self._view.app)
-        newest_ms = 0
+        newest: dict[TopicPartition, int] = {}
         mine = {topic: ids[topic] for topic, _ in spans}
         for record in self._follower.advance(spans, mine):
-            newest_ms = max(newest_ms, record.timestamp()[1])
+            place = (record.topic() or "", record.partition() or 0)
+            newest[place] = max(newest.get(place, 0), record.timestamp()[1])
             if record.topic() == offsets:
                 self._mirrors.take(record)
             else:
                 self._letters.take(record)
-        if newest_ms:
-            self._clock.observe(newest_ms, absent_at_ms=self._last_ends_ms)
+        for place, append_ms in newest.items():
+            self._clock.observe(place, append_ms, absent_at_ms=self._last_ends_ms)
         self._letters.keep(spans)
 
     def _made_anew(self, topic: str) -> None:
@@ -163,11 +166,21 @@ class Onlooker:
             found = peek.at(at, {row.standing.place: row.rung for row in mine})
             oldest |= {(group, place): head for place, head in found.items()}
         self._peeks = peeks
-        for (group, _), head in oldest.items():
-            if group in self._own:  # foreign topics may hold the times of producers
-                self._clock.observe(head.append_ms, absent_at_ms=None)
+        for row in rows:
+            place = row.standing.place
+            head = oldest.get((row.group, place))
+            if head is not None and row.group in self._own:
+                # Foreign topics may hold the times of producers.
+                self._clock.observe(place, head.append_ms, absent_at_ms=self._absent_at(row))
         now_ms = self._clock.broker_ms()
         return [_aged(row, oldest.get((row.group, row.standing.place)), now_ms) for row in rows]
+
+    def _absent_at(self, row: PartitionLag) -> int | None:
+        """When the record with which that partition goes on was not there yet; None: not known."""
+        at = row.standing
+        end = self._last_ends.get(at.place, (0, None))[1]
+        is_new = end is not None and at.unfinished >= end
+        return self._last_ends_ms if is_new else None
 
     def _new_peek(self) -> Peek:
         return Peek(lambda starts: heads(self._view.options, starts))

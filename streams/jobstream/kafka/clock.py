@@ -19,7 +19,7 @@ from statistics import median_low
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from jobstream_processors.ports import Machine, TopicPartition
 
@@ -60,7 +60,7 @@ class MachineTime:
 MACHINE = MachineTime()
 
 
-class _Bounds(NamedTuple):
+class Bounds(NamedTuple):
     """What is known of (broker - monotonic) time of the broker that leads one partition."""
 
     low: int
@@ -69,6 +69,20 @@ class _Bounds(NamedTuple):
     """Monotonic, of the first report that these come from."""
     at_ms: int
     """Likewise, of the last one."""
+
+    def joined(self, new: Bounds) -> Bounds:
+        """Both together; the new alone if this is of another time, or the clock was changed."""
+        if new.at_ms - self.since_ms > WINDOW_MS:
+            return new
+        low, high = max(self.low, new.low), min(self.high, new.high)
+        return new if low > high else Bounds(low, high, self.since_ms, new.at_ms)
+
+
+def voters(known: Iterable[Bounds], now_ms: int) -> list[Bounds]:
+    """Those of the partitions that are heard: by the median of these a broker is outvoted."""
+    remembered = [each for each in known if now_ms - each.at_ms <= REMEMBERED_MS]
+    fresh = [each for each in remembered if now_ms - each.at_ms <= WINDOW_MS]
+    return fresh if len(fresh) >= VOTES_MIN else remembered
 
 
 class BrokerClock:
@@ -79,7 +93,7 @@ class BrokerClock:
         self.awake_s = machine.awake_s
         self.wall_ms = machine.wall_ms
         self._lock = threading.Lock()
-        self._known: dict[TopicPartition, _Bounds] = {}
+        self._known: dict[TopicPartition, Bounds] = {}
         self._ahead = self.wall_ms() - self.monotonic_ms()
         """Broker time minus monotonic time: what is believed now."""
         self._reported_ms: int | None = None
@@ -123,25 +137,12 @@ class BrokerClock:
         with self._lock:
             for place, stamp_ms in stamps.items():
                 # A stamp is cut to whole milliseconds, as is the time of sending.
-                told = _Bounds(stamp_ms - now_ms, stamp_ms - sent_ms + 1, now_ms, now_ms)
-                self._known[place] = _joined(self._known.get(place), told)
+                told = Bounds(stamp_ms - now_ms, stamp_ms - sent_ms + 1, now_ms, now_ms)
+                self._known[place] = self._known.get(place, told).joined(told)
+            self._known = {
+                place: bounds
+                for place, bounds in self._known.items()
+                if now_ms - bounds.at_ms <= REMEMBERED_MS
+            }
             self._reported_ms, self._doubted = now_ms, False
-            self._ahead = self._voted(now_ms)
-
-    def _voted(self, now_ms: int) -> int:
-        self._known = {
-            place: bounds
-            for place, bounds in self._known.items()
-            if now_ms - bounds.at_ms <= REMEMBERED_MS
-        }
-        fresh = [known.low for known in self._known.values() if now_ms - known.at_ms <= WINDOW_MS]
-        voting = fresh if len(fresh) >= VOTES_MIN else [known.low for known in self._known.values()]
-        return median_low(voting)
-
-
-def _joined(old: _Bounds | None, new: _Bounds) -> _Bounds:
-    """Both together; the new alone where the old is of another time, or the clock was changed."""
-    if old is None or new.at_ms - old.since_ms > WINDOW_MS:
-        return new
-    low, high = max(old.low, new.low), min(old.high, new.high)
-    return new if low > high else _Bounds(low, high, old.since_ms, new.at_ms)
+            self._ahead = median_low(each.low for each in voters(self._known.values(), now_ms))

@@ -2,18 +2,25 @@
 
 A record just read was stamped before it was read; one that was not there at the last look was
 stamped after that look. Where records flow, the estimate is as good as the time between looks,
-whatever this machine's clock says; where none do, that clock is all there is.
+whatever this machine's clock says; where none do, that clock is all there is. A partition's stamps
+are of the broker that leads it, and as in `clock.py` the median of partitions is believed.
 """
 
 from __future__ import annotations
 
 import time
+from statistics import median_low
 from typing import TYPE_CHECKING
 
-from jobstream.kafka.clock import WINDOW_MS, monotonic_ms
+from jobstream.kafka.clock import Bounds, monotonic_ms, voters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from jobstream_processors.ports import TopicPartition
+
+_OPEN = 1 << 62
+"""No upper bound is known."""
 
 
 class OnlookerClock:
@@ -27,32 +34,28 @@ class OnlookerClock:
         self._wall_ms = wall_ms
         self.monotonic_ms = monotonic
         """Milliseconds that also pass while the machine sleeps."""
-        self._low: tuple[int, int] | None = None
-        self._high: tuple[int, int] | None = None
-        """(bound of broker minus monotonic time, when it was learnt)."""
+        self._known: dict[TopicPartition, Bounds] = {}
 
     def broker_ms(self) -> int:
-        """The estimate; never before the stamp of a record that was read in the last minutes."""
+        """The estimate: this machine's clock, held by the bounds of the partition in the middle."""
         now = self.monotonic_ms()
         ahead = self._wall_ms() - now
-        # The lower bound comes last: brokers may disagree, and no record is from the future.
-        if self._high is not None and now - self._high[1] < WINDOW_MS:
-            ahead = min(ahead, self._high[0])
-        if self._low is not None and now - self._low[1] < WINDOW_MS:
-            ahead = max(ahead, self._low[0])
-        return now + ahead
+        # What was seen to be new says most. An old record says next to nothing, and must not
+        # outvote it.
+        from_both_sides = [each for each in self._known.values() if each.high < _OPEN]
+        heard = voters(from_both_sides, now) or voters(self._known.values(), now)
+        votes = [max(each.low, min(each.high, ahead)) for each in heard]
+        return now + (median_low(votes) if votes else ahead)
 
-    def observe(self, append_ms: int, *, absent_at_ms: int | None) -> None:
-        """Learn from a record just read, stamped `append_ms` by the broker.
+    def observe(
+        self, partition: TopicPartition, append_ms: int, *, absent_at_ms: int | None
+    ) -> None:
+        """Learn from a record just read of `partition`, stamped `append_ms` by its broker.
 
         `absent_at_ms` is a monotonic time at which it was not in the log yet; None: not known.
         """
         now = self.monotonic_ms()
-        low = append_ms - now
-        if self._low is None or low >= self._low[0] or now - self._low[1] >= WINDOW_MS:
-            self._low = (low, now)
-        if absent_at_ms is None:
-            return
-        high = append_ms - absent_at_ms
-        if self._high is None or high <= self._high[0] or now - self._high[1] >= WINDOW_MS:
-            self._high = (high, now)
+        # A stamp is cut to whole milliseconds, as is the time of the look.
+        high = _OPEN if absent_at_ms is None else append_ms - absent_at_ms + 1
+        told = Bounds(append_ms - now, high, now, now)
+        self._known[partition] = self._known.get(partition, told).joined(told)
