@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 Args = TypeVar("Args")
 
 
-log = logging.getLogger("jobstream.client")
+log = logging.getLogger("jobstream.kafka")
 
 KEYS_KEPT = 4_096
 """Order keys whose partition is remembered: to hash one takes microseconds."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jobstream import App, Job, client
+from jobstream.kafka.client_log import client_log
 from jobstream.kafka.topics import schemas_topic
 from jobstream.testing import MemoryJobs, memory
 from jobstream_processors.core.partition import partition_for
@@ -99,6 +100,20 @@ def test_a_producer_that_starts_with_a_grown_topic_says_so(
 
         (told,) = [r for r in caplog.records if r.message == "partitions_undeclared"]
         assert (vars(told)["partitions"], vars(told)["declared"]) == (12, 4)
+
+
+def test_each_producer_says_so_whatever_the_client_library_has_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its log keeps back what it has shown lately, and would take the second line for the first."""
+    client_log()
+    for _ in range(2):
+        app, send = shop()
+        with memory(app) as jobs:
+            jobs.broker.add_partitions(app.plan(app.queues["mail"]).topic, 12)
+            send.enqueue(Mail("ann"))
+
+    assert [r.message for r in caplog.records].count("partitions_undeclared") == 2
 
 
 class Later:
