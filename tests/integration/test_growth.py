@@ -14,7 +14,7 @@ from confluent_kafka.cimpl import NewPartitions
 
 from jobstream import App, Job
 from jobstream.errors import ConfigError, TopicMismatch
-from jobstream.inspect.errors import GroupBusy, StillWaiting
+from jobstream.inspect.errors import GroupBusy, GrownMeanwhile, StillWaiting
 from jobstream.inspect.growth import Growth, grow, plan_growth, refuse_growth
 from jobstream.inspect.scan import unmoved
 from jobstream.inspect.view import AppView
@@ -146,6 +146,22 @@ def test_a_worker_that_came_up_while_rows_were_copied_is_told_and_a_second_run_c
         wait_until(lambda: len(new.ran) >= 5, "the new code runs", limit_s=LIMIT_S)
 
     assert new.ran == Counter(range(2 * JOBS, 2 * JOBS + 5))
+
+
+def test_who_grows_a_queue_that_another_one_grows_is_told_so(
+    kafka: EmbeddedKafka, tmp_path: Path
+) -> None:
+    name, servers = f"grow-{uuid.uuid4().hex[:8]}", kafka.bootstrap_servers
+    with closing(Served(Code(name, servers, tmp_path, 2).app)):
+        new = Code(name, servers, tmp_path, 4)
+    second = new.view(), new.growth()
+    new.grow()
+
+    with (
+        closing(KafkaSink(new.app.settings.client_options(), BrokerClock())) as sink,
+        pytest.raises(GrownMeanwhile, match=f"somebody else has raised {name}.mail.dedup to 4"),
+    ):
+        grow(second[0], Admin(new.app.settings), sink, second[1])
 
 
 def _written_by_java(code: Code, topic: str) -> int:

@@ -1,10 +1,11 @@
 """What can go wrong while looking at an app from outside; it only names the errors.
 
 InspectError
-├── NotThere      no such app, queue, job or dead letter: look at the name
-├── GroupBusy     the group has members, who would overwrite what is reset: stop them first
-├── StillWaiting  jobs wait in a queue that is to grow: let them run first
-└── ReadStalled   the broker delivers nothing of what is in the log: may be tried again
+├── NotThere        no such app, queue, job or dead letter: look at the name
+├── GroupBusy       the group has members, who would overwrite what is reset: stop them first
+├── StillWaiting    jobs wait in a queue that is to grow: let them run first
+├── GrownMeanwhile  somebody else grows the same queue: let them end first
+└── ReadStalled     the broker delivers nothing of what is in the log: may be tried again
 
 None of these is retried and none concerns a running job.
 """
@@ -28,6 +29,10 @@ class GroupBusy(InspectError):
 
 class StillWaiting(InspectError):
     """Jobs wait in a queue that is to grow; nothing was changed."""
+
+
+class GrownMeanwhile(InspectError):
+    """Somebody else took a step of the growth of a queue; the message says what to do."""
 
 
 class ReadStalled(InspectError):

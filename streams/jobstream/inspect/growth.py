@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from jobstream.errors import ConfigError
-from jobstream.inspect.errors import GroupBusy, StillWaiting
+from jobstream.inspect.errors import GroupBusy, GrownMeanwhile, StillWaiting
 from jobstream.inspect.offsets import refuse_if_busy
 from jobstream.inspect.positions import standings
 from jobstream.inspect.scan import unmoved
@@ -115,7 +115,8 @@ def grow(
     """Carry it out; returns how many rows were copied. Blocks; a second run begins anew.
 
     Raises PublishFailed, BrokerUnavailable, BrokerRefused: run it again. Raises GroupBusy if a
-    worker came up meanwhile: stop it, and run it again.
+    worker came up meanwhile: stop it, and run it again. Raises GrownMeanwhile if another run did
+    the next step: let it end.
     """
     queue = growth.queue
     _raise(admin, growth, queue.dedup)
@@ -152,8 +153,14 @@ def _is_old(place: tuple[str, int], growth: Growth) -> bool:
 
 def _raise(admin: Admin, growth: Growth, topic: str) -> None:
     wanted = growth.counts[topic]
-    if growth.queue.counts[topic] < wanted:
-        admin.add_partitions(topic, wanted)
+    if growth.queue.counts[topic] >= wanted:
+        return
+    if not admin.add_partitions(topic, wanted):
+        message = (
+            f"somebody else has raised {topic} to {wanted} partitions since this one began, and "
+            "grows the queue: let them end, then run it again; it does what is left, if anything"
+        )
+        raise GrownMeanwhile(message)
 
 
 def _copy_rows(view: AppView, sink: Sink, growth: Growth, spans: Spans, progress: Progress) -> int:

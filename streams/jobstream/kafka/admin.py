@@ -27,6 +27,9 @@ from jobstream.kafka.topic_rules import TopicState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from concurrent.futures import Future
+
+    from confluent_kafka.admin import AdminClient
 
     from jobstream.kafka.specs import TopicSpec
     from jobstream.settings import Settings
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 _LOOK_AGAIN_S = 0.05
 _MISSING = frozenset((KafkaError.UNKNOWN_TOPIC_OR_PART,))
 _THERE_ALREADY = frozenset((KafkaError.TOPIC_ALREADY_EXISTS,))
+_AS_MANY_ALREADY = frozenset((KafkaError.INVALID_PARTITIONS,))
 _NOT_TOLD = frozenset(
     (
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
@@ -117,20 +121,28 @@ class Admin:
         names = {spec.name for spec in specs}
         self._wait_until("topics created", lambda: names <= self.describe(names).keys())
 
-    def add_partitions(self, topic: str, count: int) -> None:
-        """Raise a topic's partition count to `count` and wait until that is seen."""
+    def add_partitions(self, topic: str, count: int) -> bool:
+        """Raise a topic's partition count to `count` and wait until that is seen.
+
+        False if somebody else had raised it so far already.
+        """
         new = [NewPartitions(topic, count)]
-        self._asking.each(
-            lambda client, wait: client.create_partitions(
-                new, operation_timeout=wait, request_timeout=wait
-            )
-        )
+        attempts = 0
+
+        def ask(client: AdminClient, wait_s: float) -> dict[str, Future[None]]:
+            nonlocal attempts
+            attempts += 1
+            return client.create_partitions(new, operation_timeout=wait_s, request_timeout=wait_s)
+
+        raised = self._asking.each(ask, _AS_MANY_ALREADY)
 
         def seen() -> bool:
             there = self.describe([topic])
             return topic in there and there[topic].partitions >= count
 
         self._wait_until(f"partitions of {topic} added", seen)
+        # An answer may be lost: then the next attempt finds what the one before it did.
+        return topic in raised or attempts > 1
 
     def alter_topic(self, topic: str, configs: Mapping[str, str]) -> None:
         """Set some settings of a topic and wait until they are seen; the others stay."""
