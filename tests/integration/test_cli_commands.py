@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,17 @@ import pytest
 from confluent_kafka import Producer
 from tests.integration.by_command import WAIT_S, Shop, Worker
 
+from jobstream.cli.options import brokers_now, moment
+from jobstream.inspect.view import AppView
+from jobstream.settings import Settings
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from jobstream.broker import EmbeddedKafka
 
 pytestmark = pytest.mark.kafka
+HOUR_MS = 3_600_000
 HUGE_BYTES = 1_048_000
 """Fits on the queue, but not with the headers of a copy."""
 
@@ -133,6 +139,23 @@ def test_a_dead_job_is_shown_redriven_and_done(shop: Shop, workers: list[Worker]
         ("row", 0),
         ("row", 1),
     ]
+
+
+def test_a_length_of_time_counts_from_the_brokers_now(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command's machine is an hour ahead."""
+    shop.enqueue("o-1")
+    view = AppView(shop.name, Settings.load({}, bootstrap_servers=shop.servers))
+    right_ns = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: right_ns() + HOUR_MS * 1_000_000)
+
+    found = moment("--since", "2h", brokers_now(view))
+
+    assert found is not None
+    late_ms = found + 2 * HOUR_MS - right_ns() // 1_000_000
+    assert -60_000 <= late_ms <= 0
+    assert shop.lines("dlq", "list", "--since", "2h") == []
 
 
 def test_garbage_is_told_shown_as_bytes_when_asked_and_discarded(

@@ -11,7 +11,7 @@ import click
 
 from jobstream.cli.exits import FAILURE, OK
 from jobstream.cli.letter_filter import filter_of, filter_options
-from jobstream.cli.options import app_option, json_option, queue_option, view_of
+from jobstream.cli.options import app_option, brokers_now, json_option, queue_option, view_of
 from jobstream.cli.output import (
     age,
     iso,
@@ -51,7 +51,8 @@ def list_command(
     app: str, *, queue: str | None, limit: int, as_json: bool, **conditions: object
 ) -> int:
     """List open letters, the oldest first. JSON: one object a line."""
-    found = _found(view_of(app), queue, filter_of(conditions))
+    view = view_of(app)
+    found = _found(view, queue, filter_of(conditions, brokers_now(view)))
     shown = found[:limit]
     if as_json:
         for letter in shown:
@@ -125,7 +126,7 @@ def redrive_command(
     from jobstream.inspect.redrive import read_rate, redrive  # noqa: PLC0415 - with the command
 
     view, pace = view_of(app), read_rate(rate) if rate else None
-    chosen = _found(view, queue, filter_of(conditions))[:limit]
+    chosen = _found(view, queue, filter_of(conditions, brokers_now(view)))[:limit]
     if dry_run:
         return _would("redrive", chosen, as_json=as_json)
     with _sink(view) as sink:
@@ -153,11 +154,11 @@ def discard_command(
     """Close letters without running their jobs. Their bytes go with the topic's compaction."""
     from jobstream.inspect.redrive import discard  # noqa: PLC0415 - with the command only
 
-    wanted = filter_of(conditions)
+    view = view_of(app)
+    wanted = filter_of(conditions, brokers_now(view))
     if wanted.is_empty and queue is None and not everything:
         message = "this would discard every letter of the app: narrow it down, or say --all"
         raise click.UsageError(message)
-    view = view_of(app)
     chosen = _found(view, queue, wanted)[:limit]
     if dry_run:
         return _would("discard", chosen, as_json=as_json)

@@ -8,7 +8,14 @@ import click
 
 from jobstream.cli.control_text import about, document, holds
 from jobstream.cli.exits import FAILURE, OK
-from jobstream.cli.options import app_option, json_option, moment, queue_option, view_of
+from jobstream.cli.options import (
+    app_option,
+    brokers_now,
+    json_option,
+    moment,
+    queue_option,
+    view_of,
+)
 from jobstream.cli.output import iso, print_json, print_table, progress, remark, say, when
 
 if TYPE_CHECKING:
@@ -40,8 +47,9 @@ def show_command(
     from jobstream.inspect.history import history  # noqa: PLC0415 - loads the Kafka client
 
     view = view_of(app)
+    queues, since_ms = view.queues(queue), moment("--since", since, brokers_now(view))
     with progress(f"looking for {job_id}") as heard:
-        found = history(view, job_id, view.queues(queue), moment("--since", since), heard)
+        found = history(view, job_id, queues, since_ms, heard)
     orders = _orders(view, found)
     if as_json:
         print_json(_document(found) | {"orders": [document(order) for order in orders]})

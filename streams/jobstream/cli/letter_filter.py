@@ -32,8 +32,11 @@ def filter_options(function: _Function) -> _Function:
     return function
 
 
-def filter_of(given: Mapping[str, Any]) -> LetterFilter:
-    """The filter that the options say; raises ConfigError for what is no moment."""
+def filter_of(given: Mapping[str, Any], now_ms: Callable[[], int]) -> LetterFilter:
+    """The filter that the options say; raises ConfigError for what is no moment.
+
+    `now_ms` is broker time, as letters are dated by it; it is asked only for a length of time.
+    """
     from jobstream.inspect.filters import LetterFilter  # noqa: PLC0415 - with the command only
 
     return LetterFilter(
@@ -41,6 +44,6 @@ def filter_of(given: Mapping[str, Any]) -> LetterFilter:
         job_types=given["job_types"],
         error=given["error"],
         reason=given["reason"],
-        since_ms=moment("--since", given["since"]),
-        until_ms=moment("--until", given["until"]),
+        since_ms=moment("--since", given["since"], now_ms),
+        until_ms=moment("--until", given["until"], now_ms),
     )

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobstream.cli.exits import OK
-from jobstream.cli.options import app_option, json_option, moment, view_of
+from jobstream.cli.options import app_option, brokers_now, json_option, moment, view_of
 from jobstream.cli.output import print_json, print_table, remark
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jobstream.inspect.offsets import Move, Target
     from jobstream.inspect.positions import GroupName, Standing
     from jobstream.inspect.view import AppView
@@ -93,7 +95,7 @@ def reset_command(
 
     view = view_of(app)
     places = offsets.places_of(view.queues(queue)[0], group, partition)
-    moves = offsets.plan_reset(view, group, places, target_of(to))
+    moves = offsets.plan_reset(view, group, places, target_of(to, brokers_now(view)))
     offsets.refuse_if_busy(view, group)
     if not dry_run:
         _carry_out(view, group, moves)
@@ -101,8 +103,8 @@ def reset_command(
     return OK
 
 
-def target_of(text: str) -> Target:
-    """Where `--to` points; raises ConfigError."""
+def target_of(text: str, now_ms: Callable[[], int]) -> Target:
+    """Where `--to` points; raises ConfigError. `now_ms` is asked only for a length of time."""
     from jobstream.inspect import offsets  # noqa: PLC0415 - loads the Kafka client
 
     if text == "earliest":
@@ -111,7 +113,7 @@ def target_of(text: str) -> Target:
         return offsets.latest
     if text.isascii() and text.isdigit() and int(text) < _SMALL:
         return offsets.at_offset(int(text))
-    return offsets.at_time(moment("--to", text) or 0)
+    return offsets.at_time(moment("--to", text, now_ms) or 0)
 
 
 def _carry_out(view: AppView, group: GroupName, moves: list[Move]) -> None:

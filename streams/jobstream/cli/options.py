@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -15,6 +15,8 @@ from jobstream_processors.core.duration import Duration, to_ms
 from jobstream_processors.errors import InvalidOption
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jobstream.inspect.view import AppView
 
 target_argument = click.argument("target", metavar="MODULE:APP")
@@ -69,20 +71,31 @@ def view_of(app: str) -> AppView:
     return AppView(app, Settings.load())
 
 
-def moment(option: str, text: str | None) -> int | None:
-    """Epoch milliseconds of "2026-01-31T12:00", "2h" (that long ago) or epoch seconds.
+def brokers_now(view: AppView) -> Callable[[], int]:
+    """What asks for broker time in epoch milliseconds, by which lengths of time are counted."""
 
-    A time without zone is local. Raises ConfigError naming the option.
+    def now_ms() -> int:
+        from jobstream.inspect.broker_time import broker_ms  # noqa: PLC0415 - only if it is asked
+
+        return broker_ms(view)
+
+    return now_ms
+
+
+def moment(option: str, text: str | None, now_ms: Callable[[], int]) -> int | None:
+    """Epoch milliseconds of "2026-01-31T12:00", "2h" (so long before now) or epoch seconds.
+
+    A time without zone is local. `now_ms` is asked only for a length of time. Raises ConfigError
+    naming the option.
     """
     if text is None:
         return None
     if text.isascii() and text.isdigit():
         number = int(text)
         return number if number >= 10**11 else number * 1_000  # already milliseconds, or seconds
-    try:
-        return time.time_ns() // 1_000_000 - to_ms(text, name=option)
-    except InvalidOption:
-        pass
+    with suppress(InvalidOption):
+        ago_ms = to_ms(text, name=option)
+        return now_ms() - ago_ms
     try:
         return round(datetime.fromisoformat(text).astimezone().timestamp() * 1_000)
     except (ValueError, OverflowError) as error:

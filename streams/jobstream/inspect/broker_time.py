@@ -1,0 +1,44 @@
+"""Broker time for a command, which has published nothing that would tell it.
+
+It publishes the one record that means nothing to anybody, as an idle delayer does, and reads
+nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from jobstream.errors import BrokerUnavailable
+from jobstream.kafka.clock import BrokerClock
+from jobstream.kafka.sink import KafkaSink
+from jobstream.kafka.topics import offsets_topic
+from jobstream_processors.delayer import CLOCK_KEY
+from jobstream_processors.errors import PublishFailed
+from jobstream_processors.ports import Outgoing
+
+if TYPE_CHECKING:
+    from jobstream.inspect.view import AppView
+
+
+def broker_ms(view: AppView) -> int:
+    """Broker time in milliseconds since the epoch; this machine's where the app has no topics.
+
+    Blocks until a tombstone among the mirrors is acknowledged. Raises BrokerUnavailable where that
+    can't be had within two minutes or may not be written.
+    """
+    topic = offsets_topic(view.app)
+    if not view.counts.get(topic):
+        return time.time_ns() // 1_000_000
+    clock = BrokerClock()
+    with closing(KafkaSink(view.options, clock)) as sink:
+        try:
+            sink.publish([Outgoing(topic, CLOCK_KEY, None)])
+        except PublishFailed as error:
+            message = (
+                f"broker time is not known, which a length of time counts from: {error}; give a "
+                "moment instead, as in 2026-01-31T12:00Z"
+            )
+            raise BrokerUnavailable(message) from error
+    return clock.broker_ms()
