@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.core.outcome import told
-from jobstream_processors.execute.forked import leave, tell_in_child
+from jobstream_processors.execute.forked import close_in_child, leave
 from jobstream_processors.execute.outliving import outlive_stops
 
 if TYPE_CHECKING:
@@ -34,12 +34,12 @@ def main(descriptor: int) -> None:
     outlive_stops()
     os.set_inheritable(descriptor, False)  # noqa: FBT003 - so it is called; no program started here keeps it open
     pipe = Connection(descriptor)
-    line = _Line(pipe)
     mine = os.getpid()
     try:
         parent, path, script, begin = pickle.loads(pipe.recv_bytes())  # noqa: S301 - our own parent
         _die_with(parent)
-        tell_in_child(line)
+        # The parent is to see this child's end, not that of a process that a handler forks.
+        close_in_child(pipe)
         sys.path[:] = path
         if begin is not None:
             pickle.loads(begin)()  # noqa: S301 - our own parent; found once the path is set
@@ -66,17 +66,6 @@ def main(descriptor: int) -> None:
             pipe.send_bytes(pickle.dumps(outcome))
     except (EOFError, OSError):
         return
-
-
-class _Line:
-    """The pipe to the parent, which belongs to this process alone."""
-
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe = pipe
-
-    def forked(self) -> None:
-        """In a process that a handler forked: the parent is to see its child's end, not ours."""
-        self._pipe.close()
 
 
 def _find(target: Target, args_class: bytes, script: str | None) -> Handler:

@@ -2,13 +2,17 @@
 
 The copy has the worker's sockets, pipes and loop, but none of its threads. If it went on, it would
 take events and report outcomes that belong to the worker. It starts nothing and waits for nothing.
+
+A lock on a file and a port that listens belong to whoever has a copy of the descriptor: what may
+outlive the worker must not keep them. Closing a copy unlocks nothing for the others.
 """
 
 from __future__ import annotations
 
 import os
-import weakref
+from contextlib import suppress
 from typing import NoReturn, Protocol
+from weakref import WeakSet
 
 
 class Forked(Protocol):
@@ -18,6 +22,17 @@ class Forked(Protocol):
         """Called in the child, right after the fork, by the thread that forked."""
 
 
+class Held(Protocol):
+    """Something with a descriptor that must not be open in a forked child."""
+
+    def close(self) -> None:
+        """Close the descriptor, and do nothing that is felt outside of this process."""
+
+
+_told: WeakSet[Forked] = WeakSet()
+_closed: WeakSet[Held] = WeakSet()
+
+
 def leave(*_: object, **__: object) -> NoReturn:
     """End this process at once; what it inherited is left as it is."""
     os._exit(0)
@@ -25,11 +40,21 @@ def leave(*_: object, **__: object) -> NoReturn:
 
 def tell_in_child(executor: Forked) -> None:
     """Call `executor.forked()` in every child forked from now on, as long as it exists."""
-    myself = weakref.ref(executor)
+    _told.add(executor)
 
-    def tell() -> None:
-        alive = myself()
-        if alive is not None:
-            alive.forked()
 
-    os.register_at_fork(after_in_child=tell)
+def close_in_child(held: Held) -> None:
+    """Call `held.close()` in every child forked from now on, as long as it exists."""
+    _closed.add(held)
+
+
+def _begin() -> None:
+    """In a child, right after the fork."""
+    for executor in list(_told):
+        executor.forked()
+    for held in list(_closed):
+        with suppress(OSError):
+            held.close()
+
+
+os.register_at_fork(after_in_child=_begin)

@@ -30,6 +30,7 @@ from jobstream_processors.core.outcome import (
 )
 from jobstream_processors.current import fields_of
 from jobstream_processors.execute.child import UNIMPORTABLE
+from jobstream_processors.execute.forked import close_in_child
 from jobstream_processors.execute.handed import Handed
 from jobstream_processors.execute.outliving import stops_held
 from jobstream_processors.execute.running import facts_of, measured, no_entry, unbarred
@@ -331,5 +332,8 @@ def _by_name(spec: JobSpec) -> bytes:
 
 
 def _pipe() -> tuple[Connection, Connection]:
-    ours, theirs = socket.socketpair()
-    return Connection(ours.detach()), Connection(theirs.detach())
+    """The worker's end and the child's, of which no process that a handler forks has a copy."""
+    ours, theirs = (Connection(end.detach()) for end in socket.socketpair())
+    close_in_child(ours)
+    close_in_child(theirs)
+    return ours, theirs

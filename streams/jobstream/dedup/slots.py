@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from jobstream.dedup.errors import StateDirError
 from jobstream.dedup.folder import sweep
+from jobstream_processors.execute.forked import close_in_child
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -33,12 +34,13 @@ _FIX = "name a writable local directory with free space as the state dir"
 class Slot:
     """A directory that no other living process uses, until `close` or the end of this one.
 
-    A forked child shares the lock and holds it until both are gone; a spawned one does not.
+    What this process forks or spawns has no part in it.
     """
 
     def __init__(self, path: Path, lock: int) -> None:
         self.path = path
         self._lock: int | None = lock
+        close_in_child(self)
 
     def close(self) -> None:
         """Let go of the slot; close its shards first. A second call does nothing."""

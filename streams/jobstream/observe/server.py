@@ -24,6 +24,7 @@ from jobstream.observe.families import gauge
 from jobstream.observe.health import asked, holds
 from jobstream.observe.targets import announce, folder_of
 from jobstream_processors.background import in_background, log_end
+from jobstream_processors.execute.forked import close_in_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -197,6 +198,7 @@ class _Server(ThreadingMixIn, WSGIServer):
     def server_bind(self) -> None:
         """Bind, without the library's look-up of a full host name, which may take seconds."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        close_in_child(self.socket)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment] # as the library does

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from jobstream_processors.execute.forked import tell_in_child
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -40,6 +42,13 @@ class Announced:
     def __init__(self, path: Path, lock: int) -> None:
         self.path = path
         self._lock: int | None = lock
+        tell_in_child(self)
+
+    def forked(self) -> None:
+        """In a forked child: the file is its parent's, and ends with that."""
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            os.close(lock)
 
     def close(self) -> None:
         """Remove the file. A second call does nothing."""
