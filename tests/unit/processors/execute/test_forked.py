@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
+import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ HANDLERS = """
 import multiprocessing, os, signal, subprocess, sys, threading
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 @dataclass(frozen=True)
 class Parcel:
@@ -55,17 +57,9 @@ def forks_a_pool(parcel):
     with ProcessPoolExecutor(2, mp_context=context) as pool:
         assert list(pool.map(square, [1, 2])) == [1, 4]
 
-def waits(here, there):
-    here.close()  # so that it ends with the other holder
-    try:
-        there.recv_bytes()
-    except EOFError:
-        pass
-
 def leaves_a_process_behind(parcel):
-    context = multiprocessing.get_context("fork")
-    here, there = context.Pipe()
-    context.Process(target=waits, args=(here, there)).start()
+    forked = os.fork() or signal.pause()
+    (Path(__file__).parent / "forked").write_text(str(forked))
     os._exit(7)
 """
 
@@ -105,7 +99,10 @@ def test_what_a_child_starts_is_as_if_started_from_anywhere(ear: Ear, job: str) 
 
 
 @pytest.mark.usefixtures("parcels")
-def test_a_process_that_outlives_its_child_hides_no_death(ear: Ear) -> None:
-    run(ear, "leaves_a_process_behind")
+def test_a_process_that_outlives_its_child_hides_no_death(ear: Ear, tmp_path: Path) -> None:
+    try:
+        run(ear, "leaves_a_process_behind")
+    finally:
+        os.kill(int((tmp_path / "forked").read_text()), signal.SIGKILL)
 
     assert ear.outcomes == {"a": Crashed("its process died: exit code 7")}
