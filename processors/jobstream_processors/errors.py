@@ -5,7 +5,7 @@ ProcessorError
 ├── UnknownJobType       the type's name has no handler here: climbs the ladder, dies after an hour
 ├── PublishFailed        the broker did not acknowledge: the offset stays unfinished, tried again
 ├── OffsetOutOfRange     the place to go on from is not in the log: stops that partition alone
-├── TableUnavailable     the dedup shard can't be opened: the partition is not served
+├── TableUnavailable     a dedup shard can't be opened or written: the worker drains and ends
 │   └── NoLongerWanted   its restore was given up, since the partition is not ours any more
 ├── WorkerStopped        this process must publish nothing more: it leaves
 └── ReplaceProcess       handlers hold what only a new process gets back: it is started anew
@@ -63,7 +63,7 @@ class OffsetOutOfRange(ProcessorError):
 
 
 class TableUnavailable(ProcessorError):
-    """The dedup shard of a partition could not be opened or restored."""
+    """The dedup shard of a partition could not be opened, restored or written."""
 
 
 class NoLongerWanted(TableUnavailable):

@@ -2,21 +2,23 @@
 
 Copies first, acknowledged; then the rows that absorb what the copies replace, acknowledged; then
 the local shard. Only what came through all of it may finish its offset. A failed publish leaves the
-delivery unsettled, to be tried again: nothing is skipped.
+delivery unsettled, to be tried again: nothing is skipped. A shard that can't be written settles
+nothing less, since its topic has the rows; it is told, as nobody may start a job by it any more.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core.decide import Bury, Finish
-from jobstream_processors.errors import PublishFailed
+from jobstream_processors.errors import PublishFailed, TableUnavailable
 from jobstream_processors.settlement import TOO_LARGE, Settlement, settlement
 from jobstream_schemas import done_encoder, done_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.known import Known
@@ -32,10 +34,18 @@ Decided = tuple["Delivery", "Decision"]
 class Settler:
     """Settles batches. Blocks; used by one thread at a time."""
 
-    def __init__(self, sink: Sink, plans: Mapping[str, QueuePlan], clock: Clock) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        plans: Mapping[str, QueuePlan],
+        clock: Clock,
+        unwritable: Callable[[TableUnavailable], object] | None = None,
+    ) -> None:
+        """`unwritable` hears of each write to a shard that failed; without it, that is raised."""
         self._sink = sink
         self._plans = plans
         self._clock = clock
+        self._unwritable = unwritable
 
     def settle(self, batch: Sequence[Decided]) -> tuple[list[Decided], list[Decided]]:
         """(settled, to be tried again). Deliveries of ended assignments are in neither."""
@@ -81,7 +91,7 @@ class Settler:
                 ]
                 again += [item for index, item in enumerate(items) if index not in set(kept)]
                 items, facts[lane] = [items[i] for i in kept], [facts[lane][i] for i in kept]  # noqa: PLW2901 - only what was acknowledged goes on
-            lane.shard.put_done(facts[lane])
+            self._keep(partial(lane.shard.put_done, facts[lane]))
             settled += items
 
     def _settle_others(
@@ -104,7 +114,15 @@ class Settler:
             facts.setdefault(item[0].lane, []).append((item[0].id, wanted.fact))
             settled.append(item)
         for lane, found in facts.items():
-            lane.shard.merge(found)
+            self._keep(partial(lane.shard.merge, found))
+
+    def _keep(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except TableUnavailable as error:
+            if self._unwritable is None:
+                raise
+            self._unwritable(error)
 
     def _publish_copies(
         self, work: list[tuple[Decided, Settlement]], again: list[Decided]

@@ -18,7 +18,12 @@ from jobstream_processors.background import aside, ended_soon, in_background
 from jobstream_processors.closer import Closer
 from jobstream_processors.core.control import NOTHING
 from jobstream_processors.engine import Engine
-from jobstream_processors.errors import PublishFailed, ReplaceProcess, WorkerStopped
+from jobstream_processors.errors import (
+    PublishFailed,
+    ReplaceProcess,
+    TableUnavailable,
+    WorkerStopped,
+)
 from jobstream_processors.execute.bars import Bars
 from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.execute.on_processes import ProcessExecutor
@@ -78,9 +83,9 @@ class Worker:
         self._feed: Feed
         served = [spec for spec in parts.specs.values() if spec.queue in parts.plans]
         self._slots = slots_of(served, parts.concurrency, parts.children)
-        self._ticked = 0.0
-        """When the event loop last came round, in awake time."""
+        self._ticked = 0.0  # When the event loop last came round, in awake time.
         self._orders: Orders = NOTHING
+        self._error: BaseException | None = None  # What it ends with once it has drained.
 
     def obey(self, orders: Orders) -> None:
         """Operators' orders are these from now on; returns at once. Safe from any thread."""
@@ -126,23 +131,20 @@ class Worker:
         watch = LoopWatch(lambda: self._ticked, self._engine.running, parts.clock, self._give_up)
         watch.start(self._failed_anywhere)
         feeding = in_background("jobstream-poll", self._poll, self._failed_anywhere)
-        replace = ""
         try:
             while not self._end.done():
                 await asyncio.wait([self._end], timeout=TICK_S)
                 self._engine.tick(silent=parts.pulse.is_silent())
                 self._ticked = parts.clock.awake_s()
                 if self._engine.stuck >= parts.stuck_max:
-                    # The other jobs drain as at any stop; then the process is to be replaced.
-                    replace = replace or self._stuck()
-                    self.stop()
+                    self._leave_for(ReplaceProcess(self._stuck()))
             watch.close()
             self._end.result()
             await aside("jobstream-settled", self._settling.close, 5.0)
             # Tables are closed, or given up half restored.
             await ended_soon(self._restorers, self._closers)
-            if replace:
-                raise ReplaceProcess(replace)
+            if self._error is not None:
+                raise self._error
         finally:
             watch.close()
             self._stopping.set()
@@ -169,7 +171,7 @@ class Worker:
         self._end = loop.create_future()
         loop.set_exception_handler(self._on_loop_error)
         self._settling = SettleThread(
-            tracing.settler(Settler(parts.sink, parts.plans, parts.clock)),
+            tracing.settler(Settler(parts.sink, parts.plans, parts.clock, self._without_table)),
             self._report,
             self._failed_anywhere,
             parts.meter,
@@ -309,7 +311,8 @@ class Worker:
             start = self._parts.takeover.prepare(lane, committed)
         except BaseException as error:  # noqa: BLE001 - a partition that can't be served stops the worker
             if lane.live:
-                self._feed.failed(error)
+                no_table = isinstance(error, TableUnavailable)
+                (self._without_table if no_table else self._feed.failed)(error)
             return
         if start is None:
             return  # Only an operator can decide; the other partitions need not wait for that.
@@ -344,6 +347,14 @@ class Worker:
         self._engine.settled(batch)
         self._progress.set()
 
+    def _leave_for(self, error: BaseException) -> None:
+        """Nothing begins from now on; `run` raises the first of these once it has drained."""
+        if self._error is None:
+            self._error = error
+            for lane in self._served():
+                self._engine.drain(lane)
+            self.stop()
+
     def _finish(self) -> None:
         if not self._end.done():
             self._end.set_result(None)
@@ -364,6 +375,13 @@ class Worker:
     def _widen(self, announced: list[tuple[Lane, int]]) -> None:
         with suppress(RuntimeError):  # The loop is closed: the worker has left already.
             self._loop.call_soon_threadsafe(self._engine.horizon.widen, announced)
+
+    def _without_table(self, error: BaseException) -> None:
+        """Start nothing more, and leave: what runs may end, since its rows go to the topic."""
+        if self._error is None:
+            log.error("table_unavailable", extra={"reason": str(error)})
+        with suppress(RuntimeError):  # The loop is closed: the worker has left already.
+            self._loop.call_soon_threadsafe(self._leave_for, error)
 
     def _report(self, batch: list[Decided]) -> None:
         self._loop.call_soon_threadsafe(self._settled, batch)

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.kafka
 
 DISK_MB = 64
 LIMIT_S = 30.0
+CONCURRENCY = 50
 FIX = "free some space, or move the state directory"
 
 
@@ -79,6 +80,7 @@ def test_a_full_disk_ends_the_worker_by_name_and_loses_nothing(
     trial, shop = new_trial(
         kafka.bootstrap_servers,
         JOBSTREAM_STATE_DIR=str(disk.path),
+        JOBSTREAM_CONCURRENCY=str(CONCURRENCY),
         TRIAL_PARTITIONS="1",
         JOBSTREAM_SESSION_TIMEOUT="3s",
     )
@@ -88,7 +90,11 @@ def test_a_full_disk_ends_the_worker_by_name_and_loses_nothing(
 
     disk.fill()
     ids += shop.steady.enqueue_many(shop.Work(n) for n in range(2_000))
-    assert FIX in ended(trial, worker)
+    told = ended(trial, worker)
+    assert FIX in told
+    assert "table_unavailable" in told
+    assert f"{disk.path}/" in told
+    assert "bytes free" in told
     disk.fill()
     assert FIX in ended(trial, trial.fleet.start())
 
@@ -97,3 +103,4 @@ def test_a_full_disk_ends_the_worker_by_name_and_loses_nothing(
     trial.wait_until_quiet(LIMIT_S)
     found = trial.audit(ids)
     assert (found.done, found.lost, found.doubled) == (2_100, 0, 0), found.findings
+    assert found.reruns <= CONCURRENCY, "what ran when the disk was full has its rows"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager, suppress
+from shutil import disk_usage
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -213,7 +214,9 @@ class RocksShard:
     def _refusal(self, text: str) -> TableUnavailable:
         for shortage, fix in _SHORTAGES.items():
             if shortage in text:
-                return TableUnavailable(f"dedup shard {self._path}: {text}; {fix}")
+                free = disk_usage(self._path.parent).free
+                where = f"dedup shard {self._path} ({free:,} bytes free)"
+                return TableUnavailable(f"{where}: {text}; {fix}")
         if "LOCK" in text and "lock" in text:
             return ShardUnusable(f"locked: {text}")
         self._remember_damage()
