@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jobstream.testing.groups import NOTE_BYTES_MAX
@@ -74,6 +74,8 @@ def test_nothing_left_is_said_in_no_words() -> None:
 OFFSETS = st.sets(st.integers(1_000_000_000, 1_000_020_000), max_size=600)
 
 
+@example(ended=set(range(10**9, 10**9 + 1_200, 2)), runs=set(), suspect=0)
+@example(ended=set(), runs=set(range(10**9, 10**9 + 1_200, 2)), suspect=0)
 @given(ended=OFFSETS, runs=OFFSETS, suspect=st.integers(0, 2_000_000_000))
 def test_a_note_fits_and_never_says_too_little(
     ended: set[int], runs: set[int], suspect: int

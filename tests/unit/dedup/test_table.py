@@ -10,6 +10,7 @@ import pytest
 
 from jobstream.dedup.shard import Mark, RocksShard
 from jobstream.dedup.table import Table
+from jobstream.testing import MemoryLog
 from jobstream_processors.core.known import Known
 from jobstream_processors.errors import NoLongerWanted, TableUnavailable
 from jobstream_schemas import Row, done_key, encode_row
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from tests.unit.dedup.conftest import Bench
 
-    from jobstream_processors.ports import Shard
+    from jobstream_processors.ports import Shard, TopicPartition
     from jobstream_schemas.rows import RowKind
 
     Damage = Callable[[Path], object]
@@ -249,6 +250,31 @@ def test_a_late_close_leaves_the_shard_of_a_later_assignment_open(bench: Bench) 
     living.put_done([("b", PRINT, DIGEST)])
     bench.close()
     assert settled(bench.open().shard, "a", "b") == [True, True]
+
+
+def test_an_open_in_the_middle_of_a_late_close_keeps_its_table(bench: Bench) -> None:
+    class Busy(MemoryLog):
+        """The log, and what happens when somebody asks for its end."""
+
+        then: Callable[[], object] | None = None
+
+        def span(self, partition: TopicPartition) -> tuple[int, int]:
+            then, self.then = self.then, None
+            if then is not None:
+                then()
+            return super().span(partition)
+
+    bench.done("a")
+    bench.log = log = Busy(bench.broker)
+    bench.table = Table(bench.slot, log, now_ms=lambda: 0, memory=bench.memory)
+    dead = bench.open().shard
+    log.then = bench.open
+
+    bench.table.close(bench.place, dead)
+
+    bench.close()
+    assert bench.open().restored == 1, "its own claim: the table was closed well"
+    assert bench.folders() == ["jobs.mail.dedup-0"]
 
 
 def test_an_open_waits_for_an_earlier_one_and_goes_on_where_it_has_come_to(

@@ -7,7 +7,13 @@ import sys
 
 import pytest
 
-from jobstream.kafka.clock import DOUBTED_REPORT_MS, BrokerClock
+from jobstream.kafka.clock import (
+    DOUBTED_REPORT_MS,
+    REMEMBERED_MS,
+    VAGUE_MS,
+    WINDOW_MS,
+    BrokerClock,
+)
 from jobstream.testing import VirtualClock
 
 HOUR_MS = 3_600_000
@@ -85,6 +91,32 @@ def test_it_is_behind_by_no_more_than_the_quickest_report(world: VirtualClock) -
         clock.reported({("a", 0): stamp_ms}, sent_ms)
 
     assert clock.broker_ms() == world.broker_ms() - 4
+
+
+def test_few_fresh_reports_are_heard_together_with_those_of_the_last_hour(
+    world: VirtualClock,
+) -> None:
+    clock = BrokerClock(world.machine())
+    tell(clock, world, b=0, c=0)
+    world.advance(WINDOW_MS + 1)
+
+    tell(clock, world, a=HOUR_MS)
+    assert clock.broker_ms() == world.broker_ms()
+
+    world.advance(REMEMBERED_MS)
+    tell(clock, world, a=HOUR_MS)
+    assert clock.broker_ms() == world.broker_ms() + HOUR_MS
+
+
+def test_a_report_that_took_long_says_nothing_once_another_was_heard(world: VirtualClock) -> None:
+    clock = BrokerClock(world.machine())
+    tell(clock, world, a=0)
+    sent_ms, stamp_ms = clock.monotonic_ms(), world.broker_ms()
+    world.advance(VAGUE_MS + 1)
+
+    clock.reported({("b", 0): stamp_ms}, sent_ms)
+
+    assert clock.broker_ms() == world.broker_ms()
 
 
 @pytest.mark.parametrize("step_ms", [-HOUR_MS, HOUR_MS])

@@ -16,8 +16,8 @@ TOPIC = "shop.offsets"
 GROUP = "shop"
 
 
-def mirror(sink: MemorySink, partition: int, position: int) -> None:
-    made = Mirror(GROUP, "shop.mail", "id", partition, position, (), 0, 1)
+def mirror(sink: MemorySink, partition: int, position: int, unclean: int = 0) -> None:
+    made = Mirror(GROUP, "shop.mail", "id", partition, position, (), unclean, 1)
     sink.publish([Outgoing(TOPIC, mirror_key(made), encode_mirror(made), 0)])
 
 
@@ -40,8 +40,31 @@ def test_a_topic_made_anew_is_read_from_its_start_and_what_the_old_one_told_stay
     log.topic_id(TOPIC, anew=True)
     for at in (4, 5, 6, 7, 8):
         mirror(sink, 0, at)
-
     assert (position(0), position(1)) == (8, 7)
+
+    broker.recreate_topic(TOPIC)
+    log.topic_id(TOPIC, anew=True)
+    mirror(sink, 1, 9)
+    for at in (9, 10, 11, 12, 13):
+        mirror(sink, 0, at)
+    assert (position(0), position(1)) == (13, 9)
+
+
+def test_a_late_mirror_pulls_no_watermark_back_and_a_reset_does() -> None:
+    broker = MemoryBroker()
+    broker.create_topic(TOPIC, 1, compacted=True)
+    sink, mirrors = MemorySink(broker), KafkaMirrors(MemoryLog(broker), TOPIC, 1)
+
+    def position() -> int:
+        found = mirrors.get(GROUP, ("shop.mail", 0), "id")
+        return found.position if found is not None else -1
+
+    mirror(sink, 0, 7)
+    mirror(sink, 0, 5)
+    assert position() == 7
+
+    mirror(sink, 0, 2, unclean=-1)
+    assert position() == 2
 
 
 def test_a_mirror_is_of_the_time_at_which_the_broker_took_it() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream_processors.core.outcome import DONE
+from jobstream_processors.delivery import Delivery
 from jobstream_processors.horizon import FLOOR
 
 if TYPE_CHECKING:
@@ -37,6 +38,15 @@ class Edge:
 
     def acknowledge(self) -> None:
         self.works.engine.horizon.widen([(self.lane, self.lane.ahead.wanted)])
+
+    def end_all(self) -> None:
+        """Whatever has begun, or waits for a slot, is done."""
+        for job_id in list(self.works.hand.hosted):
+            self.works.end(job_id)
+        while self.works.hand.waiting:
+            delivery = self.works.hand.waiting.pop(0)
+            self.works.engine.ended(delivery, DONE)
+        self.works.settle()
 
     @property
     def begun(self) -> int:
@@ -80,16 +90,62 @@ def test_no_more_is_announced_than_the_slots_need(edge: Edge) -> None:
 def test_a_fast_stream_is_announced_far_ahead_of_it(edge: Edge) -> None:
     edge.fill(5_000)
     for _ in range(40):
-        for job_id in list(edge.works.hand.hosted):
-            edge.works.end(job_id)
-        while edge.works.hand.waiting:
-            delivery = edge.works.hand.waiting.pop(0)
-            edge.works.engine.ended(delivery, DONE)
-        edge.works.settle()
+        edge.end_all()
         edge.works.pass_ms(50)
         edge.acknowledge()
 
     assert edge.lane.watermark.position == 5_000
+
+
+def test_a_fast_stream_finds_announced_what_comes_next(edge: Edge) -> None:
+    """Else each of its batches would wait for a mirror."""
+    for _ in range(40):
+        edge.fill(100)
+        edge.end_all()
+        edge.works.pass_ms(50)
+        edge.acknowledge()
+
+    assert edge.lane.may_begin - edge.lane.watermark.begun >= 5 * FLOOR
+    edge.fill(5 * FLOOR)
+    assert not edge.lane.ahead.beyond
+
+
+def test_lanes_with_a_backlog_share_what_the_slots_need(edge: Edge) -> None:
+    other = edge.works.lane(1)
+    for lane in (edge.lane, other):
+        lane.may_begin = lane.ahead.wanted = 0
+        sent = [edge.works.shop.put(b"x", partition=lane.source[1]) for _ in range(100)]
+        for record in sent:
+            lane.watermark.begin(record.offset() or 0)
+            delivery = Delivery(lane, record.offset() or 0, b"", None)
+            delivery.spec = edge.works.shop.specs["send"]
+            edge.works.engine.horizon.submit(delivery)
+
+    edge.works.pass_ms(50)
+
+    assert edge.lane.ahead.wanted == other.ahead.wanted
+    assert edge.lane.ahead.wanted + other.ahead.wanted <= SLOTS + FLOOR
+
+
+def test_what_comes_late_to_those_that_wait_begins_at_its_place(edge: Edge) -> None:
+    edge.fill(6)
+    horizon = edge.works.engine.horizon
+    first = edge.lane.ahead.beyond.popleft()
+    assert first.id == "002"
+
+    horizon.submit(first)
+    horizon.widen([(edge.lane, 4)])
+
+    assert edge.works.hand.started == ["000", "001", "002", "003"]
+
+
+def test_a_late_mirror_takes_back_nothing_that_was_announced(edge: Edge) -> None:
+    horizon = edge.works.engine.horizon
+    horizon.widen([(edge.lane, 50)])
+
+    horizon.widen([(edge.lane, 10)])
+
+    assert edge.lane.may_begin == 50
 
 
 def test_a_quiet_lane_is_announced_ahead_before_jobs_come(edge: Edge) -> None:

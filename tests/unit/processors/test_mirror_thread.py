@@ -84,14 +84,19 @@ def test_a_broker_that_is_away_holds_up_no_other_partition(desk: Desk) -> None:
 
 
 def test_one_mirror_of_a_partition_is_on_its_way_and_the_next_follows_it(desk: Desk) -> None:
-    dead, _ = desk.lanes
+    dead, alive = desk.lanes
     desk.want(dead, 20)
     answer = desk.waiting.get(timeout=LIMIT_S)
     desk.want(dead, 40)
-    dead.may_begin = 20
+    desk.want(alive, 30)
+    assert desk.announced.get(timeout=LIMIT_S) == [(alive, 30)], "it has looked at both"
+    alive.may_begin = 30
+    assert desk.waiting.empty()
 
     answer(True)  # noqa: FBT003 - as the port has it
 
+    # No more than what the acknowledged mirror says.
+    assert desk.announced.get(timeout=LIMIT_S) == [(dead, 20)]
     desk.waiting.get(timeout=LIMIT_S)(True)  # noqa: FBT003 - likewise
     assert desk.announced.get(timeout=LIMIT_S) == [(dead, 40)]
 

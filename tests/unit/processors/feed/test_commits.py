@@ -35,6 +35,25 @@ def test_commits_go_forward_once_per_interval(new_desk: Callable[..., Desk], sho
     assert desk.committed() == Position(3)
 
 
+def test_a_range_that_is_not_mirrored_yet_is_not_committed(
+    new_desk: Callable[..., Desk], shop: Shop
+) -> None:
+    desk = new_desk(Limits(commit_ms=1_000)).turns()
+    desk.fill(2)
+    desk.turns()
+    lane = desk.lane()
+    lane.watermark.finish(0)
+    lane.show()
+    shop.clock.advance(1_000)
+    desk.turns()
+    assert desk.committed() == Position(0)
+
+    lane.mirrored = 1
+    shop.clock.advance(1_000)
+    desk.turns()
+    assert desk.committed() == Position(1)
+
+
 def test_a_watermark_that_did_not_move_is_not_committed_again(
     new_desk: Callable[..., Desk], shop: Shop
 ) -> None:

@@ -114,6 +114,28 @@ def test_once_the_time_is_over_jobs_are_cut_and_the_next_owner_hears_of_them(mov
     assert move.other.committed[lane.source] == Position(0, "clean:7:::0+1!9")
 
 
+def test_a_machine_that_was_suspended_takes_no_time_from_jobs(move: Move) -> None:
+    move.begin(running=1)
+    for _ in range(3):
+        move.shop.clock.suspend(BEAT_MS)
+        move.desk.pulse.beat()
+        move.pass_ms(0)
+
+    assert LIMITS.rebalance_drain_ms < 3 * BEAT_MS
+    assert move.desk.cuts == []
+
+
+def test_no_drain_is_longer_than_the_group_waits(new_desk: NewDesk, shop: Shop) -> None:
+    move = Move(new_desk(Limits(rebalance_drain_ms=600_000, rebalance_ms=60_000)), shop)
+    moving = move.begin(running=1)
+
+    move.pass_ms(BOUND_MS - 1)
+    assert move.desk.cuts == []
+    move.pass_ms(1)
+
+    assert move.desk.cuts == [move.desk.lane(moving)]
+
+
 def test_ends_that_are_not_acknowledged_are_waited_for_while_the_group_waits(move: Move) -> None:
     moving = move.begin(unsettled=3)
 
@@ -157,8 +179,10 @@ def test_a_partition_that_is_lost_while_its_jobs_run_is_not_handed_over(move: Mo
     move.pass_ms(1)
 
     assert move.desk.place(moving) in {lane.source for lane in move.desk.ended}
-    assert move.desk.handed_over == []
     assert move.desk.committed(moving) is None
+    move.desk.running.clear()
+    move.pass_ms(BOUND_MS)
+    assert move.desk.handed_over == []
 
 
 def test_who_keeps_a_partition_for_longer_than_the_group_waits_loses_all(move: Move) -> None:

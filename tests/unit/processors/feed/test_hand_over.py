@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from jobstream_processors.departures import RESTORED_MS_MAX
 from jobstream_processors.errors import TableUnavailable, WorkerStopped
 from jobstream_processors.ports import Position
 from jobstream_processors.pressure import Limits
@@ -108,6 +109,54 @@ def test_a_partition_revoked_just_after_it_was_restored_is_handed_over_cleanly(
     assert lane in desk.handed_over
     assert desk.committed() == Position(0, "clean:7")
     assert desk.committed(1) is None
+
+
+@pytest.mark.parametrize("in_time", [True, False])
+def test_a_partition_revoked_while_it_is_restored_is_waited_for_a_little(
+    new_desk: Callable[..., Desk], shop: Shop, *, in_time: bool
+) -> None:
+    desk = new_desk(ready=False).turns()
+    (lane,) = [lane for lane, _ in desk.to_prepare if lane.source == desk.place()]
+    lane.claim = 7
+    desk.leaving = True
+    desk.turns()
+    shop.clock.advance(RESTORED_MS_MAX - 1)
+    desk.turns()
+    assert not desk.feed.left
+    assert lane not in desk.ended
+
+    if in_time:
+        desk.restore(lane, 0)
+    else:
+        shop.clock.advance(1)
+    desk.turns()
+
+    assert desk.feed.left
+    assert (lane in desk.handed_over, lane in desk.ended) == (in_time, not in_time)
+
+
+def test_a_lane_that_departs_anew_is_handed_over_once(
+    new_desk: Callable[..., Desk], shop: Shop
+) -> None:
+    """It drained as its dedup topic was made anew, and then its process was told to leave."""
+    desk = new_desk()
+    shop.log.topic_id(shop.plan.dedup)
+    desk.turns()
+    lane = desk.lane()
+    desk.running[lane.source] = 1
+    shop.broker.recreate_topic(shop.plan.dedup)
+    shop.log.topic_id(shop.plan.dedup, anew=True)
+    shop.clock.advance(Limits().commit_ms)
+    desk.turns()
+    assert desk.drained.count(lane) == 1
+    assert lane not in desk.handed_over
+
+    desk.leaving = True
+    desk.turns()
+    del desk.running[lane.source]
+    desk.turns()
+
+    assert desk.handed_over.count(lane) == 1
 
 
 def test_lost_partitions_are_ended_and_nothing_is_committed(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from jobstream.testing.memory_tables import MemoryTables
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.ports import Position
 from jobstream_processors.takeover import SUSPECT_PAUSE_MS_MAX
 
 if TYPE_CHECKING:
-    import pytest
     from tests.unit.processors.takeover.conftest import Bureau
 
     from jobstream_processors.takeover import OpenShard
@@ -56,6 +57,22 @@ def test_the_clean_word_of_an_owner_before_the_last_counts_for_nothing(bureau: B
     third, _ = bureau.take(Position(0, f"clean:{first.claim}"))
 
     assert (third.suspect_before, third.unclean) == (10, 1)
+
+
+@pytest.mark.parametrize("between", [False, True])
+def test_who_lived_here_when_its_topic_was_made_anew_is_no_suspect(
+    bureau: Bureau, *, between: bool
+) -> None:
+    first, _ = bureau.take()
+    if between:
+        bureau.take()
+    heir = bureau.lane()
+    heir.after = first.claim
+
+    bureau.takeover.prepare(heir, None)
+
+    assert (heir.suspect_before > 0) is between
+    assert (heir.unclean > 0) is between
 
 
 def test_only_what_the_dead_owner_may_have_begun_is_suspect(bureau: Bureau) -> None:
