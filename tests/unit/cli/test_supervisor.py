@@ -28,7 +28,9 @@ stop_signals.AGAIN_S = 0.0
 logging.basicConfig(stream=sys.stdout, format="%(message)s", level="INFO")
 child = Child([sys.executable, "-u", "-c", sys.argv[1]], sys.argv[2])
 restarts = Restarts(first_s=0.05, cap_s=0.1, healthy_s=60)
-async def run(): return await Supervisor([child] * 2, float(sys.argv[3]), restarts).run()
+supervisor = Supervisor([child] * 2, float(sys.argv[3]), restarts)
+async def run(): return await supervisor.run()
+exec(sys.argv[4])
 sys.exit(asyncio.run(run()))
 """
 # Signals are blocked and waited for: a handler could miss one that comes just before a pause.
@@ -45,6 +47,21 @@ signal.sigwait({signal.SIGTERM})
 os.write(1, b"drained\\n")
 """
 )
+# Ends by the signal itself, as a worker does that is told before it can listen.
+DEAF = """
+import os, signal
+os.write(1, b"up %d\\n" % os.getpid())
+while True: signal.pause()
+"""
+# The stop comes when a child is there, and before the supervisor has it.
+STOPPED_AT_ONCE = """
+start = asyncio.create_subprocess_exec
+async def started(*command, **options):
+    process = await start(*command, **options)
+    supervisor.stop()
+    return process
+asyncio.create_subprocess_exec = started
+"""
 STUBBORN = (
     CHILD
     + """
@@ -56,11 +73,12 @@ while signal.sigwait({signal.SIGTERM}): os.write(1, b"stubborn\\n")
 class Parent(Spoken):
     """A supervisor in a process of its own, and what its children say."""
 
-    def __init__(self, code: str, prefix: str = "", leave_s: float = 60) -> None:
+    def __init__(self, code: str, prefix: str = "", leave_s: float = 60, more: str = "") -> None:
         process = subprocess.Popen(
-            [sys.executable, "-u", "-c", PARENT, code, prefix, str(leave_s)],
+            [sys.executable, "-u", "-c", PARENT, code, prefix, str(leave_s), more],
             stdout=subprocess.PIPE,
             text=True,
+            process_group=0,
         )
         super().__init__(process, WAIT_S)
 
@@ -116,6 +134,31 @@ def test_the_first_signal_lets_children_drain(parents: list[Parent], number: int
     assert parent.process.wait(WAIT_S) == 0
     assert len(parent.hear("drained", 2)) == 2
     assert all(ended(pid) for pid in pids)
+
+
+def test_a_ctrl_c_of_the_terminal_is_passed_on_once(parents: list[Parent]) -> None:
+    parents.append(parent := Parent(SERVE))
+    parent.pids()
+
+    os.killpg(parent.process.pid, signal.SIGINT)
+
+    assert parent.process.wait(WAIT_S) == 0
+    assert len(parent.hear("drained", 2)) == 2
+
+
+def test_a_child_that_ends_by_the_stop_itself_has_not_failed(parents: list[Parent]) -> None:
+    parents.append(parent := Parent(DEAF))
+    parent.pids()
+
+    parent.process.terminate()
+
+    assert parent.process.wait(WAIT_S) == 0
+
+
+def test_a_child_that_starts_while_all_stop_is_told(parents: list[Parent]) -> None:
+    parents.append(parent := Parent(DEAF, leave_s=10, more=STOPPED_AT_ONCE))
+
+    assert parent.process.wait(WAIT_S) == 0
 
 
 def test_the_second_signal_kills_at_once(parents: list[Parent]) -> None:
