@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core.decide import (
@@ -17,7 +16,6 @@ from jobstream_processors.core.decide import (
     Bury,
     Climb,
     Leave,
-    Park,
     Wait,
     decide,
 )
@@ -27,9 +25,8 @@ from jobstream_processors.core.outcome import (
     Done,
     Interrupted,
     Unreadable,
-    Unstarted,
 )
-from jobstream_processors.current import fields_of
+from jobstream_processors.failure_log import FailureLog
 from jobstream_processors.gate import Gate, Hands
 from jobstream_processors.horizon import Horizon
 from jobstream_processors.in_place import IN_PLACE, set_again
@@ -91,6 +88,7 @@ class Engine:
         self._gate = Gate(hands)
         self._lanes: set[Lane] = set()
         self._missing = MissingCode()
+        self._failures = FailureLog(clock.monotonic_ms)
         self._warned: set[str] = set()
         self._ticks = 0
 
@@ -99,11 +97,15 @@ class Engine:
         executors: Mapping[str, Executor],
         failed: Failed | None = None,
         lookout: Lookout | None = None,
+        *,
+        tracebacks: bool = False,
     ) -> None:
         """Give the engine its executors, by name, and who is told of runs that did not succeed.
 
         `lookout` minds offsets that were skipped; without one the watermark stays before them.
+        With `tracebacks` the log has those of every failed run.
         """
+        self._failures.tracebacks = tracebacks
         self._executors = self.horizon.executors = executors
         self._failed = failed
         self._lookout = lookout
@@ -185,10 +187,13 @@ class Engine:
             decision = decide(self._intake.case(delivery), outcome)
             if delivery.meter is not None:
                 delivery.meter.failed(outcome, decision)
+            self._failures.tell(delivery, outcome, decision)
             if self._failed is not None:
                 self._failed(delivery, outcome, decision)
             delivery.error = None
-            self._watch(delivery, outcome, decision)
+            self._gate.ended(delivery, outcome, decision)
+            if isinstance(outcome, Unreadable) and not isinstance(decision, Bury):
+                self._missing.tell(delivery, "jobstream.SchemaMismatch", outcome.message)
         # A job that runs again in place is still the one whose turn it is.
         if not running and not delivery.holds_key and type(decision) not in IN_PLACE:
             self._free_key(delivery)
@@ -237,6 +242,7 @@ class Engine:
             if not self._ticks % SHOW_TICKS:
                 lane.show()
         self.horizon.look(self._lanes, now_ms)
+        self._failures.tick(now_ms)
         self._ticks += 1
         if self._meter is not None:
             self._meter.fold()
@@ -271,6 +277,7 @@ class Engine:
 
     def close(self) -> None:
         """Release the executors; every lane has ended."""
+        self._failures.tick()
         for executor in self._executors.values():
             executor.close()
 
@@ -303,7 +310,7 @@ class Engine:
         """Decided without a run, so it has no part in its order key."""
         delivery.key = None
         if isinstance(decision, Bury):
-            self._dead(delivery, decision)
+            self._failures.tell(delivery, None, decision)
             if self._failed is not None:
                 self._failed(delivery, None, decision)
         elif isinstance(decision, Climb) and delivery.spec is None:
@@ -372,25 +379,6 @@ class Engine:
         self._gate.later.add(delivery)
         if self._gate.cancels:
             self._gate.cancel(delivery)
-
-    def _watch(self, delivery: Delivery, outcome: Outcome, decision: Decision) -> None:
-        """Feed the flood guard; say what an operator must know."""
-        self._gate.ended(delivery, outcome, decision)
-        if isinstance(decision, Bury):
-            self._dead(delivery, decision)
-        elif isinstance(outcome, Unreadable):
-            self._missing.tell(delivery, "jobstream.SchemaMismatch", outcome.message)
-        elif isinstance(outcome, Unstarted):
-            log.warning("child_not_started", extra=fields_of(delivery) | asdict(outcome))
-        elif isinstance(decision, Climb | Park) and decision.cut:
-            told = {"window_ms": delivery.lane.window_ms, "fix": "raise dedup= of the queue"}
-            log.warning("delay_cut_to_window", extra=fields_of(delivery) | told)
-
-    @staticmethod
-    def _dead(delivery: Delivery, decision: Bury) -> None:
-        trip = decision.trip
-        told = {"reason": trip.reason, "error": trip.error, "why": trip.message}
-        log.warning("job_dead", extra=fields_of(delivery) | told)
 
     def _warn_returned(self, delivery: Delivery) -> None:
         spec = delivery.spec

@@ -21,7 +21,7 @@ class Failure:
     `jobstream.` and the reason."""
     message: str
     traceback: str = field(repr=False)
-    """At most its last 4,000 characters; "" where there is none."""
+    """At most 8,000 bytes in UTF-8; of a timeout, where the handler was; "" where there is none."""
     job_id: str
     job: str
     """Its type; "" of a record that can't be read."""

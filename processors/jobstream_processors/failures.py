@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 from jobstream_processors.background import in_background, log_end
 from jobstream_processors.core.decide import Bury, Charge, Climb, Park
-from jobstream_processors.core.outcome import Buried, Crashed, Raised, TimedOut, Unstarted
+from jobstream_processors.core.outcome import Again, Buried, Crashed, Raised, TimedOut, Unstarted
+from jobstream_processors.core.spot import NOWHERE, Spot
 from jobstream_processors.current import name_job
 from jobstream_processors.execute.running import facts_of
 from jobstream_processors.failure import Failure
@@ -41,7 +42,7 @@ def failure_of(delivery: Delivery, outcome: Outcome | None, decision: Decision) 
     A retry that the handler asked for is one only if it was the last. Without an outcome it never
     ran: a failure only if it is dead.
     """
-    error, message, trace = _texts(outcome)
+    error, message, spot = texts_of(outcome)
     match decision:
         case Bury(trip):
             kind: Literal["retry", "dead"] = "dead"
@@ -60,7 +61,7 @@ def failure_of(delivery: Delivery, outcome: Outcome | None, decision: Decision) 
         exception=delivery.error,
         error=error,
         message=message,
-        traceback=trace,
+        traceback=spot.traceback,
         job_id=facts.job_id,
         job=facts.name,
         queue=facts.queue,
@@ -76,20 +77,22 @@ def failure_of(delivery: Delivery, outcome: Outcome | None, decision: Decision) 
     )
 
 
-def _texts(outcome: Outcome | None) -> tuple[str, str, str]:
-    """Error, message, traceback; no error where the run did not fail by itself."""
+def texts_of(outcome: Outcome | None) -> tuple[str, str, Spot]:
+    """Error, message and place; no error where the run did not fail by itself."""
     match outcome:
-        case Raised(error, message, _, trace):
-            return error, message, trace
-        case TimedOut(after_ms):
-            return "jobstream.Timeout", f"still running after {after_ms} ms", ""
+        case Raised(error, message, _, spot):
+            return error, message, spot
+        case TimedOut(after_ms, spot):
+            return "jobstream.Timeout", f"still running after {after_ms} ms", spot
         case Crashed(how):
-            return "jobstream.Crashed", how, ""
+            return "jobstream.Crashed", how, NOWHERE
         case Unstarted(_, how):
-            return "jobstream.ChildNotStarted", how, ""
-        case Buried(reason, message):
-            return f"jobstream.{reason}", message, ""
-    return "", "", ""
+            return "jobstream.ChildNotStarted", how, NOWHERE
+        case Buried(reason, message, spot):
+            return f"jobstream.{reason}", message, spot
+        case Again(spot=spot):
+            return "", "", spot
+    return "", "", NOWHERE
 
 
 class Failures:

@@ -43,6 +43,8 @@ class Parts:
     name: str = ""
     """`host:pid`: how operators tell it to be quiet."""
     failed: Failed | None = None
+    tracebacks: bool = False
+    """Log the traceback of every failed run, not only at a death."""
     give_up: Callable[[BaseException], object] | None = None
     """Ends this process while a handler holds the event loop, from any thread; None: nobody can."""
     stuck_max: int = 100

@@ -192,7 +192,7 @@ class Worker:
             parts.plans, self, parts.clock, parts.pulse, parts.limits, known_id=known, meter=meter
         )
         lookout = Lookout(parts.reader, loop, self._restorers.submit, self._feed.verdicts)
-        self._engine.run_on(self._executors(), parts.failed, lookout)
+        self._engine.run_on(self._executors(), parts.failed, lookout, tracebacks=parts.tracebacks)
         self._engine.horizon.announce_by((self._mirrors.wake, self._slots))
         self._closer = Closer(parts.plans, parts.reader, parts.sink, self._served)
         self._engine.obey(self._orders)

@@ -90,8 +90,11 @@ class Roles:
         queues: Iterable[str] | None = None,
         only: str | None = None,
         give_up: Callable[[BaseException], object] | None = None,
+        *,
+        tracebacks: bool = False,
     ) -> None:
         self._app = app
+        self._tracebacks = tracebacks
         self._give_up = give_up
         """Ends this process from another thread while a handler holds the event loop."""
         self._settings = app.settings
@@ -322,6 +325,7 @@ class Roles:
             child_begins=log_as_here(),
             tracing=tracing_of(self._app),
             failed=failures.tell if self._app.failure_callbacks else None,
+            tracebacks=self._tracebacks,
             meter=self._observed.meter,
             name=worker_name(),
             give_up=self._give_up,

@@ -247,6 +247,15 @@ def developed(
         terminal.close()
 
 
+def assert_printed(blocks: list[tuple[str, str]], first: str, said: str) -> None:
+    """Each line of the tutorial's output that begins with that word was printed; … is any text."""
+    told = [text for language, text in blocks if language == "text" and text.startswith(first)]
+    assert told, f"the tutorial shows nothing that begins with {first!r}"
+    for line in "".join(told).splitlines():
+        pattern = ".*".join(re.escape(part) for part in line.rstrip("…").split("…"))
+        assert re.search(f"^{pattern}", said, re.MULTILINE), f"{line!r} was not printed:\n{said}"
+
+
 def test_tutorial_leads_to_a_dead_job_that_is_brought_back(
     readme: list[tuple[str, str]],
     tutorial: str,
@@ -270,6 +279,7 @@ def test_tutorial_leads_to_a_dead_job_that_is_brought_back(
         terminal.wait_for("receipt o-2 sent at attempt 3", deadline)
         for dead in ids[1:]:
             terminal.wait_for(f"job_dead job_id={dead}", deadline)
+        assert_printed(blocks, "worker", terminal.said())
 
         (show_job,) = commands_of(blocks, "jobstream job show")
         way = user.types([*show_job[:-1], ids[0]])

@@ -6,20 +6,18 @@ code does not swallow them. `read` turns whatever came out of a handler into one
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core.duration import to_ms
+from jobstream_processors.core.spot import CLEANED_MAX, NOWHERE, Spot, spot_of
 from jobstream_processors.errors import InvalidOption
 
 if TYPE_CHECKING:
     from jobstream_processors.core.duration import Duration
 
 ERROR_TEXT_MAX = 1_000
-CLEANED_MAX = 100_000
-"""Characters of a text that are looked at; it is cut to far less afterwards."""
 BROKEN_ERROR = "jobstream.UnreadableError"
 """Stands for the name of an exception that fails when it is looked at."""
 UNDECODABLE = "undecodable"
@@ -79,7 +77,7 @@ class Raised:
     message: str
     classes: tuple[str, ...]
     """Qualified names along the exception's MRO, so that a policy made elsewhere can match them."""
-    trace: str = ""
+    spot: Spot = field(default=NOWHERE, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +87,7 @@ class Again:
     delay_ms: int
     uses_attempt: bool
     reason: str
+    spot: Spot = field(default=NOWHERE, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +103,7 @@ class Buried:
 
     reason: str
     message: str
+    spot: Spot = field(default=NOWHERE, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +118,8 @@ class TimedOut:
     """The time limit passed. The handler may still be running (a thread can't be stopped)."""
 
     after_ms: int
+    spot: Spot = field(default=NOWHERE, compare=False)
+    """Where it was by then, as far as that could be seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,11 @@ def as_is(text: str) -> str:
     return text
 
 
-def read(error: BaseException, clean: Clean = as_is) -> Outcome:
+Locate = Callable[[BaseException, Clean], Spot]
+"""Tells where an exception was raised."""
+
+
+def read(error: BaseException, clean: Clean = as_is, locate: Locate = spot_of) -> Outcome:
     """The outcome that `error`, raised by a handler, stands for.
 
     An exception group that holds exactly one public outcome is that outcome; any other group, and
@@ -188,22 +194,24 @@ def read(error: BaseException, clean: Clean = as_is) -> Outcome:
     looked at, and one that can't be read is a failed attempt as well.
     """
     try:
-        return _read(error, clean)
+        return _read(error, clean, locate)
     except BaseException:  # noqa: BLE001 - `__notes__`, `__dir__`, a subclass without its fields ...
         return Raised(BROKEN_ERROR, "the exception that was raised can't be read", ())
 
 
-def _read(error: BaseException, clean: Clean) -> Outcome:
+def _read(error: BaseException, clean: Clean, locate: Locate) -> Outcome:
     wanted = _only_outcome(error)
     match wanted:
         case RetryAfter() | Snooze() if (delay_ms := _delay_of(wanted)) is not None:
             uses_attempt = isinstance(wanted, RetryAfter)
-            return Again(delay_ms, uses_attempt=uses_attempt, reason=told(wanted, clean))
+            spot = locate(error, clean) if uses_attempt else NOWHERE
+            reason = told(wanted, clean)
+            return Again(delay_ms, uses_attempt=uses_attempt, reason=reason, spot=spot)
         case Cancel():
             return Cancelled(told(wanted, clean))
         case Dead():
-            return Buried("dead_by_handler", told(wanted, clean))
-    return raised(error, clean)
+            return Buried("dead_by_handler", told(wanted, clean), locate(error, clean))
+    return raised(error, clean, locate)
 
 
 def _delay_of(wanted: RetryAfter | Snooze) -> int | None:
@@ -215,13 +223,10 @@ def _delay_of(wanted: RetryAfter | Snooze) -> int | None:
         return None
 
 
-def raised(error: BaseException, clean: Clean = as_is) -> Raised:
+def raised(error: BaseException, clean: Clean = as_is, locate: Locate = spot_of) -> Raised:
     """`error` as data: names and texts cut to a bound, no reference to frames is kept."""
-    kind = type(error)
-    # Cleaned before it is cut, or half of a secret could stay.
-    trace = clean("".join(traceback.format_exception(error, limit=-8))[-CLEANED_MAX:])[-4_000:]
-    names = tuple(f"{c.__module__}.{c.__qualname__}" for c in kind.__mro__)
-    return Raised(names[0], told(error, clean), names, trace)
+    names = tuple(f"{c.__module__}.{c.__qualname__}" for c in type(error).__mro__)
+    return Raised(names[0], told(error, clean), names, locate(error, clean))
 
 
 def told(error: BaseException, clean: Clean = as_is) -> str:

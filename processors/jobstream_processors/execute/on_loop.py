@@ -12,6 +12,7 @@ import asyncio
 import contextvars
 import types
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.core.outcome import (
@@ -29,6 +30,7 @@ from jobstream_processors.execute.running import (
     measured,
     outcome_of,
     outcome_with,
+    spot_in,
     unbarred,
     unread_of,
 )
@@ -299,13 +301,17 @@ class LoopExecutor:
         if not isinstance(error, asyncio.CancelledError):
             return outcome_of(delivery, error)
         yields = self._yields.get(delivery)
-        if yields is not None:
-            return yields.outcome
-        return Raised(
-            "asyncio.CancelledError",
-            "the handler was cancelled by its own code",
-            ("asyncio.exceptions.CancelledError",),
-        )
+        if yields is None:
+            return Raised(
+                "asyncio.CancelledError",
+                "the handler was cancelled by its own code",
+                ("asyncio.exceptions.CancelledError",),
+                spot_in(delivery, error),
+            )
+        if isinstance(yields.outcome, TimedOut) and not delivery.reported:
+            # Cancelled where it waited: that is where its time went.
+            return replace(yields.outcome, spot=spot_in(delivery, error))
+        return yields.outcome
 
 
 @types.coroutine

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 import threading
 from collections import deque
 from itertools import count
@@ -16,9 +17,11 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core.outcome import STOPPED, Outcome, TimedOut
+from jobstream_processors.core.spot import NOWHERE, Spot, spot_of_run
 from jobstream_processors.current import name_job
 from jobstream_processors.execute.forked import leave, tell_in_child
 from jobstream_processors.execute.running import (
+    clean_of,
     context_of,
     measured,
     outcome_of,
@@ -28,7 +31,8 @@ from jobstream_processors.execute.running import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from types import FrameType
 
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.execute.running import Barred, Ended, Enter, Returned
@@ -105,13 +109,15 @@ class ThreadExecutor:
             self._look_s = now_s + IDLE_S
             self._end_idle()
         late = [d for d, limit in self._running.items() if now_s >= limit and not d.reported]
+        stacks = sys._current_frames() if late else {}  # noqa: SLF001 - documented, for this
         for delivery in late:
             delivery.reported = True
             spec = delivery.spec
             assert spec is not None  # noqa: S101 - running deliveries have a handler
             if delivery.context is not None:
                 delivery.context.cancel()
-            measured(delivery, outcome := TimedOut(spec.timeout_ms), now_s)
+            outcome = TimedOut(spec.timeout_ms, _spot_now(delivery, stacks))
+            measured(delivery, outcome, now_s)
             self._ended(delivery, outcome, running=True)
 
     def withdraw(self, lane: Lane) -> list[Delivery]:
@@ -201,6 +207,17 @@ class ThreadExecutor:
                 self._ended(delivery, outcome)
         while self._waiting and len(self._running) < self._concurrency:
             self._start(self._waiting.popleft())
+
+
+def _spot_now(delivery: Delivery, stacks: Mapping[int, FrameType]) -> Spot:
+    """Where its handler is at this moment."""
+    for innermost in stacks.values():
+        frame: FrameType | None = innermost
+        while frame is not None and frame.f_code is not _call.__code__:
+            frame = frame.f_back
+        if frame is not None and frame.f_locals.get("delivery") is delivery:
+            return spot_of_run(innermost, _call.__code__, clean_of(delivery))
+    return NOWHERE
 
 
 def _call(delivery: Delivery, enter: Enter, now_s: Callable[[], float]) -> Outcome:

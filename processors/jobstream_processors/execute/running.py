@@ -15,15 +15,17 @@ from jobstream_processors.core.outcome import (
     Interrupted,
     Raised,
     Unreadable,
+    as_is,
     read,
     told,
 )
+from jobstream_processors.core.spot import NOWHERE, Spot, frame_of, spot_of
 from jobstream_schemas import DecodeError, SchemaMismatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from jobstream_processors.core.outcome import Outcome
+    from jobstream_processors.core.outcome import Clean, Outcome
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.lane import Lane
     from jobstream_processors.ports import Machine
@@ -153,7 +155,20 @@ def facts_of(delivery: Delivery, began_ms: int = 0) -> RunFacts:
 def outcome_of(delivery: Delivery, error: BaseException) -> Outcome:
     """What `error`, raised by its handler, stands for; the job's secrets are left out of it."""
     delivery.error = error
-    return read(error, delivery.hidden.clean) if delivery.hidden is not None else read(error)
+    return read(error, clean_of(delivery))
+
+
+def spot_in(delivery: Delivery, error: BaseException) -> Spot:
+    """Where its handler was when `error` came, as far as an exception of user code can be read."""
+    try:
+        return spot_of(error, clean_of(delivery))
+    except BaseException:  # noqa: BLE001 - as when an outcome is read
+        return NOWHERE
+
+
+def clean_of(delivery: Delivery) -> Clean:
+    """Takes the job's secrets out of a text."""
+    return delivery.hidden.clean if delivery.hidden is not None else as_is
 
 
 def unread(error: BaseException, *, secret: bool) -> Outcome:
@@ -166,7 +181,7 @@ def unread(error: BaseException, *, secret: bool) -> Outcome:
         return Unreadable(told(error))
     if isinstance(error, DecodeError):
         return Buried(UNDECODABLE, told(error))
-    return read(error, _untold) if secret else read(error)
+    return read(error, _untold, _frame_alone) if secret else read(error)
 
 
 def unread_of(delivery: Delivery, error: BaseException) -> Outcome:
@@ -199,6 +214,11 @@ def outcome_with(result: object) -> Outcome:
 
 def _untold(text: str) -> str:  # noqa: ARG001 - that is what it is for
     return NOT_TOLD
+
+
+def _frame_alone(error: BaseException, _: Clean) -> Spot:
+    """A traceback may hold what the error says; where it was raised is no secret."""
+    return Spot(frame_of(error))
 
 
 def context_of(delivery: Delivery, machine: Machine) -> Context:

@@ -119,7 +119,7 @@ def _roles(target: str, log_level: str, settings: Settings) -> list[Child]:
     for number, role in enumerate(ROLES):
         words = [sys.executable, "-m", "jobstream"]
         if role in WORKER_ROLES:
-            words += ["worker", target, "--supervised", "--only", role]
+            words += ["worker", target, "--supervised", "--only", role, "--tracebacks"]
         else:
             words += [role, target]
         # By the option, which holds over a port that the code gives to all of them.

@@ -46,7 +46,8 @@ def renderer(form: str, *, colours: bool) -> logging.Formatter:
     last: list[Processor] = [_console(colours=colours)]
     if form == "json":
         last = [JSONRenderer(ensure_ascii=not writes_utf8(sys.stderr))]
-    return ProcessorFormatter(processors=[format_exc_info, told, *last])
+    processors: list[Processor] = [format_exc_info, told, *last]
+    return ProcessorFormatter(processors=processors, foreign_pre_chain=[written])
 
 
 def adopt_structlog() -> None:
@@ -64,6 +65,14 @@ def adopt_structlog() -> None:
         logger_factory=LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+
+
+def written(_: object, __: str, event: EventDict) -> EventDict:
+    """Take up a traceback that came with its record as text."""
+    record: logging.LogRecord = event["_record"]
+    if record.exc_text and not record.exc_info:
+        event["exception"] = record.exc_text
+    return event
 
 
 def told(_: object, __: str, event: EventDict) -> EventDict:

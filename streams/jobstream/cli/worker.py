@@ -56,6 +56,9 @@ LEAVE_GRACE_S = 10.0
 @click.option("--only", type=click.Choice(["worker", "delayer"]), help="Take one role alone.")
 @click.option("--log", "form", type=click.Choice(FORMS), default="auto", show_default=True)
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
+@click.option(
+    "--tracebacks", is_flag=True, help="Log the traceback of every failed run, not only of deaths."
+)
 @click.option("--supervised", is_flag=True, hidden=True, help="A parent starts this one again.")
 def command(
     target: str,
@@ -67,6 +70,7 @@ def command(
     only: str | None,
     form: LogForm,
     log_level: str,
+    tracebacks: bool,
     supervised: bool,
 ) -> int:
     """Run the jobs of MODULE:APP until SIGTERM, SIGINT or SIGHUP.
@@ -95,7 +99,7 @@ def command(
         return supervise(children, leave_s(app.settings))
     if concurrency is not None:
         app.settings = dataclasses.replace(app.settings, concurrency=concurrency)
-    return _serve(app, queues, only, supervised=supervised)
+    return _serve(app, queues, only, tracebacks=tracebacks, supervised=supervised)
 
 
 def port_of(settings: Settings, number: int) -> str:
@@ -116,7 +120,9 @@ def leave_s(settings: Settings) -> float:
     return settings.drain_ms / 1000 + LEAVE_GRACE_S
 
 
-def _serve(app: App, queues: list[str] | None, only: str | None, *, supervised: bool) -> int:
+def _serve(
+    app: App, queues: list[str] | None, only: str | None, *, tracebacks: bool, supervised: bool
+) -> int:
     """Take the roles in this process until stopped."""
     from jobstream.observe.tracing import spans_sent  # noqa: PLC0415 - likewise
     from jobstream.roles import Roles  # noqa: PLC0415 - loads the worker's libraries
@@ -127,7 +133,8 @@ def _serve(app: App, queues: list[str] | None, only: str | None, *, supervised: 
 
     try:
         with spans_sent(app):
-            Roles(app, queues, only, partial(_give_up, supervised=supervised)).run()
+            give_up = partial(_give_up, supervised=supervised)
+            Roles(app, queues, only, give_up, tracebacks=tracebacks).run()
     except (WorkerStopped, ReplaceProcess) as error:
         log.warning("process_replaced", extra={"reason": str(error)})
         _leave(supervised=supervised)

@@ -72,6 +72,18 @@ def test_a_traceback_is_told_in_both_forms() -> None:
     assert "ValueError: bad" in json.loads(JSON.format(failed))["exception"]
 
 
+def test_a_traceback_that_is_text_already_is_told_in_both_forms() -> None:
+    failed = record("job_failed", frame="shop.py:7 in send")
+    failed.exc_text = "Traceback …\n  File …\nValueError: bad"
+
+    line, *below = PLAIN.format(failed).splitlines()
+    told = json.loads(JSON.format(failed))
+    assert line.endswith('job_failed frame="shop.py:7 in send"')
+    assert below == failed.exc_text.splitlines()
+    assert told["exception"] == failed.exc_text
+    assert PLAIN.format(record("job_failed")).count("\n") == 0
+
+
 @pytest.mark.parametrize("value", ["a\x1b[31mb", "a\nb", "", 'a"b', "a=b", "\u202ereversed"])
 def test_no_value_can_break_a_plain_line(value: str) -> None:
     line = PLAIN.format(record("event", value=value))

@@ -22,6 +22,7 @@ from jobstream_processors.core.outcome import (
     raised,
     read,
 )
+from jobstream_processors.core.spot import TRACEBACK_BYTES_MAX
 from jobstream_processors.errors import InvalidOption
 
 
@@ -76,7 +77,7 @@ def test_failure_is_data_with_bounds() -> None:
     assert told.error == "builtins.ValueError"
     assert told.message == "x" * ERROR_TEXT_MAX
     assert told.classes[:2] == ("builtins.ValueError", "builtins.Exception")
-    assert len(told.trace) <= 4_000
+    assert len(told.spot.traceback.encode()) <= TRACEBACK_BYTES_MAX
 
 
 def test_unprintable_error_is_still_told() -> None:

@@ -20,6 +20,7 @@ from jobstream_processors.core.outcome import (
     Raised,
     TimedOut,
 )
+from jobstream_processors.core.spot import Spot
 from jobstream_processors.current import job_fields
 from jobstream_processors.failures import WAITING_MAX, Failures, failure_of
 from jobstream_processors.handlers import ASYNC, PROCESS
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
     from jobstream_processors.failure import Failure
 
 LIMIT_S = 20.0
-RAISED = Raised("builtins.OSError", "away", ("builtins.OSError",), "Traceback …")
+RAISED = Raised(
+    "builtins.OSError", "away", ("builtins.OSError",), Spot("shop.py:7 in send", "Traceback …")
+)
 CLIMB = Climb(Trip(attempt=2, delay_ms=5_000))
 
 

@@ -61,7 +61,7 @@ def test_a_secret_at_the_cut_of_a_text_leaves_no_half() -> None:
 
     assert isinstance(outcome, Raised)
     assert CANARY[:4] not in outcome.message
-    assert CANARY[:4] not in outcome.trace
+    assert CANARY[:4] not in outcome.spot.traceback
 
 
 @pytest.mark.parametrize("raised", [Dead(CANARY), Snooze("5s", CANARY), ValueError(CANARY)])
@@ -84,8 +84,8 @@ def test_chained_and_grouped_errors_tell_it_neither() -> None:
 
     assert isinstance(outcome, Raised)
     assert CANARY not in str(outcome)
-    assert "with ***" in outcome.trace
-    assert "OSError: ***" in outcome.trace
+    assert "with ***" in outcome.spot.traceback
+    assert "OSError: ***" in outcome.spot.traceback
 
 
 def test_values_are_known_while_a_run_lasts_and_a_while_after() -> None:

@@ -87,7 +87,7 @@ class JobTrace:
         if failure is not None:
             if isinstance(outcome, Raised):
                 told = {"type": outcome.error, "message": outcome.message}
-                told["stacktrace"] = outcome.trace
+                told["stacktrace"] = outcome.spot.traceback
                 span.add_event(names.EXCEPTION, {f"exception.{k}": v for k, v in told.items()})
             _fail(span, *failure)
         span.end()

@@ -143,6 +143,8 @@ def test_one_warm_child_serves_job_after_job_and_reports_each_end(ear: Ear, tmp_
     raised, exited = ear.outcomes["b"], ear.outcomes["c"]
     assert isinstance(raised, Raised)
     assert (raised.error, raised.message) == ("builtins.ValueError", "no such address")
+    assert raised.spot.frame.endswith(" in raises")
+    assert raised.spot.traceback.endswith("ValueError: no such address\n")
     assert isinstance(exited, Raised)
     first, second = [line.split() for line in (tmp_path / "signed").read_text().splitlines()]
     assert first[:2] == ["a", "ann"]
