@@ -34,14 +34,14 @@ from jobstream_processors.missing_code import MissingCode
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from jobstream_processors.core.control import Orders
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.execute.running import Executor
-    from jobstream_processors.intake import Intake
+    from jobstream_processors.intake import Intake, Taken
     from jobstream_processors.lane import Lane
     from jobstream_processors.meter import Meter
     from jobstream_processors.ports import Clock, Record
@@ -149,13 +149,7 @@ class Engine:
             taken = self._intake.take(lane, records)
             if self._gate.cancels:
                 taken = list(self._gate.judged(taken))
-            for delivery, decision in taken:
-                if decision is not None:
-                    self._end_unrun(delivery, decision)
-                elif delivery.key is None:
-                    self._start(delivery)
-                else:
-                    self._admit(delivery)
+            self._admit(lane, taken)
         if self.horizon.kept:
             self.horizon.look(self._lanes, self._clock.monotonic_ms())
         self.flush()
@@ -168,7 +162,7 @@ class Engine:
             delivery.running = False
             if delivery.key is not None and not delivery.holds_key:
                 self._free_key(delivery)
-            self._decided(delivery, FINISH)
+            self._settle(delivery, FINISH)
             return
         delivery.running = running
         if not lane.live:
@@ -287,12 +281,19 @@ class Engine:
             out, self._out = self._out, []
             self._put(out)
 
-    def _admit(self, delivery: Delivery) -> None:
+    def _admit(self, lane: Lane, taken: Iterable[Taken]) -> None:
         """Step 8: the order key, then the partition's guards."""
-        key = delivery.key
-        if key is not None and not delivery.lane.chains.take(key, delivery):
-            return
-        self._start(delivery)
+        is_open = not (lane.draining or lane.held or lane.gates)
+        free: list[Delivery] = []
+        for delivery, decision in taken:
+            if decision is not None:
+                self._end_unrun(delivery, decision)
+            elif (key := delivery.key) is None or lane.chains.take(key, delivery):
+                if is_open and delivery.due_ms is None:
+                    free.append(delivery)
+                else:
+                    self._start(delivery)
+        self.horizon.submit(lane, free)
 
     def _start(self, delivery: Delivery) -> None:
         """Begin a run, or hold it: a wait in place, the flood guard, an operator's pause."""
@@ -304,7 +305,7 @@ class Engine:
         elif lane.held or lane.gates:
             self._gate.keep(delivery)
         else:
-            self.horizon.submit(delivery)
+            self.horizon.submit(lane, (delivery,))
 
     def _end_unrun(self, delivery: Delivery, decision: Decision) -> None:
         """Decided without a run, so it has no part in its order key."""
@@ -320,10 +321,12 @@ class Engine:
     def _decided(self, delivery: Delivery, decision: Decision) -> None:
         if type(decision) is Leave:
             self._release(delivery)
-            return
-        if type(decision) is Wait:
+        elif type(decision) is Wait:
             self._again_in_place(delivery, decision)
-            return
+        else:
+            self._settle(delivery, decision)
+
+    def _settle(self, delivery: Delivery, decision: Decision) -> None:
         delivery.decided = decision
         if not self._out:
             self._loop.call_soon(self.flush)
@@ -338,7 +341,7 @@ class Engine:
             if delivery.holds_key and not delivery.running:
                 self._free_key(delivery)
         delivery.finished = True
-        if self._intake.has_waiters:
+        if self._intake.waiting:
             self._readmit(delivery)
 
     def _release(self, delivery: Delivery) -> None:
@@ -348,7 +351,7 @@ class Engine:
         if heir is not None and heir in self._gate.later:
             self._gate.later.discard(heir)
             self._start(heir)
-        if self._intake.has_waiters:
+        if self._intake.waiting:
             self._readmit(delivery)
 
     def _forget(self, lane: Lane) -> None:
@@ -357,11 +360,8 @@ class Engine:
 
     def _readmit(self, delivery: Delivery) -> None:
         """Judge again whatever waited for this id."""
-        for waiting, decision in self._gate.judged(self._intake.waiters(delivery)):
-            if decision is None:
-                self._admit(waiting)
-            else:
-                self._end_unrun(waiting, decision)
+        for taken in self._gate.judged(self._intake.waiters(delivery)):
+            self._admit(taken[0].lane, (taken,))
 
     def _free_key(self, delivery: Delivery) -> None:
         key, delivery.key = delivery.key, None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from jobstream_processors.delivery import Delivery
 from jobstream_processors.lane import Lane
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from jobstream_processors.core.control import Entry, Orders
     from jobstream_processors.core.outcome import Outcome
@@ -44,7 +44,7 @@ _offset = attrgetter("offset")
 class Hands:
     """What the engine does for the gate."""
 
-    submit: Callable[[Delivery], None]
+    submit: Callable[[Lane, Iterable[Delivery]], None]
     stop: Callable[[Delivery], None]
     """Stop a run, where that is possible; its outcome is reported as usual."""
     withdraw: Callable[[Lane], list[Delivery]]
@@ -158,7 +158,7 @@ class Gate:
                 lane.aside.append(lane.held.popleft())
             if lane.held and lane.flood.may_probe(self._hands.monotonic_ms()):
                 lane.probe = lane.held.popleft()
-                self._hands.submit(lane.probe)
+                self._hands.submit(lane, (lane.probe,))
 
     def forget(self, lane: Lane) -> None:
         """Drop what never started in a lane that starts nothing more."""
@@ -209,7 +209,7 @@ class Gate:
         if self._is_paused(delivery):
             delivery.lane.aside.append(delivery)
         else:
-            self._hands.submit(delivery)
+            self._hands.submit(delivery.lane, (delivery,))
 
     def _is_paused(self, delivery: Delivery) -> bool:
         """Whether its type is paused, under its own name or one it had before."""

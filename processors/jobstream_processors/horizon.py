@@ -18,7 +18,7 @@ from jobstream_processors.core.outcome import STOPPED
 from jobstream_processors.handlers import PROCESS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
@@ -62,15 +62,20 @@ class Horizon:
         """Ask these before the slots run dry."""
         self._announce, self._slots = ahead
 
-    def submit(self, delivery: Delivery) -> None:
-        """Let it begin when a slot is free, or when its mirror has announced that."""
-        spec = delivery.spec
-        assert spec is not None  # noqa: S101 - admitted deliveries have a handler
-        delivery.running = True
-        if delivery.offset >= delivery.lane.may_begin:
-            self._keep(delivery)
-        else:
-            self.executors[PROCESS if delivery.in_child else spec.executor].submit(delivery)
+    def submit(self, lane: Lane, deliveries: Iterable[Delivery]) -> None:
+        """Let them begin when slots are free, or when their mirror has announced that.
+
+        They are of `lane`, in rising order of offsets.
+        """
+        beyond: list[Delivery] = []
+        for delivery in deliveries:
+            delivery.running = True
+            if delivery.offset < lane.may_begin:
+                self._begin(delivery)
+            else:
+                beyond.append(delivery)
+        if beyond:
+            self._keep(lane, beyond)
 
     def stop(self, delivery: Delivery) -> None:
         """Stop its run where that is possible; its outcome is reported as usual."""
@@ -121,15 +126,21 @@ class Horizon:
             lane.may_begin = below
             beyond = lane.ahead.beyond
             while beyond and beyond[0].offset < below:
-                self.submit(beyond.popleft())
+                self._begin(beyond.popleft())
 
-    def _keep(self, delivery: Delivery) -> None:
+    def _begin(self, delivery: Delivery) -> None:
+        spec = delivery.spec
+        assert spec is not None  # noqa: S101 - admitted deliveries have a handler
+        self.executors[PROCESS if delivery.in_child else spec.executor].submit(delivery)
+
+    def _keep(self, lane: Lane, deliveries: Sequence[Delivery]) -> None:
         self.kept = True
-        beyond = delivery.lane.ahead.beyond
-        if beyond and beyond[-1].offset > delivery.offset:
-            insort(beyond, delivery, key=_offset)
+        beyond = lane.ahead.beyond
+        if beyond and beyond[-1].offset > deliveries[0].offset:
+            for delivery in deliveries:
+                insort(beyond, delivery, key=_offset)
         else:
-            beyond.append(delivery)
+            beyond.extend(deliveries)
 
     def _busy(self) -> int:
         """Deliveries that hold a slot or wait for one."""

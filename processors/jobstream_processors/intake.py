@@ -21,7 +21,7 @@ from jobstream_processors.core.decide import (
     unknown_schema,
     unknown_type,
 )
-from jobstream_processors.core.headers import BadHeaders, headers_of, parse
+from jobstream_processors.core.headers import FIRST, BadHeaders, headers_of, parse
 from jobstream_processors.core.outcome import UNDECODABLE
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.delivery import Delivery
@@ -64,7 +64,8 @@ class Intake:
         """Makes the trace of a record; None where nobody traces."""
         self.inflight: dict[str, Delivery] = {}
         """Every delivery judged and not settled yet, by id."""
-        self._waiting: dict[str, list[Delivery]] = {}
+        self.waiting: dict[str, list[Delivery]] = {}
+        """Deliveries that wait for another of their id, by it; empty nearly always."""
 
     def take(self, lane: Lane, records: Sequence[Record]) -> list[Taken]:
         """Judge records of one lane, in offset order."""
@@ -85,12 +86,14 @@ class Intake:
                 fresh.append(delivery)
             else:
                 lane.returned += 1
-        found = lane.shard.get([delivery.id for delivery in fresh])
+        ids = [delivery.id for delivery in fresh]
+        found = lane.shard.get(ids)
+        # Looked up one by one: the other of one may be the one before it.
+        others = map(self.inflight.get, ids)
         taken: list[Taken] = []
-        for delivery, known_of_id in zip(fresh, found, strict=True):
-            other = self.inflight.get(delivery.id)
+        for delivery, known_of_id, other in zip(fresh, found, others, strict=True):
             if other is not None and (other.lane.live or other.reported):
-                self._waiting.setdefault(delivery.id, []).append(delivery)
+                self.waiting.setdefault(delivery.id, []).append(delivery)
             elif (judged := self._judge(delivery, known_of_id, other)) is not None:
                 taken.append(judged)
         return taken
@@ -111,22 +114,17 @@ class Intake:
 
     def waiters(self, ended: Delivery) -> Iterator[Taken]:
         """Deliveries that waited for `ended`'s id, judged anew, up to the first that is to run."""
-        waiting = self._waiting.pop(ended.id, None)
+        waiting = self.waiting.pop(ended.id, None)
         for index, delivery in enumerate(waiting or ()):
             if not delivery.lane.live:
                 continue
             if delivery.id in self.inflight:
-                self._waiting[delivery.id] = (waiting or [])[index:]
+                self.waiting[delivery.id] = (waiting or [])[index:]
                 return
             (found,) = delivery.lane.shard.get([delivery.id])
             judged = self._judge(delivery, found)
             if judged is not None:
                 yield judged
-
-    @property
-    def has_waiters(self) -> bool:
-        """Whether any delivery waits for another of its id."""
-        return bool(self._waiting)
 
     def release(self, delivery: Delivery) -> None:
         """The delivery is no longer in flight here."""
@@ -138,12 +136,12 @@ class Intake:
 
         Returns those for whose id a delivery of another lane waits.
         """
-        for job_id, waiting in list(self._waiting.items()):
+        for job_id, waiting in list(self.waiting.items()):
             kept = [d for d in waiting if d.lane is not lane]
             if kept:
-                self._waiting[job_id] = kept
+                self.waiting[job_id] = kept
             else:
-                del self._waiting[job_id]
+                del self.waiting[job_id]
         awaited = []
         for job_id, delivery in list(self.inflight.items()):
             # A run that has not ended stays: a new delivery of its id here waits for it. So does a
@@ -151,7 +149,7 @@ class Intake:
             under_way = delivery.running or (delivery.decided and lane.live)
             if delivery.lane is lane and not under_way:
                 del self.inflight[job_id]
-                if job_id in self._waiting:
+                if job_id in self.waiting:
                     awaited.append(delivery)
         return awaited
 
@@ -210,7 +208,8 @@ class Intake:
             if found is not None and self._absorbed(delivery, found):
                 return None
         self.inflight[delivery.id] = delivery
-        queue_meter = delivery.lane.meter
+        lane = delivery.lane
+        queue_meter = lane.meter
         if delivery.trouble is not None:
             if queue_meter is not None and delivery.trouble[0] in UNREADABLE:
                 queue_meter.unknown.failures[UNDECODABLE] += 1
@@ -222,7 +221,9 @@ class Intake:
         if queue_meter is not None:
             job_type = reader.job_type
             delivery.meter = queue_meter.types.get(job_type) or queue_meter.of(job_type)
-        if (decision := self._barred_by(delivery, found, behind)) is not None:
+        # A first delivery of which nothing is known runs.
+        is_first = found is None and delivery.trip is FIRST and delivery.offset >= lane.left.before
+        if not is_first and (decision := self._barred_by(delivery, found, behind)) is not None:
             return delivery, decision
         if spec is None:
             return delivery, unknown_type(self.case(delivery), reader.job_type)
@@ -230,7 +231,7 @@ class Intake:
             self._await(delivery, behind)
         delivery.key = meta.order_key
         delivery.holds_key = spec.policy.holds_key
-        if delivery.offset < delivery.lane.suspect_before and spec.importable:
+        if delivery.offset < lane.suspect_before and spec.importable:
             _isolate(delivery)
         return delivery, None
 

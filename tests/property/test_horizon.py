@@ -22,6 +22,7 @@ ROUNDS = 400
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("come"), st.integers(0, 2), st.integers(1, 60)),
+        st.tuples(st.just("free"), st.integers(0, 2), st.integers(1, 5)),
         st.tuples(st.just("end"), st.integers(0, 2), st.integers(0, 60)),
         st.tuples(st.just("acknowledge"), st.integers(0, 2), st.just(0)),
         st.tuples(st.just("tick"), st.just(0), st.just(0)),
@@ -37,6 +38,8 @@ class Slots:
         self.queue: deque[Delivery] = deque()
         self.begun: list[int] = [0, 0, 0]
         self.next = [0, 0, 0]
+        self.keyed: list[deque[Delivery]] = [deque(), deque(), deque()]
+        """What came and waits for its order key."""
         self.wanted: list[deque[int]] = [deque(), deque(), deque()]
         self.now_ms = 0
         self.lanes = [Lane("q", ("q", n), 1, 10_000) for n in range(3)]
@@ -65,20 +68,30 @@ class Slots:
     def step(self, what: str, which: int, count: int) -> None:
         lane = self.lanes[which]
         if what == "come":
+            fresh = []
             for _ in range(count):
                 offset = self.next[which]
                 self.next[which] += 1
                 lane.watermark.begin(offset)
                 delivery = Delivery(lane, offset, b"", None)
                 delivery.spec = SPEC
-                self.horizon.submit(delivery)
+                fresh.append(delivery)
+            self.keyed[which].extend(fresh[1::7])
+            del fresh[1::7]
+            self.horizon.submit(lane, fresh)
+        elif what == "free":
+            for _ in range(min(count, len(self.keyed[which]))):
+                self.horizon.submit(lane, [self.keyed[which].popleft()])
         elif what == "end":
             for _ in range(min(count, len(self.queue))):
                 delivery = self.queue.popleft()
                 delivery.lane.watermark.finish(delivery.offset)
         elif what == "acknowledge":
             if self.wanted[which]:
+                before = len(self.queue)
                 self.horizon.widen([(lane, self.wanted[which].popleft())])
+                begun = [delivery.offset for delivery in list(self.queue)[before:]]
+                assert begun == sorted(begun)
         else:
             self.now_ms += TICK_MS
             self.horizon.look(self.lanes, self.now_ms)
@@ -95,6 +108,7 @@ def test_any_course_begins_all_and_no_more_than_was_announced(
         slots.step("tick", 0, 0)
         for which in range(3):
             slots.step("acknowledge", which, 0)
+            slots.step("free", which, 5)
         slots.step("end", 0, SLOTS)
 
     assert [lane.watermark.position for lane in slots.lanes] == slots.next

@@ -119,7 +119,7 @@ def test_lanes_with_a_backlog_share_what_the_slots_need(edge: Edge) -> None:
             lane.watermark.begin(record.offset() or 0)
             delivery = Delivery(lane, record.offset() or 0, b"", None)
             delivery.spec = edge.works.shop.specs["send"]
-            edge.works.engine.horizon.submit(delivery)
+            edge.works.engine.horizon.submit(lane, [delivery])
 
     edge.works.pass_ms(50)
 
@@ -133,7 +133,7 @@ def test_what_comes_late_to_those_that_wait_begins_at_its_place(edge: Edge) -> N
     first = edge.lane.ahead.beyond.popleft()
     assert first.id == "002"
 
-    horizon.submit(first)
+    horizon.submit(edge.lane, [first])
     horizon.widen([(edge.lane, 4)])
 
     assert edge.works.hand.started == ["000", "001", "002", "003"]

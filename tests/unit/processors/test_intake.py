@@ -298,10 +298,10 @@ def test_forgetting_a_lane_keeps_what_still_runs(shop: Shop) -> None:
     runs, waits = shop.deliver(lane, shop.send("runs"), shop.send("waits"))
     shop.deliver(lane, shop.put(runs.value))
     runs.running = True
-    assert shop.intake.has_waiters
+    assert shop.intake.waiting
 
     shop.intake.forget(lane)
 
     assert shop.intake.inflight == {"runs": runs}
-    assert not shop.intake.has_waiters
+    assert not shop.intake.waiting
     assert waits.id == "waits"
