@@ -112,23 +112,31 @@ class Closer:
         self._closing.set()
 
     def sweep(self) -> int:
-        """Read on and close what is settled elsewhere; returns how many letters were closed."""
+        """Read on and close what is settled elsewhere; returns how many letters were closed.
+
+        A partition whose letters can't be read or closed is logged, and looked at again by the next
+        sweep; it holds up no other.
+        """
         lanes = self._lanes()
         for gone in set(self._letters) - set(lanes):
             del self._letters[gone]
-        return sum(self._sweep(lane) for lane in lanes if lane.live)
+        return sum(self._swept(lane) for lane in lanes if lane.live)
 
     def _serve(self, interval_s: float) -> None:
         while not self._closing.wait(interval_s):
-            try:
-                self.sweep()
-            except WorkerStopped:
-                raise
-            except (PublishFailed, TableUnavailable) as error:
-                log.warning("closer_failed", extra={"reason": str(error)})
-            except Exception:
-                # A broker that does not answer: the next round reads on where this one stopped.
-                log.exception("closer_failed")
+            self.sweep()
+
+    def _swept(self, lane: Lane) -> int:
+        try:
+            return self._sweep(lane)
+        except WorkerStopped:
+            raise
+        except (PublishFailed, TableUnavailable) as error:
+            log.warning("closer_failed", extra={"partition": lane.source, "reason": str(error)})
+        except Exception:
+            # A broker that does not answer: the next round reads on where this one stopped.
+            log.exception("closer_failed", extra={"partition": lane.source})
+        return 0
 
     def _sweep(self, lane: Lane) -> int:
         place = (self._plans[lane.queue].dlq, lane.source[1])

@@ -103,3 +103,17 @@ def test_a_pause_longer_than_the_dedup_window_runs_nothing_again(shop: Shop) -> 
     shop.pass_s(3)
 
     assert shop.ran == Counter(range(900))
+
+
+@pytest.mark.parametrize("kind", ["topic", "dlq", "dedup"])
+def test_a_topic_that_is_deleted_for_good_stops_its_own_queue_alone(shop: Shop, kind: str) -> None:
+    other = shop.app.queue("other", partitions=1)
+    with memory(shop.app) as shop.jobs:  # Anew, as it has another queue.
+        shop.pass_s(3)
+        shop.jobs.broker.delete_topic(getattr(shop.app.plan(other), kind))
+
+        for n in (1, 2):
+            shop.enqueue(n)
+            shop.pass_s(3)
+
+    assert shop.ran == Counter([1, 2])

@@ -47,7 +47,8 @@ def rebalance_ms(drain_ms: int) -> int:
 def check(message: Message) -> None:
     """Raise what makes going on wrong, or log it; nothing for a record.
 
-    Raises BrokerTooOld, SourceFailed.
+    A topic that was deleted is no reason to end: the group takes its partitions away. Raises
+    BrokerTooOld, SourceFailed.
     """
     error = message.error()
     if error is None:
@@ -57,7 +58,6 @@ def check(message: Message) -> None:
     if is_fatal(error) and any(text in error.str() for text in _TOO_OLD):
         raise BrokerTooOld(error.str())
     if is_fatal(error) or code in {
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.GROUP_AUTHORIZATION_FAILED,
     }:

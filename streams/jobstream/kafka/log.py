@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from jobstream_processors.ports import Record
     from jobstream_processors.ports import TopicPartition as Place
 
+log = logging.getLogger("jobstream.kafka")
+
 Answer = TypeVar("Answer")
 
 READ_BATCH = 5_000
@@ -40,6 +43,11 @@ IDLE_S = 10.0
 """Clients that ask, each of which is four threads, end when nobody needed them for so long."""
 _ASK_S = 5.0
 FAIL_OVER_S = 30.0
+DELETED_LOOKS = 2
+DELETED_FIX = (
+    "what needs the topic waits, or stops with its partitions; the rest goes on. Make it again, "
+    "empty, with: jobstream topics apply MODULE:APP"
+)
 _MISSING = frozenset((KafkaError.UNKNOWN_TOPIC_OR_PART,))
 
 
@@ -64,6 +72,8 @@ class KafkaLog:
         self._asking: deque[tuple[Consumer, float]] = deque()
         """Clients that nobody uses now, and when they answered; the last of them is used next."""
         self._ids: dict[str, str] = {}
+        self._gone: dict[str, int] = {}
+        """Topics of these that nobody knew, and at how many looks in a row."""
         self._lock = threading.Lock()
 
     def read(self, partition: Place, start: int, stop: int) -> Iterator[Sequence[Record]]:
@@ -166,11 +176,19 @@ class KafkaLog:
         with self._lock:
             if anew or topic not in self._ids:
                 found = self._describe({topic, *self._ids} if anew else {topic})
+                if anew:
+                    self._tell_deleted(found)
                 if topic not in found:
                     message = f"topic {topic} does not exist"
                     raise BrokerRefused(message)
                 self._ids |= {name: str(told.topic_id) for name, told in found.items()}
             return self._ids[topic]
+
+    def _tell_deleted(self, found: Collection[str]) -> None:
+        """Name each topic that is gone, once, after two looks: a broker may have just come up."""
+        self._gone = {name: self._gone.get(name, 0) + 1 for name in self._ids if name not in found}
+        for topic in [name for name, looks in self._gone.items() if looks == DELETED_LOOKS]:
+            log.error("topic_deleted", extra={"topic": topic, "fix": DELETED_FIX})
 
     def known_id(self, topic: str) -> str:
         """The id as it was told last, "" if it never was; asks nobody and never blocks."""

@@ -30,6 +30,7 @@ class Cluster:
         self._fails = list(fails)
         self.asked = 0
         self.topic_id = "first"
+        self.deleted: set[str] = set()
 
     def poll(self, _timeout: float) -> None: ...
 
@@ -42,7 +43,10 @@ class Cluster:
         else:
             described = type("Described", (), {"topic_id": self.topic_id, "partitions": [0, 1]})
             answer.set_result(described)
-        return dict.fromkeys(topics.topic_names, answer)
+        gone: Future[Any] = Future()
+        missing = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, "so they say")
+        gone.set_exception(KafkaException(missing))
+        return {name: gone if name in self.deleted else answer for name in topics.topic_names}
 
 
 def log_on(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> KafkaLog:
@@ -85,6 +89,28 @@ def test_a_topic_that_is_not_there_has_no_partitions_and_no_id(
     assert log.partitions("mail") == 0
     with pytest.raises(BrokerRefused, match="mail does not exist"):
         log.topic_id("mail")
+
+
+def test_a_topic_that_is_deleted_is_named_once_and_one_look_is_no_proof(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster = Cluster()
+    log = log_on(cluster, monkeypatch)
+    log.topic_id("mail")
+    log.topic_id("rows")
+
+    def look(*deleted: str) -> list[object]:
+        cluster.deleted = set(deleted)
+        log.topic_id("rows", anew=True)
+        found = [record for record in caplog.records if record.message == "topic_deleted"]
+        return [vars(record)["topic"] for record in found]
+
+    assert look("mail") == []
+    assert look() == []
+    assert look("mail") == []
+    assert look("mail") == ["mail"]
+    assert look("mail") == ["mail"]
+    assert log.known_id("mail") == "first", "another id is noticed once it is made anew"
 
 
 def test_a_reader_gives_up_within_its_wait_and_says_why() -> None:

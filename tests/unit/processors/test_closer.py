@@ -8,7 +8,6 @@ import pytest
 
 from jobstream_processors.closer import REST_SWEEPS, Closer, parse_key
 from jobstream_processors.core.known import DEAD, Known, rank_of
-from jobstream_processors.errors import PublishFailed
 from jobstream_processors.ports import Outgoing
 
 if TYPE_CHECKING:
@@ -99,10 +98,7 @@ def test_a_tombstone_that_failed_is_tried_again(shop: Shop) -> None:
     bury(shop, b"a:0")
     shop.broker.fail_publishes(1, fate="absent")
 
-    with pytest.raises(PublishFailed):
-        watching.sweep()
-
-    assert watching.sweep() == 1
+    assert [watching.sweep(), watching.sweep()] == [0, 1]
 
 
 def test_each_lane_closes_letters_of_its_own_partition_while_it_lives(shop: Shop) -> None:
@@ -176,10 +172,7 @@ def test_letters_stay_watched_until_their_tombstones_are_acknowledged(shop: Shop
         bury(shop, f"{name}:0".encode())
     lane.shard.merge([("a", Known(done=True))])
     shop.broker.fail_publishes(1, fate="absent")
-    with pytest.raises(PublishFailed):
-        watching.sweep()
-
-    assert watching.sweep() == 1
+    assert [watching.sweep(), watching.sweep()] == [0, 1]
 
 
 @pytest.mark.parametrize(
