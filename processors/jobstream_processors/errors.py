@@ -46,16 +46,20 @@ class PublishFailed(ProcessorError):
 
 
 class PublishFailure:
-    """Why one record was not acknowledged. `too_large`: no repeat can help."""
+    """Why one record was not acknowledged. `too_large`: no repeat can help.
 
-    __slots__ = ("reason", "too_large")
+    `code` is Kafka's name for the error, "" where the client found none.
+    """
 
-    def __init__(self, reason: str, *, too_large: bool = False) -> None:
+    __slots__ = ("code", "reason", "too_large")
+
+    def __init__(self, reason: str, *, code: str = "", too_large: bool = False) -> None:
         self.reason = reason
+        self.code = code
         self.too_large = too_large
 
     def __repr__(self) -> str:
-        return f"PublishFailure({self.reason!r}, too_large={self.too_large})"
+        return f"PublishFailure({self.reason!r}, {self.code!r}, too_large={self.too_large})"
 
 
 class OffsetOutOfRange(ProcessorError):

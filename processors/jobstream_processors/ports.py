@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from jobstream_processors.core.headers import Headers
     from jobstream_processors.core.known import Known
+    from jobstream_processors.errors import PublishFailure
 
 TopicPartition = tuple[str, int]
 
@@ -51,6 +52,16 @@ class Outgoing(NamedTuple):
     headers: Headers | None = None
 
 
+class Sent(Protocol):
+    """Records that were handed over and may not be acknowledged yet."""
+
+    def failures(self, timeout_s: float) -> Mapping[int, PublishFailure] | None:
+        """What was not acknowledged, by index; None while any record has no answer.
+
+        Waits at most `timeout_s` for the last answer, which comes within 150 s.
+        """
+
+
 class Sink(Protocol):
     """Publishes records."""
 
@@ -67,12 +78,13 @@ class Sink(Protocol):
         `done` hears, on some thread, whether it was acknowledged; that may take two minutes.
         """
 
-    def publish_rows(
-        self, rows: Mapping[TopicPartition, Sequence[dict[str, bytes]]]
-    ) -> Collection[bytes]:
-        """Publish {"key", "value"} rows to partitions; block until each is acknowledged or failed.
+    def send(self, records: Sequence[Outgoing]) -> Sent:
+        """Hand records over, to be acknowledged as by `publish`, and wait for none of them."""
 
-        The hot path's way: no headers, no offsets. Returns the keys that were not acknowledged.
+    def send_rows(self, place: TopicPartition, rows: Sequence[dict[str, bytes]]) -> Sent:
+        """Hand {"key", "value"} rows of one partition over, and wait for none of them.
+
+        The hot path's way: no headers, no offsets. It, and what it returns, belong to one thread.
         """
 
 

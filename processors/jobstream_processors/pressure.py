@@ -50,16 +50,20 @@ class Pressure:
 
     def room(self, lanes: Iterable[Lane]) -> int:
         """How many more records this process may take up, if it has those of `lanes`."""
-        unfinished = sum(lane.handed - lane.returned for lane in lanes)
-        by_bytes = int(self._limits.bytes_max / self._bytes_per_job)
-        return min(self._limits.handed_max, by_bytes) - unfinished
+        return self._most() - sum(lane.handed - lane.returned for lane in lanes)
 
     def is_full(self, lane: Lane, *, was_full: bool, lanes: int) -> bool:
         """Whether no more of `lane`, one of so many, is to be taken up now."""
-        if lane.aside and len(lane.aside) >= self._limits.handed_max // (2 * lanes):
-            # Jobs of a paused type: half the room of the process stays for those of others.
-            return True
+        # Jobs of paused types, or without an acknowledgement: half of the room of the process stays
+        # for those of others.
+        share = self._most() // (2 * lanes)
         unfinished = lane.handed - lane.returned
+        if (lane.aside and len(lane.aside) >= share) or (lane.late and unfinished >= share):
+            return True
         if was_full:
             return unfinished > self._limits.window * 0.7
         return unfinished >= self._limits.window
+
+    def _most(self) -> int:
+        """How many jobs this process may hold."""
+        return min(self._limits.handed_max, int(self._limits.bytes_max / self._bytes_per_job))

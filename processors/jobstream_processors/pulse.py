@@ -15,10 +15,10 @@ from jobstream_processors.background import in_background
 from jobstream_processors.errors import WorkerStopped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from jobstream_processors.facts import Standing
-    from jobstream_processors.ports import Clock, Outgoing, Sink, TopicPartition
+    from jobstream_processors.ports import Clock, Outgoing, Sent, Sink, TopicPartition
 
 
 BEAT_S = 0.2
@@ -149,9 +149,12 @@ class GuardedSink:
         self._pulse.check()
         self._sink.publish_soon(record, done)
 
-    def publish_rows(
-        self, rows: Mapping[TopicPartition, Sequence[dict[str, bytes]]]
-    ) -> Collection[bytes]:
+    def send(self, records: Sequence[Outgoing]) -> Sent:
         """As the sink's; raises WorkerStopped instead when the pulse is lost."""
         self._pulse.check()
-        return self._sink.publish_rows(rows)
+        return self._sink.send(records)
+
+    def send_rows(self, place: TopicPartition, rows: Sequence[dict[str, bytes]]) -> Sent:
+        """As the sink's; raises WorkerStopped instead when the pulse is lost."""
+        self._pulse.check()
+        return self._sink.send_rows(place, rows)

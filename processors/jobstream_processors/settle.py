@@ -4,35 +4,48 @@ Copies first, acknowledged; then the rows that absorb what the copies replace, a
 the local shard. Only what came through all of it may finish its offset. A failed publish leaves the
 delivery unsettled, to be tried again: nothing is skipped. A shard that can't be written settles
 nothing less, since its topic has the rows; it is told, as nobody may start a job by it any more.
+
+Each partition goes this way by itself. One whose brokers do not answer soon is left waiting, with
+all that gathers for it, while the others go on.
 """
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core.decide import Bury, Finish
-from jobstream_processors.errors import PublishFailed, TableUnavailable
+from jobstream_processors.errors import PublishFailure, TableUnavailable
+from jobstream_processors.ports import Outgoing, Sent
 from jobstream_processors.settlement import TOO_LARGE, Settlement, settlement
 from jobstream_schemas import done_encoder, done_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.known import Known
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.errors import PublishFailure
     from jobstream_processors.lane import Lane
-    from jobstream_processors.ports import Clock, Outgoing, Sink, TopicPartition
+    from jobstream_processors.ports import Clock, Sink, TopicPartition
     from jobstream_processors.queues import QueuePlan
 
+log = logging.getLogger("jobstream.worker")
+
 Decided = tuple["Delivery", "Decision"]
+Failures = Mapping[int, PublishFailure]
+Steps = Generator[Sent, Failures, None]
+"""The way of one batch of one lane: yields what it sent, goes on when that is answered."""
+PATIENCE_MS = 250
+"""So long a round waits for its acknowledgements: far above what healthy brokers take."""
 
 
 class Settler:
-    """Settles batches. Blocks; used by one thread at a time."""
+    """Settles batches, each lane's by itself. Used by one thread at a time."""
 
     def __init__(
         self,
@@ -46,75 +59,109 @@ class Settler:
         self._plans = plans
         self._clock = clock
         self._unwritable = unwritable
+        self._gathered: dict[tuple[Lane, bool], list[Decided]] = {}
+        """What no way was begun for, by lane and whether it is `done`; bounded by the windows."""
+        self._ways: dict[tuple[Lane, bool], _Way] = {}
+        """At most one for each lane and kind; an entry is left only while it is late."""
+        self._settled: list[Decided] = []
+        self._again: list[Decided] = []
+
+    @property
+    def waits(self) -> bool:
+        """Whether some of what it was given waits for acknowledgements: call `settle` again."""
+        return bool(self._ways)
 
     def settle(self, batch: Sequence[Decided]) -> tuple[list[Decided], list[Decided]]:
-        """(settled, to be tried again). Deliveries of ended assignments are in neither."""
-        done: list[Decided] = []
-        other: list[Decided] = []
-        for item in batch:
-            if item[0].lane.live:
-                (done if type(item[1]) is Finish else other).append(item)
-        settled: list[Decided] = []
-        again: list[Decided] = []
-        if other:
-            self._settle_others(other, settled, again)
-        if done:
-            self._settle_done(done, settled, again)
-        return settled, again
+        """(settled, to be tried again). Blocks for about a quarter of a second at most.
 
-    def _settle_done(
-        self, batch: list[Decided], settled: list[Decided], again: list[Decided]
-    ) -> None:
+        What is not acknowledged by then is returned by a later call, which may be given nothing
+        new. Deliveries of ended assignments are returned by none.
+        """
+        self._settled, self._again = [], []
+        gathered = self._gathered
+        for item in batch:
+            gathered.setdefault((item[0].lane, type(item[1]) is Finish), []).append(item)
+        late = {lane for lane, _ in self._ways}
+        for key, way in list(self._ways.items()):
+            if not key[0].live or (way.goes_on(0.0) and way.ended):
+                del self._ways[key]
+        # Copies set out first: they have the longer way.
+        for key in sorted(gathered, key=_is_done):
+            if not key[0].live:
+                del gathered[key]
+            elif key not in self._ways:
+                self._begin(key, gathered.pop(key))
+        self._wait([way for way in self._ways.values() if way.fresh])
+        for lane in late | {lane for lane, _ in self._ways}:
+            lane.late = (lane, True) in self._ways or (lane, False) in self._ways
+        return self._settled, self._again
+
+    def _begin(self, key: tuple[Lane, bool], items: list[Decided]) -> None:
+        lane, done = key
+        way = _Way(self._done(lane, items) if done else self._others(lane, items))
+        if not way.ended:
+            self._ways[key] = way
+
+    def _wait(self, ways: list[_Way]) -> None:
+        """Let them go on for as long as all are answered soon."""
+        until_ms, now_ms = self._clock.monotonic_ms() + PATIENCE_MS, self._clock.monotonic_ms
+        while ways:
+            # One after the other, and all of them together no longer than that.
+            left_s = ((way, max(0, until_ms - now_ms()) / 1_000) for way in ways)
+            ways = [way for way, seconds in left_s if way.goes_on(seconds) and not way.ended]
+        for key, way in list(self._ways.items()):
+            way.fresh = False
+            if way.ended:
+                del self._ways[key]
+
+    def _done(self, lane: Lane, items: list[Decided]) -> Steps:
         """The hot path: one row each, encoded by hand, no copy."""
         encode = done_encoder(self._clock.broker_ms())
-        by_lane: dict[Lane, list[Decided]] = {}
-        for item in batch:
-            by_lane.setdefault(item[0].lane, []).append(item)
-        rows: dict[TopicPartition, list[dict[str, bytes]]] = {}
-        facts: dict[Lane, list[tuple[str, bytes, bytes]]] = {}
-        for lane, items in by_lane.items():
-            lane_rows = rows[self._plans[lane.queue].dedup, lane.source[1]] = []
-            lane_facts = facts[lane] = []
-            for delivery, _ in items:
-                fingerprint, digest = delivery.identity()
-                job_id, trip = delivery.id, delivery.trip
-                value = encode(digest, fingerprint, job_id, trip.redrive, trip.attempt)
-                lane_rows.append({"key": done_key(job_id, trip.redrive), "value": value})
-                lane_facts.append((job_id, fingerprint, digest))
-        failed = self._sink.publish_rows(rows)
-        for lane, items in by_lane.items():
-            if failed:
-                kept = [
-                    index
-                    for index, (delivery, _) in enumerate(items)
-                    if done_key(delivery.id, delivery.trip.redrive) not in failed
-                ]
-                again += [item for index, item in enumerate(items) if index not in set(kept)]
-                items, facts[lane] = [items[i] for i in kept], [facts[lane][i] for i in kept]  # noqa: PLW2901 - only what was acknowledged goes on
-            self._keep(partial(lane.shard.put_done, facts[lane]))
-            settled += items
+        place = self._plans[lane.queue].dedup, lane.source[1]
+        rows: list[dict[str, bytes]] = []
+        facts: list[tuple[str, bytes, bytes]] = []
+        for delivery, _ in items:
+            fingerprint, digest = delivery.identity()
+            job_id, trip = delivery.id, delivery.trip
+            value = encode(digest, fingerprint, job_id, trip.redrive, trip.attempt)
+            rows.append({"key": done_key(job_id, trip.redrive), "value": value})
+            facts.append((job_id, fingerprint, digest))
+        failed = yield self._sink.send_rows(place, rows)
+        if failed:
+            _tell(Counter((place, failure.code, failure.reason) for failure in failed.values()))
+            self._again += [item for index, item in enumerate(items) if index in failed]
+            items = [item for index, item in enumerate(items) if index not in failed]
+            facts = [fact for index, fact in enumerate(facts) if index not in failed]
+        self._keep(partial(lane.shard.put_done, facts))
+        self._settled += items
 
-    def _settle_others(
-        self, batch: list[Decided], settled: list[Decided], again: list[Decided]
-    ) -> None:
-        now_ms = self._clock.broker_ms()
+    def _others(self, lane: Lane, items: list[Decided]) -> Steps:
+        """Everything else: copies, then rows, then the shard."""
+        now_ms, plan = self._clock.broker_ms(), self._plans[lane.queue]
         work: list[tuple[Decided, Settlement]] = []
-        for delivery, decision in batch:
-            plan = self._plans[delivery.lane.queue]
+        for delivery, decision in items:
             wanted = settlement(delivery, decision, plan, now_ms)
             if wanted is not None:
                 work.append(((delivery, decision), wanted))
-        work = self._publish_copies(work, again)
-        failed = self._publish([wanted.row for _, wanted in work])
-        facts: dict[Lane, list[tuple[str, Known]]] = {}
+        with_copy = [index for index, (_, wanted) in enumerate(work) if wanted.copy is not None]
+        if with_copy:
+            copies = [copy for _, wanted in work if (copy := wanted.copy) is not None]
+            failed = yield self._sink.send(copies)
+            _tell_of(copies, failed)
+            work = self._copied(work, {with_copy[index]: why for index, why in failed.items()})
+        if not work:
+            return
+        rows = [wanted.row for _, wanted in work]
+        failed = yield self._sink.send(rows)
+        _tell_of(rows, failed)
+        facts: list[tuple[str, Known]] = []
         for index, (item, wanted) in enumerate(work):
             if index in failed:
-                again.append(item)
-                continue
-            facts.setdefault(item[0].lane, []).append((item[0].id, wanted.fact))
-            settled.append(item)
-        for lane, found in facts.items():
-            self._keep(partial(lane.shard.merge, found))
+                self._again.append(item)
+            else:
+                facts.append((item[0].id, wanted.fact))
+                self._settled.append(item)
+        self._keep(partial(lane.shard.merge, facts))
 
     def _keep(self, write: Callable[[], None]) -> None:
         try:
@@ -124,37 +171,64 @@ class Settler:
                 raise
             self._unwritable(error)
 
-    def _publish_copies(
-        self, work: list[tuple[Decided, Settlement]], again: list[Decided]
+    def _copied(
+        self, work: list[tuple[Decided, Settlement]], bad: Failures
     ) -> list[tuple[Decided, Settlement]]:
-        """Publish the copies; returns the work whose copies, if any, are acknowledged."""
-        with_copy = [index for index, (_, wanted) in enumerate(work) if wanted.copy is not None]
-        records = [copy for _, wanted in work if (copy := wanted.copy) is not None]
-        failed = self._publish(records)
-        bad = {with_copy[index]: failure for index, failure in failed.items()}
-        kept = []
-        for index, (item, wanted) in enumerate(work):
-            failure = bad.get(index)
-            if failure is None:
-                kept.append((item, wanted))
-            elif failure.too_large:
-                again.append(self._too_large(item))
-            else:
-                again.append(item)
-        return kept
+        """The work whose copies, if any, are acknowledged."""
+        for index, failure in bad.items():
+            item = work[index][0]
+            self._again.append(_too_large(item) if failure.too_large else item)
+        return [each for index, each in enumerate(work) if index not in bad]
 
-    def _too_large(self, item: Decided) -> Decided:
-        """A record that can't be copied dies, with a letter that points to where it stands."""
-        delivery, decision = item
-        if isinstance(decision, Bury):
-            return delivery, replace(decision, pointer=True)
-        return delivery, Bury(replace(delivery.trip, reason=TOO_LARGE), pointer=True)
 
-    def _publish(self, records: list[Outgoing]) -> Mapping[int, PublishFailure]:
-        if not records:
-            return {}
+class _Way:
+    """One batch of one lane on its way."""
+
+    __slots__ = ("_sent", "_steps", "ended", "fresh")
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+        self._sent = next(steps, None)
+        self.ended = self._sent is None
+        self.fresh = True
+        """Whether it began in this round, which still waits for it."""
+
+    def goes_on(self, timeout_s: float) -> bool:
+        """Take the next step if the last is answered by then; False if it is not."""
+        if self._sent is None:
+            return False
+        failures = self._sent.failures(timeout_s)
+        if failures is None:
+            return False
         try:
-            self._sink.publish(records)
-        except PublishFailed as error:
-            return error.failures
-        return {}
+            self._sent = self._steps.send(failures)
+        except StopIteration:
+            self.ended, self._sent = True, None
+        return True
+
+
+def _is_done(key: tuple[Lane, bool]) -> bool:
+    return key[1]
+
+
+def _too_large(item: Decided) -> Decided:
+    """A record that can't be copied dies, with a letter that points to where it stands."""
+    delivery, decision = item
+    if isinstance(decision, Bury):
+        return delivery, replace(decision, pointer=True)
+    return delivery, Bury(replace(delivery.trip, reason=TOO_LARGE), pointer=True)
+
+
+def _tell_of(records: Sequence[Outgoing], failed: Failures) -> None:
+    if failed:
+        places = ((records[at].topic, records[at].partition) for at in failed)
+        _tell(Counter((p, f.code, f.reason) for p, f in zip(places, failed.values(), strict=True)))
+
+
+def _tell(failed: Counter[tuple[TopicPartition, str, str]]) -> None:
+    for (place, code, reason), count in failed.items():
+        told = {"partition": place, "code": code, "reason": reason, "jobs": count, "next": NEXT}
+        log.warning("publish_failed", extra=told)
+
+
+NEXT = "their offsets stay unfinished; they are settled again within 2 s, until Kafka takes them"

@@ -1,8 +1,9 @@
 """The thread that settles: takes decisions as they come, settles them in batches, reports back.
 
 While one batch waits for its acknowledgements the next one gathers, so the batch size follows the
-load by itself. What could not be published is tried again with a growing pause. It also publishes
-the mirrored watermarks, once per interval.
+load by itself. A partition whose brokers do not answer holds up none of the others. What could not
+be published is tried again with a growing pause. It also publishes the mirrored watermarks, once
+per interval.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ def STOP() -> None:  # noqa: N802 - a mark, never called
 
 PAUSE_S = (0.05, 2.0)
 BATCH_MAX = 5_000
+LATE_S = 0.05
+"""So often is looked whether partitions that are late were answered."""
 
 
 class SettleThread:
@@ -74,31 +77,41 @@ class SettleThread:
 
     def _serve(self) -> None:
         again: list[Decided] = []
-        pause_s = PAUSE_S[0]
+        pause_s, due_s = PAUSE_S[0], 0.0
         while True:
-            batch, then = self._gather(again, pause_s if again else None)
-            if batch:
-                settled, again = self._settler.settle(batch)
+            batch, then = self._gather(self._idle_s(due_s if again else None))
+            if again and (then is STOP or time.monotonic() >= due_s):
+                batch, again = again + batch, []
+            if batch or self._settler.waits:
+                settled, failed = self._settler.settle(batch)
                 if settled:
                     self._report(settled)
-                    pause_s = PAUSE_S[0]
-                if again:
+                if failed:
                     if self._meter is not None:
-                        self._meter.publish_retries += len(again)
-                    log.warning("publish_failed", extra={"jobs": len(again), "wait_s": pause_s})
-                    pause_s = min(pause_s * 2, PAUSE_S[1])
+                        self._meter.publish_retries += len(failed)
+                    if not again:
+                        due_s = time.monotonic() + pause_s
+                        pause_s = min(pause_s * 2, PAUSE_S[1])
+                    again += failed
+                elif not again:
+                    pause_s = PAUSE_S[0]
             if then is STOP:
                 return
             if then is not None:
                 then()
 
-    def _gather(
-        self, again: list[Decided], pause_s: float | None
-    ) -> tuple[list[Decided], Action | None]:
-        """What to settle next, and what to do after it. With `pause_s`, waits that at most."""
-        batch = list(again)
+    def _idle_s(self, due_s: float | None) -> float | None:
+        """How long there may be nothing to do but for what is put; None: without end."""
+        waits = [] if due_s is None else [max(0.0, due_s - time.monotonic())]
+        if self._settler.waits:
+            waits.append(LATE_S)
+        return min(waits, default=None)
+
+    def _gather(self, timeout_s: float | None) -> tuple[list[Decided], Action | None]:
+        """What to settle next, and what to do after it; waits for that at most `timeout_s`."""
+        batch: list[Decided] = []
         try:
-            item = self._inbox.get(timeout=pause_s)
+            item = self._inbox.get(timeout=timeout_s)
             while len(batch) < BATCH_MAX:
                 if not isinstance(item, list):
                     return batch, STOP if item is None else item

@@ -31,8 +31,12 @@ class Trace(Protocol):
 class Settles(Protocol):
     """What makes decisions durable: a Settler, or one that is watched."""
 
+    @property
+    def waits(self) -> bool:
+        """Whether some of what it was given waits for acknowledgements."""
+
     def settle(self, batch: Sequence[Decided]) -> tuple[list[Decided], list[Decided]]:
-        """(settled, to be tried again)."""
+        """(settled, to be tried again); the rest waits for a later call, or its lane has ended."""
 
 
 class Tracing(Protocol):

@@ -371,3 +371,23 @@ def test_offsets_that_were_cut_off_are_given_out_again(broker: MemoryBroker) -> 
 
     assert values(broker) == [b"0", b"1", b"other"]
     assert broker.span(PLACE) == (0, 3)
+
+
+def test_what_is_held_back_is_neither_in_the_log_nor_answered_until_it_heals(
+    broker: MemoryBroker,
+) -> None:
+    sink = MemorySink(broker)
+    broker.hold_publishes(lambda each: each.partition == 0)
+
+    held = sink.send([record(b"a"), record(b"b", 1)])
+    rows = sink.send_rows(PLACE, [{"key": b"k", "value": b"c"}])
+    assert (held.failures(0), rows.failures(0)) == (None, None)
+    assert (values(broker), values(broker, 1)) == ([], [b"b"])
+    assert sink.send([record(b"d", 1)]).failures(0) == {}
+    # Who blocks on it is told what Kafka tells after two minutes, and it is appended all the same
+    with pytest.raises(PublishFailed):
+        sink.publish([record(b"e")])
+
+    broker.heal()
+    assert (held.failures(0), rows.failures(0)) == ({}, {})
+    assert values(broker) == [b"a", b"c", b"e"]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from jobstream_processors.ports import Record
 
 LOG_APPEND_TIME = 2
+LIMIT_S = 60.0
 
 
 def logged(bench: Bench, topic: str, partition: int = 0) -> list[Record]:
@@ -174,3 +175,30 @@ def test_a_compacted_topic_takes_no_record_without_a_key(bench: Bench) -> None:
 
     assert set(raised.value.failures) == {0}
     assert bench.log.span((topic, 0)) == (0, 0)
+
+
+def test_what_is_sent_is_answered_by_its_index(bench: Bench) -> None:
+    topic = bench.topic(2)
+    too_large = Outgoing(topic, b"big", b"x" * 1_100_000, 0)
+
+    sent = bench.sink.send([Outgoing(topic, b"a", b"v", 0), too_large, Outgoing(topic, b"b", b"v")])
+    rows = bench.sink.send_rows((topic, 1), [{"key": b"%d" % n, "value": b"v"} for n in range(3)])
+
+    failures = sent.failures(LIMIT_S)
+    assert failures is not None
+    assert {index: failure.too_large for index, failure in failures.items()} == {1: True}
+    assert sent.failures(0) == failures, "it may be asked again"
+    assert rows.failures(LIMIT_S) == {}
+    assert rows.failures(0) == {}
+    assert [record.key() for record in logged(bench, topic, 1)][-3:] == [b"0", b"1", b"2"]
+
+
+def test_a_row_that_is_not_taken_fails_by_itself(bench: Bench) -> None:
+    topic = bench.topic()
+    rows = [{"key": b"%d" % n, "value": b"x" * (1_100_000 if n == 1 else 1)} for n in range(3)]
+
+    failures = bench.sink.send_rows((topic, 0), rows).failures(LIMIT_S)
+
+    assert failures is not None
+    assert list(failures) == [1]
+    assert [record.key() for record in logged(bench, topic)] == [b"0", b"2"]

@@ -22,11 +22,11 @@ from jobstream.kafka.sink import KafkaSink
 from jobstream.kafka.source import KafkaSource
 from jobstream.testing.kafka_bench import KafkaBench
 from jobstream.testing.member import Member, turn_until
-from jobstream_processors.errors import PublishFailed
+from jobstream_processors.errors import PublishFailed, PublishFailure
 from jobstream_processors.ports import Outgoing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from jobstream.broker import EmbeddedKafka
 
@@ -83,13 +83,19 @@ def test_every_publish_under_way_ends(bench: KafkaBench, options: dict[str, obje
 
 def test_no_row_counts_as_acknowledged(bench: KafkaBench, options: dict[str, object]) -> None:
     topic = bench.topic()
+
+    def failed(sink: KafkaSink, rows: list[dict[str, bytes]]) -> Mapping[int, PublishFailure]:
+        found = sink.send_rows((topic, 0), rows).failures(LIMIT_S)
+        assert found is not None, "every row has its answer"
+        return found
+
     with closing(KafkaSink({**options, **BREAKING}, BrokerClock())) as sink:
-        assert not sink.publish_rows({(topic, 0): [{"key": b"0", "value": b"before"}]})
+        assert failed(sink, [{"key": b"0", "value": b"before"}]) == {}
 
         rows = [{"key": b"1", "value": REFUSED}, *({"key": b"2", "value": b"v"} for _ in range(9))]
-        assert set(sink.publish_rows({(topic, 0): rows})) == {b"1", b"2"}
+        assert set(failed(sink, rows)) == set(range(10))
 
-        assert not sink.publish_rows({(topic, 0): [{"key": b"3", "value": b"after"}]})
+        assert failed(sink, [{"key": b"3", "value": b"after"}]) == {}
 
 
 def test_later_enqueues_find_a_new_producer(bench: KafkaBench, options: dict[str, object]) -> None:

@@ -140,7 +140,7 @@ class ClaimLate:
         self._sink = sink
         self._tables = tables
         self._claim: Sequence[Outgoing] = ()
-        self.publish_rows, self.publish_soon = sink.publish_rows, sink.publish_soon
+        self.send, self.send_rows, self.publish_soon = sink.send, sink.send_rows, sink.publish_soon
         self.close = tables.close
 
     def publish(self, records: Sequence[Outgoing]) -> Mapping[TopicPartition, int]:

@@ -25,7 +25,7 @@ from jobstream_processors.takeover import OpenShard
 from jobstream_schemas import Mirror, decode_mirror, decode_row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tests.model.rules import Rules
     from tests.model.world import Headers, Ranges
@@ -70,6 +70,15 @@ class Waits(BaseException):
         self.call = call
 
 
+class Answered(NamedTuple):
+    """A publish whose answer is known."""
+
+    found: Mapping[int, PublishFailure]
+
+    def failures(self, timeout_s: float) -> Mapping[int, PublishFailure]:  # noqa: ARG002 - the port's shape
+        return self.found
+
+
 class Ports:
     """Every port that settling and taking over need, with the answers of an earlier part."""
 
@@ -98,12 +107,13 @@ class Ports:
     def publish_soon(self, record: Outgoing, done: Callable[[bool], object]) -> None:
         raise NotImplementedError(record)
 
-    def publish_rows(
-        self, rows: Mapping[TopicPartition, Sequence[dict[str, bytes]]]
-    ) -> Collection[bytes]:
-        ((topic, partition), (row,)) = next(iter(rows.items()))
-        answer = self.ask(Publish(Outgoing(topic, row["key"], row["value"], partition)))
-        return () if answer else (row["key"],)
+    def send(self, records: Sequence[Outgoing]) -> Answered:
+        (record,) = records
+        return Answered({} if self.ask(Publish(record)) else {0: _REFUSED})
+
+    def send_rows(self, place: TopicPartition, rows: Sequence[dict[str, bytes]]) -> Answered:
+        (row,) = rows
+        return self.send([Outgoing(place[0], row["key"], row["value"], place[1])])
 
     # -- Tables
 

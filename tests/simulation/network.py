@@ -7,6 +7,7 @@ that dies or freezes meanwhile may have been heard or not.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from tests.simulation.runtime import Killed
@@ -14,18 +15,19 @@ from tests.simulation.runtime import Killed
 from jobstream.testing import MemoryBroker, MemorySink, MemorySource
 from jobstream.testing.clock import VirtualClock
 from jobstream.testing.memory_log import MemoryLog
+from jobstream.testing.publishing import Sending
 from jobstream_processors.core.partition import partition_for
 from jobstream_processors.errors import PublishFailed, PublishFailure
 from jobstream_processors.ports import Outgoing
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from tests.simulation.runtime import Process, Scheduler, Task
 
     from jobstream.kafka.clock import BrokerClock
     from jobstream.testing.record import MemoryRecord
-    from jobstream_processors.ports import Position, TopicPartition
+    from jobstream_processors.ports import Position, Sent, TopicPartition
 
 PUBLISH_S_MAX = 120.0
 
@@ -86,6 +88,8 @@ class Network(MemoryBroker):
         self.skews_ms = [0]
         """How far the clock of each broker is off."""
         self.down = False
+        self.electing: frozenset[TopicPartition] = frozenset()
+        """Partitions without a leader: what is sent there waits."""
         self.slow_s = 0.004
         self.appended: Appended = lambda *_: None
         """Told of each record: what, where, its offset and its stamp."""
@@ -122,17 +126,42 @@ class Network(MemoryBroker):
 
     # -- waiting, by whoever asks
 
-    def answer(self, process: Process, limit_s: float = 1e9) -> bool:
+    def is_leaderless(self, records: Iterable[Outgoing]) -> bool:
+        """Whether any of these goes to a partition that has no leader."""
+        return any((record.topic, record.partition) in self.electing for record in records)
+
+    def answer(
+        self, process: Process, limit_s: float = 1e9, records: Sequence[Outgoing] = ()
+    ) -> bool:
         """Let the time of an answer pass, and the time during which nobody answers."""
         scheduler = self.scheduler
         scheduler.sleep(self.slow_s * (0.25 + scheduler.rng.random()))
         waited = 0.0
-        while self.down and waited < limit_s:
+        while (self.down or self.is_leaderless(records)) and waited < limit_s:
             scheduler.sleep(0.5)
             waited += 0.5
         if process.dead:
             raise Killed
-        return not self.down
+        return not self.down and not self.is_leaderless(records)
+
+
+class Awaited:
+    """Records of a partition without a leader: they are sent once it has one."""
+
+    def __init__(
+        self, network: Network, send: Callable[[], Sending], records: Sequence[Outgoing]
+    ) -> None:
+        self._network, self._send, self._records = network, send, records
+        self._sending: Sending | None = None
+
+    def failures(self, timeout_s: float) -> Mapping[int, PublishFailure] | None:
+        if self._sending is None:
+            if timeout_s and self._network.is_leaderless(self._records):
+                self._network.scheduler.sleep(timeout_s)
+            if self._network.is_leaderless(self._records):
+                return None
+            self._sending = self._send()
+        return self._sending.failures(timeout_s)
 
 
 class SimSink(MemorySink):
@@ -150,7 +179,7 @@ class SimSink(MemorySink):
         if not records:
             return {}
         sent_ms = self._reports.monotonic_ms()
-        if not network.answer(self._process, PUBLISH_S_MAX):
+        if not network.answer(self._process, PUBLISH_S_MAX, records):
             reason = PublishFailure("no broker")
             raise PublishFailed(dict.fromkeys(range(len(records)), reason))
         try:
@@ -160,26 +189,26 @@ class SimSink(MemorySink):
         self._learn(last, sent_ms)
         return last
 
-    def publish_rows(
-        self, rows: Mapping[TopicPartition, Sequence[dict[str, bytes]]]
-    ) -> Collection[bytes]:
+    def send(self, records: Sequence[Outgoing]) -> Sent:
+        if self._network.is_leaderless(records):
+            return Awaited(self._network, partial(self._send, records), records)
+        return self._send(records)
+
+    def send_rows(self, place: TopicPartition, rows: Sequence[dict[str, bytes]]) -> Sent:
+        return self.send([Outgoing(place[0], row["key"], row["value"], place[1]) for row in rows])
+
+    def _send(self, records: Sequence[Outgoing]) -> Sending:
         network = self._network
         sent_ms = self._reports.monotonic_ms()
-        if not network.answer(self._process, PUBLISH_S_MAX):
-            return [row["key"] for batch in rows.values() for row in batch]
-        records = [
-            Outgoing(topic, row["key"], row["value"], partition)
-            for (topic, partition), batch in rows.items()
-            for row in batch
-        ]
-        try:
-            network.publish(records)
-        except PublishFailed as error:
-            return {records[index].key or b"" for index in error.failures}
-        finally:
-            self._heard()
-        self._learn(rows, sent_ms)
-        return ()
+        if not network.answer(self._process, PUBLISH_S_MAX, records):
+            sending = Sending()
+            for index in range(len(records)):
+                sending.answer(index, PublishFailure("no broker"))
+            return sending
+        sending = network.send(records)
+        self._heard()
+        self._learn(sending.last, sent_ms)
+        return sending
 
     def _heard(self) -> None:
         """The answer comes a moment after the append."""

@@ -85,7 +85,7 @@ def heal(world: World) -> None:
     world.trace.tell("healed")
     network = world.network
     network.heal()
-    network.down, network.slow_s = False, 0.004
+    network.down, network.electing, network.slow_s = False, frozenset(), 0.004
     for process in world.processes:
         if process.frozen and not process.dead:
             world.scheduler.thaw(process)
@@ -277,6 +277,20 @@ def down(world: World, rng: Random) -> None:
     world.scheduler.at(round(seconds * SECOND), end)
 
 
+def elect(world: World, rng: Random) -> None:
+    """One partition of the rows has no leader for a while."""
+    place, seconds = (PLAN.dedup, rng.randrange(PLAN.partitions)), rng.choice((2.0, 8.0, 20.0))
+    world.trace.tell("no leader", *place, seconds)
+    world.disturbed(seconds + 20)
+    network = world.network
+    network.electing |= {place}
+
+    def end() -> None:
+        network.electing -= {place}
+
+    world.scheduler.at(round(seconds * SECOND), end)
+
+
 def jump(world: World, rng: Random) -> None:
     """A broker's clock is set."""
     network = world.network
@@ -351,6 +365,7 @@ KINDS: dict[str, Callable[[World, Random], None]] = {
         faulty,
         slow,
         down,
+        elect,
         jump,
         compact,
         retention,

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from confluent_kafka import KafkaError
 
+from jobstream_processors.errors import PublishFailure
+
 # A leader, coordinator or controller moves, replicas catch up, or nobody answered at all.
 _PASSING = frozenset(
     {
@@ -61,6 +63,14 @@ _REFUSALS = frozenset(
         KafkaError.UNSUPPORTED_COMPRESSION_TYPE,
     }
 )
+
+
+_TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
+
+
+def failure_of(error: KafkaError) -> PublishFailure:
+    """Why a record was not acknowledged."""
+    return PublishFailure(error.str(), code=error.name(), too_large=error.code() in _TOO_LARGE)
 
 
 def is_fatal(error: KafkaError) -> bool:

@@ -19,7 +19,8 @@ from jobstream.kafka.asking import Trouble
 from jobstream.kafka.error_kinds import is_fatal, is_passing, is_refusal
 from jobstream.kafka.log import KafkaLog
 from jobstream.kafka.producer_clock import ProducerClock
-from jobstream.kafka.sink import PRODUCER, tell_broken
+from jobstream.kafka.rows import tell_broken
+from jobstream.kafka.sink import PRODUCER
 from jobstream_processors.background import in_background
 
 if TYPE_CHECKING:

@@ -6,21 +6,23 @@ import logging
 import math
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaException, Producer
 
-from jobstream.kafka.error_kinds import is_fatal
+from jobstream.kafka.error_kinds import failure_of, is_fatal
+from jobstream.kafka.rows import REPORTS_S, ROWS, RowProducer, tell_broken
 from jobstream_processors.background import in_background
 from jobstream_processors.errors import PublishFailed, PublishFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from confluent_kafka import Message
+    from confluent_kafka import KafkaError, Message
 
     from jobstream.kafka.clock import BrokerClock
-    from jobstream_processors.ports import Outgoing, TopicPartition
+    from jobstream_processors.ports import Outgoing, Sent, TopicPartition
 
 log = logging.getLogger("jobstream.kafka")
 
@@ -36,17 +38,6 @@ PRODUCER: Mapping[str, Any] = {
     "queue.buffering.max.messages": 100_000,
     "queue.buffering.max.kbytes": 262_144,
 }
-ROWS: Mapping[str, Any] = {
-    "delivery.report.only.error": True,
-    "linger.ms": 5,
-    # Served while it flushes only: statistics would pile up in an idle worker.
-    "statistics.interval.ms": 0,
-}
-"""A flush ends the linger at once, so it only keeps a batch from being sent in pieces."""
-FLUSH_S = 1.0
-REPORTS_S = 150.0
-"""How long a publish waits for its reports: each is due after message.timeout.ms at the latest."""
-_TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}
 
 
 class KafkaSink:
@@ -64,14 +55,25 @@ class KafkaSink:
         self._clock = clock
         self._lock = threading.Lock()
         self._poller: _Poller | None = None
-        self._rows: Producer | None = None
+        self._rows: RowProducer | None = None
 
     def publish(self, records: Sequence[Outgoing]) -> Mapping[TopicPartition, int]:
         """Block until all are acknowledged or given up after two minutes; raises PublishFailed."""
         if not records:
             return {}
+        batch = self._send(records)
+        failures = batch.failures(REPORTS_S)
+        if failures:
+            raise PublishFailed(failures)
+        return batch.offsets()
+
+    def send(self, records: Sequence[Outgoing]) -> Sent:
+        """Queue records and return; blocks only while the client's queue is full."""
+        return self._send(records)
+
+    def _send(self, records: Sequence[Outgoing]) -> _Batch:
         poller = self._producer()
-        batch = _Batch(records, self._clock)
+        batch = _Batch(records, self._clock, partial(self._ended, poller))
         produce = poller.producer.produce
         acked = batch.acked
         for index, (topic, key, value, partition, headers) in enumerate(records):
@@ -87,10 +89,8 @@ class KafkaSink:
                 except KafkaException as error:
                     batch.refuse(index, error.args[0])
                 break
-        batch.wait()
-        if batch.fatal or poller.broken:
-            self._replace(poller)
-        return batch.result()
+        batch.sent()
+        return batch
 
     def publish_soon(self, record: Outgoing, done: Callable[[bool], object]) -> None:
         """Queue one record and return; `done` hears whether it was acknowledged.
@@ -110,31 +110,15 @@ class KafkaSink:
         except (BufferError, KafkaException):
             done(False)  # noqa: FBT003 - as the port has it
 
-    def publish_rows(
-        self, rows: Mapping[TopicPartition, Sequence[dict[str, bytes]]]
-    ) -> Collection[bytes]:
-        """Block until every row is acknowledged or failed, at most two minutes.
+    def send_rows(self, place: TopicPartition, rows: Sequence[dict[str, bytes]]) -> Sent:
+        """Queue rows and return; blocks only while the client's queue is full.
 
-        Used by one thread only. Its producer reports failures alone: a report per row, handed to
-        Python, would cost more than the row.
+        Used by one thread only. Its producer has no thread that serves reports: they are served
+        while what this returns is waited for.
         """
-        if self._rows is None:
-            self._rows = Producer({**self._options, **ROWS})
-        producer, failed = self._rows, _Failed()
-        try:
-            for place, batch in rows.items():
-                self._queue_rows(producer, place, batch, failed)
-            while producer.flush(FLUSH_S):
-                pass
-        except (KafkaException, SystemError) as error:
-            # It broke for good. A flush raises that as one or the other (confluent-kafka 2.16), and
-            # may lose reports with it: nothing counts as acknowledged.
-            tell_broken(error)
-            self._rows = None
-            return {row["key"] for batch in rows.values() for row in batch}
-        if failed.fatal:
-            self._rows = None
-        return failed.keys
+        if self._rows is None or self._rows.broken:
+            self._rows = RowProducer({**self._options, **ROWS})
+        return self._rows.send(place, rows)
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Flush for at most `timeout_s` and stop."""
@@ -144,7 +128,7 @@ class KafkaSink:
             poller.close(timeout_s)
         rows, self._rows = self._rows, None
         if rows is not None:
-            rows.flush(timeout_s)
+            rows.producer.flush(timeout_s)
 
     def abandon(self) -> None:
         """Drop what is still queued and send nothing more."""
@@ -154,33 +138,17 @@ class KafkaSink:
             poller.producer.purge()
             poller.close(0.0)
         if self._rows is not None:
-            self._rows.purge()
-
-    @staticmethod
-    def _queue_rows(
-        producer: Producer,
-        place: TopicPartition,
-        batch: Sequence[dict[str, bytes]],
-        failed: _Failed,
-    ) -> None:
-        topic, partition = place
-        left = list(batch)
-        while producer.produce_batch(topic, left, partition, on_delivery=failed.report) < len(left):
-            # The library marks those that it did not take.
-            marked = [(row, row.pop("_error")) for row in left if "_error" in row]
-            left = []
-            for row, error in marked:
-                if error.code() == KafkaError._QUEUE_FULL:  # type: ignore[attr-defined] # noqa: SLF001 - the library's mark and name
-                    left.append(row)
-                else:
-                    failed.add(row["key"], error)  # type: ignore[arg-type] # the library's mark
-            producer.flush(0.1)
+            self._rows.producer.purge()
 
     def _producer(self) -> _Poller:
         with self._lock:
             if self._poller is None or self._poller.broken:
                 self._poller = _Poller({**self._options, **self._watched})
             return self._poller
+
+    def _ended(self, poller: _Poller, fatal: bool) -> None:  # noqa: FBT001 - as a batch calls it
+        if fatal or poller.broken:
+            self._replace(poller)
 
     def _replace(self, broken: _Poller) -> None:
         """A producer with a fatal error never works again; the next publish makes a new one.
@@ -191,30 +159,6 @@ class KafkaSink:
             if self._poller is broken:
                 self._poller = None
         broken.retire()
-
-
-def tell_broken(error: KafkaException | SystemError) -> None:
-    """Log that a producer broke for good; a new one takes its place."""
-    reason = error.args[0].str() if isinstance(error, KafkaException) else str(error)
-    log.error("producer_broken", extra={"reason": reason})
-
-
-class _Failed:
-    """Keys of the rows that were not acknowledged."""
-
-    def __init__(self) -> None:
-        self.keys: set[bytes] = set()
-        self.fatal = False
-
-    def report(self, error: KafkaError | None, message: Message) -> None:
-        """A delivery report; only failures are reported."""
-        if error is not None:
-            self.add(message.key() or b"", error)
-
-    def add(self, key: bytes, error: KafkaError) -> None:
-        """The row of that key is not acknowledged."""
-        self.keys.add(key)
-        self.fatal = self.fatal or is_fatal(error)
 
 
 class _Poller:
@@ -272,9 +216,15 @@ class _Poller:
 class _Batch:
     """One publish under way: counts reports, keeps the last offset per partition and failures."""
 
-    def __init__(self, records: Sequence[Outgoing], clock: BrokerClock) -> None:
+    def __init__(
+        self, records: Sequence[Outgoing], clock: BrokerClock, ended: Callable[[bool], object]
+    ) -> None:
+        """`ended` hears, once all is answered, whether the client said that it is broken."""
         self._records = records
         self._clock = clock
+        self._ended = ended
+        self._told = False
+        self._until_s = time.monotonic() + REPORTS_S
         self._sent_ms = clock.monotonic_ms()
         self._reported = 0
         self._expected = -1
@@ -299,34 +249,41 @@ class _Batch:
 
     def refuse(self, index: int, error: KafkaError) -> None:
         """The client library would not even take the record."""
-        self._failures[index] = _failure(error)
+        self._failures[index] = failure_of(error)
         self.fatal = self.fatal or is_fatal(error)
         self._refused += 1
 
-    def wait(self) -> None:
-        """Until every record is reported; after REPORTS_S without, none is acknowledged."""
+    def sent(self) -> None:
+        """All records are with the client, or refused by it."""
         self._expected = len(self._records) - self._refused
-        if self._reported != self._expected and not self._done.wait(REPORTS_S):
+        if self._reported == self._expected:
+            self._done.set()
+
+    def failures(self, timeout_s: float) -> Mapping[int, PublishFailure] | None:
+        """What was not acknowledged; None while there is no answer. Waits at most `timeout_s`."""
+        if not self._told and self._done.wait(timeout_s):
+            self._tell()
+        elif not self._told and time.monotonic() >= self._until_s:
             lost = PublishFailure(f"no report within {REPORTS_S:g} s; it may still be written")
             self._failures = dict.fromkeys(range(len(self._records)), lost) | self._failures
+            self._tell()
+        return self._failures if self._told else None
 
-    def result(self) -> Mapping[TopicPartition, int]:
-        """The last offsets; raises PublishFailed."""
+    def offsets(self) -> Mapping[TopicPartition, int]:
+        """The last offset per partition."""
+        return {place: last.offset() or 0 for place, last in self._lasts.items()}
+
+    def _tell(self) -> None:
+        self._told = True
         stamps = {place: last.timestamp()[1] for place, last in self._lasts.items()}
         self._clock.reported(stamps, self._sent_ms)
         for error, message in self._bad:
             self._blame(error, message)
-        if self._failures:
-            raise PublishFailed(self._failures)
-        return {place: last.offset() or 0 for place, last in self._lasts.items()}
+        self._ended(self.fatal)
 
     def _blame(self, error: KafkaError, message: Message) -> None:
         # Records with the same bytes share the blame: publishing one again is always harmless.
         mark = (message.topic(), message.key(), message.value())
         for index, record in enumerate(self._records):
             if (record.topic, record.key, record.value) == mark:
-                self._failures[index] = _failure(error)
-
-
-def _failure(error: KafkaError) -> PublishFailure:
-    return PublishFailure(error.str(), too_large=error.code() in _TOO_LARGE)
+                self._failures[index] = failure_of(error)

@@ -18,6 +18,8 @@ class PublishFaults:
     def __init__(self) -> None:
         self.slow_ms = 0
         """Virtual time between an append and its acknowledgement."""
+        self.holds: Chosen | None = None
+        """Chooses the records that are held back."""
         self._left = 0
         self._chosen: Chosen | None = None
         self._fate: Fate = "mixed"
@@ -32,7 +34,7 @@ class PublishFaults:
     def heal(self) -> None:
         """No more faults."""
         self.slow_ms = 0
-        self._left, self._chosen = 0, None
+        self._left, self._chosen, self.holds = 0, None, None
 
     def fate_of(self, record: Outgoing) -> Literal["acknowledged", "absent", "appended"]:
         """What happens to a record that the broker would take; counts it."""

@@ -1,4 +1,4 @@
-"""The `Sink` port on the broker in memory. It queues nothing: a publish ends one way or other."""
+"""The `Sink` port on the broker in memory. The broker keeps what it holds back, no client does."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from jobstream_processors.errors import PublishFailed
 from jobstream_processors.ports import Outgoing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from jobstream.kafka.clock import BrokerClock
     from jobstream.testing.broker import MemoryBroker
-    from jobstream_processors.ports import TopicPartition
+    from jobstream_processors.ports import Sent, TopicPartition
 
 
 class MemorySink:
@@ -27,13 +27,9 @@ class MemorySink:
 
     def publish(self, records: Sequence[Outgoing]) -> Mapping[TopicPartition, int]:
         """Block until acknowledged; returns the last offset per partition, raises PublishFailed."""
-        if self._clock is None:
-            return self._broker.publish(records)
-        sent_ms = self._clock.monotonic_ms()
+        sent_ms = self._clock.monotonic_ms() if self._clock is not None else 0
         ends = self._broker.publish(records)
-        newest = {place: self._broker.read(place, end, end + 1, 1) for place, end in ends.items()}
-        stamps = {place: found[0].timestamp()[1] for place, found in newest.items() if found}
-        self._clock.reported(stamps, sent_ms)
+        self._learn(ends, sent_ms)
         return ends
 
     def publish_soon(self, record: Outgoing, done: Callable[[bool], object]) -> None:
@@ -45,17 +41,22 @@ class MemorySink:
         else:
             done(True)  # noqa: FBT003 - likewise
 
-    def publish_rows(
-        self, rows: Mapping[TopicPartition, Sequence[dict[str, bytes]]]
-    ) -> Collection[bytes]:
-        """Block until every row is acknowledged or failed; returns the keys that were not."""
-        records = [
-            Outgoing(topic, row["key"], row["value"], partition)
-            for (topic, partition), batch in rows.items()
-            for row in batch
-        ]
-        try:
-            self._broker.publish(records)
-        except PublishFailed as error:
-            return {records[index].key or b"" for index in error.failures}
-        return ()
+    def send(self, records: Sequence[Outgoing]) -> Sent:
+        """Publish at once; only what the broker holds back has no answer when it returns."""
+        sent_ms = self._clock.monotonic_ms() if self._clock is not None else 0
+        sending = self._broker.send(records)
+        self._learn(sending.last, sent_ms)
+        return sending
+
+    def send_rows(self, place: TopicPartition, rows: Sequence[dict[str, bytes]]) -> Sent:
+        """As `send`."""
+        topic, partition = place
+        return self._broker.send(
+            [Outgoing(topic, row["key"], row["value"], partition) for row in rows]
+        )
+
+    def _learn(self, ends: Mapping[TopicPartition, int], sent_ms: int) -> None:
+        if self._clock is not None:
+            newest = {at: self._broker.read(at, end, end + 1, 1) for at, end in ends.items()}
+            stamps = {at: found[0].timestamp()[1] for at, found in newest.items() if found}
+            self._clock.reported(stamps, sent_ms)

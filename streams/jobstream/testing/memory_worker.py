@@ -311,6 +311,8 @@ class MemoryWorker:
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         self._engine.flush()
+        if not self._decided and self._settler.waits and self._settle():
+            return True
         if not self._decided:
             if not any(executor.busy for executor in self._executors):
                 return any(lane.ahead.beyond for lane in self._feed.running)
@@ -325,13 +327,15 @@ class MemoryWorker:
         except TimeoutError:
             self._engine.flush()
 
-    def _settle(self) -> None:
+    def _settle(self) -> bool:
+        """Settle what was decided, and look what was acknowledged since; False if nothing was."""
         batch, self._decided = self._decided, []
         settled, again = self._settler.settle(batch)
         self._engine.settled(settled)
         self._decided += again
         if again and not settled:
             self._broker.clock.advance(_RETRY_MS)
+        return bool(settled or again)
 
     def _mirror(self, lanes: Sequence[Lane]) -> None:
         """As in a worker process: commits go as far as the mirror."""

@@ -28,6 +28,27 @@ RECORD_BYTES_MAX = 1_000_000
 PUBLISH_TIMEOUT_MS = 120_000
 # A publish that waits for the virtual clock gives up after this much real time.
 STAND_STILL_S = 60.0
+_LATE = PublishFailure(f"not acknowledged within {PUBLISH_TIMEOUT_MS} ms", code="_MSG_TIMED_OUT")
+
+
+class Sending:
+    """Records sent together, and what became of them."""
+
+    def __init__(self) -> None:
+        self.last: dict[TopicPartition, int] = {}
+        """The last offset per partition."""
+        self.bad: dict[int, PublishFailure] = {}
+        self.held: set[int] = set()
+        """Those without an answer."""
+
+    def failures(self, timeout_s: float) -> Mapping[int, PublishFailure] | None:  # noqa: ARG002 - as the port has it
+        """What was not acknowledged; None while some are held back. Does not wait."""
+        return None if self.held else self.bad
+
+    def answer(self, index: int, failure: PublishFailure | None) -> None:
+        """One record is in the log, or `failure` says why it does not count as that."""
+        if failure is not None:
+            self.bad[index] = failure
 
 
 class Publishing:
@@ -45,6 +66,8 @@ class Publishing:
         self._logs = Logs(record_bytes_max)
         self._faults = PublishFaults()
         self._held = 0
+        self._back: list[tuple[Sending, int, Outgoing]] = []
+        """What is held back, in the order it was sent."""
         self.is_frozen = False
         """Whether it answers nobody; see `MemoryBroker.freeze`."""
         self._nodes = 1
@@ -65,21 +88,31 @@ class Publishing:
 
         Blocks while slow publishes are on, until the virtual clock has moved on.
         """
-        last: dict[TopicPartition, int] = {}
-        failures: dict[int, PublishFailure] = {}
+        sending = self.send(records)
+        # Nobody waits two minutes here: what is held back fails at once, and is appended later.
+        failures = dict.fromkeys(sending.held, _LATE) | sending.bad
+        if failures:
+            raise PublishFailed(failures)
+        return sending.last
+
+    def send(self, records: Sequence[Outgoing]) -> Sending:
+        """Append in order what is not held back; see `hold_publishes`. Raises nothing.
+
+        Blocks while slow publishes are on, as `publish` does.
+        """
+        sending = Sending()
         with self.changed:
             for index, record in enumerate(records):
-                failure = self._append(record, last)
-                if failure is not None:
-                    failures[index] = failure
+                if self._faults.holds is not None and self._faults.holds(record):
+                    sending.held.add(index)
+                    self._back.append((sending, index, record))
+                else:
+                    sending.answer(index, self._append(record, sending.last))
             self.changed.notify_all()
             late = not self._await_acknowledgement()
         if late:
-            reason = PublishFailure(f"not acknowledged within {PUBLISH_TIMEOUT_MS} ms")
-            failures = {index: failures.get(index, reason) for index in range(len(records))}
-        if failures:
-            raise PublishFailed(failures)
-        return last
+            sending.bad = dict.fromkeys(range(len(records)), _LATE) | sending.bad
+        return sending
 
     def fail_publishes(self, which: int | Chosen, *, fate: Fate = "mixed") -> None:
         """Fail the next `which` records, or all that the predicate `which` chooses until `heal`.
@@ -97,10 +130,23 @@ class Publishing:
         with self.changed:
             self._faults.slow_ms = ms
 
+    def hold_publishes(self, which: Chosen) -> None:
+        """Neither append nor refuse what `which` chooses, until `heal` appends it in order.
+
+        As while a partition's leader is elected: senders hear nothing. A publish that blocks fails,
+        as after PUBLISH_TIMEOUT_MS, and its records are appended all the same.
+        """
+        with self.changed:
+            self._faults.holds = which
+
     def heal(self) -> None:
-        """Publishes work again; those that are held back are acknowledged."""
+        """Publishes work again; those that are held back are appended and acknowledged."""
         with self.changed:
             self._faults.heal()
+            back, self._back = self._back, []
+            for sending, index, record in back:
+                sending.held.discard(index)
+                sending.answer(index, self._append(record, sending.last))
             self.changed.notify_all()
 
     def wait_for_held(self, count: int, timeout_s: float = 60.0) -> bool:
@@ -116,10 +162,11 @@ class Publishing:
             return refusal
         fate = self._faults.fate_of(record)
         if fate == "absent":
-            return PublishFailure("switched to fail: not in the log")
+            return PublishFailure("switched to fail: not in the log", code="_MSG_TIMED_OUT")
         place, offset = self._logs.append(record, self._stamp_ms)
         if fate == "appended":
-            return PublishFailure("switched to fail: appended, the acknowledgement was lost")
+            reason = "switched to fail: appended, the acknowledgement was lost"
+            return PublishFailure(reason, code="_MSG_TIMED_OUT")
         last[place] = offset
         return None
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jobstream.kafka.sink import KafkaSink
 from jobstream.kafka.source import KafkaSource
@@ -18,7 +18,7 @@ from jobstream.kafka.source import KafkaSource
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from jobstream_processors.ports import Outgoing, Position, Record, TopicPartition
+    from jobstream_processors.ports import Outgoing, Position, Record, Sent, TopicPartition
 
 SETTLING = "jobstream-settle"
 """The thread that settles; the delayer's copies are none of its."""
@@ -37,20 +37,22 @@ def hang_at(place: str) -> None:
         _hang_polls()
         return
     ending = {"rows": (".dedup",), "copies": (".dlq", ".0s", ".5s")}[place]
-    publish, publish_rows = KafkaSink.publish, KafkaSink.publish_rows
+    hangs_rows, send, send_rows = place == "rows", KafkaSink.send, KafkaSink.send_rows
 
-    def hang_or_publish(self: KafkaSink, records: Sequence[Outgoing]) -> Any:  # noqa: ANN401
+    def hang_or_send(self: KafkaSink, records: Sequence[Outgoing]) -> Sent:
         if any(record.topic.endswith(ending) for record in records):
             _hang()
-        return publish(self, records)
+        return send(self, records)
 
-    def hang_or_publish_rows(self: KafkaSink, rows: Any) -> Any:  # noqa: ANN401  # passed on
-        if place == "rows":
+    def hang_or_send_rows(
+        self: KafkaSink, place: TopicPartition, rows: Sequence[dict[str, bytes]]
+    ) -> Sent:
+        if hangs_rows:
             _hang()
-        return publish_rows(self, rows)
+        return send_rows(self, place, rows)
 
-    KafkaSink.publish = hang_or_publish  # type: ignore[method-assign]
-    KafkaSink.publish_rows = hang_or_publish_rows  # type: ignore[method-assign]
+    KafkaSink.send = hang_or_send  # type: ignore[method-assign]
+    KafkaSink.send_rows = hang_or_send_rows  # type: ignore[method-assign]
 
 
 def _hang_polls() -> None:

@@ -6,7 +6,7 @@ The tests must catch every one of them; none of this is anywhere near the produc
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jobstream.dedup.shard import RocksShard
 from jobstream_processors.core.decide import Finish
@@ -15,6 +15,7 @@ from jobstream_processors.engine import Engine
 from jobstream_processors.handover import CLEAN
 from jobstream_processors.lane import Lane
 from jobstream_processors.settle import Settler
+from jobstream_processors.settlement import settlement
 from jobstream_processors.takeover import Takeover
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.places import Place
+    from jobstream_processors.settle import Decided, Steps
 
 
 def build_in(flaw: str) -> None:
@@ -62,13 +64,15 @@ def commit_last_finished() -> None:
 
 def moved_before_copy() -> None:
     """The row that absorbs a delivery is written before the copy that replaces it."""
-    publish_copies = Settler._publish_copies
+    others = Settler._others
 
-    def rows_first(self: Settler, work: Any, again: Any) -> Any:  # noqa: ANN401  # passed on
-        self._publish([wanted.row for _, wanted in work])
-        return publish_copies(self, work, again)
+    def rows_first(self: Settler, lane: Lane, items: list[Decided]) -> Steps:
+        plan, now_ms = self._plans[lane.queue], self._clock.broker_ms()
+        found = [settlement(delivery, decision, plan, now_ms) for delivery, decision in items]
+        yield self._sink.send([wanted.row for wanted in found if wanted is not None])
+        yield from others(self, lane, items)
 
-    Settler._publish_copies = rows_first  # type: ignore[method-assign]
+    Settler._others = rows_first  # type: ignore[method-assign]
 
 
 def key_freed_at_handler_end() -> None:

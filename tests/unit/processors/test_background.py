@@ -90,8 +90,11 @@ class Refusing:
         self._left -= 1
         done(False)  # noqa: FBT003 - as the port has it
 
-    def publish_rows(self, rows: object) -> Never:
-        raise AssertionError(rows)
+    def send(self, records: object) -> Never:
+        raise AssertionError(records)
+
+    def send_rows(self, place: object, rows: object) -> Never:
+        raise AssertionError(place, rows)
 
 
 def test_a_mirror_that_was_not_acknowledged_is_tried_again_and_another_error_is_told(

@@ -207,7 +207,8 @@ def test_a_publish_is_marked_as_what_may_hold_a_turn_up(ladder: Ladder) -> None:
             phases.append(meter.turn.phase)
             return shop.sink.publish(records)
 
-        publish_rows, publish_soon = shop.sink.publish_rows, shop.sink.publish_soon
+        send, send_rows = shop.sink.send, shop.sink.send_rows
+        publish_soon = shop.sink.publish_soon
 
     ladder.delayer.close()
     ladder.new_delayer(Noting(), meter)

@@ -46,8 +46,11 @@ class Desk:
     def publish(self, records: Sequence[Outgoing]) -> Never:
         raise AssertionError(records)
 
-    def publish_rows(self, rows: object) -> Never:
-        raise AssertionError(rows)
+    def send(self, records: object) -> Never:
+        raise AssertionError(records)
+
+    def send_rows(self, place: object, rows: object) -> Never:
+        raise AssertionError(place, rows)
 
     def publish_soon(self, record: Outgoing, done: Callable[[bool], object]) -> None:
         assert record.key is not None

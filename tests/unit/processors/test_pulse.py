@@ -120,13 +120,15 @@ def test_a_guarded_sink_publishes_nothing_after_the_gap(shop: Shop) -> None:
     sink = GuardedSink(shop.sink, pulse)
     place = (shop.plan.dedup, 0)
     sink.publish([Outgoing(shop.plan.dedup, b"k", b"v", 0)])
-    sink.publish_rows({place: [{"key": b"l", "value": b"v"}]})
+    sink.send_rows(place, [{"key": b"l", "value": b"v"}])
     shop.clock.advance(SESSION_MS + 1)
 
     with pytest.raises(WorkerStopped):
         sink.publish([Outgoing(shop.plan.dedup, b"m", b"v", 0)])
     with pytest.raises(WorkerStopped):
-        sink.publish_rows({place: [{"key": b"n", "value": b"v"}]})
+        sink.send([Outgoing(shop.plan.dedup, b"n", b"v", 0)])
+    with pytest.raises(WorkerStopped):
+        sink.send_rows(place, [{"key": b"o", "value": b"v"}])
 
     assert [record.key() for record in shop.broker.records(shop.plan.dedup)] == [b"k", b"l"]
 

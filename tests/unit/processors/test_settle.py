@@ -10,7 +10,7 @@ import pytest
 from jobstream_processors.core.decide import FINISH, LEAVE, Bury, Charge, Climb, Drop, Park
 from jobstream_processors.core.headers import Trip
 from jobstream_processors.core.known import CANCELLED, DEAD, DONE, Known, Parked
-from jobstream_processors.settle import Settler
+from jobstream_processors.settle import PATIENCE_MS, Settler
 from jobstream_processors.settlement import POINTER, TOO_LARGE
 
 if TYPE_CHECKING:
@@ -227,3 +227,96 @@ def test_waits_in_place_and_charges_are_rows_alone(shop: Shop, settler: Settler)
     assert known(lane, "b").crashes_of(0) == 1
     assert known(lane, "c").absorbs(0, 0) == CANCELLED
     assert shop.rows()[2].detail == "why"
+
+
+def test_what_is_late_is_returned_by_a_later_call(shop: Shop, settler: Settler) -> None:
+    slow, quick = shop.lane(0), shop.lane(1)
+    held, more = delivery(shop, slow, "held"), delivery(shop, slow, "more")
+    (there,) = shop.deliver(quick, shop.put(shop.event("there"), partition=1))
+    shop.broker.hold_publishes(lambda record: record.partition == 0)
+
+    assert settler.settle([(held, FINISH), (there, FINISH)]) == ([(there, FINISH)], [])
+    assert settler.waits
+    assert (slow.late, quick.late) == (True, False)
+    # Only one batch is on its way; and a shard never runs ahead of the rows
+    assert settler.settle([(more, FINISH)]) == ([], [])
+    assert known(slow, "held") == Known()
+
+    shop.broker.heal()
+    assert settler.settle([]) == ([(held, FINISH), (more, FINISH)], [])
+    assert (settler.waits, slow.late) == (False, False)
+    assert [row.id for row in shop.rows()] == ["held", "more", "there"]
+    assert known(slow, "held").done
+
+
+def test_a_copy_that_is_late_holds_back_its_row_and_no_other(shop: Shop, settler: Settler) -> None:
+    lane = shop.lane()
+    climbs, done = delivery(shop, lane, "climbs"), delivery(shop, lane, "done")
+    shop.broker.hold_publishes(lambda record: record.topic != shop.plan.dedup)
+
+    assert settler.settle([(climbs, CLIMB), (done, FINISH)]) == ([(done, FINISH)], [])
+    assert [row.id for row in shop.rows()] == ["done"]
+
+    shop.broker.heal()
+    found = [settler.settle([]) for _ in range(2)]
+    assert found == [([], []), ([(climbs, CLIMB)], [])]
+    assert shop.told()[-1][:2] == ("moved", "climbs")
+
+
+def test_what_is_late_is_forgotten_with_its_lane(shop: Shop, settler: Settler) -> None:
+    lane = shop.lane()
+    job, more = delivery(shop, lane, "a"), delivery(shop, lane, "b")
+    shop.broker.hold_publishes(lambda _: True)
+    settler.settle([(job, FINISH)])
+    settler.settle([(more, FINISH)])
+
+    lane.live = False
+    shop.broker.heal()
+
+    assert settler.settle([]) == ([], [])
+    assert not settler.waits
+    assert known(lane, "a") == Known(), "its table may be closed"
+
+
+def test_the_log_says_what_was_not_published_where_and_why(
+    shop: Shop, settler: Settler, caplog: pytest.LogCaptureFixture
+) -> None:
+    lane = shop.lane()
+    jobs = [delivery(shop, lane, job_id) for job_id in "abc"]
+    shop.broker.fail_publishes(lambda _: True, fate="absent")
+
+    settler.settle([(jobs[0], FINISH), (jobs[1], FINISH), (jobs[2], BURY)])
+
+    told = [entry for entry in caplog.records if entry.msg == "publish_failed"]
+    found = [(vars(entry)["partition"], vars(entry)["jobs"]) for entry in told]
+    assert found == [((shop.plan.dlq, 0), 1), ((shop.plan.dedup, 0), 2)]
+    for entry in told:
+        assert vars(entry)["reason"] == "switched to fail: not in the log"
+        assert vars(entry)["code"] == "_MSG_TIMED_OUT"
+        assert "settled again" in vars(entry)["next"]
+
+
+def test_a_round_waits_for_all_that_is_late_together(shop: Shop) -> None:
+    clock = shop.clock
+
+    class Silent:
+        """Rows that nobody acknowledges."""
+
+        def failures(self, timeout_s: float) -> None:
+            clock.advance(round(timeout_s * 1_000))
+
+    class Away:
+        def send_rows(self, place: object, rows: object) -> Silent:  # noqa: ARG002 - as the port has it
+            return Silent()
+
+        send, publish, publish_soon = shop.sink.send, shop.sink.publish, shop.sink.publish_soon
+
+    settler = Settler(Away(), shop.plans, clock)
+    here = delivery(shop, shop.lane(0), "here")
+    (there,) = shop.deliver(shop.lane(1), shop.put(shop.event("there"), partition=1))
+    began_ms = clock.monotonic_ms()
+
+    assert settler.settle([(here, FINISH), (there, FINISH)]) == ([], [])
+    assert settler.settle([]) == ([], [])
+
+    assert clock.monotonic_ms() - began_ms == PATIENCE_MS

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from jobstream.testing.waiting import wait_until
 from jobstream_processors.core.decide import FINISH
 from jobstream_processors.errors import WorkerStopped
 from jobstream_processors.pulse import GuardedSink, Pulse
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tests.unit.processors.conftest import Shop
 
     from jobstream_processors.lane import Lane
+    from jobstream_processors.ports import Outgoing
     from jobstream_processors.settle import Decided
 
 LIMIT_S = 20.0
@@ -42,6 +44,11 @@ class Office:
     def decided(self, lane: Lane, *ids: str) -> list[Decided]:
         found = self.shop.deliver(lane, *(self.shop.send(job_id) for job_id in ids))
         return [(delivery, FINISH) for delivery in found]
+
+    def decided_in(self, partition: int, lane: Lane, *ids: str) -> list[Decided]:
+        shop = self.shop
+        records = [shop.put(shop.event(job_id), partition=partition) for job_id in ids]
+        return [(delivery, FINISH) for delivery in shop.deliver(lane, *records)]
 
     def next(self) -> list[str]:
         return self.reported.get(timeout=LIMIT_S)
@@ -108,3 +115,49 @@ def test_a_process_that_must_publish_no_more_is_told_and_nothing_is_settled(
     assert isinstance(office.failed.get(timeout=LIMIT_S), WorkerStopped)
     assert office.shop.rows() == []
     assert office.reported.empty()
+
+
+def test_a_partition_without_an_answer_holds_up_no_other(office: Office) -> None:
+    # Given a partition whose leader is being elected, and jobs of it and of another one
+    slow, quick = office.shop.lane(0), office.shop.lane(1)
+    dedup = office.shop.plan.dedup
+    office.shop.broker.hold_publishes(lambda r: r.topic == dedup and r.partition == 0)
+    office.thread.start()
+    office.thread.put(office.decided(slow, "held"))
+    office.thread.put(office.decided_in(1, quick, "first"))
+
+    # Then the other one is settled, now and later, and what gathers for the slow one waits
+    assert office.next() == ["first"]
+    office.thread.put(office.decided(slow, "gathers", "too"))
+    office.thread.put(office.decided_in(1, quick, "second"))
+    assert office.next() == ["second"]
+    wait_until(lambda: slow.late, "it is known to be late", limit_s=LIMIT_S)
+    assert not quick.late
+
+    # And it goes on by itself, in its order, once it has a leader
+    office.shop.broker.heal()
+    assert office.next() == ["held", "gathers", "too"]
+    wait_until(lambda: not slow.late, "it is late no more", limit_s=LIMIT_S)
+
+
+def test_a_partition_that_fails_is_paced_however_much_of_others_is_settled(office: Office) -> None:
+    bad, good = office.shop.lane(0), office.shop.lane(1)
+    asked: list[Outgoing] = []
+
+    def refused(record: Outgoing) -> bool:
+        asked.extend([record] if record.partition == 0 else [])
+        return record.partition == 0
+
+    decided = office.decided(bad, "bad")
+    others = [office.decided_in(1, good, f"{number}") for number in range(200)]
+    office.shop.broker.fail_publishes(refused, fate="absent")
+    office.thread.start()
+    office.thread.put(decided)
+    for batch in others:
+        office.thread.put(batch)
+        office.next()
+
+    # A try for each batch would be 200; pauses grow from 50 ms, and nobody hurries them.
+    assert len(asked) < 20
+    office.shop.broker.heal()
+    assert office.next() == ["bad"]

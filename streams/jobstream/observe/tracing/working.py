@@ -108,11 +108,17 @@ class WatchedSettler:
     def __init__(self, settler: Settles, guard: Guard) -> None:
         self._settler = settler
         self._guard = guard
+        self._late: set[Delivery] = set()
+
+    @property
+    def waits(self) -> bool:
+        """Whether some of what it was given waits for acknowledgements."""
+        return self._settler.waits
 
     def settle(self, batch: Sequence[Decided]) -> tuple[list[Decided], list[Decided]]:
-        """(settled, to be tried again); those in neither belong to a lane that has ended."""
+        """(settled, to be tried again); the rest waits for a later call, or its lane has ended."""
         settled, again = self._settler.settle(batch)
-        rest = {delivery for delivery, _ in batch}
+        rest = self._late | {delivery for delivery, _ in batch}
         for delivery, decision in settled:
             rest.discard(delivery)
             if (trace := _of(delivery)) is not None:
@@ -123,7 +129,8 @@ class WatchedSettler:
             if (trace := _of(delivery)) is not None:
                 with self._guard(delivery):
                     trace.again()
-        for delivery in rest:
+        self._late = {delivery for delivery in rest if delivery.lane.live}
+        for delivery in rest - self._late:
             if (trace := _of(delivery)) is not None:
                 with self._guard(delivery):
                     trace.left()

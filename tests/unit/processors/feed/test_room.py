@@ -116,3 +116,33 @@ def test_a_pause_for_two_reasons_ends_with_the_last_one(new_desk: Callable[..., 
     desk.finish(0, 1, 2)
     desk.turns()
     assert [offset for _, offset in desk.handed].count(4) == 1
+
+
+def test_a_partition_without_acknowledgements_leaves_half_of_the_room_to_the_others(
+    new_desk: Callable[..., Desk],
+) -> None:
+    # Given a process with room for 20 jobs, two partitions, and one that has more than its share
+    # and no acknowledgement
+    desk = new_desk(Limits(handed_max=20)).turns()
+    desk.fill(12)
+    desk.turns()
+    desk.lane().late = True
+    desk.fill(30)
+    desk.fill(30, partition=1)
+    desk.turns()
+    before = desk.lane().handed
+    assert before == 12
+
+    # When the other one is settled, turn by turn
+    while desk.lane(1).handed < 30:
+        desk.finish(*range(desk.lane(1).returned, desk.lane(1).handed), partition=1)
+        handed = desk.lane(1).handed
+        desk.turns()
+        assert desk.lane(1).handed > handed, "it stands still"
+
+    # Then nothing more was taken of the first
+    assert desk.lane().handed == before
+    desk.lane().late = False
+    desk.finish(*range(before))
+    desk.turns()
+    assert desk.lane().handed > before
