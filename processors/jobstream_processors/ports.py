@@ -5,10 +5,11 @@ Records have the shape of a client library's message, so that a real one passes 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from jobstream_processors.core.headers import Headers
     from jobstream_processors.core.known import Known
@@ -62,6 +63,9 @@ class Sent(Protocol):
         """
 
 
+Told = Callable[["PublishFailure | None"], object]
+
+
 class Sink(Protocol):
     """Publishes records."""
 
@@ -72,10 +76,11 @@ class Sink(Protocol):
         record per partition; raises PublishFailed if any was not acknowledged in time.
         """
 
-    def publish_soon(self, record: Outgoing, done: Callable[[bool], object]) -> None:
+    def publish_soon(self, record: Outgoing, done: Told) -> None:
         """Hand a record over and return; it waits for no other.
 
-        `done` hears, on some thread, whether it was acknowledged; that may take two minutes.
+        `done` hears, on some thread, why it was not acknowledged, or None as it was; that may take
+        two minutes.
         """
 
     def send(self, records: Sequence[Outgoing]) -> Sent:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from jobstream_processors.facts import Standing
-    from jobstream_processors.ports import Clock, Outgoing, Sent, Sink, TopicPartition
+    from jobstream_processors.ports import Clock, Outgoing, Sent, Sink, Told, TopicPartition
 
 
 BEAT_S = 0.2
@@ -144,7 +144,7 @@ class GuardedSink:
         self._pulse.check()
         return self._sink.publish(records)
 
-    def publish_soon(self, record: Outgoing, done: Callable[[bool], object]) -> None:
+    def publish_soon(self, record: Outgoing, done: Told) -> None:
         """As the sink's; raises WorkerStopped instead when the pulse is lost."""
         self._pulse.check()
         self._sink.publish_soon(record, done)

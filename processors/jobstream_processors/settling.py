@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from jobstream_processors.background import in_background
 
 if TYPE_CHECKING:
+    from jobstream_processors.errors import PublishFailure
     from jobstream_processors.lane import Lane, Snapshot
     from jobstream_processors.meter import Meter
     from jobstream_processors.ports import Outgoing, Sink
@@ -187,17 +188,22 @@ class MirrorThread:
         self._under_way.add(lane)
         self._sink.publish_soon(self._record(lane), partial(self._sent, lane, snapshot, wanted))
 
-    def _sent(self, lane: Lane, snapshot: Snapshot, wanted: int, acknowledged: bool) -> None:  # noqa: FBT001 - as the port has it
-        if acknowledged:
+    def _sent(
+        self, lane: Lane, snapshot: Snapshot, wanted: int, failure: PublishFailure | None
+    ) -> None:
+        if failure is None:
             self._seen[lane] = snapshot
             lane.mirrored = max(lane.mirrored, snapshot[0])
             if wanted > lane.may_begin:
                 self._announced([(lane, wanted)])
         else:
-            log.warning("mirror_failed", extra={"partition": lane.source})
+            told = {"partition": lane.source, "code": failure.code, "reason": failure.reason}
+            log.warning(
+                "mirror_failed", extra={**told, "next": "mirrored again with the next round"}
+            )
             self._seen.pop(lane, None)
         self._under_way.discard(lane)
-        if acknowledged and lane.ahead.wanted > wanted:
+        if failure is None and lane.ahead.wanted > wanted:
             self.wake()
 
     def _serve(self) -> None:

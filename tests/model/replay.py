@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tests.model.world import Headers, Ranges
 
     from jobstream_processors.core.headers import Trip
-    from jobstream_processors.ports import Record, TopicPartition
+    from jobstream_processors.ports import Record, Told, TopicPartition
 
 MIRRORS = "mirrors"
 CLAIM = 7
@@ -104,7 +104,7 @@ class Ports:
             raise PublishFailed({0: _REFUSED})
         return {(record.topic, record.partition): CLAIM}
 
-    def publish_soon(self, record: Outgoing, done: Callable[[bool], object]) -> None:
+    def publish_soon(self, record: Outgoing, done: Told) -> None:
         raise NotImplementedError(record)
 
     def send(self, records: Sequence[Outgoing]) -> Answered:

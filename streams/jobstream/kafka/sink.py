@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message
 
     from jobstream.kafka.clock import BrokerClock
-    from jobstream_processors.ports import Outgoing, Sent, TopicPartition
+    from jobstream_processors.ports import Outgoing, Sent, Told, TopicPartition
 
 log = logging.getLogger("jobstream.kafka")
 
@@ -92,8 +92,8 @@ class KafkaSink:
         batch.sent()
         return batch
 
-    def publish_soon(self, record: Outgoing, done: Callable[[bool], object]) -> None:
-        """Queue one record and return; `done` hears whether it was acknowledged.
+    def publish_soon(self, record: Outgoing, done: Told) -> None:
+        """Queue one record and return; `done` hears why it was not acknowledged, or None.
 
         It is called on the thread that serves reports, or here if the client takes no more.
         """
@@ -103,12 +103,14 @@ class KafkaSink:
         def report(error: KafkaError | None, _: Message) -> None:
             if error is not None and is_fatal(error):
                 self._replace(poller)
-            done(error is None)
+            done(None if error is None else failure_of(error))
 
         try:
             poller.producer.produce(topic, value, key, partition, report)
-        except (BufferError, KafkaException):
-            done(False)  # noqa: FBT003 - as the port has it
+        except BufferError:
+            done(PublishFailure("the client's queue is full", code="_QUEUE_FULL"))
+        except KafkaException as error:
+            done(failure_of(error.args[0]))
 
     def send_rows(self, place: TopicPartition, rows: Sequence[dict[str, bytes]]) -> Sent:
         """Queue rows and return; blocks only while the client's queue is full.

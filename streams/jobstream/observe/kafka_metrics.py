@@ -128,8 +128,8 @@ def _has_joined(found: Mapping[str, Any]) -> bool:
 def _read(text: str) -> Mapping[str, Any]:
     try:
         found: Mapping[str, Any] = json.loads(text) if text else {}
-    except ValueError:
-        log.warning("statistics_unreadable")
+    except ValueError as error:
+        log.warning("statistics_unreadable", extra={"reason": str(error)})
         return {}
     return found
 

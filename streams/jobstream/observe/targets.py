@@ -107,8 +107,8 @@ def living(folder: Path) -> list[Target]:
             role = str(entry["labels"]["role"])
             pid = int(path.stem.removeprefix(f"{role}-").partition("-")[0])
             found.append(Target(str(entry["targets"][0]), role, pid))
-        except (OSError, ValueError, LookupError, TypeError):
-            log.warning("target_unreadable", extra={"file": str(path)})
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            log.warning("target_unreadable", extra={"file": str(path), "reason": repr(error)})
     return sorted(found, key=lambda target: (target.role, target.pid, target.address))
 
 

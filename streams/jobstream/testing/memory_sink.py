@@ -8,11 +8,11 @@ from jobstream_processors.errors import PublishFailed
 from jobstream_processors.ports import Outgoing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from jobstream.kafka.clock import BrokerClock
     from jobstream.testing.broker import MemoryBroker
-    from jobstream_processors.ports import Sent, TopicPartition
+    from jobstream_processors.ports import Sent, Told, TopicPartition
 
 
 class MemorySink:
@@ -32,14 +32,14 @@ class MemorySink:
         self._learn(ends, sent_ms)
         return ends
 
-    def publish_soon(self, record: Outgoing, done: Callable[[bool], object]) -> None:
+    def publish_soon(self, record: Outgoing, done: Told) -> None:
         """Publish at once, and tell before it returns."""
         try:
             self.publish([record])
-        except PublishFailed:
-            done(False)  # noqa: FBT003 - as the port has it
+        except PublishFailed as error:
+            done(error.failures[0])
         else:
-            done(True)  # noqa: FBT003 - likewise
+            done(None)
 
     def send(self, records: Sequence[Outgoing]) -> Sent:
         """Publish at once; only what the broker holds back has no answer when it returns."""

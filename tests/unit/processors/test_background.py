@@ -17,7 +17,7 @@ from jobstream.kafka.schema_topic import SchemaFollower
 from jobstream_processors.background import aside, in_background, log_end
 from jobstream_processors.closer import Closer
 from jobstream_processors.core.control import PAUSE_QUEUE
-from jobstream_processors.errors import TableUnavailable
+from jobstream_processors.errors import PublishFailure, TableUnavailable
 from jobstream_processors.ports import Outgoing
 from jobstream_processors.settling import MirrorThread
 from jobstream_schemas import Catalogue, Control
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from jobstream_processors.core.control import Orders
     from jobstream_processors.lane import Lane
+    from jobstream_processors.ports import Told
 
 LIMIT_S = 20.0
 OFFSETS = "shop.offsets"
@@ -84,11 +85,11 @@ class Refusing:
     def publish(self, records: Sequence[Outgoing]) -> Never:
         raise AssertionError(records)
 
-    def publish_soon(self, record: Outgoing, done: Callable[[bool], object]) -> None:  # noqa: ARG002 - as the port has it
+    def publish_soon(self, record: Outgoing, done: Told) -> None:  # noqa: ARG002 - as the port has it
         if not self._left:
             raise self._error
         self._left -= 1
-        done(False)  # noqa: FBT003 - as the port has it
+        done(PublishFailure("no leader", code="_MSG_TIMED_OUT"))
 
     def send(self, records: object) -> Never:
         raise AssertionError(records)
@@ -98,7 +99,7 @@ class Refusing:
 
 
 def test_a_mirror_that_was_not_acknowledged_is_tried_again_and_another_error_is_told(
-    shop: Shop, heard: SimpleQueue[BaseException]
+    shop: Shop, heard: SimpleQueue[BaseException], caplog: pytest.LogCaptureFixture
 ) -> None:
     lanes: list[Lane] = [shop.lane()]
     fault = TableUnavailable("fault")
@@ -112,6 +113,10 @@ def test_a_mirror_that_was_not_acknowledged_is_tried_again_and_another_error_is_
     mirrors.start()
 
     assert heard.get(timeout=LIMIT_S) is fault
+    told = [vars(entry) for entry in caplog.records if entry.msg == "mirror_failed"]
+    assert [(each["code"], each["reason"]) for each in told] == [
+        ("_MSG_TIMED_OUT", "no leader")
+    ] * 2
 
 
 def test_a_listener_that_fails_is_told_and_not_only_the_last_one_to_hear_of_orders(

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream.testing.waiting import wait_until
+from jobstream_processors.errors import PublishFailure
 from jobstream_processors.ports import Outgoing
 from jobstream_processors.settling import MirrorThread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Never
 
     from tests.unit.processors.conftest import Shop
 
     from jobstream_processors.lane import Lane
+    from jobstream_processors.ports import Told
 
 LIMIT_S = 20.0
 LONG_S = 3_600.0
@@ -30,7 +32,7 @@ class Desk:
         self.lanes: list[Lane] = [shop.lane(0), shop.lane(1)]
         for lane in self.lanes:
             lane.may_begin = lane.ahead.wanted = 10
-        self.waiting: SimpleQueue[Callable[[bool], object]] = SimpleQueue()
+        self.waiting: SimpleQueue[Told] = SimpleQueue()
         self.sent: list[bytes] = []
         self.announced: SimpleQueue[list[tuple[Lane, int]]] = SimpleQueue()
         self.failed: SimpleQueue[BaseException] = SimpleQueue()
@@ -52,13 +54,13 @@ class Desk:
     def send_rows(self, place: object, rows: object) -> Never:
         raise AssertionError(place, rows)
 
-    def publish_soon(self, record: Outgoing, done: Callable[[bool], object]) -> None:
+    def publish_soon(self, record: Outgoing, done: Told) -> None:
         assert record.key is not None
         self.sent.append(record.key)
         if record.key == b"0":
             self.waiting.put(done)
         else:
-            done(True)  # noqa: FBT003 - as the port has it
+            done(None)
 
     def want(self, lane: Lane, below: int) -> None:
         lane.ahead.wanted = below
@@ -82,7 +84,7 @@ def test_a_broker_that_is_away_holds_up_no_other_partition(desk: Desk) -> None:
 
     assert desk.announced.get(timeout=LIMIT_S) == [(alive, 30)]
     assert desk.announced.empty()
-    answer(True)  # noqa: FBT003 - as the port has it
+    answer(None)
     assert desk.announced.get(timeout=LIMIT_S) == [(dead, 20)]
 
 
@@ -96,18 +98,18 @@ def test_one_mirror_of_a_partition_is_on_its_way_and_the_next_follows_it(desk: D
     alive.may_begin = 30
     assert desk.waiting.empty()
 
-    answer(True)  # noqa: FBT003 - as the port has it
+    answer(None)
 
     # No more than what the acknowledged mirror says.
     assert desk.announced.get(timeout=LIMIT_S) == [(dead, 20)]
-    desk.waiting.get(timeout=LIMIT_S)(True)  # noqa: FBT003 - likewise
+    desk.waiting.get(timeout=LIMIT_S)(None)
     assert desk.announced.get(timeout=LIMIT_S) == [(dead, 40)]
 
 
 def test_what_was_not_acknowledged_is_told_to_nobody_and_sent_again(desk: Desk) -> None:
     dead, _ = desk.lanes
     desk.want(dead, 20)
-    desk.waiting.get(timeout=LIMIT_S)(False)  # noqa: FBT003 - as the port has it
+    desk.waiting.get(timeout=LIMIT_S)(PublishFailure("no leader"))
 
     desk.thread.wake()
 
