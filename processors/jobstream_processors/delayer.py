@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from jobstream_processors.core.control import NOTHING
 from jobstream_processors.core.ladder import EARLY_MS, RUNG_MS
 from jobstream_processors.core.watermark import Watermark
-from jobstream_processors.errors import OffsetOutOfRange, PublishFailed
-from jobstream_processors.hop_records import copy_of, pointer_of
+from jobstream_processors.errors import OffsetOutOfRange, PublishFailed, PublishFailure
+from jobstream_processors.hop_records import bare_copy_of, copy_of, pointer_of
 from jobstream_processors.meter import DelayMeter, TurnMeter
 from jobstream_processors.places import Mirrors, find, in_topic
 from jobstream_processors.ports import (
@@ -317,13 +317,23 @@ class Delayer:
             failed = set(error.failures)
             log.warning("hop_failed", extra={"jobs": len(failed), "reason": str(error)})
             large = [i for i, failure in error.failures.items() if failure.too_large]
-            try:
-                self._send([pointer_of(*leaving[i]) for i in large])
-                failed.difference_update(large)
-            except PublishFailed:
-                log.exception("pointer_failed", extra={"jobs": len(large)})
+            for smaller in (bare_copy_of, pointer_of):
+                left = self._send_instead({i: smaller(*leaving[i]) for i in large})
+                failed -= {i for i in large if i not in left}
+                large = [i for i, failure in left.items() if failure.too_large]
             return failed
         return set()
+
+    def _send_instead(self, records: Mapping[int, Outgoing]) -> dict[int, PublishFailure]:
+        """Publish what stands for hops that were too large; why some are not acknowledged."""
+        try:
+            if records:
+                self._send([*records.values()])
+        except PublishFailed as error:
+            log.warning("hop_failed", extra={"jobs": len(error.failures), "reason": str(error)})
+            places = [*records]
+            return {places[index]: failure for index, failure in error.failures.items()}
+        return {}
 
     def _send(self, records: Sequence[Outgoing]) -> None:
         """Publish; brokers that are there and acknowledge nothing may hold it up for long."""

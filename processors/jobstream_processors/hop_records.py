@@ -5,24 +5,35 @@ Records in, records out; nothing is published here.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from jobstream_processors.core.headers import render
+from jobstream_processors.core.headers import TRACEBACK, render
 from jobstream_processors.core.identity import from_origin
 from jobstream_processors.ports import Outgoing
 from jobstream_processors.settlement import POINTER, TOO_LARGE
 
 if TYPE_CHECKING:
+    from jobstream_processors.core.headers import Trip
     from jobstream_processors.rung import Hop, Rung
 
 
 def copy_of(rung: Rung, hop: Hop) -> Outgoing:
     """The record of a hop: to the next rung, the queue, or the dead letters."""
-    record, trip = hop.waiting.record, hop.trip
     if hop.waiting.trouble:
         return _letter(rung, hop)
+    raw = next((raw for name, raw in hop.waiting.record.headers() or () if name == TRACEBACK), b"")
+    return _copy(rung, hop, replace(hop.trip, traceback=raw.decode()))
+
+
+def bare_copy_of(rung: Rung, hop: Hop) -> Outgoing:
+    """The same without the traceback, for a record that is too big with it."""
+    return _letter(rung, hop) if hop.waiting.trouble else _copy(rung, hop, hop.trip)
+
+
+def _copy(rung: Rung, hop: Hop, trip: Trip) -> Outgoing:
+    record, partition = hop.waiting.record, trip.partition
     headers = render(trip, record.headers())
-    partition = trip.partition
     if hop.rung is None:
         destination = -1 if partition is None else partition
         return Outgoing(rung.plan.topic, record.key(), record.value(), destination, headers)

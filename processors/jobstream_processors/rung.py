@@ -49,13 +49,15 @@ class Waiting(NamedTuple):
     trip: Trip
     record: Record
     trouble: str
+    traced: int = 0
+    """Bytes of its traceback, which stands in the record alone while it waits."""
     suspected: bool = False
     """It was kept back once for a clock that is wrong; the next time it leaves."""
 
     @property
     def size(self) -> int:
-        """Bytes of its job."""
-        return len(self.record.value() or b"")
+        """Bytes of its job, and of the traceback that goes along."""
+        return len(self.record.value() or b"") + self.traced
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,10 @@ class Rung:
             wait = Wait(EXACT, appended, appended)
             return Waiting(appended, offset, wait, FIRST, record, str(error))
         wait = wait_on(self.name, appended, trip.due_ms, trip.delay_ms)
-        return Waiting(wait.leaves_ms, offset, wait, trip, record, "")
+        traced = len(trip.traceback)
+        if traced:
+            trip = replace(trip, traceback="")
+        return Waiting(wait.leaves_ms, offset, wait, trip, record, "", traced)
 
     def _hop(self, waiting: Waiting, now_ms: int) -> Hop:
         if waiting.trouble:

@@ -18,7 +18,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from jobstream_processors.core.decide import Bury, Finish
+from jobstream_processors.core.decide import Bury, Climb, Finish
 from jobstream_processors.errors import PublishFailure, TableUnavailable
 from jobstream_processors.ports import Outgoing, Sent
 from jobstream_processors.settlement import TOO_LARGE, Settlement, settlement
@@ -212,8 +212,13 @@ def _is_done(key: tuple[Lane, bool]) -> bool:
 
 
 def _too_large(item: Decided) -> Decided:
-    """A record that can't be copied dies, with a letter that points to where it stands."""
+    """A record that can't be copied dies, with a letter that points to where it stands.
+
+    Before that it is tried without its traceback: that is worth no record.
+    """
     delivery, decision = item
+    if isinstance(decision, Climb | Bury) and decision.trip.traceback:
+        return delivery, replace(decision, trip=replace(decision.trip, traceback=""))
     if isinstance(decision, Bury):
         return delivery, replace(decision, pointer=True)
     return delivery, Bury(replace(delivery.trip, reason=TOO_LARGE), pointer=True)

@@ -39,6 +39,7 @@ from jobstream_processors.core.outcome import (
     Unstarted,
 )
 from jobstream_processors.core.retry import Backoff
+from jobstream_processors.core.spot import Spot
 
 NOW_MS = 1_700_000_000_000
 WINDOW_MS = 86_400_000
@@ -185,6 +186,21 @@ def test_headers_of_a_copy_can_be_read(case: Case, outcome: Outcome) -> None:
 
     if isinstance(decision, Climb | Bury):
         assert parse(render(decision.trip)) == decision.trip
+
+
+@given(cases, outcomes)
+def test_error_and_place_are_of_the_same_failure(case: Case, outcome: Outcome) -> None:
+    before = replace(case.trip, error="old", message="old", frame="old:1", traceback="old")
+    has_spot = isinstance(outcome, Raised | TimedOut | Buried | Again)
+    if isinstance(outcome, Raised | TimedOut | Buried | Again):
+        outcome = replace(outcome, spot=Spot("new:2", "new"))
+
+    decision = decide(replace(case, trip=before), outcome)
+
+    if isinstance(decision, Climb | Bury):
+        new = ("new:2", "new") if has_spot else ("", "")
+        found = decision.trip.frame, decision.trip.traceback
+        assert found == (("old:1", "old") if decision.trip.error == "old" else new)
 
 
 @given(cases, retries)

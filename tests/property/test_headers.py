@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,11 +14,13 @@ from jobstream_processors.core.headers import (
     LETTER_HEADERS_MAX,
     PREFIX,
     TEXT_BYTES_MAX,
+    TRACEBACK,
     BadHeaders,
     Trip,
     parse,
     render,
 )
+from jobstream_processors.core.spot import TRACEBACK_BYTES_MAX
 
 NUMBERS = (
     "redrive",
@@ -29,7 +32,7 @@ NUMBERS = (
     "unknown-since-ms",
     "partition",
 )
-TEXTS = ("error", "message", "reason", "origin", "trace")
+TEXTS = ("error", "message", "reason", "origin", "trace", "frame", "traceback")
 OURS = (*NUMBERS, *TEXTS, "snoozes", "unheard-of")
 
 counts = st.integers(0, 1_000_000)
@@ -37,6 +40,7 @@ times = st.none() | st.integers(0, 1 << 45)
 short_texts = st.text(max_size=20)
 surrogates = st.characters(categories=["Cs"])
 wild_texts = st.text(st.characters() | surrogates, max_size=20) | st.text(min_size=1_000)
+WIDEST = "\U0001f4a5" * TRACEBACK_BYTES_MAX
 
 
 def trips(texts: st.SearchStrategy[str]) -> st.SearchStrategy[Trip]:
@@ -56,6 +60,8 @@ def trips(texts: st.SearchStrategy[str]) -> st.SearchStrategy[Trip]:
         reason=texts,
         origin=texts,
         trace=texts,
+        frame=texts,
+        traceback=texts,
     )
 
 
@@ -84,11 +90,25 @@ def test_copy_stays_within_bounds(trip: Trip, foreign: list[tuple[str, bytes]]) 
     headers = render(trip, foreign)
 
     assert len(headers) + LETTER_HEADERS_MAX <= HEADERS_MAX
-    ours = [value for name, value in headers if name.startswith(PREFIX)]
-    assert all(len(value) <= TEXT_BYTES_MAX for value in ours)
+    ours = {name: value for name, value in headers if name.startswith(PREFIX)}
+    assert len(ours.pop(TRACEBACK, b"")) <= TRACEBACK_BYTES_MAX
+    assert all(len(value) <= TEXT_BYTES_MAX for value in ours.values())
     read = parse(headers)
     plain = dict.fromkeys(TEXTS, "")
     assert replace(read, **plain) == replace(trip, **plain)  # type: ignore[arg-type] # texts only
+
+
+def test_the_longest_traceback_is_cut_to_its_own_bound_and_reads_back() -> None:
+    headers = render(Trip(seq=1, traceback=WIDEST))
+
+    assert len(dict(headers)[TRACEBACK]) == TRACEBACK_BYTES_MAX
+    assert WIDEST.startswith(parse(headers).traceback)
+
+
+@pytest.mark.parametrize("raw", [b"x" * (TRACEBACK_BYTES_MAX + 1), b"\xff"], ids=["long", "bytes"])
+def test_a_traceback_of_a_stranger_keeps_the_rules_of_texts(raw: bytes) -> None:
+    with pytest.raises(BadHeaders, match=TRACEBACK):
+        parse([(TRACEBACK, raw)])
 
 
 @given(trips(wild_texts))

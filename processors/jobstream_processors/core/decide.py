@@ -26,6 +26,7 @@ from jobstream_processors.core.outcome import (
     Unstarted,
 )
 from jobstream_processors.core.retry import Backoff
+from jobstream_processors.core.spot import NOWHERE, Spot
 
 CRASHES_MAX = 3
 CRASH_PAUSE_MS = 1_000
@@ -147,16 +148,16 @@ def decide(case: Case, outcome: Outcome) -> Decision:
             return Drop(known.CANCELLED, reason)
         case Expired():
             return EXPIRED
-        case Buried(reason, message):
-            return bury(case, reason, "", message)
+        case Buried(reason, message, spot):
+            return bury(case, reason, "", message, spot)
         case Again():
             return _again(case, outcome)
         case Raised():
             return _failed(case, outcome)
         case Unreadable(message):
             return _unreadable(case, message)
-        case TimedOut(after_ms):
-            return _retried(case, "jobstream.Timeout", f"still running after {after_ms} ms")
+        case TimedOut(after_ms, spot):
+            return _retried(case, "jobstream.Timeout", f"still running after {after_ms} ms", spot)
         case Crashed() | Unstarted():
             return _without_end(case, outcome)
         case _:
@@ -184,7 +185,7 @@ def _awaits_code(case: Case, reason: str, error: str, message: str) -> Climb | B
     delay = _wait_for_code_ms(case.now_ms - since)
     if delay is None:
         return bury(case, reason, error, message)
-    told = replace(case.trip, error=error, message=message, reason="", unknown_since_ms=since)
+    told = _told(replace(case.trip, unknown_since_ms=since), error, message)
     return _climb(case, told, delay)
 
 
@@ -226,28 +227,36 @@ def not_due(case: Case) -> Climb | None:
 def _again(case: Case, wanted: Again) -> Decision:
     trip = case.trip
     if wanted.uses_attempt:
+        error, spot = "jobstream.RetryAfter", wanted.spot
         if _is_exhausted(case):
-            return bury(case, "attempts_exhausted", "jobstream.RetryAfter", wanted.reason)
-        return _repeat(case, _next_attempt(case), wanted.delay_ms)
+            return bury(case, "attempts_exhausted", error, wanted.reason, spot)
+        told = _told(_next_attempt(case), error, wanted.reason, spot)
+        return _repeat(case, told, wanted.delay_ms)
     if trip.snoozes >= case.policy.snoozes_max:
-        return bury(case, "snoozes_exhausted", "jobstream.Snooze", wanted.reason)
+        return bury(case, "snoozes_exhausted", "jobstream.Snooze", wanted.reason, wanted.spot)
     return _repeat(case, replace(trip, snoozes=trip.snoozes + 1), wanted.delay_ms)
 
 
 def _failed(case: Case, failure: Raised) -> Decision:
     if case.policy.backoff.is_permanent(failure):
-        return bury(case, "permanent", failure.error, failure.message)
-    return _retried(case, failure.error, failure.message)
+        return bury(case, "permanent", failure.error, failure.message, failure.spot)
+    return _retried(case, failure.error, failure.message, failure.spot)
 
 
-def _retried(case: Case, error: str, message: str) -> Decision:
+def _retried(case: Case, error: str, message: str, spot: Spot) -> Decision:
     """A transient failure: a timeout always is one, whatever classes the policy lists."""
     trip = case.trip
     if _is_exhausted(case):
-        return bury(case, "attempts_exhausted", error, message)
+        return bury(case, "attempts_exhausted", error, message, spot)
     delay = case.policy.backoff.delay_ms(trip.attempt, job_id=case.job_id, redrive=trip.redrive)
-    told = replace(_next_attempt(case), error=error, message=message, reason="")
-    return _repeat(case, told, delay)
+    return _repeat(case, _told(_next_attempt(case), error, message, spot), delay)
+
+
+def _told(trip: Trip, error: str, message: str, spot: Spot = NOWHERE) -> Trip:
+    """The trip with what failed last, in place of whatever failed before."""
+    return replace(
+        trip, error=error, message=message, reason="", frame=spot.frame, traceback=spot.traceback
+    )
 
 
 def _next_attempt(case: Case) -> Trip:
@@ -304,17 +313,15 @@ def _climb(case: Case, trip: Trip, delay_ms: int) -> Climb:
     return Climb(moved, cut=delay < delay_ms)
 
 
-def bury(case: Case, reason: str, error: str, message: str) -> Bury:
+def bury(case: Case, reason: str, error: str, message: str, spot: Spot = NOWHERE) -> Bury:
     """A dead letter for `reason`; every other field of the trip tells what it told before."""
     return Bury(
         replace(
-            case.trip,
+            _told(case.trip, error, message, spot),
             delay_ms=None,
             due_ms=None,
             enqueued_ms=case.enqueued_ms,
             first_failed_ms=_first_failed(case),
             reason=reason,
-            error=error,
-            message=message,
         )
     )

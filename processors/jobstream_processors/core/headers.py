@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from operator import methodcaller
 from typing import TYPE_CHECKING
 
+from jobstream_processors.core.spot import TRACEBACK_BYTES_MAX
 from jobstream_processors.errors import ProcessorError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 Headers = list[tuple[str, bytes]]
 
 PREFIX = "js-"
+TRACEBACK = "js-traceback"
 TEXT_BYTES_MAX = 1_000
 HEADERS_MAX = 64
 LETTER_HEADERS_MAX = 2
@@ -38,7 +40,9 @@ _LIMITS = {
     "partition": 1_000_000,
     "snoozes": 1_000_000,
 }
-_TEXTS = ("error", "message", "reason", "origin", "trace")
+_TEXTS = dict.fromkeys(("error", "message", "reason", "origin", "trace", "frame"), TEXT_BYTES_MAX)
+_TEXTS["traceback"] = TRACEBACK_BYTES_MAX
+"""Bytes of each text, at most."""
 
 
 class BadHeaders(ProcessorError):
@@ -68,6 +72,10 @@ class Trip:
     snoozes: int = 0
     error: str = ""
     message: str = ""
+    frame: str = ""
+    """Where the last failure was raised, as a line of the user's code."""
+    traceback: str = ""
+    """That of the last failure, as far as the record has room for it."""
     reason: str = ""
     origin: str = ""
     """topic:partition:offset of the record it was copied from first."""
@@ -114,7 +122,7 @@ def parse(headers: Sequence[tuple[str, bytes | None]] | None) -> Trip:
         if name in _LIMITS:
             found[name] = _number(full, raw, _LIMITS[name])
         elif name in _TEXTS:
-            found[name] = _text(full, raw or b"")
+            found[name] = _text(full, raw or b"", _TEXTS[name])
     return _trip(found) if found else FIRST
 
 
@@ -126,10 +134,10 @@ def _number(full: str, raw: bytes | None, limit: int) -> int:
     return int(raw)
 
 
-def _text(full: str, raw: bytes) -> str:
+def _text(full: str, raw: bytes, limit: int) -> str:
     # A longer or broken one is not of our writing, and an origin becomes part of a row's key.
-    if len(raw) > TEXT_BYTES_MAX:
-        message = f"header {full} has {len(raw)} bytes; at most {TEXT_BYTES_MAX}"
+    if len(raw) > limit:
+        message = f"header {full} has {len(raw)} bytes; at most {limit}"
         raise BadHeaders(message)
     try:
         return raw.decode()
@@ -156,6 +164,8 @@ def _trip(found: dict[str, int | str]) -> Trip:
         snoozes=_int(found, "snoozes", 0),
         error=str(found.get("error", "")),
         message=str(found.get("message", "")),
+        frame=str(found.get("frame", "")),
+        traceback=str(found.get("traceback", "")),
         reason=str(found.get("reason", "")),
         origin=str(found.get("origin", "")),
         trace=str(found.get("trace", "")),
@@ -180,19 +190,21 @@ def render(trip: Trip, foreign: Sequence[tuple[str, bytes | None]] | None = None
     texts = {
         "error": trip.error,
         "message": trip.message,
+        "frame": trip.frame,
+        "traceback": trip.traceback,
         "reason": trip.reason,
         "origin": trip.origin,
         "trace": trip.trace,
     }
     ours = [(PREFIX + n, b"%d" % v) for n, v in numbers.items() if v is not None]
-    ours += [(PREFIX + n, _cut(v)) for n, v in texts.items() if v]
+    ours += [(PREFIX + n, _cut(v, _TEXTS[n])) for n, v in texts.items() if v]
     return kept[: HEADERS_MAX - LETTER_HEADERS_MAX - len(ours)] + ours
 
 
-def _cut(text: str) -> bytes:
+def _cut(text: str, limit: int) -> bytes:
     # File names in error messages may hold surrogates, which have no UTF-8: write them escaped.
-    raw = text[:TEXT_BYTES_MAX].encode("utf-8", "backslashreplace")
-    return raw[:TEXT_BYTES_MAX].decode("utf-8", "ignore").encode()
+    raw = text[:limit].encode("utf-8", "backslashreplace")
+    return raw[:limit].decode("utf-8", "ignore").encode()
 
 
 def _int(found: dict[str, int | str], name: str, default: int) -> int:

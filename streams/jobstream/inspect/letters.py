@@ -6,7 +6,7 @@ for those that are shown or redriven. It changes nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from jobstream.inspect.errors import NotThere
@@ -119,7 +119,8 @@ def _letter(view: AppView, queue: str, record: Record) -> Letter:
     job_id, _, number = key.decode(errors="replace").rpartition(":")
     trip, trouble = FIRST, ""
     try:
-        trip = parse(headers_of(record))
+        # Among a million letters none has room for its traceback; its headers are read again.
+        trip = replace(parse(headers_of(record)), traceback="")
     except BadHeaders as error:
         trouble = str(error)
     if not (job_id and number.isascii() and number.isdigit()):

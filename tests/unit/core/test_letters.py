@@ -13,6 +13,7 @@ def test_redrive_starts_anew_and_keeps_where_it_came_from() -> None:
     letter = Trip(
         redrive=1, seq=7, attempt=8, first_failed_ms=5, partition=3, snoozes=2,
         error="E", message="m", reason="attempts_exhausted", origin="q:3:9",
+        frame="shop.py:7 in send", traceback="Traceback …",
     )  # fmt: skip
 
     assert redriven(letter) == Trip(redrive=2, partition=3, origin="q:3:9")

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream_processors.core.outcome import Buried, Dead, as_is, read
-from jobstream_processors.core.spot import CHAIN_MAX, GROUP_MAX, TRACEBACK_BYTES_MAX, spot_of
+from jobstream_processors.core.spot import (
+    CHAIN_MAX,
+    GROUP_MAX,
+    PIECE_MAX,
+    TRACEBACK_BYTES_MAX,
+    spot_of,
+)
 from jobstream_processors.hidden import Hidden
 
 if TYPE_CHECKING:
@@ -203,6 +209,13 @@ def test_a_secret_over_lines_within_a_group_is_masked_before_its_margin_parts_it
 
     assert "ValueError: ***" in text
     assert "MIIEv" not in text
+
+
+def test_a_secret_at_the_cut_of_a_message_leaves_no_half() -> None:
+    key = "MIIEvQIBADANBg"
+    error = ValueError("x" * (PIECE_MAX - len("ValueError: ") - 5) + key)
+
+    assert key[:4] not in spot_of(error, Hidden([key]).clean).traceback
 
 
 def test_surrogates_are_written_as_utf8_can_say_them() -> None:

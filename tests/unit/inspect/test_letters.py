@@ -45,6 +45,8 @@ def letter(job_id: str = "j-1", **changes: object) -> Letter:
         partition=3,
         error="shop.errors.Refused",
         message="no",
+        frame="shop.py:7 in send",
+        traceback="Traceback …",
         reason="exhausted",
         origin="shop.mail:3:17",
     )

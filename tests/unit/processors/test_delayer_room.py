@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream_processors.core.headers import Trip
+from jobstream_processors.core.headers import Trip, parse, render
 from jobstream_processors.delayer import FAILED_HOLD_MS, HOPS_MAX
 from jobstream_processors.rung import BYTES_MAX, RECORDS_MAX
 from jobstream_processors.skipped import AGAIN_MAX
@@ -48,6 +48,35 @@ def test_a_full_rung_is_not_fetched_on(ladder: Ladder) -> None:
     assert ladder.delayer.held()["mail", "5s"] <= RECORDS_MAX + HOPS_MAX
     assert ladder.pass_ms(5_000) == 4 * RECORDS_MAX
     assert ladder.shop.broker.span(place)[1] == 4 * RECORDS_MAX
+
+
+def test_tracebacks_fill_the_room_as_jobs_do_and_go_along(ladder: Ladder) -> None:
+    failed = Trip(delay_ms=5_000, partition=0, error="E", frame="f", traceback="t" * 8_000)
+    for number in range(300):
+        ladder.put("5s", b"%d" % number, failed)
+        if number == BYTES_MAX // 8_000:
+            ladder.turns()
+
+    ladder.turns()
+
+    assert ladder.delayer.held()["mail", "5s"] == BYTES_MAX // 8_000 + 1
+    assert ladder.pass_ms(5_000) == 300
+    trips = [parse(record.headers()) for record in ladder.queue()]
+    assert {(trip.error, trip.frame, trip.traceback) for trip in trips} == {("E", "f", "t" * 8_000)}
+
+
+def test_a_hop_that_is_too_large_with_its_traceback_goes_without_it(ladder: Ladder) -> None:
+    # A hop's headers are longer than those it came with: it tells an instant, not a wait.
+    shop, trip = ladder.shop, Trip(delay_ms=1, partition=0, error="E", traceback="t" * 2_000)
+    spare = sum(len(name) + len(value) for name, value in render(trip)) + len(b"key")
+    ladder.put("0s", b"v" * (1_000_000 - spare), trip)
+
+    assert ladder.pass_ms(1) == 1
+
+    (arrived,) = ladder.queue()
+    assert parse(arrived.headers()).error == "E"
+    assert parse(arrived.headers()).traceback == ""
+    assert shop.letters() == {}
 
 
 def test_a_record_rests_after_its_hop_failed_and_others_go_on(ladder: Ladder) -> None:

@@ -189,6 +189,28 @@ def test_a_death_keeps_its_reason_when_the_letter_is_too_large(
     assert shop.letters()["big:0"]["js-reason"] == b"permanent"
 
 
+@pytest.mark.parametrize("decision", [CLIMB, BURY], ids=["climb", "bury"])
+def test_a_copy_that_is_too_large_with_its_traceback_goes_without_it(
+    shop: Shop, settler: Settler, decision: Climb | Bury
+) -> None:
+    """A traceback is worth no record: neither its bytes nor its retry."""
+    lane = shop.lane()
+    (big,) = shop.deliver(lane, shop.put(shop.event("big", to="x" * (1_000_000 - 500))))
+    trip = replace(decision.trip, error="E", frame="shop.py:7 in send", traceback="t" * 2_000)
+
+    settled, again = settler.settle([(big, replace(decision, trip=trip))])
+    assert settled == []
+    settled, again = settler.settle(again)
+
+    assert ([job for job, _ in settled], again) == ([big], [])
+    topic = shop.plan.dlq if decision is BURY else shop.plan.rungs["5s"][0]
+    (copy,) = shop.broker.records(topic)
+    headers = dict(copy.headers() or ())
+    assert copy.value() == big.value
+    assert (headers["js-error"], headers["js-frame"]) == (b"E", b"shop.py:7 in send")
+    assert "js-traceback" not in headers
+
+
 def test_a_climb_goes_to_its_rung_with_the_bytes_it_came_with(shop: Shop, settler: Settler) -> None:
     lane = shop.lane(1)
     (job,) = shop.deliver(lane, shop.put(shop.event("a"), partition=1))
