@@ -28,6 +28,13 @@ except ConfigError as error:
 """
 
 
+APP = """
+from jobstream import App
+app = App("shop", bootstrap_servers="127.0.0.1:1", metrics_port="off")
+app.queue("mail", partitions=120)
+"""
+
+
 def told(soft: int, hard: int, shards: int) -> str:
     command = [sys.executable, "-c", PROGRAM, *map(str, (soft, hard, shards))]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -54,6 +61,17 @@ def test_a_hard_limit_below_the_need_is_refused_with_the_number() -> None:
     assert "120 partitions" in said
     assert "needs 2048 open files; its hard limit is 1024" in said
     assert "LimitNOFILE=" in said
+
+
+def test_a_worker_is_refused_before_it_asks_a_broker(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(APP)
+    command = [sys.executable, "-m", "jobstream", "worker", "shop:app"]
+    limited = ["sh", "-c", 'ulimit -n 1024 && exec "$@"', "sh", *command]
+
+    ended = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 1
+    assert "needs 2048 open files; its hard limit is 1024" in ended.stderr
 
 
 def test_a_shard_keeps_to_its_share(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WAIT_S = 30
+# Whether output is buffered is said by each test, not by who runs it.
+ENVIRON = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 # Prints far more than a pipe holds, logs, and ends as any program does.
 PROGRAM = """
 import logging, sys
@@ -23,6 +26,7 @@ from jobstream.cli.logs import configure_process
 configure_process("json", "info")
 for _ in range(100):
     print("x" * 2_000, flush=True)
+    print("x" * 2_000, file=sys.__stdout__, flush=True)
     logging.getLogger("shop").error("failed")
 print("not flushed")
 open({mark!r}, "w").write("served")
@@ -65,7 +69,9 @@ def test_a_program_whose_output_goes_nowhere_ends_with_0(
         command = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command]
     with open("/dev/full", "wb") as full:  # noqa: PTH123 - of the kernel
         to = full.fileno() if output == "full" else writes
-        ran = subprocess.run(command, stdout=to, stderr=to, timeout=WAIT_S, check=False)
+        ran = subprocess.run(
+            command, stdout=to, stderr=to, env=ENVIRON, timeout=WAIT_S, check=False
+        )
 
     assert ran.returncode == 0
     assert os.path.exists(mark)  # noqa: PTH110 - likewise
@@ -93,6 +99,18 @@ def test_what_is_larger_than_a_pipe_takes_at_once_comes_whole(pipe: tuple[int, i
     assert drain(reads) == b"x" * 30_000 + b"\n"
 
 
+def test_what_is_larger_than_a_pipe_holds_keeps_nobody(pipe: tuple[int, int]) -> None:
+    reads, writes = pipe
+    writer = LossyWriter(writes, "stdout", stall_s=0.01)
+    writing = threading.Thread(target=writer.write, args=(b"x" * 200_000,), daemon=True)
+    writing.start()
+    writing.join(WAIT_S)
+    kept = writing.is_alive()
+    drain(reads)
+
+    assert not kept
+
+
 CLOSES = {
     "close": "sys.stdout.close(), sys.stderr.close()",
     "with": "exec('with sys.stdout, sys.stderr: pass')",
@@ -114,7 +132,9 @@ logging.getLogger("shop").error("logged")
 @pytest.mark.parametrize("how", CLOSES)
 def test_who_closes_the_output_closes_it_for_nobody(options: list[str], how: str) -> None:
     command = [sys.executable, *options, "-c", CLOSING.format(closes=CLOSES[how])]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False)
+    ended = subprocess.run(
+        command, capture_output=True, text=True, env=ENVIRON, timeout=WAIT_S, check=False
+    )
     assert (ended.returncode, ended.stdout) == (0, "before\nafter\n")
     assert "logged" in ended.stderr
 
@@ -122,7 +142,7 @@ def test_who_closes_the_output_closes_it_for_nobody(options: list[str], how: str
 def test_a_line_of_json_is_json_whatever_the_encoding_of_the_stream() -> None:
     code = "import logging; from jobstream.cli.logs import configure_process;"
     code += "configure_process('json', 'info'); logging.getLogger('shop').error('gr\\xfc\\xdfe')"
-    environ = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    environ = {**ENVIRON, "PYTHONIOENCODING": "latin-1"}
     ended = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, env=environ, timeout=WAIT_S, check=True
     )
