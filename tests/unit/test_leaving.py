@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -50,12 +51,16 @@ def test_an_error_of_one_role_waits_for_the_drain_of_the_other() -> None:
     asyncio.run(main())
 
 
-def test_an_error_of_a_thread_waits_for_the_drain_of_all() -> None:
+def test_an_error_of_a_thread_waits_for_the_drain_of_all(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def main() -> None:
         roles, error = Roles(), ValueError("thread")
         leaving.tell(asyncio.get_running_loop(), roles.broken, error)
         leaving.tell(asyncio.get_running_loop(), roles.broken, ValueError("a second one"))
         await rounds()
+        told = [r.exc_info[1] for r in caplog.records if r.exc_info]
+        assert [str(each) for each in told] == ["thread", "a second one"]
         assert not roles.ended.done()
 
         for end in roles.ends:
@@ -125,7 +130,10 @@ def test_no_task_of_a_handler_ends_the_loop(
     assert rounds_after == ["on"]
 
 
-def test_a_ctrl_c_that_nobody_else_hears_is_passed_on() -> None:
+def test_a_ctrl_c_that_nobody_else_hears_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Whoever runs tests in the background has them ignore it.
+    monkeypatch.setattr(signal, "getsignal", lambda _: signal.default_int_handler)
+
     async def main() -> None:
         await asyncio.wait([asyncio.create_task(interrupts())])
 

@@ -14,7 +14,7 @@ import pytest
 
 from jobstream.kafka.control_topic import ControlFollower, told_record
 from jobstream.kafka.schema_topic import SchemaFollower
-from jobstream_processors.background import aside, in_background, log_end
+from jobstream_processors.background import aside, ended_soon, in_background, log_end
 from jobstream_processors.closer import Closer
 from jobstream_processors.core.control import PAUSE_QUEUE
 from jobstream_processors.errors import PublishFailure, TableUnavailable
@@ -192,3 +192,16 @@ def test_a_call_aside_shares_no_thread_with_user_code() -> None:
             await stuck
 
     asyncio.run(main())
+
+
+def test_a_pool_that_something_keeps_is_left_behind() -> None:
+    release = threading.Event()
+    pool = ThreadPoolExecutor(1)
+    kept = pool.submit(release.wait, LIMIT_S)
+
+    async def main() -> None:
+        await asyncio.wait_for(ended_soon(pool, limit_s=0.01), LIMIT_S / 2)
+
+    asyncio.run(main())
+    assert not kept.done()
+    release.set()
