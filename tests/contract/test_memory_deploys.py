@@ -87,7 +87,9 @@ GROWN: dict[str, tuple[type[Any], type[Any], tuple[Any, ...], str]] = {
     "field removed": (thing(("a", int), ("b", str)), thing(("a", int)), (1,), "args.b: was not"),
     "field renamed": (thing(("a", int)), thing(("b", int)), (1,), "args.a: was not"),
     "int to float": (thing(("a", int)), thing(("a", float)), (1.5,), "args.a: was written as dou"),
-    "made optional": (thing(("a", int)), thing(("a", int | None)), (None,), "args.a: was written"),
+    "made optional": (
+        thing(("a", int)), thing(("a", int | None)), (None,), "args.a: was written as None",
+    ),
 }  # fmt: skip
 
 

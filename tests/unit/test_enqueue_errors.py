@@ -69,6 +69,14 @@ class Full(MemoryTransport):
         super().submit(record, done)
 
 
+class Silent(MemoryTransport):
+    """The way to a broker that takes jobs and answers none."""
+
+    def submit(self, record: Outgoing, done: Done) -> None:
+        if not record.topic.endswith(".default"):
+            super().submit(record, done)
+
+
 class Held(MemoryTransport):
     """The way to a broker that answers nothing before it is let go."""
 
@@ -169,6 +177,18 @@ def test_a_full_queue_says_that_a_repeat_is_safe(desk: Desk) -> None:
         error = told_by(enqueue)
         assert (type(error), error.may_be_written) == (QueueFull, False)
         assert NOT in str(error)
+
+
+def test_without_an_answer_it_says_how_long_it_waited_and_that_the_job_may_be_written(
+    desk: Desk,
+) -> None:
+    desk.app.bind(Silent(desk.broker))
+
+    for enqueue in ways(desk.mail)[:2]:
+        error = told_by(enqueue)
+        assert (type(error), error.may_be_written) == (EnqueueTimeout, True)
+        assert "no acknowledgement within 0.2 s" in str(error)
+        assert re.search(PERHAPS, str(error))
 
 
 def test_what_was_not_sent_when_the_time_was_over_is_not_written(desk: Desk) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jobstream import App
-from jobstream.handler_warnings import warn_of_handlers
+from jobstream.handler_warnings import HANDLER_FIX, warn_of_handlers
 
 if TYPE_CHECKING:
     import pytest
@@ -30,3 +30,18 @@ def test_a_type_that_no_other_process_can_find_is_told(caplog: pytest.LogCapture
 
     told = [r for r in caplog.records if r.message == "handler_not_isolated"]
     assert [getattr(record, "job", None) for record in told] == ["local"]
+
+
+def test_a_type_without_a_handler_is_told_where_its_queue_is_served(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = App("shop")
+    app.declare("orphan", Note, queue=app.queue("mail"))
+
+    warn_of_handlers(app, (), ["default"])
+    assert caplog.records == []
+
+    warn_of_handlers(app, (), ["mail"])
+    (told,) = caplog.records
+    assert (told.levelname, told.message) == ("WARNING", "handler_missing")
+    assert (vars(told)["job"], vars(told)["fix"]) == ("orphan", HANDLER_FIX)

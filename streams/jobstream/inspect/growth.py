@@ -64,7 +64,7 @@ def plan_growth(
             "many it had"
         )
         raise ConfigError(message)
-    if growth.to < growth.was or growth.to % growth.was:
+    if growth.to % growth.was:
         message = (
             f"queue {name!r} has {growth.was} partitions and declares {growth.to}: declare a whole "
             f"multiple of {growth.was}, or say with --was how many it had when its dead letters "

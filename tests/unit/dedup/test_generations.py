@@ -130,6 +130,16 @@ def test_a_shard_that_was_out_of_use_for_long_is_opened_with_what_it_has(kept: K
     assert not kept.has("a")
 
 
+def test_brokers_may_differ_by_less_than_that(kept: Kept) -> None:
+    kept.clock.advance(LOOK_MS)
+    kept.done("a")
+    kept.shard.close()
+    kept.clock = VirtualClock(kept.clock.broker_ms() - FUTURE_MS)
+    kept.open()
+
+    assert kept.has("a")
+
+
 def test_a_generation_from_the_future_makes_the_shard_unusable(kept: Kept) -> None:
     kept.clock.advance(LOOK_MS)
     kept.done("a")

@@ -93,6 +93,19 @@ def test_it_is_behind_by_no_more_than_the_quickest_report(world: VirtualClock) -
     assert clock.broker_ms() == world.broker_ms() - 4
 
 
+def test_what_a_quick_report_told_is_forgotten_after_a_while(world: VirtualClock) -> None:
+    """Clocks drift: the next one stands for itself."""
+    clock = BrokerClock(world.machine())
+    tell(clock, world, a=0)
+    for since_ms, behind_ms in ((WINDOW_MS - 300, 0), (1, 300)):
+        world.advance(since_ms)
+        sent_ms, stamp_ms = clock.monotonic_ms(), world.broker_ms()
+        world.advance(300)
+        clock.reported({("a", 0): stamp_ms}, sent_ms)
+
+        assert clock.broker_ms() == world.broker_ms() - behind_ms
+
+
 def test_few_fresh_reports_are_heard_together_with_those_of_the_last_hour(
     world: VirtualClock,
 ) -> None:
