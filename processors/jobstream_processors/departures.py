@@ -11,8 +11,8 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from jobstream_processors.handover import clean_note
-from jobstream_processors.lane import Lane
+from jobstream_processors.handover import Handed, Lost, clean_note
+from jobstream_processors.lane import UNBOUNDED, Lane
 from jobstream_processors.places import in_topic
 from jobstream_processors.ports import Position, TopicPartition
 
@@ -81,6 +81,8 @@ class Departures:
         self._under_way: list[Departure] = []
         self.lanes: set[Lane] = set()
         """Lanes that drain: nothing of them starts."""
+        self.losses: dict[TopicPartition, Lost] = {}
+        """What was known here of partitions that were lost and have not come back."""
 
     def __bool__(self) -> bool:
         return bool(self._under_way)
@@ -138,6 +140,12 @@ class Departures:
     def lost(self, lanes: Collection[Lane]) -> None:
         """Others own these: nothing of them is waited for or handed over."""
         self._count_cut(lanes)
+        for lane in lanes:
+            if lane.may_begin < UNBOUNDED:  # It was prepared to the end, so it knows its suspects.
+                word = Handed(lane.suspect_before, lane.left)
+                self.losses[lane.source] = Lost(lane.claim, word)
+            elif lane.lost is not None:
+                self.losses[lane.source] = lane.lost
         self.lanes.difference_update(lanes)
         gone = {lane.source for lane in lanes}
         for departure in self._under_way:

@@ -174,6 +174,7 @@ class Feed:
             return  # It is given back as soon as what runs here has ended.
         for partition, committed in partitions.items():
             lane = self._new_lane(partition)
+            lane.lost = self._departures.losses.pop(partition, None)
             meter = self._meter.takeovers if self._meter is not None else None
             lane.phases = Phases(self._turn.since, lane.queue, meter)
             # What the group has, not where the lane starts: a mirror may be ahead of it.

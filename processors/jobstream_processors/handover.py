@@ -53,6 +53,13 @@ class Handed(NamedTuple):
     left: Left
 
 
+class Lost(NamedTuple):
+    """What a lane of this process knew of its partition when it lost it."""
+
+    claim: int
+    word: Handed
+
+
 def clean_note(claim: int, position: int, suspect_before: int, left: Left = NOTHING_LEFT) -> str:
     """`clean:<claim>`, and what is not as usual: `:<suspect before>:<ended>:<runs>`.
 

@@ -20,6 +20,7 @@ from jobstream_processors.phases import Phases
 if TYPE_CHECKING:
     from jobstream_processors.core.watermark import Watermark
     from jobstream_processors.delivery import Delivery
+    from jobstream_processors.handover import Lost
     from jobstream_processors.meter import QueueMeter
     from jobstream_processors.ports import Shard, TopicPartition
 
@@ -72,6 +73,7 @@ class Lane:
         "late",
         "left",
         "live",
+        "lost",
         "may_begin",
         "meter",
         "mirrored",
@@ -127,6 +129,8 @@ class Lane:
         """Which incarnations of the two topics its offsets, and its claim and rows, belong to."""
         # Claim of the lane of this process that ended as its topic was made anew.
         self.after: int | None = None
+        self.lost: Lost | None = None
+        """What the lane knew by which this process lost the partition; None if it did not."""
         self.watermark: Watermark
         self.chains: KeyChains[Delivery] = KeyChains()
         self.flood = FloodGuard()

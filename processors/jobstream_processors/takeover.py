@@ -189,6 +189,8 @@ class Takeover:
             word = Handed(0, NOTHING_LEFT)  # Nobody ever owned it.
         if word is None and lane.after is not None and previous_claim in {None, lane.after}:
             word = Handed(0, NOTHING_LEFT)  # Its last owner lives here: a topic was made anew.
+        if word is None and lane.lost is not None and owner == lane.lost.claim:
+            word = lane.lost.word  # Its last owner lives here: no job of it has killed anything.
         if word is not None:
             lane.suspect_before, lane.left = word
             return

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from jobstream_processors.ports import Record
     from jobstream_processors.ports import TopicPartition as Place
 
-QUIET_LIMIT_S = 120.0
+QUIET_LIMIT_S = 300.0
+"""Guards against hanging only: long enough for a busy machine."""
 
 
 class Trial:

@@ -12,6 +12,7 @@ from jobstream.testing.member import Member
 from jobstream_processors.departures import CUT_MS, GROUP_MARGIN_MS, ROWS_MS
 from jobstream_processors.handover import left_of
 from jobstream_processors.ports import Position
+from jobstream_processors.handover import Handed, Lost
 from jobstream_processors.pressure import Limits
 
 if TYPE_CHECKING:
@@ -183,6 +184,20 @@ def test_a_partition_that_is_lost_while_its_jobs_run_is_not_handed_over(move: Mo
     move.desk.running.clear()
     move.pass_ms(BOUND_MS)
     assert move.desk.handed_over == []
+
+
+def test_what_was_known_of_a_lost_partition_is_kept_until_it_is_served_again(move: Move) -> None:
+    desk, place = move.desk, move.desk.place()
+    lane = desk.lane()
+    lane.may_begin, lane.suspect_before = 16, 3
+    desk.ready = False
+
+    for _ in range(2):  # The second time it is lost before it was restored.
+        desk.feed.lost([place])
+        desk.feed.assigned({place: None})
+
+        assert desk.lane() is not lane
+        assert desk.lane().lost == Lost(lane.claim, Handed(3, lane.left))
 
 
 def test_who_keeps_a_partition_for_longer_than_the_group_waits_loses_all(move: Move) -> None:

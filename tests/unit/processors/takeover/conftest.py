@@ -15,6 +15,7 @@ from jobstream_schemas import Mirror, Row, encode_mirror, encode_row, mirror_key
 if TYPE_CHECKING:
     from tests.unit.processors.conftest import Shop
 
+    from jobstream_processors.handover import Lost
     from jobstream_processors.ports import Position, TopicPartition
 
 GROUP = "shop"
@@ -55,8 +56,9 @@ class Bureau:
     def lane(self) -> Lane:
         return Lane("mail", self.place, self.shop.plan.window_ms, 10_000)
 
-    def take(self, committed: Position | None = None) -> tuple[Lane, int]:
+    def take(self, committed: Position | None = None, lost: Lost | None = None) -> tuple[Lane, int]:
         lane = self.lane()
+        lane.lost = lost
         start = self.takeover.prepare(lane, committed)
         assert start is not None, lane.refused
         return lane, start

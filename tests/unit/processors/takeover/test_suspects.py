@@ -8,6 +8,7 @@ import pytest
 
 from jobstream.testing.memory_tables import MemoryTables
 from jobstream_processors.core.watermark import Watermark
+from jobstream_processors.handover import NOTHING_LEFT, Handed, Lost, left_of
 from jobstream_processors.ports import Position
 from jobstream_processors.takeover import SUSPECT_PAUSE_MS_MAX
 
@@ -73,6 +74,25 @@ def test_who_lived_here_when_its_topic_was_made_anew_is_no_suspect(
 
     assert (heir.suspect_before > 0) is between
     assert (heir.unclean > 0) is between
+
+
+def test_who_lost_a_partition_and_lives_suspects_none_of_its_own_jobs(bureau: Bureau) -> None:
+    first, _ = bureau.take()
+    left = left_of([(5, 6)], [])
+    bureau.claim()  # and somebody who began nothing
+
+    third, _ = bureau.take(Position(4), lost=Lost(first.claim, Handed(8, left)))
+
+    assert (third.suspect_before, third.left, third.unclean) == (8, left, 0)
+
+
+def test_who_lost_a_partition_suspects_the_jobs_of_an_owner_since_then(bureau: Bureau) -> None:
+    first, _ = bureau.take()
+    bureau.take()
+
+    third, _ = bureau.take(Position(4), lost=Lost(first.claim, Handed(0, NOTHING_LEFT)))
+
+    assert (third.suspect_before, third.unclean) == (10, 2)
 
 
 def test_only_what_the_dead_owner_may_have_begun_is_suspect(bureau: Bureau) -> None:
