@@ -114,7 +114,7 @@ def test_asking_anew_asks_for_all_that_is_remembered(bench: Bench) -> None:
         assert bench.log.topic_id(second, anew=True) == before[second]
         return bench.log.known_id(first) not in {"", before[first]}
 
-    wait_until(is_known, "the new id is known", limit_s=30.0)
+    wait_until(is_known, "the new id is known", limit_s=180.0)
 
 
 def test_since_finds_what_was_appended_at_a_time_or_later(bench: Bench) -> None:

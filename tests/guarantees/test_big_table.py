@@ -31,7 +31,7 @@ ROWS = 1_000_000
 BATCH = 10_000
 JOBS = 600
 SERVES_S_MAX = 15.0
-LIMIT_S = 120.0
+LIMIT_S = 300.0
 
 
 def fill(bootstrap: str, topic: str) -> None:

@@ -34,7 +34,7 @@ SETTINGS = {
     "JOBSTREAM_SESSION_TIMEOUT": "3s",
     "JOBSTREAM_COMMIT_INTERVAL": "100ms",
 }
-LIMIT_S = 120.0
+LIMIT_S = 300.0
 CHANCE_S = 2.0
 """Twenty commit intervals: what a sound worker would commit, it has committed by then."""
 STARTS_MAX = 4

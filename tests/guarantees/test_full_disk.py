@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.kafka
 
 DISK_MB = 64
-LIMIT_S = 30.0
+LIMIT_S = 180.0
 CONCURRENCY = 50
 FIX = "free some space, or move the state directory"
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.kafka
 
-LIMIT_S = 120.0
+LIMIT_S = 300.0
 STARTS_MAX = 4
 NEIGHBOURS = 200
 BACKLOG = 12_000

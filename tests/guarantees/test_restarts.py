@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +15,8 @@ from confluent_kafka.admin import AdminClient
 
 from jobstream.kafka.topics import worker_group
 from jobstream.leaving import EXIT_REPLACE
-from jobstream.testing.waiting import wait_until
+from jobstream.testing.trial import Progress
+from jobstream.testing.waiting import ASK_AGAIN_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +31,19 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.kafka
 
-LIMIT_S = 120.0
+LIMIT_S = 300.0
 WORKERS = 3
+WAITING = 500
 SESSION_S = 3
+
+
+def keep_waiting(shop: ModuleType, over: Event) -> list[str]:
+    """Enqueue as fast as jobs end, so that hundreds wait until `over`; returns their ids."""
+    progress, ids = Progress(shop.FOLDER / "ledger"), list[str]()
+    while not over.wait(ASK_AGAIN_S):
+        if len(ids) - progress.look().ends < WAITING:
+            ids += shop.steady.enqueue_many(shop.Work(n, ms=80) for n in range(WAITING))
+    return ids
 
 
 def test_rolling_restart_runs_no_job_twice(
@@ -39,18 +52,22 @@ def test_rolling_restart_runs_no_job_twice(
     trial, shop = new_trial(kafka.bootstrap_servers, JOBSTREAM_CONCURRENCY="20")
     for _ in range(WORKERS):
         trial.fleet.start()
-    ids: list[str] = []
-    for leaving in list(trial.fleet.members):
-        ended = len(ids)
-        ids += shop.steady.enqueue_many(shop.Work(n, ms=80) for n in range(1_500))
-        wait_until(
-            lambda ended=ended: trial.progress.look().ends >= ended + 500,  # type: ignore[misc]
-            "the load runs",
-            limit_s=LIMIT_S,
-        )
-        assert trial.progress.ends < len(ids), "the restart must come under load"
-        assert trial.fleet.drain(leaving) == 0
-        trial.fleet.start()
+    over = Event()
+    with ThreadPoolExecutor(1) as producer:
+        load = producer.submit(keep_waiting, shop, over)
+        try:
+            for leaving in list(trial.fleet.members):
+                goal = trial.progress.look().ends + 300
+                wait_until(
+                    lambda goal=goal: trial.progress.look().ends >= goal,  # type: ignore[misc]
+                    "the load runs",
+                    limit_s=LIMIT_S,
+                )
+                assert trial.fleet.drain(leaving) == 0
+                trial.fleet.start()
+        finally:
+            over.set()
+        ids = load.result()
     trial.wait_until_quiet()
 
     found = trial.audit(ids)

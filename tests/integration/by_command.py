@@ -15,7 +15,7 @@ from tests.spoken import Spoken
 if TYPE_CHECKING:
     from pathlib import Path
 
-WAIT_S = 120
+WAIT_S = 180
 APP = """
 import os
 from dataclasses import dataclass

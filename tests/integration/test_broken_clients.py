@@ -38,7 +38,7 @@ BREAKING = {
     "message.max.bytes": 2_000_000,
 }
 REFUSED = b"x" * 1_500_000
-LIMIT_S = 90.0
+LIMIT_S = 180.0
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from jobstream.broker.embedded import EmbeddedKafka
 
 pytestmark = pytest.mark.kafka
-WAIT_S = 90.0
+WAIT_S = 180.0
 ALLOWED = threading.Event()
 """Set while jobs may start; a start without it is a defect."""
 TOO_EARLY: list[str] = []

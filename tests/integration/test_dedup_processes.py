@@ -74,7 +74,7 @@ def test_processes_take_slots_one_after_the_other(tmp_path: Path) -> None:
 def test_a_killed_process_frees_its_slot(tmp_path: Path) -> None:
     with running(CLAIMER, tmp_path) as (process, name):
         process.kill()
-        process.wait(timeout=60)
+        process.wait(timeout=180)
 
         with claim_slot(tmp_path, "jobs", "c1") as slot:
             assert slot.path.name == name == "slot-0"
@@ -111,7 +111,7 @@ def test_a_shard_locked_by_a_living_process_is_put_aside(
     with running(INTRUDER, data) as (process, _):
         shard = opened()
         # It goes on writing, through flushes and new files, and disturbs nothing here.
-        _, complaint = process.communicate("\n", timeout=60)
+        _, complaint = process.communicate("\n", timeout=180)
         shard.put_done([("mine", b"schema--", b"args----")])
         table.close((TOPIC, 0), shard)
         again = opened()

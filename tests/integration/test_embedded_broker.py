@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.kafka
 
-LIMIT_S = 120.0
+LIMIT_S = 180.0
 PROGRAM = """
 import os, sys
 from pathlib import Path

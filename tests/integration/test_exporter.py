@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from jobstream.broker import EmbeddedKafka
 
 pytestmark = pytest.mark.kafka
-LIMIT_S = 60.0
+LIMIT_S = 180.0
 
 SHOP = """
 import os

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.kafka
 
 NOBODY = "127.0.0.1:1"
+LONG_S = 60
+"""So long an enqueue waits that is to succeed on a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,9 @@ def fragile() -> Iterator[EmbeddedKafka]:
         yield broker
 
 
-def new_app(bootstrap: str, folder: Path, **options: str) -> App:
+def new_app(bootstrap: str, folder: Path, name: str = "", **options: str) -> App:
     app = App(
-        f"broker-{uuid.uuid4().hex[:8]}",
+        name or f"broker-{uuid.uuid4().hex[:8]}",
         bootstrap_servers=bootstrap,
         state_dir=folder,
         commit_interval="200ms",
@@ -70,7 +72,7 @@ def new_app(bootstrap: str, folder: Path, **options: str) -> App:
 def create(kafka: EmbeddedKafka, *topics: NewTopic) -> None:
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
     for created in admin.create_topics(list(topics)).values():
-        created.result(60)
+        created.result(180)
 
 
 def enqueue_when_it_answers(work: Job[Work, object], text: str) -> str:
@@ -82,7 +84,7 @@ def enqueue_when_it_answers(work: Job[Work, object], text: str) -> str:
         except EnqueueTimeout:
             return ""
 
-    return wait_until(enqueued, "the broker answers", limit_s=120)
+    return wait_until(enqueued, "the broker answers", limit_s=180)
 
 
 def test_worker_without_a_broker_says_where_it_looked(tmp_path: Path) -> None:
@@ -117,7 +119,7 @@ def test_a_topic_that_is_deleted_under_a_producer_is_named(
         served.stop()
         topic = f"{app.name}.default"
         client = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
-        client.delete_topics([topic])[topic].result(60)
+        client.delete_topics([topic])[topic].result(180)
 
         def refused() -> EnqueueError | None:
             try:
@@ -128,7 +130,7 @@ def test_a_topic_that_is_deleted_under_a_producer_is_named(
                 return error
             return None
 
-        error = wait_until(refused, "the producer knows", limit_s=60)
+        error = wait_until(refused, "the producer knows", limit_s=180)
 
     assert error is not None
     assert f"topic {topic} does not exist any more, or has fewer partitions" in str(error)
@@ -167,7 +169,9 @@ def test_policy_that_loses_jobs_is_refused(kafka: EmbeddedKafka, tmp_path: Path)
 def test_worker_lives_through_a_broker_that_is_gone_for_a_while(
     fragile: EmbeddedKafka, tmp_path: Path
 ) -> None:
-    app = new_app(fragile.bootstrap_servers, tmp_path, enqueue_timeout="1s")
+    app = new_app(fragile.bootstrap_servers, tmp_path, enqueue_timeout=f"{LONG_S}s")
+    hasty = new_app(fragile.bootstrap_servers, tmp_path, app.name, enqueue_timeout="1s")
+    hurries = hasty.declare("work", Work)
     done: list[str] = []
 
     @app.job
@@ -176,25 +180,27 @@ def test_worker_lives_through_a_broker_that_is_gone_for_a_while(
 
     with Served(app) as served:
         ids = work.enqueue_many(Work(f"before {n}") for n in range(500))
-        wait_until(lambda: done, "it runs", limit_s=90)
+        ids.append(enqueue_when_it_answers(hurries, "topics and schema are known"))
+        wait_until(lambda: done, "it runs", limit_s=180)
 
         fragile.kill(1)
         begun_s = time.monotonic()
         with pytest.raises(EnqueueTimeout, match="may still be written"):
-            work.enqueue(Work("meanwhile"), idempotency_key="meanwhile")
-        assert time.monotonic() - begun_s < 10
+            hurries.enqueue(Work("meanwhile"), idempotency_key="meanwhile")
+        assert time.monotonic() - begun_s < LONG_S / 2, "its own limit, and no other"
         with pytest.raises(EnqueuesFailed) as caught:
-            work.enqueue_many(Work(f"meanwhile {n}") for n in range(1_000))
+            hurries.enqueue_many(Work(f"meanwhile {n}") for n in range(1_000))
         assert caught.value.failed + caught.value.unknown == 1_000
         assert len(caught.value.failures) <= 100
         fragile.restart(1)
 
         ids.append(enqueue_when_it_answers(work, "meanwhile"))
         ids += work.enqueue_many(Work(f"after {n}") for n in range(500))
-        assert {served.end_of(job_id, 90) for job_id in ids} == {"done"}
+        assert {served.end_of(job_id) for job_id in ids} == {"done"}
+    hasty.close()
 
     assert done.count("meanwhile") == 1
-    assert len({text for text in done if not text.startswith("meanwhile ")}) == 1_001
+    assert len({text for text in done if not text.startswith("meanwhile ")}) == 1_002
 
 
 def test_frozen_broker_is_a_timeout_and_the_loop_that_left_harms_nobody(
@@ -253,7 +259,7 @@ def test_full_send_queue_says_that_nothing_was_written(
         fragile.thaw(1)
 
     assert not caught.value.may_be_written
-    wait_until(lambda: len(answers) >= 100_000, "all that was taken is answered", limit_s=90)
+    wait_until(lambda: len(answers) >= 100_000, "all that was taken is answered", limit_s=180)
     assert not [error for error in answers if error is not None]
     enqueue_when_it_answers(work, "there is room again")
     served.close()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.kafka
 
-LIMIT_S = 60
+LIMIT_S = 180
 ENDS_BY_ERROR = {1, 75}
 """Told by whoever finds it first: as the error itself, or as a process to be replaced."""
 APP = """

@@ -197,7 +197,7 @@ class Shop:
 
     def wait_for(self, line: str) -> None:
         """Wait until a handler has told that line."""
-        wait_until(lambda: line in self.lines(), f"a handler tells {line!r}", limit_s=90)
+        wait_until(lambda: line in self.lines(), f"a handler tells {line!r}", limit_s=180)
 
 
 def _load(name: str, kafka: EmbeddedKafka) -> App:
@@ -236,7 +236,7 @@ def test_forked_copies_end_where_the_handler_ends(shop: Shop) -> None:
     ids += [shop.enqueue(job, f"{job} {n}") for n in range(5) for job in ("on_loop", "in_thread")]
 
     assert {shop.served.end_of(job_id) for job_id in ids} == {"done"}
-    wait_until(lambda: not pids_alive(shop), "the copies have ended", limit_s=60)
+    wait_until(lambda: not pids_alive(shop), "the copies have ended", limit_s=180)
     lines = shop.lines()
     for job in forking:
         assert lines.count(f"original {job} 0") == lines.count(f"copy {job} 0") == 1
@@ -293,7 +293,7 @@ def test_handler_that_never_ends_does_not_keep_the_worker(shop: Shop, job: str, 
     # Interrupted uses no attempt, and the next worker starts it again.
     assert not shop.served.letters()
     shop.fleet.start()
-    wait_until(lambda: shop.lines().count(f"{line} one") == 2, f"{job_id} runs again", limit_s=90)
+    wait_until(lambda: shop.lines().count(f"{line} one") == 2, f"{job_id} runs again", limit_s=180)
 
 
 def test_a_handler_enqueues_while_others_fill_the_pool_of_the_loop(shop: Shop) -> None:
@@ -312,7 +312,7 @@ def test_a_handler_that_holds_the_loop_ends_its_worker_and_then_its_child(shop: 
     member = shop.fleet.start()
     holding = shop.enqueue("holds_the_loop", "for ever")
 
-    assert member.wait(60) == EXIT_REPLACE
+    assert member.wait(180) == EXIT_REPLACE
     assert "loop_held" in member.tail()
     shop.fleet.start()
 
@@ -348,7 +348,7 @@ def test_second_sigterm_leaves_at_once_and_loses_nothing(shop: Shop) -> None:
 
     assert member.exit_code == 128 + signal.SIGTERM
     shop.fleet.start()
-    wait_until(lambda: shop.lines().count("blocks one") == 2, f"{stuck} runs again", limit_s=90)
+    wait_until(lambda: shop.lines().count("blocks one") == 2, f"{stuck} runs again", limit_s=180)
 
 
 def told_again(member: Member) -> bool:
@@ -361,7 +361,7 @@ def test_two_workers_share_one_state_dir(shop: Shop, tmp_path: Path) -> None:
     shop.fleet.start()
 
     slots = tmp_path / "state" / shop.env["FAULTS_APP"]
-    wait_until(lambda: len(list(slots.glob("*/slot-*"))) == 2, "each has a slot", limit_s=90)
+    wait_until(lambda: len(list(slots.glob("*/slot-*"))) == 2, "each has a slot", limit_s=180)
     ids = [shop.enqueue("on_loop", f"{n}") for n in range(20)]
 
     assert {shop.served.end_of(job_id) for job_id in ids} == {"done"}

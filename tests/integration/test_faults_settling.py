@@ -164,7 +164,7 @@ def test_unknown_type_waits_for_the_deployment_that_knows_it(
     served = desk.serve(before)
     told = new.enqueue(Work("x"))
     rung = served.plans["default"].rungs["5s"]
-    wait_until(lambda: served.records(*rung), "it climbs", limit_s=90)
+    wait_until(lambda: served.records(*rung), "it climbs", limit_s=180)
     served.stop()
     warned = [(each.message, each.levelname, vars(each)["job"]) for each in caplog.records
               if each.message in {"handler_missing", "job_waits_for_code"}]  # fmt: skip
@@ -204,7 +204,7 @@ def test_hold_key_keeps_its_attempts_across_a_restart(desk: Desk) -> None:
     one = first.jobs["held"].enqueue(Work("fails"), key="k").job_id
     two = first.jobs["held"].enqueue(Work("follows"), key="k").job_id
     other = first.jobs["held"].enqueue(Work("neighbour"), key="other").job_id
-    assert failed.wait(90)
+    assert failed.wait(180)
     assert served.end_of(other) == "done"
     served.stop()
 
@@ -260,7 +260,7 @@ def test_many_jobs_of_one_key_hold_up_no_other_key(desk: Desk) -> None:
 
     @app.job(timeout="10m")
     def slow(args: Work) -> None:
-        gate.wait(300)  # longer than anybody waits for the others
+        gate.wait(900)  # longer than anybody waits for the others
         started.append(args.text)
 
     @app.job
@@ -326,7 +326,7 @@ def put_compressed(
         headers=dict(headers),
         on_delivery=lambda e, m: told(_offset(e, m)),
     )
-    assert producer.flush(30) == 0
+    assert producer.flush(180) == 0
 
 
 def _offset(error: object, message: object) -> int:

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.kafka
 
-SEEN_SECONDS_MAX = 60
-STOP_SECONDS_MAX = 60
-LIMIT_S = 120
+SEEN_SECONDS_MAX = 180
+STOP_SECONDS_MAX = 180
+LIMIT_S = 180
 INSTALL_SECONDS_MAX = 600
 LINES = 15
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.kafka
 
-WAIT_S = 60
+WAIT_S = 180
 PATCHES = {
     "gevent": "import gevent.monkey; gevent.monkey.patch_all()",
     "eventlet": "import eventlet; eventlet.monkey_patch()",
@@ -34,7 +34,7 @@ import os, threading
 from dataclasses import dataclass
 from jobstream import App
 {late}
-app = App(os.environ["GREEN_APP"], enqueue_timeout="20s", metrics_port="off")
+app = App(os.environ["GREEN_APP"], enqueue_timeout="60s", metrics_port="off")
 queue = app.queue("mail", partitions=1)
 
 @dataclass(frozen=True)

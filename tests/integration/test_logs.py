@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jobstream.broker import EmbeddedKafka
 
 pytestmark = pytest.mark.kafka
-WAIT_S = 120
+WAIT_S = 180
 CANARY = "hunter2/canary'7"
 FORMS = (CANARY, json.dumps(CANARY)[1:-1], repr(CANARY)[1:-1], "hunter2%2Fcanary")
 

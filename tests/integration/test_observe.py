@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.kafka
-READY_S = 200
-STOP_S = 90
-SEEN_S = 60
+READY_S = 300
+STOP_S = 180
+SEEN_S = 180
 PLACE = re.compile(r"observe: (\w+) +http://(\S+)")
 WORKERS = 1
 
@@ -64,7 +64,7 @@ class Stack:
         """The result of an instant query."""
         text = urllib.parse.urlencode({"query": query})
         url = f"http://{self.address('prometheus')}/api/v1/query?{text}"
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=SEEN_S) as answer:
             found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
             return found
 

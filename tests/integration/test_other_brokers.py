@@ -89,7 +89,7 @@ def test_a_worker_says_what_it_costs_and_runs_jobs(
     wait_until(
         lambda: "jobstream-settle" not in [thread.name for thread in threading.enumerate()],
         "the worker that gave up has left, too",
-        limit_s=60,
+        limit_s=180,
     )
 
 
@@ -118,7 +118,7 @@ def test_a_stop_during_the_fall_back_is_kept(
         # When it falls back
         running = threading.Thread(target=roles.run, daemon=True)
         running.start()
-        wait_until(lambda: not running.is_alive(), "the worker has left", limit_s=30)
+        wait_until(lambda: not running.is_alive(), "the worker has left", limit_s=180)
 
     # Then it has left, without another try
     assert served_with == ["consumer"]
@@ -138,7 +138,7 @@ def test_a_worker_that_was_told_to_stop_before_it_ran_leaves(
     running = threading.Thread(target=roles.run, daemon=True)
     running.start()
 
-    wait_until(lambda: not running.is_alive(), "the worker has left", limit_s=30)
+    wait_until(lambda: not running.is_alive(), "the worker has left", limit_s=180)
     served.close()
 
 

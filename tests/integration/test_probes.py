@@ -8,12 +8,13 @@ import os
 import subprocess
 import sys
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from jobstream.broker.embedded import EmbeddedKafka
+from jobstream.broker.errors import PortInUseError
 from jobstream.broker.ports import choose_addresses
 from jobstream.observe.targets import folder_of, living
 from jobstream.testing.waiting import wait_until
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.kafka
-WAIT_S = 60
+WAIT_S = 180
 APP = """
 import time
 from dataclasses import dataclass
@@ -45,7 +46,8 @@ def sleeps_in_a_thread(args: Nap) -> None:
 @app.job(queue=only)
 async def blocks_the_loop(args: Nap) -> None:
     Path("begun").touch()
-    time.sleep(args.seconds)
+    while not Path("free").exists():
+        time.sleep(0.01)
 """
 
 
@@ -115,6 +117,14 @@ def get(address: str, path: str) -> tuple[int, dict[str, Any]]:
         connection.close()
 
 
+def ports_in_a_row(count: int) -> int:
+    """The first of so many neighbouring ports that nobody listens on."""
+    while True:
+        port = choose_addresses(1, None)[0].port
+        with suppress(PortInUseError):
+            return choose_addresses(count, port)[0].port
+
+
 def until(address: str, path: str, code: int, check: str = "") -> None:
     """Wait until the probe answers so, and names the check that fails."""
 
@@ -129,7 +139,7 @@ def until(address: str, path: str, code: int, check: str = "") -> None:
 def test_the_roles_of_dev_take_a_port_each_from_the_one_in_the_code(
     kafka: EmbeddedKafka, tmp_path: Path
 ) -> None:
-    port = choose_addresses(1, None)[0].port
+    port = ports_in_a_row(3)
     place = Place(tmp_path, kafka.bootstrap_servers, f", metrics_port={port}")
 
     with place.started("dev", "shop:app") as dev:
@@ -145,7 +155,7 @@ def test_two_processes_have_a_port_each_and_one_without_partitions_is_ready(
     kafka: EmbeddedKafka, tmp_path: Path
 ) -> None:
     place = Place(tmp_path, kafka.bootstrap_servers)
-    port = choose_addresses(1, None)[0].port
+    port = ports_in_a_row(2)
 
     with place.worker("--processes", "2", "--metrics-port", str(port)):
         addresses = place.addresses(2)
@@ -153,8 +163,11 @@ def test_two_processes_have_a_port_each_and_one_without_partitions_is_ready(
         for address in addresses:
             until(address, "/readyz", 200)
             until(address, "/startupz", 200)
-        owned = [get(address, "/status")[1]["partitions"] for address in addresses]
-        assert sorted(owned) == [0, 1]
+
+        def owned() -> list[int]:
+            return sorted(get(address, "/status")[1]["partitions"] for address in addresses)
+
+        wait_until(lambda: owned() == [0, 1], "one has the partition", limit_s=WAIT_S)
 
 
 def test_a_blocked_loop_is_death_and_a_stuck_thread_or_a_lost_broker_is_not(
@@ -175,7 +188,7 @@ def test_a_blocked_loop_is_death_and_a_stuck_thread_or_a_lost_broker_is_not(
             until(address, "/livez", 200)
             until(address, "/readyz", 200)
 
-            place.enqueue("blocks_the_loop", 13)
+            place.enqueue("blocks_the_loop", 0)
             # A broker that dies at once may take the job along, before the worker has read it.
             begun = (place.folder / "begun").exists
             wait_until(begun, "the loop is blocked", limit_s=WAIT_S)
@@ -184,6 +197,7 @@ def test_a_blocked_loop_is_death_and_a_stuck_thread_or_a_lost_broker_is_not(
             told = get(address, "/status")[1]
             assert told["oldest"]["job"] in {"sleeps_in_a_thread", "blocks_the_loop"}
 
+            (place.folder / "free").touch()
             until(address, "/readyz", 503, "broker")
             until(address, "/livez", 200)
             until(address, "/readyz", 503, "broker")

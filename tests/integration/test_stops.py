@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.kafka
 
-WAIT_S = 90
-LEAVE_S = 30
+WAIT_S = 180
+LEAVE_S = 180
 APP = """
 import os, pathlib, time
 from dataclasses import dataclass
 from jobstream import App, Backoff
 
-app = App("{name}", drain="60s", children=2)
+app = App("{name}", drain="10m", children=2)
 mail = app.queue("mail", partitions=1)
 HERE = pathlib.Path(__file__).parent
 
@@ -121,7 +121,7 @@ def test_a_stop_while_tables_are_restored_leaves_soon(shop: Shop, workers: list[
 
     worker.process.terminate()
 
-    # The app's drain is a minute, and no part of it is needed here.
+    # The app's drain is ten minutes, and no part of it is needed here.
     assert worker.process.wait(LEAVE_S) == 0
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jobstream.broker import EmbeddedKafka
 
 pytestmark = pytest.mark.kafka
-WAIT_S = 60
+WAIT_S = 240
 JOBS = 300
 SLOTS = 200
 AFTER_MAX = 70
@@ -39,10 +39,10 @@ queues = [app.queue(name, partitions=12) for name in ("a", "b", "c")]
 class Meet:
     place: int
 
-@app.job(queue=queues[0], timeout="1m")
+@app.job(queue=queues[0], timeout="10m")
 def meets(args: Meet) -> None:
     if args.place < {slots}:
-        together.wait(50)
+        together.wait(200)
     open("done", "a").write(".")
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-READY_S = 90
-STOP_S = 30
+READY_S = 180
+STOP_S = 60
 ANSWER_S = 60
 
 Json = Any

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOKS = ROOT / "docs" / "runbooks"
-LIMIT_S = 90.0
+LIMIT_S = 180.0
 LASTS = "2s"
 HURRIED = {
     "JobsDelayerLate": ("> 60", "> 2"),

@@ -40,7 +40,7 @@ def named(labels: dict[str, str]) -> str:
 
 
 def asked(address: str, method: str, body: bytes = b"") -> bytes:
-    connection = HTTPConnection(address, timeout=10)
+    connection = HTTPConnection(address, timeout=60)
     try:
         connection.request(method, "/api/v2/alerts", body, {"Content-Type": "application/json"})
         answer = connection.getresponse()
@@ -62,4 +62,4 @@ def test_what_explains_others_is_told_alone(start_alertmanager: StartAlertmanage
         return {named(one["labels"]): one["status"]["state"] for one in found}
 
     asked(server_at, "POST", sent)
-    wait_until(lambda: states() == wanted, f"states are {wanted}", limit_s=60)
+    wait_until(lambda: states() == wanted, f"states are {wanted}", limit_s=180)

@@ -36,6 +36,6 @@ def test_alert_goes_all_the_way(
         str(tmp_path / "*.json"), rules=[rules], alertmanager=alertmanager.address
     )
 
-    wait_until(lambda: webhook.alerts("Always", "firing"), "the alert is delivered", limit_s=60)
+    wait_until(lambda: webhook.alerts("Always", "firing"), "the alert is delivered", limit_s=180)
     assert prometheus.value("vector(7)") == 7
     assert prometheus.value("jobs_lag_seconds") is None

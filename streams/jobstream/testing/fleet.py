@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
-STOP_LIMIT_S = 90.0
+STOP_LIMIT_S = 180.0
 """A worker drains for 25 s at most, then leaves its group; a busy machine takes its time."""
 _LEASHED = Path(__file__).with_name("leashed.py")
 _TAIL_BYTES = 4_000

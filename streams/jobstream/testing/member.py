@@ -95,7 +95,7 @@ class Member:
 
 
 def turn_until(
-    members: Iterable[Member], reached: Callable[[], bool], timeout_s: float = 90.0
+    members: Iterable[Member], reached: Callable[[], bool], timeout_s: float = 180.0
 ) -> None:
     """Let the members poll in turn until `reached`; raises TimeoutError with what they heard."""
     everybody = list(members)

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from jobstream_processors.ports import Record
     from jobstream_processors.queues import QueuePlan
 
-END_LIMIT_S = 90.0
+END_LIMIT_S = 180.0
 """Guards against hanging only, so it is long enough for a busy machine."""
-STOP_LIMIT_S = 90.0
+STOP_LIMIT_S = 180.0
 
 
 @dataclass(frozen=True, slots=True)

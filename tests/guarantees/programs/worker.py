@@ -10,7 +10,9 @@ import shop  # type: ignore[import-not-found]  # beside this file, which is run 
 
 from jobstream.leaving import leave_if_unsafe, leave_process
 from jobstream.roles import Roles
+from jobstream.testing.waiting import wait_until
 
+LIMIT_S = 300.0
 PLAIN = frozenset(vars(logging.makeLogRecord({})))
 
 
@@ -36,6 +38,9 @@ def main() -> None:
         import failpoints  # type: ignore[import-not-found]  # noqa: PLC0415  # the same
 
         failpoints.hang_at(place)
+    if door := os.environ.get("TRIAL_DOOR"):
+        (shop.FOLDER / "waits").touch()
+        wait_until((shop.FOLDER / door).exists, "it may come in", limit_s=LIMIT_S)
     only = os.environ.get("TRIAL_ONLY") or None
     try:
         Roles(shop.app, only=only).run()

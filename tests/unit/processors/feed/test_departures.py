@@ -10,9 +10,8 @@ from tests.unit.processors.feed.conftest import GROUP
 from jobstream.testing import MemorySource
 from jobstream.testing.member import Member
 from jobstream_processors.departures import CUT_MS, GROUP_MARGIN_MS, ROWS_MS
-from jobstream_processors.handover import left_of
+from jobstream_processors.handover import Handed, Lost, left_of
 from jobstream_processors.ports import Position
-from jobstream_processors.handover import Handed, Lost
 from jobstream_processors.pressure import Limits
 
 if TYPE_CHECKING:
