@@ -29,6 +29,9 @@ pytestmark = pytest.mark.kafka
 
 BURNING = ("JobsFreshnessBurnFast", "JobsFreshnessBurnSlow")
 SILENT_S = 5
+BUSY_SCRAPE_S = 0.3
+"""Thirty times what it takes on an idle machine. On one so busy jobs are late, and that is told."""
+LATE = {*BURNING, "JobsQueueBehind", "JobsDelayerLate", "JobsTargetDown", "JobsLagBlind"}
 INVOICES = 320
 """So many that a hundred die in a row on each of two partitions, and some are left."""
 
@@ -69,9 +72,9 @@ def shop(
 
 def test_retries_by_design_are_silent(shop: Shop, tmp_path: Path) -> None:
     shop.healthy()
+    wait_until(lambda: not shop.prometheus.values("ALERTS"), "no alert is on", limit_s=LIMIT_S)
     before = len(shop.webhook.received)
     started = time.time()
-    assert not shop.prometheus.values("ALERTS")
 
     paid = tmp_path / "paid"
     shop.enqueue("await_payment", *[paid] * 30)
@@ -92,8 +95,16 @@ def test_retries_by_design_are_silent(shop: Shop, tmp_path: Path) -> None:
         limit_s=LIMIT_S,
     )
     past = f"{time.time() - started:.0f}s"
-    assert not shop.prometheus.values(f"max_over_time(ALERTS[{past}])")
-    assert shop.webhook.received[before:] == []
+    scrape_s = shop.prometheus.value(f"max(max_over_time(scrape_duration_seconds[{past}]))")
+    assert scrape_s is not None
+    excused = LATE if scrape_s > BUSY_SCRAPE_S else set()
+    fired = shop.prometheus.values(f"count by (alertname) (max_over_time(ALERTS[{past}]))")
+    told = {
+        alert["labels"]["alertname"]
+        for delivery in shop.webhook.received[before:]
+        for alert in delivery["alerts"]
+    }
+    assert {*fired, *told} <= excused, f"the slowest scrape took {scrape_s:.2f} s"
 
 
 def test_page_when_all_workers_are_killed(shop: Shop, say: Callable[[object], None]) -> None:
