@@ -42,3 +42,25 @@ def test_a_done_job_whose_row_no_broker_acknowledged_has_no_second_start() -> No
         # Then the next one writes the row, and starts nothing
         jobs.assert_done(once)
         assert starts == [1]
+
+
+def test_a_worker_that_lost_its_session_and_lives_suspects_none_of_its_jobs(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = App("lives")
+    ran: list[int] = []
+
+    @app.job(queue=app.queue("q", partitions=2))
+    async def runs(args: Work) -> None:
+        ran.append(args.n)
+
+    with memory(app) as jobs:
+        for n in range(3):
+            runs.enqueue(Work(n))
+            jobs.run_until_idle()
+            for member in set(jobs.broker.owners("lives").values()):
+                jobs.broker.expire(member)
+
+    assert ran == [0, 1, 2]
+    assert "partitions_lost" in caplog.messages
+    assert "takeover_unclean" not in caplog.messages

@@ -300,21 +300,6 @@ def test_slow_publishes_take_virtual_time(made: Shop, jobs: MemoryJobs) -> None:
     assert jobs.clock.monotonic_ms() - begun_ms >= 4_000
 
 
-def test_a_worker_that_lost_its_session_and_lives_suspects_none_of_its_jobs(
-    made: Shop, jobs: MemoryJobs, caplog: pytest.LogCaptureFixture
-) -> None:
-    made.send.enqueue(Mail("ann"))
-    jobs.run_until_idle()
-    for _ in range(2):
-        for member in set(jobs.broker.owners("shop").values()):
-            jobs.broker.expire(member)
-        made.send.enqueue_many(Mail(str(number)) for number in range(10))
-        jobs.run_until_idle()
-
-    assert "partitions_lost" in caplog.messages
-    assert "takeover_unclean" not in caplog.messages
-
-
 def test_works_from_inside_a_running_loop(made: Shop) -> None:
     async def scenario() -> None:
         with memory(made.app) as jobs:

@@ -11,7 +11,7 @@ from jobstream import App, QueueFull
 from jobstream.testing import memory
 from jobstream.testing.memory_transport import MemoryTransport
 
-LIMIT_S = 20.0
+LIMIT_S = 120.0
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from jobstream.testing.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WAIT_S = 30
+WAIT_S = 120
 # Says what it was told, and ends when its input does. The first argument is AGAIN_S.
 PROGRAM = """
 import os, signal, sys

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LIMIT_S = 30
+LIMIT_S = 120
 MAIL = QueueTopics(
     name="mail",
     topic="shop.mail",

@@ -16,7 +16,7 @@ from jobstream.cli.lossy import LossyWriter
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WAIT_S = 30
+WAIT_S = 120
 # Whether output is buffered is said by each test, not by who runs it.
 ENVIRON = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 # Prints far more than a pipe holds, logs, and ends as any program does.

@@ -18,7 +18,7 @@ from jobstream.cli.supervisor import Restarts
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WAIT_S = 30
+WAIT_S = 120
 # A parent that supervises two children running the code given to it.
 PARENT = """
 import asyncio, logging, sys
@@ -92,7 +92,7 @@ class Parent(Spoken):
     def close(self) -> None:
         self.process.kill()
         self.process.wait(WAIT_S)
-        self._reader.join(5)
+        self._reader.join(WAIT_S)
         if self._reader.is_alive():  # children that outlived their parent hold the other end
             for line in [*self.said, *self._lines.queue]:
                 if line.startswith("up "):

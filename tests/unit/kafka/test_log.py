@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jobstream_processors.ports import TopicPartition
 
 NOBODY = "127.0.0.1:1"
-LIMIT_S = 20.0
+LIMIT_S = 120.0
 
 
 class Cluster:

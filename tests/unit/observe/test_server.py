@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-DEADLINE_S = 10
+DEADLINE_S = 120
 
 
 class Counted:

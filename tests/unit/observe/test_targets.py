@@ -12,7 +12,7 @@ from jobstream.observe.targets import announce, living
 if TYPE_CHECKING:
     from pathlib import Path
 
-DEADLINE_S = 30
+DEADLINE_S = 120
 STAY = """
 import sys
 from pathlib import Path

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.failure import Failure
 
-LIMIT_S = 20.0
+LIMIT_S = 120.0
 RAISED = Raised(
     "builtins.OSError", "away", ("builtins.OSError",), Spot("shop.py:7 in send", "Traceback …")
 )

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 EDGES = Edges(run=(0.01, 1.0), wait=(0.5, 60.0), attempts=(1.0, 2.0), late=(0.1,))
 RAISED = Raised("builtins.ValueError", "no", ("builtins.ValueError",))
-DEADLINE_S = 30
+DEADLINE_S = 120
 
 
 @given(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jobstream_processors.lane import Lane
     from jobstream_processors.ports import Told
 
-LIMIT_S = 20.0
+LIMIT_S = 120.0
 LONG_S = 3_600.0
 
 

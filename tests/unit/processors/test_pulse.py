@@ -100,7 +100,7 @@ def test_a_gap_is_told_though_nobody_publishes(shop: Shop) -> None:
 
     pulse.start(told.put)
 
-    assert "stood still" in str(told.get(timeout=30))
+    assert "stood still" in str(told.get(timeout=120))
 
 
 def test_a_process_that_leaves_is_told_nothing(shop: Shop) -> None:
@@ -110,7 +110,7 @@ def test_a_process_that_leaves_is_told_nothing(shop: Shop) -> None:
     pulse.stop("the worker is leaving")
     shop.clock.advance(SESSION_MS + 1)
     (beating,) = (t for t in threading.enumerate() if t.name == "jobstream-pulse")
-    beating.join(30)
+    beating.join(120)
 
     assert told.empty()
 

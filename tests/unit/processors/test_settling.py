@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jobstream_processors.ports import Outgoing
     from jobstream_processors.settle import Decided
 
-LIMIT_S = 20.0
+LIMIT_S = 120.0
 
 
 class Office:

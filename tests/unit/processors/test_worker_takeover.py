@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pytest
     from tests.unit.processors.conftest import Shop
 
-LIMIT_S = 30.0
+LIMIT_S = 120.0
 
 
 @contextmanager

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.lane import Lane
 
-LIMIT_S = 20.0
+LIMIT_S = 120.0
 
 
 class Ear:

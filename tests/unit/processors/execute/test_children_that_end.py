@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.unit.processors.execute.conftest import Ear
 
 HOUR_MS = 3_600_000
-LIMIT_S = 30.0
+LIMIT_S = 120.0
 HANDLERS = """
 import os
 from dataclasses import dataclass

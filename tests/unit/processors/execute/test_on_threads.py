@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from jobstream_processors.context import Context
 
-LIMIT_S = 20.0
+LIMIT_S = 120.0
 IDLE_MS = int(IDLE_S * 1_000)
 
 
