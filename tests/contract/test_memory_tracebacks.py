@@ -118,3 +118,48 @@ def test_secrets_are_in_no_traceback_that_is_kept() -> None:
 
     assert all("card *** is no good" in trip.traceback for trip in kept)
     assert not any("1111" in trip.traceback for trip in kept)
+
+
+def test_an_assertion_shows_what_failed_and_where() -> None:
+    app = App("shop")
+    queue = app.queue("jobs")
+
+    @app.job(queue=queue, retry=Backoff(attempts=2, first="1h", jitter=False))
+    async def fails(order: Order) -> None:
+        raise KeyError(order.number)
+
+    with memory(app) as jobs:
+        first, second = fails.enqueue(Order("a")), fails.enqueue(Order("b"))
+        jobs.run_for("1s")
+        (waiting, _) = jobs.seen(fails)
+        with pytest.raises(AssertionError) as while_it_waits:
+            jobs.assert_done(first)
+        jobs.run_until_idle()
+        with pytest.raises(AssertionError) as once_it_is_dead:
+            jobs.assert_done(fails)
+        with pytest.raises(AssertionError) as of_another_death:
+            jobs.assert_dead(first, why="OSError")
+
+    assert (waiting.state, waiting.error) == ("waiting", "builtins.KeyError")
+    for told in (while_it_waits, once_it_is_dead, of_another_death):
+        assert f"fails {first.job_id} failed: builtins.KeyError: 'a'\nTraceback " in str(told.value)
+        assert "    raise KeyError(order.number)\n" in str(told.value)
+    assert f"fails {second.job_id} failed: builtins.KeyError: 'b'\n" in str(once_it_is_dead.value)
+    assert second.job_id not in str(of_another_death.value)
+
+
+def test_a_job_that_failed_and_is_done_tells_of_no_failure() -> None:
+    app = App("shop")
+    queue = app.queue("jobs")
+
+    @app.job(queue=queue, retry=Backoff(attempts=2, first="1m"))
+    async def fails_once(order: Order, ctx: Context) -> None:
+        if ctx.attempt == 1:
+            raise KeyError(order.number)
+
+    with memory(app) as jobs:
+        fails_once.enqueue(Order("a"))
+        jobs.run_until_idle()
+        (done,) = jobs.assert_done(fails_once)
+
+    assert (done.error, done.message, done.traceback) == ("", "", "")

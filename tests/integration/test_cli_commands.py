@@ -114,6 +114,7 @@ def test_a_dead_job_is_shown_redriven_and_done(shop: Shop, workers: list[Worker]
     (letter,) = shop.lines("dlq", "list")
     none = shop.lines("dlq", "list", "--type", "other")
     shown = shop.json("dlq", "show", job_id)
+    printed = shop.run("dlq", "show", job_id)
     (planned,) = shop.lines("dlq", "redrive", "--error", "LookupError", "--dry-run")
     (shop.folder / "repaired").touch()
     (closed,) = shop.lines("dlq", "redrive", "--error", "LookupError", "--rate", "50/s")
@@ -126,6 +127,12 @@ def test_a_dead_job_is_shown_redriven_and_done(shop: Shop, workers: list[Worker]
     assert none == []
     assert shown["args"] == {"order_id": "bad-1"}
     assert shown["headers"]["js-message"] == "no order bad-1"
+    assert letter["frame"] == shown["frame"]
+    assert letter["frame"].startswith("shop.py:")
+    assert shown["traceback"].startswith("Traceback (most recent call last):\n  File ")
+    assert shown["traceback"].endswith("LookupError: no order bad-1\n")
+    assert f"\ntraceback:\n{shown['traceback']}" in printed
+    assert told["traceback"] == shown["traceback"]
     assert planned["outcome"] == "would redrive"
     assert closed["outcome"] == "redriven"
     assert shop.lines("dlq", "list") == []

@@ -79,7 +79,7 @@ def list_command(
 )
 @json_option
 def show_command(app: str, *, queue: str | None, job_id: str, dump: bool, as_json: bool) -> int:
-    """Show everything about the open letters of one job: headers and args.
+    """Show everything about the open letters of one job: its traceback, headers and args.
 
     Of a job that cannot be read: its size and its schema; its bytes only with --bytes. JSON: one
     object a line for each letter; a job has one, but where redrives of it died anew meanwhile.
@@ -231,7 +231,7 @@ def _row(letter: Letter, now_ms: int) -> tuple[Any, ...]:
         letter.id,
         letter.job_type or "?",
         trip.reason or letter.trouble,
-        trip.error,
+        " at ".join(text for text in (trip.error, trip.frame) if text),
         trip.attempt,
         letter.redrive,
         age(max(0, now_ms - letter.died_ms) / 1000),
@@ -250,6 +250,7 @@ def _summary(letter: Letter) -> dict[str, Any]:
         "reason": trip.reason,
         "error": trip.error,
         "message": trip.message,
+        "frame": trip.frame,
         "attempts": trip.attempt,
         "redrive": letter.redrive,
         "died_at": iso(letter.died_ms),

@@ -17,6 +17,7 @@ from jobstream.cli.options import (
     view_of,
 )
 from jobstream.cli.output import iso, print_json, print_table, progress, remark, say, when
+from jobstream.cli.printable import printable
 
 if TYPE_CHECKING:
     from jobstream.control import ControlEntry
@@ -39,6 +40,9 @@ def show_command(
     app: str, *, queue: str | None, job_id: str, since: str | None, as_json: bool
 ) -> int:
     """Print the timeline of a job: on the queue, on the ladder, its rows, its dead letters.
+
+    Each copy tells the error before it and where it was raised; the traceback of the last one
+    follows.
 
     Ids that jobstream makes itself carry their time and are found quickly; for others, such as
     those from an idempotency key, the whole log is read unless --since is given. Exit code 1 if
@@ -91,6 +95,8 @@ def _print(found: History) -> None:
         for entry in found.entries
     ]
     print_table(("appended", "what", "queue", "detail", "where"), rows)
+    if found.traceback:
+        say(f"traceback of the last failure:\n{printable(found.traceback).rstrip()}")
 
 
 def _document(found: History) -> dict[str, Any]:
@@ -101,12 +107,14 @@ def _document(found: History) -> dict[str, Any]:
         "type": event.job_type if event else None,
         "meta": event.meta if event else None,
         "args": event.args if event else None,
+        "traceback": found.traceback or None,
         "timeline": [
             {
                 "at": iso(entry.at_ms),
                 "what": entry.what,
                 "queue": entry.queue,
                 **entry.detail,
+                **({"traceback": entry.traceback} if entry.traceback else {}),
                 "topic": entry.place[0],
                 "partition": entry.place[1],
                 "offset": entry.place[2],

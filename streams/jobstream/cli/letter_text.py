@@ -12,6 +12,7 @@ from jobstream.cli.output import iso
 from jobstream.cli.printable import finite, printable
 from jobstream.inspect.events import hex_dump, is_secret, read_event, schema_of
 from jobstream.inspect.letters import Original, letter_headers, with_originals
+from jobstream_processors.core.headers import TRACEBACK
 from jobstream_schemas import DecodeError
 
 if TYPE_CHECKING:
@@ -27,11 +28,12 @@ def document(
     view: AppView, letter: Letter, summary: dict[str, Any], *, dump: bool
 ) -> dict[str, Any]:
     """All that is known of the letter; fetches the original where it only points to it."""
-    told = dict(summary)
-    told["headers"] = {
+    headers = {
         name: (raw or b"").decode(errors="backslashreplace")
         for name, raw in letter_headers(view, letter)
     }
+    traceback = headers.pop(TRACEBACK, None)
+    told = summary | {"traceback": traceback, "headers": headers}
     for _, original in with_originals(view, [letter]):
         if isinstance(original, Original):
             told |= contents(view.catalogue, original, dump=dump)
@@ -66,6 +68,8 @@ def text(told: dict[str, Any]) -> str:
     for name, value in told.items():
         if name == "hex":
             lines.append(f"bytes:\n{value}")
+        elif name == "traceback" and value:
+            lines.append(f"traceback:\n{printable(value).rstrip()}")
         elif isinstance(value, dict):
             block = json.dumps(finite(value), indent=2, default=str, ensure_ascii=False)
             lines.append(f"{name}: {printable(block)}")

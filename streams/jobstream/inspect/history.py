@@ -40,6 +40,8 @@ class Entry:
     queue: str
     place: tuple[str, int, int]
     detail: dict[str, Any] = field(hash=False, default_factory=dict)
+    traceback: str = ""
+    """Of the attempt that failed before this copy or letter, where the record carries it."""
 
 
 @dataclass(slots=True)
@@ -53,6 +55,11 @@ class History:
     event: Event | None = None
     """The job itself, if a record of it is left and can be read."""
     facts: Known = UNKNOWN
+
+    @property
+    def traceback(self) -> str:
+        """That of the last failure; "" where there is none."""
+        return next((entry.traceback for entry in reversed(self.entries) if entry.traceback), "")
 
     @property
     def state(self) -> str:
@@ -150,7 +157,7 @@ class _Seeker:
         elif (trip := self._copy(record)) is not None:
             rung = next((name for name, each in queue.rungs.items() if each == topic), "")
             detail = {"rung": rung, **_told(trip)} if rung else _told(trip)
-            self._keep("waits" if rung else "queued", queue, record, detail)
+            self._keep("waits" if rung else "queued", queue, record, detail, trip.traceback)
             self._read(record)
 
     def _row(self, record: Record, queue: QueueTopics) -> None:
@@ -175,7 +182,8 @@ class _Seeker:
         if record.value() is None:
             self._keep("letter closed", queue, record, {"redrive": int(redrive)})
         else:
-            self._keep("dead letter", queue, record, _told(_trip(record)))
+            trip = _trip(record)
+            self._keep("dead letter", queue, record, _told(trip), trip.traceback)
             self._read(record)
 
     def _copy(self, record: Record) -> Trip | None:
@@ -201,9 +209,16 @@ class _Seeker:
             except DecodeError:
                 return
 
-    def _keep(self, what: str, queue: QueueTopics, record: Record, detail: dict[str, Any]) -> None:
-        at_ms = record.timestamp()[1]
-        self._found.entries.append(Entry(at_ms, what, queue.name, place_of(record), detail))
+    def _keep(
+        self,
+        what: str,
+        queue: QueueTopics,
+        record: Record,
+        detail: dict[str, Any],
+        traceback: str = "",
+    ) -> None:
+        at_ms, place = record.timestamp()[1], place_of(record)
+        self._found.entries.append(Entry(at_ms, what, queue.name, place, detail, traceback))
 
 
 def _trip(record: Record) -> Trip:
@@ -215,7 +230,7 @@ def _trip(record: Record) -> Trip:
 
 def _told(trip: Trip) -> dict[str, Any]:
     """What a trip tells beyond the numbers every entry has."""
-    texts = ("reason", "error", "message", "due_ms", "delay_ms")
+    texts = ("reason", "error", "message", "frame", "due_ms", "delay_ms")
     first = {name: value for name in texts if (value := getattr(trip, name)) not in {None, ""}}
     numbers = {"redrive": trip.redrive, "seq": trip.seq, "attempt": trip.attempt}
     return numbers | first if trip != FIRST else numbers

@@ -34,6 +34,7 @@ _QUIET_TURNS = 3
 _STEP_MS = 100
 """How far the clock goes for a wait that tells no time, such as the flood guard's."""
 _SHOWN_MAX = 20
+_FAILURES_MAX = 3
 
 
 class MemoryJobs:
@@ -113,7 +114,10 @@ class MemoryJobs:
         raise AssertionError(message)
 
     def assert_done(self, of: Job[Any, Any] | Enqueued | str) -> list[SeenJob]:
-        """There are such jobs and each is done; returns them."""
+        """There are such jobs and each is done; returns them.
+
+        If not, the message tells what failed last, with its traceback.
+        """
         return self._assert_state(of, DONE)
 
     def assert_dead(self, of: Job[Any, Any] | Enqueued | str, *, why: str = "") -> list[SeenJob]:
@@ -125,7 +129,7 @@ class MemoryJobs:
         for job in found:
             told = f"{job.reason}, {job.error}: {job.message}"
             if why not in told:
-                message = f"{job.id} died of {told!r}, not of {why!r}"
+                message = f"{job.id} died of {told!r}, not of {why!r}{_failures([job])}"
                 raise AssertionError(message)
         return found
 
@@ -150,7 +154,8 @@ class MemoryJobs:
         if found and all(job.state == state for job in found):
             return found
         what = "was not enqueued" if not found else f"is not {state}"
-        message = f"{_named(of)} {what}. {self._listing()}"
+        failed = [job for job in found if job.state != state]
+        message = f"{_named(of)} {what}. {self._listing()}{_failures(failed)}"
         raise AssertionError(message)
 
     def _listing(self) -> str:
@@ -208,6 +213,17 @@ def memory(app: App, broker: MemoryBroker | None = None) -> Iterator[MemoryJobs]
         yield jobs
     finally:
         jobs.close()
+
+
+def _failures(jobs: list[SeenJob]) -> str:
+    """What failed last of the first few of these, as a part of a message."""
+    failed = [job for job in jobs if job.error or job.traceback or job.message]
+    told = []
+    for job in failed[:_FAILURES_MAX]:
+        error = ": ".join(text for text in (job.error or job.reason, job.message) if text)
+        told.append(f"\n{job.name} {job.id} failed: {error}\n{job.traceback}".rstrip())
+    more = f"\n… and {len(failed) - len(told)} more" if len(failed) > len(told) else ""
+    return "".join(told) + more
 
 
 def _named(of: Job[Any, Any] | Enqueued | str) -> str:

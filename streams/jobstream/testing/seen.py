@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from jobstream_processors.core.headers import BadHeaders, headers_of, parse
+from jobstream_processors.core.headers import FIRST, BadHeaders, Trip, headers_of, parse
 from jobstream_processors.core.known import DEAD, DONE, UNKNOWN, Known, state_of
 from jobstream_processors.core.outcome import JobOutcome
 from jobstream_processors.settlement import fact_of
@@ -48,9 +48,11 @@ class SeenJob:
     reason: str = ""
     """Why it ended, in a word, if not by being done."""
     error: str = ""
-    """Of a dead job: the class of its last error."""
+    """Of a job that is not done: the class of its last error."""
     message: str = ""
-    """Of a dead job: what its last error said."""
+    """Likewise what that said."""
+    traceback: str = ""
+    """Likewise where it was raised, at most 8,000 bytes in UTF-8."""
 
 
 def jobs_of(app: App, broker: MemoryBroker, catalogue: Catalogue) -> list[SeenJob]:
@@ -63,7 +65,8 @@ def jobs_of(app: App, broker: MemoryBroker, catalogue: Catalogue) -> list[SeenJo
             seen = _read(types, catalogue, plan, record)
             if seen is not None:
                 first = jobs.setdefault(seen.id, seen)
-                jobs[seen.id] = replace(first, redrive=max(first.redrive, seen.redrive))
+                redrive = max(first.redrive, seen.redrive)
+                jobs[seen.id] = _failed(replace(first, redrive=redrive), seen)
         for job_id, rows in _rows_by_id(broker, plan.dedup).items():
             if job_id in jobs:
                 jobs[job_id] = _settled(jobs[job_id], rows)
@@ -106,7 +109,15 @@ def _read(
         key=decoded.order_key,
         enqueued_ms=decoded.enqueued_at,
         redrive=trip.redrive,
+        error=trip.error,
+        message=trip.message,
+        traceback=trip.traceback,
     )
+
+
+def _failed(job: SeenJob, last: SeenJob | Trip) -> SeenJob:
+    """The job with what failed last."""
+    return replace(job, error=last.error, message=last.message, traceback=last.traceback)
 
 
 def _rows_by_id(broker: MemoryBroker, dedup: str) -> dict[str, list[Row]]:
@@ -134,6 +145,8 @@ def _settled(job: SeenJob, rows: list[Row]) -> SeenJob:
     told = next((row for row in reversed(rows) if row.state == state), None)
     if told is None:
         return job
+    if state == DONE:
+        job = _failed(job, FIRST)
     return replace(job, state=state, attempt=told.attempt, reason=told.detail)
 
 
@@ -147,7 +160,7 @@ def _tell_of_death(jobs: dict[str, SeenJob], letter: MemoryRecord) -> None:
         trip = parse(headers_of(letter))
     except BadHeaders:
         return
-    jobs[job_id] = replace(job, error=trip.error or job.error, message=trip.message or job.message)
+    jobs[job_id] = _failed(job, trip)
 
 
 def _state(known: Known, redrive: int) -> str:

@@ -10,7 +10,8 @@ import pytest
 
 from jobstream.cli import dlq
 from jobstream.cli.letter_text import contents, text
-from jobstream.inspect.letters import Original
+from jobstream.inspect.letters import Letter, Original
+from jobstream_processors.core.headers import Trip
 from jobstream_schemas import Catalogue, JobCodec, Meta, Secret
 
 FORGED: Any = SimpleNamespace(
@@ -60,6 +61,36 @@ def test_damaged_bytes_are_never_shown_of_a_type_with_secrets(
 
     assert "hex" not in contents(catalogue, damaged, dump=False)
     assert ("hex" in contents(catalogue, damaged, dump=True)) is dumped
+
+
+def test_a_traceback_is_printed_as_python_prints_it_and_drives_no_terminal() -> None:
+    trace = "Traceback …\n  File …\n    raise ValueError(text)\nValueError: \x1b[31m\x9b2J\u202e\n"
+
+    shown = text({"id": "j-1", "traceback": trace, "headers": {"js-error": "E"}})
+
+    assert "\ntraceback:\nTraceback …\n  File …\n    raise ValueError(text)\nValueError: " in shown
+    assert "\\x1b[31m\\x9b2J\\u202e\nheaders: " in shown
+    assert not set(shown) & set("\x1b\x9b\u202e")
+
+
+@pytest.mark.parametrize(
+    ("error", "frame", "told"),
+    [
+        ("builtins.OSError", "shop.py:7 in send", "builtins.OSError at shop.py:7 in send"),
+        ("jobstream.Crashed", "", "jobstream.Crashed"),
+        ("", "shop.py:7 in send", "shop.py:7 in send"),
+    ],
+)
+def test_a_row_of_the_list_tells_error_and_place_in_one_column(
+    error: str, frame: str, told: str
+) -> None:
+    trip = Trip(reason="permanent", error=error, frame=frame)
+    letter = Letter("mail", "j-1", 0, "send", trip, 0, ("dead", 0, 0), b"j-1:0")
+
+    row = dict(zip(dlq.COLUMNS, vars(dlq)["_row"](letter, 0), strict=True))
+
+    assert row["error"] == told
+    assert vars(dlq)["_summary"](letter)["frame"] == frame
 
 
 def test_no_letter_drives_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
