@@ -17,11 +17,14 @@ from jobstream_processors.core import identity
 from jobstream_schemas import Catalogue
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from random import Random
 
     from tests.simulation.ledger import Ledger
 
     from jobstream.job import Job
+    from jobstream_schemas import JobSchema
+    from jobstream_schemas.reader import Reader
 
 PARTITIONS = 3
 TIMEOUT_S = 20.0
@@ -37,6 +40,21 @@ mail = app.queue(
 @dataclass(frozen=True, slots=True)
 class Work:
     number: int
+
+
+class Known(Catalogue):
+    """What all members know; a schema that is known is not judged again for each of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._texts: dict[object, Reader] = {}
+
+    def register(self, schema: JobSchema | Mapping[str, object] | str) -> Reader:
+        if not isinstance(schema, str):
+            return super().register(schema)
+        if (reader := self._texts.get(schema)) is None:
+            reader = self._texts[schema] = super().register(schema)
+        return reader
 
 
 class Transient(Exception):
@@ -173,7 +191,7 @@ async def poison(args: Work, ctx: Context) -> None:
 
 TYPES: dict[str, Job[Work, None]] = {job.name: job for job in app.jobs.values()}
 SPECS = app.specs()
-CATALOGUE = Catalogue()
+CATALOGUE = Known()
 for _schema in app.schemas():
     CATALOGUE.register(_schema)
 
@@ -225,7 +243,7 @@ def _runs(rng: Random, failing: float, *, long: bool) -> tuple[Run, ...]:
     while rng.random() < failing and len(runs) < RETRY.attempts:
         seconds = _seconds(rng, long=long)
         end = rng.choices((FAIL, PERMANENT, HANG), (20, 2, 1))[0]
-        runs.append(Run(end, TIMEOUT_S + rng.choice((0.5, 3.0)) if end == HANG else seconds))
+        runs.append(Run(end, TIMEOUT_S + rng.choice((1.5, 4.0)) if end == HANG else seconds))
         if end == PERMANENT:
             return tuple(runs)
     runs.append(Run(OK, _seconds(rng, long=long)))

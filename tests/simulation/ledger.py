@@ -70,6 +70,8 @@ class Ledger:
     disturbed_us: int = 0
     claims_before: dict[int, int] = field(default_factory=dict)
     """Partition → where its claims stand that were made in the topic's earlier incarnation."""
+    renewed_us: int = 0
+    """Until when a member need not have heard that the queue was made anew."""
     kills: int = 0
     is_out_of_order: bool = False
     """A client left records out: what it reads again comes after what it read before."""
@@ -121,7 +123,7 @@ class Ledger:
             return script.run(attempt), start
         self.trace.tell("start", process, number, *delivery[1:], f"attempt={attempt}", *source)
         topic, partition, offset = source
-        replaced = claim < self.claims_before.get(partition, 0)
+        replaced = now < self.renewed_us or claim < self.claims_before.get(partition, 0)
         if replaced or self.at.get((self.incarnation(topic), partition, offset)) != delivery:
             start.excused = "its topic is gone"
         self._absorbed(start)
@@ -322,6 +324,7 @@ class Ledger:
         """What waited in the topic went with it, by an operator's hand."""
         for partition in range(PLAN.partitions):
             self.claims_before[partition] = self.end_of((PLAN.dedup, partition))
+        self.renewed_us = self.scheduler.now_us + RENEWED_US
         old = self.incarnation(topic)
         for start in self.open:
             start.excused = "its topic is gone"
@@ -377,3 +380,4 @@ class Ledger:
 
 
 LATE_US_MAX = 15_000_000
+RENEWED_US = 10_000_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import events
+from heapq import heappop
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.runtime import Killed
@@ -15,26 +16,17 @@ if TYPE_CHECKING:
     from tests.simulation.runtime import Process, Scheduler
 
 
-class _NoSelector:
-    """There is no socket to wait for."""
-
-    def select(self, timeout: float | None) -> list[Any]:  # noqa: ARG002 - as the real one
-        return []
-
-
 class SimLoop(asyncio.BaseEventLoop):
     """The event loop of one process."""
 
     # The base class has them, and its stub does not say so.
     _ready: deque[asyncio.Handle]
     _scheduled: list[asyncio.TimerHandle]
-    _run_once: Callable[[], None]
 
     def __init__(self, scheduler: Scheduler, process: Process) -> None:
         super().__init__()
         self.process = process
         self._scheduler = scheduler
-        self._selector = _NoSelector()
         self._queued = False
         self._armed_s = float("inf")
 
@@ -54,9 +46,17 @@ class SimLoop(asyncio.BaseEventLoop):
             self._arm()
 
     def round(self) -> None:
+        ready, scheduled = self._ready, self._scheduled
+        now_s = self.time()
+        while scheduled and (scheduled[0].cancelled() or scheduled[0].when() <= now_s):
+            ready.append(heappop(scheduled))
         events._set_running_loop(self)  # noqa: SLF001 - as run_forever does
         try:
-            self._run_once()
+            # What these make ready waits for the next round.
+            for _ in range(len(ready)):
+                handle = ready.popleft()
+                if not handle.cancelled():
+                    handle._run()  # noqa: SLF001 - as the base class does
         finally:
             events._set_running_loop(None)  # noqa: SLF001
 
@@ -109,9 +109,6 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def _write_to_self(self) -> None:
         self.awake()
-
-    def _process_events(self, event_list: list[Any]) -> None:
-        pass
 
 
 def _succeed(future: asyncio.Future[Any], result: object) -> None:

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from jobstream_processors.ports import Listener
 
 PLANS = {PLAN.name: PLAN}
-SCHEMAS_EVERY_S = 2.0
+ORDERS_EVERY_S = SCHEMAS_EVERY_S = 3.0
 SESSION_S, HEARTBEAT_S = 6.0, 1.0
 CONCURRENCY, CHILDREN, WINDOW = 20, 3, 40
 
@@ -136,7 +136,7 @@ class Member:
         mirrors = KafkaMirrors(self._reader, OFFSETS, 1)
         control = ControlFollower(self._reader, control_topic(jobs.app.name))
         await asyncio.to_thread(control.catch_up)
-        control.follow(self.clock, tell)
+        control.follow(self.clock, tell, ORDERS_EVERY_S)
         # It asks for the topics' ids anew, too, by which all notice a topic that was replaced.
         schemas = SchemaFollower(self._reader, schemas_topic(jobs.app.name), CATALOGUE)
         await asyncio.to_thread(schemas.catch_up)
@@ -174,6 +174,7 @@ class Member:
             limits=Limits(
                 window=WINDOW,
                 handed_max=2 * WINDOW,
+                commit_ms=2_000,
                 drain_ms=self.world.drain_ms,
                 rebalance_drain_ms=self.world.rebalance_drain_ms,
             ),

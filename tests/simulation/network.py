@@ -237,7 +237,8 @@ class SimLog(MemoryLog):
     def read(
         self, partition: TopicPartition, start: int, stop: int
     ) -> Iterator[Sequence[MemoryRecord]]:
-        self._network.answer(self._process)
+        if start < stop:
+            self._network.answer(self._process)
         yield from super().read(partition, start, stop)
 
     def span(self, partition: TopicPartition) -> tuple[int, int]:
@@ -287,8 +288,10 @@ class SimSource(MemorySource):
             if left_us <= 0:
                 return ()
             self._task = scheduler.task
-            scheduler.block(left_us / 1e6)
+            woken = scheduler.block(left_us / 1e6)
             self._task = None
+            if not woken:
+                return ()  # Whatever changes wakes it.
 
     def places(self) -> list[tuple[TopicPartition, int]]:
         """What it delivers, and the next offset of each."""

@@ -40,7 +40,7 @@ def drawn(rng: Random) -> Plan:
         poison=rng.random() < 0.1,
         narrow=rng.random() < 0.3,
         hesitation=rng.choice((0.0, 0.0, 0.02)),
-        tick_s=rng.choice((0.1, 0.25, 0.5)),
+        tick_s=rng.choice((0.25, 0.5, 1.0)),
         drain_ms=rng.choice((25_000, 25_000, 4_000)),
         rebalance_drain_ms=rng.choice((60_000, 60_000, 4_000)),
         skews_ms=_skews(rng),

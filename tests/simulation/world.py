@@ -272,7 +272,7 @@ SPECS = specs(jobs.app.name, [jobs.mail], 1)
 def paced(plan: Plan) -> Iterator[None]:
     """Slower ticks than a worker's: nothing is decided by them, and they cost most."""
     before = worker.TICK_S, worker.POLL_S, pulse.BEAT_S
-    worker.TICK_S, worker.POLL_S, pulse.BEAT_S = plan.tick_s, 1.0, 0.5
+    worker.TICK_S, worker.POLL_S, pulse.BEAT_S = plan.tick_s, 1.0, 1.0
     try:
         yield
     finally:

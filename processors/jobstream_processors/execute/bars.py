@@ -28,7 +28,8 @@ class Bars:
 
     def __call__(self, delivery: Delivery) -> Outcome | None:
         """The outcome without a run; None if it may begin."""
-        if self._is_lost():
+        # A thread may have been given it a moment before its lane ended.
+        if self._is_lost() or not delivery.lane.live:
             return Interrupted()
         if delivery.expires_ms is not None and delivery.expires_ms <= self._clock.broker_ms():
             return Expired()

@@ -96,6 +96,11 @@ class MemoryBroker(Publishing):
         with self.changed:
             return self._logs.counts()
 
+    def has_topic(self, topic: str) -> bool:
+        """Whether there is such a topic."""
+        with self.changed:
+            return self._logs.has(topic)
+
     def topic_id(self, topic: str) -> str:
         """The id of this incarnation of the topic; raises NoSuchTopic."""
         with self.changed:
@@ -139,6 +144,12 @@ class MemoryBroker(Publishing):
         with self.changed:
             log = self._logs.partition(partition)
             return log.start, log.end
+
+    def spans(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+        """The span of each of these that is there."""
+        with self.changed:
+            logs = ((partition, self._logs.find(partition)) for partition in partitions)
+            return {partition: (log.start, log.end) for partition, log in logs if log is not None}
 
     def read(
         self, partition: TopicPartition, start: int, stop: int, limit: int

@@ -76,6 +76,10 @@ class Logs:
             raise ValueError(message)
         logs += [PartitionLog(number) for number in range(len(logs), partitions)]
 
+    def has(self, name: str) -> bool:
+        """Whether there is such a topic."""
+        return name in self._topics
+
     def topic(self, name: str) -> Topic:
         """The topic; raises NoSuchTopic."""
         topic = self._topics.get(name)
@@ -95,10 +99,10 @@ class Logs:
 
     def find(self, partition: TopicPartition) -> PartitionLog | None:
         """The log of a partition, None if there is none."""
-        try:
-            return self.partition(partition)
-        except (NoSuchTopic, NoSuchPartition):
+        topic, number = self._topics.get(partition[0]), partition[1]
+        if topic is None or not 0 <= number < len(topic.partitions):
             return None
+        return topic.partitions[number]
 
     def compact(self, name: str, *, drop_tombstones: bool) -> None:
         """Compact every partition to its last record per key; raises NoSuchTopic, NotCompacted."""

@@ -27,7 +27,10 @@ class MemoryLog:
     ) -> Iterator[Sequence[MemoryRecord]]:
         """Batches of what the log holds of [start, stop) now; ends early at the log's end."""
         position = start
-        while batch := self._broker.read(partition, position, stop, BATCH_MAX):
+        while position < stop:
+            batch = self._broker.read(partition, position, stop, BATCH_MAX)
+            if not batch:
+                return
             yield batch
             position = batch[-1].offset() + 1
 
@@ -38,10 +41,9 @@ class MemoryLog:
     def topic_id(self, topic: str, *, anew: bool = False) -> str:
         """The broker's id of this incarnation of the topic; remembered, as from Kafka."""
         if anew:
-            there = self._broker.topics().keys()
-            names = (set(self._ids) | {topic}) & there
-            self._ids |= {name: self._broker.topic_id(name) for name in names}
-        if topic not in self._ids or topic not in self._broker.topics():
+            names = {*self._ids, topic}
+            self._ids |= {n: self._broker.topic_id(n) for n in names if self._broker.has_topic(n)}
+        if topic not in self._ids or not self._broker.has_topic(topic):
             self._ids[topic] = self._broker.topic_id(topic)
         return self._ids[topic]
 

@@ -172,7 +172,7 @@ class MemorySource:
         steps = self._steps()
         self._lose(steps.lost)
         self._give_back(steps.revoke)
-        if not self._revoked:
+        if steps.grant and not self._revoked:
             self._take_over()
 
     def _steps(self) -> Steps:
@@ -232,10 +232,11 @@ class MemorySource:
     def _take(self, limit: int) -> list[MemoryRecord]:
         """Records of what runs here; the partition served first goes last next time."""
         taken: list[MemoryRecord] = []
-        for partition, holding in list(self._held.items()):
-            if holding.paused or holding.position < 0 or len(taken) >= limit:
+        for partition, (_, end) in self._broker.spans(self._delivering()).items():
+            holding = self._held[partition]
+            if holding.position >= end or len(taken) >= limit:
                 continue
-            found = self._fetch(partition, holding.position, limit - len(taken))
+            found = self._broker.read(partition, holding.position, _END, limit - len(taken))
             if found:
                 holding.position = found[-1].offset() + 1
                 self._held[partition] = self._held.pop(partition)
@@ -255,17 +256,13 @@ class MemorySource:
                 kept.append(record)
         return kept
 
-    def _fetch(self, partition: TopicPartition, position: int, limit: int) -> list[MemoryRecord]:
-        if partition[0] not in self._broker.topics():
-            return []
-        return self._broker.read(partition, position, _END, limit)
+    def _delivering(self) -> list[TopicPartition]:
+        return [p for p, held in self._held.items() if held.position >= 0 and not held.paused]
 
     def _tell_misplaced(self) -> None:
         """Stop what has its place outside its log, as Kafka does where nothing resets it."""
-        for partition, holding in list(self._held.items()):
-            if holding.paused or holding.position < 0 or partition[0] not in self._broker.topics():
-                continue
-            first, end = self._broker.span(partition)
+        for partition, (first, end) in self._broker.spans(self._delivering()).items():
+            holding = self._held[partition]
             if first <= holding.position <= end:
                 continue
             reason = f"offset {holding.position} of {partition} is outside the log [{first}, {end}]"
