@@ -213,7 +213,8 @@ class Delayer:
     def _mind_skipped(self, rung: Rung) -> None:
         """Ask the log about what the client skipped; have it read again where there is a record."""
         now_ms = self._clock.monotonic_ms()
-        if now_ms < rung.look_after_ms:
+        # A full rung is paused, and its client may not read again yet: that is no second time.
+        if now_ms < rung.look_after_ms or rung.taken == rung.reads_from:
             return
         rung.look_after_ms = now_ms + LOOK_MS
         holes = tuple(rung.watermark.holes)
@@ -229,6 +230,7 @@ class Delayer:
             self.misplaced(rung.source, reason)
         elif found.record is not None:
             self._source.start(rung.source, found.record)
+            rung.reads_from = rung.taken
             self._paused.discard(rung.source)
 
     # -- hops

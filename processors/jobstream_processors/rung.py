@@ -93,6 +93,10 @@ class Rung:
         self.again = Again()
         self.look_after_ms = 0
         """Monotonic: the log is not asked before about offsets that were skipped."""
+        self.taken = 0
+        """Records that came, also those that came again."""
+        self.reads_from = -1
+        """How many had come when its client was made to read again."""
         self.bytes = 0
         self._heap: list[Waiting] = []
 
@@ -112,6 +116,7 @@ class Rung:
         """Take up a record, also beyond the room: what was fetched is not fetched again."""
         offset = record.offset()
         assert offset is not None, "consumed records have an offset"  # noqa: S101
+        self.taken += 1
         if self.watermark.begin(offset):
             self._keep(self._read(record, offset))
 

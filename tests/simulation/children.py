@@ -7,15 +7,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.simulation.jobs import CRASH, FAIL, PERMANENT, Permanent, Transient
+from tests.simulation.jobs import (
+    CRASH,
+    FAIL,
+    PERMANENT,
+    SNOOZE,
+    SNOOZE_S,
+    Permanent,
+    Transient,
+    enqueue_children,
+)
 from tests.simulation.jobs import Stage as Jobs
 
+from jobstream_processors.context import Context
 from jobstream_processors.core.outcome import (
     DONE,
     STOPPED,
     Crashed,
     Interrupted,
     Outcome,
+    Snooze,
     TimedOut,
     read,
 )
@@ -46,7 +57,7 @@ class SimChildren:
         self._ended = ended
         self._barred = barred
         self._waiting: list[Delivery] = []
-        self._running: dict[Delivery, asyncio.TimerHandle] = {}
+        self._running: dict[Delivery, asyncio.TimerHandle | asyncio.Task[None]] = {}
         self._starts: dict[Delivery, Start] = {}
 
     @property
@@ -138,6 +149,10 @@ class SimChildren:
         self._kill(delivery, TimedOut(timeout_ms))
 
     def _end(self, delivery: Delivery, run: Run) -> None:
+        self._running[delivery] = self._loop.create_task(self._last(delivery, run))
+
+    async def _last(self, delivery: Delivery, run: Run) -> None:
+        await enqueue_children(delivery.args().number, Context(facts_of(delivery)))
         self._running.pop(delivery)
         start = self._starts.pop(delivery)
         Jobs.ledger.ended(start, run)
@@ -155,4 +170,6 @@ def _outcome(run: Run) -> Outcome:
         return read(Transient())
     if run.end == PERMANENT:
         return read(Permanent())
+    if run.end == SNOOZE:
+        return read(Snooze(SNOOZE_S))
     return DONE

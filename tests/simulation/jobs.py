@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from tests.simulation.primitives import here
 
-from jobstream import App, Backoff, Context
+from jobstream import App, Backoff, Context, EnqueueError, Snooze
 from jobstream_processors.core import identity
 from jobstream_schemas import Catalogue
 
@@ -78,7 +78,6 @@ class Run:
 
     end: str
     seconds: float
-    children: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -89,8 +88,13 @@ class Script:
     kind: str
     runs: tuple[Run, ...]
     """By attempt; the last one goes on."""
+    snoozes: int = 0
+    """So many runs come before, which use no attempt."""
+    children: tuple[int, ...] = ()
+    """What each run enqueues."""
+    parent: int | None = None
     at_s: float = 0.0
-    """When it is enqueued; below 0, it is a child."""
+    """When it is enqueued, if it is no child."""
     delay_s: float = 0.0
     key: str | None = None
     expires_s: float | None = None
@@ -104,13 +108,16 @@ class Script:
     job_id: str = ""
 
     def __post_init__(self) -> None:
-        """Its id is that of its idempotency key."""
-        self.job_id = identity.from_caller(self.kind, str(self.number))
+        """Its id is that of its idempotency key, unless it has a parent's."""
+        self.job_id = self.job_id or identity.from_caller(self.kind, str(self.number))
 
     def run(self, attempt: int) -> Run:
         return self.runs[min(attempt, len(self.runs)) - 1]
 
 
+SNOOZE_S = 3
+FAMILIES = 0.3
+"""How often jobs have children."""
 LONG_S = (4.0, 17.0)
 """How long long runs take."""
 RETRY = Backoff(attempts=4, first="3s", factor=3, cap="40s", dead_on=(Permanent,))
@@ -126,8 +133,7 @@ async def _on_loop(args: Work, ctx: Context) -> None:
     run, start = Stage.ledger.began(args.number, ctx)
     try:
         await asyncio.sleep(run.seconds)  # work
-        for child in run.children:
-            await ctx.aenqueue(TYPES["quick"], Work(child), child_name=str(child))
+        await enqueue_children(args.number, ctx)
     except asyncio.CancelledError:
         Stage.ledger.cut(start)
         raise
@@ -135,9 +141,32 @@ async def _on_loop(args: Work, ctx: Context) -> None:
     _finish(run)
 
 
+async def enqueue_children(number: int, ctx: Context) -> None:
+    """Enqueue what the job's script says, each until it is acknowledged."""
+    for child in Stage.ledger.children(number):
+        while True:
+            try:
+                name = str(child.number)
+                await ctx.aenqueue(TYPES[child.kind], Work(child.number), child_name=name)
+            except EnqueueError:
+                await asyncio.sleep(0.2)  # work
+            else:
+                child.acknowledged = True
+                break
+
+
 def _in_thread(args: Work, ctx: Context) -> None:
     run, start = Stage.ledger.began(args.number, ctx)
     here().sleep(run.seconds)  # work
+    for child in Stage.ledger.children(args.number):
+        while True:
+            try:
+                ctx.enqueue(TYPES[child.kind], Work(child.number), child_name=str(child.number))
+            except EnqueueError:
+                here().sleep(0.2)  # work
+            else:
+                child.acknowledged = True
+                break
     Stage.ledger.ended(start, run)
     _finish(run)
 
@@ -147,6 +176,8 @@ def _finish(run: Run) -> None:
         raise Transient
     if run.end == PERMANENT:
         raise Permanent
+    if run.end == SNOOZE:
+        raise Snooze(SNOOZE_S)
     if run.end == CRASH:
         raise Crash
 
@@ -205,6 +236,7 @@ def scripts(rng: Random, count: int, length_s: float, *, poison: bool) -> list[S
     failing = rng.choice((0.0, 0.2, 0.5, 0.9))
     keyed = rng.choice((0.0, 0.3, 0.8))
     burst = rng.random() < 0.4
+    snoozing = rng.choice((0.0, 0.0, 0.2))
     for number in range(count):
         kind = rng.choice(("quick", "quick", "held", "sync", "sync_held", "heavy"))
         made.append(
@@ -212,6 +244,7 @@ def scripts(rng: Random, count: int, length_s: float, *, poison: bool) -> list[S
                 number=number,
                 kind=kind,
                 runs=_runs(rng, failing, long=long),
+                snoozes=rng.choice((1, RETRY.attempts)) if rng.random() < snoozing else 0,
                 at_s=(0.5 if burst else rng.random() * length_s),
                 delay_s=_delay(rng) if rng.random() < delayed else 0.0,
                 key=rng.choice(keys) if rng.random() < keyed else None,
@@ -220,11 +253,22 @@ def scripts(rng: Random, count: int, length_s: float, *, poison: bool) -> list[S
                 cancelled_at_s=rng.random() * length_s if rng.random() < 0.04 else None,
             )
         )
+    if rng.random() < FAMILIES:
+        for parent in [each for each in made if each.kind != "heavy" and rng.random() < 0.3]:
+            made.append(_child(rng, parent, len(made)))
     if poison:
-        made.append(Script(count, "poison", (Run(CRASH, 0.2),), at_s=rng.random() * length_s))
+        made.append(Script(len(made), "poison", (Run(CRASH, 0.2),), at_s=rng.random() * length_s))
     for script in made:
         script.ends = _ends(script)
     return made
+
+
+def _child(rng: Random, parent: Script, number: int) -> Script:
+    kind = rng.choice(("quick", "sync"))
+    job_id = identity.from_parent(parent.job_id, kind, str(number), 0)
+    parent.children = (*parent.children, number)
+    run = Run(OK, rng.choice((0.0, 0.3)))
+    return Script(number, kind, (run,), parent=parent.number, job_id=job_id)
 
 
 def wave_job(rng: Random, number: int) -> Script:
@@ -264,6 +308,8 @@ def _ends(script: Script) -> frozenset[str]:
         ends = {"done" if lives[-1] == OK else "dead"}
         if len(script.runs) > RETRY.attempts:
             ends = {"dead"}
+    if script.children:
+        ends.add("dead")  # It waits for its children to be taken, and may be too late for it.
     if script.expires_s is not None:
         ends.add("expired")
     if script.cancelled_at_s is not None:

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.simulation.jobs import CATALOGUE, HANG, TIMEOUT_S, Run, Script, mail
+from tests.simulation.jobs import CATALOGUE, HANG, OK, SNOOZE, TIMEOUT_S, Run, Script, mail
 from tests.simulation.jobs import app as sim
+from tests.simulation.places import judge_place
+from tests.simulation.redriven import judge_closed, put_back
 from tests.simulation.runtime import Process, Scheduler
 from tests.simulation.seen import Identity, Start, Written
 from tests.simulation.trace import Trace
@@ -37,6 +39,9 @@ RUNGS = {topic: name for name, (topic, _) in PLAN.rungs.items()}
 OFFSETS = offsets_topic(sim.name)
 WORKERS, DELAYERS = worker_group(sim.name), delay_group(sim.name)
 SLACK_MS = 5
+LATE_US_MAX, RENEWED_US = 15_000_000, 10_000_000
+MENDED = Run(OK, 0.3)
+"""What a job does after a redrive."""
 
 
 @dataclass(slots=True)
@@ -61,9 +66,12 @@ class Ledger:
     nth: dict[tuple[str, int, int], int] = field(default_factory=dict)
     judged: dict[tuple[str, str, int], int] = field(default_factory=dict)
     """(group, topic incarnation, partition) → committed and judged up to here."""
+    snoozed: dict[int, int] = field(default_factory=dict)
+    redriven: dict[str, int] = field(default_factory=dict)
+    """Job id → the highest redrive of which there is a copy."""
     ends: dict[str, set[str]] = field(default_factory=dict)
     waiting: set[str] = field(default_factory=set)
-    """Job ids without an end yet."""
+    """Job ids without an end yet, but for children that were not enqueued yet."""
     lost_with_topic: set[str] = field(default_factory=set)
     ordered: dict[tuple[str, int, str], int] = field(default_factory=dict)
     """(topic incarnation, partition, key) → highest offset whose job has started first."""
@@ -83,7 +91,7 @@ class Ledger:
     def __post_init__(self) -> None:
         """Every job is known by its id from the beginning."""
         self.ids = {script.job_id: script.number for script in self.scripts}
-        self.waiting = set(self.ids)
+        self.waiting = {script.job_id for script in self.scripts if script.parent is None}
 
     def add(self, script: Script) -> None:
         """One job more."""
@@ -96,6 +104,14 @@ class Ledger:
         self.wrong.append(what)
 
     # -- runs
+
+    def children(self, number: int) -> list[Script]:
+        return [self.scripts[child] for child in self.scripts[number].children]
+
+    def _run(self, script: Script, delivery: Identity, attempt: int) -> Run:
+        if self.snoozed.get(script.number, 0) < script.snoozes:
+            return Run(SNOOZE, 0.01)
+        return MENDED if delivery[1] else script.run(attempt)
 
     def began(self, number: int, ctx: Context) -> tuple[Run, Start]:
         """A handler begins, on a loop or in a thread."""
@@ -119,8 +135,9 @@ class Ledger:
             number, process, delivery, attempt, claim, source, now, process.slept_us, script.key
         )
         start.limit_us = now + round(TIMEOUT_S * 1e6)
+        run = self._run(script, delivery, attempt)
         if process.dead:
-            return script.run(attempt), start
+            return run, start
         self.trace.tell("start", process, number, *delivery[1:], f"attempt={attempt}", *source)
         topic, partition, offset = source
         replaced = now < self.renewed_us or claim < self.claims_before.get(partition, 0)
@@ -132,7 +149,7 @@ class Ledger:
         self._in_order(start)
         self.starts.setdefault(number, []).append(start)
         self.open[start] = None
-        return script.run(attempt), start
+        return run, start
 
     def ended(self, start: Start, run: Run) -> None:
         if start.process.dead:
@@ -140,6 +157,8 @@ class Ledger:
         start.ended_us = self.scheduler.now_us
         self.open.pop(start, None)
         self.trace.tell("end", start.process, start.number, run.end)
+        if run.end == SNOOZE:
+            self.snoozed[start.number] = self.snoozed.get(start.number, 0) + 1
 
     def cut(self, start: Start) -> None:
         if start.process.dead:
@@ -268,7 +287,8 @@ class Ledger:
         self.rows.setdefault(row.id, []).append(written)
         if row.kind == "crash":
             self._charged(self.ids.get(row.id, -1), row.attempt)
-        if row.kind == "job":
+        is_newest = row.state == "done" or row.redrive >= self.redriven.get(row.id, 0)
+        if row.kind == "job" and is_newest:
             self.ends.setdefault(row.id, set()).add(row.state)
             self.waiting.discard(row.id)
         return written
@@ -281,6 +301,8 @@ class Ledger:
 
     def _copy(self, record: Outgoing, place: TopicPartition, offset: int, stamp_ms: int) -> None:
         if record.value is None:
+            if record.topic == PLAN.dlq:
+                judge_closed(self, record.key)
             return
         trip = parse(record.headers) if record.headers and record.topic != PLAN.dlq else Trip()
         try:
@@ -300,6 +322,7 @@ class Ledger:
         )
         if record.topic == PLAN.dlq:
             return
+        self._appeared(job_id, trip.redrive)
         self.at[where] = delivery
         self.copies[delivery] = self.copies.get(delivery, 0) + 1
         self.nth[where] = self.copies[delivery]
@@ -309,6 +332,18 @@ class Ledger:
             self.due_ms[delivery] = min(due_ms, self.due_ms.get(delivery, due_ms))
         if record.topic == PLAN.topic:
             self._late(delivery)
+
+    def _appeared(self, job_id: str, redrive: int) -> None:
+        number = self.ids.get(job_id)
+        if number is None:
+            self.violation(f"job {job_id} was enqueued by nobody")
+        elif redrive:
+            put_back(self, job_id, redrive)
+        elif self.scripts[number].parent is not None and not self.ends.get(job_id):
+            self.waiting.add(job_id)
+
+    def has_gone_on(self, where: tuple[str, int, int], delivery: Identity) -> bool:
+        return self.copies[delivery] > self.nth[where]
 
     def _late(self, delivery: Identity) -> None:
         """A delayed job comes to its queue: not long after its time, unless it was held up."""
@@ -322,16 +357,20 @@ class Ledger:
 
     def recreated(self, topic: str) -> None:
         """What waited in the topic went with it, by an operator's hand."""
+        old = self.incarnation(topic)
+        for where, delivery in self.at.items():
+            if where[0] != old or delivery[0] not in self.waiting:
+                continue
+            if topic == PLAN.topic or not self.has_gone_on(where, delivery):
+                self.lost_with_topic.add(delivery[0])
+                self.waiting.discard(delivery[0])
+        if topic != PLAN.topic:
+            return
         for partition in range(PLAN.partitions):
             self.claims_before[partition] = self.end_of((PLAN.dedup, partition))
         self.renewed_us = self.scheduler.now_us + RENEWED_US
-        old = self.incarnation(topic)
         for start in self.open:
             start.excused = "its topic is gone"
-        for (incarnation, _, _), delivery in self.at.items():
-            if incarnation == old and delivery[0] in self.waiting:
-                self.lost_with_topic.add(delivery[0])
-                self.waiting.discard(delivery[0])
 
     # -- places
 
@@ -355,29 +394,4 @@ class Ledger:
             self._judge(mirror.group, mirror.topic, mirror.partition, mirror.position)
 
     def _judge(self, group: str, topic: str, partition: int, position: int) -> None:
-        """Nothing below a recorded place may need another run."""
-        incarnation = self.incarnation(topic)
-        place = (group, incarnation, partition)
-        start = self.judged.get(place, 0)
-        for offset in range(start, position):
-            where = (incarnation, partition, offset)
-            delivery = self.at.get(where)
-            if delivery is None:
-                continue
-            if group == WORKERS:
-                settled = any(
-                    row.fact.absorbs(*delivery[1:]) is not None
-                    for row in self.rows.get(delivery[0], ())
-                )
-            else:
-                settled = self.copies[delivery] > self.nth[where]
-            if not settled:
-                self.violation(
-                    f"{group} commits {position} of {topic} [{partition}] over job "
-                    f"{self.ids.get(delivery[0])} at {offset}"
-                )
-        self.judged[place] = max(start, position)
-
-
-LATE_US_MAX = 15_000_000
-RENEWED_US = 10_000_000
+        judge_place(self, group, (topic, partition), position)

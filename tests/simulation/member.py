@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 PLANS = {PLAN.name: PLAN}
 ORDERS_EVERY_S = SCHEMAS_EVERY_S = 3.0
 SESSION_S, HEARTBEAT_S = 6.0, 1.0
-CONCURRENCY, CHILDREN, WINDOW = 20, 3, 40
+CONCURRENCY, CHILDREN = 20, 3
 
 
 class SimMachine:
@@ -172,8 +172,8 @@ class Member:
             clock=self.clock,
             pulse=self.pulse,
             limits=Limits(
-                window=WINDOW,
-                handed_max=2 * WINDOW,
+                window=self.world.window,
+                handed_max=2 * self.world.window,
                 commit_ms=2_000,
                 drain_ms=self.world.drain_ms,
                 rebalance_drain_ms=self.world.rebalance_drain_ms,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def _put(*places: tuple[object, str, object]) -> Iterator[None]:
+def put(*places: tuple[object, str, object]) -> Iterator[None]:
     """Each (owner, name, value) holds inside the block."""
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
     for owner, name, value in places:
@@ -43,7 +43,7 @@ def rung_drops_what_has_no_room() -> Iterator[None]:
         elif self.watermark.begin(record.offset() or 0):
             self.watermark.finish(record.offset() or 0)
 
-    with _put((Rung, "take", dropping)):
+    with put((Rung, "take", dropping)):
         yield
 
 
@@ -60,7 +60,7 @@ def limits_judged_by_another_clock() -> Iterator[None]:
         finally:
             self._now_s = own
 
-    with _put((LoopExecutor, "expire", by_passed_time)):
+    with put((LoopExecutor, "expire", by_passed_time)):
         yield
 
 
@@ -74,7 +74,7 @@ def places_without_their_topic() -> Iterator[None]:
     def unmarked(position: Position, topic_id: str) -> Position:  # noqa: ARG001 - the shape of it
         return position
 
-    with _put((Feed, "_follow_topics", follow), (feed, "in_topic", unmarked)):
+    with put((Feed, "_follow_topics", follow), (feed, "in_topic", unmarked)):
         yield
 
 
@@ -88,5 +88,5 @@ def revoked_partitions_are_cut() -> Iterator[None]:
     def silent(claim: int, position: int, suspect_before: int, left: Left) -> str:  # noqa: ARG001
         return clean_note(claim, position, suspect_before)
 
-    with _put((feed, "moving", five_seconds), (departures, "clean_note", silent)):
+    with put((feed, "moving", five_seconds), (departures, "clean_note", silent)):
         yield

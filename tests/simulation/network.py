@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from jobstream.kafka.clock import BrokerClock
     from jobstream.testing.record import MemoryRecord
-    from jobstream_processors.ports import Position, Sent, TopicPartition
+    from jobstream_processors.ports import Listener, Position, Sent, TopicPartition
 
 PUBLISH_S_MAX = 120.0
 
@@ -96,6 +96,7 @@ class Network(MemoryBroker):
         self.batch: list[Written] = []
         """What it made of those that are to be acknowledged."""
         self.committing: Committing = lambda *_: None
+        self.polling: Callable[[Listener], object] = lambda _: None
 
     def set_clocks(self, *ahead_ms: int) -> None:
         """From now on the brokers' clocks are ahead by so much, or behind."""
@@ -269,11 +270,13 @@ class SimSource(MemorySource):
         self._network = network
         self._heard_by = clock
         self._task: Task | None = None
+        self._repeated: set[TopicPartition] = set()
         network.notices.sources[self] = None
 
     def poll(self, limit: int, timeout_s: float) -> Sequence[MemoryRecord]:
         network, scheduler = self._network, self._network.scheduler
         until_us = scheduler.now_us + round(timeout_s * 1e6)
+        network.polling(self._told())
         most = scheduler.rng.choice((1, 3, 10, limit))
         while True:
             if not network.down:
@@ -296,6 +299,18 @@ class SimSource(MemorySource):
     def places(self) -> list[tuple[TopicPartition, int]]:
         """What it delivers, and the next offset of each."""
         return [(place, held.position) for place, held in self._held.items() if held.position >= 0]
+
+    def repeat(self, place: TopicPartition) -> None:
+        """Deliver twice what comes next of it, as a client that fetched it twice."""
+        self._repeated.add(place)
+
+    def _take(self, limit: int) -> list[MemoryRecord]:
+        taken = super()._take(limit)
+        if not self._repeated:
+            return taken
+        again = [r for r in taken if (r.topic(), r.partition()) in self._repeated]
+        self._repeated.difference_update((r.topic(), r.partition()) for r in again)
+        return taken + again[: limit - len(taken)]
 
     def wake(self) -> None:
         if self._task is not None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 import pytest
-from tests.simulation import mutations, troubles
+from tests.simulation import more_mutations, mutations, troubles
 from tests.simulation.plan import SLEPT
 from tests.simulation.world import play
 
@@ -41,6 +41,30 @@ SOUGHT = {
     ),
     "a lane reads on in a topic that was made anew and commits there": Sought(
         mutations.places_without_their_topic, ("recreate",), ("sim commits",)
+    ),
+    "children are named by the run of their parent": Sought(
+        more_mutations.children_named_by_the_run, (), ("was enqueued by nobody",)
+    ),
+    "a snooze uses an attempt": Sought(
+        more_mutations.snoozes_that_use_attempts, (), ("ended ['dead'], not ['done']",)
+    ),
+    "a redrive keeps the number of the letter": Sought(
+        more_mutations.redrives_that_keep_their_number, ("redrive",), ("is closed and nothing",)
+    ),
+    "a rung reads on in a topic that was made anew and commits there": Sought(
+        more_mutations.rungs_without_their_topic, ("recreate_rung",), ("sim.delay commits",)
+    ),
+    "what a rung's client left out is never looked for": Sought(
+        more_mutations.holes_that_nobody_looks_into, ("skip_rung",), ("sim.delay commits",)
+    ),
+    "a record that is handed out again begins again": Sought(
+        more_mutations.repeats_that_begin_again, ("repeat",), ("commits", "starts", "ended by")
+    ),
+    "the window has no end": Sought(
+        more_mutations.windows_without_an_end, (), ("are taken up",), narrow=True
+    ),
+    "a rung is never full": Sought(
+        more_mutations.rungs_that_are_never_full, (), ("are kept, at most",), narrow=True
     ),
 }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tests.simulation import jobs
+from tests.simulation import fetches, jobs, operators
 from tests.simulation.ledger import DELAYERS, OFFSETS, PLAN, WORKERS
 from tests.simulation.plan import CONDITIONS, PRODUCER_CLOCK, SLEPT, WORKER_CLOCK, Plan
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 SECOND = 1_000_000
 SESSION_S = 6.0
-WAVES, WAVE_S = 3, 8
 
 
 def drawn(rng: Random) -> Plan:
@@ -90,11 +89,7 @@ def heal(world: World) -> None:
         if process.frozen and not process.dead:
             world.scheduler.thaw(process)
     world.disturbed(SESSION_S + 10)
-    if world.left_out:
-        # That something was left out can be seen by what comes after it.
-        for number in range(WAVES):
-            world.scheduler.at(number * WAVE_S * SECOND, partial(world.wave, 20))
-        world.length_s += WAVES * WAVE_S
+    fetches.show_what_is_missing(world)
     for kind, subject in (("pause_queue", PLAN.name), *(("pause_type", t) for t in jobs.TYPES)):
         if (kind, subject) in world.paused:
             _control(world, partial(jobs.app.control.lift, kind, subject), insist=True)
@@ -218,21 +213,6 @@ def forget_offsets(world: World, rng: Random) -> None:
     group = rng.choice((WORKERS, DELAYERS))
     world.trace.tell("offsets gone", group)
     world.network.group(group).committed.clear()
-
-
-def skip(world: World, rng: Random) -> None:
-    """A client leaves out a record that it should deliver next, once or twice."""
-    sources = [s for m in world.members for s in m.sources if s.group == WORKERS]
-    for source in sources:
-        for place, position in source.places():
-            offset, times = position + rng.choice((0, 0, 1, 3)), rng.choice((1, 2))
-            if (place, offset) not in world.left_out and rng.random() < 0.5:
-                # More often would be a client that can't be worked with: the partition stops.
-                world.left_out.add((place, offset))
-                world.ledger.is_out_of_order = True
-                world.trace.tell("left out", source.member, *place, offset, times)
-                source.leave_out(place, offset, times)
-    world.disturbed(20)
 
 
 # -- brokers
@@ -361,7 +341,6 @@ KINDS: dict[str, Callable[[World, Random], None]] = {
         rebalance,
         lose,
         forget_offsets,
-        skip,
         faulty,
         slow,
         down,
@@ -371,6 +350,8 @@ KINDS: dict[str, Callable[[World, Random], None]] = {
         retention,
         recreate,
         pause,
+        *operators.KINDS,
+        *fetches.KINDS,
     )
 }
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.simulation import jobs, oracle, troubles
+from tests.simulation.bounds import judge_bounds
 from tests.simulation.install import installed
 from tests.simulation.jobs import TYPES, Work, scripts, wave_job
 from tests.simulation.ledger import Ledger
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 SECOND = 1_000_000
 RESTART_S = 2.0
+WINDOW, NARROW_WINDOW = 40, 4
 AFTERWARDS_S = 3
 """What comes after all ends is watched for so long."""
 PATIENCE_S = 300.0
@@ -66,12 +68,15 @@ class World:
     trace: Trace
     length_s: float
     poll_ms: int = 1_000
+    window: int = WINDOW
     drain_ms: int = 25_000
     rebalance_drain_ms: int = 60_000
     members: list[Member] = field(default_factory=list)
     processes: list[Process] = field(default_factory=list)
     made: int = 0
     calm: bool = False
+    redriving: int = 0
+    """Operators who put back what was dead, and are not through."""
     conditions: frozenset[str] = frozenset()
     left_out: set[tuple[TopicPartition, int]] = field(default_factory=set)
     paused: set[tuple[str, str]] = field(default_factory=set)
@@ -152,16 +157,17 @@ class World:
     def enqueue_all(self) -> None:
         """Let every job be enqueued at its time."""
         for script in self.ledger.scripts:
-            if script.at_s >= 0:
+            if script.parent is None:
                 self.scheduler.at(round(script.at_s * SECOND), partial(self._send, script))
             if script.cancelled_at_s is not None:
                 at_us = round(script.cancelled_at_s * SECOND)
                 self.scheduler.at(at_us, partial(self._cancel, script))
 
-    def wave(self, count: int) -> None:
+    def wave(self, count: int, *, delay_s: float = 0.0) -> None:
         """So many jobs more, all at once."""
         for _ in range(count):
             script = wave_job(self.scheduler.rng, len(self.ledger.scripts))
+            script.delay_s = delay_s
             self.ledger.add(script)
             self._send(script)
 
@@ -211,7 +217,7 @@ class World:
             return True  # What comes of it tells nothing more.
         if self.scheduler.now_us < self.length_s * SECOND:
             return False
-        return not ledger.waiting and not ledger.open
+        return not ledger.waiting and not ledger.open and not self.redriving
 
 
 def play(seed: int, *, trouble: Plan | None = None) -> Verdict:
@@ -229,12 +235,14 @@ def play(seed: int, *, trouble: Plan | None = None) -> Verdict:
     made = scripts(rng, plan.jobs, plan.length_s, poison=plan.poison)
     ledger = Ledger(scheduler, trace, made)
     world = World(scheduler, network, ledger, trace, plan.length_s)
+    world.window = NARROW_WINDOW if plan.narrow else WINDOW
     world.drain_ms, world.rebalance_drain_ms = plan.drain_ms, plan.rebalance_drain_ms
     ledger.incarnation = network.topic_id
     ledger.end_of = lambda place: network.span(place)[1]
     ledger.kill = world.kill
     network.appended = ledger.appended
     network.committing = ledger.committing
+    network.polling = partial(judge_bounds, ledger)
     jobs.Stage.ledger = ledger
     with installed(scheduler), paced(plan), narrowed(plan), quiet():
         jobs.app.bind(MemoryTransport(network))
@@ -282,13 +290,13 @@ def paced(plan: Plan) -> Iterator[None]:
 @contextmanager
 def narrowed(plan: Plan) -> Iterator[None]:
     """Bounds so small that a few jobs reach them."""
-    before = rung.RECORDS_MAX, delayer.HOPS_MAX
+    before = rung.RECORDS_MAX, rung.EXACT_RECORDS_MAX, delayer.HOPS_MAX
     if plan.narrow:
-        rung.RECORDS_MAX, delayer.HOPS_MAX = 4, 4
+        rung.RECORDS_MAX, rung.EXACT_RECORDS_MAX, delayer.HOPS_MAX = 4, 8, 4
     try:
         yield
     finally:
-        rung.RECORDS_MAX, delayer.HOPS_MAX = before
+        rung.RECORDS_MAX, rung.EXACT_RECORDS_MAX, delayer.HOPS_MAX = before
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream_processors.core.headers import Trip, parse, render
-from jobstream_processors.delayer import FAILED_HOLD_MS, HOPS_MAX
+from jobstream_processors.delayer import FAILED_HOLD_MS, HOPS_MAX, LOOK_MS
 from jobstream_processors.rung import BYTES_MAX, RECORDS_MAX
 from jobstream_processors.skipped import AGAIN_MAX
 
@@ -160,3 +160,27 @@ def test_a_rung_whose_client_leaves_it_out_again_and_again_keeps_its_place_and_g
     ladder.turns()
 
     assert ladder.arrived() == [b"0", b"2", b"1"]
+
+
+def test_a_full_rung_whose_client_cannot_read_again_yet_has_left_nothing_out_again(
+    ladder: Ladder, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Given a rung that is full, and a record that its client left out
+    place = (ladder.shop.plan.rungs["30s"][0], 0)
+    ladder.source.leave_out(place, RECORDS_MAX)
+    for number in range(RECORDS_MAX + 2):
+        ladder.put("30s", b"%d" % number, Trip(delay_ms=30_000, partition=0))
+        if number == RECORDS_MAX - 2:
+            ladder.turns()
+
+    # When it is looked for more often than a client may leave it out
+    for _ in range(AGAIN_MAX + 2):
+        ladder.pass_ms(LOOK_MS)
+
+    # Then the client is asked once, and brings it as soon as there is room
+    assert caplog.messages.count("record_skipped") == 1
+    ladder.pass_ms(30_000)
+    ladder.pass_ms(30_000)
+    assert sorted(ladder.arrived(), key=str) == sorted(
+        (b"%d" % number for number in range(RECORDS_MAX + 2)), key=str
+    )

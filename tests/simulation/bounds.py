@@ -1,0 +1,37 @@
+"""Whether what one process keeps in memory stays within its limits: looked at before each poll."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobstream_processors import delayer
+from jobstream_processors.delayer import Delayer
+from jobstream_processors.feed import Feed
+
+if TYPE_CHECKING:
+    from tests.simulation.ledger import Ledger
+
+    from jobstream_processors.ports import Listener
+
+
+def judge_bounds(ledger: Ledger, listener: Listener) -> None:
+    """What was handed over to the engine, or waits in the rungs, by now."""
+    if isinstance(listener, Feed):
+        _feed(ledger, listener)
+    elif isinstance(listener, Delayer):
+        _delayer(ledger, listener)
+
+
+def _feed(ledger: Ledger, feed: Feed) -> None:
+    most = feed._limits.handed_max  # noqa: SLF001 - nobody else need know
+    for lane in feed.running:
+        if (kept := lane.handed - lane.returned) > most:
+            ledger.violation(f"{kept} jobs of {lane.source} are taken up, at most {most} may be")
+
+
+def _delayer(ledger: Ledger, of: Delayer) -> None:
+    for place, rung in of._rungs.items():  # noqa: SLF001 - nobody else need know
+        # One poll brings what it brings; then the rung is paused.
+        most = of._rooms[rung].records + delayer.HOPS_MAX  # noqa: SLF001 - likewise
+        if len(rung) > most:
+            ledger.violation(f"{len(rung)} records of {place} are kept, at most {most} may be")

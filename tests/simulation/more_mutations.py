@@ -1,0 +1,129 @@
+"""Faults that the product never had, one for each promise that no other trouble tries."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import count
+from typing import TYPE_CHECKING
+
+from tests.simulation.mutations import put
+
+from jobstream import job
+from jobstream.inspect import redrive
+from jobstream_processors import delayer
+from jobstream_processors.core import decide
+from jobstream_processors.core.identity import from_parent
+from jobstream_processors.core.watermark import Watermark
+from jobstream_processors.delayer import Delayer
+from jobstream_processors.feed import Feed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jobstream_processors.core.decide import Case, Decision
+    from jobstream_processors.core.headers import Trip
+    from jobstream_processors.core.outcome import Again
+    from jobstream_processors.lane import Lane
+    from jobstream_processors.ports import Position
+    from jobstream_processors.rung import Rung
+
+
+@contextmanager
+def children_named_by_the_run() -> Iterator[None]:
+    """A parent that runs again enqueues other children."""
+    runs = count()
+
+    def by_run(parent_id: str, job_type: str, name: str, occurrence: int) -> str:
+        return from_parent(parent_id, job_type, f"{name} of run {next(runs)}", occurrence)
+
+    with put((job, "from_parent", by_run)):
+        yield
+
+
+@contextmanager
+def snoozes_that_use_attempts() -> Iterator[None]:
+    """A job that is not ready yet is dead after as many snoozes as it has attempts."""
+    again = decide._again  # noqa: SLF001 - the place of the fault
+
+    def costly(case: Case, wanted: Again) -> Decision:
+        return again(case, replace(wanted, uses_attempt=True))
+
+    with put((decide, "_again", costly)):
+        yield
+
+
+@contextmanager
+def redrives_that_keep_their_number() -> Iterator[None]:
+    """The row of its death absorbs the copy, and the letter is closed."""
+
+    def unchanged(trip: Trip) -> Trip:
+        return trip
+
+    with put((redrive, "redriven", unchanged)):
+        yield
+
+
+@contextmanager
+def rungs_without_their_topic() -> Iterator[None]:
+    """A rung reads on in a topic made anew, and commits there what it had in the old one."""
+
+    def follow(self: Delayer) -> None:
+        """Nobody looks."""
+
+    def unmarked(position: Position, topic_id: str) -> Position:  # noqa: ARG001 - the shape of it
+        return position
+
+    with put((Delayer, "_follow_topics", follow), (delayer, "in_topic", unmarked)):
+        yield
+
+
+@contextmanager
+def holes_that_nobody_looks_into() -> Iterator[None]:
+    """What a rung's client left out counts as compacted."""
+
+    def explained(self: Delayer, rung: Rung) -> None:  # noqa: ARG001 - the shape of it
+        rung.watermark.explain(tuple(rung.watermark.holes))
+
+    with put((Delayer, "_mind_skipped", explained)):
+        yield
+
+
+@contextmanager
+def repeats_that_begin_again() -> Iterator[None]:
+    """A record that is handed out again is another job, for the watermark."""
+    begin = Watermark.begin
+
+    def again(self: Watermark, offset: int) -> bool:
+        if self.position <= offset < self.begun:
+            self.unfinished += 1
+            return True
+        return begin(self, offset)
+
+    with put((Watermark, "begin", again)):
+        yield
+
+
+@contextmanager
+def windows_without_an_end() -> Iterator[None]:
+    """The feed takes up whatever there is."""
+
+    def never(self: Feed, lane: Lane) -> bool:  # noqa: ARG001 - the shape of it
+        return False
+
+    def plenty(self: Feed) -> int:  # noqa: ARG001 - likewise
+        return 1_000
+
+    with put((Feed, "_is_full", never), (Feed, "_room", plenty)):
+        yield
+
+
+@contextmanager
+def rungs_that_are_never_full() -> Iterator[None]:
+    """The delayer pauses nothing."""
+
+    def unbalanced(self: Delayer) -> None:
+        """It reads on."""
+
+    with put((Delayer, "_balance", unbalanced)):
+        yield
