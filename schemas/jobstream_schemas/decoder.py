@@ -15,6 +15,7 @@ from uuid import UUID
 
 from jobstream_schemas.errors import DecodeError, SchemaMismatch
 from jobstream_schemas.logical_values import date_at, decimal_of, instant_at
+from jobstream_schemas.making import refused
 from jobstream_schemas.primitives import read_long, read_text
 from jobstream_schemas.shapes import (
     DecimalSpec,
@@ -41,9 +42,9 @@ _unpack_double = Struct("<d").unpack_from
 def decoder(shape: Shape) -> Decoder:  # one return per shape
     """The decoder of a shape: bytes and position to value and next position.
 
-    The class's own checks run. It raises `SchemaMismatch` for a text that is none of a Literal's
-    values. For bytes that hold no such value it raises `DecodeError`, or `IndexError`, `ValueError`
-    and the like; the caller makes one error of them.
+    The class's own checks run. It raises `SchemaMismatch` for what they refuse, and for a text that
+    is none of a Literal's values. For bytes that hold no such value it raises `DecodeError`,
+    or `IndexError`, `ValueError` and the like; the caller makes one error of them.
     """
     match shape:
         case Scalar(kind):
@@ -121,9 +122,9 @@ def _literal(values: frozenset[str]) -> Decoder:
     def decode(data: bytes, at: int) -> tuple[str, int]:
         value, end = read_text(data, at)
         if value not in values:
-            known = ", ".join(sorted(map(repr, values)))
-            message = f"{value[:80]!r} is none of {known}"
-            raise SchemaMismatch(message)
+            known = f"none of {', '.join(sorted(map(repr, values)))}"
+            message = f"{value[:80]!r} is {known}"
+            raise SchemaMismatch(message, f"a text is {known}")
         return value, end
 
     return decode
@@ -178,7 +179,10 @@ def _record(shape: RecordOf) -> Decoder:
         for step in steps:
             value, at = step(data, at)
             values.append(value)
-        return make(*values), at
+        try:
+            return make(*values), at
+        except Exception as error:
+            raise refused(shape.cls, "args", error) from error
 
     return decode
 

@@ -4,7 +4,7 @@ SchemaError
 ├── EncodeError         a value does not fit its declared type: the caller's bug, nothing sent
 ├── DecodeError         bytes are no valid record: permanent, dead letter
 │   ├── UnknownSchema   no writer schema for the bytes yet: transient for a bounded time
-│   └── SchemaMismatch  sound bytes of a schema that the class can't read: transient likewise
+│   └── SchemaMismatch  sound bytes that this version of the class can't hold: transient likewise
 ├── UnsupportedType     a class cannot be a job's args: stops at declaration
 ├── SchemaRefused       a schema that could kill a decoder: stops at registration
 ├── SchemaConflict      one fingerprint, two meanings: stops at registration
@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import reprlib
 
+ERROR_TEXT_MAX = 1_000
+"""Characters of what a class's own check says that are passed on."""
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 80
 
@@ -59,10 +61,15 @@ class UnknownSchema(DecodeError):
 
 
 class SchemaMismatch(DecodeError):
-    """The bytes are sound, but this version of the class cannot hold what their schema says.
+    """The bytes are sound, but this version of the class cannot hold what they say.
 
-    Catch it before `DecodeError`: a newer version of the code may read them.
+    Catch it before `DecodeError`: another version of the code may read them.
     """
+
+    def __init__(self, message: str, names: str) -> None:
+        """`names` is the message without any value: it may be shown where fields are secret."""
+        super().__init__(message)
+        self.names = names
 
 
 class UnsupportedType(SchemaError):
@@ -79,6 +86,14 @@ class SchemaConflict(SchemaError):
 
 class MissingExtra(SchemaError):
     """A feature needs an optional library; the message names the extra to install."""
+
+
+def text_of(error: Exception) -> str:
+    """What an exception says, cut short; those of user code may fail to say anything."""
+    try:
+        return str(error)[:ERROR_TEXT_MAX]
+    except Exception:  # noqa: BLE001 - the class's own checks may raise anything, told by any code
+        return "<unprintable>"
 
 
 def shown(value: object) -> str:

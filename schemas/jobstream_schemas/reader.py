@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, TypeAlias
 from fastavro import parse_schema, schemaless_reader
 from fastavro.schema import to_parsing_canonical_form
 
-from jobstream_schemas.errors import DecodeError, SchemaMismatch, SchemaRefused
+from jobstream_schemas.errors import DecodeError, SchemaMismatch, SchemaRefused, text_of
 from jobstream_schemas.framing import SINGLE_OBJECT_PREFIX_BYTES, schema_fingerprint
 from jobstream_schemas.leaves import meaning_changes
 from jobstream_schemas.lint import parsed_schema
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 VALUE_BYTES_MAX = 1_048_576
 DIGEST_BYTES = 8
-ERROR_TEXT_MAX = 1_000
-"""Characters of what a class's own check says that are passed on."""
 
 _LOGICAL_KEYS = frozenset({"logicalType", "precision", "scale"})
 _NESTED_KEYS = ("type", "items", "values")
@@ -145,12 +143,13 @@ class Reader:
         """Read `args`, which begin at `at`, into the codec's class, resolving writer to reader.
 
         The class's own checks run. Raises `DecodeError` for bytes that are no args of this writer
-        schema, and for bytes left over: they are damaged. Raises `SchemaMismatch` for sound ones
-        that the class cannot hold, since the schema is another than its own: a field, symbol or
-        type that it does not know, a logical type of another meaning, its own checks. If a field is
-        marked secret in the class or in a schema, the message has no text of the underlying error.
+        schema, and for bytes left over: they are damaged. Raises `SchemaMismatch`, which names the
+        field, for sound ones that the class cannot hold: another version of it wrote a field,
+        symbol or type that it does not know, a logical type of another meaning, or what its own
+        checks refuse now. If a field is marked secret in the class or in a schema, the message
+        holds names of fields and no value.
         """
-        kind = DecodeError
+        mismatch = False
         read = self._plans.get(codec) or self._plan(codec)
         try:
             try:
@@ -158,24 +157,26 @@ class Reader:
             except SchemaMismatch:
                 if read is not codec.decode_args:
                     raise
-                # A Literal's values are in no fingerprint, so another version may have had more.
-                # Once more, in two steps: they tell damage apart, and name the field.
+                # A Literal's values and the class's checks are in no fingerprint, so another
+                # version may have taken it. Once more, in two steps: they tell damage apart, and
+                # name the field.
                 args, end = self._resolving(codec.resolver(self._args))(value, at)
         except Exception as error:
             if codec.secrets is None and not self.secret:
                 if isinstance(error, DecodeError):
                     raise
                 raise _undecodable(self.job_type, "args", error) from error
-            if isinstance(error, SchemaMismatch):
-                kind = SchemaMismatch
-            told = f"args cannot be read: {type(error).__name__}; more is not told of secret fields"
+            if mismatch := isinstance(error, SchemaMismatch):
+                told = f"{error.names}; values are not told of secret fields"
+            else:
+                told = f"{self.job_type}: args cannot be read: {type(error).__name__}"
+                told += "; more is not told of secret fields"
         else:
             if end == len(value):
                 return args  # type: ignore[no-any-return]  # one dict holds the plans of all classes
-            told = f"args end at byte {end}, the value at {len(value)}"
+            told = f"{self.job_type}: args end at byte {end}, the value at {len(value)}"
         # Outside of the handler, so that the other's text is not chained to it.
-        message = f"{self.job_type}: {told}"
-        raise kind(message)
+        raise SchemaMismatch(told, told) if mismatch else DecodeError(told)
 
     def _plan(self, codec: ArgsTarget[Any]) -> ArgsRead:
         """How to read args into this class: by hand where writer and reader are the same."""
@@ -190,7 +191,7 @@ class Reader:
             try:
                 build = codec.resolver(self._args)
             except SchemaMismatch as error:
-                build = _refusing(str(error))
+                build = _refusing(error.names)
             self._plans[codec] = self._resolving(build)
         return self._plans[codec]
 
@@ -211,10 +212,7 @@ class Reader:
                 return build(record), end
             except SchemaMismatch as error:
                 message = f"{of}: {error}"
-                raise SchemaMismatch(message) from error
-            except Exception as error:
-                message = f"{of}: {type(error).__name__}: {error}"
-                raise SchemaMismatch(message) from error
+                raise SchemaMismatch(message, f"{of}: {error.names}") from error
 
         return read
 
@@ -287,14 +285,11 @@ def _halves(parsed: Json) -> tuple[Json, Json]:
 
 def _refusing(words: str) -> Callable[[Any], Any]:
     def build(_: object) -> NoReturn:
-        raise SchemaMismatch(words)
+        raise SchemaMismatch(words, words)
 
     return build
 
 
 def _undecodable(job_type: str, half: str, error: Exception) -> DecodeError:
-    try:
-        told = str(error)[:ERROR_TEXT_MAX]
-    except Exception:  # noqa: BLE001 - the class's own checks may raise anything, told by any code
-        told = "<unprintable>"
-    return DecodeError(f"{job_type}: {half} cannot be read: {type(error).__name__}: {told}")
+    told = f"{type(error).__name__}: {text_of(error)}"
+    return DecodeError(f"{job_type}: {half} cannot be read: {told}")

@@ -13,8 +13,9 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, assert_never
 from uuid import UUID
 
-from jobstream_schemas.errors import SchemaMismatch, shown
+from jobstream_schemas.errors import SchemaMismatch, shown, text_of
 from jobstream_schemas.logical_values import date_at, decimal_of, instant_at
+from jobstream_schemas.making import refused
 from jobstream_schemas.shapes import (
     DecimalSpec,
     EnumOf,
@@ -59,8 +60,8 @@ def resolver(writer: Json, shape: RecordOf) -> Step:
     """The function from a record of the (linted, plain) writer schema to the class, by calling it.
 
     Records are dicts; a value of a named type within a union is a tuple of name and value. The
-    class's own checks run and may raise anything. Raises `SchemaMismatch` naming the field, at
-    once where no value of the writer's can be read, else when a value comes that cannot.
+    class's own checks run. Raises `SchemaMismatch` naming the fields: all of them, at once, where
+    no value of the writer's can be read; else the first, when a value comes that cannot.
     """
     return _record(writer, shape, "args", named_types(writer))
 
@@ -80,9 +81,10 @@ def named_types(schema: object) -> dict[str, Json]:
     return {name: found for part in parts for name, found in part.items()}
 
 
-def _refuse(path: str, words: str) -> NoReturn:
-    message = f"{path}: {words}"
-    raise SchemaMismatch(message)
+def _refuse(path: str, words: str, value: str = "") -> NoReturn:
+    """Raise for a field; `value`, if any, is told before the words where nothing is secret."""
+    message = f"{path}: {value}{words}"
+    raise SchemaMismatch(message, f"{path}: {words}")
 
 
 def _step(writer: object, shape: Shape, path: str, named: Named) -> Step | None:  # noqa: PLR0911  # one return per shape
@@ -153,7 +155,7 @@ def _promoted(writer: object, kind: str, path: str) -> Step | None:
 def _exact(value: int, path: str) -> float:
     number = float(value)
     if number != value:
-        _refuse(path, f"{value} was written as an int, and no 64-bit float can hold it")
+        _refuse(path, "was written as an int, and no 64-bit float can hold it", f"{value} ")
     return number
 
 
@@ -161,7 +163,8 @@ def _literal(values: tuple[str, ...], path: str) -> Step:
     def read(value: str) -> str:
         if value in values:
             return value
-        _refuse(path, f"{shown(value)} is none of {', '.join(sorted(map(repr, values)))}")
+        known = ", ".join(sorted(map(repr, values)))
+        _refuse(path, f"is none of {known}", f"{shown(value)} ")
 
     return read
 
@@ -173,7 +176,7 @@ def _enum(writer: object, shape: EnumOf, path: str) -> Step:
     def read(symbol: str) -> object:
         if symbol in members:
             return members[symbol]
-        _refuse(path, f"{symbol} is no member of {shape.cls.__name__}")
+        _refuse(path, f"is no member of {shape.cls.__name__}", f"{symbol} ")
 
     return read
 
@@ -207,7 +210,7 @@ def _union(branches: list[Any], shape: Shape, path: str, named: Named) -> Step:
             steps[key] = _branch(branch, shape, path, named) or _same
         except SchemaMismatch as error:
             misfits.append(error)
-            steps[key] = _refusing(str(error))
+            steps[key] = _refusing(error)
     if len(misfits) == len(branches):
         raise misfits[-1]
 
@@ -237,9 +240,9 @@ def _same(value: Any) -> Any:  # noqa: ANN401 - whatever it is given
     return value
 
 
-def _refusing(words: str) -> Step:
+def _refusing(misfit: SchemaMismatch) -> Step:
     def read(_: object) -> NoReturn:
-        raise SchemaMismatch(words)
+        raise SchemaMismatch(misfit.names, misfit.names)
 
     return read
 
@@ -248,20 +251,40 @@ def _record(writer: object, shape: RecordOf, path: str, named: Named) -> Step:
     fields = _same_name(writer, ("record", "error"), shape.cls, path)["fields"]
     written = {field["name"]: field["type"] for field in fields}
     steps: list[tuple[str, Step | None]] = []
+    misfits: list[str] = []
     for field in shape.fields:
-        if field.name in written:
-            at = f"{path}.{field.name}"
-            steps.append((field.name, _step(written[field.name], field.shape, at, named)))
-        elif not field.has_default:
-            _refuse(f"{path}.{field.name}", "was not written, and has no default")
-    cls = shape.cls
+        at = f"{path}.{field.name}"
+        try:
+            if field.name in written:
+                steps.append((field.name, _step(written[field.name], field.shape, at, named)))
+            elif not field.has_default:
+                _refuse(at, "was not written, and has no default")
+        except SchemaMismatch as error:
+            misfits.append(error.names)
+    if misfits:
+        words = "; ".join(misfits)
+        raise SchemaMismatch(words, words)
+    return _reading(shape.cls, steps, path)
 
+
+def _reading(cls: type, steps: list[tuple[str, Step | None]], path: str) -> Step:
     def read(record: dict[str, Any]) -> object:
         values = {}
-        for name, step in steps:
-            value = record[name]
-            values[name] = value if step is None else step(value)
-        return cls(**values)
+        name = ""
+        try:
+            for name, step in steps:  # the name is needed where it fails
+                value = record[name]
+                values[name] = value if step is None else step(value)
+        except SchemaMismatch:
+            raise
+        except Exception as error:
+            names = f"{path}.{name}: {type(error).__name__}"
+            message = f"{names}: {text_of(error)}"
+            raise SchemaMismatch(message, names) from error
+        try:
+            return cls(**values)
+        except Exception as error:
+            raise refused(cls, path, error) from error
 
     return read
 

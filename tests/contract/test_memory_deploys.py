@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, make_dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
+from tests.contract.versions import New, Old, enqueue, thing, version
 
 from jobstream import App, Backoff, Dead
-from jobstream.testing import MemoryJobs, MemorySink, memory
-from jobstream.testing.memory_transport import MemoryTransport
+from jobstream.testing import MemorySink, memory
 from jobstream_processors.ports import Outgoing
 from jobstream_schemas import DecimalSpec, Meta
 
@@ -21,62 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jobstream import Context, Job
-
-
-class Old:
-    """What stands in the deployed version."""
-
-    class Size(Enum):
-        SMALL = 1
-
-    @dataclass(frozen=True)
-    class Order:
-        item: str
-        count: int = 1
-
-
-class New:
-    """What stands in the version that is deployed next."""
-
-    class Size(Enum):
-        SMALL = 1
-        LARGE = 2
-
-    @dataclass(frozen=True)
-    class Order:
-        item: str
-        count: int = 1
-        id: UUID = field(default_factory=uuid4)
-        at: datetime = field(default_factory=lambda: datetime.now(UTC))
-        tags: list[str] = field(default_factory=lambda: ["web"])
-
-
-def version(args: type[Any], *, executor: Any = None, hold_key: bool = False) -> tuple[App, Any]:  # noqa: ANN401 - its own literal
-    """One version of the app `shop` with its job `send`, and the args that it ran with."""
-    app = App("shop")
-    ran: list[Any] = []
-
-    def send(args: Any) -> None:  # noqa: ANN401 - declared below
-        ran.append(args)
-
-    async def send_soon(args: Any) -> None:  # noqa: ANN401 - likewise
-        ran.append(args)
-
-    job: Job[Any, Any] = app.declare(
-        "send",
-        args,
-        queue=app.queue("mail", partitions=1),
-        retry=Backoff(attempts=3, first="1s"),
-        on_failure="hold_key" if hold_key else "ladder",
-        executor=executor,
-    )
-    job.handler(send_soon if executor == "async" else send)
-    return app, ran
-
-
-def thing(*fields: Any) -> type[Any]:  # noqa: ANN401 - as make_dataclass takes them
-    """A version of the args."""
-    return make_dataclass("Thing", fields, frozen=True)
 
 
 GROWN: dict[str, tuple[type[Any], type[Any], tuple[Any, ...], str]] = {
@@ -142,7 +85,7 @@ def test_damage_is_not_waited_for_whatever_schema_wrote_it() -> None:
 @pytest.mark.parametrize(
     ("refusal", "reason", "why"),
     [
-        (ValueError("no cup"), "undecodable", "no cup"),
+        (ValueError("no cup"), "schema_mismatch", "Thing refuses it: ValueError: no cup"),
         (SystemExit("no cup"), "attempts_exhausted", "SystemExit"),
         (Dead("no cup"), "dead_by_handler", "no cup"),
     ],
@@ -221,15 +164,6 @@ def test_a_worker_says_once_which_code_it_lacks(caplog: pytest.LogCaptureFixture
     (said,) = [each for each in caplog.records if each.message == "job_waits_for_code"]
     assert (said.levelname, said.job) == ("WARNING", "send")  # type: ignore[attr-defined] # an extra
     assert "args.a: LARGE is no member of Size" in said.reason  # type: ignore[attr-defined] # an extra
-
-
-def enqueue(app: App, jobs: MemoryJobs, args: object, **options: Any) -> Any:  # noqa: ANN401 - as Job.enqueue
-    """Enqueue with one version of the app what another one is to run."""
-    app.bind(MemoryTransport(jobs.broker))
-    try:
-        return app.jobs["send"].enqueue(args, **options)
-    finally:
-        app.bind(None)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from jobstream_processors.core.outcome import (
     Outcome,
     Raised,
     TimedOut,
+    Unreadable,
 )
 from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.execute.on_processes import ProcessExecutor
@@ -91,7 +92,7 @@ ENDS: dict[str, Outcome] = {
     "retry": Again(1_000, uses_attempt=True, reason="later"),
     "cancel": Cancelled("not wanted"),
 }
-UNDECODABLE = {"value", "rude", "long"}
+REFUSED = {"value", "rude", "long"}
 
 
 async def waits(_: object) -> None:
@@ -139,9 +140,9 @@ def test_whatever_args_raise_is_an_outcome_and_the_next_job_runs(ear: Ear, execu
     for how, outcome in ear.outcomes.items():
         if how in ENDS:
             assert outcome == ENDS[how]
-        elif how in UNDECODABLE:
-            assert isinstance(outcome, Buried)
-            assert outcome.reason == "undecodable"
+        elif how in REFUSED:
+            assert isinstance(outcome, Unreadable)
+            assert "args: Touchy refuses it" in outcome.message
             assert len(outcome.message) < 2_000
         else:
             assert isinstance(outcome, Raised), how
