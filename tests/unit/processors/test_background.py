@@ -139,14 +139,17 @@ def test_a_listener_that_fails_is_told_and_not_only_the_last_one_to_hear_of_orde
 
 
 def test_a_closer_goes_on_after_an_error_of_a_broker_and_tells_of_its_end(
-    shop: Shop, heard: SimpleQueue[BaseException]
+    shop: Shop, heard: SimpleQueue[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    lanes = [shop.lane()]
     ends = iter([TableUnavailable("away"), OSError("away"), SystemExit(1)])
 
-    def lanes() -> Never:
+    def span(*_: object) -> Never:
         raise next(ends)
 
-    Closer(shop.plans, shop.log, shop.sink, lanes).start(0.001, heard.put)
+    monkeypatch.setattr(shop.log, "span", span)
+
+    Closer(shop.plans, shop.log, shop.sink, lambda: lanes).start(0.001, heard.put)
 
     assert isinstance(heard.get(timeout=LIMIT_S), SystemExit)
 
