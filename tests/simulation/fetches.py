@@ -64,7 +64,14 @@ def show_what_is_missing(world: World) -> None:
         for delay_s in sorted(delays):
             at_us = number * WAVE_S * SECOND
             world.scheduler.at(at_us, partial(world.wave, 20, delay_s=delay_s))
+    # After the last wave nothing need come that could show it.
+    world.scheduler.at((WAVES - 1) * WAVE_S * SECOND - 1, partial(_mend, world))
     world.length_s += WAVES * WAVE_S if delays else 0
+
+
+def _mend(world: World) -> None:
+    for source in (*_sources(world, WORKERS), *_sources(world, DELAYERS)):
+        source.leave_nothing_out()
 
 
 KINDS: tuple[Callable[[World, Random], None], ...] = (skip, skip_rung, repeat)
