@@ -86,8 +86,8 @@ def texts_of(outcome: Outcome | None) -> tuple[str, str, Spot]:
             return "jobstream.Timeout", f"still running after {after_ms} ms", spot
         case Crashed(how):
             return "jobstream.Crashed", how, NOWHERE
-        case Unstarted(_, how):
-            return "jobstream.ChildNotStarted", how, NOWHERE
+        case Unstarted(_, how, spot):
+            return "jobstream.ChildNotStarted", how, spot
         case Buried(reason, message, spot):
             return f"jobstream.{reason}", message, spot
         case Again(spot=spot):

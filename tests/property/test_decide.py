@@ -191,8 +191,8 @@ def test_headers_of_a_copy_can_be_read(case: Case, outcome: Outcome) -> None:
 @given(cases, outcomes)
 def test_error_and_place_are_of_the_same_failure(case: Case, outcome: Outcome) -> None:
     before = replace(case.trip, error="old", message="old", frame="old:1", traceback="old")
-    has_spot = isinstance(outcome, Raised | TimedOut | Buried | Again)
-    if isinstance(outcome, Raised | TimedOut | Buried | Again):
+    has_spot = isinstance(outcome, Raised | TimedOut | Buried | Again | Unstarted)
+    if isinstance(outcome, Raised | TimedOut | Buried | Again | Unstarted):
         outcome = replace(outcome, spot=Spot("new:2", "new"))
 
     decision = decide(replace(case, trip=before), outcome)

@@ -292,7 +292,8 @@ def _crashed(case: Case, how: str) -> Charge | Bury:
 def _unstarted(case: Case, outcome: Unstarted) -> Wait | Bury:
     tries = case.unstarted + 1
     if tries >= UNSTARTED_MAX:
-        return bury(case, outcome.reason, "jobstream.ChildNotStarted", outcome.how)
+        error = "jobstream.ChildNotStarted"
+        return bury(case, outcome.reason, error, outcome.how, outcome.spot)
     return Wait(UNSTARTED_PAUSE_MS * 2 ** (tries - 1))
 
 

@@ -146,6 +146,7 @@ class Unstarted:
     reason: str
     """Of the dead letter, should no process ever be able to."""
     how: str
+    spot: Spot = field(default=NOWHERE, compare=False)
 
 
 Outcome = (

@@ -40,8 +40,9 @@ HEAD = "Traceback (most recent call last):\n"
 CAUSE = "\nThe above exception was the direct cause of the following exception:\n\n"
 CONTEXT = "\nDuring handling of the above exception, another exception occurred:\n\n"
 OURS = frozenset({"jobstream", "jobstream_processors", "jobstream_schemas"})
-EXECUTORS = "jobstream_processors.execute."
-"""A cancellation passes through them on its way into the handler, too."""
+BETWEEN = ("jobstream_processors.execute.", "importlib")
+"""Modules that lead to user code, or into it, as a cancellation comes; their frames say nothing."""
+_CHILD = "/jobstream_processors/execute/child.py"
 _PACKAGES = ("/site-packages/", "/dist-packages/")
 _LEFT_OUT = b"[... left out ...]\n"
 
@@ -178,7 +179,7 @@ def _calls(trace: TracebackType | None) -> list[Call]:
     found: list[Call] = []
     while trace is not None:
         call = _call(trace.tb_frame, trace.tb_lasti, trace.tb_lineno)
-        if not call[3].startswith(EXECUTORS):
+        if not call[3].startswith(BETWEEN) and not call[0].co_filename.endswith(_CHILD):
             found.append(call)
         trace = trace.tb_next
     first = next((at for at, call in enumerate(found) if not _is_ours(call)), 0)

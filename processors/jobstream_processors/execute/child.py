@@ -17,7 +17,8 @@ from multiprocessing.connection import Connection
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from jobstream_processors.core.outcome import told
+from jobstream_processors.core.outcome import Unstarted, as_is, told
+from jobstream_processors.core.spot import spot_of
 from jobstream_processors.execute.forked import close_in_child, leave
 from jobstream_processors.execute.outliving import outlive_stops
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from jobstream_processors.execute.in_child import Handler, Readers
     from jobstream_processors.handlers import Target
 
-UNIMPORTABLE = 64
+READY = b"ready"
+"""Says that a handler is imported; what comes in its place is the Unstarted that tells why not."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -47,11 +49,14 @@ def main(descriptor: int) -> None:
         readers: Readers | None = None
         while True:
             target, args_class, packed = pickle.loads(pipe.recv_bytes())  # noqa: S301 - our own parent
-            if target not in handlers:
-                handlers[target] = _find(target, args_class, script)
             if packed is None:
                 # Only to be ready: while this took, the worker may have frozen and lost the job.
-                pipe.send_bytes(b"ready")
+                found = _find(target, args_class, script)
+                if isinstance(found, Unstarted):
+                    pipe.send_bytes(pickle.dumps(found))
+                    return
+                handlers[target] = found
+                pipe.send_bytes(READY)
                 continue
             from jobstream_processors.execute.in_child import Readers, run  # noqa: PLC0415 - `_find` did
 
@@ -68,7 +73,7 @@ def main(descriptor: int) -> None:
         return
 
 
-def _find(target: Target, args_class: bytes, script: str | None) -> Handler:
+def _find(target: Target, args_class: bytes, script: str | None) -> Handler | Unstarted:
     module_name, path, _, _ = target
     try:
         found: Any = _script(script) if module_name == "__main__" else _module(module_name)
@@ -76,8 +81,8 @@ def _find(target: Target, args_class: bytes, script: str | None) -> Handler:
             found = getattr(found, part)
         return _handler(found, target, args_class)
     except BaseException as error:  # noqa: BLE001 - user modules may raise anything on import
-        print(f"jobstream: {module_name}:{path} can't be imported: {told(error)}", file=sys.stderr)  # noqa: T201 - the child's only voice
-        os._exit(UNIMPORTABLE)
+        why = f"a child process could not import {module_name}:{path}: {type(error).__name__}"
+        return Unstarted("handler_not_importable", f"{why}: {told(error)}", spot_of(error, as_is))
 
 
 def _handler(found: Any, target: Target, args_class: bytes) -> Handler:  # noqa: ANN401 - an App, a Job or a function

@@ -29,7 +29,7 @@ from jobstream_processors.core.outcome import (
     Unstarted,
 )
 from jobstream_processors.current import fields_of
-from jobstream_processors.execute.child import UNIMPORTABLE
+from jobstream_processors.execute.child import READY
 from jobstream_processors.execute.forked import close_in_child
 from jobstream_processors.execute.handed import Handed
 from jobstream_processors.execute.outliving import stops_held
@@ -230,7 +230,9 @@ class _Child:
             assert pipe is not None  # noqa: S101 - made by _spawn
             args_class = _by_name(spec)
             if spec.target not in self._ready_for:
-                self._make_ready(pipe, spec.target, args_class)
+                unready = self._make_ready(pipe, spec.target, args_class)
+                if unready is not None:
+                    return self._ending or unready, False
             if (bar := self._pool.barred(delivery)) is not None:
                 return bar, True
             if self._ending is not None:
@@ -259,19 +261,26 @@ class _Child:
         )
         return pickle.dumps(handed)
 
-    def _make_ready(self, pipe: Connection, target: Target, args_class: bytes) -> None:
-        """Let the child import the handler before it is handed a job, which it starts at once."""
-        pipe.send_bytes(pickle.dumps((target, args_class, None)))
-        self._hear(pipe)
-        self._ready_for.add(target)
+    def _make_ready(self, pipe: Connection, target: Target, args_class: bytes) -> Unstarted | None:
+        """Let the child import the handler before it is handed a job, which it starts at once.
 
-    def _hear(self, pipe: Connection) -> None:
+        Returns why it can't, if it can't.
+        """
+        pipe.send_bytes(pickle.dumps((target, args_class, None)))
+        answer = self._hear(pipe)
+        if answer != READY:
+            why: Unstarted = pickle.loads(answer)  # noqa: S301 - from our own child
+            return why
+        self._ready_for.add(target)
+        return None
+
+    def _hear(self, pipe: Connection) -> bytes:
         """Wait for the child to get on; raises EOFError if it does not, or dies."""
         if not pipe.poll(START_S_MAX):
             self._kill()
             message = f"it did not get ready within {START_S_MAX:.0f} s"
             raise EOFError(message)
-        pipe.recv_bytes(ANSWER_BYTES_MAX)
+        return pipe.recv_bytes(ANSWER_BYTES_MAX)
 
     def _await(self, pipe: Connection, delivery: Delivery, timeout_ms: int) -> tuple[Outcome, bool]:
         self._hear(pipe)  # The handler starts now.
@@ -306,8 +315,6 @@ class _Child:
         how = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         if self._started:
             return Crashed(f"its process died: {why or how}")
-        if code == UNIMPORTABLE:
-            return Unstarted("handler_not_importable", "a child process could not import it")
         return Unstarted("child_not_started", f"the process ended before the handler: {why or how}")
 
     def _bury(self) -> None:

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream_processors.core.decide import LEAVE, Bury, Charge, Climb, Drop, Park
+from jobstream_processors.core.decide import (
+    LEAVE,
+    UNSTARTED_MAX,
+    Bury,
+    Case,
+    Charge,
+    Climb,
+    Drop,
+    Park,
+    Policy,
+    decide,
+)
 from jobstream_processors.core.headers import Trip
 from jobstream_processors.core.known import Known
 from jobstream_processors.core.outcome import (
@@ -19,7 +30,9 @@ from jobstream_processors.core.outcome import (
     Interrupted,
     Raised,
     TimedOut,
+    Unstarted,
 )
+from jobstream_processors.core.retry import Backoff
 from jobstream_processors.core.spot import Spot
 from jobstream_processors.current import job_fields
 from jobstream_processors.failures import WAITING_MAX, Failures, failure_of
@@ -88,6 +101,30 @@ def test_a_failed_run_is_told_with_what_follows(
     assert shown == told
     assert found.will_retry is (told[2] == "retry")
     assert (found.job_id, found.job, found.queue, found.attempt) == ("j-1", "send", "mail", 1)
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        RAISED,
+        TimedOut(30, RAISED.spot),
+        Buried("dead_by_handler", "gone", RAISED.spot),
+        Again(5, uses_attempt=True, reason="busy", spot=RAISED.spot),
+        Unstarted("handler_not_importable", "no module", RAISED.spot),
+    ],
+)
+def test_the_traceback_is_the_one_that_the_dead_letter_keeps(
+    delivery: Delivery, outcome: Outcome
+) -> None:
+    only = Policy(Backoff(attempts=1))
+    case = Case("j-1", Trip(), only, 0, 1_000, unstarted=UNSTARTED_MAX)
+
+    decision = decide(case, outcome)
+
+    found = failure_of(delivery, outcome, decision)
+    assert isinstance(decision, Bury)
+    assert found is not None
+    assert found.traceback == decision.trip.traceback == RAISED.spot.traceback
 
 
 @pytest.mark.parametrize(

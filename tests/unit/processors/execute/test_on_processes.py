@@ -244,7 +244,6 @@ def test_a_handler_that_no_child_can_import_is_not_begun(
     ear: Ear,
     parcels: Any,  # noqa: ANN401 - a module made here
     tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / f"{parcels.__name__}.py").write_text("raise RuntimeError('half deployed')\n")
     importlib.invalidate_caches()
@@ -258,7 +257,11 @@ def test_a_handler_that_no_child_can_import_is_not_begun(
     unstarted = ear.outcomes["a"]
     assert isinstance(unstarted, Unstarted)
     assert unstarted.reason == "handler_not_importable"
-    assert "half deployed" in capfd.readouterr().err
+    assert unstarted.how.endswith(f"import {parcels.__name__}:waits: RuntimeError: half deployed")
+    assert unstarted.spot.frame == f"{parcels.__name__}.py:1 in <module>"
+    first, *_, last = unstarted.spot.traceback.splitlines()
+    assert (first, last) == ("Traceback (most recent call last):", "RuntimeError: half deployed")
+    assert "importlib" not in unstarted.spot.traceback
 
 
 @pytest.mark.usefixtures("parcels")
