@@ -215,7 +215,7 @@ class World:
         ledger = self.ledger
         if ledger.wrong:
             return True  # What comes of it tells nothing more.
-        if self.scheduler.now_us < self.length_s * SECOND:
+        if not self.calm or self.scheduler.now_us < self.length_s * SECOND:
             return False
         return not ledger.waiting and not ledger.open and not self.redriving
 
