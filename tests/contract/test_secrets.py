@@ -63,6 +63,10 @@ def test_no_header_and_no_row_tells_it(handler: object, on_failure: OnFailure, h
     assert not [r for r in records if CANARY in str([r.key(), r.headers()])]
     headers = [header for record in records for header in record.headers() or ()]
     messages = {value for name, value in headers if name == "js-message"}
-    assert messages == ({f"{how} ***".encode()} if how in DIES else set())
+    is_kept = how in DIES or (how == "again" and on_failure == "ladder")
+    assert messages == ({f"{how} ***".encode()} if is_kept else set())
+    traces = [value for name, value in headers if name == "js-traceback"]
+    assert bool(traces) is is_kept
+    assert all(f"{how} ***".encode() in (trace or b"") for trace in traces)
     details = [record for record in records if b"cancel ***" in (record.value() or b"")]
     assert bool(details) is (how == "cancel")
