@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from jobstream.cli.app_command import AppCommand
 from jobstream.cli.root import root as cli
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ def complaint(typed: str, *, breaks_off: bool) -> str:
         path.append(name)
     context = click.Context(command, help_option_names=["-h", "--help"])
     try:
+        if isinstance(command, AppCommand):
+            words = command.placed(context, words)
         _, left, _ = command.make_parser(context).parse_args(words)
     except click.BadOptionUsage as error:
         # Prose may name an option without its value; a block that is copied may not.

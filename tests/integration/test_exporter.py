@@ -16,7 +16,6 @@ from confluent_kafka.admin import AdminClient
 from prometheus_client.core import Sample  # noqa: TC002 - a dataclass' field
 
 from jobstream import App, Backoff
-from jobstream.cli.exporter import declared
 from jobstream.inspect.cluster import Cluster
 from jobstream.inspect.lag import Lag
 from jobstream.inspect.onlooker import Onlooker
@@ -354,14 +353,6 @@ def test_without_brokers_it_is_not_ready_and_lives(
     assert shop.total("jobs_collect_failures_total") == 1
     assert holds(shop.exporter.probes.live())
     shop.app.close()
-
-
-def test_the_code_says_what_a_queue_promises(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SHOP", shop.name)
-    monkeypatch.chdir(shop.folder)
-
-    assert declared("shop:app") == {"mail": 120.0}
-    assert declared(shop.name) == {}
 
 
 def test_the_command_serves_until_it_is_told_to_leave(shop: Shop) -> None:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jobstream.cli.app_command import AppCommand
 from jobstream.cli.exits import FAILURE, OK
 from jobstream.cli.logs import FORMS, LEVELS, LogForm, configure
 from jobstream.cli.options import (
-    app_option,
     at_port,
     json_option,
     metrics_port_option,
@@ -25,6 +25,7 @@ from jobstream.stop_signals import SIGNALS, leave_at_once
 if TYPE_CHECKING:
     from jobstream.canary.probing import Probed
     from jobstream.canary.service import Canary
+    from jobstream.cli.app_name import AppName
     from jobstream.inspect.layout import QueueTopics
     from jobstream.inspect.view import AppView
     from jobstream.settings import Settings
@@ -33,8 +34,7 @@ COLUMNS = ("queue", "partition>", "result", "seconds>", "job", "detail")
 LEAST_MS = 1_000
 
 
-@click.command()
-@app_option
+@click.command(cls=AppCommand)
 @click.option(
     "--queues",
     metavar="A,B",
@@ -53,7 +53,7 @@ LEAST_MS = 1_000
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
 @json_option
 def command(
-    app: str,
+    app: AppName,
     *,
     queues: list[str] | None,
     interval: str,

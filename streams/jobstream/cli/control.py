@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from jobstream.cli.app_command import AppGroup
 from jobstream.cli.control_text import by, document, ended, holds
 from jobstream.cli.exits import OK
-from jobstream.cli.options import app_option, json_option, view_of
+from jobstream.cli.options import json_option, view_of
 from jobstream.cli.output import age, print_json, print_table, remark, say, when
 from jobstream.errors import ConfigError
 from jobstream_processors.core.control import CANCEL, PAUSE_QUEUE, PAUSE_TYPE, QUIET
@@ -17,6 +18,7 @@ from jobstream_processors.core.control import CANCEL, PAUSE_QUEUE, PAUSE_TYPE, Q
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from jobstream.cli.app_name import AppName
     from jobstream.control import Control
     from jobstream.inspect.view import AppView
 
@@ -41,7 +43,7 @@ def _entry_options(lasts: str) -> Callable[[_Function], _Function]:
     return decorate
 
 
-@click.group()
+@click.group(cls=AppGroup)
 def command() -> None:
     """Pause queues and job types, cancel jobs, quiet workers; seen everywhere within 2 seconds.
 
@@ -50,9 +52,8 @@ def command() -> None:
 
 
 @command.command("list")
-@app_option
 @json_option
-def list_command(app: str, *, as_json: bool) -> int:
+def list_command(app: AppName, *, as_json: bool) -> int:
     """Show what is in force."""
     found = _control(view_of(app)).entries()
     if as_json:
@@ -77,13 +78,12 @@ def list_command(app: str, *, as_json: bool) -> int:
 
 
 @command.command("pause")
-@app_option
 @_queue_option
 @_type_option
 @_entry_options("24h")
 @json_option
 def pause_command(
-    app: str, *, queue: str | None, job_type: str | None, as_json: bool, **said: str | None
+    app: AppName, *, queue: str | None, job_type: str | None, as_json: bool, **said: str | None
 ) -> int:
     """Start no more jobs of a queue or of a job type. What runs goes on.
 
@@ -97,13 +97,12 @@ def pause_command(
 
 
 @command.command("resume")
-@app_option
 @_queue_option
 @_type_option
 @click.argument("job_id", metavar="[ID]", required=False)
 @json_option
 def resume_command(
-    app: str, *, queue: str | None, job_type: str | None, job_id: str | None, as_json: bool
+    app: AppName, *, queue: str | None, job_type: str | None, job_id: str | None, as_json: bool
 ) -> int:
     """End a pause, or the cancel of the job ID. A job that ended as cancelled stays so."""
     kind, subject = _about(queue, job_type, job_id)
@@ -111,11 +110,10 @@ def resume_command(
 
 
 @command.command("cancel")
-@app_option
 @click.argument("job_id", metavar="ID")
 @_entry_options("30d")
 @json_option
-def cancel_command(app: str, *, job_id: str, as_json: bool, **said: str | None) -> int:
+def cancel_command(app: AppName, *, job_id: str, as_json: bool, **said: str | None) -> int:
     """Let a job end as cancelled, wherever it is: queued, waiting, or running.
 
     A running async handler is cancelled, a child process killed, a thread told by
@@ -125,11 +123,10 @@ def cancel_command(app: str, *, job_id: str, as_json: bool, **said: str | None) 
 
 
 @command.command("quiet")
-@app_option
 @click.argument("worker", metavar="HOST:PID")
 @_entry_options("1h")
 @json_option
-def quiet_command(app: str, *, worker: str, as_json: bool, **said: str | None) -> int:
+def quiet_command(app: AppName, *, worker: str, as_json: bool, **said: str | None) -> int:
     """Let workers take no new jobs; they finish what they have and keep their partitions.
 
     "host:*" means all of a host. Nobody else serves their partitions meanwhile.
@@ -138,10 +135,9 @@ def quiet_command(app: str, *, worker: str, as_json: bool, **said: str | None) -
 
 
 @command.command("unquiet")
-@app_option
 @click.argument("worker", metavar="HOST:PID")
 @json_option
-def unquiet_command(app: str, *, worker: str, as_json: bool) -> int:
+def unquiet_command(app: AppName, *, worker: str, as_json: bool) -> int:
     """Let workers take jobs again; HOST:PID exactly as it was given to `quiet`."""
     return _lift(view_of(app), QUIET, worker, as_json=as_json)
 

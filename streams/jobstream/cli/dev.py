@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from jobstream.cli.app_command import AppCommand
 from jobstream.cli.exits import UNSAFE
 from jobstream.cli.logs import LEVELS, configure
-from jobstream.cli.options import target_argument
 from jobstream.cli.output import say
 from jobstream.errors import BrokerUnavailable
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from jobstream.app import App
+    from jobstream.cli.app_name import AppName
     from jobstream.cli.supervisor import Child
     from jobstream.settings import Settings
 
@@ -29,10 +30,9 @@ WORKER_ROLES = ("worker", "delayer")
 _LOCAL = re.compile(r"(127\.0\.0\.1|localhost):(\d{1,5})")
 
 
-@click.command()
-@target_argument
+@click.command(cls=AppCommand)
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
-def command(target: str, *, log_level: str) -> int:
+def command(app: AppName, *, log_level: str) -> int:
     """Run everything MODULE:APP needs on this machine, for development.
 
     Uses the broker at JOBSTREAM_BOOTSTRAP_SERVERS if one answers there, else starts one on that
@@ -47,14 +47,14 @@ def command(target: str, *, log_level: str) -> int:
 
     never_fail()
     configure("plain", "warning")
-    app = load_app(target)
+    loaded = load_app(app)
     refuse_green_threads()  # its worker would, and itself it would hear no Ctrl-C
-    with _broker(app.settings.bootstrap_servers):
-        code = _apply_topics(app)
+    with _broker(loaded.settings.bootstrap_servers):
+        code = _apply_topics(loaded)
         if code:
             return code
-        _tell_how(app, target)
-        return supervise(_roles(target, log_level, app.settings), leave_s(app.settings))
+        _tell_how(loaded, app)
+        return supervise(_roles(app, log_level, loaded.settings), leave_s(loaded.settings))
 
 
 @contextmanager
@@ -101,16 +101,17 @@ def _apply_topics(app: App) -> int:
     return 0
 
 
-def _tell_how(app: App, target: str) -> None:
+def _tell_how(app: App, named: AppName) -> None:
     from jobstream.cli.sample import sample_args  # noqa: PLC0415 - with the command only
 
     say("dev     | enqueue from another terminal; Ctrl-C here stops everything")
+    enqueue = " ".join(("jobstream enqueue", *named.words))
     for job in app.jobs.values():
         text = json.dumps(sample_args(job.codec.cls), ensure_ascii=False)
-        say(f"dev     |   jobstream enqueue {target} {job.name} {shlex.quote(text)}")
+        say(f"dev     |   {enqueue} {job.name} {shlex.quote(text)}")
 
 
-def _roles(target: str, log_level: str, settings: Settings) -> list[Child]:
+def _roles(app: AppName, log_level: str, settings: Settings) -> list[Child]:
     from jobstream.cli.supervisor import Child  # noqa: PLC0415 - with the command only
     from jobstream.cli.worker import port_of  # noqa: PLC0415 - likewise
 
@@ -119,9 +120,9 @@ def _roles(target: str, log_level: str, settings: Settings) -> list[Child]:
     for number, role in enumerate(ROLES):
         words = [sys.executable, "-m", "jobstream"]
         if role in WORKER_ROLES:
-            words += ["worker", target, "--supervised", "--only", role, "--tracebacks"]
+            words += ["worker", *app.words, "--supervised", "--only", role, "--tracebacks"]
         else:
-            words += [role, target]
+            words += [role, *app.words]
         # By the option, which holds over a port that the code gives to all of them.
         words += ["--metrics-port", port_of(settings, number)]
         children.append(Child([*words, *options], f"{role:<8}| "))

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jobstream.cli.app_command import AppGroup
 from jobstream.cli.exits import FAILURE, OK
 from jobstream.cli.letter_filter import filter_of, filter_options
-from jobstream.cli.options import app_option, brokers_now, json_option, queue_option, view_of
+from jobstream.cli.options import brokers_now, json_option, queue_option, view_of
 from jobstream.cli.output import (
     age,
     iso,
@@ -26,6 +27,7 @@ from jobstream.cli.printable import printable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from jobstream.cli.app_name import AppName
     from jobstream.inspect.filters import LetterFilter
     from jobstream.inspect.letters import Letter
     from jobstream.inspect.redrive import Closed
@@ -36,19 +38,18 @@ LIST_LIMIT = 1_000
 COLUMNS = ("id", "type", "reason", "error", "attempts>", "redrive>", "age>", "origin", "message")
 
 
-@click.group()
+@click.group(cls=AppGroup)
 def command() -> None:
     """Dead letters that are open; a letter is closed by a redrive or a discard."""
 
 
 @command.command("list")
-@app_option
 @queue_option
 @filter_options
 @click.option("--limit", type=click.IntRange(1), default=LIST_LIMIT, show_default=True)
 @json_option
 def list_command(
-    app: str, *, queue: str | None, limit: int, as_json: bool, **conditions: object
+    app: AppName, *, queue: str | None, limit: int, as_json: bool, **conditions: object
 ) -> int:
     """List open letters, the oldest first. JSON: one object a line."""
     view = view_of(app)
@@ -68,7 +69,6 @@ def list_command(
 
 
 @command.command("show")
-@app_option
 @queue_option
 @click.argument("job_id", metavar="ID")
 @click.option(
@@ -78,7 +78,7 @@ def list_command(
     help="Show the bytes of a job that cannot be read; they may hold secrets.",
 )
 @json_option
-def show_command(app: str, *, queue: str | None, job_id: str, dump: bool, as_json: bool) -> int:
+def show_command(app: AppName, *, queue: str | None, job_id: str, dump: bool, as_json: bool) -> int:
     """Show everything about the open letters of one job: its traceback, headers and args.
 
     Of a job that cannot be read: its size and its schema; its bytes only with --bytes. JSON: one
@@ -102,7 +102,6 @@ def show_command(app: str, *, queue: str | None, job_id: str, dump: bool, as_jso
 
 
 @command.command("redrive")
-@app_option
 @queue_option
 @filter_options
 @click.option("--limit", type=click.IntRange(1), help="At most so many, the oldest first.")
@@ -110,7 +109,7 @@ def show_command(app: str, *, queue: str | None, job_id: str, dump: bool, as_jso
 @click.option("--dry-run", is_flag=True, help="Show what would be done.")
 @json_option
 def redrive_command(
-    app: str,
+    app: AppName,
     *,
     queue: str | None,
     limit: int | None,
@@ -134,7 +133,6 @@ def redrive_command(
 
 
 @command.command("discard")
-@app_option
 @queue_option
 @filter_options
 @click.option("--all", "everything", is_flag=True, help="Needed where nothing narrows it down.")
@@ -142,7 +140,7 @@ def redrive_command(
 @click.option("--dry-run", is_flag=True, help="Show what would be done.")
 @json_option
 def discard_command(
-    app: str,
+    app: AppName,
     *,
     queue: str | None,
     everything: bool,

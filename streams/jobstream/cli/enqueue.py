@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from jobstream.cli.app_command import AppCommand
 from jobstream.cli.exits import FAILURE, OK
-from jobstream.cli.options import json_option, target_argument
+from jobstream.cli.options import json_option
 from jobstream.cli.output import print_json, print_json_line, remark, say
 from jobstream.errors import ConfigError, EnqueuesFailed
 
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from jobstream.app import App
+    from jobstream.cli.app_name import AppName
     from jobstream.job import Job
 
 STDIN = "-"
 FAILURES_SHOWN = 10
 
 
-@click.command()
-@target_argument
+@click.command(cls=AppCommand)
 @click.argument("job_type", metavar="TYPE")
 @click.argument("args", metavar="JSON")
 @click.option("--delay", help="Wait that long first, as in 10m.")
@@ -37,7 +38,7 @@ FAILURES_SHOWN = 10
 @click.option("--many", is_flag=True, help="JSON has one object a line; prints the ids.")
 @json_option
 def command(
-    target: str,
+    app: AppName,
     *,
     job_type: str,
     args: str,
@@ -54,8 +55,8 @@ def command(
     """
     from jobstream.cli.loading import load_app  # noqa: PLC0415 - loads the Kafka client
 
-    app = load_app(target)
-    job = job_of(app, job_type)
+    loaded = load_app(app)
+    job = job_of(loaded, job_type)
     try:
         if many:
             if run_at or key or idempotency_key:
@@ -70,7 +71,7 @@ def command(
             idempotency_key=idempotency_key,
         )
     finally:
-        app.close()
+        loaded.close()
     if as_json:
         print_json({"job_id": done.job_id, "topic": done.topic, "partition": done.partition,
                     "offset": done.offset})  # fmt: skip
@@ -78,7 +79,7 @@ def command(
         say(done.job_id)
         remark(f"acknowledged: {done.topic} [{done.partition}] at offset {done.offset}")
         if idempotency_key:
-            look = f"jobstream job show {done.job_id} --app {app.name}"
+            look = f"jobstream job show {done.job_id} --app {loaded.name}"
             remark(
                 f"a job of this key that has ended absorbs it within the dedup window; see: {look}"
             )

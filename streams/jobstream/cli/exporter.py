@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from jobstream.cli.app_command import AppCommand
 from jobstream.cli.exits import OK
 from jobstream.cli.logs import FORMS, LEVELS, LogForm, configure
 from jobstream.cli.options import at_port, metrics_port_option, seconds, view_of
@@ -14,16 +15,14 @@ from jobstream.errors import ConfigError
 from jobstream.stop_signals import SIGNALS, leave_at_once
 
 if TYPE_CHECKING:
+    from jobstream.cli.app_name import AppName
     from jobstream.observe.exporter import Exporter
     from jobstream.settings import Settings
 
 LEAST_MS = 100
 
 
-@click.command()
-@click.argument("target", metavar="[MODULE:APP]", required=False)
-@click.option("--app", "app", metavar="NAME", envvar="JOBSTREAM_APP", show_envvar=True,
-              help="The app's name, instead of MODULE:APP: needs no code.")  # fmt: skip
+@click.command(cls=AppCommand)
 @click.option("--interval", default="15s", show_default=True, help="From look to look.")
 @click.option("--slo", "slos", metavar="QUEUE=DURATION", multiple=True,
               help="What a queue promises, over slo= in the code; repeatable.")  # fmt: skip
@@ -35,9 +34,8 @@ LEAST_MS = 100
 @click.option("--log", "form", type=click.Choice(FORMS), default="auto", show_default=True)
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
 def command(
-    target: str | None,
+    app: AppName,
     *,
-    app: str | None,
     interval: str,
     slos: tuple[str, ...],
     stalled_after: str,
@@ -57,13 +55,9 @@ def command(
 
     never_fail()
     configure(form, log_level)
-    name = target or app
-    if not name:
-        message = "which app? Give MODULE:APP, or --app NAME, or set JOBSTREAM_APP"
-        raise ConfigError(message)
-    view = view_of(name)
+    view = view_of(app)
     settings = at_port(view.settings, metrics_port)
-    objectives_s = declared(name) | read_objectives(slos)
+    objectives_s = declared(app) | read_objectives(slos)
     onlooker, interval_s = Onlooker(view, groups), seconds("--interval", interval, LEAST_MS)
     stalled_s = seconds("--stalled-after", stalled_after, LEAST_MS)
     exporter = Exporter(
@@ -73,13 +67,13 @@ def command(
     return OK
 
 
-def declared(name: str) -> dict[str, float]:
+def declared(app: AppName) -> dict[str, float]:
     """Seconds by queue as the code declares them with `slo=`; nothing for a bare name."""
-    if ":" not in name:
+    if not app.has_code:
         return {}
     from jobstream.cli.loading import load_app  # noqa: PLC0415 - only where code is named
 
-    return {queue: plan.slo_ms / 1000 for queue, plan in load_app(name).plans().items()}
+    return {queue: plan.slo_ms / 1000 for queue, plan in load_app(app).plans().items()}
 
 
 def read_objectives(slos: tuple[str, ...]) -> dict[str, float]:

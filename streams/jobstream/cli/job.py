@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jobstream.cli.app_command import AppGroup
 from jobstream.cli.control_text import about, document, holds
 from jobstream.cli.exits import FAILURE, OK
 from jobstream.cli.options import (
-    app_option,
     brokers_now,
     json_option,
     moment,
@@ -20,24 +20,24 @@ from jobstream.cli.output import iso, print_json, print_table, progress, remark,
 from jobstream.cli.printable import printable
 
 if TYPE_CHECKING:
+    from jobstream.cli.app_name import AppName
     from jobstream.control import ControlEntry
     from jobstream.inspect.history import History
     from jobstream.inspect.view import AppView
 
 
-@click.group()
+@click.group(cls=AppGroup)
 def command() -> None:
     """Everything the log still knows of one job."""
 
 
 @command.command("show")
-@app_option
 @queue_option
 @click.argument("job_id", metavar="ID")
 @click.option("--since", metavar="TIME", help="Look from then on: 2h, 2026-01-31T12:00.")
 @json_option
 def show_command(
-    app: str, *, queue: str | None, job_id: str, since: str | None, as_json: bool
+    app: AppName, *, queue: str | None, job_id: str, since: str | None, as_json: bool
 ) -> int:
     """Print the timeline of a job: on the queue, on the ladder, its rows, its dead letters.
 

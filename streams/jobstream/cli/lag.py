@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jobstream.cli.app_command import AppCommand
 from jobstream.cli.control_text import document, holds
 from jobstream.cli.exits import OK
-from jobstream.cli.options import app_option, json_option, queue_option, view_of
+from jobstream.cli.options import json_option, queue_option, view_of
 from jobstream.cli.output import age, console, print_json, print_json_line, print_table, say, table
 
 if TYPE_CHECKING:
+    from jobstream.cli.app_name import AppName
     from jobstream.inspect.lag import Lag, QueueLag
     from jobstream.inspect.sight import PartitionLag
     from jobstream.inspect.view import AppView
@@ -23,8 +25,7 @@ COLUMNS = (
 )
 
 
-@click.command()
-@app_option
+@click.command(cls=AppCommand)
 @queue_option
 @click.option("--partitions", is_flag=True, help="Show each partition, not the sum per topic.")
 @click.option("--watch", is_flag=True, help="Show it again and again until Ctrl-C.")
@@ -32,7 +33,13 @@ COLUMNS = (
               help="Seconds between, with --watch.")  # fmt: skip
 @json_option
 def command(
-    app: str, *, queue: str | None, partitions: bool, watch: bool, interval: float, as_json: bool
+    app: AppName,
+    *,
+    queue: str | None,
+    partitions: bool,
+    watch: bool,
+    interval: float,
+    as_json: bool,
 ) -> int:
     """Show, for each queue and rung, what waits: in records, and how long the oldest has waited.
 

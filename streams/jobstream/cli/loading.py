@@ -9,23 +9,31 @@ import traceback
 from typing import TYPE_CHECKING
 
 from jobstream.app import App
+from jobstream.cli.app_name import CODE, is_module_app
 from jobstream.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import ModuleType
 
+    from jobstream.cli.app_name import AppName
 
-def load_app(target: str) -> App:
-    """The App at `target`; runs the module's code. Raises ConfigError naming what is wrong."""
-    module_name, colon, attribute = target.partition(":")
-    if not (module_name and colon and attribute):
-        message = f"{target!r} is no MODULE:APP: write the module and the App in it, as in shop:app"
+
+def load_app(named: AppName) -> App:
+    """The App that is named; runs the module's code. Raises ConfigError naming what is wrong."""
+    target = named.text
+    module_name, _, attribute = target.partition(":")
+    if not named.has_code:
+        message = f"{target!r} ({named.source}) is a bare name; this needs the code: {CODE}"
+        raise ConfigError(message)
+    if not is_module_app(target):
+        message = f"{target!r} ({named.source}) is no MODULE:APP: write it as in shop:app"
         raise ConfigError(message)
     if module_name.endswith(".py") or os.sep in module_name:
         dotted = module_name.removesuffix(".py").replace(os.sep, ".").strip(".")
         message = f"{module_name!r} is a file: write the module's name, {dotted}:{attribute}"
         raise ConfigError(message)
-    module = _module(module_name)
+    module = _module(module_name, named.folder)
     found: object = module
     for name in attribute.split("."):
         found = getattr(found, name, None)
@@ -37,8 +45,8 @@ def load_app(target: str) -> App:
     return found
 
 
-def _module(name: str) -> ModuleType:
-    here = os.getcwd()  # noqa: PTH109 - sys.path holds texts
+def _module(name: str, folder: Path) -> ModuleType:
+    here = str(folder)
     if here not in sys.path:
         sys.path.insert(0, here)
     try:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jobstream.cli.app_command import AppGroup
 from jobstream.cli.exits import OK
-from jobstream.cli.options import app_option, brokers_now, json_option, moment, view_of
+from jobstream.cli.options import brokers_now, json_option, moment, view_of
 from jobstream.cli.output import print_json, print_table, remark
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from jobstream.cli.app_name import AppName
     from jobstream.inspect.offsets import Move, Target
     from jobstream.inspect.positions import GroupName, Standing
     from jobstream.inspect.view import AppView
@@ -28,19 +30,18 @@ _SMALL = 10**11
 """Plain numbers below are offsets; above they are milliseconds since 1970."""
 
 
-@click.group()
+@click.group(cls=AppGroup)
 def command() -> None:
     """Where a consumer group stands, and moving it on purpose."""
 
 
 @command.command("show")
 @click.argument("queue", metavar="QUEUE")
-@app_option
 @_group_option
 @_partition_option
 @json_option
 def show_command(
-    queue: str, *, app: str, group: GroupName, partition: int | None, as_json: bool
+    queue: str, *, app: AppName, group: GroupName, partition: int | None, as_json: bool
 ) -> int:
     """Show what the group committed, its mirror, and where it would go on."""
     from jobstream.inspect.offsets import places_of  # noqa: PLC0415 - loads the Kafka client
@@ -69,7 +70,6 @@ def show_command(
 
 @command.command("reset")
 @click.argument("queue", metavar="QUEUE")
-@app_option
 @_group_option
 @_partition_option
 @click.option("--to", metavar="earliest|latest|OFFSET|TIME", required=True,
@@ -79,7 +79,7 @@ def show_command(
 def reset_command(
     queue: str,
     *,
-    app: str,
+    app: AppName,
     group: GroupName,
     partition: int | None,
     to: str,

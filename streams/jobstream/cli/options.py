@@ -17,18 +17,9 @@ from jobstream_processors.errors import InvalidOption
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from jobstream.cli.app_name import AppName
     from jobstream.inspect.view import AppView
 
-target_argument = click.argument("target", metavar="MODULE:APP")
-app_option = click.option(
-    "--app",
-    "app",
-    metavar="NAME",
-    required=True,
-    envvar="JOBSTREAM_APP",
-    show_envvar=True,
-    help="The app's name; MODULE:APP also works.",
-)
 queue_option = click.option("--queue", metavar="QUEUE", help="Only this queue; else all.")
 metrics_port_option = click.option(
     "--metrics-port",
@@ -59,16 +50,16 @@ def at_port(settings: Settings, port: str | None) -> Settings:
     return replace(settings, metrics_port=read_port("--metrics-port", port))
 
 
-def view_of(app: str) -> AppView:
+def view_of(app: AppName) -> AppView:
     """The app's view from outside; imports user code only for MODULE:APP."""
     from jobstream.inspect.view import AppView  # noqa: PLC0415 - loads the Kafka client
 
-    if ":" in app:
+    if app.has_code:
         from jobstream.cli.loading import load_app  # noqa: PLC0415 - only where code is named
 
         loaded = load_app(app)
         return AppView(loaded.name, loaded.settings)
-    return AppView(app, Settings.load())
+    return AppView(app.text, Settings.load())
 
 
 def brokers_now(view: AppView) -> Callable[[], int]:

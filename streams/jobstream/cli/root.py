@@ -124,8 +124,9 @@ def code_of(error: Exception) -> int:
 def root() -> None:
     """Background jobs on Kafka.
 
-    MODULE:APP names an App in a Python module, as in shop:app. Commands that take --app also
-    take its bare name and then need no code, only JOBSTREAM_BOOTSTRAP_SERVERS.
+    Every command takes MODULE:APP, an App in a Python module, as in shop:app; or --app NAME, a
+    bare name where no code is needed; or neither, if JOBSTREAM_APP or [tool.jobstream] app in
+    pyproject.toml says it.
     """
     from jobstream.cli.logs import configure  # noqa: PLC0415 - not needed for --help
 

@@ -4,33 +4,37 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from jobstream.cli.app_command import AppGroup
 from jobstream.cli.exits import DIFFERS, OK, UNSAFE
-from jobstream.cli.options import json_option, target_argument
+from jobstream.cli.options import json_option
 from jobstream.cli.output import print_json, print_table, say
+
+if TYPE_CHECKING:
+    from jobstream.cli.app_name import AppName
 
 folder_argument = click.argument(
     "folder", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER"
 )
 
 
-@click.group()
+@click.group(cls=AppGroup)
 def command() -> None:
     """The Avro schemas of an app's job types."""
 
 
 @command.command("export")
-@target_argument
 @folder_argument
 @json_option
-def export_command(target: str, folder: Path, *, as_json: bool) -> int:
+def export_command(app: AppName, folder: Path, *, as_json: bool) -> int:
     """Write the schema of every job type of MODULE:APP to FOLDER, one .avsc file each."""
     from jobstream.cli.loading import load_app  # noqa: PLC0415 - loads the Kafka client
     from jobstream_schemas import export  # noqa: PLC0415 - likewise
 
-    paths = export(load_app(target).schemas(), folder)
+    paths = export(load_app(app).schemas(), folder)
     if as_json:
         print_json([str(path) for path in paths])
     else:
@@ -40,10 +44,9 @@ def export_command(target: str, folder: Path, *, as_json: bool) -> int:
 
 
 @command.command("check")
-@target_argument
 @folder_argument
 @json_option
-def check_command(target: str, folder: Path, *, as_json: bool) -> int:
+def check_command(app: AppName, folder: Path, *, as_json: bool) -> int:
     """Tell whether jobs queued with the schemas in FOLDER decode with the code of MODULE:APP.
 
     Exit code 0: they do; 2: a job type is not in FOLDER yet; 3: they do not.
@@ -51,15 +54,15 @@ def check_command(target: str, folder: Path, *, as_json: bool) -> int:
     from jobstream.cli.loading import load_app  # noqa: PLC0415 - loads the Kafka client
     from jobstream_schemas import check_folder  # noqa: PLC0415 - likewise
 
-    app = load_app(target)
-    found = check_folder(app.schemas(), folder)
+    schemas = load_app(app).schemas()
+    found = check_folder(schemas, folder)
     if as_json:
         print_json([{**asdict(each), "breaking": each.is_breaking} for each in found])
     elif found:
         rows = [(each.job_type, each.path, each.kind, each.message) for each in found]
         print_table(("job type", "field", "kind", "what"), rows)
     else:
-        say(f"{len(app.schemas())} job types fit the schemas in {folder}")
+        say(f"{len(schemas)} job types fit the schemas in {folder}")
     if any(each.is_breaking for each in found):
         return UNSAFE
     return DIFFERS if found else OK

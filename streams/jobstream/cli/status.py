@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jobstream.cli.app_command import AppCommand
 from jobstream.cli.exits import FAILURE, OK
-from jobstream.cli.options import app_option, json_option
+from jobstream.cli.options import json_option
 from jobstream.cli.output import age, print_json, print_table, remark
 
 if TYPE_CHECKING:
+    from jobstream.cli.app_name import AppName
     from jobstream.observe.targets import Target
     from jobstream.settings import Settings
 
@@ -30,10 +32,9 @@ COLUMNS = (
 )
 
 
-@click.command()
-@app_option
+@click.command(cls=AppCommand)
 @json_option
-def command(app: str, *, as_json: bool) -> int:
+def command(app: AppName, *, as_json: bool) -> int:
     """Show the processes of an app on this machine, whether they are ready and what they hold.
 
     Exit code 0 if there is at least one and all are live and ready, else 1. Processes on other
@@ -56,15 +57,15 @@ def command(app: str, *, as_json: bool) -> int:
     return OK if answers and len(well) == len(answers) else FAILURE
 
 
-def _named(app: str) -> tuple[str, Settings]:
+def _named(app: AppName) -> tuple[str, Settings]:
     from jobstream.settings import Settings  # noqa: PLC0415 - with the command only
 
-    if ":" in app:
+    if app.has_code:
         from jobstream.cli.loading import load_app  # noqa: PLC0415 - only where code is named
 
         loaded = load_app(app)
         return loaded.name, loaded.settings
-    return app, Settings.load()
+    return app.text, Settings.load()
 
 
 def _ask(target: Target) -> dict[str, Any]:

@@ -7,43 +7,44 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jobstream.cli.app_command import AppGroup
 from jobstream.cli.exits import DIFFERS, OK, UNSAFE
-from jobstream.cli.options import json_option, target_argument
+from jobstream.cli.options import json_option
 from jobstream.cli.output import print_json, print_table, progress, say, size
 from jobstream.errors import ConfigError
 
 if TYPE_CHECKING:
     from jobstream.app import App
+    from jobstream.cli.app_name import AppName
     from jobstream.kafka.admin import Admin
     from jobstream.kafka.plan import Plan
     from jobstream.kafka.specs import TopicSpec
     from jobstream.queue import Queue
 
 
-@click.group()
+@click.group(cls=AppGroup)
 def command() -> None:
     """Create and verify the topics of MODULE:APP. Nothing is ever deleted."""
 
 
 @command.command("plan")
-@target_argument
 @click.option("--rate", type=click.FloatRange(0), default=100.0, show_default=True,
               help="Jobs a second on each queue, for the disk column.")  # fmt: skip
 @click.option("--job-bytes", type=click.IntRange(1), default=1_000, show_default=True,
               help="Bytes of one encoded job, for the disk column.")  # fmt: skip
 @json_option
-def plan_command(target: str, rate: float, job_bytes: int, *, as_json: bool) -> int:
+def plan_command(app: AppName, rate: float, job_bytes: int, *, as_json: bool) -> int:
     """Show the topics, what differs, and the disk they take at a given load.
 
     Exit code 0: nothing to do; 2: `apply` would change something; 3: something is unsafe and
     must be mended by hand.
     """
-    app, admin = _connect(target)
-    planned = survey_app(app, admin)
-    specs = _specs(app, admin)
+    loaded, admin = _connect(app)
+    planned = survey_app(loaded, admin)
+    specs = _specs(loaded, admin)
     sizes = _disk(specs, rate, job_bytes)
     if as_json:
-        print_json(_document(app, planned, specs, sizes))
+        print_json(_document(loaded, planned, specs, sizes))
         return code_of(planned)
     status = _status(planned)
     print_table(
@@ -66,7 +67,6 @@ def plan_command(target: str, rate: float, job_bytes: int, *, as_json: bool) -> 
 
 
 @command.command("apply")
-@target_argument
 @click.option("--grow", metavar="QUEUE", help="Give this queue the partitions that it declares.")
 @click.option("--was", type=click.IntRange(1),
               help="How many QUEUE had, if its dead letters were raised by hand.")  # fmt: skip
@@ -74,7 +74,7 @@ def plan_command(target: str, rate: float, job_bytes: int, *, as_json: bool) -> 
               help="Grow QUEUE although jobs wait: their keys' order may break.")  # fmt: skip
 @json_option
 def apply_command(
-    target: str, *, grow: str | None, was: int | None, accept_waiting: bool, as_json: bool
+    app: AppName, *, grow: str | None, was: int | None, accept_waiting: bool, as_json: bool
 ) -> int:
     """Create what is missing and alter what is safe to alter; the difference is shown first.
 
@@ -83,13 +83,13 @@ def apply_command(
     """
     from jobstream.kafka.apply import apply  # noqa: PLC0415 - loads the Kafka client
 
-    app, admin = _connect(target)
+    loaded, admin = _connect(app)
     if grow is not None:
-        return _grow(app, admin, grow, was, accept_waiting=accept_waiting)
-    planned = survey_app(app, admin)
+        return _grow(loaded, admin, grow, was, accept_waiting=accept_waiting)
+    planned = survey_app(loaded, admin)
     if as_json:
-        specs = _specs(app, admin)
-        print_json(_document(app, planned, specs, {}))
+        specs = _specs(loaded, admin)
+        print_json(_document(loaded, planned, specs, {}))
     else:
         say_plan(planned)
     if planned.is_empty:
@@ -147,11 +147,11 @@ def code_of(planned: Plan) -> int:
     return OK if planned.is_empty else DIFFERS
 
 
-def _connect(target: str) -> tuple[App, Admin]:
+def _connect(named: AppName) -> tuple[App, Admin]:
     from jobstream.cli.loading import load_app  # noqa: PLC0415 - loads the Kafka client
     from jobstream.kafka.admin import Admin  # noqa: PLC0415 - likewise
 
-    app = load_app(target)
+    app = load_app(named)
     return app, Admin(app.settings)
 
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from jobstream.cli.app_command import AppCommand
 from jobstream.cli.exits import OK, REPLACE
 from jobstream.cli.logs import FORMS, LEVELS, LogForm, configure_process
-from jobstream.cli.options import at_port, names, target_argument
+from jobstream.cli.options import at_port, names
 from jobstream.errors import ConfigError
 from jobstream.held_signals import hold
 from jobstream.stop_signals import SIGNALS
@@ -21,6 +22,7 @@ from jobstream_processors.background import in_background, log_end
 
 if TYPE_CHECKING:
     from jobstream.app import App
+    from jobstream.cli.app_name import AppName
     from jobstream.settings import Settings
 
 log = logging.getLogger("jobstream.cli")
@@ -33,8 +35,7 @@ LEAVE_GRACE_S = 10.0
 """What a worker may take beyond its drain to commit, leave its group and end."""
 
 
-@click.command()
-@target_argument
+@click.command(cls=AppCommand)
 @click.option(
     "--queues", metavar="A,B", callback=names, help="Only these queues; else every queue in use."
 )
@@ -61,7 +62,7 @@ LEAVE_GRACE_S = 10.0
 )
 @click.option("--supervised", is_flag=True, hidden=True, help="A parent starts this one again.")
 def command(
-    target: str,
+    app: AppName,
     *,
     queues: list[str] | None,
     processes: int,
@@ -83,23 +84,23 @@ def command(
 
     SIGNALS.supervised = supervised
     configure_process(form, log_level)
-    app = load_app(target)
-    plans = app.plans(queues)  # refuses an unknown queue before anything is started
+    loaded = load_app(app)
+    plans = loaded.plans(queues)  # refuses an unknown queue before anything is started
     # Likewise too few open files; what it raises, children inherit.
-    raised_for(sum(app.queues[name].partitions for name in plans) if only != "delayer" else 0)
-    app.settings = at_port(app.settings, metrics_port)
+    raised_for(sum(loaded.queues[name].partitions for name in plans) if only != "delayer" else 0)
+    loaded.settings = at_port(loaded.settings, metrics_port)
     if processes > 1:
         from jobstream.cli.supervisor import Child, supervise  # noqa: PLC0415 - parents only
         from jobstream.green import refuse_green_threads  # noqa: PLC0415 - likewise
 
         refuse_green_threads()  # it would hear no signal, and its children all refuse
 
-        ports = [port_of(app.settings, number) for number in range(processes)]
+        ports = [port_of(loaded.settings, number) for number in range(processes)]
         children = [Child([*_child_command(), "--metrics-port", port]) for port in ports]
-        return supervise(children, leave_s(app.settings))
+        return supervise(children, leave_s(loaded.settings))
     if concurrency is not None:
-        app.settings = dataclasses.replace(app.settings, concurrency=concurrency)
-    return _serve(app, queues, only, tracebacks=tracebacks, supervised=supervised)
+        loaded.settings = dataclasses.replace(loaded.settings, concurrency=concurrency)
+    return _serve(loaded, queues, only, tracebacks=tracebacks, supervised=supervised)
 
 
 def port_of(settings: Settings, number: int) -> str:

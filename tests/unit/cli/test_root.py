@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
+from jobstream.cli.app_name import AppName
+from jobstream.cli.exporter import declared
 from jobstream.cli.root import COMMANDS, code_of, root, told
 from jobstream.errors import ConfigError, TopicMismatch, TopicMissing, UnsafeTopic
 
@@ -23,7 +25,7 @@ from dataclasses import dataclass
 from jobstream import App
 app = App("shop")
 other = 1
-mail = app.queue("mail", partitions=2)
+mail = app.queue("mail", partitions=2, slo="2m")
 
 @dataclass(frozen=True)
 class Receipt:
@@ -93,7 +95,6 @@ def test_a_process_without_a_port_left_for_it_is_told_before_any_starts() -> Non
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        ("rootshop", ["no MODULE:APP", "shop:app"]),
         ("rootshop.py:app", ["is a file", "rootshop:app"]),
         ("nowhere:app", ["no module 'nowhere'"]),
         ("rootshop:appp", ["there is none", "rootshop:app"]),
@@ -199,6 +200,8 @@ def test_without_the_extra_the_fix_is_named(tmp_path: Path) -> None:
 def test_a_worker_that_fails_is_not_kept_by_a_thread_that_hangs(folder: Path) -> None:
     program = """
 import sys, threading
+from jobstream.cli.app_name import AppName
+from jobstream.cli.exporter import declared
 from jobstream.cli.root import root
 from jobstream.errors import SourceFailed
 from jobstream.roles import Roles
@@ -221,3 +224,9 @@ root.main(["worker", "rootshop:app"])
 
     assert ran.returncode == 1, ran.stderr
     assert "broken" in ran.stderr
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_code_says_what_a_queue_promises() -> None:
+    assert declared(AppName("rootshop:app")) == {"mail": 120.0}
+    assert declared(AppName("shop")) == {}

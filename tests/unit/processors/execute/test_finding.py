@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from jobstream.cli.app_name import AppName
 from jobstream.cli.loading import load_app
 from jobstream.kafka.clock import MACHINE
 from jobstream_processors.core.outcome import DONE, Unstarted
@@ -64,7 +65,7 @@ def app_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], A
         name = f"factory_{os.getpid()}_{tmp_path.name}"
         monkeypatch.syspath_prepend(str(tmp_path))
         (tmp_path / f"{name}.py").write_text(ARGS + text)
-        return load_app(f"{name}:app")
+        return load_app(AppName(f"{name}:app"))
 
     return app
 
