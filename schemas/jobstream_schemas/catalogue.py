@@ -79,6 +79,10 @@ class Catalogue:
         """The job type a schema was written for; raises `UnknownSchema`."""
         return self._known(fingerprint).job_type
 
+    def readers(self) -> list[Reader]:
+        """The reader of every known schema."""
+        return list(self._readers.values())
+
     def job_types(self) -> set[str]:
         """Every job type that a known schema was written for."""
         return {reader.job_type for reader in self._readers.values()}

@@ -14,6 +14,7 @@ from jobstream_schemas.derive import args_schema_of
 from jobstream_schemas.encoder import encoder
 from jobstream_schemas.errors import EncodeError, UnknownSchema
 from jobstream_schemas.framing import Framing, SingleObject
+from jobstream_schemas.hollow import hollow
 from jobstream_schemas.job_schema import job_schema_of
 from jobstream_schemas.lint import parsed_schema
 from jobstream_schemas.meta import Meta, encode_meta
@@ -106,6 +107,10 @@ class JobCodec(Generic[T]):
     def resolver(self, writer: Json) -> Callable[[Any], T]:
         """From args read by another schema to the class; raises `SchemaMismatch`, as it may."""
         return resolver(writer, self._shape)
+
+    def judge(self, writer: Json) -> Callable[[Any], object]:
+        """As `resolver`, but it runs no code of the class, and what it returns means nothing."""
+        return resolver(writer, hollow(self._shape))
 
     def decode(self, value: bytes) -> Decoded:
         """Read `meta`; raises `DecodeError`, as `UnknownSchema` where another schema wrote it."""

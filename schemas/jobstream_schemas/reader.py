@@ -88,6 +88,10 @@ class ArgsTarget(Protocol[T_co]):
         """From args as the library reads them by another schema to the class."""
         ...
 
+    def judge(self, writer: Json) -> Callable[[Any], object]:
+        """As `resolver`, without calling the class."""
+        ...
+
 
 class Reader:
     """Reads values of one writer schema; built once per schema, safe to share between threads."""
@@ -178,22 +182,45 @@ class Reader:
         # Outside of the handler, so that the other's text is not chained to it.
         raise SchemaMismatch(told, told) if mismatch else DecodeError(told)
 
+    def misfit(self, codec: ArgsTarget[Any]) -> Callable[[bytes, int], str]:
+        """The function that tells why the class cannot hold the args at that byte of a value.
+
+        By the names of fields, without any value; "" if it can, and for damaged bytes. It runs no
+        code of the class, so it does not know what the class's own checks refuse.
+        """
+        read = self._in_two_steps(codec, codec.judge)
+
+        def tell(value: bytes, at: int) -> str:
+            try:
+                read(value, at)
+            except SchemaMismatch as error:
+                return error.names
+            except Exception:  # noqa: BLE001 - whatever the library makes of damage
+                return ""
+            return ""
+
+        return tell
+
     def _plan(self, codec: ArgsTarget[Any]) -> ArgsRead:
         """How to read args into this class: by hand where writer and reader are the same."""
-        changes = meaning_changes(self._declared, codec.declared_args, "args")
         same = to_parsing_canonical_form(self._args) == to_parsing_canonical_form(codec.plain_args)
-        if same and not changes:
+        if same and not meaning_changes(self._declared, codec.declared_args, "args"):
             self._plans[codec] = codec.decode_args
-        elif changes:
-            words = "; ".join(f"{path}: {change}" for path, change in changes)
-            self._plans[codec] = self._resolving(_refusing(words))
         else:
-            try:
-                build = codec.resolver(self._args)
-            except SchemaMismatch as error:
-                build = _refusing(error.names)
-            self._plans[codec] = self._resolving(build)
+            self._plans[codec] = self._in_two_steps(codec, codec.resolver)
         return self._plans[codec]
+
+    def _in_two_steps(
+        self, codec: ArgsTarget[Any], resolver: Callable[[Json], Callable[[Any], Any]]
+    ) -> ArgsRead:
+        changes = meaning_changes(self._declared, codec.declared_args, "args")
+        if changes:
+            words = "; ".join(f"{path}: {change}" for path, change in changes)
+            return self._resolving(_refusing(words))
+        try:
+            return self._resolving(resolver(self._args))
+        except SchemaMismatch as error:
+            return self._resolving(_refusing(error.names))
 
     def _resolving(self, build: Callable[[Any], Any]) -> ArgsRead:
         """Read by the writer's schema alone first: only what that cannot read is damaged."""

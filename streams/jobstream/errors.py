@@ -13,6 +13,7 @@ JobstreamError
 │   ├── TopicMissing
 │   ├── TopicMismatch       another partition count than the one declared
 │   └── UnsafeTopic         a setting of a topic breaks a guarantee
+├── JobsUndecodable         jobs wait that this code can't read: no worker starts
 ├── BrokerUnavailable       no answer within the bound: may be tried again
 ├── BrokerRefused           the broker said no: a repeat gets the same answer
 ├── BrokerTooOld            the broker lacks what the worker asks for: stops the worker
@@ -123,6 +124,13 @@ class TopicMismatch(TopicError):
 
 class UnsafeTopic(TopicError):
     """A setting of a topic would lose jobs or run them twice. Stops a worker at start."""
+
+
+class JobsUndecodable(JobstreamError):
+    """Jobs wait that this code can't read; the message names the fields. Stops a worker at start.
+
+    `allow_undecodable="on"` starts it all the same.
+    """
 
 
 class BrokerUnavailable(JobstreamError):

@@ -46,6 +46,7 @@ from jobstream.observe.server import serve
 from jobstream.observe.tracing import tracing_of
 from jobstream.open_files import raised_for
 from jobstream.stop_signals import SIGNALS, leave_at_once
+from jobstream.undecodable import refuse_undecodable
 from jobstream_processors.background import aside
 from jobstream_processors.delayer import Delayer, DelayerParts
 from jobstream_processors.errors import WorkerStopped
@@ -220,6 +221,8 @@ class Roles:
         self._control = ControlFollower(self._orders_reader, control_topic(self._app.name))
         await aside("jobstream-start", self._control.catch_up)
         catalogue, follower = await aside("jobstream-start", self._schemas)
+        if WORKER in self._roles:
+            await refuse_undecodable(self._app, self._plans.values(), self._specs, catalogue)
         cluster = await aside("jobstream-start", Admin(self._settings).cluster)
         return _Read(mirrors, catalogue, follower, cluster.id)
 

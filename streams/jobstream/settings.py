@@ -57,6 +57,7 @@ class Overrides(TypedDict, total=False):
     metrics_port: int | str | None
     tracing: bool | str | None
     django: bool | str | None
+    allow_undecodable: bool | str | None
     kafka: Mapping[str, str | int | float | bool] | None
 
 
@@ -189,6 +190,8 @@ class Settings:
     """Whether enqueues and runs make OpenTelemetry spans, and jobs carry their context."""
     django: bool = field(metadata=_option("on", _switch))
     """Whether a worker runs each job between Django's request signals, where Django is set up."""
+    allow_undecodable: bool = field(metadata=_option("off", _switch))
+    """Whether a worker starts though jobs wait that its code can't read."""
     kafka: ClientOptions = field(default_factory=ClientOptions)
     """Options passed through to the Kafka client; secrets are not shown."""
 

@@ -44,9 +44,18 @@ class New:
         tags: list[str] = field(default_factory=lambda: ["web"])
 
 
-def version(args: type[Any], *, executor: Any = None, hold_key: bool = False) -> tuple[App, Any]:  # noqa: ANN401 - its own literal
-    """One version of the app `shop` with its job `send`, and the args that it ran with."""
-    app = App("shop")
+def version(
+    args: type[Any],
+    *,
+    executor: Any = None,  # noqa: ANN401 - its own literal
+    hold_key: bool = False,
+    refuses: bool = False,
+) -> tuple[App, Any]:
+    """One version of the app `shop` with its job `send`, and the args that it ran with.
+
+    If it `refuses`, it does not start where jobs wait that it cannot read.
+    """
+    app = App("shop", allow_undecodable=not refuses)
     ran: list[Any] = []
 
     def send(args: Any) -> None:  # noqa: ANN401 - declared below

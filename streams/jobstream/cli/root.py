@@ -113,9 +113,10 @@ def told(error: Exception) -> str:
 
 def code_of(error: Exception) -> int:
     """The exit code of a failed command."""
-    from jobstream.errors import TopicMismatch, UnsafeTopic  # noqa: PLC0415 - on failure only
+    from jobstream import errors  # noqa: PLC0415 - on failure only
 
-    return UNSAFE if isinstance(error, TopicMismatch | UnsafeTopic) else FAILURE
+    unsafe = (errors.TopicMismatch, errors.UnsafeTopic, errors.JobsUndecodable)
+    return UNSAFE if isinstance(error, unsafe) else FAILURE
 
 
 @click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})

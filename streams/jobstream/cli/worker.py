@@ -60,6 +60,9 @@ LEAVE_GRACE_S = 10.0
 @click.option(
     "--tracebacks", is_flag=True, help="Log the traceback of every failed run, not only of deaths."
 )
+@click.option(
+    "--allow-undecodable", is_flag=True, help="Start though jobs wait that this code can't read."
+)
 @click.option("--supervised", is_flag=True, hidden=True, help="A parent starts this one again.")
 def command(
     app: AppName,
@@ -72,6 +75,7 @@ def command(
     form: LogForm,
     log_level: str,
     tracebacks: bool,
+    allow_undecodable: bool,
     supervised: bool,
 ) -> int:
     """Run the jobs of MODULE:APP until SIGTERM, SIGINT or SIGHUP.
@@ -98,6 +102,8 @@ def command(
         ports = [port_of(loaded.settings, number) for number in range(processes)]
         children = [Child([*_child_command(), "--metrics-port", port]) for port in ports]
         return supervise(children, leave_s(loaded.settings))
+    if allow_undecodable:
+        loaded.settings = dataclasses.replace(loaded.settings, allow_undecodable=True)
     if concurrency is not None:
         loaded.settings = dataclasses.replace(loaded.settings, concurrency=concurrency)
     return _serve(loaded, queues, only, tracebacks=tracebacks, supervised=supervised)

@@ -18,6 +18,7 @@ from jobstream.kafka.specs import specs
 from jobstream.testing.broker import MemoryBroker
 from jobstream.testing.clock import VirtualClock
 from jobstream.testing.errors import NotIdle
+from jobstream.testing.memory_start import refuse_undecodable
 from jobstream.testing.memory_transport import MemoryTransport
 from jobstream.testing.memory_worker import MemoryWorker
 from jobstream.testing.seen import SeenJob, jobs_of
@@ -55,6 +56,7 @@ class MemoryJobs:
             compacted = "compact" in spec.configs["cleanup.policy"]
             if spec.name not in broker.topics():
                 broker.create_topic(spec.name, spec.partitions, compacted=compacted)
+        refuse_undecodable(app, broker)
         # A thread of its own has no running event loop, whatever the test's thread has.
         self._thread = ThreadPoolExecutor(1, "jobstream-memory")
         self._worker = self._thread.submit(MemoryWorker, app, self.broker).result()
@@ -205,7 +207,8 @@ def memory(app: App, broker: MemoryBroker | None = None) -> Iterator[MemoryJobs]
     app goes back to its own broker; nothing is kept. `executor="process"` runs in this process.
 
     With the `broker` of another such block, the app finds what was left there: two versions of one
-    app play a deploy.
+    app play a deploy. Raises JobsUndecodable, as a worker's start does, if jobs wait there that the
+    app can't read and its setting `allow_undecodable` is off.
     """
     jobs = MemoryJobs(app, broker)
     app.bind(MemoryTransport(jobs.broker))

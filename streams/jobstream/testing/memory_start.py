@@ -1,0 +1,59 @@
+"""What a worker looks at before it serves, on the broker in memory: jobs that it cannot read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobstream.inspect.positions import Standing
+from jobstream.inspect.undecodable import judges_of, look, refusal
+from jobstream.kafka.mirrors import KafkaMirrors
+from jobstream.kafka.schema_topic import SchemaFollower
+from jobstream.kafka.topics import delay_group, offsets_topic, schemas_topic, worker_group
+from jobstream.testing.memory_log import MemoryLog
+from jobstream_processors.places import of_topic
+from jobstream_schemas import Catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from jobstream.app import App
+    from jobstream.testing.broker import MemoryBroker
+    from jobstream_processors.ports import Record, TopicPartition
+
+
+def refuse_undecodable(app: App, broker: MemoryBroker) -> None:
+    """Raise JobsUndecodable where a worker process would."""
+    log, catalogue = MemoryLog(broker), Catalogue()
+    SchemaFollower(log, schemas_topic(app.name), catalogue).catch_up()
+    judges = judges_of(catalogue, app.specs())
+    if not judges or app.settings.allow_undecodable:
+        return
+
+    def read(spans: Mapping[TopicPartition, tuple[int, int]]) -> Iterator[Record]:
+        for place, (start, stop) in spans.items():
+            for batch in log.read(place, start, stop):
+                yield from batch
+
+    looked = look(judges, catalogue, _standings(app, broker, log), read)
+    if looked.misfits:
+        raise refusal(looked)
+
+
+def _standings(app: App, broker: MemoryBroker, log: MemoryLog) -> Iterator[Standing]:
+    topic = offsets_topic(app.name)
+    mirrors = KafkaMirrors(log, topic, broker.topics()[topic])
+    for plan in app.plans().values():
+        groups = {plan.topic: worker_group(app.name)}
+        groups |= {rung: delay_group(app.name) for rung, _ in plan.rungs.values()}
+        for name, group in groups.items():
+            for number in range(broker.topics()[name]):
+                place, topic_id = (name, number), broker.topic_id(name)
+                low, high = broker.span(place)
+                yield Standing(
+                    place=place,
+                    low=low,
+                    high=high,
+                    committed=of_topic(broker.committed(group, place), topic_id),
+                    mirror=mirrors.get(group, place, topic_id),
+                    topic_id=topic_id,
+                )
