@@ -6,9 +6,19 @@ values, in log lines, error texts and tools, which of them to leave out. Nothing
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Annotated, Any, NewType, TypeAlias, get_args, get_origin
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    NewType,
+    TypeAlias,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from jobstream_schemas.names import SECRET_PROPERTY
 from jobstream_schemas.shapes import (
@@ -97,6 +107,44 @@ def _leaves(value: object) -> Iterator[object]:
             yield from _leaves(each)
     elif value is not None:
         yield value
+
+
+def shown(args: object) -> str:
+    """The `repr` of a job's args, with `***` for each value of a field that is marked.
+
+    The class's own `repr` tells the rest; only the class's name is told where that fails.
+    """
+    try:
+        return repr(_covered(args))
+    except Exception:  # noqa: BLE001 - the class's own code, which was handed a stand-in
+        return f"<{type(args).__name__}>"
+
+
+class _Cover(str):
+    """Stands in for a secret value, whatever a `repr` does with it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return MASK
+
+
+def _covered(value: Any) -> Any:  # noqa: ANN401 - any value of a job's args
+    """A copy whose secret values are stand-ins."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        hints = get_type_hints(type(value), include_extras=True)
+        made = copy.copy(value)
+        for field in dataclasses.fields(value):
+            held = getattr(value, field.name)
+            if held is not None:
+                inner = _Cover(MASK) if is_secret(hints[field.name]) else _covered(held)
+                object.__setattr__(made, field.name, inner)
+        return made
+    if type(value) in (list, tuple):
+        return type(value)(map(_covered, value))
+    if type(value) is dict:
+        return {key: _covered(each) for key, each in value.items()}
+    return value
 
 
 # -- in schemas, for tools that have no class

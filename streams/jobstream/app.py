@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast, overloa
 from jobstream.client import Client
 from jobstream.control import Control
 from jobstream.declaring import args_type_of, job_options
+from jobstream.direct import CollectingContext, refuse_if_called
 from jobstream.django_requests import around
 from jobstream.errors import ConfigError
 from jobstream.job import Job
@@ -223,17 +224,23 @@ class App:
 
     @property
     def client(self) -> Client:
-        """The client that enqueues; made at first use, and anew after `bind`."""
+        """The client that enqueues; made at first use, and anew after `bind`.
+
+        Raises EnqueueError in a handler that is called directly, unless the app is bound.
+        """
+        if self._transport is None:
+            refuse_if_called()
         if self._client is None:
             with self._lock:
                 if self._client is None:
-                    self._client = self._client_type()(
-                        self._transport or self._kafka_transport(),
-                        schemas_topic(self.name),
-                        timeout_ms=self.settings.enqueue_timeout_ms,
-                        bytes_max=self.settings.enqueue_bytes_max,
-                    )
+                    self._client = self._over(self._transport or self._kafka_transport())
         return self._client
+
+    def client_for(self, run: Context) -> Client:
+        """What child jobs of that run go through: in a test's context nothing of it is written."""
+        if self._transport is None and isinstance(run, CollectingContext):
+            return run.client(self, self._over)
+        return self.client
 
     def metrics(self) -> Collector:
         """What this process enqueued, for the Prometheus registry of a service; reads when asked.
@@ -306,6 +313,14 @@ class App:
     def _run_as(self, function: _Called) -> _Called:
         """The function as a worker runs it: within Django, if that is set up and not unwanted."""
         return cast("_Called", around(function)) if self.settings.django else function
+
+    def _over(self, transport: Transport) -> Client:
+        return self._client_type()(
+            transport,
+            schemas_topic(self.name),
+            timeout_ms=self.settings.enqueue_timeout_ms,
+            bytes_max=self.settings.enqueue_bytes_max,
+        )
 
     def _client_type(self) -> type[Client]:
         if not self.settings.tracing:

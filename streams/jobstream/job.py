@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from jobstream.acks import Tally
 from jobstream.client import Enqueued, When
 from jobstream.counts import Counts
+from jobstream.direct import call, unasked
 from jobstream.errors import ConfigError, EnqueueError, EnqueuesFailed, WrongArgs
 from jobstream_processors.background import aside
-from jobstream_processors.context import Context, RunFacts
 from jobstream_processors.core.decide import Policy
 from jobstream_processors.core.identity import from_caller, from_parent
 from jobstream_processors.core.retry import Backoff
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from jobstream.app import App
+    from jobstream.client import Client
     from jobstream.queue import Queue
+    from jobstream_processors.context import Context
     from jobstream_processors.core.duration import Duration
     from jobstream_processors.ports import Outgoing
     from jobstream_schemas import JobCodec, Meta
@@ -76,6 +78,11 @@ class Job(Generic[Args, Result_co]):
 
     def __repr__(self) -> str:
         return f"<Job {self.name!r} on queue {self.queue.name!r}>"
+
+    @property
+    def timeout_ms(self) -> int:
+        """The limit of one run."""
+        return self._options.timeout_ms
 
     def enqueue(
         self,
@@ -152,13 +159,18 @@ class Job(Generic[Args, Result_co]):
         return await aside("jobstream-enqueue-many", self._many, jobs, delay, key, idempotency_key)
 
     def __call__(self, args: Args, ctx: Context | None = None) -> Result_co:
-        """Just run the handler, here and now: no broker, no retry. For unit tests."""
+        """Just run the handler, here and now: no broker, no retry. For unit tests.
+
+        `ctx` is one of `jobstream.testing.context`, or that of the running job that calls. Without
+        one, the handler gets a context that collects its child jobs and writes none, which the log
+        tells; in a running job that raises ConfigError. Any other enqueue in the handler
+        raises EnqueueError, unless the app is bound to a broker in memory.
+        """
         spec = self._handled()
         if not spec.wants_context:
-            result: Result_co = spec.function(args)
+            result: Result_co = call(self, spec.function, args)
             return result
-        given = ctx if ctx is not None else self._example_context()
-        result = spec.function(args, given)
+        result = call(self, spec.function, args, ctx if ctx is not None else unasked(self))
         return result  # noqa: RET504 - the annotation above gives it its type
 
     @overload
@@ -183,8 +195,9 @@ class Job(Generic[Args, Result_co]):
     def enqueue_child(self, parent: Context, args: Any, options: dict[str, Any]) -> Enqueued:  # noqa: ANN401
         """Enqueue with an id derived from the parent; blocks until acknowledged."""
         _refuse_in_loop("ctx.aenqueue")
-        with self.counts.one(), self._child(parent, args, options) as composed:
-            return self._send(composed)
+        client = self._app.client_for(parent)
+        with self.counts.one(), self._child(client, parent, args, options) as composed:
+            return client.enqueue(self.codec, self._app.plan(self.queue), *composed)
 
     async def aenqueue_child(
         self,
@@ -193,8 +206,9 @@ class Job(Generic[Args, Result_co]):
         options: dict[str, Any],
     ) -> Enqueued:
         """The same from a running event loop."""
-        with self.counts.one(), self._child(parent, args, options) as composed:
-            return await self._asend(composed)
+        client = self._app.client_for(parent)
+        with self.counts.one(), self._child(client, parent, args, options) as composed:
+            return await client.aenqueue(self.codec, self._app.plan(self.queue), *composed)
 
     # -- inside
 
@@ -210,7 +224,7 @@ class Job(Generic[Args, Result_co]):
 
     @contextmanager
     def _child(
-        self, parent: Context, args: Args, options: dict[str, Any]
+        self, client: Client, parent: Context, args: Args, options: dict[str, Any]
     ) -> Iterator[tuple[Meta, Outgoing]]:
         """A child to send inside the block; one that raises leaves its id to a repeat."""
         child_name = options.pop("child_name", None)
@@ -223,7 +237,7 @@ class Job(Generic[Args, Result_co]):
             raise ConfigError(str(error)) from error
         if when.correlation_id is None:
             when = replace(when, correlation_id=parent.correlation_id or parent.job_id)
-        client, plan = self._app.client, self._app.plan(self.queue)
+        plan = self._app.plan(self.queue)
         try:
             encoded = self.codec.encode_args(args)
             name = child_name
@@ -307,22 +321,6 @@ class Job(Generic[Args, Result_co]):
             wants_context=wants_context,
             expect_ms=options.expect_ms,
         )
-
-    def _example_context(self) -> Context:
-        facts = RunFacts(
-            job_id="00000000-0000-7000-8000-000000000000",
-            name=self.name,
-            queue=self.queue.name,
-            redrive=0,
-            seq=0,
-            attempt=1,
-            enqueued_ms=0,
-            deadline_ms=self._options.timeout_ms,
-            fencing_token=0,
-            correlation_id=None,
-            source=(self.queue.name, 0, 0),
-        )
-        return Context(facts)
 
 
 def _refusal(error: InvalidOption | EncodeError) -> ConfigError | WrongArgs:

@@ -23,6 +23,7 @@ from jobstream import (
     Secret,
     Snooze,
 )
+from jobstream.testing import CollectingContext, context
 
 app = App("shop")
 mail = app.queue("mail", partitions=12)
@@ -57,8 +58,8 @@ async def send_receipt(args: Receipt, ctx: Context) -> None:
 
 
 @app.job
-async def without_context(args: Receipt) -> None:
-    await send_receipt(args)
+async def calls_another(args: Receipt, ctx: Context) -> None:
+    await send_receipt(args, ctx)
 
 
 @app.job
@@ -264,6 +265,17 @@ RetryAfter()  # rejected
 Dead(5)  # rejected
 App("shop", bootstrap="kafka:9092")  # rejected
 App("shop", concurrency="50")  # rejected
+
+
+# Tests of handlers
+
+third = context(plain_with_context, attempt=3, enqueued_at=datetime.now(UTC), is_cancelled=True)
+assert_type(third, CollectingContext)
+plain_with_context(Receipt("o-1", "a@b.example"), third)
+children: list[str] = [child.name for child in third.enqueued]
+context()  # rejected
+context(plain_with_context, attempt="3")  # rejected
+context(plain_with_context, deadline=5)  # rejected
 
 
 # Control

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from jobstream.direct import Collected, CollectingContext, context
 from jobstream.testing.broker import MemoryBroker
 from jobstream.testing.clock import VirtualClock
 from jobstream.testing.memory_jobs import MemoryJobs, memory
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from jobstream.broker.fixture import docker_kafka, kafka, kafka_three
 
 __all__ = [
+    "Collected",
+    "CollectingContext",
     "MemoryBroker",
     "MemoryJobs",
     "MemoryLog",
@@ -30,6 +33,7 @@ __all__ = [
     "MemorySource",
     "SeenJob",
     "VirtualClock",
+    "context",
     "docker_kafka",
     "kafka",
     "kafka_three",

@@ -24,6 +24,7 @@ from jobstream.testing.memory_worker import MemoryWorker
 from jobstream.testing.seen import SeenJob, jobs_of
 from jobstream_processors.core.duration import Duration, to_ms
 from jobstream_processors.core.known import DEAD, DONE
+from jobstream_schemas.secret import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,11 +107,12 @@ class MemoryJobs:
 
         With `args`, only jobs with equal arguments count. Raises AssertionError with what there is.
         """
+        __tracebackhide__ = True  # pytest would show the args of this call, secret ones too
         found = [job for job in self.seen(of) if args is None or job.args == args]
         if len(found) == count or (count is None and found):
             return found
         wanted = "at least one" if count is None else f"exactly {count}"
-        having = "" if args is None else f" with {args!r}"
+        having = "" if args is None else f" with {shown(args)}"
         claim = f"{wanted} of {_named(of)}{having} was to be enqueued; found {len(found)}"
         message = f"{claim}. {self._listing()}"
         raise AssertionError(message)
@@ -162,10 +164,10 @@ class MemoryJobs:
 
     def _listing(self) -> str:
         jobs = self.seen()
-        lines = [f"{j.id} {j.name}({j.args!r}): {j.state} {j.reason}".rstrip() for j in jobs]
-        shown = "\n  ".join(lines[:_SHOWN_MAX]) or "none"
+        lines = [f"{j.id} {j.name}({shown(j.args)}): {j.state} {j.reason}".rstrip() for j in jobs]
+        listed = "\n  ".join(lines[:_SHOWN_MAX]) or "none"
         more = f"\n  … and {len(lines) - _SHOWN_MAX} more" if len(lines) > _SHOWN_MAX else ""
-        return f"In the log:\n  {shown}{more}"
+        return f"In the log:\n  {listed}{more}"
 
     def _run(self, until_ms: int | None, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.core.headers import FIRST, BadHeaders, Trip, headers_of, parse
@@ -11,6 +11,7 @@ from jobstream_processors.core.known import DEAD, DONE, UNKNOWN, Known, state_of
 from jobstream_processors.core.outcome import JobOutcome
 from jobstream_processors.settlement import fact_of
 from jobstream_schemas import DecodeError, parse_row
+from jobstream_schemas.secret import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -53,6 +54,11 @@ class SeenJob:
     """Likewise what that said."""
     traceback: str = ""
     """Likewise where it was raised, at most 8,000 bytes in UTF-8."""
+
+    def __repr__(self) -> str:
+        """As a dataclass's own, without the values of secret fields."""
+        told = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return f"SeenJob({', '.join(f'{name}={shown(value)}' for name, value in told)})"
 
 
 def jobs_of(app: App, broker: MemoryBroker, catalogue: Catalogue) -> list[SeenJob]:
