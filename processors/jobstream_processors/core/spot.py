@@ -84,13 +84,25 @@ def spot_of_run(innermost: FrameType, entry: CodeType, clean: Callable[[str], st
 
 
 def frame_of(error: BaseException) -> str:
-    """The last frame of the user's code, of a group that of its first exception; "" if none."""
+    """The last frame of the user's code, of a group that of its first exception; "" if none.
+
+    Of a module that is no Python, it is the line that can't be read.
+    """
     while isinstance(error, BaseExceptionGroup):
         inner: BaseException = error.exceptions[0]
         if inner.__traceback__ is None:
             break
         error = inner
-    return _frame_in(_calls(error.__traceback__))
+    found = _frame_in(_calls(error.__traceback__))
+    if not found and isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename.rpartition('/')[2]}:{error.lineno or 0}"
+    return found
+
+
+def line_of(error: BaseException) -> tuple[str, int] | None:
+    """File and line of the last frame of the user's code; None if there is none."""
+    chosen = _chosen(_calls(error.__traceback__))
+    return None if chosen is None or _is_ours(chosen) else (chosen[0].co_filename, chosen[2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,15 +241,20 @@ def _text(code: CodeType, lasti: int, line: int) -> str:
 
 
 def _frame_in(calls: Sequence[Call]) -> str:
+    chosen = _chosen(calls)
+    return _place(chosen) if chosen is not None else ""
+
+
+def _chosen(calls: Sequence[Call]) -> Call | None:
     """The last call of the user's project; where all of it is installed, of the handler's."""
     chosen = next((call for call in reversed(calls) if _is_project(call)), None)
     if chosen is None:
         # The outermost that is no library of Python's is the handler: its package is the project.
         first = next((call for call in calls if not _is_ours(call) and _package(call)), None)
         if first is None:
-            return _place(calls[-1]) if calls else ""
+            return calls[-1] if calls else None
         chosen = next(call for call in reversed(calls) if _package(call) == _package(first))
-    return _place(chosen)
+    return chosen
 
 
 def _place(call: Call) -> str:

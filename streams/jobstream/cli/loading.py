@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import linecache
 import os
 import sys
 import traceback
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from jobstream.app import App
 from jobstream.cli.app_name import CODE, is_module_app
 from jobstream.errors import ConfigError
+from jobstream_processors.core.spot import line_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +40,7 @@ def load_app(named: AppName) -> App:
     for name in attribute.split("."):
         found = getattr(found, name, None)
     if not isinstance(found, App):
-        what = "there is none" if found is None else f"it is a {type(found).__name__}"
+        what = "there is none" if found is None else f"it is of type {type(found).__name__}"
         message = f"{target!r} is no App ({what}); {_apps_in(module)}"
         raise ConfigError(message)
     found.found_at = (module_name, attribute)
@@ -54,25 +56,32 @@ def _module(name: str, folder: Path) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(f"{error.name}.")):
             message = (
-                f"no module {error.name!r} in {here} or among the installed packages; "
-                "run this in the folder that holds it"
+                f"no module {error.name!r} in {here} or among the installed packages: "
+                "cd to the folder that holds it"
             )
             raise ConfigError(message) from error
         raise _failed(name, error) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _failed(name, error) from error
 
 
-def _failed(name: str, error: Exception) -> ConfigError:
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return ConfigError(
-        f"module {name!r} can't be imported: {type(error).__name__}: {error} "
-        f"({last.filename}, line {last.lineno})"
-    )
+def _failed(name: str, error: BaseException) -> ConfigError:
+    """The user's own line and what went wrong there; the way through our code is for --debug."""
+    said = traceback.format_exception_only(error)
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        place = [f"  {error.filename}:{error.lineno}\n", *said[1:]]  # Python marks the column.
+    elif (found := line_of(error)) is not None:
+        file, line = found
+        place = [f"  {file}:{line}\n", f"    {linecache.getline(file, line).strip()}\n", *said]
+    else:
+        place = said  # Such as a file that is no text.
+    head = f"module {name!r} can't be imported (--debug has the traceback)\n"
+    return ConfigError("".join([head, *place]).rstrip("\n"))
 
 
 def _apps_in(module: ModuleType) -> str:
     apps = sorted(name for name, value in vars(module).items() if isinstance(value, App))
+    where = f"module {module.__name__!r} ({module.__file__ or 'a folder without __init__.py'})"
     if not apps:
-        return f"module {module.__name__!r} has no App: app = App('name')"
-    return "did you mean " + " or ".join(f"{module.__name__}:{name}" for name in apps) + "?"
+        return f"{where} has no App: app = App('name')"
+    return f"{where} has {', '.join(f'{module.__name__}:{name}' for name in apps)}"

@@ -264,6 +264,26 @@ def test_a_handler_that_no_child_can_import_is_not_begun(
     assert "importlib" not in unstarted.spot.traceback
 
 
+def test_a_module_that_is_no_python_is_told_by_its_line(
+    ear: Ear,
+    parcels: Any,  # noqa: ANN401 - a module made here
+    tmp_path: Path,
+) -> None:
+    (tmp_path / f"{parcels.__name__}.py").write_text("\ndef waits(:\n")
+    importlib.invalidate_caches()
+
+    async def scenario(executor: ProcessExecutor) -> None:
+        executor.submit(ear.delivery("a", "waits"))
+        await ear.outcome("a")
+
+    run(ear, scenario)
+
+    unstarted = ear.outcomes["a"]
+    assert isinstance(unstarted, Unstarted)
+    assert unstarted.spot.frame == f"{parcels.__name__}.py:2"
+    assert "    def waits(:\n" in unstarted.spot.traceback
+
+
 @pytest.mark.usefixtures("parcels")
 def test_no_more_children_than_asked_for(ear: Ear, tmp_path: Path) -> None:
     async def scenario(executor: ProcessExecutor) -> None:
