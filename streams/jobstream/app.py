@@ -19,6 +19,7 @@ from jobstream.kafka.topics import schemas_topic
 from jobstream.observe.tracing import require_library
 from jobstream.queue import Queue
 from jobstream.settings import Settings
+from jobstream.sizes import size_of
 from jobstream_processors.core.control import PAUSE_QUEUE
 from jobstream_processors.errors import InvalidOption
 from jobstream_schemas import JobCodec, SchemaError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from jobstream.client import Transport
     from jobstream.settings import Overrides
+    from jobstream.sizes import SizeName
     from jobstream_processors.context import Context
     from jobstream_processors.core.duration import Duration
     from jobstream_processors.core.retry import Backoff
@@ -64,18 +66,25 @@ class JobDecorator(Protocol):
 class App:
     """An application that enqueues and runs jobs. Its name prefixes every topic and group.
 
-    Settings come from JOBSTREAM_* variables; keyword arguments override them. Making an App
-    connects to nothing.
+    Settings come from JOBSTREAM_* variables; keyword arguments override them. `size` says how many
+    partitions its queues have that declare no count: 12, or "small", 4 and one for each rung of
+    the delay ladder. Making an App connects to nothing. Raises ConfigError.
     """
 
     def __init__(
-        self, name: str, *, settings: Settings | None = None, **overrides: Unpack[Overrides]
+        self,
+        name: str,
+        *,
+        size: SizeName = "standard",
+        settings: Settings | None = None,
+        **overrides: Unpack[Overrides],
     ) -> None:
         if not isinstance(name, str) or not _APP_NAME.fullmatch(name):
             message = f"app name {name!r}: 1 to 60 of a-z, 0-9 and '-'"
             raise ConfigError(message)
         self.name = name
         self.settings = settings if settings is not None else Settings.load(**overrides)
+        self._size = size_of(size)
         self.found_at: tuple[str, str] | None = None
         """Module and path under which a command found it; None where code made it."""
         self._queues: dict[str, Queue] = {}
@@ -94,7 +103,7 @@ class App:
         self,
         name: str,
         *,
-        partitions: int = 12,
+        partitions: int | None = None,
         retention: Duration = "14d",
         dedup: Duration = "24h",
         rungs: Mapping[str, int] | None = None,
@@ -102,14 +111,21 @@ class App:
     ) -> Queue:
         """Declare a queue: a topic of its own with its own ladder, dead letters and dedup table.
 
-        `partitions` is fixed for the queue's life. `retention` bounds how long a job may wait
-        unread. `dedup` is the dedup window: how long a settled job is remembered. `rungs` gives
-        rungs of the delay ladder fewer partitions. `slo` is what the queue promises: no job is to
-        be overdue for longer; alerts go by it, nothing else does. Declaring it again the same way
-        is harmless; raises ConfigError for a bad value or another declaration under the name.
+        `partitions` says how many the queue has, `rungs` how many single rungs of its delay ladder
+        have, the queue's number at most; what is not said is by the app's `size`. A queue that
+        exists grows by a command, and never shrinks. `retention` bounds how long a job may wait
+        unread. `dedup` is the dedup window: how long a settled job is remembered. `slo` is what
+        the queue promises: no job is to be overdue for longer; alerts go by it, nothing else does.
+        Declaring it again the same way is harmless; raises ConfigError for a bad value or another
+        declaration under the name.
         """
         queue = Queue(
-            name, partitions=partitions, retention=retention, dedup=dedup, rungs=rungs, slo=slo
+            name,
+            partitions=self._size.partitions if partitions is None else partitions,
+            retention=retention,
+            dedup=dedup,
+            rungs={**self._size.rungs, **(rungs or {})},
+            slo=slo,
         )
         if name == "default" and name in self._queues and not self._jobs_on(name):
             self._queues.pop(name)

@@ -30,11 +30,10 @@ from jobstream.errors import (
     EnqueueError,
     JobTooLarge,
     QueueFull,
-    TopicMismatch,
-    TopicMissing,
 )
 from jobstream.kafka.schema_topic import schema_record
 from jobstream.placing import delayed
+from jobstream.topic_check import check_topic, missing
 from jobstream_processors.background import aside
 from jobstream_processors.core import identity
 from jobstream_processors.core.duration import Duration, to_ms
@@ -269,7 +268,7 @@ class Client:
     def require(self, topic: str) -> None:
         """Raises TopicMissing if the topic does not exist, EnqueueTimeout if nobody tells."""
         if not self._transport.partitions(topic, self._timeout_s):
-            raise _missing(topic)
+            raise missing(topic)
 
     def log(self) -> Log:
         """What reads topics outside any group."""
@@ -303,8 +302,10 @@ class Client:
         self, codec: JobCodec[Any], plan: QueuePlan, record: Outgoing, until: float
     ) -> None:
         """At first use of a topic or schema: check the one, publish the other. Blocks."""
-        if record.topic not in self._checked:
-            self._check(plan, record.topic, until)
+        # A job that waits on a rung first comes to its queue's partition all the same.
+        for topic in {plan.topic, record.topic} - self._checked:
+            check_topic(self._transport, plan, topic, until)
+            self._checked.add(topic)
         fingerprint = codec.schema.fingerprint
         again = self._known.get(fingerprint)
         if again is not None and again <= until:
@@ -314,7 +315,7 @@ class Client:
             self._known[fingerprint] = until + SCHEMA_AGAIN_S
         elif again is None:
             if not self._transport.partitions(self._schemas_topic, left_s(until)):
-                raise _missing(self._schemas_topic)
+                raise missing(self._schemas_topic)
             waiter = Waiter()
             try:
                 self._submit(schema_record(self._schemas_topic, codec.schema), waiter.done, until)
@@ -323,22 +324,6 @@ class Client:
                 text = f"the schema of {codec.schema.job_type!r}: {error}; {NOT_WRITTEN}"
                 raise retold(error, text, may_be_written=False) from error.__cause__
             self._known[fingerprint] = until + SCHEMA_AGAIN_S
-
-    def _check(self, plan: QueuePlan, topic: str, until: float) -> None:
-        count = self._transport.partitions(topic, left_s(until))
-        if not count:
-            raise _missing(topic)
-        if topic == plan.topic and count < plan.partitions:
-            message = (
-                f"topic {topic} has {count} partitions, queue {plan.name!r} declares "
-                f"{plan.partitions}, so nothing was written; declare {count}, or grow the queue "
-                f"with: jobstream topics apply MODULE:APP --grow {plan.name}"
-            )
-            raise TopicMismatch(message)
-        if topic == plan.topic and count > plan.partitions:
-            extra = {"topic": topic, "partitions": count, "declared": plan.partitions}
-            log.warning("partitions_undeclared", extra=extra)
-        self._checked.add(topic)
 
     async def _asubmit(self, record: Outgoing, done: Done, until: float) -> None:
         """As `_submit`, from a coroutine: it looks for room by itself, and holds no thread."""
@@ -390,10 +375,3 @@ def _asked_for() -> tuple[Done, asyncio.Future[tuple[int, int]]]:
             loop.call_soon_threadsafe(finish, error, partition, offset)
 
     return done, future
-
-
-def _missing(topic: str) -> TopicMissing:
-    return TopicMissing(
-        f"topic {topic} does not exist, so nothing was written; create it with: "
-        "jobstream topics apply MODULE:APP"
-    )

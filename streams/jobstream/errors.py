@@ -118,7 +118,8 @@ class TopicMissing(TopicError, EnqueueError):
 class TopicMismatch(TopicError):
     """A topic has another partition count than declared. Stops a worker at start.
 
-    A job comes back to its own partition after each wait, so the count is fixed for life.
+    A job comes back to its own partition after each wait, so the count changes only by growth, as
+    a command: `topics apply --grow`. An enqueue that raises it wrote nothing.
     """
 
 

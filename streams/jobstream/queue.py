@@ -35,7 +35,7 @@ class Queue:
     name: str
     """1 to 100 of a-z, 0-9 and "-"; not offsets, schemas, schedules or control."""
     partitions: int = PARTITIONS
-    """Fixed for the queue's life. Growth is a new queue and a drain of this one."""
+    """Of the queue, its dead letters and its rows. Grown by `topics apply --grow`; never fewer."""
     retention: Duration = "14d"
     """How long a job may wait; older ones are deleted, run or not."""
     dedup: Duration = "24h"
@@ -48,7 +48,7 @@ class Queue:
     def __post_init__(self) -> None:
         """Refuse a bad name, count or duration; keep `rungs` from changing later."""
         _check_queue_name(self.name)
-        _check_count("partitions", self.partitions, PARTITIONS_MAX, "use 12, or one per core")
+        _check_count("partitions", self.partitions, PARTITIONS_MAX, "use 4 or 12, or one per core")
         for option in ("retention", "dedup"):
             _option_ms(self.name, option, getattr(self, option), LIFE_MS_MIN)
         for rung, partitions in (self.rungs or _NO_RUNGS).items():

@@ -21,6 +21,7 @@ from jobstream import (
     Job,
     Snooze,
 )
+from jobstream.sizes import SIZES
 from jobstream.testing import MemoryJobs, memory
 from jobstream.testing.errors import NotIdle
 
@@ -47,9 +48,10 @@ class Shop:
     ran: list[str]
 
 
-def shop() -> Shop:
-    app = App("shop")
-    queue = app.queue("mail", partitions=3)
+@pytest.fixture(params=SIZES)
+def made(request: pytest.FixtureRequest) -> Shop:
+    app = App("shop", size=request.param)
+    queue = app.queue("mail")
     ran: list[str] = []
 
     @app.job(queue=queue)
@@ -70,11 +72,6 @@ def shop() -> Shop:
             raise OSError
 
     return Shop(app, send, fails, parks, ran)
-
-
-@pytest.fixture
-def made() -> Shop:
-    return shop()
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from jobstream.broker import EmbeddedKafka
     from jobstream.inspect.scan import Progress
+    from jobstream.sizes import SizeName
 
 pytestmark = pytest.mark.kafka
 
@@ -46,9 +47,21 @@ class Number:
 class Code:
     """The app as one version of its code declares it, and what its handler ran."""
 
-    def __init__(self, name: str, servers: str, folder: Path, partitions: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        servers: str,
+        folder: Path,
+        partitions: int | None,
+        size: SizeName = "standard",
+    ) -> None:
         self.app = App(
-            name, bootstrap_servers=servers, state_dir=folder, metrics_port="off", drain="5s"
+            name,
+            size=size,
+            bootstrap_servers=servers,
+            state_dir=folder,
+            metrics_port="off",
+            drain="5s",
         )
         self.queue = self.app.queue("mail", partitions=partitions)
         self.ran: Counter[int] = Counter()
@@ -80,12 +93,13 @@ class Code:
 def test_a_queue_grows_and_remembers_what_it_has_settled(
     kafka: EmbeddedKafka, tmp_path: Path
 ) -> None:
+    """Its app was small and becomes one of the standard size: its rungs grow along."""
     name, servers = f"grow-{uuid.uuid4().hex[:8]}", kafka.bootstrap_servers
-    old = Code(name, servers, tmp_path, 2)
+    old = Code(name, servers, tmp_path, None, "small")
     with Served(old.app) as served:
         old.enqueue(range(JOBS))
         wait_until(lambda: len(old.ran) == JOBS, "the old code ran all", limit_s=LIMIT_S)
-        new = Code(name, servers, tmp_path, 4)
+        new = Code(name, servers, tmp_path, None, "standard")
         with pytest.raises(TopicMismatch, match="--grow mail"):
             new.enqueue(range(1))
         with pytest.raises(GroupBusy):
@@ -99,7 +113,7 @@ def test_a_queue_grows_and_remembers_what_it_has_settled(
     # An operator was faster, and a producer of another kind wrote to the new partitions.
     topic = old.app.plan(old.queue).topic
     client = AdminClient({"bootstrap.servers": servers})
-    client.create_partitions([NewPartitions(topic, 4)])[topic].result(LIMIT_S)
+    client.create_partitions([NewPartitions(topic, 12)])[topic].result(LIMIT_S)
     foreign = _written_by_java(new, topic)
 
     copied = new.grow()
@@ -107,10 +121,11 @@ def test_a_queue_grows_and_remembers_what_it_has_settled(
         new.enqueue(range(JOBS + 10))
         wait_until(lambda: sum(new.ran.values()) >= 6, "the new code runs", limit_s=LIMIT_S)
         plan = new.app.plan(new.queue)
-        counts = Admin(new.app.settings).describe([plan.topic, plan.dedup, plan.dlq])
+        rungs = [rung for rung, _ in plan.rungs.values()]
+        counts = Admin(new.app.settings).describe([plan.topic, plan.dedup, plan.dlq, *rungs])
 
-    assert copied == JOBS + 5
-    assert {state.partitions for state in counts.values()} == {4}
+    assert copied == 2 * (JOBS + 5), "each row to both heirs of its partition"
+    assert {state.partitions for state in counts.values()} == {12}
     assert new.ran == Counter([*range(JOBS + 5, JOBS + 10), foreign])
     with pytest.raises(ConfigError, match="nothing is left to grow"):
         new.growth()
@@ -166,7 +181,7 @@ def test_who_grows_a_queue_that_another_one_grows_is_told_so(
 
 def _written_by_java(code: Code, topic: str) -> int:
     """Write a job to a partition that the queue did not have, as its key has it now."""
-    n = next(n for n in range(1_000, 2_000) if partition_for(b"key-%d" % n, 4) >= 2)
+    n = next(n for n in range(1_000, 2_000) if partition_for(b"key-%d" % n, 12) >= 4)
     codec = code.work.codec
     from jobstream_schemas import Meta  # noqa: PLC0415
 

@@ -180,6 +180,17 @@ def test_partitions_that_somebody_added_stop_no_worker_and_are_told(
         verify(applied, app, [replace(MAIL, partitions=4)])
 
 
+def test_code_that_declares_fewer_partitions_than_the_queue_has_is_held_back(
+    applied: Admin, app: str, settings: Settings
+) -> None:
+    fewer = replace(MAIL, partitions=1)
+
+    with pytest.raises(TopicMismatch, match=r"never shrinks: .* fix: declare 2"):
+        verify(applied, app, [fewer])
+    with pytest.raises(TopicMismatch, match="nothing was changed"):
+        apply(survey(applied, app, [fewer], settings), applied)
+
+
 def test_two_who_apply_at_once_do_not_disturb_each_other(
     admin: Admin, app: str, settings: Settings
 ) -> None:

@@ -28,6 +28,8 @@ from jobstream.testing import CollectingContext, context
 app = App("shop")
 mail = app.queue("mail", partitions=12)
 other = app.queue("other", retention="7d", dedup=timedelta(hours=1), rungs={"1d": 1})
+small = App("shop", size="small")
+App("shop", size="tiny")  # type: ignore[arg-type] # no such size
 configured = App("shop", bootstrap_servers="kafka:9092", concurrency=50)
 
 

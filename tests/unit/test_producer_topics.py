@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from jobstream import App, Job, client
+import pytest
+
+from jobstream import App, Job, TopicMismatch, client
 from jobstream.kafka.client_log import client_log
 from jobstream.kafka.topics import schemas_topic
 from jobstream.testing import MemoryJobs, memory
 from jobstream_processors.core.partition import partition_for
-
-if TYPE_CHECKING:
-    import pytest
 
 
 @dataclass(frozen=True)
@@ -114,6 +112,23 @@ def test_each_producer_says_so_whatever_the_client_library_has_said(
             send.enqueue(Mail("ann"))
 
     assert [r.message for r in caplog.records].count("partitions_undeclared") == 2
+
+
+def test_a_producer_whose_code_declares_fewer_than_the_queue_has_writes_nothing() -> None:
+    """As after a change to a smaller size: keys would lead elsewhere, in silence."""
+    app, send = shop()
+    with memory(app) as jobs:
+        plan = app.plan(app.queues["mail"])
+        for topic in (plan.topic, plan.dlq):
+            jobs.broker.add_partitions(topic, 12)
+
+        with pytest.raises(TopicMismatch, match=r"never shrinks.*declare 12"):
+            send.enqueue(Mail("ann"))
+        with pytest.raises(TopicMismatch, match="never shrinks"):
+            send.enqueue(Mail("ann"), delay="1h")
+
+        assert not jobs.broker.records(plan.topic)
+        assert not jobs.broker.records(plan.rungs["1h"][0])
 
 
 class Later:

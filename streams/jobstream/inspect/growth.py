@@ -71,7 +71,8 @@ def plan_growth(
             "were raised by hand"
         )
         raise ConfigError(message)
-    above = {topic: n for topic, n in queue.counts.items() if n > declared.get(topic, n)}
+    own = {queue.topic, queue.dedup, queue.dlq}
+    above = {t: n for t, n in queue.counts.items() if t in own and n > declared.get(t, n)}
     if above:
         message = f"queue {name!r} declares {growth.to} partitions, and these have more: {above}"
         raise ConfigError(message)

@@ -13,7 +13,7 @@ from jobstream.kafka.groups import GroupTimes, limits_from, plan_group
 from jobstream.kafka.plan import PROBLEMS_SHOWN_MAX, Plan, plan, refuse
 from jobstream.kafka.specs import specs
 from jobstream.kafka.topic_rules import compare
-from jobstream.kafka.topics import delay_group, parse, worker_group
+from jobstream.kafka.topics import Kind, delay_group, parse, worker_group
 from jobstream_processors.core.duration import to_text
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ def apply(planned: Plan, admin: Admin) -> Plan:
     admin.create(planned.create)
     for topic in sorted({difference.topic for difference in planned.alter}):
         wanted = {d.setting: d.wanted for d in planned.alter if d.topic == topic}
+        if (partitions := wanted.pop("partitions", None)) is not None:
+            admin.add_partitions(topic, int(partitions))
         admin.alter_topic(topic, wanted)
     for group in planned.groups:
         admin.alter_group(group.group, group.changes)
@@ -83,10 +85,11 @@ def verify(admin: Admin, app: str, queues: Iterable[Queue]) -> None:
         rest = len(missing) - PROBLEMS_SHOWN_MAX
         message = f"topics do not exist: {shown}{f' and {rest} more' if rest > 0 else ''}; {CREATE}"
         raise TopicMissing(message)
+    rungs = {spec.name for spec in needed if spec.kind is Kind.RUNG}
     found = [difference for spec in needed for difference in compare(spec, existing[spec.name])]
     refuse([difference for difference in found if difference.harm], ADVICE)
     for difference in found:
-        if difference.setting == "partitions":
+        if difference.setting == "partitions" and difference.topic not in rungs:
             log.warning("partitions_undeclared", extra={"reason": str(difference)})
 
 

@@ -12,14 +12,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from jobstream.kafka.specs import TopicSpec, in_sync_for
-from jobstream.kafka.topics import Kind
+from jobstream.kafka.topics import Kind, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 FOREVER = -1
 APPLY = "fix: jobstream topics apply MODULE:APP"
-GROW = "grow the queue: jobstream topics apply MODULE:APP --grow QUEUE"
+GROW = "grow the queue: jobstream topics apply MODULE:APP --grow"
 
 
 class Action(StrEnum):
@@ -94,16 +94,38 @@ def _partitions(spec: TopicSpec, state: TopicState) -> Difference | None:
     if state.partitions == spec.partitions:
         return None
     at = _Found("partitions", str(state.partitions), str(spec.partitions), spec, state)
-    if state.partitions > spec.partitions and spec.kind is not Kind.OFFSETS:
+    return _partitions_of_rung(at) if spec.kind is Kind.RUNG else _partitions_of_queue(at)
+
+
+def _partitions_of_rung(at: _Found) -> Difference:
+    # A record there names its partition of the queue, and delayers read all that the topic has.
+    if at.state.partitions > at.spec.partitions:
+        return at.differs(Action.LEAVE, fix="the rest is read, too, and stays empty from now on")
+    return at.differs(Action.ALTER, "a job that has to wait may find no partition there", APPLY)
+
+
+def _partitions_of_queue(at: _Found) -> Difference:
+    found, wanted, kind = at.state.partitions, at.spec.partitions, at.spec.kind
+    named = parse(at.state.name)
+    grow = f"{GROW} {named.queue if named is not None else 'QUEUE'}"
+    if found > wanted and kind is Kind.DLQ:
+        # They grow last, and nobody else raises them: the queue had as many, and now has too few.
+        return at.differs(
+            Action.REFUSE,
+            "a queue never shrinks: keys would lead elsewhere, and jobs and rows stay behind",
+            f"fix: declare {found}; if somebody raised the dead letters by hand, declare {found} "
+            f"and {grow} --was {wanted}",
+        )
+    if found > wanted and kind is not Kind.OFFSETS:
         # Nothing of ours writes to the others, and workers serve those that are declared.
         return at.differs(
             Action.LEAVE,
-            fix=f"jobs that others write to the rest wait: declare {state.partitions}, then {GROW}",
+            fix=f"jobs that others write to the rest wait: declare {found}, then {grow}",
         )
     return at.differs(
         Action.REFUSE,
         "jobs would not come back to their own partition, beside their key and their rows",
-        f"fix: declare {state.partitions}, or {GROW}",
+        f"fix: declare {found}, or {grow}",
     )
 
 
