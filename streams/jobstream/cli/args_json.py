@@ -1,4 +1,4 @@
-"""JSON values turned into a job's args dataclass, by its declared types; errors name the field.
+"""JSON values turned into a job's args dataclass, by its declared types; errors name each field.
 
 The forms are those that `dlq show` prints: bytes as base64, decimals, dates, times and UUIDs as
 text, enum members by name, `NaN` and `Infinity` as texts. It knows no schema on
@@ -8,11 +8,11 @@ the wire and sends nothing.
 from __future__ import annotations
 
 import base64
-import dataclasses
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, assert_never
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 from uuid import UUID
 
 from jobstream.errors import ConfigError
@@ -20,6 +20,7 @@ from jobstream_schemas.declared import record_of
 from jobstream_schemas.shapes import (
     DecimalSpec,
     EnumOf,
+    FieldOf,
     ListOf,
     LiteralOf,
     Logical,
@@ -35,11 +36,46 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _SHOWN_CHARS = 80
+T = TypeVar("T")
 
 
 def args_from(cls: type, value: object) -> Any:  # noqa: ANN401 - an instance of `cls`
-    """An instance of the dataclass `cls`; raises ConfigError naming field, value and fix."""
-    return _record(record_of(cls), value, cls.__name__)
+    """An instance of the dataclass `cls`; raises ConfigError naming every wrong field."""
+    try:
+        return _record(record_of(cls), value, cls.__name__)
+    except _Wrong as wrong:
+        head, *more = wrong.lines
+        if more:
+            head = "\n  ".join([f"{len(wrong.lines)} fields are wrong:", *wrong.lines])
+        raise ConfigError(head) from wrong.__cause__
+
+
+class _Wrong(Exception):
+    """What does not fit, a line for each field: its path, what was found, what is declared."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__(*lines)
+        self.lines = lines
+
+
+class _Gathered:
+    """Goes on after a part that does not fit, to find the others."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def part(self, build: Callable[[], T]) -> T | None:
+        """What `build` makes; None, which is never used, if it does not fit."""
+        try:
+            return build()
+        except _Wrong as wrong:
+            self.lines += wrong.lines
+            return None
+
+    def end(self) -> None:
+        """Raise what was found, if anything was."""
+        if self.lines:
+            raise _Wrong(*self.lines)
 
 
 def _build(shape: Shape, value: object, path: str) -> Any:  # noqa: ANN401 - by shape
@@ -59,10 +95,7 @@ def _build(shape: Shape, value: object, path: str) -> Any:  # noqa: ANN401 - by 
         case TupleOf(item):
             return tuple(_items(item, value, path))
         case MapOf(item):
-            return {
-                name: _build(item, each, f"{path}[{name!r}]")
-                for name, each in _object(value, path).items()
-            }
+            return _entries(item, value, path)
         case OptionalOf(item):
             return None if value is None else _build(item, value, path)
         case RecordOf():
@@ -72,47 +105,37 @@ def _build(shape: Shape, value: object, path: str) -> Any:  # noqa: ANN401 - by 
 
 
 def _record(shape: RecordOf, value: object, path: str) -> Any:  # noqa: ANN401 - its class
-    given = _object(value, path)
-    known = {field.name: field.shape for field in shape.fields}
+    given, found = _object(value, path), _Gathered()
+    known = {field.name: field for field in shape.fields}
     for name in given:
         if name not in known:
             near = get_close_matches(name, known, n=1)
             fix = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-            message = f"{path} has no field {name!r}; {fix}"
-            raise ConfigError(message)
-    missing = [name for name in _required(shape.cls) if name not in given]
-    if missing:
-        message = f"{path}.{missing[0]} is missing; it has no default"
-        raise ConfigError(message)
-    secret = {field.name for field in shape.fields if field.secret}
-    values = {
-        name: _field(known[name], each, f"{path}.{name}", secret=name in secret)
-        for name, each in given.items()
-    }
+            found.lines.append(f"{path} has no field {name!r}; {fix}")
+    values = {}
+    for name, field in known.items():
+        if name in given:
+            values[name] = found.part(partial(_field, field, given[name], f"{path}.{name}"))
+        elif not field.has_default:
+            wanted = _declared(field.shape)
+            found.lines.append(f"{path}.{name} is missing and has no default; give {wanted}")
+    found.end()
+    secret = any(field.secret for field in shape.fields)
     try:
         return shape.cls(**values)
     except (TypeError, ValueError) as error:  # the class's own checks
         message = f"{path}: {error}" if not secret else f"{path}: its own checks refuse the values"
-        raise ConfigError(message) from (error if not secret else None)
+        raise _Wrong(message) from (error if not secret else None)
 
 
-def _field(shape: Shape, value: object, path: str, *, secret: bool) -> Any:  # noqa: ANN401 - by shape
-    if not secret:
-        return _build(shape, value, path)
+def _field(field: FieldOf, value: object, path: str) -> Any:  # noqa: ANN401 - by shape
+    if not field.secret:
+        return _build(field.shape, value, path)
     try:
-        return _build(shape, value, path)
-    except ConfigError:
+        return _build(field.shape, value, path)
+    except _Wrong:
         message = f"{path}: a value that does not fit its type; it is secret and not shown"
-        raise ConfigError(message) from None
-
-
-def _required(cls: type) -> list[str]:
-    missing = dataclasses.MISSING
-    return [
-        field.name
-        for field in dataclasses.fields(cls)
-        if field.default is missing and field.default_factory is missing
-    ]
+        raise _Wrong(message) from None
 
 
 def _scalar(kind: str, value: object, path: str) -> object:
@@ -150,6 +173,7 @@ _WANTED = {
     "double": "a number",
     "bytes": "base64 text",
 }
+_DECIMAL = 'a decimal, as in "12.50"'
 _LOGICALS: dict[str, tuple[str, Callable[[str], object]]] = {
     "uuid": ("a UUID", UUID),
     "date": ("a date as in 2026-01-31", date.fromisoformat),
@@ -174,20 +198,65 @@ def _decimal(value: object, path: str) -> Decimal:
             return Decimal(str(value))
         except InvalidOperation:
             pass
-    raise _refused(path, value, 'a decimal, as in "12.50"')
+    raise _refused(path, value, _DECIMAL)
 
 
 def _one_of(allowed: Iterable[str], value: object, path: str) -> str:
     names = list(allowed)
     if isinstance(value, str) and value in names:
         return value
-    raise _refused(path, value, "one of " + ", ".join(names))
+    raise _refused(path, value, _choice(names))
+
+
+def _choice(names: Iterable[str]) -> str:
+    return "one of " + ", ".join(names)
 
 
 def _items(item: Shape, value: object, path: str) -> list[Any]:
     if not isinstance(value, list):
         raise _refused(path, value, "a list")
-    return [_build(item, each, f"{path}[{index}]") for index, each in enumerate(value)]
+    found = _Gathered()
+    items = [
+        found.part(partial(_build, item, each, f"{path}[{index}]"))
+        for index, each in enumerate(value)
+    ]
+    found.end()
+    return items
+
+
+def _entries(item: Shape, value: object, path: str) -> dict[str, Any]:
+    found = _Gathered()
+    entries = {
+        name: found.part(partial(_build, item, each, f"{path}[{name!r}]"))
+        for name, each in _object(value, path).items()
+    }
+    found.end()
+    return entries
+
+
+def _declared(shape: Shape) -> str:
+    """What is to be given for a shape, in words."""
+    match shape:
+        case Scalar(kind):
+            return _WANTED[kind]
+        case Logical(kind):
+            return _LOGICALS[kind][0]
+        case DecimalSpec():
+            return _DECIMAL
+        case EnumOf(cls):
+            return _choice(member.name for member in cls)
+        case LiteralOf(values):
+            return _choice(values)
+        case ListOf(item) | TupleOf(item):
+            return f"a list, of {_declared(item)} each"
+        case MapOf(item):
+            return f"an object, of {_declared(item)} by name"
+        case OptionalOf(item):
+            return f"{_declared(item)}, or null"
+        case RecordOf(cls):
+            return f"an object with the fields of {cls.__name__}"
+        case _:
+            assert_never(shape)
 
 
 def _object(value: object, path: str) -> dict[str, Any]:
@@ -196,8 +265,8 @@ def _object(value: object, path: str) -> dict[str, Any]:
     return value
 
 
-def _refused(path: str, value: object, wanted: str) -> ConfigError:
+def _refused(path: str, value: object, wanted: str) -> _Wrong:
     shown = str(value) if isinstance(value, Decimal) else repr(value)
     if len(shown) > _SHOWN_CHARS:
         shown = shown[:_SHOWN_CHARS] + "…"
-    return ConfigError(f"{path}: got {shown}; give {wanted}")
+    return _Wrong(f"{path}: got {shown}; give {wanted}")

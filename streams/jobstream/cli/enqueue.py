@@ -6,6 +6,7 @@ import json
 import sys
 from datetime import datetime
 from decimal import Decimal
+from difflib import get_close_matches
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -91,13 +92,15 @@ def job_of(app: App, job_type: str) -> Job[Any, Any]:
     for job in app.jobs.values():
         if job_type in {job.name, *job.aliases}:
             return job
+    near = get_close_matches(job_type, app.jobs, n=1)
+    meant = f"did you mean {near[0]}? " if near else ""
     there = ", ".join(sorted(app.jobs)) or "none"
-    message = f"app {app.name!r} has no job type {job_type!r}; it has: {there}"
+    message = f"app {app.name!r} has no job type {job_type!r}; {meant}it has: {there}"
     raise ConfigError(message)
 
 
 def read_args(job: Job[Any, Any], text: str, where: str = "JSON") -> Any:  # noqa: ANN401 - its args
-    """The args that the text tells; raises ConfigError naming the field."""
+    """The args that the text tells; raises ConfigError naming the wrong fields."""
     from jobstream.cli.args_json import args_from  # noqa: PLC0415 - with the command only
 
     try:

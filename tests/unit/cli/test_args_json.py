@@ -14,7 +14,7 @@ import pytest
 
 from jobstream import App, Secret
 from jobstream.cli.args_json import args_from
-from jobstream.cli.enqueue import read_args
+from jobstream.cli.enqueue import job_of, read_args
 from jobstream.cli.sample import sample_args
 from jobstream.errors import ConfigError
 from jobstream.inspect.events import plain_json, read_event
@@ -113,6 +113,54 @@ def test_a_missing_field_is_named() -> None:
 
     with pytest.raises(ConfigError, match=r"Order\.level is missing"):
         args_from(Order, without)
+
+
+def test_every_wrong_field_is_named_at_once_with_what_was_found_and_what_is_declared() -> None:
+    wrong = GOOD | {
+        "ref": "nonsense",
+        "lines": [{"sku": 1}, {"sku": "b", "price": "3"}, {"sku": "c", "price": "dear"}],
+        "weights": {"net": "heavy", "gross": 1},
+        "express_": True,
+    }
+    del wrong["size"]
+
+    with pytest.raises(ConfigError) as caught:
+        args_from(Order, wrong)
+
+    assert str(caught.value).splitlines() == [
+        "7 fields are wrong:",
+        "  Order has no field 'express_'; did you mean express?",
+        "  Order.ref: got 'nonsense'; give a UUID",
+        "  Order.lines[0].sku: got 1; give a text",
+        '  Order.lines[0].price is missing and has no default; give a decimal, as in "12.50"',
+        "  Order.lines[2].price: got 'dear'; give a decimal, as in \"12.50\"",
+        "  Order.size is missing and has no default; give one of SMALL, LARGE",
+        "  Order.weights['net']: got 'heavy'; give a number",
+    ]
+
+
+def test_a_missing_field_tells_what_is_declared_of_every_shape() -> None:
+    with pytest.raises(ConfigError) as caught:
+        args_from(Order, {})
+
+    assert [line.partition("; give ")[2] for line in str(caught.value).splitlines()[1:]] == [
+        "a UUID",
+        "a date as in 2026-01-31",
+        "a time with its zone, as in 2026-01-31T12:00:00Z",
+        "a list, of an object with the fields of Line each",
+        "one of SMALL, LARGE",
+        "one of low, high",
+    ]
+
+
+def test_a_job_type_that_is_nearly_right_is_guessed() -> None:
+    app = App("shop")
+
+    @app.job
+    def send_receipt(args: Line) -> None: ...
+
+    with pytest.raises(ConfigError, match=r"'send_recipt'; did you mean send_receipt\?"):
+        job_of(app, "send_recipt")
 
 
 def test_the_class_checks_itself_last() -> None:
