@@ -112,7 +112,7 @@ def test_a_dead_job_is_shown_redriven_and_done(shop: Shop, workers: list[Worker]
     worker.hear("job_dead")
 
     (letter,) = shop.lines("dlq", "list")
-    none = shop.lines("dlq", "list", "--type", "other")
+    none = shop.lines("dlq", "list", "--reason", "permanent")
     shown = shop.json("dlq", "show", job_id)
     printed = shop.run("dlq", "show", job_id)
     (planned,) = shop.lines("dlq", "redrive", "--error", "LookupError", "--dry-run")

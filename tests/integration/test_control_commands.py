@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from click.testing import CliRunner
+from tests.integration.terminal import Terminal
 
 from jobstream import App
-from jobstream.cli.root import root
 from jobstream.testing.served import Served
 
 if TYPE_CHECKING:
@@ -28,26 +26,6 @@ class Receipt:
 
 
 async def send_receipt(args: Receipt) -> None: ...
-
-
-class Terminal:
-    """An operator who has the app's name and nothing else."""
-
-    def __init__(self, app: App) -> None:
-        self.app = app
-        servers = app.settings.bootstrap_servers
-        self._environ = {"JOBSTREAM_BOOTSTRAP_SERVERS": servers, "JOBSTREAM_APP": app.name}
-
-    def run(self, *words: str, code: int = 0) -> str:
-        ran = CliRunner().invoke(root, words, env=self._environ)
-        assert ran.exit_code == code, f"{words}: {ran.exit_code}\n{ran.output}"
-        return ran.stdout if code == 0 else ran.output
-
-    def json(self, *words: str) -> Any:  # noqa: ANN401 - any JSON
-        return json.loads(self.run(*words, "--json"))
-
-    def held(self) -> list[tuple[str, str]]:
-        return [(entry["kind"], entry["subject"]) for entry in self.json("control", "list")]
 
 
 @pytest.fixture(scope="module")

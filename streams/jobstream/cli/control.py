@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -10,7 +9,7 @@ import click
 from jobstream.cli.app_command import AppGroup
 from jobstream.cli.control_text import by, document, ended, holds
 from jobstream.cli.exits import OK
-from jobstream.cli.options import json_option, view_of
+from jobstream.cli.options import brokers_now, json_option, or_ours, view_of
 from jobstream.cli.output import age, print_json, print_table, remark, say, when
 from jobstream.errors import ConfigError
 from jobstream_processors.core.control import CANCEL, PAUSE_QUEUE, PAUSE_TYPE, QUIET
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jobstream.cli.app_name import AppName
-    from jobstream.control import Control
+    from jobstream.control import Control, ControlEntry
     from jobstream.inspect.view import AppView
 
 _queue_option = click.option("--queue", metavar="QUEUE", help="The queue of that name.")
@@ -55,11 +54,14 @@ def command() -> None:
 @json_option
 def list_command(app: AppName, *, as_json: bool) -> int:
     """Show what is in force."""
-    found = _control(view_of(app)).entries()
+    view = view_of(app)
+    view.queues()
+    now_ms = or_ours(brokers_now(view))
+    found = _in_force(view, now_ms)
     if as_json:
         print_json([document(entry) for entry in found])
         return OK
-    now_s = time.time()
+    now_s = now_ms() / 1_000 if found else 0.0
     rows = [
         (
             entry.kind,
@@ -151,6 +153,12 @@ def _about(queue: str | None, job_type: str | None, job_id: str | None = None) -
     return given[0]
 
 
+def _in_force(view: AppView, now_ms: Callable[[], int]) -> list[ControlEntry]:
+    from jobstream.control import shown  # noqa: PLC0415 - not needed for --help
+
+    return [shown(entry) for entry in view.orders(now_ms)]
+
+
 def _control(view: AppView) -> Control:
     from jobstream.app import App  # noqa: PLC0415 - not needed for --help
 
@@ -162,10 +170,12 @@ def _must_exist(view: AppView, kind: str, subject: str) -> None:
     if kind == PAUSE_QUEUE:
         view.queues(subject)
         return
+    from jobstream.inspect.names import close_first  # noqa: PLC0415 - likewise
+
     view.queues()
     known = view.catalogue.job_types()
     if subject not in known:
-        there = ", ".join(sorted(known)) or "none"
+        there = ", ".join(close_first(subject, known)) or "none"
         message = f"app {view.app!r} has no job type {subject!r}; in its schemas topic: {there}"
         raise ConfigError(message)
 
@@ -184,9 +194,9 @@ def _tell(
 
 
 def _lift(view: AppView, kind: str, subject: str, *, as_json: bool) -> int:
-    control = _control(view)
-    there = [e for e in control.entries() if (e.kind, e.subject) == (kind, subject)]
-    control.lift(kind, subject)
+    entries = _in_force(view, or_ours(brokers_now(view)))
+    there = [each for each in entries if (each.kind, each.subject) == (kind, subject)]
+    _control(view).lift(kind, subject)
     if as_json:
         print_json([document(entry) for entry in there])
     elif there:

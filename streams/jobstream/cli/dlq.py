@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,24 +10,22 @@ import click
 
 from jobstream.cli.app_command import AppGroup
 from jobstream.cli.exits import FAILURE, OK
-from jobstream.cli.letter_filter import filter_of, filter_options
-from jobstream.cli.options import brokers_now, json_option, queue_option, view_of
+from jobstream.cli.letter_filter import chosen, filter_of, filter_options, said
+from jobstream.cli.options import brokers_now, json_option, or_ours, queue_option, view_of
 from jobstream.cli.output import (
     age,
     iso,
     print_json_line,
     print_table,
-    progress,
     remark,
     say,
 )
 from jobstream.cli.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from jobstream.cli.app_name import AppName
-    from jobstream.inspect.filters import LetterFilter
     from jobstream.inspect.letters import Letter
     from jobstream.inspect.redrive import Closed
     from jobstream.inspect.view import AppView
@@ -36,6 +33,9 @@ if TYPE_CHECKING:
 
 LIST_LIMIT = 1_000
 COLUMNS = ("id", "type", "reason", "error", "attempts>", "redrive>", "age>", "origin", "message")
+_all_option = click.option(
+    "--all", "everything", is_flag=True, help="Needed where nothing narrows it down."
+)
 
 
 @click.group(cls=AppGroup)
@@ -51,18 +51,20 @@ def command() -> None:
 def list_command(
     app: AppName, *, queue: str | None, limit: int, as_json: bool, **conditions: object
 ) -> int:
-    """List open letters, the oldest first. JSON: one object a line."""
+    """List open letters, the oldest first. JSON: one object a line.
+
+    A reason, type, error or id that nobody knows is an error, which lists those there are.
+    """
     view = view_of(app)
-    found = _found(view, queue, filter_of(conditions, brokers_now(view)))
+    now_ms = brokers_now(view)
+    found = chosen(view, queue, filter_of(conditions, now_ms), said(conditions))
     shown = found[:limit]
     if as_json:
         for letter in shown:
             print_json_line(_summary(letter))
     elif shown:
-        now_ms = time.time_ns() // 1_000_000
-        print_table(COLUMNS, [_row(letter, now_ms) for letter in shown])
-    else:
-        say("no open dead letters")
+        at_ms = or_ours(now_ms)()
+        print_table(COLUMNS, [_row(letter, at_ms) for letter in shown])
     if len(found) > len(shown):
         remark(f"{len(found) - len(shown)} more; raise --limit or narrow with --type, --since …")
     return OK
@@ -79,31 +81,30 @@ def list_command(
 )
 @json_option
 def show_command(app: AppName, *, queue: str | None, job_id: str, dump: bool, as_json: bool) -> int:
-    """Show everything about the open letters of one job: its traceback, headers and args.
+    """Show everything about the open letters of one job: its args, traceback and headers.
 
-    Of a job that cannot be read: its size and its schema; its bytes only with --bytes. JSON: one
+    The beginning of a UUID is enough where no other open letter has it. Of a job that cannot be
+    read: its size and its schema; its bytes only with --bytes. JSON: one
     object a line for each letter; a job has one, but where redrives of it died anew meanwhile.
     """
     from jobstream.cli.letter_text import document, text  # noqa: PLC0415 - with the command only
     from jobstream.inspect.filters import LetterFilter  # noqa: PLC0415 - likewise
 
     view = view_of(app)
-    found = _found(view, queue, LetterFilter(ids=(job_id,)))
-    if not found:
-        remark(f"jobstream: no open letter of {job_id!r}; see: jobstream job show {job_id}")
-        return FAILURE
+    found = chosen(view, queue, LetterFilter(ids=(job_id,)), job_id)
     documents = [document(view, letter, _summary(letter), dump=dump) for letter in found]
     for each in documents:
         if as_json:
             print_json_line(each)
         else:
             say(text(each))
-    return OK
+    return OK if found else FAILURE
 
 
 @command.command("redrive")
 @queue_option
 @filter_options
+@_all_option
 @click.option("--limit", type=click.IntRange(1), help="At most so many, the oldest first.")
 @click.option("--rate", metavar="N/s", help="At most so many a second, as in 50/s.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done.")
@@ -112,6 +113,7 @@ def redrive_command(
     app: AppName,
     *,
     queue: str | None,
+    everything: bool,
     limit: int | None,
     rate: str | None,
     dry_run: bool,
@@ -120,22 +122,25 @@ def redrive_command(
 ) -> int:
     """Put jobs back on their queue with attempts anew, each letter closed after its job is back.
 
+    Exit code 0 where there is nothing to do; 1 for a name that nobody knows, and where one failed.
     A job that is done meanwhile is dropped there. To run a done job again, enqueue it again.
     """
     from jobstream.inspect.redrive import read_rate, redrive  # noqa: PLC0415 - with the command
 
     view, pace = view_of(app), read_rate(rate) if rate else None
-    chosen = _found(view, queue, filter_of(conditions, brokers_now(view)))[:limit]
+    letters = _to_close("redrive", view, queue, conditions, everything=everything)[:limit]
     if dry_run:
-        return _would("redrive", chosen, as_json=as_json)
+        return _would("redrive", letters, as_json=as_json)
+    if not letters:
+        return OK
     with _sink(view) as sink:
-        return _report(redrive(view, sink, chosen, pace), as_json=as_json)
+        return _report(redrive(view, sink, letters, pace), as_json=as_json)
 
 
 @command.command("discard")
 @queue_option
 @filter_options
-@click.option("--all", "everything", is_flag=True, help="Needed where nothing narrows it down.")
+@_all_option
 @click.option("--limit", type=click.IntRange(1), help="At most so many, the oldest first.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done.")
 @json_option
@@ -149,27 +154,36 @@ def discard_command(
     as_json: bool,
     **conditions: object,
 ) -> int:
-    """Close letters without running their jobs. Their bytes go with the topic's compaction."""
+    """Close letters without running their jobs. Their bytes go with the topic's compaction.
+
+    Exit code 0 where there is nothing to do; 1 for a name that nobody knows, and where one failed.
+    """
     from jobstream.inspect.redrive import discard  # noqa: PLC0415 - with the command only
 
     view = view_of(app)
+    letters = _to_close("discard", view, queue, conditions, everything=everything)[:limit]
+    if dry_run:
+        return _would("discard", letters, as_json=as_json)
+    if not letters:
+        return OK
+    with _sink(view) as sink:
+        return _report(discard(view, sink, letters), as_json=as_json)
+
+
+def _to_close(
+    what: str,
+    view: AppView,
+    queue: str | None,
+    conditions: Mapping[str, object],
+    *,
+    everything: bool,
+) -> list[Letter]:
+    """The letters that are meant; raises UsageError where nothing says which."""
     wanted = filter_of(conditions, brokers_now(view))
     if wanted.is_empty and queue is None and not everything:
-        message = "this would discard every letter of the app: narrow it down, or say --all"
+        message = f"this would {what} every letter of the app: narrow it down, or say --all"
         raise click.UsageError(message)
-    chosen = _found(view, queue, wanted)[:limit]
-    if dry_run:
-        return _would("discard", chosen, as_json=as_json)
-    with _sink(view) as sink:
-        return _report(discard(view, sink, chosen), as_json=as_json)
-
-
-def _found(view: AppView, queue: str | None, wanted: LetterFilter) -> list[Letter]:
-    from jobstream.inspect.letters import open_letters  # noqa: PLC0415 - with the command only
-
-    with progress("reading dead letters") as heard:
-        found = open_letters(view, view.queues(queue), heard)
-    return [letter for letter in found if wanted.passes(letter)]
+    return chosen(view, queue, wanted, said(conditions))
 
 
 @contextmanager

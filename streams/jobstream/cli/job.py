@@ -13,6 +13,7 @@ from jobstream.cli.options import (
     brokers_now,
     json_option,
     moment,
+    or_ours,
     queue_option,
     view_of,
 )
@@ -20,6 +21,8 @@ from jobstream.cli.output import iso, print_json, print_table, progress, remark,
 from jobstream.cli.printable import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jobstream.cli.app_name import AppName
     from jobstream.control import ControlEntry
     from jobstream.inspect.history import History
@@ -51,10 +54,11 @@ def show_command(
     from jobstream.inspect.history import history  # noqa: PLC0415 - loads the Kafka client
 
     view = view_of(app)
-    queues, since_ms = view.queues(queue), moment("--since", since, brokers_now(view))
+    now_ms = brokers_now(view)
+    queues, since_ms = view.queues(queue), moment("--since", since, now_ms)
     with progress(f"looking for {job_id}") as heard:
         found = history(view, job_id, queues, since_ms, heard)
-    orders = _orders(view, found)
+    orders = _orders(view, found, or_ours(now_ms))
     if as_json:
         print_json(_document(found) | {"orders": [document(order) for order in orders]})
     elif found.entries:
@@ -68,11 +72,11 @@ def show_command(
     return OK
 
 
-def _orders(view: AppView, found: History) -> list[ControlEntry]:
+def _orders(view: AppView, found: History, now_ms: Callable[[], int]) -> list[ControlEntry]:
     """What operators told the workers about this job, its type or its queue."""
     event = found.event
     return about(
-        view.orders(),
+        view.orders(now_ms),
         queues={entry.queue for entry in found.entries},
         job_types=[event.job_type] if event is not None else [],
         job_id=found.job_id,

@@ -1,4 +1,4 @@
-"""The options that choose dead letters, and the filter they make."""
+"""The options that choose dead letters, the filter they make, and the letters that it finds."""
 
 from __future__ import annotations
 
@@ -7,22 +7,30 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from jobstream.cli.options import moment
+from jobstream.cli.output import progress, remark
+from jobstream.cli.printable import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from jobstream.inspect.filters import LetterFilter
+    from jobstream.inspect.letters import Letter
+    from jobstream.inspect.view import AppView
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
+# fmt: off
 _OPTIONS = (
-    click.option("--id", "ids", multiple=True, metavar="ID", help="These jobs; repeatable."),
-    click.option("--type", "job_types", multiple=True, metavar="TYPE", help="These types."),
+    click.option("--id", "ids", multiple=True, metavar="ID",
+                 help="These jobs; repeatable. The beginning of a UUID is enough."),
+    click.option("--type", "job_types", multiple=True, metavar="TYPE",
+                 help="These types; repeatable."),
     click.option("--error", metavar="CLASS", help="This error class; * stands for any text."),
     click.option("--reason", metavar="REASON", help="This reason; * stands for any text."),
     click.option("--since", metavar="TIME", help="Died then or later: 2h, 2026-01-31T12:00."),
     click.option("--until", metavar="TIME", help="Died before then."),
 )
+# fmt: on
 
 
 def filter_options(function: _Function) -> _Function:
@@ -46,4 +54,38 @@ def filter_of(given: Mapping[str, Any], now_ms: Callable[[], int]) -> LetterFilt
         reason=given["reason"],
         since_ms=moment("--since", given["since"], now_ms),
         until_ms=moment("--until", given["until"], now_ms),
+    )
+
+
+def chosen(view: AppView, queue: str | None, wanted: LetterFilter, said: str) -> list[Letter]:
+    """The open letters that pass, the oldest first; says so where none does, or an id was short.
+
+    `said` is the filter as it was typed. Raises NotThere for a name that nobody knows.
+    """
+    from jobstream.inspect.letters import open_letters  # noqa: PLC0415 - with the command only
+    from jobstream.inspect.names import require_known, whole_ids  # noqa: PLC0415 - likewise
+
+    with progress("reading dead letters") as heard:
+        letters = open_letters(view, view.queues(queue), heard)
+    require_known(wanted, letters, view.catalogue.job_types())
+    exact = whole_ids(wanted, letters)
+    for short, job_id in zip(wanted.ids, exact.ids, strict=True):
+        if short != job_id:
+            remark(f"{short} is job {one_line(job_id)}")
+    found = [letter for letter in letters if exact.passes(letter)]
+    if not letters:
+        remark("no open dead letters")
+    elif not found:
+        remark(f"none of {len(letters)} open letters matches {one_line(said)}")
+    return found
+
+
+def said(given: Mapping[str, Any]) -> str:
+    """The options as they were typed."""
+    names = {"ids": "id", "job_types": "type"}
+    return " ".join(
+        f"--{names.get(name, name)} {value}"
+        for name, values in given.items()
+        for value in (values if isinstance(values, tuple) else (values,))
+        if value is not None
     )

@@ -33,13 +33,13 @@ def document(
         for name, raw in letter_headers(view, letter)
     }
     traceback = headers.pop(TRACEBACK, None)
-    told = summary | {"traceback": traceback, "headers": headers}
+    told = dict(summary)
     for _, original in with_originals(view, [letter]):
         if isinstance(original, Original):
             told |= contents(view.catalogue, original, dump=dump)
         else:
             told["unreadable"] = str(original)
-    return told
+    return told | {"traceback": traceback, "headers": headers}
 
 
 def contents(catalogue: Catalogue, original: Original, *, dump: bool) -> dict[str, Any]:

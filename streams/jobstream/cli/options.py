@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING
 
 import click
 
-from jobstream.errors import ConfigError
+from jobstream.cli.output import remark
+from jobstream.errors import BrokerUnavailable, ConfigError
 from jobstream.settings import Settings, read_port
 from jobstream_processors.core.duration import Duration, to_ms
 from jobstream_processors.errors import InvalidOption
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
     from jobstream.cli.app_name import AppName
     from jobstream.inspect.view import AppView
+    from jobstream.kafka.clock import BrokerClock
 
 queue_option = click.option("--queue", metavar="QUEUE", help="Only this queue; else all.")
 metrics_port_option = click.option(
@@ -63,14 +67,31 @@ def view_of(app: AppName) -> AppView:
 
 
 def brokers_now(view: AppView) -> Callable[[], int]:
-    """What asks for broker time in epoch milliseconds, by which lengths of time are counted."""
+    """What tells broker time in epoch milliseconds, by which lengths of time are counted.
 
-    def now_ms() -> int:
-        from jobstream.inspect.broker_time import broker_ms  # noqa: PLC0415 - only if it is asked
+    The first call asks a broker, and raises BrokerUnavailable.
+    """
 
-        return broker_ms(view)
+    @cache
+    def clock() -> BrokerClock:
+        from jobstream.inspect.broker_time import broker_clock  # noqa: PLC0415 - only if asked
 
-    return now_ms
+        return broker_clock(view)
+
+    return lambda: clock().broker_ms()
+
+
+def or_ours(now_ms: Callable[[], int]) -> Callable[[], int]:
+    """The same for what is only shown: where broker time is not known, this machine's does."""
+
+    def told_ms() -> int:
+        try:
+            return now_ms()
+        except BrokerUnavailable as error:
+            remark(f"ages are by this machine's clock: {error}")
+            return time.time_ns() // 1_000_000
+
+    return told_ms
 
 
 def moment(option: str, text: str | None, now_ms: Callable[[], int]) -> int | None:

@@ -154,9 +154,11 @@ class _Lines:
 
 
 def when(epoch_ms: int) -> str:
-    """A moment for a person, in local time with its zone's offset."""
+    """A moment for a person, in local time to the millisecond, with its zone's offset."""
     return (
-        datetime.fromtimestamp(epoch_ms / 1000).astimezone().isoformat(sep=" ", timespec="seconds")
+        datetime.fromtimestamp(epoch_ms / 1000)
+        .astimezone()
+        .isoformat(sep=" ", timespec="milliseconds")
     )
 
 

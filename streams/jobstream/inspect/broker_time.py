@@ -6,7 +6,6 @@ nothing.
 
 from __future__ import annotations
 
-import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -22,16 +21,15 @@ if TYPE_CHECKING:
     from jobstream.inspect.view import AppView
 
 
-def broker_ms(view: AppView) -> int:
-    """Broker time in milliseconds since the epoch; this machine's where the app has no topics.
+def broker_clock(view: AppView) -> BrokerClock:
+    """A clock that has broker time; this machine's where the app has no topics.
 
     Blocks until a tombstone among the mirrors is acknowledged. Raises BrokerUnavailable where that
     can't be had within two minutes or may not be written.
     """
-    topic = offsets_topic(view.app)
+    topic, clock = offsets_topic(view.app), BrokerClock()
     if not view.counts.get(topic):
-        return time.time_ns() // 1_000_000
-    clock = BrokerClock()
+        return clock
     with closing(KafkaSink(view.options, clock)) as sink:
         try:
             sink.publish([Outgoing(topic, CLOCK_KEY, None)])
@@ -41,4 +39,4 @@ def broker_ms(view: AppView) -> int:
                 "moment instead, as in 2026-01-31T12:00Z"
             )
             raise BrokerUnavailable(message) from error
-    return clock.broker_ms()
+    return clock

@@ -58,7 +58,7 @@ class Lag:
         """The lag now; blocks for some seconds at most. A later look reads only what is new."""
         self._looks += 1
         sight = self._onlooker.look(self._queue)
-        orders = self._view.orders()
+        orders = self._view.orders(self._onlooker.broker_ms)
         found = [
             QueueLag(
                 queue=queue,

@@ -115,6 +115,10 @@ class Onlooker:
             control=self._in_force(),
         )
 
+    def broker_ms(self) -> int:
+        """Broker time in epoch milliseconds, by what was looked at so far."""
+        return self._clock.broker_ms()
+
     def reconnect(self) -> None:
         """Turn to the cluster anew, after a look that failed; what is known stays known."""
         self._view.reconnect()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from jobstream.inspect.cluster import Cluster
 from jobstream.inspect.errors import NotThere
 from jobstream.inspect.layout import QueueTopics, queues_of
+from jobstream.inspect.names import close_first
 from jobstream.inspect.scan import scan, unmoved
 from jobstream.kafka.control_topic import ControlFollower
 from jobstream.kafka.log import KafkaLog
@@ -18,7 +18,7 @@ from jobstream_processors.core.ladder import RUNGS
 from jobstream_schemas import Catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from jobstream.inspect.scan import Progress
     from jobstream.settings import Settings
@@ -83,16 +83,18 @@ class AppView:
         """The app's control topic; catch up before asking it."""
         return ControlFollower(self.log, control_topic(self.app))
 
-    def orders(self) -> list[Entry]:
-        """What operators told the workers and still holds, by this machine's clock.
+    def orders(self, now_ms: Callable[[], int]) -> list[Entry]:
+        """What operators told the workers and still holds, oldest first.
 
-        Blocks for what was written since the last call; empty if there is no control topic.
+        `now_ms` is broker time, asked only where there is an entry. Blocks for what was written
+        since the last call; empty if there is no control topic.
         """
         if not self.counts.get(control_topic(self.app)):
             return []
         self.control.catch_up()
-        now_ms = time.time_ns() // 1_000_000
-        return [entry for entry in self.control.entries() if entry.is_in_force(now_ms)]
+        found = self.control.entries()
+        at_ms = now_ms() if found else 0
+        return [entry for entry in found if entry.is_in_force(at_ms)]
 
     def queues(self, name: str | None = None) -> list[QueueTopics]:
         """The app's queues, or the one of that name; raises NotThere, naming those there are."""
@@ -107,7 +109,7 @@ class AppView:
             return found
         chosen = [queue for queue in found if queue.name == name]
         if not chosen:
-            there = ", ".join(queue.name for queue in found)
+            there = ", ".join(close_first(name, (queue.name for queue in found)))
             message = f"app {self.app!r} has no queue {name!r}; it has: {there}"
             raise NotThere(message)
         return chosen

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.unit.inspect.letters import letter
 
 from jobstream.errors import ConfigError
 from jobstream.inspect.errors import NotThere
@@ -13,7 +14,7 @@ from jobstream.inspect.events import hex_dump
 from jobstream.inspect.filters import LetterFilter
 from jobstream.inspect.history import start_for, time_in
 from jobstream.inspect.layout import QueueTopics, queues_of
-from jobstream.inspect.letters import Letter, Original, pointed_at
+from jobstream.inspect.letters import Original, pointed_at
 from jobstream.inspect.redrive import copy_of, discard_batch, read_rate, redrive_batch
 from jobstream_processors.core.headers import Trip, parse
 from jobstream_processors.core.ladder import RUNGS
@@ -32,35 +33,6 @@ QUEUE = QueueTopics(
     MappingProxyType({"0s": "rung"}),
     MappingProxyType({"shop.mail": 4, "dead": 4}),
 )
-
-
-def letter(job_id: str = "j-1", **changes: object) -> Letter:
-    trip = Trip(
-        redrive=2,
-        seq=5,
-        attempt=8,
-        delay_ms=9,
-        due_ms=7,
-        first_failed_ms=1,
-        partition=3,
-        error="shop.errors.Refused",
-        message="no",
-        frame="shop.py:7 in send",
-        traceback="Traceback …",
-        reason="exhausted",
-        origin="shop.mail:3:17",
-    )
-    fields = {
-        "queue": "mail",
-        "id": job_id,
-        "redrive": 2,
-        "job_type": "send_receipt",
-        "trip": trip,
-        "died_ms": 1_000,
-        "place": ("dead", 3, 40),
-        "key": f"{job_id}:2".encode(),
-    }
-    return Letter(**(fields | changes))  # type: ignore[arg-type] # a test's shorthand
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,47 @@
+"""The command line in the test's own process: quick, and a test may turn its clock."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from click.testing import CliRunner
+
+from jobstream.cli.root import root
+
+if TYPE_CHECKING:
+    from click.testing import Result
+
+    from jobstream import App
+
+
+class Terminal:
+    """An operator who has the app's name and nothing else."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        servers = app.settings.bootstrap_servers
+        self._environ = {"JOBSTREAM_BOOTSTRAP_SERVERS": servers, "JOBSTREAM_APP": app.name}
+
+    def run(self, *words: str, code: int = 0) -> str:
+        """What it printed; after a failure, what it said beside it, too."""
+        ran = self._ran(words, code)
+        return ran.stdout if code == 0 else ran.output
+
+    def said(self, *words: str, code: int = 0) -> str:
+        """What it printed and what it said beside it."""
+        return self._ran(words, code).output
+
+    def _ran(self, words: tuple[str, ...], code: int) -> Result:
+        ran = CliRunner().invoke(root, words, env=self._environ)
+        assert ran.exit_code == code, f"{words}: {ran.exit_code}\n{ran.output}"
+        return ran
+
+    def json(self, *words: str) -> Any:  # noqa: ANN401 - any JSON
+        return json.loads(self.run(*words, "--json"))
+
+    def lines(self, *words: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.run(*words, "--json").splitlines()]
+
+    def held(self) -> list[tuple[str, str]]:
+        return [(entry["kind"], entry["subject"]) for entry in self.json("control", "list")]
