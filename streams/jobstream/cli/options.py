@@ -84,12 +84,17 @@ def brokers_now(view: AppView) -> Callable[[], int]:
 def or_ours(now_ms: Callable[[], int]) -> Callable[[], int]:
     """The same for what is only shown: where broker time is not known, this machine's does."""
 
-    def told_ms() -> int:
+    @cache
+    def ahead_ms() -> int:
+        """Of this machine's time, which goes on between two answers."""
         try:
-            return now_ms()
+            return now_ms() - time.time_ns() // 1_000_000
         except BrokerUnavailable as error:
             remark(f"ages are by this machine's clock: {error}")
-            return time.time_ns() // 1_000_000
+            return 0
+
+    def told_ms() -> int:
+        return ahead_ms() + time.time_ns() // 1_000_000
 
     return told_ms
 

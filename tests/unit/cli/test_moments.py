@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 import pytest
 
 from jobstream.cli.letter_filter import filter_of
 from jobstream.cli.offsets import target_of
-from jobstream.cli.options import moment
-from jobstream.errors import ConfigError
+from jobstream.cli.options import moment, or_ours
+from jobstream.cli.output import when
+from jobstream.errors import BrokerUnavailable, ConfigError
 from jobstream.inspect import offsets
 
 
@@ -61,3 +63,30 @@ def test_the_ends_of_the_log_have_names() -> None:
 def test_neither_name_nor_number_nor_moment_is_refused() -> None:
     with pytest.raises(ConfigError, match="--to='beginning'"):
         target_of("beginning", never)
+
+
+def test_a_moment_is_shown_to_the_millisecond() -> None:
+    shown = when(1_769_860_800_042)
+
+    assert ".042" in shown
+    assert datetime.fromisoformat(shown) == datetime(2026, 1, 31, 12, 0, 0, 42_000, tzinfo=UTC)
+
+
+def test_what_is_only_shown_needs_no_broker_and_asks_it_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked = []
+
+    def away() -> int:
+        asked.append(1)
+        message = "nobody answers"
+        raise BrokerUnavailable(message)
+
+    now_ms = or_ours(away)
+
+    assert abs(now_ms() - time.time_ns() // 1_000_000) < 60_000
+    assert now_ms()
+    assert len(asked) == 1
+    told = capsys.readouterr().err
+    assert told == "ages are by this machine's clock: nobody answers\n"
+    assert abs(or_ours(lambda: 42)() - 42) < 60_000
