@@ -49,13 +49,23 @@ def instant_at(micros: int) -> datetime:
 
 
 def decimal_bytes(value: Decimal, spec: DecimalSpec) -> bytes:
-    """The unscaled integer, two's complement, big-endian, shortest (Avro `decimal`).
+    """The unscaled integer, two's complement, big-endian (Avro `decimal`).
 
+    For each place after the point that the value has less than the spec it begins with one sign
+    byte more than it needs, which changes no number; so the value comes back with its own places.
     Raises `EncodeError` for NaN, infinities, and values with more digits than the spec has.
     """
     unscaled = _unscaled(value, spec)
-    size = (unscaled if unscaled >= 0 else ~unscaled).bit_length() // 8 + 1
-    return unscaled.to_bytes(size, "big", signed=True)
+    exponent = value.as_tuple().exponent
+    assert isinstance(exponent, int), "only a finite value has an unscaled one"  # noqa: S101
+    # A zero may have any exponent: beyond the digits of the spec it is cut to them.
+    fewer = min(max(0, spec.scale + exponent), spec.precision)
+    return unscaled.to_bytes(_shortest(unscaled) + fewer, "big", signed=True)
+
+
+def _shortest(number: int) -> int:
+    """How many bytes it needs in two's complement."""
+    return (number if number >= 0 else ~number).bit_length() // 8 + 1
 
 
 def _unscaled(value: Decimal, spec: DecimalSpec) -> int:
@@ -77,11 +87,19 @@ def _unscaled(value: Decimal, spec: DecimalSpec) -> int:
 
 
 def decimal_of(raw: bytes, spec: DecimalSpec) -> Decimal:
-    """The inverse of `decimal_bytes`; raises `DecodeError` for no byte or too many digits."""
+    """The inverse of `decimal_bytes`; raises `DecodeError` for no byte or too many digits.
+
+    Bytes of a writer that pads for another reason are the same number, with the places that fit.
+    """
     limit = 10**spec.precision
-    if 0 < len(raw) <= limit.bit_length() // 8 + 1:
+    if 0 < len(raw) <= _shortest(limit) + spec.precision:
         number = int.from_bytes(raw, "big", signed=True)
         if abs(number) < limit:
-            return Decimal(number).scaleb(-spec.scale, Context(prec=spec.precision))
+            exponent = -spec.scale
+            if fewer := len(raw) - _shortest(number):
+                short, rest = divmod(number, 10**fewer)
+                if not rest:
+                    number, exponent = short, exponent + fewer
+            return Decimal(number).scaleb(exponent, Context(prec=spec.precision))
     message = f"decimal of {len(raw)} bytes {shown(raw)} does not fit {spec.precision} digits"
     raise DecodeError(message)

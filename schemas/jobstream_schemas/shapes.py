@@ -23,7 +23,8 @@ PRECISION_MAX = 1_000
 class DecimalSpec:
     """Digits of a decimal field: `Annotated[Decimal, DecimalSpec(12, 2)]`; 38 and 9 if unsaid.
 
-    `precision` counts all digits (1 to 1,000), `scale` those after the point.
+    `precision` counts all digits (1 to 1,000), `scale` those after the point. A value comes back
+    with the places after the point that it had, up to `scale`.
     """
 
     precision: int = 38
@@ -57,7 +58,10 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True)
 class Logical:
-    """A UUID, a date or an instant: an Avro primitive with a logical type."""
+    """A UUID, a date or an instant: an Avro primitive with a logical type.
+
+    An instant comes back in UTC, whatever zone it had: the same instant.
+    """
 
     kind: TextKind
 

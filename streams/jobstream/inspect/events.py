@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from fastavro import parse_schema, schemaless_reader
+from fastavro.read import LOGICAL_READERS
 
-from jobstream_schemas import DecodeError, SingleObject, masked
+from jobstream_schemas import DecimalSpec, DecodeError, SingleObject, masked
+from jobstream_schemas.logical_values import decimal_of
 
 if TYPE_CHECKING:
     from jobstream_schemas import Catalogue
@@ -48,7 +50,7 @@ def read_event(catalogue: Catalogue, value: bytes) -> Event:
     stream.seek(at)
     try:
         # The schema was linted when it was registered, so it can't make the library run away.
-        record: Any = schemaless_reader(stream, parse_schema(reader.schema), None)
+        record: Any = schemaless_reader(stream, parse_schema(_places_kept(reader.schema)), None)
     except Exception as error:
         text = f": {error}" if not reader.secret else "; it has secret fields"
         message = f"{reader.job_type}: cannot be read: {type(error).__name__}{text}"
@@ -61,6 +63,30 @@ def read_event(catalogue: Catalogue, value: bytes) -> Event:
     return Event(
         reader.job_type, meta, masked(reader.schema, plain_json(record["args"]), reader.secret)
     )
+
+
+_DECIMAL = "jobstream.decimal"
+"""Read by us: the library gives a decimal all places, and a long one costs it minutes."""
+
+
+def _read_decimal(raw: bytes, writer: Any, _: Any) -> Decimal:  # noqa: ANN401 - schemas
+    return decimal_of(raw, DecimalSpec(writer["precision"], writer.get("scale", 0)))
+
+
+LOGICAL_READERS[f"bytes-{_DECIMAL}"] = _read_decimal
+
+
+def _places_kept(schema: Any) -> Any:  # noqa: ANN401 - JSON in, JSON out
+    """The schema, with its decimals named as ours."""
+    if isinstance(schema, list):
+        return [_places_kept(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    # A default is no schema, and nothing is read by it here.
+    kept = {key: _places_kept(value) for key, value in schema.items() if key != "default"}
+    if kept.get("logicalType") == "decimal" and kept.get("type") == "bytes":
+        kept["logicalType"] = _DECIMAL
+    return kept
 
 
 def type_of(catalogue: Catalogue, value: bytes) -> str:
