@@ -31,6 +31,7 @@ INSTALL_SECONDS_MAX = 600
 LINES = 15
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TUTORIAL = "docs/tutorial/first-app.md"
+DEFAULTED = re.compile(r"With `(language: [^`]+)`")
 MENDED = re.compile(r"`(if .*nobody.*:)`")
 PIN = re.compile(r"^([A-Za-z0-9._-]+==\S+(?: *; *[^\\\n]+)?)", re.MULTILINE)
 
@@ -300,3 +301,10 @@ def test_tutorial_leads_to_a_dead_job_that_is_brought_back(
         (shop / "service.py").write_text("\n".join(python[1:3]))
         user.types(["python", "service.py"])
         terminal.wait_for("receipt o-4 sent at attempt 3", deadline)
+
+    user.types(command_of(blocks, "jobstream schemas export"))
+    added = DEFAULTED.search(tutorial)
+    assert added is not None
+    app.write_text(app.read_text().replace("    email: str\n", f"    email: str\n    {added[1]}\n"))
+    assert added[1] in app.read_text()
+    assert "fit" in user.types(command_of(blocks, "jobstream schemas check"))
