@@ -11,6 +11,7 @@ from jobstream.cli.app_command import AppGroup
 from jobstream.cli.exits import DIFFERS, OK, UNSAFE
 from jobstream.cli.options import json_option
 from jobstream.cli.output import print_json, print_table, progress, say, size
+from jobstream.cli.topics_table import GOOD, queue_lines, statuses, topic_lines
 from jobstream.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from jobstream.kafka.specs import TopicSpec
     from jobstream.queue import Queue
 
+RATE = 1.0
+"""Jobs a second on each queue, for the disk in JSON where nobody says how many."""
+JOB_BYTES = 1_000
+
 
 @click.group(cls=AppGroup)
 def command() -> None:
@@ -28,41 +33,40 @@ def command() -> None:
 
 
 @command.command("plan")
-@click.option("--rate", type=click.FloatRange(0), default=100.0, show_default=True,
-              help="Jobs a second on each queue, for the disk column.")  # fmt: skip
-@click.option("--job-bytes", type=click.IntRange(1), default=1_000, show_default=True,
-              help="Bytes of one encoded job, for the disk column.")  # fmt: skip
+@click.option("--all", "each_topic", is_flag=True, help="A line for each topic, not each queue.")
+@click.option("--rate", type=click.FloatRange(0, min_open=True),
+              help="Show the disk that this many jobs a second on each queue take.")  # fmt: skip
+@click.option("--job-bytes", type=click.IntRange(1), default=JOB_BYTES, show_default=True,
+              help="Bytes of one encoded job, for --rate.")  # fmt: skip
 @json_option
-def plan_command(app: AppName, rate: float, job_bytes: int, *, as_json: bool) -> int:
-    """Show the topics, what differs, and the disk they take at a given load.
+def plan_command(
+    app: AppName, rate: float | None, job_bytes: int, *, each_topic: bool, as_json: bool
+) -> int:
+    """Show the topics by queue, and all that differs.
 
     Exit code 0: nothing to do; 2: `apply` would change something; 3: something is unsafe and
     must be mended by hand.
     """
+    from jobstream.kafka.by_queue import by_queue, counted  # noqa: PLC0415 - with the command only
+
     loaded, admin = _connect(app)
     planned = survey_app(loaded, admin)
     specs = _specs(loaded, admin)
-    sizes = _disk(specs, rate, job_bytes)
     if as_json:
-        print_json(_document(loaded, planned, specs, sizes))
+        print_json(_document(loaded, planned, specs, (rate or RATE, job_bytes)))
         return code_of(planned)
-    status = _status(planned)
-    print_table(
-        ("topic", "partitions>", "copies>", "policy", "disk>", "status"),
-        [
-            (
-                spec.name,
-                spec.partitions,
-                spec.replication,
-                spec.configs["cleanup.policy"],
-                size(sizes[spec.name]),
-                status.get(spec.name, "as it should be"),
-            )
-            for spec in specs
-        ],
-    )
-    say(f"\ndisk of all at {rate:g} jobs/s of {job_bytes} bytes: {size(sum(sizes.values()))}")
-    say_plan(planned)
+    sizes = None if rate is None else _disk(specs, rate, job_bytes)
+    groups, status = by_queue(specs), statuses(planned)
+    if each_topic:
+        print_table(*topic_lines(specs, status, sizes))
+    else:
+        print_table(*queue_lines(groups, status, sizes))
+    partitions = counted(sum(group.partitions for group in groups), "partition")
+    say(f"\nin all: {counted(len(specs), 'topic')}, {partitions}, {groups[0].copies} of each")
+    if sizes is not None:
+        load = f"{rate:g} jobs/s of {job_bytes} bytes on each queue"
+        say(f"disk at {load}, once retention is reached: {size(sum(sizes.values()))}")
+    say_plan(planned, planned.details())
     return code_of(planned)
 
 
@@ -89,9 +93,9 @@ def apply_command(
     planned = survey_app(loaded, admin)
     if as_json:
         specs = _specs(loaded, admin)
-        print_json(_document(loaded, planned, specs, {}))
+        print_json(_document(loaded, planned, specs, (RATE, JOB_BYTES)))
     else:
-        say_plan(planned)
+        say_plan(planned, planned.lines())
     if planned.is_empty:
         return OK
     apply(planned, admin)
@@ -132,9 +136,9 @@ def queues_in_use(app: App) -> list[Queue]:
     return [app.queues[name] for name in app.plans()]
 
 
-def say_plan(planned: Plan) -> None:
+def say_plan(planned: Plan, lines: list[str]) -> None:
     """The difference, line by line."""
-    for line in planned.lines():
+    for line in lines:
         say(line)
     if planned.is_empty:
         say("nothing to do")
@@ -169,20 +173,13 @@ def _disk(specs: list[TopicSpec], rate: float, job_bytes: int) -> dict[str, int]
     return disk(specs, Load(rate, job_bytes))
 
 
-def _status(planned: Plan) -> dict[str, str]:
-    """A word for each topic that is not as it should be; the worst one counts."""
-    status = {d.topic: "differs, left alone" for d in planned.left}
-    status |= {d.topic: "to be altered" for d in planned.alter}
-    status |= {d.topic: "UNSAFE" for d in planned.refused}
-    return status | {spec.name: "to be created" for spec in planned.create}
-
-
 def _document(
-    app: App, planned: Plan, specs: list[TopicSpec], sizes: dict[str, int]
+    app: App, planned: Plan, specs: list[TopicSpec], load: tuple[float, int]
 ) -> dict[str, Any]:
-    status = _status(planned)
+    status, sizes = statuses(planned), _disk(specs, *load)
     return {
         "app": app.name,
+        "disk_at": {"jobs_per_s": load[0], "job_bytes": load[1]},
         "topics": [
             {
                 "topic": spec.name,
@@ -190,8 +187,8 @@ def _document(
                 "partitions": spec.partitions,
                 "replication": spec.replication,
                 "configs": dict(spec.configs),
-                "status": status.get(spec.name, "as it should be"),
-                **({"disk_bytes": sizes[spec.name]} if sizes else {}),
+                "status": status.get(spec.name, GOOD),
+                "disk_bytes": sizes[spec.name],
             }
             for spec in specs
         ],

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jobstream.errors import ConfigError, TopicMismatch, UnsafeTopic
+from jobstream.kafka.by_queue import by_queue, counted, queue_of
 from jobstream.kafka.groups import GroupPlan
 from jobstream.kafka.specs import TopicSpec, specs
 from jobstream.kafka.topic_rules import Action, Difference, compare
@@ -17,6 +18,7 @@ from jobstream.kafka.topics import parse
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from jobstream.kafka.by_queue import Group
     from jobstream.kafka.topic_rules import TopicState
     from jobstream.queue import Queue
 
@@ -63,12 +65,26 @@ class Plan:
     def _with(self, action: Action) -> tuple[Difference, ...]:
         return tuple(d for d in self.differences if d.action is action)
 
+    @property
+    def created_whole(self) -> tuple[Group, ...]:
+        """The queues of which no topic exists; likewise the app's own topics."""
+        there = (*self.unchanged, *(d.topic for d in self.differences))
+        begun = {queue_of(topic) for topic in there}
+        return tuple(group for group in by_queue(self.create) if group.queue not in begun)
+
     def lines(self) -> list[str]:
         """The plan for a person: `+` create, `~` alter, `!` refused, `=` left, `?` leftover."""
+        return [*(f"+ {group}" for group in self.created_whole), *self.details()]
+
+    def details(self) -> list[str]:
+        """The same without the queues that are created whole."""
+        whole = {spec.name for group in self.created_whole for spec in group.specs}
         return [
             *(
-                f"+ {s.name}: {s.partitions} partitions, {s.replication} copies"
+                f"+ {s.name}: {counted(s.partitions, 'partition')}, "
+                f"{counted(s.replication, 'copy', 'copies')}"
                 for s in self.create
+                if s.name not in whole
             ),
             *(f"~ {d.topic}: {d.setting} {d.found} → {d.wanted}" for d in self.alter),
             *(f"~ group {g.group}: {k}={v}" for g in self.groups for k, v in g.changes.items()),

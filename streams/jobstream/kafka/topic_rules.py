@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from jobstream.kafka.by_queue import queue_of
 from jobstream.kafka.specs import TopicSpec, in_sync_for
-from jobstream.kafka.topics import Kind, parse
+from jobstream.kafka.topics import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,8 +107,7 @@ def _partitions_of_rung(at: _Found) -> Difference:
 
 def _partitions_of_queue(at: _Found) -> Difference:
     found, wanted, kind = at.state.partitions, at.spec.partitions, at.spec.kind
-    named = parse(at.state.name)
-    grow = f"{GROW} {named.queue if named is not None else 'QUEUE'}"
+    grow = f"{GROW} {queue_of(at.state.name) or 'QUEUE'}"
     if found > wanted and kind is Kind.DLQ:
         # They grow last, and nobody else raises them: the queue had as many, and now has too few.
         return at.differs(

@@ -345,9 +345,28 @@ def test_lines_show_every_kind_of_difference() -> None:
     lines = plan("shop", [MAIL], existing, brokers=1, notes=["mind the gap"]).lines()
 
     assert [line[0] for line in lines] == ["+", "~", "!", "=", "?", "n"]
-    assert lines[0] == "+ shop.mail.dlq: 4 partitions, 1 copies"
+    assert lines[0] == "+ shop.mail.dlq: 4 partitions, 1 copy"
     assert lines[1] == "~ shop.mail: max.message.bytes 10 → 1048588"
     assert "kafka-configs --alter --topic shop.mail" in lines[2]
+
+
+def test_queues_that_are_new_are_one_line_each_and_a_single_topic_is_named() -> None:
+    existing = applied(plan("shop", [MAIL], {}, brokers=3), {})
+    del existing["shop.mail.dlq"]
+    del existing["shop.control"]
+    small = App("shop", size="small").queue("small")
+    uneven = Queue("uneven", partitions=6, rungs={"1h": 1, "1d": 2})
+
+    planned = plan("shop", [MAIL, Queue("new"), small, uneven], existing, brokers=3)
+
+    assert planned.lines() == [
+        "+ queue new: 11 topics, 12 partitions each, 3 copies",
+        "+ queue small: 11 topics, 4 partitions each, 1 a rung, 3 copies",
+        "+ queue uneven: 11 topics, 6 partitions each, 1 to 6 a rung, 3 copies",
+        "+ shop.mail.dlq: 4 partitions, 3 copies",
+        "+ shop.control: 1 partition, 3 copies",
+    ]
+    assert planned.details() == planned.lines()[3:]
 
 
 def test_a_refusal_shows_ten_problems_and_counts_the_rest() -> None:

@@ -1,0 +1,87 @@
+"""The topics of an app as a table: a line for each queue, or for each topic. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from jobstream.cli.output import size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from jobstream.kafka.by_queue import Group
+    from jobstream.kafka.plan import Plan
+    from jobstream.kafka.specs import TopicSpec
+
+CREATED, UNSAFE, ALTERED, LEFT = "to be created", "UNSAFE", "to be altered", "differs, left alone"
+GOOD = "as it should be"
+
+
+class Lines(NamedTuple):
+    """A table to print."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+
+def statuses(planned: Plan) -> dict[str, str]:
+    """A word for each topic that is not as it should be; the worst one counts."""
+    found = {d.topic: LEFT for d in planned.left}
+    found |= {d.topic: ALTERED for d in planned.alter}
+    found |= {d.topic: UNSAFE for d in planned.refused}
+    return found | {spec.name: CREATED for spec in planned.create}
+
+
+def queue_lines(
+    groups: Iterable[Group], status: Mapping[str, str], disk: Mapping[str, int] | None
+) -> Lines:
+    """A line for each queue, and one for what is the app's own; with `disk` what it takes."""
+    rows = [
+        (
+            group.queue or "(the app)",
+            len(group.specs),
+            group.shape,
+            group.copies,
+            *_disk(disk, group.specs),
+            _status(group, status),
+        )
+        for group in groups
+    ]
+    return Lines(("queue", "topics>", "partitions", "copies", *_column(disk), "status"), rows)
+
+
+def topic_lines(
+    specs: Iterable[TopicSpec], status: Mapping[str, str], disk: Mapping[str, int] | None
+) -> Lines:
+    """A line for each topic; with `disk` what it takes."""
+    rows = [
+        (
+            spec.name,
+            spec.partitions,
+            spec.replication,
+            spec.configs["cleanup.policy"],
+            *_disk(disk, [spec]),
+            status.get(spec.name, GOOD),
+        )
+        for spec in specs
+    ]
+    columns = ("topic", "partitions>", "copies>", "policy", *_column(disk), "status")
+    return Lines(columns, rows)
+
+
+def _column(disk: Mapping[str, int] | None) -> tuple[str, ...]:
+    return () if disk is None else ("disk>",)
+
+
+def _disk(disk: Mapping[str, int] | None, specs: Iterable[TopicSpec]) -> tuple[str, ...]:
+    return () if disk is None else (size(sum(disk[spec.name] for spec in specs)),)
+
+
+def _status(group: Group, status: Mapping[str, str]) -> str:
+    """The word that holds for all its topics, or how many are not as they should be and why."""
+    found = Counter(status.get(spec.name, GOOD) for spec in group.specs)
+    if len(found) == 1:
+        return next(iter(found))
+    worst_first = (UNSAFE, CREATED, ALTERED, LEFT)
+    return ", ".join(f"{found[word]} {word}" for word in worst_first if found[word])

@@ -1,0 +1,88 @@
+"""`topics plan` at a glance: a line for each queue, which hides nothing that is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from jobstream import App
+from jobstream.cli.topics_table import Lines, queue_lines, statuses, topic_lines
+from jobstream.kafka.by_queue import by_queue
+from jobstream.kafka.plan import Plan, plan
+from jobstream.kafka.specs import specs
+from jobstream.kafka.topic_rules import TopicState
+from jobstream.queue import Queue
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SMALL = App("shop", size="small")
+QUEUES = [SMALL.queue("mail"), SMALL.queue("images"), Queue("bulk")]
+NEEDED = specs("shop", QUEUES, 3)
+
+
+def existing() -> dict[str, TopicState]:
+    return {
+        s.name: TopicState(s.name, s.partitions, s.replication, dict(s.configs)) for s in NEEDED
+    }
+
+
+def planned(there: Mapping[str, TopicState]) -> Plan:
+    return plan("shop", QUEUES, there, brokers=3)
+
+
+def shown(there: Mapping[str, TopicState], disk: Mapping[str, int] | None = None) -> Lines:
+    return queue_lines(by_queue(NEEDED), statuses(planned(there)), disk)
+
+
+def test_a_fresh_broker_gets_a_line_for_each_queue() -> None:
+    assert shown({}) == Lines(
+        ("queue", "topics>", "partitions", "copies", "status"),
+        [
+            ("mail", 11, "4 partitions each, 1 a rung", "3 copies", "to be created"),
+            ("images", 11, "4 partitions each, 1 a rung", "3 copies", "to be created"),
+            ("bulk", 11, "12 partitions each", "3 copies", "to be created"),
+            ("(the app)", 3, "1 partition each", "3 copies", "to be created"),
+        ],
+    )
+    assert not planned({}).details()
+
+
+def test_what_is_wrong_with_one_topic_shows_in_its_queue_and_below() -> None:
+    there = existing()
+    del there["shop.mail.retry.1h"]
+    mail = there["shop.mail"]
+    there["shop.mail"] = replace(mail, configs={**mail.configs, "retention.bytes": "1"})
+    rows = there["shop.images.dedup"]
+    there["shop.images.dedup"] = replace(rows, configs={**rows.configs, "segment.bytes": "1"})
+
+    found = {row[0]: row[-1] for row in shown(there).rows}
+
+    assert found == {
+        "mail": "1 UNSAFE, 1 to be created",
+        "images": "1 to be altered",
+        "bulk": "as it should be",
+        "(the app)": "as it should be",
+    }
+    told = "\n".join(planned(there).details())
+    assert "+ shop.mail.retry.1h: 1 partition, 3 copies" in told
+    assert "! shop.mail: retention.bytes is 1" in told
+    assert "~ shop.images.dedup: segment.bytes 1" in told
+
+
+def test_each_topic_has_a_line_where_that_is_asked_for() -> None:
+    lines = topic_lines(NEEDED, statuses(planned(existing())), None)
+
+    assert [row[0] for row in lines.rows] == [spec.name for spec in NEEDED]
+    assert {row[-1] for row in lines.rows} == {"as it should be"}
+    assert "disk>" not in lines.columns
+
+
+def test_disk_is_shown_where_a_rate_is_given_and_adds_up() -> None:
+    disk = {spec.name: 1_024 for spec in NEEDED}
+
+    lines = shown({}, disk)
+
+    assert lines.columns[4] == "disk>"
+    assert [row[4] for row in lines.rows] == ["11.0 KiB", "11.0 KiB", "11.0 KiB", "3.0 KiB"]
+    assert topic_lines(NEEDED, {}, disk).rows[0][4] == "1.0 KiB"
