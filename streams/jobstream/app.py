@@ -47,6 +47,7 @@ Args = TypeVar("Args")
 Result = TypeVar("Result")
 _Called = TypeVar("_Called", bound="Callable[..., Any]")
 
+DEFAULT = "default"
 _APP_NAME = re.compile(r"[a-z0-9-]{1,60}")
 _JOB_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,127}")
 JOB_OPTIONS = frozenset(
@@ -94,7 +95,6 @@ class App:
         self._lock = threading.Lock()
         self._client: Client | None = None
         self._transport: Transport | None = None
-        self.queue("default")
 
     def __repr__(self) -> str:
         return f"<App {self.name!r}: {len(self._queues)} queues, {len(self._jobs)} job types>"
@@ -127,8 +127,6 @@ class App:
             rungs={**self._size.rungs, **(rungs or {})},
             slo=slo,
         )
-        if name == "default" and name in self._queues and not self._jobs_on(name):
-            self._queues.pop(name)
         known = self._queues.get(name)
         if known is not None and known != queue:
             message = f"queue {name!r} is declared already in another way: {known}"
@@ -281,13 +279,12 @@ class App:
         return self._plans[queue.name]
 
     def plans(self, names: Iterable[str] | None = None) -> dict[str, QueuePlan]:
-        """The plans of the named queues (of those in use, if None); raises ConfigError."""
-        if names is None:
-            return {n: p for n, p in self._plans.items() if n != "default" or self._jobs_on(n)}
-        wanted = list(names)
+        """The plans of the named queues (of all, if None); raises ConfigError."""
+        wanted = list(self._plans if names is None else names)
         unknown = [name for name in wanted if name not in self._plans]
         if unknown:
-            message = f"no queue {unknown[0]!r}; declared are {', '.join(sorted(self._plans))}"
+            there = ", ".join(sorted(self._plans)) or "none"
+            message = f"app {self.name!r} declares no queue {unknown[0]!r}; it declares: {there}"
             raise ConfigError(message)
         return {name: self._plans[name] for name in wanted}
 
@@ -357,16 +354,13 @@ class App:
             return set(self._queues)
         return {name for job in self._jobs.values() for name in (job.name, *job.aliases)}
 
-    def _jobs_on(self, queue: str) -> bool:
-        return any(job.queue.name == queue for job in self._jobs.values())
-
     def _declare(
         self, name: str, args_type: type[Any], options: Mapping[str, Any]
     ) -> Job[Any, Any]:
         aliases = tuple(options.get("aliases") or ())
         for each in (name, *aliases):
             self._check_name(each)
-        queue: Queue = options.get("queue") or self._queues["default"]
+        queue: Queue = options.get("queue") or self._default()
         if self._queues.get(queue.name) != queue:
             message = f"job {name!r}: queue {queue.name!r} is not one of this app's"
             raise ConfigError(message)
@@ -378,6 +372,10 @@ class App:
         made: Job[Any, Any] = Job(self, name, queue, codec, wanted, aliases)
         self._jobs[name] = made
         return made
+
+    def _default(self) -> Queue:
+        """The queue of job types that name none; there is none before the first of them."""
+        return self._queues.get(DEFAULT) or self.queue(DEFAULT)
 
     def _check_name(self, name: str) -> None:
         if not _JOB_NAME.fullmatch(name):

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from jobstream.kafka.admin import Admin
     from jobstream.kafka.plan import Plan
     from jobstream.kafka.specs import TopicSpec
-    from jobstream.queue import Queue
 
 RATE = 1.0
 """Jobs a second on each queue, for the disk in JSON where nobody says how many."""
@@ -125,15 +124,10 @@ def _grow(app: App, admin: Admin, name: str, was: int | None, *, accept_waiting:
 
 
 def survey_app(app: App, admin: Admin) -> Plan:
-    """What `apply` would do for the queues that the app uses."""
+    """What `apply` would do for the queues that the app declares."""
     from jobstream.kafka.apply import survey  # noqa: PLC0415 - loads the Kafka client
 
-    return survey(admin, app.name, queues_in_use(app), app.settings)
-
-
-def queues_in_use(app: App) -> list[Queue]:
-    """The app's queues; `default` only if a job is on it."""
-    return [app.queues[name] for name in app.plans()]
+    return survey(admin, app.name, app.queues.values(), app.settings)
 
 
 def say_plan(planned: Plan, lines: list[str]) -> None:
@@ -164,7 +158,7 @@ def _specs(app: App, admin: Admin) -> list[TopicSpec]:
     from jobstream.kafka.specs import specs  # noqa: PLC0415 - likewise
 
     copies = replication_for(len(admin.cluster().brokers), app.settings.replication)
-    return specs(app.name, queues_in_use(app), copies)
+    return specs(app.name, app.queues.values(), copies)
 
 
 def _disk(specs: list[TopicSpec], rate: float, job_bytes: int) -> dict[str, int]:

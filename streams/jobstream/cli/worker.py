@@ -37,7 +37,10 @@ LEAVE_GRACE_S = 10.0
 
 @click.command(cls=AppCommand)
 @click.option(
-    "--queues", metavar="A,B", callback=names, help="Only these queues; else every queue in use."
+    "--queues",
+    metavar="A,B",
+    callback=names,
+    help="Only these queues; else every queue of the app.",
 )
 @click.option(
     "--processes",

@@ -85,6 +85,15 @@ def test_a_list_without_a_name_is_neither_none_nor_all(words: list[str], text: s
 
 
 @pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("name", ["post", "default"])
+def test_a_queue_that_is_not_declared_is_refused_with_those_that_are(name: str) -> None:
+    found = run("worker", "rootshop:app", "--queues", f"mail,{name}")
+
+    assert found.exit_code == 1
+    assert f"app 'shop' declares no queue {name!r}; it declares: mail" in found.stderr
+
+
+@pytest.mark.usefixtures("folder")
 def test_a_process_without_a_port_left_for_it_is_told_before_any_starts() -> None:
     found = run("worker", "rootshop:app", "--processes", "3", "--metrics-port", "65534")
 
