@@ -124,8 +124,13 @@ def _avro() -> tuple[ModuleType, ModuleType]:
 
 
 def _avro_schema(parsed: Json) -> Any:  # noqa: ANN401  # the library has no types
-    # Without logical types: the library warns about those it does not know.
-    return _avro()[0].parse(json.dumps(plain(parsed), default=str))
+    library = _avro()[0]
+    try:
+        # Without logical types: the library warns about those it does not know.
+        return library.parse(json.dumps(plain(parsed), default=str))
+    except Exception as error:
+        message = f"the avro library cannot compare it: {type(error).__name__}: {error}"
+        raise SchemaRefused(message) from error
 
 
 def _required(writer: Json, reader: Json) -> Json:

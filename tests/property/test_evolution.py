@@ -281,3 +281,6 @@ def test_a_folder_remembers_what_is_queued(tmp_path: Path) -> None:
 
     (folder / "job.avsc").write_text("{")
     assert [f.kind for f in check_folder([old], folder)] == ["unreadable"]
+
+    (folder / "job.avsc").write_text(old.json.replace('"type":"long"', '"order":"x","type":"long"'))
+    assert [f.kind for f in check_folder([old], folder)] == ["unreadable"]

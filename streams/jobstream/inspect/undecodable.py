@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from jobstream.errors import JobsUndecodable
 from jobstream.inspect.backlog import SAMPLE_MAX, rounds
 from jobstream_processors.core.headers import BadHeaders, headers_of, parse
-from jobstream_schemas import DecodeError, MissingExtra, check
+from jobstream_schemas import DecodeError, MissingExtra, SchemaRefused, check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -63,7 +63,7 @@ def _may_misfit(reader: Reader, codec: JobCodec[object]) -> bool:
         # A type that was renamed has another name in its schema, which hinders nobody here.
         renamed = {**ours.schema, "name": reader.schema["name"]}
         return any(each.is_breaking for each in check(reader.schema, renamed, reader.job_type))
-    except MissingExtra:
+    except (MissingExtra, SchemaRefused):
         return True  # Then the jobs tell.
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import make_dataclass
 from typing import TYPE_CHECKING, Any
 
+from jobstream import App
 from jobstream.inspect.backlog import SAMPLE_MAX
 from jobstream.inspect.positions import Standing
-from jobstream.inspect.undecodable import Looked, look
+from jobstream.inspect.undecodable import Looked, judges_of, look
 from jobstream.testing.record import MemoryRecord
 from jobstream_processors.ports import Outgoing, Position
 from jobstream_schemas import Catalogue, JobCodec, Meta, Mirror
@@ -72,3 +74,19 @@ def test_of_a_large_backlog_the_oldest_and_a_spread_are_looked_at() -> None:
 
 def test_nothing_is_read_where_nothing_waits() -> None:
     assert looked_at(0, range(0)) == Looked(looked_at(0, range(0)).misfits, 0, 0)
+
+
+def test_a_schema_that_cannot_be_compared_is_judged_by_its_jobs() -> None:
+    foreign: Any = json.loads(OLD.schema.json)
+    foreign["fields"][1]["type"]["fields"][0]["order"] = "sideways"
+    app, catalogue = App("shop"), Catalogue()
+    catalogue.register(foreign)
+
+    @app.declare("send", NEW.cls).handler
+    def send(args: Any) -> None:  # noqa: ANN401 - declared above
+        """Do nothing."""
+
+    (judge,) = judges_of(catalogue, app.specs()).values()
+
+    value = OLD.encode(Meta("a", 0, "t"), OLD.cls(1))
+    assert "args.b: was not written" in judge(value, catalogue.decode(value).args_bytes_at)
