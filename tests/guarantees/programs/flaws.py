@@ -36,14 +36,14 @@ def build_in(flaw: str) -> None:
 
 def commit_before_acknowledgement() -> None:
     """An offset is finished when its handler is, not when its row is acknowledged."""
-    decided = Engine._decided
+    settle = Engine._settle
 
     def finish_first(self: Engine, delivery: Delivery, decision: Decision) -> None:
         if type(decision) is Finish:
             delivery.lane.watermark.finish(delivery.offset)
-        decided(self, delivery, decision)
+        settle(self, delivery, decision)
 
-    Engine._decided = finish_first  # type: ignore[method-assign]
+    Engine._settle = finish_first  # type: ignore[method-assign]
 
 
 def commit_last_finished() -> None:
