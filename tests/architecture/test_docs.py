@@ -17,6 +17,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 SAMPLE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+SHOWN = re.compile(r"^<!-- (examples/\S+) -->\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MARKER = "# runs"
 SAMPLE_SECONDS_MAX = 60
 
@@ -65,6 +66,23 @@ def test_every_test_that_a_page_names_is_there(markdown_file: Path, root: Path) 
         page = root / file
         assert page.exists(), f"{file} is not there"
         assert f"def {name}(" in page.read_text(), f"{file} has no {name}"
+
+
+def test_a_page_shows_a_program_as_it_is(markdown_file: Path, root: Path) -> None:
+    page = markdown_file.read_text()
+    shown = SHOWN.findall(page)
+
+    for name, code in shown:
+        assert code == (root / name).read_text(), f"{name} differs from what the page shows"
+    assert page.count("<!-- examples/") == len(shown), "a marker stands right above its program"
+
+
+def test_every_program_of_a_framework_is_on_a_page(root: Path) -> None:
+    pages = (root / "docs" / "how-to").glob("*.md")
+    shown = {name for page in pages for name, _ in SHOWN.findall(page.read_text())}
+
+    programs = {str(path.relative_to(root)) for path in (root / "examples" / "web").glob("*.py")}
+    assert programs - shown == {"examples/web/__init__.py"}
 
 
 def test_samples_run(root: Path, tmp_path: Path, subtests: pytest.Subtests) -> None:

@@ -1,0 +1,49 @@
+"""The service and its jobs in one process, without Kafka."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from django.test import AsyncClient, Client
+
+from jobstream.testing import MemoryJobs, memory
+
+from . import django_web  # noqa: F401 - sets Django up
+from .jobs import Receipt, app, send_receipt
+
+ORDER = {"id": "o-1", "email": "a@b.example"}
+
+
+@pytest.fixture
+def jobs() -> Iterator[MemoryJobs]:
+    """Let all of the app be in memory, and nothing in Kafka."""
+    with memory(app) as bound:
+        yield bound
+
+
+def test_an_order_sends_a_receipt(jobs: MemoryJobs) -> None:
+    """From the request to the end of its job."""
+    headers = {"X-Request-ID": "request-9"}
+    answer = Client(headers=headers).post("/orders", ORDER, "application/json")
+
+    assert answer.status_code == 202
+    jobs.run_until_idle()
+    jobs.assert_done(send_receipt)
+    jobs.assert_enqueued(send_receipt, Receipt("o-1", "a@b.example"), count=1)
+
+
+def test_a_receipt_is_sent_again(jobs: MemoryJobs) -> None:
+    """The same by a view that is a coroutine."""
+    answer = asyncio.run(AsyncClient().post("/orders/o-1/receipts?email=a@b.example"))
+
+    jobs.run_until_idle()
+    jobs.assert_done(answer.json()["job_id"])
+
+
+def test_without_kafka_it_says_when_to_come_back(jobs: MemoryJobs) -> None:
+    """The broker in memory can fail as Kafka can."""
+    jobs.broker.freeze()
+
+    answer = Client().post("/orders", ORDER, "application/json")
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
