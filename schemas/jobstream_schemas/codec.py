@@ -84,7 +84,7 @@ class JobCodec(Generic[T]):
         self._max_bytes = max_bytes
 
     def encode(self, meta: Meta, args: T) -> bytes:
-        """The value to publish; raises `EncodeError` naming `class.field`, the value and the fix.
+        """The value to publish; raises `EncodeError` naming each `class.field`, value and fix.
 
         Checks no size: the limit is the client's. An instance of a subclass
         of `cls`, or of a dataclass within, is refused: its own fields would be lost.
@@ -93,7 +93,7 @@ class JobCodec(Generic[T]):
             return self._frame + encode_meta(meta) + self._encode_args(args)
         except EncodeError as error:
             if not error.path.startswith("meta"):
-                error.path = f"{self.cls.__name__}{error.path}"
+                error.climb(self.cls.__name__)
             raise
 
     def encode_args(self, args: T) -> bytes:
@@ -101,7 +101,7 @@ class JobCodec(Generic[T]):
         try:
             return self._encode_args(args)
         except EncodeError as error:
-            error.path = f"{self.cls.__name__}{error.path}"
+            error.climb(self.cls.__name__)
             raise
 
     def resolver(self, writer: Json) -> Callable[[Any], T]:

@@ -72,7 +72,7 @@ def encoder(shape: Shape) -> Encoder:  # one return per shape
 
 
 def _climb(error: EncodeError, step: str) -> NoReturn:
-    error.path = step + error.path
+    error.climb(step)
     raise error
 
 
@@ -276,7 +276,14 @@ def _record(shape: RecordOf) -> Encoder:
             for name, step in steps:  # the name is needed where it fails
                 parts.append(step(getattr(value, name)))  # likewise
         except EncodeError as error:
-            _climb(error, f".{name}")
+            error.climb(f".{name}")
+            for later, step in steps[len(parts) + 1 :]:  # Nobody mends fields one by one.
+                try:
+                    step(getattr(value, later))
+                except EncodeError as other:
+                    other.climb(f".{later}")
+                    error.join(other)
+            raise
         return b"".join(parts)
 
     return encode

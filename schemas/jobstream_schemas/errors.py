@@ -26,17 +26,31 @@ class SchemaError(Exception):
 
 
 class EncodeError(SchemaError):
-    """A value does not fit its declared type; `path` names it, as in `Receipt.lines[3].price`."""
+    """A value does not fit its declared type; `path` names it, as in `Receipt.lines[3].price`.
+
+    `others` are those of further fields that do not fit; the message has them all.
+    """
 
     def __init__(self, reason: str, path: str = "") -> None:
         """Keep the reason apart from the path, which grows while the error climbs."""
         super().__init__(reason)
         self.reason = reason
         self.path = path
+        self.others: tuple[EncodeError, ...] = ()
 
     def __str__(self) -> str:
-        """Path first, then the value and the fix."""
-        return f"{self.path}: {self.reason}" if self.path else self.reason
+        """Path first, then the value and the fix; a line for each, if there are several."""
+        told = [f"{e.path}: {e.reason}" if e.path else e.reason for e in (self, *self.others)]
+        return "\n  ".join([f"{len(told)} fields do not fit:", *told]) if self.others else told[0]
+
+    def climb(self, step: str) -> None:
+        """Say where what holds the value is, from one step further out."""
+        for each in (self, *self.others):
+            each.path = step + each.path
+
+    def join(self, other: EncodeError) -> None:
+        """Tell of another field, too."""
+        self.others += (other, *other.others)
 
     @classmethod
     def of(cls, value: object, wanted: str) -> EncodeError:

@@ -65,7 +65,7 @@ class QueueFull(EnqueueError):
 
 
 class WrongArgs(EnqueueError, ValueError):
-    """A value does not fit the type its job declares; the message names field and value.
+    """A value does not fit the type its job declares; the message names each field and its value.
 
     Not written; a repeat can't help.
     """

@@ -326,7 +326,8 @@ class Job(Generic[Args, Result_co]):
 def _refusal(error: InvalidOption | EncodeError) -> ConfigError | WrongArgs:
     """What the caller is told: its option was refused, or a value of its args."""
     if isinstance(error, EncodeError) and not error.path.startswith("meta"):
-        return WrongArgs(f"{error}; the job was not written")
+        end = "\n" if error.others else "; "
+        return WrongArgs(f"{error}{end}the job was not written")
     return ConfigError(str(error))
 
 

@@ -41,6 +41,12 @@ class Tree:
 
 
 @dataclass(frozen=True)
+class Half:
+    left: int
+    right: int
+
+
+@dataclass(frozen=True)
 class Loose:
     anything: Any
 
@@ -218,6 +224,11 @@ def test_wrong_args_name_field_and_value(app: App) -> None:
     with pytest.raises(WrongArgs, match=r"Mail\.to: got 5 \(int\)") as caught:
         mail.enqueue(Mail(5))  # type: ignore[arg-type] # wrong on purpose
     assert not caught.value.may_be_written
+
+    with pytest.raises(
+        WrongArgs, match=r"(?s)2 fields.*Half\.left: got.*Half\.right: got.*\nthe job"
+    ):
+        app.declare("half", Half).enqueue(Half("1", "2"))  # type: ignore[arg-type] # likewise
 
     with pytest.raises(WrongArgs, match="Mail"):
         mail.enqueue("a@b.example")  # type: ignore[arg-type] # wrong on purpose

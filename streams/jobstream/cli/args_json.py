@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _SHOWN_CHARS = 80
+_LINES_SHOWN = 50
 T = TypeVar("T")
 
 
@@ -46,7 +47,8 @@ def args_from(cls: type, value: object) -> Any:  # noqa: ANN401 - an instance of
     except _Wrong as wrong:
         head, *more = wrong.lines
         if more:
-            head = "\n  ".join([f"{len(wrong.lines)} fields are wrong:", *wrong.lines])
+            shown = [*wrong.lines[:_LINES_SHOWN], *(["…"] if len(more) >= _LINES_SHOWN else [])]
+            head = "\n  ".join([f"{len(wrong.lines)} fields are wrong:", *shown])
         raise ConfigError(head) from wrong.__cause__
 
 

@@ -153,6 +153,14 @@ def test_a_missing_field_tells_what_is_declared_of_every_shape() -> None:
     ]
 
 
+def test_of_very_many_wrong_fields_not_all_are_shown() -> None:
+    with pytest.raises(ConfigError) as caught:
+        args_from(Order, GOOD | {"tags": [1] * 1_000})
+
+    first, *_, last = told = str(caught.value).splitlines()
+    assert (first, last, len(told)) == ("1000 fields are wrong:", "  …", 52)
+
+
 def test_a_job_type_that_is_nearly_right_is_guessed() -> None:
     app = App("shop")
 

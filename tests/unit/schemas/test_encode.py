@@ -172,6 +172,20 @@ def test_a_wrong_value_is_named_by_its_path(field: str, value: object, path: str
     assert str(caught.value).startswith(f"{path}: got ")
 
 
+def test_every_wrong_field_is_named_at_once() -> None:
+    lines = [Line(), Line(sku=cast("str", 3))]
+    args = Order(how=cast("Any", "plane"), lines=lines, maybe=cast("Any", "x"))
+
+    with pytest.raises(EncodeError) as caught:
+        CODEC.encode(META, args)
+
+    wrong = (caught.value, *caught.value.others)
+    assert {each.path for each in wrong} == {"Order.how", "Order.lines[1].sku", "Order.maybe"}
+    told = str(caught.value).splitlines()
+    assert told[0] == "3 fields do not fit:"
+    assert [line.partition(": got ")[0].strip() for line in told[1:]] == [e.path for e in wrong]
+
+
 def test_a_number_too_long_to_write_out_is_named_by_its_path() -> None:
     with pytest.raises(EncodeError, match=r"Order\.whole: got a int too long to show"):
         CODEC.encode(META, Order(whole=10**5_000))

@@ -256,3 +256,15 @@ def test_bytes_of_a_secret_that_cannot_be_read_are_not_told() -> None:
         read_event(catalogue, value)
 
     assert CANARY[:4] not in str(refused.value)
+
+
+def test_a_secret_field_beside_a_wrong_one_is_named_and_not_shown() -> None:
+    values: dict[str, Any] = {"user": 5, "password": [CANARY], "hint": [CANARY]}
+    wrong = replace(LOGIN, **values)
+
+    with pytest.raises(EncodeError) as caught:
+        JobCodec(Login, "login").encode(META, wrong)
+
+    told = str(caught.value)
+    assert ["Login.user" in told, "Login.password" in told, "Login.hint" in told] == [True] * 3
+    assert CANARY not in told
