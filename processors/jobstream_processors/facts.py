@@ -10,6 +10,7 @@ from jobstream_processors.ports import TopicPartition
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from jobstream_processors.delivery import Delivery
     from jobstream_processors.lane import Lane
 
 
@@ -46,6 +47,8 @@ class Run:
 
     queue: str
     job_type: str
+    job_id: str
+    attempt: int
     seconds: float
     stuck: bool
     """It is past its time limit and still holds its slot."""
@@ -67,6 +70,18 @@ class Standing:
     def under_way(self, seconds: float) -> list[str]:
         """Job types of handlers that have run for so long, each once."""
         return sorted({run.job_type for run in self.runs if run.seconds >= seconds})
+
+
+def run_of(delivery: Delivery, job_type: str, seconds: float) -> Run:
+    """The facts of a delivery whose handler has run for so long."""
+    return Run(
+        queue=delivery.lane.queue,
+        job_type=job_type,
+        job_id=delivery.id,
+        attempt=delivery.trip.attempt,
+        seconds=seconds,
+        stuck=delivery.reported,
+    )
 
 
 def facts_of(lane: Lane, paused: Iterable[str], *, running: bool) -> LaneFacts:

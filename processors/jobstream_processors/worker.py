@@ -28,7 +28,7 @@ from jobstream_processors.execute.bars import Bars
 from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.execute.on_processes import ProcessExecutor
 from jobstream_processors.execute.on_threads import ThreadExecutor
-from jobstream_processors.facts import Run, Standing
+from jobstream_processors.facts import Standing, run_of
 from jobstream_processors.feed import Feed
 from jobstream_processors.handlers import ASYNC, PROCESS, THREAD, slots_of
 from jobstream_processors.intake import Intake
@@ -106,7 +106,7 @@ class Worker:
             return None
         now = self._parts.clock.awake_s()
         runs = [
-            Run(d.lane.queue, d.spec.name, now - began if began else 0.0, d.reported)
+            run_of(d, d.spec.name, now - began if began else 0.0)
             for d, began in self._engine.running()
             if d.spec is not None
         ]

@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import time
+from heapq import nlargest
 from typing import TYPE_CHECKING
 
 from jobstream.kafka.topics import delay_group, worker_group
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from prometheus_client.registry import Collector
 
     from jobstream_processors.delayer import Delayer
-    from jobstream_processors.facts import Standing
+    from jobstream_processors.facts import Run, Standing
     from jobstream_processors.handlers import JobSpec
     from jobstream_processors.meter import TurnMeter
     from jobstream_processors.ports import TopicPartition
@@ -38,6 +39,9 @@ log = logging.getLogger("jobstream.table")
 
 WORKER, DELAYER, SINK = "worker", "delayer", "sink"
 """Two roles, which are the names of their consumers' statistics as well, and the producer's."""
+
+RUNS_TOLD_MAX = 1_000
+"""Runs that a status has one by one, the longest: an answer has to stay small."""
 
 
 def worker_name() -> str:
@@ -152,7 +156,8 @@ class Observed:
         if standing is None:
             return told
         lanes = standing.lanes
-        oldest = max(standing.runs, key=lambda run: run.seconds, default=None)
+        longest = nlargest(RUNS_TOLD_MAX, standing.runs, key=lambda run: run.seconds)
+        oldest = longest[0] if longest else None
         return told | {
             "partitions": len(lanes),
             "in_flight": sum(lane.unfinished for lane in lanes),
@@ -162,6 +167,7 @@ class Observed:
             "oldest": None
             if oldest is None
             else {"queue": oldest.queue, "job": oldest.job_type, "seconds": oldest.seconds},
+            "runs": [_told(run) for run in longest],
             "restoring": [
                 {"partition": _named(place), "rows": rows, "remaining": remaining}
                 for place, (rows, remaining) in list(self._restoring.items())
@@ -175,6 +181,16 @@ class Observed:
             "guarded": [_named(lane.source) for lane in lanes if lane.guarded],
             "leaving": standing.leaving,
         }
+
+
+def _told(run: Run) -> dict[str, object]:
+    return {
+        "id": run.job_id,
+        "queue": run.queue,
+        "job": run.job_type,
+        "attempt": run.attempt,
+        "seconds": run.seconds,
+    }
 
 
 def _named(partition: TopicPartition) -> str:

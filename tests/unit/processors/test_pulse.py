@@ -54,8 +54,9 @@ def test_a_gap_is_found_by_whoever_asks_first_and_never_forgotten(shop: Shop) ->
 
 
 def test_a_gap_names_the_handlers_that_ran_all_the_while(shop: Shop) -> None:
-    runs = [Run("mail", f"job_{number}", 4.7, stuck=False) for number in range(7)]
-    runs += [Run("mail", "job_0", 9.0, stuck=False), Run("mail", "brief", 1.0, stuck=False)]
+    ran = {**{f"job_{number}": 4.7 for number in range(7)}, "brief": 1.0}
+    runs = [Run("mail", name, "j-1", 1, seconds, stuck=False) for name, seconds in ran.items()]
+    runs.append(Run("mail", "job_0", "j-2", 1, 9.0, stuck=False))
     pulse = Pulse(shop.clock, SESSION_MS)
     pulse.watch(lambda: Standing((), tuple(runs), 9, 0.0, leaving=False))
     shop.clock.advance(SESSION_MS + 1)
