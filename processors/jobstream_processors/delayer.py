@@ -9,7 +9,7 @@ in force: a cancelled job goes to its queue ahead of time, whose owner ends it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -31,11 +31,12 @@ from jobstream_processors.ports import (
 from jobstream_processors.pulse import Pulse
 from jobstream_processors.queues import QueuePlan
 from jobstream_processors.rung import Hop, Room, Rung, rooms
+from jobstream_processors.serving import by_topic
 from jobstream_processors.skipped import ask
 from jobstream_schemas import Catalogue, DecodeError, Mirror, encode_mirror, mirror_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from jobstream_processors.core.control import Entry, Orders
     from jobstream_processors.ports import (
@@ -71,6 +72,8 @@ class DelayerParts:
     pulse: Pulse
     catalogue: Catalogue
     meter: DelayMeter | None = None
+    ready: Callable[[], object] | None = None
+    """Called whenever what was assigned is taken up."""
 
 
 class Delayer:
@@ -149,6 +152,8 @@ class Delayer:
         for partition, committed in partitions.items():
             self._take_up(partition, committed)
         self._rooms = rooms([*self._rungs.values()])
+        if self._parts.ready is not None:
+            self._parts.ready()
 
     def _take_up(self, partition: TopicPartition, committed: Position | None) -> None:
         rung = Rung(*self._places[partition[0]], partition)
@@ -204,7 +209,7 @@ class Delayer:
         replaced = [p for p, was in ids.items() if known(p[0]) not in {"", was}]
         if not replaced:
             return
-        log.error("topic_made_anew", extra={"partitions": replaced})
+        log.error("topic_made_anew", extra={"partitions": by_topic(replaced)})
         self._forget(replaced)
         for partition in replaced:
             self._take_up(partition, None)

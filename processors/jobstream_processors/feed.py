@@ -18,6 +18,7 @@ from jobstream_processors.phases import Phases
 from jobstream_processors.places import in_topic
 from jobstream_processors.ports import Position
 from jobstream_processors.pressure import Pressure
+from jobstream_processors.serving import Serving
 from jobstream_processors.skipped import Verdicts
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Feed:
         *,
         known_id: Callable[[str], str],
         meter: Meter | None = None,
+        ready: Callable[[], object] | None = None,
     ) -> None:
         self._source: Source
         self._plans = {plan.topic: plan for plan in plans.values()}
@@ -83,6 +85,7 @@ class Feed:
         self._obeyed = UNORDERED
         self._departures = Departures(driver, clock)
         self._leaving = False
+        self._serving = Serving(ready)
 
     def obey(self, queues: Collection[str], *, quiet: bool) -> None:
         """Take nothing of these queues from now on; nothing at all if `quiet`. From any thread."""
@@ -179,11 +182,11 @@ class Feed:
             lane.phases = Phases(self._turn.since, lane.queue, meter)
             # What the group has, not where the lane starts: a mirror may be ahead of it.
             self._committed[lane] = committed.offset if committed is not None else -1
-            log.info("partition_assigned", extra={"partition": partition})
             if partition[1] < self._plans[partition[0]].partitions:
                 self._driver.prepare(lane, committed)
             else:
                 lane.refuse_undeclared()
+        self._serving.assigned(partitions)
 
     def _new_lane(self, partition: TopicPartition) -> Lane:
         plan = self._plans[partition[0]]
@@ -227,7 +230,7 @@ class Feed:
             if positions:
                 self._source.commit(positions, wait=True)
         self.running.difference_update(self._forget(departure.partitions))
-        log.info("partitions_revoked", extra={"partitions": sorted(positions)})
+        self._serving.given_back(positions)
         self._source.release(departure.partitions)
 
     def lost(self, partitions: Iterable[TopicPartition]) -> None:
@@ -237,7 +240,7 @@ class Feed:
         self._departures.lost(gone)
         self._driver.end(gone)
         self.running.difference_update(gone)
-        log.warning("partitions_lost", extra={"partitions": [lane.source for lane in gone]})
+        self._serving.lost(gone)
 
     def misplaced(self, partition: TopicPartition, reason: str) -> None:
         """Take up nothing more of it; what it has begun ends and is committed as ever."""
@@ -302,8 +305,8 @@ class Feed:
             self._driver.begin(lane)
             self.running.add(lane)
             self._source.start(lane.source, start)
-            told = {"partition": lane.source, "offset": start, "phases": lane.phases.served()}
-            log.info("partition_served", extra=told)
+            self._serving.started(lane, start)
+        self._serving.tell(self.lanes.values(), self.running)
 
     def _take(self, records: Sequence[Record]) -> int:
         if not records:
@@ -385,9 +388,7 @@ class Feed:
             return
         self._next_commit_ms = now_ms + self._limits.commit_ms
         self._follow_topics()
-        for lane in self.running:
-            if lane.phases.isolating and lane.mirrored >= lane.suspect_before:
-                log.info("suspects_ended", extra=lane.phases.cleared(lane.source))
+        self._serving.cleared(self.running)
         positions = {
             lane.source: in_topic(Position(lane.mirrored), lane.topic_id)
             for lane in self.running
@@ -395,6 +396,5 @@ class Feed:
         }
         if positions:
             self._source.commit(positions, wait=False)
-            for lane in self.running:
-                if lane.source in positions:
-                    self._committed[lane] = positions[lane.source].offset
+            told = [lane for lane in self.running if lane.source in positions]
+            self._committed |= {lane: positions[lane.source].offset for lane in told}

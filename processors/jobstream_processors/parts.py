@@ -42,6 +42,8 @@ class Parts:
     meter: Meter | None = None
     name: str = ""
     """`host:pid`: how operators tell it to be quiet."""
+    ready: Callable[[], object] | None = None
+    """Called whenever all that is assigned has come to be served; on the thread that polls."""
     failed: Failed | None = None
     tracebacks: bool = False
     """Log the traceback of every failed run, not only at a death."""

@@ -187,10 +187,8 @@ class Worker:
             self._failed_anywhere,
             announced=self._widen,
         )
-        known, meter = parts.reader.known_id, parts.meter
-        self._feed = Feed(
-            parts.plans, self, parts.clock, parts.pulse, parts.limits, known_id=known, meter=meter
-        )
+        make = partial(Feed, known_id=parts.reader.known_id, meter=parts.meter, ready=parts.ready)
+        self._feed = make(parts.plans, self, parts.clock, parts.pulse, parts.limits)
         lookout = Lookout(parts.reader, loop, self._restorers.submit, self._feed.verdicts)
         self._engine.run_on(self._executors(), parts.failed, lookout, tracebacks=parts.tracebacks)
         self._engine.horizon.announce_by((self._mirrors.wake, self._slots))
@@ -319,7 +317,7 @@ class Worker:
         if not lane.live:
             self._parts.takeover.release(lane)
             return
-        log.info("partition_restored", extra={"partition": lane.source})
+        log.debug("partition_restored", extra={"partition": lane.source})
         self._feed.prepared(lane, start)
 
     # -- the loop's thread

@@ -45,7 +45,7 @@ from jobstream.observe.process import DELAYER, SINK, WORKER, Observed, worker_na
 from jobstream.observe.server import serve
 from jobstream.observe.tracing import tracing_of
 from jobstream.open_files import raised_for
-from jobstream.stop_signals import SIGNALS, leave_at_once
+from jobstream.stop_signals import SIGNALS, leave_at_once, signal_name
 from jobstream.undecodable import refuse_undecodable
 from jobstream_processors.background import aside
 from jobstream_processors.delayer import Delayer, DelayerParts
@@ -110,8 +110,7 @@ class Roles:
         drain_s = app.settings.drain_ms / 1000
         self._observed = Observed(app.name, self._roles, self._plans, self._specs, drain_s)
         self._raw_sink = KafkaSink(self._options, self._clock, self._watched(SINK))
-        settings = app.settings
-        self._still_ms = _still_ms(settings.session_timeout_ms, settings.heartbeat_ms)
+        self._still_ms = _still_ms(app.settings.session_timeout_ms, app.settings.heartbeat_ms)
         self._pulse: Pulse
         self._sink: GuardedSink
         self._told = threading.Event()
@@ -132,9 +131,11 @@ class Roles:
         seen, settings = self._observed, self._settings
         collectors = [*seen.collectors(), self._app.metrics()]
         where = serve(settings, self._app.name, seen.role, collectors, seen.probes())
+        self._tell_ready = partial(where.tell_ready, seen.role)
         # Nothing is committed that is not settled, so leaving at once loses nothing.
         with where, resting_collector(), SIGNALS.serving(self._on_signal, leave_at_once):
             self._run_to_the_end()
+        log.info("stopped", extra={"role": seen.role})
 
     def _run_to_the_end(self) -> None:
         try:
@@ -194,7 +195,6 @@ class Roles:
         self._pulse.start(tell)
         read = await leaving.unless(self._told.is_set, self._start())
         if read is None:
-            log.info("left_before_serving")
             return
         mirrors, catalogue, follower, cluster = read
         self._control.follow(self._clock, tell)
@@ -264,12 +264,11 @@ class Roles:
         return catalogue, follower
 
     async def _work(self, mirrors: Mirrors, catalogue: Catalogue, cluster_id: str) -> None:
-        settings, app = self._settings, self._app
-        pulse, sink = self._pulse, self._sink
+        app, pulse, sink = self._app, self._pulse, self._sink
         warn_of_handlers(app, self._specs.values(), self._plans)
         shards = sum(app.queues[name].partitions for name in self._plans)
         memory = ShardMemory(row_files=raised_for(shards))
-        with claim_slot(settings.state_dir, app.name, cluster_id) as slot:
+        with claim_slot(app.settings.state_dir, app.name, cluster_id) as slot:
             seen, now_ms = self._observed.progress, self._clock.broker_ms
             tables = Table(slot, self._reader, seen, memory=memory, now_ms=now_ms)
             takeover = Takeover(
@@ -330,6 +329,7 @@ class Roles:
             failed=failures.tell if self._app.failure_callbacks else None,
             tracebacks=self._tracebacks,
             meter=self._observed.meter,
+            ready=self._tell_ready,
             name=worker_name(),
             give_up=self._give_up,
             stuck_max=max(1, settings.concurrency // 2),
@@ -376,6 +376,7 @@ class Roles:
             pulse=self._pulse,
             catalogue=catalogue,
             meter=self._observed.delays,
+            ready=self._tell_ready if self._roles == (DELAYER,) else None,
         )
         delayer = self._observed.delayer = Delayer(parts)
         self._control.listen(self._clock.broker_ms(), delayer.obey)
@@ -389,7 +390,7 @@ class Roles:
         delayer.close()
 
     def _on_signal(self, number: int) -> None:
-        log.info("draining", extra={"signal": number})
+        log.info("draining", extra={"signal": signal_name(number)})
         self.stop()
 
 

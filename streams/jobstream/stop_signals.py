@@ -168,9 +168,17 @@ class StopSignals:
             signal.signal(number, default)
 
 
+def signal_name(number: int) -> str:
+    """`SIGTERM` and the like."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # Most of the real-time signals have none.
+        return f"signal {number}"
+
+
 def leave_at_once(number: int) -> None:
     """End this process on the spot, with the code that says which signal it was."""
-    log.warning("leaving_at_once", extra={"signal": number})
+    log.warning("leaving_at_once", extra={"signal": signal_name(number)})
     os._exit(128 + number)
 
 

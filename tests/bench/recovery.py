@@ -129,6 +129,7 @@ def measure(rig: Rig) -> Iterator[Figure]:
         os.environ.update(env)
         shop = importlib.import_module("tests.bench.recovery_app")
         command = [sys.executable, "-m", "jobstream", "worker", "tests.bench.recovery_app:app"]
+        command += ["--log-level", "debug"]  # tells each partition, and the phases of its take-over
         with Fleet(command, LOGS, env) as fleet, Stillness() as stillness:
             trial = Trial(shop.app, fleet, rig.folder / "ledger", stillness)
             yield from _broken(trial, kafka, Load(shop), float(rig.size(45, 30)))
@@ -242,8 +243,9 @@ class Gone:
         if stood:
             beside += f", median {median(stood):.1f} s"
         lost = sum(
-            len(event["partitions"])
+            len(numbers)
             for event in _events("partitions_lost")
+            for numbers in event["partitions"].values()
             if seen.at_ms <= _ms(event["time"]) <= seen.until_ms
         )
         if lost:

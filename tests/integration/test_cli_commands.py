@@ -79,7 +79,7 @@ def test_a_job_runs_and_its_way_is_told(shop: Shop, workers: list[Worker]) -> No
 
 def test_one_process_drains_and_leaves(shop: Shop, workers: list[Worker]) -> None:
     workers.append(worker := Worker(shop))
-    worker.hear("partition_served", times=2)
+    worker.hear("ready")
     busy = shop.run("offsets", "reset", "mail", "--to", "latest", code=1)
     shop.enqueue("o-1")
     worker.hear("sent o-1")

@@ -199,7 +199,7 @@ def test_readme_leads_to_a_job_that_ran(
         )
         assert sent.returncode == 0, sent.stderr
         terminal.wait_for("receipt o-1 sent to a@b.example", deadline)
-        terminal.wait_for("exporter| metrics on http://127.0.0.1:", deadline)
+        terminal.wait_for("ready role=exporter metrics=http://127.0.0.1:", deadline)
 
         code = terminal.press_ctrl_c()
 
@@ -241,7 +241,7 @@ def developed(
     """`jobstream dev` in the first terminal, its worker serving: so brokers answer, too."""
     terminal = Terminal([str(installed / command[0]), *command[1:]], folder, environment)
     try:
-        terminal.wait_for("partition_served", time.monotonic() + LIMIT_S)
+        terminal.wait_for("ready role=worker", time.monotonic() + LIMIT_S)
         yield terminal
         terminal.press_ctrl_c()
     finally:

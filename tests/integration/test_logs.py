@@ -183,7 +183,7 @@ def test_every_line_of_a_job_names_it_and_no_line_tells_its_secret(
     assert 'has no "***"' in died["exception"]
 
     # Lines outside of jobs name none.
-    for event in ("worker_started", "partition_restored", "draining"):
+    for event in ("worker_started", "queue_served", "ready", "draining", "stopped"):
         assert said[event]
         assert not [line for line in said[event] if "job_id" in line or "offset" in line]
 

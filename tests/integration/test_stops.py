@@ -139,7 +139,7 @@ def test_dev_whose_reader_has_left_drains(shop: Shop) -> None:
     try:
         assert reader.stdin is not None
         reader.stdin.close()
-        Spoken(reader, WAIT_S).hear("partition_served")
+        Spoken(reader, WAIT_S).hear("ready role=worker")
         shop.run("enqueue", "shop:app", "in_a_thread", '{"order_id": "one"}')
         wait_until(lambda: lines(shop, "began") == ["one"], "it runs", limit_s=WAIT_S)
 

@@ -102,8 +102,9 @@ def _serve(canary: Canary, settings: Settings, app: str) -> int:
 
     told = threading.Event()
     stops = SIGNALS.serving(lambda _: told.set(), leave_at_once)
-    with serve(settings, app, "canary", [canary.tally], canary.probes()), stops:
+    with serve(settings, app, "canary", [canary.tally], canary.probes()) as endpoint, stops:
         canary.start()
+        endpoint.tell_ready("canary")
         told.wait()
         canary.stop()
     return OK

@@ -10,7 +10,6 @@ from jobstream.cli.app_command import AppCommand
 from jobstream.cli.exits import OK
 from jobstream.cli.logs import FORMS, LEVELS, LogForm, configure
 from jobstream.cli.options import at_port, metrics_port_option, seconds, view_of
-from jobstream.cli.output import remark
 from jobstream.errors import ConfigError
 from jobstream.stop_signals import SIGNALS, leave_at_once
 
@@ -93,6 +92,4 @@ def _serve(settings: Settings, app: str, exporter: Exporter) -> None:
 
     stops = SIGNALS.serving(lambda _: exporter.close(), leave_at_once)
     with serve(settings, app, "exporter", [exporter], exporter.probes) as endpoint, stops:
-        if endpoint.address:
-            remark(f"metrics on http://{endpoint.address}/metrics")
-        exporter.run()
+        exporter.run(lambda: endpoint.tell_ready("exporter"))

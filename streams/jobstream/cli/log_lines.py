@@ -10,6 +10,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
@@ -167,6 +168,24 @@ def _word(value: object) -> str:
     match value:
         case [str(topic), int(partition)]:
             return f"{topic}/{partition}"
-    text = str(value)
+        case dict():
+            text = ", ".join(f"{name} {_numbers(each)}" for name, each in value.items())
+        case list():
+            text = ", ".join(map(str, value))
+        case _:
+            text = str(value)
     is_word = bool(text) and text.isprintable() and not set(text) & set(" \"'=")
     return text if is_word else json.dumps(text, ensure_ascii=not text.isprintable())
+
+
+def _numbers(value: object) -> str:
+    """What a name of a mapping has; numbers in order, such as partitions, as ranges: `0-11 14`."""
+    if not isinstance(value, list) or not all(type(each) is int for each in value):
+        return str(value)
+    # What follows the one before lies in its range: both differ from their place by the same.
+    ranges = [[each for _, each in run] for _, run in groupby(enumerate(value), _from_place)]
+    return " ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in ranges)
+
+
+def _from_place(numbered: tuple[int, int]) -> int:
+    return numbered[1] - numbered[0]

@@ -85,11 +85,13 @@ class Exporter:
         self._state = _State(beat_mono=monotonic())
         self._closing = threading.Event()
 
-    def run(self) -> None:
-        """Look until closed, a look at the start of each interval."""
+    def run(self, ready: Callable[[], object] | None = None) -> None:
+        """Look until closed, a look at the start of each interval; call `ready` after good ones."""
         while not self._closing.is_set():
             began = self._monotonic()
             self.look()
+            if ready is not None and not self._state.trouble:
+                ready()
             self._closing.wait(max(0.0, self._interval_s - (self._monotonic() - began)))
 
     def close(self) -> None:

@@ -21,6 +21,7 @@ from jobstream.observe.health import Probes
 from jobstream.observe.jobs_metrics import JobsCollector, WorkerCollector
 from jobstream.observe.kafka_metrics import ClientStats
 from jobstream_processors.meter import DelayMeter, Meter
+from jobstream_processors.serving import by_topic
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -39,6 +40,8 @@ log = logging.getLogger("jobstream.table")
 
 WORKER, DELAYER, SINK = "worker", "delayer", "sink"
 """Two roles, which are the names of their consumers' statistics as well, and the producer's."""
+RESTORING_EVERY_S = 5.0
+"""How often the log tells of tables that are being restored."""
 
 RUNS_TOLD_MAX = 1_000
 """Runs that a status has one by one, the longest: an answer has to stay small."""
@@ -72,6 +75,7 @@ class Observed:
         self.leaving = False
         self._drain_s = drain_s
         self._restoring: dict[TopicPartition, tuple[int, int]] = {}
+        self._tell_after = 0.0
 
     def collectors(self) -> list[Collector]:
         """Everything to be scraped here."""
@@ -95,11 +99,24 @@ class Observed:
     def progress(self, partition: TopicPartition, rows: int, remaining: int) -> None:
         """A dedup table that is being restored got so far."""
         if remaining:
-            told = {"partition": partition, "rows": rows, "remaining": remaining}
-            log.info("table_restoring", extra=told)
             self._restoring[partition] = (rows, remaining)
+            self._tell_restoring()
         else:
             self._restoring.pop(partition, None)
+
+    def _tell_restoring(self) -> None:
+        """All tables in one line now and then: each of them comes here once a second."""
+        now = time.monotonic()
+        if now < self._tell_after:
+            return
+        self._tell_after = now + RESTORING_EVERY_S
+        going = dict(self._restoring)
+        told = {
+            "partitions": by_topic(going),
+            "rows": sum(rows for rows, _ in going.values()),
+            "remaining": sum(remaining for _, remaining in going.values()),
+        }
+        log.info("tables_restoring", extra=told)
 
     def turn(self, client: str) -> TurnMeter | None:
         """Of the thread that polls through that client; None if the role is not taken here."""

@@ -57,6 +57,18 @@ class Endpoint:
         self._server = server
         self.address = address
         self._announced = announced
+        self._told = False
+
+    def tell_ready(self, role: str) -> None:
+        """Say in the log that this process serves, and where to ask it; a second call does not."""
+        if self._told:
+            return
+        self._told = True
+        where = {}
+        if self.address:
+            url = f"http://{self.address}"
+            where = {"metrics": f"{url}/metrics", "probes": f"{url}/readyz"}
+        log.info("ready", extra={"role": role} | where)
 
     def close(self) -> None:
         """Stop answering and take this process off the list. A second call does nothing."""
@@ -109,7 +121,7 @@ def serve(
     except OSError as error:
         # Jobs do not depend on it: a disk that can't be written shows itself at the table.
         log.warning("target_not_written", extra={"reason": str(error)})
-    log.info("metrics_served", extra={"address": address, "role": role})
+    log.debug("metrics_served", extra={"address": address, "role": role})
     return Endpoint(server, address, announced)
 
 

@@ -30,6 +30,7 @@ def main() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.getLogger("jobstream.worker").setLevel(logging.DEBUG)  # each partition by itself
     if flaw := os.environ.get("TRIAL_FLAW"):
         import flaws  # type: ignore[import-not-found]  # noqa: PLC0415  # not in a sound worker
 

@@ -49,6 +49,26 @@ def test_a_plain_line_has_every_extra_field() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ({"shop.mail": [*range(12)]}, '"shop.mail 0-11"'),
+        ({"shop.bulk": [3], "shop.mail": [0, 2, 3, 7]}, '"shop.bulk 3, shop.mail 0 2-3 7"'),
+        ({"claim": 0.5, "restore": 1}, '"claim 0.5, restore 1"'),
+        ({"flags": [True, False]}, '"flags [True, False]"'),
+        (["mail"], "mail"),
+        (["mail", "bulk"], '"mail, bulk"'),
+    ],
+)
+def test_plain_lines_tell_partitions_as_ranges_and_json_as_numbers(
+    value: object, shown: str
+) -> None:
+    made = record("event", value=value)
+
+    assert PLAIN.format(made).endswith(f" event value={shown}")
+    assert json.loads(JSON.format(made))["value"] == value
+
+
 def test_a_json_line_is_one_object_with_every_extra_field() -> None:
     line = JSON.format(record("job_dead", job_id="j-1", level="own", at=object))
 

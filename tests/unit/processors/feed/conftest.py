@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,7 +29,14 @@ SESSION_MS = 10_000
 class Desk:
     """The feed of one worker, and what stands for its engine: it finishes what it is told to."""
 
-    def __init__(self, shop: Shop, limits: Limits, *, ready: bool = True) -> None:
+    def __init__(
+        self,
+        shop: Shop,
+        limits: Limits,
+        *,
+        ready: bool = True,
+        tell_ready: Callable[[], object] | None = None,
+    ) -> None:
         self.shop = shop
         self.ready = ready
         """Whether lanes are restored at once."""
@@ -46,7 +54,8 @@ class Desk:
         self.to_prepare: list[tuple[Lane, Position | None]] = []
         self.pulse = Pulse(shop.clock, SESSION_MS)
         known = shop.log.known_id
-        self.feed = Feed(shop.plans, self, shop.clock, self.pulse, limits, known_id=known)
+        make = partial(Feed, known_id=known, ready=tell_ready)
+        self.feed = make(shop.plans, self, shop.clock, self.pulse, limits)
         self.source = MemorySource(shop.broker, GROUP, [shop.plan.topic])
         self.feed.join(self._join)
 
@@ -145,7 +154,12 @@ class Desk:
 
 @pytest.fixture
 def new_desk(shop: Shop) -> Callable[..., Desk]:
-    def make(limits: Limits | None = None, *, ready: bool = True) -> Desk:
-        return Desk(shop, limits or Limits(), ready=ready)
+    def make(
+        limits: Limits | None = None,
+        *,
+        ready: bool = True,
+        tell_ready: Callable[[], object] | None = None,
+    ) -> Desk:
+        return Desk(shop, limits or Limits(), ready=ready, tell_ready=tell_ready)
 
     return make
