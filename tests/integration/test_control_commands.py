@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+import uuid_utils
 from tests.integration.terminal import Terminal
 
 from jobstream import App
+from jobstream.cli import cancelling
 from jobstream.testing.served import Served
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ async def send_receipt(args: Receipt) -> None: ...
 
 
 @pytest.fixture(scope="module")
-def terminal(kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+def served(kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     app = App(
         f"orders-{uuid.uuid4().hex[:8]}",
         bootstrap_servers=kafka.bootstrap_servers,
@@ -38,8 +40,13 @@ def terminal(kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFactory) -> 
     )
     app.job(queue=app.queue("mail", partitions=1))(send_receipt)
     served = Served(app)
-    yield Terminal(app)
+    yield served
     served.close()
+
+
+@pytest.fixture
+def terminal(served: Served) -> Terminal:
+    return Terminal(served.app)
 
 
 def test_what_the_app_does_not_have_is_refused_and_nothing_is_written(terminal: Terminal) -> None:
@@ -92,11 +99,111 @@ def test_types_jobs_and_workers(terminal: Terminal) -> None:
         ("cancel", sent.job_id),
         ("quiet", "host:*"),
     ]
-    assert f"job {sent.job_id} is cancelled until" in terminal.run("job", "show", sent.job_id)
+    order = f"the order to cancel job {sent.job_id} holds until"
+    assert order in terminal.run("job", "show", sent.job_id)
     assert "wrong customer" not in terminal.run("lag"), "a cancel holds up no queue"
     assert "wrong customer" in terminal.run("control", "list")
 
     terminal.run("control", "resume", "--type", "send_receipt")
     assert [e["why"] for e in terminal.json("control", "resume", sent.job_id)] == ["wrong customer"]
     assert "take jobs again" in terminal.run("control", "unquiet", "host:*")
+    assert terminal.held() == []
+
+
+def lifted(terminal: Terminal) -> None:
+    for kind, subject in terminal.held():
+        assert kind == "cancel"
+        terminal.run("control", "resume", subject)
+
+
+def test_a_cancel_says_where_the_job_is(terminal: Terminal) -> None:
+    send = terminal.app.jobs["send_receipt"]
+    queued, named = send.enqueue(Receipt("o-3")), send.enqueue(Receipt("o-4"), idempotency_key="k")
+    waiting = send.enqueue(Receipt("o-5"), delay="3h")
+
+    said = terminal.run("control", "cancel", queued.job_id, "--why", "wrong")
+    assert said.startswith(f"the order to cancel job {queued.job_id} holds until ")
+    assert f"job {queued.job_id} is queued on mail since " in said
+    told = terminal.json("control", "cancel", named.job_id)["job"]
+    assert (told["state"], told["queue"], told["rung"]) == ("queued or running", "mail", None)
+    said = terminal.run("control", "cancel", waiting.job_id)
+    assert "waits on rung 1h since " in said
+    assert "at its next hop" in said
+    ids = [queued.job_id, named.job_id, waiting.job_id]
+    assert terminal.held() == [("cancel", job_id) for job_id in ids]
+    lifted(terminal)
+
+
+def test_a_cancel_of_a_job_that_is_not_there_stands_and_says_so(terminal: Terminal) -> None:
+    drawn, derived = str(uuid_utils.uuid7()), str(uuid.uuid4())
+
+    assert f"nothing of job '{drawn}' in the log" in terminal.run(
+        "control", "cancel", drawn, code=1
+    )
+    told = terminal.run("control", "cancel", derived, "--since", "2h", code=1)
+    assert f"nothing of job '{derived}' in the log since 2" in told
+    assert terminal.held() == [("cancel", drawn), ("cancel", derived)]
+    lifted(terminal)
+
+    terminal.run("control", "cancel", drawn, "--no-look")
+    assert terminal.held() == [("cancel", drawn)]
+    lifted(terminal)
+
+
+def test_an_order_does_not_wait_for_a_long_look(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cancelling, "LOOK_RECORDS_MAX", 0)
+    sent = terminal.app.jobs["send_receipt"].enqueue(Receipt("o-6"))
+
+    said = terminal.said("control", "cancel", sent.job_id)
+    assert "not looked for: the log has " in said
+    assert "records of that time, and more than 0" in terminal.run(
+        "control", "cancel", sent.job_id[:20], code=1
+    )
+    assert terminal.held() == [("cancel", sent.job_id)]
+    lifted(terminal)
+    assert "is queued on mail" in terminal.run("control", "cancel", sent.job_id, "--since", "2h")
+    lifted(terminal)
+
+
+def test_a_job_is_meant_by_the_beginning_of_its_id(terminal: Terminal) -> None:
+    send = terminal.app.jobs["send_receipt"]
+    first, second = send.enqueue(Receipt("o-7")), send.enqueue(Receipt("o-8"))
+    derived = send.enqueue(Receipt("o-9"), idempotency_key="other").job_id
+    short = first.job_id[:-1]
+
+    said = terminal.said("control", "cancel", short)
+    assert f"{short} is job {first.job_id}\n" in said
+    assert f"{short} is job {first.job_id}\n" in terminal.said("control", "resume", short)
+    assert f"job {first.job_id}: send_receipt, queued" in terminal.said("job", "show", short)
+    assert f"job {derived}: send_receipt, queued" in terminal.said("job", "show", derived[:13])
+
+    both = terminal.run("control", "cancel", first.job_id[:5], code=1)
+    assert first.job_id in both
+    assert second.job_id in both
+    assert "the beginning of no id" in terminal.run("control", "resume", short, code=1)
+    assert "no job whose id begins with '0199ffff'" in terminal.run(
+        "job", "show", "0199ffff", code=1
+    )
+    assert terminal.held() == []
+
+
+def test_a_job_that_has_ended_gets_no_order(terminal: Terminal, served: Served) -> None:
+    send = terminal.app.jobs["send_receipt"]
+    done, ended = send.enqueue(Receipt("o-10")).job_id, send.enqueue(Receipt("o-11")).job_id
+    terminal.run("control", "cancel", ended)
+    with served:
+        assert served.end_of(done) == "done"
+        assert served.end_of(ended) == "cancelled"
+    lifted(terminal)
+
+    said = terminal.run("control", "cancel", done, code=1)
+    assert f"job {done} is done since " in said
+    assert "there is nothing to cancel" in said
+    again = terminal.said("control", "cancel", ended)
+    assert f"job {ended} is cancelled since " in again
+    assert "no order was needed" in again
+    told = terminal.json("control", "cancel", ended)
+    assert (told["expires_at"], told["job"]["state"]) == (None, "cancelled")
     assert terminal.held() == []

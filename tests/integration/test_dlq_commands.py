@@ -110,6 +110,14 @@ def test_a_job_is_shown_args_first_by_the_beginning_of_its_id(
     )
 
 
+def test_a_dead_job_is_not_cancelled(terminal: Terminal, dead: list[str]) -> None:
+    told = terminal.run("control", "cancel", dead[0], code=1)
+
+    assert f"job {dead[0]} is dead since " in told
+    assert f"there is nothing to cancel; its letter: jobstream dlq show {dead[0]}" in told
+    assert terminal.held() == []
+
+
 def test_an_age_is_by_the_brokers_clock(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

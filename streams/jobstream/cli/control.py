@@ -9,7 +9,7 @@ import click
 from jobstream.cli.app_command import AppGroup
 from jobstream.cli.control_text import by, document, ended, holds
 from jobstream.cli.exits import OK
-from jobstream.cli.options import brokers_now, json_option, or_ours, view_of
+from jobstream.cli.options import brokers_now, json_option, moment, or_ours, view_of
 from jobstream.cli.output import age, print_json, print_table, remark, say, when
 from jobstream.errors import ConfigError
 from jobstream_processors.core.control import CANCEL, PAUSE_QUEUE, PAUSE_TYPE, QUIET
@@ -107,21 +107,50 @@ def resume_command(
     app: AppName, *, queue: str | None, job_type: str | None, job_id: str | None, as_json: bool
 ) -> int:
     """End a pause, or the cancel of the job ID. A job that ended as cancelled stays so."""
+    view = view_of(app)
     kind, subject = _about(queue, job_type, job_id)
-    return _lift(view_of(app), kind, subject, as_json=as_json)
+    if kind == CANCEL:
+        subject = _cancelled(view, subject)
+    return _lift(view, kind, subject, as_json=as_json)
 
 
 @command.command("cancel")
 @click.argument("job_id", metavar="ID")
+@click.option(
+    "--since", metavar="TIME", help="Look for the job from then on: 2h, 2026-01-31T12:00."
+)
+@click.option("--no-look", is_flag=True, help="Write the order at once, wherever the job is.")
 @_entry_options("30d")
 @json_option
-def cancel_command(app: AppName, *, job_id: str, as_json: bool, **said: str | None) -> int:
+def cancel_command(
+    app: AppName,
+    *,
+    job_id: str,
+    since: str | None,
+    no_look: bool,
+    as_json: bool,
+    **said: str | None,
+) -> int:
     """Let a job end as cancelled, wherever it is: queued, waiting, or running.
 
     A running async handler is cancelled, a child process killed, a thread told by
     ctx.is_cancelled. A handler that returns all the same is done.
+
+    It looks for the job first, and says where it is. One that has ended gets no order: exit code
+    1, or 0 if it ended as cancelled. One that is not found gets it, and the exit code is 1. The
+    beginning of a UUID is enough. More than a million records are not read without --since.
     """
-    return _tell(view_of(app), CANCEL, job_id, said, as_json=as_json)
+    view = view_of(app)
+    if no_look:
+        return _tell(view, CANCEL, job_id, said, as_json=as_json)
+    from jobstream.cli.cancelling import cancel  # noqa: PLC0415 - loads the Kafka client
+
+    since_ms = moment("--since", since, brokers_now(view))
+
+    def order(whole_id: str) -> ControlEntry:
+        return _order(view, CANCEL, whole_id, said)
+
+    return cancel(view, job_id, since_ms, order, as_json=as_json)
 
 
 @command.command("quiet")
@@ -180,17 +209,34 @@ def _must_exist(view: AppView, kind: str, subject: str) -> None:
         raise ConfigError(message)
 
 
+def _order(view: AppView, kind: str, subject: str, said: dict[str, str | None]) -> ControlEntry:
+    return _control(view).tell(
+        kind, subject, why=said["why"] or "", for_=said["lasts"], who=said["who"]
+    )
+
+
 def _tell(
     view: AppView, kind: str, subject: str, said: dict[str, str | None], *, as_json: bool
 ) -> int:
-    entry = _control(view).tell(
-        kind, subject, why=said["why"] or "", for_=said["lasts"], who=said["who"]
-    )
+    entry = _order(view, kind, subject, said)
     if as_json:
         print_json(document(entry))
     else:
         say(holds(entry))
     return OK
+
+
+def _cancelled(view: AppView, given: str) -> str:
+    """The job of an order in force that is meant; raises NotThere for the beginning of none."""
+    from jobstream.inspect.ids import begins_with, is_prefix, only_one  # noqa: PLC0415 - likewise
+
+    orders = _in_force(view, or_ours(brokers_now(view)))
+    there = [entry.subject for entry in orders if entry.kind == CANCEL]
+    if given in there or not is_prefix(given):
+        return given
+    found = only_one(given, [job_id for job_id in there if begins_with(job_id, given)])
+    remark(f"{given} is job {found}")
+    return found
 
 
 def _lift(view: AppView, kind: str, subject: str, *, as_json: bool) -> int:

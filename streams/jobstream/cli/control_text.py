@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 WHAT = {
     PAUSE_QUEUE: "queue {} is paused",
     PAUSE_TYPE: "job type {} is paused",
-    CANCEL: "job {} is cancelled",
+    CANCEL: "the order to cancel job {} holds",
     QUIET: "workers {} take no new jobs",
 }
 LIFTED = {
     PAUSE_QUEUE: "queue {} is not paused any more",
     PAUSE_TYPE: "job type {} is not paused any more",
-    CANCEL: "job {} is not cancelled any more",
+    CANCEL: "the order to cancel job {} holds no more",
     QUIET: "workers {} take jobs again",
 }
 

@@ -48,16 +48,20 @@ def show_command(
     follows.
 
     Ids that jobstream makes itself carry their time and are found quickly; for others, such as
-    those from an idempotency key, the whole log is read unless --since is given. Exit code 1 if
-    nothing is found.
+    those from an idempotency key, the whole log is read unless --since is given. The beginning of a
+    UUID is enough where no other job of that time has it. Exit code 1 if nothing is found.
     """
     from jobstream.inspect.history import history  # noqa: PLC0415 - loads the Kafka client
+    from jobstream.inspect.short_ids import whole_id  # noqa: PLC0415 - likewise
 
     view = view_of(app)
     now_ms = brokers_now(view)
     queues, since_ms = view.queues(queue), moment("--since", since, now_ms)
     with progress(f"looking for {job_id}") as heard:
-        found = history(view, job_id, queues, since_ms, heard)
+        whole = whole_id(view, job_id, queues, since_ms, heard)
+        found = history(view, whole, queues, since_ms, heard)
+    if whole != job_id:
+        remark(f"{job_id} is job {whole}")
     orders = _orders(view, found, or_ours(now_ms))
     if as_json:
         print_json(_document(found) | {"orders": [document(order) for order in orders]})

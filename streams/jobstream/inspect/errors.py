@@ -3,6 +3,7 @@
 InspectError
 ├── NotThere        no such app, queue, job or dead letter: look at the name
 ├── GroupBusy       the group has members, who would overwrite what is reset: stop them first
+├── LookTooLong     more records than may be read for it: narrow the time, or go without
 ├── StillWaiting    jobs wait in a queue that is to grow: let them run first
 ├── GrownMeanwhile  somebody else grows the same queue: let them end first
 └── ReadStalled     the broker delivers nothing of what is in the log: may be tried again
@@ -25,6 +26,10 @@ class NotThere(InspectError):
 
 class GroupBusy(InspectError):
     """A consumer group has members, or had some where none may be; the message says what to do."""
+
+
+class LookTooLong(InspectError):
+    """What was asked for stands among more records than the caller wants to have read."""
 
 
 class StillWaiting(InspectError):

@@ -6,9 +6,11 @@ It reads; what the rows mean together is `known`'s business in the core.
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from jobstream.inspect.errors import LookTooLong
 from jobstream.inspect.events import Event, read_event
 from jobstream.inspect.scan import place_of, unmoved
 from jobstream_processors.core import known
@@ -18,6 +20,8 @@ from jobstream_processors.settlement import fact_of
 from jobstream_schemas import DecodeError, parse_row
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from jobstream.inspect.layout import QueueTopics
     from jobstream.inspect.scan import Progress
     from jobstream.inspect.view import AppView
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 
 CLOCK_SLACK_MS = 300_000
 """The time in an id is its producer's, the time in the log is the broker's."""
+QUEUED, WAITING, UNTOLD = "queued or running", "waiting", "?"
 _UUID_WITH_TIME = 7
 _WITHOUT_ID = "@"
 
@@ -70,7 +75,24 @@ class History:
         if self.facts.ended[0] >= newest:
             return known.state_of(self.facts.ended[1])
         copies = [entry.what for entry in self.entries if entry.what in {"queued", "waits"}]
-        return {"queued": "queued or running", "waits": "waiting"}[copies[-1]] if copies else "?"
+        return {"queued": QUEUED, "waits": WAITING}[copies[-1]] if copies else UNTOLD
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether a row says that nothing of the job runs any more, unless it is redriven."""
+        return self.state not in {QUEUED, WAITING, UNTOLD}
+
+    @property
+    def told_by(self) -> Entry | None:
+        """The record that tells the state; the newest one where it is not known."""
+        state = self.state
+        what = {QUEUED: "queued", WAITING: "waits"}.get(state)
+        telling = [
+            entry
+            for entry in self.entries
+            if entry.what == what or (entry.what == "row" and entry.detail.get("state") == state)
+        ]
+        return next(reversed(telling or self.entries), None)
 
 
 def time_in(job_id: str) -> int | None:
@@ -96,43 +118,64 @@ def history(
     queues: list[QueueTopics],
     since_ms: int | None = None,
     progress: Progress = unmoved,
+    *,
+    records_max: int | None = None,
 ) -> History:
     """Look through the queues' topics for the job; blocks while reading, which may be long.
 
     An id that carries its time is looked for from then on, any other from the start of the log.
-    That time is by its producer's clock, which may be ahead: if nothing is found, all is looked at.
+    That time is by its producer's clock, which may be ahead: if nothing is found, all is looked at,
+    unless that would be more than `records_max`. Raises LookTooLong where already the first look
+    would be.
     """
-    found = _from(view, job_id, queues, start_for(job_id, since_ms), progress)
+    found = History(job_id, start_for(job_id, since_ms))
+    _look(view, found, queues, spans_of(view, queues, found.since_ms, None, records_max), progress)
     if not found.entries and since_ms is None and found.since_ms is not None:
-        found = _from(view, job_id, queues, None, progress)
+        with suppress(LookTooLong):
+            spans = spans_of(view, queues, None, None, records_max)
+            found = History(job_id, None)
+            _look(view, found, queues, spans, progress)
     return found
 
 
-def _from(
+def _look(
     view: AppView,
-    job_id: str,
+    found: History,
     queues: list[QueueTopics],
-    since_ms: int | None,
+    spans: Mapping[TopicPartition, tuple[int, int]],
     progress: Progress,
-) -> History:
-    found = History(job_id, since_ms)
+) -> None:
     owners = {topic: queue for queue in queues for topic in queue.counts}
-    places = [place for queue in queues for place in queue.places(*queue.counts)]
     seeker = _Seeker(view, found, owners)
-    for record in view.records(_spans(view, places, found.since_ms), progress):
+    for record in view.records(spans, progress):
         seeker.look(record)
     found.entries.sort(key=lambda entry: (entry.at_ms, entry.place))
-    return found
 
 
-def _spans(
-    view: AppView, places: list[TopicPartition], since_ms: int | None
+def spans_of(
+    view: AppView,
+    queues: Iterable[QueueTopics],
+    since_ms: int | None,
+    until_ms: int | None,
+    records_max: int | None = None,
 ) -> dict[TopicPartition, tuple[int, int]]:
+    """What of all topics of these queues was appended in that time, where one is given.
+
+    Raises LookTooLong if it is more than `records_max`.
+    """
+    places = [place for queue in queues for place in queue.places(*queue.counts)]
     spans = view.cluster.spans(places)
-    if since_ms is None:
-        return spans
-    starts = view.cluster.at_time(places, since_ms)
-    return {place: (max(low, starts[place]), high) for place, (low, high) in spans.items()}
+    if since_ms is not None:
+        starts = view.cluster.at_time(places, since_ms)
+        spans = {place: (max(low, starts[place]), high) for place, (low, high) in spans.items()}
+    if until_ms is not None:
+        ends = view.cluster.at_time(places, until_ms)
+        spans = {place: (low, min(high, ends[place])) for place, (low, high) in spans.items()}
+    count = sum(max(0, high - low) for low, high in spans.values())
+    if records_max is not None and count > records_max:
+        message = f"the log has {count:,} records of that time, and more than {records_max:,}"
+        raise LookTooLong(message)
+    return spans
 
 
 class _Seeker:

@@ -32,13 +32,13 @@ def begins_with(job_id: str, prefix: str) -> bool:
 
 
 def only_one(prefix: str, candidates: Iterable[str]) -> str:
-    """The one job that is meant; raises NotThere, naming the candidates, where there are more.
-
-    There is at least one.
-    """
+    """The one job that is meant; raises NotThere, naming the candidates, where there are more."""
     found = sorted(set(candidates))
     if len(found) == 1:
         return found[0]
+    if not found:
+        message = f"{prefix!r} is the beginning of no id there"
+        raise NotThere(message)
     more = f", and {len(found) - LISTED_MAX} more" if len(found) > LISTED_MAX else ""
     message = (
         f"{prefix!r} is the beginning of {len(found)} ids: {', '.join(found[:LISTED_MAX])}{more}; "
