@@ -58,12 +58,21 @@ def view_of(app: AppName) -> AppView:
     """The app's view from outside; imports user code only for MODULE:APP."""
     from jobstream.inspect.view import AppView  # noqa: PLC0415 - loads the Kafka client
 
-    if app.has_code:
-        from jobstream.cli.loading import load_app  # noqa: PLC0415 - only where code is named
+    return AppView(*name_and_settings(app))
 
+
+def name_and_settings(app: AppName) -> tuple[str, Settings]:
+    """What a command needs that runs no code of the app; imports it only for MODULE:APP."""
+    if not app.has_code:
+        return app.text, Settings.load()
+    from jobstream.cli.loading import load_app  # noqa: PLC0415 - only where code is named
+
+    try:
         loaded = load_app(app)
-        return AppView(loaded.name, loaded.settings)
-    return AppView(app.text, Settings.load())
+    except ConfigError as error:
+        message = f"{error}\nWith the app's bare name, --app NAME, this command needs no code."
+        raise ConfigError(message) from error
+    return loaded.name, loaded.settings
 
 
 def brokers_now(view: AppView) -> Callable[[], int]:

@@ -15,13 +15,12 @@ import click
 
 from jobstream.cli.app_command import AppCommand
 from jobstream.cli.exits import FAILURE, OK
-from jobstream.cli.options import json_option
+from jobstream.cli.options import json_option, name_and_settings
 from jobstream.cli.output import age, print_json, print_table, remark
 
 if TYPE_CHECKING:
     from jobstream.cli.app_name import AppName
     from jobstream.observe.targets import Target
-    from jobstream.settings import Settings
 
 ANSWER_S_MAX = 5.0
 ANSWER_BYTES_MAX = 4_000_000
@@ -42,7 +41,7 @@ def command(app: AppName, *, as_json: bool) -> int:
     """
     from jobstream.observe.targets import folder_of, living  # noqa: PLC0415 - with the command only
 
-    name, settings = _named(app)
+    name, settings = name_and_settings(app)
     folder = folder_of(settings.state_dir, name)
     found = living(folder)
     if not found:
@@ -55,17 +54,6 @@ def command(app: AppName, *, as_json: bool) -> int:
         print_table(COLUMNS, [_row(answer) for answer in answers])
     well = [answer for answer in answers if answer.get("live") and answer.get("ready")]
     return OK if answers and len(well) == len(answers) else FAILURE
-
-
-def _named(app: AppName) -> tuple[str, Settings]:
-    from jobstream.settings import Settings  # noqa: PLC0415 - with the command only
-
-    if app.has_code:
-        from jobstream.cli.loading import load_app  # noqa: PLC0415 - only where code is named
-
-        loaded = load_app(app)
-        return loaded.name, loaded.settings
-    return app.text, Settings.load()
 
 
 def _ask(target: Target) -> dict[str, Any]:

@@ -135,6 +135,19 @@ def test_a_bare_name_in_front_is_told_how_to_be_given(words: list[str]) -> None:
     assert "--app" in found.stderr
 
 
+@pytest.mark.parametrize("words", [["lag"], ["status"], ["dlq", "list"]], ids=" ".join)
+def test_code_that_is_broken_is_no_way_to_end_where_none_is_needed(
+    folder: Path, words: list[str]
+) -> None:
+    (folder / "pyproject.toml").write_text(TABLE.format("nowhere:app"))
+
+    found = run(*words)
+
+    assert found.exit_code == 1
+    assert "no module 'nowhere'" in found.stderr
+    assert "--app NAME, this command needs no code" in found.stderr
+
+
 def test_an_app_named_twice_is_refused() -> None:
     found = run("lag", "shop:app", "--app", "mall")
 
