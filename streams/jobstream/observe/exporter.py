@@ -110,6 +110,10 @@ class Exporter:
             self._failed(last, began, error)
             return
         now = self._monotonic()
+        lost = sorted(self._objectives_s.keys() - set(sight.queues))
+        if lost and last.success_at is None:  # A slip of the pen would leave a queue without it.
+            there = {"queues": lost, "there_are": sorted(sight.queues)}
+            log.warning("objective_of_no_queue", extra=there)
         if last.trouble and last.looks:
             log.info("look_succeeded_again", extra={"failures": last.failures})
         self._state = _State(

@@ -83,6 +83,24 @@ def test_a_good_look_is_shown_with_the_objectives() -> None:
     assert holds(made.probes.ready())
 
 
+def test_an_objective_of_a_queue_that_is_not_there_is_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    script = Script(GOOD, GOOD)
+    made = Exporter(
+        script,
+        interval_s=15.0,
+        objectives_s={"bills": 60.0, "post": 9.0},
+        monotonic=lambda: script.now,
+    )
+
+    made.look()
+    made.look()
+
+    (told,) = [r for r in caplog.records if r.message == "objective_of_no_queue"]
+    assert (told.__dict__["queues"], told.__dict__["there_are"]) == (["post"], ["bills", "mail"])
+
+
 def test_a_failed_look_keeps_the_values_and_their_time() -> None:
     script = Script(GOOD, AWAY, GOOD)
     made = exporter(script)
