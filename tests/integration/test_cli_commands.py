@@ -98,7 +98,8 @@ def test_many_are_enqueued_from_lines(shop: Shop) -> None:
 
     assert len(set(ids)) == 50
     assert shop.json("lag")[0]["lag"] in {50, 51}
-    assert "line 2: Receipt has no field 'order'; did you mean order_id?" in bad
+    assert "line 2: 2 fields are wrong:" in bad
+    assert "Receipt has no field 'order'; did you mean order_id?" in bad
 
 
 def test_a_delayed_job_is_seen_on_its_rung(shop: Shop) -> None:

@@ -110,10 +110,9 @@ def test_missing_topics_are_named_to_producer_and_worker(
 
 
 def test_a_topic_that_is_deleted_under_a_producer_is_named(
-    kafka: EmbeddedKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kafka: EmbeddedKafka, tmp_path: Path
 ) -> None:
-    # So long a topic that brokers deny may still be about to appear; 30 s by default.
-    monkeypatch.setenv("JOBSTREAM_KAFKA_TOPIC_METADATA_PROPAGATION_MAX_MS", "2000")
+    """After half a minute: so long the client takes a topic that brokers deny for a new one."""
     app = new_app(kafka.bootstrap_servers, tmp_path, enqueue_timeout="500ms")
     work = app.declare("work", Work)
     with Served(app) as served:
