@@ -89,11 +89,12 @@ def _apply_topics(app: App) -> int:
     from jobstream.cli.topics import survey_app  # noqa: PLC0415 - loads the Kafka client
     from jobstream.kafka.admin import Admin  # noqa: PLC0415 - likewise
     from jobstream.kafka.apply import apply  # noqa: PLC0415 - likewise
+    from jobstream.kafka.topic_rules import alike  # noqa: PLC0415 - likewise
 
     admin = Admin(app.settings)
     planned = survey_app(app, admin)
     if planned.refused:
-        for difference in planned.refused:
+        for difference in alike(planned.refused):
             say(f"topics  | ! {difference}")
         return UNSAFE
     apply(planned, admin)

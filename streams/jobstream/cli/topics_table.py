@@ -83,5 +83,5 @@ def _status(group: Group, status: Mapping[str, str]) -> str:
     found = Counter(status.get(spec.name, GOOD) for spec in group.specs)
     if len(found) == 1:
         return next(iter(found))
-    worst_first = (UNSAFE, CREATED, ALTERED, LEFT)
-    return ", ".join(f"{found[word]} {word}" for word in worst_first if found[word])
+    worst_first = {UNSAFE: UNSAFE, CREATED: CREATED, ALTERED: ALTERED, LEFT: "left alone"}
+    return ", ".join(f"{found[of]} {word}" for of, word in worst_first.items() if found[of])

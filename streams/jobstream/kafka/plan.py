@@ -12,7 +12,7 @@ from jobstream.errors import ConfigError, TopicMismatch, UnsafeTopic
 from jobstream.kafka.by_queue import by_queue, counted, queue_of
 from jobstream.kafka.groups import GroupPlan
 from jobstream.kafka.specs import TopicSpec, specs
-from jobstream.kafka.topic_rules import Action, Difference, compare
+from jobstream.kafka.topic_rules import Action, Difference, alike, compare
 from jobstream.kafka.topics import parse
 
 if TYPE_CHECKING:
@@ -86,10 +86,10 @@ class Plan:
                 for s in self.create
                 if s.name not in whole
             ),
-            *(f"~ {d.topic}: {d.setting} {d.found} → {d.wanted}" for d in self.alter),
+            *(f"~ {d.topic}: {d.setting} {d.found} → {d.wanted}" for d in alike(self.alter)),
             *(f"~ group {g.group}: {k}={v}" for g in self.groups for k, v in g.changes.items()),
-            *(f"! {d}" for d in self.refused),
-            *(f"= {d}" for d in self.left),
+            *(f"! {d}" for d in alike(self.refused)),
+            *(f"= {d}" for d in alike(self.left)),
             *(f"? {name}: nothing declares it; delete it by hand" for name in self.leftovers),
             *(f"note: {note}" for g in self.groups for note in g.notes),
             *(f"note: {note}" for note in self.notes),
@@ -142,8 +142,9 @@ def refuse(problems: Sequence[Difference], advice: str) -> None:
     """Raise TopicMismatch or UnsafeTopic naming `problems`, if there are any."""
     if not problems:
         return
-    shown = "\n".join(f"  {problem}" for problem in problems[:PROBLEMS_SHOWN_MAX])
-    more = len(problems) - PROBLEMS_SHOWN_MAX
+    told = alike(problems)
+    shown = "\n".join(f"  {problem}" for problem in told[:PROBLEMS_SHOWN_MAX])
+    more = len(told) - PROBLEMS_SHOWN_MAX
     rest = f"\n  and {more} more" if more > 0 else ""
     message = f"the topics do not fit this app:\n{shown}{rest}\n{advice}"
     if any(problem.setting == "partitions" for problem in problems):

@@ -16,7 +16,7 @@ from jobstream.kafka.specs import TopicSpec, in_sync_for
 from jobstream.kafka.topics import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 FOREVER = -1
 APPLY = "fix: jobstream topics apply MODULE:APP"
@@ -59,6 +59,15 @@ class Difference:
         """The difference as a sentence: what is there, what it should be, why, and the fix."""
         text = f"{self.topic}: {self.setting} is {self.found}, should be {self.wanted}"
         return "; ".join(part for part in (text, self.harm, self.fix) if part)
+
+
+def alike(differences: Iterable[Difference]) -> list[Difference]:
+    """The same with topics of one queue that differ alike told as one: it names all of them."""
+    found: dict[tuple[str, Difference], list[str]] = {}
+    for difference in differences:
+        what = queue_of(difference.topic), replace(difference, topic="")
+        found.setdefault(what, []).append(difference.topic)
+    return [replace(what, topic=", ".join(topics)) for (_, what), topics in found.items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +129,8 @@ def _partitions_of_queue(at: _Found) -> Difference:
         # Nothing of ours writes to the others, and workers serve those that are declared.
         return at.differs(
             Action.LEAVE,
-            fix=f"jobs that others write to the rest wait: declare {found}, then {grow}",
+            fix="jobs that others write to the rest wait: "
+            f"declare {found}, and if the dead letters have fewer, {grow}",
         )
     return at.differs(
         Action.REFUSE,

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.kafka.topics_there import applied, as_created, only
 
 from jobstream import App
-from jobstream.errors import ConfigError, TopicMismatch, UnsafeTopic
-from jobstream.kafka.plan import Plan, plan, refuse, replication_for
-from jobstream.kafka.specs import TopicSpec, specs
-from jobstream.kafka.topic_rules import Action, Difference, TopicState, compare
+from jobstream.errors import ConfigError, UnsafeTopic
+from jobstream.kafka.plan import plan, refuse, replication_for
+from jobstream.kafka.specs import specs
+from jobstream.kafka.topic_rules import Action, Difference, compare
 from jobstream.kafka.topics import Kind
 from jobstream.queue import Queue
 
-if TYPE_CHECKING:
-    from jobstream.sizes import SizeName
-
 MAIL = Queue("mail", partitions=4)
 KINDS = st.sampled_from([Kind.QUEUE, Kind.RUNG, Kind.DLQ, Kind.DEDUP, Kind.OFFSETS, Kind.SCHEMAS])
-
-
-def as_created(spec: TopicSpec) -> TopicState:
-    """The topic as a broker has it right after its creation, with a setting of the broker's own."""
-    configs = {"flush.ms": "9223372036854775807", **spec.configs}
-    return TopicState(spec.name, spec.partitions, spec.replication, configs)
 
 
 def with_setting(kind: Kind, setting: str, value: str, *, copies: int = 3) -> list[Difference]:
@@ -35,23 +26,6 @@ def with_setting(kind: Kind, setting: str, value: str, *, copies: int = 3) -> li
     spec = next(s for s in reversed(specs("shop", [MAIL], copies)) if s.kind is kind)
     state = as_created(spec)
     return list(compare(spec, replace(state, configs={**state.configs, setting: value})))
-
-
-def only(differences: list[Difference]) -> Difference:
-    [difference] = differences
-    return difference
-
-
-def applied(planned: Plan, existing: dict[str, TopicState]) -> dict[str, TopicState]:
-    """What the cluster has when the plan was carried out."""
-    after = existing | {spec.name: as_created(spec) for spec in planned.create}
-    for d in planned.alter:
-        state = after[d.topic]
-        if d.setting == "partitions":
-            after[d.topic] = replace(state, partitions=int(d.wanted))
-        else:
-            after[d.topic] = replace(state, configs={**state.configs, d.setting: d.wanted})
-    return after
 
 
 def test_on_an_empty_cluster_everything_is_created() -> None:
@@ -239,72 +213,6 @@ def test_more_acknowledgements_than_copies_are_lowered_to_what_the_copies_allow(
     assert "--add-config min.insync.replicas=1" in refused.fix
 
 
-def test_fewer_partitions_than_declared_are_refused_with_both_ways_out() -> None:
-    spec = specs("shop", [MAIL], 1)[0]
-
-    found = only(list(compare(spec, replace(as_created(spec), partitions=2))))
-
-    assert found.action is Action.REFUSE
-    assert (found.found, found.wanted) == ("2", "4")
-    assert "declare 2" in found.fix
-    with pytest.raises(TopicMismatch, match="--grow"):
-        refuse([found], "advice")
-
-
-def test_more_partitions_than_declared_stop_nobody_and_are_told() -> None:
-    spec = specs("shop", [MAIL], 1)[0]
-
-    found = only(list(compare(spec, replace(as_created(spec), partitions=6))))
-
-    assert (found.action, found.harm) == (Action.LEAVE, "")
-    assert "declare 6" in found.fix
-    assert "--grow" in found.fix
-
-
-@pytest.mark.parametrize(
-    ("was", "now"), [("standard", "small"), ("small", "standard")], ids=["smaller", "bigger"]
-)
-def test_a_deployed_app_of_another_size_is_refused_with_the_way_out(
-    was: SizeName, now: SizeName
-) -> None:
-    old, new = App("shop", size=was).queue("mail"), App("shop", size=now).queue("mail")
-    existing = applied(plan("shop", [old], {}, brokers=1), {})
-
-    planned = plan("shop", [new], existing, brokers=1)
-
-    assert "shop.mail.dlq" in {d.topic for d in planned.refused}
-    assert all(f"declare {old.partitions}" in d.fix for d in planned.refused)
-    assert all("--grow mail" in d.fix for d in planned.refused)
-    assert {d.topic for d in planned.differences} == {n for n in existing if ".mail" in n}
-
-
-def test_a_queue_that_would_shrink_is_refused() -> None:
-    """Its keys would lead elsewhere, while jobs and rows stay where they are."""
-    spec = next(s for s in specs("shop", [MAIL], 1) if s.kind is Kind.DLQ)
-
-    found = only(list(compare(spec, replace(as_created(spec), partitions=12))))
-
-    assert found.action is Action.REFUSE
-    assert "never shrinks" in found.harm
-    assert "declare 12" in found.fix
-    assert "--grow mail --was 4" in found.fix
-
-
-def test_a_rung_gets_more_partitions_and_keeps_those_it_has() -> None:
-    """What stands there names its partition of the queue: neither order nor rows depend on it."""
-    few, many = Queue("mail", rungs={"1h": 1}), Queue("mail", rungs={"1h": 6})
-    existing = applied(plan("shop", [few], {}, brokers=1), {})
-
-    planned = plan("shop", [many], existing, brokers=1)
-
-    assert planned.lines() == ["~ shop.mail.retry.1h: partitions 1 → 6"]
-    assert planned.alter[0].harm, "until then no worker starts"
-    mended = applied(planned, existing)
-    assert plan("shop", [many], mended, brokers=1).is_empty
-    (left,) = plan("shop", [few], mended, brokers=1).differences
-    assert (left.action, left.harm) == (Action.LEAVE, "")
-
-
 def test_fewer_copies_than_wanted_stop_nobody() -> None:
     [spec, *_] = specs("shop", [MAIL], 3)
     lonely = replace(
@@ -373,7 +281,7 @@ def test_a_refusal_shows_ten_problems_and_counts_the_rest() -> None:
     problem = only(with_setting(Kind.QUEUE, "cleanup.policy", "compact"))
 
     with pytest.raises(UnsafeTopic, match="and 2 more\nadvice") as caught:
-        refuse([problem] * 12, "advice")
+        refuse([replace(problem, topic=f"shop.queue-{n}") for n in range(12)], "advice")
 
     assert str(caught.value).count("one job per key") == 10
 
