@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from jobstream_processors.core.control import NOTHING, Orders
 from jobstream_processors.core.decide import (
     FINISH,
     Bury,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from jobstream_processors.core.control import Orders
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
@@ -86,6 +86,7 @@ class Engine:
             monotonic_ms=clock.monotonic_ms,
         )
         self._gate = Gate(hands)
+        self.obeyed: Orders = NOTHING
         self._lanes: set[Lane] = set()
         self._missing = MissingCode()
         self._failures = FailureLog(clock.monotonic_ms)
@@ -139,6 +140,7 @@ class Engine:
     def obey(self, orders: Orders) -> None:
         """Operators' orders are these from now on; what is under way is held or stopped by them."""
         self._gate.obey(orders, self._lanes, self._intake.inflight)
+        self.obeyed = orders
         self.flush()
 
     def accept(self, handed: Sequence[tuple[Lane, Sequence[Record]]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from jobstream_processors.core.control import NOTHING, QUIET, Entry, Orders, is_meant
 from jobstream_processors.ports import TopicPartition
 
 if TYPE_CHECKING:
@@ -66,6 +67,22 @@ class Standing:
     leaving: bool
     stepping: str = ""
     """The job type whose handler has the event loop; "" if none has."""
+    orders: Orders = NOTHING
+    """What operators told the workers, since nothing starts here any more that is against it."""
+
+    def obeyed(self, worker: str) -> list[Entry]:
+        """The pauses that hold in the worker of that name, and what keeps it from taking jobs.
+
+        That holds as soon as nothing is fetched for any partition that it serves.
+        """
+        orders = self.orders
+        fetches = any(QUIET not in lane.paused for lane in self.lanes if lane.serving)
+        quiets = () if fetches else orders.quiets
+        return [
+            *orders.queues.values(),
+            *orders.types.values(),
+            *(entry for entry in quiets if is_meant(entry.subject, worker)),
+        ]
 
     def under_way(self, seconds: float) -> list[str]:
         """Job types of handlers that have run for so long, each once."""

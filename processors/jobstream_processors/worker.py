@@ -117,6 +117,7 @@ class Worker:
             ticked_s=now - self._ticked,
             leaving=self._stopping.is_set(),
             stepping=self._engine.stepping,
+            orders=self._engine.obeyed,
         )
 
     async def run(self) -> None:

@@ -21,7 +21,11 @@ class Terminal:
     def __init__(self, app: App) -> None:
         self.app = app
         servers = app.settings.bootstrap_servers
-        self._environ = {"JOBSTREAM_BOOTSTRAP_SERVERS": servers, "JOBSTREAM_APP": app.name}
+        self._environ = {
+            "JOBSTREAM_BOOTSTRAP_SERVERS": servers,
+            "JOBSTREAM_APP": app.name,
+            "JOBSTREAM_STATE_DIR": str(app.settings.state_dir),
+        }
 
     def run(self, *words: str, code: int = 0) -> str:
         """What it printed; after a failure, what it said beside it, too."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +14,8 @@ from tests.integration.terminal import Terminal
 
 from jobstream import App
 from jobstream.cli import cancelling
-from jobstream.testing.served import Served
+from jobstream.observe.process import worker_name
+from jobstream.testing.served import END_LIMIT_S, Served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from jobstream.broker.embedded import EmbeddedKafka
 
 pytestmark = pytest.mark.kafka
+STARTED = threading.Event()
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,11 @@ class Receipt:
 async def send_receipt(args: Receipt) -> None: ...
 
 
+async def endless(args: Receipt) -> None:  # noqa: ARG001 - it only waits
+    STARTED.set()
+    await asyncio.Event().wait()
+
+
 @pytest.fixture(scope="module")
 def served(kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     app = App(
@@ -38,7 +47,9 @@ def served(kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFactory) -> It
         state_dir=tmp_path_factory.mktemp("orders"),
         replication=1,
     )
-    app.job(queue=app.queue("mail", partitions=1))(send_receipt)
+    mail = app.queue("mail", partitions=1)
+    app.job(queue=mail)(send_receipt)
+    app.job(queue=mail)(endless)
     served = Served(app)
     yield served
     served.close()
@@ -187,6 +198,37 @@ def test_a_job_is_meant_by_the_beginning_of_its_id(terminal: Terminal) -> None:
         "job", "show", "0199ffff", code=1
     )
     assert terminal.held() == []
+
+
+def test_a_pause_holds_where_the_command_returns(terminal: Terminal, served: Served) -> None:
+    name = worker_name()
+    here = f"acted on by every worker here ({name})"
+    send = terminal.app.jobs["send_receipt"]
+    assert "no worker that is meant answers" in terminal.said("control", "quiet", "host:1")
+    terminal.run("control", "unquiet", "host:1")
+
+    with served:
+        assert served.end_of(send.enqueue(Receipt("o-12")).job_id) == "done"
+        for subject in (("--queue", "mail"), ("--type", "send_receipt")):
+            assert here in terminal.said("control", "pause", *subject)
+            held = send.enqueue(Receipt("o-13")).job_id
+            assert here in terminal.said("control", "resume", *subject)
+            assert served.end_of(held) == "done"
+        assert here in terminal.said("control", "quiet", name)
+        assert here in terminal.said("control", "unquiet", name)
+        unseen = terminal.said("control", "pause", "--queue", "mail", "--no-wait")
+        assert "acted on" not in unseen
+        terminal.run("control", "resume", "--queue", "mail")
+
+
+def test_a_cancel_says_on_which_worker_the_job_runs(terminal: Terminal, served: Served) -> None:
+    with served:
+        job_id = terminal.app.jobs["endless"].enqueue(Receipt("o-14")).job_id
+        assert STARTED.wait(END_LIMIT_S)
+        said = terminal.run("control", "cancel", job_id)
+        assert f"job {job_id} runs on {worker_name()}: it ends as cancelled" in said
+        assert served.end_of(job_id) == "cancelled"
+    lifted(terminal)
 
 
 def test_a_job_that_has_ended_gets_no_order(terminal: Terminal, served: Served) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from jobstream.cli.asking import workers_here
 from jobstream.cli.control_text import document, holds
 from jobstream.cli.exits import FAILURE, OK
 from jobstream.cli.output import iso, print_json, progress, remark, say, when
@@ -46,7 +47,7 @@ def cancel(
     else:
         say(holds(entry))
         if found.entries:
-            say(stands(found))
+            say(stands(found, _runner(view, found)))
     if untold:
         remark(f"not looked for: {untold}; give --since. The order holds whatever the job is")
     elif not found.entries:
@@ -57,19 +58,31 @@ def cancel(
     return OK
 
 
-def stands(found: History) -> str:
-    """Where a job that has not ended is, and how the order reaches it."""
+def stands(found: History, runner: str = "") -> str:
+    """Where a job that has not ended is, and how the order reaches it; `runner` has it, if any."""
     at = found.told_by
     assert at is not None, "it was found"  # noqa: S101
     if found.state == WAITING:
         rung = at.detail.get("rung", "?")
         told = f"waits on rung {rung} since {when(at.at_ms)}: it ends as cancelled at its next hop"
+    elif runner:
+        told = f"runs on {runner}: it ends as cancelled if its handler lets itself be stopped"
     else:
         told = (
-            f"is queued on {at.queue} since {when(at.at_ms)}, or runs: it ends as cancelled when "
-            "its turn comes, or when its handler lets itself be stopped"
+            f"is queued on {at.queue} since {when(at.at_ms)}, or runs elsewhere: it ends as "
+            "cancelled when its turn comes, or if its handler lets itself be stopped"
         )
     return one_line(f"job {found.job_id} {told}")
+
+
+def _runner(view: AppView, found: History) -> str:
+    """The worker of this machine in which the job runs, by `host:pid`; "" if there is none."""
+    if found.state == WAITING:
+        return ""
+    for answer in workers_here(view):
+        if any(run["id"] == found.job_id for run in answer.get("runs") or []):
+            return str(answer["worker"])
+    return ""
 
 
 def _look(view: AppView, job_id: str, since_ms: int | None) -> tuple[History, str]:

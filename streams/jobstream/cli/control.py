@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from jobstream.cli.app_command import AppGroup
+from jobstream.cli.asking import confirm
 from jobstream.cli.control_text import by, document, ended, holds
 from jobstream.cli.exits import OK
-from jobstream.cli.options import brokers_now, json_option, moment, or_ours, view_of
+from jobstream.cli.options import brokers_now, json_option, moment, or_ours, seconds, view_of
 from jobstream.cli.output import age, print_json, print_table, remark, say, when
 from jobstream.errors import ConfigError
 from jobstream_processors.core.control import CANCEL, PAUSE_QUEUE, PAUSE_TYPE, QUIET
@@ -23,7 +25,25 @@ if TYPE_CHECKING:
 
 _queue_option = click.option("--queue", metavar="QUEUE", help="The queue of that name.")
 _type_option = click.option("--type", "job_type", metavar="TYPE", help="The job type of that name.")
+TIMEOUT_MS_MIN = 100
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
+
+
+def _wait_options(function: _Function) -> _Function:
+    """How long to wait until workers act on it: `wait_s`, 0.0 with --no-wait."""
+
+    @wraps(function)
+    def waiting(*, no_wait: bool, timeout: str, **given: object) -> object:
+        wait_s = seconds("--timeout", timeout, TIMEOUT_MS_MIN)
+        return function(wait_s=0.0 if no_wait else wait_s, **given)
+
+    for option in (
+        click.option("--no-wait", is_flag=True, help="Return as soon as the broker has the entry."),
+        click.option("--timeout", metavar="DURATION", default="10s", show_default=True,
+                     help="How long to wait until the workers of this machine act on it."),
+    ):  # fmt: skip
+        waiting = option(waiting)
+    return waiting  # type: ignore[return-value] # the command's own options are the same
 
 
 def _entry_options(lasts: str) -> Callable[[_Function], _Function]:
@@ -82,10 +102,17 @@ def list_command(app: AppName, *, as_json: bool) -> int:
 @command.command("pause")
 @_queue_option
 @_type_option
+@_wait_options
 @_entry_options("24h")
 @json_option
 def pause_command(
-    app: AppName, *, queue: str | None, job_type: str | None, as_json: bool, **said: str | None
+    app: AppName,
+    *,
+    queue: str | None,
+    job_type: str | None,
+    wait_s: float,
+    as_json: bool,
+    **said: str | None,
 ) -> int:
     """Start no more jobs of a queue or of a job type. What runs goes on.
 
@@ -95,23 +122,33 @@ def pause_command(
     view = view_of(app)
     kind, subject = _about(queue, job_type)
     _must_exist(view, kind, subject)
-    return _tell(view, kind, subject, said, as_json=as_json)
+    _tell(view, kind, subject, said, as_json=as_json)
+    return confirm(view, kind, subject, wait_s)
 
 
 @command.command("resume")
 @_queue_option
 @_type_option
 @click.argument("job_id", metavar="[ID]", required=False)
+@_wait_options
 @json_option
 def resume_command(
-    app: AppName, *, queue: str | None, job_type: str | None, job_id: str | None, as_json: bool
+    app: AppName,
+    *,
+    queue: str | None,
+    job_type: str | None,
+    job_id: str | None,
+    wait_s: float,
+    as_json: bool,
 ) -> int:
     """End a pause, or the cancel of the job ID. A job that ended as cancelled stays so."""
     view = view_of(app)
     kind, subject = _about(queue, job_type, job_id)
     if kind == CANCEL:
-        subject = _cancelled(view, subject)
-    return _lift(view, kind, subject, as_json=as_json)
+        _lift(view, kind, _cancelled(view, subject), as_json=as_json)
+        return OK
+    _lift(view, kind, subject, as_json=as_json)
+    return confirm(view, kind, subject, wait_s, in_force=False)
 
 
 @command.command("cancel")
@@ -142,7 +179,8 @@ def cancel_command(
     """
     view = view_of(app)
     if no_look:
-        return _tell(view, CANCEL, job_id, said, as_json=as_json)
+        _tell(view, CANCEL, job_id, said, as_json=as_json)
+        return OK
     from jobstream.cli.cancelling import cancel  # noqa: PLC0415 - loads the Kafka client
 
     since_ms = moment("--since", since, brokers_now(view))
@@ -155,22 +193,30 @@ def cancel_command(
 
 @command.command("quiet")
 @click.argument("worker", metavar="HOST:PID")
+@_wait_options
 @_entry_options("1h")
 @json_option
-def quiet_command(app: AppName, *, worker: str, as_json: bool, **said: str | None) -> int:
+def quiet_command(
+    app: AppName, *, worker: str, wait_s: float, as_json: bool, **said: str | None
+) -> int:
     """Let workers take no new jobs; they finish what they have and keep their partitions.
 
     "host:*" means all of a host. Nobody else serves their partitions meanwhile.
     """
-    return _tell(view_of(app), QUIET, worker, said, as_json=as_json)
+    view = view_of(app)
+    _tell(view, QUIET, worker, said, as_json=as_json)
+    return confirm(view, QUIET, worker, wait_s)
 
 
 @command.command("unquiet")
 @click.argument("worker", metavar="HOST:PID")
+@_wait_options
 @json_option
-def unquiet_command(app: AppName, *, worker: str, as_json: bool) -> int:
+def unquiet_command(app: AppName, *, worker: str, wait_s: float, as_json: bool) -> int:
     """Let workers take jobs again; HOST:PID exactly as it was given to `quiet`."""
-    return _lift(view_of(app), QUIET, worker, as_json=as_json)
+    view = view_of(app)
+    _lift(view, QUIET, worker, as_json=as_json)
+    return confirm(view, QUIET, worker, wait_s, in_force=False)
 
 
 def _about(queue: str | None, job_type: str | None, job_id: str | None = None) -> tuple[str, str]:
@@ -217,13 +263,12 @@ def _order(view: AppView, kind: str, subject: str, said: dict[str, str | None]) 
 
 def _tell(
     view: AppView, kind: str, subject: str, said: dict[str, str | None], *, as_json: bool
-) -> int:
+) -> None:
     entry = _order(view, kind, subject, said)
     if as_json:
         print_json(document(entry))
     else:
         say(holds(entry))
-    return OK
 
 
 def _cancelled(view: AppView, given: str) -> str:
@@ -239,7 +284,7 @@ def _cancelled(view: AppView, given: str) -> str:
     return found
 
 
-def _lift(view: AppView, kind: str, subject: str, *, as_json: bool) -> int:
+def _lift(view: AppView, kind: str, subject: str, *, as_json: bool) -> None:
     entries = _in_force(view, or_ours(brokers_now(view)))
     there = [each for each in entries if (each.kind, each.subject) == (kind, subject)]
     _control(view).lift(kind, subject)
@@ -249,4 +294,3 @@ def _lift(view: AppView, kind: str, subject: str, *, as_json: bool) -> int:
         say(f"{ended(kind, subject)}; it was {by(there[0])}")
     else:
         say(f"{ended(kind, subject)}; nothing was in force")
-    return OK

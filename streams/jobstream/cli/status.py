@@ -6,25 +6,20 @@ broker. It changes nothing.
 
 from __future__ import annotations
 
-import http.client
-import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from jobstream.cli.app_command import AppCommand
+from jobstream.cli.asking import AT_ONCE, ask
 from jobstream.cli.exits import FAILURE, OK
 from jobstream.cli.options import json_option, name_and_settings
 from jobstream.cli.output import age, print_json, print_table, remark
 
 if TYPE_CHECKING:
     from jobstream.cli.app_name import AppName
-    from jobstream.observe.targets import Target
 
-ANSWER_S_MAX = 5.0
-ANSWER_BYTES_MAX = 4_000_000
-AT_ONCE = 16
 COLUMNS = (
     *("role", "pid>", "worker", "address", "live", "ready", "partitions>", "in flight>"),
     *("running>", "oldest", "restoring", "paused", "why"),
@@ -47,28 +42,13 @@ def command(app: AppName, *, as_json: bool) -> int:
     if not found:
         remark(f"no process of {name!r} answers on this machine (looked in {folder})")
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        answers = list(pool.map(_ask, found))
+        answers = list(pool.map(ask, found))
     if as_json:
         print_json(answers)
     elif answers:
         print_table(COLUMNS, [_row(answer) for answer in answers])
     well = [answer for answer in answers if answer.get("live") and answer.get("ready")]
     return OK if answers and len(well) == len(answers) else FAILURE
-
-
-def _ask(target: Target) -> dict[str, Any]:
-    """What the process says, or that it says nothing."""
-    known = {"role": target.role, "pid": target.pid, "address": target.address}
-    connection = http.client.HTTPConnection(target.address, timeout=ANSWER_S_MAX)
-    try:
-        connection.request("GET", "/status")
-        answer = json.loads(connection.getresponse().read(ANSWER_BYTES_MAX))
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        why = {"probe": "live", "check": "endpoint", "why": f"no answer: {error}"}
-        return {**known, "live": False, "ready": False, "failed": [why]}
-    finally:
-        connection.close()
-    return {**answer, **known} if isinstance(answer, dict) else known
 
 
 def _row(answer: dict[str, Any]) -> list[str]:

@@ -195,6 +195,10 @@ class Observed:
                 for lane in lanes
                 if lane.paused
             ],
+            "orders": [
+                {"kind": entry.kind, "subject": entry.subject}
+                for entry in standing.obeyed(worker_name())
+            ],
             "guarded": [_named(lane.source) for lane in lanes if lane.guarded],
             "leaving": standing.leaving,
         }
