@@ -7,16 +7,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pytest
 import yaml
 
 import jobstream
 from jobstream.cli.root import COMMANDS
 from jobstream.settings import Settings
-
-if TYPE_CHECKING:
-    import pytest
 
 STATE = "/var/lib/jobstream"
 DRAIN_S = 25
@@ -225,6 +223,19 @@ def test_variables_of_the_containers_are_settings(
     assert "is read by nothing" not in caplog.text
 
 
+def ask(root: Path, path: str, port: str | None) -> subprocess.CompletedProcess[str]:
+    """What the image's health check says where the container's variable is `port`."""
+    own = {} if port is None else {"JOBSTREAM_METRICS_PORT": port}
+    environ = {name: value for name, value in os.environ.items() if name[:10] != "JOBSTREAM_"}
+    return subprocess.run(
+        [sys.executable, str(root / "docker/healthy.py"), path],
+        env=environ | own,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def test_the_health_check_of_the_image_tells_yes_from_no(root: Path) -> None:
     import http.server  # noqa: PLC0415 - for this test only
     import threading  # noqa: PLC0415 - likewise
@@ -238,21 +249,41 @@ def test_the_health_check_of_the_image_tells_yes_from_no(root: Path) -> None:
         def log_message(self, *args: object) -> None:
             """Be quiet."""
 
-    def ask(path: str, port: int) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, str(root / "docker/healthy.py"), path],
-            env={**os.environ, "JOBSTREAM_METRICS_PORT": str(port)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
     with http.server.HTTPServer(("127.0.0.1", 0), Answers) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         port = server.server_address[1]
-        yes, no = ask("/livez", port), ask("/readyz", port)
+        yes, no = ask(root, "/livez", str(port)), ask(root, "/readyz", f" {port} ")
         server.shutdown()
-    nobody = ask("/livez", port)
+    nobody = ask(root, "/livez", str(port))
 
     assert (yes.returncode, no.returncode, nobody.returncode) == (0, 1, 1)
     assert "restoring mail [3]" in no.stdout
+
+
+@pytest.mark.parametrize(
+    ("port", "told"),
+    [
+        ("tcp://10.0.0.1:9464", "is any free one: set JOBSTREAM_METRICS_PORT"),
+        (None, "is any free one: set JOBSTREAM_METRICS_PORT"),
+        ("0", "is any free one: set JOBSTREAM_METRICS_PORT"),
+        ("off", "is off: set JOBSTREAM_METRICS_PORT"),
+        ("90000", "JOBSTREAM_METRICS_PORT='90000' is no port"),
+    ],
+)
+def test_the_health_check_reads_the_port_as_the_process_does(
+    root: Path, port: str | None, told: str
+) -> None:
+    answer = ask(root, "/readyz", port)
+
+    assert answer.returncode == 1
+    assert told in answer.stdout
+    assert "Traceback" not in answer.stderr
+
+
+def test_roles_name_the_app_in_one_way(roles: dict[str, Any], variables: dict[str, str]) -> None:
+    named = [role["command"] for role in roles.values() if "entrypoint" not in role]
+
+    assert len(named) == 5
+    for words in named:
+        assert "--app" not in words, words
+        assert variables["JOBSTREAM_APP"] in words
