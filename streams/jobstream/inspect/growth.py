@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from jobstream.errors import ConfigError
+from jobstream.errors import ConfigError, TopicMissing
 from jobstream.inspect.errors import GroupBusy, GrownMeanwhile, StillWaiting
 from jobstream.inspect.offsets import refuse_if_busy
 from jobstream.inspect.positions import standings
@@ -53,9 +53,17 @@ def plan_growth(
     """What is to be done for the queue `name`; `declared` has the count of each of its topics.
 
     `was` is the count that the queue had; by default that of its dead letters, which grow last.
-    Raises ConfigError where there is nothing to grow, or no whole multiple.
+    Raises TopicMissing where one of its topics is not there, ConfigError where there is nothing to
+    grow, or no whole multiple.
     """
     queue = view.queues(name)[0]
+    if absent := [topic for topic in declared if topic not in view.counts]:
+        message = (
+            f"queue {name!r} can't grow while topics are missing: {', '.join(absent)}. Declare the "
+            "partitions that it had, create what is missing with: jobstream topics apply "
+            f"MODULE:APP; then declare {declared[queue.topic]} again and grow it"
+        )
+        raise TopicMissing(message)
     growth = Growth(queue, was or queue.counts[queue.dlq], declared)
     if growth.to == growth.was:
         message = (

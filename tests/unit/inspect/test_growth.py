@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from jobstream.errors import ConfigError
+from jobstream.errors import ConfigError, TopicMissing
 from jobstream.inspect.growth import plan_growth
 from jobstream.inspect.view import AppView
 from jobstream.kafka.specs import specs
@@ -47,3 +49,23 @@ def test_where_the_dead_letters_have_grown_nothing_is_left() -> None:
 def test_a_topic_that_has_more_than_is_declared_is_named() -> None:
     with pytest.raises(ConfigError, match=r"these have more: \{'shop\.mail\.dedup': 8\}"):
         plan_growth(view(2, dedup=8), "mail", declared(4))
+
+
+@pytest.mark.parametrize(
+    "topic",
+    ["shop.mail.dlq", "shop.mail.dedup", "shop.mail", "shop.mail.retry.5s", "shop.offsets"],
+)
+def test_a_topic_that_is_missing_is_named_with_what_to_do(topic: str) -> None:
+    made = view(2)
+    del made.__dict__["counts"][topic]
+
+    with pytest.raises(TopicMissing, match=f"missing: {re.escape(topic)}.*topics apply"):
+        plan_growth(made, "mail", declared(4))
+
+
+def test_a_queue_of_which_one_topic_is_left_names_the_others() -> None:
+    made = view(2)
+    made.__dict__["counts"] = {"shop.mail.dedup": 2}
+
+    with pytest.raises(TopicMissing, match=r"shop\.mail, .*shop\.mail\.dlq"):
+        plan_growth(made, "mail", declared(4))
