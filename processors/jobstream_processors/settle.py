@@ -77,7 +77,6 @@ class Settler:
         What is not acknowledged by then is returned by a later call, which may be given nothing
         new. Deliveries of ended assignments are returned by none.
         """
-        self._settled, self._again = [], []
         gathered = self._gathered
         for item in batch:
             gathered.setdefault((item[0].lane, type(item[1]) is Finish), []).append(item)
@@ -94,7 +93,9 @@ class Settler:
         self._wait([way for way in self._ways.values() if way.fresh])
         for lane in late | {lane for lane, _ in self._ways}:
             lane.late = (lane, True) in self._ways or (lane, False) in self._ways
-        return self._settled, self._again
+        settled, again = self._settled, self._again
+        self._settled, self._again = [], []  # Nothing of them stays in memory until the next call.
+        return settled, again
 
     def _begin(self, key: tuple[Lane, bool], items: list[Decided]) -> None:
         lane, done = key

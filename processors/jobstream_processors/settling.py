@@ -96,6 +96,8 @@ class SettleThread:
                     again += failed
                 elif not again:
                     pause_s = PAUSE_S[0]
+                del settled, failed
+            del batch  # It may be long until the next: these jobs need not stay in memory.
             if then is STOP:
                 return
             if then is not None:

@@ -118,7 +118,7 @@ def _avro() -> tuple[ModuleType, ModuleType]:
         import avro.compatibility  # noqa: PLC0415  # an optional extra
         import avro.schema  # noqa: PLC0415  # likewise
     except ImportError as error:
-        message = "comparing schemas needs the avro library: pip install jobstream[worker]"
+        message = "comparing schemas needs the avro library: pip install 'jobstream[worker]'"
         raise MissingExtra(message) from error
     return avro.schema, avro.compatibility
 

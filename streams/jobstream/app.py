@@ -265,7 +265,7 @@ class App:
         try:
             from jobstream.observe.enqueue_metrics import EnqueueCollector  # noqa: PLC0415 - extra
         except ImportError as error:
-            message = f"app.metrics() needs the extra: pip install jobstream[metrics] ({error})"
+            message = f"app.metrics() needs the extra: pip install 'jobstream[metrics]' ({error})"
             raise ConfigError(message) from error
         return EnqueueCollector(lambda: [job.counts for job in list(self._jobs.values())])
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,11 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jobstream import leaving
 from jobstream.canary import job as canary
 from jobstream.cli.logs import log_as_here
+from jobstream.cores import default_children
 from jobstream.dedup.rocks import ShardMemory
 from jobstream.dedup.slots import claim_slot
 from jobstream.dedup.table import Table
 from jobstream.errors import BrokerTooOld
-from jobstream.footprint import few_arenas, resting_collector
+from jobstream.footprint import few_arenas, memory_given_back, resting_collector
 from jobstream.green import refuse_green_threads
 from jobstream.handler_warnings import warn_of_handlers
 from jobstream.kafka.admin import Admin
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 
     from jobstream.app import App
     from jobstream_processors.places import Mirrors
-    from jobstream_processors.ports import Listener, Sink
+    from jobstream_processors.ports import Listener
 
 log = logging.getLogger("jobstream.roles")
 
@@ -204,6 +204,7 @@ class Roles:
             work.append(asyncio.create_task(self._delay(mirrors, catalogue)))
         if WORKER in self._roles:
             work.append(asyncio.create_task(self._work(mirrors, catalogue, cluster)))
+        rest = asyncio.create_task(memory_given_back())
         try:
             ends: list[asyncio.Future[Any]] = [*work, broken]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -211,6 +212,7 @@ class Roles:
             if (error := await leaving.drained(work, broken)) is not None:
                 raise error
         finally:
+            rest.cancel()
             self._control.close()
             follower.close()
             self._end()
@@ -264,7 +266,7 @@ class Roles:
         return catalogue, follower
 
     async def _work(self, mirrors: Mirrors, catalogue: Catalogue, cluster_id: str) -> None:
-        app, pulse, sink = self._app, self._pulse, self._sink
+        app = self._app
         warn_of_handlers(app, self._specs.values(), self._plans)
         shards = sum(app.queues[name].partitions for name in self._plans)
         memory = ShardMemory(row_files=raised_for(shards))
@@ -274,14 +276,14 @@ class Roles:
             takeover = Takeover(
                 worker_group(app.name),
                 self._plans,
-                sink,
+                self._sink,
                 self._reader,
                 tables,
                 mirrors,
                 self._clock,
             )
             failures = Failures(app.failure_callbacks)
-            worker = Worker(self._parts(catalogue, sink, takeover, pulse, failures))
+            worker = Worker(self._parts(catalogue, takeover, failures))
             self._control.listen(self._clock.broker_ms(), worker.obey)
             self._worker = self._observed.worker = worker
             if self._stopping.is_set():
@@ -294,14 +296,7 @@ class Roles:
             finally:
                 await aside("jobstream-told", failures.close)
 
-    def _parts(
-        self,
-        catalogue: Catalogue,
-        sink: Sink,
-        takeover: Takeover,
-        pulse: Pulse,
-        failures: Failures,
-    ) -> Parts:
+    def _parts(self, catalogue: Catalogue, takeover: Takeover, failures: Failures) -> Parts:
         settings = self._settings
         return Parts(
             specs=self._specs,
@@ -310,11 +305,11 @@ class Roles:
             source=self._source(
                 WORKER, worker_group(self._app.name), [p.topic for p in self._plans.values()]
             ),
-            sink=sink,
+            sink=self._sink,
             takeover=takeover,
             reader=self._reader,
             clock=self._clock,
-            pulse=pulse,
+            pulse=self._pulse,
             limits=Limits(
                 window=settings.window,
                 commit_ms=settings.commit_interval_ms,
@@ -323,7 +318,7 @@ class Roles:
                 rebalance_ms=rebalance_ms(self._settings.rebalance_drain_ms),
             ),
             concurrency=settings.concurrency,
-            children=settings.children or 2 * (os.cpu_count() or 2),
+            children=settings.children or default_children(),
             child_begins=log_as_here(),
             tracing=tracing_of(self._app),
             failed=failures.tell if self._app.failure_callbacks else None,

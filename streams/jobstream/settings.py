@@ -181,7 +181,7 @@ class Settings:
     replication: int | None = field(metadata=_option("", _count(1, 32_767)))
     """Copies of each topic; None: one per broker, at most three."""
     children: int | None = field(metadata=_option("", _count(1, 1_000)))
-    """Processes for CPU-bound jobs; None: chosen from the number of cores."""
+    """Processes for CPU-bound jobs; None: as many as the cores that it may use, at least 2."""
     metrics_host: str = field(metadata=_option("127.0.0.1", _host))
     """The address on which a process answers for metrics and probes."""
     metrics_port: int | None = field(metadata=_option("0", read_port))

@@ -35,6 +35,7 @@ CASES = {
     "delayed": "how late delayed jobs are, by broker time",
     "restore": "rows/s into an empty dedup table, and a warm start",
     "memory": "memory with a million jobs waiting",
+    "footprint": "memory of a worker: idle, in a burst, after it, and of its child processes",
     "exporter": "one look of the lag exporter at a thousand partitions",
     "start": "from starting a worker to its first job",
     "recovery": "how long partitions stand still after deaths and restarts (three brokers)",

@@ -118,7 +118,8 @@ class Rig:
         with WorkerProcess(argv, self.folder / f"bare-{bench.app.name}.log", {}) as process:
             return process.report()
 
-    def _must_be_committed(self, bench: Bench, count: int) -> None:
+    def committed(self, bench: Bench) -> int:
+        """How many jobs of it are finished and committed."""
         group = worker_group(bench.app.name)
         options = {"bootstrap.servers": self.bootstrap_servers, "group.id": group}
         consumer = Consumer(options)
@@ -127,7 +128,10 @@ class Rig:
             found = consumer.committed(places, TIMEOUT_S)
         finally:
             consumer.close()
-        committed = sum(max(0, place.offset) for place in found)
+        return sum(max(0, place.offset) for place in found)
+
+    def _must_be_committed(self, bench: Bench, count: int) -> None:
+        committed = self.committed(bench)
         if committed < count:
             message = f"{bench.app.name}: {count} jobs finished, only {committed} committed"
             raise ChildFailed(message)

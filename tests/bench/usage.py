@@ -50,6 +50,16 @@ def peak_resident_mb() -> float:
     return _status("VmHWM")
 
 
+def held_mb(pid: int) -> tuple[float, float]:
+    """(RSS, PSS) of a process, in MB of 10**6 bytes.
+
+    PSS counts only a share of what other processes have in RAM as well, such as libraries.
+    """
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    found = dict(re.findall(r"^(Rss|Pss):\s+(\d+) kB", text, re.MULTILINE))
+    return int(found["Rss"]) * 1024 / 1e6, int(found["Pss"]) * 1024 / 1e6
+
+
 def _status(field: str) -> float:
     if not _STATUS.exists():
         return 0.0

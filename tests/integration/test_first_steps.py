@@ -1,4 +1,4 @@
-"""What the README tells a newcomer to do, done to the letter with the built wheel."""
+"""What the README tells a newcomer to do, done to the letter with what a clone holds."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 import venv
@@ -101,22 +102,43 @@ def readme(pytestconfig: pytest.Config) -> list[tuple[str, str]]:
     return BLOCK.findall((pytestconfig.rootpath / "README.md").read_text())
 
 
+def install_lines(text: str) -> list[str]:
+    """The lines of a page's shell blocks that install with pip."""
+    blocks = [block for language, block in BLOCK.findall(text) if language == "sh"]
+    return [line for block in blocks for line in block.splitlines() if "pip install" in line]
+
+
+def run_as_printed(line: str, folder: Path, programs: Path, constraints: Path) -> None:
+    """Have a shell run the line in `folder`, in the environment of `programs`."""
+    environ = {
+        **os.environ,
+        "PATH": f"{programs}:/usr/bin:/bin",
+        "PIP_CONSTRAINT": str(constraints),
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_QUIET": "1",
+    }
+    subprocess.run(
+        ["/bin/sh", "-c", line], cwd=folder, env=environ, check=True, timeout=INSTALL_SECONDS_MAX
+    )
+
+
 @pytest.fixture(scope="module")
 def installed(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of a fresh environment that holds the built wheel with its `dev` extra."""
+    """The programs of a fresh environment, installed as printed, from what a clone holds."""
     root, folder = pytestconfig.rootpath, tmp_path_factory.mktemp("installed")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(folder)]
     subprocess.run(build, cwd=root, check=True, capture_output=True)
-    (wheel,) = folder.glob("*.whl")
-    # The locked versions, without the hashes: the wheel just built can't have one there.
+    (packed,) = folder.glob("*.tar.gz")
+    with tarfile.open(packed) as archive:
+        archive.extractall(folder, filter="data")
+    clone = folder / packed.name.removesuffix(".tar.gz")
+    # The locked versions, without the hashes: what is built of the clone can't have one there.
     pins = PIN.findall((root / "requirements.lock").read_text())
-    constraints = folder / "constraints.txt"
-    constraints.write_text("\n".join(pins))
+    (folder / "constraints.txt").write_text("\n".join(pins))
     venv.create(folder / "venv", with_pip=True)
     programs = folder / "venv" / "bin"
-    pip = [str(programs / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    install = [*pip, "-c", str(constraints), f"{wheel}[dev]"]
-    subprocess.run(install, check=True, cwd=folder, timeout=INSTALL_SECONDS_MAX)
+    (line,) = install_lines((root / "README.md").read_text())
+    run_as_printed(line, clone, programs, folder / "constraints.txt")
     return programs
 
 
@@ -208,6 +230,21 @@ def test_readme_leads_to_a_job_that_ran(
         assert not list(processes_of(tmp_path)), "these outlived Ctrl-C"
     finally:
         terminal.close()
+
+
+def test_install_lines_of_other_pages_run_as_printed(
+    pytestconfig: pytest.Config, installed: Path, tmp_path: Path
+) -> None:
+    pages = sorted((pytestconfig.rootpath / "docs").rglob("*.md"))
+    lines = {line for page in pages for line in install_lines(page.read_text())}
+    assert lines
+    constraints = installed.parents[1] / "constraints.txt"
+
+    for line in sorted(lines):
+        run_as_printed(line, tmp_path, installed, constraints)
+
+    check = [str(installed / "python"), "-m", "pip", "check"]
+    assert subprocess.run(check, check=False, capture_output=True).returncode == 0
 
 
 class User:

@@ -263,7 +263,7 @@ def defaulted(cls: Any, found: Any) -> dict[str, Any]:  # noqa: ANN401 - made at
 def test_without_the_avro_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     schema = job_schema(made(("a", int)), "job").schema
     monkeypatch.setitem(sys.modules, "avro.compatibility", None)
-    with pytest.raises(MissingExtra, match=r"pip install jobstream\[worker\]"):
+    with pytest.raises(MissingExtra, match=r"pip install 'jobstream\[worker\]'"):
         check(schema, schema, "job")
 
 

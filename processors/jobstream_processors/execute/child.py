@@ -69,6 +69,7 @@ def main(descriptor: int) -> None:
                 # The handler forked, and this is the copy: the pipe is not its to answer on.
                 leave()
             pipe.send_bytes(pickle.dumps(outcome))
+            del packed, handed, outcome  # While it idles, it keeps nothing of the job.
     except (EOFError, OSError):
         return
 

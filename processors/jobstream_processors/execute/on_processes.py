@@ -215,6 +215,7 @@ class _Child:
             self._pool.report(self, delivery, outcome, alive=alive)
             if not alive:
                 return
+            del delivery, outcome  # While it idles, it keeps nothing of the job.
         self._bury()
 
     def _run(self, delivery: Delivery) -> tuple[Outcome, bool]:

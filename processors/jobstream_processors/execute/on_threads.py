@@ -178,8 +178,8 @@ class ThreadExecutor:
         while (delivery := self._work.get()) is not None:
             outcome = self._barred(delivery)
             if outcome is None:
-                run, now_s = contextvars.Context().run, self._machine.awake_s
-                outcome = run(_call, delivery, self._enter, now_s)
+                now_s = self._machine.awake_s
+                outcome = contextvars.Context().run(_call, delivery, self._enter, now_s)
             if self._forked:
                 leave()
             ended = self._machine.awake_s()
@@ -192,6 +192,7 @@ class ThreadExecutor:
                     self._loop.call_soon_threadsafe(self._collect)
                 except RuntimeError:
                     return  # The loop is closed: the worker has left, nobody waits for this.
+            del delivery, outcome  # While it idles, it keeps nothing of the job.
 
     def _collect(self) -> None:
         with self._lock:

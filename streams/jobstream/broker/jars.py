@@ -116,7 +116,7 @@ def maven_context(repository: Path) -> "MavenContext":
         from jgo.constants import MAVEN_CENTRAL_URL  # noqa: PLC0415
         from jgo.maven import MavenContext  # noqa: PLC0415
     except ImportError as error:
-        message = "the embedded broker fetches Kafka with jgo: pip install jobstream[dev]"
+        message = "the embedded broker fetches Kafka with jgo: pip install 'jobstream[dev]'"
         raise MissingDependencyError(message) from error
     remotes = {**GlobalSettings.load().repositories, "central": MAVEN_CENTRAL_URL}
     return MavenContext(repo_cache=repository, remote_repos=remotes)

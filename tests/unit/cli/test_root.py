@@ -200,7 +200,7 @@ def test_without_the_extra_the_fix_is_named(tmp_path: Path) -> None:
     )
 
     assert ran.returncode == 1
-    assert ran.stderr == "jobstream: click is missing: pip install jobstream[cli]\n"
+    assert ran.stderr == "jobstream: click is missing: pip install 'jobstream[cli]'\n"
 
 
 def test_a_worker_that_fails_is_not_kept_by_a_thread_that_hangs(folder: Path) -> None:

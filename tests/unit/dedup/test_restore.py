@@ -38,6 +38,6 @@ def test_without_rocksdict_the_error_names_the_extra() -> None:
 
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
-    assert "TableUnavailable: the dedup table needs rocksdict: pip install jobstream[worker]" in (
+    assert "TableUnavailable: the dedup table needs rocksdict: pip install 'jobstream[worker]'" in (
         ran.stderr
     )

@@ -161,7 +161,7 @@ def test_without_the_extra_the_error_says_what_to_install() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
 
-    assert "pip install jobstream[metrics]" in ran.stdout
+    assert "pip install 'jobstream[metrics]'" in ran.stdout
 
 
 @pytest.mark.usefixtures("send")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -93,6 +94,20 @@ def test_an_action_runs_after_everything_put_before_it(office: Office) -> None:
 
     assert rows.get(timeout=LIMIT_S) == 2
     assert [office.next(), office.next()] == [["a", "b"], ["c"]]
+
+
+def test_what_is_settled_does_not_stay_in_memory(office: Office) -> None:
+    lane = office.shop.lane()
+    decided = office.decided(lane, "a", "b")
+    kept = weakref.WeakSet(delivery for delivery, _ in decided)
+    office.thread.put(decided)
+    del decided
+
+    office.thread.start()
+
+    assert office.next() == ["a", "b"]
+    office.shop.intake.forget(lane)
+    wait_until(lambda: not kept, "nothing holds them, though no other job comes", limit_s=LIMIT_S)
 
 
 def test_closing_settles_what_was_put_before(office: Office) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from jobstream.testing.waiting import wait_until
@@ -54,6 +55,21 @@ def test_handlers_run_beside_the_loop_and_end_on_it(ear: Ear) -> None:
 
     assert ran_in
     assert here not in ran_in
+
+
+def test_an_idle_thread_keeps_nothing_of_its_last_job(ear: Ear) -> None:
+    ear.shop.handle("works", lambda _: None, "thread")
+
+    async def scenario(executor: ThreadExecutor) -> None:
+        delivery = ear.delivery("a", "works")
+        kept = weakref.ref(delivery)
+        executor.submit(delivery)
+        del delivery
+        await ear.outcome("a")
+        ear.shop.intake.forget(ear.lane)
+        wait_until(lambda: kept() is None, "nothing holds the job", limit_s=LIMIT_S)
+
+    run(ear, scenario)
 
 
 def test_ends_are_told_for_what_they_are(ear: Ear) -> None:
