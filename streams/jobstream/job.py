@@ -14,7 +14,7 @@ from jobstream.direct import call, unasked
 from jobstream.errors import ConfigError, EnqueueError, EnqueuesFailed, WrongArgs
 from jobstream_processors.background import aside
 from jobstream_processors.core.decide import Policy
-from jobstream_processors.core.identity import from_caller, from_parent
+from jobstream_processors.core.identity import check_key, from_caller, from_parent
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.errors import InvalidOption
 from jobstream_processors.handlers import JobSpec, executor_of, takes_context
@@ -217,6 +217,7 @@ class Job(Generic[Args, Result_co]):
             job_id = None
             if when.idempotency_key is not None:
                 job_id = from_caller(self.first_name, when.idempotency_key)
+            _check_correlation(when)
             plan = self._app.plan(self.queue)
             return self._app.client.compose(self.codec, plan, args, when, job_id=job_id)
         except (InvalidOption, EncodeError) as error:
@@ -235,10 +236,14 @@ class Job(Generic[Args, Result_co]):
             when = When(**options)
         except TypeError as error:
             raise ConfigError(str(error)) from error
-        if when.correlation_id is None:
-            when = replace(when, correlation_id=parent.correlation_id or parent.job_id)
         plan = self._app.plan(self.queue)
         try:
+            _check_correlation(when)
+            if when.correlation_id is None:
+                # What is inherited may come of a producer of another kind, and is never refused.
+                when = replace(when, correlation_id=parent.correlation_id or parent.job_id)
+            if child_name is not None:
+                check_key("child_name", child_name)
             encoded = self.codec.encode_args(args)
             name = child_name
             if name is None:
@@ -321,6 +326,11 @@ class Job(Generic[Args, Result_co]):
             wants_context=wants_context,
             expect_ms=options.expect_ms,
         )
+
+
+def _check_correlation(when: When) -> None:
+    if when.correlation_id is not None:
+        check_key("correlation_id", when.correlation_id)
 
 
 def _refusal(error: InvalidOption | EncodeError) -> ConfigError | WrongArgs:

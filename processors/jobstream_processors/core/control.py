@@ -12,6 +12,7 @@ from reprlib import repr as shown
 from typing import NamedTuple
 
 from jobstream_processors.core.duration import to_ms
+from jobstream_processors.core.identity import utf8_bytes
 from jobstream_processors.errors import InvalidOption
 
 PAUSE_QUEUE, PAUSE_TYPE, CANCEL, QUIET = "pause_queue", "pause_type", "cancel", "quiet"
@@ -116,16 +117,23 @@ def check(kind: str, subject: str, who: str, why: str, lasts_ms: int) -> None:
     if kind not in KINDS:
         message = f"no control entry of kind {kind!r}: there are {', '.join(KINDS)}"
         raise InvalidOption(message)
-    if not isinstance(subject, str) or not 0 < len(subject) <= SUBJECT_CHARS_MAX:
+    if not subject or not _is_text(subject, SUBJECT_CHARS_MAX):
         message = (
             f"{kind} of {shown(subject)} is refused: name it in 1 to {SUBJECT_CHARS_MAX} characters"
         )
         raise InvalidOption(message)
     for name, text in (("who", who), ("why", why)):
-        if not isinstance(text, str) or len(text) > TEXT_CHARS_MAX:
-            limit = f"give a text of at most {TEXT_CHARS_MAX} characters"
+        if not _is_text(text, TEXT_CHARS_MAX):
+            limit = f"give a text of at most {TEXT_CHARS_MAX} characters, in UTF-8"
             message = f"{name}={shown(text)} is refused: {limit}"
             raise InvalidOption(message)
     if not LASTS_MS_MIN <= lasts_ms <= LASTS_MS_MAX:
         message = f"an entry for {lasts_ms} ms is refused: give 1s to 366d"
         raise InvalidOption(message)
+
+
+def _is_text(given: object, chars_max: int) -> bool:
+    """Whether it is a text that an entry can hold."""
+    if not isinstance(given, str) or len(given) > chars_max:
+        return False
+    return not given or utf8_bytes(given) > 0

@@ -40,8 +40,8 @@ def check_id(job_id: str) -> str:
 
 
 def check_key(option: str, key: str) -> str:
-    """`key` if it may be an order key or idempotency key; raises InvalidOption."""
-    if not isinstance(key, str) or not 1 <= _utf8_bytes(key) <= KEY_BYTES_MAX:
+    """`key` if it may name something at an enqueue, as an order key; raises InvalidOption."""
+    if not isinstance(key, str) or not 1 <= utf8_bytes(key) <= KEY_BYTES_MAX:
         message = (
             f"{option}={shown(key)} is refused: give a text of 1 to {KEY_BYTES_MAX} bytes in UTF-8"
         )
@@ -49,7 +49,7 @@ def check_key(option: str, key: str) -> str:
     return key
 
 
-def _utf8_bytes(text: str) -> int:
+def utf8_bytes(text: str) -> int:
     """Its length in UTF-8; 0 if it has none (half of a surrogate pair stands alone)."""
     try:
         return len(text.encode())
