@@ -107,7 +107,7 @@ class Stage:
     def _child(self, name: str, command: Sequence[str]) -> Child:
         """The command with what it says in a file of its own; `exec` keeps it one process."""
         script = 'exec "$@" >> "$0" 2>&1'
-        return Child(["/bin/sh", "-c", script, str(self._log(name)), *command])
+        return Child(name, ["/bin/sh", "-c", script, str(self._log(name)), *command])
 
     def _log(self, name: str) -> Path:
         return self._folder / f"{name}.log"

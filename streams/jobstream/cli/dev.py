@@ -2,59 +2,170 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
+import os
 import re
-import shlex
 import sys
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from jobstream.cli.app_command import AppCommand
-from jobstream.cli.exits import UNSAFE
+from jobstream.cli.declared import Declaring, Unsound
+from jobstream.cli.exits import REPLACE, UNSAFE
 from jobstream.cli.logs import LEVELS, configure
 from jobstream.cli.output import say
 from jobstream.errors import BrokerUnavailable
+from jobstream.stop_signals import signal_name
+from jobstream_processors.background import aside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from jobstream.app import App
     from jobstream.cli.app_name import AppName
-    from jobstream.cli.supervisor import Child
-    from jobstream.settings import Settings
+    from jobstream.cli.declared import Declared
+    from jobstream.cli.supervisor import Child, Supervisor
+    from jobstream.cli.watched_code import WatchedCode
 
 ROLES = ("worker", "delayer", "exporter")
 WORKER_ROLES = ("worker", "delayer")
+NAMES_MAX = 3
+"""Changed files that are named; more are counted."""
 _LOCAL = re.compile(r"(127\.0\.0\.1|localhost):(\d{1,5})")
 
 
 @click.command(cls=AppCommand)
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
-def command(app: AppName, *, log_level: str) -> int:
+@click.option(
+    "--reload", is_flag=True, help="Start the roles again, drained, when Python files change."
+)
+def command(app: AppName, *, log_level: str, reload: bool) -> int:
     """Run everything MODULE:APP needs on this machine, for development.
 
     Uses the broker at JOBSTREAM_BOOTSTRAP_SERVERS if one answers there, else starts one on that
     port and stops it at the end; its data stays for the next time. Applies the topics. Ctrl-C
     drains the workers, then stops the broker; a second one does not wait for the drain.
     """
-    from jobstream.cli.loading import load_app  # noqa: PLC0415 - loads the Kafka client
     from jobstream.cli.lossy import never_fail  # noqa: PLC0415 - with the command only
-    from jobstream.cli.supervisor import supervise  # noqa: PLC0415 - with the command only
-    from jobstream.cli.worker import leave_s  # noqa: PLC0415 - likewise
-    from jobstream.green import refuse_green_threads  # noqa: PLC0415 - likewise
+    from jobstream.cli.watched_code import WatchedCode  # noqa: PLC0415 - likewise
 
     never_fail()
     configure("plain", "warning")
-    loaded = load_app(app)
-    refuse_green_threads()  # its worker would, and itself it would hear no Ctrl-C
-    with _broker(loaded.settings.bootstrap_servers):
-        code = _apply_topics(loaded)
-        if code:
-            return code
-        _tell_how(loaded, app)
-        return supervise(_roles(app, log_level, loaded.settings), leave_s(loaded.settings))
+    watch = None
+    if reload:
+        # Python takes compiled code for that of a file which has the same size and second.
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+        watch = WatchedCode(app.folder)
+    declaring = Declaring(app)
+    try:
+        declared = _once_sound(declaring, watch, apply=False)
+        with _broker(declared.servers):
+            declared = _once_sound(declaring, watch, apply=True)
+            _tell_topics(declared)
+            _tell_how(declared)
+            return asyncio.run(_serve(app, log_level, declared, declaring, watch))
+    except Unsound as error:
+        if error.code != UNSAFE:
+            raise
+        _tell(error.message, "topics")
+        return error.code
+
+
+def _once_sound(declaring: Declaring, watch: WatchedCode | None, *, apply: bool) -> Declared:
+    """What the code declares; with a watch, after as many changes as that takes."""
+    while True:
+        try:
+            return declaring.read(apply=apply)
+        except Unsound as error:
+            if watch is None:
+                raise
+            _tell(error.message)
+            _tell("waiting for the next change")
+            asyncio.run(watch.change())
+
+
+async def _serve(
+    app: AppName,
+    log_level: str,
+    declared: Declared,
+    declaring: Declaring,
+    watch: WatchedCode | None,
+) -> int:
+    """Keep the roles running until a signal asks to leave; the exit code."""
+    from jobstream.cli.supervisor import Supervisor  # noqa: PLC0415 - with the command only
+
+    roles = _roles(app, log_level, declared.ports)
+    supervisor = Supervisor(roles, declared.leave_s, telling=Said())
+    async with asyncio.TaskGroup() as group:
+        reloading = None
+        if watch is not None:
+            reloading = group.create_task(_reload(supervisor, declared, declaring, watch))
+        try:
+            return await supervisor.run()
+        finally:
+            declaring.stop()
+            if reloading is not None:
+                reloading.cancel()
+
+
+async def _reload(
+    supervisor: Supervisor, declared: Declared, declaring: Declaring, watch: WatchedCode
+) -> None:
+    """Start the roles again with each change of the code that can be imported."""
+    shown = declared.examples
+    while True:
+        changed = await watch.change()
+        more = f" and {len(changed) - NAMES_MAX} more" if len(changed) > NAMES_MAX else ""
+        _tell(f"changed: {', '.join(changed[:NAMES_MAX])}{more}")
+        try:
+            found = await aside("jobstream-read", partial(declaring.read, apply=True))
+        except Unsound as error:
+            _tell(error.message)
+            _tell("the code of before runs on; waiting for the next change")
+            continue
+        if found.created:
+            _tell_topics(found)
+        if found.examples != shown:
+            shown = found.examples
+            _tell_how(found)
+        _tell("starting the roles again, each once its running jobs have ended")
+        supervisor.renew()
+
+
+class Said:
+    """Tells the user what becomes of the roles; see `Telling`."""
+
+    def ended(self, child: Child, code: int, again_s: float) -> None:  # noqa: D102 - see Telling
+        how = f"was ended by {signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
+        if code == REPLACE:
+            how = "asked for a new process"
+        when = f"in {again_s:g} s" if again_s else "now"
+        _tell(f"{child.name} {how}; it is started again {when}")
+
+    def stopping(self, number: int, children: int) -> None:  # noqa: ARG002, D102 - see Telling
+        _tell(f"{signal_name(number)}: stopping; running jobs may end, Ctrl-C again leaves at once")
+
+    def killing(self, children: Sequence[Child], number: int | None) -> None:  # noqa: D102 - see Telling
+        names = ", ".join(child.name for child in children)
+        why = "too slow to leave" if number is None else f"second {signal_name(number)}"
+        _tell(f"{why}: killing {names}; what ran is run again by the next worker")
+
+
+def _tell(text: str, who: str = "dev") -> None:
+    for line in text.splitlines():
+        say(f"{who:<8}| {line}")
+
+
+def _tell_topics(declared: Declared) -> None:
+    _tell(f"{declared.created} created, {declared.unchanged} as they should be", "topics")
+
+
+def _tell_how(declared: Declared) -> None:
+    _tell("enqueue from another terminal; Ctrl-C here stops everything")
+    for example in declared.examples:
+        _tell(f"  {example}")
 
 
 @contextmanager
@@ -84,47 +195,18 @@ def _broker(servers: str) -> Iterator[None]:
         say("broker  | stopping")
 
 
-def _apply_topics(app: App) -> int:
-    """Create what is missing; the exit code if something unsafe is in the way."""
-    from jobstream.cli.topics import survey_app  # noqa: PLC0415 - loads the Kafka client
-    from jobstream.kafka.admin import Admin  # noqa: PLC0415 - likewise
-    from jobstream.kafka.apply import apply  # noqa: PLC0415 - likewise
-    from jobstream.kafka.topic_rules import alike  # noqa: PLC0415 - likewise
-
-    admin = Admin(app.settings)
-    planned = survey_app(app, admin)
-    if planned.refused:
-        for difference in alike(planned.refused):
-            say(f"topics  | ! {difference}")
-        return UNSAFE
-    apply(planned, admin)
-    say(f"topics  | {len(planned.create)} created, {len(planned.unchanged)} as they should be")
-    return 0
-
-
-def _tell_how(app: App, named: AppName) -> None:
-    from jobstream.cli.sample import sample_args  # noqa: PLC0415 - with the command only
-
-    say("dev     | enqueue from another terminal; Ctrl-C here stops everything")
-    enqueue = " ".join(("jobstream enqueue", *named.words))
-    for job in app.jobs.values():
-        text = json.dumps(sample_args(job.codec.cls), ensure_ascii=False)
-        say(f"dev     |   {enqueue} {job.name} {shlex.quote(text)}")
-
-
-def _roles(app: AppName, log_level: str, settings: Settings) -> list[Child]:
+def _roles(app: AppName, log_level: str, ports: Sequence[str]) -> list[Child]:
     from jobstream.cli.supervisor import Child  # noqa: PLC0415 - with the command only
-    from jobstream.cli.worker import port_of  # noqa: PLC0415 - likewise
 
     options = ["--log", "plain", "--log-level", log_level]
     children = []
-    for number, role in enumerate(ROLES):
+    for role, port in zip(ROLES, ports, strict=True):
         words = [sys.executable, "-m", "jobstream"]
         if role in WORKER_ROLES:
             words += ["worker", *app.words, "--supervised", "--only", role, "--tracebacks"]
         else:
             words += [role, *app.words]
         # By the option, which holds over a port that the code gives to all of them.
-        words += ["--metrics-port", port_of(settings, number)]
-        children.append(Child([*words, *options], f"{role:<8}| "))
+        words += ["--metrics-port", port]
+        children.append(Child(role, [*words, *options], f"{role:<8}| "))
     return children

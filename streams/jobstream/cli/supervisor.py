@@ -14,14 +14,17 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from jobstream.cli.exits import FAILURE, OK, REPLACE, SIGNALLED
-from jobstream.stop_signals import SIGNALS
+from jobstream.stop_signals import SIGNALS, signal_name
 
 log = logging.getLogger("jobstream.cli")
 
 _PR_SET_PDEATHSIG = 1  # prctl(2): the signal a process gets when the thread that forked it ends
 LINE_BYTES_MAX = 1 << 20
+LAST_WORDS_S = 1.0
+"""How long the output of a child that ended is read on: what it started may hold the other end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,39 @@ class Restarts:
 class Child:
     """A process to keep running. With a `prefix`, each line it prints is passed on behind it."""
 
+    name: str
     command: Sequence[str]
     prefix: str = ""
+
+
+class Telling(Protocol):
+    """Who tells the user what becomes of children. Called on the supervisor's loop."""
+
+    def ended(self, child: Child, code: int, again_s: float) -> None:
+        """It ended unasked, by a signal if `code` is negative; it is started again so soon."""
+
+    def stopping(self, number: int, children: int) -> None:
+        """A signal came, and children were told to drain."""
+
+    def killing(self, children: Sequence[Child], number: int | None) -> None:
+        """They are killed: by a second signal, or since they are too slow to leave."""
+
+
+class Logged:
+    """Tells it in the log."""
+
+    def ended(self, child: Child, code: int, again_s: float) -> None:  # noqa: D102 - see Telling
+        how = {"signal": signal_name(-code)} if code < 0 else {"code": code}
+        told = {"child": child.name, **how, "again_in_s": again_s}
+        log.warning("child_died" if code else "child_left_unasked", extra=told)
+
+    def stopping(self, number: int, children: int) -> None:  # noqa: D102 - see Telling
+        log.info("stopping", extra={"signal": signal_name(number), "children": children})
+
+    def killing(self, children: Sequence[Child], number: int | None) -> None:  # noqa: D102 - see Telling
+        reason = "second_signal" if number is not None else "too_slow_to_leave"
+        names = [child.name for child in children]
+        log.warning("killing", extra={"reason": reason, "children": names})
 
 
 def supervise(children: Sequence[Child], leave_s: float) -> int:
@@ -66,13 +100,22 @@ class Supervisor:
     """Children and their restarts. Made, run once, thrown away."""
 
     def __init__(
-        self, children: Sequence[Child], leave_s: float, restarts: Restarts | None = None
+        self,
+        children: Sequence[Child],
+        leave_s: float,
+        restarts: Restarts | None = None,
+        telling: Telling | None = None,
     ) -> None:
         self._children = children
         self._leave_s = leave_s
         self._restarts = restarts or Restarts()
-        self._running: set[asyncio.subprocess.Process] = set()
-        self._stopping = asyncio.Event()
+        self._telling = telling or Logged()
+        self._running: dict[asyncio.subprocess.Process, Child] = {}
+        self._stopping = False
+        self._round = 0
+        """Counts renewals: a child of an earlier one is to leave, and is no child that died."""
+        self._woken = asyncio.Event()
+        """Ends the pauses of now; each renewal makes another one."""
         self._second: int | None = None
         self._failed = False
 
@@ -91,8 +134,8 @@ class Supervisor:
         with SIGNALS.serving(on_loop(self._on_signal), on_loop(self._on_second)):
             try:
                 async with asyncio.TaskGroup() as group:
-                    for index, child in enumerate(self._children):
-                        group.create_task(self._keep(index, child))
+                    for child in self._children:
+                        group.create_task(self._keep(child))
             finally:
                 for process in self._running:
                     process.kill()
@@ -102,70 +145,88 @@ class Supervisor:
 
     def stop(self) -> None:
         """Let the children drain and end; returns at once."""
-        self._stopping.set()
-        for process in self._running:
+        self._stopping = True
+        self._let_go()
+
+    def renew(self) -> None:
+        """Let the children drain and end, and start each anew once it has; returns at once."""
+        self._round += 1
+        self._let_go()
+        if not self._stopping:
+            self._woken = asyncio.Event()
+
+    def _let_go(self) -> None:
+        self._woken.set()
+        told = [*self._running]
+        for process in told:
             process.terminate()
-        asyncio.get_running_loop().call_later(self._leave_s, self._kill, "too_slow_to_leave")
+        asyncio.get_running_loop().call_later(self._leave_s, self._kill, told, None)
 
     def _on_signal(self, number: int) -> None:
-        log.info("stopping", extra={"signal": number, "children": len(self._running)})
+        self._telling.stopping(number, len(self._running))
         self.stop()
 
     def _on_second(self, number: int) -> None:
         self._second = number
-        self._kill("second_signal")
+        self._kill([*self._running], number)
 
-    def _kill(self, reason: str) -> None:
+    def _kill(self, told: Sequence[asyncio.subprocess.Process], number: int | None) -> None:
         # A child killed while it drains loses nothing: what it had not settled is run again.
-        if self._running:
-            log.warning("killing", extra={"reason": reason, "children": len(self._running)})
-        for process in self._running:
+        left = [process for process in told if process in self._running]
+        if left:
+            self._telling.killing([self._running[process] for process in left], number)
+        for process in left:
             process.kill()
 
-    async def _keep(self, index: int, child: Child) -> None:
+    async def _keep(self, child: Child) -> None:
         """Run one child, again and again, until everything stops."""
         loop = asyncio.get_running_loop()
         pause_s = 0.0
-        while not self._stopping.is_set():
-            began = loop.time()
-            code = await self._run_once(index, child)
-            if self._stopping.is_set():
+        while not self._stopping:
+            began, of_round = loop.time(), self._round
+            code = await self._run_once(child)
+            if self._stopping:
                 # Told before it could listen, it ended by the signal itself: it had nothing yet.
                 self._failed = self._failed or code not in {OK, -signal.SIGTERM}
                 return
+            if of_round != self._round:
+                pause_s = 0.0
+                continue
             pause_s = self._restarts.pause_s(pause_s, loop.time() - began, code)
-            told = {"child": index, "code": code, "again_in_s": pause_s}
-            log.warning("child_died" if code else "child_left_unasked", extra=told)
-            await self._wait(pause_s)
+            self._telling.ended(child, code, pause_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), pause_s)
 
-    async def _run_once(self, index: int, child: Child) -> int:
-        piped = asyncio.subprocess.PIPE if child.prefix else None
-        process = await asyncio.create_subprocess_exec(
-            *child.command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=piped,
-            stderr=asyncio.subprocess.STDOUT if child.prefix else None,
-            # A Ctrl-C of the terminal reaches the parent alone, which passes it on once.
-            start_new_session=True,
-            preexec_fn=_DieWithParent(os.getpid()),
-            limit=LINE_BYTES_MAX,
-        )
-        self._running.add(process)
-        log.info("child_started", extra={"child": index, "child_pid": process.pid})
-        if self._stopping.is_set():
-            process.terminate()
+    async def _run_once(self, child: Child) -> int:
+        of_round = self._round
+        # A pipe of our own: asyncio waits for the end of one it has made before it tells of the
+        # child's end, and what a child that was killed has started may hold it for long.
+        hears, writes = os.pipe() if child.prefix else (None, None)
         try:
-            if process.stdout is not None:
-                await _pass_on(process.stdout, child.prefix)
+            process = await asyncio.create_subprocess_exec(
+                *child.command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=writes,
+                stderr=writes,
+                # A Ctrl-C of the terminal reaches the parent alone, which passes it on once.
+                start_new_session=True,
+                preexec_fn=_DieWithParent(os.getpid()),
+            )
+        finally:
+            if writes is not None:
+                os.close(writes)
+        self._running[process] = child
+        log.info("child_started", extra={"child": child.name, "child_pid": process.pid})
+        if self._stopping or of_round != self._round:
+            process.terminate()
+        output = asyncio.create_task(_pass_on(hears, child.prefix)) if hears is not None else None
+        try:
             return await process.wait()
         finally:
-            self._running.discard(process)
-
-    async def _wait(self, pause_s: float) -> None:
-        try:
-            await asyncio.wait_for(self._stopping.wait(), pause_s)
-        except TimeoutError:
-            return
+            del self._running[process]
+            if output is not None:
+                await asyncio.wait([output], timeout=LAST_WORDS_S)
+                output.cancel()
 
 
 def _call(loop: asyncio.AbstractEventLoop, act: Callable[[int], None], number: int) -> None:
@@ -174,8 +235,20 @@ def _call(loop: asyncio.AbstractEventLoop, act: Callable[[int], None], number: i
         loop.call_soon_threadsafe(act, number)
 
 
-async def _pass_on(stream: asyncio.StreamReader, prefix: str) -> None:
-    """Copy lines to stdout behind a prefix until the child closes its end."""
+async def _pass_on(hears: int, prefix: str) -> None:
+    """Copy lines to stdout behind a prefix until nobody holds the other end."""
+    stream = asyncio.StreamReader(LINE_BYTES_MAX)
+    with os.fdopen(hears, "rb", 0) as pipe:
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stream), pipe
+        )
+        try:
+            await _copy(stream, prefix)
+        finally:
+            transport.close()
+
+
+async def _copy(stream: asyncio.StreamReader, prefix: str) -> None:
     while True:
         try:
             line = await stream.readline()

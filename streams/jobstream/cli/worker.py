@@ -103,7 +103,8 @@ def command(
         refuse_green_threads()  # it would hear no signal, and its children all refuse
 
         ports = [port_of(loaded.settings, number) for number in range(processes)]
-        children = [Child([*_child_command(), "--metrics-port", port]) for port in ports]
+        command = _child_command()
+        children = [Child(str(n), [*command, "--metrics-port", p]) for n, p in enumerate(ports)]
         return supervise(children, leave_s(loaded.settings))
     if allow_undecodable:
         loaded.settings = dataclasses.replace(loaded.settings, allow_undecodable=True)

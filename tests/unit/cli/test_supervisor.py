@@ -26,7 +26,7 @@ from jobstream import stop_signals
 from jobstream.cli.supervisor import Child, Restarts, Supervisor
 stop_signals.AGAIN_S = 0.0
 logging.basicConfig(stream=sys.stdout, format="%(message)s", level="INFO")
-child = Child([sys.executable, "-u", "-c", sys.argv[1]], sys.argv[2])
+child = Child("0", [sys.executable, "-u", "-c", sys.argv[1]], sys.argv[2])
 restarts = Restarts(first_s=0.05, cap_s=0.1, healthy_s=60)
 supervisor = Supervisor([child] * 2, float(sys.argv[3]), restarts)
 async def run(): return await supervisor.run()
@@ -61,6 +61,23 @@ async def started(*command, **options):
     supervisor.stop()
     return process
 asyncio.create_subprocess_exec = started
+"""
+# A signal that no child gets stands for a change of the code.
+RENEWED_BY_USR1 = """
+import signal
+async def run():
+    loop = asyncio.get_running_loop()
+    signal.signal(signal.SIGUSR1, lambda *_: loop.call_soon_threadsafe(supervisor.renew))
+    return await supervisor.run()
+"""
+# What it has started lives on, and holds the other end of its output.
+OUTLIVED = """
+import os, subprocess, sys, time
+wait = "while True: __import__('time').sleep(60)"
+left = subprocess.Popen([sys.executable, "-c", wait], start_new_session=True).pid
+os.write(1, b"left %d\\n" % left)
+os.write(1, b"up %d\\n" % os.getpid())
+while True: time.sleep(60)
 """
 STUBBORN = (
     CHILD
@@ -226,6 +243,46 @@ def test_a_child_that_leaves_unasked_is_started_again_though_it_says_that_all_is
     assert "child_left_unasked" in parent.said
     assert len(set(pids)) == 3
     assert not ended_now(pids[1])
+
+
+def test_a_child_is_started_again_though_what_it_had_started_holds_its_output(
+    parents: list[Parent],
+) -> None:
+    parents.append(parent := Parent(OUTLIVED, "worker | "))
+    try:
+        os.kill(parent.pids()[0], signal.SIGKILL)
+
+        assert len(set(parent.pids(times=3))) == 3
+    finally:
+        for line in [*parent.said]:
+            if "left " in line:
+                os.kill(int(line.split()[-1]), signal.SIGKILL)
+
+
+def test_a_renewal_lets_children_drain_and_starts_each_again(parents: list[Parent]) -> None:
+    parents.append(parent := Parent(SERVE, more=RENEWED_BY_USR1))
+    first = parent.pids()
+
+    parent.process.send_signal(signal.SIGUSR1)
+
+    again = parent.pids(times=4)
+    assert len(set(again)) == 4
+    assert len(parent.hear("drained", 2)) == 2
+    assert all(ended(pid) for pid in first)
+    assert not [line for line in parent.said if line.startswith("child_") and "started" not in line]
+    parent.process.terminate()
+    assert parent.process.wait(WAIT_S) == 0
+
+
+def test_a_renewal_does_not_wait_for_a_pause(parents: list[Parent]) -> None:
+    slow = "restarts = Restarts(first_s=3_600.0); supervisor._restarts = restarts\n"
+    parents.append(parent := Parent(SERVE, more=slow + RENEWED_BY_USR1))
+    os.kill(parent.pids()[0], signal.SIGKILL)
+    parent.hear("child_died")
+
+    parent.process.send_signal(signal.SIGUSR1)
+
+    assert len(set(parent.pids(times=4))) == 4
 
 
 def test_lines_are_passed_on_behind_a_prefix(parents: list[Parent]) -> None:
