@@ -124,6 +124,7 @@ def _worker(rig: Rig, bench: Bench, partitions: int) -> Iterator[int]:
         "JOBSTREAM_CHILDREN": str(CHILDREN),
     }
     argv = [sys.executable, "-m", "jobstream", "worker", "tests.bench.footprint_app:app"]
+    argv += ["--log-level", "debug"]  # tells each partition by itself
     with log.open("wb") as out:
         process = subprocess.Popen(argv, cwd=ROOT, env=env, stdout=out, stderr=out)
     try:
