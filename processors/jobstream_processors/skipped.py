@@ -3,7 +3,8 @@
 A transaction's marker, an aborted transaction and a compacted record leave offsets that hold none.
 Anything else would be a job that nobody runs, so the log is asked, outside the group, before a
 watermark passes. Where it does have a record, the client is made to read again from there, and a
-partition whose client skips the same record again is refused.
+partition whose client skips the same record again is refused. What is skipped at a log's end leaves
+no hole until something comes after it: the source itself sees to that.
 """
 
 from __future__ import annotations

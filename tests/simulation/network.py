@@ -283,6 +283,7 @@ class SimSource(MemorySource):
                 self._send_commits()
                 self._follow_assignment()
                 self._tell_misplaced()
+                self._look()
                 records = self._take(min(limit, most))
                 if records:
                     self._heard_by.observe(records[-1].timestamp()[1])

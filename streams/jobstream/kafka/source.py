@@ -94,12 +94,13 @@ class KafkaSource:
         """Reads what is kept during a long callback."""
         self._ahead: dict[TopicPartition, int] = {}
         """Where to go on with what it read."""
-        self._first: Message | None = None
-        """A record that was taken, while the rest of its batch is."""
         self._nap = threading.Event()
         self._commits = Commits()
         self._started: dict[TopicPartition, int] = {}
-        """What delivers now, with the offset from which it was started."""
+        """What delivers now, and where each goes on by what the listener has of it.
+
+        The client's own word for that would count a record that it has left out.
+        """
         self._paused: dict[TopicPartition, int] = {}
         """Likewise, what is paused."""
         self._ended: set[TopicPartition] = set()
@@ -151,6 +152,7 @@ class KafkaSource:
                 self._check(message)
         if records:
             self._clock.observe(records[-1].timestamp()[1])
+            self._move_on(records)
         return records  # type: ignore[return-value] # a Message has a Record's shape
 
     def _poll(self, limit: int, timeout_s: float) -> list[Message]:
@@ -162,7 +164,7 @@ class KafkaSource:
         if now_ms >= self._next_look_ms:
             self._next_look_ms = now_ms + LOOK_MS
             self._look()
-        self._first = first = self._consumer.poll(timeout_s)
+        first = self._consumer.poll(timeout_s)
         if first is None:
             self._dry = True
             return []
@@ -172,30 +174,23 @@ class KafkaSource:
             found += self._consumer.consume(limit - 1, 0)
             if len(found) < limit:
                 self._dry = True
-        self._first = None
         return found
+
+    def _move_on(self, records: Sequence[Message]) -> None:
+        ends = {(m.topic() or "", m.partition() or 0): (m.offset() or 0) + 1 for m in records}
+        for partition, place in ends.items():
+            places = self._started if partition in self._started else self._paused
+            if partition in places:
+                places[partition] = max(places[partition], place)
 
     def _poll_beside(self, limit: int, timeout_s: float) -> list[Message]:
         if self._beside is None:
             if time.monotonic() - (self._inside_since or 0.0) < BESIDE_AFTER_S:
                 self._nap.wait(timeout_s)
                 return []
-            self._beside = Beside(self._options, self._places())
+            self._beside = Beside(self._options, self._started)
         self._hearing.ask(self._consumer, self._held)
         return self._beside.poll(limit, timeout_s)
-
-    def _places(self) -> Mapping[TopicPartition, int]:
-        """Where each partition that delivers goes on, by what the listener has of it."""
-        found = self._consumer.position([Place(*partition) for partition in self._started])
-        told = {(p.topic, p.partition): p.offset for p in found}
-        # The client forgets its place with a seek, and knows it again at the first record.
-        places = {p: max(begun, told.get(p, begun)) for p, begun in self._started.items()}
-        if (first := self._first) is not None and first.error() is None:
-            # Its batch is under way: it comes out of the poll that this is inside of.
-            place = (first.topic() or "", first.partition() or 0)
-            if place in places:
-                places[place] = min(places[place], first.offset() or 0)
-        return places
 
     def _catch_up(self) -> None:
         """Go on where the client beside left off."""
@@ -262,12 +257,11 @@ class KafkaSource:
         dry, self._dry = self._dry, False
         if not self._started or self._closing:
             return
-        asked = [Place(*partition) for partition in self._started]
+        places = dict(self._started)
+        if not self._standstill.asks(places):
+            return
         try:
-            places = self._places()
-            if not self._standstill.asks(places):
-                return
-            told = ask_ends(self._consumer, asked, LOOK_S)
+            told = ask_ends(self._consumer, [Place(*partition) for partition in places], LOOK_S)
         except KafkaException as error:
             log.info("standstill_unknown", extra={"reason": error.args[0].str()})
             return

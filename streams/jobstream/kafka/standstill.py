@@ -2,7 +2,8 @@
 
 The client library can lose a fetch for good: when a leader dies, or when a pause or resume of ours
 meets one of its own (librdkafka issues 4492 and 5591). It tells nothing of it, and the partition
-would stand still until its member leaves.
+would stand still until its member leaves. So it is with a record that was left out at the log's
+end: nothing that comes after it shows that it is missing.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ class Standstill:
         self._stood: dict[TopicPartition, tuple[int, int]] = {}
         """How many looks in a row saw a partition at its place, with records before it; and of
         these, when the client was dry."""
-        self._begun: dict[TopicPartition, tuple[int, int]] = {}
-        """(place, end) when it was started anew: the end must grow before that is repeated, since
-        markers of foreign transactions stand at ends and are never delivered."""
+        self._begun: dict[TopicPartition, tuple[int, int, int]] = {}
+        """(place, end, times) of those that were started anew. It is repeated after twice as many
+        looks each time: markers of foreign transactions stand at ends and are never delivered."""
 
     def forget(self, partitions: Collection[TopicPartition]) -> None:
         """These were paused, started or taken away: what was seen of them means nothing now."""
@@ -67,19 +68,23 @@ class Standstill:
 
         `dry`: the client had nothing more to give at some time since the last look.
         """
+        behind = {p: place for p, place in places.items() if place < ends.get(p, place)}
         passed = any(place > self._ends.get(p, place) for p, place in places.items())
         stood: dict[TopicPartition, tuple[int, int]] = {}
         again = []
-        for partition, place in places.items():
-            if place >= (end := ends.get(partition, place)):
-                continue
+        for partition, place in behind.items():
+            *at, times = self._begun.get(partition, (place, ends[partition], 0))
+            if at != [place, ends[partition]]:
+                times = 0
             seen = self._stood.get(partition) if self._places.get(partition) == place else None
             looks, dries = seen or (0, 0)
-            stood[partition] = looks, dries = looks + 1, dries + dry
-            stands = (dry and dries >= DRY_LOOKS) or (passed and looks >= BUSY_LOOKS)
-            if stands and self._begun.get(partition) != (place, end):
+            looks, dries = looks + 1, dries + dry
+            dried = dry and dries >= DRY_LOOKS << times
+            if dried or (passed and looks >= BUSY_LOOKS << times):
                 again.append(partition)
+                self._begun[partition] = place, ends[partition], times + 1
+            else:
+                stood[partition] = looks, dries
         self._places, self._ends, self._stood = places, dict(ends), stood
-        self._begun = {p: at for p, at in self._begun.items() if p in stood}
-        self._begun |= {partition: (places[partition], ends[partition]) for partition in again}
+        self._begun = {p: begun for p, begun in self._begun.items() if p in behind}
         return again

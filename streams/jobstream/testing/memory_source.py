@@ -10,6 +10,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from jobstream.kafka.standstill import LOOK_MS, Standstill
 from jobstream.testing.errors import NotOwned
 from jobstream.testing.groups import Steps
 
@@ -28,10 +29,13 @@ _END = 1 << 62
 class _Holding:
     """One partition this member believes to own."""
 
-    __slots__ = ("paused", "position")
+    __slots__ = ("paused", "place", "position")
 
     def __init__(self) -> None:
         self.position = -1
+        """Where it goes on to fetch."""
+        self.place = -1
+        """Where it goes on by what was delivered."""
         self.paused = True
 
 
@@ -58,6 +62,10 @@ class MemorySource:
         """Of that, what is to be given back and is not released yet."""
         self._unsent: dict[TopicPartition, Position] = {}
         self._left_out: dict[tuple[TopicPartition, int], int] = {}
+        self._standstill = Standstill()
+        self._dry = False
+        """Whether it had nothing more to give since the last look."""
+        self._next_look_ms = 0
         self._closed = False
         self._heard_ms = broker.clock.monotonic_ms()
 
@@ -82,6 +90,7 @@ class MemorySource:
             self._send_commits()
             self._follow_assignment()
             self._tell_misplaced()
+            self._look()
             with self._broker.changed:
                 records = self._take(limit)
                 left_s = deadline - time.monotonic()
@@ -98,14 +107,16 @@ class MemorySource:
         if holding is None:
             message = f"{self.member} was not assigned {partition}; start only what it owns"
             raise NotOwned(message)
-        holding.position = offset
+        holding.position = holding.place = offset
         holding.paused = False
+        self._standstill.forget([partition])
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         """Deliver nothing from these until resumed."""
         for partition in partitions:
             if partition in self._held:
                 self._held[partition].paused = True
+                self._standstill.forget([partition])
 
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
         """Deliver again from where it stopped."""
@@ -139,7 +150,11 @@ class MemorySource:
             self._broker.leave(self._group, self.member)
 
     def leave_out(self, partition: TopicPartition, offset: int, times: int = 1) -> None:
-        """Skip that record the next `times` it is fetched, as a client with a fault would."""
+        """Skip that record the next `times` it is fetched, as a client with a fault would.
+
+        The last of its partition is fetched again as on Kafka, once the partition has stood before
+        it for two looks, 5 s apart by the virtual clock.
+        """
         self._left_out[partition, offset] = times
 
     def kill(self) -> None:
@@ -240,7 +255,12 @@ class MemorySource:
             if found:
                 holding.position = found[-1].offset() + 1
                 self._held[partition] = self._held.pop(partition)
-                taken += self._delivered(partition, found) if self._left_out else found
+                kept = self._delivered(partition, found) if self._left_out else found
+                if kept:
+                    holding.place = max(holding.place, kept[-1].offset() + 1)
+                taken += kept
+        if len(taken) < limit:
+            self._dry = True
         return taken
 
     def _delivered(
@@ -258,6 +278,22 @@ class MemorySource:
 
     def _delivering(self) -> list[TopicPartition]:
         return [p for p, held in self._held.items() if held.position >= 0 and not held.paused]
+
+    def _look(self) -> None:
+        """Fetch anew what stands before its log's end, though there is nothing more to give."""
+        now_ms = self._broker.clock.monotonic_ms()
+        if now_ms < self._next_look_ms:
+            return
+        self._next_look_ms = now_ms + LOOK_MS
+        dry, self._dry = self._dry, False
+        places = {partition: self._held[partition].place for partition in self._delivering()}
+        if not self._standstill.asks(places):
+            return
+        ends = {partition: end for partition, (_, end) in self._broker.spans(places).items()}
+        for partition in self._standstill.look(places, ends, dry=dry):
+            extra = {"partition": partition, "offset": places[partition], "end": ends[partition]}
+            log.warning("partition_started_anew", extra=extra)
+            self.start(partition, places[partition])
 
     def _tell_misplaced(self) -> None:
         """Stop what has its place outside its log, as Kafka does where nothing resets it."""

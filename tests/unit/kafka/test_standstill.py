@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Place
 
 from jobstream.kafka.clock import BrokerClock
@@ -39,10 +39,15 @@ def test_what_moves_or_has_nothing_before_it_is_left_alone() -> None:
     assert looks((9, 9), (9, 9), (9, 10), (10, 10)) == [False] * 4
 
 
-def test_an_end_that_brings_no_record_is_tried_once() -> None:
+def test_an_end_that_brings_no_record_is_tried_with_growing_pauses() -> None:
     """As after a foreign transaction, whose marker takes an offset and is never delivered."""
-    assert looks((5, 6), (5, 6), (5, 6), (5, 6)) == [False, True, False, False]
-    assert looks((5, 6), (5, 6), (5, 7)) == [False, True, True]
+    tried = looks(*[(5, 6)] * 31)
+
+    assert [number for number, again in enumerate(tried, 1) if again] == [2, 6, 14, 30]
+
+
+def test_an_end_that_grew_is_tried_as_the_first_one() -> None:
+    assert looks(*[(5, 6)] * 6, (5, 7), (5, 7))[-3:] == [True, False, True]
 
 
 def test_what_was_paused_in_between_begins_anew() -> None:
@@ -96,7 +101,7 @@ class Silent:
     """Stands in for a client's consumer that lost a fetch: the log has 9, it brings none."""
 
     def __init__(self) -> None:
-        self.place, self.end = 5, 9
+        self.end = 9
         self.others = 0
         """Where the other partitions stand, and end."""
         self.sought: list[int] = []
@@ -110,9 +115,6 @@ class Silent:
     def consume(self, count: int, timeout_s: float) -> list[Any]:
         del timeout_s
         return self.gives * count
-
-    def position(self, places: list[Place]) -> list[Place]:
-        return [self._at(p, self.place) for p in places]
 
     def offsets_for_times(self, places: list[Place], timeout: float) -> list[Place]:
         assert timeout > 0
@@ -135,7 +137,19 @@ class Silent:
 
 
 class Message:
-    """A record of another partition."""
+    """A record of another partition, the next one at each look; or one of a place given."""
+
+    def __init__(self, client: Silent, place: tuple[str, int] = OTHER, offset: int = 0) -> None:
+        self._client, self._place, self._offset = client, place, offset
+
+    def topic(self) -> str:
+        return self._place[0]
+
+    def partition(self) -> int:
+        return self._place[1]
+
+    def offset(self) -> int:
+        return self._offset or self._client.others + 5
 
     def error(self) -> None:
         return None
@@ -178,14 +192,28 @@ def test_a_source_starts_a_silent_partition_anew_and_says_so(
     assert "partition_started_anew" in caplog.messages
 
 
-def test_it_starts_at_its_first_place_when_the_client_knows_none(turns: Turns) -> None:
-    turns.client.place = OFFSET_INVALID
+def test_a_record_that_was_left_out_at_the_end_is_fetched_anew(turns: Turns) -> None:
+    """Where the client gave the last of them stands, whatever it takes for its own place."""
+    turns.client.gives = [Message(turns.client, MAIL, 7)]
+    turns.source.poll(1, 0)
+    turns.client.gives = []
 
-    assert turns.look(3) == [5]
+    assert turns.look(1) == []
+    assert turns.look(2) == [8]
+
+
+def test_a_place_goes_on_while_the_partition_is_paused(turns: Turns) -> None:
+    turns.client.gives = [Message(turns.client, MAIL, 7)]
+    turns.source.pause([MAIL])
+    turns.source.poll(1, 0)
+    turns.source.resume([MAIL])
+    turns.client.gives = []
+
+    assert turns.look(3) == [8]
 
 
 def test_a_client_with_more_to_give_may_still_have_its_records(turns: Turns) -> None:
-    turns.client.gives = [Message()]
+    turns.client.gives = [Message(turns.client)]
 
     assert turns.look(4) == []
 
@@ -193,7 +221,7 @@ def test_a_client_with_more_to_give_may_still_have_its_records(turns: Turns) -> 
 def test_a_client_that_others_keep_busy_is_looked_at_all_the_same(turns: Turns) -> None:
     turns.source.start(OTHER, 0)
     turns.client.sought.clear()
-    turns.client.gives = [Message()]
+    turns.client.gives = [Message(turns.client)]
 
     assert turns.look(1) == []
     assert turns.look(1) == [5]

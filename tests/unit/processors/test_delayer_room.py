@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from jobstream.kafka.standstill import LOOK_MS as STANDSTILL_LOOK_MS
 from jobstream_processors.core.headers import Trip, parse, render
 from jobstream_processors.delayer import FAILED_HOLD_MS, HOPS_MAX, LOOK_MS
 from jobstream_processors.rung import BYTES_MAX, RECORDS_MAX
@@ -137,6 +138,21 @@ def test_a_record_that_the_client_left_out_is_read_again(
 
     assert sorted(ladder.arrived(), key=str) == values
     assert "record_skipped" in caplog.messages
+
+
+def test_the_last_record_of_a_rung_that_the_client_left_out_is_read_again(
+    ladder: Ladder, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = (ladder.shop.plan.rungs["5s"][0], 0)
+    ladder.source.leave_out(place, 1)
+    for value in (b"0", b"1"):
+        ladder.put("5s", value, Trip(delay_ms=5_000, partition=0))
+
+    for _ in range(4):
+        ladder.pass_ms(STANDSTILL_LOOK_MS)
+
+    assert ladder.arrived() == [b"0", b"1"]
+    assert "partition_started_anew" in caplog.messages
 
 
 def test_a_rung_whose_client_leaves_it_out_again_and_again_keeps_its_place_and_goes_on(

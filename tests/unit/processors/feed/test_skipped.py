@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from jobstream.kafka.standstill import LOOK_MS
 from jobstream.testing import MemoryLog
 from jobstream_processors.errors import TableUnavailable
 from jobstream_processors.pressure import Limits
@@ -54,6 +55,11 @@ class Skipping:
             if self.desk.lane().watermark.holes:
                 self.lookout.mind(self.desk.lane())
 
+    def wait(self) -> None:
+        """Until the next look at whether partitions stand still."""
+        self.desk.shop.clock.advance(LOOK_MS)
+        self.desk.pulse.beat()
+
     def position(self) -> int:
         return self.desk.lane().watermark.position
 
@@ -94,6 +100,39 @@ def test_the_first_record_of_an_assignment_is_missed_too(skipping: Skipping) -> 
     skipping.turn()
 
     assert skipping.position() == 3
+
+
+@pytest.mark.parametrize("times", [1, AGAIN_MAX + 3])
+def test_one_that_is_left_out_at_the_end_is_read_again_and_never_refused(
+    skipping: Skipping, caplog: pytest.LogCaptureFixture, times: int
+) -> None:
+    desk = skipping.desk
+    desk.source.leave_out(desk.place(), 2, times=times)
+    desk.fill(3)
+
+    skipping.turn()
+    assert skipping.position() == 2
+    for _ in range(2 << (times + 1)):
+        skipping.wait()
+        skipping.turn()
+
+    assert (skipping.position(), sorted(skipping.offsets())) == (3, [0, 1, 2])
+    assert caplog.messages.count("partition_started_anew") == times
+    assert "partition_refused" not in caplog.messages
+
+
+def test_one_that_comes_with_a_later_record_meanwhile_comes_once(skipping: Skipping) -> None:
+    desk = skipping.desk
+    desk.source.leave_out(desk.place(), 2)
+    desk.fill(3)
+    skipping.turn()
+    desk.fill(1)
+
+    for _ in range(4):
+        skipping.turn()
+        skipping.wait()
+
+    assert (skipping.position(), sorted(skipping.offsets())) == (4, [0, 1, 2, 3])
 
 
 def test_a_paused_partition_stays_paused_when_it_is_read_again(skipping: Skipping) -> None:
