@@ -10,6 +10,8 @@ from click.testing import CliRunner
 from jobstream.cli.root import root
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from click.testing import Result
 
     from jobstream import App
@@ -18,13 +20,13 @@ if TYPE_CHECKING:
 class Terminal:
     """An operator who has the app's name and nothing else."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, state_dir: Path | None = None) -> None:
+        """On the machine of the app's workers, unless the folder of their files is another."""
         self.app = app
-        servers = app.settings.bootstrap_servers
         self._environ = {
-            "JOBSTREAM_BOOTSTRAP_SERVERS": servers,
+            "JOBSTREAM_BOOTSTRAP_SERVERS": app.settings.bootstrap_servers,
+            "JOBSTREAM_STATE_DIR": str(state_dir or app.settings.state_dir),
             "JOBSTREAM_APP": app.name,
-            "JOBSTREAM_STATE_DIR": str(app.settings.state_dir),
         }
 
     def run(self, *words: str, code: int = 0) -> str:

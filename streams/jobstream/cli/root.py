@@ -20,6 +20,7 @@ COMMANDS = {
     "worker": "Run jobs: consume queues, retry, settle; also carries delayed jobs.",
     "dev": "Broker, topics and every role in one terminal, for development.",
     "enqueue": "Enqueue jobs of one type from JSON.",
+    "jobs": "What runs, what waits, what was last.",
     "job": "Everything the log still knows of one job.",
     "dlq": "Dead letters: list, show, redrive, discard.",
     "status": "The processes on this machine: are they ready, what do they hold?",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Literal
 
 from jobstream.kafka.mirrors import KafkaMirrors
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from jobstream_processors.ports import Record
 
 GroupName = Literal["workers", "delay"]
+_start = itemgetter(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,14 @@ class Standing:
             if start <= at < end:
                 at = end
         return at
+
+    def is_finished(self, offset: int) -> bool:
+        """Whether the group has finished that record, by what it recorded last."""
+        if offset < self.position:
+            return True
+        finished = self.mirror.finished if self.mirror is not None else ()
+        at = bisect_right(finished, offset, key=_start) - 1
+        return at >= 0 and offset < finished[at][1]
 
     def lost_since(self, offset: int) -> int:
         """Unfinished records at `offset` or above that retention deleted."""

@@ -84,7 +84,7 @@ def look(
     for spans in _samples(backlog):
         for record in read(spans):
             place, offset = (record.topic() or "", record.partition() or 0), record.offset() or 0
-            if (place, offset) in seen or _is_finished(at[place], offset):
+            if (place, offset) in seen or at[place].is_finished(offset):
                 continue
             seen.add((place, offset))
             if why := _misfit(judges, catalogue, record):
@@ -111,11 +111,6 @@ def _samples(backlog: Spans) -> list[Spans]:
         for place, (start, stop) in sorted(backlog.items())[:SAMPLE_MAX]
     }
     return [heads, *rounds(backlog, 0)]
-
-
-def _is_finished(standing: Standing, offset: int) -> bool:
-    finished = standing.mirror.finished if standing.mirror is not None else ()
-    return any(start <= offset < end for start, end in finished)
 
 
 def _misfit(judges: Mapping[bytes, Judge], catalogue: Catalogue, record: Record) -> str:

@@ -78,3 +78,10 @@ def test_a_log_start_among_finished_records_is_not_unfinished() -> None:
 )
 def test_only_unfinished_records_are_lost(low: int, since: int, lost: int) -> None:
     assert standing(low, 20, 5, (5, [(6, 10)])).lost_since(since) == lost
+
+
+def test_what_is_finished_is_below_the_place_or_in_a_range_above_it() -> None:
+    at = standing(0, 20, 5, (5, [(6, 8), (10, 12)]))
+
+    assert [n for n in range(14) if at.is_finished(n)] == [*range(5), 6, 7, 10, 11]
+    assert not standing(3, 20, 25, None).is_finished(10), "a place beyond the end tells nothing"

@@ -1,0 +1,229 @@
+"""What the log tells of each job is what became of it, after any history, wherever groups stand."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from jobstream import App, Backoff, Cancel, Context, Dead, Job, Snooze
+from jobstream.inspect.job_states import (
+    DELAYED,
+    RETRYING,
+    STATES,
+    WAITING,
+    JobNow,
+    JobStates,
+    Wanted,
+)
+from jobstream.inspect.positions import Standing
+from jobstream.kafka.mirrors import KafkaMirrors
+from jobstream.kafka.schema_topic import SchemaFollower
+from jobstream.kafka.topics import delay_group, offsets_topic, schemas_topic, worker_group
+from jobstream.testing import MemoryJobs, MemoryLog, memory
+from jobstream_processors.core.headers import headers_of, parse, render
+from jobstream_processors.core.letters import redriven
+from jobstream_processors.ports import Outgoing
+from jobstream_schemas import Catalogue
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable, Iterator
+
+    from jobstream.testing.record import MemoryRecord
+    from jobstream_processors.ports import TopicPartition
+
+EVERY = Wanted(limit=1_000)
+Turn = tuple[list[tuple[tuple[str, ...], str]], str, str]
+"""What is enqueued (how its runs end, how it waits), the time that passes, what is done then."""
+RAISED: dict[str, Callable[[], BaseException]] = {
+    "fail": OSError,
+    "snooze": lambda: Snooze("20m"),
+    "cancel": lambda: Cancel("not wanted"),
+    "dead": lambda: Dead("order is gone"),
+}
+ENDS = "ok", *RAISED
+
+
+@dataclass(frozen=True)
+class Play:
+    number: int
+
+
+@dataclass
+class Shop:
+    """An app in memory, what its handlers did, and the looks at it."""
+
+    app: App
+    jobs: MemoryJobs
+    kinds: tuple[Job[Play, object], ...]
+    scripts: list[list[str]] = field(default_factory=list)
+    """By number: how each run that is to come ends; beyond it, well."""
+    runs: dict[str, list[str]] = field(default_factory=dict)
+    """By id: how each run since the last enqueue or redrive ended."""
+    late: set[str] = field(default_factory=set)
+    """Enqueued with a delay, and not begun."""
+
+    def play(self, history: list[Turn]) -> None:
+        for enqueued, time, then in history:
+            for script, how in enqueued:
+                self.enqueue(script, how)
+            self.jobs.run_for(time)
+            if then == "restart":
+                self.jobs.restart()
+            elif then:
+                self.close(redrive=then == "redrive")
+
+    def enqueue(self, script: tuple[str, ...], how: str) -> None:
+        climbs, parks = self.kinds
+        play = Play(len(self.scripts))
+        self.scripts.append(list(script))
+        if how == "parks":
+            job = parks.enqueue(play, key="one")
+        elif how == "expires":
+            job = climbs.enqueue(play, delay="2h", expires_in="1h")
+        else:
+            job = climbs.enqueue(play, delay="2h" if how == "delayed" else None)
+        self.runs[job.job_id] = []
+        if how in {"delayed", "expires"}:
+            self.late.add(job.job_id)
+
+    def letters(self) -> list[MemoryRecord]:
+        found: dict[bytes | None, MemoryRecord] = {}
+        for record in self.jobs.broker.records("shop.mail.dlq"):
+            found.pop(record.key(), None)
+            if record.value() is not None:
+                found[record.key()] = record
+        return list(found.values())
+
+    def close(self, *, redrive: bool) -> None:
+        """Redrive or discard the oldest open letter, as the commands do: the copy first."""
+        for letter in self.letters()[:1]:
+            headers = headers_of(letter) or []
+            trip = redriven(parse(headers))
+            value = letter.value()
+            assert value is not None
+            tombstone = Outgoing("shop.mail.dlq", letter.key(), None, letter.partition())
+            copy = Outgoing(
+                "shop.mail", dict(headers)["js-key"] or None, value, trip.partition or 0,
+                render(trip, headers),
+            )  # fmt: skip
+            self.jobs.broker.publish([copy, tombstone] if redrive else [tombstone])
+            if redrive:
+                self.runs[(letter.key() or b"").decode().rpartition(":")[0]] = []
+
+    def standing(self, group: str, place: TopicPartition, mirrors: KafkaMirrors) -> Standing:
+        broker = self.jobs.broker
+        topic_id = broker.topic_id(place[0])
+        return Standing(
+            place, *broker.span(place), broker.committed(group, place),
+            mirrors.get(group, place, topic_id), topic_id,
+        )  # fmt: skip
+
+    def look(self, *, recorded: bool, wanted: Wanted = EVERY) -> tuple[list[JobNow], Counter[str]]:
+        """As the command does; without what the groups recorded all of the log may wait."""
+        broker, plan, log = self.jobs.broker, self.app.plans()["mail"], MemoryLog(self.jobs.broker)
+        rungs = {topic: name for name, (topic, _) in plan.rungs.items()}
+        offsets = offsets_topic("shop")
+        mirrors = KafkaMirrors(log, offsets, broker.topics()[offsets])
+        places = [(t, n) for t in (plan.topic, *rungs) for n in range(broker.topics()[t])]
+        standings = {
+            place: self.standing(
+                worker_group("shop") if place[0] == plan.topic else delay_group("shop"),
+                place,
+                mirrors,
+            )
+            if recorded
+            else Standing(place, *broker.span(place), None, None, "")
+            for place in places
+        }
+        catalogue = Catalogue()
+        SchemaFollower(log, schemas_topic("shop"), catalogue).catch_up()
+        states = JobStates(catalogue, standings, wanted)
+        for record in chain.from_iterable(broker.records(topic) for topic in (plan.topic, *rungs)):
+            states.copy(record, "mail", rungs.get(record.topic(), ""))
+        for record in broker.records(plan.dlq):
+            states.letter(record, "mail")
+        for record in broker.records(plan.dedup):
+            states.row(record, "mail")
+        return states.found()
+
+    def truth(self) -> dict[str, str]:
+        """Id → state, by `seen()` and by what the handlers did."""
+        return {
+            seen.id: self._standing(seen.id) if seen.state == WAITING else seen.state
+            for seen in self.jobs.seen()
+        }
+
+    def _standing(self, job_id: str) -> str:
+        ends = self.runs[job_id]
+        if "fail" in ends:
+            return RETRYING
+        return DELAYED if ends or job_id in self.late else WAITING
+
+
+@contextmanager
+def opened() -> Iterator[Shop]:
+    app = App("shop")
+    mail = app.queue("mail", partitions=2)
+    backoff = Backoff(attempts=3, first="10m", jitter=False)
+
+    def play(args: Play, ctx: Context) -> None:
+        end = shop.scripts[args.number].pop(0) if shop.scripts[args.number] else "ok"
+        shop.runs[ctx.job_id].append(end)
+        shop.late.discard(ctx.job_id)
+        if (error := RAISED.get(end)) is not None:
+            raise error()
+
+    climbs = app.job(queue=mail, retry=backoff, name="climbs")(play)
+    parks = app.job(queue=mail, retry=backoff, name="parks", on_failure="hold_key")(play)
+    with memory(app) as jobs:
+        shop = Shop(app, jobs, (climbs, parks))
+        yield shop
+
+
+scripts = st.lists(st.sampled_from(ENDS), min_size=1, max_size=4).map(tuple)
+enqueues = st.tuples(scripts, st.sampled_from(("now", "parks", "delayed", "expires")))
+times = st.sampled_from(("1s", "1s", "15m", "3h"))
+turns = st.tuples(
+    st.lists(enqueues, max_size=4),
+    times,
+    st.sampled_from(("", "", "redrive", "discard", "restart")),
+)
+histories = st.lists(turns, min_size=1, max_size=5)
+
+
+@settings(max_examples=50)
+@given(histories)
+@example([([(("dead",), "now")], "1s", "redrive"), ([], "1s", "")])
+@example([([(("dead", "dead"), "now")], "1s", "redrive"), ([], "1s", "discard")])
+@example([([(("fail", "fail", "fail"), "now")], "3h", "redrive")])
+def test_what_is_told_of_each_job_is_what_became_of_it(history: list[Turn]) -> None:
+    with opened() as shop:
+        shop.play(history)
+        truth = shop.truth()
+        for recorded in (True, False):
+            told, counts = shop.look(recorded=recorded)
+
+            assert {job.id: job.state for job in told} == truth
+            assert counts.total() == len(told) == len(truth), "each job is told once"
+
+
+@settings(max_examples=25)
+@given(histories, st.integers(1, 4), st.sets(st.sampled_from(STATES)))
+def test_a_limit_and_states_choose_the_newest_and_count_all(
+    history: list[Turn], limit: int, states: set[str]
+) -> None:
+    with opened() as shop:
+        shop.play(history)
+        every, counts = shop.look(recorded=True)
+        told, again = shop.look(recorded=True, wanted=Wanted(limit, states=frozenset(states)))
+
+        meant = [job for job in every if not states or job.state in states]
+        assert again == counts
+        assert [job.at_ms for job in told] == [job.at_ms for job in meant[:limit]]
+        assert {job.id for job in told} <= {job.id for job in meant}
