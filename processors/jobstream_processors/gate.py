@@ -35,7 +35,7 @@ SHUT = {QUEUE, SILENT}
 """Why a lane's gate is not open: the flood guard, its queue is paused, some job types are."""
 FLOOD_FIX = (
     "the partition waits and lets one job through now and then; it goes on when one ends well. See "
-    "why jobs die with: jobstream dlq list"
+    "why jobs die with: jobstream dlq list MODULE:APP"
 )
 _offset = attrgetter("offset")
 

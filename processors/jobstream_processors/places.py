@@ -21,7 +21,7 @@ YOUNGER_MS = 60_000
 RESET = -1
 """`Mirror.unclean` of an operator's reset: its time is that of a machine that is no broker."""
 _OF = "@"
-DECIDE = "nothing is skipped silently. Decide with: jobstream offsets reset"
+DECIDE = "nothing is skipped silently. Decide with: jobstream offsets reset MODULE:APP"
 
 
 class Mirrors(Protocol):

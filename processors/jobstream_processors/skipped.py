@@ -87,7 +87,7 @@ class Again:
             return (
                 f"{source[0]} [{source[1]}]: offsets before {found.deleted} were skipped, and were "
                 "deleted before anybody could look whether they held jobs. Decide with: jobstream "
-                "offsets reset"
+                "offsets reset MODULE:APP"
             )
         self._times = self._times + 1 if found.record == self._offset else 1
         self._offset = found.record

@@ -96,7 +96,7 @@ def check_folder(schemas: Iterable[JobSchema], folder: Path) -> list[Incompatibi
         if path.exists():
             found += _check_file(schema, path)
         else:
-            message = f"no {path.name} yet: run `jobstream schemas export`"
+            message = f"no {path.name} yet: run `jobstream schemas export MODULE:APP {folder}`"
             found.append(Incompatibility(schema.job_type, "", "new", message))
     return found
 

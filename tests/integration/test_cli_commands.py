@@ -41,7 +41,7 @@ def test_topics_are_planned_then_applied(tmp_path: Path, kafka: EmbeddedKafka) -
     assert "GiB" not in planned
     assert f"{shop.name}.mail.retry.1h" in each
     assert "disk at 50 jobs/s of 1000 bytes on each queue" in each
-    assert "jobstream topics apply MODULE:APP" in refused
+    assert "jobstream topics apply shop:app" in refused
     assert {each["status"] for each in told["topics"]} == {"as it should be"}
     assert all(topic["disk_bytes"] > 0 for topic in told["topics"])
     assert told["disk_at"] == {"jobs_per_s": 1.0, "job_bytes": 1000}

@@ -105,16 +105,17 @@ def test_a_job_is_shown_args_first_by_the_beginning_of_its_id(
     every = terminal.run("dlq", "show", dead[1][:4], code=1)
     assert "is the beginning of 3 ids" in every
     assert all(job_id in every for job_id in dead)
-    assert "see its way: jobstream job show 0199" in terminal.run(
+    assert f"see its way: jobstream job show --app {terminal.app.name} 0199" in terminal.run(
         "dlq", "show", "0199ffff-ffff", code=1
     )
 
 
 def test_a_dead_job_is_not_cancelled(terminal: Terminal, dead: list[str]) -> None:
     told = terminal.run("control", "cancel", dead[0], code=1)
+    show = f"jobstream dlq show --app {terminal.app.name} {dead[0]}"
 
     assert f"job {dead[0]} is dead since " in told
-    assert f"there is nothing to cancel; its letter: jobstream dlq show {dead[0]}" in told
+    assert f"there is nothing to cancel; its letter: {show}" in told
     assert terminal.held() == []
 
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import click
 
-from jobstream.cli.app_name import VARIABLE, WAYS, app_name, is_module_app
+from jobstream.cli.app_name import VARIABLE, WAYS, AppName, app_name, is_module_app
 
 _NOT_GIVEN = ""
 """Stands in front of the other arguments where no MODULE:APP does."""
+
+
+@dataclass(slots=True)
+class Asked:
+    """Which app the command was about, for what is said after its end."""
+
+    app: AppName | None = None
 
 
 class AppCommand(click.Command):
@@ -56,6 +64,8 @@ class AppCommand(click.Command):
             message = f"which app? {WAYS[0].upper()}{WAYS[1:]}"
             raise click.UsageError(message, ctx)
         ctx.params["app"] = named
+        if isinstance(ctx.obj, Asked):
+            ctx.obj.app = named
         return left
 
 

@@ -35,8 +35,15 @@ class AppName:
     """Where the name was found, for messages."""
     folder: Path = field(default_factory=Path.cwd)
     """Where its module is looked for."""
-    words: tuple[str, ...] = ()
-    """What names the same app in another command that is typed in this folder."""
+    in_folder: bool = False
+    """Whether this folder says it, so that another command typed here finds it as well."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What names the same app in another command that is typed in this folder."""
+        if self.in_folder:
+            return ()
+        return (self.text,) if self.has_code else ("--app", self.text)
 
     @property
     def has_code(self) -> bool:
@@ -58,9 +65,9 @@ def app_name(given: str | None) -> AppName | None:
     Raises ConfigError for a pyproject.toml that can't be read.
     """
     if given:
-        return AppName(given, words=(given,))
+        return AppName(given)
     if told := os.environ.get(VARIABLE):
-        return AppName(told, VARIABLE, words=(told,))
+        return AppName(told, VARIABLE)
     return _of_project(Path.cwd())
 
 
@@ -75,7 +82,7 @@ def _of_project(here: Path) -> AppName | None:
         if not isinstance(app, str) or not app:
             message = f'[tool.jobstream] in {file} names no app: write app = "shop:app"'
             raise ConfigError(message)
-        return AppName(app, str(file), folder)
+        return AppName(app, str(file), folder, in_folder=True)
     return None
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jobstream.cli.asking import workers_here
 from jobstream.cli.control_text import document, holds
 from jobstream.cli.exits import FAILURE, OK
+from jobstream.cli.hints import typed
 from jobstream.cli.output import iso, print_json, progress, remark, say, when
 from jobstream.cli.printable import one_line
 from jobstream.inspect.errors import LookTooLong
@@ -19,6 +20,7 @@ from jobstream_processors.core.control import CANCEL
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from jobstream.cli.app_name import AppName
     from jobstream.control import ControlEntry
     from jobstream.inspect.view import AppView
 
@@ -27,6 +29,7 @@ LOOK_RECORDS_MAX = 1_000_000
 
 
 def cancel(
+    app: AppName,
     view: AppView,
     job_id: str,
     since_ms: int | None,
@@ -40,7 +43,7 @@ def cancel(
     """
     found, untold = _look(view, job_id, since_ms)
     if found.has_ended and found.entries:
-        return _ended(found, as_json=as_json)
+        return _ended(app, found, as_json=as_json)
     entry = order(found.job_id)
     if as_json:
         print_json(document(entry) | {"job": _job(found)})
@@ -101,7 +104,7 @@ def _look(view: AppView, job_id: str, since_ms: int | None) -> tuple[History, st
     return found, ""
 
 
-def _ended(found: History, *, as_json: bool) -> int:
+def _ended(app: AppName, found: History, *, as_json: bool) -> int:
     """Say that nothing is left to cancel; no order is written."""
     at = found.told_by
     assert at is not None, "it was found"  # noqa: S101
@@ -112,8 +115,10 @@ def _ended(found: History, *, as_json: bool) -> int:
     if found.state == known.CANCELLED:
         remark(one_line(f"{told}; no order was needed"))
         return OK
-    more = f"; its letter: jobstream dlq show {found.job_id}" if found.state == known.DEAD else ""
-    remark(one_line(f"jobstream: {told}; there is nothing to cancel{more}"))
+    show = typed(f"jobstream dlq show MODULE:APP {found.job_id}", app)
+    more = f"; its letter: {show}" if found.state == known.DEAD else ""
+    # Whole, as an advised command that is cut would not work.
+    remark(one_line(f"jobstream: {told}; there is nothing to cancel{more}", None))
     return FAILURE
 
 

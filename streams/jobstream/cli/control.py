@@ -188,7 +188,7 @@ def cancel_command(
     def order(whole_id: str) -> ControlEntry:
         return _order(view, CANCEL, whole_id, said)
 
-    return cancel(view, job_id, since_ms, order, as_json=as_json)
+    return cancel(app, view, job_id, since_ms, order, as_json=as_json)
 
 
 @command.command("quiet")

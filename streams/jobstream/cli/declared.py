@@ -18,6 +18,7 @@ import click
 
 from jobstream.cli.app_name import app_name
 from jobstream.cli.exits import FAILURE, UNSAFE
+from jobstream.cli.hints import typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,6 +107,8 @@ def main(words: Sequence[str]) -> None:
         if _DEBUG in words:
             raise
         document = {"error": told(error), "code": code_of(error)}
+    if "error" in document:
+        document["error"] = typed(document["error"], named)
     with answer:
         json.dump(document, answer)
     # User code may have started threads that do not end.
@@ -131,7 +134,7 @@ def _document(named: AppName, *, apply: bool) -> dict[str, Any]:
 def _examples(app: App, named: AppName) -> Iterator[str]:
     from jobstream.cli.sample import sample_args  # noqa: PLC0415 - in the process that reads
 
-    enqueue = " ".join(("jobstream enqueue", *named.words))
+    enqueue = typed("jobstream enqueue MODULE:APP", named)
     for job in app.jobs.values():
         text = json.dumps(sample_args(job.codec.cls), ensure_ascii=False)
         yield f"{enqueue} {job.name} {shlex.quote(text)}"

@@ -14,6 +14,7 @@ import click
 
 from jobstream.cli.app_command import AppCommand
 from jobstream.cli.exits import FAILURE, OK
+from jobstream.cli.hints import typed
 from jobstream.cli.options import json_option
 from jobstream.cli.output import print_json, print_json_line, remark, say
 from jobstream.errors import ConfigError, EnqueuesFailed
@@ -80,7 +81,7 @@ def command(
         say(done.job_id)
         remark(f"acknowledged: {done.topic} [{done.partition}] at offset {done.offset}")
         if idempotency_key:
-            look = f"jobstream job show {done.job_id} --app {loaded.name}"
+            look = typed(f"jobstream job show MODULE:APP {done.job_id}", app)
             remark(
                 f"a job of this key that has ended absorbs it within the dedup window; see: {look}"
             )

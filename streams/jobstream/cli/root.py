@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from jobstream.cli.app_command import Asked
 from jobstream.cli.exits import DIFFERS, FAILURE, INTERRUPTED, OK, UNSAFE
+from jobstream.cli.hints import typed
 from jobstream.cli.output import take_any_text
 from jobstream.stop_signals import SIGNALS, StopAsked
 
@@ -80,6 +82,7 @@ class Root(click.Group):
         self, words: list[str], prog_name: str | None, extra: dict[str, Any], *, debug: bool
     ) -> int:
         extra.pop("standalone_mode", None)
+        asked = extra.setdefault("obj", Asked())
         try:
             code = super().main(words, prog_name, standalone_mode=False, **extra)
             sys.stdout.flush()
@@ -98,7 +101,7 @@ class Root(click.Group):
         except Exception as error:
             if debug:
                 raise
-            click.echo(f"jobstream: {told(error)}", err=True)
+            click.echo(f"jobstream: {typed(told(error), asked.app)}", err=True)
             return code_of(error)
         return code if isinstance(code, int) else OK
 

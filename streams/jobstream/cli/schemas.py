@@ -10,6 +10,7 @@ import click
 
 from jobstream.cli.app_command import AppGroup
 from jobstream.cli.exits import DIFFERS, OK, UNSAFE
+from jobstream.cli.hints import typed
 from jobstream.cli.options import json_option
 from jobstream.cli.output import print_json, print_table, say
 
@@ -59,7 +60,7 @@ def check_command(app: AppName, folder: Path, *, as_json: bool) -> int:
     if as_json:
         print_json([{**asdict(each), "breaking": each.is_breaking} for each in found])
     elif found:
-        rows = [(each.job_type, each.path, each.kind, each.message) for each in found]
+        rows = [(e.job_type, e.path, e.kind, typed(e.message, app)) for e in found]
         print_table(("job type", "field", "kind", "what"), rows)
     else:
         say(f"{len(schemas)} job types fit the schemas in {folder}")

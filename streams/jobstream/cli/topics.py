@@ -9,6 +9,7 @@ import click
 
 from jobstream.cli.app_command import AppGroup
 from jobstream.cli.exits import DIFFERS, OK, UNSAFE
+from jobstream.cli.hints import typed
 from jobstream.cli.options import json_option
 from jobstream.cli.output import print_json, print_table, progress, say, size
 from jobstream.cli.topics_table import GOOD, queue_lines, statuses, topic_lines
@@ -65,7 +66,7 @@ def plan_command(
     if sizes is not None:
         load = f"{rate:g} jobs/s of {job_bytes} bytes on each queue"
         say(f"disk at {load}, once retention is reached: {size(sum(sizes.values()))}")
-    say_plan(planned, planned.details())
+    say_plan(planned, planned.details(), app)
     return code_of(planned)
 
 
@@ -94,7 +95,7 @@ def apply_command(
         specs = _specs(loaded, admin)
         print_json(_document(loaded, planned, specs, (RATE, JOB_BYTES)))
     else:
-        say_plan(planned, planned.lines())
+        say_plan(planned, planned.lines(), app)
     if planned.is_empty:
         return OK
     apply(planned, admin)
@@ -130,10 +131,10 @@ def survey_app(app: App, admin: Admin) -> Plan:
     return survey(admin, app.name, app.queues.values(), app.settings)
 
 
-def say_plan(planned: Plan, lines: list[str]) -> None:
+def say_plan(planned: Plan, lines: list[str], app: AppName) -> None:
     """The difference, line by line."""
     for line in lines:
-        say(line)
+        say(typed(line, app))
     if planned.is_empty:
         say("nothing to do")
 

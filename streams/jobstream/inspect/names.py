@@ -93,6 +93,6 @@ def _whole_id(given: str, there: Collection[str]) -> str:
     meant = f"did you mean {', '.join(near)}? Else" if near else "see"
     message = (
         f"no open letter of job {given!r} among {len(there)} jobs; {meant} its way: "
-        f"jobstream job show {given}"
+        f"jobstream job show MODULE:APP {given}"
     )
     raise NotThere(message)

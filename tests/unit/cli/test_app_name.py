@@ -30,6 +30,10 @@ def run(*words: str) -> Result:
     return CliRunner().invoke(root, list(words))
 
 
+def by_file(text: str, folder: Path) -> AppName:
+    return AppName(text, str(folder / "pyproject.toml"), folder, in_folder=True)
+
+
 def named(found: AppName | None) -> str:
     assert found is not None
     return found.text
@@ -62,10 +66,10 @@ def test_the_nearest_file_that_says_it_counts_and_its_folder_holds_the_code(
     deep.mkdir(parents=True)
     (deep / "pyproject.toml").write_text('[project]\nname = "another"\n')
     monkeypatch.chdir(deep)
-    assert app_name(None) == AppName("outer:app", str(folder / "pyproject.toml"), folder)
+    assert app_name(None) == by_file("outer:app", folder)
 
     (inner / "pyproject.toml").write_text(TABLE.format("inner:app"))
-    assert app_name(None) == AppName("inner:app", str(inner / "pyproject.toml"), inner)
+    assert app_name(None) == by_file("inner:app", inner)
 
 
 def test_code_is_found_from_a_folder_below(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
