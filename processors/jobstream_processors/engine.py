@@ -255,6 +255,11 @@ class Engine:
         """What is in flight of these lanes. Safe from any thread."""
         return [d for d in list(self._intake.inflight.values()) if d.lane in lanes]
 
+    def unfinished(self, lane: Lane) -> list[Delivery]:
+        """What is in flight of `lane`, and what still runs of its partition's earlier lanes."""
+        earlier = [d for d, _ in self.running() if d.lane.source == lane.source]
+        return self.under_way([lane]) + [d for d in earlier if d.lane is not lane]
+
     def cut(self, lane: Lane) -> None:
         """Stop what runs of a draining lane: a coroutine, a child process; a thread goes on."""
         for executor in self._executors.values():

@@ -276,7 +276,7 @@ class Feed:
         self.running.discard(lane)
         self._source.pause([lane.source])
         heir = self._new_lane(lane.source)
-        heir.after = lane.claim
+        heir.after = lane.last_word()
         self._committed[heir] = -1
         self._driver.prepare(heir, None)
 

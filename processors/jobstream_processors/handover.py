@@ -27,7 +27,9 @@ class Left(NamedTuple):
     ended: Sequence[tuple[int, int]] = ()
     """Ranges [low, high) of offsets whose jobs are done, but whose rows nobody has acknowledged."""
     runs: Sequence[tuple[int, int, int]] = ()
-    """Ranges [low, high) of offsets whose jobs may still run there, and until when: broker time."""
+    """Ranges [low, high) of offsets whose jobs may still run there, and until when: broker time.
+
+    They may overlap; the latest time counts."""
     before: int = 0
     """All of it lies below this offset."""
 
@@ -38,8 +40,7 @@ class Left(NamedTuple):
 
     def runs_until_ms(self, offset: int) -> int:
         """Broker time until which the job there may still run; 0 if it does not."""
-        at = bisect_right(self.runs, offset, key=_low) - 1
-        return self.runs[at][2] if at >= 0 and offset < self.runs[at][1] else 0
+        return max((until for low, high, until in self.runs if low <= offset < high), default=0)
 
 
 NOTHING_LEFT = Left()
@@ -106,7 +107,7 @@ def handed(note: str, position: int, claim: int | None) -> Handed | None:
 
 
 def left_of(ended: Sequence[tuple[int, int]], runs: Sequence[tuple[int, int, int]]) -> Left:
-    """What is left, of ranges in any order that do not overlap."""
+    """What is left, of ranges in any order; those that have ended do not overlap."""
     before = max([high for _, high, *_ in (*ended, *runs)], default=0)
     return Left(tuple(sorted(ended)), tuple(sorted(runs)), before)
 

@@ -147,10 +147,15 @@ class Intake:
             # A run that has not ended stays: a new delivery of its id here waits for it. So does a
             # decision that is being settled; that of a lane that has ended never comes back.
             under_way = delivery.running or (delivery.decided and lane.live)
-            if delivery.lane is lane and not under_way:
-                del self.inflight[job_id]
-                if job_id in self.waiting:
-                    awaited.append(delivery)
+            if delivery.lane is not lane or under_way:
+                continue
+            behind = delivery.awaits
+            if behind is not None and behind.running and not behind.reported:
+                self.inflight[job_id] = behind  # What comes next waits for it as this one did.
+                continue
+            del self.inflight[job_id]
+            if job_id in self.waiting:
+                awaited.append(delivery)
         return awaited
 
     def case(self, delivery: Delivery) -> Case:

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING
 
 from jobstream_processors.core.flood import FloodGuard
 from jobstream_processors.core.keychains import KeyChains
-from jobstream_processors.handover import NOTHING_LEFT
+from jobstream_processors.handover import NOTHING_LEFT, Handed, Lost, left_of
 from jobstream_processors.phases import Phases
 
 if TYPE_CHECKING:
     from jobstream_processors.core.watermark import Watermark
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.handover import Lost
     from jobstream_processors.meter import QueueMeter
     from jobstream_processors.ports import Shard, TopicPartition
 
@@ -127,8 +126,8 @@ class Lane:
         """Why nothing more of it is taken up until an operator has decided; and in one word."""
         self.topic_id = self.dedup_id = ""
         """Which incarnations of the two topics its offsets, and its claim and rows, belong to."""
-        # Claim of the lane of this process that ended as its topic was made anew.
-        self.after: int | None = None
+        self.after: Lost | None = None
+        """The word of the lane of this process that ended as its topic was made anew."""
         self.lost: Lost | None = None
         """What the lane knew by which this process lost the partition; None if it did not."""
         self.watermark: Watermark
@@ -165,6 +164,10 @@ class Lane:
     def refuse_undeclared(self) -> None:
         """Refuse a partition that the queue does not declare."""
         self.refuse(UNDECLARED_WHY, UNDECLARED)
+
+    def last_word(self) -> Lost:
+        """What its heir in this process must know where one of its topics was made anew."""
+        return Lost(self.claim, Handed(0, left_of([], self.left.runs)))
 
     def show(self) -> None:
         """Publish the watermark to the threads that commit it, if it or its ranges changed."""

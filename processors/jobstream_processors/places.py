@@ -72,10 +72,14 @@ def of_topic(committed: Position | None, topic_id: str) -> Position | None:
     """
     if committed is None:
         return None
-    note, of, named = committed.note.rpartition(_OF)
-    if not of:
-        return committed
-    return Position(committed.offset, note) if named == topic_id else None
+    _, of, named = committed.note.rpartition(_OF)
+    return without_topic(committed) if not of or named == topic_id else None
+
+
+def without_topic(committed: Position) -> Position:
+    """What was committed, in whichever incarnation of the topic, without that mark."""
+    note, of, _ = committed.note.rpartition(_OF)
+    return Position(committed.offset, note) if of else committed
 
 
 def find(

@@ -15,13 +15,14 @@ from jobstream_processors.errors import OffsetOutOfRange
 from jobstream_processors.handover import NOTHING_LEFT, Handed, handed, left_of
 from jobstream_processors.horizon import FLOOR
 from jobstream_processors.phases import ANNOUNCE, CLAIM, DETECT, PLACE, RESTORE
-from jobstream_processors.places import Mirrors, Place, find
+from jobstream_processors.places import Mirrors, Place, find, without_topic
 from jobstream_processors.ports import Outgoing
 from jobstream_schemas import Mirror, Row, encode_mirror, encode_row, mirror_key, row_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from jobstream_processors.handover import Left
     from jobstream_processors.lane import Lane
     from jobstream_processors.ports import Clock, Log, Position, Shard, Sink, TopicPartition
     from jobstream_processors.queues import QueuePlan
@@ -126,6 +127,7 @@ class Takeover:
         finished = place.mirror.finished if place.mirror is not None else ()
         lane.watermark = Watermark(place.start, finished)
         lane.show()
+        lane.left = _still_running(committed)
         self._suspect(lane, place, opened.previous_claim)
         lane.ahead.wanted = max(place.start, lane.suspect_before) + FLOOR
         self._sink.publish([self.mirror_record(lane)])
@@ -187,18 +189,13 @@ class Takeover:
             word = handed(committed.note, committed.offset, owner)
         elif previous_claim is None and mirror is None:
             word = Handed(0, NOTHING_LEFT)  # Nobody ever owned it.
-        if word is None and lane.after is not None and previous_claim in {None, lane.after}:
-            word = Handed(0, NOTHING_LEFT)  # Its last owner lives here: a topic was made anew.
+        if word is None and lane.after is not None and previous_claim in {None, lane.after.claim}:
+            word = lane.after.word  # Its last owner lives here: a topic was made anew.
         if word is None and lane.lost is not None and owner == lane.lost.claim:
             word = lane.lost.word  # Its last owner lives here: no job of it has killed anything.
         if word is not None:
             lane.suspect_before, lane.left = word
             return
-        # Who came after the writer of the note had no time to tell of it, or died; what the writer
-        # cut may go on all the same.
-        told_of = handed(committed.note, committed.offset, None) if committed is not None else None
-        if told_of is not None:
-            lane.left = left_of([], told_of.left.runs)
         lane.phases.isolating = True
         if mirror is not None:
             lane.phases.seconds[DETECT] = self._silent_s(lane, mirror)
@@ -217,3 +214,16 @@ class Takeover:
                 "suspect_before": lane.suspect_before,
             },
         )
+
+
+def _still_running(committed: Position | None) -> Left:
+    """What may go on of what the writer of that note cut, though the note counts for nothing else.
+
+    Who came after the writer had no time to tell of it, or died, or the topic was made anew: then
+    the writer may have read on in the new one before it heard.
+    """
+    if committed is None:
+        return NOTHING_LEFT
+    told = without_topic(committed)
+    word = handed(told.note, told.offset, None)
+    return left_of([], word.left.runs) if word is not None else NOTHING_LEFT

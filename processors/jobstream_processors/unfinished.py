@@ -41,12 +41,15 @@ def remains(deliveries: Iterable[Delivery]) -> Remains:
 
 
 def left(lane: Lane, deliveries: Iterable[Delivery], clock: Clock) -> Left:
-    """What the next owner of `lane` must know of these, and of what was left to this one."""
+    """What the next owner of `lane` must know of these, and of what was left to this one.
+
+    Runs of the partition's earlier lanes are named, too: nothing of their ends will be settled, so
+    their jobs start again over there.
+    """
     now_ms, now = clock.broker_ms(), clock.awake_s()
     mark = lane.watermark
     # What was done elsewhere and was begun here has its row, or is among the deliveries.
     ended = [(max(low, mark.begun), high) for low, high in lane.left.ended if high > mark.begun]
-    # What may still run elsewhere waits here, so none of it is running here, too.
     runs = [
         (max(low, mark.position), high, until_ms)
         for low, high, until_ms in lane.left.runs
@@ -54,11 +57,13 @@ def left(lane: Lane, deliveries: Iterable[Delivery], clock: Clock) -> Left:
     ]
     done = []
     for delivery in deliveries:
-        if is_running(delivery):
-            offset = delivery.offset
+        offset = delivery.offset
+        if is_running(delivery) and offset >= mark.position:
+            # Its lane may have read on in a topic made anew before it heard of that, so whichever
+            # incarnation it took this for: a job that waits in vain does no harm.
             runs.append((offset, offset + 1, now_ms + limit_ms(delivery, now)))
         elif delivery.decided is FINISH:
-            done.append(delivery.offset)
+            done.append(offset)
     return left_of(ranges_of(done) + ended, runs)
 
 

@@ -335,7 +335,7 @@ class Worker:
     async def _handed_over(self, lanes: Sequence[Lane]) -> None:
         for lane in lanes:
             lane.show()
-            lane.left = left(lane, self._engine.under_way([lane]), self._parts.clock)
+            lane.left = left(lane, self._engine.unfinished(lane), self._parts.clock)
             self._engine.end(lane)
 
     async def _ended(self, lanes: Sequence[Lane]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 import pytest
 
 from jobstream import App
-from jobstream.testing import memory
+from jobstream.testing import MemoryJobs, memory
 from jobstream.testing.errors import NotIdle
 
 
@@ -42,6 +43,42 @@ def test_a_done_job_whose_row_no_broker_acknowledged_has_no_second_start() -> No
         # Then the next one writes the row, and starts nothing
         jobs.assert_done(once)
         assert starts == [1]
+
+
+def test_a_run_of_an_earlier_assignment_is_handed_over_too() -> None:
+    # Given a thread that goes on although its worker has lost the partition and got it back
+    app = App("stays", drain="0s")
+    starts: list[int] = []
+    end = threading.Event()
+
+    @app.job(queue=app.queue("q", partitions=1), timeout="30s")
+    def stays(args: Work) -> None:
+        starts.append(args.n)
+        end.wait()
+
+    with memory(app) as jobs:
+        stays.enqueue(Work(1))
+        while not starts:
+            run_beside(jobs)
+        (member,) = jobs.broker.owners("stays").values()
+        jobs.broker.expire(member)
+        run_beside(jobs)
+
+        # When that worker leaves, and another one takes its place
+        jobs.restart()
+        jobs.run_for("5s")
+
+        # Then the job starts again once the run may no longer go on
+        assert starts == [1]
+        end.set()
+        jobs.run_for("31s")
+        assert starts == [1, 1]
+
+
+def run_beside(jobs: MemoryJobs) -> None:
+    """Let the worker do what it can while a handler holds a thread."""
+    with pytest.raises(NotIdle):
+        jobs.run_for("1s", timeout_s=0.3)
 
 
 def test_a_worker_that_lost_its_session_and_lives_suspects_none_of_its_jobs(

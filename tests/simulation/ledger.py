@@ -39,7 +39,7 @@ RUNGS = {topic: name for name, (topic, _) in PLAN.rungs.items()}
 OFFSETS = offsets_topic(sim.name)
 WORKERS, DELAYERS = worker_group(sim.name), delay_group(sim.name)
 SLACK_MS = 5
-LATE_US_MAX, RENEWED_US = 15_000_000, 10_000_000
+LATE_US_MAX = 15_000_000
 MENDED = Run(OK, 0.3)
 """What a job does after a redrive."""
 
@@ -78,8 +78,6 @@ class Ledger:
     disturbed_us: int = 0
     claims_before: dict[int, int] = field(default_factory=dict)
     """Partition → where its claims stand that were made in the topic's earlier incarnation."""
-    renewed_us: int = 0
-    """Until when a member need not have heard that the queue was made anew."""
     kills: int = 0
     is_out_of_order: bool = False
     """A client left records out: what it reads again comes after what it read before."""
@@ -140,7 +138,7 @@ class Ledger:
             return run, start
         self.trace.tell("start", process, number, *delivery[1:], f"attempt={attempt}", *source)
         topic, partition, offset = source
-        replaced = now < self.renewed_us or claim < self.claims_before.get(partition, 0)
+        replaced = claim < self.claims_before.get(partition, 0)
         if replaced or self.at.get((self.incarnation(topic), partition, offset)) != delivery:
             start.excused = "its topic is gone"
         self._absorbed(start)
@@ -368,7 +366,6 @@ class Ledger:
             return
         for partition in range(PLAN.partitions):
             self.claims_before[partition] = self.end_of((PLAN.dedup, partition))
-        self.renewed_us = self.scheduler.now_us + RENEWED_US
         for start in self.open:
             start.excused = "its topic is gone"
 

@@ -64,6 +64,12 @@ def test_the_next_owner_hears_what_was_not_through() -> None:
     assert told.left.before == 108
 
 
+def test_where_runs_overlap_a_job_waits_for_the_last_of_them() -> None:
+    left = left_of([], [(0, 9, 5_000), (5, 6, 3_000), (6, 7, 8_000)])
+
+    assert [left.runs_until_ms(at) for at in (4, 5, 6, 7, 9)] == [5_000, 5_000, 8_000, 5_000, 0]
+
+
 def test_nothing_left_is_said_in_no_words() -> None:
     told = handed("clean:7", 5, 7)
 

@@ -245,7 +245,7 @@ class MemoryWorker:
         """End the lanes and mirror how far they came."""
         for lane in lanes:
             lane.show()
-            lane.left = left(lane, self._engine.under_way([lane]), self._clock)
+            lane.left = left(lane, self._engine.unfinished(lane), self._clock)
             self._engine.end(lane)
         self._mirror(lanes)
         for lane in lanes:

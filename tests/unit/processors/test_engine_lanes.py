@@ -216,6 +216,30 @@ def test_a_run_that_its_lane_left_behind_keeps_its_order_key(works: Works) -> No
     assert works.engine.idle
 
 
+def test_a_run_that_two_lanes_left_behind_is_waited_for_by_the_third(works: Works) -> None:
+    # Given a run whose lane has ended, and the lane after it, which waited for the run
+    old, shop = works.lane(), works.shop
+    record = shop.send("a", key="k")
+    works.accept(old, record)
+    works.engine.end(old)
+    between = works.lane()
+    works.accept(between, record)
+    works.engine.end(between)
+
+    # When the partition comes once more
+    new = works.lane()
+    works.accept(new, record)
+
+    # Then the job starts when the run is over, and not beside it
+    assert works.hand.started == ["a"]
+    works.end("a", Interrupted())
+    assert works.hand.started == ["a", "a"]
+    works.end("a")
+    works.settle()
+    assert new.watermark.position == 1
+    assert works.engine.idle
+
+
 def test_a_run_that_is_left_behind_is_waited_for_until_its_limit(works: Works) -> None:
     old, shop = works.lane(), works.shop
     first = shop.send("a", key="k")

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from tests.unit.processors.takeover.conftest import Bureau
 
+from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.handover import clean_note, left_of
+from jobstream_processors.places import in_topic
 from jobstream_processors.ports import Position
 from jobstream_processors.unfinished import left
 
@@ -63,7 +65,7 @@ def test_what_an_owner_was_told_it_tells_the_next_one(works: Works) -> None:
     works.pass_ms(1_000)
     works.engine.drain(lane)
 
-    told = left(lane, works.engine.under_way([lane]), shop.clock)
+    told = left(lane, works.engine.unfinished(lane), shop.clock)
 
     assert told.runs == ((0, 2, now_ms + 5_000),)
     assert told.ended == ((2, 3), (3, 4)), "the row of the one that was read is not acknowledged"
@@ -79,11 +81,33 @@ def test_what_is_left_names_runs_until_their_limit_and_done_jobs_without_a_row(
     works.end("done")
     works.engine.drain(lane)
 
-    told = left(lane, works.engine.under_way([lane]), shop.clock)
+    told = left(lane, works.engine.unfinished(lane), shop.clock)
 
     assert told.ended == ((1, 2),)
     ((low, high, until_ms),) = told.runs
     assert (low, high) == (0, 1)
+    assert until_ms >= shop.clock.broker_ms() + 8_000
+
+
+def test_what_is_left_names_runs_of_earlier_lanes_that_the_watermark_has_not_passed(
+    works: Works,
+) -> None:
+    old, shop = works.lane(), works.shop
+    beside = works.lane(partition=1)
+    shop.handle("slow", timeout_ms=8_000)
+    passed, slow = shop.send("passed"), shop.send("runs", "slow")
+    works.accept(old, passed, slow)
+    works.accept(beside, shop.put(shop.event("elsewhere"), partition=1))
+    works.engine.end(old)
+    lane = works.lane()
+    lane.watermark = Watermark(1)
+    works.accept(lane, slow)
+    works.engine.drain(lane)
+
+    told = left(lane, works.engine.unfinished(lane), shop.clock)
+
+    ((low, high, until_ms),) = told.runs
+    assert (low, high) == (1, 2)
     assert until_ms >= shop.clock.broker_ms() + 8_000
 
 
@@ -99,3 +123,18 @@ def test_what_the_last_owner_was_not_through_with_reaches_the_lane(shop: Shop) -
     assert after.left == left
     # The owner in between may have run what was ended; what was cut goes on whoever owns it.
     assert stranger.left == left_of([], left.runs)
+
+
+def test_what_was_cut_goes_on_though_its_topic_was_made_anew(shop: Shop) -> None:
+    """Its owner may have read on in the new topic before it heard of that."""
+    bureau = Bureau(shop)
+    bureau.fill(10)
+    before, _ = bureau.take()
+    left = left_of([(2, 3)], [(4, 6, 1_800_000_000_000)])
+    told = in_topic(Position(2, clean_note(before.claim, 2, 0, left)), before.topic_id)
+    shop.broker.recreate_topic(shop.plan.topic)
+    shop.log.topic_id(shop.plan.topic, anew=True)
+
+    after, start = bureau.take(told)
+
+    assert (start, after.left) == (0, left_of([], left.runs))

@@ -53,7 +53,7 @@ def test_a_lane_under_which_its_topic_was_made_anew_commits_nothing_and_begins_a
     assert old in desk.ended
     assert desk.committed() is None
     assert desk.lane() is not old
-    assert desk.lane().after == old.claim, "it need not suspect what ran here"
+    assert desk.lane().after == old.last_word(), "it need not suspect what ran here"
     assert desk.handed[-5:] == [(desk.shop.plan.topic, offset) for offset in range(5)]
     assert not desk.lane(1).refused
 
@@ -73,7 +73,7 @@ def test_a_lane_whose_dedup_topic_was_made_anew_drains_and_is_taken_over_again(
 
     assert old in desk.drained
     assert desk.lane() is not old
-    assert desk.lane().after == old.claim
+    assert desk.lane().after == old.last_word()
     assert desk.lane() in desk.feed.running
 
 

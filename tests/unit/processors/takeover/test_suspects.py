@@ -68,12 +68,24 @@ def test_who_lived_here_when_its_topic_was_made_anew_is_no_suspect(
     if between:
         bureau.take()
     heir = bureau.lane()
-    heir.after = first.claim
+    heir.after = first.last_word()
 
     bureau.takeover.prepare(heir, None)
 
     assert (heir.suspect_before > 0) is between
     assert (heir.unclean > 0) is between
+
+
+def test_what_goes_on_elsewhere_is_known_to_who_begins_anew_here(bureau: Bureau) -> None:
+    runs = ((5, 6, 9_000),)
+    first, _ = bureau.take()
+    first.left = left_of([(3, 4)], runs)
+    heir = bureau.lane()
+    heir.after = first.last_word()
+
+    bureau.takeover.prepare(heir, None)
+
+    assert heir.left == left_of([], runs), "what had ended may be another job's offset by now"
 
 
 def test_who_lost_a_partition_and_lives_suspects_none_of_its_own_jobs(bureau: Bureau) -> None:
