@@ -6,6 +6,7 @@ of the broker is the proof. It holds no socket open after it returns.
 
 import errno
 import random
+import re
 import socket
 
 from jobstream.broker.errors import PortInUseError
@@ -15,6 +16,7 @@ from jobstream.broker.settings import HOST, NodeAddress
 # no client connection sits on a node's port while that node is dead and about to restart.
 _LOWEST, _HIGHEST = 15_000, 32_000
 _TRIES = 500
+_LOCAL = re.compile(r"(?:127\.0\.0\.1|localhost):(\d{1,5})")
 
 
 def choose_addresses(nodes: int, port: int | None) -> tuple[NodeAddress, ...]:
@@ -31,6 +33,12 @@ def choose_addresses(nodes: int, port: int | None) -> tuple[NodeAddress, ...]:
         NodeAddress(node=i + 1, port=clients[i], controller_port=controllers[i])
         for i in range(nodes)
     )
+
+
+def local_port(servers: str) -> int | None:
+    """The port, if `servers` is one address of this machine."""
+    found = _LOCAL.fullmatch(servers)
+    return int(found[1]) if found else None
 
 
 def refuse_taken(port: int) -> None:

@@ -22,13 +22,20 @@ def command() -> None:
 
 @command.command("up")
 @click.option("--nodes", type=click.Choice(["1", "3"]), default="1", show_default=True)
-@click.option("--port", type=click.IntRange(1, 65_535), default=9092, show_default=True,
-              help="Of the first node; the others take the numbers that follow.")  # fmt: skip
+@click.option("--port", type=click.IntRange(1, 65_535),
+              help="Of the first node; the others take the numbers that follow. "
+                   "[default: the port in JOBSTREAM_BOOTSTRAP_SERVERS if that is one of this "
+                   "machine, else 9092]")  # fmt: skip
 @json_option
-def up_command(nodes: str, port: int, *, as_json: bool) -> int:
+def up_command(nodes: str, port: int | None, *, as_json: bool) -> int:
     """Start it, wait until it serves, and leave it running. The first time downloads Kafka."""
     from jobstream.broker import up  # noqa: PLC0415 - with the command only
+    from jobstream.broker.commands import DEFAULT_PORT  # noqa: PLC0415 - likewise
+    from jobstream.broker.ports import local_port  # noqa: PLC0415 - likewise
+    from jobstream.settings import Settings  # noqa: PLC0415 - likewise
 
+    # Where the other commands look for a broker.
+    port = port or local_port(Settings.load().bootstrap_servers) or DEFAULT_PORT
     remark(f"starting {nodes} node{'s' if nodes != '1' else ''} on port {port}")
     state = up(int(nodes), port)
     if as_json:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import sys
 from contextlib import contextmanager
 from functools import partial
@@ -33,7 +32,6 @@ ROLES = ("worker", "delayer", "exporter")
 WORKER_ROLES = ("worker", "delayer")
 NAMES_MAX = 3
 """Changed files that are named; more are counted."""
-_LOCAL = re.compile(r"(127\.0\.0\.1|localhost):(\d{1,5})")
 
 
 @click.command(cls=AppCommand)
@@ -171,14 +169,15 @@ def _tell_how(declared: Declared) -> None:
 @contextmanager
 def _broker(servers: str) -> Iterator[None]:
     """A broker at that address: the one that answers, or one of our own for as long as needed."""
-    from jobstream.broker.ready import serves  # noqa: PLC0415 - with the command only
+    from jobstream.broker.ports import local_port  # noqa: PLC0415 - with the command only
+    from jobstream.broker.ready import serves  # noqa: PLC0415 - likewise
 
     if serves(servers):
         say(f"broker  | using the one at {servers}")
         yield
         return
-    local = _LOCAL.fullmatch(servers)
-    if local is None:
+    port = local_port(servers)
+    if port is None:
         message = (
             f"no broker answers at {servers}, and one can be started here only at "
             "127.0.0.1:PORT: set JOBSTREAM_BOOTSTRAP_SERVERS"
@@ -189,7 +188,7 @@ def _broker(servers: str) -> Iterator[None]:
 
     say(f"broker  | starting at {servers} (the first time it downloads Kafka)")
     directory = broker_state_directory() / "nodes-1"
-    with EmbeddedKafka(port=int(local[2]), directory=directory) as kafka:
+    with EmbeddedKafka(port=port, directory=directory) as kafka:
         say(f"broker  | up at {kafka.bootstrap_servers}, data and logs in {directory}")
         yield
         say("broker  | stopping")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
 from jobstream.broker import (
     BrokerStateError,
@@ -23,13 +24,14 @@ from jobstream.broker import (
 from jobstream.broker.last_words import last_words
 from jobstream.broker.lock import exclusive
 from jobstream.broker.places import broker_state_directory, cache_directory
-from jobstream.broker.ports import choose_addresses
+from jobstream.broker.ports import choose_addresses, local_port
 from jobstream.broker.settings import (
     NodeAddress,
     as_properties,
     node_settings,
     shared_settings,
 )
+from jobstream.cli.root import root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +49,31 @@ def test_places_follow_the_environment() -> None:
     assert cache_directory({}) == Path.home() / ".cache/jobstream"
     assert broker_state_directory({"JOBSTREAM_STATE_DIR": "/s"}) == Path("/s/broker")
     assert broker_state_directory({}) == Path.home() / ".local/state/jobstream/broker"
+
+
+@pytest.mark.parametrize(
+    ("servers", "port"),
+    [
+        ("127.0.0.1:19092", 19092),
+        ("localhost:9093", 9093),
+        ("kafka-1:9092", None),
+        ("127.0.0.1:9092,127.0.0.1:9093", None),
+    ],
+)
+def test_one_address_of_this_machine_has_a_port(servers: str, port: int | None) -> None:
+    assert local_port(servers) == port
+
+
+def test_the_command_starts_it_where_other_commands_look(taken_port: int, tmp_path: Path) -> None:
+    environ = {
+        "JOBSTREAM_BOOTSTRAP_SERVERS": f"127.0.0.1:{taken_port}",
+        "JOBSTREAM_STATE_DIR": str(tmp_path),
+    }
+
+    said = CliRunner().invoke(root, ["broker", "up"], env=environ)
+
+    assert said.exit_code == 1
+    assert f"port {taken_port} in use" in said.output
 
 
 def test_lock_lets_one_in_at_a_time(tmp_path: Path) -> None:
