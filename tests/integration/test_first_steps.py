@@ -9,92 +9,34 @@ import signal
 import subprocess
 import sys
 import tarfile
-import threading
 import time
 import venv
-from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
-from jobstream.broker.ports import choose_addresses
+from tests.integration.newcomer import (
+    INSTALL_SECONDS_MAX,
+    LIMIT_S,
+    SERVES,
+    Terminal,
+    User,
+    developed,
+    environment_of,
+    locked_versions,
+    processes_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 pytestmark = pytest.mark.kafka
 
 SEEN_SECONDS_MAX = 180
-STOP_SECONDS_MAX = 180
-LIMIT_S = 180
-INSTALL_SECONDS_MAX = 600
 LINES = 15
-SERVES = "ready role=worker"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TUTORIAL = "docs/tutorial/first-app.md"
 DEFAULTED = re.compile(r"With `(language: [^`]+)`")
 MENDED = re.compile(r"`(if .*nobody.*:)`")
-PIN = re.compile(r"^([A-Za-z0-9._-]+==\S+(?: *; *[^\\\n]+)?)", re.MULTILINE)
-
-
-class Terminal:
-    """A program in a terminal of its own; what it prints can be waited for."""
-
-    def __init__(self, command: list[str], folder: Path, environment: Mapping[str, str]) -> None:
-        self._process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        self._changed = threading.Condition()
-        self._said: list[str] = []
-        self._is_over = False
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def wait_for(self, text: str, deadline: float, times: int = 1) -> None:
-        """Until so many lines hold `text`; fails with all that was printed."""
-        with self._changed:
-            while sum(text in line for line in self._said) < times:
-                left = deadline - time.monotonic()
-                if self._is_over or left <= 0:
-                    pytest.fail(f"{text!r} was not printed:\n{''.join(self._said)}")
-                self._changed.wait(left)
-
-    def press_ctrl_c(self) -> int:
-        """The exit code; every process of the terminal gets the signal, as by the keyboard."""
-        os.killpg(self._process.pid, signal.SIGINT)
-        return self._process.wait(STOP_SECONDS_MAX)
-
-    def close(self) -> None:
-        """Leave nothing behind, however the test ended."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        self._reader.join()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-
-    def said(self) -> str:
-        """All that was printed."""
-        with self._changed:
-            return "".join(self._said)
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            with self._changed:
-                self._said.append(line)
-                self._changed.notify_all()
-        with self._changed:
-            self._is_over = True
-            self._changed.notify_all()
 
 
 @pytest.fixture(scope="module")
@@ -133,32 +75,17 @@ def installed(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFact
     with tarfile.open(packed) as archive:
         archive.extractall(folder, filter="data")
     clone = folder / packed.name.removesuffix(".tar.gz")
-    # The locked versions, without the hashes: what is built of the clone can't have one there.
-    pins = PIN.findall((root / "requirements.lock").read_text())
-    (folder / "constraints.txt").write_text("\n".join(pins))
+    constraints = locked_versions(root, folder)
     venv.create(folder / "venv", with_pip=True)
     programs = folder / "venv" / "bin"
     (line,) = install_lines((root / "README.md").read_text())
-    run_as_printed(line, clone, programs, folder / "constraints.txt")
+    run_as_printed(line, clone, programs, constraints)
     return programs
 
 
 @pytest.fixture
 def environment(installed: Path, tmp_path: Path) -> dict[str, str]:
-    """A user's environment: nothing of this repository, a port and a folder of its own."""
-    kept = {
-        k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "JOBSTREAM_", "COV"))
-    }
-    port = choose_addresses(1, None)[0].port  # none that a client of another test may take
-    # Where Kafka's jars are kept may be set for a whole machine; nothing else is handed on.
-    cache = {k: v for k, v in os.environ.items() if k == "JOBSTREAM_CACHE_DIR"}
-    return {
-        **kept,
-        **cache,
-        "PATH": f"{installed}:/usr/bin:/bin",
-        "JOBSTREAM_BOOTSTRAP_SERVERS": f"127.0.0.1:{port}",
-        "JOBSTREAM_STATE_DIR": str(tmp_path / "state"),
-    }
+    return environment_of(installed, tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -184,17 +111,6 @@ def commands_of(blocks: list[tuple[str, str]], program: str) -> list[list[str]]:
 
 def command_of(readme: list[tuple[str, str]], program: str) -> list[str]:
     return commands_of(readme, program)[0]
-
-
-def processes_of(folder: Path) -> Iterator[str]:
-    """Command lines of processes that know `folder`, by argument or environment."""
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command, known = (process / "cmdline").read_bytes(), (process / "environ").read_bytes()
-        except OSError:
-            continue
-        if os.fsencode(folder) in command + known:
-            yield command.replace(b"\0", b" ").decode(errors="replace")
 
 
 def test_readme_leads_to_a_job_that_ran(
@@ -246,44 +162,6 @@ def test_install_lines_of_other_pages_run_as_printed(
 
     check = [str(installed / "python"), "-m", "pip", "check"]
     assert subprocess.run(check, check=False, capture_output=True).returncode == 0
-
-
-class User:
-    """Types commands into a second terminal, in the folder of the app."""
-
-    def __init__(self, installed: Path, folder: Path, environment: Mapping[str, str]) -> None:
-        self._installed = installed
-        self._folder = folder
-        self._environment = environment
-
-    def types(self, words: list[str]) -> str:
-        """What the command prints; fails with what it said if it failed."""
-        ran = subprocess.run(
-            [str(self._installed / words[0]), *words[1:]],
-            cwd=self._folder,
-            env=dict(self._environment),
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_S,
-            check=False,
-        )
-        assert ran.returncode == 0, f"{words}: {ran.stdout}{ran.stderr}"
-        assert "WARNING" not in ran.stderr, f"{words}: a newcomer would wonder: {ran.stderr}"
-        return ran.stdout
-
-
-@contextmanager
-def developed(
-    command: list[str], installed: Path, folder: Path, environment: Mapping[str, str]
-) -> Iterator[Terminal]:
-    """`jobstream dev` in the first terminal, its worker serving: so brokers answer, too."""
-    terminal = Terminal([str(installed / command[0]), *command[1:]], folder, environment)
-    try:
-        terminal.wait_for(SERVES, time.monotonic() + LIMIT_S)
-        yield terminal
-        terminal.press_ctrl_c()
-    finally:
-        terminal.close()
 
 
 def assert_printed(blocks: list[tuple[str, str]], first: str, said: str) -> None:
