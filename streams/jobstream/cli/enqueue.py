@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from datetime import datetime
 from decimal import Decimal
@@ -58,6 +59,7 @@ def command(
     from jobstream.cli.loading import load_app  # noqa: PLC0415 - loads the Kafka client
 
     loaded = load_app(app)
+    _leave_the_client_to_the_error()
     job = job_of(loaded, job_type)
     try:
         if many:
@@ -86,6 +88,14 @@ def command(
                 f"a job of this key that has ended absorbs it within the dedup window; see: {look}"
             )
     return OK
+
+
+def _leave_the_client_to_the_error() -> None:
+    """Keep what the Kafka client says off the screen: the one line of the error has it."""
+    from jobstream.kafka.client_log import CLIENT_LOG  # noqa: PLC0415 - with the command only
+
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(lambda record: record.name != CLIENT_LOG)
 
 
 def job_of(app: App, job_type: str) -> Job[Any, Any]:

@@ -11,6 +11,7 @@ import re
 import threading
 import time
 
+CLIENT_LOG = "jobstream.client"
 AGAIN_S = 30.0
 """How long the same text is kept back after it was shown."""
 TEXTS_MAX = 200
@@ -56,7 +57,7 @@ class Sparse(logging.Filter):
 
 def client_log() -> logging.Logger:
     """The log of every client of this process."""
-    found = logging.getLogger("jobstream.client")
+    found = logging.getLogger(CLIENT_LOG)
     if not any(isinstance(each, Sparse) for each in found.filters):
         found.addFilter(Sparse())
     return found

@@ -236,3 +236,15 @@ root.main(["worker", "rootshop:app"])
 def test_the_code_says_what_a_queue_promises() -> None:
     assert declared(AppName("rootshop:app")) == {"mail": 120.0}
     assert declared(AppName("shop")) == {}
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_enqueue_without_a_broker_says_so_in_one_line() -> None:
+    env = {"JOBSTREAM_BOOTSTRAP_SERVERS": "127.0.0.1:1", "JOBSTREAM_ENQUEUE_TIMEOUT": "1s"}
+
+    found = run("enqueue", "rootshop:app", "send_receipt", '{"order_id": "o-1"}', env=env)
+
+    assert found.exit_code == 1
+    (line,) = found.stderr.splitlines()
+    assert "no broker answers at 127.0.0.1:1 within 1 s" in line
+    assert "Connection refused" in line
