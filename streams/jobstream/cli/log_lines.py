@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 _STANDARD = frozenset(
     (*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "_logger", "_name")
 )
-_OWN = ("time", "level", "logger", "event", "pid", "exception", "stack")
+_BELOW = ("exception", "stack")
+_OWN = ("time", "level", "logger", "event", "pid", *_BELOW)
 _DEPTH_MAX = 8
 _DIM, _BOLD, _RESET = "\x1b[2m", "\x1b[1m", "\x1b[0m"
 _COLOURS = {
@@ -44,7 +45,7 @@ _COLOURS = {
 
 def renderer(form: str, *, colours: bool) -> logging.Formatter:
     """The formatter of a form, `plain` or `json`, for records of logging and of structlog alike."""
-    last: list[Processor] = [_console(colours=colours)]
+    last: list[Processor] = [_harmless, _console(colours=colours)]
     if form == "json":
         last = [JSONRenderer(ensure_ascii=not writes_utf8(sys.stderr))]
     processors: list[Processor] = [format_exc_info, told, *last]
@@ -87,7 +88,7 @@ def told(_: object, __: str, event: EventDict) -> EventDict:
         "event": RUNS.clean(str(event.pop("event", ""))),
         "pid": record.process,
     }
-    for name in ("exception", "stack"):
+    for name in _BELOW:
         text = event.pop(name, None) or event.pop(f"{name}_info", None)
         if text:
             line[name] = RUNS.clean(str(text).strip())
@@ -138,6 +139,14 @@ def _trace() -> dict[str, str]:
 # -- `12:30:01.250 WARNING jobstream.worker takeover_unclean partition=shop.mail/3 in_a_row=1`
 
 
+def _harmless(_: object, __: str, event: EventDict) -> EventDict:
+    """What stands below the line as it is: messages in it are text from outside."""
+    for name in _BELOW:
+        if name in event:
+            event[name] = printable(event[name])
+    return event
+
+
 def _console(*, colours: bool) -> Processor:
     def painted(style: str, text: str) -> str:
         return f"{style}{text}{_RESET}" if colours else text
@@ -152,7 +161,7 @@ def _console(*, colours: bool) -> Processor:
         Column("", field),
         column("time", lambda value: painted(_DIM, _clock(value))),
         column("level", lambda value: painted(_COLOURS.get(value, ""), f"{value.upper():<7}")),
-        column("logger", lambda value: painted(_DIM, value)),
+        column("logger", lambda value: painted(_DIM, printable(value))),
         column("event", lambda value: painted(_BOLD, printable(value))),
         Column("pid", lambda _, __: ""),
     ]

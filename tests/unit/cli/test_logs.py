@@ -104,6 +104,20 @@ def test_a_traceback_that_is_text_already_is_told_in_both_forms() -> None:
     assert PLAIN.format(record("job_failed")).count("\n") == 0
 
 
+@pytest.mark.parametrize("hostile", ["\x1b[2J", "\x9b31m", "\x07", "\r", "\u202e", "\x00"])
+def test_no_traceback_can_drive_a_terminal(hostile: str) -> None:
+    failed = record("job_failed")
+    failed.name = f"shop{hostile}"
+    failed.exc_text = f"Traceback …\nValueError: {hostile} bad"
+    failed.stack_info = f"Stack …\n{hostile} here"
+
+    shown = PLAIN.format(failed)
+
+    assert hostile not in shown
+    assert shown.count(hostile.encode("unicode_escape").decode()) == 3
+    assert shown.count("\n") >= 3
+
+
 @pytest.mark.parametrize("value", ["a\x1b[31mb", "a\nb", "", 'a"b', "a=b", "\u202ereversed"])
 def test_no_value_can_break_a_plain_line(value: str) -> None:
     line = PLAIN.format(record("event", value=value))
