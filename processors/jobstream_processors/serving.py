@@ -8,6 +8,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from jobstream_processors.phases import DETECT
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
@@ -63,7 +65,9 @@ class Serving:
         told = {"partition": lane.source, "offset": offset, "phases": phases}
         log.debug("partition_served", extra=told)
         longest = self._seconds.get(lane.queue, 0.0)
-        self._seconds[lane.queue] = max(longest, sum(phases.values()))
+        # An idle owner says nothing: its silence is not the time that its death took to be seen.
+        since_assigned = sum(phases.values()) - phases.get(DETECT, 0.0)
+        self._seconds[lane.queue] = max(longest, since_assigned)
 
     def tell(self, lanes: Collection[Lane], running: Collection[Lane]) -> None:
         """Tell what is complete, of all lanes there are and those that run."""

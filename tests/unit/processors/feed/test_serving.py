@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from jobstream_processors.phases import DETECT
 from jobstream_processors.serving import by_topic
 
 if TYPE_CHECKING:
@@ -78,3 +79,20 @@ def test_a_queue_is_told_once_its_last_partition_is_served(
     desk.turns()
     assert told() == [("queue_served", {shop.plan.topic: [0, 1]})]
     assert ready == ["ready"]
+
+
+def test_a_queue_is_served_so_long_after_it_was_assigned_not_after_its_last_owner_spoke(
+    new_desk: NewDesk, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "jobstream.worker")
+    desk = new_desk(ready=False)
+    desk.turns()
+    idle_s = 86_400.0
+    for lane, _ in desk.to_prepare:
+        lane.phases.seconds[DETECT] = idle_s
+        desk.restore(lane, 0)
+
+    desk.turns()
+
+    served = next(r for r in caplog.records if r.getMessage() == "queue_served")
+    assert vars(served)["seconds"] < idle_s
