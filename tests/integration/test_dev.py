@@ -14,6 +14,8 @@ import pytest
 from tests.integration.by_command import Shop
 from tests.spoken import Spoken
 
+from jobstream.testing.waiting import wait_until
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -48,6 +50,14 @@ MORE = """
 @app.job(queue=app.queue("bulk", partitions=1))
 def more(args: Work) -> None:
     print("more", args.name, flush=True)
+"""
+
+
+ENDLESS = """
+import pathlib, time
+(pathlib.Path(__file__).parent / "importing").touch()
+while True:
+    time.sleep(1)
 """
 
 
@@ -182,5 +192,32 @@ def test_code_that_is_broken_from_the_start_is_waited_for(new_dev: Callable[...,
 
     dev.write(dev.code.removeprefix("1 / 0\n"))
 
+    dev.hear("ready role=worker")
+    assert dev.stop() == 0
+
+
+@pytest.mark.parametrize("begins", [APP, ENDLESS + APP])
+def test_an_import_without_end_ends_with_the_next_change(
+    new_dev: Callable[..., Dev], begins: str
+) -> None:
+    dev = new_dev("--reload", code=begins)
+    sound = dev.code.removeprefix(ENDLESS)
+    times = 1
+    if begins == APP:
+        dev.hear("ready role=worker")
+        dev.write(ENDLESS + sound)
+        times = 2
+    wait_until((dev.shop.folder / "importing").exists, "the import", limit_s=WAIT_S)
+
+    dev.write(sound)
+
+    dev.hear("ready role=worker", times)
+    assert dev.stop() == 0
+
+
+def test_an_app_without_jobs_is_told_so(new_dev: Callable[..., Dev]) -> None:
+    dev = new_dev(code=APP.partition("@dataclass")[0])
+
+    dev.hear("dev     | the app has no job types: @app.job makes one")
     dev.hear("ready role=worker")
     assert dev.stop() == 0

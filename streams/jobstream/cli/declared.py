@@ -5,10 +5,10 @@ Run as a program it prints one JSON object. Whatever the code prints goes to std
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shlex
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,41 +53,32 @@ class Unsound(click.ClickException):
         self.code = code
 
 
-class Declaring:
-    """Reads it. Used by one thread but for `stop`."""
-
-    def __init__(self, app: AppName) -> None:
-        debug = [_DEBUG] if _DEBUG in sys.argv else []
-        self._command = [sys.executable, "-m", "jobstream.cli.declared", *debug, *app.words]
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def read(self, *, apply: bool) -> Declared:
-        """Import the code, and apply its topics if told to; blocks meanwhile. Raises Unsound."""
-        command = [*self._command, _APPLY] if apply else self._command
-        with subprocess.Popen(  # noqa: S603 - our own program
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            start_new_session=True,  # A Ctrl-C of the terminal is for the parent.
-        ) as self._process:
-            try:
-                text, _ = self._process.communicate()
-            finally:
-                self._process.kill()
-        try:
-            found: dict[str, Any] = json.loads(text)
-        except ValueError:
-            code = self._process.returncode
-            message = f"the process that imports the code ended by itself (exit code {code})"
-            raise Unsound(message, FAILURE) from None
-        if "error" in found:
-            raise Unsound(found["error"], found["code"])
-        return Declared(**found)
-
-    def stop(self) -> None:
-        """End a reading that goes on, from any thread."""
-        if self._process is not None:
-            self._process.kill()
+async def read_declared(app: AppName, *, apply: bool) -> Declared:
+    """Import the code, and apply its topics if told to; cancelled, it ends that. Raises Unsound."""
+    debug = [_DEBUG] if _DEBUG in sys.argv else []
+    words = [*debug, *app.words, *([_APPLY] if apply else [])]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "jobstream.cli.declared", *words),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,  # A Ctrl-C of the terminal is for the parent.
+    )
+    try:
+        text, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    try:
+        found: dict[str, Any] = json.loads(text)
+    except ValueError:
+        code = process.returncode
+        message = f"the process that imports the code ended by itself (exit code {code})"
+        raise Unsound(message, FAILURE) from None
+    if "error" in found:
+        raise Unsound(found["error"], found["code"])
+    return Declared(**found)
 
 
 def main(words: Sequence[str]) -> None:

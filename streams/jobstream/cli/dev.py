@@ -6,19 +6,17 @@ import asyncio
 import os
 import sys
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from jobstream.cli.app_command import AppCommand
-from jobstream.cli.declared import Declaring, Unsound
+from jobstream.cli.declared import Unsound, read_declared
 from jobstream.cli.exits import REPLACE, UNSAFE
 from jobstream.cli.logs import LEVELS, configure
 from jobstream.cli.output import say
 from jobstream.errors import BrokerUnavailable
 from jobstream.stop_signals import signal_name
-from jobstream_processors.background import aside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,14 +54,13 @@ def command(app: AppName, *, log_level: str, reload: bool) -> int:
         # Python takes compiled code for that of a file which has the same size and second.
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
         watch = WatchedCode(app.folder)
-    declaring = Declaring(app)
     try:
-        declared = _once_sound(declaring, watch, apply=False)
+        declared = asyncio.run(_once_sound(app, watch, apply=False))
         with _broker(declared.servers):
-            declared = _once_sound(declaring, watch, apply=True)
+            declared = asyncio.run(_once_sound(app, watch, apply=True))
             _tell_topics(declared)
             _tell_how(declared)
-            return asyncio.run(_serve(app, log_level, declared, declaring, watch))
+            return asyncio.run(_serve(app, log_level, declared, watch))
     except Unsound as error:
         if error.code != UNSAFE:
             raise
@@ -71,24 +68,40 @@ def command(app: AppName, *, log_level: str, reload: bool) -> int:
         return error.code
 
 
-def _once_sound(declaring: Declaring, watch: WatchedCode | None, *, apply: bool) -> Declared:
+async def _once_sound(app: AppName, watch: WatchedCode | None, *, apply: bool) -> Declared:
     """What the code declares; with a watch, after as many changes as that takes."""
+    if watch is None:
+        return await read_declared(app, apply=apply)
     while True:
         try:
-            return declaring.read(apply=apply)
+            return await _of_latest(app, watch, apply=apply)
         except Unsound as error:
-            if watch is None:
-                raise
             _tell(error.message)
             _tell("waiting for the next change")
-            asyncio.run(watch.change())
+            await watch.change()
+
+
+async def _of_latest(app: AppName, watch: WatchedCode, *, apply: bool) -> Declared:
+    """What the code declares. A change meanwhile begins anew: an import may wait for ever."""
+    while True:
+        reading = asyncio.ensure_future(read_declared(app, apply=apply))
+        changing = asyncio.ensure_future(watch.change())
+        both = (reading, changing)
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if not changing.done():
+                return await reading
+            _tell_changed(changing.result())
+        finally:
+            for one in both:
+                one.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
 
 
 async def _serve(
     app: AppName,
     log_level: str,
     declared: Declared,
-    declaring: Declaring,
     watch: WatchedCode | None,
 ) -> int:
     """Keep the roles running until a signal asks to leave; the exit code."""
@@ -99,26 +112,23 @@ async def _serve(
     async with asyncio.TaskGroup() as group:
         reloading = None
         if watch is not None:
-            reloading = group.create_task(_reload(supervisor, declared, declaring, watch))
+            reloading = group.create_task(_reload(app, supervisor, declared, watch))
         try:
             return await supervisor.run()
         finally:
-            declaring.stop()
             if reloading is not None:
                 reloading.cancel()
 
 
 async def _reload(
-    supervisor: Supervisor, declared: Declared, declaring: Declaring, watch: WatchedCode
+    app: AppName, supervisor: Supervisor, declared: Declared, watch: WatchedCode
 ) -> None:
     """Start the roles again with each change of the code that can be imported."""
     shown = declared.examples
     while True:
-        changed = await watch.change()
-        more = f" and {len(changed) - NAMES_MAX} more" if len(changed) > NAMES_MAX else ""
-        _tell(f"changed: {', '.join(changed[:NAMES_MAX])}{more}")
+        _tell_changed(await watch.change())
         try:
-            found = await aside("jobstream-read", partial(declaring.read, apply=True))
+            found = await _of_latest(app, watch, apply=True)
         except Unsound as error:
             _tell(error.message)
             _tell("the code of before runs on; waiting for the next change")
@@ -156,11 +166,19 @@ def _tell(text: str, who: str = "dev") -> None:
         say(f"{who:<8}| {line}")
 
 
+def _tell_changed(names: Sequence[str]) -> None:
+    more = f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""
+    _tell(f"changed: {', '.join(names[:NAMES_MAX])}{more}")
+
+
 def _tell_topics(declared: Declared) -> None:
     _tell(f"{declared.created} created, {declared.unchanged} as they should be", "topics")
 
 
 def _tell_how(declared: Declared) -> None:
+    if not declared.examples:
+        _tell("the app has no job types: @app.job makes one; Ctrl-C here stops everything")
+        return
     _tell("enqueue from another terminal; Ctrl-C here stops everything")
     for example in declared.examples:
         _tell(f"  {example}")
