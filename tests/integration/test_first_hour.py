@@ -130,7 +130,7 @@ def programs(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFacto
 def newcomer(
     pytestconfig: pytest.Config, programs: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Newcomer:
-    """Has copied the page's program, and written a handler with a mistake and a parent job."""
+    """Has copied the page's program and written two jobs, one with a mistake, and a test."""
     folder = tmp_path_factory.mktemp("hour")
     package = folder / "code" / "shop"
     package.mkdir(parents=True)
@@ -139,6 +139,8 @@ def newcomer(
     new = Newcomer(programs, package.parent, environment_of(programs, folder))
     new.edits(IMPORTS, f"{IMPORTS}Backoff, ")
     new.jobs.write_text(new.jobs.read_text() + LABEL)
+    # Before `dev` starts: with each file that is written there, it takes up the code again.
+    (package / "test_jobs.py").write_text(TEST)
     return new
 
 
@@ -198,7 +200,6 @@ def test_a_mistake_is_shown_with_its_line(newcomer: Newcomer, dev: Terminal) -> 
 def test_a_unit_test_reads_what_a_handler_enqueues_and_reaches_no_broker(
     newcomer: Newcomer,
 ) -> None:
-    (newcomer.folder / "shop" / "test_jobs.py").write_text(TEST)
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         address = f"127.0.0.1:{nobody.getsockname()[1]}"
         alone = newcomer.environment | {"JOBSTREAM_BOOTSTRAP_SERVERS": address}
@@ -270,20 +271,27 @@ def test_a_cancel_says_what_is_true_of_the_job(newcomer: Newcomer, dev: Terminal
     orders = newcomer.jobstream("control list APP")
     assert [waits in orders, done in orders, nobodys in orders] == [True, False, True]
     newcomer.waits_until(waits, "cancelled")
+    listed = newcomer.jobstream("jobs APP --state cancelled")
+    assert [waits in listed, done in listed] == [True, False]
     assert "receipt of order o-4 sent" not in dev.said()
 
 
 def test_a_mended_job_is_brought_back_by_its_reason(newcomer: Newcomer, dev: Terminal) -> None:
     job_id = newcomer.enqueue("print_label", "o-6")
     dev.wait_for(f"job_dead job_id={job_id}", soon())
+    newcomer.waits_until(job_id, "dead")
+    assert job_id in newcomer.jobstream("jobs APP --state dead --type print_label")
 
     assert "--all" in newcomer.jobstream("dlq redrive APP", code=2)
     told = newcomer.jobstream("dlq redrive APP --reason exhausted", code=1)
     assert "no reason 'exhausted'" in told
     assert "attempts_exhausted (" in told
 
+    served = dev.said().count(SERVES)
     newcomer.edits(MISTAKE, '"fragile"')
-    dev.wait_for(SERVES, soon(), times=2)
+    dev.wait_for(SERVES, soon(), times=served + 1)
     assert job_id in newcomer.jobstream("dlq redrive APP --reason attempts_exhausted --json")
     dev.wait_for("label of order o-6: fragile", soon())
+    newcomer.waits_until(job_id, "done")
+    assert job_id in newcomer.jobstream("jobs APP --state done --type print_label")
     assert job_id not in newcomer.jobstream("dlq list APP")
