@@ -71,7 +71,8 @@ def _require(what: str, given: str, found: Iterable[str], known: Collection[str]
     listed = [f"{name} ({there[name]})" for name in dict.fromkeys((*near, *rest))]
     more = f", and {len(listed) - LISTED_MAX} more" if len(listed) > LISTED_MAX else ""
     shown = ", ".join(listed[:LISTED_MAX]) + more
-    message = f"no {what} {given!r}; those of open letters, with their number: {shown or 'none'}"
+    told = f"there are, with the number of open letters: {shown}" if shown else "there are none"
+    message = f"no {what} {given!r}; {told}"
     raise NotThere(message)
 
 

@@ -48,7 +48,7 @@ def test_what_may_have_letters_another_time_is_no_slip(wanted: LetterFilter) -> 
         (
             LetterFilter(reason="permanen"),
             (
-                "no reason 'permanen'; those of open letters, with their number: "
+                "no reason 'permanen'; there are, with the number of open letters: "
                 "permanent (2), crashed_worker (1), from_elsewhere (1)"
             ),
         ),
@@ -57,7 +57,7 @@ def test_what_may_have_letters_another_time_is_no_slip(wanted: LetterFilter) -> 
             "snoozes_exhausted (0), attempts_exhausted (0), p",
         ),
         (LetterFilter(reason="perm_*"), "permanent (2)"),
-        (LetterFilter(job_types=("refund", "send_reciept")), "number: send_receipt (3)"),
+        (LetterFilter(job_types=("refund", "send_reciept")), "open letters: send_receipt (3)"),
         (LetterFilter(error="Refusd"), "builtins.ValueError (1)"),
         (LetterFilter(error="httpx.ConnectError"), "shop.errors.Refused (1)"),
     ],
@@ -77,7 +77,10 @@ def test_a_slip_is_found_where_no_letter_is_open() -> None:
 
     with pytest.raises(NotThere, match=r"permanent \(0\)"):
         require_known(LetterFilter(reason="permanen"), [], TYPES)
-    with pytest.raises(NotThere, match=r"number: refund \(0\), send_receipt \(0\)"):
+    with pytest.raises(
+        NotThere,
+        match=r"there are, with the number of open letters: refund \(0\), send_receipt \(0\)",
+    ):
         require_known(LetterFilter(job_types=("mail",)), [], TYPES)
 
 
