@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from jobstream_schemas.job_schema import JobSchema
 
 
+_MEND = "keep the old type or use a new field"
+
+
 @dataclass(frozen=True, slots=True)
 class Incompatibility:
     """One finding about a job type: `path` names the field, as in `args.price`.
@@ -186,21 +189,54 @@ def _like(reader: object, writer: object) -> object:
 
 
 def _structure(writer: Any, reader: Any, path: str) -> list[tuple[str, str]]:  # noqa: ANN401
-    """What the library finds incompatible, by the names of fields instead of their numbers."""
+    """What the library finds incompatible, at the innermost place and in the words of a class."""
     result = _avro()[1].ReaderWriterCompatibilityChecker().get_compatibility(reader, writer)
     if result.compatibility.value == "compatible":
         return []
     found = []
     if reader.type == writer.type == "record":
-        written = {field.name: field for field in writer.fields}
-        for field in reader.fields:
-            at = f"{path}.{field.name}".lstrip(".")
-            if field.name in written:
-                found += _structure(written[field.name].type, field.type, at)
-            elif not field.has_default:
-                found.append((at, "is new and has no default: give it one"))
-    words = "; ".join(sorted(str(message) for message in result.messages))
-    return found or [(path, f"{words}: keep the old type or use a new field")]
+        written = {field.name for field in writer.fields}
+        found = [
+            (f"{path}.{field.name}".lstrip("."), "is new and has no default: give it one")
+            for field in reader.fields
+            if field.name not in written and not field.has_default
+        ]
+    for theirs, ours, at in _parts(writer, reader, path):
+        found += _structure(theirs, ours, at)
+    library = "; ".join(sorted(str(message) for message in result.messages))
+    return found or [(path, f"{_change(writer, reader) or library}: {_MEND}")]
+
+
+def _parts(writer: Any, reader: Any, path: str) -> list[tuple[Any, Any, str]]:  # noqa: ANN401
+    """What of the writer is read as what of the reader, with the paths."""
+    match (writer.type, reader.type):
+        case ("record", "record"):
+            written = {field.name: field.type for field in writer.fields}
+            return [
+                (written[field.name], field.type, f"{path}.{field.name}".lstrip("."))
+                for field in reader.fields
+                if field.name in written
+            ]
+        case ("array", "array"):
+            return [(writer.items, reader.items, f"{path}[]")]
+        case ("map", "map"):
+            return [(writer.values, reader.values, f"{path}{{}}")]
+        case ("union", _):
+            return [(branch, reader, path) for branch in writer.schemas]
+        case (kind, "union"):
+            return [(writer, branch, path) for branch in reader.schemas if branch.type == kind]
+    return []
+
+
+def _change(writer: Any, reader: Any) -> str:  # noqa: ANN401
+    """What became of a type that has no parts to blame; empty if these words lack it."""
+    if writer.type != reader.type:
+        now = " | ".join(each.type for each in getattr(reader, "schemas", [reader]))
+        return f"was {writer.type}, is {now} now"
+    if getattr(writer, "name", "") != getattr(reader, "name", ""):
+        return f"was {writer.name}, is {reader.name} now"
+    gone = set(getattr(writer, "symbols", ())) - set(getattr(reader, "symbols", ()))
+    return f"has no {', '.join(sorted(gone))} any more" if gone else ""
 
 
 def _below(changes: list[tuple[str, str]]) -> list[tuple[str, str]]:

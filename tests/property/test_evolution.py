@@ -51,7 +51,8 @@ def pair(name: str, *symbols: str) -> Any:  # noqa: ANN401  # a type made at run
     return Enum(name, {symbol: symbol for symbol in symbols})
 
 
-RG, RGB = pair("Colour", "RED", "GREEN"), pair("Colour", "RED", "GREEN", "BLUE")
+RG: Any = pair("Colour", "RED", "GREEN")
+RGB: Any = pair("Colour", "RED", "GREEN", "BLUE")
 OLD_LINE: Any = made(("sku", str), name="Line")
 NEW_LINE: Any = made(("sku", str), ("count", int, 1), name="Line")
 BAD_LINE: Any = made(("sku", str), ("count", int), name="Line")
@@ -61,7 +62,7 @@ TAGGED: Any = made(
 )
 LINES: Any = list[TAGGED]
 MAYBE_LINE: Any = TAGGED | None
-COLOURS: Any = tuple[RGB, ...]  # type: ignore[valid-type]  # made at run time
+COLOURS: Any = tuple[RGB, ...]
 OLD_LINES: Any = list[OLD_LINE]
 
 FINE: dict[str, tuple[Fields, Fields, Values]] = {
@@ -265,6 +266,34 @@ def test_without_the_avro_library_the_extra_is_named(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "avro.compatibility", None)
     with pytest.raises(MissingExtra, match=r"pip install 'jobstream\[worker\]'"):
         check(schema, schema, "job")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "path", "told"),
+    [
+        (RGB, RG, "args.a", "has no BLUE any more"),
+        (RGB | None, RG | None, "args.a", "has no BLUE any more"),
+        (list[RGB], list[RG], "args.a[]", "has no BLUE any more"),
+        (dict[str, RGB], dict[str, RG], "args.a{}", "has no BLUE any more"),
+        (RG, pair("Hue", "RED", "GREEN"), "args.a", "was Colour, is Hue now"),
+        (int, str, "args.a", "was long, is string now"),
+        (int, str | None, "args.a", "was long, is null | string now"),
+        (OLD_LINE, BAD_LINE, "args.a.count", "is new and has no default"),
+        (OLD_LINE | None, BAD_LINE | None, "args.a.count", "is new and has no default"),
+        (list[OLD_LINE], list[BAD_LINE], "args.a[].count", "is new and has no default"),
+    ],
+)
+def test_a_finding_tells_where_and_what_became_of_it(
+    before: Any,  # noqa: ANN401  # a type made at run time
+    now: Any,  # noqa: ANN401  # likewise
+    path: str,
+    told: str,
+) -> None:
+    old, new = (job_schema(made(("a", of)), "job").schema for of in (before, now))
+
+    [found] = check(old, new, "job")
+
+    assert (found.path, found.message.partition(":")[0]) == (path, told)
 
 
 def test_a_folder_remembers_what_is_queued(tmp_path: Path) -> None:
