@@ -261,7 +261,7 @@ class Feed:
 
     def _begin_anew(self, lane: Lane, topic: str) -> None:
         """End a lane as if it were lost and make another; it drains if only its rows are gone."""
-        extra = {"partition": lane.source, "topic": topic, "offset": lane.mirrored}
+        extra = {"partition": lane.source, "made_anew": topic, "offset": lane.mirrored}
         log.error("topic_made_anew", extra=extra)
         if topic == lane.source[0] or lane not in self.running:
             self._driver.end([lane])

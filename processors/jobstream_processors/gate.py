@@ -37,6 +37,10 @@ FLOOD_FIX = (
     "the partition waits and lets one job through now and then; it goes on when one ends well. See "
     "why jobs die with: jobstream dlq list MODULE:APP"
 )
+SILENT_NEXT = (
+    "no job begins until the group's coordinator answers; what runs goes on. See whether the "
+    "brokers answer, and what jobstream.client says of them"
+)
 _offset = attrgetter("offset")
 
 
@@ -80,7 +84,10 @@ class Gate:
     def hush(self, lanes: Iterable[Lane], *, silent: bool) -> None:
         """Hold back every start while the group may have given this process up, or go on."""
         self.silent = silent
-        log.warning("group_silent" if silent else "group_heard")
+        if silent:
+            log.warning("group_silent", extra={"next": SILENT_NEXT})
+        else:
+            log.warning("group_heard")
         for lane in lanes:
             self.set(lane)
 

@@ -29,6 +29,7 @@ from jobstream_processors.core.control import (
     QUIET,
     Entry,
     check,
+    names_workers,
 )
 from jobstream_processors.core.duration import to_ms
 from jobstream_processors.errors import InvalidOption, TableUnavailable
@@ -163,8 +164,16 @@ class Control:
     ) -> ControlEntry:
         """Write an entry of any kind; `subject` is not looked up. Raises ConfigError.
 
+        A quiet whose subject no worker can have is refused, too: `host` without `:pid` or `*`.
+
         The times of what it returns are the broker's; this machine's where that can't be asked.
         """
+        if kind == QUIET and not names_workers(subject):
+            message = (
+                f"no worker is called {subject!r:.100}, so nothing was written: give HOST:PID, "
+                "as `jobstream status` shows it, or the beginning of such names and *"
+            )
+            raise ConfigError(message)
         said_by = myself() if who is None else who
         try:
             lasts_ms = LASTS_MS[kind] if for_ is None else _lasts_ms(for_)

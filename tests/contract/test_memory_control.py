@@ -229,6 +229,13 @@ def test_a_quiet_worker_takes_nothing(shop: Shop) -> None:
     assert shop.ran == ["ann"]
 
 
+def test_a_quiet_of_a_name_that_no_worker_can_have_is_refused(shop: Shop) -> None:
+    with pytest.raises(ConfigError, match="HOST:PID"):
+        shop.app.control.quiet("host")
+
+    assert shop.app.control.entries() == []
+
+
 def test_entries_are_listed_in_the_order_they_were_made_and_lifting_is_harmless(
     shop: Shop,
 ) -> None:

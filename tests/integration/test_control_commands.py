@@ -65,9 +65,10 @@ def test_what_the_app_does_not_have_is_refused_and_nothing_is_written(terminal: 
         "control", "pause", "--queue", "post", code=1
     )
     assert "has no job type 'send'" in terminal.run("control", "pause", "--type", "send", code=1)
-    assert "one of them" in terminal.run("control", "pause", code=1)
-    assert "one of them" in terminal.run("control", "resume", "--queue", "mail", "id", code=1)
+    assert "one of them" in terminal.run("control", "pause", code=2)
+    assert "one of them" in terminal.run("control", "resume", "--queue", "mail", "id", code=2)
     assert "366d" in terminal.run("control", "pause", "--queue", "mail", "--for", "400d", code=1)
+    assert "HOST:PID" in terminal.run("control", "quiet", "host", code=1)
     assert "no queues" in terminal.run(
         "control", "pause", "--app", "nobody", "--queue", "mail", code=1
     )
@@ -94,6 +95,10 @@ def test_a_pause_is_told_wherever_its_queue_is_shown(terminal: Terminal) -> None
     assert resumed.startswith("queue mail is not paused any more; it was by ann@laptop")
     again = terminal.run("control", "resume", "--queue", "mail")
     assert again == "queue mail is not paused any more; nothing was in force\n"
+    assert "has no queue 'mails'; it has: mail" in terminal.run(
+        "control", "resume", "--queue", "mails", code=1
+    )
+    assert "has no job type 'sends'" in terminal.run("control", "resume", "--type", "sends", code=1)
     assert "paused" not in terminal.run("lag")
 
 
@@ -117,6 +122,8 @@ def test_types_jobs_and_workers(terminal: Terminal) -> None:
 
     terminal.run("control", "resume", "--type", "send_receipt")
     assert [e["why"] for e in terminal.json("control", "resume", sent.job_id)] == ["wrong customer"]
+    other = terminal.run("control", "unquiet", "host:7")
+    assert other == "workers host:7 take jobs again; nothing was in force; in force still: host:*\n"
     assert "take jobs again" in terminal.run("control", "unquiet", "host:*")
     assert terminal.held() == []
 

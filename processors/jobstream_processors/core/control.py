@@ -112,6 +112,11 @@ def is_meant(subject: str, worker: str) -> bool:
     return worker == subject
 
 
+def names_workers(subject: str) -> bool:
+    """Whether any worker can be called so: `host:pid`, or the beginning of names and `*`."""
+    return ":" in subject or subject.endswith(ANY)
+
+
 def check(kind: str, subject: str, who: str, why: str, lasts_ms: int) -> None:
     """Raises InvalidOption for a value that no entry may have."""
     if kind not in KINDS:

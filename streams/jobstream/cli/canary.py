@@ -20,6 +20,8 @@ from jobstream.cli.options import (
     view_of,
 )
 from jobstream.cli.output import print_json_line, print_table
+from jobstream.inspect.errors import NotThere
+from jobstream.kafka.topics import dedup_topic
 from jobstream.stop_signals import SIGNALS, leave_at_once
 
 if TYPE_CHECKING:
@@ -91,10 +93,23 @@ def command(
 
 
 def chosen(view: AppView, wanted: list[str] | None) -> list[QueueTopics]:
-    """The queues of these names; all if None. Raises NotThere naming those there are."""
-    if wanted is None:
-        return view.queues()
-    return [queue for name in wanted for queue in view.queues(name)]
+    """The queues of these names; all if None.
+
+    Raises NotThere, naming the queues there are, or the topics that a probe needs and that are not.
+    """
+    found = view.queues()
+    if wanted is not None:
+        found = [queue for name in wanted for queue in view.queues(name)]
+    needed = {
+        topic for queue in found for topic in (queue.topic, dedup_topic(view.app, queue.name))
+    }
+    missing = ", ".join(sorted(needed.intersection(view.missing())))
+    if missing:
+        message = (
+            f"topics do not exist: {missing}; create them with: jobstream topics apply MODULE:APP"
+        )
+        raise NotThere(message)
+    return found
 
 
 def _serve(canary: Canary, settings: Settings, app: str) -> int:

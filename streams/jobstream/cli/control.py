@@ -11,8 +11,17 @@ from jobstream.cli.app_command import AppGroup
 from jobstream.cli.asking import confirm
 from jobstream.cli.control_text import by, document, ended, holds
 from jobstream.cli.exits import OK
-from jobstream.cli.options import brokers_now, json_option, moment, or_ours, seconds, view_of
+from jobstream.cli.options import (
+    brokers_now,
+    json_option,
+    moment,
+    or_ours,
+    seconds,
+    tell_missing,
+    view_of,
+)
 from jobstream.cli.output import age, print_json, print_table, remark, say, when
+from jobstream.cli.printable import one_line
 from jobstream.errors import ConfigError
 from jobstream_processors.core.control import CANCEL, PAUSE_QUEUE, PAUSE_TYPE, QUIET
 
@@ -75,7 +84,7 @@ def command() -> None:
 def list_command(app: AppName, *, as_json: bool) -> int:
     """Show what is in force."""
     view = view_of(app)
-    view.queues()
+    tell_missing(app, view)
     now_ms = or_ours(brokers_now(view))
     found = _in_force(view, now_ms)
     if as_json:
@@ -224,7 +233,7 @@ def _about(queue: str | None, job_type: str | None, job_id: str | None = None) -
     given = [(kind, subject) for kind, subject in kinds.items() if subject is not None]
     if len(given) != 1:
         message = "give one of them: --queue QUEUE, --type TYPE, or to `resume` the ID of a job"
-        raise ConfigError(message)
+        raise click.UsageError(message)
     return given[0]
 
 
@@ -285,12 +294,17 @@ def _cancelled(view: AppView, given: str) -> str:
 
 
 def _lift(view: AppView, kind: str, subject: str, *, as_json: bool) -> None:
+    """End what is in force, if anything is; a queue or type that nobody knows is refused then."""
     entries = _in_force(view, or_ours(brokers_now(view)))
     there = [each for each in entries if (each.kind, each.subject) == (kind, subject)]
+    if not there and kind in {PAUSE_QUEUE, PAUSE_TYPE}:
+        _must_exist(view, kind, subject)
     _control(view).lift(kind, subject)
     if as_json:
         print_json([document(entry) for entry in there])
     elif there:
         say(f"{ended(kind, subject)}; it was {by(there[0])}")
     else:
-        say(f"{ended(kind, subject)}; nothing was in force")
+        others = ", ".join(one_line(each.subject) for each in entries if each.kind == kind)
+        still = f"; in force still: {others}" if kind == QUIET and others else ""
+        say(f"{ended(kind, subject)}; nothing was in force{still}")

@@ -57,7 +57,7 @@ def list_command(
     """
     view = view_of(app)
     now_ms = brokers_now(view)
-    found = chosen(view, queue, filter_of(conditions, now_ms), said(conditions))
+    found = chosen(app, view, queue, filter_of(conditions, now_ms), said(conditions))
     shown = found[:limit]
     if as_json:
         for letter in shown:
@@ -91,7 +91,7 @@ def show_command(app: AppName, *, queue: str | None, job_id: str, dump: bool, as
     from jobstream.inspect.filters import LetterFilter  # noqa: PLC0415 - likewise
 
     view = view_of(app)
-    found = chosen(view, queue, LetterFilter(ids=(job_id,)), job_id)
+    found = chosen(app, view, queue, LetterFilter(ids=(job_id,)), job_id)
     documents = [document(view, letter, _summary(letter), dump=dump) for letter in found]
     for each in documents:
         if as_json:
@@ -128,7 +128,7 @@ def redrive_command(
     from jobstream.inspect.redrive import read_rate, redrive  # noqa: PLC0415 - with the command
 
     view, pace = view_of(app), read_rate(rate) if rate else None
-    letters = _to_close("redrive", view, queue, conditions, everything=everything)[:limit]
+    letters = _to_close("redrive", app, view, queue, conditions, everything=everything)[:limit]
     if dry_run:
         return _would("redrive", letters, as_json=as_json)
     if not letters:
@@ -161,7 +161,7 @@ def discard_command(
     from jobstream.inspect.redrive import discard  # noqa: PLC0415 - with the command only
 
     view = view_of(app)
-    letters = _to_close("discard", view, queue, conditions, everything=everything)[:limit]
+    letters = _to_close("discard", app, view, queue, conditions, everything=everything)[:limit]
     if dry_run:
         return _would("discard", letters, as_json=as_json)
     if not letters:
@@ -172,6 +172,7 @@ def discard_command(
 
 def _to_close(
     what: str,
+    app: AppName,
     view: AppView,
     queue: str | None,
     conditions: Mapping[str, object],
@@ -183,7 +184,7 @@ def _to_close(
     if wanted.is_empty and queue is None and not everything:
         message = f"this would {what} every letter of the app: narrow it down, or say --all"
         raise click.UsageError(message)
-    return chosen(view, queue, wanted, said(conditions))
+    return chosen(app, view, queue, wanted, said(conditions))
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from jobstream.cli.options import (
     moment,
     or_ours,
     queue_option,
+    tell_missing,
     view_of,
 )
 from jobstream.cli.output import iso, print_json, print_table, progress, remark, say, when
@@ -57,6 +58,7 @@ def show_command(
     view = view_of(app)
     now_ms = brokers_now(view)
     queues, since_ms = view.queues(queue), moment("--since", since, now_ms)
+    tell_missing(app, view, queue)
     with progress(f"looking for {job_id}") as heard:
         whole = whole_id(view, job_id, queues, since_ms, heard)
         found = history(view, whole, queues, since_ms, heard)
@@ -113,7 +115,7 @@ def _document(found: History) -> dict[str, Any]:
         "id": found.job_id,
         "state": found.state,
         "type": event.job_type if event else None,
-        "meta": event.meta if event else None,
+        "meta": event.meta | {"enqueued_at": iso(event.meta["enqueued_at"])} if event else None,
         "args": event.args if event else None,
         "traceback": found.traceback or None,
         "timeline": [

@@ -16,6 +16,7 @@ from jobstream.cli.options import (
     moment,
     or_ours,
     queue_option,
+    tell_missing,
     view_of,
 )
 from jobstream.cli.output import age, iso, print_json_line, print_table, progress, remark, when
@@ -96,6 +97,7 @@ def command(
         )
     _print(found, view.orders(at_ms), at_ms(), as_json=as_json)
     _tell(found, states or STATES)
+    tell_missing(app, view, queue)
     if "running" in (states or STATES):
         _tell_of_others(view, asked)
     return OK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import click
 from jobstream.cli.app_command import AppCommand
 from jobstream.cli.control_text import document, holds
 from jobstream.cli.exits import OK
-from jobstream.cli.options import json_option, queue_option, view_of
+from jobstream.cli.options import json_option, queue_option, tell_missing, view_of
 from jobstream.cli.output import age, console, print_json, print_json_line, print_table, say, table
 
 if TYPE_CHECKING:
@@ -49,16 +50,20 @@ def command(
     JSON has every partition; with --watch, one document a line.
     """
     view = view_of(app)
+    tell_missing(app, view, queue)
     if watch:
         _watch(view, queue, interval, partitions=partitions, as_json=as_json)
     elif as_json:
         print_json([_document(each) for each in _lag(view, queue).look()])
     else:
-        found = _lag(view, queue).look()
-        print_table(COLUMNS, _rows(found, partitions=partitions))
-        for line in _held(found):
-            say(line)
+        _show(_lag(view, queue).look(), partitions=partitions)
     return OK
+
+
+def _show(found: list[QueueLag], *, partitions: bool) -> None:
+    print_table(COLUMNS, _rows(found, partitions=partitions))
+    for line in _held(found):
+        say(line)
 
 
 def _lag(view: AppView, queue: str | None) -> Lag:
@@ -70,12 +75,15 @@ def _lag(view: AppView, queue: str | None) -> Lag:
 def _watch(
     view: AppView, queue: str | None, interval_s: float, *, partitions: bool, as_json: bool
 ) -> None:
-    """Until Ctrl-C, which is how one leaves it."""
+    """Until Ctrl-C, which is how one leaves it; drawn in place on a terminal alone."""
     pause, lag = threading.Event(), _lag(view, queue)
-    if as_json:
-        while True:
-            print_json_line([_document(each) for each in lag.look()])
-            pause.wait(interval_s)
+    while as_json or not sys.stdout.isatty():
+        found = lag.look()
+        if as_json:
+            print_json_line([_document(each) for each in found])
+        else:
+            _show(found, partitions=partitions)
+        pause.wait(interval_s)
     from rich.console import Group  # noqa: PLC0415 - on a terminal only
     from rich.live import Live  # noqa: PLC0415 - likewise
     from rich.text import Text  # noqa: PLC0415 - likewise

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from jobstream.cli.options import moment
+from jobstream.cli.options import moment, tell_missing
 from jobstream.cli.output import progress, remark
 from jobstream.cli.printable import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from jobstream.cli.app_name import AppName
     from jobstream.inspect.filters import LetterFilter
     from jobstream.inspect.letters import Letter
     from jobstream.inspect.view import AppView
@@ -57,7 +58,9 @@ def filter_of(given: Mapping[str, Any], now_ms: Callable[[], int]) -> LetterFilt
     )
 
 
-def chosen(view: AppView, queue: str | None, wanted: LetterFilter, said: str) -> list[Letter]:
+def chosen(
+    app: AppName, view: AppView, queue: str | None, wanted: LetterFilter, said: str
+) -> list[Letter]:
     """The open letters that pass, the oldest first; says so where none does, or an id was short.
 
     `said` is the filter as it was typed. Raises NotThere for a name that nobody knows.
@@ -73,6 +76,7 @@ def chosen(view: AppView, queue: str | None, wanted: LetterFilter, said: str) ->
         if short != job_id:
             remark(f"{short} is job {one_line(job_id)}")
     found = [letter for letter in letters if exact.passes(letter)]
+    tell_missing(app, view, queue)
     if not letters:
         remark("no open dead letters")
     elif not found:

@@ -47,7 +47,7 @@ def renderer(form: str, *, colours: bool) -> logging.Formatter:
     """The formatter of a form, `plain` or `json`, for records of logging and of structlog alike."""
     last: list[Processor] = [_harmless, _console(colours=colours)]
     if form == "json":
-        last = [JSONRenderer(ensure_ascii=not writes_utf8(sys.stderr))]
+        last = [_apart, JSONRenderer(ensure_ascii=not writes_utf8(sys.stderr))]
     processors: list[Processor] = [format_exc_info, told, *last]
     return ProcessorFormatter(processors=processors, foreign_pre_chain=[written])
 
@@ -96,6 +96,14 @@ def told(_: object, __: str, event: EventDict) -> EventDict:
     line |= job_fields() | _trace()
     for name, value in (extras | dict(event)).items():
         line[f"{name}_" if name in _OWN else name] = plain_value(value)
+    return line
+
+
+def _apart(_: object, __: str, line: EventDict) -> EventDict:
+    """A partition in two fields, as in lines of a job: a field has one type in all lines."""
+    match line.get("partition"):
+        case [str(topic), int(number)]:
+            return {**line, "topic": topic, "partition": number}
     return line
 
 

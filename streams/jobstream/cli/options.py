@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from jobstream.cli.hints import typed
 from jobstream.cli.output import remark
 from jobstream.errors import BrokerUnavailable, ConfigError
 from jobstream.settings import Settings, read_port
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from jobstream.inspect.view import AppView
     from jobstream.kafka.clock import BrokerClock
 
+LISTED_MAX = 10
+"""Topics that a remark lists."""
 queue_option = click.option("--queue", metavar="QUEUE", help="Only this queue; else all.")
 metrics_port_option = click.option(
     "--metrics-port",
@@ -59,6 +62,16 @@ def view_of(app: AppName) -> AppView:
     from jobstream.inspect.view import AppView  # noqa: PLC0415 - loads the Kafka client
 
     return AppView(*name_and_settings(app))
+
+
+def tell_missing(app: AppName, view: AppView, queue: str | None = None) -> None:
+    """Say which topics do not exist: a look that finds nothing in them must not pass for all."""
+    missing = view.missing(queue)
+    if missing:
+        more = f" and {len(missing) - LISTED_MAX} more" if len(missing) > LISTED_MAX else ""
+        fix = typed("make them, empty, with: jobstream topics apply MODULE:APP", app)
+        there = f"{', '.join(missing[:LISTED_MAX])}{more}"
+        remark(f"jobstream: topics do not exist, so nothing of them is shown: {there}; {fix}")
 
 
 def name_and_settings(app: AppName) -> tuple[str, Settings]:

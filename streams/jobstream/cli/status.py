@@ -56,7 +56,8 @@ def _row(answer: dict[str, Any]) -> list[str]:
     restoring = answer.get("restoring") or []
     waiting = len(answer.get("not_serving") or [])
     left = sum(each["remaining"] for each in restoring)
-    paused = {reason for each in answer.get("paused") or [] for reason in each["reasons"]}
+    held = _held(answer)
+    reasons = sorted({reason for each in held.values() for reason in each})
     return [
         answer["role"],
         str(answer["pid"]),
@@ -69,6 +70,14 @@ def _row(answer: dict[str, Any]) -> list[str]:
         str(answer.get("running", "-")),
         f"{oldest['job']} {age(oldest['seconds'])}" if oldest else "-",
         f"{waiting} ({left} rows left)" if waiting else "-",
-        f"{len(answer.get('paused') or [])} ({', '.join(sorted(paused))})" if paused else "-",
+        f"{len(held)} ({', '.join(reasons)})" if held else "-",
         "; ".join(dict.fromkeys(each["why"] for each in answer.get("failed") or [])),
     ]
+
+
+def _held(answer: dict[str, Any]) -> dict[str, list[str]]:
+    """Why nothing of a partition begins: paused, or held by the guard against a flood of deaths."""
+    held = {each["partition"]: list(each["reasons"]) for each in answer.get("paused") or []}
+    for partition in answer.get("guarded") or []:
+        held.setdefault(partition, []).append("flood guard")
+    return held

@@ -13,7 +13,15 @@ from jobstream.inspect.scan import scan, unmoved
 from jobstream.kafka.control_topic import ControlFollower
 from jobstream.kafka.log import KafkaLog
 from jobstream.kafka.schema_topic import SchemaFollower
-from jobstream.kafka.topics import check_name, control_topic, schemas_topic
+from jobstream.kafka.topics import (
+    check_name,
+    control_topic,
+    dedup_topic,
+    dlq_topic,
+    offsets_topic,
+    rung_topic,
+    schemas_topic,
+)
 from jobstream_processors.core.ladder import RUNGS
 from jobstream_schemas import Catalogue
 
@@ -113,6 +121,15 @@ class AppView:
             message = f"app {self.app!r} has no queue {name!r}; it has: {there}"
             raise NotThere(message)
         return chosen
+
+    def missing(self, name: str | None = None) -> list[str]:
+        """Topics that the app's queues, or the one of that name, need and that do not exist."""
+        found = [offsets_topic(self.app), schemas_topic(self.app), control_topic(self.app)]
+        for queue in self.queues(name):
+            found += [queue.topic, dlq_topic(self.app, queue.name)]
+            found += [dedup_topic(self.app, queue.name)]
+            found += [rung_topic(self.app, queue.name, rung) for rung in RUNGS]
+        return sorted(topic for topic in found if not self.counts.get(topic))
 
     def records(
         self,

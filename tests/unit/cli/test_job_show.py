@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from jobstream.cli import job
+from jobstream.inspect.events import Event
 from jobstream.inspect.history import Entry, History
 
 PLACE = ("shop.mail", 0, 1)
@@ -61,3 +63,11 @@ def test_a_job_that_never_failed_has_none(capsys: pytest.CaptureFixture[str]) ->
 
     assert "traceback" not in capsys.readouterr().out
     assert vars(job)["_document"](never)["traceback"] is None
+
+
+def test_json_has_the_time_of_the_enqueue_in_utc(found: History) -> None:
+    event = Event("send", {"enqueued_at": 1_790_000_000_123, "order_key": None}, {})
+
+    told: dict[str, Any] = vars(job)["_document"](replace(found, event=event))
+
+    assert told["meta"]["enqueued_at"] == "2026-09-21T14:13:20.123+00:00"

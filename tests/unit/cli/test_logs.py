@@ -49,6 +49,12 @@ def test_a_plain_line_has_every_extra_field() -> None:
     )
 
 
+def test_a_json_line_has_topic_and_partition_as_lines_of_a_job_have() -> None:
+    line = json.loads(JSON.format(record("flood_guard_closed", partition=("shop.mail", 3))))
+
+    assert (line["topic"], line["partition"]) == ("shop.mail", 3)
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [

@@ -18,6 +18,7 @@ from jobstream_processors.core.control import (
     counts,
     in_force,
     is_meant,
+    names_workers,
 )
 from jobstream_processors.errors import InvalidOption
 
@@ -87,3 +88,18 @@ def test_what_an_entry_may_say_is_bounded() -> None:
 def test_every_kind_lasts_for_a_while_unless_it_says_otherwise() -> None:
     assert LASTS_MS.keys() == set(KINDS)
     assert all(0 < lasts < LASTS_MS_MAX for lasts in LASTS_MS.values())
+
+
+@pytest.mark.parametrize(
+    ("subject", "can_be"),
+    [
+        ("host:7", True),
+        ("host:*", True),
+        ("host*", True),
+        ("*", True),
+        ("host", False),
+        ("", False),
+    ],
+)
+def test_a_worker_is_named_with_its_pid_or_by_a_beginning(subject: str, *, can_be: bool) -> None:
+    assert names_workers(subject) is can_be
