@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast, overloa
 
 from jobstream.client import Client
 from jobstream.control import Control
-from jobstream.declaring import args_type_of, job_options
+from jobstream.declaring import aliases_of, args_type_of, job_options
 from jobstream.direct import CollectingContext, refuse_if_called
 from jobstream.django_requests import around
 from jobstream.errors import ConfigError
@@ -171,7 +171,8 @@ class App:
 
         def decorate(handler: Callable[..., Any]) -> Job[Any, Any]:
             args_type = args_type_of(handler)
-            name = options.get("name") or handler.__name__
+            given = options.get("name")
+            name = handler.__name__ if given is None else given
             made = self._declare(name, args_type, options)
             made.handler(handler)
             return made
@@ -357,12 +358,14 @@ class App:
     def _declare(
         self, name: str, args_type: type[Any], options: Mapping[str, Any]
     ) -> Job[Any, Any]:
-        aliases = tuple(options.get("aliases") or ())
+        aliases = aliases_of(name, options)
         for each in (name, *aliases):
             self._check_name(each)
-        queue: Queue = options.get("queue") or self._default()
-        if self._queues.get(queue.name) != queue:
-            message = f"job {name!r}: queue {queue.name!r} is not one of this app's"
+        given = options.get("queue")
+        queue: Queue = self._default() if given is None else given
+        if queue not in self._queues.values():
+            called = getattr(queue, "name", queue)
+            message = f"job {name!r}: queue {called!r} is not one of this app's: give a Queue of it"
             raise ConfigError(message)
         try:
             codec, wanted = JobCodec(args_type, name), job_options(name, queue, options)
@@ -378,7 +381,7 @@ class App:
         return self._queues.get(DEFAULT) or self.queue(DEFAULT)
 
     def _check_name(self, name: str) -> None:
-        if not _JOB_NAME.fullmatch(name):
+        if not (isinstance(name, str) and _JOB_NAME.fullmatch(name)):
             message = (
                 f"job name {name!r}: letters, digits, '_', '.', '-', up to 128, "
                 "beginning with a letter; names that begin with '_' are jobstream's own"

@@ -6,6 +6,7 @@ It registers nothing and connects to nothing.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from dataclasses import is_dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -26,7 +27,8 @@ TIMEOUT_MS_MAX = 24 * 3_600_000
 
 def job_options(name: str, queue: Queue, options: Mapping[str, Any]) -> JobOptions:
     """The options of a job type, checked; raises ConfigError or InvalidOption."""
-    retry = options.get("retry") or Backoff()
+    given = options.get("retry")
+    retry = Backoff() if given is None else given
     if not isinstance(retry, Backoff):
         message = f"job {name!r}: retry={retry!r} is no Backoff"
         raise ConfigError(message)
@@ -48,13 +50,22 @@ def job_options(name: str, queue: Queue, options: Mapping[str, Any]) -> JobOptio
     return JobOptions(retry, timeout_ms, on_failure, options.get("executor"), expect_ms)
 
 
+def aliases_of(name: str, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names that a job type had before; raises ConfigError for a text, which is letters."""
+    aliases = options.get("aliases", ())
+    if isinstance(aliases, str) or not isinstance(aliases, Iterable):
+        message = f"job {name!r}: aliases={aliases!r} is no list of names: write ['old_name']"
+        raise ConfigError(message)
+    return tuple(aliases)
+
+
 def args_type_of(handler: Callable[..., Any]) -> type[Any]:
     """The dataclass that annotates the handler's first parameter; raises ConfigError."""
     if not inspect.isroutine(handler):
         message = f"handler {handler!r} is no function; wrap it in a `def` or an `async def`"
         raise ConfigError(message)
     name = handler.__qualname__
-    first: object = None
+    first: object = inspect.Parameter.empty
     try:
         # Only the first: others, such as Context, may be imported for type checkers alone.
         for parameter in list(inspect.signature(handler).parameters.values())[:1]:
@@ -65,6 +76,7 @@ def args_type_of(handler: Callable[..., Any]) -> type[Any]:
         message = f"handler {name}: {error}; define the args dataclass at module level, before it"
         raise ConfigError(message) from error
     if not (isinstance(first, type) and is_dataclass(first)):
-        message = f"handler {name}: annotate its first parameter with a dataclass, not {first!r}"
+        found = "" if first is inspect.Parameter.empty else f", not {first!r}"
+        message = f"handler {name}: annotate its first parameter with a dataclass{found}"
         raise ConfigError(message)
     return first

@@ -102,9 +102,9 @@ class Acts:
 
 
 HANDLERS: dict[str, tuple[Callable[..., object], str]] = {
-    "no args": (no_args, "annotate its first parameter"),
-    "not annotated": (not_annotated, "annotate its first parameter"),
-    "no dataclass": (no_dataclass, "annotate its first parameter"),
+    "no args": (no_args, "annotate its first parameter with a dataclass$"),
+    "not annotated": (not_annotated, "annotate its first parameter with a dataclass$"),
+    "no dataclass": (no_dataclass, "annotate its first parameter .*, not <class 'str'>"),
     "a class of classes": (the_class, "annotate its first parameter"),
     "unknown class": (unknown_class, "name 'Nowhere' is not defined"),
     "three": (three, r"takes \(args\) or \(args, ctx\)"),
@@ -156,7 +156,16 @@ def test_args_are_refused_by_name(app: App, cls: type[Any], told: str) -> None:
         ({"executor": "fiber"}, "choose 'async', 'thread' or 'process'"),
         ({"executor": "async"}, "needs an `async def` handler"),
         ({"name": "two words"}, "job name 'two words'"),
+        ({"name": ""}, "job name ''"),
+        ({"name": 5}, "job name 5"),
         ({"aliases": ["ok", ""]}, "job name ''"),
+        ({"aliases": [5]}, "job name 5"),
+        ({"aliases": "old"}, "aliases='old' is no list of names"),
+        ({"aliases": 5}, "aliases=5 is no list of names"),
+        ({"queue": "mail"}, "queue 'mail' is not one of this app's: give a Queue"),
+        ({"queue": ""}, "queue '' is not one of this app's: give a Queue"),
+        ({"queue": 0}, "queue 0 is not one of this app's: give a Queue"),
+        ({"retry": 0}, "is no Backoff"),
         ({"retry": Backoff(cap="2d")}, "longer than the dedup window"),
     ],
 )
