@@ -72,6 +72,9 @@ class Delivery:
     """The secret values of its args, once they are read; None where its type has none."""
     awaits: Delivery | None = None
     """A run of the same job in a lane that has ended: this one begins when that is over."""
+    awaits_run: bool = False
+    """A run of it may go on out of its lane's hands: until that is over it keeps its order key, or
+    its place in the chain, and nothing is decided about it."""
     error: BaseException | None = None
     """What its handler raised, until its end is decided: it keeps the handler's frames alive."""
     _identity: tuple[bytes, bytes] | None = None

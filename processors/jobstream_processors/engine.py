@@ -12,21 +12,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core.control import NOTHING, Orders
-from jobstream_processors.core.decide import (
-    FINISH,
-    Bury,
-    Climb,
-    Leave,
-    Wait,
-    decide,
-)
-from jobstream_processors.core.outcome import (
-    DONE,
-    Cancelled,
-    Done,
-    Interrupted,
-    Unreadable,
-)
+from jobstream_processors.core.decide import FINISH, Bury, Climb, Leave, Wait, decide
+from jobstream_processors.core.outcome import DONE, Cancelled, Done, Interrupted, Unreadable
 from jobstream_processors.failure_log import FailureLog
 from jobstream_processors.gate import Gate, Hands
 from jobstream_processors.horizon import Horizon
@@ -294,6 +281,7 @@ class Engine:
         free: list[Delivery] = []
         for delivery, decision in taken:
             if decision is not None:
+                delivery.key = None  # It has no part in its order key.
                 self._end_unrun(delivery, decision)
             elif (key := delivery.key) is None or lane.chains.take(key, delivery):
                 if is_open and delivery.due_ms is None:
@@ -309,14 +297,28 @@ class Engine:
             self._release(delivery)
         elif delivery.due_ms is not None:
             self._gate.later.add(delivery)
+        elif delivery.awaits_run:
+            self._judge_again(delivery)
         elif lane.held or lane.gates:
             self._gate.keep(delivery)
         else:
             self.horizon.submit(lane, (delivery,))
 
+    def _judge_again(self, delivery: Delivery) -> None:
+        """The run that it waited for is over, and it has its order key."""
+        judged = next(self._gate.judged(self._intake.again(delivery)), None)
+        if judged is None:
+            self._free_key(delivery)
+            self._release(delivery)
+        elif (decision := judged[1]) is None:
+            self._start(delivery)
+        else:
+            if not delivery.holds_key:
+                self._free_key(delivery)
+            self._end_unrun(delivery, decision)
+
     def _end_unrun(self, delivery: Delivery, decision: Decision) -> None:
-        """Decided without a run, so it has no part in its order key."""
-        delivery.key = None
+        """Decided without a run."""
         if isinstance(decision, Bury):
             self._failures.tell(delivery, None, decision)
             if self._failed is not None:

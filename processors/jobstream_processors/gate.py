@@ -176,7 +176,8 @@ class Gate:
     def judged(self, taken: Iterable[Taken]) -> Iterator[Taken]:
         """What intake judged, with jobs that are cancelled decided as such."""
         for delivery, decision in taken:
-            entry = self.cancels.get(delivery.id)
+            # While a run of it may go on it keeps its key; it is judged again after that.
+            entry = None if delivery.awaits_run else self.cancels.get(delivery.id)
             # What ends anyway ends; an unknown type would only come again and again.
             if entry is not None and (decision is None or type(decision) is Climb):
                 yield delivery, Drop(CANCELLED, entry.told)
@@ -184,9 +185,12 @@ class Gate:
                 yield delivery, decision
 
     def cancel(self, delivery: Delivery) -> None:
-        """End a delivery in flight that is cancelled, unless what becomes of it is decided."""
+        """End a delivery in flight that is cancelled, unless what becomes of it is decided.
+
+        One that waits for a run of it is judged when that is over.
+        """
         entry = self.cancels.get(delivery.id)
-        if entry is None or delivery.decided or not delivery.lane.live:
+        if entry is None or delivery.decided or delivery.awaits_run or not delivery.lane.live:
             return
         if delivery.running and delivery not in self.later:
             delivery.unwanted = entry.told

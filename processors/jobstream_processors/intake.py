@@ -126,6 +126,15 @@ class Intake:
             if judged is not None:
                 yield judged
 
+    def again(self, delivery: Delivery) -> Iterator[Taken]:
+        """The delivery that waited for a run, judged now that this is over; nothing if absorbed."""
+        delivery.awaits_run = False
+        self.release(delivery)
+        (found,) = delivery.lane.shard.get([delivery.id])
+        judged = self._judge(delivery, found, is_over=True)
+        if judged is not None:
+            yield judged
+
     def release(self, delivery: Delivery) -> None:
         """The delivery is no longer in flight here."""
         if self.inflight.get(delivery.id) is delivery:
@@ -205,15 +214,26 @@ class Intake:
         delivery.id = origin_id(delivery)
 
     def _judge(
-        self, delivery: Delivery, found: Known | None, behind: Delivery | None = None
+        self,
+        delivery: Delivery,
+        found: Known | None,
+        behind: Delivery | None = None,
+        *,
+        is_over: bool = False,
     ) -> Taken | None:
-        """What is to become of `delivery`; `behind` is a run of it in a lane that has ended."""
+        """What is to become of `delivery`; `behind` is a run of it in a lane that has ended.
+
+        With `is_over` it need not wait for any run of it.
+        """
         if found is not None:
             found = self._distinct(delivery, found)
             if found is not None and self._absorbed(delivery, found):
                 return None
         self.inflight[delivery.id] = delivery
         lane = delivery.lane
+        is_left = delivery.offset < lane.left.before
+        if (is_left or behind is not None) and not is_over and self._awaits(delivery, behind):
+            return delivery, None
         queue_meter = lane.meter
         if delivery.trouble is not None:
             if queue_meter is not None and delivery.trouble[0] in UNREADABLE:
@@ -227,53 +247,49 @@ class Intake:
             job_type = reader.job_type
             delivery.meter = queue_meter.types.get(job_type) or queue_meter.of(job_type)
         # A first delivery of which nothing is known runs.
-        is_first = found is None and delivery.trip is FIRST and delivery.offset >= lane.left.before
-        if not is_first and (decision := self._barred_by(delivery, found, behind)) is not None:
+        is_first = found is None and delivery.trip is FIRST and not (is_left or is_over)
+        if not is_first and (decision := self._barred_by(delivery, found)) is not None:
             return delivery, decision
         if spec is None:
             return delivery, unknown_type(self.case(delivery), reader.job_type)
-        if behind is not None:
-            self._await(delivery, behind)
         delivery.key = meta.order_key
         delivery.holds_key = spec.policy.holds_key
         if delivery.offset < lane.suspect_before and spec.importable:
+            if not is_over:
+                _count_suspect(lane, delivery.offset)
             _isolate(delivery)
         return delivery, None
 
-    def _barred_by(
-        self, delivery: Delivery, found: Known | None, behind: Delivery | None
-    ) -> Decision | None:
+    def _barred_by(self, delivery: Delivery, found: Known | None) -> Decision | None:
         """What keeps it from a run; None if nothing does."""
-        if delivery.offset < delivery.lane.left.before and self._has_ended(delivery):
-            return FINISH
+        if delivery.lane.left.has_ended(delivery.offset):
+            return FINISH  # The last owner could not write its row.
         expires_ms = delivery.expires_ms
-        # With a run behind it holds its key until that is over, and is looked at once more then.
-        if expires_ms is not None and expires_ms <= self._clock.broker_ms() and behind is None:
+        if expires_ms is not None and expires_ms <= self._clock.broker_ms():
             return EXPIRED
         if delivery.trip.due_ms is not None and (early := not_due(self.case(delivery))) is not None:
             return early
         return self._resume(delivery, found) if found is not None else None
 
-    def _has_ended(self, delivery: Delivery) -> bool:
-        """Whether the last owner ran it to its end, and could not write its row.
+    def _awaits(self, delivery: Delivery, behind: Delivery | None) -> bool:
+        """Whether it waits in place for a run: `behind`, or one that the last owner's note names.
 
-        Where the run may still go on over there, the job waits in place, and its order key with it.
+        Nothing of that run's end will be settled in its lane. Whatever is to become of the job,
+        also without a run: were its key not kept, the next job of the key would start beside it.
         """
         left, offset = delivery.lane.left, delivery.offset
+        if left.has_ended(offset):
+            return False
         wait_ms = left.runs_until_ms(offset) - self._clock.broker_ms()
-        if wait_ms > 0:
-            delivery.due_ms = self._clock.monotonic_ms() + wait_ms
-        return left.has_ended(offset)
-
-    def _await(self, delivery: Delivery, behind: Delivery) -> None:
-        """Wait in place, with its order key, until that run ends or is past its limit.
-
-        Its lane has ended, so nothing of its end will be settled. Were the key not parked, the next
-        job of the key would start beside it.
-        """
-        delivery.awaits = behind
-        until_ms = self._clock.monotonic_ms() + limit_ms(behind, self._clock.awake_s())
-        delivery.due_ms = max(delivery.due_ms or 0, until_ms)
+        if behind is not None:
+            wait_ms = max(wait_ms, limit_ms(behind, self._clock.awake_s()))
+        if wait_ms <= 0:
+            return False
+        delivery.awaits, delivery.awaits_run = behind, True
+        delivery.due_ms = self._clock.monotonic_ms() + wait_ms
+        if delivery.meta is not None:
+            delivery.key = delivery.meta.order_key
+        return True
 
     def heir_of(self, ended: Delivery) -> Delivery | None:
         """What waited in place for this run, in another lane, and need wait no longer."""
@@ -352,15 +368,18 @@ class Intake:
         return bury(self.case(delivery), reason, "", message)
 
 
-def _isolate(delivery: Delivery) -> None:
-    """It may have killed the last owner: it runs in a child, and not before its lane's pause."""
-    lane = delivery.lane
+def _count_suspect(lane: Lane, offset: int) -> None:
+    """One suspect more; those that waited for a run are not counted, as they come out of order."""
     lane.suspects_left -= 1
     if lane.suspects_left <= 0:
         # The last owner can't have begun more. So the next one need not suspect more, either.
-        lane.suspect_before = delivery.offset + 1
+        lane.suspect_before = offset + 1
+
+
+def _isolate(delivery: Delivery) -> None:
+    """It may have killed the last owner: it runs in a child, and not before its lane's pause."""
     delivery.in_child = True
-    delivery.due_ms = max(delivery.due_ms or 0, lane.suspect_from_ms) or None
+    delivery.due_ms = max(delivery.due_ms or 0, delivery.lane.suspect_from_ms) or None
 
 
 def origin_id(delivery: Delivery) -> str:

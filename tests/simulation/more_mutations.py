@@ -17,13 +17,16 @@ from jobstream_processors.core.identity import from_parent
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.delayer import Delayer
 from jobstream_processors.feed import Feed
+from jobstream_processors.gate import Gate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from jobstream_processors.core.decide import Case, Decision
     from jobstream_processors.core.headers import Trip
     from jobstream_processors.core.outcome import Again
+    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.intake import Taken
     from jobstream_processors.lane import Lane
     from jobstream_processors.ports import Position
     from jobstream_processors.rung import Rung
@@ -126,4 +129,25 @@ def rungs_that_are_never_full() -> Iterator[None]:
         """It reads on."""
 
     with put((Delayer, "_balance", unbalanced)):
+        yield
+
+
+@contextmanager
+def cancels_that_wait_for_no_run() -> Iterator[None]:
+    """A cancelled job ends at once, and frees its order key, though a run of it may go on."""
+    judged, cancel = Gate.judged, Gate.cancel
+
+    def at_once(self: Gate, taken: Iterable[Taken]) -> Iterator[Taken]:
+        def cleared() -> Iterator[Taken]:
+            for delivery, decision in taken:
+                delivery.awaits_run &= delivery.id not in self.cancels
+                yield delivery, decision
+
+        yield from judged(self, cleared())
+
+    def cancelled(self: Gate, delivery: Delivery) -> None:
+        delivery.awaits_run &= delivery.id not in self.cancels
+        cancel(self, delivery)
+
+    with put((Gate, "judged", at_once), (Gate, "cancel", cancelled)):
         yield

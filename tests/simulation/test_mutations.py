@@ -60,6 +60,11 @@ SOUGHT = {
     "a record that is handed out again begins again": Sought(
         more_mutations.repeats_that_begin_again, ("repeat",), ("commits", "starts", "ended by")
     ),
+    "a cancelled job frees its order key though a run of it may go on": Sought(
+        more_mutations.cancels_that_wait_for_no_run,
+        ("recreate", "rebalance"),
+        ("starts while job",),
+    ),
     "the window has no end": Sought(
         more_mutations.windows_without_an_end, (), ("are taken up",), narrow=True
     ),
