@@ -21,7 +21,8 @@ YOUNGER_MS = 60_000
 RESET = -1
 """`Mirror.unclean` of an operator's reset: its time is that of a machine that is no broker."""
 _OF = "@"
-DECIDE = "nothing is skipped silently. Decide with: jobstream offsets reset MODULE:APP"
+RESET_WITH = "Stop the workers, then decide: jobstream offsets reset MODULE:APP QUEUE --to TIME"
+DECIDE = f"nothing is skipped silently. {RESET_WITH}"
 
 
 class Mirrors(Protocol):

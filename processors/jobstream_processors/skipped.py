@@ -15,6 +15,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from jobstream_processors.places import RESET_WITH
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -86,8 +88,7 @@ class Again:
         if found.record is None:
             return (
                 f"{source[0]} [{source[1]}]: offsets before {found.deleted} were skipped, and were "
-                "deleted before anybody could look whether they held jobs. Decide with: jobstream "
-                "offsets reset MODULE:APP"
+                f"deleted before anybody could look whether they held jobs. {RESET_WITH}"
             )
         self._times = self._times + 1 if found.record == self._offset else 1
         self._offset = found.record

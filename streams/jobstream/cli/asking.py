@@ -47,6 +47,14 @@ def workers_here(view: AppView) -> list[dict[str, Any]]:
         return [answer for answer in pool.map(ask, found) if answer.get("worker")]
 
 
+def held_by(answer: dict[str, Any]) -> dict[str, list[str]]:
+    """Why nothing of a partition begins: paused, or held by the guard against a flood of deaths."""
+    held = {each["partition"]: list(each["reasons"]) for each in answer.get("paused") or []}
+    for partition in answer.get("guarded") or []:
+        held.setdefault(partition, []).append("flood guard")
+    return held
+
+
 class Seen(NamedTuple):
     """Which workers of this machine obey an order, by `host:pid`."""
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobstream.cli.app_command import AppCommand
-from jobstream.cli.asking import workers_here
+from jobstream.cli.asking import held_by, workers_here
 from jobstream.cli.control_text import WHAT, about
 from jobstream.cli.exits import OK
 from jobstream.cli.options import (
+    LISTED_MAX,
     brokers_now,
     json_option,
     moment,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from jobstream.cli.app_name import AppName
     from jobstream.inspect.job_states import JobNow
     from jobstream.inspect.jobs import Looked
-    from jobstream.inspect.view import AppView
     from jobstream_processors.core.control import Entry
 
 LIMIT = 100
@@ -77,6 +77,7 @@ def command(
     """
     from jobstream.inspect.job_states import Wanted  # noqa: PLC0415 - loads the Kafka client
     from jobstream.inspect.jobs import RECORDS_MAX, jobs_now, require_types  # noqa: PLC0415
+    from jobstream.kafka.topics import worker_group  # noqa: PLC0415 - as above
 
     view = view_of(app)
     queues = view.queues(queue)
@@ -85,7 +86,8 @@ def command(
     since_ms, at_ms = moment("--since", since, now_ms), or_ours(now_ms)
     bound = None if since_ms is not None else RECORDS_MAX
     began_ms = at_ms() - LOOK_MS if since_ms is None else since_ms
-    running, asked = _running(view, at_ms(), {each.name for each in queues})
+    workers = [answer for answer in workers_here(view) if "runs" in answer]
+    running = _running(workers, at_ms(), {each.name for each in queues})
     with progress("looking for jobs") as heard:
         found = jobs_now(
             view,
@@ -95,20 +97,26 @@ def command(
             most=bound,
             progress=heard,
         )
-    _print(found, view.orders(at_ms), at_ms(), as_json=as_json)
+    members = len(view.cluster.members(worker_group(view.app)))
+    others = members > len(workers)
+    _print(found, view.orders(at_ms), at_ms(), others=others, as_json=as_json)
     _tell(found, states or STATES)
     tell_missing(app, view, queue)
-    if "running" in (states or STATES):
-        _tell_of_others(view, asked)
+    if "waiting" in (states or STATES):
+        _tell_of_held(workers, [each.topic for each in queues])
+    if others and "running" in (states or STATES):
+        remark(
+            f"{len(workers)} of {members} workers said what they run: those on this machine (with "
+            "this JOBSTREAM_STATE_DIR); jobs that others run are told as waiting"
+        )
     return OK
 
 
-def _running(view: AppView, now_ms: int, queues: set[str]) -> tuple[list[JobNow], int]:
-    """The jobs that workers of this machine run now, and how many workers said so."""
+def _running(workers: list[dict[str, Any]], now_ms: int, queues: set[str]) -> list[JobNow]:
+    """The jobs that these workers run now, by what they answered."""
     from jobstream.inspect.job_states import RUNNING, JobNow  # noqa: PLC0415 - as above
 
-    workers = [answer["runs"] for answer in workers_here(view) if "runs" in answer]
-    found = [
+    return [
         JobNow(
             id=run["id"],
             job_type=run["job"],
@@ -117,19 +125,21 @@ def _running(view: AppView, now_ms: int, queues: set[str]) -> tuple[list[JobNow]
             at_ms=now_ms - round(run["seconds"] * 1_000),
             attempt=run["attempt"],
         )
-        for runs in workers
-        for run in runs
+        for answer in workers
+        for run in answer["runs"]
         if run["queue"] in queues
     ]
-    return found, len(workers)
 
 
-def _print(found: Looked, orders: Sequence[Entry], now_ms: int, *, as_json: bool) -> None:
+def _print(
+    found: Looked, orders: Sequence[Entry], now_ms: int, *, others: bool, as_json: bool
+) -> None:
+    told = [(job, _why(job, orders, others=others)) for job in found.jobs]
     if as_json:
-        for job in found.jobs:
-            print_json_line(_document(job, _why(job, orders), now_ms))
-    elif found.jobs:
-        print_table(COLUMNS, [_row(job, _why(job, orders), now_ms) for job in found.jobs])
+        for job, why in told:
+            print_json_line(_document(job, why, now_ms))
+    elif told:
+        print_table(COLUMNS, [_row(job, why, now_ms) for job, why in told])
 
 
 def _tell(found: Looked, wanted: Sequence[str]) -> None:
@@ -145,26 +155,27 @@ def _tell(found: Looked, wanted: Sequence[str]) -> None:
     remark(f"{looked}{older}; older ones: --since")
 
 
-def _tell_of_others(view: AppView, asked: int) -> None:
-    """Say so where there are workers that were not asked what they run."""
-    from jobstream.kafka.topics import worker_group  # noqa: PLC0415 - with the command only
+def _tell_of_held(workers: list[dict[str, Any]], topics: Sequence[str]) -> None:
+    """Say of which partitions nothing begins on this machine, and why."""
+    held = {place: why for answer in workers for place, why in held_by(answer).items()}
+    told = [
+        f"{place} ({', '.join(why)})"
+        for place, why in sorted(held.items())
+        if place.rpartition(":")[0] in topics
+    ]
+    if told:
+        more = f" and {len(told) - LISTED_MAX} more" if len(told) > LISTED_MAX else ""
+        remark(f"nothing begins of {', '.join(told[:LISTED_MAX])}{more}")
 
-    members = len(view.cluster.members(worker_group(view.app)))
-    if members > asked:
-        remark(
-            f"{asked} of {members} workers said what they run: those on this machine (with this "
-            "JOBSTREAM_STATE_DIR); jobs that others run are told as waiting"
-        )
 
-
-def _why(job: JobNow, orders: Sequence[Entry]) -> str:
-    """Why it waits, or ended; "" of one that runs or is done."""
+def _why(job: JobNow, orders: Sequence[Entry], *, others: bool) -> str:
+    """Why it waits, or ended; "" of one that runs or is done. `others`: not all were asked."""
     parts = []
     if job.state in {"waiting", "delayed", "retrying"}:
         held = about(orders, queues=[job.queue], job_types=[job.job_type], job_id=job.id)
         parts += [WHAT[entry.kind].format(entry.subject) for entry in held]
     if job.state == "waiting":
-        parts.append(_before(job))
+        parts.append(_before(job, others=others))
     elif job.due_ms is not None:
         parts.append(f"due {when(job.due_ms)}")
     if job.awaits_code:
@@ -178,8 +189,8 @@ def _why(job: JobNow, orders: Sequence[Entry]) -> str:
     return one_line(", ".join(parts), None)
 
 
-def _before(job: JobNow) -> str:
-    if job.may_run:
+def _before(job: JobNow, *, others: bool) -> str:
+    if others and job.may_run:
         return "may be running"
     return f"{job.ahead:,} before it in its partition" if job.ahead else "next in its partition"
 

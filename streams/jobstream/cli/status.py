@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobstream.cli.app_command import AppCommand
-from jobstream.cli.asking import AT_ONCE, ask
+from jobstream.cli.asking import AT_ONCE, ask, held_by
 from jobstream.cli.exits import FAILURE, OK
 from jobstream.cli.options import json_option, name_and_settings
 from jobstream.cli.output import age, print_json, print_table, remark
@@ -56,7 +56,7 @@ def _row(answer: dict[str, Any]) -> list[str]:
     restoring = answer.get("restoring") or []
     waiting = len(answer.get("not_serving") or [])
     left = sum(each["remaining"] for each in restoring)
-    held = _held(answer)
+    held = held_by(answer)
     reasons = sorted({reason for each in held.values() for reason in each})
     return [
         answer["role"],
@@ -73,11 +73,3 @@ def _row(answer: dict[str, Any]) -> list[str]:
         f"{len(held)} ({', '.join(reasons)})" if held else "-",
         "; ".join(dict.fromkeys(each["why"] for each in answer.get("failed") or [])),
     ]
-
-
-def _held(answer: dict[str, Any]) -> dict[str, list[str]]:
-    """Why nothing of a partition begins: paused, or held by the guard against a flood of deaths."""
-    held = {each["partition"]: list(each["reasons"]) for each in answer.get("paused") or []}
-    for partition in answer.get("guarded") or []:
-        held.setdefault(partition, []).append("flood guard")
-    return held
