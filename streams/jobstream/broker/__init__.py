@@ -7,6 +7,7 @@ of jobstream an embedded broker is an address like any other.
 from jobstream.broker.commands import BrokerProcess, BrokerState, down, status, up
 from jobstream.broker.embedded import EmbeddedKafka
 from jobstream.broker.errors import (
+    BrokerDirectoryError,
     BrokerError,
     BrokerStartError,
     BrokerStateError,
@@ -18,6 +19,7 @@ from jobstream.broker.errors import (
 )
 
 __all__ = [
+    "BrokerDirectoryError",
     "BrokerError",
     "BrokerProcess",
     "BrokerStartError",

@@ -132,7 +132,7 @@ def _read(root: Path) -> BrokerState | None:
             processes=tuple(BrokerProcess(**process) for process in content["processes"]),
             directory=Path(content["directory"]),
         )
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, KeyError, TypeError) as error:
         message = f"{path} is not a broker state ({error}): end its Kafka by hand and remove it"

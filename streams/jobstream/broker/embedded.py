@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Self
 
 from jobstream.broker.errors import BrokerStartError, BrokerStateError, NoSuchNodeError
+from jobstream.broker.folder import made
 from jobstream.broker.jars import kafka_jars
 from jobstream.broker.java import java_executable
 from jobstream.broker.node import Launch, Node
@@ -116,16 +117,15 @@ class EmbeddedKafka:
         """Start all nodes; blocks until each is registered and serves (first use: + download).
 
         `on_launch` is called when all processes exist and none serves yet. Raises
-        `BrokerStartError` with the words of a log, `PortInUseError`, `JarMismatchError`,
-        `MissingDependencyError`, or `BrokerStateError` if it is started already; whatever it
-        raises, nothing is left running.
+        `BrokerStartError` with the words of a log, `PortInUseError`, `BrokerDirectoryError`,
+        `JarMismatchError`, `MissingDependencyError`, or `BrokerStateError` if it is started
+        already; whatever it raises, nothing is left running.
         """
         if self._nodes:
             message = "this cluster is started already: stop() it first"
             raise BrokerStateError(message)
         java, jars = java_executable(), tuple(kafka_jars())
-        self._directory = self._kept or Path(tempfile.mkdtemp(prefix="jobstream-kafka-"))
-        self._directory.mkdir(parents=True, exist_ok=True)
+        self._directory = made(self._kept or Path(tempfile.mkdtemp(prefix="jobstream-kafka-")))
         launch = Launch(
             java=java,
             jars=jars,

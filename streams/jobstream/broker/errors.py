@@ -4,6 +4,7 @@
     ├── MissingDependencyError   jgo, or a Java runtime, is not there
     ├── JarMismatchError         a jar is not the file that was pinned
     ├── JarDownloadError         a jar could not be fetched
+    ├── BrokerDirectoryError     its directory cannot be made or written to
     ├── PortInUseError           the port asked for is taken
     ├── BrokerStartError         a node died, or never answered
     ├── BrokerStateError         the call does not fit what is running now
@@ -28,6 +29,10 @@ class JarMismatchError(BrokerError):
 
 class JarDownloadError(BrokerError):
     """A pinned jar could not be fetched from any configured Maven repository."""
+
+
+class BrokerDirectoryError(BrokerError):
+    """The directory for its data, its state or its jars cannot be made or written to."""
 
 
 class PortInUseError(BrokerError):

@@ -9,14 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from jobstream.broker.folder import made
+
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
     """Hold the lock file at `path`; blocks without limit while another process holds it.
 
-    The holder's death frees it at once. Raises `OSError` where the directory is not writable.
+    The holder's death frees it at once. Raises `BrokerDirectoryError` where the
+    directory is not writable.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
+    with (made(path.parent) / path.name).open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -46,7 +46,8 @@ def refuse_taken(port: int) -> None:
     if not _is_free(port):
         message = (
             f"port {port} in use: stop what listens on it, or choose another port "
-            "(`jobstream broker up --port N`, EmbeddedKafka(port=N))"
+            "(`jobstream broker up --port N`, EmbeddedKafka(port=N), for `jobstream dev` "
+            "JOBSTREAM_BOOTSTRAP_SERVERS=127.0.0.1:N)"
         )
         raise PortInUseError(message)
 

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from jobstream.broker import (
+    BrokerDirectoryError,
     BrokerStateError,
     EmbeddedKafka,
     NoSuchNodeError,
@@ -74,6 +75,22 @@ def test_the_command_starts_it_where_other_commands_look(taken_port: int, tmp_pa
 
     assert said.exit_code == 1
     assert f"port {taken_port} in use" in said.output
+
+
+def test_a_directory_that_cannot_be_made_is_named_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("JOBSTREAM_STATE_DIR", str(tmp_path / "file"))
+
+    told = CliRunner().invoke(root, ["broker", "up"])
+
+    assert told.exit_code == 1
+    assert f"{tmp_path / 'file' / 'broker'}: Not a directory; name a writable" in told.output
+    assert "JOBSTREAM_STATE_DIR" in told.output
+    assert status() is None
+    with pytest.raises(BrokerDirectoryError, match="Not a directory; name a writable"):
+        EmbeddedKafka(directory=tmp_path / "file" / "data").start()
 
 
 def test_lock_lets_one_in_at_a_time(tmp_path: Path) -> None:
