@@ -376,9 +376,9 @@ class Feed:
     def _obey(self) -> None:
         """In the turn in which a lane starts, so that none ever starts without its pauses."""
         queues, quiet = ordered = self._ordered
-        if ordered is not self._obeyed:
-            self._obeyed = ordered
+        if ordered != self._obeyed:  # orders about jobs and types change nothing here
             log.info("pauses_changed", extra={"queues": sorted(queues), "quiet": quiet})
+        self._obeyed = ordered
         self._hold(OPERATOR, [lane for lane in self.running if lane.queue in queues])
         self._hold(QUIET, self.running if quiet else ())
 

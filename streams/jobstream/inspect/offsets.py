@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from jobstream.errors import ConfigError
 from jobstream.inspect.errors import GroupBusy, NotThere
 from jobstream.inspect.positions import GroupName, Standing, group_id, standings
+from jobstream.kafka.apply import CREATE
 from jobstream.kafka.topics import offsets_topic
 from jobstream_processors.places import in_topic
 from jobstream_processors.ports import Outgoing, Position
@@ -85,6 +86,9 @@ def places_of(
     topics = [queue.topic] if group == "workers" else list(queue.rungs.values())
     places = queue.places(*topics)
     chosen = [place for place in places if partition is None or place[1] == partition]
+    if not places:
+        message = f"topics do not exist: {', '.join(topics) or 'all rungs'}; {CREATE}"
+        raise NotThere(message)
     if not chosen:
         message = f"queue {queue.name!r} has no partition {partition}; it has {len(places)}"
         raise NotThere(message)

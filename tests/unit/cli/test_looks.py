@@ -12,6 +12,7 @@ from jobstream.cli.canary import chosen
 from jobstream.cli.options import tell_missing
 from jobstream.inspect.errors import NotThere
 from jobstream.inspect.lag import QueueLag
+from jobstream.inspect.offsets import places_of
 from jobstream.inspect.view import AppView
 from jobstream.kafka.topics import dedup_topic, dlq_topic, rung_topic
 from jobstream.settings import Settings
@@ -60,6 +61,15 @@ def test_a_canary_needs_queues_and_their_rows(view: AppView) -> None:
     with pytest.raises(NotThere, match=r"do not exist: shop\.mail; create"):
         chosen(view, None)
     assert [queue.name for queue in chosen(view, ["bulk"])] == ["bulk"]
+
+
+def test_the_offsets_of_a_queue_that_is_gone_have_no_partitions(view: AppView) -> None:
+    del view.__dict__["counts"]["shop.mail"]
+    (mail,) = view.queues("mail")
+
+    with pytest.raises(NotThere, match=r"do not exist: shop\.mail; create"):
+        places_of(mail, "workers")
+    assert places_of(mail, "delay")
 
 
 class Left(Exception):

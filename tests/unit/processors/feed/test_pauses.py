@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from jobstream_processors.delivery import Delivery
@@ -10,6 +11,7 @@ from jobstream_processors.pressure import Limits
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pytest
     from tests.unit.processors.feed.conftest import Desk
 
 
@@ -28,6 +30,19 @@ def test_a_paused_queue_delivers_nothing_until_it_is_resumed(
     desk.feed.obey((), quiet=False)
     desk.turns()
     assert len(desk.handed) == 5
+
+
+def test_orders_that_change_no_pause_are_no_line_of_the_log(
+    new_desk: Callable[..., Desk], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    desk = new_desk(Limits()).turns()
+
+    for queues in ({"mail"}, {"mail"}, set[str](), set[str]()):
+        desk.feed.obey(queues, quiet=False)
+        desk.turns()
+
+    assert caplog.messages.count("pauses_changed") == 2
 
 
 def test_other_queues_go_on_and_quiet_stops_them_all(new_desk: Callable[..., Desk]) -> None:
