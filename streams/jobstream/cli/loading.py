@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from jobstream.app import App
 from jobstream.cli.app_name import CODE, is_module_app
 from jobstream.errors import ConfigError
+from jobstream.stop_signals import StopAsked
 from jobstream_processors.core.spot import line_of
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def _module(name: str, folder: Path) -> ModuleType:
             )
             raise ConfigError(message) from error
         raise _failed(name, error) from error
+    except StopAsked:
+        raise
     except (Exception, SystemExit) as error:
         raise _failed(name, error) from error
 
