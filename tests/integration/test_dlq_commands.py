@@ -78,9 +78,9 @@ def test_a_slip_of_the_pen_is_told_from_nothing_to_do(
     def refused(*more: str) -> str:
         return terminal.run("dlq", *words, *more, code=1)
 
-    assert "number: attempts_exhausted (3)" in refused("--reason", "attempt_exhausted")
-    assert "number: send_receipt (3)" in refused("--type", "send_reciept")
-    assert "number: builtins.LookupError (3)" in refused("--error", "httpx.ConnectError")
+    assert "letters: attempts_exhausted (3)" in refused("--reason", "attempt_exhausted")
+    assert "letters: send_receipt (3)" in refused("--type", "send_reciept")
+    assert "letters: builtins.LookupError (3)" in refused("--error", "httpx.ConnectError")
     assert "it has: mail" in refused("--queue", "mai")
     assert "no open letter of job 'order-1' among 3 jobs" in refused("--id", "order-1")
 

@@ -5,6 +5,7 @@ The same look at an app that traces finds such code in each job, so the look is 
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from collections import Counter
@@ -74,6 +75,8 @@ class Watched:
 def watched() -> Iterator[Watched]:
     """Watch all threads that begin meanwhile, and the caller's, from when it is told to look."""
     found = Watched()
+    # A log that a test before left set up asks for the span of each line.
+    handlers, logging.root.handlers = logging.root.handlers, []
     threading.setprofile(found.called)
     sys.setprofile(found.called)
     try:
@@ -81,6 +84,7 @@ def watched() -> Iterator[Watched]:
     finally:
         sys.setprofile(None)
         threading.setprofile(None)
+        logging.root.handlers = handlers
 
 
 def run(*, tracing: bool) -> Watched:
