@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 YOUNGER_MS = 60_000
 """How much younger than its mirror a record before the mirrored place may seem: clocks differ."""
-RESET = -1
-"""`Mirror.unclean` of an operator's reset: its time is that of a machine that is no broker."""
 _OF = "@"
 RESET_WITH = "Stop the workers, then decide: jobstream offsets reset MODULE:APP QUEUE --to TIME"
 DECIDE = f"nothing is skipped silently. {RESET_WITH}"
@@ -115,7 +113,7 @@ def _find(
     mirror = mirrors.get(group, source, topic_id)
     low, high = reader.span(source)
     start = start_of(source, told, mirror, (low, high))
-    if mirror is not None and mirror.unclean != RESET and mirror.position > low:
+    if mirror is not None and mirror.position > low:
         # Everything before a mirrored place was there when the mirror was written.
         younger = reader.since(source, mirror.at + YOUNGER_MS)
         if younger < mirror.position:

@@ -203,7 +203,6 @@ class MirrorThread:
             log.warning(
                 "mirror_failed", extra={**told, "next": "mirrored again with the next round"}
             )
-            self._seen.pop(lane, None)
         self._under_way.discard(lane)
         if failure is None and lane.ahead.wanted > wanted:
             self.wake()

@@ -24,7 +24,14 @@ from jobstream_schemas.framing import Framing, SingleObject, schema_fingerprint
 from jobstream_schemas.job_schema import JobSchema, job_schema
 from jobstream_schemas.lint import lint
 from jobstream_schemas.meta import Meta
-from jobstream_schemas.mirror import Mirror, decode_mirror, encode_mirror, mirror_key, mirror_key_of
+from jobstream_schemas.mirror import (
+    RESET,
+    Mirror,
+    decode_mirror,
+    encode_mirror,
+    mirror_key,
+    mirror_key_of,
+)
 from jobstream_schemas.names import is_id
 from jobstream_schemas.reader import Decoded, Reader, args_digest
 from jobstream_schemas.rows import (
@@ -45,6 +52,7 @@ from jobstream_schemas.shapes import DecimalSpec, Secret
 
 __all__ = [
     "CLAIM_KEY",
+    "RESET",
     "Catalogue",
     "Control",
     "DecimalSpec",

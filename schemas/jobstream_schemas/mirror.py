@@ -23,6 +23,8 @@ MIRROR_FINGERPRINT = bytes.fromhex("fc793d5d81956892")
 
 _FRAME = SINGLE_OBJECT_MARKER + MIRROR_FINGERPRINT
 _MIRROR_BYTES_MAX = 1_048_576
+RESET = -1
+"""`Mirror.unclean` of an operator's reset: it wins over the watermarks that it takes back."""
 
 
 class Mirror(NamedTuple):
@@ -44,6 +46,11 @@ class Mirror(NamedTuple):
     at: int
     claim: int = -1
     may_begin: int = 0
+
+    @property
+    def is_reset(self) -> bool:
+        """Whether an operator wrote it, to take watermarks back or ahead."""
+        return self.unclean < 0
 
 
 def mirror_key(mirror: Mirror) -> bytes:

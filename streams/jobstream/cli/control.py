@@ -22,7 +22,6 @@ from jobstream.cli.options import (
 )
 from jobstream.cli.output import age, print_json, print_table, remark, say, when
 from jobstream.cli.printable import one_line
-from jobstream.errors import ConfigError
 from jobstream_processors.core.control import CANCEL, PAUSE_QUEUE, PAUSE_TYPE, QUIET
 
 if TYPE_CHECKING:
@@ -254,14 +253,12 @@ def _must_exist(view: AppView, kind: str, subject: str) -> None:
     if kind == PAUSE_QUEUE:
         view.queues(subject)
         return
-    from jobstream.inspect.names import close_first  # noqa: PLC0415 - likewise
+    from jobstream.inspect.names import unknown_type  # noqa: PLC0415 - likewise
 
     view.queues()
     known = view.catalogue.job_types()
     if subject not in known:
-        there = ", ".join(close_first(subject, known)) or "none"
-        message = f"app {view.app!r} has no job type {subject!r}; in its schemas topic: {there}"
-        raise ConfigError(message)
+        raise unknown_type(view.app, subject, known)
 
 
 def _order(view: AppView, kind: str, subject: str, said: dict[str, str | None]) -> ControlEntry:

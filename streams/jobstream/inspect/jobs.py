@@ -9,9 +9,8 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
-from jobstream.inspect.errors import NotThere
 from jobstream.inspect.job_states import JobNow, JobStates, Wanted
-from jobstream.inspect.names import LISTED_MAX, close_first
+from jobstream.inspect.names import unknown_type
 from jobstream.inspect.positions import standings
 from jobstream.inspect.scan import heads, unmoved
 
@@ -53,11 +52,7 @@ def require_types(view: AppView, wanted: Sequence[str]) -> None:
     there = view.catalogue.job_types()
     for given in wanted:
         if not any(fnmatchcase(name, given) for name in there):
-            near = close_first(given, there)
-            more = f", and {len(near) - LISTED_MAX} more" if len(near) > LISTED_MAX else ""
-            shown = ", ".join(near[:LISTED_MAX]) or "none"
-            message = f"app {view.app!r} has no job type {given!r}; it has: {shown}{more}"
-            raise NotThere(message)
+            raise unknown_type(view.app, given, there)
 
 
 def jobs_now(

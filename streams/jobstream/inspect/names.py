@@ -41,6 +41,14 @@ def close_first(given: str, names: Iterable[str]) -> list[str]:
     return near + [name for name in there if name not in near]
 
 
+def unknown_type(app: str, given: str, there: Iterable[str]) -> NotThere:
+    """The error that lists the job types of the app, since it has none of that name."""
+    near = close_first(given, there)
+    more = f", and {len(near) - LISTED_MAX} more" if len(near) > LISTED_MAX else ""
+    shown = ", ".join(near[:LISTED_MAX]) or "none"
+    return NotThere(f"app {app!r} has no job type {given!r}; it has: {shown}{more}")
+
+
 def require_known(
     wanted: LetterFilter, letters: Sequence[Letter], job_types: Collection[str]
 ) -> None:

@@ -18,7 +18,7 @@ from jobstream.kafka.apply import CREATE
 from jobstream.kafka.topics import offsets_topic
 from jobstream_processors.places import in_topic
 from jobstream_processors.ports import Outgoing, Position
-from jobstream_schemas import Mirror, encode_mirror, mirror_key
+from jobstream_schemas import RESET, Mirror, encode_mirror, mirror_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from jobstream.inspect.view import AppView
     from jobstream_processors.ports import Sink, TopicPartition
 
-RESET = -1
-"""A mirror with this in `unclean` wins over the higher watermarks it takes back."""
 Target = Callable[["AppView", "Mapping[TopicPartition, Standing]"], "dict[TopicPartition, int]"]
 
 

@@ -63,7 +63,7 @@ class MirrorTable:
         known = self._newest.get(key)
         # A late mirror of a former owner must not pull the watermark back; a reset is a command
         # that marks its record, so that it wins over what it resets.
-        if known is None or mirror.position >= known.position or mirror.unclean < 0:
+        if known is None or mirror.position >= known.position or mirror.is_reset:
             self._newest[key] = mirror
         if mirror.claim >= 0:
             self._announced(self._may_begin.setdefault(key, {}), mirror)

@@ -8,9 +8,9 @@ import pytest
 
 from jobstream_processors.errors import PublishFailed
 from jobstream_processors.handover import clean_note
-from jobstream_processors.places import RESET, YOUNGER_MS, in_topic
+from jobstream_processors.places import YOUNGER_MS, in_topic
 from jobstream_processors.ports import Position
-from jobstream_schemas import decode_mirror
+from jobstream_schemas import RESET, decode_mirror
 
 if TYPE_CHECKING:
     from tests.unit.processors.takeover.conftest import Bureau
