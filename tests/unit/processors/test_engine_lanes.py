@@ -20,7 +20,18 @@ from jobstream_processors.unfinished import LIMIT_MARGIN_MS
 if TYPE_CHECKING:
     from tests.unit.processors.conftest import Works
 
+    from jobstream_processors.lane import Lane
+    from jobstream_processors.ports import Record
+
 FAILED = Raised("builtins.OSError", "no", ("builtins.OSError",))
+
+
+def left_behind(works: Works, record: Record) -> Lane:
+    """A lane that has ended while the job of that record, which it began, runs on."""
+    lane = works.lane()
+    works.accept(lane, record)
+    works.engine.end(lane)
+    return lane
 
 
 def test_offsets_finish_in_any_order_and_the_watermark_has_no_gap(works: Works) -> None:
@@ -175,10 +186,8 @@ def test_a_new_owner_here_runs_what_outlived_its_limit_and_its_lane(works: Works
 
 def test_a_new_owner_here_waits_for_the_run_of_the_old_one(works: Works) -> None:
     # Given a run that goes on although its lane has ended
-    old, shop = works.lane(), works.shop
-    record = shop.send("a")
-    works.accept(old, record)
-    works.engine.end(old)
+    record = works.shop.send("a")
+    old = left_behind(works, record)
 
     # When the same partition is assigned anew and delivers the job again
     new = works.lane()
@@ -195,10 +204,8 @@ def test_a_new_owner_here_waits_for_the_run_of_the_old_one(works: Works) -> None
 
 def test_a_run_that_its_lane_left_behind_keeps_its_order_key(works: Works) -> None:
     # Given a run that goes on although its lane has ended, and the next job of its key
-    old, shop = works.lane(), works.shop
-    first, second = shop.send("a", key="k"), shop.send("b", key="k")
-    works.accept(old, first)
-    works.engine.end(old)
+    first, second = works.shop.send("a", key="k"), works.shop.send("b", key="k")
+    left_behind(works, first)
 
     # When the same partition is assigned anew and delivers both
     new = works.lane()
@@ -218,10 +225,8 @@ def test_a_run_that_its_lane_left_behind_keeps_its_order_key(works: Works) -> No
 
 def test_a_run_that_two_lanes_left_behind_is_waited_for_by_the_third(works: Works) -> None:
     # Given a run whose lane has ended, and the lane after it, which waited for the run
-    old, shop = works.lane(), works.shop
-    record = shop.send("a", key="k")
-    works.accept(old, record)
-    works.engine.end(old)
+    record = works.shop.send("a", key="k")
+    left_behind(works, record)
     between = works.lane()
     works.accept(between, record)
     works.engine.end(between)
@@ -241,10 +246,8 @@ def test_a_run_that_two_lanes_left_behind_is_waited_for_by_the_third(works: Work
 
 
 def test_a_run_that_is_left_behind_is_waited_for_until_its_limit(works: Works) -> None:
-    old, shop = works.lane(), works.shop
-    first = shop.send("a", key="k")
-    works.accept(old, first)
-    works.engine.end(old)
+    first = works.shop.send("a", key="k")
+    left_behind(works, first)
     new = works.lane()
     works.accept(new, first)
 
@@ -256,10 +259,8 @@ def test_a_run_that_is_left_behind_is_waited_for_until_its_limit(works: Works) -
 
 
 def test_a_new_owner_here_waits_for_the_time_limit_of_the_old_run_at_most(works: Works) -> None:
-    old, shop = works.lane(), works.shop
-    record = shop.send("a")
-    works.accept(old, record)
-    works.engine.end(old)
+    record = works.shop.send("a")
+    left_behind(works, record)
     new = works.lane()
     works.accept(new, record)
 

@@ -240,12 +240,9 @@ def test_a_lane_that_ends_kills_its_children_and_charges_nobody(ear: Ear) -> Non
     run(ear, scenario)
 
 
-def test_a_handler_that_no_child_can_import_is_not_begun(
-    ear: Ear,
-    parcels: Any,  # noqa: ANN401 - a module made here
-    tmp_path: Path,
-) -> None:
-    (tmp_path / f"{parcels.__name__}.py").write_text("raise RuntimeError('half deployed')\n")
+def run_from(ear: Ear, module: Path, source: str) -> Unstarted:
+    """How a job ends whose handler's module has become `source`, which no child can import."""
+    module.write_text(source)
     importlib.invalidate_caches()
 
     async def scenario(executor: ProcessExecutor) -> None:
@@ -253,9 +250,20 @@ def test_a_handler_that_no_child_can_import_is_not_begun(
         await ear.outcome("a")
 
     run(ear, scenario)
-
     unstarted = ear.outcomes["a"]
     assert isinstance(unstarted, Unstarted)
+    return unstarted
+
+
+def test_a_handler_that_no_child_can_import_is_not_begun(
+    ear: Ear,
+    parcels: Any,  # noqa: ANN401 - a module made here
+    tmp_path: Path,
+) -> None:
+    unstarted = run_from(
+        ear, tmp_path / f"{parcels.__name__}.py", "raise RuntimeError('half deployed')\n"
+    )
+
     assert unstarted.reason == "handler_not_importable"
     assert unstarted.how.endswith(f"import {parcels.__name__}:waits: RuntimeError: half deployed")
     assert unstarted.spot.frame == f"{parcels.__name__}.py:1 in <module>"
@@ -269,17 +277,8 @@ def test_a_module_that_is_no_python_is_told_by_its_line(
     parcels: Any,  # noqa: ANN401 - a module made here
     tmp_path: Path,
 ) -> None:
-    (tmp_path / f"{parcels.__name__}.py").write_text("\ndef waits(:\n")
-    importlib.invalidate_caches()
+    unstarted = run_from(ear, tmp_path / f"{parcels.__name__}.py", "\ndef waits(:\n")
 
-    async def scenario(executor: ProcessExecutor) -> None:
-        executor.submit(ear.delivery("a", "waits"))
-        await ear.outcome("a")
-
-    run(ear, scenario)
-
-    unstarted = ear.outcomes["a"]
-    assert isinstance(unstarted, Unstarted)
     assert unstarted.spot.frame == f"{parcels.__name__}.py:2"
     assert "    def waits(:\n" in unstarted.spot.traceback
 
