@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from jobstream.broker.ports import choose_addresses
+from jobstream.broker.free_ports import choose_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

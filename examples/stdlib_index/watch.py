@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from jobstream.kafka.log import KafkaLog
+from jobstream.kafka.follow.topic_reader import KafkaLog
 from jobstream.testing.ledger import RETURNED
 from jobstream.testing.rows import Rows, ends
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import promql_parser
 
-from jobstream.observe.catalogue import BY_NAME
+from jobstream.observe.metrics import BY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping

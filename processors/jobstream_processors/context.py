@@ -128,7 +128,7 @@ class Context:
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
         """A stdlib logger whose records carry the job's id, name, attempt and place."""
         if self._logger is None:
-            from jobstream_processors.current import fields_of  # noqa: PLC0415 - it imports this
+            from jobstream_processors.execute.current import fields_of  # noqa: PLC0415 - it imports this
 
             named = logging.getLogger(f"jobs.{self._facts.name}")
             self._logger = logging.LoggerAdapter(named, fields_of(self._facts))

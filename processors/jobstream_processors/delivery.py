@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.core.headers import FIRST
-from jobstream_processors.hidden import RUNS, Hidden
+from jobstream_processors.execute.hidden import RUNS, Hidden
 from jobstream_schemas import args_digest
 
 if TYPE_CHECKING:
+    from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.context import Context
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.headers import Headers, Trip
-    from jobstream_processors.handlers import JobSpec
-    from jobstream_processors.lane import Lane
+    from jobstream_processors.job_types import JobSpec
     from jobstream_processors.meter import TypeMeter
     from jobstream_processors.ports import Clock
-    from jobstream_processors.tracing import Trace
+    from jobstream_processors.watch.tracing import Trace
     from jobstream_schemas import Decoded, Reader
 
 

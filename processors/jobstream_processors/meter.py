@@ -15,13 +15,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from jobstream_processors.assignment.phases import PHASES
 from jobstream_processors.core import known
 from jobstream_processors.core.decide import Bury, Climb, Drop, Finish, Park
 from jobstream_processors.core.headers import FIRST
 from jobstream_processors.core.ladder import RUNGS, rung_for
 from jobstream_processors.core.outcome import UNDECODABLE as UNDECODABLE_REASON
 from jobstream_processors.core.outcome import Again, Buried, Crashed, Raised, TimedOut
-from jobstream_processors.phases import PHASES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.handlers import JobSpec
+    from jobstream_processors.job_types import JobSpec
     from jobstream_processors.ports import Clock
-    from jobstream_processors.queues import QueuePlan
-    from jobstream_processors.settle import Decided
+    from jobstream_processors.queue_plan import QueuePlan
+    from jobstream_processors.settle.settler import Decided
 
 UNKNOWN = "_unknown"
 """The job type of records that name none that is registered here."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from jobstream_processors.engine import Failed
-from jobstream_processors.handlers import JobSpec
+from jobstream_processors.assignment.pressure import Limits
+from jobstream_processors.assignment.pulse import Pulse
+from jobstream_processors.assignment.takeover import Takeover
+from jobstream_processors.engine.engine import Failed
+from jobstream_processors.job_types import JobSpec
 from jobstream_processors.meter import Meter
 from jobstream_processors.ports import Clock, Listener, Log, Sink, Source
-from jobstream_processors.pressure import Limits
-from jobstream_processors.pulse import Pulse
-from jobstream_processors.queues import QueuePlan
-from jobstream_processors.takeover import Takeover
-from jobstream_processors.tracing import UNTRACED, Tracing
+from jobstream_processors.queue_plan import QueuePlan
+from jobstream_processors.watch.tracing import UNTRACED, Tracing
 from jobstream_schemas import Catalogue
 
 

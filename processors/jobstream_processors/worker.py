@@ -14,10 +14,14 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from jobstream_processors.assignment.feed import Feed
+from jobstream_processors.assignment.phases import QUEUE
+from jobstream_processors.assignment.skipped import Lookout
+from jobstream_processors.assignment.unfinished import Remains, left, remains
 from jobstream_processors.background import aside, ended_soon, in_background
-from jobstream_processors.closer import Closer
-from jobstream_processors.core.control import NOTHING
-from jobstream_processors.engine import Engine
+from jobstream_processors.core.orders import NOTHING
+from jobstream_processors.engine.engine import Engine
+from jobstream_processors.engine.intake import Intake
 from jobstream_processors.errors import (
     PublishFailed,
     ReplaceProcess,
@@ -28,27 +32,23 @@ from jobstream_processors.execute.bars import Bars
 from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.execute.on_processes import ProcessExecutor
 from jobstream_processors.execute.on_threads import ThreadExecutor
-from jobstream_processors.facts import Standing, run_of
-from jobstream_processors.feed import Feed
-from jobstream_processors.handlers import ASYNC, PROCESS, THREAD, slots_of
-from jobstream_processors.intake import Intake
-from jobstream_processors.loop_watch import LoopWatch
-from jobstream_processors.own_faults import own_fault
-from jobstream_processors.phases import QUEUE
-from jobstream_processors.settle import Settler
-from jobstream_processors.settling import MirrorThread, SettleThread
-from jobstream_processors.skipped import Lookout
-from jobstream_processors.unfinished import Remains, left, remains
+from jobstream_processors.job_types import ASYNC, PROCESS, THREAD, slots_of
+from jobstream_processors.settle.letter_closer import Closer
+from jobstream_processors.settle.settler import Settler
+from jobstream_processors.settle.thread import MirrorThread, SettleThread
+from jobstream_processors.watch.loop_errors import own_fault
+from jobstream_processors.watch.loop_watch import LoopWatch
+from jobstream_processors.watch.standing import Standing, run_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
-    from jobstream_processors.core.control import Orders
+    from jobstream_processors.assignment.lane import Lane
+    from jobstream_processors.core.orders import Orders
     from jobstream_processors.execute.running import Executor
-    from jobstream_processors.lane import Lane
     from jobstream_processors.parts import Parts
     from jobstream_processors.ports import Position, Record, TopicPartition
-    from jobstream_processors.settle import Decided
+    from jobstream_processors.settle.settler import Decided
 
 log = logging.getLogger("jobstream.worker")
 

@@ -6,7 +6,20 @@ folder of exported ones; who sends bytes and what they lead to is decided elsewh
 
 from jobstream_schemas.catalogue import Catalogue
 from jobstream_schemas.codec import JobCodec
-from jobstream_schemas.control import Control, control_key, decode_control, encode_control
+from jobstream_schemas.control_entry import Control, control_key, decode_control, encode_control
+from jobstream_schemas.dedup_rows import (
+    CLAIM_KEY,
+    Row,
+    RowKind,
+    decode_row,
+    done_encoder,
+    done_key,
+    encode_done,
+    encode_row,
+    parse_row,
+    row_key,
+    usual_done,
+)
 from jobstream_schemas.derive import args_schema
 from jobstream_schemas.errors import (
     DecodeError,
@@ -24,7 +37,7 @@ from jobstream_schemas.framing import Framing, SingleObject, schema_fingerprint
 from jobstream_schemas.job_schema import JobSchema, job_schema
 from jobstream_schemas.lint import lint
 from jobstream_schemas.meta import Meta
-from jobstream_schemas.mirror import (
+from jobstream_schemas.mirror_record import (
     RESET,
     Mirror,
     decode_mirror,
@@ -32,23 +45,10 @@ from jobstream_schemas.mirror import (
     mirror_key,
     mirror_key_of,
 )
-from jobstream_schemas.names import is_id
 from jobstream_schemas.reader import Decoded, Reader, args_digest
-from jobstream_schemas.rows import (
-    CLAIM_KEY,
-    Row,
-    RowKind,
-    decode_row,
-    done_encoder,
-    done_key,
-    encode_done,
-    encode_row,
-    parse_row,
-    row_key,
-    usual_done,
-)
 from jobstream_schemas.secret import masked
 from jobstream_schemas.shapes import DecimalSpec, Secret
+from jobstream_schemas.wire_names import is_id
 
 __all__ = [
     "CLAIM_KEY",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from jobstream_schemas.declared import record_of
 from jobstream_schemas.decoder import decoder
 from jobstream_schemas.derive import args_schema_of
 from jobstream_schemas.encoder import encoder
@@ -21,6 +20,7 @@ from jobstream_schemas.meta import Meta, encode_meta
 from jobstream_schemas.reader import VALUE_BYTES_MAX, Decoded, Reader, plain
 from jobstream_schemas.resolver import resolver
 from jobstream_schemas.secret import finder
+from jobstream_schemas.shape_of import record_of
 from jobstream_schemas.shapes import classes_of
 from jobstream_schemas.value_digest import value_digest
 

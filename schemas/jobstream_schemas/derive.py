@@ -9,11 +9,10 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, TypeAlias, assert_never
 
-from jobstream_schemas.declared import record_of
 from jobstream_schemas.encoder import encoder
 from jobstream_schemas.errors import EncodeError, UnsupportedType
 from jobstream_schemas.logical_values import days_of, decimal_bytes, micros_of
-from jobstream_schemas.names import DEFAULT_PROPERTY, LITERAL_PROPERTY, SECRET_PROPERTY, avro_name
+from jobstream_schemas.shape_of import record_of
 from jobstream_schemas.shapes import (
     DecimalSpec,
     EnumOf,
@@ -27,6 +26,12 @@ from jobstream_schemas.shapes import (
     Scalar,
     Shape,
     TupleOf,
+)
+from jobstream_schemas.wire_names import (
+    DEFAULT_PROPERTY,
+    LITERAL_PROPERTY,
+    SECRET_PROPERTY,
+    avro_name,
 )
 
 Json: TypeAlias = dict[str, Any]

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from jobstream_schemas.errors import MissingExtra, SchemaRefused
 from jobstream_schemas.leaves import literal_changes, meaning_changes
 from jobstream_schemas.lint import parsed_schema
-from jobstream_schemas.names import DEFAULT_PROPERTY
 from jobstream_schemas.reader import plain
 from jobstream_schemas.resolver import named_types
+from jobstream_schemas.wire_names import DEFAULT_PROPERTY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from jobstream_schemas.declared import record_of
 from jobstream_schemas.derive import Json, args_schema_of
 from jobstream_schemas.framing import schema_fingerprint
 from jobstream_schemas.lint import lint
-from jobstream_schemas.names import JOB_TYPE_PROPERTY, avro_name
 from jobstream_schemas.packaged import packaged
+from jobstream_schemas.shape_of import record_of
+from jobstream_schemas.wire_names import JOB_TYPE_PROPERTY, avro_name
 
 
 @dataclass(frozen=True, slots=True)

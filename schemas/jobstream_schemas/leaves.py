@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from jobstream_schemas.names import LITERAL_PROPERTY
+from jobstream_schemas.wire_names import LITERAL_PROPERTY
 
 if TYPE_CHECKING:
     from jobstream_schemas.derive import Json

@@ -10,7 +10,6 @@ from typing import NamedTuple, TypeAlias
 
 from jobstream_schemas.encoder import encoder
 from jobstream_schemas.errors import DecodeError, EncodeError
-from jobstream_schemas.names import is_id
 from jobstream_schemas.primitives import (
     SIX_BYTES_MARKED,
     SIX_BYTES_MARKS,
@@ -20,6 +19,7 @@ from jobstream_schemas.primitives import (
     six_bytes_long,
 )
 from jobstream_schemas.shapes import Scalar
+from jobstream_schemas.wire_names import is_id
 
 _ID_RULE = "1 to 128 letters, digits, '.', '_' or '-'"
 _USUAL_ID_SIZE = 36 << 1

@@ -20,9 +20,9 @@ from jobstream_schemas.framing import SINGLE_OBJECT_PREFIX_BYTES, schema_fingerp
 from jobstream_schemas.leaves import meaning_changes
 from jobstream_schemas.lint import parsed_schema
 from jobstream_schemas.meta import Meta, MetaFields, bad_id, read_meta, read_usual_meta
-from jobstream_schemas.names import JOB_TYPE_PROPERTY, is_id
 from jobstream_schemas.packaged import packaged
 from jobstream_schemas.secret import marks
+from jobstream_schemas.wire_names import JOB_TYPE_PROPERTY, is_id
 
 if TYPE_CHECKING:
     from jobstream_schemas.derive import Json

@@ -20,7 +20,6 @@ from typing import (
     get_type_hints,
 )
 
-from jobstream_schemas.names import SECRET_PROPERTY
 from jobstream_schemas.shapes import (
     ListOf,
     MapOf,
@@ -30,6 +29,7 @@ from jobstream_schemas.shapes import (
     Shape,
     TupleOf,
 )
+from jobstream_schemas.wire_names import SECRET_PROPERTY
 
 if TYPE_CHECKING:
     from jobstream_schemas.derive import Json

@@ -8,8 +8,8 @@ from jobstream import held_signals  # noqa: F401 - first: what follows takes a w
 
 # isort: split
 from jobstream.app import App
-from jobstream.client import Enqueued
 from jobstream.control import Control, ControlEntry
+from jobstream.enqueue.client import Enqueued
 from jobstream.errors import (
     BrokerRefused,
     BrokerTooOld,
@@ -30,12 +30,12 @@ from jobstream.errors import (
     WrongArgs,
 )
 from jobstream.job import Job
-from jobstream.queue import Queue
+from jobstream.job_queue import Queue
 from jobstream.settings import Settings
 from jobstream_processors.context import Context
 from jobstream_processors.core.outcome import Cancel, Dead, JobOutcome, RetryAfter, Snooze
 from jobstream_processors.core.retry import Backoff
-from jobstream_processors.failure import Failure
+from jobstream_processors.watch.failure import Failure
 from jobstream_schemas import DecimalSpec, Secret
 
 __version__ = "0.1.0"

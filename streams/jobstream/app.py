@@ -8,19 +8,19 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast, overload
 
-from jobstream.client import Client
 from jobstream.control import Control
-from jobstream.declaring import aliases_of, args_type_of, job_options
-from jobstream.direct import CollectingContext, refuse_if_called
 from jobstream.django_requests import around
+from jobstream.enqueue.client import Client
+from jobstream.enqueue.direct import CollectingContext, refuse_if_called
 from jobstream.errors import ConfigError
 from jobstream.job import Job
-from jobstream.kafka.topics import schemas_topic
-from jobstream.observe.tracing import require_library
-from jobstream.queue import Queue
+from jobstream.job_declaration import aliases_of, args_type_of, job_options
+from jobstream.job_queue import Queue
+from jobstream.observe.spans import require_library
 from jobstream.settings import Settings
-from jobstream.sizes import size_of
-from jobstream_processors.core.control import PAUSE_QUEUE
+from jobstream.topics.names import schemas_topic
+from jobstream.topics.sizes import size_of
+from jobstream_processors.core.orders import PAUSE_QUEUE
 from jobstream_processors.errors import InvalidOption
 from jobstream_schemas import JobCodec, SchemaError
 
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
     from prometheus_client.registry import Collector
 
-    from jobstream.client import Transport
+    from jobstream.enqueue.client import Transport
     from jobstream.settings import Overrides
-    from jobstream.sizes import SizeName
+    from jobstream.topics.sizes import SizeName
     from jobstream_processors.context import Context
     from jobstream_processors.core.duration import Duration
     from jobstream_processors.core.retry import Backoff
-    from jobstream_processors.failure import Callback
-    from jobstream_processors.handlers import JobSpec
-    from jobstream_processors.queues import QueuePlan
+    from jobstream_processors.job_types import JobSpec
+    from jobstream_processors.queue_plan import QueuePlan
+    from jobstream_processors.watch.failure import Callback
     from jobstream_schemas import JobSchema
 
 OnFailure = Literal["ladder", "hold_key"]
@@ -340,12 +340,12 @@ class App:
         if not self.settings.tracing:
             return Client
         require_library()
-        from jobstream.observe.tracing.client import TracedClient  # noqa: PLC0415 - an extra
+        from jobstream.observe.spans.traced_client import TracedClient  # noqa: PLC0415 - an extra
 
         return TracedClient
 
     def _kafka_transport(self) -> Transport:
-        from jobstream.kafka.producing import KafkaTransport  # noqa: PLC0415 - at first use
+        from jobstream.kafka.produce.producer import KafkaTransport  # noqa: PLC0415 - at first use
 
         return KafkaTransport(self.settings.client_options(), self.settings.enqueue_timeout_ms)
 

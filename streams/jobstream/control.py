@@ -13,13 +13,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from jobstream.acks import retold
+from jobstream.enqueue.acks import retold
 from jobstream.errors import BrokerRefused, BrokerUnavailable, ConfigError, EnqueueError
 from jobstream.job import Job
-from jobstream.kafka.control_topic import ControlFollower, entry_of, lifted_record, told_record
-from jobstream.kafka.topics import control_topic
-from jobstream.queue import Queue
-from jobstream_processors.core.control import (
+from jobstream.job_queue import Queue
+from jobstream.kafka.follow.control_topic import (
+    ControlFollower,
+    entry_of,
+    lifted_record,
+    told_record,
+)
+from jobstream.topics.names import control_topic
+from jobstream_processors.core.duration import to_ms
+from jobstream_processors.core.orders import (
     CANCEL,
     LASTS_MS,
     LASTS_MS_MAX,
@@ -31,14 +37,13 @@ from jobstream_processors.core.control import (
     check,
     names_workers,
 )
-from jobstream_processors.core.duration import to_ms
 from jobstream_processors.errors import InvalidOption, TableUnavailable
 from jobstream_schemas import Control as Said
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from jobstream.client import Client
+    from jobstream.enqueue.client import Client
     from jobstream_processors.core.duration import Duration
     from jobstream_processors.ports import Outgoing
 

@@ -7,17 +7,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from jobstream.acks import Tally
-from jobstream.client import Enqueued, When
-from jobstream.counts import Counts
-from jobstream.direct import call, unasked
+from jobstream.enqueue.acks import Tally
+from jobstream.enqueue.client import Enqueued, When
+from jobstream.enqueue.counts import Counts
+from jobstream.enqueue.direct import call, unasked
 from jobstream.errors import ConfigError, EnqueueError, EnqueuesFailed, WrongArgs
 from jobstream_processors.background import aside
 from jobstream_processors.core.decide import Policy
 from jobstream_processors.core.identity import check_key, from_caller, from_parent
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.errors import InvalidOption
-from jobstream_processors.handlers import JobSpec, executor_of, takes_context
+from jobstream_processors.job_types import JobSpec, executor_of, takes_context
 from jobstream_schemas import EncodeError
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from jobstream.app import App
-    from jobstream.client import Client
-    from jobstream.queue import Queue
+    from jobstream.enqueue.client import Client
+    from jobstream.job_queue import Queue
     from jobstream_processors.context import Context
     from jobstream_processors.core.duration import Duration
     from jobstream_processors.ports import Outgoing

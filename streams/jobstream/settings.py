@@ -14,8 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 from jobstream.errors import ConfigError
-from jobstream.kafka.client_log import client_log
-from jobstream.kafka.client_options import DEFAULTS, ENV_PREFIX, ClientOptions, read_client_options
+from jobstream.kafka.client.client_log import client_log
+from jobstream.kafka.client.client_options import (
+    DEFAULTS,
+    ENV_PREFIX,
+    ClientOptions,
+    read_client_options,
+)
 from jobstream.service_links import without_service_links
 from jobstream_processors.core.duration import Duration, to_ms, to_text
 from jobstream_processors.errors import InvalidOption

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from jobstream.observe.catalogue import BY_NAME, CATALOGUE
+from jobstream.observe.metrics import BY_NAME, CATALOGUE
 from jobstream.observe.reference import ROLES, page
 
 if TYPE_CHECKING:

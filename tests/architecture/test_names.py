@@ -38,12 +38,12 @@ def test_classes_are_named_after_things(shipped_file: Path) -> None:
 
 
 def test_topic_names_are_made_in_one_module(shipped_file: Path) -> None:
-    if shipped_file.name == "topics.py":
+    if shipped_file.parts[-2:] == ("topics", "names.py"):
         return
     tree = ast.parse(shipped_file.read_text())
 
     spelled = [(line, text) for line, text in literals(tree) if TOPIC.search(text)]
-    assert not spelled, "ask topics.py for the name"
+    assert not spelled, "ask topics/names.py for the name"
 
 
 def test_what_we_log_is_not_kept_back_as_the_client_library_is(shipped_file: Path) -> None:

@@ -13,20 +13,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jobstream import App
-from jobstream.kafka.clock import BrokerClock
+from jobstream.kafka.client.broker_clock import BrokerClock
 from jobstream.observe.edges import EDGES
 from jobstream.testing import MemoryShard
+from jobstream_processors.assignment.lane import Lane
 from jobstream_processors.core.watermark import Watermark
-from jobstream_processors.engine import Engine
+from jobstream_processors.engine.engine import Engine
+from jobstream_processors.engine.intake import Intake
 from jobstream_processors.execute.on_loop import LoopExecutor
-from jobstream_processors.handlers import ASYNC
-from jobstream_processors.intake import Intake
-from jobstream_processors.lane import Lane
+from jobstream_processors.job_types import ASYNC
 from jobstream_processors.meter import Meter
 from jobstream_schemas import Catalogue, Meta
 
 if TYPE_CHECKING:
-    from jobstream_processors.settle import Decided
+    from jobstream_processors.settle.settler import Decided
 
 JOBS = 4_000
 BATCH = 83

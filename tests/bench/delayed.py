@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tests.bench.jobs import notes
 from tests.bench.report import Figure, percentile
 
-from jobstream.kafka.log import KafkaLog
+from jobstream.kafka.follow.topic_reader import KafkaLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -12,18 +12,18 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, not 
 )
 from tests.bench.report import Figure
 
-from jobstream.inspect.cluster import Cluster
-from jobstream.inspect.onlooker import Onlooker
-from jobstream.inspect.view import AppView
-from jobstream.kafka.topics import (
+from jobstream.observe.exporter import Exporter
+from jobstream.operate.cluster import Cluster
+from jobstream.operate.onlooker import Onlooker
+from jobstream.operate.view import AppView
+from jobstream.settings import Settings
+from jobstream.topics.names import (
     dlq_topic,
     offsets_topic,
     queue_topic,
     schemas_topic,
     worker_group,
 )
-from jobstream.observe.exporter import Exporter
-from jobstream.settings import Settings
 from jobstream_processors.ports import Position
 
 if TYPE_CHECKING:

@@ -34,8 +34,8 @@ PARTITIONS = 12, 60
 CHILDREN = 2
 PARTS = {
     "the interpreter": "",
-    "and the client": "import jobstream; import jobstream.client; import jobstream.kafka.producing",
-    "and the worker": "import jobstream.roles",
+    "and the client": "import jobstream.enqueue.client, jobstream.kafka.produce.producer",
+    "and the worker": "import jobstream.roles.process",
 }
 NAP = threading.Event()
 

@@ -14,7 +14,7 @@ from jobstream import App
 
 if TYPE_CHECKING:
     from jobstream.job import Job
-    from jobstream.queue import Queue
+    from jobstream.job_queue import Queue
 
 QUEUE = "work"
 WAIT_S = 0.020

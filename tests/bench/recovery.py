@@ -23,14 +23,14 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Self
 
 from tests.bench.report import Figure
+from tests.harness.fleet import Fleet
+from tests.harness.stillness import Stillness
+from tests.harness.trial import Trial
+from tests.harness.waiting import wait_until
 
 from jobstream.broker import EmbeddedKafka
 from jobstream.errors import EnqueueError
-from jobstream.testing.fleet import Fleet
 from jobstream.testing.ledger import Kill
-from jobstream.testing.stillness import Stillness
-from jobstream.testing.trial import Trial
-from jobstream.testing.waiting import wait_until
 from jobstream_schemas import parse_row
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from tests.bench.rig import Rig
+    from tests.harness.fleet import Member
 
     from jobstream.testing.audit import Audit
-    from jobstream.testing.fleet import Member
 
 RATE = 400
 TURN_S = 0.05

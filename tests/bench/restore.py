@@ -12,8 +12,8 @@ from tests.bench.usage import cpu_by_thread, cpu_since
 
 from jobstream.dedup.slots import claim_slot
 from jobstream.dedup.table import Table
-from jobstream.kafka.clock import MACHINE
-from jobstream.kafka.log import KafkaLog
+from jobstream.kafka.client.broker_clock import MACHINE
+from jobstream.kafka.follow.topic_reader import KafkaLog
 from jobstream_schemas import done_encoder, done_key
 
 if TYPE_CHECKING:

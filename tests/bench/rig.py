@@ -19,9 +19,9 @@ from tests.bench.jobs import Bench, notes
 from tests.bench.worker import Report, Task
 
 from jobstream.errors import BrokerUnavailable
-from jobstream.kafka.admin import Admin
-from jobstream.kafka.apply import apply, survey
-from jobstream.kafka.topics import parse, worker_group
+from jobstream.kafka.client.admin import Admin
+from jobstream.topics.apply import apply, survey
+from jobstream.topics.names import parse, worker_group
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tests.bench import jobs
 from tests.bench.usage import cpu_by_thread, cpu_since, peak_resident_mb, resident_mb
 
-from jobstream.roles import Roles
+from jobstream.roles.process import Roles
 
 if TYPE_CHECKING:
     from jobstream_processors.parts import Parts

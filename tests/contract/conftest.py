@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 import pytest
-
-from jobstream.testing.bench import MemoryBench
+from tests.harness.bench import MemoryBench
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from jobstream.testing.bench import Bench
+    from tests.harness.bench import Bench
 
 PROTOCOLS = {"kafka": "consumer", "kafka-classic": "classic"}
 
@@ -39,7 +38,7 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
 
 
 def kafka_bench(request: pytest.FixtureRequest) -> Bench:
-    from jobstream.testing.kafka_bench import KafkaBench  # noqa: PLC0415 - needs the client library
+    from tests.harness.kafka_bench import KafkaBench  # noqa: PLC0415 - needs the client library
 
     servers = request.getfixturevalue("kafka").bootstrap_servers
     return cast("Bench", KafkaBench(servers, protocol=PROTOCOLS[request.param]))

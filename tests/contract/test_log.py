@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobstream.testing.waiting import wait_until
+from tests.harness.waiting import wait_until
+
 from jobstream_processors.ports import Outgoing
 
 if TYPE_CHECKING:
-    from jobstream.testing.bench import Bench
+    from tests.harness.bench import Bench
 
 
 def filled(bench: Bench, count: int) -> tuple[str, int]:

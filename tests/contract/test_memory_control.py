@@ -27,7 +27,7 @@ from jobstream_processors.errors import TableUnavailable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from jobstream.acks import Done
+    from jobstream.enqueue.acks import Done
     from jobstream.testing.faults import Fate
     from jobstream_processors.ports import Outgoing, TopicPartition
 

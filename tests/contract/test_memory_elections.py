@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jobstream import App, Backoff
-from jobstream.kafka.topics import worker_group
 from jobstream.testing import memory
+from jobstream.topics.names import worker_group
 
 app = App("elections")
 queue = app.queue("mail", partitions=2)

@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.member import Heard, Member
 
 from jobstream.testing import MemoryBroker, MemorySink, MemorySource
 from jobstream.testing.errors import GroupNotEmpty, NoSuchMember, NotCompacted, NotOwned
-from jobstream.testing.member import Heard, Member
-from jobstream.testing.publishing import PUBLISH_TIMEOUT_MS
+from jobstream.testing.memory_publish import PUBLISH_TIMEOUT_MS
 from jobstream_processors.errors import PublishFailed
 from jobstream_processors.ports import Outgoing, Position
 

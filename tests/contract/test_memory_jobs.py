@@ -21,9 +21,9 @@ from jobstream import (
     Job,
     Snooze,
 )
-from jobstream.sizes import SIZES
 from jobstream.testing import MemoryJobs, memory
 from jobstream.testing.errors import NotIdle
+from jobstream.topics.sizes import SIZES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tests.harness.member import Member
+
 from jobstream import App, Backoff, Context
 from jobstream.testing import MemoryBroker, MemorySource, memory
-from jobstream.testing.member import Member
 
 
 @dataclass(frozen=True)

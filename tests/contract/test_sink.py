@@ -11,7 +11,8 @@ from jobstream_processors.errors import PublishFailed
 from jobstream_processors.ports import Outgoing
 
 if TYPE_CHECKING:
-    from jobstream.testing.bench import Bench
+    from tests.harness.bench import Bench
+
     from jobstream_processors.ports import Record
 
 LOG_APPEND_TIME = 2

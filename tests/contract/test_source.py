@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 import pytest
 from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as Place
+from tests.harness.member import turn_until
 
 from jobstream.errors import SourceFailed
-from jobstream.testing.member import turn_until
 from jobstream_processors.ports import Outgoing, Position
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from jobstream.testing.bench import Bench
-    from jobstream.testing.member import Member
+    from tests.harness.bench import Bench
+    from tests.harness.member import Member
+
     from jobstream_processors.ports import TopicPartition
 
 BENCHES = ("memory", "kafka", "kafka-classic")

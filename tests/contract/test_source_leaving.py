@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.contract.test_source import filled, owner, publish
-
-from jobstream.testing.member import turn_until
+from tests.harness.member import turn_until
 
 if TYPE_CHECKING:
-    from jobstream.testing.bench import Bench
+    from tests.harness.bench import Bench
 
 BENCHES = ("memory", "kafka", "kafka-classic")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.member import turn_until
 
-from jobstream.testing.member import turn_until
 from jobstream_processors.ports import Outgoing
 
 if TYPE_CHECKING:
-    from jobstream.testing.bench import Bench
-    from jobstream.testing.member import Member
+    from tests.harness.bench import Bench
+    from tests.harness.member import Member
 
 BENCHES = ("memory", "kafka", "kafka-classic")
 

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
-
-from jobstream.testing.fleet import Fleet
-from jobstream.testing.stillness import Stillness
-from jobstream.testing.trial import Trial
+from tests.harness.fleet import Fleet
+from tests.harness.stillness import Stillness
+from tests.harness.trial import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka import Producer
+from tests.harness.waiting import wait_until
 
 from jobstream.broker.embedded import EmbeddedKafka
-from jobstream.testing.waiting import wait_until
 from jobstream_schemas import done_key, encode_done
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
+    from tests.harness.fleet import Member
+    from tests.harness.trial import Trial
+
     from jobstream import Queue
     from jobstream.broker.fixture import RunningKafka
-    from jobstream.testing.fleet import Member
-    from jobstream.testing.trial import Trial
 
     NewTrial = Callable[..., tuple[Trial, ModuleType]]
     Say = Callable[[object], None]

@@ -9,19 +9,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.waiting import wait_until
 
 from jobstream.broker.embedded import EmbeddedKafka
-from jobstream.kafka.hearing import HEAR_MS_MAX
+from jobstream.kafka.consume.hearing import HEAR_MS_MAX
 from jobstream.observe.targets import folder_of, living
 from jobstream.testing.ledger import Kill, now_ms
-from jobstream.testing.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
 
-    from jobstream.testing.fleet import Member
-    from jobstream.testing.trial import Trial
+    from tests.harness.fleet import Member
+    from tests.harness.trial import Trial
 
     NewTrial = Callable[..., tuple[Trial, ModuleType]]
     Say = Callable[[object], None]

@@ -10,20 +10,21 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.waiting import TooLate, wait_until
 
-from jobstream.kafka.topics import delay_group
 from jobstream.testing.rows import ends
-from jobstream.testing.waiting import TooLate, wait_until
+from jobstream.topics.names import delay_group
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
     from types import ModuleType
 
+    from tests.harness.fleet import Member
+    from tests.harness.trial import Trial
+
     from jobstream.broker.fixture import RunningKafka
     from jobstream.testing.audit import Audit
-    from jobstream.testing.fleet import Member
-    from jobstream.testing.trial import Trial
 
     NewTrial = Callable[..., tuple[Trial, ModuleType]]
 

@@ -7,16 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.waiting import wait_until
 
-from jobstream.testing.waiting import wait_until
 from jobstream_schemas import Catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
+    from tests.harness.trial import Trial
+
     from jobstream.broker.fixture import RunningKafka
-    from jobstream.testing.trial import Trial
 
     NewTrial = Callable[..., tuple[Trial, ModuleType]]
     Say = Callable[[object], None]

@@ -6,15 +6,15 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-
-from jobstream.testing.waiting import wait_until
+from tests.harness.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
+    from tests.harness.trial import Trial
+
     from jobstream.broker.embedded import EmbeddedKafka
-    from jobstream.testing.trial import Trial
 
     NewTrial = Callable[..., tuple[Trial, ModuleType]]
     Say = Callable[[object], None]

@@ -7,18 +7,19 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.waiting import wait_until
 
 from jobstream.testing.rows import ends
-from jobstream.testing.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
     from types import ModuleType
 
+    from tests.harness.fleet import Member
+    from tests.harness.trial import Trial
+
     from jobstream.broker.fixture import RunningKafka
-    from jobstream.testing.fleet import Member
-    from jobstream.testing.trial import Trial
 
     NewTrial = Callable[..., tuple[Trial, ModuleType]]
 

@@ -6,17 +6,17 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-
-from jobstream.testing.waiting import wait_until
+from tests.harness.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
+    from tests.harness.fleet import Member
+    from tests.harness.trial import Trial
+
     from jobstream.broker.fixture import RunningKafka
-    from jobstream.testing.fleet import Member
     from jobstream.testing.ledger import Entry
-    from jobstream.testing.trial import Trial
 
     NewTrial = Callable[..., tuple[Trial, ModuleType]]
     Say = Callable[[object], None]

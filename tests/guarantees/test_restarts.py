@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING
 import pytest
 from confluent_kafka import ConsumerGroupType
 from confluent_kafka.admin import AdminClient
+from tests.harness.trial import Progress
+from tests.harness.waiting import ASK_AGAIN_S, wait_until
 
-from jobstream.kafka.topics import worker_group
-from jobstream.leaving import EXIT_REPLACE
-from jobstream.testing.trial import Progress
-from jobstream.testing.waiting import ASK_AGAIN_S, wait_until
+from jobstream.roles.run_loop import EXIT_REPLACE
+from jobstream.topics.names import worker_group
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
+    from tests.harness.trial import Trial
+
     from jobstream.app import App
     from jobstream.broker.fixture import RunningKafka
-    from jobstream.testing.trial import Trial
 
     NewTrial = Callable[..., tuple[Trial, ModuleType]]
     Say = Callable[[object], None]

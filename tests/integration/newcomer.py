@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream.broker.ports import choose_addresses
+from jobstream.broker.free_ports import choose_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

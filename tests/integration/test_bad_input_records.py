@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.served import Served
 
 from jobstream import App
-from jobstream.testing.served import Served
 from jobstream_schemas import JobCodec, Meta
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.harness.served import Letter
+
     from jobstream.broker.embedded import EmbeddedKafka
-    from jobstream.testing.served import Letter
 
 pytestmark = pytest.mark.kafka
 

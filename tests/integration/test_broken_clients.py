@@ -12,16 +12,16 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.kafka_bench import KafkaBench
+from tests.harness.member import Member, turn_until
 
-from jobstream.acks import Waiter
+from jobstream.enqueue.acks import Waiter
 from jobstream.errors import EnqueueError, SourceFailed
-from jobstream.kafka import sink as sink_module
-from jobstream.kafka.clock import BrokerClock
-from jobstream.kafka.producing import KafkaTransport
-from jobstream.kafka.sink import KafkaSink
-from jobstream.kafka.source import KafkaSource
-from jobstream.testing.kafka_bench import KafkaBench
-from jobstream.testing.member import Member, turn_until
+from jobstream.kafka.client.broker_clock import BrokerClock
+from jobstream.kafka.consume.source import KafkaSource
+from jobstream.kafka.produce import sink as sink_module
+from jobstream.kafka.produce.producer import KafkaTransport
+from jobstream.kafka.produce.sink import KafkaSink
 from jobstream_processors.errors import PublishFailed, PublishFailure
 from jobstream_processors.ports import Outgoing
 
@@ -146,7 +146,7 @@ def test_a_publish_larger_than_the_send_queue_waits_for_room(
 
 
 def test_a_publish_without_any_report_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobstream.kafka.sink.REPORTS_S", 0.2)
+    monkeypatch.setattr("jobstream.kafka.produce.sink.REPORTS_S", 0.2)
     sink = KafkaSink({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}, BrokerClock())
 
     with pytest.raises(PublishFailed, match="no report within"):

@@ -12,7 +12,7 @@ from confluent_kafka import Producer
 from tests.integration.by_command import WAIT_S, Shop, Worker
 
 from jobstream.cli.options import brokers_now, moment
-from jobstream.inspect.view import AppView
+from jobstream.operate.view import AppView
 from jobstream.settings import Settings
 
 if TYPE_CHECKING:

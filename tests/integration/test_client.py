@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.served import Served
 
 from jobstream import App, ConfigError, EnqueueError, EnqueuesFailed, JobTooLarge, WrongArgs
-from jobstream.client import When
-from jobstream.inspect.history import history
-from jobstream.inspect.view import AppView
-from jobstream.testing.served import Served
+from jobstream.enqueue.client import When
+from jobstream.operate.history import history
+from jobstream.operate.view import AppView
 from jobstream_processors.core.partition import partition_for
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.served import Served
+from tests.harness.waiting import wait_until
 
 from jobstream import App, Backoff, ConfigError, Context
-from jobstream.roles import Roles
-from jobstream.testing.served import Served
-from jobstream.testing.waiting import wait_until
+from jobstream.roles.process import Roles
 from jobstream_processors.core.duration import to_ms
 from jobstream_processors.core.headers import Trip, render
 from jobstream_schemas import Meta

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 import uuid_utils
+from tests.harness.served import END_LIMIT_S, Served
 from tests.integration.terminal import Terminal
 
 from jobstream import App
 from jobstream.cli import cancelling
-from jobstream.observe.process import worker_name
-from jobstream.testing.served import END_LIMIT_S, Served
+from jobstream.observe.observed import worker_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream import App
-from jobstream.inspect import scan as scan_module
-from jobstream.inspect.letters import open_letters
-from jobstream.inspect.redrive import discard, read_rate, redrive
-from jobstream.inspect.scan import scan
-from jobstream.inspect.view import AppView
-from jobstream.kafka.admin import Admin
-from jobstream.kafka.apply import apply, survey
-from jobstream.kafka.clock import BrokerClock
-from jobstream.kafka.sink import KafkaSink
+from jobstream.kafka.client.admin import Admin
+from jobstream.kafka.client.broker_clock import BrokerClock
+from jobstream.kafka.produce.sink import KafkaSink
+from jobstream.operate import scan as scan_module
+from jobstream.operate.open_letters import open_letters
+from jobstream.operate.redrive import discard, read_rate, redrive
+from jobstream.operate.scan import scan
+from jobstream.operate.view import AppView
+from jobstream.topics.apply import apply, survey
 from jobstream_processors.core.headers import Trip, render
 from jobstream_processors.ports import Outgoing
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from jobstream.broker import EmbeddedKafka
-    from jobstream.inspect.letters import Letter
+    from jobstream.operate.open_letters import Letter
 
 pytestmark = pytest.mark.kafka
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from examples.stdlib_index.watch import retries
+from tests.harness.waiting import wait_until
 
 from jobstream.testing.ledger import Ledger
-from jobstream.testing.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

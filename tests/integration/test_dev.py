@@ -11,10 +11,9 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.waiting import wait_until
 from tests.integration.by_command import Shop
 from tests.spoken import Spoken
-
-from jobstream.testing.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

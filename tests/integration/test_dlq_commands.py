@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.served import Served
 from tests.integration.terminal import Terminal
 
 from jobstream import App, Backoff
-from jobstream.testing.served import Served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,25 +14,25 @@ from typing import TYPE_CHECKING
 import pytest
 from confluent_kafka.admin import AdminClient
 from prometheus_client.core import Sample  # noqa: TC002 - a dataclass' field
+from tests.harness.fleet import Fleet
+from tests.harness.group_lag import GroupLag
+from tests.harness.waiting import wait_until
 
 from jobstream import App, Backoff
-from jobstream.inspect.cluster import Cluster
-from jobstream.inspect.lag import Lag
-from jobstream.inspect.onlooker import Onlooker
-from jobstream.inspect.view import AppView
-from jobstream.kafka.admin import Admin
-from jobstream.kafka.apply import apply, survey
-from jobstream.kafka.clock import BrokerClock
-from jobstream.kafka.control_topic import told_record
-from jobstream.kafka.sink import KafkaSink
-from jobstream.kafka.topics import control_topic
+from jobstream.kafka.client.admin import Admin
+from jobstream.kafka.client.broker_clock import BrokerClock
+from jobstream.kafka.follow.control_topic import told_record
+from jobstream.kafka.produce.sink import KafkaSink
 from jobstream.observe.exporter import Exporter
 from jobstream.observe.health import holds
 from jobstream.observe.targets import Target, folder_of, living
+from jobstream.operate.cluster import Cluster
+from jobstream.operate.lag import Lag
+from jobstream.operate.onlooker import Onlooker
+from jobstream.operate.view import AppView
 from jobstream.settings import Settings
-from jobstream.testing.fleet import Fleet
-from jobstream.testing.group_lag import GroupLag
-from jobstream.testing.waiting import wait_until
+from jobstream.topics.apply import apply, survey
+from jobstream.topics.names import control_topic
 from jobstream_processors.ports import Outgoing, Position
 from jobstream_schemas import Control
 
@@ -343,7 +343,7 @@ def test_an_app_without_topics_is_not_ready(kafka: EmbeddedKafka, tmp_path: Path
 def test_without_brokers_it_is_not_ready_and_lives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobstream.inspect.cluster.WAIT_S", 1.0)
+    monkeypatch.setattr("jobstream.operate.cluster.WAIT_S", 1.0)
     shop = Shop("127.0.0.1:1", tmp_path)
     shop.look()
 

@@ -13,6 +13,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # documented, 
     AdminClient,
     NewTopic,
 )
+from tests.harness.served import Served
+from tests.harness.waiting import wait_until
 
 from jobstream import (
     App,
@@ -26,10 +28,8 @@ from jobstream import (
     UnsafeTopic,
 )
 from jobstream.broker.embedded import EmbeddedKafka
-from jobstream.kafka.producing import KafkaTransport
-from jobstream.roles import Roles
-from jobstream.testing.served import Served
-from jobstream.testing.waiting import wait_until
+from jobstream.kafka.produce.producer import KafkaTransport
+from jobstream.roles.process import Roles
 from jobstream_processors.ports import Outgoing
 
 if TYPE_CHECKING:

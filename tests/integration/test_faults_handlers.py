@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.harness.served import Served
+from tests.harness.waiting import wait_until
 
 from jobstream import App, Backoff, Cancel, Context, Dead, RetryAfter, Snooze
-from jobstream.testing.served import Served
-from jobstream.testing.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

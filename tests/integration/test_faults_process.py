@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.fleet import Fleet
+from tests.harness.served import Served
+from tests.harness.waiting import wait_until
 
 from jobstream import App
-from jobstream.leaving import EXIT_REPLACE
-from jobstream.testing.fleet import Fleet
-from jobstream.testing.served import Served
-from jobstream.testing.waiting import wait_until
+from jobstream.roles.run_loop import EXIT_REPLACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.harness.fleet import Member
+
     from jobstream.broker.embedded import EmbeddedKafka
-    from jobstream.testing.fleet import Member
 
 pytestmark = pytest.mark.kafka
 
@@ -34,8 +35,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobstream import App, Backoff, Context
-from jobstream.leaving import leave_if_unsafe, leave_process
-from jobstream.roles import Roles
+from jobstream.roles.run_loop import leave_if_unsafe, leave_process
+from jobstream.roles.process import Roles
 
 APP = os.environ["FAULTS_APP"]
 TOLD = Path(os.environ["FAULTS_TOLD"])

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka import Producer
+from tests.harness.served import Served
+from tests.harness.waiting import wait_until
 
 from jobstream import App, Backoff, Context
-from jobstream.testing.served import Served
-from jobstream.testing.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,6 +14,7 @@ import venv
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.waiting import wait_until
 from tests.integration.newcomer import (
     INSTALL_SECONDS_MAX,
     LIMIT_S,
@@ -24,8 +25,6 @@ from tests.integration.newcomer import (
     environment_of,
     locked_versions,
 )
-
-from jobstream.testing.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

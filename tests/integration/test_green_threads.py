@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream import App
-from jobstream.cli.topics import survey_app
-from jobstream.kafka.admin import Admin
-from jobstream.kafka.apply import apply
+from jobstream.cli.commands.topics import survey_app
+from jobstream.kafka.client.admin import Admin
+from jobstream.topics.apply import apply
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,27 +11,27 @@ from typing import TYPE_CHECKING
 import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
+from tests.harness.served import Served
+from tests.harness.waiting import wait_until
 
 from jobstream import App, Job
 from jobstream.errors import ConfigError, TopicMismatch
-from jobstream.inspect.errors import GroupBusy, GrownMeanwhile, StillWaiting
-from jobstream.inspect.growth import Growth, grow, plan_growth, refuse_growth
-from jobstream.inspect.scan import unmoved
-from jobstream.inspect.view import AppView
-from jobstream.kafka.admin import Admin
-from jobstream.kafka.clock import BrokerClock
-from jobstream.kafka.sink import KafkaSink
-from jobstream.kafka.specs import specs
-from jobstream.testing.served import Served
-from jobstream.testing.waiting import wait_until
+from jobstream.kafka.client.admin import Admin
+from jobstream.kafka.client.broker_clock import BrokerClock
+from jobstream.kafka.produce.sink import KafkaSink
+from jobstream.operate.errors import GroupBusy, GrownMeanwhile, StillWaiting
+from jobstream.operate.growth import Growth, grow, plan_growth, refuse_growth
+from jobstream.operate.scan import unmoved
+from jobstream.operate.view import AppView
+from jobstream.topics.specs import specs
 from jobstream_processors.core.partition import partition_for
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from jobstream.broker import EmbeddedKafka
-    from jobstream.inspect.scan import Progress
-    from jobstream.sizes import SizeName
+    from jobstream.operate.scan import Progress
+    from jobstream.topics.sizes import SizeName
 
 pytestmark = pytest.mark.kafka
 

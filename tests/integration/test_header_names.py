@@ -10,26 +10,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.foreign_client import put_raw
+from tests.harness.served import Served
 
 from jobstream import App
 from jobstream.cli.letter_text import document
-from jobstream.inspect.history import history
-from jobstream.inspect.letters import open_letters, with_originals
-from jobstream.inspect.onlooker import Onlooker
-from jobstream.inspect.redrive import redrive
-from jobstream.inspect.view import AppView
-from jobstream.kafka.clock import BrokerClock
-from jobstream.kafka.sink import KafkaSink
+from jobstream.kafka.client.broker_clock import BrokerClock
+from jobstream.kafka.produce.sink import KafkaSink
 from jobstream.observe.exporter import Exporter
-from jobstream.testing.foreign_client import put_raw
-from jobstream.testing.served import Served
+from jobstream.operate.history import history
+from jobstream.operate.onlooker import Onlooker
+from jobstream.operate.open_letters import open_letters, with_originals
+from jobstream.operate.redrive import redrive
+from jobstream.operate.view import AppView
 from jobstream_schemas import JobCodec, Meta
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from jobstream.broker.embedded import EmbeddedKafka
-    from jobstream.inspect.letters import Letter
+    from jobstream.operate.open_letters import Letter
 
 pytestmark = pytest.mark.kafka
 NAMES = [(b"theirs\xff", b"x"), (b"js-attempt", b"1")]

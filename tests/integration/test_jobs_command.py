@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.served import Served
+from tests.harness.waiting import wait_until
 from tests.integration.terminal import Terminal
 
 from jobstream import App, Backoff, Cancel, Dead
-from jobstream.inspect.job_states import STATES, Wanted
-from jobstream.inspect.jobs import jobs_now
-from jobstream.inspect.view import AppView
-from jobstream.testing.served import Served
-from jobstream.testing.waiting import wait_until
+from jobstream.operate.job_list import jobs_now
+from jobstream.operate.job_states import STATES, Wanted
+from jobstream.operate.view import AppView
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

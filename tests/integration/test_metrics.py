@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.harness.served import Served
+from tests.harness.waiting import wait_until
 
 from jobstream import App, Backoff, Cancel, Context, Dead, Snooze
-from jobstream.observe.catalogue import CATALOGUE
+from jobstream.observe.metrics import CATALOGUE
 from jobstream.observe.targets import folder_of, living
-from jobstream.testing.served import Served
-from jobstream.testing.waiting import wait_until
 from jobstream_schemas import JobCodec, Meta
 
 if TYPE_CHECKING:

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from examples.observe.stack import services
 from examples.observe.tools import MissingTool, program
-
-from jobstream.testing.waiting import wait_until
+from tests.harness.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

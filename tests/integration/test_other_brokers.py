@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.served import Served
+from tests.harness.waiting import wait_until
 
 from jobstream import App, Backoff, BrokerTooOld, Context, TopicMissing
 from jobstream.broker import EmbeddedKafka
 from jobstream.broker import node as broker_node
-from jobstream.broker.settings import node_settings
-from jobstream.kafka.admin import Admin
-from jobstream.kafka.groups import SESSION
-from jobstream.kafka.topics import worker_group
-from jobstream.roles import Roles
-from jobstream.testing.served import Served
-from jobstream.testing.waiting import wait_until
+from jobstream.broker.broker_settings import node_settings
+from jobstream.kafka.client.admin import Admin
+from jobstream.roles.process import Roles
+from jobstream.topics.names import worker_group
+from jobstream.topics.sessions import SESSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

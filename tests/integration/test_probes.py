@@ -12,12 +12,12 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.harness.waiting import wait_until
 
 from jobstream.broker.embedded import EmbeddedKafka
 from jobstream.broker.errors import PortInUseError
-from jobstream.broker.ports import choose_addresses
+from jobstream.broker.free_ports import choose_addresses
 from jobstream.observe.targets import folder_of, living
-from jobstream.testing.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
+from tests.harness.served import Served
 
 from jobstream import App, BrokerUnavailable, EnqueueTimeout
 from jobstream.broker import EmbeddedKafka
 from jobstream.broker import node as broker_node
-from jobstream.broker.ports import choose_addresses
-from jobstream.broker.settings import node_settings
+from jobstream.broker.broker_settings import node_settings
+from jobstream.broker.free_ports import choose_addresses
 from jobstream.cli.exits import FAILURE
 from jobstream.cli.root import root
-from jobstream.inspect import cluster
-from jobstream.kafka import asking
-from jobstream.roles import Roles
-from jobstream.testing.served import Served
+from jobstream.kafka.client import admin_calls as asking
+from jobstream.operate import cluster
+from jobstream.roles.process import Roles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

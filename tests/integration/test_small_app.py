@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.served import Served
+from tests.harness.waiting import wait_until
 
 from jobstream import App, Backoff, Context, Dead, Job
-from jobstream.kafka.admin import Admin
-from jobstream.kafka.apply import apply, survey
-from jobstream.testing.served import Served
-from jobstream.testing.waiting import wait_until
+from jobstream.kafka.client.admin import Admin
+from jobstream.topics.apply import apply, survey
 from jobstream_processors.core.headers import Trip, render
 from jobstream_schemas import Meta
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka import TopicPartition as Place
+from tests.harness.kafka_bench import KafkaBench
+from tests.harness.member import turn_until
 
-from jobstream.kafka.source import KafkaSource
-from jobstream.testing.kafka_bench import KafkaBench
-from jobstream.testing.member import turn_until
+from jobstream.kafka.consume.source import KafkaSource
 from jobstream_processors.ports import Outgoing
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def test_a_fetch_that_was_lost_begins_anew(
     kafka: EmbeddedKafka, protocol: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a member that has delivered the first of two partitions' records
-    monkeypatch.setattr("jobstream.kafka.source.LOOK_MS", 300)
+    monkeypatch.setattr("jobstream.kafka.consume.source.LOOK_MS", 300)
     bench = KafkaBench(kafka.bootstrap_servers, protocol=protocol)
     topic = bench.topic(2)
     member = bench.member(bench.group(), topic)
@@ -48,7 +48,7 @@ def test_it_is_noticed_while_others_keep_the_client_busy(
     kafka: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a member that always finds more to read, and a fetch that the client lost
-    monkeypatch.setattr("jobstream.kafka.source.LOOK_MS", 300)
+    monkeypatch.setattr("jobstream.kafka.consume.source.LOOK_MS", 300)
     never = property(lambda _source: False, lambda _source, _dry: None)
     monkeypatch.setattr(KafkaSource, "_dry", never, raising=False)
     bench = KafkaBench(kafka.bootstrap_servers)

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.waiting import wait_until
 from tests.integration.by_command import Shop, Worker
 from tests.spoken import Spoken
-
-from jobstream.testing.waiting import wait_until
 
 if TYPE_CHECKING:
     from jobstream.broker import EmbeddedKafka
@@ -50,7 +49,7 @@ def stays(args: Receipt) -> None:
 
 if (HERE / "slow").exists():
     # A restore that takes for ever, as that of a large table from a broker far away.
-    from jobstream.kafka.log import KafkaLog
+    from jobstream.kafka.follow.topic_reader import KafkaLog
     read = KafkaLog.read
 
     def endless(self, partition, start, stop):

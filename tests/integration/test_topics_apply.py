@@ -15,14 +15,14 @@ from confluent_kafka.cimpl import NewPartitions
 
 import jobstream.broker.node as broker_node
 from jobstream.broker import EmbeddedKafka
-from jobstream.broker.settings import node_settings
+from jobstream.broker.broker_settings import node_settings
 from jobstream.errors import BrokerRefused, ConfigError, TopicMismatch, TopicMissing, UnsafeTopic
-from jobstream.kafka.admin import Admin
-from jobstream.kafka.apply import apply, survey, verify
-from jobstream.kafka.specs import TopicSpec, specs
-from jobstream.kafka.topics import Kind, delay_group, queue_topic, worker_group
-from jobstream.queue import Queue
+from jobstream.job_queue import Queue
+from jobstream.kafka.client.admin import Admin
 from jobstream.settings import Settings
+from jobstream.topics.apply import apply, survey, verify
+from jobstream.topics.names import Kind, delay_group, queue_topic, worker_group
+from jobstream.topics.specs import TopicSpec, specs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

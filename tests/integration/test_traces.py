@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from tests.harness.fleet import Fleet
+from tests.harness.served import Served
+from tests.harness.waiting import wait_until
 
 from jobstream import App
-from jobstream.testing.fleet import Fleet
-from jobstream.testing.served import Served
-from jobstream.testing.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

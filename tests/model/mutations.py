@@ -18,23 +18,23 @@ from tests.model.scenarios import (
     Scenario,
 )
 
+from jobstream_processors.assignment.takeover import Takeover
 from jobstream_processors.core.headers import Trip
 from jobstream_processors.core.known import UNKNOWN, Known
-from jobstream_processors.settle import Settler
-from jobstream_processors.settlement import settlement
-from jobstream_processors.takeover import Takeover
+from jobstream_processors.settle.records import settlement
+from jobstream_processors.settle.settler import Settler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from jobstream_processors.assignment.lane import Lane
+    from jobstream_processors.assignment.takeover import OpenShard, Tables
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.watermark import Watermark
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.lane import Lane
     from jobstream_processors.ports import Outgoing, Position, Sink, TopicPartition
-    from jobstream_processors.settle import Decided
-    from jobstream_processors.settlement import Settlement
-    from jobstream_processors.takeover import OpenShard, Tables
+    from jobstream_processors.settle.records import Settlement
+    from jobstream_processors.settle.settler import Decided
 
 LOST = "the job is lost"
 AGAIN = "starts although"

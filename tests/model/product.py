@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tests.model.world import Standing
 
+from jobstream_processors.assignment.lane import Lane
 from jobstream_processors.core import headers, ladder
 from jobstream_processors.core.decide import Case, Policy, decide
 from jobstream_processors.core.known import UNKNOWN, Known
@@ -18,9 +19,8 @@ from jobstream_processors.core.outcome import DONE, Cancelled, Raised
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.delivery import Delivery
-from jobstream_processors.lane import Lane
-from jobstream_processors.queues import QueuePlan
-from jobstream_processors.settlement import fact_of
+from jobstream_processors.queue_plan import QueuePlan
+from jobstream_processors.settle.records import fact_of
 from jobstream_schemas import decode_row
 
 if TYPE_CHECKING:

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from tests.model.product import NOW_MS, PLAN, WINDOW_MS, decided, delivery_of, trip_of
 
-from jobstream.testing.clock import VirtualClock
 from jobstream.testing.memory_shard import MemoryShard
+from jobstream.testing.virtual_clock import VirtualClock
+from jobstream_processors.assignment.handover import clean_note
+from jobstream_processors.assignment.lane import Lane
+from jobstream_processors.assignment.takeover import OpenShard
 from jobstream_processors.core.headers import render
 from jobstream_processors.core.known import UNKNOWN, Known
 from jobstream_processors.errors import PublishFailed, PublishFailure
-from jobstream_processors.handover import clean_note
-from jobstream_processors.lane import Lane
 from jobstream_processors.ports import Outgoing, Position
-from jobstream_processors.settlement import fact_of
-from jobstream_processors.takeover import OpenShard
+from jobstream_processors.settle.records import fact_of
 from jobstream_schemas import Mirror, decode_mirror, decode_row
 
 if TYPE_CHECKING:

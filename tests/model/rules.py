@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from jobstream_processors.assignment.takeover import Takeover
 from jobstream_processors.core import letters
 from jobstream_processors.core.headers import Trip
 from jobstream_processors.core.known import Known
-from jobstream_processors.settle import Settler
-from jobstream_processors.takeover import Takeover
+from jobstream_processors.settle.settler import Settler
 
 if TYPE_CHECKING:
     from jobstream_processors.core.watermark import Watermark

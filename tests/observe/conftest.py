@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 import yaml
+from tests.harness.waiting import wait_until
 
-from jobstream.broker.ports import choose_addresses
-from jobstream.testing.waiting import wait_until
+from jobstream.broker.free_ports import choose_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

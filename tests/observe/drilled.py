@@ -23,9 +23,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # documented, 
     ConfigResource,
     ResourceType,
 )
+from tests.harness.fleet import Fleet
+from tests.harness.waiting import wait_until
 
-from jobstream.testing.fleet import Fleet
-from jobstream.testing.waiting import wait_until
 from jobstream_processors.core.duration import to_ms
 
 if TYPE_CHECKING:

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from grafana.src.alerts.__main__ import for_prometheus
+from tests.harness.waiting import wait_until
 from tests.observe.drilled import LASTS, LIMIT_S, MENDED, Shop, hurried, hurried_rules
-
-from jobstream.testing.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
-
-from jobstream.testing.waiting import wait_until
+from tests.harness.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.observe.conftest import StartAlertmanager

@@ -26,8 +26,7 @@ from confluent_kafka import Consumer, TopicPartition
 from grafana.src.boards import BOARDS
 from grafana.src.panel import Figure
 from grafana.src.promql import filled_in
-
-from jobstream.testing.waiting import wait_until
+from tests.harness.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

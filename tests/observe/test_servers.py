@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobstream.testing.waiting import wait_until
+from tests.harness.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobstream import App
-from jobstream.kafka.clock import BrokerClock
+from jobstream.kafka.client.broker_clock import BrokerClock
 from jobstream.testing import memory
 from jobstream.testing.memory_transport import MemoryTransport
 from jobstream.testing.memory_worker import MemoryWorker

@@ -24,7 +24,7 @@ from jobstream_schemas import (
     parse_row,
     row_key,
 )
-from jobstream_schemas.rows import _usual_done
+from jobstream_schemas.dedup_rows import _usual_done
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

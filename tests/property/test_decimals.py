@@ -12,7 +12,7 @@ import fastavro
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from jobstream.inspect.events import read_event
+from jobstream.operate.job_events import read_event
 from jobstream_schemas import Catalogue, DecimalSpec, JobCodec, Meta
 from jobstream_schemas.logical_values import decimal_bytes, decimal_of
 

@@ -12,15 +12,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from jobstream.kafka.mirrors import KafkaMirrors
-from jobstream.queue import Queue
+from jobstream.job_queue import Queue
+from jobstream.kafka.follow.mirror_topic import KafkaMirrors
 from jobstream.testing import MemoryBroker, MemoryLog, MemorySink, MemorySource, VirtualClock
+from jobstream_processors.assignment.pulse import Pulse
 from jobstream_processors.core.headers import Trip, render
 from jobstream_processors.core.ladder import RUNG_MS, rung_for
-from jobstream_processors.delayer import FAILED_HOLD_MS, HOPS_MAX, Delayer, DelayerParts
+from jobstream_processors.delay.delayer import FAILED_HOLD_MS, HOPS_MAX, Delayer, DelayerParts
+from jobstream_processors.delay.rung import EXACT_BYTES_MAX, RECORDS_MAX
 from jobstream_processors.ports import Outgoing
-from jobstream_processors.pulse import Pulse
-from jobstream_processors.rung import EXACT_BYTES_MAX, RECORDS_MAX
 from jobstream_schemas import Catalogue
 
 if TYPE_CHECKING:

@@ -11,7 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jobstream import App, Backoff, Cancel, Context, Dead, Job, Snooze
-from jobstream.inspect.job_states import (
+from jobstream.kafka.follow.mirror_topic import KafkaMirrors
+from jobstream.kafka.follow.schema_topic import SchemaFollower
+from jobstream.operate.job_states import (
     DELAYED,
     RETRYING,
     STATES,
@@ -20,11 +22,9 @@ from jobstream.inspect.job_states import (
     JobStates,
     Wanted,
 )
-from jobstream.inspect.positions import Standing
-from jobstream.kafka.mirrors import KafkaMirrors
-from jobstream.kafka.schema_topic import SchemaFollower
-from jobstream.kafka.topics import delay_group, offsets_topic, schemas_topic, worker_group
+from jobstream.operate.positions import Standing
 from jobstream.testing import MemoryJobs, MemoryLog, memory
+from jobstream.topics.names import delay_group, offsets_topic, schemas_topic, worker_group
 from jobstream_processors.core.headers import headers_of, parse, render
 from jobstream_processors.core.letters import redriven
 from jobstream_processors.ports import Outgoing
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterator
 
-    from jobstream.testing.record import MemoryRecord
+    from jobstream.testing.memory_record import MemoryRecord
     from jobstream_processors.ports import TopicPartition
 
 EVERY = Wanted(limit=1_000)

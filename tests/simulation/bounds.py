@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobstream_processors import delayer
-from jobstream_processors.delayer import Delayer
-from jobstream_processors.feed import Feed
+from jobstream_processors.assignment.feed import Feed
+from jobstream_processors.delay import delayer
+from jobstream_processors.delay.delayer import Delayer
 
 if TYPE_CHECKING:
     from tests.simulation.ledger import Ledger

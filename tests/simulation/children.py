@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from tests.simulation.loop import SimLoop
     from tests.simulation.seen import Start
 
+    from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.execute.running import Barred, Ended
-    from jobstream_processors.lane import Lane
 
 BEGIN_S = 0.3
 

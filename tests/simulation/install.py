@@ -18,8 +18,8 @@ from zlib import crc32
 
 from tests.simulation import primitives
 
+from jobstream_processors.assignment.lane import Lane
 from jobstream_processors.delivery import Delivery
-from jobstream_processors.lane import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

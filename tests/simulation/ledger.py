@@ -18,11 +18,11 @@ from tests.simulation.runtime import Process, Scheduler
 from tests.simulation.seen import Identity, Start, Written
 from tests.simulation.trace import Trace
 
-from jobstream.kafka.topics import delay_group, offsets_topic, worker_group
+from jobstream.topics.names import delay_group, offsets_topic, worker_group
 from jobstream_processors.core.headers import Trip, parse
 from jobstream_processors.core.outcome import Raised, TimedOut
 from jobstream_processors.ports import TopicPartition
-from jobstream_processors.settlement import fact_of
+from jobstream_processors.settle.records import fact_of
 from jobstream_schemas import DecodeError, decode_mirror, parse_row
 
 if TYPE_CHECKING:

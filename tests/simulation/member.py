@@ -19,20 +19,20 @@ from tests.simulation.network import SimLog, SimSink, SimSource
 from tests.simulation.primitives import threading
 from tests.simulation.runtime import EPOCH_US
 
-from jobstream import leaving
-from jobstream.kafka.clock import BrokerClock
-from jobstream.kafka.control_topic import ControlFollower
-from jobstream.kafka.mirrors import KafkaMirrors
-from jobstream.kafka.schema_topic import SchemaFollower
-from jobstream.kafka.topics import control_topic, schemas_topic
+from jobstream.kafka.client.broker_clock import BrokerClock
+from jobstream.kafka.follow.control_topic import ControlFollower
+from jobstream.kafka.follow.mirror_topic import KafkaMirrors
+from jobstream.kafka.follow.schema_topic import SchemaFollower
+from jobstream.roles import run_loop as leaving
 from jobstream.testing.memory_tables import MemoryTables
-from jobstream_processors.delayer import Delayer, DelayerParts
+from jobstream.topics.names import control_topic, schemas_topic
+from jobstream_processors.assignment.pressure import Limits
+from jobstream_processors.assignment.pulse import GuardedSink, Pulse
+from jobstream_processors.assignment.takeover import Takeover
+from jobstream_processors.delay.delayer import Delayer, DelayerParts
 from jobstream_processors.execute.bars import Bars
-from jobstream_processors.handlers import PROCESS
+from jobstream_processors.job_types import PROCESS
 from jobstream_processors.parts import Parts
-from jobstream_processors.pressure import Limits
-from jobstream_processors.pulse import GuardedSink, Pulse
-from jobstream_processors.takeover import Takeover
 from jobstream_processors.worker import Worker
 
 if TYPE_CHECKING:

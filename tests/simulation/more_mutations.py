@@ -10,26 +10,26 @@ from typing import TYPE_CHECKING
 from tests.simulation.mutations import put
 
 from jobstream import job
-from jobstream.inspect import redrive
-from jobstream_processors import delayer
+from jobstream.operate import redrive
+from jobstream_processors.assignment.feed import Feed
 from jobstream_processors.core import decide
 from jobstream_processors.core.identity import from_parent
 from jobstream_processors.core.watermark import Watermark
-from jobstream_processors.delayer import Delayer
-from jobstream_processors.feed import Feed
-from jobstream_processors.gate import Gate
+from jobstream_processors.delay import delayer
+from jobstream_processors.delay.delayer import Delayer
+from jobstream_processors.engine.gate import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.core.decide import Case, Decision
     from jobstream_processors.core.headers import Trip
     from jobstream_processors.core.outcome import Again
+    from jobstream_processors.delay.rung import Rung
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.intake import Taken
-    from jobstream_processors.lane import Lane
+    from jobstream_processors.engine.intake import Taken
     from jobstream_processors.ports import Position
-    from jobstream_processors.rung import Rung
 
 
 @contextmanager

@@ -5,18 +5,19 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from jobstream_processors import departures, feed, rung
-from jobstream_processors.departures import Within
+from jobstream_processors.assignment import departures, feed
+from jobstream_processors.assignment.departures import Within
+from jobstream_processors.assignment.feed import Feed
+from jobstream_processors.assignment.handover import Left, clean_note
+from jobstream_processors.delay import rung
+from jobstream_processors.delay.rung import Rung
 from jobstream_processors.execute.on_loop import LoopExecutor
-from jobstream_processors.feed import Feed
-from jobstream_processors.handover import Left, clean_note
-from jobstream_processors.rung import Rung
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from jobstream_processors.assignment.pressure import Limits
     from jobstream_processors.ports import Position, Record
-    from jobstream_processors.pressure import Limits
 
 
 @contextmanager

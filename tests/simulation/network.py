@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Protocol
 from tests.simulation.runtime import Killed
 
 from jobstream.testing import MemoryBroker, MemorySink, MemorySource
-from jobstream.testing.clock import VirtualClock
 from jobstream.testing.memory_log import MemoryLog
-from jobstream.testing.publishing import Sending
+from jobstream.testing.memory_publish import Sending
+from jobstream.testing.virtual_clock import VirtualClock
 from jobstream_processors.core.partition import partition_for
 from jobstream_processors.errors import PublishFailed, PublishFailure
 from jobstream_processors.ports import Outgoing
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from tests.simulation.runtime import Process, Scheduler, Task
 
-    from jobstream.kafka.clock import BrokerClock
-    from jobstream.testing.record import MemoryRecord
+    from jobstream.kafka.client.broker_clock import BrokerClock
+    from jobstream.testing.memory_record import MemoryRecord
     from jobstream_processors.ports import Listener, Position, Sent, TopicPartition
 
 PUBLISH_S_MAX = 120.0

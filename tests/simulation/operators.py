@@ -10,11 +10,11 @@ from tests.simulation.ledger import PLAN
 from tests.simulation.member import SimMachine
 from tests.simulation.network import SimLog, SimSink
 
-from jobstream.inspect.layout import QueueTopics, queues_of
-from jobstream.inspect.letters import open_letters
-from jobstream.inspect.redrive import redrive as put_back
-from jobstream.inspect.scan import unmoved
-from jobstream.kafka.clock import BrokerClock
+from jobstream.kafka.client.broker_clock import BrokerClock
+from jobstream.operate.layout import QueueTopics, queues_of
+from jobstream.operate.open_letters import open_letters
+from jobstream.operate.redrive import redrive as put_back
+from jobstream.operate.scan import unmoved
 from jobstream_processors.core.ladder import RUNGS
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.simulation.world import World
 
-    from jobstream.inspect.scan import Progress
+    from jobstream.operate.scan import Progress
     from jobstream_processors.ports import Record, TopicPartition
 
 SECOND = 1_000_000

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tests.simulation.jobs import app
 
-from jobstream.kafka.topics import worker_group
+from jobstream.topics.names import worker_group
 
 if TYPE_CHECKING:
     from tests.simulation.ledger import Ledger

@@ -19,9 +19,11 @@ from tests.simulation.runtime import EPOCH_US, Process, Scheduler
 from tests.simulation.trace import Trace
 
 from jobstream.errors import EnqueueError
-from jobstream.kafka.specs import specs
 from jobstream.testing.memory_transport import MemoryTransport
-from jobstream_processors import delayer, pulse, rung, worker
+from jobstream.topics.specs import specs
+from jobstream_processors import worker
+from jobstream_processors.assignment import pulse
+from jobstream_processors.delay import delayer, rung
 from jobstream_processors.errors import OffsetOutOfRange, PublishFailed, WorkerStopped
 from jobstream_processors.ports import TopicPartition
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream.cores import usable_cores
+from jobstream.roles.usable_cores import usable_cores
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import pytest
 
 from jobstream import App, ConfigError
-from jobstream.kafka.plan import Plan, plan
-from jobstream.kafka.specs import specs
-from jobstream.kafka.topic_rules import TopicState
 from jobstream.testing import memory
+from jobstream.topics.plan import Plan, plan
+from jobstream.topics.specs import specs
+from jobstream.topics.topic_rules import TopicState
 
 
 @dataclass(frozen=True)

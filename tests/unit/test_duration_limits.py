@@ -11,7 +11,7 @@ import pytest
 
 from jobstream import App, Backoff, RetryAfter, Snooze
 from jobstream.cli.options import seconds
-from jobstream.queue import Queue
+from jobstream.job_queue import Queue
 from jobstream.settings import Settings
 from jobstream.testing import memory
 

@@ -20,9 +20,9 @@ from jobstream import (
     Job,
     QueueFull,
 )
-from jobstream.kafka import producing
-from jobstream.kafka.producer_clock import ProducerClock
-from jobstream.kafka.producing import KafkaTransport
+from jobstream.kafka.produce import producer as producing
+from jobstream.kafka.produce.producer import KafkaTransport
+from jobstream.kafka.produce.producer_clock import ProducerClock
 from jobstream.testing import MemoryJobs, memory
 from jobstream.testing.memory_transport import MemoryTransport
 from jobstream_processors.ports import Outgoing
@@ -30,8 +30,8 @@ from jobstream_processors.ports import Outgoing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from jobstream.acks import Done
-    from jobstream.testing.broker import MemoryBroker
+    from jobstream.enqueue.acks import Done
+    from jobstream.testing.memory_broker import MemoryBroker
 
 PERHAPS = r"may still be written\. Repeating it with the same idempotency_key is safe"
 LIMIT_S = 120.0

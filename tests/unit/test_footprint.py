@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from tests.harness.waiting import wait_until
 
-from jobstream.footprint import memory_given_back
-from jobstream.testing.waiting import wait_until
+from jobstream.roles.footprint import memory_given_back
 from jobstream_processors.background import aside
 
 pytestmark = pytest.mark.skipif(

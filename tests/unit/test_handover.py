@@ -6,8 +6,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from jobstream.testing.groups import NOTE_BYTES_MAX
-from jobstream_processors.handover import NOTHING_LEFT, clean_note, handed, left_of, ranges_of
+from jobstream.testing.memory_group import NOTE_BYTES_MAX
+from jobstream_processors.assignment.handover import (
+    NOTHING_LEFT,
+    clean_note,
+    handed,
+    left_of,
+    ranges_of,
+)
 
 
 def suspect_before(note: str, claim: int | None) -> int | None:

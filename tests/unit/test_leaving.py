@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jobstream import leaving
+from jobstream.roles import run_loop as leaving
 from jobstream_processors.errors import WorkerStopped
 
 if TYPE_CHECKING:

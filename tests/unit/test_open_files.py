@@ -10,7 +10,7 @@ import pytest
 
 from jobstream.dedup.rocks import ShardMemory
 from jobstream.dedup.shard import RocksShard
-from jobstream.open_files import ROW_FILES_LEAST, ROW_FILES_MOST
+from jobstream.roles.open_files import ROW_FILES_LEAST, ROW_FILES_MOST
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ import resource, sys
 soft, hard, shards = map(int, sys.argv[1:])
 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 from jobstream.errors import ConfigError
-from jobstream.open_files import raised_for
+from jobstream.roles.open_files import raised_for
 try:
     print(raised_for(shards), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 except ConfigError as error:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from jobstream import App, Job, TopicMismatch, client
-from jobstream.kafka.client_log import client_log
-from jobstream.kafka.topics import schemas_topic
+from jobstream import App, Job, TopicMismatch
+from jobstream.enqueue import client
+from jobstream.kafka.client.client_log import client_log
 from jobstream.testing import MemoryJobs, memory
+from jobstream.topics.names import schemas_topic
 from jobstream_processors.core.partition import partition_for
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobstream.errors import ConfigError
-from jobstream.queue import Queue
+from jobstream.job_queue import Queue
 
 
 def test_the_plan_of_a_plain_queue() -> None:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from jobstream.queue import Queue
+from jobstream.job_queue import Queue
 from jobstream_processors.core.headers import Headers, Trip, render
 from jobstream_processors.core.watermark import Watermark
-from jobstream_processors.rung import (
+from jobstream_processors.delay.rung import (
     BYTES_MAX,
     EXACT_BYTES_MAX,
     PROCESS_BYTES_MAX,

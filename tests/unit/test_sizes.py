@@ -10,9 +10,9 @@ import pytest
 
 from jobstream import App
 from jobstream.errors import ConfigError
-from jobstream.kafka.specs import specs
 from jobstream.settings import Settings
-from jobstream.sizes import SIZES
+from jobstream.topics.sizes import SIZES
+from jobstream.topics.specs import specs
 from jobstream_processors.core.ladder import RUNGS
 
 

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.waiting import wait_until
 from tests.spoken import Spoken
-
-from jobstream.testing.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +20,8 @@ WAIT_S = 120
 # Says what it was told, and ends when its input does. The first argument is AGAIN_S.
 PROGRAM = """
 import os, signal, sys
-from jobstream import stop_signals
-from jobstream.stop_signals import SIGNALS
+from jobstream.roles import stop_signals
+from jobstream.roles.stop_signals import SIGNALS
 stop_signals.AGAIN_S = float(sys.argv[1])
 SIGNALS.supervised = "supervised" in sys.argv
 def say(*words): print(*words, flush=True)

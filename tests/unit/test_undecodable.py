@@ -8,7 +8,7 @@ from dataclasses import make_dataclass
 from typing import TYPE_CHECKING, Any
 
 from jobstream import App
-from jobstream.undecodable import refuse_undecodable
+from jobstream.roles.start_check import refuse_undecodable
 from jobstream_schemas import Catalogue, JobCodec
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from jobstream_processors.execute.outliving import outlive_stops
 
 if TYPE_CHECKING:
     from jobstream_processors.execute.in_child import Handler, Readers
-    from jobstream_processors.handlers import Target
+    from jobstream_processors.job_types import Target
 
 READY = b"ready"
 """Says that a handler is imported; what comes in its place is the Unstarted that tells why not."""

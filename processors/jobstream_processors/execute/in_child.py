@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.context import Context
 from jobstream_processors.core.outcome import Outcome, as_is, read
-from jobstream_processors.current import name_job
+from jobstream_processors.execute.current import name_job
+from jobstream_processors.execute.hidden import RUNS, Hidden
 from jobstream_processors.execute.running import outcome_with, unread
-from jobstream_processors.handlers import takes_context
-from jobstream_processors.hidden import RUNS, Hidden
+from jobstream_processors.job_types import takes_context
 from jobstream_schemas import JobCodec, Reader
 
 if TYPE_CHECKING:

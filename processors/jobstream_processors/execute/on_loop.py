@@ -23,7 +23,7 @@ from jobstream_processors.core.outcome import (
     Raised,
     TimedOut,
 )
-from jobstream_processors.current import name_job
+from jobstream_processors.execute.current import name_job
 from jobstream_processors.execute.forked import leave, tell_in_child
 from jobstream_processors.execute.running import (
     context_of,
@@ -38,9 +38,9 @@ from jobstream_processors.execute.running import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
 
+    from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.execute.running import Barred, Ended, Enter, Returned
-    from jobstream_processors.lane import Lane
     from jobstream_processors.ports import Machine
 
 SLICE_S = 0.005

@@ -28,8 +28,8 @@ from jobstream_processors.core.outcome import (
     TimedOut,
     Unstarted,
 )
-from jobstream_processors.current import fields_of
 from jobstream_processors.execute.child import READY
+from jobstream_processors.execute.current import fields_of
 from jobstream_processors.execute.forked import close_in_child
 from jobstream_processors.execute.handed import Handed
 from jobstream_processors.execute.outliving import stops_held
@@ -38,10 +38,10 @@ from jobstream_processors.execute.running import facts_of, measured, no_entry, u
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.execute.running import Barred, Ended, EnterChild
-    from jobstream_processors.handlers import JobSpec, Target
-    from jobstream_processors.lane import Lane
+    from jobstream_processors.job_types import JobSpec, Target
     from jobstream_processors.ports import Machine
 
 log = logging.getLogger("jobstream.worker")

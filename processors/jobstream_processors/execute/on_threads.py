@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from jobstream_processors.core.outcome import STOPPED, Outcome, TimedOut
 from jobstream_processors.core.spot import NOWHERE, Spot, spot_of_run
-from jobstream_processors.current import name_job
+from jobstream_processors.execute.current import name_job
 from jobstream_processors.execute.forked import leave, tell_in_child
 from jobstream_processors.execute.running import (
     clean_of,
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import FrameType
 
+    from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.execute.running import Barred, Ended, Enter, Returned
-    from jobstream_processors.lane import Lane
     from jobstream_processors.ports import Machine
 
 

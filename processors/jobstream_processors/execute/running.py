@@ -25,9 +25,9 @@ from jobstream_schemas import DecodeError, SchemaMismatch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.core.outcome import Clean, Outcome
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.lane import Lane
     from jobstream_processors.ports import Machine
 
 NOT_TOLD = "not told, since args of this type have secret fields"

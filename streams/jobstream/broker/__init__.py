@@ -4,7 +4,6 @@ This room starts, watches and stops brokers. It never produces or consumes a job
 of jobstream an embedded broker is an address like any other.
 """
 
-from jobstream.broker.commands import BrokerProcess, BrokerState, down, status, up
 from jobstream.broker.embedded import EmbeddedKafka
 from jobstream.broker.errors import (
     BrokerDirectoryError,
@@ -17,6 +16,7 @@ from jobstream.broker.errors import (
     NoSuchNodeError,
     PortInUseError,
 )
+from jobstream.broker.java_commands import BrokerProcess, BrokerState, down, status, up
 
 __all__ = [
     "BrokerDirectoryError",

@@ -18,13 +18,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from jobstream.broker.broker_folder import made
+from jobstream.broker.broker_process import DetachedJvm, end_all
 from jobstream.broker.errors import BrokerStartError, BrokerStateError, NoSuchNodeError
-from jobstream.broker.folder import made
+from jobstream.broker.free_ports import choose_addresses
 from jobstream.broker.jars import kafka_jars
 from jobstream.broker.java import java_executable
 from jobstream.broker.node import Launch, Node
-from jobstream.broker.ports import choose_addresses
-from jobstream.broker.process import DetachedJvm, end_all
 from jobstream.broker.ready import wait_until_in_sync, wait_until_serving
 
 START_LIMIT_S = 90.0

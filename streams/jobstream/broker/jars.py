@@ -13,9 +13,9 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jobstream.broker.data_places import cache_directory
 from jobstream.broker.errors import JarDownloadError, JarMismatchError, MissingDependencyError
 from jobstream.broker.lock import exclusive
-from jobstream.broker.places import cache_directory
 
 if TYPE_CHECKING:
     from jgo.maven import MavenContext

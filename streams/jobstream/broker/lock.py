@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from jobstream.broker.folder import made
+from jobstream.broker.broker_folder import made
 
 
 @contextmanager

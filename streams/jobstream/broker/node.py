@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from jobstream.broker.broker_process import AttendedJvm, Jvm, start_detached
+from jobstream.broker.broker_settings import NodeAddress, as_properties, node_settings
 from jobstream.broker.errors import BrokerStartError, BrokerStateError
 from jobstream.broker.last_words import last_words
-from jobstream.broker.process import AttendedJvm, Jvm, start_detached
-from jobstream.broker.settings import NodeAddress, as_properties, node_settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Any
 import uuid_utils
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from jobstream.canary.job import Probe, codec
+from jobstream.canary.canary_job import Probe, codec
 from jobstream.canary.probing import ENQUEUE, Probed, end_of, id_on, verdict
-from jobstream.client import Client, When
+from jobstream.enqueue.client import Client, When
 from jobstream.errors import BrokerUnavailable, JobstreamError
-from jobstream.kafka.error_kinds import is_passing
-from jobstream.kafka.producing import KafkaTransport
-from jobstream.kafka.topics import schemas_topic
-from jobstream_processors.queues import QueuePlan
+from jobstream.kafka.client.error_kinds import is_passing
+from jobstream.kafka.produce.producer import KafkaTransport
+from jobstream.topics.names import schemas_topic
+from jobstream_processors.queue_plan import QueuePlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from jobstream.inspect.layout import QueueTopics
+    from jobstream.operate.layout import QueueTopics
     from jobstream.settings import Settings
     from jobstream_processors.ports import Record
     from jobstream_processors.ports import TopicPartition as Place

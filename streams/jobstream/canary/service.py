@@ -22,7 +22,7 @@ from jobstream_processors.background import in_background, log_end
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jobstream.inspect.layout import QueueTopics
+    from jobstream.operate.layout import QueueTopics
     from jobstream.settings import Settings
 
 log = logging.getLogger("jobstream.canary")

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from jobstream.canary.probing import ENQUEUE, TIMEOUT
-from jobstream.observe.catalogue import BY_NAME
 from jobstream.observe.families import counter, gauge, histogram
+from jobstream.observe.metrics import BY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

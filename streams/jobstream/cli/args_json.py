@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 from uuid import UUID
 
 from jobstream.errors import ConfigError
-from jobstream_schemas.declared import record_of
+from jobstream_schemas.shape_of import record_of
 from jobstream_schemas.shapes import (
     DecimalSpec,
     EnumOf,

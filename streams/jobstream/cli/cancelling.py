@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jobstream.cli.asking import workers_here
+from jobstream.cli.ask_processes import workers_here
 from jobstream.cli.control_text import document, holds
 from jobstream.cli.exits import FAILURE, OK
 from jobstream.cli.hints import typed
 from jobstream.cli.output import iso, print_json, progress, remark, say, when
 from jobstream.cli.printable import one_line
-from jobstream.inspect.errors import LookTooLong
-from jobstream.inspect.history import WAITING, History, history
-from jobstream.inspect.ids import is_prefix
-from jobstream.inspect.short_ids import whole_id
+from jobstream.operate.errors import LookTooLong
+from jobstream.operate.history import WAITING, History, history
+from jobstream.operate.ids import is_prefix
+from jobstream.operate.short_ids import whole_id
 from jobstream_processors.core import known
-from jobstream_processors.core.control import CANCEL
+from jobstream_processors.core.orders import CANCEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jobstream.cli.app_name import AppName
     from jobstream.control import ControlEntry
-    from jobstream.inspect.view import AppView
+    from jobstream.operate.view import AppView
 
 LOOK_RECORDS_MAX = 1_000_000
 """An order must not wait for longer than that takes to read, which is some ten seconds."""

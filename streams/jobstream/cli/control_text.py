@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from jobstream.cli.output import when
 from jobstream.cli.printable import one_line
-from jobstream_processors.core.control import CANCEL, PAUSE_QUEUE, PAUSE_TYPE, QUIET
+from jobstream_processors.core.orders import CANCEL, PAUSE_QUEUE, PAUSE_TYPE, QUIET
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from jobstream.control import ControlEntry
-    from jobstream_processors.core.control import Entry
+    from jobstream_processors.core.orders import Entry
 
 WHAT = {
     PAUSE_QUEUE: "queue {} is paused",

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from jobstream.cli.app_name import AppName
-    from jobstream.inspect.filters import LetterFilter
-    from jobstream.inspect.letters import Letter
-    from jobstream.inspect.view import AppView
+    from jobstream.operate.filters import LetterFilter
+    from jobstream.operate.open_letters import Letter
+    from jobstream.operate.view import AppView
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
@@ -46,7 +46,7 @@ def filter_of(given: Mapping[str, Any], now_ms: Callable[[], int]) -> LetterFilt
 
     `now_ms` is broker time, as letters are dated by it; it is asked only for a length of time.
     """
-    from jobstream.inspect.filters import LetterFilter  # noqa: PLC0415 - with the command only
+    from jobstream.operate.filters import LetterFilter  # noqa: PLC0415 - with the command only
 
     return LetterFilter(
         ids=given["ids"],
@@ -65,8 +65,8 @@ def chosen(
 
     `said` is the filter as it was typed. Raises NotThere for a name that nobody knows.
     """
-    from jobstream.inspect.letters import open_letters  # noqa: PLC0415 - with the command only
-    from jobstream.inspect.names import require_known, whole_ids  # noqa: PLC0415 - likewise
+    from jobstream.operate.name_check import require_known, whole_ids  # noqa: PLC0415 - likewise
+    from jobstream.operate.open_letters import open_letters  # noqa: PLC0415 - with the command only
 
     with progress("reading dead letters") as heard:
         letters = open_letters(view, view.queues(queue), heard)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from jobstream.cli.output import iso
 from jobstream.cli.printable import finite, printable
-from jobstream.inspect.events import hex_dump, is_secret, read_event, schema_of
-from jobstream.inspect.letters import Original, letter_headers, with_originals
+from jobstream.operate.job_events import hex_dump, is_secret, read_event, schema_of
+from jobstream.operate.open_letters import Original, letter_headers, with_originals
 from jobstream_processors.core.headers import TRACEBACK
 from jobstream_schemas import DecodeError
 
 if TYPE_CHECKING:
-    from jobstream.inspect.letters import Letter
-    from jobstream.inspect.view import AppView
+    from jobstream.operate.open_letters import Letter
+    from jobstream.operate.view import AppView
     from jobstream_schemas import Catalogue
 
 NOT_SHOWN = "not shown, since they may hold secrets; --bytes shows them"

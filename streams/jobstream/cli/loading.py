@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from jobstream.app import App
 from jobstream.cli.app_name import CODE, is_module_app
 from jobstream.errors import ConfigError
-from jobstream.stop_signals import StopAsked
+from jobstream.roles.stop_signals import StopAsked
 from jobstream_processors.core.spot import line_of
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from structlog.processors import JSONRenderer, format_exc_info
 from structlog.stdlib import BoundLogger, LoggerFactory, ProcessorFormatter
 
 from jobstream.cli.printable import printable, writes_utf8
-from jobstream_processors.current import job_fields
-from jobstream_processors.hidden import RUNS
+from jobstream_processors.execute.current import job_fields
+from jobstream_processors.execute.hidden import RUNS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

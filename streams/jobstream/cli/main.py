@@ -17,7 +17,7 @@ def main() -> NoReturn:
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
     if SERVING.intersection(words[:1]) and "--once" not in sys.argv:
         from jobstream.cli import first_process  # noqa: PLC0415 - not for other commands
-        from jobstream.stop_signals import SIGNALS  # noqa: PLC0415 - likewise
+        from jobstream.roles.stop_signals import SIGNALS  # noqa: PLC0415 - likewise
 
         first_process.step_aside()
         SIGNALS.listen()

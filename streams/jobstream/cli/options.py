@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jobstream.cli.app_name import AppName
-    from jobstream.inspect.view import AppView
-    from jobstream.kafka.clock import BrokerClock
+    from jobstream.kafka.client.broker_clock import BrokerClock
+    from jobstream.operate.view import AppView
 
 LISTED_MAX = 10
 """Topics that a remark lists."""
@@ -59,7 +59,7 @@ def at_port(settings: Settings, port: str | None) -> Settings:
 
 def view_of(app: AppName) -> AppView:
     """The app's view from outside; imports user code only for MODULE:APP."""
-    from jobstream.inspect.view import AppView  # noqa: PLC0415 - loads the Kafka client
+    from jobstream.operate.view import AppView  # noqa: PLC0415 - loads the Kafka client
 
     return AppView(*name_and_settings(app))
 
@@ -96,7 +96,7 @@ def brokers_now(view: AppView) -> Callable[[], int]:
 
     @cache
     def clock() -> BrokerClock:
-        from jobstream.inspect.broker_time import broker_clock  # noqa: PLC0415 - only if asked
+        from jobstream.operate.broker_time import broker_clock  # noqa: PLC0415 - only if asked
 
         return broker_clock(view)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from jobstream.inspect.scan import Progress
+    from jobstream.operate.scan import Progress
 
 WIDE = 1_000
 """Columns of what is drawn anew again and again where no terminal limits them."""

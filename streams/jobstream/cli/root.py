@@ -13,7 +13,7 @@ from jobstream.cli.app_command import Asked
 from jobstream.cli.exits import DIFFERS, FAILURE, INTERRUPTED, OK, UNSAFE
 from jobstream.cli.hints import typed
 from jobstream.cli.output import take_any_text
-from jobstream.stop_signals import SIGNALS, StopAsked
+from jobstream.roles.stop_signals import SIGNALS, StopAsked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +49,8 @@ class Root(click.Group):
         """Import the subcommand's module; None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"jobstream.cli.{cmd_name}").command
+        module = importlib.import_module(f"jobstream.cli.commands.{cmd_name}")
+        command: click.Command = module.command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -70,10 +71,10 @@ class Root(click.Group):
         words = [word for word in given if word != "--debug"]
         take_any_text()
         code = self._run(words, prog_name, extra, debug=debug)
-        if SIGNALS.number is not None or "jobstream.leaving" in sys.modules:
+        if SIGNALS.number is not None or "jobstream.roles.run_loop" in sys.modules:
             # This was a worker, or was to be one: no thread that hangs must keep it, nor one that
             # the user's code has started, after an error either.
-            from jobstream.leaving import leave_process  # noqa: PLC0415 - with such commands only
+            from jobstream.roles.run_loop import leave_process  # noqa: PLC0415 - with such commands only
 
             leave_process(code)
         sys.exit(code)
@@ -133,6 +134,6 @@ def root() -> None:
     bare name where no code is needed; or neither, if JOBSTREAM_APP or [tool.jobstream] app in
     pyproject.toml says it.
     """
-    from jobstream.cli.logs import configure  # noqa: PLC0415 - not needed for --help
+    from jobstream.cli.log_output import configure  # noqa: PLC0415 - not needed for --help
 
     configure("plain", "warning")

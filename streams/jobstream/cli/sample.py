@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, assert_never
 
-from jobstream_schemas.declared import record_of
+from jobstream_schemas.shape_of import record_of
 from jobstream_schemas.shapes import (
     DecimalSpec,
     EnumOf,

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from jobstream.cli.exits import FAILURE, OK, REPLACE, SIGNALLED
-from jobstream.stop_signals import SIGNALS, signal_name
+from jobstream.roles.stop_signals import SIGNALS, signal_name
 
 log = logging.getLogger("jobstream.cli")
 

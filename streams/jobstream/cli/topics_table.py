@@ -10,9 +10,9 @@ from jobstream.cli.output import size
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from jobstream.kafka.by_queue import Group
-    from jobstream.kafka.plan import Plan
-    from jobstream.kafka.specs import TopicSpec
+    from jobstream.topics.by_queue import Group
+    from jobstream.topics.plan import Plan
+    from jobstream.topics.specs import TopicSpec
 
 CREATED, UNSAFE, ALTERED, LEFT = "to be created", "UNSAFE", "to be altered", "differs, left alone"
 GOOD = "as it should be"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from jobstream.dedup.shard import Mark
 from jobstream_processors.core.known import DONE, TERMINAL
 from jobstream_processors.errors import NoLongerWanted
-from jobstream_processors.settlement import fact_of
+from jobstream_processors.settle.records import fact_of
 from jobstream_schemas import DecodeError, parse_row, usual_done
 
 if TYPE_CHECKING:

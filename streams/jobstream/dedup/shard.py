@@ -13,8 +13,8 @@ from shutil import disk_usage
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
-from jobstream.dedup.encoding import DONE_SIZE, DONE_TAG, decode, encode, encode_done
 from jobstream.dedup.errors import ShardUnusable
+from jobstream.dedup.fact_bytes import DONE_SIZE, DONE_TAG, decode, encode, encode_done
 from jobstream.dedup.generations import Generations
 from jobstream.dedup.rocks import ClosedError, new_batch
 from jobstream_processors.core.known import UNKNOWN, Known

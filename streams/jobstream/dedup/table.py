@@ -16,8 +16,8 @@ from jobstream.dedup.folder import Identity, ShardFolder, ttl_seconds
 from jobstream.dedup.restore import Progress, replay
 from jobstream.dedup.rocks import ShardMemory
 from jobstream.dedup.shard import RocksShard
+from jobstream_processors.assignment.takeover import OpenShard
 from jobstream_processors.errors import NoLongerWanted, TableUnavailable
-from jobstream_processors.takeover import OpenShard
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from jobstream.inspect.sight import PartitionLag, Sight
     from jobstream.observe.cluster_history import ClusterHistory
+    from jobstream.operate.sight import PartitionLag, Sight
 
 
 def families(

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from jobstream.inspect.letter_count import OTHER, UNNAMED
+from jobstream.operate.letter_count import OTHER, UNNAMED
 
 if TYPE_CHECKING:
-    from jobstream.inspect.sight import PartitionLag, Sight
+    from jobstream.operate.sight import PartitionLag, Sight
     from jobstream_processors.ports import TopicPartition
 
 STALLED_S = 120.0

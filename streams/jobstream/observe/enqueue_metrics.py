@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from jobstream.counts import Counts
+    from jobstream.enqueue.counts import Counts
 
 
 class EnqueueCollector:

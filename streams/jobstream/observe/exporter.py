@@ -22,7 +22,7 @@ from jobstream.observe.health import Check, Probes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from jobstream.inspect.sight import Sight
+    from jobstream.operate.sight import Sight
 
 log = logging.getLogger("jobstream.exporter")
 

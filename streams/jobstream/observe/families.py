@@ -14,12 +14,12 @@ from prometheus_client.core import (
     HistogramMetricFamily,
 )
 
-from jobstream.observe.catalogue import BY_NAME
+from jobstream.observe.metrics import BY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from jobstream.observe.catalogue import Metric
+    from jobstream.observe.metrics import Metric
 
     Values = Iterable[tuple[tuple[str, ...], float]]
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from jobstream.observe.catalogue import CATALOGUE
+from jobstream.observe.metrics import CATALOGUE
 
 if TYPE_CHECKING:
-    from jobstream.observe.catalogue import Metric
+    from jobstream.observe.metrics import Metric
 
 ROLES = {
     "producer": "Whatever enqueues: services through `app.metrics()`, workers by themselves.",
@@ -24,7 +24,7 @@ ROLES = {
 HEAD = """\
 # Metrics
 
-Made from `streams/jobstream/observe/catalogue/` by `make docs`; change it there. A process exposes
+Made from `streams/jobstream/observe/metrics/` by `make docs`; change it there. A process exposes
 only what stands here, and beside it `process_*`: memory, CPU, open files.
 [Where to scrape](how-to/observe.md).
 

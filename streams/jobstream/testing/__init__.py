@@ -9,15 +9,15 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from jobstream.direct import Collected, CollectingContext, context
-from jobstream.testing.broker import MemoryBroker
-from jobstream.testing.clock import VirtualClock
+from jobstream.enqueue.direct import Collected, CollectingContext, context
+from jobstream.testing.memory_broker import MemoryBroker
 from jobstream.testing.memory_jobs import MemoryJobs, memory
 from jobstream.testing.memory_log import MemoryLog
 from jobstream.testing.memory_shard import MemoryShard
 from jobstream.testing.memory_sink import MemorySink
 from jobstream.testing.memory_source import MemorySource
 from jobstream.testing.seen import SeenJob
+from jobstream.testing.virtual_clock import VirtualClock
 
 if TYPE_CHECKING:
     from jobstream.broker.fixture import docker_kafka, kafka, kafka_three

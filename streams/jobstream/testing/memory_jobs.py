@@ -12,16 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from jobstream.client import Enqueued
+from jobstream.enqueue.client import Enqueued
 from jobstream.job import Job
-from jobstream.kafka.specs import specs
-from jobstream.testing.broker import MemoryBroker
-from jobstream.testing.clock import VirtualClock
 from jobstream.testing.errors import NotIdle
+from jobstream.testing.memory_broker import MemoryBroker
 from jobstream.testing.memory_start import refuse_undecodable
 from jobstream.testing.memory_transport import MemoryTransport
 from jobstream.testing.memory_worker import MemoryWorker
 from jobstream.testing.seen import SeenJob, jobs_of
+from jobstream.testing.virtual_clock import VirtualClock
+from jobstream.topics.specs import specs
 from jobstream_processors.core.duration import Duration, to_ms
 from jobstream_processors.core.known import DEAD, DONE
 from jobstream_schemas.secret import shown

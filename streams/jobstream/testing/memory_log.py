@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from jobstream.testing.broker import MemoryBroker
-    from jobstream.testing.record import MemoryRecord
+    from jobstream.testing.memory_broker import MemoryBroker
+    from jobstream.testing.memory_record import MemoryRecord
     from jobstream_processors.ports import TopicPartition
 
 # Small, so that whoever reads a few thousand records gets several batches, as from Kafka.

@@ -10,8 +10,8 @@ from jobstream_processors.ports import Outgoing
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from jobstream.kafka.clock import BrokerClock
-    from jobstream.testing.broker import MemoryBroker
+    from jobstream.kafka.client.broker_clock import BrokerClock
+    from jobstream.testing.memory_broker import MemoryBroker
     from jobstream_processors.ports import Sent, Told, TopicPartition
 
 

@@ -10,16 +10,16 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from jobstream.kafka.standstill import LOOK_MS, Standstill
+from jobstream.kafka.consume.standstill import LOOK_MS, Standstill
 from jobstream.testing.errors import NotOwned
-from jobstream.testing.groups import Steps
+from jobstream.testing.memory_group import Steps
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from jobstream.kafka.clock import BrokerClock
-    from jobstream.testing.broker import MemoryBroker
-    from jobstream.testing.record import MemoryRecord
+    from jobstream.kafka.client.broker_clock import BrokerClock
+    from jobstream.testing.memory_broker import MemoryBroker
+    from jobstream.testing.memory_record import MemoryRecord
     from jobstream_processors.ports import Listener, Position, TopicPartition
 
 log = logging.getLogger("jobstream.testing")

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobstream.inspect.positions import Standing
-from jobstream.inspect.undecodable import judges_of, look, refusal
-from jobstream.kafka.mirrors import KafkaMirrors
-from jobstream.kafka.schema_topic import SchemaFollower
-from jobstream.kafka.topics import delay_group, offsets_topic, schemas_topic, worker_group
+from jobstream.kafka.follow.mirror_topic import KafkaMirrors
+from jobstream.kafka.follow.schema_topic import SchemaFollower
+from jobstream.operate.positions import Standing
+from jobstream.operate.undecodable import judges_of, look, refusal
 from jobstream.testing.memory_log import MemoryLog
-from jobstream_processors.places import of_topic
+from jobstream.topics.names import delay_group, offsets_topic, schemas_topic, worker_group
+from jobstream_processors.assignment.places import of_topic
 from jobstream_schemas import Catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from jobstream.app import App
-    from jobstream.testing.broker import MemoryBroker
+    from jobstream.testing.memory_broker import MemoryBroker
     from jobstream_processors.ports import Record, TopicPartition
 
 

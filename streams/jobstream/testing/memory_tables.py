@@ -9,9 +9,9 @@ import time
 from typing import TYPE_CHECKING
 
 from jobstream.testing.memory_shard import MemoryShard
+from jobstream_processors.assignment.takeover import OpenShard
 from jobstream_processors.errors import NoLongerWanted
-from jobstream_processors.settlement import fact_of
-from jobstream_processors.takeover import OpenShard
+from jobstream_processors.settle.records import fact_of
 from jobstream_schemas import DecodeError, parse_row
 
 if TYPE_CHECKING:

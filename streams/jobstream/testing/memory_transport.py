@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jobstream.errors import EnqueueError, EnqueueTimeout
-from jobstream.kafka.producer_clock import ProducerClock
+from jobstream.kafka.produce.producer_clock import ProducerClock
 from jobstream.testing.memory_log import MemoryLog
 from jobstream_processors.errors import PublishFailed
 
 if TYPE_CHECKING:
-    from jobstream.acks import Done
-    from jobstream.testing.broker import MemoryBroker
+    from jobstream.enqueue.acks import Done
+    from jobstream.testing.memory_broker import MemoryBroker
     from jobstream_processors.errors import PublishFailure
     from jobstream_processors.ports import Outgoing
 

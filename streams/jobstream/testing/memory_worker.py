@@ -11,59 +11,59 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from jobstream.kafka.clock import BrokerClock
-from jobstream.kafka.control_topic import ControlFollower
-from jobstream.kafka.mirrors import KafkaMirrors
-from jobstream.kafka.schema_topic import SchemaFollower
-from jobstream.kafka.topics import (
+from jobstream.kafka.client.broker_clock import BrokerClock
+from jobstream.kafka.follow.control_topic import ControlFollower
+from jobstream.kafka.follow.mirror_topic import KafkaMirrors
+from jobstream.kafka.follow.schema_topic import SchemaFollower
+from jobstream.observe.edges import EDGES
+from jobstream.observe.spans import tracing_of
+from jobstream.roles.run_loop import until_done
+from jobstream.testing.in_process import HandlersOwnTime, NoChildren
+from jobstream.testing.memory_log import MemoryLog
+from jobstream.testing.memory_sink import MemorySink
+from jobstream.testing.memory_source import MemorySource
+from jobstream.testing.memory_tables import MemoryTables
+from jobstream.topics.names import (
     control_topic,
     delay_group,
     offsets_topic,
     schemas_topic,
     worker_group,
 )
-from jobstream.leaving import until_done
-from jobstream.observe.edges import EDGES
-from jobstream.observe.tracing import tracing_of
-from jobstream.testing.here import HandlersOwnTime, NoChildren
-from jobstream.testing.memory_log import MemoryLog
-from jobstream.testing.memory_sink import MemorySink
-from jobstream.testing.memory_source import MemorySource
-from jobstream.testing.memory_tables import MemoryTables
-from jobstream_processors.closer import Closer
-from jobstream_processors.delayer import Delayer, DelayerParts
-from jobstream_processors.engine import Engine
+from jobstream_processors.assignment.feed import Feed
+from jobstream_processors.assignment.pressure import Limits
+from jobstream_processors.assignment.pulse import Pulse
+from jobstream_processors.assignment.skipped import Lookout
+from jobstream_processors.assignment.takeover import Takeover
+from jobstream_processors.assignment.unfinished import Remains, left, remains
+from jobstream_processors.delay.delayer import Delayer, DelayerParts
+from jobstream_processors.engine.engine import Engine
+from jobstream_processors.engine.gate import FLOOD, QUEUE
+from jobstream_processors.engine.intake import Intake
 from jobstream_processors.errors import PublishFailed
 from jobstream_processors.execute.bars import Bars
 from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.execute.on_threads import ThreadExecutor
-from jobstream_processors.failures import call, failure_of
-from jobstream_processors.feed import Feed
-from jobstream_processors.gate import FLOOD, QUEUE
-from jobstream_processors.handlers import ASYNC, PROCESS, THREAD
-from jobstream_processors.intake import Intake
+from jobstream_processors.job_types import ASYNC, PROCESS, THREAD
 from jobstream_processors.meter import DelayMeter, Meter
-from jobstream_processors.pressure import Limits
-from jobstream_processors.pulse import Pulse
-from jobstream_processors.settle import Settler
-from jobstream_processors.skipped import Lookout
-from jobstream_processors.takeover import Takeover
-from jobstream_processors.unfinished import Remains, left, remains
+from jobstream_processors.settle.letter_closer import Closer
+from jobstream_processors.settle.settler import Settler
+from jobstream_processors.watch.failure_hooks import call, failure_of
 from jobstream_schemas import Catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from jobstream.app import App
-    from jobstream.testing.broker import MemoryBroker
-    from jobstream_processors.core.control import Orders
+    from jobstream.testing.memory_broker import MemoryBroker
+    from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.core.decide import Decision
+    from jobstream_processors.core.orders import Orders
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.execute.running import Executor
-    from jobstream_processors.lane import Lane
     from jobstream_processors.ports import Clock, Listener, Position, Record
-    from jobstream_processors.settle import Decided
+    from jobstream_processors.settle.settler import Decided
 
 _T = TypeVar("_T")
 # A worker whose thread always polls in time: the clock jumps, the process does not freeze.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
-from jobstream.testing.record import MemoryRecord
+from jobstream.testing.memory_record import MemoryRecord
 
 if TYPE_CHECKING:
     from jobstream_processors.ports import Outgoing

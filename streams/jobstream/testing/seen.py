@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jobstream_processors.core.headers import FIRST, BadHeaders, Trip, headers_of, parse
 from jobstream_processors.core.known import DEAD, DONE, UNKNOWN, Known, state_of
 from jobstream_processors.core.outcome import JobOutcome
-from jobstream_processors.settlement import fact_of
+from jobstream_processors.settle.records import fact_of
 from jobstream_schemas import DecodeError, parse_row
 from jobstream_schemas.secret import shown
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from jobstream.app import App
     from jobstream.job import Job
-    from jobstream.testing.broker import MemoryBroker
-    from jobstream.testing.record import MemoryRecord
-    from jobstream_processors.queues import QueuePlan
+    from jobstream.testing.memory_broker import MemoryBroker
+    from jobstream.testing.memory_record import MemoryRecord
+    from jobstream_processors.queue_plan import QueuePlan
     from jobstream_schemas import Catalogue, Row
 
 WAITING = "waiting"

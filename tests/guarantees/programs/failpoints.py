@@ -12,8 +12,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobstream.kafka.sink import KafkaSink
-from jobstream.kafka.source import KafkaSource
+from jobstream.kafka.consume.source import KafkaSource
+from jobstream.kafka.produce.sink import KafkaSink
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,24 +9,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jobstream.dedup.shard import RocksShard
+from jobstream_processors.assignment.handover import CLEAN
+from jobstream_processors.assignment.lane import Lane
+from jobstream_processors.assignment.takeover import Takeover
 from jobstream_processors.core.decide import Finish
 from jobstream_processors.core.watermark import Watermark
-from jobstream_processors.engine import Engine
-from jobstream_processors.handover import CLEAN
-from jobstream_processors.lane import Lane
-from jobstream_processors.settle import Settler
-from jobstream_processors.settlement import settlement
-from jobstream_processors.takeover import Takeover
+from jobstream_processors.engine.engine import Engine
+from jobstream_processors.settle.records import settlement
+from jobstream_processors.settle.settler import Settler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from jobstream_processors.assignment.places import Place
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.known import Known
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.places import Place
-    from jobstream_processors.settle import Decided, Steps
+    from jobstream_processors.settle.settler import Decided, Steps
 
 
 def build_in(flaw: str) -> None:

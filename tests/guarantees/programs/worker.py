@@ -7,10 +7,10 @@ import os
 import sys
 
 import shop  # type: ignore[import-not-found]  # beside this file, which is run as a program
+from tests.harness.waiting import wait_until
 
-from jobstream.leaving import leave_if_unsafe, leave_process
-from jobstream.roles import Roles
-from jobstream.testing.waiting import wait_until
+from jobstream.roles.process import Roles
+from jobstream.roles.run_loop import leave_if_unsafe, leave_process
 
 LIMIT_S = 300.0
 PLAIN = frozenset(vars(logging.makeLogRecord({})))

@@ -22,16 +22,16 @@ from jobstream.broker import (
     status,
     up,
 )
-from jobstream.broker.last_words import last_words
-from jobstream.broker.lock import exclusive
-from jobstream.broker.places import broker_state_directory, cache_directory
-from jobstream.broker.ports import choose_addresses, local_port
-from jobstream.broker.settings import (
+from jobstream.broker.broker_settings import (
     NodeAddress,
     as_properties,
     node_settings,
     shared_settings,
 )
+from jobstream.broker.data_places import broker_state_directory, cache_directory
+from jobstream.broker.free_ports import choose_addresses, local_port
+from jobstream.broker.last_words import last_words
+from jobstream.broker.lock import exclusive
 from jobstream.cli.root import root
 
 if TYPE_CHECKING:

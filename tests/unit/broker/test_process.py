@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from jobstream.broker import BrokerStartError
-from jobstream.broker.identity import started_at
-from jobstream.broker.process import AttendedJvm, DetachedJvm, end_all, start_detached
+from jobstream.broker.broker_process import AttendedJvm, DetachedJvm, end_all, start_detached
+from jobstream.broker.process_identity import started_at
 
 LIMIT_S = 20
 SLEEP = ["sleep", "600"]
@@ -28,7 +28,7 @@ DEAF = [sys.executable, "-c", DEAF_PROGRAM]
 STARTER = """
 import sys
 from pathlib import Path
-from jobstream.broker.process import AttendedJvm, start_detached
+from jobstream.broker.broker_process import AttendedJvm, start_detached
 folder = Path(sys.argv[2])
 if sys.argv[1] == "attended":
     jvm = AttendedJvm(["sleep", "600"], output=folder / "out", scratch=folder / "scratch")

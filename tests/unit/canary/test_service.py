@@ -6,12 +6,12 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.waiting import wait_until
 
 from jobstream.canary.service import Canary
-from jobstream.inspect.layout import QueueTopics
 from jobstream.observe.health import holds
+from jobstream.operate.layout import QueueTopics
 from jobstream.settings import Settings
-from jobstream.testing.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jobstream.cli.asking import confirm, wait_seen
+from jobstream.cli.ask_processes import confirm, wait_seen
 from jobstream.observe.health import Probes
 from jobstream.observe.server import serve
 from jobstream.settings import Settings
-from jobstream_processors.core.control import PAUSE_QUEUE, QUIET
+from jobstream_processors.core.orders import PAUSE_QUEUE, QUIET
 
 if TYPE_CHECKING:
     from pathlib import Path

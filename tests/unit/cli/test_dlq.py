@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import pytest
 
-from jobstream.cli import dlq
+from jobstream.cli.commands import dlq
 from jobstream.cli.letter_text import contents, text
-from jobstream.inspect.letters import Letter, Original
+from jobstream.operate.open_letters import Letter, Original
 from jobstream_processors.core.headers import Trip
 from jobstream_schemas import Catalogue, JobCodec, Meta, Secret
 

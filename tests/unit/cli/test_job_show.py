@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from jobstream.cli import job
-from jobstream.inspect.events import Event
-from jobstream.inspect.history import Entry, History
+from jobstream.cli.commands import job
+from jobstream.operate.history import Entry, History
+from jobstream.operate.job_events import Event
 
 PLACE = ("shop.mail", 0, 1)
 FIRST = Entry(

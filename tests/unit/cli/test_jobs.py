@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream.cli import jobs
-from jobstream.inspect.job_states import WAITING, JobNow
+from jobstream.cli.commands import jobs
+from jobstream.operate.job_states import WAITING, JobNow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,11 +19,11 @@ import pytest
 import structlog
 
 from jobstream.cli.log_lines import renderer
-from jobstream.cli.logs import Lines, configure, configure_process
+from jobstream.cli.log_output import Lines, configure, configure_process
 from jobstream.cli.output import age, print_table, size
 from jobstream.cli.printable import one_line, printable
 from jobstream_processors.context import RunFacts
-from jobstream_processors.current import fields_of, name_job
+from jobstream_processors.execute.current import fields_of, name_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

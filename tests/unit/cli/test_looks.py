@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream.cli import lag
 from jobstream.cli.app_name import AppName
-from jobstream.cli.canary import chosen
+from jobstream.cli.commands import lag
+from jobstream.cli.commands.canary import chosen
 from jobstream.cli.options import tell_missing
-from jobstream.inspect.errors import NotThere
-from jobstream.inspect.lag import QueueLag
-from jobstream.inspect.offsets import places_of
-from jobstream.inspect.view import AppView
-from jobstream.kafka.topics import dedup_topic, dlq_topic, rung_topic
+from jobstream.operate.errors import NotThere
+from jobstream.operate.lag import QueueLag
+from jobstream.operate.offsets import places_of
+from jobstream.operate.view import AppView
 from jobstream.settings import Settings
+from jobstream.topics.names import dedup_topic, dlq_topic, rung_topic
 from jobstream_processors.core.ladder import RUNGS
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ ENVIRON = {name: value for name, value in os.environ.items() if name != "PYTHONU
 # Prints far more than a pipe holds, logs, and ends as any program does.
 PROGRAM = """
 import logging, sys
-from jobstream.cli.logs import configure_process
+from jobstream.cli.log_output import configure_process
 configure_process("json", "info")
 for _ in range(100):
     print("x" * 2_000, flush=True)
@@ -119,7 +119,7 @@ CLOSES = {
 }
 CLOSING = """
 import io, logging, sys
-from jobstream.cli.logs import configure_process
+from jobstream.cli.log_output import configure_process
 configure_process("json", "info")
 print("before")
 {closes}
@@ -140,7 +140,7 @@ def test_who_closes_the_output_closes_it_for_nobody(options: list[str], how: str
 
 
 def test_a_line_of_json_is_json_whatever_the_encoding_of_the_stream() -> None:
-    code = "import logging; from jobstream.cli.logs import configure_process;"
+    code = "import logging; from jobstream.cli.log_output import configure_process;"
     code += "configure_process('json', 'info'); logging.getLogger('shop').error('gr\\xfc\\xdfe')"
     environ = {**ENVIRON, "PYTHONIOENCODING": "latin-1"}
     ended = subprocess.run(

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 
 import pytest
 
+from jobstream.cli.commands.offsets import target_of
 from jobstream.cli.letter_filter import filter_of
-from jobstream.cli.offsets import target_of
 from jobstream.cli.options import moment, or_ours
 from jobstream.cli.output import when
 from jobstream.errors import BrokerUnavailable, ConfigError
-from jobstream.inspect import offsets
+from jobstream.operate import offsets
 
 
 def never() -> int:

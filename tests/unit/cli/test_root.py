@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from jobstream.cli.app_name import AppName
-from jobstream.cli.exporter import declared
+from jobstream.cli.commands.exporter import declared
 from jobstream.cli.root import COMMANDS, code_of, root, told
 from jobstream.errors import ConfigError, TopicMismatch, TopicMissing, UnsafeTopic
 
@@ -207,10 +207,10 @@ def test_a_worker_that_fails_is_not_kept_by_a_thread_that_hangs(folder: Path) ->
     program = """
 import sys, threading
 from jobstream.cli.app_name import AppName
-from jobstream.cli.exporter import declared
+from jobstream.cli.commands.exporter import declared
 from jobstream.cli.root import root
 from jobstream.errors import SourceFailed
-from jobstream.roles import Roles
+from jobstream.roles.process import Roles
 
 def run(self):
     threading.Thread(target=threading.Event().wait).start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobstream.cli import status
+from jobstream.cli.commands import status
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ WAIT_S = 120
 # A parent that supervises two children running the code given to it.
 PARENT = """
 import asyncio, logging, sys
-from jobstream import stop_signals
+from jobstream.roles import stop_signals
 from jobstream.cli.supervisor import Child, Restarts, Supervisor
 stop_signals.AGAIN_S = 0.0
 logging.basicConfig(stream=sys.stdout, format="%(message)s", level="INFO")

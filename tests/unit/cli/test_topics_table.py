@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from jobstream import App
 from jobstream.cli.topics_table import Lines, queue_lines, statuses, topic_lines
-from jobstream.kafka.by_queue import by_queue
-from jobstream.kafka.plan import Plan, plan
-from jobstream.kafka.specs import specs
-from jobstream.kafka.topic_rules import TopicState
-from jobstream.queue import Queue
+from jobstream.job_queue import Queue
+from jobstream.topics.by_queue import by_queue
+from jobstream.topics.plan import Plan, plan
+from jobstream.topics.specs import specs
+from jobstream.topics.topic_rules import TopicState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobstream_processors.core.control import (
+from jobstream_processors.core.orders import (
     CANCEL,
     KINDS,
     LASTS_MS,

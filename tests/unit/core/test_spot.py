@@ -19,7 +19,7 @@ from jobstream_processors.core.spot import (
     TRACEBACK_BYTES_MAX,
     spot_of,
 )
-from jobstream_processors.hidden import Hidden
+from jobstream_processors.execute.hidden import Hidden
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from jobstream_processors.assignment.takeover import OpenShard
     from jobstream_processors.ports import Shard
-    from jobstream_processors.takeover import OpenShard
 
 PRINT, DIGEST = b"schema--", b"args----"
 AT = 1_700_000_000_000

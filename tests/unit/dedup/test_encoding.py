@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobstream.dedup.encoding import DONE_SIZE, decode, encode, encode_done
 from jobstream.dedup.errors import ShardUnusable
+from jobstream.dedup.fact_bytes import DONE_SIZE, decode, encode, encode_done
 from jobstream_processors.core.known import Known
 
 LONGS = st.integers(-(2**63), 2**63 - 1)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.unit.dedup.conftest import Bench
 
     from jobstream_processors.ports import Shard, TopicPartition
-    from jobstream_schemas.rows import RowKind
+    from jobstream_schemas.dedup_rows import RowKind
 
     Damage = Callable[[Path], object]
 

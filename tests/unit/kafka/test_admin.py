@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream.errors import BrokerUnavailable, ConfigError
-from jobstream.kafka import asking
-from jobstream.kafka.admin import Admin
+from jobstream.kafka.client import admin_calls as asking
+from jobstream.kafka.client.admin import Admin
 from jobstream.settings import Settings
 
 if TYPE_CHECKING:

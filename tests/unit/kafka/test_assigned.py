@@ -9,8 +9,8 @@ from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Place
 
 from jobstream.errors import SourceFailed
-from jobstream.kafka import assigned
-from jobstream.kafka.assigned import committed, log_ends
+from jobstream.kafka.consume import starting_points as assigned
+from jobstream.kafka.consume.starting_points import committed, log_ends
 from jobstream_processors.ports import Position
 
 if TYPE_CHECKING:

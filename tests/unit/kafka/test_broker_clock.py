@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from jobstream.kafka.clock import (
+from jobstream.kafka.client.broker_clock import (
     DOUBTED_REPORT_MS,
     REMEMBERED_MS,
     VAGUE_MS,
@@ -145,7 +145,10 @@ def test_a_broker_that_is_set_right_is_believed_at_once(world: VirtualClock, ste
 
 def test_a_suspended_machine_passes_time_and_is_not_awake() -> None:
     """Played by a time namespace, in which a day passed that this machine was not awake for."""
-    show = "from jobstream.kafka.clock import MACHINE as m; print(m.monotonic_ms(), m.awake_s())"
+    show = (
+        "from jobstream.kafka.client.broker_clock import MACHINE as m;"
+        "print(m.monotonic_ms(), m.awake_s())"
+    )
     told = []
     for slept_s in ("0", "86400"):
         played = ["unshare", "--time", "--boottime", slept_s, sys.executable, "-c", show]

@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from jobstream.kafka import client_log as module
-from jobstream.kafka.client_log import AGAIN_S, PASSING, TEXTS_MAX, Sparse, client_log
+from jobstream.kafka.client import client_log as module
+from jobstream.kafka.client.client_log import AGAIN_S, PASSING, TEXTS_MAX, Sparse, client_log
 
 FAIL = (
     "FAIL [jobstream#producer-{n}] [thrd:b:9092/1]: b:9092/1: "

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from jobstream.errors import ConfigError
-from jobstream.kafka.client_options import ALLOWED, DENIED, SECRETS, read_client_options
+from jobstream.kafka.client.client_options import ALLOWED, DENIED, SECRETS, read_client_options
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 

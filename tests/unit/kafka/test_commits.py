@@ -6,11 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError
 from confluent_kafka import TopicPartition as Place
+from tests.harness.waiting import wait_until
 
-from jobstream.kafka.clock import BrokerClock
-from jobstream.kafka.commits import AGAIN_MS, AGAIN_MS_MAX, TROUBLE_MS, UNDER_WAY_MS, Commits
-from jobstream.kafka.source import KafkaSource
-from jobstream.testing.waiting import wait_until
+from jobstream.kafka.client.broker_clock import BrokerClock
+from jobstream.kafka.consume.refused_commits import (
+    AGAIN_MS,
+    AGAIN_MS_MAX,
+    TROUBLE_MS,
+    UNDER_WAY_MS,
+    Commits,
+)
+from jobstream.kafka.consume.source import KafkaSource
 from jobstream_processors.ports import Position
 
 if TYPE_CHECKING:
@@ -162,7 +168,7 @@ def test_a_source_whose_connection_broke_sends_no_commit_that_can_wait(
             del offsets
             asked.append(asynchronous)
 
-    monkeypatch.setattr("jobstream.kafka.source.Consumer", Noting)
+    monkeypatch.setattr("jobstream.kafka.consume.source.Consumer", Noting)
     source = KafkaSource({}, "group", ["mail"], BrokerClock())
     made[0]["error_cb"](BROKEN)
 
@@ -196,7 +202,7 @@ def test_a_source_sends_a_refused_commit_again_while_it_polls(
 ) -> None:
     made: list[Refusing] = []
     monkeypatch.setattr(
-        "jobstream.kafka.source.Consumer",
+        "jobstream.kafka.consume.source.Consumer",
         lambda options: made.append(Refusing(options)) or made[0],  # type: ignore[func-returns-value]
     )
     source = KafkaSource({}, "group", ["mail"], BrokerClock())

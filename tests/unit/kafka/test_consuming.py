@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from jobstream.errors import SourceFailed
-from jobstream.kafka.consuming import check
+from jobstream.kafka.consume.member_options import check
 
 if TYPE_CHECKING:
     from confluent_kafka import Message

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream.kafka import control_topic
-from jobstream.kafka.control_topic import ControlFollower, lifted_record, told_record
+from jobstream.kafka.follow import control_topic
+from jobstream.kafka.follow.control_topic import ControlFollower, lifted_record, told_record
 from jobstream.testing import MemoryBroker, MemoryLog, MemorySink
-from jobstream_processors.core.control import CANCEL, PAUSE_QUEUE, QUIET
+from jobstream_processors.core.orders import CANCEL, PAUSE_QUEUE, QUIET
 from jobstream_processors.ports import Outgoing
 from jobstream_schemas import Control, encode_control
 
 if TYPE_CHECKING:
-    from jobstream_processors.core.control import Orders
+    from jobstream_processors.core.orders import Orders
     from jobstream_processors.ports import TopicPartition
 
 TOPIC = "shop.control"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jobstream.kafka.disk import COPY_BYTES, ROW_BYTES, Load, disk
-from jobstream.kafka.specs import specs
-from jobstream.queue import Queue
+from jobstream.job_queue import Queue
+from jobstream.topics.disk import COPY_BYTES, ROW_BYTES, Load, disk
+from jobstream.topics.specs import specs
 
 DAY_S = 86_400
 LOAD = Load(rate_per_s=100, job_bytes=1_000, delayed=0.1, dead=0.01)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from jobstream.kafka import asking
-from jobstream.kafka.admin import Admin
-from jobstream.kafka.error_kinds import is_fatal, is_passing
+from jobstream.kafka.client import admin_calls as asking
+from jobstream.kafka.client.admin import Admin
+from jobstream.kafka.client.error_kinds import is_fatal, is_passing
 from jobstream.settings import Settings
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobstream.kafka.groups import GroupLimits, GroupTimes, limits_from, plan_group
+from jobstream.topics.sessions import GroupLimits, GroupTimes, limits_from, plan_group
 
 ASKED = GroupTimes(session_ms=6_000, heartbeat_ms=1_000)
 WIDE = GroupLimits(3_000, 60_000, 200, 15_000)

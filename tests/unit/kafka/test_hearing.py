@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from jobstream.kafka.hearing import FAILOVER_S, OVERDUE_S, Hearing
+from jobstream.kafka.consume.hearing import FAILOVER_S, OVERDUE_S, Hearing
 
 LIMIT_MS = 5_000
 

@@ -10,9 +10,9 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from jobstream.errors import BrokerRefused, BrokerUnavailable
-from jobstream.kafka import asking
-from jobstream.kafka import log as log_module
-from jobstream.kafka.log import KafkaLog
+from jobstream.kafka.client import admin_calls as asking
+from jobstream.kafka.follow import topic_reader as log_module
+from jobstream.kafka.follow.topic_reader import KafkaLog
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, TopicCollection

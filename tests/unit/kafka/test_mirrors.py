@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobstream.kafka.mirrors import KafkaMirrors
+from jobstream.kafka.follow.mirror_topic import KafkaMirrors
 from jobstream.testing import MemoryBroker, MemoryLog, MemorySink
 from jobstream_processors.ports import Outgoing
 from jobstream_schemas import Mirror, encode_mirror, mirror_key

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream.errors import BrokerUnavailable
-from jobstream.kafka.mirrors import KafkaMirrors
+from jobstream.kafka.follow.mirror_topic import KafkaMirrors
 from jobstream.testing import MemoryBroker, MemoryLog, MemorySink, VirtualClock
 from jobstream_processors.core.partition import partition_for
 from jobstream_processors.ports import Outgoing

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from jobstream.kafka.clock import REMEMBERED_MS
-from jobstream.kafka.onlooker_clock import OnlookerClock
+from jobstream.kafka.client.broker_clock import REMEMBERED_MS
+from jobstream.kafka.client.onlooker_clock import OnlookerClock
 
 PLACE = ("shop.mail", 0)
 HOUR_MS = 3_600_000

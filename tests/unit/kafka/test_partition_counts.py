@@ -10,14 +10,14 @@ from tests.unit.kafka.topics_there import applied, as_created, only
 
 from jobstream import App
 from jobstream.errors import TopicMismatch
-from jobstream.kafka.plan import plan, refuse
-from jobstream.kafka.specs import specs
-from jobstream.kafka.topic_rules import Action, compare
-from jobstream.kafka.topics import Kind
-from jobstream.queue import Queue
+from jobstream.job_queue import Queue
+from jobstream.topics.names import Kind
+from jobstream.topics.plan import plan, refuse
+from jobstream.topics.specs import specs
+from jobstream.topics.topic_rules import Action, compare
 
 if TYPE_CHECKING:
-    from jobstream.sizes import SizeName
+    from jobstream.topics.sizes import SizeName
 
 MAIL = Queue("mail", partitions=4)
 

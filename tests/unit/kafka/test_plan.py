@@ -11,11 +11,11 @@ from tests.unit.kafka.topics_there import applied, as_created, only
 
 from jobstream import App
 from jobstream.errors import ConfigError, UnsafeTopic
-from jobstream.kafka.plan import plan, refuse, replication_for
-from jobstream.kafka.specs import specs
-from jobstream.kafka.topic_rules import Action, Difference, compare
-from jobstream.kafka.topics import Kind
-from jobstream.queue import Queue
+from jobstream.job_queue import Queue
+from jobstream.topics.names import Kind
+from jobstream.topics.plan import plan, refuse, replication_for
+from jobstream.topics.specs import specs
+from jobstream.topics.topic_rules import Action, Difference, compare
 
 MAIL = Queue("mail", partitions=4)
 KINDS = st.sampled_from([Kind.QUEUE, Kind.RUNG, Kind.DLQ, Kind.DEDUP, Kind.OFFSETS, Kind.SCHEMAS])

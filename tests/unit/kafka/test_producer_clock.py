@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobstream.kafka.producer_clock import ProducerClock
+from jobstream.kafka.produce.producer_clock import ProducerClock
 
 
 @pytest.mark.parametrize(

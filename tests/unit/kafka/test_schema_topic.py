@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from jobstream.kafka.schema_topic import SchemaFollower, schema_record
+from jobstream.kafka.follow.schema_topic import SchemaFollower, schema_record
 from jobstream.testing import MemoryBroker, MemoryLog, MemorySink
 from jobstream_processors.errors import PublishFailed
 from jobstream_schemas import Catalogue, JobCodec, JobSchema

@@ -9,8 +9,8 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Place
 
 from jobstream.errors import SourceFailed
-from jobstream.kafka.clock import BrokerClock
-from jobstream.kafka.source import KafkaSource
+from jobstream.kafka.client.broker_clock import BrokerClock
+from jobstream.kafka.consume.source import KafkaSource
 from jobstream_processors.meter import TurnMeter
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def source(monkeypatch: pytest.MonkeyPatch, client: Busy) -> KafkaSource:
     def made(_options: dict[str, Any]) -> Busy:
         return client
 
-    monkeypatch.setattr("jobstream.kafka.source.Consumer", made)
+    monkeypatch.setattr("jobstream.kafka.consume.source.Consumer", made)
     return KafkaSource({}, "group", ["mail"], BrokerClock())
 
 
@@ -64,7 +64,7 @@ def test_session_and_heartbeat_are_the_members_own_only_in_the_classic_protocol(
     monkeypatch: pytest.MonkeyPatch, protocol: str
 ) -> None:
     given: dict[str, Any] = {}
-    monkeypatch.setattr("jobstream.kafka.source.Consumer", given.update)
+    monkeypatch.setattr("jobstream.kafka.consume.source.Consumer", given.update)
 
     KafkaSource(
         {}, "g", ["mail"], BrokerClock(), protocol=protocol, session_ms=9_000, heartbeat_ms=500
@@ -125,7 +125,7 @@ def test_all_that_a_rebalance_asks_and_does_is_marked_as_such(
 ) -> None:
     """A turn that is marked has minutes before its process counts as dead, any other has one."""
     client = Watched()
-    monkeypatch.setattr("jobstream.kafka.source.Consumer", lambda _options: client)
+    monkeypatch.setattr("jobstream.kafka.consume.source.Consumer", lambda _options: client)
     source = KafkaSource({}, "group", ["mail"], BrokerClock(), turn=client.turn)
     source.listen(client)
     client.source = source

@@ -8,9 +8,9 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Place
 
-from jobstream.kafka.clock import BrokerClock
-from jobstream.kafka.source import KafkaSource
-from jobstream.kafka.standstill import LOOK_MS, Standstill
+from jobstream.kafka.client.broker_clock import BrokerClock
+from jobstream.kafka.consume.source import KafkaSource
+from jobstream.kafka.consume.standstill import LOOK_MS, Standstill
 
 MAIL, OTHER = ("mail", 0), ("mail", 1)
 
@@ -163,7 +163,7 @@ class Turns:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.client, self.clock, self.now_ms = Silent(), BrokerClock(), 0
-        monkeypatch.setattr("jobstream.kafka.source.Consumer", lambda _options: self.client)
+        monkeypatch.setattr("jobstream.kafka.consume.source.Consumer", lambda _options: self.client)
         monkeypatch.setattr(self.clock, "monotonic_ms", lambda: self.now_ms)
         self.source = KafkaSource({}, "group", ["mail"], self.clock)
         self.source.start(MAIL, 5)

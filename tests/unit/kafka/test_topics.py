@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobstream.errors import ConfigError
-from jobstream.kafka import topics
-from jobstream.kafka.specs import TopicSpec, specs
-from jobstream.kafka.topics import Kind, TopicName
-from jobstream.queue import Queue
+from jobstream.job_queue import Queue
+from jobstream.topics import names as topics
+from jobstream.topics.names import Kind, TopicName
+from jobstream.topics.specs import TopicSpec, specs
 from jobstream_processors.core.ladder import RUNGS
 
 NAMES = st.from_regex(r"\A[a-z0-9-]{1,30}\Z")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from jobstream.kafka.topic_rules import Difference, TopicState
+from jobstream.topics.topic_rules import Difference, TopicState
 
 if TYPE_CHECKING:
-    from jobstream.kafka.plan import Plan
-    from jobstream.kafka.specs import TopicSpec
+    from jobstream.topics.plan import Plan
+    from jobstream.topics.specs import TopicSpec
 
 
 def as_created(spec: TopicSpec) -> TopicState:

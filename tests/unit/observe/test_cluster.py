@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream.inspect.positions import Standing
-from jobstream.inspect.sight import GroupSize, LettersOpen, PartitionLag, Sight
 from jobstream.observe.cluster_families import families
 from jobstream.observe.cluster_history import STALLED_S, ClusterHistory
+from jobstream.operate.positions import Standing
+from jobstream.operate.sight import GroupSize, LettersOpen, PartitionLag, Sight
 from jobstream_processors.ports import Position
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from jobstream import App
-from jobstream.counts import EDGES_S, Counts
+from jobstream.enqueue.counts import EDGES_S, Counts
 from jobstream.errors import ConfigError, EnqueuesFailed, JobTooLarge, QueueFull, WrongArgs
-from jobstream.observe.catalogue import BY_NAME
+from jobstream.observe.metrics import BY_NAME
 from jobstream.testing import memory
 
 if TYPE_CHECKING:

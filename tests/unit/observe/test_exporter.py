@@ -6,9 +6,9 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from jobstream.errors import BrokerUnavailable
-from jobstream.inspect.sight import LettersOpen, Sight
 from jobstream.observe.exporter import Exporter
 from jobstream.observe.health import holds
+from jobstream.operate.sight import LettersOpen, Sight
 
 if TYPE_CHECKING:
     import pytest

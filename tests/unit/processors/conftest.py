@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jobstream.kafka.mirrors import KafkaMirrors
-from jobstream.queue import Queue
+from jobstream.job_queue import Queue
+from jobstream.kafka.follow.mirror_topic import KafkaMirrors
 from jobstream.testing import (
     MemoryBroker,
     MemoryLog,
@@ -21,33 +21,33 @@ from jobstream.testing import (
     MemorySource,
     VirtualClock,
 )
-from jobstream_processors.core.control import Entry, in_force
+from jobstream_processors.assignment.lane import Lane
+from jobstream_processors.assignment.pulse import Pulse
 from jobstream_processors.core.decide import Policy
 from jobstream_processors.core.headers import render
+from jobstream_processors.core.orders import Entry, in_force
 from jobstream_processors.core.outcome import DONE, STOPPED
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.core.watermark import Watermark
-from jobstream_processors.delayer import Delayer, DelayerParts
-from jobstream_processors.engine import Engine
-from jobstream_processors.handlers import ASYNC, PROCESS, JobSpec
-from jobstream_processors.intake import Intake
-from jobstream_processors.lane import Lane
+from jobstream_processors.delay.delayer import Delayer, DelayerParts
+from jobstream_processors.engine.engine import Engine
+from jobstream_processors.engine.intake import Intake
+from jobstream_processors.job_types import ASYNC, PROCESS, JobSpec
 from jobstream_processors.ports import Outgoing
-from jobstream_processors.pulse import Pulse
-from jobstream_processors.settle import Settler
+from jobstream_processors.settle.settler import Settler
 from jobstream_schemas import Catalogue, JobCodec, Meta, parse_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from jobstream.kafka.clock import BrokerClock
+    from jobstream.kafka.client.broker_clock import BrokerClock
     from jobstream_processors.core.headers import Headers, Trip
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.execute.running import Ended
     from jobstream_processors.meter import DelayMeter
     from jobstream_processors.ports import Listener, Record, Sink, TopicPartition
-    from jobstream_processors.settle import Decided
+    from jobstream_processors.settle.settler import Decided
     from jobstream_schemas import Row
 
 OFFSETS = "shop.offsets"

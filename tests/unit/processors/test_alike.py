@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobstream_processors.alike import INTERVAL_MS, KINDS_MAX, WHOLE_MAX, Alike
+from jobstream_processors.watch.alike import INTERVAL_MS, KINDS_MAX, WHOLE_MAX, Alike
 
 
 def let_through(alike: Alike[str], kind: str, times: int, now_ms: int = 0) -> int:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream.kafka.control_topic import ControlFollower, told_record
-from jobstream.kafka.schema_topic import SchemaFollower
+from jobstream.kafka.follow.control_topic import ControlFollower, told_record
+from jobstream.kafka.follow.schema_topic import SchemaFollower
 from jobstream_processors.background import aside, ended_soon, in_background, log_end
-from jobstream_processors.closer import Closer
-from jobstream_processors.core.control import PAUSE_QUEUE
+from jobstream_processors.core.orders import PAUSE_QUEUE
 from jobstream_processors.errors import PublishFailure, TableUnavailable
 from jobstream_processors.ports import Outgoing
-from jobstream_processors.settling import MirrorThread
+from jobstream_processors.settle.letter_closer import Closer
+from jobstream_processors.settle.thread import MirrorThread
 from jobstream_schemas import Catalogue, Control
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from tests.unit.processors.conftest import Shop
 
-    from jobstream_processors.core.control import Orders
-    from jobstream_processors.lane import Lane
+    from jobstream_processors.assignment.lane import Lane
+    from jobstream_processors.core.orders import Orders
     from jobstream_processors.ports import Told
 
 LIMIT_S = 120.0

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream_processors.closer import REST_SWEEPS, Closer, parse_key
 from jobstream_processors.core.known import DEAD, Known, rank_of
 from jobstream_processors.ports import Outgoing
+from jobstream_processors.settle.letter_closer import REST_SWEEPS, Closer, parse_key
 
 if TYPE_CHECKING:
     from tests.unit.processors.conftest import Shop
 
-    from jobstream_processors.lane import Lane
+    from jobstream_processors.assignment.lane import Lane
 
 
 def closer(shop: Shop, *lanes: Lane) -> Closer:
@@ -115,7 +115,7 @@ def test_each_lane_closes_letters_of_its_own_partition_while_it_lives(shop: Shop
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> int:
     """So many letters are watched at a time."""
-    monkeypatch.setattr("jobstream_processors.closer.OPEN_MAX", 2)
+    monkeypatch.setattr("jobstream_processors.settle.letter_closer.OPEN_MAX", 2)
     return 2
 
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream.observe.edges import EDGES
-from jobstream_processors.core.control import CANCEL, NOTHING, Entry, Orders
+from jobstream_processors.assignment.places import in_topic
 from jobstream_processors.core.headers import Trip, parse
 from jobstream_processors.core.ladder import EARLY_MS
-from jobstream_processors.delayer import (
+from jobstream_processors.core.orders import CANCEL, NOTHING, Entry, Orders
+from jobstream_processors.delay.delayer import (
     COMMIT_MS,
     FAILED_HOLD_MS,
 )
 from jobstream_processors.meter import DelayMeter
-from jobstream_processors.places import in_topic
 from jobstream_processors.ports import Outgoing, Position
 from jobstream_schemas import Catalogue, Mirror, decode_mirror, encode_mirror, mirror_key
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream.kafka.clock import REPORT_MS, BrokerClock
+from jobstream.kafka.client.broker_clock import REPORT_MS, BrokerClock
 from jobstream.observe.edges import EDGES
 from jobstream_processors.core.headers import Trip
-from jobstream_processors.delayer import CLOCK_KEY, FAILED_HOLD_MS
+from jobstream_processors.delay.delayer import CLOCK_KEY, FAILED_HOLD_MS
 from jobstream_processors.meter import DelayMeter
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream.kafka.standstill import LOOK_MS as STANDSTILL_LOOK_MS
+from jobstream.kafka.consume.standstill import LOOK_MS as STANDSTILL_LOOK_MS
+from jobstream_processors.assignment.skipped import AGAIN_MAX
 from jobstream_processors.core.headers import Trip, parse, render
-from jobstream_processors.delayer import FAILED_HOLD_MS, HOPS_MAX, LOOK_MS
-from jobstream_processors.rung import BYTES_MAX, RECORDS_MAX
-from jobstream_processors.skipped import AGAIN_MAX
+from jobstream_processors.delay.delayer import FAILED_HOLD_MS, HOPS_MAX, LOOK_MS
+from jobstream_processors.delay.rung import BYTES_MAX, RECORDS_MAX
 
 if TYPE_CHECKING:
     from tests.unit.processors.conftest import Ladder

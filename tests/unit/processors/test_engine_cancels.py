@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream_processors.core.control import CANCEL, PAUSE_QUEUE, PAUSE_TYPE
 from jobstream_processors.core.flood import PAUSE_MS_FIRST, FloodGuard
 from jobstream_processors.core.headers import Trip
+from jobstream_processors.core.orders import CANCEL, PAUSE_QUEUE, PAUSE_TYPE
 from jobstream_processors.core.outcome import DONE, Buried, Crashed, Interrupted, Raised, TimedOut
 from jobstream_schemas import decode_row
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream_processors.core.control import PAUSE_TYPE
 from jobstream_processors.core.flood import PAUSE_MS_FIRST, FloodGuard
+from jobstream_processors.core.orders import PAUSE_TYPE
 from jobstream_processors.core.outcome import (
     DONE,
     UNDECODABLE,
@@ -22,8 +22,8 @@ from jobstream_processors.core.outcome import (
 if TYPE_CHECKING:
     from tests.unit.processors.conftest import Works
 
+    from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.core.outcome import Outcome
-    from jobstream_processors.lane import Lane
 
 FAILED = Raised("builtins.OSError", "no", ("builtins.OSError",))
 DEAD = Buried("dead_by_handler", "gone")

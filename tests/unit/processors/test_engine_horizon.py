@@ -8,12 +8,12 @@ import pytest
 
 from jobstream_processors.core.outcome import DONE
 from jobstream_processors.delivery import Delivery
-from jobstream_processors.horizon import FLOOR
+from jobstream_processors.engine.horizon import FLOOR
 
 if TYPE_CHECKING:
     from tests.unit.processors.conftest import Shop, Works
 
-    from jobstream_processors.lane import Lane
+    from jobstream_processors.assignment.lane import Lane
 
 SLOTS = 4
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from jobstream_processors.assignment.unfinished import LIMIT_MARGIN_MS
 from jobstream_processors.core.headers import Trip
 from jobstream_processors.core.outcome import (
     DONE,
@@ -15,12 +16,11 @@ from jobstream_processors.core.outcome import (
     Raised,
     TimedOut,
 )
-from jobstream_processors.unfinished import LIMIT_MARGIN_MS
 
 if TYPE_CHECKING:
     from tests.unit.processors.conftest import Works
 
-    from jobstream_processors.lane import Lane
+    from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.ports import Record
 
 FAILED = Raised("builtins.OSError", "no", ("builtins.OSError",))

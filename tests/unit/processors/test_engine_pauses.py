@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobstream_processors.core.control import CANCEL, PAUSE_QUEUE, PAUSE_TYPE, QUIET
 from jobstream_processors.core.flood import PAUSE_MS_FIRST, FloodGuard
+from jobstream_processors.core.orders import CANCEL, PAUSE_QUEUE, PAUSE_TYPE, QUIET
 from jobstream_processors.core.outcome import Buried, Raised
 
 if TYPE_CHECKING:

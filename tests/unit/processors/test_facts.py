@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from jobstream_processors.core.control import KINDS, QUIET, Entry, in_force
-from jobstream_processors.facts import LaneFacts, Standing
+from jobstream_processors.core.orders import KINDS, QUIET, Entry, in_force
+from jobstream_processors.watch.standing import LaneFacts, Standing
 
 ORDERS = in_force([Entry(kind, f"{kind}-it", "ann", "", 0, 10) for kind in KINDS], now_ms=1)
 QUIETED = Entry(QUIET, "host:*", "ann", "", 0, 10)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jobstream_processors.alike import INTERVAL_MS, WHOLE_MAX
 from jobstream_processors.core.outcome import (
     DONE,
     Again,
@@ -20,7 +19,8 @@ from jobstream_processors.core.outcome import (
     Unstarted,
 )
 from jobstream_processors.core.spot import Spot
-from jobstream_processors.handlers import ASYNC, PROCESS
+from jobstream_processors.job_types import ASYNC, PROCESS
+from jobstream_processors.watch.alike import INTERVAL_MS, WHOLE_MAX
 
 if TYPE_CHECKING:
     from tests.unit.processors.conftest import Works

@@ -34,9 +34,9 @@ from jobstream_processors.core.outcome import (
 )
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.core.spot import Spot
-from jobstream_processors.current import job_fields
-from jobstream_processors.failures import WAITING_MAX, Failures, failure_of
-from jobstream_processors.handlers import ASYNC, PROCESS
+from jobstream_processors.execute.current import job_fields
+from jobstream_processors.job_types import ASYNC, PROCESS
+from jobstream_processors.watch.failure_hooks import WAITING_MAX, Failures, failure_of
 
 if TYPE_CHECKING:
     from tests.unit.processors.conftest import Shop, Works
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.failure import Failure
+    from jobstream_processors.watch.failure import Failure
 
 LIMIT_S = 120.0
 RAISED = Raised(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream_processors.handlers import ASYNC, PROCESS, THREAD, slots_of
+from jobstream_processors.job_types import ASYNC, PROCESS, THREAD, slots_of
 
 if TYPE_CHECKING:
     from tests.unit.processors.conftest import Shop

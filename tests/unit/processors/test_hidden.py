@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 
 from jobstream_processors.core.outcome import ERROR_TEXT_MAX, Dead, Raised, Snooze, read
-from jobstream_processors.hidden import RECENT_MAX, Hidden, Runs
+from jobstream_processors.execute.hidden import RECENT_MAX, Hidden, Runs
 
 CANARY = "hunter2-canary"
 

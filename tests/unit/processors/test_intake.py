@@ -16,9 +16,9 @@ from jobstream_schemas import JobCodec, Meta
 if TYPE_CHECKING:
     from tests.unit.processors.conftest import Shop
 
+    from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.lane import Lane
     from jobstream_processors.ports import Record
 
 

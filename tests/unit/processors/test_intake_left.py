@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.unit.processors.takeover.conftest import Bureau
 
-from jobstream_processors.core.control import CANCEL
+from jobstream_processors.assignment.handover import clean_note, left_of
+from jobstream_processors.assignment.places import in_topic
+from jobstream_processors.assignment.unfinished import LIMIT_MARGIN_MS, left
 from jobstream_processors.core.headers import Trip
 from jobstream_processors.core.known import Known
+from jobstream_processors.core.orders import CANCEL
 from jobstream_processors.core.outcome import Interrupted
 from jobstream_processors.core.watermark import Watermark
-from jobstream_processors.handover import clean_note, left_of
-from jobstream_processors.places import in_topic
 from jobstream_processors.ports import Position
-from jobstream_processors.unfinished import LIMIT_MARGIN_MS, left
 from jobstream_schemas import JobCodec, Meta
 
 if TYPE_CHECKING:
     from tests.unit.processors.conftest import Shop, Works
 
-    from jobstream_processors.lane import Lane
+    from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.ports import Record
 
 

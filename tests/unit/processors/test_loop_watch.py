@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream_processors.execute.on_loop import GRACE_MS
-from jobstream_processors.loop_watch import LOOKS_MIN, LoopWatch
+from jobstream_processors.watch.loop_watch import LOOKS_MIN, LoopWatch
 
 if TYPE_CHECKING:
     from tests.unit.processors.conftest import Shop

@@ -25,14 +25,14 @@ from jobstream_processors.core.outcome import (
     TimedOut,
 )
 from jobstream_processors.core.retry import Backoff
-from jobstream_processors.engine import Engine
+from jobstream_processors.engine.engine import Engine
 from jobstream_processors.execute.running import measured
-from jobstream_processors.handlers import ASYNC, PROCESS
+from jobstream_processors.job_types import ASYNC, PROCESS
 from jobstream_processors.meter import Edges, Histogram, Meter, TurnMeter, TypeMeter
 
 if TYPE_CHECKING:
+    from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.core.outcome import Outcome
-    from jobstream_processors.lane import Lane
 
     Works = Any  # tests import nothing from a conftest
     Shop = Any

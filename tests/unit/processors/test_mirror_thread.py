@@ -6,11 +6,11 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.waiting import wait_until
 
-from jobstream.testing.waiting import wait_until
 from jobstream_processors.errors import PublishFailure
 from jobstream_processors.ports import Outgoing
-from jobstream_processors.settling import MirrorThread
+from jobstream_processors.settle.thread import MirrorThread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.unit.processors.conftest import Shop
 
-    from jobstream_processors.lane import Lane
+    from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.ports import Told
 
 LIMIT_S = 120.0

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream.testing import VirtualClock
+from jobstream_processors.assignment.pulse import GuardedSink, Pulse
 from jobstream_processors.errors import WorkerStopped
-from jobstream_processors.facts import Run, Standing
 from jobstream_processors.ports import Outgoing
-from jobstream_processors.pulse import GuardedSink, Pulse
+from jobstream_processors.watch.standing import Run, Standing
 
 if TYPE_CHECKING:
     from tests.unit.processors.conftest import Shop

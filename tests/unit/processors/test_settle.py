@@ -10,15 +10,15 @@ import pytest
 from jobstream_processors.core.decide import FINISH, LEAVE, Bury, Charge, Climb, Drop, Park
 from jobstream_processors.core.headers import Trip
 from jobstream_processors.core.known import CANCELLED, DEAD, DONE, Known, Parked
-from jobstream_processors.settle import PATIENCE_MS, Settler
-from jobstream_processors.settlement import POINTER, TOO_LARGE
+from jobstream_processors.settle.records import POINTER, TOO_LARGE
+from jobstream_processors.settle.settler import PATIENCE_MS, Settler
 
 if TYPE_CHECKING:
     from tests.unit.processors.conftest import Shop
 
+    from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.lane import Lane
     from jobstream_processors.ports import Outgoing
 
 CLIMB = Climb(Trip(seq=1, attempt=2, delay_ms=7_000))

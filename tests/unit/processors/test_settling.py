@@ -8,22 +8,22 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.waiting import wait_until
 
-from jobstream.testing.waiting import wait_until
+from jobstream_processors.assignment.pulse import GuardedSink, Pulse
 from jobstream_processors.core.decide import FINISH
 from jobstream_processors.errors import WorkerStopped
-from jobstream_processors.pulse import GuardedSink, Pulse
-from jobstream_processors.settle import Settler
-from jobstream_processors.settling import SettleThread
+from jobstream_processors.settle.settler import Settler
+from jobstream_processors.settle.thread import SettleThread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.unit.processors.conftest import Shop
 
-    from jobstream_processors.lane import Lane
+    from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.ports import Outgoing
-    from jobstream_processors.settle import Decided
+    from jobstream_processors.settle.settler import Decided
 
 LIMIT_S = 120.0
 

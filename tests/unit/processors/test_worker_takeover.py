@@ -7,17 +7,18 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tests.harness.waiting import wait_until
+
 from jobstream.testing import MemorySource
 from jobstream.testing.memory_tables import MemoryTables
-from jobstream.testing.waiting import wait_until
 from jobstream_processors import worker as worker_module
-from jobstream_processors.feed import Feed
-from jobstream_processors.lane import Lane
+from jobstream_processors.assignment.feed import Feed
+from jobstream_processors.assignment.lane import Lane
+from jobstream_processors.assignment.pulse import Pulse
+from jobstream_processors.assignment.takeover import Takeover
 from jobstream_processors.parts import Parts
-from jobstream_processors.pulse import Pulse
-from jobstream_processors.settle import Settler
-from jobstream_processors.settling import SettleThread
-from jobstream_processors.takeover import Takeover
+from jobstream_processors.settle.settler import Settler
+from jobstream_processors.settle.thread import SettleThread
 from jobstream_processors.worker import Worker
 
 if TYPE_CHECKING:

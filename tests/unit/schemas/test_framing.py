@@ -11,10 +11,10 @@ import pytest
 from fastavro.schema import to_parsing_canonical_form
 
 from jobstream_schemas import DecimalSpec, SingleObject, job_schema, schema_fingerprint
-from jobstream_schemas.control import CONTROL_FINGERPRINT
-from jobstream_schemas.mirror import MIRROR_FINGERPRINT
+from jobstream_schemas.control_entry import CONTROL_FINGERPRINT
+from jobstream_schemas.dedup_rows import ROW_FINGERPRINT
+from jobstream_schemas.mirror_record import MIRROR_FINGERPRINT
 from jobstream_schemas.packaged import packaged
-from jobstream_schemas.rows import ROW_FINGERPRINT
 
 EMPTY = 0xC15D213AA4D7A795
 

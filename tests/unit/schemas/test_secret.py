@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NewType
 
 import pytest
 
-from jobstream.inspect.events import is_secret, read_event
+from jobstream.operate.job_events import is_secret, read_event
 from jobstream_schemas import (
     Catalogue,
     DecodeError,

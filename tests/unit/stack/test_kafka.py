@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from jobstream.broker.broker_settings import shared_settings
 from jobstream.broker.jars import KAFKA_VERSION
-from jobstream.broker.settings import shared_settings
 
 ROOT = Path(__file__).parents[3]
 CONTAINER_ONLY = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from jobstream.testing.fleet import Fleet
+from tests.harness.fleet import Fleet
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobstream.testing.broker import MemoryBroker
+from jobstream.testing.memory_broker import MemoryBroker
 from jobstream.testing.memory_log import MemoryLog
 from jobstream.testing.memory_sink import MemorySink
 from jobstream.testing.rows import Rows, StampedRow, ends

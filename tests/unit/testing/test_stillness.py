@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobstream.testing import stillness as module
+from tests.harness import stillness as module
+from tests.harness.stillness import AFTER_MS, LOOK_S, STILL_S, Stillness
+from tests.harness.waiting import wait_until
+
 from jobstream.testing.audit import audit
 from jobstream.testing.ledger import Entry, now_ms
-from jobstream.testing.stillness import AFTER_MS, LOOK_S, STILL_S, Stillness
-from jobstream.testing.waiting import wait_until
 
 if TYPE_CHECKING:
     import pytest

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from tests.unit.processors.conftest import Shop
 
+    from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.lane import Lane
 
 LIMIT_S = 120.0
 

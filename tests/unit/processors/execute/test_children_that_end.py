@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jobstream.kafka.clock import MACHINE
+from jobstream.kafka.client.broker_clock import MACHINE
 from jobstream_processors.core.outcome import DONE, Crashed, Interrupted, Unstarted
 from jobstream_processors.execute.on_processes import ProcessExecutor
-from jobstream_processors.handlers import PROCESS
+from jobstream_processors.job_types import PROCESS
 from jobstream_schemas import JobCodec
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 
 from jobstream.cli.app_name import AppName
 from jobstream.cli.loading import load_app
-from jobstream.kafka.clock import MACHINE
+from jobstream.kafka.client.broker_clock import MACHINE
 from jobstream_processors.core.outcome import DONE, Unstarted
 from jobstream_processors.execute.on_processes import ProcessExecutor
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jobstream.kafka.clock import MACHINE
+from jobstream.kafka.client.broker_clock import MACHINE
 from jobstream_processors.core.outcome import TimedOut
 from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.execute.on_processes import ProcessExecutor

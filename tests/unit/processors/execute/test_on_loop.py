@@ -7,7 +7,7 @@ import contextvars
 import time
 from typing import TYPE_CHECKING, Any
 
-from jobstream.kafka.clock import MACHINE
+from jobstream.kafka.client.broker_clock import MACHINE
 from jobstream_processors.core.outcome import (
     DONE,
     RETURNED,

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.harness.waiting import wait_until
 
-from jobstream.cli.logs import configure_process
-from jobstream.kafka.clock import MACHINE
-from jobstream.testing.waiting import wait_until
+from jobstream.cli.log_output import configure_process
+from jobstream.kafka.client.broker_clock import MACHINE
 from jobstream_processors.core.outcome import (
     DONE,
     STOPPED,
@@ -30,7 +30,7 @@ from jobstream_processors.core.outcome import (
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.execute.bars import Bars
 from jobstream_processors.execute.on_processes import ProcessExecutor
-from jobstream_processors.handlers import PROCESS
+from jobstream_processors.job_types import PROCESS
 from jobstream_schemas import JobCodec
 
 if TYPE_CHECKING:

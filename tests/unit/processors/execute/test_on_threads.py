@@ -7,7 +7,8 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from jobstream.testing.waiting import wait_until
+from tests.harness.waiting import wait_until
+
 from jobstream_processors.core.outcome import DONE, RETURNED, STOPPED, Buried, Raised, TimedOut
 from jobstream_processors.execute.on_threads import IDLE_S, ThreadExecutor
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import pytest
 
 from jobstream import Cancel, Dead, RetryAfter, Secret
-from jobstream.kafka.clock import MACHINE
+from jobstream.kafka.client.broker_clock import MACHINE
 from jobstream_processors.core.outcome import (
     DONE,
     Again,
@@ -26,7 +26,7 @@ from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.execute.on_processes import ProcessExecutor
 from jobstream_processors.execute.on_threads import ThreadExecutor
 from jobstream_processors.execute.running import NOT_TOLD
-from jobstream_processors.handlers import ASYNC, PROCESS, THREAD
+from jobstream_processors.job_types import ASYNC, PROCESS, THREAD
 from jobstream_schemas import JobCodec
 
 if TYPE_CHECKING:

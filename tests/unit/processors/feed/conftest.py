@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream.testing import MemoryShard, MemorySource
+from jobstream_processors.assignment.feed import Feed
+from jobstream_processors.assignment.pressure import Limits
+from jobstream_processors.assignment.pulse import Pulse
+from jobstream_processors.assignment.unfinished import Remains
 from jobstream_processors.core.watermark import Watermark
-from jobstream_processors.feed import Feed
-from jobstream_processors.pressure import Limits
-from jobstream_processors.pulse import Pulse
-from jobstream_processors.unfinished import Remains
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tests.unit.processors.conftest import Shop
 
-    from jobstream_processors.lane import Lane
+    from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.ports import Listener, Position, Record, TopicPartition
 
 GROUP = "shop"

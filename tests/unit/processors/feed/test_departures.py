@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.member import Member
 from tests.unit.processors.feed.conftest import GROUP
 
 from jobstream.testing import MemorySource
-from jobstream.testing.member import Member
-from jobstream_processors.departures import CUT_MS, GROUP_MARGIN_MS, ROWS_MS
-from jobstream_processors.handover import Handed, Lost, left_of
+from jobstream_processors.assignment.departures import CUT_MS, GROUP_MARGIN_MS, ROWS_MS
+from jobstream_processors.assignment.handover import Handed, Lost, left_of
+from jobstream_processors.assignment.pressure import Limits
 from jobstream_processors.ports import Position
-from jobstream_processors.pressure import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable

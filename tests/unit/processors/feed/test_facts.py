@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobstream_processors.pressure import Limits
+from jobstream_processors.assignment.pressure import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable

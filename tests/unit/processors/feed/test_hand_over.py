@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream_processors.departures import RESTORED_MS_MAX
+from jobstream_processors.assignment.departures import RESTORED_MS_MAX
+from jobstream_processors.assignment.pressure import Limits
 from jobstream_processors.errors import TableUnavailable, WorkerStopped
 from jobstream_processors.ports import Position
-from jobstream_processors.pressure import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable

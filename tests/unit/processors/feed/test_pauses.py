@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from jobstream_processors.assignment.pressure import Limits
 from jobstream_processors.delivery import Delivery
-from jobstream_processors.pressure import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable

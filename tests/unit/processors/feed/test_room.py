@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobstream_processors.feed import BATCH_MAX, FULL_MS_MAX
-from jobstream_processors.pressure import Limits
+from jobstream_processors.assignment.feed import BATCH_MAX, FULL_MS_MAX
+from jobstream_processors.assignment.pressure import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable

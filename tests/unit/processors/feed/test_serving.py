@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream_processors.phases import DETECT
-from jobstream_processors.serving import by_topic
+from jobstream_processors.assignment.assignment_log import by_topic
+from jobstream_processors.assignment.phases import DETECT
 
 if TYPE_CHECKING:
     from collections.abc import Callable

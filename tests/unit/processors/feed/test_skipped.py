@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from jobstream.kafka.standstill import LOOK_MS
+from jobstream.kafka.consume.standstill import LOOK_MS
 from jobstream.testing import MemoryLog
+from jobstream_processors.assignment.pressure import Limits
+from jobstream_processors.assignment.skipped import AGAIN_MAX, Lookout
 from jobstream_processors.errors import TableUnavailable
-from jobstream_processors.pressure import Limits
-from jobstream_processors.skipped import AGAIN_MAX, Lookout
 
 if TYPE_CHECKING:
     import asyncio
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.unit.processors.feed.conftest import Desk
 
     from jobstream.testing import MemoryBroker
-    from jobstream.testing.record import MemoryRecord
+    from jobstream.testing.memory_record import MemoryRecord
     from jobstream_processors.ports import Log, TopicPartition
 
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream.testing.memory_tables import MemoryTables
-from jobstream_processors.lane import Lane
+from jobstream_processors.assignment.lane import Lane
+from jobstream_processors.assignment.takeover import Takeover
 from jobstream_processors.ports import Outgoing
-from jobstream_processors.takeover import Takeover
 from jobstream_schemas import Mirror, Row, encode_mirror, encode_row, mirror_key, row_key
 
 if TYPE_CHECKING:
     from tests.unit.processors.conftest import Shop
 
-    from jobstream_processors.handover import Lost
+    from jobstream_processors.assignment.handover import Lost
     from jobstream_processors.ports import Position, TopicPartition
 
 GROUP = "shop"

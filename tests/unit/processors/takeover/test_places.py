@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from jobstream_processors.assignment.handover import clean_note
+from jobstream_processors.assignment.places import YOUNGER_MS, in_topic
 from jobstream_processors.errors import PublishFailed
-from jobstream_processors.handover import clean_note
-from jobstream_processors.places import YOUNGER_MS, in_topic
 from jobstream_processors.ports import Position
 from jobstream_schemas import RESET, decode_mirror
 

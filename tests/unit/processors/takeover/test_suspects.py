@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobstream.testing.memory_tables import MemoryTables
+from jobstream_processors.assignment.handover import NOTHING_LEFT, Handed, Lost, left_of
+from jobstream_processors.assignment.takeover import SUSPECT_PAUSE_MS_MAX
 from jobstream_processors.core.watermark import Watermark
-from jobstream_processors.handover import NOTHING_LEFT, Handed, Lost, left_of
 from jobstream_processors.ports import Position
-from jobstream_processors.takeover import SUSPECT_PAUSE_MS_MAX
 
 if TYPE_CHECKING:
     from tests.unit.processors.takeover.conftest import Bureau
 
-    from jobstream_processors.takeover import OpenShard
+    from jobstream_processors.assignment.takeover import OpenShard
 
 OFFSETS = "shop.offsets"
 

@@ -1,0 +1,82 @@
+"""What the log tells of the partitions that a worker has: of all that moved at once in one line.
+
+Each partition by itself is told at debug level only. Used by the thread that polls.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from jobstream_processors.assignment.phases import DETECT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    from jobstream_processors.assignment.lane import Lane
+    from jobstream_processors.ports import TopicPartition
+
+log = logging.getLogger("jobstream.worker")
+
+
+def by_topic(partitions: Iterable[TopicPartition]) -> dict[str, list[int]]:
+    """The numbers of partitions by topic, both in order: how every line tells several of them."""
+    found: dict[str, list[int]] = {}
+    for topic, partition in sorted(partitions):
+        found.setdefault(topic, []).append(partition)
+    return found
+
+
+class Serving:
+    """Tells of each queue when all of it that is assigned here is served, and when all is."""
+
+    def __init__(self, ready: Callable[[], object] | None = None) -> None:
+        self._ready = ready
+        self._seconds: dict[str, float] = {}
+        """Queues of which partitions were served that were not told yet, with the longest way."""
+
+    @staticmethod
+    def assigned(partitions: Iterable[TopicPartition]) -> None:
+        """The group gave these to this worker; they are served once they are restored."""
+        log.info("partitions_assigned", extra={"partitions": by_topic(partitions)})
+
+    @staticmethod
+    def given_back(partitions: Collection[TopicPartition]) -> None:
+        """These were committed as handed over cleanly; there may be none."""
+        if partitions:
+            log.info("partitions_revoked", extra={"partitions": by_topic(partitions)})
+
+    @staticmethod
+    def lost(lanes: Iterable[Lane]) -> None:
+        """Somebody else owns these already."""
+        gone = by_topic(lane.source for lane in lanes)
+        log.warning("partitions_lost", extra={"partitions": gone})
+
+    @staticmethod
+    def cleared(running: Iterable[Lane]) -> None:
+        """Look which of these have no suspect left."""
+        for lane in running:
+            if lane.phases.isolating and lane.mirrored >= lane.suspect_before:
+                log.debug("suspects_ended", extra=lane.phases.cleared(lane.source))
+
+    def started(self, lane: Lane, offset: int) -> None:
+        """Jobs of this partition can run now, from `offset` on."""
+        phases = lane.phases.served()
+        told = {"partition": lane.source, "offset": offset, "phases": phases}
+        log.debug("partition_served", extra=told)
+        longest = self._seconds.get(lane.queue, 0.0)
+        # An idle owner says nothing: its silence is not the time that its death took to be seen.
+        since_assigned = sum(phases.values()) - phases.get(DETECT, 0.0)
+        self._seconds[lane.queue] = max(longest, since_assigned)
+
+    def tell(self, lanes: Collection[Lane], running: Collection[Lane]) -> None:
+        """Tell what is complete, of all lanes there are and those that run."""
+        if not self._seconds:
+            return
+        coming = {lane.queue for lane in lanes if lane not in running and not lane.refused}
+        for queue in sorted(self._seconds.keys() - coming):
+            served = by_topic(lane.source for lane in running if lane.queue == queue)
+            told = {"queue": queue, "partitions": served}
+            log.info("queue_served", extra=told | {"seconds": round(self._seconds.pop(queue), 3)})
+        if not coming and self._ready is not None:
+            self._ready()

@@ -1,0 +1,160 @@
+"""Whether this process slept past its session: then others own its partitions, and it must leave.
+
+A thread of its own beats; every publisher asks. A process that was frozen and thawed finds the gap
+whichever of its threads wakes first, before it publishes anything more. A thread that merely waits
+for a slow broker stops no beat.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from typing import TYPE_CHECKING
+
+from jobstream_processors.background import in_background
+from jobstream_processors.errors import WorkerStopped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from jobstream_processors.ports import Clock, Outgoing, Sent, Sink, Told, TopicPartition
+    from jobstream_processors.watch.standing import Standing
+
+
+BEAT_S = 0.2
+TOLD_MAX = 5
+"""So many handlers are named."""
+
+
+class Pulse:
+    """A dead man's switch. `beat` belongs to one thread, `check` to any."""
+
+    def __init__(self, clock: Clock, session_ms: int) -> None:
+        self._clock = clock
+        self._session_ms = session_ms
+        self._last_ms = clock.monotonic_ms()
+        self._stopped = ""
+        self._standing: Callable[[], Standing | None] = lambda: None
+        self._leaving = threading.Event()
+        self._silence: Callable[[int], bool] = _never
+        self._group_ms: int | None = None
+        """The session that the group keeps, less a heartbeat; None while that is not known."""
+
+    def start(self, lost: Callable[[BaseException], object]) -> None:
+        """Beat from a thread of its own until `stop`, or until a gap is found.
+
+        Then `lost` is called there with a WorkerStopped: whoever publishes finds the gap too, but
+        may not come to it, as a client can wait for a group that has long given it up.
+        """
+        in_background("jobstream-pulse", self._serve, partial(self._ended, lost))
+
+    def narrow(self, session_ms: int) -> None:
+        """The group's session is this long, and so no longer than that is believed of it."""
+        self._group_ms = session_ms
+        self._session_ms = min(self._session_ms, session_ms)
+
+    def watch(self, standing: Callable[[], Standing | None]) -> None:
+        """Ask `standing`, from any thread, which handlers ran when a gap is found."""
+        self._standing = standing
+
+    def beat(self) -> None:
+        """Still here; raises WorkerStopped after a gap longer than the session."""
+        # One look at the clock: a freeze between two would count as a beat.
+        now_ms = self._clock.monotonic_ms()
+        self._check(now_ms)
+        self._last_ms = now_ms
+
+    def check(self) -> None:
+        """Raises WorkerStopped if the last beat is further away than the session, now or ever."""
+        self._check(self._clock.monotonic_ms())
+
+    def _check(self, now_ms: int) -> None:
+        gap_ms = now_ms - self._last_ms
+        if gap_ms > self._session_ms and not self._stopped:
+            self._stopped = (
+                f"this process stood still for {gap_ms} ms, longer than its session of "
+                f"{self._session_ms} ms: others may own its partitions. {self._why(gap_ms)}"
+            )
+        if self._stopped:
+            raise WorkerStopped(self._stopped)
+
+    def _why(self, gap_ms: int) -> str:
+        # One that began right after a beat ran nearly as long.
+        standing = self._standing()
+        names = standing.under_way(gap_ms / 1_000 - 2 * BEAT_S) if standing is not None else []
+        if not names:
+            return (
+                "No handler of now ran all the while: the process or its machine was suspended, or "
+                "one that has ended kept the lock of the interpreter"
+            )
+        more = f" and {len(names) - TOLD_MAX} more" if len(names) > TOLD_MAX else ""
+        return (
+            f"Handlers that ran all the while: {', '.join(names[:TOLD_MAX])}{more}. If one of them "
+            'keeps the lock of the interpreter, give it executor="process"; else the process or '
+            "its machine was suspended"
+        )
+
+    def is_lost(self) -> bool:
+        """Whether nothing may be started or published any more. For the hot path: never raises."""
+        return bool(self._stopped) or self._clock.monotonic_ms() - self._last_ms > self._session_ms
+
+    def hear_by(self, silence: Callable[[int], bool], group_ms: int | None = None) -> None:
+        """Ask `silence` whether the group has been silent for so many milliseconds.
+
+        That is asked once the group's session is known: by `narrow`, or here.
+        """
+        self._silence = silence
+        self._group_ms = group_ms if group_ms is not None else self._group_ms
+
+    def is_silent(self) -> bool:
+        """Whether the group may have given this process up by now, and it can't tell.
+
+        Nothing is to be started meanwhile. What runs goes on: it may be heard of again.
+        """
+        return self._group_ms is not None and self._silence(self._group_ms)
+
+    def stop(self, reason: str) -> None:
+        """Let nothing more be published from now on."""
+        self._leaving.set()
+        self._stopped = self._stopped or reason
+
+    def _serve(self) -> None:
+        while not self._leaving.wait(BEAT_S):
+            self.beat()
+
+    def _ended(self, lost: Callable[[BaseException], object], error: BaseException) -> None:
+        if not self._leaving.is_set():  # whoever stopped it in the middle of a beat knows why
+            lost(error)
+
+
+def _never(limit_ms: int) -> bool:
+    """For processes that nobody tells."""
+    return limit_ms < 0
+
+
+class GuardedSink:
+    """A sink that publishes nothing once the process slept past its session."""
+
+    def __init__(self, sink: Sink, pulse: Pulse) -> None:
+        self._sink = sink
+        self._pulse = pulse
+
+    def publish(self, records: Sequence[Outgoing]) -> Mapping[TopicPartition, int]:
+        """As the sink's; raises WorkerStopped instead when the pulse is lost."""
+        self._pulse.check()
+        return self._sink.publish(records)
+
+    def publish_soon(self, record: Outgoing, done: Told) -> None:
+        """As the sink's; raises WorkerStopped instead when the pulse is lost."""
+        self._pulse.check()
+        self._sink.publish_soon(record, done)
+
+    def send(self, records: Sequence[Outgoing]) -> Sent:
+        """As the sink's; raises WorkerStopped instead when the pulse is lost."""
+        self._pulse.check()
+        return self._sink.send(records)
+
+    def send_rows(self, place: TopicPartition, rows: Sequence[dict[str, bytes]]) -> Sent:
+        """As the sink's; raises WorkerStopped instead when the pulse is lost."""
+        self._pulse.check()
+        return self._sink.send_rows(place, rows)

@@ -1,0 +1,229 @@
+"""Becoming the owner of a partition: claim it, restore its table, find where to start.
+
+The claim row goes first. Its offset is the fencing token, and the table is restored up to it, so
+nothing an earlier owner had acknowledged before the claim is missed. The start is the highest
+watermark anyone recorded, so losing the group's offsets re-runs nothing that was settled.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from jobstream_processors.assignment.handover import NOTHING_LEFT, Handed, handed, left_of
+from jobstream_processors.assignment.phases import ANNOUNCE, CLAIM, DETECT, PLACE, RESTORE
+from jobstream_processors.assignment.places import Mirrors, Place, find, without_topic
+from jobstream_processors.core.watermark import Watermark
+from jobstream_processors.engine.horizon import FLOOR
+from jobstream_processors.errors import OffsetOutOfRange
+from jobstream_processors.ports import Outgoing
+from jobstream_schemas import Mirror, Row, encode_mirror, encode_row, mirror_key, row_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from jobstream_processors.assignment.handover import Left
+    from jobstream_processors.assignment.lane import Lane
+    from jobstream_processors.ports import Clock, Log, Position, Shard, Sink, TopicPartition
+    from jobstream_processors.queue_plan import QueuePlan
+
+log = logging.getLogger("jobstream.worker")
+
+SUSPECT_PAUSE_MS = 1_000
+SUSPECT_PAUSE_MS_MAX = 30_000
+UNCLEAN_ALARM = 3
+
+
+class OpenShard(NamedTuple):
+    """A restored shard, and whose claim came before the one it was restored to."""
+
+    shard: Shard
+    previous_claim: int | None
+    restored: int
+    seconds: float
+
+
+class Tables(Protocol):
+    """The local dedup tables of one process."""
+
+    def open(
+        self,
+        partition: TopicPartition,
+        *,
+        claim: int,
+        topic_id: str,
+        window_ms: int,
+        needed: Callable[[], bool] | None = None,
+    ) -> OpenShard:
+        """Restore the shard of a dedup partition up to `claim`; blocks, with progress.
+
+        Raises NoLongerWanted soon after `needed` says no, or TableUnavailable.
+        """
+
+    def close(self, partition: TopicPartition, shard: Shard) -> None:
+        """Close that shard so that the next open here starts warm; blocks a few seconds at most.
+
+        A shard of a later assignment stays open.
+        """
+
+
+class Takeover:
+    """Prepares lanes. Blocks; may be used by several threads, one lane each."""
+
+    def __init__(  # noqa: PLR0917 - the parts of one composition
+        self,
+        group: str,
+        plans: Mapping[str, QueuePlan],
+        sink: Sink,
+        reader: Log,
+        tables: Tables,
+        mirrors: Mirrors,
+        clock: Clock,
+    ) -> None:
+        self._group = group
+        self._plans = plans
+        self._sink = sink
+        self._reader = reader
+        self._tables = tables
+        self._mirrors = mirrors
+        self._clock = clock
+
+    def prepare(self, lane: Lane, committed: Position | None) -> int | None:
+        """Make `lane` ready to run jobs; returns the offset to start at.
+
+        None if what should be next is not in the log: `lane.refused` tells it, and so does the log.
+        Nothing is claimed then, so that the owner after a reset has nobody to suspect. A lane that
+        ended meanwhile is not ready: only its table is open. Raises PublishFailed when the claim
+        was not acknowledged, TableUnavailable.
+        """
+        plan = self._plans[lane.queue]
+        partition = lane.source[1]
+        if self._place(lane, committed) is None:
+            return None
+        lane.phases.spent(PLACE)
+        now_ms = self._clock.broker_ms()
+        claim = Row("claim", "", "", 0, 0, 0, b"", b"", now_ms, 0, self._group)
+        table = (plan.dedup, partition)
+        record = Outgoing(plan.dedup, row_key(claim), encode_row(claim), partition)
+        lane.claim = self._sink.publish([record])[table]
+        lane.dedup_id = self._reader.topic_id(plan.dedup)
+        lane.phases.spent(CLAIM)
+        opened = self._tables.open(
+            table,
+            claim=lane.claim,
+            topic_id=lane.dedup_id,
+            window_ms=plan.window_ms,
+            needed=lambda: lane.live,
+        )
+        lane.shard = opened.shard
+        lane.phases.spent(RESTORE)
+        # Once more: the owner before may have gone on until it saw the claim.
+        place = self._place(lane, committed)
+        if place is None:
+            lane.claim = -1
+            return None
+        if not lane.live:
+            return place.start  # It announces nothing, so nobody suspects it of anything.
+        finished = place.mirror.finished if place.mirror is not None else ()
+        lane.watermark = Watermark(place.start, finished)
+        lane.show()
+        lane.left = _still_running(committed)
+        self._suspect(lane, place, opened.previous_claim)
+        lane.ahead.wanted = max(place.start, lane.suspect_before) + FLOOR
+        self._sink.publish([self.mirror_record(lane)])
+        lane.mirrored, lane.may_begin = place.start, lane.ahead.wanted
+        lane.phases.spent(ANNOUNCE)
+        return place.start
+
+    def release(self, lane: Lane) -> None:
+        """Close the table of a lane that has ended; blocks a few seconds at most.
+
+        Only its own: the partition may have come back as another lane.
+        """
+        self._tables.close((self._plans[lane.queue].dedup, lane.source[1]), lane.shard)
+
+    def mirror_record(self, lane: Lane) -> Outgoing:
+        """The record that mirrors the lane's watermark as last shown."""
+        position, ranges = lane.snapshot
+        topic, partition = lane.source
+        suspects = position < lane.suspect_before
+        mirror = Mirror(
+            group=self._group,
+            topic=topic,
+            topic_id=lane.topic_id,
+            partition=partition,
+            position=position,
+            finished=tuple(ranges),
+            # Once all that was suspect has ended, the next death is a story of its own.
+            unclean=lane.unclean if suspects else 0,
+            at=self._clock.broker_ms(),
+            claim=lane.claim,
+            may_begin=max(lane.ahead.wanted, lane.suspect_before if suspects else 0),
+        )
+        return Outgoing(self._mirrors.topic, mirror_key(mirror), encode_mirror(mirror))
+
+    def _place(self, lane: Lane, committed: Position | None) -> Place | None:
+        """Where the lane starts; None, and the lane is refused, if that is not in the log."""
+        try:
+            place = find(self._reader, self._mirrors, self._group, lane.source, committed)
+        except OffsetOutOfRange as error:
+            lane.topic_id = self._reader.topic_id(lane.source[0])
+            lane.refuse(str(error))
+            return None
+        lane.topic_id = place.topic_id
+        return place
+
+    def _silent_s(self, lane: Lane, mirror: Mirror) -> float:
+        """From the last word of the owner that died to this assignment, by the brokers' clock."""
+        since = (self._clock.broker_ms() - mirror.at) / 1_000
+        return max(0.0, since - sum(lane.phases.seconds.values()))
+
+    def _suspect(self, lane: Lane, place: Place, previous_claim: int | None) -> None:
+        """Whether the last owner left cleanly; if not, its jobs may have killed it."""
+        committed, mirror = place.committed, place.mirror
+        last = self._mirrors.last_owner(self._group, lane.source, lane.topic_id, previous_claim)
+        # Who claimed after it announced nothing, and so began nothing.
+        owner = last.claim if last is not None and previous_claim is not None else previous_claim
+        word = None
+        if committed is not None:
+            word = handed(committed.note, committed.offset, owner)
+        elif previous_claim is None and mirror is None:
+            word = Handed(0, NOTHING_LEFT)  # Nobody ever owned it.
+        if word is None and lane.after is not None and previous_claim in {None, lane.after.claim}:
+            word = lane.after.word  # Its last owner lives here: a topic was made anew.
+        if word is None and lane.lost is not None and owner == lane.lost.claim:
+            word = lane.lost.word  # Its last owner lives here: no job of it has killed anything.
+        if word is not None:
+            lane.suspect_before, lane.left = word
+            return
+        lane.phases.isolating = True
+        if mirror is not None:
+            lane.phases.seconds[DETECT] = self._silent_s(lane, mirror)
+        lane.suspect_before = place.end if last is None else min(last.may_begin, place.end)
+        lane.unclean = 1 + (mirror.unclean if mirror is not None else 0)
+        if lane.unclean > 1:
+            pause_ms = min(SUSPECT_PAUSE_MS * 2 ** (lane.unclean - 2), SUSPECT_PAUSE_MS_MAX)
+            lane.suspect_from_ms = self._clock.monotonic_ms() + pause_ms
+        level = logging.ERROR if lane.unclean >= UNCLEAN_ALARM else logging.WARNING
+        log.log(
+            level,
+            "takeover_unclean",
+            extra={
+                "partition": lane.source,
+                "in_a_row": lane.unclean,
+                "suspect_before": lane.suspect_before,
+            },
+        )
+
+
+def _still_running(committed: Position | None) -> Left:
+    """What may go on of what the writer of that note cut, though the note counts for nothing else.
+
+    Who came after the writer had no time to tell of it, or died, or the topic was made anew: then
+    the writer may have read on in the new one before it heard.
+    """
+    if committed is None:
+        return NOTHING_LEFT
+    told = without_topic(committed)
+    word = handed(told.note, told.offset, None)
+    return left_of([], word.left.runs) if word is not None else NOTHING_LEFT

@@ -1,0 +1,1 @@
+"""The delay ladder at work: carries waiting jobs from rung to rung, and then to their queue."""

@@ -1,0 +1,187 @@
+"""One assigned partition of a rung: its records by when they may leave, and which may not yet.
+
+Whatever the client delivered is kept: nothing is dropped, so nothing has to be fetched again. The
+bound holds by pausing, one poll late. Pure of I/O.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from jobstream_processors.assignment.skipped import Again
+from jobstream_processors.core.headers import FIRST, BadHeaders, Trip, headers_of, parse
+from jobstream_processors.core.ladder import EXACT, RUNG_MS, Wait, next_stop, wait_on
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from jobstream_processors.core.watermark import Watermark
+    from jobstream_processors.ports import Record, TopicPartition
+    from jobstream_processors.queue_plan import QueuePlan
+
+RECORDS_MAX = 1_000
+"""Records kept of one partition of a rung with a delay before it is paused."""
+BYTES_MAX = 1024 * 1024
+"""Bytes of jobs in them."""
+EXACT_BYTES_MAX = 32 * 1024 * 1024
+"""Bytes of jobs kept of one "0s" partition: it is read far ahead, to find what is due next."""
+EXACT_RECORDS_MAX = 100_000
+PROCESS_BYTES_MAX = 128 * 1024 * 1024
+"""Bytes of jobs that all rungs of a process may keep: half for "0s" ones, half for the others."""
+ROOM_BYTES_MIN = 64 * 1024
+
+
+class Room(NamedTuple):
+    """What one partition of a rung may keep in memory before it is paused."""
+
+    records: int
+    bytes: int
+
+
+class Waiting(NamedTuple):
+    """A record on a rung. Ordered by when it may leave, then by offset."""
+
+    leaves_ms: int
+    offset: int
+    wait: Wait
+    trip: Trip
+    record: Record
+    trouble: str
+    traced: int = 0
+    """Bytes of its traceback, which stands in the record alone while it waits."""
+    suspected: bool = False
+    """It was kept back once for a clock that is wrong; the next time it leaves."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of its job, and of the traceback that goes along."""
+        return len(self.record.value() or b"") + self.traced
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """Where a record goes now: another rung, the queue (None), or the dead letters."""
+
+    waiting: Waiting
+    rung: str | None
+    trip: Trip
+
+
+def rooms(rungs: Sequence[Rung]) -> dict[Rung, Room]:
+    """The room of each of `rungs`, which share one process."""
+    found = {}
+    exact = sum(rung.name == EXACT for rung in rungs)
+    for rung in rungs:
+        is_exact = rung.name == EXACT
+        share = PROCESS_BYTES_MAX // 2 // (exact if is_exact else len(rungs) - exact)
+        own = Room(EXACT_RECORDS_MAX, EXACT_BYTES_MAX) if is_exact else Room(RECORDS_MAX, BYTES_MAX)
+        found[rung] = own._replace(bytes=max(ROOM_BYTES_MIN, min(own.bytes, share)))
+    return found
+
+
+class Rung:
+    """State of one rung partition during one assignment."""
+
+    def __init__(self, plan: QueuePlan, name: str, source: TopicPartition) -> None:
+        self.plan = plan
+        self.name = name
+        self.source = source
+        self.topic_id = ""
+        self.watermark: Watermark
+        self.again = Again()
+        self.look_after_ms = 0
+        """Monotonic: the log is not asked before about offsets that were skipped."""
+        self.taken = 0
+        """Records that came, also those that came again."""
+        self.reads_from = -1
+        """How many had come when its client was made to read again."""
+        self.bytes = 0
+        self._heap: list[Waiting] = []
+
+    def __len__(self) -> int:
+        """Records kept in memory."""
+        return len(self._heap)
+
+    def is_full(self, room: Room) -> bool:
+        """Whether no more records are to be fetched now."""
+        return len(self._heap) >= room.records or self.bytes >= room.bytes
+
+    def has_room(self, room: Room) -> bool:
+        """Whether a rung that was full is fetched again: not for each record that leaves."""
+        return len(self._heap) <= room.records // 2 and self.bytes <= room.bytes // 2
+
+    def take(self, record: Record) -> None:
+        """Take up a record, also beyond the room: what was fetched is not fetched again."""
+        offset = record.offset()
+        assert offset is not None, "consumed records have an offset"  # noqa: S101
+        self.taken += 1
+        if self.watermark.begin(offset):
+            self._keep(self._read(record, offset))
+
+    def next_ms(self) -> int | None:
+        """Broker time at which the next record may leave; None if there is none."""
+        return self._heap[0].leaves_ms if self._heap else None
+
+    def leave(self, now_ms: int, limit: int) -> list[Hop]:
+        """At most `limit` records that may leave at broker time `now_ms`."""
+        hops: list[Hop] = []
+        while len(hops) < limit and (due := self.next_ms()) is not None and due <= now_ms:
+            waiting = heapq.heappop(self._heap)
+            self.bytes -= waiting.size
+            hop = self._hop(waiting, now_ms)
+            if hop.rung == self.name == EXACT:
+                self._keep(waiting._replace(leaves_ms=waiting.wait.due_ms))
+            else:
+                hops.append(hop)
+        return hops
+
+    def put_back(self, hops: Iterable[Hop], until_ms: int, *, suspected: bool = False) -> None:
+        """Keep records that may not leave after all, or whose hop was not acknowledged.
+
+        They may leave at broker time `until_ms`; others of the rung go on.
+        """
+        for hop in hops:
+            again = suspected or hop.waiting.suspected
+            self._keep(hop.waiting._replace(leaves_ms=until_ms, suspected=again))
+
+    def _keep(self, waiting: Waiting) -> None:
+        self.bytes += waiting.size
+        heapq.heappush(self._heap, waiting)
+
+    def is_spinning(self, hop: Hop) -> bool:
+        """Whether the hop shortened the wait by less than half the rung: a clock is wrong.
+
+        Or its headers are. So a record is kept back for that once only, and alone.
+        """
+        left_before = hop.waiting.trip.delay_ms
+        if hop.waiting.suspected or self.name == EXACT or left_before is None or hop.rung is None:
+            return False
+        left_now = hop.trip.delay_ms or 0
+        return left_before - left_now < RUNG_MS[self.name] // 2
+
+    def _read(self, record: Record, offset: int) -> Waiting:
+        appended = record.timestamp()[1]
+        try:
+            trip = parse(headers_of(record))
+            if trip.partition is not None and trip.partition >= self.plan.partitions:
+                message = f"header js-partition={trip.partition}: {self.plan.name} has fewer"
+                raise BadHeaders(message)  # noqa: TRY301 - one place turns it into trouble
+        except BadHeaders as error:
+            wait = Wait(EXACT, appended, appended)
+            return Waiting(appended, offset, wait, FIRST, record, str(error))
+        wait = wait_on(self.name, appended, trip.due_ms, trip.delay_ms)
+        traced = len(trip.traceback)
+        if traced:
+            trip = replace(trip, traceback="")
+        return Waiting(wait.leaves_ms, offset, wait, trip, record, "", traced)
+
+    def _hop(self, waiting: Waiting, now_ms: int) -> Hop:
+        if waiting.trouble:
+            return Hop(waiting, None, waiting.trip)
+        due = waiting.wait.due_ms
+        rung = next_stop(waiting.wait, now_ms)
+        left, trip = max(0, due - now_ms), waiting.trip
+        first = trip.enqueued_ms if trip.enqueued_ms is not None else waiting.wait.appended_ms
+        return Hop(waiting, rung, replace(trip, due_ms=due, delay_ms=left, enqueued_ms=first))

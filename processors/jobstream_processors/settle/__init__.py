@@ -1,0 +1,1 @@
+"""Step 11: what a decision writes, and the thread that makes it durable."""

@@ -1,0 +1,153 @@
+"""What one decision writes: the copies, the row, and what the row lets the table know.
+
+Decisions in, records out; nothing is published here. The order of publishing is settle's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, assert_never
+
+from jobstream_processors.core import known
+from jobstream_processors.core.decide import (
+    Bury,
+    Charge,
+    Climb,
+    Decision,
+    Drop,
+    Finish,
+    Leave,
+    Park,
+    Wait,
+)
+from jobstream_processors.core.headers import render
+from jobstream_processors.core.known import Known, Parked
+from jobstream_processors.ports import Outgoing
+from jobstream_schemas import Row, RowKind, encode_row, row_key
+
+if TYPE_CHECKING:
+    from jobstream_processors.core.headers import Headers, Trip
+    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.queue_plan import QueuePlan
+
+POINTER = "js-pointer"
+"""Header of a dead letter without a body: topic:partition:offset of the original."""
+TOO_LARGE = "too_large_to_copy"
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What is to be acknowledged before the offset may be finished."""
+
+    copy: Outgoing | None
+    row: Outgoing
+    fact: Known
+
+
+def settlement(
+    delivery: Delivery, decision: Decision, plan: QueuePlan, now_ms: int
+) -> Settlement | None:
+    """The records that settle `delivery`; None where nothing is to be written."""
+    match decision:
+        case Leave() | Wait():
+            return None
+        case Finish():
+            return _row(delivery, plan, _job(delivery, known.DONE, now_ms))
+        case Drop(state, reason):
+            return _row(delivery, plan, _job(delivery, state, now_ms, reason))
+        case Climb(trip):
+            row = _base(delivery, "moved", now_ms)
+            return _row(delivery, plan, row, copy=_rung_copy(delivery, trip, plan))
+        case Bury(trip, pointer):
+            row = _job(delivery, known.DEAD, now_ms, trip.reason)
+            write = pointer_letter if pointer else letter
+            return _row(delivery, plan, row, copy=write(delivery, trip, plan))
+        case Park(attempt, delay_ms, snoozes, first_failed_ms):
+            parked = Parked(attempt, now_ms + delay_ms, snoozes, first_failed_ms or 0)
+            row = _base(delivery, "parked", now_ms)
+            row = row._replace(attempt=attempt, due=parked.due_ms, detail=parked.detail)
+            return _row(delivery, plan, row)
+        case Charge(crashes):
+            row = _base(delivery, "crash", now_ms)
+            return _row(delivery, plan, row._replace(attempt=crashes))
+        case _:
+            assert_never(decision)
+
+
+def letter(delivery: Delivery, trip: Trip, plan: QueuePlan) -> Outgoing:
+    """The dead letter: the original bytes, and headers that tell why, where from, how often."""
+    trip = _placed(delivery, trip)
+    headers = _headers(delivery, trip, plan.dlq)
+    headers.append(("js-key", delivery.record_key or b""))
+    return Outgoing(plan.dlq, letter_key(delivery), delivery.value, delivery.origin[1], headers)
+
+
+def pointer_letter(delivery: Delivery, trip: Trip, plan: QueuePlan) -> Outgoing:
+    """A dead letter for a record too big to copy: it names the offset where the bytes stand."""
+    full = letter(delivery, replace(trip, reason=trip.reason or TOO_LARGE), plan)
+    place = ":".join(map(str, delivery.origin)).encode()
+    headers = [*(full.headers or []), (POINTER, place)]
+    # Keys and trace headers of a stranger may be what is too big: keep ours alone.
+    ours = [(name, value) for name, value in headers if name.startswith("js-") and name != "js-key"]
+    return full._replace(value=b"", headers=ours)
+
+
+def letter_key(delivery: Delivery) -> bytes:
+    """`<id>:<redrive>`: one open letter per redrive of a job."""
+    return f"{delivery.id}:{delivery.trip.redrive}".encode()
+
+
+def _rung_copy(delivery: Delivery, trip: Trip, plan: QueuePlan) -> Outgoing:
+    trip = _placed(delivery, trip)
+    topic, partition = plan.rung(trip.delay_ms or 0, delivery.origin[1])
+    headers = _headers(delivery, trip, topic)
+    return Outgoing(topic, delivery.record_key, delivery.value, partition, headers)
+
+
+def _headers(delivery: Delivery, trip: Trip, topic: str) -> Headers:
+    """The headers of the copy that goes to `topic`; a traced job's copy carries its trace on."""
+    if delivery.trace is None:
+        return render(trip, delivery.headers)
+    return render(*delivery.trace.carry(trip, delivery.headers, topic))
+
+
+def _placed(delivery: Delivery, trip: Trip) -> Trip:
+    topic, partition, offset = delivery.origin
+    origin = trip.origin or f"{topic}:{partition}:{offset}"
+    return replace(trip, origin=origin, partition=partition)
+
+
+def _base(delivery: Delivery, kind: RowKind, now_ms: int) -> Row:
+    trip = delivery.trip
+    fingerprint, digest = delivery.identity()
+    return Row(
+        kind=kind,
+        id=delivery.id,
+        state="",
+        redrive=trip.redrive,
+        seq=trip.seq,
+        attempt=trip.attempt,
+        digest=digest,
+        fingerprint=fingerprint,
+        at=now_ms,
+        due=0,
+        detail="",
+    )
+
+
+def _job(delivery: Delivery, state: str, now_ms: int, detail: str = "") -> Row:
+    return _base(delivery, "job", now_ms)._replace(state=state, detail=detail[:200])
+
+
+def _row(
+    delivery: Delivery, plan: QueuePlan, row: Row, *, copy: Outgoing | None = None
+) -> Settlement:
+    record = Outgoing(plan.dedup, row_key(row), encode_row(row), delivery.origin[1])
+    return Settlement(copy, record, fact_of(row))
+
+
+def fact_of(row: Row) -> Known:
+    """What a row lets the table know of its id."""
+    numbers = (row.redrive, row.seq, row.attempt)
+    fact = known.of_row(row.kind, row.state, numbers, row.due, row.detail)
+    return fact._replace(identity=(row.fingerprint, row.digest))

@@ -1,0 +1,240 @@
+"""Step 11: make decisions durable, in the one order that loses nothing.
+
+Copies first, acknowledged; then the rows that absorb what the copies replace, acknowledged; then
+the local shard. Only what came through all of it may finish its offset. A failed publish leaves the
+delivery unsettled, to be tried again: nothing is skipped. A shard that can't be written settles
+nothing less, since its topic has the rows; it is told, as nobody may start a job by it any more.
+
+Each partition goes this way by itself. One whose brokers do not answer soon is left waiting, with
+all that gathers for it, while the others go on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from jobstream_processors.core.decide import Bury, Climb, Finish
+from jobstream_processors.errors import PublishFailure, TableUnavailable
+from jobstream_processors.ports import Outgoing, Sent
+from jobstream_processors.settle.records import TOO_LARGE, Settlement, settlement
+from jobstream_schemas import done_encoder, done_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jobstream_processors.assignment.lane import Lane
+    from jobstream_processors.core.decide import Decision
+    from jobstream_processors.core.known import Known
+    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.ports import Clock, Sink, TopicPartition
+    from jobstream_processors.queue_plan import QueuePlan
+
+log = logging.getLogger("jobstream.worker")
+
+Decided = tuple["Delivery", "Decision"]
+Failures = Mapping[int, PublishFailure]
+Steps = Generator[Sent, Failures, None]
+"""The way of one batch of one lane: yields what it sent, goes on when that is answered."""
+PATIENCE_MS = 250
+"""So long a round waits for its acknowledgements: far above what healthy brokers take."""
+
+
+class Settler:
+    """Settles batches, each lane's by itself. Used by one thread at a time."""
+
+    def __init__(
+        self,
+        sink: Sink,
+        plans: Mapping[str, QueuePlan],
+        clock: Clock,
+        unwritable: Callable[[TableUnavailable], object] | None = None,
+    ) -> None:
+        """`unwritable` hears of each write to a shard that failed; without it, that is raised."""
+        self._sink = sink
+        self._plans = plans
+        self._clock = clock
+        self._unwritable = unwritable
+        self._gathered: dict[tuple[Lane, bool], list[Decided]] = {}
+        """What no way was begun for, by lane and whether it is `done`; bounded by the windows."""
+        self._ways: dict[tuple[Lane, bool], _Way] = {}
+        """At most one for each lane and kind; an entry is left only while it is late."""
+        self._settled: list[Decided] = []
+        self._again: list[Decided] = []
+
+    @property
+    def waits(self) -> bool:
+        """Whether some of what it was given waits for acknowledgements: call `settle` again."""
+        return bool(self._ways)
+
+    def settle(self, batch: Sequence[Decided]) -> tuple[list[Decided], list[Decided]]:
+        """(settled, to be tried again). Blocks for about a quarter of a second at most.
+
+        What is not acknowledged by then is returned by a later call, which may be given nothing
+        new. Deliveries of ended assignments are returned by none.
+        """
+        gathered = self._gathered
+        for item in batch:
+            gathered.setdefault((item[0].lane, type(item[1]) is Finish), []).append(item)
+        late = {lane for lane, _ in self._ways}
+        for key, way in list(self._ways.items()):
+            if not key[0].live or (way.goes_on(0.0) and way.ended):
+                del self._ways[key]
+        # Copies set out first: they have the longer way.
+        for key in sorted(gathered, key=_is_done):
+            if not key[0].live:
+                del gathered[key]
+            elif key not in self._ways:
+                self._begin(key, gathered.pop(key))
+        self._wait([way for way in self._ways.values() if way.fresh])
+        for lane in late | {lane for lane, _ in self._ways}:
+            lane.late = (lane, True) in self._ways or (lane, False) in self._ways
+        settled, again = self._settled, self._again
+        self._settled, self._again = [], []  # Nothing of them stays in memory until the next call.
+        return settled, again
+
+    def _begin(self, key: tuple[Lane, bool], items: list[Decided]) -> None:
+        lane, done = key
+        way = _Way(self._done(lane, items) if done else self._others(lane, items))
+        if not way.ended:
+            self._ways[key] = way
+
+    def _wait(self, ways: list[_Way]) -> None:
+        """Let them go on for as long as all are answered soon."""
+        until_ms, now_ms = self._clock.monotonic_ms() + PATIENCE_MS, self._clock.monotonic_ms
+        while ways:
+            # One after the other, and all of them together no longer than that.
+            left_s = ((way, max(0, until_ms - now_ms()) / 1_000) for way in ways)
+            ways = [way for way, seconds in left_s if way.goes_on(seconds) and not way.ended]
+        for key, way in list(self._ways.items()):
+            way.fresh = False
+            if way.ended:
+                del self._ways[key]
+
+    def _done(self, lane: Lane, items: list[Decided]) -> Steps:
+        """The hot path: one row each, encoded by hand, no copy."""
+        encode = done_encoder(self._clock.broker_ms())
+        place = self._plans[lane.queue].dedup, lane.source[1]
+        rows: list[dict[str, bytes]] = []
+        facts: list[tuple[str, bytes, bytes]] = []
+        for delivery, _ in items:
+            fingerprint, digest = delivery.identity()
+            job_id, trip = delivery.id, delivery.trip
+            value = encode(digest, fingerprint, job_id, trip.redrive, trip.attempt)
+            rows.append({"key": done_key(job_id, trip.redrive), "value": value})
+            facts.append((job_id, fingerprint, digest))
+        failed = yield self._sink.send_rows(place, rows)
+        if failed:
+            _tell(Counter((place, failure.code, failure.reason) for failure in failed.values()))
+            self._again += [item for index, item in enumerate(items) if index in failed]
+            items = [item for index, item in enumerate(items) if index not in failed]
+            facts = [fact for index, fact in enumerate(facts) if index not in failed]
+        self._keep(partial(lane.shard.put_done, facts))
+        self._settled += items
+
+    def _others(self, lane: Lane, items: list[Decided]) -> Steps:
+        """Everything else: copies, then rows, then the shard."""
+        now_ms, plan = self._clock.broker_ms(), self._plans[lane.queue]
+        work: list[tuple[Decided, Settlement]] = []
+        for delivery, decision in items:
+            wanted = settlement(delivery, decision, plan, now_ms)
+            if wanted is not None:
+                work.append(((delivery, decision), wanted))
+        with_copy = [index for index, (_, wanted) in enumerate(work) if wanted.copy is not None]
+        if with_copy:
+            copies = [copy for _, wanted in work if (copy := wanted.copy) is not None]
+            failed = yield self._sink.send(copies)
+            _tell_of(copies, failed)
+            work = self._copied(work, {with_copy[index]: why for index, why in failed.items()})
+        if not work:
+            return
+        rows = [wanted.row for _, wanted in work]
+        failed = yield self._sink.send(rows)
+        _tell_of(rows, failed)
+        facts: list[tuple[str, Known]] = []
+        for index, (item, wanted) in enumerate(work):
+            if index in failed:
+                self._again.append(item)
+            else:
+                facts.append((item[0].id, wanted.fact))
+                self._settled.append(item)
+        self._keep(partial(lane.shard.merge, facts))
+
+    def _keep(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except TableUnavailable as error:
+            if self._unwritable is None:
+                raise
+            self._unwritable(error)
+
+    def _copied(
+        self, work: list[tuple[Decided, Settlement]], bad: Failures
+    ) -> list[tuple[Decided, Settlement]]:
+        """The work whose copies, if any, are acknowledged."""
+        for index, failure in bad.items():
+            item = work[index][0]
+            self._again.append(_too_large(item) if failure.too_large else item)
+        return [each for index, each in enumerate(work) if index not in bad]
+
+
+class _Way:
+    """One batch of one lane on its way."""
+
+    __slots__ = ("_sent", "_steps", "ended", "fresh")
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+        self._sent = next(steps, None)
+        self.ended = self._sent is None
+        self.fresh = True
+        """Whether it began in this round, which still waits for it."""
+
+    def goes_on(self, timeout_s: float) -> bool:
+        """Take the next step if the last is answered by then; False if it is not."""
+        if self._sent is None:
+            return False
+        failures = self._sent.failures(timeout_s)
+        if failures is None:
+            return False
+        try:
+            self._sent = self._steps.send(failures)
+        except StopIteration:
+            self.ended, self._sent = True, None
+        return True
+
+
+def _is_done(key: tuple[Lane, bool]) -> bool:
+    return key[1]
+
+
+def _too_large(item: Decided) -> Decided:
+    """A record that can't be copied dies, with a letter that points to where it stands.
+
+    Before that it is tried without its traceback: that is worth no record.
+    """
+    delivery, decision = item
+    if isinstance(decision, Climb | Bury) and decision.trip.traceback:
+        return delivery, replace(decision, trip=replace(decision.trip, traceback=""))
+    if isinstance(decision, Bury):
+        return delivery, replace(decision, pointer=True)
+    return delivery, Bury(replace(delivery.trip, reason=TOO_LARGE), pointer=True)
+
+
+def _tell_of(records: Sequence[Outgoing], failed: Failures) -> None:
+    if failed:
+        places = ((records[at].topic, records[at].partition) for at in failed)
+        _tell(Counter((p, f.code, f.reason) for p, f in zip(places, failed.values(), strict=True)))
+
+
+def _tell(failed: Counter[tuple[TopicPartition, str, str]]) -> None:
+    for (place, code, reason), count in failed.items():
+        told = {"partition": place, "code": code, "reason": reason, "jobs": count, "next": NEXT}
+        log.warning("publish_failed", extra=told)
+
+
+NEXT = "their offsets stay unfinished; they are settled again within 2 s, until Kafka takes them"

@@ -1,0 +1,155 @@
+"""Tells user code of each failed run, for error trackers, on a thread of its own.
+
+Nothing waits for it: not the event loop, not a settlement. It decides nothing about a job, and what
+its callbacks raise is logged and forgotten.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Literal
+
+from jobstream_processors.background import in_background, log_end
+from jobstream_processors.core.decide import Bury, Charge, Climb, Park
+from jobstream_processors.core.outcome import Again, Buried, Crashed, Raised, TimedOut, Unstarted
+from jobstream_processors.core.spot import NOWHERE, Spot
+from jobstream_processors.execute.current import name_job
+from jobstream_processors.execute.running import facts_of
+from jobstream_processors.watch.failure import Failure
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Sequence
+
+    from jobstream_processors.context import RunFacts
+    from jobstream_processors.core.decide import Decision
+    from jobstream_processors.core.outcome import Outcome
+    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.watch.failure import Callback
+
+log = logging.getLogger("jobstream.worker")
+
+WAITING_MAX = 1_000
+"""Failures that wait to be told; those beyond are counted and left out."""
+LEAVE_S = 2.0
+
+
+def failure_of(delivery: Delivery, outcome: Outcome | None, decision: Decision) -> Failure | None:
+    """The failure that an ended run is, None if it is none: done, snoozed, cancelled, interrupted.
+
+    A retry that the handler asked for is one only if it was the last. Without an outcome it never
+    ran: a failure only if it is dead.
+    """
+    error, message, spot = texts_of(outcome)
+    match decision:
+        case Bury(trip):
+            kind: Literal["retry", "dead"] = "dead"
+            reason, wait_ms = trip.reason, None
+            error = error or trip.error or f"jobstream.{reason}"
+            message = message or trip.message
+        case Climb(trip) if error:
+            kind, reason, wait_ms = "retry", "", trip.delay_ms
+        case Park(_, delay_ms) | Charge(_, delay_ms) if error:
+            kind, reason, wait_ms = "retry", "", delay_ms
+        case _:
+            return None
+    facts = facts_of(delivery)
+    topic, partition, offset = facts.source
+    return Failure(
+        exception=delivery.error,
+        error=error,
+        message=message,
+        traceback=spot.traceback,
+        job_id=facts.job_id,
+        job=facts.name,
+        queue=facts.queue,
+        attempt=facts.attempt,
+        redrive=facts.redrive,
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        correlation_id=facts.correlation_id,
+        decision=kind,
+        reason=reason,
+        retry_in_ms=wait_ms,
+    )
+
+
+def texts_of(outcome: Outcome | None) -> tuple[str, str, Spot]:
+    """Error, message and place; no error where the run did not fail by itself."""
+    match outcome:
+        case Raised(error, message, _, spot):
+            return error, message, spot
+        case TimedOut(after_ms, spot):
+            return "jobstream.Timeout", f"still running after {after_ms} ms", spot
+        case Crashed(how):
+            return "jobstream.Crashed", how, NOWHERE
+        case Unstarted(_, how, spot):
+            return "jobstream.ChildNotStarted", how, spot
+        case Buried(reason, message, spot):
+            return f"jobstream.{reason}", message, spot
+        case Again(spot=spot):
+            return "", "", spot
+    return "", "", NOWHERE
+
+
+class Failures:
+    """Hands failures to the callbacks, one after the other, from a thread of its own."""
+
+    def __init__(self, callbacks: Sequence[Callback]) -> None:
+        self._callbacks = callbacks
+        self._waiting: queue.Queue[tuple[Failure, RunFacts] | None] = queue.Queue(WAITING_MAX)
+        self._left_out = 0
+        self._thread: threading.Thread | None = None
+
+    def tell(self, delivery: Delivery, outcome: Outcome | None, decision: Decision) -> None:
+        """Note an ended run, if it failed, or a job dead without one; returns at once.
+
+        Called on the loop's thread.
+        """
+        failure = failure_of(delivery, outcome, decision)
+        if failure is None:
+            return
+        if self._thread is None:
+            name = "jobstream-failures"
+            self._thread = in_background(name, self._serve, log_end(name))
+        try:
+            self._waiting.put_nowait((failure, facts_of(delivery)))
+        except queue.Full:
+            self._left_out += 1
+
+    def close(self, timeout_s: float = LEAVE_S) -> None:
+        """Tell what waits, for at most `timeout_s`; blocks for that."""
+        if self._thread is None:
+            return
+        try:
+            self._waiting.put(None, timeout=timeout_s)
+        except queue.Full:
+            return
+        self._thread.join(timeout_s)
+
+    def _serve(self) -> None:
+        while (item := self._waiting.get()) is not None:
+            failure, facts = item
+            context = copy_context()
+            context.run(name_job, facts)
+            context.run(call, self._callbacks, failure)
+            left_out, self._left_out = self._left_out, 0
+            if left_out:
+                log.warning("failures_not_told", extra={"failures": left_out})
+
+
+def call(callbacks: Sequence[Callback], failure: Failure) -> None:
+    """Call each of them; what one raises is logged and keeps no other from being called."""
+    for callback in callbacks:
+        try:
+            callback(failure)
+        except BaseException:  # the edge of user code: nothing may pass
+            log.exception("on_failure_raised", extra={"callback": _name_of(callback)})
+
+
+def _name_of(callback: Callback) -> str:
+    """What a log line calls it; a callable of a class of its own may have no name."""
+    return str(getattr(callback, "__qualname__", type(callback).__qualname__))

@@ -1,0 +1,116 @@
+"""How a worker and its partitions stand, for those who look from outside. It changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jobstream_processors.core.orders import NOTHING, QUIET, Entry, Orders, is_meant
+from jobstream_processors.ports import TopicPartition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from jobstream_processors.assignment.lane import Lane
+    from jobstream_processors.delivery import Delivery
+
+
+@dataclass(frozen=True, slots=True)
+class LaneFacts:
+    """How one assigned partition stands, for those who look from outside."""
+
+    queue: str
+    source: TopicPartition
+    serving: bool
+    """Restored, and jobs of it run."""
+    refused: bool
+    """Nothing more of it is taken up until an operator has decided."""
+    unfinished: int
+    """Records taken and not finished."""
+    gap: int
+    """Records finished above the watermark."""
+    paused: tuple[str, ...]
+    """The reasons for which nothing of it is fetched now."""
+    guarded: bool
+    """Its flood guard is closed."""
+    rows: int
+    """About how many rows its table holds."""
+
+    @property
+    def restoring(self) -> bool:
+        """It is to be served, and its table is not there yet."""
+        return not self.serving and not self.refused
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A handler that runs now."""
+
+    queue: str
+    job_type: str
+    job_id: str
+    attempt: int
+    seconds: float
+    stuck: bool
+    """It is past its time limit and still holds its slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a worker is doing, for those who look from outside."""
+
+    lanes: tuple[LaneFacts, ...]
+    runs: tuple[Run, ...]
+    concurrency: int
+    ticked_s: float
+    """Seconds since its event loop last came round."""
+    leaving: bool
+    stepping: str = ""
+    """The job type whose handler has the event loop; "" if none has."""
+    orders: Orders = NOTHING
+    """What operators told the workers, since nothing starts here any more that is against it."""
+
+    def obeyed(self, worker: str) -> list[Entry]:
+        """The pauses that hold in the worker of that name, and what keeps it from taking jobs.
+
+        That holds as soon as nothing is fetched for any partition that it serves.
+        """
+        orders = self.orders
+        fetches = any(QUIET not in lane.paused for lane in self.lanes if lane.serving)
+        quiets = () if fetches else orders.quiets
+        return [
+            *orders.queues.values(),
+            *orders.types.values(),
+            *(entry for entry in quiets if is_meant(entry.subject, worker)),
+        ]
+
+    def under_way(self, seconds: float) -> list[str]:
+        """Job types of handlers that have run for so long, each once."""
+        return sorted({run.job_type for run in self.runs if run.seconds >= seconds})
+
+
+def run_of(delivery: Delivery, job_type: str, seconds: float) -> Run:
+    """The facts of a delivery whose handler has run for so long."""
+    return Run(
+        queue=delivery.lane.queue,
+        job_type=job_type,
+        job_id=delivery.id,
+        attempt=delivery.trip.attempt,
+        seconds=seconds,
+        stuck=delivery.reported,
+    )
+
+
+def facts_of(lane: Lane, paused: Iterable[str], *, running: bool) -> LaneFacts:
+    """The facts of a lane that is paused for these reasons and was restored, or not."""
+    return LaneFacts(
+        queue=lane.queue,
+        source=lane.source,
+        serving=running and not lane.refused,
+        unfinished=max(0, lane.handed - lane.returned),
+        gap=lane.gap,
+        refused=bool(lane.refused),
+        paused=(lane.refusal,) if lane.refused else tuple(sorted(paused)),
+        guarded=not lane.flood.is_open,
+        rows=lane.shard.rows() if running else 0,
+    )

@@ -1,0 +1,87 @@
+"""Where tracing hooks into a worker: the moments of a delivery that a trace shows.
+
+The edge implements it with a library of its choice; `UNTRACED` stands where nobody traces and hands
+every part back as it is, so that nothing on the way of a job asks whether somebody does. A trace
+changes what copies carry in foreign headers and in `js-trace`, never what is decided.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from jobstream_processors.execute.current import name_job
+from jobstream_processors.execute.running import no_entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from jobstream_processors.core.headers import Headers, Trip
+    from jobstream_processors.execute.running import Ended, Enter, EnterChild
+    from jobstream_processors.ports import Record
+    from jobstream_processors.settle.settler import Decided
+
+
+class Trace(Protocol):
+    """What tracing keeps of one delivery, from its record to its settlement."""
+
+    def carry(self, trip: Trip, headers: Headers | None, topic: str) -> tuple[Trip, Headers | None]:
+        """The trip and the foreign headers of the copy that goes to `topic`."""
+
+
+class Settles(Protocol):
+    """What makes decisions durable: a Settler, or one that is watched."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether some of what it was given waits for acknowledgements."""
+
+    def settle(self, batch: Sequence[Decided]) -> tuple[list[Decided], list[Decided]]:
+        """(settled, to be tried again); the rest waits for a later call, or its lane has ended."""
+
+
+class Tracing(Protocol):
+    """The hooks of one worker. None of them may raise, block, or change an outcome."""
+
+    @property
+    def received(self) -> Callable[[Record], Trace] | None:
+        """Makes the trace of a record that begins here; None: records have none."""
+
+    @property
+    def enter(self) -> Enter:
+        """Called in the context of each run, just before its handler."""
+
+    @property
+    def enter_child(self) -> EnterChild:
+        """Called before a run is handed to a child process."""
+
+    def ended(self, ended: Ended) -> Ended:
+        """`ended`, watched: a run is over."""
+
+    def put(self, put: Callable[[list[Decided]], None]) -> Callable[[list[Decided]], None]:
+        """`put`, watched: deliveries are decided."""
+
+    def settler(self, settler: Settles) -> Settles:
+        """`settler`, watched: deliveries are settled."""
+
+
+class Untraced:
+    """Watches nothing."""
+
+    received = None
+    enter: Enter = staticmethod(name_job)
+    enter_child: EnterChild = staticmethod(no_entry)
+
+    def ended(self, ended: Ended) -> Ended:
+        """`ended` itself."""
+        return ended
+
+    def put(self, put: Callable[[list[Decided]], None]) -> Callable[[list[Decided]], None]:
+        """`put` itself."""
+        return put
+
+    def settler(self, settler: Settles) -> Settles:
+        """`settler` itself."""
+        return settler
+
+
+UNTRACED = Untraced()

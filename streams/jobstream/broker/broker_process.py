@@ -1,0 +1,159 @@
+"""Operating system processes that run a JVM: ours, or one that was left running on purpose.
+
+`AttendedJvm` dies with this program, through its keeper. `DetachedJvm` does not, and is found
+again by process id and start time. Both know signals and waiting, and nothing about Kafka.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from jobstream.broker.errors import BrokerStartError
+from jobstream.broker.process_identity import started_at
+
+_KEEPER = Path(__file__).with_name("keeper.py")
+_POLL_S = 0.02
+
+
+class Jvm(Protocol):
+    """A JVM that was started, whoever has to reap it."""
+
+    @property
+    def pid(self) -> int:
+        """Process id of the JVM itself."""
+
+    def is_running(self) -> bool:
+        """Whether the process exists; a frozen one does. Never blocks."""
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal; nothing happens if the process has ended."""
+
+    def wait(self, deadline: float) -> bool:
+        """Wait until it has ended, at most until `time.monotonic()` is `deadline`."""
+
+
+class AttendedJvm:
+    """A JVM that ends when this program does, however that happens."""
+
+    def __init__(self, command: list[str], *, output: Path, scratch: Path | None) -> None:
+        """Start `command`; what it prints is appended to `output`.
+
+        Returns as soon as the process exists, which does not prove that Java runs in it.
+        `scratch` is removed if this program dies without cleaning up. Raises
+        `BrokerStartError` if the process could not be started.
+        """
+        arguments = ["attend", str(os.getpid()), str(scratch or ""), *command]
+        self._keeper = _run_keeper(arguments, output)
+        self.pid = _pid_from(self._keeper, output)
+
+    def is_running(self) -> bool:
+        """Whether the process exists; a frozen one does. Never blocks."""
+        return self._keeper.poll() is None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal; nothing happens if the process has ended."""
+        # The keeper reaps the JVM and ends in the same instant: while it runs, the number is
+        # not a stranger's.
+        if self.is_running():
+            _send(self.pid, number)
+
+    def wait(self, deadline: float) -> bool:
+        """Wait until it has ended, at most until `time.monotonic()` is `deadline`."""
+        try:
+            self._keeper.wait(timeout=max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+
+class DetachedJvm:
+    """A JVM that outlives the program that started it, named by number and start time."""
+
+    def __init__(self, pid: int, started: str) -> None:
+        """Describe a process that exists, or did; see `start_detached`."""
+        self.pid = pid
+        self.started = started
+
+    def is_running(self) -> bool:
+        """Whether that very process still exists; a stranger with its number does not count."""
+        return started_at(self.pid) == self.started
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal; nothing happens if the process has ended."""
+        if self.is_running():
+            _send(self.pid, number)
+
+    def wait(self, deadline: float) -> bool:
+        """Wait until it has ended, at most until `time.monotonic()` is `deadline`."""
+        while self.is_running():
+            if time.monotonic() > deadline:
+                return False
+            # Nobody but its parent is told when a process ends.
+            time.sleep(_POLL_S)
+        return True
+
+
+def start_detached(command: list[str], *, output: Path) -> DetachedJvm:
+    """Start `command` so that it survives this program; what it prints goes to `output`.
+
+    Raises `BrokerStartError` if it could not be started, or ended at once.
+    """
+    launcher = _run_keeper(["detach", *command], output)
+    pid = _pid_from(launcher, output)
+    launcher.wait()
+    started = started_at(pid)
+    if started is None:
+        message = f"the detached JVM ended at once; see {output}"
+        raise BrokerStartError(message)
+    return DetachedJvm(pid, started)
+
+
+def end_all(jvms: Sequence[Jvm], *, grace_s: float) -> None:
+    """SIGTERM to all, SIGKILL to what is left after `grace_s`; blocks until all are gone."""
+    for jvm in jvms:
+        # A stopped process keeps SIGTERM pending until it may go on.
+        jvm.signal(signal.SIGCONT)
+        jvm.signal(signal.SIGTERM)
+    deadline = time.monotonic() + grace_s
+    for jvm in jvms:
+        jvm.wait(deadline)
+    for jvm in jvms:
+        jvm.signal(signal.SIGKILL)
+    for jvm in jvms:
+        jvm.wait(float("inf"))
+
+
+def _run_keeper(arguments: list[str], output: Path) -> "subprocess.Popen[bytes]":
+    with output.open("ab") as sink:
+        # A session of its own: Ctrl-C in the terminal must not reach the broker before the
+        # program has drained.
+        return subprocess.Popen(  # noqa: S603  # our own program and command line
+            [sys.executable, "-S", "-E", str(_KEEPER), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=sink,
+            start_new_session=True,
+        )
+
+
+def _pid_from(keeper: "subprocess.Popen[bytes]", output: Path) -> int:
+    assert keeper.stdout is not None, "a keeper is started with a pipe"  # noqa: S101
+    with keeper.stdout as pipe:
+        line = pipe.readline()
+    if not line.strip():
+        keeper.wait()
+        message = f"the JVM could not be started; see {output}"
+        raise BrokerStartError(message)
+    return int(line)
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,140 @@
+"""`jobstream canary`: a real job per queue at an interval, all the way. Needs no user code."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jobstream.cli.app_command import AppCommand
+from jobstream.cli.exits import FAILURE, OK
+from jobstream.cli.log_output import FORMS, LEVELS, LogForm, configure
+from jobstream.cli.options import (
+    at_port,
+    json_option,
+    metrics_port_option,
+    names,
+    seconds,
+    view_of,
+)
+from jobstream.cli.output import print_json_line, print_table
+from jobstream.operate.errors import NotThere
+from jobstream.roles.stop_signals import SIGNALS, leave_at_once
+from jobstream.topics.names import dedup_topic
+
+if TYPE_CHECKING:
+    from jobstream.canary.probing import Probed
+    from jobstream.canary.service import Canary
+    from jobstream.cli.app_name import AppName
+    from jobstream.operate.layout import QueueTopics
+    from jobstream.operate.view import AppView
+    from jobstream.settings import Settings
+
+COLUMNS = ("queue", "partition>", "result", "seconds>", "job", "detail")
+LEAST_MS = 1_000
+
+
+@click.command(cls=AppCommand)
+@click.option(
+    "--queues",
+    metavar="A,B",
+    callback=names,
+    help="Only these queues; else every queue of the app.",
+)
+@click.option(
+    "--interval", default="30s", show_default=True, help="From one probe of a queue to the next."
+)
+@click.option(
+    "--timeout", default="60s", show_default=True, help="How long a job may take to be done."
+)
+@click.option("--once", is_flag=True, help="Probe each queue once, and leave with the verdict.")
+@metrics_port_option
+@click.option("--log", "form", type=click.Choice(FORMS), default="auto", show_default=True)
+@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
+@json_option
+def command(
+    app: AppName,
+    *,
+    queues: list[str] | None,
+    interval: str,
+    timeout: str,
+    once: bool,
+    metrics_port: str | None,
+    form: LogForm,
+    log_level: str,
+    as_json: bool,
+) -> int:
+    """Enqueue a job that does nothing on every queue, and see it done by a worker.
+
+    Serves the metrics of success and latency until SIGTERM, SIGINT or SIGHUP. With --once it
+    prints what came of one probe per queue; exit code 1 if any was not done in time. It needs Kafka
+    alone, so it can run in another network than the workers.
+    """
+    from jobstream.canary.service import Canary  # noqa: PLC0415 - loads the Kafka client
+    from jobstream.cli.lossy import never_fail  # noqa: PLC0415 - with the command only
+
+    if not once:
+        never_fail()
+    configure(form, log_level)
+    view = view_of(app)
+    settings = at_port(view.settings, metrics_port)
+    canary = Canary(
+        view.app,
+        view.settings,
+        chosen(view, queues),
+        interval_s=seconds("--interval", interval, LEAST_MS),
+        timeout_s=seconds("--timeout", timeout, LEAST_MS),
+    )
+    if once:
+        return _show(canary.once(), as_json=as_json)
+    return _serve(canary, settings, view.app)
+
+
+def chosen(view: AppView, wanted: list[str] | None) -> list[QueueTopics]:
+    """The queues of these names; all if None.
+
+    Raises NotThere, naming the queues there are, or the topics that a probe needs and that are not.
+    """
+    found = view.queues()
+    if wanted is not None:
+        found = [queue for name in wanted for queue in view.queues(name)]
+    needed = {
+        topic for queue in found for topic in (queue.topic, dedup_topic(view.app, queue.name))
+    }
+    missing = ", ".join(sorted(needed.intersection(view.missing())))
+    if missing:
+        message = (
+            f"topics do not exist: {missing}; create them with: jobstream topics apply MODULE:APP"
+        )
+        raise NotThere(message)
+    return found
+
+
+def _serve(canary: Canary, settings: Settings, app: str) -> int:
+    from jobstream.observe.server import serve  # noqa: PLC0415 - needs the extra `metrics`
+
+    told = threading.Event()
+    stops = SIGNALS.serving(lambda _: told.set(), leave_at_once)
+    with serve(settings, app, "canary", [canary.tally], canary.probes()) as endpoint, stops:
+        canary.start()
+        endpoint.tell_ready("canary")
+        told.wait()
+        canary.stop()
+    return OK
+
+
+def _show(found: list[Probed], *, as_json: bool) -> int:
+    if as_json:
+        for probed in found:
+            print_json_line(asdict(probed) | {"ok": not probed.failure})
+    else:
+        print_table(COLUMNS, map(_row, found))
+    return FAILURE if any(probed.failure for probed in found) else OK
+
+
+def _row(probed: Probed) -> tuple[Any, ...]:
+    result = probed.failure or "done"
+    seconds = f"{probed.seconds:.3f}"
+    return probed.queue, probed.partition, result, seconds, probed.job_id, probed.detail

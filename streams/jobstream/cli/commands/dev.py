@@ -1,0 +1,229 @@
+"""`jobstream dev`: a broker, the topics and every role, in one terminal, until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from jobstream.cli.app_command import AppCommand
+from jobstream.cli.declared_app import Unsound, read_declared
+from jobstream.cli.exits import REPLACE, UNSAFE
+from jobstream.cli.log_output import LEVELS, configure
+from jobstream.cli.output import say
+from jobstream.errors import BrokerUnavailable
+from jobstream.roles.stop_signals import signal_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from jobstream.cli.app_name import AppName
+    from jobstream.cli.declared_app import Declared
+    from jobstream.cli.supervisor import Child, Supervisor
+    from jobstream.cli.watched_code import WatchedCode
+
+ROLES = ("worker", "delayer", "exporter")
+WORKER_ROLES = ("worker", "delayer")
+NAMES_MAX = 3
+"""Changed files that are named; more are counted."""
+
+
+@click.command(cls=AppCommand)
+@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
+@click.option(
+    "--reload", is_flag=True, help="Start the roles again, drained, when Python files change."
+)
+def command(app: AppName, *, log_level: str, reload: bool) -> int:
+    """Run everything MODULE:APP needs on this machine, for development.
+
+    Uses the broker at JOBSTREAM_BOOTSTRAP_SERVERS if one answers there, else starts one on that
+    port and stops it at the end; its data stays for the next time. Applies the topics. Ctrl-C
+    drains the workers, then stops the broker; a second one does not wait for the drain.
+    """
+    from jobstream.cli.lossy import never_fail  # noqa: PLC0415 - with the command only
+    from jobstream.cli.watched_code import WatchedCode  # noqa: PLC0415 - likewise
+
+    never_fail()
+    configure("plain", "warning")
+    watch = None
+    if reload:
+        # Python takes compiled code for that of a file which has the same size and second.
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+        watch = WatchedCode(app.folder)
+    try:
+        declared = asyncio.run(_once_sound(app, watch, apply=False))
+        with _broker(declared.servers):
+            declared = asyncio.run(_once_sound(app, watch, apply=True))
+            _tell_topics(declared)
+            _tell_how(declared)
+            return asyncio.run(_serve(app, log_level, declared, watch))
+    except Unsound as error:
+        if error.code != UNSAFE:
+            raise
+        _tell(error.message, "topics")
+        return error.code
+
+
+async def _once_sound(app: AppName, watch: WatchedCode | None, *, apply: bool) -> Declared:
+    """What the code declares; with a watch, after as many changes as that takes."""
+    if watch is None:
+        return await read_declared(app, apply=apply)
+    while True:
+        try:
+            return await _of_latest(app, watch, apply=apply)
+        except Unsound as error:
+            _tell(error.message)
+            _tell("waiting for the next change")
+            await watch.change()
+
+
+async def _of_latest(app: AppName, watch: WatchedCode, *, apply: bool) -> Declared:
+    """What the code declares. A change meanwhile begins anew: an import may wait for ever."""
+    while True:
+        reading = asyncio.ensure_future(read_declared(app, apply=apply))
+        changing = asyncio.ensure_future(watch.change())
+        both = (reading, changing)
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if not changing.done():
+                return await reading
+            _tell_changed(changing.result())
+        finally:
+            for one in both:
+                one.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+
+
+async def _serve(
+    app: AppName,
+    log_level: str,
+    declared: Declared,
+    watch: WatchedCode | None,
+) -> int:
+    """Keep the roles running until a signal asks to leave; the exit code."""
+    from jobstream.cli.supervisor import Supervisor  # noqa: PLC0415 - with the command only
+
+    roles = _roles(app, log_level, declared.ports)
+    supervisor = Supervisor(roles, declared.leave_s, telling=Said())
+    async with asyncio.TaskGroup() as group:
+        reloading = None
+        if watch is not None:
+            reloading = group.create_task(_reload(app, supervisor, declared, watch))
+        try:
+            return await supervisor.run()
+        finally:
+            if reloading is not None:
+                reloading.cancel()
+
+
+async def _reload(
+    app: AppName, supervisor: Supervisor, declared: Declared, watch: WatchedCode
+) -> None:
+    """Start the roles again with each change of the code that can be imported."""
+    shown = declared.examples
+    while True:
+        _tell_changed(await watch.change())
+        try:
+            found = await _of_latest(app, watch, apply=True)
+        except Unsound as error:
+            _tell(error.message)
+            _tell("the code of before runs on; waiting for the next change")
+            continue
+        if found.created:
+            _tell_topics(found)
+        if found.examples != shown:
+            shown = found.examples
+            _tell_how(found)
+        _tell("starting the roles again, each once its running jobs have ended")
+        supervisor.renew()
+
+
+class Said:
+    """Tells the user what becomes of the roles; see `Telling`."""
+
+    def ended(self, child: Child, code: int, again_s: float) -> None:  # noqa: D102 - see Telling
+        how = f"was ended by {signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
+        if code == REPLACE:
+            how = "asked for a new process"
+        when = f"in {again_s:g} s" if again_s else "now"
+        _tell(f"{child.name} {how}; it is started again {when}")
+
+    def stopping(self, number: int, children: int) -> None:  # noqa: ARG002, D102 - see Telling
+        _tell(f"{signal_name(number)}: stopping; running jobs may end, Ctrl-C again leaves at once")
+
+    def killing(self, children: Sequence[Child], number: int | None) -> None:  # noqa: D102 - see Telling
+        names = ", ".join(child.name for child in children)
+        why = "too slow to leave" if number is None else f"second {signal_name(number)}"
+        _tell(f"{why}: killing {names}; what ran is run again by the next worker")
+
+
+def _tell(text: str, who: str = "dev") -> None:
+    for line in text.splitlines():
+        say(f"{who:<8}| {line}")
+
+
+def _tell_changed(names: Sequence[str]) -> None:
+    more = f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""
+    _tell(f"changed: {', '.join(names[:NAMES_MAX])}{more}")
+
+
+def _tell_topics(declared: Declared) -> None:
+    _tell(f"{declared.created} created, {declared.unchanged} as they should be", "topics")
+
+
+def _tell_how(declared: Declared) -> None:
+    if not declared.examples:
+        _tell("the app has no job types: @app.job makes one; Ctrl-C here stops everything")
+        return
+    _tell("enqueue from another terminal; Ctrl-C here stops everything")
+    for example in declared.examples:
+        _tell(f"  {example}")
+
+
+@contextmanager
+def _broker(servers: str) -> Iterator[None]:
+    """A broker at that address: the one that answers, or one of our own for as long as needed."""
+    from jobstream.broker.free_ports import local_port  # noqa: PLC0415 - with the command only
+    from jobstream.broker.ready import serves  # noqa: PLC0415 - likewise
+
+    if serves(servers):
+        say(f"broker  | using the one at {servers}")
+        yield
+        return
+    port = local_port(servers)
+    if port is None:
+        message = (
+            f"no broker answers at {servers}, and one can be started here only at "
+            "127.0.0.1:PORT: set JOBSTREAM_BOOTSTRAP_SERVERS"
+        )
+        raise BrokerUnavailable(message)
+    from jobstream.broker import EmbeddedKafka  # noqa: PLC0415 - with the command only
+    from jobstream.broker.data_places import broker_state_directory  # noqa: PLC0415 - likewise
+
+    say(f"broker  | starting at {servers} (the first time it downloads Kafka)")
+    directory = broker_state_directory() / "nodes-1"
+    with EmbeddedKafka(port=port, directory=directory) as kafka:
+        say(f"broker  | up at {kafka.bootstrap_servers}, data and logs in {directory}")
+        yield
+        say("broker  | stopping")
+
+
+def _roles(app: AppName, log_level: str, ports: Sequence[str]) -> list[Child]:
+    from jobstream.cli.supervisor import Child  # noqa: PLC0415 - with the command only
+
+    options = ["--log", "plain", "--log-level", log_level]
+    children = []
+    for role, port in zip(ROLES, ports, strict=True):
+        words = [sys.executable, "-m", "jobstream"]
+        if role in WORKER_ROLES:
+            words += ["worker", *app.words, "--supervised", "--only", role, "--tracebacks"]
+        else:
+            words += [role, *app.words]
+        # By the option, which holds over a port that the code gives to all of them.
+        words += ["--metrics-port", port]
+        children.append(Child(role, [*words, *options], f"{role:<8}| "))
+    return children

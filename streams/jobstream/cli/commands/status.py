@@ -1,0 +1,75 @@
+"""`jobstream status`: the processes of an app on this machine, and how each of them is.
+
+It finds them by the files that they write, asks each over HTTP, and needs neither user code nor a
+broker. It changes nothing.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jobstream.cli.app_command import AppCommand
+from jobstream.cli.ask_processes import AT_ONCE, ask, held_by
+from jobstream.cli.exits import FAILURE, OK
+from jobstream.cli.options import json_option, name_and_settings
+from jobstream.cli.output import age, print_json, print_table, remark
+
+if TYPE_CHECKING:
+    from jobstream.cli.app_name import AppName
+
+COLUMNS = (
+    *("role", "pid>", "worker", "address", "live", "ready", "partitions>", "in flight>"),
+    *("running>", "oldest", "restoring", "paused", "why"),
+)
+
+
+@click.command(cls=AppCommand)
+@json_option
+def command(app: AppName, *, as_json: bool) -> int:
+    """Show the processes of an app on this machine, whether they are ready and what they hold.
+
+    Exit code 0 if there is at least one and all are live and ready, else 1. Processes on other
+    machines are for Prometheus to watch.
+    """
+    from jobstream.observe.targets import folder_of, living  # noqa: PLC0415 - with the command only
+
+    name, settings = name_and_settings(app)
+    folder = folder_of(settings.state_dir, name)
+    found = living(folder)
+    if not found:
+        remark(f"no process of {name!r} answers on this machine (looked in {folder})")
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        answers = list(pool.map(ask, found))
+    if as_json:
+        print_json(answers)
+    elif answers:
+        print_table(COLUMNS, [_row(answer) for answer in answers])
+    well = [answer for answer in answers if answer.get("live") and answer.get("ready")]
+    return OK if answers and len(well) == len(answers) else FAILURE
+
+
+def _row(answer: dict[str, Any]) -> list[str]:
+    oldest = answer.get("oldest")
+    restoring = answer.get("restoring") or []
+    waiting = len(answer.get("not_serving") or [])
+    left = sum(each["remaining"] for each in restoring)
+    held = held_by(answer)
+    reasons = sorted({reason for each in held.values() for reason in each})
+    return [
+        answer["role"],
+        str(answer["pid"]),
+        str(answer.get("worker", "-")),
+        answer["address"],
+        "yes" if answer.get("live") else "NO",
+        "yes" if answer.get("ready") else "NO",
+        str(answer.get("partitions", "-")),
+        str(answer.get("in_flight", "-")),
+        str(answer.get("running", "-")),
+        f"{oldest['job']} {age(oldest['seconds'])}" if oldest else "-",
+        f"{waiting} ({left} rows left)" if waiting else "-",
+        f"{len(held)} ({', '.join(reasons)})" if held else "-",
+        "; ".join(dict.fromkeys(each["why"] for each in answer.get("failed") or [])),
+    ]

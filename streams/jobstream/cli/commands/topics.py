@@ -1,0 +1,198 @@
+"""`jobstream topics`: what the topics of an app must be like, and making them so."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jobstream.cli.app_command import AppGroup
+from jobstream.cli.exits import DIFFERS, OK, UNSAFE
+from jobstream.cli.hints import typed
+from jobstream.cli.options import json_option
+from jobstream.cli.output import print_json, print_table, progress, say, size
+from jobstream.cli.topics_table import GOOD, queue_lines, statuses, topic_lines
+from jobstream.errors import ConfigError
+
+if TYPE_CHECKING:
+    from jobstream.app import App
+    from jobstream.cli.app_name import AppName
+    from jobstream.kafka.client.admin import Admin
+    from jobstream.topics.plan import Plan
+    from jobstream.topics.specs import TopicSpec
+
+RATE = 1.0
+"""Jobs a second on each queue, for the disk in JSON where nobody says how many."""
+JOB_BYTES = 1_000
+
+
+@click.group(cls=AppGroup)
+def command() -> None:
+    """Create and verify the topics of MODULE:APP. Nothing is ever deleted."""
+
+
+@command.command("plan")
+@click.option("--all", "each_topic", is_flag=True, help="A line for each topic, not each queue.")
+@click.option("--rate", type=click.FloatRange(0, min_open=True),
+              help="Show the disk that this many jobs a second on each queue take.")  # fmt: skip
+@click.option("--job-bytes", type=click.IntRange(1), default=JOB_BYTES, show_default=True,
+              help="Bytes of one encoded job, for --rate.")  # fmt: skip
+@json_option
+def plan_command(
+    app: AppName, rate: float | None, job_bytes: int, *, each_topic: bool, as_json: bool
+) -> int:
+    """Show the topics by queue, and all that differs.
+
+    Exit code 0: nothing to do; 2: `apply` would change something; 3: something is unsafe and
+    must be mended by hand.
+    """
+    from jobstream.topics.by_queue import by_queue, counted  # noqa: PLC0415 - with the command only
+
+    loaded, admin = _connect(app)
+    planned = survey_app(loaded, admin)
+    specs = _specs(loaded, admin)
+    if as_json:
+        print_json(_document(loaded, planned, specs, (rate or RATE, job_bytes)))
+        return code_of(planned)
+    sizes = None if rate is None else _disk(specs, rate, job_bytes)
+    groups, status = by_queue(specs), statuses(planned)
+    if each_topic:
+        print_table(*topic_lines(specs, status, sizes))
+    else:
+        print_table(*queue_lines(groups, status, sizes))
+    partitions = counted(sum(group.partitions for group in groups), "partition")
+    say(f"\nin all: {counted(len(specs), 'topic')}, {partitions}, {groups[0].copies} of each")
+    if sizes is not None:
+        load = f"{rate:g} jobs/s of {job_bytes} bytes on each queue"
+        say(f"disk at {load}, once retention is reached: {size(sum(sizes.values()))}")
+    say_plan(planned, planned.details(), app)
+    return code_of(planned)
+
+
+@command.command("apply")
+@click.option("--grow", metavar="QUEUE", help="Give this queue the partitions that it declares.")
+@click.option("--was", type=click.IntRange(1),
+              help="How many QUEUE had, if its dead letters were raised by hand.")  # fmt: skip
+@click.option("--accept-waiting", is_flag=True,
+              help="Grow QUEUE although jobs wait: their keys' order may break.")  # fmt: skip
+@json_option
+def apply_command(
+    app: AppName, *, grow: str | None, was: int | None, accept_waiting: bool, as_json: bool
+) -> int:
+    """Create what is missing and alter what is safe to alter; the difference is shown first.
+
+    Exit code 3, with nothing changed, if something is unsafe and must be mended by hand. With
+    --grow it does only that, with all workers and delayers stopped and nothing waiting.
+    """
+    from jobstream.topics.apply import apply  # noqa: PLC0415 - loads the Kafka client
+
+    loaded, admin = _connect(app)
+    if grow is not None:
+        return _grow(loaded, admin, grow, was, accept_waiting=accept_waiting)
+    planned = survey_app(loaded, admin)
+    if as_json:
+        specs = _specs(loaded, admin)
+        print_json(_document(loaded, planned, specs, (RATE, JOB_BYTES)))
+    else:
+        say_plan(planned, planned.lines(), app)
+    if planned.is_empty:
+        return OK
+    apply(planned, admin)
+    if not as_json:
+        say(f"applied: {len(planned.create)} created, {len(planned.alter)} settings altered")
+    return OK
+
+
+def _grow(app: App, admin: Admin, name: str, was: int | None, *, accept_waiting: bool) -> int:
+    from jobstream.kafka.client.broker_clock import BrokerClock  # noqa: PLC0415 - likewise
+    from jobstream.kafka.produce.sink import KafkaSink  # noqa: PLC0415 - likewise
+    from jobstream.operate import growth  # noqa: PLC0415 - likewise
+    from jobstream.operate.view import AppView  # noqa: PLC0415 - likewise
+    from jobstream.topics.specs import specs  # noqa: PLC0415 - likewise
+
+    if name not in app.queues:
+        message = f"the app declares no queue {name!r}; it has: {', '.join(sorted(app.queues))}"
+        raise ConfigError(message)
+    view = AppView(app.name, app.settings)
+    declared = {spec.name: spec.partitions for spec in specs(app.name, [app.queues[name]], 1)}
+    planned = growth.plan_growth(view, name, declared, was)
+    growth.refuse_growth(view, planned, accept_waiting=accept_waiting)
+    with closing(KafkaSink(view.options, BrokerClock())) as sink, progress("copying rows") as heard:
+        rows = growth.grow(view, admin, sink, planned, heard)
+    say(f"grown: queue {name!r} from {planned.was} to {planned.to} partitions, {rows} rows copied")
+    return OK
+
+
+def survey_app(app: App, admin: Admin) -> Plan:
+    """What `apply` would do for the queues that the app declares."""
+    from jobstream.topics.apply import survey  # noqa: PLC0415 - loads the Kafka client
+
+    return survey(admin, app.name, app.queues.values(), app.settings)
+
+
+def say_plan(planned: Plan, lines: list[str], app: AppName) -> None:
+    """The difference, line by line."""
+    for line in lines:
+        say(typed(line, app))
+    if planned.is_empty:
+        say("nothing to do")
+
+
+def code_of(planned: Plan) -> int:
+    """The exit code that tells what is to be done."""
+    if planned.refused:
+        return UNSAFE
+    return OK if planned.is_empty else DIFFERS
+
+
+def _connect(named: AppName) -> tuple[App, Admin]:
+    from jobstream.cli.loading import load_app  # noqa: PLC0415 - loads the Kafka client
+    from jobstream.kafka.client.admin import Admin  # noqa: PLC0415 - likewise
+
+    app = load_app(named)
+    return app, Admin(app.settings)
+
+
+def _specs(app: App, admin: Admin) -> list[TopicSpec]:
+    from jobstream.topics.plan import replication_for  # noqa: PLC0415 - with the command only
+    from jobstream.topics.specs import specs  # noqa: PLC0415 - likewise
+
+    copies = replication_for(len(admin.cluster().brokers), app.settings.replication)
+    return specs(app.name, app.queues.values(), copies)
+
+
+def _disk(specs: list[TopicSpec], rate: float, job_bytes: int) -> dict[str, int]:
+    from jobstream.topics.disk import Load, disk  # noqa: PLC0415 - with the command only
+
+    return disk(specs, Load(rate, job_bytes))
+
+
+def _document(
+    app: App, planned: Plan, specs: list[TopicSpec], load: tuple[float, int]
+) -> dict[str, Any]:
+    status, sizes = statuses(planned), _disk(specs, *load)
+    return {
+        "app": app.name,
+        "disk_at": {"jobs_per_s": load[0], "job_bytes": load[1]},
+        "topics": [
+            {
+                "topic": spec.name,
+                "kind": spec.kind.value,
+                "partitions": spec.partitions,
+                "replication": spec.replication,
+                "configs": dict(spec.configs),
+                "status": status.get(spec.name, GOOD),
+                "disk_bytes": sizes[spec.name],
+            }
+            for spec in specs
+        ],
+        "differences": [
+            {"topic": d.topic, "setting": d.setting, "found": d.found, "wanted": d.wanted,
+             "action": d.action.value, "harm": d.harm, "fix": d.fix}
+            for d in planned.differences
+        ],
+        "groups": {g.group: dict(g.changes) for g in planned.groups},
+        "leftovers": list(planned.leftovers),
+        "notes": [*planned.notes, *(note for g in planned.groups for note in g.notes)],
+    }  # fmt: skip

@@ -1,0 +1,180 @@
+"""`jobstream worker`: one process that runs jobs, or a supervisor of several."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import sys
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from jobstream.cli.app_command import AppCommand
+from jobstream.cli.exits import OK, REPLACE
+from jobstream.cli.log_output import FORMS, LEVELS, LogForm, configure_process
+from jobstream.cli.options import at_port, names
+from jobstream.errors import ConfigError
+from jobstream.held_signals import hold
+from jobstream.roles.stop_signals import SIGNALS
+from jobstream_processors.background import in_background, log_end
+
+if TYPE_CHECKING:
+    from jobstream.app import App
+    from jobstream.cli.app_name import AppName
+    from jobstream.settings import Settings
+
+log = logging.getLogger("jobstream.cli")
+
+PROCESSES_MAX = 256
+PORT_MAX = 65_535
+TELL_S = 1.0
+"""How long the last words of a process may take, which a hanging thread can keep for ever."""
+LEAVE_GRACE_S = 10.0
+"""What a worker may take beyond its drain to commit, leave its group and end."""
+
+
+@click.command(cls=AppCommand)
+@click.option(
+    "--queues",
+    metavar="A,B",
+    callback=names,
+    help="Only these queues; else every queue of the app.",
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(1, PROCESSES_MAX),
+    default=1,
+    show_default=True,
+    help="Worker processes; more than one are supervised and started again when they die.",
+)
+@click.option(
+    "--concurrency", type=click.IntRange(1, 100_000), help="Jobs that run at once in a process."
+)
+@click.option(
+    "--metrics-port",
+    metavar="PORT|off",
+    help="Where to answer for metrics and probes; 0 is any free port. Process i adds i.",
+)
+@click.option("--only", type=click.Choice(["worker", "delayer"]), help="Take one role alone.")
+@click.option("--log", "form", type=click.Choice(FORMS), default="auto", show_default=True)
+@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
+@click.option(
+    "--tracebacks", is_flag=True, help="Log the traceback of every failed run, not only of deaths."
+)
+@click.option(
+    "--allow-undecodable", is_flag=True, help="Start though jobs wait that this code can't read."
+)
+@click.option("--supervised", is_flag=True, hidden=True, help="A parent starts this one again.")
+def command(
+    app: AppName,
+    *,
+    queues: list[str] | None,
+    processes: int,
+    concurrency: int | None,
+    metrics_port: str | None,
+    only: str | None,
+    form: LogForm,
+    log_level: str,
+    tracebacks: bool,
+    allow_undecodable: bool,
+    supervised: bool,
+) -> int:
+    """Run the jobs of MODULE:APP until SIGTERM, SIGINT or SIGHUP.
+
+    The first signal drains: running jobs may end (25 s by default), offsets are committed. A
+    second one, a second later or more, leaves at once; nothing is lost, what ran is run again.
+    """
+    from jobstream.cli.loading import load_app  # noqa: PLC0415 - loads the Kafka client
+    from jobstream.roles.open_files import raised_for  # noqa: PLC0415 - for workers only
+
+    SIGNALS.supervised = supervised
+    configure_process(form, log_level)
+    loaded = load_app(app)
+    plans = loaded.plans(queues)  # refuses an unknown queue before anything is started
+    # Likewise too few open files; what it raises, children inherit.
+    raised_for(sum(loaded.queues[name].partitions for name in plans) if only != "delayer" else 0)
+    loaded.settings = at_port(loaded.settings, metrics_port)
+    if processes > 1:
+        from jobstream.cli.supervisor import Child, supervise  # noqa: PLC0415 - parents only
+        from jobstream.roles.green_threads import refuse_green_threads  # noqa: PLC0415 - likewise
+
+        refuse_green_threads()  # it would hear no signal, and its children all refuse
+
+        ports = [port_of(loaded.settings, number) for number in range(processes)]
+        command = _child_command()
+        children = [Child(str(n), [*command, "--metrics-port", p]) for n, p in enumerate(ports)]
+        return supervise(children, leave_s(loaded.settings))
+    if allow_undecodable:
+        loaded.settings = dataclasses.replace(loaded.settings, allow_undecodable=True)
+    if concurrency is not None:
+        loaded.settings = dataclasses.replace(loaded.settings, concurrency=concurrency)
+    return _serve(loaded, queues, only, tracebacks=tracebacks, supervised=supervised)
+
+
+def port_of(settings: Settings, number: int) -> str:
+    """`--metrics-port` of the child of that number: each has one of its own."""
+    port = settings.metrics_port
+    if port is None:
+        return "off"
+    if not port:
+        return "0"
+    if port + number > PORT_MAX:
+        message = f"metrics_port={port}: process {number} would need port {port + number}"
+        raise ConfigError(message)
+    return str(port + number)
+
+
+def leave_s(settings: Settings) -> float:
+    """How long a worker may take to leave once it is told to."""
+    return settings.drain_ms / 1000 + LEAVE_GRACE_S
+
+
+def _serve(
+    app: App, queues: list[str] | None, only: str | None, *, tracebacks: bool, supervised: bool
+) -> int:
+    """Take the roles in this process until stopped."""
+    from jobstream.observe.spans import spans_sent  # noqa: PLC0415 - likewise
+    from jobstream.roles.process import Roles  # noqa: PLC0415 - loads the worker's libraries
+    from jobstream_processors.errors import (  # noqa: PLC0415 - likewise
+        ReplaceProcess,
+        WorkerStopped,
+    )
+
+    try:
+        with spans_sent(app):
+            give_up = partial(_give_up, supervised=supervised)
+            Roles(app, queues, only, give_up, tracebacks=tracebacks).run()
+    except (WorkerStopped, ReplaceProcess) as error:
+        log.warning("process_replaced", extra={"reason": str(error)})
+        _leave(supervised=supervised)
+    return OK
+
+
+def _give_up(error: BaseException, *, supervised: bool) -> None:
+    """Be replaced, though a handler holds the main thread and perhaps the log."""
+    told = partial(log.warning, "process_replaced", extra={"reason": str(error)})
+    in_background("jobstream-last-words", told, log_end("jobstream-last-words")).join(TELL_S)
+    _leave(supervised=supervised)
+
+
+def _leave(*, supervised: bool) -> None:
+    """End this process on the spot: it must publish nothing more, and threads may hang in it."""
+    in_background("jobstream-flush", _flush, log_end("jobstream-flush")).join(TELL_S)
+    if SIGNALS.number is not None:
+        os._exit(OK)  # It was to leave anyway, and for good.
+    if supervised:
+        os._exit(REPLACE)
+    hold()  # Until the new program can take them.
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own command
+
+
+def _flush() -> None:
+    logging.shutdown()
+    sys.stdout.flush()
+
+
+def _child_command() -> list[str]:
+    """The command that runs now, for one process; the last `--processes` counts."""
+    return [sys.executable, "-m", "jobstream", *sys.argv[1:], "--processes", "1", "--supervised"]

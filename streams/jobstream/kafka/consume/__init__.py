@@ -1,0 +1,1 @@
+"""A member of a consumer group on confluent-kafka: the Source port."""

@@ -1,0 +1,1 @@
+"""Topics read outside any consumer group: the Log port, and compacted topics that are followed."""

@@ -1,0 +1,190 @@
+"""The compacted control topic: entries to records, and a follower that knows what is in force.
+
+It reads and tells; whoever is told decides what to do. An entry that can't be read is left out
+with one warning, and what is known stays in force while the topic can't be read.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from jobstream_processors.background import in_background
+from jobstream_processors.core.orders import CANCEL, NOTHING, Entry, check, in_force
+from jobstream_processors.errors import InvalidOption
+from jobstream_processors.ports import Outgoing
+from jobstream_schemas import Control, DecodeError, control_key, decode_control, encode_control
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jobstream_processors.core.orders import Orders
+    from jobstream_processors.ports import Clock, Log, Record
+
+log = logging.getLogger("jobstream.kafka")
+
+EVERY_S = 0.5
+"""How often workers look: a change is seen everywhere within two seconds."""
+IDS_EVERY = 4
+"""Every so many looks it asks whether the topic is the same one still."""
+ENTRIES_MAX = 50_000
+"""Entries kept by a process. Beyond, the oldest cancels are dropped, and it says so."""
+
+
+def told_record(topic: str, control: Control) -> Outgoing:
+    """The record that puts an entry in force."""
+    return Outgoing(topic, control_key(control.kind, control.subject), encode_control(control), 0)
+
+
+def lifted_record(topic: str, kind: str, subject: str) -> Outgoing:
+    """The record that ends an entry, if there is one."""
+    return Outgoing(topic, control_key(kind, subject), None, 0)
+
+
+def entry_of(record: Record) -> Entry:
+    """The entry in a record; raises DecodeError or InvalidOption."""
+    said = decode_control(record.value() or b"")
+    check(said.kind, said.subject, said.who, said.why, said.lasts_ms)
+    if record.key() != control_key(said.kind, said.subject):
+        message = f"control entry about {said.kind}:{said.subject} stands under another key"
+        raise DecodeError(message)
+    at_ms = record.timestamp()[1]
+    return Entry(said.kind, said.subject, said.who, said.why, at_ms, at_ms + said.lasts_ms)
+
+
+def _summary(orders: Orders) -> dict[str, object]:
+    """What a log line says of it."""
+    return {
+        "paused_queues": sorted(orders.queues),
+        "paused_types": sorted(orders.types),
+        "cancelled_jobs": len(orders.cancels),
+        "quiet_workers": sorted(entry.subject for entry in orders.quiets),
+    }
+
+
+class ControlFollower:
+    """Knows the entries of one app's control topic. Safe to use from several threads."""
+
+    def __init__(self, reader: Log, topic: str) -> None:
+        self._reader = reader
+        self._place = (topic, 0)
+        self._entries: dict[bytes, Entry] = {}
+        self._next = 0
+        self._looks = 0
+        self._topic_id = ""
+        self._told: Orders = NOTHING
+        self._listeners: list[Callable[[Orders], None]] = []
+        self._lock = threading.Lock()
+        """Of the entries; nobody waits for a broker with it."""
+        self._reading = threading.Lock()
+        self._telling = threading.Lock()
+        self._closing = threading.Event()
+
+    def catch_up(self) -> None:
+        """Read what was written since the last call; blocks for that."""
+        with self._reading:
+            # In this order: a topic that is replaced in between is noticed later.
+            anew = self._looks % IDS_EVERY == 0
+            topic_id = self._reader.topic_id(self._place[0], anew=anew)
+            self._looks += 1
+            low, high = self._reader.span(self._place)
+            if topic_id != self._topic_id or high < self._next:
+                self._begin_anew(topic_id)
+            for batch in self._reader.read(self._place, max(low, self._next), high):
+                with self._lock:
+                    for record in batch:
+                        self._take(record)
+            self._next = high
+
+    def entries(self) -> list[Entry]:
+        """What was read so far, expired entries too, oldest first."""
+        with self._lock:
+            return list(self._entries.values())
+
+    def in_force(self, now_ms: int) -> Orders:
+        """What holds at that moment of broker time, by what was read so far."""
+        return in_force(self.entries(), now_ms)
+
+    def listen(self, now_ms: int, tell: Callable[[Orders], None]) -> None:
+        """Call `tell` with what is in force now, and by `tell_changes` from then on.
+
+        Those who listen already hear of it, too, if it is news: what was told last is told to all.
+        """
+        with self._telling:
+            self._tell(now_ms)
+            self._listeners.append(tell)
+            tell(self._told)
+
+    def tell_changes(self, now_ms: int) -> None:
+        """Tell every listener, if what is in force is not what they were told last.
+
+        An entry came, was lifted, or expired.
+        """
+        with self._telling:
+            self._tell(now_ms)
+
+    def _tell(self, now_ms: int) -> None:
+        current = self.in_force(now_ms)
+        if current != self._told:
+            self._told = current
+            for tell in self._listeners:
+                tell(current)
+            log.info("orders_changed", extra=_summary(current))
+
+    def follow(
+        self,
+        clock: Clock,
+        failed: Callable[[BaseException], object],
+        interval_s: float = EVERY_S,
+    ) -> None:
+        """Catch up and tell changes once per interval, from a thread of its own, until closed.
+
+        What a listener raises ends that thread and is given to `failed` there: a process that
+        hears no more orders must not go on as if it did.
+        """
+
+        def run() -> None:
+            while not self._closing.wait(interval_s):
+                try:
+                    self.catch_up()
+                except Exception as error:  # noqa: BLE001 - the next round tries again
+                    log.warning("control_unread", extra={"reason": str(error)})
+                self.tell_changes(clock.broker_ms())
+
+        in_background("jobstream-control", run, failed)
+
+    def close(self) -> None:
+        """Stop following."""
+        self._closing.set()
+
+    def _begin_anew(self, topic_id: str) -> None:
+        """Another topic of the same name: what the old one said is gone."""
+        if self._topic_id:
+            extra = {"topic": self._place[0], "entries": len(self._entries)}
+            log.warning("control_topic_made_anew", extra=extra)
+        with self._lock:
+            self._entries.clear()
+        self._topic_id, self._next = topic_id, 0
+
+    def _take(self, record: Record) -> None:
+        key = record.key() or b""
+        # Taken out first: the order of the entries is the order of their appends.
+        self._entries.pop(key, None)
+        if record.value() is None:
+            return
+        try:
+            self._entries[key] = entry_of(record)
+        except (DecodeError, InvalidOption) as error:
+            extra = {"key": key[:200].decode(errors="replace"), "reason": str(error)}
+            log.warning("control_entry_skipped", extra=extra)
+        if len(self._entries) > ENTRIES_MAX:
+            self._drop()
+
+    def _drop(self) -> None:
+        cancels = (key for key, entry in self._entries.items() if entry.kind == CANCEL)
+        oldest = list(islice(cancels, ENTRIES_MAX // 10))
+        for key in oldest:
+            del self._entries[key]
+        log.error("control_entries_dropped", extra={"cancels": len(oldest)})

@@ -1,0 +1,15 @@
+"""Every metric of the product: name, kind, labels, meaning. Nothing else may invent one.
+
+`docs/metrics.md` is generated from here, dashboards and rules are checked against it, and a process
+exposes only what stands here. It counts nothing itself.
+"""
+
+from jobstream.observe.metrics.cluster_entries import CLUSTER
+from jobstream.observe.metrics.job_entries import JOBS
+from jobstream.observe.metrics.metric import Metric
+from jobstream.observe.metrics.process_entries import PROCESS
+
+CATALOGUE: tuple[Metric, ...] = (*JOBS, *PROCESS, *CLUSTER)
+BY_NAME = {metric.name: metric for metric in CATALOGUE}
+
+__all__ = ["BY_NAME", "CATALOGUE", "Metric"]

@@ -1,0 +1,64 @@
+"""Spans of jobs by OpenTelemetry: who enqueued, how long it waited, ran and was settled.
+
+A trace rides in headers and settles nothing. Modules are imported where tracing is on, since the
+library is an extra that most installations do not have.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from jobstream.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jobstream.app import App
+    from jobstream_processors.watch.tracing import Tracing
+
+
+def require_library() -> None:
+    """Raise ConfigError where tracing is on and its library is not installed."""
+    if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
+        message = (
+            "tracing is on, but OpenTelemetry is not installed: "
+            "pip install 'jobstream[otel]', or set JOBSTREAM_TRACING=off"
+        )
+        raise ConfigError(message)
+
+
+@contextmanager
+def spans_sent(app: App) -> Iterator[None]:
+    """Send this process's spans over OTLP meanwhile, if `app` traces and no user code does.
+
+    Leaving it sends the last ones and blocks at most 3 s.
+    """
+    if not app.settings.tracing:
+        yield
+        return
+    require_library()
+    from jobstream.observe.spans.otlp import start  # noqa: PLC0415 - an extra
+
+    leave = start(app.name)
+    try:
+        yield
+    finally:
+        leave()
+
+
+def tracing_of(app: App) -> Tracing:
+    """The hooks of a worker of `app`; those that do nothing where it does not trace."""
+    from jobstream_processors.watch.tracing import UNTRACED  # noqa: PLC0415 - clients need none of it
+
+    if not app.settings.tracing:
+        return UNTRACED
+    require_library()
+    from opentelemetry.trace import get_tracer  # noqa: PLC0415 - an extra
+
+    from jobstream.observe.spans.span_names import SCOPE  # noqa: PLC0415 - likewise
+    from jobstream.observe.spans.worker_spans import WorkerTracing  # noqa: PLC0415 - an extra
+    from jobstream.topics.names import worker_group  # noqa: PLC0415 - workers only
+
+    return WorkerTracing(get_tracer(SCOPE), worker_group(app.name), app.name)

@@ -1,0 +1,28 @@
+"""What a child process does so that spans of its handler belong to the worker's trace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from opentelemetry.context import attach
+
+from jobstream.observe.spans import otlp as export
+from jobstream.observe.spans.carrying import read, within
+from jobstream_processors.core.headers import Headers
+
+if TYPE_CHECKING:
+    from jobstream_processors.context import RunFacts
+
+
+@dataclass(frozen=True, slots=True)
+class ChildEntry:
+    """Crosses to the child with a job, and is called there in the context of the run."""
+
+    headers: Headers
+    service: str
+
+    def __call__(self, facts: RunFacts) -> None:  # noqa: ARG002 - the worker told all of it
+        """Make the worker's span the current one; the first time, begin to send spans."""
+        export.start(self.service, export.CHILD_EVERY_MS)
+        attach(within(read(self.headers)))

@@ -1,0 +1,184 @@
+"""The spans of a worker: each attempt of a job, how long it waited, ran, and took to be settled.
+
+It hooks into the worker's own callbacks and decides nothing. Where user code that makes or takes
+spans fails, a job goes on without its trace.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from opentelemetry.context import attach
+from opentelemetry.trace import set_span_in_context
+
+from jobstream.observe.spans.carrying import with_context
+from jobstream.observe.spans.child_spans import ChildEntry
+from jobstream.observe.spans.job_trace import JobTrace
+from jobstream_processors.execute.current import name_job
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+
+    from opentelemetry.trace import Tracer
+
+    from jobstream_processors.context import RunFacts
+    from jobstream_processors.core.outcome import Outcome
+    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.execute.running import Ended
+    from jobstream_processors.ports import Record
+    from jobstream_processors.settle.settler import Decided
+    from jobstream_processors.watch.tracing import Settles
+
+log = logging.getLogger("jobstream.worker")
+
+
+class WorkerTracing:
+    """The hooks of one worker: `jobstream_processors.watch.tracing.Tracing`."""
+
+    def __init__(
+        self,
+        tracer: Tracer,
+        group: str,
+        service: str,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._tracer = tracer
+        self._group = group
+        self._service = service
+        self._now_ns = now_ns
+        self._guard = Guard()
+
+    def received(self, record: Record) -> JobTrace:
+        """The trace of a delivery that begins here."""
+        return JobTrace(self._tracer, self._group, self._now_ns, record.timestamp()[1])
+
+    def enter(self, delivery: Delivery, /) -> None:
+        """The run begins: spans that its handler makes are children of its own."""
+        name_job(delivery)
+        if (trace := _of(delivery)) is not None:
+            with self._guard(delivery):
+                attach(set_span_in_context(trace.runs(delivery)))
+
+    def enter_child(self, delivery: Delivery, /) -> Callable[[RunFacts], object] | None:
+        """The run is about to be handed to a child process."""
+        if (trace := _of(delivery)) is not None:
+            with self._guard(delivery):
+                headers = with_context(None, trace.runs(delivery).get_span_context())
+                return ChildEntry(headers, self._service) if headers else None
+        return None
+
+    def ended(self, ended: Ended) -> Ended:
+        """`ended`, and the span of the run is over; of the attempt as well if it is left undone."""
+
+        def watched(delivery: Delivery, outcome: Outcome, *, running: bool = False) -> None:
+            trace = _of(delivery)
+            if trace is not None:
+                with self._guard(delivery):
+                    trace.ran(outcome)
+            ended(delivery, outcome, running=running)
+            if trace is not None and not delivery.decided:
+                with self._guard(delivery):
+                    trace.left()
+
+        return watched
+
+    def put(self, put: Callable[[list[Decided]], None]) -> Callable[[list[Decided]], None]:
+        """`put`, and each delivery is about to be settled."""
+        return partial(self._put, put)
+
+    def settler(self, settler: Settles) -> Settles:
+        """A settler that ends the spans of what is settled."""
+        return WatchedSettler(settler, self._guard)
+
+    def _put(self, put: Callable[[list[Decided]], None], batch: list[Decided]) -> None:
+        for delivery, decision in batch:
+            if (trace := _of(delivery)) is not None:
+                with self._guard(delivery):
+                    trace.decided(delivery, decision)
+        put(batch)
+
+
+class WatchedSettler:
+    """Settles as the one it watches does."""
+
+    def __init__(self, settler: Settles, guard: Guard) -> None:
+        self._settler = settler
+        self._guard = guard
+        self._late: set[Delivery] = set()
+
+    @property
+    def waits(self) -> bool:
+        """Whether some of what it was given waits for acknowledgements."""
+        return self._settler.waits
+
+    def settle(self, batch: Sequence[Decided]) -> tuple[list[Decided], list[Decided]]:
+        """(settled, to be tried again); the rest waits for a later call, or its lane has ended."""
+        settled, again = self._settler.settle(batch)
+        rest = self._late | {delivery for delivery, _ in batch}
+        for delivery, decision in settled:
+            rest.discard(delivery)
+            if (trace := _of(delivery)) is not None:
+                with self._guard(delivery):
+                    trace.settled(decision)
+        for delivery, _ in again:
+            rest.discard(delivery)
+            if (trace := _of(delivery)) is not None:
+                with self._guard(delivery):
+                    trace.again()
+        self._late = {delivery for delivery in rest if delivery.lane.live}
+        for delivery in rest - self._late:
+            if (trace := _of(delivery)) is not None:
+                with self._guard(delivery):
+                    trace.left()
+        return settled, again
+
+
+class Guard:
+    """Makes what no fault of a sampler or a span processor gets through; logs the first of them."""
+
+    def __init__(self) -> None:
+        self._told = False
+
+    def __call__(self, delivery: Delivery) -> Unfailing:
+        """To be entered around whatever makes spans of `delivery`."""
+        return Unfailing(self, delivery)
+
+    def failed(self, delivery: Delivery, error: BaseException) -> None:
+        """Leave the delivery without its trace."""
+        delivery.trace = None
+        if not self._told:
+            self._told = True
+            log.warning("tracing_failed", exc_info=error, extra={"job_id": delivery.id})
+
+
+class Unfailing:
+    """Whatever fails inside is told to the guard, and goes no further."""
+
+    __slots__ = ("_delivery", "_guard")
+
+    def __init__(self, guard: Guard, delivery: Delivery) -> None:
+        self._guard = guard
+        self._delivery = delivery
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        if error is None:
+            return False
+        self._guard.failed(self._delivery, error)
+        return True
+
+
+def _of(delivery: Delivery) -> JobTrace | None:
+    trace = delivery.trace
+    return trace if isinstance(trace, JobTrace) else None

@@ -1,0 +1,81 @@
+"""Lag in records and in seconds, for queues and rungs, and how many dead letters are open.
+
+Read from the log and the recorded offsets alone, so it holds when every worker is dead.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from jobstream.operate.drain import Drain
+from jobstream.operate.onlooker import Onlooker
+from jobstream.operate.sight import PartitionLag
+from jobstream_processors.core.orders import CANCEL, PAUSE_QUEUE, Entry
+
+if TYPE_CHECKING:
+    from jobstream.operate.view import AppView
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLag:
+    """One queue: its partitions, those of its rungs, and its open dead letters."""
+
+    queue: str
+    partitions: tuple[PartitionLag, ...]
+    open_letters: int
+    drain_s: float | None
+    """Seconds until the queue is caught up, by the looks of the last minute; None: not in sight."""
+    looks: int
+    """How many there were; one alone knows no rate."""
+    orders: tuple[Entry, ...] = ()
+    """What operators told the workers that may be why it waits."""
+
+    @property
+    def lag(self) -> int:
+        """Records on the queue itself; what waits on its rungs is not due."""
+        return sum(row.standing.lag for row in self.partitions if not row.rung)
+
+    @property
+    def overdue_s(self) -> float:
+        """Of the worst partition, rungs included."""
+        return max((row.overdue_s for row in self.partitions), default=0.0)
+
+
+class Lag:
+    """The same look as the exporter's, in the shape of a table. Used by one thread."""
+
+    def __init__(self, view: AppView, queue: str | None = None) -> None:
+        """Prepare for one queue, or for all of the app; nothing is asked yet."""
+        self._onlooker = Onlooker(view)
+        self._view = view
+        self._queue = queue
+        self._looks = 0
+        self._drains: defaultdict[str, Drain] = defaultdict(Drain)
+
+    def look(self) -> list[QueueLag]:
+        """The lag now; blocks for some seconds at most. A later look reads only what is new."""
+        self._looks += 1
+        sight = self._onlooker.look(self._queue)
+        orders = self._view.orders(self._onlooker.broker_ms)
+        found = [
+            QueueLag(
+                queue=queue,
+                partitions=tuple(row for row in sight.partitions if row.queue == queue),
+                open_letters=sight.letters[queue].total,
+                orders=tuple(entry for entry in orders if _may_hold(entry, queue)),
+                drain_s=None,
+                looks=self._looks,
+            )
+            for queue in sight.queues
+        ]
+        return [
+            replace(each, drain_s=self._drains[each.queue].take(sight.taken_ms, each.lag))
+            for each in found
+        ]
+
+
+def _may_hold(entry: Entry, queue: str) -> bool:
+    """Whether it may keep jobs of the queue waiting; which types stand there is not known here."""
+    return entry.subject == queue if entry.kind == PAUSE_QUEUE else entry.kind != CANCEL

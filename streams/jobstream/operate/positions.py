@@ -1,0 +1,159 @@
+"""Where a consumer group stands: what it committed, and the mirror that outlives the group."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import TYPE_CHECKING, Literal
+
+from jobstream.kafka.follow.mirror_topic import KafkaMirrors
+from jobstream.topics.names import delay_group, offsets_topic, worker_group
+from jobstream_processors.assignment.places import of_topic
+from jobstream_processors.ports import Position, TopicPartition
+from jobstream_schemas import Mirror
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from jobstream.operate.view import AppView
+    from jobstream_processors.ports import Record
+
+GroupName = Literal["workers", "delay"]
+_start = itemgetter(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One partition, as one group sees it. Offsets are next offsets to read."""
+
+    place: TopicPartition
+    low: int
+    """The first offset that retention has left."""
+    high: int
+    """The end: the next offset to be written."""
+    committed: Position | None
+    """None if the group never committed here, or was deleted."""
+    mirror: Mirror | None
+    topic_id: str
+
+    @property
+    def recorded(self) -> int | None:
+        """The highest watermark anyone recorded; None if nobody ever did."""
+        committed = self.committed.offset if self.committed is not None else -1
+        mirrored = self.mirror.position if self.mirror is not None else -1
+        highest = max(committed, mirrored)
+        return highest if highest >= 0 else None
+
+    @property
+    def position(self) -> int:
+        """Where the group goes on: the highest watermark anyone recorded, else the log's start.
+
+        Workers refuse a place beyond the log's end: then all that the log holds may wait.
+        """
+        recorded = self.recorded or 0
+        return max(self.low, recorded) if recorded <= self.high else self.low
+
+    @property
+    def on_record(self) -> int:
+        """As `position`, but what retention has passed as well: a worker refuses to start there."""
+        return self.low if self.recorded is None else self.recorded
+
+    @property
+    def unfinished(self) -> int:
+        """The first offset that may be unfinished: the position, unless that is known finished.
+
+        The log's start may have passed the watermark and stand among what was finished above it.
+        """
+        at = self.position
+        for start, end in self.mirror.finished if self.mirror is not None else ():
+            if start <= at < end:
+                at = end
+        return at
+
+    def is_finished(self, offset: int) -> bool:
+        """Whether the group has finished that record, by what it recorded last."""
+        if offset < self.position:
+            return True
+        finished = self.mirror.finished if self.mirror is not None else ()
+        at = bisect_right(finished, offset, key=_start) - 1
+        return at >= 0 and offset < finished[at][1]
+
+    def lost_since(self, offset: int) -> int:
+        """Unfinished records at `offset` or above that retention deleted."""
+        start, stop = max(offset, self.recorded or 0), self.low
+        finished = self.mirror.finished if self.mirror is not None else ()
+        done = sum(max(0, min(end, stop) - max(low, start)) for low, end in finished)
+        return max(0, stop - start - done)
+
+    @property
+    def lag(self) -> int:
+        """Records between there and the end; some may be finished out of order already."""
+        return max(0, self.high - self.position)
+
+
+def group_id(app: str, group: GroupName) -> str:
+    """The id of the app's consumer group of that name."""
+    return worker_group(app) if group == "workers" else delay_group(app)
+
+
+def standings(
+    view: AppView, group: GroupName, places: Sequence[TopicPartition]
+) -> dict[TopicPartition, Standing]:
+    """Where the group stands on each partition; blocks for a few calls and the mirror's topic.
+
+    True without any member running, and where the group never committed.
+    """
+    name = group_id(view.app, group)
+    committed = view.cluster.committed(name, places)
+    ids = view.cluster.topic_ids({topic for topic, _ in places})
+    mirrors = _mirrors(view, name, places, ids)
+    # Last, or a place that moved on meanwhile would look as if it were beyond the end.
+    spans = view.cluster.spans(places)
+    return {
+        place: Standing(
+            place=place,
+            low=spans[place][0],
+            high=spans[place][1],
+            committed=of_topic(committed.get(place), ids[place[0]]),
+            mirror=mirrors.get(place),
+            topic_id=ids[place[0]],
+        )
+        for place in places
+    }
+
+
+def _mirrors(
+    view: AppView, group: str, places: Sequence[TopicPartition], ids: Mapping[str, str]
+) -> dict[TopicPartition, Mirror]:
+    topic = offsets_topic(view.app)
+    count = view.counts.get(topic, 0)
+    if not count:
+        return {}
+    mirrors = KafkaMirrors(_LogAsOfNow(view, topic, count), topic, count)
+    found = {place: mirrors.get(group, place, ids[place[0]]) for place in places}
+    return {place: mirror for place, mirror in found.items() if mirror is not None}
+
+
+class _LogAsOfNow:
+    """The `Log` port on one topic as it is now, so that many look-ups read it once."""
+
+    def __init__(self, view: AppView, topic: str, partitions: int) -> None:
+        self._view = view
+        self._spans = view.cluster.spans((topic, number) for number in range(partitions))
+
+    def read(self, partition: TopicPartition, start: int, stop: int) -> Iterator[Sequence[Record]]:
+        for record in self._view.records({partition: (start, stop)}):
+            yield [record]
+
+    def span(self, partition: TopicPartition) -> tuple[int, int]:
+        return self._spans[partition]
+
+    def topic_id(self, topic: str, *, anew: bool = False) -> str:  # noqa: ARG002 - it stays the same
+        return ""
+
+    def known_id(self, topic: str) -> str:  # noqa: ARG002 - it stays the same
+        return ""
+
+    def since(self, partition: TopicPartition, at_ms: int) -> int:
+        raise NotImplementedError  # mirrors are read by offset

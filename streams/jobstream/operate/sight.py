@@ -1,0 +1,90 @@
+"""What one look at an app saw: plain values, no connection. Both `lag` and the exporter show it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from jobstream.operate.positions import Standing
+
+MAIN = "main"
+FOREIGN = "foreign"
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionLag:
+    """One partition of a queue, of a rung, or of a topic that another group reads."""
+
+    group: str
+    queue: str
+    """ "" for a group that is not the app's."""
+    rung: str
+    """ "" for the queue itself."""
+    standing: Standing
+    age_s: float = 0.0
+    """How long the oldest unfinished record has been in the log, by broker time; 0 if none is."""
+    overdue_s: float = 0.0
+    """For how long it should have left already: on a queue its age, on a rung counted from its
+    due time or from when it should have hopped on."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is known where the group goes on.
+
+        A group of the app's that recorded nothing begins at the log's start; where a foreign one
+        would begin is its own affair.
+        """
+        return bool(self.queue) or self.standing.recorded is not None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there may be a record that the group has not finished."""
+        return self.is_known and self.standing.unfinished < self.standing.high
+
+    @property
+    def tier(self) -> str:
+        """`main` for a queue, `retry-<rung>`, or `foreign`."""
+        if not self.queue:
+            return FOREIGN
+        return f"retry-{self.rung}" if self.rung else MAIN
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSize:
+    """Members of a consumer group, and how many of them have no partition."""
+
+    members: int
+    idle: int
+
+
+@dataclass(frozen=True, slots=True)
+class LettersOpen:
+    """Open dead letters of one queue."""
+
+    counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """(job type, reason) → how many."""
+    oldest_s: float = 0.0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """One look."""
+
+    taken_ms: int
+    """Monotonic; only differences mean something."""
+    queues: tuple[str, ...]
+    partitions: tuple[PartitionLag, ...]
+    groups: Mapping[str, GroupSize]
+    letters: Mapping[str, LettersOpen]
+    """Queue → its open letters."""
+    retention_ms: Mapping[str, int]
+    """Topic → how long it keeps records; -1 is for ever."""
+    backlog: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """(queue, job type) → about how many wait on the queue; a sample's word."""
+    control: Mapping[str, int] = field(default_factory=dict)
+    """Kind → control entries in force."""

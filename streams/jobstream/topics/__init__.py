@@ -1,0 +1,1 @@
+"""The topics of an app: their names, what they must be like, and making them so."""
