@@ -45,7 +45,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Charge:
+class CountCrash:
     """Money to be taken from a card; those of one customer in their order."""
 
     customer: str
@@ -71,7 +71,7 @@ def resize_picture(args: Picture) -> None:
 @app.job(
     queue=payments, expect="50ms", retry=Backoff(attempts=4, first="1s", dead_on=(CardRefused,))
 )
-async def charge_card(args: Charge, ctx: Context) -> None:
+async def charge_card(args: CountCrash, ctx: Context) -> None:
     """Ask a bank that is not there."""
     await asyncio.sleep(0.02)
     if args.trouble == "broken":

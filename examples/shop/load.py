@@ -17,7 +17,7 @@ from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 from examples.shop.app import (
-    Charge,
+    CountCrash,
     Picture,
     Receipt,
     Trouble,
@@ -47,7 +47,7 @@ class Second(NamedTuple):
 
     receipts: list[Receipt]
     pictures: list[Picture]
-    charges: list[Charge]
+    charges: list[CountCrash]
 
 
 def arrivals(second: int, rate: float) -> Second:
@@ -67,7 +67,7 @@ def arrivals(second: int, rate: float) -> Second:
         for n in range(round(rate) + (round(BURST * rate) if second % BURST_EVERY_S == 0 else 0))
     ]
     charges = [
-        Charge(f"c-{dice.randrange(CUSTOMERS)}", dice.randint(100, 9_900), trouble(0.03, 0.01))
+        CountCrash(f"c-{dice.randrange(CUSTOMERS)}", dice.randint(100, 9_900), trouble(0.03, 0.01))
         for _ in range(round(5 * rate))
     ]
     return Second(receipts, pictures, charges)

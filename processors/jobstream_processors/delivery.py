@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.context import Context
     from jobstream_processors.core.decide import Decision
-    from jobstream_processors.core.headers import Headers, Trip
+    from jobstream_processors.core.headers import Carried, Headers
     from jobstream_processors.job_types import JobSpec
     from jobstream_processors.meter import TypeMeter
     from jobstream_processors.ports import Clock
@@ -27,7 +27,7 @@ class Delivery:
     """
 
     headers: Headers | None = None
-    trip: Trip = FIRST
+    carried: Carried = FIRST
     id: str = ""
     meta: Decoded | None = None
     reader: Reader | None = None
@@ -101,8 +101,8 @@ class Delivery:
 
         Nearly exact where a batch was given one time for all; exact where the job may expire.
         """
-        if self.trip.enqueued_ms is not None:
-            return self.trip.enqueued_ms
+        if self.carried.enqueued_ms is not None:
+            return self.carried.enqueued_ms
         return round(clock.broker_ms() - (clock.awake_s() * 1_000 - self.appended))
 
     def identity(self) -> tuple[bytes, bytes]:

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 from jobstream_processors.assignment.phases import PHASES
 from jobstream_processors.core import known
-from jobstream_processors.core.decide import Bury, Climb, Drop, Finish, Park
+from jobstream_processors.core.decide import DeadLetter, End, Finish, Retry, RetryInPlace
 from jobstream_processors.core.headers import FIRST
 from jobstream_processors.core.ladder import RUNGS, rung_for
 from jobstream_processors.core.outcome import UNDECODABLE as UNDECODABLE_REASON
-from jobstream_processors.core.outcome import Again, Buried, Crashed, Raised, TimedOut
+from jobstream_processors.core.outcome import Again, Crashed, DeclaredDead, Raised, TimedOut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -149,7 +149,7 @@ class TypeMeter:
 
     def ran(self, outcome: Outcome, seconds: float, wait_ms: float) -> None:
         """A run ended with `outcome`, or was given up as timed out."""
-        wanted = not isinstance(outcome, Raised | TimedOut | Crashed | Buried) and not (
+        wanted = not isinstance(outcome, Raised | TimedOut | Crashed | DeclaredDead) and not (
             isinstance(outcome, Again) and outcome.uses_attempt
         )
         (self.runs if wanted else self.errors).append(seconds)
@@ -159,39 +159,39 @@ class TypeMeter:
         """A run was decided; counted if it failed."""
         match outcome:
             case Raised():
-                is_last = isinstance(decision, Bury) and decision.trip.reason == PERMANENT
+                is_last = isinstance(decision, DeadLetter) and decision.carried.reason == PERMANENT
                 self.failures[PERMANENT if is_last else TRANSIENT] += 1
             case TimedOut():
                 self.failures[TIMEOUT] += 1
             case Crashed():
                 self.failures[CRASHED] += 1
-            case Buried(reason):
+            case DeclaredDead(reason):
                 self.failures[UNDECODABLE if reason == UNDECODABLE else PERMANENT] += 1
             case Again(uses_attempt=True):
                 self.failures[TRANSIENT] += 1
 
     def decided(self, delivery: Delivery, decision: Decision, took_ms: float) -> None:
         """A decision other than a usual done is settled, `took_ms` after the job's first append."""
-        trip = delivery.trip
+        carried = delivery.carried
         match decision:
             case Finish():
                 self.done += 1
-            case Climb(after):
-                snoozed = after.snoozes > trip.snoozes
+            case Retry(after):
+                snoozed = after.snoozes > carried.snoozes
                 self.settled["snoozed" if snoozed else "retry"] += 1
                 self.retries[rung_for(after.delay_ms or 0)] += 1
                 return
-            case Bury(after):
+            case DeadLetter(after):
                 self.settled["dead"] += 1
                 self.dead[after.reason] = self.dead.get(after.reason, 0) + 1
-            case Drop(state):
+            case End(state):
                 self.settled[state] += 1
-            case Park():
+            case RetryInPlace():
                 self.retries[IN_PLACE] += 1
                 return
             case _:
                 return
-        self.tries.append(trip.attempt)
+        self.tries.append(carried.attempt)
         self.ends.append(took_ms)
 
     def fold(self) -> None:
@@ -371,11 +371,11 @@ class Meter:
             meter = delivery.meter
             if meter is None:
                 meter = self.queues[delivery.lane.queue].unknown
-            elif type(decision) is Finish and delivery.trip is FIRST:
+            elif type(decision) is Finish and delivery.carried is FIRST:
                 # Nearly every job ends so.
                 meter.firsts.append(awake_ms - delivery.appended)
                 continue
-            first_ms = delivery.trip.enqueued_ms
+            first_ms = delivery.carried.enqueued_ms
             took_ms = awake_ms - delivery.appended if first_ms is None else now_ms - first_ms
             meter.decided(delivery, decision, took_ms)
 

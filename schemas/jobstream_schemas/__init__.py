@@ -6,7 +6,12 @@ folder of exported ones; who sends bytes and what they lead to is decided elsewh
 
 from jobstream_schemas.catalogue import Catalogue
 from jobstream_schemas.codec import JobCodec
-from jobstream_schemas.control_entry import Control, control_key, decode_control, encode_control
+from jobstream_schemas.control_entry import (
+    ControlRecord,
+    control_key,
+    decode_control,
+    encode_control,
+)
 from jobstream_schemas.dedup_rows import (
     CLAIM_KEY,
     Row,
@@ -54,7 +59,7 @@ __all__ = [
     "CLAIM_KEY",
     "RESET",
     "Catalogue",
-    "Control",
+    "ControlRecord",
     "DecimalSpec",
     "DecodeError",
     "Decoded",

@@ -24,7 +24,7 @@ _FRAME = SINGLE_OBJECT_MARKER + CONTROL_FINGERPRINT
 _CONTROL_BYTES_MAX = 16_384
 
 
-class Control(NamedTuple):
+class ControlRecord(NamedTuple):
     """What one entry says. When it was said is the record's append time, so not in here.
 
     `limits` is for kinds to come: numbers by name, empty for all kinds so far.
@@ -43,7 +43,7 @@ def control_key(kind: str, subject: str) -> bytes:
     return f"{kind}:{subject}".encode()
 
 
-def encode_control(control: Control) -> bytes:
+def encode_control(control: ControlRecord) -> bytes:
     """The framed value; raises `EncodeError` for a value that has no Avro form or is too long."""
     stream = BytesIO()
     stream.write(_FRAME)
@@ -58,7 +58,7 @@ def encode_control(control: Control) -> bytes:
     return value
 
 
-def decode_control(value: bytes) -> Control:
+def decode_control(value: bytes) -> ControlRecord:
     """The entry in a framed value; raises `DecodeError`, `UnknownSchema` for another schema."""
     if not value.startswith(_FRAME):
         reference, _ = SingleObject().split(value)
@@ -78,7 +78,7 @@ def decode_control(value: bytes) -> Control:
     if (left := len(value) - stream.tell()) != 0:
         message = f"control entry: {left} bytes are left over"
         raise DecodeError(message)
-    return Control(**record)
+    return ControlRecord(**record)
 
 
 @cache

@@ -57,7 +57,7 @@ def parsed_schema(schema: object) -> Json:
     except SchemaRefused:
         raise
     except Exception as error:
-        # The library raises whatever a malformed schema makes it trip on, such as TypeError.
+        # The library raises whatever a malformed schema makes it carried on, such as TypeError.
         message = f"no valid Avro schema: {type(error).__name__}: {error}"
         raise SchemaRefused(message) from error
     return parsed

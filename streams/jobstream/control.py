@@ -33,12 +33,12 @@ from jobstream_processors.core.orders import (
     PAUSE_QUEUE,
     PAUSE_TYPE,
     QUIET,
-    Entry,
+    Order,
     check,
     names_workers,
 )
 from jobstream_processors.errors import InvalidOption, TableUnavailable
-from jobstream_schemas import Control as Said
+from jobstream_schemas import ControlRecord as Said
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -189,7 +189,7 @@ class Control:
         place = self._write(told_record(self._topic, said))
         # It is in force from here on, so nothing below may fail.
         now_ms = self._client().now_ms()
-        entry = Entry(kind, subject, said_by, why, now_ms, now_ms + lasts_ms)
+        entry = Order(kind, subject, said_by, why, now_ms, now_ms + lasts_ms)
         return shown(self._taken(place) or entry)
 
     def lift(self, kind: str, subject: str) -> None:
@@ -200,7 +200,7 @@ class Control:
             raise ConfigError(str(error)) from error
         self._write(lifted_record(self._topic, kind, subject))
 
-    def _taken(self, place: int) -> Entry | None:
+    def _taken(self, place: int) -> Order | None:
         """The entry as the broker has it; None if another one took its place, or nobody answers."""
         with suppress(BrokerUnavailable, BrokerRefused, TableUnavailable):
             for batch in self._client().log().read((self._topic, 0), place, place + 1):
@@ -234,7 +234,7 @@ class Control:
         return kind, name
 
 
-def shown(entry: Entry) -> ControlEntry:
+def shown(entry: Order) -> ControlEntry:
     """An entry with times a person can read."""
     kind, subject, who, why, at_ms, expires_ms = entry
     return ControlEntry(kind, subject, who, why, _moment(at_ms), _moment(expires_ms))

@@ -13,7 +13,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, not 
 from tests.bench.report import Figure
 
 from jobstream.observe.exporter import Exporter
-from jobstream.operate.cluster import Cluster
+from jobstream.operate.cluster import ClusterReader
 from jobstream.operate.onlooker import Onlooker
 from jobstream.operate.view import AppView
 from jobstream.settings import Settings
@@ -75,7 +75,7 @@ def _append(rig: Rig, queues: list[str], partitions: int) -> None:
 
 def _move(rig: Rig, queues: list[str], partitions: int) -> None:
     """Commit as the workers' group, so that every partition goes on with another record."""
-    cluster = Cluster({"bootstrap.servers": rig.bootstrap_servers})
+    cluster = ClusterReader({"bootstrap.servers": rig.bootstrap_servers})
     places = [(queue_topic(APP, queue), n) for queue in queues for n in range(partitions)]
     cluster.commit(worker_group(APP), dict.fromkeys(places, Position(5)))
 

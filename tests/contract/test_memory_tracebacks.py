@@ -9,7 +9,7 @@ import pytest
 
 from jobstream import App, Backoff, Context, RetryAfter, Secret
 from jobstream.testing import memory
-from jobstream_processors.core.headers import Trip, parse
+from jobstream_processors.core.headers import Carried, parse
 from jobstream_processors.core.spot import TRACEBACK_BYTES_MAX
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ class Order:
     card: Annotated[str, Secret] = ""
 
 
-def trips(jobs: MemoryJobs, topic: str) -> list[Trip]:
+def trips(jobs: MemoryJobs, topic: str) -> list[Carried]:
     found = [(r.sequence, parse(r.headers())) for r in jobs.broker.records(topic) if r.value()]
-    return [trip for _, trip in sorted(found, key=lambda pair: pair[0])]
+    return [carried for _, carried in sorted(found, key=lambda pair: pair[0])]
 
 
-def copies(jobs: MemoryJobs) -> list[Trip]:
-    return [trip for trip in trips(jobs, "shop.jobs") if trip.attempt > 1]
+def copies(jobs: MemoryJobs) -> list[Carried]:
+    return [carried for carried in trips(jobs, "shop.jobs") if carried.attempt > 1]
 
 
 @pytest.mark.parametrize("executor", ["async", "thread"])
@@ -58,7 +58,7 @@ def test_each_retry_has_the_traceback_of_the_attempt_that_failed(executor: str) 
     assert first.traceback.endswith("KeyError: 1\n")
     assert second.traceback.endswith("OSError: 2\n")
     assert letter.traceback.endswith("OSError: 3\n")
-    assert {trip.frame.rpartition(" ")[2] for trip in (first, second, letter)} == {"fails"}
+    assert {carried.frame.rpartition(" ")[2] for carried in (first, second, letter)} == {"fails"}
 
 
 def test_a_retry_that_the_handler_asked_for_tells_of_itself() -> None:
@@ -116,8 +116,8 @@ def test_secrets_are_in_no_traceback_that_is_kept() -> None:
         (letter,) = trips(jobs, "shop.jobs.dlq")
         kept = [letter, *copies(jobs)]
 
-    assert all("card *** is no good" in trip.traceback for trip in kept)
-    assert not any("1111" in trip.traceback for trip in kept)
+    assert all("card *** is no good" in carried.traceback for carried in kept)
+    assert not any("1111" in carried.traceback for carried in kept)
 
 
 def test_an_assertion_shows_what_failed_and_where() -> None:

@@ -52,7 +52,7 @@ class Bench(Protocol):
         """A member that owns every partition of the topic when this returns."""
 
     def truncate(self, partition: TopicPartition, before: int) -> None:
-        """Drop the records below offset `before`."""
+        """End the records below offset `before`."""
 
     def recreate(self, topic: str) -> None:
         """Delete a topic of one partition and create it again; returns once it is there."""
@@ -99,7 +99,7 @@ class MemoryBench:
         return _FrozenInMemory(self.broker, member)
 
     def truncate(self, partition: TopicPartition, before: int) -> None:
-        """Drop the records below offset `before`."""
+        """End the records below offset `before`."""
         self.broker.truncate(*partition, before)
 
     def recreate(self, topic: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from confluent_kafka import OFFSET_END, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from jobstream.operate.cluster import Cluster
+from jobstream.operate.cluster import ClusterReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,7 +39,7 @@ class GroupLag:
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = dict(options)
-        self._cluster = Cluster(self._options)
+        self._cluster = ClusterReader(self._options)
 
     def standings(self, group: str, places: Iterable[Place]) -> dict[Place, Standing]:
         """Where the group stands in each partition; raises BrokerUnavailable, BrokerRefused."""
@@ -52,7 +52,7 @@ class GroupLag:
 
     def reconnect(self) -> None:
         """Forget what the client knows: it keeps the epoch of a leader that is gone, for ever."""
-        self._cluster = Cluster(self._options)
+        self._cluster = ClusterReader(self._options)
 
     def delete_group(self, group: str) -> None:
         """Let the group and its offsets be forgotten; it must have no members."""

@@ -96,7 +96,7 @@ class KafkaBench:
         return FrozenProcess(self._bootstrap_servers, group, topic, self._protocol)
 
     def truncate(self, partition: Place, before: int) -> None:
-        """Drop the records below offset `before`."""
+        """End the records below offset `before`."""
         place = TopicPartition(*partition, before)
         self._admin.delete_records([place])[place].result(ANSWER_S)
 

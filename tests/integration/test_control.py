@@ -18,7 +18,7 @@ from tests.harness.waiting import wait_until
 from jobstream import App, Backoff, ConfigError, Context
 from jobstream.roles.process import Roles
 from jobstream_processors.core.duration import to_ms
-from jobstream_processors.core.headers import Trip, render
+from jobstream_processors.core.headers import Carried, render
 from jobstream_schemas import Meta
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ def test_a_job_that_waits_for_weeks_is_cancelled_at_its_next_hop(shop: Served) -
     for job_id in ids:
         meta = Meta(id=job_id, enqueued_at=1, source="test")
         value = app.jobs["work"].codec.encode(meta, Work(job_id))
-        shop.put(plan.rungs["5s"][0], value, headers=render(Trip(delay_ms=to_ms("30d"))))
+        shop.put(plan.rungs["5s"][0], value, headers=render(Carried(delay_ms=to_ms("30d"))))
 
     app.control.cancel(ids[0], why="wrong customer")
 

@@ -19,7 +19,7 @@ from jobstream.operate.redrive import discard, read_rate, redrive
 from jobstream.operate.scan import scan
 from jobstream.operate.view import AppView
 from jobstream.topics.apply import apply, survey
-from jobstream_processors.core.headers import Trip, render
+from jobstream_processors.core.headers import Carried, render
 from jobstream_processors.ports import Outgoing
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ class Office:
 
     def bury(self, *names: str) -> list[Letter]:
         """Append letters; returns all that are open."""
-        trip = Trip(attempt=3, reason="attempts_exhausted", partition=0)
-        headers = render(trip)
+        carried = Carried(attempt=3, reason="attempts_exhausted", partition=0)
+        headers = render(carried)
         self.sink.publish(
             [Outgoing(self.plan.dlq, f"{n}:0".encode(), n.encode(), 0, headers) for n in names]
         )

@@ -26,7 +26,7 @@ from jobstream.kafka.produce.sink import KafkaSink
 from jobstream.observe.exporter import Exporter
 from jobstream.observe.health import holds
 from jobstream.observe.targets import Target, folder_of, living
-from jobstream.operate.cluster import Cluster
+from jobstream.operate.cluster import ClusterReader
 from jobstream.operate.lag import Lag
 from jobstream.operate.onlooker import Onlooker
 from jobstream.operate.view import AppView
@@ -34,7 +34,7 @@ from jobstream.settings import Settings
 from jobstream.topics.apply import apply, survey
 from jobstream.topics.names import control_topic
 from jobstream_processors.ports import Outgoing, Position
-from jobstream_schemas import Control
+from jobstream_schemas import ControlRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -285,7 +285,7 @@ def test_a_group_of_others_is_seen_by_what_it_committed(shop: Shop) -> None:
     topic, group = f"{shop.name}.mail", f"bills-{shop.name}"
     for _ in range(5):
         shop.put(topic, b"x")
-    cluster = Cluster(shop.settings.client_options())
+    cluster = ClusterReader(shop.settings.client_options())
     assert cluster.committed(group, [(topic, 0)]) == {}  # waits for the group's coordinator
     cluster.commit(group, {(topic, 0): Position(2)})
     onlooker = Onlooker(AppView(shop.name, shop.settings), ["bills-shop-*", f"gone-{shop.name}"])
@@ -302,7 +302,7 @@ def test_a_group_of_others_is_seen_by_what_it_committed(shop: Shop) -> None:
 
 
 def test_control_entries_in_force_are_counted(shop: Shop) -> None:
-    told = Control("pause_queue", "mail", "ops@here", "the provider is down", 600_000, {})
+    told = ControlRecord("pause_queue", "mail", "ops@here", "the provider is down", 600_000, {})
     shop.publish(told_record(control_topic(shop.name), told))
 
     shop.look()

@@ -15,7 +15,7 @@ from tests.harness.waiting import wait_until
 from jobstream import App, Backoff, Context, Dead, Job
 from jobstream.kafka.client.admin import Admin
 from jobstream.topics.apply import apply, survey
-from jobstream_processors.core.headers import Trip, render
+from jobstream_processors.core.headers import Carried, render
 from jobstream_schemas import Meta
 
 if TYPE_CHECKING:
@@ -70,11 +70,11 @@ class Small:
         self.flaky: Job[Number, object] = flaky
         self.hopeless: Job[Number, object] = hopeless
 
-    def overdue(self, destination: int) -> tuple[bytes, Trip]:
+    def overdue(self, destination: int) -> tuple[bytes, Carried]:
         """A job of the number `destination` that waited long enough and goes to that partition."""
         meta = Meta(id=str(uuid.uuid4()), enqueued_at=1, source="test")
         value = self.work.codec.encode(meta, Number(destination))
-        return value, Trip(due_ms=LONG_AGO_MS, partition=destination)
+        return value, Carried(due_ms=LONG_AGO_MS, partition=destination)
 
 
 @pytest.fixture
@@ -92,8 +92,8 @@ def test_a_small_app_retries_delays_and_buries(
         again = small.flaky.enqueue(Number(101), key="k").job_id
         dead = small.hopeless.enqueue(Number(102)).job_id
         for number, (topic, _) in enumerate(plan.rungs.values()):
-            value, trip = small.overdue(number % plan.partitions)
-            served.put(topic, value, headers=render(trip))
+            value, carried = small.overdue(number % plan.partitions)
+            served.put(topic, value, headers=render(carried))
 
         assert served.end_of(again) == "done"
         assert served.end_of(later) == "done"
@@ -120,15 +120,15 @@ def test_a_rung_may_change_its_count_while_jobs_wait_there(
     topic, _ = old.app.plan(old.queue).rungs["1h"]
     with closing(Served(old.app)) as served:
         for number in range(3):
-            value, trip = old.overdue(number)
-            served.put(topic, value, partition=number % was, headers=render(trip))
+            value, carried = old.overdue(number)
+            served.put(topic, value, partition=number % was, headers=render(carried))
 
     new = Small(name, kafka.bootstrap_servers, tmp_path, {"1h": now})
     admin = Admin(new.app.settings)
     apply(survey(admin, name, [new.queue], new.app.settings), admin)
     with Served(new.app) as served:
-        value, trip = new.overdue(3)
-        served.put(topic, value, partition=now - 1, headers=render(trip))
+        value, carried = new.overdue(3)
+        served.put(topic, value, partition=now - 1, headers=render(carried))
         wait_until(lambda: len(new.ran) == 4, "all ran", limit_s=LIMIT_S)
 
     assert new.ran == Counter(range(4))

@@ -101,7 +101,7 @@ def covers(acked: Known, shard: Known) -> bool:
 def broken_copies(queue: tuple[Headers | None, ...], troubles: int) -> str:
     """Copies keep to the attempts and the redrive, and trouble explains every repeated one."""
     trips = [trip_of(headers) for headers in queue if headers is not None]
-    copies = Counter((trip.redrive, trip.seq) for trip in trips)
+    copies = Counter((carried.redrive, carried.seq) for carried in trips)
     for (redrive, seq), count in copies.items():
         if redrive > REDRIVES or seq >= POLICY.backoff.attempts:
             return f"delivery {(redrive, seq)} is beyond the attempts and the redrive"
@@ -125,7 +125,7 @@ def is_kept(world: World, rules: Rules) -> bool:
         if headers is not None and offset >= start and offset not in done:
             live.append(headers)
     trips = map(trip_of, live)
-    return any(rules.absorbs(told, trip.redrive, trip.seq) is None for trip in trips)
+    return any(rules.absorbs(told, carried.redrive, carried.seq) is None for carried in trips)
 
 
 def has_ended(world: World, told: Known) -> bool:

@@ -19,7 +19,7 @@ from tests.model.scenarios import (
 )
 
 from jobstream_processors.assignment.takeover import Takeover
-from jobstream_processors.core.headers import Trip
+from jobstream_processors.core.headers import Carried
 from jobstream_processors.core.known import UNKNOWN, Known
 from jobstream_processors.settle.records import settlement
 from jobstream_processors.settle.settler import Settler
@@ -70,12 +70,12 @@ def done_until_redriven(found: Known, redrive: int, seq: int) -> str | None:
     return found._replace(done=found.done and redrive == 0).absorbs(redrive, seq)
 
 
-def same_seq(before: Trip, after: Trip) -> Trip:
+def same_seq(before: Carried, after: Carried) -> Carried:
     return replace(after, seq=before.seq)
 
 
-def same_redrive(letter: Trip) -> Trip:
-    return Trip(redrive=letter.redrive)
+def same_redrive(letter: Carried) -> Carried:
+    return Carried(redrive=letter.redrive)
 
 
 def done_or_redriven(found: Known, redrive: int) -> bool:

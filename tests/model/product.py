@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tests.model.world import Headers, Ranges
 
     from jobstream_processors.core.decide import Decision
-    from jobstream_processors.core.headers import Trip
+    from jobstream_processors.core.headers import Carried
     from jobstream_processors.core.outcome import Outcome
 
 NOW_MS = 1_700_000_000_000
@@ -52,7 +52,7 @@ PLAN = QueuePlan(
 
 
 @cache
-def trip_of(found: Headers) -> Trip:
+def trip_of(found: Headers) -> Carried:
     return headers.parse(found)
 
 
@@ -69,7 +69,7 @@ def delivery_of(found: Headers) -> Delivery:
     delivery = Delivery(lane, 0, b"event", b"key")
     delivery.id = "job"
     delivery.headers = list(found)
-    delivery.trip = trip_of(found)
+    delivery.carried = trip_of(found)
     return delivery
 
 
@@ -95,11 +95,11 @@ def mark_of(start: int, finished: Ranges, begun: int, unfinished: frozenset[int]
 @cache
 def hop(standing: Standing) -> tuple[Headers, Standing | None]:
     """Where a copy goes when its rung lets it: (headers for the queue, None) or (_, next rung)."""
-    trip = trip_of(standing.headers)
-    due_ms = trip.due_ms or standing.appended_ms + (trip.delay_ms or 0)
+    carried = trip_of(standing.headers)
+    due_ms = carried.due_ms or standing.appended_ms + (carried.delay_ms or 0)
     wait = ladder.Wait(standing.rung, standing.appended_ms, due_ms)
     rung = ladder.next_stop(wait, wait.leaves_ms)
-    moved = replace(trip, delay_ms=None, due_ms=due_ms)
+    moved = replace(carried, delay_ms=None, due_ms=due_ms)
     copy = tuple(headers.render(moved, standing.headers))
     return copy, None if rung is None else Standing(copy, rung, wait.leaves_ms)
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tests.model.rules import Rules
     from tests.model.world import Headers, Ranges
 
-    from jobstream_processors.core.headers import Trip
+    from jobstream_processors.core.headers import Carried
     from jobstream_processors.ports import Record, Told, TopicPartition
 
 MIRRORS = "mirrors"
@@ -216,7 +216,7 @@ def settling(
     return Settling(waits, ports.shard.get(["job"])[0] or UNKNOWN, end)
 
 
-def _told(rules: Rules, trip: Trip, call: Call) -> Copy | Written:
+def _told(rules: Rules, carried: Carried, call: Call) -> Copy | Written:
     assert isinstance(call, Publish), "a settler publishes and nothing else"
     record = call.record
     if record.topic == PLAN.dedup:
@@ -226,7 +226,7 @@ def _told(rules: Rules, trip: Trip, call: Call) -> Copy | Written:
     headers = tuple(record.headers or ())
     if record.topic == PLAN.dlq:
         return Copy("", headers)
-    return Copy(record.topic, tuple(render(rules.climbed(trip, trip_of(headers)))))
+    return Copy(record.topic, tuple(render(rules.climbed(carried, trip_of(headers)))))
 
 
 class Prepared(NamedTuple):

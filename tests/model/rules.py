@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from jobstream_processors.assignment.takeover import Takeover
 from jobstream_processors.core import letters
-from jobstream_processors.core.headers import Trip
+from jobstream_processors.core.headers import Carried
 from jobstream_processors.core.known import Known
 from jobstream_processors.settle.settler import Settler
 
@@ -36,7 +36,7 @@ def own_key(key: bytes) -> bytes:
     return key
 
 
-def as_decided(before: Trip, after: Trip) -> Trip:  # noqa: ARG001 - shape of the rule
+def as_decided(before: Carried, after: Carried) -> Carried:  # noqa: ARG001 - shape of the rule
     return after
 
 
@@ -51,9 +51,9 @@ class Rules:
     """What a new owner knows before its first run, from what the topic tells."""
     absorbs: Callable[[Known, int, int], str | None] = Known.absorbs
     row_key: Callable[[bytes], bytes] = own_key
-    climbed: Callable[[Trip, Trip], Trip] = as_decided
-    """The trip on a retry's copy, from the delivery's trip and the decided one."""
-    redriven: Callable[[Trip], Trip] = letters.redriven
+    climbed: Callable[[Carried, Carried], Carried] = as_decided
+    """The headers of a retry's copy, from the delivery's and the decided one."""
+    redriven: Callable[[Carried], Carried] = letters.redriven
     is_stale: Callable[[Known, int], bool] = letters.is_stale
     gap_stops: bool = True
     """A process that sees a gap in its clock longer than its session does nothing more."""

@@ -146,15 +146,15 @@ class Turn:
         headers = self.world.queue[offset]
         if headers is None:
             return taken
-        trip = trip_of(headers)
-        if self.rules.absorbs(worker.shard, trip.redrive, trip.seq) is not None:
+        carried = trip_of(headers)
+        if self.rules.absorbs(worker.shard, carried.redrive, carried.seq) is not None:
             return taken._replace(open=worker.open)
         return taken._replace(flight=Flight(offset, headers))
 
     def _started(self, flight: Flight) -> World:
         """Step 9, where a delivery that must not start any more shows."""
-        trip = trip_of(flight.headers)
-        delivery = (trip.redrive, trip.seq)
+        carried = trip_of(flight.headers)
+        delivery = (carried.redrive, carried.seq)
         broken = ""
         if self.world.acked.absorbs(*delivery) is not None:
             broken = f"{delivery} starts although an acknowledged row absorbs it"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobstream_schemas import (
-    Control,
+    ControlRecord,
     DecodeError,
     Mirror,
     Row,
@@ -135,7 +135,7 @@ def test_mangled_mirrors_raise_decode_errors_alone(garbage: bytes) -> None:
 
 @given(
     st.builds(
-        Control,
+        ControlRecord,
         kind=st.text(max_size=20),
         subject=st.text(max_size=40),
         who=st.text(max_size=40),
@@ -144,18 +144,18 @@ def test_mangled_mirrors_raise_decode_errors_alone(garbage: bytes) -> None:
         limits=st.dictionaries(st.text(max_size=5), st.integers(0, 1 << 62), max_size=3),
     )
 )
-def test_a_control_entry_comes_back(control: Control) -> None:
+def test_a_control_entry_comes_back(control: ControlRecord) -> None:
     assert decode_control(encode_control(control)) == control
 
 
 @given(st.binary(max_size=60))
 def test_mangled_control_entries_raise_decode_errors_alone(garbage: bytes) -> None:
-    prefix = encode_control(Control("", "", "", "", 0, {}))[:10]
+    prefix = encode_control(ControlRecord("", "", "", "", 0, {}))[:10]
     try:
         found = decode_control(prefix + garbage)
     except DecodeError:
         return
-    assert isinstance(found, Control)
+    assert isinstance(found, ControlRecord)
 
 
 def test_a_mirror_of_a_full_window_is_a_small_record() -> None:

@@ -13,22 +13,22 @@ from jobstream_processors.core.decide import (
     LEAVE,
     UNKNOWN_TYPE_MS_MAX,
     UNSTARTED_MAX,
-    Bury,
     Case,
-    Charge,
-    Climb,
-    Drop,
-    Park,
+    CountCrash,
+    DeadLetter,
+    End,
     Policy,
+    Retry,
+    RetryInPlace,
     decide,
     unknown_type,
 )
-from jobstream_processors.core.headers import Trip, parse, render
+from jobstream_processors.core.headers import Carried, parse, render
 from jobstream_processors.core.outcome import (
     Again,
-    Buried,
     Cancelled,
     Crashed,
+    DeclaredDead,
     Done,
     Expired,
     Interrupted,
@@ -46,7 +46,7 @@ WINDOW_MS = 86_400_000
 
 texts = st.text(max_size=20)
 trips = st.builds(
-    Trip,
+    Carried,
     redrive=st.integers(0, 9),
     seq=st.integers(0, 3_000),
     attempt=st.integers(1, 5),
@@ -78,7 +78,7 @@ policies = st.builds(Policy, backoffs, st.booleans(), st.integers(0, 5))
 cases = st.builds(
     Case,
     job_id=texts,
-    trip=trips,
+    carried=trips,
     policy=policies,
     now_ms=st.integers(NOW_MS, NOW_MS + WINDOW_MS),
     window_ms=st.integers(1, 2 * WINDOW_MS) | st.integers(1, 600_000),
@@ -98,7 +98,7 @@ retries = raised | timed_out | again
 outcomes = retries | (
     st.builds(Done, st.booleans())
     | st.builds(Cancelled, texts)
-    | st.builds(Buried, texts, texts)
+    | st.builds(DeclaredDead, texts, texts)
     | st.just(Expired())
     | st.just(Interrupted())
     | st.builds(Crashed, texts)
@@ -117,12 +117,12 @@ def test_repeated_decision_is_the_same_decision(case: Case, outcome: Outcome) ->
 def test_retry_raises_seq_by_exactly_one(case: Case, outcome: Outcome) -> None:
     decision = decide(case, outcome)
 
-    if isinstance(decision, Climb):
-        assert decision.trip.seq == case.trip.seq + 1
-        assert decision.trip.redrive == case.trip.redrive
-    if isinstance(decision, Bury):
-        assert decision.trip.seq == case.trip.seq
-        assert decision.trip.redrive == case.trip.redrive
+    if isinstance(decision, Retry):
+        assert decision.carried.seq == case.carried.seq + 1
+        assert decision.carried.redrive == case.carried.redrive
+    if isinstance(decision, DeadLetter):
+        assert decision.carried.seq == case.carried.seq
+        assert decision.carried.redrive == case.carried.redrive
 
 
 @settings(max_examples=300)
@@ -132,12 +132,12 @@ def test_attempts_are_counted_and_never_passed(case: Case, outcome: Outcome) -> 
     snoozed = isinstance(outcome, Again) and not outcome.uses_attempt
 
     match decision:
-        case Climb(trip):
-            assert trip.attempt == case.trip.attempt + (not snoozed)
-            assert trip.snoozes == case.trip.snoozes + snoozed
-            assert snoozed or trip.attempt <= case.policy.backoff.attempts
-        case Park(attempt, _):
-            assert attempt == case.trip.attempt + (not snoozed)
+        case Retry(carried):
+            assert carried.attempt == case.carried.attempt + (not snoozed)
+            assert carried.snoozes == case.carried.snoozes + snoozed
+            assert snoozed or carried.attempt <= case.policy.backoff.attempts
+        case RetryInPlace(attempt, _):
+            assert attempt == case.carried.attempt + (not snoozed)
             assert snoozed or attempt <= case.policy.backoff.attempts
 
 
@@ -146,13 +146,13 @@ def test_attempts_are_counted_and_never_passed(case: Case, outcome: Outcome) -> 
 def test_wait_is_within_the_window_and_says_when_it_was_cut(case: Case, outcome: Outcome) -> None:
     decision = decide(case, outcome)
 
-    if isinstance(decision, Park):
+    if isinstance(decision, RetryInPlace):
         assert 0 <= decision.delay_ms <= case.window_ms
-    if isinstance(decision, Climb):
-        delay_ms = decision.trip.delay_ms
+    if isinstance(decision, Retry):
+        delay_ms = decision.carried.delay_ms
         assert delay_ms is not None
         assert 0 <= delay_ms <= case.window_ms
-        assert decision.trip.due_ms is None
+        assert decision.carried.due_ms is None
         assert not decision.cut or delay_ms == case.window_ms
         if isinstance(outcome, Again):
             assert delay_ms == min(outcome.delay_ms, case.window_ms)
@@ -164,19 +164,19 @@ def test_wait_is_within_the_window_and_says_when_it_was_cut(case: Case, outcome:
 def test_age_counts_from_the_first_failure(case: Case, outcome: Outcome) -> None:
     decision = decide(case, outcome)
 
-    known = case.trip.first_failed_ms
+    known = case.carried.first_failed_ms
     first: int | None = min(known or case.now_ms, case.now_ms)
     if isinstance(outcome, Again) and not outcome.uses_attempt:
         first = known  # A snooze is no failure.
-    if isinstance(decision, Park):
+    if isinstance(decision, RetryInPlace):
         assert decision.first_failed_ms == first
         assert decision.delay_ms <= case.window_ms
         assert not decision.cut or decision.delay_ms == case.window_ms
-    elif isinstance(decision, Climb):
-        assert decision.trip.first_failed_ms == first
-        assert decision.trip.unknown_since_ms is None, "it has a handler"
-    elif isinstance(decision, Bury):
-        assert decision.trip.first_failed_ms == min(known or case.now_ms, case.now_ms)
+    elif isinstance(decision, Retry):
+        assert decision.carried.first_failed_ms == first
+        assert decision.carried.unknown_since_ms is None, "it has a handler"
+    elif isinstance(decision, DeadLetter):
+        assert decision.carried.first_failed_ms == min(known or case.now_ms, case.now_ms)
 
 
 @settings(max_examples=300)
@@ -184,30 +184,30 @@ def test_age_counts_from_the_first_failure(case: Case, outcome: Outcome) -> None
 def test_headers_of_a_copy_can_be_read(case: Case, outcome: Outcome) -> None:
     decision = decide(case, outcome)
 
-    if isinstance(decision, Climb | Bury):
-        assert parse(render(decision.trip)) == decision.trip
+    if isinstance(decision, Retry | DeadLetter):
+        assert parse(render(decision.carried)) == decision.carried
 
 
 @given(cases, outcomes)
 def test_error_and_place_are_of_the_same_failure(case: Case, outcome: Outcome) -> None:
-    before = replace(case.trip, error="old", message="old", frame="old:1", traceback="old")
-    has_spot = isinstance(outcome, Raised | TimedOut | Buried | Again | Unstarted)
-    if isinstance(outcome, Raised | TimedOut | Buried | Again | Unstarted):
+    before = replace(case.carried, error="old", message="old", frame="old:1", traceback="old")
+    has_spot = isinstance(outcome, Raised | TimedOut | DeclaredDead | Again | Unstarted)
+    if isinstance(outcome, Raised | TimedOut | DeclaredDead | Again | Unstarted):
         outcome = replace(outcome, spot=Spot("new:2", "new"))
 
-    decision = decide(replace(case, trip=before), outcome)
+    decision = decide(replace(case, carried=before), outcome)
 
-    if isinstance(decision, Climb | Bury):
+    if isinstance(decision, Retry | DeadLetter):
         new = ("new:2", "new") if has_spot else ("", "")
-        found = decision.trip.frame, decision.trip.traceback
-        assert found == (("old:1", "old") if decision.trip.error == "old" else new)
+        found = decision.carried.frame, decision.carried.traceback
+        assert found == (("old:1", "old") if decision.carried.error == "old" else new)
 
 
 @given(cases, retries)
 def test_key_holder_never_climbs_and_others_never_park(
     case: Case, outcome: Raised | TimedOut | Again
 ) -> None:
-    unwanted = Climb if case.policy.holds_key else Park
+    unwanted = Retry if case.policy.holds_key else RetryInPlace
 
     assert not isinstance(decide(case, outcome), unwanted)
 
@@ -216,36 +216,36 @@ def test_key_holder_never_climbs_and_others_never_park(
 def test_failure_is_retried_unless_permanent_or_exhausted(case: Case, failure: Raised) -> None:
     decision = decide(case, failure)
     backoff = case.policy.backoff
-    age_ms = max(0, case.now_ms - (case.trip.first_failed_ms or case.now_ms))
+    age_ms = max(0, case.now_ms - (case.carried.first_failed_ms or case.now_ms))
 
     if backoff.is_permanent(failure):
         reason = "permanent"
-    elif backoff.is_exhausted(case.trip.attempt, age_ms):
+    elif backoff.is_exhausted(case.carried.attempt, age_ms):
         reason = "attempts_exhausted"
     else:
-        assert isinstance(decision, Climb | Park)
+        assert isinstance(decision, Retry | RetryInPlace)
         return
-    assert isinstance(decision, Bury)
-    assert (decision.trip.reason, decision.trip.error) == (reason, failure.error)
+    assert isinstance(decision, DeadLetter)
+    assert (decision.carried.reason, decision.carried.error) == (reason, failure.error)
 
 
 @given(cases, timed_out)
 def test_timeout_is_transient_whatever_classes_are_listed(case: Case, outcome: TimedOut) -> None:
     decision = decide(case, outcome)
 
-    if isinstance(decision, Bury):
-        assert decision.trip.reason == "attempts_exhausted"
+    if isinstance(decision, DeadLetter):
+        assert decision.carried.reason == "attempts_exhausted"
 
 
 @given(cases, texts)
 def test_plain_ends(case: Case, text: str) -> None:
     assert decide(case, Done()) is FINISH
     assert decide(case, Interrupted()) is LEAVE
-    assert decide(case, Expired()) == Drop("expired", "expired")
-    assert decide(case, Cancelled(text)) == Drop("cancelled", text)
-    buried = decide(case, Buried("dead_by_handler", text))
-    assert isinstance(buried, Bury)
-    assert (buried.trip.reason, buried.trip.message) == ("dead_by_handler", text)
+    assert decide(case, Expired()) == End("expired", "expired")
+    assert decide(case, Cancelled(text)) == End("cancelled", text)
+    buried = decide(case, DeclaredDead("dead_by_handler", text))
+    assert isinstance(buried, DeadLetter)
+    assert (buried.carried.reason, buried.carried.message) == ("dead_by_handler", text)
 
 
 @given(cases)
@@ -253,33 +253,33 @@ def test_third_charged_death_buries(case: Case) -> None:
     decision = decide(case, Crashed("signal 11"))
 
     if case.crashes + 1 >= CRASHES_MAX:
-        assert isinstance(decision, Bury)
-        assert decision.trip.reason == "crashed_worker"
+        assert isinstance(decision, DeadLetter)
+        assert decision.carried.reason == "crashed_worker"
     else:
-        assert decision == Charge(case.crashes + 1, 1_000 * 2**case.crashes)
+        assert decision == CountCrash(case.crashes + 1, 1_000 * 2**case.crashes)
 
 
 @given(cases, st.integers(0, 60_000))
 def test_what_this_code_cannot_read_waits_an_hour_and_uses_no_attempt(
     case: Case, late_ms: int
 ) -> None:
-    trip = replace(case.trip, unknown_since_ms=None, first_failed_ms=None)
-    roomy = replace(case, window_ms=WINDOW_MS, trip=trip)
+    carried = replace(case.carried, unknown_since_ms=None, first_failed_ms=None)
+    roomy = replace(case, window_ms=WINDOW_MS, carried=carried)
     decision = decide(roomy, Unreadable("args.a"))
-    while isinstance(decision, Climb | Park):
-        assert isinstance(decision, Park) == case.policy.holds_key, "a held key stays held"
-        if isinstance(decision, Climb):
-            assert decision.trip.attempt == case.trip.attempt
-            wait_ms, trip = decision.trip.delay_ms or 0, decision.trip
+    while isinstance(decision, Retry | RetryInPlace):
+        assert isinstance(decision, RetryInPlace) == case.policy.holds_key, "a held key stays held"
+        if isinstance(decision, Retry):
+            assert decision.carried.attempt == case.carried.attempt
+            wait_ms, carried = decision.carried.delay_ms or 0, decision.carried
         else:
-            assert (decision.attempt, decision.snoozes) == (trip.attempt, trip.snoozes)
+            assert (decision.attempt, decision.snoozes) == (carried.attempt, carried.snoozes)
             wait_ms = decision.delay_ms
-            trip = replace(trip, first_failed_ms=decision.first_failed_ms)
-        roomy = replace(roomy, trip=trip, now_ms=roomy.now_ms + wait_ms + late_ms)
+            carried = replace(carried, first_failed_ms=decision.first_failed_ms)
+        roomy = replace(roomy, carried=carried, now_ms=roomy.now_ms + wait_ms + late_ms)
         decision = decide(roomy, Unreadable("args.a"))
 
-    assert isinstance(decision, Bury)
-    assert (decision.trip.reason, decision.trip.message) == ("schema_mismatch", "args.a")
+    assert isinstance(decision, DeadLetter)
+    assert (decision.carried.reason, decision.carried.message) == ("schema_mismatch", "args.a")
     waited_ms = roomy.now_ms - case.now_ms
     assert UNKNOWN_TYPE_MS_MAX <= waited_ms <= UNKNOWN_TYPE_MS_MAX + late_ms
 
@@ -287,17 +287,17 @@ def test_what_this_code_cannot_read_waits_an_hour_and_uses_no_attempt(
 @given(cases, st.integers(0, 60_000))
 def test_unknown_type_waits_an_hour_and_uses_no_attempt(case: Case, late_ms: int) -> None:
     # However long it has failed before, if it did.
-    trip = replace(case.trip, unknown_since_ms=None)
-    roomy = replace(case, window_ms=WINDOW_MS, trip=trip)
+    carried = replace(case.carried, unknown_since_ms=None)
+    roomy = replace(case, window_ms=WINDOW_MS, carried=carried)
     decision, waits_ms = unknown_type(roomy, "shop.receipt"), 0
-    while isinstance(decision, Climb):
-        assert decision.trip.attempt == case.trip.attempt
-        waits_ms += decision.trip.delay_ms or 0
-        now_ms = roomy.now_ms + (decision.trip.delay_ms or 0) + late_ms
-        roomy = replace(roomy, trip=decision.trip, now_ms=now_ms)
+    while isinstance(decision, Retry):
+        assert decision.carried.attempt == case.carried.attempt
+        waits_ms += decision.carried.delay_ms or 0
+        now_ms = roomy.now_ms + (decision.carried.delay_ms or 0) + late_ms
+        roomy = replace(roomy, carried=decision.carried, now_ms=now_ms)
         decision = unknown_type(roomy, "shop.receipt")
 
-    assert decision.trip.reason == "unknown_type"
-    assert decision.trip.attempt == case.trip.attempt
+    assert decision.carried.reason == "unknown_type"
+    assert decision.carried.attempt == case.carried.attempt
     assert waits_ms <= UNKNOWN_TYPE_MS_MAX
     assert UNKNOWN_TYPE_MS_MAX <= roomy.now_ms - case.now_ms <= UNKNOWN_TYPE_MS_MAX + late_ms

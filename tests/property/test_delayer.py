@@ -16,7 +16,7 @@ from jobstream.job_queue import Queue
 from jobstream.kafka.follow.mirror_topic import KafkaMirrors
 from jobstream.testing import MemoryBroker, MemoryLog, MemorySink, MemorySource, VirtualClock
 from jobstream_processors.assignment.pulse import Pulse
-from jobstream_processors.core.headers import Trip, render
+from jobstream_processors.core.headers import Carried, render
 from jobstream_processors.core.ladder import RUNG_MS, rung_for
 from jobstream_processors.delay.delayer import FAILED_HOLD_MS, HOPS_MAX, Delayer, DelayerParts
 from jobstream_processors.delay.rung import EXACT_BYTES_MAX, RECORDS_MAX
@@ -81,7 +81,7 @@ class NeverStops(RuleBasedStateMachine):
     @rule(delay_ms=delays, size=sizes, count=counts, partition=partitions)
     def put(self, delay_ms: int, size: int, count: int, partition: int) -> None:
         topic, of = self.plan.rungs[rung_for(delay_ms)]
-        headers = render(Trip(delay_ms=delay_ms, partition=partition))
+        headers = render(Carried(delay_ms=delay_ms, partition=partition))
         count = min(count, 3_000_000 // size)
         values = [b"%d:%s" % (len(self.due) + i, BULK[:size]) for i in range(count)]
         self.broker.heal()

@@ -16,7 +16,7 @@ from jobstream_processors.core.headers import (
     TEXT_BYTES_MAX,
     TRACEBACK,
     BadHeaders,
-    Trip,
+    Carried,
     parse,
     render,
 )
@@ -43,9 +43,9 @@ wild_texts = st.text(st.characters() | surrogates, max_size=20) | st.text(min_si
 WIDEST = "\U0001f4a5" * TRACEBACK_BYTES_MAX
 
 
-def trips(texts: st.SearchStrategy[str]) -> st.SearchStrategy[Trip]:
+def trips(texts: st.SearchStrategy[str]) -> st.SearchStrategy[Carried]:
     return st.builds(
-        Trip,
+        Carried,
         redrive=counts,
         seq=counts,
         attempt=st.integers(1, 1_000_000),
@@ -81,13 +81,13 @@ hostile_headers = st.lists(st.tuples(names, values), max_size=70)
 
 
 @given(trips(short_texts), foreign_headers)
-def test_trip_reads_back_as_written(trip: Trip, foreign: list[tuple[str, bytes]]) -> None:
-    assert parse(render(trip, foreign)) == trip
+def test_trip_reads_back_as_written(carried: Carried, foreign: list[tuple[str, bytes]]) -> None:
+    assert parse(render(carried, foreign)) == carried
 
 
 @given(trips(wild_texts), foreign_headers)
-def test_copy_stays_within_bounds(trip: Trip, foreign: list[tuple[str, bytes]]) -> None:
-    headers = render(trip, foreign)
+def test_copy_stays_within_bounds(carried: Carried, foreign: list[tuple[str, bytes]]) -> None:
+    headers = render(carried, foreign)
 
     assert len(headers) + LETTER_HEADERS_MAX <= HEADERS_MAX
     ours = {name: value for name, value in headers if name.startswith(PREFIX)}
@@ -95,11 +95,11 @@ def test_copy_stays_within_bounds(trip: Trip, foreign: list[tuple[str, bytes]]) 
     assert all(len(value) <= TEXT_BYTES_MAX for value in ours.values())
     read = parse(headers)
     plain = dict.fromkeys(TEXTS, "")
-    assert replace(read, **plain) == replace(trip, **plain)  # type: ignore[arg-type] # texts only
+    assert replace(read, **plain) == replace(carried, **plain)  # type: ignore[arg-type] # texts only
 
 
 def test_the_longest_traceback_is_cut_to_its_own_bound_and_reads_back() -> None:
-    headers = render(Trip(seq=1, traceback=WIDEST))
+    headers = render(Carried(seq=1, traceback=WIDEST))
 
     assert len(dict(headers)[TRACEBACK]) == TRACEBACK_BYTES_MAX
     assert WIDEST.startswith(parse(headers).traceback)
@@ -112,18 +112,18 @@ def test_a_traceback_of_a_stranger_keeps_the_rules_of_texts(raw: bytes) -> None:
 
 
 @given(trips(wild_texts))
-def test_second_copy_is_like_the_first(trip: Trip) -> None:
-    once = render(trip)
+def test_second_copy_is_like_the_first(carried: Carried) -> None:
+    once = render(carried)
 
     assert render(parse(once)) == once
 
 
 @given(trips(short_texts), foreign_headers)
-def test_headers_of_others_travel_along(trip: Trip, foreign: list[tuple[str, bytes]]) -> None:
-    kept = [pair for pair in render(trip, foreign) if not pair[0].startswith(PREFIX)]
+def test_headers_of_others_travel_along(carried: Carried, foreign: list[tuple[str, bytes]]) -> None:
+    kept = [pair for pair in render(carried, foreign) if not pair[0].startswith(PREFIX)]
 
     assert kept == foreign[: len(kept)]
-    assert len(kept) == len(foreign) or len(render(trip, foreign)) == HEADERS_MAX - 2
+    assert len(kept) == len(foreign) or len(render(carried, foreign)) == HEADERS_MAX - 2
 
 
 @given(hostile_headers)
@@ -131,13 +131,13 @@ def test_hostile_headers_raise_one_error_or_read_as_a_trip(
     headers: list[tuple[str, bytes | None]],
 ) -> None:
     try:
-        trip = parse(headers)
+        carried = parse(headers)
     except BadHeaders:
         return
 
-    assert trip.attempt >= 1
-    assert min(trip.redrive, trip.seq, trip.snoozes) >= 0
-    assert parse(render(trip)) == trip
+    assert carried.attempt >= 1
+    assert min(carried.redrive, carried.seq, carried.snoozes) >= 0
+    assert parse(render(carried)) == carried
 
 
 @given(foreign_headers)

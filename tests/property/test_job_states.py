@@ -22,7 +22,7 @@ from jobstream.operate.job_states import (
     JobStates,
     Wanted,
 )
-from jobstream.operate.positions import Standing
+from jobstream.operate.positions import GroupPlace
 from jobstream.testing import MemoryJobs, MemoryLog, memory
 from jobstream.topics.names import delay_group, offsets_topic, schemas_topic, worker_group
 from jobstream_processors.core.headers import headers_of, parse, render
@@ -104,22 +104,22 @@ class Shop:
         """Redrive or discard the oldest open letter, as the commands do: the copy first."""
         for letter in self.letters()[:1]:
             headers = headers_of(letter) or []
-            trip = redriven(parse(headers))
+            carried = redriven(parse(headers))
             value = letter.value()
             assert value is not None
             tombstone = Outgoing("shop.mail.dlq", letter.key(), None, letter.partition())
             copy = Outgoing(
-                "shop.mail", dict(headers)["js-key"] or None, value, trip.partition or 0,
-                render(trip, headers),
+                "shop.mail", dict(headers)["js-key"] or None, value, carried.partition or 0,
+                render(carried, headers),
             )  # fmt: skip
             self.jobs.broker.publish([copy, tombstone] if redrive else [tombstone])
             if redrive:
                 self.runs[(letter.key() or b"").decode().rpartition(":")[0]] = []
 
-    def standing(self, group: str, place: TopicPartition, mirrors: KafkaMirrors) -> Standing:
+    def standing(self, group: str, place: TopicPartition, mirrors: KafkaMirrors) -> GroupPlace:
         broker = self.jobs.broker
         topic_id = broker.topic_id(place[0])
-        return Standing(
+        return GroupPlace(
             place, *broker.span(place), broker.committed(group, place),
             mirrors.get(group, place, topic_id), topic_id,
         )  # fmt: skip
@@ -138,7 +138,7 @@ class Shop:
                 mirrors,
             )
             if recorded
-            else Standing(place, *broker.span(place), None, None, "")
+            else GroupPlace(place, *broker.span(place), None, None, "")
             for place in places
         }
         catalogue = Catalogue()

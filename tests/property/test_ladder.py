@@ -39,14 +39,14 @@ delays = st.integers(0, 400 * DAY_MS) | st.sampled_from(
 lags = st.lists(st.integers(0, LAG_MS_MAX), max_size=60)
 
 
-class Climb(NamedTuple):
+class Retry(NamedTuple):
     """A whole way: the rungs it stood on, and when the job came back to its queue."""
 
     stops: list[Wait]
     arrived_ms: int
 
 
-def climb(start_ms: int, delay_ms: int, hop_lags: Iterable[int]) -> Climb:
+def climb(start_ms: int, delay_ms: int, hop_lags: Iterable[int]) -> Retry:
     """Go the way of a delayed job; each hop leaves and is appended one lag later."""
     due_ms = start_ms + delay_ms
     stops = [Wait(rung_for(delay_ms), start_ms, due_ms)]
@@ -55,7 +55,7 @@ def climb(start_ms: int, delay_ms: int, hop_lags: Iterable[int]) -> Climb:
         appended_ms = now_ms + lag_ms - lag_ms // 2
         rung = next_stop(stops[-1], now_ms)
         if rung is None:
-            return Climb(stops, appended_ms)
+            return Retry(stops, appended_ms)
         stops.append(Wait(rung, appended_ms, due_ms))
     raise AssertionError
 

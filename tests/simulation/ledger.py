@@ -19,7 +19,7 @@ from tests.simulation.seen import Identity, Start, Written
 from tests.simulation.trace import Trace
 
 from jobstream.topics.names import delay_group, offsets_topic, worker_group
-from jobstream_processors.core.headers import Trip, parse
+from jobstream_processors.core.headers import Carried, parse
 from jobstream_processors.core.outcome import Raised, TimedOut
 from jobstream_processors.ports import TopicPartition
 from jobstream_processors.settle.records import fact_of
@@ -192,7 +192,7 @@ class Ledger:
         if number is None:
             return
         script = self.scripts[number]
-        run = script.run(delivery.trip.attempt)
+        run = script.run(delivery.carried.attempt)
         if run.end == HANG or run.seconds > TIMEOUT_S:
             return
         last = [s for s in self.starts.get(number, ()) if s.process is process]
@@ -304,29 +304,31 @@ class Ledger:
             if record.topic == PLAN.dlq:
                 judge_closed(self, record.key)
             return
-        trip = parse(record.headers) if record.headers and record.topic != PLAN.dlq else Trip()
+        carried = (
+            parse(record.headers) if record.headers and record.topic != PLAN.dlq else Carried()
+        )
         try:
             job_id = CATALOGUE.decode(record.value).id
         except DecodeError:
             return
-        delivery = (job_id, trip.redrive, trip.seq)
+        delivery = (job_id, carried.redrive, carried.seq)
         where = (self.incarnation(place[0]), place[1], offset)
         self.trace.tell(
             "append",
             self.scheduler.process,
             self.ids.get(job_id, ""),
-            trip.redrive,
-            trip.seq,
+            carried.redrive,
+            carried.seq,
             *place,
             offset,
         )
         if record.topic == PLAN.dlq:
             return
-        self._appeared(job_id, trip.redrive)
+        self._appeared(job_id, carried.redrive)
         self.at[where] = delivery
         self.copies[delivery] = self.copies.get(delivery, 0) + 1
         self.nth[where] = self.copies[delivery]
-        due_ms = trip.due_ms or (stamp_ms + trip.delay_ms if trip.delay_ms else None)
+        due_ms = carried.due_ms or (stamp_ms + carried.delay_ms if carried.delay_ms else None)
         if due_ms is not None:
             # Enqueued twice, a job is due when the first of the two is.
             self.due_ms[delivery] = min(due_ms, self.due_ms.get(delivery, due_ms))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.core.decide import Case, Decision
-    from jobstream_processors.core.headers import Trip
+    from jobstream_processors.core.headers import Carried
     from jobstream_processors.core.outcome import Again
     from jobstream_processors.delay.rung import Rung
     from jobstream_processors.delivery import Delivery
@@ -60,8 +60,8 @@ def snoozes_that_use_attempts() -> Iterator[None]:
 def redrives_that_keep_their_number() -> Iterator[None]:
     """The row of its death absorbs the copy, and the letter is closed."""
 
-    def unchanged(trip: Trip) -> Trip:
-        return trip
+    def unchanged(carried: Carried) -> Carried:
+        return carried
 
     with put((redrive, "redriven", unchanged)):
         yield

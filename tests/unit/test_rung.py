@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from jobstream.job_queue import Queue
-from jobstream_processors.core.headers import Headers, Trip, render
+from jobstream_processors.core.headers import Carried, Headers, render
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.delay.rung import (
     BYTES_MAX,
@@ -47,7 +47,7 @@ class Waits:
         return b"v" * self.size
 
     def headers(self) -> Headers:
-        return render(Trip(delay_ms=self.delay_ms, partition=0))
+        return render(Carried(delay_ms=self.delay_ms, partition=0))
 
     def timestamp(self) -> tuple[int, int]:
         return 1, APPENDED_MS

@@ -76,7 +76,7 @@ def look(reader: Log, source: TopicPartition, holes: Sequence[Hole]) -> Look:
     return Look(None, None)
 
 
-class Again:
+class RepeatedSkips:
     """How often the client of one partition was made to read a skipped record again."""
 
     def __init__(self) -> None:
@@ -159,7 +159,7 @@ class Lookout:
         self._submit = submit
         """Runs what it is given where it may block."""
         self._verdicts = verdicts
-        self._asked: dict[Lane, Again] = {}
+        self._asked: dict[Lane, RepeatedSkips] = {}
         self._asking: set[Lane] = set()
         self._told: set[Lane] = set()
         """Lanes whose client is to read again, or whose partition is to be refused."""
@@ -210,7 +210,7 @@ class Lookout:
             lane.watermark.explain(holes)
             return
         self._told.add(lane)
-        if reason := self._asked.setdefault(lane, Again()).verdict(lane.source, found):
+        if reason := self._asked.setdefault(lane, RepeatedSkips()).verdict(lane.source, found):
             self._verdicts.refuse(lane, reason)
         elif found.record is not None:
             self._verdicts.read_again(lane, found.record)

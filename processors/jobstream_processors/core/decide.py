@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from jobstream_processors.core import known
-from jobstream_processors.core.headers import Trip
+from jobstream_processors.core.headers import Carried
 from jobstream_processors.core.ladder import EARLY_MS
 from jobstream_processors.core.outcome import (
     Again,
-    Buried,
     Cancelled,
     Crashed,
+    DeclaredDead,
     Done,
     Expired,
     Interrupted,
@@ -53,7 +53,7 @@ class Case:
     """Everything a decision may look at."""
 
     job_id: str
-    trip: Trip
+    carried: Carried
     policy: Policy
     now_ms: int
     """Broker time."""
@@ -72,16 +72,16 @@ class Finish:
 
 
 @dataclass(frozen=True, slots=True)
-class Climb:
+class Retry:
     """Copy to the ladder with these headers, then the row that absorbs this delivery."""
 
-    trip: Trip
+    carried: Carried
     cut: bool = False
     """The wanted delay was longer than the window and was cut."""
 
 
 @dataclass(frozen=True, slots=True)
-class Park:
+class RetryInPlace:
     """Run again in place after `delay_ms` as attempt `attempt`, the key held all the while."""
 
     attempt: int
@@ -94,16 +94,16 @@ class Park:
 
 
 @dataclass(frozen=True, slots=True)
-class Bury:
+class DeadLetter:
     """Copy to the dead letters with these headers, then the row."""
 
-    trip: Trip
+    carried: Carried
     pointer: bool = False
     """The record is too big to copy: the letter tells where its bytes stand instead."""
 
 
 @dataclass(frozen=True, slots=True)
-class Drop:
+class End:
     """Terminal without a dead letter."""
 
     state: str
@@ -111,7 +111,7 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
-class Charge:
+class CountCrash:
     """Its process died: count it in a row, then start it again in a child process of its own."""
 
     crashes: int
@@ -119,7 +119,7 @@ class Charge:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class WaitInPlace:
     """Nothing was begun and nothing is settled: begin again in place after `delay_ms`."""
 
     delay_ms: int
@@ -130,11 +130,11 @@ class Leave:
     """Settle nothing; the delivery comes again."""
 
 
-Decision = Finish | Climb | Park | Bury | Drop | Charge | Wait | Leave
+Decision = Finish | Retry | RetryInPlace | DeadLetter | End | CountCrash | WaitInPlace | Leave
 
 FINISH = Finish()
 LEAVE = Leave()
-EXPIRED = Drop(known.EXPIRED, "expired")
+EXPIRED = End(known.EXPIRED, "expired")
 
 
 def decide(case: Case, outcome: Outcome) -> Decision:
@@ -145,10 +145,10 @@ def decide(case: Case, outcome: Outcome) -> Decision:
         case Interrupted():
             return LEAVE
         case Cancelled(reason):
-            return Drop(known.CANCELLED, reason)
+            return End(known.CANCELLED, reason)
         case Expired():
             return EXPIRED
-        case Buried(reason, message, spot):
+        case DeclaredDead(reason, message, spot):
             return bury(case, reason, "", message, spot)
         case Again():
             return _again(case, outcome)
@@ -164,7 +164,7 @@ def decide(case: Case, outcome: Outcome) -> Decision:
             assert_never(outcome)
 
 
-def unknown_type(case: Case, job_type: str) -> Climb | Bury:
+def unknown_type(case: Case, job_type: str) -> Retry | DeadLetter:
     """A type that has no handler here."""
     message = (
         f"no handler for {job_type!r}: the worker that took the job knows none. Does the module"
@@ -173,23 +173,23 @@ def unknown_type(case: Case, job_type: str) -> Climb | Bury:
     return _awaits_code(case, "unknown_type", "jobstream.UnknownType", message)
 
 
-def unknown_schema(case: Case, message: str) -> Climb | Bury:
+def unknown_schema(case: Case, message: str) -> Retry | DeadLetter:
     """Bytes of a schema that nobody here has seen, as `message` tells."""
     return _awaits_code(case, "unknown_type", "jobstream.UnknownSchema", message)
 
 
-def _awaits_code(case: Case, reason: str, error: str, message: str) -> Climb | Bury:
+def _awaits_code(case: Case, reason: str, error: str, message: str) -> Retry | DeadLetter:
     """Other code than this may run it: perhaps a rolling deploy, so wait a bounded time for it."""
     # From when no code was found, not from its first failure: a job may have retried for long.
-    since = min(case.trip.unknown_since_ms or case.now_ms, case.now_ms)
+    since = min(case.carried.unknown_since_ms or case.now_ms, case.now_ms)
     delay = _wait_for_code_ms(case.now_ms - since)
     if delay is None:
         return bury(case, reason, error, message)
-    told = _told(replace(case.trip, unknown_since_ms=since), error, message)
+    told = _told(replace(case.carried, unknown_since_ms=since), error, message)
     return _climb(case, told, delay)
 
 
-def _unreadable(case: Case, message: str) -> Climb | Park | Bury:
+def _unreadable(case: Case, message: str) -> Retry | RetryInPlace | DeadLetter:
     """The type is known, but other code than this wrote the args. Uses no attempt."""
     reason, error = "schema_mismatch", "jobstream.SchemaMismatch"
     if not case.policy.holds_key:
@@ -199,7 +199,7 @@ def _unreadable(case: Case, message: str) -> Climb | Park | Bury:
     delay = _wait_for_code_ms(case.now_ms - since)
     if delay is None:
         return bury(case, reason, error, message)
-    return _repeat(case, replace(case.trip, first_failed_ms=since), delay)
+    return _repeat(case, replace(case.carried, first_failed_ms=since), delay)
 
 
 def _wait_for_code_ms(age_ms: int) -> int | None:
@@ -209,32 +209,32 @@ def _wait_for_code_ms(age_ms: int) -> int | None:
     return min(max(age_ms, low), high, left) if left > 0 else None
 
 
-def not_due(case: Case) -> Climb | None:
+def not_due(case: Case) -> Retry | None:
     """Back to the ladder, for a job that came to its queue long before its time; else None.
 
     The delayer had heard that it is cancelled. If it still is, its end takes the place of this; if
     not any more, or not yet here, it must not run early.
     """
-    early_ms = (case.trip.due_ms or 0) - case.now_ms
+    early_ms = (case.carried.due_ms or 0) - case.now_ms
     if early_ms < EARLY_MS:
         return None
-    trip = replace(
-        case.trip, seq=case.trip.seq + 1, delay_ms=early_ms, enqueued_ms=case.enqueued_ms
+    carried = replace(
+        case.carried, seq=case.carried.seq + 1, delay_ms=early_ms, enqueued_ms=case.enqueued_ms
     )
-    return Climb(trip)
+    return Retry(carried)
 
 
 def _again(case: Case, wanted: Again) -> Decision:
-    trip = case.trip
+    carried = case.carried
     if wanted.uses_attempt:
         error, spot = "jobstream.RetryAfter", wanted.spot
         if _is_exhausted(case):
             return bury(case, "attempts_exhausted", error, wanted.reason, spot)
         told = _told(_next_attempt(case), error, wanted.reason, spot)
         return _repeat(case, told, wanted.delay_ms)
-    if trip.snoozes >= case.policy.snoozes_max:
+    if carried.snoozes >= case.policy.snoozes_max:
         return bury(case, "snoozes_exhausted", "jobstream.Snooze", wanted.reason, wanted.spot)
-    return _repeat(case, replace(trip, snoozes=trip.snoozes + 1), wanted.delay_ms)
+    return _repeat(case, replace(carried, snoozes=carried.snoozes + 1), wanted.delay_ms)
 
 
 def _failed(case: Case, failure: Raised) -> Decision:
@@ -245,80 +245,84 @@ def _failed(case: Case, failure: Raised) -> Decision:
 
 def _retried(case: Case, error: str, message: str, spot: Spot) -> Decision:
     """A transient failure: a timeout always is one, whatever classes the policy lists."""
-    trip = case.trip
+    carried = case.carried
     if _is_exhausted(case):
         return bury(case, "attempts_exhausted", error, message, spot)
-    delay = case.policy.backoff.delay_ms(trip.attempt, job_id=case.job_id, redrive=trip.redrive)
+    delay = case.policy.backoff.delay_ms(
+        carried.attempt, job_id=case.job_id, redrive=carried.redrive
+    )
     return _repeat(case, _told(_next_attempt(case), error, message, spot), delay)
 
 
-def _told(trip: Trip, error: str, message: str, spot: Spot = NOWHERE) -> Trip:
-    """The trip with what failed last, in place of whatever failed before."""
+def _told(carried: Carried, error: str, message: str, spot: Spot = NOWHERE) -> Carried:
+    """The headers with what failed last, in place of whatever failed before."""
     return replace(
-        trip, error=error, message=message, reason="", frame=spot.frame, traceback=spot.traceback
+        carried, error=error, message=message, reason="", frame=spot.frame, traceback=spot.traceback
     )
 
 
-def _next_attempt(case: Case) -> Trip:
-    """The trip after a failed attempt: age counts from the first one."""
-    trip = case.trip
-    return replace(trip, attempt=trip.attempt + 1, first_failed_ms=_first_failed(case))
+def _next_attempt(case: Case) -> Carried:
+    """The headers after a failed attempt: age counts from the first one."""
+    carried = case.carried
+    return replace(carried, attempt=carried.attempt + 1, first_failed_ms=_first_failed(case))
 
 
 def _is_exhausted(case: Case) -> bool:
     age = case.now_ms - _first_failed(case)
-    return case.policy.backoff.is_exhausted(case.trip.attempt, age)
+    return case.policy.backoff.is_exhausted(case.carried.attempt, age)
 
 
 def _first_failed(case: Case) -> int:
     # The header may come from anybody: a failure in the future would never grow old.
-    return min(case.trip.first_failed_ms or case.now_ms, case.now_ms)
+    return min(case.carried.first_failed_ms or case.now_ms, case.now_ms)
 
 
-def _without_end(case: Case, outcome: Crashed | Unstarted) -> Charge | Wait | Bury:
+def _without_end(case: Case, outcome: Crashed | Unstarted) -> CountCrash | WaitInPlace | DeadLetter:
     """Its process died: a crash is the job's own, if the job had begun."""
     if isinstance(outcome, Crashed):
         return _crashed(case, outcome.how)
     return _unstarted(case, outcome)
 
 
-def _crashed(case: Case, how: str) -> Charge | Bury:
+def _crashed(case: Case, how: str) -> CountCrash | DeadLetter:
     crashes = case.crashes + 1
     if crashes >= CRASHES_MAX:
         return bury(case, "crashed_worker", "jobstream.Crashed", how)
-    return Charge(crashes, CRASH_PAUSE_MS * 2 ** (crashes - 1))
+    return CountCrash(crashes, CRASH_PAUSE_MS * 2 ** (crashes - 1))
 
 
-def _unstarted(case: Case, outcome: Unstarted) -> Wait | Bury:
+def _unstarted(case: Case, outcome: Unstarted) -> WaitInPlace | DeadLetter:
     tries = case.unstarted + 1
     if tries >= UNSTARTED_MAX:
         error = "jobstream.ChildNotStarted"
         return bury(case, outcome.reason, error, outcome.how, outcome.spot)
-    return Wait(UNSTARTED_PAUSE_MS * 2 ** (tries - 1))
+    return WaitInPlace(UNSTARTED_PAUSE_MS * 2 ** (tries - 1))
 
 
-def _repeat(case: Case, trip: Trip, delay_ms: int) -> Climb | Park:
+def _repeat(case: Case, carried: Carried, delay_ms: int) -> Retry | RetryInPlace:
     """Run again after `delay_ms`, in place or by the ladder, as the type's policy says."""
     if not case.policy.holds_key:
         # It has a handler, so a wait for one is over.
-        return _climb(case, replace(trip, unknown_since_ms=None), delay_ms)
+        return _climb(case, replace(carried, unknown_since_ms=None), delay_ms)
     delay = min(delay_ms, case.window_ms)
-    return Park(trip.attempt, delay, trip.snoozes, trip.first_failed_ms, cut=delay < delay_ms)
+    return RetryInPlace(
+        carried.attempt, delay, carried.snoozes, carried.first_failed_ms, cut=delay < delay_ms
+    )
 
 
-def _climb(case: Case, trip: Trip, delay_ms: int) -> Climb:
+def _climb(case: Case, carried: Carried, delay_ms: int) -> Retry:
     delay = min(delay_ms, case.window_ms)
     moved = replace(
-        trip, seq=trip.seq + 1, delay_ms=delay, due_ms=None, enqueued_ms=case.enqueued_ms
+        carried, seq=carried.seq + 1, delay_ms=delay, due_ms=None, enqueued_ms=case.enqueued_ms
     )
-    return Climb(moved, cut=delay < delay_ms)
+    return Retry(moved, cut=delay < delay_ms)
 
 
-def bury(case: Case, reason: str, error: str, message: str, spot: Spot = NOWHERE) -> Bury:
-    """A dead letter for `reason`; every other field of the trip tells what it told before."""
-    return Bury(
+def bury(case: Case, reason: str, error: str, message: str, spot: Spot = NOWHERE) -> DeadLetter:
+    """A dead letter for `reason`; every other field tells what it told before."""
+    return DeadLetter(
         replace(
-            _told(case.trip, error, message, spot),
+            _told(case.carried, error, message, spot),
             delay_ms=None,
             due_ms=None,
             enqueued_ms=case.enqueued_ms,

@@ -50,7 +50,7 @@ class BadHeaders(ProcessorError):
 
 
 @dataclass(frozen=True, slots=True)
-class Trip:
+class Carried:
     """Where a copy of a job is on its way. The default is a first delivery."""
 
     redrive: int = 0
@@ -83,7 +83,7 @@ class Trip:
     """Where its trace began and when this copy was made; only tracing writes and reads it."""
 
 
-FIRST = Trip()
+FIRST = Carried()
 _ask = methodcaller("headers")
 """Not `record.headers()`: once Python has specialised such a call it no longer looks whether C code
 that returned something also raised, and the client library does both for a name that is no text."""
@@ -104,8 +104,8 @@ def headers_of(record: Record) -> Headers | None:
     return headers
 
 
-def parse(headers: Sequence[tuple[str, bytes | None]] | None) -> Trip:
-    """The trip told by a record's headers; raises BadHeaders."""
+def parse(headers: Sequence[tuple[str, bytes | None]] | None) -> Carried:
+    """What a record's headers carry; raises BadHeaders."""
     if not headers:
         return FIRST
     if len(headers) > HEADERS_MAX:
@@ -146,12 +146,12 @@ def _text(full: str, raw: bytes, limit: int) -> str:
         raise BadHeaders(message) from error
 
 
-def _trip(found: dict[str, int | str]) -> Trip:
+def _trip(found: dict[str, int | str]) -> Carried:
     attempt = _int(found, "attempt", 1)
     if attempt < 1:
         message = f"header {PREFIX}attempt={attempt}: attempts count from 1"
         raise BadHeaders(message)
-    return Trip(
+    return Carried(
         redrive=_int(found, "redrive", 0),
         seq=_int(found, "seq", 0),
         attempt=attempt,
@@ -172,29 +172,29 @@ def _trip(found: dict[str, int | str]) -> Trip:
     )
 
 
-def render(trip: Trip, foreign: Sequence[tuple[str, bytes | None]] | None = None) -> Headers:
+def render(carried: Carried, foreign: Sequence[tuple[str, bytes | None]] | None = None) -> Headers:
     """The headers of a copy: `foreign` ones (trace context) are kept, ours are written anew."""
     kept = [(n, v or b"") for n, v in foreign or () if not n.startswith(PREFIX)]
     numbers = {
-        "redrive": trip.redrive,
-        "seq": trip.seq,
-        "attempt": trip.attempt,
-        "delay-ms": trip.delay_ms,
-        "due-ms": trip.due_ms,
-        "enqueued-ms": trip.enqueued_ms,
-        "first-failed-ms": trip.first_failed_ms,
-        "unknown-since-ms": trip.unknown_since_ms,
-        "partition": trip.partition,
-        "snoozes": trip.snoozes or None,
+        "redrive": carried.redrive,
+        "seq": carried.seq,
+        "attempt": carried.attempt,
+        "delay-ms": carried.delay_ms,
+        "due-ms": carried.due_ms,
+        "enqueued-ms": carried.enqueued_ms,
+        "first-failed-ms": carried.first_failed_ms,
+        "unknown-since-ms": carried.unknown_since_ms,
+        "partition": carried.partition,
+        "snoozes": carried.snoozes or None,
     }
     texts = {
-        "error": trip.error,
-        "message": trip.message,
-        "frame": trip.frame,
-        "traceback": trip.traceback,
-        "reason": trip.reason,
-        "origin": trip.origin,
-        "trace": trip.trace,
+        "error": carried.error,
+        "message": carried.message,
+        "frame": carried.frame,
+        "traceback": carried.traceback,
+        "reason": carried.reason,
+        "origin": carried.origin,
+        "trace": carried.trace,
     }
     ours = [(PREFIX + n, b"%d" % v) for n, v in numbers.items() if v is not None]
     ours += [(PREFIX + n, _cut(v, _TEXTS[n])) for n, v in texts.items() if v]

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core import known
-from jobstream_processors.core.headers import Trip
+from jobstream_processors.core.headers import Carried
 
 if TYPE_CHECKING:
     from jobstream_processors.core.known import Known
 
 
-def redriven(letter: Trip) -> Trip:
-    """The trip of the copy that a redrive puts on the queue: attempts, age and waits start anew.
+def redriven(letter: Carried) -> Carried:
+    """The headers of the copy that a redrive puts on the queue: attempts, age and waits start anew.
 
     The copy must be acknowledged before the letter's tombstone is published; a redriver that dies
     in between redrives again, with the same numbers, and the rows drop the second copy.
     """
-    return Trip(
+    return Carried(
         redrive=letter.redrive + 1,
         partition=letter.partition,
         origin=letter.origin,

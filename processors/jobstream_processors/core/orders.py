@@ -32,7 +32,7 @@ ANY = "*"
 """At the end of the subject of `quiet`: every worker whose name begins like that."""
 
 
-class Entry(NamedTuple):
+class Order(NamedTuple):
     """One thing that an operator told the workers."""
 
     kind: str
@@ -58,23 +58,23 @@ class Entry(NamedTuple):
 class Orders:
     """The entries in force at one moment, by what they are about."""
 
-    queues: Mapping[str, Entry] = field(default_factory=dict, hash=False)
-    types: Mapping[str, Entry] = field(default_factory=dict, hash=False)
-    cancels: Mapping[str, Entry] = field(default_factory=dict, hash=False)
-    quiets: tuple[Entry, ...] = ()
+    queues: Mapping[str, Order] = field(default_factory=dict, hash=False)
+    types: Mapping[str, Order] = field(default_factory=dict, hash=False)
+    cancels: Mapping[str, Order] = field(default_factory=dict, hash=False)
+    quiets: tuple[Order, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether anything is in force at all."""
         return bool(self.queues or self.types or self.cancels or self.quiets)
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[Order]:
         """All of them."""
         yield from self.queues.values()
         yield from self.types.values()
         yield from self.cancels.values()
         yield from self.quiets
 
-    def quiets_worker(self, name: str) -> Entry | None:
+    def quiets_worker(self, name: str) -> Order | None:
         """The entry that keeps the worker of that name from taking jobs."""
         return next((entry for entry in self.quiets if is_meant(entry.subject, name)), None)
 
@@ -82,9 +82,9 @@ class Orders:
 NOTHING = Orders()
 
 
-def in_force(entries: Iterable[Entry], now_ms: int) -> Orders:
+def in_force(entries: Iterable[Order], now_ms: int) -> Orders:
     """What holds at `now_ms`. Entries of a kind this version does not know hold nothing."""
-    by_kind: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
+    by_kind: dict[str, dict[str, Order]] = {kind: {} for kind in KINDS}
     for entry in entries:
         if entry.kind in by_kind and entry.is_in_force(now_ms):
             by_kind[entry.kind][entry.subject] = entry
@@ -96,7 +96,7 @@ def in_force(entries: Iterable[Entry], now_ms: int) -> Orders:
     )
 
 
-def counts(entries: Iterable[Entry], now_ms: int) -> dict[str, int]:
+def counts(entries: Iterable[Order], now_ms: int) -> dict[str, int]:
     """How many entries of each kind are in force; every kind is there, with 0 too."""
     found = dict.fromkeys(KINDS, 0)
     for entry in entries:

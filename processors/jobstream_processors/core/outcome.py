@@ -98,7 +98,7 @@ class Cancelled:
 
 
 @dataclass(frozen=True, slots=True)
-class Buried:
+class DeclaredDead:
     """Wanted by the handler or found by the worker: dead letter now."""
 
     reason: str
@@ -150,7 +150,7 @@ class Unstarted:
 
 
 Outcome = (
-    Done | Raised | Again | Cancelled | Buried | Unreadable | TimedOut | Expired | Interrupted
+    Done | Raised | Again | Cancelled | DeclaredDead | Unreadable | TimedOut | Expired | Interrupted
 ) | (Crashed | Unstarted)
 
 DONE = Done()
@@ -169,7 +169,7 @@ def is_wanted(outcome: Outcome) -> bool:
 def is_unread(outcome: Outcome) -> bool:
     """Whether the args could not be read, which says nothing of the handler's health."""
     return isinstance(outcome, Unreadable) or (
-        isinstance(outcome, Buried) and outcome.reason == UNDECODABLE
+        isinstance(outcome, DeclaredDead) and outcome.reason == UNDECODABLE
     )
 
 
@@ -211,7 +211,7 @@ def _read(error: BaseException, clean: Clean, locate: Locate) -> Outcome:
         case Cancel():
             return Cancelled(told(wanted, clean))
         case Dead():
-            return Buried("dead_by_handler", told(wanted, clean), locate(error, clean))
+            return DeclaredDead("dead_by_handler", told(wanted, clean), locate(error, clean))
     return raised(error, clean, locate)
 
 

@@ -38,7 +38,7 @@ from jobstream_schemas import Catalogue, DecodeError, Mirror, encode_mirror, mir
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from jobstream_processors.core.orders import Entry, Orders
+    from jobstream_processors.core.orders import Order, Orders
     from jobstream_processors.ports import (
         Listener,
         Source,
@@ -95,7 +95,7 @@ class Delayer:
         self._paused: set[TopicPartition] = set()
         self._committed: dict[TopicPartition, int] = {}
         self._next_commit_ms = 0
-        self._cancels: Mapping[str, Entry] = NOTHING.cancels
+        self._cancels: Mapping[str, Order] = NOTHING.cancels
         """Cancelled jobs by id; empty nearly always, and then no job is looked into."""
         self._meter = parts.meter
         self._turn = parts.meter.turn if parts.meter is not None else TurnMeter("")
@@ -283,7 +283,7 @@ class Delayer:
 
     def _recalled(self, hop: Hop) -> Hop:
         """The hop; straight to the queue if its job is cancelled and would wait for long yet."""
-        if hop.rung is None or (hop.trip.delay_ms or 0) < EARLY_MS:
+        if hop.rung is None or (hop.carried.delay_ms or 0) < EARLY_MS:
             return hop
         try:
             job_id = self._parts.catalogue.decode(hop.waiting.record.value() or b"").id

@@ -14,7 +14,7 @@ from jobstream_processors.ports import Outgoing
 from jobstream_processors.settle.records import POINTER, TOO_LARGE
 
 if TYPE_CHECKING:
-    from jobstream_processors.core.headers import Trip
+    from jobstream_processors.core.headers import Carried
     from jobstream_processors.delay.rung import Hop, Rung
 
 
@@ -23,17 +23,17 @@ def copy_of(rung: Rung, hop: Hop) -> Outgoing:
     if hop.waiting.trouble:
         return _letter(rung, hop)
     raw = next((raw for name, raw in hop.waiting.record.headers() or () if name == TRACEBACK), b"")
-    return _copy(rung, hop, replace(hop.trip, traceback=raw.decode()))
+    return _copy(rung, hop, replace(hop.carried, traceback=raw.decode()))
 
 
 def bare_copy_of(rung: Rung, hop: Hop) -> Outgoing:
     """The same without the traceback, for a record that is too big with it."""
-    return _letter(rung, hop) if hop.waiting.trouble else _copy(rung, hop, hop.trip)
+    return _letter(rung, hop) if hop.waiting.trouble else _copy(rung, hop, hop.carried)
 
 
-def _copy(rung: Rung, hop: Hop, trip: Trip) -> Outgoing:
-    record, partition = hop.waiting.record, trip.partition
-    headers = render(trip, record.headers())
+def _copy(rung: Rung, hop: Hop, carried: Carried) -> Outgoing:
+    record, partition = hop.waiting.record, carried.partition
+    headers = render(carried, record.headers())
     if hop.rung is None:
         destination = -1 if partition is None else partition
         return Outgoing(rung.plan.topic, record.key(), record.value(), destination, headers)

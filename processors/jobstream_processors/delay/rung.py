@@ -10,8 +10,8 @@ import heapq
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from jobstream_processors.assignment.skipped import Again
-from jobstream_processors.core.headers import FIRST, BadHeaders, Trip, headers_of, parse
+from jobstream_processors.assignment.skipped import RepeatedSkips
+from jobstream_processors.core.headers import FIRST, BadHeaders, Carried, headers_of, parse
 from jobstream_processors.core.ladder import EXACT, RUNG_MS, Wait, next_stop, wait_on
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Waiting(NamedTuple):
     leaves_ms: int
     offset: int
     wait: Wait
-    trip: Trip
+    carried: Carried
     record: Record
     trouble: str
     traced: int = 0
@@ -66,7 +66,7 @@ class Hop:
 
     waiting: Waiting
     rung: str | None
-    trip: Trip
+    carried: Carried
 
 
 def rooms(rungs: Sequence[Rung]) -> dict[Rung, Room]:
@@ -90,7 +90,7 @@ class Rung:
         self.source = source
         self.topic_id = ""
         self.watermark: Watermark
-        self.again = Again()
+        self.again = RepeatedSkips()
         self.look_after_ms = 0
         """Monotonic: the log is not asked before about offsets that were skipped."""
         self.taken = 0
@@ -155,33 +155,33 @@ class Rung:
 
         Or its headers are. So a record is kept back for that once only, and alone.
         """
-        left_before = hop.waiting.trip.delay_ms
+        left_before = hop.waiting.carried.delay_ms
         if hop.waiting.suspected or self.name == EXACT or left_before is None or hop.rung is None:
             return False
-        left_now = hop.trip.delay_ms or 0
+        left_now = hop.carried.delay_ms or 0
         return left_before - left_now < RUNG_MS[self.name] // 2
 
     def _read(self, record: Record, offset: int) -> Waiting:
         appended = record.timestamp()[1]
         try:
-            trip = parse(headers_of(record))
-            if trip.partition is not None and trip.partition >= self.plan.partitions:
-                message = f"header js-partition={trip.partition}: {self.plan.name} has fewer"
+            carried = parse(headers_of(record))
+            if carried.partition is not None and carried.partition >= self.plan.partitions:
+                message = f"header js-partition={carried.partition}: {self.plan.name} has fewer"
                 raise BadHeaders(message)  # noqa: TRY301 - one place turns it into trouble
         except BadHeaders as error:
             wait = Wait(EXACT, appended, appended)
             return Waiting(appended, offset, wait, FIRST, record, str(error))
-        wait = wait_on(self.name, appended, trip.due_ms, trip.delay_ms)
-        traced = len(trip.traceback)
+        wait = wait_on(self.name, appended, carried.due_ms, carried.delay_ms)
+        traced = len(carried.traceback)
         if traced:
-            trip = replace(trip, traceback="")
-        return Waiting(wait.leaves_ms, offset, wait, trip, record, "", traced)
+            carried = replace(carried, traceback="")
+        return Waiting(wait.leaves_ms, offset, wait, carried, record, "", traced)
 
     def _hop(self, waiting: Waiting, now_ms: int) -> Hop:
         if waiting.trouble:
-            return Hop(waiting, None, waiting.trip)
+            return Hop(waiting, None, waiting.carried)
         due = waiting.wait.due_ms
         rung = next_stop(waiting.wait, now_ms)
-        left, trip = max(0, due - now_ms), waiting.trip
-        first = trip.enqueued_ms if trip.enqueued_ms is not None else waiting.wait.appended_ms
-        return Hop(waiting, rung, replace(trip, due_ms=due, delay_ms=left, enqueued_ms=first))
+        left, carried = max(0, due - now_ms), waiting.carried
+        first = carried.enqueued_ms if carried.enqueued_ms is not None else waiting.wait.appended_ms
+        return Hop(waiting, rung, replace(carried, due_ms=due, delay_ms=left, enqueued_ms=first))

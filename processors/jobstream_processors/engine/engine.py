@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from jobstream_processors.core.decide import FINISH, Bury, Climb, Leave, Wait, decide
+from jobstream_processors.core.decide import FINISH, DeadLetter, Leave, Retry, WaitInPlace, decide
 from jobstream_processors.core.orders import NOTHING, Orders
 from jobstream_processors.core.outcome import DONE, Cancelled, Done, Interrupted, Unreadable
 from jobstream_processors.engine.gate import Gate, Hands
@@ -175,7 +175,7 @@ class Engine:
                 self._failed(delivery, outcome, decision)
             delivery.error = None
             self._gate.ended(delivery, outcome, decision)
-            if isinstance(outcome, Unreadable) and not isinstance(decision, Bury):
+            if isinstance(outcome, Unreadable) and not isinstance(decision, DeadLetter):
                 self._missing.tell(delivery, "jobstream.SchemaMismatch", outcome.message)
         # A job that runs again in place is still the one whose turn it is.
         if not running and not delivery.holds_key and type(decision) not in IN_PLACE:
@@ -319,18 +319,18 @@ class Engine:
 
     def _end_unrun(self, delivery: Delivery, decision: Decision) -> None:
         """Decided without a run."""
-        if isinstance(decision, Bury):
+        if isinstance(decision, DeadLetter):
             self._failures.tell(delivery, None, decision)
             if self._failed is not None:
                 self._failed(delivery, None, decision)
-        elif isinstance(decision, Climb) and delivery.spec is None:
-            self._missing.tell(delivery, decision.trip.error, decision.trip.message)
+        elif isinstance(decision, Retry) and delivery.spec is None:
+            self._missing.tell(delivery, decision.carried.error, decision.carried.message)
         self._decided(delivery, decision)
 
     def _decided(self, delivery: Delivery, decision: Decision) -> None:
         if type(decision) is Leave:
             self._release(delivery)
-        elif type(decision) is Wait:
+        elif type(decision) is WaitInPlace:
             self._again_in_place(delivery, decision)
         else:
             self._settle(delivery, decision)

@@ -14,7 +14,14 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from jobstream_processors.assignment.lane import Lane
-from jobstream_processors.core.decide import Bury, Charge, Climb, Decision, Drop, Park
+from jobstream_processors.core.decide import (
+    CountCrash,
+    DeadLetter,
+    Decision,
+    End,
+    Retry,
+    RetryInPlace,
+)
 from jobstream_processors.core.known import CANCELLED
 from jobstream_processors.core.orders import NOTHING
 from jobstream_processors.core.outcome import is_unread, is_wanted
@@ -23,7 +30,7 @@ from jobstream_processors.delivery import Delivery
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from jobstream_processors.core.orders import Entry, Orders
+    from jobstream_processors.core.orders import Order, Orders
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.engine.intake import Taken
 
@@ -63,7 +70,7 @@ class Gate:
     def __init__(self, hands: Hands) -> None:
         self._hands = hands
         self._orders: Orders = NOTHING
-        self.cancels: Mapping[str, Entry] = NOTHING.cancels
+        self.cancels: Mapping[str, Order] = NOTHING.cancels
         """Cancelled jobs by id; empty nearly always, so that asking costs nothing."""
         self.later: set[Delivery] = set()
         """Wait to run again in place, of every lane."""
@@ -122,13 +129,15 @@ class Gate:
             # What no code here can read says nothing of any handler's health.
             if was_probe:
                 lane.flood.unproved(now_ms, failed=False)
-        elif isinstance(decision, Bury):
+        elif isinstance(decision, DeadLetter):
             if lane.flood.died(now_ms):
                 self._flooded(lane)
         elif is_wanted(outcome) and not delivery.unwanted:
             self.lived(lane)
         elif was_probe:
-            lane.flood.unproved(now_ms, failed=isinstance(decision, Climb | Park | Charge))
+            lane.flood.unproved(
+                now_ms, failed=isinstance(decision, Retry | RetryInPlace | CountCrash)
+            )
 
     def lived(self, lane: Lane) -> None:
         """A handler ended as it wanted to; opens a guard that was closed."""
@@ -168,7 +177,7 @@ class Gate:
                 self._hands.submit(lane, (lane.probe,))
 
     def forget(self, lane: Lane) -> None:
-        """Drop what never started in a lane that starts nothing more."""
+        """End what never started in a lane that starts nothing more."""
         lane.held.clear()
         lane.aside.clear()
         self.later = {d for d in self.later if d.lane is not lane}
@@ -179,8 +188,8 @@ class Gate:
             # While a run of it may go on it keeps its key; it is judged again after that.
             entry = None if delivery.awaits_run else self.cancels.get(delivery.id)
             # What ends anyway ends; an unknown type would only come again and again.
-            if entry is not None and (decision is None or type(decision) is Climb):
-                yield delivery, Drop(CANCELLED, entry.told)
+            if entry is not None and (decision is None or type(decision) is Retry):
+                yield delivery, End(CANCELLED, entry.told)
             else:
                 yield delivery, decision
 
@@ -197,7 +206,7 @@ class Gate:
             self._hands.stop(delivery)
             return
         had_key = self._take_out(delivery)
-        self._hands.decided(delivery, Drop(CANCELLED, entry.told))
+        self._hands.decided(delivery, End(CANCELLED, entry.told))
         if had_key and not delivery.holds_key:
             self._hands.free_key(delivery)
 

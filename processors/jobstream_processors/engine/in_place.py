@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from jobstream_processors.core.decide import Charge, Park, Wait
+from jobstream_processors.core.decide import CountCrash, RetryInPlace, WaitInPlace
 
 if TYPE_CHECKING:
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.ports import Clock
 
-IN_PLACE = frozenset({Park, Charge, Wait})
+IN_PLACE = frozenset({RetryInPlace, CountCrash, WaitInPlace})
 """Decisions after which a delivery runs again in place."""
 
 
@@ -26,21 +26,21 @@ def set_again(delivery: Delivery, decision: Decision, clock: Clock) -> None:
     delivery.decided = None
     delivery.began = 0.0
     # Its append is forgotten below: from now on it waits since it is due.
-    trip = replace(delivery.trip, enqueued_ms=first_ms)
-    if isinstance(decision, Charge):
+    carried = replace(delivery.carried, enqueued_ms=first_ms)
+    if isinstance(decision, CountCrash):
         delivery.crashes = decision.crashes
         delivery.in_child = True
         delivery.due_ms = now_ms + decision.pause_ms
-    elif isinstance(decision, Wait):
+    elif isinstance(decision, WaitInPlace):
         delivery.unstarted += 1
         delivery.due_ms = now_ms + decision.delay_ms
-    elif isinstance(decision, Park):
-        trip = replace(
-            trip,
+    elif isinstance(decision, RetryInPlace):
+        carried = replace(
+            carried,
             attempt=decision.attempt,
             first_failed_ms=decision.first_failed_ms,
             snoozes=decision.snoozes,
         )
         delivery.due_ms = now_ms + decision.delay_ms
-    delivery.trip = trip
+    delivery.carried = carried
     delivery.appended = clock.awake_s() * 1_000 + (delivery.due_ms or now_ms) - now_ms

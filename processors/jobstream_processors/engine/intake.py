@@ -141,7 +141,7 @@ class Intake:
             del self.inflight[delivery.id]
 
     def forget(self, lane: Lane) -> list[Delivery]:
-        """Drop what waits or never started in a lane that ends.
+        """End what waits or never started in a lane that ends.
 
         Returns those for whose id a delivery of another lane waits.
         """
@@ -171,7 +171,7 @@ class Intake:
         """What a decision about `delivery` may look at."""
         return Case(
             job_id=delivery.id,
-            trip=delivery.trip,
+            carried=delivery.carried,
             policy=delivery.spec.policy if delivery.spec is not None else NO_POLICY,
             now_ms=self._clock.broker_ms(),
             window_ms=delivery.lane.window_ms,
@@ -186,7 +186,7 @@ class Intake:
             headers = headers_of(record)
             if headers:
                 delivery.headers = headers
-                delivery.trip = parse(headers)
+                delivery.carried = parse(headers)
             delivery.meta = meta = self._catalogue.decode(delivery.value)
             delivery.reader = self._catalogue.get(meta.fingerprint)
             delivery.id = meta.id
@@ -202,11 +202,11 @@ class Intake:
     @staticmethod
     def _limit(delivery: Delivery, record: Record, expires_in_ms: int) -> None:
         """Say from when on it must not start, counted from the job's first append."""
-        first_ms, trip = record.timestamp()[1], delivery.trip
-        if trip.enqueued_ms is not None:
+        first_ms, carried = record.timestamp()[1], delivery.carried
+        if carried.enqueued_ms is not None:
             # A header may come from anybody: no job was appended after its copy.
-            first_ms = min(first_ms, trip.enqueued_ms)
-        delivery.trip = replace(trip, enqueued_ms=first_ms)
+            first_ms = min(first_ms, carried.enqueued_ms)
+        delivery.carried = replace(carried, enqueued_ms=first_ms)
         delivery.expires_ms = first_ms + expires_in_ms
 
     def _unreadable(self, delivery: Delivery, reason: str, error: Exception) -> None:
@@ -247,7 +247,7 @@ class Intake:
             job_type = reader.job_type
             delivery.meter = queue_meter.types.get(job_type) or queue_meter.of(job_type)
         # A first delivery of which nothing is known runs.
-        is_first = found is None and delivery.trip is FIRST and not (is_left or is_over)
+        is_first = found is None and delivery.carried is FIRST and not (is_left or is_over)
         if not is_first and (decision := self._barred_by(delivery, found)) is not None:
             return delivery, decision
         if spec is None:
@@ -267,7 +267,10 @@ class Intake:
         expires_ms = delivery.expires_ms
         if expires_ms is not None and expires_ms <= self._clock.broker_ms():
             return EXPIRED
-        if delivery.trip.due_ms is not None and (early := not_due(self.case(delivery))) is not None:
+        if (
+            delivery.carried.due_ms is not None
+            and (early := not_due(self.case(delivery))) is not None
+        ):
             return early
         return self._resume(delivery, found) if found is not None else None
 
@@ -301,7 +304,7 @@ class Intake:
 
     def _absorbed(self, delivery: Delivery, found: Known) -> bool:
         """Whether a row drops this delivery; if so its offset is finished, no row is needed."""
-        state = found.absorbs(delivery.trip.redrive, delivery.trip.seq)
+        state = found.absorbs(delivery.carried.redrive, delivery.carried.seq)
         if state is None:
             return False
         delivery.lane.watermark.finish(delivery.offset)
@@ -313,16 +316,16 @@ class Intake:
 
     def _resume(self, delivery: Delivery, found: Known) -> Decision | None:
         """Take up where an earlier owner left a job that was retried in place or crashed."""
-        delivery.crashes = found.crashes_of(delivery.trip.redrive)
+        delivery.crashes = found.crashes_of(delivery.carried.redrive)
         if delivery.crashes >= CRASHES_MAX:
             return bury(
                 self.case(delivery), "crashed_worker", "jobstream.Crashed", "its process died"
             )
         delivery.in_child = delivery.crashes > 0
-        parked = found.parked_at(delivery.trip.redrive, delivery.trip.seq)
+        parked = found.parked_at(delivery.carried.redrive, delivery.carried.seq)
         if parked is not None:
-            delivery.trip = replace(
-                delivery.trip,
+            delivery.carried = replace(
+                delivery.carried,
                 attempt=parked.attempt,
                 snoozes=parked.snoozes,
                 first_failed_ms=parked.first_failed_ms or None,
@@ -384,6 +387,6 @@ def _isolate(delivery: Delivery) -> None:
 
 def origin_id(delivery: Delivery) -> str:
     """The name of a record without a trusted id: where it first stood."""
-    if delivery.trip.origin:
-        return f"@{delivery.trip.origin}"
+    if delivery.carried.origin:
+        return f"@{delivery.carried.origin}"
     return identity.from_origin(*delivery.origin)

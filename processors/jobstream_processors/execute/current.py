@@ -36,7 +36,7 @@ def fields_of(run: Delivery | RunFacts) -> dict[str, Any]:
         job_id, given, source = run.job_id, run.correlation_id, run.source
     else:
         name, queue, job_id = _type_of(run), run.lane.queue, run.id
-        redrive, attempt, source = run.trip.redrive, run.trip.attempt, run.origin
+        redrive, attempt, source = run.carried.redrive, run.carried.attempt, run.origin
         given = run.meta.correlation_id if run.meta is not None else None
     topic, partition, offset = source
     fields = {

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jobstream_processors.context import RunFacts
 
 
-class Handed(NamedTuple):
+class HandedJob(NamedTuple):
     """A job for a child."""
 
     value: bytes

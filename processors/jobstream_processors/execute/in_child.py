@@ -21,7 +21,7 @@ from jobstream_schemas import JobCodec, Reader
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from jobstream_processors.execute.handed import Handed
+    from jobstream_processors.execute.handed import HandedJob
 
 log = logging.getLogger("jobstream.worker")
 
@@ -41,7 +41,7 @@ class Readers:
     def __init__(self) -> None:
         self._readers: dict[bytes, Reader] = {}
 
-    def of(self, handed: Handed) -> Reader:
+    def of(self, handed: HandedJob) -> Reader:
         """Who reads that job."""
         reader = self._readers.get(handed.fingerprint)
         if reader is None:
@@ -51,7 +51,7 @@ class Readers:
         return reader
 
 
-def run(handler: Handler, handed: Handed, reader: Reader) -> Outcome:
+def run(handler: Handler, handed: HandedJob, reader: Reader) -> Outcome:
     """Run the job to its end; blocks. To be called in a context of its own. Never raises."""
     name_job(handed.facts)
     _enter(handed)
@@ -72,7 +72,7 @@ def run(handler: Handler, handed: Handed, reader: Reader) -> Outcome:
     return outcome_with(result)
 
 
-def _enter(handed: Handed) -> None:
+def _enter(handed: HandedJob) -> None:
     """Tell tracing that the run begins; where it fails, the job goes on without its trace."""
     if handed.enter is None:
         return

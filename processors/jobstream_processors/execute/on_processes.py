@@ -31,7 +31,7 @@ from jobstream_processors.core.outcome import (
 from jobstream_processors.execute.child import READY
 from jobstream_processors.execute.current import fields_of
 from jobstream_processors.execute.forked import close_in_child
-from jobstream_processors.execute.handed import Handed
+from jobstream_processors.execute.handed import HandedJob
 from jobstream_processors.execute.outliving import stops_held
 from jobstream_processors.execute.running import facts_of, measured, no_entry, unbarred
 
@@ -251,7 +251,7 @@ class _Child:
         assert reader is not None, "a decoded delivery has a reader"  # noqa: S101
         known = reader.fingerprint in self._has_schemas
         self._has_schemas.add(reader.fingerprint)
-        handed = Handed(
+        handed = HandedJob(
             delivery.value,
             meta.args_bytes_at,
             reader.fingerprint,

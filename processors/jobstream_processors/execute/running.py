@@ -11,7 +11,7 @@ from jobstream_processors.core.outcome import (
     DONE,
     RETURNED,
     UNDECODABLE,
-    Buried,
+    DeclaredDead,
     Interrupted,
     Raised,
     Unreadable,
@@ -135,15 +135,15 @@ def facts_of(delivery: Delivery, began_ms: int = 0) -> RunFacts:
 
     Of what can't be run, or does not run now, whatever is known.
     """
-    meta, spec, trip, reader = delivery.meta, delivery.spec, delivery.trip, delivery.reader
+    meta, spec, carried, reader = delivery.meta, delivery.spec, delivery.carried, delivery.reader
     name = reader.job_type if reader is not None else ""
     return RunFacts(
         job_id=delivery.id,
         name=spec.name if spec is not None else name,
         queue=delivery.lane.queue,
-        redrive=trip.redrive,
-        seq=trip.seq,
-        attempt=trip.attempt,
+        redrive=carried.redrive,
+        seq=carried.seq,
+        attempt=carried.attempt,
         enqueued_ms=meta.enqueued_at if meta is not None else 0,
         deadline_ms=began_ms + (spec.timeout_ms if spec is not None else 0),
         fencing_token=delivery.lane.claim,
@@ -180,7 +180,7 @@ def unread(error: BaseException, *, secret: bool) -> Outcome:
     if isinstance(error, SchemaMismatch):
         return Unreadable(told(error))
     if isinstance(error, DecodeError):
-        return Buried(UNDECODABLE, told(error))
+        return DeclaredDead(UNDECODABLE, told(error))
     return read(error, _untold, _frame_alone) if secret else read(error)
 
 

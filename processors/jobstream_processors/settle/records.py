@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, assert_never
 
 from jobstream_processors.core import known
 from jobstream_processors.core.decide import (
-    Bury,
-    Charge,
-    Climb,
+    CountCrash,
+    DeadLetter,
     Decision,
-    Drop,
+    End,
     Finish,
     Leave,
-    Park,
-    Wait,
+    Retry,
+    RetryInPlace,
+    WaitInPlace,
 )
 from jobstream_processors.core.headers import render
 from jobstream_processors.core.known import Known, Parked
@@ -26,7 +26,7 @@ from jobstream_processors.ports import Outgoing
 from jobstream_schemas import Row, RowKind, encode_row, row_key
 
 if TYPE_CHECKING:
-    from jobstream_processors.core.headers import Headers, Trip
+    from jobstream_processors.core.headers import Carried, Headers
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.queue_plan import QueuePlan
 
@@ -49,42 +49,42 @@ def settlement(
 ) -> Settlement | None:
     """The records that settle `delivery`; None where nothing is to be written."""
     match decision:
-        case Leave() | Wait():
+        case Leave() | WaitInPlace():
             return None
         case Finish():
             return _row(delivery, plan, _job(delivery, known.DONE, now_ms))
-        case Drop(state, reason):
+        case End(state, reason):
             return _row(delivery, plan, _job(delivery, state, now_ms, reason))
-        case Climb(trip):
+        case Retry(carried):
             row = _base(delivery, "moved", now_ms)
-            return _row(delivery, plan, row, copy=_rung_copy(delivery, trip, plan))
-        case Bury(trip, pointer):
-            row = _job(delivery, known.DEAD, now_ms, trip.reason)
+            return _row(delivery, plan, row, copy=_rung_copy(delivery, carried, plan))
+        case DeadLetter(carried, pointer):
+            row = _job(delivery, known.DEAD, now_ms, carried.reason)
             write = pointer_letter if pointer else letter
-            return _row(delivery, plan, row, copy=write(delivery, trip, plan))
-        case Park(attempt, delay_ms, snoozes, first_failed_ms):
+            return _row(delivery, plan, row, copy=write(delivery, carried, plan))
+        case RetryInPlace(attempt, delay_ms, snoozes, first_failed_ms):
             parked = Parked(attempt, now_ms + delay_ms, snoozes, first_failed_ms or 0)
             row = _base(delivery, "parked", now_ms)
             row = row._replace(attempt=attempt, due=parked.due_ms, detail=parked.detail)
             return _row(delivery, plan, row)
-        case Charge(crashes):
+        case CountCrash(crashes):
             row = _base(delivery, "crash", now_ms)
             return _row(delivery, plan, row._replace(attempt=crashes))
         case _:
             assert_never(decision)
 
 
-def letter(delivery: Delivery, trip: Trip, plan: QueuePlan) -> Outgoing:
+def letter(delivery: Delivery, carried: Carried, plan: QueuePlan) -> Outgoing:
     """The dead letter: the original bytes, and headers that tell why, where from, how often."""
-    trip = _placed(delivery, trip)
-    headers = _headers(delivery, trip, plan.dlq)
+    carried = _placed(delivery, carried)
+    headers = _headers(delivery, carried, plan.dlq)
     headers.append(("js-key", delivery.record_key or b""))
     return Outgoing(plan.dlq, letter_key(delivery), delivery.value, delivery.origin[1], headers)
 
 
-def pointer_letter(delivery: Delivery, trip: Trip, plan: QueuePlan) -> Outgoing:
+def pointer_letter(delivery: Delivery, carried: Carried, plan: QueuePlan) -> Outgoing:
     """A dead letter for a record too big to copy: it names the offset where the bytes stand."""
-    full = letter(delivery, replace(trip, reason=trip.reason or TOO_LARGE), plan)
+    full = letter(delivery, replace(carried, reason=carried.reason or TOO_LARGE), plan)
     place = ":".join(map(str, delivery.origin)).encode()
     headers = [*(full.headers or []), (POINTER, place)]
     # Keys and trace headers of a stranger may be what is too big: keep ours alone.
@@ -94,39 +94,39 @@ def pointer_letter(delivery: Delivery, trip: Trip, plan: QueuePlan) -> Outgoing:
 
 def letter_key(delivery: Delivery) -> bytes:
     """`<id>:<redrive>`: one open letter per redrive of a job."""
-    return f"{delivery.id}:{delivery.trip.redrive}".encode()
+    return f"{delivery.id}:{delivery.carried.redrive}".encode()
 
 
-def _rung_copy(delivery: Delivery, trip: Trip, plan: QueuePlan) -> Outgoing:
-    trip = _placed(delivery, trip)
-    topic, partition = plan.rung(trip.delay_ms or 0, delivery.origin[1])
-    headers = _headers(delivery, trip, topic)
+def _rung_copy(delivery: Delivery, carried: Carried, plan: QueuePlan) -> Outgoing:
+    carried = _placed(delivery, carried)
+    topic, partition = plan.rung(carried.delay_ms or 0, delivery.origin[1])
+    headers = _headers(delivery, carried, topic)
     return Outgoing(topic, delivery.record_key, delivery.value, partition, headers)
 
 
-def _headers(delivery: Delivery, trip: Trip, topic: str) -> Headers:
+def _headers(delivery: Delivery, carried: Carried, topic: str) -> Headers:
     """The headers of the copy that goes to `topic`; a traced job's copy carries its trace on."""
     if delivery.trace is None:
-        return render(trip, delivery.headers)
-    return render(*delivery.trace.carry(trip, delivery.headers, topic))
+        return render(carried, delivery.headers)
+    return render(*delivery.trace.carry(carried, delivery.headers, topic))
 
 
-def _placed(delivery: Delivery, trip: Trip) -> Trip:
+def _placed(delivery: Delivery, carried: Carried) -> Carried:
     topic, partition, offset = delivery.origin
-    origin = trip.origin or f"{topic}:{partition}:{offset}"
-    return replace(trip, origin=origin, partition=partition)
+    origin = carried.origin or f"{topic}:{partition}:{offset}"
+    return replace(carried, origin=origin, partition=partition)
 
 
 def _base(delivery: Delivery, kind: RowKind, now_ms: int) -> Row:
-    trip = delivery.trip
+    carried = delivery.carried
     fingerprint, digest = delivery.identity()
     return Row(
         kind=kind,
         id=delivery.id,
         state="",
-        redrive=trip.redrive,
-        seq=trip.seq,
-        attempt=trip.attempt,
+        redrive=carried.redrive,
+        seq=carried.seq,
+        attempt=carried.attempt,
         digest=digest,
         fingerprint=fingerprint,
         at=now_ms,

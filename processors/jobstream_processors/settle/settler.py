@@ -18,7 +18,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from jobstream_processors.core.decide import Bury, Climb, Finish
+from jobstream_processors.core.decide import DeadLetter, Finish, Retry
 from jobstream_processors.errors import PublishFailure, TableUnavailable
 from jobstream_processors.ports import Outgoing, Sent
 from jobstream_processors.settle.records import TOO_LARGE, Settlement, settlement
@@ -123,9 +123,9 @@ class Settler:
         facts: list[tuple[str, bytes, bytes]] = []
         for delivery, _ in items:
             fingerprint, digest = delivery.identity()
-            job_id, trip = delivery.id, delivery.trip
-            value = encode(digest, fingerprint, job_id, trip.redrive, trip.attempt)
-            rows.append({"key": done_key(job_id, trip.redrive), "value": value})
+            job_id, carried = delivery.id, delivery.carried
+            value = encode(digest, fingerprint, job_id, carried.redrive, carried.attempt)
+            rows.append({"key": done_key(job_id, carried.redrive), "value": value})
             facts.append((job_id, fingerprint, digest))
         failed = yield self._sink.send_rows(place, rows)
         if failed:
@@ -218,11 +218,11 @@ def _too_large(item: Decided) -> Decided:
     Before that it is tried without its traceback: that is worth no record.
     """
     delivery, decision = item
-    if isinstance(decision, Climb | Bury) and decision.trip.traceback:
-        return delivery, replace(decision, trip=replace(decision.trip, traceback=""))
-    if isinstance(decision, Bury):
+    if isinstance(decision, Retry | DeadLetter) and decision.carried.traceback:
+        return delivery, replace(decision, carried=replace(decision.carried, traceback=""))
+    if isinstance(decision, DeadLetter):
         return delivery, replace(decision, pointer=True)
-    return delivery, Bury(replace(delivery.trip, reason=TOO_LARGE), pointer=True)
+    return delivery, DeadLetter(replace(delivery.carried, reason=TOO_LARGE), pointer=True)
 
 
 def _tell_of(records: Sequence[Outgoing], failed: Failures) -> None:

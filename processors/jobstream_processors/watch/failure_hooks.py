@@ -12,8 +12,15 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Literal
 
 from jobstream_processors.background import in_background, log_end
-from jobstream_processors.core.decide import Bury, Charge, Climb, Park
-from jobstream_processors.core.outcome import Again, Buried, Crashed, Raised, TimedOut, Unstarted
+from jobstream_processors.core.decide import CountCrash, DeadLetter, Retry, RetryInPlace
+from jobstream_processors.core.outcome import (
+    Again,
+    Crashed,
+    DeclaredDead,
+    Raised,
+    TimedOut,
+    Unstarted,
+)
 from jobstream_processors.core.spot import NOWHERE, Spot
 from jobstream_processors.execute.current import name_job
 from jobstream_processors.execute.running import facts_of
@@ -44,14 +51,14 @@ def failure_of(delivery: Delivery, outcome: Outcome | None, decision: Decision) 
     """
     error, message, spot = texts_of(outcome)
     match decision:
-        case Bury(trip):
+        case DeadLetter(carried):
             kind: Literal["retry", "dead"] = "dead"
-            reason, wait_ms = trip.reason, None
-            error = error or trip.error or f"jobstream.{reason}"
-            message = message or trip.message
-        case Climb(trip) if error:
-            kind, reason, wait_ms = "retry", "", trip.delay_ms
-        case Park(_, delay_ms) | Charge(_, delay_ms) if error:
+            reason, wait_ms = carried.reason, None
+            error = error or carried.error or f"jobstream.{reason}"
+            message = message or carried.message
+        case Retry(carried) if error:
+            kind, reason, wait_ms = "retry", "", carried.delay_ms
+        case RetryInPlace(_, delay_ms) | CountCrash(_, delay_ms) if error:
             kind, reason, wait_ms = "retry", "", delay_ms
         case _:
             return None
@@ -88,7 +95,7 @@ def texts_of(outcome: Outcome | None) -> tuple[str, str, Spot]:
             return "jobstream.Crashed", how, NOWHERE
         case Unstarted(_, how, spot):
             return "jobstream.ChildNotStarted", how, spot
-        case Buried(reason, message, spot):
+        case DeclaredDead(reason, message, spot):
             return f"jobstream.{reason}", message, spot
         case Again(spot=spot):
             return "", "", spot

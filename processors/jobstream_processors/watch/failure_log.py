@@ -10,7 +10,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jobstream_processors.core.decide import Bury, Charge, Climb, Park, Wait
+from jobstream_processors.core.decide import (
+    CountCrash,
+    DeadLetter,
+    Retry,
+    RetryInPlace,
+    WaitInPlace,
+)
 from jobstream_processors.core.outcome import Again, Unstarted
 from jobstream_processors.execute.current import fields_of
 from jobstream_processors.watch.alike import INTERVAL_MS, Alike
@@ -50,9 +56,9 @@ class FailureLog:
             return
         error, message, spot = texts_of(outcome)
         reason = ""
-        if isinstance(decision, Bury):
-            trip = decision.trip
-            reason, error, message = trip.reason, trip.error, trip.message
+        if isinstance(decision, DeadLetter):
+            carried = decision.carried
+            reason, error, message = carried.reason, carried.error, carried.message
         elif isinstance(outcome, Again):
             error = "jobstream.RetryAfter" if outcome.uses_attempt else "jobstream.Snooze"
             message = outcome.reason
@@ -79,15 +85,15 @@ class FailureLog:
 def _event_of(outcome: Outcome | None, decision: Decision) -> tuple[str, int]:
     """(event, level) of the line; "" where there is none to write."""
     match decision:
-        case Bury():
+        case DeadLetter():
             return DEAD, logging.ERROR
-        case Wait() if isinstance(outcome, Unstarted):
+        case WaitInPlace() if isinstance(outcome, Unstarted):
             return "child_not_started", logging.WARNING
-        case Climb(cut=True) | Park(cut=True) if isinstance(outcome, Again):
+        case Retry(cut=True) | RetryInPlace(cut=True) if isinstance(outcome, Again):
             return CUT, logging.WARNING
-        case Climb() | Park() if isinstance(outcome, Again) and outcome.uses_attempt:
+        case Retry() | RetryInPlace() if isinstance(outcome, Again) and outcome.uses_attempt:
             return "retry_by_handler", logging.INFO
-        case Climb() | Park() | Charge() if texts_of(outcome)[0]:
+        case Retry() | RetryInPlace() | CountCrash() if texts_of(outcome)[0]:
             return FAILED, logging.WARNING
     return "", 0
 
@@ -100,14 +106,14 @@ def _job(delivery: Delivery) -> dict[str, Any]:
 def _next(delivery: Delivery, decision: Decision) -> dict[str, Any]:
     """When it runs again."""
     match decision:
-        case Climb(trip):
-            wait_ms = trip.delay_ms or 0
-        case Park(_, wait_ms) | Charge(_, wait_ms) | Wait(wait_ms):
+        case Retry(carried):
+            wait_ms = carried.delay_ms or 0
+        case RetryInPlace(_, wait_ms) | CountCrash(_, wait_ms) | WaitInPlace(wait_ms):
             pass
         case _:
             return {}
     told: dict[str, Any] = {"retry_in_s": wait_ms / 1_000}
-    if isinstance(decision, Climb | Park) and decision.cut:
+    if isinstance(decision, Retry | RetryInPlace) and decision.cut:
         told |= {"window_ms": delivery.lane.window_ms, "fix": "raise dedup= of the queue"}
     return told
 

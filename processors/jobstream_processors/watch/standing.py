@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jobstream_processors.core.orders import NOTHING, QUIET, Entry, Orders, is_meant
+from jobstream_processors.core.orders import NOTHING, QUIET, Order, Orders, is_meant
 from jobstream_processors.ports import TopicPartition
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class LaneFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunFacts:
     """A handler that runs now."""
 
     queue: str
@@ -60,7 +60,7 @@ class Standing:
     """What a worker is doing, for those who look from outside."""
 
     lanes: tuple[LaneFacts, ...]
-    runs: tuple[Run, ...]
+    runs: tuple[RunFacts, ...]
     concurrency: int
     ticked_s: float
     """Seconds since its event loop last came round."""
@@ -70,7 +70,7 @@ class Standing:
     orders: Orders = NOTHING
     """What operators told the workers, since nothing starts here any more that is against it."""
 
-    def obeyed(self, worker: str) -> list[Entry]:
+    def obeyed(self, worker: str) -> list[Order]:
         """The pauses that hold in the worker of that name, and what keeps it from taking jobs.
 
         That holds as soon as nothing is fetched for any partition that it serves.
@@ -89,13 +89,13 @@ class Standing:
         return sorted({run.job_type for run in self.runs if run.seconds >= seconds})
 
 
-def run_of(delivery: Delivery, job_type: str, seconds: float) -> Run:
+def run_of(delivery: Delivery, job_type: str, seconds: float) -> RunFacts:
     """The facts of a delivery whose handler has run for so long."""
-    return Run(
+    return RunFacts(
         queue=delivery.lane.queue,
         job_type=job_type,
         job_id=delivery.id,
-        attempt=delivery.trip.attempt,
+        attempt=delivery.carried.attempt,
         seconds=seconds,
         stuck=delivery.reported,
     )

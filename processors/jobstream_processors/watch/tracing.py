@@ -15,7 +15,7 @@ from jobstream_processors.execute.running import no_entry
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from jobstream_processors.core.headers import Headers, Trip
+    from jobstream_processors.core.headers import Carried, Headers
     from jobstream_processors.execute.running import Ended, Enter, EnterChild
     from jobstream_processors.ports import Record
     from jobstream_processors.settle.settler import Decided
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 class Trace(Protocol):
     """What tracing keeps of one delivery, from its record to its settlement."""
 
-    def carry(self, trip: Trip, headers: Headers | None, topic: str) -> tuple[Trip, Headers | None]:
-        """The trip and the foreign headers of the copy that goes to `topic`."""
+    def carry(
+        self, carried: Carried, headers: Headers | None, topic: str
+    ) -> tuple[Carried, Headers | None]:
+        """Our headers and the foreign ones of the copy that goes to `topic`."""
 
 
 class Settles(Protocol):

@@ -40,7 +40,7 @@ BATCH = 500
 WHEN = When(expires_in=EXPIRES_IN)
 
 
-class Rows:
+class ProbeRows:
     """Reads the rows of one partition from its end on. Used by one thread."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
@@ -95,7 +95,7 @@ class Rows:
 class Line:
     """Probes one queue, one partition after the other. Used by one thread."""
 
-    def __init__(self, queue: QueueTopics, client: Client, rows: Rows, first: int) -> None:
+    def __init__(self, queue: QueueTopics, client: Client, rows: ProbeRows, first: int) -> None:
         """Begin with partition `first`; several canaries begin at different ones."""
         self._plan = plan_of(queue)
         self._client = client

@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
-from jobstream.canary.path import Line, Rows, client_of
+from jobstream.canary.path import Line, ProbeRows, client_of
 from jobstream.canary.probing import ENQUEUE, Probed, pause_s
-from jobstream.canary.tally import Tally
+from jobstream.canary.tally import ProbeTally
 from jobstream.observe.health import Check, Probes
 from jobstream_processors.background import in_background, log_end
 
@@ -53,7 +53,7 @@ class Canary:
         self._client = client_of(app, settings)
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
-        self.tally = Tally([queue.name for queue in queues], time.time())
+        self.tally = ProbeTally([queue.name for queue in queues], time.time())
         now = time.monotonic()
         self._turned = dict.fromkeys((queue.name for queue in queues), now)
         self._last: dict[str, Probed] = {}
@@ -90,18 +90,18 @@ class Canary:
         return Probes(self._live, self._ready, self._started, self._status)
 
     def _probe_once(self, queue: QueueTopics) -> Probed:
-        rows = Rows(self._options)
+        rows = ProbeRows(self._options)
         try:
             return self._line(queue, rows).probe(self._timeout_s, self._stopping.is_set)
         finally:
             rows.close()
 
-    def _line(self, queue: QueueTopics, rows: Rows) -> Line:
+    def _line(self, queue: QueueTopics, rows: ProbeRows) -> Line:
         first = random.randrange(queue.counts[queue.topic])  # noqa: S311 - spreads, hides nothing
         return Line(queue, self._client, rows, first)
 
     def _keep(self, queue: QueueTopics) -> None:
-        rows = Rows(self._options)
+        rows = ProbeRows(self._options)
         line = self._line(queue, rows)
         try:
             while not self._stopping.is_set():

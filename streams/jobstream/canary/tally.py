@@ -30,7 +30,7 @@ class _Queue:
     seconds: float = 0.0
 
 
-class Tally:
+class ProbeTally:
     """A collector for prometheus_client. Safe to use from several threads."""
 
     def __init__(self, queues: Iterable[str], now: float) -> None:

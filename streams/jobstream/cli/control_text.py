@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from jobstream.control import ControlEntry
-    from jobstream_processors.core.orders import Entry
+    from jobstream_processors.core.orders import Order
 
 WHAT = {
     PAUSE_QUEUE: "queue {} is paused",
@@ -45,7 +45,7 @@ def by(entry: ControlEntry) -> str:
 
 
 def about(
-    entries: Iterable[Entry], *, queues: Collection[str], job_types: Collection[str], job_id: str
+    entries: Iterable[Order], *, queues: Collection[str], job_types: Collection[str], job_id: str
 ) -> list[ControlEntry]:
     """Those entries that concern one job: itself, its type, the queues it was on."""
     from jobstream.control import shown  # noqa: PLC0415 - not needed for --help

@@ -10,7 +10,7 @@ from jobstream.cli.output import size
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from jobstream.topics.by_queue import Group
+    from jobstream.topics.by_queue import TopicsOfQueue
     from jobstream.topics.plan import Plan
     from jobstream.topics.specs import TopicSpec
 
@@ -18,7 +18,7 @@ CREATED, UNSAFE, ALTERED, LEFT = "to be created", "UNSAFE", "to be altered", "di
 GOOD = "as it should be"
 
 
-class Lines(NamedTuple):
+class TableLines(NamedTuple):
     """A table to print."""
 
     columns: tuple[str, ...]
@@ -34,8 +34,8 @@ def statuses(planned: Plan) -> dict[str, str]:
 
 
 def queue_lines(
-    groups: Iterable[Group], status: Mapping[str, str], disk: Mapping[str, int] | None
-) -> Lines:
+    groups: Iterable[TopicsOfQueue], status: Mapping[str, str], disk: Mapping[str, int] | None
+) -> TableLines:
     """A line for each queue, and one for what is the app's own; with `disk` what it takes."""
     rows = [
         (
@@ -48,12 +48,12 @@ def queue_lines(
         )
         for group in groups
     ]
-    return Lines(("queue", "topics>", "partitions", "copies", *_column(disk), "status"), rows)
+    return TableLines(("queue", "topics>", "partitions", "copies", *_column(disk), "status"), rows)
 
 
 def topic_lines(
     specs: Iterable[TopicSpec], status: Mapping[str, str], disk: Mapping[str, int] | None
-) -> Lines:
+) -> TableLines:
     """A line for each topic; with `disk` what it takes."""
     rows = [
         (
@@ -67,7 +67,7 @@ def topic_lines(
         for spec in specs
     ]
     columns = ("topic", "partitions>", "copies>", "policy", *_column(disk), "status")
-    return Lines(columns, rows)
+    return TableLines(columns, rows)
 
 
 def _column(disk: Mapping[str, int] | None) -> tuple[str, ...]:
@@ -78,7 +78,7 @@ def _disk(disk: Mapping[str, int] | None, specs: Iterable[TopicSpec]) -> tuple[s
     return () if disk is None else (size(sum(disk[spec.name] for spec in specs)),)
 
 
-def _status(group: Group, status: Mapping[str, str]) -> str:
+def _status(group: TopicsOfQueue, status: Mapping[str, str]) -> str:
     """The word that holds for all its topics, or how many are not as they should be and why."""
     found = Counter(status.get(spec.name, GOOD) for spec in group.specs)
     if len(found) == 1:

@@ -29,7 +29,7 @@ PROGRESS_S = 1.0
 _FACTS = frozenset({"moved", "parked", "crash"})
 
 
-class Rows(NamedTuple):
+class RestoredRows(NamedTuple):
     """The records of one batch, sorted by what is to be done with them."""
 
     done: list[tuple[str, bytes, bytes]]
@@ -69,9 +69,9 @@ class Progress:
             self._tell(partition, rows, remaining)
 
 
-def sort_rows(records: Sequence[Record]) -> Rows:
+def sort_rows(records: Sequence[Record]) -> RestoredRows:
     """Sort a batch; what is unreadable, or of a kind that tells nothing of a job, is left out."""
-    rows = Rows([], [], [], 0)
+    rows = RestoredRows([], [], [], 0)
     unreadable = 0
     done = rows.done.append
     for record in records:

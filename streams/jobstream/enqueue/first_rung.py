@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from jobstream.errors import ConfigError
 from jobstream_processors.core.duration import to_ms
-from jobstream_processors.core.headers import EPOCH_MS_MAX, Trip, render
+from jobstream_processors.core.headers import EPOCH_MS_MAX, Carried, render
 from jobstream_processors.ports import Outgoing
 
 if TYPE_CHECKING:
@@ -24,14 +24,14 @@ def delayed(plan: QueuePlan, record: Outgoing, when: When) -> Outgoing:
     if when.run_at is not None:
         # Whether that is past, or on which rung it belongs, this machine's clock can't tell. The
         # exact rung is read at once, and its delayer goes by the brokers' time.
-        wait_ms, trip = 0, Trip(due_ms=_instant_ms(when.run_at), partition=destination)
+        wait_ms, carried = 0, Carried(due_ms=_instant_ms(when.run_at), partition=destination)
     else:
         wait_ms = to_ms(when.delay, name="delay") if when.delay is not None else 0
-        trip = Trip(delay_ms=wait_ms, partition=destination)
+        carried = Carried(delay_ms=wait_ms, partition=destination)
         if wait_ms <= 0:
             return record
     topic, partition = plan.rung(wait_ms, destination)
-    return Outgoing(topic, record.key, record.value, partition, render(trip))
+    return Outgoing(topic, record.key, record.value, partition, render(carried))
 
 
 def _instant_ms(run_at: datetime) -> int:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from prometheus_client.registry import Collector
 
     from jobstream.observe.health import Check, Probes
-    from jobstream.observe.targets import Announced
+    from jobstream.observe.targets import Announcement
     from jobstream.settings import Settings
 
 log = logging.getLogger("jobstream.observe")
@@ -53,7 +53,9 @@ JSON = "application/json"
 class Endpoint:
     """What `serve` started; `close` ends it. With metrics off there is none: `address` is ""."""
 
-    def __init__(self, server: _Server | None, address: str, announced: Announced | None) -> None:
+    def __init__(
+        self, server: _Server | None, address: str, announced: Announcement | None
+    ) -> None:
         self._server = server
         self.address = address
         self._announced = announced

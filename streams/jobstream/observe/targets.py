@@ -36,7 +36,7 @@ class Target:
     pid: int
 
 
-class Announced:
+class Announcement:
     """The file of this process, until `close` or the end of the process."""
 
     def __init__(self, path: Path, lock: int) -> None:
@@ -63,7 +63,7 @@ def folder_of(state_dir: Path, app: str) -> Path:
     return state_dir / app / "targets"
 
 
-def announce(folder: Path, role: str, address: str, labels: dict[str, str]) -> Announced:
+def announce(folder: Path, role: str, address: str, labels: dict[str, str]) -> Announcement:
     """Write this process's file, and remove those of processes that are gone.
 
     Raises OSError where the folder can't be written.
@@ -88,7 +88,7 @@ def announce(folder: Path, role: str, address: str, labels: dict[str, str]) -> A
         except BaseException:
             os.close(lock)
             raise
-    return Announced(path, lock)
+    return Announcement(path, lock)
 
 
 def living(folder: Path) -> list[Target]:

@@ -58,7 +58,7 @@ class Member(NamedTuple):
     partitions: int
 
 
-class Cluster:
+class ClusterReader:
     """A Kafka cluster as an onlooker sees it. Safe to use from several threads.
 
     Every method blocks for at most about ten seconds; raises BrokerUnavailable when nothing

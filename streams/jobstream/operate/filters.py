@@ -32,8 +32,8 @@ class LetterFilter:
         return (
             _is_any(letter.id, self.ids)
             and _is_any(letter.job_type, self.job_types)
-            and (self.error is None or _is_error(letter.trip.error, self.error))
-            and (self.reason is None or fnmatchcase(letter.trip.reason, self.reason))
+            and (self.error is None or _is_error(letter.carried.error, self.error))
+            and (self.reason is None or fnmatchcase(letter.carried.reason, self.reason))
             and (self.since_ms is None or letter.died_ms >= self.since_ms)
             and (self.until_ms is None or letter.died_ms < self.until_ms)
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from jobstream.operate.cluster import Cluster
+    from jobstream.operate.cluster import ClusterReader
     from jobstream_processors.ports import Position, TopicPartition
 
 GROUPS_MAX = 200
@@ -41,7 +41,7 @@ class ForeignGroups:
         self._looks = 0
 
     def look(
-        self, cluster: Cluster, counts: Mapping[str, int]
+        self, cluster: ClusterReader, counts: Mapping[str, int]
     ) -> dict[str, dict[TopicPartition, Position]]:
         """Group → what it committed; a group that is not there has nothing. Blocks while asking."""
         if not self._patterns:

@@ -14,7 +14,7 @@ from jobstream.operate.errors import LookTooLong
 from jobstream.operate.job_events import Event, read_event
 from jobstream.operate.scan import place_of, unmoved
 from jobstream_processors.core import known
-from jobstream_processors.core.headers import FIRST, BadHeaders, Trip, headers_of, parse
+from jobstream_processors.core.headers import FIRST, BadHeaders, Carried, headers_of, parse
 from jobstream_processors.core.known import UNKNOWN, Known
 from jobstream_processors.settle.records import fact_of
 from jobstream_schemas import DecodeError, parse_row
@@ -35,7 +35,7 @@ _WITHOUT_ID = "@"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class HistoryEntry:
     """One record about the job."""
 
     at_ms: int
@@ -56,7 +56,7 @@ class History:
     job_id: str
     since_ms: int | None
     """Records before that were not looked at; None: everything the log holds was."""
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[HistoryEntry] = field(default_factory=list)
     event: Event | None = None
     """The job itself, if a record of it is left and can be read."""
     facts: Known = UNKNOWN
@@ -83,7 +83,7 @@ class History:
         return self.state not in {QUEUED, WAITING, UNTOLD}
 
     @property
-    def told_by(self) -> Entry | None:
+    def told_by(self) -> HistoryEntry | None:
         """The record that tells the state; the newest one where it is not known."""
         state = self.state
         what = {QUEUED: "queued", WAITING: "waits"}.get(state)
@@ -197,10 +197,10 @@ class _Seeker:
             self._row(record, queue)
         elif topic == queue.dlq:
             self._letter(record, queue)
-        elif (trip := self._copy(record)) is not None:
+        elif (carried := self._copy(record)) is not None:
             rung = next((name for name, each in queue.rungs.items() if each == topic), "")
-            detail = {"rung": rung, **_told(trip)} if rung else _told(trip)
-            self._keep("waits" if rung else "queued", queue, record, detail, trip.traceback)
+            detail = {"rung": rung, **_told(carried)} if rung else _told(carried)
+            self._keep("waits" if rung else "queued", queue, record, detail, carried.traceback)
             self._read(record)
 
     def _row(self, record: Record, queue: QueueTopics) -> None:
@@ -225,17 +225,17 @@ class _Seeker:
         if record.value() is None:
             self._keep("letter closed", queue, record, {"redrive": int(redrive)})
         else:
-            trip = _trip(record)
-            self._keep("dead letter", queue, record, _told(trip), trip.traceback)
+            carried = _trip(record)
+            self._keep("dead letter", queue, record, _told(carried), carried.traceback)
             self._read(record)
 
-    def _copy(self, record: Record) -> Trip | None:
-        """The trip of a record of a queue or a rung, if it is this job's; decodes likely ones."""
+    def _copy(self, record: Record) -> Carried | None:
+        """What a record of a queue or a rung carries, if it is this job's; decodes likely ones."""
         if self._id.startswith(_WITHOUT_ID.encode()):
             topic, partition, offset = place_of(record)
             here = f"{topic}:{partition}:{offset}".encode()
-            trip = _trip(record)
-            return trip if self._origin in {here, trip.origin.encode()} else None
+            carried = _trip(record)
+            return carried if self._origin in {here, carried.origin.encode()} else None
         value = record.value() or b""
         if self._id not in value:
             return None
@@ -261,19 +261,19 @@ class _Seeker:
         traceback: str = "",
     ) -> None:
         at_ms, place = record.timestamp()[1], place_of(record)
-        self._found.entries.append(Entry(at_ms, what, queue.name, place, detail, traceback))
+        self._found.entries.append(HistoryEntry(at_ms, what, queue.name, place, detail, traceback))
 
 
-def _trip(record: Record) -> Trip:
+def _trip(record: Record) -> Carried:
     try:
         return parse(headers_of(record))
     except BadHeaders as error:
-        return Trip(reason="bad_headers", message=str(error))
+        return Carried(reason="bad_headers", message=str(error))
 
 
-def _told(trip: Trip) -> dict[str, Any]:
-    """What a trip tells beyond the numbers every entry has."""
+def _told(carried: Carried) -> dict[str, Any]:
+    """What the headers tell beyond the numbers every entry has."""
     texts = ("reason", "error", "message", "frame", "due_ms", "delay_ms")
-    first = {name: value for name in texts if (value := getattr(trip, name)) not in {None, ""}}
-    numbers = {"redrive": trip.redrive, "seq": trip.seq, "attempt": trip.attempt}
-    return numbers | first if trip != FIRST else numbers
+    first = {name: value for name in texts if (value := getattr(carried, name)) not in {None, ""}}
+    numbers = {"redrive": carried.redrive, "seq": carried.seq, "attempt": carried.attempt}
+    return numbers | first if carried != FIRST else numbers

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from jobstream.operate.layout import QueueTopics
-    from jobstream.operate.positions import Standing
+    from jobstream.operate.positions import GroupPlace
     from jobstream.operate.scan import Progress
     from jobstream.operate.view import AppView
     from jobstream_processors.ports import TopicPartition
@@ -32,7 +32,7 @@ CLOCKS_APART_MS = 10_000
 """How far the clocks of two brokers may be apart: a row's leader may be another than its job's."""
 
 
-class Looked(NamedTuple):
+class JobList(NamedTuple):
     """What a look found."""
 
     jobs: list[JobNow]
@@ -63,7 +63,7 @@ def jobs_now(
     *,
     most: int | None = None,
     progress: Progress = unmoved,
-) -> Looked:
+) -> JobList:
     """Look at what these queues' topics hold since `wanted.since_ms`; blocks while reading.
 
     `running` is what processes said just before. Where there are more than `most` records, the look
@@ -95,10 +95,10 @@ def jobs_now(
     older = sum(
         max(0, min(spans[place][0], each.high) - each.unfinished) for place, each in waiting.items()
     )
-    return Looked(jobs, counts, records, since_ms, older)
+    return JobList(jobs, counts, records, since_ms, older)
 
 
-def _standings(view: AppView, queues: Sequence[QueueTopics]) -> dict[TopicPartition, Standing]:
+def _standings(view: AppView, queues: Sequence[QueueTopics]) -> dict[TopicPartition, GroupPlace]:
     """Where workers and delayers stand on every partition whose copies may have to run."""
     topics = [place for queue in queues for place in queue.places(queue.topic)]
     rungs = [place for queue in queues for place in queue.places(*queue.rungs.values())]
@@ -108,7 +108,7 @@ def _standings(view: AppView, queues: Sequence[QueueTopics]) -> dict[TopicPartit
 def _window(
     view: AppView,
     ends: Spans,
-    waiting: Mapping[TopicPartition, Standing],
+    waiting: Mapping[TopicPartition, GroupPlace],
     since_ms: int,
     most: int | None,
 ) -> tuple[int, Spans]:
@@ -128,7 +128,7 @@ def _window(
 def _since(
     view: AppView,
     ends: Spans,
-    waiting: Mapping[TopicPartition, Standing],
+    waiting: Mapping[TopicPartition, GroupPlace],
     since_ms: int,
 ) -> Spans:
     starts = view.cluster.at_time(waiting, since_ms)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jobstream.operate.job_events import schema_of, type_by
 from jobstream.operate.scan import place_of
-from jobstream_processors.core.headers import FIRST, BadHeaders, Trip, headers_of, parse
+from jobstream_processors.core.headers import FIRST, BadHeaders, Carried, headers_of, parse
 from jobstream_processors.core.identity import from_origin
 from jobstream_processors.core.known import (
     CANCELLED,
@@ -30,7 +30,7 @@ from jobstream_schemas import CLAIM_KEY, DecodeError, parse_row
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from jobstream.operate.positions import Standing
+    from jobstream.operate.positions import GroupPlace
     from jobstream_processors.ports import Record, TopicPartition
     from jobstream_schemas import Catalogue, Row
 
@@ -111,7 +111,7 @@ class JobStates:
     def __init__(
         self,
         catalogue: Catalogue,
-        standings: Mapping[TopicPartition, Standing],
+        standings: Mapping[TopicPartition, GroupPlace],
         wanted: Wanted,
     ) -> None:
         """`standings` of every partition whose copies are taken."""
@@ -138,29 +138,29 @@ class JobStates:
         told, job_id, key, job_type = self._read(record)
         if not self._wanted.has_type(job_type):
             return
-        trip = told or FIRST
+        carried = told or FIRST
         at_ms = record.timestamp()[1]
         mirror = standing.mirror
         job = JobNow(
             id=job_id,
             job_type=job_type,
             queue=queue,
-            state=WAITING if not rung else RETRYING if trip.first_failed_ms else DELAYED,
+            state=WAITING if not rung else RETRYING if carried.first_failed_ms else DELAYED,
             at_ms=at_ms,
-            attempt=trip.attempt,
+            attempt=carried.attempt,
             key=key,
             rung=rung,
-            due_ms=wait_on(rung, at_ms, trip.due_ms, trip.delay_ms).due_ms if rung else None,
+            due_ms=wait_on(rung, at_ms, carried.due_ms, carried.delay_ms).due_ms if rung else None,
             ahead=None if rung else offset - standing.unfinished,
             may_run=not rung and mirror is not None and offset < mirror.may_begin,
-            awaits_code=trip.unknown_since_ms is not None,
-            error=_failure(trip),
+            awaits_code=carried.unknown_since_ms is not None,
+            error=_failure(carried),
         )
         other = self._copies.get(job_id)
         # A hop leaves the numbers as they are, and stands behind what it was made of.
-        rank = (trip.redrive, trip.seq, at_ms)
+        rank = (carried.redrive, carried.seq, at_ms)
         if other is None or rank >= (other.redrive, other.seq, other.job.at_ms):
-            self._copies[job_id] = _Copy(trip.redrive, trip.seq, job)
+            self._copies[job_id] = _Copy(carried.redrive, carried.seq, job)
 
     def row(self, record: Record, queue: str) -> None:
         """Take a record of the dedup topic."""
@@ -192,13 +192,13 @@ class JobStates:
                 del self._letters[job_id]
             return
         try:
-            trip = parse(headers_of(record))
+            carried = parse(headers_of(record))
         except BadHeaders as error:
-            trip = Trip(reason="bad_headers", message=str(error))
+            carried = Carried(reason="bad_headers", message=str(error))
         job_type, at_ms = type_by(self._catalogue, schema_of(value)), record.timestamp()[1]
         if self._wanted.has_type(job_type) and at_ms >= self._wanted.since_ms:
-            job = JobNow(job_id, job_type, queue, DEAD, at_ms, trip.attempt)
-            job = job._replace(error=_failure(trip), reason=trip.reason)
+            job = JobNow(job_id, job_type, queue, DEAD, at_ms, carried.attempt)
+            job = job._replace(error=_failure(carried), reason=carried.reason)
             self._letters[job_id] = _Letter(job, redrive)
 
     def found(self, running: Iterable[JobNow] = ()) -> tuple[list[JobNow], Counter[str]]:
@@ -225,19 +225,19 @@ class JobStates:
     def _has_ended(self, job_id: str) -> bool:
         return job_id not in self._copies and (job_id in self._ended or hash(job_id) in self._done)
 
-    def _read(self, record: Record) -> tuple[Trip | None, str, str | None, str]:
-        """The trip (None: it can't be read), the job's id, its order key and its type."""
+    def _read(self, record: Record) -> tuple[Carried | None, str, str | None, str]:
+        """The headers (None: it can't be read), the job's id, its order key and its type."""
         place = from_origin(*place_of(record))
         try:
-            trip = parse(headers_of(record))
+            carried = parse(headers_of(record))
         except BadHeaders:
             return None, place, None, ""
         try:
             decoded = self._catalogue.decode(record.value() or b"")
         except DecodeError:
-            return trip, f"@{trip.origin}" if trip.origin else place, None, ""
+            return carried, f"@{carried.origin}" if carried.origin else place, None, ""
         job_type = type_by(self._catalogue, decoded.fingerprint)
-        return trip, decoded.id, decoded.order_key, job_type
+        return carried, decoded.id, decoded.order_key, job_type
 
     def _end(self, row: Row, at_ms: int, queue: str) -> None:
         job_type = type_by(self._catalogue, row.fingerprint)
@@ -284,5 +284,5 @@ class JobStates:
             heapreplace(self._newest, (job.at_ms, self._kept, job))
 
 
-def _failure(trip: Trip) -> str:
-    return " at ".join(text for text in (trip.error, trip.frame) if text)
+def _failure(carried: Carried) -> str:
+    return " at ".join(text for text in (carried.error, carried.frame) if text)

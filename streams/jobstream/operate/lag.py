@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from jobstream.operate.drain import Drain
 from jobstream.operate.onlooker import Onlooker
 from jobstream.operate.sight import PartitionLag
-from jobstream_processors.core.orders import CANCEL, PAUSE_QUEUE, Entry
+from jobstream_processors.core.orders import CANCEL, PAUSE_QUEUE, Order
 
 if TYPE_CHECKING:
     from jobstream.operate.view import AppView
@@ -29,7 +29,7 @@ class QueueLag:
     """Seconds until the queue is caught up, by the looks of the last minute; None: not in sight."""
     looks: int
     """How many there were; one alone knows no rate."""
-    orders: tuple[Entry, ...] = ()
+    orders: tuple[Order, ...] = ()
     """What operators told the workers that may be why it waits."""
 
     @property
@@ -76,6 +76,6 @@ class Lag:
         ]
 
 
-def _may_hold(entry: Entry, queue: str) -> bool:
+def _may_hold(entry: Order, queue: str) -> bool:
     """Whether it may keep jobs of the queue waiting; which types stand there is not known here."""
     return entry.subject == queue if entry.kind == PAUSE_QUEUE else entry.kind != CANCEL

@@ -83,7 +83,7 @@ class LetterCount:
         self._open.pop(topic, None)
 
     def keep(self, spans: Mapping[TopicPartition, tuple[int, int]]) -> None:
-        """Drop what is no more: letters older than the log's start, and topics not named."""
+        """End what is no more: letters older than the log's start, and topics not named."""
         topics = {topic for topic, _ in spans}
         for topic in self._open.keys() - topics:
             del self._open[topic]

@@ -59,11 +59,11 @@ def require_known(
     one of errors may match nothing, since nobody knows what errors there will be.
     """
     if wanted.reason is not None:
-        _require("reason", wanted.reason, [letter.trip.reason for letter in letters], REASONS)
+        _require("reason", wanted.reason, [letter.carried.reason for letter in letters], REASONS)
     for job_type in wanted.job_types:
         _require("job type", job_type, [letter.job_type for letter in letters], job_types)
     if wanted.error is not None and not is_pattern(wanted.error):
-        errors = [letter.trip.error for letter in letters]
+        errors = [letter.carried.error for letter in letters]
         short = {name.rpartition(".")[2] for name in errors}
         if wanted.error not in short | _ERRORS:
             _require("error", wanted.error, errors, ())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from jobstream.errors import ConfigError
 from jobstream.operate.errors import GroupBusy, NotThere
-from jobstream.operate.positions import GroupName, Standing, group_id, standings
+from jobstream.operate.positions import GroupName, GroupPlace, group_id, standings
 from jobstream.topics.apply import CREATE
 from jobstream.topics.names import offsets_topic
 from jobstream_processors.assignment.places import in_topic
@@ -27,23 +27,25 @@ if TYPE_CHECKING:
     from jobstream.operate.view import AppView
     from jobstream_processors.ports import Sink, TopicPartition
 
-Target = Callable[["AppView", "Mapping[TopicPartition, Standing]"], "dict[TopicPartition, int]"]
+Target = Callable[["AppView", "Mapping[TopicPartition, GroupPlace]"], "dict[TopicPartition, int]"]
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
     """One partition to be moved."""
 
-    standing: Standing
+    standing: GroupPlace
     to: int
 
 
-def earliest(_view: AppView, found: Mapping[TopicPartition, Standing]) -> dict[TopicPartition, int]:
+def earliest(
+    _view: AppView, found: Mapping[TopicPartition, GroupPlace]
+) -> dict[TopicPartition, int]:
     """The start of each log."""
     return {place: each.low for place, each in found.items()}
 
 
-def latest(_view: AppView, found: Mapping[TopicPartition, Standing]) -> dict[TopicPartition, int]:
+def latest(_view: AppView, found: Mapping[TopicPartition, GroupPlace]) -> dict[TopicPartition, int]:
     """The end of each log: what is there now is skipped."""
     return {place: each.high for place, each in found.items()}
 
@@ -52,7 +54,7 @@ def at_offset(offset: int) -> Target:
     """That offset in every partition; refused where the log does not hold it."""
 
     def target(
-        _view: AppView, found: Mapping[TopicPartition, Standing]
+        _view: AppView, found: Mapping[TopicPartition, GroupPlace]
     ) -> dict[TopicPartition, int]:
         for (topic, partition), each in found.items():
             if not each.low <= offset <= each.high:
@@ -70,7 +72,7 @@ def at_time(epoch_ms: int) -> Target:
     """The first record appended then or later, by the broker's clock."""
 
     def target(
-        view: AppView, found: Mapping[TopicPartition, Standing]
+        view: AppView, found: Mapping[TopicPartition, GroupPlace]
     ) -> dict[TopicPartition, int]:
         return view.cluster.at_time(found, epoch_ms)
 

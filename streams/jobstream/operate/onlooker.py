@@ -16,7 +16,7 @@ from jobstream.operate.foreign import ForeignGroups
 from jobstream.operate.job_events import type_of
 from jobstream.operate.letter_count import UNNAMED, LetterCount
 from jobstream.operate.peek import Peek
-from jobstream.operate.positions import Standing, group_id
+from jobstream.operate.positions import GroupPlace, group_id
 from jobstream.operate.scan import HEAD_BYTES, heads, scan
 from jobstream.operate.sight import MAIN, GroupSize, LettersOpen, PartitionLag, Sight
 from jobstream.operate.tail import Follower
@@ -90,7 +90,7 @@ class Onlooker:
                 group,
                 # A foreign group may read a queue of ours, and is foreign all the same.
                 *(named[place] if group in self._own else ("", "")),
-                Standing(
+                GroupPlace(
                     place=place,
                     low=spans[place][0],
                     high=spans[place][1],

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 from jobstream.operate.errors import NotThere
 from jobstream.operate.job_events import type_of
 from jobstream.operate.scan import place_of, unmoved
-from jobstream_processors.core.headers import FIRST, BadHeaders, Headers, Trip, headers_of, parse
+from jobstream_processors.core.headers import (
+    FIRST,
+    BadHeaders,
+    Carried,
+    Headers,
+    headers_of,
+    parse,
+)
 from jobstream_processors.settle.records import POINTER
 
 if TYPE_CHECKING:
@@ -36,7 +43,7 @@ class Letter:
     redrive: int
     job_type: str
     """ "" where the bytes do not tell."""
-    trip: Trip
+    carried: Carried
     died_ms: int
     """When the letter was appended, milliseconds since the epoch, by the broker."""
     place: tuple[str, int, int]
@@ -117,10 +124,10 @@ def _again(view: AppView, letters: Iterable[Letter]) -> Iterator[tuple[Letter, R
 def _letter(view: AppView, queue: str, record: Record) -> Letter:
     key = record.key() or b""
     job_id, _, number = key.decode(errors="replace").rpartition(":")
-    trip, trouble = FIRST, ""
+    carried, trouble = FIRST, ""
     try:
         # Among a million letters none has room for its traceback; its headers are read again.
-        trip = replace(parse(headers_of(record)), traceback="")
+        carried = replace(parse(headers_of(record)), traceback="")
     except BadHeaders as error:
         trouble = str(error)
     if not (job_id and number.isascii() and number.isdigit()):
@@ -128,9 +135,9 @@ def _letter(view: AppView, queue: str, record: Record) -> Letter:
     return Letter(
         queue=queue,
         id=job_id or key.decode(errors="replace"),
-        redrive=trip.redrive,
+        redrive=carried.redrive,
         job_type=type_of(view.catalogue, record.value() or b""),
-        trip=trip,
+        carried=carried,
         died_ms=record.timestamp()[1],
         place=place_of(record),
         key=key,

@@ -29,10 +29,10 @@ def head_of(record: Record, rung: str) -> Head:
     if not rung:
         return Head(append_ms, append_ms)
     try:
-        trip = parse(headers_of(record))
+        carried = parse(headers_of(record))
     except BadHeaders:
-        trip = FIRST  # the delayer takes it away at once
-    wait = wait_on(rung, append_ms, trip.due_ms, trip.delay_ms)
+        carried = FIRST  # the delayer takes it away at once
+    wait = wait_on(rung, append_ms, carried.due_ms, carried.delay_ms)
     return Head(append_ms, wait.late_from_ms)
 
 

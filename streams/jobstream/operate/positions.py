@@ -24,7 +24,7 @@ _start = itemgetter(0)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class GroupPlace:
     """One partition, as one group sees it. Offsets are next offsets to read."""
 
     place: TopicPartition
@@ -99,7 +99,7 @@ def group_id(app: str, group: GroupName) -> str:
 
 def standings(
     view: AppView, group: GroupName, places: Sequence[TopicPartition]
-) -> dict[TopicPartition, Standing]:
+) -> dict[TopicPartition, GroupPlace]:
     """Where the group stands on each partition; blocks for a few calls and the mirror's topic.
 
     True without any member running, and where the group never committed.
@@ -111,7 +111,7 @@ def standings(
     # Last, or a place that moved on meanwhile would look as if it were beyond the end.
     spans = view.cluster.spans(places)
     return {
-        place: Standing(
+        place: GroupPlace(
             place=place,
             low=spans[place][0],
             high=spans[place][1],

@@ -179,9 +179,9 @@ def redrive_batch(
 
 def copy_of(letter: Letter, original: Original, queue: QueueTopics) -> Outgoing:
     """The record that puts the job back: its own bytes, the next redrive, nothing else of ours."""
-    trip = redriven(letter.trip)
-    partition = trip.partition if trip.partition is not None else letter.place[1]
-    headers = render(trip, original.headers)
+    carried = redriven(letter.carried)
+    partition = carried.partition if carried.partition is not None else letter.place[1]
+    headers = render(carried, original.headers)
     return Outgoing(queue.topic, original.key, original.value, partition, headers)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from jobstream.operate.positions import Standing
+from jobstream.operate.positions import GroupPlace
 
 MAIN = "main"
 FOREIGN = "foreign"
@@ -20,7 +20,7 @@ class PartitionLag:
     """ "" for a group that is not the app's."""
     rung: str
     """ "" for the queue itself."""
-    standing: Standing
+    standing: GroupPlace
     age_s: float = 0.0
     """How long the oldest unfinished record has been in the log, by broker time; 0 if none is."""
     overdue_s: float = 0.0

@@ -17,7 +17,7 @@ from jobstream_schemas import DecodeError, MissingExtra, SchemaRefused, check
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from jobstream.operate.positions import Standing
+    from jobstream.operate.positions import GroupPlace
     from jobstream_processors.job_types import JobSpec
     from jobstream_processors.ports import Record, TopicPartition
     from jobstream_schemas import Catalogue, JobCodec, Reader
@@ -36,7 +36,7 @@ FIX = (
 )
 
 
-class Looked(NamedTuple):
+class Undecodable(NamedTuple):
     """What a look at the backlog found."""
 
     misfits: Counter[str]
@@ -70,9 +70,9 @@ def _may_misfit(reader: Reader, codec: JobCodec[object]) -> bool:
 def look(
     judges: Mapping[bytes, Judge],
     catalogue: Catalogue,
-    standings: Iterable[Standing],
+    standings: Iterable[GroupPlace],
     read: Callable[[Spans], Iterator[Record]],
-) -> Looked:
+) -> Undecodable:
     """Judge what waits behind each of these places: the oldest records, and some spread behind.
 
     Blocks as `read` does.
@@ -89,10 +89,10 @@ def look(
             seen.add((place, offset))
             if why := _misfit(judges, catalogue, record):
                 misfits[why] += 1
-    return Looked(misfits, len(seen), sum(stop - start for start, stop in backlog.values()))
+    return Undecodable(misfits, len(seen), sum(stop - start for start, stop in backlog.values()))
 
 
-def refusal(looked: Looked) -> JobsUndecodable:
+def refusal(looked: Undecodable) -> JobsUndecodable:
     """Why not to start, and what to do about it."""
     shown = [
         f"  {count} of the {looked.looked} jobs looked at: {why}"

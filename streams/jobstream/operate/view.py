@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from jobstream.kafka.follow.control_topic import ControlFollower
 from jobstream.kafka.follow.schema_topic import SchemaFollower
 from jobstream.kafka.follow.topic_reader import KafkaLog
-from jobstream.operate.cluster import Cluster
+from jobstream.operate.cluster import ClusterReader
 from jobstream.operate.errors import NotThere
 from jobstream.operate.layout import QueueTopics, queues_of
 from jobstream.operate.name_check import close_first
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from jobstream.operate.scan import Progress
     from jobstream.settings import Settings
-    from jobstream_processors.core.orders import Entry
+    from jobstream_processors.core.orders import Order
     from jobstream_processors.ports import Record, TopicPartition
 
 
@@ -42,7 +42,7 @@ class AppView:
         self.app = check_name("app name", app)
         self.settings = settings
         self.options = settings.client_options()
-        self.cluster = Cluster(self.options)
+        self.cluster = ClusterReader(self.options)
         self._schemas: SchemaFollower | None = None
 
     @cached_property
@@ -72,7 +72,7 @@ class AppView:
 
     def reconnect(self) -> None:
         """Turn to the cluster with a new client: the one that failed may wait for a dead broker."""
-        self.cluster = Cluster(self.options)
+        self.cluster = ClusterReader(self.options)
         self.__dict__.pop("log", None)
         self.__dict__.pop("control", None)
         # The schemas are read again from the start; the catalogue knows them already.
@@ -91,7 +91,7 @@ class AppView:
         """The app's control topic; catch up before asking it."""
         return ControlFollower(self.log, control_topic(self.app))
 
-    def orders(self, now_ms: Callable[[], int]) -> list[Entry]:
+    def orders(self, now_ms: Callable[[], int]) -> list[Order]:
         """What operators told the workers and still holds, oldest first.
 
         `now_ms` is broker time, asked only where there is an entry. Blocks for what was written

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from jobstream.app import App
-    from jobstream.operate.undecodable import Looked
+    from jobstream.operate.undecodable import Undecodable
     from jobstream_processors.job_types import JobSpec
     from jobstream_processors.queue_plan import QueuePlan
     from jobstream_schemas import Catalogue
@@ -68,7 +68,7 @@ def _look(
     plans: list[QueuePlan],
     specs: Mapping[str, JobSpec],
     catalogue: Catalogue,
-) -> Looked | None:
+) -> Undecodable | None:
     """What waits, and does not fit; None where all that is registered fits."""
     judges = judges_of(catalogue, specs)
     if not judges:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jobstream.testing.errors import GroupNotEmpty, NoSuchMember
-from jobstream.testing.memory_group import Group
+from jobstream.testing.memory_group import MemoryGroup
 from jobstream.testing.memory_publish import RECORD_BYTES_MAX, Publishing
 from jobstream.testing.virtual_clock import VirtualClock
 
@@ -38,7 +38,7 @@ class MemoryBroker(Publishing):
         wait_ms: Callable[[int], None] | None = None,
     ) -> None:
         super().__init__(clock or VirtualClock(), record_bytes_max, wait_ms)
-        self._groups: dict[str, Group] = {}
+        self._groups: dict[str, MemoryGroup] = {}
         self._members = 0
         self.rebalance_ms = REBALANCE_MS
         """How long a member may keep what it is to give back, before it loses all it owns."""
@@ -115,13 +115,13 @@ class MemoryBroker(Publishing):
             self._logs.compact(topic, drop_tombstones=drop_tombstones)
 
     def truncate(self, topic: str, partition: int, before: int) -> None:
-        """Drop the records below offset `before`, as retention does."""
+        """End the records below offset `before`, as retention does."""
         with self.changed:
             self._logs.partition((topic, partition)).truncate(before)
             self.changed.notify_all()
 
     def cut(self, topic: str, partition: int, end: int) -> None:
-        """Drop the records from offset `end` on, as an unclean election or a restored backup does.
+        """End the records from offset `end` on, as an unclean election or a restored backup does.
 
         What is written next has the offsets of those that are gone.
         """
@@ -161,9 +161,9 @@ class MemoryBroker(Publishing):
 
     # -- consumer groups
 
-    def group(self, name: str) -> Group:
+    def group(self, name: str) -> MemoryGroup:
         """The group's state, made when first asked for. Touch it under `changed` only."""
-        return self._groups.setdefault(name, Group())
+        return self._groups.setdefault(name, MemoryGroup())
 
     def new_member(self, group: str) -> str:
         """A name for a member that is about to join."""
@@ -256,7 +256,7 @@ class MemoryBroker(Publishing):
 
     # -- under the lock
 
-    def _group_of(self, member: str) -> Group:
+    def _group_of(self, member: str) -> MemoryGroup:
         for group in self._groups.values():
             if member in group.subscriptions:
                 return group

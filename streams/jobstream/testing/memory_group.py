@@ -29,7 +29,7 @@ class Steps(NamedTuple):
 
 
 @dataclass(slots=True)
-class Group:
+class MemoryGroup:
     """State of one group."""
 
     subscriptions: dict[str, Collection[str]] = field(default_factory=dict)

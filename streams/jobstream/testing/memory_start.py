@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from jobstream.kafka.follow.mirror_topic import KafkaMirrors
 from jobstream.kafka.follow.schema_topic import SchemaFollower
-from jobstream.operate.positions import Standing
+from jobstream.operate.positions import GroupPlace
 from jobstream.operate.undecodable import judges_of, look, refusal
 from jobstream.testing.memory_log import MemoryLog
 from jobstream.topics.names import delay_group, offsets_topic, schemas_topic, worker_group
@@ -39,7 +39,7 @@ def refuse_undecodable(app: App, broker: MemoryBroker) -> None:
         raise refusal(looked)
 
 
-def _standings(app: App, broker: MemoryBroker, log: MemoryLog) -> Iterator[Standing]:
+def _standings(app: App, broker: MemoryBroker, log: MemoryLog) -> Iterator[GroupPlace]:
     topic = offsets_topic(app.name)
     mirrors = KafkaMirrors(log, topic, broker.topics()[topic])
     for plan in app.plans().values():
@@ -49,7 +49,7 @@ def _standings(app: App, broker: MemoryBroker, log: MemoryLog) -> Iterator[Stand
             for number in range(broker.topics()[name]):
                 place, topic_id = (name, number), broker.topic_id(name)
                 low, high = broker.span(place)
-                yield Standing(
+                yield GroupPlace(
                     place=place,
                     low=low,
                     high=high,

@@ -47,7 +47,7 @@ class PartitionLog:
         self._records = [record for record in self._records if record.offset() in keep]
 
     def drop_tombstones(self) -> None:
-        """Drop the records without a value, as compaction does after their own time is over."""
+        """End the records without a value, as compaction does after their own time is over."""
         self._records = [record for record in self._records if record.value() is not None]
 
     def truncate(self, before: int) -> None:

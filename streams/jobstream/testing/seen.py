@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from jobstream_processors.core.headers import FIRST, BadHeaders, Trip, headers_of, parse
+from jobstream_processors.core.headers import FIRST, BadHeaders, Carried, headers_of, parse
 from jobstream_processors.core.known import DEAD, DONE, UNKNOWN, Known, state_of
 from jobstream_processors.core.outcome import JobOutcome
 from jobstream_processors.settle.records import fact_of
@@ -96,7 +96,7 @@ def _read(
     value = record.value() or b""
     try:
         decoded = catalogue.decode(value)
-        trip = parse(headers_of(record))
+        carried = parse(headers_of(record))
         reader = catalogue.get(decoded.fingerprint)
         assert reader is not None, "the catalogue decoded with it"  # noqa: S101
     except (DecodeError, BadHeaders):
@@ -114,14 +114,14 @@ def _read(
         queue=plan.name,
         key=decoded.order_key,
         enqueued_ms=decoded.enqueued_at,
-        redrive=trip.redrive,
-        error=trip.error,
-        message=trip.message,
-        traceback=trip.traceback,
+        redrive=carried.redrive,
+        error=carried.error,
+        message=carried.message,
+        traceback=carried.traceback,
     )
 
 
-def _failed(job: SeenJob, last: SeenJob | Trip) -> SeenJob:
+def _failed(job: SeenJob, last: SeenJob | Carried) -> SeenJob:
     """The job with what failed last."""
     return replace(job, error=last.error, message=last.message, traceback=last.traceback)
 
@@ -163,10 +163,10 @@ def _tell_of_death(jobs: dict[str, SeenJob], letter: MemoryRecord) -> None:
     if job is None or job.state != DEAD or redrive != str(job.redrive):
         return
     try:
-        trip = parse(headers_of(letter))
+        carried = parse(headers_of(letter))
     except BadHeaders:
         return
-    jobs[job_id] = _failed(job, trip)
+    jobs[job_id] = _failed(job, carried)
 
 
 def _state(known: Known, redrive: int) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from jobstream.topics.specs import TopicSpec
 
 
-class Group(NamedTuple):
+class TopicsOfQueue(NamedTuple):
     """The topics of one queue, or those that the app has of its own."""
 
     queue: str
@@ -43,12 +43,12 @@ class Group(NamedTuple):
         return counted(self.specs[0].replication, "copy", "copies")
 
 
-def by_queue(specs: Iterable[TopicSpec]) -> list[Group]:
+def by_queue(specs: Iterable[TopicSpec]) -> list[TopicsOfQueue]:
     """The topics by queue, in their order."""
     found: dict[str, list[TopicSpec]] = {}
     for spec in specs:
         found.setdefault(queue_of(spec.name), []).append(spec)
-    return [Group(queue, tuple(of)) for queue, of in found.items()]
+    return [TopicsOfQueue(queue, tuple(of)) for queue, of in found.items()]
 
 
 def queue_of(topic: str) -> str:

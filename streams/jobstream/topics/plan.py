@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from jobstream.job_queue import Queue
-    from jobstream.topics.by_queue import Group
+    from jobstream.topics.by_queue import TopicsOfQueue
     from jobstream.topics.topic_rules import TopicState
 
 REPLICATION_MAX = 3
@@ -66,7 +66,7 @@ class Plan:
         return tuple(d for d in self.differences if d.action is action)
 
     @property
-    def created_whole(self) -> tuple[Group, ...]:
+    def created_whole(self) -> tuple[TopicsOfQueue, ...]:
         """The queues of which no topic exists; likewise the app's own topics."""
         there = (*self.unchanged, *(d.topic for d in self.differences))
         begun = {queue_of(topic) for topic in there}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry
 
 from jobstream.canary.probing import Probed
-from jobstream.canary.tally import Tally
+from jobstream.canary.tally import ProbeTally
 
 TRIP = "jobs_canary_round_trip_seconds"
 MAIL = {"queue": "mail"}
 
 
-def registry(tally: Tally) -> CollectorRegistry:
+def registry(tally: ProbeTally) -> CollectorRegistry:
     made = CollectorRegistry()
     made.register(tally)
     return made
@@ -22,7 +22,7 @@ def failures(of: CollectorRegistry, reason: str) -> float | None:
 
 
 def test_series_begin_at_zero_and_the_last_success_at_the_start() -> None:
-    seen = registry(Tally(["mail"], now=1_000.0))
+    seen = registry(ProbeTally(["mail"], now=1_000.0))
 
     assert seen.get_sample_value("jobs_canary_sent_total", MAIL) == 0
     assert failures(seen, "enqueue") == 0
@@ -32,7 +32,7 @@ def test_series_begin_at_zero_and_the_last_success_at_the_start() -> None:
 
 
 def test_success_moves_the_time_and_fills_the_bucket_of_its_edge() -> None:
-    tally = Tally(["mail"], now=1_000.0)
+    tally = ProbeTally(["mail"], now=1_000.0)
 
     tally.take(Probed("mail", 0, "a", 0.01), now=1_010.0)
     tally.take(Probed("mail", 1, "b", 100_000.0), now=1_020.0)
@@ -48,7 +48,7 @@ def test_success_moves_the_time_and_fills_the_bucket_of_its_edge() -> None:
 
 
 def test_failures_are_told_apart_and_the_last_success_stands() -> None:
-    tally = Tally(["mail", "reports"], now=1_000.0)
+    tally = ProbeTally(["mail", "reports"], now=1_000.0)
 
     for reason in ("enqueue", "timeout", "timeout", "expired"):
         tally.take(Probed("mail", 0, "a", 1.0, reason), now=2_000.0)

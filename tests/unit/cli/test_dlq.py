@@ -11,11 +11,11 @@ import pytest
 from jobstream.cli.commands import dlq
 from jobstream.cli.letter_text import contents, text
 from jobstream.operate.open_letters import Letter, Original
-from jobstream_processors.core.headers import Trip
+from jobstream_processors.core.headers import Carried
 from jobstream_schemas import Catalogue, JobCodec, Meta, Secret
 
 FORGED: Any = SimpleNamespace(
-    id="\x1b]0;owned\x07", redrive=0, job_type="", trip=SimpleNamespace(reason="\x1b[2J")
+    id="\x1b]0;owned\x07", redrive=0, job_type="", carried=SimpleNamespace(reason="\x1b[2J")
 )
 
 
@@ -84,8 +84,8 @@ def test_a_traceback_is_printed_as_python_prints_it_and_drives_no_terminal() -> 
 def test_a_row_of_the_list_tells_error_and_place_in_one_column(
     error: str, frame: str, told: str
 ) -> None:
-    trip = Trip(reason="permanent", error=error, frame=frame)
-    letter = Letter("mail", "j-1", 0, "send", trip, 0, ("dead", 0, 0), b"j-1:0")
+    carried = Carried(reason="permanent", error=error, frame=frame)
+    letter = Letter("mail", "j-1", 0, "send", carried, 0, ("dead", 0, 0), b"j-1:0")
 
     row = dict(zip(dlq.COLUMNS, vars(dlq)["_row"](letter, 0), strict=True))
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from jobstream.cli.commands import job
-from jobstream.operate.history import Entry, History
+from jobstream.operate.history import History, HistoryEntry
 from jobstream.operate.job_events import Event
 
 PLACE = ("shop.mail", 0, 1)
-FIRST = Entry(
+FIRST = HistoryEntry(
     2_000,
     "waits",
     "mail",
@@ -20,7 +20,7 @@ FIRST = Entry(
     {"seq": 1, "attempt": 2, "error": "E", "frame": "shop.py:7 in send"},
     "Traceback …\n  the first\n",
 )
-LAST = Entry(
+LAST = HistoryEntry(
     3_000,
     "dead letter",
     "mail",
@@ -32,7 +32,7 @@ LAST = Entry(
 
 @pytest.fixture
 def found() -> History:
-    queued = Entry(1_000, "queued", "mail", PLACE, {"seq": 0, "attempt": 1})
+    queued = HistoryEntry(1_000, "queued", "mail", PLACE, {"seq": 0, "attempt": 1})
     return History("j-1", None, [queued, FIRST, LAST])
 
 
@@ -57,7 +57,7 @@ def test_json_has_the_traceback_of_each_attempt_and_the_last(found: History) -> 
 
 
 def test_a_job_that_never_failed_has_none(capsys: pytest.CaptureFixture[str]) -> None:
-    never = History("j-1", None, [Entry(1_000, "queued", "mail", PLACE, {"seq": 0})])
+    never = History("j-1", None, [HistoryEntry(1_000, "queued", "mail", PLACE, {"seq": 0})])
 
     vars(job)["_print"](never)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jobstream import App
-from jobstream.cli.topics_table import Lines, queue_lines, statuses, topic_lines
+from jobstream.cli.topics_table import TableLines, queue_lines, statuses, topic_lines
 from jobstream.job_queue import Queue
 from jobstream.topics.by_queue import by_queue
 from jobstream.topics.plan import Plan, plan
@@ -31,12 +31,12 @@ def planned(there: Mapping[str, TopicState]) -> Plan:
     return plan("shop", QUEUES, there, brokers=3)
 
 
-def shown(there: Mapping[str, TopicState], disk: Mapping[str, int] | None = None) -> Lines:
+def shown(there: Mapping[str, TopicState], disk: Mapping[str, int] | None = None) -> TableLines:
     return queue_lines(by_queue(NEEDED), statuses(planned(there)), disk)
 
 
 def test_a_fresh_broker_gets_a_line_for_each_queue() -> None:
-    assert shown({}) == Lines(
+    assert shown({}) == TableLines(
         ("queue", "topics>", "partitions", "copies", "status"),
         [
             ("mail", 11, "4 partitions each, 1 a rung", "3 copies", "to be created"),

@@ -13,7 +13,7 @@ from jobstream_processors.core.orders import (
     PAUSE_QUEUE,
     PAUSE_TYPE,
     QUIET,
-    Entry,
+    Order,
     check,
     counts,
     in_force,
@@ -23,8 +23,8 @@ from jobstream_processors.core.orders import (
 from jobstream_processors.errors import InvalidOption
 
 
-def entry(kind: str, subject: str, expires_ms: int = 2_000) -> Entry:
-    return Entry(kind, subject, "ann@laptop", "deploy", 1_000, expires_ms)
+def entry(kind: str, subject: str, expires_ms: int = 2_000) -> Order:
+    return Order(kind, subject, "ann@laptop", "deploy", 1_000, expires_ms)
 
 
 def test_each_kind_is_found_by_what_it_is_about() -> None:

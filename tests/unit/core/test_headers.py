@@ -9,7 +9,7 @@ from jobstream_processors.core.headers import (
     HEADERS_MAX,
     TEXT_BYTES_MAX,
     BadHeaders,
-    Trip,
+    Carried,
     parse,
     render,
 )
@@ -57,15 +57,19 @@ def test_absent_text_is_empty() -> None:
 
 
 def test_error_with_surrogates_is_written_escaped() -> None:
-    assert dict(render(Trip(message="name-\udce9")))["js-message"] == b"name-\\udce9"
+    assert dict(render(Carried(message="name-\udce9")))["js-message"] == b"name-\\udce9"
 
 
 def test_letter_of_a_crowded_record_can_be_redriven() -> None:
     """A letter adds two headers to the ones rendered."""
-    letter = [*render(Trip(seq=1), [("x", b"")] * HEADERS_MAX), ("js-key", b""), ("js-at", b"")]
+    letter = [
+        *render(Carried(seq=1), [("x", b"")] * HEADERS_MAX),
+        ("js-key", b""),
+        ("js-at", b""),
+    ]
 
     assert parse(letter).seq == 1
 
 
 def test_text_is_cut_at_a_whole_character() -> None:
-    assert dict(render(Trip(reason="\u20ac" * 400)))["js-reason"] == "\u20ac".encode() * 333
+    assert dict(render(Carried(reason="\u20ac" * 400)))["js-reason"] == "\u20ac".encode() * 333

@@ -10,10 +10,10 @@ import pytest
 from jobstream_processors.core.outcome import (
     ERROR_TEXT_MAX,
     Again,
-    Buried,
     Cancel,
     Cancelled,
     Dead,
+    DeclaredDead,
     JobOutcome,
     Outcome,
     Raised,
@@ -40,8 +40,8 @@ class Rude(Exception):
         (Snooze("1m"), Again(60_000, uses_attempt=False, reason="snooze 60000 ms")),
         (Cancel(), Cancelled("cancelled")),
         (Cancel("gone"), Cancelled("gone")),
-        (Dead(), Buried("dead_by_handler", "dead")),
-        (Dead("bad"), Buried("dead_by_handler", "bad")),
+        (Dead(), DeclaredDead("dead_by_handler", "dead")),
+        (Dead("bad"), DeclaredDead("dead_by_handler", "bad")),
     ],
     ids=repr,
 )

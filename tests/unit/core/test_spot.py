@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream_processors.core.outcome import Buried, Dead, as_is, read
+from jobstream_processors.core.outcome import Dead, DeclaredDead, as_is, read
 from jobstream_processors.core.spot import (
     CHAIN_MAX,
     GROUP_MAX,
@@ -235,7 +235,7 @@ def test_an_outcome_of_the_handler_has_its_place_and_what_it_was_raised_from() -
         gives_up()
     outcome = read(caught_one.value)
 
-    assert isinstance(outcome, Buried)
+    assert isinstance(outcome, DeclaredDead)
     assert outcome.spot.frame.endswith(" in gives_up")
     assert "KeyError: 'no_such_key'" in outcome.spot.traceback
 

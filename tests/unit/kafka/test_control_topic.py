@@ -13,7 +13,7 @@ from jobstream.kafka.follow.control_topic import ControlFollower, lifted_record,
 from jobstream.testing import MemoryBroker, MemoryLog, MemorySink
 from jobstream_processors.core.orders import CANCEL, PAUSE_QUEUE, QUIET
 from jobstream_processors.ports import Outgoing
-from jobstream_schemas import Control, encode_control
+from jobstream_schemas import ControlRecord, encode_control
 
 if TYPE_CHECKING:
     from jobstream_processors.core.orders import Orders
@@ -34,7 +34,7 @@ class Board:
         self.heard: list[Orders] = []
 
     def say(self, kind: str, subject: str, lasts_ms: int = 60_000, why: str = "") -> None:
-        said = Control(kind, subject, "ann@laptop", why, lasts_ms, {})
+        said = ControlRecord(kind, subject, "ann@laptop", why, lasts_ms, {})
         self.sink.publish([told_record(TOPIC, said)])
 
     def lift(self, kind: str, subject: str) -> None:
@@ -84,9 +84,9 @@ def test_what_cannot_be_read_is_left_out_and_said_once(
     board: Board, caplog: pytest.LogCaptureFixture
 ) -> None:
     board.say(QUIET, "host:*")
-    good = encode_control(Control(PAUSE_QUEUE, "mail", "eve", "", 60_000, {}))
-    later = encode_control(Control("rate", "mail", "eve", "", 60_000, {"per_s": 10}))
-    endless = encode_control(Control(PAUSE_QUEUE, "mail", "eve", "", 1 << 60, {}))
+    good = encode_control(ControlRecord(PAUSE_QUEUE, "mail", "eve", "", 60_000, {}))
+    later = encode_control(ControlRecord("rate", "mail", "eve", "", 60_000, {"per_s": 10}))
+    endless = encode_control(ControlRecord(PAUSE_QUEUE, "mail", "eve", "", 1 << 60, {}))
     for key, value in [
         (b"pause_queue:mail", b""),
         (b"pause_queue:mail", b"junk"),

@@ -9,7 +9,7 @@ import pytest
 
 from jobstream.observe.cluster_families import families
 from jobstream.observe.cluster_history import STALLED_S, ClusterHistory
-from jobstream.operate.positions import Standing
+from jobstream.operate.positions import GroupPlace
 from jobstream.operate.sight import GroupSize, LettersOpen, PartitionLag, Sight
 from jobstream_processors.ports import Position
 
@@ -32,7 +32,7 @@ def row(
     partition: int = 0,
 ) -> PartitionLag:
     at = Position(committed) if committed is not None else None
-    standing = Standing((TOPIC, partition), low, high, at, None, topic_id)
+    standing = GroupPlace((TOPIC, partition), low, high, at, None, topic_id)
     return PartitionLag("shop", "mail", "", standing, overdue_s, overdue_s)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from jobstream.operate.open_letters import Letter
-from jobstream_processors.core.headers import Trip
+from jobstream_processors.core.headers import Carried
 
 
 def letter(job_id: str = "j-1", **changes: object) -> Letter:
-    trip = Trip(
+    carried = Carried(
         redrive=2,
         seq=5,
         attempt=8,
@@ -27,7 +27,7 @@ def letter(job_id: str = "j-1", **changes: object) -> Letter:
         "id": job_id,
         "redrive": 2,
         "job_type": "send_receipt",
-        "trip": trip,
+        "carried": carried,
         "died_ms": 1_000,
         "place": ("dead", 3, 40),
         "key": f"{job_id}:2".encode(),

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import pytest
 
 from jobstream.operate.job_states import RUNNING, JobNow, JobStates, Wanted
-from jobstream.operate.positions import Standing
+from jobstream.operate.positions import GroupPlace
 from jobstream.testing.memory_record import MemoryRecord
-from jobstream_processors.core.headers import Headers, Trip, render
+from jobstream_processors.core.headers import Carried, Headers, render
 from jobstream_processors.ports import Outgoing
 from jobstream_schemas import Catalogue, JobCodec, Meta, Mirror, Row, encode_row, row_key
 
@@ -33,10 +33,10 @@ def record(
 
 
 def copy(
-    job_id: str, trip: Trip | None = None, *, offset: int = 0, topic: str = QUEUE
+    job_id: str, carried: Carried | None = None, *, offset: int = 0, topic: str = QUEUE
 ) -> MemoryRecord:
     value = CODEC.encode(Meta(job_id, 0, "test", order_key="k"), Mail("ann"))
-    return record(topic, b"", value, render(trip) if trip is not None else None, offset)
+    return record(topic, b"", value, render(carried) if carried is not None else None, offset)
 
 
 def row(job_id: str, state: str, redrive: int = 0, *, offset: int = 0) -> MemoryRecord:
@@ -47,9 +47,9 @@ def row(job_id: str, state: str, redrive: int = 0, *, offset: int = 0) -> Memory
     return record(DEDUP, row_key(made), encode_row(made), offset=offset)
 
 
-def standing(topic: str, committed: int = 0, mirror: Mirror | None = None) -> Standing:
+def standing(topic: str, committed: int = 0, mirror: Mirror | None = None) -> GroupPlace:
     at = Mirror("shop", topic, "", 0, committed, (), 0, 0) if mirror is None else mirror
-    return Standing((topic, 0), 0, 100, None, at, "")
+    return GroupPlace((topic, 0), 0, 100, None, at, "")
 
 
 def states(wanted: Wanted = EVERY, finished: int = 0, may_begin: int = 0) -> JobStates:
@@ -97,7 +97,9 @@ def test_the_newest_redrive_tells_how_a_job_ended(order: tuple[tuple[str, int], 
 def test_what_has_no_id_is_told_by_its_place() -> None:
     made = states()
     made.copy(record(QUEUE, b"", b"no job", offset=0), "mail")
-    made.copy(record(QUEUE, b"", b"no job", render(Trip(origin=f"{QUEUE}:0:9")), offset=1), "mail")
+    made.copy(
+        record(QUEUE, b"", b"no job", render(Carried(origin=f"{QUEUE}:0:9")), offset=1), "mail"
+    )
     made.copy(record(QUEUE, b"", b"no job", [("js-seq", b"x")], offset=2), "mail")
     made.copy(record(QUEUE, b"", None, offset=3), "mail")
     made.row(record(DEDUP, b"no row", b"at all"), "mail")
@@ -120,7 +122,7 @@ def test_a_dead_job_tells_its_error_or_that_its_letter_is_closed() -> None:
     made = states()
     for job_id in ("open", "closed"):
         made.row(row(job_id, "dead"), "mail")
-    headers = render(Trip(error="E", frame="shop.py:7 in send"))
+    headers = render(Carried(error="E", frame="shop.py:7 in send"))
     made.letter(record(DLQ, b"open:0", b"", headers), "mail")
 
     jobs = {job.id: (job.error, job.letter_closed) for job in made.found()[0]}
@@ -161,7 +163,7 @@ def test_where_it_stands_and_whether_it_may_run_already() -> None:
     made = states(finished=2, may_begin=4)
     for offset in (3, 4):
         made.copy(copy(f"j-{offset}", offset=offset), "mail")
-    made.copy(copy("late", Trip(seq=1, delay_ms=600_000), topic=RUNG), "mail", "10m")
+    made.copy(copy("late", Carried(seq=1, delay_ms=600_000), topic=RUNG), "mail", "10m")
 
     jobs = {job.id: (job.ahead, job.may_run, job.due_ms) for job in made.found()[0]}
     assert jobs == {

@@ -16,7 +16,7 @@ from jobstream.operate.job_events import hex_dump
 from jobstream.operate.layout import QueueTopics, queues_of
 from jobstream.operate.open_letters import Original, pointed_at
 from jobstream.operate.redrive import copy_of, discard_batch, read_rate, redrive_batch
-from jobstream_processors.core.headers import Trip, parse
+from jobstream_processors.core.headers import Carried, parse
 from jobstream_processors.core.ladder import RUNGS
 from jobstream_processors.errors import PublishFailed, PublishFailure
 
@@ -66,7 +66,7 @@ def test_the_copy_has_the_original_bytes_and_starts_anew() -> None:
     copy = copy_of(letter(), Original(b"k", b"bytes", headers), QUEUE)
 
     assert (copy.topic, copy.key, copy.value, copy.partition) == ("shop.mail", b"k", b"bytes", 3)
-    assert parse(copy.headers) == Trip(redrive=3, partition=3, origin="shop.mail:3:17")
+    assert parse(copy.headers) == Carried(redrive=3, partition=3, origin="shop.mail:3:17")
     assert ("traceparent", b"t") in (copy.headers or [])
     assert "js-key" not in dict(copy.headers or [])
 

@@ -9,16 +9,16 @@ from jobstream.operate.errors import NotThere
 from jobstream.operate.filters import LetterFilter
 from jobstream.operate.ids import begins_with, is_prefix, only_one
 from jobstream.operate.name_check import close_first, require_known, whole_ids
-from jobstream_processors.core.headers import Trip
+from jobstream_processors.core.headers import Carried
 
 TYPES = {"send_receipt", "refund"}
 FIRST = "0199c7a5-0000-7000-8000-000000000001"
 SECOND = "0199c7a5-0000-7000-8000-000000000002"
 LETTERS = [
-    letter(FIRST, trip=Trip(reason="permanent", error="shop.errors.Refused")),
-    letter(SECOND, trip=Trip(reason="permanent", error="builtins.ValueError")),
-    letter("order-12", trip=Trip(reason="crashed_worker")),
-    letter("@shop.mail:0:17", job_type="", trip=Trip(reason="from_elsewhere")),
+    letter(FIRST, carried=Carried(reason="permanent", error="shop.errors.Refused")),
+    letter(SECOND, carried=Carried(reason="permanent", error="builtins.ValueError")),
+    letter("order-12", carried=Carried(reason="crashed_worker")),
+    letter("@shop.mail:0:17", job_type="", carried=Carried(reason="from_elsewhere")),
 ]
 
 
@@ -85,7 +85,7 @@ def test_a_slip_is_found_where_no_letter_is_open() -> None:
 
 
 def test_a_long_list_is_cut() -> None:
-    many = [letter(trip=Trip(error=f"shop.E{n}")) for n in range(30)]
+    many = [letter(carried=Carried(error=f"shop.E{n}")) for n in range(30)]
 
     with pytest.raises(NotThere, match="and 10 more"):
         require_known(LetterFilter(error="nothing"), many, TYPES)

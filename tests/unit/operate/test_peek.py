@@ -8,7 +8,7 @@ import pytest
 
 from jobstream.operate.peek import Head, Peek, head_of
 from jobstream.testing.memory_record import MemoryRecord
-from jobstream_processors.core.headers import Trip, render
+from jobstream_processors.core.headers import Carried, render
 from jobstream_processors.core.ladder import RUNG_MS
 from jobstream_processors.ports import Outgoing
 
@@ -27,37 +27,37 @@ def record(headers: Headers | None = None, *, offset: int = 0) -> MemoryRecord:
     return MemoryRecord(out, (0, offset), APPENDED, 0)
 
 
-def late_after_ms(rung: str, trip: Trip) -> int:
+def late_after_ms(rung: str, carried: Carried) -> int:
     """Milliseconds from the append until the record is late."""
-    head = head_of(record(render(trip)), rung)
+    head = head_of(record(render(carried)), rung)
     assert head.append_ms == APPENDED
     return head.late_from_ms - APPENDED
 
 
 def test_on_a_queue_a_record_is_late_at_once() -> None:
     """A retry comes back as a new record: its due time is over."""
-    assert late_after_ms("", Trip(due_ms=APPENDED + HOUR)) == 0
+    assert late_after_ms("", Carried(due_ms=APPENDED + HOUR)) == 0
 
 
 @pytest.mark.parametrize(
-    ("rung", "trip", "late_ms"),
+    ("rung", "carried", "late_ms"),
     [
-        ("0s", Trip(delay_ms=3_000), 3_000),
-        ("0s", Trip(due_ms=APPENDED + 2_000), 2_000),
-        ("1h", Trip(delay_ms=HOUR), HOUR),
+        ("0s", Carried(delay_ms=3_000), 3_000),
+        ("0s", Carried(due_ms=APPENDED + 2_000), 2_000),
+        ("1h", Carried(delay_ms=HOUR), HOUR),
         # To be hopped on after an hour, though the job is due in a month: a dead delayer shows.
-        ("1h", Trip(due_ms=APPENDED + 30 * 24 * HOUR), HOUR),
+        ("1h", Carried(due_ms=APPENDED + 30 * 24 * HOUR), HOUR),
         # Due before the rung lets it go: the job waits for nothing it wanted.
-        ("1h", Trip(due_ms=APPENDED + 60_000), 60_000),
+        ("1h", Carried(due_ms=APPENDED + 60_000), 60_000),
         # Over when it was appended: it leaves at once.
-        ("1h", Trip(due_ms=APPENDED - HOUR), 0),
-        ("1h", Trip(), 0),
+        ("1h", Carried(due_ms=APPENDED - HOUR), 0),
+        ("1h", Carried(), 0),
     ],
 )
 def test_on_a_rung_it_is_late_when_due_or_not_carried_on(
-    rung: str, trip: Trip, late_ms: int
+    rung: str, carried: Carried, late_ms: int
 ) -> None:
-    assert late_after_ms(rung, trip) == late_ms
+    assert late_after_ms(rung, carried) == late_ms
 
 
 def test_headers_that_cannot_be_read_wait_for_nothing() -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jobstream.operate.history import Entry, History
+from jobstream.operate.history import History, HistoryEntry
 from jobstream.operate.short_ids import times_in
 from jobstream_processors.core.known import Known
 
@@ -15,11 +15,11 @@ MADE_MS = round(datetime(2026, 1, 31, 12, 0, 0, 123_000, tzinfo=UTC).timestamp()
 DRAWN = str(uuid.UUID(int=MADE_MS << 80 | 7 << 76 | 2 << 62 | 0x1234))
 DERIVED = str(uuid.uuid5(uuid.NAMESPACE_URL, "order-1"))
 PLACE = ("shop.mail", 0, 1)
-QUEUED = Entry(1_000, "queued", "mail", PLACE, {"redrive": 0})
-WAITS = Entry(2_000, "waits", "mail", PLACE, {"redrive": 0, "rung": "10m"})
-DEAD = Entry(3_000, "row", "mail", PLACE, {"redrive": 0, "state": "dead"})
-LETTER = Entry(3_500, "dead letter", "mail", PLACE, {"redrive": 0})
-AGAIN = Entry(4_000, "queued", "mail", PLACE, {"redrive": 1})
+QUEUED = HistoryEntry(1_000, "queued", "mail", PLACE, {"redrive": 0})
+WAITS = HistoryEntry(2_000, "waits", "mail", PLACE, {"redrive": 0, "rung": "10m"})
+DEAD = HistoryEntry(3_000, "row", "mail", PLACE, {"redrive": 0, "state": "dead"})
+LETTER = HistoryEntry(3_500, "dead letter", "mail", PLACE, {"redrive": 0})
+AGAIN = HistoryEntry(4_000, "queued", "mail", PLACE, {"redrive": 1})
 
 
 @pytest.mark.parametrize("size", [4, 8, 9, 13, 14, 15, 20, 35])
@@ -53,7 +53,7 @@ def test_other_ids_carry_no_time(prefix: str) -> None:
     ],
 )
 def test_the_record_that_tells_the_state_is_known(
-    entries: list[Entry], facts: Known, state: str, told_by: Entry | None
+    entries: list[HistoryEntry], facts: Known, state: str, told_by: HistoryEntry | None
 ) -> None:
     found = History("j-1", None, entries, facts=facts)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobstream.operate.positions import Standing
+from jobstream.operate.positions import GroupPlace
 from jobstream_processors.ports import Position
 from jobstream_schemas import Mirror
 
@@ -13,14 +13,14 @@ PLACE = ("shop.mail", 0)
 
 def standing(
     low: int, high: int, committed: int | None, mirror: tuple[int, list[tuple[int, int]]] | None
-) -> Standing:
+) -> GroupPlace:
     mirrored = (
         Mirror("shop", *PLACE[:1], "topic-1", 0, mirror[0], tuple(mirror[1]), 0, 1)
         if mirror is not None
         else None
     )
     at = Position(committed) if committed is not None else None
-    return Standing(PLACE, low, high, at, mirrored, "topic-1")
+    return GroupPlace(PLACE, low, high, at, mirrored, "topic-1")
 
 
 @pytest.mark.parametrize(

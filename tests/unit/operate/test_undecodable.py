@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from jobstream import App
 from jobstream.operate.backlog import SAMPLE_MAX
-from jobstream.operate.positions import Standing
-from jobstream.operate.undecodable import Looked, judges_of, look
+from jobstream.operate.positions import GroupPlace
+from jobstream.operate.undecodable import Undecodable, judges_of, look
 from jobstream.testing.memory_record import MemoryRecord
 from jobstream_processors.ports import Outgoing, Position
 from jobstream_schemas import Catalogue, JobCodec, Meta, Mirror
@@ -24,7 +24,7 @@ OLD: Any = JobCodec(make_dataclass("Thing", [("a", int)]), "send")
 NEW: Any = JobCodec(make_dataclass("Thing", [("a", int), ("b", str)]), "send")
 
 
-def looked_at(count: int, old: range, finished: tuple[tuple[int, int], ...] = ()) -> Looked:
+def looked_at(count: int, old: range, finished: tuple[tuple[int, int], ...] = ()) -> Undecodable:
     """A look at a partition of so many jobs, of which those of `old` are of the old schema."""
     catalogue = Catalogue()
     judges = {OLD.schema.fingerprint: catalogue.register(OLD.schema).misfit(NEW)}
@@ -46,7 +46,7 @@ def looked_at(count: int, old: range, finished: tuple[tuple[int, int], ...] = ()
         if finished
         else None
     )  # fmt: skip
-    standing = Standing(PLACE, 0, count, Position(0), mirror, "")
+    standing = GroupPlace(PLACE, 0, count, Position(0), mirror, "")
     return look(judges, catalogue, [standing], read)
 
 
@@ -73,7 +73,7 @@ def test_of_a_large_backlog_the_oldest_and_a_spread_are_looked_at() -> None:
 
 
 def test_nothing_is_read_where_nothing_waits() -> None:
-    assert looked_at(0, range(0)) == Looked(looked_at(0, range(0)).misfits, 0, 0)
+    assert looked_at(0, range(0)) == Undecodable(looked_at(0, range(0)).misfits, 0, 0)
 
 
 def test_a_schema_that_cannot_be_compared_is_judged_by_its_jobs() -> None:

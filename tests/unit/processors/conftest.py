@@ -25,7 +25,7 @@ from jobstream_processors.assignment.lane import Lane
 from jobstream_processors.assignment.pulse import Pulse
 from jobstream_processors.core.decide import Policy
 from jobstream_processors.core.headers import render
-from jobstream_processors.core.orders import Entry, in_force
+from jobstream_processors.core.orders import Order, in_force
 from jobstream_processors.core.outcome import DONE, STOPPED
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.core.watermark import Watermark
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from jobstream.kafka.client.broker_clock import BrokerClock
-    from jobstream_processors.core.headers import Headers, Trip
+    from jobstream_processors.core.headers import Carried, Headers
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.execute.running import Ended
@@ -118,9 +118,11 @@ class Shop:
         told = Meta(job_id, meta.pop("enqueued_at", self.clock.broker_ms()), "test", **meta)
         return self.codecs[job].encode(told, Mail(to))
 
-    def put(self, value: bytes | None, trip: Trip | None = None, partition: int = 0) -> Record:
-        """Append to the queue, with headers if there is a trip; returns the record."""
-        headers = render(trip) if trip is not None else None
+    def put(
+        self, value: bytes | None, carried: Carried | None = None, partition: int = 0
+    ) -> Record:
+        """Append to the queue, with headers if there are any; returns the record."""
+        headers = render(carried) if carried is not None else None
         self.sink.publish([Outgoing(self.plan.topic, b"key", value, partition, headers)])
         return self.broker.records(self.plan.topic, partition)[-1]
 
@@ -263,7 +265,7 @@ class Works:
 
     def order(self, *said: tuple[str, str]) -> None:
         """Operators' orders are these from now on: (kind, subject) of each."""
-        entries = [Entry(kind, about, "ann@laptop", "deploy", 0, 1_000) for kind, about in said]
+        entries = [Order(kind, about, "ann@laptop", "deploy", 0, 1_000) for kind, about in said]
         self.engine.obey(in_force(entries, 0))
 
     def pass_ms(self, ms: int) -> None:
@@ -310,10 +312,12 @@ class Ladder:
         self.source.listen(listener)
         return self.source
 
-    def put(self, rung: str, value: bytes, trip: Trip, headers: Headers | None = None) -> None:
+    def put(
+        self, rung: str, value: bytes, carried: Carried, headers: Headers | None = None
+    ) -> None:
         topic, count = self.shop.plan.rungs[rung]
-        partition = (trip.partition or 0) % count
-        told = headers if headers is not None else render(trip)
+        partition = (carried.partition or 0) % count
+        told = headers if headers is not None else render(carried)
         self.shop.sink.publish([Outgoing(topic, b"key", value, partition, told)])
 
     def pass_ms(self, ms: int) -> int:

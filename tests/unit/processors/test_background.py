@@ -20,7 +20,7 @@ from jobstream_processors.errors import PublishFailure, TableUnavailable
 from jobstream_processors.ports import Outgoing
 from jobstream_processors.settle.letter_closer import Closer
 from jobstream_processors.settle.thread import MirrorThread
-from jobstream_schemas import Catalogue, Control
+from jobstream_schemas import Catalogue, ControlRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -132,7 +132,7 @@ def test_a_listener_that_fails_is_told_and_not_only_the_last_one_to_hear_of_orde
 
     follower.listen(shop.clock.broker_ms(), obey)
     follower.follow(shop.clock, heard.put, 0.001)
-    told = Control(PAUSE_QUEUE, "mail", "ann", "", 60_000, {})
+    told = ControlRecord(PAUSE_QUEUE, "mail", "ann", "", 60_000, {})
     shop.sink.publish([told_record("shop.control", told)])
 
     assert heard.get(timeout=LIMIT_S) is fault

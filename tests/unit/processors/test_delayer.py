@@ -8,9 +8,9 @@ import pytest
 
 from jobstream.observe.edges import EDGES
 from jobstream_processors.assignment.places import in_topic
-from jobstream_processors.core.headers import Trip, parse
+from jobstream_processors.core.headers import Carried, parse
 from jobstream_processors.core.ladder import EARLY_MS
-from jobstream_processors.core.orders import CANCEL, NOTHING, Entry, Orders
+from jobstream_processors.core.orders import CANCEL, NOTHING, Order, Orders
 from jobstream_processors.delay.delayer import (
     COMMIT_MS,
     FAILED_HOLD_MS,
@@ -33,7 +33,7 @@ OFFSETS = "shop.offsets"
 
 
 def test_a_job_arrives_when_it_is_due_and_not_a_millisecond_before(ladder: Ladder) -> None:
-    ladder.put("0s", b"a", Trip(delay_ms=1_234, partition=1))
+    ladder.put("0s", b"a", Carried(delay_ms=1_234, partition=1))
 
     assert ladder.pass_ms(1_233) == 0
     assert ladder.pass_ms(1) == 1
@@ -44,16 +44,16 @@ def test_a_job_arrives_when_it_is_due_and_not_a_millisecond_before(ladder: Ladde
 
 def test_a_hop_counts_from_the_append_and_leaves_what_remains(ladder: Ladder) -> None:
     start_ms = ladder.shop.clock.broker_ms()
-    ladder.put("5s", b"a", Trip(seq=4, attempt=3, delay_ms=7_000, partition=1))
+    ladder.put("5s", b"a", Carried(seq=4, attempt=3, delay_ms=7_000, partition=1))
 
     assert ladder.pass_ms(4_999) == 0
     assert ladder.pass_ms(101) == 1
 
     (copy,) = ladder.on("0s")
-    trip = parse(copy.headers())
-    assert (trip.due_ms, trip.delay_ms) == (start_ms + 7_000, 1_900)
+    carried = parse(copy.headers())
+    assert (carried.due_ms, carried.delay_ms) == (start_ms + 7_000, 1_900)
     # A hop is the same delivery: with another seq the table could not drop a hop made twice.
-    assert (trip.seq, trip.attempt, trip.partition) == (4, 3, 1)
+    assert (carried.seq, carried.attempt, carried.partition) == (4, 3, 1)
     ladder.pass_ms(1_899)
     assert ladder.arrived() == []
     ladder.pass_ms(1)
@@ -62,19 +62,19 @@ def test_a_hop_counts_from_the_append_and_leaves_what_remains(ladder: Ladder) ->
 
 def test_a_rung_is_first_in_first_out_and_the_exact_one_goes_by_due_time(ladder: Ladder) -> None:
     for delay_ms in (900, 300, 600):
-        ladder.put("0s", b"%d" % delay_ms, Trip(delay_ms=delay_ms, partition=0))
+        ladder.put("0s", b"%d" % delay_ms, Carried(delay_ms=delay_ms, partition=0))
     ladder.pass_ms(900)
     assert ladder.arrived() == [b"300", b"600", b"900"]
 
     for number in range(3):
-        ladder.put("5s", b"%d" % number, Trip(delay_ms=5_000, partition=0))
+        ladder.put("5s", b"%d" % number, Carried(delay_ms=5_000, partition=0))
     ladder.pass_ms(5_000)
     assert ladder.arrived()[3:] == [b"0", b"1", b"2"]
 
 
 def test_a_wait_that_is_over_leaves_at_once_whatever_its_rung(ladder: Ladder) -> None:
     past_ms = ladder.shop.clock.broker_ms() - 1
-    ladder.put("1h", b"a", Trip(due_ms=past_ms, partition=0))
+    ladder.put("1h", b"a", Carried(due_ms=past_ms, partition=0))
 
     ladder.turns()
 
@@ -89,7 +89,7 @@ def test_a_hop_that_failed_is_made_again_and_its_offset_waits(
 ) -> None:
     shop = ladder.shop
     for value in (b"a", b"b"):
-        ladder.put("5s", value, Trip(delay_ms=5_000, partition=0))
+        ladder.put("5s", value, Carried(delay_ms=5_000, partition=0))
     fate: Fate = "appended" if is_appended else "absent"
     shop.broker.fail_publishes(lambda record: record.value == b"a", fate=fate)
 
@@ -109,7 +109,7 @@ def test_a_hop_that_failed_is_made_again_and_its_offset_waits(
 
 
 def order(job_id: str) -> Orders:
-    return Orders(cancels={job_id: Entry(CANCEL, job_id, "ann", "", 0, 1 << 60)})
+    return Orders(cancels={job_id: Order(CANCEL, job_id, "ann", "", 0, 1 << 60)})
 
 
 def test_a_cancelled_job_is_fetched_at_its_hop_and_says_when_it_would_be_due(
@@ -119,8 +119,8 @@ def test_a_cancelled_job_is_fetched_at_its_hop_and_says_when_it_would_be_due(
     due_ms = shop.clock.broker_ms() + 600_000
     unwanted = shop.event("unwanted")
     for value in (unwanted, shop.event("wanted")):
-        ladder.put("5s", value, Trip(seq=4, delay_ms=600_000, partition=1))
-    ladder.put("5s", b"no job", Trip(delay_ms=600_000, partition=1))
+        ladder.put("5s", value, Carried(seq=4, delay_ms=600_000, partition=1))
+    ladder.put("5s", b"no job", Carried(delay_ms=600_000, partition=1))
     ladder.turns()
     ladder.delayer.obey(order("unwanted"))
 
@@ -130,13 +130,13 @@ def test_a_cancelled_job_is_fetched_at_its_hop_and_says_when_it_would_be_due(
     (job,) = ladder.queue()
     assert (job.value(), job.partition()) == (unwanted, 1)
     # The worker must see that it came early, should the order be no more by then.
-    trip = parse(job.headers())
-    assert (trip.seq, trip.due_ms) == (4, due_ms)
+    carried = parse(job.headers())
+    assert (carried.seq, carried.due_ms) == (4, due_ms)
     assert len(ladder.on("2m")) == 2
 
 
 def test_a_cancelled_job_that_is_due_soon_goes_its_usual_way(ladder: Ladder) -> None:
-    ladder.put("5s", ladder.shop.event("a"), Trip(delay_ms=EARLY_MS + 4_999, partition=0))
+    ladder.put("5s", ladder.shop.event("a"), Carried(delay_ms=EARLY_MS + 4_999, partition=0))
     ladder.turns()
     ladder.delayer.obey(order("a"))
 
@@ -149,7 +149,7 @@ def test_a_cancelled_job_that_is_due_soon_goes_its_usual_way(ladder: Ladder) -> 
 def test_no_job_is_looked_into_while_nothing_is_cancelled(
     ladder: Ladder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ladder.put("5s", ladder.shop.event("a"), Trip(delay_ms=600_000, partition=0))
+    ladder.put("5s", ladder.shop.event("a"), Carried(delay_ms=600_000, partition=0))
     ladder.turns()
     ladder.delayer.obey(order("a"))
     ladder.delayer.obey(NOTHING)
@@ -169,7 +169,7 @@ def test_no_job_is_looked_into_while_nothing_is_cancelled(
 def test_headers_that_can_not_be_followed_make_a_dead_letter(
     ladder: Ladder, headers: Headers, told: bytes
 ) -> None:
-    ladder.put("5s", b"bytes", Trip(), headers)
+    ladder.put("5s", b"bytes", Carried(), headers)
 
     ladder.turns()
 
@@ -185,7 +185,7 @@ def test_headers_that_can_not_be_followed_make_a_dead_letter(
 
 def test_commits_are_mirrored(ladder: Ladder) -> None:
     shop = ladder.shop
-    ladder.put("0s", b"a", Trip(delay_ms=1, partition=1))
+    ladder.put("0s", b"a", Carried(delay_ms=1, partition=1))
     ladder.pass_ms(1)
     ladder.pass_ms(COMMIT_MS)
 
@@ -212,7 +212,7 @@ def test_a_publish_is_marked_as_what_may_hold_a_turn_up(ladder: Ladder) -> None:
 
     ladder.delayer.close()
     ladder.new_delayer(Noting(), meter)
-    ladder.put("0s", b"a", Trip(delay_ms=1, partition=1))
+    ladder.put("0s", b"a", Carried(delay_ms=1, partition=1))
     ladder.turns()
     assert ladder.pass_ms(COMMIT_MS) == 1
     assert ladder.pass_ms(COMMIT_MS) == 0
@@ -222,8 +222,8 @@ def test_a_publish_is_marked_as_what_may_hold_a_turn_up(ladder: Ladder) -> None:
 
 
 def test_what_hopped_is_not_hopped_again_by_the_next_owner(ladder: Ladder) -> None:
-    ladder.put("0s", b"now", Trip(delay_ms=1, partition=0))
-    ladder.put("0s", b"later", Trip(delay_ms=1_000, partition=0))
+    ladder.put("0s", b"now", Carried(delay_ms=1, partition=0))
+    ladder.put("0s", b"later", Carried(delay_ms=1_000, partition=0))
     ladder.pass_ms(1)
     ladder.delayer.close()
 
@@ -234,7 +234,7 @@ def test_what_hopped_is_not_hopped_again_by_the_next_owner(ladder: Ladder) -> No
 
 
 def test_what_was_lost_is_hopped_by_the_next_owner_alone(ladder: Ladder) -> None:
-    ladder.put("0s", b"a", Trip(delay_ms=100, partition=0))
+    ladder.put("0s", b"a", Carried(delay_ms=100, partition=0))
     ladder.turns()
 
     ladder.delayer.lost([(ladder.shop.plan.rungs["0s"][0], 0)])
@@ -261,9 +261,9 @@ def test_a_rung_whose_place_is_not_in_its_log_stands_still_alone(
     shop = ladder.shop
     mirror(ladder, place)
     for value in (b"gone", b"kept"):
-        ladder.put("5s", value, Trip(delay_ms=5_000, partition=0))
+        ladder.put("5s", value, Carried(delay_ms=5_000, partition=0))
     shop.broker.truncate(shop.plan.rungs["5s"][0], 0, 1)
-    ladder.put("0s", b"other", Trip(delay_ms=100, partition=0))
+    ladder.put("0s", b"other", Carried(delay_ms=100, partition=0))
 
     ladder.turns()
     ladder.pass_ms(10_000)
@@ -279,11 +279,11 @@ def test_a_rung_whose_place_gets_lost_while_it_is_read_stands_still_alone(
     shop = ladder.shop
     topic = shop.plan.rungs["5s"][0]
     for number in range(3):
-        ladder.put("5s", b"%d" % number, Trip(delay_ms=5_000, partition=0))
+        ladder.put("5s", b"%d" % number, Carried(delay_ms=5_000, partition=0))
     ladder.turns()
 
     shop.broker.cut(topic, 0, 1)
-    ladder.put("0s", b"other", Trip(delay_ms=100, partition=0))
+    ladder.put("0s", b"other", Carried(delay_ms=100, partition=0))
     ladder.pass_ms(10_000)
 
     assert "partition_refused" in caplog.messages
@@ -296,13 +296,13 @@ def test_a_rung_that_is_made_anew_is_read_from_its_start(
     shop = ladder.shop
     topic = shop.plan.rungs["5s"][0]
     for number in range(3):
-        ladder.put("5s", b"%d" % number, Trip(delay_ms=5_000, partition=0))
+        ladder.put("5s", b"%d" % number, Carried(delay_ms=5_000, partition=0))
     ladder.pass_ms(5_000)
     ladder.pass_ms(COMMIT_MS)
 
     shop.broker.recreate_topic(topic)
     for number in range(100, 105):
-        ladder.put("5s", b"%d" % number, Trip(delay_ms=5_000, partition=0))
+        ladder.put("5s", b"%d" % number, Carried(delay_ms=5_000, partition=0))
     ladder.turns()
     shop.log.topic_id(topic, anew=True)  # as a worker asks every two seconds
     ladder.pass_ms(5_000)

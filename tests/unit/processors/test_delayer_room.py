@@ -8,7 +8,7 @@ import pytest
 
 from jobstream.kafka.consume.standstill import LOOK_MS as STANDSTILL_LOOK_MS
 from jobstream_processors.assignment.skipped import AGAIN_MAX
-from jobstream_processors.core.headers import Trip, parse, render
+from jobstream_processors.core.headers import Carried, parse, render
 from jobstream_processors.delay.delayer import FAILED_HOLD_MS, HOPS_MAX, LOOK_MS
 from jobstream_processors.delay.rung import BYTES_MAX, RECORDS_MAX
 
@@ -27,7 +27,7 @@ def test_nothing_is_lost_when_a_rung_holds_more_than_memory_may(
     values = [f"{number:0{size}}".encode() for number in range(total)]
     delay_ms = 5_000 if rung == "5s" else 4_000
     for number, value in enumerate(values):
-        ladder.put(rung, value, Trip(delay_ms=delay_ms, partition=0))
+        ladder.put(rung, value, Carried(delay_ms=delay_ms, partition=0))
         if number in {RECORDS_MAX // 2, RECORDS_MAX}:
             ladder.turns()
         if number == RECORDS_MAX:
@@ -42,7 +42,7 @@ def test_nothing_is_lost_when_a_rung_holds_more_than_memory_may(
 def test_a_full_rung_is_not_fetched_on(ladder: Ladder) -> None:
     place = (ladder.shop.plan.rungs["5s"][0], 0)
     for number in range(4 * RECORDS_MAX):
-        ladder.put("5s", b"%d" % number, Trip(delay_ms=5_000, partition=0))
+        ladder.put("5s", b"%d" % number, Carried(delay_ms=5_000, partition=0))
 
     ladder.turns()
 
@@ -52,7 +52,7 @@ def test_a_full_rung_is_not_fetched_on(ladder: Ladder) -> None:
 
 
 def test_tracebacks_fill_the_room_as_jobs_do_and_go_along(ladder: Ladder) -> None:
-    failed = Trip(delay_ms=5_000, partition=0, error="E", frame="f", traceback="t" * 8_000)
+    failed = Carried(delay_ms=5_000, partition=0, error="E", frame="f", traceback="t" * 8_000)
     for number in range(300):
         ladder.put("5s", b"%d" % number, failed)
         if number == BYTES_MAX // 8_000:
@@ -63,14 +63,19 @@ def test_tracebacks_fill_the_room_as_jobs_do_and_go_along(ladder: Ladder) -> Non
     assert ladder.delayer.held()["mail", "5s"] == BYTES_MAX // 8_000 + 1
     assert ladder.pass_ms(5_000) == 300
     trips = [parse(record.headers()) for record in ladder.queue()]
-    assert {(trip.error, trip.frame, trip.traceback) for trip in trips} == {("E", "f", "t" * 8_000)}
+    assert {(carried.error, carried.frame, carried.traceback) for carried in trips} == {
+        ("E", "f", "t" * 8_000)
+    }
 
 
 def test_a_hop_that_is_too_large_with_its_traceback_goes_without_it(ladder: Ladder) -> None:
     # A hop's headers are longer than those it came with: it tells an instant, not a wait.
-    shop, trip = ladder.shop, Trip(delay_ms=1, partition=0, error="E", traceback="t" * 2_000)
-    spare = sum(len(name) + len(value) for name, value in render(trip)) + len(b"key")
-    ladder.put("0s", b"v" * (1_000_000 - spare), trip)
+    shop, carried = (
+        ladder.shop,
+        Carried(delay_ms=1, partition=0, error="E", traceback="t" * 2_000),
+    )
+    spare = sum(len(name) + len(value) for name, value in render(carried)) + len(b"key")
+    ladder.put("0s", b"v" * (1_000_000 - spare), carried)
 
     assert ladder.pass_ms(1) == 1
 
@@ -81,11 +86,11 @@ def test_a_hop_that_is_too_large_with_its_traceback_goes_without_it(ladder: Ladd
 
 
 def test_a_record_rests_after_its_hop_failed_and_others_go_on(ladder: Ladder) -> None:
-    ladder.put("0s", b"a", Trip(delay_ms=10, partition=0))
+    ladder.put("0s", b"a", Carried(delay_ms=10, partition=0))
     ladder.shop.broker.fail_publishes(1, fate="absent")
 
     assert ladder.pass_ms(10) == 0
-    ladder.put("0s", b"b", Trip(delay_ms=1, partition=0))
+    ladder.put("0s", b"b", Carried(delay_ms=1, partition=0))
     assert ladder.pass_ms(FAILED_HOLD_MS - 1) == 1
     assert ladder.pass_ms(1) == 1
     assert ladder.arrived() == [b"b", b"a"]
@@ -96,8 +101,8 @@ def test_a_clock_that_would_spin_holds_the_record_once_and_alone(
 ) -> None:
     # Given a record that says it had less to wait when it was put there than it still has
     due_ms = ladder.shop.clock.broker_ms() + 60_000
-    ladder.put("5s", b"a", Trip(delay_ms=20_000, due_ms=due_ms, partition=0))
-    ladder.put("5s", b"b", Trip(delay_ms=5_000, partition=0))
+    ladder.put("5s", b"a", Carried(delay_ms=20_000, due_ms=due_ms, partition=0))
+    ladder.put("5s", b"b", Carried(delay_ms=5_000, partition=0))
 
     # When its rung is over, then hopping on would not bring it nearer: it stays, and that is told
     assert ladder.pass_ms(5_000) == 1
@@ -115,7 +120,7 @@ def test_a_clock_that_would_spin_holds_the_record_once_and_alone(
 
 def test_a_wait_that_is_too_long_for_the_exact_rung_goes_where_it_belongs(ladder: Ladder) -> None:
     due_ms = ladder.shop.clock.broker_ms() + 90_000
-    ladder.put("0s", b"a", Trip(due_ms=due_ms, partition=0))
+    ladder.put("0s", b"a", Carried(due_ms=due_ms, partition=0))
 
     assert ladder.turns() == 1
     assert len(ladder.on("30s")) == 1
@@ -132,7 +137,7 @@ def test_a_record_that_the_client_left_out_is_read_again(
     ladder.source.leave_out(place, 1)
     values = [b"%d" % number for number in range(3)]
     for value in values:
-        ladder.put("5s", value, Trip(delay_ms=5_000, partition=0))
+        ladder.put("5s", value, Carried(delay_ms=5_000, partition=0))
 
     ladder.pass_ms(5_000)
 
@@ -146,7 +151,7 @@ def test_the_last_record_of_a_rung_that_the_client_left_out_is_read_again(
     place = (ladder.shop.plan.rungs["5s"][0], 0)
     ladder.source.leave_out(place, 1)
     for value in (b"0", b"1"):
-        ladder.put("5s", value, Trip(delay_ms=5_000, partition=0))
+        ladder.put("5s", value, Carried(delay_ms=5_000, partition=0))
 
     for _ in range(4):
         ladder.pass_ms(STANDSTILL_LOOK_MS)
@@ -162,7 +167,7 @@ def test_a_rung_whose_client_leaves_it_out_again_and_again_keeps_its_place_and_g
     ladder.source.leave_out(place, 1, times=AGAIN_MAX + 1)
     values = [b"%d" % number for number in range(3)]
     for value in values:
-        ladder.put("5s", value, Trip(delay_ms=5_000, partition=0))
+        ladder.put("5s", value, Carried(delay_ms=5_000, partition=0))
 
     for _ in range(AGAIN_MAX + 1):
         ladder.pass_ms(5_000)
@@ -185,7 +190,7 @@ def test_a_full_rung_whose_client_cannot_read_again_yet_has_left_nothing_out_aga
     place = (ladder.shop.plan.rungs["30s"][0], 0)
     ladder.source.leave_out(place, RECORDS_MAX)
     for number in range(RECORDS_MAX + 2):
-        ladder.put("30s", b"%d" % number, Trip(delay_ms=30_000, partition=0))
+        ladder.put("30s", b"%d" % number, Carried(delay_ms=30_000, partition=0))
         if number == RECORDS_MAX - 2:
             ladder.turns()
 

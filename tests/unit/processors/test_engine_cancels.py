@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream_processors.core.flood import PAUSE_MS_FIRST, FloodGuard
-from jobstream_processors.core.headers import Trip
+from jobstream_processors.core.headers import Carried
 from jobstream_processors.core.orders import CANCEL, PAUSE_QUEUE, PAUSE_TYPE
-from jobstream_processors.core.outcome import DONE, Buried, Crashed, Interrupted, Raised, TimedOut
+from jobstream_processors.core.outcome import (
+    DONE,
+    Crashed,
+    DeclaredDead,
+    Interrupted,
+    Raised,
+    TimedOut,
+)
 from jobstream_schemas import decode_row
 
 if TYPE_CHECKING:
@@ -18,7 +25,7 @@ if TYPE_CHECKING:
     from jobstream_processors.core.outcome import Outcome
 
 FAILED = Raised("builtins.OSError", "no", ("builtins.OSError",))
-DEAD = Buried("dead_by_handler", "gone")
+DEAD = DeclaredDead("dead_by_handler", "gone")
 
 
 def cancelled(works: Works, job_id: str) -> bool:
@@ -140,7 +147,7 @@ def test_a_retry_that_was_decided_before_the_cancel_is_cancelled_when_it_comes(
     works.settle()
     assert [row.kind for row in shop.rows()] == ["moved"]
 
-    works.accept(lane, shop.put(shop.event("a"), Trip(seq=1, attempt=2)))
+    works.accept(lane, shop.put(shop.event("a"), Carried(seq=1, attempt=2)))
     works.settle()
 
     assert cancelled(works, "a")
@@ -188,14 +195,14 @@ def test_a_redriven_job_is_cancelled_in_its_redrive_and_can_be_redriven_again(
     works.settle()
     works.order((CANCEL, "a"))
 
-    works.accept(lane, shop.put(shop.event("a"), Trip(redrive=1)))
+    works.accept(lane, shop.put(shop.event("a"), Carried(redrive=1)))
     works.settle()
     works.order()
-    works.accept(lane, shop.put(shop.event("a"), Trip(redrive=1)))
+    works.accept(lane, shop.put(shop.event("a"), Carried(redrive=1)))
     works.settle()
     assert works.hand.started == ["a"], "the row absorbs what is of its redrive"
 
-    works.accept(lane, shop.put(shop.event("a"), Trip(redrive=2)))
+    works.accept(lane, shop.put(shop.event("a"), Carried(redrive=2)))
     works.end("a")
     works.settle()
     ends = [(r.state, r.redrive) for r in shop.rows() if r.kind == "job"]
@@ -204,7 +211,7 @@ def test_a_redriven_job_is_cancelled_in_its_redrive_and_can_be_redriven_again(
 
 def test_a_second_delivery_that_waits_for_the_first_is_judged_by_the_orders(works: Works) -> None:
     lane, shop = works.lane(), works.shop
-    works.accept(lane, shop.send("a"), shop.put(shop.event("a"), Trip(redrive=1)))
+    works.accept(lane, shop.send("a"), shop.put(shop.event("a"), Carried(redrive=1)))
     works.order((CANCEL, "a"))
 
     works.end("a", FAILED)

@@ -12,9 +12,9 @@ from jobstream_processors.core.outcome import (
     DONE,
     UNDECODABLE,
     Again,
-    Buried,
     Cancelled,
     Crashed,
+    DeclaredDead,
     Expired,
     Raised,
 )
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from jobstream_processors.core.outcome import Outcome
 
 FAILED = Raised("builtins.OSError", "no", ("builtins.OSError",))
-DEAD = Buried("dead_by_handler", "gone")
+DEAD = DeclaredDead("dead_by_handler", "gone")
 LIMIT = 3
 
 
@@ -111,7 +111,7 @@ def test_an_end_that_the_handler_wanted_breaks_the_row_of_deaths(
 UNPROVED = {
     "it will be retried": FAILED,
     "its child died once": Crashed("killed by signal 9"),
-    "its args can't be read": Buried(UNDECODABLE, "no"),
+    "its args can't be read": DeclaredDead(UNDECODABLE, "no"),
     "it expired": Expired(),
 }
 
@@ -156,7 +156,7 @@ def test_what_began_before_the_guard_closed_is_no_probe(works: Works) -> None:
     works.pass_ms(PAUSE_MS_FIRST)
 
     works.end("old", FAILED)
-    works.end("older", Buried(UNDECODABLE, "no"))
+    works.end("older", DeclaredDead(UNDECODABLE, "no"))
     works.pass_ms(PAUSE_MS_FIRST)
 
     assert list(works.hand.hosted) == ["a"]

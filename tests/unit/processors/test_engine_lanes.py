@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream_processors.assignment.unfinished import LIMIT_MARGIN_MS
-from jobstream_processors.core.headers import Trip
+from jobstream_processors.core.headers import Carried
 from jobstream_processors.core.outcome import (
     DONE,
     RETURNED,
@@ -82,12 +82,12 @@ def test_the_same_id_again_waits_and_is_dropped_when_the_first_is_done(works: Wo
 def test_a_redriven_copy_runs_after_the_first_was_cancelled(works: Works) -> None:
     lane, shop = works.lane(), works.shop
     event = shop.event("a")
-    works.accept(lane, shop.put(event), shop.put(event, Trip(redrive=1)), shop.put(event))
+    works.accept(lane, shop.put(event), shop.put(event, Carried(redrive=1)), shop.put(event))
 
     works.end("a", Cancelled("not wanted"))
     works.settle()
     assert works.hand.started == ["a", "a"]
-    assert works.hand.hosted["a"].trip.redrive == 1
+    assert works.hand.hosted["a"].carried.redrive == 1
 
     # The third waits for the second, and is of the redrive that is over
     works.end("a")

@@ -93,7 +93,7 @@ def test_a_failed_job_that_holds_its_key_runs_again_in_place_before_the_next(hel
     assert held.hand.started == ["a"]
     held.pass_ms(1)
     assert held.hand.started == ["a", "a"]
-    assert held.hand.hosted["a"].trip.attempt == 2
+    assert held.hand.hosted["a"].carried.attempt == 2
     assert shop.told() == [("parked", "a", "")]
 
     # And when it ends, the next one runs
@@ -172,7 +172,7 @@ def test_a_job_that_no_process_could_begin_is_begun_again_and_charged_nothing(
         assert len(works.child.started) == begun + 1
 
     assert shop.rows() == []
-    assert (works.child.hosted["a"].trip.attempt, works.child.hosted["a"].crashes) == (1, 0)
+    assert (works.child.hosted["a"].carried.attempt, works.child.hosted["a"].crashes) == (1, 0)
     works.end("a")
     works.settle()
     assert works.child.started == ["a", "a", "a", "b"]

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from jobstream_processors.core.flood import PAUSE_MS_FIRST, FloodGuard
 from jobstream_processors.core.orders import CANCEL, PAUSE_QUEUE, PAUSE_TYPE, QUIET
-from jobstream_processors.core.outcome import Buried, Raised
+from jobstream_processors.core.outcome import DeclaredDead, Raised
 
 if TYPE_CHECKING:
     from tests.unit.processors.conftest import Works
 
 FAILED = Raised("builtins.OSError", "no", ("builtins.OSError",))
-DEAD = Buried("dead_by_handler", "gone")
+DEAD = DeclaredDead("dead_by_handler", "gone")
 
 
 def test_a_paused_queue_starts_nothing_and_what_runs_goes_on(works: Works) -> None:

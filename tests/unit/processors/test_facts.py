@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from jobstream_processors.core.orders import KINDS, QUIET, Entry, in_force
+from jobstream_processors.core.orders import KINDS, QUIET, Order, in_force
 from jobstream_processors.watch.standing import LaneFacts, Standing
 
-ORDERS = in_force([Entry(kind, f"{kind}-it", "ann", "", 0, 10) for kind in KINDS], now_ms=1)
-QUIETED = Entry(QUIET, "host:*", "ann", "", 0, 10)
+ORDERS = in_force([Order(kind, f"{kind}-it", "ann", "", 0, 10) for kind in KINDS], now_ms=1)
+QUIETED = Order(QUIET, "host:*", "ann", "", 0, 10)
 
 
 def lane(*paused: str, serving: bool = True) -> LaneFacts:

@@ -10,9 +10,9 @@ import pytest
 from jobstream_processors.core.outcome import (
     DONE,
     Again,
-    Buried,
     Cancelled,
     Crashed,
+    DeclaredDead,
     Interrupted,
     Raised,
     TimedOut,
@@ -87,7 +87,7 @@ def test_a_run_that_comes_again_is_one_line_without_its_traceback(
 def test_a_death_is_an_error_with_its_reason_and_its_traceback(
     works: Works, caplog: pytest.LogCaptureFixture
 ) -> None:
-    fail(works, Buried("dead_by_handler", "gone", SPOT))
+    fail(works, DeclaredDead("dead_by_handler", "gone", SPOT))
 
     (line,) = lines(caplog)
     assert (line["message"], line["levelno"]) == ("job_dead", ERROR)
@@ -142,7 +142,7 @@ def test_deaths_are_summed_up_by_themselves_and_their_letters_are_all_there(
     works: Works, caplog: pytest.LogCaptureFixture
 ) -> None:
     fail(works, FAILED, WHOLE_MAX + 1)
-    fail(works, Buried("dead_by_handler", "gone", SPOT), 50)
+    fail(works, DeclaredDead("dead_by_handler", "gone", SPOT), 50)
     works.settle()
     dead = [line for line in lines(caplog) if line["message"] == "job_dead"]
     assert len(dead) == WHOLE_MAX

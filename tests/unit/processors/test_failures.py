@@ -11,22 +11,22 @@ import pytest
 from jobstream_processors.core.decide import (
     LEAVE,
     UNSTARTED_MAX,
-    Bury,
     Case,
-    Charge,
-    Climb,
-    Drop,
-    Park,
+    CountCrash,
+    DeadLetter,
+    End,
     Policy,
+    Retry,
+    RetryInPlace,
     decide,
 )
-from jobstream_processors.core.headers import Trip
+from jobstream_processors.core.headers import Carried
 from jobstream_processors.core.known import Known
 from jobstream_processors.core.outcome import (
     Again,
-    Buried,
     Cancelled,
     Crashed,
+    DeclaredDead,
     Interrupted,
     Raised,
     TimedOut,
@@ -50,7 +50,7 @@ LIMIT_S = 120.0
 RAISED = Raised(
     "builtins.OSError", "away", ("builtins.OSError",), Spot("shop.py:7 in send", "Traceback …")
 )
-CLIMB = Climb(Trip(attempt=2, delay_ms=5_000))
+CLIMB = Retry(Carried(attempt=2, delay_ms=5_000))
 
 
 @pytest.fixture
@@ -63,10 +63,10 @@ def delivery(shop: Shop) -> Delivery:
     ("outcome", "decision", "told"),
     [
         (RAISED, CLIMB, ("builtins.OSError", "away", "retry", "", 5_000)),
-        (RAISED, Park(2, 70), ("builtins.OSError", "away", "retry", "", 70)),
+        (RAISED, RetryInPlace(2, 70), ("builtins.OSError", "away", "retry", "", 70)),
         (
             RAISED,
-            Bury(Trip(reason="permanent", error="builtins.OSError", message="away")),
+            DeadLetter(Carried(reason="permanent", error="builtins.OSError", message="away")),
             ("builtins.OSError", "away", "dead", "permanent", None),
         ),
         (
@@ -76,17 +76,19 @@ def delivery(shop: Shop) -> Delivery:
         ),
         (
             Crashed("exit 7"),
-            Charge(1, 9),
+            CountCrash(1, 9),
             ("jobstream.Crashed", "exit 7", "retry", "", 9),
         ),
         (
-            Buried("dead_by_handler", "gone"),
-            Bury(Trip(reason="dead_by_handler", message="gone")),
+            DeclaredDead("dead_by_handler", "gone"),
+            DeadLetter(Carried(reason="dead_by_handler", message="gone")),
             ("jobstream.dead_by_handler", "gone", "dead", "dead_by_handler", None),
         ),
         (
             Again(5, uses_attempt=True, reason="busy"),
-            Bury(Trip(reason="attempts_exhausted", error="jobstream.RetryAfter", message="busy")),
+            DeadLetter(
+                Carried(reason="attempts_exhausted", error="jobstream.RetryAfter", message="busy")
+            ),
             ("jobstream.RetryAfter", "busy", "dead", "attempts_exhausted", None),
         ),
     ],
@@ -108,7 +110,7 @@ def test_a_failed_run_is_told_with_what_follows(
     [
         RAISED,
         TimedOut(30, RAISED.spot),
-        Buried("dead_by_handler", "gone", RAISED.spot),
+        DeclaredDead("dead_by_handler", "gone", RAISED.spot),
         Again(5, uses_attempt=True, reason="busy", spot=RAISED.spot),
         Unstarted("handler_not_importable", "no module", RAISED.spot),
     ],
@@ -117,22 +119,22 @@ def test_the_traceback_is_the_one_that_the_dead_letter_keeps(
     delivery: Delivery, outcome: Outcome
 ) -> None:
     only = Policy(Backoff(attempts=1))
-    case = Case("j-1", Trip(), only, 0, 1_000, unstarted=UNSTARTED_MAX)
+    case = Case("j-1", Carried(), only, 0, 1_000, unstarted=UNSTARTED_MAX)
 
     decision = decide(case, outcome)
 
     found = failure_of(delivery, outcome, decision)
-    assert isinstance(decision, Bury)
+    assert isinstance(decision, DeadLetter)
     assert found is not None
-    assert found.traceback == decision.trip.traceback == RAISED.spot.traceback
+    assert found.traceback == decision.carried.traceback == RAISED.spot.traceback
 
 
 @pytest.mark.parametrize(
     ("outcome", "decision"),
     [
         (Again(5, uses_attempt=True, reason="busy"), CLIMB),
-        (Again(5, uses_attempt=False, reason="early"), Park(1, 5)),
-        (Cancelled("unwanted"), Drop("cancelled", "unwanted")),
+        (Again(5, uses_attempt=False, reason="early"), RetryInPlace(1, 5)),
+        (Cancelled("unwanted"), End("cancelled", "unwanted")),
         (Interrupted(), LEAVE),
     ],
 )
@@ -157,7 +159,7 @@ def test_callbacks_hear_it_in_order_and_one_that_raises_keeps_none_away(
 
     failures = Failures([first, second])
     failures.tell(delivery, RAISED, CLIMB)
-    failures.tell(delivery, Cancelled("unwanted"), Drop("cancelled", ""))
+    failures.tell(delivery, Cancelled("unwanted"), End("cancelled", ""))
     failures.tell(delivery, TimedOut(5), CLIMB)
     with caplog.at_level(logging.ERROR):
         failures.close(LIMIT_S)
@@ -218,7 +220,7 @@ def test_a_job_dead_without_a_run_is_told_too(
     del shop.specs["gone"]
 
     works.accept(lane, shop.put(b"garbage"), shop.send("kills"))
-    works.accept(lane, shop.put(shop.event("a", "gone"), Trip(unknown_since_ms=1)))
+    works.accept(lane, shop.put(shop.event("a", "gone"), Carried(unknown_since_ms=1)))
 
     assert [(f.job, f.reason, f.error) for f in told] == [
         ("", "undecodable", "jobstream.undecodable"),

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream_processors.core.decide import Bury, Climb, Drop
-from jobstream_processors.core.headers import Trip
+from jobstream_processors.core.decide import DeadLetter, End, Retry
+from jobstream_processors.core.headers import Carried
 from jobstream_processors.core.known import DEAD, EXPIRED, Known, Parked, rank_of
 from jobstream_processors.core.ladder import EARLY_MS
 from jobstream_processors.ports import Outgoing
@@ -52,8 +52,8 @@ def test_garbage_dies_under_the_name_of_its_place(shop: Shop) -> None:
     delivery, decision = judged(shop, shop.lane(1), shop.put(b"garbage", partition=1))
 
     assert delivery.id == f"@{shop.plan.topic}:1:0"
-    assert isinstance(decision, Bury)
-    assert decision.trip.reason == "undecodable"
+    assert isinstance(decision, DeadLetter)
+    assert decision.carried.reason == "undecodable"
 
 
 @pytest.mark.parametrize(("early_ms", "waits"), [(EARLY_MS, True), (EARLY_MS - 1, False)])
@@ -61,20 +61,20 @@ def test_a_job_that_came_long_before_its_time_goes_back_to_the_ladder(
     shop: Shop, early_ms: int, *, waits: bool
 ) -> None:
     due_ms = shop.clock.broker_ms() + early_ms
-    record = shop.put(shop.event("a"), Trip(seq=4, attempt=2, due_ms=due_ms, delay_ms=7))
+    record = shop.put(shop.event("a"), Carried(seq=4, attempt=2, due_ms=due_ms, delay_ms=7))
 
     _, decision = judged(shop, shop.lane(), record)
 
-    back = Trip(
+    back = Carried(
         seq=5, attempt=2, due_ms=due_ms, delay_ms=early_ms, enqueued_ms=shop.clock.broker_ms()
     )
-    assert decision == (Climb(back) if waits else None)
+    assert decision == (Retry(back) if waits else None)
 
 
 def test_a_tombstone_in_a_queue_is_garbage(shop: Shop) -> None:
     _, decision = judged(shop, shop.lane(), shop.put(None))
 
-    assert isinstance(decision, Bury)
+    assert isinstance(decision, DeadLetter)
 
 
 def test_bad_headers_die_though_the_event_is_sound(shop: Shop) -> None:
@@ -85,9 +85,9 @@ def test_bad_headers_die_though_the_event_is_sound(shop: Shop) -> None:
     delivery, decision = judged(shop, shop.lane(), record)
 
     assert delivery.id == f"@{shop.plan.topic}:0:0"
-    assert isinstance(decision, Bury)
-    assert decision.trip.reason == "bad_headers"
-    assert "js-seq" in decision.trip.message
+    assert isinstance(decision, DeadLetter)
+    assert decision.carried.reason == "bad_headers"
+    assert "js-seq" in decision.carried.message
 
 
 def test_an_unknown_schema_waits_on_the_ladder(shop: Shop) -> None:
@@ -97,10 +97,10 @@ def test_an_unknown_schema_waits_on_the_ladder(shop: Shop) -> None:
 
     _, decision = judged(shop, shop.lane(), shop.put(value))
 
-    assert isinstance(decision, Climb)
-    assert decision.trip.attempt == 1
-    assert decision.trip.error == "jobstream.UnknownSchema"
-    assert decision.trip.message.startswith("the schema that wrote it, ")
+    assert isinstance(decision, Retry)
+    assert decision.carried.attempt == 1
+    assert decision.carried.error == "jobstream.UnknownSchema"
+    assert decision.carried.message.startswith("the schema that wrote it, ")
 
 
 def test_a_known_type_without_a_handler_waits_and_dies_after_an_hour(shop: Shop) -> None:
@@ -110,14 +110,14 @@ def test_a_known_type_without_a_handler_waits_and_dies_after_an_hour(shop: Shop)
     _, waits = judged(shop, lane, shop.put(shop.event("a", "gone")))
     since_ms = shop.clock.broker_ms()
     shop.clock.advance(3_600_000)
-    waited = Trip(unknown_since_ms=since_ms)
+    waited = Carried(unknown_since_ms=since_ms)
     _, dies = judged(shop, lane, shop.put(shop.event("b", "gone"), waited))
 
-    assert isinstance(waits, Climb)
-    assert waits.trip.unknown_since_ms == since_ms
-    assert waits.trip.first_failed_ms is None
-    assert isinstance(dies, Bury)
-    assert dies.trip.reason == "unknown_type"
+    assert isinstance(waits, Retry)
+    assert waits.carried.unknown_since_ms == since_ms
+    assert waits.carried.first_failed_ms is None
+    assert isinstance(dies, DeadLetter)
+    assert dies.carried.reason == "unknown_type"
 
 
 def test_a_job_that_has_retried_for_hours_waits_as_long_for_a_handler(shop: Shop) -> None:
@@ -126,12 +126,12 @@ def test_a_job_that_has_retried_for_hours_waits_as_long_for_a_handler(shop: Shop
     failed_ms = shop.clock.broker_ms()
     shop.clock.advance(7_200_000)
 
-    retried = Trip(seq=5, attempt=6, first_failed_ms=failed_ms)
+    retried = Carried(seq=5, attempt=6, first_failed_ms=failed_ms)
     _, waits = judged(shop, shop.lane(), shop.put(shop.event("a", "gone"), retried))
 
-    assert isinstance(waits, Climb)
-    assert waits.trip.attempt == 6
-    assert waits.trip.first_failed_ms == failed_ms
+    assert isinstance(waits, Retry)
+    assert waits.carried.attempt == 6
+    assert waits.carried.first_failed_ms == failed_ms
 
 
 def test_a_job_retried_in_place_waits_anew_for_a_handler_and_keeps_its_attempt(shop: Shop) -> None:
@@ -145,31 +145,31 @@ def test_a_job_retried_in_place_waits_anew_for_a_handler_and_keeps_its_attempt(s
     parked = Parked(3, now_ms, snoozes=2, first_failed_ms=now_ms)
     lane.shard.merge([("a", Known(parked=(0, 0, *parked)))])
 
-    _, waits = judged(shop, lane, shop.put(value, Trip(unknown_since_ms=now_ms)))
+    _, waits = judged(shop, lane, shop.put(value, Carried(unknown_since_ms=now_ms)))
 
-    assert isinstance(waits, Climb)
-    assert waits.trip.unknown_since_ms == shop.clock.broker_ms()
-    assert (waits.trip.attempt, waits.trip.snoozes) == (3, 2)
+    assert isinstance(waits, Retry)
+    assert waits.carried.unknown_since_ms == shop.clock.broker_ms()
+    assert (waits.carried.attempt, waits.carried.snoozes) == (3, 2)
 
 
 def test_a_job_retried_in_place_dies_too_when_no_worker_has_its_handler(shop: Shop) -> None:
     lane = shop.lane()
     shop.handle("gone")
     del shop.specs["gone"]
-    value, trip = shop.event("a", "gone"), Trip()
+    value, carried = shop.event("a", "gone"), Carried()
     since_ms = shop.clock.broker_ms()
     lane.shard.merge([("a", Known(parked=(0, 0, *Parked(3, 0, 2, 1))))])
 
-    delivery, decision = judged(shop, lane, shop.put(value, trip))
-    while isinstance(decision, Climb):
+    delivery, decision = judged(shop, lane, shop.put(value, carried))
+    while isinstance(decision, Retry):
         shop.intake.release(delivery)
-        shop.clock.advance(decision.trip.delay_ms or 0)
-        lane.shard.merge([("a", Known(moved=(0, delivery.trip.seq)))])
-        delivery, decision = judged(shop, lane, shop.put(value, decision.trip))
+        shop.clock.advance(decision.carried.delay_ms or 0)
+        lane.shard.merge([("a", Known(moved=(0, delivery.carried.seq)))])
+        delivery, decision = judged(shop, lane, shop.put(value, decision.carried))
 
-    assert isinstance(decision, Bury)
-    assert decision.trip.reason == "unknown_type"
-    assert decision.trip.attempt == 3
+    assert isinstance(decision, DeadLetter)
+    assert decision.carried.reason == "unknown_type"
+    assert decision.carried.attempt == 3
     assert shop.clock.broker_ms() - since_ms == 3_600_000
 
 
@@ -177,9 +177,11 @@ def test_a_copy_tells_its_attempt_itself_whatever_was_parked_before(shop: Shop) 
     lane = shop.lane()
     lane.shard.merge([("a", Known(parked=(0, 0, *Parked(2, 0, 1, 1)), moved=(0, 0)))])
 
-    delivery, _ = judged(shop, lane, shop.put(shop.event("a"), Trip(seq=1, attempt=5, snoozes=4)))
+    delivery, _ = judged(
+        shop, lane, shop.put(shop.event("a"), Carried(seq=1, attempt=5, snoozes=4))
+    )
 
-    assert (delivery.trip.attempt, delivery.trip.snoozes) == (5, 4)
+    assert (delivery.carried.attempt, delivery.carried.snoozes) == (5, 4)
 
 
 def test_an_owner_takes_up_a_wait_in_place_with_its_age_and_snoozes(shop: Shop) -> None:
@@ -190,8 +192,8 @@ def test_an_owner_takes_up_a_wait_in_place_with_its_age_and_snoozes(shop: Shop) 
     delivery, decision = judged(shop, lane, shop.send("a", "held"))
 
     assert decision is None
-    assert (delivery.trip.attempt, delivery.trip.snoozes) == (3, 2)
-    assert delivery.trip.first_failed_ms == now_ms - 9
+    assert (delivery.carried.attempt, delivery.carried.snoozes) == (3, 2)
+    assert delivery.carried.first_failed_ms == now_ms - 9
     assert delivery.due_ms == shop.clock.monotonic_ms() + 50
 
 
@@ -199,19 +201,19 @@ def test_a_job_expires_so_long_after_its_first_append(shop: Shop) -> None:
     lane = shop.lane()
     now_ms = shop.clock.broker_ms()
 
-    def judge(job_id: str, trip: Trip | None = None) -> Decision | None:
+    def judge(job_id: str, carried: Carried | None = None) -> Decision | None:
         # Its producer's clock may say anything.
         event = shop.event(job_id, enqueued_at=0, expires_in_ms=60_000)
-        return judged(shop, lane, shop.put(event, trip))[1]
+        return judged(shop, lane, shop.put(event, carried))[1]
 
     assert judge("fresh") is None
-    assert judge("copy", Trip(seq=1, enqueued_ms=now_ms - 59_999)) is None
-    assert judge("late", Trip(seq=1, enqueued_ms=now_ms - 60_000)) == Drop(EXPIRED, "expired")
+    assert judge("copy", Carried(seq=1, enqueued_ms=now_ms - 59_999)) is None
+    assert judge("late", Carried(seq=1, enqueued_ms=now_ms - 60_000)) == End(EXPIRED, "expired")
     # From the append of its redrive: its header is gone by then.
-    assert judge("redriven", Trip(redrive=1)) is None
+    assert judge("redriven", Carried(redrive=1)) is None
     # A header may lie: nothing was appended after its copy.
-    shop_event = shop.put(shop.event("lies", expires_in_ms=0), Trip(enqueued_ms=now_ms + 10**9))
-    assert judged(shop, lane, shop_event)[1] == Drop(EXPIRED, "expired")
+    shop_event = shop.put(shop.event("lies", expires_in_ms=0), Carried(enqueued_ms=now_ms + 10**9))
+    assert judged(shop, lane, shop_event)[1] == End(EXPIRED, "expired")
 
 
 def test_the_same_id_with_other_args_is_a_conflict_under_its_own_name(shop: Shop) -> None:
@@ -223,8 +225,8 @@ def test_the_same_id_with_other_args_is_a_conflict_under_its_own_name(shop: Shop
     delivery, decision = judged(shop, lane, shop.put(shop.event("a", to="bob")))
 
     assert delivery.id == f"@{shop.plan.topic}:0:1"
-    assert isinstance(decision, Bury)
-    assert decision.trip.reason == "id_conflict"
+    assert isinstance(decision, DeadLetter)
+    assert decision.carried.reason == "id_conflict"
 
 
 def test_the_same_id_of_another_type_is_a_conflict(shop: Shop) -> None:
@@ -236,8 +238,8 @@ def test_the_same_id_of_another_type_is_a_conflict(shop: Shop) -> None:
 
     _, decision = judged(shop, lane, shop.put(shop.event("a", "other")))
 
-    assert isinstance(decision, Bury)
-    assert decision.trip.reason == "id_conflict"
+    assert isinstance(decision, DeadLetter)
+    assert decision.carried.reason == "id_conflict"
 
 
 def test_a_redrive_passes_the_row_of_the_death_before_it(shop: Shop) -> None:
@@ -245,10 +247,10 @@ def test_a_redrive_passes_the_row_of_the_death_before_it(shop: Shop) -> None:
     lane.shard.merge([("a", Known(ended=(0, rank_of(DEAD))))])
 
     assert shop.intake.take(lane, [shop.send("a")]) == []
-    delivery, decision = judged(shop, lane, shop.put(shop.event("a"), Trip(redrive=1)))
+    delivery, decision = judged(shop, lane, shop.put(shop.event("a"), Carried(redrive=1)))
 
     assert decision is None
-    assert delivery.trip.redrive == 1
+    assert delivery.carried.redrive == 1
 
 
 def test_a_job_retried_in_place_goes_on_where_the_last_owner_left(shop: Shop) -> None:
@@ -259,7 +261,7 @@ def test_a_job_retried_in_place_goes_on_where_the_last_owner_left(shop: Shop) ->
     delivery, decision = judged(shop, lane, shop.send("a"))
 
     assert decision is None
-    assert delivery.trip.attempt == 3
+    assert delivery.carried.attempt == 3
     assert delivery.due_ms == shop.clock.monotonic_ms() + 700
 
 
@@ -272,8 +274,8 @@ def test_charged_deaths_go_with_the_job_to_its_next_owner(shop: Shop) -> None:
 
     assert goes_on is None
     assert (twice.crashes, twice.in_child) == (2, True)
-    assert isinstance(dies, Bury)
-    assert dies.trip.reason == "crashed_worker"
+    assert isinstance(dies, DeadLetter)
+    assert dies.carried.reason == "crashed_worker"
 
 
 def test_suspects_run_in_children_after_the_pause_and_only_as_many_as_can_have_begun(

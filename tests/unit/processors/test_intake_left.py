@@ -10,7 +10,7 @@ from tests.unit.processors.takeover.conftest import Bureau
 from jobstream_processors.assignment.handover import clean_note, left_of
 from jobstream_processors.assignment.places import in_topic
 from jobstream_processors.assignment.unfinished import LIMIT_MARGIN_MS, left
-from jobstream_processors.core.headers import Trip
+from jobstream_processors.core.headers import Carried
 from jobstream_processors.core.known import Known
 from jobstream_processors.core.orders import CANCEL
 from jobstream_processors.core.outcome import Interrupted
@@ -228,7 +228,7 @@ def test_one_that_is_back_before_its_time_keeps_its_key_while_a_run_of_it_may_go
     lane, shop = works.lane(), works.shop
     now_ms = shop.clock.broker_ms()
     lane.left = left_of([], [(0, 1, now_ms + 5_000)])
-    early = shop.put(shop.event("early", order_key="k"), Trip(seq=1, due_ms=now_ms + 600_000))
+    early = shop.put(shop.event("early", order_key="k"), Carried(seq=1, due_ms=now_ms + 600_000))
 
     works.accept(lane, early, shop.send("next", key="k"))
     works.settle()

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobstream_processors.core.headers import Trip
+from jobstream_processors.core.headers import Carried
 from jobstream_processors.core.outcome import (
     DONE,
     RETURNED,
     Again,
-    Buried,
     Cancelled,
     Crashed,
+    DeclaredDead,
     Interrupted,
     Raised,
     TimedOut,
@@ -104,7 +104,7 @@ def test_what_another_thread_reads_is_never_torn_and_nothing_is_lost() -> None:
         (RAISED, True),
         (TimedOut(5), True),
         (Crashed("killed"), True),
-        (Buried("dead_by_handler", ""), True),
+        (DeclaredDead("dead_by_handler", ""), True),
     ],
 )
 def test_a_run_is_ok_or_an_error(outcome: Outcome, is_error: bool) -> None:  # noqa: FBT001
@@ -166,7 +166,7 @@ def test_ends_are_counted_by_outcome(counted: Counted) -> None:
     counted.run("c", Again(50, uses_attempt=False, reason=""))
     counted.run("d", RAISED)
     counted.run("e", Cancelled("no"))
-    counted.run("f", RAISED, trip=Trip(attempt=3))
+    counted.run("f", RAISED, carried=Carried(attempt=3))
 
     send = counted.of("send")
     assert send.done == 2

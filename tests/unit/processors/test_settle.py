@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream_processors.core.decide import FINISH, LEAVE, Bury, Charge, Climb, Drop, Park
-from jobstream_processors.core.headers import Trip
+from jobstream_processors.core.decide import (
+    FINISH,
+    LEAVE,
+    CountCrash,
+    DeadLetter,
+    End,
+    Retry,
+    RetryInPlace,
+)
+from jobstream_processors.core.headers import Carried
 from jobstream_processors.core.known import CANCELLED, DEAD, DONE, Known, Parked
 from jobstream_processors.settle.records import POINTER, TOO_LARGE
 from jobstream_processors.settle.settler import PATIENCE_MS, Settler
@@ -21,8 +29,8 @@ if TYPE_CHECKING:
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.ports import Outgoing
 
-CLIMB = Climb(Trip(seq=1, attempt=2, delay_ms=7_000))
-BURY = Bury(Trip(reason="permanent", error="builtins.ValueError"))
+CLIMB = Retry(Carried(seq=1, attempt=2, delay_ms=7_000))
+BURY = DeadLetter(Carried(reason="permanent", error="builtins.ValueError"))
 
 
 @pytest.fixture
@@ -160,7 +168,7 @@ def test_a_record_too_large_to_copy_dies_with_a_letter_that_points_to_it(
     assert settled == []
     ((job, decision),) = again
     assert job is big
-    assert isinstance(decision, Bury)
+    assert isinstance(decision, DeadLetter)
     assert decision.pointer
 
     # And that one settles: a small letter that names the place, then the row
@@ -191,14 +199,14 @@ def test_a_death_keeps_its_reason_when_the_letter_is_too_large(
 
 @pytest.mark.parametrize("decision", [CLIMB, BURY], ids=["climb", "bury"])
 def test_a_copy_that_is_too_large_with_its_traceback_goes_without_it(
-    shop: Shop, settler: Settler, decision: Climb | Bury
+    shop: Shop, settler: Settler, decision: Retry | DeadLetter
 ) -> None:
     """A traceback is worth no record: neither its bytes nor its retry."""
     lane = shop.lane()
     (big,) = shop.deliver(lane, shop.put(shop.event("big", to="x" * (1_000_000 - 500))))
-    trip = replace(decision.trip, error="E", frame="shop.py:7 in send", traceback="t" * 2_000)
+    carried = replace(decision.carried, error="E", frame="shop.py:7 in send", traceback="t" * 2_000)
 
-    settled, again = settler.settle([(big, replace(decision, trip=trip))])
+    settled, again = settler.settle([(big, replace(decision, carried=carried))])
     assert settled == []
     settled, again = settler.settle(again)
 
@@ -237,9 +245,9 @@ def test_waits_in_place_and_charges_are_rows_alone(shop: Shop, settler: Settler)
 
     settler.settle(
         [
-            (parks, Park(2, 500, 3, 77)),
-            (crashed, Charge(1, 1_000)),
-            (dropped, Drop(CANCELLED, "why")),
+            (parks, RetryInPlace(2, 500, 3, 77)),
+            (crashed, CountCrash(1, 1_000)),
+            (dropped, End(CANCELLED, "why")),
         ]
     )
 

@@ -232,43 +232,43 @@ def _would(what: str, letters: list[Letter], *, as_json: bool) -> int:
         if as_json:
             print_json_line({"outcome": f"would {what}", **_summary(letter)})
         else:
-            named = f"{letter.id} ({letter.job_type or '?'}, {letter.trip.reason})"
+            named = f"{letter.id} ({letter.job_type or '?'}, {letter.carried.reason})"
             say(f"would {what} {printable(named)}")
     remark(f"would {what} {len(letters)} letters; nothing was changed")
     return OK
 
 
 def _row(letter: Letter, now_ms: int) -> tuple[Any, ...]:
-    trip = letter.trip
+    carried = letter.carried
     return (
         letter.id,
         letter.job_type or "?",
-        trip.reason or letter.trouble,
-        " at ".join(text for text in (trip.error, trip.frame) if text),
-        trip.attempt,
+        carried.reason or letter.trouble,
+        " at ".join(text for text in (carried.error, carried.frame) if text),
+        carried.attempt,
         letter.redrive,
         age(max(0, now_ms - letter.died_ms) / 1000),
-        trip.origin,
-        trip.message,
+        carried.origin,
+        carried.message,
     )
 
 
 def _summary(letter: Letter) -> dict[str, Any]:
-    trip = letter.trip
+    carried = letter.carried
     topic, partition, offset = letter.place
     return {
         "id": letter.id,
         "queue": letter.queue,
         "type": letter.job_type or None,
-        "reason": trip.reason,
-        "error": trip.error,
-        "message": trip.message,
-        "frame": trip.frame,
-        "attempts": trip.attempt,
+        "reason": carried.reason,
+        "error": carried.error,
+        "message": carried.message,
+        "frame": carried.frame,
+        "attempts": carried.attempt,
         "redrive": letter.redrive,
         "died_at": iso(letter.died_ms),
-        "first_failed_at": iso(trip.first_failed_ms) if trip.first_failed_ms else None,
-        "origin": trip.origin,
+        "first_failed_at": iso(carried.first_failed_ms) if carried.first_failed_ms else None,
+        "origin": carried.origin,
         "letter": f"{topic}:{partition}:{offset}",
         **({"trouble": letter.trouble} if letter.trouble else {}),
     }

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jobstream.cli.app_name import AppName
-    from jobstream.operate.job_list import Looked
+    from jobstream.operate.job_list import JobList
     from jobstream.operate.job_states import JobNow
-    from jobstream_processors.core.orders import Entry
+    from jobstream_processors.core.orders import Order
 
 LIMIT = 100
 LOOK_MS = 3_600_000
@@ -132,7 +132,7 @@ def _running(workers: list[dict[str, Any]], now_ms: int, queues: set[str]) -> li
 
 
 def _print(
-    found: Looked, orders: Sequence[Entry], now_ms: int, *, others: bool, as_json: bool
+    found: JobList, orders: Sequence[Order], now_ms: int, *, others: bool, as_json: bool
 ) -> None:
     told = [(job, _why(job, orders, others=others)) for job in found.jobs]
     if as_json:
@@ -142,7 +142,7 @@ def _print(
         print_table(COLUMNS, [_row(job, why, now_ms) for job, why in told])
 
 
-def _tell(found: Looked, wanted: Sequence[str]) -> None:
+def _tell(found: JobList, wanted: Sequence[str]) -> None:
     """How many there are by state, and what was looked at."""
     counts = found.counts
     order = [*STATES, *sorted(counts.keys() - set(STATES))]
@@ -168,7 +168,7 @@ def _tell_of_held(workers: list[dict[str, Any]], topics: Sequence[str]) -> None:
         remark(f"nothing begins of {', '.join(told[:LISTED_MAX])}{more}")
 
 
-def _why(job: JobNow, orders: Sequence[Entry], *, others: bool) -> str:
+def _why(job: JobNow, orders: Sequence[Order], *, others: bool) -> str:
     """Why it waits, or ended; "" of one that runs or is done. `others`: not all were asked."""
     parts = []
     if job.state in {"waiting", "delayed", "retrying"}:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from jobstream.cli.app_name import AppName
     from jobstream.operate.offsets import Move, Target
-    from jobstream.operate.positions import GroupName, Standing
+    from jobstream.operate.positions import GroupName, GroupPlace
     from jobstream.operate.view import AppView
 
 _group_option = click.option(
@@ -137,13 +137,13 @@ def _report(moves: list[Move], *, dry_run: bool, as_json: bool) -> None:
     remark(f"{len(moves)} partitions {what}")
 
 
-def _row(each: Standing) -> tuple[Any, ...]:
+def _row(each: GroupPlace) -> tuple[Any, ...]:
     committed = each.committed.offset if each.committed else "-"
     mirrored = each.mirror.position if each.mirror else "-"
     return *each.place, committed, mirrored, each.position, each.low, each.high
 
 
-def _document(each: Standing) -> dict[str, Any]:
+def _document(each: GroupPlace) -> dict[str, Any]:
     return {
         "topic": each.place[0],
         "partition": each.place[1],

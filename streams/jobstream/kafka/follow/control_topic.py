@@ -12,10 +12,16 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from jobstream_processors.background import in_background
-from jobstream_processors.core.orders import CANCEL, NOTHING, Entry, check, in_force
+from jobstream_processors.core.orders import CANCEL, NOTHING, Order, check, in_force
 from jobstream_processors.errors import InvalidOption
 from jobstream_processors.ports import Outgoing
-from jobstream_schemas import Control, DecodeError, control_key, decode_control, encode_control
+from jobstream_schemas import (
+    ControlRecord,
+    DecodeError,
+    control_key,
+    decode_control,
+    encode_control,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +39,7 @@ ENTRIES_MAX = 50_000
 """Entries kept by a process. Beyond, the oldest cancels are dropped, and it says so."""
 
 
-def told_record(topic: str, control: Control) -> Outgoing:
+def told_record(topic: str, control: ControlRecord) -> Outgoing:
     """The record that puts an entry in force."""
     return Outgoing(topic, control_key(control.kind, control.subject), encode_control(control), 0)
 
@@ -43,7 +49,7 @@ def lifted_record(topic: str, kind: str, subject: str) -> Outgoing:
     return Outgoing(topic, control_key(kind, subject), None, 0)
 
 
-def entry_of(record: Record) -> Entry:
+def entry_of(record: Record) -> Order:
     """The entry in a record; raises DecodeError or InvalidOption."""
     said = decode_control(record.value() or b"")
     check(said.kind, said.subject, said.who, said.why, said.lasts_ms)
@@ -51,7 +57,7 @@ def entry_of(record: Record) -> Entry:
         message = f"control entry about {said.kind}:{said.subject} stands under another key"
         raise DecodeError(message)
     at_ms = record.timestamp()[1]
-    return Entry(said.kind, said.subject, said.who, said.why, at_ms, at_ms + said.lasts_ms)
+    return Order(said.kind, said.subject, said.who, said.why, at_ms, at_ms + said.lasts_ms)
 
 
 def _summary(orders: Orders) -> dict[str, object]:
@@ -70,7 +76,7 @@ class ControlFollower:
     def __init__(self, reader: Log, topic: str) -> None:
         self._reader = reader
         self._place = (topic, 0)
-        self._entries: dict[bytes, Entry] = {}
+        self._entries: dict[bytes, Order] = {}
         self._next = 0
         self._looks = 0
         self._topic_id = ""
@@ -98,7 +104,7 @@ class ControlFollower:
                         self._take(record)
             self._next = high
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[Order]:
         """What was read so far, expired entries too, oldest first."""
         with self._lock:
             return list(self._entries.values())

@@ -133,7 +133,7 @@ class KafkaSink:
             rows.producer.flush(timeout_s)
 
     def abandon(self) -> None:
-        """Drop what is still queued and send nothing more."""
+        """End what is still queued and send nothing more."""
         with self._lock:
             poller, self._poller = self._poller, None
         if poller is not None:

@@ -13,7 +13,14 @@ from opentelemetry.trace import Link, SpanKind, Status, StatusCode, set_span_in_
 
 from jobstream.observe.spans import span_names as names
 from jobstream.observe.spans.carrying import first_text, read, read_first, with_context, within
-from jobstream_processors.core.decide import Bury, Charge, Climb, Drop, Finish, Park
+from jobstream_processors.core.decide import (
+    CountCrash,
+    DeadLetter,
+    End,
+    Finish,
+    Retry,
+    RetryInPlace,
+)
 from jobstream_processors.core.outcome import Crashed, Raised, TimedOut, Unstarted
 
 if TYPE_CHECKING:
@@ -22,7 +29,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, SpanContext, Tracer
 
     from jobstream_processors.core.decide import Decision
-    from jobstream_processors.core.headers import Headers, Trip
+    from jobstream_processors.core.headers import Carried, Headers
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
 
@@ -99,14 +106,18 @@ class JobTrace:
         if not process.is_recording():
             return
         failure = self._failure
-        if isinstance(decision, Bury):
-            trip = decision.trip
-            failure = (trip.error or trip.reason, trip.message)
-            told = {names.REASON: trip.reason, names.ERROR: failure[0], "message": trip.message}
+        if isinstance(decision, DeadLetter):
+            carried = decision.carried
+            failure = (carried.error or carried.reason, carried.message)
+            told = {
+                names.REASON: carried.reason,
+                names.ERROR: failure[0],
+                "message": carried.message,
+            }
             process.add_event(names.DEAD_LETTER, told)
-        elif isinstance(decision, Climb) and delivery.spec is None:
-            failure = (decision.trip.error, decision.trip.message)
-        elif isinstance(decision, Drop):
+        elif isinstance(decision, Retry) and delivery.spec is None:
+            failure = (decision.carried.error, decision.carried.message)
+        elif isinstance(decision, End):
             process.set_attribute(names.REASON, decision.reason)
         process.set_attribute(names.OUTCOME, _outcome(delivery, decision))
         if failure is not None:
@@ -124,13 +135,15 @@ class JobTrace:
             f"settle {topic}", inside, SpanKind.CLIENT, attributes
         )
 
-    def carry(self, trip: Trip, headers: Headers | None, topic: str) -> tuple[Trip, Headers | None]:
+    def carry(
+        self, carried: Carried, headers: Headers | None, topic: str
+    ) -> tuple[Carried, Headers | None]:
         """The copy that goes to `topic` continues this attempt's trace."""
         process, first = self._process, self._first
         if process is None or first is None or not first.is_valid:
-            return trip, headers
+            return carried, headers
         self._copied = topic
-        told = replace(trip, trace=first_text(first, self._left_ms))
+        told = replace(carried, trace=first_text(first, self._left_ms))
         return told, with_context(headers, process.get_span_context())
 
     def again(self) -> None:
@@ -167,7 +180,7 @@ class JobTrace:
             return self._process
         now_ns = self._now_ns()
         here = read(delivery.headers)
-        first, left_ms = read_first(delivery.trip.trace)
+        first, left_ms = read_first(delivery.carried.trace)
         first = self._first or first or here
         topic = delivery.origin[0]
         outside = within(first)
@@ -182,20 +195,20 @@ class JobTrace:
         self._process = process
         self._first = first or process.get_span_context()
         if process.is_recording():
-            since_ms = waits_since(delivery.trip, self._appended_ms, left_ms)
+            since_ms = waits_since(delivery.carried, self._appended_ms, left_ms)
             since_ns = (self._left_ms if self._previous else since_ms) * NS
             # A record of a producer without a trace: nothing but the attempt could be its parent.
             beside = outside if first is not None else set_span_in_context(process)
             wait = self._tracer.start_span(
                 f"wait {topic}", beside, start_time=min(since_ns, now_ns)
             )
-            wait.set_attributes({names.TOPIC: topic, names.ATTEMPT: delivery.trip.attempt})
+            wait.set_attributes({names.TOPIC: topic, names.ATTEMPT: delivery.carried.attempt})
             wait.end(now_ns)
         return process
 
     def _attributes(self, delivery: Delivery) -> dict[str, str | int]:
         topic, partition, offset = delivery.origin
-        reader, trip = delivery.reader, delivery.trip
+        reader, carried = delivery.reader, delivery.carried
         return {
             names.SYSTEM: names.KAFKA,
             names.OPERATION: "process",
@@ -207,20 +220,20 @@ class JobTrace:
             names.MESSAGE_ID: delivery.id,
             names.JOB: reader.job_type if reader is not None else "_unknown",
             names.QUEUE: delivery.lane.queue,
-            names.ATTEMPT: trip.attempt,
-            names.REDRIVE: trip.redrive,
+            names.ATTEMPT: carried.attempt,
+            names.REDRIVE: carried.redrive,
         }
 
 
-def waits_since(trip: Trip, appended_ms: int, left_ms: int | None) -> int:
+def waits_since(carried: Carried, appended_ms: int, left_ms: int | None) -> int:
     """When the wait for an attempt began: with its append, its first one, or the attempt before.
 
     `left_ms` is when a copy was made, as far as that is known.
     """
-    if trip.seq and left_ms is not None:
+    if carried.seq and left_ms is not None:
         return left_ms
     # A job that came down the ladder is appended here only now.
-    return appended_ms if trip.seq or trip.enqueued_ms is None else trip.enqueued_ms
+    return appended_ms if carried.seq or carried.enqueued_ms is None else carried.enqueued_ms
 
 
 def _links(first: SpanContext | None, before: SpanContext | None) -> list[Link]:
@@ -254,15 +267,15 @@ def _outcome(delivery: Delivery, decision: Decision) -> str:
     match decision:
         case Finish():
             return "done"
-        case Bury():
+        case DeadLetter():
             return "dead"
-        case Drop():
+        case End():
             return decision.state
-        case Charge():
+        case CountCrash():
             return "crashed"
-        case Climb(trip) if trip.snoozes > delivery.trip.snoozes:
+        case Retry(carried) if carried.snoozes > delivery.carried.snoozes:
             return "snooze"
-        case Park() if decision.snoozes > delivery.trip.snoozes:
+        case RetryInPlace() if decision.snoozes > delivery.carried.snoozes:
             return "snooze"
         case _:
             return "retry"
@@ -271,8 +284,8 @@ def _outcome(delivery: Delivery, decision: Decision) -> str:
 def _written(decision: Decision, copied: str) -> dict[str, str | int]:
     """What the settlement wrote, told of its span."""
     told: dict[str, str | int] = {names.COPY: copied} if copied else {}
-    if isinstance(decision, Climb):
-        told[names.DELAY_MS] = decision.trip.delay_ms or 0
-    elif isinstance(decision, Park):
+    if isinstance(decision, Retry):
+        told[names.DELAY_MS] = decision.carried.delay_ms or 0
+    elif isinstance(decision, RetryInPlace):
         told[names.DELAY_MS] = decision.delay_ms
     return told

@@ -16,7 +16,7 @@ from jobstream import App, Backoff, Cancel, Context, Dead, Secret, Snooze
 from jobstream.observe.spans.job_trace import waits_since
 from jobstream.testing import MemoryJobs, memory
 from jobstream.testing.errors import NotIdle
-from jobstream_processors.core.headers import Trip, parse, render
+from jobstream_processors.core.headers import Carried, parse, render
 from jobstream_processors.core.letters import redriven
 from jobstream_processors.ports import Outgoing
 
@@ -174,8 +174,8 @@ def test_a_dead_job_that_is_redriven_goes_on_in_its_trace(
     app.jobs["wants"].enqueue(Mail("gone"))
     jobs.run_until_idle()
     (letter,) = jobs.broker.records("shop.mail.dlq")
-    trip = redriven(parse(letter.headers()))
-    headers = render(trip, letter.headers())
+    carried = redriven(parse(letter.headers()))
+    headers = render(carried, letter.headers())
     jobs.broker.publish([Outgoing("shop.mail", b"a", letter.value(), 0, headers)])
     jobs.run_until_idle()
 
@@ -278,8 +278,11 @@ def test_a_sampler_that_fails_fails_no_job_and_is_told_of_once(
 
 
 def test_a_wait_begins_with_the_append_the_enqueue_or_the_attempt_before() -> None:
-    first, hopped = Trip(), Trip(due_ms=5, enqueued_ms=10)
-    retried, redriven_late = Trip(seq=1, due_ms=5, enqueued_ms=10), Trip(redrive=1, due_ms=5)
+    first, hopped = Carried(), Carried(due_ms=5, enqueued_ms=10)
+    retried, redriven_late = (
+        Carried(seq=1, due_ms=5, enqueued_ms=10),
+        Carried(redrive=1, due_ms=5),
+    )
 
     assert waits_since(first, 20, None) == 20
     assert waits_since(hopped, 20, None) == 10

@@ -11,9 +11,9 @@ from jobstream.kafka.client.broker_clock import MACHINE
 from jobstream_processors.core.outcome import (
     DONE,
     RETURNED,
-    Buried,
     Cancel,
     Cancelled,
+    DeclaredDead,
     Raised,
 )
 from jobstream_processors.execute.on_loop import LoopExecutor
@@ -188,6 +188,6 @@ def test_args_that_can_not_be_read_bury_the_job_and_no_other(ear: Ear) -> None:
     run(ear, scenario)
 
     buried = ear.outcomes["bad"]
-    assert isinstance(buried, Buried)
+    assert isinstance(buried, DeclaredDead)
     assert buried.reason == "undecodable"
     assert ear.outcomes["good"] == DONE

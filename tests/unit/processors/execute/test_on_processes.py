@@ -19,8 +19,8 @@ from jobstream.kafka.client.broker_clock import MACHINE
 from jobstream_processors.core.outcome import (
     DONE,
     STOPPED,
-    Buried,
     Crashed,
+    DeclaredDead,
     Expired,
     Interrupted,
     Raised,
@@ -313,7 +313,7 @@ def test_args_that_can_not_be_read_bury_the_job_and_keep_the_child(
     run(ear, scenario)
 
     buried = ear.outcomes["bad"]
-    assert isinstance(buried, Buried)
+    assert isinstance(buried, DeclaredDead)
     assert buried.reason == "undecodable"
     assert ear.outcomes["good"] == DONE
 

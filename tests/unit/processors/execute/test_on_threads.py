@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from tests.harness.waiting import wait_until
 
-from jobstream_processors.core.outcome import DONE, RETURNED, STOPPED, Buried, Raised, TimedOut
+from jobstream_processors.core.outcome import (
+    DONE,
+    RETURNED,
+    STOPPED,
+    DeclaredDead,
+    Raised,
+    TimedOut,
+)
 from jobstream_processors.execute.on_threads import IDLE_S, ThreadExecutor
 
 if TYPE_CHECKING:
@@ -101,7 +108,7 @@ def test_ends_are_told_for_what_they_are(ear: Ear) -> None:
     assert exits.error == "builtins.SystemExit"
     assert isinstance(coroutine, Raised)
     assert coroutine.error == "jobstream.NotAwaited"
-    assert isinstance(bad, Buried)
+    assert isinstance(bad, DeclaredDead)
     assert bad.reason == "undecodable"
 
 

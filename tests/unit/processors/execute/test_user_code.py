@@ -15,8 +15,8 @@ from jobstream.kafka.client.broker_clock import MACHINE
 from jobstream_processors.core.outcome import (
     DONE,
     Again,
-    Buried,
     Cancelled,
+    DeclaredDead,
     Outcome,
     Raised,
     TimedOut,
@@ -88,7 +88,7 @@ FAULTS: dict[str, Callable[[], BaseException]] = {
     "long": lambda: ValueError("x" * 10_000_000),
 }
 ENDS: dict[str, Outcome] = {
-    "dead": Buried("dead_by_handler", "13 is not accepted any more"),
+    "dead": DeclaredDead("dead_by_handler", "13 is not accepted any more"),
     "retry": Again(1_000, uses_attempt=True, reason="later"),
     "cancel": Cancelled("not wanted"),
 }
@@ -155,7 +155,7 @@ def test_args_with_secrets_that_refuse_themselves_tell_none(ear: Ear, executor: 
 
     run(ear, executor, ("hunter2", "reserved"))
 
-    assert ear.outcomes == {"hunter2": Buried("dead_by_handler", NOT_TOLD)}
+    assert ear.outcomes == {"hunter2": DeclaredDead("dead_by_handler", NOT_TOLD)}
 
 
 SLOW_ARGS = """
