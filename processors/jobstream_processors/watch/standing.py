@@ -43,7 +43,7 @@ class LaneFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class RunFacts:
+class RunningJob:
     """A handler that runs now."""
 
     queue: str
@@ -60,7 +60,7 @@ class Standing:
     """What a worker is doing, for those who look from outside."""
 
     lanes: tuple[LaneFacts, ...]
-    runs: tuple[RunFacts, ...]
+    runs: tuple[RunningJob, ...]
     concurrency: int
     ticked_s: float
     """Seconds since its event loop last came round."""
@@ -89,9 +89,9 @@ class Standing:
         return sorted({run.job_type for run in self.runs if run.seconds >= seconds})
 
 
-def run_of(delivery: Delivery, job_type: str, seconds: float) -> RunFacts:
+def run_of(delivery: Delivery, job_type: str, seconds: float) -> RunningJob:
     """The facts of a delivery whose handler has run for so long."""
-    return RunFacts(
+    return RunningJob(
         queue=delivery.lane.queue,
         job_type=job_type,
         job_id=delivery.id,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from jobstream_processors.meter import TurnMeter
     from jobstream_processors.ports import TopicPartition
     from jobstream_processors.queue_plan import QueuePlan
-    from jobstream_processors.watch.standing import RunFacts, Standing
+    from jobstream_processors.watch.standing import RunningJob, Standing
     from jobstream_processors.worker import Worker
 
 log = logging.getLogger("jobstream.table")
@@ -204,7 +204,7 @@ class Observed:
         }
 
 
-def _told(run: RunFacts) -> dict[str, object]:
+def _told(run: RunningJob) -> dict[str, object]:
     return {
         "id": run.job_id,
         "queue": run.queue,

@@ -13,7 +13,7 @@ from jobstream.testing import VirtualClock
 from jobstream_processors.assignment.pulse import GuardedSink, Pulse
 from jobstream_processors.errors import WorkerStopped
 from jobstream_processors.ports import Outgoing
-from jobstream_processors.watch.standing import RunFacts, Standing
+from jobstream_processors.watch.standing import RunningJob, Standing
 
 if TYPE_CHECKING:
     from tests.unit.processors.conftest import Shop
@@ -55,8 +55,10 @@ def test_a_gap_is_found_by_whoever_asks_first_and_never_forgotten(shop: Shop) ->
 
 def test_a_gap_names_the_handlers_that_ran_all_the_while(shop: Shop) -> None:
     ran = {**{f"job_{number}": 4.7 for number in range(7)}, "brief": 1.0}
-    runs = [RunFacts("mail", name, "j-1", 1, seconds, stuck=False) for name, seconds in ran.items()]
-    runs.append(RunFacts("mail", "job_0", "j-2", 1, 9.0, stuck=False))
+    runs = [
+        RunningJob("mail", name, "j-1", 1, seconds, stuck=False) for name, seconds in ran.items()
+    ]
+    runs.append(RunningJob("mail", "job_0", "j-2", 1, 9.0, stuck=False))
     pulse = Pulse(shop.clock, SESSION_MS)
     pulse.watch(lambda: Standing((), tuple(runs), 9, 0.0, leaving=False))
     shop.clock.advance(SESSION_MS + 1)
