@@ -195,7 +195,7 @@ def test_a_topic_made_anew_is_noticed_where_it_has_grown_past_the_old_one(board:
     for subject in ("a", "b", "c"):
         board.say(CANCEL, subject)
 
-    for _ in range(control_topic.IDS_EVERY):
+    for _ in range(ControlFollower.IDS_EVERY):
         board.now()
 
     assert not board.now().queues

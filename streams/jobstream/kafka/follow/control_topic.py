@@ -11,7 +11,7 @@ import threading
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from jobstream_processors.background import in_background
+from jobstream.kafka.follow.compacted import Compacted
 from jobstream_processors.core.orders import CANCEL, NOTHING, Order, check, in_force
 from jobstream_processors.errors import InvalidOption
 from jobstream_processors.ports import Outgoing
@@ -33,8 +33,6 @@ log = logging.getLogger("jobstream.kafka")
 
 EVERY_S = 0.5
 """How often workers look: a change is seen everywhere within two seconds."""
-IDS_EVERY = 4
-"""Every so many looks it asks whether the topic is the same one still."""
 ENTRIES_MAX = 50_000
 """Entries kept by a process. Beyond, the oldest cancels are dropped, and it says so."""
 
@@ -70,39 +68,19 @@ def _summary(orders: Orders) -> dict[str, object]:
     }
 
 
-class ControlFollower:
+class ControlFollower(Compacted):
     """Knows the entries of one app's control topic. Safe to use from several threads."""
 
+    THREAD = "jobstream-control"
+    UNREAD = "control_unread"
+    IDS_EVERY = 4
+
     def __init__(self, reader: Log, topic: str) -> None:
-        self._reader = reader
-        self._place = (topic, 0)
+        super().__init__(reader, topic)
         self._entries: dict[bytes, Order] = {}
-        self._next = 0
-        self._looks = 0
-        self._topic_id = ""
         self._told: Orders = NOTHING
         self._listeners: list[Callable[[Orders], None]] = []
-        self._lock = threading.Lock()
-        """Of the entries; nobody waits for a broker with it."""
-        self._reading = threading.Lock()
         self._telling = threading.Lock()
-        self._closing = threading.Event()
-
-    def catch_up(self) -> None:
-        """Read what was written since the last call; blocks for that."""
-        with self._reading:
-            # In this order: a topic that is replaced in between is noticed later.
-            anew = self._looks % IDS_EVERY == 0
-            topic_id = self._reader.topic_id(self._place[0], anew=anew)
-            self._looks += 1
-            low, high = self._reader.span(self._place)
-            if topic_id != self._topic_id or high < self._next:
-                self._begin_anew(topic_id)
-            for batch in self._reader.read(self._place, max(low, self._next), high):
-                with self._lock:
-                    for record in batch:
-                        self._take(record)
-            self._next = high
 
     def entries(self) -> list[Order]:
         """What was read so far, expired entries too, oldest first."""
@@ -147,32 +125,18 @@ class ControlFollower:
     ) -> None:
         """Catch up and tell changes once per interval, from a thread of its own, until closed.
 
-        What a listener raises ends that thread and is given to `failed` there: a process that
-        hears no more orders must not go on as if it did.
+        What a listener raises is given to `failed`: a process that hears no more orders must not
+        go on as if it did.
         """
+        self._keep_up(interval_s, failed, lambda: self.tell_changes(clock.broker_ms()))
 
-        def run() -> None:
-            while not self._closing.wait(interval_s):
-                try:
-                    self.catch_up()
-                except Exception as error:  # noqa: BLE001 - the next round tries again
-                    log.warning("control_unread", extra={"reason": str(error)})
-                self.tell_changes(clock.broker_ms())
-
-        in_background("jobstream-control", run, failed)
-
-    def close(self) -> None:
-        """Stop following."""
-        self._closing.set()
-
-    def _begin_anew(self, topic_id: str) -> None:
-        """Another topic of the same name: what the old one said is gone."""
+    def _begin_anew(self) -> None:
+        """What the topic before this one said is gone."""
         if self._topic_id:
-            extra = {"topic": self._place[0], "entries": len(self._entries)}
+            extra = {"topic": self.topic, "entries": len(self._entries)}
             log.warning("control_topic_made_anew", extra=extra)
         with self._lock:
             self._entries.clear()
-        self._topic_id, self._next = topic_id, 0
 
     def _take(self, record: Record) -> None:
         key = record.key() or b""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import threading
 from typing import TYPE_CHECKING
 
+from jobstream.kafka.follow.compacted import Compacted
 from jobstream_processors.assignment.places import Announced
 from jobstream_processors.core.partition import partition_for
 from jobstream_schemas import DecodeError, Mirror, decode_mirror, mirror_key_of
@@ -84,7 +84,7 @@ class MirrorTable:
             del told[next(iter(told))]
 
 
-class KafkaMirrors:
+class KafkaMirrors(Compacted):
     """The `Mirrors` port over any `Log`. Safe to use from several threads.
 
     Every partition of the topic is read once. From then on a look reads only the one in which the
@@ -92,20 +92,9 @@ class KafkaMirrors:
     """
 
     def __init__(self, reader: Log, topic: str, partitions: int) -> None:
-        self._reader = reader
-        self._topic = topic
-        self._next = [0] * partitions
-        self._reading = [threading.Lock() for _ in range(partitions)]
+        super().__init__(reader, topic, partitions)
         self._unread = set(range(partitions))
-        self._topic_id = ""
-        self._first = threading.Lock()
         self._table = MirrorTable()
-        self._lock = threading.Lock()
-
-    @property
-    def topic(self) -> str:
-        """The topic's name."""
-        return self._topic
 
     def get(self, group: str, source: TopicPartition, topic_id: str) -> Mirror | None:
         """The mirror with the highest watermark of that incarnation of the topic.
@@ -130,25 +119,18 @@ class KafkaMirrors:
 
     def catch_up(self) -> None:
         """Read every partition that was never read; blocks for that."""
-        topic_id = self._reader.topic_id(self._topic)
+        topic_id = self._reader.topic_id(self.topic)
         if topic_id == self._topic_id and not self._unread:
             return
-        with self._first:
-            if topic_id != self._topic_id:
-                # Made anew, it is read from its start. What the old one told stays true.
-                self._topic_id, self._next = topic_id, [0] * len(self._next)
-                self._unread = set(range(len(self._next)))
+        with self._looking:
+            self._compare(topic_id)
             for partition in sorted(self._unread):
                 self._read(partition)
                 self._unread.discard(partition)
 
-    def _read(self, partition: int) -> None:
-        with self._reading[partition]:
-            place = (self._topic, partition)
-            low, high = self._reader.span(place)
-            start = self._next[partition] if self._next[partition] <= high else 0
-            for batch in self._reader.read(place, max(low, start), high):
-                with self._lock:
-                    for record in batch:
-                        self._table.take(record)
-            self._next[partition] = high
+    def _begin_anew(self) -> None:
+        """Read every partition again. What the topic before this one told stays true."""
+        self._unread = set(range(len(self._next)))
+
+    def _take(self, record: Record) -> None:
+        self._table.take(record)
