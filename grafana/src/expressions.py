@@ -10,22 +10,19 @@ QUEUE = f'{APP},queue=~"$queue"'
 JOB = f'{QUEUE},job_type=~"$job_type",job_type!="_canary"'
 BUSINESS = f'{QUEUE},job_type!="_canary"'
 MAIN = f'{QUEUE},tier="main"'
-LADDER = f'{QUEUE},tier!~"main|foreign"'
-OURS = f'{QUEUE},tier!="foreign"'
+LADDER = f'{QUEUE},tier!="main"'
 PLACE = "group, topic, partition, queue, tier"
 RATE = "[$__rate_interval]"
 
-OVERDUE = f"max by (queue) (jobs_lag_seconds{{{OURS}}})"
+OVERDUE = f"max by (queue) (jobs_lag_seconds{{{QUEUE}}})"
 OBJECTIVE = f"max by (queue) (jobs_queue_objective_seconds{{{QUEUE}}})"
 SHARE = f"{OVERDUE} / {OBJECTIVE}"
 WAITING = f"sum by (queue) (max by ({PLACE}) (jobs_lag_records{{{MAIN}}}))"
 ARRIVALS = f"sum by (queue) (max by ({PLACE}) (rate(jobs_log_end_offset{{{MAIN}}}{RATE})))"
 DRAIN = f"sum by (queue) (max by ({PLACE}) (rate(jobs_committed_offset{{{MAIN}}}{RATE})))"
 DRAINS_IN = f"({WAITING} == 0) or {WAITING} / (({DRAIN} - {ARRIVALS}) > 0)"
-OURS_ALONE = f'and on (group) jobs_lag_records{{{APP},tier!="foreign"}}'
-"""The groups of the app itself: one of somebody else may be without members and do no harm."""
-MEMBERS = f"max by (group) (jobs_group_members{{{APP}}}) {OURS_ALONE}"
-IDLE = f"max by (group) (jobs_group_idle_members{{{APP}}}) {OURS_ALONE}"
+MEMBERS = f"max by (group) (jobs_group_members{{{APP}}})"
+IDLE = f"max by (group) (jobs_group_idle_members{{{APP}}})"
 OPEN_LETTERS = f"max by (queue, job_type, reason) (jobs_open_dead_letters{{{BUSINESS}}})"
 
 

@@ -26,14 +26,13 @@ from jobstream.kafka.produce.sink import KafkaSink
 from jobstream.observe.exporter import Exporter
 from jobstream.observe.health import holds
 from jobstream.observe.targets import Target, folder_of, living
-from jobstream.operate.cluster import ClusterReader
 from jobstream.operate.lag import Lag
 from jobstream.operate.onlooker import Onlooker
 from jobstream.operate.view import AppView
 from jobstream.settings import Settings
 from jobstream.topics.apply import apply, survey
 from jobstream.topics.names import control_topic
-from jobstream_processors.ports import Outgoing, Position
+from jobstream_processors.ports import Outgoing
 from jobstream_schemas import ControlRecord
 
 if TYPE_CHECKING:
@@ -279,26 +278,6 @@ def test_records_that_retention_took_are_counted(shop: Shop) -> None:
     shop.seen("jobs_lag_records", 0, tier="main")
 
     assert shop.total("jobs_lost_to_retention_records_total", topic=topic) == 4
-
-
-def test_a_group_of_others_is_seen_by_what_it_committed(shop: Shop) -> None:
-    topic, group = f"{shop.name}.mail", f"bills-{shop.name}"
-    for _ in range(5):
-        shop.put(topic, b"x")
-    cluster = ClusterReader(shop.settings.client_options())
-    assert cluster.committed(group, [(topic, 0)]) == {}  # waits for the group's coordinator
-    cluster.commit(group, {(topic, 0): Position(2)})
-    onlooker = Onlooker(AppView(shop.name, shop.settings), ["bills-shop-*", f"gone-{shop.name}"])
-    shop.exporter = Exporter(onlooker, interval_s=1.0, objectives_s={})
-
-    shop.look()
-
-    assert not shop.trouble
-    assert shop.values("jobs_lag_records", group=group, tier="foreign", queue="") == [3]
-    assert shop.total("jobs_lag_seconds", group=group) > 0
-    assert shop.total("jobs_lag_records", group=shop.name, topic=topic) == 5
-    assert shop.values("jobs_group_members", group=group) == [0]
-    assert shop.values("jobs_group_members", group=f"gone-{shop.name}") == [0]
 
 
 def test_control_entries_in_force_are_counted(shop: Shop) -> None:

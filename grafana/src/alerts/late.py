@@ -11,7 +11,7 @@ from grafana.src.alerts.alert import PER_GROUP, Alert
 FAST = 14.4 * 0.01
 SLOW = 6 * 0.01
 STALE = "avg_over_time(queue:jobs_stale:bool[{}])"
-LADDER = 'tier!~"main|foreign"'
+LADDER = 'tier!="main"'
 
 LATE = (
     Alert(
@@ -55,7 +55,7 @@ LATE = (
     Alert(
         "JobsNoWorkers",
         "page",
-        'sum by (app, group) (place:jobs_lag_records:max{tier!="foreign"}) > 0 '
+        "sum by (app, group) (place:jobs_lag_records:max) > 0 "
         "and on (app, group) group:jobs_group_members:max == 0",
         above=None,
         lasts="1m",
@@ -69,8 +69,7 @@ LATE = (
     Alert(
         "JobsPartitionStalled",
         "page",
-        "(max by (app, group, topic, partition, queue) "
-        '(jobs_partition_stalled{tier!="foreign"}) == 1 '
+        "(max by (app, group, topic, partition, queue) (jobs_partition_stalled) == 1 "
         "and on (app, group, topic, partition) place:jobs_lag_seconds:max "
         "> on (app, queue) group_left () queue:jobs_queue_objective_seconds:max) "
         "unless on (app, queue) "
@@ -101,10 +100,9 @@ LATE = (
     Alert(
         "JobsRetentionAtRisk",
         "page",
-        'max by (app, topic, queue) (jobs_retention_used_ratio{tier!="foreign"}) > 0.5 '
-        "or (sum by (app, group, topic) (increase(jobs_lost_to_retention_records_total[1h])) > 0 "
-        "and on (app, group, topic) "
-        'place:jobs_lag_records:max{tier!="foreign"}) * 0 + 1',
+        "max by (app, topic, queue) (jobs_retention_used_ratio) > 0.5 "
+        "or (sum by (app, group, topic) (increase(jobs_lost_to_retention_records_total[1h])) > 0) "
+        "* 0 + 1",
         above=None,
         lasts="5m",
         summary="Jobs in {{ $labels.topic }} are close to being deleted unrun",

@@ -12,7 +12,7 @@ RECORDINGS = (
     Recording("group:jobs_group_members:max", "max by (app, group) (jobs_group_members)"),
     Recording(
         "queue:jobs_lag_seconds:max",
-        'max by (app, queue) (place:jobs_lag_seconds:max{tier!="foreign"})',
+        "max by (app, queue) (place:jobs_lag_seconds:max)",
     ),
     Recording(
         "queue:jobs_queue_objective_seconds:max",

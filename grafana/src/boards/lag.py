@@ -12,7 +12,6 @@ from grafana.src.expressions import (
     LADDER,
     MEMBERS,
     OBJECTIVE,
-    OURS,
     OVERDUE,
     PLACE,
     QUEUE,
@@ -102,15 +101,15 @@ WHERE = (
         columns=(
             Column(
                 "Overdue",
-                f"topk(20, max by (topic, partition) (jobs_lag_seconds{{{OURS}}}))",
+                f"topk(20, max by (topic, partition) (jobs_lag_seconds{{{QUEUE}}}))",
                 "s",
                 1,
             ),
             *(
                 Column(
                     name,
-                    f"max by (topic, partition) ({metric}{{{OURS}}}) and on (topic, partition) "
-                    f"topk(20, max by (topic, partition) (jobs_lag_seconds{{{OURS}}}))",
+                    f"max by (topic, partition) ({metric}{{{QUEUE}}}) and on (topic, partition) "
+                    f"topk(20, max by (topic, partition) (jobs_lag_seconds{{{QUEUE}}}))",
                     "none",
                     0,
                     steps,
@@ -132,7 +131,7 @@ WHERE = (
         "Typical: a handler that never returns, a poisoned key.",
         At(18, 16, 3, 4),
         "none",
-        queries=(Query(f"sum(max by ({PLACE}) (jobs_partition_stalled{{{OURS}}}))"),),
+        queries=(Query(f"sum(max by ({PLACE}) (jobs_partition_stalled{{{QUEUE}}}))"),),
         steps=(GOOD, Step(1, "red")),
     ),
     Figure(
@@ -196,7 +195,7 @@ WHO = (
         "deletes jobs that nobody has done. Worry at half.",
         At(8, 24, 8, 7),
         "percentunit",
-        queries=(Query(f"max by (queue) (jobs_retention_used_ratio{{{OURS}}})", "{{queue}}"),),
+        queries=(Query(f"max by (queue) (jobs_retention_used_ratio{{{QUEUE}}})", "{{queue}}"),),
         steps=(GOOD, Step(0.5, "red")),
     ),
     Graph(
@@ -216,7 +215,7 @@ BESIDE = (
         "Waiting on the delay ladder",
         "Retries and delayed jobs by rung: how many wait, as wanted. A step after an outage is the "
         "retries of that outage; they come back by themselves.",
-        At(0, 31, 8, 7),
+        At(0, 31, 12, 7),
         "short",
         queries=(
             Query(f"sum by (tier) (max by ({PLACE}) (jobs_lag_records{{{LADDER}}}))", "{{tier}}"),
@@ -228,23 +227,9 @@ BESIDE = (
         "Overdue on the delay ladder",
         "How long the most overdue record of each rung is past its time. Near 0 however many wait. "
         "Rising: the delayer is away or behind.",
-        At(8, 31, 8, 7),
+        At(12, 31, 12, 7),
         "s",
         queries=(Query(f"max by (tier) (jobs_lag_seconds{{{LADDER}}})", "{{tier}}"),),
-    ),
-    Graph(
-        "others",
-        "Other consumer groups",
-        "Groups that are not jobstream's, named with --group at the exporter: how long their "
-        "oldest record has waited.",
-        At(16, 31, 8, 7),
-        "s",
-        queries=(
-            Query(
-                f'max by (group, topic) (jobs_lag_seconds{{{APP},tier="foreign"}})',
-                "{{group}} {{topic}}",
-            ),
-        ),
     ),
 )
 

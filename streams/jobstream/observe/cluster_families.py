@@ -40,7 +40,7 @@ def families(
 
 def _places(sight: Sight, history: ClusterHistory) -> Iterator[Metric]:
     """One value per partition."""
-    rows = [(_labels(row), row) for row in sight.partitions if row.is_known]
+    rows = [(_labels(row), row) for row in sight.partitions]
     yield gauge("jobs_lag_records", ((at, row.standing.lag) for at, row in rows))
     yield gauge("jobs_lag_seconds", ((at, row.overdue_s) for at, row in rows))
     yield gauge("jobs_log_start_offset", ((at, row.standing.low) for at, row in rows))

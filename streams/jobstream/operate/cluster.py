@@ -118,11 +118,6 @@ class ClusterReader:
             if each.offset >= 0
         }
 
-    def groups(self) -> list[str]:
-        """The ids of all consumer groups that this client may see."""
-        found = self._answer(self._client.list_consumer_groups(request_timeout=WAIT_S))
-        return [group.group_id for group in found.valid or ()]
-
     def memberships(self, groups: Iterable[str]) -> dict[str, list[Member]]:
         """The members of each group; none of a group that is not there.
 

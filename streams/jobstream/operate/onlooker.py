@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from jobstream.kafka.client.onlooker_clock import OnlookerClock
 from jobstream.kafka.follow.mirror_topic import MirrorTable
 from jobstream.operate.backlog import Backlog
-from jobstream.operate.foreign import ForeignGroups
 from jobstream.operate.job_events import type_of
 from jobstream.operate.letter_count import UNNAMED, LetterCount
 from jobstream.operate.peek import Peek
@@ -45,18 +44,14 @@ _GROUPS: tuple[GroupName, ...] = ("workers", "delay")
 class Onlooker:
     """Used by one thread."""
 
-    def __init__(
-        self, view: AppView, foreign: Sequence[str] = (), clock: OnlookerClock | None = None
-    ) -> None:
-        """Prepare; nothing is asked yet. `foreign` are patterns of other groups to look at."""
+    def __init__(self, view: AppView, clock: OnlookerClock | None = None) -> None:
+        """Prepare; nothing is asked yet."""
         self._view = view
         self._clock = clock or OnlookerClock()
         self._mirrors = MirrorTable()
         self._letters = LetterCount()
         self._follower = Follower(view.records, self._made_anew)
-        self._own = frozenset(group_id(view.app, group) for group in _GROUPS)
-        self._foreign = ForeignGroups(foreign, self._own)
-        self._peeks: dict[str, Peek] = {}
+        self._peek = Peek(lambda starts: heads(view.options, starts))
         self._backlog = Backlog(
             self._sampled, lambda value: type_of(view.catalogue, value), UNNAMED
         )
@@ -88,8 +83,7 @@ class Onlooker:
         rows = [
             PartitionLag(
                 group,
-                # A foreign group may read a queue of ours, and is foreign all the same.
-                *(named[place] if group in self._own else ("", "")),
+                *named[place],
                 GroupPlace(
                     place=place,
                     low=spans[place][0],
@@ -130,11 +124,8 @@ class Onlooker:
         for name in _GROUPS:
             group = group_id(view.app, name)
             mine = [place for place, (_, rung) in named.items() if bool(rung) == (name == "delay")]
-            found[group] = _everywhere(mine, view.cluster.committed(group, mine))
-        for group, committed in self._foreign.look(view.cluster, view.counts).items():
-            topics = {topic for topic, _ in committed}
-            whole = [(topic, n) for topic in topics for n in range(view.counts.get(topic, 0))]
-            found[group] = _everywhere(whole, committed)
+            committed = view.cluster.committed(group, mine)
+            found[group] = {place: committed.get(place) for place in mine}
         return found
 
     def _catch_up(self, spans: Spans, ids: Mapping[str, str]) -> None:
@@ -160,24 +151,17 @@ class Onlooker:
 
     def _dated(self, rows: Sequence[PartitionLag]) -> list[PartitionLag]:
         """The rows with the age of their oldest unfinished record."""
-        # By group: a foreign one may read a queue of ours, from another place.
-        oldest: dict[tuple[str, TopicPartition], Head] = {}
-        groups = {row.group for row in rows}
-        peeks = {group: self._peeks.get(group) or self._new_peek() for group in groups}
-        for group, peek in peeks.items():
-            mine = [row for row in rows if row.group == group and row.is_waiting]
-            at = {r.standing.place: (r.standing.topic_id, r.standing.unfinished) for r in mine}
-            found = peek.at(at, {row.standing.place: row.rung for row in mine})
-            oldest |= {(group, place): head for place, head in found.items()}
-        self._peeks = peeks
-        for row in rows:
-            place = row.standing.place
-            head = oldest.get((row.group, place))
-            if head is not None and row.group in self._own:
-                # Foreign topics may hold the times of producers.
-                self._clock.observe(place, head.append_ms, absent_at_ms=self._absent_at(row))
+        waiting = {row.standing.place: row for row in rows if row.is_waiting}
+        at = {
+            place: (row.standing.topic_id, row.standing.unfinished)
+            for place, row in waiting.items()
+        }
+        oldest = self._peek.at(at, {place: row.rung for place, row in waiting.items()})
+        for place, head in oldest.items():
+            absent_at_ms = self._absent_at(waiting[place])
+            self._clock.observe(place, head.append_ms, absent_at_ms=absent_at_ms)
         now_ms = self._clock.broker_ms()
-        return [_aged(row, oldest.get((row.group, row.standing.place)), now_ms) for row in rows]
+        return [_aged(row, oldest.get(row.standing.place), now_ms) for row in rows]
 
     def _absent_at(self, row: PartitionLag) -> int | None:
         """When the record with which that partition goes on was not there yet; None: not known."""
@@ -185,9 +169,6 @@ class Onlooker:
         end = self._last_ends.get(at.place, (0, None))[1]
         is_new = end is not None and at.unfinished >= end
         return self._last_ends_ms if is_new else None
-
-    def _new_peek(self) -> Peek:
-        return Peek(lambda starts: heads(self._view.options, starts))
 
     def _letters_of(self, queue: QueueTopics) -> LettersOpen:
         letters = list(self._letters.of(queue.dlq))
@@ -237,12 +218,6 @@ def _places(queues: Sequence[QueueTopics]) -> list[tuple[TopicPartition, tuple[s
         for rung, topic in (("", queue.topic), *queue.rungs.items())
         for place in queue.places(topic)
     ]
-
-
-def _everywhere(
-    places: Iterable[TopicPartition], committed: Mapping[TopicPartition, Position]
-) -> Commits:
-    return {place: committed.get(place) for place in places}
 
 
 def _followed(view: AppView, queues: Sequence[QueueTopics]) -> list[TopicPartition]:

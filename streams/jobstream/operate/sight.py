@@ -8,16 +8,14 @@ from dataclasses import dataclass, field
 from jobstream.operate.positions import GroupPlace
 
 MAIN = "main"
-FOREIGN = "foreign"
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionLag:
-    """One partition of a queue, of a rung, or of a topic that another group reads."""
+    """One partition of a queue or of a rung."""
 
     group: str
     queue: str
-    """ "" for a group that is not the app's."""
     rung: str
     """ "" for the queue itself."""
     standing: GroupPlace
@@ -28,24 +26,13 @@ class PartitionLag:
     due time or from when it should have hopped on."""
 
     @property
-    def is_known(self) -> bool:
-        """Whether it is known where the group goes on.
-
-        A group of the app's that recorded nothing begins at the log's start; where a foreign one
-        would begin is its own affair.
-        """
-        return bool(self.queue) or self.standing.recorded is not None
-
-    @property
     def is_waiting(self) -> bool:
         """Whether there may be a record that the group has not finished."""
-        return self.is_known and self.standing.unfinished < self.standing.high
+        return self.standing.unfinished < self.standing.high
 
     @property
     def tier(self) -> str:
-        """`main` for a queue, `retry-<rung>`, or `foreign`."""
-        if not self.queue:
-            return FOREIGN
+        """`main` for a queue, `retry-<rung>` for a rung."""
         return f"retry-{self.rung}" if self.rung else MAIN
 
 

@@ -168,16 +168,6 @@ def test_lag_of_a_group_that_never_committed_counts_from_the_log_start() -> None
     assert values(found["jobs_committed_offset"]) == [30]
 
 
-def test_a_foreign_group_has_lag_only_where_it_committed() -> None:
-    rows = [replace(each, group="bills", queue="") for each in (row(5), row(None, partition=1))]
-
-    found = shown(ClusterHistory(), sight(*rows))
-
-    (sample,) = found["jobs_lag_records"]
-    assert (sample.labels["tier"], sample.labels["queue"], sample.value) == ("foreign", "", 95)
-    assert values(found["jobs_uncommitted_partitions"]) == [1]
-
-
 def test_retention_used_is_that_of_the_worst_partition() -> None:
     found = shown(ClusterHistory(), sight(row(5), row(5, partition=1, overdue_s=80.0)))
 

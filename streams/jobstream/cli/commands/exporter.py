@@ -27,8 +27,6 @@ LEAST_MS = 100
               help="What a queue promises, over slo= in the code; repeatable.")  # fmt: skip
 @click.option("--stalled-after", default="2m", show_default=True,
               help="How long a place may stand: longer than jobs run.")  # fmt: skip
-@click.option("--group", "groups", metavar="NAME", multiple=True,
-              help="Another group, whose lag is shown too; may hold *; repeatable.")  # fmt: skip
 @metrics_port_option
 @click.option("--log", "form", type=click.Choice(FORMS), default="auto", show_default=True)
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
@@ -38,7 +36,6 @@ def command(
     interval: str,
     slos: tuple[str, ...],
     stalled_after: str,
-    groups: tuple[str, ...],
     metrics_port: str | None,
     form: LogForm,
     log_level: str,
@@ -57,7 +54,7 @@ def command(
     view = view_of(app)
     settings = at_port(view.settings, metrics_port)
     objectives_s = declared(app) | read_objectives(slos)
-    onlooker, interval_s = Onlooker(view, groups), seconds("--interval", interval, LEAST_MS)
+    onlooker, interval_s = Onlooker(view), seconds("--interval", interval, LEAST_MS)
     stalled_s = seconds("--stalled-after", stalled_after, LEAST_MS)
     exporter = Exporter(
         onlooker, interval_s=interval_s, objectives_s=objectives_s, stalled_s=stalled_s
