@@ -175,12 +175,3 @@ def age(seconds: float) -> str:
         if seconds < limit:
             return f"{seconds / size:.0f}{unit}"
     return f"{seconds / _DAY_S:.0f}d"
-
-
-def size(count: float) -> str:
-    """Bytes for a person: 512 B, 1.5 MiB, 2.0 TiB."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1_024:  # noqa: PLR2004 - the step of the units
-            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1_024
-    return f"{count:.1f} TiB"

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jobstream.cli.output import size
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -33,49 +31,34 @@ def statuses(planned: Plan) -> dict[str, str]:
     return found | {spec.name: CREATED for spec in planned.create}
 
 
-def queue_lines(
-    groups: Iterable[TopicsOfQueue], status: Mapping[str, str], disk: Mapping[str, int] | None
-) -> TableLines:
-    """A line for each queue, and one for what is the app's own; with `disk` what it takes."""
+def queue_lines(groups: Iterable[TopicsOfQueue], status: Mapping[str, str]) -> TableLines:
+    """A line for each queue, and one for what is the app's own."""
     rows = [
         (
             group.queue or "(the app)",
             len(group.specs),
             group.shape,
             group.copies,
-            *_disk(disk, group.specs),
             _status(group, status),
         )
         for group in groups
     ]
-    return TableLines(("queue", "topics>", "partitions", "copies", *_column(disk), "status"), rows)
+    return TableLines(("queue", "topics>", "partitions", "copies", "status"), rows)
 
 
-def topic_lines(
-    specs: Iterable[TopicSpec], status: Mapping[str, str], disk: Mapping[str, int] | None
-) -> TableLines:
-    """A line for each topic; with `disk` what it takes."""
+def topic_lines(specs: Iterable[TopicSpec], status: Mapping[str, str]) -> TableLines:
+    """A line for each topic."""
     rows = [
         (
             spec.name,
             spec.partitions,
             spec.replication,
             spec.configs["cleanup.policy"],
-            *_disk(disk, [spec]),
             status.get(spec.name, GOOD),
         )
         for spec in specs
     ]
-    columns = ("topic", "partitions>", "copies>", "policy", *_column(disk), "status")
-    return TableLines(columns, rows)
-
-
-def _column(disk: Mapping[str, int] | None) -> tuple[str, ...]:
-    return () if disk is None else ("disk>",)
-
-
-def _disk(disk: Mapping[str, int] | None, specs: Iterable[TopicSpec]) -> tuple[str, ...]:
-    return () if disk is None else (size(sum(disk[spec.name] for spec in specs)),)
+    return TableLines(("topic", "partitions>", "copies>", "policy", "status"), rows)
 
 
 def _status(group: TopicsOfQueue, status: Mapping[str, str]) -> str:

@@ -20,7 +20,7 @@ import structlog
 
 from jobstream.cli.log_lines import renderer
 from jobstream.cli.log_output import Lines, configure, configure_process
-from jobstream.cli.output import age, print_table, size
+from jobstream.cli.output import age, print_table
 from jobstream.cli.printable import one_line, printable
 from jobstream_processors.context import RunFacts
 from jobstream_processors.execute.current import fields_of, name_job
@@ -171,13 +171,6 @@ def test_a_piped_table_is_whole_and_harmless(capsys: pytest.CaptureFixture[str])
 )
 def test_ages_are_short(seconds: float, text: str) -> None:
     assert age(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("count", "text"), [(0, "0 B"), (1_023, "1023 B"), (1_536, "1.5 KiB"), (2 << 40, "2.0 TiB")]
-)
-def test_sizes_are_short(count: int, text: str) -> None:
-    assert size(count) == text
 
 
 @contextmanager

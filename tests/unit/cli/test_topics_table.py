@@ -31,8 +31,8 @@ def planned(there: Mapping[str, TopicState]) -> Plan:
     return plan("shop", QUEUES, there, brokers=3)
 
 
-def shown(there: Mapping[str, TopicState], disk: Mapping[str, int] | None = None) -> TableLines:
-    return queue_lines(by_queue(NEEDED), statuses(planned(there)), disk)
+def shown(there: Mapping[str, TopicState]) -> TableLines:
+    return queue_lines(by_queue(NEEDED), statuses(planned(there)))
 
 
 def test_a_fresh_broker_gets_a_line_for_each_queue() -> None:
@@ -71,18 +71,7 @@ def test_what_is_wrong_with_one_topic_shows_in_its_queue_and_below() -> None:
 
 
 def test_each_topic_has_a_line_where_that_is_asked_for() -> None:
-    lines = topic_lines(NEEDED, statuses(planned(existing())), None)
+    lines = topic_lines(NEEDED, statuses(planned(existing())))
 
     assert [row[0] for row in lines.rows] == [spec.name for spec in NEEDED]
     assert {row[-1] for row in lines.rows} == {"as it should be"}
-    assert "disk>" not in lines.columns
-
-
-def test_disk_is_shown_where_a_rate_is_given_and_adds_up() -> None:
-    disk = {spec.name: 1_024 for spec in NEEDED}
-
-    lines = shown({}, disk)
-
-    assert lines.columns[4] == "disk>"
-    assert [row[4] for row in lines.rows] == ["11.0 KiB", "11.0 KiB", "11.0 KiB", "3.0 KiB"]
-    assert topic_lines(NEEDED, {}, disk).rows[0][4] == "1.0 KiB"

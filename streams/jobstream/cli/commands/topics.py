@@ -11,7 +11,7 @@ from jobstream.cli.app_command import AppGroup
 from jobstream.cli.exits import DIFFERS, OK, UNSAFE
 from jobstream.cli.hints import typed
 from jobstream.cli.options import json_option
-from jobstream.cli.output import print_json, print_table, progress, say, size
+from jobstream.cli.output import print_json, print_table, progress, say
 from jobstream.cli.topics_table import GOOD, queue_lines, statuses, topic_lines
 from jobstream.errors import ConfigError
 
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from jobstream.topics.plan import Plan
     from jobstream.topics.specs import TopicSpec
 
-RATE = 1.0
-"""Jobs a second on each queue, for the disk in JSON where nobody says how many."""
-JOB_BYTES = 1_000
-
 
 @click.group(cls=AppGroup)
 def command() -> None:
@@ -34,14 +30,8 @@ def command() -> None:
 
 @command.command("plan")
 @click.option("--all", "each_topic", is_flag=True, help="A line for each topic, not each queue.")
-@click.option("--rate", type=click.FloatRange(0, min_open=True),
-              help="Show the disk that this many jobs a second on each queue take.")  # fmt: skip
-@click.option("--job-bytes", type=click.IntRange(1), default=JOB_BYTES, show_default=True,
-              help="Bytes of one encoded job, for --rate.")  # fmt: skip
 @json_option
-def plan_command(
-    app: AppName, rate: float | None, job_bytes: int, *, each_topic: bool, as_json: bool
-) -> int:
+def plan_command(app: AppName, *, each_topic: bool, as_json: bool) -> int:
     """Show the topics by queue, and all that differs.
 
     Exit code 0: nothing to do; 2: `apply` would change something; 3: something is unsafe and
@@ -53,19 +43,15 @@ def plan_command(
     planned = survey_app(loaded, admin)
     specs = _specs(loaded, admin)
     if as_json:
-        print_json(_document(loaded, planned, specs, (rate or RATE, job_bytes)))
+        print_json(_document(loaded, planned, specs))
         return code_of(planned)
-    sizes = None if rate is None else _disk(specs, rate, job_bytes)
     groups, status = by_queue(specs), statuses(planned)
     if each_topic:
-        print_table(*topic_lines(specs, status, sizes))
+        print_table(*topic_lines(specs, status))
     else:
-        print_table(*queue_lines(groups, status, sizes))
+        print_table(*queue_lines(groups, status))
     partitions = counted(sum(group.partitions for group in groups), "partition")
     say(f"\nin all: {counted(len(specs), 'topic')}, {partitions}, {groups[0].copies} of each")
-    if sizes is not None:
-        load = f"{rate:g} jobs/s of {job_bytes} bytes on each queue"
-        say(f"disk at {load}, once retention is reached: {size(sum(sizes.values()))}")
     say_plan(planned, planned.details(), app)
     return code_of(planned)
 
@@ -92,8 +78,7 @@ def apply_command(
         return _grow(loaded, admin, grow, was, accept_waiting=accept_waiting)
     planned = survey_app(loaded, admin)
     if as_json:
-        specs = _specs(loaded, admin)
-        print_json(_document(loaded, planned, specs, (RATE, JOB_BYTES)))
+        print_json(_document(loaded, planned, _specs(loaded, admin)))
     else:
         say_plan(planned, planned.lines(), app)
     if planned.is_empty:
@@ -162,19 +147,10 @@ def _specs(app: App, admin: Admin) -> list[TopicSpec]:
     return specs(app.name, app.queues.values(), copies)
 
 
-def _disk(specs: list[TopicSpec], rate: float, job_bytes: int) -> dict[str, int]:
-    from jobstream.topics.disk import Load, disk  # noqa: PLC0415 - with the command only
-
-    return disk(specs, Load(rate, job_bytes))
-
-
-def _document(
-    app: App, planned: Plan, specs: list[TopicSpec], load: tuple[float, int]
-) -> dict[str, Any]:
-    status, sizes = statuses(planned), _disk(specs, *load)
+def _document(app: App, planned: Plan, specs: list[TopicSpec]) -> dict[str, Any]:
+    status = statuses(planned)
     return {
         "app": app.name,
-        "disk_at": {"jobs_per_s": load[0], "job_bytes": load[1]},
         "topics": [
             {
                 "topic": spec.name,
@@ -183,7 +159,6 @@ def _document(
                 "replication": spec.replication,
                 "configs": dict(spec.configs),
                 "status": status.get(spec.name, GOOD),
-                "disk_bytes": sizes[spec.name],
             }
             for spec in specs
         ],
