@@ -20,7 +20,7 @@ from tests.bench.usage import cpu_by_thread, cpu_since, peak_resident_mb, reside
 from jobstream.roles.process import Roles
 
 if TYPE_CHECKING:
-    from jobstream_processors.parts import Parts
+    from jobstream_processors.assembly import Parts
 
 LOOK_S = 0.005
 
@@ -97,10 +97,10 @@ class Meter:
 
     def _counted(self) -> tuple[int, int]:
         """Records taken and finished so far."""
-        feed = getattr(self._roles._worker, "_feed", None)  # noqa: SLF001 - no API, see above
-        if feed is None:
+        worker = self._roles._worker  # noqa: SLF001 - no API, see above
+        if worker is None or worker.joined is None:
             return 0, 0
-        lanes = list(feed.lanes.values())
+        lanes = list(worker.joined.feed.lanes.values())
         return sum(lane.handed for lane in lanes), sum(lane.returned for lane in lanes)
 
 

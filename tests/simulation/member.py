@@ -26,13 +26,11 @@ from jobstream.kafka.follow.schema_topic import SchemaFollower
 from jobstream.roles import run_loop as leaving
 from jobstream.testing.memory_tables import MemoryTables
 from jobstream.topics.names import control_topic, schemas_topic
+from jobstream_processors.assembly import Parts
 from jobstream_processors.assignment.pressure import Limits
 from jobstream_processors.assignment.pulse import GuardedSink, Pulse
 from jobstream_processors.assignment.takeover import Takeover
 from jobstream_processors.delay.delayer import Delayer, DelayerParts
-from jobstream_processors.execute.bars import Bars
-from jobstream_processors.job_types import PROCESS
-from jobstream_processors.parts import Parts
 from jobstream_processors.worker import Worker
 
 if TYPE_CHECKING:
@@ -41,7 +39,8 @@ if TYPE_CHECKING:
     from tests.simulation.runtime import Process, Scheduler
     from tests.simulation.world import World
 
-    from jobstream_processors.execute.running import Executor
+    from jobstream_processors.assembly import Neighbours
+    from jobstream_processors.execute.running import Barred, Ended
     from jobstream_processors.ports import Listener
 
 PLANS = {PLAN.name: PLAN}
@@ -69,21 +68,6 @@ class SimMachine:
         return (EPOCH_US + self._scheduler.now_us + self._process.wall_skew_us) // 1_000
 
 
-class PlayedWorker(Worker):
-    """The worker, with children that are no processes of the machine."""
-
-    children: SimChildren
-
-    def _executors(self) -> dict[str, Executor]:
-        parts = self._parts
-        made = super()._executors()
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, SimLoop), "it runs in the simulation"
-        bars = Bars(parts.clock, parts.pulse.is_lost)
-        self.children = SimChildren(loop, parts.children, self._engine.ended, bars)
-        return {**made, PROCESS: self.children}
-
-
 class Member:
     """A process with the roles it has."""
 
@@ -94,7 +78,7 @@ class Member:
         self.again = True
         """Whether a supervisor starts another in its place."""
         self.sources: list[SimSource] = []
-        self.worker: PlayedWorker | None = None
+        self.worker: Worker | None = None
         self.delayer: Delayer | None = None
         self.loop = SimLoop(world.scheduler, process)
         self.loop.set_exception_handler(self._on_error)
@@ -180,14 +164,19 @@ class Member:
             ),
             concurrency=CONCURRENCY,
             children=CHILDREN,
+            make_children=self._children,
             failed=self.world.ledger.failed,
             name=self.process.name,
         )
-        self.worker = worker = PlayedWorker(parts)
+        self.worker = worker = Worker(parts)
         control.listen(self.clock.broker_ms(), worker.obey)
         if self._stopping.is_set():
             worker.stop()
         await worker.run()
+
+    def _children(self, _parts: Parts, ended: Ended, barred: Barred, _: Neighbours) -> SimChildren:
+        """Children that are no processes of the machine."""
+        return SimChildren(self.loop, CHILDREN, ended, barred)
 
     async def _delay(self, mirrors: KafkaMirrors, control: ControlFollower) -> None:
         parts = DelayerParts(

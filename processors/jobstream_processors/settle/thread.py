@@ -174,6 +174,8 @@ class MirrorThread:
     def publish(self, lanes: list[Lane]) -> None:
         """Mirror these lanes now; blocks until acknowledged. Raises PublishFailed."""
         changed = self._changed(lanes)
+        if not changed:
+            return
         shown = [lane.snapshot for lane in changed]
         self._sink.publish([self._record(lane) for lane in changed])
         for lane, snapshot in zip(changed, shown, strict=True):

@@ -47,13 +47,13 @@ from jobstream.topics.names import (
     worker_group,
 )
 from jobstream.topics.sessions import HEARTBEAT, SESSION
+from jobstream_processors.assembly import Parts
 from jobstream_processors.assignment.pressure import Limits
 from jobstream_processors.assignment.pulse import GuardedSink, Pulse
 from jobstream_processors.assignment.takeover import Takeover
 from jobstream_processors.background import aside
 from jobstream_processors.delay.delayer import Delayer, DelayerParts
 from jobstream_processors.errors import WorkerStopped
-from jobstream_processors.parts import Parts
 from jobstream_processors.watch.failure_hooks import Failures
 from jobstream_processors.worker import Worker
 from jobstream_schemas import Catalogue

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from jobstream.kafka.client.broker_clock import MACHINE
 
 if TYPE_CHECKING:
+    from jobstream_processors.assembly import Neighbours, Parts
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.execute.running import Executor
+    from jobstream_processors.execute.running import Barred, Ended, Executor
     from jobstream_processors.ports import Clock
 
 
@@ -40,9 +41,8 @@ class NoChildren:
     stuck = 0
     stepping = None
 
-    def __init__(self, on_loop: Executor, in_threads: Executor) -> None:
-        self._on_loop = on_loop
-        self._in_threads = in_threads
+    def __init__(self, _parts: Parts, _ended: Ended, _barred: Barred, given: Neighbours) -> None:
+        self._on_loop, self._in_threads = given
 
     def submit(self, delivery: Delivery) -> None:
         """Run it on the loop or in a thread, as its handler is written."""

@@ -30,24 +30,15 @@ from jobstream.topics.names import (
     schemas_topic,
     worker_group,
 )
-from jobstream_processors.assignment.feed import Feed
+from jobstream_processors.assembly import Assembly, Parts
 from jobstream_processors.assignment.pressure import Limits
 from jobstream_processors.assignment.pulse import Pulse
-from jobstream_processors.assignment.skipped import Lookout
 from jobstream_processors.assignment.takeover import Takeover
-from jobstream_processors.assignment.unfinished import Remains, left, remains
+from jobstream_processors.assignment.unfinished import Remains, remains
 from jobstream_processors.delay.delayer import Delayer, DelayerParts
-from jobstream_processors.engine.engine import Engine
 from jobstream_processors.engine.gate import FLOOD, QUEUE
-from jobstream_processors.engine.intake import Intake
 from jobstream_processors.errors import PublishFailed
-from jobstream_processors.execute.bars import Bars
-from jobstream_processors.execute.on_loop import LoopExecutor
-from jobstream_processors.execute.on_threads import ThreadExecutor
-from jobstream_processors.job_types import ASYNC, PROCESS, THREAD
 from jobstream_processors.meter import DelayMeter, Meter
-from jobstream_processors.settle.letter_closer import Closer
-from jobstream_processors.settle.settler import Settler
 from jobstream_processors.watch.failure_hooks import call, failure_of
 from jobstream_schemas import Catalogue
 
@@ -61,9 +52,9 @@ if TYPE_CHECKING:
     from jobstream_processors.core.orders import Orders
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.execute.running import Executor
     from jobstream_processors.ports import Clock, Listener, Position, Record
     from jobstream_processors.settle.settler import Decided
+    from jobstream_processors.watch.tracing import Settles
 
 _T = TypeVar("_T")
 # A worker whose thread always polls in time: the clock jumps, the process does not freeze.
@@ -87,50 +78,54 @@ class MemoryWorker:
         self._clock = clock if clock is not None else HandlersOwnTime(broker.clock)
         self._leaving = False
         learning = clock if isinstance(clock, BrokerClock) else None
-        self._sink = MemorySink(broker, learning)
-        reader = MemoryLog(broker)
-        plans = app.plans()
-        offsets = offsets_topic(app.name)
+        sink, reader = MemorySink(broker, learning), MemoryLog(broker)
+        plans, offsets = app.plans(), offsets_topic(app.name)
         mirrors = KafkaMirrors(reader, offsets, broker.topics()[offsets])
         self._catalogue = Catalogue()
         for schema in app.schemas():
             self._catalogue.register(schema)
-        self._schemas = SchemaFollower(reader, schemas_topic(app.name), self._catalogue, self._sink)
+        self._schemas = SchemaFollower(reader, schemas_topic(app.name), self._catalogue, sink)
         self._control = ControlFollower(reader, control_topic(app.name))
-        group = worker_group(app.name)
-        tables = MemoryTables(reader)
-        self._takeover = Takeover(group, plans, self._sink, reader, tables, mirrors, self._clock)
-        self._tracing = tracing_of(app)
-        self._settler = self._tracing.settler(Settler(self._sink, plans, self._clock))
-        self._decided: list[Decided] = []
-        self._shown: dict[Lane, object] = {}
-        """What was mirrored last of each lane."""
-        self._intake = Intake(app.specs(), self._catalogue, self._clock, self._tracing.received)
-        self._loop = asyncio.new_event_loop()
-        self._woken = asyncio.Event()
-        put = self._tracing.put(self._put)
+        self._pulse = pulse = Pulse(self._clock, _SESSION_MS)
+        group, tables = worker_group(app.name), MemoryTables(reader)
+        topics = [plan.topic for plan in plans.values()]
+        source = MemorySource(broker, group, topics, learning)
+        pulse.hear_by(source.is_silent, _SILENT_MS)
         self.meter = Meter(group, plans, app.specs(), EDGES)
         """What it counts, as a worker process does."""
-        self._engine = Engine(self._intake, self._clock, put, self._loop, self.meter)
         self._callbacks = app.failure_callbacks
-        self._pulse = pulse = Pulse(self._clock, _SESSION_MS)
-        self._limits = Limits(
-            window=app.settings.window,
-            drain_ms=app.settings.drain_ms,
-            rebalance_drain_ms=app.settings.rebalance_drain_ms,
-            rebalance_ms=broker.rebalance_ms,
+        self._parts = parts = Parts(
+            specs=app.specs(),
+            plans=plans,
+            catalogue=self._catalogue,
+            source=_joining(source),
+            sink=sink,
+            takeover=Takeover(group, plans, sink, reader, tables, mirrors, self._clock),
+            reader=reader,
+            clock=self._clock,
+            pulse=pulse,
+            limits=Limits(
+                window=app.settings.window,
+                drain_ms=app.settings.drain_ms,
+                rebalance_drain_ms=app.settings.rebalance_drain_ms,
+                rebalance_ms=broker.rebalance_ms,
+            ),
+            concurrency=app.settings.concurrency,
+            make_children=NoChildren,
+            tracing=tracing_of(app),
+            meter=self.meter,
+            failed=self._tell if self._callbacks else None,
         )
-        known, limits = reader.known_id, self._limits
-        feed = Feed(plans, self, self._clock, pulse, limits, known_id=known, meter=self.meter)
-        self._feed = feed
-        # Nothing blocks in memory: the log is asked at once.
-        self._lookout = Lookout(reader, self._loop, lambda ask: ask(), feed.verdicts)
-        self._loop.run_until_complete(self._equip(app.settings.concurrency))
-        self._closer = Closer(plans, reader, self._sink, lambda: list(self._feed.running))
-        parts = DelayerParts(
+        self._settler: Settles
+        self._decided: list[Decided] = []
+        self._loop = asyncio.new_event_loop()
+        self._woken = asyncio.Event()
+        self._joined = self._run(self._join(parts))
+        self._engine, self._feed = self._joined.engine, self._joined.feed
+        rungs = DelayerParts(
             delay_group(app.name),
             plans,
-            self._sink,
+            sink,
             reader,
             mirrors,
             self._clock,
@@ -138,13 +133,10 @@ class MemoryWorker:
             self._catalogue,
             DelayMeter(delay_group(app.name), plans, EDGES),
         )
-        self._delayer = Delayer(parts)
-        topics = [plan.topic for plan in plans.values()]
-        source = MemorySource(broker, group, topics, learning)
-        self._pulse.hear_by(source.is_silent, _SILENT_MS)
-        self._feed.join(_joining(source))
-        rungs = [topic for plan in plans.values() for topic, _ in plan.rungs.values()]
-        self._delayer.join(_joining(MemorySource(broker, parts.group, rungs, learning)))
+        self._delayer = Delayer(rungs)
+        self._feed.join(parts.source)
+        topics = [topic for plan in plans.values() for topic, _ in plan.rungs.values()]
+        self._delayer.join(_joining(MemorySource(broker, rungs.group, topics, learning)))
         self._control.listen(self._clock.broker_ms(), self._obey)
         self._control.listen(self._clock.broker_ms(), self._delayer.obey)
 
@@ -155,7 +147,7 @@ class MemoryWorker:
         self._control.tell_changes(self._clock.broker_ms())
         moved = self._feed.cycle(0) + self._delayer.cycle(0)
         worked = self._run(self._work())
-        return bool(moved) or worked or self._closer.sweep() > 0
+        return bool(moved) or worked or self._joined.closer.sweep() > 0
 
     def next_ms(self, *, expiry: bool) -> int | None:
         """Broker time at which something that waits here may go on; None if nothing waits.
@@ -165,7 +157,7 @@ class MemoryWorker:
         """
         now_ms = self._clock.broker_ms()
         since_ms = now_ms - self._clock.monotonic_ms()
-        waiting = self._intake.inflight.values()
+        waiting = self._joined.intake.inflight.values()
         times = [d.due_ms + since_ms for d in waiting if d.due_ms is not None]
         hop_ms = self._delayer.next_ms()
         if hop_ms is not None:
@@ -184,7 +176,7 @@ class MemoryWorker:
     def close(self) -> None:
         """Drain for the drain time at most, by the real clock; commit, leave both groups."""
         self._leaving = True
-        until = time.monotonic() + self._limits.drain_ms / 1000
+        until = time.monotonic() + self._parts.limits.drain_ms / 1000
         self._feed.cycle(0)
         while not self._feed.left and time.monotonic() < until:
             self._run(self._work())
@@ -210,7 +202,7 @@ class MemoryWorker:
         """Restore the lane at once. Where a worker would end and be started anew, try again."""
         for more in reversed(range(_PREPARE_TRIES)):
             try:
-                start = self._takeover.prepare(lane, committed)
+                start = self._parts.takeover.prepare(lane, committed)
             except PublishFailed:
                 if not more:
                     raise
@@ -229,8 +221,7 @@ class MemoryWorker:
 
     def drain(self, lanes: Sequence[Lane]) -> None:
         """Start nothing more of the lanes; what runs goes on, and settles."""
-        for lane in lanes:
-            self._engine.drain(lane)
+        self._joined.drain(lanes)
 
     def remains(self, lanes: Sequence[Lane]) -> Remains:
         """What of draining lanes is not through yet."""
@@ -238,28 +229,46 @@ class MemoryWorker:
 
     def cut(self, lanes: Sequence[Lane]) -> None:
         """Stop what runs of the lanes, where that is possible."""
-        for lane in lanes:
-            self._engine.cut(lane)
+        self._joined.cut(lanes)
 
     def hand_over(self, lanes: Sequence[Lane]) -> None:
         """End the lanes and mirror how far they came."""
-        for lane in lanes:
-            lane.show()
-            lane.left = left(lane, self._engine.unfinished(lane), self._clock)
-            self._engine.end(lane)
+        self._joined.part_with(lanes)
         self._mirror(lanes)
         for lane in lanes:
-            self._takeover.release(lane)
+            self._parts.takeover.release(lane)
 
     def end(self, lanes: Sequence[Lane]) -> None:
         """End the lanes at once."""
+        self._joined.end(lanes)
         for lane in lanes:
-            self._engine.end(lane)
             if hasattr(lane, "shard"):
-                self._takeover.release(lane)
+                self._parts.takeover.release(lane)
 
     def wait(self, timeout_s: float) -> None:
         """Return: only a turn makes progress."""
+
+    # -- how decisions and news reach the parts
+
+    def settling(self, settler: Settles) -> Callable[[list[Decided]], None]:
+        """Keep decisions until the turn that settles them."""
+        self._settler = settler
+        return self._put
+
+    def ask(self, question: Callable[[], object]) -> None:
+        """Call it at once: nothing blocks in memory."""
+        question()
+
+    def announced(self, lanes: list[tuple[Lane, int]]) -> None:
+        """Tell the engine how far lanes may begin."""
+        self._engine.horizon.widen(lanes)
+
+    def failed(self, error: BaseException) -> None:
+        """No thread of it can fail, as it has none."""
+        raise error
+
+    # Its turn raises it.
+    without_table = failed
 
     # -- inside
 
@@ -278,19 +287,8 @@ class MemoryWorker:
         self._feed.obey(frozenset(orders.queues), quiet=bool(orders.quiets))
         self._engine.obey(orders)
 
-    async def _equip(self, concurrency: int) -> None:
-        ended, returned = self._tracing.ended(self._engine.ended), self._engine.returned
-        clock, enter = self._clock, self._tracing.enter
-        bars = Bars(clock, self._pulse.is_lost)
-        on_loop = LoopExecutor(concurrency, ended, returned, bars, machine=clock, enter=enter)
-        in_threads = ThreadExecutor(concurrency, ended, returned, bars, machine=clock, enter=enter)
-        self._executors = (on_loop, in_threads)
-        children = NoChildren(on_loop, in_threads)
-        tell = self._tell if self._callbacks else None
-        executors: dict[str, Executor] = {ASYNC: on_loop, THREAD: in_threads, PROCESS: children}
-        self._engine.run_on(executors, tell, self._lookout)
-        # Mirrors are published in every turn, whoever waits for one.
-        self._engine.horizon.announce_by((_nothing, 2 * concurrency))
+    async def _join(self, parts: Parts) -> Assembly:
+        return Assembly(parts, self._loop, self)
 
     def _tell(self, delivery: Delivery, outcome: Outcome | None, decision: Decision) -> None:
         """As a worker process does, but here and now."""
@@ -314,7 +312,7 @@ class MemoryWorker:
         if not self._decided and self._settler.waits and self._settle():
             return True
         if not self._decided:
-            if not any(executor.busy for executor in self._executors):
+            if not any(each.busy for each in self._joined.executors.values()):
                 return any(lane.ahead.beyond for lane in self._feed.running)
             await self._wait_a_little()
         if self._decided:
@@ -339,24 +337,9 @@ class MemoryWorker:
 
     def _mirror(self, lanes: Sequence[Lane]) -> None:
         """As in a worker process: commits go as far as the mirror."""
-        changed = [
-            lane
-            for lane in lanes
-            if self._shown.get(lane) is not lane.snapshot or lane.ahead.wanted > lane.may_begin
-        ]
         with suppress(PublishFailed):
-            if changed:
-                self._sink.publish([self._takeover.mirror_record(lane) for lane in changed])
-            for lane in changed:
-                self._shown[lane] = lane.snapshot
-                lane.mirrored = lane.snapshot[0]
-            self._engine.horizon.widen([(lane, lane.ahead.wanted) for lane in changed])
-        for gone in [lane for lane in self._shown if not lane.live]:
-            del self._shown[gone]
-
-
-def _nothing() -> None:
-    """Nobody need be woken."""
+            self._joined.mirrors.publish(list(lanes))
+            self.announced([(lane, lane.ahead.wanted) for lane in lanes])
 
 
 def _joining(source: MemorySource) -> Callable[[Listener], MemorySource]:

@@ -12,11 +12,11 @@ from tests.harness.waiting import wait_until
 
 from jobstream.testing import MemoryShard, MemorySource
 from jobstream.testing.memory_tables import MemoryTables
+from jobstream_processors.assembly import Parts
 from jobstream_processors.assignment.pulse import Pulse
 from jobstream_processors.assignment.takeover import OpenShard, Takeover
 from jobstream_processors.core.known import DONE
 from jobstream_processors.errors import TableUnavailable
-from jobstream_processors.parts import Parts
 from jobstream_processors.worker import Worker
 
 if TYPE_CHECKING:

@@ -1,0 +1,192 @@
+"""Joins the parts of a worker, in one place: for a worker process, and for one in memory.
+
+What the two do not share is who carries things from one part to the next, threads and queues or
+one turn after the other. That is `Carriers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from jobstream_processors.assignment.driver import Driver
+from jobstream_processors.assignment.feed import Feed
+from jobstream_processors.assignment.pressure import Limits
+from jobstream_processors.assignment.pulse import Pulse
+from jobstream_processors.assignment.skipped import Lookout
+from jobstream_processors.assignment.takeover import Takeover
+from jobstream_processors.assignment.unfinished import left
+from jobstream_processors.engine.engine import Engine, Failed
+from jobstream_processors.engine.intake import Intake
+from jobstream_processors.execute.bars import Bars
+from jobstream_processors.execute.on_loop import LoopExecutor
+from jobstream_processors.execute.on_processes import ProcessExecutor
+from jobstream_processors.execute.on_threads import ThreadExecutor
+from jobstream_processors.execute.running import Barred, Ended, Executor
+from jobstream_processors.job_types import ASYNC, PROCESS, THREAD, JobSpec, slots_of
+from jobstream_processors.meter import Meter
+from jobstream_processors.ports import Clock, Listener, Log, Sink, Source
+from jobstream_processors.queue_plan import QueuePlan
+from jobstream_processors.settle.letter_closer import Closer
+from jobstream_processors.settle.settler import Settler
+from jobstream_processors.settle.thread import MirrorThread
+from jobstream_processors.watch.tracing import UNTRACED, Tracing
+from jobstream_schemas import Catalogue
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Sequence
+
+    from jobstream_processors.assignment.lane import Lane
+    from jobstream_processors.settle.settler import Decided
+    from jobstream_processors.watch.tracing import Settles
+
+Neighbours = tuple[Executor, Executor]
+"""The executors that run handlers on the event loop and in threads."""
+MakeChildren = Callable[["Parts", Ended, Barred, Neighbours], Executor]
+
+
+def child_processes(parts: Parts, ended: Ended, barred: Barred, _: Neighbours) -> Executor:
+    """The executor of handlers that want a process of their own."""
+    return ProcessExecutor(
+        parts.children,
+        ended,
+        barred,
+        parts.child_begins,
+        machine=parts.clock,
+        enter=parts.tracing.enter_child,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything a worker is made of; a role fills it in."""
+
+    specs: Mapping[str, JobSpec]
+    plans: Mapping[str, QueuePlan]
+    catalogue: Catalogue
+    source: Callable[[Listener], Source]
+    """Joins the group; called on the thread that polls."""
+    sink: Sink
+    takeover: Takeover
+    reader: Log
+    clock: Clock
+    pulse: Pulse
+    limits: Limits = field(default_factory=Limits)
+    concurrency: int = 200
+    children: int = 4
+    child_begins: Callable[[], None] | None = None
+    """What a child process does first; it is pickled."""
+    make_children: MakeChildren = child_processes
+    closer_s: float = 5.0
+    """How often dead letters are looked at that a redrive or a late success closed."""
+    tracing: Tracing = UNTRACED
+    meter: Meter | None = None
+    name: str = ""
+    """`host:pid`: how operators tell it to be quiet."""
+    ready: Callable[[], object] | None = None
+    """Called whenever all that is assigned has come to be served; on the thread that polls."""
+    failed: Failed | None = None
+    tracebacks: bool = False
+    """Log the traceback of every failed run, not only at a death."""
+    give_up: Callable[[BaseException], object] | None = None
+    """Ends this process while a handler holds the event loop, from any thread; None: nobody can."""
+    stuck_max: int = 100
+    """Runs past their time limit that still hold a slot, before the process is to be replaced."""
+
+
+class Carriers(Driver, Protocol):
+    """Carries things from one part of a worker to the next. It also drives the feed."""
+
+    def settling(self, settler: Settles) -> Callable[[list[Decided]], None]:
+        """What is called with decisions that `settler` is to make durable; it returns at once."""
+
+    def ask(self, question: Callable[[], object]) -> object:
+        """Call `question`, which may block, off the event loop."""
+
+    def announced(self, lanes: list[tuple[Lane, int]]) -> None:
+        """Mirrors have announced how far these lanes may begin. Called on any thread."""
+
+    def without_table(self, error: BaseException) -> None:
+        """A dedup table can't be written any more. Called by what settles."""
+
+    def failed(self, error: BaseException) -> None:
+        """A thread of the worker has ended by this error."""
+
+
+class Assembly:
+    """The parts of one worker, joined. Made on the event loop's thread."""
+
+    def __init__(self, parts: Parts, loop: asyncio.AbstractEventLoop, carriers: Carriers) -> None:
+        self._clock = clock = parts.clock
+        tracing, meter = parts.tracing, parts.meter
+        settler = Settler(parts.sink, parts.plans, clock, carriers.without_table)
+        put = carriers.settling(tracing.settler(settler))
+        intake = Intake(parts.specs, parts.catalogue, clock, tracing.received)
+        self.intake = intake
+        self.engine = Engine(intake, clock, tracing.put(put), loop, meter)
+        self.feed = Feed(
+            parts.plans,
+            carriers,
+            clock,
+            parts.pulse,
+            parts.limits,
+            known_id=parts.reader.known_id,
+            meter=meter,
+            ready=parts.ready,
+        )
+        lookout = Lookout(parts.reader, loop, carriers.ask, self.feed.verdicts)
+        self.executors = self._executors(parts)
+        self.engine.run_on(self.executors, parts.failed, lookout, tracebacks=parts.tracebacks)
+        self.mirrors = MirrorThread(
+            parts.sink,
+            self.served,
+            parts.takeover.mirror_record,
+            parts.limits.commit_ms / 1000,
+            carriers.failed,
+            announced=carriers.announced,
+        )
+        served = [spec for spec in parts.specs.values() if spec.queue in parts.plans]
+        self.slots = slots_of(served, parts.concurrency, parts.children)
+        """How many handlers run at once, all executors together."""
+        self.engine.horizon.announce_by((self.mirrors.wake, self.slots))
+        self.closer = Closer(parts.plans, parts.reader, parts.sink, self.served)
+
+    def _executors(self, parts: Parts) -> dict[str, Executor]:
+        ended, returned = parts.tracing.ended(self.engine.ended), self.engine.returned
+        clock, enter, many = parts.clock, parts.tracing.enter, parts.concurrency
+        bars = Bars(clock, parts.pulse.is_lost)
+        on_loop = LoopExecutor(many, ended, returned, bars, machine=clock, enter=enter)
+        in_threads = ThreadExecutor(many, ended, returned, bars, machine=clock, enter=enter)
+        children = parts.make_children(parts, ended, bars, (on_loop, in_threads))
+        return {ASYNC: on_loop, THREAD: in_threads, PROCESS: children}
+
+    def served(self) -> list[Lane]:
+        """The lanes whose jobs run here. Safe from any thread."""
+        return list(self.feed.running)
+
+    # -- what the feed wants of the engine
+
+    def drain(self, lanes: Sequence[Lane]) -> None:
+        """Start nothing more of the lanes; what runs goes on, and settles."""
+        for lane in lanes:
+            self.engine.drain(lane)
+        self.engine.flush()
+
+    def cut(self, lanes: Sequence[Lane]) -> None:
+        """Stop what runs of the lanes, where that is possible."""
+        for lane in lanes:
+            self.engine.cut(lane)
+
+    def part_with(self, lanes: Sequence[Lane]) -> None:
+        """End the lanes; each knows afterwards what its next owner must be told."""
+        for lane in lanes:
+            lane.show()
+            lane.left = left(lane, self.engine.unfinished(lane), self._clock)
+            self.engine.end(lane)
+
+    def end(self, lanes: Sequence[Lane]) -> None:
+        """End the lanes at once."""
+        for lane in lanes:
+            self.engine.end(lane)

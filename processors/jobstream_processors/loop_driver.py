@@ -1,0 +1,200 @@
+"""Carries things between the threads of a worker process: the loop, polling and settling.
+
+The thread that polls calls the `Driver` part of it and waits where it must; take-overs and closing
+tables have threads of their own, since both wait for brokers and disks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from jobstream_processors.assembly import Assembly
+from jobstream_processors.assignment.phases import QUEUE
+from jobstream_processors.assignment.unfinished import Remains, remains
+from jobstream_processors.background import ended_soon
+from jobstream_processors.errors import PublishFailed, TableUnavailable
+from jobstream_processors.settle.thread import SettleThread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from jobstream_processors.assembly import Parts
+    from jobstream_processors.assignment.lane import Lane
+    from jobstream_processors.ports import Position, Record, TopicPartition
+    from jobstream_processors.settle.settler import Decided
+    from jobstream_processors.watch.tracing import Settles
+
+log = logging.getLogger("jobstream.worker")
+
+TAKEOVERS_AT_ONCE = 8
+"""They mostly wait for brokers: one that died must not hold up partitions that it does not lead."""
+CLOSES_AT_ONCE = 4
+MIRROR_S = 3.0
+"""How long a hand-over waits for its mirror: what that lacks, the commit tells."""
+
+
+class Leaver(Protocol):
+    """What ends the worker; each may be called from any thread."""
+
+    def is_leaving(self) -> bool:
+        """Whether it was told to stop."""
+
+    def failed(self, error: BaseException) -> None:
+        """End at once, by this error."""
+
+    def without_table(self, error: BaseException) -> None:
+        """Start nothing more, let what runs end, and leave by this error."""
+
+
+class LoopDriver:
+    """The `Carriers` of a worker process. Made on the loop's thread."""
+
+    def __init__(self, parts: Parts, loop: asyncio.AbstractEventLoop, leaver: Leaver) -> None:
+        self._parts = parts
+        self._loop = loop
+        self.is_leaving, self.failed = leaver.is_leaving, leaver.failed
+        self.without_table = leaver.without_table
+        self._progress = threading.Event()
+        self._released: dict[TopicPartition, threading.Event] = {}
+        self._restorers = ThreadPoolExecutor(TAKEOVERS_AT_ONCE, "jobstream-takeover")
+        # Of their own: a take-over waits for the table that its partition had here before.
+        self._closers = ThreadPoolExecutor(CLOSES_AT_ONCE, "jobstream-close")
+        self.ask = self._restorers.submit
+        self.settler: SettleThread
+        self.joined = Assembly(parts, loop, self)
+
+    # -- between the engine and the thread that settles
+
+    def settling(self, settler: Settles) -> Callable[[list[Decided]], None]:
+        """What puts decisions into the inbox of the thread that settles."""
+        self.settler = SettleThread(settler, self._report, self.failed, self._parts.meter)
+        return self.settler.put
+
+    def _report(self, batch: list[Decided]) -> None:
+        self._loop.call_soon_threadsafe(self._settled, batch)
+
+    def _settled(self, batch: list[Decided]) -> None:
+        self.joined.engine.settled(batch)
+        self._progress.set()
+
+    def announced(self, lanes: list[tuple[Lane, int]]) -> None:
+        """Tell the engine how far lanes may begin."""
+        self.soon(self.joined.engine.horizon.widen, lanes)
+
+    def soon(self, function: Callable[..., object], *given: object) -> None:
+        """Call it on the loop's thread, unless the worker has left; returns at once."""
+        with suppress(RuntimeError):  # The loop is closed: the worker has left already.
+            self._loop.call_soon_threadsafe(function, *given)
+
+    # -- how the feed reaches the engine, on the thread that polls
+
+    def hand(self, batch: list[tuple[Lane, list[Record]]]) -> None:
+        """Give records to the engine; returns at once."""
+        self._loop.call_soon_threadsafe(self.joined.engine.accept, batch)
+
+    def prepare(self, lane: Lane, committed: Position | None) -> None:
+        """Restore the lane on a thread of its own."""
+        self._restorers.submit(self._take_over, lane, committed)
+
+    def begin(self, lane: Lane) -> None:
+        """Tell the engine that the lane runs."""
+        self._loop.call_soon_threadsafe(self.joined.engine.begin, lane)
+
+    def drain(self, lanes: Sequence[Lane]) -> None:
+        """Start nothing more of the lanes; what runs goes on, and settles."""
+        self._call(self.joined.drain, lanes)
+
+    def remains(self, lanes: Sequence[Lane]) -> Remains:
+        """What of draining lanes is not through yet."""
+        return remains(self.joined.engine.under_way(lanes))
+
+    def cut(self, lanes: Sequence[Lane]) -> None:
+        """Stop what runs of the lanes, where that is possible."""
+        self._call(self.joined.cut, lanes)
+
+    def hand_over(self, lanes: Sequence[Lane]) -> None:
+        """End the lanes, mirror how far they came, and close their tables. Blocks a few seconds."""
+        self._call(self.joined.part_with, lanes)
+        mirrored = self._closers.submit(self.joined.mirrors.publish, list(lanes))
+        try:
+            mirrored.result(MIRROR_S)
+        except (PublishFailed, TimeoutError) as error:
+            log.warning("mirror_failed", extra={"reason": str(error) or "no answer in time"})
+        self._release(lanes)
+
+    def end(self, lanes: Sequence[Lane]) -> None:
+        """End the lanes at once."""
+        self._call(self.joined.end, lanes)
+        self._release(lanes)
+
+    def wait(self, timeout_s: float) -> None:
+        """Block until something was finished, or the time is over."""
+        self._progress.wait(timeout_s)
+        self._progress.clear()
+
+    def _call(self, work: Callable[[Sequence[Lane]], None], lanes: Sequence[Lane]) -> None:
+        """Do it on the loop's thread, and wait for it."""
+
+        async def on_loop() -> None:
+            work(lanes)
+
+        if lanes:
+            asyncio.run_coroutine_threadsafe(on_loop(), self._loop).result()
+
+    # -- tables, each on a thread of its own
+
+    def _release(self, lanes: Sequence[Lane]) -> None:
+        """Close the shards after whatever still settles; a new owner here waits for that."""
+        for lane in lanes:
+            if hasattr(lane, "shard"):
+                done = self._released[lane.source] = threading.Event()
+                # After whatever still settles, but not on its thread: closing may take a while.
+                self.settler.call(partial(self._closers.submit, self._close_table, lane, done))
+
+    def _close_table(self, lane: Lane, done: threading.Event) -> None:
+        try:
+            self._parts.takeover.release(lane)
+        finally:
+            done.set()
+
+    def _take_over(self, lane: Lane, committed: Position | None) -> None:
+        feed = self.joined.feed
+        try:
+            waiting = self._released.get(lane.source)
+            if waiting is not None:
+                waiting.wait()
+            if not lane.live:
+                return  # Revoked before its turn: a claim now would only look like a crash.
+            lane.phases.spent(QUEUE)
+            start = self._parts.takeover.prepare(lane, committed)
+        except BaseException as error:  # noqa: BLE001 - a partition that can't be served stops the worker
+            if lane.live:
+                no_table = isinstance(error, TableUnavailable)
+                (self.without_table if no_table else feed.failed)(error)
+            return
+        if start is None:
+            return  # Only an operator can decide; the other partitions need not wait for that.
+        if not lane.live:
+            self._parts.takeover.release(lane)
+            return
+        log.debug("partition_restored", extra={"partition": lane.source})
+        feed.prepared(lane, start)
+
+    async def tables_closed(self) -> None:
+        """Wait, for a few seconds at most, until tables are closed or given up half restored."""
+        await ended_soon(self._restorers, self._closers)
+
+    def close(self) -> None:
+        """Settle and take over nothing more; waits for nothing."""
+        self.settler.close(0.0)  # After an error it still waits for work.
+        self.joined.mirrors.close()
+        self.joined.closer.close()
+        for pool in (self._restorers, self._closers):
+            pool.shutdown(wait=False, cancel_futures=True)
+        self.joined.engine.close()
