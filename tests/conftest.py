@@ -1,5 +1,6 @@
 """Fixtures of every test: the brokers that users get, too. They start with the first who asks."""
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,14 @@ settings.register_profile("jobstream", deadline=None, print_blob=True)
 settings.load_profile("jobstream")
 
 pytest_plugins = ["jobstream.broker.fixture"]
+
+# Under nohup, or in the background of a script, these are ignored, and what a test starts would
+# inherit that: no signal would reach it.
+for stop in (signal.SIGHUP, signal.SIGQUIT):
+    if signal.getsignal(stop) is signal.SIG_IGN:
+        signal.signal(stop, signal.SIG_DFL)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
