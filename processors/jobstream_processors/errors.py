@@ -2,7 +2,6 @@
 
 ProcessorError
 ├── InvalidOption        refused where it is written: at registration or enqueue
-├── UnknownJobType       the type's name has no handler here: climbs the ladder, dies after an hour
 ├── PublishFailed        the broker did not acknowledge: the offset stays unfinished, tried again
 ├── OffsetOutOfRange     the place to go on from is not in the log: stops that partition alone
 ├── TableUnavailable     a dedup shard can't be opened or written: the worker drains and ends
@@ -25,10 +24,6 @@ class ProcessorError(Exception):
 
 class InvalidOption(ProcessorError, ValueError):
     """An option, name or value was refused; the message names it and the fix."""
-
-
-class UnknownJobType(ProcessorError, LookupError):
-    """No handler in this process answers to the job's type."""
 
 
 class PublishFailed(ProcessorError):

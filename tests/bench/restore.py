@@ -39,10 +39,10 @@ def measure(rig: Rig) -> Iterator[Figure]:
         for _ in ("cold", "warm"):
             started, cpu = time.perf_counter(), cpu_by_thread()
             table = Table(slot, log, now_ms=MACHINE.wall_ms)
-            table.open(place, claim=count - 1, topic_id=topic_id, window_ms=plan.window_ms)
+            opened = table.open(place, claim=count - 1, topic_id=topic_id, window_ms=plan.window_ms)
             took.append(time.perf_counter() - started)
             used.append(per_job(cpu_since(cpu), count))
-            table.close_all()
+            table.close(place, opened.shard)
     rig.drop(bench)
     rate, (_, warm) = count / took[0], took
     rows = f"{count:,} rows"

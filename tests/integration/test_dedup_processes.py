@@ -121,5 +121,5 @@ def test_a_shard_locked_by_a_living_process_is_put_aside(
     assert again.get(["theirs-0-0"]) == [None]
     (warning,) = (r for r in caplog.records if r.message == "dedup_shard_rebuilt")
     assert vars(warning)["reason"].startswith("locked")
-    table.close_all()
+    table.close((TOPIC, 0), again)
     slot.close()

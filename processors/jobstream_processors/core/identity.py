@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from reprlib import repr as shown
 
 from jobstream_processors.errors import InvalidOption
 
 _SPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:jobstream")
-_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 KEY_BYTES_MAX = 512
 
 
@@ -27,16 +25,6 @@ def from_parent(parent_id: str, job_type: str, name: str, occurrence: int) -> st
 def from_origin(topic: str, partition: int, offset: int) -> str:
     """The name of a record whose own id can't be read or trusted: where it first stood."""
     return f"@{topic}:{partition}:{offset}"
-
-
-def check_id(job_id: str) -> str:
-    """`job_id` if it may be one; raises InvalidOption."""
-    if not _ID.fullmatch(job_id):
-        message = (
-            f"job id {shown(job_id)} is refused: use 1 to 128 of letters, digits, '.', '_', '-'"
-        )
-        raise InvalidOption(message)
-    return job_id
 
 
 def check_key(option: str, key: str) -> str:

@@ -10,10 +10,9 @@ import fcntl
 import logging
 import os
 import re
-import shutil
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 from jobstream.dedup.errors import StateDirError
 from jobstream.dedup.folder import sweep
@@ -60,13 +59,6 @@ class Slot:
         self.close()
 
 
-class Wiped(NamedTuple):
-    """What a wipe did, slot by slot."""
-
-    removed: tuple[Path, ...]
-    in_use: tuple[Path, ...]
-
-
 def claim_slot(state_dir: str | Path, app: str, cluster_id: str) -> Slot:
     """Take the first free slot and delete the shards in it whose time is over; never blocks.
 
@@ -86,29 +78,6 @@ def claim_slot(state_dir: str | Path, app: str, cluster_id: str) -> Slot:
         raise StateDirError(message) from error
     message = f"state dir {home}: all {SLOTS_MAX} slots are taken; use one state dir per service"
     raise StateDirError(message)
-
-
-def wipe(state_dir: str | Path, app: str, cluster_id: str) -> Wiped:
-    """Delete the shards of every slot that no process holds; they are rebuilt when next needed.
-
-    Raises StateDirError if something can't be deleted.
-    """
-    home = _home(state_dir, app, cluster_id)
-    removed, in_use = [], []
-    try:
-        for path in sorted(home.glob("slot-*")):
-            lock = _try_lock(path)
-            if lock is None:
-                in_use.append(path)
-                continue
-            try:
-                removed += _emptied(path)
-            finally:
-                os.close(lock)
-    except OSError as error:
-        message = f"state dir {home}: {error.strerror}; remove {home} by hand"
-        raise StateDirError(message) from error
-    return Wiped(tuple(removed), tuple(in_use))
 
 
 def _home(state_dir: str | Path, app: str, cluster_id: str) -> Path:
@@ -146,10 +115,3 @@ def _entered(path: Path, lock: int) -> Slot:
     if gone:
         log.info("dedup_shards_expired", extra={"deleted": [folder.name for folder in gone]})
     return Slot(path, lock)
-
-
-def _emptied(path: Path) -> list[Path]:
-    folders = [folder for folder in sorted(path.iterdir()) if folder.is_dir()]
-    for folder in folders:
-        shutil.rmtree(folder)
-    return folders

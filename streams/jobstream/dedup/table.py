@@ -172,14 +172,6 @@ class Table:
             del self._shards[partition]
         _close(shard, partition)
 
-    def close_all(self, *, catch_up_s: float = CATCH_UP_S) -> None:
-        """Close every shard; `catch_up_s` is for all of them together."""
-        until_s = time.monotonic() + catch_up_s
-        with self._lock:
-            shards = dict(self._shards)
-        for partition, shard in shards.items():
-            self.close(partition, shard, catch_up_s=until_s - time.monotonic())
-
     def _restored(self, folder: ShardFolder, wanted: _Wanted) -> tuple[RocksShard, Restored]:
         """The shard in `folder`, brought up to the claim; closed again if that fails."""
         shard = RocksShard(

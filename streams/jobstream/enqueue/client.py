@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import socket
 import time
 from dataclasses import dataclass
@@ -50,8 +49,6 @@ if TYPE_CHECKING:
 
 Args = TypeVar("Args")
 
-
-log = logging.getLogger("jobstream.kafka")
 
 KEYS_KEPT = 4_096
 """Order keys whose partition is remembered: to hash one takes microseconds."""

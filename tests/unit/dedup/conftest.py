@@ -42,7 +42,7 @@ class Bench:
         self.memory = ShardMemory(cache_bytes=8 << 20, write_bytes=4 << 20)
         self.slot = claim_slot(state_dir, "jobs", "cluster")
         self.table = self.new_table()
-        self.last: Shard
+        self.last: Shard | None = None
 
     def new_table(self) -> Table:
         now_ms = self.broker.clock.broker_ms
@@ -81,6 +81,7 @@ class Bench:
 
     def close(self, catch_up_s: float = CATCH_UP_S) -> None:
         """Close the shard that was opened last."""
+        assert self.last is not None
         self.table.close(self.place, self.last, catch_up_s=catch_up_s)
 
     def catch_up(self, seconds: float = CATCH_UP_S) -> int:
@@ -99,5 +100,6 @@ class Bench:
 def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path)
     yield made
-    made.table.close_all(catch_up_s=0)
+    if made.last is not None:
+        made.close(catch_up_s=0)
     made.slot.close()

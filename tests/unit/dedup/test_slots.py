@@ -13,7 +13,7 @@ import pytest
 from jobstream.dedup import slots
 from jobstream.dedup.errors import StateDirError
 from jobstream.dedup.folder import Identity, ShardFolder, sweep
-from jobstream.dedup.slots import claim_slot, wipe
+from jobstream.dedup.slots import claim_slot
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -133,21 +133,3 @@ def test_what_is_no_shard_is_not_swept(tmp_path: Path) -> None:
     aged(tmp_path, 10**8)
 
     assert sweep(tmp_path, tmp_path.stat().st_mtime + 10**9) == []
-
-
-def test_wipe_spares_the_slots_in_use(tmp_path: Path) -> None:
-    with claim_slot(tmp_path, "jobs", "c1") as used:
-        with claim_slot(tmp_path, "jobs", "c1") as free:
-            gone = shard_in(free.path)
-        kept = shard_in(used.path)
-
-        wiped = wipe(tmp_path, "jobs", "c1")
-
-    assert wiped.removed == (gone,)
-    assert wiped.in_use == (used.path,)
-    assert kept.exists()
-    assert not gone.exists()
-
-
-def test_wiping_what_never_was_removes_nothing(tmp_path: Path) -> None:
-    assert wipe(tmp_path, "jobs", "c1") == ((), ())
