@@ -16,9 +16,9 @@ from jobstream_processors.assignment.pressure import Limits
 from jobstream_processors.assignment.pulse import Pulse
 from jobstream_processors.assignment.skipped import Lookout
 from jobstream_processors.assignment.takeover import Takeover
-from jobstream_processors.assignment.unfinished import left
 from jobstream_processors.engine.engine import Engine, Failed
 from jobstream_processors.engine.intake import Intake
+from jobstream_processors.engine.unfinished import left
 from jobstream_processors.execute.bars import Bars
 from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.execute.on_processes import ProcessExecutor

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from jobstream_processors.assembly import Assembly
 from jobstream_processors.assignment.phases import QUEUE
-from jobstream_processors.assignment.unfinished import Remains, remains
 from jobstream_processors.background import ended_soon
+from jobstream_processors.engine.unfinished import remains
 from jobstream_processors.errors import PublishFailed, TableUnavailable
 from jobstream_processors.settle.thread import SettleThread
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from jobstream_processors.assembly import Parts
+    from jobstream_processors.assignment.driver import Remains
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.ports import Position, Record, TopicPartition
     from jobstream_processors.settle.settler import Decided

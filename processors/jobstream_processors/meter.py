@@ -9,30 +9,27 @@ A series exists only for registered types; whatever else arrives is counted as `
 from __future__ import annotations
 
 import time
-from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from jobstream_processors.assignment.phases import PHASES
 from jobstream_processors.core import known
 from jobstream_processors.core.decide import DeadLetter, End, Finish, Retry, RetryInPlace
 from jobstream_processors.core.headers import FIRST
 from jobstream_processors.core.ladder import RUNGS, rung_for
 from jobstream_processors.core.outcome import UNDECODABLE as UNDECODABLE_REASON
 from jobstream_processors.core.outcome import Again, Crashed, DeclaredDead, Raised, TimedOut
+from jobstream_processors.histogram import Histogram
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from jobstream_processors.core.decide import Decision
+    from jobstream_processors.core.headers import Carried
     from jobstream_processors.core.outcome import Outcome
-    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.histogram import Edges
     from jobstream_processors.job_types import JobSpec
     from jobstream_processors.ports import Clock
     from jobstream_processors.queue_plan import QueuePlan
-    from jobstream_processors.settle.settler import Decided
 
 UNKNOWN = "_unknown"
 """The job type of records that name none that is registered here."""
@@ -42,57 +39,35 @@ TRANSIENT, PERMANENT, TIMEOUT, CRASHED, UNDECODABLE = FAILURES = (
     UNDECODABLE_REASON,
 )
 IN_PLACE = "in place"
+PHASES = ("detect", "ask", "queue", "place", "claim", "restore", "announce", "start", "suspects")
+"""Where the time of a take-over goes.
+
+From the last owner's last word to the assignment; asking the brokers what is committed; waiting for
+a thread and for the table of an assignment before; finding mirror and log; publishing the claim;
+restoring the table; announcing what may begin; the polling thread's turn; then, while other jobs of
+the partition run, until the last suspect has ended."""
 PARTS = ("poll", "hand", "wait", "commit", "other")
 CHANGES = ("assigned", "revoked", "lost")
-Shown = tuple[tuple[int, ...], float]
-"""Counts per bucket, one more than edges, and the sum of the values."""
 
 
-@dataclass(frozen=True, slots=True)
-class Edges:
-    """Upper edges of the buckets, in seconds but for `attempts`; the edge itself is inside."""
+class OfQueue(Protocol):
+    """A partition, as far as what comes from it is counted."""
 
-    run: Sequence[float]
-    wait: Sequence[float]
-    attempts: Sequence[float]
-    late: Sequence[float]
+    @property
+    def queue(self) -> str:
+        """The name of its queue."""
 
 
-class Histogram:
-    """Counts of values per bucket. One thread folds; `shown` may be read from any."""
+class Counted(Protocol):
+    """A delivery, as far as it is counted."""
 
-    __slots__ = ("_counts", "_edges", "_sum", "_unit", "shown")
+    carried: Carried
+    meter: TypeMeter | None
+    appended: float
 
-    def __init__(self, edges: Sequence[float], unit: float = 1.0) -> None:
-        self._edges = [edge * unit for edge in edges]
-        self._unit = unit
-        """How many of the values' units make one of the edges'."""
-        self._counts = [0] * (len(edges) + 1)
-        self._sum = 0.0
-        self.shown: Shown = (tuple(self._counts), 0.0)
-
-    def fold(self, values: list[float]) -> None:
-        """Add `values`, which are sorted in place; those below zero count as zero.
-
-        Many at a time: a search per edge, or none where all lie in one bucket, costs far less than
-        one per value.
-        """
-        low, high = min(values), max(values)
-        at = bisect_left(self._edges, low)
-        if at == bisect_left(self._edges, high):
-            self._counts[at] += len(values)
-        else:
-            values.sort()
-            below = 0
-            for index, edge in enumerate(self._edges):
-                upto = bisect_right(values, edge, below)
-                self._counts[index] += upto - below
-                below = upto
-            self._counts[-1] += len(values) - below
-        if low < 0:
-            values = [value for value in values if value > 0]
-        self._sum += sum(values) / self._unit
-        self.shown = (tuple(self._counts), self._sum)
+    @property
+    def lane(self) -> OfQueue:
+        """Where it came from."""
 
 
 class TypeMeter:
@@ -170,7 +145,7 @@ class TypeMeter:
             case Again(uses_attempt=True):
                 self.failures[TRANSIENT] += 1
 
-    def decided(self, delivery: Delivery, decision: Decision, took_ms: float) -> None:
+    def decided(self, delivery: Counted, decision: Decision, took_ms: float) -> None:
         """A decision other than a usual done is settled, `took_ms` after the job's first append."""
         carried = delivery.carried
         match decision:
@@ -364,7 +339,7 @@ class Meter:
         self.publish_retries = 0
         """Settlements that were not acknowledged at once; the settling thread's."""
 
-    def settled(self, batch: Sequence[Decided], clock: Clock) -> None:
+    def settled(self, batch: Iterable[tuple[Counted, Decision]], clock: Clock) -> None:
         """These are settled now. How long it took is by the broker's stamps, no producer's."""
         now_ms, awake_ms = clock.broker_ms(), clock.awake_s() * 1_000
         for delivery, decision in batch:

@@ -116,7 +116,7 @@ class AtWork:
     async def run(self) -> None:
         """Serve until stopped; raises what made going on impossible."""
         parts, driver = self._parts, self._driver
-        parts.pulse.watch(self.standing)
+        parts.pulse.watch(lambda seconds: self.standing().under_way(seconds))
         driver.settler.start()
         self.joined.mirrors.start()
         self.joined.closer.start(parts.closer_s, self.failed)

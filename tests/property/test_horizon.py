@@ -9,10 +9,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobstream_processors.assignment.lane import Lane
+from jobstream_processors.assignment.lane import FLOOR, Lane
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.delivery import Delivery
-from jobstream_processors.engine.horizon import FLOOR, Horizon
+from jobstream_processors.engine.horizon import Horizon
 from jobstream_processors.job_types import ASYNC
 
 SLOTS = 5

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jobstream_processors.assignment.lane import Lane
-    from jobstream_processors.assignment.unfinished import Remains
     from jobstream_processors.ports import Position, Record
+
+
+class Remains(NamedTuple):
+    """What is not through: handlers that run, and ends that are not acknowledged."""
+
+    running: int
+    unsettled: int
 
 
 class Driver(Protocol):

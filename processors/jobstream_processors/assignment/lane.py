@@ -34,6 +34,8 @@ UNDECLARED_WHY = (
     "them, and: jobstream topics apply MODULE:APP --grow QUEUE"
 )
 Snapshot = tuple[int, Sequence[tuple[int, int]]]
+FLOOR = 16
+"""Jobs of a lane that may always be announced ahead, so that a quiet one never waits."""
 UNBOUNDED = (1 << 63) - 1
 """Above every offset."""
 

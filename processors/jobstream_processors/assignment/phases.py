@@ -9,25 +9,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from jobstream_processors.meter import PHASES
+
 if TYPE_CHECKING:
     from jobstream_processors.meter import TakeoverMeter
     from jobstream_processors.ports import TopicPartition
 
-DETECT, ASK, QUEUE, PLACE, CLAIM, RESTORE, ANNOUNCE, START, SUSPECTS = PHASES = (
-    "detect",
-    "ask",
-    "queue",
-    "place",
-    "claim",
-    "restore",
-    "announce",
-    "start",
-    "suspects",
-)
-"""From the last owner's last word to the assignment; asking the brokers what is committed; waiting
-for a thread and for the table of an assignment before; finding mirror and log; publishing the
-claim; restoring the table; announcing what may begin; the polling thread's turn; then, while other
-jobs of the partition run, until the last suspect has ended."""
+DETECT, ASK, QUEUE, PLACE, CLAIM, RESTORE, ANNOUNCE, START, SUSPECTS = PHASES
 
 
 class Phases:

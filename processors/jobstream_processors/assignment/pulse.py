@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from jobstream_processors.ports import Clock, Outgoing, Sent, Sink, Told, TopicPartition
-    from jobstream_processors.watch.standing import Standing
-
 
 BEAT_S = 0.2
 TOLD_MAX = 5
@@ -34,7 +32,7 @@ class Pulse:
         self._session_ms = session_ms
         self._last_ms = clock.monotonic_ms()
         self._stopped = ""
-        self._standing: Callable[[], Standing | None] = lambda: None
+        self._ran_for: Callable[[float], Sequence[str]] = _nobody
         self._leaving = threading.Event()
         self._silence: Callable[[int], bool] = _never
         self._group_ms: int | None = None
@@ -53,9 +51,9 @@ class Pulse:
         self._group_ms = session_ms
         self._session_ms = min(self._session_ms, session_ms)
 
-    def watch(self, standing: Callable[[], Standing | None]) -> None:
-        """Ask `standing`, from any thread, which handlers ran when a gap is found."""
-        self._standing = standing
+    def watch(self, ran_for: Callable[[float], Sequence[str]]) -> None:
+        """Ask `ran_for`, from any thread, whose handlers ran for so many seconds at a gap."""
+        self._ran_for = ran_for
 
     def beat(self) -> None:
         """Still here; raises WorkerStopped after a gap longer than the session."""
@@ -80,8 +78,7 @@ class Pulse:
 
     def _why(self, gap_ms: int) -> str:
         # One that began right after a beat ran nearly as long.
-        standing = self._standing()
-        names = standing.under_way(gap_ms / 1_000 - 2 * BEAT_S) if standing is not None else []
+        names = self._ran_for(gap_ms / 1_000 - 2 * BEAT_S)
         if not names:
             return (
                 "No handler of now ran all the while: the process or its machine was suspended, or "
@@ -125,6 +122,11 @@ class Pulse:
     def _ended(self, lost: Callable[[BaseException], object], error: BaseException) -> None:
         if not self._leaving.is_set():  # whoever stopped it in the middle of a beat knows why
             lost(error)
+
+
+def _nobody(seconds: float) -> Sequence[str]:  # noqa: ARG001 - the shape of it
+    """For processes that nobody watches."""
+    return ()
 
 
 def _never(limit_ms: int) -> bool:

@@ -11,10 +11,10 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from jobstream_processors.assignment.handover import NOTHING_LEFT, Handed, handed, left_of
+from jobstream_processors.assignment.lane import FLOOR
 from jobstream_processors.assignment.phases import ANNOUNCE, CLAIM, DETECT, PLACE, RESTORE
 from jobstream_processors.assignment.places import Mirrors, Place, find, without_topic
 from jobstream_processors.core.watermark import Watermark
-from jobstream_processors.engine.horizon import FLOOR
 from jobstream_processors.errors import OffsetOutOfRange
 from jobstream_processors.ports import Outgoing
 from jobstream_schemas import Mirror, Row, encode_mirror, encode_row, mirror_key, row_key

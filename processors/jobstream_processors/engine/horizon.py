@@ -14,6 +14,7 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from jobstream_processors.assignment.lane import FLOOR
 from jobstream_processors.core.outcome import STOPPED
 from jobstream_processors.job_types import PROCESS
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 AHEAD_S = 0.25
 """How much work may be announced beyond what the slots hold. An acknowledgement takes some
 hundredths of a second, and it is asked for when half of this is left."""
-FLOOR = 16
-"""Jobs of a lane that may always be announced ahead, so that a quiet one never waits."""
 Ahead = tuple[Callable[[], object], int]
 """Has mirrors told what lanes want announced, at once; and how many handlers run at once, all
 executors together."""

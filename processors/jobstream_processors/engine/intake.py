@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from jobstream_processors.assignment.unfinished import limit_ms
 from jobstream_processors.core import identity
 from jobstream_processors.core.decide import (
     CRASHES_MAX,
@@ -26,6 +25,7 @@ from jobstream_processors.core.headers import FIRST, BadHeaders, headers_of, par
 from jobstream_processors.core.outcome import UNDECODABLE
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.delivery import Delivery
+from jobstream_processors.engine.unfinished import limit_ms
 from jobstream_schemas import DecodeError, UnknownSchema
 
 if TYPE_CHECKING:

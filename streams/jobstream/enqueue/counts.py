@@ -11,13 +11,13 @@ import time
 from typing import TYPE_CHECKING
 
 from jobstream.errors import EnqueuesFailed, JobstreamError
-from jobstream_processors.meter import Histogram
+from jobstream_processors.histogram import Histogram
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
-    from jobstream_processors.meter import Shown
+    from jobstream_processors.histogram import Shown
 
 EDGES_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 PENDING_MAX = 1_000

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from jobstream.observe.metrics.metric import ATTEMPTS, LATE_S, RUN_S, WAIT_S
-from jobstream_processors.meter import Edges
+from jobstream_processors.histogram import Edges
 
 EDGES = Edges(run=RUN_S, wait=WAIT_S, attempts=ATTEMPTS, late=LATE_S)

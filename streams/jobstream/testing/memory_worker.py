@@ -34,9 +34,9 @@ from jobstream_processors.assembly import Assembly, Parts
 from jobstream_processors.assignment.pressure import Limits
 from jobstream_processors.assignment.pulse import Pulse
 from jobstream_processors.assignment.takeover import Takeover
-from jobstream_processors.assignment.unfinished import Remains, remains
 from jobstream_processors.delay.delayer import Delayer, DelayerParts
 from jobstream_processors.engine.gate import FLOOD, QUEUE
+from jobstream_processors.engine.unfinished import remains
 from jobstream_processors.errors import PublishFailed
 from jobstream_processors.meter import DelayMeter, Meter
 from jobstream_processors.watch.failure_hooks import call, failure_of
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from jobstream.app import App
     from jobstream.testing.memory_broker import MemoryBroker
+    from jobstream_processors.assignment.driver import Remains
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.orders import Orders

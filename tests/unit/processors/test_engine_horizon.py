@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from jobstream_processors.assignment.lane import FLOOR
 from jobstream_processors.core.outcome import DONE
 from jobstream_processors.delivery import Delivery
-from jobstream_processors.engine.horizon import FLOOR
 
 if TYPE_CHECKING:
     from tests.unit.processors.conftest import Shop, Works

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream_processors.assignment.unfinished import LIMIT_MARGIN_MS
 from jobstream_processors.core.headers import Carried
 from jobstream_processors.core.outcome import (
     DONE,
@@ -16,6 +15,7 @@ from jobstream_processors.core.outcome import (
     Raised,
     TimedOut,
 )
+from jobstream_processors.engine.unfinished import LIMIT_MARGIN_MS
 
 if TYPE_CHECKING:
     from tests.unit.processors.conftest import Works

@@ -27,8 +27,9 @@ from jobstream_processors.core.outcome import (
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.engine.engine import Engine
 from jobstream_processors.execute.running import measured
+from jobstream_processors.histogram import Edges, Histogram
 from jobstream_processors.job_types import ASYNC, PROCESS
-from jobstream_processors.meter import Edges, Histogram, Meter, TurnMeter, TypeMeter
+from jobstream_processors.meter import Meter, TurnMeter, TypeMeter
 
 if TYPE_CHECKING:
     from jobstream_processors.assignment.lane import Lane

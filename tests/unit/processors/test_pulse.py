@@ -60,7 +60,7 @@ def test_a_gap_names_the_handlers_that_ran_all_the_while(shop: Shop) -> None:
     ]
     runs.append(RunningJob("mail", "job_0", "j-2", 1, 9.0, stuck=False))
     pulse = Pulse(shop.clock, SESSION_MS)
-    pulse.watch(lambda: Standing((), tuple(runs), 9, 0.0, leaving=False))
+    pulse.watch(Standing((), tuple(runs), 9, 0.0, leaving=False).under_way)
     shop.clock.advance(SESSION_MS + 1)
 
     with pytest.raises(WorkerStopped, match=r"all the while: job_0, .*, job_4 and 2 more\. If"):

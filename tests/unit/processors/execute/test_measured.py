@@ -13,7 +13,8 @@ from jobstream_processors.core.outcome import TimedOut
 from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.execute.on_processes import ProcessExecutor
 from jobstream_processors.execute.on_threads import ThreadExecutor
-from jobstream_processors.meter import Edges, TypeMeter
+from jobstream_processors.histogram import Edges
+from jobstream_processors.meter import TypeMeter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

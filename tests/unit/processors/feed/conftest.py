@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream.testing import MemoryShard, MemorySource
+from jobstream_processors.assignment.driver import Remains
 from jobstream_processors.assignment.feed import Feed
 from jobstream_processors.assignment.pressure import Limits
 from jobstream_processors.assignment.pulse import Pulse
-from jobstream_processors.assignment.unfinished import Remains
 from jobstream_processors.core.watermark import Watermark
 
 if TYPE_CHECKING:

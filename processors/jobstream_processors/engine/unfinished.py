@@ -5,8 +5,9 @@ Deliveries in, facts out; nothing is stopped or decided here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from jobstream_processors.assignment.driver import Remains
 from jobstream_processors.assignment.handover import left_of, ranges_of
 from jobstream_processors.core.decide import FINISH
 
@@ -20,13 +21,6 @@ if TYPE_CHECKING:
 
 LIMIT_MARGIN_MS = 1_000
 """Beyond its time limit, a run that can't be stopped is given so long to return."""
-
-
-class Remains(NamedTuple):
-    """What is not through: handlers that run, and ends that are not acknowledged."""
-
-    running: int
-    unsettled: int
 
 
 def remains(deliveries: Iterable[Delivery]) -> Remains:
