@@ -30,7 +30,7 @@ class AppCommand(click.Command):
             click.Option(
                 ["--app"],
                 metavar="NAME",
-                help=f"The app's name, or MODULE:APP.  [default: {VARIABLE}, or pyproject.toml]",
+                help=f"Name of the app, or MODULE:APP.  [default: {VARIABLE}, or pyproject.toml]",
             ),
             *self.params,
         ]

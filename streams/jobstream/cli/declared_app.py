@@ -84,7 +84,7 @@ async def read_declared(app: AppName, *, apply: bool) -> Declared:
 def main(words: Sequence[str]) -> None:
     """Print what the app declares that the words name, or why it can't be told."""
     from jobstream.cli.log_output import configure  # noqa: PLC0415 - in the process that reads
-    from jobstream.cli.root import code_of, told  # noqa: PLC0415 - likewise
+    from jobstream.cli.root import code_of, told  # noqa: PLC0415 - as above
 
     answer = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -107,9 +107,9 @@ def main(words: Sequence[str]) -> None:
 
 
 def _document(named: AppName, *, apply: bool) -> dict[str, Any]:
-    from jobstream.cli.commands.worker import leave_s, port_of  # noqa: PLC0415 - likewise
+    from jobstream.cli.commands.worker import leave_s, port_of  # noqa: PLC0415 - as above
     from jobstream.cli.loading import load_app  # noqa: PLC0415 - loads the Kafka client
-    from jobstream.roles.green_threads import refuse_green_threads  # noqa: PLC0415 - likewise
+    from jobstream.roles.green_threads import refuse_green_threads  # noqa: PLC0415 - as above
 
     app = load_app(named)
     refuse_green_threads()  # The worker would, again and again.
@@ -134,9 +134,9 @@ def _examples(app: App, named: AppName) -> Iterator[str]:
 def _apply_topics(app: App) -> dict[str, Any]:
     """Create what is missing; an error if something unsafe is in the way."""
     from jobstream.cli.commands.topics import survey_app  # noqa: PLC0415 - loads the Kafka client
-    from jobstream.kafka.client.admin import Admin  # noqa: PLC0415 - likewise
-    from jobstream.topics.apply import apply  # noqa: PLC0415 - likewise
-    from jobstream.topics.topic_rules import alike  # noqa: PLC0415 - likewise
+    from jobstream.kafka.client.admin import Admin  # noqa: PLC0415 - as above
+    from jobstream.topics.apply import apply  # noqa: PLC0415 - as above
+    from jobstream.topics.topic_rules import alike  # noqa: PLC0415 - as above
 
     admin = Admin(app.settings)
     planned = survey_app(app, admin)

@@ -23,13 +23,17 @@ _Function = TypeVar("_Function", bound="Callable[..., Any]")
 # fmt: off
 _OPTIONS = (
     click.option("--id", "ids", multiple=True, metavar="ID",
-                 help="These jobs; repeatable. The beginning of a UUID is enough."),
+                 help="Letters of this job; repeatable. The first characters of a UUID will do."),
     click.option("--type", "job_types", multiple=True, metavar="TYPE",
-                 help="These types; repeatable."),
-    click.option("--error", metavar="CLASS", help="This error class; * stands for any text."),
-    click.option("--reason", metavar="REASON", help="This reason; * stands for any text."),
-    click.option("--since", metavar="TIME", help="Died then or later: 2h, 2026-01-31T12:00."),
-    click.option("--until", metavar="TIME", help="Died before then."),
+                 help="Letters of this job type; * stands for any text; repeatable."),
+    click.option("--error", metavar="CLASS",
+                 help="Letters with this error class, with or without its module; * stands for any "
+                      "text."),
+    click.option("--reason", metavar="REASON",
+                 help="Letters with this reason; * stands for any text."),
+    click.option("--since", metavar="TIME",
+                 help="Letters of this time or later, as in 2h (2 hours ago) or 2026-01-31T12:00."),
+    click.option("--until", metavar="TIME", help="Letters from before this time."),
 )
 # fmt: on
 
@@ -65,7 +69,7 @@ def chosen(
 
     `said` is the filter as it was typed. Raises NotThere for a name that nobody knows.
     """
-    from jobstream.operate.name_check import require_known, whole_ids  # noqa: PLC0415 - likewise
+    from jobstream.operate.name_check import require_known, whole_ids  # noqa: PLC0415 - as above
     from jobstream.operate.open_letters import open_letters  # noqa: PLC0415 - with the command only
 
     with progress("reading dead letters") as heard:

@@ -65,7 +65,7 @@ def configure_process(form: LogForm, level: str) -> None:
     stdout or stderr is lost, and fails nothing.
     """
     from jobstream.cli.log_lines import adopt_structlog  # noqa: PLC0415 - with such processes only
-    from jobstream.cli.lossy import never_fail  # noqa: PLC0415 - likewise
+    from jobstream.cli.lossy import never_fail  # noqa: PLC0415 - as above
 
     never_fail()
     configure(form, level)

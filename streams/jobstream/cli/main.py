@@ -17,14 +17,14 @@ def main() -> NoReturn:
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
     if SERVING.intersection(words[:1]) and "--once" not in sys.argv:
         from jobstream.cli import first_process  # noqa: PLC0415 - not for other commands
-        from jobstream.roles.stop_signals import SIGNALS  # noqa: PLC0415 - likewise
+        from jobstream.roles.stop_signals import SIGNALS  # noqa: PLC0415 - as above
 
         first_process.step_aside()
         SIGNALS.listen()
     held_signals.release()
     try:
         import click  # noqa: F401, PLC0415 - an optional extra
-        import rich  # noqa: F401, PLC0415 - likewise
+        import rich  # noqa: F401, PLC0415 - as above
     except ImportError as error:
         sys.stderr.write(f"jobstream: {error.name} is missing: pip install 'jobstream[cli]'\n")
         sys.exit(FAILURE)

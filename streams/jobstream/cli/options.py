@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jobstream.cli.hints import typed
+from jobstream.cli.log_output import FORMS, LEVELS
 from jobstream.cli.output import remark
 from jobstream.errors import BrokerUnavailable, ConfigError
 from jobstream.settings import Settings, read_port
@@ -27,13 +28,30 @@ if TYPE_CHECKING:
 
 LISTED_MAX = 10
 """Topics that a remark lists."""
-queue_option = click.option("--queue", metavar="QUEUE", help="Only this queue; else all.")
+queue_option = click.option(
+    "--queue", metavar="QUEUE", help="Look at this queue only.  [default: all queues]"
+)
 metrics_port_option = click.option(
     "--metrics-port",
     metavar="PORT|off",
-    help="Where to answer for metrics and probes; 0 is any free port. Over what the code says.",
+    help="Port for metrics and probes; 0 takes any free port. Overrides the port in the code.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+log_option = click.option(
+    "--log",
+    "form",
+    type=click.Choice(FORMS),
+    default="auto",
+    show_default=True,
+    help="Form of the log on stderr; auto is plain on a terminal, else json.",
+)
+log_level_option = click.option(
+    "--log-level",
+    type=click.Choice(LEVELS),
+    default="info",
+    show_default=True,
+    help="Log records of this level and above.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 def names(_: click.Context, option: click.Parameter, text: str | None) -> list[str] | None:
@@ -48,6 +66,14 @@ def names(_: click.Context, option: click.Parameter, text: str | None) -> list[s
         message = f"{text!r} names none: write A,B, or leave the option out"
         raise click.BadParameter(message, param=option)
     return found
+
+
+queues_option = click.option(
+    "--queues",
+    metavar="A,B",
+    callback=names,
+    help="Serve only these queues.  [default: all queues of the app]",
+)
 
 
 def at_port(settings: Settings, port: str | None) -> Settings:

@@ -106,7 +106,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = ""
     Cells are shown as they are, without markup, on one line each.
     """
     from rich.table import Table  # noqa: PLC0415 - not needed for JSON
-    from rich.text import Text  # noqa: PLC0415 - likewise
+    from rich.text import Text  # noqa: PLC0415 - as above
 
     made = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for column in columns:

@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = {
-    "worker": "Run jobs: consume queues, retry, settle; also carries delayed jobs.",
-    "dev": "Broker, topics and every role in one terminal, for development.",
-    "enqueue": "Enqueue jobs of one type from JSON.",
-    "jobs": "What runs, what waits, what was last.",
-    "job": "Everything the log still knows of one job.",
-    "dlq": "Dead letters: list, show, redrive, discard.",
-    "status": "The processes on this machine: are they ready, what do they hold?",
-    "lag": "How far behind the workers are, in records and in seconds.",
-    "canary": "Prove that jobs run: one that does nothing per queue, again and again.",
-    "exporter": "Lag, dead letters and groups as metrics, for Prometheus.",
+    "worker": "Run the jobs of an app, and move its delayed jobs on.",
+    "dev": "Run a broker, the topics and every role of an app in one terminal.",
+    "enqueue": "Enqueue jobs of one type, with their args as JSON.",
+    "jobs": "List the newest jobs: running, waiting, retrying, dead, done.",
+    "job": "Show the timeline of one job.",
+    "dlq": "List, show, redrive and discard dead letters.",
+    "status": "Show the processes of an app on this machine, and their health.",
+    "lag": "Show how far the workers are behind, in records and in seconds.",
+    "canary": "Enqueue test jobs at an interval, and measure when they are done.",
+    "exporter": "Serve lag, dead letters and consumer groups as Prometheus metrics.",
     "control": "Pause queues and job types, cancel jobs, quiet workers.",
-    "topics": "Create and verify the topics of an app.",
-    "offsets": "Where a consumer group stands, and moving it on purpose.",
+    "topics": "Create and check the topics of an app.",
+    "offsets": "Show and move the offsets of a consumer group.",
     "schemas": "Export the schemas of job types; check that queued jobs will decode.",
-    "broker": "A Kafka on this machine, without Docker and without a system Java.",
+    "broker": "Run Kafka on this machine, without Docker and without a system Java.",
 }
 """Every subcommand with its line in `--help`; each is `command` of the module of its name."""
 
@@ -126,13 +126,13 @@ def code_of(error: Exception) -> int:
 
 @click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="jobstream")
-@click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks.")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 def root() -> None:
     """Background jobs on Kafka.
 
-    Every command takes MODULE:APP, an App in a Python module, as in shop:app; or --app NAME, a
-    bare name where no code is needed; or neither, if JOBSTREAM_APP or [tool.jobstream] app in
-    pyproject.toml says it.
+    Most commands are about one app. Name it as MODULE:APP, the App in a Python module, as in
+    shop:app. Commands that need none of its code also take --app NAME, its bare name. With neither,
+    a command reads the variable JOBSTREAM_APP, then `app` in [tool.jobstream] of pyproject.toml.
     """
     from jobstream.cli.log_output import configure  # noqa: PLC0415 - not needed for --help
 

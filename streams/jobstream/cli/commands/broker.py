@@ -17,22 +17,26 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """A Kafka on this machine, without Docker and without a system Java."""
+    """Run Kafka on this machine, without Docker and without a system Java."""
 
 
 @command.command("up")
-@click.option("--nodes", type=click.Choice(["1", "3"]), default="1", show_default=True)
-@click.option("--port", type=click.IntRange(1, 65_535),
-              help="Of the first node; the others take the numbers that follow. "
-                   "[default: the port in JOBSTREAM_BOOTSTRAP_SERVERS if that is one of this "
+@click.option("--nodes", type=click.Choice(["1", "3"]), default="1", show_default=True,
+              help="Number of brokers.")  # fmt: skip
+@click.option("--port", type=click.IntRange(1, 65_535), metavar="PORT",
+              help="Port of the first node; the others take the ports after it.  "
+                   "[default: the port in JOBSTREAM_BOOTSTRAP_SERVERS if its host is this "
                    "machine, else 9092]")  # fmt: skip
 @json_option
 def up_command(nodes: str, port: int | None, *, as_json: bool) -> int:
-    """Start it, wait until it serves, and leave it running. The first time downloads Kafka."""
+    """Start a broker, wait until it serves, and leave it running.
+
+    The first start downloads Kafka (44 MB) and needs no system Java.
+    """
     from jobstream.broker import up  # noqa: PLC0415 - with the command only
-    from jobstream.broker.free_ports import local_port  # noqa: PLC0415 - likewise
-    from jobstream.broker.java_commands import DEFAULT_PORT  # noqa: PLC0415 - likewise
-    from jobstream.settings import Settings  # noqa: PLC0415 - likewise
+    from jobstream.broker.free_ports import local_port  # noqa: PLC0415 - as above
+    from jobstream.broker.java_commands import DEFAULT_PORT  # noqa: PLC0415 - as above
+    from jobstream.settings import Settings  # noqa: PLC0415 - as above
 
     # Where the other commands look for a broker.
     port = port or local_port(Settings.load().bootstrap_servers) or DEFAULT_PORT
@@ -48,9 +52,9 @@ def up_command(nodes: str, port: int | None, *, as_json: bool) -> int:
 @command.command("down")
 @json_option
 def down_command(*, as_json: bool) -> int:
-    """Stop it and keep its data."""
+    """Stop the broker and keep its data."""
     from jobstream.broker import down  # noqa: PLC0415 - with the command only
-    from jobstream.broker.data_places import broker_state_directory  # noqa: PLC0415 - likewise
+    from jobstream.broker.data_places import broker_state_directory  # noqa: PLC0415 - as above
 
     stopped = down()
     if as_json:
@@ -63,7 +67,7 @@ def down_command(*, as_json: bool) -> int:
 @command.command("status")
 @json_option
 def status_command(*, as_json: bool) -> int:
-    """Say whether it is up; exit code 1 if it is not."""
+    """Show whether the broker is up; the exit code is 1 if it is not."""
     from jobstream.broker import status  # noqa: PLC0415 - with the command only
 
     state = status()

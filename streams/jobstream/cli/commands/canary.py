@@ -10,12 +10,14 @@ import click
 
 from jobstream.cli.app_command import AppCommand
 from jobstream.cli.exits import FAILURE, OK
-from jobstream.cli.log_output import FORMS, LEVELS, LogForm, configure
+from jobstream.cli.log_output import LogForm, configure
 from jobstream.cli.options import (
     at_port,
     json_option,
+    log_level_option,
+    log_option,
     metrics_port_option,
-    names,
+    queues_option,
     seconds,
     view_of,
 )
@@ -37,22 +39,25 @@ LEAST_MS = 1_000
 
 
 @click.command(cls=AppCommand)
+@queues_option
 @click.option(
-    "--queues",
-    metavar="A,B",
-    callback=names,
-    help="Only these queues; else every queue of the app.",
+    "--interval",
+    metavar="DURATION",
+    default="30s",
+    show_default=True,
+    help="Time between two probes of a queue.",
 )
 @click.option(
-    "--interval", default="30s", show_default=True, help="From one probe of a queue to the next."
+    "--timeout",
+    metavar="DURATION",
+    default="60s",
+    show_default=True,
+    help="Report a probe as failed if its job is not done after this time.",
 )
-@click.option(
-    "--timeout", default="60s", show_default=True, help="How long a job may take to be done."
-)
-@click.option("--once", is_flag=True, help="Probe each queue once, and leave with the verdict.")
+@click.option("--once", is_flag=True, help="Probe each queue once, print the results and exit.")
 @metrics_port_option
-@click.option("--log", "form", type=click.Choice(FORMS), default="auto", show_default=True)
-@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
+@log_option
+@log_level_option
 @json_option
 def command(
     app: AppName,
@@ -66,11 +71,11 @@ def command(
     log_level: str,
     as_json: bool,
 ) -> int:
-    """Enqueue a job that does nothing on every queue, and see it done by a worker.
+    """Enqueue a job that does nothing on every queue, and check that a worker finishes it.
 
-    Serves the metrics of success and latency until SIGTERM, SIGINT or SIGHUP. With --once it
-    prints what came of one probe per queue; exit code 1 if any was not done in time. It needs Kafka
-    alone, so it can run in another network than the workers.
+    The command repeats these probes, and serves their successes and latencies as metrics until
+    SIGTERM, SIGINT or SIGHUP. With --once it probes each queue once; the exit code is 1 if a job
+    was not done in time. It talks to Kafka only, so it can run in another network than the workers.
     """
     from jobstream.canary.service import Canary  # noqa: PLC0415 - loads the Kafka client
     from jobstream.cli.lossy import never_fail  # noqa: PLC0415 - with the command only

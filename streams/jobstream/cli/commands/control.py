@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from jobstream.control import Control, ControlEntry
     from jobstream.operate.view import AppView
 
-_queue_option = click.option("--queue", metavar="QUEUE", help="The queue of that name.")
-_type_option = click.option("--type", "job_type", metavar="TYPE", help="The job type of that name.")
+_queue_option = click.option("--queue", metavar="QUEUE", help="Name of a queue.")
+_type_option = click.option("--type", "job_type", metavar="TYPE", help="Name of a job type.")
 TIMEOUT_MS_MIN = 100
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
@@ -46,9 +46,10 @@ def _wait_options(function: _Function) -> _Function:
         return function(wait_s=0.0 if no_wait else wait_s, **given)
 
     for option in (
-        click.option("--no-wait", is_flag=True, help="Return as soon as the broker has the entry."),
+        click.option("--no-wait", is_flag=True,
+                     help="Return as soon as the brokers have acknowledged the entry."),
         click.option("--timeout", metavar="DURATION", default="10s", show_default=True,
-                     help="How long to wait until the workers of this machine act on it."),
+                     help="Wait at most this long until the workers of this machine act on it."),
     ):  # fmt: skip
         waiting = option(waiting)
     return waiting  # type: ignore[return-value] # the command's own options are the same
@@ -58,10 +59,10 @@ def _entry_options(lasts: str) -> Callable[[_Function], _Function]:
     """What every entry has; `lasts` is how long it lasts by default."""
 
     def decorate(function: _Function) -> _Function:
-        length = f"It ends by itself after that: 30m, 2h, 7d.  [default: {lasts}]"
+        length = f"The entry ends by itself after this time, as in 30m or 7d.  [default: {lasts}]"
         for option in (
-            click.option("--who", help="By default the user of this process, at this machine."),
-            click.option("--why", default="", help="Told to whoever looks."),
+            click.option("--who", help="Your name, shown with the entry.  [default: user@host]"),
+            click.option("--why", default="", help="Reason, shown wherever the entry is listed."),
             click.option("--for", "lasts", metavar="DURATION", help=length),
         ):
             function = option(function)
@@ -72,16 +73,17 @@ def _entry_options(lasts: str) -> Callable[[_Function], _Function]:
 
 @click.group(cls=AppGroup)
 def command() -> None:
-    """Pause queues and job types, cancel jobs, quiet workers; seen everywhere within 2 seconds.
+    """Pause queues and job types, cancel jobs, quiet workers.
 
-    Every entry tells who and why, and ends by itself.
+    Each command writes an entry that all workers read within 2 seconds. An entry shows who wrote it
+    and why, and ends by itself.
     """
 
 
 @command.command("list")
 @json_option
 def list_command(app: AppName, *, as_json: bool) -> int:
-    """Show what is in force."""
+    """List the entries in force: pauses, cancels and quiet workers."""
     view = view_of(app)
     tell_missing(app, view)
     now_ms = or_ours(brokers_now(view))
@@ -122,10 +124,11 @@ def pause_command(
     as_json: bool,
     **said: str | None,
 ) -> int:
-    """Start no more jobs of a queue or of a job type. What runs goes on.
+    """Pause a queue or a job type: workers start no more of its jobs. Running jobs go on.
 
-    Jobs of a paused type are set aside while others of their partition go on, until they fill its
-    window: then the partition stands still. A queue per concern is paused without that.
+    Give --queue or --type. Workers set jobs of a paused type aside and run the other jobs of the
+    partition. Once the set-aside jobs fill the window of a partition, its other jobs wait too.
+    Pausing a queue holds up that queue only.
     """
     view = view_of(app)
     kind, subject = _about(queue, job_type)
@@ -149,7 +152,10 @@ def resume_command(
     wait_s: float,
     as_json: bool,
 ) -> int:
-    """End a pause, or the cancel of the job ID. A job that ended as cancelled stays so."""
+    """End the pause of a queue or a job type, or the order to cancel the job ID.
+
+    A job that has already ended as cancelled stays cancelled.
+    """
     view = view_of(app)
     kind, subject = _about(queue, job_type, job_id)
     if kind == CANCEL:
@@ -162,9 +168,11 @@ def resume_command(
 @command.command("cancel")
 @click.argument("job_id", metavar="ID")
 @click.option(
-    "--since", metavar="TIME", help="Look for the job from then on: 2h, 2026-01-31T12:00."
+    "--since",
+    metavar="TIME",
+    help="Look for the job from this time on, as in 2h (2 hours ago) or 2026-01-31T12:00.",
 )
-@click.option("--no-look", is_flag=True, help="Write the order at once, wherever the job is.")
+@click.option("--no-look", is_flag=True, help="Write the order without looking for the job.")
 @_entry_options("30d")
 @json_option
 def cancel_command(
@@ -176,14 +184,15 @@ def cancel_command(
     as_json: bool,
     **said: str | None,
 ) -> int:
-    """Let a job end as cancelled, wherever it is: queued, waiting, or running.
+    """Cancel a job, whether it is queued, waits on the ladder, or runs.
 
-    A running async handler is cancelled, a child process killed, a thread told by
-    ctx.is_cancelled. A handler that returns all the same is done.
+    A running async handler is cancelled and a child process killed. A handler on a thread learns of
+    it from ctx.is_cancelled. If the handler returns all the same, the job is done.
 
-    It looks for the job first, and says where it is. One that has ended gets no order: exit code
-    1, or 0 if it ended as cancelled. One that is not found gets it, and the exit code is 1. The
-    beginning of a UUID is enough. More than a million records are not read without --since.
+    The command looks for the job first and says where it is. It writes no order for a job that has
+    ended: the exit code is then 1, or 0 if the job ended as cancelled. For a job that it does not
+    find it writes the order, and the exit code is 1. The first characters of a UUID, at least 4,
+    are enough. Without --since it reads at most a million records.
     """
     view = view_of(app)
     if no_look:
@@ -207,9 +216,10 @@ def cancel_command(
 def quiet_command(
     app: AppName, *, worker: str, wait_s: float, as_json: bool, **said: str | None
 ) -> int:
-    """Let workers take no new jobs; they finish what they have and keep their partitions.
+    """Quiet workers: they finish their running jobs and start no new ones.
 
-    "host:*" means all of a host. Nobody else serves their partitions meanwhile.
+    Name the worker as HOST:PID; "host:*" means all workers of a host. A quiet worker keeps its
+    partitions, so no other worker runs their jobs in the meantime.
     """
     view = view_of(app)
     _tell(view, QUIET, worker, said, as_json=as_json)
@@ -221,7 +231,7 @@ def quiet_command(
 @_wait_options
 @json_option
 def unquiet_command(app: AppName, *, worker: str, wait_s: float, as_json: bool) -> int:
-    """Let workers take jobs again; HOST:PID exactly as it was given to `quiet`."""
+    """Let quiet workers start jobs again. Give HOST:PID exactly as you gave it to `quiet`."""
     view = view_of(app)
     _lift(view, QUIET, worker, as_json=as_json)
     return confirm(view, QUIET, worker, wait_s, in_force=False)
@@ -253,7 +263,7 @@ def _must_exist(view: AppView, kind: str, subject: str) -> None:
     if kind == PAUSE_QUEUE:
         view.queues(subject)
         return
-    from jobstream.operate.name_check import unknown_type  # noqa: PLC0415 - likewise
+    from jobstream.operate.name_check import unknown_type  # noqa: PLC0415 - as above
 
     view.queues()
     known = view.catalogue.job_types()
@@ -279,7 +289,7 @@ def _tell(
 
 def _cancelled(view: AppView, given: str) -> str:
     """The job of an order in force that is meant; raises NotThere for the beginning of none."""
-    from jobstream.operate.ids import begins_with, is_prefix, only_one  # noqa: PLC0415 - likewise
+    from jobstream.operate.ids import begins_with, is_prefix, only_one  # noqa: PLC0415 - as above
 
     orders = _in_force(view, or_ours(brokers_now(view)))
     there = [entry.subject for entry in orders if entry.kind == CANCEL]

@@ -13,7 +13,8 @@ import click
 from jobstream.cli.app_command import AppCommand
 from jobstream.cli.declared_app import Unsound, read_declared
 from jobstream.cli.exits import REPLACE, UNSAFE
-from jobstream.cli.log_output import LEVELS, configure
+from jobstream.cli.log_output import configure
+from jobstream.cli.options import log_level_option
 from jobstream.cli.output import say
 from jobstream.errors import BrokerUnavailable
 from jobstream.roles.stop_signals import signal_name
@@ -33,19 +34,20 @@ NAMES_MAX = 3
 
 
 @click.command(cls=AppCommand)
-@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
+@log_level_option
 @click.option(
-    "--reload", is_flag=True, help="Start the roles again, drained, when Python files change."
+    "--reload", is_flag=True, help="Drain and restart the roles when Python files change."
 )
 def command(app: AppName, *, log_level: str, reload: bool) -> int:
     """Run everything MODULE:APP needs on this machine, for development.
 
-    Uses the broker at JOBSTREAM_BOOTSTRAP_SERVERS if one answers there, else starts one on that
-    port and stops it at the end; its data stays for the next time. Applies the topics. Ctrl-C
-    drains the workers, then stops the broker; a second one does not wait for the drain.
+    The command uses the broker at JOBSTREAM_BOOTSTRAP_SERVERS if one answers there. Otherwise it
+    starts a broker on that port, keeps its data, and stops it at the end. It then applies the
+    topics of the app and starts worker, delayer and exporter. Ctrl-C drains the workers, then stops
+    the broker; a second Ctrl-C kills the workers without waiting for their jobs.
     """
     from jobstream.cli.lossy import never_fail  # noqa: PLC0415 - with the command only
-    from jobstream.cli.watched_code import WatchedCode  # noqa: PLC0415 - likewise
+    from jobstream.cli.watched_code import WatchedCode  # noqa: PLC0415 - as above
 
     never_fail()
     configure("plain", "warning")
@@ -188,7 +190,7 @@ def _tell_how(declared: Declared) -> None:
 def _broker(servers: str) -> Iterator[None]:
     """A broker at that address: the one that answers, or one of our own for as long as needed."""
     from jobstream.broker.free_ports import local_port  # noqa: PLC0415 - with the command only
-    from jobstream.broker.ready import serves  # noqa: PLC0415 - likewise
+    from jobstream.broker.ready import serves  # noqa: PLC0415 - as above
 
     if serves(servers):
         say(f"broker  | using the one at {servers}")
@@ -202,7 +204,7 @@ def _broker(servers: str) -> Iterator[None]:
         )
         raise BrokerUnavailable(message)
     from jobstream.broker import EmbeddedKafka  # noqa: PLC0415 - with the command only
-    from jobstream.broker.data_places import broker_state_directory  # noqa: PLC0415 - likewise
+    from jobstream.broker.data_places import broker_state_directory  # noqa: PLC0415 - as above
 
     say(f"broker  | starting at {servers} (the first time it downloads Kafka)")
     directory = broker_state_directory() / "nodes-1"

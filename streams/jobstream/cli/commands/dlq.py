@@ -34,26 +34,49 @@ if TYPE_CHECKING:
 LIST_LIMIT = 1_000
 COLUMNS = ("id", "type", "reason", "error", "attempts>", "redrive>", "age>", "origin", "message")
 _all_option = click.option(
-    "--all", "everything", is_flag=True, help="Needed where nothing narrows it down."
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Confirm that every letter is meant, without a filter.",
+)
+_limit_option = click.option(
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Close at most N letters, the oldest first.",
+)
+_dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Show the letters that the command would close; change nothing."
 )
 
 
 @click.group(cls=AppGroup)
 def command() -> None:
-    """Dead letters that are open; a letter is closed by a redrive or a discard."""
+    """List, show, redrive and discard open dead letters.
+
+    A job that failed for good leaves a dead letter. The letter is open until a redrive, a discard
+    or the job's own success closes it.
+    """
 
 
 @command.command("list")
 @queue_option
 @filter_options
-@click.option("--limit", type=click.IntRange(1), default=LIST_LIMIT, show_default=True)
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    default=LIST_LIMIT,
+    show_default=True,
+    help="List at most this many letters.",
+)
 @json_option
 def list_command(
     app: AppName, *, queue: str | None, limit: int, as_json: bool, **conditions: object
 ) -> int:
-    """List open letters, the oldest first. JSON: one object a line.
+    """List open letters, the oldest first. JSON has one object a line.
 
-    A reason, type, error or id that nobody knows is an error, which lists those there are.
+    An unknown reason, type, error or id is refused; the message lists the known ones.
     """
     view = view_of(app)
     now_ms = brokers_now(view)
@@ -77,18 +100,19 @@ def list_command(
     "--bytes",
     "dump",
     is_flag=True,
-    help="Show the bytes of a job that cannot be read; they may hold secrets.",
+    help="Show the bytes of a job that cannot be decoded; they may hold secrets.",
 )
 @json_option
 def show_command(app: AppName, *, queue: str | None, job_id: str, dump: bool, as_json: bool) -> int:
-    """Show everything about the open letters of one job: its args, traceback and headers.
+    """Show the open letters of one job, each with its args, traceback and headers.
 
-    The beginning of a UUID is enough where no other open letter has it. Of a job that cannot be
-    read: its size and its schema; its bytes only with --bytes. JSON: one
-    object a line for each letter; a job has one, but where redrives of it died anew meanwhile.
+    The first characters of a UUID, at least 4, are enough if no other open letter has them. Of a
+    job that cannot be decoded, the command shows the size and the schema, and the bytes only with
+    --bytes. JSON has one object a line for each letter. A job has several letters if it was
+    redriven and died again before its first letter was closed.
     """
     from jobstream.cli.letter_text import document, text  # noqa: PLC0415 - with the command only
-    from jobstream.operate.filters import LetterFilter  # noqa: PLC0415 - likewise
+    from jobstream.operate.filters import LetterFilter  # noqa: PLC0415 - as above
 
     view = view_of(app)
     found = chosen(app, view, queue, LetterFilter(ids=(job_id,)), job_id)
@@ -105,9 +129,9 @@ def show_command(app: AppName, *, queue: str | None, job_id: str, dump: bool, as
 @queue_option
 @filter_options
 @_all_option
-@click.option("--limit", type=click.IntRange(1), help="At most so many, the oldest first.")
-@click.option("--rate", metavar="N/s", help="At most so many a second, as in 50/s.")
-@click.option("--dry-run", is_flag=True, help="Show what would be done.")
+@_limit_option
+@click.option("--rate", metavar="N/s", help="Redrive at most N letters a second, as in 50/s.")
+@_dry_run_option
 @json_option
 def redrive_command(
     app: AppName,
@@ -120,10 +144,11 @@ def redrive_command(
     as_json: bool,
     **conditions: object,
 ) -> int:
-    """Put jobs back on their queue with attempts anew, each letter closed after its job is back.
+    """Put the jobs of dead letters back on their queues, and close the letters.
 
-    Exit code 0 where there is nothing to do; 1 for a name that nobody knows, and where one failed.
-    A job that is done meanwhile is dropped there. To run a done job again, enqueue it again.
+    Each job starts anew at attempt 1. Its letter is closed once the job is back on its queue. A job
+    that is done by then is dropped by the worker; to run it again, enqueue it again. The exit code
+    is 0 also if there is no letter, and 1 if a name is unknown or a letter failed.
     """
     from jobstream.operate.redrive import read_rate, redrive  # noqa: PLC0415 - with the command
 
@@ -141,8 +166,8 @@ def redrive_command(
 @queue_option
 @filter_options
 @_all_option
-@click.option("--limit", type=click.IntRange(1), help="At most so many, the oldest first.")
-@click.option("--dry-run", is_flag=True, help="Show what would be done.")
+@_limit_option
+@_dry_run_option
 @json_option
 def discard_command(
     app: AppName,
@@ -154,9 +179,10 @@ def discard_command(
     as_json: bool,
     **conditions: object,
 ) -> int:
-    """Close letters without running their jobs. Their bytes go with the topic's compaction.
+    """Close dead letters without running their jobs.
 
-    Exit code 0 where there is nothing to do; 1 for a name that nobody knows, and where one failed.
+    Kafka removes their bytes when it compacts the topic. The exit code is 0 also if there is no
+    letter, and 1 if a name is unknown or a letter failed.
     """
     from jobstream.operate.redrive import discard  # noqa: PLC0415 - with the command only
 
@@ -190,7 +216,7 @@ def _to_close(
 @contextmanager
 def _sink(view: AppView) -> Iterator[KafkaSink]:
     from jobstream.kafka.client.broker_clock import BrokerClock  # noqa: PLC0415 - with the command only
-    from jobstream.kafka.produce.sink import KafkaSink  # noqa: PLC0415 - likewise
+    from jobstream.kafka.produce.sink import KafkaSink  # noqa: PLC0415 - as above
 
     with closing(KafkaSink(view.options, BrokerClock())) as sink:
         yield sink

@@ -34,11 +34,29 @@ FAILURES_SHOWN = 10
 @click.command(cls=AppCommand)
 @click.argument("job_type", metavar="TYPE")
 @click.argument("args", metavar="JSON")
-@click.option("--delay", help="Wait that long first, as in 10m.")
-@click.option("--run-at", help="Not before that time, as in 2026-01-31T12:00:00+01:00.")
-@click.option("--key", help="Jobs of one key run one at a time, in the order of enqueue.")
-@click.option("--idempotency-key", help="The same key is the same job, however often enqueued.")
-@click.option("--many", is_flag=True, help="JSON has one object a line; prints the ids.")
+@click.option(
+    "--delay", metavar="DURATION", help="Start the job this long after the enqueue, as in 10m."
+)
+@click.option(
+    "--run-at",
+    metavar="TIME",
+    help="Start the job at this time or later, as in 2026-01-31T12:00:00+01:00.",
+)
+@click.option(
+    "--key",
+    metavar="TEXT",
+    help="Order key. Jobs with the same key run one at a time, in the order of their enqueues.",
+)
+@click.option(
+    "--idempotency-key",
+    metavar="TEXT",
+    help="Identity of the job. Enqueues of a type with the same key are one job.",
+)
+@click.option(
+    "--many",
+    is_flag=True,
+    help="Read one JSON object a line, enqueue a job for each, and print their ids.",
+)
 @json_option
 def command(
     app: AppName,
@@ -52,9 +70,9 @@ def command(
     many: bool,
     as_json: bool,
 ) -> int:
-    """Put a job of TYPE with args JSON on its queue; `-` reads JSON from stdin.
+    """Put a job of TYPE on its queue, with its args as JSON; `-` reads the JSON from stdin.
 
-    Returns when the job is acknowledged: it is in the log. That says nothing of whether it ran.
+    The command returns once the brokers have acknowledged the job. A worker runs it later.
     """
     from jobstream.cli.loading import load_app  # noqa: PLC0415 - loads the Kafka client
 

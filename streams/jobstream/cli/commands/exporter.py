@@ -8,8 +8,15 @@ import click
 
 from jobstream.cli.app_command import AppCommand
 from jobstream.cli.exits import OK
-from jobstream.cli.log_output import FORMS, LEVELS, LogForm, configure
-from jobstream.cli.options import at_port, metrics_port_option, seconds, view_of
+from jobstream.cli.log_output import LogForm, configure
+from jobstream.cli.options import (
+    at_port,
+    log_level_option,
+    log_option,
+    metrics_port_option,
+    seconds,
+    view_of,
+)
 from jobstream.errors import ConfigError
 from jobstream.roles.stop_signals import SIGNALS, leave_at_once
 
@@ -22,14 +29,17 @@ LEAST_MS = 100
 
 
 @click.command(cls=AppCommand)
-@click.option("--interval", default="15s", show_default=True, help="From look to look.")
+@click.option("--interval", metavar="DURATION", default="15s", show_default=True,
+              help="Time between two scans.")  # fmt: skip
 @click.option("--slo", "slos", metavar="QUEUE=DURATION", multiple=True,
-              help="What a queue promises, over slo= in the code; repeatable.")  # fmt: skip
-@click.option("--stalled-after", default="2m", show_default=True,
-              help="How long a place may stand: longer than jobs run.")  # fmt: skip
+              help="Objective of a queue: the longest that a job should wait. Overrides slo= in "
+                   "the code; repeatable.")  # fmt: skip
+@click.option("--stalled-after", metavar="DURATION", default="2m", show_default=True,
+              help="Report a partition as stalled when its offset has not moved for this long. "
+                   "Set it above your longest job.")  # fmt: skip
 @metrics_port_option
-@click.option("--log", "form", type=click.Choice(FORMS), default="auto", show_default=True)
-@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
+@log_option
+@log_level_option
 def command(
     app: AppName,
     *,
@@ -40,13 +50,14 @@ def command(
     form: LogForm,
     log_level: str,
 ) -> int:
-    """Serve the metrics of an app's topics and groups until SIGTERM, SIGINT or SIGHUP.
+    """Serve lag, dead letters and members of an app as metrics, for Prometheus.
 
-    It joins no group and needs no worker. JOBSTREAM_METRICS_HOST and --metrics-port say where;
-    /readyz tells whether the values are fresh. Two at once do no harm.
+    The exporter reads topics and groups at an interval until SIGTERM, SIGINT or SIGHUP. It joins no
+    group, and works when no worker runs. JOBSTREAM_METRICS_HOST and --metrics-port set its address.
+    /readyz answers 503 when the values are stale. Two exporters may run at once.
     """
     from jobstream.cli.lossy import never_fail  # noqa: PLC0415 - with the command only
-    from jobstream.observe.exporter import Exporter  # noqa: PLC0415 - likewise
+    from jobstream.observe.exporter import Exporter  # noqa: PLC0415 - as above
     from jobstream.operate.onlooker import Onlooker  # noqa: PLC0415 - loads the Kafka client
 
     never_fail()

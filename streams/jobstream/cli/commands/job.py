@@ -32,28 +32,33 @@ if TYPE_CHECKING:
 
 @click.group(cls=AppGroup)
 def command() -> None:
-    """Everything the log still knows of one job."""
+    """Show the timeline of one job."""
 
 
 @command.command("show")
 @queue_option
 @click.argument("job_id", metavar="ID")
-@click.option("--since", metavar="TIME", help="Look from then on: 2h, 2026-01-31T12:00.")
+@click.option(
+    "--since",
+    metavar="TIME",
+    help="Read the log from this time on, as in 2h (2 hours ago) or 2026-01-31T12:00.",
+)
 @json_option
 def show_command(
     app: AppName, *, queue: str | None, job_id: str, since: str | None, as_json: bool
 ) -> int:
-    """Print the timeline of a job: on the queue, on the ladder, its rows, its dead letters.
+    """Print the timeline of a job: its copies on queues and rungs, its rows, its dead letters.
 
-    Each copy tells the error before it and where it was raised; the traceback of the last one
-    follows.
+    Each retry and each dead letter shows the error before it and the line that raised it. The
+    traceback of the last failure follows.
 
-    Ids that jobstream makes itself carry their time and are found quickly; for others, such as
-    those from an idempotency key, the whole log is read unless --since is given. The beginning of a
-    UUID is enough where no other job of that time has it. Exit code 1 if nothing is found.
+    An id that jobstream made carries its time, so the command reads the log from there on. For any
+    other id, such as one from an idempotency key, it reads the whole log unless --since is given.
+    The first characters of a UUID, at least 4, are enough if no other job of that time has them.
+    The exit code is 1 if the log has no such job.
     """
     from jobstream.operate.history import history  # noqa: PLC0415 - loads the Kafka client
-    from jobstream.operate.short_ids import whole_id  # noqa: PLC0415 - likewise
+    from jobstream.operate.short_ids import whole_id  # noqa: PLC0415 - as above
 
     view = view_of(app)
     now_ms = brokers_now(view)

@@ -44,22 +44,30 @@ COLUMNS = ("id", "type", "queue", "state", "since", "age>", "attempt>", "why", "
     "states",
     multiple=True,
     type=click.Choice(STATES),
-    help="Only jobs in this state; repeatable.",
+    help="List jobs in this state only; repeatable.",
 )
 @click.option(
     "--type",
     "job_types",
     multiple=True,
     metavar="TYPE",
-    help="Only this type, * stands for any text; repeatable.",
+    help="List this job type only; * stands for any text; repeatable.",
 )
 @queue_option
 @click.option(
     "--since",
     metavar="TIME",
-    help="Look at records since then: 2h, 2026-01-31T12:00.  [default: 1h, 200,000 records]",
+    help="Read records from this time on, as in 2h (2 hours ago) or 2026-01-31T12:00.  "
+    "[default: 1h, at most 200,000 records]",
 )
-@click.option("--limit", type=click.IntRange(1), default=LIMIT, show_default=True)
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    default=LIMIT,
+    show_default=True,
+    help="List at most this many jobs.",
+)
 @json_option
 def command(
     app: AppName,
@@ -71,9 +79,10 @@ def command(
     limit: int,
     as_json: bool,
 ) -> int:
-    """List jobs by what the log tells, the newest first. JSON: one object a line.
+    """List the jobs of an app, the newest first. JSON has one object a line.
 
-    Jobs that run are known of the processes on this machine only; elsewhere they are waiting.
+    States come from the log. Only workers on this machine are asked what they run: jobs that
+    workers elsewhere run are listed as waiting.
     """
     from jobstream.operate.job_list import RECORDS_MAX, jobs_now, require_types  # noqa: PLC0415
     from jobstream.operate.job_states import Wanted  # noqa: PLC0415 - loads the Kafka client

@@ -29,9 +29,9 @@ COLUMNS = (
 @click.command(cls=AppCommand)
 @queue_option
 @click.option("--partitions", is_flag=True, help="Show each partition, not the sum per topic.")
-@click.option("--watch", is_flag=True, help="Show it again and again until Ctrl-C.")
-@click.option("--interval", type=click.FloatRange(0.1), default=2.0, show_default=True,
-              help="Seconds between, with --watch.")  # fmt: skip
+@click.option("--watch", is_flag=True, help="Repeat until Ctrl-C.")
+@click.option("--interval", type=click.FloatRange(0.1), metavar="SECONDS", default=2.0,
+              show_default=True, help="With --watch: time between two tables.")  # fmt: skip
 @json_option
 def command(
     app: AppName,
@@ -42,12 +42,12 @@ def command(
     interval: float,
     as_json: bool,
 ) -> int:
-    """Show, for each queue and rung, what waits: in records, and how long the oldest has waited.
+    """Show how many records wait in each queue and rung, and for how long the oldest has waited.
 
-    `committed` is where the group goes on: what it committed or mirrored, else the log's start.
-    On a rung, waiting is what records do: late is what is `overdue`, being due or not carried
-    on. With --watch it says in how long the queue is caught up at the rate of the last minute.
-    JSON has every partition; with --watch, one document a line.
+    `committed` is the offset at which the group continues: the one it committed or mirrored, else
+    the start of the log. Records of a rung wait on purpose; `overdue` says by how much they are
+    late. With --watch, `drained in` says when the queue will be empty at the rate of the last
+    minute. JSON has every partition; with --watch, one document a line.
     """
     view = view_of(app)
     tell_missing(app, view, queue)
@@ -85,8 +85,8 @@ def _watch(
             _show(found, partitions=partitions)
         pause.wait(interval_s)
     from rich.console import Group  # noqa: PLC0415 - on a terminal only
-    from rich.live import Live  # noqa: PLC0415 - likewise
-    from rich.text import Text  # noqa: PLC0415 - likewise
+    from rich.live import Live  # noqa: PLC0415 - as above
+    from rich.text import Text  # noqa: PLC0415 - as above
 
     with Live(console=console(), auto_refresh=False) as live:
         while True:

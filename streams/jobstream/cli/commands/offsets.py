@@ -21,10 +21,14 @@ if TYPE_CHECKING:
     from jobstream.operate.view import AppView
 
 _group_option = click.option(
-    "--group", type=click.Choice(["workers", "delay"]), default="workers", show_default=True
+    "--group",
+    type=click.Choice(["workers", "delay"]),
+    default="workers",
+    show_default=True,
+    help="Consumer group: workers on the queue, or delay on all its rungs.",
 )
 _partition_option = click.option(
-    "--partition", type=click.IntRange(0), help="Only this partition; else all."
+    "--partition", type=click.IntRange(0), metavar="N", help="Partition.  [default: all]"
 )
 _SMALL = 10**11
 """Plain numbers below are offsets; above they are milliseconds since 1970."""
@@ -32,7 +36,7 @@ _SMALL = 10**11
 
 @click.group(cls=AppGroup)
 def command() -> None:
-    """Where a consumer group stands, and moving it on purpose."""
+    """Show and move the offsets of a consumer group."""
 
 
 @command.command("show")
@@ -43,9 +47,12 @@ def command() -> None:
 def show_command(
     queue: str, *, app: AppName, group: GroupName, partition: int | None, as_json: bool
 ) -> int:
-    """Show what the group committed, its mirror, and where it would go on."""
+    """Show where the group stands on QUEUE: its committed offset, its mirror, the log's end.
+
+    `goes on at` is the higher of the committed and the mirrored offset: workers continue there.
+    """
     from jobstream.operate.offsets import places_of  # noqa: PLC0415 - loads the Kafka client
-    from jobstream.operate.positions import group_id, standings  # noqa: PLC0415 - likewise
+    from jobstream.operate.positions import group_id, standings  # noqa: PLC0415 - as above
 
     view = view_of(app)
     places = places_of(view.queues(queue)[0], group, partition)
@@ -73,8 +80,9 @@ def show_command(
 @_group_option
 @_partition_option
 @click.option("--to", metavar="earliest|latest|OFFSET|TIME", required=True,
-              help="TIME as in 2026-01-31T12:00 or 2h (that long ago).")  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Show what would be changed.")
+              help="New place of the group. TIME is a moment, as in 2026-01-31T12:00 or 2h "
+                   "(2 hours ago).")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Show the moves; change nothing.")
 @json_option
 def reset_command(
     queue: str,
@@ -86,12 +94,13 @@ def reset_command(
     dry_run: bool,
     as_json: bool,
 ) -> int:
-    """Move the group on QUEUE: the committed offset and its mirror.
+    """Move the group on QUEUE: set its committed offset and its mirror.
 
-    Refused while the group has members. Going back re-runs only jobs without a row in the dedup
-    table: what settled within the dedup window is dropped again. Going forward skips jobs.
+    The command refuses while the group has members. After a move back, workers run only jobs
+    without a row in the dedup table; jobs that were settled within the dedup window are dropped
+    again. A move forward skips jobs.
     """
-    from jobstream.operate import offsets  # noqa: PLC0415 - likewise
+    from jobstream.operate import offsets  # noqa: PLC0415 - as above
 
     view = view_of(app)
     places = offsets.places_of(view.queues(queue)[0], group, partition)
@@ -105,7 +114,7 @@ def reset_command(
 
 def target_of(text: str, now_ms: Callable[[], int]) -> Target:
     """Where `--to` points; raises ConfigError. `now_ms` is asked only for a length of time."""
-    from jobstream.operate import offsets  # noqa: PLC0415 - likewise
+    from jobstream.operate import offsets  # noqa: PLC0415 - as above
 
     if text == "earliest":
         return offsets.earliest
@@ -117,8 +126,8 @@ def target_of(text: str, now_ms: Callable[[], int]) -> Target:
 
 
 def _carry_out(view: AppView, group: GroupName, moves: list[Move]) -> None:
-    from jobstream.kafka.client.broker_clock import BrokerClock  # noqa: PLC0415 - likewise
-    from jobstream.kafka.produce.sink import KafkaSink  # noqa: PLC0415 - likewise
+    from jobstream.kafka.client.broker_clock import BrokerClock  # noqa: PLC0415 - as above
+    from jobstream.kafka.produce.sink import KafkaSink  # noqa: PLC0415 - as above
     from jobstream.operate.offsets import reset  # noqa: PLC0415 - loads the Kafka client
 
     with closing(KafkaSink(view.options, BrokerClock())) as sink:

@@ -24,7 +24,7 @@ folder_argument = click.argument(
 
 @click.group(cls=AppGroup)
 def command() -> None:
-    """The Avro schemas of an app's job types."""
+    """Export the Avro schemas of job types; check that queued jobs will decode."""
 
 
 @command.command("export")
@@ -33,7 +33,7 @@ def command() -> None:
 def export_command(app: AppName, folder: Path, *, as_json: bool) -> int:
     """Write the schema of every job type of MODULE:APP to FOLDER, one .avsc file each."""
     from jobstream.cli.loading import load_app  # noqa: PLC0415 - loads the Kafka client
-    from jobstream_schemas import export  # noqa: PLC0415 - likewise
+    from jobstream_schemas import export  # noqa: PLC0415 - as above
 
     paths = export(load_app(app).schemas(), folder)
     if as_json:
@@ -48,12 +48,12 @@ def export_command(app: AppName, folder: Path, *, as_json: bool) -> int:
 @folder_argument
 @json_option
 def check_command(app: AppName, folder: Path, *, as_json: bool) -> int:
-    """Tell whether jobs queued with the schemas in FOLDER decode with the code of MODULE:APP.
+    """Check that jobs queued with the schemas in FOLDER decode with the code of MODULE:APP.
 
-    Exit code 0: they do; 2: a job type is not in FOLDER yet; 3: they do not.
+    The exit code is 0 if they decode, 2 if FOLDER lacks a job type, and 3 if jobs would not decode.
     """
     from jobstream.cli.loading import load_app  # noqa: PLC0415 - loads the Kafka client
-    from jobstream_schemas import check_folder  # noqa: PLC0415 - likewise
+    from jobstream_schemas import check_folder  # noqa: PLC0415 - as above
 
     schemas = load_app(app).schemas()
     found = check_folder(schemas, folder)

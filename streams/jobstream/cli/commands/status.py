@@ -29,10 +29,10 @@ COLUMNS = (
 @click.command(cls=AppCommand)
 @json_option
 def command(app: AppName, *, as_json: bool) -> int:
-    """Show the processes of an app on this machine, whether they are ready and what they hold.
+    """Show the processes of an app on this machine: their health, partitions and running jobs.
 
-    Exit code 0 if there is at least one and all are live and ready, else 1. Processes on other
-    machines are for Prometheus to watch.
+    The exit code is 0 if at least one process answers and all are live and ready, else 1. To watch
+    processes on other machines, use Prometheus.
     """
     from jobstream.observe.targets import folder_of, living  # noqa: PLC0415 - with the command only
 

@@ -25,17 +25,18 @@ if TYPE_CHECKING:
 
 @click.group(cls=AppGroup)
 def command() -> None:
-    """Create and verify the topics of MODULE:APP. Nothing is ever deleted."""
+    """Create and check the topics of MODULE:APP. These commands never delete a topic."""
 
 
 @command.command("plan")
-@click.option("--all", "each_topic", is_flag=True, help="A line for each topic, not each queue.")
+@click.option("--all", "each_topic", is_flag=True,
+              help="Show a line for each topic, not for each queue.")  # fmt: skip
 @json_option
 def plan_command(app: AppName, *, each_topic: bool, as_json: bool) -> int:
-    """Show the topics by queue, and all that differs.
+    """Show the topics of each queue, and how they differ from those that the app declares.
 
-    Exit code 0: nothing to do; 2: `apply` would change something; 3: something is unsafe and
-    must be mended by hand.
+    The exit code is 0 if nothing is to be done, 2 if `apply` would change something, and 3 if
+    something is unsafe and must be mended by hand.
     """
     from jobstream.topics.by_queue import by_queue, counted  # noqa: PLC0415 - with the command only
 
@@ -57,19 +58,23 @@ def plan_command(app: AppName, *, each_topic: bool, as_json: bool) -> int:
 
 
 @command.command("apply")
-@click.option("--grow", metavar="QUEUE", help="Give this queue the partitions that it declares.")
-@click.option("--was", type=click.IntRange(1),
-              help="How many QUEUE had, if its dead letters were raised by hand.")  # fmt: skip
+@click.option("--grow", metavar="QUEUE",
+              help="Give this queue as many partitions as the code declares.")  # fmt: skip
+@click.option("--was", type=click.IntRange(1), metavar="N",
+              help="With --grow: number of partitions that QUEUE had before its topic of dead "
+                   "letters was raised by hand.")  # fmt: skip
 @click.option("--accept-waiting", is_flag=True,
-              help="Grow QUEUE although jobs wait: their keys' order may break.")  # fmt: skip
+              help="With --grow: go on although jobs wait; the order of their keys may "
+                   "break.")  # fmt: skip
 @json_option
 def apply_command(
     app: AppName, *, grow: str | None, was: int | None, accept_waiting: bool, as_json: bool
 ) -> int:
-    """Create what is missing and alter what is safe to alter; the difference is shown first.
+    """Create missing topics, and alter settings that are safe to alter.
 
-    Exit code 3, with nothing changed, if something is unsafe and must be mended by hand. With
-    --grow it does only that, with all workers and delayers stopped and nothing waiting.
+    The command shows the differences first. If something is unsafe and must be mended by hand, it
+    changes nothing and the exit code is 3. With --grow it only adds partitions to one queue; stop
+    all workers and delayers before, and let the jobs that wait run first.
     """
     from jobstream.topics.apply import apply  # noqa: PLC0415 - loads the Kafka client
 
@@ -90,11 +95,11 @@ def apply_command(
 
 
 def _grow(app: App, admin: Admin, name: str, was: int | None, *, accept_waiting: bool) -> int:
-    from jobstream.kafka.client.broker_clock import BrokerClock  # noqa: PLC0415 - likewise
-    from jobstream.kafka.produce.sink import KafkaSink  # noqa: PLC0415 - likewise
-    from jobstream.operate import growth  # noqa: PLC0415 - likewise
-    from jobstream.operate.view import AppView  # noqa: PLC0415 - likewise
-    from jobstream.topics.specs import specs  # noqa: PLC0415 - likewise
+    from jobstream.kafka.client.broker_clock import BrokerClock  # noqa: PLC0415 - as above
+    from jobstream.kafka.produce.sink import KafkaSink  # noqa: PLC0415 - as above
+    from jobstream.operate import growth  # noqa: PLC0415 - as above
+    from jobstream.operate.view import AppView  # noqa: PLC0415 - as above
+    from jobstream.topics.specs import specs  # noqa: PLC0415 - as above
 
     if name not in app.queues:
         message = f"the app declares no queue {name!r}; it has: {', '.join(sorted(app.queues))}"
@@ -133,7 +138,7 @@ def code_of(planned: Plan) -> int:
 
 def _connect(named: AppName) -> tuple[App, Admin]:
     from jobstream.cli.loading import load_app  # noqa: PLC0415 - loads the Kafka client
-    from jobstream.kafka.client.admin import Admin  # noqa: PLC0415 - likewise
+    from jobstream.kafka.client.admin import Admin  # noqa: PLC0415 - as above
 
     app = load_app(named)
     return app, Admin(app.settings)
@@ -141,7 +146,7 @@ def _connect(named: AppName) -> tuple[App, Admin]:
 
 def _specs(app: App, admin: Admin) -> list[TopicSpec]:
     from jobstream.topics.plan import replication_for  # noqa: PLC0415 - with the command only
-    from jobstream.topics.specs import specs  # noqa: PLC0415 - likewise
+    from jobstream.topics.specs import specs  # noqa: PLC0415 - as above
 
     copies = replication_for(len(admin.cluster().brokers), app.settings.replication)
     return specs(app.name, app.queues.values(), copies)

@@ -13,8 +13,8 @@ import click
 
 from jobstream.cli.app_command import AppCommand
 from jobstream.cli.exits import OK, REPLACE
-from jobstream.cli.log_output import FORMS, LEVELS, LogForm, configure_process
-from jobstream.cli.options import at_port, names
+from jobstream.cli.log_output import LogForm, configure_process
+from jobstream.cli.options import at_port, log_level_option, log_option, queues_option
 from jobstream.errors import ConfigError
 from jobstream.held_signals import hold
 from jobstream.roles.stop_signals import SIGNALS
@@ -36,35 +36,43 @@ LEAVE_GRACE_S = 10.0
 
 
 @click.command(cls=AppCommand)
-@click.option(
-    "--queues",
-    metavar="A,B",
-    callback=names,
-    help="Only these queues; else every queue of the app.",
-)
+@queues_option
 @click.option(
     "--processes",
     type=click.IntRange(1, PROCESSES_MAX),
     default=1,
     show_default=True,
-    help="Worker processes; more than one are supervised and started again when they die.",
+    metavar="N",
+    help="Number of worker processes. With two or more, a supervisor restarts each that ends.",
 )
 @click.option(
-    "--concurrency", type=click.IntRange(1, 100_000), help="Jobs that run at once in a process."
+    "--concurrency",
+    type=click.IntRange(1, 100_000),
+    metavar="N",
+    help="Number of jobs that one process runs at once.",
 )
 @click.option(
     "--metrics-port",
     metavar="PORT|off",
-    help="Where to answer for metrics and probes; 0 is any free port. Process i adds i.",
-)
-@click.option("--only", type=click.Choice(["worker", "delayer"]), help="Take one role alone.")
-@click.option("--log", "form", type=click.Choice(FORMS), default="auto", show_default=True)
-@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
-@click.option(
-    "--tracebacks", is_flag=True, help="Log the traceback of every failed run, not only of deaths."
+    help="Port for metrics and probes; 0 takes any free port. Process i takes PORT + i.",
 )
 @click.option(
-    "--allow-undecodable", is_flag=True, help="Start though jobs wait that this code can't read."
+    "--only",
+    type=click.Choice(["worker", "delayer"]),
+    help="Take this role alone: worker runs jobs, delayer moves delayed jobs on.",
+)
+@log_option
+@log_level_option
+@click.option(
+    "--tracebacks",
+    is_flag=True,
+    help="Log the traceback of every failed run, not only of a job's last.",
+)
+@click.option(
+    "--allow-undecodable",
+    is_flag=True,
+    help="Start although this code cannot read some jobs. They wait an hour for code that can, "
+    "then die.",
 )
 @click.option("--supervised", is_flag=True, hidden=True, help="A parent starts this one again.")
 def command(
@@ -83,8 +91,9 @@ def command(
 ) -> int:
     """Run the jobs of MODULE:APP until SIGTERM, SIGINT or SIGHUP.
 
-    The first signal drains: running jobs may end (25 s by default), offsets are committed. A
-    second one, a second later or more, leaves at once; nothing is lost, what ran is run again.
+    The first signal drains the worker: it starts no more jobs, waits for the running ones (25 s by
+    default), and commits offsets. A second signal, at least one second later, ends the worker at
+    once. No job is lost; those that were running start again in another worker.
     """
     from jobstream.cli.loading import load_app  # noqa: PLC0415 - loads the Kafka client
     from jobstream.roles.open_files import raised_for  # noqa: PLC0415 - for workers only
@@ -98,7 +107,7 @@ def command(
     loaded.settings = at_port(loaded.settings, metrics_port)
     if processes > 1:
         from jobstream.cli.supervisor import Child, supervise  # noqa: PLC0415 - parents only
-        from jobstream.roles.green_threads import refuse_green_threads  # noqa: PLC0415 - likewise
+        from jobstream.roles.green_threads import refuse_green_threads  # noqa: PLC0415 - as above
 
         refuse_green_threads()  # it would hear no signal, and its children all refuse
 
@@ -135,9 +144,9 @@ def _serve(
     app: App, queues: list[str] | None, only: str | None, *, tracebacks: bool, supervised: bool
 ) -> int:
     """Take the roles in this process until stopped."""
-    from jobstream.observe.spans import spans_sent  # noqa: PLC0415 - likewise
+    from jobstream.observe.spans import spans_sent  # noqa: PLC0415 - as above
     from jobstream.roles.process import Roles  # noqa: PLC0415 - loads the worker's libraries
-    from jobstream_processors.errors import (  # noqa: PLC0415 - likewise
+    from jobstream_processors.errors import (  # noqa: PLC0415 - as above
         ReplaceProcess,
         WorkerStopped,
     )

@@ -57,7 +57,7 @@ def tracing_of(app: App) -> Tracing:
     require_library()
     from opentelemetry.trace import get_tracer  # noqa: PLC0415 - an extra
 
-    from jobstream.observe.spans.span_names import SCOPE  # noqa: PLC0415 - likewise
+    from jobstream.observe.spans.span_names import SCOPE  # noqa: PLC0415 - as above
     from jobstream.observe.spans.worker_spans import WorkerTracing  # noqa: PLC0415 - an extra
     from jobstream.topics.names import worker_group  # noqa: PLC0415 - workers only
 
