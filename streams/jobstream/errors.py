@@ -95,9 +95,9 @@ class EnqueuesFailed(EnqueueError):
             f"; the first at index {min(failures)}: {failures[min(failures)]}" if failures else ""
         )
         super().__init__(
-            f"{failed} of {len(ids)} jobs failed, {unknown} without an answer, the others are "
-            "written. Repeating them with the same idempotency_keys is safe; without, what is "
-            f"written becomes another job{first}"
+            f"{failed} of {len(ids)} jobs failed, {unknown} without an answer; the others are "
+            "written. Repeating them with the same idempotency_keys is safe; without keys, a job "
+            f"that is written already is enqueued twice{first}"
         )
         self.ids = ids
         self.failures = failures

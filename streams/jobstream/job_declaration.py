@@ -30,7 +30,7 @@ def job_options(name: str, queue: Queue, options: Mapping[str, Any]) -> JobOptio
     given = options.get("retry")
     retry = Backoff() if given is None else given
     if not isinstance(retry, Backoff):
-        message = f"job {name!r}: retry={retry!r} is no Backoff"
+        message = f"job {name!r}: retry={retry!r} is not a Backoff"
         raise ConfigError(message)
     on_failure = options.get("on_failure", "ladder")
     if on_failure not in ON_FAILURE:
@@ -54,7 +54,7 @@ def aliases_of(name: str, options: Mapping[str, Any]) -> tuple[str, ...]:
     """The names that a job type had before; raises ConfigError for a text, which is letters."""
     aliases = options.get("aliases", ())
     if isinstance(aliases, str) or not isinstance(aliases, Iterable):
-        message = f"job {name!r}: aliases={aliases!r} is no list of names: write ['old_name']"
+        message = f"job {name!r}: aliases={aliases!r} is not a list of names: write ['old_name']"
         raise ConfigError(message)
     return tuple(aliases)
 
@@ -62,7 +62,7 @@ def aliases_of(name: str, options: Mapping[str, Any]) -> tuple[str, ...]:
 def args_type_of(handler: Callable[..., Any]) -> type[Any]:
     """The dataclass that annotates the handler's first parameter; raises ConfigError."""
     if not inspect.isroutine(handler):
-        message = f"handler {handler!r} is no function; wrap it in a `def` or an `async def`"
+        message = f"handler {handler!r} is not a function; wrap it in a `def` or an `async def`"
         raise ConfigError(message)
     name = handler.__qualname__
     first: object = inspect.Parameter.empty

@@ -113,7 +113,7 @@ def _check_count(option: str, value: int, most: int, advice: str) -> None:
 
 def _check_rung(rung: str) -> None:
     if rung not in RUNGS:
-        message = f"rungs names {rung!r}, which is no rung: use one of {', '.join(RUNGS)}"
+        message = f"rungs names {rung!r}, which is not a rung: use one of {', '.join(RUNGS)}"
         raise ConfigError(message)
 
 

@@ -76,7 +76,7 @@ def _text(name: str, value: object) -> str:
     text = value.strip() if isinstance(value, str) else ""
     if text:
         return text
-    message = f"{name}={value!r} is no text: write host:port,host:port"
+    message = f"{name}={value!r} is not a text: write host:port,host:port"
     raise ConfigError(message)
 
 
@@ -84,7 +84,7 @@ def _host(name: str, value: object) -> str:
     text = value.strip() if isinstance(value, str) else ""
     if text:
         return text
-    message = f"{name}={value!r} is no address of this machine: write 127.0.0.1 or 0.0.0.0"
+    message = f"{name}={value!r} is not an address of this machine: write 127.0.0.1 or 0.0.0.0"
     raise ConfigError(message)
 
 
@@ -95,7 +95,7 @@ def read_port(name: str, value: object) -> int | None:
     try:
         return _count(0, 65_535)(name, value)
     except ConfigError as error:
-        message = f"{name}={value!r} is no port: use 0 (any free one) to 65535, or 'off'"
+        message = f"{name}={value!r} is not a port: use 0 (any free one) to 65535, or 'off'"
         raise ConfigError(message) from error
 
 
@@ -112,7 +112,7 @@ def _switch(name: str, value: object) -> bool:
 def _protocol(name: str, value: object) -> str:
     if value in {"consumer", "classic"}:
         return str(value)
-    message = f"{name}={value!r} is no group protocol: use 'consumer' or 'classic'"
+    message = f"{name}={value!r} is not a group protocol: use 'consumer' or 'classic'"
     raise ConfigError(message)
 
 
@@ -123,7 +123,7 @@ def _folder(name: str, value: object) -> Path:
         except RuntimeError as error:
             message = f"{name}={value!r} has no home directory to start from: give a full path"
             raise ConfigError(message) from error
-    message = f"{name}={value!r} is no path"
+    message = f"{name}={value!r} is not a path"
     raise ConfigError(message)
 
 
@@ -143,7 +143,7 @@ def _count(least: int, most: int) -> Callable[[str, object], int]:
         number = int(digits) if digits.isdecimal() and digits.isascii() else value
         if isinstance(number, int) and not isinstance(number, bool) and least <= number <= most:
             return number
-        message = f"{name}={value!r} is no whole number from {least} to {most}"
+        message = f"{name}={value!r} is not a whole number from {least} to {most}"
         raise ConfigError(message)
 
     return read

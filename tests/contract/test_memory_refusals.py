@@ -66,7 +66,7 @@ def test_a_start_is_refused_with_the_field_and_the_fix(change: str) -> None:
 
     assert said in str(refused.value)
     assert "2 of the 2 jobs looked at: send:" in str(refused.value)
-    assert "a default for each new field" in str(refused.value)
+    assert "give each new field a default" in str(refused.value)
     assert "JOBSTREAM_ALLOW_UNDECODABLE=on" in str(refused.value)
     assert not any(each in str(refused.value) for each in ("hunter2", "LARGE", "'y'"))
 

@@ -218,7 +218,7 @@ def test_an_unknown_job_is_not_found(shop: Shop) -> None:
 
     told = shop.run("job", "show", "00000000-0000-4000-8000-000000000000", code=1)
 
-    assert "nothing of job" in told
+    assert "no trace of job" in told
     assert "the whole log" in told
 
 

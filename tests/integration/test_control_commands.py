@@ -92,9 +92,9 @@ def test_a_pause_is_told_wherever_its_queue_is_shown(terminal: Terminal) -> None
     assert terminal.json("job", "show", sent.job_id)["orders"] == [order]
 
     resumed = terminal.run("control", "resume", "--queue", "mail")
-    assert resumed.startswith("queue mail is not paused any more; it was by ann@laptop")
+    assert resumed.startswith("queue mail is no longer paused; it was by ann@laptop")
     again = terminal.run("control", "resume", "--queue", "mail")
-    assert again == "queue mail is not paused any more; nothing was in force\n"
+    assert again == "queue mail is no longer paused; nothing was in force\n"
     assert "has no queue 'mails'; it has: mail" in terminal.run(
         "control", "resume", "--queue", "mails", code=1
     )
@@ -115,7 +115,7 @@ def test_types_jobs_and_workers(terminal: Terminal) -> None:
         ("cancel", sent.job_id),
         ("quiet", "host:*"),
     ]
-    order = f"the order to cancel job {sent.job_id} holds until"
+    order = f"the order to cancel job {sent.job_id} is in force until"
     assert order in terminal.run("job", "show", sent.job_id)
     assert "wrong customer" not in terminal.run("lag"), "a cancel holds up no queue"
     assert "wrong customer" in terminal.run("control", "list")
@@ -123,7 +123,7 @@ def test_types_jobs_and_workers(terminal: Terminal) -> None:
     terminal.run("control", "resume", "--type", "send_receipt")
     assert [e["why"] for e in terminal.json("control", "resume", sent.job_id)] == ["wrong customer"]
     other = terminal.run("control", "unquiet", "host:7")
-    assert other == "workers host:7 take jobs again; nothing was in force; in force still: host:*\n"
+    assert other == "workers host:7 take jobs again; nothing was in force; still in force: host:*\n"
     assert "take jobs again" in terminal.run("control", "unquiet", "host:*")
     assert terminal.held() == []
 
@@ -140,7 +140,7 @@ def test_a_cancel_says_where_the_job_is(terminal: Terminal) -> None:
     waiting = send.enqueue(Receipt("o-5"), delay="3h")
 
     said = terminal.run("control", "cancel", queued.job_id, "--why", "wrong")
-    assert said.startswith(f"the order to cancel job {queued.job_id} holds until ")
+    assert said.startswith(f"the order to cancel job {queued.job_id} is in force until ")
     assert f"job {queued.job_id} is queued on mail since " in said
     told = terminal.json("control", "cancel", named.job_id)["job"]
     assert (told["state"], told["queue"], told["rung"]) == ("queued or running", "mail", None)
@@ -155,11 +155,11 @@ def test_a_cancel_says_where_the_job_is(terminal: Terminal) -> None:
 def test_a_cancel_of_a_job_that_is_not_there_stands_and_says_so(terminal: Terminal) -> None:
     drawn, derived = str(uuid_utils.uuid7()), str(uuid.uuid4())
 
-    assert f"nothing of job '{drawn}' in the log" in terminal.run(
+    assert f"no trace of job '{drawn}' in the log" in terminal.run(
         "control", "cancel", drawn, code=1
     )
     told = terminal.run("control", "cancel", derived, "--since", "2h", code=1)
-    assert f"nothing of job '{derived}' in the log since 2" in told
+    assert f"no trace of job '{derived}' in the log since 2" in told
     assert terminal.held() == [("cancel", drawn), ("cancel", derived)]
     lifted(terminal)
 
@@ -200,7 +200,7 @@ def test_a_job_is_meant_by_the_beginning_of_its_id(terminal: Terminal) -> None:
     both = terminal.run("control", "cancel", first.job_id[:5], code=1)
     assert first.job_id in both
     assert second.job_id in both
-    assert "the beginning of no id" in terminal.run("control", "resume", short, code=1)
+    assert "no id begins with" in terminal.run("control", "resume", short, code=1)
     assert "no job whose id begins with '0199ffff'" in terminal.run(
         "job", "show", "0199ffff", code=1
     )
@@ -209,7 +209,7 @@ def test_a_job_is_meant_by_the_beginning_of_its_id(terminal: Terminal) -> None:
 
 def test_a_pause_holds_where_the_command_returns(terminal: Terminal, served: Served) -> None:
     name = worker_name()
-    here = f"acted on by every worker here ({name})"
+    here = f"every worker on this machine acts on it ({name})"
     send = terminal.app.jobs["send_receipt"]
     assert "no worker that is meant answers" in terminal.said("control", "quiet", "host:1")
     terminal.run("control", "unquiet", "host:1")
@@ -224,7 +224,7 @@ def test_a_pause_holds_where_the_command_returns(terminal: Terminal, served: Ser
         assert here in terminal.said("control", "quiet", name)
         assert here in terminal.said("control", "unquiet", name)
         unseen = terminal.said("control", "pause", "--queue", "mail", "--no-wait")
-        assert "acted on" not in unseen
+        assert "acts on it" not in unseen
         terminal.run("control", "resume", "--queue", "mail")
 
 

@@ -130,7 +130,7 @@ def test_a_role_that_left_is_told_and_started_again_whatever_ended_it(
         dev.hear("ready role=worker", times)
         os.kill(dev.worker_pid(times), number)
         (line,) = dev.hear(f"dev     | {told}")
-        assert "; it is started again in " in line
+        assert "; it restarts in " in line
 
     dev.hear("ready role=worker", len(ends) + 1)
     dev.enqueue("work", "a")
@@ -149,9 +149,9 @@ def test_new_code_runs_after_a_drain_and_no_job_is_lost(new_dev: Callable[..., D
     # When the code changes, and once more while the job that runs keeps the old worker
     dev.write(dev.code.replace('"one"', '"two"') + MORE)
     dev.hear("dev     |   jobstream enqueue shop:app more")
-    dev.hear("dev     | starting the roles again")
+    dev.hear("dev     | restarting each role")
     dev.write(dev.code.replace('"two"', '"six"'))
-    dev.hear("dev     | starting the roles again", 2)
+    dev.hear("dev     | restarting each role", 2)
     dev.enqueue("work", "next")
     (dev.shop.folder / "go").touch()
 
@@ -175,7 +175,7 @@ def test_a_file_with_an_error_is_told_and_the_next_change_is_waited_for(
     dev.write(sound + "def broken(:\n")
     dev.hear(f"dev     |   {dev.shop.folder / 'shop.py'}:{sound.count(chr(10)) + 1}")
     dev.hear("SyntaxError")
-    dev.hear("dev     | the code of before runs on; waiting for the next change")
+    dev.hear("dev     | the previous code keeps running; waiting for the next change")
     dev.write(sound.replace('"one"', '"two"'))
     dev.hear("ready role=worker", 2)
     dev.enqueue("work", "a")

@@ -103,9 +103,9 @@ def test_a_job_is_shown_args_first_by_the_beginning_of_its_id(
     assert terminal.json("dlq", "show", dead[1][:-1]) == shown
 
     every = terminal.run("dlq", "show", dead[1][:4], code=1)
-    assert "is the beginning of 3 ids" in every
+    assert "3 ids begin with" in every
     assert all(job_id in every for job_id in dead)
-    assert f"see its way: jobstream job show --app {terminal.app.name} 0199" in terminal.run(
+    assert f"see its timeline: jobstream job show --app {terminal.app.name} 0199" in terminal.run(
         "dlq", "show", "0199ffff-ffff", code=1
     )
 

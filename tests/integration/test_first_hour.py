@@ -265,7 +265,7 @@ def test_a_cancel_says_what_is_true_of_the_job(newcomer: Newcomer, dev: Terminal
 
     nobodys = "order-4711"
     told = newcomer.jobstream(f"control cancel APP {nobodys}", code=1)
-    assert f"nothing of job '{nobodys}' in the log" in told
+    assert f"no trace of job '{nobodys}' in the log" in told
 
     orders = newcomer.jobstream("control list APP")
     assert [waits in orders, done in orders, nobodys in orders] == [True, False, True]

@@ -120,8 +120,8 @@ def test_each_job_is_told_in_its_state(terminal: Terminal, ids: dict[str, str]) 
     told = terminal.said("jobs")
     order = [f"{counts[state]} {state}" for state in STATES if counts[state]]
     assert ", ".join(order) in told
-    assert "older ones: --since" in told
-    assert "workers said what they run" not in told, "the one there is was asked"
+    assert "--since looks further back" in told
+    assert "workers answered" not in told, "the one there is was asked"
     lines = {line["id"]: line for line in terminal.lines("jobs")}
     why = {ends: lines[ids[ends]]["why"] for ends in IN_STATE}
     assert why["done"] is why["runs"] is None
@@ -167,7 +167,7 @@ def test_workers_that_cannot_be_asked_are_told_of(
 
     told = elsewhere.said("jobs")
 
-    assert "0 of 1 workers said what they run" in told
+    assert "0 of 1 workers answered" in told
     assert states(elsewhere)[ids["runs"]] == "waiting"
 
 

@@ -82,7 +82,7 @@ def test_dev_shows_the_refusal_and_starts_once_the_code_is_mended(shop: Shop) ->
     try:
         dev.hear("worker  | jobstream: jobs wait that this code cannot read:")
         dev.hear("worker  |   1 of the 1 jobs looked at: send_receipt:")
-        dev.hear("worker  | Let the code read them: a default for each new field")
+        dev.hear("worker  | Make the code read them: give each new field a default")
         (shop.folder / "shop.py").write_text(before)
         dev.hear("sent o-1")
     finally:

@@ -112,8 +112,8 @@ HANDLERS: dict[str, tuple[Callable[..., object], str]] = {
     "second annotated": (second_annotated, "annotate its first parameter"),
     "yields": (yields, "the handler yields"),
     "yields on the loop": (yields_on_loop, "the handler yields"),
-    "partial": (functools.partial(no_args), "is no function"),
-    "object": (Acts(), "is no function"),
+    "partial": (functools.partial(no_args), "is not a function"),
+    "object": (Acts(), "is not a function"),
 }
 
 
@@ -148,7 +148,7 @@ def test_args_are_refused_by_name(app: App, cls: type[Any], told: str) -> None:
     ("options", "told"),
     [
         ({"retries": 3}, "no job option 'retries'"),
-        ({"retry": 3}, "is no Backoff"),
+        ({"retry": 3}, "is not a Backoff"),
         ({"timeout": 0}, "timeout"),
         ({"timeout": "25h"}, "outside 1ms .. 1d"),
         ({"timeout": "soon"}, "is no duration"),
@@ -160,12 +160,12 @@ def test_args_are_refused_by_name(app: App, cls: type[Any], told: str) -> None:
         ({"name": 5}, "job name 5"),
         ({"aliases": ["ok", ""]}, "job name ''"),
         ({"aliases": [5]}, "job name 5"),
-        ({"aliases": "old"}, "aliases='old' is no list of names"),
-        ({"aliases": 5}, "aliases=5 is no list of names"),
+        ({"aliases": "old"}, "aliases='old' is not a list of names"),
+        ({"aliases": 5}, "aliases=5 is not a list of names"),
         ({"queue": "mail"}, "queue 'mail' is not one of this app's: give a Queue"),
         ({"queue": ""}, "queue '' is not one of this app's: give a Queue"),
         ({"queue": 0}, "queue 0 is not one of this app's: give a Queue"),
-        ({"retry": 0}, "is no Backoff"),
+        ({"retry": 0}, "is not a Backoff"),
         ({"retry": Backoff(cap="2d")}, "longer than the dedup window"),
     ],
 )

@@ -45,7 +45,7 @@ def test_a_job_comes_back_to_its_partition_by_way_of_a_smaller_rung() -> None:
         ({"dedup": 0}, "queue 'mail': dedup=0 is outside 1m .. 3650d"),
         ({"slo": "1ms"}, "queue 'mail': slo='1ms' is outside 1s .. 3650d"),
         ({"slo": "soon"}, "queue 'mail': slo='soon' is no duration"),
-        ({"rungs": {"7s": 1}}, "'7s', which is no rung: use one of 0s, 5s"),
+        ({"rungs": {"7s": 1}}, "'7s', which is not a rung: use one of 0s, 5s"),
         ({"rungs": {"1d": 0}}, "rungs['1d']=0"),
         ({"rungs": {"1d": 13}}, "at most the queue's 12"),
     ],

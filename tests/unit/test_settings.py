@@ -181,7 +181,7 @@ def test_a_service_that_hides_a_setting_is_told_in_one_warning(
 
 
 def test_a_port_that_only_looks_a_little_like_it_is_still_refused() -> None:
-    with pytest.raises(ConfigError, match="is no port"):
+    with pytest.raises(ConfigError, match="is not a port"):
         Settings.load({"JOBSTREAM_METRICS_PORT": "tcp"})
 
 

@@ -136,7 +136,7 @@ class Canary:
             Check(
                 f"probing {name}",
                 ok=now - turned <= self._slowest_s,
-                why=f"no probe of queue {name} has ended for {now - turned:.0f} s",
+                why=f"no probe of queue {name} has finished for {now - turned:.0f} s",
             )
             for name, turned in self._turned.items()
         ]
@@ -150,7 +150,7 @@ class Canary:
     def _started(self) -> list[Check]:
         last = dict(self._last)
         return [
-            Check(f"first probe {queue.name}", ok=queue.name in last, why="none has ended yet")
+            Check(f"first probe {queue.name}", ok=queue.name in last, why="none has finished yet")
             for queue in self._queues
         ]
 

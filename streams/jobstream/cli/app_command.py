@@ -45,7 +45,7 @@ class AppCommand(click.Command):
             return words
         placed = [_NOT_GIVEN, *words]
         if isinstance(first, str) and self.make_parser(ctx).parse_args(list(placed))[1]:
-            message = f"{first!r} is no MODULE:APP: {WAYS}"
+            message = f"{first!r} is not of the form MODULE:APP: {WAYS}"
             raise click.UsageError(message, ctx)
         return placed
 

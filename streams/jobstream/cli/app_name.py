@@ -14,13 +14,13 @@ from jobstream.errors import ConfigError
 VARIABLE = "JOBSTREAM_APP"
 PROJECT_FILE = "pyproject.toml"
 WAYS = (
-    "give MODULE:APP, as in shop:app; or --app NAME; or let the folder say it: "
-    f'{VARIABLE}, or [tool.jobstream] app = "shop:app" in {PROJECT_FILE}'
+    f"give MODULE:APP, as in shop:app; or --app NAME; or set {VARIABLE}, or "
+    f'app = "shop:app" under [tool.jobstream] in {PROJECT_FILE}'
 )
 """How an app can be named; part of every error that says that none was."""
 CODE = (
-    "give MODULE:APP, as in shop:app, in front or with --app, or have it in "
-    f"{VARIABLE} or {PROJECT_FILE} ([tool.jobstream] app)"
+    "give MODULE:APP, as in shop:app, in front or with --app, or set it in "
+    f"{VARIABLE}, or as app under [tool.jobstream] in {PROJECT_FILE}"
 )
 """The same where a bare name is not enough."""
 _MODULE_APP = re.compile(r"[^\s:\"'{}\[\]]+:[^\W\d]\w*(\.[^\W\d]\w*)*")

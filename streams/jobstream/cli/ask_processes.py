@@ -88,13 +88,15 @@ def confirm(view: AppView, kind: str, subject: str, wait_s: float, *, in_force: 
     if not wait_s:
         return OK
     seen = wait_seen(view, kind, subject, wait_s, in_force=in_force)
-    elsewhere = "workers elsewhere see it within 2 s"
+    elsewhere = "workers elsewhere do within 2 s"
     if seen.missing:
         names = ", ".join(seen.missing)
-        remark(f"jobstream: written, but not acted on within {wait_s:g} s by {names}")
+        remark(
+            f"jobstream: the entry is written, but {names} did not act on it within {wait_s:g} s"
+        )
         return FAILURE
     if seen.by:
-        remark(f"acted on by every worker here ({', '.join(seen.by)}); {elsewhere}")
+        remark(f"every worker on this machine acts on it ({', '.join(seen.by)}); {elsewhere}")
     else:
-        remark(f"no worker that is meant answers on this machine; {elsewhere}")
+        remark(f"no worker that it concerns answers on this machine; {elsewhere}")
     return OK

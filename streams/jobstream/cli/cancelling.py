@@ -52,11 +52,11 @@ def cancel(
         if found.entries:
             say(stands(found, _runner(view, found)))
     if untold:
-        remark(f"not looked for: {untold}; give --since. The order holds whatever the job is")
+        remark(f"job not looked for: {untold}; give --since. The order is in force all the same")
     elif not found.entries:
         looked = "the log" if found.since_ms is None else f"the log since {when(found.since_ms)}"
         name = one_line(repr(found.job_id))
-        remark(f"jobstream: nothing of job {name} in {looked}: the order holds if it comes")
+        remark(f"jobstream: no trace of job {name} in {looked}: the order takes effect if it comes")
         return FAILURE
     return OK
 
@@ -69,11 +69,11 @@ def stands(found: History, runner: str = "") -> str:
         rung = at.detail.get("rung", "?")
         told = f"waits on rung {rung} since {when(at.at_ms)}: it ends as cancelled at its next hop"
     elif runner:
-        told = f"runs on {runner}: it ends as cancelled if its handler lets itself be stopped"
+        told = f"runs on {runner}: it ends as cancelled if its handler can be stopped"
     else:
         told = (
             f"is queued on {at.queue} since {when(at.at_ms)}, or runs elsewhere: it ends as "
-            "cancelled when its turn comes, or if its handler lets itself be stopped"
+            "cancelled when its turn comes, or if its handler can be stopped"
         )
     return one_line(f"job {found.job_id} {told}")
 

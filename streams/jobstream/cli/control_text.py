@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 WHAT = {
     PAUSE_QUEUE: "queue {} is paused",
     PAUSE_TYPE: "job type {} is paused",
-    CANCEL: "the order to cancel job {} holds",
+    CANCEL: "the order to cancel job {} is in force",
     QUIET: "workers {} take no new jobs",
 }
 LIFTED = {
-    PAUSE_QUEUE: "queue {} is not paused any more",
-    PAUSE_TYPE: "job type {} is not paused any more",
-    CANCEL: "the order to cancel job {} holds no more",
+    PAUSE_QUEUE: "queue {} is no longer paused",
+    PAUSE_TYPE: "job type {} is no longer paused",
+    CANCEL: "the order to cancel job {} is lifted",
     QUIET: "workers {} take jobs again",
 }
 

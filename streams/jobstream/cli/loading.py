@@ -27,10 +27,12 @@ def load_app(named: AppName) -> App:
     target = named.text
     module_name, _, attribute = target.partition(":")
     if not named.has_code:
-        message = f"{target!r} ({named.source}) is a bare name; this needs the code: {CODE}"
+        message = f"{target!r} ({named.source}) is a bare name; this command needs the code: {CODE}"
         raise ConfigError(message)
     if not is_module_app(target):
-        message = f"{target!r} ({named.source}) is no MODULE:APP: write it as in shop:app"
+        message = (
+            f"{target!r} ({named.source}) is not of the form MODULE:APP: write it as in shop:app"
+        )
         raise ConfigError(message)
     if module_name.endswith(".py") or os.sep in module_name:
         dotted = module_name.removesuffix(".py").replace(os.sep, ".").strip(".")
@@ -42,7 +44,7 @@ def load_app(named: AppName) -> App:
         found = getattr(found, name, None)
     if not isinstance(found, App):
         what = "there is none" if found is None else f"it is of type {type(found).__name__}"
-        message = f"{target!r} is no App ({what}); {_apps_in(module)}"
+        message = f"{target!r} is not an App ({what}); {_apps_in(module)}"
         raise ConfigError(message)
     found.found_at = (module_name, attribute)
     return found

@@ -73,7 +73,7 @@ class LossyWriter(io.RawIOBase):
         while left:
             if not select.select((), (self._descriptor,), (), self._wait_s)[1]:
                 self._wait_s = 0.0
-                raise BlockingIOError(EAGAIN, "nobody reads it")
+                raise BlockingIOError(EAGAIN, "its reader does not read")
             self._wait_s = self._stall_s
             left = left[os.write(self._descriptor, left if self._is_file else left[:PIPE_BYTES]) :]
 

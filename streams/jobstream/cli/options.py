@@ -63,7 +63,7 @@ def names(_: click.Context, option: click.Parameter, text: str | None) -> list[s
         return None
     found = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     if not found:
-        message = f"{text!r} names none: write A,B, or leave the option out"
+        message = f"{text!r} holds no name: write A,B, or leave the option out"
         raise click.BadParameter(message, param=option)
     return found
 
@@ -95,9 +95,9 @@ def tell_missing(app: AppName, view: AppView, queue: str | None = None) -> None:
     missing = view.missing(queue)
     if missing:
         more = f" and {len(missing) - LISTED_MAX} more" if len(missing) > LISTED_MAX else ""
-        fix = typed("make them, empty, with: jobstream topics apply MODULE:APP", app)
+        fix = typed("create them, empty, with: jobstream topics apply MODULE:APP", app)
         there = f"{', '.join(missing[:LISTED_MAX])}{more}"
-        remark(f"jobstream: topics do not exist, so nothing of them is shown: {there}; {fix}")
+        remark(f"jobstream: topics do not exist, so their data is missing here: {there}; {fix}")
 
 
 def name_and_settings(app: AppName) -> tuple[str, Settings]:
@@ -165,7 +165,7 @@ def moment(option: str, text: str | None, now_ms: Callable[[], int]) -> int | No
         return round(datetime.fromisoformat(text).astimezone().timestamp() * 1_000)
     except (ValueError, OverflowError) as error:
         message = (
-            f"{option}={text!r} is no moment: write 2026-01-31T12:00, 2026-01-31T12:00Z, "
+            f"{option}={text!r} is not a moment: write 2026-01-31T12:00, 2026-01-31T12:00Z, "
             "2h (that long ago) or seconds since 1970"
         )
         raise ConfigError(message) from error

@@ -58,7 +58,7 @@ class Telling(Protocol):
     """Who tells the user what becomes of children. Called on the supervisor's loop."""
 
     def ended(self, child: Child, code: int, again_s: float) -> None:
-        """It ended unasked, by a signal if `code` is negative; it is started again so soon."""
+        """It ended unasked, by a signal if `code` is negative; it restarts in `again_s`."""
 
     def stopping(self, number: int, children: int) -> None:
         """A signal came, and children were told to drain."""

@@ -110,7 +110,7 @@ class ShardFolder:
             message = f"damaged: {self.path / IDENTITY} can't be read: {error}"
             raise ShardUnusable(message) from error
         if not isinstance(record, dict):
-            message = f"damaged: {self.path / IDENTITY} is no JSON object"
+            message = f"damaged: {self.path / IDENTITY} is not a JSON object"
             raise ShardUnusable(message)
         return record
 

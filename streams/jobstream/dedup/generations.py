@@ -117,5 +117,5 @@ def _began(name: str) -> int:
     try:
         return int(name.removeprefix("rows-"))
     except ValueError as error:
-        message = f"damaged: {name!r} is no generation of rows"
+        message = f"damaged: {name!r} is not a generation of rows"
         raise ShardUnusable(message) from error

@@ -227,6 +227,6 @@ def _ms(name: str, given: datetime | None, otherwise_ms: int) -> int:
     if given is None:
         return otherwise_ms
     if not isinstance(given, datetime) or given.tzinfo is None:
-        message = f"{name}={given!r} is no datetime with a time zone; give an aware one"
+        message = f"{name}={given!r} is not a datetime with a time zone; give an aware one"
         raise ConfigError(message)
     return round(given.timestamp() * 1000)

@@ -36,7 +36,7 @@ def delayed(plan: QueuePlan, record: Outgoing, when: When) -> Outgoing:
 
 def _instant_ms(run_at: datetime) -> int:
     if not isinstance(run_at, datetime) or run_at.tzinfo is None:
-        message = f"run_at={run_at!r} is no datetime with a time zone; give an aware one"
+        message = f"run_at={run_at!r} is not a datetime with a time zone; give an aware one"
         raise ConfigError(message)
     due_ms = max(0, round(run_at.timestamp() * 1000))
     if due_ms > EPOCH_MS_MAX:

@@ -58,7 +58,7 @@ class _State:
     success_mono: float | None = None
     beat_mono: float = 0.0
     looks: int = 0
-    trouble: str = "no look has ended yet"
+    trouble: str = "no scan has finished yet"
 
 
 class Exporter:
@@ -164,7 +164,7 @@ class Exporter:
     def _live(self) -> Sequence[Check]:
         silent_s = self._monotonic() - self._state.beat_mono
         ok = silent_s < STUCK_S + self._interval_s
-        return [Check("looking", ok=ok, why=f"no look has ended for {silent_s:.0f} s")]
+        return [Check("looking", ok=ok, why=f"no scan has finished for {silent_s:.0f} s")]
 
     def _ready(self) -> Sequence[Check]:
         state = self._state
@@ -172,11 +172,13 @@ class Exporter:
             return [Check("fresh", ok=False, why=state.trouble)]
         age_s = self._monotonic() - state.success_mono
         ok = age_s < max(STALE_S_MIN, STALE_INTERVALS * self._interval_s)
-        why = f"the last good look is {age_s:.0f} s old; {state.trouble or 'one is under way'}"
+        why = (
+            f"the last good scan is {age_s:.0f} s old; {state.trouble or 'the next one is running'}"
+        )
         return [Check("fresh", ok=ok, why=why)]
 
     def _started(self) -> Sequence[Check]:
-        return [Check("first_look", ok=self._state.looks > 0, why="no look has ended yet")]
+        return [Check("first_look", ok=self._state.looks > 0, why="no scan has finished yet")]
 
     def _status(self) -> Mapping[str, object]:
         state = self._state

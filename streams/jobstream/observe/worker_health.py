@@ -73,7 +73,7 @@ def live(facts: ProcessFacts) -> Sequence[Check]:
         bound = PHASE_S_MAX + facts.drain_s if turn.phase else TURN_S_MAX
         # Without a broker it may wait for one; after it came back, it gets the same time again.
         ok = facts.leaving or turn.turned_s <= bound or facts.up_s <= bound
-        why = f"the thread that polls for {turn.group} is stuck since {turn.turned_s:.0f} s"
+        why = f"the thread that polls for {turn.group} has been stuck for {turn.turned_s:.0f} s"
         checks.append(Check(f"polling:{turn.group}", ok, why))
     return checks
 
@@ -83,7 +83,7 @@ def ready(facts: ProcessFacts) -> Sequence[Check]:
     heard = facts.silent_s is not None and facts.silent_s <= SILENT_S_MAX
     silence = "yet" if facts.silent_s is None else f"for {facts.silent_s:.0f} s"
     return [
-        Check("staying", not facts.leaving, "it drains and leaves"),
+        Check("staying", not facts.leaving, "it is draining"),
         *started(facts),
         Check(
             "restored",

@@ -35,7 +35,7 @@ def broker_clock(view: AppView) -> BrokerClock:
             sink.publish([Outgoing(topic, CLOCK_KEY, None)])
         except PublishFailed as error:
             message = (
-                f"broker time is not known, which a length of time counts from: {error}; give a "
+                f"a length of time counts from broker time, which is not known: {error}; give a "
                 "moment instead, as in 2026-01-31T12:00Z"
             )
             raise BrokerUnavailable(message) from error

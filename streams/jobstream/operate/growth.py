@@ -68,7 +68,7 @@ def plan_growth(
     if growth.to == growth.was:
         message = (
             f"queue {name!r} has the {growth.to} partitions that it declares: nothing is left to "
-            "grow, unless its dead letters were raised by hand as well; then say with --was how "
+            "grow, unless its dead letters were raised by hand too; then give with --was how "
             "many it had"
         )
         raise ConfigError(message)
@@ -111,9 +111,10 @@ def refuse_growth(view: AppView, growth: Growth, *, accept_waiting: bool) -> Non
     if left:
         shown = ", ".join(f"{count} in {topic}" for topic, count in left.items())
         message = (
-            f"jobs wait ({shown}): with another count their keys lead elsewhere. Let them run "
-            "first, or give --accept-waiting: then later jobs of a key may start before them, and "
-            "an enqueue of one of them that is repeated by its idempotency_key runs it twice"
+            f"jobs wait ({shown}): with another count their keys lead to other partitions. Let "
+            "them run first, or give --accept-waiting: then later jobs of a key may start before "
+            "them, and an enqueue of one of them that is repeated by its idempotency_key runs it "
+            "twice"
         )
         raise StillWaiting(message)
 
@@ -166,8 +167,8 @@ def _raise(admin: Admin, growth: Growth, topic: str) -> None:
         return
     if not admin.add_partitions(topic, wanted):
         message = (
-            f"somebody else has raised {topic} to {wanted} partitions since this one began, and "
-            "grows the queue: let them end, then run it again; it does what is left, if anything"
+            f"another command has raised {topic} to {wanted} partitions since this one began: let "
+            "it finish, then run this one again; it does what is left, if anything"
         )
         raise GrownMeanwhile(message)
 

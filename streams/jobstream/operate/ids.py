@@ -37,12 +37,12 @@ def only_one(prefix: str, candidates: Iterable[str]) -> str:
     if len(found) == 1:
         return found[0]
     if not found:
-        message = f"{prefix!r} is the beginning of no id there"
+        message = f"no id begins with {prefix!r}"
         raise NotThere(message)
     more = f", and {len(found) - LISTED_MAX} more" if len(found) > LISTED_MAX else ""
     message = (
-        f"{prefix!r} is the beginning of {len(found)} ids: {', '.join(found[:LISTED_MAX])}{more}; "
-        "write more of it"
+        f"{len(found)} ids begin with {prefix!r}: {', '.join(found[:LISTED_MAX])}{more}; "
+        "give more characters"
     )
     raise NotThere(message)
 

@@ -79,8 +79,8 @@ def _require(what: str, given: str, found: Iterable[str], known: Collection[str]
     listed = [f"{name} ({there[name]})" for name in dict.fromkeys((*near, *rest))]
     more = f", and {len(listed) - LISTED_MAX} more" if len(listed) > LISTED_MAX else ""
     shown = ", ".join(listed[:LISTED_MAX]) + more
-    told = f"there are, with the number of open letters: {shown}" if shown else "there are none"
-    message = f"no {what} {given!r}; {told}"
+    known = f"known, with their open letters: {shown}" if shown else "there are none"
+    message = f"no {what} {given!r}; {known}"
     raise NotThere(message)
 
 
@@ -99,9 +99,9 @@ def _whole_id(given: str, there: Collection[str]) -> str:
     if is_prefix(given) and (begun := [each for each in there if begins_with(each, given)]):
         return only_one(given, begun)
     near = get_close_matches(given, sorted(there)[:IDS_COMPARED_MAX], cutoff=0.9)
-    meant = f"did you mean {', '.join(near)}? Else" if near else "see"
+    meant = f"did you mean {', '.join(near)}? If not, see" if near else "see"
     message = (
-        f"no open letter of job {given!r} among {len(there)} jobs; {meant} its way: "
+        f"no open letter of job {given!r} among {len(there)} jobs; {meant} its timeline: "
         f"jobstream job show MODULE:APP {given}"
     )
     raise NotThere(message)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from jobstream_processors.ports import TopicPartition
 
 BATCH_MAX = 500
-ELSEWHERE = "somebody closed it in the meantime"
+ELSEWHERE = "it was closed in the meantime"
 _PER_S = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -72,7 +72,7 @@ def read_rate(text: str) -> Rate:
     except (ValueError, KeyError):
         per_s = 0.0
     if not 0 < per_s < float("inf"):
-        message = f"rate {text!r} is none: write 50/s, 100/m or 500/h"
+        message = f"{text!r} is not a rate: write 50/s, 100/m or 500/h"
         raise ConfigError(message)
     return Rate(per_s)
 

@@ -98,7 +98,7 @@ def place_of(record: Record) -> tuple[str, int, int]:
 
 
 def _stalled(waiting: Iterable[Place]) -> ReadStalled:
-    return ReadStalled(f"nothing came for {STALL_S_MAX:g} s of {sorted(waiting)[:5]}")
+    return ReadStalled(f"no record of {sorted(waiting)[:5]} came for {STALL_S_MAX:g} s")
 
 
 class _Ranges:

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 SHOWN_MAX = 5
 """Kinds of misfits that a refusal tells."""
 FIX = (
-    "Let the code read them: a default for each new field, old types and members kept. Or let "
-    "workers of the code that wrote them run them first. Or start all the same, with "
-    "--allow-undecodable (JOBSTREAM_ALLOW_UNDECODABLE=on): then they wait an hour for code that "
-    "can read them, and die."
+    "Make the code read them: give each new field a default, keep old types and members. Or let "
+    "workers with the code that wrote them run them first. Or start all the same with "
+    "--allow-undecodable (JOBSTREAM_ALLOW_UNDECODABLE=on): the jobs then wait an hour for code "
+    "that can read them, and die after it."
 )
 
 

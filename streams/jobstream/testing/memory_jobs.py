@@ -113,7 +113,7 @@ class MemoryJobs:
             return found
         wanted = "at least one" if count is None else f"exactly {count}"
         having = "" if args is None else f" with {shown(args)}"
-        claim = f"{wanted} of {_named(of)}{having} was to be enqueued; found {len(found)}"
+        claim = f"{wanted} of {_named(of)}{having} should be enqueued; found {len(found)}"
         message = f"{claim}. {self._listing()}"
         raise AssertionError(message)
 

@@ -135,7 +135,7 @@ def test_a_bare_name_in_front_is_told_how_to_be_given(words: list[str]) -> None:
     found = run(*words)
 
     assert found.exit_code == 2
-    assert "'shop' is no MODULE:APP" in found.stderr
+    assert "'shop' is not of the form MODULE:APP" in found.stderr
     assert "--app" in found.stderr
 
 

@@ -50,7 +50,7 @@ def test_a_worker_that_does_not_is_named_in_time(
         assert confirm(view, PAUSE_QUEUE, "mail", 0.0) == 0, "it was not to wait"
 
     assert capsys.readouterr().err == (
-        "jobstream: written, but not acted on within 0.1 s by host:1\n"
+        "jobstream: the entry is written, but host:1 did not act on it within 0.1 s\n"
     )
 
 
@@ -63,7 +63,7 @@ def test_only_workers_that_are_meant_are_waited_for(
         serve(view.settings, "shop", "exporter", [], Probes()),
     ):
         assert confirm(view, QUIET, "host:2", LONG_S) == 0
-    assert "no worker that is meant answers on this machine" in capsys.readouterr().err
+    assert "no worker that it concerns answers on this machine" in capsys.readouterr().err
 
     assert confirm(view, PAUSE_QUEUE, "mail", LONG_S) == 0
     assert "elsewhere see it within 2 s" in capsys.readouterr().err

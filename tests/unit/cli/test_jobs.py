@@ -16,7 +16,7 @@ ANNOUNCED = JobNow("j-1", "send", "mail", WAITING, 0, 1, ahead=3, may_run=True)
 
 
 @pytest.mark.parametrize(
-    ("others", "why"), [(True, "may be running"), (False, "3 before it in its partition")]
+    ("others", "why"), [(True, "may be running"), (False, "3 ahead of it in its partition")]
 )
 def test_a_job_may_run_only_where_a_worker_was_not_asked(*, others: bool, why: str) -> None:
     assert vars(jobs)["_why"](ANNOUNCED, (), others=others) == why
@@ -26,7 +26,7 @@ def test_a_job_may_run_only_where_a_worker_was_not_asked(*, others: bool, why: s
     ("topics", "told"),
     [
         (["shop.bulk"], ""),
-        (["shop.mail"], "nothing begins of shop.mail:0 (flood guard), shop.mail:1 (quiet)\n"),
+        (["shop.mail"], "no job starts in shop.mail:0 (flood guard), shop.mail:1 (quiet)\n"),
     ],
 )
 def test_partitions_that_are_held_are_told(

@@ -48,9 +48,9 @@ def test_topics_that_are_not_there_are_told(
     for topic in ("shop.mail.dlq", "shop.control", "shop.bulk"):
         del view.__dict__["counts"][topic]
     tell_missing(SHOP, view)
-    assert "is shown: shop.bulk, shop.control, shop.mail.dlq; make" in capsys.readouterr().err
+    assert "missing here: shop.bulk, shop.control, shop.mail.dlq; create" in capsys.readouterr().err
     tell_missing(SHOP, view, "mail")
-    assert "is shown: shop.control, shop.mail.dlq; make" in capsys.readouterr().err
+    assert "missing here: shop.control, shop.mail.dlq; create" in capsys.readouterr().err
 
 
 def test_a_canary_needs_queues_and_their_rows(view: AppView) -> None:

@@ -88,7 +88,7 @@ def test_what_was_lost_is_told_once_somebody_reads(pipe: tuple[int, int]) -> Non
     writer.write(b"again\n")
 
     assert lost > 0
-    told = b"jobstream: %d writes to stdout were lost: nobody reads it\nagain\n" % lost
+    told = b"jobstream: %d writes to stdout were lost: its reader does not read\nagain\n" % lost
     assert drain(reads).lstrip(b"\n") == told
 
 

@@ -81,7 +81,7 @@ def test_a_list_without_a_name_is_neither_none_nor_all(words: list[str], text: s
     found = run(*words, "--queues", text)
 
     assert found.exit_code == 2
-    assert f"Invalid value for '--queues': {text!r} names none" in found.stderr
+    assert f"Invalid value for '--queues': {text!r} holds no name" in found.stderr
 
 
 @pytest.mark.usefixtures("folder")

@@ -48,7 +48,7 @@ def test_what_may_have_letters_another_time_is_no_slip(wanted: LetterFilter) -> 
         (
             LetterFilter(reason="permanen"),
             (
-                "no reason 'permanen'; there are, with the number of open letters: "
+                "no reason 'permanen'; known, with their open letters: "
                 "permanent (2), crashed_worker (1), from_elsewhere (1)"
             ),
         ),
@@ -79,7 +79,7 @@ def test_a_slip_is_found_where_no_letter_is_open() -> None:
         require_known(LetterFilter(reason="permanen"), [], TYPES)
     with pytest.raises(
         NotThere,
-        match=r"there are, with the number of open letters: refund \(0\), send_receipt \(0\)",
+        match=r"known, with their open letters: refund \(0\), send_receipt \(0\)",
     ):
         require_known(LetterFilter(job_types=("mail",)), [], TYPES)
 
@@ -111,9 +111,9 @@ def test_the_beginning_of_a_uuid_is_enough_where_one_job_has_it() -> None:
 
 
 def test_the_beginning_of_several_names_them() -> None:
-    with pytest.raises(NotThere, match=f"beginning of 2 ids: {FIRST}, {SECOND}; write more"):
+    with pytest.raises(NotThere, match=f"2 ids begin with .*: {FIRST}, {SECOND}; give more"):
         whole_ids(LetterFilter(ids=("0199c7a5",)), LETTERS)
-    with pytest.raises(NotThere, match=r"11 ids: .*, and 1 more; write more"):
+    with pytest.raises(NotThere, match=r"11 ids begin with .*, and 1 more; give more"):
         only_one("0199", [f"{n:02}" for n in range(11)])
 
 

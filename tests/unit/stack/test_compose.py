@@ -267,7 +267,7 @@ def test_the_health_check_of_the_image_tells_yes_from_no(root: Path) -> None:
         (None, "is any free one: set JOBSTREAM_METRICS_PORT"),
         ("0", "is any free one: set JOBSTREAM_METRICS_PORT"),
         ("off", "is off: set JOBSTREAM_METRICS_PORT"),
-        ("90000", "JOBSTREAM_METRICS_PORT='90000' is no port"),
+        ("90000", "JOBSTREAM_METRICS_PORT='90000' is not a port"),
     ],
 )
 def test_the_health_check_reads_the_port_as_the_process_does(

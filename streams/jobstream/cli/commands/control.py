@@ -241,7 +241,7 @@ def _about(queue: str | None, job_type: str | None, job_id: str | None = None) -
     kinds = {PAUSE_QUEUE: queue, PAUSE_TYPE: job_type, CANCEL: job_id}
     given = [(kind, subject) for kind, subject in kinds.items() if subject is not None]
     if len(given) != 1:
-        message = "give one of them: --queue QUEUE, --type TYPE, or to `resume` the ID of a job"
+        message = "give exactly one: --queue QUEUE, --type TYPE, or, to `resume`, the ID of a job"
         raise click.UsageError(message)
     return given[0]
 
@@ -313,5 +313,5 @@ def _lift(view: AppView, kind: str, subject: str, *, as_json: bool) -> None:
         say(f"{ended(kind, subject)}; it was {by(there[0])}")
     else:
         others = ", ".join(one_line(each.subject) for each in entries if each.kind == kind)
-        still = f"; in force still: {others}" if kind == QUIET and others else ""
+        still = f"; still in force: {others}" if kind == QUIET and others else ""
         say(f"{ended(kind, subject)}; nothing was in force{still}")

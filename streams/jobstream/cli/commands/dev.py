@@ -133,14 +133,14 @@ async def _reload(
             found = await _of_latest(app, watch, apply=True)
         except Unsound as error:
             _tell(error.message)
-            _tell("the code of before runs on; waiting for the next change")
+            _tell("the previous code keeps running; waiting for the next change")
             continue
         if found.created:
             _tell_topics(found)
         if found.examples != shown:
             shown = found.examples
             _tell_how(found)
-        _tell("starting the roles again, each once its running jobs have ended")
+        _tell("restarting each role once its running jobs have ended")
         supervisor.renew()
 
 
@@ -152,15 +152,15 @@ class Said:
         if code == REPLACE:
             how = "asked for a new process"
         when = f"in {again_s:g} s" if again_s else "now"
-        _tell(f"{child.name} {how}; it is started again {when}")
+        _tell(f"{child.name} {how}; it restarts {when}")
 
     def stopping(self, number: int, children: int) -> None:  # noqa: ARG002, D102 - see Telling
-        _tell(f"{signal_name(number)}: stopping; running jobs may end, Ctrl-C again leaves at once")
+        _tell(f"{signal_name(number)}: stopping once running jobs have ended, at once on Ctrl-C")
 
     def killing(self, children: Sequence[Child], number: int | None) -> None:  # noqa: D102 - see Telling
         names = ", ".join(child.name for child in children)
         why = "too slow to leave" if number is None else f"second {signal_name(number)}"
-        _tell(f"{why}: killing {names}; what ran is run again by the next worker")
+        _tell(f"{why}: killing {names}; the next worker runs their jobs again")
 
 
 def _tell(text: str, who: str = "dev") -> None:
@@ -199,8 +199,8 @@ def _broker(servers: str) -> Iterator[None]:
     port = local_port(servers)
     if port is None:
         message = (
-            f"no broker answers at {servers}, and one can be started here only at "
-            "127.0.0.1:PORT: set JOBSTREAM_BOOTSTRAP_SERVERS"
+            f"no broker answers at {servers}, and jobstream starts one only at 127.0.0.1:PORT: "
+            "set JOBSTREAM_BOOTSTRAP_SERVERS"
         )
         raise BrokerUnavailable(message)
     from jobstream.broker import EmbeddedKafka  # noqa: PLC0415 - with the command only

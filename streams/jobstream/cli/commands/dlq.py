@@ -208,7 +208,7 @@ def _to_close(
     """The letters that are meant; raises UsageError where nothing says which."""
     wanted = filter_of(conditions, brokers_now(view))
     if wanted.is_empty and queue is None and not everything:
-        message = f"this would {what} every letter of the app: narrow it down, or say --all"
+        message = f"this would {what} every letter of the app: give a filter, or --all"
         raise click.UsageError(message)
     return chosen(app, view, queue, wanted, said(conditions))
 

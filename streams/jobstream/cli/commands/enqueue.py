@@ -82,7 +82,7 @@ def command(
     try:
         if many:
             if run_at or key or idempotency_key:
-                message = "--many takes --delay alone: a key or time of one job can't be all jobs'"
+                message = "--many takes --delay only; a key or a time is for one job"
                 raise click.UsageError(message)
             return _enqueue_many(job, args, delay, as_json=as_json)
         done = job.enqueue(
@@ -103,7 +103,7 @@ def command(
         if idempotency_key:
             look = typed(f"jobstream job show MODULE:APP {done.job_id}", app)
             remark(
-                f"a job of this key that has ended absorbs it within the dedup window; see: {look}"
+                f"it never runs if a job of this key has ended within the dedup window; see: {look}"
             )
     return OK
 
@@ -181,5 +181,5 @@ def _aware(text: str | None) -> datetime | None:
     try:
         return datetime.fromisoformat(text).astimezone()
     except ValueError as error:
-        message = f"--run-at={text!r} is no time: write 2026-01-31T12:00:00+01:00"
+        message = f"--run-at={text!r} is not a time: write 2026-01-31T12:00:00+01:00"
         raise ConfigError(message) from error

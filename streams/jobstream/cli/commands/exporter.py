@@ -89,7 +89,7 @@ def read_objectives(slos: tuple[str, ...]) -> dict[str, float]:
     for each in slos:
         queue, equals, text = each.partition("=")
         if not (queue and equals):
-            message = f"--slo {each!r} is no objective: write QUEUE=DURATION, as in mail=5m"
+            message = f"--slo {each!r} is not an objective: write QUEUE=DURATION, as in mail=5m"
             raise ConfigError(message)
         found[queue] = seconds(f"--slo {queue}", text, LEAST_MS)
     return found

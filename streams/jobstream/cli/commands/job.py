@@ -78,7 +78,7 @@ def show_command(
             say(holds(order))
     if not found.entries:
         looked = "the whole log" if found.since_ms is None else f"since {when(found.since_ms)}"
-        remark(f"jobstream: nothing of job {job_id!r} ({looked}); check the app, or give --since")
+        remark(f"jobstream: no trace of job {job_id!r} ({looked}); check the app, or give --since")
         return FAILURE
     return OK
 

@@ -115,8 +115,8 @@ def command(
         _tell_of_held(workers, [each.topic for each in queues])
     if others and "running" in (states or STATES):
         remark(
-            f"{len(workers)} of {members} workers said what they run: those on this machine (with "
-            "this JOBSTREAM_STATE_DIR); jobs that others run are told as waiting"
+            f"{len(workers)} of {members} workers answered: those on this machine (with this "
+            "JOBSTREAM_STATE_DIR); jobs that other workers run are listed as waiting"
         )
     return OK
 
@@ -159,9 +159,9 @@ def _tell(found: JobList, wanted: Sequence[str]) -> None:
     remark(", ".join(told) or "no jobs")
     if more := sum(counts[state] for state in wanted) - len(found.jobs):
         remark(f"{more:,} more; raise --limit or narrow with --state, --type, --queue")
-    looked = f"looked at {found.records:,} records since {when(found.since_ms)}"
+    looked = f"read {found.records:,} records since {when(found.since_ms)}"
     older = f", and {found.older:,} older records may wait" if found.older else ""
-    remark(f"{looked}{older}; older ones: --since")
+    remark(f"{looked}{older}; --since looks further back")
 
 
 def _tell_of_held(workers: list[dict[str, Any]], topics: Sequence[str]) -> None:
@@ -174,7 +174,7 @@ def _tell_of_held(workers: list[dict[str, Any]], topics: Sequence[str]) -> None:
     ]
     if told:
         more = f" and {len(told) - LISTED_MAX} more" if len(told) > LISTED_MAX else ""
-        remark(f"nothing begins of {', '.join(told[:LISTED_MAX])}{more}")
+        remark(f"no job starts in {', '.join(told[:LISTED_MAX])}{more}")
 
 
 def _why(job: JobNow, orders: Sequence[Order], *, others: bool) -> str:
@@ -188,7 +188,7 @@ def _why(job: JobNow, orders: Sequence[Order], *, others: bool) -> str:
     elif job.due_ms is not None:
         parts.append(f"due {when(job.due_ms)}")
     if job.awaits_code:
-        parts.append("no worker could read it")
+        parts.append("no worker has code that reads it")
     if job.reason:
         parts.append(job.reason)
     if job.error:
@@ -201,7 +201,7 @@ def _why(job: JobNow, orders: Sequence[Order], *, others: bool) -> str:
 def _before(job: JobNow, *, others: bool) -> str:
     if others and job.may_run:
         return "may be running"
-    return f"{job.ahead:,} before it in its partition" if job.ahead else "next in its partition"
+    return f"{job.ahead:,} ahead of it in its partition" if job.ahead else "next in its partition"
 
 
 def _row(job: JobNow, why: str, now_ms: int) -> tuple[Any, ...]:
