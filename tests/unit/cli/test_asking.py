@@ -66,4 +66,4 @@ def test_only_workers_that_are_meant_are_waited_for(
     assert "no worker that it concerns answers on this machine" in capsys.readouterr().err
 
     assert confirm(view, PAUSE_QUEUE, "mail", LONG_S) == 0
-    assert "elsewhere see it within 2 s" in capsys.readouterr().err
+    assert "workers elsewhere do within 2 s" in capsys.readouterr().err
