@@ -50,7 +50,7 @@ def command(
     form: LogForm,
     log_level: str,
 ) -> int:
-    """Serve lag, dead letters and members of an app as metrics, for Prometheus.
+    """Serve lag, dead letters and consumer groups of an app as metrics, for Prometheus.
 
     The exporter reads topics and groups at an interval until SIGTERM, SIGINT or SIGHUP. It joins no
     group, and works when no worker runs. JOBSTREAM_METRICS_HOST and --metrics-port set its address.
