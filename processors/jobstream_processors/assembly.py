@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jobstream_processors.assignment.lane import Lane
-    from jobstream_processors.settle.settler import Decided
-    from jobstream_processors.watch.tracing import Settles
+    from jobstream_processors.delivery import Decided
+    from jobstream_processors.settle.thread import Settles
 
 Neighbours = tuple[Executor, Executor]
 """The executors that run handlers on the event loop and in threads."""
@@ -133,6 +133,7 @@ class Assembly:
             parts.pulse,
             parts.limits,
             known_id=parts.reader.known_id,
+            is_late=settler.is_late,
             meter=meter,
             ready=parts.ready,
         )

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from jobstream_processors.core.headers import Carried, Headers
     from jobstream_processors.job_types import JobSpec
     from jobstream_processors.meter import TypeMeter
-    from jobstream_processors.ports import Clock
-    from jobstream_processors.watch.tracing import Trace
+    from jobstream_processors.ports import Clock, Trace
     from jobstream_schemas import Decoded, Reader
 
 
@@ -121,3 +120,7 @@ class Delivery:
         """(topic, partition, offset) of this record."""
         topic, partition = self.lane.source
         return topic, partition, self.offset
+
+
+Decided = tuple[Delivery, "Decision"]
+"""A delivery, and what is to be settled for it."""

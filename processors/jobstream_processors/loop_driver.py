@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from jobstream_processors.assembly import Parts
     from jobstream_processors.assignment.driver import Remains
     from jobstream_processors.assignment.lane import Lane
+    from jobstream_processors.delivery import Decided
     from jobstream_processors.ports import Position, Record, TopicPartition
-    from jobstream_processors.settle.settler import Decided
-    from jobstream_processors.watch.tracing import Settles
+    from jobstream_processors.settle.thread import Settles
 
 log = logging.getLogger("jobstream.worker")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from jobstream_processors.core.headers import Headers
+    from jobstream_processors.core.headers import Carried, Headers
     from jobstream_processors.core.known import Known
     from jobstream_processors.errors import PublishFailure
 
@@ -236,3 +236,12 @@ class Clock(Machine, Protocol):
 
         What the broker stamps on that tells the clock.
         """
+
+
+class Trace(Protocol):
+    """What tracing keeps of one delivery, from its record to its settlement."""
+
+    def carry(
+        self, carried: Carried, headers: Headers | None, topic: str
+    ) -> tuple[Carried, Headers | None]:
+        """Our headers and the foreign ones of the copy that goes to `topic`."""

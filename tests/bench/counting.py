@@ -26,7 +26,7 @@ from jobstream_processors.meter import Meter
 from jobstream_schemas import Catalogue, Meta
 
 if TYPE_CHECKING:
-    from jobstream_processors.settle.settler import Decided
+    from jobstream_processors.delivery import Decided
 
 JOBS = 4_000
 BATCH = 83

@@ -31,10 +31,9 @@ if TYPE_CHECKING:
     from jobstream_processors.assignment.takeover import OpenShard, Tables
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.watermark import Watermark
-    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.delivery import Decided, Delivery
     from jobstream_processors.ports import Outgoing, Position, Sink, TopicPartition
     from jobstream_processors.settle.records import Settlement
-    from jobstream_processors.settle.settler import Decided
 
 LOST = "the job is lost"
 AGAIN = "starts although"

@@ -61,6 +61,7 @@ class Feed:
         limits: Limits,
         *,
         known_id: Callable[[str], str],
+        is_late: Callable[[Lane], bool],
         meter: Meter | None = None,
         ready: Callable[[], object] | None = None,
     ) -> None:
@@ -70,8 +71,7 @@ class Feed:
         self._clock = clock
         self._pulse = pulse
         self._limits = limits
-        self._known_id = known_id
-        """Which incarnation of a topic there is, as told last."""
+        self._known_id = known_id  # Which incarnation of a topic there is, as told last.
         self._meter = meter
         self._turn = meter.turn if meter is not None else TurnMeter("")
         self.lanes: dict[TopicPartition, Lane] = {}
@@ -83,7 +83,7 @@ class Feed:
         self._committed: dict[Lane, int] = {}
         self._next_commit_ms = 0
         self._had_room_ms = clock.monotonic_ms()
-        self._pressure = Pressure(limits)
+        self._pressure = Pressure(limits, is_late)
         self._ordered: tuple[Collection[str], bool] = UNORDERED
         self._obeyed = UNORDERED
         self._departures = Departures(driver, clock)

@@ -71,7 +71,6 @@ class Lane:
         "gates",
         "handed",
         "held",
-        "late",
         "left",
         "live",
         "lost",
@@ -143,8 +142,6 @@ class Lane:
         """Jobs that wait for the flood guard, or while their queue is paused."""
         self.aside: deque[Delivery] = deque()
         """Jobs of paused types; others of the partition go on."""
-        self.late = False
-        """Whether what it settles waits for its brokers; only the thread that settles writes it."""
         self.draining = False
         """Nothing more starts; what runs may end and settle."""
         self.left = NOTHING_LEFT

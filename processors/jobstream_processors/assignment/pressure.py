@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.ports import Record
@@ -37,8 +37,10 @@ class Limits:
 class Pressure:
     """What is taken up, held against the limits. Used by the thread that polls."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, is_late: Callable[[Lane], bool]) -> None:
+        """`is_late` tells whether what a lane settles waits for its brokers."""
         self._limits = limits
+        self._is_late = is_late
         self._bytes_per_job = 1_000.0
 
     def weigh(self, records: Sequence[Record]) -> None:
@@ -58,7 +60,9 @@ class Pressure:
         # for those of others.
         share = self._most() // (2 * lanes)
         unfinished = lane.handed - lane.returned
-        if (lane.aside and len(lane.aside) >= share) or (lane.late and unfinished >= share):
+        if lane.aside and len(lane.aside) >= share:
+            return True
+        if unfinished >= share and self._is_late(lane):
             return True
         if was_full:
             return unfinished > self._limits.window * 0.7

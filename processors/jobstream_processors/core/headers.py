@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from operator import methodcaller
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from jobstream_processors.core.spot import TRACEBACK_BYTES_MAX
 from jobstream_processors.errors import ProcessorError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from jobstream_processors.ports import Record
 
 Headers = list[tuple[str, bytes]]
 
@@ -83,13 +81,20 @@ class Carried:
     """Where its trace began and when this copy was made; only tracing writes and reads it."""
 
 
+class HasHeaders(Protocol):
+    """A record, as far as it is looked at here."""
+
+    def headers(self) -> Headers | None:
+        """Its headers, None if there are none."""
+
+
 FIRST = Carried()
 _ask = methodcaller("headers")
 """Not `record.headers()`: once Python has specialised such a call it no longer looks whether C code
 that returned something also raised, and the client library does both for a name that is no text."""
 
 
-def headers_of(record: Record) -> Headers | None:
+def headers_of(record: HasHeaders) -> Headers | None:
     """A record's headers, None if there are none; raises BadHeaders if they can't be had.
 
     To be called once per record: of a name that is not UTF-8 the client library (confluent-kafka

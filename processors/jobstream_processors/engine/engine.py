@@ -28,12 +28,11 @@ if TYPE_CHECKING:
     from jobstream_processors.assignment.skipped import Lookout
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.outcome import Outcome
-    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.delivery import Decided, Delivery
     from jobstream_processors.engine.intake import Intake, Taken
     from jobstream_processors.execute.running import Executor
     from jobstream_processors.meter import Meter
     from jobstream_processors.ports import Clock, Record
-    from jobstream_processors.settle.settler import Decided
 
 log = logging.getLogger("jobstream.worker")
 

@@ -35,8 +35,7 @@ if TYPE_CHECKING:
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.known import Known
     from jobstream_processors.job_types import JobSpec
-    from jobstream_processors.ports import Clock, Record
-    from jobstream_processors.watch.tracing import Trace
+    from jobstream_processors.ports import Clock, Record, Trace
     from jobstream_schemas import Catalogue
 
 Taken = tuple[Delivery, "Decision | None"]

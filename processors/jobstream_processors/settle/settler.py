@@ -28,15 +28,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jobstream_processors.assignment.lane import Lane
-    from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.known import Known
-    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.delivery import Decided
     from jobstream_processors.ports import Clock, Sink, TopicPartition
     from jobstream_processors.queue_plan import QueuePlan
 
 log = logging.getLogger("jobstream.worker")
 
-Decided = tuple["Delivery", "Decision"]
 Failures = Mapping[int, PublishFailure]
 Steps = Generator[Sent, Failures, None]
 """The way of one batch of one lane: yields what it sent, goes on when that is answered."""
@@ -63,6 +61,7 @@ class Settler:
         """What no way was begun for, by lane and whether it is `done`; bounded by the windows."""
         self._ways: dict[tuple[Lane, bool], _Way] = {}
         """At most one for each lane and kind; an entry is left only while it is late."""
+        self._late: frozenset[Lane] = frozenset()
         self._settled: list[Decided] = []
         self._again: list[Decided] = []
 
@@ -70,6 +69,10 @@ class Settler:
     def waits(self) -> bool:
         """Whether some of what it was given waits for acknowledgements: call `settle` again."""
         return bool(self._ways)
+
+    def is_late(self, lane: Lane) -> bool:
+        """Whether what `lane` settles waits for its brokers. Safe from any thread."""
+        return lane in self._late
 
     def settle(self, batch: Sequence[Decided]) -> tuple[list[Decided], list[Decided]]:
         """(settled, to be tried again). Blocks for about a quarter of a second at most.
@@ -80,7 +83,6 @@ class Settler:
         gathered = self._gathered
         for item in batch:
             gathered.setdefault((item[0].lane, type(item[1]) is Finish), []).append(item)
-        late = {lane for lane, _ in self._ways}
         for key, way in list(self._ways.items()):
             if not key[0].live or (way.goes_on(0.0) and way.ended):
                 del self._ways[key]
@@ -91,8 +93,8 @@ class Settler:
             elif key not in self._ways:
                 self._begin(key, gathered.pop(key))
         self._wait([way for way in self._ways.values() if way.fresh])
-        for lane in late | {lane for lane, _ in self._ways}:
-            lane.late = (lane, True) in self._ways or (lane, False) in self._ways
+        if self._ways or self._late:
+            self._late = frozenset(lane for lane, _ in self._ways)
         settled, again = self._settled, self._again
         self._settled, self._again = [], []  # Nothing of them stays in memory until the next call.
         return settled, again

@@ -14,17 +14,18 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from jobstream_processors.background import in_background
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jobstream_processors.assignment.lane import Lane, Snapshot
+    from jobstream_processors.delivery import Decided
     from jobstream_processors.errors import PublishFailure
     from jobstream_processors.meter import Meter
     from jobstream_processors.ports import Outgoing, Sink
-    from jobstream_processors.settle.settler import Decided
-    from jobstream_processors.watch.tracing import Settles
 
 log = logging.getLogger("jobstream.worker")
 
@@ -39,6 +40,17 @@ PAUSE_S = (0.05, 2.0)
 BATCH_MAX = 5_000
 LATE_S = 0.05
 """So often is looked whether partitions that are late were answered."""
+
+
+class Settles(Protocol):
+    """What makes decisions durable: a Settler, or one that is watched."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether some of what it was given waits for acknowledgements."""
+
+    def settle(self, batch: Sequence[Decided]) -> tuple[list[Decided], list[Decided]]:
+        """(settled, to be tried again); the rest waits for a later call, or its lane has ended."""
 
 
 class SettleThread:

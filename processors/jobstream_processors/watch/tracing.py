@@ -13,32 +13,12 @@ from jobstream_processors.execute.current import name_job
 from jobstream_processors.execute.running import no_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from jobstream_processors.core.headers import Carried, Headers
+    from jobstream_processors.delivery import Decided
     from jobstream_processors.execute.running import Ended, Enter, EnterChild
-    from jobstream_processors.ports import Record
-    from jobstream_processors.settle.settler import Decided
-
-
-class Trace(Protocol):
-    """What tracing keeps of one delivery, from its record to its settlement."""
-
-    def carry(
-        self, carried: Carried, headers: Headers | None, topic: str
-    ) -> tuple[Carried, Headers | None]:
-        """Our headers and the foreign ones of the copy that goes to `topic`."""
-
-
-class Settles(Protocol):
-    """What makes decisions durable: a Settler, or one that is watched."""
-
-    @property
-    def waits(self) -> bool:
-        """Whether some of what it was given waits for acknowledgements."""
-
-    def settle(self, batch: Sequence[Decided]) -> tuple[list[Decided], list[Decided]]:
-        """(settled, to be tried again); the rest waits for a later call, or its lane has ended."""
+    from jobstream_processors.ports import Record, Trace
+    from jobstream_processors.settle.thread import Settles
 
 
 class Tracing(Protocol):

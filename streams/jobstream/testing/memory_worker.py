@@ -52,10 +52,9 @@ if TYPE_CHECKING:
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.orders import Orders
     from jobstream_processors.core.outcome import Outcome
-    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.delivery import Decided, Delivery
     from jobstream_processors.ports import Clock, Listener, Position, Record
-    from jobstream_processors.settle.settler import Decided
-    from jobstream_processors.watch.tracing import Settles
+    from jobstream_processors.settle.thread import Settles
 
 _T = TypeVar("_T")
 # A worker whose thread always polls in time: the clock jumps, the process does not freeze.

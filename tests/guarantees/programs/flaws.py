@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.known import Known
     from jobstream_processors.core.outcome import Outcome
-    from jobstream_processors.delivery import Delivery
-    from jobstream_processors.settle.settler import Decided, Steps
+    from jobstream_processors.delivery import Decided, Delivery
+    from jobstream_processors.settle.settler import Steps
 
 
 def build_in(flaw: str) -> None:

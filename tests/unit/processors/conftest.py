@@ -43,11 +43,10 @@ if TYPE_CHECKING:
     from jobstream.kafka.client.broker_clock import BrokerClock
     from jobstream_processors.core.headers import Carried, Headers
     from jobstream_processors.core.outcome import Outcome
-    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.delivery import Decided, Delivery
     from jobstream_processors.execute.running import Ended
     from jobstream_processors.meter import DelayMeter
     from jobstream_processors.ports import Listener, Record, Sink, TopicPartition
-    from jobstream_processors.settle.settler import Decided
     from jobstream_schemas import Row
 
 OFFSETS = "shop.offsets"

@@ -267,14 +267,14 @@ def test_what_is_late_is_returned_by_a_later_call(shop: Shop, settler: Settler) 
 
     assert settler.settle([(held, FINISH), (there, FINISH)]) == ([(there, FINISH)], [])
     assert settler.waits
-    assert (slow.late, quick.late) == (True, False)
+    assert (settler.is_late(slow), settler.is_late(quick)) == (True, False)
     # Only one batch is on its way; and a shard never runs ahead of the rows
     assert settler.settle([(more, FINISH)]) == ([], [])
     assert known(slow, "held") == Known()
 
     shop.broker.heal()
     assert settler.settle([]) == ([(held, FINISH), (more, FINISH)], [])
-    assert (settler.waits, slow.late) == (False, False)
+    assert (settler.waits, settler.is_late(slow)) == (False, False)
     assert [row.id for row in shop.rows()] == ["held", "more", "there"]
     assert known(slow, "held").done
 

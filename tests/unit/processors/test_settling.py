@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from tests.unit.processors.conftest import Shop
 
     from jobstream_processors.assignment.lane import Lane
+    from jobstream_processors.delivery import Decided
     from jobstream_processors.ports import Outgoing
-    from jobstream_processors.settle.settler import Decided
 
 LIMIT_S = 120.0
 
@@ -36,8 +36,8 @@ class Office:
         self.pulse = Pulse(shop.clock, 1_000)
         self.reported: SimpleQueue[list[str]] = SimpleQueue()
         self.failed: SimpleQueue[BaseException] = SimpleQueue()
-        settler = Settler(GuardedSink(shop.sink, self.pulse), shop.plans, shop.clock)
-        self.thread = SettleThread(settler, self._report, self.failed.put)
+        self.settler = Settler(GuardedSink(shop.sink, self.pulse), shop.plans, shop.clock)
+        self.thread = SettleThread(self.settler, self._report, self.failed.put)
 
     def _report(self, batch: list[Decided]) -> None:
         self.reported.put([delivery.id for delivery, _ in batch])
@@ -146,13 +146,13 @@ def test_a_partition_without_an_answer_holds_up_no_other(office: Office) -> None
     office.thread.put(office.decided(slow, "gathers", "too"))
     office.thread.put(office.decided_in(1, quick, "second"))
     assert office.next() == ["second"]
-    wait_until(lambda: slow.late, "it is known to be late", limit_s=LIMIT_S)
-    assert not quick.late
+    wait_until(lambda: office.settler.is_late(slow), "it is known to be late", limit_s=LIMIT_S)
+    assert not office.settler.is_late(quick)
 
     # And it goes on by itself, in its order, once it has a leader
     office.shop.broker.heal()
     assert office.next() == ["held", "gathers", "too"]
-    wait_until(lambda: not slow.late, "it is late no more", limit_s=LIMIT_S)
+    wait_until(lambda: not office.settler.is_late(slow), "it is late no more", limit_s=LIMIT_S)
 
 
 def test_a_partition_that_fails_is_paced_however_much_of_others_is_settled(office: Office) -> None:

@@ -27,11 +27,10 @@ if TYPE_CHECKING:
 
     from jobstream_processors.context import RunFacts
     from jobstream_processors.core.outcome import Outcome
-    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.delivery import Decided, Delivery
     from jobstream_processors.execute.running import Ended
     from jobstream_processors.ports import Record
-    from jobstream_processors.settle.settler import Decided
-    from jobstream_processors.watch.tracing import Settles
+    from jobstream_processors.settle.thread import Settles
 
 log = logging.getLogger("jobstream.worker")
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.watch.tracing import Trace
+    from jobstream_processors.ports import Trace
 
 JOBS = 1_000
 FAIL_EVERY = 10

@@ -51,10 +51,13 @@ class Desk:
         self.leaving = False
         self.ended: list[Lane] = []
         self.waits = 0
+        self.late: set[Lane] = set()
+        """Lanes whose brokers do not acknowledge."""
         self.to_prepare: list[tuple[Lane, Position | None]] = []
         self.pulse = Pulse(shop.clock, SESSION_MS)
         known = shop.log.known_id
-        make = partial(Feed, known_id=known, ready=tell_ready)
+        late = self.late.__contains__
+        make = partial(Feed, known_id=known, is_late=late, ready=tell_ready)
         self.feed = make(shop.plans, self, shop.clock, self.pulse, limits)
         self.source = MemorySource(shop.broker, GROUP, [shop.plan.topic])
         self.feed.join(self._join)

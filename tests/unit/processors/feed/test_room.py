@@ -126,7 +126,7 @@ def test_a_partition_without_acknowledgements_leaves_half_of_the_room_to_the_oth
     desk = new_desk(Limits(handed_max=20)).turns()
     desk.fill(12)
     desk.turns()
-    desk.lane().late = True
+    desk.late.add(desk.lane())
     desk.fill(30)
     desk.fill(30, partition=1)
     desk.turns()
@@ -142,7 +142,7 @@ def test_a_partition_without_acknowledgements_leaves_half_of_the_room_to_the_oth
 
     # Then nothing more was taken of the first
     assert desk.lane().handed == before
-    desk.lane().late = False
+    desk.late.clear()
     desk.finish(*range(before))
     desk.turns()
     assert desk.lane().handed > before
