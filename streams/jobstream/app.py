@@ -1,24 +1,24 @@
-"""The application: its name, its queues and job types, and the one place where parts are joined."""
+"""The application: its name, its queues and job types, and the client that enqueues.
+
+It joins the client only: importing it loads no part of a worker. Roles join those.
+"""
 
 from __future__ import annotations
 
 import inspect
 import re
-import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast, overload
 
 from jobstream.control import Control
 from jobstream.django_requests import around
-from jobstream.enqueue.client import Client
-from jobstream.enqueue.direct import CollectingContext, refuse_if_called
+from jobstream.enqueue.composing import JobKind
+from jobstream.enqueue.connection import Connection
 from jobstream.errors import ConfigError
 from jobstream.job import Job
 from jobstream.job_declaration import aliases_of, args_type_of, job_options
 from jobstream.job_queue import Queue
-from jobstream.observe.spans import require_library
 from jobstream.settings import Settings
-from jobstream.topics.names import schemas_topic
 from jobstream.topics.sizes import size_of
 from jobstream_processors.core.orders import PAUSE_QUEUE
 from jobstream_processors.errors import InvalidOption
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from prometheus_client.registry import Collector
 
-    from jobstream.enqueue.client import Transport
+    from jobstream.enqueue.client import Client
+    from jobstream.enqueue.transport import Transport
     from jobstream.settings import Overrides
     from jobstream.topics.sizes import SizeName
     from jobstream_processors.context import Context
@@ -92,9 +93,7 @@ class App:
         self._plans: dict[str, QueuePlan] = {}
         self._jobs: dict[str, Job[Any, Any]] = {}
         self._failure_callbacks: list[Callback] = []
-        self._lock = threading.Lock()
-        self._client: Client | None = None
-        self._transport: Transport | None = None
+        self._connection = Connection(name, self.settings, self._plans)
 
     def __repr__(self) -> str:
         return f"<App {self.name!r}: {len(self._queues)} queues, {len(self._jobs)} job types>"
@@ -243,19 +242,7 @@ class App:
 
         Raises EnqueueError in a handler that is called directly, unless the app is bound.
         """
-        if self._transport is None:
-            refuse_if_called()
-        if self._client is None:
-            with self._lock:
-                if self._client is None:
-                    self._client = self._over(self._transport or self._kafka_transport())
-        return self._client
-
-    def client_for(self, run: Context) -> Client:
-        """What child jobs of that run go through: in a test's context nothing of it is written."""
-        if self._transport is None and isinstance(run, CollectingContext):
-            return run.client(self, self._over)
-        return self.client
+        return self._connection.client()
 
     def metrics(self) -> Collector:
         """What this process enqueued, for the Prometheus registry of a service; reads when asked.
@@ -273,7 +260,7 @@ class App:
     @property
     def control(self) -> Control:
         """What an operator does: pause, resume, cancel, quiet. Contacts the broker at each call."""
-        return Control(self.name, lambda: self.client, self._names_of)
+        return Control(self.name, self._connection.client, self._names_of)
 
     def plan(self, queue: Queue) -> QueuePlan:
         """Where the queue's records live."""
@@ -311,43 +298,15 @@ class App:
 
     def bind(self, transport: Transport | None) -> None:
         """Send through `transport` from now on; None goes back to Kafka. For tests."""
-        with self._lock:
-            client, self._client = self._client, None
-            self._transport = transport
-        if client is not None:
-            client.close()
+        self._connection.bind(transport)
 
     def close(self) -> None:
         """Send what is queued (at most 5 s) and disconnect; the next enqueue connects anew."""
-        with self._lock:
-            client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        self._connection.close()
 
     def _run_as(self, function: _Called) -> _Called:
         """The function as a worker runs it: within Django, if that is set up and not unwanted."""
         return cast("_Called", around(function)) if self.settings.django else function
-
-    def _over(self, transport: Transport) -> Client:
-        return self._client_type()(
-            transport,
-            schemas_topic(self.name),
-            timeout_ms=self.settings.enqueue_timeout_ms,
-            bytes_max=self.settings.enqueue_bytes_max,
-        )
-
-    def _client_type(self) -> type[Client]:
-        if not self.settings.tracing:
-            return Client
-        require_library()
-        from jobstream.observe.spans.traced_client import TracedClient  # noqa: PLC0415 - an extra
-
-        return TracedClient
-
-    def _kafka_transport(self) -> Transport:
-        from jobstream.kafka.produce.producer import KafkaTransport  # noqa: PLC0415 - at first use
-
-        return KafkaTransport(self.settings.client_options(), self.settings.enqueue_timeout_ms)
 
     def _names_of(self, kind: str) -> set[str]:
         """What the app declared that an entry of that kind can be about."""
@@ -372,7 +331,9 @@ class App:
         except (InvalidOption, SchemaError) as error:
             message = f"job {name!r}: {error}"
             raise ConfigError(message) from error
-        made: Job[Any, Any] = Job(self, name, queue, codec, wanted, aliases)
+        # Ids are made from the first name, so that they stay the same when the type is renamed.
+        kind = JobKind(codec, self._plans[queue.name], (*aliases, name)[0])
+        made: Job[Any, Any] = Job(self._connection, name, queue, kind, wanted, aliases)
         self._jobs[name] = made
         return made
 

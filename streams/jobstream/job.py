@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from jobstream.enqueue.acks import Tally
-from jobstream.enqueue.client import Enqueued, When
+from jobstream.enqueue.composing import When, refusal
 from jobstream.enqueue.counts import Counts
 from jobstream.enqueue.direct import call, unasked
-from jobstream.errors import ConfigError, EnqueueError, EnqueuesFailed, WrongArgs
+from jobstream.errors import ConfigError, EnqueueError, EnqueuesFailed
 from jobstream_processors.background import aside
 from jobstream_processors.core.decide import Policy
-from jobstream_processors.core.identity import check_key, from_caller, from_parent
-from jobstream_processors.core.retry import Backoff
+from jobstream_processors.core.identity import check_key, from_parent
 from jobstream_processors.errors import InvalidOption
 from jobstream_processors.job_types import JobSpec, executor_of, takes_context
 from jobstream_schemas import EncodeError
@@ -24,28 +23,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-    from jobstream.app import App
-    from jobstream.enqueue.client import Client
+    from jobstream.enqueue.client import Enqueued
+    from jobstream.enqueue.composing import JobKind
+    from jobstream.enqueue.connection import Connection
+    from jobstream.job_declaration import JobOptions
     from jobstream.job_queue import Queue
     from jobstream_processors.context import Context
     from jobstream_processors.core.duration import Duration
-    from jobstream_processors.ports import Outgoing
-    from jobstream_schemas import JobCodec, Meta
+    from jobstream_schemas import JobCodec
 
 Args = TypeVar("Args")
 Result_co = TypeVar("Result_co", covariant=True)
 _Made = TypeVar("_Made")
-
-
-@dataclass(frozen=True, slots=True)
-class JobOptions:
-    """What a job type says about how it is run."""
-
-    retry: Backoff
-    timeout_ms: int
-    on_failure: str
-    executor: str | None
-    expect_ms: int | None
 
 
 class Job(Generic[Args, Result_co]):
@@ -56,20 +45,19 @@ class Job(Generic[Args, Result_co]):
 
     def __init__(  # noqa: PLR0917 - made by App alone
         self,
-        app: App,
+        connection: Connection,
         name: str,
         queue: Queue,
-        codec: JobCodec[Args],
+        kind: JobKind,
         options: JobOptions,
         aliases: tuple[str, ...] = (),
     ) -> None:
-        self._app = app
+        self._connection = connection
+        self._kind = kind
         self.name = name
         self.queue = queue
         self.aliases = aliases
-        self.first_name = aliases[0] if aliases else name
-        """What ids are made from, so that they stay the same when the type is renamed."""
-        self.codec = codec
+        self.codec: JobCodec[Args] = kind.codec
         self._options = options
         self.counts = Counts(queue.name, name)
         """What was enqueued through this process."""
@@ -111,7 +99,7 @@ class Job(Generic[Args, Result_co]):
         _refuse_in_loop("aenqueue")
         when = When(delay, run_at, key, idempotency_key, expires_in, correlation_id)
         with self.counts.one():
-            return self._send(self._compose(args, when))
+            return self._connection.client().enqueue(self._kind, args, when)
 
     async def aenqueue(
         self,
@@ -127,7 +115,7 @@ class Job(Generic[Args, Result_co]):
         """As `enqueue`, without blocking the running event loop."""
         when = When(delay, run_at, key, idempotency_key, expires_in, correlation_id)
         with self.counts.one():
-            return await self._asend(self._compose(args, when))
+            return await self._connection.client().aenqueue(self._kind, args, when)
 
     def enqueue_many(
         self,
@@ -195,9 +183,9 @@ class Job(Generic[Args, Result_co]):
     def enqueue_child(self, parent: Context, args: Any, options: dict[str, Any]) -> Enqueued:  # noqa: ANN401
         """Enqueue with an id derived from the parent; blocks until acknowledged."""
         _refuse_in_loop("ctx.aenqueue")
-        client = self._app.client_for(parent)
-        with self.counts.one(), self._child(client, parent, args, options) as composed:
-            return client.enqueue(self.codec, self._app.plan(self.queue), *composed)
+        client = self._connection.client_for(parent)
+        with self.counts.one(), self._child(parent, args, options) as (when, job_id):
+            return client.enqueue(self._kind, args, when, job_id, parent.job_id)
 
     async def aenqueue_child(
         self,
@@ -206,27 +194,16 @@ class Job(Generic[Args, Result_co]):
         options: dict[str, Any],
     ) -> Enqueued:
         """The same from a running event loop."""
-        client = self._app.client_for(parent)
-        with self.counts.one(), self._child(client, parent, args, options) as composed:
-            return await client.aenqueue(self.codec, self._app.plan(self.queue), *composed)
+        client = self._connection.client_for(parent)
+        with self.counts.one(), self._child(parent, args, options) as (when, job_id):
+            return await client.aenqueue(self._kind, args, when, job_id, parent.job_id)
 
     # -- inside
 
-    def _compose(self, args: Args, when: When) -> tuple[Meta, Outgoing]:
-        try:
-            job_id = None
-            if when.idempotency_key is not None:
-                job_id = from_caller(self.first_name, when.idempotency_key)
-            _check_correlation(when)
-            plan = self._app.plan(self.queue)
-            return self._app.client.compose(self.codec, plan, args, when, job_id=job_id)
-        except (InvalidOption, EncodeError) as error:
-            raise _refusal(error) from error
-
     @contextmanager
     def _child(
-        self, client: Client, parent: Context, args: Args, options: dict[str, Any]
-    ) -> Iterator[tuple[Meta, Outgoing]]:
+        self, parent: Context, args: Args, options: dict[str, Any]
+    ) -> Iterator[tuple[When, str]]:
         """A child to send inside the block; one that raises leaves its id to a repeat."""
         child_name = options.pop("child_name", None)
         if "idempotency_key" in options:
@@ -236,10 +213,11 @@ class Job(Generic[Args, Result_co]):
             when = When(**options)
         except TypeError as error:
             raise ConfigError(str(error)) from error
-        plan = self._app.plan(self.queue)
+        first_name = self._kind.first_name
         try:
-            _check_correlation(when)
-            if when.correlation_id is None:
+            if when.correlation_id is not None:
+                check_key("correlation_id", when.correlation_id)
+            else:
                 # What is inherited may come of a producer of another kind, and is never refused.
                 when = replace(when, correlation_id=parent.correlation_id or parent.job_id)
             if child_name is not None:
@@ -248,19 +226,10 @@ class Job(Generic[Args, Result_co]):
             name = child_name
             if name is None:
                 name = f"args:{self.codec.value_digest(args).hex()}"
-            with parent.occurrence(self.first_name, name, encoded) as number:
-                job_id = from_parent(parent.job_id, self.first_name, name, number)
-                yield client.compose(
-                    self.codec, plan, args, when, job_id=job_id, parent_id=parent.job_id
-                )
         except (InvalidOption, EncodeError) as error:
-            raise _refusal(error) from error
-
-    def _send(self, composed: tuple[Meta, Outgoing]) -> Enqueued:
-        return self._app.client.enqueue(self.codec, self._app.plan(self.queue), *composed)
-
-    async def _asend(self, composed: tuple[Meta, Outgoing]) -> Enqueued:
-        return await self._app.client.aenqueue(self.codec, self._app.plan(self.queue), *composed)
+            raise refusal(error) from error
+        with parent.occurrence(first_name, name, encoded) as number:
+            yield when, from_parent(parent.job_id, first_name, name, number)
 
     def _many(
         self,
@@ -276,21 +245,19 @@ class Job(Generic[Args, Result_co]):
                     f"as in {option}=lambda args: args.id"
                 )
                 raise ConfigError(message)
-        same = When(delay=delay)
+        same, tally = When(delay=delay), Tally()
 
-        def compose(args: Args) -> tuple[Meta, Outgoing]:
+        def when(args: Args) -> When:
             if key is None and idempotency_key is None:
-                return self._compose(args, same)
-            when = When(
+                return same
+            return When(
                 delay=delay,
                 key=key(args) if key is not None else None,
                 idempotency_key=idempotency_key(args) if idempotency_key is not None else None,
             )
-            return self._compose(args, when)
 
-        plan, tally = self._app.plan(self.queue), Tally()
         try:
-            ids = self._app.client.enqueue_many(self.codec, plan, jobs, compose, tally)
+            ids = self._connection.client().enqueue_many(self._kind, jobs, when, tally)
         except EnqueuesFailed as error:
             self.counts.many(len(error.ids), error)
             raise
@@ -326,19 +293,6 @@ class Job(Generic[Args, Result_co]):
             wants_context=wants_context,
             expect_ms=options.expect_ms,
         )
-
-
-def _check_correlation(when: When) -> None:
-    if when.correlation_id is not None:
-        check_key("correlation_id", when.correlation_id)
-
-
-def _refusal(error: InvalidOption | EncodeError) -> ConfigError | WrongArgs:
-    """What the caller is told: its option was refused, or a value of its args."""
-    if isinstance(error, EncodeError) and not error.path.startswith("meta"):
-        end = "\n" if error.others else "; "
-        return WrongArgs(f"{error}{end}the job was not written")
-    return ConfigError(str(error))
 
 
 def _refuse_in_loop(instead: str) -> None:

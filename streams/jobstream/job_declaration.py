@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
-from dataclasses import is_dataclass
+from dataclasses import dataclass, is_dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from jobstream.errors import ConfigError
-from jobstream.job import JobOptions
 from jobstream_processors.core.duration import to_ms
 from jobstream_processors.core.retry import Backoff
 
@@ -23,6 +22,17 @@ if TYPE_CHECKING:
 
 ON_FAILURE = ("ladder", "hold_key")
 TIMEOUT_MS_MAX = 24 * 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """What a job type says about how it is run."""
+
+    retry: Backoff
+    timeout_ms: int
+    on_failure: str
+    executor: str | None
+    expect_ms: int | None
 
 
 def job_options(name: str, queue: Queue, options: Mapping[str, Any]) -> JobOptions:

@@ -18,7 +18,7 @@ import pytest
 from tests.harness.served import Served
 
 from jobstream import App, ConfigError, EnqueueError, EnqueuesFailed, JobTooLarge, WrongArgs
-from jobstream.enqueue.client import When
+from jobstream.enqueue.composing import JobKind, When
 from jobstream.operate.history import history
 from jobstream.operate.view import AppView
 from jobstream_processors.core.partition import partition_for
@@ -330,8 +330,7 @@ def test_a_job_is_found_though_its_producers_clock_was_ahead(
     app, plan = served.app, served.plans["default"]
     made_ms = time.time_ns() // 1_000_000 + 7_200_000
     job_id = str(uuid.UUID(int=made_ms << 80 | 7 << 76 | 2 << 62 | secrets.randbits(32)))
-    composed = app.client.compose(mail.codec, plan, Mail("a"), When(), job_id=job_id)
-    app.client.enqueue(mail.codec, plan, *composed)
+    app.client.enqueue(JobKind(mail.codec, plan, mail.name), Mail("a"), When(), job_id)
     view = AppView(app.name, app.settings)
 
     found = history(view, job_id, view.queues())

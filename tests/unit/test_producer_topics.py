@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from jobstream import App, Job, TopicMismatch
-from jobstream.enqueue import client
+from jobstream.enqueue import client, first_use
 from jobstream.kafka.client.client_log import client_log
 from jobstream.testing import MemoryJobs, memory
 from jobstream.topics.names import schemas_topic
@@ -45,7 +45,7 @@ def test_a_schema_is_published_once_and_again_after_a_while(
         assert schemas_in(jobs) == 1
 
         jobs.broker.recreate_topic(schemas_topic("shop"))
-        monkeypatch.setattr(client, "time", Later(client.SCHEMA_AGAIN_S))
+        monkeypatch.setattr(client, "time", Later(first_use.SCHEMA_AGAIN_S))
         send.enqueue(Mail("cid"))
         asyncio.run(send.aenqueue(Mail("dan")))
         send.enqueue_many([Mail("eve"), Mail("fay")])
@@ -59,7 +59,7 @@ def test_a_schema_that_can_not_be_published_again_holds_up_no_job(
     app, send = shop()
     with memory(app) as jobs:
         send.enqueue(Mail("ann"))
-        monkeypatch.setattr(client, "time", Later(client.SCHEMA_AGAIN_S))
+        monkeypatch.setattr(client, "time", Later(first_use.SCHEMA_AGAIN_S))
         jobs.broker.fail_publishes(lambda outgoing: outgoing.topic.endswith(".schemas"))
 
         send.enqueue(Mail("bob"))

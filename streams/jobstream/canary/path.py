@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import uuid_utils
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from jobstream.canary.canary_job import Probe, codec
+from jobstream.canary.canary_job import CANARY, Probe, codec
 from jobstream.canary.probing import ENQUEUE, Probed, end_of, id_on, verdict
-from jobstream.enqueue.client import Client, When
+from jobstream.enqueue.client import Client
+from jobstream.enqueue.composing import JobKind, When
 from jobstream.errors import BrokerUnavailable, JobstreamError
 from jobstream.kafka.client.error_kinds import is_passing
 from jobstream.kafka.produce.producer import KafkaTransport
@@ -98,6 +99,7 @@ class Line:
     def __init__(self, queue: QueueTopics, client: Client, rows: ProbeRows, first: int) -> None:
         """Begin with partition `first`; several canaries begin at different ones."""
         self._plan = plan_of(queue)
+        self._kind = JobKind(codec(), self._plan, CANARY)
         self._client = client
         self._rows = rows
         self._next = first % self._plan.partitions
@@ -119,9 +121,8 @@ class Line:
 
         try:
             self._rows.begin((plan.dedup, partition))
-            meta, record = self._client.compose(codec(), plan, self._args, WHEN, job_id=job_id)
             began = time.monotonic()
-            self._client.enqueue(codec(), plan, meta, record)
+            self._client.enqueue(self._kind, self._args, WHEN, job_id)
         except JobstreamError as error:
             return probed(ENQUEUE, str(error))
         state, trouble = self._wait(job_id, began + timeout_s, given_up)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import uuid_utils
 
@@ -23,18 +23,30 @@ from jobstream_processors.execute.current import CURRENT
 from jobstream_schemas.secret import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-    from jobstream.app import App
     from jobstream.enqueue.acks import Done
-    from jobstream.enqueue.client import Client, Enqueued, Transport
-    from jobstream.job import Job
+    from jobstream.enqueue.client import Client, Enqueued
+    from jobstream.enqueue.transport import Transport
+    from jobstream.job_queue import Queue
     from jobstream_processors.ports import Log, Outgoing
+    from jobstream_processors.queue_plan import QueuePlan
 
 log = logging.getLogger("jobstream.testing")
 
 _CALLED: ContextVar[str] = ContextVar("jobstream_called_directly", default="")
 """The job type whose handler runs here, called by other code than a worker."""
+
+
+class DirectJob(Protocol):
+    """What is asked of a job type here: the product's `Job` is one."""
+
+    name: str
+    queue: Queue
+
+    @property
+    def timeout_ms(self) -> int:
+        """The limit of one run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +78,7 @@ class CollectingContext(Context):
 
     def __init__(self, facts: RunFacts) -> None:
         super().__init__(facts)
-        self._clients: dict[App, Client] = {}
+        self._clients: dict[object, Client] = {}
         self.warns = False
         """Whether the log tells that what is collected is not written: nobody asked for this."""
         self.enqueued: list[Collected] = []
@@ -80,23 +92,25 @@ class CollectingContext(Context):
         """As `enqueue`, from a coroutine."""
         return self._keep(job, args, options, await super().aenqueue(job, args, **options))
 
-    def client(self, app: App, over: Callable[[Transport], Client]) -> Client:
+    def client(
+        self, app: object, plans: Mapping[str, QueuePlan], over: Callable[[Transport], Client]
+    ) -> Client:
         """What children of that app's types go through while it has no broker in memory."""
         if app not in self._clients:
-            self._clients[app] = over(_Nowhere(app))
+            self._clients[app] = over(_Nowhere(plans))
             if self.warns:
                 log.warning("children_not_written", extra={"job": self.name})
         return self._clients[app]
 
     def _keep(
-        self, job: Job[Any, Any], args: object, options: dict[str, Any], enqueued: Enqueued
+        self, job: DirectJob, args: object, options: dict[str, Any], enqueued: Enqueued
     ) -> Enqueued:
         self.enqueued.append(Collected(enqueued.job_id, job.name, copy.deepcopy(args), options))
         return enqueued
 
 
 def context(
-    job: Job[Any, Any],
+    job: DirectJob,
     *,
     job_id: str | None = None,
     attempt: int = 1,
@@ -137,7 +151,7 @@ def context(
     return made
 
 
-def call(job: Job[Any, Any], function: Callable[..., Any], *given: object) -> Any:  # noqa: ANN401 - what it returns
+def call(job: DirectJob, function: Callable[..., Any], *given: object) -> Any:  # noqa: ANN401 - what it returns
     """Run a handler; outside a worker, what it enqueues past its context is refused."""
     if CURRENT.get() is not None:
         return function(*given)
@@ -153,7 +167,7 @@ def refuse_if_called() -> None:
         _refuse(name)
 
 
-def unasked(job: Job[Any, Any]) -> Context:
+def unasked(job: DirectJob) -> Context:
     """The context of a direct call without one; raises ConfigError where a job runs."""
     if CURRENT.get() is not None:
         message = (
@@ -169,8 +183,8 @@ def unasked(job: Job[Any, Any]) -> Context:
 class _Nowhere:
     """Acknowledges each record and keeps none: a transport whose topics are as declared."""
 
-    def __init__(self, app: App) -> None:
-        self._partitions = {plan.topic: plan.partitions for plan in app.plans().values()}
+    def __init__(self, plans: Mapping[str, QueuePlan]) -> None:
+        self._partitions = {plan.topic: plan.partitions for plan in plans.values()}
         self._written = 0
 
     def submit(self, record: Outgoing, done: Done) -> None:

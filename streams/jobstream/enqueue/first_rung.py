@@ -11,22 +11,24 @@ from jobstream_processors.core.headers import EPOCH_MS_MAX, Carried, render
 from jobstream_processors.ports import Outgoing
 
 if TYPE_CHECKING:
-    from jobstream.enqueue.client import When
+    from jobstream_processors.core.duration import Duration
     from jobstream_processors.queue_plan import QueuePlan
 
 
-def delayed(plan: QueuePlan, record: Outgoing, when: When) -> Outgoing:
+def delayed(
+    plan: QueuePlan, record: Outgoing, delay: Duration | None, run_at: datetime | None
+) -> Outgoing:
     """The record on the ladder, if it has to wait; raises ConfigError for a time that is none."""
-    if when.delay is not None and when.run_at is not None:
+    if delay is not None and run_at is not None:
         message = "delay and run_at are both given; give one"
         raise ConfigError(message)
     destination = record.partition
-    if when.run_at is not None:
+    if run_at is not None:
         # Whether that is past, or on which rung it belongs, this machine's clock can't tell. The
         # exact rung is read at once, and its delayer goes by the brokers' time.
-        wait_ms, carried = 0, Carried(due_ms=_instant_ms(when.run_at), partition=destination)
+        wait_ms, carried = 0, Carried(due_ms=_instant_ms(run_at), partition=destination)
     else:
-        wait_ms = to_ms(when.delay, name="delay") if when.delay is not None else 0
+        wait_ms = to_ms(delay, name="delay") if delay is not None else 0
         carried = Carried(delay_ms=wait_ms, partition=destination)
         if wait_ms <= 0:
             return record

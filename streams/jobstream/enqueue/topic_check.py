@@ -9,7 +9,7 @@ from jobstream.enqueue.acks import left_s
 from jobstream.errors import EnqueueError, EnqueueTimeout, TopicMismatch, TopicMissing
 
 if TYPE_CHECKING:
-    from jobstream.enqueue.client import Transport
+    from jobstream.enqueue.transport import Transport
     from jobstream_processors.queue_plan import QueuePlan
 
 log = logging.getLogger("jobstream.kafka")

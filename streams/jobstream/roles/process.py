@@ -320,7 +320,7 @@ class Roles:
             concurrency=settings.concurrency,
             children=settings.children or default_children(),
             child_begins=log_as_here(),
-            tracing=tracing_of(self._app),
+            tracing=tracing_of(self._app.name, settings),
             failed=failures.tell if self._app.failure_callbacks else None,
             tracebacks=self._tracebacks,
             meter=self._observed.meter,

@@ -112,7 +112,7 @@ class MemoryWorker:
             ),
             concurrency=app.settings.concurrency,
             make_children=NoChildren,
-            tracing=tracing_of(app),
+            tracing=tracing_of(app.name, app.settings),
             meter=self.meter,
             failed=self._tell if self._callbacks else None,
         )

@@ -152,7 +152,7 @@ def _serve(
     )
 
     try:
-        with spans_sent(app):
+        with spans_sent(app.name, app.settings):
             give_up = partial(_give_up, supervised=supervised)
             Roles(app, queues, only, give_up, tracebacks=tracebacks).run()
     except (WorkerStopped, ReplaceProcess) as error:

@@ -15,7 +15,8 @@ from jobstream.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from jobstream.app import App
+    from jobstream.enqueue.client import SendTracing
+    from jobstream.settings import Settings
     from jobstream_processors.watch.tracing import Tracing
 
 
@@ -30,29 +31,29 @@ def require_library() -> None:
 
 
 @contextmanager
-def spans_sent(app: App) -> Iterator[None]:
-    """Send this process's spans over OTLP meanwhile, if `app` traces and no user code does.
+def spans_sent(app: str, settings: Settings) -> Iterator[None]:
+    """Send this process's spans over OTLP meanwhile, if the app traces and no user code does.
 
     Leaving it sends the last ones and blocks at most 3 s.
     """
-    if not app.settings.tracing:
+    if not settings.tracing:
         yield
         return
     require_library()
     from jobstream.observe.spans.otlp import start  # noqa: PLC0415 - an extra
 
-    leave = start(app.name)
+    leave = start(app)
     try:
         yield
     finally:
         leave()
 
 
-def tracing_of(app: App) -> Tracing:
-    """The hooks of a worker of `app`; those that do nothing where it does not trace."""
+def tracing_of(app: str, settings: Settings) -> Tracing:
+    """The hooks of a worker of that app; those that do nothing where it does not trace."""
     from jobstream_processors.watch.tracing import UNTRACED  # noqa: PLC0415 - clients need none of it
 
-    if not app.settings.tracing:
+    if not settings.tracing:
         return UNTRACED
     require_library()
     from opentelemetry.trace import get_tracer  # noqa: PLC0415 - an extra
@@ -61,4 +62,12 @@ def tracing_of(app: App) -> Tracing:
     from jobstream.observe.spans.worker_spans import WorkerTracing  # noqa: PLC0415 - an extra
     from jobstream.topics.names import worker_group  # noqa: PLC0415 - workers only
 
-    return WorkerTracing(get_tracer(SCOPE), worker_group(app.name), app.name)
+    return WorkerTracing(get_tracer(SCOPE), worker_group(app), app)
+
+
+def send_tracing() -> SendTracing:
+    """The hooks of a client whose app traces."""
+    require_library()
+    from jobstream.observe.spans.traced_client import ClientTracing  # noqa: PLC0415 - an extra
+
+    return ClientTracing()

@@ -1,82 +1,83 @@
-"""The client of an app that traces: a span around each enqueue, its context in the job's headers.
+"""Spans around the enqueues of a client whose app traces; their contexts ride in the jobs' headers.
 
-It belongs to whatever tracing the service has set up; where none is set up, nothing is written.
+They belong to whatever tracing the service has set up; where none is set up, nothing is written.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import SpanKind, get_tracer
 
-from jobstream.enqueue.client import Client
 from jobstream.observe.spans import span_names as names
 from jobstream.observe.spans.carrying import carried
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from opentelemetry.trace import Span
+    from opentelemetry.trace import Span, SpanContext
 
     from jobstream.enqueue.acks import Tally
-    from jobstream.enqueue.client import Enqueued
-    from jobstream_processors.ports import Outgoing
-    from jobstream_processors.queue_plan import QueuePlan
-    from jobstream_schemas import JobCodec, Meta
-
-Args = TypeVar("Args")
+    from jobstream.enqueue.client import Enqueued, Send, SendAsync, SendMany
+    from jobstream.enqueue.composing import Composed, JobKind
 
 
-class TracedClient(Client):
-    """Enqueues jobs inside spans. A return, and what it proves, is the Client's."""
+class ClientTracing:
+    """The hooks of one client: `jobstream.enqueue.client.SendTracing`."""
 
-    def enqueue(
-        self, codec: JobCodec[Any], plan: QueuePlan, meta: Meta, record: Outgoing
-    ) -> Enqueued:
-        """As the Client does, in a span of its own."""
-        with _sending(codec, plan, record.topic) as span:
-            record = carried(record, span.get_span_context())
-            return _told(span, super().enqueue(codec, plan, meta, record))
+    def send(self, send: Send) -> Send:
+        """`send`, in a span of its own."""
 
-    async def aenqueue(
-        self, codec: JobCodec[Any], plan: QueuePlan, meta: Meta, record: Outgoing
-    ) -> Enqueued:
-        """As the Client does, in a span of its own."""
-        with _sending(codec, plan, record.topic) as span:
-            record = carried(record, span.get_span_context())
-            return _told(span, await super().aenqueue(codec, plan, meta, record))
+        def traced(kind: JobKind, composed: Composed) -> Enqueued:
+            with _sending(kind, composed[1].topic) as span:
+                return _told(span, send(kind, _within(span.get_span_context(), composed)))
 
-    def enqueue_many(
-        self,
-        codec: JobCodec[Any],
-        plan: QueuePlan,
-        jobs: Iterable[Args],
-        compose: Callable[[Args], tuple[Meta, Outgoing]],
-        tally: Tally,
-    ) -> list[str]:
-        """As the Client does, in one span for all: every job is a child of it."""
-        with _sending(codec, plan, plan.topic) as span:
-            context = span.get_span_context()
+        return traced
 
-            def composed(args: Args) -> tuple[Meta, Outgoing]:
-                meta, record = compose(args)
-                return meta, carried(record, context)
+    def send_async(self, send_async: SendAsync) -> SendAsync:
+        """`send_async`, in a span of its own."""
 
-            ids = super().enqueue_many(codec, plan, jobs, composed, tally)
-            span.set_attribute(names.COUNT, len(ids))
-            return ids
+        async def traced(kind: JobKind, composed: Composed) -> Enqueued:
+            with _sending(kind, composed[1].topic) as span:
+                return _told(
+                    span, await send_async(kind, _within(span.get_span_context(), composed))
+                )
+
+        return traced
+
+    def send_many(self, send_many: SendMany) -> SendMany:
+        """`send_many`, in one span for all: every job is a child of it."""
+
+        def traced(
+            kind: JobKind,
+            jobs: Iterable[Any],
+            compose: Callable[[Any], Composed],
+            tally: Tally,
+        ) -> list[str]:
+            with _sending(kind, kind.plan.topic) as span:
+                context = span.get_span_context()
+                ids = send_many(kind, jobs, lambda args: _within(context, compose(args)), tally)
+                span.set_attribute(names.COUNT, len(ids))
+                return ids
+
+        return traced
+
+
+def _within(context: SpanContext, composed: Composed) -> Composed:
+    meta, record = composed
+    return meta, carried(record, context)
 
 
 @contextmanager
-def _sending(codec: JobCodec[Any], plan: QueuePlan, topic: str) -> Iterator[Span]:
+def _sending(kind: JobKind, topic: str) -> Iterator[Span]:
     attributes = {
         names.SYSTEM: names.KAFKA,
         names.OPERATION: "send",
         names.OPERATION_TYPE: "send",
         names.TOPIC: topic,
-        names.JOB: codec.schema.job_type,
-        names.QUEUE: plan.name,
+        names.JOB: kind.codec.schema.job_type,
+        names.QUEUE: kind.plan.name,
     }
     tracer = get_tracer(names.SCOPE)
     with tracer.start_as_current_span(f"send {topic}", None, SpanKind.PRODUCER, attributes) as span:

@@ -14,31 +14,31 @@ from jobstream.observe import spans as tracing
 
 LIMIT_S = 60.0
 AWAY = """
-from jobstream import App
+from jobstream import Settings
 from jobstream.observe.spans import spans_sent
 from opentelemetry import trace
 
-with spans_sent(App("shop", tracing=True)):
+with spans_sent("shop", Settings.load(tracing=True)):
     with trace.get_tracer("user").start_as_current_span("lost") as span:
         print(span.is_recording())
 """
 NAMED = """
-from jobstream import App
+from jobstream import Settings
 from jobstream.observe.spans import spans_sent
 from opentelemetry import trace
 
-with spans_sent(App("shop", tracing=True)):
+with spans_sent("shop", Settings.load(tracing=True)):
     print(trace.get_tracer_provider().resource.attributes["service.name"])
 """
 OWN = """
-from jobstream import App
+from jobstream import Settings
 from jobstream.observe.spans import spans_sent
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 mine = TracerProvider()
 trace.set_tracer_provider(mine)
-with spans_sent(App("shop", tracing=True)):
+with spans_sent("shop", Settings.load(tracing=True)):
     print(trace.get_tracer_provider() is mine)
 """
 OFF = """
@@ -47,8 +47,8 @@ from jobstream import App
 from jobstream.observe.spans import spans_sent, tracing_of
 
 app = App("shop")
-with spans_sent(app):
-    tracing_of(app)
+with spans_sent(app.name, app.settings):
+    tracing_of(app.name, app.settings)
     app.client
 print([name for name in sys.modules if name.startswith("opentelemetry")])
 """

@@ -10,7 +10,7 @@ from opentelemetry import trace
 from tests.unit.observe.spans.conftest import ids
 
 from jobstream import App, Backoff
-from jobstream.enqueue.client import When
+from jobstream.enqueue.composing import JobKind, When
 from jobstream.testing import MemoryJobs, memory
 from jobstream_processors.ports import Outgoing
 
@@ -47,7 +47,9 @@ def app() -> App:
 def foreign(jobs: MemoryJobs, app: App, headers: list[tuple[str, bytes]], to: str = "bob") -> None:
     """Put a job on its queue as a producer in another language would, with these headers."""
     job = app.jobs["send"]
-    meta, record = app.client.compose(job.codec, app.plan(job.queue), Mail(to), When())
+    meta, record = app.client.compose(
+        JobKind(job.codec, app.plan(job.queue), job.name), Mail(to), When()
+    )
     assert record.headers is None
     jobs.broker.publish([Outgoing(record.topic, meta.id.encode(), record.value, 0, headers)])
 

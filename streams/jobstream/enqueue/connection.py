@@ -1,0 +1,88 @@
+"""An app's way to its broker: one client, made at first use. It connects to nothing before that."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from jobstream.enqueue.client import Client
+from jobstream.enqueue.direct import CollectingContext, refuse_if_called
+from jobstream.topics.names import schemas_topic
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jobstream.enqueue.client import SendTracing
+    from jobstream.enqueue.transport import Transport
+    from jobstream.settings import Settings
+    from jobstream_processors.context import Context
+    from jobstream_processors.queue_plan import QueuePlan
+
+
+class Connection:
+    """Holds the client of one app. Safe to use from any thread."""
+
+    def __init__(self, app: str, settings: Settings, plans: Mapping[str, QueuePlan]) -> None:
+        """`plans` may grow later."""
+        self._app = app
+        self._settings = settings
+        self._plans = plans
+        self._lock = threading.Lock()
+        self._client: Client | None = None
+        self._transport: Transport | None = None
+
+    def client(self) -> Client:
+        """The client that enqueues; made at first use, and anew after `bind`.
+
+        Raises EnqueueError in a handler that is called directly, unless a transport is bound.
+        """
+        if self._transport is None:
+            refuse_if_called()
+        if self._client is None:
+            with self._lock:
+                if self._client is None:
+                    self._client = self._over(self._transport or self._to_kafka())
+        return self._client
+
+    def client_for(self, run: Context) -> Client:
+        """What child jobs of that run go through: in a test's context nothing of it is written."""
+        if self._transport is None and isinstance(run, CollectingContext):
+            return run.client(self, self._plans, self._over)
+        return self.client()
+
+    def bind(self, transport: Transport | None) -> None:
+        """Send through `transport` from now on; None goes back to Kafka."""
+        with self._lock:
+            client, self._client = self._client, None
+            self._transport = transport
+        if client is not None:
+            client.close()
+
+    def close(self) -> None:
+        """Send what is queued (at most 5 s) and disconnect; the next enqueue connects anew."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _over(self, transport: Transport) -> Client:
+        return Client(
+            transport,
+            schemas_topic(self._app),
+            timeout_ms=self._settings.enqueue_timeout_ms,
+            bytes_max=self._settings.enqueue_bytes_max,
+            tracing=self._tracing(),
+        )
+
+    def _tracing(self) -> SendTracing | None:
+        if not self._settings.tracing:
+            return None
+        from jobstream.observe.spans import send_tracing  # noqa: PLC0415 - where somebody traces
+
+        return send_tracing()
+
+    def _to_kafka(self) -> Transport:
+        from jobstream.kafka.produce.producer import KafkaTransport  # noqa: PLC0415 - at first use
+
+        settings = self._settings
+        return KafkaTransport(settings.client_options(), settings.enqueue_timeout_ms)

@@ -1,0 +1,88 @@
+"""Checks each topic, and publishes each schema, before a client uses it for the first time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from jobstream.enqueue.acks import NOT_WRITTEN, Waiter, left_s, retold
+from jobstream.enqueue.sending import submit
+from jobstream.enqueue.topic_check import check_topic, missing
+from jobstream.errors import EnqueueError
+from jobstream.kafka.follow.schema_topic import schema_record
+from jobstream_processors.background import aside
+
+if TYPE_CHECKING:
+    from jobstream.enqueue.composing import JobKind
+    from jobstream.enqueue.transport import Transport
+    from jobstream_processors.ports import Outgoing
+
+SCHEMA_AGAIN_S = 600.0
+"""How often a producer publishes a schema again, in case its topic was made anew."""
+
+
+class FirstUses:
+    """What one client has used before. Safe to use from any thread and any event loop."""
+
+    def __init__(self, transport: Transport, schemas_topic: str, timeout_s: float) -> None:
+        self._transport = transport
+        self._schemas_topic = schemas_topic
+        self._timeout_s = timeout_s
+        self._known: dict[bytes, float] = {}
+        """Schemas that were published, and when they are to be again."""
+        self._checked: set[str] = set()
+        self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = (
+            WeakKeyDictionary()
+        )
+        """Whose turn it is to prepare a first use, on each event loop."""
+
+    def is_over(self, kind: JobKind, record: Outgoing, until: float) -> bool:
+        """Whether the record can be sent without more ado."""
+        again = self._known.get(kind.codec.schema.fingerprint, 0.0)
+        return record.topic in self._checked and until < again
+
+    async def aprepare(self, kind: JobKind, record: Outgoing, until: float) -> None:
+        """As `prepare`, from a coroutine: one at a time on a loop, so on one thread at most."""
+        loop = asyncio.get_running_loop()
+        turn = self._turns.get(loop)
+        if turn is None:
+            turn = self._turns[loop] = asyncio.Lock()
+        async with turn:
+            if not self.is_over(kind, record, until):
+                await aside("jobstream-prepare", self.prepare, kind, record, until)
+
+    def prepare(self, kind: JobKind, record: Outgoing, until: float) -> None:
+        """Check the topic and publish the schema, where that was not done yet. Blocks."""
+        plan, schema = kind.plan, kind.codec.schema
+        # A job that waits on a rung first comes to its queue's partition all the same.
+        for topic in {plan.topic, record.topic} - self._checked:
+            check_topic(self._transport, plan, topic, until)
+            self._checked.add(topic)
+        again = self._known.get(schema.fingerprint)
+        if again is not None and again > until:
+            return
+        told = schema_record(self._schemas_topic, schema)
+        if again is not None:
+            # Most likely it is there: nobody waits for it.
+            with contextlib.suppress(EnqueueError):
+                self._transport.submit(told, _unheard)
+        else:
+            self._publish(schema.job_type, told, until)
+        self._known[schema.fingerprint] = until + SCHEMA_AGAIN_S
+
+    def _publish(self, job_type: str, told: Outgoing, until: float) -> None:
+        if not self._transport.partitions(self._schemas_topic, left_s(until)):
+            raise missing(self._schemas_topic)
+        waiter = Waiter()
+        try:
+            submit(self._transport, told, waiter.done, until)
+            waiter.wait(until, self._timeout_s)
+        except EnqueueError as error:
+            text = f"the schema of {job_type!r}: {error}; {NOT_WRITTEN}"
+            raise retold(error, text, may_be_written=False) from error.__cause__
+
+
+def _unheard(_error: Exception | None, _partition: int, _offset: int) -> None:
+    """Hear of the fate of a record that nobody waits for."""
