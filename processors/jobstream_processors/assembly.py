@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from jobstream_processors.assignment.driver import Driver
 from jobstream_processors.assignment.feed import Feed
+from jobstream_processors.assignment.mirror import MirrorThread
 from jobstream_processors.assignment.pressure import Limits
 from jobstream_processors.assignment.pulse import Pulse
 from jobstream_processors.assignment.skipped import Lookout
@@ -30,7 +31,6 @@ from jobstream_processors.ports import Clock, Listener, Log, Sink, Source
 from jobstream_processors.queue_plan import QueuePlan
 from jobstream_processors.settle.letter_closer import Closer
 from jobstream_processors.settle.settler import Settler
-from jobstream_processors.settle.thread import MirrorThread
 from jobstream_processors.watch.tracing import UNTRACED, Tracing
 from jobstream_schemas import Catalogue
 
@@ -141,18 +141,17 @@ class Assembly:
         self.executors = self._executors(parts)
         self.engine.run_on(self.executors, parts.failed, lookout, tracebacks=parts.tracebacks)
         self.mirrors = MirrorThread(
-            parts.sink,
-            self.served,
-            parts.takeover.mirror_record,
+            parts.takeover.mirror,
+            self.feed.served,
             parts.limits.commit_ms / 1000,
             carriers.failed,
-            announced=carriers.announced,
+            carriers.announced,
         )
         served = [spec for spec in parts.specs.values() if spec.queue in parts.plans]
         self.slots = slots_of(served, parts.concurrency, parts.children)
         """How many handlers run at once, all executors together."""
         self.engine.horizon.announce_by((self.mirrors.wake, self.slots))
-        self.closer = Closer(parts.plans, parts.reader, parts.sink, self.served)
+        self.closer = Closer(parts.plans, parts.reader, parts.sink, self.feed.served)
 
     def _executors(self, parts: Parts) -> dict[str, Executor]:
         ended, returned = parts.tracing.ended(self.engine.ended), self.engine.returned
@@ -162,10 +161,6 @@ class Assembly:
         in_threads = ThreadExecutor(many, ended, returned, bars, machine=clock, enter=enter)
         children = parts.make_children(parts, ended, bars, (on_loop, in_threads))
         return {ASYNC: on_loop, THREAD: in_threads, PROCESS: children}
-
-    def served(self) -> list[Lane]:
-        """The lanes whose jobs run here. Safe from any thread."""
-        return list(self.feed.running)
 
     # -- what the feed wants of the engine
 
@@ -183,8 +178,7 @@ class Assembly:
     def part_with(self, lanes: Sequence[Lane]) -> None:
         """End the lanes; each knows afterwards what its next owner must be told."""
         for lane in lanes:
-            lane.show()
-            lane.left = left(lane, self.engine.unfinished(lane), self._clock)
+            lane.leave(left(lane, self.engine.unfinished(lane), self._clock))
             self.engine.end(lane)
 
     def end(self, lanes: Sequence[Lane]) -> None:

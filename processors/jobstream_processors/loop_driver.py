@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from jobstream_processors.assembly import Parts
     from jobstream_processors.assignment.driver import Remains
-    from jobstream_processors.assignment.lane import Lane
+    from jobstream_processors.assignment.lane import Arrival, Lane
     from jobstream_processors.delivery import Decided
-    from jobstream_processors.ports import Position, Record, TopicPartition
+    from jobstream_processors.ports import Record, TopicPartition
     from jobstream_processors.settle.thread import Settles
 
 log = logging.getLogger("jobstream.worker")
@@ -99,9 +99,9 @@ class LoopDriver:
         """Give records to the engine; returns at once."""
         self._loop.call_soon_threadsafe(self.joined.engine.accept, batch)
 
-    def prepare(self, lane: Lane, committed: Position | None) -> None:
-        """Restore the lane on a thread of its own."""
-        self._restorers.submit(self._take_over, lane, committed)
+    def prepare(self, arrival: Arrival) -> None:
+        """Restore it on a thread of its own."""
+        self._restorers.submit(self._take_over, arrival)
 
     def begin(self, lane: Lane) -> None:
         """Tell the engine that the lane runs."""
@@ -122,7 +122,7 @@ class LoopDriver:
     def hand_over(self, lanes: Sequence[Lane]) -> None:
         """End the lanes, mirror how far they came, and close their tables. Blocks a few seconds."""
         self._call(self.joined.part_with, lanes)
-        mirrored = self._closers.submit(self.joined.mirrors.publish, list(lanes))
+        mirrored = self._closers.submit(self._parts.takeover.mirror.publish, list(lanes))
         try:
             mirrored.result(MIRROR_S)
         except (PublishFailed, TimeoutError) as error:
@@ -153,10 +153,9 @@ class LoopDriver:
     def _release(self, lanes: Sequence[Lane]) -> None:
         """Close the shards after whatever still settles; a new owner here waits for that."""
         for lane in lanes:
-            if hasattr(lane, "shard"):
-                done = self._released[lane.source] = threading.Event()
-                # After whatever still settles, but not on its thread: closing may take a while.
-                self.settler.call(partial(self._closers.submit, self._close_table, lane, done))
+            done = self._released[lane.source] = threading.Event()
+            # After whatever still settles, but not on its thread: closing may take a while.
+            self.settler.call(partial(self._closers.submit, self._close_table, lane, done))
 
     def _close_table(self, lane: Lane, done: threading.Event) -> None:
         try:
@@ -164,28 +163,28 @@ class LoopDriver:
         finally:
             done.set()
 
-    def _take_over(self, lane: Lane, committed: Position | None) -> None:
+    def _take_over(self, arrival: Arrival) -> None:
         feed = self.joined.feed
         try:
-            waiting = self._released.get(lane.source)
+            waiting = self._released.get(arrival.source)
             if waiting is not None:
                 waiting.wait()
-            if not lane.live:
+            if not arrival.live:
                 return  # Revoked before its turn: a claim now would only look like a crash.
-            lane.phases.spent(QUEUE)
-            start = self._parts.takeover.prepare(lane, committed)
+            arrival.phases.spent(QUEUE)
+            lane = self._parts.takeover.prepare(arrival)
         except BaseException as error:  # noqa: BLE001 - a partition that can't be served stops the worker
-            if lane.live:
+            if arrival.live:
                 no_table = isinstance(error, TableUnavailable)
                 (self.without_table if no_table else feed.failed)(error)
             return
-        if start is None:
-            return  # Only an operator can decide; the other partitions need not wait for that.
-        if not lane.live:
+        if lane is None:
+            return  # Revoked, or only an operator can decide: the other partitions need not wait.
+        if not arrival.live:
             self._parts.takeover.release(lane)
             return
-        log.debug("partition_restored", extra={"partition": lane.source})
-        feed.prepared(lane, start)
+        log.debug("partition_restored", extra={"partition": arrival.source})
+        feed.prepared(arrival)
 
     async def tables_closed(self) -> None:
         """Wait, for a few seconds at most, until tables are closed or given up half restored."""

@@ -17,7 +17,7 @@ from jobstream_processors.errors import ReplaceProcess, WorkerStopped
 from jobstream_processors.loop_driver import LoopDriver
 from jobstream_processors.watch.loop_errors import own_fault
 from jobstream_processors.watch.loop_watch import LoopWatch
-from jobstream_processors.watch.standing import Standing, run_of
+from jobstream_processors.watch.standing import Standing, facts_of, run_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,7 +104,7 @@ class AtWork:
             if d.spec is not None
         ]
         return Standing(
-            lanes=tuple(self._feed.facts()),
+            lanes=tuple(facts_of(*each) for each in self._feed.partitions()),
             runs=tuple(runs),
             concurrency=self.joined.slots,
             ticked_s=now - self._ticked,
@@ -187,7 +187,7 @@ class AtWork:
         """Nothing begins from now on; `run` raises the first of these once it has drained."""
         if self._error is None:
             self._error = error
-            self.joined.drain(self.joined.served())
+            self.joined.drain(self._feed.served())
             self._stop()
 
     def _finish(self) -> None:

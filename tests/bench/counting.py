@@ -16,7 +16,7 @@ from jobstream import App
 from jobstream.kafka.client.broker_clock import BrokerClock
 from jobstream.observe.edges import EDGES
 from jobstream.testing import MemoryShard
-from jobstream_processors.assignment.lane import Lane
+from jobstream_processors.assignment.lane import Arrival, Lane
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.engine.engine import Engine
 from jobstream_processors.engine.intake import Intake
@@ -114,9 +114,9 @@ class Steps:
         engine = Engine(intake, self.clock, decided.extend, loop, meter)
         executor = LoopExecutor(200, engine.ended, engine.returned, machine=self.clock)
         engine.run_on({ASYNC: executor})
-        lane = Lane("default", ("bench.default", 0), 86_400_000, JOBS)
-        lane.watermark, lane.shard, lane.claim = Watermark(0), MemoryShard(), 0
-        lane.meter = meter.queues["default"] if meter is not None else None
+        arrival = Arrival("default", ("bench.default", 0), 86_400_000, JOBS)
+        arrival.meter = meter.queues["default"] if meter is not None else None
+        lane = Lane(arrival, MemoryShard(), Watermark(0))
         engine.begin(lane)
         began = time.process_time()
         for at in range(0, JOBS, BATCH):

@@ -100,7 +100,7 @@ class Meter:
         worker = self._roles._worker  # noqa: SLF001 - no API, see above
         if worker is None or worker.joined is None:
             return 0, 0
-        lanes = list(worker.joined.feed.lanes.values())
+        lanes = worker.joined.feed.served()
         return sum(lane.handed for lane in lanes), sum(lane.returned for lane in lanes)
 
 

@@ -27,12 +27,12 @@ from jobstream_processors.settle.settler import Settler
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from jobstream_processors.assignment.lane import Lane
+    from jobstream_processors.assignment.lane import Arrival, Lane
     from jobstream_processors.assignment.takeover import OpenShard, Tables
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.watermark import Watermark
     from jobstream_processors.delivery import Decided, Delivery
-    from jobstream_processors.ports import Outgoing, Position, Sink, TopicPartition
+    from jobstream_processors.ports import Outgoing, Sink, TopicPartition
     from jobstream_processors.settle.records import Settlement
 
 LOST = "the job is lost"
@@ -126,10 +126,10 @@ class TableFirst(Settler):
 class RestoreFirst(Takeover):
     """Restores the table before it publishes the claim."""
 
-    def prepare(self, lane: Lane, committed: Position | None) -> int | None:
+    def prepare(self, arrival: Arrival) -> Lane | None:
         late = ClaimLate(self._sink, self._tables)
         self._sink, self._tables = late, late
-        return super().prepare(lane, committed)
+        return super().prepare(arrival)
 
 
 class ClaimLate:
@@ -167,9 +167,9 @@ class ClaimLate:
 class Unmirrored(Takeover):
     """Looks for the mirror where there is none, so that only what the group committed counts."""
 
-    def prepare(self, lane: Lane, committed: Position | None) -> int | None:
+    def prepare(self, arrival: Arrival) -> Lane | None:
         self._mirrors = NoMirrors()
-        return super().prepare(lane, committed)
+        return super().prepare(arrival)
 
 
 class NoMirrors:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tests.model.world import Standing
 
-from jobstream_processors.assignment.lane import Lane
+from jobstream_processors.assignment.lane import Arrival, Lane
 from jobstream_processors.core import headers, ladder
 from jobstream_processors.core.decide import Case, Policy, decide
 from jobstream_processors.core.known import UNKNOWN, Known
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.headers import Carried
     from jobstream_processors.core.outcome import Outcome
+    from jobstream_processors.ports import Shard
 
 NOW_MS = 1_700_000_000_000
 WINDOW_MS = 86_400_000
@@ -62,9 +63,10 @@ def decided(found: Headers, outcome: int) -> Decision:
     return decide(Case("job", trip_of(found), POLICY, NOW_MS, WINDOW_MS), OUTCOMES[outcome])
 
 
-def delivery_of(found: Headers) -> Delivery:
-    """The delivery with these headers, in a lane of its own."""
-    lane = Lane(PLAN.name, (PLAN.topic, 0), WINDOW_MS, window=10)
+def delivery_of(found: Headers, shard: Shard) -> Delivery:
+    """The delivery with these headers, in a lane of its own on this shard."""
+    arrival = Arrival(PLAN.name, (PLAN.topic, 0), WINDOW_MS, window=10)
+    lane = Lane(arrival, shard, Watermark(0))
     # The origin told by headers decides nothing, so every delivery is given the same offset.
     delivery = Delivery(lane, 0, b"event", b"key")
     delivery.id = "job"

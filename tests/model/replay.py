@@ -15,7 +15,7 @@ from tests.model.product import NOW_MS, PLAN, WINDOW_MS, decided, delivery_of, t
 from jobstream.testing.memory_shard import MemoryShard
 from jobstream.testing.virtual_clock import VirtualClock
 from jobstream_processors.assignment.handover import clean_note
-from jobstream_processors.assignment.lane import Lane
+from jobstream_processors.assignment.lane import Arrival
 from jobstream_processors.assignment.takeover import OpenShard
 from jobstream_processors.core.headers import render
 from jobstream_processors.core.known import UNKNOWN, Known
@@ -203,8 +203,7 @@ def settling(
 ) -> Settling:
     """Settle the delivery with these headers, as far as the answers carry."""
     ports = Ports(answers)
-    delivery = delivery_of(found)
-    delivery.lane.shard = ports.shard
+    delivery = delivery_of(found, ports.shard)
     settler = rules.settler(ports, {PLAN.name: PLAN}, VirtualClock(NOW_MS))
     waits, end = None, ""
     try:
@@ -249,13 +248,14 @@ def prepared(
     clock = VirtualClock(NOW_MS)
     plans = {PLAN.name: PLAN}
     takeover = rules.takeover(_GROUP, plans, ports, ports, ports, ports, clock)
-    lane = Lane(PLAN.name, (PLAN.topic, 0), WINDOW_MS, window=10)
     note = clean_note(CLAIM_BEFORE, 0, 0)
+    place = None if committed is None else Position(committed, note)
     try:
-        start = takeover.prepare(lane, None if committed is None else Position(committed, note))
+        lane = takeover.prepare(Arrival(PLAN.name, (PLAN.topic, 0), WINDOW_MS, 10, place))
     except Waits as waits:
         return Prepared(waits.call, _mirrored(waits.call))
-    assert start is not None, "nothing is deleted here"
+    assert lane is not None, "nothing is deleted here"
+    start = lane.watermark.position
     assert lane.shard is ports.shard, "it runs on the table that was restored"
     ranges = tuple((low, high) for low, high in lane.watermark.ranges() if high > start)
     return Prepared(None, (start, ranges), ports.shard.get(["job"])[0] or UNKNOWN, start)

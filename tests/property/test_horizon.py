@@ -9,7 +9,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobstream_processors.assignment.lane import FLOOR, Lane
+from jobstream.testing import MemoryShard
+from jobstream_processors.assignment.lane import FLOOR, Arrival, Lane
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.delivery import Delivery
 from jobstream_processors.engine.horizon import Horizon
@@ -42,10 +43,10 @@ class Slots:
         """What came and waits for its order key."""
         self.wanted: list[deque[int]] = [deque(), deque(), deque()]
         self.now_ms = 0
-        self.lanes = [Lane("q", ("q", n), 1, 10_000) for n in range(3)]
+        arrivals = [Arrival("q", ("q", n), 1, 10_000) for n in range(3)]
+        self.lanes = [Lane(arrival, MemoryShard(), Watermark(0)) for arrival in arrivals]
         for lane in self.lanes:
-            lane.watermark = Watermark(0)
-            lane.may_begin = lane.ahead.wanted = FLOOR
+            lane.limit(FLOOR)
         self.horizon = Horizon(lambda *_: None)
         told: Any = {ASYNC: self}
         self.horizon.executors = told
@@ -62,8 +63,8 @@ class Slots:
 
     def publish(self) -> None:
         for lane, sent in zip(self.lanes, self.wanted, strict=True):
-            if lane.ahead.wanted > lane.may_begin:
-                sent.append(lane.ahead.wanted)
+            if lane.wanted > lane.may_begin:
+                sent.append(lane.wanted)
 
     def step(self, what: str, which: int, count: int) -> None:
         lane = self.lanes[which]

@@ -23,8 +23,8 @@ def judge_bounds(ledger: Ledger, listener: Listener) -> None:
 
 
 def _feed(ledger: Ledger, feed: Feed) -> None:
-    most = feed._limits.handed_max  # noqa: SLF001 - nobody else need know
-    for lane in feed.running:
+    most = feed._pressure.limits.handed_max  # noqa: SLF001 - nobody else need know
+    for lane in feed.served():
         if (kept := lane.handed - lane.returned) > most:
             ledger.violation(f"{kept} jobs of {lane.source} are taken up, at most {most} may be")
 

@@ -18,7 +18,7 @@ from zlib import crc32
 
 from tests.simulation import primitives
 
-from jobstream_processors.assignment.lane import Lane
+from jobstream_processors.assignment.lane import Assigned
 from jobstream_processors.delivery import Delivery
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def installed(scheduler: Scheduler) -> Iterator[None]:
             space[name] = real
 
 
-def _of_lane(lane: Lane) -> int:
+def _of_lane(lane: Assigned) -> int:
     topic, partition = lane.source
     return crc32(topic.encode()) + partition
 
@@ -91,6 +91,6 @@ def _of_delivery(delivery: Delivery) -> int:
 
 HASH = "__hash__"
 HASHES: tuple[tuple[type, Callable[..., int]], ...] = (
-    (Lane, _of_lane),
+    (Assigned, _of_lane),
     (Delivery, _of_delivery),
 )

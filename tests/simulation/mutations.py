@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from jobstream_processors.assignment import departures, feed
+from jobstream_processors.assignment import committed, departures, roster
 from jobstream_processors.assignment.departures import Within
-from jobstream_processors.assignment.feed import Feed
 from jobstream_processors.assignment.handover import Left, clean_note
+from jobstream_processors.assignment.roster import Roster
 from jobstream_processors.delay import rung
 from jobstream_processors.delay.rung import Rung
 from jobstream_processors.execute.on_loop import LoopExecutor
@@ -69,13 +69,13 @@ def limits_judged_by_another_clock() -> Iterator[None]:
 def places_without_their_topic() -> Iterator[None]:
     """A lane reads on in a topic made anew, and commits there what it had in the old one."""
 
-    def follow(self: Feed) -> None:
+    def look(self: Roster) -> None:
         """Nobody looks."""
 
     def unmarked(position: Position, topic_id: str) -> Position:  # noqa: ARG001 - the shape of it
         return position
 
-    with put((Feed, "_follow_topics", follow), (feed, "in_topic", unmarked)):
+    with put((Roster, "look", look), (committed, "in_topic", unmarked)):
         yield
 
 
@@ -89,5 +89,5 @@ def revoked_partitions_are_cut() -> Iterator[None]:
     def silent(claim: int, position: int, suspect_before: int, left: Left) -> str:  # noqa: ARG001
         return clean_note(claim, position, suspect_before)
 
-    with put((feed, "moving", five_seconds), (departures, "clean_note", silent)):
+    with put((roster, "moving", five_seconds), (departures, "clean_note", silent)):
         yield

@@ -13,7 +13,7 @@ from jobstream_processors.assignment.phases import DETECT
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from jobstream_processors.assignment.lane import Lane
+    from jobstream_processors.assignment.lane import Arrival, Assigned, Lane
     from jobstream_processors.ports import TopicPartition
 
 log = logging.getLogger("jobstream.worker")
@@ -47,15 +47,15 @@ class Serving:
             log.info("partitions_revoked", extra={"partitions": by_topic(partitions)})
 
     @staticmethod
-    def lost(lanes: Iterable[Lane]) -> None:
+    def lost(gone: Iterable[Assigned]) -> None:
         """Somebody else owns these already."""
-        gone = by_topic(lane.source for lane in lanes)
-        log.warning("partitions_lost", extra={"partitions": gone})
+        told = by_topic(each.source for each in gone)
+        log.warning("partitions_lost", extra={"partitions": told})
 
     @staticmethod
-    def cleared(running: Iterable[Lane]) -> None:
+    def cleared(lanes: Iterable[Lane]) -> None:
         """Look which of these have no suspect left."""
-        for lane in running:
+        for lane in lanes:
             if lane.phases.isolating and lane.mirrored >= lane.suspect_before:
                 log.debug("suspects_ended", extra=lane.phases.cleared(lane.source))
 
@@ -69,13 +69,13 @@ class Serving:
         since_assigned = sum(phases.values()) - phases.get(DETECT, 0.0)
         self._seconds[lane.queue] = max(longest, since_assigned)
 
-    def tell(self, lanes: Collection[Lane], running: Collection[Lane]) -> None:
-        """Tell what is complete, of all lanes there are and those that run."""
+    def tell(self, arrivals: Iterable[Arrival], lanes: Collection[Lane]) -> None:
+        """Tell which queues are served, but for those of which something is to come."""
         if not self._seconds:
             return
-        coming = {lane.queue for lane in lanes if lane not in running and not lane.refused}
+        coming = {arrival.queue for arrival in arrivals if not arrival.refused}
         for queue in sorted(self._seconds.keys() - coming):
-            served = by_topic(lane.source for lane in running if lane.queue == queue)
+            served = by_topic(lane.source for lane in lanes if lane.queue == queue)
             told = {"queue": queue, "partitions": served}
             log.info("queue_served", extra=told | {"seconds": round(self._seconds.pop(queue), 3)})
         if not coming and self._ready is not None:

@@ -11,8 +11,8 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from jobstream_processors.assignment.handover import Handed, Lost, clean_note
-from jobstream_processors.assignment.lane import UNBOUNDED, Lane
+from jobstream_processors.assignment.handover import Lost, clean_note
+from jobstream_processors.assignment.lane import Arrival, Lane
 from jobstream_processors.assignment.places import in_topic
 from jobstream_processors.ports import Position, TopicPartition
 
@@ -50,15 +50,15 @@ class Departure:
 
     partitions: tuple[TopicPartition, ...]
     served: list[Lane]
-    coming: list[Lane]
-    """Assigned, and not served yet."""
+    coming: list[Arrival]
+    """Of which the table is being restored."""
     coming_until_ms: int
     runs_until_ms: int
     rows_until_ms: int
     cut_until_ms: int | None = None
     """Set once the runs were cut."""
     able: list[Lane] = field(default_factory=list)
-    """Of those that were coming, which are restored by now."""
+    """Lanes that were restored meanwhile."""
 
 
 def leaving(limits: Limits) -> Within:
@@ -91,15 +91,15 @@ class Departures:
         self,
         partitions: Iterable[TopicPartition],
         served: list[Lane],
-        coming: list[Lane],
+        coming: list[Arrival],
         within: Within,
     ) -> None:
-        """Let partitions go, with those of their lanes that are served, and those to come."""
+        """Let partitions go: those of them that are served, and those that are to come."""
         now_ms = self._now_ms()
         # One that has claimed is waited for: it may have announced by now how far it begins, and
         # the next owner would suspect these jobs, though none has run here.
-        half_way = [lane for lane in coming if lane.claim >= 0]
-        self._driver.end([lane for lane in coming if lane.claim < 0])
+        half_way = [arrival for arrival in coming if arrival.claim >= 0]
+        self.end([arrival for arrival in coming if arrival.claim < 0])
         self._driver.drain(served)
         self.lanes.update(served)
         self._under_way.append(
@@ -129,30 +129,40 @@ class Departures:
             departure.runs_until_ms = min(departure.runs_until_ms, now_ms + within.runs_ms)
             departure.rows_until_ms = min(departure.rows_until_ms, now_ms + within.rows_ms)
 
-    def restored(self, lane: Lane) -> bool:
-        """A lane is restored; whether it departs, and so is not to be served."""
+    def restored(self, arrival: Arrival, lane: Lane) -> bool:
+        """One that came is a lane now; whether it departs, and so is not to be served."""
         for departure in self._under_way:
-            if lane in departure.coming:
+            if arrival in departure.coming:
+                departure.coming.remove(arrival)
                 departure.able.append(lane)
                 return True
         return False
 
-    def lost(self, lanes: Collection[Lane]) -> None:
+    def lost(self, gone: Collection[Arrival | Lane]) -> None:
         """Others own these: nothing of them is waited for or handed over."""
-        self._count_cut(lanes)
-        for lane in lanes:
-            if lane.may_begin < UNBOUNDED:  # It was prepared to the end, so it knows its suspects.
-                word = Handed(lane.suspect_before, lane.left)
-                self.losses[lane.source] = Lost(lane.claim, word)
-            elif lane.lost is not None:
-                self.losses[lane.source] = lane.lost
-        self.lanes.difference_update(lanes)
-        gone = {lane.source for lane in lanes}
+        self._count_cut(_lanes(gone))
+        for each in gone:
+            if isinstance(each, Arrival) and each.lost is not None:
+                self.losses[each.source] = each.lost
+        for lane in _lanes(gone):
+            self.losses[lane.source] = Lost(lane.claim, lane.word())
+        self.lanes.difference_update(_lanes(gone))
+        places = {each.source for each in gone}
         for departure in self._under_way:
-            departure.served = [lane for lane in departure.served if lane not in lanes]
-            departure.coming = [lane for lane in departure.coming if lane not in lanes]
-            departure.able = [lane for lane in departure.able if lane not in lanes]
-            departure.partitions = tuple(p for p in departure.partitions if p not in gone)
+            departure.served = [lane for lane in departure.served if lane.source not in places]
+            departure.coming = [one for one in departure.coming if one.source not in places]
+            departure.able = [lane for lane in departure.able if lane.source not in places]
+            departure.partitions = tuple(p for p in departure.partitions if p not in places)
+        self.end(gone)
+
+    def end(self, gone: Iterable[Arrival | Lane]) -> None:
+        """End these at once."""
+        gone = tuple(gone)
+        for each in gone:
+            if isinstance(each, Arrival):
+                each.end()
+        if lanes := _lanes(gone):
+            self._driver.end(lanes)
 
     def step(self) -> list[Departure]:
         """Look once at each; those that are over are handed over, and no longer under way."""
@@ -162,7 +172,7 @@ class Departures:
         over = [departure for departure in self._under_way if self._is_over(departure, now_ms)]
         for departure in over:
             self._under_way.remove(departure)
-            self._driver.end([lane for lane in departure.coming if lane not in departure.able])
+            self.end(departure.coming)
             if lanes := [*departure.served, *departure.able]:
                 self._driver.hand_over(lanes)
             self.lanes.difference_update(departure.served)
@@ -183,8 +193,7 @@ class Departures:
             return False
         if unsettled and now_ms < departure.rows_until_ms:
             return False
-        half_way = len(departure.able) < len(departure.coming)
-        return not half_way or now_ms >= departure.coming_until_ms
+        return not departure.coming or now_ms >= departure.coming_until_ms
 
     def _now_ms(self) -> int:
         # A machine that was suspended takes no time away from jobs.
@@ -194,6 +203,12 @@ class Departures:
         for lane in lanes:
             if lane.meter is not None:
                 lane.meter.cut += self._driver.remains([lane]).running
+
+
+def _lanes(each: Iterable[Arrival | Lane]) -> list[Lane]:
+    """The lanes among these, and those that came of the others."""
+    found = ((one.lane if isinstance(one, Arrival) else one) for one in each)
+    return [lane for lane in found if lane is not None]
 
 
 def handed_over(lane: Lane) -> Position:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jobstream_processors.assignment.lane import Lane
-    from jobstream_processors.ports import Position, Record
+    from jobstream_processors.assignment.lane import Arrival, Lane
+    from jobstream_processors.ports import Record
 
 
 class Remains(NamedTuple):
@@ -24,8 +24,8 @@ class Driver(Protocol):
     def hand(self, batch: list[tuple[Lane, list[Record]]]) -> None:
         """Give records to the engine; returns at once."""
 
-    def prepare(self, lane: Lane, committed: Position | None) -> None:
-        """Restore the lane; `Feed.prepared` is to be called when that is done."""
+    def prepare(self, arrival: Arrival) -> None:
+        """Restore it; `Feed.prepared` is to be called when that is done."""
 
     def begin(self, lane: Lane) -> None:
         """Tell the engine that the lane runs."""

@@ -1,6 +1,6 @@
-"""One assigned partition of a queue: its watermark, order, pauses and claim, for one epoch.
+"""One assigned partition of a queue: an `Arrival` until it is restored, then a `Lane`.
 
-A lane ends with its assignment. Whatever still runs for an ended lane can finish nothing: a new
+Both end with their assignment. Whatever still runs for an ended lane can finish nothing: a new
 assignment of the same partition is another lane with another claim.
 """
 
@@ -18,10 +18,11 @@ from jobstream_processors.core.flood import FloodGuard
 from jobstream_processors.core.keychains import KeyChains
 
 if TYPE_CHECKING:
+    from jobstream_processors.assignment.handover import Left
     from jobstream_processors.core.watermark import Watermark
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.meter import QueueMeter
-    from jobstream_processors.ports import Shard, TopicPartition
+    from jobstream_processors.ports import Position, Shard, TopicPartition
 
 
 log = logging.getLogger("jobstream.worker")
@@ -34,6 +35,7 @@ UNDECLARED_WHY = (
     "them, and: jobstream topics apply MODULE:APP --grow QUEUE"
 )
 Snapshot = tuple[int, Sequence[tuple[int, int]]]
+"""A watermark's position, and the finished ranges above it."""
 FLOOR = 16
 """Jobs of a lane that may always be announced ahead, so that a quiet one never waits."""
 UNBOUNDED = (1 << 63) - 1
@@ -41,30 +43,94 @@ UNBOUNDED = (1 << 63) - 1
 
 
 class Ahead:
-    """What a lane would begin next, and what it wants announced for that."""
+    """What a lane would begin next."""
 
-    __slots__ = ("beyond", "reserved", "wanted")
+    __slots__ = ("beyond", "reserved")
 
     def __init__(self) -> None:
-        self.wanted = UNBOUNDED
-        """What the next mirror is to announce as `may_begin`. It never sinks."""
         self.reserved = (0, 0)
         """How far jobs were taken up when more was wanted last, and when (monotonic)."""
         self.beyond: deque[Delivery] = deque()
         """Jobs that would begin and may not yet, in order of offsets."""
 
 
-class Lane:
-    """State of one partition during one assignment. The loop's thread owns it, but for `handed`."""
+class Assigned:
+    """What is known of a partition from its assignment on."""
+
+    __slots__ = (
+        "claim",
+        "dedup_id",
+        "live",
+        "meter",
+        "phases",
+        "queue",
+        "refusal",
+        "refused",
+        "source",
+        "topic_id",
+        "window",
+        "window_ms",
+    )
+
+    def __init__(self, queue: str, source: TopicPartition, window_ms: int, window: int) -> None:
+        self.queue, self.source, self.window_ms, self.window = queue, source, window_ms, window
+        self.live = True
+        self.meter: QueueMeter | None = None
+        """Where its deliveries are counted; None where nobody counts."""
+        self.phases = Phases(time.perf_counter())
+        self.claim = -1
+        """Offset of this owner's claim row: the fencing token."""
+        self.topic_id = self.dedup_id = ""
+        """Which incarnations of the two topics its offsets, and its claim and rows, belong to."""
+        self.refused = self.refusal = ""
+        """Why nothing more of it is taken up until an operator has decided; and in one word."""
+
+    def refuse(self, reason: str, refusal: str = NOT_IN_LOG) -> None:
+        """Take up nothing more of it, and say so in the log."""
+        self.refused, self.refusal = reason, refusal
+        log.error("partition_refused", extra={"partition": self.source, "reason": reason})
+
+    def end(self) -> None:
+        """Its assignment is over."""
+        self.live = False
+
+
+class Arrival(Assigned):
+    """A partition that the group assigned, and that is being prepared."""
+
+    __slots__ = ("after", "committed", "lane", "lost")
+
+    def __init__(
+        self,
+        queue: str,
+        source: TopicPartition,
+        window_ms: int,
+        window: int,
+        committed: Position | None = None,
+    ) -> None:
+        super().__init__(queue, source, window_ms, window)
+        self.committed = committed
+        """What the group has committed."""
+        self.lost: Lost | None = None
+        """What its lane before knew by which this process lost it; None if it did not."""
+        self.after: Lost | None = None
+        """The word of its lane before, which ended here as a topic was made anew."""
+        self.lane: Lane | None = None
+        """Set once it is restored."""
+
+    def last_word(self) -> Lost:
+        """What its heir in this process must know: nothing has begun here."""
+        return Lost(self.claim, Handed(0, NOTHING_LEFT))
+
+
+class Lane(Assigned):
+    """A restored partition while it is served. The loop's thread owns it, but for `handed`."""
 
     __slots__ = (
         "absorbed",
-        "after",
         "ahead",
         "aside",
         "chains",
-        "claim",
-        "dedup_id",
         "draining",
         "flood",
         "gap",
@@ -72,66 +138,56 @@ class Lane:
         "handed",
         "held",
         "left",
-        "live",
-        "lost",
         "may_begin",
-        "meter",
         "mirrored",
-        "phases",
         "probe",
-        "queue",
-        "refusal",
-        "refused",
         "returned",
         "shard",
         "shown",
         "snapshot",
-        "source",
         "suspect_before",
         "suspect_from_ms",
         "suspects_left",
-        "topic_id",
+        "told",
         "unclean",
+        "wanted",
         "watermark",
-        "window_ms",
     )
 
-    def __init__(  # noqa: PLR0915 - each attribute, and what it is for
-        self, queue: str, source: TopicPartition, window_ms: int, window: int
-    ) -> None:
-        self.queue, self.source, self.window_ms = queue, source, window_ms
-        self.live = True
-        self.meter: QueueMeter | None = None
-        """Where its deliveries are counted; None where nobody counts."""
-        self.gap = 0
-        """Records finished above the watermark, as last shown."""
-        self.absorbed = 0  # Deliveries dropped by a row of the dedup table.
-        self.mirrored = 0
+    def __init__(self, arrival: Arrival, shard: Shard, watermark: Watermark) -> None:
+        super().__init__(arrival.queue, arrival.source, arrival.window_ms, arrival.window)
+        self.meter, self.phases, self.claim = arrival.meter, arrival.phases, arrival.claim
+        self.topic_id, self.dedup_id = arrival.topic_id, arrival.dedup_id
+        self.shard, self.watermark = shard, watermark
+        self.snapshot: Snapshot = (watermark.position, watermark.ranges())
+        """What was shown last to the threads that mirror and commit it."""
+        self.shown = (watermark.position, watermark.begun, 0)
+        """Of which state that is: position, next to begin, unfinished."""
+        self.told: Snapshot | None = None
+        """The snapshot that its mirror has acknowledged last."""
+        self.mirrored = watermark.position
         """Watermark position that is acknowledged in the mirror; commits go up to it."""
-        self.claim = -1
-        """Offset of this owner's claim row: the fencing token."""
+        self.wanted = self.may_begin = UNBOUNDED
+        """No job at this offset or above begins: what the next mirror is to announce, and what the
+        mirror has acknowledged."""
+        self.left = NOTHING_LEFT
+        """What the last owner was not through with; once handed over, what this one was not."""
         self.unclean = 0
         """How many takeovers in a row came without a clean hand-over."""
         self.suspect_before = 0
         """Jobs below this offset may have killed the last owner; they run in child processes."""
-        self.suspects_left = window
+        self.suspects_left = arrival.window
         """Unfinished jobs the last owner can have had begun at most; counts down."""
-        self.may_begin = UNBOUNDED
-        """No job at this offset or above begins; what the mirror has acknowledged."""
-        self.ahead = Ahead()
         self.suspect_from_ms = 0
         """Monotonic time before which no suspect job starts."""
-        self.shard: Shard
-        self.phases = Phases(time.perf_counter())
-        self.refused = self.refusal = ""
-        """Why nothing more of it is taken up until an operator has decided; and in one word."""
-        self.topic_id = self.dedup_id = ""
-        """Which incarnations of the two topics its offsets, and its claim and rows, belong to."""
-        self.after: Lost | None = None
-        """The word of the lane of this process that ended as its topic was made anew."""
-        self.lost: Lost | None = None
-        """What the lane knew by which this process lost the partition; None if it did not."""
-        self.watermark: Watermark
+        self.gap = 0
+        """Records finished above the watermark, as last shown."""
+        self.handed = 0
+        """Records handed over by the thread that polls; only it writes this."""
+        self.returned = 0
+        """Records finished or dropped; only the loop's thread writes this."""
+        self.absorbed = 0  # Deliveries dropped by a row of the dedup table.
+        self.ahead = Ahead()
         self.chains: KeyChains[Delivery] = KeyChains()
         self.flood = FloodGuard()
         self.probe: Delivery | None = None
@@ -144,25 +200,55 @@ class Lane:
         """Jobs of paused types; others of the partition go on."""
         self.draining = False
         """Nothing more starts; what runs may end and settle."""
-        self.left = NOTHING_LEFT
-        """What the last owner was not through with; once handed over, what this one was not."""
-        self.snapshot: Snapshot = (0, ())
-        """Watermark position and finished ranges, last shown to the threads that commit them."""
-        self.shown = (-1, -1, -1)
-        """Of which state that is: position, next to begin, unfinished."""
-        self.handed = 0
-        """Records handed over by the thread that polls; only it writes this."""
-        self.returned = 0
-        """Records finished or dropped; only the loop's thread writes this."""
 
-    def refuse(self, reason: str, refusal: str = NOT_IN_LOG) -> None:
-        """Take up nothing more of it, and say so in the log."""
-        self.refused, self.refusal = reason, refusal
-        log.error("partition_refused", extra={"partition": self.source, "reason": reason})
+    @property
+    def unfinished(self) -> int:
+        """Records taken and not finished. Safe from any thread."""
+        return max(0, self.handed - self.returned)
 
-    def refuse_undeclared(self) -> None:
-        """Refuse a partition that the queue does not declare."""
-        self.refuse(UNDECLARED_WHY, UNDECLARED)
+    def finish(self, offset: int) -> None:
+        """What was begun at `offset` is finished."""
+        self.watermark.finish(offset)
+        self.returned += 1
+
+    def dropped(self) -> None:
+        """A record was handed over that was begun or finished before."""
+        self.returned += 1
+
+    def limit(self, below: int) -> None:
+        """No job at this offset or above begins, until a mirror has announced more."""
+        self.wanted = self.may_begin = below
+
+    def want(self, below: int) -> None:
+        """Have it announced that jobs below this offset may begin."""
+        self.wanted = max(self.wanted, below)
+
+    def announced(self, below: int) -> None:
+        """That is acknowledged."""
+        self.may_begin = max(self.may_begin, below)
+
+    def acknowledged(self, snapshot: Snapshot) -> None:
+        """A mirror of this snapshot is acknowledged: it may be committed."""
+        self.told = snapshot
+        self.mirrored = max(self.mirrored, snapshot[0])
+
+    def count_suspect(self, offset: int) -> None:
+        """One suspect more has come. One that waited for a run comes out of order: never count it.
+
+        The last owner can't have begun more than fit, and so the next one need not suspect more.
+        """
+        self.suspects_left -= 1
+        if self.suspects_left <= 0:
+            self.suspect_before = offset + 1
+
+    def leave(self, left: Left) -> None:
+        """It is handed over as it stands, and its owner was not through with this."""
+        self.show()
+        self.left = left
+
+    def word(self) -> Handed:
+        """What its owner knows that the next one must know."""
+        return Handed(self.suspect_before, self.left)
 
     def last_word(self) -> Lost:
         """What its heir in this process must know where one of its topics was made anew."""

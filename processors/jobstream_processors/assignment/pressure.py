@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.ports import Record
@@ -39,7 +39,7 @@ class Pressure:
 
     def __init__(self, limits: Limits, is_late: Callable[[Lane], bool]) -> None:
         """`is_late` tells whether what a lane settles waits for its brokers."""
-        self._limits = limits
+        self.limits = limits
         self._is_late = is_late
         self._bytes_per_job = 1_000.0
 
@@ -54,20 +54,23 @@ class Pressure:
         """How many more records this process may take up, if it has those of `lanes`."""
         return self._most() - sum(lane.handed - lane.returned for lane in lanes)
 
-    def is_full(self, lane: Lane, *, was_full: bool, lanes: int) -> bool:
-        """Whether no more of `lane`, one of so many, is to be taken up now."""
+    def full(self, lanes: Collection[Lane], were_full: Collection[Lane]) -> list[Lane]:
+        """Those of `lanes`, which are all there are, of which no more is to be taken up now."""
         # Jobs of paused types, or without an acknowledgement: half of the room of the process stays
         # for those of others.
-        share = self._most() // (2 * lanes)
-        unfinished = lane.handed - lane.returned
-        if lane.aside and len(lane.aside) >= share:
-            return True
-        if unfinished >= share and self._is_late(lane):
-            return True
-        if was_full:
-            return unfinished > self._limits.window * 0.7
-        return unfinished >= self._limits.window
+        share = self._most() // (2 * len(lanes)) if lanes else 0
+        window, full = self.limits.window, []
+        for lane in lanes:
+            unfinished = lane.handed - lane.returned
+            if (
+                unfinished >= window
+                or (unfinished > window * 0.7 and lane in were_full)
+                or (unfinished >= share and self._is_late(lane))
+                or (lane.aside and len(lane.aside) >= share)
+            ):
+                full.append(lane)
+        return full
 
     def _most(self) -> int:
         """How many jobs this process may hold."""
-        return min(self._limits.handed_max, int(self._limits.bytes_max / self._bytes_per_job))
+        return min(self.limits.handed_max, int(self.limits.bytes_max / self._bytes_per_job))

@@ -11,21 +11,23 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from jobstream_processors.assignment.handover import NOTHING_LEFT, Handed, handed, left_of
-from jobstream_processors.assignment.lane import FLOOR
+from jobstream_processors.assignment.lane import FLOOR, Lane
+from jobstream_processors.assignment.mirror import MirrorWriter
 from jobstream_processors.assignment.phases import ANNOUNCE, CLAIM, DETECT, PLACE, RESTORE
 from jobstream_processors.assignment.places import Mirrors, Place, find, without_topic
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.errors import OffsetOutOfRange
 from jobstream_processors.ports import Outgoing
-from jobstream_schemas import Mirror, Row, encode_mirror, encode_row, mirror_key, row_key
+from jobstream_schemas import Row, encode_row, row_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from jobstream_processors.assignment.handover import Left
-    from jobstream_processors.assignment.lane import Lane
+    from jobstream_processors.assignment.lane import Arrival
     from jobstream_processors.ports import Clock, Log, Position, Shard, Sink, TopicPartition
     from jobstream_processors.queue_plan import QueuePlan
+    from jobstream_schemas import Mirror
 
 log = logging.getLogger("jobstream.worker")
 
@@ -87,53 +89,43 @@ class Takeover:
         self._tables = tables
         self._mirrors = mirrors
         self._clock = clock
+        self.mirror = MirrorWriter(group, mirrors.topic, sink, clock)
 
-    def prepare(self, lane: Lane, committed: Position | None) -> int | None:
-        """Make `lane` ready to run jobs; returns the offset to start at.
+    def prepare(self, arrival: Arrival) -> Lane | None:
+        """The lane that may run jobs of it now, from its watermark on.
 
-        None if what should be next is not in the log: `lane.refused` tells it, and so does the log.
-        Nothing is claimed then, so that the owner after a reset has nobody to suspect. A lane that
-        ended meanwhile is not ready: only its table is open. Raises PublishFailed when the claim
-        was not acknowledged, TableUnavailable.
+        None if its assignment ended meanwhile, or if what should be next is not in the log:
+        `arrival.refused` tells that, and so does the log. Nothing is claimed then, so that the
+        owner after a reset has nobody to suspect. Raises PublishFailed when the claim was not
+        acknowledged, TableUnavailable.
         """
-        plan = self._plans[lane.queue]
-        partition = lane.source[1]
-        if self._place(lane, committed) is None:
+        plan = self._plans[arrival.queue]
+        if self._place(arrival) is None:
             return None
-        lane.phases.spent(PLACE)
+        arrival.phases.spent(PLACE)
         now_ms = self._clock.broker_ms()
         claim = Row("claim", "", "", 0, 0, 0, b"", b"", now_ms, 0, self._group)
-        table = (plan.dedup, partition)
-        record = Outgoing(plan.dedup, row_key(claim), encode_row(claim), partition)
-        lane.claim = self._sink.publish([record])[table]
-        lane.dedup_id = self._reader.topic_id(plan.dedup)
-        lane.phases.spent(CLAIM)
+        table = (plan.dedup, arrival.source[1])
+        record = Outgoing(plan.dedup, row_key(claim), encode_row(claim), arrival.source[1])
+        arrival.claim = self._sink.publish([record])[table]
+        arrival.dedup_id = self._reader.topic_id(plan.dedup)
+        arrival.phases.spent(CLAIM)
         opened = self._tables.open(
             table,
-            claim=lane.claim,
-            topic_id=lane.dedup_id,
+            claim=arrival.claim,
+            topic_id=arrival.dedup_id,
             window_ms=plan.window_ms,
-            needed=lambda: lane.live,
+            needed=lambda: arrival.live,
         )
-        lane.shard = opened.shard
-        lane.phases.spent(RESTORE)
-        # Once more: the owner before may have gone on until it saw the claim.
-        place = self._place(lane, committed)
-        if place is None:
-            lane.claim = -1
-            return None
-        if not lane.live:
-            return place.start  # It announces nothing, so nobody suspects it of anything.
-        finished = place.mirror.finished if place.mirror is not None else ()
-        lane.watermark = Watermark(place.start, finished)
-        lane.show()
-        lane.left = _still_running(committed)
-        self._suspect(lane, place, opened.previous_claim)
-        lane.ahead.wanted = max(place.start, lane.suspect_before) + FLOOR
-        self._sink.publish([self.mirror_record(lane)])
-        lane.mirrored, lane.may_begin = place.start, lane.ahead.wanted
-        lane.phases.spent(ANNOUNCE)
-        return place.start
+        arrival.phases.spent(RESTORE)
+        try:
+            arrival.lane = self._lane(arrival, opened)
+        except Exception:
+            self._tables.close(table, opened.shard)
+            raise
+        if arrival.lane is None:
+            self._tables.close(table, opened.shard)
+        return arrival.lane
 
     def release(self, lane: Lane) -> None:
         """Close the table of a lane that has ended; blocks a few seconds at most.
@@ -142,35 +134,35 @@ class Takeover:
         """
         self._tables.close((self._plans[lane.queue].dedup, lane.source[1]), lane.shard)
 
-    def mirror_record(self, lane: Lane) -> Outgoing:
-        """The record that mirrors the lane's watermark as last shown."""
-        position, ranges = lane.snapshot
-        topic, partition = lane.source
-        suspects = position < lane.suspect_before
-        mirror = Mirror(
-            group=self._group,
-            topic=topic,
-            topic_id=lane.topic_id,
-            partition=partition,
-            position=position,
-            finished=tuple(ranges),
-            # Once all that was suspect has ended, the next death is a story of its own.
-            unclean=lane.unclean if suspects else 0,
-            at=self._clock.broker_ms(),
-            claim=lane.claim,
-            may_begin=max(lane.ahead.wanted, lane.suspect_before if suspects else 0),
-        )
-        return Outgoing(self._mirrors.topic, mirror_key(mirror), encode_mirror(mirror))
-
-    def _place(self, lane: Lane, committed: Position | None) -> Place | None:
-        """Where the lane starts; None, and the lane is refused, if that is not in the log."""
-        try:
-            place = find(self._reader, self._mirrors, self._group, lane.source, committed)
-        except OffsetOutOfRange as error:
-            lane.topic_id = self._reader.topic_id(lane.source[0])
-            lane.refuse(str(error))
+    def _lane(self, arrival: Arrival, opened: OpenShard) -> Lane | None:
+        """The lane on this shard, and what it may begin announced; None if it is not to be."""
+        # Once more: the owner before may have gone on until it saw the claim.
+        place = self._place(arrival)
+        if place is None:
+            arrival.claim = -1
             return None
-        lane.topic_id = place.topic_id
+        if not arrival.live:
+            return None  # It announces nothing, so nobody suspects it of anything.
+        finished = place.mirror.finished if place.mirror is not None else ()
+        lane = Lane(arrival, opened.shard, Watermark(place.start, finished))
+        lane.left = _still_running(arrival.committed)
+        self._suspect(lane, arrival, place, opened.previous_claim)
+        lane.limit(max(place.start, lane.suspect_before) + FLOOR)
+        self.mirror.publish([lane])
+        arrival.phases.spent(ANNOUNCE)
+        return lane
+
+    def _place(self, arrival: Arrival) -> Place | None:
+        """Where it starts; None, and it is refused, if that is not in the log."""
+        try:
+            place = find(
+                self._reader, self._mirrors, self._group, arrival.source, arrival.committed
+            )
+        except OffsetOutOfRange as error:
+            arrival.topic_id = self._reader.topic_id(arrival.source[0])
+            arrival.refuse(str(error))
+            return None
+        arrival.topic_id = place.topic_id
         return place
 
     def _silent_s(self, lane: Lane, mirror: Mirror) -> float:
@@ -178,7 +170,9 @@ class Takeover:
         since = (self._clock.broker_ms() - mirror.at) / 1_000
         return max(0.0, since - sum(lane.phases.seconds.values()))
 
-    def _suspect(self, lane: Lane, place: Place, previous_claim: int | None) -> None:
+    def _suspect(
+        self, lane: Lane, arrival: Arrival, place: Place, previous_claim: int | None
+    ) -> None:
         """Whether the last owner left cleanly; if not, its jobs may have killed it."""
         committed, mirror = place.committed, place.mirror
         last = self._mirrors.last_owner(self._group, lane.source, lane.topic_id, previous_claim)
@@ -189,10 +183,11 @@ class Takeover:
             word = handed(committed.note, committed.offset, owner)
         elif previous_claim is None and mirror is None:
             word = Handed(0, NOTHING_LEFT)  # Nobody ever owned it.
-        if word is None and lane.after is not None and previous_claim in {None, lane.after.claim}:
-            word = lane.after.word  # Its last owner lives here: a topic was made anew.
-        if word is None and lane.lost is not None and owner == lane.lost.claim:
-            word = lane.lost.word  # Its last owner lives here: no job of it has killed anything.
+        after, lost = arrival.after, arrival.lost
+        if word is None and after is not None and previous_claim in {None, after.claim}:
+            word = after.word  # Its last owner lives here: a topic was made anew.
+        if word is None and lost is not None and owner == lost.claim:
+            word = lost.word  # Its last owner lives here: no job of it has killed anything.
         if word is not None:
             lane.suspect_before, lane.left = word
             return

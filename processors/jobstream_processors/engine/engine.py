@@ -254,7 +254,7 @@ class Engine:
     def end(self, lane: Lane) -> None:
         """The lane's assignment is over: nothing of it is settled or finished any more."""
         self.drain(lane)
-        lane.live = False
+        lane.end()
         self._lanes.discard(lane)
         if self._lookout is not None:
             self._lookout.forget(lane)
@@ -344,8 +344,7 @@ class Engine:
         lane = delivery.lane
         self._intake.release(delivery)
         if lane.live:
-            lane.watermark.finish(delivery.offset)
-            lane.returned += 1
+            lane.finish(delivery.offset)
             if delivery.holds_key and not delivery.running:
                 self._free_key(delivery)
         delivery.finished = True

@@ -102,17 +102,15 @@ class Horizon:
         self._measure(lanes, now_ms)
         busy = self._busy()
         most = self._slots + max(FLOOR, self._per_ms * AHEAD_S * 1_000)
-        waiting = [
-            lane for lane in lanes if lane.ahead.beyond and lane.ahead.wanted <= lane.may_begin
-        ]
+        waiting = [lane for lane in lanes if lane.ahead.beyond and lane.wanted <= lane.may_begin]
         asked = False
         if waiting and busy < (self._slots + most) / 2:
             share = max(1, int(most - busy) // len(waiting))
             for lane in waiting:
-                lane.ahead.wanted = _with(lane, share)
+                lane.want(_with(lane, share))
             asked = True
         for lane in lanes:
-            if not lane.ahead.beyond and lane.ahead.wanted <= lane.may_begin:
+            if not lane.ahead.beyond and lane.wanted <= lane.may_begin:
                 asked |= self._reserve(lane, now_ms, int(most))
         if asked:
             self._announce()
@@ -122,7 +120,7 @@ class Horizon:
         for lane, below in announced:
             if below <= lane.may_begin:
                 continue
-            lane.may_begin = below
+            lane.announced(below)
             beyond = lane.ahead.beyond
             while beyond and beyond[0].offset < below:
                 self._begin(beyond.popleft())
@@ -167,8 +165,8 @@ class Horizon:
         if begun + reserve // 2 < lane.may_begin:
             return False
         lane.ahead.reserved = begun, now_ms
-        lane.ahead.wanted = begun + reserve
-        return lane.ahead.wanted > lane.may_begin
+        lane.want(begun + reserve)
+        return lane.wanted > lane.may_begin
 
 
 def _with(lane: Lane, jobs: int) -> int:

@@ -84,7 +84,7 @@ class Intake:
                 self._decode(delivery, record)
                 fresh.append(delivery)
             else:
-                lane.returned += 1
+                lane.dropped()
         ids = [delivery.id for delivery in fresh]
         found = lane.shard.get(ids)
         # Looked up one by one: the other of one may be the one before it.
@@ -255,7 +255,7 @@ class Intake:
         delivery.holds_key = spec.policy.holds_key
         if delivery.offset < lane.suspect_before and spec.importable:
             if not is_over:
-                _count_suspect(lane, delivery.offset)
+                lane.count_suspect(delivery.offset)
             _isolate(delivery)
         return delivery, None
 
@@ -306,8 +306,7 @@ class Intake:
         state = found.absorbs(delivery.carried.redrive, delivery.carried.seq)
         if state is None:
             return False
-        delivery.lane.watermark.finish(delivery.offset)
-        delivery.lane.returned += 1
+        delivery.lane.finish(delivery.offset)
         delivery.lane.absorbed += 1
         if delivery.lane.meter is not None:
             delivery.lane.meter.absorbed += 1
@@ -368,14 +367,6 @@ class Intake:
         if reason == "unknown_schema":
             return unknown_schema(self.case(delivery), message)
         return bury(self.case(delivery), reason, "", message)
-
-
-def _count_suspect(lane: Lane, offset: int) -> None:
-    """One suspect more; those that waited for a run are not counted, as they come out of order."""
-    lane.suspects_left -= 1
-    if lane.suspects_left <= 0:
-        # The last owner can't have begun more. So the next one need not suspect more, either.
-        lane.suspect_before = offset + 1
 
 
 def _isolate(delivery: Delivery) -> None:

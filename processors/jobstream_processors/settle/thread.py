@@ -2,30 +2,25 @@
 
 While one batch waits for its acknowledgements the next one gathers, so the batch size follows the
 load by itself. A partition whose brokers do not answer holds up none of the others. What could not
-be published is tried again with a growing pause. It also publishes the mirrored watermarks, once
-per interval.
+be published is tried again with a growing pause.
 """
 
 from __future__ import annotations
 
 import logging
 import queue
-import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from jobstream_processors.background import in_background
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Sequence
 
-    from jobstream_processors.assignment.lane import Lane, Snapshot
     from jobstream_processors.delivery import Decided
-    from jobstream_processors.errors import PublishFailure
     from jobstream_processors.meter import Meter
-    from jobstream_processors.ports import Outgoing, Sink
 
 log = logging.getLogger("jobstream.worker")
 
@@ -138,111 +133,3 @@ class SettleThread:
         if isinstance(item, list):
             return batch + item, None
         return batch, STOP if item is None else item
-
-
-AGAIN_ROUNDS = 60
-"""After so many rounds every mirror is published again, changed or not."""
-
-
-class MirrorThread:
-    """Publishes the mirrored watermarks of lanes, once per interval, from a thread of its own."""
-
-    def __init__(
-        self,
-        sink: Sink,
-        lanes: Callable[[], list[Lane]],
-        record: Callable[[Lane], Outgoing],
-        interval_s: float,
-        stopped: Callable[[BaseException], None],
-        *,
-        announced: Callable[[list[tuple[Lane, int]]], object] = list,
-    ) -> None:
-        """`announced` hears how far each lane may begin from now on."""
-        self._sink = sink
-        self._stopped = stopped
-        self._lanes = lanes
-        self._record = record
-        self._interval_s = interval_s
-        self._announced = announced
-        self._woken = threading.Event()
-        self._seen: dict[Lane, object] = {}
-        self._under_way: set[Lane] = set()
-        """One mirror of a lane at a time is on its way."""
-        self._closing = threading.Event()
-
-    def start(self) -> None:
-        """Begin mirroring."""
-        in_background("jobstream-mirror", self._serve, self._stopped)
-
-    def close(self) -> None:
-        """Stop; a last round is the drain's business."""
-        self._closing.set()
-        self._woken.set()
-
-    def wake(self) -> None:
-        """Some lane wants more announced: do not wait for the interval. Returns at once."""
-        self._woken.set()
-
-    def publish(self, lanes: list[Lane]) -> None:
-        """Mirror these lanes now; blocks until acknowledged. Raises PublishFailed."""
-        changed = self._changed(lanes)
-        if not changed:
-            return
-        shown = [lane.snapshot for lane in changed]
-        self._sink.publish([self._record(lane) for lane in changed])
-        for lane, snapshot in zip(changed, shown, strict=True):
-            self._seen[lane] = snapshot
-            lane.mirrored = snapshot[0]
-
-    def _changed(self, lanes: list[Lane]) -> list[Lane]:
-        return [lane for lane in lanes if self._seen.get(lane) is not lane.snapshot or _wants(lane)]
-
-    def _send(self, lane: Lane) -> None:
-        """Mirror it when its broker can; the others wait for their own brokers only."""
-        # Read before the record is made: that one tells as much or more.
-        snapshot, wanted = lane.snapshot, lane.ahead.wanted
-        self._under_way.add(lane)
-        self._sink.publish_soon(self._record(lane), partial(self._sent, lane, snapshot, wanted))
-
-    def _sent(
-        self, lane: Lane, snapshot: Snapshot, wanted: int, failure: PublishFailure | None
-    ) -> None:
-        if failure is None:
-            self._seen[lane] = snapshot
-            lane.mirrored = max(lane.mirrored, snapshot[0])
-            if wanted > lane.may_begin:
-                self._announced([(lane, wanted)])
-        else:
-            told = {"partition": lane.source, "code": failure.code, "reason": failure.reason}
-            log.warning(
-                "mirror_failed", extra={**told, "next": "mirrored again with the next round"}
-            )
-        self._under_way.discard(lane)
-        if failure is None and lane.ahead.wanted > wanted:
-            self.wake()
-
-    def _serve(self) -> None:
-        rounds, due_s = 0, time.monotonic() + self._interval_s
-        while True:
-            self._woken.wait(max(0.0, due_s - time.monotonic()))
-            self._woken.clear()
-            if self._closing.is_set():
-                return
-            lanes, now_s = self._lanes(), time.monotonic()
-            if now_s < due_s:
-                lanes = [lane for lane in lanes if _wants(lane)]
-            else:
-                rounds, due_s = rounds + 1, now_s + self._interval_s
-                if not rounds % AGAIN_ROUNDS:
-                    # A frozen worker's late mirror may have become the newest of its key.
-                    self._seen.clear()
-            for lane in self._changed(lanes):
-                if lane not in self._under_way:
-                    self._send(lane)
-            for gone in [lane for lane in list(self._seen) if not lane.live]:
-                self._seen.pop(gone, None)
-
-
-def _wants(lane: Lane) -> bool:
-    """Whether more is to be announced than the lane may begin."""
-    return lane.ahead.wanted > lane.may_begin

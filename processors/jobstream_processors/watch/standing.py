@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from jobstream_processors.assignment.lane import Lane
 from jobstream_processors.core.orders import NOTHING, QUIET, Order, Orders, is_meant
 from jobstream_processors.ports import TopicPartition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
-    from jobstream_processors.assignment.lane import Lane
+    from jobstream_processors.assignment.lane import Arrival
     from jobstream_processors.delivery import Delivery
 
 
@@ -101,16 +102,17 @@ def run_of(delivery: Delivery, job_type: str, seconds: float) -> RunningJob:
     )
 
 
-def facts_of(lane: Lane, paused: Iterable[str], *, running: bool) -> LaneFacts:
-    """The facts of a lane that is paused for these reasons and was restored, or not."""
+def facts_of(each: Arrival | Lane, paused: Sequence[str]) -> LaneFacts:
+    """The facts of a partition that is paused for these reasons."""
+    lane = each if isinstance(each, Lane) else None
     return LaneFacts(
-        queue=lane.queue,
-        source=lane.source,
-        serving=running and not lane.refused,
-        unfinished=max(0, lane.handed - lane.returned),
-        gap=lane.gap,
-        refused=bool(lane.refused),
-        paused=(lane.refusal,) if lane.refused else tuple(sorted(paused)),
-        guarded=not lane.flood.is_open,
-        rows=lane.shard.rows() if running else 0,
+        queue=each.queue,
+        source=each.source,
+        serving=lane is not None and not each.refused,
+        unfinished=lane.unfinished if lane is not None else 0,
+        gap=lane.gap if lane is not None else 0,
+        refused=bool(each.refused),
+        paused=(each.refusal,) if each.refused else tuple(sorted(paused)),
+        guarded=lane is not None and not lane.flood.is_open,
+        rows=lane.shard.rows() if lane is not None else 0,
     )

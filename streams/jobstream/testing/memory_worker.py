@@ -48,12 +48,12 @@ if TYPE_CHECKING:
     from jobstream.app import App
     from jobstream.testing.memory_broker import MemoryBroker
     from jobstream_processors.assignment.driver import Remains
-    from jobstream_processors.assignment.lane import Lane
+    from jobstream_processors.assignment.lane import Arrival, Lane
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.orders import Orders
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Decided, Delivery
-    from jobstream_processors.ports import Clock, Listener, Position, Record
+    from jobstream_processors.ports import Clock, Listener, Record
     from jobstream_processors.settle.thread import Settles
 
 _T = TypeVar("_T")
@@ -198,17 +198,17 @@ class MemoryWorker:
         """Give records to the engine; it takes them when the loop runs."""
         self._loop.call_soon(self._engine.accept, batch)
 
-    def prepare(self, lane: Lane, committed: Position | None) -> None:
-        """Restore the lane at once. Where a worker would end and be started anew, try again."""
+    def prepare(self, arrival: Arrival) -> None:
+        """Restore it at once. Where a worker would end and be started anew, try again."""
         for more in reversed(range(_PREPARE_TRIES)):
             try:
-                start = self._parts.takeover.prepare(lane, committed)
+                lane = self._parts.takeover.prepare(arrival)
             except PublishFailed:
                 if not more:
                     raise
             else:
-                if start is not None:
-                    self._feed.prepared(lane, start)
+                if lane is not None:
+                    self._feed.prepared(arrival)
                 return
 
     def begin(self, lane: Lane) -> None:
@@ -242,8 +242,7 @@ class MemoryWorker:
         """End the lanes at once."""
         self._joined.end(lanes)
         for lane in lanes:
-            if hasattr(lane, "shard"):
-                self._parts.takeover.release(lane)
+            self._parts.takeover.release(lane)
 
     def wait(self, timeout_s: float) -> None:
         """Return: only a turn makes progress."""
@@ -278,7 +277,7 @@ class MemoryWorker:
 
     def _is_paused(self) -> bool:
         """Whether what waits here waits for nothing but an operator."""
-        lanes = self._feed.running
+        lanes = self._feed.served()
         kept = any(lane.aside or (QUEUE in lane.gates and lane.held) for lane in lanes)
         return kept and not any(FLOOD in lane.gates for lane in lanes)
 
@@ -304,7 +303,7 @@ class MemoryWorker:
         """Run handlers up to their next wait, settle what was decided; False if idle."""
         self._woken.clear()
         self._engine.tick(silent=self._pulse.is_silent())
-        self._mirror(list(self._feed.running))
+        self._mirror(self._feed.served())
         # Records handed over are accepted, and runners started, in the loop's next rounds.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -313,7 +312,7 @@ class MemoryWorker:
             return True
         if not self._decided:
             if not any(each.busy for each in self._joined.executors.values()):
-                return any(lane.ahead.beyond for lane in self._feed.running)
+                return any(lane.ahead.beyond for lane in self._feed.served())
             await self._wait_a_little()
         if self._decided:
             self._settle()
@@ -338,8 +337,7 @@ class MemoryWorker:
     def _mirror(self, lanes: Sequence[Lane]) -> None:
         """As in a worker process: commits go as far as the mirror."""
         with suppress(PublishFailed):
-            self._joined.mirrors.publish(list(lanes))
-            self.announced([(lane, lane.ahead.wanted) for lane in lanes])
+            self.announced(self._parts.takeover.mirror.publish(lanes))
 
 
 def _joining(source: MemorySource) -> Callable[[Listener], MemorySource]:

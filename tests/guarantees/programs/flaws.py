@@ -21,6 +21,7 @@ from jobstream_processors.settle.settler import Settler
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from jobstream_processors.assignment.lane import Arrival
     from jobstream_processors.assignment.places import Place
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.known import Known
@@ -90,10 +91,12 @@ def clean_without_claim() -> None:
     """Any clean hand-over counts, not only that of the partition's last owner."""
     suspect = Takeover._suspect
 
-    def believe(self: Takeover, lane: Lane, place: Place, previous_claim: int | None) -> None:
+    def believe(
+        self: Takeover, lane: Lane, arrival: Arrival, place: Place, previous_claim: int | None
+    ) -> None:
         if place.committed is not None and place.committed.note.startswith(CLEAN):
             previous_claim = None
-        suspect(self, lane, place, previous_claim)
+        suspect(self, lane, arrival, place, previous_claim)
 
     Takeover._suspect = believe  # type: ignore[method-assign]
 

@@ -21,7 +21,7 @@ from jobstream.testing import (
     MemorySource,
     VirtualClock,
 )
-from jobstream_processors.assignment.lane import Lane
+from jobstream_processors.assignment.lane import Arrival, Lane
 from jobstream_processors.assignment.pulse import Pulse
 from jobstream_processors.core.decide import Policy
 from jobstream_processors.core.headers import render
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from jobstream_processors.delivery import Decided, Delivery
     from jobstream_processors.execute.running import Ended
     from jobstream_processors.meter import DelayMeter
-    from jobstream_processors.ports import Listener, Record, Sink, TopicPartition
+    from jobstream_processors.ports import Listener, Position, Record, Sink, TopicPartition
     from jobstream_schemas import Row
 
 OFFSETS = "shop.offsets"
@@ -131,11 +131,14 @@ class Shop:
 
     def lane(self, partition: int = 0, start: int = 0) -> Lane:
         """A lane that is restored and knows nothing."""
-        lane = Lane("mail", (self.plan.topic, partition), self.plan.window_ms, 10_000)
-        lane.watermark = Watermark(start)
-        lane.shard = MemoryShard()
-        lane.claim = 0
-        return lane
+        arrival = self.arrival(partition)
+        arrival.claim = 0
+        return Lane(arrival, MemoryShard(), Watermark(start))
+
+    def arrival(self, partition: int = 0, committed: Position | None = None) -> Arrival:
+        """A partition that was assigned, and is not restored."""
+        place = (self.plan.topic, partition)
+        return Arrival("mail", place, self.plan.window_ms, 10_000, committed)
 
     def deliver(self, lane: Lane, *records: Record) -> list[Delivery]:
         """What intake makes of the records, for those that come out of it."""

@@ -14,12 +14,11 @@ import pytest
 
 from jobstream.kafka.follow.control_topic import ControlFollower, told_record
 from jobstream.kafka.follow.schema_topic import SchemaFollower
+from jobstream_processors.assignment.mirror import MirrorThread, MirrorWriter
 from jobstream_processors.background import aside, ended_soon, in_background, log_end
 from jobstream_processors.core.orders import PAUSE_QUEUE
 from jobstream_processors.errors import PublishFailure, TableUnavailable
-from jobstream_processors.ports import Outgoing
 from jobstream_processors.settle.letter_closer import Closer
-from jobstream_processors.settle.thread import MirrorThread
 from jobstream_schemas import Catalogue, ControlRecord
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.core.orders import Orders
-    from jobstream_processors.ports import Told
+    from jobstream_processors.ports import Outgoing, Told
 
 LIMIT_S = 120.0
 OFFSETS = "shop.offsets"
@@ -104,11 +103,11 @@ def test_a_mirror_that_was_not_acknowledged_is_tried_again_and_another_error_is_
     lanes: list[Lane] = [shop.lane()]
     fault = TableUnavailable("fault")
     mirrors = MirrorThread(
-        Refusing(2, fault),
+        MirrorWriter("shop", OFFSETS, Refusing(2, fault), shop.clock),
         lambda: lanes,
-        lambda lane: Outgoing(OFFSETS, lane.source[0].encode(), b""),
         0.001,
         heard.put,
+        lambda _: None,
     )
     mirrors.start()
 

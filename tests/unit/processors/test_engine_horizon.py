@@ -27,7 +27,7 @@ class Edge:
         works.hand.slots = SLOTS
         works.engine.horizon.announce_by((self.ask, SLOTS))
         self.lane: Lane = works.lane()
-        self.lane.may_begin = self.lane.ahead.wanted = 2
+        self.lane.limit(2)
 
     def ask(self) -> None:
         self.asked += 1
@@ -37,7 +37,7 @@ class Edge:
         self.works.accept(self.lane, *(shop.send(f"{n:03d}", key=key) for n in range(count)))
 
     def acknowledge(self) -> None:
-        self.works.engine.horizon.widen([(self.lane, self.lane.ahead.wanted)])
+        self.works.engine.horizon.widen([(self.lane, self.lane.wanted)])
 
     def end_all(self) -> None:
         """Whatever has begun, or waits for a slot, is done."""
@@ -63,7 +63,7 @@ def test_nothing_begins_that_no_mirror_has_announced(edge: Edge) -> None:
 
     assert edge.works.hand.started == ["000", "001"]
     assert edge.asked == 1
-    assert edge.lane.ahead.wanted > 2
+    assert edge.lane.wanted > 2
 
     edge.works.pass_ms(10_000)
     assert edge.begun == 2
@@ -113,7 +113,7 @@ def test_a_fast_stream_finds_announced_what_comes_next(edge: Edge) -> None:
 def test_lanes_with_a_backlog_share_what_the_slots_need(edge: Edge) -> None:
     other = edge.works.lane(1)
     for lane in (edge.lane, other):
-        lane.may_begin = lane.ahead.wanted = 0
+        lane.limit(0)
         sent = [edge.works.shop.put(b"x", partition=lane.source[1]) for _ in range(100)]
         for record in sent:
             lane.watermark.begin(record.offset() or 0)
@@ -123,8 +123,8 @@ def test_lanes_with_a_backlog_share_what_the_slots_need(edge: Edge) -> None:
 
     edge.works.pass_ms(50)
 
-    assert edge.lane.ahead.wanted == other.ahead.wanted
-    assert edge.lane.ahead.wanted + other.ahead.wanted <= SLOTS + FLOOR
+    assert edge.lane.wanted == other.wanted
+    assert edge.lane.wanted + other.wanted <= SLOTS + FLOOR
 
 
 def test_what_comes_late_to_those_that_wait_begins_at_its_place(edge: Edge) -> None:
@@ -171,7 +171,8 @@ def test_jobs_of_one_key_follow_each_other_across_the_horizon(edge: Edge) -> Non
 
 
 def test_suspects_that_wait_for_children_hold_up_nobody(edge: Edge) -> None:
-    edge.lane.suspect_before = edge.lane.may_begin = edge.lane.ahead.wanted = 500
+    edge.lane.suspect_before = 500
+    edge.lane.limit(500)
     edge.works.child.slots = 1
     edge.fill(505)
     assert edge.works.child.busy == 500
@@ -194,7 +195,7 @@ def test_what_waits_beyond_is_cancelled_paused_and_dropped_like_all_that_waits(e
     edge.works.order()
     assert edge.works.hand.started == ["000", "001", "002", "004"]
 
-    edge.lane.may_begin = edge.lane.ahead.wanted = 6
+    edge.lane.limit(6)
     shop = edge.works.shop
     edge.works.accept(edge.lane, shop.send("last"), shop.send("never"))
     assert edge.lane.ahead.beyond

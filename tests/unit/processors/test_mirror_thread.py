@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.harness.waiting import wait_until
 
+from jobstream_processors.assignment.mirror import MirrorThread, MirrorWriter
 from jobstream_processors.errors import PublishFailure
-from jobstream_processors.ports import Outgoing
-from jobstream_processors.settle.thread import MirrorThread
+from jobstream_schemas import decode_mirror
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.unit.processors.conftest import Shop
 
     from jobstream_processors.assignment.lane import Lane
-    from jobstream_processors.ports import Told
+    from jobstream_processors.ports import Outgoing, Told
 
 LIMIT_S = 120.0
 LONG_S = 3_600.0
@@ -31,18 +31,17 @@ class Desk:
     def __init__(self, shop: Shop) -> None:
         self.lanes: list[Lane] = [shop.lane(0), shop.lane(1)]
         for lane in self.lanes:
-            lane.may_begin = lane.ahead.wanted = 10
+            lane.limit(10)
         self.waiting: SimpleQueue[Told] = SimpleQueue()
-        self.sent: list[bytes] = []
+        self.sent: list[int] = []
         self.announced: SimpleQueue[list[tuple[Lane, int]]] = SimpleQueue()
         self.failed: SimpleQueue[BaseException] = SimpleQueue()
         self.thread = MirrorThread(
-            self,
+            MirrorWriter("shop", "offsets", self, shop.clock),
             lambda: self.lanes,
-            lambda lane: Outgoing("offsets", b"%d" % lane.source[1], b""),
             LONG_S,
             self.failed.put,
-            announced=self.announced.put,
+            self.announced.put,
         )
 
     def publish(self, records: Sequence[Outgoing]) -> Never:
@@ -55,15 +54,16 @@ class Desk:
         raise AssertionError(place, rows)
 
     def publish_soon(self, record: Outgoing, done: Told) -> None:
-        assert record.key is not None
-        self.sent.append(record.key)
-        if record.key == b"0":
+        assert record.value is not None
+        partition = decode_mirror(record.value).partition
+        self.sent.append(partition)
+        if partition == 0:
             self.waiting.put(done)
         else:
             done(None)
 
     def want(self, lane: Lane, below: int) -> None:
-        lane.ahead.wanted = below
+        lane.want(below)
         self.thread.wake()
 
 
@@ -113,5 +113,5 @@ def test_what_was_not_acknowledged_is_told_to_nobody_and_sent_again(desk: Desk) 
 
     desk.thread.wake()
 
-    wait_until(lambda: desk.sent.count(b"0") == 2, "it is sent again", limit_s=LIMIT_S)
+    wait_until(lambda: desk.sent.count(0) == 2, "it is sent again", limit_s=LIMIT_S)
     assert desk.announced.empty()

@@ -14,7 +14,6 @@ from jobstream.testing import MemorySource
 from jobstream.testing.memory_tables import MemoryTables
 from jobstream_processors import loop_driver
 from jobstream_processors.assembly import Parts
-from jobstream_processors.assignment.lane import Lane
 from jobstream_processors.assignment.pulse import Pulse
 from jobstream_processors.assignment.takeover import Takeover
 from jobstream_processors.loop_driver import LoopDriver
@@ -79,16 +78,15 @@ def test_a_table_that_is_closed_late_keeps_no_take_over_from_closing_it(
 ) -> None:
     # One thread for take-overs stands for four that all wait.
     monkeypatch.setattr(loop_driver, "TAKEOVERS_AT_ONCE", 1)
-    lost, returned = (
-        Lane("mail", (shop.plan.topic, 0), shop.plan.window_ms, 10_000) for _ in range(2)
-    )
+    lost, returned = shop.arrival(), shop.arrival()
     with driving(shop) as driver:
-        driver._take_over(lost, None)
-        lost.live = False
-        driver._release([lost])
-        driver.prepare(returned, None)
+        driver._take_over(lost)
+        lost.end()
+        assert lost.lane is not None
+        driver._release([lost.lane])
+        driver.prepare(returned)
 
         driver.settler.start()
 
-        wait_until(lambda: hasattr(returned, "shard"), "it is taken over again", limit_s=LIMIT_S)
+        wait_until(lambda: returned.lane is not None, "it is taken over again", limit_s=LIMIT_S)
         assert returned.claim > lost.claim

@@ -10,17 +10,20 @@ import pytest
 from jobstream.testing import MemoryShard, MemorySource
 from jobstream_processors.assignment.driver import Remains
 from jobstream_processors.assignment.feed import Feed
+from jobstream_processors.assignment.lane import Lane
 from jobstream_processors.assignment.pressure import Limits
 from jobstream_processors.assignment.pulse import Pulse
 from jobstream_processors.core.watermark import Watermark
+from jobstream_processors.watch.standing import facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tests.unit.processors.conftest import Shop
 
-    from jobstream_processors.assignment.lane import Lane
+    from jobstream_processors.assignment.lane import Arrival
     from jobstream_processors.ports import Listener, Position, Record, TopicPartition
+    from jobstream_processors.watch.standing import LaneFacts
 
 GROUP = "shop"
 SESSION_MS = 10_000
@@ -53,7 +56,10 @@ class Desk:
         self.waits = 0
         self.late: set[Lane] = set()
         """Lanes whose brokers do not acknowledge."""
-        self.to_prepare: list[tuple[Lane, Position | None]] = []
+        self.arrivals: list[Arrival] = []
+        """All that were to be prepared."""
+        self.to_prepare: list[Arrival] = []
+        """Those that were not restored at once."""
         self.pulse = Pulse(shop.clock, SESSION_MS)
         known = shop.log.known_id
         late = self.late.__contains__
@@ -72,31 +78,35 @@ class Desk:
         return self
 
     def lane(self, partition: int = 0) -> Lane:
-        return self.feed.lanes[self.shop.plan.topic, partition]
+        """The lane that is served."""
+        served = {lane.source: lane for lane in self.feed.served()}
+        return served[self.place(partition)]
+
+    def facts(self) -> list[LaneFacts]:
+        """How each partition stands, for those who look from outside."""
+        return [facts_of(*each) for each in self.feed.partitions()]
 
     def finish(self, *offsets: int, partition: int = 0) -> None:
         lane = self.lane(partition)
         for offset in offsets:
-            lane.watermark.finish(offset)
-            lane.returned += 1
+            lane.finish(offset)
         self.show(lane)
 
     def committed(self, partition: int = 0) -> Position | None:
         return self.shop.broker.committed(GROUP, (self.shop.plan.topic, partition))
 
-    def restore(self, lane: Lane, start: int) -> None:
-        lane.claim = 7
+    def restore(self, arrival: Arrival, start: int) -> None:
+        arrival.claim = 7
         known = self.shop.log.known_id
-        lane.topic_id, lane.dedup_id = known(lane.source[0]), known(self.shop.plan.dedup)
-        lane.watermark = Watermark(start)
-        lane.shard = MemoryShard()
-        self.show(lane)
-        self.feed.prepared(lane, start)
+        arrival.topic_id = known(arrival.source[0])
+        arrival.dedup_id = known(self.shop.plan.dedup)
+        arrival.lane = Lane(arrival, MemoryShard(), Watermark(start))
+        self.feed.prepared(arrival)
 
     def show(self, lane: Lane) -> None:
         """Show the watermark, and mirror it at once."""
         lane.show()
-        lane.mirrored = lane.snapshot[0]
+        lane.acknowledged(lane.snapshot)
 
     def place(self, partition: int = 0) -> TopicPartition:
         return self.shop.plan.topic, partition
@@ -114,13 +124,14 @@ class Desk:
                 if lane.watermark.begin(offset):
                     self.handed.append((lane.source[0], offset))
                 else:
-                    lane.returned += 1
+                    lane.dropped()
 
-    def prepare(self, lane: Lane, committed: Position | None) -> None:
+    def prepare(self, arrival: Arrival) -> None:
+        self.arrivals.append(arrival)
         if self.ready:
-            self.restore(lane, committed.offset if committed is not None else 0)
+            self.restore(arrival, arrival.committed.offset if arrival.committed is not None else 0)
         else:
-            self.to_prepare.append((lane, committed))
+            self.to_prepare.append(arrival)
 
     def begin(self, lane: Lane) -> None:
         assert lane.live
@@ -152,7 +163,7 @@ class Desk:
 
     def _stop(self, lanes: Sequence[Lane]) -> None:
         for lane in lanes:
-            lane.live = False
+            lane.end()
 
 
 @pytest.fixture

@@ -42,13 +42,13 @@ def test_a_range_that_is_not_mirrored_yet_is_not_committed(
     desk.fill(2)
     desk.turns()
     lane = desk.lane()
-    lane.watermark.finish(0)
+    lane.finish(0)
     lane.show()
     shop.clock.advance(1_000)
     desk.turns()
     assert desk.committed() == Position(0)
 
-    lane.mirrored = 1
+    lane.acknowledged(lane.snapshot)
     shop.clock.advance(1_000)
     desk.turns()
     assert desk.committed() == Position(1)
@@ -78,7 +78,7 @@ def test_a_start_ahead_of_the_group_is_committed_though_nothing_ran(
     desk = new_desk(Limits(commit_ms=10), ready=False)
     desk.fill(5)
     desk.turns()
-    for lane, _ in desk.to_prepare:
+    for lane in desk.to_prepare:
         desk.restore(lane, 3 if lane.source[1] == 0 else 0)
 
     desk.turns()

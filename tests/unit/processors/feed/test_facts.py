@@ -17,13 +17,13 @@ def test_a_partition_whose_table_is_not_there_yet_is_not_serving(
 ) -> None:
     desk = new_desk(ready=False).turns()
 
-    assert [facts.serving for facts in desk.feed.facts()] == [False, False]
-    assert [facts.rows for facts in desk.feed.facts()] == [0, 0]
+    assert [facts.serving for facts in desk.facts()] == [False, False]
+    assert [facts.rows for facts in desk.facts()] == [0, 0]
 
-    lane, _ = desk.to_prepare[0]
+    lane = desk.to_prepare[0]
     desk.restore(lane, 0)
     desk.turns()
-    assert {f.source: f.serving for f in desk.feed.facts()} == {
+    assert {f.source: f.serving for f in desk.facts()} == {
         desk.place(0): True,
         desk.place(1): False,
     }
@@ -36,11 +36,11 @@ def test_what_is_taken_up_what_is_paused_and_what_is_finished_above(
     desk.fill(6)
     desk.turns()
 
-    full = next(facts for facts in desk.feed.facts() if facts.source == desk.place())
+    full = next(facts for facts in desk.facts() if facts.source == desk.place())
     assert (full.unfinished, full.gap, full.paused) == (6, 0, ("window",))
 
     desk.finish(1, 2, 4)
-    ahead = next(facts for facts in desk.feed.facts() if facts.source == desk.place())
+    ahead = next(facts for facts in desk.facts() if facts.source == desk.place())
     assert (ahead.unfinished, ahead.gap) == (3, 3)
 
 
@@ -59,12 +59,12 @@ def test_a_partition_that_is_refused_is_not_restoring_and_is_given_back_at_once(
     new_desk: Callable[..., Desk],
 ) -> None:
     desk = new_desk(ready=False).turns()
-    refused, restored = (lane for lane, _ in desk.to_prepare)
+    refused, restored = desk.to_prepare
     refused.refuse("retention")
     desk.restore(restored, 0)
     desk.turns()
 
-    facts = {each.source: each for each in desk.feed.facts()}
+    facts = {each.source: each for each in desk.facts()}
     assert facts[refused.source].paused == ("not_in_log",)
     assert [each.restoring for each in facts.values()] == [False, False]
     assert [each.serving for each in facts.values()].count(True) == 1

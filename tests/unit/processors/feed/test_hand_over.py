@@ -24,7 +24,7 @@ def test_nothing_is_delivered_before_the_table_is_restored(new_desk: Callable[..
     desk.turns()
 
     assert desk.handed == []
-    assert desk.feed.running == set()
+    assert desk.feed.served() == []
 
 
 def test_a_lane_restored_after_it_was_revoked_is_not_served(
@@ -33,7 +33,7 @@ def test_a_lane_restored_after_it_was_revoked_is_not_served(
     desk = new_desk(ready=False)
     desk.fill(3)
     desk.turns()
-    first = [lane for lane, _ in desk.to_prepare]
+    first = desk.to_prepare[:]
     shop.broker.rebalance()
     desk.turns()
 
@@ -42,7 +42,7 @@ def test_a_lane_restored_after_it_was_revoked_is_not_served(
     desk.turns()
 
     assert desk.handed == []
-    assert desk.feed.running.isdisjoint(first)
+    assert desk.feed.served() == []
 
 
 def test_a_lane_that_can_not_be_served_ends_the_next_turn(new_desk: Callable[..., Desk]) -> None:
@@ -66,8 +66,8 @@ def test_revoked_partitions_are_drained_and_committed_as_clean(
 
     assert lane in desk.drained
     assert desk.committed() == Position(2, "clean:7")
-    assert desk.feed.lanes == {}
-    assert desk.feed.running == set()
+    assert desk.feed.partitions() == []
+    assert desk.feed.served() == []
 
 
 def test_a_partition_revoked_before_its_suspects_are_through_says_so(
@@ -88,11 +88,11 @@ def test_a_partition_revoked_before_its_claim_commits_nothing(
     new_desk: Callable[..., Desk],
 ) -> None:
     desk = new_desk(ready=False).turns()
-    lanes = [lane for lane, _ in desk.to_prepare]
+    assert len(desk.to_prepare) == 2
 
     desk.feed.close()
 
-    assert desk.ended == lanes
+    assert not any(arrival.live for arrival in desk.to_prepare)
     assert desk.drained == []
     assert desk.committed() is None
 
@@ -101,12 +101,12 @@ def test_a_partition_revoked_just_after_it_was_restored_is_handed_over_cleanly(
     new_desk: Callable[..., Desk],
 ) -> None:
     desk = new_desk(ready=False).turns()
-    (lane,) = [lane for lane, _ in desk.to_prepare if lane.source == desk.place()]
-    desk.restore(lane, 0)
+    (arrival,) = [each for each in desk.to_prepare if each.source == desk.place()]
+    desk.restore(arrival, 0)
 
     desk.feed.close()
 
-    assert lane in desk.handed_over
+    assert desk.handed_over == [arrival.lane]
     assert desk.committed() == Position(0, "clean:7")
     assert desk.committed(1) is None
 
@@ -116,23 +116,23 @@ def test_a_partition_revoked_while_it_is_restored_is_waited_for_a_little(
     new_desk: Callable[..., Desk], shop: Shop, *, in_time: bool
 ) -> None:
     desk = new_desk(ready=False).turns()
-    (lane,) = [lane for lane, _ in desk.to_prepare if lane.source == desk.place()]
-    lane.claim = 7
+    (arrival,) = [each for each in desk.to_prepare if each.source == desk.place()]
+    arrival.claim = 7
     desk.leaving = True
     desk.turns()
     shop.clock.advance(RESTORED_MS_MAX - 1)
     desk.turns()
     assert not desk.feed.left
-    assert lane not in desk.ended
+    assert arrival.live
 
     if in_time:
-        desk.restore(lane, 0)
+        desk.restore(arrival, 0)
     else:
         shop.clock.advance(1)
     desk.turns()
 
     assert desk.feed.left
-    assert (lane in desk.handed_over, lane in desk.ended) == (in_time, not in_time)
+    assert (arrival.lane in desk.handed_over, arrival.live) == (in_time, in_time)
 
 
 def test_a_lane_that_departs_anew_is_handed_over_once(
@@ -175,7 +175,7 @@ def test_lost_partitions_are_ended_and_nothing_is_committed(
     assert desk.ended == [lane]
     assert desk.drained == []
     assert desk.committed() is None
-    assert desk.place() not in desk.feed.lanes
+    assert desk.place() not in {each.source for each, _ in desk.feed.partitions()}
 
 
 def test_records_of_a_partition_without_a_lane_are_ignored(

@@ -77,7 +77,7 @@ def test_a_new_owner_of_a_paused_partition_delivers_nothing(new_desk: Callable[.
     desk.turns(8)
 
     assert desk.lane() is not before
-    assert desk.lane() in desk.feed.running
+    assert desk.lane() in desk.feed.served()
     assert desk.handed == []
     desk.feed.obey((), quiet=False)
     desk.turns()

@@ -49,7 +49,7 @@ def test_a_start_a_rebalance_and_a_stop_are_a_line_each(
     for _ in range(4):
         first.turns(1)
         second.turns(1)
-    moved = {topic: sorted(partition for _, partition in second.feed.lanes)}
+    moved = {topic: sorted(each.source[1] for each, _ in second.feed.partitions())}
     assert told() == [
         ("partitions_revoked", moved),
         ("partitions_assigned", moved),
@@ -69,13 +69,13 @@ def test_a_queue_is_told_once_its_last_partition_is_served(
     desk.turns()
     told()
 
-    for lane, _ in desk.to_prepare[:-1]:
+    for lane in desk.to_prepare[:-1]:
         desk.restore(lane, 0)
     desk.turns()
     assert told() == []
     assert ready == []
 
-    desk.restore(desk.to_prepare[-1][0], 0)
+    desk.restore(desk.to_prepare[-1], 0)
     desk.turns()
     assert told() == [("queue_served", {shop.plan.topic: [0, 1]})]
     assert ready == ["ready"]
@@ -88,7 +88,7 @@ def test_a_queue_is_served_so_long_after_it_was_assigned_not_after_its_last_owne
     desk = new_desk(ready=False)
     desk.turns()
     idle_s = 86_400.0
-    for lane, _ in desk.to_prepare:
+    for lane in desk.to_prepare:
         lane.phases.seconds[DETECT] = idle_s
         desk.restore(lane, 0)
 

@@ -169,7 +169,7 @@ def test_a_client_that_leaves_it_out_again_and_again_stops_that_partition(
     assert [getattr(record, "partition", None) for record in refused] == [desk.place()]
     assert "offset 1" in str(getattr(refused[0], "reason", ""))
     assert [handed for handed in desk.handed if handed[1] > 3] == []
-    assert {fact.source[1]: fact.refused for fact in desk.feed.facts()} == {0: True, 1: False}
+    assert {fact.source[1]: fact.refused for fact in desk.facts()} == {0: True, 1: False}
 
 
 class Holed(MemoryLog):

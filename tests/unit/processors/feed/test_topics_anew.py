@@ -53,7 +53,7 @@ def test_a_lane_under_which_its_topic_was_made_anew_commits_nothing_and_begins_a
     assert old in desk.ended
     assert desk.committed() is None
     assert desk.lane() is not old
-    assert desk.lane().after == old.last_word(), "it need not suspect what ran here"
+    assert desk.arrivals[-1].after == old.last_word(), "it need not suspect what ran here"
     assert desk.handed[-5:] == [(desk.shop.plan.topic, offset) for offset in range(5)]
     assert not desk.lane(1).refused
 
@@ -73,8 +73,8 @@ def test_a_lane_whose_dedup_topic_was_made_anew_drains_and_is_taken_over_again(
 
     assert old in desk.drained
     assert desk.lane() is not old
-    assert desk.lane().after == old.last_word()
-    assert desk.lane() in desk.feed.running
+    assert desk.arrivals[-1].after == old.last_word()
+    assert desk.lane() in desk.feed.served()
 
 
 def test_a_lane_whose_place_gets_lost_takes_up_nothing_more_and_others_go_on(
@@ -92,7 +92,7 @@ def test_a_lane_whose_place_gets_lost_takes_up_nothing_more_and_others_go_on(
     desk.turns()
 
     assert "partition_refused" in caplog.messages
-    facts = {each.source: each for each in desk.feed.facts()}
+    facts = {each.source: each for each in desk.facts()}
     assert (facts[desk.place()].paused, facts[desk.place()].serving) == (("not_in_log",), False)
     assert facts[desk.place(1)].serving
     assert len(desk.handed) == 7
@@ -113,7 +113,7 @@ def test_partitions_that_the_queue_does_not_declare_wait_and_the_others_go_on(
     desk.turns()
 
     assert "partition_refused" in caplog.messages
-    facts = {each.source: each for each in desk.feed.facts()}
+    facts = {each.source: each for each in desk.facts()}
     assert [facts[desk.place(n)].serving for n in range(4)] == [True, True, False, False]
     assert facts[desk.place(3)].paused == ("undeclared",)
     assert len(desk.handed) == 5

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream.testing.memory_tables import MemoryTables
-from jobstream_processors.assignment.lane import Lane
 from jobstream_processors.assignment.takeover import Takeover
 from jobstream_processors.ports import Outgoing
 from jobstream_schemas import Mirror, Row, encode_mirror, encode_row, mirror_key, row_key
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from tests.unit.processors.conftest import Shop
 
     from jobstream_processors.assignment.handover import Lost
+    from jobstream_processors.assignment.lane import Arrival, Lane
     from jobstream_processors.ports import Position, TopicPartition
 
 GROUP = "shop"
@@ -53,15 +53,16 @@ class Bureau:
         record = Outgoing(self.shop.plan.dedup, row_key(row), encode_row(row), 0)
         return self.shop.sink.publish([record])[self.shop.plan.dedup, 0]
 
-    def lane(self) -> Lane:
-        return Lane("mail", self.place, self.shop.plan.window_ms, 10_000)
+    def arrival(self, committed: Position | None = None) -> Arrival:
+        return self.shop.arrival(0, committed)
 
     def take(self, committed: Position | None = None, lost: Lost | None = None) -> tuple[Lane, int]:
-        lane = self.lane()
-        lane.lost = lost
-        start = self.takeover.prepare(lane, committed)
-        assert start is not None, lane.refused
-        return lane, start
+        arrival = self.arrival(committed)
+        arrival.lost = lost
+        lane = self.takeover.prepare(arrival)
+        assert lane is not None, arrival.refused
+        assert arrival.lane is lane
+        return lane, lane.watermark.position
 
     def mirror(
         self,

@@ -59,15 +59,15 @@ def test_the_mirror_of_a_topic_made_anew_is_ignored(bureau: Bureau) -> None:
 def test_a_place_beyond_the_log_is_refused_and_names_the_command(
     bureau: Bureau, caplog: pytest.LogCaptureFixture
 ) -> None:
-    lane = bureau.lane()
+    arrival = bureau.arrival(Position(11))
 
-    assert bureau.takeover.prepare(lane, Position(11)) is None
+    assert bureau.takeover.prepare(arrival) is None
 
-    assert "next offset 11 lies beyond the end of the log" in lane.refused
-    assert "the log holds 0 to 10" in lane.refused
-    assert "jobstream offsets reset" in lane.refused
+    assert "next offset 11 lies beyond the end of the log" in arrival.refused
+    assert "the log holds 0 to 10" in arrival.refused
+    assert "jobstream offsets reset" in arrival.refused
     assert "partition_refused" in caplog.messages
-    assert lane.claim == -1
+    assert arrival.claim == -1
 
 
 def test_a_log_that_lost_its_end_and_grew_past_the_place_again_is_told(bureau: Bureau) -> None:
@@ -75,11 +75,11 @@ def test_a_log_that_lost_its_end_and_grew_past_the_place_again_is_told(bureau: B
     bureau.shop.broker.cut(bureau.shop.plan.topic, 0, 3)
     bureau.shop.clock.advance(YOUNGER_MS + 1)
     bureau.fill(10)
-    lane = bureau.lane()
+    arrival = bureau.arrival(Position(6))
 
-    assert bureau.takeover.prepare(lane, Position(6)) is None
+    assert bureau.takeover.prepare(arrival) is None
 
-    assert "the records from 3 on, before it, were written after it was recorded" in lane.refused
+    assert "the records from 3 on, before it, were written after it was recorded" in arrival.refused
     bureau.mirror(6, unclean=RESET)
     assert bureau.take(Position(6))[1] == 6, "an operator has decided"
 
@@ -122,25 +122,26 @@ def test_a_place_that_was_deleted_is_refused_and_nobody_is_suspected_after_a_res
 ) -> None:
     before, _ = bureau.take()
     bureau.shop.broker.truncate(bureau.shop.plan.topic, 0, 3)
-    lane, left = bureau.lane(), clean_note(before.claim, 2, 0)
+    left = clean_note(before.claim, 2, 0)
+    arrival = bureau.arrival(Position(2, left))
 
-    assert bureau.takeover.prepare(lane, Position(2, left)) is None
+    assert bureau.takeover.prepare(arrival) is None
 
-    assert "next offset 2 was deleted by retention" in lane.refused
-    assert "the log holds 3 to 10" in lane.refused
-    assert "jobstream offsets reset" in lane.refused
+    assert "next offset 2 was deleted by retention" in arrival.refused
+    assert "the log holds 3 to 10" in arrival.refused
+    assert "jobstream offsets reset" in arrival.refused
     assert "partition_refused" in caplog.messages
-    assert lane.claim == -1
+    assert arrival.claim == -1
     after, start = bureau.take(Position(3, left))
     assert (start, after.suspect_before) == (3, 0)
 
 
 def test_a_mirror_beyond_the_log_is_refused_as_a_commit_is(bureau: Bureau) -> None:
     bureau.mirror(11)
-    lane = bureau.lane()
+    arrival = bureau.arrival(Position(5))
 
-    assert bureau.takeover.prepare(lane, Position(5)) is None
-    assert "lies beyond the end" in lane.refused
+    assert bureau.takeover.prepare(arrival) is None
+    assert "lies beyond the end" in arrival.refused
 
 
 def test_each_owner_claims_with_a_higher_token(bureau: Bureau) -> None:

@@ -67,10 +67,11 @@ def test_who_lived_here_when_its_topic_was_made_anew_is_no_suspect(
     first, _ = bureau.take()
     if between:
         bureau.take()
-    heir = bureau.lane()
-    heir.after = first.last_word()
+    arrival = bureau.arrival()
+    arrival.after = first.last_word()
 
-    bureau.takeover.prepare(heir, None)
+    heir = bureau.takeover.prepare(arrival)
+    assert heir is not None
 
     assert (heir.suspect_before > 0) is between
     assert (heir.unclean > 0) is between
@@ -80,10 +81,11 @@ def test_what_goes_on_elsewhere_is_known_to_who_begins_anew_here(bureau: Bureau)
     runs = ((5, 6, 9_000),)
     first, _ = bureau.take()
     first.left = left_of([(3, 4)], runs)
-    heir = bureau.lane()
-    heir.after = first.last_word()
+    arrival = bureau.arrival()
+    arrival.after = first.last_word()
 
-    bureau.takeover.prepare(heir, None)
+    heir = bureau.takeover.prepare(arrival)
+    assert heir is not None
 
     assert heir.left == left_of([], runs), "what had ended may be another job's offset by now"
 
@@ -162,15 +164,15 @@ def test_a_clean_word_holds_beyond_owners_that_began_nothing(bureau: Bureau) -> 
 
 def test_a_lane_that_ends_while_it_is_restored_announces_nothing(bureau: Bureau) -> None:
     first, _ = bureau.take()
-    ended = bureau.lane()
+    ended = bureau.arrival()
 
     class Revoked(MemoryTables):
         def open(self, *args: Any, **kwargs: Any) -> OpenShard:  # noqa: ANN401 - as the port has it
             opened = super().open(*args, **kwargs)
-            ended.live = False
+            ended.end()
             return opened
 
-    bureau.served_by(Revoked(bureau.shop.log)).takeover.prepare(ended, None)
+    assert bureau.served_by(Revoked(bureau.shop.log)).takeover.prepare(ended) is None
 
     heir, _ = bureau.take(Position(4, f"clean:{first.claim}"))
 
@@ -221,7 +223,7 @@ def test_once_all_suspects_have_ended_the_row_of_deaths_is_over(bureau: Bureau) 
 
     heir.watermark = Watermark(heir.suspect_before)
     heir.show()
-    bureau.shop.sink.publish([bureau.takeover.mirror_record(heir)])
+    bureau.takeover.mirror.publish([heir])
 
     assert bureau.take()[0].unclean == 1
 
