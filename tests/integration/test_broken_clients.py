@@ -19,7 +19,7 @@ from jobstream.enqueue.acks import Waiter
 from jobstream.errors import EnqueueError, SourceFailed
 from jobstream.kafka.client.broker_clock import BrokerClock
 from jobstream.kafka.consume.source import KafkaSource
-from jobstream.kafka.produce import sink as sink_module
+from jobstream.kafka.produce import lasting
 from jobstream.kafka.produce.producer import KafkaTransport
 from jobstream.kafka.produce.sink import KafkaSink
 from jobstream_processors.errors import PublishFailed, PublishFailure
@@ -132,7 +132,7 @@ def test_what_the_broker_refuses_is_certainly_not_written(
 def test_a_publish_larger_than_the_send_queue_waits_for_room(
     bench: KafkaBench, options: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sink_module.PRODUCER, "queue.buffering.max.messages", 50)
+    monkeypatch.setitem(lasting.PRODUCER, "queue.buffering.max.messages", 50)
     topic = bench.topic()
     headers = [("h", b"v")]
     values = [b"%d" % number for number in range(1_000)]

@@ -5,13 +5,13 @@ It has no thread: whoever waits for rows serves the reports of all that is out.
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException
 
 from jobstream.kafka.client.error_kinds import failure_of, is_fatal
+from jobstream.kafka.produce.lasting import REPORTS_S, Unserved, reason_of
 from jobstream_processors.errors import PublishFailure
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from jobstream_processors.ports import TopicPartition
 
-log = logging.getLogger("jobstream.kafka")
-
 ROWS: Mapping[str, Any] = {
     "linger.ms": 5,
     # Served while somebody waits only: statistics would pile up in an idle worker.
@@ -31,16 +29,13 @@ ROWS: Mapping[str, Any] = {
 """A flush ends the linger at once, so it only keeps a batch from being sent in pieces."""
 FLUSH_S = 0.005
 """A flush waits for all that is out, the slowest partition's rows too: so it is short."""
-REPORTS_S = 150.0
-"""How long a publish waits for its reports: each is due after message.timeout.ms at the latest."""
 
 
-class RowProducer:
+class RowProducer(Unserved):
     """A producer for one thread. Once `broken`, it takes no more; what is out gets its answer."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self.producer = Producer(dict(options))
-        self.broken = False
+        super().__init__(options)
         self._out: set[SentRows] = set()
 
     def send(self, place: TopicPartition, rows: Sequence[dict[str, bytes]]) -> SentRows:
@@ -50,27 +45,18 @@ class RowProducer:
         try:
             self._queue(sent, place, rows)
         except (KafkaException, SystemError) as error:
-            self._broke(error)
+            self.broke(error)
         return sent
-
-    def serve(self, timeout_s: float) -> None:
-        """Wait at most `timeout_s` for reports, no longer than until all are there."""
-        try:
-            self.producer.flush(timeout_s)
-        except (KafkaException, SystemError) as error:
-            # A flush raises that as one or the other (confluent-kafka 2.16), and may lose reports
-            # with it: nothing that is out counts as acknowledged.
-            self._broke(error)
 
     def ended(self, sent: SentRows) -> None:
         """Every one of these rows has its answer."""
         self._out.discard(sent)
 
-    def _broke(self, error: KafkaException | SystemError) -> None:
-        tell_broken(error)
-        self.broken = True
+    def broke(self, error: KafkaException | SystemError) -> None:
+        """Reports may be lost with the error: nothing that is out counts as acknowledged."""
+        super().broke(error)
         for sent in list(self._out):
-            sent.give_up(_reason(error))
+            sent.give_up(reason_of(error))
 
     @staticmethod
     def _queue(sent: SentRows, place: TopicPartition, rows: Sequence[dict[str, bytes]]) -> None:
@@ -105,7 +91,7 @@ class SentRows:
         """What was not acknowledged; None while there is no answer. Waits at most `timeout_s`."""
         until_s = time.monotonic() + timeout_s
         while self._left > 0:
-            self.by.serve(min(FLUSH_S, max(0.0, until_s - time.monotonic())))
+            self.by.flush(min(FLUSH_S, max(0.0, until_s - time.monotonic())))
             now_s = time.monotonic()
             if now_s >= self._until_s:
                 self.give_up(f"no report within {REPORTS_S:g} s; it may still be written")
@@ -141,12 +127,3 @@ class SentRows:
     def _fail(self, key: bytes, error: KafkaError) -> None:
         self._bad[key] = failure_of(error)
         self.by.broken = self.by.broken or is_fatal(error)
-
-
-def tell_broken(error: KafkaException | SystemError) -> None:
-    """Log that a producer broke for good; a new one takes its place."""
-    log.error("producer_broken", extra={"reason": _reason(error)})
-
-
-def _reason(error: KafkaException | SystemError) -> str:
-    return error.args[0].str() if isinstance(error, KafkaException) else str(error)

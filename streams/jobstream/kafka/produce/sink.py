@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
-import logging
-import math
 import threading
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaException
 
 from jobstream.kafka.client.error_kinds import failure_of, is_fatal
-from jobstream.kafka.produce.done_rows import REPORTS_S, ROWS, RowProducer, tell_broken
-from jobstream_processors.background import in_background
+from jobstream.kafka.produce.done_rows import ROWS, RowProducer
+from jobstream.kafka.produce.lasting import PRODUCER, REPORTS_S, Lasting, Served
 from jobstream_processors.errors import PublishFailed, PublishFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from confluent_kafka import KafkaError, Message
 
     from jobstream.kafka.client.broker_clock import BrokerClock
     from jobstream_processors.ports import Outgoing, Sent, Told, TopicPartition
-
-log = logging.getLogger("jobstream.kafka")
-
-PRODUCER: Mapping[str, Any] = {
-    "enable.idempotence": True,
-    "acks": "all",
-    "partitioner": "murmur2_random",
-    # A question about a topic would create it, where the broker allows that, by its defaults.
-    "allow.auto.create.topics": False,
-    "linger.ms": 1,
-    # Far above a broker's fail-over: a record given up earlier leaves its outcome unknown.
-    "message.timeout.ms": 120_000,
-    "queue.buffering.max.messages": 100_000,
-    "queue.buffering.max.kbytes": 262_144,
-}
 
 
 class KafkaSink:
@@ -50,12 +32,11 @@ class KafkaSink:
         watched: Mapping[str, Any] | None = None,
     ) -> None:
         """`watched` holds options for statistics, for the one producer that is always polled."""
-        self._options = {**options, **PRODUCER}
-        self._watched = watched or {}
+        options = {**options, **PRODUCER}
+        polled = {**options, **(watched or {})}
         self._clock = clock
-        self._lock = threading.Lock()
-        self._poller: _Poller | None = None
-        self._rows: RowProducer | None = None
+        self._records = Lasting(lambda: Served(polled, "jobstream-sink"))
+        self._rows = Lasting(lambda: RowProducer({**options, **ROWS}))
 
     def publish(self, records: Sequence[Outgoing]) -> Mapping[TopicPartition, int]:
         """Block until all are acknowledged or given up after two minutes; raises PublishFailed."""
@@ -72,9 +53,9 @@ class KafkaSink:
         return self._send(records)
 
     def _send(self, records: Sequence[Outgoing]) -> _Batch:
-        poller = self._producer()
-        batch = _Batch(records, self._clock, partial(self._ended, poller))
-        produce = poller.producer.produce
+        served = self._records.get()
+        batch = _Batch(records, self._clock, served)
+        produce = served.producer.produce
         acked = batch.acked
         for index, (topic, key, value, partition, headers) in enumerate(records):
             while True:
@@ -84,7 +65,7 @@ class KafkaSink:
                     else:
                         produce(topic, value, key, partition, acked, headers=headers)  # type: ignore[arg-type] # list is invariant
                 except BufferError:
-                    poller.wait_for_room()
+                    served.wait_for_room()
                     continue
                 except KafkaException as error:
                     batch.refuse(index, error.args[0])
@@ -97,16 +78,16 @@ class KafkaSink:
 
         It is called on the thread that serves reports, or here if the client takes no more.
         """
-        poller = self._producer()
+        served = self._records.get()
         topic, key, value, partition, _ = record
 
         def report(error: KafkaError | None, _: Message) -> None:
             if error is not None and is_fatal(error):
-                self._replace(poller)
+                served.broken = True
             done(None if error is None else failure_of(error))
 
         try:
-            poller.producer.produce(topic, value, key, partition, report)
+            served.producer.produce(topic, value, key, partition, report)
         except BufferError:
             done(PublishFailure("the client's queue is full", code="_QUEUE_FULL"))
         except KafkaException as error:
@@ -118,113 +99,26 @@ class KafkaSink:
         Used by one thread only. Its producer has no thread that serves reports: they are served
         while what this returns is waited for.
         """
-        if self._rows is None or self._rows.broken:
-            self._rows = RowProducer({**self._options, **ROWS})
-        return self._rows.send(place, rows)
+        return self._rows.get().send(place, rows)
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Flush for at most `timeout_s` and stop."""
-        with self._lock:
-            poller, self._poller = self._poller, None
-        if poller is not None:
-            poller.close(timeout_s)
-        rows, self._rows = self._rows, None
-        if rows is not None:
-            rows.producer.flush(timeout_s)
+        self._records.close(timeout_s)
+        self._rows.close(timeout_s)
 
     def abandon(self) -> None:
         """End what is still queued and send nothing more."""
-        with self._lock:
-            poller, self._poller = self._poller, None
-        if poller is not None:
-            poller.producer.purge()
-            poller.close(0.0)
-        if self._rows is not None:
-            self._rows.producer.purge()
-
-    def _producer(self) -> _Poller:
-        with self._lock:
-            if self._poller is None or self._poller.broken:
-                self._poller = _Poller({**self._options, **self._watched})
-            return self._poller
-
-    def _ended(self, poller: _Poller, fatal: bool) -> None:  # noqa: FBT001 - as a batch calls it
-        if fatal or poller.broken:
-            self._replace(poller)
-
-    def _replace(self, broken: _Poller) -> None:
-        """A producer with a fatal error never works again; the next publish makes a new one.
-
-        Others may wait for reports of the old one: it serves them to the last.
-        """
-        with self._lock:
-            if self._poller is broken:
-                self._poller = None
-        broken.retire()
-
-
-class _Poller:
-    """A producer and the one thread that serves its delivery reports."""
-
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        self.producer = Producer(dict(options))
-        self.room = threading.Event()
-        self.broken = False
-        """Whether it broke for good, see `is_fatal`: what it still holds is reported as failed."""
-        self._serve_until = math.inf
-        self._closing = False
-        self._thread = in_background("jobstream-sink", self._serve, self._ended)
-
-    def wait_for_room(self) -> None:
-        """Block until some record was reported since the last call, 50 ms at most."""
-        self.room.wait(0.05)
-        self.room.clear()
-
-    def close(self, timeout_s: float) -> None:
-        """Serve what is out for at most `timeout_s`, then stop. Blocks until then."""
-        self._serve_until = time.monotonic() + timeout_s
-        self._closing = True
-        self._thread.join(timeout_s + 1.0)
-
-    def retire(self) -> None:
-        """Stop once all that is out is reported; returns at once."""
-        self._closing = True
-
-    def _ended(self, error: BaseException) -> None:
-        """A fault of ours: what is under way finds no report, the next publish makes a new one."""
-        self.broken = True
-        log.error("sink_failed", exc_info=error, extra={"reason": repr(error)})
-
-    def _serve(self) -> None:
-        while not self._closing or self._has_reports_due():
-            if self.broken:
-                # A record that was just being queued would stay until it is too old. What is under
-                # way is left alone: brokers answer for it.
-                self.producer.purge(in_flight=False)
-            try:
-                served = self.producer.poll(0.1)
-            except KafkaException as error:
-                # Raised once, where events are served, and nowhere else.
-                self.broken = True
-                tell_broken(error)
-            else:
-                if served:
-                    self.room.set()
-
-    def _has_reports_due(self) -> bool:
-        return len(self.producer) > 0 and time.monotonic() < self._serve_until
+        self._records.abandon()
+        self._rows.abandon()
 
 
 class _Batch:
     """One publish under way: counts reports, keeps the last offset per partition and failures."""
 
-    def __init__(
-        self, records: Sequence[Outgoing], clock: BrokerClock, ended: Callable[[bool], object]
-    ) -> None:
-        """`ended` hears, once all is answered, whether the client said that it is broken."""
+    def __init__(self, records: Sequence[Outgoing], clock: BrokerClock, by: Served) -> None:
         self._records = records
         self._clock = clock
-        self._ended = ended
+        self._by = by
         self._told = False
         self._until_s = time.monotonic() + REPORTS_S
         self._sent_ms = clock.monotonic_ms()
@@ -236,7 +130,6 @@ class _Batch:
         """The last record of each partition that was acknowledged."""
         self._bad: list[tuple[KafkaError, Message]] = []
         self._failures: dict[int, PublishFailure] = {}
-        self.fatal = False
 
     def acked(self, error: KafkaError | None, message: Message) -> None:
         """A delivery report, on the producer's poll thread."""
@@ -252,7 +145,7 @@ class _Batch:
     def refuse(self, index: int, error: KafkaError) -> None:
         """The client library would not even take the record."""
         self._failures[index] = failure_of(error)
-        self.fatal = self.fatal or is_fatal(error)
+        self._by.broken = self._by.broken or is_fatal(error)
         self._refused += 1
 
     def sent(self) -> None:
@@ -281,7 +174,6 @@ class _Batch:
         self._clock.reported(stamps, self._sent_ms)
         for error, message in self._bad:
             self._blame(error, message)
-        self._ended(self.fatal)
 
     def _blame(self, error: KafkaError, message: Message) -> None:
         # Records with the same bytes share the blame: publishing one again is always harmless.
