@@ -322,7 +322,7 @@ def test_an_app_without_topics_is_not_ready(kafka: EmbeddedKafka, tmp_path: Path
 def test_without_brokers_it_is_not_ready_and_lives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobstream.operate.cluster.WAIT_S", 1.0)
+    monkeypatch.setattr("jobstream.kafka.client.admin_calls.WAIT_S", 1.0)
     shop = Shop("127.0.0.1:1", tmp_path)
     shop.look()
 

@@ -6,47 +6,37 @@ writes nothing but what `commit` is given.
 
 from __future__ import annotations
 
-import threading
-import time
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from confluent_kafka import (
     Consumer,
     ConsumerGroupTopicPartitions,
     KafkaError,
-    KafkaException,
     TopicCollection,
     TopicPartition,
 )
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, not marked as such
-    AdminClient,
-    ConfigResource,
     OffsetSpec,
     ResourceType,
 )
 
 from jobstream.errors import BrokerRefused
-from jobstream.kafka.client.admin_calls import Trouble
+from jobstream.kafka.client.admin_calls import HIDDEN, Asking
+from jobstream.kafka.client.making import made
 from jobstream_processors.ports import Position
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from concurrent.futures import Future
+    from collections.abc import Iterable, Mapping
+
+    from confluent_kafka.admin import (  # type: ignore[attr-defined] # likewise
+        ConsumerGroupDescription,
+    )
 
     from jobstream_processors.ports import TopicPartition as Place
 
-WAIT_S = 10.0
-_GRACE_S = 2.0
-_ONLY_CRITICAL = 2
-_ASK_AGAIN_S = 0.1
-_COORDINATOR_NOT_READY = frozenset(
-    (
-        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.NOT_COORDINATOR,
-    )
-)
-_T = TypeVar("_T")
+_NO_GROUP = frozenset((KafkaError.GROUP_ID_NOT_FOUND,))
+_NOT_SEEN = HIDDEN | {KafkaError.TOPIC_AUTHORIZATION_FAILED}
 _EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
@@ -66,25 +56,22 @@ class ClusterReader:
     """
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        """Prepare a client; nothing is sent yet."""
-        # It would write a line for each of twenty attempts a second; the error has the reason.
-        self._options = {"log_level": _ONLY_CRITICAL, **options}
-        self._trouble = Trouble(options)
-        asking: dict[str, Any] = {**self._options, "error_cb": self._trouble.note}
-        self._client = AdminClient(asking)
+        """Prepare a client; nothing is sent yet. Raises ConfigError for a bad client option."""
+        self._asking = Asking(options)
 
     def topics(self) -> dict[str, int]:
         """Partition counts of all topics that this client may see."""
-        found = self._call(lambda: self._client.list_topics(timeout=WAIT_S))
-        return {name: len(topic.partitions) for name, topic in found.topics.items()}
+        return {name: len(topic.partitions) for name, topic in self._asking.topics().items()}
 
     def topic_ids(self, topics: Iterable[str]) -> dict[str, str]:
         """The ids of these incarnations of existing topics."""
-        names = sorted(set(topics))
-        if not names:
+        names = TopicCollection(sorted(set(topics)))
+        if not names.topic_names:
             return {}
-        asked = self._client.describe_topics(TopicCollection(names), request_timeout=WAIT_S)
-        return {name: str(self._answer(future).topic_id) for name, future in asked.items()}
+        found = self._asking.each(
+            lambda client, wait: client.describe_topics(names, request_timeout=wait)
+        )
+        return {name: str(topic.topic_id) for name, topic in found.items()}
 
     def spans(self, places: Iterable[Place]) -> dict[Place, tuple[int, int]]:
         """(first offset kept, next offset to be written) of each partition."""
@@ -107,11 +94,9 @@ class ClusterReader:
             return {}
         # Not the administrator's call for it: confluent-kafka 2.16.1 crashes there while the
         # group's coordinator is still loading. This one joins no group.
-        consumer = Consumer({**self._options, "group.id": group, "enable.auto.commit": False})
-        try:
-            found = self._call(lambda: _patiently(lambda: consumer.committed(asked, WAIT_S)))
-        finally:
-            consumer.close()
+        own = {"group.id": group, "enable.auto.commit": False}
+        with closing(made(Consumer, {**self._asking.options, **own})) as consumer:
+            found = self._asking.repeat(lambda _, wait: consumer.committed(asked, wait))
         return {
             (each.topic, each.partition): Position(each.offset, each.metadata or "")
             for each in found
@@ -126,8 +111,11 @@ class ClusterReader:
         names = list(groups)
         if not names:
             return {}
-        asked = self._client.describe_consumer_groups(names, request_timeout=WAIT_S)
-        return {name: self._members(future) for name, future in asked.items()}
+        found = self._asking.each(
+            lambda client, wait: client.describe_consumer_groups(names, request_timeout=wait),
+            _NO_GROUP,
+        )
+        return {name: _members(found[name]) if name in found else [] for name in names}
 
     def members(self, group: str) -> list[str]:
         """The client ids of the group's members; empty if there is no such group. Likewise."""
@@ -135,17 +123,8 @@ class ClusterReader:
 
     def retention_ms(self, topics: Iterable[str]) -> dict[str, int]:
         """How long each topic keeps records; -1 is for ever. Topics not told about are left out."""
-        resources = [ConfigResource(ResourceType.TOPIC, name) for name in sorted(set(topics))]
-        if not resources:
-            return {}
-        asked = self._client.describe_configs(resources, request_timeout=WAIT_S)
-        told = {}
-        for resource, future in asked.items():
-            try:
-                told[resource.name] = int(self._answer(future)["retention.ms"].value)
-            except BrokerRefused:
-                continue
-        return told
+        found = self._asking.configs(ResourceType.TOPIC, sorted(set(topics)), _NOT_SEEN)
+        return {name: int(configs["retention.ms"]) for name, configs in found.items()}
 
     def commit(self, group: str, positions: Mapping[Place, Position]) -> None:
         """Commit for a group without members; raises BrokerRefused if it has some."""
@@ -154,60 +133,30 @@ class ClusterReader:
             for (topic, number), position in positions.items()
         ]
         request = [ConsumerGroupTopicPartitions(group, moved)]
-        futures = self._client.alter_consumer_group_offsets(request, request_timeout=WAIT_S)
-        for each in self._answer(futures[group]).topic_partitions:
+        done = self._asking.each(
+            lambda client, wait: client.alter_consumer_group_offsets(request, request_timeout=wait)
+        )
+        for each in done[group].topic_partitions:
             if each.error is not None:
                 message = f"{each.topic} [{each.partition}]: {each.error.str()}"
                 raise BrokerRefused(message)
 
-    def _members(self, future: Future[Any]) -> list[Member]:
-        try:
-            found = future.result(timeout=WAIT_S + _GRACE_S)
-        except (KafkaException, TimeoutError) as error:
-            if _code(error) == KafkaError.GROUP_ID_NOT_FOUND:
-                return []
-            raise self._trouble.told(self._client, error, WAIT_S) from error
-        return [
-            Member(
-                name=f"{member.client_id}@{member.host}",
-                partitions=len(member.assignment.topic_partitions) if member.assignment else 0,
-            )
-            for member in found.members
-        ]
-
     def _offsets(self, places: list[Place], spec: OffsetSpec) -> dict[Place, int]:
         if not places:
             return {}
-        asked = self._client.list_offsets(
-            {TopicPartition(*place): spec for place in places}, request_timeout=WAIT_S
+        asked = {TopicPartition(*place): spec for place in places}
+        found = self._asking.each(
+            lambda client, wait: client.list_offsets(asked, request_timeout=wait)
         )
-        return {
-            (place.topic, place.partition): self._answer(future).offset
-            for place, future in asked.items()
-        }
-
-    def _answer(self, future: Future[_T]) -> _T:
-        return self._call(lambda: future.result(timeout=WAIT_S + _GRACE_S))
-
-    def _call(self, ask: Callable[[], _T]) -> _T:
-        try:
-            return ask()
-        except (KafkaException, TimeoutError) as error:
-            raise self._trouble.told(self._client, error, WAIT_S) from error
+        return {(place.topic, place.partition): told.offset for place, told in found.items()}
 
 
-def _code(error: Exception) -> int | None:
-    """The Kafka error code; None where nobody answered."""
-    return error.args[0].code() if isinstance(error, KafkaException) else None
-
-
-def _patiently(ask: Callable[[], _T]) -> _T:
-    """The answer, asked for again while the group's coordinator is moving or loading."""
-    deadline, pause = time.monotonic() + WAIT_S, threading.Event()
-    while True:
-        try:
-            return ask()
-        except KafkaException as error:
-            if error.args[0].code() not in _COORDINATOR_NOT_READY or time.monotonic() > deadline:
-                raise
-            pause.wait(_ASK_AGAIN_S)
+def _members(group: ConsumerGroupDescription) -> list[Member]:
+    return [
+        Member(
+            name=f"{member.client_id}@{member.host}",
+            # There is none while the group has not settled, whatever the library's types say.
+            partitions=len(getattr(member.assignment, "topic_partitions", ())),
+        )
+        for member in group.members
+    ]

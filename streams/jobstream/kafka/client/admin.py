@@ -21,7 +21,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, not 
     ResourceType,
 )
 
-from jobstream.kafka.client.admin_calls import WAIT_S, Asking
+from jobstream.kafka.client.admin_calls import HIDDEN, MISSING, WAIT_S, Asking
 from jobstream.topics.sessions import REBALANCE_PROTOCOLS, SESSION
 from jobstream.topics.topic_rules import TopicState
 
@@ -35,18 +35,8 @@ if TYPE_CHECKING:
     from jobstream.topics.specs import TopicSpec
 
 _LOOK_AGAIN_S = 0.05
-_MISSING = frozenset((KafkaError.UNKNOWN_TOPIC_OR_PART,))
 _THERE_ALREADY = frozenset((KafkaError.TOPIC_ALREADY_EXISTS,))
 _AS_MANY_ALREADY = frozenset((KafkaError.INVALID_PARTITIONS,))
-_NOT_TOLD = frozenset(
-    (
-        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-        KafkaError.GROUP_AUTHORIZATION_FAILED,
-        KafkaError.INVALID_REQUEST,
-        KafkaError.UNSUPPORTED_VERSION,
-        KafkaError._UNSUPPORTED_FEATURE,  # noqa: SLF001 - the library's own name
-    )
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +65,7 @@ class Admin:
 
     def topics(self) -> tuple[str, ...]:
         """The names of all topics that this client may see."""
-        return self._asking.topics()
+        return tuple(sorted(self._asking.topics()))
 
     def describe(self, topics: Iterable[str]) -> dict[str, TopicState]:
         """Partitions, copies and settings in force of each topic; missing topics are left out."""
@@ -84,7 +74,7 @@ class Admin:
             return {}
         asked = TopicCollection(names)
         there = self._asking.each(
-            lambda client, wait: client.describe_topics(asked, request_timeout=wait), _MISSING
+            lambda client, wait: client.describe_topics(asked, request_timeout=wait), MISSING
         )
         configs = self._configs(ResourceType.TOPIC, there)
         return {
@@ -173,17 +163,7 @@ class Admin:
         return True if SESSION in self.group_configs("jobstream")["jobstream"] else None
 
     def _configs(self, kind: ResourceType, names: Iterable[str]) -> dict[str, dict[str, str]]:
-        resources = [ConfigResource(kind, name) for name in names]
-        if not resources:
-            return {}
-        found = self._asking.each(
-            lambda client, wait: client.describe_configs(resources, request_timeout=wait),
-            _MISSING | _NOT_TOLD,
-        )
-        return {
-            resource.name: {e.name: e.value for e in entries.values() if e.value is not None}
-            for resource, entries in found.items()
-        }
+        return self._asking.configs(kind, names, HIDDEN)
 
     def _alter(self, kind: ResourceType, name: str, configs: Mapping[str, str]) -> None:
         if not configs:

@@ -13,14 +13,21 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, not marked as such
+    AdminClient,
+    ConfigResource,
+    ResourceType,
+)
 
-from jobstream.errors import BrokerRefused, BrokerUnavailable, ConfigError
+from jobstream.errors import BrokerRefused, BrokerUnavailable
 from jobstream.kafka.client.error_kinds import is_passing
+from jobstream.kafka.client.making import made
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Mapping
     from concurrent.futures import Future
+
+    from confluent_kafka.admin import TopicMetadata  # type: ignore[attr-defined] # likewise
 
 
 WAIT_S = 10.0
@@ -29,6 +36,15 @@ ATTEMPT_S = 3.0
 AGAIN_S = 0.1
 TROUBLE_S = 60.0
 """How long what happened on a connection explains a time-out."""
+MISSING = frozenset((KafkaError.UNKNOWN_TOPIC_OR_PART,))
+HIDDEN = MISSING | {
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.INVALID_REQUEST,
+    KafkaError.UNSUPPORTED_VERSION,
+    KafkaError._UNSUPPORTED_FEATURE,  # noqa: SLF001 - the library's own name
+}
+"""Not there, or not told to this client or by this broker."""
 _GRACE_S = 1.0
 _ONLY_CRITICAL = 2
 _K = TypeVar("_K", bound="Hashable")
@@ -84,15 +100,12 @@ class Asking:
         self._bootstrap = options.get("bootstrap.servers")
         # Not a method of this object: the client would keep it, and it the client, for ever.
         self._trouble = Trouble(options)
-        self._options: dict[str, Any] = {**options, "error_cb": self._trouble.note}
-        if not {"debug", "log_level"} & self._options.keys():
+        self.options: dict[str, Any] = {**options, "error_cb": self._trouble.note}
+        """Of a client of any kind, whose troubles an error here explains."""
+        if not {"debug", "log_level"} & self.options.keys():
             # It would write a line for each of twenty attempts a second; the error has the reason.
-            self._options["log_level"] = _ONLY_CRITICAL
-        try:
-            self._client = AdminClient(self._options)
-        except KafkaException as error:
-            message = f"the Kafka client refuses its options: {error.args[0].str()}"
-            raise ConfigError(message) from error
+            self.options["log_level"] = _ONLY_CRITICAL
+        self._client = made(AdminClient, self.options)
 
     def each(
         self,
@@ -109,21 +122,37 @@ class Asking:
             answers = {key: _result(future, wait_s, accepted) for key, future in asked}
             return {key: answer for key, answer in answers.items() if answer is not _ACCEPTED}
 
-        return self._repeat(attempt)
+        return self.repeat(attempt)
 
     def one(self, ask: Callable[[AdminClient, float], Future[_T]]) -> _T:
         """The answer to `ask`, which is given a client and the seconds of an attempt."""
-        return self._repeat(lambda client, s: _result(ask(client, s), s, frozenset()))
+        return self.repeat(lambda client, s: _result(ask(client, s), s, frozenset()))
 
-    def topics(self) -> tuple[str, ...]:
-        """The names of all topics that this client may see."""
-        return self._repeat(lambda client, s: tuple(sorted(client.list_topics(timeout=s).topics)))
+    def topics(self) -> Mapping[str, TopicMetadata]:
+        """All topics that this client may see, by name."""
+        return self.repeat(lambda client, s: client.list_topics(timeout=s).topics)
+
+    def configs(
+        self, kind: ResourceType, names: Iterable[str], untold: frozenset[int]
+    ) -> dict[str, dict[str, str]]:
+        """The settings in force of each; those answered with a code in `untold` are left out."""
+        resources = [ConfigResource(kind, name) for name in names]
+        if not resources:
+            return {}
+        found = self.each(
+            lambda client, wait: client.describe_configs(resources, request_timeout=wait), untold
+        )
+        return {
+            resource.name: {e.name: e.value for e in entries.values() if e.value is not None}
+            for resource, entries in found.items()
+        }
 
     def unseen(self, what: str) -> BrokerUnavailable:
         """The error for a change that was accepted and does not show."""
         return BrokerUnavailable(f"{what}, but {self._bootstrap} does not show it yet: try again")
 
-    def _repeat(self, attempt: Callable[[AdminClient, float], _T]) -> _T:
+    def repeat(self, attempt: Callable[[AdminClient, float], _T]) -> _T:
+        """What `attempt` returns, made again while its errors are such that pass."""
         deadline = time.monotonic() + self._wait_s
         while True:
             wait_s = min(ATTEMPT_S, max(0.1, deadline - time.monotonic()))
@@ -135,7 +164,7 @@ class Asking:
                 if isinstance(problem, BrokerRefused) or time.monotonic() >= deadline:
                     raise problem from error
             threading.Event().wait(AGAIN_S)
-            self._client = AdminClient(self._options)
+            self._client = AdminClient(self.options)
 
 
 _ACCEPTED: Any = object()

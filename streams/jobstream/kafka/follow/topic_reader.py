@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 
 from jobstream.errors import BrokerRefused, BrokerUnavailable
-from jobstream.kafka.client.admin_calls import AGAIN_S, Asking
+from jobstream.kafka.client.admin_calls import AGAIN_S, MISSING, Asking
 from jobstream.kafka.client.error_kinds import is_passing
 from jobstream_processors.errors import TableUnavailable
 
@@ -48,7 +48,6 @@ DELETED_FIX = (
     "what needs the topic waits, or stops with its partitions; the rest goes on. Make it again, "
     "empty, with: jobstream topics apply MODULE:APP"
 )
-_MISSING = frozenset((KafkaError.UNKNOWN_TOPIC_OR_PART,))
 
 
 class KafkaLog:
@@ -206,7 +205,7 @@ class KafkaLog:
             self._admin = Asking(self._options, self._wait_s)
         asked = TopicCollection(list(topics))
         return self._admin.each(
-            lambda client, wait: client.describe_topics(asked, request_timeout=wait), _MISSING
+            lambda client, wait: client.describe_topics(asked, request_timeout=wait), MISSING
         )
 
     def _consumer(self) -> Consumer:
