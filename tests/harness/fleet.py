@@ -12,20 +12,20 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tests.harness.waiting import TooLate
 
 from jobstream.testing.ledger import Kill
+from jobstream_processors.execute import leash
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
     from types import TracebackType
 
 STOP_LIMIT_S = 180.0
 """A worker drains for 25 s at most, then leaves its group; a busy machine takes its time."""
-_LEASHED = Path(__file__).with_name("leashed.py")
 _TAIL_BYTES = 4_000
 
 
@@ -121,7 +121,7 @@ class Fleet:
         self._folder.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             process = subprocess.Popen(  # the test's own command line
-                [sys.executable, "-S", "-E", str(_LEASHED), str(os.getpid()), *self._command],
+                [sys.executable, "-S", "-E", leash.__file__, str(os.getpid()), *self._command],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -6,12 +6,10 @@ It holds no Kafka handle unless the handler itself enqueues, and dies with its p
 from __future__ import annotations
 
 import contextvars
-import ctypes
 import importlib
 import os
 import pickle
 import runpy
-import signal
 import sys
 from multiprocessing.connection import Connection
 from types import ModuleType
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from jobstream_processors.core.outcome import Unstarted, as_is, told
 from jobstream_processors.core.spot import spot_of
 from jobstream_processors.execute.forked import close_in_child, leave
+from jobstream_processors.execute.leash import die_with
 from jobstream_processors.execute.outliving import outlive_stops
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 READY = b"ready"
 """Says that a handler is imported; what comes in its place is the Unstarted that tells why not."""
-_PR_SET_PDEATHSIG = 1
 
 
 def main(descriptor: int) -> None:
@@ -39,7 +37,7 @@ def main(descriptor: int) -> None:
     mine = os.getpid()
     try:
         parent, path, script, begin = pickle.loads(pipe.recv_bytes())  # noqa: S301 - our own parent
-        _die_with(parent)
+        die_with(parent)
         # The parent is to see this child's end, not that of a process that a handler forks.
         close_in_child(pipe)
         sys.path[:] = path
@@ -114,14 +112,6 @@ def _script(path: str | None) -> ModuleType:
     module.__dict__.update(runpy.run_path(path, run_name="__jobstream_main__"))
     sys.modules["__main__"].__dict__.update(module.__dict__)
     return module
-
-
-def _die_with(parent: int) -> None:
-    """Ask the kernel to kill this process when its parent dies (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ from typing import Protocol
 
 from jobstream.broker.errors import BrokerStartError
 from jobstream.broker.process_identity import started_at
+from jobstream_processors.execute import leash
 
+_LEASH = str(Path(leash.__file__).parent)
 _KEEPER = Path(__file__).with_name("keeper.py")
 _POLL_S = 0.02
 
@@ -47,7 +49,7 @@ class AttendedJvm:
         `scratch` is removed if this program dies without cleaning up. Raises
         `BrokerStartError` if the process could not be started.
         """
-        arguments = ["attend", str(os.getpid()), str(scratch or ""), *command]
+        arguments = ["attend", str(os.getpid()), str(scratch or ""), _LEASH, *command]
         self._keeper = _run_keeper(arguments, output)
         self.pid = _pid_from(self._keeper, output)
 

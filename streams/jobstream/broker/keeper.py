@@ -1,17 +1,17 @@
 """The small process between us and a JVM: it sees to it that the JVM ends when it should.
 
-    python -S keeper.py attend PARENT_PID SCRATCH COMMAND...
+    python -S keeper.py attend PARENT_PID SCRATCH FOLDER COMMAND...
     python -S keeper.py detach COMMAND...
 
 Both start COMMAND and print its process id. `attend` then stays as long as COMMAND runs: if the
 parent is gone (also by kill -9) it kills COMMAND and removes the directory SCRATCH, if one is
 named; if the keeper itself is killed, the kernel kills COMMAND. `detach` leaves COMMAND alone.
-It imports the standard library alone, because it is run as a file and has to start in
-milliseconds, and it knows nothing about Kafka.
+It imports the standard library and FOLDER/leash.py alone, because it is run as a file and has to
+start in milliseconds, and it knows nothing about Kafka.
 """
 
 import contextlib
-import ctypes
+import functools
 import os
 import select
 import shutil
@@ -19,19 +19,21 @@ import signal
 import subprocess
 import sys
 
-PR_SET_PDEATHSIG = 1  # prctl(2): the signal a child gets when the thread that forked it ends
 POLL_S = 0.5
 
 
-def attend(parent: int, scratch: str, command: list[str]) -> int:
+def attend(parent: int, scratch: str, folder: str, command: list[str]) -> int:
     """Run `command` until it ends or `parent` does; its exit code, negative for a signal."""
+    sys.path.append(folder)
+    from leash import die_with  # type: ignore[import-not-found] # noqa: PLC0415  # found just now
+
     # The kernel's signal fires when the forking *thread* ends. In a program with threads that
     # is too early; this process has one thread, hence the detour through it.
     child = subprocess.Popen(  # noqa: S603  # the command comes from our own starter
         command,
         stdin=subprocess.DEVNULL,
         stdout=sys.stderr,
-        preexec_fn=_die_with_parent,  # noqa: PLW1509  # safe: this process has one thread
+        preexec_fn=functools.partial(die_with, os.getpid()),  # noqa: PLW1509  # safe: this process has one thread
     )
     report(child.pid)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -61,11 +63,6 @@ def report(pid: int) -> None:
     sys.stdout.flush()
 
 
-def _die_with_parent() -> None:
-    with contextlib.suppress(AttributeError):  # no prctl outside Linux: the poll has to do
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def _wait_for_either(parent: int, child: "subprocess.Popen[bytes]") -> None:
     if not hasattr(os, "pidfd_open"):
         _poll_for_either(parent, child)
@@ -92,5 +89,5 @@ def _poll_for_either(parent: int, child: "subprocess.Popen[bytes]") -> None:
 if __name__ == "__main__":
     if sys.argv[1] == "detach":
         detach(sys.argv[2:])
-    code = attend(int(sys.argv[2]), sys.argv[3], sys.argv[4:])
+    code = attend(int(sys.argv[2]), sys.argv[3], sys.argv[4], sys.argv[5:])
     sys.exit(code if code >= 0 else 128 - code)

@@ -6,22 +6,22 @@ It runs no job and knows no topic. A child in trouble is started again after a p
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from jobstream.cli.exits import FAILURE, OK, REPLACE, SIGNALLED
 from jobstream.roles.stop_signals import SIGNALS, signal_name
+from jobstream_processors.execute.leash import die_with
 
 log = logging.getLogger("jobstream.cli")
 
-_PR_SET_PDEATHSIG = 1  # prctl(2): the signal a process gets when the thread that forked it ends
 LINE_BYTES_MAX = 1 << 20
 LAST_WORDS_S = 1.0
 """How long the output of a child that ended is read on: what it started may hold the other end."""
@@ -210,7 +210,8 @@ class Supervisor:
                 stderr=writes,
                 # A Ctrl-C of the terminal reaches the parent alone, which passes it on once.
                 start_new_session=True,
-                preexec_fn=_DieWithParent(os.getpid()),
+                # A parent that is killed has its children drain.
+                preexec_fn=partial(die_with, os.getpid(), signal.SIGTERM),
             )
         finally:
             if writes is not None:
@@ -258,23 +259,3 @@ async def _copy(stream: asyncio.StreamReader, prefix: str) -> None:
             return
         sys.stdout.write(prefix + line.decode(errors="replace").rstrip("\n") + "\n")
         sys.stdout.flush()
-
-
-@dataclass(frozen=True, slots=True)
-class _DieWithParent:
-    """Runs in the child before its program: the parent's end, however it came, ends it too.
-
-    SIGTERM, so that it drains. Where there is no prctl the child lives on until it is stopped.
-    """
-
-    parent: int
-    libc: ctypes.CDLL | None = field(
-        default_factory=lambda: ctypes.CDLL(None) if sys.platform == "linux" else None
-    )
-
-    def __call__(self) -> None:
-        if self.libc is None:
-            return
-        self.libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() != self.parent:  # it died before the call
-            os._exit(SIGNALLED + signal.SIGTERM)
