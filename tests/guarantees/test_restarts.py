@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 from tests.harness.trial import Progress
 from tests.harness.waiting import ASK_AGAIN_S, wait_until
 
-from jobstream.roles.run_loop import EXIT_REPLACE
+from jobstream.exits import REPLACE
 from jobstream.topics.names import worker_group
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def test_a_worker_that_slept_leaves_though_its_clients_wait(
     wait_until(lambda: time.monotonic() > over, "its session is over", limit_s=2 * SESSION_S)
     trial.fleet.thaw(member)
 
-    assert member.wait() == EXIT_REPLACE, member.tail()
+    assert member.wait() == REPLACE, member.tail()
     assert "stood still for" in member.tail()
 
 

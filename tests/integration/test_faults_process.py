@@ -15,7 +15,7 @@ from tests.harness.served import Served
 from tests.harness.waiting import wait_until
 
 from jobstream import App
-from jobstream.roles.run_loop import EXIT_REPLACE
+from jobstream.exits import REPLACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobstream import App, Backoff, Context
-from jobstream.roles.run_loop import leave_if_unsafe, leave_process
+from jobstream.exits import OK, REPLACE, leave, leave_threads
 from jobstream.roles.process import Roles
 
 APP = os.environ["FAULTS_APP"]
@@ -146,8 +146,8 @@ def blocks(args: Args) -> None:
     threading.Event().wait()
 
 if __name__ == "__main__":
-    Roles(app, give_up=leave_if_unsafe).run()
-    leave_process(0)  # as the command does
+    Roles(app, give_up=lambda _: leave(REPLACE)).run()
+    leave_threads(OK)  # as the command does
 '''
 
 
@@ -313,7 +313,7 @@ def test_a_handler_that_holds_the_loop_ends_its_worker_and_then_its_child(shop: 
     member = shop.fleet.start()
     holding = shop.enqueue("holds_the_loop", "for ever")
 
-    assert member.wait(180) == EXIT_REPLACE
+    assert member.wait(180) == REPLACE
     assert "loop_held" in member.tail()
     shop.fleet.start()
 

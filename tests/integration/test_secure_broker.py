@@ -20,8 +20,8 @@ from jobstream.broker import EmbeddedKafka
 from jobstream.broker import node as broker_node
 from jobstream.broker.broker_settings import node_settings
 from jobstream.broker.free_ports import choose_addresses
-from jobstream.cli.exits import FAILURE
 from jobstream.cli.root import root
+from jobstream.exits import FAILURE
 from jobstream.kafka.client import admin_calls as asking
 from jobstream.operate import cluster
 from jobstream.roles.process import Roles

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 ASK_TO_LEAVE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -35,7 +35,7 @@ def outlive_stops() -> None:
         signal.signal(number, _nothing)
         # System calls of the user's C code go on as if nothing had come.
         signal.siginterrupt(number, False)  # noqa: FBT003 - the standard library's signature
-    in_forks(_as_python_starts)
+    in_forks(as_python_starts)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ASK_TO_LEAVE)
 
 
@@ -63,7 +63,8 @@ def _nothing(number: int, frame: object) -> None:
     """Not SIG_IGN, which every process started from here would inherit."""
 
 
-def _as_python_starts() -> None:
-    for number in ASK_TO_LEAVE:
+def as_python_starts(numbers: Iterable[int] = ASK_TO_LEAVE) -> None:
+    """Give these signals back."""
+    for number in numbers:
         of_python = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
         signal.signal(number, of_python)

@@ -9,8 +9,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jobstream.cli.exits import FAILURE, OK
 from jobstream.cli.output import remark
+from jobstream.exits import FAILURE, OK
 from jobstream_processors.core.orders import QUIET, is_meant
 
 if TYPE_CHECKING:

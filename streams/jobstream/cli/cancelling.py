@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from jobstream.cli.ask_processes import workers_here
 from jobstream.cli.control_text import document, holds
-from jobstream.cli.exits import FAILURE, OK
 from jobstream.cli.hints import typed
 from jobstream.cli.output import iso, print_json, progress, remark, say, when
 from jobstream.cli.printable import one_line
+from jobstream.exits import FAILURE, OK
 from jobstream.operate.errors import LookTooLong
 from jobstream.operate.history import WAITING, History, history
 from jobstream.operate.ids import is_prefix

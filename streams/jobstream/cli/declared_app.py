@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobstream.cli.app_name import app_name
-from jobstream.cli.exits import FAILURE, UNSAFE
 from jobstream.cli.hints import typed
+from jobstream.exits import FAILURE, OK, UNSAFE, leave
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +103,7 @@ def main(words: Sequence[str]) -> None:
     with answer:
         json.dump(document, answer)
     # User code may have started threads that do not end.
-    os._exit(0)
+    leave(OK)
 
 
 def _document(named: AppName, *, apply: bool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import signal
 
-from jobstream.cli.exits import SIGNALLED
+from jobstream.exits import SIGNALLED
 
 _PASSED_ON = frozenset(
     {

@@ -6,7 +6,7 @@ import sys
 from typing import NoReturn
 
 from jobstream import held_signals
-from jobstream.cli.exits import FAILURE
+from jobstream.exits import FAILURE
 
 SERVING = frozenset({"worker", "dev", "exporter", "canary"})
 """The commands that go on until they are told to leave."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from jobstream.cli.app_command import Asked
-from jobstream.cli.exits import DIFFERS, FAILURE, INTERRUPTED, OK, UNSAFE
 from jobstream.cli.hints import typed
 from jobstream.cli.output import take_any_text
+from jobstream.exits import DIFFERS, FAILURE, INTERRUPTED, OK, UNSAFE, leave_threads
 from jobstream.roles.stop_signals import SIGNALS, StopAsked
 
 if TYPE_CHECKING:
@@ -74,9 +74,7 @@ class Root(click.Group):
         if SIGNALS.number is not None or "jobstream.roles.run_loop" in sys.modules:
             # This was a worker, or was to be one: no thread that hangs must keep it, nor one that
             # the user's code has started, after an error either.
-            from jobstream.roles.run_loop import leave_process  # noqa: PLC0415 - with such commands only
-
-            leave_process(code)
+            leave_threads(code)
         sys.exit(code)
 
     def _run(

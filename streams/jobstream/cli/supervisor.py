@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from jobstream.cli.exits import FAILURE, OK, REPLACE, SIGNALLED
+from jobstream.exits import FAILURE, OK, REPLACE, SIGNALLED
 from jobstream.roles.stop_signals import SIGNALS, signal_name
 from jobstream_processors.execute.leash import die_with
 

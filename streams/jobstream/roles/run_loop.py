@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
-import sys
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from jobstream_processors.errors import ReplaceProcess, WorkerStopped
+from jobstream_processors.errors import WorkerStopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Sequence
@@ -25,8 +23,6 @@ log = logging.getLogger("jobstream.roles")
 
 _T = TypeVar("_T")
 
-EXIT_REPLACE = 75
-"""Exit code of a process that is to be started again (sysexits: temporary failure)."""
 LOOK_S = 0.05
 LEAVE_S = 2.0
 """How long tasks that were cancelled may take to clean up."""
@@ -35,7 +31,7 @@ LEAVE_S = 2.0
 def run(main: Coroutine[Any, Any, None], leave_s: float = LEAVE_S) -> None:
     """Run `main` to its end; blocks at most `leave_s` longer. Raises what `main` raises.
 
-    Its return does not prove that nothing runs any more: see `leave_process`.
+    Its return does not prove that nothing runs any more: see `exits.leave_threads`.
     """
     loop = asyncio.new_event_loop()
     try:
@@ -79,7 +75,7 @@ def _is_from_a_terminal() -> bool:
 async def unless(told: Callable[[], bool], work: Coroutine[Any, Any, _T]) -> _T | None:
     """What `work` returns; None, within a moment, once the process is `told` to leave.
 
-    A thread that `work` waits for goes on: `leave_process` leaves it behind.
+    A thread that `work` waits for goes on: `exits.leave_threads` leaves it behind.
     """
     task = asyncio.ensure_future(work)
     while not told():
@@ -126,24 +122,6 @@ def tell(
         log.error("thread_failed", exc_info=error, extra={"reason": repr(error)})
     with suppress(RuntimeError):  # The loop is closed: the roles have left already.
         loop.call_soon_threadsafe(take)
-
-
-def leave_process(code: int) -> None:
-    """Exit now if a thread that nobody can stop would keep this process; else return."""
-    others = (t for t in threading.enumerate() if t is not threading.main_thread())
-    kept = [thread.name for thread in others if not thread.daemon]
-    if kept:
-        log.warning("threads_left_behind", extra={"threads": kept})
-        logging.shutdown()
-        sys.stdout.flush()
-        os._exit(code)
-
-
-def leave_if_unsafe(error: BaseException) -> None:
-    """End this process on the spot after an error that forbids publishing anything more."""
-    if isinstance(error, WorkerStopped | ReplaceProcess):
-        logging.shutdown()
-        os._exit(EXIT_REPLACE)
 
 
 def _cancel_all(loop: asyncio.AbstractEventLoop, leave_s: float) -> None:

@@ -22,9 +22,10 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from jobstream.exits import SIGNALLED, leave
 from jobstream.held_signals import ASKS_TO_LEAVE
 from jobstream_processors.background import in_background, log_end
-from jobstream_processors.execute.outliving import in_forks
+from jobstream_processors.execute.outliving import as_python_starts, in_forks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -120,7 +121,7 @@ class StopSignals:
             if not self._served:
                 raise StopAsked(0)
         elif self._counts_again(number):
-            os._exit(128 + number)
+            os._exit(SIGNALLED + number)
 
     def _hear(self, hears: int, stop: Told, again: Told) -> None:
         """On the thread, until the end is written."""
@@ -163,9 +164,7 @@ class StopSignals:
         """Give the signals back as Python starts with them."""
         self._pid, self._pipe = 0, None
         self.number, self._served = None, False
-        for number in self._ours():
-            default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-            signal.signal(number, default)
+        as_python_starts(self._ours())
 
 
 def signal_name(number: int) -> str:
@@ -179,7 +178,7 @@ def signal_name(number: int) -> str:
 def leave_at_once(number: int) -> None:
     """End this process on the spot, with the code that says which signal it was."""
     log.warning("leaving_at_once", extra={"signal": signal_name(number)})
-    os._exit(128 + number)
+    leave(SIGNALLED + number)
 
 
 SIGNALS = StopSignals()

@@ -9,8 +9,9 @@ import sys
 import shop  # type: ignore[import-not-found]  # beside this file, which is run as a program
 from tests.harness.waiting import wait_until
 
+from jobstream.exits import FAILURE, REPLACE, leave, leave_threads
 from jobstream.roles.process import Roles
-from jobstream.roles.run_loop import leave_if_unsafe, leave_process
+from jobstream_processors.errors import ReplaceProcess, WorkerStopped
 
 LIMIT_S = 300.0
 PLAIN = frozenset(vars(logging.makeLogRecord({})))
@@ -47,8 +48,9 @@ def main() -> None:
         Roles(shop.app, only=only).run()
     except Exception as error:
         logging.getLogger("trial").exception("worker ended")
-        leave_if_unsafe(error)
-        leave_process(1)  # As the command line does: a thread may wait for a broker for long.
+        if isinstance(error, WorkerStopped | ReplaceProcess):
+            leave(REPLACE)
+        leave_threads(FAILURE)  # As the command line does: a thread may wait for a broker for long.
         raise
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.spoken import Spoken
 
-from jobstream.cli.exits import REPLACE
 from jobstream.cli.supervisor import Restarts
+from jobstream.exits import REPLACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

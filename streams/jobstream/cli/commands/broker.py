@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jobstream.cli.exits import FAILURE, OK
 from jobstream.cli.options import json_option
 from jobstream.cli.output import print_json, remark, say
+from jobstream.exits import FAILURE, OK
 
 if TYPE_CHECKING:
     from jobstream.broker import BrokerState

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobstream.cli.app_command import AppCommand
-from jobstream.cli.exits import FAILURE, OK
 from jobstream.cli.log_output import LogForm, configure
 from jobstream.cli.options import (
     at_port,
@@ -22,6 +21,7 @@ from jobstream.cli.options import (
     view_of,
 )
 from jobstream.cli.output import print_json_line, print_table
+from jobstream.exits import FAILURE, OK
 from jobstream.operate.errors import NotThere
 from jobstream.roles.stop_signals import SIGNALS, leave_at_once
 from jobstream.topics.names import dedup_topic

@@ -10,7 +10,6 @@ import click
 from jobstream.cli.app_command import AppGroup
 from jobstream.cli.ask_processes import confirm
 from jobstream.cli.control_text import by, document, ended, holds
-from jobstream.cli.exits import OK
 from jobstream.cli.options import (
     brokers_now,
     json_option,
@@ -22,6 +21,7 @@ from jobstream.cli.options import (
 )
 from jobstream.cli.output import age, print_json, print_table, remark, say, when
 from jobstream.cli.printable import one_line
+from jobstream.exits import OK
 from jobstream_processors.core.orders import CANCEL, PAUSE_QUEUE, PAUSE_TYPE, QUIET
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ import click
 
 from jobstream.cli.app_command import AppCommand
 from jobstream.cli.declared_app import Unsound, read_declared
-from jobstream.cli.exits import REPLACE, UNSAFE
 from jobstream.cli.log_output import configure
 from jobstream.cli.options import log_level_option
 from jobstream.cli.output import say
 from jobstream.errors import BrokerUnavailable
+from jobstream.exits import REPLACE, UNSAFE
 from jobstream.roles.stop_signals import signal_name
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobstream.cli.app_command import AppGroup
-from jobstream.cli.exits import FAILURE, OK
 from jobstream.cli.letter_filter import chosen, filter_of, filter_options, said
 from jobstream.cli.options import brokers_now, json_option, or_ours, queue_option, view_of
 from jobstream.cli.output import (
@@ -21,6 +20,7 @@ from jobstream.cli.output import (
     say,
 )
 from jobstream.cli.printable import printable
+from jobstream.exits import FAILURE, OK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

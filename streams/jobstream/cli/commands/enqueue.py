@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from jobstream.cli.app_command import AppCommand
-from jobstream.cli.exits import FAILURE, OK
 from jobstream.cli.hints import typed
 from jobstream.cli.options import json_option
 from jobstream.cli.output import print_json, print_json_line, remark, say
 from jobstream.errors import ConfigError, EnqueuesFailed
+from jobstream.exits import FAILURE, OK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import click
 
 from jobstream.cli.app_command import AppCommand
-from jobstream.cli.exits import OK
 from jobstream.cli.log_output import LogForm, configure
 from jobstream.cli.options import (
     at_port,
@@ -18,6 +17,7 @@ from jobstream.cli.options import (
     view_of,
 )
 from jobstream.errors import ConfigError
+from jobstream.exits import OK
 from jobstream.roles.stop_signals import SIGNALS, leave_at_once
 
 if TYPE_CHECKING:

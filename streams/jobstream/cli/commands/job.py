@@ -8,7 +8,6 @@ import click
 
 from jobstream.cli.app_command import AppGroup
 from jobstream.cli.control_text import about, document, holds
-from jobstream.cli.exits import FAILURE, OK
 from jobstream.cli.options import (
     brokers_now,
     json_option,
@@ -20,6 +19,7 @@ from jobstream.cli.options import (
 )
 from jobstream.cli.output import iso, print_json, print_table, progress, remark, say, when
 from jobstream.cli.printable import printable
+from jobstream.exits import FAILURE, OK
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,6 @@ import click
 from jobstream.cli.app_command import AppCommand
 from jobstream.cli.ask_processes import held_by, workers_here
 from jobstream.cli.control_text import WHAT, about
-from jobstream.cli.exits import OK
 from jobstream.cli.options import (
     LISTED_MAX,
     brokers_now,
@@ -22,6 +21,7 @@ from jobstream.cli.options import (
 )
 from jobstream.cli.output import age, iso, print_json_line, print_table, progress, remark, when
 from jobstream.cli.printable import one_line
+from jobstream.exits import OK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,9 +10,9 @@ import click
 
 from jobstream.cli.app_command import AppCommand
 from jobstream.cli.control_text import document, holds
-from jobstream.cli.exits import OK
 from jobstream.cli.options import json_option, queue_option, tell_missing, view_of
 from jobstream.cli.output import age, console, print_json, print_json_line, print_table, say, table
+from jobstream.exits import OK
 
 if TYPE_CHECKING:
     from jobstream.cli.app_name import AppName

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobstream.cli.app_command import AppGroup
-from jobstream.cli.exits import OK
 from jobstream.cli.options import brokers_now, json_option, moment, view_of
 from jobstream.cli.output import print_json, print_table, remark
+from jobstream.exits import OK
 
 if TYPE_CHECKING:
     from collections.abc import Callable

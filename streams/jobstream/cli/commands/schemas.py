@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from jobstream.cli.app_command import AppGroup
-from jobstream.cli.exits import DIFFERS, OK, UNSAFE
 from jobstream.cli.hints import typed
 from jobstream.cli.options import json_option
 from jobstream.cli.output import print_json, print_table, say
+from jobstream.exits import DIFFERS, OK, UNSAFE
 
 if TYPE_CHECKING:
     from jobstream.cli.app_name import AppName

@@ -13,9 +13,9 @@ import click
 
 from jobstream.cli.app_command import AppCommand
 from jobstream.cli.ask_processes import AT_ONCE, ask, held_by
-from jobstream.cli.exits import FAILURE, OK
 from jobstream.cli.options import json_option, name_and_settings
 from jobstream.cli.output import age, print_json, print_table, remark
+from jobstream.exits import FAILURE, OK
 
 if TYPE_CHECKING:
     from jobstream.cli.app_name import AppName

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobstream.cli.app_command import AppGroup
-from jobstream.cli.exits import DIFFERS, OK, UNSAFE
 from jobstream.cli.hints import typed
 from jobstream.cli.options import json_option
 from jobstream.cli.output import print_json, print_table, progress, say
 from jobstream.cli.topics_table import GOOD, queue_lines, statuses, topic_lines
 from jobstream.errors import ConfigError
+from jobstream.exits import DIFFERS, OK, UNSAFE
 
 if TYPE_CHECKING:
     from jobstream.app import App

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import click
 
 from jobstream.cli.app_command import AppCommand
-from jobstream.cli.exits import OK, REPLACE
 from jobstream.cli.log_output import LogForm, configure_process
 from jobstream.cli.options import at_port, log_level_option, log_option, queues_option
 from jobstream.errors import ConfigError
+from jobstream.exits import FLUSH_S, OK, REPLACE, flush, leave
 from jobstream.held_signals import hold
 from jobstream.roles.stop_signals import SIGNALS
 from jobstream_processors.background import in_background, log_end
@@ -29,8 +29,6 @@ log = logging.getLogger("jobstream.cli")
 
 PROCESSES_MAX = 256
 PORT_MAX = 65_535
-TELL_S = 1.0
-"""How long the last words of a process may take, which a hanging thread can keep for ever."""
 LEAVE_GRACE_S = 10.0
 """What a worker may take beyond its drain to commit, leave its group and end."""
 
@@ -164,24 +162,19 @@ def _serve(
 def _give_up(error: BaseException, *, supervised: bool) -> None:
     """Be replaced, though a handler holds the main thread and perhaps the log."""
     told = partial(log.warning, "process_replaced", extra={"reason": str(error)})
-    in_background("jobstream-last-words", told, log_end("jobstream-last-words")).join(TELL_S)
+    in_background("jobstream-last-words", told, log_end("jobstream-last-words")).join(FLUSH_S)
     _leave(supervised=supervised)
 
 
 def _leave(*, supervised: bool) -> None:
     """End this process on the spot: it must publish nothing more, and threads may hang in it."""
-    in_background("jobstream-flush", _flush, log_end("jobstream-flush")).join(TELL_S)
     if SIGNALS.number is not None:
-        os._exit(OK)  # It was to leave anyway, and for good.
+        leave(OK)  # It was to leave anyway, and for good.
     if supervised:
-        os._exit(REPLACE)
+        leave(REPLACE)
+    flush()
     hold()  # Until the new program can take them.
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own command
-
-
-def _flush() -> None:
-    logging.shutdown()
-    sys.stdout.flush()
 
 
 def _child_command() -> list[str]:
