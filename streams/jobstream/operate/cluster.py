@@ -23,7 +23,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, not 
 
 from jobstream.errors import BrokerRefused
 from jobstream.kafka.client.admin_calls import HIDDEN, Asking
-from jobstream.kafka.client.making import made
+from jobstream.kafka.client.construct import made
 from jobstream_processors.ports import Position
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, not 
 )
 
 from jobstream.errors import BrokerRefused, BrokerUnavailable
+from jobstream.kafka.client.construct import made
 from jobstream.kafka.client.error_kinds import is_passing
-from jobstream.kafka.client.making import made
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Makes clients of the library, and says which setting is wrong where it refuses one."""
+"""Constructs clients of the library, and says which setting is wrong where it refuses one."""
 
 from __future__ import annotations
 
