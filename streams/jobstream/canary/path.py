@@ -20,6 +20,7 @@ from jobstream.canary.probing import ENQUEUE, Probed, end_of, id_on, verdict
 from jobstream.enqueue.client import Client
 from jobstream.enqueue.composing import JobKind, When
 from jobstream.errors import BrokerUnavailable, JobstreamError
+from jobstream.kafka.client.construct import made
 from jobstream.kafka.client.error_kinds import is_passing
 from jobstream.kafka.produce.producer import KafkaTransport
 from jobstream.topics.names import schemas_topic
@@ -56,7 +57,7 @@ class ProbeRows:
             "fetch.wait.max.ms": 100,
             "fetch.queue.backoff.ms": 10,
         }
-        self._consumer = Consumer(self._options)
+        self._consumer = made(Consumer, self._options)
 
     def begin(self, place: Place) -> None:
         """Read from the present end of the partition; blocks for it, raises BrokerUnavailable."""
@@ -67,7 +68,7 @@ class ProbeRows:
         except KafkaException as error:
             # A client may go on asking the broker it knew; a new one looks for the leader.
             self._consumer.close()
-            self._consumer = Consumer(self._options)
+            self._consumer = made(Consumer, self._options)
             topic, partition = place
             message = f"{topic} [{partition}]: its end is not known: {error.args[0].str()}"
             raise BrokerUnavailable(message) from error

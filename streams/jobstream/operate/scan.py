@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from jobstream.errors import BrokerRefused
+from jobstream.kafka.client.construct import made
 from jobstream.kafka.client.error_kinds import is_passing
 from jobstream.operate.errors import ReadStalled
 
@@ -147,7 +148,8 @@ def _is_told(message: Any) -> bool:  # noqa: ANN401 - a Message
 
 
 def _consumer(options: Mapping[str, Any], more: Mapping[str, Any]) -> Consumer:
-    return Consumer(
+    return made(
+        Consumer,
         {
             **options,
             # A group id is required by the client library; nothing is committed under it.
@@ -158,5 +160,5 @@ def _consumer(options: Mapping[str, Any], more: Mapping[str, Any]) -> Consumer:
             "queued.max.messages.kbytes": 8_192,
             "fetch.wait.max.ms": 100,
             **more,
-        }
+        },
     )

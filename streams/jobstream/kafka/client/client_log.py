@@ -20,6 +20,9 @@ _WHO_AND_WHEN = re.compile(r" \[[^\]]*\] \[thrd:[^\]]*\]:|\(after \d+ms[^)]*\)")
 PASSING = "Coordinator load in progress: retrying"
 """End of what a broker is told of that has just started: over within a second, and no trouble."""
 
+OF_OTHERS = "and will be ignored by this"
+"""An option of consumers given to a producer, or the reverse: every client is made with all."""
+
 
 class Sparse(logging.Filter):
     """Shows a text, keeps it back for AGAIN_S, then shows it again with how many were kept back.
@@ -39,6 +42,8 @@ class Sparse(logging.Filter):
         if not logging.INFO <= record.levelno <= logging.ERROR:
             return True
         told = record.getMessage()
+        if OF_OTHERS in told:
+            return False
         text = record.levelno, _WHO_AND_WHEN.sub("", told)
         now = time.monotonic()
         with self._lock:

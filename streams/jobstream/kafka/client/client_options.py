@@ -1,13 +1,13 @@
-"""Options passed through to the Kafka client: an allow-list, with the reason for each refusal.
+"""Options passed through to the Kafka client, but for those that would break a promise.
 
-What is let through concerns the connection: TLS, SASL, addresses, timeouts, diagnosis. What runs
-code, and what the guarantees stand on, is refused. It connects to nothing and reads no file.
+What runs code, and what the guarantees stand on, is refused with its reason. A name or a value that
+the client library does not know, it refuses itself, when the first client is made: see
+`construct.py`. This connects to nothing and reads no file.
 """
 
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -19,37 +19,6 @@ if TYPE_CHECKING:
 ENV_PREFIX = "JOBSTREAM_KAFKA_"
 MASK = "***"
 
-_TLS = """
-security.protocol ssl.cipher.suites ssl.curves.list ssl.sigalgs.list ssl.key.location
-ssl.key.password ssl.key.pem ssl.certificate.location ssl.certificate.pem ssl.ca.location
-ssl.ca.pem ssl.crl.location ssl.keystore.location ssl.keystore.password
-enable.ssl.certificate.verification ssl.endpoint.identification.algorithm https.ca.location
-https.ca.pem
-"""
-_SASL = """
-sasl.mechanism sasl.mechanisms sasl.username sasl.password sasl.kerberos.service.name
-sasl.kerberos.principal sasl.kerberos.keytab sasl.kerberos.min.time.before.relogin
-sasl.oauthbearer.method sasl.oauthbearer.config sasl.oauthbearer.client.id
-sasl.oauthbearer.client.secret sasl.oauthbearer.scope sasl.oauthbearer.extensions
-sasl.oauthbearer.token.endpoint.url sasl.oauthbearer.grant.type
-sasl.oauthbearer.assertion.algorithm sasl.oauthbearer.assertion.private.key.file
-sasl.oauthbearer.assertion.private.key.passphrase sasl.oauthbearer.assertion.private.key.pem
-sasl.oauthbearer.assertion.file sasl.oauthbearer.assertion.claim.aud
-sasl.oauthbearer.assertion.claim.exp.seconds sasl.oauthbearer.assertion.claim.iss
-sasl.oauthbearer.assertion.claim.jti.include sasl.oauthbearer.assertion.claim.nbf.seconds
-sasl.oauthbearer.assertion.claim.sub sasl.oauthbearer.assertion.jwt.template.file
-sasl.oauthbearer.metadata.authentication.type enable.sasl.oauthbearer.unsecure.jwt
-"""
-_CONNECTION = """
-client.id client.rack client.dns.lookup broker.address.family broker.address.ttl
-socket.timeout.ms socket.connection.setup.timeout.ms socket.keepalive.enable
-socket.nagle.disable socket.send.buffer.bytes socket.receive.buffer.bytes
-connections.max.idle.ms reconnect.backoff.ms reconnect.backoff.max.ms metadata.max.age.ms
-topic.metadata.refresh.interval.ms metadata.recovery.strategy
-metadata.recovery.rebootstrap.trigger.ms
-"""
-_DIAGNOSIS = "debug log_level log.connection.close statistics.interval.ms"
-
 DEFAULTS: Mapping[str, str] = {
     "client.id": "jobstream",
     # The library's own are made for outages, half a minute and ten seconds. Partitions of a host
@@ -59,40 +28,68 @@ DEFAULTS: Mapping[str, str] = {
 }
 """What every client is made with unless somebody chose another value."""
 
-ALLOWED = frozenset((_TLS + _SASL + _CONNECTION + _DIAGNOSIS).split())
-SECRETS = frozenset(
-    name
-    for name in ALLOWED
-    if re.search(r"password|passphrase|secret|\.pem$|oauthbearer\.(config|token)", name)
-)
-"""Their values are never shown: passwords, keys, and texts that can hold either."""
+_SECRET = re.compile(r"password|passphrase|secret|\.pem$|oauthbearer\.(config|token)")
+"""Names whose values are never shown: passwords, keys, and texts that can hold either."""
 
 _LOADS_CODE = "it loads foreign code into the process; give keys by ssl.key.* or ssl.keystore.*"
 _ACKNOWLEDGED = "an enqueue returns only what all in-sync copies hold; there is nothing to choose"
+_GIVEN_UP = "a record given up early may be written all the same; use enqueue_timeout"
 _OFFSETS = "offsets move only after a job is settled; there is nothing to choose"
+_ORDER = "jobs of a key start in their order; there is nothing to choose"
+_MEMORY = "jobstream bounds what waits in memory; use window or concurrency"
+_OLD_BROKERS = "records need headers and idempotence, which a client for old brokers leaves out"
+_SIGHT = "a topic of the app that a client does not see is one whose jobs do not run"
 DENIED = (
     ("plugin.library.paths", "it loads foreign code into the process; there is no substitute"),
     ("ssl.engine.*", _LOADS_CODE),
     ("ssl.providers", _LOADS_CODE),
     ("sasl.kerberos.kinit.cmd", "a shell runs it; use sasl.kerberos.keytab and .principal"),
     ("*_cb", "callbacks belong to jobstream; use its logs, or sasl.oauthbearer.method=oidc"),
+    ("on_*", "callbacks belong to jobstream; use App.on_failure"),
+    ("logger", "the client's log is the logger jobstream.client; give that one handlers"),
+    ("log.queue", "the client's log is the logger jobstream.client; give that one handlers"),
+    ("enabled_events", "acknowledgements come by another way than the one it opens"),
+    ("internal.termination.signal", "signals ask a process to drain and leave"),
+    ("default.topic.config", "give the option by its own name"),
     ("enable.auto.*", _OFFSETS),
     ("auto.*", _OFFSETS),
+    ("offset.*", _OFFSETS),
+    ("enable.partition.eof", _OFFSETS),
+    ("isolation.level", "a job of a transaction that was aborted must not run"),
     ("acks", _ACKNOWLEDGED),
     ("request.required.acks", _ACKNOWLEDGED),
     ("enable.idempotence", _ACKNOWLEDGED),
+    ("delivery.report.only.error", _ACKNOWLEDGED),
+    ("enable.gapless.guarantee", "one refused record would end the producer of all others"),
     ("transactional.id", "publishing before committing makes transactions needless"),
+    ("message.timeout.ms", _GIVEN_UP),
+    ("delivery.timeout.ms", _GIVEN_UP),
+    ("message.send.max.retries", _GIVEN_UP),
+    ("retries", _GIVEN_UP),
     ("partitioner", "a key must reach the same partition from every client and language"),
+    ("queuing.strategy", _ORDER),
+    ("queue.buffering.*", _MEMORY),
+    ("linger.ms", "jobstream sends what it has at once, and in batches under load"),
+    ("queued.*", _MEMORY),
+    ("fetch.queue.backoff.ms", "a wait after a full queue would leave slots empty"),
+    ("fetch.wait.max.ms", "a longer wait would hold up pauses, stops and handovers"),
+    ("allow.auto.create.topics", "a topic made by a broker's defaults loses jobs; apply topics"),
+    ("topic.blacklist", _SIGHT),
+    ("api.version.request", _OLD_BROKERS),
+    ("api.version.fallback.ms", _OLD_BROKERS),
+    ("broker.version.fallback", _OLD_BROKERS),
+    ("test.*", "a cluster that the client makes up keeps no job; use jobstream.testing"),
     ("group.protocol", "use group_protocol or JOBSTREAM_GROUP_PROTOCOL"),
     ("group.*", "groups are named after the app; name the app"),
     ("partition.assignment.strategy", "partitions must move one by one; use group_protocol"),
     ("session.timeout.ms", "use session_timeout or JOBSTREAM_SESSION_TIMEOUT"),
     ("heartbeat.interval.ms", "use heartbeat or JOBSTREAM_HEARTBEAT"),
+    ("max.poll.interval.ms", "use rebalance_drain or JOBSTREAM_REBALANCE_DRAIN"),
     ("bootstrap.servers", "use bootstrap_servers or JOBSTREAM_BOOTSTRAP_SERVERS"),
     ("metadata.broker.list", "use bootstrap_servers or JOBSTREAM_BOOTSTRAP_SERVERS"),
     ("message.max.bytes", "use enqueue_bytes_max or JOBSTREAM_ENQUEUE_BYTES_MAX"),
 )
-"""Pattern of a name → why it is refused and what to use instead. The first that fits counts."""
+"""Pattern of a name → which promise it would break, or what to use instead. The first counts."""
 
 _RISKS = {
     ("enable.ssl.certificate.verification", "false"): "anybody can pose as the broker",
@@ -106,7 +103,11 @@ _IN_A_SHELL = frozenset(
     ("sasl.kerberos.keytab", "sasl.kerberos.principal", "sasl.kerberos.service.name")
 )
 _SHELL_SAFE = re.compile(r"[\w./@:+=,-]+", re.ASCII)
-_BY_VARIABLE = {name.upper().replace(".", "_"): name for name in ALLOWED}
+
+
+def is_secret(name: str) -> bool:
+    """Whether the option of that name holds what must not be shown."""
+    return _SECRET.search(name) is not None
 
 
 class ClientOptions:
@@ -121,7 +122,7 @@ class ClientOptions:
         self._pairs = pairs
 
     def __repr__(self) -> str:
-        shown = {name: MASK if name in SECRETS else value for name, value in self._pairs}
+        shown = {name: MASK if is_secret(name) else value for name, value in self._pairs}
         return f"ClientOptions({shown!r})"
 
     def __eq__(self, other: object) -> bool:
@@ -157,7 +158,8 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, str]:
         suffix = variable.removeprefix(ENV_PREFIX)
         if suffix == variable or not value:
             continue
-        name = _BY_VARIABLE.get(suffix, suffix.lower().replace("_", "."))
+        # The one name of the library's, callbacks left aside, that has no dots.
+        name = "log_level" if suffix == "LOG_LEVEL" else suffix.lower().replace("_", ".")
         found[name] = value
     return found
 
@@ -180,13 +182,7 @@ def _checked(name: str, value: object) -> str:
 
 
 def _refuse_denied(name: str) -> None:
-    if name in ALLOWED:
-        return
     for pattern, reason in DENIED:
         if fnmatchcase(str(name), pattern):
             message = f"kafka option {name!r} is refused: {reason}"
             raise ConfigError(message)
-    near = get_close_matches(str(name), ALLOWED, n=1)
-    advice = f"did you mean {near[0]!r}?" if near else "docs/reference/settings.md lists them"
-    message = f"kafka option {name!r} is not on the list of options let through: {advice}"
-    raise ConfigError(message)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from confluent_kafka import KafkaException
 
 from jobstream.errors import ConfigError
+from jobstream.kafka.client.client_options import MASK, is_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -14,10 +15,23 @@ if TYPE_CHECKING:
 Client = TypeVar("Client")
 
 
+HOW = (
+    "mend it in kafka= or JOBSTREAM_KAFKA_*; names and values are librdkafka's, see "
+    "docs/reference/settings.md"
+)
+
+
 def made(kind: Callable[[dict[str, Any]], Client], options: Mapping[str, Any]) -> Client:
-    """A client with these options, which connects by itself; raises ConfigError for a bad one."""
+    """A client with these options, which connects by itself; raises ConfigError for a bad one.
+
+    The error names the option and shows no secret.
+    """
     try:
         return kind(dict(options))
     except KafkaException as error:
-        message = f"the Kafka client refuses its options: {error.args[0].str()}"
+        why = error.args[0].str()
+        for name, value in options.items():
+            if is_secret(name):
+                why = why.replace(str(value), MASK)
+        message = f"the Kafka client refuses its options: {why}: {HOW}"
         raise ConfigError(message) from error

@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Place
 
 from jobstream.errors import SourceFailed
+from jobstream.kafka.client.construct import made
 from jobstream.kafka.consume.beside import Beside, fresh
 from jobstream.kafka.consume.hearing import Hearing
 from jobstream.kafka.consume.member_options import CONSUMER, REBALANCE_MS, check
@@ -116,7 +117,8 @@ class KafkaSource:
             "heartbeat.interval.ms": heartbeat_ms,
         }
         self._options = {**options, **CONSUMER, "group.id": group}
-        self._consumer = Consumer(
+        self._consumer = made(
+            Consumer,
             {
                 **self._options,
                 "group.protocol": protocol,
@@ -125,7 +127,7 @@ class KafkaSource:
                 **(classic if protocol == "classic" else {}),
                 "on_commit": self._on_commit,
                 "error_cb": self._commits.trouble,
-            }
+            },
         )
 
     def listen(self, listener: Listener) -> None:

@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollectio
 
 from jobstream.errors import BrokerRefused, BrokerUnavailable
 from jobstream.kafka.client.admin_calls import AGAIN_S, MISSING, Asking
+from jobstream.kafka.client.construct import made
 from jobstream.kafka.client.error_kinds import is_passing
 from jobstream_processors.errors import TableUnavailable
 
@@ -209,7 +210,8 @@ class KafkaLog:
         )
 
     def _consumer(self) -> Consumer:
-        return Consumer(
+        return made(
+            Consumer,
             {
                 **self._options,
                 # A group id is required by the client library; nothing is committed under it.
@@ -220,7 +222,7 @@ class KafkaLog:
                 "queued.min.messages": 10_000,
                 "queued.max.messages.kbytes": 4_096,
                 "fetch.queue.backoff.ms": 10,
-            }
+            },
         )
 
     def _from(self, partition: Place, start: int) -> Generator[tuple[list[Record], int]]:
