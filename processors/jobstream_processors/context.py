@@ -30,6 +30,8 @@ class RunFacts:
     correlation_id: str | None
     source: tuple[str, int, int]
     """topic, partition, offset of this delivery."""
+    secret: frozenset[tuple[str, str]] = frozenset()
+    """(record, field) of what any schema of its type marks."""
 
 
 class ChildJob(Protocol):

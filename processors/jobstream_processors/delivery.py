@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.core.headers import FIRST
-from jobstream_processors.execute.hidden import RUNS, Hidden
+from jobstream_processors.execute.hidden import Hidden
 from jobstream_schemas import args_digest
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Delivery:
         codec = self.spec.codec
         args = self.reader.args(self.value, self.meta.args_bytes_at, codec)
         if codec.secrets is not None:
-            self.hidden = RUNS.keep(Hidden(codec.secrets(args)))
+            self.hidden = Hidden(codec.secrets(args))
         return args
 
     def enqueued_ms(self, clock: Clock) -> int:

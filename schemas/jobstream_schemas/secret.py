@@ -115,7 +115,7 @@ def shown(args: object) -> str:
     The class's own `repr` tells the rest; only the class's name is told where that fails.
     """
     try:
-        return repr(_covered(args))
+        return repr(covered(args))
     except Exception:  # noqa: BLE001 - the class's own code, which was handed a stand-in
         return f"<{type(args).__name__}>"
 
@@ -129,21 +129,27 @@ class _Cover(str):
         return MASK
 
 
-def _covered(value: Any) -> Any:  # noqa: ANN401 - any value of a job's args
-    """A copy whose secret values are stand-ins."""
+def covered(value: Any) -> Any:  # noqa: ANN401 - any value
+    """A copy of job args, or of what holds them, whose secret values are stand-ins.
+
+    Runs code of their class, and raises what that raises.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        hints = get_type_hints(type(value), include_extras=True)
+        try:
+            hints = get_type_hints(type(value), include_extras=True)
+        except (NameError, TypeError, AttributeError):
+            return value  # No args of a job: declaring one resolves its types.
         made = copy.copy(value)
         for field in dataclasses.fields(value):
             held = getattr(value, field.name)
             if held is not None:
-                inner = _Cover(MASK) if is_secret(hints[field.name]) else _covered(held)
+                inner = _Cover(MASK) if is_secret(hints[field.name]) else covered(held)
                 object.__setattr__(made, field.name, inner)
         return made
     if type(value) in (list, tuple):
-        return type(value)(map(_covered, value))
+        return type(value)(map(covered, value))
     if type(value) is dict:
-        return {key: _covered(each) for key, each in value.items()}
+        return {key: covered(each) for key, each in value.items()}
     return value
 
 

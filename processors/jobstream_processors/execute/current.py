@@ -26,6 +26,13 @@ def job_fields() -> dict[str, Any]:
     return fields_of(here) if here is not None else {}
 
 
+def secret_fields() -> frozenset[str]:
+    """Names of the fields that the job type running here marks as secret; empty outside a job."""
+    here = CURRENT.get()
+    told = here if here is None or isinstance(here, RunFacts) else here.reader
+    return frozenset(field for _, field in told.secret) if told is not None else frozenset()
+
+
 def fields_of(run: Delivery | RunFacts) -> dict[str, Any]:
     """The fields that name a job in a line about it; those that are not known are left out.
 

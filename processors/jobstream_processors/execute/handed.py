@@ -23,8 +23,6 @@ class HandedJob(NamedTuple):
     fingerprint: bytes
     schema: dict[str, Any] | None
     """Its writer's; None where the child was handed it before."""
-    secret: frozenset[tuple[str, str]]
-    """(record, field) of what any schema of its type marks."""
     facts: RunFacts
     enter: Callable[[RunFacts], object] | None
     """Called in the child, in the context of the run."""

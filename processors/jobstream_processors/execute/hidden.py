@@ -1,18 +1,16 @@
-"""Secret values of the jobs that run here, and their removal from any text that is about to leave.
+"""The secret values of one run, and their removal from what is told of its failure.
 
 A text cannot be asked where it came from, so values are looked for as they look in texts: as they
 are, and as Python, JSON and URLs write them. A value of less than four characters is not looked
-for: it would be found in every other word. What is kept here is never written anywhere.
+for: it would be found in every other word.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-import threading
-import weakref
-from collections import deque
 from datetime import date
+from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 from uuid import UUID
@@ -22,19 +20,20 @@ if TYPE_CHECKING:
 
 MASK = "***"
 CHARS_MIN = 4
-RECENT_MAX = 256
-"""Runs whose values are still removed after their end: tasks they left behind may fail later."""
 
 
 class Hidden:
     """The secret values of one run."""
 
-    __slots__ = ("__weakref__", "forms")
-
     def __init__(self, values: Iterable[object]) -> None:
-        found = {form for value in values for form in forms_of(value) if len(form) >= CHARS_MIN}
-        self.forms = tuple(sorted(found, key=lambda form: (-len(form), form)))
-        """The longest first: one may be a part of another."""
+        """Keep `values` as they are now; how they may look is worked out once a run has failed."""
+        self._values = tuple(values)
+
+    @cached_property
+    def forms(self) -> tuple[str, ...]:
+        """How they may look, the longest first: one may be a part of another."""
+        found = {form for each in self._values for form in forms_of(each) if len(form) >= CHARS_MIN}
+        return tuple(sorted(found, key=lambda form: (-len(form), form)))
 
     def clean(self, text: str) -> str:
         """The text with `***` in place of every one of the values."""
@@ -70,35 +69,3 @@ def _is_text(value: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-class Runs:
-    """The secret values of the runs in this process, and of the last ones that ended."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._alive: weakref.WeakSet[Hidden] = weakref.WeakSet()
-        self._recent: deque[Hidden] = deque(maxlen=RECENT_MAX)
-
-    def keep(self, hidden: Hidden) -> Hidden:
-        """Remove these values as long as somebody holds `hidden`, and a while after."""
-        if hidden.forms:
-            with self._lock:
-                self._alive.add(hidden)
-                self._recent.append(hidden)
-        return hidden
-
-    def clean(self, text: str) -> str:
-        """The text without the secret values of any run here."""
-        if not self._recent:
-            return text
-        with self._lock:
-            kept = list(self._alive)
-        forms = {form for hidden in kept for form in hidden.forms if form in text}
-        for form in sorted(forms, key=len, reverse=True):
-            text = text.replace(form, MASK)
-        return text
-
-
-RUNS = Runs()
-"""One in a process, as its log is: a line may be written by any job, thread or library."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jobstream_processors.context import Context
 from jobstream_processors.core.outcome import Outcome, as_is, read
 from jobstream_processors.execute.current import name_job
-from jobstream_processors.execute.hidden import RUNS, Hidden
+from jobstream_processors.execute.hidden import Hidden
 from jobstream_processors.execute.running import outcome_with, unread
 from jobstream_processors.job_types import takes_context
 from jobstream_schemas import JobCodec, Reader
@@ -47,7 +47,7 @@ class Readers:
         if reader is None:
             assert handed.schema is not None, "a schema comes with its first job"  # noqa: S101
             reader = self._readers[handed.fingerprint] = Reader(handed.schema)
-        reader.secret = handed.secret
+        reader.secret = handed.facts.secret
         return reader
 
 
@@ -59,7 +59,7 @@ def run(handler: Handler, handed: HandedJob, reader: Reader) -> Outcome:
     try:
         args = reader.args(handed.value, handed.args_at, codec)
         if codec.secrets is not None:
-            clean = RUNS.keep(Hidden(codec.secrets(args))).clean
+            clean = Hidden(codec.secrets(args)).clean
     except BaseException as error:  # noqa: BLE001 - the edge of user code: nothing may pass
         return unread(error, secret=codec.secrets is not None or bool(reader.secret))
     try:

@@ -256,7 +256,6 @@ class _Child:
             meta.args_bytes_at,
             reader.fingerprint,
             None if known else reader.schema,
-            reader.secret,
             facts_of(delivery, self._pool.machine.wall_ms()),
             self._pool.enter(delivery),
         )

@@ -149,6 +149,7 @@ def facts_of(delivery: Delivery, began_ms: int = 0) -> RunFacts:
         fencing_token=delivery.lane.claim,
         correlation_id=meta.correlation_id if meta is not None else None,
         source=delivery.origin,
+        secret=reader.secret if reader is not None else frozenset(),
     )
 
 

@@ -1,14 +1,18 @@
 """What a line of the log holds and how it looks, as structlog processors. Opens and sends nothing.
 
-Every extra field of a record is shown, whatever its name, behind the fields of the job that it was
-written in. Local variables are never shown: tracebacks are Python's own.
+A line shows every extra field of its record, behind the fields of the job that it was written in.
+`***` stands in place of what the job type marks as secret: in job args that are logged as they are,
+and in extra fields of the same name. Texts are shown as they are. Tracebacks are Python's own, and
+hold no local variables.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import sys
+from dataclasses import is_dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, cast
@@ -19,11 +23,11 @@ from structlog.processors import JSONRenderer, format_exc_info
 from structlog.stdlib import BoundLogger, LoggerFactory, ProcessorFormatter
 
 from jobstream.cli.printable import printable, writes_utf8
-from jobstream_processors.execute.current import job_fields
-from jobstream_processors.execute.hidden import RUNS
+from jobstream_processors.execute.current import job_fields, secret_fields
+from jobstream_schemas.secret import MASK, covered, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from structlog.typing import EventDict, Processor
 
@@ -33,6 +37,7 @@ _STANDARD = frozenset(
 _BELOW = ("exception", "stack")
 _OWN = ("time", "level", "logger", "event", "pid", *_BELOW)
 _DEPTH_MAX = 8
+_HOLDERS = (dict, list, tuple)
 _DIM, _BOLD, _RESET = "\x1b[2m", "\x1b[1m", "\x1b[0m"
 _COLOURS = {
     "debug": "\x1b[34m",
@@ -49,7 +54,17 @@ def renderer(form: str, *, colours: bool) -> logging.Formatter:
     if form == "json":
         last = [_apart, JSONRenderer(ensure_ascii=not writes_utf8(sys.stderr))]
     processors: list[Processor] = [format_exc_info, told, *last]
-    return ProcessorFormatter(processors=processors, foreign_pre_chain=[written])
+    return _Formatter(processors=processors, foreign_pre_chain=[written])
+
+
+class _Formatter(ProcessorFormatter):
+    """Puts no secret field of job args into a message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record.args:
+            record = copy.copy(record)
+            record.args = _arguments(record.args)
+        return super().format(record)
 
 
 def adopt_structlog() -> None:
@@ -60,6 +75,7 @@ def adopt_structlog() -> None:
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.stdlib.filter_by_level,
+            _positional,
             structlog.stdlib.PositionalArgumentsFormatter(),
             ProcessorFormatter.wrap_for_formatter,
         ],
@@ -85,17 +101,17 @@ def told(_: object, __: str, event: EventDict) -> EventDict:
         "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
         "level": record.levelname.lower(),
         "logger": record.name,
-        "event": RUNS.clean(str(event.pop("event", ""))),
+        "event": str(event.pop("event", "")),
         "pid": record.process,
     }
     for name in _BELOW:
         text = event.pop(name, None) or event.pop(f"{name}_info", None)
         if text:
-            line[name] = RUNS.clean(str(text).strip())
+            line[name] = str(text).strip()
     extras = {name: value for name, value in vars(record).items() if name not in _STANDARD}
     line |= job_fields() | _trace()
-    for name, value in (extras | dict(event)).items():
-        line[f"{name}_" if name in _OWN else name] = plain_value(value)
+    for name, value in _plain(extras | dict(event), secret_fields()).items():
+        line[f"{name}_" if name in _OWN else name] = value
     return line
 
 
@@ -107,30 +123,62 @@ def _apart(_: object, __: str, line: EventDict) -> EventDict:
     return line
 
 
-def plain_value(value: object, depth: int = 0) -> Any:  # noqa: ANN401 - whatever JSON can say
-    """The value as JSON can say it: what it lacks becomes its text, what is secret `***`."""
+def _plain(value: object, secret: Collection[str], depth: int = 0) -> Any:  # noqa: ANN401 - whatever JSON can say
+    """The value as JSON can say it: what it lacks becomes its text, what is `secret` is `***`."""
     match value:
-        case None | bool():
+        case None | bool() | str():
             return value
         case int() | float():
             text = _text(value)
-            # JSON has no NaN, and Python writes out no number of thousands of digits. A secret is
-            # a number as a whole, not some digits of another.
+            # JSON has no NaN, and Python writes out no number of thousands of digits.
             return value if text[-1].isdigit() or text[0].isdigit() else text
-        case str():
-            return RUNS.clean(value)
         case dict() if depth < _DEPTH_MAX:
-            return {_text(name): plain_value(each, depth + 1) for name, each in value.items()}
+            return {
+                _text(name): MASK if name in secret else _plain(each, secret, depth + 1)
+                for name, each in value.items()
+            }
         case list() | tuple() | set() | frozenset() if depth < _DEPTH_MAX:
-            return [plain_value(each, depth + 1) for each in value]
+            return [_plain(each, secret, depth + 1) for each in value]
     return _text(value)
 
 
 def _text(value: object) -> str:
     try:
-        return RUNS.clean(str(value))
+        return str(covered(value))
     except Exception as error:  # noqa: BLE001 - a user's __str__ may raise anything
         return f"<{type(value).__name__} cannot be shown: {type(error).__name__}>"
+
+
+class _Shown:
+    """An argument of a message, which is shown without secret fields of job args."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __str__(self) -> str:
+        return _text(self.value)
+
+    def __repr__(self) -> str:
+        return shown(self.value)
+
+
+def _arguments(args: Any) -> Any:  # noqa: ANN401 - a tuple, or the one mapping of a message
+    if isinstance(args, dict):
+        return {name: _argument(value) for name, value in args.items()}
+    return tuple(map(_argument, args)) if isinstance(args, tuple) else args
+
+
+def _argument(value: object) -> object:
+    return _Shown(value) if isinstance(value, _HOLDERS) or is_dataclass(value) else value
+
+
+def _positional(_: object, __: str, event: EventDict) -> EventDict:
+    """As `_Formatter`, for messages of structlog's loggers."""
+    if "positional_args" in event:
+        event["positional_args"] = _arguments(event["positional_args"])
+    return event
 
 
 def _trace() -> dict[str, str]:

@@ -11,13 +11,15 @@ import sys
 import threading
 import warnings
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import pytest
 import structlog
 
+from jobstream import Secret
 from jobstream.cli.log_lines import renderer
 from jobstream.cli.log_output import Lines, configure, configure_process
 from jobstream.cli.output import age, print_table
@@ -249,6 +251,85 @@ def test_a_line_in_a_job_has_its_fields_and_its_own_extras_win() -> None:
     assert found["attempt"] == "own"
     assert found["correlation_id"] == found["job_id"] == "j-1"
     assert not json.loads(JSON.format(record("later"))).keys() & {"job_id", "job", "offset"}
+
+
+@dataclass(frozen=True)
+class Login:
+    user: str
+    password: Annotated[str, Secret]
+
+
+@dataclass(frozen=True)
+class Odd:
+    cents: Annotated[int, Secret]
+
+    def __repr__(self) -> str:
+        return f"{self.cents / 100:.2f}"
+
+
+@dataclass
+class Unresolved:
+    name: Nowhere  # type: ignore[name-defined]  # noqa: F821 - as what is imported for types alone
+
+
+CANARY = "hunter2-canary"
+LOGIN = Login("ann", CANARY)
+MASKED = "Login(user='ann', password=***)"
+
+
+@pytest.mark.parametrize(
+    ("message", "args", "shown"),
+    [
+        ("trying %s", (LOGIN,), f"trying {MASKED}"),
+        ("trying %r", (LOGIN,), f"trying {MASKED}"),
+        ("trying %s", ([LOGIN, 1],), f"trying [{MASKED}, 1]"),
+        ("trying %(who)s", ({"who": LOGIN},), f"trying {MASKED}"),
+        ("%s of %d", (Odd(4711), 7), "<Odd cannot be shown: TypeError> of 7"),
+        ("%s", (Unresolved("shown"),), "Unresolved(name='shown')"),
+    ],
+)
+def test_args_of_a_job_in_a_message_are_shown_without_their_secrets(
+    message: str, args: tuple[object, ...], shown: str
+) -> None:
+    made = logging.getLogger("shop").makeRecord("shop", logging.INFO, "f", 1, message, args, None)
+
+    line = json.loads(JSON.format(made))
+
+    assert line["event"] == shown
+    assert made.args == (args[0] if isinstance(args[0], dict) else args), "others may read it, too"
+
+
+def test_args_of_a_job_in_extras_are_shown_without_their_secrets() -> None:
+    line = json.loads(JSON.format(record("trying", args_=LOGIN, more={"all": [LOGIN]})))
+
+    assert (line["args_"], line["more"]) == (MASKED, {"all": [MASKED]})
+
+
+def test_structlog_shows_args_of_a_job_without_their_secrets(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with process_log():
+        structlog.get_logger("shop").info("trying %s", LOGIN, args=LOGIN)
+
+    line = told(capsys)
+    assert (line["event"], line["args"]) == (f"trying {MASKED}", MASKED)
+
+
+def test_in_a_job_extras_called_like_its_secret_fields_are_masked() -> None:
+    marks = frozenset({("Login", "password")})
+    facts = RunFacts("j-1", "login", "mail", 1, 0, 3, 0, 0, 0, None, ("shop.mail", 2, 41), marks)
+    made = record("sent", user="ann", password=CANARY, form={"password": CANARY, "n": 1})
+
+    def line() -> dict[str, object]:
+        name_job(facts)
+        found: dict[str, object] = json.loads(JSON.format(made))
+        return found
+
+    inside, outside = contextvars.copy_context().run(line), json.loads(JSON.format(made))
+
+    assert (inside["user"], inside["password"]) == ("ann", "***")
+    assert inside["form"] == {"password": "***", "n": 1}
+    assert outside["password"] == CANARY, "the name alone says nothing outside of the job"
 
 
 def test_an_active_span_is_named_where_somebody_traces(monkeypatch: pytest.MonkeyPatch) -> None:

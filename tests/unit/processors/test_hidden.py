@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import gc
 import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -13,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from jobstream_processors.core.outcome import ERROR_TEXT_MAX, Dead, Raised, Snooze, read
-from jobstream_processors.execute.hidden import RECENT_MAX, Hidden, Runs
+from jobstream_processors.execute.hidden import Hidden
 
 CANARY = "hunter2-canary"
 
@@ -86,20 +85,3 @@ def test_chained_and_grouped_errors_tell_it_neither() -> None:
     assert CANARY not in str(outcome)
     assert "with ***" in outcome.spot.traceback
     assert "OSError: ***" in outcome.spot.traceback
-
-
-def test_values_are_known_while_a_run_lasts_and_a_while_after() -> None:
-    runs = Runs()
-    assert runs.clean(CANARY) == CANARY
-    long_run = runs.keep(Hidden([f"{CANARY}-long"]))
-    runs.keep(Hidden([CANARY]))
-
-    assert runs.clean(f"a {CANARY} and {CANARY}-long") == "a *** and ***"
-    for number in range(RECENT_MAX):
-        runs.keep(Hidden([f"other-{number}"]))
-    gc.collect()
-
-    assert runs.clean(f"{CANARY}-long") == "***"
-    assert runs.clean(CANARY) == CANARY
-    assert runs.clean("other-0 other-255") == "*** ***"
-    del long_run
