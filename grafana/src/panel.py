@@ -61,8 +61,8 @@ class Panel:
     title: str
     meaning: str
     """What it shows, and when to worry."""
-    at: At
     unit: Unit
+    at: At = At(0, 0, 0, 0)
     may_be_empty: str = ""
     """Why no data is the normal state; "" where no data is a defect."""
 

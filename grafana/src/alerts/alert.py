@@ -27,11 +27,6 @@ class Alert:
     severity: Literal["page", "ticket"]
     """page: somebody gets up. ticket: somebody looks in working hours."""
     query: str
-    above: float | None
-    """Where `query` gives a number in sickness and in health: it is wrong above this. None: `query`
-    filters by itself, and gives nothing in health."""
-    lasts: str
-    """How long it must be so. "0s": at once."""
     summary: str
     description: str
     """Holds the value as `{{ $value }}`, and the series' labels."""
@@ -39,6 +34,11 @@ class Alert:
     """The dashboard to open."""
     panel: str
     """The key of the panel there that shows it."""
+    above: float | None = None
+    """Where `query` gives a number in sickness and in health: it is wrong above this. None: `query`
+    filters by itself, and gives nothing in health."""
+    lasts: str = "0s"
+    """How long it must be so. "0s": at once."""
     by: tuple[str, ...] = PER_QUEUE
     watch: bool = False
     """Evaluated by Prometheus whether or not Grafana is there: it tells of what watches."""

@@ -18,8 +18,6 @@ LATE = (
         "JobsFreshnessBurnFast",
         "page",
         f"{STALE.format('1h')} > {FAST:g} and {STALE.format('5m')} > {FAST:g}",
-        above=None,
-        lasts="0s",
         summary="Jobs of queue {{ $labels.queue }} are late, and have been for a while",
         description="Of the last hour, jobs of queue {{ $labels.queue }} ({{ $labels.app }}) were "
         "overdue beyond the queue's objective for {{ $value | humanizePercentage }}, and they are "
@@ -31,8 +29,6 @@ LATE = (
         "JobsFreshnessBurnSlow",
         "page",
         f"{STALE.format('6h')} > {SLOW:g} and {STALE.format('30m')} > {SLOW:g}",
-        above=None,
-        lasts="0s",
         summary="Jobs of queue {{ $labels.queue }} are late again and again",
         description="Of the last six hours, jobs of queue {{ $labels.queue }} ({{ $labels.app }}) "
         "were overdue beyond the queue's objective for {{ $value | humanizePercentage }}. At this "
@@ -57,7 +53,6 @@ LATE = (
         "page",
         "sum by (app, group) (place:jobs_lag_records:max) > 0 "
         "and on (app, group) group:jobs_group_members:max == 0",
-        above=None,
         lasts="1m",
         summary="Nobody serves group {{ $labels.group }}",
         description="{{ $value }} records wait for group {{ $labels.group }} ({{ $labels.app }}), "
@@ -74,7 +69,6 @@ LATE = (
         "> on (app, queue) group_left () queue:jobs_queue_objective_seconds:max) "
         "unless on (app, queue) "
         '(sum by (app, queue) (jobs_partitions_paused{reason="operator"}) > 0)',
-        above=None,
         lasts="1m",
         summary="Partition {{ $labels.partition }} of {{ $labels.topic }} stands still",
         description="Group {{ $labels.group }} ({{ $labels.app }}) has members, jobs of queue "
@@ -103,7 +97,6 @@ LATE = (
         "max by (app, topic, queue) (jobs_retention_used_ratio) > 0.5 "
         "or (sum by (app, group, topic) (increase(jobs_lost_to_retention_records_total[1h])) > 0) "
         "* 0 + 1",
-        above=None,
         lasts="5m",
         summary="Jobs in {{ $labels.topic }} are close to being deleted unrun",
         description="The oldest unfinished job of {{ with $labels.queue }}queue {{ . }} in "
@@ -119,7 +112,6 @@ LATE = (
         "time() - max by (app) "
         "(last_over_time(jobs_collect_last_success_timestamp_seconds[1d])) > 120 "
         "or absent(jobs_collect_last_success_timestamp_seconds)",
-        above=None,
         lasts="1m",
         summary="Nobody knows whether jobs are late",
         description="The lag exporter {{ with $labels.app }}of {{ . }} {{ end }}has not seen the "

@@ -12,8 +12,6 @@ WRONG = (
         "JobsDeadLetters",
         "ticket",
         'max by (app, queue, job_type, reason) (jobs_open_dead_letters{job_type!="_canary"}) > 0',
-        above=None,
-        lasts="0s",
         summary="Dead letters of {{ $labels.job_type }} wait for a decision",
         description="{{ $value }} jobs of type {{ $labels.job_type }} on queue "
         "{{ $labels.queue }} ({{ $labels.app }}) were given up: {{ $labels.reason }}. They wait "
@@ -27,7 +25,6 @@ WRONG = (
         "ticket",
         "job_type:jobs_failures:rate10m / job_type:jobs_runs:rate10m > 0.2 "
         f"and job_type:jobs_runs:rate10m * 600 > {RUNS_MIN}",
-        above=None,
         lasts="5m",
         summary="{{ $labels.job_type }} fails often",
         description="{{ $value | humanizePercentage }} of the runs of {{ $labels.job_type }} on "
@@ -82,7 +79,6 @@ WRONG = (
         "JobsTargetDown",
         "ticket",
         'up{job=~"jobstream|grafana|alertmanager"} == 0',
-        above=None,
         lasts="3m",
         summary="{{ $labels.job }} at {{ $labels.instance }} does not answer",
         description="Prometheus gets no answer from {{ $labels.instance }} ({{ $labels.job }}"

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from grafana.src.expressions import (
-    JOB,
-    QUEUE,
-    failing,
-    quantile,
-    rate,
-)
-from grafana.src.panel import GOOD, QUIET, At, Board, Column, Figure, Graph, Query, Step, Table
+from grafana.src.expressions import JOB, QUEUE, failing, quantile, rate
+from grafana.src.kinds import by, figure, graph, grid, highest, percentiles, rates
+from grafana.src.panel import GOOD, QUIET, At, Board, Column, Step, Table
 
 P95_RUN = quantile(0.95, "jobs_run_duration_seconds", JOB, "job_type")
 EXPECTED = f"max by (job_type) (jobs_expected_seconds{{{JOB}}})"
 FAILING = (QUIET, Step(0.05, "yellow"), Step(0.2, "red"))
 
-NOW = (
+NOW = grid(
+    At(0, 0, 24, 8),
     Table(
         "types",
         "Which job type fails, or takes longer than it says?",
@@ -23,7 +19,6 @@ NOW = (
         " retries in place included. Slow compares the 95 % run time with what the type says is"
         " normal (`expect=`). Worry about red; a type that fails alone points at its handler, all"
         " types together at something they share.",
-        At(0, 0, 24, 8),
         "short",
         labels=(("job_type", "Job type"),),
         columns=(
@@ -41,9 +36,7 @@ NOW = (
                 "-",
             ),
             Column(
-                "End to end, 95 %",
-                quantile(0.95, "jobs_end_to_end_seconds", JOB, "job_type"),
-                "s",
+                "End to end, 95 %", quantile(0.95, "jobs_end_to_end_seconds", JOB, "job_type"), "s"
             ),
             Column("Running", f"sum by (job_type) (jobs_running{{{JOB}}})", "none", 0),
             Column(
@@ -60,186 +53,145 @@ NOW = (
     ),
 )
 
-RED = (
-    Graph(
+RED = grid(
+    At(0, 8, 8, 7),
+    graph(
         "rate",
         "Settled, by job type",
         "Deliveries settled a second. Worry when a type stops that should not.",
-        At(0, 8, 8, 7),
         "suffix:/s",
-        queries=(Query(rate("jobs_settled_total", JOB, "job_type"), "{{job_type}}"),),
+        rates("jobs_settled_total", JOB, "job_type"),
         stacked=True,
     ),
-    Graph(
+    graph(
         "failing",
         "Failing, by job type",
         "Share of the runs that failed, retries in place included. A jump right after a deploy is "
         "that deploy.",
-        At(8, 8, 8, 7),
         "percentunit",
-        queries=(Query(failing("job_type", JOB), "{{job_type}}"),),
+        by("job_type", failing("job_type", JOB)),
         top=1,
     ),
-    Graph(
+    graph(
         "kinds",
         "How runs fail",
         "Failed runs a second by kind. transient: tried again. permanent: dead letter at once. "
         "timeout: past its limit. crashed: it took its process with it. Worry about crashed and "
         "permanent.",
-        At(16, 8, 8, 7),
         "suffix:/s",
-        queries=(
-            Query(
-                f"{rate('jobs_failures_total', JOB, 'job_type, kind')} > 0", "{{job_type}} {{kind}}"
-            ),
-        ),
+        by("job_type, kind", f"{rate('jobs_failures_total', JOB, 'job_type, kind')} > 0"),
         stacked=True,
     ),
 )
 
-DURATION = (
-    Graph(
+DURATION = grid(
+    At(0, 15, 8, 7),
+    graph(
         "run-time",
         "Time in the handler, 95 %",
         "Run time alone. It rises before the backlog does: then what handlers call is slow. Read "
         "it beside Settled; failed runs count, too.",
-        At(0, 15, 8, 7),
         "s",
-        queries=(Query(P95_RUN, "{{job_type}}"),),
+        by("job_type", P95_RUN),
     ),
-    Graph(
+    graph(
         "queue-wait",
         "Waiting before the start, 95 %",
         "From the append to the queue to the start of the run. Rises with the backlog, for all "
         "types of a queue alike.",
-        At(8, 15, 8, 7),
         "s",
-        queries=(
-            Query(quantile(0.95, "jobs_queue_wait_seconds", JOB, "job_type"), "{{job_type}}"),
-        ),
+        percentiles(0.95, "jobs_queue_wait_seconds", JOB, "job_type"),
     ),
-    Graph(
+    graph(
         "end-to-end",
         "From enqueue to the end, 95 %",
         "Retries and wanted delays included. A type that climbs the ladder shows here, not in its "
         "run time.",
-        At(16, 15, 8, 7),
         "s",
-        queries=(
-            Query(quantile(0.95, "jobs_end_to_end_seconds", JOB, "job_type"), "{{job_type}}"),
-        ),
+        percentiles(0.95, "jobs_end_to_end_seconds", JOB, "job_type"),
     ),
-    Graph(
+    graph(
         "attempts",
         "Attempts used, mean",
         "Attempts a job had used at its terminal state. 1 is best. Worry when it nears the limit "
         "of the type's backoff: dead letters follow.",
-        At(0, 22, 8, 7),
         "short",
-        queries=(
-            Query(
-                f"{rate('jobs_attempts_sum', JOB, 'job_type')} / "
-                f"({rate('jobs_attempts_count', JOB, 'job_type')} > 0)",
-                "{{job_type}}",
-            ),
+        by(
+            "job_type",
+            f"{rate('jobs_attempts_sum', JOB, 'job_type')} / "
+            f"({rate('jobs_attempts_count', JOB, 'job_type')} > 0)",
         ),
     ),
-    Graph(
+    graph(
         "enqueued",
         "Enqueued by scraped services",
         "Jobs acknowledged by the broker a second, from services that expose `app.metrics()` and "
         "from handlers that enqueue. Lower than what arrives: some service is not scraped.",
-        At(8, 22, 8, 7),
         "suffix:/s",
-        queries=(Query(rate("jobs_enqueued_total", JOB, "job_type"), "{{job_type}}"),),
+        rates("jobs_enqueued_total", JOB, "job_type"),
     ),
-    Graph(
+    graph(
         "enqueue-failures",
         "Enqueues that failed",
         "Enqueues that raised, a second, by class of the error. An EnqueueTimeout may be written; "
         "the others are not. Worry about any: the job may not exist.",
-        At(16, 22, 8, 7),
         "suffix:/s",
-        queries=(
-            Query(
-                rate("jobs_enqueue_failures_total", JOB, "job_type, error"),
-                "{{job_type}} {{error}}",
-            ),
-        ),
+        rates("jobs_enqueue_failures_total", JOB, "job_type, error"),
         may_be_empty="a class of error has a series once an enqueue failed with it",
     ),
 )
 
-AFTER = (
-    Graph(
+AFTER = grid(
+    At(0, 29, 8, 7),
+    graph(
         "retries",
         "Retries, by rung",
         "Retries and snoozes a second by the first rung they were put on. Long rungs mean late "
         "attempts: the trouble has lasted for a while.",
-        At(0, 29, 8, 7),
         "suffix:/s",
-        queries=(Query(rate("jobs_retries_total", JOB, "rung"), "{{rung}}"),),
+        rates("jobs_retries_total", JOB, "rung"),
         stacked=True,
     ),
-    Graph(
+    graph(
         "hops",
         "Moved on by the delayer",
         "Records that left a rung, a second, by where they went. queue: their time had come.",
-        At(8, 29, 8, 7),
         "suffix:/s",
-        queries=(Query(rate("jobs_hops_total", QUEUE, "to"), "{{to}}"),),
+        rates("jobs_hops_total", QUEUE, "to"),
         stacked=True,
     ),
-    Graph(
+    graph(
         "lateness",
         "Delayed jobs: how late, 99 %",
         "How long after its due time a job was put back on its queue. Milliseconds are normal; "
         "seconds mean that the delayer is behind.",
-        At(16, 29, 8, 7),
         "s",
-        queries=(
-            Query(quantile(0.99, "jobs_delay_lateness_seconds", QUEUE, "queue"), "{{queue}}"),
-        ),
+        percentiles(0.99, "jobs_delay_lateness_seconds", QUEUE, "queue"),
     ),
-    Graph(
+    graph(
         "dead",
         "Dead letters written, by reason",
         "Dead letters a second. exhausted: every attempt failed. permanent, undecodable: trying "
         "again would not help. Worry about any; `jobstream dlq list` shows them.",
-        At(0, 36, 8, 7),
         "suffix:/s",
-        queries=(
-            Query(
-                f"{rate('jobs_dead_letters_total', JOB, 'job_type, reason')} > 0",
-                "{{job_type}} {{reason}}",
-            ),
-        ),
+        by("job_type, reason", f"{rate('jobs_dead_letters_total', JOB, 'job_type, reason')} > 0"),
         stacked=True,
     ),
-    Graph(
+    graph(
         "open",
         "Open dead letters",
         "Dead letters that nobody has dealt with yet. Falls when they are redriven or discarded.",
-        At(8, 36, 8, 7),
         "short",
-        queries=(
-            Query(
-                f"max by (queue, job_type, reason) (jobs_open_dead_letters{{{JOB}}})",
-                "{{queue}} {{job_type}} {{reason}}",
-            ),
-        ),
+        highest("jobs_open_dead_letters", JOB, "queue, job_type, reason"),
         stacked=True,
     ),
-    Figure(
+    figure(
         "oldest-letter",
         "Oldest open dead letter",
         "Age of the oldest letter of each queue; 0 when there is none. At the topic's retention "
         "(30 days by default) Kafka deletes it, and with it the only copy.",
-        At(16, 36, 8, 7),
         "s",
-        queries=(
-            Query(f"max by (queue) (jobs_oldest_dead_letter_seconds{{{QUEUE}}})", "{{queue}}"),
-        ),
+        highest("jobs_oldest_dead_letter_seconds", QUEUE, "queue"),
         steps=(GOOD, Step(86_400, "yellow"), Step(20 * 86_400, "red")),
         decimals=0,
     ),

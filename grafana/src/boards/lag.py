@@ -17,73 +17,64 @@ from grafana.src.expressions import (
     QUEUE,
     WAITING,
 )
-from grafana.src.panel import GOOD, QUIET, At, Board, Column, Figure, Graph, Query, Step, Table
+from grafana.src.kinds import by, count, figure, graph, grid, highest, totals
+from grafana.src.panel import GOOD, QUIET, At, Board, Column, Step, Table
 
 BEHIND = (
-    Graph(
+    graph(
         "overdue",
         "Overdue, and the objective (dashed)",
         "How long the oldest unfinished job has been overdue, with the objective of the queue as a "
         "dashed line. Worry above the dashed line. Climbing one second per second: the oldest job "
         "is not being worked on at all.",
-        At(0, 0, 12, 9),
         "s",
-        queries=(
-            Query(OVERDUE, "{{queue}}"),
-            Query(OBJECTIVE, "{{queue}}", dashed=True),
-        ),
+        by("queue", OVERDUE),
+        by("queue", OBJECTIVE, dashed=True),
+        at=At(0, 0, 12, 9),
     ),
-    Graph(
+    graph(
         "waiting",
         "Waiting records",
         "Records between the workers' place and the end of the queue. Say how much work there is, "
         "not how late it is: a fast queue with thousands may be fine. Worry when it only grows.",
-        At(12, 0, 6, 9),
         "short",
-        queries=(Query(WAITING, "{{queue}}"),),
+        by("queue", WAITING),
+        at=At(12, 0, 6, 9),
     ),
-    Figure(
+    figure(
         "drains-in",
         "Drained in",
         "Waiting records divided by how fast they become fewer now, once nothing else changes. "
         "never: records wait and do not become fewer.",
-        At(18, 0, 6, 9),
         "s",
-        queries=(Query(f"({DRAINS_IN}) or ({WAITING} > 0) * 0 - 1", "{{queue}}"),),
+        by("queue", f"({DRAINS_IN}) or ({WAITING} > 0) * 0 - 1"),
         steps=(GOOD, Step(600, "yellow"), Step(3600, "red")),
         decimals=0,
         no_value="unknown",
         words=((-1, "never", "red"),),
+        at=At(18, 0, 6, 9),
     ),
 )
 
-FLOW = (
-    Graph(
+FLOW = grid(
+    At(0, 9, 12, 7),
+    graph(
         "flow",
         "Arriving, and drained (dashed)",
         "Records written to the queue a second, and records finished there, by the workers' place"
         " in the log. A burst of arrivals explains a backlog. Drained at 0 while records wait: "
         "nobody works, or one job holds up its partition (see the partitions below).",
-        At(0, 9, 12, 7),
         "suffix:/s",
-        queries=(
-            Query(ARRIVALS, "{{queue}}"),
-            Query(DRAIN, "{{queue}}", dashed=True),
-        ),
+        by("queue", ARRIVALS),
+        by("queue", DRAIN, dashed=True),
     ),
-    Graph(
+    graph(
         "by-type",
         "Waiting, by job type (an estimate)",
         "What the backlog consists of, from a bounded sample of it. _unknown: records whose type "
         "cannot be told without running code.",
-        At(12, 9, 12, 7),
         "short",
-        queries=(
-            Query(
-                f"max by (queue, job_type) (jobs_backlog_estimate_records{{{BUSINESS}}})",
-                "{{queue}} {{job_type}}",
-            ),
-        ),
+        highest("jobs_backlog_estimate_records", BUSINESS, "queue, job_type"),
         stacked=True,
     ),
 )
@@ -95,7 +86,6 @@ WHERE = (
         "One line per partition of a queue or rung, most overdue first. One partition late and "
         "the others not: a job or a key holds it up. Stalled 1: its place has not moved for two "
         "minutes while there are members. All late alike: too few workers, or none.",
-        At(0, 16, 18, 8),
         "short",
         labels=(("topic", "Topic"), ("partition", "Partition")),
         columns=(
@@ -123,113 +113,97 @@ WHERE = (
             ),
         ),
         sort_by="Overdue",
+        at=At(0, 16, 18, 8),
     ),
-    Figure(
+    count(
         "stalled",
         "Stalled",
         "Partitions with overdue records and members, whose place has not moved for two minutes. "
         "Typical: a handler that never returns, a poisoned key.",
-        At(18, 16, 3, 4),
-        "none",
-        queries=(Query(f"sum(max by ({PLACE}) (jobs_partition_stalled{{{QUEUE}}}))"),),
-        steps=(GOOD, Step(1, "red")),
+        f"sum(max by ({PLACE}) (jobs_partition_stalled{{{QUEUE}}}))",
+        "red",
+        at=At(18, 16, 3, 4),
     ),
-    Figure(
+    count(
         "uncommitted",
         "Never committed",
         "Partitions with records for which the group has no place yet. Normal for a minute after a "
         "first start; later it means that these workers never came.",
-        At(21, 16, 3, 4),
-        "none",
-        queries=(Query(f"sum(max by (group, topic) (jobs_uncommitted_partitions{{{APP}}}))"),),
-        steps=(GOOD, Step(1, "orange")),
+        f"sum(max by (group, topic) (jobs_uncommitted_partitions{{{APP}}}))",
+        "orange",
+        at=At(21, 16, 3, 4),
     ),
-    Figure(
+    count(
         "lost",
         "Lost to retention",
         "Unfinished records that retention deleted in the shown range. Anything but 0 is lost "
         "data.",
-        At(18, 20, 3, 4),
-        "none",
-        queries=(
-            Query(
-                "sum(max by (group, topic) "
-                f"(increase(jobs_lost_to_retention_records_total{{{APP}}}[$__range])))"
-            ),
-        ),
-        steps=(GOOD, Step(1, "red")),
+        "sum(max by (group, topic) "
+        f"(increase(jobs_lost_to_retention_records_total{{{APP}}}[$__range])))",
+        "red",
         decimals=0,
+        at=At(18, 20, 3, 4),
     ),
-    Figure(
+    count(
         "rewinds",
         "Rewinds",
         "How often a committed place went back in the shown range. A reset on purpose counts; one "
         "that nobody asked for runs jobs again that the dedup table no longer remembers.",
-        At(21, 20, 3, 4),
-        "none",
-        queries=(
-            Query(f"sum(max by (group, topic) (increase(jobs_rewinds_total{{{APP}}}[$__range])))"),
-        ),
-        steps=(GOOD, Step(1, "orange")),
+        f"sum(max by (group, topic) (increase(jobs_rewinds_total{{{APP}}}[$__range])))",
+        "orange",
         decimals=0,
+        at=At(21, 20, 3, 4),
     ),
 )
 
-WHO = (
-    Graph(
+WHO = grid(
+    At(0, 24, 8, 7),
+    graph(
         "members",
         "Members, and idle ones (dashed)",
         "Members of each consumer group, and (dashed) those without a partition. Worry at 0. Idle "
         "members do not help: more workers than partitions.",
-        At(0, 24, 8, 7),
         "none",
-        queries=(
-            Query(MEMBERS, "{{group}}"),
-            Query(IDLE, "{{group}}", dashed=True),
-        ),
+        by("group", MEMBERS),
+        by("group", IDLE, dashed=True),
     ),
-    Graph(
+    graph(
         "retention",
         "Retention used",
         "Age of the oldest unfinished record as a share of the topic's retention. At 100 % Kafka "
         "deletes jobs that nobody has done. Worry at half.",
-        At(8, 24, 8, 7),
         "percentunit",
-        queries=(Query(f"max by (queue) (jobs_retention_used_ratio{{{QUEUE}}})", "{{queue}}"),),
+        highest("jobs_retention_used_ratio", QUEUE, "queue"),
         steps=(GOOD, Step(0.5, "red")),
     ),
-    Graph(
+    graph(
         "gap",
         "Finished, not committable",
         "Records that are settled above the oldest unfinished one. They inflate the records shown "
         "as waiting, and one slow job explains them. They do not run again after a crash.",
-        At(16, 24, 8, 7),
         "short",
-        queries=(Query(f"sum by (queue) (jobs_commit_gap_records{{{QUEUE}}})", "{{queue}}"),),
+        totals("jobs_commit_gap_records", QUEUE, "queue"),
     ),
 )
 
-BESIDE = (
-    Graph(
+BESIDE = grid(
+    At(0, 31, 12, 7),
+    graph(
         "rungs",
         "Waiting on the delay ladder",
         "Retries and delayed jobs by rung: how many wait, as wanted. A step after an outage is the "
         "retries of that outage; they come back by themselves.",
-        At(0, 31, 12, 7),
         "short",
-        queries=(
-            Query(f"sum by (tier) (max by ({PLACE}) (jobs_lag_records{{{LADDER}}}))", "{{tier}}"),
-        ),
+        by("tier", f"sum by (tier) (max by ({PLACE}) (jobs_lag_records{{{LADDER}}}))"),
         stacked=True,
     ),
-    Graph(
+    graph(
         "rungs-overdue",
         "Overdue on the delay ladder",
         "How long the most overdue record of each rung is past its time. Near 0 however many wait. "
         "Rising: the delayer is away or behind.",
-        At(12, 31, 12, 7),
         "s",
-        queries=(Query(f"max by (tier) (jobs_lag_seconds{{{LADDER}}})", "{{tier}}"),),
+        highest("jobs_lag_seconds", LADDER, "tier"),
     ),
 )
 

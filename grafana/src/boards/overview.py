@@ -17,9 +17,9 @@ from grafana.src.expressions import (
     WAITING,
     failing,
     quantile,
-    rate,
 )
-from grafana.src.panel import GOOD, QUIET, At, Board, Column, Figure, Graph, Query, Step, Table
+from grafana.src.kinds import by, count, figure, graph, grid, percentiles, rates
+from grafana.src.panel import GOOD, QUIET, At, Board, Column, Query, Step, Table
 
 LATE = (QUIET, Step(0.5, "yellow"), Step(1, "red"))
 
@@ -32,7 +32,6 @@ NOW = (
         "time. Worry when Used is red: jobs are later than promised. Then read along the line: no "
         "drain means nobody works; more arriving than drained means too few workers; failing high "
         "means the jobs themselves.",
-        At(0, 0, 16, 8),
         "short",
         labels=(("queue", "Queue"),),
         columns=(
@@ -62,100 +61,95 @@ NOW = (
         ),
         sort_by="Used",
         link=("queue", "jobstream-lag"),
+        at=At(0, 0, 16, 8),
     ),
-    Figure(
+    count(
         "late-queues",
         "Late queues",
         "Queues whose oldest job is overdue for longer than their objective. Anything but 0 breaks "
         "a promise. No data means that the exporter is away: then nobody knows.",
-        At(16, 0, 4, 4),
-        "none",
-        queries=(Query(f"sum({OVERDUE} > bool {OBJECTIVE})"),),
-        steps=(GOOD, Step(1, "red")),
+        f"sum({OVERDUE} > bool {OBJECTIVE})",
+        "red",
         no_value="unknown",
+        at=At(16, 0, 4, 4),
     ),
-    Figure(
+    count(
         "open-letters",
         "Open dead letters",
         "Jobs that were given up and that nobody has redriven or discarded. Each waits for a "
         "person, until the retention of the dead-letter topic deletes it.",
-        At(20, 0, 4, 4),
-        "none",
-        queries=(Query(f"sum({OPEN_LETTERS})"),),
-        steps=(GOOD, Step(1, "orange")),
+        f"sum({OPEN_LETTERS})",
+        "orange",
         no_value="0",
+        at=At(20, 0, 4, 4),
     ),
-    Figure(
+    figure(
         "members",
         "Members by group",
         "Workers, and delayers (the group that ends in .delay), as the broker counts them. Worry "
         "at 0: the queues of that group stand still, however quiet the workers' own metrics are.",
-        At(16, 4, 4, 4),
         "none",
-        queries=(Query(MEMBERS, "{{group}}"),),
+        by("group", MEMBERS),
         steps=(Step(0, "red"), Step(1, "green")),
         no_value="unknown",
+        at=At(16, 4, 4, 4),
     ),
-    Figure(
+    figure(
         "canary-age",
         "Last canary",
         "How long ago a canary job was last seen done, for the worst queue. A canary goes the way "
         "of every job; twice the canary's interval without one means that the way is broken.",
-        At(20, 4, 4, 4),
         "s",
-        queries=(Query(f"max(time() - jobs_canary_last_success_timestamp_seconds{{{QUEUE}}})"),),
+        Query(f"max(time() - jobs_canary_last_success_timestamp_seconds{{{QUEUE}}})"),
         steps=(GOOD, Step(90, "yellow"), Step(180, "red")),
         decimals=0,
         no_value="no canary",
+        at=At(20, 4, 4, 4),
     ),
 )
 
-SINCE = (
-    Graph(
+SINCE = grid(
+    At(0, 8, 12, 8),
+    graph(
         "share",
         "Overdue, as a share of the objective",
         "The first column of the table over time; 100 % is the promise. A line that climbs as "
         "steadily as a clock means that nothing is done at all; a flat one that work keeps pace, "
         "late.",
-        At(0, 8, 12, 8),
         "percentunit",
-        queries=(Query(SHARE, "{{queue}}"),),
+        by("queue", SHARE),
         steps=(GOOD, Step(1, "red")),
     ),
-    Graph(
+    graph(
         "flow",
         "Arriving, and drained (dashed)",
         "Records written to each queue and records finished there, a second, whoever enqueued "
         "them; retries that came back count again. Worry when drained (dashed) stays under "
         "arriving.",
-        At(12, 8, 12, 8),
         "suffix:/s",
-        queries=(
-            Query(ARRIVALS, "{{queue}}"),
-            Query(DRAIN, "{{queue}}", dashed=True),
-        ),
+        by("queue", ARRIVALS),
+        by("queue", DRAIN, dashed=True),
     ),
 )
 
-WHY = (
-    Graph(
+WHY = grid(
+    At(0, 16, 8, 8),
+    graph(
         "failing",
         "Failing, by job type",
         "Share of the runs that failed, retries in place included. Worry above 20 %, or when it "
         "jumps after a deploy: Job types and failures has the details.",
-        At(0, 16, 8, 8),
         "percentunit",
-        queries=(Query(failing("job_type", BUSINESS), "{{job_type}}"),),
+        by("job_type", failing("job_type", BUSINESS)),
         top=1,
     ),
-    Graph(
+    graph(
         "outcomes",
         "How deliveries end",
         "Settled deliveries a second by outcome. Retries are not lost: they come back. Worry about "
         "dead, and when everything stops.",
-        At(8, 16, 8, 8),
         "suffix:/s",
-        queries=(Query(rate("jobs_settled_total", BUSINESS, "outcome"), "{{outcome}}"),),
+        rates("jobs_settled_total", BUSINESS, "outcome"),
         stacked=True,
         colors=(
             ("done", "green"),
@@ -166,86 +160,72 @@ WHY = (
             ("expired", "text"),
         ),
     ),
-    Graph(
+    graph(
         "end-to-end",
         "From enqueue to the end",
         "Time from the first enqueue to the terminal state, retries and wanted delays included: "
         "what a user of the service feels. Median, 95 % and 99 %.",
-        At(16, 16, 8, 8),
         "s",
-        queries=tuple(
-            Query(quantile(share, "jobs_end_to_end_seconds", BUSINESS), name)
-            for share, name in ((0.5, "median"), (0.95, "95 %"), (0.99, "99 %"))
+        *(
+            (
+                Query(quantile(share, "jobs_end_to_end_seconds", BUSINESS), name)
+                for share, name in ((0.5, "median"), (0.95, "95 %"), (0.99, "99 %"))
+            )
         ),
         colors=(("median", "blue"), ("95 %", "orange"), ("99 %", "red")),
     ),
-    Graph(
+    graph(
         "queue-wait",
         "Waiting before the start, 95 %, by queue",
         "Time between the append to the queue and the start of the run, of jobs that did start. "
         "Waiting that grows while run time does not: add workers.",
-        At(0, 24, 8, 8),
         "s",
-        queries=(Query(quantile(0.95, "jobs_queue_wait_seconds", BUSINESS, "queue"), "{{queue}}"),),
+        percentiles(0.95, "jobs_queue_wait_seconds", BUSINESS, "queue"),
     ),
-    Graph(
+    graph(
         "run-time",
         "Time in the handler, 95 %, by queue",
         "Run time alone, without waiting for a slot. Run time that grows first: look at what the "
         "handlers call.",
-        At(8, 24, 8, 8),
         "s",
-        queries=(
-            Query(quantile(0.95, "jobs_run_duration_seconds", BUSINESS, "queue"), "{{queue}}"),
-        ),
+        percentiles(0.95, "jobs_run_duration_seconds", BUSINESS, "queue"),
     ),
-    Graph(
+    graph(
         "canary",
         "Canary round trip, 95 %",
         "From the enqueue of a canary job to the row that says it is done: the whole way, measured "
         "from outside. Rises with the queue's backlog; a gap means that none came back.",
-        At(16, 24, 8, 8),
         "s",
-        queries=(
-            Query(quantile(0.95, "jobs_canary_round_trip_seconds", QUEUE, "queue"), "{{queue}}"),
-        ),
+        percentiles(0.95, "jobs_canary_round_trip_seconds", QUEUE, "queue"),
     ),
 )
 
 HONEST = (
-    Figure(
+    figure(
         "fresh",
         "In time, over the shown range",
         "Share of the shown range in which no job of the queue was later than its objective. Four "
         "weeks at 99 % leave seven hours.",
-        At(0, 32, 16, 4),
         "percentunit",
-        queries=(
-            Query(
-                f"1 - avg_over_time(({OVERDUE} > bool {OBJECTIVE})[$__range:$__interval])",
-                "{{queue}}",
-            ),
-        ),
+        by("queue", f"1 - avg_over_time(({OVERDUE} > bool {OBJECTIVE})[$__range:$__interval])"),
         steps=(Step(0, "red"), Step(0.99, "green")),
         decimals=2,
+        at=At(0, 32, 16, 4),
     ),
-    Figure(
+    figure(
         "age-of-values",
         "The exporter looked",
         "How long ago the exporter last saw the cluster. Everything about lag is as old as this. "
         "Worry above a minute: the lag shown is not the lag.",
-        At(16, 32, 8, 4),
         "s",
-        queries=(Query(f"time() - max(jobs_collect_last_success_timestamp_seconds{{{APP}}})"),),
+        Query(f"time() - max(jobs_collect_last_success_timestamp_seconds{{{APP}}})"),
         steps=(GOOD, Step(60, "yellow"), Step(120, "red")),
         decimals=0,
         no_value="exporter away",
+        at=At(16, 32, 8, 4),
     ),
 )
 
 OVERVIEW = Board(
-    "jobstream-overview",
-    "Jobs: overview",
-    "Are jobs late?",
-    (*NOW, *SINCE, *WHY, *HONEST),
+    "jobstream-overview", "Jobs: overview", "Are jobs late?", (*NOW, *SINCE, *WHY, *HONEST)
 )
