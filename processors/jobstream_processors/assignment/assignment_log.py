@@ -1,6 +1,6 @@
-"""What the log tells of the partitions that a worker has: of all that moved at once in one line.
+"""Log lines about the partitions of a worker: one line for all that moved at once.
 
-Each partition by itself is told at debug level only. Used by the thread that polls.
+Each partition by itself is logged at debug level only. Used by the thread that polls.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Lanes on their way out: what runs of them may end, and then they are handed over.
 
-A partition that is revoked stays this member's until it gives it back, so its jobs may end here
-while the other partitions are served. Nothing here waits: `step` looks once, and is called each
-turn. Used by the thread that polls.
+A revoked partition belongs to this member until it gives it back. So its jobs may end here while
+the other partitions are served. `step` looks once and never waits; the thread that polls calls it
+in each turn.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The note beside a committed offset, by which an owner tells the next one how it left.
 
-Text in, text out. What a suspect partition means, and when a job may start, is decided elsewhere.
+Text in, text out. Take-over decides which jobs are suspect, the engine when a job may start.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Where the time of a take-over goes, from the death of the last owner to the last suspect's end.
 
 Each phase follows the one before it, so what they sum up to is how long a partition stood still.
-They are told once, when the partition is served, and counted. Nothing here waits or decides.
+They are logged once, when the partition is served, and counted.
 """
 
 from __future__ import annotations

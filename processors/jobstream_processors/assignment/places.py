@@ -1,8 +1,7 @@
-"""Where the reading of a partition begins: the highest place that anyone recorded for its topic.
+"""Where the reading of a partition begins: the highest place recorded for this topic.
 
 Places are recorded twice, as a group's commit and as a mirror. Both name the incarnation of the
-topic that they are places in, as a topic made anew under its old name has other records at the same
-offsets. It asks, and changes nothing.
+topic, since a topic that was deleted and created again has other records at the same offsets.
 """
 
 from __future__ import annotations

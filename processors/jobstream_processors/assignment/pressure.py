@@ -1,6 +1,6 @@
 """How much one process takes up: jobs per partition, and jobs and bytes in all.
 
-Asked by the feed before it polls. It pauses nothing itself.
+The feed asks before it polls, and pauses what is full.
 """
 
 from __future__ import annotations

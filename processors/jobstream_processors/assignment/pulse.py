@@ -1,8 +1,8 @@
-"""Whether this process slept past its session: then others own its partitions, and it must leave.
+"""Whether this process slept past its session: then others may own its partitions, and it leaves.
 
-A thread of its own beats; every publisher asks. A process that was frozen and thawed finds the gap
-whichever of its threads wakes first, before it publishes anything more. A thread that merely waits
-for a slow broker stops no beat.
+A thread of its own beats five times a second, and every publisher checks the last beat. After a
+freeze, whichever thread wakes first finds the gap, before anything more is published. A thread that
+waits for a slow broker stops no beat.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class Pulse:
     def start(self, lost: Callable[[BaseException], object]) -> None:
         """Beat from a thread of its own until `stop`, or until a gap is found.
 
-        Then `lost` is called there with a WorkerStopped: whoever publishes finds the gap too, but
-        may not come to it, as a client can wait for a group that has long given it up.
+        Then `lost` is called there with a WorkerStopped. Publishers notice the gap too, but one
+        that is blocked on a dead group never gets to check.
         """
         in_background("jobstream-pulse", self._serve, partial(self._ended, lost))
 
     def narrow(self, session_ms: int) -> None:
-        """The group's session is this long, and so no longer than that is believed of it."""
+        """The group's session is this long: a longer one is assumed no more."""
         self._group_ms = session_ms
         self._session_ms = min(self._session_ms, session_ms)
 
@@ -104,9 +104,9 @@ class Pulse:
         self._group_ms = group_ms if group_ms is not None else self._group_ms
 
     def is_silent(self) -> bool:
-        """Whether the group may have given this process up by now, and it can't tell.
+        """Whether the group was silent for so long that it may have given this process up.
 
-        Nothing is to be started meanwhile. What runs goes on: it may be heard of again.
+        Nothing starts meanwhile. What runs goes on: the group may answer again.
         """
         return self._group_ms is not None and self._silence(self._group_ms)
 
@@ -125,12 +125,12 @@ class Pulse:
 
 
 def _nobody(seconds: float) -> Sequence[str]:  # noqa: ARG001 - the shape of it
-    """For processes that nobody watches."""
+    """For a process that knows no handlers."""
     return ()
 
 
 def _never(limit_ms: int) -> bool:
-    """For processes that nobody tells."""
+    """For a process whose group is never silent."""
     return limit_ms < 0
 
 

@@ -1,10 +1,10 @@
 """Asks the log whether offsets that the client skipped hold a record.
 
 A transaction's marker, an aborted transaction and a compacted record leave offsets that hold none.
-Anything else would be a job that nobody runs, so the log is asked, outside the group, before a
-watermark passes. Where it does have a record, the client is made to read again from there, and a
-partition whose client skips the same record again is refused. What is skipped at a log's end leaves
-no hole until something comes after it: the source itself sees to that.
+Any other gap is a job that would never run. So the log is read, outside the group, before a
+watermark passes the gap. If the log has a record there, the client reads again from it; if the
+client skips the same record again, the partition is refused. A record skipped at a log's end leaves
+no gap until another record follows: the source itself looks for those.
 """
 
 from __future__ import annotations
