@@ -33,6 +33,46 @@ class RunFacts:
     secret: frozenset[tuple[str, str]] = frozenset()
     """(record, field) of what any schema of its type marks."""
 
+    def fields(self) -> dict[str, Any]:
+        """The fields that name the job in a line about it."""
+        return named_by(
+            self.job_id,
+            self.name,
+            self.queue,
+            self.attempt,
+            self.redrive,
+            self.source,
+            self.correlation_id,
+        )
+
+
+def named_by(  # noqa: PLR0917 - in the order of the line
+    job_id: str,
+    name: str,
+    queue: str,
+    attempt: int,
+    redrive: int,
+    source: tuple[str, int, int],
+    given: str | None,
+) -> dict[str, Any]:
+    """The fields of a line about a job; its type is left out where it is not known.
+
+    A job that was given no correlation id goes by its own id, as do the children it enqueues.
+    """
+    topic, partition, offset = source
+    fields = {
+        "job_id": job_id,
+        "job": name,
+        "queue": queue,
+        "attempt": attempt,
+        "redrive": redrive,
+        "topic": topic,
+        "partition": partition,
+        "offset": offset,
+        "correlation_id": given or job_id,
+    }
+    return fields if name else {key: value for key, value in fields.items() if key != "job"}
+
 
 class ChildJob(Protocol):
     """What `Context.enqueue` needs of a job type: the product's `Job` is one."""
@@ -130,10 +170,8 @@ class Context:
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
         """A stdlib logger whose records carry the job's id, name, attempt and place."""
         if self._logger is None:
-            from jobstream_processors.execute.current import fields_of  # noqa: PLC0415 - it imports this
-
             named = logging.getLogger(f"jobs.{self._facts.name}")
-            self._logger = logging.LoggerAdapter(named, fields_of(self._facts))
+            self._logger = logging.LoggerAdapter(named, self._facts.fields())
         return self._logger
 
     def enqueue(self, job: ChildJob, args: Any, **options: Any) -> Any:  # noqa: ANN401

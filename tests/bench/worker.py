@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from tests.bench import jobs
 from tests.bench.usage import cpu_by_thread, cpu_since, peak_resident_mb, resident_mb
 
-from jobstream.roles.process import Roles
+from jobstream.roles.process import ROLES, Roles
+from jobstream.roles.worker_role import WorkerRole
 
 if TYPE_CHECKING:
     from jobstream_processors.assembly import Parts
@@ -55,7 +56,7 @@ class Report:
     """See `jobs.STARTS`."""
 
 
-class Uncounted(Roles):
+class Uncounted(WorkerRole):
     """A worker without a meter, to be measured beside one that has it."""
 
     def _parts(self, *args: Any) -> Parts:  # noqa: ANN401 - passed on
@@ -97,7 +98,7 @@ class Meter:
 
     def _counted(self) -> tuple[int, int]:
         """Records taken and finished so far."""
-        worker = self._roles._worker  # noqa: SLF001 - no API, see above
+        worker = self._roles._observed.worker  # noqa: SLF001 - no API, see above
         if worker is None or worker.joined is None:
             return 0, 0
         lanes = worker.joined.feed.served()
@@ -108,7 +109,9 @@ def main() -> None:
     """Run the task given as JSON in the first argument."""
     task = Task(**json.loads(sys.argv[1]))
     bench = jobs.Bench(task.app, task.partitions)
-    roles = (Roles if task.metered else Uncounted)(bench.app, [jobs.QUEUE])
+    if not task.metered:
+        ROLES["worker"] = Uncounted
+    roles = Roles(bench.app, [jobs.QUEUE])
     meter = Meter(roles, task)
     threading.Thread(target=meter.run, name="bench-meter", daemon=True).start()
     roles.run()

@@ -36,6 +36,7 @@ from pathlib import Path
 
 from jobstream import App, Backoff, Context
 from jobstream.exits import OK, REPLACE, leave, leave_threads
+from jobstream.roles.ground import Wishes
 from jobstream.roles.process import Roles
 
 APP = os.environ["FAULTS_APP"]
@@ -146,7 +147,7 @@ def blocks(args: Args) -> None:
     threading.Event().wait()
 
 if __name__ == "__main__":
-    Roles(app, give_up=lambda _: leave(REPLACE)).run()
+    Roles(app, wishes=Wishes(lambda _: leave(REPLACE))).run()
     leave_threads(OK)  # as the command does
 '''
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from jobstream_processors.context import RunFacts
+from jobstream_processors.context import RunFacts, named_by
 
 if TYPE_CHECKING:
     from jobstream_processors.delivery import Delivery
@@ -34,30 +34,14 @@ def secret_fields() -> frozenset[str]:
 
 
 def fields_of(run: Delivery | RunFacts) -> dict[str, Any]:
-    """The fields that name a job in a line about it; those that are not known are left out.
-
-    A job that was given no correlation id goes by its own id, as do the children it enqueues.
-    """
+    """The fields that name a job in a line about it; those that are not known are left out."""
     if isinstance(run, RunFacts):
-        name, queue, redrive, attempt = run.name, run.queue, run.redrive, run.attempt
-        job_id, given, source = run.job_id, run.correlation_id, run.source
-    else:
-        name, queue, job_id = _type_of(run), run.lane.queue, run.id
-        redrive, attempt, source = run.carried.redrive, run.carried.attempt, run.origin
-        given = run.meta.correlation_id if run.meta is not None else None
-    topic, partition, offset = source
-    fields = {
-        "job_id": job_id,
-        "job": name,
-        "queue": queue,
-        "attempt": attempt,
-        "redrive": redrive,
-        "topic": topic,
-        "partition": partition,
-        "offset": offset,
-        "correlation_id": given or job_id,
-    }
-    return fields if name else {key: value for key, value in fields.items() if key != "job"}
+        return run.fields()
+    given = run.meta.correlation_id if run.meta is not None else None
+    carried = run.carried
+    return named_by(
+        run.id, _type_of(run), run.lane.queue, carried.attempt, carried.redrive, run.origin, given
+    )
 
 
 def _type_of(delivery: Delivery) -> str:

@@ -109,7 +109,7 @@ def main(words: Sequence[str]) -> None:
 def _document(named: AppName, *, apply: bool) -> dict[str, Any]:
     from jobstream.cli.commands.worker import leave_s, port_of  # noqa: PLC0415 - as above
     from jobstream.cli.loading import load_app  # noqa: PLC0415 - loads the Kafka client
-    from jobstream.roles.green_threads import refuse_green_threads  # noqa: PLC0415 - as above
+    from jobstream.kafka.client.green_threads import refuse_green_threads  # noqa: PLC0415 - as above
 
     app = load_app(named)
     refuse_green_threads()  # The worker would, again and again.

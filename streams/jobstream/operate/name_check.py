@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from jobstream.operate.errors import NotThere
 from jobstream.operate.ids import begins_with, is_prefix, only_one
 from jobstream.operate.letter_count import REASONS
+from jobstream.operate.near_names import close_first
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -32,13 +33,6 @@ _ERRORS = frozenset(
 def is_pattern(text: str) -> bool:
     """Whether the text stands for others than itself."""
     return any(sign in text for sign in "*?[")
-
-
-def close_first(given: str, names: Iterable[str]) -> list[str]:
-    """The names in order, but those first that look like what was given."""
-    there = sorted(set(names))
-    near = get_close_matches(given, there)
-    return near + [name for name in there if name not in near]
 
 
 def unknown_type(app: str, given: str, there: Iterable[str]) -> NotThere:

@@ -11,7 +11,7 @@ from jobstream.kafka.follow.topic_reader import KafkaLog
 from jobstream.operate.cluster import ClusterReader
 from jobstream.operate.errors import NotThere
 from jobstream.operate.layout import QueueTopics, queues_of
-from jobstream.operate.name_check import close_first
+from jobstream.operate.near_names import close_first
 from jobstream.operate.scan import scan, unmoved
 from jobstream.topics.names import (
     check_name,

@@ -8,7 +8,8 @@ from tests.unit.operate.letters import letter
 from jobstream.operate.errors import NotThere
 from jobstream.operate.filters import LetterFilter
 from jobstream.operate.ids import begins_with, is_prefix, only_one
-from jobstream.operate.name_check import close_first, require_known, whole_ids
+from jobstream.operate.name_check import require_known, whole_ids
+from jobstream.operate.near_names import close_first
 from jobstream_processors.core.headers import Carried
 
 TYPES = {"send_receipt", "refund"}

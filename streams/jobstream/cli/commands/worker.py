@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jobstream.cli.app_command import AppCommand
-from jobstream.cli.log_output import LogForm, configure_process
+from jobstream.cli.log_output import LogForm, configure_process, log_as_here
 from jobstream.cli.options import at_port, log_level_option, log_option, queues_option
 from jobstream.errors import ConfigError
 from jobstream.exits import FLUSH_S, OK, REPLACE, flush, leave
@@ -105,7 +105,7 @@ def command(
     loaded.settings = at_port(loaded.settings, metrics_port)
     if processes > 1:
         from jobstream.cli.supervisor import Child, supervise  # noqa: PLC0415 - parents only
-        from jobstream.roles.green_threads import refuse_green_threads  # noqa: PLC0415 - as above
+        from jobstream.kafka.client.green_threads import refuse_green_threads  # noqa: PLC0415 - as above
 
         refuse_green_threads()  # it would hear no signal, and its children all refuse
 
@@ -143,6 +143,7 @@ def _serve(
 ) -> int:
     """Take the roles in this process until stopped."""
     from jobstream.observe.spans import spans_sent  # noqa: PLC0415 - as above
+    from jobstream.roles.ground import Wishes  # noqa: PLC0415 - as above
     from jobstream.roles.process import Roles  # noqa: PLC0415 - loads the worker's libraries
     from jobstream_processors.errors import (  # noqa: PLC0415 - as above
         ReplaceProcess,
@@ -152,7 +153,8 @@ def _serve(
     try:
         with spans_sent(app.name, app.settings):
             give_up = partial(_give_up, supervised=supervised)
-            Roles(app, queues, only, give_up, tracebacks=tracebacks).run()
+            wishes = Wishes(give_up, tracebacks, log_as_here())
+            Roles(app, queues, only, wishes).run()
     except (WorkerStopped, ReplaceProcess) as error:
         log.warning("process_replaced", extra={"reason": str(error)})
         _leave(supervised=supervised)

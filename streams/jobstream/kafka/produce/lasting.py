@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from confluent_kafka import KafkaException, Producer
 
 from jobstream.kafka.client.construct import made
-from jobstream.roles.green_threads import poll
+from jobstream.kafka.client.green_threads import poll
 from jobstream_processors.background import in_background
 from jobstream_processors.execute.forked import tell_in_child
 

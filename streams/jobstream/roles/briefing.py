@@ -1,0 +1,98 @@
+"""What a process knows before it serves: that its topics are right, mirrors, schemas and orders."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from jobstream.canary import canary_job as canary
+from jobstream.kafka.client.admin import Admin
+from jobstream.kafka.follow.control_topic import ControlFollower
+from jobstream.kafka.follow.mirror_topic import KafkaMirrors
+from jobstream.kafka.follow.schema_topic import SchemaFollower
+from jobstream.topics.apply import verify
+from jobstream.topics.names import control_topic, offsets_topic, schemas_topic
+from jobstream_processors.background import aside
+from jobstream_schemas import Catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from jobstream.app import App
+    from jobstream.kafka.follow.topic_reader import KafkaLog
+    from jobstream.observe.observed import Observed
+    from jobstream.roles.membership import Membership
+    from jobstream_processors.assignment.places import Mirrors
+    from jobstream_processors.ports import Clock, Sink
+
+SCHEMAS_EVERY_S = 2.0
+
+
+class Briefing(NamedTuple):
+    """What was read. It goes on to be read once it is followed."""
+
+    mirrors: Mirrors
+    control: ControlFollower
+    catalogue: Catalogue
+    schemas: SchemaFollower
+    cluster_id: str
+
+    def follow(self, clock: Clock, failed: Callable[[BaseException], object]) -> None:
+        """Learn new orders and schemas on threads, whose ends `failed` hears of."""
+        self.control.follow(clock, failed)
+        self.schemas.follow(SCHEMAS_EVERY_S, failed)
+
+    def close(self) -> None:
+        """Follow no more."""
+        self.control.close()
+        self.schemas.close()
+
+
+class Briefer:
+    """Reads it, step by step; each blocks on a thread of its own."""
+
+    def __init__(
+        self,
+        app: App,
+        queues: Collection[str],
+        readers: tuple[KafkaLog, KafkaLog],
+        sink: Sink,
+        membership: Membership,
+    ) -> None:
+        """`readers`: of the topics, and of orders alone."""
+        self._app = app
+        self._queues = queues
+        self._reader, self._orders_reader = readers
+        self._sink = sink
+        self._membership = membership
+
+    async def read(self, observed: Observed) -> Briefing:
+        """Verify the topics, and read what must be known before the first job runs."""
+        await aside("jobstream-start", self._verify)
+        observed.verified = True
+        mirrors = await aside("jobstream-start", self._mirrors)
+        control = ControlFollower(self._orders_reader, control_topic(self._app.name))
+        await aside("jobstream-start", control.catch_up)
+        catalogue, schemas = await aside("jobstream-start", self._schemas)
+        cluster = await aside("jobstream-start", Admin(self._app.settings).cluster)
+        return Briefing(mirrors, control, catalogue, schemas, cluster.id)
+
+    def _verify(self) -> None:
+        admin = Admin(self._app.settings)
+        verify(admin, self._app.name, [self._app.queues[name] for name in self._queues])
+        self._membership.believe(admin)
+
+    def _mirrors(self) -> Mirrors:
+        topic = offsets_topic(self._app.name)
+        mirrors = KafkaMirrors(self._reader, topic, self._reader.partitions(topic))
+        mirrors.catch_up()  # So that the first take-over need not.
+        return mirrors
+
+    def _schemas(self) -> tuple[Catalogue, SchemaFollower]:
+        """Every writer schema known so far, and who learns the next."""
+        catalogue = Catalogue()
+        for schema in (*self._app.schemas(), canary.codec().schema):
+            catalogue.register(schema)
+        topic = schemas_topic(self._app.name)
+        follower = SchemaFollower(self._reader, topic, catalogue, self._sink)
+        follower.catch_up()
+        return catalogue, follower

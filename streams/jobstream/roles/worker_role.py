@@ -1,0 +1,110 @@
+"""The role that runs jobs."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from jobstream.dedup.rocks import ShardMemory
+from jobstream.dedup.slots import claim_slot
+from jobstream.dedup.table import Table
+from jobstream.kafka.consume.member_options import rebalance_ms
+from jobstream.observe.observed import WORKER, worker_name
+from jobstream.observe.spans import tracing_of
+from jobstream.roles.handler_warnings import warn_of_handlers
+from jobstream.roles.open_files import raised_for
+from jobstream.roles.start_check import refuse_undecodable
+from jobstream.roles.usable_cores import default_children
+from jobstream.topics.names import worker_group
+from jobstream_processors.assembly import Parts
+from jobstream_processors.assignment.pressure import Limits
+from jobstream_processors.assignment.takeover import Takeover
+from jobstream_processors.background import aside
+from jobstream_processors.watch.failure_hooks import Failures
+from jobstream_processors.worker import Worker
+
+if TYPE_CHECKING:
+    from jobstream.roles.ground import Ground
+
+log = logging.getLogger("jobstream.roles")
+
+
+class WorkerRole:
+    """A worker, with the tables of the slot that it claims on this machine."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._worker: Worker | None = None
+
+    async def check(self) -> None:
+        """Refuse to start where jobs wait that this code can't read. Raises JobsUndecodable."""
+        ground = self._ground
+        catalogue = ground.briefing.catalogue
+        await refuse_undecodable(ground.app, ground.plans.values(), ground.specs, catalogue)
+
+    def stop(self) -> None:
+        """Let the worker drain and leave."""
+        if self._worker is not None:
+            self._worker.stop()
+
+    async def run(self) -> None:
+        """Run jobs until told to stop."""
+        ground, app, plans = self._ground, self._ground.app, self._ground.plans
+        warn_of_handlers(app, ground.specs.values(), plans)
+        shards = sum(app.queues[name].partitions for name in plans)
+        memory = ShardMemory(row_files=raised_for(shards))
+        with claim_slot(app.settings.state_dir, app.name, ground.briefing.cluster_id) as slot:
+            seen, now_ms = ground.observed.progress, ground.clock.broker_ms
+            tables = Table(slot, ground.reader, seen, memory=memory, now_ms=now_ms)
+            failures = Failures(app.failure_callbacks)
+            worker = Worker(self._parts(tables, failures))
+            ground.briefing.control.listen(ground.clock.broker_ms(), worker.obey)
+            self._worker = ground.observed.worker = worker
+            if ground.stopping.is_set():
+                worker.stop()
+            try:
+                # The name is what `control quiet` asks for; it is nowhere else in the log.
+                log.info("worker_started", extra={"worker": worker_name(), "queues": [*plans]})
+                await worker.run()
+            finally:
+                await aside("jobstream-told", failures.close)
+
+    def _parts(self, tables: Table, failures: Failures) -> Parts:
+        ground, app, plans = self._ground, self._ground.app, self._ground.plans
+        settings, wishes, group = app.settings, ground.wishes, worker_group(app.name)
+        sink, reader, clock, mirrors = (
+            ground.sink,
+            ground.reader,
+            ground.clock,
+            ground.briefing.mirrors,
+        )
+        topics = [plan.topic for plan in plans.values()]
+        return Parts(
+            specs=ground.specs,
+            plans=plans,
+            catalogue=ground.briefing.catalogue,
+            source=ground.membership.source(WORKER, group, topics),
+            sink=sink,
+            takeover=Takeover(group, plans, sink, reader, tables, mirrors, clock),
+            reader=reader,
+            clock=clock,
+            pulse=ground.membership.pulse,
+            limits=Limits(
+                window=settings.window,
+                commit_ms=settings.commit_interval_ms,
+                drain_ms=settings.drain_ms,
+                rebalance_drain_ms=settings.rebalance_drain_ms,
+                rebalance_ms=rebalance_ms(settings.rebalance_drain_ms),
+            ),
+            concurrency=settings.concurrency,
+            children=settings.children or default_children(),
+            child_begins=wishes.child_begins,
+            tracing=tracing_of(app.name, settings),
+            failed=failures.tell if app.failure_callbacks else None,
+            tracebacks=wishes.tracebacks,
+            meter=ground.observed.meter,
+            ready=ground.ready,
+            name=worker_name(),
+            give_up=wishes.give_up,
+            stuck_max=max(1, settings.concurrency // 2),
+        )
