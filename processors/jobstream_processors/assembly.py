@@ -17,8 +17,10 @@ from jobstream_processors.assignment.pressure import Limits
 from jobstream_processors.assignment.pulse import Pulse
 from jobstream_processors.assignment.skipped import Lookout
 from jobstream_processors.assignment.takeover import Takeover
-from jobstream_processors.engine.engine import Engine, Failed
+from jobstream_processors.engine.engine import Engine
 from jobstream_processors.engine.intake import Intake
+from jobstream_processors.engine.judge import Judge
+from jobstream_processors.engine.reports import Failed
 from jobstream_processors.engine.unfinished import left
 from jobstream_processors.execute.bars import Bars
 from jobstream_processors.execute.on_loop import LoopExecutor
@@ -123,9 +125,9 @@ class Assembly:
         tracing, meter = parts.tracing, parts.meter
         settler = Settler(parts.sink, parts.plans, clock, carriers.without_table)
         put = carriers.settling(tracing.settler(settler))
-        intake = Intake(parts.specs, parts.catalogue, clock, tracing.received)
-        self.intake = intake
-        self.engine = Engine(intake, clock, tracing.put(put), loop, meter)
+        intake = Intake(parts.catalogue, clock, tracing.received)
+        self.judge = judge = Judge(parts.specs, parts.catalogue, clock)
+        self.engine = Engine(intake, judge, clock, tracing.put(put), loop, meter)
         self.feed = Feed(
             parts.plans,
             carriers,

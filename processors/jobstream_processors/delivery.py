@@ -1,7 +1,27 @@
-"""One record of a queue on its way through the worker: what was read and where it stands."""
+"""One record of a queue on its way through the worker: what was read and where it stands.
+
+A delivery has one stage, which the engine changes, and only so:
+
+| from | to | when |
+|---|---|---|
+| TAKEN | HANDED | an executor has it |
+| TAKEN | BEHIND | a run of the same job, of an earlier assignment, may go on |
+| TAKEN | DECIDED | it ends without a run: unreadable, expired, cancelled and the like |
+| TAKEN | FINISHED | a row of the dedup table absorbs it |
+| BEHIND | TAKEN | that run is over: the delivery is judged anew |
+| HANDED | DECIDED | its run ended, or is past its limit |
+| HANDED | TAKEN | it is taken back before it began, or waits in place without a row |
+| DECIDED | TAKEN | what it wrote is acknowledged, and it runs again in place |
+| DECIDED | FINISHED | what it wrote is acknowledged |
+| TAKEN, BEHIND, HANDED, DECIDED | LEFT | its lane drains or has ended: the next owner runs it |
+
+TAKEN and BEHIND may wait, and `waits` says for what (`engine/waiting.py`). Beside the stage stands
+one fact: whether a handler that was given up at its time limit still runs.
+"""
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.core.headers import FIRST
@@ -19,12 +39,35 @@ if TYPE_CHECKING:
     from jobstream_schemas import Decoded, Reader
 
 
+class Stage(IntEnum):
+    """How far a delivery has come; the module says which follows which."""
+
+    TAKEN = 0
+    """Its offset is begun, and it is in flight here."""
+    BEHIND = 1
+    """It keeps its order key, or its place in the chain, and nothing is decided about it."""
+    HANDED = 2
+    """An executor has it, or is about to get it from another thread."""
+    DECIDED = 3
+    """Its decision is on the way to be settled."""
+    FINISHED = 4
+    """Its offset is finished."""
+    LEFT = 5
+    """It is in flight no more, and unfinished."""
+
+
+TAKEN, BEHIND, HANDED, DECIDED, FINISHED, LEFT = Stage
+
+
 class Delivery:
     """A delivery (id, redrive, seq). Mutable, owned by the event loop's thread.
 
     Most jobs never leave the defaults, which therefore stand in the class and cost nothing.
     """
 
+    stage: Stage = TAKEN
+    waits: str | None = None
+    """What it waits for, in one word; None where it does not wait."""
     headers: Headers | None = None
     carried: Carried = FIRST
     id: str = ""
@@ -45,14 +88,10 @@ class Delivery:
     """Monotonic; set while it waits to run again in place."""
     expires_ms: int | None = None
     """Broker time from which on it must not start; None where it may at any time."""
-    reported: bool = False
-    """Its outcome was reported while the handler still runs (past its time limit)."""
-    running: bool = False
-    """Its handler was handed to an executor and has not ended."""
+    outlived: bool = False
+    """Its end was reported while its handler still runs, past its time limit."""
     decided: Decision | None = None
     """Its decision, on the way to be settled."""
-    finished: bool = False
-    """Its offset is finished."""
     unwanted: str = ""
     """Who cancelled it while it ran, and why: unless it returns, it ends as cancelled."""
     trouble: tuple[str, str] | None = None
@@ -70,10 +109,7 @@ class Delivery:
     hidden: Hidden | None = None
     """The secret values of its args, once they are read; None where its type has none."""
     awaits: Delivery | None = None
-    """A run of the same job in a lane that has ended: this one begins when that is over."""
-    awaits_run: bool = False
-    """A run of it may go on out of its lane's hands: until that is over it keeps its order key, or
-    its place in the chain, and nothing is decided about it."""
+    """The run that it is behind, of a lane of this process that has ended; None if elsewhere."""
     error: BaseException | None = None
     """What its handler raised, until its end is decided: it keeps the handler's frames alive."""
     _identity: tuple[bytes, bytes] | None = None
@@ -83,6 +119,32 @@ class Delivery:
         self.offset = offset
         self.value = value
         self.record_key = record_key
+
+    @property
+    def running(self) -> bool:
+        """Whether its handler was handed to an executor and has not ended."""
+        return self.stage is HANDED or self.outlived
+
+    def begins(self, awake_s: float) -> None:
+        """Its handler begins, or began, at this awake time."""
+        self.began = awake_s
+
+    def outlives(self) -> None:
+        """Its time limit has passed, its handler goes on, and its end is reported now."""
+        self.outlived = True
+
+    def failed_with(self, error: BaseException) -> None:
+        """Its handler raised this."""
+        self.error = error
+
+    def given(self, context: Context) -> Context:
+        """Its run has this context; returns it."""
+        self.context = context
+        return context
+
+    def untraced(self) -> None:
+        """Keep no trace of it any more."""
+        self.trace = None
 
     def args(self) -> Any:  # noqa: ANN401 - generic in the job type
         """The job's arguments, decoded to the declared types; raises DecodeError."""

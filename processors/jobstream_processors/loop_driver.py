@@ -86,7 +86,7 @@ class LoopDriver:
 
     def announced(self, lanes: list[tuple[Lane, int]]) -> None:
         """Tell the engine how far lanes may begin."""
-        self.soon(self.joined.engine.horizon.widen, lanes)
+        self.soon(self.joined.engine.widen, lanes)
 
     def soon(self, function: Callable[..., object], *given: object) -> None:
         """Call it on the loop's thread, unless the worker has left; returns at once."""

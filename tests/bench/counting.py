@@ -20,6 +20,7 @@ from jobstream_processors.assignment.lane import Arrival, Lane
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.engine.engine import Engine
 from jobstream_processors.engine.intake import Intake
+from jobstream_processors.engine.judge import Judge
 from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.job_types import ASYNC
 from jobstream_processors.meter import Meter
@@ -109,9 +110,9 @@ class Steps:
             catalogue.register(schema)
         meter = Meter("bench", plans, specs, EDGES) if metered else None
         decided: list[Decided] = []
-        intake = Intake(specs, catalogue, self.clock)
+        intake, judge = Intake(catalogue, self.clock), Judge(specs, catalogue, self.clock)
         loop = asyncio.get_running_loop()
-        engine = Engine(intake, self.clock, decided.extend, loop, meter)
+        engine = Engine(intake, judge, self.clock, decided.extend, loop, meter)
         executor = LoopExecutor(200, engine.ended, engine.returned, machine=self.clock)
         engine.run_on({ASYNC: executor})
         arrival = Arrival("default", ("bench.default", 0), 86_400_000, JOBS)

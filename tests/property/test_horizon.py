@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from types import SimpleNamespace
-from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,10 +12,9 @@ from jobstream_processors.assignment.lane import FLOOR, Arrival, Lane
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.delivery import Delivery
 from jobstream_processors.engine.horizon import Horizon
-from jobstream_processors.job_types import ASYNC
+from jobstream_processors.engine.waiting import WaitingRoom
 
 SLOTS = 5
-SPEC: Any = SimpleNamespace(executor=ASYNC)
 TICK_MS = 50
 ROUNDS = 400
 STEPS = st.lists(
@@ -47,23 +44,23 @@ class Slots:
         self.lanes = [Lane(arrival, MemoryShard(), Watermark(0)) for arrival in arrivals]
         for lane in self.lanes:
             lane.limit(FLOOR)
-        self.horizon = Horizon(lambda *_: None)
-        told: Any = {ASYNC: self}
-        self.horizon.executors = told
+        self.rooms = [WaitingRoom(lane) for lane in self.lanes]
+        self.horizon = Horizon()
         self.horizon.announce_by((self.publish, SLOTS))
 
     @property
     def busy(self) -> int:
         return len(self.queue)
 
-    def submit(self, delivery: Delivery) -> None:
-        """A slot is free, or it waits for one."""
-        assert delivery.offset < delivery.lane.may_begin
-        self.queue.append(delivery)
+    def submit(self, which: int, fresh: list[Delivery]) -> None:
+        """Those that may begin have a slot, or wait for one."""
+        begins = self.horizon.announced(self.rooms[which], fresh)
+        assert all(delivery.offset < self.lanes[which].may_begin for delivery in begins)
+        self.queue.extend(begins)
 
     def publish(self) -> None:
         for lane, sent in zip(self.lanes, self.wanted, strict=True):
-            if lane.wanted > lane.may_begin:
+            if lane.wants:
                 sent.append(lane.wanted)
 
     def step(self, what: str, which: int, count: int) -> None:
@@ -75,27 +72,27 @@ class Slots:
                 self.next[which] += 1
                 lane.watermark.begin(offset)
                 delivery = Delivery(lane, offset, b"", None)
-                delivery.spec = SPEC
                 fresh.append(delivery)
             self.keyed[which].extend(fresh[1::7])
             del fresh[1::7]
-            self.horizon.submit(lane, fresh)
+            self.submit(which, fresh)
         elif what == "free":
             for _ in range(min(count, len(self.keyed[which]))):
-                self.horizon.submit(lane, [self.keyed[which].popleft()])
+                self.submit(which, [self.keyed[which].popleft()])
         elif what == "end":
             for _ in range(min(count, len(self.queue))):
                 delivery = self.queue.popleft()
                 delivery.lane.watermark.finish(delivery.offset)
         elif what == "acknowledge":
             if self.wanted[which]:
-                before = len(self.queue)
-                self.horizon.widen([(lane, self.wanted[which].popleft())])
-                begun = [delivery.offset for delivery in list(self.queue)[before:]]
+                lane.announced(self.wanted[which].popleft())
+                found = self.rooms[which].announced(lane.may_begin)
+                begun = [delivery.offset for delivery in found]
                 assert begun == sorted(begun)
+                self.queue.extend(found)
         else:
             self.now_ms += TICK_MS
-            self.horizon.look(self.lanes, self.now_ms)
+            self.horizon.look(self.rooms, self.now_ms, self.busy)
 
 
 @given(STEPS)
@@ -113,7 +110,7 @@ def test_any_course_begins_all_and_no_more_than_was_announced(
         slots.step("end", 0, SLOTS)
 
     assert [lane.watermark.position for lane in slots.lanes] == slots.next
-    assert not any(lane.ahead.beyond for lane in slots.lanes)
+    assert not any(room.unannounced for room in slots.rooms)
 
 
 @given(st.lists(st.integers(1, 2_000), min_size=3, max_size=3))

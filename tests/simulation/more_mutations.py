@@ -17,18 +17,18 @@ from jobstream_processors.core.identity import from_parent
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.delay import delayer
 from jobstream_processors.delay.delayer import Delayer
-from jobstream_processors.engine.gate import Gate
+from jobstream_processors.delivery import BEHIND, TAKEN
+from jobstream_processors.engine.admission import Admission
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from jobstream_processors.assignment.lane import Lane
-    from jobstream_processors.core.decide import Case, Decision
+    from jobstream_processors.core.decide import Case, Decision, End
     from jobstream_processors.core.headers import Carried
     from jobstream_processors.core.outcome import Again
     from jobstream_processors.delay.rung import Rung
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.engine.intake import Taken
     from jobstream_processors.ports import Position
 
 
@@ -132,19 +132,12 @@ def rungs_that_are_never_full() -> Iterator[None]:
 @contextmanager
 def cancels_that_wait_for_no_run() -> Iterator[None]:
     """A cancelled job ends at once, and frees its order key, though a run of it may go on."""
-    judged, cancel = Gate.judged, Gate.cancel
 
-    def at_once(self: Gate, taken: Iterable[Taken]) -> Iterator[Taken]:
-        def cleared() -> Iterator[Taken]:
-            for delivery, decision in taken:
-                delivery.awaits_run &= delivery.id not in self.cancels
-                yield delivery, decision
+    def at_once(self: Admission, delivery: Delivery) -> End | None:
+        ends = (end for gate in self._gates if (end := gate.ends(delivery)))
+        if (found := next(ends, None)) is not None and delivery.stage is BEHIND:
+            delivery.stage = TAKEN
+        return found
 
-        yield from judged(self, cleared())
-
-    def cancelled(self: Gate, delivery: Delivery) -> None:
-        delivery.awaits_run &= delivery.id not in self.cancels
-        cancel(self, delivery)
-
-    with put((Gate, "judged", at_once), (Gate, "cancel", cancelled)):
+    with put((Admission, "ends", at_once)):
         yield

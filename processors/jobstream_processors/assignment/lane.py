@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jobstream_processors.assignment.handover import NOTHING_LEFT, Handed, Lost, left_of
 from jobstream_processors.assignment.phases import Phases
-from jobstream_processors.core.flood import FloodGuard
-from jobstream_processors.core.keychains import KeyChains
 
 if TYPE_CHECKING:
     from jobstream_processors.assignment.handover import Left
     from jobstream_processors.core.watermark import Watermark
-    from jobstream_processors.delivery import Delivery
     from jobstream_processors.meter import QueueMeter
     from jobstream_processors.ports import Position, Shard, TopicPartition
 
@@ -40,18 +36,6 @@ FLOOR = 16
 """Jobs of a lane that may always be announced ahead, so that a quiet one never waits."""
 UNBOUNDED = (1 << 63) - 1
 """Above every offset."""
-
-
-class Ahead:
-    """What a lane would begin next."""
-
-    __slots__ = ("beyond", "reserved")
-
-    def __init__(self) -> None:
-        self.reserved = (0, 0)
-        """How far jobs were taken up when more was wanted last, and when (monotonic)."""
-        self.beyond: deque[Delivery] = deque()
-        """Jobs that would begin and may not yet, in order of offsets."""
 
 
 class Assigned:
@@ -127,23 +111,16 @@ class Lane(Assigned):
     """A restored partition while it is served. The loop's thread owns it, but for `handed`."""
 
     __slots__ = (
-        "absorbed",
-        "ahead",
         "aside",
-        "chains",
-        "draining",
-        "flood",
+        "finish",
         "gap",
-        "gates",
         "handed",
-        "held",
         "left",
         "may_begin",
         "mirrored",
-        "probe",
-        "returned",
         "shard",
         "shown",
+        "shut",
         "snapshot",
         "suspect_before",
         "suspect_from_ms",
@@ -184,36 +161,31 @@ class Lane(Assigned):
         """Records finished above the watermark, as last shown."""
         self.handed = 0
         """Records handed over by the thread that polls; only it writes this."""
-        self.returned = 0
-        """Records finished or dropped; only the loop's thread writes this."""
-        self.absorbed = 0  # Deliveries dropped by a row of the dedup table.
-        self.ahead = Ahead()
-        self.chains: KeyChains[Delivery] = KeyChains()
-        self.flood = FloodGuard()
-        self.probe: Delivery | None = None
-        """What the flood guard let through last, until it ends."""
-        self.gates: set[str] = set()
-        """Why jobs may not start freely; empty nearly always."""
-        self.held: deque[Delivery] = deque()
-        """Jobs that wait for the flood guard, or while their queue is paused."""
-        self.aside: deque[Delivery] = deque()
-        """Jobs of paused types; others of the partition go on."""
-        self.draining = False
-        """Nothing more starts; what runs may end and settle."""
+        self.finish = watermark.finish
+        """Called with an offset that was begun and is finished."""
+        self.shut: tuple[str, ...] = ()
+        """Why the engine begins nothing of it, in words; empty nearly always."""
+        self.aside = 0
+        """Jobs that wait in the engine while others of the partition go on."""
+
+    @property
+    def returned(self) -> int:
+        """Records finished or dropped. Safe from any thread."""
+        return self.watermark.returned
+
+    @property
+    def wants(self) -> bool:
+        """Whether more is to be announced than may begin. Safe from any thread."""
+        return self.wanted > self.may_begin
 
     @property
     def unfinished(self) -> int:
         """Records taken and not finished. Safe from any thread."""
         return max(0, self.handed - self.returned)
 
-    def finish(self, offset: int) -> None:
-        """What was begun at `offset` is finished."""
-        self.watermark.finish(offset)
-        self.returned += 1
-
-    def dropped(self) -> None:
-        """A record was handed over that was begun or finished before."""
-        self.returned += 1
+    def tell(self, shut: tuple[str, ...], aside: int) -> None:
+        """Show other threads what waits in the engine."""
+        self.shut, self.aside = shut, aside
 
     def limit(self, below: int) -> None:
         """No job at this offset or above begins, until a mirror has announced more."""

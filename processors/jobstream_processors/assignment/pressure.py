@@ -66,7 +66,7 @@ class Pressure:
                 unfinished >= window
                 or (unfinished > window * 0.7 and lane in were_full)
                 or (unfinished >= share and self._is_late(lane))
-                or (lane.aside and len(lane.aside) >= share)
+                or (lane.aside and lane.aside >= share)
             ):
                 full.append(lane)
         return full

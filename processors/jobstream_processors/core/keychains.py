@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Generic, TypeVar
+from itertools import chain
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Item = TypeVar("Item")
 
@@ -36,6 +40,10 @@ class KeyChains(Generic[Item]):
     def leave(self, key: str, item: Item) -> None:
         """`item`, which waits for the key, waits no more; raises ValueError if it does not wait."""
         self._waiting[key].remove(item)
+
+    def waiting(self) -> Iterator[Item]:
+        """Whatever waits for a key."""
+        return chain.from_iterable(self._waiting.values())
 
     def __len__(self) -> int:
         """How many keys are busy."""

@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 class Watermark:
     """The contiguous watermark of one partition during one assignment. Not thread-safe."""
 
-    __slots__ = ("_end_of", "_restored", "_start_of", "begun", "holes", "position", "unfinished")
+    __slots__ = (
+        "_end_of",
+        "_restored",
+        "_start_of",
+        "begun",
+        "holes",
+        "position",
+        "returned",
+        "unfinished",
+    )
 
     def __init__(self, start: int, finished: Iterable[tuple[int, int]] = ()) -> None:
         self.position = start
@@ -26,6 +35,8 @@ class Watermark:
         self.begun = start
         """Next offset never begun."""
         self.unfinished = 0
+        self.returned = 0
+        """How often `finish` was called, and `begin` said no. Safe from any thread."""
         self.holes: list[tuple[int, int]] = []
         """[start, end) ranges that were skipped and are not explained, lowest first."""
         self._end_of: dict[int, int] = {}
@@ -40,12 +51,16 @@ class Watermark:
         comes late, out of a hole, is taken up like any other.
         """
         if offset < self.begun:
-            return bool(self.holes) and self._fill(offset)
+            if self.holes and self._fill(offset):
+                return True
+            self.returned += 1
+            return False
         if offset > self.begun:
             self._skip(self.begun, offset)
         self.begun = offset + 1
         if self._restored and self._was_finished(offset):
             self._add(offset, offset + 1)
+            self.returned += 1
             return False
         self.unfinished += 1
         return True
@@ -53,6 +68,7 @@ class Watermark:
     def finish(self, offset: int) -> None:
         """Settle `offset`, which was begun and is not finished yet."""
         self.unfinished -= 1
+        self.returned += 1
         if offset == self.position and not self._end_of:
             self.position = offset + 1
         else:

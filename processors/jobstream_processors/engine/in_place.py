@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core.decide import CountCrash, RetryInPlace, WaitInPlace
+from jobstream_processors.delivery import TAKEN
 
 if TYPE_CHECKING:
     from jobstream_processors.core.decide import Decision
@@ -23,7 +24,7 @@ def set_again(delivery: Delivery, decision: Decision, clock: Clock) -> None:
     """Make it wait for its next run, as one of those decisions says."""
     now_ms, first_ms = clock.monotonic_ms(), delivery.enqueued_ms(clock)
     delivery.context = None
-    delivery.decided = None
+    delivery.stage, delivery.decided = TAKEN, None
     delivery.began = 0.0
     # Its append is forgotten below: from now on it waits since it is due.
     carried = replace(delivery.carried, enqueued_ms=first_ms)

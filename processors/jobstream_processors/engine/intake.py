@@ -1,8 +1,4 @@
-"""Steps 5 to 7: begin an offset, decode the record, and judge it by the dedup table.
-
-What comes out is either a delivery to admit (decision None) or one that is decided without a run.
-Deliveries that the table absorbs come out of nothing: their offset is finished on the spot.
-"""
+"""Steps 5 and 6: begin the offset of a record, and read its headers and event."""
 
 from __future__ import annotations
 
@@ -10,92 +6,78 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core import identity
-from jobstream_processors.core.decide import (
-    CRASHES_MAX,
-    EXPIRED,
-    FINISH,
-    Case,
-    Policy,
-    bury,
-    not_due,
-    unknown_schema,
-    unknown_type,
-)
-from jobstream_processors.core.headers import FIRST, BadHeaders, headers_of, parse
+from jobstream_processors.core.headers import BadHeaders, headers_of, parse
 from jobstream_processors.core.outcome import UNDECODABLE
-from jobstream_processors.core.retry import Backoff
 from jobstream_processors.delivery import Delivery
-from jobstream_processors.engine.unfinished import limit_ms
 from jobstream_schemas import DecodeError, UnknownSchema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from jobstream_processors.assignment.lane import Lane
-    from jobstream_processors.core.decide import Decision
-    from jobstream_processors.core.known import Known
-    from jobstream_processors.job_types import JobSpec
     from jobstream_processors.ports import Clock, Record, Trace
     from jobstream_schemas import Catalogue
 
-Taken = tuple[Delivery, "Decision | None"]
-NO_POLICY = Policy(Backoff(attempts=1))
 CLOSE = 0.05
 """Records of one batch stand close together if they differ by this share of their wait at most."""
-UNREADABLE = frozenset({UNDECODABLE, "bad_headers"})
-"""Troubles that are the record's own; of the others a later deploy may know more."""
 
 
 class Intake:
-    """Decodes and judges records. Used on the event loop's thread only."""
+    """Makes deliveries of records. Used on the event loop's thread only."""
 
     def __init__(
         self,
-        specs: Mapping[str, JobSpec],
         catalogue: Catalogue,
         clock: Clock,
         traced: Callable[[Record], Trace] | None = None,
     ) -> None:
-        self._specs = specs
         self._catalogue = catalogue
         self._clock = clock
         self._traced = traced
         """Makes the trace of a record; None where nobody traces."""
-        self.inflight: dict[str, Delivery] = {}
-        """Every delivery judged and not settled yet, by id."""
-        self.waiting: dict[str, list[Delivery]] = {}
-        """Deliveries that wait for another of their id, by it; empty nearly always."""
 
-    def take(self, lane: Lane, records: Sequence[Record]) -> list[Taken]:
-        """Judge records of one lane, in offset order."""
+    def begin(self, lane: Lane, records: Sequence[Record]) -> tuple[list[Delivery], list[Record]]:
+        """Begin the offsets of `records`, which rise; those begun before are left out."""
         fresh: list[Delivery] = []
-        begin, traced = lane.watermark.begin, self._traced
-        appended, each_ms = self._appended(records) if records else (0.0, None)
+        kept: list[Record] = []
+        begin = lane.watermark.begin
         for record in records:
             offset = record.offset()
             assert offset is not None  # noqa: S101 - consumed records have an offset
             if begin(offset):
-                delivery = Delivery(lane, offset, record.value() or b"", record.key())
-                if traced is not None:
-                    delivery.trace = traced(record)
-                if each_ms is not None:
-                    appended = record.timestamp()[1] - each_ms
-                delivery.appended = appended
-                self._decode(delivery, record)
-                fresh.append(delivery)
-            else:
-                lane.dropped()
-        ids = [delivery.id for delivery in fresh]
-        found = lane.shard.get(ids)
-        # Looked up one by one: the other of one may be the one before it.
-        others = map(self.inflight.get, ids)
-        taken: list[Taken] = []
-        for delivery, known_of_id, other in zip(fresh, found, others, strict=True):
-            if other is not None and (other.lane.live or other.reported):
-                self.waiting.setdefault(delivery.id, []).append(delivery)
-            elif (judged := self._judge(delivery, known_of_id, other)) is not None:
-                taken.append(judged)
-        return taken
+                fresh.append(Delivery(lane, offset, record.value() or b"", record.key()))
+                kept.append(record)
+        return fresh, kept
+
+    def read(self, fresh: list[Delivery], records: Sequence[Record]) -> list[Delivery]:
+        """Read headers and events; leaves the reason in `trouble` where they can't be read."""
+        if not fresh:
+            return fresh
+        decode, reader_of, traced = self._catalogue.decode, self._catalogue.get, self._traced
+        appended, each_ms = self._appended(records)
+        for delivery, record in zip(fresh, records, strict=True):
+            if traced is not None:
+                delivery.trace = traced(record)
+            if each_ms is not None:
+                appended = record.timestamp()[1] - each_ms
+            delivery.appended = appended
+            try:
+                headers = headers_of(record)
+                if headers:
+                    delivery.headers = headers
+                    delivery.carried = parse(headers)
+                delivery.meta = meta = decode(delivery.value)
+                delivery.reader = reader_of(meta.fingerprint)
+                delivery.id = meta.id
+                if meta.expires_in_ms is not None:
+                    self._limit(delivery, record, meta.expires_in_ms)
+            except BadHeaders as error:
+                self._unreadable(delivery, "bad_headers", error)
+            except UnknownSchema as error:
+                self._unreadable(delivery, "unknown_schema", error)
+            except DecodeError as error:
+                self._unreadable(delivery, UNDECODABLE, error)
+        return fresh
 
     def _appended(self, records: Sequence[Record]) -> tuple[float, float | None]:
         """When the records came to their queue, in ms of awake time: one value for all.
@@ -111,93 +93,6 @@ class Intake:
             return (first + last) / 2 - apart_ms, None
         return first - apart_ms, apart_ms
 
-    def waiters(self, ended: Delivery) -> Iterator[Taken]:
-        """Deliveries that waited for `ended`'s id, judged anew, up to the first that is to run."""
-        waiting = self.waiting.pop(ended.id, None)
-        for index, delivery in enumerate(waiting or ()):
-            if not delivery.lane.live:
-                continue
-            if delivery.id in self.inflight:
-                self.waiting[delivery.id] = (waiting or [])[index:]
-                return
-            (found,) = delivery.lane.shard.get([delivery.id])
-            judged = self._judge(delivery, found)
-            if judged is not None:
-                yield judged
-
-    def again(self, delivery: Delivery) -> Iterator[Taken]:
-        """The delivery that waited for a run, judged now that this is over; nothing if absorbed."""
-        delivery.awaits_run = False
-        self.release(delivery)
-        (found,) = delivery.lane.shard.get([delivery.id])
-        judged = self._judge(delivery, found, is_over=True)
-        if judged is not None:
-            yield judged
-
-    def release(self, delivery: Delivery) -> None:
-        """The delivery is no longer in flight here."""
-        if self.inflight.get(delivery.id) is delivery:
-            del self.inflight[delivery.id]
-
-    def forget(self, lane: Lane) -> list[Delivery]:
-        """End what waits or never started in a lane that ends.
-
-        Returns those for whose id a delivery of another lane waits.
-        """
-        for job_id, waiting in list(self.waiting.items()):
-            kept = [d for d in waiting if d.lane is not lane]
-            if kept:
-                self.waiting[job_id] = kept
-            else:
-                del self.waiting[job_id]
-        awaited = []
-        for job_id, delivery in list(self.inflight.items()):
-            # A run that has not ended stays: a new delivery of its id here waits for it. So does a
-            # decision that is being settled; that of a lane that has ended never comes back.
-            under_way = delivery.running or (delivery.decided and lane.live)
-            if delivery.lane is not lane or under_way:
-                continue
-            behind = delivery.awaits
-            if behind is not None and behind.running and not behind.reported:
-                self.inflight[job_id] = behind  # What comes next waits for it as this one did.
-                continue
-            del self.inflight[job_id]
-            if job_id in self.waiting:
-                awaited.append(delivery)
-        return awaited
-
-    def case(self, delivery: Delivery) -> Case:
-        """What a decision about `delivery` may look at."""
-        return Case(
-            job_id=delivery.id,
-            carried=delivery.carried,
-            policy=delivery.spec.policy if delivery.spec is not None else NO_POLICY,
-            now_ms=self._clock.broker_ms(),
-            window_ms=delivery.lane.window_ms,
-            crashes=delivery.crashes,
-            unstarted=delivery.unstarted,
-            enqueued_ms=delivery.enqueued_ms(self._clock),
-        )
-
-    def _decode(self, delivery: Delivery, record: Record) -> None:
-        """Read headers and event; leaves the reason in `trouble` where they can't be read."""
-        try:
-            headers = headers_of(record)
-            if headers:
-                delivery.headers = headers
-                delivery.carried = parse(headers)
-            delivery.meta = meta = self._catalogue.decode(delivery.value)
-            delivery.reader = self._catalogue.get(meta.fingerprint)
-            delivery.id = meta.id
-            if meta.expires_in_ms is not None:
-                self._limit(delivery, record, meta.expires_in_ms)
-        except BadHeaders as error:
-            self._unreadable(delivery, "bad_headers", error)
-        except UnknownSchema as error:
-            self._unreadable(delivery, "unknown_schema", error)
-        except DecodeError as error:
-            self._unreadable(delivery, "undecodable", error)
-
     @staticmethod
     def _limit(delivery: Delivery, record: Record, expires_in_ms: int) -> None:
         """Say from when on it must not start, counted from the job's first append."""
@@ -208,171 +103,10 @@ class Intake:
         delivery.carried = replace(carried, enqueued_ms=first_ms)
         delivery.expires_ms = first_ms + expires_in_ms
 
-    def _unreadable(self, delivery: Delivery, reason: str, error: Exception) -> None:
+    @staticmethod
+    def _unreadable(delivery: Delivery, reason: str, error: Exception) -> None:
         delivery.trouble = (reason, str(error))
         delivery.id = origin_id(delivery)
-
-    def _judge(
-        self,
-        delivery: Delivery,
-        found: Known | None,
-        behind: Delivery | None = None,
-        *,
-        is_over: bool = False,
-    ) -> Taken | None:
-        """What is to become of `delivery`; `behind` is a run of it in a lane that has ended.
-
-        With `is_over` it need not wait for any run of it.
-        """
-        if found is not None:
-            found = self._distinct(delivery, found)
-            if found is not None and self._absorbed(delivery, found):
-                return None
-        self.inflight[delivery.id] = delivery
-        lane = delivery.lane
-        is_left = delivery.offset < lane.left.before
-        if (is_left or behind is not None) and not is_over and self._awaits(delivery, behind):
-            return delivery, None
-        queue_meter = lane.meter
-        if delivery.trouble is not None:
-            if queue_meter is not None and delivery.trouble[0] in UNREADABLE:
-                queue_meter.unknown.failures[UNDECODABLE] += 1
-            return delivery, self._trouble(delivery, *delivery.trouble)
-        meta, reader = delivery.meta, delivery.reader
-        assert meta is not None, "decoded, since there is no trouble"  # noqa: S101
-        assert reader is not None, "decoded, since there is no trouble"  # noqa: S101
-        delivery.spec = spec = self._specs.get(reader.job_type)
-        if queue_meter is not None:
-            job_type = reader.job_type
-            delivery.meter = queue_meter.types.get(job_type) or queue_meter.of(job_type)
-        # A first delivery of which nothing is known runs.
-        is_first = found is None and delivery.carried is FIRST and not (is_left or is_over)
-        if not is_first and (decision := self._barred_by(delivery, found)) is not None:
-            return delivery, decision
-        if spec is None:
-            return delivery, unknown_type(self.case(delivery), reader.job_type)
-        delivery.key = meta.order_key
-        delivery.holds_key = spec.policy.holds_key
-        if delivery.offset < lane.suspect_before and spec.importable:
-            if not is_over:
-                lane.count_suspect(delivery.offset)
-            _isolate(delivery)
-        return delivery, None
-
-    def _barred_by(self, delivery: Delivery, found: Known | None) -> Decision | None:
-        """What keeps it from a run; None if nothing does."""
-        if delivery.lane.left.has_ended(delivery.offset):
-            return FINISH  # The last owner could not write its row.
-        expires_ms = delivery.expires_ms
-        if expires_ms is not None and expires_ms <= self._clock.broker_ms():
-            return EXPIRED
-        if (
-            delivery.carried.due_ms is not None
-            and (early := not_due(self.case(delivery))) is not None
-        ):
-            return early
-        return self._resume(delivery, found) if found is not None else None
-
-    def _awaits(self, delivery: Delivery, behind: Delivery | None) -> bool:
-        """Whether it waits in place for a run: `behind`, or one that the last owner's note names.
-
-        Nothing of that run's end will be settled in its lane. Whatever is to become of the job,
-        also without a run: were its key not kept, the next job of the key would start beside it.
-        """
-        left, offset = delivery.lane.left, delivery.offset
-        if left.has_ended(offset):
-            return False
-        wait_ms = left.runs_until_ms(offset) - self._clock.broker_ms()
-        if behind is not None:
-            wait_ms = max(wait_ms, limit_ms(behind, self._clock.awake_s()))
-        if wait_ms <= 0:
-            return False
-        delivery.awaits, delivery.awaits_run = behind, True
-        delivery.due_ms = self._clock.monotonic_ms() + wait_ms
-        if delivery.meta is not None:
-            delivery.key = delivery.meta.order_key
-        return True
-
-    def heir_of(self, ended: Delivery) -> Delivery | None:
-        """What waited in place for this run, in another lane, and need wait no longer."""
-        heir = self.inflight.get(ended.id)
-        if heir is None or heir.awaits is not ended:
-            return None
-        heir.awaits = heir.due_ms = None
-        return heir
-
-    def _absorbed(self, delivery: Delivery, found: Known) -> bool:
-        """Whether a row drops this delivery; if so its offset is finished, no row is needed."""
-        state = found.absorbs(delivery.carried.redrive, delivery.carried.seq)
-        if state is None:
-            return False
-        delivery.lane.finish(delivery.offset)
-        delivery.lane.absorbed += 1
-        if delivery.lane.meter is not None:
-            delivery.lane.meter.absorbed += 1
-        return True
-
-    def _resume(self, delivery: Delivery, found: Known) -> Decision | None:
-        """Take up where an earlier owner left a job that was retried in place or crashed."""
-        delivery.crashes = found.crashes_of(delivery.carried.redrive)
-        if delivery.crashes >= CRASHES_MAX:
-            return bury(
-                self.case(delivery), "crashed_worker", "jobstream.Crashed", "its process died"
-            )
-        delivery.in_child = delivery.crashes > 0
-        parked = found.parked_at(delivery.carried.redrive, delivery.carried.seq)
-        if parked is not None:
-            delivery.carried = replace(
-                delivery.carried,
-                attempt=parked.attempt,
-                snoozes=parked.snoozes,
-                first_failed_ms=parked.first_failed_ms or None,
-                unknown_since_ms=None,  # It had a handler.
-            )
-            wait_ms = parked.due_ms - self._clock.broker_ms()
-            if wait_ms > 0:
-                due_ms = self._clock.monotonic_ms() + wait_ms
-                delivery.due_ms = max(delivery.due_ms or 0, due_ms)
-        return None
-
-    def _distinct(self, delivery: Delivery, found: Known | None) -> Known | None:
-        """What is known of the delivery under a name that no other record has taken."""
-        names = [origin_id(delivery), identity.from_origin(*delivery.origin)]
-        while found is not None and names and self._conflicts(delivery, found):
-            if delivery.trouble is None:
-                delivery.trouble = ("id_conflict", f"id {delivery.id} is another job's")
-            # An origin is only a header: a stranger may name one that is taken.
-            delivery.id = names.pop(0)
-            (found,) = delivery.lane.shard.get([delivery.id])
-        return found
-
-    def _conflicts(self, delivery: Delivery, found: Known) -> bool:
-        """Whether a row of this id tells of another job: other args bytes, or another type."""
-        fingerprint, digest = found.identity
-        reader = delivery.reader
-        if reader is None or not fingerprint:
-            return reader is None and digest != delivery.identity()[1]
-        if fingerprint == reader.fingerprint:
-            return digest != delivery.identity()[1]
-        other = self._catalogue.get(fingerprint)
-        return other is not None and not self._is_one_type(other.job_type, reader.job_type)
-
-    def _is_one_type(self, name: str, other: str) -> bool:
-        """Whether both name one job type, which may have been renamed."""
-        return name == other or (
-            (spec := self._specs.get(name)) is not None and spec is self._specs.get(other)
-        )
-
-    def _trouble(self, delivery: Delivery, reason: str, message: str) -> Decision:
-        if reason == "unknown_schema":
-            return unknown_schema(self.case(delivery), message)
-        return bury(self.case(delivery), reason, "", message)
-
-
-def _isolate(delivery: Delivery) -> None:
-    """It may have killed the last owner: it runs in a child, and not before its lane's pause."""
-    delivery.in_child = True
-    delivery.due_ms = max(delivery.due_ms or 0, delivery.lane.suspect_from_ms) or None
 
 
 def origin_id(delivery: Delivery) -> str:

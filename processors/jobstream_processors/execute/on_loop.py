@@ -110,7 +110,7 @@ class LoopExecutor:
     @property
     def stuck(self) -> int:
         """Runs that outlived their time limit and did not give way to cancellation."""
-        return sum(d.reported for d in self._waiting)
+        return sum(d.outlived for d in self._waiting)
 
     def submit(self, delivery: Delivery) -> None:
         """Run it when a slot is free."""
@@ -128,8 +128,8 @@ class LoopExecutor:
                     spec = delivery.spec
                     assert spec is not None  # noqa: S101 - running deliveries have a handler
                     self._cancel(delivery, TimedOut(spec.timeout_ms))
-            elif now_s >= yields.until_s and not delivery.reported:
-                delivery.reported = True
+            elif now_s >= yields.until_s and not delivery.outlived:
+                delivery.outlives()
                 measured(delivery, yields.outcome, now_s)
                 self._ended(delivery, yields.outcome, running=True)
 
@@ -256,11 +256,12 @@ class LoopExecutor:
             self._ended(delivery, DONE if stop.value is None else outcome_with(stop.value))
         except BaseException as error:  # noqa: BLE001 - the edge of user code: nothing may pass
             outcome = outcome_of(delivery, error)
-            delivery.began, self._at = self._at, self._now_s()
+            delivery.begins(self._at)
+            self._at = self._now_s()
             measured(delivery, outcome, self._at)
             self._ended(delivery, outcome)
         else:
-            delivery.began = self._at
+            delivery.begins(self._at)
             self._stepping = None
             return coroutine, pending, run
         return None
@@ -291,7 +292,7 @@ class LoopExecutor:
             del self._waiting[delivery]
             del self._limits[delivery]
             self._yields.pop(delivery, None)
-        if delivery.reported:
+        if delivery.outlived:
             self._returned(delivery)
         else:
             measured(delivery, outcome, self._now_s())
@@ -308,7 +309,7 @@ class LoopExecutor:
                 ("asyncio.exceptions.CancelledError",),
                 spot_in(delivery, error),
             )
-        if isinstance(yields.outcome, TimedOut) and not delivery.reported:
+        if isinstance(yields.outcome, TimedOut) and not delivery.outlived:
             # Cancelled where it waited: that is where its time went.
             return replace(yields.outcome, spot=spot_in(delivery, error))
         return yields.outcome

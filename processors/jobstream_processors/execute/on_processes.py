@@ -285,7 +285,7 @@ class _Child:
     def _await(self, pipe: Connection, delivery: Delivery, timeout_ms: int) -> tuple[Outcome, bool]:
         self._hear(pipe)  # The handler starts now.
         self._started = True
-        delivery.began = self._pool.machine.awake_s()
+        delivery.begins(self._pool.machine.awake_s())
         if pipe.poll(timeout_ms / 1000):
             outcome: Outcome = pickle.loads(pipe.recv_bytes(ANSWER_BYTES_MAX))  # noqa: S301 - from our own child
             return outcome, True

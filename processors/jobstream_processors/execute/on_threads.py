@@ -93,7 +93,7 @@ class ThreadExecutor:
     @property
     def stuck(self) -> int:
         """Runs that outlived their time limit and still hold a thread."""
-        return sum(d.reported for d in self._running)
+        return sum(d.outlived for d in self._running)
 
     def submit(self, delivery: Delivery) -> None:
         """Run it when a slot is free."""
@@ -108,10 +108,10 @@ class ThreadExecutor:
         if now_s >= self._look_s:
             self._look_s = now_s + IDLE_S
             self._end_idle()
-        late = [d for d, limit in self._running.items() if now_s >= limit and not d.reported]
+        late = [d for d, limit in self._running.items() if now_s >= limit and not d.outlived]
         stacks = sys._current_frames() if late else {}  # noqa: SLF001 - documented, for this
         for delivery in late:
-            delivery.reported = True
+            delivery.outlives()
             spec = delivery.spec
             assert spec is not None  # noqa: S101 - running deliveries have a handler
             if delivery.context is not None:
@@ -201,7 +201,7 @@ class ThreadExecutor:
             self._finished.clear()
         for delivery, outcome, ended in finished:
             del self._running[delivery]
-            if delivery.reported:
+            if delivery.outlived:
                 self._returned(delivery)
             else:
                 measured(delivery, outcome, ended)
@@ -229,7 +229,7 @@ def _call(delivery: Delivery, enter: Enter, now_s: Callable[[], float]) -> Outco
         args = delivery.args()
     except BaseException as error:  # noqa: BLE001 - the edge of user code: nothing may pass
         return unread_of(delivery, error)
-    delivery.began = now_s()
+    delivery.begins(now_s())
     try:
         if spec.wants_context:
             result = spec.function(args, delivery.context)

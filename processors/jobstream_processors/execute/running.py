@@ -155,7 +155,7 @@ def facts_of(delivery: Delivery, began_ms: int = 0) -> RunFacts:
 
 def outcome_of(delivery: Delivery, error: BaseException) -> Outcome:
     """What `error`, raised by its handler, stands for; the job's secrets are left out of it."""
-    delivery.error = error
+    delivery.failed_with(error)
     return read(error, clean_of(delivery))
 
 
@@ -191,7 +191,7 @@ def unread_of(delivery: Delivery, error: BaseException) -> Outcome:
     secret = spec is not None and spec.codec.secrets is not None
     secret = secret or (reader is not None and bool(reader.secret))
     if not secret:
-        delivery.error = error
+        delivery.failed_with(error)
     return unread(error, secret=secret)
 
 
@@ -224,6 +224,7 @@ def _frame_alone(error: BaseException, _: Clean) -> Spot:
 
 def context_of(delivery: Delivery, machine: Machine) -> Context:
     """The delivery's context, made at first need."""
-    if delivery.context is None:
-        delivery.context = Context(facts_of(delivery, machine.wall_ms()))
-    return delivery.context
+    context = delivery.context
+    if context is None:
+        context = delivery.given(Context(facts_of(delivery, machine.wall_ms())))
+    return context

@@ -98,7 +98,7 @@ class LoopWatch:
 
 def _is_late(delivery: Delivery, began: float, now_s: float) -> bool:
     spec = delivery.spec
-    if spec is None or not began or delivery.reported:
+    if spec is None or not began or delivery.outlived:
         return False
     return now_s - began > (spec.timeout_ms + GRACE_MS) / 1_000
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jobstream_processors.assignment.lane import Lane
+from jobstream_processors.core.deaths import FLOOD
 from jobstream_processors.core.orders import NOTHING, QUIET, Order, Orders, is_meant
 from jobstream_processors.ports import TopicPartition
 
@@ -98,7 +99,7 @@ def run_of(delivery: Delivery, job_type: str, seconds: float) -> RunningJob:
         job_id=delivery.id,
         attempt=delivery.carried.attempt,
         seconds=seconds,
-        stuck=delivery.reported,
+        stuck=delivery.outlived,
     )
 
 
@@ -113,6 +114,6 @@ def facts_of(each: Arrival | Lane, paused: Sequence[str]) -> LaneFacts:
         gap=lane.gap if lane is not None else 0,
         refused=bool(each.refused),
         paused=(each.refusal,) if each.refused else tuple(sorted(paused)),
-        guarded=lane is not None and not lane.flood.is_open,
+        guarded=lane is not None and FLOOD in lane.shut,
         rows=lane.shard.rows() if lane is not None else 0,
     )

@@ -34,9 +34,11 @@ from jobstream_processors.assembly import Assembly, Parts
 from jobstream_processors.assignment.pressure import Limits
 from jobstream_processors.assignment.pulse import Pulse
 from jobstream_processors.assignment.takeover import Takeover
+from jobstream_processors.core.deaths import FLOOD
 from jobstream_processors.delay.delayer import Delayer, DelayerParts
-from jobstream_processors.engine.gate import FLOOD, QUEUE
+from jobstream_processors.engine.gates.pause import PAUSED, TYPE_PAUSED
 from jobstream_processors.engine.unfinished import remains
+from jobstream_processors.engine.waiting import UNANNOUNCED
 from jobstream_processors.errors import PublishFailed
 from jobstream_processors.meter import DelayMeter, Meter
 from jobstream_processors.watch.failure_hooks import call, failure_of
@@ -157,7 +159,7 @@ class MemoryWorker:
         """
         now_ms = self._clock.broker_ms()
         since_ms = now_ms - self._clock.monotonic_ms()
-        waiting = self._joined.intake.inflight.values()
+        waiting = self._joined.judge.inflight.values()
         times = [d.due_ms + since_ms for d in waiting if d.due_ms is not None]
         hop_ms = self._delayer.next_ms()
         if hop_ms is not None:
@@ -260,7 +262,7 @@ class MemoryWorker:
 
     def announced(self, lanes: list[tuple[Lane, int]]) -> None:
         """Tell the engine how far lanes may begin."""
-        self._engine.horizon.widen(lanes)
+        self._engine.widen(lanes)
 
     def failed(self, error: BaseException) -> None:
         """No thread of it can fail, as it has none."""
@@ -277,9 +279,8 @@ class MemoryWorker:
 
     def _is_paused(self) -> bool:
         """Whether what waits here waits for nothing but an operator."""
-        lanes = self._feed.served()
-        kept = any(lane.aside or (QUEUE in lane.gates and lane.held) for lane in lanes)
-        return kept and not any(FLOOD in lane.gates for lane in lanes)
+        reasons = {reason for _, reason in self._engine.waiting}
+        return not reasons.isdisjoint({PAUSED, TYPE_PAUSED}) and FLOOD not in reasons
 
     def _obey(self, orders: Orders) -> None:
         self._orders = orders
@@ -312,7 +313,7 @@ class MemoryWorker:
             return True
         if not self._decided:
             if not any(each.busy for each in self._joined.executors.values()):
-                return any(lane.ahead.beyond for lane in self._feed.served())
+                return any(reason == UNANNOUNCED for _, reason in self._engine.waiting)
             await self._wait_a_little()
         if self._decided:
             self._settle()

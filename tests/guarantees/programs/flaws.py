@@ -14,7 +14,7 @@ from jobstream_processors.assignment.lane import Lane
 from jobstream_processors.assignment.takeover import Takeover
 from jobstream_processors.core.decide import Finish
 from jobstream_processors.core.watermark import Watermark
-from jobstream_processors.engine.engine import Engine
+from jobstream_processors.engine.way import Way
 from jobstream_processors.settle.records import settlement
 from jobstream_processors.settle.settler import Settler
 
@@ -37,14 +37,14 @@ def build_in(flaw: str) -> None:
 
 def commit_before_acknowledgement() -> None:
     """An offset is finished when its handler is, not when its row is acknowledged."""
-    settle = Engine._settle
+    settle = Way._settle
 
-    def finish_first(self: Engine, delivery: Delivery, decision: Decision) -> None:
+    def finish_first(self: Way, delivery: Delivery, decision: Decision) -> None:
         if type(decision) is Finish:
             delivery.lane.watermark.finish(delivery.offset)
         settle(self, delivery, decision)
 
-    Engine._settle = finish_first  # type: ignore[method-assign]
+    Way._settle = finish_first  # type: ignore[method-assign]
 
 
 def commit_last_finished() -> None:
@@ -78,13 +78,13 @@ def moved_before_copy() -> None:
 
 def key_freed_at_handler_end() -> None:
     """A held key is free as soon as the handler has ended, though its job is to run again."""
-    ended = Engine.ended
+    ended = Way.ended
 
-    def free(self: Engine, delivery: Delivery, outcome: Outcome, *, running: bool = False) -> None:
+    def free(self: Way, delivery: Delivery, outcome: Outcome, *, running: bool = False) -> None:
         ended(self, delivery, outcome, running=running)
         self._free_key(delivery)
 
-    Engine.ended = free  # type: ignore[method-assign]
+    Way.ended = free  # type: ignore[method-assign]
 
 
 def clean_without_claim() -> None:

@@ -30,20 +30,24 @@ from jobstream_processors.core.outcome import DONE, STOPPED
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.delay.delayer import Delayer, DelayerParts
+from jobstream_processors.engine.admission import all_gates
 from jobstream_processors.engine.engine import Engine
+from jobstream_processors.engine.gates.flood import Floods
 from jobstream_processors.engine.intake import Intake
+from jobstream_processors.engine.judge import Judge
 from jobstream_processors.job_types import ASYNC, PROCESS, JobSpec
 from jobstream_processors.ports import Outgoing
 from jobstream_processors.settle.settler import Settler
 from jobstream_schemas import Catalogue, JobCodec, Meta, parse_row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from jobstream.kafka.client.broker_clock import BrokerClock
     from jobstream_processors.core.headers import Carried, Headers
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Decided, Delivery
+    from jobstream_processors.engine.judge import Taken
     from jobstream_processors.execute.running import Ended
     from jobstream_processors.meter import DelayMeter
     from jobstream_processors.ports import Listener, Position, Record, Sink, TopicPartition
@@ -84,7 +88,8 @@ class Shop:
         self.catalogue = Catalogue()
         self.specs: dict[str, JobSpec] = {}
         self.codecs: dict[str, JobCodec[Mail]] = {}
-        self.intake = Intake(self.specs, self.catalogue, self.clock)
+        self.intake = Intake(self.catalogue, self.clock)
+        self.judge = Judge(self.specs, self.catalogue, self.clock)
         self.handle("send")
         self.handle("other")
         backoff = Backoff(attempts=3, first="2s", factor=1, jitter=False)
@@ -141,8 +146,12 @@ class Shop:
         return Arrival("mail", place, self.plan.window_ms, 10_000, committed)
 
     def deliver(self, lane: Lane, *records: Record) -> list[Delivery]:
-        """What intake makes of the records, for those that come out of it."""
-        return [delivery for delivery, _ in self.intake.take(lane, records)]
+        """What becomes of the records, for those that are not dropped."""
+        return [delivery for delivery, _ in self.take(lane, records)]
+
+    def take(self, lane: Lane, records: Sequence[Record]) -> list[Taken]:
+        """Begin the records, read them, and judge what they hold."""
+        return self.judge.judge(lane, self.intake.read(*self.intake.begin(lane, records)))
 
     def rows(self) -> list[Row]:
         """The rows in the dedup topic, in order of their append."""
@@ -236,7 +245,16 @@ class Works:
         self.hand, self.child = ByHand(), ByHand()
         self.decided: list[Decided] = []
         self.settler = Settler(shop.sink, shop.plans, shop.clock)
-        self.engine = Engine(shop.intake, shop.clock, self.decided.extend, loop)
+        self.loop = loop
+        self.floods = Floods()
+        self.engine = Engine(
+            shop.intake,
+            shop.judge,
+            shop.clock,
+            self.decided.extend,
+            loop,
+            gates=(self.floods, *all_gates()[1:]),
+        )
         self.engine.run_on({ASYNC: self.hand, PROCESS: self.child})
         self.hand.ended = self.child.ended = self.engine.ended
 
@@ -256,6 +274,10 @@ class Works:
         delivery = by.hosted[job_id] if running else by.hosted.pop(job_id)
         self.engine.ended(delivery, outcome, running=running)
         return delivery
+
+    def kept(self, lane: Lane) -> dict[str, str]:
+        """What of a lane waits: id → why."""
+        return {d.id: why for d, why in self.engine.waiting if d.lane is lane}
 
     def settle(self) -> None:
         """Settle what was decided, once; what was not acknowledged stays."""

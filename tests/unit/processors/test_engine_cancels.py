@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream_processors.core.flood import PAUSE_MS_FIRST, FloodGuard
+from jobstream_processors.core.deaths import PAUSE_MS_FIRST
 from jobstream_processors.core.headers import Carried
 from jobstream_processors.core.orders import CANCEL, PAUSE_QUEUE, PAUSE_TYPE
 from jobstream_processors.core.outcome import (
@@ -55,7 +55,7 @@ def test_a_job_that_waits_here_ends_at_once(works: Works, where: str) -> None:
     kept = {"paused": [(PAUSE_QUEUE, "mail")], "aside": [(PAUSE_TYPE, "send")]}.get(where, [])
     works.order(*kept)
     if where == "flood":
-        lane.flood = FloodGuard(1)
+        works.floods.limit = 1
         works.accept(lane, shop.send("dies"))
         works.end("dies", DEAD)
         works.settle()
@@ -73,7 +73,6 @@ def test_a_job_that_waits_here_ends_at_once(works: Works, where: str) -> None:
     if where == "key":
         works.end("before")
     works.hand.slots = 9
-    lane.flood = FloodGuard()
     works.order()
     waiting, works.hand.waiting = works.hand.waiting, []
     for delivery in waiting:
@@ -174,7 +173,6 @@ def test_a_thread_past_its_limit_whose_retry_waits_is_cancelled_and_keeps_its_ke
     lane, shop = works.lane(), works.shop
     works.accept(lane, shop.send("a", "held", key="k"), shop.send("b", "held", key="k"))
     delivery = works.end("a", TimedOut(5), running=True)
-    delivery.reported = True
     works.settle()
 
     works.order((CANCEL, "a"))
@@ -250,7 +248,7 @@ def test_another_job_that_took_a_cancelled_id_is_a_dead_letter_as_ever(works: Wo
 
 def test_a_probe_that_is_cancelled_does_not_hold_the_partition_for_ever(works: Works) -> None:
     lane, shop = works.lane(), works.shop
-    lane.flood = FloodGuard(1)
+    works.floods.limit = 1
     works.accept(lane, shop.send("dies"))
     works.end("dies", DEAD)
     works.settle()

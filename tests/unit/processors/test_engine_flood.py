@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream_processors.core.flood import PAUSE_MS_FIRST, FloodGuard
+from jobstream_processors.core.deaths import FLOOD, PAUSE_MS_FIRST
 from jobstream_processors.core.orders import PAUSE_TYPE
 from jobstream_processors.core.outcome import (
     DONE,
@@ -33,7 +33,7 @@ LIMIT = 3
 def flooded(works: Works, *rest: str) -> Lane:
     """A lane held after LIMIT deaths, `rest` waiting for slots at that moment."""
     lane = works.lane()
-    lane.flood = FloodGuard(LIMIT)
+    works.floods.limit = LIMIT
     works.hand.slots = LIMIT
     dying = [f"dies{number}" for number in range(LIMIT)]
     works.accept(lane, *(works.shop.send(job_id) for job_id in (*dying, *rest)))
@@ -49,7 +49,7 @@ def test_deaths_in_a_row_hold_what_did_not_start(
     lane = flooded(works, "a", "b")
 
     assert works.hand.waiting == []
-    assert [d.id for d in lane.held] == ["a", "b"]
+    assert list(works.kept(lane)) == ["a", "b"]
     assert "flood_guard_closed" in caplog.messages
     # The dead ones are settled all the same.
     assert lane.watermark.position == LIMIT
@@ -61,7 +61,7 @@ def test_what_arrives_while_held_lines_up_behind(works: Works) -> None:
     works.accept(lane, works.shop.send("b"))
     works.pass_ms(PAUSE_MS_FIRST - 1)
 
-    assert [d.id for d in lane.held] == ["a", "b"]
+    assert list(works.kept(lane)) == ["a", "b"]
     assert works.hand.hosted == {}
 
 
@@ -74,8 +74,8 @@ def test_after_the_pause_one_job_is_let_through_and_its_life_opens_the_rest(work
 
     works.end("a")
     assert list(works.hand.hosted) == ["b", "c"]
-    assert lane.flood.is_open
-    assert not lane.held
+    assert not lane.shut
+    assert not works.kept(lane)
 
 
 def test_a_probe_that_dies_doubles_the_pause(works: Works) -> None:
@@ -88,7 +88,7 @@ def test_a_probe_that_dies_doubles_the_pause(works: Works) -> None:
     works.pass_ms(1)
 
     assert list(works.hand.hosted) == ["b"]
-    assert [d.id for d in lane.held] == []
+    assert list(works.kept(lane)) == []
 
 
 @pytest.mark.parametrize(
@@ -98,14 +98,15 @@ def test_an_end_that_the_handler_wanted_breaks_the_row_of_deaths(
     works: Works, wanted: Outcome
 ) -> None:
     lane = works.lane()
-    lane.flood = FloodGuard(LIMIT)
-    works.accept(lane, *(works.shop.send(job_id) for job_id in "abcd"))
+    works.floods.limit = LIMIT
+    works.accept(lane, *(works.shop.send(job_id) for job_id in "abcdef"))
 
-    for job_id, outcome in zip("abcd", [DEAD, DEAD, wanted, DEAD], strict=True):
+    for job_id, outcome in zip("abcde", [DEAD, DEAD, wanted, DEAD, DEAD], strict=True):
         works.end(job_id, outcome)
 
-    assert lane.flood.is_open
-    assert lane.flood.deaths == 1
+    assert not lane.shut
+    works.end("f", DEAD)
+    assert lane.shut == (FLOOD,)
 
 
 UNPROVED = {
@@ -119,13 +120,13 @@ UNPROVED = {
 @pytest.mark.parametrize("outcome", UNPROVED.values(), ids=UNPROVED.keys())
 def test_a_row_of_deaths_is_not_broken_by_what_says_nothing(works: Works, outcome: Outcome) -> None:
     lane = works.lane()
-    lane.flood = FloodGuard(LIMIT)
+    works.floods.limit = LIMIT
     works.accept(lane, *(works.shop.send(job_id) for job_id in "abcd"))
 
     for job_id, ended in zip("abcd", [DEAD, outcome, DEAD, DEAD], strict=True):
         works.end(job_id, ended)
 
-    assert not lane.flood.is_open
+    assert FLOOD in lane.shut
 
 
 @pytest.mark.parametrize("outcome", UNPROVED.values(), ids=UNPROVED.keys())
@@ -135,7 +136,7 @@ def test_a_probe_that_says_nothing_makes_way_for_the_next(works: Works, outcome:
 
     works.end("a", outcome)
     works.settle()
-    assert not lane.flood.is_open
+    assert FLOOD in lane.shut
     if outcome is FAILED or isinstance(outcome, Crashed):
         # It used an attempt: no more often than the guard tries at all.
         works.pass_ms(PAUSE_MS_FIRST - 1)
@@ -147,7 +148,7 @@ def test_a_probe_that_says_nothing_makes_way_for_the_next(works: Works, outcome:
 
 def test_what_began_before_the_guard_closed_is_no_probe(works: Works) -> None:
     lane = works.lane()
-    lane.flood = FloodGuard(LIMIT)
+    works.floods.limit = LIMIT
     dying = [f"dies{number}" for number in range(LIMIT)]
     works.accept(lane, *(works.shop.send(job_id) for job_id in (*dying, "old", "older")))
     for job_id in dying:
@@ -169,7 +170,7 @@ def test_a_crashed_probe_runs_again_behind_the_guard_in_its_turn(works: Works) -
     works.settle()
     works.pass_ms(PAUSE_MS_FIRST)
     assert list(works.hand.hosted) == ["b"]
-    assert [d.id for d in lane.held] == ["a"]
+    assert list(works.kept(lane)) == ["a"]
 
     works.end("b")
 
@@ -187,19 +188,19 @@ def test_a_probe_that_is_taken_back_before_it_began_is_made_anew(works: Works) -
     works.order()
     works.pass_ms(0)
 
-    assert not lane.flood.is_open
+    assert FLOOD in lane.shut
     assert list(works.hand.hosted) == ["a"]
 
 
 def test_garbage_says_nothing_about_handlers(works: Works) -> None:
     lane = works.lane()
-    lane.flood = FloodGuard(LIMIT)
+    works.floods.limit = LIMIT
 
     works.accept(lane, *(works.shop.put(b"garbage %d" % number) for number in range(LIMIT + 1)))
     works.accept(lane, works.shop.send("a"))
     works.settle()
 
-    assert lane.flood.deaths == 0
+    assert not lane.shut
     assert list(works.hand.hosted) == ["a"]
     assert len(works.shop.letters()) == LIMIT + 1
 

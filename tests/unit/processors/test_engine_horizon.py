@@ -8,7 +8,7 @@ import pytest
 
 from jobstream_processors.assignment.lane import FLOOR
 from jobstream_processors.core.outcome import DONE
-from jobstream_processors.delivery import Delivery
+from jobstream_processors.engine.waiting import UNANNOUNCED
 
 if TYPE_CHECKING:
     from tests.unit.processors.conftest import Shop, Works
@@ -37,7 +37,7 @@ class Edge:
         self.works.accept(self.lane, *(shop.send(f"{n:03d}", key=key) for n in range(count)))
 
     def acknowledge(self) -> None:
-        self.works.engine.horizon.widen([(self.lane, self.lane.wanted)])
+        self.works.engine.widen([(self.lane, self.lane.wanted)])
 
     def end_all(self) -> None:
         """Whatever has begun, or waits for a slot, is done."""
@@ -107,19 +107,18 @@ def test_a_fast_stream_finds_announced_what_comes_next(edge: Edge) -> None:
 
     assert edge.lane.may_begin - edge.lane.watermark.begun >= 5 * FLOOR
     edge.fill(5 * FLOOR)
-    assert not edge.lane.ahead.beyond
+    assert not edge.works.kept(edge.lane)
 
 
 def test_lanes_with_a_backlog_share_what_the_slots_need(edge: Edge) -> None:
     other = edge.works.lane(1)
+    handed = []
     for lane in (edge.lane, other):
         lane.limit(0)
-        sent = [edge.works.shop.put(b"x", partition=lane.source[1]) for _ in range(100)]
-        for record in sent:
-            lane.watermark.begin(record.offset() or 0)
-            delivery = Delivery(lane, record.offset() or 0, b"", None)
-            delivery.spec = edge.works.shop.specs["send"]
-            edge.works.engine.horizon.submit(lane, [delivery])
+        place, shop = lane.source[1], edge.works.shop
+        events = (shop.event(f"{place}-{number}") for number in range(100))
+        handed.append((lane, [shop.put(event, partition=place) for event in events]))
+    edge.works.engine.accept(handed)
 
     edge.works.pass_ms(50)
 
@@ -128,22 +127,22 @@ def test_lanes_with_a_backlog_share_what_the_slots_need(edge: Edge) -> None:
 
 
 def test_what_comes_late_to_those_that_wait_begins_at_its_place(edge: Edge) -> None:
-    edge.fill(6)
-    horizon = edge.works.engine.horizon
-    first = edge.lane.ahead.beyond.popleft()
-    assert first.id == "002"
+    shop, lane = edge.works.shop, edge.lane
+    keys = {"000": "k", "002": "k"}
+    edge.works.accept(lane, *(shop.send(f"{n:03d}", key=keys.get(f"{n:03d}")) for n in range(6)))
+    assert list(edge.works.kept(lane)) == ["003", "004", "005", "002"]
 
-    horizon.submit(edge.lane, [first])
-    horizon.widen([(edge.lane, 4)])
+    edge.works.end("000")
+    assert list(edge.works.kept(lane)) == ["002", "003", "004", "005"]
+    edge.works.engine.widen([(lane, 4)])
 
     assert edge.works.hand.started == ["000", "001", "002", "003"]
 
 
 def test_a_late_mirror_takes_back_nothing_that_was_announced(edge: Edge) -> None:
-    horizon = edge.works.engine.horizon
-    horizon.widen([(edge.lane, 50)])
+    edge.works.engine.widen([(edge.lane, 50)])
 
-    horizon.widen([(edge.lane, 10)])
+    edge.works.engine.widen([(edge.lane, 10)])
 
     assert edge.lane.may_begin == 50
 
@@ -198,8 +197,8 @@ def test_what_waits_beyond_is_cancelled_paused_and_dropped_like_all_that_waits(e
     edge.lane.limit(6)
     shop = edge.works.shop
     edge.works.accept(edge.lane, shop.send("last"), shop.send("never"))
-    assert edge.lane.ahead.beyond
+    assert edge.works.kept(edge.lane) == {"never": UNANNOUNCED}
     edge.works.engine.drain(edge.lane)
-    assert not edge.lane.ahead.beyond
+    assert not edge.works.kept(edge.lane)
     edge.acknowledge()
     assert "never" not in edge.works.hand.started

@@ -15,6 +15,7 @@ from jobstream_processors.core.outcome import (
     Raised,
     TimedOut,
 )
+from jobstream_processors.delivery import FINISHED
 from jobstream_processors.engine.unfinished import LIMIT_MARGIN_MS
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def test_the_same_id_again_waits_and_is_dropped_when_the_first_is_done(works: Wo
     works.settle()
 
     assert works.hand.started == ["a"]
-    assert lane.absorbed == 2
+    assert lane.returned == 3
     assert lane.watermark.position == 3
     assert shop.told() == [("job", "a", "done")]
 
@@ -121,7 +122,7 @@ def test_a_decision_on_its_way_finishes_nothing_once_the_lane_has_ended(works: W
     works.engine.settled(settled)
 
     assert old.watermark.position == 0
-    assert job.finished
+    assert job.stage is FINISHED
 
 
 def test_a_new_owner_here_runs_what_the_old_one_had_decided_in_vain(works: Works) -> None:

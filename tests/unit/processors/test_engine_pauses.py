@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobstream_processors.core.flood import PAUSE_MS_FIRST, FloodGuard
+from jobstream_processors.core.deaths import PAUSE_MS_FIRST
 from jobstream_processors.core.orders import CANCEL, PAUSE_QUEUE, PAUSE_TYPE, QUIET
 from jobstream_processors.core.outcome import DeclaredDead, Raised
 
@@ -93,7 +93,7 @@ def test_a_paused_type_is_set_aside_and_others_of_the_partition_go_on(works: Wor
         works.hand.submit(delivery)
 
     assert works.hand.started == ["runs", "o1", "o2"]
-    assert [d.id for d in lane.aside] == ["s1", "s2"]
+    assert list(works.kept(lane)) == ["s1", "s2"]
     works.order()
     assert works.hand.started == ["runs", "o1", "o2", "s1", "s2"]
 
@@ -107,7 +107,7 @@ def test_one_type_resumed_while_another_stays_paused(works: Works) -> None:
     works.order((PAUSE_TYPE, "other"))
 
     assert works.hand.started == ["s"]
-    assert [d.id for d in lane.aside] == ["o"]
+    assert list(works.kept(lane)) == ["o"]
 
 
 def test_a_type_is_paused_under_the_name_its_jobs_were_written_with(works: Works) -> None:
@@ -150,7 +150,7 @@ def test_a_lane_that_ends_under_a_pause_leaves_nothing_behind(works: Works) -> N
 
 def test_the_flood_guard_stays_closed_when_a_pause_ends(works: Works) -> None:
     lane, shop = works.lane(), works.shop
-    lane.flood = FloodGuard(1)
+    works.floods.limit = 1
     works.accept(lane, shop.send("dies"))
     works.end("dies", DEAD)
     works.settle()
@@ -168,7 +168,7 @@ def test_the_flood_guard_stays_closed_when_a_pause_ends(works: Works) -> None:
 
 def test_a_flood_guard_looks_for_a_probe_that_may_run(works: Works) -> None:
     lane, shop = works.lane(), works.shop
-    lane.flood = FloodGuard(1)
+    works.floods.limit = 1
     works.accept(lane, shop.send("dies"))
     works.end("dies", DEAD)
     works.settle()

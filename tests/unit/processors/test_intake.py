@@ -10,6 +10,7 @@ from jobstream_processors.core.decide import DeadLetter, End, Retry
 from jobstream_processors.core.headers import Carried
 from jobstream_processors.core.known import DEAD, EXPIRED, Known, Parked, rank_of
 from jobstream_processors.core.ladder import EARLY_MS
+from jobstream_processors.delivery import HANDED
 from jobstream_processors.ports import Outgoing
 from jobstream_schemas import JobCodec, Meta
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def judged(shop: Shop, lane: Lane, record: Record) -> tuple[Delivery, Decision | None]:
-    ((delivery, decision),) = shop.intake.take(lane, [record])
+    ((delivery, decision),) = shop.take(lane, [record])
     return delivery, decision
 
 
@@ -31,13 +32,13 @@ def test_a_done_job_is_absorbed_and_its_offset_finished(shop: Shop) -> None:
     lane = shop.lane()
     record = shop.send("a")
     (first,) = shop.deliver(shop.lane(), record)
-    shop.intake.release(first)
+    shop.judge.release(first)
     lane.shard.put_done([("a", *first.identity())])
 
-    assert shop.intake.take(lane, [record]) == []
+    assert shop.take(lane, [record]) == []
     assert lane.watermark.position == 1
-    assert (lane.absorbed, lane.returned) == (1, 1)
-    assert shop.intake.inflight == {}
+    assert lane.returned == 1
+    assert shop.judge.inflight == {}
 
 
 def test_an_offset_read_twice_is_begun_once(shop: Shop) -> None:
@@ -162,7 +163,7 @@ def test_a_job_retried_in_place_dies_too_when_no_worker_has_its_handler(shop: Sh
 
     delivery, decision = judged(shop, lane, shop.put(value, carried))
     while isinstance(decision, Retry):
-        shop.intake.release(delivery)
+        shop.judge.release(delivery)
         shop.clock.advance(decision.carried.delay_ms or 0)
         lane.shard.merge([("a", Known(moved=(0, delivery.carried.seq)))])
         delivery, decision = judged(shop, lane, shop.put(value, decision.carried))
@@ -219,7 +220,7 @@ def test_a_job_expires_so_long_after_its_first_append(shop: Shop) -> None:
 def test_the_same_id_with_other_args_is_a_conflict_under_its_own_name(shop: Shop) -> None:
     lane = shop.lane()
     (first,) = shop.deliver(shop.lane(), shop.send("a"))
-    shop.intake.release(first)
+    shop.judge.release(first)
     lane.shard.put_done([("a", *first.identity())])
 
     delivery, decision = judged(shop, lane, shop.put(shop.event("a", to="bob")))
@@ -233,7 +234,7 @@ def test_the_same_id_of_another_type_is_a_conflict(shop: Shop) -> None:
     shop.handle("other")
     lane = shop.lane()
     (first,) = shop.deliver(shop.lane(), shop.send("a"))
-    shop.intake.release(first)
+    shop.judge.release(first)
     lane.shard.put_done([("a", *first.identity())])
 
     _, decision = judged(shop, lane, shop.put(shop.event("a", "other")))
@@ -246,7 +247,7 @@ def test_a_redrive_passes_the_row_of_the_death_before_it(shop: Shop) -> None:
     lane = shop.lane()
     lane.shard.merge([("a", Known(ended=(0, rank_of(DEAD))))])
 
-    assert shop.intake.take(lane, [shop.send("a")]) == []
+    assert shop.take(lane, [shop.send("a")]) == []
     delivery, decision = judged(shop, lane, shop.put(shop.event("a"), Carried(redrive=1)))
 
     assert decision is None
@@ -299,11 +300,11 @@ def test_forgetting_a_lane_keeps_what_still_runs(shop: Shop) -> None:
     lane = shop.lane()
     runs, waits = shop.deliver(lane, shop.send("runs"), shop.send("waits"))
     shop.deliver(lane, shop.put(runs.value))
-    runs.running = True
-    assert shop.intake.waiting
+    runs.stage = HANDED
+    assert shop.judge.waiting.of_id
 
-    shop.intake.forget(lane)
+    shop.judge.forget(lane)
 
-    assert shop.intake.inflight == {"runs": runs}
-    assert not shop.intake.waiting
+    assert shop.judge.inflight == {"runs": runs}
+    assert not shop.judge.waiting.of_id
     assert waits.id == "waits"

@@ -244,7 +244,7 @@ def test_a_row_of_the_table_decides_before_any_note(works: Works) -> None:
     lane, shop = works.lane(), works.shop
     record = shop.send("a")
     (delivery,) = shop.deliver(shop.lane(), record)
-    shop.intake.release(delivery)
+    shop.judge.release(delivery)
     lane.shard.put_done([("a", *delivery.identity())])
     lane.left = left_of([], [(0, 1, shop.clock.broker_ms() + 5_000)])
 
@@ -273,8 +273,8 @@ def test_what_is_left_names_runs_until_their_limit_and_done_jobs_without_a_row(
 ) -> None:
     lane, shop = works.lane(), works.shop
     shop.handle("slow", timeout_ms=8_000)
+    works.hand.slots = 2
     works.accept(lane, shop.send("runs", "slow"), shop.send("done"), shop.send("waits"))
-    works.hand.hosted["waits"].running = False
     works.end("done")
     works.engine.drain(lane)
 

@@ -69,7 +69,7 @@ def test_a_run_within_its_limit_holds_the_loop_unpunished(held: Held) -> None:
 
 
 def test_one_that_was_reported_and_waits_is_no_reason(held: Held) -> None:
-    held.delivery.reported = True
+    held.delivery.outlives()
 
     held.look(60)
 

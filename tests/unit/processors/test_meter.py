@@ -138,8 +138,8 @@ class Counted:
         self.works = works
         shop = self.shop = works.shop
         self.meter = Meter("shop", shop.plans, shop.specs, EDGES)
-        loop = works.engine._loop  # noqa: SLF001 - the same works, counted
-        engine = Engine(shop.intake, shop.clock, works.decided.extend, loop, self.meter)
+        take = works.decided.extend
+        engine = Engine(shop.intake, shop.judge, shop.clock, take, works.loop, self.meter)
         engine.run_on({ASYNC: works.hand, PROCESS: works.child})
         works.engine = engine
         self.lane: Lane = works.lane()

@@ -106,7 +106,7 @@ def test_what_is_settled_does_not_stay_in_memory(office: Office) -> None:
     office.thread.start()
 
     assert office.next() == ["a", "b"]
-    office.shop.intake.forget(lane)
+    office.shop.judge.forget(lane)
     wait_until(lambda: not kept, "nothing holds them, though no other job comes", limit_s=LIMIT_S)
 
 

@@ -148,7 +148,7 @@ class Guard:
 
     def failed(self, delivery: Delivery, error: BaseException) -> None:
         """Leave the delivery without its trace."""
-        delivery.trace = None
+        delivery.untraced()
         if not self._told:
             self._told = True
             log.warning("tracing_failed", exc_info=error, extra={"job_id": delivery.id})

@@ -74,7 +74,7 @@ def test_an_idle_thread_keeps_nothing_of_its_last_job(ear: Ear) -> None:
         executor.submit(delivery)
         del delivery
         await ear.outcome("a")
-        ear.shop.intake.forget(ear.lane)
+        ear.shop.judge.forget(ear.lane)
         wait_until(lambda: kept() is None, "nothing holds the job", limit_s=LIMIT_S)
 
     run(ear, scenario)

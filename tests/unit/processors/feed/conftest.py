@@ -123,8 +123,6 @@ class Desk:
                 offset = record.offset() or 0
                 if lane.watermark.begin(offset):
                     self.handed.append((lane.source[0], offset))
-                else:
-                    lane.dropped()
 
     def prepare(self, arrival: Arrival) -> None:
         self.arrivals.append(arrival)

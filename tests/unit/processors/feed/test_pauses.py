@@ -6,7 +6,6 @@ import logging
 from typing import TYPE_CHECKING
 
 from jobstream_processors.assignment.pressure import Limits
-from jobstream_processors.delivery import Delivery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,7 +116,7 @@ def test_what_a_pause_keeps_here_takes_no_room_from_other_queues(
 def test_jobs_of_a_paused_type_take_half_the_room_at_most(new_desk: Callable[..., Desk]) -> None:
     desk = new_desk(Limits(handed_max=8)).turns()
     lane = desk.lane()
-    lane.aside.extend(Delivery(lane, offset, b"", None) for offset in (7, 8))
+    lane.tell((), aside=2)
     desk.turns(1)
 
     # Two partitions share a room of eight: two each are set aside at most.
@@ -126,6 +125,6 @@ def test_jobs_of_a_paused_type_take_half_the_room_at_most(new_desk: Callable[...
     desk.turns()
 
     assert len(desk.handed) == 3
-    lane.aside.clear()
+    lane.tell((), aside=0)
     desk.turns()
     assert len(desk.handed) == 6

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from jobstream_processors.core.flood import PAUSE_MS_FIRST, PAUSE_MS_MAX, FloodGuard
+from jobstream_processors.core.deaths import PAUSE_MS_FIRST, PAUSE_MS_MAX, FloodGuard
 
 
 class Flood(RuleBasedStateMachine):

@@ -8,6 +8,8 @@ retried, the death of a child process that is only counted yet, a job that never
 
 from __future__ import annotations
 
+FLOOD = "flood"
+"""Why a partition is held, in one word."""
 LIMIT = 100
 PAUSE_MS_FIRST = 5_000
 PAUSE_MS_MAX = 300_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobstream_processors.core.flood import PAUSE_MS_FIRST, PAUSE_MS_MAX, FloodGuard
+from jobstream_processors.core.deaths import PAUSE_MS_FIRST, PAUSE_MS_MAX, FloodGuard
 
 
 def closed(limit: int = 2) -> FloodGuard:

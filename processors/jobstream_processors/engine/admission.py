@@ -1,0 +1,151 @@
+"""Step 8: which deliveries may begin now. It asks the gates, and keeps back what they hold.
+
+What may begin is returned, and the engine hands it to the executors. Nothing is run, stopped or
+settled here. Used on the event loop's thread only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobstream_processors.core.decide import Retry
+from jobstream_processors.delivery import BEHIND
+from jobstream_processors.engine.gates.cancel import Cancels
+from jobstream_processors.engine.gates.flood import Floods
+from jobstream_processors.engine.gates.pause import Pauses
+from jobstream_processors.engine.gates.silence import Silence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+
+    from jobstream_processors.core.decide import Decision, End
+    from jobstream_processors.core.orders import Orders
+    from jobstream_processors.core.outcome import Outcome
+    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.engine.gates.gate import Gate
+    from jobstream_processors.engine.judge import Taken
+    from jobstream_processors.engine.waiting import WaitingRoom
+
+
+def all_gates() -> tuple[Gate, ...]:
+    """Every gate; of several that shut a lane the first gives the reason."""
+    return (
+        Floods(),
+        Pauses(),
+        Silence(),
+        Cancels(),
+    )
+
+
+class Admission:
+    """Asks the gates for every lane of one process."""
+
+    def __init__(self, gates: tuple[Gate, ...], monotonic_ms: Callable[[], int]) -> None:
+        self._gates = gates
+        self._now_ms = monotonic_ms
+        self.ends_some = False
+        """Whether a gate may end deliveries instead of a run; nearly never."""
+
+    def obey(self, orders: Orders) -> list[str]:
+        """Operators' orders are these from now on; returns ids of jobs that are to end by them."""
+        ids = [job_id for gate in self._gates for job_id in gate.obey(orders)]
+        self.ends_some = any(gate.ends_some for gate in self._gates)
+        return ids
+
+    def hush(self, *, silent: bool) -> None:
+        """The group may have given this process up, or answers again."""
+        for gate in self._gates:
+            gate.hush(silent=silent)
+
+    def ends(self, delivery: Delivery) -> End | None:
+        """How it ends instead of a run; None where it may run.
+
+        While another run of it may go on it keeps its key; it is judged again after that.
+        """
+        if delivery.stage is BEHIND:
+            return None
+        return next((end for gate in self._gates if (end := gate.ends(delivery))), None)
+
+    def judged(self, taken: Iterable[Taken]) -> Iterator[Taken]:
+        """What was judged, with what the gates end decided as such."""
+        for delivery, decision in taken:
+            # What ends anyway ends; an unknown type would only come again and again.
+            if decision is None or type(decision) is Retry:
+                yield delivery, self.ends(delivery) or decision
+            else:
+                yield delivery, decision
+
+    def shuts(self, room: WaitingRoom, *, anew: bool = False) -> bool:
+        """Ask what shuts the lane now; True if what is under way must be gathered for that.
+
+        With `anew` what the gates keep of a lane may have changed as well.
+        """
+        gates = self._gates
+        shut = tuple(reason for gate in gates if (reason := gate.shuts(room)) is not None)
+        sifted = any(gate.keeps_some for gate in gates)
+        changed = shut != room.shut or sifted is not room.sifted or (anew and sifted)
+        room.shut, room.sifted = shut, sifted
+        room.plain = not any(gate.is_wary(room) for gate in gates)
+        return changed
+
+    def gather(self, room: WaitingRoom, taken_back: Collection[Delivery]) -> list[Delivery]:
+        """Hold what did not begin, in order of offsets; returns what may begin all the same."""
+        self.taken_back(room, taken_back)
+        room.gather(taken_back)
+        return self.let_go(room)
+
+    def let_go(self, room: WaitingRoom) -> list[Delivery]:
+        """What is held and may begin now."""
+        if not room.shut:
+            found = []
+            while (first := room.first_held()) is not None:
+                room.remove(first)
+                if not self._keeps(room, first):
+                    found.append(first)
+            return found
+        shutting = [gate for gate in self._gates if gate.shuts(room) is not None]
+        if len(shutting) > 1 or not shutting[0].lets_some:
+            return []
+        # Of what is kept no probe can be made: look for the first that may run.
+        while (first := room.first_held()) is not None and self._keeps(room, first):
+            pass
+        if first is None or not shutting[0].lets_one(first, room, self._now_ms()):
+            return []
+        room.remove(first)
+        return [first]
+
+    def lets(self, room: WaitingRoom, delivery: Delivery) -> bool:
+        """Whether it may begin now; else it waits, behind what waits already."""
+        if room.shut or room.held:
+            room.hold(delivery)
+            return False
+        return not self._keeps(room, delivery)
+
+    def learn(
+        self, room: WaitingRoom, delivery: Delivery, outcome: Outcome, decision: Decision
+    ) -> None:
+        """A run was decided, which may shut or open gates."""
+        now_ms = self._now_ms()
+        for gate in self._gates:
+            gate.learn(room, delivery, outcome, decision, now_ms)
+
+    def taken_back(self, room: WaitingRoom, deliveries: Collection[Delivery]) -> None:
+        """These were to begin, and do not."""
+        for gate in self._gates:
+            gate.taken_back(room, deliveries, self._now_ms())
+
+    def forget(self, room: WaitingRoom) -> None:
+        """The lane has ended."""
+        for gate in self._gates:
+            gate.forget(room)
+
+    def _keeps(self, room: WaitingRoom, delivery: Delivery) -> bool:
+        """Set it aside if a gate keeps it."""
+        if not room.sifted:
+            return False
+        reason = next((r for gate in self._gates if (r := gate.keeps(delivery))), None)
+        if reason is None:
+            return False
+        room.held.pop(delivery, None)
+        room.set_aside(delivery, reason)
+        return True

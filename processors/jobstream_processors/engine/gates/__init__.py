@@ -1,0 +1,1 @@
+"""The gates that keep deliveries from a run, one module each."""

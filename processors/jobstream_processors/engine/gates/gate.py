@@ -1,0 +1,72 @@
+"""What a gate may be asked. It answers; the engine acts on the answers.
+
+A gate is one reason for which deliveries do not begin yet, or are not to run at all. A new one is a
+module beside this one, and a line in `all_gates` (`engine/admission.py`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from jobstream_processors.core.decide import Decision, End
+    from jobstream_processors.core.orders import Orders
+    from jobstream_processors.core.outcome import Outcome
+    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.engine.waiting import Reason, WaitingRoom
+
+
+class Gate:
+    """A gate that is open; a real one answers otherwise where it has something to say."""
+
+    ends_some = False
+    """Whether `ends` may answer anything now; asking costs nothing while no gate does."""
+    keeps_some = False
+    """Whether `keeps` may answer anything now."""
+    lets_some = False
+    """Whether it lets single deliveries through while it shuts a lane."""
+
+    def obey(self, orders: Orders) -> Collection[str]:  # noqa: ARG002 - the shape of it
+        """Operators' orders are these from now on; returns ids of jobs that are to end by them."""
+        return ()
+
+    def hush(self, *, silent: bool) -> None:
+        """The group may have given this process up, or answers again."""
+
+    def ends(self, delivery: Delivery) -> End | None:  # noqa: ARG002 - the shape of it
+        """How it ends instead of a run; None where it may run."""
+        return None
+
+    def shuts(self, room: WaitingRoom) -> Reason | None:  # noqa: ARG002 - the shape of it
+        """Why nothing of this lane begins."""
+        return None
+
+    def keeps(self, delivery: Delivery) -> Reason | None:  # noqa: ARG002 - the shape of it
+        """Why this delivery does not begin, though others of its lane do."""
+        return None
+
+    def lets_one(self, delivery: Delivery, room: WaitingRoom, now_ms: int) -> bool:  # noqa: ARG002 - the shape of it
+        """Whether this one may begin though the gate shuts the lane; a True is used up by it."""
+        return False
+
+    def is_wary(self, room: WaitingRoom) -> bool:  # noqa: ARG002 - the shape of it
+        """Whether the gate must learn of every end in this lane, also of the usual one."""
+        return False
+
+    def learn(
+        self,
+        room: WaitingRoom,
+        delivery: Delivery,
+        outcome: Outcome,
+        decision: Decision,
+        now_ms: int,
+    ) -> None:
+        """A run was decided."""
+
+    def taken_back(self, room: WaitingRoom, deliveries: Collection[Delivery], now_ms: int) -> None:
+        """These did not begin after all."""
+
+    def forget(self, room: WaitingRoom) -> None:
+        """The lane has ended."""

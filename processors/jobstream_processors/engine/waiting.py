@@ -1,0 +1,214 @@
+"""Where deliveries wait before they run, and why: one room for the deliveries of each lane.
+
+A delivery waits at one place at a time, and `waits` of it says for what. The order holds: what a
+gate holds goes on in the order of offsets, and what shares an order key in the order it was begun.
+Nothing is decided here: the gates say what is to wait, the engine puts it here and takes it out.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import OrderedDict
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from jobstream_processors.core.keychains import KeyChains
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from jobstream_processors.assignment.lane import Lane
+    from jobstream_processors.delivery import Delivery
+
+Reason = str
+"""Why a delivery waits or a lane is shut, in one word: one of these, or the word of a gate."""
+SAME_ID = "same_id"
+"""Another delivery of its id is in flight."""
+KEY = "key"
+"""Another job has its order key."""
+LATER = "later"
+"""It is to run at a time to come, or behind a run of the same job."""
+UNANNOUNCED = "unannounced"
+"""No mirror has announced yet that it may begin."""
+offset_of = attrgetter("offset")
+
+
+class WaitingRoom:
+    """Where the deliveries of one lane wait. Used on the event loop's thread."""
+
+    __slots__ = (
+        "aside",
+        "chains",
+        "draining",
+        "held",
+        "lane",
+        "later",
+        "plain",
+        "reserved",
+        "shut",
+        "sifted",
+        "unannounced",
+    )
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.draining = False
+        """Nothing more starts; what runs may end and settle."""
+        self.plain = True
+        """Whether a run that ends as usual concerns nobody but its delivery."""
+        self.shut: tuple[Reason, ...] = ()
+        """Why nothing of the lane begins; empty nearly always."""
+        self.sifted = False
+        """Whether a gate may keep some of its deliveries and let others go."""
+        self.reserved = (0, 0)
+        """How far jobs were taken up when more was wanted last, and when (monotonic)."""
+        self.chains: KeyChains[Delivery] = KeyChains()
+        self.later: set[Delivery] = set()
+        self.held: OrderedDict[Delivery, None] = OrderedDict()
+        """What would begin and finds the lane shut."""
+        self.aside: dict[Delivery, None] = {}
+        """What a gate keeps while others of the lane go on."""
+        self.unannounced: list[Delivery] = []
+        """In order of offsets."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether whatever has its order key may begin at once."""
+        return not (self.shut or self.held or self.sifted or self.draining)
+
+    def hold(self, delivery: Delivery) -> None:
+        """Let it wait behind what is held until the lane is not shut any more."""
+        delivery.waits = self.shut[0] if self.shut else next(iter(self.held)).waits
+        self.held[delivery] = None
+
+    def set_aside(self, delivery: Delivery, reason: Reason) -> None:
+        """Let it wait, and others of its lane go on."""
+        delivery.waits = reason
+        self.aside[delivery] = None
+        self.lane.tell(self.shut, len(self.aside))
+
+    def put_off(self, delivery: Delivery) -> None:
+        """Let it wait for its time."""
+        delivery.waits = LATER
+        self.later.add(delivery)
+
+    def keep_unannounced(self, deliveries: Sequence[Delivery]) -> None:
+        """Let these, in order of offsets, wait for the mirror."""
+        for delivery in deliveries:
+            delivery.waits = UNANNOUNCED
+        waiting = self.unannounced
+        if waiting and waiting[-1].offset > deliveries[0].offset:
+            for delivery in deliveries:
+                insort(waiting, delivery, key=offset_of)
+        else:
+            waiting.extend(deliveries)
+
+    def announced(self, below: int) -> list[Delivery]:
+        """Take out what waited for the mirror that announces so much."""
+        count = bisect_left(self.unannounced, below, key=offset_of)
+        found, self.unannounced = self.unannounced[:count], self.unannounced[count:]
+        for delivery in found:
+            delivery.waits = None
+        return found
+
+    def due(self, now_ms: int) -> list[Delivery]:
+        """Take out those whose time has come; not while an earlier run of one goes on."""
+        found = [d for d in self.later if (d.due_ms or 0) <= now_ms and not d.outlived]
+        for delivery in found:
+            self.remove(delivery)
+            delivery.due_ms = None
+        return found
+
+    def next_of(self, key: str) -> Delivery | None:
+        """The key is free: the delivery that has it from now on, if any waits."""
+        following = self.chains.free(key)
+        if following is not None:
+            following.waits = None
+        return following
+
+    def first_held(self) -> Delivery | None:
+        """What waits longest of those that are held."""
+        return next(iter(self.held), None)
+
+    def gather(self, taken_back: Iterable[Delivery]) -> None:
+        """Hold, in order of offsets, what was taken back and what waits but for key or time."""
+        back = sorted((*taken_back, *self.unannounced, *self.aside, *self.held), key=offset_of)
+        self.unannounced.clear()
+        self.aside.clear()
+        self.held = OrderedDict.fromkeys(back)
+        for delivery in back:
+            delivery.waits = self.shut[0] if self.shut else None
+        self.lane.tell(self.shut, 0)
+
+    def remove(self, delivery: Delivery) -> bool:
+        """Take it out from where it waits; whether it has its order key, if it has one."""
+        reason, delivery.waits = delivery.waits, None
+        if reason == KEY:
+            assert delivery.key is not None, "it waits for its key"  # noqa: S101
+            self.chains.leave(delivery.key, delivery)
+            return False
+        if reason == LATER:
+            self.later.discard(delivery)
+        elif reason == UNANNOUNCED:
+            del self.unannounced[bisect_left(self.unannounced, delivery.offset, key=offset_of)]
+        elif delivery in self.aside:
+            del self.aside[delivery]
+            self.lane.tell(self.shut, len(self.aside))
+        else:
+            self.held.pop(delivery, None)
+        return True
+
+    def clear(self) -> None:
+        """Nothing waits here any more, but for order keys: their holders may still run."""
+        for place in (self.later, self.held, self.aside, self.unannounced):
+            for delivery in place:
+                delivery.waits = None
+            place.clear()
+        self.lane.tell(self.shut, 0)
+
+    def __iter__(self) -> Iterator[tuple[Delivery, Reason]]:
+        """Whatever waits here, and why."""
+        places = (self.later, self.held, self.aside, self.unannounced, self.chains.waiting())
+        for place in places:
+            for delivery in place:
+                assert delivery.waits is not None, "it waits"  # noqa: S101
+                yield delivery, delivery.waits
+
+
+class WaitingRooms:
+    """Every room of one process, and what waits for another delivery of its id, of any lane."""
+
+    def __init__(self) -> None:
+        self.rooms: dict[Lane, WaitingRoom] = {}
+        """Those of lanes that have not ended."""
+        self.of_id: dict[str, list[Delivery]] = {}
+        """Those that wait for another of their id, by it; empty nearly always."""
+
+    def room(self, lane: Lane) -> WaitingRoom:
+        """The room of a lane that has not ended; made at first need."""
+        room = self.rooms.get(lane)
+        if room is None:
+            room = self.rooms[lane] = WaitingRoom(lane)
+        return room
+
+    def wait_for_id(self, delivery: Delivery) -> None:
+        """Let it wait until no other delivery of its id is in flight."""
+        delivery.waits = SAME_ID
+        self.of_id.setdefault(delivery.id, []).append(delivery)
+
+    def forget_ids(self, lane: Lane) -> None:
+        """Nothing of the lane waits for another of its id any more."""
+        for job_id, waiting in list(self.of_id.items()):
+            kept = [d for d in waiting if d.lane is not lane]
+            if kept:
+                self.of_id[job_id] = kept
+            else:
+                del self.of_id[job_id]
+
+    def __iter__(self) -> Iterator[tuple[Delivery, Reason]]:
+        """Whatever waits, and why."""
+        for room in self.rooms.values():
+            yield from room
+        for waiting in self.of_id.values():
+            for delivery in waiting:
+                yield delivery, SAME_ID

@@ -1,0 +1,287 @@
+"""The way of a job through a worker, on the event loop's thread: `Way.carry` has its steps.
+
+It never reads a topic, never publishes and never commits: records come in through `carry`,
+decisions leave through `put`, and come back through `settled` once everything they wrote is
+acknowledged. Only then is an offset finished.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobstream_processors.core.decide import FINISH, Leave, WaitInPlace, decide
+from jobstream_processors.core.outcome import DONE, Cancelled, Done, Interrupted
+from jobstream_processors.delivery import BEHIND, DECIDED, FINISHED, HANDED, LEFT, TAKEN
+from jobstream_processors.engine.admission import Admission, all_gates
+from jobstream_processors.engine.executors import Executors
+from jobstream_processors.engine.horizon import Horizon
+from jobstream_processors.engine.in_place import IN_PLACE, set_again
+from jobstream_processors.engine.reports import Reports
+from jobstream_processors.engine.waiting import KEY, LATER
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Iterable, Sequence
+
+    from jobstream_processors.assignment.lane import Lane
+    from jobstream_processors.core.decide import Decision
+    from jobstream_processors.core.outcome import Outcome
+    from jobstream_processors.delivery import Decided, Delivery
+    from jobstream_processors.engine.gates.gate import Gate
+    from jobstream_processors.engine.intake import Intake
+    from jobstream_processors.engine.judge import Judge, Taken
+    from jobstream_processors.engine.waiting import WaitingRoom
+    from jobstream_processors.meter import Meter
+    from jobstream_processors.ports import Clock, Record
+
+
+class Way:
+    """Takes the deliveries of every lane of one process from step to step."""
+
+    def __init__(  # noqa: PLR0917 - the parts of one composition
+        self,
+        intake: Intake,
+        judge: Judge,
+        clock: Clock,
+        put: Callable[[list[Decided]], None],
+        loop: asyncio.AbstractEventLoop,
+        meter: Meter | None = None,
+        gates: tuple[Gate, ...] | None = None,
+    ) -> None:
+        self._intake = intake
+        self.judge = judge
+        self.rooms = judge.waiting.rooms
+        self.admission = Admission(gates or all_gates(), clock.monotonic_ms)
+        self.horizon = Horizon()
+        self.executors = Executors({})
+        self.reports = Reports(clock.monotonic_ms)
+        self._clock = clock
+        self._put = put
+        self._loop = loop
+        self._meter = meter
+        self._out: list[Decided] = []
+
+    def carry(
+        self,
+        handed: Iterable[tuple[Lane, Sequence[Record]]] = (),
+        ended: Iterable[tuple[Delivery, Outcome, bool]] = (),
+        settled: Sequence[Decided] = (),
+    ) -> None:
+        """Take deliveries on from where they stand: handed over, ended or settled."""
+        # 1 submit, 2 encode, 3 send: the client appends the record, and waits for that
+        for lane, records in handed:  # 4 poll: the feed hands over what it polled
+            room = self.rooms.get(lane)
+            if room is None or room.draining:
+                continue
+            fresh, kept = self._intake.begin(lane, records)  # 5 begin
+            self._intake.read(fresh, kept)  # 6 read
+            taken = self.judge.judge(lane, fresh)  # 7 judge
+            free = self._admit(room, taken)  # 8 admit
+            self._execute(room, free)  # 9 execute: its end comes back as `ended`
+        for delivery, outcome, running in ended:
+            decision = self._decide(delivery, outcome, running)  # 10 decide
+            if decision is not None:
+                self._settle(delivery, decision)  # 11 settle: through `put`, back as `settled`
+        if settled:
+            self._finish(settled)  # 12 finish
+        # 13 commit: the feed, up to what `tick` shows of each watermark once a mirror has it
+
+    def ended(self, delivery: Delivery, outcome: Outcome, *, running: bool = False) -> None:
+        """From an executor, with the outcome of a run; `returned` follows if it is `running`."""
+        self.carry((), ((delivery, outcome, running),))
+
+    def settled(self, batch: Sequence[Decided]) -> None:
+        """From the settler: everything that these decisions wrote is acknowledged."""
+        self.carry((), (), batch)
+
+    def _admit(self, room: WaitingRoom, taken: Iterable[Taken]) -> list[Delivery]:
+        """Step 8: the order key, then the gates; returns what may begin."""
+        if self.admission.ends_some:
+            taken = self.admission.judged(taken)
+        is_open, take = room.is_open, room.chains.take
+        free: list[Delivery] = []
+        for delivery, decision in taken:
+            if decision is not None:
+                delivery.key = None  # It has no part in its order key.
+                self._end_unrun(delivery, decision)
+            elif (key := delivery.key) is not None and not take(key, delivery):
+                delivery.waits = KEY
+            elif is_open and delivery.due_ms is None:
+                free.append(delivery)
+            else:
+                self.start(delivery)
+        return free
+
+    def _execute(self, room: WaitingRoom, deliveries: Sequence[Delivery]) -> None:
+        """Step 9: let them begin when slots are free, or when their mirror has announced that."""
+        self.executors.begin(self.horizon.announced(room, deliveries))
+
+    def _decide(self, delivery: Delivery, outcome: Outcome, running: bool) -> Decision | None:  # noqa: FBT001 - of a tuple
+        """Step 10: what a run comes to; None if its lane has ended."""
+        room = self.rooms.get(delivery.lane)
+        if outcome is DONE and room is not None and room.plain:
+            # The usual end, kept short: nothing to weigh, nothing to warn of.
+            if delivery.key is not None and not delivery.holds_key:
+                self._free_key(delivery)
+            return FINISH
+        delivery.outlived = running
+        if room is None:
+            delivery.error = None
+            self._release(delivery)
+            return None
+        decision: Decision = FINISH
+        if type(outcome) is Done:
+            self.reports.done(delivery, outcome)
+        else:
+            if delivery.unwanted and type(outcome) is not Interrupted:
+                outcome = Cancelled(delivery.unwanted)
+            decision = decide(self.judge.case(delivery), outcome)
+            self.reports.ran(delivery, outcome, decision)
+        self.admission.learn(room, delivery, outcome, decision)
+        self.look(room)
+        # A job that runs again in place is still the one whose turn it is.
+        if not running and not delivery.holds_key and type(decision) not in IN_PLACE:
+            self._free_key(delivery)
+        return decision
+
+    def _settle(self, delivery: Delivery, decision: Decision) -> None:
+        """Step 11: hand the decision to the settler, unless it writes nothing."""
+        if type(decision) is Leave:
+            self._release(delivery)
+        elif type(decision) is WaitInPlace:
+            self._again_in_place(delivery, decision)
+        else:
+            delivery.stage = DECIDED
+            delivery.decided = decision
+            if not self._out:
+                self._loop.call_soon(self.flush)
+            self._out.append((delivery, decision))
+
+    def _finish(self, batch: Sequence[Decided]) -> None:
+        """Step 12: everything these decisions wrote is acknowledged."""
+        if self._meter is not None:
+            self._meter.settled(batch, self._clock)
+        release, of_id = self.judge.release, self.judge.waiting.of_id
+        for delivery, decision in batch:
+            if decision is not FINISH and type(decision) in IN_PLACE:
+                self._again_in_place(delivery, decision)
+                continue
+            release(delivery)
+            lane = delivery.lane
+            if lane.live:
+                lane.finish(delivery.offset)
+                if delivery.holds_key and not delivery.outlived:
+                    self._free_key(delivery)
+            delivery.stage = FINISHED
+            if of_id:
+                self.readmit(delivery)
+
+    def start(self, delivery: Delivery) -> None:
+        """Begin a run, or let it wait for its time, the gates or the mirror."""
+        room = self.rooms.get(delivery.lane)
+        if room is None or room.draining:
+            self._release(delivery)
+        elif delivery.due_ms is not None:
+            room.put_off(delivery)
+        elif delivery.stage is BEHIND:
+            self._judge_again(delivery)
+        elif self.admission.lets(room, delivery):
+            self._execute(room, (delivery,))
+
+    def _judge_again(self, delivery: Delivery) -> None:
+        """The run that it was behind is over, and it has its order key."""
+        judged = next(self.admission.judged(self.judge.again(delivery)), None)
+        if judged is None:
+            self._free_key(delivery)
+            self._release(delivery)
+        elif (decision := judged[1]) is None:
+            self.start(delivery)
+        else:
+            if not delivery.holds_key:
+                self._free_key(delivery)
+            self._end_unrun(delivery, decision)
+
+    def _end_unrun(self, delivery: Delivery, decision: Decision) -> None:
+        """Decided without a run."""
+        self.reports.unrun(delivery, decision)
+        self._settle(delivery, decision)
+
+    def _again_in_place(self, delivery: Delivery, decision: Decision) -> None:
+        """It runs again where it stands."""
+        room = self.rooms.get(delivery.lane)
+        if room is None or room.draining:
+            self._release(delivery)
+            return
+        set_again(delivery, decision, self._clock)
+        room.put_off(delivery)
+        if self.admission.ends_some:
+            self.end_instead(delivery)
+
+    def end_instead(self, delivery: Delivery) -> None:
+        """Stop it, or end it where it waits, if a gate says so and nothing is decided of it."""
+        room = self.rooms.get(delivery.lane)
+        if room is None or delivery.unwanted or not (end := self.admission.ends(delivery)):
+            return
+        if delivery.stage is HANDED:
+            delivery.unwanted = end.reason
+            self.executors.stop(delivery)
+        elif delivery.stage is TAKEN:
+            had_key = room.remove(delivery)
+            self.admission.taken_back(room, (delivery,))
+            if not had_key:
+                delivery.key = None
+            self._settle(delivery, end)
+            if had_key and not delivery.holds_key:
+                self._free_key(delivery)
+
+    def look(self, room: WaitingRoom, *, anew: bool = False) -> None:
+        """Ask the gates what shuts the lane; hold what did not begin, or let it go."""
+        if self.admission.shuts(room, anew=anew):
+            taken_back = self.executors.withdraw(room.lane)
+            self.execute_each(room, self.admission.gather(room, taken_back))
+
+    def execute_each(self, room: WaitingRoom, deliveries: Iterable[Delivery]) -> None:
+        """As `_execute`, for what need not be in order of offsets."""
+        for delivery in deliveries:
+            self._execute(room, (delivery,))
+
+    def _free_key(self, delivery: Delivery) -> None:
+        key, delivery.key = delivery.key, None
+        if key is None or (room := self.rooms.get(delivery.lane)) is None:
+            return
+        following = room.next_of(key)
+        if following is not None:
+            self.start(following)
+
+    def _release(self, delivery: Delivery) -> None:
+        """It is in flight no more, unfinished: others of its id need not wait for it."""
+        if delivery.stage is not FINISHED:
+            delivery.stage = LEFT
+        self.judge.release(delivery)
+        heir = self.judge.heir_of(delivery)
+        if heir is not None and heir.waits == LATER:
+            self.rooms[heir.lane].remove(heir)
+            self.start(heir)
+        if self.judge.waiting.of_id:
+            self.readmit(delivery)
+
+    def readmit(self, delivery: Delivery) -> None:
+        """Judge again whatever waited for this id."""
+        for taken in self.judge.waiters(delivery):
+            room = self.rooms[taken[0].lane]
+            self._execute(room, self._admit(room, (taken,)))
+
+    def flush(self) -> None:
+        """Hand what was decided to the settler."""
+        if self._out:
+            out, self._out = self._out, []
+            self._put(out)
+
+    def returned(self, delivery: Delivery) -> None:
+        """A handler that outlived its time limit has stopped: its key is free."""
+        delivery.outlived = False
+        delivery.error = None
+        if delivery.stage is FINISHED or not delivery.holds_key:
+            self._free_key(delivery)
+        if not delivery.lane.live:
+            self._release(delivery)  # Its decision was dropped with its lane.
