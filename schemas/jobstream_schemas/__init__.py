@@ -25,10 +25,10 @@ from jobstream_schemas.dedup_rows import (
     row_key,
     usual_done,
 )
-from jobstream_schemas.derive import args_schema
 from jobstream_schemas.errors import (
     DecodeError,
     EncodeError,
+    JsonMisfit,
     MissingExtra,
     SchemaConflict,
     SchemaError,
@@ -38,8 +38,8 @@ from jobstream_schemas.errors import (
     UnsupportedType,
 )
 from jobstream_schemas.evolution import Incompatibility, check, check_folder, export
-from jobstream_schemas.framing import Framing, SingleObject, schema_fingerprint
-from jobstream_schemas.job_schema import JobSchema, job_schema
+from jobstream_schemas.framing import frame_of, schema_fingerprint, split_frame
+from jobstream_schemas.job_schema import JobSchema, args_schema, job_schema
 from jobstream_schemas.lint import lint
 from jobstream_schemas.meta import Meta
 from jobstream_schemas.mirror_record import (
@@ -51,8 +51,8 @@ from jobstream_schemas.mirror_record import (
     mirror_key_of,
 )
 from jobstream_schemas.reader import Decoded, Reader, args_digest
-from jobstream_schemas.secret import masked
-from jobstream_schemas.shapes import DecimalSpec, Secret
+from jobstream_schemas.secret import Secret, masked
+from jobstream_schemas.shapes.decimals import DecimalSpec
 from jobstream_schemas.wire_names import is_id
 
 __all__ = [
@@ -64,10 +64,10 @@ __all__ = [
     "DecodeError",
     "Decoded",
     "EncodeError",
-    "Framing",
     "Incompatibility",
     "JobCodec",
     "JobSchema",
+    "JsonMisfit",
     "Meta",
     "Mirror",
     "MissingExtra",
@@ -79,7 +79,6 @@ __all__ = [
     "SchemaMismatch",
     "SchemaRefused",
     "Secret",
-    "SingleObject",
     "UnknownSchema",
     "UnsupportedType",
     "args_digest",
@@ -97,6 +96,7 @@ __all__ = [
     "encode_mirror",
     "encode_row",
     "export",
+    "frame_of",
     "is_id",
     "job_schema",
     "lint",
@@ -106,5 +106,6 @@ __all__ = [
     "parse_row",
     "row_key",
     "schema_fingerprint",
+    "split_frame",
     "usual_done",
 ]

@@ -7,19 +7,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from jobstream_schemas.errors import SchemaConflict, SchemaRefused, UnknownSchema
-from jobstream_schemas.framing import (
-    SINGLE_OBJECT_MARKER,
-    SINGLE_OBJECT_PREFIX_BYTES,
-    Framing,
-    SingleObject,
-)
+from jobstream_schemas.framing import SINGLE_OBJECT_PREFIX_BYTES, frame_of, split_frame
 from jobstream_schemas.job_schema import JobSchema
-from jobstream_schemas.leaves import leaves
 from jobstream_schemas.lint import parsed_schema
-from jobstream_schemas.reader import VALUE_BYTES_MAX, Decoded, Reader
+from jobstream_schemas.meanings import leaves
+from jobstream_schemas.reader import Decoded, Reader
 
 if TYPE_CHECKING:
-    from jobstream_schemas.derive import Json
+    from jobstream_schemas.avro_json import Json
     from jobstream_schemas.secret import Marks
 
 SCHEMAS_MAX = 10_000
@@ -32,12 +27,10 @@ class Catalogue:
     `register` belongs to one thread at a time; looking up is safe from any.
     """
 
-    __slots__ = ("_framed", "_framing", "_max_bytes", "_meanings", "_readers", "_secret")
+    __slots__ = ("_framed", "_meanings", "_readers", "_secret")
 
-    def __init__(self, *, framing: Framing | None = None, max_bytes: int = VALUE_BYTES_MAX) -> None:
-        """Begin empty; `max_bytes` caps what `decode` looks at (1 MiB)."""
-        self._framing = framing or SingleObject()
-        self._max_bytes = max_bytes
+    def __init__(self) -> None:
+        """Begin empty."""
         self._readers: dict[bytes, Reader] = {}
         self._framed: dict[bytes, Reader] = {}
         self._meanings: dict[bytes, object] = {}
@@ -66,7 +59,7 @@ class Catalogue:
             raise SchemaConflict(message)
         self._meanings[reader.fingerprint] = meaning
         # By its whole prefix too: one look-up for nearly every value instead of split and look-up.
-        self._framed.setdefault(SINGLE_OBJECT_MARKER + reader.fingerprint, reader)
+        self._framed.setdefault(frame_of(reader.fingerprint), reader)
         found = self._readers.setdefault(reader.fingerprint, reader)
         self._hide(found, reader.secret)
         return found
@@ -95,9 +88,9 @@ class Catalogue:
         """
         reader = self._framed.get(value[:SINGLE_OBJECT_PREFIX_BYTES])
         if reader is not None:
-            return reader.decode(value, SINGLE_OBJECT_PREFIX_BYTES, self._max_bytes)
-        reference, at = self._framing.split(value)
-        return self._known(reference).decode(value, at, self._max_bytes)
+            return reader.decode(value)
+        reference, at = split_frame(value)
+        return self._known(reference).decode(value, at)
 
     def _hide(self, reader: Reader, marks: Marks) -> None:
         """A mark once given holds for events of every schema of its type, older ones too."""

@@ -6,28 +6,17 @@ here reads values of exactly this schema; those of other versions go through `ca
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from jobstream_schemas.decoder import decoder
-from jobstream_schemas.derive import args_schema_of
-from jobstream_schemas.encoder import encoder
+from jobstream_schemas.avro_json import plain
 from jobstream_schemas.errors import EncodeError, UnknownSchema
-from jobstream_schemas.framing import Framing, SingleObject
-from jobstream_schemas.hollow import hollow
+from jobstream_schemas.framing import frame_of, split_frame
 from jobstream_schemas.job_schema import job_schema_of
 from jobstream_schemas.lint import parsed_schema
 from jobstream_schemas.meta import Meta, encode_meta
-from jobstream_schemas.reader import VALUE_BYTES_MAX, Decoded, Reader, plain
-from jobstream_schemas.resolver import resolver
-from jobstream_schemas.secret import finder
-from jobstream_schemas.shape_of import record_of
-from jobstream_schemas.shapes import classes_of
+from jobstream_schemas.reader import VALUE_BYTES_MAX, Decoded, Reader
+from jobstream_schemas.shapes.declared import record_of
 from jobstream_schemas.value_digest import value_digest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from jobstream_schemas.derive import Json
 
 T = TypeVar("T")
 
@@ -40,20 +29,8 @@ class JobCodec(Generic[T]):
     """
 
     __slots__ = (
-        "_encode_args",
-        "_frame",
-        "_framing",
-        "_max_bytes",
-        "_shape",
-        "cls",
-        "declared_args",
-        "decode_args",
-        "plain_args",
-        "portable",
-        "reader",
-        "schema",
-        "secrets",
-        "value_digest",
+        "_encode_args", "_frame", "_max_bytes", "cls", "declared_args", "decode_args",
+        "plain_args", "portable", "reader", "schema", "secrets", "shape", "value_digest",
     )  # fmt: skip
 
     def __init__(
@@ -61,26 +38,24 @@ class JobCodec(Generic[T]):
         cls: type[T],
         name: str,
         *,
-        framing: Framing | None = None,
         max_bytes: int = VALUE_BYTES_MAX,
     ) -> None:
         """Derive the schema; `max_bytes` caps what `decode` looks at (1 MiB)."""
-        self._shape = shape = record_of(cls)
+        self.shape = shape = record_of(cls)
         self.cls = cls
-        self.schema = job_schema_of(name, args_schema_of(shape, name=name))
+        self.schema = job_schema_of(name, shape.args_schema(name))
         self.declared_args = parsed_schema(self.schema.schema)["fields"][1]["type"]
         self.plain_args = plain(self.declared_args)
-        self.portable = all("<" not in each.__qualname__ for each in classes_of(shape))
+        self.portable = all("<" not in each.__qualname__ for each in shape.classes())
         """Whether another process can be handed args: no class of them is local to a function."""
-        self.decode_args = decoder(shape)
+        self.decode_args = shape.decoder()
         self.value_digest = value_digest(shape)
         """From args that `encode_args` took to 16 bytes that outlive a change of the class."""
-        self.secrets = finder(shape)
+        self.secrets = shape.secrets()
         """From args to their secret values; None where no field is marked."""
         self.reader = Reader(self.schema.schema)
-        self._framing = framing or SingleObject()
-        self._frame = self._framing.frame(self.schema.fingerprint)
-        self._encode_args = encoder(shape)
+        self._frame = frame_of(self.schema.fingerprint)
+        self._encode_args = shape.encoder()
         self._max_bytes = max_bytes
 
     def encode(self, meta: Meta, args: T) -> bytes:
@@ -104,19 +79,11 @@ class JobCodec(Generic[T]):
             error.climb(self.cls.__name__)
             raise
 
-    def resolver(self, writer: Json) -> Callable[[Any], T]:
-        """From args read by another schema to the class; raises `SchemaMismatch`, as it may."""
-        return resolver(writer, self._shape)
-
-    def judge(self, writer: Json) -> Callable[[Any], object]:
-        """As `resolver`, but it runs no code of the class, and what it returns means nothing."""
-        return resolver(writer, hollow(self._shape))
-
     def decode(self, value: bytes) -> Decoded:
         """Read `meta`; raises `DecodeError`, as `UnknownSchema` where another schema wrote it."""
         if value.startswith(self._frame):
             return self.reader.decode(value, len(self._frame), self._max_bytes)
-        reference, _ = self._framing.split(value)
+        reference, _ = split_frame(value)
         message = (
             f"{self.schema.job_type}: written with schema {reference.hex()}, this codec reads"
             f" {self.schema.fingerprint.hex()}; use Catalogue.decode"

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from functools import cache
-from io import BytesIO
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from fastavro import schemaless_reader, schemaless_writer
-
-from jobstream_schemas.errors import DecodeError, EncodeError, UnknownSchema
-from jobstream_schemas.framing import SINGLE_OBJECT_MARKER, SingleObject
-from jobstream_schemas.packaged import packaged
-from jobstream_schemas.reader import plain
+from jobstream_schemas.errors import EncodeError
+from jobstream_schemas.packaged import PackagedRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from jobstream_schemas.derive import Json
-
 CONTROL_FINGERPRINT = bytes.fromhex("8df52bbfafe12775")
 
-_FRAME = SINGLE_OBJECT_MARKER + CONTROL_FINGERPRINT
 _CONTROL_BYTES_MAX = 16_384
+_RECORD = PackagedRecord("control", "control entry", CONTROL_FINGERPRINT, _CONTROL_BYTES_MAX)
 
 
 class ControlRecord(NamedTuple):
@@ -45,14 +37,7 @@ def control_key(kind: str, subject: str) -> bytes:
 
 def encode_control(control: ControlRecord) -> bytes:
     """The framed value; raises `EncodeError` for a value that has no Avro form or is too long."""
-    stream = BytesIO()
-    stream.write(_FRAME)
-    try:
-        schemaless_writer(stream, _plain_control(), control._asdict(), strict=True)
-    except Exception as error:
-        message = f"a valid control entry ({type(error).__name__}: {error})"
-        raise EncodeError.of(control, message) from error
-    value = stream.getvalue()
+    value = _RECORD.encode(control, control._asdict())
     if len(value) > _CONTROL_BYTES_MAX:
         raise EncodeError.of(control, f"a control entry of at most {_CONTROL_BYTES_MAX} bytes")
     return value
@@ -60,27 +45,4 @@ def encode_control(control: ControlRecord) -> bytes:
 
 def decode_control(value: bytes) -> ControlRecord:
     """The entry in a framed value; raises `DecodeError`, `UnknownSchema` for another schema."""
-    if not value.startswith(_FRAME):
-        reference, _ = SingleObject().split(value)
-        known = CONTROL_FINGERPRINT.hex()
-        message = f"control entry of schema {reference.hex()}, known is {known}"
-        raise UnknownSchema(message, reference)
-    if len(value) > _CONTROL_BYTES_MAX:
-        message = f"control entry has {len(value)} bytes, the cap is {_CONTROL_BYTES_MAX}"
-        raise DecodeError(message)
-    stream = BytesIO(value)
-    stream.seek(len(_FRAME))
-    try:
-        record: Any = schemaless_reader(stream, _plain_control(), None)
-    except Exception as error:
-        message = f"control entry cannot be read: {type(error).__name__}: {error}"
-        raise DecodeError(message) from error
-    if (left := len(value) - stream.tell()) != 0:
-        message = f"control entry: {left} bytes are left over"
-        raise DecodeError(message)
-    return ControlRecord(**record)
-
-
-@cache
-def _plain_control() -> Json:
-    return plain(packaged("control"))
+    return ControlRecord(**_RECORD.decode(value))

@@ -1,22 +1,17 @@
 """Rows of the dedup table, key and value to bytes and back; decides no merge and no rank.
 
 `done` rows are nearly all rows there are, one per job, so they have a hand-written form equal on
-the wire to the library's. The fingerprint stands here as bytes so that no file is read at import;
-a test holds it to `avro/row.avsc`.
+the wire to the library's.
 """
 
 from __future__ import annotations
 
-from functools import cache
-from io import BytesIO
 from struct import Struct
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from fastavro import schemaless_reader, schemaless_writer
-
-from jobstream_schemas.errors import DecodeError, EncodeError, UnknownSchema, shown
-from jobstream_schemas.framing import SINGLE_OBJECT_MARKER, SingleObject
-from jobstream_schemas.packaged import packaged
+from jobstream_schemas.errors import DecodeError, EncodeError, shown
+from jobstream_schemas.framing import SINGLE_OBJECT_MARKER
+from jobstream_schemas.packaged import PackagedRecord
 from jobstream_schemas.primitives import (
     LONG_MAX,
     SIX_BYTES_MARKED,
@@ -25,12 +20,10 @@ from jobstream_schemas.primitives import (
     six_bytes_long,
     text_bytes,
 )
-from jobstream_schemas.reader import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from jobstream_schemas.derive import Json
 
 RowKind: TypeAlias = Literal["job", "moved", "parked", "crash", "unique", "claim"]
 
@@ -48,7 +41,7 @@ _LIMITS = (
     ("redrive", _INT_MAX), ("seq", _INT_MAX), ("attempt", _INT_MAX),
     ("at", LONG_MAX), ("due", LONG_MAX),
 )  # fmt: skip
-_ROW_BYTES_MAX = 1_048_576
+_RECORD = PackagedRecord("row", "row", ROW_FINGERPRINT, 1_048_576)
 
 # Everything of a usual done row after the id: state, redrive, seq, attempt, digest, fingerprint
 # (each with its length); then, as one number, six bytes of time and two zeros: due and detail.
@@ -114,13 +107,7 @@ def encode_row(row: Row) -> bytes:
         if not 0 <= getattr(row, name) <= most:
             message = f"got {getattr(row, name)}; it must be 0 to {most}"
             raise EncodeError(message, f"row.{name}")
-    stream = BytesIO()
-    stream.write(_FRAME)
-    try:
-        schemaless_writer(stream, _plain_row(), row._asdict(), strict=True)
-    except Exception as error:
-        raise EncodeError.of(row, f"a valid row ({type(error).__name__}: {error})") from error
-    return stream.getvalue()
+    return _RECORD.encode(row, row._asdict())
 
 
 def encode_done(  # noqa: PLR0917  # one flat call per job: a Row would cost a third of it
@@ -174,24 +161,7 @@ def done_encoder(at: int) -> Callable[[bytes, bytes, str, int, int], bytes]:
 
 def decode_row(value: bytes) -> Row:
     """The row in a framed value; raises `DecodeError`, as `UnknownSchema` for another schema."""
-    if not value.startswith(_FRAME):
-        reference, _ = SingleObject().split(value)
-        message = f"row written with schema {reference.hex()}, known is {ROW_FINGERPRINT.hex()}"
-        raise UnknownSchema(message, reference)
-    if len(value) > _ROW_BYTES_MAX:
-        message = f"row has {len(value)} bytes, the cap is {_ROW_BYTES_MAX}"
-        raise DecodeError(message)
-    stream = BytesIO(value)
-    stream.seek(len(_FRAME))
-    try:
-        record: Any = schemaless_reader(stream, _plain_row(), None)
-    except Exception as error:
-        message = f"row cannot be read: {type(error).__name__}: {error}"
-        raise DecodeError(message) from error
-    if (left := len(value) - stream.tell()) != 0:
-        message = f"row: {left} bytes are left over"
-        raise DecodeError(message)
-    return Row(**record)
+    return Row(**_RECORD.decode(value))
 
 
 def parse_row(key: bytes, value: bytes) -> Row:
@@ -267,8 +237,3 @@ def _usual_done(key: bytes, value: bytes) -> Row | None:
     at = six_bytes_long(six)
     counts = (redrive >> 1, seq >> 1, attempt >> 1)
     return _new(Row, ("job", raw_id.decode(), "done", *counts, digest, fingerprint, at, 0, ""))
-
-
-@cache
-def _plain_row() -> Json:
-    return plain(packaged("row"))

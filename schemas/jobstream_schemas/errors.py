@@ -5,6 +5,7 @@ SchemaError
 ├── DecodeError         bytes are no valid record: permanent, dead letter
 │   ├── UnknownSchema   no writer schema for the bytes yet: transient for a bounded time
 │   └── SchemaMismatch  sound bytes that this version of the class can't hold: transient likewise
+├── JsonMisfit          JSON values are no args of the class: the caller's mistake, nothing sent
 ├── UnsupportedType     a class cannot be a job's args: stops at declaration
 ├── SchemaRefused       a schema that could kill a decoder: stops at registration
 ├── SchemaConflict      one fingerprint, two meanings: stops at registration
@@ -14,9 +15,12 @@ SchemaError
 from __future__ import annotations
 
 import reprlib
+from decimal import Decimal
 
 ERROR_TEXT_MAX = 1_000
 """Characters of what a class's own check says that are passed on."""
+_LINES_SHOWN = 50
+_JSON_SHOWN_CHARS = 80
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 80
 
@@ -84,6 +88,31 @@ class SchemaMismatch(DecodeError):
         """`names` is the message without any value: it may be shown where fields are secret."""
         super().__init__(message)
         self.names = names
+
+
+class JsonMisfit(SchemaError):
+    """JSON values do not fit the declared types; `lines` has one for each field that is wrong."""
+
+    def __init__(self, *lines: str) -> None:
+        """Each line says the path of a field, what was found, and what to give."""
+        super().__init__(*lines)
+        self.lines = lines
+
+    def __str__(self) -> str:
+        """One line as it is, and of very many not all."""
+        if len(self.lines) == 1:
+            return self.lines[0]
+        more = ["…"] if len(self.lines) > _LINES_SHOWN else []
+        head = f"{len(self.lines)} fields are wrong:"
+        return "\n  ".join([head, *self.lines[:_LINES_SHOWN], *more])
+
+    @classmethod
+    def of(cls, value: object, path: str, wanted: str) -> JsonMisfit:
+        """Name the value (cut short), and what to give instead."""
+        told = str(value) if isinstance(value, Decimal) else repr(value)
+        if len(told) > _JSON_SHOWN_CHARS:
+            told = told[:_JSON_SHOWN_CHARS] + "…"
+        return cls(f"{path}: got {told}; give {wanted}")
 
 
 class UnsupportedType(SchemaError):

@@ -10,11 +10,10 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from jobstream_schemas.avro_json import named_types, plain
 from jobstream_schemas.errors import MissingExtra, SchemaRefused
-from jobstream_schemas.leaves import literal_changes, meaning_changes
 from jobstream_schemas.lint import parsed_schema
-from jobstream_schemas.reader import plain
-from jobstream_schemas.resolver import named_types
+from jobstream_schemas.meanings import literal_changes, meaning_changes
 from jobstream_schemas.wire_names import DEFAULT_PROPERTY
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
-    from jobstream_schemas.derive import Json
+    from jobstream_schemas.avro_json import Json
     from jobstream_schemas.job_schema import JobSchema
 
 
@@ -61,16 +60,17 @@ def check(old: Json, new: Json, job_type: str) -> list[Incompatibility]:
         )
     ]
     known = {finding.path for finding in found}
-    found += [
-        Incompatibility(job_type, path, "logical type", f"{message}; use a new field")
-        for path, message in _below(meaning_changes(writer, reader, ""))
-        if path not in known
-    ]
-    found += [
-        Incompatibility(job_type, path, "literal", f"{message}; keep the old values")
-        for path, message in _below(literal_changes(writer, reader, ""))
-        if path not in known
-    ]
+    changes: tuple[tuple[Literal["logical type", "literal"], list[tuple[str, str]], str], ...] = (
+        ("logical type", meaning_changes(writer, reader, ""), "use a new field"),
+        ("literal", literal_changes(writer, reader, ""), "keep the old values"),
+    )
+    for kind, changed, fix in changes:
+        places = [(path.lstrip("."), message) for path, message in changed]
+        found += [
+            Incompatibility(job_type, path, kind, f"{message}; {fix}")
+            for path, message in places
+            if path not in known
+        ]
     return sorted(found, key=lambda finding: (finding.path, finding.message))
 
 
@@ -237,7 +237,3 @@ def _change(writer: Any, reader: Any) -> str:  # noqa: ANN401
         return f"was {writer.name}, is {reader.name} now"
     gone = set(getattr(writer, "symbols", ())) - set(getattr(reader, "symbols", ()))
     return f"has no {', '.join(sorted(gone))} any more" if gone else ""
-
-
-def _below(changes: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    return [(path.lstrip("."), message) for path, message in changes]

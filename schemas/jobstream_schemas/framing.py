@@ -10,16 +10,16 @@ values are known as ones whose schema is missing, not as garbage.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from fastavro import parse_schema
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from jobstream_schemas.errors import DecodeError, shown
-from jobstream_schemas.leaves import leaves
+from jobstream_schemas.meanings import leaves
 
 if TYPE_CHECKING:
-    from jobstream_schemas.derive import Json
+    from jobstream_schemas.avro_json import Json
 
 FINGERPRINT_BYTES = 8
 SINGLE_OBJECT_MARKER = b"\xc3\x01"
@@ -29,41 +29,25 @@ _CONFLUENT_MAGIC = 0
 _CONFLUENT_PREFIX_BYTES = 5
 
 
-class Framing(Protocol):
-    """A way to mark a value with the reference of its writer schema."""
-
-    def frame(self, reference: bytes) -> bytes:
-        """The prefix for a value written with this schema."""
-        ...
-
-    def split(self, value: bytes) -> tuple[bytes, int]:
-        """The reference, and where the record begins; `DecodeError` if the value has neither."""
-        ...
+def frame_of(fingerprint: bytes) -> bytes:
+    """Marker and fingerprint; `ValueError` unless the fingerprint has 8 bytes."""
+    if len(fingerprint) != FINGERPRINT_BYTES:
+        message = f"fingerprint {fingerprint!r} has {len(fingerprint)} bytes; it must have 8"
+        raise ValueError(message)
+    return SINGLE_OBJECT_MARKER + fingerprint
 
 
-class SingleObject:
-    """Single-object framing; reads Confluent's prefix too, and never writes it."""
+def split_frame(value: bytes) -> tuple[bytes, int]:
+    """An 8-byte fingerprint or a 4-byte registry id, and the record's position.
 
-    __slots__ = ()
-
-    def frame(self, reference: bytes) -> bytes:
-        """Marker and fingerprint; `ValueError` unless the reference has 8 bytes."""
-        if len(reference) != FINGERPRINT_BYTES:
-            message = f"fingerprint {reference!r} has {len(reference)} bytes; it must have 8"
-            raise ValueError(message)
-        return SINGLE_OBJECT_MARKER + reference
-
-    def split(self, value: bytes) -> tuple[bytes, int]:
-        """An 8-byte fingerprint or a 4-byte registry id, and the record's position.
-
-        Proves nothing about the bytes after it. Raises `DecodeError` for any other prefix.
-        """
-        if value[:2] == SINGLE_OBJECT_MARKER and len(value) >= SINGLE_OBJECT_PREFIX_BYTES:
-            return value[2:10], SINGLE_OBJECT_PREFIX_BYTES
-        if len(value) >= _CONFLUENT_PREFIX_BYTES and value[0] == _CONFLUENT_MAGIC:
-            return value[1:5], _CONFLUENT_PREFIX_BYTES
-        message = f"value of {len(value)} bytes begins with {shown(value[:10])}: no schema marker"
-        raise DecodeError(message)
+    Proves nothing about the bytes after it. Raises `DecodeError` for any other prefix.
+    """
+    if value[:2] == SINGLE_OBJECT_MARKER and len(value) >= SINGLE_OBJECT_PREFIX_BYTES:
+        return value[2:10], SINGLE_OBJECT_PREFIX_BYTES
+    if len(value) >= _CONFLUENT_PREFIX_BYTES and value[0] == _CONFLUENT_MAGIC:
+        return value[1:5], _CONFLUENT_PREFIX_BYTES
+    message = f"value of {len(value)} bytes begins with {shown(value[:10])}: no schema marker"
+    raise DecodeError(message)
 
 
 def schema_fingerprint(schema: Json) -> bytes:

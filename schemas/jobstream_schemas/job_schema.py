@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from jobstream_schemas.derive import Json, args_schema_of
+from jobstream_schemas.avro_json import Json
 from jobstream_schemas.framing import schema_fingerprint
 from jobstream_schemas.lint import lint
 from jobstream_schemas.packaged import packaged
-from jobstream_schemas.shape_of import record_of
+from jobstream_schemas.shapes.declared import record_of
 from jobstream_schemas.wire_names import JOB_TYPE_PROPERTY, avro_name
 
 
@@ -23,13 +23,24 @@ class JobSchema:
     schema: Json = field(compare=False, repr=False)
 
 
+def args_schema(cls: type, *, name: str) -> Json:
+    """The Avro record `Args`, in the namespace of job type `name`, for a dataclass.
+
+    Fields keep their order. A field's default becomes Avro's where it is a constant that JSON can
+    hold; of others, such as most default factories, a property says that Python makes them. Either
+    way the class reads jobs queued before the field was added. Raises `UnsupportedType` naming
+    class, field and a type to use instead, and `SchemaRefused` for a class containing itself.
+    """
+    return record_of(cls).args_schema(name)
+
+
 def job_schema(cls: type, job_name: str) -> JobSchema:
     """Derive the schema of job type `job_name` with args of dataclass `cls`.
 
     Raises `UnsupportedType` for a type, default or name that has no schema, and `SchemaRefused`
     for a schema that could kill a decoder.
     """
-    return job_schema_of(job_name, args_schema_of(record_of(cls), name=job_name))
+    return job_schema_of(job_name, args_schema(cls, name=job_name))
 
 
 def job_schema_of(job_name: str, args: Json) -> JobSchema:
@@ -41,9 +52,6 @@ def job_schema_of(job_name: str, args: Json) -> JobSchema:
         "fields": [{"name": "meta", "type": packaged("meta")}, {"name": "args", "type": args}],
     }
     lint(schema)
-    return JobSchema(job_name, schema_fingerprint(schema), schema_json(schema), schema)
-
-
-def schema_json(schema: Json) -> str:
-    """One line of JSON, the same for the same schema in every process."""
-    return json.dumps(schema, sort_keys=True, separators=(",", ":"))
+    # The same for the same schema in every process.
+    text = json.dumps(schema, sort_keys=True, separators=(",", ":"))
+    return JobSchema(job_name, schema_fingerprint(schema), text, schema)

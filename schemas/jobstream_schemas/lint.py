@@ -16,7 +16,7 @@ from fastavro import parse_schema
 from jobstream_schemas.errors import SchemaRefused
 
 if TYPE_CHECKING:
-    from jobstream_schemas.derive import Json
+    from jobstream_schemas.avro_json import Json
 
 DEPTH_MAX = 32
 FIELDS_MAX = 1_000

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-from jobstream_schemas.encoder import encoder
 from jobstream_schemas.errors import DecodeError, EncodeError
 from jobstream_schemas.primitives import (
     SIX_BYTES_MARKED,
@@ -18,7 +17,8 @@ from jobstream_schemas.primitives import (
     read_text,
     six_bytes_long,
 )
-from jobstream_schemas.shapes import Scalar
+from jobstream_schemas.shapes.integers import encode_long as _long
+from jobstream_schemas.shapes.texts import encode_text as _text
 from jobstream_schemas.wire_names import is_id
 
 _ID_RULE = "1 to 128 letters, digits, '.', '_' or '-'"
@@ -30,9 +30,6 @@ _NO_KEYS = b"\x00" * 5
 _NO_OTHERS = b"\x00" * 4
 _ABSENT, _THERE = b"\x00", b"\x02"
 _PRESENT = 2
-
-_text = encoder(Scalar("string"))
-_long = encoder(Scalar("long"))
 
 
 class Meta(NamedTuple):

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from functools import cache
-from io import BytesIO
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from fastavro import schemaless_reader, schemaless_writer
-
-from jobstream_schemas.errors import DecodeError, EncodeError, UnknownSchema
-from jobstream_schemas.framing import SINGLE_OBJECT_MARKER, SingleObject
-from jobstream_schemas.packaged import packaged
-from jobstream_schemas.reader import plain
+from jobstream_schemas.errors import DecodeError
+from jobstream_schemas.packaged import PackagedRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from jobstream_schemas.derive import Json
-
 MIRROR_FINGERPRINT = bytes.fromhex("fc793d5d81956892")
 
-_FRAME = SINGLE_OBJECT_MARKER + MIRROR_FINGERPRINT
-_MIRROR_BYTES_MAX = 1_048_576
+_RECORD = PackagedRecord("mirror", "mirror", MIRROR_FINGERPRINT, 1_048_576)
 RESET = -1
 """`Mirror.unclean` of an operator's reset: it wins over the watermarks that it takes back."""
 
@@ -67,14 +58,7 @@ def encode_mirror(mirror: Mirror) -> bytes:
     """The framed value; raises `EncodeError` for a value that has no Avro form."""
     record = mirror._asdict()
     record["finished"] = _steps(mirror.position, mirror.finished)
-    stream = BytesIO()
-    stream.write(_FRAME)
-    try:
-        schemaless_writer(stream, _plain_mirror(), record, strict=True)
-    except Exception as error:
-        message = f"a valid mirror ({type(error).__name__}: {error})"
-        raise EncodeError.of(mirror, message) from error
-    return stream.getvalue()
+    return _RECORD.encode(mirror, record)
 
 
 def decode_mirror(value: bytes) -> Mirror:
@@ -82,23 +66,7 @@ def decode_mirror(value: bytes) -> Mirror:
 
     Proves nothing about the offsets: whether the topic still is the one that was meant.
     """
-    if not value.startswith(_FRAME):
-        reference, _ = SingleObject().split(value)
-        message = f"mirror of schema {reference.hex()}, known is {MIRROR_FINGERPRINT.hex()}"
-        raise UnknownSchema(message, reference)
-    if len(value) > _MIRROR_BYTES_MAX:
-        message = f"mirror has {len(value)} bytes, the cap is {_MIRROR_BYTES_MAX}"
-        raise DecodeError(message)
-    stream = BytesIO(value)
-    stream.seek(len(_FRAME))
-    try:
-        record: Any = schemaless_reader(stream, _plain_mirror(), None)
-    except Exception as error:
-        message = f"mirror cannot be read: {type(error).__name__}: {error}"
-        raise DecodeError(message) from error
-    if (left := len(value) - stream.tell()) != 0:
-        message = f"mirror: {left} bytes are left over"
-        raise DecodeError(message)
+    record = _RECORD.decode(value)
     record["finished"] = _ranges(record["position"], record["finished"])
     return Mirror(**record)
 
@@ -119,8 +87,3 @@ def _ranges(position: int, steps: Sequence[int]) -> tuple[tuple[int, int], ...]:
         raise DecodeError(message)
     places = list(accumulate(steps, initial=position))[1:]
     return tuple(zip(places[::2], places[1::2], strict=True))
-
-
-@cache
-def _plain_mirror() -> Json:
-    return plain(packaged("mirror"))

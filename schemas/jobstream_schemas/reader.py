@@ -10,29 +10,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from hashlib import blake2b
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
-from fastavro import parse_schema, schemaless_reader
+from fastavro import schemaless_reader
 from fastavro.schema import to_parsing_canonical_form
 
+from jobstream_schemas.avro_json import plain
 from jobstream_schemas.errors import DecodeError, SchemaMismatch, SchemaRefused, text_of
 from jobstream_schemas.framing import SINGLE_OBJECT_PREFIX_BYTES, schema_fingerprint
-from jobstream_schemas.leaves import meaning_changes
 from jobstream_schemas.lint import parsed_schema
+from jobstream_schemas.meanings import meaning_changes
 from jobstream_schemas.meta import Meta, MetaFields, bad_id, read_meta, read_usual_meta
 from jobstream_schemas.packaged import packaged
 from jobstream_schemas.secret import marks
+from jobstream_schemas.shapes.written import refusing
 from jobstream_schemas.wire_names import JOB_TYPE_PROPERTY, is_id
 
 if TYPE_CHECKING:
-    from jobstream_schemas.derive import Json
+    from jobstream_schemas.avro_json import Json
     from jobstream_schemas.secret import Finder
+    from jobstream_schemas.shapes.data_classes import RecordOf
 
 VALUE_BYTES_MAX = 1_048_576
 DIGEST_BYTES = 8
-
-_LOGICAL_KEYS = frozenset({"logicalType", "precision", "scale"})
-_NESTED_KEYS = ("type", "items", "values")
 
 # A named tuple's own constructor is a Python function, twice as slow.
 _new = tuple.__new__
@@ -40,7 +40,6 @@ _new = tuple.__new__
 ArgsRead: TypeAlias = Callable[[bytes, int], tuple[Any, int]]
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 
 class Decoded(NamedTuple):
@@ -61,36 +60,18 @@ class Decoded(NamedTuple):
     fingerprint: bytes
 
 
-class ArgsTarget(Protocol[T_co]):
-    """What `args` are read into: a class's own plain schema, and the call that builds it."""
+class ArgsTarget(Protocol[T]):
+    """What `args` are read into."""
 
-    @property
-    def plain_args(self) -> Json:
-        """The args record without logical types, as the library parsed it."""
-        ...
-
-    @property
-    def declared_args(self) -> Json:
-        """The args record as derived, with logical types."""
-        ...
-
-    @property
-    def decode_args(self) -> Callable[[bytes, int], tuple[T_co, int]]:
-        """From bytes of this very schema to the class, and where they end."""
-        ...
-
-    @property
-    def secrets(self) -> Finder | None:
-        """From args to their secret values; None where the class marks no field."""
-        ...
-
-    def resolver(self, writer: Json) -> Callable[[Any], T_co]:
-        """From args as the library reads them by another schema to the class."""
-        ...
-
-    def judge(self, writer: Json) -> Callable[[Any], object]:
-        """As `resolver`, without calling the class."""
-        ...
+    shape: RecordOf
+    plain_args: Json
+    """The args record without logical types, as the library parsed it."""
+    declared_args: Json
+    """The args record as derived, with logical types."""
+    decode_args: Callable[[bytes, int], tuple[T, int]]
+    """From bytes of this very schema to the class, and where they end."""
+    secrets: Finder | None
+    """From args to their secret values; None where the class marks no field."""
 
 
 class Reader:
@@ -164,7 +145,7 @@ class Reader:
                 # A Literal's values and the class's checks are in no fingerprint, so another
                 # version may have taken it. Once more, in two steps: they tell damage apart, and
                 # name the field.
-                args, end = self._resolving(codec.resolver(self._args))(value, at)
+                args, end = self._resolving(codec.shape.resolver(self._args))(value, at)
         except Exception as error:
             if codec.secrets is None and not self.secret:
                 if isinstance(error, DecodeError):
@@ -188,7 +169,7 @@ class Reader:
         By the names of fields, without any value; "" if it can, and for damaged bytes. It runs no
         code of the class, so it does not know what the class's own checks refuse.
         """
-        read = self._in_two_steps(codec, codec.judge)
+        read = self._in_two_steps(codec, codec.shape.judge)
 
         def tell(value: bytes, at: int) -> str:
             try:
@@ -207,7 +188,7 @@ class Reader:
         if same and not meaning_changes(self._declared, codec.declared_args, "args"):
             self._plans[codec] = codec.decode_args
         else:
-            self._plans[codec] = self._in_two_steps(codec, codec.resolver)
+            self._plans[codec] = self._in_two_steps(codec, codec.shape.resolver)
         return self._plans[codec]
 
     def _in_two_steps(
@@ -216,11 +197,11 @@ class Reader:
         changes = meaning_changes(self._declared, codec.declared_args, "args")
         if changes:
             words = "; ".join(f"{path}: {change}" for path, change in changes)
-            return self._resolving(_refusing(words))
+            return self._resolving(refusing(words))
         try:
             return self._resolving(resolver(self._args))
         except SchemaMismatch as error:
-            return self._resolving(_refusing(error.names))
+            return self._resolving(refusing(error.names))
 
     def _resolving(self, build: Callable[[Any], Any]) -> ArgsRead:
         """Read by the writer's schema alone first: only what that cannot read is damaged."""
@@ -258,26 +239,6 @@ def args_digest(value: bytes, at: int) -> bytes:
     return blake2b(value[at:], digest_size=DIGEST_BYTES).digest()
 
 
-def plain(schema: Json) -> Json:
-    """A parsed schema without logical types, parsed anew: Avro's own values come out of it."""
-    return dict(parse_schema(_stripped(schema)))  # type: ignore[arg-type]  # a dict stays one
-
-
-def _stripped(schema: object) -> object:
-    if isinstance(schema, list):
-        return [_stripped(each) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    kept: Json = {
-        key: _stripped(value) if key in _NESTED_KEYS else value
-        for key, value in schema.items()
-        if key not in _LOGICAL_KEYS and not key.startswith("__")
-    }
-    if "fields" in kept:
-        kept["fields"] = [_stripped(each) for each in kept["fields"]]
-    return kept
-
-
 def _packaged_meta() -> Json:
     return parsed_schema(packaged("meta"))
 
@@ -308,13 +269,6 @@ def _halves(parsed: Json) -> tuple[Json, Json]:
         message = f"{parsed['name']}: meta cannot be read: {words}"
         raise SchemaRefused(message)
     return meta, args
-
-
-def _refusing(words: str) -> Callable[[Any], Any]:
-    def build(_: object) -> NoReturn:
-        raise SchemaMismatch(words, words)
-
-    return build
 
 
 def _undecodable(job_type: str, half: str, error: Exception) -> DecodeError:

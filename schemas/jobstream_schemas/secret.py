@@ -1,4 +1,4 @@
-"""Fields marked as secret: found in a class's shape, in its values, and in schemas of any writer.
+"""Fields marked as secret: found in types, in values, and in schemas of any writer.
 
 The mark changes no byte of an event: the value is in the log in clear. It tells those who show
 values, in log lines, error texts and tools, which of them to leave out. Nothing is shown here.
@@ -20,25 +20,29 @@ from typing import (
     get_type_hints,
 )
 
-from jobstream_schemas.shapes import (
-    ListOf,
-    MapOf,
-    OptionalOf,
-    RecordOf,
-    Secret,
-    Shape,
-    TupleOf,
-)
+from fastavro import parse_schema
+
+from jobstream_schemas.avro_json import named_types
 from jobstream_schemas.wire_names import SECRET_PROPERTY
 
 if TYPE_CHECKING:
-    from jobstream_schemas.derive import Json
+    from jobstream_schemas.avro_json import Json
 
 Finder: TypeAlias = Callable[[Any], Iterator[object]]
+"""From a value to its secret parts."""
 Marks: TypeAlias = frozenset[tuple[str, str]]
 """(record, field) of what is secret."""
 
 MASK = "***"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Secret:
+    """Marks a field whose value is never to be shown: `password: Annotated[str, Secret]`.
+
+    Its value is left out of log lines, error texts, dead letters' headers and what the command
+    line prints. The event itself holds it in clear: who may read the topic may read it.
+    """
 
 
 def is_secret(hint: object) -> bool:
@@ -55,56 +59,18 @@ def is_secret(hint: object) -> bool:
     return any(is_secret(part) for part in parts)
 
 
-def finder(shape: Shape) -> Finder | None:
-    """The function from a value to its secret parts, leaf by leaf; None where none is marked."""
-    match shape:
-        case RecordOf():
-            return _in_record(shape)
-        case ListOf(item) | TupleOf(item):
-            return _in_each(finder(item), iter)
-        case MapOf(item):
-            return _in_each(finder(item), lambda value: iter(value.values()))
-        case OptionalOf(item):
-            return _in_each(finder(item), lambda value: iter(() if value is None else (value,)))
-    return None
-
-
-def _in_each(inner: Finder | None, parts: Finder) -> Finder | None:
-    if inner is None:
-        return None
-
-    def find(value: object) -> Iterator[object]:
-        for each in parts(value):
-            yield from inner(each)
-
-    return find
-
-
-def _in_record(shape: RecordOf) -> Finder | None:
-    found = [(f.name, _leaves if f.secret else finder(f.shape)) for f in shape.fields]
-    steps = [(name, step) for name, step in found if step is not None]
-    if not steps:
-        return None
-
-    def find(value: object) -> Iterator[object]:
-        for name, step in steps:
-            yield from step(getattr(value, name))
-
-    return find
-
-
-def _leaves(value: object) -> Iterator[object]:
+def value_parts(value: object) -> Iterator[object]:
     """Every value without parts in a secret one, keys of maps among them."""
     if dataclasses.is_dataclass(value):
         for field in dataclasses.fields(value):
-            yield from _leaves(getattr(value, field.name))
+            yield from value_parts(getattr(value, field.name))
     elif isinstance(value, dict):
         for key, each in value.items():
             yield key
-            yield from _leaves(each)
+            yield from value_parts(each)
     elif isinstance(value, (list, tuple)):
         for each in value:
-            yield from _leaves(each)
+            yield from value_parts(each)
     elif value is not None:
         yield value
 
@@ -158,10 +124,12 @@ def covered(value: Any) -> Any:  # noqa: ANN401 - any value
 
 def marks(schema: Json) -> Marks:
     """(record, field) of every mark in a schema that was linted."""
-    found: set[tuple[str, str]] = set()
-    for name, record in _records(schema).items():
-        found.update((name, str(f["name"])) for f in record["fields"] if f.get(SECRET_PROPERTY))
-    return frozenset(found)
+    return frozenset(
+        (_short(record), str(field["name"]))
+        for record in named_types(parse_schema(schema)).values()
+        for field in record.get("fields", ())
+        if field.get(SECRET_PROPERTY)
+    )
 
 
 def masked(schema: Json, args: Any, secret: Marks | None = None) -> Any:  # noqa: ANN401 - JSON values in, JSON values out
@@ -171,9 +139,14 @@ def masked(schema: Json, args: Any, secret: Marks | None = None) -> Any:  # noqa
     matched by their short names. A value that is None stays. Fields of a record within a union are
     masked if any branch marks a field of that name.
     """
-    records = _records(schema)
-    fields = {str(field["name"]): field["type"] for field in schema["fields"]}
-    return _masked(fields["args"], args, records, marks(schema) if secret is None else secret)
+    parsed: Any = parse_schema(schema)
+    fields = {str(field["name"]): field["type"] for field in parsed["fields"]}
+    hidden = marks(schema) if secret is None else secret
+    return _masked(fields["args"], args, named_types(parsed), hidden)
+
+
+def _short(record: Json) -> str:
+    return str(record["name"]).rpartition(".")[2]
 
 
 def _masked(schema: object, value: Any, records: dict[str, Json], secret: Marks) -> Any:  # noqa: ANN401 - JSON
@@ -188,12 +161,11 @@ def _masked(schema: object, value: Any, records: dict[str, Json], secret: Marks)
     match schema.get("type"), value:
         case "record", dict():
             hidden = dict(value)
-            record = str(schema["name"]).rpartition(".")[2]
             for field in schema["fields"]:
                 name = str(field["name"])
                 if hidden.get(name) is not None:
                     inner = _masked(field["type"], hidden[name], records, secret)
-                    hidden[name] = MASK if (record, name) in secret else inner
+                    hidden[name] = MASK if (_short(schema), name) in secret else inner
             return hidden
         case "array", list():
             return [_masked(schema["items"], each, records, secret) for each in value]
@@ -203,23 +175,3 @@ def _masked(schema: object, value: Any, records: dict[str, Json], secret: Marks)
         case (dict() | list()) as inner, _:
             return _masked(inner, value, records, secret)
     return value
-
-
-def _records(schema: object, space: str = "") -> dict[str, Json]:
-    """Every record defined in a schema, by its full name and by its short one."""
-    found: dict[str, Json] = {}
-    if isinstance(schema, list):
-        for branch in schema:
-            found |= _records(branch, space)
-    if not isinstance(schema, dict):
-        return found
-    if "fields" in schema:
-        name = str(schema.get("name", ""))
-        space = str(schema.get("namespace") or name.rpartition(".")[0] or space)
-        short = name.rpartition(".")[2]
-        found |= {short: schema, f"{space}.{short}": schema, name: schema}
-        for field in schema["fields"]:
-            found |= _records(field["type"], space)
-    for part in ("type", "items", "values"):
-        found |= _records(schema.get(part), space)
-    return found

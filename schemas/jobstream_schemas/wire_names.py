@@ -27,6 +27,13 @@ def is_avro_name(name: str) -> bool:
     return _AVRO_NAME.fullmatch(name) is not None
 
 
+def check_class_name(cls: type) -> None:
+    """Raise `UnsupportedType` for a class within args whose name Avro does not allow."""
+    if not is_avro_name(cls.__name__):
+        message = f"class {cls.__name__}: use ASCII letters, digits and '_' in its name"
+        raise UnsupportedType(message)
+
+
 def avro_name(job_type: str) -> str:
     """The Avro full name of a job type: `-` becomes `_`, dots stay; else `UnsupportedType`."""
     if not _JOB_TYPE.fullmatch(job_type):

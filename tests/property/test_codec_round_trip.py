@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobstream_schemas import Catalogue, DecimalSpec, DecodeError, JobCodec, Meta, is_id
+from jobstream_schemas.avro_json import plain
 from jobstream_schemas.meta import encode_meta, read_meta
 from jobstream_schemas.packaged import packaged
-from jobstream_schemas.reader import plain
 
 if TYPE_CHECKING:
     from fastavro.types import Schema
@@ -60,7 +60,7 @@ class Everything:
 
 
 CODEC = JobCodec(Everything, "all-types")
-RESOLVE = CODEC.resolver(CODEC.plain_args)
+RESOLVE = CODEC.shape.resolver(CODEC.plain_args)
 TEXT = st.text(max_size=80)
 LONG = st.integers(-(2**63), 2**63 - 1)
 IDS = st.from_regex(r"[A-Za-z0-9._-]{1,128}", fullmatch=True)

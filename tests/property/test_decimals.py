@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from jobstream.operate.job_events import read_event
 from jobstream_schemas import Catalogue, DecimalSpec, JobCodec, Meta
-from jobstream_schemas.logical_values import decimal_bytes, decimal_of
+from jobstream_schemas.shapes.decimals import decimal_bytes, decimal_of
 
 META = Meta("id", 1, "s")
 WIDE = Context(prec=2_000)

@@ -123,7 +123,7 @@ def _document(named: AppName, *, apply: bool) -> dict[str, Any]:
 
 
 def _examples(app: App, named: AppName) -> Iterator[str]:
-    from jobstream.cli.sample import sample_args  # noqa: PLC0415 - in the process that reads
+    from jobstream.cli.args_json import sample_args  # noqa: PLC0415 - in the process that reads
 
     enqueue = typed("jobstream enqueue MODULE:APP", named)
     for job in app.jobs.values():

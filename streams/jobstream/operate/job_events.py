@@ -17,8 +17,8 @@ from uuid import UUID
 from fastavro import parse_schema, schemaless_reader
 from fastavro.read import LOGICAL_READERS
 
-from jobstream_schemas import DecimalSpec, DecodeError, SingleObject, masked
-from jobstream_schemas.logical_values import decimal_of
+from jobstream_schemas import DecimalSpec, DecodeError, masked, split_frame
+from jobstream_schemas.shapes.decimals import decimal_of
 
 if TYPE_CHECKING:
     from jobstream_schemas import Catalogue
@@ -45,7 +45,7 @@ def read_event(catalogue: Catalogue, value: bytes) -> Event:
     decoded = catalogue.decode(value)
     reader = catalogue.get(decoded.fingerprint)
     assert reader is not None, "the catalogue decoded with it"  # noqa: S101
-    _, at = SingleObject().split(value)
+    _, at = split_frame(value)
     stream = BytesIO(value)
     stream.seek(at)
     try:
@@ -97,7 +97,7 @@ def type_of(catalogue: Catalogue, value: bytes) -> str:
 def schema_of(value: bytes) -> bytes:
     """The fingerprint of the schema that a value names, b"" if it names none."""
     try:
-        reference, _ = SingleObject().split(value)
+        reference, _ = split_frame(value)
     except DecodeError:
         return b""
     return reference
@@ -130,11 +130,7 @@ def plain_json(value: Any) -> Any:  # noqa: ANN401 - any value, one return per k
 
 def is_secret(catalogue: Catalogue, value: bytes) -> bool:
     """Whether the job type that a value names has secret fields; False if it is not known."""
-    try:
-        reference, _ = SingleObject().split(value)
-    except DecodeError:
-        return False
-    reader = catalogue.get(reference)
+    reader = catalogue.get(schema_of(value))
     return reader is not None and bool(reader.secret)
 
 

@@ -13,9 +13,8 @@ from uuid import UUID
 import pytest
 
 from jobstream import App, Secret
-from jobstream.cli.args_json import args_from
+from jobstream.cli.args_json import args_from, sample_args
 from jobstream.cli.commands.enqueue import job_of, read_args
-from jobstream.cli.sample import sample_args
 from jobstream.errors import ConfigError
 from jobstream.operate.job_events import plain_json, read_event
 from jobstream_schemas import Catalogue, JobCodec, Meta

@@ -22,9 +22,9 @@ from jobstream_schemas import (
     Meta,
     SchemaConflict,
     SchemaRefused,
-    SingleObject,
     UnknownSchema,
     args_digest,
+    frame_of,
     job_schema,
     schema_fingerprint,
 )
@@ -39,7 +39,7 @@ def made(*fields: Any) -> type[Any]:  # noqa: ANN401  # as make_dataclass takes 
 
 def value_of(schema: dict[str, Any], args: dict[str, Any], **meta: object) -> bytes:
     stream = BytesIO()
-    stream.write(SingleObject().frame(schema_fingerprint(schema)))
+    stream.write(frame_of(schema_fingerprint(schema)))
     record = {"meta": {**META._asdict(), **meta}, "args": args}
     schemaless_writer(stream, parse_schema(schema), record)
     return stream.getvalue()

@@ -10,7 +10,7 @@ from typing import Annotated
 import pytest
 from fastavro.schema import to_parsing_canonical_form
 
-from jobstream_schemas import DecimalSpec, SingleObject, job_schema, schema_fingerprint
+from jobstream_schemas import DecimalSpec, frame_of, job_schema, schema_fingerprint, split_frame
 from jobstream_schemas.control_entry import CONTROL_FINGERPRINT
 from jobstream_schemas.dedup_rows import ROW_FINGERPRINT
 from jobstream_schemas.mirror_record import MIRROR_FINGERPRINT
@@ -64,7 +64,6 @@ def test_fingerprints_in_the_code_are_those_of_the_files() -> None:
 
 
 def test_a_prefix_comes_back() -> None:
-    framing = SingleObject()
-    assert framing.split(framing.frame(b"12345678") + b"x") == (b"12345678", 10)
+    assert split_frame(frame_of(b"12345678") + b"x") == (b"12345678", 10)
     with pytest.raises(ValueError, match="must have 8"):
-        framing.frame(b"1234")
+        frame_of(b"1234")

@@ -21,8 +21,7 @@ from uuid import UUID
 
 import pytest
 
-from jobstream.cli.args_json import args_from
-from jobstream.cli.sample import sample_args
+from jobstream.cli.args_json import args_from, sample_args
 from jobstream_schemas import (
     Catalogue,
     DecimalSpec,

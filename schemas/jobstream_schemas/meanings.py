@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 from jobstream_schemas.wire_names import LITERAL_PROPERTY
 
 if TYPE_CHECKING:
-    from jobstream_schemas.derive import Json
+    from collections.abc import Iterator
+
+    from jobstream_schemas.avro_json import Json
 
 
 @dataclass(frozen=True, slots=True)
-class Leaf:
+class Meaning:
     """A type without parts: Avro's kind, its logical type spelled out, and allowed strings."""
 
     kind: str
@@ -24,10 +26,11 @@ class Leaf:
     literals: tuple[str, ...] = field(default=(), compare=False)
 
 
-def leaves(schema: object, path: str) -> dict[str, list[Leaf]]:
+def leaves(schema: object, path: str) -> dict[str, list[Meaning]]:
     """The leaves of a parsed, linted schema by path; branches of a union share a path."""
-    found: dict[str, list[Leaf]] = {}
-    _collect(schema, path, found, {})
+    found: dict[str, list[Meaning]] = {}
+    for at, leaf in _walk(schema, path, {}):
+        found.setdefault(at, []).append(leaf)
     return found
 
 
@@ -59,36 +62,29 @@ def literal_changes(writer: object, reader: object, path: str) -> list[tuple[str
     return sorted(changes)
 
 
-def _collect(
-    schema: object, path: str, found: dict[str, list[Leaf]], named: dict[str, Json]
-) -> None:
+def _walk(schema: object, path: str, named: dict[str, Json]) -> Iterator[tuple[str, Meaning]]:
     if isinstance(schema, list):
         for branch in schema:
-            _collect(branch, path, found, named)
-    elif isinstance(schema, dict):
-        _collect_complex(schema, path, found, named)
-    elif schema in named:
-        _collect_complex(named[str(schema)], path, found, named)
-    elif schema != "null":
-        found.setdefault(path, []).append(Leaf(str(schema)))
-
-
-def _collect_complex(
-    schema: Json, path: str, found: dict[str, list[Leaf]], named: dict[str, Json]
-) -> None:
-    kind = schema["type"]
+            yield from _walk(branch, path, named)
+        return
+    if not isinstance(schema, dict):
+        if schema in named:
+            yield from _walk(named[str(schema)], path, named)
+        elif schema != "null":
+            yield path, Meaning(str(schema))
+        return
     if "name" in schema:
         named[schema["name"]] = schema
     if "fields" in schema:
         for each in schema["fields"]:
-            _collect(each["type"], f"{path}.{each['name']}", found, named)
-    elif kind == "array":
-        _collect(schema["items"], f"{path}[]", found, named)
+            yield from _walk(each["type"], f"{path}.{each['name']}", named)
+    elif (kind := schema["type"]) == "array":
+        yield from _walk(schema["items"], f"{path}[]", named)
     elif kind == "map":
-        _collect(schema["values"], f"{path}{{}}", found, named)
+        yield from _walk(schema["values"], f"{path}{{}}", named)
     else:
-        leaf = Leaf(str(kind), _logical(schema), tuple(schema.get(LITERAL_PROPERTY, ())))
-        found.setdefault(path, []).append(leaf)
+        literals = tuple(schema.get(LITERAL_PROPERTY, ()))
+        yield path, Meaning(str(kind), _logical(schema), literals)
 
 
 def _logical(schema: Json) -> str:

@@ -1,0 +1,269 @@
+"""A dataclass: an Avro record. It is the args themselves, or a value within them."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import MISSING, dataclass, is_dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from jobstream_schemas.avro_json import named_types
+from jobstream_schemas.errors import (
+    EncodeError,
+    JsonMisfit,
+    SchemaMismatch,
+    SchemaRefused,
+    UnsupportedType,
+    text_of,
+)
+from jobstream_schemas.shapes.exact import other_class
+from jobstream_schemas.shapes.fields import FieldOf, fields_of
+from jobstream_schemas.shapes.json_parts import JsonParts, json_object
+from jobstream_schemas.shapes.kind import FieldPlace, TypeKind
+from jobstream_schemas.shapes.shape import Decoder, Encoder, Names, Shape, Step, Teller
+from jobstream_schemas.shapes.written import WriterSchema, refuse, same_name
+from jobstream_schemas.wire_names import avro_name, check_class_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from jobstream_schemas.avro_json import Json
+    from jobstream_schemas.secret import Finder
+
+
+@dataclass(frozen=True, slots=True)
+class RecordOf(Shape):
+    """The class and its fields, in their order."""
+
+    cls: type
+    fields: tuple[FieldOf, ...]
+
+    def avro(self, names: Names) -> object:
+        if names.has(self.cls):
+            return self.cls.__name__
+        fields = [field.avro(self.cls, names) for field in self.fields]
+        return {"type": "record", "name": self.cls.__name__, "fields": fields}
+
+    def args_schema(self, job_type: str) -> Json:
+        """As the args of that job type: the record `Args`, in a namespace of its own."""
+        namespace, names = avro_name(job_type), Names(self.cls)
+        fields = [field.avro(self.cls, names) for field in self.fields]
+        return {"type": "record", "name": "Args", "namespace": namespace, "fields": fields}
+
+    def classes(self) -> Iterable[type]:
+        """The class itself, and every class that values within it may have."""
+        names = Names(self.cls)
+        self.avro(names)
+        return names.classes.values()
+
+    def avro_default(self, value: object) -> object:
+        parts = {f.name: f.shape.avro_default(getattr(value, f.name)) for f in self.fields}
+        return MISSING if MISSING in parts.values() else parts
+
+    def encoder(self) -> Encoder:
+        cls = self.cls
+        steps = tuple((field.name, field.encoder()) for field in self.fields)
+
+        def encode(value: object) -> bytes:
+            if type(value) is not cls:
+                raise other_class(value, cls)
+            parts = []
+            name = ""
+            try:
+                for name, step in steps:  # the name is needed where it fails
+                    parts.append(step(getattr(value, name)))  # likewise
+            except EncodeError as error:
+                error.climb(f".{name}")
+                for later, step in steps[len(parts) + 1 :]:  # Nobody mends fields one by one.
+                    try:
+                        step(getattr(value, later))
+                    except EncodeError as other:
+                        other.climb(f".{later}")
+                        error.join(other)
+                raise
+            return b"".join(parts)
+
+        return encode
+
+    def decoder(self) -> Decoder:
+        cls = self.cls
+        steps = tuple(field.shape.decoder() for field in self.fields)
+        make = self._maker()
+
+        def decode(data: bytes, at: int) -> tuple[object, int]:
+            values = []
+            for step in steps:
+                value, at = step(data, at)
+                values.append(value)
+            try:
+                return make(*values), at
+            except Exception as error:
+                raise _refused(cls, "args", error) from error
+
+        return decode
+
+    def _maker(self) -> Callable[..., object]:
+        """The class, if its fields can be given in their order; else a call that names them."""
+        cls, names = self.cls, [field.name for field in self.fields]
+        given = inspect.signature(cls).parameters
+        is_ordered = all(each.kind is each.POSITIONAL_OR_KEYWORD for each in given.values())
+        if is_ordered and list(given) == names:
+            return cls
+        return lambda *values: cls(**dict(zip(names, values, strict=True)))
+
+    def resolver(self, writer: Json) -> Step:
+        """From args as the library reads them by another (linted, plain) schema to the class.
+
+        Records are dicts. The class's own checks run. Raises `SchemaMismatch` naming the fields:
+        all of them, at once, where no value of the writer's can be read; else the first, when a
+        value comes that cannot. It reads no bytes, so what fails here is never damage.
+        """
+        return self.resolve(writer, "args", WriterSchema(named_types(writer), lambda cls: cls))
+
+    def judge(self, writer: Json) -> Step:
+        """As `resolver`, but it runs no code of the class, and what it returns means nothing."""
+        return self.resolve(writer, "args", WriterSchema(named_types(writer), lambda _: _nothing))
+
+    def resolve(self, writer: object, path: str, schema: WriterSchema) -> Step:
+        fields = same_name(writer, ("record", "error"), self.cls, path)["fields"]
+        written = {field["name"]: field["type"] for field in fields}
+        steps: list[tuple[str, Step | None]] = []
+        misfits: list[str] = []
+        for field in self.fields:
+            at = f"{path}.{field.name}"
+            try:
+                if field.name in written:
+                    step = field.shape.step(written[field.name], at, schema)
+                    steps.append((field.name, step))
+                elif not field.has_default:
+                    refuse(at, "was not written, and has no default")
+            except SchemaMismatch as error:
+                misfits.append(error.names)
+        if misfits:
+            words = "; ".join(misfits)
+            raise SchemaMismatch(words, words)
+        return _reading(self.cls, steps, path, schema.maker(self.cls))
+
+    def teller(self) -> Teller:
+        steps = [
+            (field.name, tell, field.default_told(tell))
+            for field in sorted(self.fields, key=lambda field: field.name)
+            for tell in (field.shape.teller(),)
+        ]
+
+        def tell_fields(value: object) -> object:
+            parts = []
+            for name, tell, default in steps:
+                said = tell(getattr(value, name))
+                if default is None or default() != said:
+                    parts.append((name, said))
+            return tuple(parts)
+
+        return tell_fields
+
+    def secrets(self) -> Finder | None:
+        found = [(field.name, field.secrets()) for field in self.fields]
+        steps = [(name, find) for name, find in found if find is not None]
+        if not steps:
+            return None
+
+        def find_all(value: object) -> Iterator[object]:
+            for name, find in steps:
+                yield from find(getattr(value, name))
+
+        return find_all
+
+    def from_json(self, value: object, path: str) -> Any:  # noqa: ANN401 - its class
+        given, parts = json_object(value, path), JsonParts()
+        known = {field.name: field for field in self.fields}
+        for name in given:
+            if name not in known:
+                near = get_close_matches(name, known, n=1)
+                fix = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+                parts.wrong.append(f"{path} has no field {name!r}; {fix}")
+        values = {}
+        for name, field in known.items():
+            if name in given:
+                values[name] = parts.part(field.from_json, given[name], f"{path}.{name}")
+            elif not field.has_default:
+                wanted = field.shape.json_words()
+                parts.wrong.append(f"{path}.{name} is missing and has no default; give {wanted}")
+        parts.end()
+        try:
+            return self.cls(**values)
+        except (TypeError, ValueError) as error:  # the class's own checks
+            if any(field.secret for field in self.fields):
+                message = f"{path}: its own checks refuse the values"
+                raise JsonMisfit(message) from None
+            message = f"{path}: {error}"
+            raise JsonMisfit(message) from error
+
+    def json_words(self) -> str:
+        return f"an object with the fields of {self.cls.__name__}"
+
+    def sample(self) -> dict[str, Any]:
+        return {field.name: field.shape.sample() for field in self.fields}
+
+
+def _nothing(**_: object) -> None:
+    """Stands in for a class: takes any values and keeps none."""
+
+
+def _reading(
+    cls: type,
+    steps: list[tuple[str, Step | None]],
+    path: str,
+    make: Callable[..., object],
+) -> Step:
+    def read(record: dict[str, Any]) -> object:
+        values = {}
+        name = ""
+        try:
+            for name, step in steps:  # the name is needed where it fails
+                value = record[name]
+                values[name] = value if step is None else step(value)
+        except SchemaMismatch:
+            raise
+        except Exception as error:
+            names = f"{path}.{name}: {type(error).__name__}"
+            message = f"{names}: {text_of(error)}"
+            raise SchemaMismatch(message, names) from error
+        try:
+            return make(**values)
+        except Exception as error:
+            raise _refused(cls, path, error) from error
+
+    return read
+
+
+def _refused(cls: type, path: str, error: Exception) -> SchemaMismatch:
+    """The error for what `cls` raised when it was called with values of its own fields.
+
+    The class took them when the job was enqueued, so it is another version of it, or its check
+    looks at more than the values. Either way the bytes are sound, and other code may read them.
+    """
+    if isinstance(error, SchemaMismatch):
+        return error
+    names = f"{path}: {cls.__name__} refuses it: {type(error).__name__}"
+    return SchemaMismatch(f"{names}: {text_of(error)}", names)
+
+
+def record_of(cls: type, place: FieldPlace) -> RecordOf:
+    """Read a dataclass; raises `UnsupportedType`, or `SchemaRefused` where it contains itself."""
+    if not (isinstance(cls, type) and is_dataclass(cls)):
+        message = f"{cls!r} is no dataclass: declare the job's args with @dataclass(frozen=True)"
+        raise UnsupportedType(message)
+    if cls in place.outer:
+        message = f"{cls.__name__} contains itself: a recursive job can kill its decoder; use ids"
+        raise SchemaRefused(message)
+    check_class_name(cls)
+    return RecordOf(cls, fields_of(cls, place))
+
+
+def _of(hint: object, place: FieldPlace) -> RecordOf | None:
+    if isinstance(hint, type) and is_dataclass(hint):
+        return record_of(hint, place)
+    return None
+
+
+KIND = TypeKind("a dataclass", _of)
