@@ -67,7 +67,7 @@ alerts: $(STAMP) ## write the rules of Prometheus and Grafana anew from grafana/
 	$(BIN)/python -m grafana.src.alerts $(ARGS)
 
 docs: $(STAMP) ## write docs/metrics.md anew from the catalogue of metrics
-	$(BIN)/python -m jobstream.observe.reference > docs/metrics.md
+	$(BIN)/python -m tools.metrics_page > docs/metrics.md
 
 lock: ## write the lock files anew from pyproject.toml (needs the network)
 	@test -x .cache/lock/bin/uv || $(PYTHON) -m venv .cache/lock

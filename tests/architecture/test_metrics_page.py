@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from tools.metrics_page import ROLES, page
+
 from jobstream.observe.metrics import BY_NAME, CATALOGUE
-from jobstream.observe.reference import ROLES, page
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ import sys
 import tarfile
 import time
 import venv
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from tests.integration.newcomer import (
@@ -25,9 +25,6 @@ from tests.integration.newcomer import (
     locked_versions,
     processes_of,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.kafka
 
@@ -147,6 +144,24 @@ def test_readme_leads_to_a_job_that_ran(
         assert not list(processes_of(tmp_path)), "these outlived Ctrl-C"
     finally:
         terminal.close()
+
+
+def test_what_is_installed_is_the_wheel_alone(installed: Path, tmp_path: Path) -> None:
+    """Three packages in the environment, and of the clone's tests nothing."""
+    ask = "import jobstream; print(jobstream.__file__); import tests"
+    command = [str(installed / "python"), "-I", "-c", ask]
+
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    place = Path(ran.stdout.strip()).parents[1]
+    assert place.is_relative_to(installed.parent)
+    assert "No module named 'tests'" in ran.stderr
+    ours = {path.name for path in place.glob("jobstream*")}
+    assert {name for name in ours if not name.endswith(".dist-info")} == {
+        "jobstream",
+        "jobstream_processors",
+        "jobstream_schemas",
+    }
 
 
 def test_install_lines_of_other_pages_run_as_printed(

@@ -1,4 +1,4 @@
-"""Writes `jars.sha256`: `python -m jobstream.broker.pin [FILE]`, run when Kafka's version changes.
+"""Writes `jars.sha256`: `python -m tools.kafka_jars [FILE]`, run when Kafka's version changes.
 
 It resolves the dependency graph of Kafka with `jgo`, downloads every jar and notes its SHA-256.
 What it writes is trusted from then on, so its diff is reviewed like code. A starting broker
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jobstream.broker.jars import KAFKA_VERSION, file_sha256, maven_context
 
+LIST = Path(__file__).parents[1] / "streams" / "jobstream" / "broker" / "jars.sha256"
 KAFKA = ("org.apache.kafka", "kafka_2.13", KAFKA_VERSION)
 # Kafka logs through slf4j and leaves the binding to the installation: without one it is silent.
 # It is fetched on its own, because its parent manages other versions of Kafka's own libraries.
@@ -18,7 +19,7 @@ LOGGING_BINDING = ("org.apache.logging.log4j", "log4j-slf4j-impl", "2.25.4")
 
 HEADER = f"""\
 # Class path of Apache Kafka {KAFKA_VERSION}: SHA-256 and Maven coordinate of each jar.
-# Written by: python -m jobstream.broker.pin
+# Written by: python -m tools.kafka_jars
 """
 
 
@@ -38,8 +39,8 @@ def pin_lines() -> list[str]:
 
 
 def main(arguments: list[str]) -> None:
-    """Write the list to the file named first in `arguments`, else beside this module."""
-    target = Path(arguments[0]) if arguments else Path(__file__).with_name("jars.sha256")
+    """Write the list to the file named first in `arguments`, else where brokers read it."""
+    target = Path(arguments[0]) if arguments else LIST
     lines = pin_lines()
     target.write_text(HEADER + "\n".join(lines) + "\n", encoding="utf-8")
     sys.stdout.write(f"{len(lines)} jars pinned in {target}\n")

@@ -1,4 +1,4 @@
-"""The page about metrics, made from the catalogue: `python -m jobstream.observe.reference`.
+"""The page about metrics, made from the catalogue: `python -m tools.metrics_page`.
 
 It prints Markdown and changes no file; `make docs` writes it to its place.
 """

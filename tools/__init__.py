@@ -1,0 +1,1 @@
+"""What only the workshop of this repository uses: pages and pictures are made with it."""
