@@ -18,7 +18,8 @@ from jobstream.testing import MemoryBroker, MemoryLog, MemorySink, MemorySource,
 from jobstream_processors.assignment.pulse import Pulse
 from jobstream_processors.core.headers import Carried, render
 from jobstream_processors.core.ladder import RUNG_MS, rung_for
-from jobstream_processors.delay.delayer import FAILED_HOLD_MS, HOPS_MAX, Delayer, DelayerParts
+from jobstream_processors.delay.delayer import HOPS_MAX, Delayer, DelayerParts
+from jobstream_processors.delay.hops import FAILED_HOLD_MS
 from jobstream_processors.delay.rung import EXACT_BYTES_MAX, RECORDS_MAX
 from jobstream_processors.ports import Outgoing
 from jobstream_schemas import Catalogue

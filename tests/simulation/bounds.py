@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from jobstream_processors.assignment.feed import Feed
 from jobstream_processors.delay import delayer
-from jobstream_processors.delay.delayer import Delayer
+from jobstream_processors.delay.group_member import GroupMember
 
 if TYPE_CHECKING:
     from tests.simulation.ledger import Ledger
 
+    from jobstream_processors.delay.rung import Rung
     from jobstream_processors.ports import Listener
 
 
@@ -18,7 +19,7 @@ def judge_bounds(ledger: Ledger, listener: Listener) -> None:
     """What was handed over to the engine, or waits in the rungs, by now."""
     if isinstance(listener, Feed):
         _feed(ledger, listener)
-    elif isinstance(listener, Delayer):
+    elif isinstance(listener, GroupMember):
         _delayer(ledger, listener)
 
 
@@ -29,9 +30,9 @@ def _feed(ledger: Ledger, feed: Feed) -> None:
             ledger.violation(f"{kept} jobs of {lane.source} are taken up, at most {most} may be")
 
 
-def _delayer(ledger: Ledger, of: Delayer) -> None:
-    for place, rung in of._rungs.items():  # noqa: SLF001 - nobody else need know
+def _delayer(ledger: Ledger, of: GroupMember[Rung]) -> None:
+    for place, rung in of.held.items():
         # One poll brings what it brings; then the rung is paused.
-        most = of._rooms[rung].records + delayer.HOPS_MAX  # noqa: SLF001 - likewise
+        most = rung.room.records + delayer.HOPS_MAX
         if len(rung) > most:
             ledger.violation(f"{len(rung)} records of {place} are kept, at most {most} may be")

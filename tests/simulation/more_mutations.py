@@ -15,8 +15,8 @@ from jobstream_processors.assignment.feed import Feed
 from jobstream_processors.core import decide
 from jobstream_processors.core.identity import from_parent
 from jobstream_processors.core.watermark import Watermark
-from jobstream_processors.delay import delayer
-from jobstream_processors.delay.delayer import Delayer
+from jobstream_processors.delay import group_member
+from jobstream_processors.delay.group_member import GroupMember
 from jobstream_processors.delivery import BEHIND, TAKEN
 from jobstream_processors.engine.admission import Admission
 
@@ -71,13 +71,13 @@ def redrives_that_keep_their_number() -> Iterator[None]:
 def rungs_without_their_topic() -> Iterator[None]:
     """A rung reads on in a topic made anew, and commits there what it had in the old one."""
 
-    def follow(self: Delayer) -> None:
+    def follow(self: GroupMember[Rung]) -> None:
         """Nobody looks."""
 
     def unmarked(position: Position, topic_id: str) -> Position:  # noqa: ARG001 - the shape of it
         return position
 
-    with put((Delayer, "_follow_topics", follow), (delayer, "in_topic", unmarked)):
+    with put((GroupMember, "_follow_topics", follow), (group_member, "in_topic", unmarked)):
         yield
 
 
@@ -85,10 +85,10 @@ def rungs_without_their_topic() -> Iterator[None]:
 def holes_that_nobody_looks_into() -> Iterator[None]:
     """What a rung's client left out counts as compacted."""
 
-    def explained(self: Delayer, rung: Rung) -> None:  # noqa: ARG001 - the shape of it
+    def explained(self: GroupMember[Rung], rung: Rung) -> None:  # noqa: ARG001 - the shape of it
         rung.watermark.explain(tuple(rung.watermark.holes))
 
-    with put((Delayer, "_mind_skipped", explained)):
+    with put((GroupMember, "_mind_skipped", explained)):
         yield
 
 
@@ -122,10 +122,10 @@ def windows_without_an_end() -> Iterator[None]:
 def rungs_that_are_never_full() -> Iterator[None]:
     """The delayer pauses nothing."""
 
-    def unbalanced(self: Delayer) -> None:
+    def unbalanced(self: GroupMember[Rung]) -> None:
         """It reads on."""
 
-    with put((Delayer, "_balance", unbalanced)):
+    with put((GroupMember, "_balance", unbalanced)):
         yield
 
 

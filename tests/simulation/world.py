@@ -294,7 +294,7 @@ def narrowed(plan: Plan) -> Iterator[None]:
     """Bounds so small that a few jobs reach them."""
     before = rung.RECORDS_MAX, rung.EXACT_RECORDS_MAX, delayer.HOPS_MAX
     if plan.narrow:
-        rung.RECORDS_MAX, rung.EXACT_RECORDS_MAX, delayer.HOPS_MAX = 4, 8, 4
+        rung.RECORDS_MAX, rung.EXACT_RECORDS_MAX, delayer.HOPS_MAX = 2, 8, 4
     try:
         yield
     finally:

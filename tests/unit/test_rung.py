@@ -16,7 +16,7 @@ from jobstream_processors.delay.rung import (
     RECORDS_MAX,
     ROOM_BYTES_MIN,
     Rung,
-    rooms,
+    share_room,
 )
 
 APPENDED_MS = 1_000_000
@@ -67,12 +67,12 @@ def test_a_rung_is_full_by_number_or_bytes_and_keeps_what_comes_still(
     name: str, size: int, kept: int
 ) -> None:
     full = rung(name)
-    room = rooms([full])[full]
+    share_room([full])
 
     for at in range(kept):
-        assert not full.is_full(room)
+        assert not full.is_full()
         full.take(Waits(at, size))
-    assert full.is_full(room)
+    assert full.is_full()
     full.take(Waits(kept, size))
 
     assert len(full) == kept + 1
@@ -81,27 +81,28 @@ def test_a_rung_is_full_by_number_or_bytes_and_keeps_what_comes_still(
 
 def test_a_full_rung_has_room_again_when_half_of_it_left() -> None:
     full = rung("5s")
-    room = rooms([full])[full]
+    share_room([full])
     for at in range(RECORDS_MAX):
         full.take(Waits(at))
     now_ms = APPENDED_MS + 5_000
 
     full.leave(now_ms, RECORDS_MAX // 2 - 1)
-    assert not full.is_full(room)
-    assert not full.has_room(room)
+    assert not full.is_full()
+    assert not full.has_room()
     full.leave(now_ms, 1)
 
-    assert full.has_room(room)
+    assert full.has_room()
 
 
 def test_rungs_of_one_process_share_a_bound_and_each_has_some_room() -> None:
     many = [rung("0s") for _ in range(40)] + [rung("1h") for _ in range(5_000)]
 
-    shared = rooms(many)
+    share_room(many)
 
-    assert {shared[r].bytes for r in many[:40]} == {PROCESS_BYTES_MAX // 2 // 40}
-    assert {shared[r].bytes for r in many[40:]} == {ROOM_BYTES_MIN}
-    assert rooms(many[:1])[many[0]].bytes == EXACT_BYTES_MAX
+    assert {r.room.bytes for r in many[:40]} == {PROCESS_BYTES_MAX // 2 // 40}
+    assert {r.room.bytes for r in many[40:]} == {ROOM_BYTES_MIN}
+    share_room(many[:1])
+    assert many[0].room.bytes == EXACT_BYTES_MAX
 
 
 def test_nothing_leaves_before_its_rung_is_over() -> None:

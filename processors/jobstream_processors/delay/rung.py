@@ -10,14 +10,13 @@ import heapq
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from jobstream_processors.assignment.skipped import RepeatedSkips
 from jobstream_processors.core.headers import FIRST, BadHeaders, Carried, headers_of, parse
 from jobstream_processors.core.ladder import EXACT, RUNG_MS, Wait, next_stop, wait_on
+from jobstream_processors.delay.group_member import HeldPartition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable
 
-    from jobstream_processors.core.watermark import Watermark
     from jobstream_processors.ports import Record, TopicPartition
     from jobstream_processors.queue_plan import QueuePlan
 
@@ -69,34 +68,24 @@ class Hop:
     carried: Carried
 
 
-def rooms(rungs: Sequence[Rung]) -> dict[Rung, Room]:
-    """The room of each of `rungs`, which share one process."""
-    found = {}
+def share_room(rungs: Collection[Rung]) -> None:
+    """Give each of `rungs`, which are all of one process, its room."""
     exact = sum(rung.name == EXACT for rung in rungs)
     for rung in rungs:
         is_exact = rung.name == EXACT
         share = PROCESS_BYTES_MAX // 2 // (exact if is_exact else len(rungs) - exact)
         own = Room(EXACT_RECORDS_MAX, EXACT_BYTES_MAX) if is_exact else Room(RECORDS_MAX, BYTES_MAX)
-        found[rung] = own._replace(bytes=max(ROOM_BYTES_MIN, min(own.bytes, share)))
-    return found
+        rung.room = own._replace(bytes=max(ROOM_BYTES_MIN, min(own.bytes, share)))
 
 
-class Rung:
+class Rung(HeldPartition):
     """State of one rung partition during one assignment."""
 
     def __init__(self, plan: QueuePlan, name: str, source: TopicPartition) -> None:
+        super().__init__(source)
         self.plan = plan
         self.name = name
-        self.source = source
-        self.topic_id = ""
-        self.watermark: Watermark
-        self.again = RepeatedSkips()
-        self.look_after_ms = 0
-        """Monotonic: the log is not asked before about offsets that were skipped."""
-        self.taken = 0
-        """Records that came, also those that came again."""
-        self.reads_from = -1
-        """How many had come when its client was made to read again."""
+        self.room: Room
         self.bytes = 0
         self._heap: list[Waiting] = []
 
@@ -104,21 +93,17 @@ class Rung:
         """Records kept in memory."""
         return len(self._heap)
 
-    def is_full(self, room: Room) -> bool:
+    def is_full(self) -> bool:
         """Whether no more records are to be fetched now."""
-        return len(self._heap) >= room.records or self.bytes >= room.bytes
+        return len(self._heap) >= self.room.records or self.bytes >= self.room.bytes
 
-    def has_room(self, room: Room) -> bool:
+    def has_room(self) -> bool:
         """Whether a rung that was full is fetched again: not for each record that leaves."""
-        return len(self._heap) <= room.records // 2 and self.bytes <= room.bytes // 2
+        return len(self._heap) <= self.room.records // 2 and self.bytes <= self.room.bytes // 2
 
-    def take(self, record: Record) -> None:
-        """Take up a record, also beyond the room: what was fetched is not fetched again."""
-        offset = record.offset()
-        assert offset is not None, "consumed records have an offset"  # noqa: S101
-        self.taken += 1
-        if self.watermark.begin(offset):
-            self._keep(self._read(record, offset))
+    def keep(self, record: Record, offset: int) -> None:
+        """Keep a record by when it may leave."""
+        self._keep(self._read(record, offset))
 
     def next_ms(self) -> int | None:
         """Broker time at which the next record may leave; None if there is none."""

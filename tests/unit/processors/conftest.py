@@ -333,6 +333,7 @@ class Ladder:
         self.delayer.join(self._join)
 
     def _join(self, listener: Listener) -> MemorySource:
+        self.listener = listener
         self.source.listen(listener)
         return self.source
 

@@ -11,10 +11,8 @@ from jobstream_processors.assignment.places import in_topic
 from jobstream_processors.core.headers import Carried, parse
 from jobstream_processors.core.ladder import EARLY_MS
 from jobstream_processors.core.orders import CANCEL, NOTHING, Order, Orders
-from jobstream_processors.delay.delayer import (
-    COMMIT_MS,
-    FAILED_HOLD_MS,
-)
+from jobstream_processors.delay.group_member import COMMIT_MS
+from jobstream_processors.delay.hops import FAILED_HOLD_MS
 from jobstream_processors.meter import DelayMeter
 from jobstream_processors.ports import Outgoing, Position
 from jobstream_schemas import Catalogue, Mirror, decode_mirror, encode_mirror, mirror_key
@@ -237,7 +235,7 @@ def test_what_was_lost_is_hopped_by_the_next_owner_alone(ladder: Ladder) -> None
     ladder.put("0s", b"a", Carried(delay_ms=100, partition=0))
     ladder.turns()
 
-    ladder.delayer.lost([(ladder.shop.plan.rungs["0s"][0], 0)])
+    ladder.listener.lost([(ladder.shop.plan.rungs["0s"][0], 0)])
 
     assert ladder.pass_ms(100) == 0
     assert ladder.delayer.next_ms() is None

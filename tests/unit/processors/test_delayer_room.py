@@ -9,7 +9,9 @@ import pytest
 from jobstream.kafka.consume.standstill import LOOK_MS as STANDSTILL_LOOK_MS
 from jobstream_processors.assignment.skipped import AGAIN_MAX
 from jobstream_processors.core.headers import Carried, parse, render
-from jobstream_processors.delay.delayer import FAILED_HOLD_MS, HOPS_MAX, LOOK_MS
+from jobstream_processors.delay.delayer import HOPS_MAX
+from jobstream_processors.delay.group_member import LOOK_MS
+from jobstream_processors.delay.hops import FAILED_HOLD_MS
 from jobstream_processors.delay.rung import BYTES_MAX, RECORDS_MAX
 
 if TYPE_CHECKING:
