@@ -158,8 +158,8 @@ class App:
         The type's name is `name` or the function's own; `aliases` are names it had before, oldest
         first, so that jobs in the queue still find it and derived ids stay the same. The first
         parameter's annotation, a dataclass, gives the arguments. `timeout` limits each run.
-        `on_failure="hold_key"` retries in place with the order key held, instead of climbing the
-        delay ladder. `executor="process"` runs it in a process that can be killed. `expect`
+        `on_failure="hold_key"` retries in place with the order key held, instead of by way of
+        the delay ladder. `executor="process"` runs it in a process that can be killed. `expect`
         is the run time that is normal; it changes nothing but what dashboards and alerts compare
         runs with. Raises ConfigError.
         """

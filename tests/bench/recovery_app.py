@@ -16,7 +16,7 @@ from jobstream.testing.ledger import Ledger
 
 PARTITIONS = 12
 KEYS = 500
-# The rungs that no job climbs to are kept small: topics cost the broker time.
+# The rungs that no job uses are kept small: topics cost the broker time.
 RUNGS = dict.fromkeys(("30s", "2m", "10m", "1h", "6h", "1d"), 1)
 RETRY = Backoff(attempts=5, first="500ms", factor=2, cap="2s")
 FAILS_EVERY = 50

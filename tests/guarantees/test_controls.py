@@ -63,7 +63,7 @@ def hung(trial: Trial, folder: Path) -> None:
     assert trial.fleet.alive
 
 
-def killed_or_buried(trial: Trial, member: Member, job_id: str) -> bool:
+def killed_or_dead(trial: Trial, member: Member, job_id: str) -> bool:
     return member.exit_code is not None or job_id in trial.letters_by_id()
 
 
@@ -156,7 +156,7 @@ def test_clean_of_an_older_owner_lets_poison_kill_on(
     while len(starts.get(poison, ())) <= STARTS_MAX:
         member = worker(trial, flaw)
         wait_until(
-            partial(killed_or_buried, trial, member, poison),
+            partial(killed_or_dead, trial, member, poison),
             "the poison kills the worker, or is dead",
             limit_s=LIMIT_S,
         )

@@ -47,7 +47,7 @@ class Load:
         third = jobs // 3
         for job_type, part, keyed in (
             (shop.plain, numbers[:third], False),
-            (shop.climbing, numbers[third : 2 * third], True),
+            (shop.retried, numbers[third : 2 * third], True),
             (shop.holding, numbers[2 * third :], True),
         ):
             work = [

@@ -47,13 +47,13 @@ def test_poison_dies_and_its_neighbours_live(
     poison = {shop.poison.enqueue(shop.Poison(how)).job_id: how for how in hows}
     ids += shop.steady.enqueue_many(shop.Work(n, ms=5) for n in range(NEIGHBOURS))
 
-    def buried() -> bool:
+    def dead() -> bool:
         # Two workers and a replacement for each that dies: partitions change hands all the time,
         # and suspicion has to go with them.
         replace_the_dead(trial, 2)
         return poison.keys() <= trial.letters_by_id().keys()
 
-    wait_until(buried, "all poison is dead", limit_s=LIMIT_S, every_s=0.2)
+    wait_until(dead, "all poison is dead", limit_s=LIMIT_S, every_s=0.2)
     trial.wait_until_quiet()
 
     starts = trial.progress.look().starts
@@ -94,7 +94,7 @@ def test_a_death_under_load_makes_few_jobs_suspect_and_holds_up_no_other(
     assert (found.lost, found.doubled, found.done) == (0, 0, BACKLOG), found.findings
 
 
-def test_killing_workers_from_outside_charges_nobody(
+def test_killing_workers_from_outside_counts_for_no_job(
     kafka: RunningKafka, new_trial: NewTrial, say: Say
 ) -> None:
     trial, shop = new_trial(kafka.bootstrap_servers, **SETTINGS)

@@ -165,7 +165,7 @@ def of_a_stranger() -> bytes:
     [of_a_stranger(), b"\x00\x00\x00\x00\x07" + os.urandom(35)],
     ids=["fingerprint", "an id of Confluent's registry"],
 )
-def test_unknown_schema_climbs_without_using_attempts(
+def test_unknown_schema_is_retried_without_using_attempts(
     served: Served, queue: str, value: bytes
 ) -> None:
     offset = served.put(queue, value)

@@ -42,7 +42,7 @@ class Office:
         self.plan = self.app.plan(queue)
         self.sink = KafkaSink(self.app.settings.client_options(), BrokerClock())
 
-    def bury(self, *names: str) -> list[Letter]:
+    def kill(self, *names: str) -> list[Letter]:
         """Append letters; returns all that are open."""
         carried = Carried(attempt=3, reason="attempts_exhausted", partition=0)
         headers = render(carried)
@@ -72,7 +72,7 @@ def office(kafka: EmbeddedKafka) -> Iterator[Office]:
 
 
 def test_a_slow_redrive_runs_nothing_that_was_discarded_meanwhile(office: Office) -> None:
-    chosen = office.bury("a", "b", "c")
+    chosen = office.kill("a", "b", "c")
     going = redrive(office.view(), office.sink, chosen, read_rate("1.9/s"))
     first = next(going)
 
@@ -86,7 +86,7 @@ def test_a_slow_redrive_runs_nothing_that_was_discarded_meanwhile(office: Office
 
 
 def test_a_discard_says_which_letters_had_been_redriven_meanwhile(office: Office) -> None:
-    chosen = office.bury("a", "b")
+    chosen = office.kill("a", "b")
     list(redrive(office.view(), office.sink, office.open()[:1]))
 
     told = {each.letter.id: each.outcome for each in discard(office.view(), office.sink, chosen)}
@@ -98,7 +98,7 @@ def test_a_discard_says_which_letters_had_been_redriven_meanwhile(office: Office
 def test_time_that_the_caller_takes_is_no_silence_of_the_broker(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    office.bury("a", "b")
+    office.kill("a", "b")
     place = (office.plan.dlq, 0)
     options, spans = office.app.settings.client_options(), {place: (0, 2)}
     reading = scan(options, spans)

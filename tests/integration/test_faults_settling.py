@@ -98,9 +98,9 @@ def test_bytes_stay_the_same_from_queue_to_dead_letter_and_redrive(desk: Desk) -
     letter = served.letter_of(told.job_id)
 
     queued = [r for r in served.records(plan.topic, 2) if r.key() == b"k"]
-    climbed = served.records(*plan.rungs["0s"])
-    assert {r.value() for r in (*queued, *climbed)} == {letter.value}
-    assert {r.key() for r in climbed} == {b"k"}
+    retried = served.records(*plan.rungs["0s"])
+    assert {r.value() for r in (*queued, *retried)} == {letter.value}
+    assert {r.key() for r in retried} == {b"k"}
     assert {r.partition() for r in queued} == {told.partition} == {letter.partition}
     assert desk.starts("x") == [(1, 0), (2, 0), (3, 0)]
     assert (letter.reason, letter.told("attempt")) == ("attempts_exhausted", "3")
@@ -164,7 +164,7 @@ def test_unknown_type_waits_for_the_deployment_that_knows_it(
     served = desk.serve(before)
     told = new.enqueue(Work("x"))
     rung = served.plans["default"].rungs["5s"]
-    wait_until(lambda: served.records(*rung), "it climbs", limit_s=180)
+    wait_until(lambda: served.records(*rung), "it waits on the ladder", limit_s=180)
     served.stop()
     warned = [(each.message, each.levelname, vars(each)["job"]) for each in caplog.records
               if each.message in {"handler_missing", "job_waits_for_code"}]  # fmt: skip

@@ -161,9 +161,9 @@ def happened(shop: Shop) -> Found:
     for job_id in ids:
         served.end_of(job_id)
     served.put(shop.plan.topic, stranger())
-    climbed = ("jobs_settled_total", "_unknown", "retry", "mail")
-    # Only once: it comes back after five seconds, and climbs again.
-    wait_until(lambda: shop.scrape()[climbed], "all is counted", limit_s=WAIT_S)
+    retried = ("jobs_settled_total", "_unknown", "retry", "mail")
+    # Only once: it comes back after five seconds, and waits again.
+    wait_until(lambda: shop.scrape()[retried], "all is counted", limit_s=WAIT_S)
     return shop.scrape()
 
 

@@ -92,7 +92,7 @@ def below(pid: int) -> list[int]:
     return [each for child in children for each in below(child)] + [pid]
 
 
-def test_a_stop_of_every_process_is_one_stop_and_charges_nobody(
+def test_a_stop_of_every_process_is_one_stop_and_counts_no_crash(
     shop: Shop, workers: list[Worker]
 ) -> None:
     # One of the two holds the partition, and keeps it.

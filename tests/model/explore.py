@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from tests.model.product import POLICY, told_by, trip_of
+from tests.model.product import POLICY, carried_of, told_by
 from tests.model.replay import starts
 from tests.model.surroundings import commits, progress, trouble, window_passes
 from tests.model.world import REDRIVES, World
@@ -100,8 +100,8 @@ def covers(acked: Known, shard: Known) -> bool:
 @cache
 def broken_copies(queue: tuple[Headers | None, ...], troubles: int) -> str:
     """Copies keep to the attempts and the redrive, and trouble explains every repeated one."""
-    trips = [trip_of(headers) for headers in queue if headers is not None]
-    copies = Counter((carried.redrive, carried.seq) for carried in trips)
+    found = [carried_of(headers) for headers in queue if headers is not None]
+    copies = Counter((carried.redrive, carried.seq) for carried in found)
     for (redrive, seq), count in copies.items():
         if redrive > REDRIVES or seq >= POLICY.backoff.attempts:
             return f"delivery {(redrive, seq)} is beyond the attempts and the redrive"
@@ -124,8 +124,8 @@ def is_kept(world: World, rules: Rules) -> bool:
     for offset, headers in enumerate(world.queue):
         if headers is not None and offset >= start and offset not in done:
             live.append(headers)
-    trips = map(trip_of, live)
-    return any(rules.absorbs(told, carried.redrive, carried.seq) is None for carried in trips)
+    found = map(carried_of, live)
+    return any(rules.absorbs(told, carried.redrive, carried.seq) is None for carried in found)
 
 
 def has_ended(world: World, told: Known) -> bool:

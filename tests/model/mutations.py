@@ -208,7 +208,7 @@ MUTATIONS = {
     "a redrive raises the redrive number": Mutation(
         replace(RULES, redriven=same_redrive), ANY_ONE, "copies of (0, 0)"
     ),
-    "a retry raises seq": Mutation(replace(RULES, climbed=same_seq), ANY_ONE, LOST),
+    "a retry raises seq": Mutation(replace(RULES, retried=same_seq), ANY_ONE, LOST),
     "claim before restore": Mutation(replace(RULES, takeover=RestoreFirst), FREEZE, AGAIN),
     "restore before the first run": Mutation(
         replace(RULES, restored=lambda _: UNKNOWN), CRASHES, AGAIN

@@ -53,14 +53,14 @@ PLAN = QueuePlan(
 
 
 @cache
-def trip_of(found: Headers) -> Carried:
+def carried_of(found: Headers) -> Carried:
     return headers.parse(found)
 
 
 @cache
 def decided(found: Headers, outcome: int) -> Decision:
     """Decide as the worker does."""
-    return decide(Case("job", trip_of(found), POLICY, NOW_MS, WINDOW_MS), OUTCOMES[outcome])
+    return decide(Case("job", carried_of(found), POLICY, NOW_MS, WINDOW_MS), OUTCOMES[outcome])
 
 
 def delivery_of(found: Headers, shard: Shard) -> Delivery:
@@ -71,7 +71,7 @@ def delivery_of(found: Headers, shard: Shard) -> Delivery:
     delivery = Delivery(lane, 0, b"event", b"key")
     delivery.id = "job"
     delivery.headers = list(found)
-    delivery.carried = trip_of(found)
+    delivery.carried = carried_of(found)
     return delivery
 
 
@@ -97,7 +97,7 @@ def mark_of(start: int, finished: Ranges, begun: int, unfinished: frozenset[int]
 @cache
 def hop(standing: Standing) -> tuple[Headers, Standing | None]:
     """Where a copy goes when its rung lets it: (headers for the queue, None) or (_, next rung)."""
-    carried = trip_of(standing.headers)
+    carried = carried_of(standing.headers)
     due_ms = carried.due_ms or standing.appended_ms + (carried.delay_ms or 0)
     wait = ladder.Wait(standing.rung, standing.appended_ms, due_ms)
     rung = ladder.next_stop(wait, wait.leaves_ms)
@@ -108,4 +108,4 @@ def hop(standing: Standing) -> tuple[Headers, Standing | None]:
 
 @cache
 def redriven(rules: Rules, letter: Headers) -> Headers:
-    return tuple(headers.render(rules.redriven(trip_of(letter))))
+    return tuple(headers.render(rules.redriven(carried_of(letter))))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from tests.model.product import NOW_MS, PLAN, WINDOW_MS, decided, delivery_of, trip_of
+from tests.model.product import NOW_MS, PLAN, WINDOW_MS, carried_of, decided, delivery_of
 
 from jobstream.testing.memory_shard import MemoryShard
 from jobstream.testing.virtual_clock import VirtualClock
@@ -209,7 +209,7 @@ def settling(
     try:
         settled, again = settler.settle([(delivery, decided(found, outcome))])
     except Waits as stopped:
-        waits = _told(rules, trip_of(found), stopped.call)
+        waits = _told(rules, carried_of(found), stopped.call)
     else:
         end = "settled" if settled else "again" if again else "dropped"
     return Settling(waits, ports.shard.get(["job"])[0] or UNKNOWN, end)
@@ -225,7 +225,7 @@ def _told(rules: Rules, carried: Carried, call: Call) -> Copy | Written:
     headers = tuple(record.headers or ())
     if record.topic == PLAN.dlq:
         return Copy("", headers)
-    return Copy(record.topic, tuple(render(rules.climbed(carried, trip_of(headers)))))
+    return Copy(record.topic, tuple(render(rules.retried(carried, carried_of(headers)))))
 
 
 class Prepared(NamedTuple):

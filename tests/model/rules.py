@@ -51,7 +51,7 @@ class Rules:
     """What a new owner knows before its first run, from what the topic tells."""
     absorbs: Callable[[Known, int, int], str | None] = Known.absorbs
     row_key: Callable[[bytes], bytes] = own_key
-    climbed: Callable[[Carried, Carried], Carried] = as_decided
+    retried: Callable[[Carried, Carried], Carried] = as_decided
     """The headers of a retry's copy, from the delivery's and the decided one."""
     redriven: Callable[[Carried], Carried] = letters.redriven
     is_stale: Callable[[Known, int], bool] = letters.is_stale

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.model.product import hop, redriven, trip_of
+from tests.model.product import carried_of, hop, redriven
 from tests.model.worker_turn import Turn
 from tests.model.world import REDRIVES, Event, Worker, World, spend
 
@@ -129,7 +129,7 @@ def _redriver_goes_on(world: World, rules: Rules) -> World:
 
 def _with_redrive(world: World, rules: Rules, letter: Headers) -> World:
     copy = redriven(rules, letter)
-    newest = max(world.redrives, trip_of(letter).redrive + 1)
+    newest = max(world.redrives, carried_of(letter).redrive + 1)
     return world._replace(queue=(*world.queue, copy), redrives=newest)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from tests.model.product import mark_of, told_by, trip_of
+from tests.model.product import carried_of, mark_of, told_by
 from tests.model.replay import (
     CLAIM,
     MIRRORS,
@@ -146,14 +146,14 @@ class Turn:
         headers = self.world.queue[offset]
         if headers is None:
             return taken
-        carried = trip_of(headers)
+        carried = carried_of(headers)
         if self.rules.absorbs(worker.shard, carried.redrive, carried.seq) is not None:
             return taken._replace(open=worker.open)
         return taken._replace(flight=Flight(offset, headers))
 
     def _started(self, flight: Flight) -> World:
         """Step 9, where a delivery that must not start any more shows."""
-        carried = trip_of(flight.headers)
+        carried = carried_of(flight.headers)
         delivery = (carried.redrive, carried.seq)
         broken = ""
         if self.world.acked.absorbs(*delivery) is not None:
@@ -252,7 +252,7 @@ class Turn:
         if copy.rung:
             standing = Standing(copy.headers, copy.rung, 0)
             return world._replace(rungs=tuple(sorted((*world.rungs, standing))))
-        redrive = trip_of(copy.headers).redrive
+        redrive = carried_of(copy.headers).redrive
         letters = dict(world.letters) | {redrive: copy.headers}
         return world._replace(letters=tuple(sorted(letters.items())))
 
@@ -263,5 +263,5 @@ class Turn:
             return after  # rows that only a frozen worker wrote do not count
         flight = self.worker.flight
         assert flight is not None, "rows are written by flights"
-        end = frozenset({(trip_of(flight.headers).redrive, row.end)} if row.end else ())
+        end = frozenset({(carried_of(flight.headers).redrive, row.end)} if row.end else ())
         return after._replace(acked=after.acked.merge(row.fact), ends=after.ends | end)

@@ -204,7 +204,7 @@ def test_error_and_place_are_of_the_same_failure(case: Case, outcome: Outcome) -
 
 
 @given(cases, retries)
-def test_key_holder_never_climbs_and_others_never_park(
+def test_key_holder_is_retried_in_place_and_others_never_are(
     case: Case, outcome: Raised | TimedOut | Again
 ) -> None:
     unwanted = Retry if case.policy.holds_key else RetryInPlace
@@ -243,13 +243,13 @@ def test_plain_ends(case: Case, text: str) -> None:
     assert decide(case, Interrupted()) is LEAVE
     assert decide(case, Expired()) == End("expired", "expired")
     assert decide(case, Cancelled(text)) == End("cancelled", text)
-    buried = decide(case, DeclaredDead("dead_by_handler", text))
-    assert isinstance(buried, DeadLetter)
-    assert (buried.carried.reason, buried.carried.message) == ("dead_by_handler", text)
+    dead = decide(case, DeclaredDead("dead_by_handler", text))
+    assert isinstance(dead, DeadLetter)
+    assert (dead.carried.reason, dead.carried.message) == ("dead_by_handler", text)
 
 
 @given(cases)
-def test_third_charged_death_buries(case: Case) -> None:
+def test_third_counted_death_is_the_last(case: Case) -> None:
     decision = decide(case, Crashed("signal 11"))
 
     if case.crashes + 1 >= CRASHES_MAX:

@@ -79,15 +79,15 @@ class Shop:
                 self.close(redrive=then == "redrive")
 
     def enqueue(self, script: tuple[str, ...], how: str) -> None:
-        climbs, parks = self.kinds
+        by_ladder, in_place = self.kinds
         play = Play(len(self.scripts))
         self.scripts.append(list(script))
-        if how == "parks":
-            job = parks.enqueue(play, key="one")
+        if how == "in_place":
+            job = in_place.enqueue(play, key="one")
         elif how == "expires":
-            job = climbs.enqueue(play, delay="2h", expires_in="1h")
+            job = by_ladder.enqueue(play, delay="2h", expires_in="1h")
         else:
-            job = climbs.enqueue(play, delay="2h" if how == "delayed" else None)
+            job = by_ladder.enqueue(play, delay="2h" if how == "delayed" else None)
         self.runs[job.job_id] = []
         if how in {"delayed", "expires"}:
             self.late.add(job.job_id)
@@ -179,15 +179,15 @@ def opened() -> Iterator[Shop]:
         if (error := RAISED.get(end)) is not None:
             raise error()
 
-    climbs = app.job(queue=mail, retry=backoff, name="climbs")(play)
-    parks = app.job(queue=mail, retry=backoff, name="parks", on_failure="hold_key")(play)
+    by_ladder = app.job(queue=mail, retry=backoff, name="by_ladder")(play)
+    in_place = app.job(queue=mail, retry=backoff, name="in_place", on_failure="hold_key")(play)
     with memory(app) as jobs:
-        shop = Shop(app, jobs, (climbs, parks))
+        shop = Shop(app, jobs, (by_ladder, in_place))
         yield shop
 
 
 scripts = st.lists(st.sampled_from(ENDS), min_size=1, max_size=4).map(tuple)
-enqueues = st.tuples(scripts, st.sampled_from(("now", "parks", "delayed", "expires")))
+enqueues = st.tuples(scripts, st.sampled_from(("now", "in_place", "delayed", "expires")))
 times = st.sampled_from(("1s", "1s", "15m", "3h"))
 turns = st.tuples(
     st.lists(enqueues, max_size=4),

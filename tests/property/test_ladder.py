@@ -46,7 +46,7 @@ class Retry(NamedTuple):
     arrived_ms: int
 
 
-def climb(start_ms: int, delay_ms: int, hop_lags: Iterable[int]) -> Retry:
+def descend(start_ms: int, delay_ms: int, hop_lags: Iterable[int]) -> Retry:
     """Go the way of a delayed job; each hop leaves and is appended one lag later."""
     due_ms = start_ms + delay_ms
     stops = [Wait(rung_for(delay_ms), start_ms, due_ms)]
@@ -62,7 +62,7 @@ def climb(start_ms: int, delay_ms: int, hop_lags: Iterable[int]) -> Retry:
 
 @given(starts, delays, lags)
 def test_job_is_never_early(start_ms: int, delay_ms: int, hop_lags: list[int]) -> None:
-    assert climb(start_ms, delay_ms, hop_lags).arrived_ms >= start_ms + delay_ms
+    assert descend(start_ms, delay_ms, hop_lags).arrived_ms >= start_ms + delay_ms
 
 
 @given(starts, delays, lags)
@@ -70,19 +70,19 @@ def test_job_is_late_by_two_hops_lag_at_most(
     start_ms: int, delay_ms: int, hop_lags: list[int]
 ) -> None:
     """However many hops: one that put the job on its last rung late, and the last one itself."""
-    late_ms = climb(start_ms, delay_ms, hop_lags).arrived_ms - (start_ms + delay_ms)
+    late_ms = descend(start_ms, delay_ms, hop_lags).arrived_ms - (start_ms + delay_ms)
 
     assert late_ms <= 2 * max(hop_lags, default=0)
 
 
 @given(starts, delays)
 def test_job_is_on_time_to_the_millisecond_without_lag(start_ms: int, delay_ms: int) -> None:
-    assert climb(start_ms, delay_ms, []).arrived_ms == start_ms + delay_ms
+    assert descend(start_ms, delay_ms, []).arrived_ms == start_ms + delay_ms
 
 
 @given(starts, delays, lags)
 def test_hops_are_bounded(start_ms: int, delay_ms: int, hop_lags: list[int]) -> None:
-    hops = len(climb(start_ms, delay_ms, hop_lags).stops)
+    hops = len(descend(start_ms, delay_ms, hop_lags).stops)
 
     # A lag can turn the last day into smaller rungs; it can't add a day.
     assert hops <= delay_ms // DAY_MS + HOPS_BELOW_A_DAY
@@ -90,14 +90,14 @@ def test_hops_are_bounded(start_ms: int, delay_ms: int, hop_lags: list[int]) -> 
 
 @given(starts, lags)
 def test_thirty_days_cost_about_fifty_hops(start_ms: int, hop_lags: list[int]) -> None:
-    assert len(climb(start_ms, 30 * DAY_MS, hop_lags).stops) <= 56
+    assert len(descend(start_ms, 30 * DAY_MS, hop_lags).stops) <= 56
 
 
 @given(starts, delays, lags)
 def test_rung_is_never_longer_than_what_remains(
     start_ms: int, delay_ms: int, hop_lags: list[int]
 ) -> None:
-    for stop in climb(start_ms, delay_ms, hop_lags).stops:
+    for stop in descend(start_ms, delay_ms, hop_lags).stops:
         decided_ms = stop.appended_ms - LAG_MS_MAX
         assert RUNG_MS[stop.rung] <= max(0, stop.due_ms - decided_ms)
 

@@ -286,18 +286,18 @@ class Ledger:
         )
         self.rows.setdefault(row.id, []).append(written)
         if row.kind == "crash":
-            self._charged(self.ids.get(row.id, -1), row.attempt)
+            self._crashed_with(self.ids.get(row.id, -1), row.attempt)
         is_newest = row.state == "done" or row.redrive >= self.redriven.get(row.id, 0)
         if row.kind == "job" and is_newest:
             self.ends.setdefault(row.id, set()).add(row.state)
             self.waiting.discard(row.id)
         return written
 
-    def _charged(self, number: int, deaths: int) -> None:
-        """Only poison kills its process; what others are charged with was done to them."""
+    def _crashed_with(self, number: int, deaths: int) -> None:
+        """Only poison kills its process; what counts for another was done to it."""
         innocent = number >= 0 and self.scripts[number].kind != "poison"
         if innocent and deaths > self.child_kills.get(number, 0):
-            self.violation(f"job {number} is charged with a death that was not its own")
+            self.violation(f"a death counts for job {number} that was not its own")
 
     def _copy(self, record: Outgoing, place: TopicPartition, offset: int, stamp_ms: int) -> None:
         if record.value is None:

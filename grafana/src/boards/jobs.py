@@ -105,8 +105,7 @@ DURATION = grid(
     graph(
         "end-to-end",
         "From enqueue to the end, 95 %",
-        "Retries and wanted delays included. A type that climbs the ladder shows here, not in its "
-        "run time.",
+        "Retries and wanted delays included. A retry shows here, not in the run time of its type.",
         "s",
         percentiles(0.95, "jobs_end_to_end_seconds", JOB, "job_type"),
     ),

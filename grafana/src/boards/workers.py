@@ -99,10 +99,11 @@ SHARE_OUT = grid(
     graph(
         "paused",
         "Partitions paused, by reason",
-        "no_room: the process is full. window: one partition is full, mostly behind one slow or "
-        "parked job. operator: somebody paused it, see `jobstream control list`. not_in_log: "
-        "its place is not in the log, see `jobstream offsets show`. undeclared: the topic has more "
-        "partitions than the queue declares, see `jobstream topics plan`.",
+        "no_room: the process is full. window: one partition is full, mostly behind one slow "
+        "job, or one that is retried in place. operator: somebody paused it, see `jobstream "
+        "control list`. not_in_log: its place is not in the log, see `jobstream offsets show`. "
+        "undeclared: the topic has more partitions than the queue declares, see `jobstream "
+        "topics plan`.",
         "none",
         totals("jobs_partitions_paused", QUEUE, "reason"),
         stacked=True,

@@ -44,7 +44,7 @@ class Policy:
 
     backoff: Backoff
     holds_key: bool = False
-    """Retried in place with its order key parked, instead of climbing the ladder."""
+    """Retried in place with its order key held, instead of by way of the delay ladder."""
     snoozes_max: int = SNOOZES_MAX
 
 
@@ -149,7 +149,7 @@ def decide(case: Case, outcome: Outcome) -> Decision:
         case Expired():
             return EXPIRED
         case DeclaredDead(reason, message, spot):
-            return bury(case, reason, "", message, spot)
+            return dead_letter(case, reason, "", message, spot)
         case Again():
             return _again(case, outcome)
         case Raised():
@@ -184,9 +184,9 @@ def _awaits_code(case: Case, reason: str, error: str, message: str) -> Retry | D
     since = min(case.carried.unknown_since_ms or case.now_ms, case.now_ms)
     delay = _wait_for_code_ms(case.now_ms - since)
     if delay is None:
-        return bury(case, reason, error, message)
+        return dead_letter(case, reason, error, message)
     told = _told(replace(case.carried, unknown_since_ms=since), error, message)
-    return _climb(case, told, delay)
+    return _retry(case, told, delay)
 
 
 def _unreadable(case: Case, message: str) -> Retry | RetryInPlace | DeadLetter:
@@ -198,8 +198,8 @@ def _unreadable(case: Case, message: str) -> Retry | RetryInPlace | DeadLetter:
     since = _first_failed(case)
     delay = _wait_for_code_ms(case.now_ms - since)
     if delay is None:
-        return bury(case, reason, error, message)
-    return _repeat(case, replace(case.carried, first_failed_ms=since), delay)
+        return dead_letter(case, reason, error, message)
+    return _retry_by_policy(case, replace(case.carried, first_failed_ms=since), delay)
 
 
 def _wait_for_code_ms(age_ms: int) -> int | None:
@@ -229,17 +229,19 @@ def _again(case: Case, wanted: Again) -> Decision:
     if wanted.uses_attempt:
         error, spot = "jobstream.RetryAfter", wanted.spot
         if _is_exhausted(case):
-            return bury(case, "attempts_exhausted", error, wanted.reason, spot)
+            return dead_letter(case, "attempts_exhausted", error, wanted.reason, spot)
         told = _told(_next_attempt(case), error, wanted.reason, spot)
-        return _repeat(case, told, wanted.delay_ms)
+        return _retry_by_policy(case, told, wanted.delay_ms)
     if carried.snoozes >= case.policy.snoozes_max:
-        return bury(case, "snoozes_exhausted", "jobstream.Snooze", wanted.reason, wanted.spot)
-    return _repeat(case, replace(carried, snoozes=carried.snoozes + 1), wanted.delay_ms)
+        return dead_letter(
+            case, "snoozes_exhausted", "jobstream.Snooze", wanted.reason, wanted.spot
+        )
+    return _retry_by_policy(case, replace(carried, snoozes=carried.snoozes + 1), wanted.delay_ms)
 
 
 def _failed(case: Case, failure: Raised) -> Decision:
     if case.policy.backoff.is_permanent(failure):
-        return bury(case, "permanent", failure.error, failure.message, failure.spot)
+        return dead_letter(case, "permanent", failure.error, failure.message, failure.spot)
     return _retried(case, failure.error, failure.message, failure.spot)
 
 
@@ -247,11 +249,11 @@ def _retried(case: Case, error: str, message: str, spot: Spot) -> Decision:
     """A transient failure: a timeout always is one, whatever classes the policy lists."""
     carried = case.carried
     if _is_exhausted(case):
-        return bury(case, "attempts_exhausted", error, message, spot)
+        return dead_letter(case, "attempts_exhausted", error, message, spot)
     delay = case.policy.backoff.delay_ms(
         carried.attempt, job_id=case.job_id, redrive=carried.redrive
     )
-    return _repeat(case, _told(_next_attempt(case), error, message, spot), delay)
+    return _retry_by_policy(case, _told(_next_attempt(case), error, message, spot), delay)
 
 
 def _told(carried: Carried, error: str, message: str, spot: Spot = NOWHERE) -> Carried:
@@ -287,7 +289,7 @@ def _without_end(case: Case, outcome: Crashed | Unstarted) -> CountCrash | WaitI
 def _crashed(case: Case, how: str) -> CountCrash | DeadLetter:
     crashes = case.crashes + 1
     if crashes >= CRASHES_MAX:
-        return bury(case, "crashed_worker", "jobstream.Crashed", how)
+        return dead_letter(case, "crashed_worker", "jobstream.Crashed", how)
     return CountCrash(crashes, CRASH_PAUSE_MS * 2 ** (crashes - 1))
 
 
@@ -295,22 +297,22 @@ def _unstarted(case: Case, outcome: Unstarted) -> WaitInPlace | DeadLetter:
     tries = case.unstarted + 1
     if tries >= UNSTARTED_MAX:
         error = "jobstream.ChildNotStarted"
-        return bury(case, outcome.reason, error, outcome.how, outcome.spot)
+        return dead_letter(case, outcome.reason, error, outcome.how, outcome.spot)
     return WaitInPlace(UNSTARTED_PAUSE_MS * 2 ** (tries - 1))
 
 
-def _repeat(case: Case, carried: Carried, delay_ms: int) -> Retry | RetryInPlace:
+def _retry_by_policy(case: Case, carried: Carried, delay_ms: int) -> Retry | RetryInPlace:
     """Run again after `delay_ms`, in place or by the ladder, as the type's policy says."""
     if not case.policy.holds_key:
         # It has a handler, so a wait for one is over.
-        return _climb(case, replace(carried, unknown_since_ms=None), delay_ms)
+        return _retry(case, replace(carried, unknown_since_ms=None), delay_ms)
     delay = min(delay_ms, case.window_ms)
     return RetryInPlace(
         carried.attempt, delay, carried.snoozes, carried.first_failed_ms, cut=delay < delay_ms
     )
 
 
-def _climb(case: Case, carried: Carried, delay_ms: int) -> Retry:
+def _retry(case: Case, carried: Carried, delay_ms: int) -> Retry:
     delay = min(delay_ms, case.window_ms)
     moved = replace(
         carried, seq=carried.seq + 1, delay_ms=delay, due_ms=None, enqueued_ms=case.enqueued_ms
@@ -318,7 +320,9 @@ def _climb(case: Case, carried: Carried, delay_ms: int) -> Retry:
     return Retry(moved, cut=delay < delay_ms)
 
 
-def bury(case: Case, reason: str, error: str, message: str, spot: Spot = NOWHERE) -> DeadLetter:
+def dead_letter(
+    case: Case, reason: str, error: str, message: str, spot: Spot = NOWHERE
+) -> DeadLetter:
     """A dead letter for `reason`; every other field tells what it told before."""
     return DeadLetter(
         replace(

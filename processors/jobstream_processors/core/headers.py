@@ -128,7 +128,7 @@ def parse(headers: Sequence[tuple[str, bytes | None]] | None) -> Carried:
             found[name] = _number(full, raw, _LIMITS[name])
         elif name in _TEXTS:
             found[name] = _text(full, raw or b"", _TEXTS[name])
-    return _trip(found) if found else FIRST
+    return _carried(found) if found else FIRST
 
 
 def _number(full: str, raw: bytes | None, limit: int) -> int:
@@ -151,7 +151,7 @@ def _text(full: str, raw: bytes, limit: int) -> str:
         raise BadHeaders(message) from error
 
 
-def _trip(found: dict[str, int | str]) -> Carried:
+def _carried(found: dict[str, int | str]) -> Carried:
     attempt = _int(found, "attempt", 1)
     if attempt < 1:
         message = f"header {PREFIX}attempt={attempt}: attempts count from 1"

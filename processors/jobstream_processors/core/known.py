@@ -60,7 +60,7 @@ class Known(NamedTuple):
     parked: tuple[int, int, int, int, int, int] = (-1, 0, 0, 0, 0, 0)
     """Of a delivery retried in place: (redrive, seq, *Parked)."""
     crashes: tuple[int, int] = (-1, 0)
-    """(redrive, charged deaths of its process)."""
+    """(redrive, counted deaths of its process)."""
     identity: tuple[bytes, bytes] = (b"", b"")
     """(schema fingerprint, digest of the args); empty while no row told it."""
 
@@ -84,7 +84,7 @@ class Known(NamedTuple):
         return "moved" if (redrive, seq) <= self.moved else None
 
     def crashes_of(self, redrive: int) -> int:
-        """Charged deaths in this redrive."""
+        """Counted deaths in this redrive."""
         return self.crashes[1] if self.crashes[0] == redrive else 0
 
     def parked_at(self, redrive: int, seq: int) -> Parked | None:

@@ -16,7 +16,7 @@ from jobstream_processors.core.decide import (
     FINISH,
     Case,
     Policy,
-    bury,
+    dead_letter,
     not_due,
     unknown_schema,
     unknown_type,
@@ -242,7 +242,7 @@ class Judge:
         """Take up where an earlier owner left a job that was retried in place or crashed."""
         delivery.crashes = found.crashes_of(delivery.carried.redrive)
         if delivery.crashes >= CRASHES_MAX:
-            return bury(
+            return dead_letter(
                 self.case(delivery), "crashed_worker", "jobstream.Crashed", "its process died"
             )
         delivery.in_child = delivery.crashes > 0
@@ -292,7 +292,7 @@ class Judge:
     def _trouble(self, delivery: Delivery, reason: str, message: str) -> Decision:
         if reason == "unknown_schema":
             return unknown_schema(self.case(delivery), message)
-        return bury(self.case(delivery), reason, "", message)
+        return dead_letter(self.case(delivery), reason, "", message)
 
 
 def _isolate(delivery: Delivery) -> None:

@@ -225,7 +225,7 @@ class _Seeker:
         if record.value() is None:
             self._keep("letter closed", queue, record, {"redrive": int(redrive)})
         else:
-            carried = _trip(record)
+            carried = _carried(record)
             self._keep("dead letter", queue, record, _told(carried), carried.traceback)
             self._read(record)
 
@@ -234,7 +234,7 @@ class _Seeker:
         if self._id.startswith(_WITHOUT_ID.encode()):
             topic, partition, offset = place_of(record)
             here = f"{topic}:{partition}:{offset}".encode()
-            carried = _trip(record)
+            carried = _carried(record)
             return carried if self._origin in {here, carried.origin.encode()} else None
         value = record.value() or b""
         if self._id not in value:
@@ -243,7 +243,7 @@ class _Seeker:
             job_id = self._view.catalogue.decode(value).id
         except DecodeError:
             return None
-        return _trip(record) if job_id == self._found.job_id else None
+        return _carried(record) if job_id == self._found.job_id else None
 
     def _read(self, record: Record) -> None:
         if self._found.event is None:
@@ -264,7 +264,7 @@ class _Seeker:
         self._found.entries.append(HistoryEntry(at_ms, what, queue.name, place, detail, traceback))
 
 
-def _trip(record: Record) -> Carried:
+def _carried(record: Record) -> Carried:
     try:
         return parse(headers_of(record))
     except BadHeaders as error:

@@ -71,7 +71,7 @@ def jobs_now(
     """
     waiting = _standings(view, queues)
     settled = [place for queue in queues for place in queue.places(queue.dedup, queue.dlq)]
-    # Rows end where they end now, and copies later: a job that climbs in between is seen twice,
+    # Rows end where they end now, and copies later: a job that is retried in between is seen twice,
     # which is mended, and never not at all.
     ends = view.cluster.spans(settled)
     ends |= view.cluster.spans(waiting)

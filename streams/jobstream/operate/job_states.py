@@ -257,7 +257,7 @@ class JobStates:
                 self._ended[row.id] = rank, job
 
     def _standing(self, job_id: str, copy: _Copy) -> JobNow:
-        """A job that is still to run: parked in place, or as its copy tells."""
+        """A job that is still to run: in place, or as its copy tells."""
         parked = self._parked.get(job_id)
         if parked is None or parked[:2] != (copy.redrive, copy.seq):
             return copy.job

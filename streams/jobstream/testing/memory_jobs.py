@@ -66,8 +66,8 @@ class MemoryJobs:
         """Run jobs until none is left to run; the clock jumps over every delay and retry wait.
 
         Blocks, for at most about `timeout_s` of real time: then raises NotIdle. An exception that
-        would end a worker is raised as it is; those of handlers are retried or
-        buried as their job type says.
+        would end a worker is raised as it is; those of handlers are retried,
+        or end in a dead letter, as their job type says.
         """
         self._thread.submit(self._run, None, timeout_s).result()
 

@@ -19,7 +19,7 @@ from jobstream.testing.ledger import Ledger
 
 PARTITIONS = int(os.environ.get("TRIAL_PARTITIONS", "4"))
 FOLDER = Path(os.environ["TRIAL_FOLDER"])
-# The rungs no test climbs to are kept small: topics cost the broker time.
+# The rungs no test uses are kept small: topics cost the broker time.
 RUNGS = dict.fromkeys(("30s", "2m", "10m", "1h", "6h", "1d"), 1)
 BACKOFF = Backoff(attempts=5, first="200ms", factor=2, cap="2s", dead_on=(ValueError,))
 
@@ -81,7 +81,7 @@ async def plain(args: Work, ctx: Context) -> None:
 
 
 @app.job(queue=mail, retry=BACKOFF)
-async def climbing(args: Work, ctx: Context) -> None:
+async def retried(args: Work, ctx: Context) -> None:
     await work(args, ctx)
 
 

@@ -13,7 +13,7 @@ class Mail:
     to: str
 
 
-def test_a_job_that_climbs_the_ladder_in_virtual_time() -> None:
+def test_a_job_that_waits_on_the_ladder_in_virtual_time() -> None:
     app = App("shop")
 
     @app.job(retry=Backoff(attempts=3, first="10m", jitter=False))

@@ -20,7 +20,7 @@ def closer(shop: Shop, *lanes: Lane) -> Closer:
     return Closer(shop.plans, shop.log, shop.sink, lambda: list(lanes))
 
 
-def bury(shop: Shop, key: bytes, value: bytes | None = b"job", partition: int = 0) -> None:
+def write(shop: Shop, key: bytes, value: bytes | None = b"job", partition: int = 0) -> None:
     shop.sink.publish([Outgoing(shop.plan.dlq, key, value, partition)])
 
 
@@ -45,7 +45,7 @@ def test_a_letter_is_closed_when_its_job_is_done_or_in_a_later_redrive(
 ) -> None:
     lane = shop.lane()
     lane.shard.merge([("a", fact)])
-    bury(shop, b"a:1")
+    write(shop, b"a:1")
 
     assert closer(shop, lane).sweep() == int(closed)
     assert tombstones(shop) == [b"a:1"] * closed
@@ -55,9 +55,9 @@ def test_a_letter_is_closed_once_and_what_is_closed_by_hand_is_left(shop: Shop) 
     lane = shop.lane()
     lane.shard.merge([("a", Known(done=True)), ("b", Known(done=True))])
     watching = closer(shop, lane)
-    bury(shop, b"a:0")
-    bury(shop, b"b:0")
-    bury(shop, b"b:0", None)
+    write(shop, b"a:0")
+    write(shop, b"b:0")
+    write(shop, b"b:0", None)
 
     assert [watching.sweep(), watching.sweep()] == [1, 0]
     assert sorted(tombstones(shop), key=str) == [b"a:0", b"b:0"]
@@ -67,13 +67,13 @@ def test_letters_of_a_topic_made_anew_are_read_from_its_start(shop: Shop) -> Non
     lane = shop.lane()
     watching = closer(shop, lane)
     for key in (b"a:0", b"b:0"):
-        bury(shop, key)
+        write(shop, key)
     watching.sweep()
 
     shop.broker.recreate_topic(shop.plan.dlq)
     shop.log.topic_id(shop.plan.dlq, anew=True)  # as a worker asks every two seconds
     for key in (b"c:0", b"d:0", b"e:0"):
-        bury(shop, key)
+        write(shop, key)
     lane.shard.merge([(job_id, Known(done=True)) for job_id in "abc"])
     watching.sweep()
 
@@ -83,7 +83,7 @@ def test_letters_of_a_topic_made_anew_are_read_from_its_start(shop: Shop) -> Non
 def test_a_job_that_is_done_later_closes_its_letter_then(shop: Shop) -> None:
     lane = shop.lane()
     watching = closer(shop, lane)
-    bury(shop, b"a:0")
+    write(shop, b"a:0")
     assert watching.sweep() == 0
 
     lane.shard.merge([("a", Known(done=True))])
@@ -95,7 +95,7 @@ def test_a_tombstone_that_failed_is_tried_again(shop: Shop) -> None:
     lane = shop.lane()
     lane.shard.merge([("a", Known(done=True))])
     watching = closer(shop, lane)
-    bury(shop, b"a:0")
+    write(shop, b"a:0")
     shop.broker.fail_publishes(1, fate="absent")
 
     assert [watching.sweep(), watching.sweep()] == [0, 1]
@@ -104,10 +104,10 @@ def test_a_tombstone_that_failed_is_tried_again(shop: Shop) -> None:
 def test_each_lane_closes_letters_of_its_own_partition_while_it_lives(shop: Shop) -> None:
     lane = shop.lane()
     lane.shard.merge([("a", Known(done=True))])
-    bury(shop, b"a:0", partition=1)
+    write(shop, b"a:0", partition=1)
     assert closer(shop, lane).sweep() == 0
 
-    bury(shop, b"a:0")
+    write(shop, b"a:0")
     lane.live = False
     assert closer(shop, lane).sweep() == 0
 
@@ -124,7 +124,7 @@ def test_more_letters_than_memory_may_hold_are_looked_at_in_turns(shop: Shop, fe
     watching = closer(shop, lane)
     names = "abcdefg"
     for name in names:
-        bury(shop, f"{name}:0".encode())
+        write(shop, f"{name}:0".encode())
     lane.shard.merge([(name, Known(done=True)) for name in "afg"])
 
     assert [watching.sweep() for _ in range(4)] == [1, 0, 0, 2]
@@ -137,14 +137,14 @@ def test_a_letter_that_made_room_is_looked_at_again_in_the_next_round(shop: Shop
     lane = shop.lane()
     watching = closer(shop, lane)
     for name in "abcde":
-        bury(shop, f"{name}:0".encode())
+        write(shop, f"{name}:0".encode())
     assert [watching.sweep() for _ in range(3)] == [0, 0, 0]
     lane.shard.merge([("a", Known(done=True))])
 
     closed = []
     for number in range(REST_SWEEPS):
         # One that grows all the while has its rounds as well.
-        bury(shop, f"new-{number}:0".encode())
+        write(shop, f"new-{number}:0".encode())
         closed.append(watching.sweep())
 
     assert closed == [0] * (REST_SWEEPS - 1) + [1]
@@ -156,8 +156,8 @@ def test_a_letter_whose_tombstone_was_not_read_yet_is_not_closed_twice(shop: Sho
     lane = shop.lane()
     watching = closer(shop, lane)
     for name in "abcde":
-        bury(shop, f"{name}:0".encode())
-    bury(shop, b"a:0", None)
+        write(shop, f"{name}:0".encode())
+    write(shop, b"a:0", None)
     lane.shard.merge([(name, Known(done=True)) for name in "ab"])
 
     assert watching.sweep() == 1
@@ -169,7 +169,7 @@ def test_letters_stay_watched_until_their_tombstones_are_acknowledged(shop: Shop
     lane = shop.lane()
     watching = closer(shop, lane)
     for name in "abcde":
-        bury(shop, f"{name}:0".encode())
+        write(shop, f"{name}:0".encode())
     lane.shard.merge([("a", Known(done=True))])
     shop.broker.fail_publishes(1, fate="absent")
     assert [watching.sweep(), watching.sweep()] == [0, 1]

@@ -221,7 +221,7 @@ def test_a_second_delivery_that_waits_for_the_first_is_judged_by_the_orders(work
     assert ends == [("cancelled", 0), ("cancelled", 1)]
 
 
-def test_a_cancelled_job_of_an_unknown_type_ends_instead_of_climbing(works: Works) -> None:
+def test_a_cancelled_job_of_an_unknown_type_ends_instead_of_waiting(works: Works) -> None:
     lane, shop = works.lane(), works.shop
     record = shop.send("a", "other")
     del shop.specs["other"]

@@ -139,7 +139,7 @@ def test_a_crashed_job_keeps_its_key_until_it_ran_in_a_child(works: Works) -> No
     assert works.child.started == ["a", "a", "b"]
 
 
-def test_three_charged_deaths_bury_a_job_and_free_its_key(works: Works) -> None:
+def test_three_counted_deaths_end_a_job_and_free_its_key(works: Works) -> None:
     works.shop.handle("heavy", executor="process")
     lane, shop = works.lane(), works.shop
     works.accept(lane, *(shop.send(job_id, "heavy", key="k") for job_id in "ab"))
@@ -155,7 +155,7 @@ def test_three_charged_deaths_bury_a_job_and_free_its_key(works: Works) -> None:
     assert lane.watermark.position == 1
 
 
-def test_a_job_that_no_process_could_begin_is_begun_again_and_charged_nothing(
+def test_a_job_that_no_process_could_begin_is_begun_again_uncounted(
     works: Works,
 ) -> None:
     works.shop.handle("heavy", executor="process")

@@ -50,7 +50,7 @@ LIMIT_S = 120.0
 RAISED = Raised(
     "builtins.OSError", "away", ("builtins.OSError",), Spot("shop.py:7 in send", "Traceback …")
 )
-CLIMB = Retry(Carried(attempt=2, delay_ms=5_000))
+RETRY = Retry(Carried(attempt=2, delay_ms=5_000))
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def delivery(shop: Shop) -> Delivery:
 @pytest.mark.parametrize(
     ("outcome", "decision", "told"),
     [
-        (RAISED, CLIMB, ("builtins.OSError", "away", "retry", "", 5_000)),
+        (RAISED, RETRY, ("builtins.OSError", "away", "retry", "", 5_000)),
         (RAISED, RetryInPlace(2, 70), ("builtins.OSError", "away", "retry", "", 70)),
         (
             RAISED,
@@ -71,7 +71,7 @@ def delivery(shop: Shop) -> Delivery:
         ),
         (
             TimedOut(30),
-            CLIMB,
+            RETRY,
             ("jobstream.Timeout", "still running after 30 ms", "retry", "", 5_000),
         ),
         (
@@ -132,7 +132,7 @@ def test_the_traceback_is_the_one_that_the_dead_letter_keeps(
 @pytest.mark.parametrize(
     ("outcome", "decision"),
     [
-        (Again(5, uses_attempt=True, reason="busy"), CLIMB),
+        (Again(5, uses_attempt=True, reason="busy"), RETRY),
         (Again(5, uses_attempt=False, reason="early"), RetryInPlace(1, 5)),
         (Cancelled("unwanted"), End("cancelled", "unwanted")),
         (Interrupted(), LEAVE),
@@ -158,9 +158,9 @@ def test_callbacks_hear_it_in_order_and_one_that_raises_keeps_none_away(
         heard.append((failure.message, name, str(job_fields()["job_id"])))
 
     failures = Failures([first, second])
-    failures.tell(delivery, RAISED, CLIMB)
+    failures.tell(delivery, RAISED, RETRY)
     failures.tell(delivery, Cancelled("unwanted"), End("cancelled", ""))
-    failures.tell(delivery, TimedOut(5), CLIMB)
+    failures.tell(delivery, TimedOut(5), RETRY)
     with caplog.at_level(logging.ERROR):
         failures.close(LIMIT_S)
 
@@ -181,10 +181,10 @@ def test_a_slow_callback_holds_up_nobody_and_what_does_not_fit_is_counted(
         heard.append(failure)
 
     failures = Failures([slow])
-    failures.tell(delivery, RAISED, CLIMB)
+    failures.tell(delivery, RAISED, RETRY)
     assert inside.wait(LIMIT_S)
     for _ in range(WAITING_MAX + 3):
-        failures.tell(delivery, RAISED, CLIMB)
+        failures.tell(delivery, RAISED, RETRY)
     failures.close(0.0)  # gives up at once: nothing fits, and nobody reads
     go_on.set()
     with caplog.at_level(logging.WARNING):

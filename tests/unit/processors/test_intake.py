@@ -266,7 +266,7 @@ def test_a_job_retried_in_place_goes_on_where_the_last_owner_left(shop: Shop) ->
     assert delivery.due_ms == shop.clock.monotonic_ms() + 700
 
 
-def test_charged_deaths_go_with_the_job_to_its_next_owner(shop: Shop) -> None:
+def test_counted_deaths_go_with_the_job_to_its_next_owner(shop: Shop) -> None:
     lane = shop.lane()
     lane.shard.merge([("twice", Known(crashes=(0, 2))), ("thrice", Known(crashes=(0, 3)))])
 

@@ -207,7 +207,7 @@ def test_a_cancel_that_is_lifted_while_a_run_is_waited_for_ends_nothing(works: W
     assert works.hand.started == ["cut"]
 
 
-def test_a_job_that_nobody_here_can_read_waits_for_its_run_before_it_climbs(works: Works) -> None:
+def test_a_job_that_nobody_here_can_read_waits_for_its_run_before_its_retry(works: Works) -> None:
     lane, shop = works.lane(), works.shop
     lane.left = left_of([], [(0, 1, shop.clock.broker_ms() + 5_000)])
     args = shop.codecs["send"].args(shop.event("x"))

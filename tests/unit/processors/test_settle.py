@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.ports import Outgoing
 
-CLIMB = Retry(Carried(seq=1, attempt=2, delay_ms=7_000))
-BURY = DeadLetter(Carried(reason="permanent", error="builtins.ValueError"))
+RETRY = Retry(Carried(seq=1, attempt=2, delay_ms=7_000))
+DEAD_LETTER = DeadLetter(Carried(reason="permanent", error="builtins.ValueError"))
 
 
 @pytest.fixture
@@ -62,16 +62,16 @@ def test_done_is_one_row_and_the_shard_knows_it(shop: Shop, settler: Settler) ->
 
 def test_copies_of_a_batch_come_before_its_rows(shop: Shop, settler: Settler) -> None:
     lane = shop.lane()
-    climbs, dies, done = (delivery(shop, lane, job_id) for job_id in "abc")
+    retried, dies, done = (delivery(shop, lane, job_id) for job_id in "abc")
 
-    settler.settle([(done, FINISH), (climbs, CLIMB), (dies, BURY)])
+    settler.settle([(done, FINISH), (retried, RETRY), (dies, DEAD_LETTER)])
 
     rung, _ = shop.plan.rungs["5s"]
     assert shop.appended() == [rung, shop.plan.dlq, *[shop.plan.dedup] * 3]
 
 
 @pytest.mark.parametrize("fate", ["absent", "appended"])
-@pytest.mark.parametrize("decision", [CLIMB, BURY], ids=["climb", "bury"])
+@pytest.mark.parametrize("decision", [RETRY, DEAD_LETTER], ids=["retry", "dead"])
 def test_a_copy_that_failed_keeps_its_row_unpublished(
     shop: Shop, settler: Settler, decision: Decision, fate: str
 ) -> None:
@@ -99,7 +99,7 @@ def test_a_copy_that_failed_keeps_its_row_unpublished(
 
 
 @pytest.mark.parametrize("fate", ["absent", "appended"])
-@pytest.mark.parametrize("decision", [FINISH, CLIMB], ids=["done", "moved"])
+@pytest.mark.parametrize("decision", [FINISH, RETRY], ids=["done", "moved"])
 def test_a_row_that_failed_leaves_only_its_own_job_unsettled(
     shop: Shop, settler: Settler, decision: Decision, fate: str
 ) -> None:
@@ -139,7 +139,7 @@ def test_nothing_of_an_ended_lane_is_published(shop: Shop, settler: Settler) -> 
     (new,) = shop.deliver(live, shop.put(shop.event("new"), partition=1))
     ended.live = False
 
-    settled, again = settler.settle([(old[0], FINISH), (old[1], BURY), (new, FINISH)])
+    settled, again = settler.settle([(old[0], FINISH), (old[1], DEAD_LETTER), (new, FINISH)])
 
     assert [job.id for job, _ in settled] == ["new"]
     assert again == []
@@ -164,7 +164,7 @@ def test_a_record_too_large_to_copy_dies_with_a_letter_that_points_to_it(
     big.headers = [("traceparent", b"t" * 500)]
 
     # When its copy is refused for its size, then another decision takes the place of the first
-    settled, again = settler.settle([(big, CLIMB)])
+    settled, again = settler.settle([(big, RETRY)])
     assert settled == []
     ((job, decision),) = again
     assert job is big
@@ -189,15 +189,15 @@ def test_a_death_keeps_its_reason_when_the_letter_is_too_large(
     lane = shop.lane()
     (big,) = shop.deliver(lane, shop.put(shop.event("big", to="x" * (1_000_000 - 60))))
 
-    _, again = settler.settle([(big, BURY)])
+    _, again = settler.settle([(big, DEAD_LETTER)])
 
-    assert again == [(big, replace(BURY, pointer=True))]
+    assert again == [(big, replace(DEAD_LETTER, pointer=True))]
     settled, _ = settler.settle(again)
     assert settled == again
     assert shop.letters()["big:0"]["js-reason"] == b"permanent"
 
 
-@pytest.mark.parametrize("decision", [CLIMB, BURY], ids=["climb", "bury"])
+@pytest.mark.parametrize("decision", [RETRY, DEAD_LETTER], ids=["retry", "dead"])
 def test_a_copy_that_is_too_large_with_its_traceback_goes_without_it(
     shop: Shop, settler: Settler, decision: Retry | DeadLetter
 ) -> None:
@@ -211,7 +211,7 @@ def test_a_copy_that_is_too_large_with_its_traceback_goes_without_it(
     settled, again = settler.settle(again)
 
     assert ([job for job, _ in settled], again) == ([big], [])
-    topic = shop.plan.dlq if decision is BURY else shop.plan.rungs["5s"][0]
+    topic = shop.plan.dlq if decision is DEAD_LETTER else shop.plan.rungs["5s"][0]
     (copy,) = shop.broker.records(topic)
     headers = dict(copy.headers() or ())
     assert copy.value() == big.value
@@ -219,11 +219,11 @@ def test_a_copy_that_is_too_large_with_its_traceback_goes_without_it(
     assert "js-traceback" not in headers
 
 
-def test_a_climb_goes_to_its_rung_with_the_bytes_it_came_with(shop: Shop, settler: Settler) -> None:
+def test_a_retry_goes_to_its_rung_with_the_bytes_it_came_with(shop: Shop, settler: Settler) -> None:
     lane = shop.lane(1)
     (job,) = shop.deliver(lane, shop.put(shop.event("a"), partition=1))
 
-    settler.settle([(job, CLIMB)])
+    settler.settle([(job, RETRY)])
 
     rung, count = shop.plan.rungs["5s"]
     assert count == 1
@@ -239,15 +239,15 @@ def test_a_climb_goes_to_its_rung_with_the_bytes_it_came_with(shop: Shop, settle
     assert known(lane, "a").absorbs(0, 1) is None
 
 
-def test_waits_in_place_and_charges_are_rows_alone(shop: Shop, settler: Settler) -> None:
+def test_waits_in_place_and_crashes_are_rows_alone(shop: Shop, settler: Settler) -> None:
     lane = shop.lane()
-    parks, crashed, dropped = (delivery(shop, lane, job_id) for job_id in "abc")
+    in_place, crashed, cancelled = (delivery(shop, lane, job_id) for job_id in "abc")
 
     settler.settle(
         [
-            (parks, RetryInPlace(2, 500, 3, 77)),
+            (in_place, RetryInPlace(2, 500, 3, 77)),
             (crashed, CountCrash(1, 1_000)),
-            (dropped, End(CANCELLED, "why")),
+            (cancelled, End(CANCELLED, "why")),
         ]
     )
 
@@ -281,16 +281,16 @@ def test_what_is_late_is_returned_by_a_later_call(shop: Shop, settler: Settler) 
 
 def test_a_copy_that_is_late_holds_back_its_row_and_no_other(shop: Shop, settler: Settler) -> None:
     lane = shop.lane()
-    climbs, done = delivery(shop, lane, "climbs"), delivery(shop, lane, "done")
+    retried, done = delivery(shop, lane, "retried"), delivery(shop, lane, "done")
     shop.broker.hold_publishes(lambda record: record.topic != shop.plan.dedup)
 
-    assert settler.settle([(climbs, CLIMB), (done, FINISH)]) == ([(done, FINISH)], [])
+    assert settler.settle([(retried, RETRY), (done, FINISH)]) == ([(done, FINISH)], [])
     assert [row.id for row in shop.rows()] == ["done"]
 
     shop.broker.heal()
     found = [settler.settle([]) for _ in range(2)]
-    assert found == [([], []), ([(climbs, CLIMB)], [])]
-    assert shop.told()[-1][:2] == ("moved", "climbs")
+    assert found == [([], []), ([(retried, RETRY)], [])]
+    assert shop.told()[-1][:2] == ("moved", "retried")
 
 
 def test_what_is_late_is_forgotten_with_its_lane(shop: Shop, settler: Settler) -> None:
@@ -315,7 +315,7 @@ def test_the_log_says_what_was_not_published_where_and_why(
     jobs = [delivery(shop, lane, job_id) for job_id in "abc"]
     shop.broker.fail_publishes(lambda _: True, fate="absent")
 
-    settler.settle([(jobs[0], FINISH), (jobs[1], FINISH), (jobs[2], BURY)])
+    settler.settle([(jobs[0], FINISH), (jobs[1], FINISH), (jobs[2], DEAD_LETTER)])
 
     told = [entry for entry in caplog.records if entry.msg == "publish_failed"]
     found = [(vars(entry)["partition"], vars(entry)["jobs"]) for entry in told]

@@ -149,7 +149,7 @@ def test_one_kill_excuses_one_start() -> None:
 
 
 @pytest.mark.parametrize("kind", ["parked", "crash"])
-def test_a_worker_may_start_again_what_it_parked_or_charged(kind: str) -> None:
+def test_a_worker_may_start_again_what_it_keeps_in_place_or_counted(kind: str) -> None:
     release = StampedRow(Row(kind, "a", "", 0, 0, 1), 20)  # type: ignore[arg-type] # both are kinds
 
     assert judged([start(10), start(30)], [release, row(40)]).doubled == 0

@@ -116,7 +116,7 @@ def test_a_lane_that_ends_before_its_child_is_there_begins_nothing(
 
 
 @pytest.mark.usefixtures("parcels")
-def test_a_child_that_died_while_idle_is_charged_to_nobody(ear: Ear, tmp_path: Path) -> None:
+def test_a_child_that_died_while_idle_counts_for_no_job(ear: Ear, tmp_path: Path) -> None:
     async def scenario(executor: ProcessExecutor) -> None:
         executor.submit(ear.delivery("a", "signs"))
         await ear.outcome("a")
@@ -133,7 +133,7 @@ def test_a_child_that_died_while_idle_is_charged_to_nobody(ear: Ear, tmp_path: P
     run(ear, scenario)
 
 
-def test_a_process_that_can_not_be_started_is_charged_to_nobody(
+def test_a_process_that_can_not_be_started_counts_for_no_job(
     ear: Ear,
     parcels: Any,  # noqa: ANN401 - a module made here
     monkeypatch: pytest.MonkeyPatch,

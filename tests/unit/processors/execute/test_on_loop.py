@@ -187,7 +187,7 @@ def test_args_that_can_not_be_read_bury_the_job_and_no_other(ear: Ear) -> None:
 
     run(ear, scenario)
 
-    buried = ear.outcomes["bad"]
-    assert isinstance(buried, DeclaredDead)
-    assert buried.reason == "undecodable"
+    dead = ear.outcomes["bad"]
+    assert isinstance(dead, DeclaredDead)
+    assert dead.reason == "undecodable"
     assert ear.outcomes["good"] == DONE

@@ -173,7 +173,7 @@ def test_a_child_logs_as_its_parent_does_and_names_the_job(
 
 @pytest.mark.usefixtures("parcels")
 @pytest.mark.parametrize(("job", "how"), [("dies", "killed by signal 9"), ("quits", "exit code 7")])
-def test_the_death_of_a_child_is_charged_to_its_job_alone(ear: Ear, job: str, how: str) -> None:
+def test_the_death_of_a_child_counts_for_its_job_alone(ear: Ear, job: str, how: str) -> None:
     async def scenario(executor: ProcessExecutor) -> None:
         executor.submit(ear.delivery("bad", job))
         executor.submit(ear.delivery("good", "waits"))
@@ -225,7 +225,7 @@ def test_a_job_past_its_limit_is_killed(ear: Ear, parcels: Any, tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("parcels")
-def test_a_lane_that_ends_kills_its_children_and_charges_nobody(ear: Ear) -> None:
+def test_a_lane_that_ends_kills_its_children_and_counts_no_crash(ear: Ear) -> None:
     async def scenario(executor: ProcessExecutor) -> None:
         executor.submit(ear.delivery("a", "waits"))
         await ear.outcome("a")
@@ -312,9 +312,9 @@ def test_args_that_can_not_be_read_bury_the_job_and_keep_the_child(
 
     run(ear, scenario)
 
-    buried = ear.outcomes["bad"]
-    assert isinstance(buried, DeclaredDead)
-    assert buried.reason == "undecodable"
+    dead = ear.outcomes["bad"]
+    assert isinstance(dead, DeclaredDead)
+    assert dead.reason == "undecodable"
     assert ear.outcomes["good"] == DONE
 
 
