@@ -9,8 +9,7 @@ import pytest
 
 from jobstream import App, Backoff, Context, RetryAfter, Secret
 from jobstream.testing import memory
-from jobstream_processors.core.headers import Carried, parse
-from jobstream_processors.core.spot import TRACEBACK_BYTES_MAX
+from jobstream_processors.core.headers import TRACEBACK_BYTES_MAX, Carried, parse
 
 if TYPE_CHECKING:
     from jobstream.testing.memory_jobs import MemoryJobs

@@ -34,12 +34,12 @@ from jobstream_processors.core.outcome import (
     Interrupted,
     Outcome,
     Raised,
+    Spot,
     TimedOut,
     Unreadable,
     Unstarted,
 )
 from jobstream_processors.core.retry import Backoff
-from jobstream_processors.core.spot import Spot
 
 NOW_MS = 1_700_000_000_000
 WINDOW_MS = 86_400_000

@@ -15,12 +15,12 @@ from jobstream_processors.core.headers import (
     PREFIX,
     TEXT_BYTES_MAX,
     TRACEBACK,
+    TRACEBACK_BYTES_MAX,
     BadHeaders,
     Carried,
     parse,
     render,
 )
-from jobstream_processors.core.spot import TRACEBACK_BYTES_MAX
 
 NUMBERS = (
     "redrive",

@@ -28,9 +28,9 @@ from jobstream_processors.core.outcome import (
     Outcome,
     Snooze,
     TimedOut,
-    read,
 )
 from jobstream_processors.execute.running import facts_of
+from jobstream_processors.execute.user_errors import read
 
 if TYPE_CHECKING:
     import asyncio

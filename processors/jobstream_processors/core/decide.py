@@ -12,6 +12,7 @@ from jobstream_processors.core import known
 from jobstream_processors.core.headers import Carried
 from jobstream_processors.core.ladder import EARLY_MS
 from jobstream_processors.core.outcome import (
+    NOWHERE,
     Again,
     Cancelled,
     Crashed,
@@ -21,12 +22,12 @@ from jobstream_processors.core.outcome import (
     Interrupted,
     Outcome,
     Raised,
+    Spot,
     TimedOut,
     Unreadable,
     Unstarted,
 )
 from jobstream_processors.core.retry import Backoff
-from jobstream_processors.core.spot import NOWHERE, Spot
 
 CRASHES_MAX = 3
 CRASH_PAUSE_MS = 1_000

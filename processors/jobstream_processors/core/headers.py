@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from operator import methodcaller
 from typing import TYPE_CHECKING, Protocol
 
-from jobstream_processors.core.spot import TRACEBACK_BYTES_MAX
 from jobstream_processors.errors import ProcessorError
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ Headers = list[tuple[str, bytes]]
 PREFIX = "js-"
 TRACEBACK = "js-traceback"
 TEXT_BYTES_MAX = 1_000
+TRACEBACK_BYTES_MAX = 8_000
 HEADERS_MAX = 64
 LETTER_HEADERS_MAX = 2
 """Headers that a dead letter adds to those of `render`; it must stay readable when redriven."""

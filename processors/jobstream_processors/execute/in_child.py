@@ -11,16 +11,17 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.context import Context
-from jobstream_processors.core.outcome import Outcome, as_is, read
 from jobstream_processors.execute.current import name_job
 from jobstream_processors.execute.hidden import Hidden
 from jobstream_processors.execute.running import outcome_with, unread
+from jobstream_processors.execute.user_errors import as_is, read
 from jobstream_processors.job_types import takes_context
 from jobstream_schemas import JobCodec, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.execute.handed import HandedJob
 
 log = logging.getLogger("jobstream.worker")

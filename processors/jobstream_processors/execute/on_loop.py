@@ -15,14 +15,7 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from jobstream_processors.core.outcome import (
-    DONE,
-    STOPPED,
-    Interrupted,
-    Outcome,
-    Raised,
-    TimedOut,
-)
+from jobstream_processors.core.outcome import DONE, STOPPED, Interrupted, Outcome, Raised, TimedOut
 from jobstream_processors.execute.current import name_job
 from jobstream_processors.execute.forked import leave, tell_in_child
 from jobstream_processors.execute.running import (

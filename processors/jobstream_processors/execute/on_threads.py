@@ -16,8 +16,7 @@ from itertools import count
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from jobstream_processors.core.outcome import STOPPED, Outcome, TimedOut
-from jobstream_processors.core.spot import NOWHERE, Spot, spot_of_run
+from jobstream_processors.core.outcome import NOWHERE, STOPPED, Outcome, Spot, TimedOut
 from jobstream_processors.execute.current import name_job
 from jobstream_processors.execute.forked import leave, tell_in_child
 from jobstream_processors.execute.running import (
@@ -29,6 +28,7 @@ from jobstream_processors.execute.running import (
     unbarred,
     unread_of,
 )
+from jobstream_processors.execute.spot import spot_of_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -9,25 +9,26 @@ from typing import TYPE_CHECKING, Protocol
 from jobstream_processors.context import Context, RunFacts
 from jobstream_processors.core.outcome import (
     DONE,
+    NOWHERE,
     RETURNED,
     UNDECODABLE,
     DeclaredDead,
     Interrupted,
     Raised,
+    Spot,
     Unreadable,
-    as_is,
-    read,
-    told,
 )
-from jobstream_processors.core.spot import NOWHERE, Spot, frame_of, spot_of
+from jobstream_processors.execute.spot import frame_of, spot_of
+from jobstream_processors.execute.user_errors import as_is, read, told
 from jobstream_schemas import DecodeError, SchemaMismatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jobstream_processors.assignment.lane import Lane
-    from jobstream_processors.core.outcome import Clean, Outcome
+    from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
+    from jobstream_processors.execute.user_errors import Clean
     from jobstream_processors.ports import Machine
 
 NOT_TOLD = "not told, since args of this type have secret fields"

@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Literal
 from jobstream_processors.background import in_background, log_end
 from jobstream_processors.core.decide import CountCrash, DeadLetter, Retry, RetryInPlace
 from jobstream_processors.core.outcome import (
+    NOWHERE,
     Again,
     Crashed,
     DeclaredDead,
     Raised,
+    Spot,
     TimedOut,
     Unstarted,
 )
-from jobstream_processors.core.spot import NOWHERE, Spot
 from jobstream_processors.execute.current import name_job
 from jobstream_processors.execute.running import facts_of
 from jobstream_processors.watch.failure import Failure

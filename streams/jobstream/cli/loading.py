@@ -13,7 +13,7 @@ from jobstream.app import App
 from jobstream.cli.app_name import CODE, is_module_app
 from jobstream.errors import ConfigError
 from jobstream.roles.stop_signals import StopAsked
-from jobstream_processors.core.spot import line_of
+from jobstream_processors.execute.spot import line_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,10 +15,10 @@ from jobstream_processors.core.outcome import (
     DeclaredDead,
     Interrupted,
     Raised,
+    Spot,
     TimedOut,
     Unstarted,
 )
-from jobstream_processors.core.spot import Spot
 from jobstream_processors.job_types import ASYNC, PROCESS
 from jobstream_processors.watch.alike import INTERVAL_MS, WHOLE_MAX
 

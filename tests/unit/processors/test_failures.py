@@ -29,11 +29,11 @@ from jobstream_processors.core.outcome import (
     DeclaredDead,
     Interrupted,
     Raised,
+    Spot,
     TimedOut,
     Unstarted,
 )
 from jobstream_processors.core.retry import Backoff
-from jobstream_processors.core.spot import Spot
 from jobstream_processors.execute.current import job_fields
 from jobstream_processors.job_types import ASYNC, PROCESS
 from jobstream_processors.watch.failure_hooks import WAITING_MAX, Failures, failure_of

@@ -11,8 +11,9 @@ from uuid import UUID
 
 import pytest
 
-from jobstream_processors.core.outcome import ERROR_TEXT_MAX, Dead, Raised, Snooze, read
+from jobstream_processors.core.outcome import Dead, Raised, Snooze
 from jobstream_processors.execute.hidden import Hidden
+from jobstream_processors.execute.user_errors import ERROR_TEXT_MAX, read
 
 CANARY = "hunter2-canary"
 

@@ -6,12 +6,7 @@ import asyncio
 import contextvars
 from typing import TYPE_CHECKING, Any
 
-from jobstream_processors.core.outcome import (
-    DONE,
-    STOPPED,
-    Interrupted,
-    TimedOut,
-)
+from jobstream_processors.core.outcome import DONE, STOPPED, Interrupted, TimedOut
 from jobstream_processors.execute.on_loop import GRACE_MS, SLICE_S, LoopExecutor
 
 if TYPE_CHECKING:

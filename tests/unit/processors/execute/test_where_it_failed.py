@@ -15,8 +15,7 @@ from jobstream_processors.execute.on_threads import ThreadExecutor
 if TYPE_CHECKING:
     from tests.unit.processors.execute.conftest import Ear
 
-    from jobstream_processors.core.outcome import Outcome
-    from jobstream_processors.core.spot import Spot
+    from jobstream_processors.core.outcome import Outcome, Spot
 
 LIMIT_S = 20.0
 

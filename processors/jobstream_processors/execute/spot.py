@@ -16,13 +16,15 @@ from traceback import FrameSummary, StackSummary, TracebackException
 from types import CodeType, FrameType, TracebackType
 from typing import TYPE_CHECKING
 
+from jobstream_processors.core.headers import TRACEBACK_BYTES_MAX
+from jobstream_processors.core.outcome import Spot
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TRACEBACK_BYTES_MAX = 8_000
-"""In UTF-8. If it is longer, each exception of the chain loses its outer frames first."""
 FRAMES_STEPS = (32, 16, 8, 4, 2, 1)
-"""How many frames of each exception are shown, the first number with which the text fits."""
+"""How many frames of each exception are shown, the first number with which the text fits: each
+exception of the chain loses its outer frames first."""
 CHAIN_MAX = 8
 """Exceptions of a chain that are shown: the first causes and the last ones."""
 GROUP_MAX = 15
@@ -48,18 +50,6 @@ _LEFT_OUT = b"[... left out ...]\n"
 
 Call = tuple[CodeType, int, int, str]
 """One frame: its code, the instruction, the line, and the name of its module."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spot:
-    """Where a run failed."""
-
-    frame: str = ""
-    """`file:line in function`: the last frame of the user's own code."""
-    traceback: str = ""
-
-
-NOWHERE = Spot()
 
 
 def spot_of(error: BaseException, clean: Callable[[str], str]) -> Spot:

@@ -7,8 +7,8 @@ from contextlib import suppress
 
 import pytest
 
+from jobstream_processors.core.headers import TRACEBACK_BYTES_MAX
 from jobstream_processors.core.outcome import (
-    ERROR_TEXT_MAX,
     Again,
     Cancel,
     Cancelled,
@@ -19,11 +19,9 @@ from jobstream_processors.core.outcome import (
     Raised,
     RetryAfter,
     Snooze,
-    raised,
-    read,
 )
-from jobstream_processors.core.spot import TRACEBACK_BYTES_MAX
 from jobstream_processors.errors import InvalidOption
+from jobstream_processors.execute.user_errors import ERROR_TEXT_MAX, raised, read
 
 
 class Rude(Exception):
