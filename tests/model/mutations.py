@@ -21,7 +21,7 @@ from tests.model.scenarios import (
 from jobstream_processors.assignment.takeover import Takeover
 from jobstream_processors.core.headers import Carried
 from jobstream_processors.core.known import UNKNOWN, Known
-from jobstream_processors.settle.records import settlement
+from jobstream_processors.settle.records import settlement_of
 from jobstream_processors.settle.settler import Settler
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class RowLeftOut(Settler):
 
 
 def wanted(delivery: Delivery, decision: Decision) -> Settlement:
-    found = settlement(delivery, decision, PLAN, NOW_MS)
+    found = settlement_of(delivery, decision, PLAN, NOW_MS)
     assert found is not None, "every outcome tried here is settled by a row"
     return found
 

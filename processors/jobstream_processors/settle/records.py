@@ -44,7 +44,7 @@ class Settlement:
     fact: Known
 
 
-def settlement(
+def settlement_of(
     delivery: Delivery, decision: Decision, plan: QueuePlan, now_ms: int
 ) -> Settlement | None:
     """The records that settle `delivery`; None where nothing is to be written."""
@@ -52,29 +52,29 @@ def settlement(
         case Leave() | WaitInPlace():
             return None
         case Finish():
-            return _row(delivery, plan, _job(delivery, known.DONE, now_ms))
+            return _written(delivery, plan, _end_row(delivery, known.DONE, now_ms))
         case End(state, reason):
-            return _row(delivery, plan, _job(delivery, state, now_ms, reason))
+            return _written(delivery, plan, _end_row(delivery, state, now_ms, reason))
         case Retry(carried):
-            row = _base(delivery, "moved", now_ms)
-            return _row(delivery, plan, row, copy=_rung_copy(delivery, carried, plan))
+            row = _blank_row(delivery, "moved", now_ms)
+            return _written(delivery, plan, row, copy=_ladder_copy(delivery, carried, plan))
         case DeadLetter(carried, pointer):
-            row = _job(delivery, known.DEAD, now_ms, carried.reason)
-            write = pointer_letter if pointer else letter
-            return _row(delivery, plan, row, copy=write(delivery, carried, plan))
+            row = _end_row(delivery, known.DEAD, now_ms, carried.reason)
+            write = pointer_letter_of if pointer else letter_of
+            return _written(delivery, plan, row, copy=write(delivery, carried, plan))
         case RetryInPlace(attempt, delay_ms, snoozes, first_failed_ms):
             parked = Parked(attempt, now_ms + delay_ms, snoozes, first_failed_ms or 0)
-            row = _base(delivery, "parked", now_ms)
+            row = _blank_row(delivery, "parked", now_ms)
             row = row._replace(attempt=attempt, due=parked.due_ms, detail=parked.detail)
-            return _row(delivery, plan, row)
+            return _written(delivery, plan, row)
         case CountCrash(crashes):
-            row = _base(delivery, "crash", now_ms)
-            return _row(delivery, plan, row._replace(attempt=crashes))
+            row = _blank_row(delivery, "crash", now_ms)
+            return _written(delivery, plan, row._replace(attempt=crashes))
         case _:
             assert_never(decision)
 
 
-def letter(delivery: Delivery, carried: Carried, plan: QueuePlan) -> Outgoing:
+def letter_of(delivery: Delivery, carried: Carried, plan: QueuePlan) -> Outgoing:
     """The dead letter: the original bytes, and headers that tell why, where from, how often."""
     carried = _placed(delivery, carried)
     headers = _headers(delivery, carried, plan.dlq)
@@ -82,9 +82,9 @@ def letter(delivery: Delivery, carried: Carried, plan: QueuePlan) -> Outgoing:
     return Outgoing(plan.dlq, letter_key(delivery), delivery.value, delivery.origin[1], headers)
 
 
-def pointer_letter(delivery: Delivery, carried: Carried, plan: QueuePlan) -> Outgoing:
+def pointer_letter_of(delivery: Delivery, carried: Carried, plan: QueuePlan) -> Outgoing:
     """A dead letter for a record too big to copy: it names the offset where the bytes stand."""
-    full = letter(delivery, replace(carried, reason=carried.reason or TOO_LARGE), plan)
+    full = letter_of(delivery, replace(carried, reason=carried.reason or TOO_LARGE), plan)
     place = ":".join(map(str, delivery.origin)).encode()
     headers = [*(full.headers or []), (POINTER, place)]
     # Keys and trace headers of a stranger may be what is too big: keep ours alone.
@@ -97,7 +97,7 @@ def letter_key(delivery: Delivery) -> bytes:
     return f"{delivery.id}:{delivery.carried.redrive}".encode()
 
 
-def _rung_copy(delivery: Delivery, carried: Carried, plan: QueuePlan) -> Outgoing:
+def _ladder_copy(delivery: Delivery, carried: Carried, plan: QueuePlan) -> Outgoing:
     carried = _placed(delivery, carried)
     topic, partition = plan.rung(carried.delay_ms or 0, delivery.origin[1])
     headers = _headers(delivery, carried, topic)
@@ -117,7 +117,7 @@ def _placed(delivery: Delivery, carried: Carried) -> Carried:
     return replace(carried, origin=origin, partition=partition)
 
 
-def _base(delivery: Delivery, kind: RowKind, now_ms: int) -> Row:
+def _blank_row(delivery: Delivery, kind: RowKind, now_ms: int) -> Row:
     carried = delivery.carried
     fingerprint, digest = delivery.identity()
     return Row(
@@ -135,11 +135,11 @@ def _base(delivery: Delivery, kind: RowKind, now_ms: int) -> Row:
     )
 
 
-def _job(delivery: Delivery, state: str, now_ms: int, detail: str = "") -> Row:
-    return _base(delivery, "job", now_ms)._replace(state=state, detail=detail[:200])
+def _end_row(delivery: Delivery, state: str, now_ms: int, detail: str = "") -> Row:
+    return _blank_row(delivery, "job", now_ms)._replace(state=state, detail=detail[:200])
 
 
-def _row(
+def _written(
     delivery: Delivery, plan: QueuePlan, row: Row, *, copy: Outgoing | None = None
 ) -> Settlement:
     record = Outgoing(plan.dedup, row_key(row), encode_row(row), delivery.origin[1])

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from jobstream_processors.core.decide import DeadLetter, Finish, Retry
 from jobstream_processors.errors import PublishFailure, TableUnavailable
 from jobstream_processors.ports import Outgoing, Sent
-from jobstream_processors.settle.records import TOO_LARGE, Settlement, settlement
+from jobstream_processors.settle.records import TOO_LARGE, Settlement, settlement_of
 from jobstream_schemas import done_encoder, done_key
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class Settler:
         now_ms, plan = self._clock.broker_ms(), self._plans[lane.queue]
         work: list[tuple[Decided, Settlement]] = []
         for delivery, decision in items:
-            wanted = settlement(delivery, decision, plan, now_ms)
+            wanted = settlement_of(delivery, decision, plan, now_ms)
             if wanted is not None:
                 work.append(((delivery, decision), wanted))
         with_copy = [index for index, (_, wanted) in enumerate(work) if wanted.copy is not None]

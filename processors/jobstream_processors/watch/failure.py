@@ -1,10 +1,24 @@
-"""A failure as plain data for user code. Who is told of it, and when, is not decided here."""
+"""A failure as plain data for user code, and the texts of a run that failed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from jobstream_processors.core.outcome import (
+    NOWHERE,
+    Again,
+    Crashed,
+    DeclaredDead,
+    Raised,
+    Spot,
+    TimedOut,
+    Unstarted,
+)
+
+if TYPE_CHECKING:
+    from jobstream_processors.core.outcome import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +59,21 @@ class Failure:
 
 
 Callback = Callable[[Failure], object]
+
+
+def texts_of(outcome: Outcome | None) -> tuple[str, str, Spot]:
+    """Error, message and place; no error where the run did not fail by itself."""
+    match outcome:
+        case Raised(error, message, _, spot):
+            return error, message, spot
+        case TimedOut(after_ms, spot):
+            return "jobstream.Timeout", f"still running after {after_ms} ms", spot
+        case Crashed(how):
+            return "jobstream.Crashed", how, NOWHERE
+        case Unstarted(_, how, spot):
+            return "jobstream.ChildNotStarted", how, spot
+        case DeclaredDead(reason, message, spot):
+            return f"jobstream.{reason}", message, spot
+        case Again(spot=spot):
+            return "", "", spot
+    return "", "", NOWHERE

@@ -19,8 +19,8 @@ from jobstream_processors.core.decide import (
 )
 from jobstream_processors.core.outcome import Again, Unstarted
 from jobstream_processors.execute.current import fields_of
-from jobstream_processors.watch.alike import INTERVAL_MS, Alike
-from jobstream_processors.watch.failure_hooks import texts_of
+from jobstream_processors.watch.failure import texts_of
+from jobstream_processors.watch.thinning import INTERVAL_MS, Thinning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ class FailureLog:
 
     def __init__(self, monotonic_ms: Callable[[], int]) -> None:
         self._now_ms = monotonic_ms
-        self._alike: Alike[_Line] = Alike()
+        self._thinning: Thinning[_Line] = Thinning()
         self.tracebacks = False
         """Write the whole traceback of every failed run; deaths always have theirs."""
 
@@ -71,13 +71,13 @@ class FailureLog:
         reader = delivery.reader
         job_type = reader.job_type if reader is not None else ""
         kind = event, job_type, delivery.lane.queue, reason, error, spot.frame
-        if self._alike.passes(kind, self._now_ms(), line):
+        if self._thinning.passes(kind, self._now_ms(), line):
             whole = self.tracebacks or event == DEAD or log.isEnabledFor(logging.DEBUG)
             _write(line(), spot.traceback if whole else "")
 
     def tick(self, now_ms: int | None = None) -> None:
         """Write how many were alike in the intervals that are over; None: in all, for the last."""
-        for line, count in self._alike.due(now_ms):
+        for line, count in self._thinning.due(now_ms):
             fields = line.fields | {"count": count, "in_s": INTERVAL_MS // 1_000}
             _write(line._replace(fields=fields), "")
 

@@ -20,7 +20,7 @@ from jobstream_processors.assembly import Parts
 from jobstream_processors.assignment.pressure import Limits
 from jobstream_processors.assignment.takeover import Takeover
 from jobstream_processors.background import aside
-from jobstream_processors.watch.failure_hooks import Failures
+from jobstream_processors.watch.on_failure import Failures
 from jobstream_processors.worker import Worker
 
 if TYPE_CHECKING:

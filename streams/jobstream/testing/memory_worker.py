@@ -41,7 +41,7 @@ from jobstream_processors.engine.unfinished import remains
 from jobstream_processors.engine.waiting import UNANNOUNCED
 from jobstream_processors.errors import PublishFailed
 from jobstream_processors.meter import DelayMeter, Meter
-from jobstream_processors.watch.failure_hooks import call, failure_of
+from jobstream_processors.watch.on_failure import call, failure_of
 from jobstream_schemas import Catalogue
 
 if TYPE_CHECKING:

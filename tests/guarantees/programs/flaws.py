@@ -15,7 +15,7 @@ from jobstream_processors.assignment.takeover import Takeover
 from jobstream_processors.core.decide import Finish
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.engine.way import Way
-from jobstream_processors.settle.records import settlement
+from jobstream_processors.settle.records import settlement_of
 from jobstream_processors.settle.settler import Settler
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def moved_before_copy() -> None:
 
     def rows_first(self: Settler, lane: Lane, items: list[Decided]) -> Steps:
         plan, now_ms = self._plans[lane.queue], self._clock.broker_ms()
-        found = [settlement(delivery, decision, plan, now_ms) for delivery, decision in items]
+        found = [settlement_of(delivery, decision, plan, now_ms) for delivery, decision in items]
         yield self._sink.send([wanted.row for wanted in found if wanted is not None])
         yield from others(self, lane, items)
 

@@ -20,7 +20,7 @@ from jobstream_processors.core.outcome import (
     Unstarted,
 )
 from jobstream_processors.job_types import ASYNC, PROCESS
-from jobstream_processors.watch.alike import INTERVAL_MS, WHOLE_MAX
+from jobstream_processors.watch.thinning import INTERVAL_MS, WHOLE_MAX
 
 if TYPE_CHECKING:
     from tests.unit.processors.conftest import Works

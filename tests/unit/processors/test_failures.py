@@ -36,7 +36,7 @@ from jobstream_processors.core.outcome import (
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.execute.current import job_fields
 from jobstream_processors.job_types import ASYNC, PROCESS
-from jobstream_processors.watch.failure_hooks import WAITING_MAX, Failures, failure_of
+from jobstream_processors.watch.on_failure import WAITING_MAX, Failures, failure_of
 
 if TYPE_CHECKING:
     from tests.unit.processors.conftest import Shop, Works

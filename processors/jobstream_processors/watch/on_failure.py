@@ -13,19 +13,9 @@ from typing import TYPE_CHECKING, Literal
 
 from jobstream_processors.background import in_background, log_end
 from jobstream_processors.core.decide import CountCrash, DeadLetter, Retry, RetryInPlace
-from jobstream_processors.core.outcome import (
-    NOWHERE,
-    Again,
-    Crashed,
-    DeclaredDead,
-    Raised,
-    Spot,
-    TimedOut,
-    Unstarted,
-)
 from jobstream_processors.execute.current import name_job
 from jobstream_processors.execute.running import facts_of
-from jobstream_processors.watch.failure import Failure
+from jobstream_processors.watch.failure import Failure, texts_of
 
 if TYPE_CHECKING:
     import threading
@@ -83,24 +73,6 @@ def failure_of(delivery: Delivery, outcome: Outcome | None, decision: Decision) 
         reason=reason,
         retry_in_ms=wait_ms,
     )
-
-
-def texts_of(outcome: Outcome | None) -> tuple[str, str, Spot]:
-    """Error, message and place; no error where the run did not fail by itself."""
-    match outcome:
-        case Raised(error, message, _, spot):
-            return error, message, spot
-        case TimedOut(after_ms, spot):
-            return "jobstream.Timeout", f"still running after {after_ms} ms", spot
-        case Crashed(how):
-            return "jobstream.Crashed", how, NOWHERE
-        case Unstarted(_, how, spot):
-            return "jobstream.ChildNotStarted", how, spot
-        case DeclaredDead(reason, message, spot):
-            return f"jobstream.{reason}", message, spot
-        case Again(spot=spot):
-            return "", "", spot
-    return "", "", NOWHERE
 
 
 class Failures:

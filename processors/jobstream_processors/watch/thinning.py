@@ -1,4 +1,4 @@
-"""Counts what is alike, so that a thousand failures a second are a line in ten seconds.
+"""Thins out what is alike, so that a thousand failures a second are a line in ten seconds.
 
 The first few of a kind are let through; from then on they are counted, and the count is due once
 per interval, with one of them as the example. A kind of which an interval brought nothing is
@@ -32,7 +32,7 @@ class Kept(Generic[Example]):
     example: Example | None = None
 
 
-class Alike(Generic[Example]):
+class Thinning(Generic[Example]):
     """Decides which of many alike pass. Used by one thread."""
 
     def __init__(self) -> None:

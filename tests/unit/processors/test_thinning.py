@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from jobstream_processors.watch.alike import INTERVAL_MS, KINDS_MAX, WHOLE_MAX, Alike
+from jobstream_processors.watch.thinning import INTERVAL_MS, KINDS_MAX, WHOLE_MAX, Thinning
 
 
-def let_through(alike: Alike[str], kind: str, times: int, now_ms: int = 0) -> int:
+def let_through(alike: Thinning[str], kind: str, times: int, now_ms: int = 0) -> int:
     return sum(alike.passes(kind, now_ms, lambda: f"example of {kind}") for _ in range(times))
 
 
 def test_the_first_few_pass_and_the_others_are_due_when_the_interval_is_over() -> None:
-    alike: Alike[str] = Alike()
+    alike: Thinning[str] = Thinning()
 
     assert let_through(alike, "a", 1_000) == WHOLE_MAX
     assert alike.due(INTERVAL_MS - 1) == []
@@ -19,7 +19,7 @@ def test_the_first_few_pass_and_the_others_are_due_when_the_interval_is_over() -
 
 
 def test_a_storm_that_goes_on_is_one_count_per_interval() -> None:
-    alike: Alike[str] = Alike()
+    alike: Thinning[str] = Thinning()
     let_through(alike, "a", WHOLE_MAX + 1)
 
     for turn in range(1, 4):
@@ -29,7 +29,7 @@ def test_a_storm_that_goes_on_is_one_count_per_interval() -> None:
 
 
 def test_after_an_interval_without_any_it_is_news_again() -> None:
-    alike: Alike[str] = Alike()
+    alike: Thinning[str] = Thinning()
     let_through(alike, "a", WHOLE_MAX + 1)
     alike.due(INTERVAL_MS)
     assert alike.due(2 * INTERVAL_MS) == []
@@ -38,7 +38,7 @@ def test_after_an_interval_without_any_it_is_news_again() -> None:
 
 
 def test_kinds_are_told_apart_up_to_a_bound() -> None:
-    alike: Alike[str] = Alike()
+    alike: Thinning[str] = Thinning()
     for number in range(KINDS_MAX):
         assert let_through(alike, f"kind {number}", 1) == 1
 
@@ -49,7 +49,7 @@ def test_kinds_are_told_apart_up_to_a_bound() -> None:
 
 
 def test_at_the_end_all_is_due() -> None:
-    alike: Alike[str] = Alike()
+    alike: Thinning[str] = Thinning()
     let_through(alike, "a", WHOLE_MAX + 2)
     let_through(alike, "b", 1)
 
