@@ -23,7 +23,6 @@ from jobstream.broker.free_ports import choose_addresses
 from jobstream.cli.root import root
 from jobstream.exits import FAILURE
 from jobstream.kafka.client import admin_calls as asking
-from jobstream.operate import cluster
 from jobstream.roles.process import Roles
 
 if TYPE_CHECKING:
@@ -143,8 +142,7 @@ def test_a_mistake_is_told_with_its_cause(
     cause: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for asks in (asking, cluster):
-        monkeypatch.setattr(asks, "WAIT_S", 3.0)
+    monkeypatch.setattr(asking, "WAIT_S", 3.0)
     app = app_with(secure.environ(**mistake), tmp_path)
 
     @app.job(queue=app.queue("mail", partitions=1))

@@ -164,7 +164,7 @@ class Asking:
                 if isinstance(problem, BrokerRefused) or time.monotonic() >= deadline:
                     raise problem from error
             threading.Event().wait(AGAIN_S)
-            self._client = AdminClient(self.options)
+            self._client = made(AdminClient, self.options)
 
 
 _ACCEPTED: Any = object()

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as Place
 
+from jobstream.kafka.client.construct import made
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -25,7 +27,7 @@ class Beside:
 
     def __init__(self, options: Mapping[str, Any], places: Mapping[TopicPartition, int]) -> None:
         # It never subscribes, so it is no member of the group that it must name.
-        self._consumer = Consumer(dict(options))
+        self._consumer = made(Consumer, options)
         self._next: dict[TopicPartition, int] = {}
         for partition, offset in places.items():
             self.start(partition, offset)
