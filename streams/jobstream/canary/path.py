@@ -13,14 +13,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import uuid_utils
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from jobstream.canary.canary_job import CANARY, Probe, codec
 from jobstream.canary.probing import ENQUEUE, Probed, end_of, id_on, verdict
 from jobstream.enqueue.client import Client
 from jobstream.enqueue.composing import JobKind, When
 from jobstream.errors import BrokerUnavailable, JobstreamError
-from jobstream.kafka.client.construct import made
+from jobstream.kafka.client.construct import outsider
 from jobstream.kafka.client.error_kinds import is_passing
 from jobstream.kafka.produce.producer import KafkaTransport
 from jobstream.topics.names import schemas_topic
@@ -40,6 +40,13 @@ ASK_S = 5.0
 POLL_S = 0.1
 BATCH = 500
 WHEN = When(expires_in=EXPIRES_IN)
+ROWS: Mapping[str, Any] = {
+    "auto.offset.reset": "error",
+    "enable.partition.eof": False,
+    "queued.max.messages.kbytes": 4_096,
+    "fetch.wait.max.ms": 100,
+    "fetch.queue.backoff.ms": 10,
+}
 
 
 class ProbeRows:
@@ -47,17 +54,8 @@ class ProbeRows:
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         """Prepare a consumer; nothing is sent yet."""
-        self._options = {
-            **options,
-            # A group id is required by the client library; nothing is committed under it.
-            "group.id": "jobstream-canary",
-            "enable.auto.commit": False,
-            "auto.offset.reset": "error",
-            "queued.max.messages.kbytes": 4_096,
-            "fetch.wait.max.ms": 100,
-            "fetch.queue.backoff.ms": 10,
-        }
-        self._consumer = made(Consumer, self._options)
+        self._options = options
+        self._consumer = outsider(options, ROWS)
 
     def begin(self, place: Place) -> None:
         """Read from the present end of the partition; blocks for it, raises BrokerUnavailable."""
@@ -68,7 +66,7 @@ class ProbeRows:
         except KafkaException as error:
             # A client may go on asking the broker it knew; a new one looks for the leader.
             self._consumer.close()
-            self._consumer = made(Consumer, self._options)
+            self._consumer = outsider(self._options, ROWS)
             topic, partition = place
             message = f"{topic} [{partition}]: its end is not known: {error.args[0].str()}"
             raise BrokerUnavailable(message) from error

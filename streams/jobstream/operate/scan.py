@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import KafkaError, TopicPartition
 
 from jobstream.errors import BrokerRefused
-from jobstream.kafka.client.construct import made
+from jobstream.kafka.client.construct import outsider
 from jobstream.kafka.client.error_kinds import is_passing
 from jobstream.operate.errors import ReadStalled
 
@@ -25,6 +25,7 @@ STALL_S_MAX = 60.0
 _WAIT_S = 0.1
 # Two records have to travel to see the head of a partition, so little is fetched ahead there.
 HEAD_BYTES = 65_536
+SCANNER: Mapping[str, Any] = {"queued.max.messages.kbytes": 8_192, "fetch.wait.max.ms": 100}
 
 
 def unmoved(_done: int, _total: int) -> None:
@@ -45,7 +46,7 @@ def scan(
     ranges = _Ranges(spans)
     if not ranges.left:
         return
-    consumer = _consumer(options, {})
+    consumer = outsider(options, SCANNER)
     try:
         consumer.assign([TopicPartition(*at, start) for at, (start, _) in ranges.left.items()])
         heard = time.monotonic()
@@ -75,7 +76,7 @@ def heads(options: Mapping[str, Any], starts: Mapping[Place, int]) -> dict[Place
     waiting = set(starts)
     if not waiting:
         return found
-    consumer = _consumer(options, {"fetch.message.max.bytes": HEAD_BYTES})
+    consumer = outsider(options, {**SCANNER, "fetch.message.max.bytes": HEAD_BYTES})
     try:
         consumer.assign([TopicPartition(*at, start) for at, start in starts.items()])
         deadline = time.monotonic() + STALL_S_MAX
@@ -145,20 +146,3 @@ def _is_told(message: Any) -> bool:  # noqa: ANN401 - a Message
         text = f"{topic} [{partition}] can't be read: {error.str()} ({error.name()})"
         raise BrokerRefused(text)
     return False
-
-
-def _consumer(options: Mapping[str, Any], more: Mapping[str, Any]) -> Consumer:
-    return made(
-        Consumer,
-        {
-            **options,
-            # A group id is required by the client library; nothing is committed under it.
-            "group.id": "jobstream-inspect",
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-            "enable.partition.eof": True,
-            "queued.max.messages.kbytes": 8_192,
-            "fetch.wait.max.ms": 100,
-            **more,
-        },
-    )

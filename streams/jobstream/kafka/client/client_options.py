@@ -31,64 +31,51 @@ DEFAULTS: Mapping[str, str] = {
 _SECRET = re.compile(r"password|passphrase|secret|\.pem$|oauthbearer\.(config|token)")
 """Names whose values are never shown: passwords, keys, and texts that can hold either."""
 
-_LOADS_CODE = "it loads foreign code into the process; give keys by ssl.key.* or ssl.keystore.*"
-_ACKNOWLEDGED = "an enqueue returns only what all in-sync copies hold; there is nothing to choose"
-_GIVEN_UP = "a record given up early may be written all the same; use enqueue_timeout"
-_OFFSETS = "offsets move only after a job is settled; there is nothing to choose"
-_ORDER = "jobs of a key start in their order; there is nothing to choose"
-_MEMORY = "jobstream bounds what waits in memory; use window or concurrency"
-_OLD_BROKERS = "records need headers and idempotence, which a client for old brokers leaves out"
-_SIGHT = "a topic of the app that a client does not see is one whose jobs do not run"
-DENIED = (
-    ("plugin.library.paths", "it loads foreign code into the process; there is no substitute"),
-    ("ssl.engine.*", _LOADS_CODE),
-    ("ssl.providers", _LOADS_CODE),
-    ("sasl.kerberos.kinit.cmd", "a shell runs it; use sasl.kerberos.keytab and .principal"),
-    ("*_cb", "callbacks belong to jobstream; use its logs, or sasl.oauthbearer.method=oidc"),
-    ("on_*", "callbacks belong to jobstream; use App.on_failure"),
-    ("logger", "the client's log is the logger jobstream.client; give that one handlers"),
-    ("log.queue", "the client's log is the logger jobstream.client; give that one handlers"),
-    ("enabled_events", "acknowledgements come by another way than the one it opens"),
-    ("internal.termination.signal", "signals ask a process to drain and leave"),
-    ("default.topic.config", "give the option by its own name"),
-    ("enable.auto.*", _OFFSETS),
-    ("auto.*", _OFFSETS),
-    ("offset.*", _OFFSETS),
-    ("enable.partition.eof", _OFFSETS),
-    ("isolation.level", "a job of a transaction that was aborted must not run"),
-    ("acks", _ACKNOWLEDGED),
-    ("request.required.acks", _ACKNOWLEDGED),
-    ("enable.idempotence", _ACKNOWLEDGED),
-    ("delivery.report.only.error", _ACKNOWLEDGED),
-    ("enable.gapless.guarantee", "one refused record would end the producer of all others"),
-    ("transactional.id", "publishing before committing makes transactions needless"),
-    ("message.timeout.ms", _GIVEN_UP),
-    ("delivery.timeout.ms", _GIVEN_UP),
-    ("message.send.max.retries", _GIVEN_UP),
-    ("retries", _GIVEN_UP),
-    ("partitioner", "a key must reach the same partition from every client and language"),
-    ("queuing.strategy", _ORDER),
-    ("queue.buffering.*", _MEMORY),
-    ("linger.ms", "jobstream sends what it has at once, and in batches under load"),
-    ("queued.*", _MEMORY),
-    ("fetch.queue.backoff.ms", "a wait after a full queue would leave slots empty"),
-    ("fetch.wait.max.ms", "a longer wait would hold up pauses, stops and handovers"),
-    ("allow.auto.create.topics", "a topic made by a broker's defaults loses jobs; apply topics"),
-    ("topic.blacklist", _SIGHT),
-    ("api.version.request", _OLD_BROKERS),
-    ("api.version.fallback.ms", _OLD_BROKERS),
-    ("broker.version.fallback", _OLD_BROKERS),
-    ("test.*", "a cluster that the client makes up keeps no job; use jobstream.testing"),
-    ("group.protocol", "use group_protocol or JOBSTREAM_GROUP_PROTOCOL"),
-    ("group.*", "groups are named after the app; name the app"),
-    ("partition.assignment.strategy", "partitions must move one by one; use group_protocol"),
-    ("session.timeout.ms", "use session_timeout or JOBSTREAM_SESSION_TIMEOUT"),
-    ("heartbeat.interval.ms", "use heartbeat or JOBSTREAM_HEARTBEAT"),
-    ("max.poll.interval.ms", "use rebalance_drain or JOBSTREAM_REBALANCE_DRAIN"),
-    ("bootstrap.servers", "use bootstrap_servers or JOBSTREAM_BOOTSTRAP_SERVERS"),
-    ("metadata.broker.list", "use bootstrap_servers or JOBSTREAM_BOOTSTRAP_SERVERS"),
-    ("message.max.bytes", "use enqueue_bytes_max or JOBSTREAM_ENQUEUE_BYTES_MAX"),
-)
+_REFUSED = {
+    "it loads foreign code into the process; give keys by ssl.key.* or ssl.keystore.*": (
+        "plugin.library.paths ssl.engine.* ssl.providers"
+    ),
+    "a shell runs it; use sasl.kerberos.keytab and .principal": "sasl.kerberos.kinit.cmd",
+    "callbacks, acknowledgements and signals belong to jobstream; use its logs, App.on_failure, or "
+    "sasl.oauthbearer.method=oidc": "*_cb on_* enabled_events internal.termination.signal",
+    "the client's log is the logger jobstream.client; give that one handlers": "logger log.queue",
+    "give the option by its own name": "default.topic.config",
+    "offsets move only after a job is settled; there is nothing to choose": (
+        "enable.auto.* auto.* offset.* enable.partition.eof"
+    ),
+    "a job of a transaction that was aborted must not run": "isolation.level",
+    "an enqueue returns only what all in-sync copies hold; there is nothing to choose": (
+        "acks request.required.acks enable.idempotence delivery.report.only.error transactional.id"
+    ),
+    "one refused record would end the producer of all others": "enable.gapless.guarantee",
+    "a record given up early may be written all the same; use enqueue_timeout": (
+        "message.timeout.ms delivery.timeout.ms message.send.max.retries retries"
+    ),
+    "a key must reach the same partition from every client and language": "partitioner",
+    "jobs of a key start in their order; there is nothing to choose": "queuing.strategy",
+    "jobstream batches, and bounds what waits in memory; use window or concurrency": (
+        "queue.buffering.* linger.ms queued.* fetch.queue.backoff.ms fetch.wait.max.ms"
+    ),
+    "topics are made by jobstream topics apply, and every client must see them": (
+        "allow.auto.create.topics topic.blacklist"
+    ),
+    "records need headers and idempotence, which a client for old brokers leaves out": (
+        "api.version.request api.version.fallback.ms broker.version.fallback"
+    ),
+    "a cluster that the client makes up keeps no job; use jobstream.testing": "test.*",
+    "use group_protocol or JOBSTREAM_GROUP_PROTOCOL": "group.protocol",
+    "groups are named after the app, and partitions move one by one; name the app": (
+        "group.* partition.assignment.strategy"
+    ),
+    "use session_timeout or JOBSTREAM_SESSION_TIMEOUT": "session.timeout.ms",
+    "use heartbeat or JOBSTREAM_HEARTBEAT": "heartbeat.interval.ms",
+    "use rebalance_drain or JOBSTREAM_REBALANCE_DRAIN": "max.poll.interval.ms",
+    "use bootstrap_servers or JOBSTREAM_BOOTSTRAP_SERVERS": (
+        "bootstrap.servers metadata.broker.list"
+    ),
+    "use enqueue_bytes_max or JOBSTREAM_ENQUEUE_BYTES_MAX": "message.max.bytes",
+}
+DENIED = [(name, reason) for reason, names in _REFUSED.items() for name in names.split()]
 """Pattern of a name → which promise it would break, or what to use instead. The first counts."""
 
 _RISKS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from confluent_kafka import KafkaException
+from confluent_kafka import Consumer, KafkaException
 
 from jobstream.errors import ConfigError
 from jobstream.kafka.client.client_options import MASK, is_secret
@@ -35,3 +35,14 @@ def made(kind: Callable[[dict[str, Any]], Client], options: Mapping[str, Any]) -
                 why = why.replace(str(value), MASK)
         message = f"the Kafka client refuses its options: {why}: {HOW}"
         raise ConfigError(message) from error
+
+
+def outsider(options: Mapping[str, Any], more: Mapping[str, Any]) -> Consumer:
+    """A consumer that joins no group; nothing is committed under the id that the library wants."""
+    own = {
+        "group.id": "jobstream-reader",
+        "enable.auto.commit": False,
+        "auto.offset.reset": "earliest",
+        "enable.partition.eof": True,
+    }
+    return made(Consumer, {**options, **own, **more})

@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollectio
 
 from jobstream.errors import BrokerRefused, BrokerUnavailable
 from jobstream.kafka.client.admin_calls import AGAIN_S, MISSING, Asking
-from jobstream.kafka.client.construct import made
+from jobstream.kafka.client.construct import outsider
 from jobstream.kafka.client.error_kinds import is_passing
 from jobstream_processors.errors import TableUnavailable
 
@@ -32,6 +32,11 @@ log = logging.getLogger("jobstream.kafka")
 Answer = TypeVar("Answer")
 
 READ_BATCH = 5_000
+READER: Mapping[str, Any] = {
+    "queued.min.messages": 10_000,
+    "queued.max.messages.kbytes": 4_096,
+    "fetch.queue.backoff.ms": 10,
+}
 LOOK_S = 0.5
 """How long a read goes on without giving its caller a turn."""
 CLOSE_S = 1.0
@@ -127,7 +132,7 @@ class KafkaLog:
             try:
                 consumer, _ = self._asking.pop()
             except IndexError:
-                consumer = self._consumer()
+                consumer = outsider(self._options, READER)
             try:
                 answer = ask(consumer, min(_ASK_S, self._wait_s))
             except KafkaException as error:
@@ -209,25 +214,9 @@ class KafkaLog:
             lambda client, wait: client.describe_topics(asked, request_timeout=wait), MISSING
         )
 
-    def _consumer(self) -> Consumer:
-        return made(
-            Consumer,
-            {
-                **self._options,
-                # A group id is required by the client library; nothing is committed under it.
-                "group.id": "jobstream-reader",
-                "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
-                "enable.partition.eof": True,
-                "queued.min.messages": 10_000,
-                "queued.max.messages.kbytes": 4_096,
-                "fetch.queue.backoff.ms": 10,
-            },
-        )
-
     def _from(self, partition: Place, start: int) -> Generator[tuple[list[Record], int]]:
         """What one client brings from `start` on, with the position after it; until it is dry."""
-        consumer, dry_s = self._consumer(), time.monotonic() + DRY_S
+        consumer, dry_s = outsider(self._options, READER), time.monotonic() + DRY_S
         try:
             consumer.assign([TopicPartition(*partition, start)])
             position = start
