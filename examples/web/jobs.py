@@ -18,5 +18,5 @@ class Receipt:
 
 @app.job(queue=mail)
 def send_receipt(args: Receipt, ctx: Context) -> None:
-    """Send it; here it is only told."""
+    """Send it; this example only logs it."""
     ctx.logger.info("receipt of order %s sent", args.order_id)

@@ -78,7 +78,7 @@ CLUSTER: tuple[Metric, ...] = (
         "gauge",
         "exporter",
         ("queue", "job_type", "reason"),
-        "Dead letters that nobody has redriven, discarded or outlived.",
+        "Open dead letters: neither redriven nor discarded, and their job is not done.",
     ),
     Metric(
         "jobs_oldest_dead_letter_seconds",
