@@ -1,6 +1,6 @@
 """The page about metrics, made from the catalogue: `python -m tools.metrics_page`.
 
-It prints Markdown and changes no file; `make docs` writes it to its place.
+It prints Markdown; `make docs` writes it to its place.
 """
 
 from __future__ import annotations

@@ -77,6 +77,6 @@ __all__ = [
     "WrongArgs",
 ]
 
-# Users see one package: where a name is defined inside is nobody's business, tracebacks included.
+# Users see one package: tracebacks, too, do not show where inside a name is defined.
 for _name in __all__:
     globals()[_name].__module__ = __name__

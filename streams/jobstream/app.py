@@ -57,7 +57,7 @@ JOB_OPTIONS = frozenset(
 
 
 class JobDecorator(Protocol):
-    """What `App.job(...)` returns: takes a handler, gives a job type."""
+    """The decorator that `App.job(...)` returns: takes a handler, gives a job type."""
 
     @overload
     def __call__(self, function: Callable[[Args], Result]) -> Job[Args, Result]: ...
@@ -212,7 +212,7 @@ class App:
         For error trackers: every run that failed, and every job that dies without one. It is
         called with a `Failure`, on a thread of its own, one after the other: a slow one delays the
         next, never a job. At most 1,000 wait; more are counted in the log and left out. What it
-        raises is logged. A run that was lost with its worker or partition is not told. Raises
+        raises is logged. A run that was lost with its worker or partition is left out. Raises
         ConfigError for a coroutine function.
         """
         if not callable(callback) or inspect.iscoroutinefunction(callback):
@@ -223,7 +223,7 @@ class App:
 
     @property
     def failure_callbacks(self) -> tuple[Callback, ...]:
-        """What `on_failure` was given, in that order, as a worker calls it."""
+        """The callbacks given to `on_failure`, in the order in which a worker calls them."""
         return tuple(map(self._run_as, self._failure_callbacks))
 
     @property
@@ -245,7 +245,7 @@ class App:
         return self._connection.client()
 
     def metrics(self) -> Collector:
-        """What this process enqueued, for the Prometheus registry of a service; reads when asked.
+        """The counts of this process's enqueues, for the Prometheus registry of a service.
 
         `REGISTRY.register(app.metrics())`, once per app. Needs the extra `metrics`: raises
         ConfigError without it. Workers expose it by themselves.
@@ -259,7 +259,7 @@ class App:
 
     @property
     def control(self) -> Control:
-        """What an operator does: pause, resume, cancel, quiet. Contacts the broker at each call."""
+        """Pause, resume, cancel and quiet. Each call contacts the broker."""
         return Control(self.name, self._connection.client, self._names_of)
 
     def plan(self, queue: Queue) -> QueuePlan:
@@ -309,7 +309,7 @@ class App:
         return cast("_Called", around(function)) if self.settings.django else function
 
     def _names_of(self, kind: str) -> set[str]:
-        """What the app declared that an entry of that kind can be about."""
+        """The declared queues or job types that an entry of that kind can be about."""
         if kind == PAUSE_QUEUE:
             return set(self._queues)
         return {name for job in self._jobs.values() for name in (job.name, *job.aliases)}

@@ -1,7 +1,7 @@
-"""What an operator tells the workers, from Python: pause, resume, cancel, quiet.
+"""Control entries from Python: pause, resume, cancel, quiet.
 
-Each call writes one record to the control topic and waits for its acknowledgement. Workers see it
-within two seconds; a return does not prove that they did.
+Each call writes one record to the control topic and waits for its acknowledgement. Workers act on
+it within two seconds; a call may return before they do.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ControlEntry:
-    """One thing that an operator told the workers, and until when it holds."""
+    """A control entry: a pause, a cancel or a quiet order, and when it ends."""
 
     kind: str
     """`pause_queue`, `pause_type`, `cancel` or `quiet`."""
@@ -61,7 +61,7 @@ class ControlEntry:
     at: datetime
     """When the broker took it."""
     expires_at: datetime
-    """Nobody acts on it from then on."""
+    """From this moment on every worker ignores the entry."""
 
 
 class Control:
@@ -121,10 +121,10 @@ class Control:
         for_: Duration | None = None,
         who: str | None = None,
     ) -> ControlEntry:
-        """Let a job end as `cancelled`, wherever it is: on a queue, waiting, or running.
+        """Cancel a job, whether it is queued, waits on the ladder, or runs.
 
-        A running async handler is cancelled, a child process killed; a thread is told by
-        `ctx.is_cancelled`. A handler that returns all the same is done. In force for 30 days, or
+        A running async handler is cancelled and a child process killed; a thread learns of it
+        from `ctx.is_cancelled`. If the handler returns, the job is done. In force for 30 days, or
         `for_`: a job that waits for longer than that runs.
         """
         return self.tell(CANCEL, job_id, why=why, for_=for_, who=who)
@@ -137,10 +137,10 @@ class Control:
         for_: Duration | None = None,
         who: str | None = None,
     ) -> ControlEntry:
-        """Let a worker take no new jobs; it finishes what it has and keeps its partitions.
+        """Quiet a worker: it finishes its running jobs and starts no new ones.
 
         `worker` is `host:pid`, or the beginning of such names and `*`. Ends after an hour, or
-        `for_`. Its partitions wait all the while: nobody else serves them.
+        `for_`. The worker keeps its partitions, so their jobs wait all the while.
         """
         return self.tell(QUIET, worker, why=why, for_=for_, who=who)
 
@@ -149,7 +149,7 @@ class Control:
         self.lift(QUIET, worker)
 
     def entries(self) -> list[ControlEntry]:
-        """What is in force now, by this machine's clock, oldest first.
+        """The entries in force now, by this machine's clock, oldest first.
 
         Blocks while it reads the whole topic. It writes nothing: raises TopicMissing,
         EnqueueTimeout or BrokerUnavailable, which may be tried again, and BrokerRefused.
@@ -201,7 +201,7 @@ class Control:
         self._write(lifted_record(self._topic, kind, subject))
 
     def _taken(self, place: int) -> Order | None:
-        """The entry as the broker has it; None if another one took its place, or nobody answers."""
+        """The entry as the broker has it; None if another one replaced it, or no broker answers."""
         with suppress(BrokerUnavailable, BrokerRefused, TableUnavailable):
             for batch in self._client().log().read((self._topic, 0), place, place + 1):
                 for record in batch:

@@ -15,7 +15,7 @@ FAILURE = 1
 DIFFERS = 2
 """Something is to be done (`topics plan`, `schemas check`), or the command was not understood."""
 UNSAFE = 3
-"""What is there would break a guarantee; nothing was changed."""
+"""The present state would break a guarantee; nothing was changed."""
 REPLACE = 75
 """The process must be started again (sysexits.h: EX_TEMPFAIL)."""
 INTERRUPTED = 130

@@ -60,7 +60,7 @@ class Job(Generic[Args, Result_co]):
         self.codec: JobCodec[Args] = kind.codec
         self._options = options
         self.counts = Counts(queue.name, name)
-        """What was enqueued through this process."""
+        """The counts of what this process enqueued."""
         self.spec: JobSpec | None = None
         """How a worker runs it; None until a handler is given."""
 

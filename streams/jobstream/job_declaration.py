@@ -1,7 +1,4 @@
-"""What a declaration of a job type says, checked: its options, and the args its handler takes.
-
-It registers nothing and connects to nothing.
-"""
+"""Checks the declaration of a job type: its options, and the args that its handler takes."""
 
 from __future__ import annotations
 

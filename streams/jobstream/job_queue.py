@@ -43,7 +43,7 @@ class Queue:
     rungs: Mapping[str, int] | None = field(default=None, hash=False)
     """Partition counts of single rungs, as in {"1d": 1}; the others have the queue's count."""
     slo: Duration = "5m"
-    """What the queue promises: no job is to be overdue for longer."""
+    """The objective of the queue: how long a job may be overdue."""
 
     def __post_init__(self) -> None:
         """Refuse a bad name, count or duration; keep `rungs` from changing later."""
@@ -70,7 +70,7 @@ class Queue:
 
     @property
     def slo_ms(self) -> int:
-        """What the queue promises, in milliseconds."""
+        """The objective of the queue, in milliseconds."""
         return _option_ms(self.name, "slo", self.slo, SLO_MS_MIN)
 
     @property

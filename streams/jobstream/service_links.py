@@ -1,4 +1,4 @@
-"""Variables by which Kubernetes and Docker announce a service: told apart from settings of ours.
+"""Tells apart settings and the variables by which Kubernetes and Docker announce a service.
 
 For a service called `jobstream-metrics` every pod beside it gets `JOBSTREAM_METRICS_PORT`, with a
 value that is no port, and six more. Names and values have one form, so nothing else is taken away.

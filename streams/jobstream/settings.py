@@ -1,7 +1,7 @@
 """Settings of an app: read from `JOBSTREAM_*` variables, overridden by arguments, then frozen.
 
-The only module of the main path that names an environment variable. It connects to nothing and
-creates no folder; each default and limit stands in one place, here.
+The only module of the main path that names an environment variable. Each default and limit stands
+here, in one place.
 """
 
 from __future__ import annotations
@@ -225,7 +225,7 @@ class Settings:
         return settings
 
     def client_options(self) -> dict[str, Any]:
-        """What every Kafka client is made with. Holds secrets: never log or show it."""
+        """The options of every Kafka client. They hold secrets: never log or show them."""
         return {**DEFAULTS, **self.kafka.reveal()} | {
             "bootstrap.servers": self.bootstrap_servers,
             # What the client library has to say is a log record like any other.

@@ -65,8 +65,8 @@ def test_what_the_app_does_not_have_is_refused_and_nothing_is_written(terminal: 
         "control", "pause", "--queue", "post", code=1
     )
     assert "has no job type 'send'" in terminal.run("control", "pause", "--type", "send", code=1)
-    assert "one of them" in terminal.run("control", "pause", code=2)
-    assert "one of them" in terminal.run("control", "resume", "--queue", "mail", "id", code=2)
+    assert "give exactly one" in terminal.run("control", "pause", code=2)
+    assert "give exactly one" in terminal.run("control", "resume", "--queue", "mail", "id", code=2)
     assert "366d" in terminal.run("control", "pause", "--queue", "mail", "--for", "400d", code=1)
     assert "HOST:PID" in terminal.run("control", "quiet", "host", code=1)
     assert "no queues" in terminal.run(
@@ -211,7 +211,7 @@ def test_a_pause_holds_where_the_command_returns(terminal: Terminal, served: Ser
     name = worker_name()
     here = f"every worker on this machine acts on it ({name})"
     send = terminal.app.jobs["send_receipt"]
-    assert "no worker that is meant answers" in terminal.said("control", "quiet", "host:1")
+    assert "no worker that it concerns answers" in terminal.said("control", "quiet", "host:1")
     terminal.run("control", "unquiet", "host:1")
 
     with served:

@@ -174,7 +174,7 @@ def test_who_grows_a_queue_that_another_one_grows_is_told_so(
 
     with (
         closing(KafkaSink(new.app.settings.client_options(), BrokerClock())) as sink,
-        pytest.raises(GrownMeanwhile, match=f"somebody else has raised {name}.mail.dedup to 4"),
+        pytest.raises(GrownMeanwhile, match=f"another command has raised {name}.mail.dedup to 4"),
     ):
         grow(second[0], Admin(new.app.settings), sink, second[1])
 

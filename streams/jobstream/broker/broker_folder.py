@@ -1,4 +1,4 @@
-"""A directory of the broker, made when it is needed. It never removes anything."""
+"""A directory of the broker, made when it is needed."""
 
 import os
 from pathlib import Path

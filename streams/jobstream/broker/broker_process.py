@@ -23,7 +23,7 @@ _POLL_S = 0.02
 
 
 class Jvm(Protocol):
-    """A JVM that was started, whoever has to reap it."""
+    """A JVM that was started, by this process or another one."""
 
     @property
     def pid(self) -> int:
@@ -95,7 +95,7 @@ class DetachedJvm:
         while self.is_running():
             if time.monotonic() > deadline:
                 return False
-            # Nobody but its parent is told when a process ends.
+            # Only its parent learns when a process ends.
             time.sleep(_POLL_S)
         return True
 

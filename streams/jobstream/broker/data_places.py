@@ -1,6 +1,6 @@
 """Where the broker keeps files of this user: jars in the cache, the detached broker in the state.
 
-It reads the environment and answers paths. It never creates, reads or removes a file.
+It reads the environment and answers paths.
 """
 
 import os

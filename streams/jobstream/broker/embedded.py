@@ -1,7 +1,7 @@
 """A cluster of one or more real Kafka nodes on this machine, as one object with a life.
 
-It chooses ports, starts the nodes side by side, waits until they serve, breaks them on request,
-and takes everything down again. It knows no topic and no job.
+It chooses ports, starts the nodes side by side, waits until they serve, breaks them on request, and
+takes everything down again.
 """
 
 import atexit
@@ -227,7 +227,7 @@ class EmbeddedKafka:
     def wait_in_sync(self, *, limit_s: float = START_LIMIT_S) -> None:
         """Block until every node sees all nodes alive and all replicas in sync.
 
-        For whoever broke a shared cluster and repaired it. Raises `BrokerStartError` after
+        For a test that broke a shared cluster and repaired it. Raises `BrokerStartError` after
         `limit_s`.
         """
         nodes = self._started()

@@ -1,4 +1,4 @@
-"""What can go wrong with a broker that we start ourselves.
+"""Errors of a broker that jobstream starts itself.
 
     BrokerError
     ├── MissingDependencyError   jgo, or a Java runtime, is not there
@@ -11,7 +11,7 @@
     └── NoSuchNodeError          a node number outside the cluster
 
 None of these is retried and none concerns a job: they stop the command or the test that wanted
-a broker. It says what went wrong and never starts, stops or cleans up anything.
+a broker.
 """
 
 

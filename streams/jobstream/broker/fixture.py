@@ -45,7 +45,7 @@ def kafka() -> Iterator[EmbeddedKafka | RunningKafka]:
 
 @pytest.fixture(scope="session")
 def kafka_three() -> Iterator[EmbeddedKafka]:
-    """Three nodes, started by the first test that asks; whoever breaks one repairs it."""
+    """Three nodes, started by the first test that asks; a test that breaks one repairs it."""
     with EmbeddedKafka(3) as cluster:
         yield cluster
 

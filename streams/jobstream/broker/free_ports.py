@@ -42,7 +42,7 @@ def local_port(servers: str) -> int | None:
 
 
 def refuse_taken(port: int) -> None:
-    """Raise `PortInUseError` if nobody could listen on `port` of this machine now."""
+    """Raise `PortInUseError` if `port` of this machine is taken now."""
     if not _is_free(port):
         message = (
             f"port {port} in use: stop what listens on it, or choose another port "

@@ -1,7 +1,7 @@
 """The jars of Kafka: fetched by Maven coordinate once per user, and checked on every start.
 
 The pinned list `jars.sha256` decides which files are used and what their bytes must be, so no
-version is resolved at run time and no repository has to be trusted. It never starts a JVM.
+version is resolved at run time and no repository has to be trusted.
 """
 
 import hashlib

@@ -31,7 +31,7 @@ def java_executable(environ: Mapping[str, str] | None = None) -> Path:
 
 
 def java_major(home: Path) -> int:
-    """Major version of the Java installed in `home`, 0 if that cannot be told.
+    """Major version of the Java installed in `home`, 0 if that is not known.
 
     Every JDK since 9 writes it into the file `release`; reading it is some hundred times faster
     than asking `java -version`.

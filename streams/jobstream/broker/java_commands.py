@@ -1,7 +1,7 @@
 """A broker that stays up between commands: started, asked about and stopped by plain functions.
 
-What is needed to find it again is kept in `state.json` of the broker's state directory. It never
-touches topics, and it only ends processes that the state file names by number and start time.
+What is needed to find it again is kept in `state.json` of the broker's state directory. It ends
+only processes that the state file names by number and start time.
 """
 
 import json

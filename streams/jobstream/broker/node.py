@@ -19,7 +19,7 @@ from jobstream.broker.last_words import last_words
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What the nodes of a cluster have in common when they start."""
+    """Settings that the nodes of a cluster share when they start."""
 
     java: Path
     jars: tuple[Path, ...]
@@ -47,7 +47,7 @@ class Node:
 
     @property
     def output(self) -> Path:
-        """What the JVM itself printed: its last words, when it could not start."""
+        """File with the output of the JVM: its last words if it could not start."""
         return self.directory / "stdout.log"
 
     @property

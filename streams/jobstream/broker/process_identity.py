@@ -1,6 +1,6 @@
 """Names a process for good: its number together with the moment it started.
 
-A process id alone is given to a stranger sooner or later. It only looks and never signals.
+A process id alone is given to a stranger sooner or later.
 """
 
 import subprocess

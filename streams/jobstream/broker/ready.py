@@ -1,8 +1,8 @@
 """Asks a starting broker, by Kafka's own protocol, whether it serves.
 
-It never starts or stops anything: it polls until the answer is yes, until the process behind it
-has ended, or until the deadline. It asks in the clear and without a password, since every broker of
-ours has such a listener, whatever others it has.
+It polls until the answer is yes, until the process behind it has ended, or until the deadline. It
+asks in the clear and without a password, since every broker of ours has such a listener, whatever
+others it has.
 """
 
 import time

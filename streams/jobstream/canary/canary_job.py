@@ -21,10 +21,10 @@ EVERY_QUEUE = ""
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a canary job says of itself."""
+    """Args of a canary job: where it comes from."""
 
     sent_by: str
-    """Host and process id of the canary, for whoever looks at the job."""
+    """Host and process id of the canary, shown with the job."""
 
 
 @cache
@@ -35,7 +35,7 @@ def codec() -> JobCodec[Probe]:
 
 @cache
 def spec() -> JobSpec:
-    """How a worker runs them: on its loop, once; a canary that fails has told what it had to."""
+    """How a worker runs canary jobs: on its loop, once; a failed one is not retried."""
     return JobSpec(
         name=CANARY,
         queue=EVERY_QUEUE,

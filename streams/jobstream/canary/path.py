@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from jobstream_processors.ports import TopicPartition as Place
 
 EXPIRES_IN = "1h"
-"""A canary that nobody ran is dropped after that. Long, as the two clocks may be minutes apart."""
+"""A canary job that did not run expires after this. Long, as two clocks may be minutes apart."""
 ASK_S = 5.0
 POLL_S = 0.1
 BATCH = 500

@@ -1,4 +1,4 @@
-"""What a probe of one queue is: where it goes, what came of it, when the next is due. Pure."""
+"""A probe of one queue: its partition, its result, and when the next is due. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENQUEUE, TIMEOUT = "enqueue", "timeout"
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """What came of one probe."""
+    """The result of one probe."""
 
     queue: str
     partition: int

@@ -1,7 +1,4 @@
-"""The canary's process: a thread per queue that probes at an interval, and what it says of itself.
-
-It restarts nothing and alerts nobody: it counts, and answers when it is asked.
-"""
+"""The canary's process: a thread per queue that probes at an interval, its counts, its health."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class AppName:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What names the same app in another command that is typed in this folder."""
+        """The words that name the same app in another command typed in this folder."""
         if self.in_folder:
             return ()
         return (self.text,) if self.has_code else ("--app", self.text)
@@ -72,7 +72,7 @@ def app_name(given: str | None) -> AppName | None:
 
 
 def _of_project(here: Path) -> AppName | None:
-    """What the nearest pyproject.toml says that has [tool.jobstream], from `here` upwards."""
+    """The app in the nearest pyproject.toml with [tool.jobstream], from `here` upwards."""
     for folder in (here, *here.parents):
         file = folder / PROJECT_FILE
         table = _table(file) if file.is_file() else None

@@ -24,7 +24,7 @@ AGAIN_S = 0.2
 
 
 def ask(target: Target) -> dict[str, Any]:
-    """What the process says, or that it says nothing."""
+    """The `/status` of the process, or a document that says that it did not answer."""
     known = {"role": target.role, "pid": target.pid, "address": target.address}
     connection = http.client.HTTPConnection(target.address, timeout=ANSWER_S_MAX)
     try:
@@ -39,7 +39,7 @@ def ask(target: Target) -> dict[str, Any]:
 
 
 def workers_here(view: AppView) -> list[dict[str, Any]]:
-    """What each worker of the app on this machine says, if it answers; blocks for 5 s at most."""
+    """The `/status` of each worker on this machine that answers; blocks for 5 s at most."""
     from jobstream.observe.targets import folder_of, living  # noqa: PLC0415 - not for --help
 
     found = living(folder_of(view.settings.state_dir, view.app))

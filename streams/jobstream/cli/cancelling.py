@@ -89,7 +89,7 @@ def _runner(view: AppView, found: History) -> str:
 
 
 def _look(view: AppView, job_id: str, since_ms: int | None) -> tuple[History, str]:
-    """What the log has of the job, and why it was not asked, if it was not."""
+    """The history of the job, and the reason if the log was not read for it."""
     queues, most = view.queues(), LOOK_RECORDS_MAX if since_ms is None else None
     try:
         with progress(f"looking for {job_id}") as heard:

@@ -1,4 +1,4 @@
-"""Entries of the control topic in words, for whoever looks at a queue, a job, or the entries."""
+"""Entries of the control topic in words, for commands that show queues, jobs or entries."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ LIFTED = {
 
 
 def holds(entry: ControlEntry) -> str:
-    """What is in force, until when, by whom and why; on one line."""
+    """The entry on one line: its subject, its end, its author and its reason."""
     until = when(round(entry.expires_at.timestamp() * 1_000))
     return one_line(f"{WHAT[entry.kind].format(entry.subject)} until {until}, {by(entry)}")
 
 
 def ended(kind: str, subject: str) -> str:
-    """What is not in force any more."""
+    """The sentence for an entry that has ended."""
     return one_line(LIFTED[kind].format(subject))
 
 

@@ -1,4 +1,4 @@
-"""What an app's code declares, read in a process of its own: so `dev` can read it again and again.
+"""Reads what an app's code declares in a process of its own, so that `dev` can read it again.
 
 Run as a program it prints one JSON object. Whatever the code prints goes to stderr.
 """
@@ -54,7 +54,10 @@ class Unsound(click.ClickException):
 
 
 async def read_declared(app: AppName, *, apply: bool) -> Declared:
-    """Import the code, and apply its topics if told to; cancelled, it ends that. Raises Unsound."""
+    """Import the code in a process, and apply its topics if `apply`; raises Unsound.
+
+    A cancel ends the process.
+    """
     debug = [_DEBUG] if _DEBUG in sys.argv else []
     words = [*debug, *app.words, *([_APPLY] if apply else [])]
     process = await asyncio.create_subprocess_exec(
@@ -82,7 +85,7 @@ async def read_declared(app: AppName, *, apply: bool) -> Declared:
 
 
 def main(words: Sequence[str]) -> None:
-    """Print what the app declares that the words name, or why it can't be told."""
+    """Print what the app named by the words declares, or the error."""
     from jobstream.cli.log_output import configure  # noqa: PLC0415 - in the process that reads
     from jobstream.cli.root import code_of, told  # noqa: PLC0415 - as above
 

@@ -1,9 +1,9 @@
-"""What a container's first process owes to the others in it: it passes signals on and reaps.
+"""The first process of a container: it passes signals on and reaps processes that have ended.
 
 The kernel treats process 1 differently: signals without a handler never reach it, and a process
 that lost its parent becomes its child, a zombie until it is waited for. A worker can't wait for
-just any child: its own are waited for by those who started them. So process 1 forks, does only
-this, and the command runs in the fork, as under `docker run --init`. It loads nothing else.
+just any child, since other code waits for the children that it started. So process 1 forks and
+does only this; the command runs in the fork, as under `docker run --init`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _attend(command: int, waited_for: frozenset[int]) -> int:
     while True:
         number = signal.sigwait(waited_for)
         if number != signal.SIGCHLD:
-            # It is there, if only as a zombie: nobody but this process reaps it.
+            # It is there, if only as a zombie: only this process reaps it.
             os.kill(command, number)
             continue
         for pid, status in _ended():

@@ -1,7 +1,6 @@
-"""Commands that a message advises: with the app in them as the running command names it.
+"""Puts the app into the commands that a message advises, so that they work as printed.
 
-So they work as printed. Messages are written where nobody knows how the app was named, and have
-MODULE:APP in its place.
+Code that writes a message does not know how the app was named, and puts MODULE:APP in its place.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 PLACE = "MODULE:APP"
 NEED_CODE = frozenset(("dev", "enqueue", "schemas", "topics", "worker"))
-"""Commands for which a bare name is not enough: it stays to whoever types them."""
+"""Commands for which a bare name is not enough: MODULE:APP stays in their text."""
 _COMMAND = re.compile(rf"jobstream ([a-z]+)((?: [a-z]+)*) {PLACE}")
 
 

@@ -65,9 +65,9 @@ def filter_of(given: Mapping[str, Any], now_ms: Callable[[], int]) -> LetterFilt
 def chosen(
     app: AppName, view: AppView, queue: str | None, wanted: LetterFilter, said: str
 ) -> list[Letter]:
-    """The open letters that pass, the oldest first; says so where none does, or an id was short.
+    """The open letters that pass, the oldest first; remarks on none, and on a shortened id.
 
-    `said` is the filter as it was typed. Raises NotThere for a name that nobody knows.
+    `said` is the filter as it was typed. Raises NotThere for an unknown name.
     """
     from jobstream.operate.name_check import require_known, whole_ids  # noqa: PLC0415 - as above
     from jobstream.operate.open_letters import open_letters  # noqa: PLC0415 - with the command only

@@ -1,4 +1,4 @@
-"""What a line of the log holds and how it looks, as structlog processors. Opens and sends nothing.
+"""Structlog processors that choose the fields of a log line and render it.
 
 A line shows every extra field of its record, behind the fields of the job that it was written in.
 `***` stands in place of what the job type marks as secret: in job args that are logged as they are,
@@ -196,7 +196,7 @@ def _trace() -> dict[str, str]:
 
 
 def _harmless(_: object, __: str, event: EventDict) -> EventDict:
-    """What stands below the line as it is: messages in it are text from outside."""
+    """Make the text below the line harmless: messages in it come from outside."""
     for name in _BELOW:
         if name in event:
             event[name] = printable(event[name])
@@ -244,7 +244,7 @@ def _word(value: object) -> str:
 
 
 def _numbers(value: object) -> str:
-    """What a name of a mapping has; numbers in order, such as partitions, as ranges: `0-11 14`."""
+    """The value of a mapping's name as text; a list of numbers in order as ranges: `0-11 14`."""
     if not isinstance(value, list) or not all(type(each) is int for each in value):
         return str(value)
     # What follows the one before lies in its range: both differ from their place by the same.

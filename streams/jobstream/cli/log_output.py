@@ -1,7 +1,6 @@
 """Where log records go: to stderr, as lines for a person or as one JSON object each.
 
 The standard library's logging stays the way to log, for us and for user code; `log_lines` renders.
-It changes no logger but the root.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class LossyWriter(io.RawIOBase):
         return os.isatty(self._descriptor)
 
     def close(self) -> None:
-        """Nothing: the stream is the process's, whoever closes what was put on top of it."""
+        """Do nothing: the stream belongs to the process, not to the code that closes it."""
 
     def write(self, data: ReadableBuffer, /) -> int:
         """Write all of it, or lose what can't be written; returns its length."""

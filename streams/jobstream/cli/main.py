@@ -9,7 +9,7 @@ from jobstream import held_signals
 from jobstream.exits import FAILURE
 
 SERVING = frozenset({"worker", "dev", "exporter", "canary"})
-"""The commands that go on until they are told to leave."""
+"""The commands that run until a signal stops them."""
 
 
 def main() -> NoReturn:

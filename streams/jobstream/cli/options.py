@@ -91,7 +91,7 @@ def view_of(app: AppName) -> AppView:
 
 
 def tell_missing(app: AppName, view: AppView, queue: str | None = None) -> None:
-    """Say which topics do not exist: a look that finds nothing in them must not pass for all."""
+    """Name the topics that do not exist, so that their missing data is not taken for none."""
     missing = view.missing(queue)
     if missing:
         more = f" and {len(missing) - LISTED_MAX} more" if len(missing) > LISTED_MAX else ""
@@ -101,7 +101,7 @@ def tell_missing(app: AppName, view: AppView, queue: str | None = None) -> None:
 
 
 def name_and_settings(app: AppName) -> tuple[str, Settings]:
-    """What a command needs that runs no code of the app; imports it only for MODULE:APP."""
+    """The app's name and settings; imports its code only for MODULE:APP."""
     if not app.has_code:
         return app.text, Settings.load()
     from jobstream.cli.loading import load_app  # noqa: PLC0415 - only where code is named
@@ -115,7 +115,7 @@ def name_and_settings(app: AppName) -> tuple[str, Settings]:
 
 
 def brokers_now(view: AppView) -> Callable[[], int]:
-    """What tells broker time in epoch milliseconds, by which lengths of time are counted.
+    """A function that gives broker time in epoch milliseconds, from which durations count.
 
     The first call asks a broker, and raises BrokerUnavailable.
     """

@@ -1,4 +1,4 @@
-"""The command `jobstream`: its subcommands, imported when asked for, and what an error becomes."""
+"""The command `jobstream`: imports a subcommand when it is called, and turns errors into lines."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Root(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
-    def main(  # type: ignore[override] # click's has more options that nobody passes here
+    def main(  # type: ignore[override] # click's has more options, not used here
         self,
         args: Sequence[str] | None = None,
         prog_name: str | None = None,
@@ -94,7 +94,7 @@ class Root(click.Group):
             click.echo("jobstream: interrupted", err=True)
             return INTERRUPTED
         except BrokenPipeError:
-            # Whoever read our output has left; say nothing, and nothing at exit either.
+            # The reader of our output has left: print nothing, now and at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return FAILURE
         except Exception as error:
@@ -106,7 +106,7 @@ class Root(click.Group):
 
 
 def told(error: Exception) -> str:
-    """An error as its line says it: our own by their message, others with their class."""
+    """The text of an error: our own by their message, others with their class in front."""
     if isinstance(error, click.ClickException):
         return error.format_message()
     ours = any(cls.__module__.startswith("jobstream") for cls in type(error).__mro__)

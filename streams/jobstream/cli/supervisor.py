@@ -1,6 +1,6 @@
-"""Keeps child processes running: starts them, starts again those that die, passes signals on.
+"""Keeps child processes running: starts them, restarts those that die, passes signals on.
 
-It runs no job and knows no topic. A child in trouble is started again after a pause that grows.
+A child that dies again and again restarts after a growing pause.
 """
 
 from __future__ import annotations
@@ -55,20 +55,20 @@ class Child:
 
 
 class Telling(Protocol):
-    """Who tells the user what becomes of children. Called on the supervisor's loop."""
+    """Reports to the user how children end. Called on the supervisor's loop."""
 
     def ended(self, child: Child, code: int, again_s: float) -> None:
         """It ended unasked, by a signal if `code` is negative; it restarts in `again_s`."""
 
     def stopping(self, number: int, children: int) -> None:
-        """A signal came, and children were told to drain."""
+        """A signal came, and the children drain."""
 
     def killing(self, children: Sequence[Child], number: int | None) -> None:
         """They are killed: by a second signal, or since they are too slow to leave."""
 
 
 class Logged:
-    """Tells it in the log."""
+    """Writes these reports to the log."""
 
     def ended(self, child: Child, code: int, again_s: float) -> None:  # noqa: D102 - see Telling
         how = {"signal": signal_name(-code)} if code < 0 else {"code": code}
@@ -87,7 +87,7 @@ class Logged:
 def supervise(children: Sequence[Child], leave_s: float) -> int:
     """Keep these children running until a signal asks to leave; blocks. Returns the exit code.
 
-    `leave_s` is how long a child may take to leave once it is told to; after that it is killed.
+    `leave_s` is how long a child may take to leave after a stop; then it is killed.
     """
 
     async def run() -> int:
@@ -120,11 +120,11 @@ class Supervisor:
         self._failed = False
 
     async def run(self) -> int:
-        """Until it is told to stop and every child has ended; 0 if all left as they were told.
+        """Run until a stop, and until every child has ended; 0 if all of them left by themselves.
 
         The first SIGTERM, SIGINT or SIGHUP is passed on as SIGTERM, and children drain. A second
         stop kills them at once, as does a drain without end. Before that, a child that ends is
-        started again, whatever its exit code: nobody wanted it to leave for good.
+        restarted, whatever its exit code: its end was not asked for.
         """
         loop = asyncio.get_running_loop()
 
@@ -186,7 +186,7 @@ class Supervisor:
             began, of_round = loop.time(), self._round
             code = await self._run_once(child)
             if self._stopping:
-                # Told before it could listen, it ended by the signal itself: it had nothing yet.
+                # The signal came before it could listen and ended it: it had nothing yet.
                 self._failed = self._failed or code not in {OK, -signal.SIGTERM}
                 return
             if of_round != self._round:
@@ -237,7 +237,7 @@ def _call(loop: asyncio.AbstractEventLoop, act: Callable[[int], None], number: i
 
 
 async def _pass_on(hears: int, prefix: str) -> None:
-    """Copy lines to stdout behind a prefix until nobody holds the other end."""
+    """Copy lines to stdout behind a prefix until no process holds the other end."""
     stream = asyncio.StreamReader(LINE_BYTES_MAX)
     with os.fdopen(hears, "rb", 0) as pipe:
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(

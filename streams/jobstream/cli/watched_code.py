@@ -1,7 +1,7 @@
 """Sees when Python files change, by their times and sizes.
 
-A look at a hundred files costs a millisecond, and works where the kernel tells of no change: in
-shared folders of containers and virtual machines.
+A scan of a hundred files costs a millisecond. It also works where the kernel reports no change:
+in shared folders of containers and virtual machines.
 """
 
 from __future__ import annotations

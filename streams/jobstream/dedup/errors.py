@@ -1,4 +1,4 @@
-"""What keeps a shard from being opened. The partition is not served until it is put right.
+"""Errors that keep a shard from being opened: its partition waits until they are mended.
 
 TableUnavailable        of jobstream_processors: no partition is served without its table
 ├── StateDirError       the state directory can't be used: stops the worker, an operator acts

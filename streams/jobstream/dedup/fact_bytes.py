@@ -1,4 +1,4 @@
-"""What is known of an id, as the bytes a shard keeps under it; reads and writes no file.
+"""The bytes that a shard keeps under a job id: what the rows say of it. Pure.
 
 Done absorbs every other fact, so a done id keeps its identity and nothing else. That makes a blind
 write of done and a merge give the same bytes in either order.
@@ -52,7 +52,7 @@ def encode(known: Known) -> bytes:
 
 
 def decode(value: bytes) -> Known:
-    """What `value` says. Raises ShardUnusable for bytes that nobody wrote here."""
+    """The fact in `value`. Raises ShardUnusable for bytes that this module did not write."""
     if len(value) == DONE_SIZE and value.startswith(DONE_TAG):
         return Known(done=True, identity=(value[1:9], value[9:]))
     if len(value) < _FACTS_AT or not value.startswith(_FACTS_TAG):

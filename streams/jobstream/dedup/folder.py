@@ -1,7 +1,7 @@
 """The folder of one shard: whose it is, where its data lies, and how it is put out of the way.
 
-It tells a shard of another topic, partition, format or window before RocksDB touches it. It reads
-no row; what is inside the data folder is RocksDB's own.
+It tells a shard of another topic, partition, format or window before RocksDB touches it. RocksDB
+alone reads and writes the data folder.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def ttl_seconds(window_ms: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a shard is a copy of. A shard that differs in any of it is foreign."""
+    """The source of a shard. A shard that differs in any field is foreign."""
 
     topic: str
     topic_id: str
@@ -90,7 +90,7 @@ class ShardFolder:
         return aside
 
     def asides(self) -> list[Path]:
-        """What was put aside, the oldest first."""
+        """The shards that were put aside, the oldest first."""
         return sorted(self.path.parent.glob(f"{self.path.name}{_ASIDE}*"))
 
     def _make(self, identity: Identity) -> dict[str, object]:
@@ -116,10 +116,10 @@ class ShardFolder:
 
 
 def sweep(slot: Path, now_s: float) -> list[Path]:
-    """Delete the shards of a slot that nobody opened for twice as long as their rows live.
+    """Delete the shards of a slot that were not opened for twice as long as their rows live.
 
-    Every row in them is past its time, so a warm start would find nothing. Returns what it deleted;
-    a folder that can't be read or deleted stays.
+    Every row in them is past its time, so a warm start would find nothing. Returns the deleted
+    folders; one that can't be read or deleted stays.
     """
     gone = []
     for folder in slot.iterdir():

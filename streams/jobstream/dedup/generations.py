@@ -101,7 +101,7 @@ class Generations:
         self.families = {name: family, **self.families}
 
     def _leave(self, now_ms: int) -> None:
-        """Ask no more what ended so long ago; files go at the next turn, when nobody reads them."""
+        """Drop generations that ended so long ago; their files go at the next turn."""
         gone = [
             name
             for after, name in pairwise(list(self.families))

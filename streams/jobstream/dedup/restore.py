@@ -1,7 +1,7 @@
-"""Rows of the dedup topic into a shard: the way a table comes back after a move or a crash.
+"""Reads rows of the dedup topic into a shard, after a move or a crash.
 
 Reads through the `Log` port, by position and up to a given offset. Rows that can't be read are
-counted and skipped, so that a stranger's record in the topic stops nobody. It publishes nothing.
+counted and skipped, so that a stranger's record in the topic stops no worker.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class RestoredRows(NamedTuple):
 
 
 class Restored(NamedTuple):
-    """What a restore read; its return proves that every row below `position` is in the shard."""
+    """The counts of a restore; every row below `position` is in the shard once it returns."""
 
     position: int
     rows: int

@@ -1,8 +1,8 @@
 """The shard of one partition in RocksDB: facts by job id, and how far of the topic it holds.
 
-Written only after the broker has acknowledged the same rows in the topic. It reads no topic and
-knows no directory but its own. Writes go through RocksDB's log without a sync: they survive the
-death of the process, and a power cut takes a suffix of them, the checkpoint with the rows.
+Written only after the broker has acknowledged the same rows in the topic. Writes go through
+RocksDB's log without a sync: they survive the death of the process, and a power cut takes a suffix
+of them, the checkpoint with the rows.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class RocksShard:
         return self._closed
 
     def get(self, ids: Sequence[str]) -> Sequence[Known | None]:
-        """What is known of each id, in their order; blocks for a read of the disk per unlucky id.
+        """The fact of each id, in the order of the ids; blocks for a disk read per unlucky id.
 
         None does not prove that an id was never settled, only that it was not within the window.
         """

@@ -1,7 +1,7 @@
 """A place on this disk for one process: `<state dir>/<app>/<cluster id>/slot-N`, held by a lock.
 
 The kernel frees the lock when the process ends, however it ends; a frozen process keeps its own,
-and the next one takes the next slot. This room opens no shard.
+and the next one takes the next slot.
 """
 
 from __future__ import annotations

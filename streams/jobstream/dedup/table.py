@@ -33,7 +33,7 @@ CATCH_UP_S = 5.0
 
 
 class _Wanted(NamedTuple):
-    """What an open was asked for."""
+    """An open that was asked for: the partition, its claim, and whether it is needed still."""
 
     partition: TopicPartition
     claim: int
@@ -132,7 +132,7 @@ class Table:
     ) -> int:
         """Read on to the end of the topic, for at most about `seconds`; returns the rows read.
 
-        An owner's own rows are in its shard already, but only reading shows that nobody else's
+        An owner's own rows are in its shard already, but only reading shows that no other rows
         are missing. Keeps the next start of a long-lived owner warm; the shard may be in use.
         """
         if shard.closed:

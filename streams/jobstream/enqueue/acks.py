@@ -1,7 +1,7 @@
 """Waiting for acknowledgements: of one record, or of many, with their failures counted.
 
-It sends nothing. Reports come in on the transport's thread, the caller waits on its own. What a
-transport reports says why; what became of the job, and what a repeat does, is added here.
+Reports come in on the transport's thread, the caller waits on its own. What a transport reports
+says why; what became of the job, and what a repeat does, is added here.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class Tally:
     """Counts the reports of many jobs; remembers a bounded number of failures by index.
 
     Counting takes no lock: `next` of a counter is one step, so each report has a number of its
-    own. The waiter takes one, too, once it has said how many there will be: then whoever takes
-    the last number knows that it is the last one.
+    own. The waiter takes one, too, once it has said how many there will be. The taker of the
+    last number then knows that it is the last one.
     """
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class Tally:
         return partial(self._report, index)
 
     def unsent(self, index: int, error: Exception) -> None:
-        """The job of that index was not taken after all: nobody will report on it."""
+        """The job of that index was not taken after all: no report on it will come."""
         self._sent -= 1
         self.failed(index, error)
 
@@ -109,7 +109,7 @@ class Tally:
             raise failed
 
     def failures(self, ids: list[str]) -> EnqueuesFailed | None:
-        """What went wrong with jobs that were asked for, if anything did; only after `wait`."""
+        """The failures among the jobs, or None; call it after `wait`."""
         unknown = 0 if self._all.is_set() else max(1, self._last - self._taken)
         with self._lock:
             if self._failed or unknown:
@@ -151,7 +151,7 @@ def unsent(timeout_s: float) -> EnqueueTimeout:
 
 
 def of_job(error: EnqueueError, what: str) -> EnqueueError:
-    """What a transport said, with what became of the job `what` and what a repeat does."""
+    """The error of a transport, with the fate of the job `what` and what a repeat does."""
     ending = PERHAPS if error.may_be_written else NOT_WRITTEN
     text = f"{what}: {error}; {ending}" if what else f"{error}; {ending}"
     return retold(error, text, may_be_written=error.may_be_written)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Args = TypeVar("Args")
 ANSWER_S = 0.1
-"""What watches its own limit has this long to tell why, before the loop gives up on it."""
+"""Time that a call has to report its own timeout before the loop gives up on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ SendMany = Callable[["JobKind", "Iterable[Any]", "Callable[[Any], Composed]", "T
 
 
 class SendTracing(Protocol):
-    """What watches a client send, for a trace. Each hook returns what is called in its place."""
+    """Hooks around a client's sends, for a trace. Each returns the function to call instead."""
 
     def send(self, send: Send) -> Send:
         """`send`, watched."""
@@ -136,16 +136,16 @@ class Client:
         return waiter.wait(until, self._timeout_s)
 
     def require(self, topic: str) -> None:
-        """Raises TopicMissing if the topic does not exist, EnqueueTimeout if nobody tells."""
+        """Raises TopicMissing if the topic does not exist, EnqueueTimeout without an answer."""
         if not self._transport.partitions(topic, self._timeout_s):
             raise missing(topic)
 
     def log(self) -> Log:
-        """What reads topics outside any group."""
+        """A reader of topics, outside any group."""
         return self._transport.log()
 
     def now_ms(self) -> int:
-        """What this process takes for the time, epoch milliseconds: told, and never decided by."""
+        """This machine's time in epoch milliseconds: shown, and never decided by."""
         return self._transport.now_ms()
 
     def close(self) -> None:

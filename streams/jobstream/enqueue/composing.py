@@ -35,7 +35,7 @@ class JobKind:
     codec: JobCodec[Any]
     plan: QueuePlan
     first_name: str
-    """What ids are made from: the name that the type had first."""
+    """The name that ids derive from: the first that the type had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class Composer:
 
 
 def refusal(error: InvalidOption | EncodeError) -> ConfigError | WrongArgs:
-    """What the caller is told: its option was refused, or a value of its args."""
+    """The error for the caller: a refused option, or a value of the args that does not fit."""
     if isinstance(error, EncodeError) and not error.path.startswith("meta"):
         end = "\n" if error.others else "; "
         return WrongArgs(f"{error}{end}the job was not written")

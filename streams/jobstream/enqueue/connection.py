@@ -45,7 +45,7 @@ class Connection:
         return self._client
 
     def client_for(self, run: Context) -> Client:
-        """What child jobs of that run go through: in a test's context nothing of it is written."""
+        """The client through which that run enqueues child jobs; a test's context writes none."""
         if self._transport is None and isinstance(run, CollectingContext):
             return run.client(self, self._plans, self._over)
         return self.client()

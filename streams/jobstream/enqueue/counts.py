@@ -1,7 +1,7 @@
-"""What a service counts of the jobs it enqueues: acknowledged, failed, how long it took.
+"""Counts the enqueues of a service by job type: acknowledged, failed, and their durations.
 
-Plain numbers per job type, written by whatever thread enqueues and read by whoever asks. It needs
-no metrics library; `App.metrics` gives the numbers to one.
+Any thread that enqueues writes these plain numbers, and any thread may read them. `App.metrics`
+gives them to the metrics library.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 EDGES_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 PENDING_MAX = 1_000
-"""Durations kept before they are folded into buckets, where nobody asks."""
+"""Durations kept before they are folded into buckets, if no scrape comes."""
 OTHER = "other"
 """The class of an error that is none of ours: a name from outside must not become a label."""
 

@@ -39,7 +39,7 @@ _CALLED: ContextVar[str] = ContextVar("jobstream_called_directly", default="")
 
 
 class DirectJob(Protocol):
-    """What is asked of a job type here: the product's `Job` is one."""
+    """The members of a job type that are used here: the product's `Job` is one."""
 
     name: str
     queue: Queue
@@ -59,7 +59,7 @@ class Collected:
     args: Any
     """As they were when it was enqueued."""
     options: dict[str, Any]
-    """What else was given: `delay`, `key`, `child_name` and so on."""
+    """The other options given: `delay`, `key`, `child_name` and so on."""
 
     def __repr__(self) -> str:
         """As a dataclass's own, without the values of secret fields."""
@@ -80,7 +80,7 @@ class CollectingContext(Context):
         super().__init__(facts)
         self._clients: dict[object, Client] = {}
         self.warns = False
-        """Whether the log tells that what is collected is not written: nobody asked for this."""
+        """Whether to warn that collected jobs are not written: no test asked for that."""
         self.enqueued: list[Collected] = []
         """The child jobs, in the order of their enqueues."""
 
@@ -95,7 +95,7 @@ class CollectingContext(Context):
     def client(
         self, app: object, plans: Mapping[str, QueuePlan], over: Callable[[Transport], Client]
     ) -> Client:
-        """What children of that app's types go through while it has no broker in memory."""
+        """The client for children of that app's types while the app has no broker in memory."""
         if app not in self._clients:
             self._clients[app] = over(_Nowhere(plans))
             if self.warns:

@@ -1,4 +1,4 @@
-"""Where a job that has to wait is written: a rung of its queue's ladder. It asks no clock."""
+"""Where a job that has to wait is written: a rung of its queue's ladder."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ SCHEMA_AGAIN_S = 600.0
 
 
 class FirstUses:
-    """What one client has used before. Safe to use from any thread and any event loop."""
+    """Remembers what one client has used before. Safe to use from any thread and any event loop."""
 
     def __init__(self, transport: Transport, schemas_topic: str, timeout_s: float) -> None:
         self._transport = transport
@@ -65,7 +65,7 @@ class FirstUses:
             return
         told = schema_record(self._schemas_topic, schema)
         if again is not None:
-            # Most likely it is there: nobody waits for it.
+            # Most likely it is there: the job does not wait for the answer.
             with contextlib.suppress(EnqueueError):
                 self._transport.submit(told, _unheard)
         else:
@@ -85,4 +85,4 @@ class FirstUses:
 
 
 def _unheard(_error: Exception | None, _partition: int, _offset: int) -> None:
-    """Hear of the fate of a record that nobody waits for."""
+    """Take the report on a record that no caller waits for."""

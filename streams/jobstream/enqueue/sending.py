@@ -47,7 +47,7 @@ async def asubmit(transport: Transport, record: Outgoing, done: Done, until: flo
 
 
 def asked_for() -> tuple[Done, asyncio.Future[tuple[int, int]]]:
-    """What a transport reports to, and the future of the running loop that it fills."""
+    """The callback for a transport's report, and the future of the running loop that it fills."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[tuple[int, int]] = loop.create_future()
 
@@ -60,7 +60,7 @@ def asked_for() -> tuple[Done, asyncio.Future[tuple[int, int]]]:
             future.set_exception(error)
 
     def done(error: Exception | None, partition: int, offset: int) -> None:
-        # A loop that is closed has nobody left who waits for the answer.
+        # On a closed loop no caller is left that waits for the answer.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(finish, error, partition, offset)
 

@@ -1,4 +1,4 @@
-"""What a producer makes sure of before its first record: that keys lead where they always did."""
+"""Checks before a producer's first record that keys lead to the partitions they always did."""
 
 from __future__ import annotations
 

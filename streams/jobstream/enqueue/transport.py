@@ -22,10 +22,10 @@ class Transport(Protocol):
         """The topic's partition count, 0 if it does not exist; raises EnqueueTimeout."""
 
     def log(self) -> Log:
-        """What reads topics there, outside any group."""
+        """A reader of topics there, outside any group."""
 
     def now_ms(self) -> int:
-        """What this process takes for the time, epoch milliseconds: told, and never decided by."""
+        """This machine's time in epoch milliseconds: shown, and never decided by."""
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Send what is queued and stop."""

@@ -1,1 +1,1 @@
-"""What an operator sees: metrics, lag, probes, logs, traces, canary. It settles no job."""
+"""Metrics, lag, probes and traces: the operator's view of workers and queues."""

@@ -1,6 +1,6 @@
-"""What only a series of looks can tell: places that stand still, went back, or fell out of the log.
+"""Compares scans: which places stand still, went back, or fell out of the log.
 
-Looks go in, counts come out; it asks nobody and knows no time but that of the looks. A new exporter
+Scans go in, counts come out; the only time it knows is that of the scans. A new exporter
 begins anew, and takes as long as any place must stand to call a partition stalled again.
 """
 
@@ -42,7 +42,7 @@ class ClusterHistory:
         self.letters: dict[tuple[str, str, str], int] = {}
         """(queue, job type, reason) → open letters; what was seen once stays, at 0."""
         self.backlog: dict[tuple[str, str], float] = {}
-        """(queue, job type) → about how many wait; likewise."""
+        """(queue, job type) → about how many wait; what was seen once stays, at 0."""
         self.stalled: dict[tuple[str, TopicPartition], bool] = {}
 
     def take(self, sight: Sight) -> None:
@@ -77,7 +77,7 @@ class ClusterHistory:
         since = at.recorded if at.recorded is not None else at.low
         if last is not None and last.topic_id == at.topic_id:
             since = last.low
-            # A place that nobody recorded any more starts at the log's start: that is going back.
+            # A group whose recorded place is gone starts at the log's start: that is going back.
             back = last.recorded is not None and (at.recorded or 0) < last.recorded
             self.rewinds[series] += back
             if at.recorded == last.recorded:

@@ -1,4 +1,4 @@
-"""What a service counted of the jobs it enqueues, as metric families; read when it is scraped."""
+"""The enqueue counts of a service as metric families, read at each scrape."""
 
 from __future__ import annotations
 

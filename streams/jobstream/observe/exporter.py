@@ -31,30 +31,30 @@ STALE_S_MIN = 60.0
 """Values older than that, or than four intervals, are not shown as ready."""
 STALE_INTERVALS = 4
 STUCK_S = 600.0
-"""A look that takes longer will not end: each question has a limit far below."""
+"""A scan that takes longer will not end: each question has a limit far below."""
 
 
 class Looks(Protocol):
-    """What an `Onlooker` does here."""
+    """The scans of an `Onlooker`, as the exporter uses them."""
 
     def look(self) -> Sight:
-        """What is there now; may block, may raise."""
+        """Scan the cluster; may block, may raise."""
         ...
 
     def reconnect(self) -> None:
-        """Begin anew after a look that failed."""
+        """Connect anew after a failed scan."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What scrapes and probes see; replaced as a whole by the thread that looks."""
+    """The values for scrapes and probes; the scanning thread replaces them as a whole."""
 
     shown: tuple[Metric, ...] = ()
     failures: int = 0
     duration_s: float = 0.0
     success_at: float | None = None
-    """Epoch seconds of the look that is shown."""
+    """Epoch seconds of the scan that is shown."""
     success_mono: float | None = None
     beat_mono: float = 0.0
     looks: int = 0
@@ -99,7 +99,7 @@ class Exporter:
         self._closing.set()
 
     def look(self) -> None:
-        """Look once. Whatever goes wrong is counted, told in the log, and tried again later."""
+        """Scan once. A failure is counted and logged, and the next scan tries again."""
         last, began = self._state, self._monotonic()
         try:
             sight = self._onlooker.look()

@@ -34,7 +34,7 @@ def counter(name: str, values: Values) -> CounterMetricFamily:
 
 
 def gauge(name: str, values: Values) -> GaugeMetricFamily:
-    """The gauge `name`, likewise."""
+    """The gauge `name` with a value for each tuple of label values."""
     metric = _of_kind(name, "gauge")
     family = GaugeMetricFamily(name, metric.meaning, labels=metric.labels)
     for labels, value in values:

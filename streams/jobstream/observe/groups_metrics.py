@@ -1,6 +1,6 @@
-"""What the consumer groups of one process tell of themselves, and what its delayer counted.
+"""Metrics of the consumer groups of one process, and the counts of its delayer.
 
-One collector for both groups, since a family may come from one collector only. It keeps no value.
+One collector serves both groups, since a family may come from one collector only.
 """
 
 from __future__ import annotations

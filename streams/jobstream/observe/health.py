@@ -1,7 +1,7 @@
-"""What a process says of itself when it is asked: is it alive, is it ready, has it started.
+"""The health of a process: is it alive, is it ready, has it started.
 
-Checks are plain values and the decisions below are pure: facts and a time in, checks out. This
-room asks no broker and stops nothing; an orchestrator does that, with what it is told here.
+Checks are plain values and the decisions below are pure: facts and a time in, checks out. An
+orchestrator acts on the answers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that holds or does not; `why` is told when it does not."""
+    """One condition of health; `why` is shown when it does not hold."""
 
     name: str
     ok: bool
@@ -25,11 +25,11 @@ def _nothing() -> Sequence[Check]:
 
 @dataclass(frozen=True, slots=True)
 class Probes:
-    """What a role answers, each asked anew for every request, from any thread; none may block.
+    """The probes of a role, called for every request, from any thread; none may block.
 
     `live`: a failed check means that only a new process helps. `ready`: it does its work now.
-    `started`: it came up at all. No checks at all means yes. `status` is what `/status` tells
-    beside them: plain values that JSON can hold.
+    `started`: it came up at all. No checks at all means yes. `status` adds plain values, which
+    JSON can hold, to the answer of `/status`.
     """
 
     live: Callable[[], Sequence[Check]] = _nothing
@@ -39,7 +39,7 @@ class Probes:
 
 
 def asked(probe: Callable[[], Sequence[Check]]) -> list[Check]:
-    """What the probe answers; a probe that can't answer has failed."""
+    """The answer of a probe; a probe that can't answer has failed."""
     try:
         return list(probe())
     except Exception as error:  # noqa: BLE001 - a probe of any role: its fault is an answer, too

@@ -1,7 +1,7 @@
-"""What a worker counted about jobs, as metric families; read when it is scraped, never before.
+"""The job counts of a worker as metric families, read at each scrape.
 
-It keeps no value of its own. Each scrape reads numbers that other threads go on writing: each is
-whole, and a histogram's count is what its buckets add up to.
+Each scrape reads numbers that other threads go on writing: each is whole, and a histogram's count
+is what its buckets add up to.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class JobsCollector:
 
 
 class WorkerCollector:
-    """What one worker process is doing now."""
+    """Gauges of what one worker process is doing now."""
 
     def __init__(self, meter: Meter, standing: Callable[[], Standing | None]) -> None:
         self._meter = meter

@@ -1,7 +1,7 @@
 """Statistics of the Kafka clients of one process, as metrics and as facts for probes.
 
 The client library hands over a JSON text every few seconds. It is kept as it is and read when
-somebody asks; only whether a broker is connected is noted at once. It sends nothing.
+somebody asks; only whether a broker is connected is noted at once.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ FRESH_S = 3 * EVERY_MS / 1000
 _UP = '"state":"UP"'
 _GROUP = '"cgrp"'
 ANSWERED_MS = 3_000
-"""A member without a partition is told nothing: after so long with its coordinator it is taken as
-in, since a refusal would have stopped it."""
+"""A member without a partition gets no assignment: after this time with its coordinator it counts
+as joined, since a refusal would have stopped it."""
 _LOST = ("txerrs", "rxerrs", "req_timeouts", "disconnects")
 
 

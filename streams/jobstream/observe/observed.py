@@ -1,7 +1,7 @@
 """All that is seen of one worker or delayer process: its collectors, its probes, its status.
 
 The composition root makes one, hands its meters to the parts that count, and tells it of those
-parts once they exist. It only reads them.
+parts once they exist.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Observed:
         self.meter = Meter(worker_group(app), plans, specs, EDGES) if WORKER in roles else None
         self.delays = DelayMeter(delay_group(app), plans, EDGES) if DELAYER in roles else None
         self.role = WORKER if WORKER in roles else DELAYER
-        """What the process is called: one that takes both roles goes by the first."""
+        """Name of the process's role; a process with both roles has the first."""
         self.worker: Worker | None = None
         self.delayer: Delayer | None = None
         self.verified = False

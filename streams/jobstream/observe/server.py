@@ -1,7 +1,7 @@
 """The endpoint of a process: metrics, probes and status over HTTP, on a thread of its own.
 
-It holds no state and decides nothing: collectors and probes are asked anew for each request. Every
-role is served alike. Requests are answered a few at a time, and what asks too slowly is dropped.
+Each request asks collectors and probes anew. Every role is served alike. Requests are answered a
+few at a time, and what asks too slowly is dropped.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Where the processes of this machine can be asked: a small file each, in Prometheus' own form.
 
 `<state dir>/<app>/targets/<role>-<pid>.json` is what `file_sd_configs` reads. A process holds a
-lock on its file, which the kernel frees however the process ends: so whether a file is left over
-is known for sure, also where process ids are used again. It connects to nothing.
+lock on its file, which the kernel frees however the process ends: so whether a file is left over is
+known for sure, also where process ids are used again.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def announce(folder: Path, role: str, address: str, labels: dict[str, str]) -> A
         if path.exists():  # another endpoint of this very process, or of a neighbour container
             path = folder / f"{role}-{os.getpid()}-{address.rpartition(':')[2]}.json"
         text = json.dumps([{"targets": [address], "labels": {"job": JOB, **labels}}])
-        # Complete and locked before it has its name: nobody reads half of it or takes it for left.
+        # Complete and locked before it has its name: no reader sees half of it or thinks it left.
         draft = path.with_suffix(".tmp")
         lock = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         try:

@@ -33,14 +33,14 @@ class TurnFacts:
     turned_s: float | None
     """Seconds since it last came round; None before its first poll."""
     phase: str
-    """What it may rightly be busy with for longer, or ""."""
+    """Work that may rightly take longer, or ""."""
     joined: bool
     """The group has taken this member in, if only without a partition."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessFacts:
-    """What is known of a process at one moment."""
+    """The facts about a process at one moment."""
 
     verified: bool
     """The topics were found to be as declared."""

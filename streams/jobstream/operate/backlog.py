@@ -1,4 +1,4 @@
-"""What kinds of jobs wait: an estimate from a bounded sample, spread over each partition's backlog.
+"""Estimates how many jobs of each type wait, from a bounded sample of each partition's backlog.
 
 The choice of records and the sum are pure. Of a record only the schema's fingerprint is read.
 """
@@ -85,7 +85,7 @@ class Backlog:
     """The estimate, made anew only when something moved. Used by one thread."""
 
     def __init__(self, read: Read, type_of: Callable[[bytes], str], unnamed: str) -> None:
-        """`type_of` says the type of a record's value, "" if it can't be told."""
+        """`type_of` gives the type of a record's value, "" if it is unknown."""
         self._read = read
         self._type_of = type_of
         self._unnamed = unnamed

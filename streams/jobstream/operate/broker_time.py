@@ -1,7 +1,6 @@
 """Broker time for a command, which has published nothing that would tell it.
 
-It publishes the one record that means nothing to anybody, as an idle delayer does, and reads
-nothing.
+It publishes a record without a meaning, as an idle delayer does.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ class ClusterReader:
         return found | self._offsets(late, _LATEST)
 
     def committed(self, group: str, places: Iterable[Place]) -> dict[Place, Position]:
-        """What the group committed, with the note beside it; partitions without are left out."""
+        """The group's committed offsets with their notes; partitions without one are left out."""
         asked = [TopicPartition(*place) for place in places]
         if not asked:
             return {}
@@ -118,11 +118,14 @@ class ClusterReader:
         return {name: _members(found[name]) if name in found else [] for name in names}
 
     def members(self, group: str) -> list[str]:
-        """The client ids of the group's members; empty if there is no such group. Likewise."""
+        """The client ids of the group's members; none of a group that is not there.
+
+        Ask `committed` first, so that the group's coordinator is there to answer.
+        """
         return [member.name for member in self.memberships([group])[group]]
 
     def retention_ms(self, topics: Iterable[str]) -> dict[str, int]:
-        """How long each topic keeps records; -1 is for ever. Topics not told about are left out."""
+        """How long each topic keeps records; -1 is for ever. Unanswered topics are left out."""
         found = self._asking.configs(ResourceType.TOPIC, sorted(set(topics)), _NOT_SEEN)
         return {name: int(configs["retention.ms"]) for name, configs in found.items()}
 

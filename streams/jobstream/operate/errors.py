@@ -1,11 +1,11 @@
-"""What can go wrong while looking at an app from outside; it only names the errors.
+"""Errors of commands that look at an app from outside.
 
 InspectError
 ├── NotThere        no such app, queue, job or dead letter: look at the name
 ├── GroupBusy       the group has members, who would overwrite what is reset: stop them first
 ├── LookTooLong     more records than may be read for it: narrow the time, or go without
 ├── StillWaiting    jobs wait in a queue that is to grow: let them run first
-├── GrownMeanwhile  somebody else grows the same queue: let them end first
+├── GrownMeanwhile  another command grows the same queue: let it finish first
 └── ReadStalled     the broker delivers nothing of what is in the log: may be tried again
 
 None of these is retried and none concerns a running job.
@@ -21,7 +21,7 @@ class InspectError(JobstreamError):
 
 
 class NotThere(InspectError):
-    """What was asked for does not exist on this cluster."""
+    """The app, queue, job or letter does not exist on this cluster."""
 
 
 class GroupBusy(InspectError):
@@ -29,7 +29,7 @@ class GroupBusy(InspectError):
 
 
 class LookTooLong(InspectError):
-    """What was asked for stands among more records than the caller wants to have read."""
+    """The answer stands among more records than the caller allows to read."""
 
 
 class StillWaiting(InspectError):
@@ -37,7 +37,7 @@ class StillWaiting(InspectError):
 
 
 class GrownMeanwhile(InspectError):
-    """Somebody else took a step of the growth of a queue; the message says what to do."""
+    """Another command took a step of the growth of a queue; the message says what to do."""
 
 
 class ReadStalled(InspectError):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LetterFilter:
-    """What a letter must be; an absent condition is met by every letter. Texts may have `*`."""
+    """Conditions on a letter; every letter meets an absent one. Texts may have `*`."""
 
     ids: tuple[str, ...] = ()
     job_types: tuple[str, ...] = ()

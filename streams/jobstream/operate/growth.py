@@ -50,7 +50,7 @@ class Growth(NamedTuple):
 def plan_growth(
     view: AppView, name: str, declared: Mapping[str, int], was: int | None = None
 ) -> Growth:
-    """What is to be done for the queue `name`; `declared` has the count of each of its topics.
+    """Plan the growth of the queue `name`; `declared` has the count of each of its topics.
 
     `was` is the count that the queue had; by default that of its dead letters, which grow last.
     Raises TopicMissing where one of its topics is not there, ConfigError where there is nothing to

@@ -51,7 +51,7 @@ class HistoryEntry:
 
 @dataclass(slots=True)
 class History:
-    """What was found of one job; `entries` in the order of the broker's time."""
+    """The history of one job; `entries` are in the order of the broker's time."""
 
     job_id: str
     since_ms: int | None
@@ -96,7 +96,7 @@ class History:
 
 
 def time_in(job_id: str) -> int | None:
-    """Milliseconds since the epoch told by a UUIDv7 (RFC 9562, 5.7); None for any other id."""
+    """Milliseconds since the epoch in a UUIDv7 (RFC 9562, 5.7); None for any other id."""
     try:
         parsed = uuid.UUID(job_id)
     except ValueError:
@@ -159,9 +159,9 @@ def spans_of(
     until_ms: int | None,
     records_max: int | None = None,
 ) -> dict[TopicPartition, tuple[int, int]]:
-    """What of all topics of these queues was appended in that time, where one is given.
+    """The spans of all topics of these queues, cut to the given time if there is one.
 
-    Raises LookTooLong if it is more than `records_max`.
+    Raises LookTooLong if they hold more than `records_max`.
     """
     places = [place for queue in queues for place in queue.places(*queue.counts)]
     spans = view.cluster.spans(places)
@@ -230,7 +230,7 @@ class _Seeker:
             self._read(record)
 
     def _copy(self, record: Record) -> Carried | None:
-        """What a record of a queue or a rung carries, if it is this job's; decodes likely ones."""
+        """The headers of a queue's or a rung's record, if it is this job's; decodes likely ones."""
         if self._id.startswith(_WITHOUT_ID.encode()):
             topic, partition, offset = place_of(record)
             here = f"{topic}:{partition}:{offset}".encode()
@@ -272,7 +272,7 @@ def _carried(record: Record) -> Carried:
 
 
 def _told(carried: Carried) -> dict[str, Any]:
-    """What the headers tell beyond the numbers every entry has."""
+    """Details from the headers, beyond the numbers that every entry has."""
     texts = ("reason", "error", "message", "frame", "due_ms", "delay_ms")
     first = {name: value for name in texts if (value := getattr(carried, name)) not in {None, ""}}
     numbers = {"redrive": carried.redrive, "seq": carried.seq, "attempt": carried.attempt}

@@ -1,6 +1,6 @@
 """A job event without its class: decoded by its writer's schema, shown as plain JSON values.
 
-It decides nothing about the job and fetches no schema: the catalogue was filled before.
+The catalogue was filled before.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The jobs of an app as they stand: what is read for it, from when on, and what was left out.
 
 All partitions are read from one moment on, so that no job's row is missed where its copy was seen.
-It writes nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ CLOCKS_APART_MS = 10_000
 
 
 class JobList(NamedTuple):
-    """What a look found."""
+    """The jobs and counts of a scan."""
 
     jobs: list[JobNow]
     """The newest that are wanted."""
@@ -42,7 +41,7 @@ class JobList(NamedTuple):
     records: int
     """How many records were looked at, at most: compaction leaves gaps."""
     since_ms: int
-    """What was appended before was not."""
+    """Records appended before this time were not read."""
     older: int
     """Records before that moment that may still wait, on queues and rungs."""
 

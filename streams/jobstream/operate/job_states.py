@@ -65,7 +65,7 @@ class JobNow(NamedTuple):
     """Its worker has announced that it may begin it."""
     awaits_code: bool = False
     error: str = ""
-    """What failed last."""
+    """The last error, and its place."""
     reason: str = ""
     """Why it ended, if not by being done."""
     letter_closed: bool = False
@@ -73,7 +73,7 @@ class JobNow(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """Which jobs are told, and how many."""
+    """Which jobs are listed, and how many."""
 
     limit: int
     since_ms: int = 0
@@ -123,7 +123,7 @@ class JobStates:
         self._done: set[int] = set()
         """Hashes of ids: there may be a million."""
         self._ended: dict[str, tuple[tuple[int, int], JobNow]] = {}
-        """By id: (redrive, rank) and what is told of jobs that ended, but not well."""
+        """By id: (redrive, rank) and the details of jobs that did not end as done."""
         self._letters: dict[str, _Letter] = {}
         self._newest: list[tuple[int, int, JobNow]] = []
         self._kept = 0

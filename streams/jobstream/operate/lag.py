@@ -30,7 +30,7 @@ class QueueLag:
     looks: int
     """How many there were; one alone knows no rate."""
     orders: tuple[Order, ...] = ()
-    """What operators told the workers that may be why it waits."""
+    """Control entries that may be why the queue waits."""
 
     @property
     def lag(self) -> int:

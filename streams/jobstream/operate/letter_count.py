@@ -43,7 +43,7 @@ REASONS = frozenset(
 
 
 class OpenLetter(NamedTuple):
-    """What is kept of a letter."""
+    """The fields of a letter that are kept."""
 
     schema: bytes
     """Which one says what it is: it may be learned of after the letter."""

@@ -46,11 +46,11 @@ def unknown_type(app: str, given: str, there: Iterable[str]) -> NotThere:
 def require_known(
     wanted: LetterFilter, letters: Sequence[Letter], job_types: Collection[str]
 ) -> None:
-    """Raise NotThere, listing what there is, for a reason, a type or an error that nobody knows.
+    """Raise NotThere, listing the known ones, for an unknown reason, type or error.
 
     A reason is known if jobstream gives it, a type if the app has it, an error if it is Python's
     own, and all of them if an open letter has them. A pattern must match a known reason or type;
-    one of errors may match nothing, since nobody knows what errors there will be.
+    one of errors may match nothing, since the errors to come are not known.
     """
     if wanted.reason is not None:
         _require("reason", wanted.reason, [letter.carried.reason for letter in letters], REASONS)

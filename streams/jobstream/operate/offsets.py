@@ -98,7 +98,7 @@ def places_of(
 def plan_reset(
     view: AppView, group: GroupName, places: Sequence[TopicPartition], target: Target
 ) -> list[Move]:
-    """What a reset would change; changes nothing. Raises ConfigError for an offset outside."""
+    """The moves of a reset; changes nothing. Raises ConfigError for an offset outside."""
     found = standings(view, group, places)
     wanted = target(view, found)
     moves = [Move(found[place], to) for place, to in wanted.items()]

@@ -1,7 +1,7 @@
-"""Looks at an app again and again: what waits, since when, who reads it, which letters are open.
+"""Scans an app at an interval: what waits, since when, who reads it, which letters are open.
 
-It joins no group, commits nothing and asks no worker. What it keeps from look to look makes
-the next one cheap; a new onlooker sees the same, only later.
+It joins no group, commits nothing and asks no worker. It keeps state between two scans only to
+make the next one cheap; a new onlooker sees the same, only later.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ class Onlooker:
         """When those were asked for; monotonic."""
 
     def look(self, queue: str | None = None) -> Sight:
-        """What is there now. Blocks while asking: some ten seconds a question, if nobody answers.
+        """Scan once. Blocks while asking: some ten seconds a question, if no broker answers.
 
-        The first look reads the offsets topic and all dead letters, later ones what was added.
+        The first scan reads the offsets topic and all dead letters, later ones what was added.
         Raises BrokerUnavailable, BrokerRefused, ReadStalled, or NotThere for an app without queues.
         """
         view = self._view

@@ -1,7 +1,7 @@
 """Dead letters that are open: the compacted topic read to its end, where a tombstone closes one.
 
 An index is kept without the jobs' bytes, so that a million letters fit; the bytes are read again
-for those that are shown or redriven. It changes nothing.
+for those that are shown or redriven.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def _original(view: AppView, letter: Letter, record: Record) -> Original:
 
 
 def _headers(record: Record) -> Headers:
-    """The headers of a record that was just read; none if they can't be had: nobody needs them."""
+    """The headers of a record that was just read; none if they can't be read."""
     try:
         return list(headers_of(record) or [])
     except BadHeaders:

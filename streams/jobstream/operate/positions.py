@@ -39,7 +39,7 @@ class GroupPlace:
 
     @property
     def recorded(self) -> int | None:
-        """The highest watermark anyone recorded; None if nobody ever did."""
+        """The highest watermark in the mirror; None if there is none."""
         committed = self.committed.offset if self.committed is not None else -1
         mirrored = self.mirror.position if self.mirror is not None else -1
         highest = max(committed, mirrored)

@@ -1,7 +1,8 @@
 """Closes dead letters: redriven, which puts the job back on its queue first, or discarded.
 
-The order is the guarantee: the job's copy is acknowledged before the tombstone is sent. Whoever
-dies in between leaves an open letter whose job runs again; the partition's owner closes it.
+The order is the guarantee: the job's copy is acknowledged before the tombstone is sent. If the
+redriver dies in between, the letter stays open although its job is back on the queue; the
+partition's owner closes it.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Publisher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """What became of one letter. `failed` leaves it open."""
+    """The result for one letter. `failed` leaves it open."""
 
     letter: Letter
     outcome: Literal["redriven", "discarded", "closed", "failed"]
@@ -107,7 +108,7 @@ def redrive(
 def discard(view: AppView, sink: Publisher, letters: Iterable[Letter]) -> Iterator[Closed]:
     """Close letters without running their jobs; blocks for the acknowledgements.
 
-    A letter that somebody has closed since it was listed is told as such: its job may run.
+    A letter that was closed since it was listed is reported as `closed`: its job may run.
     """
     chosen = list(letters)
     closures = Closures(view, chosen)
@@ -119,7 +120,7 @@ def discard(view: AppView, sink: Publisher, letters: Iterable[Letter]) -> Iterat
 
 
 def discard_batch(sink: Publisher, batch: Sequence[Letter]) -> Iterator[Closed]:
-    """Close some letters; those that are not acknowledged are told as failed."""
+    """Close some letters; those that are not acknowledged are reported as failed."""
     failed = _publish(sink, [_tombstone(letter) for letter in batch])
     for index, letter in enumerate(batch):
         yield _closed(letter, "discarded", failed.get(index))

@@ -70,7 +70,7 @@ def scan(
 def heads(options: Mapping[str, Any], starts: Mapping[Place, int]) -> dict[Place, Record]:
     """The first record at or after each offset; partitions that have none are left out.
 
-    Raises ReadStalled when some have told nothing for a minute, BrokerRefused as `scan` does.
+    Raises ReadStalled when some bring nothing for a minute, BrokerRefused as `scan` does.
     """
     found: dict[Place, Record] = {}
     waiting = set(starts)
@@ -104,7 +104,7 @@ def _stalled(waiting: Iterable[Place]) -> ReadStalled:
 
 
 class _Ranges:
-    """What is still to be read, and how much has been passed."""
+    """The spans still to be read, and how much has been passed."""
 
     def __init__(self, spans: Mapping[Place, tuple[int, int]]) -> None:
         self.left = {at: span for at, span in spans.items() if span[0] < span[1]}

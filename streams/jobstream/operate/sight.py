@@ -1,4 +1,4 @@
-"""What one look at an app saw: plain values, no connection. Both `lag` and the exporter show it."""
+"""The result of one scan of an app, as plain values; `lag` and the exporter show it."""
 
 from __future__ import annotations
 

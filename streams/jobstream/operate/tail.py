@@ -1,7 +1,7 @@
-"""Reads what was written to many partitions since the last time, so that a look stays cheap.
+"""Reads only records written to many partitions since the last time, so that a scan stays cheap.
 
 It keeps only offsets. A topic that was deleted and made again is read from its start, and its
-reader is told to forget what it knew.
+reader forgets what it knew.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ FIX = (
 
 
 class Undecodable(NamedTuple):
-    """What a look at the backlog found."""
+    """The misfits found in the backlog."""
 
     misfits: Counter[str]
     """Why → how many jobs of the sample."""
@@ -60,7 +60,7 @@ def _may_misfit(reader: Reader, codec: JobCodec[object]) -> bool:
     if reader.fingerprint == ours.fingerprint:
         return False
     try:
-        # A type that was renamed has another name in its schema, which hinders nobody here.
+        # A type that was renamed has another name in its schema, which does no harm here.
         renamed = {**ours.schema, "name": reader.schema["name"]}
         return any(each.is_breaking for each in check(reader.schema, renamed, reader.job_type))
     except (MissingExtra, SchemaRefused):

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class AppView:
-    """What an operator's command needs to know of an app. Asks the cluster at first use."""
+    """An app as an operator's command sees it. Asks the cluster at first use."""
 
     def __init__(self, app: str, settings: Settings) -> None:
         """Prepare; raises ConfigError for a name that no app can have."""
@@ -92,7 +92,7 @@ class AppView:
         return ControlFollower(self.log, control_topic(self.app))
 
     def orders(self, now_ms: Callable[[], int]) -> list[Order]:
-        """What operators told the workers and still holds, oldest first.
+        """The control entries in force, oldest first.
 
         `now_ms` is broker time, asked only where there is an entry. Blocks for what was written
         since the last call; empty if there is no control topic.

@@ -1,4 +1,4 @@
-"""What tests of jobs are written with: a broker in memory, a clock by hand, a real Kafka.
+"""Tools for tests of jobs: a broker in memory, a clock by hand, a real Kafka.
 
 Nothing here is used by a worker in production. The pytest fixtures are imported at first use, so
 that the rest works where pytest is not installed.

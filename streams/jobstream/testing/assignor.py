@@ -16,7 +16,7 @@ def assign(
     partitions: Iterable[TopicPartition],
     current: Mapping[TopicPartition, str],
 ) -> dict[TopicPartition, str]:
-    """Partition → member. A partition whose topic nobody subscribed to is in no value.
+    """Partition → member. A partition whose topic no member subscribed to is in no value.
 
     Members that read the same topics end up with numbers of partitions that differ by at most one.
     """

@@ -1,8 +1,7 @@
 """Judges a run by its ledger and the rows of the dedup topic: what was lost, doubled, out of order.
 
-It believes neither side alone. Handlers tell when they started, the broker tells when each row was
-appended, whoever broke something tells when; both clocks are one machine's. It reads and counts,
-starts no job and repairs nothing.
+It believes neither side alone. Handlers record when they started, the broker when each row was
+appended, and a test when it broke something; all clocks are one machine's.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _RELEASES = ("parked", "crash")
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What became of the jobs, as counts; `findings` names at most FINDINGS_MAX faults."""
+    """The verdict on the jobs, as counts; `findings` names at most FINDINGS_MAX faults."""
 
     enqueued: int
     done: int
@@ -119,7 +118,7 @@ def _dated_back(ledger: Iterable[Entry], kills: Sequence[Kill]) -> list[Entry]:
 
 @dataclass(slots=True)
 class _Job:
-    """What rows and ledger tell of one job."""
+    """The rows and the ledger's lines of one job."""
 
     rows: list[StampedRow] = field(default_factory=list)
     runs: list[Entry] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Errors of the broker in memory, for whoever writes the test.
+"""Errors of the broker in memory, for the author of a test.
 
 MemoryBrokerError    the test asked for what is not there; never raised to the code under test
 ├── NoSuchTopic
@@ -8,7 +8,7 @@ MemoryBrokerError    the test asked for what is not there; never raised to the c
 ├── NotOwned         a member started a partition that is not assigned to it
 ├── GroupNotEmpty    its members must leave first, as on Kafka
 ├── NotCompacted
-├── ClockStoodStill  a slow publish waited for a virtual clock that nobody advanced
+├── ClockStoodStill  a slow publish waited for a virtual clock that was not advanced
 └── NotIdle          jobs were still not settled when the time for it was over
 """
 

@@ -1,4 +1,4 @@
-"""What can go wrong with a publish, switched on by a test. Decides; appends and blocks nothing."""
+"""Faults of a publish, which a test switches on. Pure decisions."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class PublishFaults:
         self._left, self._chosen, self.holds = 0, None, None
 
     def fate_of(self, record: Outgoing) -> Literal["acknowledged", "absent", "appended"]:
-        """What happens to a record that the broker would take; counts it."""
+        """Choose the fault for a record that the broker would take, and count it."""
         if self._left:
             self._left -= 1
         elif self._chosen is None or not self._chosen(record):

@@ -40,7 +40,7 @@ class Entry:
     name: str = ""
     queue: str = ""
     key: str = ""
-    """The order key, as the handler told it; "" for none."""
+    """The order key, as the handler recorded it; "" for none."""
     how: str = ""
     """How a run ended: RETURNED, or the class of what it raised."""
     enqueued_ms: int = 0

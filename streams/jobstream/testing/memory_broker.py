@@ -1,7 +1,6 @@
 """A broker in memory that is no kinder than Kafka: topics, groups, and faults to switch on.
 
 It keeps what the `Source`, `Sink` and `Log` beside it need, under one lock, by a virtual clock.
-It never runs a job, calls a listener or reads a real clock.
 """
 
 from __future__ import annotations
@@ -132,7 +131,7 @@ class MemoryBroker(Publishing):
     # -- records
 
     def records(self, topic: str, partition: int | None = None) -> list[MemoryRecord]:
-        """What the log holds now, by partition and offset; raises NoSuchTopic."""
+        """The records in the log now, by partition and offset; raises NoSuchTopic."""
         with self.changed:
             logs = self._logs.topic(topic).partitions
             if partition is not None:
@@ -184,12 +183,12 @@ class MemoryBroker(Publishing):
             self.changed.notify_all()
 
     def committed(self, group: str, partition: TopicPartition) -> Position | None:
-        """What the group committed last."""
+        """The last committed offset of the group."""
         with self.changed:
             return self.group(group).committed.get(partition)
 
     def revoking(self, group: str, member: str, partitions: Iterable[TopicPartition]) -> None:
-        """A member was told to give these back; it has `rebalance_ms` for that."""
+        """A member is to give these back; it has `rebalance_ms` for that."""
         with self.changed:
             owned = self.group(group).owners
             told = [p for p in partitions if owned.get(p) == member]
@@ -226,7 +225,7 @@ class MemoryBroker(Publishing):
             self.changed.notify_all()
 
     def freeze(self) -> None:
-        """Answer nobody until `thaw`: polls bring nothing, commits wait, publishes fail."""
+        """Answer no client until `thaw`: polls bring nothing, commits wait, publishes fail."""
         with self.changed:
             self.is_frozen = True
 

@@ -21,7 +21,7 @@ NOTE_BYTES_MAX = 4096
 
 
 class Steps(NamedTuple):
-    """What a member has to do before it may go on polling."""
+    """The duties of a member before it may poll again."""
 
     lost: list[TopicPartition]
     revoke: list[TopicPartition]
@@ -39,7 +39,7 @@ class MemoryGroup:
     """Changes hands only while its new owner polls, so a loss can't go unseen."""
     committed: dict[TopicPartition, Position] = field(default_factory=dict)
     _giving_back: set[TopicPartition] = field(default_factory=set)
-    """To be revoked once, whoever is to own them next."""
+    """Partitions to be revoked once, even if their owner is to get them back."""
     _asked_ms: dict[TopicPartition, int] = field(default_factory=dict)
     """When its owner was asked to give a partition back."""
 
@@ -64,7 +64,7 @@ class MemoryGroup:
         self._giving_back.update(p for p in self.owners if p[0] == topic)
 
     def forget_committed(self, topic: str) -> None:
-        """What was committed for the topic is gone with it."""
+        """Drop what was committed for a deleted topic."""
         for partition in [p for p in self.committed if p[0] == topic]:
             del self.committed[partition]
 
@@ -100,7 +100,7 @@ class MemoryGroup:
         return Steps(sorted(lost), sorted(revoke), sorted(grant))
 
     def asked(self, partitions: Iterable[TopicPartition], now_ms: int) -> None:
-        """The owners of these were told to give them back."""
+        """The owners of these are to give them back."""
         for partition in partitions:
             self._asked_ms.setdefault(partition, now_ms)
 
@@ -110,13 +110,13 @@ class MemoryGroup:
         return list(dict.fromkeys(late))
 
     def grant(self, member: str, partitions: Iterable[TopicPartition]) -> None:
-        """Make `member` the owner of partitions that nobody owns."""
+        """Make `member` the owner of partitions without one."""
         self.owners.update(dict.fromkeys(partitions, member))
 
     def commit(
         self, member: str, positions: Mapping[TopicPartition, Position]
     ) -> dict[TopicPartition, str]:
-        """Commit for a live member, whoever owns the partitions: Kafka asks no more than that.
+        """Commit for a live member, also of partitions that it does not own, as Kafka does.
 
         Returns why some were refused.
         """

@@ -221,7 +221,7 @@ def memory(app: App, broker: MemoryBroker | None = None) -> Iterator[MemoryJobs]
 
 
 def _failures(jobs: list[SeenJob]) -> str:
-    """What failed last of the first few of these, as a part of a message."""
+    """The last errors of the first few of these jobs, as a part of a message."""
     failed = [job for job in jobs if job.error or job.traceback or job.message]
     told = []
     for job in failed[:_FAILURES_MAX]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from jobstream.testing.memory_record import MemoryRecord
     from jobstream_processors.ports import TopicPartition
 
-# Small, so that whoever reads a few thousand records gets several batches, as from Kafka.
+# Small, so that a reader of a few thousand records gets several batches, as from Kafka.
 BATCH_MAX = 500
 
 

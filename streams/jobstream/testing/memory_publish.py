@@ -42,7 +42,7 @@ class Sending:
         """Those without an answer."""
 
     def failures(self, timeout_s: float) -> Mapping[int, PublishFailure] | None:  # noqa: ARG002 - as the port has it
-        """What was not acknowledged; None while some are held back. Does not wait."""
+        """The records without acknowledgement; None while some are held back. Does not wait."""
         return None if self.held else self.bad
 
     def answer(self, index: int, failure: PublishFailure | None) -> None:
@@ -67,9 +67,9 @@ class Publishing:
         self._faults = PublishFaults()
         self._held = 0
         self._back: list[tuple[Sending, int, Outgoing]] = []
-        """What is held back, in the order it was sent."""
+        """The records held back, in the order of their sends."""
         self.is_frozen = False
-        """Whether it answers nobody; see `MemoryBroker.freeze`."""
+        """Whether it answers no client; see `MemoryBroker.freeze`."""
         self._nodes = 1
         self._ahead_ms: dict[int, int] = {}
 
@@ -89,7 +89,7 @@ class Publishing:
         Blocks while slow publishes are on, until the virtual clock has moved on.
         """
         sending = self.send(records)
-        # Nobody waits two minutes here: what is held back fails at once, and is appended later.
+        # A test can't wait two minutes: what is held back fails at once, and is appended later.
         failures = dict.fromkeys(sending.held, _LATE) | sending.bad
         if failures:
             raise PublishFailed(failures)

@@ -1,4 +1,4 @@
-"""The `Shard` port in a dictionary: exactly what it was told, and warm when opened again."""
+"""The `Shard` port in a dictionary: it forgets nothing, and is warm when opened again."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 class MemoryShard:
-    """What is known of the ids of one partition. Used by one thread at a time."""
+    """The facts about the ids of one partition. Used by one thread at a time."""
 
     def __init__(self, facts: dict[str, Known] | None = None) -> None:
         self._facts = facts if facts is not None else {}
         self._closed = False
 
     def get(self, ids: Sequence[str]) -> Sequence[Known | None]:
-        """What is known of each id."""
+        """The fact about each id."""
         return [self._open().get(job_id) for job_id in ids]
 
     def put_done(self, rows: Sequence[tuple[str, bytes, bytes]]) -> None:

@@ -134,7 +134,7 @@ class MemorySource:
             self._send_commits()
 
     def close(self) -> None:
-        """Leave the group; the listener is told first, and goes on until it has released."""
+        """Leave the group, after the listener has heard of it and released its partitions."""
         if self._closed:
             return
         self._send_commits()
@@ -158,7 +158,7 @@ class MemorySource:
         self._left_out[partition, offset] = times
 
     def kill(self) -> None:
-        """Die as by kill -9: no commit is sent, nobody is told. The broker notices at `expire`."""
+        """Die as by kill -9: send no commit and no goodbye. The broker notices at `expire`."""
         self._closed = True
         self._unsent.clear()
         self._held.clear()
@@ -191,7 +191,7 @@ class MemorySource:
             self._take_over()
 
     def _steps(self) -> Steps:
-        """What it has to do; what it does already, and what must wait for that, is left out."""
+        """The next duties, without those under way and those that must wait for them."""
         with self._broker.changed:
             steps = self._broker.group(self._group).steps(self.member, self._held)
         revoke = [partition for partition in steps.revoke if partition not in self._revoked]
@@ -266,7 +266,7 @@ class MemorySource:
     def _delivered(
         self, partition: TopicPartition, found: list[MemoryRecord]
     ) -> list[MemoryRecord]:
-        """What is left of `found` without the records that are to be left out."""
+        """The records of `found` without those that are to be left out."""
         kept = []
         for record in found:
             mark = (partition, record.offset())

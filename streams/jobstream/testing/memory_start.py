@@ -1,4 +1,4 @@
-"""What a worker looks at before it serves, on the broker in memory: jobs that it cannot read."""
+"""The check of a worker's start on the broker in memory: jobs that its code cannot read."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class MemoryTables:
 
 
 def _row_of(record: Record) -> Row | None:
-    """The row, None for a stranger's record: it stops nobody."""
+    """The row; None for a stranger's record, which stops no worker."""
     try:
         return parse_row(record.key() or b"", record.value() or b"")
     except DecodeError:

@@ -94,7 +94,7 @@ class MemoryWorker:
         source = MemorySource(broker, group, topics, learning)
         pulse.hear_by(source.is_silent, _SILENT_MS)
         self.meter = Meter(group, plans, app.specs(), EDGES)
-        """What it counts, as a worker process does."""
+        """Its counts, as of a worker process."""
         self._callbacks = app.failure_callbacks
         self._parts = parts = Parts(
             specs=app.specs(),
@@ -226,7 +226,7 @@ class MemoryWorker:
         self._joined.drain(lanes)
 
     def remains(self, lanes: Sequence[Lane]) -> Remains:
-        """What of draining lanes is not through yet."""
+        """The jobs of draining lanes that have not ended yet."""
         return remains(self._engine.under_way(lanes))
 
     def cut(self, lanes: Sequence[Lane]) -> None:

@@ -1,7 +1,7 @@
 """Follows the rows of a dedup topic, each with the broker's time of its append.
 
-For whoever waits until jobs are settled, or checks afterwards how they were. It belongs to no
-consumer group, commits nothing, and writes nothing.
+For tests that wait until jobs are settled, or check afterwards how they were. It belongs to no
+consumer group.
 """
 
 from __future__ import annotations

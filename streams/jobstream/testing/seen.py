@@ -1,4 +1,4 @@
-"""What the log tells of an app's jobs: which were enqueued, and what became of them. Reads only."""
+"""Reads an app's jobs from the log: which were enqueued, and how they ended."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ class SeenJob:
     error: str = ""
     """Of a job that is not done: the class of its last error."""
     message: str = ""
-    """Likewise what that said."""
+    """Of a job that is not done: the text of its last error."""
     traceback: str = ""
-    """Likewise where it was raised, at most 8,000 bytes in UTF-8."""
+    """Of a job that is not done: the traceback of that error, at most 8,000 bytes in UTF-8."""
 
     def __repr__(self) -> str:
         """As a dataclass's own, without the values of secret fields."""
@@ -92,7 +92,7 @@ def _read(
     plan: QueuePlan,
     record: MemoryRecord,
 ) -> SeenJob | None:
-    """The job of one record, None if nobody can tell which one it is."""
+    """The job of one record, None if it is unknown which one it is."""
     value = record.value() or b""
     try:
         decoded = catalogue.decode(value)

@@ -1,4 +1,4 @@
-"""Time that moves only when a test says so. It never reads the machine's clock."""
+"""Time that moves only when a test says so."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class VirtualClock:
         return False
 
     def advance(self, ms: int) -> None:
-        """Let `ms` milliseconds pass at once; whoever waits for the clock looks again."""
+        """Let `ms` milliseconds pass at once, and wake all that wait for the clock."""
         if ms < 0:
             message = f"can't advance by {ms} ms: time goes forward; give 0 or more"
             raise ValueError(message)

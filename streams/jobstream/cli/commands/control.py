@@ -56,7 +56,7 @@ def _wait_options(function: _Function) -> _Function:
 
 
 def _entry_options(lasts: str) -> Callable[[_Function], _Function]:
-    """What every entry has; `lasts` is how long it lasts by default."""
+    """Add --for, --why and --who to a command; `lasts` is the default of --for."""
 
     def decorate(function: _Function) -> _Function:
         length = f"The entry ends by itself after this time, as in 30m or 7d.  [default: {lasts}]"
@@ -259,7 +259,7 @@ def _control(view: AppView) -> Control:
 
 
 def _must_exist(view: AppView, kind: str, subject: str) -> None:
-    """Nobody must believe that something is paused because of a slip of the pen."""
+    """Refuse an unknown queue or job type: a typing error must not pass for a pause."""
     if kind == PAUSE_QUEUE:
         view.queues(subject)
         return
@@ -301,7 +301,7 @@ def _cancelled(view: AppView, given: str) -> str:
 
 
 def _lift(view: AppView, kind: str, subject: str, *, as_json: bool) -> None:
-    """End what is in force, if anything is; a queue or type that nobody knows is refused then."""
+    """End the entry if it is in force; if it is not, refuse an unknown queue or job type."""
     entries = _in_force(view, or_ours(brokers_now(view)))
     there = [each for each in entries if (each.kind, each.subject) == (kind, subject)]
     if not there and kind in {PAUSE_QUEUE, PAUSE_TYPE}:

@@ -71,7 +71,7 @@ def command(app: AppName, *, log_level: str, reload: bool) -> int:
 
 
 async def _once_sound(app: AppName, watch: WatchedCode | None, *, apply: bool) -> Declared:
-    """What the code declares; with a watch, after as many changes as that takes."""
+    """Read what the code declares; with a watch, retry after each change until it is sound."""
     if watch is None:
         return await read_declared(app, apply=apply)
     while True:
@@ -84,7 +84,7 @@ async def _once_sound(app: AppName, watch: WatchedCode | None, *, apply: bool) -
 
 
 async def _of_latest(app: AppName, watch: WatchedCode, *, apply: bool) -> Declared:
-    """What the code declares. A change meanwhile begins anew: an import may wait for ever."""
+    """Read what the code declares; start over on a change, since an import may never end."""
     while True:
         reading = asyncio.ensure_future(read_declared(app, apply=apply))
         changing = asyncio.ensure_future(watch.change())

@@ -84,7 +84,7 @@ def show_command(
 
 
 def _orders(view: AppView, found: History, now_ms: Callable[[], int]) -> list[ControlEntry]:
-    """What operators told the workers about this job, its type or its queue."""
+    """The control entries in force for this job, its type or its queue."""
     event = found.event
     return about(
         view.orders(now_ms),

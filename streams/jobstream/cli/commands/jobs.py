@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 LIMIT = 100
 LOOK_MS = 3_600_000
-"""How far back a look goes that is not told since when."""
+"""How far back the command reads without --since."""
 STATES = "running", "waiting", "delayed", "retrying", "dead", "done", "cancelled", "expired"
 COLUMNS = ("id", "type", "queue", "state", "since", "age>", "attempt>", "why", "key")
 

@@ -1,7 +1,7 @@
 """`jobstream status`: the processes of an app on this machine, and how each of them is.
 
 It finds them by the files that they write, asks each over HTTP, and needs neither user code nor a
-broker. It changes nothing.
+broker.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ log = logging.getLogger("jobstream.cli")
 PROCESSES_MAX = 256
 PORT_MAX = 65_535
 LEAVE_GRACE_S = 10.0
-"""What a worker may take beyond its drain to commit, leave its group and end."""
+"""Time that a worker has after its drain to commit, leave its group and end."""
 
 
 @click.command(cls=AppCommand)
@@ -100,7 +100,7 @@ def command(
     configure_process(form, log_level)
     loaded = load_app(app)
     plans = loaded.plans(queues)  # refuses an unknown queue before anything is started
-    # Likewise too few open files; what it raises, children inherit.
+    # So does this for too few open files; children inherit the raised limit.
     raised_for(sum(loaded.queues[name].partitions for name in plans) if only != "delayer" else 0)
     loaded.settings = at_port(loaded.settings, metrics_port)
     if processes > 1:
@@ -134,7 +134,7 @@ def port_of(settings: Settings, number: int) -> str:
 
 
 def leave_s(settings: Settings) -> float:
-    """How long a worker may take to leave once it is told to."""
+    """How long a worker may take to leave after a stop."""
     return settings.drain_ms / 1000 + LEAVE_GRACE_S
 
 

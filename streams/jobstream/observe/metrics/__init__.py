@@ -1,7 +1,7 @@
 """Every metric of the product: name, kind, labels, meaning. Nothing else may invent one.
 
 `docs/metrics.md` is generated from here, dashboards and rules are checked against it, and a process
-exposes only what stands here. It counts nothing itself.
+exposes only what stands here.
 """
 
 from jobstream.observe.metrics.cluster_entries import CLUSTER

@@ -1,6 +1,6 @@
 """Trace context in headers, as the W3C writes it, and where a job's trace began, in `js-trace`.
 
-Headers are hostile input: what can't be read counts as not there. It starts no span.
+Headers are hostile input: what can't be read counts as not there.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ W3C = TraceContextTextMapPropagator()
 
 
 def read(headers: Sequence[tuple[str, bytes | None]] | None) -> SpanContext | None:
-    """The context told by a record's headers, None if there is none that can be read."""
+    """The trace context in a record's headers, None if none can be read."""
     texts: dict[str, str] = {}
     for name, raw in headers or ():
         if name not in {PARENT, STATE}:

@@ -1,4 +1,4 @@
-"""What a child process does so that spans of its handler belong to the worker's trace."""
+"""Puts the spans of a handler in a child process into the worker's trace."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ChildEntry:
     headers: Headers
     service: str
 
-    def __call__(self, facts: RunFacts) -> None:  # noqa: ARG002 - the worker told all of it
+    def __call__(self, facts: RunFacts) -> None:  # noqa: ARG002 - the worker has set all of it
         """Make the worker's span the current one; the first time, begin to send spans."""
         export.start(self.service, export.CHILD_EVERY_MS)
         attach(within(read(self.headers)))

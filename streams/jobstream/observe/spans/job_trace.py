@@ -38,7 +38,7 @@ NS = 1_000_000
 
 
 class JobTrace:
-    """What tracing keeps of one delivery: `jobstream_processors.watch.tracing.Trace`."""
+    """The spans of one delivery: implements `jobstream_processors.watch.tracing.Trace`."""
 
     __slots__ = (
         "_appended_ms",
@@ -282,7 +282,7 @@ def _outcome(delivery: Delivery, decision: Decision) -> str:
 
 
 def _written(decision: Decision, copied: str) -> dict[str, str | int]:
-    """What the settlement wrote, told of its span."""
+    """Set on the span what the settlement wrote."""
     told: dict[str, str | int] = {names.COPY: copied} if copied else {}
     if isinstance(decision, Retry):
         told[names.DELAY_MS] = decision.carried.delay_ms or 0

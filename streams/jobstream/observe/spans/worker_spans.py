@@ -1,7 +1,7 @@
 """The spans of a worker: each attempt of a job, how long it waited, ran, and took to be settled.
 
-It hooks into the worker's own callbacks and decides nothing. Where user code that makes or takes
-spans fails, a job goes on without its trace.
+It hooks into the worker's own callbacks. Where user code that makes or takes spans fails, a job
+goes on without its trace.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class Guard:
 
 
 class Unfailing:
-    """Whatever fails inside is told to the guard, and goes no further."""
+    """Report any error inside to the guard, and raise none."""
 
     __slots__ = ("_delivery", "_guard")
 
