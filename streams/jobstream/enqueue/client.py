@@ -145,7 +145,7 @@ class Client:
         return self._transport.log()
 
     def now_ms(self) -> int:
-        """This machine's time in epoch milliseconds: shown, and never decided by."""
+        """The time as this process knows it, epoch milliseconds: shown, and never decided by."""
         return self._transport.now_ms()
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ class Transport(Protocol):
         """A reader of topics there, outside any group."""
 
     def now_ms(self) -> int:
-        """This machine's time in epoch milliseconds: shown, and never decided by."""
+        """The time as this process knows it, epoch milliseconds: shown, and never decided by."""
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Send what is queued and stop."""
