@@ -139,10 +139,6 @@ class Feed:
         """Whether nothing is served here any more, and nothing will be."""
         return self._roster.left
 
-    def leave(self) -> None:
-        """Begin to give every partition back; `left` tells when that is done."""
-        self._roster.leave()
-
     def close(self) -> None:
         """Leave the group: drains, commits and gives every partition back.
 
@@ -209,16 +205,15 @@ class Feed:
     def _take(self, records: Sequence[Record]) -> None:
         batches: dict[tuple[str | None, int | None], list[Record]] = {}
         for record in records:
-            place = (record.topic(), record.partition())
-            batch = batches.get(place)
+            at = (record.topic(), record.partition())
+            batch = batches.get(at)
             if batch is None:
-                batches[place] = [record]
+                batches[at] = [record]
             else:
                 batch.append(record)
         handed = []
-        for (topic, partition), batch in batches.items():
-            assert topic is not None and partition is not None  # noqa: S101, PT018 - consumed records have a place
-            lane = self._lanes.get((topic, partition))
+        for place, batch in batches.items():
+            lane = self._lanes.get(place)  # type: ignore[arg-type] # consumed records have a place
             if lane is not None:
                 lane.handed += len(batch)
                 handed.append((lane, batch))
