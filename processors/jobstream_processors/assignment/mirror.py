@@ -137,22 +137,21 @@ class MirrorThread:
             self._woken.clear()
             if self._closing.is_set():
                 return
-            lanes, is_wanted, now_s = self._lanes(), _wants_more, time.monotonic()
-            if now_s >= due_s:
-                rounds, due_s, is_wanted = rounds + 1, now_s + self._interval_s, is_due
+            lanes, now_s = self._lanes(), time.monotonic()
+            if now_s < due_s:
+                due = [lane for lane in lanes if lane.wants]
+            else:
+                rounds, due_s = rounds + 1, now_s + self._interval_s
                 if not rounds % AGAIN_ROUNDS:
                     # A frozen worker's late mirror may have become the newest of its key.
                     for lane in lanes:
                         lane.told = None
-            for lane in lanes:
-                if is_wanted(lane) and lane not in self._under_way:
+                due = [lane for lane in lanes if is_due(lane)]
+            for lane in due:
+                if lane not in self._under_way:
                     self._send(lane)
 
 
 def is_due(lane: Lane) -> bool:
     """Whether its mirror does not tell what it should."""
-    return lane.told is not lane.snapshot or _wants_more(lane)
-
-
-def _wants_more(lane: Lane) -> bool:
-    return lane.wanted > lane.may_begin
+    return lane.wants or lane.told is not lane.snapshot
