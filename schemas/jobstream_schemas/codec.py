@@ -33,13 +33,7 @@ class JobCodec(Generic[T]):
         "plain_args", "portable", "reader", "schema", "secrets", "shape", "value_digest",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        cls: type[T],
-        name: str,
-        *,
-        max_bytes: int = VALUE_BYTES_MAX,
-    ) -> None:
+    def __init__(self, cls: type[T], name: str, *, max_bytes: int = VALUE_BYTES_MAX) -> None:
         """Derive the schema; `max_bytes` caps what `decode` looks at (1 MiB)."""
         self.shape = shape = record_of(cls)
         self.cls = cls

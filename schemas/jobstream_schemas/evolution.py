@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from jobstream_schemas.avro_json import named_types, plain
+from jobstream_schemas.avro_json import Json, named_types, plain
 from jobstream_schemas.errors import MissingExtra, SchemaRefused
 from jobstream_schemas.lint import parsed_schema
 from jobstream_schemas.meanings import literal_changes, meaning_changes
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
-    from jobstream_schemas.avro_json import Json
     from jobstream_schemas.job_schema import JobSchema
 
 

@@ -11,16 +11,13 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from fastavro import schemaless_reader, schemaless_writer
 
-from jobstream_schemas.avro_json import plain
+from jobstream_schemas.avro_json import Json, plain
 from jobstream_schemas.errors import DecodeError, EncodeError, UnknownSchema
 from jobstream_schemas.framing import frame_of, split_frame
-
-if TYPE_CHECKING:
-    from jobstream_schemas.avro_json import Json
 
 PackagedName: TypeAlias = Literal["control", "meta", "mirror", "row"]
 

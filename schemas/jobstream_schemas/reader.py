@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
 from fastavro import schemaless_reader
 from fastavro.schema import to_parsing_canonical_form
 
-from jobstream_schemas.avro_json import plain
+from jobstream_schemas.avro_json import Json, plain
 from jobstream_schemas.errors import DecodeError, SchemaMismatch, SchemaRefused, text_of
 from jobstream_schemas.framing import SINGLE_OBJECT_PREFIX_BYTES, schema_fingerprint
 from jobstream_schemas.lint import parsed_schema
@@ -27,7 +27,6 @@ from jobstream_schemas.shapes.written import refusing
 from jobstream_schemas.wire_names import JOB_TYPE_PROPERTY, is_id
 
 if TYPE_CHECKING:
-    from jobstream_schemas.avro_json import Json
     from jobstream_schemas.secret import Finder
     from jobstream_schemas.shapes.data_classes import RecordOf
 
@@ -99,10 +98,7 @@ class Reader:
         self._plans: dict[ArgsTarget[Any], ArgsRead] = {}
 
     def decode(
-        self,
-        value: bytes,
-        at: int = SINGLE_OBJECT_PREFIX_BYTES,
-        max_bytes: int = VALUE_BYTES_MAX,
+        self, value: bytes, at: int = SINGLE_OBJECT_PREFIX_BYTES, max_bytes: int = VALUE_BYTES_MAX
     ) -> Decoded:
         """Read `meta` of a value whose record begins at `at`, after the prefix.
 

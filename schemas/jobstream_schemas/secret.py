@@ -9,24 +9,12 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import (
-    TYPE_CHECKING,
-    Annotated,
-    Any,
-    NewType,
-    TypeAlias,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import Annotated, Any, NewType, TypeAlias, get_args, get_origin, get_type_hints
 
 from fastavro import parse_schema
 
-from jobstream_schemas.avro_json import named_types
+from jobstream_schemas.avro_json import Json, named_types
 from jobstream_schemas.wire_names import SECRET_PROPERTY
-
-if TYPE_CHECKING:
-    from jobstream_schemas.avro_json import Json
 
 Finder: TypeAlias = Callable[[Any], Iterator[object]]
 """From a value to its secret parts."""

@@ -7,7 +7,7 @@ from dataclasses import MISSING, dataclass, is_dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from jobstream_schemas.avro_json import named_types
+from jobstream_schemas.avro_json import Json, named_types
 from jobstream_schemas.errors import (
     EncodeError,
     JsonMisfit,
@@ -27,7 +27,6 @@ from jobstream_schemas.wire_names import avro_name, check_class_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from jobstream_schemas.avro_json import Json
     from jobstream_schemas.secret import Finder
 
 
@@ -210,10 +209,7 @@ def _nothing(**_: object) -> None:
 
 
 def _reading(
-    cls: type,
-    steps: list[tuple[str, Step | None]],
-    path: str,
-    make: Callable[..., object],
+    cls: type, steps: list[tuple[str, Step | None]], path: str, make: Callable[..., object]
 ) -> Step:
     def read(record: dict[str, Any]) -> object:
         values = {}

@@ -14,17 +14,9 @@ if TYPE_CHECKING:
     Step = Callable[[Any], Any]
 
 _PYTHON: dict[str, type] = {
-    "null": NoneType,
-    "boolean": bool,
-    "int": int,
-    "long": int,
-    "float": float,
-    "double": float,
-    "bytes": bytes,
-    "string": str,
-    "array": list,
-    "map": dict,
-}
+    "null": NoneType, "boolean": bool, "int": int, "long": int, "float": float, "double": float,
+    "bytes": bytes, "string": str, "array": list, "map": dict,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
