@@ -10,7 +10,7 @@ from jobstream_schemas.errors import SchemaConflict, SchemaRefused, UnknownSchem
 from jobstream_schemas.framing import SINGLE_OBJECT_PREFIX_BYTES, frame_of, split_frame
 from jobstream_schemas.job_schema import JobSchema
 from jobstream_schemas.lint import parsed_schema
-from jobstream_schemas.meanings import leaves
+from jobstream_schemas.meanings import meanings
 from jobstream_schemas.reader import Decoded, Reader
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Catalogue:
         another meaning or for another job type, which 64 bits may not see.
         """
         reader = Reader(_loaded(schema))
-        meaning = (reader.job_type, leaves(parsed_schema(reader.schema), reader.job_type))
+        meaning = (reader.job_type, meanings(parsed_schema(reader.schema), reader.job_type))
         known = self._meanings.get(reader.fingerprint)
         if known is None and len(self._readers) >= SCHEMAS_MAX:
             message = f"{reader.job_type}: {SCHEMAS_MAX} schemas are known already; remove some"

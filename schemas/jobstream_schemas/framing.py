@@ -16,7 +16,7 @@ from fastavro import parse_schema
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from jobstream_schemas.errors import DecodeError, shown
-from jobstream_schemas.meanings import leaves
+from jobstream_schemas.meanings import meanings
 
 if TYPE_CHECKING:
     from jobstream_schemas.avro_json import Json
@@ -60,12 +60,12 @@ def schema_fingerprint(schema: Json) -> bytes:
     """
     canonical = to_parsing_canonical_form(schema)
     parsed = parse_schema(schema)
-    meanings = sorted(
+    told = sorted(
         (path, leaf.logical)
-        for path, found in leaves(parsed, "").items()
+        for path, found in meanings(parsed, "").items()
         for leaf in found
         if leaf.logical and path.startswith(".args")
     )
-    if meanings:
-        canonical += json.dumps(meanings, separators=(",", ":"))
+    if told:
+        canonical += json.dumps(told, separators=(",", ":"))
     return bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))

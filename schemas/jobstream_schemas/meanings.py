@@ -26,7 +26,7 @@ class Meaning:
     literals: tuple[str, ...] = field(default=(), compare=False)
 
 
-def leaves(schema: object, path: str) -> dict[str, list[Meaning]]:
+def meanings(schema: object, path: str) -> dict[str, list[Meaning]]:
     """The leaves of a parsed, linted schema by path; branches of a union share a path."""
     found: dict[str, list[Meaning]] = {}
     for at, leaf in _walk(schema, path, {}):
@@ -36,7 +36,7 @@ def leaves(schema: object, path: str) -> dict[str, list[Meaning]]:
 
 def meaning_changes(writer: object, reader: object, path: str) -> list[tuple[str, str]]:
     """Paths, with words, whose bytes would be read with another logical type than written."""
-    theirs, ours = leaves(writer, path), leaves(reader, path)
+    theirs, ours = meanings(writer, path), meanings(reader, path)
     changes = []
     for at in theirs.keys() & ours.keys():
         for leaf in theirs[at]:
@@ -49,7 +49,7 @@ def meaning_changes(writer: object, reader: object, path: str) -> list[tuple[str
 
 def literal_changes(writer: object, reader: object, path: str) -> list[tuple[str, str]]:
     """Paths, with words, whose writer may hold a string that the reader refuses."""
-    theirs, ours = leaves(writer, path), leaves(reader, path)
+    theirs, ours = meanings(writer, path), meanings(reader, path)
     changes = []
     for at in theirs.keys() & ours.keys():
         allowed = {value for leaf in ours[at] for value in leaf.literals}

@@ -148,10 +148,10 @@ class Reader:
                     raise
                 raise _undecodable(self.job_type, "args", error) from error
             if mismatch := isinstance(error, SchemaMismatch):
-                told = f"{error.names}; values are not told of secret fields"
+                told = f"{error.names}; values are left out: some fields are secret"
             else:
                 told = f"{self.job_type}: args cannot be read: {type(error).__name__}"
-                told += "; more is not told of secret fields"
+                told += "; details are left out: some fields are secret"
         else:
             if end == len(value):
                 return args  # type: ignore[no-any-return]  # one dict holds the plans of all classes

@@ -85,7 +85,7 @@ def test_damage_is_not_waited_for_whatever_schema_wrote_it() -> None:
 @pytest.mark.parametrize(
     ("refusal", "reason", "why"),
     [
-        (ValueError("no cup"), "schema_mismatch", "Thing refuses it: ValueError: no cup"),
+        (ValueError("no cup"), "schema_mismatch", "Thing refuses these values: ValueError: no cup"),
         (SystemExit("no cup"), "attempts_exhausted", "SystemExit"),
         (Dead("no cup"), "dead_by_handler", "no cup"),
     ],

@@ -178,7 +178,7 @@ class RecordOf(Shape):
         for name in given:
             if name not in known:
                 near = get_close_matches(name, known, n=1)
-                fix = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+                fix = f"did you mean {near[0]}?" if near else f"its fields are {', '.join(known)}"
                 parts.wrong.append(f"{path} has no field {name!r}; {fix}")
         values = {}
         for name, field in known.items():
@@ -240,7 +240,7 @@ def _refused(cls: type, path: str, error: Exception) -> SchemaMismatch:
     """
     if isinstance(error, SchemaMismatch):
         return error
-    names = f"{path}: {cls.__name__} refuses it: {type(error).__name__}"
+    names = f"{path}: {cls.__name__} refuses these values: {type(error).__name__}"
     return SchemaMismatch(f"{names}: {text_of(error)}", names)
 
 

@@ -23,7 +23,7 @@ def _micros_of(value: datetime) -> int:
     """Raises `EncodeError` where the offset carries it out of years 1 to 9999 in UTC."""
     micros = (value - _EPOCH) // _MICROSECOND
     if not _MICROS_MIN <= micros <= _MICROS_MAX:
-        raise EncodeError.of(value, "an instant in years 1 to 9999 of UTC")
+        raise EncodeError.of(value, "an instant in years 1 to 9999 in UTC")
     return micros
 
 

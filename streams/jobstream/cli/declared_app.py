@@ -77,7 +77,7 @@ async def read_declared(app: AppName, *, apply: bool) -> Declared:
         found: dict[str, Any] = json.loads(text)
     except ValueError:
         code = process.returncode
-        message = f"the process that imports the code ended by itself (exit code {code})"
+        message = f"the process that imports your code ended without an answer (exit code {code})"
         raise Unsound(message, FAILURE) from None
     if "error" in found:
         raise Unsound(found["error"], found["code"])

@@ -1,6 +1,6 @@
 """A job event without its class: decoded by its writer's schema, shown as plain JSON values.
 
-The catalogue was filled before.
+The catalogue must hold the writer's schema already.
 """
 
 from __future__ import annotations

@@ -187,7 +187,7 @@ def test_every_wrong_field_is_named_at_once() -> None:
 
 
 def test_a_number_too_long_to_write_out_is_named_by_its_path() -> None:
-    with pytest.raises(EncodeError, match=r"Order\.whole: got a int too long to show"):
+    with pytest.raises(EncodeError, match=r"Order\.whole: got a value too long to show"):
         CODEC.encode(META, Order(whole=10**5_000))
 
 

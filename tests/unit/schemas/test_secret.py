@@ -241,7 +241,8 @@ def test_a_value_that_the_class_refuses_is_not_shown() -> None:
         codec.args(value)
 
     assert str(refused.value).endswith(
-        "wrote: args: Strict refuses it: ValueError; values are not told of secret fields"
+        "wrote: args: Strict refuses these values: ValueError;"
+        " values are left out: some fields are secret"
     )
     assert refused.value.__context__ is None
 

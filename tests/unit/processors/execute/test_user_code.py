@@ -142,7 +142,7 @@ def test_whatever_args_raise_is_an_outcome_and_the_next_job_runs(ear: Ear, execu
             assert outcome == ENDS[how]
         elif how in REFUSED:
             assert isinstance(outcome, Unreadable)
-            assert "args: Touchy refuses it" in outcome.message
+            assert "args: Touchy refuses these values" in outcome.message
             assert len(outcome.message) < 2_000
         else:
             assert isinstance(outcome, Raised), how
