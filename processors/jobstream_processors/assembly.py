@@ -20,7 +20,6 @@ from jobstream_processors.assignment.takeover import Takeover
 from jobstream_processors.engine.engine import Engine
 from jobstream_processors.engine.intake import Intake
 from jobstream_processors.engine.judge import Judge
-from jobstream_processors.engine.reports import Failed
 from jobstream_processors.engine.unfinished import left
 from jobstream_processors.execute.bars import Bars
 from jobstream_processors.execute.on_loop import LoopExecutor
@@ -33,6 +32,7 @@ from jobstream_processors.ports import Clock, Listener, Log, Sink, Source
 from jobstream_processors.queue_plan import QueuePlan
 from jobstream_processors.settle.letter_closer import Closer
 from jobstream_processors.settle.settler import Settler
+from jobstream_processors.watch.reports import Failed, Reports
 from jobstream_processors.watch.tracing import UNTRACED, Tracing
 from jobstream_schemas import Catalogue
 
@@ -141,7 +141,8 @@ class Assembly:
         )
         lookout = Lookout(parts.reader, loop, carriers.ask, self.feed.verdicts)
         self.executors = self._executors(parts)
-        self.engine.run_on(self.executors, parts.failed, lookout, tracebacks=parts.tracebacks)
+        reports = Reports(clock.monotonic_ms, parts.failed, tracebacks=parts.tracebacks)
+        self.engine.run_on(self.executors, reports, lookout)
         self.mirrors = MirrorThread(
             parts.takeover.mirror,
             self.feed.served,

@@ -42,3 +42,12 @@ def test_the_core_knows_itself_and_the_errors_alone(root: Path) -> None:
     files = (root / "processors" / PACKAGE / "core").rglob("*.py")
 
     assert {room for path in files for room in known_by(path)} <= {"core", "errors"}
+
+
+def test_only_those_who_join_a_worker_know_the_watching_room(root: Path) -> None:
+    rooms = (root / "processors" / PACKAGE).rglob("*.py")
+
+    below = (path for path in rooms if path.parent.name != "watch")
+    found = {path.stem for path in below if "watch" in known_by(path)}
+
+    assert found <= ROLES, "hand the hook down as a callable, or as a protocol of the lower room"

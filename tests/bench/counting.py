@@ -24,6 +24,7 @@ from jobstream_processors.engine.judge import Judge
 from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.job_types import ASYNC
 from jobstream_processors.meter import Meter
+from jobstream_processors.watch.reports import Reports
 from jobstream_schemas import Catalogue, Meta
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Steps:
         loop = asyncio.get_running_loop()
         engine = Engine(intake, judge, self.clock, decided.extend, loop, meter)
         executor = LoopExecutor(200, engine.ended, engine.returned, machine=self.clock)
-        engine.run_on({ASYNC: executor})
+        engine.run_on({ASYNC: executor}, Reports(self.clock.monotonic_ms))
         arrival = Arrival("default", ("bench.default", 0), 86_400_000, JOBS)
         arrival.meter = meter.queues["default"] if meter is not None else None
         lane = Lane(arrival, MemoryShard(), Watermark(0))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from jobstream_processors.core.orders import NOTHING, Orders
 from jobstream_processors.engine.executors import Executors
-from jobstream_processors.engine.reports import Reports
 from jobstream_processors.engine.way import Way
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from jobstream_processors.engine.gates.gate import Gate
     from jobstream_processors.engine.intake import Intake
     from jobstream_processors.engine.judge import Judge
-    from jobstream_processors.engine.reports import Failed
+    from jobstream_processors.engine.witness import Witness
     from jobstream_processors.execute.running import Executor
     from jobstream_processors.meter import Meter
     from jobstream_processors.ports import Clock, Record
@@ -61,18 +60,15 @@ class Engine:
     def run_on(
         self,
         executors: Mapping[str, Executor],
-        failed: Failed | None = None,
+        witness: Witness,
         lookout: Lookout | None = None,
-        *,
-        tracebacks: bool = False,
     ) -> None:
-        """Give the engine its executors, by name, and who is told of runs that did not succeed.
+        """Give the engine its executors, by name, and who hears of runs that did not succeed.
 
         `lookout` minds offsets that were skipped; without one the watermark stays before them.
-        With `tracebacks` the log has those of every failed run.
         """
         self._way.executors = Executors(executors)
-        self._way.reports = Reports(self._clock.monotonic_ms, failed, tracebacks=tracebacks)
+        self._way.witness = witness
         self._lookout = lookout
 
     def accept(self, handed: Sequence[tuple[Lane, Sequence[Record]]]) -> None:
@@ -105,7 +101,7 @@ class Engine:
             if not self._ticks % SHOW_TICKS:
                 lane.show()
         self._look_ahead(now_ms)
-        self._way.reports.tick(now_ms)
+        self._way.witness.tick(now_ms)
         self._ticks += 1
         if self._meter is not None:
             self._meter.fold()
@@ -155,7 +151,7 @@ class Engine:
 
     def close(self) -> None:
         """Release the executors; every lane has ended."""
-        self._way.reports.tick()
+        self._way.witness.tick()
         self._way.executors.close()
 
     def _forget(self, lane: Lane) -> None:

@@ -16,7 +16,6 @@ from jobstream_processors.engine.admission import Admission, all_gates
 from jobstream_processors.engine.executors import Executors
 from jobstream_processors.engine.horizon import Horizon
 from jobstream_processors.engine.in_place import IN_PLACE, set_again
-from jobstream_processors.engine.reports import Reports
 from jobstream_processors.engine.waiting import KEY, LATER
 
 if TYPE_CHECKING:
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from jobstream_processors.engine.intake import Intake
     from jobstream_processors.engine.judge import Judge, Taken
     from jobstream_processors.engine.waiting import WaitingRoom
+    from jobstream_processors.engine.witness import Witness
     from jobstream_processors.meter import Meter
     from jobstream_processors.ports import Clock, Record
 
@@ -54,7 +54,7 @@ class Way:
         self.admission = Admission(gates or all_gates(), clock.monotonic_ms)
         self.horizon = Horizon()
         self.executors = Executors({})
-        self.reports = Reports(clock.monotonic_ms)
+        self.witness: Witness
         self._clock = clock
         self._put = put
         self._loop = loop
@@ -131,12 +131,15 @@ class Way:
             return None
         decision: Decision = FINISH
         if type(outcome) is Done:
-            self.reports.done(delivery, outcome)
+            self.witness.done(delivery, outcome)
         else:
             if delivery.unwanted and type(outcome) is not Interrupted:
                 outcome = Cancelled(delivery.unwanted)
             decision = decide(self.judge.case(delivery), outcome)
-            self.reports.ran(delivery, outcome, decision)
+            if delivery.meter is not None:
+                delivery.meter.failed(outcome, decision)
+            self.witness.ran(delivery, outcome, decision)
+            delivery.error = None
         self.admission.learn(room, delivery, outcome, decision)
         self.look(room)
         # A job that runs again in place is still the one whose turn it is.
@@ -203,7 +206,7 @@ class Way:
 
     def _end_unrun(self, delivery: Delivery, decision: Decision) -> None:
         """Decided without a run."""
-        self.reports.unrun(delivery, decision)
+        self.witness.unrun(delivery, decision)
         self._settle(delivery, decision)
 
     def _again_in_place(self, delivery: Delivery, decision: Decision) -> None:

@@ -43,11 +43,11 @@ class _Line(NamedTuple):
 class FailureLog:
     """Told of every run that did not succeed. Used on the event loop's thread."""
 
-    def __init__(self, monotonic_ms: Callable[[], int]) -> None:
+    def __init__(self, monotonic_ms: Callable[[], int], *, tracebacks: bool = False) -> None:
+        """With `tracebacks` each failed run has its whole traceback; deaths always have theirs."""
         self._now_ms = monotonic_ms
         self._thinning: Thinning[_Line] = Thinning()
-        self.tracebacks = False
-        """Write the whole traceback of every failed run; deaths always have theirs."""
+        self._tracebacks = tracebacks
 
     def tell(self, delivery: Delivery, outcome: Outcome | None, decision: Decision) -> None:
         """Write of an ended run, if it failed, or of a death without a run; returns at once."""
@@ -72,7 +72,7 @@ class FailureLog:
         job_type = reader.job_type if reader is not None else ""
         kind = event, job_type, delivery.lane.queue, reason, error, spot.frame
         if self._thinning.passes(kind, self._now_ms(), line):
-            whole = self.tracebacks or event == DEAD or log.isEnabledFor(logging.DEBUG)
+            whole = self._tracebacks or event == DEAD or log.isEnabledFor(logging.DEBUG)
             _write(line(), spot.traceback if whole else "")
 
     def tick(self, now_ms: int | None = None) -> None:

@@ -38,6 +38,7 @@ from jobstream_processors.engine.judge import Judge
 from jobstream_processors.job_types import ASYNC, PROCESS, JobSpec
 from jobstream_processors.ports import Outgoing
 from jobstream_processors.settle.settler import Settler
+from jobstream_processors.watch.reports import Reports
 from jobstream_schemas import Catalogue, JobCodec, Meta, parse_row
 
 if TYPE_CHECKING:
@@ -255,7 +256,8 @@ class Works:
             loop,
             gates=(self.floods, *all_gates()[1:]),
         )
-        self.engine.run_on({ASYNC: self.hand, PROCESS: self.child})
+        reports = Reports(shop.clock.monotonic_ms)
+        self.engine.run_on({ASYNC: self.hand, PROCESS: self.child}, reports)
         self.hand.ended = self.child.ended = self.engine.ended
 
     def lane(self, partition: int = 0) -> Lane:

@@ -20,6 +20,7 @@ from jobstream_processors.core.outcome import (
     Unstarted,
 )
 from jobstream_processors.job_types import ASYNC, PROCESS
+from jobstream_processors.watch.reports import Reports
 from jobstream_processors.watch.thinning import INTERVAL_MS, WHOLE_MAX
 
 if TYPE_CHECKING:
@@ -104,7 +105,8 @@ def test_each_traceback_is_there_at_debug_level_or_when_asked_for(
     if how == "debug":
         caplog.set_level(logging.DEBUG)
     else:
-        works.engine.run_on({ASYNC: works.hand, PROCESS: works.child}, tracebacks=True)
+        reports = Reports(works.shop.clock.monotonic_ms, tracebacks=True)
+        works.engine.run_on({ASYNC: works.hand, PROCESS: works.child}, reports)
 
     fail(works, FAILED)
 

@@ -37,6 +37,7 @@ from jobstream_processors.core.retry import Backoff
 from jobstream_processors.execute.current import job_fields
 from jobstream_processors.job_types import ASYNC, PROCESS
 from jobstream_processors.watch.on_failure import WAITING_MAX, Failures, failure_of
+from jobstream_processors.watch.reports import Reports
 
 if TYPE_CHECKING:
     from tests.unit.processors.conftest import Shop, Works
@@ -213,7 +214,8 @@ def test_a_job_dead_without_a_run_is_told_too(
         assert failure is not None
         told.append(failure)
 
-    works.engine.run_on({ASYNC: works.hand, PROCESS: works.child}, failed)
+    reports = Reports(works.shop.clock.monotonic_ms, failed)
+    works.engine.run_on({ASYNC: works.hand, PROCESS: works.child}, reports)
     shop, lane = works.shop, works.lane()
     lane.shard.merge([("kills", Known(crashes=(0, 3)))])
     shop.handle("gone")

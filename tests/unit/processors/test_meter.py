@@ -30,6 +30,7 @@ from jobstream_processors.execute.running import measured
 from jobstream_processors.histogram import Edges, Histogram
 from jobstream_processors.job_types import ASYNC, PROCESS
 from jobstream_processors.meter import Meter, TurnMeter, TypeMeter
+from jobstream_processors.watch.reports import Reports
 
 if TYPE_CHECKING:
     from jobstream_processors.assignment.lane import Lane
@@ -140,7 +141,8 @@ class Counted:
         self.meter = Meter("shop", shop.plans, shop.specs, EDGES)
         take = works.decided.extend
         engine = Engine(shop.intake, shop.judge, shop.clock, take, works.loop, self.meter)
-        engine.run_on({ASYNC: works.hand, PROCESS: works.child})
+        reports = Reports(shop.clock.monotonic_ms)
+        engine.run_on({ASYNC: works.hand, PROCESS: works.child}, reports)
         works.engine = engine
         self.lane: Lane = works.lane()
         self.lane.meter = self.meter.queues["mail"]

@@ -1,4 +1,4 @@
-"""Tells of ends that are no success: in the log, in the counts, and to hooks."""
+"""Tells of ends that are no success: in the log, and to hooks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Failed = Callable[[Delivery, Outcome | None, Decision], None]
 
 
 class Reports:
-    """What the engine tells of its deliveries. Used on the event loop's thread."""
+    """What is told of the engine's deliveries. Used on the event loop's thread."""
 
     def __init__(
         self,
@@ -33,19 +33,15 @@ class Reports:
     ) -> None:
         """With `tracebacks` the log has those of every failed run."""
         self._failed = failed
-        self._failures = FailureLog(monotonic_ms)
-        self._failures.tracebacks = tracebacks
+        self._failures = FailureLog(monotonic_ms, tracebacks=tracebacks)
         self._missing = MissingCode()
         self._warned: set[str] = set()
 
     def ran(self, delivery: Delivery, outcome: Outcome, decision: Decision) -> None:
         """A run ended otherwise than done."""
-        if delivery.meter is not None:
-            delivery.meter.failed(outcome, decision)
         self._failures.tell(delivery, outcome, decision)
         if self._failed is not None:
             self._failed(delivery, outcome, decision)
-        delivery.error = None
         if isinstance(outcome, Unreadable) and not isinstance(decision, DeadLetter):
             self._missing.tell(delivery, "jobstream.SchemaMismatch", outcome.message)
 
