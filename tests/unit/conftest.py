@@ -1,4 +1,4 @@
-"""Commands that run in the tests' own process leave its log and its threads' hook as they were."""
+"""The shop that many rooms share; and tests that run a command leave the log as it was."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.unit.shop import dedup, ladder, shop, works
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+__all__ = ["dedup", "ladder", "shop", "works"]
 
 
 @pytest.fixture(autouse=True)
