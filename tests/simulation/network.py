@@ -301,10 +301,6 @@ class SimSource(MemorySource):
         """What it delivers, and the next offset of each."""
         return [(place, held.position) for place, held in self._held.items() if held.position >= 0]
 
-    def leave_nothing_out(self) -> None:
-        """From now on it is a client without a fault."""
-        self._left_out.clear()
-
     def repeat(self, place: TopicPartition) -> None:
         """Deliver twice what comes next of it, as a client that fetched it twice."""
         self._repeated.add(place)

@@ -89,7 +89,6 @@ def heal(world: World) -> None:
         if process.frozen and not process.dead:
             world.scheduler.thaw(process)
     world.disturbed(SESSION_S + 10)
-    fetches.show_what_is_missing(world)
     for kind, subject in (("pause_queue", PLAN.name), *(("pause_type", t) for t in jobs.TYPES)):
         if (kind, subject) in world.paused:
             _control(world, partial(jobs.app.control.lift, kind, subject), insist=True)
