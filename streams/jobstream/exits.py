@@ -40,7 +40,7 @@ def leave(code: int) -> NoReturn:
 
 
 def leave_threads(code: int) -> None:
-    """Leave if a thread that nobody can stop would keep this process; else return."""
+    """Leave if a thread that can't be stopped would keep this process; else return."""
     others = (t for t in threading.enumerate() if t is not threading.main_thread())
     kept = [thread.name for thread in others if not thread.daemon]
     if kept:

@@ -23,7 +23,7 @@ TIMEOUT_MS_MAX = 24 * 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class JobOptions:
-    """What a job type says about how it is run."""
+    """How a job type is to be run: its queue, executor, limits and retries."""
 
     retry: Backoff
     timeout_ms: int

@@ -54,7 +54,7 @@ LATE = (
         "sum by (app, group) (place:jobs_lag_records:max) > 0 "
         "and on (app, group) group:jobs_group_members:max == 0",
         lasts="1m",
-        summary="Nobody serves group {{ $labels.group }}",
+        summary="No process serves group {{ $labels.group }}",
         description="{{ $value }} records wait for group {{ $labels.group }} ({{ $labels.app }}), "
         "which has no member: nothing of it runs.",
         board="jobstream-overview",
@@ -113,7 +113,7 @@ LATE = (
         "(last_over_time(jobs_collect_last_success_timestamp_seconds[1d])) > 120 "
         "or absent(jobs_collect_last_success_timestamp_seconds)",
         lasts="1m",
-        summary="Nobody knows whether jobs are late",
+        summary="Lateness of jobs is not measured",
         description="The lag exporter {{ with $labels.app }}of {{ . }} {{ end }}has not seen the "
         "cluster for more than two minutes (value: {{ $value }}). Every alert about lag is "
         "silent until it does.",

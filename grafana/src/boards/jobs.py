@@ -179,7 +179,7 @@ AFTER = grid(
     graph(
         "open",
         "Open dead letters",
-        "Dead letters that nobody has dealt with yet. Falls when they are redriven or discarded.",
+        "Open dead letters by type and reason. Falls when they are redriven or discarded.",
         "short",
         highest("jobs_open_dead_letters", JOB, "queue, job_type, reason"),
         stacked=True,

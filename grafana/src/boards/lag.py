@@ -63,7 +63,7 @@ FLOW = grid(
         "Arriving, and drained (dashed)",
         "Records written to the queue a second, and records finished there, by the workers' place"
         " in the log. A burst of arrivals explains a backlog. Drained at 0 while records wait: "
-        "nobody works, or one job holds up its partition (see the partitions below).",
+        "no worker runs jobs, or one job holds up its partition (see the partitions below).",
         "suffix:/s",
         by("queue", ARRIVALS),
         by("queue", DRAIN, dashed=True),
@@ -72,7 +72,7 @@ FLOW = grid(
         "by-type",
         "Waiting, by job type (an estimate)",
         "What the backlog consists of, from a bounded sample of it. _unknown: records whose type "
-        "cannot be told without running code.",
+        "is not known without running code.",
         "short",
         highest("jobs_backlog_estimate_records", BUSINESS, "queue, job_type"),
         stacked=True,
@@ -148,7 +148,7 @@ WHERE = (
         "rewinds",
         "Rewinds",
         "How often a committed place went back in the shown range. A reset on purpose counts; one "
-        "that nobody asked for runs jobs again that the dedup table no longer remembers.",
+        "that was not intended runs jobs again that the dedup table no longer remembers.",
         f"sum(max by (group, topic) (increase(jobs_rewinds_total{{{APP}}}[$__range])))",
         "orange",
         decimals=0,
@@ -171,7 +171,7 @@ WHO = grid(
         "retention",
         "Retention used",
         "Age of the oldest unfinished record as a share of the topic's retention. At 100 % Kafka "
-        "deletes jobs that nobody has done. Worry at half.",
+        "deletes jobs that were never run. Worry at half.",
         "percentunit",
         highest("jobs_retention_used_ratio", QUEUE, "queue"),
         steps=(GOOD, Step(0.5, "red")),

@@ -30,8 +30,8 @@ NOW = (
         "How long the oldest job of each queue has been overdue, by broker time, and what share of "
         "the queue's objective (`slo=`) that is. Delayed jobs and retries count from their due "
         "time. Worry when Used is red: jobs are later than promised. Then read along the line: no "
-        "drain means nobody works; more arriving than drained means too few workers; failing high "
-        "means the jobs themselves.",
+        "drain means that no worker runs jobs; more arriving than drained means too few workers; "
+        "failing high means the jobs themselves.",
         "short",
         labels=(("queue", "Queue"),),
         columns=(
@@ -67,7 +67,7 @@ NOW = (
         "late-queues",
         "Late queues",
         "Queues whose oldest job is overdue for longer than their objective. Anything but 0 breaks "
-        "a promise. No data means that the exporter is away: then nobody knows.",
+        "a promise. No data means that the exporter is away: lateness is then not measured.",
         f"sum({OVERDUE} > bool {OBJECTIVE})",
         "red",
         no_value="unknown",
@@ -76,7 +76,7 @@ NOW = (
     count(
         "open-letters",
         "Open dead letters",
-        "Jobs that were given up and that nobody has redriven or discarded. Each waits for a "
+        "Jobs that failed for good and were neither redriven nor discarded. Each waits for a "
         "person, until the retention of the dead-letter topic deletes it.",
         f"sum({OPEN_LETTERS})",
         "orange",
@@ -123,8 +123,8 @@ SINCE = grid(
     graph(
         "flow",
         "Arriving, and drained (dashed)",
-        "Records written to each queue and records finished there, a second, whoever enqueued "
-        "them; retries that came back count again. Worry when drained (dashed) stays under "
+        "Records written to each queue and records finished there, a second, from all "
+        "producers; retries that came back count again. Worry when drained (dashed) stays under "
         "arriving.",
         "suffix:/s",
         by("queue", ARRIVALS),

@@ -100,7 +100,7 @@ SHARE_OUT = grid(
         "paused",
         "Partitions paused, by reason",
         "no_room: the process is full. window: one partition is full, mostly behind one slow "
-        "job, or one that is retried in place. operator: somebody paused it, see `jobstream "
+        "job, or one that is retried in place. operator: it is paused, see `jobstream "
         "control list`. not_in_log: its place is not in the log, see `jobstream offsets show`. "
         "undeclared: the topic has more partitions than the queue declares, see `jobstream "
         "topics plan`.",
@@ -206,9 +206,10 @@ MOVES = grid(
     graph(
         "takeovers",
         "Partitions that stand still, by phase of their take-over",
-        "Average number of partitions that wait for their new owner. detect: nobody had missed the "
-        "dead one yet. ask, place: brokers are asked. queue: others come first. claim, announce: a "
-        "publish. restore: the dedup table. suspects: others of the partition run already.",
+        "Average number of partitions that wait for their new owner. detect: the group had not "
+        "missed the dead one yet. ask, place: brokers are asked. queue: others come first. claim, "
+        "announce: a publish. restore: the dedup table. suspects: others of the partition run "
+        "already.",
         "short",
         rates("jobs_takeover_seconds_sum", QUEUE, "phase"),
         stacked=True,

@@ -29,7 +29,7 @@ from jobstream_processors.ports import Position
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from confluent_kafka.admin import (  # type: ignore[attr-defined] # likewise
+    from confluent_kafka.admin import (  # type: ignore[attr-defined] # as above
         ConsumerGroupDescription,
     )
 
