@@ -36,18 +36,20 @@ class Intake:
         self._traced = traced
         """Makes the trace of a record; None where nobody traces."""
 
-    def begin(self, lane: Lane, records: Sequence[Record]) -> tuple[list[Delivery], list[Record]]:
+    def begin(
+        self, lane: Lane, records: Sequence[Record]
+    ) -> tuple[list[Delivery], Sequence[Record]]:
         """Begin the offsets of `records`, which rise; those begun before are left out."""
-        fresh: list[Delivery] = []
-        kept: list[Record] = []
         begin = lane.watermark.begin
-        for record in records:
-            offset = record.offset()
-            assert offset is not None  # noqa: S101 - consumed records have an offset
-            if begin(offset):
-                fresh.append(Delivery(lane, offset, record.value() or b"", record.key()))
-                kept.append(record)
-        return fresh, kept
+        fresh = [
+            Delivery(lane, offset, record.value() or b"", record.key())
+            for record in records
+            if (offset := record.offset()) is not None and begin(offset)
+        ]
+        if len(fresh) == len(records):
+            return fresh, records
+        by_offset = {record.offset(): record for record in records}
+        return fresh, [by_offset[delivery.offset] for delivery in fresh]
 
     def read(self, fresh: list[Delivery], records: Sequence[Record]) -> list[Delivery]:
         """Read headers and events; leaves the reason in `trouble` where they can't be read."""

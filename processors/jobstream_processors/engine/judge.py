@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from jobstream_processors.core import identity
 from jobstream_processors.core.decide import (
     CRASHES_MAX,
     EXPIRED,
@@ -25,7 +24,7 @@ from jobstream_processors.core.headers import FIRST
 from jobstream_processors.core.outcome import UNDECODABLE
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.delivery import BEHIND, DECIDED, FINISHED, LEFT, TAKEN, Delivery
-from jobstream_processors.engine.intake import origin_id
+from jobstream_processors.engine.namesakes import Namesakes
 from jobstream_processors.engine.unfinished import limit_ms
 from jobstream_processors.engine.waiting import WaitingRooms
 
@@ -50,7 +49,7 @@ class Judge:
 
     def __init__(self, specs: Mapping[str, JobSpec], catalogue: Catalogue, clock: Clock) -> None:
         self._specs = specs
-        self._catalogue = catalogue
+        self._namesakes = Namesakes(specs, catalogue)
         self._clock = clock
         self.inflight: dict[str, Delivery] = {}
         """Every delivery judged and not settled yet, by id."""
@@ -63,9 +62,20 @@ class Judge:
         found = lane.shard.get(ids)
         # Looked up one by one: the other of one may be the one before it.
         others = map(self.inflight.get, ids)
+        plain_from = max(lane.left.before, lane.suspect_before)
         taken: list[Taken] = []
         for delivery, known_of_id, other in zip(fresh, found, others, strict=True):
-            if other is not None and (other.lane.live or other.outlived):
+            if (
+                known_of_id is None
+                and other is None
+                and delivery.carried is FIRST
+                and delivery.offset >= plain_from
+                and delivery.trouble is None
+            ):
+                # Nearly every delivery: the first of its job, of which nothing is known.
+                self.inflight[delivery.id] = delivery
+                taken.append((delivery, self._keyed(delivery, self._typed(delivery))))
+            elif other is not None and (other.lane.live or other.outlived):
                 self.waiting.wait_for_id(delivery)
             elif (judged := self._judge(delivery, known_of_id, other)) is not None:
                 taken.append(judged)
@@ -150,7 +160,7 @@ class Judge:
         With `is_over` it need not wait for any run of it.
         """
         if found is not None:
-            found = self._distinct(delivery, found)
+            found = self._namesakes.distinct(delivery, found)
             if found is not None and self._absorbed(delivery, found):
                 return None
         self.inflight[delivery.id] = delivery
@@ -158,31 +168,42 @@ class Judge:
         is_left = delivery.offset < lane.left.before
         if (is_left or behind is not None) and not is_over and self._awaits(delivery, behind):
             return delivery, None
-        queue_meter = lane.meter
         if delivery.trouble is not None:
-            if queue_meter is not None and delivery.trouble[0] in UNREADABLE:
-                queue_meter.unknown.failures[UNDECODABLE] += 1
+            if lane.meter is not None and delivery.trouble[0] in UNREADABLE:
+                lane.meter.unknown.failures[UNDECODABLE] += 1
             return delivery, self._trouble(delivery, *delivery.trouble)
-        meta, reader = delivery.meta, delivery.reader
-        assert meta is not None, "decoded, since there is no trouble"  # noqa: S101
-        assert reader is not None, "decoded, since there is no trouble"  # noqa: S101
-        delivery.spec = spec = self._specs.get(reader.job_type)
-        if queue_meter is not None:
-            job_type = reader.job_type
-            delivery.meter = queue_meter.types.get(job_type) or queue_meter.of(job_type)
+        spec = self._typed(delivery)
         # A first delivery of which nothing is known runs.
         is_first = found is None and delivery.carried is FIRST and not (is_left or is_over)
         if not is_first and (decision := self._barred_by(delivery, found)) is not None:
             return delivery, decision
-        if spec is None:
-            return delivery, unknown_type(self.case(delivery), reader.job_type)
-        delivery.key = meta.order_key
-        delivery.holds_key = spec.policy.holds_key
-        if delivery.offset < lane.suspect_before and spec.importable:
+        decision = self._keyed(delivery, spec)
+        if spec is not None and spec.importable and delivery.offset < lane.suspect_before:
             if not is_over:
                 lane.count_suspect(delivery.offset)
             _isolate(delivery)
-        return delivery, None
+        return delivery, decision
+
+    def _typed(self, delivery: Delivery) -> JobSpec | None:
+        """Find its handler, and where it is counted."""
+        reader, queue_meter = delivery.reader, delivery.lane.meter
+        assert reader is not None, "decoded, since there is no trouble"  # noqa: S101
+        job_type = reader.job_type
+        if queue_meter is not None:
+            delivery.meter = queue_meter.types.get(job_type) or queue_meter.of(job_type)
+        delivery.spec = spec = self._specs.get(job_type)
+        return spec
+
+    def _keyed(self, delivery: Delivery, spec: JobSpec | None) -> Decision | None:
+        """Find the key that it needs for its run; what becomes of it without a handler."""
+        meta, reader = delivery.meta, delivery.reader
+        assert meta is not None, "decoded, since there is no trouble"  # noqa: S101
+        if spec is None:
+            assert reader is not None, "decoded, since there is no trouble"  # noqa: S101
+            return unknown_type(self.case(delivery), reader.job_type)
+        delivery.key = meta.order_key
+        delivery.holds_key = spec.policy.holds_key
+        return None
 
     def _barred_by(self, delivery: Delivery, found: Known | None) -> Decision | None:
         """What keeps it from a run; None if nothing does."""
@@ -260,34 +281,6 @@ class Judge:
                 due_ms = self._clock.monotonic_ms() + wait_ms
                 delivery.due_ms = max(delivery.due_ms or 0, due_ms)
         return None
-
-    def _distinct(self, delivery: Delivery, found: Known | None) -> Known | None:
-        """What is known of the delivery under a name that no other record has taken."""
-        names = [origin_id(delivery), identity.from_origin(*delivery.origin)]
-        while found is not None and names and self._conflicts(delivery, found):
-            if delivery.trouble is None:
-                delivery.trouble = ("id_conflict", f"id {delivery.id} is another job's")
-            # An origin is only a header: a stranger may name one that is taken.
-            delivery.id = names.pop(0)
-            (found,) = delivery.lane.shard.get([delivery.id])
-        return found
-
-    def _conflicts(self, delivery: Delivery, found: Known) -> bool:
-        """Whether a row of this id tells of another job: other args bytes, or another type."""
-        fingerprint, digest = found.identity
-        reader = delivery.reader
-        if reader is None or not fingerprint:
-            return reader is None and digest != delivery.identity()[1]
-        if fingerprint == reader.fingerprint:
-            return digest != delivery.identity()[1]
-        other = self._catalogue.get(fingerprint)
-        return other is not None and not self._is_one_type(other.job_type, reader.job_type)
-
-    def _is_one_type(self, name: str, other: str) -> bool:
-        """Whether both name one job type, which may have been renamed."""
-        return name == other or (
-            (spec := self._specs.get(name)) is not None and spec is self._specs.get(other)
-        )
 
     def _trouble(self, delivery: Delivery, reason: str, message: str) -> Decision:
         if reason == "unknown_schema":

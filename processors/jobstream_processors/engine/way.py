@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from jobstream_processors.meter import Meter
     from jobstream_processors.ports import Clock, Record
 
+UNWRITTEN = frozenset({Leave, WaitInPlace})
+"""Decisions that nothing is written for."""
+
 
 class Way:
     """Takes the deliveries of every lane of one process from step to step."""
@@ -149,33 +152,35 @@ class Way:
 
     def _settle(self, delivery: Delivery, decision: Decision) -> None:
         """Step 11: hand the decision to the settler, unless it writes nothing."""
-        if type(decision) is Leave:
-            self._release(delivery)
-        elif type(decision) is WaitInPlace:
-            self._again_in_place(delivery, decision)
-        else:
-            delivery.stage = DECIDED
-            delivery.decided = decision
-            if not self._out:
-                self._loop.call_soon(self.flush)
-            self._out.append((delivery, decision))
+        if decision is not FINISH and type(decision) in UNWRITTEN:
+            if type(decision) is Leave:
+                self._release(delivery)
+            else:
+                self._again_in_place(delivery, decision)
+            return
+        delivery.stage = DECIDED
+        delivery.decided = decision
+        if not self._out:
+            self._loop.call_soon(self.flush)
+        self._out.append((delivery, decision))
 
     def _finish(self, batch: Sequence[Decided]) -> None:
         """Step 12: everything these decisions wrote is acknowledged."""
         if self._meter is not None:
             self._meter.settled(batch, self._clock)
-        release, of_id = self.judge.release, self.judge.waiting.of_id
+        inflight, of_id = self.judge.inflight, self.judge.waiting.of_id
         for delivery, decision in batch:
             if decision is not FINISH and type(decision) in IN_PLACE:
                 self._again_in_place(delivery, decision)
                 continue
-            release(delivery)
+            if inflight.get(delivery.id) is delivery:
+                del inflight[delivery.id]
             lane = delivery.lane
             if lane.live:
                 lane.finish(delivery.offset)
+                delivery.stage = FINISHED
                 if delivery.holds_key and not delivery.outlived:
                     self._free_key(delivery)
-            delivery.stage = FINISHED
             if of_id:
                 self.readmit(delivery)
 

@@ -15,7 +15,7 @@ from jobstream_processors.core.outcome import (
     Raised,
     TimedOut,
 )
-from jobstream_processors.delivery import FINISHED
+from jobstream_processors.delivery import LEFT
 from jobstream_processors.engine.unfinished import LIMIT_MARGIN_MS
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def test_a_decision_on_its_way_finishes_nothing_once_the_lane_has_ended(works: W
     works.engine.settled(settled)
 
     assert old.watermark.position == 0
-    assert job.stage is FINISHED
+    assert job.stage is LEFT
 
 
 def test_a_new_owner_here_runs_what_the_old_one_had_decided_in_vain(works: Works) -> None:

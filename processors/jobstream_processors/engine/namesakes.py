@@ -1,0 +1,52 @@
+"""Tells jobs apart that came under one name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobstream_processors.core import identity
+from jobstream_processors.engine.intake import origin_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jobstream_processors.core.known import Known
+    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.job_types import JobSpec
+    from jobstream_schemas import Catalogue
+
+
+class Namesakes:
+    """Compares a delivery with what the table knows under its id."""
+
+    def __init__(self, specs: Mapping[str, JobSpec], catalogue: Catalogue) -> None:
+        self._specs = specs
+        self._catalogue = catalogue
+
+    def distinct(self, delivery: Delivery, found: Known | None) -> Known | None:
+        """What is known of the delivery under a name that no other record has taken."""
+        names = [origin_id(delivery), identity.from_origin(*delivery.origin)]
+        while found is not None and names and self._conflicts(delivery, found):
+            if delivery.trouble is None:
+                delivery.trouble = ("id_conflict", f"id {delivery.id} is another job's")
+            # An origin is only a header: a stranger may name one that is taken.
+            delivery.id = names.pop(0)
+            (found,) = delivery.lane.shard.get([delivery.id])
+        return found
+
+    def _conflicts(self, delivery: Delivery, found: Known) -> bool:
+        """Whether a row of this id tells of another job: other args bytes, or another type."""
+        fingerprint, digest = found.identity
+        reader = delivery.reader
+        if reader is None or not fingerprint:
+            return reader is None and digest != delivery.identity()[1]
+        if fingerprint == reader.fingerprint:
+            return digest != delivery.identity()[1]
+        other = self._catalogue.get(fingerprint)
+        return other is not None and not self._is_one_type(other.job_type, reader.job_type)
+
+    def _is_one_type(self, name: str, other: str) -> bool:
+        """Whether both name one job type, which may have been renamed."""
+        return name == other or (
+            (spec := self._specs.get(name)) is not None and spec is self._specs.get(other)
+        )
