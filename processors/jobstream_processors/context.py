@@ -45,6 +45,10 @@ class RunFacts:
             self.correlation_id,
         )
 
+    def secret_fields(self) -> frozenset[str]:
+        """Names of the fields that the job's type marks as secret."""
+        return frozenset(field for _, field in self.secret)
+
 
 def named_by(  # noqa: PLR0917 - in the order of the line
     job_id: str,

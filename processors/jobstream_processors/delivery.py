@@ -24,6 +24,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
+from jobstream_processors.context import named_by
 from jobstream_processors.core.headers import FIRST
 from jobstream_processors.execute.hidden import Hidden
 from jobstream_schemas import args_digest
@@ -176,6 +177,20 @@ class Delivery:
                 else (b"", args_digest(self.value, 0))
             )
         return self._identity
+
+    def fields(self) -> dict[str, Any]:
+        """The fields that name the job in a line about it, as far as they are known."""
+        name = self.reader.job_type if self.reader is not None else ""
+        if self.spec is not None:
+            name = self.spec.name
+        given = self.meta.correlation_id if self.meta is not None else None
+        attempt, redrive = self.carried.attempt, self.carried.redrive
+        return named_by(self.id, name, self.lane.queue, attempt, redrive, self.origin, given)
+
+    def secret_fields(self) -> frozenset[str]:
+        """Names of the fields that the job's type marks as secret; empty where none is known."""
+        told = self.reader.secret if self.reader is not None else ()
+        return frozenset(field for _, field in told)
 
     @property
     def origin(self) -> tuple[str, int, int]:

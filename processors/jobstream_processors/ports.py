@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from jobstream_processors.core.headers import Carried, Headers
     from jobstream_processors.core.known import Known
     from jobstream_processors.errors import PublishFailure
+    from jobstream_schemas import Mirror
 
 TopicPartition = tuple[str, int]
+CLOCK_KEY = b"clock"
+"""Of a tombstone among the mirrors, published for the time that the broker stamps on it."""
 
 
 class Record(Protocol):
@@ -179,6 +182,32 @@ class Log(Protocol):
 
     def since(self, partition: TopicPartition, at_ms: int) -> int:
         """The first offset appended at broker time `at_ms` or later; the log's end if none was."""
+
+
+class Announced(NamedTuple):
+    """The claim of an owner, and the offset below which it may have begun jobs."""
+
+    claim: int
+    may_begin: int
+
+
+class Mirrors(Protocol):
+    """The mirrored watermarks, kept in a compacted topic."""
+
+    @property
+    def topic(self) -> str:
+        """The topic's name."""
+
+    def get(self, group: str, source: TopicPartition, topic_id: str) -> Mirror | None:
+        """The newest mirror of that incarnation of the topic; reads to the topic's end."""
+
+    def last_owner(
+        self, group: str, source: TopicPartition, topic_id: str, until: int | None
+    ) -> Announced | None:
+        """The last owner with a claim up to `until` that may have begun jobs, as far as `get` read.
+
+        None if none is known. With `until` None: the one with the highest claim.
+        """
 
 
 class Shard(Protocol):

@@ -35,7 +35,7 @@ from jobstream.settings import Settings
 from jobstream_processors.context import Context
 from jobstream_processors.core.outcome import Cancel, Dead, JobOutcome, RetryAfter, Snooze
 from jobstream_processors.core.retry import Backoff
-from jobstream_processors.watch.failure import Failure
+from jobstream_processors.failure import Failure
 from jobstream_schemas import DecimalSpec, Secret
 
 __version__ = "0.1.0"

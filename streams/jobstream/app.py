@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from jobstream_processors.context import Context
     from jobstream_processors.core.duration import Duration
     from jobstream_processors.core.retry import Backoff
+    from jobstream_processors.failure import Callback
     from jobstream_processors.job_types import JobSpec
     from jobstream_processors.queue_plan import QueuePlan
-    from jobstream_processors.watch.failure import Callback
     from jobstream_schemas import JobSchema
 
 OnFailure = Literal["ladder", "hold_key"]

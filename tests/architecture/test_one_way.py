@@ -55,7 +55,7 @@ def imported(path: Path) -> set[str]:
         (
             "os._exit",
             {
-                "processors/jobstream_processors/execute/forked.py",  # a fork's end
+                "processors/jobstream_processors/forked.py",  # a fork's end
                 "processors/jobstream_processors/execute/leash.py",  # before anything has begun
                 "streams/jobstream/broker/keeper.py",  # a program of its own
                 "streams/jobstream/cli/first_process.py",  # process 1, which loads nothing else

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobstream_processors.assignment.places import in_topic
 from jobstream_processors.ports import Position
+from jobstream_processors.topic_marks import in_topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jobstream_processors.assignment.handover import Lost, clean_note
 from jobstream_processors.assignment.lane import Arrival, Lane
-from jobstream_processors.assignment.places import in_topic
 from jobstream_processors.ports import Position, TopicPartition
+from jobstream_processors.topic_marks import in_topic
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

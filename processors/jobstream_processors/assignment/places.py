@@ -6,46 +6,19 @@ topic, since a topic that was deleted and created again has other records at the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from jobstream_processors.errors import OffsetOutOfRange
-from jobstream_processors.ports import Position
+from jobstream_processors.topic_marks import of_topic
 
 if TYPE_CHECKING:
-    from jobstream_processors.ports import Log, TopicPartition
+    from jobstream_processors.ports import Log, Mirrors, Position, TopicPartition
     from jobstream_schemas import Mirror
 
 YOUNGER_MS = 60_000
 """How much younger than its mirror a record before the mirrored place may seem: clocks differ."""
-_OF = "@"
 RESET_WITH = "Stop the workers, then decide: jobstream offsets reset MODULE:APP QUEUE --to TIME"
 DECIDE = f"nothing is skipped silently. {RESET_WITH}"
-
-
-class Mirrors(Protocol):
-    """The mirrored watermarks, kept in a compacted topic."""
-
-    @property
-    def topic(self) -> str:
-        """The topic's name."""
-
-    def get(self, group: str, source: TopicPartition, topic_id: str) -> Mirror | None:
-        """The newest mirror of that incarnation of the topic; reads to the topic's end."""
-
-    def last_owner(
-        self, group: str, source: TopicPartition, topic_id: str, until: int | None
-    ) -> Announced | None:
-        """The last owner with a claim up to `until` that may have begun jobs, as far as `get` read.
-
-        None if none is known. With `until` None: the one with the highest claim.
-        """
-
-
-class Announced(NamedTuple):
-    """The claim of an owner, and the offset below which it may have begun jobs."""
-
-    claim: int
-    may_begin: int
 
 
 class Place(NamedTuple):
@@ -56,28 +29,6 @@ class Place(NamedTuple):
     committed: Position | None
     mirror: Mirror | None
     end: int
-
-
-def in_topic(position: Position, topic_id: str) -> Position:
-    """The position to commit: its note says in which incarnation of the topic it is a place."""
-    return Position(position.offset, f"{position.note}{_OF}{topic_id}") if topic_id else position
-
-
-def of_topic(committed: Position | None, topic_id: str) -> Position | None:
-    """What was committed, without that mark; None if it is a place in another incarnation.
-
-    A commit without a mark is a tool's, and is believed.
-    """
-    if committed is None:
-        return None
-    _, of, named = committed.note.rpartition(_OF)
-    return without_topic(committed) if not of or named == topic_id else None
-
-
-def without_topic(committed: Position) -> Position:
-    """What was committed, in whichever incarnation of the topic, without that mark."""
-    note, of, _ = committed.note.rpartition(_OF)
-    return Position(committed.offset, note) if of else committed
 
 
 def find(

@@ -14,10 +14,11 @@ from jobstream_processors.assignment.handover import NOTHING_LEFT, Handed, hande
 from jobstream_processors.assignment.lane import FLOOR, Lane
 from jobstream_processors.assignment.mirror import MirrorWriter
 from jobstream_processors.assignment.phases import ANNOUNCE, CLAIM, DETECT, PLACE, RESTORE
-from jobstream_processors.assignment.places import Mirrors, Place, find, without_topic
+from jobstream_processors.assignment.places import Place, find
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.errors import OffsetOutOfRange
-from jobstream_processors.ports import Outgoing
+from jobstream_processors.ports import Mirrors, Outgoing
+from jobstream_processors.topic_marks import without_topic
 from jobstream_schemas import Row, encode_row, row_key
 
 if TYPE_CHECKING:

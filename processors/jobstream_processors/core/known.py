@@ -6,7 +6,10 @@ a worker that should have been gone, and never make what is known weaker.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from jobstream_schemas import Row
 
 DEAD = "dead"
 DONE = "done"
@@ -119,3 +122,10 @@ def of_row(
     if kind == "crash":
         return Known(crashes=(redrive, attempt))
     return UNKNOWN
+
+
+def fact_of(row: Row) -> Known:
+    """What a row lets the table know of its id."""
+    numbers = (row.redrive, row.seq, row.attempt)
+    fact = of_row(row.kind, row.state, numbers, row.due, row.detail)
+    return fact._replace(identity=(row.fingerprint, row.digest))

@@ -10,6 +10,9 @@ from jobstream_processors.core.headers import Carried
 if TYPE_CHECKING:
     from jobstream_processors.core.known import Known
 
+POINTER = "js-pointer"
+"""Header of a dead letter without a body: topic:partition:offset of the original."""
+
 
 def redriven(letter: Carried) -> Carried:
     """The headers of the copy that a redrive puts on the queue: attempts, age and waits start anew.

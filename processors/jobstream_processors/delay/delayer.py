@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from jobstream_processors.assignment.places import Mirrors
 from jobstream_processors.assignment.pulse import Pulse
 from jobstream_processors.core.ladder import EARLY_MS, RUNG_MS
 from jobstream_processors.core.orders import NOTHING
@@ -23,7 +22,7 @@ from jobstream_processors.delay.group_member import GroupMember, MemberParts
 from jobstream_processors.delay.rung import Hop, Rung, share_room
 from jobstream_processors.errors import PublishFailed
 from jobstream_processors.meter import DelayMeter, TurnMeter
-from jobstream_processors.ports import Clock, Log, Outgoing, Sink
+from jobstream_processors.ports import CLOCK_KEY, Clock, Log, Mirrors, Outgoing, Sink
 from jobstream_processors.queue_plan import QueuePlan
 from jobstream_schemas import Catalogue, DecodeError
 
@@ -35,8 +34,6 @@ log = logging.getLogger("jobstream.delayer")
 
 HOPS_MAX = 1_000
 POLL_MS_MAX = 100
-CLOCK_KEY = b"clock"
-"""Of a tombstone among the mirrors, published for the time that the broker stamps on it."""
 
 
 @dataclass(frozen=True, slots=True)

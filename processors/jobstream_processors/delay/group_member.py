@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from jobstream_processors.assignment.assignment_log import by_topic
-from jobstream_processors.assignment.places import Mirrors, find, in_topic
+from jobstream_processors.assignment.places import find
 from jobstream_processors.assignment.pulse import Pulse
 from jobstream_processors.assignment.skipped import RepeatedSkips, ask
 from jobstream_processors.core.watermark import Watermark
@@ -22,10 +22,12 @@ from jobstream_processors.meter import TurnMeter
 from jobstream_processors.ports import (
     Clock,
     Log,
+    Mirrors,
     Outgoing,
     Position,
     Sink,
 )
+from jobstream_processors.topic_marks import in_topic
 from jobstream_schemas import Mirror, encode_mirror, mirror_key
 
 if TYPE_CHECKING:

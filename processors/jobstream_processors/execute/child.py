@@ -16,11 +16,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.core.outcome import Unstarted
-from jobstream_processors.execute.forked import close_in_child, leave
 from jobstream_processors.execute.leash import die_with
 from jobstream_processors.execute.outliving import outlive_stops
 from jobstream_processors.execute.spot import spot_of
 from jobstream_processors.execute.user_errors import as_is, told
+from jobstream_processors.forked import close_in_child, leave
 
 if TYPE_CHECKING:
     from jobstream_processors.execute.in_child import Handler, Readers

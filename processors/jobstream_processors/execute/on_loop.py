@@ -16,8 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.core.outcome import DONE, STOPPED, Interrupted, Outcome, Raised, TimedOut
-from jobstream_processors.execute.current import name_job
-from jobstream_processors.execute.forked import leave, tell_in_child
+from jobstream_processors.current import name_job
 from jobstream_processors.execute.running import (
     context_of,
     measured,
@@ -27,6 +26,7 @@ from jobstream_processors.execute.running import (
     unbarred,
     unread_of,
 )
+from jobstream_processors.forked import leave, tell_in_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator

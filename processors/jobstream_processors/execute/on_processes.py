@@ -29,11 +29,10 @@ from jobstream_processors.core.outcome import (
     Unstarted,
 )
 from jobstream_processors.execute.child import READY
-from jobstream_processors.execute.current import fields_of
-from jobstream_processors.execute.forked import close_in_child
 from jobstream_processors.execute.handed import HandedJob
 from jobstream_processors.execute.outliving import stops_held
 from jobstream_processors.execute.running import facts_of, measured, no_entry, unbarred
+from jobstream_processors.forked import close_in_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -208,7 +207,7 @@ class _Child:
                 outcome, alive = self._run(delivery)
             except Exception as error:
                 # User code may write what it likes to any descriptor of its process.
-                log.exception("child_answers_nonsense", extra=fields_of(delivery))
+                log.exception("child_answers_nonsense", extra=delivery.fields())
                 outcome, alive = self._death(f"it answered nonsense: {error}"), False
             if not alive:
                 self._bury()

@@ -17,8 +17,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core.outcome import NOWHERE, STOPPED, Outcome, Spot, TimedOut
-from jobstream_processors.execute.current import name_job
-from jobstream_processors.execute.forked import leave, tell_in_child
+from jobstream_processors.current import name_job
 from jobstream_processors.execute.running import (
     clean_of,
     context_of,
@@ -29,6 +28,7 @@ from jobstream_processors.execute.running import (
     unread_of,
 )
 from jobstream_processors.execute.spot import spot_of_run
+from jobstream_processors.forked import leave, tell_in_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -21,7 +21,8 @@ from jobstream_processors.core.decide import (
     WaitInPlace,
 )
 from jobstream_processors.core.headers import render
-from jobstream_processors.core.known import Known, Parked
+from jobstream_processors.core.known import Known, Parked, fact_of
+from jobstream_processors.core.letters import POINTER
 from jobstream_processors.ports import Outgoing
 from jobstream_schemas import Row, RowKind, encode_row, row_key
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.queue_plan import QueuePlan
 
-POINTER = "js-pointer"
-"""Header of a dead letter without a body: topic:partition:offset of the original."""
 TOO_LARGE = "too_large_to_copy"
 
 
@@ -144,10 +143,3 @@ def _written(
 ) -> Settlement:
     record = Outgoing(plan.dedup, row_key(row), encode_row(row), delivery.origin[1])
     return Settlement(copy, record, fact_of(row))
-
-
-def fact_of(row: Row) -> Known:
-    """What a row lets the table know of its id."""
-    numbers = (row.redrive, row.seq, row.attempt)
-    fact = known.of_row(row.kind, row.state, numbers, row.due, row.detail)
-    return fact._replace(identity=(row.fingerprint, row.digest))

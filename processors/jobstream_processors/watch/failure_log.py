@@ -18,8 +18,7 @@ from jobstream_processors.core.decide import (
     WaitInPlace,
 )
 from jobstream_processors.core.outcome import Again, Unstarted
-from jobstream_processors.execute.current import fields_of
-from jobstream_processors.watch.failure import texts_of
+from jobstream_processors.failure import texts_of
 from jobstream_processors.watch.thinning import INTERVAL_MS, Thinning
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ def _event_of(outcome: Outcome | None, decision: Decision) -> tuple[str, int]:
 
 
 def _job(delivery: Delivery) -> dict[str, Any]:
-    fields, spec = fields_of(delivery), delivery.spec
+    fields, spec = delivery.fields(), delivery.spec
     return fields if spec is None else fields | {"attempts": spec.policy.backoff.attempts}
 
 

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from jobstream_processors.background import in_background
 from jobstream_processors.errors import ReplaceProcess
-from jobstream_processors.execute.current import fields_of
 from jobstream_processors.execute.on_loop import GRACE_MS
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ class LoopWatch:
         # Lines of source alone: no values of the args.
         stack = "".join(traceback.format_stack(frame)[-FRAMES_MAX:]) if frame is not None else ""
         told = {"seconds": round(seconds, 1), "loop_is_at": stack}
-        say = partial(log.error, "loop_held", extra=fields_of(delivery) | told)
+        say = partial(log.error, "loop_held", extra=delivery.fields() | told)
         in_background("jobstream-last-words", say, _nobody).join(TELL_S)
 
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from jobstream_processors.execute.current import fields_of
-
 if TYPE_CHECKING:
     from jobstream_processors.delivery import Delivery
 
@@ -31,7 +29,7 @@ class MissingCode:
 
     def tell(self, delivery: Delivery, error: str, message: str) -> None:
         """Warn that a delivery waits because of `error`; `message` says what is missing."""
-        fields, meta = fields_of(delivery), delivery.meta
+        fields, meta = delivery.fields(), delivery.meta
         lack = error, fields.get("job"), meta.fingerprint.hex() if meta is not None else message
         if lack in self._told or len(self._told) >= WARNED_MAX:
             return

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Literal
 
 from jobstream_processors.background import in_background, log_end
 from jobstream_processors.core.decide import CountCrash, DeadLetter, Retry, RetryInPlace
-from jobstream_processors.execute.current import name_job
+from jobstream_processors.current import name_job
 from jobstream_processors.execute.running import facts_of
-from jobstream_processors.watch.failure import Failure, texts_of
+from jobstream_processors.failure import Failure, texts_of
 
 if TYPE_CHECKING:
     import threading
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.watch.failure import Callback
+    from jobstream_processors.failure import Callback
 
 log = logging.getLogger("jobstream.worker")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from jobstream_processors.execute.current import name_job
+from jobstream_processors.current import name_job
 from jobstream_processors.execute.running import no_entry
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from structlog.processors import JSONRenderer, format_exc_info
 from structlog.stdlib import BoundLogger, LoggerFactory, ProcessorFormatter
 
 from jobstream.cli.printable import printable, writes_utf8
-from jobstream_processors.execute.current import job_fields, secret_fields
+from jobstream_processors.current import job_fields, secret_fields
 from jobstream_schemas.secret import MASK, covered, shown
 
 if TYPE_CHECKING:

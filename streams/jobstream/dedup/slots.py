@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from jobstream.dedup.errors import StateDirError
 from jobstream.dedup.folder import sweep
-from jobstream_processors.execute.forked import close_in_child
+from jobstream_processors.forked import close_in_child
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -19,7 +19,7 @@ import uuid_utils
 
 from jobstream.errors import ConfigError, EnqueueError
 from jobstream_processors.context import Context, RunFacts
-from jobstream_processors.execute.current import CURRENT
+from jobstream_processors.current import CURRENT
 from jobstream_schemas.secret import shown
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from jobstream.observe.families import gauge
 from jobstream.observe.health import asked, holds
 from jobstream.observe.targets import announce, folder_of
 from jobstream_processors.background import in_background, log_end
-from jobstream_processors.execute.forked import close_in_child
+from jobstream_processors.forked import close_in_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

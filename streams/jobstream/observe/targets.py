@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jobstream_processors.execute.forked import tell_in_child
+from jobstream_processors.forked import tell_in_child
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,9 +12,8 @@ from jobstream.errors import BrokerUnavailable
 from jobstream.kafka.client.broker_clock import BrokerClock
 from jobstream.kafka.produce.sink import KafkaSink
 from jobstream.topics.names import offsets_topic
-from jobstream_processors.delay.delayer import CLOCK_KEY
 from jobstream_processors.errors import PublishFailed
-from jobstream_processors.ports import Outgoing
+from jobstream_processors.ports import CLOCK_KEY, Outgoing
 
 if TYPE_CHECKING:
     from jobstream.operate.view import AppView

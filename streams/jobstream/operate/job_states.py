@@ -21,10 +21,10 @@ from jobstream_processors.core.known import (
     DONE,
     EXPIRED,
     Parked,
+    fact_of,
     rank_of,
 )
 from jobstream_processors.core.ladder import wait_on
-from jobstream_processors.settle.records import fact_of
 from jobstream_schemas import CLAIM_KEY, DecodeError, parse_row
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from jobstream.operate.errors import GroupBusy, NotThere
 from jobstream.operate.positions import GroupName, GroupPlace, group_id, standings
 from jobstream.topics.apply import CREATE
 from jobstream.topics.names import offsets_topic
-from jobstream_processors.assignment.places import in_topic
 from jobstream_processors.ports import Outgoing, Position
+from jobstream_processors.topic_marks import in_topic
 from jobstream_schemas import RESET, Mirror, encode_mirror, mirror_key
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from jobstream.operate.scan import HEAD_BYTES, heads, scan
 from jobstream.operate.sight import MAIN, GroupSize, LettersOpen, PartitionLag, Sight
 from jobstream.operate.tail import Follower
 from jobstream.topics.names import control_topic, offsets_topic
-from jobstream_processors.assignment.places import of_topic
 from jobstream_processors.core.orders import counts
+from jobstream_processors.topic_marks import of_topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

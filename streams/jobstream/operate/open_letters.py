@@ -20,7 +20,7 @@ from jobstream_processors.core.headers import (
     headers_of,
     parse,
 )
-from jobstream_processors.settle.records import POINTER
+from jobstream_processors.core.letters import POINTER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

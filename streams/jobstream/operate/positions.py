@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 from jobstream.kafka.follow.mirror_topic import KafkaMirrors
 from jobstream.topics.names import delay_group, offsets_topic, worker_group
-from jobstream_processors.assignment.places import of_topic
 from jobstream_processors.ports import Position, TopicPartition
+from jobstream_processors.topic_marks import of_topic
 from jobstream_schemas import Mirror
 
 if TYPE_CHECKING:

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from jobstream.kafka.follow.topic_reader import KafkaLog
     from jobstream.observe.observed import Observed
     from jobstream.roles.membership import Membership
-    from jobstream_processors.assignment.places import Mirrors
-    from jobstream_processors.ports import Clock, Sink
+    from jobstream_processors.ports import Clock, Mirrors, Sink
 
 SCHEMAS_EVERY_S = 2.0
 

@@ -10,7 +10,7 @@ from jobstream.dedup.slots import claim_slot
 from jobstream.dedup.table import Table
 from jobstream.kafka.consume.member_options import rebalance_ms
 from jobstream.observe.observed import WORKER, worker_name
-from jobstream.observe.spans import tracing_of
+from jobstream.observe.spans.of_workers import tracing_of
 from jobstream.roles.handler_warnings import warn_of_handlers
 from jobstream.roles.open_files import raised_for
 from jobstream.roles.start_check import refuse_undecodable

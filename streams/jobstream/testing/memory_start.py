@@ -10,7 +10,7 @@ from jobstream.operate.positions import GroupPlace
 from jobstream.operate.undecodable import judges_of, look, refusal
 from jobstream.testing.memory_log import MemoryLog
 from jobstream.topics.names import delay_group, offsets_topic, schemas_topic, worker_group
-from jobstream_processors.assignment.places import of_topic
+from jobstream_processors.topic_marks import of_topic
 from jobstream_schemas import Catalogue
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from jobstream.cli.log_output import Lines, configure, configure_process
 from jobstream.cli.output import age, print_table
 from jobstream.cli.printable import one_line, printable
 from jobstream_processors.context import RunFacts
-from jobstream_processors.execute.current import fields_of, name_job
+from jobstream_processors.current import name_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -247,7 +247,7 @@ def test_a_line_in_a_job_has_its_fields_and_its_own_extras_win() -> None:
 
     found = contextvars.copy_context().run(line)
 
-    assert list(found)[5:] == [*fields_of(facts)]
+    assert list(found)[5:] == [*facts.fields()]
     assert found["attempt"] == "own"
     assert found["correlation_id"] == found["job_id"] == "j-1"
     assert not json.loads(JSON.format(record("later"))).keys() & {"job_id", "job", "offset"}

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream.observe.edges import EDGES
-from jobstream_processors.assignment.places import in_topic
 from jobstream_processors.core.headers import Carried, parse
 from jobstream_processors.core.ladder import EARLY_MS
 from jobstream_processors.core.orders import CANCEL, NOTHING, Order, Orders
@@ -15,6 +14,7 @@ from jobstream_processors.delay.group_member import COMMIT_MS
 from jobstream_processors.delay.hops import FAILED_HOLD_MS
 from jobstream_processors.meter import DelayMeter
 from jobstream_processors.ports import Outgoing, Position
+from jobstream_processors.topic_marks import in_topic
 from jobstream_schemas import Catalogue, Mirror, decode_mirror, encode_mirror, mirror_key
 
 if TYPE_CHECKING:

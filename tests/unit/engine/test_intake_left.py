@@ -8,7 +8,6 @@ import pytest
 from tests.unit.assignment.takeover.conftest import Bureau
 
 from jobstream_processors.assignment.handover import clean_note, left_of
-from jobstream_processors.assignment.places import in_topic
 from jobstream_processors.core.headers import Carried
 from jobstream_processors.core.known import Known
 from jobstream_processors.core.orders import CANCEL
@@ -16,6 +15,7 @@ from jobstream_processors.core.outcome import Interrupted
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.engine.unfinished import LIMIT_MARGIN_MS, left
 from jobstream_processors.ports import Position
+from jobstream_processors.topic_marks import in_topic
 from jobstream_schemas import JobCodec, Meta
 
 if TYPE_CHECKING:

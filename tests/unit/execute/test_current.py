@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobstream.kafka.client.broker_clock import MACHINE
 from jobstream_processors.core.outcome import DONE
-from jobstream_processors.execute.current import job_fields
+from jobstream_processors.current import job_fields
 from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.execute.on_threads import ThreadExecutor
 

@@ -34,7 +34,7 @@ from jobstream_processors.core.outcome import (
     Unstarted,
 )
 from jobstream_processors.core.retry import Backoff
-from jobstream_processors.execute.current import job_fields
+from jobstream_processors.current import job_fields
 from jobstream_processors.job_types import ASYNC, PROCESS
 from jobstream_processors.watch.on_failure import WAITING_MAX, Failures, failure_of
 from jobstream_processors.watch.reports import Reports
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.watch.failure import Failure
+    from jobstream_processors.failure import Failure
 
 LIMIT_S = 120.0
 RAISED = Raised(

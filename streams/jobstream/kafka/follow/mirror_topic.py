@@ -6,8 +6,8 @@ import logging
 from typing import TYPE_CHECKING
 
 from jobstream.kafka.follow.compacted import Compacted
-from jobstream_processors.assignment.places import Announced
 from jobstream_processors.core.partition import partition_for
+from jobstream_processors.ports import Announced
 from jobstream_schemas import DecodeError, Mirror, decode_mirror, mirror_key_of
 
 if TYPE_CHECKING:

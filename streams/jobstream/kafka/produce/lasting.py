@@ -16,7 +16,7 @@ from confluent_kafka import KafkaException, Producer
 from jobstream.kafka.client.construct import made
 from jobstream.kafka.client.green_threads import poll
 from jobstream_processors.background import in_background
-from jobstream_processors.execute.forked import tell_in_child
+from jobstream_processors.forked import tell_in_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from jobstream.enqueue.client import SendTracing
     from jobstream.settings import Settings
-    from jobstream_processors.watch.tracing import Tracing
 
 
 def require_library() -> None:
@@ -47,22 +46,6 @@ def spans_sent(app: str, settings: Settings) -> Iterator[None]:
         yield
     finally:
         leave()
-
-
-def tracing_of(app: str, settings: Settings) -> Tracing:
-    """The hooks of a worker of that app; those that do nothing where it does not trace."""
-    from jobstream_processors.watch.tracing import UNTRACED  # noqa: PLC0415 - clients need none of it
-
-    if not settings.tracing:
-        return UNTRACED
-    require_library()
-    from opentelemetry.trace import get_tracer  # noqa: PLC0415 - an extra
-
-    from jobstream.observe.spans.span_names import SCOPE  # noqa: PLC0415 - as above
-    from jobstream.observe.spans.worker_spans import WorkerTracing  # noqa: PLC0415 - an extra
-    from jobstream.topics.names import worker_group  # noqa: PLC0415 - workers only
-
-    return WorkerTracing(get_tracer(SCOPE), worker_group(app), app)
 
 
 def send_tracing() -> SendTracing:

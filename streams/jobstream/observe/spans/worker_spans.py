@@ -17,7 +17,7 @@ from opentelemetry.trace import set_span_in_context
 from jobstream.observe.spans.carrying import with_context
 from jobstream.observe.spans.child_spans import ChildEntry
 from jobstream.observe.spans.job_trace import JobTrace
-from jobstream_processors.execute.current import name_job
+from jobstream_processors.current import name_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

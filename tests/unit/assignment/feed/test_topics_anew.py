@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobstream_processors.assignment.places import in_topic
 from jobstream_processors.assignment.pressure import Limits
 from jobstream_processors.ports import Position
+from jobstream_processors.topic_marks import in_topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable

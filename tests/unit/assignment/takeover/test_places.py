@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream_processors.assignment.handover import clean_note
-from jobstream_processors.assignment.places import YOUNGER_MS, in_topic
+from jobstream_processors.assignment.places import YOUNGER_MS
 from jobstream_processors.errors import PublishFailed
 from jobstream_processors.ports import Position
+from jobstream_processors.topic_marks import in_topic
 from jobstream_schemas import RESET, decode_mirror
 
 if TYPE_CHECKING:

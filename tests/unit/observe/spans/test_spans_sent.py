@@ -44,7 +44,8 @@ with spans_sent("shop", Settings.load(tracing=True)):
 OFF = """
 import sys
 from jobstream import App
-from jobstream.observe.spans import spans_sent, tracing_of
+from jobstream.observe.spans import spans_sent
+from jobstream.observe.spans.of_workers import tracing_of
 
 app = App("shop")
 with spans_sent(app.name, app.settings):
