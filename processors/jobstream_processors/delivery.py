@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.context import named_by
 from jobstream_processors.core.headers import FIRST
-from jobstream_processors.execute.hidden import Hidden
+from jobstream_processors.hidden import Hidden
 from jobstream_schemas import args_digest
 
 if TYPE_CHECKING:

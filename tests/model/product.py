@@ -14,12 +14,13 @@ from tests.model.world import Standing
 from jobstream_processors.assignment.lane import Arrival, Lane
 from jobstream_processors.core import headers, ladder
 from jobstream_processors.core.decide import Case, Policy, decide
-from jobstream_processors.core.known import UNKNOWN, Known, fact_of
+from jobstream_processors.core.known import UNKNOWN, Known
 from jobstream_processors.core.outcome import DONE, Cancelled, Raised
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.delivery import Delivery
 from jobstream_processors.queue_plan import QueuePlan
+from jobstream_processors.row_facts import fact_of
 from jobstream_schemas import decode_row
 
 if TYPE_CHECKING:

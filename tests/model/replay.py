@@ -18,9 +18,10 @@ from jobstream_processors.assignment.handover import clean_note
 from jobstream_processors.assignment.lane import Arrival
 from jobstream_processors.assignment.takeover import OpenShard
 from jobstream_processors.core.headers import render
-from jobstream_processors.core.known import UNKNOWN, Known, fact_of
+from jobstream_processors.core.known import UNKNOWN, Known
 from jobstream_processors.errors import PublishFailed, PublishFailure
 from jobstream_processors.ports import Outgoing, Position
+from jobstream_processors.row_facts import fact_of
 from jobstream_schemas import Mirror, decode_mirror, decode_row
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ from tests.simulation.trace import Trace
 
 from jobstream.topics.names import delay_group, offsets_topic, worker_group
 from jobstream_processors.core.headers import Carried, parse
-from jobstream_processors.core.known import fact_of
 from jobstream_processors.core.outcome import Raised, TimedOut
 from jobstream_processors.ports import TopicPartition
+from jobstream_processors.row_facts import fact_of
 from jobstream_schemas import DecodeError, decode_mirror, parse_row
 
 if TYPE_CHECKING:

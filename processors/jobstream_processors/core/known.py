@@ -6,10 +6,7 @@ a worker that should have been gone, and never make what is known weaker.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from jobstream_schemas import Row
+from typing import NamedTuple
 
 DEAD = "dead"
 DONE = "done"
@@ -122,10 +119,3 @@ def of_row(
     if kind == "crash":
         return Known(crashes=(redrive, attempt))
     return UNKNOWN
-
-
-def fact_of(row: Row) -> Known:
-    """What a row lets the table know of its id."""
-    numbers = (row.redrive, row.seq, row.attempt)
-    fact = of_row(row.kind, row.state, numbers, row.due, row.detail)
-    return fact._replace(identity=(row.fingerprint, row.digest))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 POINTER = "js-pointer"
 """Header of a dead letter without a body: topic:partition:offset of the original."""
+TOO_LARGE = "too_large_to_copy"
 
 
 def redriven(letter: Carried) -> Carried:

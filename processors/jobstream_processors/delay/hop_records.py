@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 from jobstream_processors.core.headers import TRACEBACK, render
 from jobstream_processors.core.identity import from_origin
-from jobstream_processors.core.letters import POINTER
+from jobstream_processors.core.letters import POINTER, TOO_LARGE
 from jobstream_processors.ports import Outgoing
-from jobstream_processors.settle.records import TOO_LARGE
 
 if TYPE_CHECKING:
     from jobstream_processors.core.headers import Carried

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.context import Context
 from jobstream_processors.current import name_job
-from jobstream_processors.execute.hidden import Hidden
 from jobstream_processors.execute.running import outcome_with, unread
 from jobstream_processors.execute.user_errors import as_is, read
+from jobstream_processors.hidden import Hidden
 from jobstream_processors.job_types import takes_context
 from jobstream_schemas import JobCodec, Reader
 

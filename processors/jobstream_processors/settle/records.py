@@ -21,17 +21,16 @@ from jobstream_processors.core.decide import (
     WaitInPlace,
 )
 from jobstream_processors.core.headers import render
-from jobstream_processors.core.known import Known, Parked, fact_of
-from jobstream_processors.core.letters import POINTER
+from jobstream_processors.core.known import Known, Parked
+from jobstream_processors.core.letters import POINTER, TOO_LARGE
 from jobstream_processors.ports import Outgoing
+from jobstream_processors.row_facts import fact_of
 from jobstream_schemas import Row, RowKind, encode_row, row_key
 
 if TYPE_CHECKING:
     from jobstream_processors.core.headers import Carried, Headers
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.queue_plan import QueuePlan
-
-TOO_LARGE = "too_large_to_copy"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core.decide import DeadLetter, Finish, Retry
+from jobstream_processors.core.letters import TOO_LARGE
 from jobstream_processors.errors import PublishFailure, TableUnavailable
 from jobstream_processors.ports import Outgoing, Sent
-from jobstream_processors.settle.records import TOO_LARGE, Settlement, settlement_of
+from jobstream_processors.settle.records import Settlement, settlement_of
 from jobstream_schemas import done_encoder, done_key
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from jobstream.dedup.shard import Mark
-from jobstream_processors.core.known import DONE, TERMINAL, fact_of
+from jobstream_processors.core.known import DONE, TERMINAL
 from jobstream_processors.errors import NoLongerWanted
+from jobstream_processors.row_facts import fact_of
 from jobstream_schemas import DecodeError, parse_row, usual_done
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from jobstream.operate.job_events import Event, read_event
 from jobstream.operate.scan import place_of, unmoved
 from jobstream_processors.core import known
 from jobstream_processors.core.headers import FIRST, BadHeaders, Carried, headers_of, parse
-from jobstream_processors.core.known import UNKNOWN, Known, fact_of
+from jobstream_processors.core.known import UNKNOWN, Known
+from jobstream_processors.row_facts import fact_of
 from jobstream_schemas import DecodeError, parse_row
 
 if TYPE_CHECKING:

@@ -15,16 +15,9 @@ from jobstream.operate.job_events import schema_of, type_by
 from jobstream.operate.scan import place_of
 from jobstream_processors.core.headers import FIRST, BadHeaders, Carried, headers_of, parse
 from jobstream_processors.core.identity import from_origin
-from jobstream_processors.core.known import (
-    CANCELLED,
-    DEAD,
-    DONE,
-    EXPIRED,
-    Parked,
-    fact_of,
-    rank_of,
-)
+from jobstream_processors.core.known import CANCELLED, DEAD, DONE, EXPIRED, Parked, rank_of
 from jobstream_processors.core.ladder import wait_on
+from jobstream_processors.row_facts import fact_of
 from jobstream_schemas import CLAIM_KEY, DecodeError, parse_row
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from jobstream.testing.memory_shard import MemoryShard
 from jobstream_processors.assignment.takeover import OpenShard
-from jobstream_processors.core.known import fact_of
 from jobstream_processors.errors import NoLongerWanted
+from jobstream_processors.row_facts import fact_of
 from jobstream_schemas import DecodeError, parse_row
 
 if TYPE_CHECKING:

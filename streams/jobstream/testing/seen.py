@@ -7,8 +7,9 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.core.headers import FIRST, BadHeaders, Carried, headers_of, parse
-from jobstream_processors.core.known import DEAD, DONE, UNKNOWN, Known, fact_of, state_of
+from jobstream_processors.core.known import DEAD, DONE, UNKNOWN, Known, state_of
 from jobstream_processors.core.outcome import JobOutcome
+from jobstream_processors.row_facts import fact_of
 from jobstream_schemas import DecodeError, parse_row
 from jobstream_schemas.secret import shown
 

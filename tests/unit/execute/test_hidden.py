@@ -12,8 +12,8 @@ from uuid import UUID
 import pytest
 
 from jobstream_processors.core.outcome import Dead, Raised, Snooze
-from jobstream_processors.execute.hidden import Hidden
 from jobstream_processors.execute.user_errors import ERROR_TEXT_MAX, read
+from jobstream_processors.hidden import Hidden
 
 CANARY = "hunter2-canary"
 

@@ -13,9 +13,9 @@ import pytest
 
 from jobstream_processors.core.headers import TRACEBACK_BYTES_MAX
 from jobstream_processors.core.outcome import Dead, DeclaredDead
-from jobstream_processors.execute.hidden import Hidden
 from jobstream_processors.execute.spot import CHAIN_MAX, GROUP_MAX, PIECE_MAX, spot_of
 from jobstream_processors.execute.user_errors import as_is, read
+from jobstream_processors.hidden import Hidden
 
 if TYPE_CHECKING:
     from collections.abc import Callable

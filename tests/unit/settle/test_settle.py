@@ -18,8 +18,7 @@ from jobstream_processors.core.decide import (
 )
 from jobstream_processors.core.headers import Carried
 from jobstream_processors.core.known import CANCELLED, DEAD, DONE, Known, Parked
-from jobstream_processors.core.letters import POINTER
-from jobstream_processors.settle.records import TOO_LARGE
+from jobstream_processors.core.letters import POINTER, TOO_LARGE
 from jobstream_processors.settle.settler import PATIENCE_MS, Settler
 
 if TYPE_CHECKING:
