@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from typing import Any, Protocol
 
 
-class Run(Protocol):
+class RunHere(Protocol):
     """A job that runs here: a delivery in a worker, its facts in a child process."""
 
     def fields(self) -> dict[str, Any]:
@@ -20,7 +20,7 @@ class Run(Protocol):
         """Names of the fields that its type marks as secret."""
 
 
-CURRENT: ContextVar[Run | None] = ContextVar("jobstream_job", default=None)
+CURRENT: ContextVar[RunHere | None] = ContextVar("jobstream_job", default=None)
 name_job = CURRENT.set
 """Called in the run's own context, or the name would stick to what runs there next."""
 

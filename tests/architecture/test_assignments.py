@@ -11,7 +11,16 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "processors" / "jobstream_processors"
 ROOM = PACKAGE / "assignment"
 LINES_MAX = 300
-BELOW = ("assignment", "core", "background", "errors", "meter", "ports", "queue_plan")
+BELOW = (
+    "assignment",
+    "core",
+    "background",
+    "errors",
+    "meter",
+    "ports",
+    "queue_plan",
+    "topic_marks",
+)
 FIELDS = {*Assigned.__slots__, *Arrival.__slots__, *Lane.__slots__}
 
 
