@@ -6,7 +6,6 @@ and the next one takes the next slot.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import re
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 from jobstream.dedup.errors import StateDirError
 from jobstream.dedup.folder import sweep
+from jobstream.file_lock import try_lock
 from jobstream_processors.forked import close_in_child
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def claim_slot(state_dir: str | Path, app: str, cluster_id: str) -> Slot:
         for number in range(SLOTS_MAX):
             path = home / f"slot-{number}"
             path.mkdir(parents=True, exist_ok=True)
-            lock = _try_lock(path)
+            lock = try_lock(path / _LOCK, os.O_CREAT)
             if lock is not None:
                 return _entered(path, lock)
     except OSError as error:
@@ -86,20 +86,6 @@ def _home(state_dir: str | Path, app: str, cluster_id: str) -> Path:
             message = f"{what} {name!r} can't name a directory; use letters, digits, - and _"
             raise StateDirError(message)
     return Path(state_dir) / app / cluster_id
-
-
-def _try_lock(path: Path) -> int | None:
-    """The descriptor that holds the lock of a slot, or None while another one holds it."""
-    lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        return None
-    except OSError:
-        os.close(lock)
-        raise
-    return lock
 
 
 def _entered(path: Path, lock: int) -> Slot:

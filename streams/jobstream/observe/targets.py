@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from jobstream.file_lock import try_lock
 from jobstream_processors.forked import tell_in_child
 
 if TYPE_CHECKING:
@@ -123,18 +124,9 @@ def _left_over(folder: Path) -> Iterator[tuple[Path, int]]:
 def _try_lock(path: Path) -> int | None:
     """The descriptor that now holds the file's lock; None while its process lives, or if gone."""
     try:
-        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        return try_lock(path)
     except FileNotFoundError:
         return None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        return None
-    except OSError:
-        os.close(lock)
-        raise
-    return lock
 
 
 @contextmanager
