@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.harness.foreign_client import put_raw
 from tests.harness.served import Served
+from tests.integration.foreign_client import put_raw
 
 from jobstream import App
 from jobstream.cli.letter_text import document
