@@ -1,15 +1,12 @@
-"""What a worker and a delayer count, in plain numbers: no library, no locks, no names from outside.
+"""What a worker counts of jobs, in plain numbers: no library, no locks, no names from outside.
 
-Each part is written by one thread alone: `TypeMeter` and `QueueMeter` by the event loop's, a
-`TurnMeter` by the thread that polls, `DelayMeter` by the delayer's. Everybody may read at any time:
-integers are replaced whole, and a histogram is shown as one pair, folded several times a second.
+The event loop's thread alone writes it, several times a second. Everybody may read at any time:
+integers are replaced whole, and a histogram is shown as one pair.
 A series exists only for registered types; whatever else arrives is counted as `_unknown`.
 """
 
 from __future__ import annotations
 
-import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from jobstream_processors.core import known
@@ -19,9 +16,10 @@ from jobstream_processors.core.ladder import RUNGS, rung_for
 from jobstream_processors.core.outcome import UNDECODABLE as UNDECODABLE_REASON
 from jobstream_processors.core.outcome import Again, Crashed, DeclaredDead, Raised, TimedOut
 from jobstream_processors.histogram import Histogram
+from jobstream_processors.turn_meter import TakeoverMeter, TurnMeter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.headers import Carried
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from jobstream_processors.histogram import Edges
     from jobstream_processors.job_types import JobSpec
     from jobstream_processors.ports import Clock
-    from jobstream_processors.queue_plan import QueuePlan
 
 UNKNOWN = "_unknown"
 """The job type of records that name none that is registered here."""
@@ -39,15 +36,6 @@ TRANSIENT, PERMANENT, TIMEOUT, CRASHED, UNDECODABLE = FAILURES = (
     UNDECODABLE_REASON,
 )
 IN_PLACE = "in place"
-PHASES = ("detect", "ask", "queue", "place", "claim", "restore", "announce", "start", "suspects")
-"""Where the time of a take-over goes.
-
-From the last owner's last word to the assignment; asking the brokers what is committed; waiting for
-a thread and for the table of an assignment before; finding mirror and log; publishing the claim;
-restoring the table; announcing what may begin; the polling thread's turn; then, while other jobs of
-the partition run, until the last suspect has ended."""
-PARTS = ("poll", "hand", "wait", "commit", "other")
-CHANGES = ("assigned", "revoked", "lost")
 
 
 class OfQueue(Protocol):
@@ -233,94 +221,6 @@ class QueueMeter:
         made = TypeMeter(self.name, spec.name, self._edges, expect_s)
         self.types[spec.name] = made
         return made
-
-
-class TakeoverMeter:
-    """Counts take-overs by queue and phase.
-
-    The phases up to the first job are the polling thread's to count, the last is the loop's.
-    """
-
-    def __init__(self, queues: Iterable[str], edges: Edges) -> None:
-        self.seconds = {(q, phase): Histogram(edges.run) for q in queues for phase in PHASES}
-
-    def count(self, queue: str, seconds: Mapping[str, float]) -> None:
-        """A partition of `queue` went through these phases."""
-        for phase, value in seconds.items():
-            self.seconds[queue, phase].fold([value])
-
-
-class TurnMeter:
-    """Where the time of a thread that polls goes, and what its group told it."""
-
-    __slots__ = ("_mark", "changes", "group", "phase", "polled_at", "seconds", "since", "turned")
-
-    def __init__(self, group: str) -> None:
-        self.group = group
-        self.seconds = dict.fromkeys(PARTS, 0.0)
-        self.changes = dict.fromkeys(CHANGES, 0)
-        self.polled_at = 0.0
-        """Wall clock, epoch seconds; 0 before the first poll."""
-        self.phase = ""
-        """What it may be busy with for long: a change of assignment, a publish, or leaving."""
-        self._mark = time.perf_counter()
-        self.since = self._mark
-        """When it became busy with that."""
-        self.turned = self._mark
-
-    def spent(self, part: str) -> None:
-        """The time since the last call went into `part`: so the parts sum up to wall clock."""
-        now = time.perf_counter()
-        self.seconds[part] += now - self._mark
-        self._mark = self.turned = now
-
-    @contextmanager
-    def busy(self, phase: str) -> Iterator[None]:
-        """What is done inside may rightly take longer than a turn."""
-        before, self.phase = self.phase, phase
-        self.since = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.turned = time.perf_counter()
-            self.phase = before
-
-    def polled(self) -> None:
-        """The consumer was polled, and the time went there."""
-        self.spent("poll")
-        self.polled_at = time.time()
-
-
-class DelayMeter:
-    """What a delayer counts."""
-
-    __slots__ = ("_late", "hops", "late", "turn")
-
-    def __init__(self, group: str, plans: Mapping[str, QueuePlan], edges: Edges) -> None:
-        self.turn = TurnMeter(group)
-        self.late = {name: Histogram(edges.late, 1_000) for name in plans}
-        self.hops: dict[tuple[str, str, str], int] = {
-            (name, rung, to): 0
-            for name in plans
-            for at, rung in enumerate(RUNGS)
-            for to in (*RUNGS[:at], "queue")
-        }
-        """By queue, rung and where to."""
-        self._late: dict[str, list[float]] = {name: [] for name in plans}
-
-    def hopped(self, queue: str, rung: str, to: str | None, late_ms: int) -> None:
-        """A record left `rung` for the rung `to`, the dead letters, or (None) its queue."""
-        place = (queue, rung, to or "queue")
-        self.hops[place] = self.hops.get(place, 0) + 1
-        if to is None:
-            self._late[queue].append(late_ms)
-
-    def fold(self) -> None:
-        """Show what came since the last fold."""
-        for queue, late in self._late.items():
-            if late:
-                self._late[queue] = []
-                self.late[queue].fold(late)
 
 
 class Meter:

@@ -20,6 +20,7 @@ BELOW = (
     "ports",
     "queue_plan",
     "topic_marks",
+    "turn_meter",
 )
 FIELDS = {*Assigned.__slots__, *Arrival.__slots__, *Lane.__slots__}
 

@@ -47,10 +47,10 @@ if TYPE_CHECKING:
     from jobstream.kafka.client.broker_clock import BrokerClock
     from jobstream_processors.core.headers import Carried, Headers
     from jobstream_processors.core.outcome import Outcome
+    from jobstream_processors.delay.delay_meter import DelayMeter
     from jobstream_processors.delivery import Decided, Delivery
     from jobstream_processors.engine.judge import Taken
     from jobstream_processors.execute.running import Ended
-    from jobstream_processors.meter import DelayMeter
     from jobstream_processors.ports import Listener, Position, Record, Sink, TopicPartition
     from jobstream_schemas import Row
 

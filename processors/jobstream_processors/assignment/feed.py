@@ -12,7 +12,7 @@ from jobstream_processors.assignment.holds import NO_ROOM, OPERATOR, QUIET, WIND
 from jobstream_processors.assignment.pressure import Pressure
 from jobstream_processors.assignment.roster import Roster
 from jobstream_processors.assignment.skipped import Verdicts
-from jobstream_processors.meter import TurnMeter
+from jobstream_processors.turn_meter import TurnMeter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

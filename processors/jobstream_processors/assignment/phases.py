@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from jobstream_processors.meter import PHASES
+from jobstream_processors.turn_meter import PHASES
 
 if TYPE_CHECKING:
-    from jobstream_processors.meter import TakeoverMeter
     from jobstream_processors.ports import TopicPartition
+    from jobstream_processors.turn_meter import TakeoverMeter
 
 DETECT, ASK, QUEUE, PLACE, CLAIM, RESTORE, ANNOUNCE, START, SUSPECTS = PHASES
 

@@ -34,9 +34,10 @@ if TYPE_CHECKING:
     from jobstream_processors.assignment.departures import Departure
     from jobstream_processors.assignment.driver import Driver
     from jobstream_processors.assignment.pressure import Limits
-    from jobstream_processors.meter import Meter, TurnMeter
+    from jobstream_processors.meter import Meter
     from jobstream_processors.ports import Clock, Position, Source, TopicPartition
     from jobstream_processors.queue_plan import QueuePlan
+    from jobstream_processors.turn_meter import TurnMeter
 
 log = logging.getLogger("jobstream.worker")
 

@@ -18,12 +18,13 @@ from jobstream_processors.assignment.pulse import Pulse
 from jobstream_processors.core.ladder import EARLY_MS, RUNG_MS
 from jobstream_processors.core.orders import NOTHING
 from jobstream_processors.delay import hops
+from jobstream_processors.delay.delay_meter import DelayMeter
 from jobstream_processors.delay.group_member import GroupMember, MemberParts
 from jobstream_processors.delay.rung import Hop, Rung, share_room
 from jobstream_processors.errors import PublishFailed
-from jobstream_processors.meter import DelayMeter, TurnMeter
 from jobstream_processors.ports import CLOCK_KEY, Clock, Log, Mirrors, Outgoing, Sink
 from jobstream_processors.queue_plan import QueuePlan
+from jobstream_processors.turn_meter import TurnMeter
 from jobstream_schemas import Catalogue, DecodeError
 
 if TYPE_CHECKING:

@@ -18,7 +18,6 @@ from jobstream_processors.assignment.pulse import Pulse
 from jobstream_processors.assignment.skipped import RepeatedSkips, ask
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.errors import OffsetOutOfRange, PublishFailed
-from jobstream_processors.meter import TurnMeter
 from jobstream_processors.ports import (
     Clock,
     Log,
@@ -28,6 +27,7 @@ from jobstream_processors.ports import (
     Sink,
 )
 from jobstream_processors.topic_marks import in_topic
+from jobstream_processors.turn_meter import TurnMeter
 from jobstream_schemas import Mirror, encode_mirror, mirror_key
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from jobstream_processors.errors import PublishFailed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from jobstream_processors.delay.delay_meter import DelayMeter
     from jobstream_processors.delay.rung import Hop, Rung
     from jobstream_processors.errors import PublishFailure
-    from jobstream_processors.meter import DelayMeter
     from jobstream_processors.ports import Clock, Outgoing
 
     Publish = Callable[[Sequence[Outgoing]], None]

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from jobstream_processors.meter import DelayMeter, TurnMeter
+    from jobstream_processors.delay.delay_meter import DelayMeter
+    from jobstream_processors.turn_meter import TurnMeter
 
 
 class GroupsCollector:

@@ -21,7 +21,8 @@ from jobstream.observe.job_families import JobsCollector, WorkerCollector
 from jobstream.observe.kafka_metrics import ClientStats
 from jobstream.topics.names import delay_group, worker_group
 from jobstream_processors.assignment.assignment_log import by_topic
-from jobstream_processors.meter import DelayMeter, Meter
+from jobstream_processors.delay.delay_meter import DelayMeter
+from jobstream_processors.meter import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
 
     from jobstream_processors.delay.delayer import Delayer
     from jobstream_processors.job_types import JobSpec
-    from jobstream_processors.meter import TurnMeter
     from jobstream_processors.ports import TopicPartition
     from jobstream_processors.queue_plan import QueuePlan
+    from jobstream_processors.turn_meter import TurnMeter
     from jobstream_processors.watch.standing import RunningJob, Standing
     from jobstream_processors.worker import Worker
 

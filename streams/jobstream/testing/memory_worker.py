@@ -35,12 +35,13 @@ from jobstream_processors.assignment.pressure import Limits
 from jobstream_processors.assignment.pulse import Pulse
 from jobstream_processors.assignment.takeover import Takeover
 from jobstream_processors.core.deaths import FLOOD
+from jobstream_processors.delay.delay_meter import DelayMeter
 from jobstream_processors.delay.delayer import Delayer, DelayerParts
 from jobstream_processors.engine.gates.pause import PAUSED, TYPE_PAUSED
 from jobstream_processors.engine.unfinished import remains
 from jobstream_processors.engine.waiting import UNANNOUNCED
 from jobstream_processors.errors import PublishFailed
-from jobstream_processors.meter import DelayMeter, Meter
+from jobstream_processors.meter import Meter
 from jobstream_processors.watch.on_failure import call, failure_of
 from jobstream_schemas import Catalogue
 

@@ -10,9 +10,9 @@ from jobstream.observe.edges import EDGES
 from jobstream_processors.core.headers import Carried, parse
 from jobstream_processors.core.ladder import EARLY_MS
 from jobstream_processors.core.orders import CANCEL, NOTHING, Order, Orders
+from jobstream_processors.delay.delay_meter import DelayMeter
 from jobstream_processors.delay.group_member import COMMIT_MS
 from jobstream_processors.delay.hops import FAILED_HOLD_MS
-from jobstream_processors.meter import DelayMeter
 from jobstream_processors.ports import Outgoing, Position
 from jobstream_processors.topic_marks import in_topic
 from jobstream_schemas import Catalogue, Mirror, decode_mirror, encode_mirror, mirror_key

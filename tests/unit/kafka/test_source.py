@@ -11,7 +11,7 @@ from confluent_kafka import TopicPartition as Place
 from jobstream.errors import SourceFailed
 from jobstream.kafka.client.broker_clock import BrokerClock
 from jobstream.kafka.consume.source import KafkaSource
-from jobstream_processors.meter import TurnMeter
+from jobstream_processors.turn_meter import TurnMeter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -29,7 +29,8 @@ from jobstream_processors.engine.engine import Engine
 from jobstream_processors.execute.running import measured
 from jobstream_processors.histogram import Edges, Histogram
 from jobstream_processors.job_types import ASYNC, PROCESS
-from jobstream_processors.meter import Meter, TurnMeter, TypeMeter
+from jobstream_processors.meter import Meter, TypeMeter
+from jobstream_processors.turn_meter import TurnMeter
 from jobstream_processors.watch.reports import Reports
 
 if TYPE_CHECKING:

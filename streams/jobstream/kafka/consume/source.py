@@ -20,7 +20,7 @@ from jobstream.kafka.consume.refused_commits import UNDER_WAY_MS, Commits
 from jobstream.kafka.consume.standstill import LOOK_MS, Standstill
 from jobstream.kafka.consume.starting_points import ask_ends, committed, log_ends
 from jobstream_processors.assignment.places import DECIDE
-from jobstream_processors.meter import TurnMeter
+from jobstream_processors.turn_meter import TurnMeter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
