@@ -99,7 +99,7 @@ def repeats_that_begin_again() -> Iterator[None]:
 
     def again(self: Watermark, offset: int) -> bool:
         if self.position <= offset < self.begun:
-            self.unfinished += 1
+            self.taken += 1
             return True
         return begin(self, offset)
 

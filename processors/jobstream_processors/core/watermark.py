@@ -26,7 +26,7 @@ class Watermark:
         "holes",
         "position",
         "returned",
-        "unfinished",
+        "taken",
     )
 
     def __init__(self, start: int, finished: Iterable[tuple[int, int]] = ()) -> None:
@@ -34,7 +34,8 @@ class Watermark:
         """Next offset to commit: every offset below it is finished."""
         self.begun = start
         """Next offset never begun."""
-        self.unfinished = 0
+        self.taken = 0
+        """How often `begin` was called."""
         self.returned = 0
         """How often `finish` was called, and `begin` said no. Safe from any thread."""
         self.holes: list[tuple[int, int]] = []
@@ -50,6 +51,7 @@ class Watermark:
         was compacted hold no record, but a record that the client left out would be lost. One that
         comes late, out of a hole, is taken up like any other.
         """
+        self.taken += 1
         if offset < self.begun:
             if self.holes and self._fill(offset):
                 return True
@@ -62,12 +64,10 @@ class Watermark:
             self._add(offset, offset + 1)
             self.returned += 1
             return False
-        self.unfinished += 1
         return True
 
     def finish(self, offset: int) -> None:
         """Settle `offset`, which was begun and is not finished yet."""
-        self.unfinished -= 1
         self.returned += 1
         if offset == self.position and not self._end_of:
             self.position = offset + 1
@@ -81,6 +81,11 @@ class Watermark:
         self.holes = [hole for hole in self.holes if hole not in empty]
         for low, high in explained:
             self._add(low, high)
+
+    @property
+    def unfinished(self) -> int:
+        """How many offsets are begun and not finished."""
+        return self.taken - self.returned
 
     @property
     def gap(self) -> int:
@@ -125,7 +130,6 @@ class Watermark:
             if low <= offset < high:
                 rest = ((low, offset), (offset + 1, high))
                 self.holes[index : index + 1] = [(start, end) for start, end in rest if start < end]
-                self.unfinished += 1
                 return True
         return False
 

@@ -71,7 +71,9 @@ class Way:
         settled: Sequence[Decided] = (),
     ) -> None:
         """Take deliveries on from where they stand: handed over, ended or settled."""
-        # 1 submit, 2 encode, 3 send: the client appends the record, and waits for that
+        # 1 submit: `Job.enqueue` checks the options, and derives id and partition
+        # 2 encode: the client makes the event of them
+        # 3 send: it appends the record, and waits for the acknowledgement
         for lane, records in handed:  # 4 poll: the feed hands over what it polled
             room = self.rooms.get(lane)
             if room is None or room.draining:
