@@ -7,7 +7,6 @@ be published is tried again with a growing pause.
 
 from __future__ import annotations
 
-import logging
 import queue
 import time
 from collections.abc import Callable
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from jobstream_processors.delivery import Decided
     from jobstream_processors.meter import Meter
 
-log = logging.getLogger("jobstream.worker")
 
 Action = Callable[[], object]
 
