@@ -2,8 +2,9 @@
 
 Copies first, acknowledged; then the rows that absorb what the copies replace, acknowledged; then
 the local shard. Only what came through all of it may finish its offset. A failed publish leaves the
-delivery unsettled, to be tried again: nothing is skipped. A shard that can't be written settles
-nothing less, since its topic has the rows; it is told, as nobody may start a job by it any more.
+delivery unsettled, to be tried again: nothing is skipped. Where a shard
+can't be written, what it lacks is settled all the same, since its topic has the rows; the worker
+hears of it, and starts no more jobs.
 
 Each partition goes this way by itself. One whose brokers do not answer soon is left waiting, with
 all that gathers for it, while the others go on.
@@ -60,7 +61,7 @@ class Settler:
         self._unwritable = unwritable
         self._gathered: dict[tuple[Lane, bool], list[Decided]] = {}
         """What no way was begun for, by lane and whether it is `done`; bounded by the windows."""
-        self._ways: dict[tuple[Lane, bool], _Way] = {}
+        self._under_way: dict[tuple[Lane, bool], _UnderWay] = {}
         """At most one for each lane and kind; an entry is left only while it is late."""
         self._late: frozenset[Lane] = frozenset()
         self._settled: list[Decided] = []
@@ -69,7 +70,7 @@ class Settler:
     @property
     def waits(self) -> bool:
         """Whether some of what it was given waits for acknowledgements: call `settle` again."""
-        return bool(self._ways)
+        return bool(self._under_way)
 
     def is_late(self, lane: Lane) -> bool:
         """Whether what `lane` settles waits for its brokers. Safe from any thread."""
@@ -84,39 +85,39 @@ class Settler:
         gathered = self._gathered
         for item in batch:
             gathered.setdefault((item[0].lane, type(item[1]) is Finish), []).append(item)
-        for key, way in list(self._ways.items()):
+        for key, way in list(self._under_way.items()):
             if not key[0].live or (way.goes_on(0.0) and way.ended):
-                del self._ways[key]
+                del self._under_way[key]
         # Copies set out first: they have the longer way.
         for key in sorted(gathered, key=_is_done):
             if not key[0].live:
                 del gathered[key]
-            elif key not in self._ways:
+            elif key not in self._under_way:
                 self._begin(key, gathered.pop(key))
-        self._wait([way for way in self._ways.values() if way.fresh])
-        if self._ways or self._late:
-            self._late = frozenset(lane for lane, _ in self._ways)
+        self._wait([way for way in self._under_way.values() if way.fresh])
+        if self._under_way or self._late:
+            self._late = frozenset(lane for lane, _ in self._under_way)
         settled, again = self._settled, self._again
         self._settled, self._again = [], []  # Nothing of them stays in memory until the next call.
         return settled, again
 
     def _begin(self, key: tuple[Lane, bool], items: list[Decided]) -> None:
         lane, done = key
-        way = _Way(self._done(lane, items) if done else self._others(lane, items))
+        way = _UnderWay(self._done(lane, items) if done else self._others(lane, items))
         if not way.ended:
-            self._ways[key] = way
+            self._under_way[key] = way
 
-    def _wait(self, ways: list[_Way]) -> None:
+    def _wait(self, ways: list[_UnderWay]) -> None:
         """Let them go on for as long as all are answered soon."""
         until_ms, now_ms = self._clock.monotonic_ms() + PATIENCE_MS, self._clock.monotonic_ms
         while ways:
             # One after the other, and all of them together no longer than that.
             left_s = ((way, max(0, until_ms - now_ms()) / 1_000) for way in ways)
             ways = [way for way, seconds in left_s if way.goes_on(seconds) and not way.ended]
-        for key, way in list(self._ways.items()):
+        for key, way in list(self._under_way.items()):
             way.fresh = False
             if way.ended:
-                del self._ways[key]
+                del self._under_way[key]
 
     def _done(self, lane: Lane, items: list[Decided]) -> Steps:
         """The hot path: one row each, encoded by hand, no copy."""
@@ -185,7 +186,7 @@ class Settler:
         return [each for index, each in enumerate(work) if index not in bad]
 
 
-class _Way:
+class _UnderWay:
     """One batch of one lane on its way."""
 
     __slots__ = ("_sent", "_steps", "ended", "fresh")
