@@ -1,7 +1,8 @@
 """Closes dead letters that are no longer open: their job is done, or went on in a later redrive.
 
-A redrive publishes the job first and the letter's tombstone second. Whoever dies in between leaves
-a letter that says "open" of a job that is not; the partition's owner, who has the rows, sees it.
+A redrive publishes the job first and the letter's tombstone second. If the redriver dies in
+between, the letter stays open although its job is back on the queue. The partition's owner has the
+job's rows, and closes the letter.
 """
 
 from __future__ import annotations

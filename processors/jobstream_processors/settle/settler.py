@@ -2,9 +2,9 @@
 
 Copies first, acknowledged; then the rows that absorb what the copies replace, acknowledged; then
 the local shard. Only what came through all of it may finish its offset. A failed publish leaves the
-delivery unsettled, to be tried again: nothing is skipped. Where a shard
-can't be written, what it lacks is settled all the same, since its topic has the rows; the worker
-hears of it, and starts no more jobs.
+delivery unsettled, to be tried again: nothing is skipped. Where a shard can't be written, what it
+lacks is settled all the same, since its topic has the rows; the worker hears of it, and starts no
+more jobs.
 
 Each partition goes this way by itself. One whose brokers do not answer soon is left waiting, with
 all that gathers for it, while the others go on.

@@ -1,4 +1,4 @@
-"""Warns that jobs are waiting for code which this worker does not have; decides nothing about them.
+"""Warns that jobs are waiting for code which this worker does not have.
 
 The usual causes: the module with the handlers is not imported, or a deploy is under way. Once per
 type, schema and kind of lack: a queue full of such jobs is one cause.
