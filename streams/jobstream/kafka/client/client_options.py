@@ -56,7 +56,7 @@ _REFUSED = {
     "jobstream batches, and bounds what waits in memory; use window or concurrency": (
         "queue.buffering.* linger.ms queued.* fetch.queue.backoff.ms fetch.wait.max.ms"
     ),
-    "topics are made by jobstream topics apply, and every client must see them": (
+    "topics are made by jobstream topics apply MODULE:APP, and every client must see them": (
         "allow.auto.create.topics topic.blacklist"
     ),
     "records need headers and idempotence, which a client for old brokers leaves out": (
