@@ -52,7 +52,8 @@ class RecordOf(Shape):
     def classes(self) -> Iterable[type]:
         """The class itself, and every class that values within it may have."""
         names = Names(self.cls)
-        self.avro(names)
+        for field in self.fields:
+            field.shape.avro(names)
         return names.classes.values()
 
     def avro_default(self, value: object) -> object:
