@@ -53,7 +53,7 @@ def literal_changes(writer: object, reader: object, path: str) -> list[tuple[str
     changes = []
     for at in theirs.keys() & ours.keys():
         allowed = {value for leaf in ours[at] for value in leaf.literals}
-        written = [leaf for leaf in theirs[at] if leaf.kind == "string"]
+        written = [leaf for leaf in theirs[at] if leaf.kind in {"string", "bytes"}]
         for leaf in written if allowed else ():
             gone = sorted(set(leaf.literals) - allowed)
             if gone or not leaf.literals:

@@ -99,6 +99,7 @@ BROKEN: dict[str, tuple[Fields, Fields, Values, str]] = {
     "nested field added": ([("a", OLD_LINE)], [("a", BAD_LINE)], (OLD_LINE("x"),), "a.count"),
     "literal removed": ([("a", Literal["x", "y"])], [("a", Literal["x"])], ("y",), "a"),
     "str to literal": ([("a", str)], [("a", Literal["x"])], ("y",), "a"),
+    "bytes to literal": ([("a", bytes)], [("a", Literal["x"])], (b"y",), "a"),
     "decimal scale": ([("a", TWO)], [("a", THREE)], (Decimal(1),), "a"),
     "decimal scale in a list": ([("a", list[TWO])], [("a", list[THREE])], ([Decimal(1)],), "a[]"),
     "date to datetime": ([("a", date)], [("a", datetime)], (NOON.date(),), "a"),
