@@ -63,9 +63,7 @@ def _link(board: Board) -> dashboard.DashboardLink:
     )
 
 
-def _variables(
-    board: Board,
-) -> list[dashboard.DatasourceVariable | dashboard.QueryVariable]:
+def _variables(board: Board) -> list[dashboard.DatasourceVariable | dashboard.QueryVariable]:
     source = dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus")
     found = [
         _values("app", "App", "label_values(jobs_build_info, app)"),

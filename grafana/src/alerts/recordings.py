@@ -10,10 +10,7 @@ RECORDINGS = (
     Recording("place:jobs_lag_records:max", f"max by ({PLACE}) (jobs_lag_records)"),
     Recording("place:jobs_lag_seconds:max", f"max by ({PLACE}) (jobs_lag_seconds)"),
     Recording("group:jobs_group_members:max", "max by (app, group) (jobs_group_members)"),
-    Recording(
-        "queue:jobs_lag_seconds:max",
-        "max by (app, queue) (place:jobs_lag_seconds:max)",
-    ),
+    Recording("queue:jobs_lag_seconds:max", "max by (app, queue) (place:jobs_lag_seconds:max)"),
     Recording(
         "queue:jobs_queue_objective_seconds:max",
         "max by (app, queue) (jobs_queue_objective_seconds)",

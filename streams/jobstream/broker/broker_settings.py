@@ -31,12 +31,7 @@ def shared_settings(nodes: int) -> dict[str, str]:
     """Broker settings for a cluster of `nodes`; with three, one may die without losing writes."""
     copies = min(3, nodes)
     in_sync = 2 if copies == 3 else 1  # noqa: PLR2004  # a majority of three
-    return {
-        **_topics(copies, in_sync),
-        **_groups(),
-        **_failures(),
-        **_housekeeping(),
-    }
+    return {**_topics(copies, in_sync), **_groups(), **_failures(), **_housekeeping()}
 
 
 def _topics(copies: int, in_sync: int) -> dict[str, str]:

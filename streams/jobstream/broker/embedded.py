@@ -172,10 +172,7 @@ class EmbeddedKafka:
 
     def _wait_for(self, node: Node, expected: frozenset[int], deadline: float) -> None:
         wait_until_serving(
-            node.address.bootstrap,
-            expected,
-            deadline=deadline,
-            still_running=node.check_running,
+            node.address.bootstrap, expected, deadline=deadline, still_running=node.check_running
         )
 
     def stop(self) -> None:

@@ -17,11 +17,7 @@ _ASK_S = 0.25
 
 
 def wait_until_serving(
-    bootstrap: str,
-    expected: frozenset[int],
-    *,
-    deadline: float,
-    still_running: Callable[[], None],
+    bootstrap: str, expected: frozenset[int], *, deadline: float, still_running: Callable[[], None]
 ) -> None:
     """Block until the broker at `bootstrap` lists all `expected` node numbers as alive.
 

@@ -38,12 +38,7 @@ def encode(known: Known) -> bytes:
         known = Known(done=True, identity=known.identity)
     try:
         facts = _FACTS.pack(
-            known.done,
-            *known.ended,
-            *known.moved,
-            *known.parked,
-            *known.crashes,
-            len(fingerprint),
+            known.done, *known.ended, *known.moved, *known.parked, *known.crashes, len(fingerprint)
         )
     except error as reason:
         message = f"facts {known} do not fit the shard: {reason}"

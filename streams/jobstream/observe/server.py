@@ -94,11 +94,7 @@ class Endpoint:
 
 
 def serve(
-    settings: Settings,
-    app_name: str,
-    role: str,
-    collectors: Iterable[Collector],
-    probes: Probes,
+    settings: Settings, app_name: str, role: str, collectors: Iterable[Collector], probes: Probes
 ) -> Endpoint:
     """Answer on `metrics_host:metrics_port` from now on; returns at once.
 

@@ -125,10 +125,7 @@ def _window(
 
 
 def _since(
-    view: AppView,
-    ends: Spans,
-    waiting: Mapping[TopicPartition, GroupPlace],
-    since_ms: int,
+    view: AppView, ends: Spans, waiting: Mapping[TopicPartition, GroupPlace], since_ms: int
 ) -> Spans:
     starts = view.cluster.at_time(waiting, since_ms)
     settled = [place for place in ends if place not in waiting]

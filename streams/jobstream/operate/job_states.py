@@ -102,10 +102,7 @@ class JobStates:
     """
 
     def __init__(
-        self,
-        catalogue: Catalogue,
-        standings: Mapping[TopicPartition, GroupPlace],
-        wanted: Wanted,
+        self, catalogue: Catalogue, standings: Mapping[TopicPartition, GroupPlace], wanted: Wanted
     ) -> None:
         """`standings` of every partition whose copies are taken."""
         self._catalogue = catalogue

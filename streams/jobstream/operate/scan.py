@@ -33,9 +33,7 @@ def unmoved(_done: int, _total: int) -> None:
 
 
 def scan(
-    options: Mapping[str, Any],
-    spans: Mapping[Place, tuple[int, int]],
-    progress: Progress = unmoved,
+    options: Mapping[str, Any], spans: Mapping[Place, tuple[int, int]], progress: Progress = unmoved
 ) -> Iterator[Record]:
     """The records in [start, stop) of each partition; in order within a partition only.
 

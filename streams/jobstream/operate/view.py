@@ -132,9 +132,7 @@ class AppView:
         return sorted(topic for topic in found if not self.counts.get(topic))
 
     def records(
-        self,
-        spans: Mapping[TopicPartition, tuple[int, int]],
-        progress: Progress = unmoved,
+        self, spans: Mapping[TopicPartition, tuple[int, int]], progress: Progress = unmoved
     ) -> Iterator[Record]:
         """The records in these ranges; blocks while reading."""
         return scan(self.options, spans, progress)

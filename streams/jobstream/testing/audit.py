@@ -189,10 +189,7 @@ class _Excuses:
     """Why starts of one delivery may be followed by another; each start excuses one."""
 
     def __init__(
-        self,
-        starts: Sequence[Entry],
-        releases: Sequence[int],
-        kills: Sequence[Kill],
+        self, starts: Sequence[Entry], releases: Sequence[int], kills: Sequence[Kill]
     ) -> None:
         self._starts = starts
         self._releases = releases

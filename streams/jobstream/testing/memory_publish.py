@@ -55,10 +55,7 @@ class Publishing:
     """Takes records. Thread-safe: all state is guarded by `changed`."""
 
     def __init__(
-        self,
-        clock: VirtualClock,
-        record_bytes_max: int,
-        wait_ms: Callable[[int], None] | None,
+        self, clock: VirtualClock, record_bytes_max: int, wait_ms: Callable[[int], None] | None
     ) -> None:
         self.clock = clock
         self._wait_ms = wait_ms

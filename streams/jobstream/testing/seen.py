@@ -87,10 +87,7 @@ def _appended(broker: MemoryBroker, topics: Iterable[str]) -> list[MemoryRecord]
 
 
 def _read(
-    types: Mapping[str, Job[Any, Any]],
-    catalogue: Catalogue,
-    plan: QueuePlan,
-    record: MemoryRecord,
+    types: Mapping[str, Job[Any, Any]], catalogue: Catalogue, plan: QueuePlan, record: MemoryRecord
 ) -> SeenJob | None:
     """The job of one record, None if it is unknown which one it is."""
     value = record.value() or b""

@@ -101,10 +101,7 @@ async def _of_latest(app: AppName, watch: WatchedCode, *, apply: bool) -> Declar
 
 
 async def _serve(
-    app: AppName,
-    log_level: str,
-    declared: Declared,
-    watch: WatchedCode | None,
+    app: AppName, log_level: str, declared: Declared, watch: WatchedCode | None
 ) -> int:
     """Keep the roles running until a signal asks to leave; the exit code."""
     from jobstream.cli.supervisor import Supervisor  # noqa: PLC0415 - with the command only

@@ -11,14 +11,7 @@ import click
 from jobstream.cli.app_command import AppGroup
 from jobstream.cli.letter_filter import chosen, filter_of, filter_options, said
 from jobstream.cli.options import brokers_now, json_option, or_ours, queue_option, view_of
-from jobstream.cli.output import (
-    age,
-    iso,
-    print_json_line,
-    print_table,
-    remark,
-    say,
-)
+from jobstream.cli.output import age, iso, print_json_line, print_table, remark, say
 from jobstream.cli.printable import printable
 from jobstream.exits import FAILURE, OK
 

@@ -95,11 +95,7 @@ CLUSTER: tuple[Metric, ...] = (
         "Members of the consumer group; 0 when the broker does not know the group.",
     ),
     Metric(
-        "jobs_group_idle_members",
-        "gauge",
-        "exporter",
-        ("group",),
-        "Members without a partition.",
+        "jobs_group_idle_members", "gauge", "exporter", ("group",), "Members without a partition."
     ),
     Metric(
         "jobs_queue_objective_seconds",
@@ -163,10 +159,6 @@ CLUSTER: tuple[Metric, ...] = (
     ),
     # -- every process
     Metric(
-        "jobs_build_info",
-        "gauge",
-        "every role",
-        ("version", "role", "app"),
-        "1; what runs here.",
+        "jobs_build_info", "gauge", "every role", ("version", "role", "app"), "1; what runs here."
     ),
 )

@@ -50,10 +50,7 @@ class ClientTracing:
         """`send_many`, in one span for all: every job is a child of it."""
 
         def traced(
-            kind: JobKind,
-            jobs: Iterable[Any],
-            compose: Callable[[Any], Composed],
-            tally: Tally,
+            kind: JobKind, jobs: Iterable[Any], compose: Callable[[Any], Composed], tally: Tally
         ) -> list[str]:
             with _sending(kind, kind.plan.topic) as span:
                 context = span.get_span_context()

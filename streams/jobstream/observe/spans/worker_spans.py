@@ -39,11 +39,7 @@ class WorkerTracing:
     """The hooks of one worker: `jobstream_processors.watch.tracing.Tracing`."""
 
     def __init__(
-        self,
-        tracer: Tracer,
-        group: str,
-        service: str,
-        now_ns: Callable[[], int] = time.time_ns,
+        self, tracer: Tracer, group: str, service: str, now_ns: Callable[[], int] = time.time_ns
     ) -> None:
         self._tracer = tracer
         self._group = group
