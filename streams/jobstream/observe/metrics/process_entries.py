@@ -4,187 +4,70 @@ from __future__ import annotations
 
 from jobstream.observe.metrics.metric import BY_TYPE, LATE_S, RUN_S, Metric
 
+# fmt: off
 PROCESS: tuple[Metric, ...] = (
     # -- saturation of a worker
-    Metric(
-        "jobs_in_flight",
-        "gauge",
-        "worker",
-        ("queue",),
-        "Deliveries taken and not settled yet: waiting for a slot, running or settling.",
-    ),
+    Metric("jobs_in_flight", "gauge", "worker", ("queue",),
+           "Deliveries taken and not settled yet: waiting for a slot, running or settling."),
     Metric("jobs_running", "gauge", "worker", BY_TYPE, "Handlers that run now."),
-    Metric(
-        "jobs_concurrency_limit",
-        "gauge",
-        "worker",
-        (),
-        "Handlers this process runs at once at most, all executors together that its types use.",
-    ),
-    Metric(
-        "jobs_oldest_running_seconds",
-        "gauge",
-        "worker",
-        BY_TYPE,
-        "How long the longest running handler has been running.",
-    ),
-    Metric(
-        "jobs_stuck_handlers",
-        "gauge",
-        "worker",
-        (),
-        "Handlers past their time limit that still hold a slot.",
-    ),
-    Metric(
-        "jobs_commit_gap_records",
-        "gauge",
-        "worker",
-        ("queue",),
-        "Records finished above the watermark: settled, and not committable yet.",
-    ),
+    Metric("jobs_concurrency_limit", "gauge", "worker", (),
+           "Handlers this process runs at once at most, all executors together that its types "
+           "use."),
+    Metric("jobs_oldest_running_seconds", "gauge", "worker", BY_TYPE,
+           "How long the longest running handler has been running."),
+    Metric("jobs_stuck_handlers", "gauge", "worker", (),
+           "Handlers past their time limit that still hold a slot."),
+    Metric("jobs_commit_gap_records", "gauge", "worker", ("queue",),
+           "Records finished above the watermark: settled, and not committable yet."),
     Metric("jobs_partitions_assigned", "gauge", "worker", ("queue",), "Partitions owned here."),
-    Metric(
-        "jobs_partitions_restoring",
-        "gauge",
-        "worker",
-        ("queue",),
-        "Partitions owned whose dedup table is still being restored.",
-    ),
-    Metric(
-        "jobs_takeover_seconds",
-        "histogram",
-        "worker",
-        ("queue", "phase"),
-        "How long a partition stood still when it came here, by phase: detect (since the last word "
-        "of an owner that died), ask (what is committed), queue (for a thread), place (mirror and "
-        "log), claim, restore (the dedup table), announce (what may begin), start. Then, while its "
-        "other jobs run: suspects, until the last has ended.",
-        RUN_S,
-    ),
-    Metric(
-        "jobs_partitions_paused",
-        "gauge",
-        "worker",
-        ("queue", "reason"),
-        "Partitions paused: no_room (process full), window (partition full), operator, quiet, "
-        "leaving (to be given back once its jobs have ended); not_in_log: its next offset is not "
-        "in the log; undeclared: the queue declares fewer partitions. In the last two an operator "
-        "must decide.",
-    ),
-    Metric(
-        "jobs_flood_guards_closed",
-        "gauge",
-        "worker",
-        ("queue",),
-        "Partitions held because handler after handler died in them.",
-    ),
-    Metric(
-        "jobs_rebalances_total",
-        "counter",
-        "worker",
-        ("group", "type"),
-        "Changes of assignment: assigned, revoked, lost. `lost` means this member was given up.",
-    ),
-    Metric(
-        "jobs_cut_total",
-        "counter",
-        "worker",
-        ("queue",),
-        "Runs that were cut because their partition or their worker had to go, and start again.",
-    ),
-    Metric(
-        "jobs_publish_retries_total",
-        "counter",
-        "worker",
-        (),
-        "Settlements that were not acknowledged and are tried again.",
-    ),
-    Metric(
-        "jobs_dedup_hits_total",
-        "counter",
-        "worker",
-        ("queue",),
-        "Deliveries dropped because a row says they are settled or replaced.",
-    ),
-    Metric(
-        "jobs_dedup_rows",
-        "gauge",
-        "worker",
-        ("queue",),
-        "Rows in the local shards of the partitions owned here; RocksDB's estimate.",
-    ),
-    Metric(
-        "jobs_dedup_rows_budget",
-        "gauge",
-        "worker",
-        ("queue",),
-        "Rows up to which a partition is served again within 15 s, times the partitions owned.",
-    ),
-    Metric(
-        "jobs_loop_seconds_total",
-        "counter",
-        "worker",
-        ("part",),
-        "Where the time of the thread that polls goes: poll, hand, wait, commit, other. The parts "
-        "sum to wall clock.",
-    ),
-    Metric(
-        "jobs_last_poll_timestamp_seconds",
-        "gauge",
-        "worker",
-        ("group",),
-        "When the consumer was polled last.",
-    ),
+    Metric("jobs_partitions_restoring", "gauge", "worker", ("queue",),
+           "Partitions owned whose dedup table is still being restored."),
+    Metric("jobs_takeover_seconds", "histogram", "worker", ("queue", "phase"),
+           "How long a partition stood still when it came here, by phase: detect (since the last "
+           "word of an owner that died), ask (what is committed), queue (for a thread), place "
+           "(mirror and log), claim, restore (the dedup table), announce (what may begin), "
+           "start. Then, while its other jobs run: suspects, until the last has ended.", RUN_S),
+    Metric("jobs_partitions_paused", "gauge", "worker", ("queue", "reason"),
+           "Partitions paused: no_room (process full), window (partition full), operator, quiet, "
+           "leaving (to be given back once its jobs have ended); not_in_log: its next offset is "
+           "not in the log; undeclared: the queue declares fewer partitions. In the last two an "
+           "operator must decide."),
+    Metric("jobs_flood_guards_closed", "gauge", "worker", ("queue",),
+           "Partitions held because handler after handler died in them."),
+    Metric("jobs_rebalances_total", "counter", "worker", ("group", "type"),
+           "Changes of assignment: assigned, revoked, lost. `lost` means this member was given "
+           "up."),
+    Metric("jobs_cut_total", "counter", "worker", ("queue",),
+           "Runs that were cut because their partition or their worker had to go, and start "
+           "again."),
+    Metric("jobs_publish_retries_total", "counter", "worker", (),
+           "Settlements that were not acknowledged and are tried again."),
+    Metric("jobs_dedup_hits_total", "counter", "worker", ("queue",),
+           "Deliveries dropped because a row says they are settled or replaced."),
+    Metric("jobs_dedup_rows", "gauge", "worker", ("queue",),
+           "Rows in the local shards of the partitions owned here; RocksDB's estimate."),
+    Metric("jobs_dedup_rows_budget", "gauge", "worker", ("queue",),
+           "Rows up to which a partition is served again within 15 s, times the partitions owned."),
+    Metric("jobs_loop_seconds_total", "counter", "worker", ("part",),
+           "Where the time of the thread that polls goes: poll, hand, wait, commit, other. The "
+           "parts sum to wall clock."),
+    Metric("jobs_last_poll_timestamp_seconds", "gauge", "worker", ("group",),
+           "When the consumer was polled last."),
     # -- the delay ladder
-    Metric(
-        "jobs_hops_total",
-        "counter",
-        "delayer",
-        ("queue", "rung", "to"),
-        "Records moved on by the delayer; `to` is a rung, `queue` or `dlq`.",
-    ),
-    Metric(
-        "jobs_delay_lateness_seconds",
-        "histogram",
-        "delayer",
-        ("queue",),
-        "How long after its due time a job was put back on its queue, by broker time.",
-        LATE_S,
-    ),
-    Metric(
-        "jobs_delayed_held_records",
-        "gauge",
-        "delayer",
-        ("queue", "rung"),
-        "Waiting records held in memory; the others wait in the log.",
-    ),
+    Metric("jobs_hops_total", "counter", "delayer", ("queue", "rung", "to"),
+           "Records moved on by the delayer; `to` is a rung, `queue` or `dlq`."),
+    Metric("jobs_delay_lateness_seconds", "histogram", "delayer", ("queue",),
+           "How long after its due time a job was put back on its queue, by broker time.", LATE_S),
+    Metric("jobs_delayed_held_records", "gauge", "delayer", ("queue", "rung"),
+           "Waiting records held in memory; the others wait in the log."),
     # -- the client library, in every role that has one
-    Metric(
-        "jobs_kafka_brokers_up",
-        "gauge",
-        "every role",
-        ("client",),
-        "Brokers this client is connected to.",
-    ),
-    Metric(
-        "jobs_kafka_round_trip_seconds",
-        "gauge",
-        "every role",
-        ("client", "broker"),
-        "Mean round trip of the last statistics interval.",
-    ),
-    Metric(
-        "jobs_kafka_queued_records",
-        "gauge",
-        "every role",
-        ("client",),
-        "Records in the client's queues: to be sent, or fetched and not taken yet.",
-    ),
-    Metric(
-        "jobs_kafka_request_errors_total",
-        "counter",
-        "every role",
-        ("client",),
-        "Requests that failed or timed out, and lost connections, as the client counts them.",
-    ),
+    Metric("jobs_kafka_brokers_up", "gauge", "every role", ("client",),
+           "Brokers this client is connected to."),
+    Metric("jobs_kafka_round_trip_seconds", "gauge", "every role", ("client", "broker"),
+           "Mean round trip of the last statistics interval."),
+    Metric("jobs_kafka_queued_records", "gauge", "every role", ("client",),
+           "Records in the client's queues: to be sent, or fetched and not taken yet."),
+    Metric("jobs_kafka_request_errors_total", "counter", "every role", ("client",),
+           "Requests that failed or timed out, and lost connections, as the client counts them."),
 )
+# fmt: on
