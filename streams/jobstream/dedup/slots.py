@@ -11,15 +11,12 @@ import os
 import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from jobstream.dedup.errors import StateDirError
 from jobstream.dedup.folder import sweep
 from jobstream.file_lock import try_lock
 from jobstream_processors.forked import close_in_child
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 log = logging.getLogger("jobstream.table")
 
@@ -50,12 +47,7 @@ class Slot:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -12,13 +12,13 @@ import os
 import threading
 import time
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
     from jobstream_processors.context import Context
 
@@ -88,9 +88,18 @@ class Ledger:
         self._file: tuple[int, int] | None = None
         """(pid that opened it, file descriptor)."""
 
-    def run(self, ctx: Context, *, key: str = "") -> Run:
+    @contextmanager
+    def run(self, ctx: Context, *, key: str = "") -> Iterator[None]:
         """`with ledger.run(ctx):` around a handler's body writes its start and its end."""
-        return Run(self, ctx, key)
+        self.start(ctx, key=key)
+        how = RETURNED
+        try:
+            yield
+        except BaseException as error:
+            how = type(error).__name__
+            raise
+        finally:
+            self.end(ctx, key=key, how=how)
 
     def start(self, ctx: Context, *, key: str = "") -> None:
         """Write that this run begins, before it does anything. Raises OSError."""
@@ -148,31 +157,6 @@ class Ledger:
             path = self._folder / f"{pid}-{uuid.uuid4().hex}{_SUFFIX}"
             self._file = (pid, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644))
         return self._file[1]
-
-
-class Run:
-    """The body of one handler, from its start line to its end line."""
-
-    __slots__ = ("_ctx", "_key", "_ledger")
-
-    def __init__(self, ledger: Ledger, ctx: Context, key: str) -> None:
-        self._ledger = ledger
-        self._ctx = ctx
-        self._key = key
-
-    def __enter__(self) -> None:
-        """Write the start."""
-        self._ledger.start(self._ctx, key=self._key)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Write the end, with the class of what was raised; swallow nothing."""
-        how = RETURNED if kind is None else kind.__name__
-        self._ledger.end(self._ctx, key=self._key, how=how)
 
 
 def now_ms() -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from opentelemetry.context import attach
 from opentelemetry.trace import set_span_in_context
@@ -21,7 +21,6 @@ from jobstream_processors.current import name_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import TracebackType
 
     from opentelemetry.trace import Tracer
 
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
     from jobstream_processors.settle.thread import Settles
 
 log = logging.getLogger("jobstream.worker")
+_Told = ParamSpec("_Told")
+_T = TypeVar("_T")
 
 
 class WorkerTracing:
@@ -54,30 +55,25 @@ class WorkerTracing:
     def enter(self, delivery: Delivery, /) -> None:
         """The run begins: spans that its handler makes are children of its own."""
         name_job(delivery)
-        if (trace := _of(delivery)) is not None:
-            with self._guard(delivery):
-                attach(set_span_in_context(trace.runs(delivery)))
+        self._guard(delivery, lambda trace: attach(set_span_in_context(trace.runs(delivery))))
 
     def enter_child(self, delivery: Delivery, /) -> Callable[[RunFacts], object] | None:
         """The run is about to be handed to a child process."""
-        if (trace := _of(delivery)) is not None:
-            with self._guard(delivery):
-                headers = with_context(None, trace.runs(delivery).get_span_context())
-                return ChildEntry(headers, self._service) if headers else None
-        return None
+
+        def entry(trace: JobTrace) -> ChildEntry | None:
+            headers = with_context(None, trace.runs(delivery).get_span_context())
+            return ChildEntry(headers, self._service) if headers else None
+
+        return self._guard(delivery, entry)
 
     def ended(self, ended: Ended) -> Ended:
         """`ended`, and the span of the run is over; of the attempt as well if it is left undone."""
 
         def watched(delivery: Delivery, outcome: Outcome, *, running: bool = False) -> None:
-            trace = _of(delivery)
-            if trace is not None:
-                with self._guard(delivery):
-                    trace.ran(outcome)
+            self._guard(delivery, JobTrace.ran, outcome)
             ended(delivery, outcome, running=running)
-            if trace is not None and not delivery.decided:
-                with self._guard(delivery):
-                    trace.left()
+            if not delivery.decided:
+                self._guard(delivery, JobTrace.left)
 
         return watched
 
@@ -91,9 +87,7 @@ class WorkerTracing:
 
     def _put(self, put: Callable[[list[Decided]], None], batch: list[Decided]) -> None:
         for delivery, decision in batch:
-            if (trace := _of(delivery)) is not None:
-                with self._guard(delivery):
-                    trace.decided(delivery, decision)
+            self._guard(delivery, JobTrace.decided, delivery, decision)
         put(batch)
 
 
@@ -116,64 +110,38 @@ class WatchedSettler:
         rest = self._late | {delivery for delivery, _ in batch}
         for delivery, decision in settled:
             rest.discard(delivery)
-            if (trace := _of(delivery)) is not None:
-                with self._guard(delivery):
-                    trace.settled(decision)
+            self._guard(delivery, JobTrace.settled, decision)
         for delivery, _ in again:
             rest.discard(delivery)
-            if (trace := _of(delivery)) is not None:
-                with self._guard(delivery):
-                    trace.again()
+            self._guard(delivery, JobTrace.again)
         self._late = {delivery for delivery in rest if delivery.lane.live}
         for delivery in rest - self._late:
-            if (trace := _of(delivery)) is not None:
-                with self._guard(delivery):
-                    trace.left()
+            self._guard(delivery, JobTrace.left)
         return settled, again
 
 
 class Guard:
-    """Makes what no fault of a sampler or a span processor gets through; logs the first of them."""
+    """Lets no fault of a sampler or a span processor through; logs the first of them."""
 
     def __init__(self) -> None:
         self._told = False
 
-    def __call__(self, delivery: Delivery) -> Unfailing:
-        """To be entered around whatever makes spans of `delivery`."""
-        return Unfailing(self, delivery)
-
-    def failed(self, delivery: Delivery, error: BaseException) -> None:
-        """Leave the delivery without its trace."""
-        delivery.untraced()
-        if not self._told:
-            self._told = True
-            log.warning("tracing_failed", exc_info=error, extra={"job_id": delivery.id})
-
-
-class Unfailing:
-    """Report any error inside to the guard, and raise none."""
-
-    __slots__ = ("_delivery", "_guard")
-
-    def __init__(self, guard: Guard, delivery: Delivery) -> None:
-        self._guard = guard
-        self._delivery = delivery
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(
+    def __call__(
         self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool:
-        if error is None:
-            return False
-        self._guard.failed(self._delivery, error)
-        return True
-
-
-def _of(delivery: Delivery) -> JobTrace | None:
-    trace = delivery.trace
-    return trace if isinstance(trace, JobTrace) else None
+        delivery: Delivery,
+        act: Callable[Concatenate[JobTrace, _Told], _T],
+        *args: _Told.args,
+        **named: _Told.kwargs,
+    ) -> _T | None:
+        """What `act` makes of the delivery's trace; None without one, which a fault leaves."""
+        trace = delivery.trace
+        if not isinstance(trace, JobTrace):
+            return None
+        try:
+            return act(trace, *args, **named)
+        except BaseException as error:  # Whatever it is, the job goes on.
+            delivery.untraced()
+            if not self._told:
+                self._told = True
+                log.warning("tracing_failed", exc_info=error, extra={"job_id": delivery.id})
+            return None
