@@ -29,10 +29,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # documented,
 from confluent_kafka.cimpl import NewTopic
 
 from jobstream.broker import BrokerStartError, BrokerStateError, EmbeddedKafka, down, status
-from jobstream.broker.broker_process import DetachedJvm
+from jobstream.broker.broker_process import DetachedJvm, started_at
 from jobstream.broker.broker_settings import NodeAddress
 from jobstream.broker.free_ports import choose_addresses
-from jobstream.broker.process_identity import started_at
 
 if TYPE_CHECKING:
     from confluent_kafka import Message

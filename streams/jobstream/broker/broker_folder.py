@@ -1,6 +1,9 @@
-"""A directory of the broker, made when it is needed."""
+"""A directory of the broker, made when it is needed, and a lock between processes in one."""
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from jobstream.broker.errors import BrokerDirectoryError
@@ -20,3 +23,16 @@ def made(directory: Path) -> Path:
         )
         raise BrokerDirectoryError(message)
     return directory
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock file at `path`; blocks without limit while another process holds it.
+
+    The kernel frees it with its holder, however that dies. The file stays: one removed under a
+    waiter would let two holders in. Raises `BrokerDirectoryError` where the
+    directory is not writable.
+    """
+    with (made(path.parent) / path.name).open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

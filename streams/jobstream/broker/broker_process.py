@@ -9,12 +9,12 @@ import signal
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
 
 from jobstream.broker.errors import BrokerStartError
-from jobstream.broker.process_identity import started_at
 from jobstream_processors.execute import leash
 
 _LEASH = str(Path(leash.__file__).parent)
@@ -22,24 +22,27 @@ _KEEPER = Path(__file__).with_name("keeper.py")
 _POLL_S = 0.02
 
 
-class Jvm(Protocol):
+class Jvm(ABC):
     """A JVM that was started, by this process or another one."""
 
-    @property
-    def pid(self) -> int:
-        """Process id of the JVM itself."""
+    pid: int
 
+    @abstractmethod
     def is_running(self) -> bool:
         """Whether the process exists; a frozen one does. Never blocks."""
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal; nothing happens if the process has ended."""
-
+    @abstractmethod
     def wait(self, deadline: float) -> bool:
         """Wait until it has ended, at most until `time.monotonic()` is `deadline`."""
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal; nothing happens if the process has ended."""
+        if self.is_running():
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
-class AttendedJvm:
+
+class AttendedJvm(Jvm):
     """A JVM that ends when this program does, however that happens."""
 
     def __init__(self, command: list[str], *, output: Path, scratch: Path | None) -> None:
@@ -54,18 +57,11 @@ class AttendedJvm:
         self.pid = _pid_from(self._keeper, output)
 
     def is_running(self) -> bool:
-        """Whether the process exists; a frozen one does. Never blocks."""
+        """Whether its keeper runs, which reaps it and ends in the same instant."""
         return self._keeper.poll() is None
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal; nothing happens if the process has ended."""
-        # The keeper reaps the JVM and ends in the same instant: while it runs, the number is
-        # not a stranger's.
-        if self.is_running():
-            _send(self.pid, number)
-
     def wait(self, deadline: float) -> bool:
-        """Wait until it has ended, at most until `time.monotonic()` is `deadline`."""
+        """As `Jvm` has it."""
         try:
             self._keeper.wait(timeout=max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
@@ -73,7 +69,7 @@ class AttendedJvm:
         return True
 
 
-class DetachedJvm:
+class DetachedJvm(Jvm):
     """A JVM that outlives the program that started it, named by number and start time."""
 
     def __init__(self, pid: int, started: str) -> None:
@@ -85,13 +81,8 @@ class DetachedJvm:
         """Whether that very process still exists; a stranger with its number does not count."""
         return started_at(self.pid) == self.started
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal; nothing happens if the process has ended."""
-        if self.is_running():
-            _send(self.pid, number)
-
     def wait(self, deadline: float) -> bool:
-        """Wait until it has ended, at most until `time.monotonic()` is `deadline`."""
+        """As `Jvm` has it."""
         while self.is_running():
             if time.monotonic() > deadline:
                 return False
@@ -154,8 +145,30 @@ def _pid_from(keeper: "subprocess.Popen[bytes]", output: Path) -> int:
     return int(line)
 
 
-def _send(pid: int, number: signal.Signals) -> None:
+def started_at(pid: int) -> str | None:
+    """When process `pid` started, as text to compare; `None` if it is gone or a zombie."""
+    # A number alone is given to a stranger sooner or later.
+    if Path("/proc/self/stat").exists():
+        return _started_from_proc(Path(f"/proc/{pid}/stat"))
+    return _started_from_ps(pid)
+
+
+def _started_from_proc(stat: Path) -> str | None:
     try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return
+        # The name in parentheses may hold spaces; what follows the last one does not.
+        fields = stat.read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    state, ticks = fields[0], fields[19]  # proc(5): fields 3 and 22 of the whole line
+    return None if state in {"Z", "X"} else ticks
+
+
+def _started_from_ps(pid: int) -> str | None:
+    shown = subprocess.run(  # noqa: S603  # fixed command, numeric argument
+        ["/bin/ps", "-o", "state=,lstart=", "-p", str(pid)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    state, _, start = shown.stdout.strip().partition(" ")
+    return None if not state or state.startswith("Z") else start.strip()

@@ -31,10 +31,6 @@ def shared_settings(nodes: int) -> dict[str, str]:
     """Broker settings for a cluster of `nodes`; with three, one may die without losing writes."""
     copies = min(3, nodes)
     in_sync = 2 if copies == 3 else 1  # noqa: PLR2004  # a majority of three
-    return {**_topics(copies, in_sync), **_groups(), **_failures(), **_housekeeping()}
-
-
-def _topics(copies: int, in_sync: int) -> dict[str, str]:
     return {
         "auto.create.topics.enable": "false",
         "default.replication.factor": str(copies),
@@ -49,31 +45,16 @@ def _topics(copies: int, in_sync: int) -> dict[str, str]:
         "share.coordinator.state.topic.num.partitions": "4",
         "share.coordinator.state.topic.replication.factor": str(copies),
         "share.coordinator.state.topic.min.isr": str(in_sync),
-    }
-
-
-def _groups() -> dict[str, str]:
-    # Kafka's own minimum for the session is 45 s: a killed member's partitions would idle as long.
-    return {
         "group.initial.rebalance.delay.ms": "0",
+        # Kafka's own minimum is 45 s: a killed member's partitions would idle as long.
         "group.consumer.min.session.timeout.ms": "3000",
         "group.consumer.session.timeout.ms": "10000",
         "group.consumer.min.heartbeat.interval.ms": "200",
         "group.consumer.heartbeat.interval.ms": "1000",
-    }
-
-
-def _failures() -> dict[str, str]:
-    return {
         "unclean.leader.election.enable": "false",
         # A node killed with -9 is fenced after this long, and its partitions get new leaders.
         "broker.session.timeout.ms": "3000",
         "broker.heartbeat.interval.ms": "500",
-    }
-
-
-def _housekeeping() -> dict[str, str]:
-    return {
         "log.retention.check.interval.ms": "10000",
         "log.segment.delete.delay.ms": "1000",
         # The cleaner allocates this at start; Kafka's 128 MiB is a third of our heap.

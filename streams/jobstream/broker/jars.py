@@ -13,9 +13,9 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jobstream.broker.broker_folder import exclusive
 from jobstream.broker.data_places import cache_directory
 from jobstream.broker.errors import JarDownloadError, JarMismatchError, MissingDependencyError
-from jobstream.broker.lock import exclusive
 
 if TYPE_CHECKING:
     from jgo.maven import MavenContext

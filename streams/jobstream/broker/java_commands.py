@@ -9,12 +9,12 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from jobstream.broker.broker_folder import exclusive
 from jobstream.broker.broker_process import DetachedJvm, end_all
 from jobstream.broker.data_places import broker_state_directory
 from jobstream.broker.embedded import STOP_GRACE_S, EmbeddedKafka
 from jobstream.broker.errors import BrokerStateError
 from jobstream.broker.free_ports import refuse_taken
-from jobstream.broker.lock import exclusive
 
 DEFAULT_PORT = 9092
 

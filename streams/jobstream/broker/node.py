@@ -14,7 +14,6 @@ from pathlib import Path
 from jobstream.broker.broker_process import AttendedJvm, Jvm, start_detached
 from jobstream.broker.broker_settings import NodeAddress, as_properties, node_settings
 from jobstream.broker.errors import BrokerStartError, BrokerStateError
-from jobstream.broker.last_words import last_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +141,21 @@ class Node:
         if done.returncode != 0:
             message = f"cannot format {self.directory}: {done.stderr.strip() or done.stdout}"
             raise BrokerStartError(message)
+
+
+_TELLING = (" FATAL ", " ERROR ", "Exception: ", "Exception in thread", "Caused by: ", "Error: ")
+_LINES_MAX = 8
+
+
+def last_words(log: str, output: str) -> str:
+    """The last telling lines of Kafka's `log`, or else the end of what the JVM printed.
+
+    A log ends with many lines of orderly shutdown, whose cause stands far above them.
+    """
+    lines = (log + "\n" + output).splitlines()
+    told = [line.strip() for line in lines if any(sign in line for sign in _TELLING)]
+    chosen = list(dict.fromkeys(told)) or output.splitlines() or ["it said nothing"]
+    return "\n".join(chosen[-_LINES_MAX:])
 
 
 def _text_of(path: Path) -> str:

@@ -22,6 +22,7 @@ from jobstream.broker import (
     status,
     up,
 )
+from jobstream.broker.broker_folder import exclusive
 from jobstream.broker.broker_settings import (
     NodeAddress,
     as_properties,
@@ -30,8 +31,7 @@ from jobstream.broker.broker_settings import (
 )
 from jobstream.broker.data_places import broker_state_directory, cache_directory
 from jobstream.broker.free_ports import choose_addresses, local_port
-from jobstream.broker.last_words import last_words
-from jobstream.broker.lock import exclusive
+from jobstream.broker.node import last_words
 from jobstream.cli.root import root
 
 if TYPE_CHECKING:

@@ -12,8 +12,13 @@ from pathlib import Path
 import pytest
 
 from jobstream.broker import BrokerStartError
-from jobstream.broker.broker_process import AttendedJvm, DetachedJvm, end_all, start_detached
-from jobstream.broker.process_identity import started_at
+from jobstream.broker.broker_process import (
+    AttendedJvm,
+    DetachedJvm,
+    end_all,
+    start_detached,
+    started_at,
+)
 
 LIMIT_S = 20
 SLEEP = ["sleep", "600"]
