@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tests.harness.waiting import TooLate
@@ -21,12 +22,13 @@ from jobstream_processors.execute import leash
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
     from types import TracebackType
 
 STOP_LIMIT_S = 180.0
 """A worker drains for 25 s at most, then leaves its group; a busy machine takes its time."""
 _TAIL_BYTES = 4_000
+ROOT = Path(__file__).resolve().parents[2]
+"""Where members find `tests.harness`, which no environment has installed."""
 
 
 class Member:
@@ -125,7 +127,7 @@ class Fleet:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, **self._env, **(env or {})},
+                env={**os.environ, "PYTHONPATH": str(ROOT), **self._env, **(env or {})},
             )
         member = Member(name, process, log)
         self.members.append(member)
