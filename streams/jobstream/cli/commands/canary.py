@@ -40,20 +40,10 @@ LEAST_MS = 1_000
 
 @click.command(cls=AppCommand)
 @queues_option
-@click.option(
-    "--interval",
-    metavar="DURATION",
-    default="30s",
-    show_default=True,
-    help="Time between two probes of a queue.",
-)
-@click.option(
-    "--timeout",
-    metavar="DURATION",
-    default="60s",
-    show_default=True,
-    help="Report a probe as failed if its job is not done after this time.",
-)
+@click.option("--interval", metavar="DURATION", default="30s", show_default=True,
+              help="Time between two probes of a queue.")  # fmt: skip
+@click.option("--timeout", metavar="DURATION", default="60s", show_default=True,
+              help="Report a probe as failed if its job is not done after this time.")  # fmt: skip
 @click.option("--once", is_flag=True, help="Probe each queue once, print the results and exit.")
 @metrics_port_option
 @log_option

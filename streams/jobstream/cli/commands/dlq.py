@@ -55,14 +55,8 @@ def command() -> None:
 @command.command("list")
 @queue_option
 @filter_options
-@click.option(
-    "--limit",
-    type=click.IntRange(1),
-    metavar="N",
-    default=LIST_LIMIT,
-    show_default=True,
-    help="List at most this many letters.",
-)
+@click.option("--limit", type=click.IntRange(1), metavar="N", default=LIST_LIMIT, show_default=True,
+              help="List at most this many letters.")  # fmt: skip
 @json_option
 def list_command(
     app: AppName, *, queue: str | None, limit: int, as_json: bool, **conditions: object
@@ -89,12 +83,9 @@ def list_command(
 @command.command("show")
 @queue_option
 @click.argument("job_id", metavar="ID")
-@click.option(
-    "--bytes",
-    "dump",
-    is_flag=True,
-    help="Show the bytes of a job that cannot be decoded; they may hold secrets.",
-)
+@click.option("--bytes", "dump", is_flag=True,
+              help="Show the bytes of a job that cannot be decoded; they may hold "
+                   "secrets.")  # fmt: skip
 @json_option
 def show_command(app: AppName, *, queue: str | None, job_id: str, dump: bool, as_json: bool) -> int:
     """Show the open letters of one job, each with its args, traceback and headers.

@@ -39,35 +39,16 @@ COLUMNS = ("id", "type", "queue", "state", "since", "age>", "attempt>", "why", "
 
 
 @click.command(cls=AppCommand)
-@click.option(
-    "--state",
-    "states",
-    multiple=True,
-    type=click.Choice(STATES),
-    help="List jobs in this state only; repeatable.",
-)
-@click.option(
-    "--type",
-    "job_types",
-    multiple=True,
-    metavar="TYPE",
-    help="List this job type only; * stands for any text; repeatable.",
-)
+@click.option("--state", "states", multiple=True, type=click.Choice(STATES),
+              help="List jobs in this state only; repeatable.")  # fmt: skip
+@click.option("--type", "job_types", multiple=True, metavar="TYPE",
+              help="List this job type only; * stands for any text; repeatable.")  # fmt: skip
 @queue_option
-@click.option(
-    "--since",
-    metavar="TIME",
-    help="Read records from this time on, as in 2h (2 hours ago) or 2026-01-31T12:00.  "
-    "[default: 1h, at most 200,000 records]",
-)
-@click.option(
-    "--limit",
-    type=click.IntRange(1),
-    metavar="N",
-    default=LIMIT,
-    show_default=True,
-    help="List at most this many jobs.",
-)
+@click.option("--since", metavar="TIME",
+              help="Read records from this time on, as in 2h (2 hours ago) or 2026-01-31T12:00.  "
+                   "[default: 1h, at most 200,000 records]")  # fmt: skip
+@click.option("--limit", type=click.IntRange(1), metavar="N", default=LIMIT, show_default=True,
+              help="List at most this many jobs.")  # fmt: skip
 @json_option
 def command(
     app: AppName,

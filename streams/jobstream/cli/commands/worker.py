@@ -35,20 +35,12 @@ LEAVE_GRACE_S = 10.0
 
 @click.command(cls=AppCommand)
 @queues_option
-@click.option(
-    "--processes",
-    type=click.IntRange(1, PROCESSES_MAX),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Number of worker processes. With two or more, a supervisor restarts each that ends.",
-)
-@click.option(
-    "--concurrency",
-    type=click.IntRange(1, 100_000),
-    metavar="N",
-    help="Number of jobs that one process runs at once.",
-)
+@click.option("--processes", type=click.IntRange(1, PROCESSES_MAX), default=1, show_default=True,
+              metavar="N",
+              help="Number of worker processes. With two or more, a supervisor restarts each that "
+                   "ends.")  # fmt: skip
+@click.option("--concurrency", type=click.IntRange(1, 100_000), metavar="N",
+              help="Number of jobs that one process runs at once.")  # fmt: skip
 @click.option(
     "--metrics-port",
     metavar="PORT|off",
@@ -61,17 +53,11 @@ LEAVE_GRACE_S = 10.0
 )
 @log_option
 @log_level_option
-@click.option(
-    "--tracebacks",
-    is_flag=True,
-    help="Log the traceback of every failed run, not only of a job's last.",
-)
-@click.option(
-    "--allow-undecodable",
-    is_flag=True,
-    help="Start although this code cannot read some jobs. They wait an hour for code that can, "
-    "then die.",
-)
+@click.option("--tracebacks", is_flag=True,
+              help="Log the traceback of every failed run, not only of a job's last.")  # fmt: skip
+@click.option("--allow-undecodable", is_flag=True,
+              help="Start although this code cannot read some jobs. They wait an hour for code "
+                   "that can, then die.")  # fmt: skip
 @click.option("--supervised", is_flag=True, hidden=True, help="A parent starts this one again.")
 def command(
     app: AppName,
