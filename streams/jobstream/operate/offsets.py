@@ -7,7 +7,7 @@ within the dedup window are dropped again, not run again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,13 +21,14 @@ from jobstream_processors.topic_marks import in_topic
 from jobstream_schemas import RESET, Mirror, encode_mirror, mirror_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from jobstream.operate.layout import QueueTopics
     from jobstream.operate.view import AppView
     from jobstream_processors.ports import Sink, TopicPartition
 
-Target = Callable[["AppView", "Mapping[TopicPartition, GroupPlace]"], "dict[TopicPartition, int]"]
+Found = Mapping["TopicPartition", GroupPlace]
+Target = Callable[["AppView", Found], "dict[TopicPartition, int]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +39,12 @@ class Move:
     to: int
 
 
-def earliest(
-    _view: AppView, found: Mapping[TopicPartition, GroupPlace]
-) -> dict[TopicPartition, int]:
+def earliest(_view: AppView, found: Found) -> dict[TopicPartition, int]:
     """The start of each log."""
     return {place: each.low for place, each in found.items()}
 
 
-def latest(_view: AppView, found: Mapping[TopicPartition, GroupPlace]) -> dict[TopicPartition, int]:
+def latest(_view: AppView, found: Found) -> dict[TopicPartition, int]:
     """The end of each log: what is there now is skipped."""
     return {place: each.high for place, each in found.items()}
 
@@ -53,9 +52,7 @@ def latest(_view: AppView, found: Mapping[TopicPartition, GroupPlace]) -> dict[T
 def at_offset(offset: int) -> Target:
     """That offset in every partition; refused where the log does not hold it."""
 
-    def target(
-        _view: AppView, found: Mapping[TopicPartition, GroupPlace]
-    ) -> dict[TopicPartition, int]:
+    def target(_view: AppView, found: Found) -> dict[TopicPartition, int]:
         for (topic, partition), each in found.items():
             if not each.low <= offset <= each.high:
                 message = (
@@ -70,13 +67,7 @@ def at_offset(offset: int) -> Target:
 
 def at_time(epoch_ms: int) -> Target:
     """The first record appended then or later, by the broker's clock."""
-
-    def target(
-        view: AppView, found: Mapping[TopicPartition, GroupPlace]
-    ) -> dict[TopicPartition, int]:
-        return view.cluster.at_time(found, epoch_ms)
-
-    return target
+    return lambda view, found: view.cluster.at_time(found, epoch_ms)
 
 
 def places_of(

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Literal
 
-from jobstream.kafka.follow.mirror_topic import KafkaMirrors
+from jobstream.kafka.follow.mirror_topic import MirrorTable
 from jobstream.topics.names import delay_group, offsets_topic, worker_group
 from jobstream_processors.ports import Position, TopicPartition
 from jobstream_processors.topic_marks import of_topic
 from jobstream_schemas import Mirror
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from jobstream.operate.view import AppView
-    from jobstream_processors.ports import Record
 
 GroupName = Literal["workers", "delay"]
 _start = itemgetter(0)
@@ -126,34 +125,9 @@ def standings(
 def _mirrors(
     view: AppView, group: str, places: Sequence[TopicPartition], ids: Mapping[str, str]
 ) -> dict[TopicPartition, Mirror]:
-    topic = offsets_topic(view.app)
-    count = view.counts.get(topic, 0)
-    if not count:
-        return {}
-    mirrors = KafkaMirrors(_LogAsOfNow(view, topic, count), topic, count)
-    found = {place: mirrors.get(group, place, ids[place[0]]) for place in places}
+    topic, table = offsets_topic(view.app), MirrorTable()
+    spans = view.cluster.spans((topic, number) for number in range(view.counts.get(topic, 0)))
+    for record in view.records(spans):
+        table.take(record)
+    found = {place: table.get(group, place, ids[place[0]]) for place in places}
     return {place: mirror for place, mirror in found.items() if mirror is not None}
-
-
-class _LogAsOfNow:
-    """The `Log` port on one topic as it is now, so that many look-ups read it once."""
-
-    def __init__(self, view: AppView, topic: str, partitions: int) -> None:
-        self._view = view
-        self._spans = view.cluster.spans((topic, number) for number in range(partitions))
-
-    def read(self, partition: TopicPartition, start: int, stop: int) -> Iterator[Sequence[Record]]:
-        for record in self._view.records({partition: (start, stop)}):
-            yield [record]
-
-    def span(self, partition: TopicPartition) -> tuple[int, int]:
-        return self._spans[partition]
-
-    def topic_id(self, topic: str, *, anew: bool = False) -> str:  # noqa: ARG002 - it stays the same
-        return ""
-
-    def known_id(self, topic: str) -> str:  # noqa: ARG002 - it stays the same
-        return ""
-
-    def since(self, partition: TopicPartition, at_ms: int) -> int:
-        raise NotImplementedError  # mirrors are read by offset

@@ -123,7 +123,8 @@ def discard_batch(sink: Publisher, batch: Sequence[Letter]) -> Iterator[Closed]:
     """Close some letters; those that are not acknowledged are reported as failed."""
     failed = _publish(sink, [_tombstone(letter) for letter in batch])
     for index, letter in enumerate(batch):
-        yield _closed(letter, "discarded", failed.get(index))
+        reason = failed.get(index)
+        yield Closed(letter, "failed", reason) if reason else Closed(letter, "discarded")
 
 
 class Closures:
@@ -198,7 +199,3 @@ def _publish(sink: Publisher, records: Sequence[Outgoing]) -> dict[int, str]:
     except PublishFailed as error:
         return {index: failure.reason for index, failure in error.failures.items()}
     return {}
-
-
-def _closed(letter: Letter, outcome: Literal["discarded"], reason: str | None) -> Closed:
-    return Closed(letter, "failed", reason) if reason else Closed(letter, outcome)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobstream.operate.drain import WINDOW_MS, Drain
+from jobstream.operate.lag import WINDOW_MS, Drain
 
 
 def test_one_look_knows_no_rate() -> None:
