@@ -248,9 +248,6 @@ def _numbers(value: object) -> str:
     if not isinstance(value, list) or not all(type(each) is int for each in value):
         return str(value)
     # What follows the one before lies in its range: both differ from their place by the same.
-    ranges = [[each for _, each in run] for _, run in groupby(enumerate(value), _from_place)]
+    runs = groupby(enumerate(value), lambda at: at[1] - at[0])
+    ranges = [[each for _, each in run] for _, run in runs]
     return " ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in ranges)
-
-
-def _from_place(numbered: tuple[int, int]) -> int:
-    return numbered[1] - numbered[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from jobstream.cli.app_name import AppName
     from jobstream.kafka.client.broker_clock import BrokerClock
+    from jobstream.kafka.produce.sink import KafkaSink
     from jobstream.operate.view import AppView
 
 LISTED_MAX = 10
@@ -88,6 +89,14 @@ def view_of(app: AppName) -> AppView:
     from jobstream.operate.view import AppView  # noqa: PLC0415 - loads the Kafka client
 
     return AppView(*name_and_settings(app))
+
+
+def sink_of(view: AppView) -> closing[KafkaSink]:
+    """What publishes to the app's cluster; to be closed after."""
+    from jobstream.kafka.client.broker_clock import BrokerClock  # noqa: PLC0415 - if it is needed
+    from jobstream.kafka.produce.sink import KafkaSink  # noqa: PLC0415 - as above
+
+    return closing(KafkaSink(view.options, BrokerClock()))
 
 
 def tell_missing(app: AppName, view: AppView, queue: str | None = None) -> None:

@@ -27,6 +27,7 @@ WIDE = 1_000
 PADDED_MAX = 200
 """A piped cell that is longer is whole, too, and only its own line is moved by it."""
 QUIET_S = 5.0
+"""How long nothing is said of how far something is, at least."""
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3_600, 86_400
 
 
@@ -131,7 +132,15 @@ def console(*, err: bool = False) -> Console:
 def progress(what: str) -> Iterator[Progress]:
     """Progress of something long, on stderr: a bar on a terminal, else a line now and then."""
     if not sys.stderr.isatty():
-        yield _Lines(what)
+        said = time.monotonic()
+
+        def tell(done: int, total: int) -> None:
+            nonlocal said
+            if time.monotonic() - said >= QUIET_S:
+                said = time.monotonic()
+                remark(f"{what}: {done} of {total}")
+
+        yield tell
         return
     from rich.progress import Progress as Bar  # noqa: PLC0415 - on a terminal only
 
@@ -140,26 +149,10 @@ def progress(what: str) -> Iterator[Progress]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-class _Lines:
-    """Says how far something is, at most once in five seconds."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._said = time.monotonic()
-
-    def __call__(self, done: int, total: int) -> None:
-        if time.monotonic() - self._said >= QUIET_S:
-            self._said = time.monotonic()
-            remark(f"{self._what}: {done} of {total}")
-
-
 def when(epoch_ms: int) -> str:
     """A moment for a person, in local time to the millisecond, with its zone's offset."""
-    return (
-        datetime.fromtimestamp(epoch_ms / 1000)
-        .astimezone()
-        .isoformat(sep=" ", timespec="milliseconds")
-    )
+    moment = datetime.fromtimestamp(epoch_ms / 1000).astimezone()
+    return moment.isoformat(sep=" ", timespec="milliseconds")
 
 
 def iso(epoch_ms: int) -> str:

@@ -13,7 +13,10 @@ def printable(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(char if _is_harmless(char) else _escaped(char) for char in text)
+    return "".join(
+        char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode()
+        for char in text
+    )
 
 
 def one_line(text: str, most: int | None = 200) -> str:
@@ -32,14 +35,6 @@ def finite(value: Any) -> Any:  # noqa: ANN401 - JSON in, JSON out
         case list() | tuple():
             return [finite(each) for each in value]
     return value
-
-
-def _is_harmless(char: str) -> bool:
-    return char.isprintable() or char in "\n\t"
-
-
-def _escaped(char: str) -> str:
-    return char.encode("unicode_escape").decode()
 
 
 def writes_utf8(stream: TextIO) -> bool:

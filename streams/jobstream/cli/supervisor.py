@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 from jobstream.exits import FAILURE, OK, REPLACE, SIGNALLED
 from jobstream.roles.stop_signals import SIGNALS, signal_name
@@ -54,31 +53,21 @@ class Child:
     prefix: str = ""
 
 
-class Telling(Protocol):
-    """Reports to the user how children end. Called on the supervisor's loop."""
+class Telling:
+    """Reports to the log how children end; called on the supervisor's loop."""
 
     def ended(self, child: Child, code: int, again_s: float) -> None:
         """It ended unasked, by a signal if `code` is negative; it restarts in `again_s`."""
-
-    def stopping(self, number: int, children: int) -> None:
-        """A signal came, and the children drain."""
-
-    def killing(self, children: Sequence[Child], number: int | None) -> None:
-        """They are killed: by a second signal, or since they are too slow to leave."""
-
-
-class Logged:
-    """Writes these reports to the log."""
-
-    def ended(self, child: Child, code: int, again_s: float) -> None:  # noqa: D102 - see Telling
         how = {"signal": signal_name(-code)} if code < 0 else {"code": code}
         told = {"child": child.name, **how, "again_in_s": again_s}
         log.warning("child_died" if code else "child_left_unasked", extra=told)
 
-    def stopping(self, number: int, children: int) -> None:  # noqa: D102 - see Telling
+    def stopping(self, number: int, children: int) -> None:
+        """A signal came, and the children drain."""
         log.info("stopping", extra={"signal": signal_name(number), "children": children})
 
-    def killing(self, children: Sequence[Child], number: int | None) -> None:  # noqa: D102 - see Telling
+    def killing(self, children: Sequence[Child], number: int | None) -> None:
+        """They are killed: by a second signal, or since they are too slow to leave."""
         reason = "second_signal" if number is not None else "too_slow_to_leave"
         names = [child.name for child in children]
         log.warning("killing", extra={"reason": reason, "children": names})
@@ -89,11 +78,7 @@ def supervise(children: Sequence[Child], leave_s: float) -> int:
 
     `leave_s` is how long a child may take to leave after a stop; then it is killed.
     """
-
-    async def run() -> int:
-        return await Supervisor(children, leave_s).run()
-
-    return asyncio.run(run())
+    return asyncio.run(Supervisor(children, leave_s).run())
 
 
 class Supervisor:
@@ -109,7 +94,7 @@ class Supervisor:
         self._children = children
         self._leave_s = leave_s
         self._restarts = restarts or Restarts()
-        self._telling = telling or Logged()
+        self._telling = telling or Telling()
         self._running: dict[asyncio.subprocess.Process, Child] = {}
         self._stopping = False
         self._round = 0

@@ -15,6 +15,7 @@ from jobstream.cli.declared_app import Unsound, read_declared
 from jobstream.cli.log_output import configure
 from jobstream.cli.options import log_level_option
 from jobstream.cli.output import say
+from jobstream.cli.supervisor import Child, Supervisor, Telling
 from jobstream.errors import BrokerUnavailable
 from jobstream.exits import REPLACE, UNSAFE
 from jobstream.roles.stop_signals import signal_name
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from jobstream.cli.app_name import AppName
     from jobstream.cli.declared_app import Declared
-    from jobstream.cli.supervisor import Child, Supervisor
     from jobstream.cli.watched_code import WatchedCode
 
 ROLES = ("worker", "delayer", "exporter")
@@ -104,8 +104,6 @@ async def _serve(
     app: AppName, log_level: str, declared: Declared, watch: WatchedCode | None
 ) -> int:
     """Keep the roles running until a signal asks to leave; the exit code."""
-    from jobstream.cli.supervisor import Supervisor  # noqa: PLC0415 - with the command only
-
     roles = _roles(app, log_level, declared.ports)
     supervisor = Supervisor(roles, declared.leave_s, telling=Said())
     async with asyncio.TaskGroup() as group:
@@ -141,8 +139,8 @@ async def _reload(
         supervisor.renew()
 
 
-class Said:
-    """Tells the user what becomes of the roles; see `Telling`."""
+class Said(Telling):
+    """Tells the user instead."""
 
     def ended(self, child: Child, code: int, again_s: float) -> None:  # noqa: D102 - see Telling
         how = f"was ended by {signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
@@ -212,8 +210,6 @@ def _broker(servers: str) -> Iterator[None]:
 
 
 def _roles(app: AppName, log_level: str, ports: Sequence[str]) -> list[Child]:
-    from jobstream.cli.supervisor import Child  # noqa: PLC0415 - with the command only
-
     options = ["--log", "plain", "--log-level", log_level]
     children = []
     for role, port in zip(ROLES, ports, strict=True):

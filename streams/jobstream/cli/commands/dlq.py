@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from jobstream.cli.app_command import AppGroup
 from jobstream.cli.letter_filter import chosen, filter_of, filter_options, said
-from jobstream.cli.options import brokers_now, json_option, or_ours, queue_option, view_of
+from jobstream.cli.options import brokers_now, json_option, or_ours, queue_option, sink_of, view_of
 from jobstream.cli.output import age, iso, print_json_line, print_table, remark, say
 from jobstream.cli.printable import printable
 from jobstream.exits import FAILURE, OK
@@ -19,12 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from jobstream.cli.app_name import AppName
-    from jobstream.kafka.produce.sink import KafkaSink
     from jobstream.operate.open_letters import Letter
     from jobstream.operate.redrive import Closed
     from jobstream.operate.view import AppView
 
 LIST_LIMIT = 1_000
+WAYS = ("redriven", "discarded", "closed", "failed")
+"""What becomes of letters, in the order of the sum; `closed`: somebody else had done it."""
 COLUMNS = ("id", "type", "reason", "error", "attempts>", "redrive>", "age>", "origin", "message")
 _all_option = click.option(
     "--all",
@@ -142,7 +142,7 @@ def redrive_command(
         return _would("redrive", letters, as_json=as_json)
     if not letters:
         return OK
-    with _sink(view) as sink:
+    with sink_of(view) as sink:
         return _report(redrive(view, sink, letters, pace), as_json=as_json)
 
 
@@ -176,7 +176,7 @@ def discard_command(
         return _would("discard", letters, as_json=as_json)
     if not letters:
         return OK
-    with _sink(view) as sink:
+    with sink_of(view) as sink:
         return _report(discard(view, sink, letters), as_json=as_json)
 
 
@@ -197,32 +197,12 @@ def _to_close(
     return chosen(app, view, queue, wanted, said(conditions))
 
 
-@contextmanager
-def _sink(view: AppView) -> Iterator[KafkaSink]:
-    from jobstream.kafka.client.broker_clock import BrokerClock  # noqa: PLC0415 - with the command only
-    from jobstream.kafka.produce.sink import KafkaSink  # noqa: PLC0415 - as above
-
-    with closing(KafkaSink(view.options, BrokerClock())) as sink:
-        yield sink
-
-
-@dataclass(slots=True)
-class _Counts:
-    """How many letters went which way."""
-
-    redriven: int = 0
-    discarded: int = 0
-    closed: int = 0
-    """By somebody else, since they were listed."""
-    failed: int = 0
-
-
 def _report(closed: Iterator[Closed], *, as_json: bool) -> int:
     """Tell each letter as it is done, then the sum; on Ctrl-C the sum of what was done."""
-    counts = _Counts()
+    counts: Counter[str] = Counter()
     try:
         for each in closed:
-            setattr(counts, each.outcome, getattr(counts, each.outcome) + 1)
+            counts[each.outcome] += 1
             if as_json:
                 print_json_line({"outcome": each.outcome, "why": each.reason,
                                  **_summary(each.letter)})  # fmt: skip
@@ -231,10 +211,9 @@ def _report(closed: Iterator[Closed], *, as_json: bool) -> int:
                 named = f"{each.letter.id} (redrive {each.letter.redrive}){why}"
                 say(f"{each.outcome} {printable(named)}")
     finally:
-        parts = {name: getattr(counts, name) for name in counts.__slots__}
-        told = [f"{count} {name}" for name, count in parts.items() if count]
+        told = [f"{counts[way]} {way}" for way in WAYS if counts[way]]
         remark(", ".join(told) or "no letter to close")
-    return FAILURE if counts.failed else OK
+    return FAILURE if counts["failed"] else OK
 
 
 def _would(what: str, letters: list[Letter], *, as_json: bool) -> int:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from jobstream.cli.app_command import AppGroup
-from jobstream.cli.options import brokers_now, json_option, moment, view_of
+from jobstream.cli.options import brokers_now, json_option, moment, sink_of, view_of
 from jobstream.cli.output import print_json, print_table, remark
 from jobstream.exits import OK
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from jobstream.cli.app_name import AppName
     from jobstream.operate.offsets import Move, Target
     from jobstream.operate.positions import GroupName, GroupPlace
-    from jobstream.operate.view import AppView
 
 _group_option = click.option(
     "--group",
@@ -30,6 +28,7 @@ _group_option = click.option(
 _partition_option = click.option(
     "--partition", type=click.IntRange(0), metavar="N", help="Partition.  [default: all]"
 )
+COLUMNS = ("topic", "partition>", "committed>", "mirrored>", "goes on at>", "start>", "end>")
 _SMALL = 10**11
 """Plain numbers below are offsets; above they are milliseconds since 1970."""
 
@@ -61,16 +60,7 @@ def show_command(
     if as_json:
         print_json({"members": members, "partitions": [_document(each) for each in found]})
     else:
-        columns = (
-            "topic",
-            "partition>",
-            "committed>",
-            "mirrored>",
-            "goes on at>",
-            "start>",
-            "end>",
-        )
-        print_table(columns, [_row(each) for each in found])
+        print_table(COLUMNS, [_row(each) for each in found])
         remark(f"{len(members)} members in group {group_id(view.app, group)!r}")
     return OK
 
@@ -107,7 +97,8 @@ def reset_command(
     moves = offsets.plan_reset(view, group, places, target_of(to, brokers_now(view)))
     offsets.refuse_if_busy(view, group)
     if not dry_run:
-        _carry_out(view, group, moves)
+        with sink_of(view) as sink:
+            offsets.reset(view, sink, group, moves)
     _report(moves, dry_run=dry_run, as_json=as_json)
     return OK
 
@@ -123,15 +114,6 @@ def target_of(text: str, now_ms: Callable[[], int]) -> Target:
     if text.isascii() and text.isdigit() and int(text) < _SMALL:
         return offsets.at_offset(int(text))
     return offsets.at_time(moment("--to", text, now_ms) or 0)
-
-
-def _carry_out(view: AppView, group: GroupName, moves: list[Move]) -> None:
-    from jobstream.kafka.client.broker_clock import BrokerClock  # noqa: PLC0415 - as above
-    from jobstream.kafka.produce.sink import KafkaSink  # noqa: PLC0415 - as above
-    from jobstream.operate.offsets import reset  # noqa: PLC0415 - loads the Kafka client
-
-    with closing(KafkaSink(view.options, BrokerClock())) as sink:
-        reset(view, sink, group, moves)
 
 
 def _report(moves: list[Move], *, dry_run: bool, as_json: bool) -> None:

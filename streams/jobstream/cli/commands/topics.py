@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from jobstream.cli.app_command import AppGroup
 from jobstream.cli.hints import typed
-from jobstream.cli.options import json_option
+from jobstream.cli.options import json_option, sink_of
 from jobstream.cli.output import print_json, print_table, progress, say
 from jobstream.cli.topics_table import GOOD, queue_lines, statuses, topic_lines
 from jobstream.errors import ConfigError
@@ -95,8 +94,6 @@ def apply_command(
 
 
 def _grow(app: App, admin: Admin, name: str, was: int | None, *, accept_waiting: bool) -> int:
-    from jobstream.kafka.client.broker_clock import BrokerClock  # noqa: PLC0415 - as above
-    from jobstream.kafka.produce.sink import KafkaSink  # noqa: PLC0415 - as above
     from jobstream.operate import growth  # noqa: PLC0415 - as above
     from jobstream.operate.view import AppView  # noqa: PLC0415 - as above
     from jobstream.topics.specs import specs  # noqa: PLC0415 - as above
@@ -108,7 +105,7 @@ def _grow(app: App, admin: Admin, name: str, was: int | None, *, accept_waiting:
     declared = {spec.name: spec.partitions for spec in specs(app.name, [app.queues[name]], 1)}
     planned = growth.plan_growth(view, name, declared, was)
     growth.refuse_growth(view, planned, accept_waiting=accept_waiting)
-    with closing(KafkaSink(view.options, BrokerClock())) as sink, progress("copying rows") as heard:
+    with sink_of(view) as sink, progress("copying rows") as heard:
         rows = growth.grow(view, admin, sink, planned, heard)
     say(f"grown: queue {name!r} from {planned.was} to {planned.to} partitions, {rows} rows copied")
     return OK
