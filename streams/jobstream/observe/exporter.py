@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client.metrics_core import Metric
@@ -132,12 +132,10 @@ class Exporter:
         if trouble != last.trouble:
             log.warning("look_failed", extra={"reason": trouble})
         self._onlooker.reconnect()
-        self._state = _State(
-            shown=last.shown,
+        self._state = replace(
+            last,
             failures=last.failures + 1,
             duration_s=now - began,
-            success_at=last.success_at,
-            success_mono=last.success_mono,
             beat_mono=now,
             looks=last.looks + 1,
             trouble=trouble,

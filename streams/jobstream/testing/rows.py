@@ -41,7 +41,7 @@ class Rows:
         for place, start in self._next.items():
             first, end = self._log.span(place)
             for batch in self._log.read(place, max(first, start), end):
-                yield from _parsed(batch)
+                yield from parsed(batch)
             self._next[place] = end
 
 
@@ -54,7 +54,8 @@ def ends(rows: Iterable[StampedRow]) -> dict[str, str]:
     return found
 
 
-def _parsed(batch: Iterable[Record]) -> Iterator[StampedRow]:
+def parsed(batch: Iterable[Record]) -> Iterator[StampedRow]:
+    """The rows among these records."""
     for record in batch:
         try:
             row = parse_row(record.key() or b"", record.value() or b"")

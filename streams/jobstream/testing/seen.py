@@ -6,15 +6,16 @@ from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from jobstream.testing.rows import parsed
 from jobstream_processors.core.headers import FIRST, BadHeaders, Carried, headers_of, parse
 from jobstream_processors.core.known import DEAD, DONE, UNKNOWN, Known, state_of
 from jobstream_processors.core.outcome import JobOutcome
 from jobstream_processors.row_facts import fact_of
-from jobstream_schemas import DecodeError, parse_row
+from jobstream_schemas import DecodeError
 from jobstream_schemas.secret import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from jobstream.app import App
     from jobstream.job import Job
@@ -125,19 +126,10 @@ def _failed(job: SeenJob, last: SeenJob | Carried) -> SeenJob:
 
 def _rows_by_id(broker: MemoryBroker, dedup: str) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {}
-    for row in _job_rows(broker, dedup):
-        found.setdefault(row.id, []).append(row)
-    return found
-
-
-def _job_rows(broker: MemoryBroker, dedup: str) -> Iterator[Row]:
-    for record in broker.records(dedup):
-        try:
-            row = parse_row(record.key() or b"", record.value() or b"")
-        except DecodeError:
-            continue
+    for row, _ in parsed(broker.records(dedup)):
         if row.kind == "job":
-            yield row
+            found.setdefault(row.id, []).append(row)
+    return found
 
 
 def _settled(job: SeenJob, rows: list[Row]) -> SeenJob:

@@ -72,19 +72,14 @@ def plan_group(
 
 
 def _notes(group: str, asked: GroupTimes, given: GroupTimes) -> tuple[str, ...]:
-    notes = []
-    if given.session_ms != asked.session_ms:
-        end = "min" if given.session_ms > asked.session_ms else "max"
-        notes.append(
-            f"group {group}: the broker's group.consumer.{end}.session.timeout.ms makes the "
-            f"session {to_text(given.session_ms)} instead of {to_text(asked.session_ms)}: the "
-            f"partitions of a killed worker stay idle for up to {to_text(given.session_ms)}"
-        )
-    if given.heartbeat_ms != asked.heartbeat_ms:
-        end = "min" if given.heartbeat_ms > asked.heartbeat_ms else "max"
-        notes.append(
-            f"group {group}: the broker's group.consumer.{end}.heartbeat.interval.ms makes the "
-            f"heartbeat {to_text(given.heartbeat_ms)} instead of {to_text(asked.heartbeat_ms)}: "
-            f"a rebalance takes about {to_text(given.heartbeat_ms)}"
-        )
-    return tuple(notes)
+    idle, slow = "the partitions of a killed worker stay idle for up to", "a rebalance takes about"
+    times = (
+        ("session", "session.timeout.ms", asked.session_ms, given.session_ms, idle),
+        ("heartbeat", "heartbeat.interval.ms", asked.heartbeat_ms, given.heartbeat_ms, slow),
+    )
+    return tuple(
+        f"group {group}: the broker's group.consumer.{'min' if got > wanted else 'max'}.{setting} "
+        f"makes the {what} {to_text(got)} instead of {to_text(wanted)}: {cost} {to_text(got)}"
+        for what, setting, wanted, got, cost in times
+        if got != wanted
+    )

@@ -206,19 +206,8 @@ _LIFE_HARM = {
 }
 
 
-def _append_time(at: _Found) -> Difference | None:
-    harm = "retention by a producer's clock deletes jobs early, and delays count from the append"
-    return None if at.found == at.wanted else at.refused(harm)
-
-
-def _clean_election(at: _Found) -> Difference | None:
-    harm = "a replica that lags may become leader, and acknowledged jobs are gone"
-    return None if at.found == at.wanted else at.refused(harm)
-
-
-def _no_size_limit(at: _Found) -> Difference | None:
-    harm = "a full partition deletes its oldest records, run or not"
-    return None if int(at.found) == FOREVER else at.refused(harm)
+def _must_be(harm: str) -> Callable[[_Found], Difference | None]:
+    return lambda at: None if at.found == at.wanted else at.refused(harm)
 
 
 def _room(at: _Found) -> Difference | None:
@@ -238,9 +227,13 @@ RULES: Mapping[str, Callable[[_Found], Difference | None]] = {
     "cleanup.policy": _policy,
     "min.insync.replicas": _in_sync,
     "retention.ms": _retention,
-    "message.timestamp.type": _append_time,
-    "unclean.leader.election.enable": _clean_election,
-    "retention.bytes": _no_size_limit,
+    "message.timestamp.type": _must_be(
+        "retention by a producer's clock deletes jobs early, and delays count from the append"
+    ),
+    "unclean.leader.election.enable": _must_be(
+        "a replica that lags may become leader, and acknowledged jobs are gone"
+    ),
+    "retention.bytes": _must_be("a full partition deletes its oldest records, run or not"),
     "max.message.bytes": _room,
     "delete.retention.ms": _at_least,
 }
