@@ -4,89 +4,53 @@ from __future__ import annotations
 
 from grafana.src.alerts.alert import PER_GROUP, Alert
 
+# Set by hand. An alert: what it asks and when it is on, where to look, what it says.
+# fmt: off
+
 RUNS_MIN = 20
 """A ratio of less than this many runs says nothing."""
 
 WRONG = (
-    Alert(
-        "JobsDeadLetters",
-        "ticket",
-        'max by (app, queue, job_type, reason) (jobs_open_dead_letters{job_type!="_canary"}) > 0',
-        summary="Dead letters of {{ $labels.job_type }} wait for a decision",
-        description="{{ $value }} jobs of type {{ $labels.job_type }} on queue "
-        "{{ $labels.queue }} ({{ $labels.app }}) were given up: {{ $labels.reason }}. They wait "
-        "to be redriven or discarded.",
-        board="jobstream-jobs",
-        panel="open",
-        by=("app", "queue", "job_type", "reason"),
-    ),
-    Alert(
-        "JobsFailureRatioHigh",
-        "ticket",
-        "job_type:jobs_failures:rate10m / job_type:jobs_runs:rate10m > 0.2 "
-        f"and job_type:jobs_runs:rate10m * 600 > {RUNS_MIN}",
-        lasts="5m",
-        summary="{{ $labels.job_type }} fails often",
-        description="{{ $value | humanizePercentage }} of the runs of {{ $labels.job_type }} on "
-        "queue {{ $labels.queue }} ({{ $labels.app }}) failed in the last ten minutes. They are "
-        "retried until their attempts are used up.",
-        board="jobstream-jobs",
-        panel="failing",
-        by=("app", "queue", "job_type"),
-    ),
-    Alert(
-        "JobsHandlersStuck",
-        "ticket",
-        "sum by (app, instance) (jobs_stuck_handlers)",
-        above=0,
-        lasts="5m",
-        summary="Handlers do not end at their time limit",
-        description="{{ $value }} handlers of the worker at {{ $labels.instance }} "
-        "({{ $labels.app }}) are past their time limit and still hold a slot.",
-        board="jobstream-workers",
-        panel="stuck",
-        by=("app", "instance"),
-    ),
-    Alert(
-        "JobsFloodGuardClosed",
-        "ticket",
-        "sum by (app, queue) (jobs_flood_guards_closed)",
-        above=0,
-        lasts="1m",
-        summary="Queue {{ $labels.queue }} is held: job after job died",
-        description="{{ $value }} partitions of queue {{ $labels.queue }} ({{ $labels.app }}) "
-        "are held by their flood guard, since job after job became a dead letter there. One is "
-        "let through now and then, to see.",
-        board="jobstream-workers",
-        panel="flood",
-    ),
-    Alert(
-        "JobsRebalanceStorm",
-        "ticket",
-        'sum by (app, group) (increase(jobs_rebalances_total{type="assigned"}[15m])) '
-        "/ (group:jobs_group_members:max > 0)",
-        above=10,
-        lasts="5m",
-        summary="Group {{ $labels.group }} does not come to rest",
-        description="Each member of group {{ $labels.group }} ({{ $labels.app }}) was assigned "
-        "partitions {{ $value | humanize }} times in fifteen minutes. Every time some jobs wait "
-        "for a table to be restored, and some run again.",
-        board="jobstream-workers",
-        panel="rebalances",
-        by=PER_GROUP,
-    ),
-    Alert(
-        "JobsTargetDown",
-        "ticket",
-        'up{job=~"jobstream|grafana|alertmanager"} == 0',
-        lasts="3m",
-        summary="{{ $labels.job }} at {{ $labels.instance }} does not answer",
-        description="Prometheus gets no answer from {{ $labels.instance }} ({{ $labels.job }}"
-        "{{ with $labels.app }}, {{ . }}{{ end }}{{ with $labels.role }}, {{ . }}{{ end }}); "
-        "up is {{ $value }}. What it measures is missing.",
-        board="jobstream-workers",
-        panel="assigned",
-        by=("app", "job", "role", "instance"),
-        watch=True,
-    ),
+    Alert("JobsDeadLetters", "ticket",
+          'max by (app, queue, job_type, reason) (jobs_open_dead_letters{job_type!="_canary"}) > 0',
+          board="jobstream-jobs", panel="open", by=("app", "queue", "job_type", "reason"),
+          summary="Dead letters of {{ $labels.job_type }} wait for a decision",
+          description="{{ $value }} jobs of type {{ $labels.job_type }} on queue "
+                      "{{ $labels.queue }} ({{ $labels.app }}) were given up: "
+                      "{{ $labels.reason }}. They wait to be redriven or discarded."),
+    Alert("JobsFailureRatioHigh", "ticket",
+          "job_type:jobs_failures:rate10m / job_type:jobs_runs:rate10m > 0.2 "
+          f"and job_type:jobs_runs:rate10m * 600 > {RUNS_MIN}",
+          lasts="5m", board="jobstream-jobs", panel="failing", by=("app", "queue", "job_type"),
+          summary="{{ $labels.job_type }} fails often",
+          description="{{ $value | humanizePercentage }} of the runs of {{ $labels.job_type }} on "
+                      "queue {{ $labels.queue }} ({{ $labels.app }}) failed in the last ten "
+                      "minutes. They are retried until their attempts are used up."),
+    Alert("JobsHandlersStuck", "ticket", "sum by (app, instance) (jobs_stuck_handlers)",
+          above=0, lasts="5m", board="jobstream-workers", panel="stuck", by=("app", "instance"),
+          summary="Handlers do not end at their time limit",
+          description="{{ $value }} handlers of the worker at {{ $labels.instance }} "
+                      "({{ $labels.app }}) are past their time limit and still hold a slot."),
+    Alert("JobsFloodGuardClosed", "ticket", "sum by (app, queue) (jobs_flood_guards_closed)",
+          above=0, lasts="1m", board="jobstream-workers", panel="flood",
+          summary="Queue {{ $labels.queue }} is held: job after job died",
+          description="{{ $value }} partitions of queue {{ $labels.queue }} ({{ $labels.app }}) "
+                      "are held by their flood guard, since job after job became a dead letter "
+                      "there. One is let through now and then, to see."),
+    Alert("JobsRebalanceStorm", "ticket",
+          'sum by (app, group) (increase(jobs_rebalances_total{type="assigned"}[15m])) '
+          "/ (group:jobs_group_members:max > 0)",
+          above=10, lasts="5m", board="jobstream-workers", panel="rebalances", by=PER_GROUP,
+          summary="Group {{ $labels.group }} does not come to rest",
+          description="Each member of group {{ $labels.group }} ({{ $labels.app }}) was assigned "
+                      "partitions {{ $value | humanize }} times in fifteen minutes. Every time "
+                      "some jobs wait for a table to be restored, and some run again."),
+    Alert("JobsTargetDown", "ticket", 'up{job=~"jobstream|grafana|alertmanager"} == 0',
+          lasts="3m", board="jobstream-workers", panel="assigned",
+          by=("app", "job", "role", "instance"), watch=True,
+          summary="{{ $labels.job }} at {{ $labels.instance }} does not answer",
+          description="Prometheus gets no answer from {{ $labels.instance }} "
+                      "({{ $labels.job }}{{ with $labels.app }}, "
+                      "{{ . }}{{ end }}{{ with $labels.role }}, {{ . }}{{ end }}); up is "
+                      "{{ $value }}. What it measures is missing."),
 )
