@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
+from asyncio import _get_running_loop  # Without a loop, the other one makes an error first.
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from jobstream.enqueue.acks import Tally
 from jobstream.enqueue.composing import When, refusal
-from jobstream.enqueue.counts import Counts
-from jobstream.enqueue.direct import call, unasked
-from jobstream.errors import ConfigError, EnqueueError, EnqueuesFailed
+from jobstream.enqueue.direct import CALLED, call, unasked
+from jobstream.errors import ConfigError, EnqueueError
 from jobstream_processors.background import aside
 from jobstream_processors.core.decide import Policy
 from jobstream_processors.core.identity import check_key, from_parent
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-    from jobstream.enqueue.client import Enqueued
+    from jobstream.enqueue.client import Client, Enqueued
     from jobstream.enqueue.composing import JobKind
     from jobstream.enqueue.connection import Connection
     from jobstream.job_declaration import JobOptions
@@ -59,7 +57,7 @@ class Job(Generic[Args, Result_co]):
         self.aliases = aliases
         self.codec: JobCodec[Args] = kind.codec
         self._options = options
-        self.counts = Counts(queue.name, name)
+        self.counts = kind.counts
         """The counts of what this process enqueued."""
         self.spec: JobSpec | None = None
         """How a worker runs it; None until a handler is given."""
@@ -98,8 +96,7 @@ class Job(Generic[Args, Result_co]):
         """
         _refuse_in_loop("aenqueue")
         when = When(delay, run_at, key, idempotency_key, expires_in, correlation_id)
-        with self.counts.one():
-            return self._connection.client().enqueue(self._kind, args, when)
+        return self._client().enqueue(self._kind, args, when)
 
     async def aenqueue(
         self,
@@ -114,8 +111,7 @@ class Job(Generic[Args, Result_co]):
     ) -> Enqueued:
         """As `enqueue`, without blocking the running event loop."""
         when = When(delay, run_at, key, idempotency_key, expires_in, correlation_id)
-        with self.counts.one():
-            return await self._connection.client().aenqueue(self._kind, args, when)
+        return await self._client().aenqueue(self._kind, args, when)
 
     def enqueue_many(
         self,
@@ -184,7 +180,7 @@ class Job(Generic[Args, Result_co]):
         """Enqueue with an id derived from the parent; blocks until acknowledged."""
         _refuse_in_loop("ctx.aenqueue")
         client = self._connection.client_for(parent)
-        with self.counts.one(), self._child(parent, args, options) as (when, job_id):
+        with self._child(parent, args, options) as (when, job_id):
             return client.enqueue(self._kind, args, when, job_id, parent.job_id)
 
     async def aenqueue_child(
@@ -195,16 +191,33 @@ class Job(Generic[Args, Result_co]):
     ) -> Enqueued:
         """The same from a running event loop."""
         client = self._connection.client_for(parent)
-        with self.counts.one(), self._child(parent, args, options) as (when, job_id):
+        with self._child(parent, args, options) as (when, job_id):
             return await client.aenqueue(self._kind, args, when, job_id, parent.job_id)
 
     # -- inside
+
+    def _client(self) -> Client:
+        client = self._connection.ready
+        if client is None or CALLED.get():
+            with self.counts.failing():
+                return self._connection.client()
+        return client
 
     @contextmanager
     def _child(
         self, parent: Context, args: Args, options: dict[str, Any]
     ) -> Iterator[tuple[When, str]]:
         """A child to send inside the block; one that raises leaves its id to a repeat."""
+        with self.counts.failing():
+            when, name, encoded = self._derived(parent, args, options)
+        first_name = self._kind.first_name
+        with parent.occurrence(first_name, name, encoded) as number:
+            yield when, from_parent(parent.job_id, first_name, name, number)
+
+    def _derived(
+        self, parent: Context, args: Args, options: dict[str, Any]
+    ) -> tuple[When, str, bytes]:
+        """Options of a child; its name, which is in its id; its encoded args."""
         child_name = options.pop("child_name", None)
         if "idempotency_key" in options:
             message = "a child's id comes from its parent; use child_name= instead"
@@ -213,7 +226,6 @@ class Job(Generic[Args, Result_co]):
             when = When(**options)
         except TypeError as error:
             raise ConfigError(str(error)) from error
-        first_name = self._kind.first_name
         try:
             if when.correlation_id is not None:
                 check_key("correlation_id", when.correlation_id)
@@ -223,13 +235,11 @@ class Job(Generic[Args, Result_co]):
             if child_name is not None:
                 check_key("child_name", child_name)
             encoded = self.codec.encode_args(args)
-            name = child_name
-            if name is None:
-                name = f"args:{self.codec.value_digest(args).hex()}"
+            if child_name is None:
+                child_name = f"args:{self.codec.value_digest(args).hex()}"
         except (InvalidOption, EncodeError) as error:
             raise refusal(error) from error
-        with parent.occurrence(first_name, name, encoded) as number:
-            yield when, from_parent(parent.job_id, first_name, name, number)
+        return when, child_name, encoded
 
     def _many(
         self,
@@ -245,7 +255,7 @@ class Job(Generic[Args, Result_co]):
                     f"as in {option}=lambda args: args.id"
                 )
                 raise ConfigError(message)
-        same, tally = When(delay=delay), Tally()
+        same = When(delay=delay)
 
         def when(args: Args) -> When:
             if key is None and idempotency_key is None:
@@ -256,18 +266,7 @@ class Job(Generic[Args, Result_co]):
                 idempotency_key=idempotency_key(args) if idempotency_key is not None else None,
             )
 
-        try:
-            ids = self._connection.client().enqueue_many(self._kind, jobs, when, tally)
-        except EnqueuesFailed as error:
-            self.counts.many(len(error.ids), error)
-            raise
-        except Exception as error:
-            # The caller's own code failed, or a topic is missing: what was sent before is sent.
-            self.counts.many(tally.asked, tally.failures([]))
-            self.counts.failed(error)
-            raise
-        self.counts.many(len(ids))
-        return ids
+        return self._client().enqueue_many(self._kind, jobs, when)
 
     def _handled(self) -> JobSpec:
         if self.spec is None:
@@ -296,9 +295,7 @@ class Job(Generic[Args, Result_co]):
 
 
 def _refuse_in_loop(instead: str) -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if _get_running_loop() is None:
         return
     message = (
         "this would block the running event loop, so nothing was written; use "

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from jobstream.enqueue.acks import Waiter, late, of_job, unsent
 from jobstream.enqueue.composing import Composer
+from jobstream.enqueue.counts import UNFOLDED_MAX
 from jobstream.enqueue.first_use import FirstUses
+from jobstream.enqueue.many_acks import Tally
 from jobstream.enqueue.sending import asked_for, asubmit, submit
 from jobstream.enqueue.topic_check import missing
-from jobstream.errors import EnqueueError
+from jobstream.errors import EnqueueError, EnqueuesFailed, QueueFull
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from jobstream.enqueue.acks import Tally
     from jobstream.enqueue.composing import Composed, JobKind, When
     from jobstream.enqueue.transport import Transport
     from jobstream_processors.ports import Log, Outgoing
@@ -80,14 +81,13 @@ class Client:
         self.compose = Composer(transport.now_ms, bytes_max).compose
         """Steps 1 and 2."""
         self._first_uses = FirstUses(transport, schemas_topic, self._timeout_s)
+        self._used = self._first_uses.over
         self._send: Send = self._sent
         self._send_async: SendAsync = self._sent_async
         self._send_many: SendMany = self._many_sent
         if tracing is not None:
-            self._send, self._send_async = (
-                tracing.send(self._sent),
-                tracing.send_async(self._sent_async),
-            )
+            self._send = tracing.send(self._sent)
+            self._send_async = tracing.send_async(self._sent_async)
             self._send_many = tracing.send_many(self._many_sent)
 
     def enqueue(
@@ -99,7 +99,16 @@ class Client:
         parent_id: str | None = None,
     ) -> Enqueued:
         """Send and block until acknowledged, at most the enqueue timeout."""
-        return self._send(kind, self.compose(kind, args, when, job_id, parent_id))
+        counts, began = kind.counts, time.monotonic()
+        try:
+            sent = self._send(kind, self.compose(kind, args, when, job_id, parent_id))
+        except BaseException as error:
+            counts.failed(error)
+            raise
+        counts.took_s.append(time.monotonic() - began)
+        if len(counts.took_s) >= UNFOLDED_MAX:
+            counts.fold()
+        return sent
 
     async def aenqueue(
         self,
@@ -110,20 +119,37 @@ class Client:
         parent_id: str | None = None,
     ) -> Enqueued:
         """The same without blocking the running loop."""
-        return await self._send_async(kind, self.compose(kind, args, when, job_id, parent_id))
+        counts, began = kind.counts, time.monotonic()
+        try:
+            composed = self.compose(kind, args, when, job_id, parent_id)
+            sent = await self._send_async(kind, composed)
+        except BaseException as error:
+            counts.failed(error)
+            raise
+        counts.took_s.append(time.monotonic() - began)
+        if len(counts.took_s) >= UNFOLDED_MAX:
+            counts.fold()
+        return sent
 
     def enqueue_many(
-        self, kind: JobKind, jobs: Iterable[Args], when: Callable[[Args], When], tally: Tally
+        self, kind: JobKind, jobs: Iterable[Args], when: Callable[[Args], When]
     ) -> list[str]:
-        """Send all, pipelined; block until every one is acknowledged. Returns their ids.
-
-        However it ends, `tally` tells afterwards what became of those that were asked for.
-        """
+        """Send all, pipelined; block until every one is acknowledged. Returns their ids."""
+        tally = Tally()
 
         def compose(args: Args) -> Composed:
             return self.compose(kind, args, when(args))
 
-        return self._send_many(kind, jobs, compose, tally)
+        try:
+            ids = self._send_many(kind, jobs, compose, tally)
+        except Exception as error:
+            if not isinstance(error, EnqueuesFailed):
+                # The caller's own code failed, or a topic is missing: what was sent before is sent.
+                kind.counts.failed(error)
+            kind.counts.many(tally.asked, tally.failures([]))
+            raise
+        kind.counts.many(len(ids))
+        return ids
 
     def send(self, record: Outgoing) -> tuple[int, int]:
         """Send one record that is no job; block until acknowledged. Returns (partition, offset).
@@ -157,11 +183,14 @@ class Client:
     def _sent(self, kind: JobKind, composed: Composed) -> Enqueued:
         meta, record = composed
         until = time.monotonic() + self._timeout_s
-        if not self._first_uses.is_over(kind, record, until):
+        if until >= self._used.get((record.topic, kind.codec.schema.fingerprint), 0.0):
             self._first_uses.prepare(kind, record, until)
         waiter = Waiter()
         try:
-            submit(self._transport, record, waiter.done, until)
+            try:
+                self._transport.submit(record, waiter.done)
+            except QueueFull:
+                submit(self._transport, record, waiter.done, until)
             partition, offset = waiter.wait(until, self._timeout_s)
         except EnqueueError as error:
             raise of_job(error, f"job {meta.id}") from error.__cause__
@@ -174,10 +203,13 @@ class Client:
         done, answer = asked_for()
         try:
             async with asyncio.timeout(self._timeout_s + ANSWER_S):
-                if not self._first_uses.is_over(kind, record, until):
+                if until >= self._used.get((record.topic, kind.codec.schema.fingerprint), 0.0):
                     await self._first_uses.aprepare(kind, record, until)
                 try:
-                    await asubmit(self._transport, record, done, until)
+                    try:
+                        self._transport.submit(record, done)
+                    except QueueFull:
+                        await asubmit(self._transport, record, done, until)
                     is_sent = True
                     partition, offset = await answer
                 except EnqueueError as error:
@@ -205,10 +237,14 @@ class Client:
                     continue
                 ids[index] = meta.id
                 until = time.monotonic() + self._timeout_s
-                if not self._first_uses.is_over(kind, record, until):
+                if until >= self._used.get((record.topic, kind.codec.schema.fingerprint), 0.0):
                     self._first_uses.prepare(kind, record, until)
+                done = tally.sent(index)
                 try:
-                    submit(self._transport, record, tally.sent(index), until)
+                    try:
+                        self._transport.submit(record, done)
+                    except QueueFull:
+                        submit(self._transport, record, done, until)
                 except EnqueueError as error:
                     tally.unsent(index, of_job(error, ""))
         except Exception:

@@ -28,7 +28,8 @@ class Connection:
         self._settings = settings
         self._plans = plans
         self._lock = threading.Lock()
-        self._client: Client | None = None
+        self.ready: Client | None = None
+        """The client, once it was made: `client` makes it."""
         self._transport: Transport | None = None
 
     def client(self) -> Client:
@@ -38,11 +39,10 @@ class Connection:
         """
         if self._transport is None:
             refuse_if_called()
-        if self._client is None:
-            with self._lock:
-                if self._client is None:
-                    self._client = self._over(self._transport or self._to_kafka())
-        return self._client
+        with self._lock:
+            if self.ready is None:
+                self.ready = self._over(self._transport or self._to_kafka())
+            return self.ready
 
     def client_for(self, run: Context) -> Client:
         """The client through which that run enqueues child jobs; a test's context writes none."""
@@ -53,17 +53,13 @@ class Connection:
     def bind(self, transport: Transport | None) -> None:
         """Send through `transport` from now on; None goes back to Kafka."""
         with self._lock:
-            client, self._client = self._client, None
-            self._transport = transport
+            client, self.ready, self._transport = self.ready, None, transport
         if client is not None:
             client.close()
 
     def close(self) -> None:
         """Send what is queued (at most 5 s) and disconnect; the next enqueue connects anew."""
-        with self._lock:
-            client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        self.bind(self._transport)
 
     def _over(self, transport: Transport) -> Client:
         return Client(

@@ -7,20 +7,19 @@ gives them to the metrics library.
 from __future__ import annotations
 
 import threading
-import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from jobstream.errors import EnqueuesFailed, JobstreamError
 from jobstream_processors.histogram import Histogram
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from types import TracebackType
+    from collections.abc import Iterator, Mapping, Sequence
 
     from jobstream_processors.histogram import Shown
 
 EDGES_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
-PENDING_MAX = 1_000
+UNFOLDED_MAX = 1_000
 """Durations kept before they are folded into buckets, if no scrape comes."""
 OTHER = "other"
 """The class of an error that is none of ours: a name from outside must not become a label."""
@@ -36,11 +35,8 @@ class Counts:
         self._enqueued = 0
         self._failures: dict[str, int] = {}
         self._took = Histogram(edges)
-        self._pending: list[float] = []
-
-    def one(self) -> _One:
-        """Count one enqueue: what happens inside the `with` block."""
-        return _One(self)
+        self.took_s: list[float] = []
+        """Durations of acknowledged enqueues: a client appends each, and folds UNFOLDED_MAX."""
 
     def many(self, count: int, failed: EnqueuesFailed | None = None) -> None:
         """Count an `enqueue_many` of that many jobs, with what failed of them."""
@@ -60,19 +56,24 @@ class Counts:
         """Count an enqueue that raised."""
         self._add(0, {_class_of(error): 1})
 
-    def succeeded(self, seconds: float) -> None:
-        """Count one that was acknowledged after so long."""
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """Count an error of the block as a failed enqueue."""
+        try:
+            yield
+        except BaseException as error:
+            self.failed(error)
+            raise
+
+    def fold(self) -> None:
+        """Count what `took_s` has, and empty it."""
         with self._lock:
-            self._enqueued += 1
-            self._pending.append(seconds)
-            if len(self._pending) >= PENDING_MAX:
-                self._fold()
+            self._fold()
 
     def now(self) -> tuple[int, Mapping[str, int], Shown]:
         """(acknowledged, failures by class of the error, durations), all of one moment."""
         with self._lock:
-            if self._pending:
-                self._fold()
+            self._fold()
             return self._enqueued, dict(self._failures), self._took.shown
 
     def _add(self, enqueued: int, errors: Mapping[str, int]) -> None:
@@ -82,31 +83,12 @@ class Counts:
                 self._failures[name] = self._failures.get(name, 0) + number
 
     def _fold(self) -> None:
-        pending, self._pending = self._pending, []
-        self._took.fold(pending)
-
-
-class _One:
-    """One enqueue under way."""
-
-    __slots__ = ("_began", "_counts")
-
-    def __init__(self, counts: Counts) -> None:
-        self._counts = counts
-
-    def __enter__(self) -> None:
-        self._began = time.perf_counter()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is None:
-            self._counts.succeeded(time.perf_counter() - self._began)
-        else:
-            self._counts.failed(error)
+        # The list stays the same: other threads append to its end meanwhile.
+        taken = self.took_s[:]
+        del self.took_s[: len(taken)]
+        self._enqueued += len(taken)
+        if taken:
+            self._took.fold(taken)
 
 
 def _class_of(error: BaseException) -> str:

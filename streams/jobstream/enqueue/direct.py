@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("jobstream.testing")
 
-_CALLED: ContextVar[str] = ContextVar("jobstream_called_directly", default="")
-"""The job type whose handler runs here, called by other code than a worker."""
+CALLED: ContextVar[str] = ContextVar("jobstream_called_directly", default="")
+"""The job type whose handler runs here, called by other code than a worker; usually none."""
 
 
 class DirectJob(Protocol):
@@ -163,7 +163,7 @@ def call(job: DirectJob, function: Callable[..., Any], *given: object) -> Any:  
 
 def refuse_if_called() -> None:
     """Raises EnqueueError in a handler that is called directly, which is promised no broker."""
-    if name := _CALLED.get():
+    if name := CALLED.get():
         _refuse(name)
 
 
@@ -220,11 +220,11 @@ async def _acall(name: str, function: Callable[..., Any], *given: object) -> Any
 
 @contextmanager
 def _called(name: str) -> Iterator[None]:
-    token = _CALLED.set(name)
+    token = CALLED.set(name)
     try:
         yield
     finally:
-        _CALLED.reset(token)
+        CALLED.reset(token)
 
 
 def _refuse(name: str) -> NoReturn:

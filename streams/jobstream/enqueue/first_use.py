@@ -30,6 +30,8 @@ class FirstUses:
         self._transport = transport
         self._schemas_topic = schemas_topic
         self._timeout_s = timeout_s
+        self.over: dict[tuple[str, bytes], float] = {}
+        """Until when jobs go to a topic with a schema (by fingerprint) without more ado."""
         self._known: dict[bytes, float] = {}
         """Schemas that were published, and when they are to be again."""
         self._checked: set[str] = set()
@@ -38,11 +40,6 @@ class FirstUses:
         )
         """Whose turn it is to prepare a first use, on each event loop."""
 
-    def is_over(self, kind: JobKind, record: Outgoing, until: float) -> bool:
-        """Whether the record can be sent without more ado."""
-        again = self._known.get(kind.codec.schema.fingerprint, 0.0)
-        return record.topic in self._checked and until < again
-
     async def aprepare(self, kind: JobKind, record: Outgoing, until: float) -> None:
         """As `prepare`, from a coroutine: one at a time on a loop, so on one thread at most."""
         loop = asyncio.get_running_loop()
@@ -50,7 +47,7 @@ class FirstUses:
         if turn is None:
             turn = self._turns[loop] = asyncio.Lock()
         async with turn:
-            if not self.is_over(kind, record, until):
+            if until >= self.over.get((record.topic, kind.codec.schema.fingerprint), 0.0):
                 await aside("jobstream-prepare", self.prepare, kind, record, until)
 
     def prepare(self, kind: JobKind, record: Outgoing, until: float) -> None:
@@ -61,16 +58,16 @@ class FirstUses:
             check_topic(self._transport, plan, topic, until)
             self._checked.add(topic)
         again = self._known.get(schema.fingerprint)
-        if again is not None and again > until:
-            return
-        told = schema_record(self._schemas_topic, schema)
-        if again is not None:
-            # Most likely it is there: the job does not wait for the answer.
-            with contextlib.suppress(EnqueueError):
-                self._transport.submit(told, _unheard)
-        else:
-            self._publish(schema.job_type, told, until)
-        self._known[schema.fingerprint] = until + SCHEMA_AGAIN_S
+        if again is None or until >= again:
+            told = schema_record(self._schemas_topic, schema)
+            if again is None:
+                self._publish(schema.job_type, told, until)
+            else:
+                # Most likely it is there: the job does not wait for the answer.
+                with contextlib.suppress(EnqueueError):
+                    self._transport.submit(told, _unheard)
+            self._known[schema.fingerprint] = again = until + SCHEMA_AGAIN_S
+        self.over[record.topic, schema.fingerprint] = again
 
     def _publish(self, job_type: str, told: Outgoing, until: float) -> None:
         if not self._transport.partitions(self._schemas_topic, left_s(until)):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from jobstream.enqueue.acks import Done
     from jobstream.testing.memory_broker import MemoryBroker
     from jobstream_processors.errors import PublishFailure
-    from jobstream_processors.ports import Outgoing
+    from jobstream_processors.ports import Outgoing, TopicPartition
 
 
 class MemoryTransport:
@@ -32,10 +32,8 @@ class MemoryTransport:
         except PublishFailed as error:
             done(_error_of(error.failures[0]), -1, -1)
         else:
-            (found,) = self._broker.read(place, offset, offset + 1, 1) or (None,)
-            if found is not None:
-                now_ms = self.now_ms()
-                self._clock.compare(now_ms, found.timestamp()[1], now_ms)
+            if self.ahead_ms:
+                self._compare(place, offset)
             done(None, place[1], offset)
 
     def wait_for_room(self, timeout_s: float) -> bool:  # noqa: ARG002 - part of the port
@@ -56,6 +54,12 @@ class MemoryTransport:
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Nothing to send: every submit was published."""
+
+    def _compare(self, place: TopicPartition, offset: int) -> None:
+        (found,) = self._broker.read(place, offset, offset + 1, 1) or (None,)
+        if found is not None:
+            now_ms = self.now_ms()
+            self._clock.compare(now_ms, found.timestamp()[1], now_ms)
 
 
 def _error_of(failure: PublishFailure) -> EnqueueError:

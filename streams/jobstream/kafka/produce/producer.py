@@ -119,7 +119,8 @@ class KafkaTransport:
 
 def _report(done: Done, clock: ProducerClock, error: KafkaError | None, message: Message) -> None:
     if error is None:
-        clock.heard(message)
+        if time.monotonic() >= clock.look_at_s:
+            clock.heard(message)
         done(None, message.partition() or 0, message.offset() or 0)
     else:
         done(_error_of(error, message.topic() or ""), -1, -1)

@@ -29,15 +29,13 @@ class ProducerClock:
     """Watches one producer's reports, from the one thread that serves them."""
 
     def __init__(self) -> None:
-        self._look_at_s = 0.0
+        self.look_at_s = 0.0
+        """When a report is to be heard again, on the monotonic clock."""
         self._tell_at_s = 0.0
 
     def heard(self, message: Message) -> None:
-        """A record was acknowledged. Looks at one a second."""
-        now_s = time.monotonic()
-        if now_s < self._look_at_s:
-            return
-        self._look_at_s = now_s + LOOK_S
+        """A record was acknowledged: compare its times, and look again in a second."""
+        self.look_at_s = time.monotonic() + LOOK_S
         kind, stamp_ms = message.timestamp()
         if kind == TIMESTAMP_LOG_APPEND_TIME:
             wall_ms = time.time() * 1_000

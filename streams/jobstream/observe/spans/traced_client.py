@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import Span, SpanContext
 
-    from jobstream.enqueue.acks import Tally
     from jobstream.enqueue.client import Enqueued, Send, SendAsync, SendMany
     from jobstream.enqueue.composing import Composed, JobKind
+    from jobstream.enqueue.many_acks import Tally
 
 
 class ClientTracing:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from jobstream.enqueue.acks import FAILURES_MAX, Tally
+from jobstream.enqueue.many_acks import FAILURES_MAX, Tally
 from jobstream.errors import EnqueueError, EnqueuesFailed
 
 LIMIT_S = 10.0
