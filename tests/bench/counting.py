@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from jobstream import App
 from jobstream.kafka.client.broker_clock import BrokerClock
-from jobstream.observe.edges import EDGES
+from jobstream.observe.metrics.metric import EDGES
 from jobstream.testing import MemoryShard
 from jobstream_processors.assignment.lane import Arrival, Lane
 from jobstream_processors.core.watermark import Watermark

@@ -33,10 +33,6 @@ _PORT_ATTEMPTS = 3
 _NODES_MAX = 9
 
 
-def _nothing() -> None:
-    """Do nothing, for callers who need not know."""
-
-
 class EmbeddedKafka:
     """Real Apache Kafka, KRaft mode, every node broker and controller, listening on 127.0.0.1.
 
@@ -107,7 +103,7 @@ class EmbeddedKafka:
         """The processes of a detached cluster, to be found again later; empty if attended."""
         return [node.jvm for node in self._nodes if isinstance(node.jvm, DetachedJvm)]
 
-    def start(self, *, on_launch: Callable[[], None] = _nothing) -> None:
+    def start(self, *, on_launch: Callable[[], None] = lambda: None) -> None:
         """Start all nodes; blocks until each is registered and serves (first use: + download).
 
         `on_launch` is called when all processes exist and none serves yet. Raises

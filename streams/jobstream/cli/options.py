@@ -15,6 +15,7 @@ from jobstream.cli.hints import typed
 from jobstream.cli.log_output import FORMS, LEVELS
 from jobstream.cli.output import remark
 from jobstream.errors import BrokerUnavailable, ConfigError
+from jobstream.operate.near_names import listed
 from jobstream.settings import Settings, read_port
 from jobstream_processors.core.duration import Duration, to_ms
 from jobstream_processors.errors import InvalidOption
@@ -103,9 +104,8 @@ def tell_missing(app: AppName, view: AppView, queue: str | None = None) -> None:
     """Name the topics that do not exist, so that their missing data is not taken for none."""
     missing = view.missing(queue)
     if missing:
-        more = f" and {len(missing) - LISTED_MAX} more" if len(missing) > LISTED_MAX else ""
         fix = typed("create them, empty, with: jobstream topics apply MODULE:APP", app)
-        there = f"{', '.join(missing[:LISTED_MAX])}{more}"
+        there = listed(missing, LISTED_MAX, " and")
         remark(f"jobstream: topics do not exist, so their data is missing here: {there}; {fix}")
 
 

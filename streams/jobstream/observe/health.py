@@ -19,10 +19,6 @@ class Check:
     why: str = ""
 
 
-def _nothing() -> Sequence[Check]:
-    return ()
-
-
 @dataclass(frozen=True, slots=True)
 class Probes:
     """The probes of a role, called for every request, from any thread; none may block.
@@ -32,9 +28,9 @@ class Probes:
     JSON can hold, to the answer of `/status`.
     """
 
-    live: Callable[[], Sequence[Check]] = _nothing
-    ready: Callable[[], Sequence[Check]] = _nothing
-    started: Callable[[], Sequence[Check]] = _nothing
+    live: Callable[[], Sequence[Check]] = tuple
+    ready: Callable[[], Sequence[Check]] = tuple
+    started: Callable[[], Sequence[Check]] = tuple
     status: Callable[[], Mapping[str, object]] = dict
 
 

@@ -14,11 +14,11 @@ from heapq import nlargest
 from typing import TYPE_CHECKING
 
 from jobstream.observe import worker_health as health
-from jobstream.observe.edges import EDGES
 from jobstream.observe.groups_metrics import DelayCollector, GroupsCollector
 from jobstream.observe.health import Probes
 from jobstream.observe.job_families import JobsCollector, WorkerCollector
 from jobstream.observe.kafka_metrics import ClientStats
+from jobstream.observe.metrics.metric import EDGES
 from jobstream.topics.names import delay_group, worker_group
 from jobstream_processors.assignment.assignment_log import by_topic
 from jobstream_processors.delay.delay_meter import DelayMeter

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from jobstream.operate.errors import LookTooLong
 from jobstream.operate.job_events import Event, read_event
-from jobstream.operate.scan import place_of, unmoved
+from jobstream.operate.scan import carried_of, place_of, unmoved
 from jobstream_processors.core import known
-from jobstream_processors.core.headers import FIRST, BadHeaders, Carried, headers_of, parse
+from jobstream_processors.core.headers import FIRST, Carried
 from jobstream_processors.core.known import UNKNOWN, Known
 from jobstream_processors.row_facts import fact_of
 from jobstream_schemas import DecodeError, parse_row
@@ -225,7 +225,7 @@ class _Seeker:
         if record.value() is None:
             self._keep("letter closed", queue, record, {"redrive": int(redrive)})
         else:
-            carried = _carried(record)
+            carried = carried_of(record)
             self._keep("dead letter", queue, record, _told(carried), carried.traceback)
             self._read(record)
 
@@ -234,7 +234,7 @@ class _Seeker:
         if self._id.startswith(_WITHOUT_ID.encode()):
             topic, partition, offset = place_of(record)
             here = f"{topic}:{partition}:{offset}".encode()
-            carried = _carried(record)
+            carried = carried_of(record)
             return carried if self._origin in {here, carried.origin.encode()} else None
         value = record.value() or b""
         if self._id not in value:
@@ -243,7 +243,7 @@ class _Seeker:
             job_id = self._view.catalogue.decode(value).id
         except DecodeError:
             return None
-        return _carried(record) if job_id == self._found.job_id else None
+        return carried_of(record) if job_id == self._found.job_id else None
 
     def _read(self, record: Record) -> None:
         if self._found.event is None:
@@ -262,13 +262,6 @@ class _Seeker:
     ) -> None:
         at_ms, place = record.timestamp()[1], place_of(record)
         self._found.entries.append(HistoryEntry(at_ms, what, queue.name, place, detail, traceback))
-
-
-def _carried(record: Record) -> Carried:
-    try:
-        return parse(headers_of(record))
-    except BadHeaders as error:
-        return Carried(reason="bad_headers", message=str(error))
 
 
 def _told(carried: Carried) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from jobstream.operate.errors import NotThere
+from jobstream.operate.near_names import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,11 +40,8 @@ def only_one(prefix: str, candidates: Iterable[str]) -> str:
     if not found:
         message = f"no id begins with {prefix!r}"
         raise NotThere(message)
-    more = f", and {len(found) - LISTED_MAX} more" if len(found) > LISTED_MAX else ""
-    message = (
-        f"{len(found)} ids begin with {prefix!r}: {', '.join(found[:LISTED_MAX])}{more}; "
-        "give more characters"
-    )
+    shown = listed(found, LISTED_MAX)
+    message = f"{len(found)} ids begin with {prefix!r}: {shown}; give more characters"
     raise NotThere(message)
 
 

@@ -12,7 +12,7 @@ from heapq import heappush, heapreplace
 from typing import TYPE_CHECKING, NamedTuple
 
 from jobstream.operate.job_events import schema_of, type_by
-from jobstream.operate.scan import place_of
+from jobstream.operate.scan import carried_of, place_of
 from jobstream_processors.core.headers import FIRST, BadHeaders, Carried, headers_of, parse
 from jobstream_processors.core.identity import from_origin
 from jobstream_processors.core.known import CANCELLED, DEAD, DONE, EXPIRED, Parked, rank_of
@@ -181,10 +181,7 @@ class JobStates:
             if (known := self._letters.get(job_id)) is not None and known.redrive == redrive:
                 del self._letters[job_id]
             return
-        try:
-            carried = parse(headers_of(record))
-        except BadHeaders as error:
-            carried = Carried(reason="bad_headers", message=str(error))
+        carried = carried_of(record)
         job_type, at_ms = type_by(self._catalogue, schema_of(value)), record.timestamp()[1]
         if self._wanted.has_type(job_type) and at_ms >= self._wanted.since_ms:
             job = JobNow(job_id, job_type, queue, DEAD, at_ms, carried.attempt)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from jobstream.operate.errors import NotThere
 from jobstream.operate.ids import begins_with, is_prefix, only_one
 from jobstream.operate.letter_count import REASONS
-from jobstream.operate.near_names import close_first
+from jobstream.operate.near_names import close_first, listed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -37,10 +37,8 @@ def is_pattern(text: str) -> bool:
 
 def unknown_type(app: str, given: str, there: Iterable[str]) -> NotThere:
     """The error that lists the job types of the app, since it has none of that name."""
-    near = close_first(given, there)
-    more = f", and {len(near) - LISTED_MAX} more" if len(near) > LISTED_MAX else ""
-    shown = ", ".join(near[:LISTED_MAX]) or "none"
-    return NotThere(f"app {app!r} has no job type {given!r}; it has: {shown}{more}")
+    shown = listed(close_first(given, there), LISTED_MAX) or "none"
+    return NotThere(f"app {app!r} has no job type {given!r}; it has: {shown}")
 
 
 def require_known(
@@ -70,9 +68,8 @@ def _require(what: str, given: str, found: Iterable[str], known: Collection[str]
         return
     near = get_close_matches(given, sorted(names))
     rest = [name for name, _ in there.most_common()] if there else sorted(names)
-    listed = [f"{name} ({there[name]})" for name in dict.fromkeys((*near, *rest))]
-    more = f", and {len(listed) - LISTED_MAX} more" if len(listed) > LISTED_MAX else ""
-    shown = ", ".join(listed[:LISTED_MAX]) + more
+    counted = [f"{name} ({there[name]})" for name in dict.fromkeys((*near, *rest))]
+    shown = listed(counted, LISTED_MAX)
     known = f"known, with their open letters: {shown}" if shown else "there are none"
     message = f"no {what} {given!r}; {known}"
     raise NotThere(message)

@@ -11,6 +11,7 @@ from jobstream.errors import BrokerRefused
 from jobstream.kafka.client.construct import outsider
 from jobstream.kafka.client.error_kinds import is_passing
 from jobstream.operate.errors import ReadStalled
+from jobstream_processors.core.headers import BadHeaders, Carried, headers_of, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -95,6 +96,14 @@ def heads(options: Mapping[str, Any], starts: Mapping[Place, int]) -> dict[Place
 def place_of(record: Record) -> tuple[str, int, int]:
     """Topic, partition and offset of a record."""
     return record.topic() or "", record.partition() or 0, record.offset() or 0
+
+
+def carried_of(record: Record) -> Carried:
+    """What its headers carry, or why they can't be read."""
+    try:
+        return parse(headers_of(record))
+    except BadHeaders as error:
+        return Carried(reason="bad_headers", message=str(error))
 
 
 def _stalled(waiting: Iterable[Place]) -> ReadStalled:

@@ -15,7 +15,7 @@ from jobstream.kafka.client.broker_clock import BrokerClock
 from jobstream.kafka.follow.control_topic import ControlFollower
 from jobstream.kafka.follow.mirror_topic import KafkaMirrors
 from jobstream.kafka.follow.schema_topic import SchemaFollower
-from jobstream.observe.edges import EDGES
+from jobstream.observe.metrics.metric import EDGES
 from jobstream.observe.spans.of_workers import tracing_of
 from jobstream.roles.run_loop import until_done
 from jobstream.testing.in_process import HandlersOwnTime, NoChildren

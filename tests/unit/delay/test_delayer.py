@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream.observe.edges import EDGES
+from jobstream.observe.metrics.metric import EDGES
 from jobstream_processors.core.headers import Carried, parse
 from jobstream_processors.core.ladder import EARLY_MS
 from jobstream_processors.core.orders import CANCEL, NOTHING, Order, Orders

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream.kafka.client.broker_clock import REPORT_MS, BrokerClock
-from jobstream.observe.edges import EDGES
+from jobstream.observe.metrics.metric import EDGES
 from jobstream_processors.core.headers import Carried
 from jobstream_processors.delay.delay_meter import DelayMeter
 from jobstream_processors.delay.hops import FAILED_HOLD_MS

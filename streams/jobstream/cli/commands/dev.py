@@ -18,6 +18,7 @@ from jobstream.cli.output import say
 from jobstream.cli.supervisor import Child, Supervisor, Telling
 from jobstream.errors import BrokerUnavailable
 from jobstream.exits import REPLACE, UNSAFE
+from jobstream.operate.near_names import listed
 from jobstream.roles.stop_signals import signal_name
 
 if TYPE_CHECKING:
@@ -164,8 +165,7 @@ def _tell(text: str, who: str = "dev") -> None:
 
 
 def _tell_changed(names: Sequence[str]) -> None:
-    more = f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""
-    _tell(f"changed: {', '.join(names[:NAMES_MAX])}{more}")
+    _tell(f"changed: {listed(names, NAMES_MAX, ' and')}")
 
 
 def _tell_topics(declared: Declared) -> None:

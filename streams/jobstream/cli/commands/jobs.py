@@ -22,6 +22,7 @@ from jobstream.cli.options import (
 from jobstream.cli.output import age, iso, print_json_line, print_table, progress, remark, when
 from jobstream.cli.printable import one_line
 from jobstream.exits import OK
+from jobstream.operate.near_names import listed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -154,8 +155,7 @@ def _tell_of_held(workers: list[dict[str, Any]], topics: Sequence[str]) -> None:
         if place.rpartition(":")[0] in topics
     ]
     if told:
-        more = f" and {len(told) - LISTED_MAX} more" if len(told) > LISTED_MAX else ""
-        remark(f"no job starts in {', '.join(told[:LISTED_MAX])}{more}")
+        remark(f"no job starts in {listed(told, LISTED_MAX, ' and')}")
 
 
 def _why(job: JobNow, orders: Sequence[Order], *, others: bool) -> str:

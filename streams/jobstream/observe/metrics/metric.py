@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from jobstream_processors.histogram import Edges
+
 Kind = Literal["counter", "gauge", "histogram"]
 Role = Literal["producer", "worker", "delayer", "exporter", "canary", "every role"]
 
@@ -14,6 +16,8 @@ WAIT_S = (
 )
 ATTEMPTS = (1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 25.0)
 LATE_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0)
+EDGES = Edges(run=RUN_S, wait=WAIT_S, attempts=ATTEMPTS, late=LATE_S)
+"""For the meters that count into them, which need no metrics library."""
 
 
 class Metric(NamedTuple):

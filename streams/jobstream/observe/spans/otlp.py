@@ -32,7 +32,7 @@ def start(service: str, every_ms: int | None = None) -> Callable[[], None]:
     are sent where it is given. Does nothing where a tracer provider is set already.
     """
     if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-        return _nothing
+        return lambda: None  # The spans belong to a provider of user code.
     provider = TracerProvider(resource=_resource(service), shutdown_on_exit=False)
     batches = BatchSpanProcessor(OTLPSpanExporter(), schedule_delay_millis=every_ms)
     provider.add_span_processor(batches)
@@ -51,7 +51,3 @@ def _resource(service: str) -> Resource:
     if str(found.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):
         return found.merge(Resource({SERVICE_NAME: service}))
     return found
-
-
-def _nothing() -> None:
-    """The spans belong to a provider of user code."""
