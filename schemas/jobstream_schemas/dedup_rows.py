@@ -11,15 +11,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from jobstream_schemas.errors import DecodeError, EncodeError, shown
 from jobstream_schemas.framing import SINGLE_OBJECT_MARKER
+from jobstream_schemas.meta import SIX_BYTES_MARKED, SIX_BYTES_MARKS, encode_millis
 from jobstream_schemas.packaged import PackagedRecord
-from jobstream_schemas.primitives import (
-    LONG_MAX,
-    SIX_BYTES_MARKED,
-    SIX_BYTES_MARKS,
-    long_bytes,
-    six_bytes_long,
-    text_bytes,
-)
+from jobstream_schemas.primitives import LONG_MAX, ONE, read_long, text_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,9 +27,10 @@ CLAIM_KEY = b"claim"
 _FRAME = SINGLE_OBJECT_MARKER + ROW_FINGERPRINT
 _DONE_HEAD = _FRAME + text_bytes("job")
 _DONE_STATE = text_bytes("done")
-_BYTES_SIZE = {0: b"\x00", 8: b"\x10"}
-_SEQ_NONE = b"\x00"
-_DUE_AND_DETAIL_NONE = b"\x00\x00"
+_FIRST = _DONE_STATE + b"\x00\x00\x02\x10"
+"""State, redrive 0, no seq, attempt 1, and the length of the digest."""
+_SHORT = 64
+"""Numbers below it, and lengths, take one byte."""
 _INT_MAX = (1 << 31) - 1
 _LIMITS = (
     ("redrive", _INT_MAX), ("seq", _INT_MAX), ("attempt", _INT_MAX),
@@ -50,6 +45,8 @@ _done_tail = _DONE_TAIL.unpack_from
 _DONE_ID_AT = len(_DONE_HEAD) + 1
 _DONE_BYTES_MIN = _DONE_ID_AT + _DONE_TAIL.size
 _EIGHT = 16
+# Counted from the end, where every part has its size.
+_SEQ_AT, _ATTEMPT_AT = -28, -27
 
 
 class Row(NamedTuple):
@@ -100,7 +97,7 @@ def done_key(job_id: str, redrive: int) -> bytes:
 def encode_row(row: Row) -> bytes:
     """The framed value; raises `EncodeError` naming the field."""
     for name in ("digest", "fingerprint"):
-        if (size := len(getattr(row, name))) not in _BYTES_SIZE:
+        if (size := len(getattr(row, name))) not in {0, 8}:
             message = f"has {size} bytes; it must have 8, or none"
             raise EncodeError(message, f"row.{name}")
     for name, most in _LIMITS:
@@ -110,51 +107,35 @@ def encode_row(row: Row) -> bytes:
     return _RECORD.encode(row, row._asdict())
 
 
-def encode_done(  # noqa: PLR0917  # one flat call per job: a Row would cost a third of it
+def encode_done(  # noqa: PLR0917 - one flat call per job
     digest: bytes, fingerprint: bytes, job_id: str, redrive: int, attempt: int, at: int
 ) -> bytes:
-    """The framed value of a job's done row; `at` is milliseconds since the epoch.
-
-    Raises `EncodeError` for a digest or fingerprint of other than 8 or 0 bytes, and for a number
-    out of range. Checks no types: the caller is the worker.
-    """
-    if not (0 <= redrive <= _INT_MAX and 0 <= attempt <= _INT_MAX and 0 <= at <= LONG_MAX):
-        message = f"redrive {redrive}, attempt {attempt}, at {at}: one is out of range"
-        raise EncodeError(message, "row")
-    try:
-        return b"".join(
-            (
-                _DONE_HEAD,
-                text_bytes(job_id),
-                _DONE_STATE,
-                long_bytes(redrive),
-                _SEQ_NONE,
-                long_bytes(attempt),
-                _BYTES_SIZE[len(digest)],
-                digest,
-                _BYTES_SIZE[len(fingerprint)],
-                fingerprint,
-                long_bytes(at),
-                _DUE_AND_DETAIL_NONE,
-            )
-        )
-    except KeyError:
-        message = f"digest has {len(digest)} and fingerprint {len(fingerprint)} bytes; 8 or none"
-        raise EncodeError(message, "row") from None
+    """The framed value of a job's done row, as `done_encoder` makes it."""
+    return done_encoder(at)(digest, fingerprint, job_id, redrive, attempt)
 
 
 def done_encoder(at: int) -> Callable[[bytes, bytes, str, int, int], bytes]:
-    """`encode_done` for many rows of the same time: the usual first attempt costs half as much."""
-    head = _DONE_HEAD
-    first = _DONE_STATE + long_bytes(0) + _SEQ_NONE + long_bytes(1) + _BYTES_SIZE[8]
-    between = _BYTES_SIZE[8]
-    tail = long_bytes(at) + _DUE_AND_DETAIL_NONE
+    """The function to the value of a done row written at that time, by hand for usual ones.
+
+    It raises `EncodeError` for a digest or fingerprint of other than 8 or 0 bytes, and for a
+    number out of range. It checks no types: the caller is the worker.
+    """
+    if not 0 <= at <= LONG_MAX:
+        message = f"got {at}; it must be 0 to {LONG_MAX}"
+        raise EncodeError(message, "row.at")
+    tail = encode_millis(at) + b"\x00\x00"
 
     def encode(digest: bytes, fingerprint: bytes, job_id: str, redrive: int, attempt: int) -> bytes:
-        usual = redrive == 0 and attempt == 1
-        if not usual or len(digest) != 8 or len(fingerprint) != 8:  # noqa: PLR2004 - as documented
-            return encode_done(digest, fingerprint, job_id, redrive, attempt, at)
-        return head + text_bytes(job_id) + first + digest + between + fingerprint + tail
+        raw = job_id.encode()
+        if len(digest) == 8 == len(fingerprint) and len(raw) < _SHORT:  # noqa: PLR2004 - as documented
+            head = _DONE_HEAD + ONE[len(raw) << 1] + raw
+            if redrive == 0 and attempt == 1:
+                return head + _FIRST + digest + b"\x10" + fingerprint + tail
+            if 0 <= redrive < _SHORT > attempt >= 0:
+                counts = bytes((redrive << 1, 0, attempt << 1, _EIGHT))
+                return head + _DONE_STATE + counts + digest + b"\x10" + fingerprint + tail
+        row = Row("job", job_id, "done", redrive, 0, attempt, digest, fingerprint, at)
+        return encode_row(row)
 
     return encode
 
@@ -169,9 +150,12 @@ def parse_row(key: bytes, value: bytes) -> Row:
 
     Rows that differ from their key are refused because compaction and merging go by the key.
     """
-    row = _usual_done(key, value)
-    if row is not None:
-        return row
+    usual = usual_done(key, value)
+    if usual is not None:
+        job_id, fingerprint, digest = usual
+        seq, attempt = value[_SEQ_AT] >> 1, value[_ATTEMPT_AT] >> 1
+        at, _ = read_long(value, len(value) - 8)
+        return _new(Row, ("job", job_id, "done", 0, seq, attempt, digest, fingerprint, at, 0, ""))
     row = decode_row(value)
     if key != row_key(row):
         message = f"row key {shown(key)} differs from what its value says: {shown(row_key(row))}"
@@ -208,32 +192,3 @@ def usual_done(key: bytes, value: bytes) -> tuple[str, bytes, bytes] | None:
     ):
         return None
     return raw_id.decode(), fingerprint, digest
-
-
-def _usual_done(key: bytes, value: bytes) -> Row | None:
-    """The row, if value and key have the layout of nearly all rows; None says nothing."""
-    total = len(value)
-    if total < _DONE_BYTES_MIN or not value.startswith(_DONE_HEAD):
-        return None
-    size = value[_DONE_ID_AT - 1]
-    end = _DONE_ID_AT + (size >> 1)
-    if size & 0x81 or total != end + _DONE_TAIL.size:
-        return None
-    state, redrive, seq, attempt, marks, digest, more_marks, fingerprint, six = _done_tail(
-        value, end
-    )
-    raw_id = value[_DONE_ID_AT:end]
-    # An odd byte is a negative number, one above 127 goes on in the next: neither is usual.
-    if (
-        state != _DONE_STATE
-        or (redrive | seq | attempt) & 0x81
-        or marks != _EIGHT
-        or more_marks != _EIGHT
-        or six & SIX_BYTES_MARKS != SIX_BYTES_MARKED
-        or not raw_id.isascii()
-        or key != b"job:%b:done:%d" % (raw_id, redrive >> 1)
-    ):
-        return None
-    at = six_bytes_long(six)
-    counts = (redrive >> 1, seq >> 1, attempt >> 1)
-    return _new(Row, ("job", raw_id.decode(), "done", *counts, digest, fingerprint, at, 0, ""))

@@ -7,8 +7,7 @@ the schemas stand in the code; a test holds them to the files.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from io import BytesIO
 from typing import Any, Literal, TypeAlias
@@ -30,49 +29,47 @@ def packaged(name: PackagedName) -> Json:
     return schema
 
 
-@cache
-def _plain(name: PackagedName) -> Json:
-    return plain(packaged(name))
-
-
-@dataclass(frozen=True, slots=True)
 class PackagedRecord:
     """Records of one such schema, framed, to bytes and back; errors call each `what`."""
 
-    name: PackagedName
-    what: str
-    fingerprint: bytes
-    bytes_max: int
+    def __init__(self, name: PackagedName, what: str, fingerprint: bytes, bytes_max: int) -> None:
+        self._name: PackagedName = name
+        self._what = what
+        self._frame = frame_of(fingerprint)
+        self._bytes_max = bytes_max
+
+    @cached_property
+    def _plain(self) -> Json:
+        return plain(packaged(self._name))
 
     def encode(self, record: object, fields: dict[str, Any]) -> bytes:
         """The framed value of its fields; raises `EncodeError` for one that has no Avro form."""
         stream = BytesIO()
-        stream.write(frame_of(self.fingerprint))
+        stream.write(self._frame)
         try:
-            schemaless_writer(stream, _plain(self.name), fields, strict=True)
+            schemaless_writer(stream, self._plain, fields, strict=True)
         except Exception as error:
-            wanted = f"a valid {self.what} ({type(error).__name__}: {error})"
+            wanted = f"a valid {self._what} ({type(error).__name__}: {error})"
             raise EncodeError.of(record, wanted) from error
         return stream.getvalue()
 
     def decode(self, value: bytes) -> Any:  # noqa: ANN401 - a dict of the record's fields
         """The fields in a framed value; raises `DecodeError`, also as `UnknownSchema`."""
-        frame = frame_of(self.fingerprint)
-        if not value.startswith(frame):
+        if not value.startswith(self._frame):
             reference, _ = split_frame(value)
-            message = f"{self.what} of schema {reference.hex()}, known is {self.fingerprint.hex()}"
+            message = f"{self._what} of schema {reference.hex()}, known is {self._frame[2:].hex()}"
             raise UnknownSchema(message, reference)
-        if len(value) > self.bytes_max:
-            message = f"{self.what} has {len(value)} bytes, the cap is {self.bytes_max}"
+        if len(value) > self._bytes_max:
+            message = f"{self._what} has {len(value)} bytes, the cap is {self._bytes_max}"
             raise DecodeError(message)
         stream = BytesIO(value)
-        stream.seek(len(frame))
+        stream.seek(len(self._frame))
         try:
-            fields = schemaless_reader(stream, _plain(self.name), None)
+            fields = schemaless_reader(stream, self._plain, None)
         except Exception as error:
-            message = f"{self.what} cannot be read: {type(error).__name__}: {error}"
+            message = f"{self._what} cannot be read: {type(error).__name__}: {error}"
             raise DecodeError(message) from error
         if (left := len(value) - stream.tell()) != 0:
-            message = f"{self.what}: {left} bytes are left over"
+            message = f"{self._what}: {left} bytes are left over"
             raise DecodeError(message)
         return fields

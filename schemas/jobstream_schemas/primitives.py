@@ -15,34 +15,15 @@ LONG_MAX = (1 << 63) - 1
 
 _MORE = 0x80
 _VARINT_BITS_MAX = 63
-_ONE = tuple(bytes((byte,)) for byte in range(256))
-# Today's epoch milliseconds, zig-zagged, take 42 bits (until 2039): six bytes, unrolled.
-_SIX_BYTES_MIN = 1 << 35
-_SIX_BYTES_END = 1 << 42
-# Six bytes, five of them continued, and an even zig-zag: a time as usual, not a negative one. The
-# marks also ask that the two bytes after them be zero, for a caller that reads eight at once.
-SIX_BYTES_MARKS = 0xFFFF808080808081
-SIX_BYTES_MARKED = 0x0000008080808080
-
-_from_bytes = int.from_bytes
+ONE = tuple(bytes((byte,)) for byte in range(256))
+"""Each byte, by its number."""
 
 
 def long_bytes(value: int) -> bytes:
     """Zig-zag varint of a 64-bit integer; the caller has checked the range."""
     rest = value << 1 if value >= 0 else ~(value << 1)
     if rest < _MORE:
-        return _ONE[rest]
-    if _SIX_BYTES_MIN <= rest < _SIX_BYTES_END:
-        return bytes(
-            (
-                rest & 0x7F | 0x80,
-                rest >> 7 & 0x7F | 0x80,
-                rest >> 14 & 0x7F | 0x80,
-                rest >> 21 & 0x7F | 0x80,
-                rest >> 28 & 0x7F | 0x80,
-                rest >> 35,
-            )
-        )
+        return ONE[rest]
     out = bytearray()
     while rest >= _MORE:
         out.append(rest & 0x7F | 0x80)
@@ -58,7 +39,7 @@ def text_bytes(value: str) -> bytes:
     except UnicodeEncodeError:
         raise EncodeError.of(value, "text without lone surrogates") from None
     size = len(raw) << 1
-    return (_ONE[size] if size < _MORE else long_bytes(len(raw))) + raw
+    return (ONE[size] if size < _MORE else long_bytes(len(raw))) + raw
 
 
 def read_long(data: bytes, at: int) -> tuple[int, int]:
@@ -79,20 +60,6 @@ def read_long(data: bytes, at: int) -> tuple[int, int]:
         message = f"integer before byte {at} does not fit 64 bits"
         raise DecodeError(message)
     return (rest >> 1) ^ -(rest & 1), at
-
-
-def read_millis(data: bytes, at: int) -> tuple[int, int]:
-    """The same as `read_long`, faster for the six bytes that today's epoch milliseconds take."""
-    six = _from_bytes(data[at : at + 6], "little")
-    if six & SIX_BYTES_MARKS != SIX_BYTES_MARKED:
-        return read_long(data, at)
-    return six_bytes_long(six), at + 6
-
-
-def six_bytes_long(six: int) -> int:
-    """The number in a six-byte varint read as one little-endian integer of the usual marks."""
-    pairs = (six & 0x7F007F007F) | ((six & 0x7F007F007F00) >> 1)
-    return ((pairs & 0x3FFF) | (pairs >> 2 & 0xFFFC000) | (pairs >> 4 & 0x3FFF0000000)) >> 1
 
 
 def read_text(data: bytes, at: int) -> tuple[str, int]:

@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from jobstream_schemas.avro_json import Json, named_types
 from jobstream_schemas.errors import (
-    EncodeError,
     JsonMisfit,
     SchemaMismatch,
     SchemaRefused,
     UnsupportedType,
     text_of,
 )
-from jobstream_schemas.shapes.exact import other_class
 from jobstream_schemas.shapes.fields import FieldOf, fields_of
 from jobstream_schemas.shapes.json_parts import JsonParts, json_object
 from jobstream_schemas.shapes.kind import FieldPlace, TypeKind
+from jobstream_schemas.shapes.record_bytes import decoder_of, encoder_of, refused
 from jobstream_schemas.shapes.shape import Decoder, Encoder, Names, Shape, Step, Teller
 from jobstream_schemas.shapes.written import WriterSchema, refuse, same_name
 from jobstream_schemas.wire_names import avro_name, check_class_name
@@ -61,46 +60,11 @@ class RecordOf(Shape):
         return MISSING if MISSING in parts.values() else parts
 
     def encoder(self) -> Encoder:
-        cls = self.cls
-        steps = tuple((field.name, field.encoder()) for field in self.fields)
-
-        def encode(value: object) -> bytes:
-            if type(value) is not cls:
-                raise other_class(value, cls)
-            parts = []
-            name = ""
-            try:
-                for name, step in steps:  # the name is needed where it fails
-                    parts.append(step(getattr(value, name)))  # likewise
-            except EncodeError as error:
-                error.climb(f".{name}")
-                for later, step in steps[len(parts) + 1 :]:  # Nobody mends fields one by one.
-                    try:
-                        step(getattr(value, later))
-                    except EncodeError as other:
-                        other.climb(f".{later}")
-                        error.join(other)
-                raise
-            return b"".join(parts)
-
-        return encode
+        return encoder_of(self.cls, [(field.name, field.encoder()) for field in self.fields])
 
     def decoder(self) -> Decoder:
-        cls = self.cls
-        steps = tuple(field.shape.decoder() for field in self.fields)
-        make = self._maker()
-
-        def decode(data: bytes, at: int) -> tuple[object, int]:
-            values = []
-            for step in steps:
-                value, at = step(data, at)
-                values.append(value)
-            try:
-                return make(*values), at
-            except Exception as error:
-                raise _refused(cls, "args", error) from error
-
-        return decode
+        decoders = [field.shape.decoder() for field in self.fields]
+        return decoder_of(self.cls, decoders, self._maker())
 
     def _maker(self) -> Callable[..., object]:
         """The class, if its fields can be given in their order; else a call that names them."""
@@ -228,21 +192,9 @@ def _reading(
         try:
             return make(**values)
         except Exception as error:
-            raise _refused(cls, path, error) from error
+            raise refused(cls, path, error) from error
 
     return read
-
-
-def _refused(cls: type, path: str, error: Exception) -> SchemaMismatch:
-    """The error for what `cls` raised when it was called with values of its own fields.
-
-    The class took them when the job was enqueued, so it is another version of it, or its check
-    looks at more than the values. Either way the bytes are sound, and other code may read them.
-    """
-    if isinstance(error, SchemaMismatch):
-        return error
-    names = f"{path}: {cls.__name__} refuses these values: {type(error).__name__}"
-    return SchemaMismatch(f"{names}: {text_of(error)}", names)
 
 
 def record_of(cls: type, place: FieldPlace) -> RecordOf:
