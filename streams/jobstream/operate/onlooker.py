@@ -15,13 +15,12 @@ from jobstream.operate.backlog import Backlog
 from jobstream.operate.job_events import type_of
 from jobstream.operate.letter_count import UNNAMED, LetterCount
 from jobstream.operate.peek import Peek
-from jobstream.operate.positions import GroupPlace, group_id
+from jobstream.operate.positions import group_id, group_place
 from jobstream.operate.scan import HEAD_BYTES, heads, scan
 from jobstream.operate.sight import MAIN, GroupSize, LettersOpen, PartitionLag, Sight
 from jobstream.operate.tail import Follower
-from jobstream.topics.names import control_topic, offsets_topic
+from jobstream.topics.names import offsets_topic
 from jobstream_processors.core.orders import counts
-from jobstream_processors.topic_marks import of_topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -80,21 +79,12 @@ class Onlooker:
         asked_ms = self._clock.monotonic_ms()
         spans = view.cluster.spans(wanted)
         self._catch_up({place: spans[place] for place in followed}, ids)
-        rows = [
-            PartitionLag(
-                group,
-                *named[place],
-                GroupPlace(
-                    place=place,
-                    low=spans[place][0],
-                    high=spans[place][1],
-                    committed=of_topic(commits[group][place], ids[place[0]]),
-                    mirror=self._mirrors.get(group, place, ids[place[0]]),
-                    topic_id=ids[place[0]],
-                ),
-            )
-            for group, place in places
-        ]
+        rows = []
+        for group, place in places:
+            topic_id = ids[place[0]]
+            mirror = self._mirrors.get(group, place, topic_id)
+            at = group_place(place, topic_id, spans[place], commits[group][place], mirror)
+            rows.append(PartitionLag(group, *named[place], at))
         rows = self._dated(rows)
         self._last_ends, self._last_ends_ms = spans, asked_ms
         self._ask_retention({row.standing.place[0] for row in rows})
@@ -192,10 +182,7 @@ class Onlooker:
         return scan(self._view.options | {"fetch.message.max.bytes": HEAD_BYTES}, spans)
 
     def _in_force(self) -> Mapping[str, int]:
-        if not self._view.counts.get(control_topic(self._view.app)):
-            return counts((), 0)
-        self._view.control.catch_up()
-        return counts(self._view.control.entries(), self._clock.broker_ms())
+        return counts(self._view.orders(self._clock.broker_ms), self._clock.broker_ms())
 
     def _ask_retention(self, topics: set[str]) -> None:
         if self._looks % RETENTION_LOOKS == 0 or topics - self._retention.keys():

@@ -91,6 +91,17 @@ class GroupPlace:
         return max(0, self.high - self.position)
 
 
+def group_place(
+    place: TopicPartition,
+    topic_id: str,
+    span: tuple[int, int],
+    committed: Position | None,
+    mirror: Mirror | None,
+) -> GroupPlace:
+    """Where a group stands; what it committed in an earlier topic of that name is left out."""
+    return GroupPlace(place, *span, of_topic(committed, topic_id), mirror, topic_id)
+
+
 def group_id(app: str, group: GroupName) -> str:
     """The id of the app's consumer group of that name."""
     return worker_group(app) if group == "workers" else delay_group(app)
@@ -110,15 +121,8 @@ def standings(
     # Last, or a place that moved on meanwhile would look as if it were beyond the end.
     spans = view.cluster.spans(places)
     return {
-        place: GroupPlace(
-            place=place,
-            low=spans[place][0],
-            high=spans[place][1],
-            committed=of_topic(committed.get(place), ids[place[0]]),
-            mirror=mirrors.get(place),
-            topic_id=ids[place[0]],
-        )
-        for place in places
+        at: group_place(at, ids[at[0]], spans[at], committed.get(at), mirrors.get(at))
+        for at in places
     }
 
 

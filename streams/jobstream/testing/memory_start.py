@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 from jobstream.kafka.follow.mirror_topic import KafkaMirrors
 from jobstream.kafka.follow.schema_topic import SchemaFollower
-from jobstream.operate.positions import GroupPlace
+from jobstream.operate.positions import group_place
 from jobstream.operate.undecodable import judges_of, look, refusal
 from jobstream.testing.memory_log import MemoryLog
 from jobstream.topics.names import delay_group, offsets_topic, schemas_topic, worker_group
-from jobstream_processors.topic_marks import of_topic
 from jobstream_schemas import Catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from jobstream.app import App
+    from jobstream.operate.positions import GroupPlace
     from jobstream.testing.memory_broker import MemoryBroker
     from jobstream_processors.ports import Record, TopicPartition
 
@@ -48,12 +48,6 @@ def _standings(app: App, broker: MemoryBroker, log: MemoryLog) -> Iterator[Group
         for name, group in groups.items():
             for number in range(broker.topics()[name]):
                 place, topic_id = (name, number), broker.topic_id(name)
-                low, high = broker.span(place)
-                yield GroupPlace(
-                    place=place,
-                    low=low,
-                    high=high,
-                    committed=of_topic(broker.committed(group, place), topic_id),
-                    mirror=mirrors.get(group, place, topic_id),
-                    topic_id=topic_id,
-                )
+                committed = broker.committed(group, place)
+                mirror = mirrors.get(group, place, topic_id)
+                yield group_place(place, topic_id, broker.span(place), committed, mirror)
