@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.headers import Carried, Headers
     from jobstream_processors.job_types import JobSpec
-    from jobstream_processors.meter import TypeMeter
+    from jobstream_processors.meter import QueueMeter, TypeMeter
     from jobstream_processors.ports import Clock, Trace
     from jobstream_schemas import Decoded, Reader
 
@@ -125,6 +125,18 @@ class Delivery:
     def running(self) -> bool:
         """Whether its handler was handed to an executor and has not ended."""
         return self.stage is HANDED or self.outlived
+
+    def meant_for(self, spec: JobSpec, counted: QueueMeter | None) -> None:
+        """Its type has a handler here, it is counted there, and may need its order key."""
+        self.spec = spec
+        meta, reader = self.meta, self.reader
+        assert meta is not None, "only decoded deliveries are run"  # noqa: S101
+        assert reader is not None, "a decoded delivery has a reader"  # noqa: S101
+        if counted is not None:
+            self.meter = counted.types.get(reader.job_type) or counted.of(reader.job_type)
+        if meta.order_key is not None:
+            self.key = meta.order_key
+            self.holds_key = spec.policy.holds_key
 
     def begins(self, awake_s: float) -> None:
         """Its handler begins, or began, at this awake time."""

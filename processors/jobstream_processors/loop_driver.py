@@ -97,7 +97,7 @@ class LoopDriver:
 
     def hand(self, batch: list[tuple[Lane, list[Record]]]) -> None:
         """Give records to the engine; returns at once."""
-        self._loop.call_soon_threadsafe(self.joined.engine.accept, batch)
+        self._loop.call_soon_threadsafe(self.joined.engine.carry, batch)
 
     def prepare(self, arrival: Arrival) -> None:
         """Restore it on a thread of its own."""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from jobstream_processors.core import known
 from jobstream_processors.core.decide import DeadLetter, End, Finish, Retry, RetryInPlace
-from jobstream_processors.core.headers import FIRST
 from jobstream_processors.core.ladder import RUNGS, rung_for
 from jobstream_processors.core.outcome import UNDECODABLE as UNDECODABLE_REASON
 from jobstream_processors.core.outcome import Again, Crashed, DeclaredDead, Raised, TimedOut
@@ -239,20 +238,16 @@ class Meter:
         self.publish_retries = 0
         """Settlements that were not acknowledged at once; the settling thread's."""
 
-    def settled(self, batch: Iterable[tuple[Counted, Decision]], clock: Clock) -> None:
-        """These are settled now. How long it took is by the broker's stamps, no producer's."""
-        now_ms, awake_ms = clock.broker_ms(), clock.awake_s() * 1_000
-        for delivery, decision in batch:
-            meter = delivery.meter
-            if meter is None:
-                meter = self.queues[delivery.lane.queue].unknown
-            elif type(decision) is Finish and delivery.carried is FIRST:
-                # Nearly every job ends so.
-                meter.firsts.append(awake_ms - delivery.appended)
-                continue
-            first_ms = delivery.carried.enqueued_ms
-            took_ms = awake_ms - delivery.appended if first_ms is None else now_ms - first_ms
-            meter.decided(delivery, decision, took_ms)
+    def settled(self, delivery: Counted, decision: Decision, clock: Clock) -> None:
+        """It is settled now. How long it took is by the broker's stamps, no producer's."""
+        meter = delivery.meter or self.queues[delivery.lane.queue].unknown
+        first_ms = delivery.carried.enqueued_ms
+        took_ms = (
+            clock.awake_s() * 1_000 - delivery.appended
+            if first_ms is None
+            else clock.broker_ms() - first_ms
+        )
+        meter.decided(delivery, decision, took_ms)
 
     def fold(self) -> None:
         """Show what came since the last fold; on the loop's thread, several times a second."""

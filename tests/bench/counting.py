@@ -122,7 +122,7 @@ class Steps:
         engine.begin(lane)
         began = time.process_time()
         for at in range(0, JOBS, BATCH):
-            engine.accept([(lane, records[at : at + BATCH])])
+            engine.carry([(lane, records[at : at + BATCH])])
             while executor.busy:  # noqa: ASYNC110 - a round of the loop is what is waited for
                 await asyncio.sleep(0)
             engine.tick()

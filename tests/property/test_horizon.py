@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import TYPE_CHECKING, cast
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,10 @@ from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.delivery import Delivery
 from jobstream_processors.engine.horizon import Horizon
 from jobstream_processors.engine.waiting import WaitingRoom
+from jobstream_processors.job_types import ASYNC
+
+if TYPE_CHECKING:
+    from jobstream_processors.execute.running import Executor
 
 SLOTS = 5
 TICK_MS = 50
@@ -45,7 +50,7 @@ class Slots:
         for lane in self.lanes:
             lane.limit(FLOOR)
         self.rooms = [WaitingRoom(lane) for lane in self.lanes]
-        self.horizon = Horizon()
+        self.horizon = Horizon(lambda: self.now_ms)
         self.horizon.announce_by((self.publish, SLOTS))
 
     @property
@@ -92,7 +97,7 @@ class Slots:
                 self.queue.extend(found)
         else:
             self.now_ms += TICK_MS
-            self.horizon.look(self.rooms, self.now_ms, self.busy)
+            self.horizon.look(self.rooms, {ASYNC: cast("Executor", self)})
 
 
 @given(STEPS)

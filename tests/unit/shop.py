@@ -152,7 +152,9 @@ class Shop:
 
     def take(self, lane: Lane, records: Sequence[Record]) -> list[Taken]:
         """Begin the records, read them, and judge what they hold."""
-        return self.judge.judge(lane, self.intake.read(*self.intake.begin(lane, records)))
+        return self.intake.judge(
+            lane, self.intake.read(*self.intake.begin(lane, records)), self.judge
+        )
 
     def rows(self) -> list[Row]:
         """The rows in the dedup topic, in order of their append."""
@@ -268,13 +270,15 @@ class Works:
 
     def accept(self, lane: Lane, *records: Record) -> None:
         """Hand records over."""
-        self.engine.accept([(lane, records)])
+        self.engine.carry([(lane, records)])
 
     def end(self, job_id: str, outcome: Outcome = DONE, *, running: bool = False) -> Delivery:
         """End a run; with `running`, its handler outlives the report."""
         by = self.hand if job_id in self.hand.hosted else self.child
         delivery = by.hosted[job_id] if running else by.hosted.pop(job_id)
-        self.engine.ended(delivery, outcome, running=running)
+        if running:
+            delivery.outlives()
+        self.engine.ended(delivery, outcome)
         return delivery
 
     def kept(self, lane: Lane) -> dict[str, str]:

@@ -89,7 +89,8 @@ class HasHeaders(Protocol):
 
 
 FIRST = Carried()
-_ask = methodcaller("headers")
+NOT_UTF8 = "a header's name is no UTF-8: the record's headers can't be read, nor copied"
+ask_headers = methodcaller("headers")
 """Not `record.headers()`: once Python has specialised such a call it no longer looks whether C code
 that returned something also raised, and the client library does both for a name that is no text."""
 
@@ -102,10 +103,9 @@ def headers_of(record: HasHeaders) -> Headers | None:
     ends the process that touches it.
     """
     try:
-        headers: Headers | None = _ask(record)
+        headers: Headers | None = ask_headers(record)
     except (SystemError, UnicodeDecodeError) as error:
-        message = "a header's name is no UTF-8: the record's headers can't be read, nor copied"
-        raise BadHeaders(message) from error
+        raise BadHeaders(NOT_UTF8) from error
     return headers
 
 

@@ -14,6 +14,7 @@ from jobstream_processors.engine.gates.cancel import Cancels
 from jobstream_processors.engine.gates.flood import Floods
 from jobstream_processors.engine.gates.pause import Pauses
 from jobstream_processors.engine.gates.silence import Silence
+from jobstream_processors.engine.waiting import offset_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -45,6 +46,8 @@ class Admission:
         self._now_ms = monotonic_ms
         self.ends_some = False
         """Whether a gate may end deliveries instead of a run; nearly never."""
+        self.is_wary = False
+        """Whether a gate must learn of usual ends, too; nearly never."""
 
     def obey(self, orders: Orders) -> list[str]:
         """Operators' orders are these from now on; returns ids of jobs that are to end by them."""
@@ -85,7 +88,7 @@ class Admission:
         sifted = any(gate.keeps_some for gate in gates)
         changed = shut != room.shut or sifted is not room.sifted or (anew and sifted)
         room.shut, room.sifted = shut, sifted
-        room.plain = not any(gate.is_wary(room) for gate in gates)
+        self.is_wary = any(gate.is_wary for gate in gates)
         return changed
 
     def gather(self, room: WaitingRoom, taken_back: Collection[Delivery]) -> list[Delivery]:
@@ -102,7 +105,7 @@ class Admission:
                 room.remove(first)
                 if not self._keeps(room, first):
                     found.append(first)
-            return found
+            return sorted(found, key=offset_of)
         shutting = [gate for gate in self._gates if gate.shuts(room) is not None]
         if len(shutting) > 1 or not shutting[0].lets_some:
             return []
@@ -138,6 +141,7 @@ class Admission:
         """The lane has ended."""
         for gate in self._gates:
             gate.forget(room)
+        self.is_wary = any(gate.is_wary for gate in self._gates)
 
     def _keeps(self, room: WaitingRoom, delivery: Delivery) -> bool:
         """Set it aside if a gate keeps it."""

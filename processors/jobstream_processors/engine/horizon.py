@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 
 from jobstream_processors.assignment.lane import FLOOR
 from jobstream_processors.engine.waiting import offset_of
+from jobstream_processors.job_types import PROCESS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.engine.waiting import WaitingRoom
+    from jobstream_processors.execute.running import Executor
 
 AHEAD_S = 0.25
 """How much work may be announced beyond what the slots hold. An acknowledgement takes some
@@ -40,8 +42,9 @@ NOTHING_AHEAD: Ahead = (_nobody, 0)
 class Horizon:
     """Keeps back what is not announced, for every lane of one process."""
 
-    def __init__(self) -> None:
-        self._announce, self.slots = NOTHING_AHEAD
+    def __init__(self, monotonic_ms: Callable[[], int]) -> None:
+        self._now_ms = monotonic_ms
+        self._announce, self._slots = NOTHING_AHEAD
         self.kept = False
         """Whether something waits here that came since the last look."""
         self._finished = 0
@@ -51,7 +54,7 @@ class Horizon:
 
     def announce_by(self, ahead: Ahead) -> None:
         """Ask these before the slots run dry."""
-        self._announce, self.slots = ahead
+        self._announce, self._slots = ahead
 
     def announced(self, room: WaitingRoom, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
         """Those of `deliveries`, in rising order of offsets, that may begin; the rest waits."""
@@ -63,17 +66,15 @@ class Horizon:
         self.kept = True
         return deliveries[:count]
 
-    def look(self, rooms: Collection[WaitingRoom], now_ms: int, busy: int) -> None:
-        """Decide what each lane wants announced, and have it announced if that is more.
-
-        So many slots are `busy`, or waited for.
-        """
+    def look(self, rooms: Collection[WaitingRoom], executors: Mapping[str, Executor]) -> None:
+        """Decide what each lane wants announced, and have it announced if that is more."""
+        now_ms, busy = self._now_ms(), self._taken(executors)
         self.kept = False
         self._measure(rooms, now_ms)
-        most = self.slots + max(FLOOR, self._per_ms * AHEAD_S * 1_000)
+        most = self._slots + max(FLOOR, self._per_ms * AHEAD_S * 1_000)
         waiting = [room for room in rooms if room.unannounced and not room.lane.wants]
         asked = False
-        if waiting and busy < (self.slots + most) / 2:
+        if waiting and busy < (self._slots + most) / 2:
             share = max(1, int(most - busy) // len(waiting))
             for room in waiting:
                 room.lane.want(_with(room, share))
@@ -83,6 +84,13 @@ class Horizon:
                 asked |= self._reserve(room, now_ms, int(most))
         if asked:
             self._announce()
+
+    def _taken(self, executors: Mapping[str, Executor]) -> int:
+        """How many of the slots are taken, or waited for."""
+        busy = sum(each.busy for name, each in executors.items() if name != PROCESS)
+        # Suspects wait for children, however many: they must not hold up the others.
+        children = executors[PROCESS].busy if PROCESS in executors else 0
+        return busy + min(children, max(0, self._slots - busy))
 
     def _measure(self, rooms: Iterable[WaitingRoom], now_ms: int) -> None:
         passed = now_ms - self._at_ms

@@ -1,20 +1,30 @@
-"""Steps 5 and 6: begin the offset of a record, and read its headers and event."""
+"""Steps 5 to 7 for most records: begin the offset, read headers and event, judge the delivery.
+
+A delivery that something is known of, or that can't be read, is judged in `engine/judge.py`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from jobstream_processors.core import identity
-from jobstream_processors.core.headers import BadHeaders, headers_of, parse
+from jobstream_processors.core.headers import (
+    FIRST,
+    NOT_UTF8,
+    BadHeaders,
+    ask_headers,
+    parse,
+)
 from jobstream_processors.core.outcome import UNDECODABLE
 from jobstream_processors.delivery import Delivery
+from jobstream_processors.engine.namesakes import unreadable
 from jobstream_schemas import DecodeError, UnknownSchema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from jobstream_processors.assignment.lane import Lane
+    from jobstream_processors.engine.judge import Judge, Taken
     from jobstream_processors.ports import Clock, Record, Trace
     from jobstream_schemas import Catalogue
 
@@ -64,22 +74,51 @@ class Intake:
                 appended = record.timestamp()[1] - each_ms
             delivery.appended = appended
             try:
-                headers = headers_of(record)
-                if headers:
+                # Once only: see `headers_of`, which this is without the call.
+                if headers := ask_headers(record):
                     delivery.headers = headers
                     delivery.carried = parse(headers)
                 delivery.meta = meta = decode(delivery.value)
                 delivery.reader = reader_of(meta.fingerprint)
                 delivery.id = meta.id
                 if meta.expires_in_ms is not None:
-                    self._limit(delivery, record, meta.expires_in_ms)
+                    _limit(delivery, record, meta.expires_in_ms)
             except BadHeaders as error:
-                self._unreadable(delivery, "bad_headers", error)
+                unreadable(delivery, "bad_headers", error)
             except UnknownSchema as error:
-                self._unreadable(delivery, "unknown_schema", error)
+                unreadable(delivery, "unknown_schema", error)
             except DecodeError as error:
-                self._unreadable(delivery, UNDECODABLE, error)
+                unreadable(delivery, UNDECODABLE, error)
+            except (SystemError, UnicodeDecodeError):
+                unreadable(delivery, "bad_headers", BadHeaders(NOT_UTF8))
         return fresh
+
+    @staticmethod
+    def judge(lane: Lane, fresh: Sequence[Delivery], judge: Judge) -> list[Taken]:
+        """Judge deliveries of one lane, in offset order."""
+        ids = [delivery.id for delivery in fresh]
+        found = lane.shard.get(ids)
+        inflight, specs, counted = judge.inflight, judge.specs, lane.meter
+        # Looked up one by one: the other of one may be the one before it.
+        others = map(inflight.get, ids)
+        plain_from = max(lane.left.before, lane.suspect_before)
+        taken: list[Taken] = []
+        for delivery, known, other in zip(fresh, found, others, strict=True):
+            if (
+                known is None
+                and other is None
+                and delivery.carried is FIRST
+                and delivery.offset >= plain_from
+                and (reader := delivery.reader) is not None
+                and (spec := specs.get(reader.job_type)) is not None
+            ):
+                # Nearly every delivery: the first of its job, of which nothing is known.
+                inflight[delivery.id] = delivery
+                delivery.meant_for(spec, counted)
+                taken.append((delivery, None))
+            elif (judged := judge.judge(delivery, known, other)) is not None:
+                taken.append(judged)
+        return taken
 
     def _appended(self, records: Sequence[Record]) -> tuple[float, float | None]:
         """When the records came to their queue, in ms of awake time: one value for all.
@@ -95,24 +134,12 @@ class Intake:
             return (first + last) / 2 - apart_ms, None
         return first - apart_ms, apart_ms
 
-    @staticmethod
-    def _limit(delivery: Delivery, record: Record, expires_in_ms: int) -> None:
-        """Say from when on it must not start, counted from the job's first append."""
-        first_ms, carried = record.timestamp()[1], delivery.carried
-        if carried.enqueued_ms is not None:
-            # A header may come from anybody: no job was appended after its copy.
-            first_ms = min(first_ms, carried.enqueued_ms)
-        delivery.carried = replace(carried, enqueued_ms=first_ms)
-        delivery.expires_ms = first_ms + expires_in_ms
 
-    @staticmethod
-    def _unreadable(delivery: Delivery, reason: str, error: Exception) -> None:
-        delivery.trouble = (reason, str(error))
-        delivery.id = origin_id(delivery)
-
-
-def origin_id(delivery: Delivery) -> str:
-    """The name of a record without a trusted id: where it first stood."""
-    if delivery.carried.origin:
-        return f"@{delivery.carried.origin}"
-    return identity.from_origin(*delivery.origin)
+def _limit(delivery: Delivery, record: Record, expires_in_ms: int) -> None:
+    """Say from when on it must not start, counted from the job's first append."""
+    first_ms, carried = record.timestamp()[1], delivery.carried
+    if carried.enqueued_ms is not None:
+        # A header may come from anybody: no job was appended after its copy.
+        first_ms = min(first_ms, carried.enqueued_ms)
+    delivery.carried = replace(carried, enqueued_ms=first_ms)
+    delivery.expires_ms = first_ms + expires_in_ms

@@ -1,7 +1,8 @@
-"""Step 7: judge a delivery by what is known of its job: by the dedup table, and in flight here.
+"""Step 7 for what is unusual: judge a delivery by what the dedup table knows, and what runs here.
 
 What comes out is either a delivery to admit (decision None) or one that is decided without a run.
-Deliveries that the table absorbs come out of nothing: their offset is finished on the spot.
+Deliveries that the table absorbs come out of nothing: their offset is finished on the spot. Plain
+deliveries are judged in `engine/intake.py`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from jobstream_processors.engine.unfinished import limit_ms
 from jobstream_processors.engine.waiting import WaitingRooms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.core.decide import Decision
@@ -48,38 +49,13 @@ class Judge:
     """Knows what is in flight here, of every lane. Used on the event loop's thread only."""
 
     def __init__(self, specs: Mapping[str, JobSpec], catalogue: Catalogue, clock: Clock) -> None:
-        self._specs = specs
+        self.specs = specs
         self._namesakes = Namesakes(specs, catalogue)
         self._clock = clock
         self.inflight: dict[str, Delivery] = {}
         """Every delivery judged and not settled yet, by id."""
         self.waiting = WaitingRooms()
         """Where deliveries wait, and why."""
-
-    def judge(self, lane: Lane, fresh: Sequence[Delivery]) -> list[Taken]:
-        """Judge deliveries of one lane, in offset order."""
-        ids = [delivery.id for delivery in fresh]
-        found = lane.shard.get(ids)
-        # Looked up one by one: the other of one may be the one before it.
-        others = map(self.inflight.get, ids)
-        plain_from = max(lane.left.before, lane.suspect_before)
-        taken: list[Taken] = []
-        for delivery, known_of_id, other in zip(fresh, found, others, strict=True):
-            if (
-                known_of_id is None
-                and other is None
-                and delivery.carried is FIRST
-                and delivery.offset >= plain_from
-                and delivery.trouble is None
-            ):
-                # Nearly every delivery: the first of its job, of which nothing is known.
-                self.inflight[delivery.id] = delivery
-                taken.append((delivery, self._keyed(delivery, self._typed(delivery))))
-            elif other is not None and (other.lane.live or other.outlived):
-                self.waiting.wait_for_id(delivery)
-            elif (judged := self._judge(delivery, known_of_id, other)) is not None:
-                taken.append(judged)
-        return taken
 
     def waiters(self, ended: Delivery) -> Iterator[Taken]:
         """Deliveries that waited for `ended`'s id, judged anew, up to the first that is to run."""
@@ -147,6 +123,18 @@ class Judge:
             enqueued_ms=delivery.enqueued_ms(self._clock),
         )
 
+    def judge(
+        self, delivery: Delivery, found: Known | None, other: Delivery | None
+    ) -> Taken | None:
+        """What is to become of a delivery; None if it waits for `other` of its id, or is absorbed.
+
+        If the lane of `other` has ended, its run may go on all the same.
+        """
+        if other is not None and (other.lane.live or other.outlived):
+            self.waiting.wait_for_id(delivery)
+            return None
+        return self._judge(delivery, found, other)
+
     def _judge(
         self,
         delivery: Delivery,
@@ -172,38 +160,24 @@ class Judge:
             if lane.meter is not None and delivery.trouble[0] in UNREADABLE:
                 lane.meter.unknown.failures[UNDECODABLE] += 1
             return delivery, self._trouble(delivery, *delivery.trouble)
-        spec = self._typed(delivery)
+        reader = delivery.reader
+        assert reader is not None, "decoded, since there is no trouble"  # noqa: S101
+        spec = self.specs.get(reader.job_type)
+        if spec is not None:
+            delivery.meant_for(spec, lane.meter)
+        elif lane.meter is not None:
+            delivery.meter = lane.meter.of(reader.job_type)
         # A first delivery of which nothing is known runs.
         is_first = found is None and delivery.carried is FIRST and not (is_left or is_over)
         if not is_first and (decision := self._barred_by(delivery, found)) is not None:
             return delivery, decision
-        decision = self._keyed(delivery, spec)
-        if spec is not None and spec.importable and delivery.offset < lane.suspect_before:
+        if spec is None:
+            return delivery, unknown_type(self.case(delivery), reader.job_type)
+        if spec.importable and delivery.offset < lane.suspect_before:
             if not is_over:
                 lane.count_suspect(delivery.offset)
             _isolate(delivery)
-        return delivery, decision
-
-    def _typed(self, delivery: Delivery) -> JobSpec | None:
-        """Find its handler, and where it is counted."""
-        reader, queue_meter = delivery.reader, delivery.lane.meter
-        assert reader is not None, "decoded, since there is no trouble"  # noqa: S101
-        job_type = reader.job_type
-        if queue_meter is not None:
-            delivery.meter = queue_meter.types.get(job_type) or queue_meter.of(job_type)
-        delivery.spec = spec = self._specs.get(job_type)
-        return spec
-
-    def _keyed(self, delivery: Delivery, spec: JobSpec | None) -> Decision | None:
-        """Find the key that it needs for its run; what becomes of it without a handler."""
-        meta, reader = delivery.meta, delivery.reader
-        assert meta is not None, "decoded, since there is no trouble"  # noqa: S101
-        if spec is None:
-            assert reader is not None, "decoded, since there is no trouble"  # noqa: S101
-            return unknown_type(self.case(delivery), reader.job_type)
-        delivery.key = meta.order_key
-        delivery.holds_key = spec.policy.holds_key
-        return None
+        return delivery, None
 
     def _barred_by(self, delivery: Delivery, found: Known | None) -> Decision | None:
         """What keeps it from a run; None if nothing does."""

@@ -1,11 +1,10 @@
-"""Tells jobs apart that came under one name."""
+"""Names records that have no id to trust, and tells jobs apart that came under one name."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core import identity
-from jobstream_processors.engine.intake import origin_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +13,19 @@ if TYPE_CHECKING:
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.job_types import JobSpec
     from jobstream_schemas import Catalogue
+
+
+def unreadable(delivery: Delivery, reason: str, error: Exception) -> None:
+    """Note why it can't be read; it is called by where it stands."""
+    delivery.trouble = (reason, str(error))
+    delivery.id = origin_id(delivery)
+
+
+def origin_id(delivery: Delivery) -> str:
+    """The name of a record without a trusted id: where it first stood."""
+    if delivery.carried.origin:
+        return f"@{delivery.carried.origin}"
+    return identity.from_origin(*delivery.origin)
 
 
 class Namesakes:

@@ -43,7 +43,6 @@ class WaitingRoom:
         "held",
         "lane",
         "later",
-        "plain",
         "reserved",
         "shut",
         "sifted",
@@ -54,8 +53,6 @@ class WaitingRoom:
         self.lane = lane
         self.draining = False
         """Nothing more starts; what runs may end and settle."""
-        self.plain = True
-        """Whether a run that ends as usual concerns nobody but its delivery."""
         self.shut: tuple[Reason, ...] = ()
         """Why nothing of the lane begins; empty nearly always."""
         self.sifted = False
@@ -70,11 +67,6 @@ class WaitingRoom:
         """What a gate keeps while others of the lane go on."""
         self.unannounced: list[Delivery] = []
         """In order of offsets."""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether whatever has its order key may begin at once."""
-        return not (self.shut or self.held or self.sifted or self.draining)
 
     def hold(self, delivery: Delivery) -> None:
         """Let it wait behind what is held until the lane is not shut any more."""

@@ -10,17 +10,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core.decide import FINISH, Leave, WaitInPlace, decide
+from jobstream_processors.core.headers import FIRST
 from jobstream_processors.core.outcome import DONE, Cancelled, Done, Interrupted
 from jobstream_processors.delivery import BEHIND, DECIDED, FINISHED, HANDED, LEFT, TAKEN
 from jobstream_processors.engine.admission import Admission, all_gates
-from jobstream_processors.engine.executors import Executors
 from jobstream_processors.engine.horizon import Horizon
 from jobstream_processors.engine.in_place import IN_PLACE, set_again
 from jobstream_processors.engine.waiting import KEY, LATER
+from jobstream_processors.job_types import PROCESS
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.core.decide import Decision
@@ -31,15 +32,17 @@ if TYPE_CHECKING:
     from jobstream_processors.engine.judge import Judge, Taken
     from jobstream_processors.engine.waiting import WaitingRoom
     from jobstream_processors.engine.witness import Witness
+    from jobstream_processors.execute.running import Executor
     from jobstream_processors.meter import Meter
     from jobstream_processors.ports import Clock, Record
-
-UNWRITTEN = frozenset({Leave, WaitInPlace})
-"""Decisions that nothing is written for."""
 
 
 class Way:
     """Takes the deliveries of every lane of one process from step to step."""
+
+    executors: Mapping[str, Executor]
+    """By name; `run_on` gives them."""
+    witness: Witness
 
     def __init__(  # noqa: PLR0917 - the parts of one composition
         self,
@@ -51,23 +54,18 @@ class Way:
         meter: Meter | None = None,
         gates: tuple[Gate, ...] | None = None,
     ) -> None:
-        self._intake = intake
-        self.judge = judge
-        self.rooms = judge.waiting.rooms
+        self._intake, self.judge = intake, judge
+        self.waiting, self.rooms = judge.waiting, judge.waiting.rooms
         self.admission = Admission(gates or all_gates(), clock.monotonic_ms)
-        self.horizon = Horizon()
-        self.executors = Executors({})
-        self.witness: Witness
-        self._clock = clock
-        self._put = put
-        self._loop = loop
-        self._meter = meter
+        self.horizon = Horizon(clock.monotonic_ms)
+        self._clock, self._meter = clock, meter
+        self._put, self._loop = put, loop
         self._out: list[Decided] = []
 
     def carry(
         self,
-        handed: Iterable[tuple[Lane, Sequence[Record]]] = (),
-        ended: Iterable[tuple[Delivery, Outcome, bool]] = (),
+        handed: Sequence[tuple[Lane, Sequence[Record]]] = (),
+        ended: Iterable[tuple[Delivery, Outcome]] = (),
         settled: Sequence[Decided] = (),
     ) -> None:
         """Take deliveries on from where they stand: handed over, ended or settled."""
@@ -80,20 +78,32 @@ class Way:
                 continue
             fresh, kept = self._intake.begin(lane, records)  # 5 begin
             self._intake.read(fresh, kept)  # 6 read
-            taken = self.judge.judge(lane, fresh)  # 7 judge
+            taken = self._intake.judge(lane, fresh, self.judge)  # 7 judge
             free = self._admit(room, taken)  # 8 admit
-            self._execute(room, free)  # 9 execute: its end comes back as `ended`
-        for delivery, outcome, running in ended:
-            decision = self._decide(delivery, outcome, running)  # 10 decide
+            self.execute(room, free)  # 9 execute: its end comes back as `ended`
+        for delivery, outcome in ended:
+            decision = self._decide(delivery, outcome)  # 10 decide
             if decision is not None:
                 self._settle(delivery, decision)  # 11 settle: through `put`, back as `settled`
         if settled:
             self._finish(settled)  # 12 finish
         # 13 commit: the feed, up to what `tick` shows of each watermark once a mirror has it
+        if handed and self.horizon.kept:
+            self.horizon.look(self.rooms.values(), self.executors)
 
-    def ended(self, delivery: Delivery, outcome: Outcome, *, running: bool = False) -> None:
-        """From an executor, with the outcome of a run; `returned` follows if it is `running`."""
-        self.carry((), ((delivery, outcome, running),))
+    def ended(self, delivery: Delivery, outcome: Outcome) -> None:
+        """From an executor, with the outcome of a run; `returned` follows if it goes on."""
+        if outcome is not DONE or self.admission.is_wary or not delivery.lane.live:
+            self.carry((), ((delivery, outcome),))
+            return
+        # The usual end, steps 10 and 11: nothing to weigh, and no gate learns of it.
+        if delivery.key is not None and not delivery.holds_key:
+            self._free_key(delivery)
+        delivery.stage, delivery.decided = DECIDED, FINISH
+        out = self._out
+        if not out:
+            self._loop.call_soon(self.flush)
+        out.append((delivery, FINISH))
 
     def settled(self, batch: Sequence[Decided]) -> None:
         """From the settler: everything that these decisions wrote is acknowledged."""
@@ -103,12 +113,14 @@ class Way:
         """Step 8: the order key, then the gates; returns what may begin."""
         if self.admission.ends_some:
             taken = self.admission.judged(taken)
-        is_open, take = room.is_open, room.chains.take
+        is_open = not (room.shut or room.held or room.sifted or room.draining)
+        take = room.chains.take
         free: list[Delivery] = []
         for delivery, decision in taken:
             if decision is not None:
                 delivery.key = None  # It has no part in its order key.
-                self._end_unrun(delivery, decision)
+                self.witness.unrun(delivery, decision)
+                self._settle(delivery, decision)
             elif (key := delivery.key) is not None and not take(key, delivery):
                 delivery.waits = KEY
             elif is_open and delivery.due_ms is None:
@@ -117,19 +129,20 @@ class Way:
                 self.start(delivery)
         return free
 
-    def _execute(self, room: WaitingRoom, deliveries: Sequence[Delivery]) -> None:
+    def execute(self, room: WaitingRoom, deliveries: Sequence[Delivery]) -> None:
         """Step 9: let them begin when slots are free, or when their mirror has announced that."""
-        self.executors.begin(self.horizon.announced(room, deliveries))
+        if deliveries and deliveries[-1].offset >= room.lane.may_begin:
+            deliveries = self.horizon.announced(room, deliveries)
+        executors = self.executors
+        for delivery in deliveries:
+            delivery.stage = HANDED
+            spec = delivery.spec
+            assert spec is not None, "admitted deliveries have a handler"  # noqa: S101
+            executors[PROCESS if delivery.in_child else spec.executor].submit(delivery)
 
-    def _decide(self, delivery: Delivery, outcome: Outcome, running: bool) -> Decision | None:  # noqa: FBT001 - of a tuple
+    def _decide(self, delivery: Delivery, outcome: Outcome) -> Decision | None:
         """Step 10: what a run comes to; None if its lane has ended."""
         room = self.rooms.get(delivery.lane)
-        if outcome is DONE and room is not None and room.plain:
-            # The usual end, kept short: nothing to weigh, nothing to warn of.
-            if delivery.key is not None and not delivery.holds_key:
-                self._free_key(delivery)
-            return FINISH
-        delivery.outlived = running
         if room is None:
             delivery.error = None
             self._release(delivery)
@@ -148,30 +161,33 @@ class Way:
         self.admission.learn(room, delivery, outcome, decision)
         self.look(room)
         # A job that runs again in place is still the one whose turn it is.
-        if not running and not delivery.holds_key and type(decision) not in IN_PLACE:
+        if not delivery.outlived and not delivery.holds_key and type(decision) not in IN_PLACE:
             self._free_key(delivery)
         return decision
 
     def _settle(self, delivery: Delivery, decision: Decision) -> None:
         """Step 11: hand the decision to the settler, unless it writes nothing."""
-        if decision is not FINISH and type(decision) in UNWRITTEN:
-            if type(decision) is Leave:
-                self._release(delivery)
-            else:
-                self._again_in_place(delivery, decision)
-            return
-        delivery.stage = DECIDED
-        delivery.decided = decision
-        if not self._out:
-            self._loop.call_soon(self.flush)
-        self._out.append((delivery, decision))
+        if type(decision) is Leave:
+            self._release(delivery)
+        elif type(decision) is WaitInPlace:
+            self._again_in_place(delivery, decision)
+        else:
+            delivery.stage, delivery.decided = DECIDED, decision
+            if not self._out:
+                self._loop.call_soon(self.flush)
+            self._out.append((delivery, decision))
 
     def _finish(self, batch: Sequence[Decided]) -> None:
         """Step 12: everything these decisions wrote is acknowledged."""
-        if self._meter is not None:
-            self._meter.settled(batch, self._clock)
-        inflight, of_id = self.judge.inflight, self.judge.waiting.of_id
+        counted, clock = self._meter, self._clock
+        awake_ms = clock.awake_s() * 1_000
+        inflight, of_id = self.judge.inflight, self.waiting.of_id
         for delivery, decision in batch:
+            meter = delivery.meter
+            if meter is not None and decision is FINISH and delivery.carried is FIRST:
+                meter.firsts.append(awake_ms - delivery.appended)  # As nearly every job ends.
+            elif counted is not None:
+                counted.settled(delivery, decision, clock)
             if decision is not FINISH and type(decision) in IN_PLACE:
                 self._again_in_place(delivery, decision)
                 continue
@@ -196,7 +212,7 @@ class Way:
         elif delivery.stage is BEHIND:
             self._judge_again(delivery)
         elif self.admission.lets(room, delivery):
-            self._execute(room, (delivery,))
+            self.execute(room, (delivery,))
 
     def _judge_again(self, delivery: Delivery) -> None:
         """The run that it was behind is over, and it has its order key."""
@@ -209,12 +225,8 @@ class Way:
         else:
             if not delivery.holds_key:
                 self._free_key(delivery)
-            self._end_unrun(delivery, decision)
-
-    def _end_unrun(self, delivery: Delivery, decision: Decision) -> None:
-        """Decided without a run."""
-        self.witness.unrun(delivery, decision)
-        self._settle(delivery, decision)
+            self.witness.unrun(delivery, decision)
+            self._settle(delivery, decision)
 
     def _again_in_place(self, delivery: Delivery, decision: Decision) -> None:
         """It runs again where it stands."""
@@ -234,7 +246,9 @@ class Way:
             return
         if delivery.stage is HANDED:
             delivery.unwanted = end.reason
-            self.executors.stop(delivery)
+            assert delivery.spec is not None, "admitted deliveries have a handler"  # noqa: S101
+            name = PROCESS if delivery.in_child else delivery.spec.executor
+            self.executors[name].stop(delivery)
         elif delivery.stage is TAKEN:
             had_key = room.remove(delivery)
             self.admission.taken_back(room, (delivery,))
@@ -247,20 +261,20 @@ class Way:
     def look(self, room: WaitingRoom, *, anew: bool = False) -> None:
         """Ask the gates what shuts the lane; hold what did not begin, or let it go."""
         if self.admission.shuts(room, anew=anew):
-            taken_back = self.executors.withdraw(room.lane)
-            self.execute_each(room, self.admission.gather(room, taken_back))
+            taken_back = self.withdraw(room.lane)
+            self.execute(room, self.admission.gather(room, taken_back))
 
-    def execute_each(self, room: WaitingRoom, deliveries: Iterable[Delivery]) -> None:
-        """As `_execute`, for what need not be in order of offsets."""
-        for delivery in deliveries:
-            self._execute(room, (delivery,))
+    def withdraw(self, lane: Lane) -> list[Delivery]:
+        """Take back what of `lane` waits for a slot."""
+        taken = [d for executor in self.executors.values() for d in executor.withdraw(lane)]
+        for delivery in taken:
+            delivery.stage = TAKEN
+        return taken
 
     def _free_key(self, delivery: Delivery) -> None:
         key, delivery.key = delivery.key, None
-        if key is None or (room := self.rooms.get(delivery.lane)) is None:
-            return
-        following = room.next_of(key)
-        if following is not None:
+        room = self.rooms.get(delivery.lane)
+        if key is not None and room is not None and (following := room.next_of(key)) is not None:
             self.start(following)
 
     def _release(self, delivery: Delivery) -> None:
@@ -272,26 +286,17 @@ class Way:
         if heir is not None and heir.waits == LATER:
             self.rooms[heir.lane].remove(heir)
             self.start(heir)
-        if self.judge.waiting.of_id:
+        if self.waiting.of_id:
             self.readmit(delivery)
 
     def readmit(self, delivery: Delivery) -> None:
         """Judge again whatever waited for this id."""
         for taken in self.judge.waiters(delivery):
             room = self.rooms[taken[0].lane]
-            self._execute(room, self._admit(room, (taken,)))
+            self.execute(room, self._admit(room, (taken,)))
 
     def flush(self) -> None:
         """Hand what was decided to the settler."""
         if self._out:
             out, self._out = self._out, []
             self._put(out)
-
-    def returned(self, delivery: Delivery) -> None:
-        """A handler that outlived its time limit has stopped: its key is free."""
-        delivery.outlived = False
-        delivery.error = None
-        if delivery.stage is FINISHED or not delivery.holds_key:
-            self._free_key(delivery)
-        if not delivery.lane.live:
-            self._release(delivery)  # Its decision was dropped with its lane.

@@ -23,13 +23,13 @@ class Bars:
 
     def __init__(self, clock: Clock, is_lost: Callable[[], bool]) -> None:
         self._clock = clock
-        self._is_lost = is_lost
+        self.is_lost = is_lost
         """Whether this process was frozen past its session: then nothing starts any more."""
 
     def __call__(self, delivery: Delivery) -> Outcome | None:
         """The outcome without a run; None if it may begin."""
         # A thread may have been given it a moment before its lane ended.
-        if self._is_lost() or not delivery.lane.live:
+        if self.is_lost() or not delivery.lane.live:
             return Interrupted()
         if delivery.expires_ms is not None and delivery.expires_ms <= self._clock.broker_ms():
             return Expired()

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 from jobstream_processors.core.outcome import DONE, STOPPED, Interrupted, Outcome, Raised, TimedOut
 from jobstream_processors.current import name_job
 from jobstream_processors.execute.running import (
+    UNBARRED,
     context_of,
     measured,
     outcome_of,
     outcome_with,
     spot_in,
-    unbarred,
     unread_of,
 )
 from jobstream_processors.forked import leave, tell_in_child
@@ -64,7 +64,7 @@ class LoopExecutor:
         concurrency: int,
         ended: Ended,
         returned: Returned,
-        barred: Barred = unbarred,
+        barred: Barred = UNBARRED,
         *,
         machine: Machine,
         enter: Enter = name_job,
@@ -75,7 +75,7 @@ class LoopExecutor:
         self._ended = ended
         self._returned = returned
         self._enter = enter
-        self._barred = barred
+        self._barred, self._is_lost = barred, barred.is_lost
         self._ready: deque[Delivery] = deque()
         self._waiting: dict[Delivery, asyncio.Task[None]] = {}
         self._limits: dict[Delivery, float] = {}
@@ -124,7 +124,7 @@ class LoopExecutor:
             elif now_s >= yields.until_s and not delivery.outlived:
                 delivery.outlives()
                 measured(delivery, yields.outcome, now_s)
-                self._ended(delivery, yields.outcome, running=True)
+                self._ended(delivery, yields.outcome)
 
     def withdraw(self, lane: Lane) -> list[Delivery]:
         """Take back the deliveries of `lane` that did not start."""
@@ -223,7 +223,9 @@ class LoopExecutor:
         """Run a handler up to its first wait; None if it ended before."""
         spec = delivery.spec
         assert spec is not None, "admitted deliveries have a handler"  # noqa: S101
-        if (bar := self._barred(delivery)) is not None:
+        if (delivery.expires_ms is not None or not delivery.lane.live or self._is_lost()) and (
+            bar := self._barred(delivery)
+        ) is not None:
             self._ended(delivery, bar)
             return None
         self._stepping = delivery

@@ -31,7 +31,7 @@ from jobstream_processors.core.outcome import (
 from jobstream_processors.execute.child import READY
 from jobstream_processors.execute.handed import HandedJob
 from jobstream_processors.execute.outliving import stops_held
-from jobstream_processors.execute.running import facts_of, measured, no_entry, unbarred
+from jobstream_processors.execute.running import UNBARRED, facts_of, measured, no_entry
 from jobstream_processors.forked import close_in_child
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class ProcessExecutor:
         self,
         size: int,
         ended: Ended,
-        barred: Barred = unbarred,
+        barred: Barred = UNBARRED,
         begin: Callable[[], None] | None = None,
         *,
         machine: Machine,

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING
 from jobstream_processors.core.outcome import NOWHERE, STOPPED, Outcome, Spot, TimedOut
 from jobstream_processors.current import name_job
 from jobstream_processors.execute.running import (
+    UNBARRED,
     clean_of,
     context_of,
     measured,
     outcome_of,
     outcome_with,
-    unbarred,
     unread_of,
 )
 from jobstream_processors.execute.spot import spot_of_run
@@ -52,7 +52,7 @@ class ThreadExecutor:
         concurrency: int,
         ended: Ended,
         returned: Returned,
-        barred: Barred = unbarred,
+        barred: Barred = UNBARRED,
         *,
         machine: Machine,
         enter: Enter = name_job,
@@ -118,7 +118,7 @@ class ThreadExecutor:
                 delivery.context.cancel()
             outcome = TimedOut(spec.timeout_ms, _spot_now(delivery, stacks))
             measured(delivery, outcome, now_s)
-            self._ended(delivery, outcome, running=True)
+            self._ended(delivery, outcome)
 
     def withdraw(self, lane: Lane) -> list[Delivery]:
         """Take back the deliveries of `lane` that did not start."""

@@ -37,10 +37,10 @@ NOT_TOLD = "not told, since args of this type have secret fields"
 class Ended(Protocol):
     """Called on the loop's thread when a delivery's outcome is known.
 
-    `running` says that the handler still runs (past its limit); `Returned` follows when it stops.
+    If it has `outlived` its limit, the handler still runs; `Returned` follows when it stops.
     """
 
-    def __call__(self, delivery: Delivery, outcome: Outcome, *, running: bool = False) -> None:
+    def __call__(self, delivery: Delivery, outcome: Outcome) -> None:
         """Take the outcome."""
 
 
@@ -53,6 +53,13 @@ class Returned(Protocol):
 
 class Barred(Protocol):
     """Asked right before a run begins, from any thread: the outcome if it must not begin."""
+
+    @property
+    def is_lost(self) -> Callable[[], bool]:
+        """Says whether nothing begins any more.
+
+        While it does not, only what may expire, or has lost its lane, can be barred.
+        """
 
     def __call__(self, delivery: Delivery, /) -> Outcome | None:
         """None: it may."""
@@ -123,8 +130,19 @@ def measured(delivery: Delivery, outcome: Outcome, ended: float) -> None:
         meter.ran(outcome, ended - began, wait_ms)
 
 
-def unbarred(delivery: Delivery) -> None:
+class Unbarred:
     """For executors that may begin whatever they are given."""
+
+    @staticmethod
+    def is_lost() -> bool:
+        """No."""
+        return False
+
+    def __call__(self, delivery: Delivery, /) -> None:
+        """It may."""
+
+
+UNBARRED = Unbarred()
 
 
 def no_entry(delivery: Delivery) -> None:

@@ -199,7 +199,7 @@ class MemoryWorker:
 
     def hand(self, batch: list[tuple[Lane, list[Record]]]) -> None:
         """Give records to the engine; it takes them when the loop runs."""
-        self._loop.call_soon(self._engine.accept, batch)
+        self._loop.call_soon(self._engine.carry, batch)
 
     def prepare(self, arrival: Arrival) -> None:
         """Restore it at once. Where a worker would end and be started anew, try again."""

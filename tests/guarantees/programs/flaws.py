@@ -80,8 +80,8 @@ def key_freed_at_handler_end() -> None:
     """A held key is free as soon as the handler has ended, though its job is to run again."""
     ended = Way.ended
 
-    def free(self: Way, delivery: Delivery, outcome: Outcome, *, running: bool = False) -> None:
-        ended(self, delivery, outcome, running=running)
+    def free(self: Way, delivery: Delivery, outcome: Outcome) -> None:
+        ended(self, delivery, outcome)
         self._free_key(delivery)
 
     Way.ended = free  # type: ignore[method-assign]

@@ -118,7 +118,7 @@ def test_lanes_with_a_backlog_share_what_the_slots_need(edge: Edge) -> None:
         place, shop = lane.source[1], edge.works.shop
         events = (shop.event(f"{place}-{number}") for number in range(100))
         handed.append((lane, [shop.put(event, partition=place) for event in events]))
-    edge.works.engine.accept(handed)
+    edge.works.engine.carry(handed)
 
     edge.works.pass_ms(50)
 

@@ -35,11 +35,11 @@ class Ear:
         (made,) = self.shop.deliver(lane or self.lane, self.shop.send(job_id, job))
         return made
 
-    def ended(self, delivery: Delivery, outcome: Outcome, *, running: bool = False) -> None:
+    def ended(self, delivery: Delivery, outcome: Outcome) -> None:
         """As the engine's."""
         assert delivery.id not in self.outcomes, "an outcome is told once"
         self.outcomes[delivery.id] = outcome
-        if running:
+        if delivery.outlived:
             self.still_running.append(delivery.id)
         self._heard.set()
 

@@ -72,10 +72,10 @@ def test_outside_of_handlers_no_job_is_named(ear: Ear) -> None:
     """Neither where its end is told, nor in what the loop was asked to do there."""
     outside: list[Fields] = []
 
-    def ended(delivery: Delivery, outcome: Outcome, *, running: bool = False) -> None:
+    def ended(delivery: Delivery, outcome: Outcome) -> None:
         outside.append(job_fields())
         asyncio.get_running_loop().call_soon(lambda: outside.append(job_fields()))
-        ear.ended(delivery, outcome, running=running)
+        ear.ended(delivery, outcome)
 
     async def quick(_: object) -> None:
         assert job_fields()

@@ -50,9 +50,10 @@ class Floods(Gate):
         self._probes[room] = delivery
         return True
 
-    def is_wary(self, room: WaitingRoom) -> bool:
-        """Whether a good end would change anything."""
-        return room in self._guards
+    @property
+    def is_wary(self) -> bool:
+        """Whether a good end may change anything."""
+        return bool(self._guards)
 
     def learn(
         self,

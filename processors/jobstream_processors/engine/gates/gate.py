@@ -51,8 +51,9 @@ class Gate:
         """Whether this one may begin though the gate shuts the lane; a True is used up by it."""
         return False
 
-    def is_wary(self, room: WaitingRoom) -> bool:  # noqa: ARG002 - the shape of it
-        """Whether the gate must learn of every end in this lane, also of the usual one."""
+    @property
+    def is_wary(self) -> bool:
+        """Whether the gate must learn of every end now, also of the usual one."""
         return False
 
     def learn(

@@ -69,9 +69,9 @@ class WorkerTracing:
     def ended(self, ended: Ended) -> Ended:
         """`ended`, and the span of the run is over; of the attempt as well if it is left undone."""
 
-        def watched(delivery: Delivery, outcome: Outcome, *, running: bool = False) -> None:
+        def watched(delivery: Delivery, outcome: Outcome) -> None:
             self._guard(delivery, JobTrace.ran, outcome)
-            ended(delivery, outcome, running=running)
+            ended(delivery, outcome)
             if not delivery.decided:
                 self._guard(delivery, JobTrace.left)
 
