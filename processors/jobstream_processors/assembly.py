@@ -153,7 +153,7 @@ class Assembly:
         served = [spec for spec in parts.specs.values() if spec.queue in parts.plans]
         self.slots = slots_of(served, parts.concurrency, parts.children)
         """How many handlers run at once, all executors together."""
-        self.engine.horizon.announce_by((self.mirrors.wake, self.slots))
+        self.engine.horizon.announce_by(self.mirrors.wake, self.slots)
         self.closer = Closer(parts.plans, parts.reader, parts.sink, self.feed.served)
 
     def _executors(self, parts: Parts) -> dict[str, Executor]:

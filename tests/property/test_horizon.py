@@ -51,7 +51,7 @@ class Slots:
             lane.limit(FLOOR)
         self.rooms = [WaitingRoom(lane) for lane in self.lanes]
         self.horizon = Horizon(lambda: self.now_ms)
-        self.horizon.announce_by((self.publish, SLOTS))
+        self.horizon.announce_by(self.publish, SLOTS)
 
     @property
     def busy(self) -> int:

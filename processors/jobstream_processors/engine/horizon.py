@@ -10,7 +10,6 @@ leaves few suspects. Used on the event loop's thread; it publishes nothing itsel
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from jobstream_processors.assignment.lane import FLOOR
@@ -18,7 +17,7 @@ from jobstream_processors.engine.waiting import offset_of
 from jobstream_processors.job_types import PROCESS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.engine.waiting import WaitingRoom
@@ -27,16 +26,6 @@ if TYPE_CHECKING:
 AHEAD_S = 0.25
 """How much work may be announced beyond what the slots hold. An acknowledgement takes some
 hundredths of a second, and it is asked for when half of this is left."""
-Ahead = tuple[Callable[[], object], int]
-"""Has mirrors told what lanes want announced, at once; and how many handlers run at once, all
-executors together."""
-
-
-def _nobody() -> None:
-    """Nobody mirrors; then lanes have no horizon."""
-
-
-NOTHING_AHEAD: Ahead = (_nobody, 0)
 
 
 class Horizon:
@@ -44,7 +33,8 @@ class Horizon:
 
     def __init__(self, monotonic_ms: Callable[[], int]) -> None:
         self._now_ms = monotonic_ms
-        self._announce, self._slots = NOTHING_AHEAD
+        self._announce: Callable[[], object] = lambda: None
+        self._slots = 0
         self.kept = False
         """Whether something waits here that came since the last look."""
         self._finished = 0
@@ -52,9 +42,9 @@ class Horizon:
         self._per_ms = 0.0
         """Jobs that end, of all lanes together; follows within about half a second."""
 
-    def announce_by(self, ahead: Ahead) -> None:
-        """Ask these before the slots run dry."""
-        self._announce, self._slots = ahead
+    def announce_by(self, announce: Callable[[], object], slots: int) -> None:
+        """Have `announce` mirror what lanes want, before these slots of all executors run dry."""
+        self._announce, self._slots = announce, slots
 
     def announced(self, room: WaitingRoom, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
         """Those of `deliveries`, in rising order of offsets, that may begin; the rest waits."""

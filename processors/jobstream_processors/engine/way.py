@@ -1,8 +1,7 @@
 """The way of a job through a worker, on the event loop's thread: `Way.carry` has its steps.
 
-It never reads a topic, never publishes and never commits: records come in through `carry`,
-decisions leave through `put`, and come back through `settled` once everything they wrote is
-acknowledged. Only then is an offset finished.
+Records come in through `carry`. Decisions leave through `put`, and come back through `settled` once
+everything that they wrote is acknowledged: only then is an offset finished.
 """
 
 from __future__ import annotations
@@ -41,7 +40,6 @@ class Way:
     """Takes the deliveries of every lane of one process from step to step."""
 
     executors: Mapping[str, Executor]
-    """By name; `run_on` gives them."""
     witness: Witness
 
     def __init__(  # noqa: PLR0917 - the parts of one composition

@@ -25,7 +25,7 @@ class Edge:
         self.works = works
         self.asked = 0
         works.hand.slots = SLOTS
-        works.engine.horizon.announce_by((self.ask, SLOTS))
+        works.engine.horizon.announce_by(self.ask, SLOTS)
         self.lane: Lane = works.lane()
         self.lane.limit(2)
 
