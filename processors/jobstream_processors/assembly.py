@@ -20,7 +20,7 @@ from jobstream_processors.assignment.takeover import Takeover
 from jobstream_processors.engine.engine import Engine
 from jobstream_processors.engine.intake import Intake
 from jobstream_processors.engine.judge import Judge
-from jobstream_processors.engine.unfinished import left
+from jobstream_processors.engine.unfinished import left, remains
 from jobstream_processors.execute.bars import Bars
 from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.execute.on_processes import ProcessExecutor
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Sequence
 
+    from jobstream_processors.assignment.driver import Remains
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.delivery import Decided
     from jobstream_processors.settle.thread import Settles
@@ -172,6 +173,10 @@ class Assembly:
         for lane in lanes:
             self.engine.drain(lane)
         self.engine.flush()
+
+    def remains(self, lanes: Sequence[Lane]) -> Remains:
+        """What of draining lanes is not through yet."""
+        return remains(self.engine.under_way(lanes))
 
     def cut(self, lanes: Sequence[Lane]) -> None:
         """Stop what runs of the lanes, where that is possible."""

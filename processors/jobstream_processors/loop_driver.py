@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Protocol
 from jobstream_processors.assembly import Assembly
 from jobstream_processors.assignment.phases import QUEUE
 from jobstream_processors.background import ended_soon
-from jobstream_processors.engine.unfinished import remains
 from jobstream_processors.errors import PublishFailed, TableUnavailable
 from jobstream_processors.settle.thread import SettleThread
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from jobstream_processors.assembly import Parts
-    from jobstream_processors.assignment.driver import Remains
     from jobstream_processors.assignment.lane import Arrival, Lane
     from jobstream_processors.delivery import Decided
     from jobstream_processors.ports import Record, TopicPartition
@@ -69,6 +67,7 @@ class LoopDriver:
         self.ask = self._restorers.submit
         self.settler: SettleThread
         self.joined = Assembly(parts, loop, self)
+        self.remains = self.joined.remains
 
     # -- between the engine and the thread that settles
 
@@ -110,10 +109,6 @@ class LoopDriver:
     def drain(self, lanes: Sequence[Lane]) -> None:
         """Start nothing more of the lanes; what runs goes on, and settles."""
         self._call(self.joined.drain, lanes)
-
-    def remains(self, lanes: Sequence[Lane]) -> Remains:
-        """What of draining lanes is not through yet."""
-        return remains(self.joined.engine.under_way(lanes))
 
     def cut(self, lanes: Sequence[Lane]) -> None:
         """Stop what runs of the lanes, where that is possible."""

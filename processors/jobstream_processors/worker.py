@@ -12,7 +12,6 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.background import aside, in_background
-from jobstream_processors.core.orders import NOTHING
 from jobstream_processors.errors import ReplaceProcess, WorkerStopped
 from jobstream_processors.loop_driver import LoopDriver
 from jobstream_processors.watch.loop_watch import LoopWatch
@@ -20,9 +19,7 @@ from jobstream_processors.watch.own_faults import own_fault
 from jobstream_processors.watch.standing import Standing, facts_of, run_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from jobstream_processors.assembly import Assembly, Parts
+    from jobstream_processors.assembly import Parts
     from jobstream_processors.core.orders import Orders
 
 log = logging.getLogger("jobstream.worker")
@@ -34,52 +31,11 @@ LEAVE_S = 3.0
 
 
 class Worker:
-    """Runs until told to stop, or until going on would be wrong."""
+    """Runs until stopped, or until going on would be wrong. Made on the event loop's thread."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._stopping = threading.Event()
-        self._lock = threading.Lock()
-        """Held while orders are passed on, so that none overtakes a later one."""
-        self._orders: Orders = NOTHING
-        self._at_work: AtWork | None = None  # None until it runs.
-
-    def obey(self, orders: Orders) -> None:
-        """Operators' orders are these from now on; returns at once. Safe from any thread."""
-        with self._lock:
-            self._orders = orders
-            if self._at_work is not None:
-                self._at_work.obey(orders)
-
-    def stop(self) -> None:
-        """Drain and leave; returns at once. Safe from signal handlers and any thread."""
-        self._stopping.set()
-
-    def standing(self) -> Standing | None:
-        """What it is doing at this moment; None before `run`. Safe from any thread."""
-        return self._at_work.standing() if self._at_work is not None else None
-
-    @property
-    def joined(self) -> Assembly | None:
-        """Its parts; None before `run`."""
-        return self._at_work.joined if self._at_work is not None else None
-
-    async def run(self) -> None:
-        """Serve until stopped. Raises what made going on impossible; then nothing was drained."""
-        at_work = AtWork(self._parts, self._stopping, self.stop)
-        with self._lock:
-            self._at_work = at_work
-            at_work.obey(self._orders)
-        await at_work.run()
-
-
-class AtWork:
-    """A worker while it runs. Made on the event loop's thread."""
-
-    def __init__(self, parts: Parts, stopping: threading.Event, stop: Callable[[], object]) -> None:
-        self._parts = parts
-        self._stopping = stopping
-        self._stop = stop
         self._loop = loop = asyncio.get_running_loop()
         self._end: asyncio.Future[None] = loop.create_future()
         self._error: BaseException | None = None  # What it ends with once it has drained.
@@ -87,10 +43,15 @@ class AtWork:
         loop.set_exception_handler(self._on_loop_error)
         self._driver = LoopDriver(parts, loop, self)
         self.joined = self._driver.joined
+        """Its parts."""
         self._feed, self._engine = self.joined.feed, self.joined.engine
 
+    def stop(self) -> None:
+        """Drain and leave; returns at once. Safe from signal handlers and any thread."""
+        self._stopping.set()
+
     def obey(self, orders: Orders) -> None:
-        """Tell the feed and the engine; returns at once. Safe from any thread."""
+        """Operators' orders are these from now on; returns at once. Safe from any thread."""
         quiet = orders.quiets_worker(self._parts.name) is not None
         self._feed.obey(frozenset(orders.queues), quiet=quiet)
         self._driver.soon(self._engine.obey, orders)
@@ -114,7 +75,7 @@ class AtWork:
         )
 
     async def run(self) -> None:
-        """Serve until stopped; raises what made going on impossible."""
+        """Serve until stopped. Raises what made going on impossible; then nothing was drained."""
         parts, driver = self._parts, self._driver
         parts.pulse.watch(lambda seconds: self.standing().under_way(seconds))
         driver.settler.start()
@@ -188,7 +149,7 @@ class AtWork:
         if self._error is None:
             self._error = error
             self.joined.drain(self._feed.served())
-            self._stop()
+            self.stop()
 
     def _finish(self) -> None:
         if not self._end.done():

@@ -154,14 +154,14 @@ class Control:
         Blocks while it reads the whole topic. It writes nothing: raises TopicMissing,
         EnqueueTimeout or BrokerUnavailable, which may be tried again, and BrokerRefused.
         """
-        follower = ControlFollower(self._client().log(), self._topic)
+        follower = ControlFollower(self._client().transport.log(), self._topic)
         self._client().require(self._topic)
         try:
             follower.catch_up()
         except TableUnavailable as error:
             message = f"what is in force is not known: {error}; nothing was written, try again"
             raise BrokerUnavailable(message) from error
-        now_ms = self._client().now_ms()
+        now_ms = self._client().transport.now_ms()
         return [shown(entry) for entry in follower.entries() if entry.is_in_force(now_ms)]
 
     def tell(
@@ -188,7 +188,7 @@ class Control:
         said = Said(kind, subject, said_by, why, lasts_ms, {})
         place = self._write(told_record(self._topic, said))
         # It is in force from here on, so nothing below may fail.
-        now_ms = self._client().now_ms()
+        now_ms = self._client().transport.now_ms()
         entry = Order(kind, subject, said_by, why, now_ms, now_ms + lasts_ms)
         return shown(self._taken(place) or entry)
 
@@ -203,7 +203,7 @@ class Control:
     def _taken(self, place: int) -> Order | None:
         """The entry as the broker has it; None if another one replaced it, or no broker answers."""
         with suppress(BrokerUnavailable, BrokerRefused, TableUnavailable):
-            for batch in self._client().log().read((self._topic, 0), place, place + 1):
+            for batch in self._client().transport.log().read((self._topic, 0), place, place + 1):
                 for record in batch:
                     return entry_of(record)
         return None

@@ -99,7 +99,7 @@ class Meter:
     def _counted(self) -> tuple[int, int]:
         """Records taken and finished so far."""
         worker = self._roles._observed.worker  # noqa: SLF001 - no API, see above
-        if worker is None or worker.joined is None:
+        if worker is None:
             return 0, 0
         lanes = worker.joined.feed.served()
         return sum(lane.handed for lane in lanes), sum(lane.returned for lane in lanes)

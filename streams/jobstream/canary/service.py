@@ -61,7 +61,7 @@ class Canary:
             with ThreadPoolExecutor(len(self._queues), "jobstream-canary") as threads:
                 return list(threads.map(self._probe_once, self._queues))
         finally:
-            self._client.close()
+            self._client.transport.close()
 
     def start(self) -> None:
         """Probe at the interval from now on, on threads of its own; returns at once."""
@@ -77,7 +77,7 @@ class Canary:
         until = time.monotonic() + LEAVE_S
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
-        self._client.close()
+        self._client.transport.close()
 
     def probes(self) -> Probes:
         """Live while every thread turns; ready while Kafka takes jobs; started after a probe each.

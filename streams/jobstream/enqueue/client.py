@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from jobstream.enqueue.composing import Composed, JobKind, When
     from jobstream.enqueue.transport import Transport
-    from jobstream_processors.ports import Log, Outgoing
+    from jobstream_processors.ports import Outgoing
 
 Args = TypeVar("Args")
 ANSWER_S = 0.1
@@ -76,7 +76,8 @@ class Client:
         bytes_max: int,
         tracing: SendTracing | None = None,
     ) -> None:
-        self._transport = transport
+        self.transport = transport
+        """Its way to a broker, for what is no job."""
         self._timeout_s = timeout_ms / 1000
         self.compose = Composer(transport.now_ms, bytes_max).compose
         """Steps 1 and 2."""
@@ -158,25 +159,13 @@ class Client:
         """
         until = time.monotonic() + self._timeout_s
         waiter = Waiter()
-        submit(self._transport, record, waiter.done, until)
+        submit(self.transport, record, waiter.done, until)
         return waiter.wait(until, self._timeout_s)
 
     def require(self, topic: str) -> None:
         """Raises TopicMissing if the topic does not exist, EnqueueTimeout without an answer."""
-        if not self._transport.partitions(topic, self._timeout_s):
+        if not self.transport.partitions(topic, self._timeout_s):
             raise missing(topic)
-
-    def log(self) -> Log:
-        """A reader of topics, outside any group."""
-        return self._transport.log()
-
-    def now_ms(self) -> int:
-        """The time as this process knows it, epoch milliseconds: shown, and never decided by."""
-        return self._transport.now_ms()
-
-    def close(self) -> None:
-        """Send what is queued and stop."""
-        self._transport.close()
 
     # -- what tracing watches
 
@@ -188,9 +177,9 @@ class Client:
         waiter = Waiter()
         try:
             try:
-                self._transport.submit(record, waiter.done)
+                self.transport.submit(record, waiter.done)
             except QueueFull:
-                submit(self._transport, record, waiter.done, until)
+                submit(self.transport, record, waiter.done, until)
             partition, offset = waiter.wait(until, self._timeout_s)
         except EnqueueError as error:
             raise of_job(error, f"job {meta.id}") from error.__cause__
@@ -207,9 +196,9 @@ class Client:
                     await self._first_uses.aprepare(kind, record, until)
                 try:
                     try:
-                        self._transport.submit(record, done)
+                        self.transport.submit(record, done)
                     except QueueFull:
-                        await asubmit(self._transport, record, done, until)
+                        await asubmit(self.transport, record, done, until)
                     is_sent = True
                     partition, offset = await answer
                 except EnqueueError as error:
@@ -242,9 +231,9 @@ class Client:
                 done = tally.sent(index)
                 try:
                     try:
-                        self._transport.submit(record, done)
+                        self.transport.submit(record, done)
                     except QueueFull:
-                        submit(self._transport, record, done, until)
+                        submit(self.transport, record, done, until)
                 except EnqueueError as error:
                     tally.unsent(index, of_job(error, ""))
         except Exception:

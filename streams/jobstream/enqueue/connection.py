@@ -55,7 +55,7 @@ class Connection:
         with self._lock:
             client, self.ready, self._transport = self.ready, None, transport
         if client is not None:
-            client.close()
+            client.transport.close()
 
     def close(self) -> None:
         """Send what is queued (at most 5 s) and disconnect; the next enqueue connects anew."""

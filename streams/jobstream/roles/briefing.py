@@ -46,52 +46,48 @@ class Briefing(NamedTuple):
         self.schemas.close()
 
 
-class Briefer:
-    """Reads it, step by step; each blocks on a thread of its own."""
+async def brief(
+    app: App,
+    queues: Collection[str],
+    readers: tuple[KafkaLog, KafkaLog],
+    sink: Sink,
+    membership: Membership,
+    *,
+    observed: Observed,
+) -> Briefing:
+    """Verify the topics, and read what must be known before the first job runs.
 
-    def __init__(
-        self,
-        app: App,
-        queues: Collection[str],
-        readers: tuple[KafkaLog, KafkaLog],
-        sink: Sink,
-        membership: Membership,
-    ) -> None:
-        """`readers`: of the topics, and of orders alone."""
-        self._app = app
-        self._queues = queues
-        self._reader, self._orders_reader = readers
-        self._sink = sink
-        self._membership = membership
+    Each step blocks on a thread of its own. `readers`: of the topics, and of orders alone.
+    """
+    reader, orders_reader = readers
+    await aside("jobstream-start", _verify, app, queues, membership)
+    observed.verified = True
+    mirrors = await aside("jobstream-start", _mirrors, app, reader)
+    control = ControlFollower(orders_reader, control_topic(app.name))
+    await aside("jobstream-start", control.catch_up)
+    catalogue, schemas = await aside("jobstream-start", _schemas, app, reader, sink)
+    cluster = await aside("jobstream-start", Admin(app.settings).cluster)
+    return Briefing(mirrors, control, catalogue, schemas, cluster.id)
 
-    async def read(self, observed: Observed) -> Briefing:
-        """Verify the topics, and read what must be known before the first job runs."""
-        await aside("jobstream-start", self._verify)
-        observed.verified = True
-        mirrors = await aside("jobstream-start", self._mirrors)
-        control = ControlFollower(self._orders_reader, control_topic(self._app.name))
-        await aside("jobstream-start", control.catch_up)
-        catalogue, schemas = await aside("jobstream-start", self._schemas)
-        cluster = await aside("jobstream-start", Admin(self._app.settings).cluster)
-        return Briefing(mirrors, control, catalogue, schemas, cluster.id)
 
-    def _verify(self) -> None:
-        admin = Admin(self._app.settings)
-        verify(admin, self._app.name, [self._app.queues[name] for name in self._queues])
-        self._membership.believe(admin)
+def _verify(app: App, queues: Collection[str], membership: Membership) -> None:
+    admin = Admin(app.settings)
+    verify(admin, app.name, [app.queues[name] for name in queues])
+    membership.believe(admin)
 
-    def _mirrors(self) -> Mirrors:
-        topic = offsets_topic(self._app.name)
-        mirrors = KafkaMirrors(self._reader, topic, self._reader.partitions(topic))
-        mirrors.catch_up()  # So that the first take-over need not.
-        return mirrors
 
-    def _schemas(self) -> tuple[Catalogue, SchemaFollower]:
-        """Every writer schema known so far, and who learns the next."""
-        catalogue = Catalogue()
-        for schema in (*self._app.schemas(), canary.codec().schema):
-            catalogue.register(schema)
-        topic = schemas_topic(self._app.name)
-        follower = SchemaFollower(self._reader, topic, catalogue, self._sink)
-        follower.catch_up()
-        return catalogue, follower
+def _mirrors(app: App, reader: KafkaLog) -> Mirrors:
+    topic = offsets_topic(app.name)
+    mirrors = KafkaMirrors(reader, topic, reader.partitions(topic))
+    mirrors.catch_up()  # So that the first take-over need not.
+    return mirrors
+
+
+def _schemas(app: App, reader: KafkaLog, sink: Sink) -> tuple[Catalogue, SchemaFollower]:
+    """Every writer schema known so far, and who learns the next."""
+    catalogue = Catalogue()
+    for schema in (*app.schemas(), canary.codec().schema):
+        catalogue.register(schema)
+    follower = SchemaFollower(reader, schemas_topic(app.name), catalogue, sink)
+    follower.catch_up()
+    return catalogue, follower

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from jobstream.observe.observed import DELAYER
+from jobstream.roles.ground import Role
 from jobstream.topics.names import delay_group
 from jobstream_processors.background import aside
 from jobstream_processors.delay.delayer import Delayer, DelayerParts
 
-if TYPE_CHECKING:
-    from jobstream.roles.ground import Ground
 
-
-class DelayerRole:
-    """A delayer on a thread of its own."""
-
-    def __init__(self, ground: Ground) -> None:
-        self._ground = ground
-
-    async def check(self) -> None:
-        """It decodes no job, so it serves whatever waits."""
-
-    def stop(self) -> None:
-        """Its thread sees by itself that it is to stop."""
+class DelayerRole(Role):
+    """A delayer on a thread of its own. It decodes no job, so it serves whatever waits."""
 
     async def run(self) -> None:
         """Carry jobs until told to stop."""

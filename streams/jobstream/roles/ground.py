@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from jobstream.app import App
 from jobstream.kafka.client.broker_clock import BrokerClock
@@ -50,14 +50,18 @@ class Ground:
     """What the first role calls whenever it has come to serve; None for the others."""
 
 
-class Role(Protocol):
+class Role(ABC):
     """One thing that a process does for an app. Made on the event loop's thread, and run once."""
 
-    async def check(self) -> None:
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+
+    async def check(self) -> None:  # noqa: B027 - most roles may always begin
         """Look whether it may begin, before any role does; raises what speaks against it."""
 
+    @abstractmethod
     async def run(self) -> None:
         """Do it until told to stop. Raises what made going on impossible."""
 
-    def stop(self) -> None:
+    def stop(self) -> None:  # noqa: B027 - a role may look at `Ground.stopping` by itself
         """Drain and leave: `Ground.stopping` is set by now. Returns at once, from any thread."""

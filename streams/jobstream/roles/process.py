@@ -21,7 +21,7 @@ from jobstream.kafka.produce.sink import KafkaSink
 from jobstream.observe.observed import DELAYER, SINK, WORKER, Observed
 from jobstream.observe.server import serve
 from jobstream.roles import run_loop as leaving
-from jobstream.roles.briefing import Briefer
+from jobstream.roles.briefing import brief
 from jobstream.roles.delayer_role import DelayerRole
 from jobstream.roles.footprint import few_arenas, memory_given_back, resting_collector
 from jobstream.roles.ground import Ground, Wishes
@@ -170,7 +170,7 @@ class Roles:
         """Learn what must be known before the first job runs, and take the roles."""
         readers, seen = (self._reader, self._orders_reader), self._observed
         sink = GuardedSink(self._raw_sink, membership.pulse)
-        briefing = await Briefer(self._app, self._plans, readers, sink, membership).read(seen)
+        briefing = await brief(self._app, self._plans, readers, sink, membership, observed=seen)
         ground = Ground(
             app=self._app,
             plans=self._plans,

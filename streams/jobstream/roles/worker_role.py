@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 from jobstream.dedup.rocks import ShardMemory
 from jobstream.dedup.slots import claim_slot
@@ -11,6 +10,7 @@ from jobstream.dedup.table import Table
 from jobstream.kafka.consume.member_options import rebalance_ms
 from jobstream.observe.observed import WORKER, worker_name
 from jobstream.observe.spans.of_workers import tracing_of
+from jobstream.roles.ground import Role
 from jobstream.roles.handler_warnings import warn_of_handlers
 from jobstream.roles.open_files import raised_for
 from jobstream.roles.start_check import refuse_undecodable
@@ -23,18 +23,13 @@ from jobstream_processors.background import aside
 from jobstream_processors.watch.on_failure import Failures
 from jobstream_processors.worker import Worker
 
-if TYPE_CHECKING:
-    from jobstream.roles.ground import Ground
-
 log = logging.getLogger("jobstream.roles")
 
 
-class WorkerRole:
+class WorkerRole(Role):
     """A worker, with the tables of the slot that it claims on this machine."""
 
-    def __init__(self, ground: Ground) -> None:
-        self._ground = ground
-        self._worker: Worker | None = None
+    _worker: Worker | None = None
 
     async def check(self) -> None:
         """Refuse to start where jobs wait that this code can't read. Raises JobsUndecodable."""
@@ -72,12 +67,8 @@ class WorkerRole:
     def _parts(self, tables: Table, failures: Failures) -> Parts:
         ground, app, plans = self._ground, self._ground.app, self._ground.plans
         settings, wishes, group = app.settings, ground.wishes, worker_group(app.name)
-        sink, reader, clock, mirrors = (
-            ground.sink,
-            ground.reader,
-            ground.clock,
-            ground.briefing.mirrors,
-        )
+        sink, reader, clock = ground.sink, ground.reader, ground.clock
+        mirrors = ground.briefing.mirrors
         topics = [plan.topic for plan in plans.values()]
         return Parts(
             specs=ground.specs,

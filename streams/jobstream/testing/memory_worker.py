@@ -38,7 +38,6 @@ from jobstream_processors.core.deaths import FLOOD
 from jobstream_processors.delay.delay_meter import DelayMeter
 from jobstream_processors.delay.delayer import Delayer, DelayerParts
 from jobstream_processors.engine.gates.pause import PAUSED, TYPE_PAUSED
-from jobstream_processors.engine.unfinished import remains
 from jobstream_processors.engine.waiting import UNANNOUNCED
 from jobstream_processors.errors import PublishFailed
 from jobstream_processors.meter import Meter
@@ -50,7 +49,6 @@ if TYPE_CHECKING:
 
     from jobstream.app import App
     from jobstream.testing.memory_broker import MemoryBroker
-    from jobstream_processors.assignment.driver import Remains
     from jobstream_processors.assignment.lane import Arrival, Lane
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.orders import Orders
@@ -125,6 +123,9 @@ class MemoryWorker:
         self._woken = asyncio.Event()
         self._joined = self._run(self._join(parts))
         self._engine, self._feed = self._joined.engine, self._joined.feed
+        # On one thread nothing is carried: the feed calls the parts themselves.
+        self.begin, self.remains = self._engine.begin, self._joined.remains
+        self.drain, self.cut = self._joined.drain, self._joined.cut
         rungs = DelayerParts(
             delay_group(app.name),
             plans,
@@ -214,25 +215,9 @@ class MemoryWorker:
                     self._feed.prepared(arrival)
                 return
 
-    def begin(self, lane: Lane) -> None:
-        """Tell the engine that the lane runs."""
-        self._engine.begin(lane)
-
     def is_leaving(self) -> bool:
         """Whether `close` was called."""
         return self._leaving
-
-    def drain(self, lanes: Sequence[Lane]) -> None:
-        """Start nothing more of the lanes; what runs goes on, and settles."""
-        self._joined.drain(lanes)
-
-    def remains(self, lanes: Sequence[Lane]) -> Remains:
-        """The jobs of draining lanes that have not ended yet."""
-        return remains(self._engine.under_way(lanes))
-
-    def cut(self, lanes: Sequence[Lane]) -> None:
-        """Stop what runs of the lanes, where that is possible."""
-        self._joined.cut(lanes)
 
     def hand_over(self, lanes: Sequence[Lane]) -> None:
         """End the lanes and mirror how far they came."""

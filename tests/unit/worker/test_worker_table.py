@@ -93,6 +93,11 @@ class Worked(Worker):
         self.leaves.set()
 
 
+async def _serve(shop: Shop, tables: MemoryTables, workers: list[Worked]) -> None:
+    workers.append(worker := Worked(shop, tables))
+    await worker.run()
+
+
 def _joined(shop: Shop, listener: Listener) -> MemorySource:
     source = MemorySource(shop.broker, "shop", [shop.plan.topic])
     source.listen(listener)
@@ -103,19 +108,19 @@ def test_what_runs_when_the_table_can_not_be_written_is_settled_and_nothing_more
     shop: Shop, caplog: pytest.LogCaptureFixture
 ) -> None:
     started: list[str] = []
+    workers: list[Worked] = []
 
     async def first_ones_end(mail: Mail) -> None:
         started.append(mail.to)
         if len(started) > 1:
-            await worker.leaves.wait()
+            await workers[0].leaves.wait()
 
     shop.handle("send", first_ones_end)
     for number in range(100):
         shop.put(shop.event(f"job-{number}", to=f"{number}"))
-    worker = Worked(shop, FullTables(shop.log))
 
     with pytest.raises(TableUnavailable, match="no space left"):
-        asyncio.run(worker.run())
+        asyncio.run(_serve(shop, FullTables(shop.log), workers))
 
     assert 0 < len(started) <= 1 + SLOTS
     done = [job_id for kind, job_id, state in shop.told() if (kind, state) == ("job", DONE)]
@@ -125,7 +130,7 @@ def test_what_runs_when_the_table_can_not_be_written_is_settled_and_nothing_more
 
 def test_a_table_that_can_not_be_opened_ends_the_worker(shop: Shop) -> None:
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(lambda: asyncio.run(Worked(shop, UnopenedTables(shop.log)).run()))
+        running = pool.submit(lambda: asyncio.run(_serve(shop, UnopenedTables(shop.log), [])))
 
         def ended() -> bool:
             shop.clock.advance(100)  # It may wait for the other partition's table.
