@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
+from jobstream.enqueue.acks import unwritten
 from jobstream.enqueue.composing import When, refusal
 from jobstream.enqueue.direct import CALLED, call, unasked
 from jobstream.errors import ConfigError, EnqueueError
@@ -301,6 +302,4 @@ def _refuse_in_loop(instead: str) -> None:
         "this would block the running event loop, so nothing was written; use "
         f"`await {instead}(...)` there"
     )
-    error = EnqueueError(message)
-    error.may_be_written = False
-    raise error
+    raise unwritten(EnqueueError(message))

@@ -58,9 +58,13 @@ def late(timeout_s: float) -> EnqueueTimeout:
     return EnqueueTimeout(f"no acknowledgement within {timeout_s:g} s")
 
 
-def unsent(timeout_s: float) -> EnqueueTimeout:
+def unsent(timeout_s: float) -> EnqueueError:
     """The same where the job was not handed to the client library yet, and will not be."""
-    error = EnqueueTimeout(f"not sent within {timeout_s:g} s")
+    return unwritten(EnqueueTimeout(f"not sent within {timeout_s:g} s"))
+
+
+def unwritten(error: EnqueueError) -> EnqueueError:
+    """The same error, of a record that is not in the log and will not be."""
     error.may_be_written = False
     return error
 

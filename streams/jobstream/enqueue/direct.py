@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import uuid_utils
 
+from jobstream.enqueue.acks import unwritten
 from jobstream.errors import ConfigError, EnqueueError
 from jobstream_processors.context import Context, RunFacts
 from jobstream_processors.current import CURRENT
@@ -164,7 +165,12 @@ def call(job: DirectJob, function: Callable[..., Any], *given: object) -> Any:  
 def refuse_if_called() -> None:
     """Raises EnqueueError in a handler that is called directly, which is promised no broker."""
     if name := CALLED.get():
-        _refuse(name)
+        message = (
+            f"the handler of {name!r} is called directly, without a worker, so nothing was "
+            "written; enqueue through its ctx, which collects, or call it inside "
+            "`with memory(app)`"
+        )
+        raise unwritten(EnqueueError(message))
 
 
 def unasked(job: DirectJob) -> Context:
@@ -225,16 +231,6 @@ def _called(name: str) -> Iterator[None]:
         yield
     finally:
         CALLED.reset(token)
-
-
-def _refuse(name: str) -> NoReturn:
-    message = (
-        f"the handler of {name!r} is called directly, without a worker, so nothing was written; "
-        "enqueue through its ctx, which collects, or call it inside `with memory(app)`"
-    )
-    error = EnqueueError(message)
-    error.may_be_written = False
-    raise error
 
 
 def _ms(name: str, given: datetime | None, otherwise_ms: int) -> int:

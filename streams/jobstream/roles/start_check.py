@@ -1,7 +1,7 @@
-"""What a worker does before it serves about waiting jobs that its code cannot read: it refuses.
+"""What a worker says before it serves: that it refuses to, or which job types it cannot run.
 
-The look is bounded in time, and never keeps a worker down: brokers that are slow, or that let this
-client see too little, cost a warning.
+It refuses where jobs wait that its code cannot read. The look is bounded in time, and never keeps a
+worker down: brokers that are slow, or that let this client see too little, cost a warning.
 """
 
 from __future__ import annotations
@@ -29,6 +29,11 @@ log = logging.getLogger("jobstream.roles")
 
 LOOK_S = 5.0
 """How long a start may take to look at what waits."""
+ISOLATION_FIX = "define the class of its args at the top of a module"
+HANDLER_FIX = (
+    "import the module with its handler from the one that the command names; until then its jobs "
+    "wait here, for at most an hour each"
+)
 
 
 async def refuse_undecodable(
@@ -63,11 +68,16 @@ async def refuse_undecodable(
         log.warning("waiting_jobs_sampled", extra=counts)
 
 
+def warn_of_handlers(app: App, specs: Iterable[JobSpec], queues: Iterable[str]) -> None:
+    """One line for each job type that this worker cannot run, or not in a child process."""
+    for job in sorted({spec.name for spec in specs if not spec.importable}):
+        log.warning("handler_not_isolated", extra={"job": job, "fix": ISOLATION_FIX})
+    for job in app.without_handler(queues):
+        log.warning("handler_missing", extra={"job": job, "fix": HANDLER_FIX})
+
+
 def _look(
-    app: App,
-    plans: list[QueuePlan],
-    specs: Mapping[str, JobSpec],
-    catalogue: Catalogue,
+    app: App, plans: list[QueuePlan], specs: Mapping[str, JobSpec], catalogue: Catalogue
 ) -> Undecodable | None:
     """What waits, and does not fit; None where all that is registered fits."""
     judges = judges_of(catalogue, specs)
@@ -78,8 +88,5 @@ def _look(
     queues = [queue for queue in view.queues() if queue.topic in topics]
     mains = [place for queue in queues for place in queue.places(queue.topic)]
     rungs = [place for queue in queues for place in queue.places(*queue.rungs.values())]
-    at = [
-        *standings(view, "workers", mains).values(),
-        *standings(view, "delay", rungs).values(),
-    ]
+    at = [*standings(view, "workers", mains).values(), *standings(view, "delay", rungs).values()]
     return look(judges, catalogue, at, view.records)

@@ -11,9 +11,8 @@ from jobstream.kafka.consume.member_options import rebalance_ms
 from jobstream.observe.observed import WORKER, worker_name
 from jobstream.observe.spans.of_workers import tracing_of
 from jobstream.roles.ground import Role
-from jobstream.roles.handler_warnings import warn_of_handlers
 from jobstream.roles.open_files import raised_for
-from jobstream.roles.start_check import refuse_undecodable
+from jobstream.roles.start_check import refuse_undecodable, warn_of_handlers
 from jobstream.roles.usable_cores import default_children
 from jobstream.topics.names import worker_group
 from jobstream_processors.assembly import Parts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jobstream.enqueue.acks import unwritten
 from jobstream.errors import EnqueueError, EnqueueTimeout
 from jobstream.kafka.produce.producer_clock import ProducerClock
 from jobstream.testing.memory_log import MemoryLog
@@ -64,7 +65,5 @@ class MemoryTransport:
 
 def _error_of(failure: PublishFailure) -> EnqueueError:
     if failure.too_large:
-        error = EnqueueError(f"refused: {failure.reason}")
-        error.may_be_written = False
-        return error
+        return unwritten(EnqueueError(f"refused: {failure.reason}"))
     return EnqueueTimeout(f"not acknowledged: {failure.reason}")

@@ -182,12 +182,10 @@ class MemoryWorker:
         self._leaving = True
         until = time.monotonic() + self._parts.limits.drain_ms / 1000
         self._feed.cycle(0)
-        while not self._feed.left and time.monotonic() < until:
-            self._run(self._work())
-            self._feed.cycle(0)
         while not self._feed.left:
-            # What handlers wait for does not come: only time goes on.
-            self._broker.clock.advance(_RETRY_MS)
+            if time.monotonic() >= until:
+                # What handlers wait for does not come: only time goes on.
+                self._broker.clock.advance(_RETRY_MS)
             self._run(self._work())
             self._feed.cycle(0)
         self._feed.close()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jobstream import App
-from jobstream.roles.handler_warnings import HANDLER_FIX, warn_of_handlers
+from jobstream.roles.start_check import HANDLER_FIX, warn_of_handlers
 
 if TYPE_CHECKING:
     import pytest

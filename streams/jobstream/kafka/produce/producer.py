@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException
 
+from jobstream.enqueue.acks import unwritten
 from jobstream.errors import EnqueueError, EnqueueTimeout, QueueFull
 from jobstream.kafka.client.admin_calls import Trouble
 from jobstream.kafka.client.error_kinds import is_fatal, is_passing, is_refusal
@@ -91,7 +92,7 @@ class KafkaTransport:
         except KafkaException as error:
             raise self._unanswered(error.args[0], timeout_s) from error
         if found.error is not None and found.error.code() not in _MISSING:
-            raise _unwritten(EnqueueError(f"{topic}: {found.error.str()}; nothing was written"))
+            raise unwritten(EnqueueError(f"{topic}: {found.error.str()}; nothing was written"))
         return len(found.partitions) if found.error is None else 0
 
     def log(self) -> KafkaLog:
@@ -114,7 +115,7 @@ class KafkaTransport:
             "written. Is the broker up, and are JOBSTREAM_BOOTSTRAP_SERVERS and the options of the "
             "Kafka client right?"
         )
-        return _unwritten(EnqueueTimeout(message))
+        return unwritten(EnqueueTimeout(message))
 
 
 def _report(done: Done, clock: ProducerClock, error: KafkaError | None, message: Message) -> None:
@@ -126,16 +127,11 @@ def _report(done: Done, clock: ProducerClock, error: KafkaError | None, message:
         done(_error_of(error, message.topic() or ""), -1, -1)
 
 
-def _unwritten(error: EnqueueError) -> EnqueueError:
-    error.may_be_written = False
-    return error
-
-
 def _refused(error: KafkaError, topic: str) -> EnqueueError:
     # The client library says of a topic that was deleted that it lacks the partition, or the topic.
     gone = error.code() in (*_MISSING, KafkaError._UNKNOWN_PARTITION)  # noqa: SLF001 - its name
     why = f"topic {topic} {GONE}" if gone else error.str()
-    return _unwritten(EnqueueError(f"refused: {why}"))
+    return unwritten(EnqueueError(f"refused: {why}"))
 
 
 def _error_of(error: KafkaError, topic: str) -> EnqueueError:
