@@ -12,19 +12,7 @@ from jobstream_schemas.control_entry import (
     decode_control,
     encode_control,
 )
-from jobstream_schemas.dedup_rows import (
-    CLAIM_KEY,
-    Row,
-    RowKind,
-    decode_row,
-    done_encoder,
-    done_key,
-    encode_done,
-    encode_row,
-    parse_row,
-    row_key,
-    usual_done,
-)
+from jobstream_schemas.dedup_rows import CLAIM_KEY, Row, RowKind, decode_row, encode_row, row_key
 from jobstream_schemas.errors import (
     DecodeError,
     EncodeError,
@@ -40,7 +28,6 @@ from jobstream_schemas.errors import (
 from jobstream_schemas.evolution import Incompatibility, check, check_folder, export
 from jobstream_schemas.framing import frame_of, schema_fingerprint, split_frame
 from jobstream_schemas.job_schema import JobSchema, args_schema, job_schema
-from jobstream_schemas.lint import lint
 from jobstream_schemas.meta import Meta
 from jobstream_schemas.mirror_record import (
     RESET,
@@ -53,6 +40,7 @@ from jobstream_schemas.mirror_record import (
 from jobstream_schemas.reader import Decoded, Reader, args_digest
 from jobstream_schemas.secret import Secret, masked
 from jobstream_schemas.shapes.decimals import DecimalSpec
+from jobstream_schemas.usual_row import done_encoder, done_key, encode_done, parse_row, usual_done
 from jobstream_schemas.wire_names import is_id
 
 __all__ = [
@@ -99,7 +87,6 @@ __all__ = [
     "frame_of",
     "is_id",
     "job_schema",
-    "lint",
     "masked",
     "mirror_key",
     "mirror_key_of",

@@ -16,7 +16,6 @@ from jobstream_schemas.lint import parsed_schema
 from jobstream_schemas.meta import Meta, encode_meta
 from jobstream_schemas.reader import VALUE_BYTES_MAX, Decoded, Reader
 from jobstream_schemas.shapes.declared import record_of
-from jobstream_schemas.value_digest import value_digest
 
 T = TypeVar("T")
 
@@ -43,7 +42,7 @@ class JobCodec(Generic[T]):
         self.portable = all("<" not in each.__qualname__ for each in shape.classes())
         """Whether another process can be handed args: no class of them is local to a function."""
         self.decode_args = shape.decoder()
-        self.value_digest = value_digest(shape)
+        self.value_digest = shape.value_digest()
         """From args that `encode_args` took to 16 bytes that outlive a change of the class."""
         self.secrets = shape.secrets()
         """From args to their secret values; None where no field is marked."""

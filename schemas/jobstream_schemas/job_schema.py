@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from jobstream_schemas.avro_json import Json
 from jobstream_schemas.framing import schema_fingerprint
-from jobstream_schemas.lint import lint
+from jobstream_schemas.lint import parsed_schema
 from jobstream_schemas.packaged import packaged
 from jobstream_schemas.shapes.declared import record_of
 from jobstream_schemas.wire_names import JOB_TYPE_PROPERTY, avro_name
@@ -51,7 +51,7 @@ def job_schema_of(job_name: str, args: Json) -> JobSchema:
         JOB_TYPE_PROPERTY: job_name,
         "fields": [{"name": "meta", "type": packaged("meta")}, {"name": "args", "type": args}],
     }
-    lint(schema)
+    parsed_schema(schema)
     # The same for the same schema in every process.
     text = json.dumps(schema, sort_keys=True, separators=(",", ":"))
     return JobSchema(job_name, schema_fingerprint(schema), text, schema)

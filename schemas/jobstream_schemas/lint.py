@@ -36,17 +36,13 @@ class _Extent:
     is_empty: bool
 
 
-def lint(schema: Json) -> None:
-    """Raise `SchemaRefused` naming the type for a schema that is invalid or dangerous.
-
-    Dangerous: recursive; array items or map values of zero bytes; deeper than 32; more than
-    1,000 fields, a type used twice counted twice.
-    """
-    parsed_schema(schema)
-
-
 def parsed_schema(schema: object) -> Json:
-    """The linted schema with full names everywhere, as the Avro library wants it."""
+    """The schema with full names everywhere, as the Avro library wants it.
+
+    Raises `SchemaRefused` naming the type for a schema that is invalid or dangerous: recursive;
+    array items or map values of zero bytes; deeper than 32; more than 1,000 fields, a type used
+    twice counted twice.
+    """
     if not isinstance(schema, dict):
         message = f"a job's schema must be an Avro record, not {type(schema).__name__}"
         raise SchemaRefused(message)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from jobstream_schemas import SchemaRefused, lint
+from jobstream_schemas import SchemaRefused
+from jobstream_schemas.lint import parsed_schema
 
 EMPTY = {"type": "record", "name": "Empty", "fields": []}
 
@@ -54,7 +55,7 @@ DANGERS = [
 @pytest.mark.parametrize(("schema", "words"), DANGERS, ids=range(len(DANGERS)))
 def test_danger_is_refused(schema: dict[str, Any], words: str) -> None:
     with pytest.raises(SchemaRefused, match=words):
-        lint(schema)
+        parsed_schema(schema)
 
 
 @pytest.mark.parametrize(
@@ -69,4 +70,4 @@ def test_danger_is_refused(schema: dict[str, Any], words: str) -> None:
     ids=["deep", "wide", "empty", "optional", "enum"],
 )
 def test_what_only_looks_odd_is_fine(schema: dict[str, Any]) -> None:
-    lint(schema)
+    parsed_schema(schema)
