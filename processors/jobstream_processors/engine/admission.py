@@ -1,7 +1,7 @@
-"""Step 8: which deliveries may begin now. It asks the gates, and keeps back what they hold.
+"""Step 8: asks the gates which deliveries may begin now, and keeps the others in their rooms.
 
-What may begin is returned, and the engine hands it to the executors. Nothing is run, stopped or
-settled here. Used on the event loop's thread only.
+It returns those that may begin, and the engine hands them to the executors. It is used on the event
+loop's thread only.
 """
 
 from __future__ import annotations
@@ -17,19 +17,18 @@ from jobstream_processors.engine.gates.silence import Silence
 from jobstream_processors.engine.waiting import offset_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection
 
     from jobstream_processors.core.decide import Decision, End
     from jobstream_processors.core.orders import Orders
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.engine.gates.gate import Gate
-    from jobstream_processors.engine.judge import Taken
     from jobstream_processors.engine.waiting import WaitingRoom
 
 
 def all_gates() -> tuple[Gate, ...]:
-    """Every gate; of several that shut a lane the first gives the reason."""
+    """Every gate. If several shut a lane, the first one gives the reason."""
     return (
         Floods(),
         Pauses(),
@@ -69,19 +68,17 @@ class Admission:
             return None
         return next((end for gate in self._gates if (end := gate.ends(delivery))), None)
 
-    def judged(self, taken: Iterable[Taken]) -> Iterator[Taken]:
-        """What was judged, with what the gates end decided as such."""
-        for delivery, decision in taken:
-            # What ends anyway ends; an unknown type would only come again and again.
-            if decision is None or type(decision) is Retry:
-                yield delivery, self.ends(delivery) or decision
-            else:
-                yield delivery, decision
+    def weighed(self, delivery: Delivery, decision: Decision | None) -> Decision | None:
+        """`decision` of the judge, unless a gate ends the delivery."""
+        # What ends anyway ends; an unknown type would only come again and again.
+        if decision is None or type(decision) is Retry:
+            return self.ends(delivery) or decision
+        return decision
 
     def shuts(self, room: WaitingRoom, *, anew: bool = False) -> bool:
-        """Ask what shuts the lane now; True if what is under way must be gathered for that.
+        """Ask the gates what shuts the lane now; True if its deliveries must be gathered for that.
 
-        With `anew` what the gates keep of a lane may have changed as well.
+        With `anew`, the gates may also keep other deliveries of the lane than before.
         """
         gates = self._gates
         shut = tuple(reason for gate in gates if (reason := gate.shuts(room)) is not None)
@@ -92,13 +89,13 @@ class Admission:
         return changed
 
     def gather(self, room: WaitingRoom, taken_back: Collection[Delivery]) -> list[Delivery]:
-        """Hold what did not begin, in order of offsets; returns what may begin all the same."""
+        """Hold the deliveries that did not begin, and return those that may begin all the same."""
         self.taken_back(room, taken_back)
         room.gather(taken_back)
         return self.let_go(room)
 
     def let_go(self, room: WaitingRoom) -> list[Delivery]:
-        """What is held and may begin now."""
+        """Take out the held deliveries that may begin now, in order of offsets."""
         if not room.shut:
             found = []
             while (first := room.first_held()) is not None:
@@ -109,7 +106,7 @@ class Admission:
         shutting = [gate for gate in self._gates if gate.shuts(room) is not None]
         if len(shutting) > 1 or not shutting[0].lets_some:
             return []
-        # Of what is kept no probe can be made: look for the first that may run.
+        # A kept delivery can't be the probe: look for the first that may run.
         while (first := room.first_held()) is not None and self._keeps(room, first):
             pass
         if first is None or not shutting[0].lets_one(first, room, self._now_ms()):
@@ -118,7 +115,7 @@ class Admission:
         return [first]
 
     def lets(self, room: WaitingRoom, delivery: Delivery) -> bool:
-        """Whether it may begin now; else it waits, behind what waits already."""
+        """Whether it may begin now; if not, it waits behind those that wait already."""
         if room.shut or room.held:
             room.hold(delivery)
             return False

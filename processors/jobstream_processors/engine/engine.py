@@ -1,7 +1,7 @@
-"""Runs the jobs of a worker: what the feed, the executors, operators and clocks tell it, it does.
+"""Runs the jobs of a worker, on the event loop's thread.
 
-The steps of a job stand in `engine/way.py`. Here is what moves jobs beside them: time, orders, and
-lanes that come and go. Used on the event loop's thread.
+`Way` takes a job from step to step. The engine adds what moves jobs beside that: time, operators'
+orders, and lanes that come and go.
 """
 
 from __future__ import annotations
@@ -81,14 +81,14 @@ class Engine(Way):
         for room in self.rooms.values():
             self.look(room, anew=anew)
 
-    # -- lanes, and what is told of them
+    # -- lanes, orders, and handlers that outlive their limit
 
     def begin(self, lane: Lane) -> None:
         """A lane is restored and may run jobs."""
         self.look(self.waiting.room(lane))
 
     def obey(self, orders: Orders) -> None:
-        """Operators' orders are these from now on; what is under way is held or stopped by them."""
+        """Follow these orders of operators from now on: hold, stop and end deliveries by them."""
         ids = self.admission.obey(orders)
         self._look_all(anew=True)
         for job_id in ids:
@@ -140,14 +140,14 @@ class Engine(Way):
             self.readmit(delivery)
 
     def widen(self, announced: Iterable[tuple[Lane, int]]) -> None:
-        """These mirrors are acknowledged: what stands below begins."""
+        """Mirrors have announced so much: begin the deliveries that waited for them."""
         for lane, below in announced:
             lane.announced(below)
             room = self.rooms.get(lane)
             if room is not None and room.unannounced:
                 self.execute(room, room.announced(lane.may_begin))
 
-    # -- what it is doing
+    # -- for those that look
 
     @property
     def idle(self) -> bool:

@@ -73,14 +73,12 @@ class Judge:
             if judged is not None:
                 yield judged
 
-    def again(self, delivery: Delivery) -> Iterator[Taken]:
-        """The delivery that waited for a run, judged now that this is over; nothing if absorbed."""
+    def again(self, delivery: Delivery) -> Taken | None:
+        """Judge the delivery that waited for a run, now that this is over; None if absorbed."""
         delivery.stage = TAKEN
         self.release(delivery)
         (found,) = delivery.lane.shard.get([delivery.id])
-        judged = self._judge(delivery, found, is_over=True)
-        if judged is not None:
-            yield judged
+        return self._judge(delivery, found, is_over=True)
 
     def release(self, delivery: Delivery) -> None:
         """The delivery is no longer in flight here."""

@@ -110,7 +110,7 @@ class Way:
     def _admit(self, room: WaitingRoom, taken: Iterable[Taken]) -> list[Delivery]:
         """Step 8: the order key, then the gates; returns what may begin."""
         if self.admission.ends_some:
-            taken = self.admission.judged(taken)
+            taken = [(d, self.admission.weighed(d, decision)) for d, decision in taken]
         is_open = not (room.shut or room.held or room.sifted or room.draining)
         take = room.chains.take
         free: list[Delivery] = []
@@ -214,11 +214,11 @@ class Way:
 
     def _judge_again(self, delivery: Delivery) -> None:
         """The run that it was behind is over, and it has its order key."""
-        judged = next(self.admission.judged(self.judge.again(delivery)), None)
+        judged = self.judge.again(delivery)
         if judged is None:
             self._free_key(delivery)
             self._release(delivery)
-        elif (decision := judged[1]) is None:
+        elif (decision := self.admission.weighed(*judged)) is None:
             self.start(delivery)
         else:
             if not delivery.holds_key:
