@@ -60,28 +60,6 @@ class Counted(Protocol):
 class TypeMeter:
     """What is counted of one job type on one queue."""
 
-    __slots__ = (
-        "attempts",
-        "dead",
-        "done",
-        "end_to_end",
-        "ends",
-        "errors",
-        "expect_s",
-        "failures",
-        "firsts",
-        "job_type",
-        "queue",
-        "ran_error",
-        "ran_ok",
-        "retries",
-        "runs",
-        "settled",
-        "tries",
-        "wait",
-        "waits",
-    )
-
     def __init__(self, queue: str, job_type: str, edges: Edges, expect_s: float | None) -> None:
         self.queue = queue
         self.job_type = job_type
@@ -158,31 +136,24 @@ class TypeMeter:
 
     def fold(self) -> None:
         """Show what came since the last fold."""
-        if self.runs:
-            runs, self.runs = self.runs, []
-            self.ran_ok.fold(runs)
-        if self.errors:
-            errors, self.errors = self.errors, []
-            self.ran_error.fold(errors)
-        if self.waits:
-            waits, self.waits = self.waits, []
-            self.wait.fold(waits)
-        firsts = self.firsts
-        if firsts:
-            self.firsts = []
-            self.done += len(firsts)
-        if firsts or self.ends:
-            ends, self.ends = self.ends + firsts, []
-            self.end_to_end.fold(ends)
-        if firsts or self.tries:
-            tries, self.tries = self.tries + [1.0] * len(firsts), []
-            self.attempts.fold(tries)
+        firsts, self.firsts = self.firsts, []
+        self.done += len(firsts)
+        self.runs = _folded(self.ran_ok, self.runs)
+        self.errors = _folded(self.ran_error, self.errors)
+        self.waits = _folded(self.wait, self.waits)
+        self.ends = _folded(self.end_to_end, self.ends + firsts)
+        self.tries = _folded(self.attempts, self.tries + [1.0] * len(firsts))
+
+
+def _folded(histogram: Histogram, values: list[float]) -> list[float]:
+    """What is still to be counted after these were: nothing."""
+    if values:
+        histogram.fold(values)
+    return []
 
 
 class QueueMeter:
     """What is counted on one queue."""
-
-    __slots__ = ("_edges", "_specs", "absorbed", "cut", "name", "types", "unknown")
 
     def __init__(self, name: str, specs: Mapping[str, JobSpec], edges: Edges) -> None:
         self.name = name

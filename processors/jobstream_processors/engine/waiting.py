@@ -1,8 +1,8 @@
 """Where deliveries wait before they run, and why: one room for the deliveries of each lane.
 
-A delivery waits at one place at a time, and `waits` of it says for what. The order holds: what a
-gate holds goes on in the order of offsets, and what shares an order key in the order it was begun.
-Nothing is decided here: the gates say what is to wait, the engine puts it here and takes it out.
+A delivery waits at one place at a time, and its `waits` says for what. Deliveries that a gate holds
+go on in the order of offsets; those that share an order key, in the order in which they were begun.
+The gates decide which deliveries wait, and the engine puts them here and takes them out.
 """
 
 from __future__ import annotations
@@ -36,19 +36,6 @@ offset_of = attrgetter("offset")
 class WaitingRoom:
     """Where the deliveries of one lane wait. Used on the event loop's thread."""
 
-    __slots__ = (
-        "aside",
-        "chains",
-        "draining",
-        "held",
-        "lane",
-        "later",
-        "reserved",
-        "shut",
-        "sifted",
-        "unannounced",
-    )
-
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
         self.draining = False
@@ -62,9 +49,9 @@ class WaitingRoom:
         self.chains: KeyChains[Delivery] = KeyChains()
         self.later: set[Delivery] = set()
         self.held: OrderedDict[Delivery, None] = OrderedDict()
-        """What would begin and finds the lane shut."""
+        """Deliveries that would begin, but the lane is shut."""
         self.aside: dict[Delivery, None] = {}
-        """What a gate keeps while others of the lane go on."""
+        """Deliveries that a gate keeps while others of the lane go on."""
         self.unannounced: list[Delivery] = []
         """In order of offsets."""
 
@@ -119,7 +106,7 @@ class WaitingRoom:
         return following
 
     def first_held(self) -> Delivery | None:
-        """What waits longest of those that are held."""
+        """The held delivery that goes on first."""
         return next(iter(self.held), None)
 
     def gather(self, taken_back: Iterable[Delivery]) -> None:
@@ -151,7 +138,7 @@ class WaitingRoom:
         return True
 
     def clear(self) -> None:
-        """Nothing waits here any more, but for order keys: their holders may still run."""
+        """Let nothing wait here but for order keys, whose holders may still run."""
         for place in (self.later, self.held, self.aside, self.unannounced):
             for delivery in place:
                 delivery.waits = None
@@ -159,7 +146,7 @@ class WaitingRoom:
         self.lane.tell(self.shut, 0)
 
     def __iter__(self) -> Iterator[tuple[Delivery, Reason]]:
-        """Whatever waits here, and why."""
+        """Each delivery that waits here, and why."""
         places = (self.later, self.held, self.aside, self.unannounced, self.chains.waiting())
         for place in places:
             for delivery in place:
@@ -189,7 +176,7 @@ class WaitingRooms:
         self.of_id.setdefault(delivery.id, []).append(delivery)
 
     def forget_ids(self, lane: Lane) -> None:
-        """Nothing of the lane waits for another of its id any more."""
+        """Let no delivery of the lane wait for another of its id."""
         for job_id, waiting in list(self.of_id.items()):
             kept = [d for d in waiting if d.lane is not lane]
             if kept:
@@ -198,7 +185,7 @@ class WaitingRooms:
                 del self.of_id[job_id]
 
     def __iter__(self) -> Iterator[tuple[Delivery, Reason]]:
-        """Whatever waits, and why."""
+        """Each delivery that waits, and why."""
         for room in self.rooms.values():
             yield from room
         for waiting in self.of_id.values():

@@ -1,7 +1,7 @@
 """What keeps a run from beginning, asked by every executor right before it begins.
 
-A delivery may wait long between its judgement and its run: for its order key, for a slot, behind a
-pause. What was true at its judgement may not be by then.
+A delivery may wait long after it was judged: for its order key, for a slot, behind a pause. By then
+its job may have expired, and its lane may have ended.
 """
 
 from __future__ import annotations

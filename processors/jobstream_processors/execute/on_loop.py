@@ -13,7 +13,7 @@ import contextvars
 import types
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jobstream_processors.core.outcome import DONE, STOPPED, Interrupted, Outcome, Raised, TimedOut
 from jobstream_processors.current import name_job
@@ -45,15 +45,12 @@ GRACE_MS = 5_000
 """How long a handler that was cancelled may clean up before it is given up: see `_Yields`."""
 
 
-class _Yields:
+class _Yields(NamedTuple):
     """A handler that was cancelled, once, and has until then to give way."""
 
-    __slots__ = ("outcome", "until_s")
-
-    def __init__(self, outcome: Outcome, until_s: float) -> None:
-        self.outcome = outcome
-        """What it ends as, if it gives way, and if it does not."""
-        self.until_s = until_s
+    outcome: Outcome
+    """What it ends as, if it gives way, and if it does not."""
+    until_s: float
 
 
 class LoopExecutor:
