@@ -151,7 +151,9 @@ class Job(Generic[Args, Result_co]):
         tells; in a running job that raises ConfigError. Any other enqueue in the handler
         raises EnqueueError, unless the app is bound to a broker in memory.
         """
-        spec = self._handled()
+        if (spec := self.spec) is None:
+            message = f"job {self.name!r} is declared without a handler here"
+            raise ConfigError(message)
         if not spec.wants_context:
             result: Result_co = call(self, spec.function, args)
             return result
@@ -268,12 +270,6 @@ class Job(Generic[Args, Result_co]):
             )
 
         return self._client().enqueue_many(self._kind, jobs, when)
-
-    def _handled(self) -> JobSpec:
-        if self.spec is None:
-            message = f"job {self.name!r} is declared without a handler here"
-            raise ConfigError(message)
-        return self.spec
 
     def _specify(self, function: Callable[..., Any]) -> JobSpec:
         options = self._options

@@ -12,7 +12,6 @@ from jobstream.topics.names import schemas_topic
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from jobstream.enqueue.client import SendTracing
     from jobstream.enqueue.transport import Transport
     from jobstream.settings import Settings
     from jobstream_processors.context import Context
@@ -62,20 +61,18 @@ class Connection:
         self.bind(self._transport)
 
     def _over(self, transport: Transport) -> Client:
+        tracing = None
+        if self._settings.tracing:
+            from jobstream.observe.spans import send_tracing  # noqa: PLC0415 - where it is on
+
+            tracing = send_tracing()
         return Client(
             transport,
             schemas_topic(self._app),
             timeout_ms=self._settings.enqueue_timeout_ms,
             bytes_max=self._settings.enqueue_bytes_max,
-            tracing=self._tracing(),
+            tracing=tracing,
         )
-
-    def _tracing(self) -> SendTracing | None:
-        if not self._settings.tracing:
-            return None
-        from jobstream.observe.spans import send_tracing  # noqa: PLC0415 - where somebody traces
-
-        return send_tracing()
 
     def _to_kafka(self) -> Transport:
         from jobstream.kafka.produce.producer import KafkaTransport  # noqa: PLC0415 - at first use

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from jobstream.kafka.consume.standstill import LOOK_MS, Standstill
 from jobstream.testing.errors import NotOwned
@@ -73,9 +73,10 @@ class MemorySource:
         """Whether the group has not been heard for longer than that, by the virtual clock."""
         return self._broker.clock.monotonic_ms() - self._heard_ms > limit_ms
 
-    def listen(self, listener: Listener) -> None:
+    def listen(self, listener: Listener) -> Self:
         """Subscribe: `listener` hears of assignments from inside `poll` and `close`."""
         self._listener = listener
+        return self
 
     def poll(self, limit: int, timeout_s: float) -> Sequence[MemoryRecord]:
         """Up to `limit` records; waits at most `timeout_s` of real time for the first."""

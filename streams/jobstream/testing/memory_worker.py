@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from jobstream_processors.core.orders import Orders
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Decided, Delivery
-    from jobstream_processors.ports import Clock, Listener, Record
+    from jobstream_processors.ports import Clock, Record
     from jobstream_processors.settle.thread import Settles
 
 _T = TypeVar("_T")
@@ -99,7 +99,7 @@ class MemoryWorker:
             specs=app.specs(),
             plans=plans,
             catalogue=self._catalogue,
-            source=_joining(source),
+            source=source.listen,
             sink=sink,
             takeover=Takeover(group, plans, sink, reader, tables, mirrors, self._clock),
             reader=reader,
@@ -140,7 +140,7 @@ class MemoryWorker:
         self._delayer = Delayer(rungs)
         self._feed.join(parts.source)
         topics = [topic for plan in plans.values() for topic, _ in plan.rungs.values()]
-        self._delayer.join(_joining(MemorySource(broker, rungs.group, topics, learning)))
+        self._delayer.join(MemorySource(broker, rungs.group, topics, learning).listen)
         self._control.listen(self._clock.broker_ms(), self._obey)
         self._control.listen(self._clock.broker_ms(), self._delayer.obey)
 
@@ -323,11 +323,3 @@ class MemoryWorker:
         """As in a worker process: commits go as far as the mirror."""
         with suppress(PublishFailed):
             self.announced(self._parts.takeover.mirror.publish(lanes))
-
-
-def _joining(source: MemorySource) -> Callable[[Listener], MemorySource]:
-    def join(listener: Listener) -> MemorySource:
-        source.listen(listener)
-        return source
-
-    return join

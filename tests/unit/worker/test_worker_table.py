@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from tests.unit.shop import Mail, Shop
 
     from jobstream_processors.core.known import Known
-    from jobstream_processors.ports import Listener, TopicPartition
+    from jobstream_processors.ports import TopicPartition
 
 LIMIT_S = 30.0
 FULL = "no space left for {} rows"
@@ -77,7 +76,7 @@ class Worked(Worker):
                 specs=shop.specs,
                 plans=shop.plans,
                 catalogue=shop.catalogue,
-                source=partial(_joined, shop),
+                source=MemorySource(shop.broker, "shop", [shop.plan.topic]).listen,
                 sink=sink,
                 takeover=Takeover("shop", shop.plans, sink, reader, tables, shop.mirrors, clock),
                 reader=reader,
@@ -96,12 +95,6 @@ class Worked(Worker):
 async def _serve(shop: Shop, tables: MemoryTables, workers: list[Worked]) -> None:
     workers.append(worker := Worked(shop, tables))
     await worker.run()
-
-
-def _joined(shop: Shop, listener: Listener) -> MemorySource:
-    source = MemorySource(shop.broker, "shop", [shop.plan.topic])
-    source.listen(listener)
-    return source
 
 
 def test_what_runs_when_the_table_can_not_be_written_is_settled_and_nothing_more_starts(
