@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from operator import methodcaller
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from jobstream_processors.errors import ProcessorError
 
@@ -38,9 +38,14 @@ _LIMITS = {
     "partition": 1_000_000,
     "snoozes": 1_000_000,
 }
-_TEXTS = dict.fromkeys(("error", "message", "reason", "origin", "trace", "frame"), TEXT_BYTES_MAX)
-_TEXTS["traceback"] = TRACEBACK_BYTES_MAX
+_TEXTS = {
+    **dict.fromkeys(("error", "message", "frame"), TEXT_BYTES_MAX),
+    "traceback": TRACEBACK_BYTES_MAX,
+    **dict.fromkeys(("reason", "origin", "trace"), TEXT_BYTES_MAX),
+}
 """Bytes of each text, at most."""
+_FIELDS = {name: name.replace("-", "_") for name in (*_LIMITS, *_TEXTS)}
+"""The field of `Carried` that each header has, in the order in which copies carry them."""
 
 
 class BadHeaders(ProcessorError):
@@ -89,7 +94,7 @@ class HasHeaders(Protocol):
 
 
 FIRST = Carried()
-NOT_UTF8 = "a header's name is no UTF-8: the record's headers can't be read, nor copied"
+NOT_UTF8 = "a header's name is not UTF-8: the record's headers can't be read, nor copied"
 ask_headers = methodcaller("headers")
 """Not `record.headers()`: once Python has specialised such a call it no longer looks whether C code
 that returned something also raised, and the client library does both for a name that is no text."""
@@ -116,25 +121,29 @@ def parse(headers: Sequence[tuple[str, bytes | None]] | None) -> Carried:
     if len(headers) > HEADERS_MAX:
         message = f"{len(headers)} headers; at most {HEADERS_MAX}"
         raise BadHeaders(message)
-    found: dict[str, int | str] = {}
+    found: dict[str, Any] = {}
     for full, raw in headers:
-        if not full.startswith(PREFIX):
+        name = full.removeprefix(PREFIX)
+        field = _FIELDS.get(name) if full.startswith(PREFIX) else None
+        if field is None:
             continue
-        name = full[len(PREFIX) :]
-        if name in found:
+        if field in found:
             message = f"header {full} is there twice"
             raise BadHeaders(message)
         if name in _LIMITS:
-            found[name] = _number(full, raw, _LIMITS[name])
-        elif name in _TEXTS:
-            found[name] = _text(full, raw or b"", _TEXTS[name])
-    return _carried(found) if found else FIRST
+            found[field] = _number(full, raw, _LIMITS[name])
+        else:
+            found[field] = _text(full, raw or b"", _TEXTS[name])
+    if found.get("attempt", 1) < 1:
+        message = f"header {PREFIX}attempt={found['attempt']}: attempts count from 1"
+        raise BadHeaders(message)
+    return Carried(**found) if found else FIRST
 
 
 def _number(full: str, raw: bytes | None, limit: int) -> int:
     # isdigit alone would accept other scripts' digits; a short ASCII run is all we ever write.
     if raw is None or not raw.isdigit() or len(raw) > 15 or int(raw) > limit:  # noqa: PLR2004
-        message = f"header {full}={raw!r} is no whole number from 0 to {limit}"
+        message = f"header {full}={raw!r} is not a whole number from 0 to {limit}"
         raise BadHeaders(message)
     return int(raw)
 
@@ -147,62 +156,20 @@ def _text(full: str, raw: bytes, limit: int) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
-        message = f"header {full} is no UTF-8: {error.reason} at byte {error.start}"
+        message = f"header {full} is not UTF-8: {error.reason} at byte {error.start}"
         raise BadHeaders(message) from error
-
-
-def _carried(found: dict[str, int | str]) -> Carried:
-    attempt = _int(found, "attempt", 1)
-    if attempt < 1:
-        message = f"header {PREFIX}attempt={attempt}: attempts count from 1"
-        raise BadHeaders(message)
-    return Carried(
-        redrive=_int(found, "redrive", 0),
-        seq=_int(found, "seq", 0),
-        attempt=attempt,
-        delay_ms=_maybe(found, "delay-ms"),
-        due_ms=_maybe(found, "due-ms"),
-        enqueued_ms=_maybe(found, "enqueued-ms"),
-        first_failed_ms=_maybe(found, "first-failed-ms"),
-        unknown_since_ms=_maybe(found, "unknown-since-ms"),
-        partition=_maybe(found, "partition"),
-        snoozes=_int(found, "snoozes", 0),
-        error=str(found.get("error", "")),
-        message=str(found.get("message", "")),
-        frame=str(found.get("frame", "")),
-        traceback=str(found.get("traceback", "")),
-        reason=str(found.get("reason", "")),
-        origin=str(found.get("origin", "")),
-        trace=str(found.get("trace", "")),
-    )
 
 
 def render(carried: Carried, foreign: Sequence[tuple[str, bytes | None]] | None = None) -> Headers:
     """The headers of a copy: `foreign` ones (trace context) are kept, ours are written anew."""
     kept = [(n, v or b"") for n, v in foreign or () if not n.startswith(PREFIX)]
-    numbers = {
-        "redrive": carried.redrive,
-        "seq": carried.seq,
-        "attempt": carried.attempt,
-        "delay-ms": carried.delay_ms,
-        "due-ms": carried.due_ms,
-        "enqueued-ms": carried.enqueued_ms,
-        "first-failed-ms": carried.first_failed_ms,
-        "unknown-since-ms": carried.unknown_since_ms,
-        "partition": carried.partition,
-        "snoozes": carried.snoozes or None,
-    }
-    texts = {
-        "error": carried.error,
-        "message": carried.message,
-        "frame": carried.frame,
-        "traceback": carried.traceback,
-        "reason": carried.reason,
-        "origin": carried.origin,
-        "trace": carried.trace,
-    }
-    ours = [(PREFIX + n, b"%d" % v) for n, v in numbers.items() if v is not None]
-    ours += [(PREFIX + n, _cut(v, _TEXTS[n])) for n, v in texts.items() if v]
+    ours: Headers = []
+    for name, field in _FIELDS.items():
+        value = getattr(carried, field)
+        if name in _TEXTS:
+            ours += [(PREFIX + name, _cut(value, _TEXTS[name]))] if value else []
+        elif value is not None and (value or name != "snoozes"):
+            ours.append((PREFIX + name, b"%d" % value))
     return kept[: HEADERS_MAX - LETTER_HEADERS_MAX - len(ours)] + ours
 
 
@@ -210,13 +177,3 @@ def _cut(text: str, limit: int) -> bytes:
     # File names in error messages may hold surrogates, which have no UTF-8: write them escaped.
     raw = text[:limit].encode("utf-8", "backslashreplace")
     return raw[:limit].decode("utf-8", "ignore").encode()
-
-
-def _int(found: dict[str, int | str], name: str, default: int) -> int:
-    value = found.get(name, default)
-    return value if isinstance(value, int) else default
-
-
-def _maybe(found: dict[str, int | str], name: str) -> int | None:
-    value = found.get(name)
-    return value if isinstance(value, int) else None
