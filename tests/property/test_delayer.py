@@ -60,12 +60,12 @@ class NeverStops(RuleBasedStateMachine):
         delayer = Delayer(
             DelayerParts(
                 GROUP,
-                {"mail": self.plan},
                 self.sink,
                 reader,
                 KafkaMirrors(reader, OFFSETS, 1),
                 self.clock,
                 Pulse(self.clock, 1 << 60),
+                {"mail": self.plan},
                 Catalogue(),
             )
         )

@@ -325,12 +325,12 @@ class Ladder:
         self.delayer = Delayer(
             DelayerParts(
                 DELAYERS,
-                shop.plans,
                 sink or shop.sink,
                 shop.log,
                 shop.mirrors,
                 clock or shop.clock,
                 Pulse(shop.clock, 1 << 60),
+                shop.plans,
                 shop.catalogue,
                 meter,
             )

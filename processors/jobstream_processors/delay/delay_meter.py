@@ -1,4 +1,4 @@
-"""What a delayer counts, on its own thread. Everybody may read at any time."""
+"""What a delayer counts, on its own thread. Any thread may read it at any time."""
 
 from __future__ import annotations
 
@@ -43,5 +43,5 @@ class DelayMeter:
         """Show what came since the last fold."""
         for queue, late in self._late.items():
             if late:
-                self._late[queue] = []
                 self.late[queue].fold(late)
+                late.clear()

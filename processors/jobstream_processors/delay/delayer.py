@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from jobstream_processors.assignment.pulse import Pulse
 from jobstream_processors.core.ladder import EARLY_MS, RUNG_MS
 from jobstream_processors.core.orders import NOTHING
 from jobstream_processors.delay import hops
@@ -22,14 +21,14 @@ from jobstream_processors.delay.delay_meter import DelayMeter
 from jobstream_processors.delay.group_member import GroupMember, MemberParts
 from jobstream_processors.delay.rung import Hop, Rung, share_room
 from jobstream_processors.errors import PublishFailed
-from jobstream_processors.ports import CLOCK_KEY, Clock, Log, Mirrors, Outgoing, Sink
+from jobstream_processors.ports import CLOCK_KEY, Outgoing
 from jobstream_processors.queue_plan import QueuePlan
 from jobstream_processors.turn_meter import TurnMeter
 from jobstream_schemas import Catalogue, DecodeError
 
 if TYPE_CHECKING:
     from jobstream_processors.core.orders import Order, Orders
-    from jobstream_processors.ports import Listener, Source, TopicPartition
+    from jobstream_processors.ports import TopicPartition
 
 log = logging.getLogger("jobstream.delayer")
 
@@ -38,16 +37,10 @@ POLL_MS_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
-class DelayerParts:
+class DelayerParts(MemberParts):
     """What a delayer is made of; the composition root fills it in."""
 
-    group: str
     plans: Mapping[str, QueuePlan]
-    sink: Sink
-    reader: Log
-    mirrors: Mirrors
-    clock: Clock
-    pulse: Pulse
     catalogue: Catalogue
     meter: DelayMeter | None = None
     ready: Callable[[], object] | None = None
@@ -63,12 +56,11 @@ class Delayer:
         self._mirrors = parts.mirrors
         self._meter = parts.meter
         turn = parts.meter.turn if parts.meter is not None else TurnMeter("")
-        reader, mirrors, clock = parts.reader, parts.mirrors, parts.clock
-        member = MemberParts(
-            parts.group, parts.sink, reader, mirrors, clock, parts.pulse, turn, log
+        self._member = member = GroupMember(
+            parts, turn, log, made=self._rung, changed=share_room, ready=parts.ready
         )
-        self._member = GroupMember(member, self._rung, share_room, parts.ready)
-        self._rungs = self._member.held
+        self.join, self.close = member.join, member.close
+        self._rungs = member.held
         self._places = {
             topic: (plan, name)
             for plan in parts.plans.values()
@@ -76,10 +68,6 @@ class Delayer:
         }
         self._cancels: Mapping[str, Order] = NOTHING.cancels
         """Cancelled jobs by id; empty nearly always, and then no job is looked into."""
-
-    def join(self, source: Callable[[Listener], Source]) -> None:
-        """Join the delay group."""
-        self._member.join(source)
 
     def obey(self, orders: Orders) -> None:
         """From now on `orders` hold: the next hop fetches a cancelled job. From any thread."""
@@ -102,10 +90,6 @@ class Delayer:
         times = [at for rung in self._rungs.values() if (at := rung.next_ms()) is not None]
         return min(times, default=None)
 
-    def close(self) -> None:
-        """Commit and leave the group."""
-        self._member.close()
-
     def held(self) -> dict[tuple[str, str], int]:
         """Records kept in memory, by queue and rung. Safe from any thread."""
         found: dict[tuple[str, str], int] = {}
@@ -122,7 +106,7 @@ class Delayer:
         return limit_ms if due is None else max(0, min(limit_ms, due - self._clock.broker_ms()))
 
     def _knows_time(self) -> bool:
-        """Whether what waits here may leave by the clock; publishes what tells it the time.
+        """Whether what waits here may leave by the clock; publishes a record to learn the time.
 
         What a delayer reads was written long ago, so it says nothing of now: by an old record's
         stamp, or by a wall clock that is wrong, jobs would be late by a rung or early.

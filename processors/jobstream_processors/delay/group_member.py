@@ -7,7 +7,6 @@ role's business: the delayer stands on it. At-least-once, and without a store.
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -18,27 +17,16 @@ from jobstream_processors.assignment.pulse import Pulse
 from jobstream_processors.assignment.skipped import RepeatedSkips, ask
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.errors import OffsetOutOfRange, PublishFailed
-from jobstream_processors.ports import (
-    Clock,
-    Log,
-    Mirrors,
-    Outgoing,
-    Position,
-    Sink,
-)
+from jobstream_processors.ports import Clock, Log, Mirrors, Outgoing, Position, Sink
 from jobstream_processors.topic_marks import in_topic
-from jobstream_processors.turn_meter import TurnMeter
 from jobstream_schemas import Mirror, encode_mirror, mirror_key
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from jobstream_processors.ports import (
-        Listener,
-        Record,
-        Source,
-        TopicPartition,
-    )
+    from jobstream_processors.ports import Listener, Record, Source, TopicPartition
+    from jobstream_processors.turn_meter import TurnMeter
 
 COMMIT_MS = 1_000
 LOOK_MS = 1_000
@@ -98,8 +86,6 @@ class MemberParts:
     mirrors: Mirrors
     clock: Clock
     pulse: Pulse
-    turn: TurnMeter
-    log: logging.Logger
 
 
 class GroupMember(Generic[Part]):
@@ -108,6 +94,9 @@ class GroupMember(Generic[Part]):
     def __init__(
         self,
         parts: MemberParts,
+        turn: TurnMeter,
+        log: logging.Logger,
+        *,
         made: Callable[[TopicPartition], Part],
         changed: Callable[[Collection[Part]], object],
         ready: Callable[[], object] | None = None,
@@ -117,6 +106,8 @@ class GroupMember(Generic[Part]):
         `ready` is called whenever what was assigned is taken up.
         """
         self._parts = parts
+        self._turn = turn
+        self._log = log
         self._made = made
         self._changed = changed
         self._ready = ready
@@ -135,7 +126,7 @@ class GroupMember(Generic[Part]):
         parts = self._parts
         parts.pulse.check()
         records = self._source.poll(limit, timeout_ms / 1000)
-        parts.turn.polled()
+        self._turn.polled()
         for record in records:
             part = self.held.get((record.topic() or "", record.partition() or 0))
             if part is not None:
@@ -145,7 +136,7 @@ class GroupMember(Generic[Part]):
 
     def publish(self, records: Sequence[Outgoing]) -> None:
         """Publish; brokers that are there and acknowledge nothing may hold it up for long."""
-        with self._parts.turn.busy("publish"):
+        with self._turn.busy("publish"):
             self._parts.sink.publish(records)
 
     def follow_up(self) -> None:
@@ -159,14 +150,14 @@ class GroupMember(Generic[Part]):
 
     def close(self) -> None:
         """Commit and leave the group."""
-        with self._parts.turn.busy("leaving"):
+        with self._turn.busy("leaving"):
             self._source.close()
 
     # -- the listener's side
 
     def assigned(self, partitions: Mapping[TopicPartition, Position | None]) -> None:
         """Take up each partition where the group left off, by commit or mirror."""
-        self._parts.turn.changes["assigned"] += 1
+        self._turn.changes["assigned"] += 1
         for partition, committed in partitions.items():
             self._take_up(partition, committed)
         self._changed(self.held.values())
@@ -175,7 +166,7 @@ class GroupMember(Generic[Part]):
 
     def revoked(self, partitions: Iterable[TopicPartition]) -> None:
         """Commit what is finished; the rest is read again by the next owner."""
-        self._parts.turn.changes["revoked"] += 1
+        self._turn.changes["revoked"] += 1
         partitions = list(partitions)
         self._commit([self.held[p] for p in partitions if p in self.held], wait=True)
         self._forget(partitions)
@@ -186,12 +177,12 @@ class GroupMember(Generic[Part]):
 
     def lost(self, partitions: Iterable[TopicPartition]) -> None:
         """Commit nothing."""
-        self._parts.turn.changes["lost"] += 1
+        self._turn.changes["lost"] += 1
         self._forget(partitions)
 
     def misplaced(self, partition: TopicPartition, reason: str) -> None:
         """Log it; what was taken up of the partition goes on."""
-        self._parts.log.error("partition_refused", extra={"partition": partition, "reason": reason})
+        self._log.error("partition_refused", extra={"partition": partition, "reason": reason})
 
     def _take_up(self, partition: TopicPartition, committed: Position | None) -> None:
         parts = self._parts
@@ -221,7 +212,7 @@ class GroupMember(Generic[Part]):
         replaced = [p for p, was in ids.items() if known(p[0]) not in {"", was}]
         if not replaced:
             return
-        self._parts.log.error("topic_made_anew", extra={"partitions": by_topic(replaced)})
+        self._log.error("topic_made_anew", extra={"partitions": by_topic(replaced)})
         self._forget(replaced)
         for partition in replaced:
             self._take_up(partition, None)
@@ -235,7 +226,7 @@ class GroupMember(Generic[Part]):
             return
         part.look_after_ms = now_ms + LOOK_MS
         holes = tuple(part.watermark.holes)
-        with self._parts.turn.busy("look"):
+        with self._turn.busy("look"):
             found = ask(self._parts.reader, part.source, holes)
         if found is None:
             return
@@ -273,7 +264,7 @@ class GroupMember(Generic[Part]):
         try:
             self.publish([self._mirror(part) for part in moved])
         except PublishFailed as error:
-            self._parts.log.warning("mirror_failed", extra={"reason": str(error)})
+            self._log.warning("mirror_failed", extra={"reason": str(error)})
 
     def _mirror(self, part: Part) -> Outgoing:
         topic, partition = part.source

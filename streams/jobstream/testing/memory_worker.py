@@ -128,12 +128,12 @@ class MemoryWorker:
         self.drain, self.cut = self._joined.drain, self._joined.cut
         rungs = DelayerParts(
             delay_group(app.name),
-            plans,
             sink,
             reader,
             mirrors,
             self._clock,
             pulse,
+            plans,
             self._catalogue,
             DelayMeter(delay_group(app.name), plans, EDGES),
         )
