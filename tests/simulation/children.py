@@ -29,7 +29,7 @@ from jobstream_processors.core.outcome import (
     Snooze,
     TimedOut,
 )
-from jobstream_processors.execute.running import facts_of
+from jobstream_processors.execute.running import Executor, facts_of
 from jobstream_processors.execute.user_errors import read
 
 if TYPE_CHECKING:
@@ -46,27 +46,17 @@ if TYPE_CHECKING:
 BEGIN_S = 0.3
 
 
-class SimChildren:
+class SimChildren(Executor):
     """The `Executor` of one worker's children."""
 
-    stepping = None
-
     def __init__(self, loop: SimLoop, size: int, ended: Ended, barred: Barred) -> None:
+        super().__init__()
         self._loop = loop
         self._size = size
         self._ended = ended
         self._barred = barred
-        self._waiting: list[Delivery] = []
         self._running: dict[Delivery, asyncio.TimerHandle | asyncio.Task[None]] = {}
         self._starts: dict[Delivery, Start] = {}
-
-    @property
-    def busy(self) -> int:
-        return len(self._waiting) + len(self._running)
-
-    @property
-    def stuck(self) -> int:
-        return 0
 
     def submit(self, delivery: Delivery) -> None:
         self._waiting.append(delivery)
@@ -75,17 +65,9 @@ class SimChildren:
     def expire(self) -> None:
         """Each run has its own timer."""
 
-    def withdraw(self, lane: Lane) -> list[Delivery]:
-        taken = [d for d in self._waiting if d.lane is lane]
-        self._waiting = [d for d in self._waiting if d.lane is not lane]
-        return taken
-
     def interrupt(self, lane: Lane) -> None:
         for delivery in [d for d in self._running if d.lane is lane]:
             self._kill(delivery, Interrupted())
-
-    def running(self) -> list[tuple[Delivery, float]]:
-        return [(delivery, delivery.began) for delivery in self._running]
 
     def stop(self, delivery: Delivery) -> None:
         if delivery in self._running:
@@ -118,7 +100,7 @@ class SimChildren:
 
     def _fill(self) -> None:
         while self._waiting and len(self._running) < self._size:
-            delivery = self._waiting.pop(0)
+            delivery = self._waiting.popleft()
             self._running[delivery] = self._loop.call_later(BEGIN_S, self._begin, delivery)
 
     def _begin(self, delivery: Delivery) -> None:

@@ -35,6 +35,7 @@ from jobstream_processors.engine.engine import Engine
 from jobstream_processors.engine.gates.flood import Floods
 from jobstream_processors.engine.intake import Intake
 from jobstream_processors.engine.judge import Judge
+from jobstream_processors.execute.running import Executor
 from jobstream_processors.job_types import ASYNC, PROCESS, JobSpec
 from jobstream_processors.ports import Outgoing
 from jobstream_processors.settle.settler import Settler
@@ -179,13 +180,11 @@ class Shop:
         return [record.topic() for record in sorted(found, key=lambda record: record.sequence)]
 
 
-class ByHand:
+class ByHand(Executor):
     """An executor with `slots` slots that runs nothing: a run ends when the test says so."""
 
-    stuck = 0
-    stepping = None
-
     def __init__(self) -> None:
+        super().__init__()
         self.slots = 1_000
         self.started: list[str] = []
         """Ids in the order in which they got a slot."""

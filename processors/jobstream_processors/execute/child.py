@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from jobstream_processors.job_types import Target
 
 READY = b"ready"
-"""Says that a handler is imported; what comes in its place is the Unstarted that tells why not."""
+"""Says that a handler is imported; else an Unstarted comes, with the reason."""
 
 
 def main(descriptor: int) -> None:
@@ -76,7 +76,8 @@ def main(descriptor: int) -> None:
 def _find(target: Target, args_class: bytes, script: str | None) -> Handler | Unstarted:
     module_name, path, _, _ = target
     try:
-        found: Any = _script(script) if module_name == "__main__" else _module(module_name)
+        is_script = module_name == "__main__"
+        found: Any = _script(script) if is_script else importlib.import_module(module_name)
         for part in path.split("."):
             found = getattr(found, part)
         return _handler(found, target, args_class)
@@ -98,10 +99,6 @@ def _handler(found: Any, target: Target, args_class: bytes) -> Handler:  # noqa:
         message = f"it is the handler of {spec.name!r}, not of {job!r}: give each its own name"
         raise LookupError(message)
     return Handler(job, spec.function, spec.codec)
-
-
-def _module(name: str) -> ModuleType:
-    return importlib.import_module(name)
 
 
 def _script(path: str | None) -> ModuleType:

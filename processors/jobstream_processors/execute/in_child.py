@@ -1,6 +1,8 @@
 """Runs one job in a child process: decode its args, call its handler, say how it ended.
 
-Whatever user code does on the way, in the args' class or in the handler, ends as an outcome.
+A job crosses to the child as the bytes of its event: no code of the args' class runs for it in the
+worker, and in the child such code is under the job's time limit, as the handler is. Whatever user
+code does on the way ends as an outcome.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jobstream_processors.context import Context
 from jobstream_processors.current import name_job
@@ -21,10 +23,24 @@ from jobstream_schemas import JobCodec, Reader
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from jobstream_processors.context import RunFacts
     from jobstream_processors.core.outcome import Outcome
-    from jobstream_processors.execute.handed import HandedJob
 
 log = logging.getLogger("jobstream.worker")
+
+
+class HandedJob(NamedTuple):
+    """A job for a child."""
+
+    value: bytes
+    args_at: int
+    """Where its args begin."""
+    fingerprint: bytes
+    schema: dict[str, Any] | None
+    """Its writer's; None where the child was handed it before."""
+    facts: RunFacts
+    enter: Callable[[RunFacts], object] | None
+    """Called in the child, in the context of the run."""
 
 
 class Handler:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import types
-from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +18,7 @@ from jobstream_processors.core.outcome import DONE, STOPPED, Interrupted, Outcom
 from jobstream_processors.current import name_job
 from jobstream_processors.execute.running import (
     UNBARRED,
+    Executor,
     context_of,
     measured,
     outcome_of,
@@ -53,7 +53,7 @@ class _Yields(NamedTuple):
     until_s: float
 
 
-class LoopExecutor:
+class LoopExecutor(Executor):
     """At most `concurrency` handlers in flight, all on one event loop."""
 
     def __init__(
@@ -66,6 +66,7 @@ class LoopExecutor:
         machine: Machine,
         enter: Enter = name_job,
     ) -> None:
+        super().__init__()
         self._concurrency = concurrency
         self._machine = machine
         self._now_s = machine.awake_s
@@ -73,8 +74,7 @@ class LoopExecutor:
         self._returned = returned
         self._enter = enter
         self._barred, self._is_lost = barred, barred.is_lost
-        self._ready: deque[Delivery] = deque()
-        self._waiting: dict[Delivery, asyncio.Task[None]] = {}
+        self._running: dict[Delivery, asyncio.Task[None]] = {}
         self._limits: dict[Delivery, float] = {}
         self._yields: dict[Delivery, _Yields] = {}
         """Those that were cancelled, for whatever reason came first."""
@@ -83,29 +83,13 @@ class LoopExecutor:
         """Whether a runner is taking deliveries from the queue."""
         self._at = 0.0
         """When the step under way began: the last one ended then, and a clock read is saved."""
-        self._stepping: Delivery | None = None
         self._loop = asyncio.get_running_loop()
         tell_in_child(self)
 
-    @property
-    def busy(self) -> int:
-        """Deliveries that wait for a slot or run."""
-        return len(self._ready) + len(self._waiting)
-
-    @property
-    def stepping(self) -> Delivery | None:
-        """The one whose handler keeps the event loop now. Safe from any thread."""
-        return self._stepping
-
-    @property
-    def stuck(self) -> int:
-        """Runs that outlived their time limit and did not give way to cancellation."""
-        return sum(d.outlived for d in self._waiting)
-
     def submit(self, delivery: Delivery) -> None:
         """Run it when a slot is free."""
-        self._ready.append(delivery)
-        if not self._hot and len(self._waiting) < self._concurrency:
+        self._waiting.append(delivery)
+        if not self._hot and len(self._running) < self._concurrency:
             self._spawn()
 
     def expire(self) -> None:
@@ -123,30 +107,23 @@ class LoopExecutor:
                 measured(delivery, yields.outcome, now_s)
                 self._ended(delivery, yields.outcome)
 
-    def withdraw(self, lane: Lane) -> list[Delivery]:
-        """Take back the deliveries of `lane` that did not start."""
-        taken = [d for d in self._ready if d.lane is lane]
-        self._ready = deque(d for d in self._ready if d.lane is not lane)
-        return taken
-
     def interrupt(self, lane: Lane) -> None:
         """Cancel the runs of `lane`."""
-        for delivery in list(self._waiting):
+        for delivery in list(self._running):
             if delivery.lane is lane:
                 self._cancel(delivery, Interrupted())
 
     def running(self) -> list[tuple[Delivery, float]]:
         """Those that wait, and the one that keeps the loop now. Safe from any thread."""
-        found = [(delivery, delivery.began) for delivery in list(self._waiting)]
-        stepping = self._stepping
+        found, stepping = super().running(), self.stepping
         return found if stepping is None else [*found, (stepping, self._at)]
 
     def stop(self, delivery: Delivery) -> None:
         """Cancel its run; end it at once if it did not start."""
-        if delivery in self._waiting:
+        if delivery in self._running:
             self._cancel(delivery, STOPPED)
-        elif delivery in self._ready:
-            self._ready.remove(delivery)
+        elif delivery in self._waiting:
+            self._waiting.remove(delivery)
             self._ended(delivery, STOPPED)
 
     def close(self) -> None:
@@ -169,7 +146,7 @@ class LoopExecutor:
         self._yields[delivery] = _Yields(outcome, until_s)
         if delivery.context is not None:
             delivery.context.cancel()
-        self._waiting[delivery].cancel()
+        self._running[delivery].cancel()
 
     def _spawn(self) -> None:
         self._hot = True
@@ -191,8 +168,8 @@ class LoopExecutor:
         taken = 0
         task = asyncio.current_task()
         assert task is not None, "runners are tasks"  # noqa: S101
-        while self._ready and len(self._waiting) < self._concurrency:
-            delivery = self._ready.popleft()
+        while self._waiting and len(self._running) < self._concurrency:
+            delivery = self._waiting.popleft()
             suspended = self._step(delivery)
             taken += 1
             if suspended is not None:
@@ -207,13 +184,13 @@ class LoopExecutor:
                 # cancellation could still reach the next handler, so another runner goes on.
                 break
             if suspended is None and not taken % 8 and self._now_s() > until:
-                self._stepping = None
+                self.stepping = None
                 await asyncio.sleep(0)
                 self._at = self._now_s()
                 until = self._at + SLICE_S
-        self._stepping = None
+        self.stepping = None
         self._hot = False
-        if self._ready and len(self._waiting) < self._concurrency:
+        if self._waiting and len(self._running) < self._concurrency:
             self._spawn()
 
     def _step(self, delivery: Delivery) -> Suspended | None:
@@ -225,7 +202,7 @@ class LoopExecutor:
         ) is not None:
             self._ended(delivery, bar)
             return None
-        self._stepping = delivery
+        self.stepping = delivery
         try:
             args = delivery.args()
         except BaseException as error:  # noqa: BLE001 - the edge of user code: nothing may pass
@@ -254,7 +231,7 @@ class LoopExecutor:
             self._ended(delivery, outcome)
         else:
             delivery.begins(self._at)
-            self._stepping = None
+            self.stepping = None
             return coroutine, pending, run
         return None
 
@@ -270,10 +247,10 @@ class LoopExecutor:
         spec = delivery.spec
         assert task is not None  # noqa: S101 - runners are tasks
         assert spec is not None  # noqa: S101 - running deliveries have a handler
-        self._waiting[delivery] = task
+        self._running[delivery] = task
         self._limits[delivery] = self._now_s() + spec.timeout_ms / 1_000
         self._hot = False
-        if self._ready and len(self._waiting) < self._concurrency:
+        if self._waiting and len(self._running) < self._concurrency:
             self._spawn()
         try:
             result = await _steps(coroutine, pending, run)
@@ -281,7 +258,7 @@ class LoopExecutor:
         except BaseException as error:  # noqa: BLE001 - the edge of user code: nothing may pass
             outcome = self._why(delivery, error)
         finally:
-            del self._waiting[delivery]
+            del self._running[delivery]
             del self._limits[delivery]
             self._yields.pop(delivery, None)
         if delivery.outlived:

@@ -15,7 +15,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections import deque
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -29,9 +28,9 @@ from jobstream_processors.core.outcome import (
     Unstarted,
 )
 from jobstream_processors.execute.child import READY
-from jobstream_processors.execute.handed import HandedJob
+from jobstream_processors.execute.in_child import HandedJob
 from jobstream_processors.execute.outliving import stops_held
-from jobstream_processors.execute.running import UNBARRED, facts_of, measured, no_entry
+from jobstream_processors.execute.running import UNBARRED, Executor, facts_of, measured, no_entry
 from jobstream_processors.forked import close_in_child
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ ANSWER_BYTES_MAX = 1 << 20
 """An outcome holds texts that are cut to far less."""
 
 
-class ProcessExecutor:
+class ProcessExecutor(Executor):
     """At most `size` child processes, started on demand."""
 
     def __init__(
@@ -64,6 +63,7 @@ class ProcessExecutor:
         machine: Machine,
         enter: EnterChild = no_entry,
     ) -> None:
+        super().__init__()
         self._size = size
         self.machine = machine
         self.barred = barred
@@ -72,25 +72,9 @@ class ProcessExecutor:
         self.enter = enter
         self._ended = ended
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[Delivery] = deque()
         self._running: dict[Delivery, _Child] = {}
         self._idle: list[_Child] = []
         self._children: set[_Child] = set()
-
-    @property
-    def busy(self) -> int:
-        """Deliveries that wait for a child or run in one."""
-        return len(self._waiting) + len(self._running)
-
-    @property
-    def stepping(self) -> Delivery | None:
-        """None: nothing of it runs on the event loop."""
-        return None
-
-    @property
-    def stuck(self) -> int:
-        """Always 0: a child past its limit is killed."""
-        return 0
 
     def submit(self, delivery: Delivery) -> None:
         """Run it when a child is free."""
@@ -100,21 +84,11 @@ class ProcessExecutor:
     def expire(self) -> None:
         """Nothing to do: each child's thread keeps its own time, which is awake time as well."""
 
-    def withdraw(self, lane: Lane) -> list[Delivery]:
-        """Take back the deliveries of `lane` that did not start."""
-        taken = [d for d in self._waiting if d.lane is lane]
-        self._waiting = deque(d for d in self._waiting if d.lane is not lane)
-        return taken
-
     def interrupt(self, lane: Lane) -> None:
         """Kill the children that run jobs of `lane`."""
         for delivery, child in list(self._running.items()):
             if delivery.lane is lane:
                 child.kill_for(Interrupted())
-
-    def running(self) -> list[tuple[Delivery, float]]:
-        """Those that have a child. Safe from any thread."""
-        return [(delivery, delivery.began) for delivery in list(self._running)]
 
     def stop(self, delivery: Delivery) -> None:
         """Kill the child that runs it; end it at once if it did not start."""

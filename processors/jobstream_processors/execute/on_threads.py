@@ -20,6 +20,7 @@ from jobstream_processors.core.outcome import NOWHERE, STOPPED, Outcome, Spot, T
 from jobstream_processors.current import name_job
 from jobstream_processors.execute.running import (
     UNBARRED,
+    Executor,
     clean_of,
     context_of,
     measured,
@@ -44,7 +45,7 @@ IDLE_S = 10.0
 """Threads that nothing has needed for so long end, at the latest after twice that."""
 
 
-class ThreadExecutor:
+class ThreadExecutor(Executor):
     """At most `concurrency` handlers at a time, each in a daemon thread."""
 
     def __init__(
@@ -57,6 +58,7 @@ class ThreadExecutor:
         machine: Machine,
         enter: Enter = name_job,
     ) -> None:
+        super().__init__()
         self._concurrency = concurrency
         self._machine = machine
         self._ended = ended
@@ -66,11 +68,11 @@ class ThreadExecutor:
         self._loop = asyncio.get_running_loop()
         self._work: SimpleQueue[Delivery | None] = SimpleQueue()
         self._finished: deque[tuple[Delivery, Outcome, float]] = deque()
-        self._waiting: deque[Delivery] = deque()
         self._running: dict[Delivery, float] = {}
+        """With the awake time of its limit."""
         self._interrupted: set[Delivery] = set()
         self._threads = 0
-        """Those that serve, without those that were told to end."""
+        """Those that serve, without those that are to end."""
         self._numbers = count(1)
         self._most = 0
         """How many ran at once since the last look at idle threads."""
@@ -79,21 +81,6 @@ class ThreadExecutor:
         self._lock = threading.Lock()
         self._forked = False
         tell_in_child(self)
-
-    @property
-    def busy(self) -> int:
-        """Deliveries that wait for a slot or run."""
-        return len(self._waiting) + len(self._running)
-
-    @property
-    def stepping(self) -> Delivery | None:
-        """None: nothing of it runs on the event loop."""
-        return None
-
-    @property
-    def stuck(self) -> int:
-        """Runs that outlived their time limit and still hold a thread."""
-        return sum(d.outlived for d in self._running)
 
     def submit(self, delivery: Delivery) -> None:
         """Run it when a slot is free."""
@@ -120,21 +107,11 @@ class ThreadExecutor:
             measured(delivery, outcome, now_s)
             self._ended(delivery, outcome)
 
-    def withdraw(self, lane: Lane) -> list[Delivery]:
-        """Take back the deliveries of `lane` that did not start."""
-        taken = [d for d in self._waiting if d.lane is lane]
-        self._waiting = deque(d for d in self._waiting if d.lane is not lane)
-        return taken
-
     def interrupt(self, lane: Lane) -> None:
         """Ask the runs of `lane` to stop; whether they do is theirs, a thread can't be stopped."""
         for delivery in self._running:
             if delivery.lane is lane and delivery.context is not None:
                 delivery.context.cancel()
-
-    def running(self) -> list[tuple[Delivery, float]]:
-        """Those that have a thread. Safe from any thread."""
-        return [(delivery, delivery.began) for delivery in list(self._running)]
 
     def stop(self, delivery: Delivery) -> None:
         """Ask its run to stop, by `ctx.is_cancelled`; end it at once if it did not start."""
@@ -191,7 +168,7 @@ class ThreadExecutor:
                 try:
                     self._loop.call_soon_threadsafe(self._collect)
                 except RuntimeError:
-                    return  # The loop is closed: the worker has left, nobody waits for this.
+                    return  # The loop is closed: the worker has left and waits for no outcome.
             del delivery, outcome  # While it idles, it keeps nothing of the job.
 
     def _collect(self) -> None:
@@ -211,7 +188,6 @@ class ThreadExecutor:
 
 
 def _spot_now(delivery: Delivery, stacks: Mapping[int, FrameType]) -> Spot:
-    """Where its handler is at this moment."""
     for innermost in stacks.values():
         frame: FrameType | None = innermost
         while frame is not None and frame.f_code is not _call.__code__:

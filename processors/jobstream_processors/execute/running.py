@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import TYPE_CHECKING, Protocol
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
 from jobstream_processors.context import Context, RunFacts
 from jobstream_processors.core.outcome import (
@@ -23,8 +26,6 @@ from jobstream_processors.execute.user_errors import as_is, read, told
 from jobstream_schemas import DecodeError, SchemaMismatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
@@ -34,21 +35,18 @@ if TYPE_CHECKING:
 NOT_TOLD = "not told, since args of this type have secret fields"
 
 
-class Ended(Protocol):
-    """Called on the loop's thread when a delivery's outcome is known.
+Ended = Callable[["Delivery", "Outcome"], None]
+"""Called on the loop's thread when a delivery's outcome is known.
 
-    If it has `outlived` its limit, the handler still runs; `Returned` follows when it stops.
-    """
+If it has `outlived` its limit, the handler still runs; `Returned` follows when it stops."""
+Returned = Callable[["Delivery"], None]
+"""Called on the loop's thread when a handler reported as still running has stopped."""
+Enter = Callable[["Delivery"], object]
+"""Called in the context of a run, just before its handler; it may set context variables."""
+EnterChild = Callable[["Delivery"], "Callable[[RunFacts], object] | None"]
+"""Called in the worker, just before a run is handed to a child process.
 
-    def __call__(self, delivery: Delivery, outcome: Outcome) -> None:
-        """Take the outcome."""
-
-
-class Returned(Protocol):
-    """Called on the loop's thread when a handler reported as still running has stopped."""
-
-    def __call__(self, delivery: Delivery) -> None:
-        """Free what the run held."""
+It returns what the child is to call in the context of the run; that is pickled."""
 
 
 class Barred(Protocol):
@@ -65,61 +63,62 @@ class Barred(Protocol):
         """None: it may."""
 
 
-class Enter(Protocol):
-    """Called in the context of a run, just before its handler; it may set context variables."""
+class Executor(ABC):
+    """Runs deliveries that were admitted. Used on the loop's thread."""
 
-    def __call__(self, delivery: Delivery, /) -> object:
-        """Take note that the run begins."""
+    stepping: Delivery | None = None
+    """The one whose handler keeps the event loop now. Safe from any thread."""
 
+    def __init__(self) -> None:
+        self._waiting: deque[Delivery] = deque()
+        self._running: dict[Delivery, Any] = {}
+        """Deliveries that hold a slot."""
 
-class EnterChild(Protocol):
-    """Called in the worker, just before a run is handed to a child process."""
+    @property
+    def busy(self) -> int:
+        """Deliveries that wait for a slot or run."""
+        return len(self._waiting) + len(self._running)
 
-    def __call__(self, delivery: Delivery, /) -> Callable[[RunFacts], object] | None:
-        """What the child is to call in the context of the run; it is pickled."""
-
-
-class Executor(Protocol):
-    """Runs deliveries that were admitted. Every method is called on the loop's thread."""
-
-    def submit(self, delivery: Delivery) -> None:
-        """Run it when a slot is free."""
-
-    def expire(self) -> None:
-        """End runs whose time limit has passed, by the clock that set it."""
-
-    def withdraw(self, lane: Lane) -> list[Delivery]:
-        """Take back the deliveries of `lane` that did not start; nothing is reported of them."""
-
-    def interrupt(self, lane: Lane) -> None:
-        """Stop the runs of `lane` where that is possible; their outcome is Interrupted."""
+    @property
+    def stuck(self) -> int:
+        """Runs that outlived their time limit and still hold a slot."""
+        return sum(delivery.outlived for delivery in self._running)
 
     def running(self) -> list[tuple[Delivery, float]]:
         """Deliveries that hold a slot, and when their handlers began, in awake time.
 
         Safe from any thread. 0 for those whose handler has not begun yet.
         """
+        return [(delivery, delivery.began) for delivery in list(self._running)]
 
+    def withdraw(self, lane: Lane) -> list[Delivery]:
+        """Take back the deliveries of `lane` that did not start; nothing is reported of them."""
+        taken = [d for d in self._waiting if d.lane is lane]
+        self._waiting = deque(d for d in self._waiting if d.lane is not lane)
+        return taken
+
+    @abstractmethod
+    def submit(self, delivery: Delivery) -> None:
+        """Run it when a slot is free."""
+
+    @abstractmethod
+    def expire(self) -> None:
+        """End runs whose time limit has passed, by the clock that set it."""
+
+    @abstractmethod
+    def interrupt(self, lane: Lane) -> None:
+        """Stop the runs of `lane` where that is possible; their outcome is Interrupted."""
+
+    @abstractmethod
     def stop(self, delivery: Delivery) -> None:
         """An operator cancelled it: stop it where that is possible, and report its end as usual.
 
         What did not start ends at once; a run ends when it gives way, so it may also return.
         """
 
+    @abstractmethod
     def close(self) -> None:
         """Release threads and processes; what still runs is left to end with this process."""
-
-    @property
-    def busy(self) -> int:
-        """Deliveries that wait for a slot or run."""
-
-    @property
-    def stepping(self) -> Delivery | None:
-        """The one whose handler keeps the event loop now. Safe from any thread."""
-
-    @property
-    def stuck(self) -> int:
-        """Runs that outlived their time limit and still hold a slot."""
 
 
 def measured(delivery: Delivery, outcome: Outcome, ended: float) -> None:
@@ -194,14 +193,17 @@ def clean_of(delivery: Delivery) -> Clean:
 def unread(error: BaseException, *, secret: bool) -> Outcome:
     """What `error` stands for, raised while the args were built: their class runs code of its own.
 
-    Only damaged bytes are for ever. An outcome is one there, too. Where fields are secret and
-    nobody knows yet how their values look, nothing is told of it but its name.
+    Only damaged bytes are for ever. An outcome is one there, too. Where fields are secret, and
+    how their values look is not known yet, only its name is shown.
     """
     if isinstance(error, SchemaMismatch):
         return Unreadable(told(error))
     if isinstance(error, DecodeError):
         return DeclaredDead(UNDECODABLE, told(error))
-    return read(error, _untold, _frame_alone) if secret else read(error)
+    if not secret:
+        return read(error)
+    # A traceback may hold what the error says; where it was raised is not secret.
+    return read(error, lambda _: NOT_TOLD, lambda raised, _: Spot(frame_of(raised)))
 
 
 def unread_of(delivery: Delivery, error: BaseException) -> Outcome:
@@ -217,7 +219,7 @@ def unread_of(delivery: Delivery, error: BaseException) -> Outcome:
 def outcome_with(result: object) -> Outcome:
     """What it stands for that a handler returned `result`: done, unless that is to be awaited.
 
-    Of a coroutine that nobody awaits nothing has run.
+    A coroutine that is not awaited has run nothing.
     """
     if result is None:
         return DONE
@@ -230,15 +232,6 @@ def outcome_with(result: object) -> Outcome:
         return read(error)
     kind = type(result).__name__
     return Raised("jobstream.NotAwaited", f"the handler returned a {kind}: await it", ())
-
-
-def _untold(text: str) -> str:  # noqa: ARG001 - that is what it is for
-    return NOT_TOLD
-
-
-def _frame_alone(error: BaseException, _: Clean) -> Spot:
-    """A traceback may hold what the error says; where it was raised is no secret."""
-    return Spot(frame_of(error))
 
 
 def context_of(delivery: Delivery, machine: Machine) -> Context:

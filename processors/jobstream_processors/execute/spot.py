@@ -231,8 +231,14 @@ def _text(code: CodeType, lasti: int, line: int) -> str:
 
 
 def _frame_in(calls: Sequence[Call]) -> str:
+    """`file:line in function`, the file from the folder on that it is imported from."""
     chosen = _chosen(calls)
-    return _place(chosen) if chosen is not None else ""
+    if chosen is None:
+        return ""
+    code, _, line, module = chosen
+    parts = code.co_filename.replace("\\", "/").split("/")
+    depth = module.count(".") + 1 + (parts[-1] == "__init__.py")
+    return f"{'/'.join(parts[-depth:])}:{line} in {code.co_name}"
 
 
 def _chosen(calls: Sequence[Call]) -> Call | None:
@@ -245,14 +251,6 @@ def _chosen(calls: Sequence[Call]) -> Call | None:
             return calls[-1] if calls else None
         chosen = next(call for call in reversed(calls) if _package(call) == _package(first))
     return chosen
-
-
-def _place(call: Call) -> str:
-    """`file:line in function`, the file from the folder on that it is imported from."""
-    code, _, line, module = call
-    parts = code.co_filename.replace("\\", "/").split("/")
-    depth = module.count(".") + 1 + (parts[-1] == "__init__.py")
-    return f"{'/'.join(parts[-depth:])}:{line} in {code.co_name}"
 
 
 def _is_ours(call: Call) -> bool:
@@ -276,5 +274,4 @@ def _package(call: Call) -> str:
 
 @lru_cache(1)
 def _standard() -> tuple[str, ...]:
-    """Where the standard library is."""
     return tuple({f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib")})

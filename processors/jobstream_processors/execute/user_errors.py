@@ -39,7 +39,7 @@ def as_is(text: str) -> str:
 
 
 Locate = Callable[[BaseException, Clean], Spot]
-"""Tells where an exception was raised."""
+"""Finds where an exception was raised."""
 
 
 def read(error: BaseException, clean: Clean = as_is, locate: Locate = spot_of) -> Outcome:

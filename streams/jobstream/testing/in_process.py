@@ -10,12 +10,13 @@ import inspect
 from typing import TYPE_CHECKING
 
 from jobstream.kafka.client.broker_clock import MACHINE
+from jobstream_processors.execute.running import Executor
 
 if TYPE_CHECKING:
     from jobstream_processors.assembly import Neighbours, Parts
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.execute.running import Barred, Ended, Executor
+    from jobstream_processors.execute.running import Barred, Ended
     from jobstream_processors.ports import Clock
 
 
@@ -30,18 +31,15 @@ class HandlersOwnTime:
         self.needs_report = clock.needs_report
 
 
-class NoChildren:
+class NoChildren(Executor):
     """Stands where child processes would be, and gives each delivery to one of its neighbours.
 
     A handler defined inside a test can't be imported by a child. So a job that kills its process
     kills the test: poison is tested on a real worker.
     """
 
-    busy = 0
-    stuck = 0
-    stepping = None
-
     def __init__(self, _parts: Parts, _ended: Ended, _barred: Barred, given: Neighbours) -> None:
+        super().__init__()
         self._on_loop, self._in_threads = given
 
     def submit(self, delivery: Delivery) -> None:
@@ -50,14 +48,6 @@ class NoChildren:
 
     def expire(self) -> None:
         """The neighbours do that."""
-
-    def running(self) -> list[tuple[Delivery, float]]:
-        """The neighbours know."""
-        return []
-
-    def withdraw(self, lane: Lane) -> list[Delivery]:  # noqa: ARG002 - the neighbours hold them
-        """Nothing waits here."""
-        return []
 
     def interrupt(self, lane: Lane) -> None:
         """The neighbours do that."""
