@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 from jobstream_processors.background import aside, in_background
 from jobstream_processors.errors import ReplaceProcess, WorkerStopped
 from jobstream_processors.loop_driver import LoopDriver
-from jobstream_processors.watch.loop_watch import LoopWatch
-from jobstream_processors.watch.own_faults import own_fault
+from jobstream_processors.watch.loop_watch import LoopWatch, own_fault
 from jobstream_processors.watch.standing import Standing, facts_of, run_of
 
 if TYPE_CHECKING:

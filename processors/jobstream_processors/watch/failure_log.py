@@ -40,7 +40,7 @@ class _Line(NamedTuple):
 
 
 class FailureLog:
-    """Told of every run that did not succeed. Used on the event loop's thread."""
+    """Logs every run that did not succeed. Used on the event loop's thread."""
 
     def __init__(self, monotonic_ms: Callable[[], int], *, tracebacks: bool = False) -> None:
         """With `tracebacks` each failed run has its whole traceback; deaths always have theirs."""
@@ -103,7 +103,6 @@ def _job(delivery: Delivery) -> dict[str, Any]:
 
 
 def _next(delivery: Delivery, decision: Decision) -> dict[str, Any]:
-    """When it runs again."""
     match decision:
         case Retry(carried):
             wait_ms = carried.delay_ms or 0

@@ -1,8 +1,12 @@
-"""Ends a worker whose event loop is held beyond a time limit, where nothing on the loop can.
+"""Finds what is wrong with a worker's event loop: that it is held, or failed by a fault of ours.
 
 An `async` handler that never waits, or args that are never built, keep the loop: no limit is
 judged there, no other job gets on, and no drain ends. Only a new process helps. There the job that
 did it is among those that had begun, and runs in a child process, which can be killed.
+
+After a fault of ours the worker must not go on: records that were taken up and not run would hold
+their partition for ever, in a worker that looks healthy. asyncio reports such faults, and those of
+tasks that user code left behind, to one handler, and goes on.
 """
 
 from __future__ import annotations
@@ -12,14 +16,15 @@ import sys
 import threading
 import traceback
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.background import in_background
 from jobstream_processors.errors import ReplaceProcess
-from jobstream_processors.execute.on_loop import GRACE_MS
+from jobstream_processors.execute.on_loop import GRACE_MS, RUNNER_FAILED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
 
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.ports import Machine
@@ -92,7 +97,8 @@ class LoopWatch:
         stack = "".join(traceback.format_stack(frame)[-FRAMES_MAX:]) if frame is not None else ""
         told = {"seconds": round(seconds, 1), "loop_is_at": stack}
         say = partial(log.error, "loop_held", extra=delivery.fields() | told)
-        in_background("jobstream-last-words", say, _nobody).join(TELL_S)
+        # The process ends anyway, whatever becomes of this thread.
+        in_background("jobstream-last-words", say, lambda _: None).join(TELL_S)
 
 
 def _is_late(delivery: Delivery, began: float, now_s: float) -> bool:
@@ -102,5 +108,25 @@ def _is_late(delivery: Delivery, began: float, now_s: float) -> bool:
     return now_s - began > (spec.timeout_ms + GRACE_MS) / 1_000
 
 
-def _nobody(_: BaseException) -> None:
-    """The process ends anyway."""
+def own_fault(context: Mapping[str, Any]) -> BaseException | None:
+    """The error in `context`, as asyncio gives it to an exception handler, if it is ours.
+
+    Ours is what a runner of handlers failed by, and what a callback of this package raised.
+    """
+    error: BaseException | None = context.get("exception")
+    if error is None:
+        return None
+    if context.get("message") == RUNNER_FAILED:
+        return error
+    return error if "handle" in context and _is_here(error.__traceback__) else None
+
+
+def _is_here(trace: TracebackType | None) -> bool:
+    """Whether the callback is one of this package: its frame is the first after asyncio's own."""
+    while trace is not None and _module(trace).startswith("asyncio."):
+        trace = trace.tb_next
+    return trace is not None and _module(trace).startswith("jobstream_processors.")
+
+
+def _module(trace: TracebackType) -> str:
+    return str(trace.tb_frame.f_globals.get("__name__", ""))

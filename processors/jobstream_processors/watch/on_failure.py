@@ -1,4 +1,4 @@
-"""Tells user code of each failed run, for error trackers, on a thread of its own.
+"""Calls user code for each failed run, for error trackers, on a thread of its own.
 
 Nothing waits for it: not the event loop, not a settlement. It decides nothing about a job, and what
 its callbacks raise is logged and forgotten.
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("jobstream.worker")
 
 WAITING_MAX = 1_000
-"""Failures that wait to be told; those beyond are counted and left out."""
+"""Failures that wait for their call; those beyond are counted and left out."""
 LEAVE_S = 2.0
 
 
@@ -101,7 +101,7 @@ class Failures:
             self._left_out += 1
 
     def close(self, timeout_s: float = LEAVE_S) -> None:
-        """Tell what waits, for at most `timeout_s`; blocks for that."""
+        """Make the calls that wait, for at most `timeout_s`; blocks for that."""
         if self._thread is None:
             return
         try:
@@ -127,9 +127,6 @@ def call(callbacks: Sequence[Callback], failure: Failure) -> None:
         try:
             callback(failure)
         except BaseException:  # the edge of user code: nothing may pass
-            log.exception("on_failure_raised", extra={"callback": _name_of(callback)})
-
-
-def _name_of(callback: Callback) -> str:
-    """What a log line calls it; a callable of a class of its own may have no name."""
-    return str(getattr(callback, "__qualname__", type(callback).__qualname__))
+            # A callable of a class of its own may have no name.
+            name = getattr(callback, "__qualname__", type(callback).__qualname__)
+            log.exception("on_failure_raised", extra={"callback": str(name)})

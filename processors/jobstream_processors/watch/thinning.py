@@ -17,7 +17,7 @@ INTERVAL_MS = 10_000
 WHOLE_MAX = 5
 """So many alike within one interval are let through: the attempts of one job, not a storm."""
 KINDS_MAX = 1_000
-"""Kinds that are told apart; all others are counted as one."""
+"""Kinds that are counted apart; all others are counted as one."""
 
 Example = TypeVar("Example")
 

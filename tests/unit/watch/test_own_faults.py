@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.core.headers import BadHeaders, parse
 from jobstream_processors.execute.on_loop import RUNNER_FAILED
-from jobstream_processors.watch.own_faults import own_fault
+from jobstream_processors.watch.loop_watch import own_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable

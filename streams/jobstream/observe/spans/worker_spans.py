@@ -18,6 +18,7 @@ from jobstream.observe.spans.carrying import with_context
 from jobstream.observe.spans.child_spans import ChildEntry
 from jobstream.observe.spans.job_trace import JobTrace
 from jobstream_processors.current import name_job
+from jobstream_processors.watch.tracing import Tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,8 +37,8 @@ _Told = ParamSpec("_Told")
 _T = TypeVar("_T")
 
 
-class WorkerTracing:
-    """The hooks of one worker: `jobstream_processors.watch.tracing.Tracing`."""
+class WorkerTracing(Tracing):
+    """The hooks of one worker that is traced."""
 
     def __init__(
         self, tracer: Tracer, group: str, service: str, now_ns: Callable[[], int] = time.time_ns
