@@ -20,7 +20,7 @@ log = logging.getLogger("jobstream.worker")
 
 
 def by_topic(partitions: Iterable[TopicPartition]) -> dict[str, list[int]]:
-    """The numbers of partitions by topic, both in order: how every line tells several of them."""
+    """The numbers of partitions by topic, both in order, as every log line has them."""
     found: dict[str, list[int]] = {}
     for topic, partition in sorted(partitions):
         found.setdefault(topic, []).append(partition)
@@ -28,12 +28,12 @@ def by_topic(partitions: Iterable[TopicPartition]) -> dict[str, list[int]]:
 
 
 class Serving:
-    """Tells of each queue when all of it that is assigned here is served, and when all is."""
+    """Logs when all that is assigned here of a queue is served; calls `ready` when all is."""
 
     def __init__(self, ready: Callable[[], object] | None = None) -> None:
         self._ready = ready
         self._seconds: dict[str, float] = {}
-        """Queues of which partitions were served that were not told yet, with the longest way."""
+        """Queues with served partitions that were not logged yet, and their longest take-over."""
 
     @staticmethod
     def assigned(partitions: Iterable[TopicPartition]) -> None:
@@ -48,7 +48,7 @@ class Serving:
 
     @staticmethod
     def lost(gone: Iterable[Assigned]) -> None:
-        """Somebody else owns these already."""
+        """Other processes own these already."""
         told = by_topic(each.source for each in gone)
         log.warning("partitions_lost", extra={"partitions": told})
 
@@ -70,7 +70,7 @@ class Serving:
         self._seconds[lane.queue] = max(longest, since_assigned)
 
     def tell(self, arrivals: Iterable[Arrival], lanes: Collection[Lane]) -> None:
-        """Tell which queues are served, but for those of which something is to come."""
+        """Log which queues are served, but for those of which something is to come."""
         if not self._seconds:
             return
         coming = {arrival.queue for arrival in arrivals if not arrival.refused}

@@ -15,22 +15,12 @@ if TYPE_CHECKING:
 
 
 class Committed:
-    """What the group has committed of each lane. Used by the thread that polls."""
+    """Commits the lanes of one process. Used by the thread that polls."""
 
     def __init__(self, clock: Clock, interval_ms: int) -> None:
         self._clock = clock
         self._interval_ms = interval_ms
         self._next_ms = 0
-        self._committed: dict[Lane, int] = {}
-
-    def begin(self, lane: Lane, committed: Position | None) -> None:
-        """A lane is served. A mirror may be ahead of what its group has."""
-        self._committed[lane] = committed.offset if committed is not None else -1
-
-    def forget(self, lanes: Iterable[Lane]) -> None:
-        """These have gone."""
-        for lane in lanes:
-            self._committed.pop(lane, None)
 
     def is_due(self) -> bool:
         """Whether an interval has passed since this was true last."""
@@ -40,12 +30,13 @@ class Committed:
         self._next_ms = now_ms + self._interval_ms
         return True
 
-    def commit(self, source: Source) -> None:
+    def commit(self, source: Source, lanes: Iterable[Lane]) -> None:
         """Commit those that moved; returns at once."""
-        moved = [lane for lane, at in self._committed.items() if lane.mirrored > at]
+        moved = [lane for lane in lanes if lane.mirrored > lane.committed]
         if not moved:
             return
         places = [(lane, Position(lane.mirrored)) for lane in moved]
         told = {lane.source: in_topic(place, lane.topic_id) for lane, place in places}
         source.commit(told, wait=False)
-        self._committed.update((lane, place.offset) for lane, place in places)
+        for lane, place in places:
+            lane.committed = place.offset

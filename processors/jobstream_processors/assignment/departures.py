@@ -62,7 +62,7 @@ class Departure:
 
 
 def leaving(limits: Limits) -> Within:
-    """How long what a process holds may take once the process is told to leave."""
+    """How long what a process holds may take once the process is to leave."""
     return Within(limits.drain_ms, limits.drain_ms + ROWS_MS)
 
 

@@ -31,7 +31,7 @@ class Driver(Protocol):
         """Tell the engine that the lane runs."""
 
     def is_leaving(self) -> bool:
-        """Whether the process was told to leave."""
+        """Whether the process is to leave."""
 
     def wait(self, timeout_s: float) -> None:
         """Block until the engine finished something, or the time is over."""
@@ -46,7 +46,7 @@ class Driver(Protocol):
         """Stop what runs of the lanes, where that is possible."""
 
     def hand_over(self, lanes: Sequence[Lane]) -> None:
-        """End the lanes and mirror how far they came; `lane.left` tells what was not through."""
+        """End the lanes and mirror how far they came; `lane.left` has what was not through."""
 
     def end(self, lanes: Sequence[Lane]) -> None:
         """End the lanes at once."""

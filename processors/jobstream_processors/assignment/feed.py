@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from jobstream_processors.assignment.committed import Committed
 from jobstream_processors.assignment.holds import NO_ROOM, OPERATOR, QUIET, WINDOW
 from jobstream_processors.assignment.pressure import Pressure
 from jobstream_processors.assignment.roster import Roster
@@ -15,21 +16,14 @@ from jobstream_processors.assignment.skipped import Verdicts
 from jobstream_processors.turn_meter import TurnMeter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from jobstream_processors.assignment.driver import Driver
-    from jobstream_processors.assignment.lane import Arrival, Lane
+    from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.assignment.pressure import Limits
     from jobstream_processors.assignment.pulse import Pulse
     from jobstream_processors.meter import Meter
-    from jobstream_processors.ports import (
-        Clock,
-        Listener,
-        Position,
-        Record,
-        Source,
-        TopicPartition,
-    )
+    from jobstream_processors.ports import Clock, Listener, Record, Source
     from jobstream_processors.queue_plan import QueuePlan
 
 log = logging.getLogger("jobstream.worker")
@@ -62,12 +56,16 @@ class Feed:
         self._clock = clock
         self._pulse = pulse
         self._turn = turn = meter.turn if meter is not None else TurnMeter("")
-        self._roster = Roster(
+        self._roster = roster = Roster(
             plans, driver, clock, limits, known_id=known_id, turn=turn, meter=meter, ready=ready
         )
-        self._holds = self._roster.holds
-        self._commits = self._roster.commits
-        self._lanes = self._roster.lanes
+        self._holds, self._lanes = roster.holds, roster.lanes
+        self._commits = Committed(clock, limits.commit_ms)
+        self.prepared, self.failed = roster.prepared, roster.failed
+        self.partitions = roster.partitions
+        # What the group says, from inside a poll.
+        self.assigned, self.revoked = roster.assigned, roster.revoked
+        self.lost, self.misplaced = roster.lost, roster.misplaced
         self.verdicts = Verdicts()
         self._had_room_ms = clock.monotonic_ms()
         self._pressure = Pressure(limits, is_late)
@@ -80,21 +78,9 @@ class Feed:
         """Take nothing of these queues from now on; nothing at all if `quiet`."""
         self._ordered = (queues, True) if quiet else (queues, False) if queues else UNORDERED
 
-    def prepared(self, arrival: Arrival) -> None:
-        """It is restored: serve it from the next turn on."""
-        self._roster.prepared(arrival)
-
-    def failed(self, error: BaseException) -> None:
-        """A partition can't be served; raised in the next turn."""
-        self._roster.failed(error)
-
     def served(self) -> list[Lane]:
         """The lanes of which jobs run here."""
         return list(self._lanes.values())
-
-    def partitions(self) -> list[tuple[Arrival | Lane, Sequence[str]]]:
-        """What is assigned, and why nothing of it is fetched now; a moment may lie between."""
-        return self._roster.partitions()
 
     # -- the thread that polls
 
@@ -130,7 +116,7 @@ class Feed:
         taken = 0 if waits else self._poll(room, full, timeout_s)
         if self._commits.is_due():
             roster.look()
-            self._commits.commit(self._source)
+            self._commits.commit(self._source, self._lanes.values())
         turn.spent("commit")
         return taken
 
@@ -151,27 +137,9 @@ class Feed:
         with self._turn.busy("leaving"):
             self._source.close()
 
-    # -- what the group says, from inside a poll
-
-    def assigned(self, partitions: Mapping[TopicPartition, Position | None]) -> None:
-        """Have these prepared; each is served when it is restored."""
-        self._roster.assigned(partitions)
-
-    def revoked(self, partitions: Iterable[TopicPartition]) -> None:
-        """Let what runs end; then settle, commit as handed over cleanly, and give back."""
-        self._roster.revoked(partitions)
-
     def go_on(self) -> None:
         """One turn inside a revocation: the other partitions are served."""
         self.cycle(DEPART_POLL_S)
-
-    def lost(self, partitions: Iterable[TopicPartition]) -> None:
-        """Somebody else owns them already: commit nothing, stop."""
-        self._roster.lost(partitions)
-
-    def misplaced(self, partition: TopicPartition, reason: str) -> None:
-        """Take up nothing more of it; what it has begun ends and is committed as ever."""
-        self._roster.misplaced(partition, reason)
 
     # -- taking records
 

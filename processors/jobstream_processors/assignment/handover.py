@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 CLEAN = "clean:"
 """Beginning of the note of an owner that handed over, and did not just vanish."""
 NOTE_BYTES_MAX = 3_500
-"""Brokers take 4,096 bytes unless they are told otherwise."""
+"""Brokers take 4,096 bytes unless they are configured otherwise."""
 ENDED_BYTES_MAX = 1_500
 _ENDED = re.compile(r"(\d+)\+(\d+)")
 _RUN = re.compile(r"(\d+)\+(\d+)!(\d+)")
@@ -25,7 +26,7 @@ class Left(NamedTuple):
     """What an owner was not through with when it gave a partition back."""
 
     ended: Sequence[tuple[int, int]] = ()
-    """Ranges [low, high) of offsets whose jobs are done, but whose rows nobody has acknowledged."""
+    """Ranges [low, high) of offsets whose jobs are done, but whose rows no broker acknowledged."""
     runs: Sequence[tuple[int, int, int]] = ()
     """Ranges [low, high) of offsets whose jobs may still run there, and until when: broker time.
 
@@ -35,7 +36,7 @@ class Left(NamedTuple):
 
     def has_ended(self, offset: int) -> bool:
         """Whether the job there is done, and only its row is missing."""
-        at = bisect_right(self.ended, offset, key=_low) - 1
+        at = bisect_right(self.ended, offset, key=itemgetter(0)) - 1
         return at >= 0 and offset < self.ended[at][1]
 
     def runs_until_ms(self, offset: int) -> int:
@@ -83,8 +84,8 @@ def clean_note(claim: int, position: int, suspect_before: int, left: Left = NOTH
 def handed(note: str, position: int, claim: int | None) -> Handed | None:
     """What `note` beside the offset `position` tells; None if it is not clean.
 
-    It is clean only as the word of the partition's last owner, the one with `claim`; with None,
-    of whoever wrote it.
+    It is clean only as the word of the partition's last owner, the one with `claim`. With None,
+    any writer counts.
     """
     owner, *rest = note.removeprefix(CLEAN).split(":")
     before, ended, runs, *more = [*rest, "", "", ""]
@@ -134,7 +135,3 @@ def _joined(texts: Sequence[str]) -> str:
     """As many as fit, from the first on."""
     text = ",".join(texts)
     return text if len(text) <= ENDED_BYTES_MAX else text[: text.rindex(",", 0, ENDED_BYTES_MAX)]
-
-
-def _low(told: tuple[int, ...]) -> int:
-    return told[0]

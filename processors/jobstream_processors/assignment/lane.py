@@ -41,21 +41,6 @@ UNBOUNDED = (1 << 63) - 1
 class Assigned:
     """What is known of a partition from its assignment on."""
 
-    __slots__ = (
-        "claim",
-        "dedup_id",
-        "live",
-        "meter",
-        "phases",
-        "queue",
-        "refusal",
-        "refused",
-        "source",
-        "topic_id",
-        "window",
-        "window_ms",
-    )
-
     def __init__(self, queue: str, source: TopicPartition, window_ms: int, window: int) -> None:
         self.queue, self.source, self.window_ms, self.window = queue, source, window_ms, window
         self.live = True
@@ -81,8 +66,6 @@ class Assigned:
 
 class Arrival(Assigned):
     """A partition that the group assigned, and that is being prepared."""
-
-    __slots__ = ("after", "committed", "lane", "lost")
 
     def __init__(
         self,
@@ -110,27 +93,6 @@ class Arrival(Assigned):
 class Lane(Assigned):
     """A restored partition while it is served. The loop's thread owns it, but for `handed`."""
 
-    __slots__ = (
-        "aside",
-        "finish",
-        "gap",
-        "handed",
-        "left",
-        "may_begin",
-        "mirrored",
-        "shard",
-        "shown",
-        "shut",
-        "snapshot",
-        "suspect_before",
-        "suspect_from_ms",
-        "suspects_left",
-        "told",
-        "unclean",
-        "wanted",
-        "watermark",
-    )
-
     def __init__(self, arrival: Arrival, shard: Shard, watermark: Watermark) -> None:
         super().__init__(arrival.queue, arrival.source, arrival.window_ms, arrival.window)
         self.meter, self.phases, self.claim = arrival.meter, arrival.phases, arrival.claim
@@ -144,6 +106,8 @@ class Lane(Assigned):
         """The snapshot that its mirror has acknowledged last."""
         self.mirrored = watermark.position
         """Watermark position that is acknowledged in the mirror; commits go up to it."""
+        self.committed = -1 if arrival.committed is None else arrival.committed.offset
+        """What the group has; a mirror may be ahead of it."""
         self.wanted = self.may_begin = UNBOUNDED
         """No job at this offset or above begins: what the next mirror is to announce, and what the
         mirror has acknowledged."""

@@ -109,7 +109,7 @@ class MirrorThread:
         self._woken.set()
 
     def _send(self, lane: Lane) -> None:
-        # Read before the record is made: that one tells as much or more.
+        # Read before the record is made, which then holds as much or more.
         sent = partial(self._sent, lane, lane.snapshot, lane.wanted)
         self._under_way.add(lane)
         self._writer.send(lane, sent)
@@ -153,5 +153,5 @@ class MirrorThread:
 
 
 def is_due(lane: Lane) -> bool:
-    """Whether its mirror does not tell what it should."""
+    """Whether its mirror lacks something that it should have."""
     return lane.wants or lane.told is not lane.snapshot

@@ -38,14 +38,14 @@ class Phases:
         self._mark = now
 
     def served(self) -> dict[str, float]:
-        """Jobs can run now: counts the phases, and tells them for the log."""
+        """Jobs can run now: count the phases; returns them for the log."""
         self.spent(START)
         if self._meter is not None:
             self._meter.count(self._queue, self.seconds)
         return {phase: round(seconds, 3) for phase, seconds in self.seconds.items()}
 
     def cleared(self, partition: TopicPartition) -> dict[str, object]:
-        """The last suspect has ended: counts that, and tells it for the log."""
+        """The last suspect has ended: count that; returns it for the log."""
         self.isolating = False
         seconds = time.perf_counter() - self._mark
         if self._meter is not None:

@@ -32,11 +32,7 @@ class Place(NamedTuple):
 
 
 def find(
-    reader: Log,
-    mirrors: Mirrors,
-    group: str,
-    source: TopicPartition,
-    committed: Position | None,
+    reader: Log, mirrors: Mirrors, group: str, source: TopicPartition, committed: Position | None
 ) -> Place:
     """Where `group` goes on; blocks for a few answers. `committed` is what it has committed.
 
@@ -52,11 +48,7 @@ def find(
 
 
 def _find(
-    reader: Log,
-    mirrors: Mirrors,
-    group: str,
-    source: TopicPartition,
-    committed: Position | None,
+    reader: Log, mirrors: Mirrors, group: str, source: TopicPartition, committed: Position | None
 ) -> Place:
     topic_id = reader.topic_id(source[0])
     told = of_topic(committed, topic_id)
@@ -77,12 +69,9 @@ def _find(
 
 
 def start_of(
-    source: TopicPartition,
-    committed: Position | None,
-    mirror: Mirror | None,
-    span: tuple[int, int],
+    source: TopicPartition, committed: Position | None, mirror: Mirror | None, span: tuple[int, int]
 ) -> int:
-    """The highest place that anyone recorded; the start of the log if nobody did.
+    """The highest place that was recorded; the start of the log if none was.
 
     Raises OffsetOutOfRange if the log begins later or ends before.
     """

@@ -27,7 +27,7 @@ class Limits:
     """Bytes of unfinished jobs per process."""
     commit_ms: int = 1_000
     drain_ms: int = 25_000
-    """How long jobs that run may go on once the process is told to leave."""
+    """How long jobs that run may go on once the process is to leave."""
     rebalance_drain_ms: int = 60_000
     """How long jobs of a partition that moves to another process may go on."""
     rebalance_ms: int = 300_000
@@ -38,7 +38,7 @@ class Pressure:
     """What is taken up, held against the limits. Used by the thread that polls."""
 
     def __init__(self, limits: Limits, is_late: Callable[[Lane], bool]) -> None:
-        """`is_late` tells whether what a lane settles waits for its brokers."""
+        """`is_late`: whether what a lane settles waits for its brokers."""
         self.limits = limits
         self._is_late = is_late
         self._bytes_per_job = 1_000.0

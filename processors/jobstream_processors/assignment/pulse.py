@@ -32,9 +32,9 @@ class Pulse:
         self._session_ms = session_ms
         self._last_ms = clock.monotonic_ms()
         self._stopped = ""
-        self._ran_for: Callable[[float], Sequence[str]] = _nobody
+        self._ran_for: Callable[[float], Sequence[str]] = lambda _: ()
         self._leaving = threading.Event()
-        self._silence: Callable[[int], bool] = _never
+        self._silence: Callable[[int], bool] = lambda _: False
         self._group_ms: int | None = None
         """The session that the group keeps, less a heartbeat; None while that is not known."""
 
@@ -120,18 +120,8 @@ class Pulse:
             self.beat()
 
     def _ended(self, lost: Callable[[BaseException], object], error: BaseException) -> None:
-        if not self._leaving.is_set():  # whoever stopped it in the middle of a beat knows why
+        if not self._leaving.is_set():  # what stopped it in the middle of a beat is known
             lost(error)
-
-
-def _nobody(seconds: float) -> Sequence[str]:  # noqa: ARG001 - the shape of it
-    """For a process that knows no handlers."""
-    return ()
-
-
-def _never(limit_ms: int) -> bool:
-    """For a process whose group is never silent."""
-    return limit_ms < 0
 
 
 class GuardedSink:

@@ -10,7 +10,6 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from jobstream_processors.assignment.assignment_log import Serving
-from jobstream_processors.assignment.committed import Committed
 from jobstream_processors.assignment.departures import (
     Departures,
     Within,
@@ -69,7 +68,6 @@ class Roster:
         self.lanes: dict[TopicPartition, Lane] = {}
         """Those that are restored and served."""
         self.holds = Holds()
-        self.commits = Committed(clock, limits.commit_ms)
         self._ready: deque[Arrival | BaseException] = deque()
         self._departures = Departures(driver, clock)
         self._leaving = False
@@ -122,7 +120,6 @@ class Roster:
             if lane is None or not is_here or self._departures.restored(item, lane):
                 continue
             self._driver.begin(lane)
-            self.commits.begin(lane, item.committed)
             self.lanes[place] = lane
             del self.arrivals[place]
             start = lane.watermark.position
@@ -140,7 +137,7 @@ class Roster:
     # -- those that go
 
     def leave(self) -> None:
-        """Begin to give every partition back; `left` tells when that is done."""
+        """Begin to give every partition back; `left` is true when that is done."""
         if not self._leaving:
             self._leaving = True
             within = leaving(self._limits)
@@ -188,7 +185,7 @@ class Roster:
         self.source.release(departure.partitions)
 
     def lost(self, partitions: Iterable[TopicPartition]) -> None:
-        """Somebody else owns them already: commit nothing, stop."""
+        """Other processes own them already: commit nothing, stop."""
         self._turn.changes["lost"] += 1
         gone = self._forget(partitions)
         self._departures.lost(gone)
@@ -207,7 +204,6 @@ class Roster:
         lanes = [lane for place in places if (lane := self.lanes.pop(place, None)) is not None]
         coming = [found for p in places if (found := self.arrivals.pop(p, None)) is not None]
         self.holds.forget(lanes)
-        self.commits.forget(lanes)
         return [*lanes, *coming]
 
     # -- those that begin anew

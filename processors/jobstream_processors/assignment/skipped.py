@@ -42,7 +42,7 @@ class Look(NamedTuple):
 
     @property
     def is_explained(self) -> bool:
-        """Whether the holes hold no record, and nobody deleted one."""
+        """Whether the holes hold no record, and none was deleted."""
         return self == (None, None)
 
 
@@ -88,7 +88,7 @@ class RepeatedSkips:
         if found.record is None:
             return (
                 f"{source[0]} [{source[1]}]: offsets before {found.deleted} were skipped, and were "
-                f"deleted before anybody could look whether they held jobs. {RESET_WITH}"
+                f"deleted before a worker could look whether they held jobs. {RESET_WITH}"
             )
         self._times = self._times + 1 if found.record == self._offset else 1
         self._offset = found.record
@@ -130,7 +130,7 @@ class Verdicts:
         paused: Mapping[Lane, Collection[str]],
         refuse: Callable[[TopicPartition, str], None],
     ) -> None:
-        """Do what was told of the lanes that are served, which `paused` has all of."""
+        """Carry out the verdicts on lanes that are served; `paused` has all of these."""
         while self._waiting:
             lane, verdict = self._waiting.popleft()
             if lane not in paused:

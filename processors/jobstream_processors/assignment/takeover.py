@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from jobstream_processors.assignment.lane import Arrival
     from jobstream_processors.ports import Clock, Log, Position, Shard, Sink, TopicPartition
     from jobstream_processors.queue_plan import QueuePlan
-    from jobstream_schemas import Mirror
 
 log = logging.getLogger("jobstream.worker")
 
@@ -96,8 +95,8 @@ class Takeover:
         """The lane that may run jobs of it now, from its watermark on.
 
         None if its assignment ended meanwhile, or if what should be next is not in the log:
-        `arrival.refused` tells that, and so does the log. Nothing is claimed then, so that the
-        owner after a reset has nobody to suspect. Raises PublishFailed when the claim was not
+        `arrival.refused` says so, and so does the log. Nothing is claimed then, so that the
+        owner after a reset has no owner to suspect. Raises PublishFailed when the claim was not
         acknowledged, TableUnavailable.
         """
         plan = self._plans[arrival.queue]
@@ -166,11 +165,6 @@ class Takeover:
         arrival.topic_id = place.topic_id
         return place
 
-    def _silent_s(self, lane: Lane, mirror: Mirror) -> float:
-        """From the last word of the owner that died to this assignment, by the brokers' clock."""
-        since = (self._clock.broker_ms() - mirror.at) / 1_000
-        return max(0.0, since - sum(lane.phases.seconds.values()))
-
     def _suspect(
         self, lane: Lane, arrival: Arrival, place: Place, previous_claim: int | None
     ) -> None:
@@ -194,7 +188,9 @@ class Takeover:
             return
         lane.phases.isolating = True
         if mirror is not None:
-            lane.phases.seconds[DETECT] = self._silent_s(lane, mirror)
+            # From the last word of the owner that died to this assignment.
+            silent_s = (self._clock.broker_ms() - mirror.at) / 1_000
+            lane.phases.seconds[DETECT] = max(0.0, silent_s - sum(lane.phases.seconds.values()))
         lane.suspect_before = place.end if last is None else min(last.may_begin, place.end)
         lane.unclean = 1 + (mirror.unclean if mirror is not None else 0)
         if lane.unclean > 1:
@@ -215,8 +211,8 @@ class Takeover:
 def _still_running(committed: Position | None) -> Left:
     """What may go on of what the writer of that note cut, though the note counts for nothing else.
 
-    Who came after the writer had no time to tell of it, or died, or the topic was made anew: then
-    the writer may have read on in the new one before it heard.
+    The next owner had no time to pass it on, or died, or the topic was made anew: then the writer
+    may have read on in the new one before it heard.
     """
     if committed is None:
         return NOTHING_LEFT

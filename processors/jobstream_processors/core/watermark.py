@@ -2,8 +2,8 @@
 
 Offsets are given as read; `position` is always the next offset to read. Finished offsets above the
 watermark are kept as ranges, so one job that never ends does not fill memory with its successors.
-Offsets that the reader skipped are holes: the watermark stands before them until somebody has
-looked whether they hold a record.
+Offsets that the reader skipped are holes: the watermark stands before them until the log has been
+read to see whether they hold a record.
 """
 
 from __future__ import annotations
@@ -17,17 +17,6 @@ if TYPE_CHECKING:
 
 class Watermark:
     """The contiguous watermark of one partition during one assignment. Not thread-safe."""
-
-    __slots__ = (
-        "_end_of",
-        "_restored",
-        "_start_of",
-        "begun",
-        "holes",
-        "position",
-        "returned",
-        "taken",
-    )
 
     def __init__(self, start: int, finished: Iterable[tuple[int, int]] = ()) -> None:
         self.position = start
@@ -75,7 +64,7 @@ class Watermark:
             self._add(offset, offset + 1)
 
     def explain(self, holes: Iterable[tuple[int, int]]) -> None:
-        """These offsets hold no record, as somebody has looked: they count as finished."""
+        """These offsets hold no record, as the log showed: they count as finished."""
         empty = set(holes)
         explained = [hole for hole in self.holes if hole in empty]
         self.holes = [hole for hole in self.holes if hole not in empty]
