@@ -1,6 +1,6 @@
 """What a worker counts of jobs, in plain numbers: no library, no locks, no names from outside.
 
-The event loop's thread alone writes it, several times a second. Everybody may read at any time:
+The event loop's thread alone writes it, several times a second. Any thread may read at any time:
 integers are replaced whole, and a histogram is shown as one pair.
 A series exists only for registered types; whatever else arrives is counted as `_unknown`.
 """
@@ -197,11 +197,7 @@ class Meter:
     """Everything that is counted about the jobs of one worker process."""
 
     def __init__(
-        self,
-        group: str,
-        plans: Iterable[str],
-        specs: Mapping[str, JobSpec],
-        edges: Edges,
+        self, group: str, plans: Iterable[str], specs: Mapping[str, JobSpec], edges: Edges
     ) -> None:
         self.queues = {name: QueueMeter(name, specs, edges) for name in plans}
         self.turn = TurnMeter(group)

@@ -73,7 +73,7 @@ def settlement_of(
 
 
 def letter_of(delivery: Delivery, carried: Carried, plan: QueuePlan) -> Outgoing:
-    """The dead letter: the original bytes, and headers that tell why, where from, how often."""
+    """The dead letter: the original bytes, and headers that say why, where from, how often."""
     carried = _placed(delivery, carried)
     headers = _headers(delivery, carried, plan.dlq)
     headers.append(("js-key", delivery.record_key or b""))

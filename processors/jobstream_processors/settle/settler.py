@@ -17,12 +17,13 @@ from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core.decide import DeadLetter, Finish, Retry
 from jobstream_processors.core.letters import TOO_LARGE
 from jobstream_processors.errors import PublishFailure, TableUnavailable
-from jobstream_processors.ports import Outgoing, Sent
+from jobstream_processors.ports import Sent
 from jobstream_processors.settle.records import Settlement, settlement_of
 from jobstream_schemas import done_encoder, done_key
 
@@ -89,7 +90,7 @@ class Settler:
             if not key[0].live or (way.goes_on(0.0) and way.ended):
                 del self._under_way[key]
         # Copies set out first: they have the longer way.
-        for key in sorted(gathered, key=_is_done):
+        for key in sorted(gathered, key=itemgetter(1)):
             if not key[0].live:
                 del gathered[key]
             elif key not in self._under_way:
@@ -133,7 +134,7 @@ class Settler:
             facts.append((job_id, fingerprint, digest))
         failed = yield self._sink.send_rows(place, rows)
         if failed:
-            _tell(Counter((place, failure.code, failure.reason) for failure in failed.values()))
+            _tell(failed, lambda _: place)
             self._again += [item for index, item in enumerate(items) if index in failed]
             items = [item for index, item in enumerate(items) if index not in failed]
             facts = [fact for index, fact in enumerate(facts) if index not in failed]
@@ -152,13 +153,13 @@ class Settler:
         if with_copy:
             copies = [copy for _, wanted in work if (copy := wanted.copy) is not None]
             failed = yield self._sink.send(copies)
-            _tell_of(copies, failed)
+            _tell(failed, lambda at: (copies[at].topic, copies[at].partition))
             work = self._copied(work, {with_copy[index]: why for index, why in failed.items()})
         if not work:
             return
         rows = [wanted.row for _, wanted in work]
         failed = yield self._sink.send(rows)
-        _tell_of(rows, failed)
+        _tell(failed, lambda at: (rows[at].topic, rows[at].partition))
         facts: list[tuple[str, Known]] = []
         for index, (item, wanted) in enumerate(work):
             if index in failed:
@@ -212,10 +213,6 @@ class _UnderWay:
         return True
 
 
-def _is_done(key: tuple[Lane, bool]) -> bool:
-    return key[1]
-
-
 def _too_large(item: Decided) -> Decided:
     """A record that can't be copied dies, with a letter that points to where it stands.
 
@@ -229,14 +226,9 @@ def _too_large(item: Decided) -> Decided:
     return delivery, DeadLetter(replace(delivery.carried, reason=TOO_LARGE), pointer=True)
 
 
-def _tell_of(records: Sequence[Outgoing], failed: Failures) -> None:
-    if failed:
-        places = ((records[at].topic, records[at].partition) for at in failed)
-        _tell(Counter((p, f.code, f.reason) for p, f in zip(places, failed.values(), strict=True)))
-
-
-def _tell(failed: Counter[tuple[TopicPartition, str, str]]) -> None:
-    for (place, code, reason), count in failed.items():
+def _tell(failed: Failures, place_of: Callable[[int], TopicPartition]) -> None:
+    alike = Counter((place_of(at), why.code, why.reason) for at, why in failed.items())
+    for (place, code, reason), count in alike.items():
         told = {"partition": place, "code": code, "reason": reason, "jobs": count, "next": NEXT}
         log.warning("publish_failed", extra=told)
 

@@ -60,7 +60,7 @@ class SettleThread:
         self._report = report
         self._stopped = stopped
         self._meter = meter
-        self._inbox: queue.SimpleQueue[list[Decided] | Action | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[list[Decided] | Action] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -77,7 +77,7 @@ class SettleThread:
 
     def close(self, timeout_s: float) -> None:
         """Stop after what was put; waits at most `timeout_s`."""
-        self._inbox.put(None)
+        self._inbox.put(STOP)
         if self._thread is not None:
             self._thread.join(timeout_s)
 
@@ -119,15 +119,11 @@ class SettleThread:
         """What to settle next, and what to do after it; waits for that at most `timeout_s`."""
         batch: list[Decided] = []
         try:
-            item = self._inbox.get(timeout=timeout_s)
-            while len(batch) < BATCH_MAX:
-                if not isinstance(item, list):
-                    return batch, STOP if item is None else item
+            while isinstance(item := self._inbox.get(timeout=timeout_s), list):
                 batch += item
-                item = self._inbox.get_nowait()
+                if len(batch) >= BATCH_MAX:
+                    return batch, None
+                timeout_s = 0.0
         except queue.Empty:
             return batch, None
-        # One item too many was taken: a list is settled with this batch, an action follows it.
-        if isinstance(item, list):
-            return batch + item, None
-        return batch, STOP if item is None else item
+        return batch, item
