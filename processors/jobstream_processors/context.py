@@ -96,13 +96,16 @@ class ChildJob(Protocol):
 class Context:
     """The run a handler is in. Do not keep it beyond the handler's return."""
 
-    __slots__ = ("_cancelled", "_facts", "_logger", "_numbers")
+    __slots__ = ("_cancelled", "_facts", "_lock", "_logger", "_next", "_returned")
 
     def __init__(self, facts: RunFacts) -> None:
         self._facts = facts
         self._cancelled = False
         self._logger: logging.LoggerAdapter[logging.Logger] | None = None
-        self._numbers = _Numbers()
+        self._lock = threading.Lock()
+        """Held while numbers of children are drawn: handlers may enqueue from threads."""
+        self._next: dict[tuple[str, str], int] = {}
+        self._returned: dict[tuple[str, str, bytes], list[int]] = {}
 
     @property
     def job_id(self) -> str:
@@ -201,39 +204,21 @@ class Context:
         A block that raises gives its number to the next one with the same args. What became of
         that child may be unknown, and a repeat must be the same child.
         """
-        number = self._numbers.take((job_type, name), args)
+        child = (job_type, name)
+        with self._lock:
+            if returned := self._returned.get((*child, args)):
+                returned.sort()
+                number = returned.pop(0)
+            else:
+                number = self._next.get(child, 0)
+                self._next[child] = number + 1
         try:
             yield number
         except BaseException:  # also of a task that was cancelled while it waited
-            self._numbers.give_back((job_type, name), args, number)
+            with self._lock:
+                self._returned.setdefault((*child, args), []).append(number)
             raise
 
     def cancel(self) -> None:
         """Ask the run to stop; called by the worker."""
         self._cancelled = True
-
-
-class _Numbers:
-    """Occurrence numbers of one run's children. Safe to use from several threads."""
-
-    __slots__ = ("_lock", "_next", "_returned")
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._next: dict[tuple[str, str], int] = {}
-        self._returned: dict[tuple[str, str, bytes], list[int]] = {}
-
-    def take(self, child: tuple[str, str], args: bytes) -> int:
-        """The smallest number given back for these args, else the next one."""
-        with self._lock:
-            if returned := self._returned.get((*child, args)):
-                returned.sort()
-                return returned.pop(0)
-            number = self._next.get(child, 0)
-            self._next[child] = number + 1
-            return number
-
-    def give_back(self, child: tuple[str, str], args: bytes, number: int) -> None:
-        """That number was used by an enqueue that failed."""
-        with self._lock:
-            self._returned.setdefault((*child, args), []).append(number)
