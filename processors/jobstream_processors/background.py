@@ -29,7 +29,7 @@ def in_background(
     """Run `work` on a daemon thread of that name; returns at once.
 
     Whatever `work` raises, `SystemExit` included, is given to `failed` on that thread. `failed`
-    tells somebody who can act on it and says so in the log; should it raise, too, both are logged.
+    passes it to a part that can act on it, and logs it; should it raise, too, both are logged.
     """
 
     def run() -> None:
@@ -51,7 +51,7 @@ async def aside(name: str, function: Callable[..., T], *given: Any) -> T:  # noq
 
     In place of `asyncio.to_thread`, whose threads belong to user code: handlers can fill the
     loop's own pool with calls that never end, and an interpreter that exits waits for them. It is
-    called in a copy of this context. Whoever gives up waiting leaves the thread to itself.
+    called in a copy of this context. A caller that gives up waiting leaves the thread to itself.
     """
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[T] = loop.create_future()
@@ -66,7 +66,7 @@ async def aside(name: str, function: Callable[..., T], *given: Any) -> T:  # noq
 
     def work() -> None:
         result = call(function, *given)
-        with suppress(RuntimeError):  # The loop is closed, and nobody waits any more.
+        with suppress(RuntimeError):  # The loop is closed, and no task waits any more.
             loop.call_soon_threadsafe(tell, result, None)
 
     def failed(error: BaseException) -> None:

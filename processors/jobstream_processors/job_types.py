@@ -62,28 +62,26 @@ def slots_of(specs: Iterable[JobSpec], concurrency: int, children: int) -> int:
 
 def executor_of(name: str, function: Callable[..., Any], wanted: str | None) -> str:
     """Where `function` runs; raises InvalidOption for a choice that can't work."""
+    is_async, problem = inspect.iscoroutinefunction(function), ""
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        message = f"job {name!r}: the handler yields, so calling it runs nothing; remove the yield"
-        raise InvalidOption(message)
-    is_async = inspect.iscoroutinefunction(function)
-    if wanted is None:
+        problem = "the handler yields, so calling it runs nothing; remove the yield"
+    elif wanted is None:
         return ASYNC if is_async else THREAD
-    if wanted not in (ASYNC, THREAD, PROCESS):
-        message = f"job {name!r}: executor={wanted!r}; choose 'async', 'thread' or 'process'"
-        raise InvalidOption(message)
-    if wanted == ASYNC and not is_async:
-        message = f"job {name!r}: executor='async' needs an `async def` handler"
-        raise InvalidOption(message)
-    if wanted == THREAD and is_async:
-        message = f"job {name!r}: executor='thread' needs a plain `def` handler"
-        raise InvalidOption(message)
-    if wanted == PROCESS and "<" in function.__qualname__:
-        message = (
-            f"job {name!r}: executor='process' needs a handler at module level; "
+    elif wanted not in (ASYNC, THREAD, PROCESS):
+        problem = f"executor={wanted!r}; choose 'async', 'thread' or 'process'"
+    elif wanted == ASYNC and not is_async:
+        problem = "executor='async' needs an `async def` handler"
+    elif wanted == THREAD and is_async:
+        problem = "executor='thread' needs a plain `def` handler"
+    elif wanted == PROCESS and "<" in function.__qualname__:
+        problem = (
+            "executor='process' needs a handler at module level; "
             f"{function.__qualname__} can't be imported by another process"
         )
-        raise InvalidOption(message)
-    return wanted
+    else:
+        return wanted
+    message = f"job {name!r}: {problem}"
+    raise InvalidOption(message)
 
 
 def takes_context(name: str, function: Callable[..., Any]) -> bool:

@@ -104,7 +104,7 @@ class Position(NamedTuple):
 
 
 class Listener(Protocol):
-    """Told of assignments by the thread that polls, from inside `Source.poll`."""
+    """Hears of assignments on the thread that polls, from inside `Source.poll`."""
 
     def assigned(self, partitions: Mapping[TopicPartition, Position | None]) -> None:
         """Partitions this member now owns, with what its group committed. They start paused."""
@@ -112,7 +112,7 @@ class Listener(Protocol):
     def revoked(self, partitions: Iterable[TopicPartition]) -> None:
         """Partitions to give back by `Source.release`, here or later; they are owned until then.
 
-        Begin to settle them and return soon. Whoever keeps them beyond the group's rebalance
+        Begin to settle them and return soon. A member that keeps them beyond the group's rebalance
         time-out loses them.
         """
 
@@ -124,7 +124,7 @@ class Listener(Protocol):
         """
 
     def lost(self, partitions: Iterable[TopicPartition]) -> None:
-        """Partitions already owned by somebody else: commit nothing."""
+        """Partitions that other members own already: commit nothing."""
 
     def misplaced(self, partition: TopicPartition, reason: str) -> None:
         """The next offset of a partition is not in its log: nothing of it comes any more."""
@@ -155,7 +155,7 @@ class Source(Protocol):
         """Give back what was revoked: others may own it from now on."""
 
     def close(self) -> None:
-        """Leave the group; the listener is told first, and is to release at once."""
+        """Leave the group; the listener hears first, and is to release at once."""
 
 
 class Log(Protocol):
@@ -178,7 +178,7 @@ class Log(Protocol):
         """
 
     def known_id(self, topic: str) -> str:
-        """The id as it was told last, "" if it never was; asks nobody and never blocks."""
+        """The id as it was learned last, "" if it never was; asks no broker and never blocks."""
 
     def since(self, partition: TopicPartition, at_ms: int) -> int:
         """The first offset appended at broker time `at_ms` or later; the log's end if none was."""
@@ -232,7 +232,7 @@ class Shard(Protocol):
 class Machine(Protocol):
     """Time as this machine has it. It has two kinds, which part while the machine is suspended.
 
-    *Passed* time goes on in a suspended machine, as it does for everybody else: it tells what
+    *Passed* time goes on in a suspended machine, as it does everywhere else: it shows what
     others may have done meanwhile, and how long a wait has lasted. *Awake* time stands still: it
     tells how long something had a chance to run, so a time limit is set and judged by it alone.
     Neither ever goes back, and the two have nothing to do with each other's zero.

@@ -1,6 +1,6 @@
 """Where the time of a thread that polls goes: its turns, and the take-overs of its partitions.
 
-Each is written by one thread alone. Everybody may read at any time.
+Each is written by one thread alone. Any thread may read at any time.
 """
 
 from __future__ import annotations

@@ -163,7 +163,7 @@ def test_a_worker_says_once_which_code_it_lacks(caplog: pytest.LogCaptureFixture
         jobs.run_for("10m")
     (said,) = [each for each in caplog.records if each.message == "job_waits_for_code"]
     assert (said.levelname, said.job) == ("WARNING", "send")  # type: ignore[attr-defined] # an extra
-    assert "args.a: LARGE is no member of Size" in said.reason  # type: ignore[attr-defined] # an extra
+    assert "args.a: LARGE is not a member of Size" in said.reason  # type: ignore[attr-defined] # an extra
 
 
 @pytest.mark.parametrize(

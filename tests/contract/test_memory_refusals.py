@@ -42,7 +42,7 @@ BROKEN: dict[str, tuple[type[Any], type[Any], tuple[Any, ...], str]] = {
     ),
     "retyped": (thing(("a", int)), thing(("a", str)), (1,), "args.a: was written as long"),
     "member gone": (
-        thing(("a", New.Size)), thing(("a", Old.Size)), (New.Size.LARGE,), "args.a: is no member"
+        thing(("a", New.Size)), thing(("a", Old.Size)), (New.Size.LARGE,), "args.a: is not a member"
     ),
 }  # fmt: skip
 

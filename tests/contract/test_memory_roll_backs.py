@@ -22,7 +22,7 @@ WANTED: dict[str, tuple[type[Any], type[Any], tuple[Any, ...], str]] = {
     ),
     "symbol of a secret": (
         thing(("a", Annotated[New.Size, Secret()])), thing(("a", Annotated[Old.Size, Secret()])),
-        (New.Size.LARGE,), "args.a: is no member of Size",
+        (New.Size.LARGE,), "args.a: is not a member of Size",
     ),
     "text that is no UTF-8": (
         thing(("a", bytes)), thing(("a", str)), (b"\xff",), "args.a: UnicodeDecodeError",

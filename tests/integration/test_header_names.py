@@ -91,7 +91,7 @@ def test_they_are_dead_letters_and_their_partition_goes_on(served: Served) -> No
     letters = [letter for letter in served.letters() if letter.value in values]
     assert [letter.value for letter in letters] == values
     assert {letter.reason for letter in letters} == {"bad_headers"}
-    assert "name is no UTF-8" in letters[0].told("message")
+    assert "name is not UTF-8" in letters[0].told("message")
     assert "theirs" not in "".join(letters[0].headers)
 
 
@@ -122,7 +122,7 @@ def test_who_looks_from_outside_survives_them(served: Served) -> None:
     assert exporter.probes.status()["trouble"] is None
 
     (letter,) = open_letters(view, view.queues())
-    assert "name is no UTF-8" in letter.trouble
+    assert "name is not UTF-8" in letter.trouble
     assert document(view, letter, {}, dump=False)["headers"] == {}
     for job_id in ("any", f"@{plan.topic}:0:1", f"@{places[1]}:0:0"):
         found = history(view, job_id, view.queues(), since_ms=0)

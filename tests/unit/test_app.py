@@ -133,7 +133,7 @@ def test_handler_is_refused_at_registration(
         (Tree, "Tree contains itself"),
         (Loose, r"Loose\.anything"),
         (Bag, r"Bag\.words: type set\[str\] is not supported"),
-        (str, "is no dataclass"),
+        (str, "is not a dataclass"),
     ],
 )
 def test_args_are_refused_by_name(app: App, cls: type[Any], told: str) -> None:
@@ -151,7 +151,7 @@ def test_args_are_refused_by_name(app: App, cls: type[Any], told: str) -> None:
         ({"retry": 3}, "is not a Backoff"),
         ({"timeout": 0}, "timeout"),
         ({"timeout": "25h"}, "outside 1ms .. 1d"),
-        ({"timeout": "soon"}, "is no duration"),
+        ({"timeout": "soon"}, "is not a duration"),
         ({"on_failure": "drop"}, "choose 'ladder' or 'hold_key'"),
         ({"executor": "fiber"}, "choose 'async', 'thread' or 'process'"),
         ({"executor": "async"}, "needs an `async def` handler"),

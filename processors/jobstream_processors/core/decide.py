@@ -100,7 +100,7 @@ class DeadLetter:
 
     carried: Carried
     pointer: bool = False
-    """The record is too big to copy: the letter tells where its bytes stand instead."""
+    """The record is too big to copy: the letter names the place of its bytes instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ def unknown_type(case: Case, job_type: str) -> Retry | DeadLetter:
 
 
 def unknown_schema(case: Case, message: str) -> Retry | DeadLetter:
-    """Bytes of a schema that nobody here has seen, as `message` tells."""
+    """Bytes of a schema that this worker has not seen; `message` says so."""
     return _awaits_code(case, "unknown_type", "jobstream.UnknownSchema", message)
 
 
@@ -276,25 +276,17 @@ def _is_exhausted(case: Case) -> bool:
 
 
 def _first_failed(case: Case) -> int:
-    # The header may come from anybody: a failure in the future would never grow old.
+    # Any program may have written the header: a failure in the future would never grow old.
     return min(case.carried.first_failed_ms or case.now_ms, case.now_ms)
 
 
 def _without_end(case: Case, outcome: Crashed | Unstarted) -> CountCrash | WaitInPlace | DeadLetter:
     """Its process died: a crash is the job's own, if the job had begun."""
     if isinstance(outcome, Crashed):
-        return _crashed(case, outcome.how)
-    return _unstarted(case, outcome)
-
-
-def _crashed(case: Case, how: str) -> CountCrash | DeadLetter:
-    crashes = case.crashes + 1
-    if crashes >= CRASHES_MAX:
-        return dead_letter(case, "crashed_worker", "jobstream.Crashed", how)
-    return CountCrash(crashes, CRASH_PAUSE_MS * 2 ** (crashes - 1))
-
-
-def _unstarted(case: Case, outcome: Unstarted) -> WaitInPlace | DeadLetter:
+        crashes = case.crashes + 1
+        if crashes >= CRASHES_MAX:
+            return dead_letter(case, "crashed_worker", "jobstream.Crashed", outcome.how)
+        return CountCrash(crashes, CRASH_PAUSE_MS * 2 ** (crashes - 1))
     tries = case.unstarted + 1
     if tries >= UNSTARTED_MAX:
         error = "jobstream.ChildNotStarted"
@@ -324,7 +316,7 @@ def _retry(case: Case, carried: Carried, delay_ms: int) -> Retry:
 def dead_letter(
     case: Case, reason: str, error: str, message: str, spot: Spot = NOWHERE
 ) -> DeadLetter:
-    """A dead letter for `reason`; every other field tells what it told before."""
+    """A dead letter for `reason`; its other headers stay as they were."""
     return DeadLetter(
         replace(
             _told(case.carried, error, message, spot),

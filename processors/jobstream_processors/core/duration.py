@@ -17,11 +17,7 @@ DURATION_MS_MAX = 3_650 * 86_400_000
 
 
 def to_ms(
-    value: Duration,
-    *,
-    name: str = "duration",
-    least_ms: int = 0,
-    most_ms: int = DURATION_MS_MAX,
+    value: Duration, *, name: str = "duration", least_ms: int = 0, most_ms: int = DURATION_MS_MAX
 ) -> int:
     """Whole milliseconds of `value`.
 
@@ -46,7 +42,7 @@ def _read(value: Duration, name: str) -> int:
         # Clamped, so that infinities round to something; what was clamped is refused by `to_ms`.
         return round(max(-1, min(value, DURATION_MS_MAX)) * 1000)
     message = (
-        f"{name}={value!r} is no duration: write '250ms', '5s', '10m', '6h', '1d', "
+        f"{name}={value!r} is not a duration: write '250ms', '5s', '10m', '6h', '1d', "
         "a number of seconds or a timedelta"
     )
     raise InvalidOption(message)

@@ -22,7 +22,7 @@ OTHER = "other"
 
 
 class Parked(NamedTuple):
-    """How a job that is retried in place goes on, under whoever owns its partition."""
+    """How a job that is retried in place goes on, under any owner of its partition."""
 
     attempt: int
     """The next one."""
@@ -88,7 +88,7 @@ class Known(NamedTuple):
         return self.crashes[1] if self.crashes[0] == redrive else 0
 
     def parked_at(self, redrive: int, seq: int) -> Parked | None:
-        """How it stands if this delivery is being retried in place; a copy of it tells itself."""
+        """How it stands if this delivery is being retried in place; a copy has that in headers."""
         return Parked(*self.parked[2:]) if self.parked[:2] == (redrive, seq) else None
 
 

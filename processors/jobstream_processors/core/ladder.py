@@ -55,7 +55,7 @@ class Wait:
         """From when on it is late that the record stands here.
 
         Due means late for the job; but a record that may hop and does not is late as well, long
-        before the job is due: nobody carries it.
+        before the job is due: no delayer carries it.
         """
         return min(self.leaves_ms, max(self.due_ms, self.appended_ms))
 

@@ -1,7 +1,7 @@
-"""What operators told the workers, and what of it is in force at a moment; it carries out nothing.
+"""What operators ordered of the workers, and which orders are in force at a moment.
 
-Every time here is the broker's, in epoch milliseconds. An entry is in force from its append until
-it expires, and is then as if it had never been, whoever looks.
+Every time here is the broker's, in epoch milliseconds. An entry takes effect when it is
+appended. After its expiry every reader ignores it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ANY = "*"
 
 
 class Order(NamedTuple):
-    """One thing that an operator told the workers."""
+    """One order of an operator to the workers."""
 
     kind: str
     subject: str

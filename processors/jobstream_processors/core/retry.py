@@ -54,7 +54,7 @@ class Backoff:
         for option in ("dead_on", "retry_on"):
             for kind in getattr(self, option) or ():
                 if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-                    message = f"{option} holds {kind!r}, which is no exception class: list classes"
+                    message = f"{option} holds {kind!r}, not an exception class: list classes"
                     raise InvalidOption(message)
 
     @property

@@ -213,7 +213,7 @@ def _reading(
 def record_of(cls: type, place: FieldPlace) -> RecordOf:
     """Read a dataclass; raises `UnsupportedType`, or `SchemaRefused` where it contains itself."""
     if not (isinstance(cls, type) and is_dataclass(cls)):
-        message = f"{cls!r} is no dataclass: declare the job's args with @dataclass(frozen=True)"
+        message = f"{cls!r} is not a dataclass: declare the job's args with @dataclass(frozen=True)"
         raise UnsupportedType(message)
     if cls in place.outer:
         message = f"{cls.__name__} contains itself: a recursive job can kill its decoder; use ids"

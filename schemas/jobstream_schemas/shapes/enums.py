@@ -57,7 +57,7 @@ class EnumOf(Shape):
 
         def read(symbol: str) -> object:
             if symbol not in members:
-                refuse(path, f"is no member of {self.cls.__name__}", f"{symbol} ")
+                refuse(path, f"is not a member of {self.cls.__name__}", f"{symbol} ")
             return members[symbol]
 
         return read
@@ -85,7 +85,7 @@ def _of(hint: object, place: FieldPlace) -> EnumOf | None:
     odd = [name for name in hint.__members__ if not is_avro_name(name)]
     if odd or issubclass(hint, Flag) or not hint.__members__:
         message = (
-            f"{place.field}: {hint.__name__} is no plain Enum with ASCII member names; use one"
+            f"{place.field}: {hint.__name__} is not a plain Enum with ASCII member names; use one"
         )
         raise UnsupportedType(message)
     return EnumOf(hint)
