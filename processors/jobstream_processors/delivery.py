@@ -127,7 +127,7 @@ class Delivery:
         return self.stage is HANDED or self.outlived
 
     def meant_for(self, spec: JobSpec, counted: QueueMeter | None) -> None:
-        """Its type has a handler here, it is counted there, and may need its order key."""
+        """Note the handler of its type, its meter, and the order key that its run needs."""
         self.spec = spec
         meta, reader = self.meta, self.reader
         assert meta is not None, "only decoded deliveries are run"  # noqa: S101
@@ -160,7 +160,7 @@ class Delivery:
         self.trace = None
 
     def args(self) -> Any:  # noqa: ANN401 - generic in the job type
-        """The job's arguments, decoded to the declared types; raises DecodeError."""
+        """Decode the job's arguments to the declared types; raises DecodeError."""
         assert self.meta is not None, "only decoded deliveries are run"  # noqa: S101
         assert self.reader is not None, "a decoded delivery has a reader"  # noqa: S101
         assert self.spec is not None, "only deliveries with a handler are run"  # noqa: S101

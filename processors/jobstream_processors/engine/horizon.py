@@ -1,10 +1,10 @@
-"""How far a lane's jobs may begin: as far as its mirror has said, and so no heir needs to guess.
+"""Keeps back jobs that no mirror has announced, so that an heir knows which jobs may have begun.
 
-After the death of an owner its heir asks which jobs it can have begun. The answer is announced
-beforehand, in the mirror: none at `may_begin` or above. What stands there waits in the room of its
-lane until the mirror that announces more is acknowledged. The announcement runs ahead of the
-slots by a fraction of a second of work, so that a fast stream never waits for it and a slow one
-leaves few suspects. Used on the event loop's thread; it publishes nothing itself.
+When the owner of a partition dies, its heir must know which jobs that owner can have begun. The
+mirror says so beforehand: none at offset `may_begin` or above. Jobs from there on wait in the room
+of their lane until a mirror that announces more is acknowledged. Announcements run ahead of the
+slots by a fraction of a second of work, so that a fast stream never waits and a slow one leaves few
+suspects. Used on the event loop's thread.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ hundredths of a second, and it is asked for when half of this is left."""
 
 
 class Horizon:
-    """Keeps back what is not announced, for every lane of one process."""
+    """Keeps back jobs that are not announced, for every lane of one process."""
 
     def __init__(self, monotonic_ms: Callable[[], int]) -> None:
         self._now_ms = monotonic_ms
@@ -47,7 +47,7 @@ class Horizon:
         self._announce, self._slots = announce, slots
 
     def announced(self, room: WaitingRoom, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
-        """Those of `deliveries`, in rising order of offsets, that may begin; the rest waits."""
+        """Those of `deliveries`, in order of offsets, that may begin; the others wait."""
         below = room.lane.may_begin
         if not deliveries or deliveries[-1].offset < below:
             return deliveries
@@ -95,7 +95,7 @@ class Horizon:
 
     @staticmethod
     def _reserve(room: WaitingRoom, now_ms: int, most: int) -> bool:
-        """Keep enough announced for what is to come; half of it is left when more is asked."""
+        """Keep jobs announced that have not come yet; ask for more when half of them are left."""
         lane = room.lane
         begun, (was, at_ms) = lane.watermark.begun, room.reserved
         per_ms = (begun - was) / max(now_ms - at_ms, 50)

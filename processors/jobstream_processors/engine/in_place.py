@@ -1,6 +1,6 @@
-"""What becomes of a delivery that is to run again where it stands: when, and as which attempt.
+"""Prepares a delivery that is to run again where it stands: when, and as which attempt.
 
-Its offset is not finished, and its order key stays its own.
+Its offset stays unfinished, and it keeps its order key.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Steps 5 to 7 for most records: begin the offset, read headers and event, judge the delivery.
 
-A delivery that something is known of, or that can't be read, is judged in `engine/judge.py`.
+If the table knows the job, another delivery of it is in flight, or the record can't be read, the
+delivery is judged in `engine/judge.py`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Step 7 for what is unusual: judge a delivery by what the dedup table knows, and what runs here.
 
-What comes out is either a delivery to admit (decision None) or one that is decided without a run.
-Deliveries that the table absorbs come out of nothing: their offset is finished on the spot. Plain
-deliveries are judged in `engine/intake.py`.
+The judge returns a delivery with the decision that ends it without a run, or with None: then it is
+to be admitted. If the table absorbs a delivery, the judge finishes its offset at once and returns
+None. Plain deliveries are judged in `engine/intake.py`.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 Taken = tuple[Delivery, "Decision | None"]
 NO_POLICY = Policy(Backoff(attempts=1))
 UNREADABLE = frozenset({UNDECODABLE, "bad_headers"})
-"""Troubles that are the record's own; of the others a later deploy may know more."""
+"""Troubles that lie in the record itself; a later deploy may solve the others."""
 
 
 class Judge:
-    """Knows what is in flight here, of every lane. Used on the event loop's thread only."""
+    """Knows the deliveries in flight, of every lane. Used on the event loop's thread only."""
 
     def __init__(self, specs: Mapping[str, JobSpec], catalogue: Catalogue, clock: Clock) -> None:
         self.specs = specs
@@ -58,7 +58,7 @@ class Judge:
         """Where deliveries wait, and why."""
 
     def waiters(self, ended: Delivery) -> Iterator[Taken]:
-        """Deliveries that waited for `ended`'s id, judged anew, up to the first that is to run."""
+        """Judge anew the deliveries that waited for this id, up to the first that is to run."""
         of_id = self.waiting.of_id
         waiting = of_id.pop(ended.id, None)
         for index, delivery in enumerate(waiting or ()):
@@ -86,15 +86,15 @@ class Judge:
             del self.inflight[delivery.id]
 
     def forget(self, lane: Lane) -> list[Delivery]:
-        """End what waits or never started in a lane that ends.
+        """Leave the deliveries of a lane that ends, but for those that run or are being settled.
 
         Returns those for whose id a delivery of another lane waits.
         """
         self.waiting.forget_ids(lane)
         awaited = []
         for job_id, delivery in list(self.inflight.items()):
-            # A run that has not ended stays: a new delivery of its id here waits for it. So does a
-            # decision that is being settled; that of a lane that has ended never comes back.
+            # A run that has not ended stays: a new delivery of its id waits for it. A decision that
+            # is being settled stays, too; if its lane has ended, it never comes back.
             under_way = delivery.running or (delivery.stage is DECIDED and lane.live)
             if delivery.lane is not lane or under_way:
                 continue
@@ -178,7 +178,7 @@ class Judge:
         return delivery, None
 
     def _barred_by(self, delivery: Delivery, found: Known | None) -> Decision | None:
-        """What keeps it from a run; None if nothing does."""
+        """The decision that keeps it from a run; None if it may run."""
         if delivery.lane.left.has_ended(delivery.offset):
             return FINISH  # The last owner could not write its row.
         expires_ms = delivery.expires_ms
@@ -194,8 +194,8 @@ class Judge:
     def _awaits(self, delivery: Delivery, behind: Delivery | None) -> bool:
         """Whether it waits in place for a run: `behind`, or one that the last owner's note names.
 
-        Nothing of that run's end will be settled in its lane. Whatever is to become of the job,
-        also without a run: were its key not kept, the next job of the key would start beside it.
+        The end of that run will not be settled in its lane. The delivery keeps its order key even
+        if it will not run itself: else the next job of the key would start beside that run.
         """
         left, offset = delivery.lane.left, delivery.offset
         if left.has_ended(offset):
@@ -212,7 +212,7 @@ class Judge:
         return True
 
     def heir_of(self, ended: Delivery) -> Delivery | None:
-        """What waited in place for this run, in another lane, and need wait no longer."""
+        """The delivery of another lane that waited in place for this run, and may go on now."""
         heir = self.inflight.get(ended.id)
         if heir is None or heir.awaits is not ended:
             return None

@@ -1,7 +1,4 @@
-"""What deliveries in flight come to, for a partition that is to change hands.
-
-Deliveries in, facts out; nothing is stopped or decided here.
-"""
+"""Sums up the deliveries in flight of a partition that is to change hands."""
 
 from __future__ import annotations
 

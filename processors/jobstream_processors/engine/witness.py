@@ -1,4 +1,4 @@
-"""Who hears of ends that are no plain success, as the engine sees it."""
+"""The engine's view of the part that reports ends other than a plain success."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a gate may be asked. It answers; the engine acts on the answers.
+"""The questions that a gate answers; the engine acts on the answers.
 
 A gate is one reason for which deliveries do not begin yet, or are not to run at all. A new one is a
 module beside this one, and a line in `all_gates` (`engine/admission.py`).
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Gate:
-    """A gate that is open; a real one answers otherwise where it has something to say."""
+    """A gate that is always open; each real gate overrides the answers that it gives otherwise."""
 
     ends_some = False
     """Whether `ends` may answer anything now; asking costs nothing while no gate does."""
