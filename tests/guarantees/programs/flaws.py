@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from jobstream_processors.assignment.lane import Arrival
     from jobstream_processors.assignment.places import Place
-    from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.known import Known
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Decided, Delivery
@@ -37,14 +36,15 @@ def build_in(flaw: str) -> None:
 
 def commit_before_acknowledgement() -> None:
     """An offset is finished when its handler is, not when its row is acknowledged."""
-    settle = Way._settle
+    flush = Way.flush
 
-    def finish_first(self: Way, delivery: Delivery, decision: Decision) -> None:
-        if type(decision) is Finish:
-            delivery.lane.watermark.finish(delivery.offset)
-        settle(self, delivery, decision)
+    def finish_first(self: Way) -> None:
+        for delivery, decision in self._out:
+            if type(decision) is Finish:
+                delivery.lane.watermark.finish(delivery.offset)
+        flush(self)
 
-    Way._settle = finish_first  # type: ignore[method-assign]
+    Way.flush = finish_first  # type: ignore[method-assign]
 
 
 def commit_last_finished() -> None:
