@@ -1,4 +1,4 @@
-"""Writer schemas by fingerprint, and the readers made of them; fetches and publishes nothing."""
+"""Writer schemas by fingerprint, and the readers made of them."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Catalogue:
     def register(self, schema: JobSchema | Mapping[str, object] | str) -> Reader:
         """Add a writer schema (also as JSON) and return its reader; again is harmless.
 
-        The fingerprint is computed here, never believed. Raises `SchemaRefused` for a schema that
-        is dangerous, invalid or no job's, and `SchemaConflict` if its fingerprint is known with
+        The fingerprint is always computed here. Raises `SchemaRefused` for a schema that
+        is dangerous, invalid or not a job's, and `SchemaConflict` if its fingerprint is known with
         another meaning or for another job type, which 64 bits may not see.
         """
         reader = Reader(_loaded(schema))
@@ -121,6 +121,6 @@ def _loaded(schema: JobSchema | Mapping[str, object] | str) -> Json:
     try:
         loaded: Json = json.loads(schema)
     except (ValueError, RecursionError) as error:
-        message = f"schema is no JSON: {error}"
+        message = f"schema is not JSON: {error}"
         raise SchemaRefused(message) from error
     return loaded

@@ -1,4 +1,4 @@
-"""One job type's bytes: dataclass to value and back, on the hot path; it fetches no schema.
+"""One job type's bytes: dataclass to value and back, on the hot path.
 
 The writer side checks every value against its declared type while it encodes. The reader side
 here reads values of exactly this schema; those of other versions go through `catalogue`.

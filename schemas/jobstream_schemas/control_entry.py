@@ -1,4 +1,4 @@
-"""An entry of the control topic, to bytes and back; decides nothing about what is in force."""
+"""An entry of the control topic, to bytes and back."""
 
 from __future__ import annotations
 

@@ -2,10 +2,10 @@
 
 SchemaError
 ├── EncodeError         a value does not fit its declared type: the caller's bug, nothing sent
-├── DecodeError         bytes are no valid record: permanent, dead letter
+├── DecodeError         bytes are not a valid record: permanent, dead letter
 │   ├── UnknownSchema   no writer schema for the bytes yet: transient for a bounded time
-│   └── SchemaMismatch  sound bytes that this version of the class can't hold: transient likewise
-├── JsonMisfit          JSON values are no args of the class: the caller's mistake, nothing sent
+│   └── SchemaMismatch  sound bytes that this version of the class can't hold: transient, too
+├── JsonMisfit          JSON values do not fit the class: the caller's mistake, nothing sent
 ├── UnsupportedType     a class cannot be a job's args: stops at declaration
 ├── SchemaRefused       a schema that could kill a decoder: stops at registration
 ├── SchemaConflict      one fingerprint, two meanings: stops at registration
@@ -120,7 +120,7 @@ class UnsupportedType(SchemaError):
 
 
 class SchemaRefused(SchemaError):
-    """The schema could kill or stall a decoder, or is no job's schema at all."""
+    """The schema could kill or stall a decoder, or is not a job's schema at all."""
 
 
 class SchemaConflict(SchemaError):
@@ -135,7 +135,7 @@ def text_of(error: Exception) -> str:
     """What an exception says, cut short; those of user code may fail to say anything."""
     try:
         return str(error)[:ERROR_TEXT_MAX]
-    except Exception:  # noqa: BLE001 - the class's own checks may raise anything, told by any code
+    except Exception:  # noqa: BLE001 - the class's own checks may raise anything, and so may their text
         return "<unprintable>"
 
 

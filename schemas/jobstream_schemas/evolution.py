@@ -1,4 +1,4 @@
-"""Will queued jobs decode with the code about to be deployed? Compares schemas, reads no topic.
+"""Will queued jobs decode with the code about to be deployed? Compares schemas alone.
 
 The judge is the `avro` library's reader-writer check, which knows Avro's resolution rules. What it
 ignores, logical types, the values of a Literal and defaults that Python makes, is judged here.
@@ -107,7 +107,7 @@ def _check_file(schema: JobSchema, path: Path) -> list[Incompatibility]:
     try:
         return check(json.loads(path.read_text("utf-8")), schema.schema, schema.job_type)
     except (ValueError, RecursionError, SchemaRefused) as error:
-        message = f"{path.name} holds no usable schema: {error}; export it again"
+        message = f"{path.name} does not hold a usable schema: {error}; export it again"
         return [Incompatibility(schema.job_type, "", "unreadable", message)]
 
 
@@ -118,7 +118,7 @@ def _path(folder: Path, schema: JobSchema) -> Path:
 def _avro() -> tuple[ModuleType, ModuleType]:
     try:
         import avro.compatibility  # noqa: PLC0415  # an optional extra
-        import avro.schema  # noqa: PLC0415  # likewise
+        import avro.schema  # noqa: PLC0415  # an optional extra, too
     except ImportError as error:
         message = "comparing schemas needs the avro library: pip install 'jobstream[worker]'"
         raise MissingExtra(message) from error

@@ -1,4 +1,4 @@
-"""How a value says which schema wrote it: a prefix of marker and reference; decodes no record.
+"""How a value says which schema wrote it: a prefix of marker and reference.
 
 Here it is Avro single-object encoding (Avro 1.12 specification, "Single-object encoding"): two
 marker bytes, then the little-endian CRC-64-AVRO fingerprint of the schema's canonical form, and of
@@ -46,7 +46,9 @@ def split_frame(value: bytes) -> tuple[bytes, int]:
         return value[2:10], SINGLE_OBJECT_PREFIX_BYTES
     if len(value) >= _CONFLUENT_PREFIX_BYTES and value[0] == _CONFLUENT_MAGIC:
         return value[1:5], _CONFLUENT_PREFIX_BYTES
-    message = f"value of {len(value)} bytes begins with {shown(value[:10])}: no schema marker"
+    message = (
+        f"value of {len(value)} bytes begins with {shown(value[:10])}: that is not a schema marker"
+    )
     raise DecodeError(message)
 
 

@@ -1,4 +1,4 @@
-"""The schema of one job type, `{meta, args}`, with its fingerprint; holds no codec."""
+"""The schema of one job type, `{meta, args}`, with its fingerprint."""
 
 from __future__ import annotations
 

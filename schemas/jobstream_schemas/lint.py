@@ -1,4 +1,4 @@
-"""Refuse schemas that can kill or stall a decoder; judges danger alone, not taste.
+"""Refuse schemas that can kill or stall a decoder.
 
 The Avro library crashes the process on deep recursion (10 KB suffice) and builds 20 million items
 from five bytes where an item takes none, so such a schema must never reach it. Widths are counted
@@ -54,7 +54,7 @@ def parsed_schema(schema: object) -> Json:
         raise
     except Exception as error:
         # The library raises whatever a malformed schema makes it carried on, such as TypeError.
-        message = f"no valid Avro schema: {type(error).__name__}: {error}"
+        message = f"this is not a valid Avro schema: {type(error).__name__}: {error}"
         raise SchemaRefused(message) from error
     return parsed
 

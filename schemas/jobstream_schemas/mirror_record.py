@@ -1,4 +1,4 @@
-"""The mirror of a committed watermark, to bytes and back; decides nothing about offsets."""
+"""The mirror of a committed watermark, to bytes and back."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Mirror(NamedTuple):
     `position` is the next offset to read. `finished` holds half-open ranges: first finished
     offset, next offset after the last. `at` is milliseconds since the epoch. The owner whose claim
     row stands at offset `claim` begins no job at `may_begin` or above before it has said so in
-    another mirror; with claim -1 nobody said anything.
+    another mirror; claim -1 stands for no owner that has said so.
     """
 
     group: str
@@ -83,7 +83,7 @@ def _steps(position: int, ranges: Iterable[tuple[int, int]]) -> list[int]:
 
 def _ranges(position: int, steps: Sequence[int]) -> tuple[tuple[int, int], ...]:
     if len(steps) % 2:
-        message = f"mirror: {len(steps)} distances are no pairs"
+        message = f"mirror: {len(steps)} distances do not make pairs"
         raise DecodeError(message)
     places = list(accumulate(steps, initial=position))[1:]
     return tuple(zip(places[::2], places[1::2], strict=True))

@@ -1,4 +1,4 @@
-"""The Avro files shipped in this package, and records of them; holds no job's schema.
+"""The Avro files shipped in this package, and records of them.
 
 A file is read once, when it is first asked for. So that none is read at import, the fingerprints of
 the schemas stand in the code; a test holds them to the files.

@@ -1,4 +1,4 @@
-"""Avro's binary primitives, written by hand for the hot path; knows no schema and no record.
+"""Avro's binary primitives, written by hand for the hot path.
 
 Variable-length zig-zag integers and length-prefixed text, as in the Avro 1.12 specification,
 "Binary encoding". Writers return the bytes; readers return the value and where the next begins.

@@ -66,7 +66,7 @@ def value_parts(value: object) -> Iterator[object]:
 def shown(args: object) -> str:
     """The `repr` of a job's args, with `***` for each value of a field that is marked.
 
-    The class's own `repr` tells the rest; only the class's name is told where that fails.
+    The class's own `repr` writes the rest. Where it fails, the text is the class's name alone.
     """
     try:
         return repr(covered(args))

@@ -172,5 +172,5 @@ def test_distances_that_are_no_pairs_are_refused() -> None:
     encoded = encode_mirror(Mirror("", "", "", 0, 0, ((1, 2),), 0, 0))
     odd = encoded.replace(bytes([4, 2, 2, 0]), bytes([2, 2, 0]))
 
-    with pytest.raises(DecodeError, match="no pairs"):
+    with pytest.raises(DecodeError, match="do not make pairs"):
         decode_mirror(odd)

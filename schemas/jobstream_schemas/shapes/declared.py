@@ -1,4 +1,4 @@
-"""Reads a dataclass into its shape; refuses by name what has none and never guesses a type."""
+"""Reads a dataclass into its shape; refuses by name what has none."""
 
 from __future__ import annotations
 

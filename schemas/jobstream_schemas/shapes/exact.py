@@ -33,7 +33,7 @@ def plain_value(value: object, kind: type[T], make: Callable[[Any], T], wanted: 
 
 def richer(value: object, kind: str) -> EncodeError:
     """The error for an instance of a subclass that holds more than its base class."""
-    # Not the value: in a class that nobody declared, nobody could mark what is secret.
+    # Not the value: the undeclared class has no marks of what is secret.
     message = (
         f"got an instance of {type(value).__qualname__}; pass an instance of exactly {kind}:"
         " what a subclass adds would be lost"

@@ -30,7 +30,7 @@ class FieldOf:
     shape: Shape
     default: object = MISSING
     factory: Callable[[], object] | None = None
-    """Makes its default, where that is no constant."""
+    """Makes its default, where that is not a constant."""
     secret: bool = False
     """Its value, and all within it, is never to be shown."""
 

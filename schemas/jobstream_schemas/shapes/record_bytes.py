@@ -23,7 +23,7 @@ def encoder_of(cls: type, steps: Sequence[tuple[str, Encoder]]) -> Encoder:
         name = ""
         try:
             for name, step in steps:  # the name is needed where it fails
-                parts.append(step(getattr(value, name)))  # likewise
+                parts.append(step(getattr(value, name)))  # here, too
         except EncodeError as error:
             error.climb(f".{name}")
             for later, step in steps[len(parts) + 1 :]:  # All at once: so they can be mended.

@@ -1,4 +1,4 @@
-"""The verbs that every kind of argument type has; holds no kind itself.
+"""The verbs that every kind of argument type has.
 
 Each verb is called once for a class, and returns the plain function that runs for each job.
 """
@@ -88,7 +88,7 @@ class Shape(ABC):
 
     @abstractmethod
     def resolve(self, writer: Any, path: str, schema: WriterSchema) -> Step | None:  # noqa: ANN401 - a type in JSON
-        """How to read what was written as that type, which is no union; None where it is the same.
+        """How to read what was written as that type, not a union; None where it is the same.
 
         The rules are Avro's ("Schema Resolution" in the 1.12 specification), but for two: a field
         that the writer did not have is left out of the call of the class, so Python's own default

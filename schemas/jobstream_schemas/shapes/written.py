@@ -1,4 +1,4 @@
-"""The type that a writer's schema declares, in the terms of Avro's resolution; knows no shape."""
+"""The type that a writer's schema declares, in the terms of Avro's resolution."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class WriterSchema:
 
 
 def refuse(path: str, words: str, value: str = "") -> NoReturn:
-    """Raise for a field; `value`, if any, is told before the words where nothing is secret."""
+    """Raise for a field; the message begins with `value` where no field is secret."""
     message = f"{path}: {value}{words}"
     raise SchemaMismatch(message, f"{path}: {words}")
 
@@ -100,7 +100,7 @@ def same_name(writer: object, kinds: tuple[str, ...], cls: type, path: str) -> J
 def by_branch(
     branches: list[Any], schema: WriterSchema, read_branch: Callable[[object], Step | None]
 ) -> Step:
-    """By the branch that each value was written with; branches that nobody uses may not fit.
+    """By the branch that each value was written with; a branch that no value uses may not fit.
 
     A value of a named type within a union is a tuple of its name and the value.
     """

@@ -82,7 +82,7 @@ def _places_kept(schema: Any) -> Any:  # noqa: ANN401 - JSON in, JSON out
         return [_places_kept(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    # A default is no schema, and nothing is read by it here.
+    # A default is not a schema, and reading does not use it.
     kept = {key: _places_kept(value) for key, value in schema.items() if key != "default"}
     if kept.get("logicalType") == "decimal" and kept.get("type") == "bytes":
         kept["logicalType"] = _DECIMAL

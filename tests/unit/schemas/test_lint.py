@@ -48,7 +48,7 @@ DANGERS = [
     (record(*["int"] * 1_001), "1001 fields"),
     (doubling(20), "fields, types expanded"),
     (record("Missing"), "Missing"),
-    ({"type": "record", "fields": []}, "no valid Avro schema"),
+    ({"type": "record", "fields": []}, "not a valid Avro schema"),
 ]
 
 

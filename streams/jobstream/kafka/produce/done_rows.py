@@ -1,6 +1,6 @@
 """The producer of `done` rows: rows in one call per partition, and a report counted for each.
 
-It has no thread: whoever waits for rows serves the reports of all that is out.
+It has no thread: a caller that waits for its rows serves the reports of all that are out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ROWS: Mapping[str, Any] = {
     "linger.ms": 5,
-    # Served while somebody waits only: statistics would pile up in an idle worker.
+    # They are served only while a caller waits: statistics would pile up in an idle worker.
     "statistics.interval.ms": 0,
 }
 """A flush ends the linger at once, so it only keeps a batch from being sent in pieces."""
