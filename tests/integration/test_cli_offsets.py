@@ -35,9 +35,10 @@ def test_a_place_that_retention_passed_is_left_by_a_reset(
     assert [each["reasons"] for each in status["paused"]] == [["not_in_log"]]
     assert refused.drain() == 0
     shop.run("offsets", "reset", "mail", "--to", "earliest")
-    shop.enqueue_on(0, "last")
+    for partition in range(2):  # Each has a place of its own before the worker leaves.
+        shop.enqueue_on(partition, f"last-{partition}")
     workers.append(last := Worker(shop))
-    last.hear("sent last")
+    last.hear("sent last-", times=2)
 
     assert last.drain() == 0
     assert shop.json("offsets", "reset", "mail", "--to", "latest", "--dry-run") == []
