@@ -1,14 +1,31 @@
-"""docs/map.md leads to real files: thirteen steps, each with the files that take it."""
+"""docs/map.md shows the way that a plain job goes: its thirteen steps, and the files it enters."""
 
 from __future__ import annotations
 
+import inspect
 import re
 from typing import TYPE_CHECKING
+
+from tests.harness.plain_job import lines_of, way_of_a_plain_job
+
+from jobstream_processors.engine.way import Way
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 ROW = re.compile(r"^\| (\d+) \|(.+)\|$", re.MULTILINE)
+STEP = re.compile(r"\b(\d+) ([a-z]+)\b")
+STEPS_LINES_MAX = 30
+WAY_FILES_MAX = 20
+WAY_LINES_MAX = 4_500
+EDGES = {
+    "streams/jobstream/kafka/produce/producer.py",
+    "streams/jobstream/kafka/consume/source.py",
+    "streams/jobstream/dedup/shard.py",
+    "streams/jobstream/kafka/produce/sink.py",
+    "streams/jobstream/kafka/produce/done_rows.py",
+}
+"""What has stand-ins where a job runs in memory, and is entered where it runs on Kafka."""
 FILE = re.compile(r"`([\w./-]+/[\w.-]+\.\w+)`")
 
 
@@ -32,3 +49,29 @@ def test_every_file_named_on_the_page_exists(root: Path) -> None:
     named = FILE.findall((root / "docs" / "map.md").read_text())
 
     assert not [name for name in named if not (root / name).is_file()]
+
+
+def test_the_steps_stand_one_under_the_other_in_the_code(root: Path) -> None:
+    source = inspect.getsource(Way.carry)
+    comments = [line.partition("#")[2] for line in source.splitlines()]
+    steps = [(int(number), word) for line in comments for number, word in STEP.findall(line)]
+    rows = ROW.findall((root / "docs" / "map.md").read_text())
+
+    assert steps == [(int(number), re.findall("[a-z]+", row)[0]) for number, row in rows]
+    assert len(source.splitlines()) <= STEPS_LINES_MAX
+
+
+def test_a_plain_job_enters_the_files_that_the_map_shows(root: Path) -> None:
+    rows = ROW.findall((root / "docs" / "map.md").read_text())
+    shown = {name for _, row in rows for name in FILE.findall(row.split("|")[1])}
+    entered = set(way_of_a_plain_job())
+
+    assert shown - EDGES == entered
+    assert shown >= EDGES
+
+
+def test_the_way_of_a_plain_job_is_short() -> None:
+    entered = way_of_a_plain_job()
+
+    assert len(entered) <= WAY_FILES_MAX
+    assert sum(map(lines_of, entered)) <= WAY_LINES_MAX

@@ -1,8 +1,9 @@
 """Which of our files a plain job enters, from `enqueue` to its finished offset: traced, no guess.
 
 A plain job has no key, no delay and no options; its handler is `async` and returns. It runs in
-memory, so the edges to Kafka and to the disk are stand-ins, which are left out. What the process
-enters without any job (its turns and looks) is no part of the way.
+memory, so the edges to Kafka and to the disk are stand-ins, which are left out. So is what the
+process enters without any job, and what it does at intervals for all jobs at once: its ticks, and
+the mirrors of its watermarks.
 `python -m tests.harness.plain_job` prints the files, with their lines and the functions.
 """
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = tuple(f"{ROOT / name}/" for name in ("streams", "processors", "schemas"))
+ROUNDS = {"Engine.tick", "MirrorWriter.publish", "MemoryWorker._mirror"}
+"""What runs at intervals, whatever it enters."""
 STAND_INS = "streams/jobstream/testing/"
 LIMIT_S = 60.0
 
@@ -42,8 +45,17 @@ class Tracer:
         code = frame.f_code
         if event == "call" and code.co_filename.startswith(SOURCES):
             place = Path(code.co_filename).relative_to(ROOT).as_posix()
-            if not place.startswith(STAND_INS):
+            if not place.startswith(STAND_INS) and not in_a_round(frame):
                 self.entered[place].add(code.co_qualname)
+
+
+def in_a_round(frame: FrameType | None) -> bool:
+    """Whether the function was entered from what runs at intervals."""
+    while frame is not None:
+        if frame.f_code.co_qualname in ROUNDS:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def way_of_a_plain_job() -> dict[str, set[str]]:
