@@ -94,7 +94,7 @@ class Parts:
     tracebacks: bool = False
     """Log the traceback of every failed run, not only at a death."""
     give_up: Callable[[BaseException], object] | None = None
-    """Ends this process while a handler holds the event loop, from any thread; None: nobody can."""
+    """Ends this process from any thread while a handler holds the loop; None: impossible."""
     stuck_max: int = 100
     """Runs past their time limit that still hold a slot, before the process is to be replaced."""
 
@@ -184,7 +184,7 @@ class Assembly:
             self.engine.cut(lane)
 
     def part_with(self, lanes: Sequence[Lane]) -> None:
-        """End the lanes; each knows afterwards what its next owner must be told."""
+        """End the lanes; each knows afterwards what its next owner must learn."""
         for lane in lanes:
             lane.leave(left(lane, self.engine.unfinished(lane), self._clock))
             self.engine.end(lane)

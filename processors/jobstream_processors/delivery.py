@@ -99,14 +99,14 @@ class Delivery:
     """(reason, message) why it can't be run at all."""
     context: Context | None = None
     meter: TypeMeter | None = None
-    """Where it is counted; None where nobody counts, or its type is not known."""
+    """Where it is counted; None where nothing counts it, or its type is not known."""
     appended: float = 0.0
     """When it came to its queue (or was due again in place), in milliseconds of awake time."""
     began: float = 0.0
     """When its handler began, in seconds of awake time; 0 before. Not kept for runs that end
     without ever waiting."""
     trace: Trace | None = None
-    """What tracing keeps of it; None where nobody traces."""
+    """What tracing keeps of it; None without tracing."""
     hidden: Hidden | None = None
     """The secret values of its args, once they are read; None where its type has none."""
     awaits: Delivery | None = None

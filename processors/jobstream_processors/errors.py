@@ -70,7 +70,7 @@ class NoLongerWanted(TableUnavailable):
 
 
 class WorkerStopped(ProcessorError):
-    """The process slept past its session, or was told to stop; it publishes nothing more."""
+    """The process slept past its session, or was asked to stop; it publishes nothing more."""
 
 
 class ReplaceProcess(ProcessorError):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A run that failed, or a job that died without one, as it is told to `App.on_failure`.
+    """A run that failed, or a job that died without one, as `App.on_failure` gets it.
 
     Texts are without secret fields.
     """

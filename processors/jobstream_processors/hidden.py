@@ -1,8 +1,8 @@
-"""The secret values of one run, and their removal from what is told of its failure.
+"""The secret values of one run, and their removal from every text about its failure.
 
-A text cannot be asked where it came from, so values are looked for as they look in texts: as they
-are, and as Python, JSON and URLs write them. A value of less than four characters is not looked
-for: it would be found in every other word.
+Each text is searched for each secret in the forms it may take: plain, and as Python, JSON and URLs
+encode it. A value of less than four characters is not looked for: it would be found in every other
+word.
 """
 
 from __future__ import annotations

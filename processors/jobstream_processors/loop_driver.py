@@ -42,7 +42,7 @@ class Leaver(Protocol):
     """What ends the worker; each may be called from any thread."""
 
     def is_leaving(self) -> bool:
-        """Whether it was told to stop."""
+        """Whether it was asked to stop."""
 
     def failed(self, error: BaseException) -> None:
         """End at once, by this error."""

@@ -121,7 +121,7 @@ class Worker:
     # -- how it ends; each but `_leave_for`, `_finish` and `_fail` on any thread
 
     def is_leaving(self) -> bool:
-        """Whether it was told to stop."""
+        """Whether it was asked to stop."""
         return self._stopping.is_set()
 
     def without_table(self, error: BaseException) -> None:

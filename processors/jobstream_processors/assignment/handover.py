@@ -66,7 +66,7 @@ def clean_note(claim: int, position: int, suspect_before: int, left: Left = NOTH
     """`clean:<claim>`, and what is not as usual: `:<suspect before>:<ended>:<runs>`.
 
     Suspicion outlives an owner that leaves before it is through: else each rebalance would give a
-    job that kills workers one more start that nobody counts. Ranges are `offset+count` from
+    job that kills workers one more start that is not counted. Ranges are `offset+count` from
     `position` on, those of runs with `!<epoch seconds>`. Where they do not fit, the highest of the
     ended are left out, and runs become one range that ends last: too much waits then, never too
     little.

@@ -45,7 +45,7 @@ class Assigned:
         self.queue, self.source, self.window_ms, self.window = queue, source, window_ms, window
         self.live = True
         self.meter: QueueMeter | None = None
-        """Where its deliveries are counted; None where nobody counts."""
+        """Where its deliveries are counted; None where nothing counts them."""
         self.phases = Phases(time.perf_counter())
         self.claim = -1
         """Offset of this owner's claim row: the fencing token."""

@@ -61,7 +61,7 @@ class Roster:
         self._driver = driver
         self._limits = limits
         self._known_id = known_id
-        """Which incarnation of a topic there is, as told last."""
+        """Which incarnation of a topic there is, as last heard."""
         self._turn = turn
         self._meter = meter
         self.arrivals: dict[TopicPartition, Arrival] = {}

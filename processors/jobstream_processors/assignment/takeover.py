@@ -142,7 +142,7 @@ class Takeover:
             arrival.claim = -1
             return None
         if not arrival.live:
-            return None  # It announces nothing, so nobody suspects it of anything.
+            return None  # It announces nothing, so no heir suspects its jobs.
         finished = place.mirror.finished if place.mirror is not None else ()
         lane = Lane(arrival, opened.shard, Watermark(place.start, finished))
         lane.left = _still_running(arrival.committed)
@@ -177,7 +177,7 @@ class Takeover:
         if committed is not None:
             word = handed(committed.note, committed.offset, owner)
         elif previous_claim is None and mirror is None:
-            word = Handed(0, NOTHING_LEFT)  # Nobody ever owned it.
+            word = Handed(0, NOTHING_LEFT)  # It never had an owner.
         after, lost = arrival.after, arrival.lost
         if word is None and after is not None and previous_claim in {None, after.claim}:
             word = after.word  # Its last owner lives here: a topic was made anew.

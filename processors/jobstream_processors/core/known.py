@@ -62,7 +62,7 @@ class Known(NamedTuple):
     crashes: tuple[int, int] = (-1, 0)
     """(redrive, counted deaths of its process)."""
     identity: tuple[bytes, bytes] = (b"", b"")
-    """(schema fingerprint, digest of the args); empty while no row told it."""
+    """(schema fingerprint, digest of the args); empty while no row has it."""
 
     def merge(self, other: Known) -> Known:
         """Everything either side knows."""

@@ -45,7 +45,7 @@ class Intake:
         self._catalogue = catalogue
         self._clock = clock
         self._traced = traced
-        """Makes the trace of a record; None where nobody traces."""
+        """Makes the trace of a record; None without tracing."""
 
     def begin(
         self, lane: Lane, records: Sequence[Record]

@@ -13,7 +13,7 @@ class DelayerRole(Role):
     """A delayer on a thread of its own. It decodes no job, so it serves whatever waits."""
 
     async def run(self) -> None:
-        """Carry jobs until told to stop."""
+        """Carry jobs until asked to stop."""
         ground = self._ground
         parts = DelayerParts(
             group=delay_group(ground.app.name),

@@ -20,7 +20,7 @@ from jobstream_processors.queue_plan import QueuePlan
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """How whoever starts a worker wants it to behave."""
+    """How the command that starts a process wants it to behave."""
 
     give_up: Callable[[BaseException], object] | None = None
     """Ends this process from another thread while a handler holds the event loop."""
@@ -61,7 +61,7 @@ class Role(ABC):
 
     @abstractmethod
     async def run(self) -> None:
-        """Do it until told to stop. Raises what made going on impossible."""
+        """Do it until asked to stop. Raises what made going on impossible."""
 
     def stop(self) -> None:  # noqa: B027 - a role may look at `Ground.stopping` by itself
         """Drain and leave: `Ground.stopping` is set by now. Returns at once, from any thread."""

@@ -46,7 +46,7 @@ class Membership:
         self.pulse = Pulse(clock, self._still_ms)
 
     def believe(self, admin: Admin) -> None:
-        """A group's session is what the broker has, whatever this process was told to want."""
+        """A group's session is what the broker has, whatever this process asks for."""
         if self._protocol != "consumer":
             self.pulse.narrow(self._still_ms)
             return

@@ -100,7 +100,7 @@ class Roles:
             self._raw_sink.abandon()
             raise
         else:
-            # Only now that nobody waits for an answer: closing waits for those who do.
+            # Only now that no call waits for an answer: closing waits for such calls.
             self._reader.close()
             self._orders_reader.close()
         finally:

@@ -49,7 +49,7 @@ def until_done(loop: asyncio.AbstractEventLoop, task: asyncio.Task[_T]) -> async
     """Run the loop until `task` is done, whatever user code on it does to end it; blocks.
 
     A `SystemExit` in a task that a handler made stops a loop in its middle, as does `loop.stop()`:
-    nothing is lost by that, and it goes on. A Ctrl-C that nobody else hears is passed on.
+    nothing is lost by that, and it goes on. A Ctrl-C that no handler of ours hears is passed on.
     """
     task.add_done_callback(lambda _: loop.stop())
     while not task.done():

@@ -46,7 +46,7 @@ async def refuse_undecodable(
 ) -> None:
     """Raise JobsUndecodable if jobs wait that this code cannot read, unless settings allow it.
 
-    Asks nobody where every registered schema fits; else it takes at most `limit_s`.
+    Asks no broker where every registered schema fits; else it takes at most `limit_s`.
     """
     see = partial(_look, app, list(plans), specs, catalogue)
     try:

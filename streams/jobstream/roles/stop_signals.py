@@ -1,10 +1,10 @@
 """SIGTERM, SIGINT and SIGHUP ask a process to leave. One stop counts once, however it arrives.
 
 A stop often comes twice: systemd and supervisord send it to every process of a service, a terminal
-to every process in front, and whoever got it passes it on. So what follows the first signal within
-a second is the same stop. A later one means: leave at once. SIGHUP never means that, since systemd
-can send it right behind SIGTERM; nor does anything in a process that a supervisor keeps: there the
-supervisor alone decides, and it kills.
+to every process in front, and a process that got it passes it on. So what follows the first
+signal within a second is the same stop. A later one means: leave at once. SIGHUP never means that,
+since systemd can send it right behind SIGTERM; nor does anything in a process that a supervisor
+keeps: there the supervisor alone decides, and it kills.
 
 While a process serves, a thread hears its signals by the wake-up descriptor: the main thread may be
 about to sleep in a system call just when one comes, and between two of its bytecodes no lock may be

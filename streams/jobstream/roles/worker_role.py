@@ -42,7 +42,7 @@ class WorkerRole(Role):
             self._worker.stop()
 
     async def run(self) -> None:
-        """Run jobs until told to stop."""
+        """Run jobs until asked to stop."""
         ground, app, plans = self._ground, self._ground.app, self._ground.plans
         warn_of_handlers(app, ground.specs.values(), plans)
         shards = sum(app.queues[name].partitions for name in plans)

@@ -82,7 +82,7 @@ def schemas_topic(app: str) -> str:
 
 
 def control_topic(app: str) -> str:
-    """What operators told the workers."""
+    """The orders of operators to the workers."""
     return f"{app}.control"
 
 

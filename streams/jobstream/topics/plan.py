@@ -67,7 +67,7 @@ class Plan:
 
     @property
     def created_whole(self) -> tuple[TopicsOfQueue, ...]:
-        """The queues of which no topic exists; likewise the app's own topics."""
+        """The queues, and the app itself, whose topics are all to be created."""
         there = (*self.unchanged, *(d.topic for d in self.differences))
         begun = {queue_of(topic) for topic in there}
         return tuple(group for group in by_queue(self.create) if group.queue not in begun)

@@ -118,7 +118,7 @@ def _partitions_of_queue(at: _Found) -> Difference:
     found, wanted, kind = at.state.partitions, at.spec.partitions, at.spec.kind
     grow = f"{GROW} {queue_of(at.state.name) or 'QUEUE'}"
     if found > wanted and kind is Kind.DLQ:
-        # They grow last, and nobody else raises them: the queue had as many, and now has too few.
+        # They grow last, and by this command alone: the queue had as many, and now has too few.
         return at.differs(
             Action.REFUSE,
             "a queue never shrinks: keys would lead elsewhere, and jobs and rows stay behind",

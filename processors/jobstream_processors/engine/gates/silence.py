@@ -35,5 +35,5 @@ class Silence(Gate):
             log.warning("group_heard")
 
     def shuts(self, room: WaitingRoom) -> Reason | None:  # noqa: ARG002 - it is silent around all
-        """Silent, while nobody answers."""
+        """Silent, while no coordinator answers."""
         return SILENT if self._silent else None

@@ -44,7 +44,7 @@ HIDDEN = MISSING | {
     KafkaError.UNSUPPORTED_VERSION,
     KafkaError._UNSUPPORTED_FEATURE,  # noqa: SLF001 - the library's own name
 }
-"""Not there, or not told to this client or by this broker."""
+"""Not there, or hidden from this client or by this broker."""
 _GRACE_S = 1.0
 _ONLY_CRITICAL = 2
 _K = TypeVar("_K", bound="Hashable")

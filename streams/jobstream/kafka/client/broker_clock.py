@@ -2,8 +2,8 @@
 
 A report of a record that was just published is worth most: the broker stamped it after it was sent
 and before it was reported, so its clock is known from both sides. A record that was read was
-stamped before that, and nobody knows how long before: an old one says next to nothing. So read
-records count only while nothing was reported yet, and this machine's wall clock likewise.
+stamped before that, by an unknown time: an old one says next to nothing. So read
+records count only while nothing was reported yet, and so does this machine's wall clock.
 
 Every broker has a clock of its own, and a partition's stamps are of the broker that leads it. What
 is told is the median over the partitions of which something was reported lately: a broker that is
@@ -29,7 +29,7 @@ VOTES_MIN = 3
 """Partitions that must have reported within the window; else those of the last hour vote, too."""
 REMEMBERED_MS = 3_600_000
 REPORT_MS = 60_000
-"""After so long without a report, whoever acts by broker time is asked to publish something."""
+"""After so long without a report, a process that acts by broker time must publish something."""
 DOUBT_MS = 1_000
 """A record that was read is from so far in the future: broker time may have been changed."""
 DOUBTED_REPORT_MS = 5_000
@@ -68,7 +68,7 @@ class Bounds(NamedTuple):
     since_ms: int
     """Monotonic, of the first report that these come from."""
     at_ms: int
-    """Likewise, of the last one."""
+    """Monotonic, of the last of them."""
 
     def joined(self, new: Bounds) -> Bounds:
         """Both together; the new alone if this is of another time, or the clock was changed."""

@@ -18,7 +18,7 @@ TEXTS_MAX = 200
 _WHO_AND_WHEN = re.compile(r" \[[^\]]*\] \[thrd:[^\]]*\]:|\(after \d+ms[^)]*\)")
 """The client's number and thread, and for how long: what differs from one attempt to the next."""
 PASSING = "Coordinator load in progress: retrying"
-"""End of what a broker is told of that has just started: over within a second, and no trouble."""
+"""End of a line about a broker that has just started: over within a second, and no trouble."""
 
 OF_OTHERS = "and will be ignored by this"
 """An option of consumers given to a producer, or the reverse: every client is made with all."""

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError
 
 from jobstream_processors.errors import PublishFailure
 
-# A leader, coordinator or controller moves, replicas catch up, or nobody answered at all.
+# A leader, coordinator or controller moves, replicas catch up, or no broker answered.
 _PASSING = frozenset(
     {
         KafkaError._TIMED_OUT,  # noqa: SLF001 - the library's names
@@ -89,6 +89,6 @@ def is_passing(error: KafkaError) -> bool:
 def is_refusal(error: KafkaError) -> bool:
     """Whether a record with this delivery report is certainly in no log.
 
-    False where nobody can know: the answer got lost, or the client broke with records under way.
+    False where it cannot be known: the answer got lost, or the client broke with records under way.
     """
     return error.code() in _REFUSALS

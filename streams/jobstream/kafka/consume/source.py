@@ -103,7 +103,7 @@ class KafkaSource:
         The client's own word for that would count a record that it has left out.
         """
         self._paused: dict[TopicPartition, int] = {}
-        """Likewise, what is paused."""
+        """What is paused, and where it goes on."""
         self._ended: set[TopicPartition] = set()
         """What the client fetches no more, since its place was not in its log."""
         self._standstill = Standstill()
@@ -299,7 +299,7 @@ class KafkaSource:
             self._consumer.unsubscribe()
             until = time.monotonic() + LEAVE_S
             while self._held and time.monotonic() < until:
-                self._consumer.poll(0.05)  # What it brings is nobody's: the next owner reads it.
+                self._consumer.poll(0.05)  # What it brings is dropped: the next owner reads it.
         except KafkaException as error:
             # A broken client can't leave; its session ends by itself.
             log.warning("leave_failed", extra={"reason": error.args[0].str()})

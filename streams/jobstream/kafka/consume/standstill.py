@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jobstream_processors.ports import TopicPartition
 
 LOOK_MS = 5_000
-"""From look to look."""
+"""Milliseconds between two looks."""
 DRY_LOOKS = 2
 BUSY_LOOKS = 3
 """So many that saw the same place behind the log's end, and it is started anew."""

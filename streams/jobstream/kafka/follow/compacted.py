@@ -39,7 +39,7 @@ class Compacted:
         self._looking = threading.Lock()
         self._looks = 0
         self._lock = threading.Lock()
-        """Of what the entries said; nobody waits for a broker with it."""
+        """Held around what the entries said; never while waiting for a broker."""
         self._closing = threading.Event()
 
     def catch_up(self) -> None:

@@ -1,6 +1,6 @@
 """The compacted control topic: entries to records, and a follower that knows what is in force.
 
-It reads and tells; whoever is told decides what to do. An entry that can't be read is left out
+It reads, and tells its listeners, which decide what to do. An entry that can't be read is left out
 with one warning, and what is known stays in force while the topic can't be read.
 """
 

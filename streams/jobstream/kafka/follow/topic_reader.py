@@ -40,13 +40,13 @@ READER: Mapping[str, Any] = {
 LOOK_S = 0.5
 """How long a read goes on without giving its caller a turn."""
 CLOSE_S = 1.0
-"""How long a close waits for whoever asks just then; the process may be leaving."""
+"""How long a close waits for a call under way; the process may be leaving."""
 STALL_S_MAX = 60.0
 DRY_S = 5.0
 """A client that brings nothing for so long is replaced by a new one."""
 ASKING_MAX = 4
 IDLE_S = 10.0
-"""Clients that ask, each of which is four threads, end when nobody needed them for so long."""
+"""Clients that ask, each of which is four threads, end when no call needed them for so long."""
 _ASK_S = 5.0
 FAIL_OVER_S = 30.0
 DELETED_LOOKS = 2
@@ -75,10 +75,10 @@ class KafkaLog:
         self._pause = threading.Event()
         self._admin: Asking | None = None
         self._asking: deque[tuple[Consumer, float]] = deque()
-        """Clients that nobody uses now, and when they answered; the last of them is used next."""
+        """Clients that are free, and when they answered; the last of them is used next."""
         self._ids: dict[str, str] = {}
         self._gone: dict[str, int] = {}
-        """Topics of these that nobody knew, and at how many looks in a row."""
+        """Topics of these that no broker knew, and at how many looks in a row."""
         self._lock = threading.Lock()
 
     def read(self, partition: Place, start: int, stop: int) -> Iterator[Sequence[Record]]:
@@ -105,7 +105,7 @@ class KafkaLog:
                     inside = found if position <= stop else [m for m in found if _at(m) < stop]
                     if inside:
                         yield inside
-                        # What the caller did with it took time that is nobody's silence.
+                        # What the caller did with it took time in which no broker was silent.
                         moved_s = told_s = time.monotonic()
                     elif now_s > told_s + LOOK_S:
                         yield ()
@@ -159,7 +159,7 @@ class KafkaLog:
                 oldest.close()
 
     def close(self) -> None:
-        """Give back its connections; whoever asks again gets new ones.
+        """Give back its connections; the next call makes new ones.
 
         Those that somebody is asking right now, and for longer than a second, stay with him.
         """
@@ -196,7 +196,7 @@ class KafkaLog:
             log.error("topic_deleted", extra={"topic": topic, "fix": DELETED_FIX})
 
     def known_id(self, topic: str) -> str:
-        """The id as it was told last, "" if it never was; asks nobody and never blocks."""
+        """The id as last heard, "" if it never was; asks no broker and never blocks."""
         return self._ids.get(topic, "")
 
     def partitions(self, topic: str) -> int:

@@ -57,12 +57,12 @@ class Unserved:
             self.broke(error)
 
     def broke(self, error: KafkaException | SystemError) -> None:
-        """It told of a fatal error, and another takes its place."""
+        """It reported a fatal error, and another takes its place."""
         self.broken = True
         log.error("producer_broken", extra={"reason": reason_of(error)})
 
     def retire(self) -> None:
-        """Nobody gives it records any more."""
+        """It gets no more records."""
 
 
 class Served(Unserved):

@@ -55,7 +55,7 @@ class KafkaTransport:
         """Queue one record; `done` is called on another thread.
 
         Raises QueueFull, ConfigError for a bad client option, and EnqueueError: nothing is written
-        then. What they and the report say is why; whoever sends adds what it means for the record.
+        then. They and the report give the cause; the caller adds whether the job may be written.
         """
         served = self._producer.get()
         produce = served.producer.produce

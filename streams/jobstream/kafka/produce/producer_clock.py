@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("jobstream.kafka")
 
 OFF_MS = 60_000
-"""A clock is told of that is wrong by more."""
+"""A clock that is wrong by more is reported."""
 LOOK_S = 1.0
 TELL_S = 3_600.0
-"""How often the same producer is told of."""
+"""How often the same producer is reported."""
 FIX = "set this machine's clock; no job waits or expires by it, but enqueued_at is wrong"
 
 
