@@ -28,7 +28,7 @@ HANDLER = """
 import time
 
 def pauses(_args):
-    time.sleep(0.05)
+    time.sleep(0.5)
 
 def fails(_args):
     raise ValueError("no such address")
@@ -135,8 +135,8 @@ def test_child_processes_are_measured_from_the_start_of_the_handler(
     meter = runs(ear, "process", "pauses")
 
     assert (len(meter.runs), len(meter.errors), len(meter.waits)) == (2, 0, 2)
-    # The child's start, tens of milliseconds at least, belongs to the wait.
-    assert all(PAUSE_S * 0.9 <= seconds < 20 for seconds in meter.runs)
+    # The child's start belongs to the wait. A busy worker hears late that the handler began.
+    assert all(0.25 <= seconds < 20 for seconds in meter.runs)
 
 
 def test_a_thread_past_its_limit_is_measured_when_it_is_given_up_and_not_again(ear: Ear) -> None:
