@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 from typing import TYPE_CHECKING
@@ -75,3 +76,56 @@ def test_the_way_of_a_plain_job_is_short() -> None:
 
     assert len(entered) <= WAY_FILES_MAX
     assert sum(map(lines_of, entered)) <= WAY_LINES_MAX
+
+
+STARTS_THREADS = {"in_background", "aside", "ThreadPoolExecutor", "Thread", "Served"}
+IMPURE = {"asyncio", "logging", "random", "socket", "subprocess", "threading", "time"}
+
+
+def names_of_threads(path: Path) -> set[str]:
+    """What a module calls the threads that it starts, up to a number or a queue's name."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    return {
+        text.value
+        for call in calls
+        if ast.unparse(call.func).split(".")[-1] in STARTS_THREADS
+        for given in (*call.args, *(keyword.value for keyword in call.keywords))
+        for text in ast.walk(given)
+        if isinstance(text, ast.Constant) and isinstance(text.value, str)
+        if text.value.startswith("jobstream-")
+    }
+
+
+def test_every_thread_is_named_on_the_page(shipped_file: Path, root: Path) -> None:
+    page = (root / "docs" / "map.md").read_text()
+
+    assert not [name for name in names_of_threads(shipped_file) if f"`{name}" not in page]
+
+
+def imported_at_run_time(node: ast.AST) -> set[str]:
+    found = set()
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(child, ast.Import):
+            found |= {alias.name for alias in child.names}
+        elif isinstance(child, ast.ImportFrom):
+            found.add(child.module or "")
+        found |= imported_at_run_time(child)
+    return {name.split(".")[0] for name in found}
+
+
+def test_what_is_called_pure_reads_no_clock_and_starts_no_thread(root: Path) -> None:
+    rows = ROW.findall((root / "docs" / "map.md").read_text())
+    pure = {
+        name
+        for _, row in rows
+        if row.split("|")[-1].strip() == "pure"
+        for name in FILE.findall(row)
+    }
+    parsed = {name: ast.parse((root / name).read_text()) for name in pure}
+
+    assert len(pure) > 10
+    assert not {
+        name: found for name, t in parsed.items() if (found := imported_at_run_time(t) & IMPURE)
+    }
