@@ -90,7 +90,7 @@ class Admission:
 
     def gather(self, room: WaitingRoom, taken_back: Collection[Delivery]) -> list[Delivery]:
         """Hold the deliveries that did not begin, and return those that may begin all the same."""
-        self.taken_back(room, taken_back)
+        self.taken_back(room, (*taken_back, *room.unannounced))
         room.gather(taken_back)
         return self.let_go(room)
 

@@ -18,6 +18,7 @@ from jobstream_processors.core.outcome import (
     Expired,
     Raised,
 )
+from jobstream_processors.engine.waiting import UNANNOUNCED
 
 if TYPE_CHECKING:
     from tests.unit.shop import Works
@@ -190,6 +191,44 @@ def test_a_probe_that_is_taken_back_before_it_began_is_made_anew(works: Works) -
 
     assert FLOOD in lane.shut
     assert list(works.hand.hosted) == ["a"]
+
+
+def test_a_probe_that_no_mirror_announced_yet_is_made_anew(works: Works) -> None:
+    # Given a flood whose probe waits for its announcement
+    lane = flooded(works, "a", "b")
+    lane.limit(LIMIT)
+    works.pass_ms(PAUSE_MS_FIRST)
+    assert works.kept(lane) == {"a": UNANNOUNCED, "b": FLOOD}
+
+    # When it is taken back, since nothing begins for a while
+    works.engine.tick(silent=True)
+    works.engine.tick()
+    works.engine.widen([(lane, LIMIT + 2)])
+    works.pass_ms(0)
+
+    # Then the guard still lets one through
+    assert list(works.hand.hosted) == ["a"]
+
+
+def test_another_job_opens_the_guard_while_its_probe_waits_for_a_slot(works: Works) -> None:
+    # Given a job that began before the flood, and a probe that waits for its slot
+    lane = works.lane()
+    works.floods.limit = LIMIT
+    dying = [f"dies{number}" for number in range(LIMIT)]
+    works.accept(lane, *(works.shop.send(job_id) for job_id in (*dying, "old")))
+    for job_id in dying:
+        works.end(job_id, DEAD)
+    works.hand.slots = 0
+    works.accept(lane, *(works.shop.send(job_id) for job_id in "ab"))
+    works.pass_ms(PAUSE_MS_FIRST)
+    assert [d.id for d in works.hand.waiting] == ["a"]
+
+    # When the old one ends well, then the guard is open
+    works.hand.slots = LIMIT
+    works.end("old")
+
+    assert not lane.shut
+    assert list(works.hand.hosted) == ["a", "b"]
 
 
 def test_garbage_says_nothing_about_handlers(works: Works) -> None:

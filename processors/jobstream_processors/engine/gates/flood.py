@@ -78,7 +78,8 @@ class Floods(Gate):
                 extra = {"partition": room.lane.source, "deaths": guard.deaths, "fix": FLOOD_FIX}
                 log.error("flood_guard_closed", extra=extra)
         elif type(outcome) is Done or (is_wanted(outcome) and not delivery.unwanted):
-            if guard is not None and self._guards.pop(room).lived():
+            self.forget(room)
+            if guard is not None and guard.lived():
                 log.warning("flood_guard_opened", extra={"partition": room.lane.source})
         elif was_probe and guard is not None:
             failed = isinstance(decision, Retry | RetryInPlace | CountCrash)
@@ -91,6 +92,6 @@ class Floods(Gate):
             self._guards[room].unproved(now_ms, failed=False)
 
     def forget(self, room: WaitingRoom) -> None:
-        """Keep nothing of the lane."""
+        """Know of no death in the lane."""
         self._guards.pop(room, None)
         self._probes.pop(room, None)
