@@ -98,7 +98,9 @@ class Engine(Way):
         self.flush()
 
     def drain(self, lane: Lane) -> None:
-        """Start nothing more of `lane`; what runs may end and settle."""
+        """Start nothing more of `lane`, if it has not ended; what runs may end and settle."""
+        if not lane.live:
+            return
         room = self.waiting.room(lane)
         room.draining = True
         room.clear()
@@ -112,6 +114,8 @@ class Engine(Way):
 
     def end(self, lane: Lane) -> None:
         """The lane's assignment is over: nothing of it is settled or finished any more."""
+        if not lane.live:
+            return
         self.drain(lane)
         lane.end()
         self.admission.forget(self.rooms.pop(lane))

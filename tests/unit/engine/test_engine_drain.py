@@ -87,3 +87,18 @@ def test_a_failure_while_draining_settles_and_does_not_park(works: Works) -> Non
     assert works.shop.told() == [("parked", "a", "")]
     assert works.engine.under_way([lane]) == []
     assert works.hand.started == ["a"]
+
+
+def test_draining_a_lane_that_has_ended_changes_nothing(works: Works) -> None:
+    # Given a lane that ended while a job of it runs, and a worker that drains all it knew
+    lane, shop = works.lane(), works.shop
+    works.accept(lane, shop.send("runs", key="k"))
+    works.engine.end(lane)
+    works.engine.drain(lane)
+
+    # When the job ends, then nothing of it is left
+    works.end("runs", FAILED)
+
+    assert works.engine.idle
+    assert lane not in works.engine.rooms
+    assert works.decided == []
