@@ -28,7 +28,7 @@ DEFAULTS: Mapping[str, str] = {
 }
 """What every client is made with unless somebody chose another value."""
 
-_SECRET = re.compile(r"password|passphrase|secret|\.pem$|oauthbearer\.(config|token)")
+_SECRET = re.compile(r"password|passphrase|secret|jaas|\.pem$|[._]key$|oauthbearer\.(config|token)")
 """Names whose values are never shown: passwords, keys, and texts that can hold either."""
 
 _REFUSED = {
