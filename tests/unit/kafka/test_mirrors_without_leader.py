@@ -25,8 +25,12 @@ class Headless(MemoryLog):
     def __init__(self, broker: MemoryBroker) -> None:
         super().__init__(broker)
         self.dead: set[int] = set()
+        self.cut: set[int] = set()
+        """Partitions whose end was lost with a leader."""
 
     def span(self, partition: TopicPartition) -> tuple[int, int]:
+        if partition[1] in self.cut:
+            return 0, 0
         if partition[1] in self.dead:
             message = f"{partition} has no leader"
             raise BrokerUnavailable(message)
@@ -75,6 +79,21 @@ def test_a_partition_without_a_leader_holds_up_no_other() -> None:
     assert set(found.values()) == {3}
     with pytest.raises(BrokerUnavailable):
         desk.find(0)
+
+
+def test_one_that_lost_its_end_is_read_from_its_start_without_the_others() -> None:
+    desk = Desk()
+    places = {partition: desk.write(partition, 3) for partition in range(10)}
+    desk.mirrors.catch_up()
+    other = next(at for at in places.values() if at != places[0])
+
+    desk.log.dead, desk.log.cut = {other}, {places[0]}
+    assert desk.find(0) == 3
+    desk.log.cut = set()
+    desk.write(0, 2)
+
+    # Read again from the start, the highest place counts still; and no other partition is asked.
+    assert desk.find(0) == 3
 
 
 def test_what_could_not_be_read_at_the_start_is_read_before_the_first_answer() -> None:

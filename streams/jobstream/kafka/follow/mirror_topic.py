@@ -128,9 +128,14 @@ class KafkaMirrors(Compacted):
                 self._read(partition)
                 self._unread.discard(partition)
 
-    def _begin_anew(self) -> None:
-        """Read every partition again. What the topic before this one told stays true."""
-        self._unread = set(range(len(self._next)))
+    def _compare(self, topic_id: str) -> None:
+        """Read every partition of a new topic. What the topic before it told stays true.
+
+        Of a partition that lost its end, too: that one is read from its start, and no other.
+        """
+        if topic_id != self._topic_id:
+            self._unread = set(range(len(self._next)))
+        super()._compare(topic_id)
 
     def _take(self, record: Record) -> None:
         self._table.take(record)
