@@ -169,7 +169,9 @@ def _checked(name: str, value: object) -> str:
 
 
 def _refuse_denied(name: str) -> None:
+    # The client takes the options of a topic with this prefix, too.
+    names = (str(name), str(name).removeprefix("topic."))
     for pattern, reason in DENIED:
-        if fnmatchcase(str(name), pattern):
+        if any(fnmatchcase(each, pattern) for each in names):
             message = f"kafka option {name!r} is refused: {reason}"
             raise ConfigError(message)
