@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delay.delay_meter import DelayMeter
     from jobstream_processors.delivery import Decided, Delivery
+    from jobstream_processors.engine.gates.gate import Gate
     from jobstream_processors.engine.judge import Taken
     from jobstream_processors.execute.running import Ended
     from jobstream_processors.ports import Listener, Position, Record, Sink, TopicPartition
@@ -242,7 +243,7 @@ class ByHand(Executor):
 class Works:
     """An engine over the shop with executors by hand and the real settler."""
 
-    def __init__(self, shop: Shop, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, shop: Shop, loop: asyncio.AbstractEventLoop, *more: Gate) -> None:
         self.shop = shop
         self.hand, self.child = ByHand(), ByHand()
         self.decided: list[Decided] = []
@@ -255,7 +256,7 @@ class Works:
             shop.clock,
             self.decided.extend,
             loop,
-            gates=(self.floods, *all_gates()[1:]),
+            gates=(self.floods, *all_gates()[1:], *more),
         )
         reports = Reports(shop.clock.monotonic_ms)
         self.engine.run_on({ASYNC: self.hand, PROCESS: self.child}, reports)

@@ -56,6 +56,8 @@ class Engine(Way):
             self._silent = silent
             self.admission.hush(silent=silent)
             self._look_all()
+        for room, eased in self.admission.eased(self.rooms.values()):
+            self.execute(room, eased)
         now_ms = self._clock.monotonic_ms()
         for executor in self.executors.values():
             executor.expire()

@@ -56,8 +56,7 @@ class Way:
         self.waiting, self.rooms = judge.waiting, judge.waiting.rooms
         self.admission = Admission(gates or all_gates(), clock.monotonic_ms)
         self.horizon = Horizon(clock.monotonic_ms)
-        self._clock, self._meter = clock, meter
-        self._put, self._loop = put, loop
+        self._clock, self._meter, self._put, self._loop = clock, meter, put, loop
         self._out: list[Decided] = []
 
     def carry(
@@ -158,6 +157,8 @@ class Way:
             delivery.error = None
         self.admission.learn(room, delivery, outcome, decision)
         self.look(room)
+        for each, eased in self.admission.eased(self.rooms.values()):
+            self.execute(each, eased)
         # A job that runs again in place is still the one whose turn it is.
         if not delivery.outlived and not delivery.holds_key and type(decision) not in IN_PLACE:
             self._free_key(delivery)
@@ -259,8 +260,7 @@ class Way:
     def look(self, room: WaitingRoom, *, anew: bool = False) -> None:
         """Ask the gates what shuts the lane; hold what did not begin, or let it go."""
         if self.admission.shuts(room, anew=anew):
-            taken_back = self.withdraw(room.lane)
-            self.execute(room, self.admission.gather(room, taken_back))
+            self.execute(room, self.admission.gather(room, self.withdraw(room.lane)))
 
     def withdraw(self, lane: Lane) -> list[Delivery]:
         """Take back what of `lane` waits for a slot."""

@@ -43,9 +43,19 @@ class Gate:
         """Why nothing of this lane begins."""
         return None
 
-    def keeps(self, delivery: Delivery) -> Reason | None:  # noqa: ARG002 - the shape of it
-        """Why this delivery does not begin, though others of its lane do."""
+    def keeps(self, delivery: Delivery, now_ms: int) -> Reason | None:  # noqa: ARG002 - the shape of it
+        """Why this delivery does not begin, though others of its lane do.
+
+        It may be asked more than once, and where it says None a later gate may still keep it.
+        """
         return None
+
+    def eases(self, now_ms: int) -> bool:  # noqa: ARG002 - the shape of it
+        """Whether it may let go now of a delivery that it keeps; then it is asked about each.
+
+        This is asked at every tick, and after each end that it learns of.
+        """
+        return False
 
     def lets_one(self, delivery: Delivery, room: WaitingRoom, now_ms: int) -> bool:  # noqa: ARG002 - the shape of it
         """Whether this one may begin though the gate shuts the lane; a True is used up by it."""

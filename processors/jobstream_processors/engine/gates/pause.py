@@ -36,7 +36,7 @@ class Pauses(Gate):
         """Paused, if its queue is."""
         return PAUSED if room.lane.queue in self._orders.queues else None
 
-    def keeps(self, delivery: Delivery) -> Reason | None:
+    def keeps(self, delivery: Delivery, now_ms: int) -> Reason | None:  # noqa: ARG002 - no matter when
         """Paused, if its type is, under its own name or one it had before."""
         types, spec, reader = self._orders.types, delivery.spec, delivery.reader
         if (spec is not None and spec.name in types) or (

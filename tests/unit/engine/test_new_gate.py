@@ -1,0 +1,155 @@
+"""A new gate is one file: it answers, and the engine lets deliveries wait and go on by that."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.unit.shop import Works
+
+from jobstream import App
+from jobstream.testing import memory
+from jobstream_processors.core.orders import PAUSE_QUEUE
+from jobstream_processors.core.outcome import Raised
+from jobstream_processors.engine import way
+from jobstream_processors.engine.admission import all_gates
+from jobstream_processors.engine.gates.gate import Gate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pytest
+    from tests.unit.shop import Shop
+
+    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.engine.waiting import Reason
+
+FAILED = Raised("builtins.OSError", "no", ("builtins.OSError",))
+
+
+@dataclass(frozen=True)
+class Mail:
+    to: str
+
+
+# What the files of such gates would hold.
+
+
+class EverySecondWaits(Gate):
+    """Keeps every second job for one second."""
+
+    keeps_some = True
+
+    def __init__(self) -> None:
+        self._seen = 0
+        self._until: dict[Delivery, int] = {}
+
+    def keeps(self, delivery: Delivery, now_ms: int) -> Reason | None:
+        if delivery not in self._until:
+            self._seen += 1
+            self._until[delivery] = now_ms + (0 if self._seen % 2 else 1_000)
+        if now_ms < self._until[delivery]:
+            return "rate"
+        del self._until[delivery]
+        return None
+
+    def eases(self, now_ms: int) -> bool:
+        return any(until <= now_ms for until in self._until.values())
+
+
+class OneAtATime(Gate):
+    """Lets one job run at a time, whatever its partition."""
+
+    keeps_some = True
+
+    def __init__(self) -> None:
+        self._running: Delivery | None = None
+
+    @property
+    def is_wary(self) -> bool:
+        return True
+
+    def keeps(self, delivery: Delivery, _: int) -> Reason | None:
+        if self._running is not None:
+            return "one_at_a_time"
+        self._running = delivery
+        return None
+
+    def eases(self, _: int) -> bool:
+        return self._running is None
+
+    def learn(self, *_: object) -> None:
+        self._running = None
+
+
+def made(shop: Shop, gate: Gate) -> Iterator[Works]:
+    loop = asyncio.new_event_loop()
+    yield Works(shop, loop, gate)
+    loop.close()
+
+
+def test_a_gate_by_time_keeps_jobs_while_others_go_on_and_lets_them_go_in_time(shop: Shop) -> None:
+    for works in made(shop, EverySecondWaits()):
+        lane = works.lane()
+        works.accept(lane, *(shop.send(job_id) for job_id in ("a", "b", "c", "d")))
+        assert works.hand.started == ["a", "c"]
+
+        works.pass_ms(999)
+        assert works.kept(lane) == {"b": "rate", "d": "rate"}
+        assert lane.aside == 2
+
+        works.pass_ms(1)
+        assert works.hand.started == ["a", "c", "b", "d"]
+        assert works.kept(lane) == {}
+        assert lane.aside == 0
+
+
+def test_what_a_gate_keeps_waits_on_while_its_lane_is_shut(shop: Shop) -> None:
+    for works in made(shop, EverySecondWaits()):
+        lane = works.lane()
+        works.accept(lane, shop.send("a"), shop.send("b"))
+        works.order((PAUSE_QUEUE, "mail"))
+        works.pass_ms(1_000)
+        assert works.kept(lane) == {"b": "paused"}
+
+        works.order()
+        assert works.hand.started == ["a", "b"]
+
+
+def test_a_gate_that_an_end_opens_lets_the_next_job_go_at_once_of_another_partition_too(
+    shop: Shop,
+) -> None:
+    for works in made(shop, OneAtATime()):
+        one, other = works.lane(0), works.lane(1)
+        works.accept(one, shop.send("a"))
+        works.accept(other, shop.send("b"), shop.send("c"))
+        assert works.hand.started == ["a"]
+
+        works.end("a")
+        assert works.hand.started == ["a", "b"]
+        assert works.kept(other) == {"c": "one_at_a_time"}
+
+        works.end("b", FAILED)
+        assert works.hand.started == ["a", "b", "c"]
+
+
+def test_a_test_of_jobs_in_memory_passes_the_time_that_a_gate_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(way, "all_gates", lambda: (*all_gates(), EverySecondWaits()))
+    app = App("shop", size="small")
+    ran: list[str] = []
+
+    @app.job(queue=app.queue("mail"))
+    async def send(args: Mail) -> None:
+        ran.append(args.to)
+
+    with memory(app) as jobs:
+        for name in "abcd":
+            send.enqueue(Mail(name))
+        began_ms = jobs.clock.broker_ms()
+        jobs.run_until_idle(timeout_s=20)
+
+        assert sorted(ran) == ["a", "b", "c", "d"]
+        assert 1_000 <= jobs.clock.broker_ms() - began_ms < 5_000
