@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from tests.bench import jobs
 from tests.bench.usage import cpu_by_thread, cpu_since, peak_resident_mb, resident_mb
 
-from jobstream.roles.process import ROLES, Roles
-from jobstream.roles.worker_role import WorkerRole
+from jobstream.roles import worker_role
+from jobstream.roles.process import Roles
 
 if TYPE_CHECKING:
     from jobstream_processors.assembly import Parts
@@ -56,7 +56,7 @@ class Report:
     """See `jobs.STARTS`."""
 
 
-class Uncounted(WorkerRole):
+class Uncounted(worker_role.WorkerRole):
     """A worker without a meter, to be measured beside one that has it."""
 
     def _parts(self, *args: Any) -> Parts:  # noqa: ANN401 - passed on
@@ -110,7 +110,7 @@ def main() -> None:
     task = Task(**json.loads(sys.argv[1]))
     bench = jobs.Bench(task.app, task.partitions)
     if not task.metered:
-        ROLES["worker"] = Uncounted
+        worker_role.ROLE = Uncounted
     roles = Roles(bench.app, [jobs.QUEUE])
     meter = Meter(roles, task)
     threading.Thread(target=meter.run, name="bench-meter", daemon=True).start()

@@ -1,4 +1,4 @@
-"""All that is seen of one worker or delayer process: its collectors, its probes, its status.
+"""All that is seen of one process that takes roles: its collectors, its probes, its status.
 
 The composition root makes one, hands its meters to the parts that count, and tells it of those
 parts once they exist.
@@ -25,7 +25,7 @@ from jobstream_processors.delay.delay_meter import DelayMeter
 from jobstream_processors.meter import Meter
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping, Sequence
 
     from prometheus_client.registry import Collector
 
@@ -59,7 +59,7 @@ class Observed:
     def __init__(
         self,
         app: str,
-        roles: Collection[str],
+        roles: Sequence[str],
         plans: Mapping[str, QueuePlan],
         specs: Mapping[str, JobSpec],
         drain_s: float,
@@ -67,8 +67,8 @@ class Observed:
         self.stats = ClientStats()
         self.meter = Meter(worker_group(app), plans, specs, EDGES) if WORKER in roles else None
         self.delays = DelayMeter(delay_group(app), plans, EDGES) if DELAYER in roles else None
-        self.role = WORKER if WORKER in roles else DELAYER
-        """Name of the process's role; a process with both roles has the first."""
+        self.role = roles[0]
+        """Name of the process's role; a process with several roles has the first."""
         self.worker: Worker | None = None
         self.delayer: Delayer | None = None
         self.verified = False

@@ -38,3 +38,6 @@ class DelayerRole(Role):
         while not ground.stopping.is_set():
             delayer.cycle()
         delayer.close()
+
+
+ROLE = DelayerRole

@@ -1,6 +1,6 @@
 """One process for one app: it learns what it must know, takes its roles, and runs them to the end.
 
-A role is a module of its own, and a line in `ROLES`. A process usually takes all of them.
+A process usually takes every role (`every_role.py`).
 """
 
 from __future__ import annotations
@@ -18,16 +18,15 @@ from jobstream.kafka.client.broker_clock import BrokerClock
 from jobstream.kafka.client.green_threads import refuse_green_threads
 from jobstream.kafka.follow.topic_reader import KafkaLog
 from jobstream.kafka.produce.sink import KafkaSink
-from jobstream.observe.observed import DELAYER, SINK, WORKER, Observed
+from jobstream.observe.observed import SINK, Observed
 from jobstream.observe.server import serve
 from jobstream.roles import run_loop as leaving
 from jobstream.roles.briefing import brief
-from jobstream.roles.delayer_role import DelayerRole
+from jobstream.roles.every_role import ROLES, role_called
 from jobstream.roles.footprint import few_arenas, memory_given_back, resting_collector
 from jobstream.roles.ground import Ground, Wishes
 from jobstream.roles.membership import Membership, watched_options
 from jobstream.roles.stop_signals import SIGNALS, leave_at_once, signal_name
-from jobstream.roles.worker_role import WorkerRole
 from jobstream_processors.assignment.pulse import GuardedSink
 from jobstream_processors.errors import WorkerStopped
 
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("jobstream.roles")
 
-ROLES: dict[str, Callable[[Ground], Role]] = {WORKER: WorkerRole, DELAYER: DelayerRole}
 CLASSIC_COSTS = "a rebalance takes seconds, a killed worker is missed after its session timeout"
 
 
@@ -56,7 +54,8 @@ class Roles:
         self._app = app
         self._wishes = wishes or Wishes()
         self._settings = settings = app.settings
-        self._names = tuple(ROLES) if only is None else (only,)
+        names = tuple(ROLES) if only is None else (only,)
+        self._roles = [role_called(name) for name in names]
         self._plans = app.plans(queues)
         self._clock = BrokerClock()
         options = settings.client_options()
@@ -65,7 +64,7 @@ class Roles:
         self._orders_reader = KafkaLog(options)
         self._specs = {**app.specs(), canary.CANARY: canary.spec()}
         drain_s = settings.drain_ms / 1000
-        self._observed = Observed(app.name, self._names, self._plans, self._specs, drain_s)
+        self._observed = Observed(app.name, names, self._plans, self._specs, drain_s)
         told = watched_options(settings, self._observed, SINK)
         self._raw_sink = KafkaSink(options, self._clock, told)
         self._told = threading.Event()
@@ -184,8 +183,8 @@ class Roles:
             stopping=self._stopping,
             wishes=self._wishes,
         )
-        grounds = [replace(ground, ready=self._ready), *[ground] * (len(self._names) - 1)]
-        taken = [ROLES[name](own) for name, own in zip(self._names, grounds, strict=True)]
+        grounds = [replace(ground, ready=self._ready), *[ground] * (len(self._roles) - 1)]
+        taken = [role(own) for role, own in zip(self._roles, grounds, strict=True)]
         for role in taken:
             await role.check()
         self._taken = taken

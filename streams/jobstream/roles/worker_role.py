@@ -98,3 +98,6 @@ class WorkerRole(Role):
             give_up=wishes.give_up,
             stuck_max=max(1, settings.concurrency // 2),
         )
+
+
+ROLE = WorkerRole

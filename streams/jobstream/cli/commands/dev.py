@@ -19,6 +19,7 @@ from jobstream.cli.supervisor import Child, Supervisor, Telling
 from jobstream.errors import BrokerUnavailable
 from jobstream.exits import REPLACE, UNSAFE
 from jobstream.operate.near_names import listed
+from jobstream.roles.every_role import ROLES
 from jobstream.roles.stop_signals import signal_name
 
 if TYPE_CHECKING:
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
     from jobstream.cli.declared_app import Declared
     from jobstream.cli.watched_code import WatchedCode
 
-ROLES = ("worker", "delayer", "exporter")
-WORKER_ROLES = ("worker", "delayer")
+PROCESSES = (*ROLES, "exporter")
 NAMES_MAX = 3
 """Changed files that are named; more are counted."""
 
@@ -212,9 +212,9 @@ def _broker(servers: str) -> Iterator[None]:
 def _roles(app: AppName, log_level: str, ports: Sequence[str]) -> list[Child]:
     options = ["--log", "plain", "--log-level", log_level]
     children = []
-    for role, port in zip(ROLES, ports, strict=True):
+    for role, port in zip(PROCESSES, ports, strict=True):
         words = [sys.executable, "-m", "jobstream"]
-        if role in WORKER_ROLES:
+        if role in ROLES:
             words += ["worker", *app.words, "--supervised", "--only", role, "--tracebacks"]
         else:
             words += [role, *app.words]

@@ -17,6 +17,7 @@ from jobstream.cli.options import at_port, log_level_option, log_option, queues_
 from jobstream.errors import ConfigError
 from jobstream.exits import FLUSH_S, OK, REPLACE, flush, leave
 from jobstream.held_signals import hold
+from jobstream.roles.every_role import ROLES
 from jobstream.roles.stop_signals import SIGNALS
 from jobstream_processors.background import in_background, log_end
 
@@ -48,8 +49,8 @@ LEAVE_GRACE_S = 10.0
 )
 @click.option(
     "--only",
-    type=click.Choice(["worker", "delayer"]),
-    help="Take this role alone: worker runs jobs, delayer moves delayed jobs on.",
+    type=click.Choice(tuple(ROLES)),
+    help=f"Take this role alone: {', '.join(f'{name} {does}' for name, does in ROLES.items())}.",
 )
 @log_option
 @log_level_option
@@ -87,7 +88,9 @@ def command(
     loaded = load_app(app)
     plans = loaded.plans(queues)  # refuses an unknown queue before anything is started
     # So does this for too few open files; children inherit the raised limit.
-    raised_for(sum(loaded.queues[name].partitions for name in plans) if only != "delayer" else 0)
+    raised_for(
+        sum(loaded.queues[name].partitions for name in plans) if only in {None, "worker"} else 0
+    )
     loaded.settings = at_port(loaded.settings, metrics_port)
     if processes > 1:
         from jobstream.cli.supervisor import Child, supervise  # noqa: PLC0415 - parents only
