@@ -71,6 +71,7 @@ class Worker:
             leaving=self._stopping.is_set(),
             stepping=self._engine.stepping,
             orders=self._engine.obeyed,
+            kept=self._engine.kept(),
         )
 
     async def run(self) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.engine.witness import Witness
     from jobstream_processors.execute.running import Executor
+    from jobstream_processors.ports import TopicPartition
 
 SHOW_TICKS = 8
 """Watermarks are shown to the committing threads every so many ticks: sorting ranges costs."""
@@ -170,6 +171,12 @@ class Engine(Way):
         """The job type whose handler has the event loop; "" if none. Safe from any thread."""
         stepping = [d.spec for e in self.executors.values() if (d := e.stepping) is not None]
         return next((spec.name for spec in stepping if spec is not None), "")
+
+    def kept(self) -> dict[TopicPartition, list[str]]:
+        """By which gates jobs of each partition do not begin. Safe from any thread."""
+        rooms = list(self.rooms.values())
+        found = {r.lane.source: {*r.shut, *(d.waits for d in list(r.aside))} for r in rooms}
+        return {at: sorted(filter(None, reasons)) for at, reasons in found.items() if any(reasons)}
 
     def running(self) -> list[tuple[Delivery, float]]:
         """Deliveries that hold a slot, and when their handlers began. Safe from any thread."""

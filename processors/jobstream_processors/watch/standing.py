@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from jobstream_processors.assignment.lane import Lane
@@ -11,8 +12,6 @@ from jobstream_processors.core.orders import NOTHING, QUIET, Order, Orders, is_m
 from jobstream_processors.ports import TopicPartition
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from jobstream_processors.assignment.lane import Arrival
     from jobstream_processors.delivery import Delivery
 
@@ -71,6 +70,8 @@ class Standing:
     """The job type whose handler has the event loop; "" if none has."""
     orders: Orders = NOTHING
     """What operators told the workers, since nothing starts here any more that is against it."""
+    kept: Mapping[TopicPartition, Sequence[str]] = field(default_factory=dict)
+    """By which gates jobs of each partition do not begin, where there are such jobs."""
 
     def obeyed(self, worker: str) -> list[Order]:
         """The pauses that hold in the worker of that name, and what keeps it from taking jobs.

@@ -200,6 +200,10 @@ class Observed:
                 {"kind": entry.kind, "subject": entry.subject}
                 for entry in standing.obeyed(worker_name())
             ],
+            "waits": [
+                {"partition": _named(source), "reasons": list(reasons)}
+                for source, reasons in standing.kept.items()
+            ],
             "guarded": [_named(lane.source) for lane in lanes if lane.guarded],
             "leaving": standing.leaving,
         }

@@ -98,11 +98,13 @@ def test_a_gate_by_time_keeps_jobs_while_others_go_on_and_lets_them_go_in_time(s
         works.pass_ms(999)
         assert works.kept(lane) == {"b": "rate", "d": "rate"}
         assert lane.aside == 2
+        assert works.engine.kept() == {lane.source: ["rate"]}
 
         works.pass_ms(1)
         assert works.hand.started == ["a", "c", "b", "d"]
         assert works.kept(lane) == {}
         assert lane.aside == 0
+        assert works.engine.kept() == {}
 
 
 def test_what_a_gate_keeps_waits_on_while_its_lane_is_shut(shop: Shop) -> None:
@@ -112,6 +114,7 @@ def test_what_a_gate_keeps_waits_on_while_its_lane_is_shut(shop: Shop) -> None:
         works.order((PAUSE_QUEUE, "mail"))
         works.pass_ms(1_000)
         assert works.kept(lane) == {"b": "paused"}
+        assert works.engine.kept() == {lane.source: ["paused"]}
 
         works.order()
         assert works.hand.started == ["a", "b"]
