@@ -168,7 +168,8 @@ def test_a_session_that_the_group_does_not_have_is_not_believed(
     Admin(app.settings).alter_group(worker_group(app.name), {SESSION: "6000"})
     with served:
         assert served.end_of(send_receipt.enqueue(Receipt("o-1")).job_id) == "done"
-        pulse = vars(vars(served)["_roles"])["_pulse"]
+        (role, *_) = vars(vars(served)["_roles"])["_taken"]
+        pulse = vars(role)["_ground"].membership.pulse
 
     (told,) = [record for record in caplog.records if record.message == "session_is_shorter"]
     assert "topics apply" in vars(told)["fix"]
