@@ -20,6 +20,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core.outcome import (
+    DONE,
     STOPPED,
     Crashed,
     Interrupted,
@@ -261,7 +262,8 @@ class _Child:
         delivery.begins(self._pool.machine.awake_s())
         if pipe.poll(timeout_ms / 1000):
             outcome: Outcome = pickle.loads(pipe.recv_bytes(ANSWER_BYTES_MAX))  # noqa: S301 - from our own child
-            return outcome, True
+            # The usual end is known by its one object, which a pickle copies.
+            return DONE if outcome == DONE else outcome, True
         self._kill()
         return TimedOut(timeout_ms), False
 
