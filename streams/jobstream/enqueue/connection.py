@@ -58,7 +58,10 @@ class Connection:
 
     def close(self) -> None:
         """Send what is queued (at most 5 s) and disconnect; the next enqueue connects anew."""
-        self.bind(self._transport)
+        with self._lock:
+            client, self.ready = self.ready, None
+        if client is not None:
+            client.transport.close()
 
     def _over(self, transport: Transport) -> Client:
         tracing = None
