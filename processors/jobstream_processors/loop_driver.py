@@ -12,7 +12,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from jobstream_processors.assembly import Assembly
 from jobstream_processors.assignment.phases import QUEUE
@@ -34,6 +34,8 @@ log = logging.getLogger("jobstream.worker")
 TAKEOVERS_AT_ONCE = 8
 """They mostly wait for brokers: one that died must not hold up partitions that it does not lead."""
 CLOSES_AT_ONCE = 4
+LOOK_S = 1.0
+"""So often a take-over that waits for answers looks whether it is still wanted."""
 MIRROR_S = 3.0
 """How long a hand-over waits for its mirror: what that lacks, the commit tells."""
 
@@ -51,6 +53,16 @@ class Leaver(Protocol):
         """Start nothing more, let what runs end, and leave by this error."""
 
 
+class Parting(NamedTuple):
+    """What must be over of a lane before its partition has another one here."""
+
+    closed: threading.Event
+    """Its table is."""
+    answered: threading.Event
+    """Brokers append nothing more of what it sent: a claim does not keep out rows of this process
+    that are still on their way, and jobs that have ended would start again."""
+
+
 class LoopDriver:
     """The `Carriers` of a worker process. Made on the loop's thread."""
 
@@ -60,7 +72,7 @@ class LoopDriver:
         self.is_leaving, self.failed = leaver.is_leaving, leaver.failed
         self.without_table = leaver.without_table
         self._progress = threading.Event()
-        self._released: dict[TopicPartition, threading.Event] = {}
+        self._partings: dict[TopicPartition, Parting] = {}
         self._restorers = ThreadPoolExecutor(TAKEOVERS_AT_ONCE, "jobstream-takeover")
         # Of their own: a take-over waits for the table that its partition had here before.
         self._closers = ThreadPoolExecutor(CLOSES_AT_ONCE, "jobstream-close")
@@ -148,22 +160,26 @@ class LoopDriver:
     def _release(self, lanes: Sequence[Lane]) -> None:
         """Close the shards after whatever still settles; a new owner here waits for that."""
         for lane in lanes:
-            done = self._released[lane.source] = threading.Event()
+            parting = self._partings[lane.source] = Parting(threading.Event(), threading.Event())
             # After whatever still settles, but not on its thread: closing may take a while.
-            self.settler.call(partial(self._closers.submit, self._close_table, lane, done))
+            close = partial(self._closers.submit, self._close_table, lane, parting.closed)
+            self.settler.call(close)
+            self.settler.after(lane, parting.answered.set)
 
-    def _close_table(self, lane: Lane, done: threading.Event) -> None:
+    def _close_table(self, lane: Lane, closed: threading.Event) -> None:
         try:
             self._parts.takeover.release(lane)
         finally:
-            done.set()
+            closed.set()
 
     def _take_over(self, arrival: Arrival) -> None:
         feed = self.joined.feed
         try:
-            waiting = self._released.get(arrival.source)
-            if waiting is not None:
-                waiting.wait()
+            parting = self._partings.get(arrival.source)
+            if parting is not None:
+                parting.closed.wait()
+                while arrival.live and not parting.answered.wait(LOOK_S):
+                    pass
             if not arrival.live:
                 return  # Revoked before its turn: a claim now would only look like a crash.
             arrival.phases.spent(QUEUE)

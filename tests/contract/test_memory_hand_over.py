@@ -10,6 +10,7 @@ import pytest
 from jobstream import App
 from jobstream.testing import MemoryJobs, memory
 from jobstream.testing.errors import NotIdle
+from jobstream_schemas import decode_row
 
 
 @dataclass(frozen=True)
@@ -101,3 +102,36 @@ def test_a_worker_that_lost_its_session_and_lives_suspects_none_of_its_jobs(
     assert ran == [0, 1, 2]
     assert "partitions_lost" in caplog.messages
     assert "takeover_unclean" not in caplog.messages
+
+
+def test_rows_that_are_on_their_way_when_a_session_ends_come_before_the_next_claim() -> None:
+    # Given a job that has ended, and a row of it that no broker answers
+    app = App("adrift")
+    ran: list[int] = []
+
+    @app.job(queue=app.queue("q", partitions=1))
+    async def runs(args: Work) -> None:
+        ran.append(args.n)
+
+    with memory(app) as jobs:
+        jobs.run_until_idle()
+        jobs.broker.hold_publishes(lambda r: r.topic == "adrift.q.dedup" and is_done(r.value))
+        runs.enqueue(Work(1))
+        jobs.run_for("1s")
+        assert ran == [1]
+
+        # When its worker loses the partition, and gets it back
+        (member,) = set(jobs.broker.owners("adrift").values())
+        jobs.broker.expire(member)
+        jobs.run_for("5s")
+
+        # Then it claims once the row is in the log, and starts nothing again
+        assert ran == [1]
+        jobs.broker.heal()
+        jobs.run_until_idle()
+        assert ran == [1]
+        jobs.assert_done(runs)
+
+
+def is_done(value: bytes | None) -> bool:
+    return value is not None and decode_row(value).kind == "job"

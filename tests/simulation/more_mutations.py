@@ -19,6 +19,7 @@ from jobstream_processors.delay import group_member
 from jobstream_processors.delay.group_member import GroupMember
 from jobstream_processors.delivery import BEHIND, TAKEN
 from jobstream_processors.engine.admission import Admission
+from jobstream_processors.settle.settler import Settler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,4 +141,11 @@ def cancels_that_wait_for_no_run() -> Iterator[None]:
         return found
 
     with put((Admission, "ends", at_once)):
+        yield
+
+
+@contextmanager
+def claims_that_wait_for_no_row() -> Iterator[None]:
+    """A partition that comes back is claimed while rows of its jobs are on their way."""
+    with put((Settler, "is_adrift", lambda *_: False)):
         yield

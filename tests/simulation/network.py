@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from jobstream_processors.ports import Listener, Position, Sent, TopicPartition
 
 PUBLISH_S_MAX = 120.0
+AGAIN_S_MAX = 1.0
+"""How much later than others a client may see that a partition has a leader again."""
 
 
 class Written(Protocol):
@@ -147,22 +149,33 @@ class Network(MemoryBroker):
 
 
 class Awaited:
-    """Records of a partition without a leader: they are sent once it has one."""
+    """Records of a partition without a leader: the client sends them once it has one.
+
+    It does so whether anybody waits for them or not, and not at once.
+    """
 
     def __init__(
-        self, network: Network, send: Callable[[], Sending], records: Sequence[Outgoing]
+        self,
+        network: Network,
+        process: Process,
+        send: Callable[[], Sending],
+        records: Sequence[Outgoing],
     ) -> None:
         self._network, self._send, self._records = network, send, records
         self._sending: Sending | None = None
+        network.scheduler.spawn(process, "rows", self._deliver)
 
     def failures(self, timeout_s: float) -> Mapping[int, PublishFailure] | None:
-        if self._sending is None:
-            if timeout_s and self._network.is_leaderless(self._records):
-                self._network.scheduler.sleep(timeout_s)
-            if self._network.is_leaderless(self._records):
-                return None
-            self._sending = self._send()
-        return self._sending.failures(timeout_s)
+        if self._sending is None and timeout_s:
+            self._network.scheduler.sleep(timeout_s)
+        return self._sending.failures(0.0) if self._sending is not None else None
+
+    def _deliver(self) -> None:
+        scheduler = self._network.scheduler
+        while self._network.is_leaderless(self._records):
+            scheduler.sleep(0.5)
+        scheduler.sleep(AGAIN_S_MAX * scheduler.rng.random())
+        self._sending = self._send()
 
 
 class SimSink(MemorySink):
@@ -192,7 +205,8 @@ class SimSink(MemorySink):
 
     def send(self, records: Sequence[Outgoing]) -> Sent:
         if self._network.is_leaderless(records):
-            return Awaited(self._network, partial(self._send, records), records)
+            send = partial(self._send, records)
+            return Awaited(self._network, self._process, send, records)
         return self._send(records)
 
     def send_rows(self, place: TopicPartition, rows: Sequence[dict[str, bytes]]) -> Sent:

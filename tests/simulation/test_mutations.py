@@ -65,6 +65,11 @@ SOUGHT = {
         ("recreate", "rebalance"),
         ("starts while job",),
     ),
+    "a partition that comes back is claimed before its rows": Sought(
+        more_mutations.claims_that_wait_for_no_row,
+        ("elect", "lose"),
+        ("starts again after its row",),
+    ),
     "the window has no end": Sought(
         more_mutations.windows_without_an_end, (), ("are taken up",), narrow=True
     ),

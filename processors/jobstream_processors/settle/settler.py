@@ -65,13 +65,19 @@ class Settler:
         self._under_way: dict[tuple[Lane, bool], _UnderWay] = {}
         """At most one for each lane and kind; an entry is left only while it is late."""
         self._late: frozenset[Lane] = frozenset()
+        self._adrift: dict[Lane, list[Sent]] = {}
+        """What lanes that have ended sent, and nobody has answered."""
         self._settled: list[Decided] = []
         self._again: list[Decided] = []
 
     @property
     def waits(self) -> bool:
         """Whether some of what it was given waits for acknowledgements: call `settle` again."""
-        return bool(self._under_way)
+        return bool(self._under_way or self._adrift)
+
+    def is_adrift(self, lane: Lane) -> bool:
+        """Whether brokers may still append what `lane`, which has ended, sent: `settle` looks."""
+        return lane in self._adrift
 
     def is_late(self, lane: Lane) -> bool:
         """Whether what `lane` settles waits for its brokers. Safe from any thread."""
@@ -87,8 +93,14 @@ class Settler:
         for item in batch:
             gathered.setdefault((item[0].lane, type(item[1]) is Finish), []).append(item)
         for key, way in list(self._under_way.items()):
-            if not key[0].live or (way.goes_on(0.0) and way.ended):
+            if not key[0].live:
+                if way.sent is not None:
+                    self._adrift.setdefault(key[0], []).append(way.sent)
                 del self._under_way[key]
+            elif way.goes_on(0.0) and way.ended:
+                del self._under_way[key]
+        if self._adrift:
+            self._look_adrift()
         # Copies set out first: they have the longer way.
         for key in sorted(gathered, key=itemgetter(1)):
             if not key[0].live:
@@ -101,6 +113,12 @@ class Settler:
         settled, again = self._settled, self._again
         self._settled, self._again = [], []  # Nothing of them stays in memory until the next call.
         return settled, again
+
+    def _look_adrift(self) -> None:
+        for lane, sent in list(self._adrift.items()):
+            sent[:] = [each for each in sent if each.failures(0.0) is None]
+            if not sent:
+                del self._adrift[lane]
 
     def _begin(self, key: tuple[Lane, bool], items: list[Decided]) -> None:
         lane, done = key
@@ -190,26 +208,26 @@ class Settler:
 class _UnderWay:
     """One batch of one lane on its way."""
 
-    __slots__ = ("_sent", "_steps", "ended", "fresh")
+    __slots__ = ("_steps", "ended", "fresh", "sent")
 
     def __init__(self, steps: Steps) -> None:
         self._steps = steps
-        self._sent = next(steps, None)
-        self.ended = self._sent is None
+        self.sent = next(steps, None)
+        self.ended = self.sent is None
         self.fresh = True
         """Whether it began in this round, which still waits for it."""
 
     def goes_on(self, timeout_s: float) -> bool:
         """Take the next step if the last is answered by then; False if it is not."""
-        if self._sent is None:
+        if self.sent is None:
             return False
-        failures = self._sent.failures(timeout_s)
+        failures = self.sent.failures(timeout_s)
         if failures is None:
             return False
         try:
-            self._sent = self._steps.send(failures)
+            self.sent = self._steps.send(failures)
         except StopIteration:
-            self.ended, self._sent = True, None
+            self.ended, self.sent = True, None
         return True
 
 

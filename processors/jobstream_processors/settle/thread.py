@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Sequence
 
+    from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.delivery import Decided
     from jobstream_processors.meter import Meter
 
@@ -45,6 +46,9 @@ class Settles(Protocol):
     def settle(self, batch: Sequence[Decided]) -> tuple[list[Decided], list[Decided]]:
         """(settled, to be tried again); the rest waits for a later call, or its lane has ended."""
 
+    def is_adrift(self, lane: Lane) -> bool:
+        """Whether brokers may still append what `lane`, which has ended, sent: `settle` looks."""
+
 
 class SettleThread:
     """Runs a Settler. `put` may be called from any thread."""
@@ -62,6 +66,8 @@ class SettleThread:
         self._meter = meter
         self._inbox: queue.SimpleQueue[list[Decided] | Action] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._partings: list[tuple[Lane, Action]] = []
+        """What follows once brokers have answered all that a lane sent before it ended."""
 
     def start(self) -> None:
         """Begin settling."""
@@ -74,6 +80,13 @@ class SettleThread:
     def call(self, action: Action) -> None:
         """Run `action` on this thread after everything put before it."""
         self._inbox.put(action)
+
+    def after(self, lane: Lane, action: Action) -> None:
+        """Run `action` on this thread when all that `lane`, which has ended, sent is answered.
+
+        Until then its rows may yet be appended. That is over within 150 s, or with this thread.
+        """
+        self._inbox.put(lambda: self._partings.append((lane, action)))
 
     def close(self, timeout_s: float) -> None:
         """Stop after what was put; waits at most `timeout_s`."""
@@ -102,11 +115,21 @@ class SettleThread:
                 elif not again:
                     pause_s = PAUSE_S[0]
                 del settled, failed
+            self._part(ends=then is STOP)
             del batch  # It may be long until the next: these jobs need not stay in memory.
             if then is STOP:
                 return
             if then is not None:
                 then()
+                self._part()
+
+    def _part(self, *, ends: bool = False) -> None:
+        partings, self._partings = self._partings, []
+        for lane, action in partings:
+            if not ends and self._settler.is_adrift(lane):
+                self._partings.append((lane, action))
+            else:
+                action()
 
     def _idle_s(self, due_s: float | None) -> float | None:
         """How long there may be nothing to do but for what is put; None: without end."""

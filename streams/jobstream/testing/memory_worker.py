@@ -119,6 +119,10 @@ class MemoryWorker:
         )
         self._settler: Settles
         self._decided: list[Decided] = []
+        self._parted: list[Lane] = []
+        """Lanes that ended before the broker had answered all that they sent."""
+        self._coming: list[Arrival] = []
+        """What waits for these answers, as it would in a worker process."""
         self._loop = asyncio.new_event_loop()
         self._woken = asyncio.Event()
         self._joined = self._run(self._join(parts))
@@ -126,17 +130,7 @@ class MemoryWorker:
         # On one thread nothing is carried: the feed calls the parts themselves.
         self.begin, self.remains = self._engine.begin, self._joined.remains
         self.drain, self.cut = self._joined.drain, self._joined.cut
-        rungs = DelayerParts(
-            delay_group(app.name),
-            sink,
-            reader,
-            mirrors,
-            self._clock,
-            pulse,
-            plans,
-            self._catalogue,
-            DelayMeter(delay_group(app.name), plans, EDGES),
-        )
+        rungs = self._rungs(delay_group(app.name), mirrors)
         self._delayer = Delayer(rungs)
         self._feed.join(parts.source)
         topics = [topic for plan in plans.values() for topic, _ in plan.rungs.values()]
@@ -149,7 +143,7 @@ class MemoryWorker:
         self._schemas.catch_up()
         self._control.catch_up()
         self._control.tell_changes(self._clock.broker_ms())
-        moved = self._feed.cycle(0) + self._delayer.cycle(0)
+        moved = self._come() + self._feed.cycle(0) + self._delayer.cycle(0)
         worked = self._run(self._work())
         return bool(moved) or worked or self._joined.closer.sweep() > 0
 
@@ -201,7 +195,13 @@ class MemoryWorker:
         self._loop.call_soon(self._engine.carry, batch)
 
     def prepare(self, arrival: Arrival) -> None:
-        """Restore it at once. Where a worker would end and be started anew, try again."""
+        """Restore it once all is answered that was sent of it here; mostly that is at once.
+
+        Where a worker would end and be started anew, try again.
+        """
+        if any(lane.source == arrival.source for lane in self._parted):
+            self._coming.append(arrival)
+            return
         for more in reversed(range(_PREPARE_TRIES)):
             try:
                 lane = self._parts.takeover.prepare(arrival)
@@ -221,14 +221,12 @@ class MemoryWorker:
         """End the lanes and mirror how far they came."""
         self._joined.part_with(lanes)
         self._mirror(lanes)
-        for lane in lanes:
-            self._parts.takeover.release(lane)
+        self._release(lanes)
 
     def end(self, lanes: Sequence[Lane]) -> None:
         """End the lanes at once."""
         self._joined.end(lanes)
-        for lane in lanes:
-            self._parts.takeover.release(lane)
+        self._release(lanes)
 
     def wait(self, timeout_s: float) -> None:
         """Return: only a turn makes progress."""
@@ -256,6 +254,33 @@ class MemoryWorker:
     without_table = failed
 
     # -- inside
+
+    def _rungs(self, group: str, mirrors: KafkaMirrors) -> DelayerParts:
+        parts = self._parts
+        meter = DelayMeter(group, parts.plans, EDGES)
+        sink, reader, pulse, plans = parts.sink, parts.reader, parts.pulse, parts.plans
+        return DelayerParts(
+            group, sink, reader, mirrors, self._clock, pulse, plans, self._catalogue, meter
+        )
+
+    def _release(self, lanes: Sequence[Lane]) -> None:
+        for lane in lanes:
+            self._parts.takeover.release(lane)
+        if self._settler.waits:
+            settled, again = self._settler.settle([])
+            self._engine.settled(settled)
+            self._decided += again
+            self._parted += [lane for lane in lanes if self._settler.is_adrift(lane)]
+
+    def _come(self) -> int:
+        """Restore what waited for answers; returns how many are answered."""
+        left = [lane for lane in self._parted if self._settler.is_adrift(lane)]
+        answered, self._parted = len(self._parted) - len(left), left
+        if answered:
+            coming, self._coming = self._coming, []
+            for arrival in coming:
+                self.prepare(arrival)
+        return answered
 
     def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
         """As a worker process does: no handler can stop the loop."""

@@ -308,6 +308,26 @@ def test_what_is_late_is_forgotten_with_its_lane(shop: Shop, settler: Settler) -
     assert known(lane, "a") == Known(), "its table may be closed"
 
 
+def test_what_a_lane_that_ended_sent_is_adrift_until_it_is_answered(
+    shop: Shop, settler: Settler
+) -> None:
+    lane, other = shop.lane(), shop.lane(1)
+    job = delivery(shop, lane, "a")
+    shop.broker.hold_publishes(lambda _: True)
+    settler.settle([(job, FINISH)])
+    assert not settler.is_adrift(lane), "it has not ended"
+
+    lane.live = False
+    assert settler.settle([]) == ([], [])
+
+    assert (settler.is_adrift(lane), settler.is_adrift(other)) == (True, False)
+    assert settler.waits, "else nobody looks"
+    shop.broker.heal()
+    assert settler.settle([]) == ([], [])
+    assert (settler.is_adrift(lane), settler.waits) == (False, False)
+    assert [row.id for row in shop.rows()] == ["a"]
+
+
 def test_the_log_says_what_was_not_published_where_and_why(
     shop: Shop, settler: Settler, caplog: pytest.LogCaptureFixture
 ) -> None:

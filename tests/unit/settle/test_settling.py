@@ -96,6 +96,43 @@ def test_an_action_runs_after_everything_put_before_it(office: Office) -> None:
     assert [office.next(), office.next()] == [["a", "b"], ["c"]]
 
 
+def test_what_follows_a_lane_comes_when_all_that_it_sent_is_answered(office: Office) -> None:
+    # Given a lane that ended while its row had no answer, and one that has nothing out
+    lane, other, told = office.shop.lane(), office.shop.lane(1), SimpleQueue[str]()
+    dedup = office.shop.plan.dedup
+    office.shop.broker.hold_publishes(lambda r: r.topic == dedup and r.partition == 0)
+    office.thread.start()
+    office.thread.put(office.decided(lane, "a"))
+    wait_until(lambda: office.settler.is_late(lane), "its row is under way", limit_s=LIMIT_S)
+    lane.live = other.live = False
+
+    # When somebody asks for the end of both, then only the other one is through
+    office.thread.after(lane, lambda: told.put(f"{len(office.shop.rows())} rows"))
+    office.thread.after(other, lambda: told.put("other"))
+    assert told.get(timeout=LIMIT_S) == "other"
+    wait_until(lambda: office.settler.is_adrift(lane), "it is adrift", limit_s=LIMIT_S)
+    assert told.empty()
+
+    # And the first one with its answer
+    office.shop.broker.heal()
+    assert told.get(timeout=LIMIT_S) == "1 rows"
+
+
+def test_what_follows_a_lane_does_not_outlast_the_thread(office: Office) -> None:
+    lane, told = office.shop.lane(), SimpleQueue[str]()
+    decided = office.decided(lane, "a")
+    office.shop.broker.hold_publishes(lambda _: True)
+    office.thread.start()
+    office.thread.put(decided)
+    wait_until(lambda: office.settler.is_late(lane), "its row is under way", limit_s=LIMIT_S)
+    lane.live = False
+    office.thread.after(lane, lambda: told.put("told"))
+
+    office.thread.close(LIMIT_S)
+
+    assert told.get(timeout=LIMIT_S) == "told"
+
+
 def test_what_is_settled_does_not_stay_in_memory(office: Office) -> None:
     lane = office.shop.lane()
     decided = office.decided(lane, "a", "b")

@@ -67,8 +67,9 @@ def driving(shop: Shop) -> Iterator[LoopDriver]:
             yield driver
         finally:
             driver.settler.close(LIMIT_S)
-            for closed in driver._released.values():
-                closed.set()
+            for parting in driver._partings.values():
+                parting.closed.set()
+                parting.answered.set()
             runner.run(driver.tables_closed())
             driver.close()
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import Tracer
 
+    from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.context import RunFacts
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Decided, Delivery
@@ -104,6 +105,10 @@ class WatchedSettler:
     def waits(self) -> bool:
         """Whether some of what it was given waits for acknowledgements."""
         return self._settler.waits
+
+    def is_adrift(self, lane: Lane) -> bool:
+        """Whether brokers may still append what `lane`, which has ended, sent."""
+        return self._settler.is_adrift(lane)
 
     def settle(self, batch: Sequence[Decided]) -> tuple[list[Decided], list[Decided]]:
         """(settled, to be tried again); the rest waits for a later call, or its lane has ended."""
