@@ -78,7 +78,7 @@ def test_the_way_of_a_plain_job_is_short() -> None:
     assert sum(map(lines_of, entered)) <= WAY_LINES_MAX
 
 
-STARTS_THREADS = {"in_background", "aside", "ThreadPoolExecutor", "Thread", "Served"}
+STARTS_THREADS = {"in_background", "aside", "ThreadPoolExecutor", "Thread", "Served", "SelfServed"}
 IMPURE = {"asyncio", "logging", "random", "socket", "subprocess", "threading", "time"}
 
 

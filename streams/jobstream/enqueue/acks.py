@@ -1,7 +1,7 @@
 """Waits for the acknowledgement of one record; says what a missing one means for the job.
 
-Reports come in on the transport's thread, the caller waits on its own. What a transport reports
-says why; what became of the job, and what a repeat does, is added here.
+The caller serves reports while it waits, or another thread does. What a transport reports says why;
+what became of the job, and what a repeat does, is added here.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ NOT_WRITTEN = "the job was not written: a repeat makes no second one"
 class Waiter:
     """Waits for one acknowledgement."""
 
-    __slots__ = ("_error", "_place", "_reported")
+    __slots__ = ("_error", "_place", "pending")
 
     def __init__(self) -> None:
-        # Held until the report. An Event does the same, but takes ten times as long to make.
-        self._reported = threading.Lock()
-        self._reported.acquire()
+        self.pending = threading.Lock()
+        """Held until the report. An Event does the same, but takes ten times as long to make."""
+        self.pending.acquire()
         self._error: Exception | None = None
         self._place = (-1, -1)
 
     def done(self, error: Exception | None, partition: int, offset: int) -> None:
-        """Called once by the transport, on a thread of its own."""
+        """Called once by the transport, on whatever thread serves reports."""
         self._error, self._place = error, (partition, offset)
-        self._reported.release()
+        self.pending.release()
 
     def wait(self, until: float, timeout_s: float) -> tuple[int, int]:
         """(partition, offset) of the record; raises its error, or EnqueueTimeout."""
-        if not self._reported.acquire(timeout=left_s(until)):
+        if not self.pending.acquire(timeout=left_s(until)):
             raise late(timeout_s)
         if self._error is not None:
             raise self._error

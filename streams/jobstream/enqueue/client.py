@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from jobstream.enqueue.acks import Waiter, late, of_job, unsent
+from jobstream.enqueue.answers import Answers
 from jobstream.enqueue.composing import Composer
 from jobstream.enqueue.counts import UNFOLDED_MAX
 from jobstream.enqueue.first_use import FirstUses
 from jobstream.enqueue.many_acks import Tally
-from jobstream.enqueue.sending import asked_for, asubmit, submit
+from jobstream.enqueue.sending import asubmit, submit
 from jobstream.enqueue.topic_check import missing
 from jobstream.errors import EnqueueError, EnqueuesFailed, QueueFull
 
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 Args = TypeVar("Args")
 ANSWER_S = 0.1
 """Time that a call has to report its own timeout before the loop gives up on it."""
+
+LOOK_EVERY = 64
+"""How many jobs an `enqueue_many` sends before it looks at reports: to serve one takes 1 µs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,8 @@ class Client:
         """Steps 1 and 2."""
         self._first_uses = FirstUses(transport, schemas_topic, self._timeout_s)
         self._used = self._first_uses.over
+        self._here = threading.local()
+        """What coroutines wait for, of the event loop that runs on a thread."""
         self._send: Send = self._sent
         self._send_async: SendAsync = self._sent_async
         self._send_many: SendMany = self._many_sent
@@ -136,7 +143,7 @@ class Client:
         self, kind: JobKind, jobs: Iterable[Args], when: Callable[[Args], When]
     ) -> list[str]:
         """Send all, pipelined; block until every one is acknowledged. Returns their ids."""
-        tally = Tally()
+        tally = Tally(self.transport.serve)
 
         def compose(args: Args) -> Composed:
             return self.compose(kind, args, when(args))
@@ -160,6 +167,7 @@ class Client:
         until = time.monotonic() + self._timeout_s
         waiter = Waiter()
         submit(self.transport, record, waiter.done, until)
+        self.transport.serve(waiter.pending, until)
         return waiter.wait(until, self._timeout_s)
 
     def require(self, topic: str) -> None:
@@ -180,6 +188,7 @@ class Client:
                 self.transport.submit(record, waiter.done)
             except QueueFull:
                 submit(self.transport, record, waiter.done, until)
+            self.transport.serve(waiter.pending, until)
             partition, offset = waiter.wait(until, self._timeout_s)
         except EnqueueError as error:
             raise of_job(error, f"job {meta.id}") from error.__cause__
@@ -188,25 +197,36 @@ class Client:
     async def _sent_async(self, kind: JobKind, composed: Composed) -> Enqueued:
         meta, record = composed
         until = time.monotonic() + self._timeout_s
-        is_sent = False
-        done, answer = asked_for()
+        why = unsent
         try:
-            async with asyncio.timeout(self._timeout_s + ANSWER_S):
-                if until >= self._used.get((record.topic, kind.codec.schema.fingerprint), 0.0):
+            if until >= self._used.get((record.topic, kind.codec.schema.fingerprint), 0.0):
+                async with asyncio.timeout(self._timeout_s + ANSWER_S):
                     await self._first_uses.aprepare(kind, record, until)
+            answers = self._answers()
+            answer, done = answers.expect()
+            try:
                 try:
-                    try:
-                        self.transport.submit(record, done)
-                    except QueueFull:
-                        await asubmit(self.transport, record, done, until)
-                    is_sent = True
-                    partition, offset = await answer
-                except EnqueueError as error:
-                    raise of_job(error, f"job {meta.id}") from error.__cause__
+                    self.transport.submit(record, done)
+                except QueueFull:
+                    await asubmit(self.transport, record, done, until)
+            except BaseException:
+                answers.unsent(answer)
+                raise
+            self.transport.hand_over()
+            why = late
+            partition, offset = await answer
+        except EnqueueError as error:
+            raise of_job(error, f"job {meta.id}") from error.__cause__
         except TimeoutError as error:
-            why = late(self._timeout_s) if is_sent else unsent(self._timeout_s)
-            raise of_job(why, f"job {meta.id}") from error
+            raise of_job(why(self._timeout_s), f"job {meta.id}") from error
         return Enqueued(meta.id, record.topic, partition, offset)
+
+    def _answers(self) -> Answers:
+        loop = asyncio.get_running_loop()
+        found: Answers | None = getattr(self._here, "answers", None)
+        if found is None or found.loop is not loop:
+            found = self._here.answers = Answers(loop, self._timeout_s + ANSWER_S)
+        return found
 
     def _many_sent(
         self,
@@ -236,6 +256,8 @@ class Client:
                         submit(self.transport, record, done, until)
                 except EnqueueError as error:
                     tally.unsent(index, of_job(error, ""))
+                if not index % LOOK_EVERY:
+                    self.transport.look()
         except Exception:
             # Code of the caller failed, or no broker is there; what was sent before is not left.
             tally.wait(self._timeout_s)

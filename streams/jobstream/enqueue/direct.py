@@ -25,6 +25,7 @@ from jobstream_schemas.secret import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from threading import Lock
 
     from jobstream.enqueue.acks import Done
     from jobstream.enqueue.client import Client, Enqueued
@@ -197,6 +198,15 @@ class _Nowhere:
         """Call `done` before returning."""
         self._written += 1
         done(None, record.partition, self._written - 1)
+
+    def serve(self, pending: Lock, until: float) -> None:
+        """Every submit was reported before it returned."""
+
+    def look(self) -> None:
+        """As in `serve`."""
+
+    def hand_over(self) -> None:
+        """As in `serve`."""
 
     def wait_for_room(self, timeout_s: float) -> bool:  # noqa: ARG002 - part of the port
         """True: nothing queues here."""

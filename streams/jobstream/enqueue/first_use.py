@@ -75,6 +75,7 @@ class FirstUses:
         waiter = Waiter()
         try:
             submit(self._transport, told, waiter.done, until)
+            self._transport.serve(waiter.pending, until)
             waiter.wait(until, self._timeout_s)
         except EnqueueError as error:
             text = f"the schema of {job_type!r}: {error}; {NOT_WRITTEN}"

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import threading
+import time
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
-from jobstream.enqueue.acks import of_job
+from jobstream.enqueue.acks import left_s, of_job
 from jobstream.errors import EnqueueError, EnqueuesFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from threading import Lock
+
     from jobstream.enqueue.acks import Done
 
 FAILURES_MAX = 100
@@ -25,11 +29,17 @@ class Tally:
     last number then knows that it is the last one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, serve: Callable[[Lock, float], None]) -> None:
+        """`serve` is the transport's: the one that waits serves reports meanwhile."""
+        self._serve = serve
         self._numbers = count(1)
         self._taken = 0
         self._last = -1
-        self._all = threading.Event()
+        self._pending = threading.Lock()
+        """Held until all are reported."""
+        self._pending.acquire()
+        self._is_whole = False
+        """Whether all are reported."""
         self._sent = 0
         self._refused = 0
         self._lock = threading.Lock()
@@ -66,7 +76,9 @@ class Tally:
         before = -1
         while self._taken != before:
             before = self._taken
-            if self._all.wait(timeout_s):
+            until = time.monotonic() + timeout_s
+            self._serve(self._pending, until)
+            if self._pending.acquire(timeout=left_s(until)):
                 return
 
     def check(self, ids: list[str]) -> None:
@@ -77,7 +89,7 @@ class Tally:
 
     def failures(self, ids: list[str]) -> EnqueuesFailed | None:
         """The failures among the jobs, or None; call it after `wait`."""
-        unknown = 0 if self._all.is_set() else max(1, self._last - self._taken)
+        unknown = 0 if self._is_whole else max(1, self._last - self._taken)
         with self._lock:
             if self._failed or unknown:
                 return EnqueuesFailed(ids, dict(self._failures), self._failed, unknown)
@@ -97,4 +109,5 @@ class Tally:
     def _take(self) -> None:
         self._taken = number = next(self._numbers)
         if number == self._last:
-            self._all.set()
+            self._is_whole = True
+            self._pending.release()

@@ -1,9 +1,8 @@
-"""Hands records to a transport, waits for room in its queue, and for answers on an event loop."""
+"""Hands records to a transport, and waits for room in its queue."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING
 
 from jobstream.enqueue.acks import left_s
@@ -44,24 +43,3 @@ async def asubmit(transport: Transport, record: Outgoing, done: Done, until: flo
             await asyncio.sleep(min(left, ROOM_S))
         else:
             return
-
-
-def asked_for() -> tuple[Done, asyncio.Future[tuple[int, int]]]:
-    """The callback for a transport's report, and the future of the running loop that it fills."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[tuple[int, int]] = loop.create_future()
-
-    def finish(error: Exception | None, partition: int, offset: int) -> None:
-        if future.done():
-            return
-        if error is None:
-            future.set_result((partition, offset))
-        else:
-            future.set_exception(error)
-
-    def done(error: Exception | None, partition: int, offset: int) -> None:
-        # On a closed loop no caller is left that waits for the answer.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(finish, error, partition, offset)
-
-    return done, future

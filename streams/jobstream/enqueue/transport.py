@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from threading import Lock
+
     from jobstream.enqueue.acks import Done
     from jobstream_processors.ports import Log, Outgoing
 
@@ -13,7 +15,23 @@ class Transport(Protocol):
     """The way to a broker."""
 
     def submit(self, record: Outgoing, done: Done) -> None:
-        """Queue one record and return at once; raises QueueFull or EnqueueError."""
+        """Queue one record and return at once; raises QueueFull or EnqueueError.
+
+        `done` is called by the thread that serves reports: by one that waits for its own, or by a
+        thread of the transport's.
+        """
+
+    def serve(self, pending: Lock, until: float) -> None:
+        """Serve reports on this thread until `pending` is released, or until then (monotonic).
+
+        Returns at once where another thread serves them: that proves nothing of `pending`.
+        """
+
+    def look(self) -> None:
+        """Serve the reports that are there on this thread, for one that sends on; does not wait."""
+
+    def hand_over(self) -> None:
+        """Let a thread of the transport's serve reports, for one that sent and does not wait."""
 
     def wait_for_room(self, timeout_s: float) -> bool:
         """Block until there may be room again; False if the time is over."""

@@ -11,6 +11,8 @@ from jobstream.testing.memory_log import MemoryLog
 from jobstream_processors.errors import PublishFailed
 
 if TYPE_CHECKING:
+    from threading import Lock
+
     from jobstream.enqueue.acks import Done
     from jobstream.testing.memory_broker import MemoryBroker
     from jobstream_processors.errors import PublishFailure
@@ -36,6 +38,15 @@ class MemoryTransport:
             if self.ahead_ms:
                 self._compare(place, offset)
             done(None, place[1], offset)
+
+    def serve(self, pending: Lock, until: float) -> None:
+        """Every submit was reported before it returned."""
+
+    def look(self) -> None:
+        """As in `serve`."""
+
+    def hand_over(self) -> None:
+        """As in `serve`."""
 
     def wait_for_room(self, timeout_s: float) -> bool:  # noqa: ARG002 - part of the port
         """True: nothing queues here."""

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
 from jobstream.enqueue.many_acks import FAILURES_MAX, Tally
 from jobstream.errors import EnqueueError, EnqueuesFailed
 
+if TYPE_CHECKING:
+    from threading import Lock
+
 LIMIT_S = 10.0
 JOBS = 2_000
 THREADS = 4
 
 
+def unserved(pending: Lock, until: float) -> None:
+    """Reports come on threads of the tests."""
+
+
 def test_reports_from_many_threads_are_all_counted() -> None:
-    tally = Tally()
+    tally = Tally(unserved)
     reports = [tally.sent(index) for index in range(JOBS)]
 
     def report(first: int) -> None:
@@ -34,7 +42,7 @@ def test_reports_from_many_threads_are_all_counted() -> None:
 
 
 def test_the_waiter_returns_only_after_the_last_report() -> None:
-    tally = Tally()
+    tally = Tally(unserved)
     first, last = tally.sent(0), tally.sent(1)
     first(None, 0, 0)
     returned = threading.Event()
@@ -54,7 +62,7 @@ def test_the_waiter_returns_only_after_the_last_report() -> None:
 
 
 def test_nothing_sent_is_nothing_to_wait_for() -> None:
-    tally, begun = Tally(), time.monotonic()
+    tally, begun = Tally(unserved), time.monotonic()
 
     tally.wait(LIMIT_S)
 
@@ -63,7 +71,7 @@ def test_nothing_sent_is_nothing_to_wait_for() -> None:
 
 
 def test_a_job_without_an_answer_is_unknown() -> None:
-    tally = Tally()
+    tally = Tally(unserved)
     tally.sent(0)(None, 0, 0)
     tally.sent(1)
 
@@ -75,7 +83,7 @@ def test_a_job_without_an_answer_is_unknown() -> None:
 
 
 def test_a_job_that_was_not_taken_is_a_failure_nobody_waits_for() -> None:
-    tally, full = Tally(), EnqueueError("full")
+    tally, full = Tally(unserved), EnqueueError("full")
     tally.sent(0)(None, 0, 0)
     tally.sent(1)
     tally.unsent(1, full)
@@ -88,7 +96,7 @@ def test_a_job_that_was_not_taken_is_a_failure_nobody_waits_for() -> None:
 
 
 def test_failures_are_counted_beyond_those_kept() -> None:
-    tally, refused = Tally(), EnqueueError("no")
+    tally, refused = Tally(unserved), EnqueueError("no")
     for index in range(FAILURES_MAX + 5):
         tally.sent(index)(refused, -1, -1)
 

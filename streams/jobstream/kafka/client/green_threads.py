@@ -31,12 +31,12 @@ def patched_by() -> str | None:
     return None
 
 
-def poll(producer: Producer) -> int:
+def poll(producer: Producer, wait_s: float = POLL_S) -> int:
     """Serve delivery reports; waits for one a little, and lets green threads run meanwhile."""
     if patched_by() is None:
-        return producer.poll(POLL_S)
+        return producer.poll(wait_s)
     served = producer.poll(0)
-    if not served:
+    if not served and wait_s:
         threading.Event().wait(GREEN_POLL_S)
     return served
 

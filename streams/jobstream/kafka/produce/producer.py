@@ -13,11 +13,13 @@ from jobstream.errors import EnqueueError, EnqueueTimeout, QueueFull
 from jobstream.kafka.client.admin_calls import Trouble
 from jobstream.kafka.client.error_kinds import is_fatal, is_passing, is_refusal
 from jobstream.kafka.follow.topic_reader import KafkaLog
-from jobstream.kafka.produce.lasting import PRODUCER, Lasting, Served
+from jobstream.kafka.produce.lasting import PRODUCER, Lasting
 from jobstream.kafka.produce.producer_clock import ProducerClock
+from jobstream.kafka.produce.self_served import SelfServed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from threading import Lock
 
     from confluent_kafka import Message
 
@@ -49,10 +51,10 @@ class KafkaTransport:
             # Past the caller's wait nothing lingers for long.
             "message.timeout.ms": max(timeout_ms, 1_000),
         }
-        self._producer = Lasting(lambda: Served(own, "jobstream-enqueue"))
+        self._producer = Lasting(lambda: SelfServed(own, "jobstream-enqueue"))
 
     def submit(self, record: Outgoing, done: Done) -> None:
-        """Queue one record; `done` is called on another thread.
+        """Queue one record; `done` is called by the thread that serves reports.
 
         Raises QueueFull, ConfigError for a bad client option, and EnqueueError: nothing is written
         then. They and the report give the cause; the caller adds whether the job may be written.
@@ -73,6 +75,21 @@ class KafkaTransport:
             served.broken = served.broken or is_fatal(error.args[0])
             # The client did not take it, whatever its reason.
             raise _refused(error.args[0], topic) from error
+
+    def serve(self, pending: Lock, until: float) -> None:
+        """Serve reports on this thread until `pending` is released, or until then.
+
+        Returns at once where another thread serves them.
+        """
+        self._producer.get().serve(pending, until)
+
+    def look(self) -> None:
+        """Serve the reports that are there; returns at once."""
+        self._producer.get().look()
+
+    def hand_over(self) -> None:
+        """Let a thread of the producer's own serve reports; returns at once."""
+        self._producer.get().hand_over()
 
     def wait_for_room(self, timeout_s: float) -> bool:
         """Block until some record was acknowledged; False if the time is over."""
