@@ -3,6 +3,10 @@
 A thread can't be stopped: one past its limit is settled as timed out, but keeps its slot (and its
 order key) until it returns. Threads start on demand, up to the concurrency limit, and those that a
 burst has left idle end.
+
+Waking a thread costs more than a small job. So jobs lie in one place, a thread that is awake takes
+one after the other, and calls another thread only while jobs are left: handlers that wait bring up
+as many threads as there are slots, and handlers that do not keep one or two busy.
 """
 
 from __future__ import annotations
@@ -43,6 +47,8 @@ if TYPE_CHECKING:
 
 IDLE_S = 10.0
 """Threads that nothing has needed for so long end, at the latest after twice that."""
+NOT_TAKEN = float("inf")
+"""The limit of a run that no thread has taken yet: its time has not begun."""
 
 
 class ThreadExecutor(Executor):
@@ -66,19 +72,23 @@ class ThreadExecutor(Executor):
         self._enter = enter
         self._barred = barred
         self._loop = asyncio.get_running_loop()
-        self._work: SimpleQueue[Delivery | None] = SimpleQueue()
+        self._work: deque[Delivery] = deque()
+        """Those that have a slot, and that no thread has taken yet."""
+        self._calls: SimpleQueue[bool] = SimpleQueue()
+        """Idle threads wait here: True calls one to work, False ends one."""
+        self._called = False
+        """Whether a thread is called and not awake yet: it will see all the work there is."""
         self._finished: deque[tuple[Delivery, Outcome, float]] = deque()
         self._running: dict[Delivery, float] = {}
-        """With the awake time of its limit."""
-        self._interrupted: set[Delivery] = set()
+        """With the awake time of its limit; a thread sets that when it takes the delivery."""
         self._threads = 0
         """Those that serve, without those that are to end."""
         self._numbers = count(1)
         self._most = 0
         """How many ran at once since the last look at idle threads."""
         self._look_s = machine.awake_s() + IDLE_S
-        self._woken = False
-        self._lock = threading.Lock()
+        self._told = False
+        """Whether the loop is told that something has finished, and has not looked yet."""
         self._forked = False
         tell_in_child(self)
 
@@ -124,7 +134,7 @@ class ThreadExecutor(Executor):
     def close(self) -> None:
         """Let idle threads end; those inside a handler end with it or with the process."""
         for _ in range(self._threads):
-            self._work.put(None)
+            self._calls.put(False)  # noqa: FBT003 - one of two calls
 
     def forked(self) -> None:
         """In a child that a handler forked: end it once the handler ends there."""
@@ -133,50 +143,72 @@ class ThreadExecutor(Executor):
     def _start(self, delivery: Delivery) -> None:
         spec = delivery.spec
         assert spec is not None  # noqa: S101 - admitted deliveries have a handler
-        self._running[delivery] = self._machine.awake_s() + spec.timeout_ms / 1_000
+        running = self._running
+        running[delivery] = NOT_TAKEN
         if spec.wants_context:
             context_of(delivery, self._machine)
-        self._most = max(self._most, len(self._running))
-        if self._threads < len(self._running):
-            self._threads += 1
-            name = f"jobstream-handler-{next(self._numbers)}"
-            threading.Thread(target=self._serve, name=name, daemon=True).start()
-        self._work.put(delivery)
+        count = len(running)
+        if count > self._most:
+            self._most = count
+            if count > self._threads:
+                self._threads = count
+                name = f"jobstream-handler-{next(self._numbers)}"
+                threading.Thread(target=self._serve, name=name, daemon=True).start()
+        self._work.append(delivery)
+        if not self._called:
+            self._call()
+
+    def _call(self) -> None:
+        """Call a thread. Threads and the loop may call at once: one call more does no harm.
+
+        Work is always put down before it is looked whether a thread is called, and a thread takes
+        the call before it looks for work: so none is left lying.
+        """
+        self._called = True
+        self._calls.put(True)  # noqa: FBT003 - one of two calls
 
     def _end_idle(self) -> None:
         """End as many threads as were not needed since the last look: so many are idle now."""
         for _ in range(self._threads - self._most):
-            self._work.put(None)
+            self._calls.put(False)  # noqa: FBT003 - one of two calls
         self._threads = self._most
         self._most = len(self._running)
 
     def _serve(self) -> None:
-        """A handler thread: take, run, report."""
-        while (delivery := self._work.get()) is not None:
-            outcome = self._barred(delivery)
-            if outcome is None:
-                now_s = self._machine.awake_s
-                outcome = contextvars.Context().run(_call, delivery, self._enter, now_s)
-            if self._forked:
-                leave()
-            ended = self._machine.awake_s()
-            with self._lock:
-                self._finished.append((delivery, outcome, ended))
-                wake = not self._woken
-                self._woken = True
-            if wake:
+        """A handler thread: take, run, report, as long as there is work; then wait for a call."""
+        work, running, finished = self._work, self._running, self._finished
+        now_s, enter, barred = self._machine.awake_s, self._enter, self._barred
+        while self._calls.get():
+            self._called = False
+            while work:
                 try:
-                    self._loop.call_soon_threadsafe(self._collect)
-                except RuntimeError:
-                    return  # The loop is closed: the worker has left and waits for no outcome.
-            del delivery, outcome  # While it idles, it keeps nothing of the job.
+                    delivery = work.popleft()
+                except IndexError:
+                    break  # Another thread was quicker.
+                if work and not self._called:
+                    self._call()
+                spec = delivery.spec
+                assert spec is not None  # noqa: S101 - admitted deliveries have a handler
+                running[delivery] = now_s() + spec.timeout_ms / 1_000
+                outcome = barred(delivery)
+                if outcome is None:
+                    outcome = contextvars.Context().run(_call, delivery, enter, now_s)
+                if self._forked:
+                    leave()
+                finished.append((delivery, outcome, now_s()))
+                del delivery, outcome  # While it idles, it keeps nothing of the job.
+                if not self._told:
+                    self._told = True
+                    try:
+                        self._loop.call_soon_threadsafe(self._collect)
+                    except RuntimeError:
+                        return  # The loop is closed: the worker has left and hears of no outcome.
 
     def _collect(self) -> None:
-        with self._lock:
-            self._woken = False
-            finished = list(self._finished)
-            self._finished.clear()
-        for delivery, outcome, ended in finished:
+        self._told = False  # Before the look: what comes after it is told anew.
+        finished = self._finished
+        for _ in range(len(finished)):
+            delivery, outcome, ended = finished.popleft()
             del self._running[delivery]
             if delivery.outlived:
                 self._returned(delivery)

@@ -191,6 +191,30 @@ def test_no_more_run_at_once_than_there_are_slots(ear: Ear) -> None:
     assert most == 2
 
 
+def test_jobs_that_wait_for_each_other_get_threads_while_others_never_wait(ear: Ear) -> None:
+    """A thread takes job after job: whatever waits in one must not hold up what is left."""
+    pair = threading.Barrier(2)
+
+    def meets(_: object) -> None:
+        pair.wait(LIMIT_S)
+
+    ear.shop.handle("pairs", meets, "thread")
+    ear.shop.handle("works", lambda _: None, "thread")
+    jobs = [(f"{n}", "works" if n % 5 else "pairs") for n in range(600)]
+
+    async def scenario(executor: ThreadExecutor) -> None:
+        for job_id, job in jobs:
+            executor.submit(ear.delivery(job_id, job))
+            if job == "pairs":
+                await asyncio.sleep(0)  # The threads and the loop take turns in many ways.
+        await ear.until(lambda: len(ear.outcomes) == len(jobs))
+        assert executor.busy == 0
+
+    run(ear, scenario, slots=3)
+
+    assert set(ear.outcomes.values()) == {DONE}
+
+
 def test_a_lane_that_is_interrupted_asks_its_handlers_to_stop(ear: Ear) -> None:
     go_on, inside = threading.Event(), threading.Semaphore(0)
     asked: dict[str, bool] = {}
