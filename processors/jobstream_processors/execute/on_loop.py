@@ -4,6 +4,9 @@ Most of the cost of a small job would be its task. So one runner task steps hand
 other; a handler that ends without ever waiting costs no task. When a handler does wait, the runner
 stays with it to its end, and another runner takes over the queue: every handler still runs from
 first to last step inside one real task, with a context of its own.
+
+The end of a coroutine that is sent to is an exception, the dearest part of a small run. Inside of a
+generator that delegates to it, it is a value; so each is run by such a host (`_hosted`).
 """
 
 from __future__ import annotations
@@ -11,8 +14,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import types
+from collections.abc import Generator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from jobstream_processors.core.outcome import DONE, STOPPED, Interrupted, Outcome, Raised, TimedOut
 from jobstream_processors.current import name_job
@@ -29,7 +33,7 @@ from jobstream_processors.execute.running import (
 from jobstream_processors.forked import leave, tell_in_child
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator
+    from collections.abc import Callable, Coroutine
 
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.delivery import Delivery
@@ -39,10 +43,24 @@ if TYPE_CHECKING:
 SLICE_S = 0.005
 """How long handlers that never wait may keep the loop before others get a turn."""
 RUNNER_FAILED = "a runner of the loop executor failed"
-Suspended = tuple["Coroutine[Any, Any, Any]", Any, "Callable[..., Any]"]
-"""A handler that waits: its coroutine, what it waits for, and the call into its context."""
+Host = Generator[Any, "Coroutine[Any, Any, Any]", None]
+"""See `_hosted`."""
+Suspended = tuple[Host, Any, contextvars.Context]
+"""A handler that waits: its host, what it waits for, and its context."""
 GRACE_MS = 5_000
 """How long a handler that was cancelled may clean up before it is given up: see `_Yields`."""
+
+
+class _Ended:
+    """What a host yields when the coroutine in it has returned."""
+
+    __slots__ = ("outcome",)
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+
+
+_DONE: Final = _Ended(DONE)
 
 
 class _Yields(NamedTuple):
@@ -81,6 +99,8 @@ class LoopExecutor(Executor):
         self._tasks: set[asyncio.Task[None]] = set()
         self._hot = False
         """Whether a runner is taking deliveries from the queue."""
+        self._hosts: list[Host] = []
+        """Hosts in which nothing runs: never more than there were runs at once."""
         self._at = 0.0
         """When the step under way began: the last one ended then, and a clock read is saved."""
         self._loop = asyncio.get_running_loop()
@@ -208,39 +228,41 @@ class LoopExecutor(Executor):
         except BaseException as error:  # noqa: BLE001 - the edge of user code: nothing may pass
             self._ended(delivery, unread_of(delivery, error))
             return None
-        run = contextvars.copy_context().run
-        run(self._enter, delivery)
+        context = contextvars.copy_context()
+        context.run(self._enter, delivery)
+        host = self._hosts.pop() if self._hosts else _begun()
         try:
             # Calling a coroutine function runs none of its code, so it needs no context yet.
             if spec.wants_context:
                 coroutine = spec.function(args, context_of(delivery, self._machine))
             else:
                 coroutine = spec.function(args)
-            pending = run(coroutine.send, None)
-        except StopIteration as stop:
-            if (meter := delivery.meter) is not None:
-                began, self._at = self._at, self._now_s()
-                meter.runs.append(self._at - began)
-                meter.waits.append(began * 1_000 - delivery.appended)
-            self._ended(delivery, DONE if stop.value is None else outcome_with(stop.value))
+            given = context.run(host.send, coroutine)
         except BaseException as error:  # noqa: BLE001 - the edge of user code: nothing may pass
             outcome = outcome_of(delivery, error)
             delivery.begins(self._at)
             self._at = self._now_s()
             measured(delivery, outcome, self._at)
             self._ended(delivery, outcome)
-        else:
+            return None
+        if type(given) is not _Ended:
             delivery.begins(self._at)
             self.stepping = None
-            return coroutine, pending, run
+            return host, given, context
+        self._hosts.append(host)
+        if (meter := delivery.meter) is not None:
+            began, self._at = self._at, self._now_s()
+            meter.runs.append(self._at - began)
+            meter.waits.append(began * 1_000 - delivery.appended)
+        self._ended(delivery, given.outcome)
         return None
 
     async def _stay(
         self,
         delivery: Delivery,
-        coroutine: Coroutine[Any, Any, Any],
+        host: Host,
         pending: Any,  # noqa: ANN401 - whatever the handler awaits
-        run: Callable[..., Any],
+        context: contextvars.Context,
     ) -> None:
         """Host a handler that waits, to its end."""
         task = asyncio.current_task()
@@ -253,8 +275,8 @@ class LoopExecutor(Executor):
         if self._waiting and len(self._running) < self._concurrency:
             self._spawn()
         try:
-            result = await _steps(coroutine, pending, run)
-            outcome = outcome_with(result)
+            outcome = await _steps(host, pending, context.run)
+            self._hosts.append(host)
         except BaseException as error:  # noqa: BLE001 - the edge of user code: nothing may pass
             outcome = self._why(delivery, error)
         finally:
@@ -284,25 +306,41 @@ class LoopExecutor(Executor):
         return yields.outcome
 
 
+def _begun() -> Host:
+    host = _hosted()
+    next(host)
+    return host
+
+
+def _hosted() -> Host:
+    """Run one coroutine after another: each that is sent, to its end.
+
+    Yields what a coroutine waits for, and an `_Ended` once it has returned; what it raises ends the
+    host, too.
+    """
+    coroutine = yield
+    while True:
+        result = yield from coroutine.__await__()
+        ended = _DONE if result is None else _Ended(outcome_with(result))
+        del result  # It may be long until the next.
+        coroutine = yield ended
+
+
 @types.coroutine
 def _steps(
-    coroutine: Coroutine[Any, Any, Any],
+    host: Host,
     pending: Any,  # noqa: ANN401 - whatever the handler awaits
     run: Callable[..., Any],
-) -> Generator[Any, Any, Any]:
-    """Drive `coroutine` on from its first wait, each step inside its own context."""
-    while True:
+) -> Generator[Any, Any, Outcome]:
+    """Drive the coroutine in `host` on from its first wait, each step inside its own context."""
+    while type(pending) is not _Ended:
         try:
             sent = yield pending
         except GeneratorExit:
-            run(coroutine.close)
+            run(host.close)
             raise
         except BaseException as error:  # noqa: BLE001 - cancellation and errors belong to the handler
-            step: Callable[[Any], Any] = coroutine.throw
-            value = error
+            pending = run(host.throw, error)
         else:
-            step, value = coroutine.send, sent
-        try:
-            pending = run(step, value)
-        except StopIteration as stop:
-            return stop.value
+            pending = run(host.send, sent)
+    return pending.outcome
