@@ -28,7 +28,7 @@ from jobstream_schemas.errors import (
 from jobstream_schemas.evolution import Incompatibility, check, check_folder, export
 from jobstream_schemas.framing import frame_of, schema_fingerprint, split_frame
 from jobstream_schemas.job_schema import JobSchema, args_schema, job_schema
-from jobstream_schemas.meta import Meta
+from jobstream_schemas.meta import Decoded, Meta
 from jobstream_schemas.mirror_record import (
     RESET,
     Mirror,
@@ -37,7 +37,7 @@ from jobstream_schemas.mirror_record import (
     mirror_key,
     mirror_key_of,
 )
-from jobstream_schemas.reader import Decoded, Reader, args_digest
+from jobstream_schemas.reader import Reader, args_digest
 from jobstream_schemas.secret import Secret, masked
 from jobstream_schemas.shapes.decimals import DecimalSpec
 from jobstream_schemas.usual_row import done_encoder, done_key, encode_done, parse_row, usual_done

@@ -11,10 +11,11 @@ from jobstream_schemas.framing import SINGLE_OBJECT_PREFIX_BYTES, frame_of, spli
 from jobstream_schemas.job_schema import JobSchema
 from jobstream_schemas.lint import parsed_schema
 from jobstream_schemas.meanings import meanings
-from jobstream_schemas.reader import Decoded, Reader
+from jobstream_schemas.reader import Reader
 
 if TYPE_CHECKING:
     from jobstream_schemas.avro_json import Json
+    from jobstream_schemas.meta import Decoded
     from jobstream_schemas.secret import Marks
 
 SCHEMAS_MAX = 10_000
@@ -84,13 +85,18 @@ class Catalogue:
         """Read `meta` of any known schema's value.
 
         Raises `UnknownSchema`, which may heal, or `DecodeError`, which cannot. Proves nothing
-        about `args`: read them with `get(decoded.fingerprint).args(...)`.
+        about `args`: `read` gives their reader, too.
         """
+        return self.read(value)[1]
+
+    def read(self, value: bytes) -> tuple[Reader, Decoded]:
+        """The reader of a value, and its `meta` as `decode` reads it."""
         reader = self._framed.get(value[:SINGLE_OBJECT_PREFIX_BYTES])
         if reader is not None:
-            return reader.decode(value)
+            return reader, reader.decode(value)
         reference, at = split_frame(value)
-        return self._known(reference).decode(value, at)
+        reader = self._known(reference)
+        return reader, reader.decode(value, at)
 
     def _hide(self, reader: Reader, marks: Marks) -> None:
         """A mark once given holds for events of every schema of its type, older ones too."""

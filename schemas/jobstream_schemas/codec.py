@@ -13,8 +13,8 @@ from jobstream_schemas.errors import EncodeError, UnknownSchema
 from jobstream_schemas.framing import frame_of, split_frame
 from jobstream_schemas.job_schema import job_schema_of
 from jobstream_schemas.lint import parsed_schema
-from jobstream_schemas.meta import Meta, encode_meta
-from jobstream_schemas.reader import VALUE_BYTES_MAX, Decoded, Reader
+from jobstream_schemas.meta import Decoded, Meta, encode_meta
+from jobstream_schemas.reader import VALUE_BYTES_MAX, Reader
 from jobstream_schemas.shapes.declared import record_of
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ layout of `avro/meta.avsc`; `resolving` reads the others.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from jobstream_schemas.errors import DecodeError, EncodeError
 from jobstream_schemas.primitives import ONE, read_long, read_text
@@ -17,22 +17,24 @@ from jobstream_schemas.wire_names import is_id
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_ID_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
-_ID_RULE = "1 to 128 letters, digits, '.', '_' or '-'"
-_SHORT = 64
+_ID_RULE: Final = "1 to 128 letters, digits, '.', '_' or '-'"
+_SHORT: Final = 64
 """Texts of fewer bytes have a length of one byte."""
-_NO_KEYS = (None,) * 5
-_NO_KEY_BYTES = b"\x00" * 5
-_NO_OTHERS = b"\x00" * 4
-_PRESENT = 2
+_NO_KEYS: Final = (None,) * 5
+_NO_KEY_BYTES: Final = b"\x00" * 5
+_NO_OTHERS: Final = b"\x00" * 4
+_PRESENT: Final = 2
 
 # Epoch milliseconds from 1970 to 2039 take six bytes: five that go on, then one that ends. Read as
 # one little-endian number they have these marks, and an even zig-zag. The marks also ask that the
 # two bytes after them be zero, for a caller that reads eight at once.
-_MILLIS_MIN, _MILLIS_END = 1 << 34, 1 << 41
-SIX_BYTES_MARKS = 0xFFFF808080808081
-SIX_BYTES_MARKED = 0x0000008080808080
-_from_bytes = int.from_bytes
+_MILLIS_MIN: Final = 1 << 34
+_MILLIS_END: Final = 1 << 41
+SIX_BYTES_MARKS: Final = 0xFFFF808080808081
+SIX_BYTES_MARKED: Final = 0x0000008080808080
+_SIX_MARKS: Final = 0x808080808081
+"""The marks of the six alone."""
+_from_bytes: Final = int.from_bytes
 
 
 class Meta(NamedTuple):
@@ -52,9 +54,54 @@ class Meta(NamedTuple):
     correlation_id: str | None = None
 
 
-MetaFields: TypeAlias = tuple[
-    str, int, str, str | None, str | None, int | None, str | None, str | None
-]
+class Decoded:
+    """A record's `meta`, and where its `args` begin; the args are not looked at yet.
+
+    Times are milliseconds since the epoch. `fingerprint` is the writer schema's.
+    """
+
+    __slots__ = (
+        "args_bytes_at", "correlation_id", "enqueued_at", "expires_in_ms", "fingerprint", "id",
+        "order_key", "parent_id", "source", "unique_key",
+    )  # fmt: skip
+
+    def __init__(  # noqa: PLR0917 - one flat call per job
+        self,
+        id: str,  # noqa: A002 - the field's name
+        enqueued_at: int,
+        source: str,
+        order_key: str | None,
+        unique_key: str | None,
+        expires_in_ms: int | None,
+        parent_id: str | None,
+        correlation_id: str | None,
+        args_bytes_at: int,
+        fingerprint: bytes,
+    ) -> None:
+        self.id = id
+        self.enqueued_at = enqueued_at
+        self.source = source
+        self.order_key = order_key
+        self.unique_key = unique_key
+        self.expires_in_ms = expires_in_ms
+        self.parent_id = parent_id
+        self.correlation_id = correlation_id
+        self.args_bytes_at = args_bytes_at
+        self.fingerprint = fingerprint
+
+    @property
+    def meta(self) -> Meta:
+        """What the client wrote of it."""
+        return Meta(
+            self.id,
+            self.enqueued_at,
+            self.source,
+            self.order_key,
+            self.unique_key,
+            self.expires_in_ms,
+            self.parent_id,
+            self.correlation_id,
+        )
 
 
 def encode_meta(meta: Meta) -> bytes:
@@ -107,8 +154,8 @@ def _named(meta: Meta) -> EncodeError:
     return EncodeError.of(meta, "a valid meta")
 
 
-def read_meta(data: bytes, at: int) -> tuple[MetaFields, int]:
-    """Read `meta` in the packaged layout, and where `args` begins; checks the id.
+def read_meta(data: bytes, at: int, fingerprint: bytes) -> Decoded:
+    """Read `meta` in the packaged layout, which begins at `at`; checks the id.
 
     Raises `DecodeError`, and `IndexError` or `UnicodeDecodeError` for cut or mangled bytes.
     """
@@ -117,7 +164,7 @@ def read_meta(data: bytes, at: int) -> tuple[MetaFields, int]:
     end = at + 1 + (size >> 1)
     raw = data[at + 1 : end]
     six = _from_bytes(data[end : end + 6], "little")
-    if size & 0x81 or six & SIX_BYTES_MARKS != SIX_BYTES_MARKED:
+    if size & 0x81 or six & _SIX_MARKS != SIX_BYTES_MARKED:
         id_, at = read_text(data, at)
         enqueued_at, at = read_long(data, at)
         is_right = is_id(id_) is not None
@@ -126,7 +173,8 @@ def read_meta(data: bytes, at: int) -> tuple[MetaFields, int]:
         pairs = (six & 0x7F007F007F) | ((six & 0x7F007F007F00) >> 1)
         rest = (pairs & 0x3FFF) | (pairs >> 2 & 0xFFFC000) | (pairs >> 4 & 0x3FFF0000000)
         enqueued_at = rest >> 1
-        is_right = size > 0 and not raw.translate(None, _ID_BYTES)
+        # Most ids are UUIDs: this needs no look at the rule.
+        is_right = raw.replace(b"-", b"").isalnum() or is_id(id_) is not None
     size = data[at]
     if size & 0x81:
         source, at = read_text(data, at)
@@ -136,12 +184,14 @@ def read_meta(data: bytes, at: int) -> tuple[MetaFields, int]:
     if not is_right:
         raise bad_id(id_)
     if data[at : at + 5] == _NO_KEY_BYTES:
-        return (id_, enqueued_at, source, None, None, None, None, None), at + 5
+        return Decoded(id_, enqueued_at, source, None, None, None, None, None, at + 5, fingerprint)
     if data[at] == _PRESENT and not data[at + 1] & 0x81:
         end = at + 2 + (data[at + 1] >> 1)
         if data[end : end + 4] == _NO_OTHERS:
             order_key = data[at + 2 : end].decode()
-            return (id_, enqueued_at, source, order_key, None, None, None, None), end + 4
+            return Decoded(
+                id_, enqueued_at, source, order_key, None, None, None, None, end + 4, fingerprint
+            )
     keys: list[Any] = []
     for read in _READ_KEYS:
         branch, key = data[at], None
@@ -155,7 +205,7 @@ def read_meta(data: bytes, at: int) -> tuple[MetaFields, int]:
     if at > len(data):
         message = f"meta ends at byte {at}, but the value has {len(data)}"
         raise DecodeError(message)
-    return (id_, enqueued_at, source, *keys), at
+    return Decoded(*Meta(id_, enqueued_at, source, *keys), at, fingerprint)
 
 
 def encode_millis(millis: int) -> bytes:

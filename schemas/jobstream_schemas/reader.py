@@ -9,12 +9,12 @@ need is in `resolving`.
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from jobstream_schemas.errors import DecodeError, SchemaMismatch, text_of
 from jobstream_schemas.framing import SINGLE_OBJECT_PREFIX_BYTES, schema_fingerprint
 from jobstream_schemas.lint import parsed_schema
-from jobstream_schemas.meta import read_meta
+from jobstream_schemas.meta import Decoded, read_meta
 from jobstream_schemas.resolving import WriterArgs, halves, meta_reader
 from jobstream_schemas.secret import marks
 from jobstream_schemas.wire_names import JOB_TYPE_PROPERTY
@@ -25,37 +25,16 @@ if TYPE_CHECKING:
     from jobstream_schemas.avro_json import Json
     from jobstream_schemas.resolving import ArgsRead, ArgsTarget
 
-VALUE_BYTES_MAX = 1_048_576
-
-# A named tuple's own constructor is a Python function, twice as slow.
-_new = tuple.__new__
+VALUE_BYTES_MAX: Final = 1_048_576
 
 T = TypeVar("T")
-
-
-class Decoded(NamedTuple):
-    """A record's `meta`, and where its `args` begin; the args are not looked at yet.
-
-    Times are milliseconds since the epoch. `fingerprint` is the writer schema's.
-    """
-
-    id: str
-    enqueued_at: int
-    source: str
-    order_key: str | None
-    unique_key: str | None
-    expires_in_ms: int | None
-    parent_id: str | None
-    correlation_id: str | None
-    args_bytes_at: int
-    fingerprint: bytes
 
 
 class Reader:
     """Reads values of one writer schema; built once per schema, safe to share between threads."""
 
     __slots__ = (
-        "_args", "_meta", "_plans", "fingerprint", "job_type", "misfit", "schema", "secret",
+        "_args", "_other_meta", "_plans", "fingerprint", "job_type", "misfit", "schema", "secret",
     )  # fmt: skip
 
     def __init__(self, schema: Json) -> None:
@@ -68,7 +47,8 @@ class Reader:
         self.secret = marks(schema)
         """(record, field) of what is secret: its writer's marks, and in a catalogue those of every
         known schema of the job type."""
-        self._meta = meta_reader(meta) or read_meta
+        self._other_meta = meta_reader(meta)
+        """Reads `meta` of another layout; None for the packaged one."""
         self._args = WriterArgs(self.job_type, self.fingerprint, args)
         self._plans: dict[ArgsTarget[Any], ArgsRead] = {}
         self.misfit: Callable[[ArgsTarget[Any]], Callable[[bytes, int], str]] = self._args.misfit
@@ -86,12 +66,14 @@ class Reader:
             message = f"value has {len(value)} bytes, the cap is {max_bytes}"
             raise DecodeError(message)
         try:
-            fields, at = self._meta(value, at)
+            if self._other_meta is None:
+                return read_meta(value, at, self.fingerprint)
+            meta, at = self._other_meta(value, at)
+            return Decoded(*meta, at, self.fingerprint)
         except DecodeError:
             raise
         except Exception as error:
             raise _undecodable(self.job_type, "meta", error) from error
-        return _new(Decoded, (*fields, at, self.fingerprint))
 
     def args(self, value: bytes, at: int, codec: ArgsTarget[T]) -> T:
         """Read `args`, which begin at `at`, into the codec's class, resolving writer to reader.

@@ -13,7 +13,7 @@ from jobstream_schemas.avro_json import Json, plain
 from jobstream_schemas.errors import SchemaMismatch, SchemaRefused
 from jobstream_schemas.lint import parsed_schema
 from jobstream_schemas.meanings import meaning_changes
-from jobstream_schemas.meta import Meta, MetaFields, bad_id
+from jobstream_schemas.meta import Meta, bad_id
 from jobstream_schemas.packaged import packaged
 from jobstream_schemas.shapes.written import refusing
 from jobstream_schemas.wire_names import is_id
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jobstream_schemas.shapes.data_classes import RecordOf
 
 ArgsRead: TypeAlias = Callable[[bytes, int], tuple[Any, int]]
-MetaRead: TypeAlias = Callable[[bytes, int], tuple[MetaFields, int]]
+MetaRead: TypeAlias = Callable[[bytes, int], tuple[Meta, int]]
 
 T = TypeVar("T")
 
@@ -116,7 +116,7 @@ def meta_reader(meta: Json) -> MetaRead | None:
     if canonical(meta) == canonical(ours):
         return None
 
-    def read(value: bytes, at: int) -> tuple[MetaFields, int]:
+    def read(value: bytes, at: int) -> tuple[Meta, int]:
         stream = BytesIO(value)
         stream.seek(at)
         record: Any = schemaless_reader(stream, writer, ours)

@@ -118,7 +118,7 @@ def test_every_supported_type_comes_back_as_declared(meta: Meta, args: Everythin
     value = CODEC.encode(meta, args)
     decoded = CODEC.decode(value)
     back = CODEC.args(value, decoded)
-    assert tuple(decoded)[:8] == tuple(meta)
+    assert decoded.meta == meta
     assert back == args
     assert type(back.lines) is list
     assert type(back.pairs) is tuple
@@ -148,7 +148,8 @@ def test_meta_by_hand_equals_meta_by_the_library(meta: Meta) -> None:
     schema = plain(packaged("meta"))
     raw = encode_meta(meta)
     assert read_record(BytesIO(raw), schema) == meta._asdict()
-    assert read_meta(raw, 0) == (tuple(meta), len(raw))
+    decoded = read_meta(raw, 0, b"")
+    assert (decoded.meta, decoded.args_bytes_at) == (meta, len(raw))
 
 
 @given(METAS, ARGS, st.data())
@@ -182,7 +183,7 @@ def _is_read_alike(value: bytes) -> bool:
         return False
     stream = BytesIO(value[10:])
     meta = read_record(stream, PLAIN_META)
-    assert list(meta.values()) == list(decoded[:8])
+    assert list(meta.values()) == list(decoded.meta)
     assert is_id(decoded.id)
     record = read_record(stream, CODEC.plain_args)
     assert repr(RESOLVE(record)) == repr(args)
@@ -202,8 +203,7 @@ def _decode_or_refuse(value: bytes) -> None:
     except DecodeError:
         return
     # What was accepted is a whole value: it can be written again and read the same.
-    meta = Meta(*decoded[:8])
-    assert repr(CODEC.args(CODEC.encode(meta, args))) == repr(args)
+    assert repr(CODEC.args(CODEC.encode(decoded.meta, args))) == repr(args)
 
 
 PLAIN_META = plain(packaged("meta"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from operator import methodcaller
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from jobstream_processors.errors import ProcessorError
 
@@ -93,9 +93,9 @@ class HasHeaders(Protocol):
         """Its headers, None if there are none."""
 
 
-FIRST = Carried()
+FIRST: Final = Carried()
 NOT_UTF8 = "a header's name is not UTF-8: the record's headers can't be read, nor copied"
-ask_headers = methodcaller("headers")
+ask_headers: Final = methodcaller("headers")
 """Not `record.headers()`: once Python has specialised such a call it no longer looks whether C code
 that returned something also raised, and the client library does both for a name that is no text."""
 

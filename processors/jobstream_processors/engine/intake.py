@@ -51,11 +51,11 @@ class Intake:
         self, lane: Lane, records: Sequence[Record]
     ) -> tuple[list[Delivery], Sequence[Record]]:
         """Begin the offsets of `records`, which rise; those begun before are left out."""
-        begin = lane.watermark.begin
+        watermark = lane.watermark
         fresh = [
             Delivery(lane, offset, record.value() or b"", record.key())
             for record in records
-            if (offset := record.offset()) is not None and begin(offset)
+            if (offset := record.offset()) is not None and watermark.begin(offset)
         ]
         if len(fresh) == len(records):
             return fresh, records
@@ -66,7 +66,7 @@ class Intake:
         """Read headers and events; leaves the reason in `trouble` where they can't be read."""
         if not fresh:
             return fresh
-        decode, reader_of, traced = self._catalogue.decode, self._catalogue.get, self._traced
+        catalogue, traced = self._catalogue, self._traced
         appended, each_ms = self._appended(records)
         for delivery, record in zip(fresh, records, strict=True):
             if traced is not None:
@@ -79,9 +79,8 @@ class Intake:
                 if headers := ask_headers(record):
                     delivery.headers = headers
                     delivery.carried = parse(headers)
-                delivery.meta = meta = decode(delivery.value)
-                delivery.reader = reader_of(meta.fingerprint)
-                delivery.id = meta.id
+                delivery.reader, meta = catalogue.read(delivery.value)
+                delivery.meta, delivery.id = meta, meta.id
                 if meta.expires_in_ms is not None:
                     _limit(delivery, record, meta.expires_in_ms)
             except BadHeaders as error:
@@ -100,11 +99,11 @@ class Intake:
         ids = [delivery.id for delivery in fresh]
         found = lane.shard.get(ids)
         inflight, specs, counted = judge.inflight, judge.specs, lane.meter
-        # Looked up one by one: the other of one may be the one before it.
-        others = map(inflight.get, ids)
         plain_from = max(lane.left.before, lane.suspect_before)
         taken: list[Taken] = []
-        for delivery, known, other in zip(fresh, found, others, strict=True):
+        for delivery, known in zip(fresh, found, strict=True):
+            # Looked up one by one: the other of one may be the one before it.
+            other = inflight.get(delivery.id)
             if (
                 known is None
                 and other is None

@@ -42,9 +42,7 @@ def read_event(catalogue: Catalogue, value: bytes) -> Event:
     Bytes become base64, decimals, dates, times and UUIDs their text: the form `enqueue` takes.
     Fields that any known schema of the job type marks as secret become `***`.
     """
-    decoded = catalogue.decode(value)
-    reader = catalogue.get(decoded.fingerprint)
-    assert reader is not None, "the catalogue decoded with it"  # noqa: S101
+    reader, decoded = catalogue.read(value)
     _, at = split_frame(value)
     stream = BytesIO(value)
     stream.seek(at)
@@ -58,8 +56,7 @@ def read_event(catalogue: Catalogue, value: bytes) -> Event:
     if (left := len(value) - stream.tell()) != 0:
         message = f"{reader.job_type}: {left} bytes are left over"
         raise DecodeError(message)
-    meta = decoded._asdict()
-    del meta["args_bytes_at"], meta["fingerprint"]
+    meta = decoded.meta._asdict()
     return Event(
         reader.job_type, meta, masked(reader.schema, plain_json(record["args"]), reader.secret)
     )
