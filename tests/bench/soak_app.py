@@ -11,6 +11,7 @@ import json
 import os
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from jobstream.testing.ledger import Ledger
 FOLDER = Path(os.environ["SOAK_FOLDER"])
 CENSUS = FOLDER / "census.jsonl"
 """What the worker's interpreter says of itself: a line each time."""
+KINDS = 20
+"""As many classes are counted one by one, for whoever looks for what grew."""
 KEYS = 50
 FAILS_EVERY, DIES_EVERY = 50, 1_000
 # The rungs that no job uses are kept small: topics cost the broker time.
@@ -97,10 +100,12 @@ async def census(args: Work) -> None:
     """Count what the collector knows of, and write it down; let it collect first, if `n` is 1."""
     if args.n:
         gc.collect()
-    stats = gc.get_stats()
+    stats, objects = gc.get_stats(), gc.get_objects()
+    kinds = Counter(type(each).__qualname__ for each in objects)
     found = {
         "pid": os.getpid(),
-        "objects": len(gc.get_objects()),
+        "objects": len(objects),
+        "kinds": dict(kinds.most_common(KINDS)),
         "collections": [each["collections"] for each in stats],
         "collected": sum(each["collected"] for each in stats),
         "uncollectable": sum(each["uncollectable"] for each in stats),

@@ -13,7 +13,6 @@ from confluent_kafka import (
     Consumer,
     ConsumerGroupTopicPartitions,
     KafkaError,
-    TopicCollection,
     TopicPartition,
 )
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, not marked as such
@@ -65,12 +64,8 @@ class ClusterReader:
 
     def topic_ids(self, topics: Iterable[str]) -> dict[str, str]:
         """The ids of these incarnations of existing topics."""
-        names = TopicCollection(sorted(set(topics)))
-        if not names.topic_names:
-            return {}
-        found = self._asking.each(
-            lambda client, wait: client.describe_topics(names, request_timeout=wait)
-        )
+        names = set(topics)
+        found = self._asking.described(names) if names else {}
         return {name: str(topic.topic_id) for name, topic in found.items()}
 
     def spans(self, places: Iterable[Place]) -> dict[Place, tuple[int, int]]:

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from confluent_kafka import KafkaError, TopicCollection
+from confluent_kafka import KafkaError
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, not marked as such
     AlterConfigOpType,
     ConfigEntry,
@@ -72,10 +72,7 @@ class Admin:
         names = sorted(set(topics))
         if not names:
             return {}
-        asked = TopicCollection(names)
-        there = self._asking.each(
-            lambda client, wait: client.describe_topics(asked, request_timeout=wait), MISSING
-        )
+        there = self._asking.described(names, MISSING)
         configs = self._configs(ResourceType.TOPIC, there)
         return {
             name: TopicState(

@@ -12,16 +12,18 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, not marked as such
     AdminClient,
     ConfigResource,
     ResourceType,
+    TopicDescription,
 )
 
 from jobstream.errors import BrokerRefused, BrokerUnavailable
 from jobstream.kafka.client.construct import made
 from jobstream.kafka.client.error_kinds import is_passing
+from jobstream.kafka.client.forgotten import let_go
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -131,6 +133,20 @@ class Asking:
     def topics(self) -> Mapping[str, TopicMetadata]:
         """All topics that this client may see, by name."""
         return self.repeat(lambda client, s: client.list_topics(timeout=s).topics)
+
+    def described(
+        self, topics: Iterable[str], accepted: frozenset[int] = frozenset()
+    ) -> dict[str, TopicDescription]:
+        """Partitions and id of each topic; those answered with a code in `accepted` are left out.
+
+        Ask for at least one.
+        """
+        names = TopicCollection(sorted(set(topics)))
+        found = self.each(
+            lambda client, wait: client.describe_topics(names, request_timeout=wait), accepted
+        )
+        let_go(found.values())
+        return found
 
     def configs(
         self, kind: ResourceType, names: Iterable[str], untold: frozenset[int]

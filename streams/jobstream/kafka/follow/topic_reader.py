@@ -9,7 +9,7 @@ from collections import deque
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from jobstream.errors import BrokerRefused, BrokerUnavailable
 from jobstream.kafka.client.admin_calls import AGAIN_S, MISSING, Asking
@@ -209,10 +209,7 @@ class KafkaLog:
         """What the cluster says of those topics that there are; only with the lock."""
         if self._admin is None:
             self._admin = Asking(self._options, self._wait_s)
-        asked = TopicCollection(list(topics))
-        return self._admin.each(
-            lambda client, wait: client.describe_topics(asked, request_timeout=wait), MISSING
-        )
+        return self._admin.described(topics, MISSING)
 
     def _from(self, partition: Place, start: int) -> Generator[tuple[list[Record], int]]:
         """What one client brings from `start` on, with the position after it; until it is dry."""
