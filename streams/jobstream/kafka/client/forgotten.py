@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from functools import cache
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import Uuid, __version__
+from confluent_kafka import Uuid
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, not marked as such
     TopicDescription,
 )
@@ -25,13 +27,18 @@ FORGETS = frozenset({"2.16.0", "2.16.1"})
 
 def let_go(described: Iterable[TopicDescription]) -> None:
     """Release the forgotten reference of each; to be called once with what was just answered."""
-    if __version__ not in FORGETS:
+    if not _forgets():
         return
     ours = TopicDescription("", Uuid(0, 0), is_internal=False, partitions=[])
     usual = _references(ours)
     for description in described:
         if isinstance(description.topic_id, Uuid) and _references(description) == usual + 1:
             ctypes.pythonapi.Py_DecRef(ctypes.py_object(description.topic_id))
+
+
+@cache
+def _forgets() -> bool:
+    return version("confluent-kafka") in FORGETS
 
 
 def _references(description: Any) -> int:  # noqa: ANN401 - a TopicDescription
