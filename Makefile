@@ -10,13 +10,16 @@ LOCK := .cache/lock/bin/uv pip compile --quiet --universal --python-version 3.11
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo observe test test-fast chaos coverage check bench soak dashboards pictures alerts docs lock clean
+.PHONY: help setup compile demo observe test test-fast chaos coverage check bench soak dashboards pictures alerts docs lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo '  ARGS="…" adds arguments to the program behind demo, observe, test, test-fast, chaos, coverage, bench and soak.'
 
 setup: $(STAMP) ## install the locked dependencies and this repository into .venv
+
+compile: $(STAMP) ## compile the hot path in place with mypyc, for `make bench` (a minute; needs gcc)
+	$(BIN)/python hatch_build.py
 
 demo: $(STAMP) ## index the standard library through real Kafka, with a worker killed half-way
 	$(BIN)/python -m examples.stdlib_index $(ARGS)
@@ -46,7 +49,7 @@ check: $(STAMP) ## lint, format, types, import contracts, spelling, docs: what m
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/mypy tests grafana tools $(wildcard examples)
+	$(BIN)/mypy tests grafana tools hatch_build.py $(wildcard examples)
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/codespell
 	$(BIN)/python -m pytest -q tests/architecture
@@ -82,7 +85,8 @@ lock: ## write the lock files anew from pyproject.toml (needs the network)
 	  --output-file docker/worker.lock
 	$(LOCK) --group build --constraint requirements.lock --output-file docker/build.lock
 
-clean: ## remove .venv and every cache
+clean: ## remove .venv, every cache and what `make compile` made
+	find schemas processors streams -name '*.so' -delete
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
 
 $(STAMP): requirements.lock pyproject.toml

@@ -22,7 +22,7 @@ one fact: whether a handler that was given up at its time limit still runs.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from jobstream_processors.context import named_by
 from jobstream_processors.core.headers import FIRST
@@ -57,7 +57,15 @@ class Stage(IntEnum):
     """It is in flight no more, and unfinished."""
 
 
-TAKEN, BEHIND, HANDED, DECIDED, FINISHED, LEFT = Stage
+TAKEN: Final = Stage.TAKEN
+BEHIND: Final = Stage.BEHIND
+HANDED: Final = Stage.HANDED
+DECIDED: Final = Stage.DECIDED
+FINISHED: Final = Stage.FINISHED
+LEFT: Final = Stage.LEFT
+
+UNDECIDED: Final[Decision | None] = None
+"""A None of its own: mypyc leaves out the default None of a union of more than two types."""
 
 
 class Delivery:
@@ -91,7 +99,7 @@ class Delivery:
     """Broker time from which on it must not start; None where it may at any time."""
     outlived: bool = False
     """Its end was reported while its handler still runs, past its time limit."""
-    decided: Decision | None = None
+    decided: Decision | None = UNDECIDED
     """Its decision, on the way to be settled."""
     unwanted: str = ""
     """Who cancelled it while it ran, and why: unless it returns, it ends as cancelled."""

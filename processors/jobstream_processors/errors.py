@@ -1,6 +1,7 @@
 """Errors of the worker side and who acts on them.
 
 ProcessorError
+├── BadHeaders           a record's headers are wrong: it ends as a dead letter
 ├── InvalidOption        refused where it is written: at registration or enqueue
 ├── PublishFailed        the broker did not acknowledge: the offset stays unfinished, tried again
 ├── OffsetOutOfRange     the place to go on from is not in the log: stops that partition alone
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 class ProcessorError(Exception):
     """Base of every error raised by the worker side."""
+
+
+class BadHeaders(ProcessorError):
+    """A `js-` header does not hold what it must; the message names it."""
 
 
 class InvalidOption(ProcessorError, ValueError):

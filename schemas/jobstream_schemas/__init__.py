@@ -24,6 +24,7 @@ from jobstream_schemas.errors import (
     SchemaRefused,
     UnknownSchema,
     UnsupportedType,
+    caused,
 )
 from jobstream_schemas.evolution import Incompatibility, check, check_folder, export
 from jobstream_schemas.framing import frame_of, schema_fingerprint, split_frame
@@ -71,6 +72,7 @@ __all__ = [
     "UnsupportedType",
     "args_digest",
     "args_schema",
+    "caused",
     "check",
     "check_folder",
     "control_key",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from jobstream_schemas.errors import SchemaConflict, SchemaRefused, UnknownSchema
+from jobstream_schemas.errors import SchemaConflict, SchemaRefused, UnknownSchema, caused
 from jobstream_schemas.framing import SINGLE_OBJECT_PREFIX_BYTES, frame_of, split_frame
 from jobstream_schemas.job_schema import JobSchema
 from jobstream_schemas.lint import parsed_schema
@@ -14,7 +14,6 @@ from jobstream_schemas.meanings import meanings
 from jobstream_schemas.reader import Reader
 
 if TYPE_CHECKING:
-    from jobstream_schemas.avro_json import Json
     from jobstream_schemas.meta import Decoded
     from jobstream_schemas.secret import Marks
 
@@ -116,7 +115,7 @@ class Catalogue:
         return reader
 
 
-def _loaded(schema: JobSchema | Mapping[str, object] | str) -> Json:
+def _loaded(schema: JobSchema | Mapping[str, object] | str) -> Any:  # noqa: ANN401 - any JSON
     if isinstance(schema, JobSchema):
         return schema.schema
     if isinstance(schema, Mapping):
@@ -125,8 +124,7 @@ def _loaded(schema: JobSchema | Mapping[str, object] | str) -> Json:
         message = f"schema has {len(schema)} characters, the cap is {SCHEMA_BYTES_MAX}"
         raise SchemaRefused(message)
     try:
-        loaded: Json = json.loads(schema)
+        return json.loads(schema)
     except (ValueError, RecursionError) as error:
         message = f"schema is not JSON: {error}"
-        raise SchemaRefused(message) from error
-    return loaded
+        raise caused(SchemaRefused(message), error) from error

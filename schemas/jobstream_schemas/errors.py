@@ -16,6 +16,9 @@ from __future__ import annotations
 
 import reprlib
 from decimal import Decimal
+from typing import TypeVar
+
+Failure = TypeVar("Failure", bound=BaseException)
 
 ERROR_TEXT_MAX = 1_000
 """Characters of what a class's own check says that are passed on."""
@@ -129,6 +132,15 @@ class SchemaConflict(SchemaError):
 
 class MissingExtra(SchemaError):
     """A feature needs an optional library; the message names the extra to install."""
+
+
+def caused(error: Failure, cause: BaseException | None) -> Failure:
+    """`error` with its cause, for a `raise … from`: compiled code raises without what follows it.
+
+    Without this, a `from None` would be lost too, and with it what keeps a value out of the text.
+    """
+    error.__cause__ = cause
+    return error
 
 
 def text_of(error: Exception) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from jobstream_schemas.errors import DecodeError, EncodeError
+from jobstream_schemas.errors import DecodeError, EncodeError, caused
 from jobstream_schemas.primitives import ONE, read_long, read_text
 from jobstream_schemas.shapes.integers import encode_long as _long
 from jobstream_schemas.shapes.texts import encode_text as _text
@@ -106,7 +106,10 @@ class Decoded:
 
 def encode_meta(meta: Meta) -> bytes:
     """The Avro bytes of `meta`; raises `EncodeError` naming the field, value and fix."""
-    id_, enqueued_at, source, order_key, unique_key, expires_in_ms, parent_id, correlation_id = meta
+    given: tuple[Any, ...] = meta  # a caller's, of types that are still to be checked
+    id_, enqueued_at, source, order_key, unique_key, expires_in_ms, parent_id, correlation_id = (
+        given
+    )
     try:
         if (
             type(id_) is type(source) is str
@@ -119,7 +122,7 @@ def encode_meta(meta: Meta) -> bytes:
         else:
             check_id(id_)
             head = _text(id_) + _long(enqueued_at) + _text(source)
-        if meta[3:] == _NO_KEYS:
+        if given[3:] == _NO_KEYS:
             return head + _NO_KEY_BYTES
         return b"".join(
             (
@@ -132,7 +135,7 @@ def encode_meta(meta: Meta) -> bytes:
             )
         )
     except EncodeError:
-        raise _named(meta) from None
+        raise caused(_named(meta), None) from None
 
 
 def check_id(job_id: object) -> None:
@@ -143,7 +146,8 @@ def check_id(job_id: object) -> None:
 
 def _named(meta: Meta) -> EncodeError:
     """Find the field that fails, one by one: this path may be slow."""
-    for name, value in zip(Meta._fields, meta, strict=True):
+    given: tuple[Any, ...] = meta
+    for name, value in zip(Meta._fields, given, strict=True):
         optional = value is None and name in Meta._field_defaults
         check = check_id if name == "id" else _long if name.endswith(("_at", "_ms")) else _text
         try:
@@ -208,7 +212,7 @@ def read_meta(data: bytes, at: int, fingerprint: bytes) -> Decoded:
     return Decoded(*Meta(id_, enqueued_at, source, *keys), at, fingerprint)
 
 
-def encode_millis(millis: int) -> bytes:
+def encode_millis(millis: object) -> bytes:
     """Epoch milliseconds, as `encode_long` writes them; six bytes cost less."""
     if type(millis) is not int or not _MILLIS_MIN <= millis < _MILLIS_END:
         return _long(millis)

@@ -8,7 +8,7 @@ at the end, that no position lies beyond the data.
 
 from __future__ import annotations
 
-from jobstream_schemas.errors import DecodeError, EncodeError
+from jobstream_schemas.errors import DecodeError, EncodeError, caused
 
 LONG_MIN = -(1 << 63)
 LONG_MAX = (1 << 63) - 1
@@ -37,7 +37,8 @@ def text_bytes(value: str) -> bytes:
     try:
         raw = value.encode()
     except UnicodeEncodeError:
-        raise EncodeError.of(value, "text without lone surrogates") from None
+        told = EncodeError.of(value, "text without lone surrogates")
+        raise caused(told, None) from None
     size = len(raw) << 1
     return (ONE[size] if size < _MORE else long_bytes(len(raw))) + raw
 

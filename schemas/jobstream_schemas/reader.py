@@ -11,7 +11,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from jobstream_schemas.errors import DecodeError, SchemaMismatch, text_of
+from jobstream_schemas.errors import DecodeError, SchemaMismatch, caused, text_of
 from jobstream_schemas.framing import SINGLE_OBJECT_PREFIX_BYTES, schema_fingerprint
 from jobstream_schemas.lint import parsed_schema
 from jobstream_schemas.meta import Decoded, read_meta
@@ -37,11 +37,11 @@ class Reader:
         "_args", "_other_meta", "_plans", "fingerprint", "job_type", "misfit", "schema", "secret",
     )  # fmt: skip
 
-    def __init__(self, schema: Json) -> None:
+    def __init__(self, schema: Any) -> None:  # noqa: ANN401 - the next line looks at it
         """Lint and prepare; raises `SchemaRefused` for danger or for no `{meta, args}` record."""
         parsed = parsed_schema(schema)
         meta, args = halves(parsed)
-        self.schema = schema
+        self.schema: Json = schema
         self.fingerprint = schema_fingerprint(schema)
         self.job_type = str(schema.get(JOB_TYPE_PROPERTY) or parsed["name"])
         self.secret = marks(schema)
@@ -73,7 +73,7 @@ class Reader:
         except DecodeError:
             raise
         except Exception as error:
-            raise _undecodable(self.job_type, "meta", error) from error
+            raise caused(_undecodable(self.job_type, "meta", error), error) from error
 
     def args(self, value: bytes, at: int, codec: ArgsTarget[T]) -> T:
         """Read `args`, which begin at `at`, into the codec's class, resolving writer to reader.
@@ -101,7 +101,7 @@ class Reader:
             if codec.secrets is None and not self.secret:
                 if isinstance(error, DecodeError):
                     raise
-                raise _undecodable(self.job_type, "args", error) from error
+                raise caused(_undecodable(self.job_type, "args", error), error) from error
             if mismatch := isinstance(error, SchemaMismatch):
                 told = f"{error.names}; values are left out: some fields are secret"
             else:

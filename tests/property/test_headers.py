@@ -16,11 +16,11 @@ from jobstream_processors.core.headers import (
     TEXT_BYTES_MAX,
     TRACEBACK,
     TRACEBACK_BYTES_MAX,
-    BadHeaders,
     Carried,
     parse,
     render,
 )
+from jobstream_processors.errors import BadHeaders
 
 NUMBERS = (
     "redrive",

@@ -148,7 +148,7 @@ class Feed:
         lanes, held = self._lanes.values(), self._holds.held(OPERATOR) | self._roster.departing
         # What an operator's pause keeps here must not take the place of other queues' jobs.
         # What departs will not start: it only takes up memory until it is given back.
-        room = self._pressure.room(lane for lane in lanes if lane not in held)
+        room = self._pressure.room([lane for lane in lanes if lane not in held])
         return room, self._pressure.full(lanes, self._holds.held(WINDOW))
 
     def _is_stuffed(self, room: int, full: Collection[Lane]) -> bool:

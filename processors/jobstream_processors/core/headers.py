@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from jobstream_processors.errors import ProcessorError
+from jobstream_processors.errors import BadHeaders
+from jobstream_schemas.errors import caused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,10 +47,6 @@ _TEXTS = {
 """Bytes of each text, at most."""
 _FIELDS = {name: name.replace("-", "_") for name in (*_LIMITS, *_TEXTS)}
 """The field of `Carried` that each header has, in the order in which copies carry them."""
-
-
-class BadHeaders(ProcessorError):
-    """A `js-` header does not hold what it must; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +107,7 @@ def headers_of(record: HasHeaders) -> Headers | None:
     try:
         headers: Headers | None = ask_headers(record)
     except (SystemError, UnicodeDecodeError) as error:
-        raise BadHeaders(NOT_UTF8) from error
+        raise caused(BadHeaders(NOT_UTF8), error) from error
     return headers
 
 
@@ -157,7 +154,7 @@ def _text(full: str, raw: bytes, limit: int) -> str:
         return raw.decode()
     except UnicodeDecodeError as error:
         message = f"header {full} is not UTF-8: {error.reason} at byte {error.start}"
-        raise BadHeaders(message) from error
+        raise caused(BadHeaders(message), error) from error
 
 
 def render(carried: Carried, foreign: Sequence[tuple[str, bytes | None]] | None = None) -> Headers:

@@ -11,7 +11,7 @@ _SPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:jobstream")
 KEY_BYTES_MAX = 512
 
 
-def from_caller(job_type: str, idempotency_key: str) -> str:
+def from_caller(job_type: str, idempotency_key: object) -> str:
     """The id of every enqueue of `job_type` with this `idempotency_key`."""
     check_key("idempotency_key", idempotency_key)
     return str(uuid.uuid5(_SPACE, f"caller\n{job_type}\n{idempotency_key}"))
@@ -27,7 +27,7 @@ def from_origin(topic: str, partition: int, offset: int) -> str:
     return f"@{topic}:{partition}:{offset}"
 
 
-def check_key(option: str, key: str) -> str:
+def check_key(option: str, key: object) -> str:
     """`key` if it may name something at an enqueue, as an order key; raises InvalidOption."""
     if not isinstance(key, str) or not 1 <= utf8_bytes(key) <= KEY_BYTES_MAX:
         message = (

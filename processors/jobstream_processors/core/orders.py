@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from reprlib import repr as shown
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from jobstream_processors.core.duration import to_ms
 from jobstream_processors.core.identity import utf8_bytes
@@ -79,7 +79,7 @@ class Orders:
         return next((entry for entry in self.quiets if is_meant(entry.subject, name)), None)
 
 
-NOTHING = Orders()
+NOTHING: Final = Orders()
 
 
 def in_force(entries: Iterable[Order], now_ms: int) -> Orders:

@@ -10,9 +10,10 @@ import heapq
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from jobstream_processors.core.headers import FIRST, BadHeaders, Carried, headers_of, parse
+from jobstream_processors.core.headers import FIRST, Carried, headers_of, parse
 from jobstream_processors.core.ladder import EXACT, RUNG_MS, Wait, next_stop, wait_on
 from jobstream_processors.delay.group_member import HeldPartition
+from jobstream_processors.errors import BadHeaders
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -175,7 +175,7 @@ class Engine(Way):
     def kept(self) -> dict[TopicPartition, list[str]]:
         """By which gates jobs of each partition do not begin. Safe from any thread."""
         rooms = list(self.rooms.values())
-        found = {r.lane.source: {*r.shut, *(d.waits for d in list(r.aside))} for r in rooms}
+        found = {r.lane.source: {*r.shut, *[d.waits for d in list(r.aside)]} for r in rooms}
         return {at: sorted(filter(None, reasons)) for at, reasons in found.items() if any(reasons)}
 
     def running(self) -> list[tuple[Delivery, float]]:

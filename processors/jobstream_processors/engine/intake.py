@@ -9,16 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from jobstream_processors.core.headers import (
-    FIRST,
-    NOT_UTF8,
-    BadHeaders,
-    ask_headers,
-    parse,
-)
+from jobstream_processors.core.headers import FIRST, NOT_UTF8, ask_headers, parse
 from jobstream_processors.core.outcome import UNDECODABLE
 from jobstream_processors.delivery import Delivery
 from jobstream_processors.engine.namesakes import unreadable
+from jobstream_processors.errors import BadHeaders
 from jobstream_schemas import DecodeError, UnknownSchema
 
 if TYPE_CHECKING:
@@ -83,12 +78,12 @@ class Intake:
                 delivery.meta, delivery.id = meta, meta.id
                 if meta.expires_in_ms is not None:
                     _limit(delivery, record, meta.expires_in_ms)
-            except BadHeaders as error:
-                unreadable(delivery, "bad_headers", error)
-            except UnknownSchema as error:
-                unreadable(delivery, "unknown_schema", error)
-            except DecodeError as error:
-                unreadable(delivery, UNDECODABLE, error)
+            except BadHeaders as bad:
+                unreadable(delivery, "bad_headers", bad)
+            except UnknownSchema as unknown:
+                unreadable(delivery, "unknown_schema", unknown)
+            except DecodeError as damaged:
+                unreadable(delivery, UNDECODABLE, damaged)
             except (SystemError, UnicodeDecodeError):
                 unreadable(delivery, "bad_headers", BadHeaders(NOT_UTF8))
         return fresh

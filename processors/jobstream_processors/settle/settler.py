@@ -131,8 +131,11 @@ class Settler:
         until_ms, now_ms = self._clock.monotonic_ms() + PATIENCE_MS, self._clock.monotonic_ms
         while ways:
             # One after the other, and all of them together no longer than that.
-            left_s = ((way, max(0, until_ms - now_ms()) / 1_000) for way in ways)
-            ways = [way for way, seconds in left_s if way.goes_on(seconds) and not way.ended]
+            ways = [
+                way
+                for way in ways
+                if way.goes_on(max(0, until_ms - now_ms()) / 1_000) and not way.ended
+            ]
         for key, way in list(self._under_way.items()):
             way.fresh = False
             if way.ended:
@@ -245,7 +248,7 @@ def _too_large(item: Decided) -> Decided:
 
 
 def _tell(failed: Failures, place_of: Callable[[int], TopicPartition]) -> None:
-    alike = Counter((place_of(at), why.code, why.reason) for at, why in failed.items())
+    alike = Counter([(place_of(at), why.code, why.reason) for at, why in failed.items()])
     for (place, code, reason), count in alike.items():
         told = {"partition": place, "code": code, "reason": reason, "jobs": count, "next": NEXT}
         log.warning("publish_failed", extra=told)

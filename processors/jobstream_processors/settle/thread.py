@@ -65,13 +65,13 @@ class SettleThread:
         self._stopped = stopped
         self._meter = meter
         self._inbox: queue.SimpleQueue[list[Decided] | Action] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._server: threading.Thread | None = None
         self._partings: list[tuple[Lane, Action]] = []
         """What follows once brokers have answered all that a lane sent before it ended."""
 
     def start(self) -> None:
         """Begin settling."""
-        self._thread = in_background("jobstream-settle", self._serve, self._stopped)
+        self._server = in_background("jobstream-settle", self._serve, self._stopped)
 
     def put(self, batch: list[Decided]) -> None:
         """Settle these; they come back through `report` when all they wrote is acknowledged."""
@@ -91,8 +91,8 @@ class SettleThread:
     def close(self, timeout_s: float) -> None:
         """Stop after what was put; waits at most `timeout_s`."""
         self._inbox.put(STOP)
-        if self._thread is not None:
-            self._thread.join(timeout_s)
+        if self._server is not None:
+            self._server.join(timeout_s)
 
     def _serve(self) -> None:
         again: list[Decided] = []

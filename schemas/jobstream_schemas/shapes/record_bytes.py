@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobstream_schemas.errors import EncodeError, SchemaMismatch, text_of
+from jobstream_schemas.errors import EncodeError, SchemaMismatch, caused, text_of
 from jobstream_schemas.shapes.exact import other_class
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def decoder_of(cls: type, steps: Sequence[Decoder], make: Callable[..., object])
         try:
             return make(*values), at
         except Exception as error:
-            raise refused(cls, "args", error) from error
+            raise caused(refused(cls, "args", error), error) from error
 
     return decode
 

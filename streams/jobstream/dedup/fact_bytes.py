@@ -10,6 +10,7 @@ from struct import Struct, error
 
 from jobstream.dedup.errors import ShardUnusable
 from jobstream_processors.core.known import Known
+from jobstream_schemas import caused
 
 DONE_TAG = b"D"
 DONE_SIZE = 17
@@ -42,7 +43,7 @@ def encode(known: Known) -> bytes:
         )
     except error as reason:
         message = f"facts {known} do not fit the shard: {reason}"
-        raise OverflowError(message) from reason
+        raise caused(OverflowError(message), reason) from reason
     return _FACTS_TAG + facts + fingerprint + digest
 
 

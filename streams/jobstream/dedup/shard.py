@@ -19,6 +19,7 @@ from jobstream.dedup.generations import Generations
 from jobstream.dedup.rocks import ClosedError, new_batch
 from jobstream_processors.core.known import UNKNOWN, Known
 from jobstream_processors.errors import TableUnavailable
+from jobstream_schemas import caused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -136,7 +137,7 @@ class RocksShard:
     def marked(self) -> Mark:
         """The last mark; the log's start where there is none."""
         with self._explained():
-            marks = (family.get(_MARK_KEY) for family in self._rows.families.values())
+            marks = [family.get(_MARK_KEY) for family in self._rows.families.values()]
             value = next((mark for mark in marks if mark is not None), None)
             if value is None:
                 return Mark()
@@ -204,12 +205,12 @@ class RocksShard:
             raise
         except ClosedError as error:
             message = f"dedup shard {self._path} is closed"
-            raise TableUnavailable(message) from error
+            raise caused(TableUnavailable(message), error) from error
         except Exception as error:
             # RocksDB's errors come as bare Exceptions; any other class is a caller's mistake.
             if type(error) is not Exception:
                 raise
-            raise self._refusal(str(error)) from error
+            raise caused(self._refusal(str(error)), error) from error
 
     def _refusal(self, text: str) -> TableUnavailable:
         for shortage, fix in _SHORTAGES.items():

@@ -18,6 +18,7 @@ from jobstream.enqueue.many_acks import Tally
 from jobstream.enqueue.sending import asubmit, submit
 from jobstream.enqueue.topic_check import missing
 from jobstream.errors import EnqueueError, EnqueuesFailed, QueueFull
+from jobstream_schemas import caused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -191,7 +192,7 @@ class Client:
             self.transport.serve(waiter.pending, until)
             partition, offset = waiter.wait(until, self._timeout_s)
         except EnqueueError as error:
-            raise of_job(error, f"job {meta.id}") from error.__cause__
+            raise _of_job(error, meta.id, error.__cause__) from error.__cause__
         return Enqueued(meta.id, record.topic, partition, offset)
 
     async def _sent_async(self, kind: JobKind, composed: Composed) -> Enqueued:
@@ -216,9 +217,9 @@ class Client:
             why = late
             partition, offset = await answer
         except EnqueueError as error:
-            raise of_job(error, f"job {meta.id}") from error.__cause__
+            raise _of_job(error, meta.id, error.__cause__) from error.__cause__
         except TimeoutError as error:
-            raise of_job(why(self._timeout_s), f"job {meta.id}") from error
+            raise _of_job(why(self._timeout_s), meta.id, error) from error
         return Enqueued(meta.id, record.topic, partition, offset)
 
     def _answers(self) -> Answers:
@@ -265,3 +266,7 @@ class Client:
         tally.wait(self._timeout_s)
         tally.check(ids)
         return ids
+
+
+def _of_job(error: EnqueueError, job_id: str, cause: BaseException | None) -> EnqueueError:
+    return caused(of_job(error, f"job {job_id}"), cause)

@@ -19,7 +19,7 @@ from jobstream_processors.core.partition import any_partition, partition_for
 from jobstream_processors.errors import InvalidOption
 from jobstream_processors.ports import Outgoing
 from jobstream_processors.queue_plan import QueuePlan
-from jobstream_schemas import EncodeError, JobCodec, Meta
+from jobstream_schemas import EncodeError, JobCodec, Meta, caused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,7 +110,7 @@ class Composer:
                 return meta, record
             return meta, delayed(plan, record, when.delay, when.run_at)
         except (InvalidOption, EncodeError) as error:
-            raise refusal(error) from error
+            raise caused(refusal(error), error) from error
 
     def _refuse(self, kind: JobKind, size: int) -> NoReturn:
         message = (

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jobstream.operate.job_events import schema_of, type_by
 from jobstream.operate.scan import carried_of, place_of
-from jobstream_processors.core.headers import FIRST, BadHeaders, Carried, headers_of, parse
+from jobstream_processors.core.headers import FIRST, Carried, headers_of, parse
 from jobstream_processors.core.identity import from_origin
 from jobstream_processors.core.known import CANCELLED, DEAD, DONE, EXPIRED, Parked, rank_of
 from jobstream_processors.core.ladder import wait_on
+from jobstream_processors.errors import BadHeaders
 from jobstream_processors.row_facts import fact_of
 from jobstream_schemas import CLAIM_KEY, DecodeError, parse_row
 

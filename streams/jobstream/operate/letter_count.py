@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jobstream.operate.job_events import schema_of, type_by
 from jobstream.operate.scan import place_of
-from jobstream_processors.core.headers import BadHeaders, headers_of, parse
+from jobstream_processors.core.headers import headers_of, parse
+from jobstream_processors.errors import BadHeaders
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

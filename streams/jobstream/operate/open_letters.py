@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from jobstream.operate.errors import NotThere
 from jobstream.operate.job_events import type_of
 from jobstream.operate.scan import place_of, unmoved
-from jobstream_processors.core.headers import FIRST, BadHeaders, Carried, Headers, headers_of, parse
+from jobstream_processors.core.headers import FIRST, Carried, Headers, headers_of, parse
 from jobstream_processors.core.letters import POINTER
+from jobstream_processors.errors import BadHeaders
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from jobstream_processors.core.headers import FIRST, BadHeaders, headers_of, parse
+from jobstream_processors.core.headers import FIRST, headers_of, parse
 from jobstream_processors.core.ladder import wait_on
+from jobstream_processors.errors import BadHeaders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -11,7 +11,8 @@ from jobstream.errors import BrokerRefused
 from jobstream.kafka.client.construct import outsider
 from jobstream.kafka.client.error_kinds import is_passing
 from jobstream.operate.errors import ReadStalled
-from jobstream_processors.core.headers import BadHeaders, Carried, headers_of, parse
+from jobstream_processors.core.headers import Carried, headers_of, parse
+from jobstream_processors.errors import BadHeaders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jobstream.errors import JobsUndecodable
 from jobstream.operate.backlog import SAMPLE_MAX, rounds
-from jobstream_processors.core.headers import BadHeaders, headers_of, parse
+from jobstream_processors.core.headers import headers_of, parse
+from jobstream_processors.errors import BadHeaders
 from jobstream_schemas import DecodeError, MissingExtra, SchemaRefused, check
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from jobstream.testing.rows import parsed
-from jobstream_processors.core.headers import FIRST, BadHeaders, Carried, headers_of, parse
+from jobstream_processors.core.headers import FIRST, Carried, headers_of, parse
 from jobstream_processors.core.known import DEAD, DONE, UNKNOWN, Known, state_of
 from jobstream_processors.core.outcome import JobOutcome
+from jobstream_processors.errors import BadHeaders
 from jobstream_processors.row_facts import fact_of
 from jobstream_schemas import DecodeError
 from jobstream_schemas.secret import shown

@@ -8,11 +8,11 @@ from jobstream_processors.core.headers import (
     FIRST,
     HEADERS_MAX,
     TEXT_BYTES_MAX,
-    BadHeaders,
     Carried,
     parse,
     render,
 )
+from jobstream_processors.errors import BadHeaders
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from jobstream_processors.core.headers import BadHeaders, parse
+from jobstream_processors.core.headers import parse
+from jobstream_processors.errors import BadHeaders
 from jobstream_processors.execute.on_loop import RUNNER_FAILED
 from jobstream_processors.watch.loop_watch import own_fault
 

@@ -99,8 +99,8 @@ class SentRows:
                 return None
         if not self._bad:
             return {}
-        keys = enumerate(row["key"] for row in self._rows)
-        return {index: self._bad[key] for index, key in keys if key in self._bad}
+        keys = [row["key"] for row in self._rows]
+        return {index: self._bad[key] for index, key in enumerate(keys) if key in self._bad}
 
     def report(self, error: KafkaError | None, message: Message) -> None:
         """A delivery report."""
