@@ -5,7 +5,6 @@ A thread that dies unheard leaves a process that looks healthy and does only par
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 from contextlib import suppress
@@ -13,6 +12,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
     from concurrent.futures import ThreadPoolExecutor
 
@@ -53,7 +53,9 @@ async def aside(name: str, function: Callable[..., T], *given: Any) -> T:  # noq
     loop's own pool with calls that never end, and an interpreter that exits waits for them. It is
     called in a copy of this context. A caller that gives up waiting leaves the thread to itself.
     """
-    loop = asyncio.get_running_loop()
+    from asyncio import get_running_loop  # noqa: PLC0415 - there is one; a plain producer has none
+
+    loop = get_running_loop()
     ended: asyncio.Future[T] = loop.create_future()
 
     def tell(result: T | None, error: BaseException | None) -> None:
@@ -83,9 +85,11 @@ async def ended_soon(*pools: ThreadPoolExecutor, limit_s: float = SOON_S) -> Non
 
     A thread that a broker which is away keeps for longer is left behind.
     """
-    ended = asyncio.gather(*(aside("jobstream-shutdown", pool.shutdown) for pool in pools))
+    from asyncio import gather, wait_for  # noqa: PLC0415 - as in `aside`
+
+    ended = gather(*(aside("jobstream-shutdown", pool.shutdown) for pool in pools))
     with suppress(TimeoutError):
-        await asyncio.wait_for(ended, limit_s)
+        await wait_for(ended, limit_s)
 
 
 def log_end(what: str) -> Callable[[BaseException], None]:

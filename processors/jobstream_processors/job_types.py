@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from jobstream_processors.core.decide import Policy
+from jobstream_processors.core.policy import Policy
 from jobstream_processors.errors import InvalidOption
 from jobstream_schemas import JobCodec
 

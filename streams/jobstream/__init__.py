@@ -9,7 +9,7 @@ from jobstream import held_signals  # noqa: F401 - first: what follows takes a w
 # isort: split
 from jobstream.app import App
 from jobstream.control import Control, ControlEntry
-from jobstream.enqueue.client import Enqueued
+from jobstream.enqueue.enqueued import Enqueued
 from jobstream.errors import (
     BrokerRefused,
     BrokerTooOld,

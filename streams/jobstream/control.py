@@ -7,7 +7,7 @@ it within two seconds; a call may return before they do.
 from __future__ import annotations
 
 import getpass
-import socket
+import platform
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -246,7 +246,7 @@ def myself() -> str:
         user = getpass.getuser()
     except (KeyError, OSError):  # A container's user may have no name.
         user = "unknown"
-    return f"{user}@{socket.gethostname()}"
+    return f"{user}@{platform.node()}"
 
 
 def _moment(epoch_ms: int) -> datetime:

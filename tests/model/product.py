@@ -13,9 +13,10 @@ from tests.model.world import Standing
 
 from jobstream_processors.assignment.lane import Arrival, Lane
 from jobstream_processors.core import headers, ladder
-from jobstream_processors.core.decide import Case, Policy, decide
+from jobstream_processors.core.decide import Case, decide
 from jobstream_processors.core.known import UNKNOWN, Known
 from jobstream_processors.core.outcome import DONE, Cancelled, Raised
+from jobstream_processors.core.policy import Policy
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.delivery import Delivery

@@ -17,7 +17,6 @@ from jobstream_processors.core.decide import (
     CountCrash,
     DeadLetter,
     End,
-    Policy,
     Retry,
     RetryInPlace,
     decide,
@@ -39,6 +38,7 @@ from jobstream_processors.core.outcome import (
     Unreadable,
     Unstarted,
 )
+from jobstream_processors.core.policy import Policy
 from jobstream_processors.core.retry import Backoff
 
 NOW_MS = 1_700_000_000_000

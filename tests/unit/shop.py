@@ -23,10 +23,10 @@ from jobstream.testing import (
 )
 from jobstream_processors.assignment.lane import Arrival, Lane
 from jobstream_processors.assignment.pulse import Pulse
-from jobstream_processors.core.decide import Policy
 from jobstream_processors.core.headers import render
 from jobstream_processors.core.orders import Order, in_force
 from jobstream_processors.core.outcome import DONE, STOPPED
+from jobstream_processors.core.policy import Policy
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.delay.delayer import Delayer, DelayerParts

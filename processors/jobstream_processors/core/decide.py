@@ -27,26 +27,15 @@ from jobstream_processors.core.outcome import (
     Unreadable,
     Unstarted,
 )
-from jobstream_processors.core.retry import Backoff
+from jobstream_processors.core.policy import Policy
 
 CRASHES_MAX = 3
 CRASH_PAUSE_MS = 1_000
 UNSTARTED_MAX = 8
 """How often no process could begin a job, before it is a dead letter: some two minutes."""
 UNSTARTED_PAUSE_MS = 1_000
-SNOOZES_MAX = 1_000
 UNKNOWN_TYPE_MS_MAX = 3_600_000
 UNKNOWN_TYPE_DELAY_MS = (5_000, 600_000)
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What a job type says about its own failures."""
-
-    backoff: Backoff
-    holds_key: bool = False
-    """Retried in place with its order key held, instead of by way of the delay ladder."""
-    snoozes_max: int = SNOOZES_MAX
 
 
 @dataclass(frozen=True, slots=True)

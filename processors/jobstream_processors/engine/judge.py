@@ -15,7 +15,6 @@ from jobstream_processors.core.decide import (
     EXPIRED,
     FINISH,
     Case,
-    Policy,
     dead_letter,
     not_due,
     unknown_schema,
@@ -23,6 +22,7 @@ from jobstream_processors.core.decide import (
 )
 from jobstream_processors.core.headers import FIRST
 from jobstream_processors.core.outcome import UNDECODABLE
+from jobstream_processors.core.policy import Policy
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.delivery import BEHIND, DECIDED, FINISHED, LEFT, TAKEN, Delivery
 from jobstream_processors.engine.namesakes import Namesakes

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from jobstream_processors.core.decide import Policy
+from jobstream_processors.core.policy import Policy
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.job_types import ASYNC, JobSpec
 from jobstream_schemas import JobCodec

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from jobstream.enqueue.acks import Waiter, late, of_job, unsent
-from jobstream.enqueue.answers import Answers
+from jobstream.enqueue.acks import Waiter, of_job
 from jobstream.enqueue.composing import Composer
 from jobstream.enqueue.counts import UNFOLDED_MAX
+from jobstream.enqueue.enqueued import Enqueued
 from jobstream.enqueue.first_use import FirstUses
 from jobstream.enqueue.many_acks import Tally
-from jobstream.enqueue.sending import asubmit, submit
+from jobstream.enqueue.sending import submit
 from jobstream.enqueue.topic_check import missing
 from jobstream.errors import EnqueueError, EnqueuesFailed, QueueFull
 from jobstream_schemas import caused
@@ -24,33 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from jobstream.enqueue.composing import Composed, JobKind, When
+    from jobstream.enqueue.coroutines import Coroutines
     from jobstream.enqueue.transport import Transport
     from jobstream_processors.ports import Outgoing
 
 Args = TypeVar("Args")
-ANSWER_S = 0.1
-"""Time that a call has to report its own timeout before the loop gives up on it."""
 
 LOOK_EVERY = 64
 """How many jobs an `enqueue_many` sends before it looks at reports: to serve one takes 1 µs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Enqueued:
-    """An acknowledged job: it is in the log. That says nothing of whether it has run, or will.
-
-    If a job of its `idempotency_key` has ended within the dedup window, be it done, dead or
-    cancelled, this one is absorbed and does not run. The enqueue cannot know: what has ended is
-    known to the worker that owns the partition. `jobstream job show` tells, and `dlq redrive`
-    brings back a dead one.
-    """
-
-    job_id: str
-    topic: str
-    """Its queue's topic, or a rung of the delay ladder for a delayed job."""
-    partition: int
-    offset: int
-
 
 Send = Callable[["JobKind", "Composed"], Enqueued]
 SendAsync = Callable[["JobKind", "Composed"], Awaitable[Enqueued]]
@@ -89,8 +67,8 @@ class Client:
         """Steps 1 and 2."""
         self._first_uses = FirstUses(transport, schemas_topic, self._timeout_s)
         self._used = self._first_uses.over
-        self._here = threading.local()
-        """What coroutines wait for, of the event loop that runs on a thread."""
+        self._coroutines: Coroutines | None = None
+        """How coroutines send, once one did."""
         self._send: Send = self._sent
         self._send_async: SendAsync = self._sent_async
         self._send_many: SendMany = self._many_sent
@@ -192,42 +170,17 @@ class Client:
             self.transport.serve(waiter.pending, until)
             partition, offset = waiter.wait(until, self._timeout_s)
         except EnqueueError as error:
-            raise _of_job(error, meta.id, error.__cause__) from error.__cause__
+            cause = error.__cause__
+            raise caused(of_job(error, f"job {meta.id}"), cause) from cause
         return Enqueued(meta.id, record.topic, partition, offset)
 
-    async def _sent_async(self, kind: JobKind, composed: Composed) -> Enqueued:
-        meta, record = composed
-        until = time.monotonic() + self._timeout_s
-        why = unsent
-        try:
-            if until >= self._used.get((record.topic, kind.codec.schema.fingerprint), 0.0):
-                async with asyncio.timeout(self._timeout_s + ANSWER_S):
-                    await self._first_uses.aprepare(kind, record, until)
-            answers = self._answers()
-            answer, done = answers.expect()
-            try:
-                try:
-                    self.transport.submit(record, done)
-                except QueueFull:
-                    await asubmit(self.transport, record, done, until)
-            except BaseException:
-                answers.unsent(answer)
-                raise
-            self.transport.hand_over()
-            why = late
-            partition, offset = await answer
-        except EnqueueError as error:
-            raise _of_job(error, meta.id, error.__cause__) from error.__cause__
-        except TimeoutError as error:
-            raise _of_job(why(self._timeout_s), meta.id, error) from error
-        return Enqueued(meta.id, record.topic, partition, offset)
+    def _sent_async(self, kind: JobKind, composed: Composed) -> Awaitable[Enqueued]:
+        if self._coroutines is None:
+            # Most services have no event loop, and its library is a fifth of what is imported.
+            from jobstream.enqueue.coroutines import Coroutines  # noqa: PLC0415 - as said
 
-    def _answers(self) -> Answers:
-        loop = asyncio.get_running_loop()
-        found: Answers | None = getattr(self._here, "answers", None)
-        if found is None or found.loop is not loop:
-            found = self._here.answers = Answers(loop, self._timeout_s + ANSWER_S)
-        return found
+            self._coroutines = Coroutines(self.transport, self._first_uses, self._timeout_s)
+        return self._coroutines.send(kind, composed)
 
     def _many_sent(
         self,
@@ -266,7 +219,3 @@ class Client:
         tally.wait(self._timeout_s)
         tally.check(ids)
         return ids
-
-
-def _of_job(error: EnqueueError, job_id: str, cause: BaseException | None) -> EnqueueError:
-    return caused(of_job(error, f"job {job_id}"), cause)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+import platform
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -63,7 +63,7 @@ class Composer:
         self._now_ms = now_ms
         self._bytes_max = bytes_max
         self._partition_of = lru_cache(KEYS_KEPT)(partition_for)
-        self._source = socket.gethostname()[:128]
+        self._source = platform.node()[:128]
 
     def compose(
         self,

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from threading import Lock
 
     from jobstream.enqueue.acks import Done
-    from jobstream.enqueue.client import Client, Enqueued
+    from jobstream.enqueue.client import Client
+    from jobstream.enqueue.enqueued import Enqueued
     from jobstream.enqueue.transport import Transport
     from jobstream.job_queue import Queue
     from jobstream_processors.ports import Log, Outgoing

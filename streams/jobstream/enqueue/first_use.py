@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 from jobstream.enqueue.acks import NOT_WRITTEN, Waiter, left_s, retold
 from jobstream.enqueue.sending import submit
 from jobstream.enqueue.topic_check import check_topic, missing
 from jobstream.errors import EnqueueError
 from jobstream.kafka.follow.schema_topic import schema_record
-from jobstream_processors.background import aside
 
 if TYPE_CHECKING:
     from jobstream.enqueue.composing import JobKind
@@ -24,7 +21,7 @@ SCHEMA_AGAIN_S = 600.0
 
 
 class FirstUses:
-    """Remembers what one client has used before. Safe to use from any thread and any event loop."""
+    """Remembers what one client has used before. Safe to use from any thread."""
 
     def __init__(self, transport: Transport, schemas_topic: str, timeout_s: float) -> None:
         self._transport = transport
@@ -35,20 +32,6 @@ class FirstUses:
         self._known: dict[bytes, float] = {}
         """Schemas that were published, and when they are to be again."""
         self._checked: set[str] = set()
-        self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = (
-            WeakKeyDictionary()
-        )
-        """Whose turn it is to prepare a first use, on each event loop."""
-
-    async def aprepare(self, kind: JobKind, record: Outgoing, until: float) -> None:
-        """As `prepare`, from a coroutine: one at a time on a loop, so on one thread at most."""
-        loop = asyncio.get_running_loop()
-        turn = self._turns.get(loop)
-        if turn is None:
-            turn = self._turns[loop] = asyncio.Lock()
-        async with turn:
-            if until >= self.over.get((record.topic, kind.codec.schema.fingerprint), 0.0):
-                await aside("jobstream-prepare", self.prepare, kind, record, until)
 
     def prepare(self, kind: JobKind, record: Outgoing, until: float) -> None:
         """Check the topic and publish the schema, where that was not done yet. Blocks."""

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from jobstream.enqueue.client import Enqueued
+from jobstream.enqueue.enqueued import Enqueued
 from jobstream.job import Job
 from jobstream.testing.errors import NotIdle
 from jobstream.testing.memory_broker import MemoryBroker

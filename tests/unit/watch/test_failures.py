@@ -15,7 +15,6 @@ from jobstream_processors.core.decide import (
     CountCrash,
     DeadLetter,
     End,
-    Policy,
     Retry,
     RetryInPlace,
     decide,
@@ -33,6 +32,7 @@ from jobstream_processors.core.outcome import (
     TimedOut,
     Unstarted,
 )
+from jobstream_processors.core.policy import Policy
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.current import job_fields
 from jobstream_processors.job_types import ASYNC, PROCESS

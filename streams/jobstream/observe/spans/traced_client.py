@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import Span, SpanContext
 
-    from jobstream.enqueue.client import Enqueued, Send, SendAsync, SendMany
+    from jobstream.enqueue.client import Send, SendAsync, SendMany
     from jobstream.enqueue.composing import Composed, JobKind
+    from jobstream.enqueue.enqueued import Enqueued
     from jobstream.enqueue.many_acks import Tally
 
 
