@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from jobstream.canary import canary_job as canary
@@ -57,16 +58,20 @@ async def brief(
 ) -> Briefing:
     """Verify the topics, and read what must be known before the first job runs.
 
-    Each step blocks on a thread of its own. `readers`: of the topics, and of orders alone.
+    Each step blocks on a thread of its own; those after the first go on at a time.
+    `readers`: of the topics, and of orders alone.
     """
     reader, orders_reader = readers
+    control = ControlFollower(orders_reader, control_topic(app.name))
     await aside("jobstream-start", _verify, app, queues, membership)
     observed.verified = True
-    mirrors = await aside("jobstream-start", _mirrors, app, reader)
-    control = ControlFollower(orders_reader, control_topic(app.name))
-    await aside("jobstream-start", control.catch_up)
-    catalogue, schemas = await aside("jobstream-start", _schemas, app, reader, sink)
-    cluster = await aside("jobstream-start", Admin(app.settings).cluster)
+    # At once: the answers are waited for most of the time.
+    mirrors, (catalogue, schemas), cluster, _ = await asyncio.gather(
+        aside("jobstream-start", _mirrors, app, reader),
+        aside("jobstream-start", _schemas, app, reader, sink),
+        aside("jobstream-start", Admin(app.settings).cluster),
+        aside("jobstream-start", control.catch_up),
+    )
     return Briefing(mirrors, control, catalogue, schemas, cluster.id)
 
 
