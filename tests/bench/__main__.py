@@ -37,6 +37,7 @@ CASES = {
     "memory": "memory with a million jobs waiting",
     "footprint": "memory of a worker: idle, in a burst, after it, and of its child processes",
     "exporter": "one look of the lag exporter at a thousand partitions",
+    "processes": "CPU a job of one, two and four worker processes, and the broker's share",
     "start": "from starting a worker to its first job",
     "recovery": "how long partitions stand still after deaths and restarts (three brokers)",
 }
@@ -86,7 +87,7 @@ def main() -> int:
     ):
         os.environ["JOBSTREAM_BOOTSTRAP_SERVERS"] = kafka.bootstrap_servers
         os.environ["JOBSTREAM_STATE_DIR"] = str(Path(folder, "state"))
-        rig = Rig(kafka.bootstrap_servers, Path(folder), options.quick)
+        rig = Rig(kafka.bootstrap_servers, Path(folder), options.quick, tuple(kafka.pids))
         figures = run(rig, options.only or list(CASES))
     figures += compared(figures)
     print(table(figures))

@@ -43,6 +43,7 @@ class Rig:
     bootstrap_servers: str
     folder: Path
     quick: bool
+    broker_pids: tuple[int, ...] = ()
 
     def size(self, full: int, quick: int) -> int:
         """The number of jobs to use."""
@@ -104,10 +105,11 @@ class Rig:
         *,
         limit_s: float = 300.0,
         metered: bool = True,
+        together: str = "",
         **env: str,
     ) -> WorkerProcess:
-        """Start a worker that leaves when it has settled `count` jobs."""
-        task = Task(bench.app.name, bench.queue.partitions, count, limit_s, metered)
+        """Start a worker that leaves when it has settled `count` jobs; see `Task.together`."""
+        task = Task(bench.app.name, bench.queue.partitions, count, limit_s, metered, together)
         argv = [sys.executable, "-m", "tests.bench.worker", json.dumps(asdict(task))]
         return WorkerProcess(argv, self.folder / f"{bench.app.name}.log", env)
 

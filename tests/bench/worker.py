@@ -7,11 +7,13 @@ looks into the worker at counters that are no API: a meter of its own would cost
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
 import threading
 import time
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.bench import jobs
@@ -38,6 +40,8 @@ class Task:
     """Leave then, whatever is finished."""
     metered: bool = True
     """Whether the worker counts its jobs."""
+    together: str = ""
+    """A folder: each worker that is done writes a file there, and stays while `leave` is not."""
 
 
 @dataclass(slots=True)
@@ -75,9 +79,18 @@ class Meter:
     def run(self) -> None:
         """Watch until the task is done, then tell the worker to drain and leave."""
         try:
-            self._measure(time.monotonic() + self._task.limit_s)
+            deadline = time.monotonic() + self._task.limit_s
+            self._measure(deadline)
+            if self._task.together:
+                self._stay(Path(self._task.together), deadline)
         finally:
             self._roles.stop()
+
+    def _stay(self, folder: Path, deadline: float) -> None:
+        """Leave no partitions to those that are still measured."""
+        (folder / f"done-{os.getpid()}").touch()
+        while not (folder / "leave").exists() and time.monotonic() < deadline:
+            self._pause.wait(LOOK_S)
 
     def _measure(self, deadline: float) -> None:
         report, memory_at = self.report, 0.0
