@@ -41,7 +41,7 @@ from jobstream_schemas.mirror_record import (
 from jobstream_schemas.reader import Reader, args_digest
 from jobstream_schemas.secret import Secret, masked
 from jobstream_schemas.shapes.decimals import DecimalSpec
-from jobstream_schemas.usual_row import done_encoder, done_key, encode_done, parse_row, usual_done
+from jobstream_schemas.usual_row import DoneRows, done_key, encode_done, parse_row, usual_done
 from jobstream_schemas.wire_names import is_id
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "DecimalSpec",
     "DecodeError",
     "Decoded",
+    "DoneRows",
     "EncodeError",
     "Incompatibility",
     "JobCodec",
@@ -79,7 +80,6 @@ __all__ = [
     "decode_control",
     "decode_mirror",
     "decode_row",
-    "done_encoder",
     "done_key",
     "encode_control",
     "encode_done",

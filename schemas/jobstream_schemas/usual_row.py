@@ -6,7 +6,7 @@ Every other row, and a done row of another layout, goes through `dedup_rows`.
 from __future__ import annotations
 
 from struct import Struct
-from typing import TYPE_CHECKING
+from typing import Final
 
 from jobstream_schemas.dedup_rows import ROW_FINGERPRINT, Row, decode_row, encode_row, row_key
 from jobstream_schemas.errors import DecodeError, EncodeError, shown
@@ -14,26 +14,24 @@ from jobstream_schemas.framing import frame_of
 from jobstream_schemas.meta import SIX_BYTES_MARKED, SIX_BYTES_MARKS, encode_millis
 from jobstream_schemas.primitives import LONG_MAX, ONE, read_long, text_bytes
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-_DONE_HEAD = frame_of(ROW_FINGERPRINT) + text_bytes("job")
-_DONE_STATE = text_bytes("done")
-_FIRST = _DONE_STATE + b"\x00\x00\x02\x10"
+_DONE_HEAD: Final = frame_of(ROW_FINGERPRINT) + text_bytes("job")
+_DONE_STATE: Final = text_bytes("done")
+_FIRST: Final = _DONE_STATE + b"\x00\x00\x02\x10"
 """State, redrive 0, no seq, attempt 1, and the length of the digest."""
-_SHORT = 64
+_SHORT: Final = 64
 """Numbers below it, and lengths, take one byte."""
 
 # Everything of a usual done row after the id: state, redrive, seq, attempt, digest, fingerprint
 # (each with its length); then, as one number, six bytes of time and two zeros: due and detail.
 _DONE_TAIL = Struct("<5sBBBB8sB8sQ")
-_done_tail = _DONE_TAIL.unpack_from
-_DONE_ID_AT = len(_DONE_HEAD) + 1
-_DONE_BYTES_MIN = _DONE_ID_AT + _DONE_TAIL.size
-_EIGHT = 16
+_done_tail: Final = _DONE_TAIL.unpack_from
+_DONE_ID_AT: Final = len(_DONE_HEAD) + 1
+_DONE_BYTES_MIN: Final = _DONE_ID_AT + _DONE_TAIL.size
+_EIGHT: Final = 16
 # Counted from the end, where every part has its size.
-_SEQ_AT, _ATTEMPT_AT = -28, -27
-_new = tuple.__new__
+_SEQ_AT: Final = -28
+_ATTEMPT_AT: Final = -27
+_new: Final = tuple.__new__
 
 
 def done_key(job_id: str, redrive: int) -> bytes:
@@ -44,34 +42,43 @@ def done_key(job_id: str, redrive: int) -> bytes:
 def encode_done(  # noqa: PLR0917 - one flat call per job
     digest: bytes, fingerprint: bytes, job_id: str, redrive: int, attempt: int, at: int
 ) -> bytes:
-    """The framed value of a job's done row, as `done_encoder` makes it."""
-    return done_encoder(at)(digest, fingerprint, job_id, redrive, attempt)
+    """The framed value of a job's done row, as `DoneRows` makes it."""
+    return DoneRows(at).row(digest, fingerprint, job_id, redrive, attempt)[1]
 
 
-def done_encoder(at: int) -> Callable[[bytes, bytes, str, int, int], bytes]:
-    """The function to the value of a done row written at that time, by hand for usual ones.
+class DoneRows:
+    """Makes the done rows that are written at one time, by hand where they are usual."""
 
-    It raises `EncodeError` for a digest or fingerprint of other than 8 or 0 bytes, and for a
-    number out of range. It checks no types: the caller is the worker.
-    """
-    if not 0 <= at <= LONG_MAX:
-        message = f"got {at}; it must be 0 to {LONG_MAX}"
-        raise EncodeError(message, "row.at")
-    tail = encode_millis(at) + b"\x00\x00"
+    __slots__ = ("_at", "_tail")
 
-    def encode(digest: bytes, fingerprint: bytes, job_id: str, redrive: int, attempt: int) -> bytes:
+    def __init__(self, at: int) -> None:
+        """Raises `EncodeError` for a time out of range."""
+        if not 0 <= at <= LONG_MAX:
+            message = f"got {at}; it must be 0 to {LONG_MAX}"
+            raise EncodeError(message, "row.at")
+        self._at = at
+        self._tail = encode_millis(at) + b"\x00\x00"
+
+    def row(
+        self, digest: bytes, fingerprint: bytes, job_id: str, redrive: int, attempt: int
+    ) -> tuple[bytes, bytes]:
+        """Key and framed value.
+
+        Raises `EncodeError` for a digest or fingerprint of other than 8 or 0 bytes, and for a
+        number out of range. Checks no types: the caller is the worker.
+        """
         raw = job_id.encode()
         if len(digest) == 8 == len(fingerprint) and len(raw) < _SHORT:  # noqa: PLR2004 - as documented
-            head = _DONE_HEAD + ONE[len(raw) << 1] + raw
+            size = ONE[len(raw) << 1]
             if redrive == 0 and attempt == 1:
-                return head + _FIRST + digest + b"\x10" + fingerprint + tail
+                parts = (_DONE_HEAD, size, raw, _FIRST, digest, b"\x10", fingerprint, self._tail)
+                return b"job:" + raw + b":done:0", b"".join(parts)
             if 0 <= redrive < _SHORT > attempt >= 0:
-                counts = bytes((redrive << 1, 0, attempt << 1, _EIGHT))
-                return head + _DONE_STATE + counts + digest + b"\x10" + fingerprint + tail
-        row = Row("job", job_id, "done", redrive, 0, attempt, digest, fingerprint, at)
-        return encode_row(row)
-
-    return encode
+                counts = _DONE_STATE + bytes((redrive << 1, 0, attempt << 1, _EIGHT))
+                parts = (_DONE_HEAD, size, raw, counts, digest, b"\x10", fingerprint, self._tail)
+                return done_key(job_id, redrive), b"".join(parts)
+        row = Row("job", job_id, "done", redrive, 0, attempt, digest, fingerprint, self._at)
+        return done_key(job_id, redrive), encode_row(row)
 
 
 def parse_row(key: bytes, value: bytes) -> Row:

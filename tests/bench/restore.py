@@ -14,7 +14,7 @@ from jobstream.dedup.slots import claim_slot
 from jobstream.dedup.table import Table
 from jobstream.kafka.client.broker_clock import MACHINE
 from jobstream.kafka.follow.topic_reader import KafkaLog
-from jobstream_schemas import done_encoder, done_key
+from jobstream_schemas import DoneRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,12 +54,12 @@ def measure(rig: Rig) -> Iterator[Figure]:
 
 def _write(rig: Rig, topic: str, count: int) -> None:
     producer = Producer({"bootstrap.servers": rig.bootstrap_servers, "linger.ms": 5})
-    encode = done_encoder(time.time_ns() // 1_000_000)
+    done = DoneRows(time.time_ns() // 1_000_000)
     for _ in range(0, count, BATCH):
         rows = []
         for _ in range(BATCH):
             job_id, digest = str(uuid_utils.uuid7()), uuid_utils.uuid4().bytes[:8]
-            value = encode(digest, b"finger-p", job_id, 0, 1)
-            rows.append({"key": done_key(job_id, 0), "value": value})
+            key, value = done.row(digest, b"finger-p", job_id, 0, 1)
+            rows.append({"key": key, "value": value})
         producer.produce_batch(topic, rows, 0)
         producer.flush()

@@ -6,7 +6,7 @@ Pure in (case, outcome): a decision repeated after a crash is the same decision.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import Final, assert_never
 
 from jobstream_processors.core import known
 from jobstream_processors.core.headers import Carried
@@ -122,7 +122,7 @@ class Leave:
 
 Decision = Finish | Retry | RetryInPlace | DeadLetter | End | CountCrash | WaitInPlace | Leave
 
-FINISH = Finish()
+FINISH: Final = Finish()
 LEAVE = Leave()
 EXPIRED = End(known.EXPIRED, "expired")
 

@@ -7,13 +7,14 @@ write of done and a merge give the same bytes in either order.
 from __future__ import annotations
 
 from struct import Struct, error
+from typing import Final
 
 from jobstream.dedup.errors import ShardUnusable
 from jobstream_processors.core.known import Known
 from jobstream_schemas import caused
 
-DONE_TAG = b"D"
-DONE_SIZE = 17
+DONE_TAG: Final = b"D"
+DONE_SIZE: Final = 17
 """Bytes of a done id: the tag, 8 of fingerprint, 8 of digest."""
 
 _FACTS_TAG = b"F"

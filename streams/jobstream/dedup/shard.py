@@ -11,7 +11,7 @@ import threading
 from contextlib import contextmanager, suppress
 from shutil import disk_usage
 from struct import Struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from jobstream.dedup.errors import ShardUnusable
 from jobstream.dedup.fact_bytes import DONE_SIZE, DONE_TAG, decode, encode, encode_done
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from jobstream.dedup.rocks import ShardMemory
 
-_JOB = b"j"
+_JOB: Final = b"j"
 _MARK_KEY = b"mcheckpoint"
 _MARK = Struct("<qq")
 _NO_CLAIM = -1
