@@ -24,12 +24,18 @@ CONSUMER: Mapping[str, Any] = {
     # A place that is not in the log must stop its partition, not skip jobs.
     "auto.offset.reset": "error",
     "queued.min.messages": 3_000,
-    "queued.max.messages.kbytes": 8_192,
+    "queued.max.messages.kbytes": 2_048,
     # The default of a second leaves gaps whenever the local queue was full.
     "fetch.queue.backoff.ms": 10,
     "fetch.wait.max.ms": 100,
     "socket.timeout.ms": 10_000,
 }
+FETCH: Mapping[str, Any] = {
+    # What the queue above passes its bound by: the library's default is 50 MB for an answer, and a
+    # backlog fills it. Jobs in hand are what hides the way to the broker, not bytes in the client.
+    "fetch.max.bytes": 2_097_152,
+}
+"""What options of the user come before."""
 REBALANCE_MS = 300_000
 """How long a group waits for a partition that is to be given back, unless a drain needs more."""
 _TOO_OLD = [

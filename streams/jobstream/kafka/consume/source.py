@@ -15,7 +15,7 @@ from jobstream.errors import SourceFailed
 from jobstream.kafka.client.construct import made
 from jobstream.kafka.consume.beside import Beside, fresh
 from jobstream.kafka.consume.hearing import Hearing
-from jobstream.kafka.consume.member_options import CONSUMER, REBALANCE_MS, check
+from jobstream.kafka.consume.member_options import CONSUMER, FETCH, REBALANCE_MS, check
 from jobstream.kafka.consume.refused_commits import UNDER_WAY_MS, Commits
 from jobstream.kafka.consume.standstill import LOOK_MS, Standstill
 from jobstream.kafka.consume.starting_points import ask_ends, committed, log_ends
@@ -116,7 +116,7 @@ class KafkaSource:
             "session.timeout.ms": session_ms,
             "heartbeat.interval.ms": heartbeat_ms,
         }
-        self._options = {**options, **CONSUMER, "group.id": group}
+        self._options = {**FETCH, **options, **CONSUMER, "group.id": group}
         self._consumer = made(
             Consumer,
             {
