@@ -79,4 +79,8 @@ class WorkerStopped(ProcessorError):
 
 
 class ReplaceProcess(ProcessorError):
-    """Handlers beyond their limit hold too many slots, or the event loop: a new process is due."""
+    """A new process is due.
+
+    Handlers beyond their limit hold too many slots, or the event loop; or the Kafka client of this
+    one can't find its brokers any more.
+    """

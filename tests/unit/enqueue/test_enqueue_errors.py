@@ -21,6 +21,7 @@ from jobstream import (
     QueueFull,
 )
 from jobstream.kafka.produce import producer as producing
+from jobstream.kafka.produce.lasting import Unserved
 from jobstream.kafka.produce.producer import KafkaTransport
 from jobstream.kafka.produce.producer_clock import ProducerClock
 from jobstream.testing import MemoryJobs, memory
@@ -54,7 +55,8 @@ class Answering(MemoryTransport):
     def submit(self, record: Outgoing, done: Done) -> None:
         if record.topic.endswith(".default"):
             refused = Message(topic=record.topic)
-            producing._report(done, ProducerClock(), KafkaError(self._code), refused)  # noqa: SLF001 - what the client calls
+            by, error = Unserved({"log_level": 0}), KafkaError(self._code)
+            producing._report(done, ProducerClock(), by, error, refused)  # noqa: SLF001 - what the client calls
         else:
             super().submit(record, done)
 

@@ -96,6 +96,13 @@ class Hearing:
                 consumer.committed([Place(*next(iter(partitions)))], timeout=ASK_S)
                 self.heard()
 
+    def unheard_s(self) -> float:
+        """How long the coordinator has said nothing; 0 while nobody takes the statistics."""
+        now_s = self._now_s()
+        if now_s - self._taken_s > OVERDUE_S:
+            return 0.0
+        return now_s - self._coordinator_s
+
     def is_silent(self, limit_ms: int) -> bool:
         """Whether the coordinator may have given this member up: it was silent for longer.
 

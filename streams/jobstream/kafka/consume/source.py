@@ -14,6 +14,7 @@ from confluent_kafka import TopicPartition as Place
 from jobstream.errors import SourceFailed
 from jobstream.kafka.client.construct import made
 from jobstream.kafka.consume.beside import Beside, fresh
+from jobstream.kafka.consume.deaf import Deafness, asks_anew
 from jobstream.kafka.consume.hearing import Hearing
 from jobstream.kafka.consume.member_options import CONSUMER, FETCH, REBALANCE_MS, check
 from jobstream.kafka.consume.refused_commits import UNDER_WAY_MS, Commits
@@ -81,6 +82,7 @@ class KafkaSource:
         `hearing` is told the client's statistics by `options`.
         """
         self._hearing = hearing or Hearing()
+        self._deafness = Deafness(self._hearing, asks_anew(options, group))
         self._clock = clock
         self._turn = turn if turn is not None else TurnMeter(group)
         self._listener: Listener | None = None
@@ -141,7 +143,7 @@ class KafkaSource:
         )
 
     def poll(self, limit: int, timeout_s: float) -> Sequence[Record]:
-        """Up to `limit` records; waits at most `timeout_s` for the first of them."""
+        """Up to `limit` records; waits at most `timeout_s`. Raises ReplaceProcess if deaf."""
         if self._inside_since is not None:
             found = self._poll_beside(limit, timeout_s)
         else:
@@ -166,6 +168,7 @@ class KafkaSource:
         if now_ms >= self._next_look_ms:
             self._next_look_ms = now_ms + LOOK_MS
             self._look()
+            self._deafness.check()
         first = self._consumer.poll(timeout_s)
         if first is None:
             self._dry = True

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException
 
-from jobstream.kafka.client.error_kinds import failure_of, is_fatal
+from jobstream.kafka.client.error_kinds import failure_of
 from jobstream.kafka.produce.lasting import REPORTS_S, Unserved, reason_of
 from jobstream_processors.errors import PublishFailure
 
@@ -126,4 +126,4 @@ class SentRows:
 
     def _fail(self, key: bytes, error: KafkaError) -> None:
         self._bad[key] = failure_of(error)
-        self.by.broken = self.by.broken or is_fatal(error)
+        self.by.told(error)

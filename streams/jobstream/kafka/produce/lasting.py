@@ -1,4 +1,4 @@
-"""The one place that makes producers and replaces them: after a fatal error, a fault or a fork.
+"""The one place that makes producers and replaces them: those that broke, or lost their brokers.
 
 The client library raises a fatal error once, where its events are served; from then on it refuses
 all that it is given. Who waits for reports of a broken producer hears them to the last.
@@ -9,11 +9,13 @@ from __future__ import annotations
 import ctypes
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from jobstream.kafka.client.construct import made
+from jobstream.kafka.client.error_kinds import is_fatal
 from jobstream.kafka.client.green_threads import poll
 from jobstream_processors.background import in_background
 from jobstream_processors.forked import tell_in_child
@@ -35,6 +37,16 @@ PRODUCER: Mapping[str, Any] = {
     "queue.buffering.max.messages": 100_000,
     "queue.buffering.max.kbytes": 262_144,
 }
+OLD_S = 60.0
+"""A producer of this age that got no answer is replaced: see `Unserved.told`."""
+_UNANSWERED = frozenset(
+    (
+        KafkaError._MSG_TIMED_OUT,  # noqa: SLF001 - the library's names
+        KafkaError._TIMED_OUT,  # noqa: SLF001
+        KafkaError._TRANSPORT,  # noqa: SLF001
+        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
+    )
+)
 REPORTS_S = 150.0
 """How long a publish waits for its reports: each is due after message.timeout.ms at the latest."""
 ROOM_S = 0.05
@@ -47,6 +59,20 @@ class Unserved:
         self.producer: Producer = made(Producer, options)
         self.broken = False
         """Whether it broke for good, see `is_fatal`: what it still holds is reported as failed."""
+        self.stale = False
+        """Whether another is to take what comes; this one goes on with what it has."""
+        self._made_s = time.monotonic()
+
+    def told(self, error: KafkaError) -> None:
+        """Hear why it could not do what it was asked, and see whether another one is needed.
+
+        Without an answer as well: it may have lost its brokers for good, as `deaf.py` tells, and
+        only a new client finds them again. So that is tried, once a minute at most.
+        """
+        if is_fatal(error):
+            self.broken = True
+        elif error.code() in _UNANSWERED:
+            self.stale = self.stale or time.monotonic() - self._made_s > OLD_S
 
     def flush(self, timeout_s: float) -> None:
         """Wait at most `timeout_s` for reports, no longer than until all are there."""
@@ -122,10 +148,10 @@ class Lasting(Generic[Kind]):
     def get(self) -> Kind:
         """The producer that works; raises ConfigError if the client library refuses its options."""
         now = self._now
-        if now is not None and not now.broken:
+        if now is not None and not (now.broken or now.stale):
             return now
         with self._lock:
-            if self._now is None or self._now.broken:
+            if self._now is None or self._now.broken or self._now.stale:
                 self._drop()
                 self._now = self._make()
             return self._now

@@ -11,9 +11,9 @@ from confluent_kafka import KafkaError, KafkaException
 from jobstream.enqueue.acks import unwritten
 from jobstream.errors import EnqueueError, EnqueueTimeout, QueueFull
 from jobstream.kafka.client.admin_calls import Trouble
-from jobstream.kafka.client.error_kinds import is_fatal, is_passing, is_refusal
+from jobstream.kafka.client.error_kinds import is_passing, is_refusal
 from jobstream.kafka.follow.topic_reader import KafkaLog
-from jobstream.kafka.produce.lasting import PRODUCER, Lasting
+from jobstream.kafka.produce.lasting import PRODUCER, Lasting, Unserved
 from jobstream.kafka.produce.producer_clock import ProducerClock
 from jobstream.kafka.produce.self_served import SelfServed
 
@@ -62,7 +62,7 @@ class KafkaTransport:
         served = self._producer.get()
         produce = served.producer.produce
         topic, key, value, partition, headers = record
-        report = partial(_report, done, self._clock)
+        report = partial(_report, done, self._clock, served)
         try:
             if headers is None:
                 produce(topic, value, key, partition, report)
@@ -72,7 +72,7 @@ class KafkaTransport:
             message = "the local send queue is full"
             raise QueueFull(message) from error
         except KafkaException as error:
-            served.broken = served.broken or is_fatal(error.args[0])
+            served.told(error.args[0])
             # The client did not take it, whatever its reason.
             raise _refused(error.args[0], topic) from error
 
@@ -100,13 +100,11 @@ class KafkaTransport:
 
         Blocks up to `timeout_s`. Raises EnqueueTimeout, and EnqueueError where the broker says no.
         """
+        served = self._producer.get()
         try:
-            found = (
-                self._producer.get()
-                .producer.list_topics(topic, max(timeout_s, 0.001))
-                .topics[topic]
-            )
+            found = served.producer.list_topics(topic, max(timeout_s, 0.001)).topics[topic]
         except KafkaException as error:
+            served.told(error.args[0])
             raise self._unanswered(error.args[0], timeout_s) from error
         if found.error is not None and found.error.code() not in _MISSING:
             raise unwritten(EnqueueError(f"{topic}: {found.error.str()}; nothing was written"))
@@ -135,12 +133,15 @@ class KafkaTransport:
         return unwritten(EnqueueTimeout(message))
 
 
-def _report(done: Done, clock: ProducerClock, error: KafkaError | None, message: Message) -> None:
+def _report(
+    done: Done, clock: ProducerClock, by: Unserved, error: KafkaError | None, message: Message
+) -> None:
     if error is None:
         if time.monotonic() >= clock.look_at_s:
             clock.heard(message)
         done(None, message.partition() or 0, message.offset() or 0)
     else:
+        by.told(error)
         done(_error_of(error, message.topic() or ""), -1, -1)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaException
 
-from jobstream.kafka.client.error_kinds import failure_of, is_fatal
+from jobstream.kafka.client.error_kinds import failure_of
 from jobstream.kafka.produce.done_rows import ROWS, RowProducer
 from jobstream.kafka.produce.lasting import PRODUCER, REPORTS_S, Lasting, Served
 from jobstream_processors.errors import PublishFailed, PublishFailure
@@ -82,8 +82,8 @@ class KafkaSink:
         topic, key, value, partition, _ = record
 
         def report(error: KafkaError | None, _: Message) -> None:
-            if error is not None and is_fatal(error):
-                served.broken = True
+            if error is not None:
+                served.told(error)
             done(None if error is None else failure_of(error))
 
         try:
@@ -138,6 +138,7 @@ class _Batch:
             self._lasts[place] = message  # type: ignore[index] # acked records have both
         else:
             self._bad.append((error, message))
+            self._by.told(error)
         self._reported += 1
         if self._reported == self._expected:
             self._done.set()
@@ -145,7 +146,7 @@ class _Batch:
     def refuse(self, index: int, error: KafkaError) -> None:
         """The client library would not even take the record."""
         self._failures[index] = failure_of(error)
-        self._by.broken = self._by.broken or is_fatal(error)
+        self._by.told(error)
         self._refused += 1
 
     def sent(self) -> None:
