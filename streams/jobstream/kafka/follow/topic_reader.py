@@ -31,10 +31,12 @@ log = logging.getLogger("jobstream.kafka")
 
 Answer = TypeVar("Answer")
 
-READ_BATCH = 5_000
+READ_BATCH = 1_000
 READER: Mapping[str, Any] = {
+    # Several read at once while tables are closed or taken over, each of these sizes.
     "queued.min.messages": 10_000,
-    "queued.max.messages.kbytes": 4_096,
+    "queued.max.messages.kbytes": 1_024,
+    "fetch.message.max.bytes": 262_144,
     "fetch.queue.backoff.ms": 10,
 }
 LOOK_S = 0.5
