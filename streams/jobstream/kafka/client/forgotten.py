@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import sys
 from functools import cache
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Uuid
@@ -38,6 +37,8 @@ def let_go(described: Iterable[TopicDescription]) -> None:
 
 @cache
 def _forgets() -> bool:
+    from importlib.metadata import version  # noqa: PLC0415 - 1 MB that no producer needs
+
     return version("confluent-kafka") in FORGETS
 
 
