@@ -1,4 +1,4 @@
-"""The child process of the process executor: import the handler, run one job at a time, report.
+"""The child process of the process executor: import handlers, run one job at a time, report.
 
 It holds no Kafka handle unless the handler itself enqueues, and dies with its parent.
 """
@@ -7,15 +7,30 @@ from __future__ import annotations
 
 import contextvars
 import importlib
+import marshal
 import os
 import pickle
 import runpy
+import socket
 import sys
-from multiprocessing.connection import Connection
+import time
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.core.outcome import Unstarted
+from jobstream_processors.execute.crossing import (
+    BACK,
+    BEGINS,
+    PREPARE,
+    READY,
+    UNREADY,
+    HandedJob,
+    Hello,
+    Inbox,
+    Preparation,
+    answered,
+    ended,
+)
 from jobstream_processors.execute.leash import die_with
 from jobstream_processors.execute.outliving import outlive_stops
 from jobstream_processors.execute.spot import spot_of
@@ -23,52 +38,92 @@ from jobstream_processors.execute.user_errors import as_is, told
 from jobstream_processors.forked import close_in_child, leave
 
 if TYPE_CHECKING:
-    from jobstream_processors.execute.in_child import Handler, Readers
+    from jobstream_processors.execute.in_child import Handler, Route
     from jobstream_processors.job_types import Target
 
-READY = b"ready"
-"""Says that a handler is imported; else an Unstarted comes, with the reason."""
+_PASSED = time.CLOCK_BOOTTIME if sys.platform == "linux" else time.CLOCK_MONOTONIC
+_awake_s = time.perf_counter
 
 
-def main(descriptor: int) -> None:
-    """Serve jobs from the pipe until the parent closes it."""
+class Service:
+    """Serves jobs, one after the other, until the worker closes the stream."""
+
+    def __init__(self, stream: socket.socket, tokens: socket.socket, hello: Hello) -> None:
+        self._stream, self._tokens = stream, tokens
+        self._script = hello.script
+        self._mine = os.getpid()
+        self._handlers: dict[Target, Handler] = {}
+        self._routes: dict[int, Route] = {}
+        self._said = b""
+        """How the last job ended: told together with what comes next, or at once if nothing is
+        there."""
+
+    def serve(self, inbox: Inbox) -> None:
+        """Take one token after the other; returns when the worker has left."""
+        while token := self._token():
+            kind, number, body = inbox.of(token[0])
+            if kind == PREPARE:
+                self._tell(self._prepared(number, Preparation(*pickle.loads(body))))  # noqa: S301 - our own parent
+            else:
+                self._run(number, HandedJob(*marshal.loads(body)))  # noqa: S302 - our own parent
+            del body  # While it idles, it keeps nothing of the job.
+
+    def _token(self) -> bytes:
+        if self._said:
+            try:
+                return self._tokens.recv(1, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                self._tell(b"")
+        return self._tokens.recv(1)
+
+    def _tell(self, answer: bytes) -> None:
+        said, self._said = self._said + answer, b""
+        self._stream.sendall(said)
+
+    def _run(self, number: int, handed: HandedJob) -> None:
+        if handed.until_ms and time.clock_gettime_ns(_PASSED) // 1_000_000 >= handed.until_ms:
+            # The worker may be frozen, and others may own the job.
+            self._said += answered(BACK, number, _awake_s())
+            return
+        route = self._routes[handed.route]
+        self._tell(answered(BEGINS, number, _awake_s()))
+        outcome = contextvars.Context().run(route.run, handed)
+        if os.getpid() != self._mine:
+            # The handler forked, and this is the copy: the stream is not its to answer on.
+            leave()
+        self._said = ended(number, _awake_s(), outcome)
+
+    def _prepared(self, number: int, prepared: Preparation) -> bytes:
+        target = prepared.target
+        if target not in self._handlers:
+            found = _find(target, prepared.args_class, self._script)
+            if isinstance(found, Unstarted):
+                return answered(UNREADY, number, _awake_s(), pickle.dumps(found))
+            self._handlers[target] = found
+        from jobstream_processors.execute.in_child import Route  # noqa: PLC0415 - `_handler` did
+
+        self._routes[prepared.route] = Route(self._handlers[target], prepared)
+        return answered(READY, number, _awake_s())
+
+
+def main(descriptors: list[int]) -> None:
+    """Serve jobs until the parent closes the stream."""
     outlive_stops()
-    os.set_inheritable(descriptor, False)  # noqa: FBT003 - so it is called; no program started here keeps it open
-    pipe = Connection(descriptor)
-    mine = os.getpid()
+    stream, tokens = (socket.socket(fileno=descriptor) for descriptor in descriptors)
+    for each in (stream, tokens):
+        each.settimeout(None)
+        each.set_inheritable(False)  # No program started here keeps it open.
+    inbox = Inbox(stream.recv)
     try:
-        parent, path, script, begin = pickle.loads(pipe.recv_bytes())  # noqa: S301 - our own parent
-        die_with(parent)
+        hello = Hello(*pickle.loads(inbox.next()[2]))  # noqa: S301 - our own parent
+        die_with(hello.parent)
         # The parent is to see this child's end, not that of a process that a handler forks.
-        close_in_child(pipe)
-        sys.path[:] = path
-        if begin is not None:
-            pickle.loads(begin)()  # noqa: S301 - our own parent; found once the path is set
-        handlers: dict[Target, Handler] = {}
-        readers: Readers | None = None
-        while True:
-            target, args_class, packed = pickle.loads(pipe.recv_bytes())  # noqa: S301 - our own parent
-            if packed is None:
-                # Only to be ready: while this took, the worker may have frozen and lost the job.
-                found = _find(target, args_class, script)
-                if isinstance(found, Unstarted):
-                    pipe.send_bytes(pickle.dumps(found))
-                    return
-                handlers[target] = found
-                pipe.send_bytes(READY)
-                continue
-            from jobstream_processors.execute.in_child import Readers, run  # noqa: PLC0415 - `_find` did
-
-            readers = readers or Readers()
-            handed = pickle.loads(packed)  # noqa: S301 - our own parent; nothing of user code is in it
-            reader = readers.of(handed)
-            pipe.send_bytes(b"starts")
-            outcome = contextvars.Context().run(run, handlers[target], handed, reader)
-            if os.getpid() != mine:
-                # The handler forked, and this is the copy: the pipe is not its to answer on.
-                leave()
-            pipe.send_bytes(pickle.dumps(outcome))
-            del packed, handed, outcome  # While it idles, it keeps nothing of the job.
+        close_in_child(stream)
+        close_in_child(tokens)
+        sys.path[:] = hello.path
+        if hello.begin is not None:
+            pickle.loads(hello.begin)()  # noqa: S301 - our own parent; found once the path is set
+        Service(stream, tokens, hello).serve(inbox)
     except (EOFError, OSError):
         return
 
@@ -113,4 +168,4 @@ def _script(path: str | None) -> ModuleType:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main([int(word) for word in sys.argv[1:]])

@@ -3,52 +3,47 @@
 Used for CPU-bound job types, and for suspects: jobs that may have killed the partition's last
 owner. A child is kept warm and runs one job at a time; only the death of a child while this worker
 lives says anything about its job. Children die with their parent.
+
+Jobs that are known to be short are handed to a child ahead, so that it never waits for the worker.
+What it has not begun is taken back as soon as another child could begin it, or it would have to
+wait behind a job that turned out to be long.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
-import pickle
-import socket
-import subprocess
-import sys
-import threading
-from multiprocessing.connection import Connection
-from queue import SimpleQueue
+import heapq
 from typing import TYPE_CHECKING
 
-from jobstream_processors.core.outcome import (
-    DONE,
-    STOPPED,
-    Crashed,
-    Interrupted,
-    Outcome,
-    TimedOut,
-    Unstarted,
-)
-from jobstream_processors.execute.child import READY
-from jobstream_processors.execute.in_child import HandedJob
-from jobstream_processors.execute.outliving import stops_held
-from jobstream_processors.execute.running import UNBARRED, Executor, facts_of, measured, no_entry
-from jobstream_processors.forked import close_in_child
+from jobstream_processors.core.outcome import STOPPED, Interrupted
+from jobstream_processors.execute.line import Starter
+from jobstream_processors.execute.one_child import LONG, Child
+from jobstream_processors.execute.running import UNBARRED, Executor, measured, no_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from jobstream_processors.assignment.lane import Lane
+    from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
+    from jobstream_processors.execute.line import Line, Listener
     from jobstream_processors.execute.running import Barred, Ended, EnterChild
-    from jobstream_processors.job_types import JobSpec, Target
     from jobstream_processors.ports import Machine
 
-log = logging.getLogger("jobstream.worker")
-
-START_S_MAX = 60.0
-"""How long a child may take to start and import the handler before it counts as failed."""
-ANSWER_BYTES_MAX = 1 << 20
-"""An outcome holds texts that are cut to far less."""
+AHEAD_S = 0.02
+"""How much work a child is handed ahead: more than a turn of the loop takes."""
+AHEAD_MAX = 200
+AHEAD_BYTES_MAX = 1 << 16
+"""What the child's stream takes at once, whatever it is doing."""
+SHORT_S = 0.01
+"""Jobs of a type that runs so long in the mean are handed over one by one."""
+BEHIND_S = 0.05
+"""Behind a job that runs so long nothing waits."""
+BEGIN_BY_MS = 500
+"""What was handed ahead begins by then or not at all: a worker that froze may have lost it. A
+session lasts a second at least."""
+OVERHEAD_S = 0.00002
+"""What a job costs a child beside its run."""
 
 
 class ProcessExecutor(Executor):
@@ -63,259 +58,221 @@ class ProcessExecutor(Executor):
         *,
         machine: Machine,
         enter: EnterChild = no_entry,
+        open_line: Callable[[Listener], Line] | None = None,
     ) -> None:
         super().__init__()
         self._size = size
         self.machine = machine
         self.barred = barred
-        self.begin = pickle.dumps(begin) if begin is not None else None
-        """What a child does before it imports a handler, such as setting up its log."""
         self.enter = enter
+        """`begin` is what a child does before it imports a handler, such as setting up its log."""
         self._ended = ended
         self._loop = asyncio.get_running_loop()
-        self._running: dict[Delivery, _Child] = {}
-        self._idle: list[_Child] = []
-        self._children: set[_Child] = set()
+        self._starter = Starter(begin)
+        self._open_line = open_line or self._starter.line
+        self._running: dict[Delivery, Child] = {}
+        """What a child has, or gets ready for."""
+        self._children: list[Child] = []
+        self._turns: dict[Delivery, int] = {}
+        """In which order they came."""
+        self._turn = 0
+        self._costs: dict[str, float] = {}
+        """How long jobs of a type run, the last ones above all."""
+        self._fills = self._looks = self._closed = False
 
     def submit(self, delivery: Delivery) -> None:
         """Run it when a child is free."""
+        self._turn += 1
+        self._turns[delivery] = self._turn
         self._waiting.append(delivery)
-        self._fill()
+        self._soon()
 
     def expire(self) -> None:
-        """Nothing to do: each child's thread keeps its own time, which is awake time as well."""
+        """Nothing to do: each child has a timer, in awake time as well."""
+
+    def withdraw(self, lane: Lane) -> list[Delivery]:
+        """Take back the deliveries of `lane` that did not start; nothing is reported of them."""
+        for child in list(self._children):
+            if any(ahead.delivery.lane is lane for ahead in list(child.handed)[1:]):
+                self.returns(child.take_back())
+        taken = super().withdraw(lane)
+        for delivery in taken:
+            del self._turns[delivery]
+        return taken
 
     def interrupt(self, lane: Lane) -> None:
-        """Kill the children that run jobs of `lane`."""
-        for delivery, child in list(self._running.items()):
-            if delivery.lane is lane:
-                child.kill_for(Interrupted())
+        """End what is here of `lane`; children that run its jobs are killed."""
+        for delivery in [d for d in self._running if d.lane is lane]:
+            self._cut(delivery, Interrupted())
+        for delivery in self.withdraw(lane):
+            self._ended(delivery, Interrupted())
 
     def stop(self, delivery: Delivery) -> None:
         """Kill the child that runs it; end it at once if it did not start."""
-        child = self._running.get(delivery)
-        if child is not None:
-            child.kill_for(STOPPED)
-        elif delivery in self._waiting:
-            self._waiting.remove(delivery)
-            self._ended(delivery, STOPPED)
+        self._cut(delivery, STOPPED)
 
     def close(self) -> None:
         """Stop every child."""
-        for child in list(self._children):
-            child.stop()
+        self._closed = True
+        self._starter.close()
+        for child in self._children:
+            child.close()
+        self._children.clear()
+
+    def _cut(self, delivery: Delivery, outcome: Outcome) -> None:
+        child = self._running.get(delivery)
+        if child is not None:
+            child.cut(delivery, outcome)
+        elif delivery in self._turns:
+            self._waiting.remove(delivery)
+            self.ended(delivery, outcome, 0.0)
+
+    # -- what children tell
+
+    def ended(self, delivery: Delivery, outcome: Outcome, at_s: float) -> None:
+        """It ended, or will not begin, by this outcome."""
+        self._running.pop(delivery, None)
+        del self._turns[delivery]
+        spec = delivery.spec
+        if delivery.began and spec is not None:
+            cost_s = at_s - delivery.began + OVERHEAD_S
+            known_s = self._costs.get(spec.name, cost_s)
+            self._costs[spec.name] = known_s + (cost_s - known_s) / 8
+        measured(delivery, outcome, at_s)
+        self._ended(delivery, outcome)
+
+    def returns(self, deliveries: Iterable[Delivery]) -> None:
+        """These have not begun: they are the next to begin, in the order in which they came."""
+        turns, waiting = self._turns, self._waiting
+        for delivery in deliveries:
+            del self._running[delivery]
+            before = []
+            while waiting and turns[waiting[0]] < turns[delivery]:
+                before.append(waiting.popleft())
+            waiting.appendleft(delivery)
+            waiting.extendleft(reversed(before))
+            self._soon()
+
+    def free(self, child: Child) -> None:  # noqa: ARG002 - each is asked when it is filled
+        """It has nothing to do."""
+        self._soon()
+
+    def gone(self, child: Child) -> None:
+        """It is no more."""
+        if child in self._children:
+            self._children.remove(child)
+        self._soon()
+
+    # -- which child gets what
+
+    def _soon(self) -> None:
+        """Fill the children once for all that comes in this turn of the loop."""
+        if not self._fills:
+            self._fills = True
+            self._loop.call_soon(self._fill)
 
     def _fill(self) -> None:
-        while self._waiting and (self._idle or len(self._children) < self._size):
-            child = self._idle.pop() if self._idle else self._start()
-            delivery = self._waiting.popleft()
+        self._fills = False
+        if self._closed:
+            return
+        idle = self._give()
+        if idle and not self._waiting:
+            # None idles while another has jobs ahead.
+            behind = max(self._children, key=lambda child: len(child.handed))
+            if len(behind.handed) > 1:
+                self.returns(behind.take_back())
+                self._give()
+        self._hand_ahead()
+        for child in self._children:
+            child.flush()
+
+    def _give(self) -> bool:
+        """Give jobs to those that have none; returns whether some still have none."""
+        idle = [child for child in self._children if child.idle]
+        while self._waiting:
+            delivery = self._waiting[0]
+            if self._bars(delivery):
+                continue
+            if not idle and len(self._children) >= self._size:
+                return False
+            if not idle:
+                child = Child(self, self._open_line)
+                self._children.append(child)
+            else:
+                child = next((each for each in idle if each.knows(delivery)), idle[-1])
+                idle.remove(child)
+            self._waiting.popleft()
             self._running[delivery] = child
-            child.run(delivery)
+            if child.knows(delivery):
+                child.hand(delivery, self._cost_of(delivery), self.machine.awake_s())
+            else:
+                child.prepare(delivery)
+        return bool(idle)
 
-    def _start(self) -> _Child:
-        child = _Child(self)
-        self._children.add(child)
-        return child
+    def _hand_ahead(self) -> None:
+        """Hand out what waits, the same work to each child that will soon get to it."""
+        if not self._waiting:
+            return
+        now_s, until_ms = self.machine.awake_s(), self.machine.monotonic_ms() + BEGIN_BY_MS
+        roomy = [
+            (child.ahead_s, place, child)
+            for place, child in enumerate(self._children)
+            if child.is_brisk and (not child.began_s or now_s - child.began_s < BEHIND_S)
+        ]
+        heapq.heapify(roomy)
+        while roomy and self._waiting:
+            delivery = self._waiting[0]
+            cost_s = self._cost_of(delivery)
+            if cost_s == LONG or delivery.expires_ms is not None or delivery.trace is not None:
+                break
+            ahead_s, place, child = roomy[0]
+            if (
+                ahead_s + cost_s > AHEAD_S
+                or child.unread >= AHEAD_MAX
+                or child.unread_bytes + len(delivery.value) > AHEAD_BYTES_MAX
+                or not (child.is_brisk and child.knows(delivery))
+            ):
+                heapq.heappop(roomy)
+                continue
+            if self._bars(delivery):
+                continue
+            self._waiting.popleft()
+            self._running[delivery] = child
+            child.hand(delivery, cost_s, now_s, until_ms)
+            heapq.heapreplace(roomy, (child.ahead_s, place, child))
+            if not self._looks:
+                self._looks = True
+                self._loop.call_later(BEHIND_S, self._look)
 
-    def report(self, child: _Child, delivery: Delivery, outcome: Outcome, *, alive: bool) -> None:
-        """Called by a child's thread."""
-        try:
-            self._loop.call_soon_threadsafe(self._take, child, delivery, outcome, alive)
-        except RuntimeError:
-            child.stop()  # The loop is closed: the worker has left.
+    def _bars(self, delivery: Delivery) -> bool:
+        """End the first of those that wait if it must not begin."""
+        bar = self.barred(delivery)
+        if bar is None:
+            return False
+        self._waiting.popleft()
+        self.ended(delivery, bar, 0.0)
+        return True
 
-    def _take(self, child: _Child, delivery: Delivery, outcome: Outcome, alive: bool) -> None:  # noqa: FBT001 - passed by position through the loop
-        del self._running[delivery]
-        if alive and not child.condemned:
-            self._idle.append(child)
-        else:
-            self._children.discard(child)
-            child.stop()
-        measured(delivery, outcome, self.machine.awake_s())
-        self._ended(delivery, outcome)
-        self._fill()
+    def _cost_of(self, delivery: Delivery) -> float:
+        """How long it is likely to run; `LONG` unless that is known to be short.
 
-
-class _Child:
-    """One child process and the thread that talks to it."""
-
-    def __init__(self, pool: ProcessExecutor) -> None:
-        self._pool = pool
-        self._work: SimpleQueue[Delivery | None] = SimpleQueue()
-        self._ending: Outcome | None = None
-        """What the run ends as for which it was to be killed. It runs no other: the kill may come
-        late, or find no process yet."""
-        self._started = False
-        self._process: subprocess.Popen[bytes] | None = None
-        self._pipe: Connection | None = None
-        self._ready_for: set[Target] = set()
-        """Handlers that it has imported."""
-        self._has_schemas: set[bytes] = set()
-        """Fingerprints of the writers' schemas that it was handed."""
-        threading.Thread(target=self._serve, name="jobstream-child", daemon=True).start()
-
-    @property
-    def condemned(self) -> bool:
-        """It was to be killed for one job, and must run no other."""
-        return self._ending is not None
-
-    def run(self, delivery: Delivery) -> None:
-        self._work.put(delivery)
-
-    def kill_for(self, outcome: Outcome) -> None:
-        """Kill it, so that its run ends as `outcome`, whatever comes first."""
-        if self._ending is None:
-            self._ending = outcome
-        self._kill()
-
-    def stop(self) -> None:
-        self._work.put(None)
-        self._kill()
-
-    def _kill(self) -> None:
-        if (process := self._process) is not None:
-            process.kill()
-
-    def _serve(self) -> None:
-        while (delivery := self._work.get()) is not None:
-            try:
-                outcome, alive = self._run(delivery)
-            except Exception as error:
-                # User code may write what it likes to any descriptor of its process.
-                log.exception("child_answers_nonsense", extra=delivery.fields())
-                outcome, alive = self._death(f"it answered nonsense: {error}"), False
-            if not alive:
-                self._bury()
-            self._pool.report(self, delivery, outcome, alive=alive)
-            if not alive:
-                return
-            del delivery, outcome  # While it idles, it keeps nothing of the job.
-        self._bury()
-
-    def _run(self, delivery: Delivery) -> tuple[Outcome, bool]:
-        spec = delivery.spec
-        assert spec is not None  # noqa: S101 - admitted deliveries have a handler
-        self._started = False
-        if (bar := self._pool.barred(delivery)) is not None:
-            return bar, True  # Before its trace tells that it runs; once more when it does.
-        try:
-            if self._process is None:
-                self._spawn()
-            pipe = self._pipe
-            assert pipe is not None  # noqa: S101 - made by _spawn
-            args_class = _by_name(spec)
-            if spec.target not in self._ready_for:
-                unready = self._make_ready(pipe, spec.target, args_class)
-                if unready is not None:
-                    return self._ending or unready, False
-            if (bar := self._pool.barred(delivery)) is not None:
-                return bar, True
-            if self._ending is not None:
-                return self._ending, True
-            pipe.send_bytes(pickle.dumps((spec.target, args_class, self._packed(delivery))))
-            return self._await(pipe, delivery, spec.timeout_ms)
-        except EOFError as error:
-            return self._death(str(error)), False
-        except OSError as error:
-            return self._death("" if self._process is not None else str(error)), False
-
-    def _packed(self, delivery: Delivery) -> bytes:
-        meta, reader = delivery.meta, delivery.reader
-        assert meta is not None, "only decoded deliveries are run"  # noqa: S101
-        assert reader is not None, "a decoded delivery has a reader"  # noqa: S101
-        known = reader.fingerprint in self._has_schemas
-        self._has_schemas.add(reader.fingerprint)
-        handed = HandedJob(
-            delivery.value,
-            meta.args_bytes_at,
-            reader.fingerprint,
-            None if known else reader.schema,
-            facts_of(delivery, self._pool.machine.wall_ms()),
-            self._pool.enter(delivery),
-        )
-        return pickle.dumps(handed)
-
-    def _make_ready(self, pipe: Connection, target: Target, args_class: bytes) -> Unstarted | None:
-        """Let the child import the handler before it is handed a job, which it starts at once.
-
-        Returns why it can't, if it can't.
+        What may kill its child runs with nothing behind it.
         """
-        pipe.send_bytes(pickle.dumps((target, args_class, None)))
-        answer = self._hear(pipe)
-        if answer != READY:
-            why: Unstarted = pickle.loads(answer)  # noqa: S301 - from our own child
-            return why
-        self._ready_for.add(target)
-        return None
+        spec = delivery.spec
+        assert spec is not None, "admitted deliveries have a handler"  # noqa: S101
+        cost_s = LONG if delivery.in_child else self._costs.get(spec.name, LONG)
+        return cost_s if cost_s < SHORT_S else LONG
 
-    def _hear(self, pipe: Connection) -> bytes:
-        """Wait for the child to get on; raises EOFError if it does not, or dies."""
-        if not pipe.poll(START_S_MAX):
-            self._kill()
-            message = f"it did not get ready within {START_S_MAX:.0f} s"
-            raise EOFError(message)
-        return pipe.recv_bytes(ANSWER_BYTES_MAX)
-
-    def _await(self, pipe: Connection, delivery: Delivery, timeout_ms: int) -> tuple[Outcome, bool]:
-        self._hear(pipe)  # The handler starts now.
-        self._started = True
-        delivery.begins(self._pool.machine.awake_s())
-        if pipe.poll(timeout_ms / 1000):
-            outcome: Outcome = pickle.loads(pipe.recv_bytes(ANSWER_BYTES_MAX))  # noqa: S301 - from our own child
-            # The usual end is known by its one object, which a pickle copies.
-            return DONE if outcome == DONE else outcome, True
-        self._kill()
-        return TimedOut(timeout_ms), False
-
-    def _spawn(self) -> None:
-        ours, theirs = _pipe()
-        command = [sys.executable, "-m", "jobstream_processors.execute.child", str(theirs.fileno())]
-        self._pipe = ours
-        try:
-            with stops_held():
-                self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                    command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
-                )
-        finally:
-            theirs.close()
-        main = getattr(sys.modules.get("__main__"), "__file__", None)
-        ours.send_bytes(pickle.dumps((os.getpid(), list(sys.path), main, self._pool.begin)))
-
-    def _death(self, why: str) -> Outcome:
-        """What its end, or its silence, says of the job that it had."""
-        self._kill()
-        if self._ending is not None:
-            return self._ending
-        code = self._process.wait() if self._process is not None else None
-        how = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-        if self._started:
-            return Crashed(f"its process died: {why or how}")
-        return Unstarted("child_not_started", f"the process ended before the handler: {why or how}")
-
-    def _bury(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait()
-        if self._pipe is not None:
-            self._pipe.close()
-            self._pipe = None
-
-
-def _by_name(spec: JobSpec) -> bytes:
-    """The class of its args, for a child that finds the handler and no more; "" if it has no name.
-
-    A child that finds the app has the class from there.
-    """
-    try:
-        return pickle.dumps(spec.codec.cls)
-    except (pickle.PicklingError, AttributeError):
-        return b""
-
-
-def _pipe() -> tuple[Connection, Connection]:
-    """The worker's end and the child's, of which no process that a handler forks has a copy."""
-    ours, theirs = (Connection(end.detach()) for end in socket.socketpair())
-    close_in_child(ours)
-    close_in_child(theirs)
-    return ours, theirs
+    def _look(self) -> None:
+        """Take back what waits behind a long job; again as long as anything is ahead."""
+        self._looks = False
+        now_s, ahead = self.machine.awake_s(), False
+        for child in list(self._children):
+            if len(child.handed) > 1:
+                if child.began_s and now_s - child.began_s >= BEHIND_S:
+                    self.returns(child.take_back())
+                else:
+                    ahead = True
+        if ahead and not self._looks:
+            self._looks = True
+            self._loop.call_later(BEHIND_S, self._look)

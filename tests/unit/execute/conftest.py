@@ -6,6 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.waiting import wait_until
+
+from jobstream_processors.execute.crossing import Answers
+from jobstream_processors.execute.line import Starter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
+    from jobstream_processors.execute.line import Line, Listener
 
 LIMIT_S = 120.0
 
@@ -59,6 +64,43 @@ class Ear:
         """Wait until it ended."""
         await self.until(lambda: job_id in self.outcomes)
         return self.outcomes[job_id]
+
+
+class OverheardLine:
+    """A line to a real child of which the worker hears late what it said."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._said = b""
+        self.send, self.take_back = line.send, line.take_back
+        self.kill, self.close = line.kill, line.close
+
+    def hear(self) -> bytes | None:
+        """As the line's."""
+        said, self._said = self._said, b""
+        return said or self._line.hear()
+
+    def overhear(self, kind: int) -> None:
+        """Block the loop until the child has given an answer of that kind."""
+
+        def heard() -> bool:
+            self._said += self._line.hear() or b""
+            return any(answer.kind == kind for answer in Answers().take(self._said))
+
+        wait_until(heard, "the child says it", limit_s=LIMIT_S)
+
+
+class Overheard:
+    """Opens lines to children and keeps them."""
+
+    def __init__(self) -> None:
+        self.lines: list[OverheardLine] = []
+        self._starter = Starter(None)
+
+    def open(self, listener: Listener) -> OverheardLine:
+        """For an executor that is made with it."""
+        self.lines.append(OverheardLine(self._starter.line(listener)))
+        return self.lines[-1]
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.harness.waiting import wait_until
+from tests.unit.execute.conftest import Overheard
 
 from jobstream.cli.log_output import configure_process
 from jobstream.kafka.client.broker_clock import MACHINE
@@ -29,6 +30,7 @@ from jobstream_processors.core.outcome import (
 )
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.execute.bars import Bars
+from jobstream_processors.execute.crossing import RETURNS
 from jobstream_processors.execute.on_processes import ProcessExecutor
 from jobstream_processors.job_types import PROCESS
 from jobstream_schemas import JobCodec
@@ -78,6 +80,11 @@ def quits(parcel):
 def hangs(parcel):
     (PLACE / "hanging").touch()
     threading.Event().wait()
+
+def stays(parcel):
+    (PLACE / "staying").touch()
+    while not (PLACE / "go").exists():
+        threading.Event().wait(0.01)
 """
 
 SLOW_IN_A_CHILD = """
@@ -95,7 +102,7 @@ def parcels(ear: Ear, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:  
     (tmp_path / f"{name}.py").write_text(HANDLERS)
     monkeypatch.syspath_prepend(str(tmp_path))
     module = importlib.import_module(name)
-    for job in ("signs", "tells", "waits", "raises", "exits", "dies", "quits", "hangs"):
+    for job in ("signs", "tells", "waits", "raises", "exits", "dies", "quits", "hangs", "stays"):
         declare(ear, module, job)
     return module
 
@@ -225,12 +232,15 @@ def test_a_job_past_its_limit_is_killed(ear: Ear, parcels: Any, tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("parcels")
-def test_a_lane_that_ends_kills_its_children_and_counts_no_crash(ear: Ear) -> None:
+def test_a_lane_that_ends_kills_its_children_and_counts_no_crash(ear: Ear, tmp_path: Path) -> None:
     async def scenario(executor: ProcessExecutor) -> None:
         executor.submit(ear.delivery("a", "waits"))
         await ear.outcome("a")
         executor.submit(ear.delivery("b", "hangs"))
         executor.submit(ear.delivery("c", "hangs"))
+        await asyncio.to_thread(
+            wait_until, (tmp_path / "hanging").exists, "it hangs", limit_s=LIMIT_S
+        )
         assert [d.id for d in executor.withdraw(ear.lane)] == ["c"]
 
         executor.interrupt(ear.lane)
@@ -339,27 +349,26 @@ def test_a_cancelled_job_is_killed_and_the_next_gets_another_child(
 
 
 @pytest.mark.usefixtures("parcels")
-def test_a_kill_that_comes_too_late_hits_no_other_job(
-    ear: Ear, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def scenario(executor: ProcessExecutor) -> None:
-        reported, report = threading.Event(), executor.report
-
-        def tells(*said: Any, **more: Any) -> None:  # noqa: ANN401 - whatever a child reports
-            report(*said, **more)
-            reported.set()
-
-        monkeypatch.setattr(executor, "report", tells)
-        late = ear.delivery("a", "signs")
+def test_a_kill_that_comes_too_late_hits_no_other_job(ear: Ear, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        overheard = Overheard()
+        executor = ProcessExecutor(1, ear.ended, machine=MACHINE, open_line=overheard.open)
+        late = ear.delivery("a", "stays")
         executor.submit(late)
         executor.submit(ear.delivery("b", "signs"))
-        # It has ended, and the loop, which stands still here, has not heard of it.
-        assert reported.wait(LIMIT_S)
+        await asyncio.to_thread(
+            wait_until, (tmp_path / "staying").exists, "it stays", limit_s=LIMIT_S
+        )
+        (tmp_path / "go").touch()
+        # It ends, and the loop, which stands still here, does not hear of it.
+        overheard.lines[0].overhear(RETURNS)
         executor.stop(late)
         assert await ear.outcome("a") == DONE
         assert await ear.outcome("b") == DONE
+        assert len(overheard.lines) == 1
+        executor.close()
 
-    run(ear, scenario)
+    asyncio.run(scenario())
 
 
 @pytest.mark.usefixtures("parcels")
