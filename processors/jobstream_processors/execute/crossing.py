@@ -165,7 +165,7 @@ class Inbox:
         self._held, self._at = b"".join(pieces), 0
 
 
-class Answers:
+class AnswerStream:
     """The answers of a child, as they come."""
 
     def __init__(self) -> None:

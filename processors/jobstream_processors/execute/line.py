@@ -30,7 +30,7 @@ CLOSE_S = 1.0
 """How long the end of killed processes is waited for at a close."""
 
 
-class Line(Protocol):
+class ChildLine(Protocol):
     """To one child process. Nothing of it blocks or raises."""
 
     def send(self, frames: bytes, tokens: bytes) -> None:
@@ -49,7 +49,7 @@ class Line(Protocol):
         """Kill it, and tell nothing more of it."""
 
 
-class Listener(Protocol):
+class LineEar(Protocol):
     """Hears of one child."""
 
     def listen(self) -> None:
@@ -66,7 +66,7 @@ class Starter:
         self._begin = pickle.dumps(begin) if begin is not None else None
         self._wanted: SimpleQueue[Callable[[], None] | None] | None = None
 
-    def line(self, listener: Listener) -> Line:
+    def line(self, listener: LineEar) -> ChildLine:
         """A new child process, which is on its way."""
         if self._wanted is None:
             self._wanted = SimpleQueue()
@@ -96,7 +96,7 @@ class Starter:
 class ProcessLine:
     """A line to a real process."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: LineEar) -> None:
         self._listener = listener
         self._loop = asyncio.get_running_loop()
         self._process: subprocess.Popen[bytes] | None = None
@@ -104,16 +104,9 @@ class ProcessLine:
         """Why there is no process."""
         self._killed = self._closed = False
         self._unsent = b""
-        self._stream, self._its_stream = socket.socketpair()
-        self._tokens, self._its_tokens = socket.socketpair()
+        self._stream, self._its_stream = _pair()
+        self._tokens, self._its_tokens = _pair()
         self._tokens.shutdown(socket.SHUT_RD)
-        for ours in (self._stream, self._tokens):
-            ours.settimeout(0)
-        for its in (self._its_stream, self._its_tokens):
-            its.settimeout(None)  # Of the worker's copy each call says that it must not block.
-        # No process that a handler forks has a copy.
-        for each in (self._stream, self._tokens, self._its_stream, self._its_tokens):
-            close_in_child(each)
         self._loop.add_reader(self._stream.fileno(), listener.listen)
 
     def start(self) -> None:
@@ -228,6 +221,16 @@ class ProcessLine:
             self._its_tokens.close()
         if self._process is not None:
             _end(self._process, CLOSE_S)
+
+
+def _pair() -> tuple[socket.socket, socket.socket]:
+    """The worker's end and the child's, of which no process that a handler forks has a copy."""
+    ours, its = socket.socketpair()
+    ours.settimeout(0)
+    its.settimeout(None)  # Where the worker uses its copy, it says in each call not to block.
+    close_in_child(ours)
+    close_in_child(its)
+    return ours, its
 
 
 def _end(process: subprocess.Popen[bytes], limit_s: float) -> None:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from jobstream_processors.core.outcome import STOPPED, Interrupted
 from jobstream_processors.execute.line import Starter
-from jobstream_processors.execute.one_child import LONG, Child
+from jobstream_processors.execute.one_child import OneChild
+from jobstream_processors.execute.outbox import LONG
 from jobstream_processors.execute.running import UNBARRED, Executor, measured, no_entry
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.execute.line import Line, Listener
+    from jobstream_processors.execute.line import ChildLine, LineEar
     from jobstream_processors.execute.running import Barred, Ended, EnterChild
     from jobstream_processors.ports import Machine
 
@@ -58,7 +59,7 @@ class ProcessExecutor(Executor):
         *,
         machine: Machine,
         enter: EnterChild = no_entry,
-        open_line: Callable[[Listener], Line] | None = None,
+        open_line: Callable[[LineEar], ChildLine] | None = None,
     ) -> None:
         super().__init__()
         self._size = size
@@ -70,9 +71,9 @@ class ProcessExecutor(Executor):
         self._loop = asyncio.get_running_loop()
         self._starter = Starter(begin)
         self._open_line = open_line or self._starter.line
-        self._running: dict[Delivery, Child] = {}
+        self._running: dict[Delivery, OneChild] = {}
         """What a child has, or gets ready for."""
-        self._children: list[Child] = []
+        self._children: list[OneChild] = []
         self._turns: dict[Delivery, int] = {}
         """In which order they came."""
         self._turn = 0
@@ -153,11 +154,11 @@ class ProcessExecutor(Executor):
             waiting.extendleft(reversed(before))
             self._soon()
 
-    def free(self, child: Child) -> None:  # noqa: ARG002 - each is asked when it is filled
+    def free(self, child: OneChild) -> None:  # noqa: ARG002 - each is asked when it is filled
         """It has nothing to do."""
         self._soon()
 
-    def gone(self, child: Child) -> None:
+    def gone(self, child: OneChild) -> None:
         """It is no more."""
         if child in self._children:
             self._children.remove(child)
@@ -184,7 +185,7 @@ class ProcessExecutor(Executor):
                 self._give()
         self._hand_ahead()
         for child in self._children:
-            child.flush()
+            child.out.flush()
 
     def _give(self) -> bool:
         """Give jobs to those that have none; returns whether some still have none."""
@@ -196,14 +197,14 @@ class ProcessExecutor(Executor):
             if not idle and len(self._children) >= self._size:
                 return False
             if not idle:
-                child = Child(self, self._open_line)
+                child = OneChild(self, self._open_line)
                 self._children.append(child)
             else:
-                child = next((each for each in idle if each.knows(delivery)), idle[-1])
+                child = next((each for each in idle if each.out.knows(delivery)), idle[-1])
                 idle.remove(child)
             self._waiting.popleft()
             self._running[delivery] = child
-            if child.knows(delivery):
+            if child.out.knows(delivery):
                 child.hand(delivery, self._cost_of(delivery), self.machine.awake_s())
             else:
                 child.prepare(delivery)
@@ -228,9 +229,9 @@ class ProcessExecutor(Executor):
             ahead_s, place, child = roomy[0]
             if (
                 ahead_s + cost_s > AHEAD_S
-                or child.unread >= AHEAD_MAX
-                or child.unread_bytes + len(delivery.value) > AHEAD_BYTES_MAX
-                or not (child.is_brisk and child.knows(delivery))
+                or child.out.unread >= AHEAD_MAX
+                or child.out.unread_bytes + len(delivery.value) > AHEAD_BYTES_MAX
+                or not (child.is_brisk and child.out.knows(delivery))
             ):
                 heapq.heappop(roomy)
                 continue

@@ -8,64 +8,46 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import marshal
 import pickle
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from jobstream_processors.core.outcome import Crashed, TimedOut, Unstarted
 from jobstream_processors.execute.crossing import (
     BACK,
     BEGINS,
     ENDS,
-    JOB,
-    PREPARE,
     READY,
     RETURNS,
     UNREAD_MAX,
     UNREADY,
     Answer,
-    Answers,
-    HandedJob,
-    Preparation,
-    framed,
+    AnswerStream,
     outcome_in,
     token_of,
 )
+from jobstream_processors.execute.outbox import LONG, InHand, Outbox, spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.execute.line import Line, Listener
+    from jobstream_processors.execute.line import ChildLine, LineEar
     from jobstream_processors.execute.running import Barred, EnterChild
-    from jobstream_processors.job_types import JobSpec
     from jobstream_processors.ports import Machine
 
 log = logging.getLogger("jobstream.worker")
 
 START_S_MAX = 60.0
 """How long a child may take to start and import the handler before it counts as failed."""
-LONG = float("inf")
 ENDED_S_MAX = 5.0
 """How long a child may take to say how a job ended whose handler is known to have ended."""
 HEARD_MAX = 16
 """Looks for more of what a child says, before others get a turn."""
 
 
-class Handed(NamedTuple):
-    """A delivery that a child has, and that has not ended."""
-
-    delivery: Delivery
-    number: int
-    cost_s: float
-    """How long it is likely to run; `LONG` where that is not known to be short."""
-    handed_s: float
-    size: int
-
-
-class Pool(Protocol):
+class ChildPool(Protocol):
     """What a child tells, and asks. It may be told things while it calls the child."""
 
     machine: Machine
@@ -78,21 +60,21 @@ class Pool(Protocol):
     def returns(self, deliveries: Iterable[Delivery]) -> None:
         """These have not begun, and will not begin there."""
 
-    def free(self, child: Child) -> None:
+    def free(self, child: OneChild) -> None:
         """It has nothing to do."""
 
-    def gone(self, child: Child) -> None:
+    def gone(self, child: OneChild) -> None:
         """It is no more."""
 
 
-class Child:
+class OneChild:
     """One child process."""
 
-    def __init__(self, pool: Pool, open_line: Callable[[Listener], Line]) -> None:
+    def __init__(self, pool: ChildPool, open_line: Callable[[LineEar], ChildLine]) -> None:
         self._pool = pool
         self._loop = asyncio.get_running_loop()
         self._awake_s = pool.machine.awake_s
-        self.handed: deque[Handed] = deque()
+        self.handed: deque[InHand] = deque()
         """In order. The first may have begun; all others are ahead."""
         self.began_s = 0.0
         """When the first of them began; 0 if it has not."""
@@ -104,15 +86,7 @@ class Child:
         """What it gets ready for."""
         self._readying = 0
         """The number of that preparation; 0 if it is ready."""
-        self._wanted = ("", b"")
-        self._routes: dict[tuple[str, bytes], int] = {}
-        """Job types whose handlers it has, with the schemas of events it can read for them."""
-        self._number = self._read = 0
-        """Of the last frame that it was sent, and of the last that it is known to have read."""
-        self.unread_bytes = 0
-        self._frames: list[bytes] = []
-        self._tokens = bytearray()
-        self._answers = Answers()
+        self._answers = AnswerStream()
         self._heard: deque[Answer] = deque()
         self._deaf = False
         self._endings: dict[int, Outcome] = {}
@@ -124,6 +98,7 @@ class Child:
         self._served = False
         """Whether it ever began a job."""
         self._line = open_line(self)
+        self.out = Outbox(self._line, pool.enter)
 
     # -- what the pool asks of it
 
@@ -133,11 +108,6 @@ class Child:
         return not (self.handed or self._readying or self.condemned)
 
     @property
-    def unread(self) -> int:
-        """How many frames it may not have read."""
-        return self._number - self._read
-
-    @property
     def is_brisk(self) -> bool:
         """Whether what is handed to it now is likely to begin soon, though it has a job."""
         return bool(
@@ -145,51 +115,30 @@ class Child:
             and not self._endings
             and not self.condemned
             and self.handed[0].cost_s < LONG
-            and self.unread < UNREAD_MAX
+            and self.out.unread < UNREAD_MAX
         )
-
-    def knows(self, delivery: Delivery) -> bool:
-        """Whether it has the handler, and can read the event."""
-        return _route_of(delivery) in self._routes
 
     def prepare(self, delivery: Delivery) -> None:
         """Have it import the handler before it is handed the job, which it begins at once.
 
         While this takes, the worker may freeze and lose the job.
         """
-        spec, reader = _spec_of(delivery), delivery.reader
-        assert reader is not None, "a decoded delivery has a reader"  # noqa: S101
-        self._reserved, self._wanted = delivery, _route_of(delivery)
-        told = Preparation(
-            len(self._routes) + 1, spec.target, _by_name(spec), spec.timeout_ms, reader.schema
-        )
-        self._put(PREPARE, pickle.dumps(tuple(told)))
-        self._readying = self._number
-        self.flush()
-        self._loop.call_later(START_S_MAX, self._unready, self._number)
+        self._reserved = delivery
+        self._readying = number = self.out.prepare(delivery)
+        self._loop.call_later(START_S_MAX, self._unready, number)
 
     def hand(self, delivery: Delivery, cost_s: float, now_s: float, until_ms: int = 0) -> None:
-        """Hand it a job, to begin by `until_ms` or not at all; `flush` sends it."""
-        size = self._put(JOB, marshal.dumps(tuple(self._packed(delivery, until_ms))))
+        """Hand it a job, to begin by `until_ms` or not at all; `out.flush` sends it."""
         if self.handed:
             self.ahead_s += cost_s
-        self.handed.append(Handed(delivery, self._number, cost_s, now_s, size))
-        self.unread_bytes += size
-
-    def flush(self) -> None:
-        """Send what was handed to it."""
-        if self._frames:
-            frames, tokens = b"".join(self._frames), bytes(self._tokens)
-            self._frames.clear()
-            self._tokens.clear()
-            self._line.send(frames, tokens)
+        self.handed.append(self.out.hand(delivery, cost_s, now_s, until_ms))
 
     def take_back(self, *, first: bool = False) -> list[Delivery]:
         """Take back, in order, what is ahead and what it has not taken yet.
 
         With `first`, also the job that it is to begin now.
         """
-        self.flush()
+        self.out.flush()
         if not self.handed or self._readying:
             return []
         # It takes them in order, so these are of the last ones.
@@ -220,7 +169,7 @@ class Child:
                 self._enforce()
                 return
         if not self.handed:
-            if self.unread >= UNREAD_MAX:
+            if self.out.unread >= UNREAD_MAX:
                 self._kill()
             self._pool.free(self)
 
@@ -302,8 +251,8 @@ class Child:
             raise ValueError(message)
         now_s = self._awake_s()
         if kind == BEGINS:
-            self._read, self._served = number, True
-            self.unread_bytes -= first.size
+            self._served = True
+            self.out.has_read(first)
             # By its own clock, which is the worker's, unless user code has set it.
             self.began_s = at_s if first.handed_s <= at_s <= now_s else now_s
             first.delivery.begins(self.began_s)
@@ -316,8 +265,7 @@ class Child:
         if self.handed:
             self.ahead_s = max(0.0, self.ahead_s - self.handed[0].cost_s)
         if kind == BACK:
-            self._read = number
-            self.unread_bytes -= first.size
+            self.out.has_read(first)
         at_s = at_s if self.began_s <= at_s <= now_s else now_s
         self.began_s = 0.0
         if outcome is None:
@@ -331,21 +279,21 @@ class Child:
             message = f"it told of handler {answer.number}"
             raise ValueError(message)
         delivery, self._reserved = self._reserved, None
-        self._read, self._readying = self._readying, 0
+        self._readying = 0
         if answer.kind == UNREADY:
             outcome: Unstarted = pickle.loads(answer.body)  # noqa: S301 - from our own child
             self._kill()
             if delivery is not None:
                 self._pool.ended(delivery, outcome, self._awake_s())
             return
-        self._routes[self._wanted] = len(self._routes) + 1
+        self.out.is_ready()
         if delivery is None:
             return
         if (bar := self._pool.barred(delivery)) is not None:
             self._pool.ended(delivery, bar, self._awake_s())
             return
         self.hand(delivery, LONG, self._awake_s())
-        self.flush()
+        self.out.flush()
 
     # -- how it is killed
 
@@ -396,7 +344,7 @@ class Child:
 
     def _arm(self) -> None:
         """Look at the limit of the job that runs when it passes, or later: jobs come and go."""
-        limit_s = self.began_s + _spec_of(self.handed[0].delivery).timeout_ms / 1_000
+        limit_s = self.began_s + spec_of(self.handed[0].delivery).timeout_ms / 1_000
         self._timer = self._loop.call_later(limit_s - self._awake_s(), self._look)
 
     def _look(self) -> None:
@@ -404,7 +352,7 @@ class Child:
         if not self.began_s or self.condemned:
             return
         first = self.handed[0]
-        timeout_ms = _spec_of(first.delivery).timeout_ms
+        timeout_ms = spec_of(first.delivery).timeout_ms
         if self._awake_s() < self.began_s + timeout_ms / 1_000:
             self._arm()
         else:
@@ -415,61 +363,6 @@ class Child:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    # -- what it is sent
-
-    def _put(self, kind: int, body: bytes) -> int:
-        self._number += 1
-        frame = framed(kind, self._number, body)
-        self._frames.append(frame)
-        self._tokens.append(token_of(self._number))
-        return len(frame)
-
-    def _packed(self, delivery: Delivery, until_ms: int) -> HandedJob:
-        meta, reader, carried = delivery.meta, delivery.reader, delivery.carried
-        assert meta is not None, "only decoded deliveries are run"  # noqa: S101
-        assert reader is not None, "a decoded delivery has a reader"  # noqa: S101
-        enter = self._pool.enter(delivery)
-        return HandedJob(
-            self._routes[_route_of(delivery)],
-            until_ms,
-            delivery.value,
-            meta.args_bytes_at,
-            delivery.id,
-            str(delivery.lane.queue),
-            carried.redrive,
-            carried.seq,
-            carried.attempt,
-            meta.enqueued_at,
-            delivery.lane.claim,
-            meta.correlation_id,
-            delivery.origin,
-            reader.secret,
-            pickle.dumps(enter) if enter is not None else None,
-        )
-
-
-def _route_of(delivery: Delivery) -> tuple[str, bytes]:
-    reader = delivery.reader
-    assert reader is not None, "a decoded delivery has a reader"  # noqa: S101
-    return _spec_of(delivery).name, reader.fingerprint
-
-
-def _spec_of(delivery: Delivery) -> JobSpec:
-    spec = delivery.spec
-    assert spec is not None, "admitted deliveries have a handler"  # noqa: S101
-    return spec
-
-
-def _by_name(spec: JobSpec) -> bytes:
-    """The class of its args, for a child that finds the handler and no more; "" if it has no name.
-
-    A child that finds the app has the class from there.
-    """
-    try:
-        return pickle.dumps(spec.codec.cls)
-    except (pickle.PicklingError, AttributeError):
-        return b""
 
 
 def _unstarted(how: str) -> Unstarted:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.harness.waiting import wait_until
 
-from jobstream_processors.execute.crossing import Answers
+from jobstream_processors.execute.crossing import AnswerStream
 from jobstream_processors.execute.line import Starter
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.execute.line import Line, Listener
+    from jobstream_processors.execute.line import ChildLine, LineEar
 
 LIMIT_S = 120.0
 
@@ -69,7 +69,7 @@ class Ear:
 class OverheardLine:
     """A line to a real child of which the worker hears late what it said."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: ChildLine) -> None:
         self._line = line
         self._said = b""
         self.send, self.take_back = line.send, line.take_back
@@ -85,7 +85,7 @@ class OverheardLine:
 
         def heard() -> bool:
             self._said += self._line.hear() or b""
-            return any(answer.kind == kind for answer in Answers().take(self._said))
+            return any(answer.kind == kind for answer in AnswerStream().take(self._said))
 
         wait_until(heard, "the child says it", limit_s=LIMIT_S)
 
@@ -97,7 +97,7 @@ class Overheard:
         self.lines: list[OverheardLine] = []
         self._starter = Starter(None)
 
-    def open(self, listener: Listener) -> OverheardLine:
+    def open(self, listener: LineEar) -> OverheardLine:
         """For an executor that is made with it."""
         self.lines.append(OverheardLine(self._starter.line(listener)))
         return self.lines[-1]

@@ -24,18 +24,16 @@ from jobstream.dedup.slots import claim_slot
 from jobstream.observe.health import Probes
 from jobstream.observe.server import serve
 from jobstream.settings import Settings
-from jobstream_processors.execute.on_processes import _pipe
+from jobstream_processors.execute.line import _pair
 
 settings = Settings.load({}, state_dir=sys.argv[1], metrics_port=0)
 slot = claim_slot(sys.argv[1], "shop", "c1")
-ours, theirs = _pipe()
+ours, theirs = _pair()
+ours.settimeout(20)
 with serve(settings, "shop", "worker", [], Probes()) as endpoint:
     fork = os.fork() or signal.pause()
     theirs.close()
-    try:
-        ended = ours.poll(20) and ours.recv_bytes()
-    except EOFError:
-        ended = "end"
+    ended = ours.recv(1) or "end"
     print(slot.path.name, endpoint.address.rpartition(":")[2], fork, ended, flush=True)
     signal.pause()
 """
