@@ -25,7 +25,7 @@ from jobstream_processors.execute.bars import Bars
 from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.execute.on_processes import ProcessExecutor
 from jobstream_processors.execute.on_threads import ThreadExecutor
-from jobstream_processors.execute.running import Barred, Ended, Executor
+from jobstream_processors.execute.running import Barred, Ended, Executes
 from jobstream_processors.job_types import ASYNC, PROCESS, THREAD, JobSpec, slots_of
 from jobstream_processors.meter import Meter
 from jobstream_processors.ports import Clock, Listener, Log, Sink, Source
@@ -45,12 +45,12 @@ if TYPE_CHECKING:
     from jobstream_processors.delivery import Decided
     from jobstream_processors.settle.thread import Settles
 
-Neighbours = tuple[Executor, Executor]
+Neighbours = tuple[Executes, Executes]
 """The executors that run handlers on the event loop and in threads."""
-MakeChildren = Callable[["Parts", Ended, Barred, Neighbours], Executor]
+MakeChildren = Callable[["Parts", Ended, Barred, Neighbours], Executes]
 
 
-def child_processes(parts: Parts, ended: Ended, barred: Barred, _: Neighbours) -> Executor:
+def child_processes(parts: Parts, ended: Ended, barred: Barred, _: Neighbours) -> Executes:
     """The executor of handlers that want a process of their own."""
     return ProcessExecutor(
         parts.children,
@@ -157,7 +157,7 @@ class Assembly:
         self.engine.horizon.announce_by(self.mirrors.wake, self.slots)
         self.closer = Closer(parts.plans, parts.reader, parts.sink, self.feed.served)
 
-    def _executors(self, parts: Parts) -> dict[str, Executor]:
+    def _executors(self, parts: Parts) -> dict[str, Executes]:
         ended, returned = parts.tracing.ended(self.engine.ended), self.engine.returned
         clock, enter, many = parts.clock, parts.tracing.enter, parts.concurrency
         bars = Bars(clock, parts.pulse.is_lost)

@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 from weakref import WeakSet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Forked(Protocol):
@@ -27,6 +30,16 @@ class Held(Protocol):
 
     def close(self) -> None:
         """Close the descriptor, and do nothing that is felt outside of this process."""
+
+
+class InChild:
+    """Stands for an object of a compiled class, which no weak reference can be made to.
+
+    Its owner keeps it. The two refer to each other, so it may outlast its owner for a while.
+    """
+
+    def __init__(self, forked: Callable[[], None]) -> None:
+        self.forked = forked
 
 
 _told: WeakSet[Forked] = WeakSet()

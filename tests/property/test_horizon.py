@@ -17,7 +17,7 @@ from jobstream_processors.engine.waiting import WaitingRoom
 from jobstream_processors.job_types import ASYNC
 
 if TYPE_CHECKING:
-    from jobstream_processors.execute.running import Executor
+    from jobstream_processors.execute.running import Executes
 
 SLOTS = 5
 TICK_MS = 50
@@ -97,7 +97,7 @@ class Slots:
                 self.queue.extend(found)
         else:
             self.now_ms += TICK_MS
-            self.horizon.look(self.rooms, {ASYNC: cast("Executor", self)})
+            self.horizon.look(self.rooms, {ASYNC: cast("Executes", self)})
 
 
 @given(STEPS)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jobstream_processors.assignment.skipped import Lookout
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.engine.witness import Witness
-    from jobstream_processors.execute.running import Executor
+    from jobstream_processors.execute.running import Executes
     from jobstream_processors.ports import TopicPartition
 
 SHOW_TICKS = 8
@@ -36,7 +36,7 @@ class Engine(Way):
 
     def run_on(
         self,
-        executors: Mapping[str, Executor],
+        executors: Mapping[str, Executes],
         witness: Witness,
         lookout: Lookout | None = None,
     ) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.engine.waiting import WaitingRoom
-    from jobstream_processors.execute.running import Executor
+    from jobstream_processors.execute.running import Executes
 
 AHEAD_S = 0.25
 """How much work may be announced beyond what the slots hold. An acknowledgement takes some
@@ -56,7 +56,7 @@ class Horizon:
         self.kept = True
         return deliveries[:count]
 
-    def look(self, rooms: Collection[WaitingRoom], executors: Mapping[str, Executor]) -> None:
+    def look(self, rooms: Collection[WaitingRoom], executors: Mapping[str, Executes]) -> None:
         """Decide what each lane wants announced, and have it announced if that is more."""
         now_ms, busy = self._now_ms(), self._taken(executors)
         self.kept = False
@@ -75,7 +75,7 @@ class Horizon:
         if asked:
             self._announce()
 
-    def _taken(self, executors: Mapping[str, Executor]) -> int:
+    def _taken(self, executors: Mapping[str, Executes]) -> int:
         """How many of the slots are taken, or waited for."""
         busy = sum(each.busy for name, each in executors.items() if name != PROCESS)
         # Suspects wait for children, however many: they must not hold up the others.

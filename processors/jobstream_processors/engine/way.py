@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from jobstream_processors.engine.judge import Judge, Taken
     from jobstream_processors.engine.waiting import WaitingRoom
     from jobstream_processors.engine.witness import Witness
-    from jobstream_processors.execute.running import Executor
+    from jobstream_processors.execute.running import Executes
     from jobstream_processors.meter import Meter
     from jobstream_processors.ports import Clock, Record
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 class Way:
     """Takes the deliveries of every lane of one process from step to step."""
 
-    executors: Mapping[str, Executor]
+    executors: Mapping[str, Executes]
     witness: Witness
 
     def __init__(  # noqa: PLR0917 - the parts of one composition

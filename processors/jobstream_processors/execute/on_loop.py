@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import types
+from collections import deque
 from collections.abc import Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -22,7 +23,6 @@ from jobstream_processors.core.outcome import DONE, STOPPED, Interrupted, Outcom
 from jobstream_processors.current import name_job
 from jobstream_processors.execute.running import (
     UNBARRED,
-    Executor,
     context_of,
     measured,
     outcome_of,
@@ -30,7 +30,7 @@ from jobstream_processors.execute.running import (
     spot_in,
     unread_of,
 )
-from jobstream_processors.forked import leave, tell_in_child
+from jobstream_processors.forked import InChild, leave, tell_in_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -71,8 +71,8 @@ class _Yields(NamedTuple):
     until_s: float
 
 
-class LoopExecutor(Executor):
-    """At most `concurrency` handlers in flight, all on one event loop."""
+class LoopExecutor:
+    """At most `concurrency` handlers in flight, all on one event loop; see `Executes`."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class LoopExecutor(Executor):
         machine: Machine,
         enter: Enter = name_job,
     ) -> None:
-        super().__init__()
+        self.stepping: Delivery | None = None
         self._concurrency = concurrency
         self._machine = machine
         self._now_s = machine.awake_s
@@ -92,7 +92,9 @@ class LoopExecutor(Executor):
         self._returned = returned
         self._enter = enter
         self._barred, self._is_lost = barred, barred.is_lost
+        self._waiting: deque[Delivery] = deque()
         self._running: dict[Delivery, asyncio.Task[None]] = {}
+        """Those that wait for something, in their slots."""
         self._limits: dict[Delivery, float] = {}
         self._yields: dict[Delivery, _Yields] = {}
         """Those that were cancelled, for whatever reason came first."""
@@ -104,7 +106,26 @@ class LoopExecutor(Executor):
         self._at = 0.0
         """When the step under way began: the last one ended then, and a clock read is saved."""
         self._loop = asyncio.get_running_loop()
-        tell_in_child(self)
+        self._is_copy = False
+        """Whether this is a child that a handler forked."""
+        self._in_child = InChild(self.forked)
+        tell_in_child(self._in_child)
+
+    @property
+    def busy(self) -> int:
+        """Deliveries that wait for a slot or run."""
+        return len(self._waiting) + len(self._running)
+
+    @property
+    def stuck(self) -> int:
+        """Runs that outlived their time limit and still hold a slot."""
+        return sum(delivery.outlived for delivery in self._running)
+
+    def withdraw(self, lane: Lane) -> list[Delivery]:
+        """Take back the deliveries of `lane` that did not start."""
+        taken = [d for d in self._waiting if d.lane is lane]
+        self._waiting = deque([d for d in self._waiting if d.lane is not lane])
+        return taken
 
     def submit(self, delivery: Delivery) -> None:
         """Run it when a slot is free."""
@@ -135,7 +156,7 @@ class LoopExecutor(Executor):
 
     def running(self) -> list[tuple[Delivery, float]]:
         """Those that wait, and the one that keeps the loop now. Safe from any thread."""
-        found, stepping = super().running(), self.stepping
+        found, stepping = [(run, run.began) for run in list(self._running)], self.stepping
         return found if stepping is None else [*found, (stepping, self._at)]
 
     def stop(self, delivery: Delivery) -> None:
@@ -152,8 +173,9 @@ class LoopExecutor(Executor):
     def forked(self) -> None:
         """In a child that a handler forked: end it once the handler ends or waits there."""
         self._ended = self._returned = leave
-        self._stay = leave  # type: ignore[method-assign] # nothing may go on
-        self._loop.call_soon(leave)
+        self._is_copy = True
+        if not self._loop.is_closed():
+            self._loop.call_soon(leave)
 
     def _cancel(self, delivery: Delivery, outcome: Outcome) -> None:
         """Cancel a run, unless that was done: a second time would cut its clean-up short."""
@@ -265,6 +287,8 @@ class LoopExecutor(Executor):
         context: contextvars.Context,
     ) -> None:
         """Host a handler that waits, to its end."""
+        if self._is_copy:
+            leave()  # nothing may go on
         task = asyncio.current_task()
         spec = delivery.spec
         assert task is not None  # noqa: S101 - runners are tasks

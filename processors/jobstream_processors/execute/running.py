@@ -63,11 +63,56 @@ class Barred(Protocol):
         """None: it may."""
 
 
-class Executor(ABC):
-    """Runs deliveries that were admitted. Used on the loop's thread."""
+class Executes(Protocol):
+    """Runs deliveries that were admitted. Used on the loop's thread.
+
+    It is asked for by shape: the executor of the loop is compiled, and no interpreted class is its
+    base or inherits from it.
+    """
+
+    stepping: Delivery | None
+    """The one whose handler keeps the event loop now. Safe from any thread."""
+
+    @property
+    def busy(self) -> int:
+        """Deliveries that wait for a slot or run."""
+
+    @property
+    def stuck(self) -> int:
+        """Runs that outlived their time limit and still hold a slot."""
+
+    def running(self) -> list[tuple[Delivery, float]]:
+        """Deliveries that hold a slot, and when their handlers began, in awake time.
+
+        Safe from any thread. 0 for those whose handler has not begun yet.
+        """
+
+    def withdraw(self, lane: Lane) -> list[Delivery]:
+        """Take back the deliveries of `lane` that did not start; nothing is reported of them."""
+
+    def submit(self, delivery: Delivery) -> None:
+        """Run it when a slot is free."""
+
+    def expire(self) -> None:
+        """End runs whose time limit has passed, by the clock that set it."""
+
+    def interrupt(self, lane: Lane) -> None:
+        """Stop the runs of `lane` where that is possible; their outcome is Interrupted."""
+
+    def stop(self, delivery: Delivery) -> None:
+        """An operator cancelled it: stop it where that is possible, and report its end as usual.
+
+        What did not start ends at once; a run ends when it gives way, so it may also return.
+        """
+
+    def close(self) -> None:
+        """Release threads and processes; what still runs is left to end with this process."""
+
+
+class Executor(ABC, Executes):
+    """What executors beside the loop share: those that wait, and those that hold a slot."""
 
     stepping: Delivery | None = None
-    """The one whose handler keeps the event loop now. Safe from any thread."""
 
     def __init__(self) -> None:
         self._waiting: deque[Delivery] = deque()
@@ -76,23 +121,20 @@ class Executor(ABC):
 
     @property
     def busy(self) -> int:
-        """Deliveries that wait for a slot or run."""
+        """Those that wait and those that run."""
         return len(self._waiting) + len(self._running)
 
     @property
     def stuck(self) -> int:
-        """Runs that outlived their time limit and still hold a slot."""
+        """Those past their limit."""
         return sum(delivery.outlived for delivery in self._running)
 
     def running(self) -> list[tuple[Delivery, float]]:
-        """Deliveries that hold a slot, and when their handlers began, in awake time.
-
-        Safe from any thread. 0 for those whose handler has not begun yet.
-        """
+        """Those in a slot."""
         return [(delivery, delivery.began) for delivery in list(self._running)]
 
     def withdraw(self, lane: Lane) -> list[Delivery]:
-        """Take back the deliveries of `lane` that did not start; nothing is reported of them."""
+        """Those of `lane` that wait."""
         taken = [d for d in self._waiting if d.lane is lane]
         self._waiting = deque(d for d in self._waiting if d.lane is not lane)
         return taken
@@ -103,22 +145,19 @@ class Executor(ABC):
 
     @abstractmethod
     def expire(self) -> None:
-        """End runs whose time limit has passed, by the clock that set it."""
+        """End runs past their limit."""
 
     @abstractmethod
     def interrupt(self, lane: Lane) -> None:
-        """Stop the runs of `lane` where that is possible; their outcome is Interrupted."""
+        """Stop the runs of `lane`."""
 
     @abstractmethod
     def stop(self, delivery: Delivery) -> None:
-        """An operator cancelled it: stop it where that is possible, and report its end as usual.
-
-        What did not start ends at once; a run ends when it gives way, so it may also return.
-        """
+        """Stop its run, or end it where it waits."""
 
     @abstractmethod
     def close(self) -> None:
-        """Release threads and processes; what still runs is left to end with this process."""
+        """Release threads and processes."""
 
 
 def measured(delivery: Delivery, outcome: Outcome, ended: float) -> None:

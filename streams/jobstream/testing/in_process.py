@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jobstream_processors.assembly import Neighbours, Parts
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.execute.running import Barred, Ended
+    from jobstream_processors.execute.running import Barred, Ended, Executes
     from jobstream_processors.ports import Clock
 
 
@@ -59,7 +59,7 @@ class NoChildren(Executor):
     def close(self) -> None:
         """The neighbours do that."""
 
-    def _executor_of(self, delivery: Delivery) -> Executor:
+    def _executor_of(self, delivery: Delivery) -> Executes:
         spec = delivery.spec
         assert spec is not None  # noqa: S101 - admitted deliveries have a handler
         is_async = inspect.iscoroutinefunction(spec.function)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from tests.unit.execute.conftest import Ear
 
-    from jobstream_processors.execute.running import Executor
+    from jobstream_processors.execute.running import Executes
 
 HOUR_MS = 3_600_000
 
@@ -107,7 +107,7 @@ def run(ear: Ear, executor: str, *jobs: tuple[str, str]) -> None:
     """Run jobs (id, type) in that executor until each has ended."""
 
     async def main() -> None:
-        made: Executor = ProcessExecutor(1, ear.ended, machine=MACHINE)
+        made: Executes = ProcessExecutor(1, ear.ended, machine=MACHINE)
         if executor != PROCESS:
             kind = LoopExecutor if executor == ASYNC else ThreadExecutor
             made = kind(10, ear.ended, ear.returned, machine=MACHINE)
