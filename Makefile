@@ -10,11 +10,11 @@ LOCK := .cache/lock/bin/uv pip compile --quiet --universal --python-version 3.11
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup compile demo observe test test-fast chaos coverage check bench soak dashboards pictures alerts docs lock clean
+.PHONY: help setup compile demo observe test test-fast chaos coverage check bench growth soak dashboards pictures alerts docs lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo '  ARGS="…" adds arguments to the program behind demo, observe, test, test-fast, chaos, coverage, bench and soak.'
+	@echo '  ARGS="…" adds arguments to the program behind demo, observe, test, test-fast, chaos, coverage, bench, growth and soak.'
 
 setup: $(STAMP) ## install the locked dependencies and this repository into .venv
 
@@ -56,6 +56,9 @@ check: $(STAMP) ## lint, format, types, import contracts, spelling, docs: what m
 
 bench: $(STAMP) ## measure jobstream side by side with bare loops and Celery (minutes)
 	$(BIN)/python -m tests.bench $(ARGS)
+
+growth: $(STAMP) ## draw what becomes of rate, CPU and memory as things grow (half an hour): ARGS="--small"
+	$(BIN)/python -m tests.bench.growth $(ARGS)
 
 soak: $(STAMP) ## load a worker for an hour and tell whether its memory grows: ARGS="--minutes 10"
 	$(BIN)/python -m tests.bench.soak $(ARGS)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jobstream import App
+from jobstream_processors.core.ladder import RUNGS
 
 if TYPE_CHECKING:
     from jobstream.job import Job
@@ -60,11 +61,18 @@ async def stamp(args: Note) -> None:
 
 
 class Bench:
-    """An app with every job type of this module on one queue."""
+    """An app with every job type of this module on one queue, and no-op jobs on any others.
 
-    def __init__(self, name: str, partitions: int) -> None:
-        self.app = App(name)
-        self.queue: Queue = self.app.queue(QUEUE, partitions=partitions)
+    `slim` makes the rungs of its ladder one partition each: they take no part in what is measured,
+    and a broker has to bear them.
+    """
+
+    def __init__(self, name: str, partitions: int, queues: int = 1, *, slim: bool = False) -> None:
+        self.app, self.slim = App(name), slim
+        rungs = dict.fromkeys(RUNGS, 1) if slim else None
+        names = [QUEUE, *(f"{QUEUE}-{number}" for number in range(2, queues + 1))]
+        self.queues = [self.app.queue(n, partitions=partitions, rungs=rungs) for n in names]
+        self.queue: Queue = self.queues[0]
         job = self.app.job
         self.types: dict[str, Job[Note, Any]] = {
             "async": job(queue=self.queue)(noop_async),
@@ -74,6 +82,11 @@ class Bench:
             "keyed": job(queue=self.queue)(keyed),
             "stamp": job(queue=self.queue)(stamp),
         }
+        self.noops: list[Job[Note, Any]] = [
+            self.types["async"],
+            *(job(queue=q, name=f"noop_{q.name}")(noop_async) for q in self.queues[1:]),
+        ]
+        """The no-op jobs of each queue."""
 
     @property
     def topic(self) -> str:

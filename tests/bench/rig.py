@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -49,13 +49,15 @@ class Rig:
         """The number of jobs to use."""
         return quick if self.quick else full
 
-    def bench(self, name: str, partitions: int = 12) -> Bench:
+    def bench(
+        self, name: str, partitions: int = 12, queues: int = 1, *, slim: bool = False
+    ) -> Bench:
         """An app with its topics; blocks until they can be seen."""
-        bench = Bench(f"bench-{name}", partitions)
+        bench = Bench(f"bench-{name}", partitions, queues, slim=slim)
         settings, admin = bench.app.settings, Admin(bench.app.settings)
         for attempt in range(1, APPLY_ATTEMPTS + 1):
             try:
-                apply(survey(admin, bench.app.name, [bench.queue], settings), admin)
+                apply(survey(admin, bench.app.name, bench.queues, settings), admin)
             except BrokerUnavailable:
                 # The machine is busy; what was done already is done.
                 if attempt == APPLY_ATTEMPTS:
@@ -86,13 +88,16 @@ class Rig:
         *,
         limit_s: float = 300.0,
         metered: bool = True,
+        served: int = 0,
         **env: str,
     ) -> Report:
         """Run a worker until it has settled `count` jobs; raises ChildFailed if it has not.
 
         Its return proves that they are committed, too.
         """
-        with self.worker(bench, count, limit_s=limit_s, metered=metered, **env) as worker:
+        with self.worker(
+            bench, count, limit_s=limit_s, metered=metered, served=served, **env
+        ) as worker:
             report = worker.report()
         if report.jobs >= count:
             self._must_be_committed(bench, count)
@@ -106,10 +111,13 @@ class Rig:
         limit_s: float = 300.0,
         metered: bool = True,
         together: str = "",
+        served: int = 0,
         **env: str,
     ) -> WorkerProcess:
-        """Start a worker that leaves when it has settled `count` jobs; see `Task.together`."""
-        task = Task(bench.app.name, bench.queue.partitions, count, limit_s, metered, together)
+        """Start a worker that leaves when it has settled `count` jobs; see `Task` for the rest."""
+        app, partitions = bench.app.name, bench.queue.partitions
+        task = Task(app, partitions, count, limit_s, metered, together)
+        task = replace(task, queues=len(bench.queues), slim=bench.slim, served=served)
         argv = [sys.executable, "-m", "tests.bench.worker", json.dumps(asdict(task))]
         return WorkerProcess(argv, self.folder / f"{bench.app.name}.log", env)
 
@@ -125,7 +133,11 @@ class Rig:
         group = worker_group(bench.app.name)
         options = {"bootstrap.servers": self.bootstrap_servers, "group.id": group}
         consumer = Consumer(options)
-        places = [TopicPartition(bench.topic, p) for p in range(bench.queue.partitions)]
+        places = [
+            TopicPartition(plan.topic, partition)
+            for plan in bench.app.plans().values()
+            for partition in range(plan.partitions)
+        ]
         try:
             found = consumer.committed(places, TIMEOUT_S)
         finally:

@@ -23,7 +23,10 @@ from jobstream.roles import worker_role
 from jobstream.roles.process import Roles
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jobstream_processors.assembly import Parts
+    from jobstream_processors.assignment.lane import Lane
 
 LOOK_S = 0.005
 
@@ -42,6 +45,10 @@ class Task:
     """Whether the worker counts its jobs."""
     together: str = ""
     """A folder: each worker that is done writes a file there, and stays while `leave` is not."""
+    queues: int = 1
+    slim: bool = False
+    served: int = 0
+    """Begin to measure when so many partitions are served; 0: when the first job is taken."""
 
 
 @dataclass(slots=True)
@@ -50,6 +57,8 @@ class Report:
 
     jobs: int = 0
     seconds: float = 0.0
+    served_s: float = 0.0
+    """From its first line to when so many partitions were served as were asked for."""
     cpu: dict[str, float] = field(default_factory=dict)
     cpu_children: float = 0.0
     """Seconds on a CPU of child processes, their start included."""
@@ -74,6 +83,7 @@ class Meter:
         self._roles = roles
         self._task = task
         self._pause = threading.Event()
+        self._began = time.perf_counter()
         self.report = Report()
 
     def run(self) -> None:
@@ -96,7 +106,11 @@ class Meter:
         report, memory_at = self.report, 0.0
         while not self._counted()[0] and time.monotonic() < deadline:
             self._pause.wait(LOOK_S)
+        while len(self._lanes()) < self._task.served and time.monotonic() < deadline:
+            self._pause.wait(LOOK_S)
         started, cpu = time.perf_counter(), cpu_by_thread()
+        before = self._counted()[1] if self._task.served else 0
+        report.served_s = started - self._began
         while (finished := self._counted()[1]) < self._task.count:
             now = time.monotonic()
             if now >= deadline:
@@ -106,25 +120,27 @@ class Meter:
                 report.resident_mb.append(resident_mb())
             self._pause.wait(LOOK_S)
         report.seconds = time.perf_counter() - started
-        report.jobs = finished
+        report.jobs = finished - before
         report.cpu = cpu_since(cpu)
+
+    def _lanes(self) -> Sequence[Lane]:
+        """The partitions that are served."""
+        worker = self._roles._observed.worker  # noqa: SLF001 - no API, see above
+        return () if worker is None else worker.joined.feed.served()
 
     def _counted(self) -> tuple[int, int]:
         """Records taken and finished so far."""
-        worker = self._roles._observed.worker  # noqa: SLF001 - no API, see above
-        if worker is None:
-            return 0, 0
-        lanes = worker.joined.feed.served()
+        lanes = self._lanes()
         return sum(lane.handed for lane in lanes), sum(lane.returned for lane in lanes)
 
 
 def main() -> None:
     """Run the task given as JSON in the first argument."""
     task = Task(**json.loads(sys.argv[1]))
-    bench = jobs.Bench(task.app, task.partitions)
+    bench = jobs.Bench(task.app, task.partitions, task.queues, slim=task.slim)
     if not task.metered:
         worker_role.ROLE = Uncounted
-    roles = Roles(bench.app, [jobs.QUEUE])
+    roles = Roles(bench.app, [queue.name for queue in bench.queues])
     meter = Meter(roles, task)
     threading.Thread(target=meter.run, name="bench-meter", daemon=True).start()
     roles.run()
