@@ -10,10 +10,11 @@ answered, and goes on being answered while the member hears nothing, the process
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import TopicPartition as Place
 
 from jobstream.kafka.client.construct import made
 from jobstream_processors.errors import ReplaceProcess
@@ -69,16 +70,20 @@ class Deafness:
             raise ReplaceProcess(message)
 
 
-def asks_anew(options: Mapping[str, Any], group: str) -> Callable[[], bool]:
-    """A question to the coordinator of `group` by a client of its own, made for it alone."""
+def asks_anew(options: Mapping[str, Any], group: str, topic: str) -> Callable[[], bool]:
+    """A question to the coordinator of `group` by a client of its own, made for it alone.
+
+    By a consumer that does not join: an admin client that asks for a group while its coordinator is
+    away ends the process by an assertion, now and then (librdkafka 2.16).
+    """
 
     def ask() -> bool:
-        client = made(AdminClient, {**options, "log_level": 2})
-        try:
-            future = client.describe_consumer_groups([group], request_timeout=ANSWER_S)[group]
-            future.result(2 * ANSWER_S)
-        except (KafkaException, TimeoutError):
-            return False
-        return True
+        own = {**options, "group.id": group, "enable.auto.commit": False, "log_level": 2}
+        with closing(made(Consumer, own)) as client:
+            try:
+                client.committed([Place(topic, 0)], timeout=ANSWER_S)
+            except KafkaException:
+                return False
+            return True
 
     return ask

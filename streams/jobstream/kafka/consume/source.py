@@ -82,7 +82,7 @@ class KafkaSource:
         `hearing` is told the client's statistics by `options`.
         """
         self._hearing = hearing or Hearing()
-        self._deafness = Deafness(self._hearing, asks_anew(options, group))
+        self._deafness = Deafness(self._hearing, asks_anew(options, group, topics[0]))
         self._clock = clock
         self._turn = turn if turn is not None else TurnMeter(group)
         self._listener: Listener | None = None
