@@ -29,6 +29,7 @@ CASES = {
     "metrics": "what counting costs: the same with and without the meter",
     "celery_redis": "the same on Celery with Redis",
     "waiting": "jobs that wait 20 ms, 200 at once",
+    "burning": "jobs that keep a core busy for 5 ms, in child processes, beside as many bare loops",
     "keyed": "one partition, 100 keys, 5 ms, 100 at once",
     "enqueue": "enqueue one by one, async and in bulk, beside a bare producer",
     "latency": "enqueue to start at 100 jobs/s",

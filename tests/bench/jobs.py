@@ -21,6 +21,7 @@ QUEUE = "work"
 WAIT_S = 0.020
 KEYED_S = 0.005
 KEYS = 100
+BURN_S = 0.005
 STARTS: list[tuple[int, int, int]] = []
 """Of each `stamp` job: its number, wall clock and monotonic clock at its start, in nanoseconds."""
 
@@ -43,6 +44,13 @@ def noop_sync(args: Note) -> None:
 
 def noop_process(args: Note) -> None:
     """Do nothing, in a process."""
+
+
+def burn(_args: Note | None = None) -> None:
+    """Use a core for a while."""
+    until = time.thread_time() + BURN_S
+    while time.thread_time() < until:
+        pass
 
 
 async def wait(_args: Note) -> None:
@@ -78,6 +86,7 @@ class Bench:
             "async": job(queue=self.queue)(noop_async),
             "sync": job(queue=self.queue)(noop_sync),
             "process": job(queue=self.queue, executor="process")(noop_process),
+            "burn": job(queue=self.queue, executor="process")(burn),
             "wait": job(queue=self.queue)(wait),
             "keyed": job(queue=self.queue)(keyed),
             "stamp": job(queue=self.queue)(stamp),
