@@ -46,7 +46,7 @@ def noop_process(args: Note) -> None:
     """Do nothing, in a process."""
 
 
-def burn(_args: Note | None = None) -> None:
+def burn(_args: Note) -> None:
     """Use a core for a while."""
     until = time.thread_time() + BURN_S
     while time.thread_time() < until:

@@ -1,10 +1,13 @@
-"""Child processes of a worker, played: they start, run one job each, and may be killed.
+"""Child processes of a worker, played under the real pool: they take jobs, and may be killed.
 
-It stands where `ProcessExecutor` stands, for jobs that want a child and for suspects.
+A `PlayedChild` stands where `ProcessLine` stands, for jobs that want a child and for suspects. Each
+thing that a child does is a turn of its own, so a kill, a rebalance or an order may come between.
 """
 
 from __future__ import annotations
 
+import marshal
+from collections import deque
 from typing import TYPE_CHECKING
 
 from tests.simulation.jobs import (
@@ -20,16 +23,20 @@ from tests.simulation.jobs import (
 from tests.simulation.jobs import Stage as Jobs
 
 from jobstream_processors.context import Context
-from jobstream_processors.core.outcome import (
-    DONE,
-    STOPPED,
-    Crashed,
-    Interrupted,
-    Outcome,
-    Snooze,
-    TimedOut,
+from jobstream_processors.core.outcome import DONE, Outcome, Snooze
+from jobstream_processors.execute.crossing import (
+    BACK,
+    BEGINS,
+    PREPARE,
+    READY,
+    HandedJob,
+    Inbox,
+    answered,
+    ended,
 )
-from jobstream_processors.execute.running import Executor, facts_of
+from jobstream_processors.execute.on_processes import ProcessExecutor
+from jobstream_processors.execute.outbox import LONG
+from jobstream_processors.execute.running import facts_of
 from jobstream_processors.execute.user_errors import read
 
 if TYPE_CHECKING:
@@ -39,115 +46,166 @@ if TYPE_CHECKING:
     from tests.simulation.loop import SimLoop
     from tests.simulation.seen import Start
 
-    from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.delivery import Delivery
+    from jobstream_processors.execute.line import LineEar
     from jobstream_processors.execute.running import Barred, Ended
+    from jobstream_processors.ports import Machine
 
 BEGIN_S = 0.3
+COST_S = 0.001
 
 
-class SimChildren(Executor):
-    """The `Executor` of one worker's children."""
+class SimChildren(ProcessExecutor):
+    """The pool of one worker, with children that are played."""
 
-    def __init__(self, loop: SimLoop, size: int, ended: Ended, barred: Barred) -> None:
-        super().__init__()
-        self._loop = loop
-        self._size = size
-        self._ended = ended
-        self._barred = barred
-        self._running: dict[Delivery, asyncio.TimerHandle | asyncio.Task[None]] = {}
-        self._starts: dict[Delivery, Start] = {}
-
-    def submit(self, delivery: Delivery) -> None:
-        self._waiting.append(delivery)
-        self._fill()
-
-    def expire(self) -> None:
-        """Each run has its own timer."""
-
-    def interrupt(self, lane: Lane) -> None:
-        for delivery in [d for d in self._running if d.lane is lane]:
-            self._kill(delivery, Interrupted())
-
-    def stop(self, delivery: Delivery) -> None:
-        if delivery in self._running:
-            self._kill(delivery, Crashed("killed, as it was cancelled"))
-        elif delivery in self._waiting:
-            self._waiting.remove(delivery)
-            self._ended(delivery, STOPPED)
-
-    def close(self) -> None:
-        for delivery in list(self._running):
-            self._kill(delivery, None)
+    def __init__(
+        self, loop: SimLoop, size: int, ended: Ended, barred: Barred, machine: Machine
+    ) -> None:
+        self._sim_loop = loop
+        self._played: list[PlayedChild] = []
+        super().__init__(size, ended, barred, machine=machine, open_line=self._play)
 
     def shoot(self, index: int) -> int | None:
         """Kill a child from outside; returns the number of the job it ran."""
-        started = list(self._starts)
-        if not started:
-            return None
-        delivery = started[index % len(started)]
-        number = self._starts[delivery].number
-        self._kill(delivery, Crashed("its process died: killed by signal 9"))
+        running = [child for child in self._played if child.runs is not None]
+        return running[index % len(running)].shoot() if running else None
+
+    def _play(self, ear: LineEar) -> PlayedChild:
+        self._played = [child for child in self._played if not child.dead]
+        self._played.append(PlayedChild(self, self._sim_loop, self.machine, ear))
+        return self._played[-1]
+
+    def _cost_of(self, delivery: Delivery) -> float:
+        """All are taken for short, the long ones too: many are taken back."""
+        return LONG if delivery.in_child else COST_S
+
+    def handed(self, job_id: str) -> Delivery:
+        """The delivery that has crossed."""
+        return next(delivery for delivery in self._running if delivery.id == job_id)
+
+
+class PlayedChild:
+    """One child process."""
+
+    def __init__(self, pool: SimChildren, loop: SimLoop, machine: Machine, ear: LineEar) -> None:
+        self._pool, self._loop, self._machine, self._ear = pool, loop, machine, ear
+        self._sent = b""
+        self._inbox = Inbox(self._receive)
+        self._tokens: deque[int] = deque()
+        self._said = b""
+        self._acts: asyncio.Handle | asyncio.Task[None] | None = None
+        self.runs: Start | None = None
+        self.dead = self._killed = False
+        self._how = "killed by signal 9"
+
+    # -- as the worker knows it
+
+    def send(self, frames: bytes, tokens: bytes) -> None:
+        self._sent += frames
+        self._tokens += tokens
+        self._soon()
+
+    def take_back(self) -> bytes:
+        back = bytes(self._tokens)
+        self._tokens.clear()
+        return back
+
+    def hear(self) -> bytes | None:
+        said, self._said = self._said, b""
+        return said or (b"" if self.dead else None)
+
+    def kill(self) -> None:
+        if not self._killed:
+            self._killed = True
+            self._die()
+            self._loop.call_soon(self._ear.died, self._how)
+
+    def close(self) -> None:
+        self._die()
+
+    # -- what it does
+
+    def shoot(self) -> int:
+        """Killed from outside; returns the number of the job that runs."""
+        assert self.runs is not None, "it runs one"
+        number = self.runs.number
+        self._die()
+        self._loop.call_soon(self._ear.listen)
         return number
 
-    def _kill(self, delivery: Delivery, outcome: Outcome | None) -> None:
-        self._running.pop(delivery).cancel()
-        start = self._starts.pop(delivery, None)
+    def _die(self) -> None:
+        self.dead = True
+        if self._acts is not None:
+            self._acts.cancel()
+        start, self.runs = self.runs, None
         if start is not None:
             Jobs.ledger.cut(start)
-        if outcome is not None:
-            self._loop.call_soon(self._tell, delivery, outcome)
 
-    def _fill(self) -> None:
-        while self._waiting and len(self._running) < self._size:
-            delivery = self._waiting.popleft()
-            self._running[delivery] = self._loop.call_later(BEGIN_S, self._begin, delivery)
+    def _soon(self) -> None:
+        if self._acts is None and not self.dead and self._tokens:
+            self._acts = self._loop.call_soon(self._take)
 
-    def _begin(self, delivery: Delivery) -> None:
-        if (bar := self._barred(delivery)) is not None:
-            self._running.pop(delivery)
-            self._tell(delivery, bar)
+    def _say(self, answer: bytes) -> None:
+        self._said += answer
+        self._loop.call_soon(self._ear.listen)
+
+    def _take(self) -> None:
+        self._acts = None
+        if not self._tokens:
             return
-        facts, number = facts_of(delivery), delivery.args().number
-        delivery.began = self._loop.time()
-        run, start = Jobs.ledger.begin(
-            number,
+        kind, number, body = self._inbox.of(self._tokens.popleft())
+        if kind == PREPARE:
+            self._acts = self._loop.call_later(BEGIN_S, self._ready, number)
+        else:
+            job = HandedJob(*marshal.loads(body))  # noqa: S302 - our own pool
+            self._acts = self._loop.call_soon(self._begin, number, job)
+
+    def _ready(self, number: int) -> None:
+        self._acts = None
+        self._say(answered(READY, number, self._machine.awake_s()))
+        self._soon()
+
+    def _begin(self, number: int, job: HandedJob) -> None:
+        self._acts = None
+        if job.until_ms and self._machine.monotonic_ms() >= job.until_ms:
+            self._say(answered(BACK, number, self._machine.awake_s()))
+            self._soon()
+            return
+        delivery = self._pool.handed(job.job_id)
+        facts = facts_of(delivery)
+        run, self.runs = Jobs.ledger.begin(
+            delivery.args().number,
             (facts.job_id, facts.redrive, facts.seq),
             facts.attempt,
             facts.fencing_token,
             facts.source,
         )
-        self._starts[delivery] = start
-        spec = delivery.spec
-        assert spec is not None, "only deliveries with a handler are run"
-        limit_s = spec.timeout_ms / 1000
-        if run.seconds >= limit_s:
-            timer = self._loop.call_later(limit_s, self._late, delivery, spec.timeout_ms)
-        else:
-            timer = self._loop.call_later(run.seconds, self._end, delivery, run)
-        self._running[delivery] = timer
+        self._say(answered(BEGINS, number, self._machine.awake_s()))
+        self._acts = self._loop.call_later(run.seconds, self._end, number, delivery, run)
 
-    def _late(self, delivery: Delivery, timeout_ms: int) -> None:
-        self._kill(delivery, TimedOut(timeout_ms))
+    def _end(self, number: int, delivery: Delivery, run: Run) -> None:
+        self._acts = self._loop.create_task(self._last(number, delivery, run))
 
-    def _end(self, delivery: Delivery, run: Run) -> None:
-        self._running[delivery] = self._loop.create_task(self._last(delivery, run))
-
-    async def _last(self, delivery: Delivery, run: Run) -> None:
+    async def _last(self, number: int, delivery: Delivery, run: Run) -> None:
         await enqueue_children(delivery.args().number, Context(facts_of(delivery)))
-        self._running.pop(delivery)
-        start = self._starts.pop(delivery)
+        start, self.runs, self._acts = self.runs, None, None
+        assert start is not None, "it has begun"
         Jobs.ledger.ended(start, run)
-        self._tell(delivery, _outcome(run))
+        if run.end == CRASH:
+            self._how = "killed by signal 11"
+            self.dead = True
+            self._loop.call_soon(self._ear.listen)
+            return
+        self._say(ended(number, self._machine.awake_s(), _outcome(run)))
+        self._soon()
 
-    def _tell(self, delivery: Delivery, outcome: Outcome) -> None:
-        self._ended(delivery, outcome)
-        self._fill()
+    def _receive(self, _: int) -> bytes:
+        sent, self._sent = self._sent, b""
+        assert sent, "a token comes after its frame"
+        return sent
 
 
 def _outcome(run: Run) -> Outcome:
-    if run.end == CRASH:
-        return Crashed("its process died: killed by signal 11")
     if run.end == FAIL:
         return read(Transient())
     if run.end == PERMANENT:

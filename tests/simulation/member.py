@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 PLANS = {PLAN.name: PLAN}
 ORDERS_EVERY_S = SCHEMAS_EVERY_S = 3.0
 SESSION_S, HEARTBEAT_S = 6.0, 1.0
-CONCURRENCY, CHILDREN = 20, 3
+CONCURRENCY, CHILDREN = 20, 1
 
 
 class SimMachine:
@@ -176,7 +176,7 @@ class Member:
 
     def _children(self, _parts: Parts, ended: Ended, barred: Barred, _: Neighbours) -> SimChildren:
         """Children that are no processes of the machine."""
-        return SimChildren(self.loop, CHILDREN, ended, barred)
+        return SimChildren(self.loop, CHILDREN, ended, barred, self.clock)
 
     async def _delay(self, mirrors: KafkaMirrors, control: ControlFollower) -> None:
         parts = DelayerParts(

@@ -9,10 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.simulation import fetches, jobs, operators
+from tests.simulation.children import SimChildren
 from tests.simulation.ledger import DELAYERS, OFFSETS, PLAN, WORKERS
 from tests.simulation.plan import CONDITIONS, PRODUCER_CLOCK, SLEPT, WORKER_CLOCK, Plan
 
 from jobstream.errors import EnqueueError
+from jobstream_processors.job_types import PROCESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -174,10 +176,12 @@ def shoot(world: World, rng: Random) -> None:
     """A child is killed from outside, as when memory is short."""
     member = _member(world, rng)
     worker = member.worker if member is not None else None
-    if member is None or worker is None or not hasattr(worker, "children"):
+    if member is None or worker is None:
         return
+    children = worker.joined.executors[PROCESS]
+    assert isinstance(children, SimChildren), "children are played"
     with world.acting(member.process):
-        number = worker.children.shoot(rng.randrange(10))
+        number = children.shoot(rng.randrange(10))
     if number is not None:
         world.trace.tell("child shot", member.process, number)
         world.ledger.child_kills[number] = world.ledger.child_kills.get(number, 0) + 1
