@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import sys
+import weakref
 from functools import partial
 from pathlib import Path
 
@@ -45,3 +47,28 @@ def test_freed_memory_is_given_back_while_little_is_done() -> None:
 
     asyncio.run(main())
     assert len(pieces) == 1
+
+
+def test_what_refers_to_itself_goes_while_little_is_done() -> None:
+    # An error that is raised anew keeps its own frame, and whatever that holds: a client, say.
+    client = Client()
+    client.again = client
+    gone = weakref.ref(client)
+    gc.disable()  # as good as a collector that rests
+
+    async def main() -> None:
+        looking = asyncio.create_task(memory_given_back(0.2))
+        await aside("waits", partial(wait_until, lambda: gone() is None, "gone", limit_s=LIMIT_S))
+        looking.cancel()
+
+    try:
+        del client
+        assert gone() is not None
+        asyncio.run(main())
+    finally:
+        gc.enable()
+    assert gone() is None
+
+
+class Client:
+    again: Client
