@@ -54,7 +54,7 @@ def write(topic: str, first: int, count: int) -> None:
     done, every = DoneRows(time.time_ns() // 1_000_000), ids(first, count)
     for start in range(0, count, BATCH):
         rows = []
-        for job_id, _ in zip(every, range(min(BATCH, count - start)), strict=False):
+        for _, job_id in zip(range(min(BATCH, count - start)), every, strict=False):
             key, value = done.row(job_id.encode()[-8:], b"finger-p", job_id, 0, 1)
             rows.append({"key": key, "value": value})
         producer.produce_batch(topic, rows, 0)
