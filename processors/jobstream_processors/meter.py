@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 from jobstream_processors.core import known
 from jobstream_processors.core.decide import DeadLetter, End, Finish, Retry, RetryInPlace
 from jobstream_processors.core.ladder import RUNGS, rung_for
+from jobstream_processors.core.outcome import DONE, Again, Crashed, DeclaredDead, Raised, TimedOut
 from jobstream_processors.core.outcome import UNDECODABLE as UNDECODABLE_REASON
-from jobstream_processors.core.outcome import Again, Crashed, DeclaredDead, Raised, TimedOut
 from jobstream_processors.histogram import Histogram
 from jobstream_processors.turn_meter import TakeoverMeter, TurnMeter
 
@@ -89,8 +89,9 @@ class TypeMeter:
 
     def ran(self, outcome: Outcome, seconds: float, wait_ms: float) -> None:
         """A run ended with `outcome`, or was given up as timed out."""
-        wanted = not isinstance(outcome, Raised | TimedOut | Crashed | DeclaredDead) and not (
-            isinstance(outcome, Again) and outcome.uses_attempt
+        wanted = outcome is DONE or not (
+            isinstance(outcome, Raised | TimedOut | Crashed | DeclaredDead)
+            or (isinstance(outcome, Again) and outcome.uses_attempt)
         )
         (self.runs if wanted else self.errors).append(seconds)
         self.waits.append(wait_ms)

@@ -192,24 +192,27 @@ class LoopExecutor:
 
     def _spawn(self) -> None:
         self._hot = True
-        task = self._loop.create_task(self._run())
-        self._tasks.add(task)
-        task.add_done_callback(self._left)
-
-    def _left(self, task: asyncio.Task[None]) -> None:
-        """A runner ended; if by a fault of ours, the worker must not go on half dead."""
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            context = {"message": RUNNER_FAILED, "exception": error, "task": task}
-            self._loop.call_exception_handler(context)
+        self._tasks.add(self._loop.create_task(self._run()))
 
     async def _run(self) -> None:
+        """Be a runner, and leave no trace of it."""
+        task = asyncio.current_task()
+        assert task is not None, "runners are tasks"  # noqa: S101
+        # Not by a callback of the task: the loop would have another turn for each job that waits.
+        try:
+            await self._take(task)
+        except Exception as error:  # noqa: BLE001 - told to the loop's handler
+            # A fault of ours: the worker must not go on half dead.
+            context = {"message": RUNNER_FAILED, "exception": error, "task": task}
+            self._loop.call_exception_handler(context)
+        finally:
+            self._tasks.discard(task)
+
+    async def _take(self, task: asyncio.Task[None]) -> None:
         """Take deliveries while there are any; leave when another runner does."""
         self._at = self._now_s()
         until = self._at + SLICE_S
         taken = 0
-        task = asyncio.current_task()
-        assert task is not None, "runners are tasks"  # noqa: S101
         while self._waiting and len(self._running) < self._concurrency:
             delivery = self._waiting.popleft()
             suspended = self._step(delivery)
