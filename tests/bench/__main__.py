@@ -56,6 +56,14 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="smaller numbers, under two minutes")
     parser.add_argument("--only", action="append", choices=list(CASES), help="may be repeated")
+    parser.add_argument(
+        "--beside",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="CHECKOUT",
+        help="with a .venv, such as one that is compiled: noop runs its workers in turn, too",
+    )
     parser.add_argument("--json", type=Path, default=Path(".cache/bench.json"), metavar="FILE")
     return parser.parse_args()
 
@@ -88,7 +96,8 @@ def main() -> int:
     ):
         os.environ["JOBSTREAM_BOOTSTRAP_SERVERS"] = kafka.bootstrap_servers
         os.environ["JOBSTREAM_STATE_DIR"] = str(Path(folder, "state"))
-        rig = Rig(kafka.bootstrap_servers, Path(folder), options.quick, tuple(kafka.pids))
+        beside = tuple(path.resolve() for path in options.beside)
+        rig = Rig(kafka.bootstrap_servers, Path(folder), options.quick, tuple(kafka.pids), beside)
         figures = run(rig, options.only or list(CASES))
     figures += compared(figures)
     print(table(figures))

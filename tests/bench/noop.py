@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from tests.bench.report import Figure, per_job
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from tests.bench.jobs import Bench
     from tests.bench.rig import Rig
@@ -23,19 +24,21 @@ OURS = "settled no-op, async"
 
 def measure(rig: Rig) -> Iterator[Figure]:
     """Five rounds (one if quick), each with another order; medians."""
+    others = {f"async, {checkout}": checkout for checkout in rig.beside}
     count, rounds = rig.size(200_000, 60_000), rig.size(5, 1)
     rates: dict[str, list[float]] = defaultdict(list)
     ratios: dict[str, list[float]] = defaultdict(list)
     cpu: dict[str, str] = {}
     for number in range(rounds):
-        for name, rate, used in _round(rig, number, count):
+        found = [*_round(rig, number, count), *_others(rig, number, count, others)]
+        for name, rate, used in found:
             rates[name].append(rate)
             cpu[name] = used
-        for name in EXECUTORS:
+        for name in (*EXECUTORS, *others):
             ratios[name].append(rates[name][-1] / rates["bare"][-1])
     what, rate = "bare loop: consume, decode, commit", median(rates["bare"])
     yield Figure(what, rate, "jobs/s", note=cpu["bare"])
-    for name in EXECUTORS:
+    for name in (*EXECUTORS, *others):
         ratio = median(ratios[name])
         every = ", ".join(f"{r:.2f}" for r in ratios[name])
         goal = f"≥ {GOAL} x, then {STRETCH} x" if name == "async" else ""
@@ -65,6 +68,17 @@ def _round(rig: Rig, number: int, count: int) -> list[tuple[str, float, str]]:
             found.append(_bare(rig, bench, jobs))
         rig.drop(bench)
     return found
+
+
+def _others(
+    rig: Rig, number: int, count: int, others: Mapping[str, Path]
+) -> Iterator[tuple[str, float, str]]:
+    """The same jobs, run by workers of other checkouts."""
+    for at, (name, checkout) in enumerate(others.items()):
+        bench = rig.filled(f"other-{at}-{number}", "async", count)
+        report = rig.work(bench, count, checkout=checkout)
+        yield name, report.jobs / report.seconds, per_job(report.cpu, report.jobs)
+        rig.drop(bench)
 
 
 def _bare(rig: Rig, bench: Bench, jobs: int) -> tuple[str, float, str]:

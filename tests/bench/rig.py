@@ -44,6 +44,8 @@ class Rig:
     folder: Path
     quick: bool
     broker_pids: tuple[int, ...] = ()
+    beside: tuple[Path, ...] = ()
+    """Other checkouts, whose workers are to be measured in the same run."""
 
     def size(self, full: int, quick: int) -> int:
         """The number of jobs to use."""
@@ -89,6 +91,7 @@ class Rig:
         limit_s: float = 300.0,
         metered: bool = True,
         served: int = 0,
+        checkout: Path = ROOT,
         **env: str,
     ) -> Report:
         """Run a worker until it has settled `count` jobs; raises ChildFailed if it has not.
@@ -96,7 +99,13 @@ class Rig:
         Its return proves that they are committed, too.
         """
         with self.worker(
-            bench, count, limit_s=limit_s, metered=metered, served=served, **env
+            bench,
+            count,
+            limit_s=limit_s,
+            metered=metered,
+            served=served,
+            checkout=checkout,
+            **env,
         ) as worker:
             report = worker.report()
         if report.jobs >= count:
@@ -112,14 +121,19 @@ class Rig:
         metered: bool = True,
         together: str = "",
         served: int = 0,
+        checkout: Path = ROOT,
         **env: str,
     ) -> WorkerProcess:
-        """Start a worker that leaves when it has settled `count` jobs; see `Task` for the rest."""
+        """Start a worker that leaves when it has settled `count` jobs; see `Task` for the rest.
+
+        With a `checkout`, by its code: its worker must know the same tasks.
+        """
         app, partitions = bench.app.name, bench.queue.partitions
         task = Task(app, partitions, count, limit_s, metered, together)
         task = replace(task, queues=len(bench.queues), slim=bench.slim, served=served)
-        argv = [sys.executable, "-m", "tests.bench.worker", json.dumps(asdict(task))]
-        return WorkerProcess(argv, self.folder / f"{bench.app.name}.log", env)
+        python = sys.executable if checkout is ROOT else str(checkout / ".venv/bin/python")
+        argv = [python, "-m", "tests.bench.worker", json.dumps(asdict(task))]
+        return WorkerProcess(argv, self.folder / f"{bench.app.name}.log", env, checkout)
 
     def bare(self, loop: str, bench: Bench, count: int) -> Report:
         """Run a bare loop over the same records."""
@@ -154,12 +168,14 @@ class Rig:
 class WorkerProcess:
     """A measured process; killed if it is still there when the block ends."""
 
-    def __init__(self, argv: Sequence[str], log: Path, env: dict[str, str]) -> None:
+    def __init__(
+        self, argv: Sequence[str], log: Path, env: dict[str, str], folder: Path = ROOT
+    ) -> None:
         self._log = log
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
                 argv,
-                cwd=ROOT,
+                cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
