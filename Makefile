@@ -10,13 +10,16 @@ LOCK := .cache/lock/bin/uv pip compile --quiet --universal --python-version 3.11
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup compile demo observe test test-fast chaos coverage check bench growth soak dashboards pictures alerts docs lock clean
+.PHONY: help setup compile wheel demo observe test test-fast test-compiled chaos coverage check bench growth soak dashboards pictures alerts docs lock clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo '  ARGS="…" adds arguments to the program behind demo, observe, test, test-fast, chaos, coverage, bench, growth and soak.'
 
 setup: $(STAMP) ## install the locked dependencies and this repository into .venv
+
+wheel: $(STAMP) ## build the wheel of this platform and Python into dist/ (JOBSTREAM_PURE=1: the pure one)
+	$(BIN)/python -m hatchling build --target wheel --directory dist
 
 compile: $(STAMP) ## compile the hot path in place with mypyc, for `make bench` (a minute; needs gcc)
 	$(BIN)/python hatch_build.py
@@ -35,6 +38,10 @@ test: $(STAMP) ## run all tests; they start the brokers they need
 
 test-fast: $(STAMP) ## run the tests that need no broker
 	$(BIN)/python -m pytest -m "not kafka" --ignore=tests/integration --ignore=tests/guarantees $(ARGS)
+
+test-compiled: $(STAMP) ## run unit, property, contract, simulation and guarantee tests on the compiled wheel
+	$(BIN)/python -m tools.compiled_tests -n 2 --dist loadfile --no-loadscope-reorder \
+	  tests/unit tests/property tests/contract tests/simulation tests/guarantees $(ARGS)
 
 chaos: $(STAMP) ## simulate faults: SEEDS=2000 FROM=0, or one with its trace: SEED=4711
 	$(BIN)/python -m tests.simulation $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FROM),--from $(FROM)) $(if $(SEED),--seed $(SEED)) $(ARGS)

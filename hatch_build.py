@@ -30,7 +30,7 @@ LIBRARY = "jobstream"
 PURE = "JOBSTREAM_PURE"
 # Types of other libraries are not looked at: what is compiled must not depend on what is installed.
 # `make check` does look at them.
-MYPY = ("--config-file", os.devnull, "--no-site-packages", "--ignore-missing-imports")
+MYPY = ("--config-file", "mypy.ini", "--no-site-packages", "--ignore-missing-imports")
 
 
 class HotPath(BuildHookInterface):  # type: ignore[type-arg] # any configuration will do
@@ -82,6 +82,7 @@ def staged(packages: Sequence[Path], modules: Sequence[str], folder: Path) -> li
     """
     for package in packages:
         shutil.copytree(package, folder / package.name, ignore=shutil.ignore_patterns("*.so"))
+    (folder / "mypy.ini").write_text("[mypy]\n")
     return sorted(f"{module.replace('.', '/')}.py" for module in modules)
 
 
@@ -107,20 +108,35 @@ def compiled(packages: Sequence[Path], modules: Sequence[str], folder: Path) -> 
     return {path.relative_to(folder / "lib").as_posix(): path for path in made}
 
 
-def main() -> None:
-    """Compile in place: each library beside its source, the common one in the first root."""
+def translated(packages: Sequence[Path], modules: Sequence[str], folder: Path) -> None:
+    """Translate `modules` to C and compile none of it; prints what mypyc warns of."""
+    from mypyc.build import mypyc_build  # noqa: PLC0415
+    from mypyc.options import CompilerOptions  # noqa: PLC0415
+
+    with chdir(folder):
+        files = staged(packages, modules, folder)
+        options = CompilerOptions(target_dir="c", group_name=LIBRARY)
+        mypyc_build([*MYPY, *files], options, only_compile_paths=files)
+
+
+def main(words: Sequence[str]) -> None:
+    """Compile in place, each library beside its source; with `check`, only translate."""
     root = Path(__file__).parent
     wheel = tomllib.loads((root / "pyproject.toml").read_text())
     wheel = wheel["tool"]["hatch"]["build"]["targets"]["wheel"]
     packages = [root / package for package in wheel["packages"]]
+    modules = wheel["hooks"]["custom"]["modules"]
     homes = {package.name: package.parent for package in packages}
     with TemporaryDirectory(prefix="jobstream-") as folder:
-        made = compiled(packages, wheel["hooks"]["custom"]["modules"], Path(folder))
-        for stale in (stale for package in packages for stale in package.rglob("*.so")):
+        if words == ["check"]:
+            translated(packages, modules, Path(folder))
+            return
+        made = compiled(packages, modules, Path(folder))
+        for stale in (stale for package in packages for stale in package.parent.rglob("*.so")):
             stale.unlink()
         for name, path in made.items():
             shutil.copy2(path, homes.get(name.split("/")[0], packages[0].parent) / name)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from jobstream.build_kind import build_kind
+
 # No time limit per example of a property: the machine may be busy.
 settings.register_profile("jobstream", deadline=None, print_blob=True)
 settings.load_profile("jobstream")
@@ -32,6 +34,14 @@ def docker_compose_file(pytestconfig: pytest.Config) -> str:
 def docker_setup() -> list[str]:
     """Kafka alone: the rest of the stack would be built and started for nothing."""
     return ["up --wait kafka"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs the pure build, where the compiled one is tested."""
+    if build_kind() == "compiled":
+        for item in items:
+            for mark in item.iter_markers("pure"):
+                item.add_marker(pytest.mark.skip(reason=mark.args[0]))
 
 
 FIGURE = "figure"

@@ -19,6 +19,7 @@ from tests.harness.group_lag import GroupLag
 from tests.harness.waiting import wait_until
 
 from jobstream import App, Backoff
+from jobstream.build_kind import build_kind
 from jobstream.kafka.client.admin import Admin
 from jobstream.kafka.client.broker_clock import BrokerClock
 from jobstream.kafka.follow.control_topic import told_record
@@ -349,7 +350,7 @@ def test_the_command_serves_until_it_is_told_to_leave(shop: Shop) -> None:
 
     assert (target.role, left) == ("exporter", 0)
     assert 'jobs_queue_objective_seconds{queue="mail"} 120.0' in text
-    assert f'jobs_build_info{{app="{shop.name}",role="exporter"' in text
+    assert f'jobs_build_info{{app="{shop.name}",build="{build_kind()}",role="exporter"' in text
     assert "_created" not in text
     assert not targets(shop)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from jobstream.build_kind import build_kind
 from jobstream.cli.app_command import Asked
 from jobstream.cli.hints import typed
 from jobstream.cli.output import take_any_text
@@ -123,7 +124,9 @@ def code_of(error: Exception) -> int:
 
 
 @click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="jobstream")
+@click.version_option(
+    package_name="jobstream", message=f"%(prog)s, version %(version)s, {build_kind()} build"
+)
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 def root() -> None:
     """Background jobs on Kafka.

@@ -19,6 +19,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
 
+from jobstream.build_kind import build_kind
 from jobstream.errors import ConfigError
 from jobstream.observe.families import gauge
 from jobstream.observe.health import asked, holds
@@ -185,7 +186,7 @@ class _Build:
     """`jobs_build_info` and nothing else."""
 
     def __init__(self, app_name: str, role: str) -> None:
-        self._labels = (version("jobstream"), role, app_name)
+        self._labels = (version("jobstream"), build_kind(), role, app_name)
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         """One family."""

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.unit.shop import Works
 
 from jobstream import App
@@ -19,7 +20,6 @@ from jobstream_processors.engine.gates.gate import Gate
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import pytest
     from tests.unit.shop import Shop
 
     from jobstream_processors.delivery import Delivery
@@ -137,6 +137,7 @@ def test_a_gate_that_an_end_opens_lets_the_next_job_go_at_once_of_another_partit
         assert works.hand.started == ["a", "b", "c"]
 
 
+@pytest.mark.pure("replaces a function of a compiled module")
 def test_a_test_of_jobs_in_memory_passes_the_time_that_a_gate_takes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -35,6 +35,7 @@ def schemas_in(jobs: MemoryJobs) -> int:
     return len(jobs.broker.records(schemas_topic("shop")))
 
 
+@pytest.mark.pure("replaces the clock of a compiled module")
 def test_a_schema_is_published_once_and_again_after_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -53,6 +54,7 @@ def test_a_schema_is_published_once_and_again_after_a_while(
         assert schemas_in(jobs) == 1
 
 
+@pytest.mark.pure("replaces the clock of a compiled module")
 def test_a_schema_that_can_not_be_published_again_holds_up_no_job(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

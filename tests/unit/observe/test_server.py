@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from jobstream.build_kind import build_kind
 from jobstream.errors import ConfigError
 from jobstream.observe.families import counter, histogram
 from jobstream.observe.health import Check, Probes
@@ -75,7 +76,7 @@ def test_metrics_hold_what_collectors_give_and_no_created_series(tmp_path: Path)
     assert found["jobs_attempts_count", *place] == 7
     assert found["jobs_attempts_bucket", place[0], ("le", "5.0"), place[1]] == 5
     assert [name for name, *_ in found if name == "process_open_fds"]
-    assert 'jobs_build_info{app="shop",role="worker",version="' in text
+    assert f'jobs_build_info{{app="shop",build="{build_kind()}",role="worker",version="' in text
     assert "_created" not in text
 
 

@@ -59,7 +59,7 @@ CLUSTER: tuple[Metric, ...] = (
            "When a canary job of the queue was last seen done; the start of the process until "
            "then."),
     # -- every process
-    Metric("jobs_build_info", "gauge", "every role", ("version", "role", "app"),
+    Metric("jobs_build_info", "gauge", "every role", ("version", "build", "role", "app"),
            "1; what runs here."),
 )
 # fmt: on
