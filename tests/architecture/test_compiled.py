@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 WHEEL: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 WHEEL = WHEEL["tool"]["hatch"]["build"]["targets"]["wheel"]
-HOMES = {package.split("/")[1]: package.split("/")[0] for package in WHEEL["packages"]}
+HOMES: dict[str, str] = {
+    package.split("/")[1]: package.split("/")[0] for package in WHEEL["packages"]
+}
 MODULES: list[str] = WHEEL["hooks"]["custom"]["modules"]
 SHAPELESS = {"object", "Protocol", "NamedTuple", "Generic", "IntEnum", "Enum", "StrEnum"}
 """Bases that are not of a class of ours."""

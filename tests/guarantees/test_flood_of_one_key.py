@@ -10,7 +10,7 @@ from itertools import count, islice
 
 from jobstream import App
 from jobstream.testing import memory
-from jobstream_processors.assignment.feed import BATCH_MAX
+from jobstream_processors.assignment.lane import BATCH_MAX
 from jobstream_processors.assignment.pressure import Limits
 from jobstream_processors.core.partition import partition_for
 from jobstream_processors.delivery import Delivery

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from jobstream_processors.assignment.committed import Committed
 from jobstream_processors.assignment.holds import NO_ROOM, OPERATOR, QUIET, WINDOW
+from jobstream_processors.assignment.lane import BATCH_MAX
 from jobstream_processors.assignment.pressure import Pressure
 from jobstream_processors.assignment.roster import Roster
 from jobstream_processors.assignment.skipped import Verdicts
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("jobstream.worker")
 
-BATCH_MAX = 1_000
 UNORDERED: tuple[Collection[str], bool] = ((), False)
 FULL_MS_MAX = 1_000
 """How long a full process leaves records in the client before a pause throws them away there."""

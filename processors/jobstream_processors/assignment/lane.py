@@ -34,6 +34,8 @@ Snapshot = tuple[int, Sequence[tuple[int, int]]]
 """A watermark's position, and the finished ranges above it."""
 FLOOR = 16
 """Jobs of a lane that may always be announced ahead, so that a quiet one never waits."""
+BATCH_MAX = 1_000
+"""Records of one poll, and so how far the unfinished jobs of a partition may pass its window."""
 UNBOUNDED = (1 << 63) - 1
 """Above every offset."""
 
@@ -117,7 +119,7 @@ class Lane(Assigned):
         """How many takeovers in a row came without a clean hand-over."""
         self.suspect_before = 0
         """Jobs below this offset may have killed the last owner; they run in child processes."""
-        self.suspects_left = arrival.window
+        self.suspects_left = arrival.window + BATCH_MAX
         """Unfinished jobs the last owner can have had begun at most; counts down."""
         self.suspect_from_ms = 0
         """Monotonic time before which no suspect job starts."""

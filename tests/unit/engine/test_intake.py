@@ -296,6 +296,19 @@ def test_suspects_run_in_children_after_the_pause_and_only_as_many_as_can_have_b
     assert lane.suspects_left == 0
 
 
+def test_a_batch_that_passed_the_window_is_suspect_to_its_end(shop: Shop) -> None:
+    lane = shop.lane()
+    window = shop.arrival().window
+    lane.suspect_before = window + 500
+
+    suspects = 0
+    while suspects < lane.suspect_before:
+        lane.count_suspect(suspects)
+        suspects += 1
+
+    assert suspects == window + 500, "the last owner may have begun it"
+
+
 def test_forgetting_a_lane_keeps_what_still_runs(shop: Shop) -> None:
     lane = shop.lane()
     runs, waits = shop.deliver(lane, shop.send("runs"), shop.send("waits"))

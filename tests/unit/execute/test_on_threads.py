@@ -74,7 +74,7 @@ def test_an_idle_thread_keeps_nothing_of_its_last_job(ear: Ear) -> None:
 
     async def scenario(executor: ThreadExecutor) -> None:
         delivery = ear.delivery("a", "works")
-        delivery.trace = mark = Mark()  # a compiled delivery takes no weak reference itself
+        delivery.trace = mark = Mark()  # type: ignore[assignment] # a compiled delivery takes no weak reference itself
         kept = weakref.ref(mark)
         del mark
         executor.submit(delivery)

@@ -142,7 +142,7 @@ def test_what_is_settled_does_not_stay_in_memory(office: Office) -> None:
     decided = office.decided(lane, "a", "b")
     kept: weakref.WeakSet[Mark] = weakref.WeakSet()
     for delivery, _ in decided:
-        delivery.trace = mark = Mark()  # a compiled delivery takes no weak reference itself
+        delivery.trace = mark = Mark()  # type: ignore[assignment] # a compiled delivery takes no weak reference itself
         kept.add(mark)
     del delivery, mark
     office.thread.put(decided)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobstream_processors.assignment.feed import BATCH_MAX, FULL_MS_MAX
+from jobstream_processors.assignment.feed import FULL_MS_MAX
+from jobstream_processors.assignment.lane import BATCH_MAX
 from jobstream_processors.assignment.pressure import Limits
 
 if TYPE_CHECKING:
