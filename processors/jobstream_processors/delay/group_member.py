@@ -258,13 +258,17 @@ class GroupMember(Generic[Part]):
             return
         marks = {part.source: Position(part.watermark.position) for part in moved}
         positions = {part.source: in_topic(marks[part.source], part.topic_id) for part in moved}
-        self._source.commit(positions, wait=wait)
-        for part in moved:
-            part.committed = positions[part.source].offset
         try:
             self.publish([self._mirror(part) for part in moved])
         except PublishFailed as error:
             self._log.warning("mirror_failed", extra={"reason": str(error)})
+            if not wait:
+                # Soon again: retention may take what is committed, and a group may lose its
+                # offsets. With no mirror nobody would know where to begin.
+                return
+        self._source.commit(positions, wait=wait)
+        for part in moved:
+            part.committed = positions[part.source].offset
 
     def _mirror(self, part: Part) -> Outgoing:
         topic, partition = part.source

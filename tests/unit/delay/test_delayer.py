@@ -195,6 +195,26 @@ def test_commits_are_mirrored(ladder: Ladder) -> None:
     assert (newest.group, newest.position) == (GROUP, 1)
 
 
+def test_nothing_is_committed_that_is_not_mirrored(ladder: Ladder) -> None:
+    # Given a place that can't be mirrored: retention may take what is behind a commit
+    shop, place = ladder.shop, (ladder.shop.plan.rungs["0s"][0], 0)
+
+    def committed() -> int:
+        position = shop.broker.committed(GROUP, place)
+        return position.offset if position is not None else 0
+
+    ladder.put("0s", b"a", Carried(delay_ms=1, partition=0))
+    shop.broker.fail_publishes(lambda record: record.topic == OFFSETS, fate="absent")
+    ladder.pass_ms(COMMIT_MS)
+    assert (ladder.arrived(), committed()) == ([b"a"], 0)
+
+    # When it can be again, then both are made up for
+    shop.broker.heal()
+    ladder.pass_ms(COMMIT_MS)
+    assert committed() == 1
+    assert shop.broker.span((OFFSETS, 0))[1]
+
+
 def test_a_publish_is_marked_as_what_may_hold_a_turn_up(ladder: Ladder) -> None:
     """Brokers that are there, too few to acknowledge: a minute of it must not kill the process."""
     shop, phases = ladder.shop, list[str]()
