@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.shop import Shop, Works
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.core.outcome import Outcome
 
+pytestmark = pytest.mark.pure("watches deliveries by a class that inherits from theirs")
 ROW = re.compile(r"^\| ([A-Z, ]+) \| ([A-Z]+) \|", re.MULTILINE)
 ALLOWED = {
     (Stage[start.strip()], Stage[end])

@@ -144,6 +144,7 @@ def test_a_cancelled_job_that_is_due_soon_goes_its_usual_way(ladder: Ladder) -> 
     assert len(ladder.on("30s")) == 1
 
 
+@pytest.mark.pure("takes a method out of a compiled class")
 def test_no_job_is_looked_into_while_nothing_is_cancelled(
     ladder: Ladder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

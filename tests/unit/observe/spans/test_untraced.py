@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.ports import Trace
 
+pytestmark = pytest.mark.pure("watches calls, and those of compiled code can't be watched")
 JOBS = 1_000
 FAIL_EVERY = 10
 OF_TRACING = (
