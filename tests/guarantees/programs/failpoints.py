@@ -2,7 +2,7 @@
 
 At `rows` and `copies` only the settling of jobs stops. Polling, committing and heartbeats go on, as
 they would if the broker were slow to acknowledge. At `polls` it is the other way round. At `hops`
-the delayer stops before it commits what the broker has acknowledged.
+the delayer stops before it mirrors and commits what the broker has acknowledged.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 
 from jobstream.kafka.consume.source import KafkaSource
 from jobstream.kafka.produce.sink import KafkaSink
+from jobstream_processors.delay.group_member import GroupMember
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
-    from jobstream_processors.ports import Outgoing, Position, Record, Sent, TopicPartition
+    from jobstream_processors.delay.group_member import HeldPartition
+    from jobstream_processors.ports import Outgoing, Record, Sent, TopicPartition
 
 SETTLING = "jobstream-settle"
 """The thread that settles; the delayer's copies are none of its."""
@@ -28,7 +30,7 @@ def hang_at(place: str) -> None:
     """`rows`: before a row of a job is sent. `copies`: before a copy is sent.
 
     `polls`: both consumers ask their client for nothing more, once a file `stuck` is there.
-    `hops`: before the delayer's first commit behind a hop.
+    `hops`: before the delayer's first mirror and commit behind a hop.
     """
     if place == "hops":
         _hang_commits()
@@ -68,16 +70,16 @@ def _hang_polls() -> None:
 
 
 def _hang_commits() -> None:
-    commit = KafkaSource.commit
+    commit = GroupMember._commit  # noqa: SLF001 - the place of the kill: it mirrors first
 
     def hang_or_commit(
-        self: KafkaSource, positions: Mapping[TopicPartition, Position], *, wait: bool
+        self: GroupMember[HeldPartition], parts: Collection[HeldPartition], *, wait: bool
     ) -> None:
-        if any(t.endswith(".retry.0s") and at.offset for (t, _), at in positions.items()):
+        if any(each.source[0].endswith(".retry.0s") and each.watermark.position for each in parts):
             _stand_still()
-        commit(self, positions, wait=wait)
+        commit(self, parts, wait=wait)
 
-    KafkaSource.commit = hang_or_commit  # type: ignore[method-assign]
+    GroupMember._commit = hang_or_commit  # type: ignore[method-assign, assignment] # noqa: SLF001 - as above
 
 
 def _hang() -> None:
