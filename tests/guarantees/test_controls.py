@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     NewTrial = Callable[..., tuple[Trial, ModuleType]]
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.pure("puts faults back by patching what is compiled")]
 
 SETTINGS = {
     "TRIAL_PARTITIONS": "1",
