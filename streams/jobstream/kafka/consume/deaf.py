@@ -74,11 +74,14 @@ def asks_anew(options: Mapping[str, Any], group: str, topic: str) -> Callable[[]
     """A question to the coordinator of `group` by a client of its own, made for it alone.
 
     By a consumer that does not join: an admin client that asks for a group while its coordinator is
-    away ends the process by an assertion, now and then (librdkafka 2.16).
+    away ends the process by an assertion, now and then (librdkafka 2.16). It tells no statistics:
+    `options` are the member's, and what another client hears is not heard by that one.
     """
+    own = {**options, "group.id": group, "enable.auto.commit": False, "log_level": 2}
+    own["statistics.interval.ms"] = 0
+    own.pop("stats_cb", None)
 
     def ask() -> bool:
-        own = {**options, "group.id": group, "enable.auto.commit": False, "log_level": 2}
         with closing(made(Consumer, own)) as client:
             try:
                 client.committed([Place(topic, 0)], timeout=ANSWER_S)
