@@ -33,7 +33,7 @@ RECEIVE_BYTES = 1 << 18
 
 _HANDED = Struct("<BII")
 _ANSWER = Struct("<BIdI")
-_ANSWERS = frozenset(b"rubdek")
+_ANSWERS = frozenset((READY, UNREADY, BEGINS, RETURNS, ENDS, BACK))
 
 
 class Hello(NamedTuple):

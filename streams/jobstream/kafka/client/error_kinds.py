@@ -12,13 +12,18 @@ from confluent_kafka import KafkaError
 
 from jobstream_processors.errors import PublishFailure
 
-# A leader, coordinator or controller moves, replicas catch up, or no broker answered.
-_PASSING = frozenset(
+_UNANSWERED = frozenset(
     {
         KafkaError._TIMED_OUT,  # noqa: SLF001 - the library's names
         KafkaError._MSG_TIMED_OUT,  # noqa: SLF001
         KafkaError._TRANSPORT,  # noqa: SLF001
         KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
+    }
+)
+
+# A leader, coordinator or controller moves, replicas catch up, or no broker answered.
+_PASSING = _UNANSWERED | frozenset(
+    {
         KafkaError._DESTROY_BROKER,  # noqa: SLF001
         KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
         KafkaError._WAIT_COORD,  # noqa: SLF001
@@ -79,6 +84,11 @@ def is_fatal(error: KafkaError) -> bool:
     What a producer refuses after it broke, and what a consumer tells, has a code of its own.
     """
     return error.fatal() or error.code() == KafkaError._FATAL  # noqa: SLF001 - the library's name
+
+
+def is_unanswered(error: KafkaError) -> bool:
+    """Whether no broker answered, which a client says too that has lost all of them for good."""
+    return error.code() in _UNANSWERED
 
 
 def is_passing(error: KafkaError) -> bool:

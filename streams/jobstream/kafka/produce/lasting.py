@@ -12,16 +12,18 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaException, Producer
 
 from jobstream.kafka.client.construct import made
-from jobstream.kafka.client.error_kinds import is_fatal
+from jobstream.kafka.client.error_kinds import is_fatal, is_unanswered
 from jobstream.kafka.client.green_threads import poll
 from jobstream_processors.background import in_background
 from jobstream_processors.forked import tell_in_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from confluent_kafka import KafkaError
 
 log = logging.getLogger("jobstream.kafka")
 
@@ -39,14 +41,6 @@ PRODUCER: Mapping[str, Any] = {
 }
 OLD_S = 60.0
 """A producer of this age that got no answer is replaced: see `Unserved.told`."""
-_UNANSWERED = frozenset(
-    (
-        KafkaError._MSG_TIMED_OUT,  # noqa: SLF001 - the library's names
-        KafkaError._TIMED_OUT,  # noqa: SLF001
-        KafkaError._TRANSPORT,  # noqa: SLF001
-        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
-    )
-)
 REPORTS_S = 150.0
 """How long a publish waits for its reports: each is due after message.timeout.ms at the latest."""
 ROOM_S = 0.05
@@ -71,7 +65,7 @@ class Unserved:
         """
         if is_fatal(error):
             self.broken = True
-        elif error.code() in _UNANSWERED:
+        elif is_unanswered(error):
             self.stale = self.stale or time.monotonic() - self._made_s > OLD_S
 
     def flush(self, timeout_s: float) -> None:
