@@ -13,7 +13,6 @@ import pickle
 import runpy
 import socket
 import sys
-import time
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -36,13 +35,11 @@ from jobstream_processors.execute.outliving import outlive_stops
 from jobstream_processors.execute.spot import spot_of
 from jobstream_processors.execute.user_errors import as_is, told
 from jobstream_processors.forked import close_in_child, leave
+from jobstream_processors.machine_time import awake_s, monotonic_ms
 
 if TYPE_CHECKING:
     from jobstream_processors.execute.in_child import Handler, Route
     from jobstream_processors.job_types import Target
-
-_PASSED = time.CLOCK_BOOTTIME if sys.platform == "linux" else time.CLOCK_MONOTONIC
-_awake_s = time.perf_counter
 
 
 class Service:
@@ -81,29 +78,29 @@ class Service:
         self._stream.sendall(said)
 
     def _run(self, number: int, handed: HandedJob) -> None:
-        if handed.until_ms and time.clock_gettime_ns(_PASSED) // 1_000_000 >= handed.until_ms:
+        if handed.until_ms and monotonic_ms() >= handed.until_ms:
             # The worker may be frozen, and others may own the job.
-            self._said += answered(BACK, number, _awake_s())
+            self._said += answered(BACK, number, awake_s())
             return
         route = self._routes[handed.route]
-        self._tell(answered(BEGINS, number, _awake_s()))
+        self._tell(answered(BEGINS, number, awake_s()))
         outcome = contextvars.Context().run(route.run, handed)
         if os.getpid() != self._mine:
             # The handler forked, and this is the copy: the stream is not its to answer on.
             leave()
-        self._said = ended(number, _awake_s(), outcome)
+        self._said = ended(number, awake_s(), outcome)
 
     def _prepared(self, number: int, prepared: Preparation) -> bytes:
         target = prepared.target
         if target not in self._handlers:
             found = _find(target, prepared.args_class, self._script)
             if isinstance(found, Unstarted):
-                return answered(UNREADY, number, _awake_s(), pickle.dumps(found))
+                return answered(UNREADY, number, awake_s(), pickle.dumps(found))
             self._handlers[target] = found
         from jobstream_processors.execute.in_child import Route  # noqa: PLC0415 - `_handler` did
 
         self._routes[prepared.route] = Route(self._handlers[target], prepared)
-        return answered(READY, number, _awake_s())
+        return answered(READY, number, awake_s())
 
 
 def main(descriptors: list[int]) -> None:

@@ -12,11 +12,12 @@ an hour ahead, or behind, is outvoted and decides nothing for jobs of the others
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from statistics import median_low
 from typing import TYPE_CHECKING, NamedTuple
+
+from jobstream_processors.machine_time import awake_s, monotonic_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,12 +36,6 @@ DOUBT_MS = 1_000
 DOUBTED_REPORT_MS = 5_000
 VAGUE_MS = 5_000
 """A report that took longer says too little."""
-_CLOCK = time.CLOCK_BOOTTIME if sys.platform == "linux" else time.CLOCK_MONOTONIC
-
-
-def monotonic_ms() -> int:
-    """Milliseconds that also pass while the process or the machine sleeps."""
-    return time.clock_gettime_ns(_CLOCK) // 1_000_000
 
 
 class MachineTime:
@@ -48,8 +43,8 @@ class MachineTime:
 
     monotonic_ms = staticmethod(monotonic_ms)
     """Passed time: also while the process or the machine sleeps."""
-    awake_s = staticmethod(time.perf_counter)
-    """Awake time: not while the machine is suspended. Taken as it is: every run asks for it."""
+    awake_s = staticmethod(awake_s)
+    """Awake time: not while the machine is suspended."""
 
     @staticmethod
     def wall_ms() -> int:

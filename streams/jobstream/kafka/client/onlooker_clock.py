@@ -12,7 +12,8 @@ import time
 from statistics import median_low
 from typing import TYPE_CHECKING
 
-from jobstream.kafka.client.broker_clock import Bounds, monotonic_ms, voters
+from jobstream.kafka.client.broker_clock import Bounds, voters
+from jobstream_processors.machine_time import monotonic_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
