@@ -88,6 +88,8 @@ class Delivery:
     """The order key it holds or waits for."""
     holds_key: bool = False
     """Its key is freed when its offset is finished, not when its handler ends."""
+    gated: bool = False
+    """The rules of its type, or its own, have a say in when it begins."""
     crashes: int = 0
     unstarted: int = 0
     """How often in a row no process here could begin it."""
@@ -145,6 +147,8 @@ class Delivery:
         if meta.order_key is not None:
             self.key = meta.order_key
             self.holds_key = spec.policy.holds_key
+        if spec.gated or meta.unique_key is not None:
+            self.gated = True
 
     def begins(self, awake_s: float) -> None:
         """Its handler begins, or began, at this awake time."""

@@ -31,6 +31,8 @@ class JobSpec:
     wants_context: bool
     expect_ms: int | None = None
     """The run time that is normal for it, if it says so."""
+    gated: bool = False
+    """Whether its rules have a say in when a job of it begins."""
     app_at: tuple[str, str] | None = None
     """Module and path of the app that knows it; None where no module holds the app."""
 

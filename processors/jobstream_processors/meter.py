@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from jobstream_processors.core import known
-from jobstream_processors.core.decide import DeadLetter, End, Finish, Retry, RetryInPlace
+from jobstream_processors.core.decide import DeadLetter, End, Finish, Postpone, Retry, RetryInPlace
 from jobstream_processors.core.ladder import RUNGS, rung_for
 from jobstream_processors.core.outcome import DONE, Again, Crashed, DeclaredDead, Raised, TimedOut
 from jobstream_processors.core.outcome import UNDECODABLE as UNDECODABLE_REASON
@@ -72,6 +72,8 @@ class TypeMeter:
         self.retries = dict.fromkeys((*RUNGS, IN_PLACE), 0)
         self.dead: dict[str, int] = {}
         """Dead letters by reason; reasons are words of ours."""
+        self.postponed: dict[str, int] = {}
+        """Copies put on the ladder since their turn was later, by what they wait for."""
         self.ran_ok = Histogram(edges.run)
         self.ran_error = Histogram(edges.run)
         self.wait = Histogram(edges.wait, 1_000)
@@ -121,6 +123,9 @@ class TypeMeter:
                 snoozed = after.snoozes > carried.snoozes
                 self.settled["snoozed" if snoozed else "retry"] += 1
                 self.retries[rung_for(after.delay_ms or 0)] += 1
+                return
+            case Postpone(after):
+                self.postponed[after.waits] = self.postponed.get(after.waits, 0) + 1
                 return
             case DeadLetter(after):
                 self.settled["dead"] += 1

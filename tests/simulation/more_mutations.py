@@ -135,7 +135,7 @@ def cancels_that_wait_for_no_run() -> Iterator[None]:
     """A cancelled job ends at once, and frees its order key, though a run of it may go on."""
 
     def at_once(self: Admission, delivery: Delivery) -> End | None:
-        ends = (end for gate in self._gates if (end := gate.ends(delivery)))
+        ends = (end for gate in self.gates if (end := gate.ends(delivery)))
         if (found := next(ends, None)) is not None and delivery.stage is BEHIND:
             delivery.stage = TAKEN
         return found

@@ -6,7 +6,7 @@ Pure in (case, outcome): a decision repeated after a crash is the same decision.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 from jobstream_processors.core import known
 from jobstream_processors.core.headers import Carried
@@ -28,6 +28,9 @@ from jobstream_processors.core.outcome import (
     Unstarted,
 )
 from jobstream_processors.core.policy import Policy
+
+if TYPE_CHECKING:
+    from jobstream_processors.core.verdict import NotBefore
 
 CRASHES_MAX = 3
 CRASH_PAUSE_MS = 1_000
@@ -68,6 +71,13 @@ class Retry:
     carried: Carried
     cut: bool = False
     """The wanted delay was longer than the window and was cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Postpone:
+    """Its turn is later: copy to the ladder with these headers, then the row. Uses no attempt."""
+
+    carried: Carried
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +130,9 @@ class Leave:
     """Settle nothing; the delivery comes again."""
 
 
-Decision = Finish | Retry | RetryInPlace | DeadLetter | End | CountCrash | WaitInPlace | Leave
+Decision = (
+    (Finish | Retry | Postpone | RetryInPlace | DeadLetter | End) | CountCrash | WaitInPlace | Leave
+)
 
 FINISH: Final = Finish()
 LEAVE = Leave()
@@ -214,6 +226,24 @@ def not_due(case: Case) -> Retry | None:
     return Retry(carried)
 
 
+def postponed(case: Case, verdict: NotBefore) -> Postpone:
+    """Back at its turn, or at the dedup window's end if that is earlier: then it is asked again."""
+    carried, reason = case.carried, verdict.reason
+    wait_ms = max(0, min(verdict.until_ms - case.now_ms, case.window_ms))
+    since_ms = carried.waits_since_ms if carried.waits == reason else None
+    return Postpone(
+        replace(
+            carried,
+            seq=carried.seq + 1,
+            delay_ms=wait_ms,
+            due_ms=case.now_ms + wait_ms,
+            enqueued_ms=case.enqueued_ms,
+            waits=reason,
+            waits_since_ms=min(since_ms or case.now_ms, case.now_ms),
+        )
+    )
+
+
 def _again(case: Case, wanted: Again) -> Decision:
     carried = case.carried
     if wanted.uses_attempt:
@@ -297,7 +327,13 @@ def _retry_by_policy(case: Case, carried: Carried, delay_ms: int) -> Retry | Ret
 def _retry(case: Case, carried: Carried, delay_ms: int) -> Retry:
     delay = min(delay_ms, case.window_ms)
     moved = replace(
-        carried, seq=carried.seq + 1, delay_ms=delay, due_ms=None, enqueued_ms=case.enqueued_ms
+        carried,
+        seq=carried.seq + 1,
+        delay_ms=delay,
+        due_ms=None,
+        enqueued_ms=case.enqueued_ms,
+        waits="",
+        waits_since_ms=None,
     )
     return Retry(moved, cut=delay < delay_ms)
 
@@ -314,5 +350,7 @@ def dead_letter(
             enqueued_ms=case.enqueued_ms,
             first_failed_ms=_first_failed(case),
             reason=reason,
+            waits="",
+            waits_since_ms=None,
         )
     )

@@ -38,11 +38,12 @@ _LIMITS = {
     "unknown-since-ms": EPOCH_MS_MAX,
     "partition": 1_000_000,
     "snoozes": 1_000_000,
+    "waits-since-ms": EPOCH_MS_MAX,
 }
 _TEXTS = {
     **dict.fromkeys(("error", "message", "frame"), TEXT_BYTES_MAX),
     "traceback": TRACEBACK_BYTES_MAX,
-    **dict.fromkeys(("reason", "origin", "trace"), TEXT_BYTES_MAX),
+    **dict.fromkeys(("reason", "origin", "trace", "waits"), TEXT_BYTES_MAX),
 }
 """Bytes of each text, at most."""
 _FIELDS = {name: name.replace("-", "_") for name in (*_LIMITS, *_TEXTS)}
@@ -79,6 +80,10 @@ class Carried:
     reason: str = ""
     origin: str = ""
     """topic:partition:offset of the record it was copied from first."""
+    waits: str = ""
+    """Why its turn is later, in one word; "" where it waits for nothing but its time."""
+    waits_since_ms: int | None = None
+    """Since when it has waited for that."""
     trace: str = ""
     """Where its trace began and when this copy was made; only tracing writes and reads it."""
 

@@ -41,7 +41,7 @@ class Admission:
     """Asks the gates for every lane of one process."""
 
     def __init__(self, gates: tuple[Gate, ...], monotonic_ms: Callable[[], int]) -> None:
-        self._gates = gates
+        self.gates = gates
         self._now_ms = monotonic_ms
         self.ends_some = False
         """Whether a gate may end deliveries instead of a run; nearly never."""
@@ -50,13 +50,13 @@ class Admission:
 
     def obey(self, orders: Orders) -> list[str]:
         """Operators' orders are these from now on; returns ids of jobs that are to end by them."""
-        ids = [job_id for gate in self._gates for job_id in gate.obey(orders)]
-        self.ends_some = any(gate.ends_some for gate in self._gates)
+        ids = [job_id for gate in self.gates for job_id in gate.obey(orders)]
+        self.ends_some = any(gate.ends_some for gate in self.gates)
         return ids
 
     def hush(self, *, silent: bool) -> None:
         """The group may have given this process up, or answers again."""
-        for gate in self._gates:
+        for gate in self.gates:
             gate.hush(silent=silent)
 
     def ends(self, delivery: Delivery) -> End | None:
@@ -66,7 +66,7 @@ class Admission:
         """
         if delivery.stage is BEHIND:
             return None
-        return next((end for gate in self._gates if (end := gate.ends(delivery))), None)
+        return next((end for gate in self.gates if (end := gate.ends(delivery))), None)
 
     def weighed(self, delivery: Delivery, decision: Decision | None) -> Decision | None:
         """`decision` of the judge, unless a gate ends the delivery."""
@@ -80,7 +80,7 @@ class Admission:
 
         With `anew`, the gates may also keep other deliveries of the lane than before.
         """
-        gates = self._gates
+        gates = self.gates
         shut = tuple(reason for gate in gates if (reason := gate.shuts(room)) is not None)
         sifted = any(gate.keeps_some for gate in gates)
         changed = shut != room.shut or sifted is not room.sifted or (anew and sifted)
@@ -103,7 +103,7 @@ class Admission:
                 if not self._keeps(room, first):
                     found.append(first)
             return sorted(found, key=offset_of)
-        shutting = [gate for gate in self._gates if gate.shuts(room) is not None]
+        shutting = [gate for gate in self.gates if gate.shuts(room) is not None]
         if len(shutting) > 1 or not shutting[0].lets_some:
             return []
         # A kept delivery can't be the probe: look for the first that may run.
@@ -117,7 +117,7 @@ class Admission:
     def eased(self, rooms: Iterable[WaitingRoom]) -> Iterator[tuple[WaitingRoom, list[Delivery]]]:
         """Take out the deliveries that no gate keeps any more, in order of offsets."""
         now_ms = self._now_ms()
-        if any(gate.keeps_some and gate.eases(now_ms) for gate in self._gates):
+        if any(gate.keeps_some and gate.eases(now_ms) for gate in self.gates):
             for room in [each for each in rooms if each.aside and not each.shut]:
                 found = [delivery for delivery in [*room.aside] if not self._keeps(room, delivery)]
                 for delivery in found:
@@ -136,26 +136,26 @@ class Admission:
     ) -> None:
         """A run was decided, which may shut or open gates."""
         now_ms = self._now_ms()
-        for gate in self._gates:
+        for gate in self.gates:
             gate.learn(room, delivery, outcome, decision, now_ms)
 
     def taken_back(self, room: WaitingRoom, deliveries: Collection[Delivery]) -> None:
         """These were to begin, and do not."""
-        for gate in self._gates:
+        for gate in self.gates:
             gate.taken_back(room, deliveries, self._now_ms())
 
     def forget(self, room: WaitingRoom) -> None:
         """The lane has ended."""
-        for gate in self._gates:
+        for gate in self.gates:
             gate.forget(room)
-        self.is_wary = any(gate.is_wary for gate in self._gates)
+        self.is_wary = any(gate.is_wary for gate in self.gates)
 
     def _keeps(self, room: WaitingRoom, delivery: Delivery) -> bool:
         """Set it aside if a gate keeps it."""
         if not room.sifted:
             return False
         now_ms = self._now_ms()
-        reason = next((r for gate in self._gates if (r := gate.keeps(delivery, now_ms))), None)
+        reason = next((r for gate in self.gates if (r := gate.keeps(delivery, now_ms))), None)
         if reason is None:
             return False
         room.held.pop(delivery, None)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from jobstream_processors.core.orders import NOTHING, Orders
 from jobstream_processors.delivery import FINISHED
+from jobstream_processors.engine.halting import end_instead, withdraw
 from jobstream_processors.engine.way import Way
 
 if TYPE_CHECKING:
@@ -57,9 +58,8 @@ class Engine(Way):
             self._silent = silent
             self.admission.hush(silent=silent)
             self._look_all()
-        for room, eased in self.admission.eased(self.rooms.values()):
-            self.execute(room, eased)
-        now_ms = self._clock.monotonic_ms()
+        self.ease()
+        now_ms = self.clock.monotonic_ms()
         for executor in self.executors.values():
             executor.expire()
         for room in self.rooms.values():
@@ -88,7 +88,9 @@ class Engine(Way):
 
     def begin(self, lane: Lane) -> None:
         """A lane is restored and may run jobs."""
-        self.look(self.waiting.room(lane))
+        room = self.waiting.room(lane)
+        self.turns.begin(room)
+        self.look(room)
 
     def obey(self, orders: Orders) -> None:
         """Follow these orders of operators from now on: hold, stop and end deliveries by them."""
@@ -96,7 +98,7 @@ class Engine(Way):
         self._look_all(anew=True)
         for job_id in ids:
             if (delivery := self.judge.inflight.get(job_id)) is not None:
-                self.end_instead(delivery)
+                end_instead(self, delivery)
         self.obeyed = orders
         self.flush()
 
@@ -107,7 +109,7 @@ class Engine(Way):
         room = self.waiting.room(lane)
         room.draining = True
         room.clear()
-        self.withdraw(lane)
+        withdraw(self.executors, lane)
         self._forget(lane)
 
     def cut(self, lane: Lane) -> None:
@@ -121,7 +123,9 @@ class Engine(Way):
             return
         self.drain(lane)
         lane.end()
-        self.admission.forget(self.rooms.pop(lane))
+        room = self.rooms.pop(lane)
+        self.admission.forget(room)
+        self.turns.forget(room)
         if self._lookout is not None:
             self._lookout.forget(lane)
         self.cut(lane)
@@ -131,10 +135,13 @@ class Engine(Way):
         """A handler that outlived its time limit has stopped: its key is free."""
         delivery.outlived = False
         delivery.error = None
+        if delivery.gated:
+            self.turns.returned(delivery)
+            self.ease()
         if delivery.stage is FINISHED or not delivery.holds_key:
-            self._free_key(delivery)
+            self.free_key(delivery)
         if not delivery.lane.live:
-            self._release(delivery)  # Its decision was dropped with its lane.
+            self.release(delivery)  # Its decision was dropped with its lane.
 
     def close(self) -> None:
         """Release the executors; every lane has ended."""

@@ -1,4 +1,4 @@
-"""Prepares a delivery that is to run again where it stands: when, and as which attempt.
+"""Lets a delivery run again where it stands: when, and as which attempt.
 
 Its offset stays unfinished, and it keeps its order key.
 """
@@ -10,17 +10,31 @@ from typing import TYPE_CHECKING
 
 from jobstream_processors.core.decide import CountCrash, RetryInPlace, WaitInPlace
 from jobstream_processors.delivery import TAKEN
+from jobstream_processors.engine.halting import end_instead
 
 if TYPE_CHECKING:
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.delivery import Delivery
+    from jobstream_processors.engine.onward import Onward
     from jobstream_processors.ports import Clock
 
 IN_PLACE = frozenset({RetryInPlace, CountCrash, WaitInPlace})
 """Decisions after which a delivery runs again in place."""
 
 
-def set_again(delivery: Delivery, decision: Decision, clock: Clock) -> None:
+def again(way: Onward, delivery: Delivery, decision: Decision) -> None:
+    """It runs again where it stands, unless its lane drains or has ended."""
+    room = way.rooms.get(delivery.lane)
+    if room is None or room.draining:
+        way.release(delivery)
+        return
+    _set_again(delivery, decision, way.clock)
+    room.put_off(delivery)
+    if way.admission.ends_some:
+        end_instead(way, delivery)
+
+
+def _set_again(delivery: Delivery, decision: Decision, clock: Clock) -> None:
     """Make it wait for its next run, as one of those decisions says."""
     now_ms, first_ms = clock.monotonic_ms(), delivery.enqueued_ms(clock)
     delivery.context = None

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 from jobstream_processors.core.decide import FINISH, Leave, WaitInPlace, decide
 from jobstream_processors.core.headers import FIRST
 from jobstream_processors.core.outcome import DONE, Cancelled, Done, Interrupted
-from jobstream_processors.delivery import BEHIND, DECIDED, FINISHED, HANDED, LEFT, TAKEN
+from jobstream_processors.delivery import BEHIND, DECIDED, FINISHED, HANDED, LEFT
 from jobstream_processors.engine.admission import Admission, all_gates
+from jobstream_processors.engine.halting import withdraw
 from jobstream_processors.engine.horizon import Horizon
-from jobstream_processors.engine.in_place import IN_PLACE, set_again
+from jobstream_processors.engine.in_place import IN_PLACE, again
+from jobstream_processors.engine.turns import Turns
 from jobstream_processors.engine.waiting import KEY, LATER
 from jobstream_processors.job_types import PROCESS
 
@@ -55,8 +57,9 @@ class Way:
         self._intake, self.judge = intake, judge
         self.waiting, self.rooms = judge.waiting, judge.waiting.rooms
         self.admission = Admission(gates or all_gates(), clock.monotonic_ms)
+        self.turns = Turns(self.admission.gates, clock, self.rooms, judge.case)
         self.horizon = Horizon(clock.monotonic_ms)
-        self._clock, self._meter, self._put, self._loop = clock, meter, put, loop
+        self.clock, self._meter, self._put, self._loop = clock, meter, put, loop
         self._out: list[Decided] = []
 
     def carry(
@@ -81,7 +84,7 @@ class Way:
         for delivery, outcome in ended:
             decision = self._decide(delivery, outcome)  # 10 decide
             if decision is not None:
-                self._settle(delivery, decision)  # 11 settle: through `put`, back as `settled`
+                self.settle(delivery, decision)  # 11 settle: through `put`, back as `settled`
         if settled:
             self._finish(settled)  # 12 finish
         # 13 commit: the feed, up to what `tick` shows of each watermark once a mirror has it
@@ -90,12 +93,13 @@ class Way:
 
     def ended(self, delivery: Delivery, outcome: Outcome) -> None:
         """From an executor, with the outcome of a run; `returned` follows if it goes on."""
-        if outcome is not DONE or self.admission.is_wary or not delivery.lane.live:
+        is_plain = not (delivery.gated or self.admission.is_wary) and delivery.lane.live
+        if outcome is not DONE or not is_plain:
             self.carry((), ((delivery, outcome),))
             return
         # The usual end, steps 10 and 11: nothing to weigh, and no gate learns of it.
         if delivery.key is not None and not delivery.holds_key:
-            self._free_key(delivery)
+            self.free_key(delivery)
         delivery.stage, delivery.decided = DECIDED, FINISH
         out = self._out
         if not out:
@@ -105,6 +109,8 @@ class Way:
     def settled(self, batch: Sequence[Decided]) -> None:
         """From the settler: everything that these decisions wrote is acknowledged."""
         self.carry((), (), batch)
+        if self.turns.kept:
+            self.ease()
 
     def _admit(self, room: WaitingRoom, taken: Iterable[Taken]) -> list[Delivery]:
         """Step 8: the order key, then the gates; returns what may begin."""
@@ -113,11 +119,14 @@ class Way:
         is_open = not (room.shut or room.held or room.sifted or room.draining)
         take = room.chains.take
         free: list[Delivery] = []
-        for delivery, decision in taken:
+        for delivery, judged in taken:
+            decision = judged
+            if decision is None and delivery.gated:
+                decision = self.turns.meets(room, delivery)
             if decision is not None:
                 delivery.key = None  # It has no part in its order key.
                 self.witness.unrun(delivery, decision)
-                self._settle(delivery, decision)
+                self.settle(delivery, decision)
             elif (key := delivery.key) is not None and not take(key, delivery):
                 delivery.waits = KEY
             elif is_open and delivery.due_ms is None:
@@ -132,17 +141,37 @@ class Way:
             deliveries = self.horizon.announced(room, deliveries)
         executors = self.executors
         for delivery in deliveries:
+            if delivery.gated and not self._has_turn(room, delivery):
+                continue
             delivery.stage = HANDED
             spec = delivery.spec
             assert spec is not None, "admitted deliveries have a handler"  # noqa: S101
             executors[PROCESS if delivery.in_child else spec.executor].submit(delivery)
+
+    def _has_turn(self, room: WaitingRoom, delivery: Delivery) -> bool:
+        """Whether its rules let it begin now; if not, it waits, ends or leaves for the ladder."""
+        if (decision := self.turns.ask(room, delivery)) is None:
+            return delivery.waits is None
+        if not delivery.holds_key:  # Not at once: the next of its key may come here, too.
+            self._loop.call_soon(self.free_key, delivery)
+        self.witness.unrun(delivery, decision)
+        self.settle(delivery, decision)
+        return False
+
+    def ease(self) -> None:
+        """Begin what no gate keeps any more."""
+        for each, eased in self.admission.eased(self.rooms.values()):
+            self.execute(each, eased)
+        if self.turns.kept:
+            for each, delivery in self.turns.due():
+                self.execute(each, (delivery,))
 
     def _decide(self, delivery: Delivery, outcome: Outcome) -> Decision | None:
         """Step 10: what a run comes to; None if its lane has ended."""
         room = self.rooms.get(delivery.lane)
         if room is None:
             delivery.error = None
-            self._release(delivery)
+            self.release(delivery)
             return None
         decision: Decision = FINISH
         if type(outcome) is Done:
@@ -157,19 +186,18 @@ class Way:
             delivery.error = None
         self.admission.learn(room, delivery, outcome, decision)
         self.look(room)
-        for each, eased in self.admission.eased(self.rooms.values()):
-            self.execute(each, eased)
+        self.ease()
         # A job that runs again in place is still the one whose turn it is.
         if not delivery.outlived and not delivery.holds_key and type(decision) not in IN_PLACE:
-            self._free_key(delivery)
+            self.free_key(delivery)
         return decision
 
-    def _settle(self, delivery: Delivery, decision: Decision) -> None:
+    def settle(self, delivery: Delivery, decision: Decision) -> None:
         """Step 11: hand the decision to the settler, unless it writes nothing."""
         if type(decision) is Leave:
-            self._release(delivery)
+            self.release(delivery)
         elif type(decision) is WaitInPlace:
-            self._again_in_place(delivery, decision)
+            again(self, delivery, decision)
         else:
             delivery.stage, delivery.decided = DECIDED, decision
             if not self._out:
@@ -178,7 +206,7 @@ class Way:
 
     def _finish(self, batch: Sequence[Decided]) -> None:
         """Step 12: everything these decisions wrote is acknowledged."""
-        counted, clock = self._meter, self._clock
+        counted, clock = self._meter, self.clock
         awake_ms = clock.awake_s() * 1_000
         inflight, of_id = self.judge.inflight, self.waiting.of_id
         for delivery, decision in batch:
@@ -187,8 +215,10 @@ class Way:
                 meter.firsts.append(awake_ms - delivery.appended)  # As nearly every job ends.
             elif counted is not None:
                 counted.settled(delivery, decision, clock)
+            if delivery.gated:
+                self.turns.settled(delivery, decision)
             if decision is not FINISH and type(decision) in IN_PLACE:
-                self._again_in_place(delivery, decision)
+                again(self, delivery, decision)
                 continue
             if inflight.get(delivery.id) is delivery:
                 del inflight[delivery.id]
@@ -197,7 +227,7 @@ class Way:
                 lane.finish(delivery.offset)
                 delivery.stage = FINISHED
                 if delivery.holds_key and not delivery.outlived:
-                    self._free_key(delivery)
+                    self.free_key(delivery)
             if of_id:
                 self.readmit(delivery)
 
@@ -205,7 +235,7 @@ class Way:
         """Begin a run, or let it wait for its time, the gates or the mirror."""
         room = self.rooms.get(delivery.lane)
         if room is None or room.draining:
-            self._release(delivery)
+            self.release(delivery)
         elif delivery.due_ms is not None:
             room.put_off(delivery)
         elif delivery.stage is BEHIND:
@@ -217,65 +247,29 @@ class Way:
         """The run that it was behind is over, and it has its order key."""
         judged = self.judge.again(delivery)
         if judged is None:
-            self._free_key(delivery)
-            self._release(delivery)
+            self.free_key(delivery)
+            self.release(delivery)
         elif (decision := self.admission.weighed(*judged)) is None:
             self.start(delivery)
         else:
             if not delivery.holds_key:
-                self._free_key(delivery)
+                self.free_key(delivery)
             self.witness.unrun(delivery, decision)
-            self._settle(delivery, decision)
-
-    def _again_in_place(self, delivery: Delivery, decision: Decision) -> None:
-        """It runs again where it stands."""
-        room = self.rooms.get(delivery.lane)
-        if room is None or room.draining:
-            self._release(delivery)
-            return
-        set_again(delivery, decision, self._clock)
-        room.put_off(delivery)
-        if self.admission.ends_some:
-            self.end_instead(delivery)
-
-    def end_instead(self, delivery: Delivery) -> None:
-        """Stop it, or end it where it waits, if a gate says so and nothing is decided of it."""
-        room = self.rooms.get(delivery.lane)
-        if room is None or delivery.unwanted or not (end := self.admission.ends(delivery)):
-            return
-        if delivery.stage is HANDED:
-            delivery.unwanted = end.reason
-            assert delivery.spec is not None, "admitted deliveries have a handler"  # noqa: S101
-            name = PROCESS if delivery.in_child else delivery.spec.executor
-            self.executors[name].stop(delivery)
-        elif delivery.stage is TAKEN:
-            had_key = room.remove(delivery)
-            self.admission.taken_back(room, (delivery,))
-            if not had_key:
-                delivery.key = None
-            self._settle(delivery, end)
-            if had_key and not delivery.holds_key:
-                self._free_key(delivery)
+            self.settle(delivery, decision)
 
     def look(self, room: WaitingRoom, *, anew: bool = False) -> None:
         """Ask the gates what shuts the lane; hold what did not begin, or let it go."""
         if self.admission.shuts(room, anew=anew):
-            self.execute(room, self.admission.gather(room, self.withdraw(room.lane)))
+            self.execute(room, self.admission.gather(room, withdraw(self.executors, room.lane)))
 
-    def withdraw(self, lane: Lane) -> list[Delivery]:
-        """Take back what of `lane` waits for a slot."""
-        taken = [d for executor in self.executors.values() for d in executor.withdraw(lane)]
-        for delivery in taken:
-            delivery.stage = TAKEN
-        return taken
-
-    def _free_key(self, delivery: Delivery) -> None:
+    def free_key(self, delivery: Delivery) -> None:
+        """Let the next delivery of its order key go on."""
         key, delivery.key = delivery.key, None
         room = self.rooms.get(delivery.lane)
         if key is not None and room is not None and (following := room.next_of(key)) is not None:
             self.start(following)
 
-    def _release(self, delivery: Delivery) -> None:
+    def release(self, delivery: Delivery) -> None:
         """It is in flight no more, unfinished: others of its id need not wait for it."""
         if delivery.stage is not FINISHED:
             delivery.stage = LEFT

@@ -16,6 +16,7 @@ from jobstream_processors.core.decide import (
     End,
     Finish,
     Leave,
+    Postpone,
     Retry,
     RetryInPlace,
     WaitInPlace,
@@ -53,7 +54,7 @@ def settlement_of(
             return _written(delivery, plan, _end_row(delivery, known.DONE, now_ms))
         case End(state, reason):
             return _written(delivery, plan, _end_row(delivery, state, now_ms, reason))
-        case Retry(carried):
+        case Retry(carried) | Postpone(carried):
             row = _blank_row(delivery, "moved", now_ms)
             return _written(delivery, plan, row, copy=_ladder_copy(delivery, carried, plan))
         case DeadLetter(carried, pointer):

@@ -20,7 +20,7 @@ from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from jobstream_processors.core.decide import DeadLetter, Finish, Retry
+from jobstream_processors.core.decide import DeadLetter, Finish, Postpone, Retry
 from jobstream_processors.core.letters import TOO_LARGE
 from jobstream_processors.errors import PublishFailure, TableUnavailable
 from jobstream_processors.ports import Sent
@@ -248,7 +248,7 @@ def _too_large(item: Decided) -> Decided:
     Before that it is tried without its traceback: that is worth no record.
     """
     delivery, decision = item
-    if isinstance(decision, Retry | DeadLetter) and decision.carried.traceback:
+    if isinstance(decision, Retry | Postpone | DeadLetter) and decision.carried.traceback:
         return delivery, replace(decision, carried=replace(decision.carried, traceback=""))
     if isinstance(decision, DeadLetter):
         return delivery, replace(decision, pointer=True)

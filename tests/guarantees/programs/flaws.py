@@ -82,7 +82,7 @@ def key_freed_at_handler_end() -> None:
 
     def free(self: Way, delivery: Delivery, outcome: Outcome) -> None:
         ended(self, delivery, outcome)
-        self._free_key(delivery)
+        self.free_key(delivery)
 
     Way.ended = free  # type: ignore[method-assign]
 

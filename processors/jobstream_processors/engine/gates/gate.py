@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from jobstream_processors.core.decide import Decision, End
     from jobstream_processors.core.orders import Orders
     from jobstream_processors.core.outcome import Outcome
+    from jobstream_processors.core.verdict import NotBefore
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.engine.waiting import Reason, WaitingRoom
 
@@ -27,6 +28,8 @@ class Gate:
     """Whether `keeps` may answer anything now."""
     lets_some = False
     """Whether it lets single deliveries through while it shuts a lane."""
+    has_rules = False
+    """Whether it holds rules of job types: then it is asked about each delivery that is gated."""
 
     def obey(self, orders: Orders) -> Collection[str]:  # noqa: ARG002 - the shape of it
         """Operators' orders are these from now on; returns ids of jobs that are to end by them."""
@@ -56,6 +59,49 @@ class Gate:
         This is asked at every tick, and after each end that it learns of.
         """
         return False
+
+    def meets(self, room: WaitingRoom, delivery: Delivery) -> Decision | None:  # noqa: ARG002 - as above
+        """How a gated delivery ends without a run, told as it is read, in order of offsets.
+
+        It may wait for its order key after that, so `asks` comes later, or for other offsets first.
+        """
+        return None
+
+    def asks(
+        self,
+        room: WaitingRoom,  # noqa: ARG002 - as above
+        delivery: Delivery,  # noqa: ARG002 - as above
+        now_ms: int,  # noqa: ARG002 - as above
+    ) -> NotBefore | Decision | None:
+        """What the rules say of a gated delivery that might begin now; None: that it may.
+
+        `now_ms` is broker time. It is asked again when its time has come, when this gate releases
+        it, and whenever it was held for another reason. A later gate may still keep it: what is
+        used up by a run is counted in `taken`.
+        """
+        return None
+
+    def taken(self, room: WaitingRoom, delivery: Delivery) -> None:
+        """Every gate lets this gated delivery go: it is handed to its executor.
+
+        `learn` follows with its end, or `taken_back`, or `forget`.
+        """
+
+    def settled(self, delivery: Delivery, decision: Decision) -> None:
+        """What the decision about a gated delivery wrote is acknowledged."""
+
+    def returned(self, delivery: Delivery) -> None:
+        """The handler of a gated delivery, which outlived its time limit, has stopped."""
+
+    def released(self) -> Sequence[Delivery]:
+        """Those to be asked about again now, in order; each is named once.
+
+        This is called after each end of a gated delivery, and at every tick.
+        """
+        return ()
+
+    def begin(self, room: WaitingRoom) -> None:
+        """A lane begins: this process owns its partition from now on."""
 
     def lets_one(self, delivery: Delivery, room: WaitingRoom, now_ms: int) -> bool:  # noqa: ARG002 - the shape of it
         """Whether this one may begin though the gate shuts the lane; a True is used up by it."""

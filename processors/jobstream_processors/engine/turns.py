@@ -1,0 +1,121 @@
+"""Step 8 for jobs whose type has rules: asks the gates, and keeps those whose turn is near.
+
+A job whose turn is far leaves for the delay ladder, and is asked about again when it comes back. A
+job with an order key waits here however long: order comes first. Used on the event loop's thread.
+"""
+
+from __future__ import annotations
+
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING
+
+from jobstream_processors.core.decide import postponed
+from jobstream_processors.core.verdict import NotBefore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from jobstream_processors.assignment.lane import Lane
+    from jobstream_processors.core.decide import Case, Decision
+    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.engine.gates.gate import Gate
+    from jobstream_processors.engine.waiting import WaitingRoom
+    from jobstream_processors.ports import Clock
+
+Found = list[tuple["WaitingRoom", "Delivery"]]
+
+
+class Turns:
+    """The deliveries of one process that wait for their turn, in memory."""
+
+    def __init__(
+        self,
+        gates: Iterable[Gate],
+        clock: Clock,
+        rooms: Mapping[Lane, WaitingRoom],
+        case: Callable[[Delivery], Case],
+    ) -> None:
+        self._gates = [gate for gate in gates if gate.has_rules]
+        self._clock, self._rooms, self._case = clock, rooms, case
+        self.kept: dict[Delivery, int] = {}
+        """Which entry of `_until` is about it now; the others are of no account."""
+        self._until: list[tuple[int, int, Delivery]] = []
+        self._count = 0
+
+    def meets(self, room: WaitingRoom, delivery: Delivery) -> Decision | None:
+        """How it ends without a run, told as it is read, in order of offsets; None: it goes on."""
+        for gate in self._gates:
+            if (decision := gate.meets(room, delivery)) is not None:
+                return decision
+        return None
+
+    def ask(self, room: WaitingRoom, delivery: Delivery) -> Decision | None:
+        """None if it begins now, or waits here: then its `waits` says for what.
+
+        Else how it is settled instead: it ends, or leaves for the ladder.
+        """
+        now_ms = self._clock.broker_ms()
+        self.kept.pop(delivery, None)
+        for gate in self._gates:
+            verdict = gate.asks(room, delivery, now_ms)
+            if verdict is None:
+                continue
+            if not isinstance(verdict, NotBefore):
+                return verdict
+            if verdict.is_near(now_ms) or delivery.key is not None:
+                self._keep(room, delivery, verdict, now_ms)
+                return None
+            return postponed(self._case(delivery), verdict)
+        for gate in self._gates:
+            gate.taken(room, delivery)
+        return None
+
+    def due(self) -> Found:
+        """Take out those whose time has come, and those that a gate lets go; ask about them."""
+        found: Found = []
+        now_ms = self._clock.monotonic_ms()
+        while self._until and self._until[0][0] <= now_ms:
+            _, number, delivery = heappop(self._until)
+            if self.kept.get(delivery) == number:
+                self._take_out(delivery, found)
+        for gate in self._gates:
+            for delivery in gate.released():
+                self._take_out(delivery, found)
+        return found
+
+    def settled(self, delivery: Delivery, decision: Decision) -> None:
+        """All that the decision wrote is acknowledged."""
+        for gate in self._gates:
+            gate.settled(delivery, decision)
+
+    def returned(self, delivery: Delivery) -> None:
+        """Its handler, which outlived its time limit, has stopped."""
+        for gate in self._gates:
+            gate.returned(delivery)
+
+    def begin(self, room: WaitingRoom) -> None:
+        """A lane begins."""
+        for gate in self._gates:
+            gate.begin(room)
+
+    def forget(self, room: WaitingRoom) -> None:
+        """The lane has ended: nothing of it waits here."""
+        if self.kept:
+            self.kept = {d: n for d, n in self.kept.items() if d.lane is not room.lane}
+            self._until = [each for each in self._until if self.kept.get(each[2]) == each[1]]
+            heapify(self._until)
+
+    def _keep(self, room: WaitingRoom, delivery: Delivery, verdict: NotBefore, now_ms: int) -> None:
+        self._count += 1
+        self.kept[delivery] = self._count
+        wait_ms = max(0, verdict.until_ms - now_ms)
+        heappush(self._until, (self._clock.monotonic_ms() + wait_ms, self._count, delivery))
+        room.set_aside(delivery, verdict.reason)
+
+    def _take_out(self, delivery: Delivery, found: Found) -> None:
+        """It may have gone in the meantime, or be held: then it is asked about when it may go."""
+        self.kept.pop(delivery, None)
+        room = self._rooms.get(delivery.lane)
+        if room is not None and delivery in room.aside:
+            room.remove(delivery)
+            found.append((room, delivery))
