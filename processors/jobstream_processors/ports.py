@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from jobstream_processors.core.headers import Carried, Headers
+    from jobstream_processors.core.key_facts import KeyFacts
     from jobstream_processors.core.known import Known
     from jobstream_processors.errors import PublishFailure
     from jobstream_schemas import Mirror
@@ -221,6 +222,12 @@ class Shard(Protocol):
 
     def merge(self, facts: Sequence[tuple[str, Known]]) -> None:
         """Merge facts into what is known."""
+
+    def key_facts(self, name: str) -> KeyFacts:
+        """What is known of a unique key."""
+
+    def keep_key_facts(self, facts: Sequence[tuple[str, KeyFacts]]) -> None:
+        """Merge facts about unique keys into what is known of them."""
 
     def rows(self) -> int:
         """About how many rows it holds; 0 once it is closed. Safe from any thread."""

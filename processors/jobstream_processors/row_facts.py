@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jobstream_processors.core.key_facts import facts_of_row
 from jobstream_processors.core.known import of_row
 
 if TYPE_CHECKING:
+    from jobstream_processors.core.key_facts import KeyFacts
     from jobstream_processors.core.known import Known
     from jobstream_schemas import Row
 
@@ -16,3 +18,8 @@ def fact_of(row: Row) -> Known:
     numbers = (row.redrive, row.seq, row.attempt)
     fact = of_row(row.kind, row.state, numbers, row.due, row.detail)
     return fact._replace(identity=(row.fingerprint, row.digest))
+
+
+def key_fact_of(row: Row) -> tuple[str, KeyFacts] | None:
+    """What a unique row lets the table know, and of which key; None if it can't be read."""
+    return facts_of_row(row.state, row.id, (row.redrive, row.seq), row.due, row.detail)

@@ -24,7 +24,8 @@ _RECORD = PackagedRecord("row", "row", ROW_FINGERPRINT, 1_048_576)
 class Row(NamedTuple):
     """One row; times are milliseconds since the epoch, `due` 0 for none, `state` "" for none.
 
-    A unique row has the holder's job id in `id` and the unique key in `detail`; the detail of a
+    A unique row tells in `state` how the job stands to its unique key, in `due` when a hold
+    expires, and in `detail` the rest: `<place>:<end>:<first of its burst>:<key>`. The detail of a
     parked row is `<snoozes>:<first failed>`.
     """
 
@@ -53,7 +54,8 @@ def row_key(row: Row) -> bytes:
         case "crash":
             return f"crash:{row.id}:{row.redrive}:{row.attempt}".encode()
         case "unique":
-            return f"unique:{row.detail}:{row.id}".encode()
+            numbers = f"{row.state}:{row.redrive}:{row.seq}"
+            return f"unique:{row.detail}:{row.id}:{numbers}".encode()
         case _:
             return CLAIM_KEY
 

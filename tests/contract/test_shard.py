@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from jobstream.dedup.rocks import ShardMemory
 from jobstream.dedup.shard import RocksShard
 from jobstream.testing.memory_shard import MemoryShard
+from jobstream_processors.core.key_facts import NO_FACTS, GivenUp, HeldBy, KeyFacts, Newest
 from jobstream_processors.core.known import UNKNOWN, Known
 
 if TYPE_CHECKING:
@@ -224,3 +225,57 @@ def test_a_second_close_does_nothing(kind: Kind) -> None:
     shard = kind.new()
     shard.close()
     shard.close()
+
+
+# -- unique keys
+
+LEFT = KeyFacts(held=HeldBy(7, 0, 1, "first", 1_700_000_000_000))
+GONE = KeyFacts(released=GivenUp(7, 0, 1, 12, "first"))
+NEWEST = KeyFacts(waits=Newest(9, "second", 1_600_000_000_000))
+
+
+def test_knows_nothing_of_a_new_unique_key(shard: Shard) -> None:
+    assert shard.key_facts("key") == NO_FACTS
+
+
+@pytest.mark.parametrize("name", ["key", "", "x" * 600, "a:b;c \u00e4"])
+def test_takes_every_unique_key(shard: Shard, name: str) -> None:
+    shard.keep_key_facts([(name, LEFT)])
+
+    assert shard.key_facts(name) == LEFT
+
+
+def test_unique_keys_and_ids_do_not_touch_each_other(shard: Shard) -> None:
+    shard.put_done([("same", PRINT, DIGEST)])
+    shard.keep_key_facts([("same", LEFT)])
+
+    assert one(shard, "same") == DONE
+    assert shard.key_facts("same") == LEFT
+    assert shard.key_facts("sam") == NO_FACTS
+
+
+def test_merges_holds_in_any_order_to_the_same(shard: Shard) -> None:
+    orders = list(permutations((LEFT, GONE, NEWEST)))
+    for number, order in enumerate(orders):
+        for fact in order:
+            shard.keep_key_facts([(str(number), fact)])
+
+    expected = LEFT.merge(GONE).merge(NEWEST)
+    assert {shard.key_facts(str(number)) for number in range(len(orders))} == {expected}
+
+
+def test_merges_holds_of_one_key_in_one_call(shard: Shard) -> None:
+    shard.keep_key_facts([("a", LEFT), ("b", NEWEST), ("a", GONE)])
+
+    assert shard.key_facts("a") == LEFT.merge(GONE)
+    assert shard.key_facts("b") == NEWEST
+
+
+def test_holds_are_warm_when_opened_again(kind: Kind) -> None:
+    shard = kind.new()
+    shard.keep_key_facts([("a", LEFT)])
+
+    again = kind.reopened(shard)
+
+    assert again.key_facts("a") == LEFT
+    again.close()

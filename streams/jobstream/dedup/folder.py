@@ -19,7 +19,7 @@ from jobstream.dedup.errors import ShardUnusable, StateDirError
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMAT = 3
+FORMAT = 4
 """Raised when the bytes in a shard change; shards of another format are rebuilt."""
 ASIDES_KEPT = 2
 """Shards put aside that are kept per partition, for someone who wants to know why."""

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from jobstream.dedup.shard import Mark
 from jobstream_processors.core.known import DONE, TERMINAL
 from jobstream_processors.errors import NoLongerWanted
-from jobstream_processors.row_facts import fact_of
+from jobstream_processors.row_facts import fact_of, key_fact_of
 from jobstream_schemas import DecodeError, parse_row, usual_done
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from jobstream.dedup.shard import RocksShard
+    from jobstream_processors.core.key_facts import KeyFacts
     from jobstream_processors.core.known import Known
     from jobstream_processors.ports import Log, Record, TopicPartition
     from jobstream_schemas import Row
@@ -34,6 +35,7 @@ class RestoredRows(NamedTuple):
 
     done: list[tuple[str, bytes, bytes]]
     facts: list[tuple[str, Known]]
+    holds: list[tuple[str, KeyFacts]]
     claims: list[int]
     """Offsets of claim rows, in their order."""
     unreadable: int
@@ -71,7 +73,7 @@ class Progress:
 
 def sort_rows(records: Sequence[Record]) -> RestoredRows:
     """Sort a batch; what is unreadable, or of a kind that tells nothing of a job, is left out."""
-    rows = RestoredRows([], [], [], 0)
+    rows = RestoredRows([], [], [], [], 0)
     unreadable = 0
     done = rows.done.append
     for record in records:
@@ -89,6 +91,12 @@ def sort_rows(records: Sequence[Record]) -> RestoredRows:
             done((row.id, row.fingerprint, row.digest))
         elif _tells(row):
             rows.facts.append((row.id, fact_of(row)))
+        elif row.kind == "unique":
+            hold = key_fact_of(row)
+            if hold is None:
+                unreadable += 1
+            else:
+                rows.holds.append(hold)
         elif row.kind == "claim":
             rows.claims.append(record.offset() or 0)
         elif row.kind == "job":
@@ -130,7 +138,7 @@ def replay(
         previous = max((c for c in batch.claims if c < below_claim), default=previous)
         claim = max(batch.claims, default=claim)
         position = (records[-1].offset() or 0) + 1
-        shard.apply(batch.done, batch.facts, Mark(position, claim))
+        shard.apply(batch.done, batch.facts, Mark(position, claim), batch.holds)
         rows += len(records)
         unreadable += batch.unreadable
         progress.step(partition, rows, max(stop - position, 1))

@@ -1,4 +1,4 @@
-"""The shard of one partition in RocksDB: facts by job id, and how far of the topic it holds.
+"""The shard of one partition in RocksDB: facts by job id and by unique key, and how far it goes.
 
 Written only after the broker has acknowledged the same rows in the topic. Writes go through
 RocksDB's log without a sync: they survive the death of the process, and a power cut takes a suffix
@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from jobstream.dedup.errors import ShardUnusable
 from jobstream.dedup.fact_bytes import DONE_SIZE, DONE_TAG, decode, encode, encode_done
 from jobstream.dedup.generations import Generations
+from jobstream.dedup.key_fact_bytes import decode_key_facts, encode_key_facts
 from jobstream.dedup.rocks import ClosedError, new_batch
+from jobstream_processors.core.key_facts import NO_FACTS, KeyFacts
 from jobstream_processors.core.known import UNKNOWN, Known
 from jobstream_processors.errors import TableUnavailable
 from jobstream_schemas import caused
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from jobstream.dedup.rocks import ShardMemory
 
 _JOB: Final = b"j"
+_UNIQUE: Final = b"u"
 _MARK_KEY = b"mcheckpoint"
 _MARK = Struct("<qq")
 _NO_CLAIM = -1
@@ -67,7 +70,7 @@ class RocksShard:
     ) -> None:
         self._path = path
         self._now_ms = now_ms
-        # Held while writing: a merge reads first, and done must not fall in between.
+        # HeldBy while writing: a merge reads first, and done must not fall in between.
         self._writing = threading.Lock()
         self._closed = False
         if (path / _DAMAGED).exists():
@@ -111,13 +114,28 @@ class RocksShard:
         """Merge facts into what is known, all of them or none; a done id stays done."""
         self.apply((), facts)
 
+    def key_facts(self, name: str) -> KeyFacts:
+        """What is known of a unique key; may block for a disk read."""
+        with self._explained():
+            key = _UNIQUE + name.encode()
+            found = NO_FACTS
+            for family in self._rows.families.values():
+                if (value := family.get(key)) is not None:
+                    found = found.merge(decode_key_facts(value))
+            return found
+
+    def keep_key_facts(self, facts: Sequence[tuple[str, KeyFacts]]) -> None:
+        """Merge facts about unique keys into what is known of them, all of them or none."""
+        self.apply((), (), None, facts)
+
     def apply(
         self,
         done: Sequence[tuple[str, bytes, bytes]],
         facts: Sequence[tuple[str, Known]],
         mark: Mark | None = None,
+        holds: Sequence[tuple[str, KeyFacts]] = (),
     ) -> None:
-        """`put_done`, `merge` and `mark` as one write, all of it or none."""
+        """`put_done`, `merge`, `mark` and `keep_key_facts` as one write, all of it or none."""
         with self._explained(), self._writing:
             batch = _done_batch(done, self._target())
             if mark is not None:
@@ -125,6 +143,11 @@ class RocksShard:
                 batch.put(_MARK_KEY, _MARK.pack(mark.next_offset, claim))
             for job_id, known in self._merged(done, facts):
                 batch.put(_JOB + job_id.encode(), encode(known))
+            merged: dict[str, KeyFacts] = {}
+            for name, hold in holds:
+                merged[name] = (merged.get(name) or self.key_facts(name)).merge(hold)
+            for name, hold in merged.items():
+                batch.put(_UNIQUE + name.encode(), encode_key_facts(hold))
             self._rows.write(batch)
 
     def mark(self, mark: Mark) -> None:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jobstream_processors.core.key_facts import NO_FACTS
 from jobstream_processors.core.known import UNKNOWN, Known
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from jobstream_processors.core.key_facts import KeyFacts
+
 
 class MemoryShard:
     """The facts about the ids of one partition. Used by one thread at a time."""
 
-    def __init__(self, facts: dict[str, Known] | None = None) -> None:
+    def __init__(
+        self, facts: dict[str, Known] | None = None, holds: dict[str, KeyFacts] | None = None
+    ) -> None:
         self._facts = facts if facts is not None else {}
+        self._holds = holds if holds is not None else {}
         self._closed = False
 
     def get(self, ids: Sequence[str]) -> Sequence[Known | None]:
@@ -32,9 +38,20 @@ class MemoryShard:
         for job_id, fact in facts:
             known[job_id] = known.get(job_id, UNKNOWN).merge(fact)
 
+    def key_facts(self, name: str) -> KeyFacts:
+        """What is known of a unique key."""
+        self._open()
+        return self._holds.get(name, NO_FACTS)
+
+    def keep_key_facts(self, facts: Sequence[tuple[str, KeyFacts]]) -> None:
+        """Merge facts about unique keys into what is known of them."""
+        self._open()
+        for name, fact in facts:
+            self._holds[name] = self._holds.get(name, NO_FACTS).merge(fact)
+
     def rows(self) -> int:
-        """How many ids something is known of."""
-        return 0 if self._closed else len(self._facts)
+        """How many ids and unique keys something is known of."""
+        return 0 if self._closed else len(self._facts) + len(self._holds)
 
     def close(self) -> None:
         """Close; `reopened` gives the same facts again."""
@@ -42,7 +59,7 @@ class MemoryShard:
 
     def reopened(self) -> MemoryShard:
         """The shard as its next owner in this process slot finds it: warm."""
-        return MemoryShard(self._facts)
+        return MemoryShard(self._facts, self._holds)
 
     def __len__(self) -> int:
         return len(self._facts)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from jobstream.testing.memory_shard import MemoryShard
 from jobstream_processors.assignment.takeover import OpenShard
 from jobstream_processors.errors import NoLongerWanted
-from jobstream_processors.row_facts import fact_of
+from jobstream_processors.row_facts import fact_of, key_fact_of
 from jobstream_schemas import DecodeError, parse_row
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class MemoryTables:
                 row = _row_of(record)
                 if row is not None and row.kind in _TELL_OF_A_JOB:
                     shard.merge([(row.id, fact_of(row))])
+                elif row is not None and row.kind == "unique":
+                    shard.keep_key_facts([hold] if (hold := key_fact_of(row)) is not None else [])
                 elif row is not None and row.kind == "claim" and record.offset() != claim:
                     previous = record.offset()
             count += len(records)
