@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from jobstream_processors.core.limit_rule import Limit
 from jobstream_processors.core.policy import Policy
+from jobstream_processors.core.unique_rule import Debounce, Unique
 from jobstream_processors.errors import InvalidOption
 from jobstream_schemas import JobCodec
 
@@ -33,6 +35,10 @@ class JobSpec:
     """The run time that is normal for it, if it says so."""
     gated: bool = False
     """Whether its rules have a say in when a job of it begins."""
+    unique: Unique | Debounce | None = None
+    limits: tuple[Limit, ...] = ()
+    fair: bool = False
+    """Whether its jobs take turns by their fair key."""
     app_at: tuple[str, str] | None = None
     """Module and path of the app that knows it; None where no module holds the app."""
 

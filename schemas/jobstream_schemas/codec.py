@@ -64,6 +64,10 @@ class JobCodec(Generic[T]):
                 error.climb(self.cls.__name__)
             raise
 
+    def event(self, meta: Meta, encoded_args: bytes) -> bytes:
+        """As `encode`, of args that `encode_args` wrote; raises `EncodeError`."""
+        return self._frame + encode_meta(meta) + encoded_args
+
     def encode_args(self, args: T) -> bytes:
         """The args alone, as `encode` writes them; raises `EncodeError`."""
         try:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 _ID_RULE: Final = "1 to 128 letters, digits, '.', '_' or '-'"
 _SHORT: Final = 64
 """Texts of fewer bytes have a length of one byte."""
-_NO_KEYS: Final = (None,) * 5
-_NO_KEY_BYTES: Final = b"\x00" * 5
-_NO_OTHERS: Final = b"\x00" * 4
+_NO_KEYS: Final = (None,) * 7
+_NO_KEY_BYTES: Final = b"\x00" * 7
+_NO_OTHERS: Final = b"\x00" * 6
 _PRESENT: Final = 2
 
 # Epoch milliseconds from 1970 to 2039 take six bytes: five that go on, then one that ends. Read as
@@ -52,6 +52,8 @@ class Meta(NamedTuple):
     expires_in_ms: int | None = None
     parent_id: str | None = None
     correlation_id: str | None = None
+    limit_key: str | None = None
+    fair_key: str | None = None
 
 
 class Decoded:
@@ -61,8 +63,8 @@ class Decoded:
     """
 
     __slots__ = (
-        "args_bytes_at", "correlation_id", "enqueued_at", "expires_in_ms", "fingerprint", "id",
-        "order_key", "parent_id", "source", "unique_key",
+        "args_bytes_at", "correlation_id", "enqueued_at", "expires_in_ms", "fair_key",
+        "fingerprint", "id", "limit_key", "order_key", "parent_id", "source", "unique_key",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0917 - one flat call per job
@@ -75,6 +77,8 @@ class Decoded:
         expires_in_ms: int | None,
         parent_id: str | None,
         correlation_id: str | None,
+        limit_key: str | None,
+        fair_key: str | None,
         args_bytes_at: int,
         fingerprint: bytes,
     ) -> None:
@@ -86,6 +90,8 @@ class Decoded:
         self.expires_in_ms = expires_in_ms
         self.parent_id = parent_id
         self.correlation_id = correlation_id
+        self.limit_key = limit_key
+        self.fair_key = fair_key
         self.args_bytes_at = args_bytes_at
         self.fingerprint = fingerprint
 
@@ -101,15 +107,16 @@ class Decoded:
             self.expires_in_ms,
             self.parent_id,
             self.correlation_id,
+            self.limit_key,
+            self.fair_key,
         )
 
 
 def encode_meta(meta: Meta) -> bytes:
     """The Avro bytes of `meta`; raises `EncodeError` naming the field, value and fix."""
     given: tuple[Any, ...] = meta  # a caller's, of types that are still to be checked
-    id_, enqueued_at, source, order_key, unique_key, expires_in_ms, parent_id, correlation_id = (
-        given
-    )
+    id_, enqueued_at, source, order_key, unique_key, expires_in_ms = given[:6]
+    parent_id, correlation_id, limit_key, fair_key = given[6:]
     try:
         if (
             type(id_) is type(source) is str
@@ -132,6 +139,8 @@ def encode_meta(meta: Meta) -> bytes:
                 b"\x00" if expires_in_ms is None else b"\x02" + _long(expires_in_ms),
                 b"\x00" if parent_id is None else b"\x02" + _text(parent_id),
                 b"\x00" if correlation_id is None else b"\x02" + _text(correlation_id),
+                b"\x00" if limit_key is None else b"\x02" + _text(limit_key),
+                b"\x00" if fair_key is None else b"\x02" + _text(fair_key),
             )
         )
     except EncodeError:
@@ -187,25 +196,27 @@ def read_meta(data: bytes, at: int, fingerprint: bytes) -> Decoded:
         source, at = data[at + 1 : end].decode(), end
     if not is_right:
         raise bad_id(id_)
-    if data[at : at + 5] == _NO_KEY_BYTES:
-        return Decoded(id_, enqueued_at, source, None, None, None, None, None, at + 5, fingerprint)
+    if data[at : at + 7] == _NO_KEY_BYTES:
+        return Decoded(
+            id_, enqueued_at, source, None, None, None, None, None, None, None, at + 7, fingerprint
+        )
     if data[at] == _PRESENT and not data[at + 1] & 0x81:
         end = at + 2 + (data[at + 1] >> 1)
-        if data[end : end + 4] == _NO_OTHERS:
-            order_key = data[at + 2 : end].decode()
+        if data[end : end + 6] == _NO_OTHERS:
+            key, end = data[at + 2 : end].decode(), end + 6
             return Decoded(
-                id_, enqueued_at, source, order_key, None, None, None, None, end + 4, fingerprint
+                id_, enqueued_at, source, key, None, None, None, None, None, None, end, fingerprint
             )
     keys: list[Any] = []
     for read in _READ_KEYS:
-        branch, key = data[at], None
+        branch, found = data[at], None
         at += 1
         if branch == _PRESENT:
-            key, at = read(data, at)
+            found, at = read(data, at)
         elif branch:
             message = f"byte {at - 1} of meta is {branch}; a union of two has 0 or 2 there"
             raise DecodeError(message)
-        keys.append(key)
+        keys.append(found)
     if at > len(data):
         message = f"meta ends at byte {at}, but the value has {len(data)}"
         raise DecodeError(message)
@@ -229,5 +240,5 @@ def bad_id(job_id: str) -> DecodeError:
 
 
 _READ_KEYS: tuple[Callable[[bytes, int], tuple[Any, int]], ...] = (
-    read_text, read_text, read_long, read_text, read_text,
+    read_text, read_text, read_long, read_text, read_text, read_text, read_text,
 )  # fmt: skip

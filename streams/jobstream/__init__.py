@@ -33,8 +33,10 @@ from jobstream.job import Job
 from jobstream.job_queue import Queue
 from jobstream.settings import Settings
 from jobstream_processors.context import Context
+from jobstream_processors.core.limit_rule import Limit
 from jobstream_processors.core.outcome import Cancel, Dead, JobOutcome, RetryAfter, Snooze
 from jobstream_processors.core.retry import Backoff
+from jobstream_processors.core.unique_rule import Debounce, Unique
 from jobstream_processors.failure import Failure
 from jobstream_schemas import DecimalSpec, Secret
 
@@ -52,6 +54,7 @@ __all__ = [
     "Control",
     "ControlEntry",
     "Dead",
+    "Debounce",
     "DecimalSpec",
     "EnqueueError",
     "EnqueueTimeout",
@@ -63,6 +66,7 @@ __all__ = [
     "JobTooLarge",
     "JobsUndecodable",
     "JobstreamError",
+    "Limit",
     "Queue",
     "QueueFull",
     "RetryAfter",
@@ -73,6 +77,7 @@ __all__ = [
     "TopicError",
     "TopicMismatch",
     "TopicMissing",
+    "Unique",
     "UnsafeTopic",
     "WrongArgs",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
 from jobstream.control import Control
 from jobstream.django_requests import around
@@ -16,7 +16,14 @@ from jobstream.enqueue.composing import JobKind
 from jobstream.enqueue.connection import Connection
 from jobstream.errors import ConfigError
 from jobstream.job import Job
-from jobstream.job_declaration import aliases_of, args_type_of, job_options
+from jobstream.job_declaration import (
+    DeclareOptions,
+    DecoratorOptions,
+    aliases_of,
+    args_type_of,
+    job_keys,
+    job_options,
+)
 from jobstream.job_queue import Queue
 from jobstream.settings import Settings
 from jobstream.topics.sizes import size_of
@@ -36,14 +43,11 @@ if TYPE_CHECKING:
     from jobstream.topics.sizes import SizeName
     from jobstream_processors.context import Context
     from jobstream_processors.core.duration import Duration
-    from jobstream_processors.core.retry import Backoff
     from jobstream_processors.failure import Callback
     from jobstream_processors.job_types import JobSpec
     from jobstream_processors.queue_plan import QueuePlan
     from jobstream_schemas import JobSchema
 
-OnFailure = Literal["ladder", "hold_key"]
-Executor = Literal["async", "thread", "process"]
 Args = TypeVar("Args")
 Result = TypeVar("Result")
 _Called = TypeVar("_Called", bound="Callable[..., Any]")
@@ -51,9 +55,8 @@ _Called = TypeVar("_Called", bound="Callable[..., Any]")
 DEFAULT = "default"
 _APP_NAME = re.compile(r"[a-z0-9-]{1,60}")
 _JOB_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,127}")
-JOB_OPTIONS = frozenset(
-    ("name", "queue", "retry", "timeout", "on_failure", "executor", "aliases", "expect")
-)
+JOB_OPTIONS = DecoratorOptions.__annotations__.keys()
+DECLARE_OPTIONS = DeclareOptions.__annotations__.keys()
 
 
 class JobDecorator(Protocol):
@@ -139,19 +142,7 @@ class App:
     @overload
     def job(self, function: Callable[[Args, Context], Result], /) -> Job[Args, Result]: ...
     @overload
-    def job(
-        self,
-        /,
-        *,
-        name: str | None = None,
-        queue: Queue | None = None,
-        retry: Backoff | None = None,
-        timeout: Duration = "30s",
-        on_failure: OnFailure = "ladder",
-        executor: Executor | None = None,
-        aliases: Iterable[str] = (),
-        expect: Duration | None = None,
-    ) -> JobDecorator: ...
+    def job(self, /, **options: Unpack[DecoratorOptions]) -> JobDecorator: ...
     def job(self, function: Any = None, /, **options: Any) -> Any:
         """Make a function the handler of a job type; a decorator, bare or with options.
 
@@ -161,12 +152,10 @@ class App:
         `on_failure="hold_key"` retries in place with the order key held, instead of by way of
         the delay ladder. `executor="process"` runs it in a process that can be killed. `expect`
         is the run time that is normal; it changes nothing but what dashboards and alerts compare
-        runs with. Raises ConfigError.
+        runs with. `order_by`, `unique`, `debounce`, `limits` and `fair_by` say when its jobs may
+        run, by fields of their args. Raises ConfigError.
         """
-        unknown = options.keys() - JOB_OPTIONS
-        if unknown:
-            message = f"no job option {min(unknown)!r}; there are {', '.join(sorted(JOB_OPTIONS))}"
-            raise ConfigError(message)
+        _check_options(options, JOB_OPTIONS)
 
         def decorate(handler: Callable[..., Any]) -> Job[Any, Any]:
             args_type = args_type_of(handler)
@@ -182,28 +171,13 @@ class App:
         self,
         name: str,
         args_type: type[Args],
-        *,
-        queue: Queue | None = None,
-        retry: Backoff | None = None,
-        timeout: Duration = "30s",
-        on_failure: OnFailure = "ladder",
-        executor: Executor | None = None,
-        aliases: Iterable[str] = (),
-        expect: Duration | None = None,
+        **options: Unpack[DeclareOptions],
     ) -> Job[Args, Any]:
         """Declare a job type without its handler, for a producer that imports no worker code.
 
         The worker's side adds it with `@thejob.handler`. Options as in `job`.
         """
-        options = {
-            "queue": queue,
-            "retry": retry,
-            "timeout": timeout,
-            "on_failure": on_failure,
-            "executor": executor,
-            "aliases": aliases,
-            "expect": expect,
-        }
+        _check_options(options, DECLARE_OPTIONS)
         return self._declare(name, args_type, options)
 
     def on_failure(self, callback: Callback) -> Callback:
@@ -326,13 +300,15 @@ class App:
             called = getattr(queue, "name", queue)
             message = f"job {name!r}: queue {called!r} is not one of this app's: give a Queue of it"
             raise ConfigError(message)
+        # Ids are made from the first name, so that they stay the same when the type is renamed.
+        first_name = (*aliases, name)[0]
         try:
             codec, wanted = JobCodec(args_type, name), job_options(name, queue, options)
+            keys = job_keys(first_name, queue, codec, options)
         except (InvalidOption, SchemaError) as error:
             message = f"job {name!r}: {error}"
             raise ConfigError(message) from error
-        # Ids are made from the first name, so that they stay the same when the type is renamed.
-        kind = JobKind(codec, self._plans[queue.name], (*aliases, name)[0])
+        kind = JobKind(codec, self._plans[queue.name], first_name, keys)
         made: Job[Any, Any] = Job(self._connection, name, queue, kind, wanted, aliases)
         self._jobs[name] = made
         return made
@@ -352,3 +328,9 @@ class App:
         if name in taken:
             message = f"job name {name!r} is taken by {taken[name]!r}; give another name="
             raise ConfigError(message)
+
+
+def _check_options(options: Mapping[str, Any], known: Iterable[str]) -> None:
+    if unknown := sorted(options.keys() - set(known)):
+        message = f"no job option {unknown[0]!r}; there are {', '.join(sorted(known))}"
+        raise ConfigError(message)

@@ -290,6 +290,10 @@ class Job(Generic[Args, Result_co]):
             executor=executor,
             wants_context=wants_context,
             expect_ms=options.expect_ms,
+            gated=options.gated,
+            unique=options.unique,
+            limits=options.limits,
+            fair=options.fair,
         )
 
 

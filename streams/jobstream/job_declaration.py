@@ -6,19 +6,53 @@ import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass, is_dataclass
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_type_hints
 
 from jobstream.errors import ConfigError
-from jobstream_processors.core.duration import to_ms
+from jobstream_processors.core.duration import Duration, to_ms
+from jobstream_processors.core.field_names import field_names
+from jobstream_processors.core.job_keys import JobKeys, KeyRules
+from jobstream_processors.core.limit_rule import Limit, check_limits, is_pinned
 from jobstream_processors.core.retry import Backoff
+from jobstream_processors.core.unique_rule import Debounce, Unique
+from jobstream_processors.errors import InvalidOption
+from jobstream_schemas import key_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from jobstream.job_queue import Queue
+    from jobstream_processors.core.field_names import Fields
+    from jobstream_schemas import JobCodec
+
+OnFailure = Literal["ladder", "hold_key"]
+Executor = Literal["async", "thread", "process"]
 
 ON_FAILURE = ("ladder", "hold_key")
 TIMEOUT_MS_MAX = 24 * 3_600_000
+
+
+class DeclareOptions(TypedDict, total=False):
+    """The options of `App.declare`; the page of the API says what each does."""
+
+    queue: Queue | None
+    retry: Backoff | None
+    timeout: Duration
+    on_failure: OnFailure
+    executor: Executor | None
+    aliases: Iterable[str]
+    expect: Duration | None
+    order_by: Fields | None
+    unique: Unique | None
+    debounce: Debounce | None
+    limits: Iterable[Limit]
+    fair_by: Fields | None
+
+
+class DecoratorOptions(DeclareOptions, total=False):
+    """The options of `App.job`."""
+
+    name: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +64,14 @@ class JobOptions:
     on_failure: str
     executor: str | None
     expect_ms: int | None
+    unique: Unique | Debounce | None = None
+    limits: tuple[Limit, ...] = ()
+    fair: bool = False
+
+    @property
+    def gated(self) -> bool:
+        """Whether a rule of it has a say in when its jobs begin."""
+        return self.unique is not None or bool(self.limits) or self.fair
 
 
 def job_options(name: str, queue: Queue, options: Mapping[str, Any]) -> JobOptions:
@@ -54,7 +96,49 @@ def job_options(name: str, queue: Queue, options: Mapping[str, Any]) -> JobOptio
     expect_ms = None
     if (expect := options.get("expect")) is not None:
         expect_ms = to_ms(expect, name="expect", least_ms=1, most_ms=timeout_ms)
-    return JobOptions(retry, timeout_ms, on_failure, options.get("executor"), expect_ms)
+    return JobOptions(
+        retry,
+        timeout_ms,
+        on_failure,
+        options.get("executor"),
+        expect_ms,
+        _unique(options),
+        check_limits(options.get("limits", ())),
+        options.get("fair_by") is not None,
+    )
+
+
+def job_keys(
+    first_name: str, queue: Queue, codec: JobCodec[Any], options: Mapping[str, Any]
+) -> JobKeys | None:
+    """How the keys of a type's jobs are made; None where it declares none.
+
+    Raises InvalidOption for fields that can't make a key, and for keys that do not nest.
+    """
+    unique, limits = _unique(options), check_limits(options.get("limits", ()))
+    order_by, fair_by = options.get("order_by"), options.get("fair_by")
+    rules = KeyRules(
+        None if order_by is None else field_names("order_by", order_by),
+        None if unique is None else unique.fields,
+        next((each.fields for each in limits if each.fields is not None), None),
+        None if fair_by is None else field_names("fair_by", fair_by),
+    )
+    pinned = is_pinned(limits, queue.partitions)
+    if not pinned and not any(rules):
+        return None
+    return JobKeys(first_name, key_fields(codec.shape), rules, pinned=pinned)
+
+
+def _unique(options: Mapping[str, Any]) -> Unique | Debounce | None:
+    unique, debounce = options.get("unique"), options.get("debounce")
+    for option, given, kind in (("unique", unique, Unique), ("debounce", debounce, Debounce)):
+        if given is not None and not isinstance(given, kind):
+            message = f"{option}={given!r} is not a {kind.__name__}: write {kind.__name__}(by=…)"
+            raise InvalidOption(message)
+    if unique is not None and debounce is not None:
+        message = "unique= and debounce= are two rules for the same jobs; leave one out"
+        raise InvalidOption(message)
+    return unique if debounce is None else debounce
 
 
 def aliases_of(name: str, options: Mapping[str, Any]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from jobstream import App, Backoff, Cancel, Context, Dead, RetryAfter, Secret
 from jobstream.testing import memory
 
 if TYPE_CHECKING:
-    from jobstream.app import OnFailure
+    from jobstream.job_declaration import OnFailure
 
 CANARY = "hunter2-canary"
 DIES = {"dead", "permanent", "transient"}

@@ -185,7 +185,7 @@ def _written_by_java(code: Code, topic: str) -> int:
     codec = code.work.codec
     from jobstream_schemas import Meta  # noqa: PLC0415
 
-    meta = Meta(str(uuid.uuid4()), 1, "java", f"key-{n}", None, None, None, None)
+    meta = Meta(str(uuid.uuid4()), 1, "java", f"key-{n}")
     with closing(KafkaSink(code.app.settings.client_options(), BrokerClock())) as sink:
         from jobstream_processors.ports import Outgoing  # noqa: PLC0415
 

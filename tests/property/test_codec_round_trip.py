@@ -74,6 +74,8 @@ METAS = st.builds(
     expires_in_ms=st.none() | LONG,
     parent_id=st.none() | TEXT,
     correlation_id=st.none() | TEXT,
+    limit_key=st.none() | TEXT,
+    fair_key=st.none() | TEXT,
 )
 LINES = st.builds(Line, TEXT, LONG)
 # Fixed offsets: Python never calls two times equal across zones where a clock is set back.

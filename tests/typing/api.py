@@ -15,13 +15,16 @@ from jobstream import (
     Context,
     ControlEntry,
     Dead,
+    Debounce,
     Enqueued,
     EnqueueTimeout,
     Failure,
     Job,
+    Limit,
     RetryAfter,
     Secret,
     Snooze,
+    Unique,
 )
 from jobstream.testing import CollectingContext, context
 
@@ -187,6 +190,15 @@ invoice = app.declare("invoice", Invoice, queue=mail)
 async def make_invoice(args: Invoice) -> None: ...
 
 
+app.declare(
+    "shipment",
+    Receipt,
+    order_by=("order_id", "email"),
+    unique=Unique(by="order_id", until="start", on_conflict="keep_latest", expires="1h"),
+    limits=[Limit(concurrency=5, per="order_id"), Limit(rate="1000/s", burst=10)],
+    fair_by="email",
+)
+app.declare("digest", Receipt, debounce=Debounce(by="email", wait="5s", wait_max="1m"))
 reminder = app.declare("reminder", Invoice, retry=Backoff(attempts=3), timeout="5s", expect=2)
 app.queue("soon", slo=timedelta(minutes=2))
 app.metrics().collect()
@@ -296,3 +308,6 @@ app.control.pause(queue=send_receipt)  # rejected
 app.control.pause(queue=mail, for_=mail)  # rejected
 app.control.cancel(send_receipt)  # rejected
 entry.why = "other"  # rejected
+app.declare("unlimited", Receipt, limits=Limit(concurrency=5))  # rejected
+app.declare("unordered", Receipt, order_by=5)  # rejected
+app.declare("misnamed", Receipt, orderby="email")  # rejected

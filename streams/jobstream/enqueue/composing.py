@@ -15,6 +15,7 @@ from jobstream.enqueue.first_rung import delayed
 from jobstream.errors import ConfigError, JobTooLarge, WrongArgs
 from jobstream_processors.core.duration import Duration, to_ms
 from jobstream_processors.core.identity import check_key, from_caller
+from jobstream_processors.core.job_keys import JobKeys
 from jobstream_processors.core.partition import any_partition, partition_for
 from jobstream_processors.errors import InvalidOption
 from jobstream_processors.ports import Outgoing
@@ -23,6 +24,7 @@ from jobstream_schemas import EncodeError, JobCodec, Meta, caused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
 
 KEYS_KEPT = 4_096
 """Order keys whose partition is remembered: to hash one takes microseconds."""
@@ -37,6 +39,8 @@ class JobKind:
     plan: QueuePlan
     first_name: str
     """The name that ids derive from: the first that the type had."""
+    keys: JobKeys | None = None
+    """How its jobs' keys are made of their args; None where it declares none."""
     counts: Counts = field(init=False)
     """The counts of what this process enqueued."""
 
@@ -74,35 +78,41 @@ class Composer:
         parent_id: str | None = None,
     ) -> Composed:
         """The job's meta, and its record. Raises ConfigError, WrongArgs or JobTooLarge."""
-        plan, key, expires_in_ms = kind.plan, when.key, None
+        plan, order = kind.plan, when.key
+        key, unique, limit, fair = order, None, None, None
+        expires_in_ms = encoded = None
         drawn = job_id is None and when.idempotency_key is None
         try:
             if when.idempotency_key is not None:
                 job_id = from_caller(kind.first_name, when.idempotency_key)
             elif job_id is None:
                 job_id = str(uuid_utils.uuid7())
-            if when.correlation_id is not None and parent_id is None:
-                check_key("correlation_id", when.correlation_id)
+            if kind.keys is not None:
+                encoded = kind.codec.encode_args(args)
+                order, unique, limit, fair, key = kind.keys.of(args, order)
             if key is not None:
                 partition = self._partition_of(check_key("key", key).encode(), plan.partitions)
             elif drawn:
                 partition = any_partition(job_id, plan.partitions)
             else:
                 partition = partition_for(job_id.encode(), plan.partitions)
-            if when.expires_in is not None:
-                expires_in_ms = to_ms(when.expires_in, name="expires_in")
+            if when.expires_in is not None or when.correlation_id is not None:
+                expires_in_ms = _checked(when, parent_id)
             # By position: by name it would cost a tenth of the whole enqueue.
             meta = Meta(
                 job_id,
                 self._now_ms(),
                 self._source,
-                key,
-                None,
+                order,
+                unique,
                 expires_in_ms,
                 parent_id,
                 when.correlation_id,
+                limit,
+                fair,
             )
-            value = kind.codec.encode(meta, args)
+            codec = kind.codec
+            value = codec.encode(meta, args) if encoded is None else codec.event(meta, encoded)
             if len(value) > self._bytes_max:
                 self._refuse(kind, len(value))
             record = Outgoing(plan.topic, (key or job_id).encode(), value, partition)
@@ -118,6 +128,13 @@ class Composer:
             "so it was not written; put the bulk in a store and enqueue a reference to it"
         )
         raise JobTooLarge(message)
+
+
+def _checked(when: When, parent_id: str | None) -> int | None:
+    """The milliseconds of `expires_in`; raises InvalidOption for it, or the correlation id."""
+    if when.correlation_id is not None and parent_id is None:
+        check_key("correlation_id", when.correlation_id)
+    return None if when.expires_in is None else to_ms(when.expires_in, name="expires_in")
 
 
 def refusal(error: InvalidOption | EncodeError) -> ConfigError | WrongArgs:

@@ -81,6 +81,19 @@ def test_a_meta_of_another_layout_is_resolved() -> None:
         catalogue.decode(value_of(schema, {"a": 7}, more="m", id="a b", enqueued_at=5))
 
 
+def test_a_meta_of_before_the_keys_is_read() -> None:
+    schema = copy.deepcopy(job_schema(made(("a", int)), "job").schema)
+    schema["fields"][0]["type"]["fields"][-2:] = []
+    catalogue = Catalogue()
+    reader = catalogue.register(schema)
+    value = value_of(schema, {"a": 7}, enqueued_at=datetime.fromtimestamp(5, UTC))
+
+    decoded = catalogue.decode(value)
+    assert decoded.meta == META._replace(enqueued_at=5000)
+    codec = JobCodec(made(("a", int)), "job")
+    assert reader.args(value, decoded.args_bytes_at, codec).a == 7
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -1,0 +1,135 @@
+"""What a job type says about how many of its jobs run, at once or in a time. Plain values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from jobstream_processors.core.field_names import Fields, field_names
+from jobstream_processors.errors import InvalidOption
+
+COUNT_MAX: Final = 10_000_000
+PERIOD_MS_MAX: Final = 366 * 86_400_000
+_RATE: Final = re.compile(r"(\d{1,9})\s*/\s*(\d{0,6})\s*(ms|s|m|h|d)", re.ASCII)
+_UNITS_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_BURST_MS: Final = 100
+"""A burst that is not given is what the rate lets through in so long, and at least one."""
+
+
+class Rate(NamedTuple):
+    """So many starts in so many milliseconds."""
+
+    starts: int
+    period_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """How many jobs of a type may run at once (`concurrency`), or start in a time (`rate`).
+
+    `rate` is "100/m", "1000/s", "5/h" or "20/10s". `per` names fields of the args: the limit holds
+    for each of their values by itself; without it, for the type in the whole cluster. `burst` is
+    how many may start at once after a pause; if left out, what the rate lets through in a tenth of
+    a second, and at least one. Raises ConfigError for anything else.
+    """
+
+    concurrency: int | None = None
+    rate: str | None = None
+    per: Fields | None = None
+    burst: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be a limit; the message names the value and the fix."""
+        if (self.concurrency is None) is (self.rate is None):
+            message = f"{self}: give concurrency= or rate=, and another Limit for the other one"
+            raise InvalidOption(message)
+        if self.concurrency is not None:
+            _check_count("concurrency", self.concurrency)
+        if self.rate is not None:
+            rate_of(self.rate)
+        if self.burst is not None:
+            if self.rate is None:
+                message = f"{self}: burst= goes with rate=; leave it out of a concurrency limit"
+                raise InvalidOption(message)
+            _check_count("burst", self.burst)
+        if self.per is not None:
+            object.__setattr__(self, "per", field_names("per", self.per))
+
+    @property
+    def fields(self) -> tuple[str, ...] | None:
+        """The fields that make its key; None where it is one for the whole cluster."""
+        return None if self.per is None else field_names("per", self.per)
+
+    @property
+    def kind(self) -> str:
+        """What it limits, which is also the reason for which its jobs wait."""
+        return "concurrency" if self.rate is None else "rate"
+
+    @property
+    def parsed(self) -> Rate:
+        """Its rate; raises InvalidOption for a limit of the other kind."""
+        return rate_of(self.rate)
+
+    def least(self) -> int:
+        """The smallest count in it: no more partitions than that can each have a share."""
+        if self.concurrency is not None:
+            return self.concurrency
+        count = self.parsed.starts
+        return count if self.burst is None else min(count, self.burst)
+
+
+def default_burst(rate: Rate) -> int:
+    """How many may start at once where a limit does not say."""
+    return max(1, rate.starts * _BURST_MS // rate.period_ms)
+
+
+def rate_of(text: object) -> Rate:
+    """Read "100/m"; raises InvalidOption."""
+    match = _RATE.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match is None:
+        message = f"rate={text!r}: write a count and a unit of time, as in '100/m' or '20/10s'"
+        raise InvalidOption(message)
+    count, period_ms = int(match[1]), int(match[2] or 1) * _UNITS_MS[match[3]]
+    _check_count("rate", count)
+    if not 1 <= period_ms <= PERIOD_MS_MAX:
+        message = f"rate={text!r}: its time is outside 1 ms .. 366 d; write as in '100/m'"
+        raise InvalidOption(message)
+    return Rate(count, period_ms)
+
+
+def check_limits(given: object) -> tuple[Limit, ...]:
+    """The limits of a type; raises InvalidOption unless they can stand beside each other."""
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        message = f"limits={given!r} is not a list of Limit: write [Limit(concurrency=5)]"
+        raise InvalidOption(message)
+    limits = tuple(given)
+    for each in limits:
+        if not isinstance(each, Limit):
+            message = f"limits holds {each!r}, which is not a Limit: write Limit(concurrency=5)"
+            raise InvalidOption(message)
+    keyed = [each for each in limits if each.fields is not None]
+    for each in keyed[1:]:
+        if set(each.fields or ()) != set(keyed[0].fields or ()):
+            message = (
+                f"limits: per={keyed[0].per!r} and per={each.per!r} differ: all limits of one type "
+                "count by the same fields; choose one, or give the other limit no per="
+            )
+            raise InvalidOption(message)
+    return limits
+
+
+def is_pinned(limits: Iterable[Limit], partitions: int) -> bool:
+    """Whether a limit over the cluster is too small for each partition to have a share of it.
+
+    All jobs of its type then stand in one partition, whose owner counts them.
+    """
+    return any(each.fields is None and each.least() < partitions for each in limits)
+
+
+def _check_count(option: str, count: object) -> None:
+    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= COUNT_MAX:
+        fix = "to stop a type, pause it: jobstream control pause" if count == 0 else "give a count"
+        message = f"{option}={count!r} is outside 1 .. {COUNT_MAX:,}; {fix}"
+        raise InvalidOption(message)
