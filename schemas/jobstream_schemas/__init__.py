@@ -29,7 +29,6 @@ from jobstream_schemas.errors import (
 from jobstream_schemas.evolution import Incompatibility, check, check_folder, export
 from jobstream_schemas.framing import frame_of, schema_fingerprint, split_frame
 from jobstream_schemas.job_schema import JobSchema, args_schema, job_schema
-from jobstream_schemas.key_fields import KeyField, key_fields
 from jobstream_schemas.meta import Decoded, Meta
 from jobstream_schemas.mirror_record import (
     RESET,
@@ -59,7 +58,6 @@ __all__ = [
     "JobCodec",
     "JobSchema",
     "JsonMisfit",
-    "KeyField",
     "Meta",
     "Mirror",
     "MissingExtra",
@@ -91,7 +89,6 @@ __all__ = [
     "frame_of",
     "is_id",
     "job_schema",
-    "key_fields",
     "masked",
     "mirror_key",
     "mirror_key_of",

@@ -16,7 +16,6 @@ from jobstream_processors.core.limit_rule import Limit, check_limits, is_pinned
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.core.unique_rule import Debounce, Unique
 from jobstream_processors.errors import InvalidOption
-from jobstream_schemas import key_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -126,7 +125,7 @@ def job_keys(
     pinned = is_pinned(limits, queue.partitions)
     if not pinned and not any(rules):
         return None
-    return JobKeys(first_name, key_fields(codec.shape), rules, pinned=pinned)
+    return JobKeys(first_name, codec.shape.key_fields(), rules, pinned=pinned)
 
 
 def _unique(options: Mapping[str, Any]) -> Unique | Debounce | None:

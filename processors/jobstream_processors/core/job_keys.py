@@ -18,7 +18,8 @@ from jobstream_processors.errors import InvalidOption
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from jobstream_schemas import KeyField
+    Fields = Mapping[str, tuple[str, Callable[[Any], str]]]
+    """By the name of a field: why it can't be part of a key ("" if it can), and its text in one."""
 
 KEY_BYTES_MAX: Final = 200
 """A longer key is replaced by its hash."""
@@ -63,7 +64,7 @@ class JobKeys:
     def __init__(
         self,
         first_name: str,
-        fields: Mapping[str, KeyField],
+        fields: Fields,
         rules: KeyRules,
         *,
         pinned: bool = False,
@@ -117,7 +118,7 @@ class JobKeys:
         )
 
 
-def check_fields(fields: Mapping[str, KeyField], rules: KeyRules) -> None:
+def check_fields(fields: Fields, rules: KeyRules) -> None:
     """Raise InvalidOption for a field that the args do not have, or that can't make a key."""
     for option, names in zip(OPTIONS, rules, strict=True):
         assert option is not None, "each key has a name"  # noqa: S101
@@ -127,7 +128,7 @@ def check_fields(fields: Mapping[str, KeyField], rules: KeyRules) -> None:
                 fix = f"did you mean {near[0]!r}?" if near else f"they have {', '.join(fields)}"
                 message = f"{option[0]} {names!r}: the args have no field {name!r}; {fix}"
                 raise InvalidOption(message)
-            if problem := fields[name].problem:
+            if problem := fields[name][0]:
                 message = f"{option[0]} {names!r}: the field {name!r} {problem}"
                 raise InvalidOption(message)
 
@@ -161,10 +162,10 @@ def bounded(text: str) -> str:
     return f"sha256:{sha256(data).hexdigest()[:_HASH_DIGITS]}"
 
 
-def _writer(names: tuple[str, ...], fields: Mapping[str, KeyField]) -> Callable[[Any], str]:
+def _writer(names: tuple[str, ...], fields: Fields) -> Callable[[Any], str]:
     """The function from args to the JSON list of the values of these fields."""
     if len(names) == 1:
-        get, text = attrgetter(names[0]), fields[names[0]].text
+        get, text = attrgetter(names[0]), fields[names[0]][1]
         return lambda args: bounded(f"[{text(get(args))}]")
-    steps = [(attrgetter(name), fields[name].text) for name in names]
+    steps = [(attrgetter(name), fields[name][1]) for name in names]
     return lambda args: bounded("[" + ",".join([text(get(args)) for get, text in steps]) + "]")

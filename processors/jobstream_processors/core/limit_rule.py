@@ -14,11 +14,9 @@ COUNT_MAX: Final = 10_000_000
 PERIOD_MS_MAX: Final = 366 * 86_400_000
 _RATE: Final = re.compile(r"(\d{1,9})\s*/\s*(\d{0,6})\s*(ms|s|m|h|d)", re.ASCII)
 _UNITS_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_BURST_MS: Final = 100
-"""A burst that is not given is what the rate lets through in so long, and at least one."""
 
 
-class Rate(NamedTuple):
+class RateOf(NamedTuple):
     """So many starts in so many milliseconds."""
 
     starts: int
@@ -68,7 +66,7 @@ class Limit:
         return "concurrency" if self.rate is None else "rate"
 
     @property
-    def parsed(self) -> Rate:
+    def parsed(self) -> RateOf:
         """Its rate; raises InvalidOption for a limit of the other kind."""
         return rate_of(self.rate)
 
@@ -80,12 +78,7 @@ class Limit:
         return count if self.burst is None else min(count, self.burst)
 
 
-def default_burst(rate: Rate) -> int:
-    """How many may start at once where a limit does not say."""
-    return max(1, rate.starts * _BURST_MS // rate.period_ms)
-
-
-def rate_of(text: object) -> Rate:
+def rate_of(text: object) -> RateOf:
     """Read "100/m"; raises InvalidOption."""
     match = _RATE.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
@@ -96,7 +89,7 @@ def rate_of(text: object) -> Rate:
     if not 1 <= period_ms <= PERIOD_MS_MAX:
         message = f"rate={text!r}: its time is outside 1 ms .. 366 d; write as in '100/m'"
         raise InvalidOption(message)
-    return Rate(count, period_ms)
+    return RateOf(count, period_ms)
 
 
 def check_limits(given: object) -> tuple[Limit, ...]:

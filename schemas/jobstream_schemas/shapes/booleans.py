@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobstream_schemas.errors import DecodeError, EncodeError
+from jobstream_schemas.shapes.key_text import KeyField
 from jobstream_schemas.shapes.leaf import Leaf
 
 
@@ -34,6 +35,7 @@ KIND = Leaf(
     encode=_encode,
     decode=_decode,
     tell=bool,
+    in_key=KeyField("", lambda value: "true" if value else "false"),
     read_json=_read_json,
     words="true or false",
     example=True,

@@ -18,6 +18,7 @@ from jobstream_schemas.errors import (
 )
 from jobstream_schemas.shapes.fields import FieldOf, fields_of
 from jobstream_schemas.shapes.json_parts import JsonParts, json_object
+from jobstream_schemas.shapes.key_text import SECRET, KeyField, never
 from jobstream_schemas.shapes.kind import FieldPlace, TypeKind
 from jobstream_schemas.shapes.record_bytes import decoder_of, encoder_of, refused
 from jobstream_schemas.shapes.shape import Decoder, Encoder, Names, Shape, Step, Teller
@@ -137,6 +138,13 @@ class RecordOf(Shape):
         """
         tell = self.teller()
         return lambda args: blake2b(repr(tell(args)).encode(), digest_size=16).digest()
+
+    def key_fields(self) -> dict[str, KeyField]:
+        """What each field is in a key, by name."""
+        return {
+            field.name: never(SECRET) if field.secret else field.shape.key_field()
+            for field in self.fields
+        }
 
     def secrets(self) -> Finder | None:
         found = [(field.name, field.secrets()) for field in self.fields]

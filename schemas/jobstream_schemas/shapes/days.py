@@ -7,6 +7,7 @@ from datetime import date, datetime
 from jobstream_schemas.errors import EncodeError
 from jobstream_schemas.primitives import long_bytes, read_long
 from jobstream_schemas.shapes.exact import plain_value
+from jobstream_schemas.shapes.key_text import KeyField
 from jobstream_schemas.shapes.leaf import Leaf, from_text
 
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
@@ -42,6 +43,7 @@ KIND = Leaf(
     decode=read_long,
     make=_date_at,
     tell=_days_of,
+    in_key=KeyField("", lambda value: f'"{value.isoformat()}"'),
     default=_days_of,
     read_json=from_text(date.fromisoformat),
     words="a date as in 2026-01-31",

@@ -13,6 +13,7 @@ from typing import Annotated, get_args, get_origin
 from jobstream_schemas.errors import DecodeError, EncodeError, JsonMisfit, UnsupportedType, shown
 from jobstream_schemas.shapes.blobs import encode_bytes, read_bytes
 from jobstream_schemas.shapes.exact import plain_value
+from jobstream_schemas.shapes.key_text import KeyField
 from jobstream_schemas.shapes.kind import FieldPlace, TypeKind
 from jobstream_schemas.shapes.leaf import made, number_told
 from jobstream_schemas.shapes.shape import Decoder, Encoder, Names, Shape, Step, Teller
@@ -78,6 +79,9 @@ class DecimalOf(Shape):
     def teller(self) -> Teller:
         return number_told
 
+    def key_field(self) -> KeyField:
+        return KeyField("", _in_key)
+
     def from_json(self, value: object, path: str) -> Decimal:
         # Numbers of JSON are read as Decimal where they have a point: no digit is lost on the way.
         if isinstance(value, str | int | float | Decimal) and not isinstance(value, bool):
@@ -99,6 +103,14 @@ def _of(hint: object, _: FieldPlace) -> DecimalOf | None:
         specs = (each for each in parts[1:] if isinstance(each, DecimalSpec))
         return DecimalOf(next(specs, DecimalSpec()))
     return DecimalOf(DecimalSpec()) if hint is Decimal else None
+
+
+def _in_key(value: Decimal) -> str:
+    """Its text without trailing zeros, which equal ones may differ in."""
+    text = format(value, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return '"0"' if text == "-0" else f'"{text}"'
 
 
 KIND = TypeKind("Decimal", _of)

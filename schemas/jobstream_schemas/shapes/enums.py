@@ -7,6 +7,7 @@ from enum import Enum, Flag
 
 from jobstream_schemas.errors import DecodeError, EncodeError, JsonMisfit, UnsupportedType
 from jobstream_schemas.primitives import long_bytes, read_long
+from jobstream_schemas.shapes.key_text import KeyField, quoted
 from jobstream_schemas.shapes.kind import FieldPlace, TypeKind
 from jobstream_schemas.shapes.shape import Decoder, Encoder, Names, Shape, Step, Teller
 from jobstream_schemas.shapes.written import WriterSchema, refuse, same_name
@@ -64,6 +65,9 @@ class EnumOf(Shape):
 
     def teller(self) -> Teller:
         return lambda member: member.name.encode()
+
+    def key_field(self) -> KeyField:
+        return KeyField("", lambda member: quoted(member.name))
 
     def from_json(self, value: object, path: str) -> Enum:
         members = {member.name: member for member in self.cls}

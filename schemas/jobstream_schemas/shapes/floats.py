@@ -10,6 +10,7 @@ from typing import Any
 
 from jobstream_schemas.errors import EncodeError
 from jobstream_schemas.shapes.exact import plain_value
+from jobstream_schemas.shapes.key_text import FLOAT, never
 from jobstream_schemas.shapes.leaf import Leaf, number_told
 
 _pack = Struct("<d").pack
@@ -57,6 +58,7 @@ KIND = Leaf(
     encode=_encode,
     decode=_decode,
     tell=number_told,
+    in_key=never(FLOAT),
     default=_default,
     read_json=_read_json,
     words="a number",

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from jobstream_schemas.errors import EncodeError
 from jobstream_schemas.primitives import long_bytes, read_long
 from jobstream_schemas.shapes.exact import plain_value, richer
+from jobstream_schemas.shapes.key_text import KeyField
 from jobstream_schemas.shapes.leaf import Leaf, from_text
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -65,6 +66,7 @@ KIND = Leaf(
     decode=read_long,
     make=_instant_at,
     tell=_micros_of,
+    in_key=KeyField("", lambda value: f'"{value.astimezone(UTC).isoformat()}"'),
     default=_micros_of,
     read_json=from_text(_from_text),
     words="a time with its zone, as in 2026-01-31T12:00:00Z",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from jobstream_schemas.errors import EncodeError
 from jobstream_schemas.primitives import LONG_MAX, LONG_MIN, long_bytes, read_long
 from jobstream_schemas.shapes.exact import plain_value
+from jobstream_schemas.shapes.key_text import KeyField
 from jobstream_schemas.shapes.leaf import Leaf
 
 
@@ -31,6 +32,7 @@ KIND = Leaf(
     encode=encode_long,
     decode=read_long,
     tell=int.__int__,  # a subclass may have a `repr` of its own
+    in_key=KeyField("", int.__repr__),
     read_json=_read_json,
     words="a whole number",
     example=1,

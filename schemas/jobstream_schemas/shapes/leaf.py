@@ -8,9 +8,12 @@ from math import isfinite
 from typing import Any
 
 from jobstream_schemas.errors import JsonMisfit
+from jobstream_schemas.shapes.key_text import PARTS, KeyField, never
 from jobstream_schemas.shapes.kind import TypeKind
 from jobstream_schemas.shapes.shape import Decoder, Encoder, Names, Shape, Step, Teller
 from jobstream_schemas.shapes.written import WriterSchema, promoted, then
+
+_NEVER = never(PARTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +29,7 @@ class Leaf(Shape):
     make: Step | None = None
     """From the primitive to the type, where they are not the same."""
     tell: Teller
+    in_key: KeyField = _NEVER
     default: Callable[[Any], object] | None = None
     read_json: Callable[[Any], object]
     """Raises `ValueError` or `ArithmeticError` for a value that does not fit."""
@@ -56,6 +60,9 @@ class Leaf(Shape):
 
     def teller(self) -> Teller:
         return self.tell
+
+    def key_field(self) -> KeyField:
+        return self.in_key
 
     def from_json(self, value: object, path: str) -> object:
         try:

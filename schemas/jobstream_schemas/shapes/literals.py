@@ -8,6 +8,7 @@ from typing import Literal, get_args, get_origin
 from jobstream_schemas.errors import EncodeError, JsonMisfit, SchemaMismatch, shown
 from jobstream_schemas.primitives import read_text, text_bytes
 from jobstream_schemas.shapes.exact import plain_value
+from jobstream_schemas.shapes.key_text import KeyField, quoted
 from jobstream_schemas.shapes.kind import FieldPlace, TypeKind
 from jobstream_schemas.shapes.shape import Decoder, Encoder, Names, Shape, Step, Teller
 from jobstream_schemas.shapes.written import WriterSchema, promoted, refuse, then
@@ -62,6 +63,9 @@ class LiteralOf(Shape):
 
     def teller(self) -> Teller:
         return str.encode
+
+    def key_field(self) -> KeyField:
+        return KeyField("", quoted)
 
     def from_json(self, value: object, path: str) -> str:
         if isinstance(value, str) and value in self.values:

@@ -7,6 +7,7 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, Union, get_args, get_origin
 
 from jobstream_schemas.errors import DecodeError
+from jobstream_schemas.shapes.key_text import KeyField
 from jobstream_schemas.shapes.kind import FieldPlace, TypeKind
 from jobstream_schemas.shapes.shape import Decoder, Encoder, Names, Shape, Step, Teller
 
@@ -68,6 +69,10 @@ class OptionalOf(Shape):
     def secrets(self) -> Finder | None:
         find = self.item.secrets()
         return find and (lambda value: iter(()) if value is None else find(value))
+
+    def key_field(self) -> KeyField:
+        problem, text = self.item.key_field()
+        return KeyField(problem, lambda value: "null" if value is None else text(value))
 
     def from_json(self, value: object, path: str) -> Any:  # noqa: ANN401 - of its type
         return None if value is None else self.item.from_json(value, path)

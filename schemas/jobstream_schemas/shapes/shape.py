@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 from jobstream_schemas.errors import UnsupportedType
+from jobstream_schemas.shapes.key_text import PARTS, KeyField, never
 from jobstream_schemas.shapes.written import WriterSchema, by_branch, plainly, refuse
 
 if TYPE_CHECKING:
@@ -115,6 +116,10 @@ class Shape(ABC):
     def secrets(self) -> Finder | None:
         """From a value to its secret parts, leaf by leaf; None where no field is marked."""
         return None
+
+    def key_field(self) -> KeyField:
+        """What a field of this type is in a key."""
+        return never(PARTS)
 
     @abstractmethod
     def from_json(self, value: object, path: str) -> Any:  # noqa: ANN401 - of this type

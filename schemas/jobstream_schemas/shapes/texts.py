@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jobstream_schemas.primitives import read_text, text_bytes
 from jobstream_schemas.shapes.exact import plain_value
+from jobstream_schemas.shapes.key_text import KeyField, quoted
 from jobstream_schemas.shapes.leaf import Leaf, from_text
 
 
@@ -20,6 +21,7 @@ TEXT = Leaf(
     encode=encode_text,
     decode=read_text,
     tell=str.encode,
+    in_key=KeyField("", quoted),
     read_json=from_text(str),
     words="a text",
     example="…",

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from jobstream_schemas.primitives import read_text, text_bytes
 from jobstream_schemas.shapes.exact import plain_value
+from jobstream_schemas.shapes.key_text import KeyField
 from jobstream_schemas.shapes.leaf import Leaf, from_text
 
 
@@ -28,6 +29,7 @@ KIND = Leaf(
     decode=read_text,
     make=UUID,
     tell=_told,
+    in_key=KeyField("", lambda value: f'"{value}"'),
     default=str,
     read_json=from_text(UUID),
     words="a UUID",

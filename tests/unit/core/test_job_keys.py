@@ -12,9 +12,9 @@ from uuid import UUID
 import pytest
 
 from jobstream_processors.core.job_keys import KEY_BYTES_MAX, JobKeys, KeyRules
-from jobstream_processors.core.limit_rule import Limit, Rate, check_limits, default_burst, is_pinned
+from jobstream_processors.core.limit_rule import Limit, RateOf, check_limits, is_pinned
 from jobstream_processors.errors import InvalidOption
-from jobstream_schemas import JobCodec, Secret, key_fields
+from jobstream_schemas import JobCodec, Secret
 
 
 class Plan(Enum):
@@ -38,7 +38,7 @@ class Order:
     tags: tuple[str, ...] = ()
 
 
-FIELDS = key_fields(JobCodec(Order, "ship").shape)
+FIELDS = JobCodec(Order, "ship").shape.key_fields()
 
 
 def keys(**rules: tuple[str, ...]) -> JobKeys:
@@ -168,11 +168,9 @@ def test_what_is_no_limit_is_refused(given: dict[str, object], message: str) -> 
 
 
 def test_a_rate_is_read() -> None:
-    assert Limit(rate="100/m").parsed == Rate(100, 60_000)
-    assert Limit(rate="20 / 10s").parsed == Rate(20, 10_000)
+    assert Limit(rate="100/m").parsed == RateOf(100, 60_000)
+    assert Limit(rate="20 / 10s").parsed == RateOf(20, 10_000)
     assert Limit(rate="5/ms", per="a").fields == ("a",)
-    assert default_burst(Rate(1_000, 1_000)) == 100
-    assert default_burst(Rate(5, 3_600_000)) == 1
 
 
 def test_limits_of_one_type_count_by_the_same_fields() -> None:
