@@ -4,6 +4,7 @@ import atexit
 import json
 from collections.abc import Callable
 from functools import partial
+from math import ceil
 
 import django
 from django.conf import settings
@@ -41,7 +42,8 @@ class TryAgain:
     def process_exception(self, _: HttpRequest, error: Exception) -> JsonResponse | None:
         """Answer for a view that raised."""
         if isinstance(error, EnqueueTimeout | QueueFull):
-            return JsonResponse({"detail": str(error)}, status=503, headers={"Retry-After": "5"})
+            after = {"Retry-After": str(ceil(getattr(error, "retry_after", 5)))}
+            return JsonResponse({"detail": str(error)}, status=503, headers=after)
         return None
 
 

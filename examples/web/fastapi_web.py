@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from math import ceil
 from typing import Annotated
 
 from fastapi import FastAPI, Header, Request
@@ -44,7 +45,8 @@ class Taken(BaseModel):
 @web.exception_handler(QueueFull)
 async def try_again(_: Request, error: Exception) -> JSONResponse:
     """Kafka is away or behind. The idempotency key makes it safe to send the order again."""
-    return JSONResponse({"detail": str(error)}, 503, {"Retry-After": "5"})
+    after = ceil(getattr(error, "retry_after", 5))
+    return JSONResponse({"detail": str(error)}, 503, {"Retry-After": str(after)})
 
 
 @web.post("/orders", status_code=202)

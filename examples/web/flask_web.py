@@ -1,6 +1,7 @@
 """Orders over HTTP, with Flask. Each one enqueues a job before it is answered."""
 
 import atexit
+from math import ceil
 from typing import Any
 
 from flask import Flask, request
@@ -18,7 +19,8 @@ atexit.register(app.close)
 @web.errorhandler(QueueFull)
 def try_again(error: Exception) -> tuple[dict[str, Any], int, dict[str, str]]:
     """Kafka is away or behind. The idempotency key makes it safe to send the order again."""
-    return {"detail": str(error)}, 503, {"Retry-After": "5"}
+    after = ceil(getattr(error, "retry_after", 5))
+    return {"detail": str(error)}, 503, {"Retry-After": str(after)}
 
 
 @web.post("/orders")

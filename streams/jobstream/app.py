@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from jobstream.enqueue.client import Client
     from jobstream.enqueue.transport import Transport
+    from jobstream.job_queue import Mode
     from jobstream.settings import Overrides
     from jobstream.topics.sizes import SizeName
     from jobstream_processors.context import Context
@@ -110,6 +111,9 @@ class App:
         dedup: Duration = "24h",
         rungs: Mapping[str, int] | None = None,
         slo: Duration = "5m",
+        depth_max: int | None = None,
+        age_max: Duration | None = None,
+        mode: Mode = "refuse",
     ) -> Queue:
         """Declare a queue: a topic of its own with its own ladder, dead letters and dedup table.
 
@@ -118,6 +122,10 @@ class App:
         exists grows by a command, and never shrinks. `retention` bounds how long a job may wait
         unread. `dedup` is the dedup window: how long a settled job is remembered. `slo` is what
         the queue promises: no job is to be overdue for longer; alerts go by it, nothing else does.
+        `depth_max` and `age_max` bound the unfinished jobs on the queue, and how long the oldest of
+        them has been there: beyond, enqueues raise QueueBehind, or with `mode="warn"` only tell so
+        in the log. It goes by a look that is some seconds old, and refuses nothing that it does not
+        know.
         Declaring it again the same way is harmless; raises ConfigError for a bad value or another
         declaration under the name.
         """
@@ -128,6 +136,9 @@ class App:
             dedup=dedup,
             rungs={**self._size.rungs, **(rungs or {})},
             slo=slo,
+            depth_max=depth_max,
+            age_max=age_max,
+            mode=mode,
         )
         known = self._queues.get(name)
         if known is not None and known != queue:
@@ -229,7 +240,10 @@ class App:
         except ImportError as error:
             message = f"app.metrics() needs the extra: pip install 'jobstream[metrics]' ({error})"
             raise ConfigError(message) from error
-        return EnqueueCollector(lambda: [job.counts for job in list(self._jobs.values())])
+        return EnqueueCollector(
+            lambda: [job.counts for job in list(self._jobs.values())],
+            lambda: self._connection.doors,
+        )
 
     @property
     def control(self) -> Control:
@@ -308,7 +322,8 @@ class App:
         except (InvalidOption, SchemaError) as error:
             message = f"job {name!r}: {error}"
             raise ConfigError(message) from error
-        kind = JobKind(codec, self._plans[queue.name], first_name, keys)
+        door = self._connection.door(queue)
+        kind = JobKind(codec, self._plans[queue.name], first_name, keys, door)
         made: Job[Any, Any] = Job(self._connection, name, queue, kind, wanted, aliases)
         self._jobs[name] = made
         return made

@@ -4,7 +4,8 @@ JobstreamError
 ├── ConfigError             a setting, name or option was refused: raised where it is written
 ├── EnqueueError            an enqueue did not succeed: raised to the caller
 │   ├── EnqueueTimeout      no acknowledgement in time: the job may still be written, if sent
-│   ├── QueueFull           too much is waiting to be sent: the job was not written
+│   ├── QueueFull           too much is waiting already: the job was not written
+│   │   └── QueueBehind     more waits on the queue than it declares, or for longer
 │   ├── WrongArgs           a value does not fit its declared type: the job was not written
 │   ├── JobTooLarge         the encoded job is above the cap: the job was not written
 │   ├── EnqueuesFailed      some jobs of many: the others are written
@@ -59,9 +60,55 @@ class EnqueueTimeout(EnqueueError):
 
 
 class QueueFull(EnqueueError):
-    """Too much is waiting to be sent already (back-pressure). The job was not written."""
+    """Too much is waiting already (back-pressure). The job was not written; come back later.
+
+    As it is, too much waits in this process to be sent to the brokers. `QueueBehind` is the same of
+    a queue and its bounds.
+    """
 
     may_be_written = False
+    retry_after: float = 1.0
+    """Seconds until it is worth to try again."""
+
+
+class QueueBehind(QueueFull):
+    """The queue is over a bound that it declares: `depth_max` or `age_max`. Not written.
+
+    It goes by a look at the queue that is a few seconds old at most, see `App.queue`.
+    """
+
+    def __init__(
+        self,
+        queue: str,
+        bound: str,
+        *,
+        depth: int,
+        depth_max: int | None = None,
+        age: float | None = None,
+        age_max: float | None = None,
+        retry_after: float,
+    ) -> None:
+        """Tell the bound and what was seen."""
+        waiting = f"{depth} jobs wait there"
+        if bound == "age_max":
+            over = f"{waiting}, the oldest for {age or 0:g} s or more; {bound}={age_max or 0:g} s"
+        else:
+            over = f"{waiting}; {bound}={depth_max}"
+        super().__init__(
+            f"queue {queue!r} is behind: {over}. The job was not written: try again in "
+            f"{retry_after:g} s"
+        )
+        self.queue = queue
+        self.bound = bound
+        """The bound that it is over: "depth_max" or "age_max"."""
+        self.depth = depth
+        """Unfinished jobs on the queue, those that run included."""
+        self.depth_max = depth_max
+        self.age = age
+        """Seconds for which the oldest of them has waited at least; None without `age_max`."""
+        self.age_max = age_max
+        self.retry_after = retry_after
+        """Seconds until the queue is under its bound again, at the rate of the last half minute."""
 
 
 class WrongArgs(EnqueueError, ValueError):

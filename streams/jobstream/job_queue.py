@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
 
 from jobstream.errors import ConfigError
 from jobstream.topics.names import (
@@ -20,11 +21,18 @@ from jobstream_processors.core.ladder import RUNGS
 from jobstream_processors.errors import InvalidOption
 from jobstream_processors.queue_plan import QueuePlan
 
+if TYPE_CHECKING:
+    from jobstream_processors.core.back_pressure import QueueBounds
+
 PARTITIONS = 12
 PARTITIONS_MAX = 10_000
 LIFE_MS_MIN = 60_000
 """Retention and dedup window below a minute are shorter than an ordinary rebalance."""
 SLO_MS_MIN = 1_000
+AGE_MS_MIN = 5_000
+"""Workers say about once a second how far they came, and a look is as old: less tells nothing."""
+DEPTH_MAX = 1_000_000_000
+Mode = Literal["refuse", "warn"]
 _NO_RUNGS: Mapping[str, int] = MappingProxyType({})
 
 
@@ -44,6 +52,12 @@ class Queue:
     """Partition counts of single rungs, as in {"1d": 1}; the others have the queue's count."""
     slo: Duration = "5m"
     """The objective of the queue: how long a job may be overdue."""
+    depth_max: int | None = None
+    """Unfinished jobs beyond which enqueues are refused; None: no bound."""
+    age_max: Duration | None = None
+    """The same for the time that the oldest of them has been on the queue."""
+    mode: Mode = "refuse"
+    """What an enqueue beyond a bound gets: a refusal, or a warning in the log."""
 
     def __post_init__(self) -> None:
         """Refuse a bad name, count or duration; keep `rungs` from changing later."""
@@ -56,6 +70,7 @@ class Queue:
             advice = f"a rung has at most the queue's {self.partitions}"
             _check_count(f"rungs[{rung!r}]", partitions, self.partitions, advice)
         _option_ms(self.name, "slo", self.slo, SLO_MS_MIN)
+        _check_bounds(self)
         object.__setattr__(self, "rungs", MappingProxyType(dict(self.rungs or _NO_RUNGS)))
 
     @property
@@ -72,6 +87,18 @@ class Queue:
     def slo_ms(self) -> int:
         """The objective of the queue, in milliseconds."""
         return _option_ms(self.name, "slo", self.slo, SLO_MS_MIN)
+
+    @property
+    def bounds(self) -> QueueBounds | None:
+        """What back-pressure goes by; None if no bound is declared."""
+        if self.depth_max is None is self.age_max:
+            return None
+        from jobstream_processors.core.back_pressure import QueueBounds  # noqa: PLC0415 - where one is
+
+        age_ms = None
+        if self.age_max is not None:
+            age_ms = _option_ms(self.name, "age_max", self.age_max, AGE_MS_MIN)
+        return QueueBounds(self.depth_max, age_ms, refuses=self.mode == "refuse")
 
     @property
     def rung_partitions(self) -> Mapping[str, int]:
@@ -108,6 +135,28 @@ def _check_queue_name(name: str) -> None:
 def _check_count(option: str, value: int, most: int, advice: str) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
         message = f"{option}={value!r} is outside 1 .. {most}: {advice}"
+        raise ConfigError(message)
+
+
+def _check_bounds(queue: Queue) -> None:
+    if queue.depth_max is not None:
+        advice = "several times what the queue passes in a second, or leave it out"
+        _check_count("depth_max", queue.depth_max, DEPTH_MAX, advice)
+    if queue.mode not in {"refuse", "warn"}:
+        message = f"queue {queue.name!r}: mode={queue.mode!r} is neither: use 'refuse' or 'warn'"
+        raise ConfigError(message)
+    bounds = queue.bounds
+    if bounds is None and queue.mode != "refuse":
+        message = (
+            f"queue {queue.name!r}: mode={queue.mode!r} has no bound to go by: add depth_max or "
+            "age_max"
+        )
+        raise ConfigError(message)
+    if bounds is not None and (bounds.age_max_ms or 0) >= queue.retention_ms:
+        message = (
+            f"queue {queue.name!r}: age_max={queue.age_max!r} is never reached: jobs are deleted "
+            f"after retention={queue.retention!r}"
+        )
         raise ConfigError(message)
 
 

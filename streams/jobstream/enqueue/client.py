@@ -88,6 +88,8 @@ class Client:
         """Send and block until acknowledged, at most the enqueue timeout."""
         counts, began = kind.counts, time.monotonic()
         try:
+            if kind.door is not None:
+                kind.door.enter(self.transport, began)
             sent = self._send(kind, self.compose(kind, args, when, job_id, parent_id))
         except BaseException as error:
             counts.failed(error)
@@ -108,6 +110,8 @@ class Client:
         """The same without blocking the running loop."""
         counts, began = kind.counts, time.monotonic()
         try:
+            if kind.door is not None:
+                kind.door.enter(self.transport, began)
             composed = self.compose(kind, args, when, job_id, parent_id)
             sent = await self._send_async(kind, composed)
         except BaseException as error:
@@ -125,9 +129,14 @@ class Client:
         tally = Tally(self.transport.serve)
 
         def compose(args: Args) -> Composed:
+            if kind.door is not None:
+                kind.door.enter(self.transport, time.monotonic())
             return self.compose(kind, args, when(args))
 
         try:
+            if kind.door is not None:
+                # Before the first job is taken: a caller that is refused as a whole can come back.
+                kind.door.enter(self.transport, time.monotonic())
             ids = self._send_many(kind, jobs, compose, tally)
         except Exception as error:
             if not isinstance(error, EnqueuesFailed):

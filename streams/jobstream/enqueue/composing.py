@@ -6,7 +6,7 @@ import platform
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import uuid_utils
 
@@ -25,10 +25,18 @@ from jobstream_schemas import EncodeError, JobCodec, Meta, caused
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from jobstream.enqueue.transport import Transport
 
 KEYS_KEPT = 4_096
 """Order keys whose partition is remembered: to hash one takes microseconds."""
 Composed = tuple[Meta, Outgoing]
+
+
+class Entrance(Protocol):
+    """The way onto a queue that has bounds."""
+
+    def enter(self, transport: Transport, now_s: float) -> None:
+        """Let one enqueue pass, or raise QueueBehind. Does not block."""
 
 
 @dataclass(slots=True, eq=False)
@@ -41,6 +49,8 @@ class JobKind:
     """The name that ids derive from: the first that the type had."""
     keys: JobKeys | None = None
     """How its jobs' keys are made of their args; None where it declares none."""
+    door: Entrance | None = None
+    """Of its queue, if that has bounds."""
     counts: Counts = field(init=False)
     """The counts of what this process enqueued."""
 

@@ -12,7 +12,10 @@ from jobstream.topics.names import schemas_topic
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from jobstream.enqueue.door import Door
+    from jobstream.enqueue.lag_watch import LagWatch
     from jobstream.enqueue.transport import Transport
+    from jobstream.job_queue import Queue
     from jobstream.settings import Settings
     from jobstream_processors.context import Context
     from jobstream_processors.queue_plan import QueuePlan
@@ -30,6 +33,23 @@ class Connection:
         self.ready: Client | None = None
         """The client, once it was made: `client` makes it."""
         self._transport: Transport | None = None
+        self._watch: LagWatch | None = None
+        """Looks at the lag of queues with bounds, if there are any."""
+
+    def door(self, queue: Queue) -> Door | None:
+        """The door of a queue; None if it has no bounds."""
+        if queue.bounds is None:
+            return None
+        from jobstream.enqueue.lag_watch import LagWatch  # noqa: PLC0415 - most apps need none
+
+        if self._watch is None:
+            self._watch = LagWatch(self._app)
+        return self._watch.door(self._plans[queue.name], queue.bounds)
+
+    @property
+    def doors(self) -> tuple[Door, ...]:
+        """Of every queue with bounds that has a job type."""
+        return () if self._watch is None else self._watch.doors
 
     def client(self) -> Client:
         """The client that enqueues; made at first use, and anew after `bind`.
@@ -53,6 +73,8 @@ class Connection:
         """Send through `transport` from now on; None goes back to Kafka."""
         with self._lock:
             client, self.ready, self._transport = self.ready, None, transport
+        if self._watch is not None:
+            self._watch.close()
         if client is not None:
             client.transport.close()
 
@@ -60,6 +82,8 @@ class Connection:
         """Send what is queued (at most 5 s) and disconnect; the next enqueue connects anew."""
         with self._lock:
             client, self.ready = self.ready, None
+        if self._watch is not None:
+            self._watch.close()
         if client is not None:
             client.transport.close()
 

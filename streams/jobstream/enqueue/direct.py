@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from jobstream.enqueue.acks import Done
     from jobstream.enqueue.client import Client
     from jobstream.enqueue.enqueued import Enqueued
+    from jobstream.enqueue.lag_port import LagReader
     from jobstream.enqueue.transport import Transport
     from jobstream.job_queue import Queue
     from jobstream_processors.ports import Log, Outgoing
@@ -221,6 +222,10 @@ class _Nowhere:
         """Raises EnqueueError: there is nothing to read."""
         message = "nothing is written here, so nothing can be read"
         raise EnqueueError(message)
+
+    def lag_reader(self, offsets_topic: str) -> LagReader | None:  # noqa: ARG002 - part of the port
+        """None: nothing waits here, so nothing is refused."""
+        return None
 
     def now_ms(self) -> int:
         """As this machine has it."""

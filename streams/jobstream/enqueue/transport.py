@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from threading import Lock
 
     from jobstream.enqueue.acks import Done
+    from jobstream.enqueue.lag_port import LagReader
     from jobstream_processors.ports import Log, Outgoing
 
 
@@ -41,6 +42,9 @@ class Transport(Protocol):
 
     def log(self) -> Log:
         """A reader of topics there, outside any group."""
+
+    def lag_reader(self, offsets_topic: str) -> LagReader | None:
+        """Reads what tells the lag of queues there; None where nothing is written."""
 
     def now_ms(self) -> int:
         """The time as this process knows it, epoch milliseconds: shown, and never decided by."""

@@ -183,6 +183,7 @@ class MemoryJobs:
             if quiet < _QUIET_TURNS:
                 continue
             if not self._jump(until_ms):
+                self._worker.show()
                 return
             quiet = 0
 

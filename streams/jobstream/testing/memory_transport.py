@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from jobstream.enqueue.acks import unwritten
 from jobstream.errors import EnqueueError, EnqueueTimeout
 from jobstream.kafka.produce.producer_clock import ProducerClock
+from jobstream.testing.memory_lag_reader import MemoryLagReader
 from jobstream.testing.memory_log import MemoryLog
 from jobstream_processors.errors import PublishFailed
 
@@ -59,6 +60,10 @@ class MemoryTransport:
     def log(self) -> MemoryLog:
         """Reads topics there."""
         return MemoryLog(self._broker)
+
+    def lag_reader(self, offsets_topic: str) -> MemoryLagReader:
+        """Reads what tells the lag of queues there."""
+        return MemoryLagReader(self._broker, offsets_topic)
 
     def now_ms(self) -> int:
         """As this producer has it."""

@@ -171,6 +171,13 @@ class MemoryWorker:
         self._schemas.catch_up()
         return self._catalogue
 
+    def show(self) -> None:
+        """Mirror how far it came, as a worker process does once a second."""
+        lanes = self._feed.served()
+        for lane in lanes:
+            lane.show()
+        self._mirror(lanes)
+
     def close(self) -> None:
         """Drain for the drain time at most, by the real clock; commit, leave both groups."""
         self._leaving = True

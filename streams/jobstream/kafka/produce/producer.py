@@ -12,6 +12,7 @@ from jobstream.enqueue.acks import unwritten
 from jobstream.errors import EnqueueError, EnqueueTimeout, QueueFull
 from jobstream.kafka.client.admin_calls import Trouble
 from jobstream.kafka.client.error_kinds import is_passing, is_refusal
+from jobstream.kafka.follow.lag_reader import KafkaLagReader
 from jobstream.kafka.follow.topic_reader import KafkaLog
 from jobstream.kafka.produce.lasting import PRODUCER, Lasting, Unserved
 from jobstream.kafka.produce.producer_clock import ProducerClock
@@ -113,6 +114,10 @@ class KafkaTransport:
     def log(self) -> KafkaLog:
         """Reads topics there, as patient as an enqueue; connects at first use."""
         return KafkaLog(self._options, wait_s=self._timeout_s)
+
+    def lag_reader(self, offsets_topic: str) -> KafkaLagReader:
+        """Reads what tells the lag of queues there; connects at first use."""
+        return KafkaLagReader(self._options, offsets_topic)
 
     def now_ms(self) -> int:
         """By this machine's clock."""

@@ -14,6 +14,12 @@ JOBS: tuple[Metric, ...] = (
            "Enqueues that raised, by class of the error; an EnqueueTimeout may be written."),
     Metric("jobs_enqueue_duration_seconds", "histogram", "producer", BY_TYPE,
            "From the call to the acknowledgement, single enqueues only.", RUN_S),
+    Metric("jobs_enqueues_over_bound_total", "counter", "producer", ("queue", "bound", "mode"),
+           "Enqueues while the queue was over `depth_max` or `age_max`: refused with QueueBehind, "
+           "or let in where mode is warn."),
+    Metric("jobs_back_pressure_blind", "gauge", "producer", ("queue",),
+           "1 while the lag of a queue with bounds is not known to this process, so that nothing "
+           "is refused."),
     # -- rate, errors, duration of jobs, from the worker that ran them
     Metric("jobs_settled_total", "counter", "worker", (*BY_TYPE, "outcome"),
            "Deliveries settled: done, retry, snoozed, dead, cancelled, expired. One per "
