@@ -2,11 +2,17 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from jobstream.broker.errors import BrokerDirectoryError
+from jobstream.file_lock import try_lock
+
+_ENDING_S = 2.0
+"""A broker whose program was killed ends within this."""
+_POLL_S = 0.05
 
 
 def made(directory: Path) -> Path:
@@ -23,6 +29,32 @@ def made(directory: Path) -> Path:
         )
         raise BrokerDirectoryError(message)
     return directory
+
+
+def claimed(directory: Path) -> int:
+    """The descriptor that holds the directory for one cluster, for as long as any process has it.
+
+    To be handed to the brokers, so that the claim lasts until the last of them is gone. Kafka's own
+    lock is no such claim: a second broker repairs the log of a first one that runs, which kills
+    that, before it looks at the lock. Blocks for two seconds at most while another cluster has it,
+    which may be ending, then raises `BrokerDirectoryError`.
+    """
+    until_s = time.monotonic() + _ENDING_S
+    while (descriptor := try_lock(directory / "in-use", os.O_CREAT)) is None:
+        if time.monotonic() > until_s:
+            message = (
+                f"{directory} is locked: a broker that runs uses it; stop that one "
+                "(`jobstream broker down`, if it was left running), or name another directory"
+            )
+            raise BrokerDirectoryError(message)
+        time.sleep(_POLL_S)
+    return descriptor
+
+
+def give_up_claim(descriptor: int) -> None:
+    """End a claim, also for processes that have copies of the descriptor."""
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)
 
 
 @contextmanager

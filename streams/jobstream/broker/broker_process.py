@@ -45,15 +45,17 @@ class Jvm(ABC):
 class AttendedJvm(Jvm):
     """A JVM that ends when this program does, however that happens."""
 
-    def __init__(self, command: list[str], *, output: Path, scratch: Path | None) -> None:
-        """Start `command`; what it prints is appended to `output`.
+    def __init__(
+        self, command: list[str], claim: int, *, output: Path, scratch: Path | None
+    ) -> None:
+        """Start `command` with a copy of the descriptor `claim`; `output` gets what it prints.
 
         Returns as soon as the process exists, which does not prove that Java runs in it.
         `scratch` is removed if this program dies without cleaning up. Raises
         `BrokerStartError` if the process could not be started.
         """
-        arguments = ["attend", str(os.getpid()), str(scratch or ""), _LEASH, *command]
-        self._keeper = _run_keeper(arguments, output)
+        arguments = ["attend", str(os.getpid()), str(scratch or ""), _LEASH, str(claim), *command]
+        self._keeper = _run_keeper(arguments, claim, output)
         self.pid = _pid_from(self._keeper, output)
 
     def is_running(self) -> bool:
@@ -91,12 +93,14 @@ class DetachedJvm(Jvm):
         return True
 
 
-def start_detached(command: list[str], *, output: Path) -> DetachedJvm:
+def start_detached(command: list[str], claim: int, *, output: Path) -> DetachedJvm:
     """Start `command` so that it survives this program; what it prints goes to `output`.
+
+    It has a copy of the descriptor `claim`.
 
     Raises `BrokerStartError` if it could not be started, or ended at once.
     """
-    launcher = _run_keeper(["detach", *command], output)
+    launcher = _run_keeper(["detach", str(claim), *command], claim, output)
     pid = _pid_from(launcher, output)
     launcher.wait()
     started = started_at(pid)
@@ -121,7 +125,7 @@ def end_all(jvms: Sequence[Jvm], *, grace_s: float) -> None:
         jvm.wait(float("inf"))
 
 
-def _run_keeper(arguments: list[str], output: Path) -> "subprocess.Popen[bytes]":
+def _run_keeper(arguments: list[str], claim: int, output: Path) -> "subprocess.Popen[bytes]":
     with output.open("ab") as sink:
         # A session of its own: Ctrl-C in the terminal must not reach the broker before the
         # program has drained.
@@ -130,6 +134,7 @@ def _run_keeper(arguments: list[str], output: Path) -> "subprocess.Popen[bytes]"
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=sink,
+            pass_fds=(claim,),
             start_new_session=True,
         )
 

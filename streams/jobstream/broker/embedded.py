@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
-from jobstream.broker.broker_folder import made
+from jobstream.broker.broker_folder import claimed, give_up_claim, made
 from jobstream.broker.broker_process import DetachedJvm, end_all
 from jobstream.broker.errors import BrokerStartError, BrokerStateError, NoSuchNodeError
 from jobstream.broker.free_ports import choose_addresses
@@ -67,6 +67,7 @@ class EmbeddedKafka:
         self._owner = 0
         self._directory: Path | None = None
         self._nodes: tuple[Node, ...] = ()
+        self._claim: int | None = None
 
     def __enter__(self) -> Self:
         """Start the cluster, as `start()` does."""
@@ -116,12 +117,14 @@ class EmbeddedKafka:
             raise BrokerStateError(message)
         java, jars = java_executable(), tuple(kafka_jars())
         self._directory = made(self._kept or Path(tempfile.mkdtemp(prefix="jobstream-kafka-")))
+        self._claim = claimed(self._directory)
         launch = Launch(
             java=java,
             jars=jars,
             heap_mb=self._heap_mb,
             cluster_id=self._cluster_id(),
             detached=self._detached,
+            claim=self._claim,
             scratch=None if self._kept else self._directory,
         )
         self._owner = os.getpid()
@@ -141,6 +144,9 @@ class EmbeddedKafka:
                 self.stop()
                 raise
             else:
+                if self._detached:
+                    os.close(self._claim)  # The brokers hold it from here on, without us.
+                    self._claim = None
                 return
 
     def _start_once(self, launch: Launch, on_launch: Callable[[], None]) -> None:
@@ -178,6 +184,9 @@ class EmbeddedKafka:
         if self._directory is not None and self._kept is None:
             shutil.rmtree(self._directory, ignore_errors=True)
         self._directory = None
+        if self._claim is not None:
+            give_up_claim(self._claim)
+            self._claim = None
 
     def _end_nodes(self) -> None:
         # Data that is about to be removed needs no time to be closed well.

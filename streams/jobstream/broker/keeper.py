@@ -1,13 +1,13 @@
 """The small process between us and a JVM: it sees to it that the JVM ends when it should.
 
-    python -S keeper.py attend PARENT_PID SCRATCH FOLDER COMMAND...
-    python -S keeper.py detach COMMAND...
+    python -S keeper.py attend PARENT_PID SCRATCH FOLDER CLAIM COMMAND...
+    python -S keeper.py detach CLAIM COMMAND...
 
-Both start COMMAND and print its process id. `attend` then stays as long as COMMAND runs: if the
-parent is gone (also by kill -9) it kills COMMAND and removes the directory SCRATCH, if one is
-named; if the keeper itself is killed, the kernel kills COMMAND. `detach` leaves COMMAND alone. It
-imports the standard library and FOLDER/leash.py alone, because it is run as a file and has to start
-in milliseconds.
+Both start COMMAND with a copy of the descriptor CLAIM, and print its process id. `attend` then
+stays as long as COMMAND runs: if the parent is gone (also by kill -9) it kills COMMAND and removes the
+directory SCRATCH, if one is named; if the keeper itself is killed, the kernel kills COMMAND.
+`detach` leaves COMMAND alone. It imports the standard library and FOLDER/leash.py alone, because it
+is run as a file and has to start in milliseconds.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ import sys
 POLL_S = 0.5
 
 
-def attend(parent: int, scratch: str, folder: str, command: list[str]) -> int:
+def attend(parent: int, scratch: str, folder: str, claim: int, command: list[str]) -> int:
     """Run `command` until it ends or `parent` does; its exit code, negative for a signal."""
     sys.path.append(folder)
     from leash import die_with  # type: ignore[import-not-found] # noqa: PLC0415  # found just now
@@ -33,6 +33,7 @@ def attend(parent: int, scratch: str, folder: str, command: list[str]) -> int:
         command,
         stdin=subprocess.DEVNULL,
         stdout=sys.stderr,
+        pass_fds=(claim,),
         preexec_fn=functools.partial(die_with, os.getpid()),  # noqa: PLW1509  # safe: this process has one thread
     )
     report(child.pid)
@@ -47,10 +48,14 @@ def attend(parent: int, scratch: str, folder: str, command: list[str]) -> int:
     return child.wait()
 
 
-def detach(command: list[str]) -> None:
+def detach(claim: int, command: list[str]) -> None:
     """Start `command` in a session of its own and forget it; init will reap it."""
     child = subprocess.Popen(  # noqa: S603  # the command comes from our own starter
-        command, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr,
+        pass_fds=(claim,),
+        start_new_session=True,
     )
     report(child.pid)
     # A normal exit would complain that the child still runs.
@@ -88,6 +93,6 @@ def _poll_for_either(parent: int, child: "subprocess.Popen[bytes]") -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "detach":
-        detach(sys.argv[2:])
-    code = attend(int(sys.argv[2]), sys.argv[3], sys.argv[4], sys.argv[5:])
+        detach(int(sys.argv[2]), sys.argv[3:])
+    code = attend(int(sys.argv[2]), sys.argv[3], sys.argv[4], int(sys.argv[5]), sys.argv[6:])
     sys.exit(code if code >= 0 else 128 - code)

@@ -25,6 +25,8 @@ class Launch:
     heap_mb: int
     cluster_id: str
     detached: bool
+    # What holds the cluster's directory; each node has a copy of it.
+    claim: int
     # What a killed program leaves to be removed: the cluster's temporary directory, if it is one.
     scratch: Path | None
 
@@ -84,9 +86,11 @@ class Node:
             raise BrokerStateError(message)
         command = [*self._java("kafka.Kafka"), str(self._settings_file)]
         if self._launch.detached:
-            self._jvm = start_detached(command, output=self.output)
+            self._jvm = start_detached(command, self._launch.claim, output=self.output)
         else:
-            self._jvm = AttendedJvm(command, output=self.output, scratch=self._launch.scratch)
+            self._jvm = AttendedJvm(
+                command, self._launch.claim, output=self.output, scratch=self._launch.scratch
+            )
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the JVM; raises `BrokerStateError` if the node does not run."""

@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from jobstream.broker import BrokerStartError
+from jobstream.broker.broker_folder import claimed, give_up_claim
 from jobstream.broker.broker_process import (
     AttendedJvm,
     DetachedJvm,
@@ -19,6 +21,10 @@ from jobstream.broker.broker_process import (
     start_detached,
     started_at,
 )
+from jobstream.file_lock import try_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LIMIT_S = 20
 SLEEP = ["sleep", "600"]
@@ -34,14 +40,23 @@ STARTER = """
 import sys
 from pathlib import Path
 from jobstream.broker.broker_process import AttendedJvm, start_detached
+from jobstream.broker.broker_folder import claimed
 folder = Path(sys.argv[2])
+claim = claimed(folder)
 if sys.argv[1] == "attended":
-    jvm = AttendedJvm(["sleep", "600"], output=folder / "out", scratch=folder / "scratch")
+    jvm = AttendedJvm(["sleep", "600"], claim, output=folder / "out", scratch=folder / "scratch")
 else:
-    jvm = start_detached(["sleep", "600"], output=folder / "out")
+    jvm = start_detached(["sleep", "600"], claim, output=folder / "out")
 print(jvm.pid, flush=True)
 sys.stdin.read()
 """
+
+
+@pytest.fixture
+def claim(tmp_path: Path) -> Iterator[int]:
+    descriptor = claimed(tmp_path)
+    yield descriptor
+    give_up_claim(descriptor)
 
 
 def in_time() -> float:
@@ -121,12 +136,14 @@ def test_detached_process_outlives_a_killed_program(tmp_path: Path) -> None:
     kill_program(starter)
 
     assert jvm.is_running()
+    assert try_lock(tmp_path / "in-use") is None, "the process holds the directory"
     end_all([jvm], grace_s=LIMIT_S)
     assert not jvm.is_running()
+    give_up_claim(claimed(tmp_path))
 
 
-def test_frozen_process_is_running_and_still_ends(tmp_path: Path) -> None:
-    jvm = AttendedJvm(SLEEP, output=tmp_path / "out", scratch=None)
+def test_frozen_process_is_running_and_still_ends(tmp_path: Path, claim: int) -> None:
+    jvm = AttendedJvm(SLEEP, claim, output=tmp_path / "out", scratch=None)
 
     jvm.signal(signal.SIGSTOP)
 
@@ -135,8 +152,8 @@ def test_frozen_process_is_running_and_still_ends(tmp_path: Path) -> None:
     assert started_at(jvm.pid) is None
 
 
-def test_deaf_process_is_killed_after_its_grace(tmp_path: Path) -> None:
-    jvm = AttendedJvm(DEAF, output=tmp_path / "out", scratch=None)
+def test_deaf_process_is_killed_after_its_grace(tmp_path: Path, claim: int) -> None:
+    jvm = AttendedJvm(DEAF, claim, output=tmp_path / "out", scratch=None)
     limit = in_time()
     while "deaf" not in (tmp_path / "out").read_text():
         assert not jvm.wait(time.monotonic() + 0.05), "it ended by itself"
@@ -148,18 +165,18 @@ def test_deaf_process_is_killed_after_its_grace(tmp_path: Path) -> None:
     assert not jvm.is_running()
 
 
-def test_command_that_does_not_exist_is_a_start_error(tmp_path: Path) -> None:
+def test_command_that_does_not_exist_is_a_start_error(tmp_path: Path, claim: int) -> None:
     for start in (
-        lambda: AttendedJvm(["/no/such/java"], output=tmp_path / "out", scratch=None),
-        lambda: start_detached(["/no/such/java"], output=tmp_path / "out"),
+        lambda: AttendedJvm(["/no/such/java"], claim, output=tmp_path / "out", scratch=None),
+        lambda: start_detached(["/no/such/java"], claim, output=tmp_path / "out"),
     ):
         with pytest.raises(BrokerStartError, match=str(tmp_path / "out")):
             start()
     assert "/no/such/java" in (tmp_path / "out").read_text()
 
 
-def test_stranger_with_the_same_number_is_left_alone(tmp_path: Path) -> None:
-    real = AttendedJvm(SLEEP, output=tmp_path / "out", scratch=None)
+def test_stranger_with_the_same_number_is_left_alone(tmp_path: Path, claim: int) -> None:
+    real = AttendedJvm(SLEEP, claim, output=tmp_path / "out", scratch=None)
     impostor = DetachedJvm(real.pid, "another start")
 
     end_all([impostor], grace_s=0)
