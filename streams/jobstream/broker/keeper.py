@@ -4,10 +4,10 @@
     python -S keeper.py detach CLAIM COMMAND...
 
 Both start COMMAND with a copy of the descriptor CLAIM, and print its process id. `attend` then
-stays as long as COMMAND runs: if the parent is gone (also by kill -9) it kills COMMAND and removes the
-directory SCRATCH, if one is named; if the keeper itself is killed, the kernel kills COMMAND.
-`detach` leaves COMMAND alone. It imports the standard library and FOLDER/leash.py alone, because it
-is run as a file and has to start in milliseconds.
+stays as long as COMMAND runs: if the parent is gone (also by kill -9) it kills COMMAND and removes
+the directory SCRATCH, if one is named; if the keeper itself is killed, the kernel kills COMMAND.
+`detach` leaves COMMAND alone. It imports the standard library and FOLDER/leash.py alone, because
+it is run as a file and has to start in milliseconds.
 """
 
 import contextlib
