@@ -22,6 +22,7 @@ from jobstream_processors.engine.intake import Intake
 from jobstream_processors.engine.judge import Judge
 from jobstream_processors.engine.unfinished import left, remains
 from jobstream_processors.execute.bars import Bars
+from jobstream_processors.execute.by_weight import line_for
 from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.execute.on_processes import ProcessExecutor
 from jobstream_processors.execute.on_threads import ThreadExecutor
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from jobstream_processors.assignment.driver import Remains
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.delivery import Decided
+    from jobstream_processors.execute.line_of_queues import SlotLine
     from jobstream_processors.settle.thread import Settles
 
 Neighbours = tuple[Executes, Executes]
@@ -59,6 +61,7 @@ def child_processes(parts: Parts, ended: Ended, barred: Barred, _: Neighbours) -
         parts.child_begins,
         machine=parts.clock,
         enter=parts.tracing.enter_child,
+        line=parts.line(),
     )
 
 
@@ -97,6 +100,12 @@ class Parts:
     """Ends this process from any thread while a handler holds the loop; None: impossible."""
     stuck_max: int = 100
     """Runs past their time limit that still hold a slot, before the process is to be replaced."""
+    strict: bool = False
+    """Serve the queues in the order of `plans`, in place of sharing slots by weight."""
+
+    def line(self) -> SlotLine:
+        """Where deliveries wait for the slots of one executor."""
+        return line_for(self.plans, self.clock.awake_s, strict=self.strict)
 
 
 class Carriers(Driver, Protocol):
@@ -161,8 +170,12 @@ class Assembly:
         ended, returned = parts.tracing.ended(self.engine.ended), self.engine.returned
         clock, enter, many = parts.clock, parts.tracing.enter, parts.concurrency
         bars = Bars(clock, parts.pulse.is_lost)
-        on_loop = LoopExecutor(many, ended, returned, bars, machine=clock, enter=enter)
-        in_threads = ThreadExecutor(many, ended, returned, bars, machine=clock, enter=enter)
+        on_loop = LoopExecutor(
+            many, ended, returned, bars, machine=clock, enter=enter, line=parts.line()
+        )
+        in_threads = ThreadExecutor(
+            many, ended, returned, bars, machine=clock, enter=enter, line=parts.line()
+        )
         children = parts.make_children(parts, ended, bars, (on_loop, in_threads))
         return {ASYNC: on_loop, THREAD: in_threads, PROCESS: children}
 

@@ -23,6 +23,8 @@ class QueuePlan:
     """Rung name → (topic, partition count)."""
     slo_ms: int = 300_000
     """What the queue promises: no job is to be overdue for longer."""
+    weight: int = 1
+    """Its share of the slots' time while several queues have work."""
 
     def rung(self, delay_ms: int, destination: int) -> tuple[str, int]:
         """(topic, partition) for a wait of `delay_ms` before queue partition `destination`."""

@@ -114,6 +114,7 @@ class App:
         depth_max: int | None = None,
         age_max: Duration | None = None,
         mode: Mode = "refuse",
+        weight: int = 1,
     ) -> Queue:
         """Declare a queue: a topic of its own with its own ladder, dead letters and dedup table.
 
@@ -126,6 +127,7 @@ class App:
         them has been there: beyond, enqueues raise QueueBehind, or with `mode="warn"` only tell so
         in the log. It goes by a look that is some seconds old, and refuses nothing that it does not
         know.
+        `weight`, from 1 to 100, is its share of a worker's slots while several queues have work.
         Declaring it again the same way is harmless; raises ConfigError for a bad value or another
         declaration under the name.
         """
@@ -139,6 +141,7 @@ class App:
             depth_max=depth_max,
             age_max=age_max,
             mode=mode,
+            weight=weight,
         )
         known = self._queues.get(name)
         if known is not None and known != queue:

@@ -18,6 +18,7 @@ from jobstream.topics.names import (
 )
 from jobstream_processors.core.duration import Duration, to_ms
 from jobstream_processors.core.ladder import RUNGS
+from jobstream_processors.core.stride import check_weight
 from jobstream_processors.errors import InvalidOption
 from jobstream_processors.queue_plan import QueuePlan
 
@@ -58,6 +59,8 @@ class Queue:
     """The same for the time that the oldest of them has been on the queue."""
     mode: Mode = "refuse"
     """What an enqueue beyond a bound gets: a refusal, or a warning in the log."""
+    weight: int = 1
+    """Its share of a worker's slots while several queues have work: 1 to 100."""
 
     def __post_init__(self) -> None:
         """Refuse a bad name, count or duration; keep `rungs` from changing later."""
@@ -71,6 +74,7 @@ class Queue:
             _check_count(f"rungs[{rung!r}]", partitions, self.partitions, advice)
         _option_ms(self.name, "slo", self.slo, SLO_MS_MIN)
         _check_bounds(self)
+        _check_weight(self.name, self.weight)
         object.__setattr__(self, "rungs", MappingProxyType(dict(self.rungs or _NO_RUNGS)))
 
     @property
@@ -122,6 +126,7 @@ class Queue:
             window_ms=self.dedup_ms,
             rungs=MappingProxyType(rungs),
             slo_ms=self.slo_ms,
+            weight=self.weight,
         )
 
 
@@ -158,6 +163,14 @@ def _check_bounds(queue: Queue) -> None:
             f"after retention={queue.retention!r}"
         )
         raise ConfigError(message)
+
+
+def _check_weight(queue: str, weight: int) -> None:
+    try:
+        check_weight(weight)
+    except InvalidOption as error:
+        message = f"queue {queue!r}: {error}"
+        raise ConfigError(message) from error
 
 
 def _check_rung(rung: str) -> None:

@@ -57,6 +57,9 @@ class Slots:
     def busy(self) -> int:
         return len(self.queue)
 
+    def before(self, _queue: str) -> int:
+        return self.busy
+
     def submit(self, which: int, fresh: list[Delivery]) -> None:
         """Those that may begin have a slot, or wait for one."""
         begins = self.horizon.announced(self.rooms[which], fresh)

@@ -18,7 +18,7 @@ def test_the_plan_of_a_plain_queue() -> None:
     assert (plan.topic, plan.dlq, plan.dedup) == ("shop.mail", "shop.mail.dlq", "shop.mail.dedup")
     assert (plan.partitions, plan.window_ms) == (12, 86_400_000)
     assert plan.rungs["5s"] == ("shop.mail.retry.5s", 12)
-    assert plan.slo_ms == 300_000
+    assert (plan.slo_ms, plan.weight) == (300_000, 1)
 
 
 def test_a_job_comes_back_to_its_partition_by_way_of_a_smaller_rung() -> None:
@@ -44,6 +44,8 @@ def test_a_job_comes_back_to_its_partition_by_way_of_a_smaller_rung() -> None:
         ({"retention": "two weeks"}, "queue 'mail': retention='two weeks' is not a duration"),
         ({"dedup": 0}, "queue 'mail': dedup=0 is outside 1m .. 3650d"),
         ({"slo": "1ms"}, "queue 'mail': slo='1ms' is outside 1s .. 3650d"),
+        ({"weight": 0}, "queue 'mail': weight=0: give a whole number from 1 to 100"),
+        ({"weight": 0.2}, "queue 'mail': weight=0.2: such a share rounds to nothing"),
         ({"slo": "soon"}, "queue 'mail': slo='soon' is not a duration"),
         ({"rungs": {"7s": 1}}, "'7s', which is not a rung: use one of 0s, 5s"),
         ({"rungs": {"1d": 0}}, "rungs['1d']=0"),

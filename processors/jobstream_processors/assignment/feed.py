@@ -32,6 +32,8 @@ log = logging.getLogger("jobstream.worker")
 UNORDERED: tuple[Collection[str], bool] = ((), False)
 FULL_MS_MAX = 1_000
 """How long a full process leaves records in the client before a pause throws them away there."""
+CROWDED_MS = 100
+"""The same where one queue has taken up what all share: others are not read meanwhile."""
 DEPART_POLL_S = 0.02  # A turn waits so long while partitions are to be given back.
 
 
@@ -67,8 +69,8 @@ class Feed:
         self.assigned, self.revoked = roster.assigned, roster.revoked
         self.lost, self.misplaced = roster.lost, roster.misplaced
         self.verdicts = Verdicts()
-        self._had_room_ms = clock.monotonic_ms()
-        self._pressure = Pressure(limits, is_late)
+        self._had_room_s = clock.awake_s()
+        self._pressure = Pressure(limits, is_late, len(plans))
         self._ordered: tuple[Collection[str], bool] = UNORDERED
         self._obeyed = UNORDERED
 
@@ -104,16 +106,11 @@ class Feed:
             self._obey()
         turn.spent("other")
         room, full = self._look()
-        if stuffed := self._is_stuffed(room, full):
+        if self._waits(room, full) or self._is_stuffed(room, full):
             self._driver.wait(timeout_s)
             room, full = self._look()
-            stuffed = self._is_stuffed(room, full)
             turn.spent("wait")
-        now_ms = self._clock.monotonic_ms()
-        if not stuffed:
-            self._had_room_ms = now_ms
-        waits = stuffed and now_ms - self._had_room_ms <= FULL_MS_MAX
-        taken = 0 if waits else self._poll(room, full, timeout_s)
+        taken = 0 if self._waits(room, full) else self._poll(room, full, timeout_s)
         if self._commits.is_due():
             roster.look()
             self._commits.commit(self._source, self._lanes.values())
@@ -158,6 +155,15 @@ class Feed:
         going = self._roster.departing
         lanes = [lane for lane in self._lanes.values() if lane not in going]
         return bool(lanes) and (room <= 0 or all(lane in full for lane in lanes))
+
+    def _waits(self, room: int, full: Collection[Lane]) -> bool:
+        """Whether what is full may soon have room again: a pause throws away what was fetched."""
+        now_s, patience_ms = self._clock.awake_s(), CROWDED_MS if self._pressure.crowds else 0
+        if self._is_stuffed(room, full):
+            patience_ms = FULL_MS_MAX
+        elif not patience_ms:
+            self._had_room_s = now_s
+        return 0 < patience_ms >= (now_s - self._had_room_s) * 1_000
 
     def _poll(self, room: int, full: Collection[Lane], timeout_s: float) -> int:
         """Take what there is room for. With no room it still serves rebalances."""

@@ -1,6 +1,8 @@
 """How much one process takes up: jobs per partition, and jobs and bytes in all.
 
-The feed asks before it polls, and pauses what is full.
+The feed asks before it polls, and pauses what is full. Where several queues are served, half of the
+room is for whichever comes first, and each queue has an equal part of the other half to itself: so
+a queue of which very many jobs wait here never keeps another from being read.
 """
 
 from __future__ import annotations
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
 
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.ports import Record
+
+EASED = 0.7
+"""What was full is taken up again when so much of it is left: each pause costs a fetch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +42,15 @@ class Limits:
 class Pressure:
     """What is taken up, held against the limits. Used by the thread that polls."""
 
-    def __init__(self, limits: Limits, is_late: Callable[[Lane], bool]) -> None:
+    def __init__(self, limits: Limits, is_late: Callable[[Lane], bool], queues: int = 1) -> None:
         """`is_late`: whether what a lane settles waits for its brokers."""
         self.limits = limits
         self._is_late = is_late
+        self._queues = queues
         self._bytes_per_job = 1_000.0
+        self.crowds: Collection[str] = ()
+        """Queues that have used up what all share, as of the last look at the room; others have
+        room."""
 
     def weigh(self, records: Sequence[Record]) -> None:
         """Follow the size of a job by a sample: the byte bound need not be exact."""
@@ -52,19 +61,40 @@ class Pressure:
 
     def room(self, lanes: Iterable[Lane]) -> int:
         """How many more records this process may take up, if it has those of `lanes`."""
-        return self._most() - sum(lane.handed - lane.returned for lane in lanes)
+        most = self._most()
+        if self._queues < 2:  # noqa: PLR2004 - one has all the room
+            return most - sum(lane.handed - lane.returned for lane in lanes)
+        taken: dict[str, int] = {}
+        for lane in lanes:
+            taken[lane.queue] = taken.get(lane.queue, 0) + lane.handed - lane.returned
+        return min(most - sum(taken.values()), self._shared(taken, most))
+
+    def _shared(self, taken: dict[str, int], most: int) -> int:
+        """How much is left of what all queues share; if nothing is, see who has used it up.
+
+        Then those are to be paused, and the others have room up to what is their own.
+        """
+        own = most // (2 * self._queues)
+        shared = most - own * self._queues
+        used = sum(jobs - own for jobs in taken.values() if jobs > own)
+        if used >= shared or (self.crowds and used > shared * EASED):
+            self.crowds = [queue for queue, jobs in taken.items() if jobs > own]
+            return most
+        self.crowds = ()
+        return shared - used
 
     def full(self, lanes: Collection[Lane], were_full: Collection[Lane]) -> list[Lane]:
         """Those of `lanes`, which are all there are, of which no more is to be taken up now."""
         # Jobs of paused types, or without an acknowledgement: half of the room of the process stays
         # for those of others.
         share = self._most() // (2 * len(lanes)) if lanes else 0
-        window, full = self.limits.window, []
+        window, crowds, full = self.limits.window, self.crowds, []
         for lane in lanes:
             unfinished = lane.handed - lane.returned
             if (
                 unfinished >= window
-                or (unfinished > window * 0.7 and lane in were_full)
+                or (unfinished > window * EASED and lane in were_full)
+                or (crowds and lane.queue in crowds)
                 or (unfinished >= share and self._is_late(lane))
                 or (lane.aside and lane.aside >= share)
             ):

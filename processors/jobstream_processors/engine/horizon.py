@@ -58,28 +58,35 @@ class Horizon:
 
     def look(self, rooms: Collection[WaitingRoom], executors: Mapping[str, Executes]) -> None:
         """Decide what each lane wants announced, and have it announced if that is more."""
-        now_ms, busy = self._now_ms(), self._taken(executors)
+        now_ms = self._now_ms()
         self.kept = False
         self._measure(rooms, now_ms)
         most = self._slots + max(FLOOR, self._per_ms * AHEAD_S * 1_000)
-        waiting = [room for room in rooms if room.unannounced and not room.lane.wants]
+        waiting: dict[str, list[WaitingRoom]] = {}
+        for room in rooms:
+            if room.unannounced and not room.lane.wants:
+                waiting.setdefault(room.lane.queue, []).append(room)
         asked = False
-        if waiting and busy < (self._slots + most) / 2:
-            share = max(1, int(most - busy) // len(waiting))
-            for room in waiting:
-                room.lane.want(_with(room, share))
-            asked = True
+        # What other queues have ahead of the slots is no reason to keep a queue's jobs back: which
+        # of them begin is for the line at the slots to say.
+        for queue, kept in waiting.items():
+            busy = self._taken(executors, queue)
+            if busy < (self._slots + most) / 2:
+                share = max(1, int(most - busy) // len(kept))
+                for room in kept:
+                    room.lane.want(_with(room, share))
+                asked = True
         for room in rooms:
             if not room.unannounced and not room.lane.wants:
                 asked |= self._reserve(room, now_ms, int(most))
         if asked:
             self._announce()
 
-    def _taken(self, executors: Mapping[str, Executes]) -> int:
-        """How many of the slots are taken, or waited for."""
-        busy = sum(each.busy for name, each in executors.items() if name != PROCESS)
+    def _taken(self, executors: Mapping[str, Executes], queue: str) -> int:
+        """How many of the slots are taken, or waited for by jobs before one of this queue."""
+        busy = sum(each.before(queue) for name, each in executors.items() if name != PROCESS)
         # Suspects wait for children, however many: they must not hold up the others.
-        children = executors[PROCESS].busy if PROCESS in executors else 0
+        children = executors[PROCESS].before(queue) if PROCESS in executors else 0
         return busy + min(children, max(0, self._slots - busy))
 
     def _measure(self, rooms: Iterable[WaitingRoom], now_ms: int) -> None:

@@ -14,13 +14,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import types
-from collections import deque
 from collections.abc import Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from jobstream_processors.core.outcome import DONE, STOPPED, Interrupted, Outcome, Raised, TimedOut
 from jobstream_processors.current import name_job
+from jobstream_processors.execute.line_of_queues import OneQueue
 from jobstream_processors.execute.running import (
     UNBARRED,
     context_of,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.delivery import Delivery
+    from jobstream_processors.execute.line_of_queues import SlotLine
     from jobstream_processors.execute.running import Barred, Ended, Enter, Returned
     from jobstream_processors.ports import Machine
 
@@ -83,16 +84,16 @@ class LoopExecutor:
         *,
         machine: Machine,
         enter: Enter = name_job,
+        line: SlotLine | None = None,
     ) -> None:
         self.stepping: Delivery | None = None
         self._concurrency = concurrency
         self._machine = machine
         self._now_s = machine.awake_s
-        self._ended = ended
-        self._returned = returned
+        self._waiting: SlotLine = line if line is not None else OneQueue()
+        self._ended, self._returned = self._waiting.ear(ended, returned)
         self._enter = enter
         self._barred, self._is_lost = barred, barred.is_lost
-        self._waiting: deque[Delivery] = deque()
         self._running: dict[Delivery, asyncio.Task[None]] = {}
         """Those that wait for something, in their slots."""
         self._limits: dict[Delivery, float] = {}
@@ -116,6 +117,10 @@ class LoopExecutor:
         """Deliveries that wait for a slot or run."""
         return len(self._waiting) + len(self._running)
 
+    def before(self, queue: str) -> int:
+        """Those that run, and those that wait before a job of this queue."""
+        return self.busy - self._waiting.beside(queue)
+
     @property
     def stuck(self) -> int:
         """Runs that outlived their time limit and still hold a slot."""
@@ -123,9 +128,7 @@ class LoopExecutor:
 
     def withdraw(self, lane: Lane) -> list[Delivery]:
         """Take back the deliveries of `lane` that did not start."""
-        taken = [d for d in self._waiting if d.lane is lane]
-        self._waiting = deque([d for d in self._waiting if d.lane is not lane])
-        return taken
+        return self._waiting.withdraw(lane)
 
     def submit(self, delivery: Delivery) -> None:
         """Run it when a slot is free."""

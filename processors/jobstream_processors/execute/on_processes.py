@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.execute.line import ChildLine, LineEar
+    from jobstream_processors.execute.line_of_queues import SlotLine
     from jobstream_processors.execute.running import Barred, Ended, EnterChild
     from jobstream_processors.ports import Machine
 
@@ -60,14 +61,15 @@ class ProcessExecutor(Executor):
         machine: Machine,
         enter: EnterChild = no_entry,
         open_line: Callable[[LineEar], ChildLine] | None = None,
+        line: SlotLine | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(line)
         self._size = size
         self.machine = machine
         self.barred = barred
         self.enter = enter
         """`begin` is what a child does before it imports a handler, such as setting up its log."""
-        self._ended = ended
+        self._ended, _ = self._waiting.ear(ended, no_entry)
         self._loop = asyncio.get_running_loop()
         self._starter = Starter(begin)
         self._open_line = open_line or self._starter.line
@@ -147,11 +149,7 @@ class ProcessExecutor(Executor):
         turns, waiting = self._turns, self._waiting
         for delivery in deliveries:
             del self._running[delivery]
-            before = []
-            while waiting and turns[waiting[0]] < turns[delivery]:
-                before.append(waiting.popleft())
-            waiting.appendleft(delivery)
-            waiting.extendleft(reversed(before))
+            waiting.put_back(delivery, turns)
             self._soon()
 
     def free(self, child: OneChild) -> None:  # noqa: ARG002 - each is asked when it is filled
@@ -191,7 +189,7 @@ class ProcessExecutor(Executor):
         """Give jobs to those that have none; returns whether some still have none."""
         idle = [child for child in self._children if child.idle]
         while self._waiting:
-            delivery = self._waiting[0]
+            delivery = self._waiting.first()
             if self._bars(delivery):
                 continue
             if not idle and len(self._children) >= self._size:
@@ -202,7 +200,7 @@ class ProcessExecutor(Executor):
             else:
                 child = next((each for each in idle if each.out.knows(delivery)), idle[-1])
                 idle.remove(child)
-            self._waiting.popleft()
+            self._waiting.take(delivery)
             self._running[delivery] = child
             if child.out.knows(delivery):
                 child.hand(delivery, self._cost_of(delivery), self.machine.awake_s())
@@ -222,7 +220,7 @@ class ProcessExecutor(Executor):
         ]
         heapq.heapify(roomy)
         while roomy and self._waiting:
-            delivery = self._waiting[0]
+            delivery = self._waiting.first()
             cost_s = self._cost_of(delivery)
             if cost_s == LONG or delivery.expires_ms is not None or delivery.trace is not None:
                 break
@@ -237,7 +235,7 @@ class ProcessExecutor(Executor):
                 continue
             if self._bars(delivery):
                 continue
-            self._waiting.popleft()
+            self._waiting.take(delivery)
             self._running[delivery] = child
             child.hand(delivery, cost_s, now_s, until_ms)
             heapq.heapreplace(roomy, (child.ahead_s, place, child))
@@ -250,7 +248,7 @@ class ProcessExecutor(Executor):
         bar = self.barred(delivery)
         if bar is None:
             return False
-        self._waiting.popleft()
+        self._waiting.remove(delivery)
         self.ended(delivery, bar, 0.0)
         return True
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.delivery import Delivery
+    from jobstream_processors.execute.line_of_queues import SlotLine
     from jobstream_processors.execute.running import Barred, Ended, Enter, Returned
     from jobstream_processors.ports import Machine
 
@@ -63,12 +64,12 @@ class ThreadExecutor(Executor):
         *,
         machine: Machine,
         enter: Enter = name_job,
+        line: SlotLine | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(line)
         self._concurrency = concurrency
         self._machine = machine
-        self._ended = ended
-        self._returned = returned
+        self._ended, self._returned = self._waiting.ear(ended, returned)
         self._enter = enter
         self._barred = barred
         self._loop = asyncio.get_running_loop()
@@ -94,10 +95,9 @@ class ThreadExecutor(Executor):
 
     def submit(self, delivery: Delivery) -> None:
         """Run it when a slot is free."""
-        if len(self._running) >= self._concurrency:
-            self._waiting.append(delivery)
-            return
-        self._start(delivery)
+        self._waiting.append(delivery)
+        if len(self._running) < self._concurrency:
+            self._start(self._waiting.popleft())
 
     def expire(self) -> None:
         """Settle runs past their limit, whose threads go on; end threads that idle."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,6 +20,7 @@ from jobstream_processors.core.outcome import (
     Spot,
     Unreadable,
 )
+from jobstream_processors.execute.line_of_queues import OneQueue
 from jobstream_processors.execute.spot import frame_of, spot_of
 from jobstream_processors.execute.user_errors import as_is, read, told
 from jobstream_schemas import DecodeError, SchemaMismatch
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
+    from jobstream_processors.execute.line_of_queues import SlotLine
     from jobstream_processors.execute.user_errors import Clean
     from jobstream_processors.ports import Machine
 
@@ -77,6 +78,9 @@ class Executes(Protocol):
     def busy(self) -> int:
         """Deliveries that wait for a slot or run."""
 
+    def before(self, queue: str) -> int:
+        """Deliveries that run, or stand before a job of this queue in waiting for a slot."""
+
     @property
     def stuck(self) -> int:
         """Runs that outlived their time limit and still hold a slot."""
@@ -114,8 +118,8 @@ class Executor(ABC, Executes):
 
     stepping: Delivery | None = None
 
-    def __init__(self) -> None:
-        self._waiting: deque[Delivery] = deque()
+    def __init__(self, line: SlotLine | None = None) -> None:
+        self._waiting: SlotLine = line if line is not None else OneQueue()
         self._running: dict[Delivery, Any] = {}
         """Deliveries that hold a slot."""
 
@@ -123,6 +127,10 @@ class Executor(ABC, Executes):
     def busy(self) -> int:
         """Those that wait and those that run."""
         return len(self._waiting) + len(self._running)
+
+    def before(self, queue: str) -> int:
+        """Those that run, and those that wait before a job of this queue."""
+        return self.busy - self._waiting.beside(queue)
 
     @property
     def stuck(self) -> int:
@@ -135,9 +143,7 @@ class Executor(ABC, Executes):
 
     def withdraw(self, lane: Lane) -> list[Delivery]:
         """Those of `lane` that wait."""
-        taken = [d for d in self._waiting if d.lane is lane]
-        self._waiting = deque(d for d in self._waiting if d.lane is not lane)
-        return taken
+        return self._waiting.withdraw(lane)
 
     @abstractmethod
     def submit(self, delivery: Delivery) -> None:

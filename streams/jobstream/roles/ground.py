@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from jobstream.app import App
 from jobstream.kafka.client.broker_clock import BrokerClock
@@ -28,6 +28,10 @@ class Wishes:
     """Log the traceback of every failed run."""
     child_begins: Callable[[], None] | None = None
     """What a child process does first; it is pickled."""
+    weights: Mapping[str, int] = field(default_factory=dict)
+    """Weights of queues in place of those that the app declares."""
+    strict: bool = False
+    """Serve the queues in the order in which they are named, whatever their weights."""
 
 
 @dataclass(frozen=True, slots=True)

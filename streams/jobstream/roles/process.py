@@ -56,7 +56,10 @@ class Roles:
         self._settings = settings = app.settings
         names = tuple(ROLES) if only is None else (only,)
         self._roles = [role_called(name) for name in names]
-        self._plans = app.plans(queues)
+        self._plans = {
+            name: replace(plan, weight=self._wishes.weights.get(name, plan.weight))
+            for name, plan in app.plans(queues).items()
+        }
         self._clock = BrokerClock()
         options = settings.client_options()
         self._reader = KafkaLog(options)

@@ -58,10 +58,19 @@ class WorkerRole(Role):
                 worker.stop()
             try:
                 # The name is what `control quiet` asks for; it is nowhere else in the log.
-                log.info("worker_started", extra={"worker": worker_name(), "queues": [*plans]})
+                log.info("worker_started", extra=self._who())
                 await worker.run()
             finally:
                 await aside("jobstream-told", failures.close)
+
+    def _who(self) -> dict[str, object]:
+        """Who this is, and how it shares its slots among the queues, for the log."""
+        plans = self._ground.plans
+        shares = (
+            "strict" if self._ground.wishes.strict else {p.name: p.weight for p in plans.values()}
+        )
+        shared = {"shares": shares} if len(plans) > 1 else {}
+        return {"worker": worker_name(), "queues": [*plans], **shared}
 
     def _parts(self, tables: Table, failures: Failures) -> Parts:
         ground, app, plans = self._ground, self._ground.app, self._ground.plans
@@ -97,6 +106,7 @@ class WorkerRole(Role):
             name=worker_name(),
             give_up=wishes.give_up,
             stuck_max=max(1, settings.concurrency // 2),
+            strict=wishes.strict,
         )
 
 

@@ -13,7 +13,8 @@ import click
 
 from jobstream.cli.app_command import AppCommand
 from jobstream.cli.log_output import LogForm, configure_process, log_as_here
-from jobstream.cli.options import at_port, log_level_option, log_option, queues_option
+from jobstream.cli.options import at_port, log_level_option, log_option
+from jobstream.cli.queue_shares import QueueShares, check_strict, shares_option, strict_option
 from jobstream.errors import ConfigError
 from jobstream.exits import FLUSH_S, OK, REPLACE, flush, leave
 from jobstream.held_signals import hold
@@ -22,8 +23,11 @@ from jobstream.roles.stop_signals import SIGNALS
 from jobstream_processors.background import in_background, log_end
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from jobstream.app import App
     from jobstream.cli.app_name import AppName
+    from jobstream.roles.ground import Wishes
     from jobstream.settings import Settings
 
 log = logging.getLogger("jobstream.cli")
@@ -35,7 +39,8 @@ LEAVE_GRACE_S = 10.0
 
 
 @click.command(cls=AppCommand)
-@queues_option
+@shares_option
+@strict_option
 @click.option("--processes", type=click.IntRange(1, PROCESSES_MAX), default=1, show_default=True,
               metavar="N",
               help="Number of worker processes. With two or more, a supervisor restarts each that "
@@ -63,7 +68,8 @@ LEAVE_GRACE_S = 10.0
 def command(
     app: AppName,
     *,
-    queues: list[str] | None,
+    queues: QueueShares | None,
+    strict: bool,
     processes: int,
     concurrency: int | None,
     metrics_port: str | None,
@@ -83,10 +89,13 @@ def command(
     from jobstream.cli.loading import load_app  # noqa: PLC0415 - loads the Kafka client
     from jobstream.roles.open_files import raised_for  # noqa: PLC0415 - for workers only
 
+    if strict:
+        check_strict(queues)
     SIGNALS.supervised = supervised
     configure_process(form, log_level)
     loaded = load_app(app)
-    plans = loaded.plans(queues)  # refuses an unknown queue before anything is started
+    names = None if queues is None else queues.queues
+    plans = loaded.plans(names)  # refuses an unknown queue before anything is started
     # So does this for too few open files; children inherit the raised limit.
     raised_for(
         sum(loaded.queues[name].partitions for name in plans) if only in {None, "worker"} else 0
@@ -106,7 +115,16 @@ def command(
         loaded.settings = dataclasses.replace(loaded.settings, allow_undecodable=True)
     if concurrency is not None:
         loaded.settings = dataclasses.replace(loaded.settings, concurrency=concurrency)
-    return _serve(loaded, queues, only, tracebacks=tracebacks, supervised=supervised)
+    from jobstream.roles.ground import Wishes  # noqa: PLC0415 - loads the worker's libraries
+
+    wishes = Wishes(
+        give_up=partial(_give_up, supervised=supervised),
+        tracebacks=tracebacks,
+        child_begins=log_as_here(),
+        weights={} if queues is None else queues.weights,
+        strict=strict,
+    )
+    return _serve(loaded, names, only, wishes, supervised=supervised)
 
 
 def port_of(settings: Settings, number: int) -> str:
@@ -128,11 +146,10 @@ def leave_s(settings: Settings) -> float:
 
 
 def _serve(
-    app: App, queues: list[str] | None, only: str | None, *, tracebacks: bool, supervised: bool
+    app: App, queues: Iterable[str] | None, only: str | None, wishes: Wishes, *, supervised: bool
 ) -> int:
     """Take the roles in this process until stopped."""
     from jobstream.observe.spans import spans_sent  # noqa: PLC0415 - as above
-    from jobstream.roles.ground import Wishes  # noqa: PLC0415 - as above
     from jobstream.roles.process import Roles  # noqa: PLC0415 - loads the worker's libraries
     from jobstream_processors.errors import (  # noqa: PLC0415 - as above
         ReplaceProcess,
@@ -141,8 +158,6 @@ def _serve(
 
     try:
         with spans_sent(app.name, app.settings):
-            give_up = partial(_give_up, supervised=supervised)
-            wishes = Wishes(give_up, tracebacks, log_as_here())
             Roles(app, queues, only, wishes).run()
     except (WorkerStopped, ReplaceProcess) as error:
         log.warning("process_replaced", extra={"reason": str(error)})

@@ -1,0 +1,126 @@
+"""Shares the time of an executor's slots by the weights of the queues whose jobs wait for them.
+
+The line learns of ends by standing before the worker's own ear, so executors only put deliveries in
+and take them out. What a start will cost is guessed by the queue's last runs; what a run costs is
+counted while it goes on, and made exact at its end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobstream_processors.core.stride import Stride
+from jobstream_processors.execute.line_of_queues import InOrder, OneQueue, SeveralQueues
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from jobstream_processors.core.outcome import Outcome
+    from jobstream_processors.delivery import Delivery
+    from jobstream_processors.execute.line_of_queues import Ended, Returned, SlotLine
+    from jobstream_processors.queue_plan import QueuePlan
+
+UNKNOWN_US = 1_000
+"""What a start is taken to cost while no run of any queue has ended yet, in microseconds."""
+LOOK_S = 0.05
+"""How often runs that go on are counted for as long as they have run."""
+
+
+class ByWeight(SeveralQueues):
+    """The slots' time is shared by the queues' weights, as far as they have work."""
+
+    def __init__(self, weights: Mapping[str, int], now_s: Callable[[], float]) -> None:
+        super().__init__(weights)
+        self._now_s = now_s
+        self._stride = Stride([*weights.values()])
+        self._means = [0] * len(weights)
+        """How long each queue's last jobs ran, in microseconds; 0 while that is not known."""
+        self._so_far = [0] * len(weights)
+        """How long those that run now have run in the mean when that was looked at last."""
+        self._slots: dict[Delivery, tuple[float, int]] = {}
+        """What has a slot: since when, and for how much it is counted."""
+        self._look_s = 0.0
+
+    def ear(self, ended: Ended, returned: Returned) -> tuple[Ended, Returned]:
+        """Give back each slot first."""
+
+        def hears_end(delivery: Delivery, outcome: Outcome) -> None:
+            if not delivery.outlived:  # else its slot is still taken
+                self._ends(delivery)
+            ended(delivery, outcome)
+
+        def hears_return(delivery: Delivery) -> None:
+            self._ends(delivery)
+            returned(delivery)
+
+        return hears_end, hears_return
+
+    def _enter(self, number: int) -> None:
+        if not self._some:
+            self._look()
+        self._stride.enter(number, self._some)
+        super()._enter(number)
+
+    def _next(self) -> int:
+        if len(self._some) < 2:  # noqa: PLR2004 - there is something to choose
+            return super()._next()
+        self._look()
+        return self._stride.next(self._some)
+
+    def _starts(self, number: int, delivery: Delivery) -> None:
+        cost_us = max(self._means[number] or self._guess_us(), self._so_far[number])
+        self._stride.start(number, cost_us)
+        self._slots[delivery] = self._now_s(), cost_us
+
+    def _ends(self, delivery: Delivery, *, began: bool = True) -> None:
+        slot = self._slots.pop(delivery, None)
+        if slot is None:
+            return  # It never had one.
+        since_s, counted_us = slot
+        number = self._numbers[delivery.lane.queue]
+        if not began:
+            self._stride.correct(number, -counted_us)
+            return
+        took_us = _us(delivery, since_s, self._now_s())
+        self._stride.correct(number, took_us - counted_us)
+        mean_us = self._means[number] or took_us
+        self._means[number] = max(1, mean_us + (took_us - mean_us) // 8)
+
+    def _look(self) -> None:
+        """Count what runs on for as long as it has run: that may be far longer than was guessed."""
+        now_s = self._now_s()
+        if now_s < self._look_s:
+            return
+        self._look_s = now_s + LOOK_S
+        runs, times_us = [0] * len(self._means), [0] * len(self._means)
+        for delivery, (since_s, counted_us) in self._slots.items():
+            took_us, number = _us(delivery, since_s, now_s), self._numbers[delivery.lane.queue]
+            runs[number] += 1
+            times_us[number] += took_us
+            if took_us > counted_us:
+                self._stride.correct(number, took_us - counted_us)
+                self._slots[delivery] = since_s, took_us
+        self._so_far = [
+            time_us // count if count else 0 for time_us, count in zip(times_us, runs, strict=True)
+        ]
+
+    def _guess_us(self) -> int:
+        """What a start costs in a queue of which no run has ended yet: as in the others."""
+        known = [mean_us for mean_us in self._means if mean_us]
+        return sum(known) // len(known) if known else UNKNOWN_US
+
+
+def _us(delivery: Delivery, since_s: float, now_s: float) -> int:
+    """How long it has had its slot, without the time that it waited for it in a child."""
+    return max(1, int((now_s - max(delivery.began, since_s)) * 1_000_000))
+
+
+def line_for(
+    plans: Mapping[str, QueuePlan], now_s: Callable[[], float], *, strict: bool
+) -> SlotLine:
+    """The line of an executor that runs the jobs of these queues."""
+    if len(plans) < 2:  # noqa: PLR2004 - one queue needs no choice
+        return OneQueue()
+    if strict:
+        return InOrder(plans)
+    return ByWeight({name: plan.weight for name, plan in plans.items()}, now_s)
