@@ -17,7 +17,9 @@ from jobstream_processors.assignment.pressure import Limits
 from jobstream_processors.assignment.pulse import Pulse
 from jobstream_processors.assignment.skipped import Lookout
 from jobstream_processors.assignment.takeover import Takeover
+from jobstream_processors.engine.admission import all_gates
 from jobstream_processors.engine.engine import Engine
+from jobstream_processors.engine.gates.outage import Breakers, TellOpening
 from jobstream_processors.engine.intake import Intake
 from jobstream_processors.engine.judge import Judge
 from jobstream_processors.engine.unfinished import left, remains
@@ -98,6 +100,8 @@ class Parts:
     """Log the traceback of every failed run, not only at a death."""
     give_up: Callable[[BaseException], object] | None = None
     """Ends this process from any thread while a handler holds the loop; None: impossible."""
+    tell_opening: TellOpening | None = None
+    """Tells the other processes that a breaker opened here."""
     stuck_max: int = 100
     """Runs past their time limit that still hold a slot, before the process is to be replaced."""
     strict: bool = False
@@ -137,7 +141,10 @@ class Assembly:
         put = carriers.settling(tracing.settler(settler))
         intake = Intake(parts.catalogue, clock, tracing.received)
         self.judge = judge = Judge(parts.specs, parts.catalogue, clock)
-        self.engine = Engine(intake, judge, clock, tracing.put(put), loop, meter)
+        breakers = [spec.breaker for spec in parts.specs.values() if spec.breaker is not None]
+        self.breakers = Breakers(breakers, clock.broker_ms, parts.tell_opening)
+        gates = all_gates(self.breakers)
+        self.engine = Engine(intake, judge, clock, tracing.put(put), loop, meter, gates)
         self.feed = Feed(
             parts.plans,
             carriers,

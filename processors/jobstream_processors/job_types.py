@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from jobstream_processors.core.breaker import Breaker
 from jobstream_processors.core.limit_rule import Limit
 from jobstream_processors.core.policy import Policy
 from jobstream_processors.core.unique_rule import Debounce, Unique
@@ -39,6 +40,8 @@ class JobSpec:
     limits: tuple[Limit, ...] = ()
     fair: bool = False
     """Whether its jobs take turns by their fair key."""
+    breaker: Breaker | None = None
+    """The circuit breaker that it shares with others of that name."""
     app_at: tuple[str, str] | None = None
     """Module and path of the app that knows it; None where no module holds the app."""
 

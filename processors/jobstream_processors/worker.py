@@ -72,6 +72,7 @@ class Worker:
             stepping=self._engine.stepping,
             orders=self._engine.obeyed,
             kept=self._engine.kept(),
+            breakers=tuple(self.joined.breakers.facts()),
         )
 
     async def run(self) -> None:

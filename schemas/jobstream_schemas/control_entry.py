@@ -19,7 +19,7 @@ _RECORD = PackagedRecord("control", "control entry", CONTROL_FINGERPRINT, _CONTR
 class ControlRecord(NamedTuple):
     """What one entry says. When it was said is the record's append time, so not in here.
 
-    `limits` is for kinds to come: numbers by name, empty for all kinds so far.
+    `limits` holds numbers by name, for kinds that have some.
     """
 
     kind: str

@@ -8,7 +8,8 @@ from jobstream import held_signals  # noqa: F401 - first: what follows takes a w
 
 # isort: split
 from jobstream.app import App
-from jobstream.control import Control, ControlEntry
+from jobstream.control import Control
+from jobstream.control_listing import ControlEntry
 from jobstream.enqueue.enqueued import Enqueued
 from jobstream.errors import (
     BrokerRefused,
@@ -34,6 +35,7 @@ from jobstream.job import Job
 from jobstream.job_queue import Queue
 from jobstream.settings import Settings
 from jobstream_processors.context import Context
+from jobstream_processors.core.breaker import Breaker
 from jobstream_processors.core.limit_rule import Limit
 from jobstream_processors.core.outcome import Cancel, Dead, JobOutcome, RetryAfter, Snooze
 from jobstream_processors.core.retry import Backoff
@@ -46,6 +48,7 @@ __version__ = "0.1.0"
 __all__ = [
     "App",
     "Backoff",
+    "Breaker",
     "BrokerRefused",
     "BrokerTooOld",
     "BrokerUnavailable",

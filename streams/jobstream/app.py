@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
+from jobstream.breaker_declaration import breakers_of
 from jobstream.control import Control
 from jobstream.django_requests import around
 from jobstream.enqueue.composing import JobKind
@@ -27,7 +28,7 @@ from jobstream.job_declaration import (
 from jobstream.job_queue import Queue
 from jobstream.settings import Settings
 from jobstream.topics.sizes import size_of
-from jobstream_processors.core.orders import PAUSE_QUEUE
+from jobstream_processors.core.orders import HOLD_BREAKER, PAUSE_QUEUE
 from jobstream_processors.errors import InvalidOption
 from jobstream_schemas import JobCodec, SchemaError
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from jobstream.settings import Overrides
     from jobstream.topics.sizes import SizeName
     from jobstream_processors.context import Context
+    from jobstream_processors.core.breaker import Breaker
     from jobstream_processors.core.duration import Duration
     from jobstream_processors.failure import Callback
     from jobstream_processors.job_types import JobSpec
@@ -167,7 +169,8 @@ class App:
         the delay ladder. `executor="process"` runs it in a process that can be killed. `expect`
         is the run time that is normal; it changes nothing but what dashboards and alerts compare
         runs with. `order_by`, `unique`, `debounce`, `limits` and `fair_by` say when its jobs may
-        run, by fields of their args. Raises ConfigError.
+        run, by fields of their args; `breaker` names what it calls: while that fails, its jobs
+        wait. Raises ConfigError.
         """
         _check_options(options, JOB_OPTIONS)
 
@@ -225,6 +228,11 @@ class App:
         return dict(self._jobs)
 
     @property
+    def breakers(self) -> Mapping[str, Breaker]:
+        """The circuit breakers that job types declare, by name."""
+        return breakers_of((job.name, job.breaker) for job in self._jobs.values())
+
+    @property
     def client(self) -> Client:
         """The client that enqueues; made at first use, and anew after `bind`.
 
@@ -250,7 +258,7 @@ class App:
 
     @property
     def control(self) -> Control:
-        """Pause, resume, cancel and quiet. Each call contacts the broker."""
+        """Pause, resume, cancel, quiet, hold breakers. Each call contacts the broker."""
         return Control(self.name, self._connection.client, self._names_of)
 
     def plan(self, queue: Queue) -> QueuePlan:
@@ -270,10 +278,15 @@ class App:
     def specs(self) -> dict[str, JobSpec]:
         """Job types with a handler, by every name they answer to."""
         found: dict[str, JobSpec] = {}
+        breakers = self.breakers
         for job in self._jobs.values():
             if job.spec is not None:
+                breaker = breakers[job.breaker.name] if job.breaker is not None else None
                 spec = replace(
-                    job.spec, app_at=self.found_at, function=self._run_as(job.spec.function)
+                    job.spec,
+                    app_at=self.found_at,
+                    function=self._run_as(job.spec.function),
+                    breaker=breaker,
                 )
                 found.update(dict.fromkeys((job.name, *job.aliases), spec))
         return found
@@ -300,9 +313,11 @@ class App:
         return cast("_Called", around(function)) if self.settings.django else function
 
     def _names_of(self, kind: str) -> set[str]:
-        """The declared queues or job types that an entry of that kind can be about."""
+        """The declared queues, job types or breakers that an entry of that kind can be about."""
         if kind == PAUSE_QUEUE:
             return set(self._queues)
+        if kind == HOLD_BREAKER:
+            return set(self.breakers)
         return {name for job in self._jobs.values() for name in (job.name, *job.aliases)}
 
     def _declare(
@@ -328,6 +343,7 @@ class App:
         door = self._connection.door(queue)
         kind = JobKind(codec, self._plans[queue.name], first_name, keys, door)
         made: Job[Any, Any] = Job(self._connection, name, queue, kind, wanted, aliases)
+        breakers_of((job.name, job.breaker) for job in (*self._jobs.values(), made))
         self._jobs[name] = made
         return made
 

@@ -1,4 +1,4 @@
-"""Control entries from Python: pause, resume, cancel, quiet.
+"""Control entries from Python: pause, resume, cancel, quiet, breakers.
 
 Each call writes one record to the control topic and waits for its acknowledgement. Workers act on
 it within two seconds; a call may return before they do.
@@ -9,10 +9,9 @@ from __future__ import annotations
 import getpass
 import platform
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from jobstream.control_listing import shown
 from jobstream.enqueue.acks import retold
 from jobstream.errors import BrokerRefused, BrokerUnavailable, ConfigError, EnqueueError
 from jobstream.job import Job
@@ -27,9 +26,12 @@ from jobstream.topics.names import control_topic
 from jobstream_processors.core.duration import to_ms
 from jobstream_processors.core.orders import (
     CANCEL,
+    HOLD_BREAKER,
     LASTS_MS,
     LASTS_MS_MAX,
     LASTS_MS_MIN,
+    NO_LIMITS,
+    OPEN,
     PAUSE_QUEUE,
     PAUSE_TYPE,
     QUIET,
@@ -41,27 +43,16 @@ from jobstream_processors.errors import InvalidOption, TableUnavailable
 from jobstream_schemas import ControlRecord as Said
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
+    from jobstream.breaker_control import BreakerControl
+    from jobstream.control_listing import ControlEntry
     from jobstream.enqueue.client import Client
     from jobstream_processors.core.duration import Duration
     from jobstream_processors.ports import Outgoing
 
 
-@dataclass(frozen=True, slots=True)
-class ControlEntry:
-    """A control entry: a pause, a cancel or a quiet order, and when it ends."""
-
-    kind: str
-    """`pause_queue`, `pause_type`, `cancel` or `quiet`."""
-    subject: str
-    """The queue, the job type, the job's id, or the worker."""
-    who: str
-    why: str
-    at: datetime
-    """When the broker took it."""
-    expires_at: datetime
-    """From this moment on every worker ignores the entry."""
+_WHAT = {PAUSE_QUEUE: "queue", PAUSE_TYPE: "job type", HOLD_BREAKER: "breaker"}
 
 
 class Control:
@@ -148,6 +139,15 @@ class Control:
         """Let a worker take jobs again; `worker` exactly as it was given to `quiet`."""
         self.lift(QUIET, worker)
 
+    def breaker(self, name: str) -> BreakerControl:
+        """Hold a circuit breaker open or closed, or release it.
+
+        Writes nothing by itself. Raises ConfigError for a name that no job type of the app gives.
+        """
+        from jobstream.breaker_control import BreakerControl  # noqa: PLC0415 - few need it
+
+        return BreakerControl(self, self._known(HOLD_BREAKER, name))
+
     def entries(self) -> list[ControlEntry]:
         """The entries in force now, by this machine's clock, oldest first.
 
@@ -165,7 +165,14 @@ class Control:
         return [shown(entry) for entry in follower.entries() if entry.is_in_force(now_ms)]
 
     def tell(
-        self, kind: str, subject: str, *, why: str, for_: Duration | None, who: str | None
+        self,
+        kind: str,
+        subject: str,
+        *,
+        why: str,
+        for_: Duration | None,
+        who: str | None,
+        limits: Mapping[str, int] = NO_LIMITS,
     ) -> ControlEntry:
         """Write an entry of any kind; `subject` is not looked up. Raises ConfigError.
 
@@ -182,20 +189,20 @@ class Control:
         said_by = myself() if who is None else who
         try:
             lasts_ms = LASTS_MS[kind] if for_ is None else _lasts_ms(for_)
-            check(kind, subject, said_by, why, lasts_ms)
+            check(kind, subject, said_by, why, lasts_ms, limits)
         except InvalidOption as error:
             raise ConfigError(str(error)) from error
-        said = Said(kind, subject, said_by, why, lasts_ms, {})
+        said = Said(kind, subject, said_by, why, lasts_ms, limits)
         place = self._write(told_record(self._topic, said))
         # It is in force from here on, so nothing below may fail.
         now_ms = self._client().transport.now_ms()
-        entry = Order(kind, subject, said_by, why, now_ms, now_ms + lasts_ms)
+        entry = Order(kind, subject, said_by, why, now_ms, now_ms + lasts_ms, limits)
         return shown(self._taken(place) or entry)
 
     def lift(self, kind: str, subject: str) -> None:
         """End an entry of any kind; harmless if there is none."""
         try:
-            check(kind, subject, "", "", LASTS_MS[kind])
+            check(kind, subject, "", "", LASTS_MS[kind], {OPEN: 0})
         except InvalidOption as error:
             raise ConfigError(str(error)) from error
         self._write(lifted_record(self._topic, kind, subject))
@@ -226,18 +233,16 @@ class Control:
             raise ConfigError(message)
         kind, given = (PAUSE_QUEUE, queue) if job is None else (PAUSE_TYPE, job)
         name = given.name if isinstance(given, Queue | Job) else str(given)
+        return kind, self._known(kind, name)
+
+    def _known(self, kind: str, name: str) -> str:
+        """The name, if the app declares it; raises ConfigError."""
         known = self._names(kind)
         if name not in known:
-            what = "queue" if kind == PAUSE_QUEUE else "job type"
-            message = f"no {what} {name!r}; declared are {', '.join(sorted(known))}"
+            there = ", ".join(sorted(known)) or "none"
+            message = f"no {_WHAT[kind]} {name!r:.200}; declared are {there}"
             raise ConfigError(message)
-        return kind, name
-
-
-def shown(entry: Order) -> ControlEntry:
-    """An entry with times a person can read."""
-    kind, subject, who, why, at_ms, expires_ms = entry
-    return ControlEntry(kind, subject, who, why, _moment(at_ms), _moment(expires_ms))
+        return name
 
 
 def myself() -> str:
@@ -247,10 +252,6 @@ def myself() -> str:
     except (KeyError, OSError):  # A container's user may have no name.
         user = "unknown"
     return f"{user}@{platform.node()}"
-
-
-def _moment(epoch_ms: int) -> datetime:
-    return datetime.fromtimestamp(epoch_ms / 1000, UTC)
 
 
 def _lasts_ms(for_: Duration) -> int:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from jobstream.job_declaration import JobOptions
     from jobstream.job_queue import Queue
     from jobstream_processors.context import Context
+    from jobstream_processors.core.breaker import Breaker
     from jobstream_processors.core.duration import Duration
     from jobstream_schemas import JobCodec
 
@@ -70,6 +71,11 @@ class Job(Generic[Args, Result_co]):
     def timeout_ms(self) -> int:
         """The limit of one run."""
         return self._options.timeout_ms
+
+    @property
+    def breaker(self) -> Breaker | None:
+        """The circuit breaker that it gives; one given by name has the usual settings here."""
+        return self._options.breaker
 
     def enqueue(
         self,
@@ -294,6 +300,7 @@ class Job(Generic[Args, Result_co]):
             unique=options.unique,
             limits=options.limits,
             fair=options.fair,
+            breaker=options.breaker,
         )
 
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, is_dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_type_hints
 
+from jobstream.breaker_declaration import breaker_of
 from jobstream.errors import ConfigError
+from jobstream_processors.core.breaker import Breaker
 from jobstream_processors.core.duration import Duration, to_ms
 from jobstream_processors.core.field_names import field_names
 from jobstream_processors.core.job_keys import JobKeys, KeyRules
@@ -46,6 +48,7 @@ class DeclareOptions(TypedDict, total=False):
     debounce: Debounce | None
     limits: Iterable[Limit]
     fair_by: Fields | None
+    breaker: Breaker | str | None
 
 
 class DecoratorOptions(DeclareOptions, total=False):
@@ -66,11 +69,13 @@ class JobOptions:
     unique: Unique | Debounce | None = None
     limits: tuple[Limit, ...] = ()
     fair: bool = False
+    breaker: Breaker | None = None
 
     @property
     def gated(self) -> bool:
         """Whether a rule of it has a say in when its jobs begin."""
-        return self.unique is not None or bool(self.limits) or self.fair
+        rules = self.unique is not None or bool(self.limits) or self.fair
+        return rules or self.breaker is not None
 
 
 def job_options(name: str, queue: Queue, options: Mapping[str, Any]) -> JobOptions:
@@ -104,6 +109,7 @@ def job_options(name: str, queue: Queue, options: Mapping[str, Any]) -> JobOptio
         _unique(options),
         check_limits(options.get("limits", ())),
         options.get("fair_by") is not None,
+        breaker_of(name, queue, options.get("breaker")),
     )
 
 

@@ -23,6 +23,7 @@ ARGUMENTS = {
     "ID": "0199c7a5-0000-7000-8000-000000000000",
     "QUEUE": "mail",
     "HOST:PID": "worker-7:4711",
+    "NAME": "smtp",
     "FOLDER": "out/schemas",
 }
 """What each argument that may follow MODULE:APP looks like; a new one belongs here."""

@@ -21,7 +21,7 @@ THINGS = {
     *("jobs_dedup_rows", "jobs_dedup_rows_budget", "jobs_kafka_brokers_up", "jobs_group_members"),
     *("jobs_group_idle_members", "jobs_uncommitted_partitions", "jobs_partition_stalled"),
     *("jobs_control_entries", "jobs_log_start_offset", "jobs_log_end_offset"),
-    *("jobs_committed_offset", "jobs_back_pressure_blind"),
+    *("jobs_committed_offset", "jobs_back_pressure_blind", "jobs_breaker_state"),
 }
 
 

@@ -37,6 +37,13 @@ WRONG = (
           description="{{ $value }} partitions of queue {{ $labels.queue }} ({{ $labels.app }}) "
                       "are held by their flood guard, since job after job became a dead letter "
                       "there. One is let through now and then, to see."),
+    Alert("JobsBreakerOpen", "ticket", "max by (app, breaker) (jobs_breaker_state)",
+          above=0, lasts="5m", board="jobstream-waiting", panel="breakers", by=("app", "breaker"),
+          summary="Circuit breaker {{ $labels.breaker }} does not close",
+          description="Breaker {{ $labels.breaker }} ({{ $labels.app }}) has not been closed on "
+                      "every worker for five minutes, its state is {{ $value }}: what its jobs "
+                      "call fails, or an operator holds it open. Its jobs wait and lose no "
+                      "attempt."),
     Alert("JobsRebalanceStorm", "ticket",
           'sum by (app, group) (increase(jobs_rebalances_total{type="assigned"}[15m])) '
           "/ (group:jobs_group_members:max > 0)",

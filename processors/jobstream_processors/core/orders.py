@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from reprlib import repr as shown
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from jobstream_processors.core.duration import to_ms
@@ -16,33 +17,42 @@ from jobstream_processors.core.identity import utf8_bytes
 from jobstream_processors.errors import InvalidOption
 
 PAUSE_QUEUE, PAUSE_TYPE, CANCEL, QUIET = "pause_queue", "pause_type", "cancel", "quiet"
-KINDS = (PAUSE_QUEUE, PAUSE_TYPE, CANCEL, QUIET)
+HOLD_BREAKER, BREAKER_OPENED = "hold_breaker", "breaker_opened"
+"""An operator holds a breaker open or closed; a worker has opened one and tells the others."""
+KINDS = (PAUSE_QUEUE, PAUSE_TYPE, CANCEL, QUIET, HOLD_BREAKER, BREAKER_OPENED)
 LASTS_MS: Mapping[str, int] = {
     PAUSE_QUEUE: to_ms("24h"),
     PAUSE_TYPE: to_ms("24h"),
     CANCEL: to_ms("30d"),
     QUIET: to_ms("1h"),
+    HOLD_BREAKER: to_ms("1h"),
+    BREAKER_OPENED: to_ms("30s"),
 }
 """How long an entry of each kind lasts unless it says otherwise: nothing is forgotten for ever."""
 LASTS_MS_MIN = 1_000
 LASTS_MS_MAX = to_ms("366d")
 SUBJECT_CHARS_MAX = 300
 TEXT_CHARS_MAX = 500
+OPEN = "open"
+"""The number of a `hold_breaker`: 1 holds it open, 0 closed."""
+NO_LIMITS: Final[Mapping[str, int]] = MappingProxyType({})
 ANY = "*"
 """At the end of the subject of `quiet`: every worker whose name begins like that."""
 
 
 class Order(NamedTuple):
-    """One order of an operator to the workers."""
+    """One order to the workers: of an operator, or what one of them tells the others."""
 
     kind: str
     subject: str
-    """A queue, a job type, a job's id, or a worker `host:pid`."""
+    """A queue, a job type, a job's id, a worker `host:pid`, or a breaker."""
     who: str
     why: str
     at_ms: int
     """When the broker appended it."""
     expires_ms: int
+    limits: Mapping[str, int] = NO_LIMITS
+    """Numbers by name, for kinds that have some."""
 
     @property
     def told(self) -> str:
@@ -62,10 +72,14 @@ class Orders:
     types: Mapping[str, Order] = field(default_factory=dict, hash=False)
     cancels: Mapping[str, Order] = field(default_factory=dict, hash=False)
     quiets: tuple[Order, ...] = ()
+    breakers: Mapping[str, Order] = field(default_factory=dict, hash=False)
+    """Those that operators hold open or closed."""
+    openings: Mapping[str, Order] = field(default_factory=dict, hash=False)
+    """Breakers that a worker found open, until then."""
 
     def __bool__(self) -> bool:
         """Whether anything is in force at all."""
-        return bool(self.queues or self.types or self.cancels or self.quiets)
+        return any(True for _ in self)
 
     def __iter__(self) -> Iterator[Order]:
         """All of them."""
@@ -73,6 +87,8 @@ class Orders:
         yield from self.types.values()
         yield from self.cancels.values()
         yield from self.quiets
+        yield from self.breakers.values()
+        yield from self.openings.values()
 
     def quiets_worker(self, name: str) -> Order | None:
         """The entry that keeps the worker of that name from taking jobs."""
@@ -93,6 +109,8 @@ def in_force(entries: Iterable[Order], now_ms: int) -> Orders:
         types=by_kind[PAUSE_TYPE],
         cancels=by_kind[CANCEL],
         quiets=tuple(by_kind[QUIET].values()),
+        breakers=by_kind[HOLD_BREAKER],
+        openings=by_kind[BREAKER_OPENED],
     )
 
 
@@ -117,7 +135,14 @@ def names_workers(subject: str) -> bool:
     return ":" in subject or subject.endswith(ANY)
 
 
-def check(kind: str, subject: str, who: str, why: str, lasts_ms: int) -> None:
+def check(  # noqa: PLR0917 - the fields of an entry, in its order
+    kind: str,
+    subject: str,
+    who: str,
+    why: str,
+    lasts_ms: int,
+    limits: Mapping[str, int] = NO_LIMITS,
+) -> None:
     """Raises InvalidOption for a value that no entry may have."""
     if kind not in KINDS:
         message = f"no control entry of kind {kind!r}: there are {', '.join(KINDS)}"
@@ -134,6 +159,9 @@ def check(kind: str, subject: str, who: str, why: str, lasts_ms: int) -> None:
             raise InvalidOption(message)
     if not LASTS_MS_MIN <= lasts_ms <= LASTS_MS_MAX:
         message = f"an entry for {lasts_ms} ms is refused: give 1s to 366d"
+        raise InvalidOption(message)
+    if kind == HOLD_BREAKER and limits.get(OPEN) not in {0, 1}:
+        message = f"{kind} of {subject} has {dict(limits)}: give {OPEN} as 1, or as 0 for closed"
         raise InvalidOption(message)
 
 

@@ -27,13 +27,17 @@ if TYPE_CHECKING:
     from jobstream_processors.engine.waiting import WaitingRoom
 
 
-def all_gates() -> tuple[Gate, ...]:
-    """Every gate. If several shut a lane, the first one gives the reason."""
+def all_gates(*rules: Gate) -> tuple[Gate, ...]:
+    """Every gate. If several shut a lane, the first one gives the reason.
+
+    `rules` are those of job types, which are asked in their order.
+    """
     return (
         Floods(),
         Pauses(),
         Silence(),
         Cancels(),
+        *rules,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from jobstream_processors.assignment.lane import Lane
+from jobstream_processors.core.breaker_guard import BreakerFacts
 from jobstream_processors.core.deaths import FLOOD
 from jobstream_processors.core.orders import NOTHING, QUIET, Order, Orders, is_meant
 from jobstream_processors.ports import TopicPartition
@@ -72,9 +73,11 @@ class Standing:
     """What operators told the workers, since nothing starts here any more that is against it."""
     kept: Mapping[TopicPartition, Sequence[str]] = field(default_factory=dict)
     """By which gates jobs of each partition do not begin, where there are such jobs."""
+    breakers: tuple[BreakerFacts, ...] = ()
+    """How each breaker stands here that a job type declares."""
 
     def obeyed(self, worker: str) -> list[Order]:
-        """The pauses that hold in the worker of that name, and what keeps it from taking jobs.
+        """The pauses and held breakers in the worker of that name, and what keeps it from jobs.
 
         That holds as soon as nothing is fetched for any partition that it serves.
         """
@@ -84,6 +87,7 @@ class Standing:
         return [
             *orders.queues.values(),
             *orders.types.values(),
+            *orders.breakers.values(),
             *(entry for entry in quiets if is_meant(entry.subject, worker)),
         ]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jobstream.cli.app_name import AppName
-    from jobstream.control import ControlEntry
+    from jobstream.control_listing import ControlEntry
     from jobstream.operate.view import AppView
 
 LOOK_RECORDS_MAX = 1_000_000

@@ -6,12 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 from jobstream.cli.output import when
 from jobstream.cli.printable import one_line
-from jobstream_processors.core.orders import CANCEL, PAUSE_QUEUE, PAUSE_TYPE, QUIET
+from jobstream_processors.core.orders import (
+    BREAKER_OPENED,
+    CANCEL,
+    HOLD_BREAKER,
+    OPEN,
+    PAUSE_QUEUE,
+    PAUSE_TYPE,
+    QUIET,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from jobstream.control import ControlEntry
+    from jobstream.control_listing import ControlEntry
     from jobstream_processors.core.orders import Order
 
 WHAT = {
@@ -19,19 +27,31 @@ WHAT = {
     PAUSE_TYPE: "job type {} is paused",
     CANCEL: "the order to cancel job {} is in force",
     QUIET: "workers {} take no new jobs",
+    BREAKER_OPENED: "breaker {} was found failing, and is open",
 }
+HELD = {0: "breaker {} is held closed", 1: "breaker {} is held open"}
+
 LIFTED = {
     PAUSE_QUEUE: "queue {} is no longer paused",
     PAUSE_TYPE: "job type {} is no longer paused",
     CANCEL: "the order to cancel job {} is lifted",
     QUIET: "workers {} take jobs again",
+    HOLD_BREAKER: "breaker {} is no longer held",
 }
 
 
 def holds(entry: ControlEntry) -> str:
     """The entry on one line: its subject, its end, its author and its reason."""
     until = when(round(entry.expires_at.timestamp() * 1_000))
-    return one_line(f"{WHAT[entry.kind].format(entry.subject)} until {until}, {by(entry)}")
+    what = WHAT.get(entry.kind) or HELD[entry.limits.get(OPEN, 0)]
+    return one_line(f"{what.format(entry.subject)} until {until}, {by(entry)}")
+
+
+def kind_of(entry: ControlEntry) -> str:
+    """Its kind, and which of two it is, where a kind has two."""
+    if entry.kind != HOLD_BREAKER:
+        return entry.kind
+    return f"{entry.kind} {'open' if entry.limits.get(OPEN) else 'closed'}"
 
 
 def ended(kind: str, subject: str) -> str:
@@ -48,7 +68,7 @@ def about(
     entries: Iterable[Order], *, queues: Collection[str], job_types: Collection[str], job_id: str
 ) -> list[ControlEntry]:
     """Those entries that concern one job: itself, its type, the queues it was on."""
-    from jobstream.control import shown  # noqa: PLC0415 - not needed for --help
+    from jobstream.control_listing import shown  # noqa: PLC0415 - not needed for --help
 
     subjects = {PAUSE_QUEUE: queues, PAUSE_TYPE: job_types, CANCEL: [job_id]}
     return [shown(entry) for entry in entries if entry.subject in subjects.get(entry.kind, ())]
@@ -63,4 +83,5 @@ def document(entry: ControlEntry) -> dict[str, Any]:
         "why": entry.why,
         "at": entry.at.isoformat(timespec="milliseconds"),
         "expires_at": entry.expires_at.isoformat(timespec="milliseconds"),
+        **({"limits": dict(entry.limits)} if entry.limits else {}),
     }

@@ -30,7 +30,7 @@ COMMANDS = {
     "lag": "Show how far the workers are behind, in records and in seconds.",
     "canary": "Enqueue test jobs at an interval, and measure when they are done.",
     "exporter": "Serve lag, dead letters and consumer groups as Prometheus metrics.",
-    "control": "Pause queues and job types, cancel jobs, quiet workers.",
+    "control": "Pause queues and job types, cancel jobs, quiet workers, hold breakers.",
     "topics": "Create and check the topics of an app.",
     "offsets": "Show and move the offsets of a consumer group.",
     "schemas": "Export the schemas of job types; check that queued jobs will decode.",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
+    from jobstream_processors.core.breaker_guard import BreakerFacts
     from jobstream_processors.meter import Meter, TypeMeter
     from jobstream_processors.watch.standing import Standing
 
@@ -63,6 +64,7 @@ class WorkerCollector:
             return
         yield from self._partitions(standing)
         yield from self._handlers(standing)
+        yield from _breakers(standing.breakers)
 
     def _partitions(self, standing: Standing) -> Iterable[Metric]:
         queues, lanes = list(self._meter.queues), standing.lanes
@@ -103,6 +105,13 @@ class WorkerCollector:
         yield gauge("jobs_oldest_running_seconds", oldest.items())
         yield gauge("jobs_stuck_handlers", [((), sum(run.stuck for run in standing.runs))])
         yield gauge("jobs_concurrency_limit", [((), standing.concurrency)])
+
+
+def _breakers(breakers: Iterable[BreakerFacts]) -> Iterable[Metric]:
+    found = list(breakers)
+    yield gauge("jobs_breaker_state", [((each.name,), each.state) for each in found])
+    openings = [((each.name, by), n) for each in found for by, n in each.openings]
+    yield counter("jobs_breaker_openings_total", openings)
 
 
 def _of(meter: TypeMeter) -> tuple[str, str]:

@@ -205,6 +205,15 @@ class Observed:
                 for source, reasons in standing.kept.items()
             ],
             "guarded": [_named(lane.source) for lane in lanes if lane.guarded],
+            "breakers": [
+                {
+                    "name": each.name,
+                    "state": each.state.name.lower(),
+                    "until_ms": each.until_ms,
+                    "held": each.held,
+                }
+                for each in standing.breakers
+            ],
             "leaving": standing.leaving,
         }
 

@@ -10,6 +10,7 @@ from jobstream.dedup.table import Table
 from jobstream.kafka.consume.member_options import rebalance_ms
 from jobstream.observe.observed import WORKER, worker_name
 from jobstream.observe.spans.of_workers import tracing_of
+from jobstream.roles.breaker_news import BreakerNews
 from jobstream.roles.ground import Role
 from jobstream.roles.open_files import raised_for
 from jobstream.roles.start_check import refuse_undecodable, warn_of_handlers
@@ -105,6 +106,7 @@ class WorkerRole(Role):
             ready=ground.ready,
             name=worker_name(),
             give_up=wishes.give_up,
+            tell_opening=BreakerNews(sink, app.name, worker_name()).tell,
             stuck_max=max(1, settings.concurrency // 2),
             strict=wishes.strict,
         )

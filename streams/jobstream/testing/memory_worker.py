@@ -17,6 +17,7 @@ from jobstream.kafka.follow.mirror_topic import KafkaMirrors
 from jobstream.kafka.follow.schema_topic import SchemaFollower
 from jobstream.observe.metrics.metric import EDGES
 from jobstream.observe.spans.of_workers import tracing_of
+from jobstream.roles.breaker_news import BreakerNews
 from jobstream.roles.run_loop import until_done
 from jobstream.testing.in_process import HandlersOwnTime, NoChildren
 from jobstream.testing.memory_log import MemoryLog
@@ -116,6 +117,7 @@ class MemoryWorker:
             tracing=tracing_of(app.name, app.settings),
             meter=self.meter,
             failed=self._tell if self._callbacks else None,
+            tell_opening=BreakerNews(sink, app.name, "memory").tell,
         )
         self._settler: Settles
         self._decided: list[Decided] = []

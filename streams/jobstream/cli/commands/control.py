@@ -2,78 +2,47 @@
 
 from __future__ import annotations
 
-from functools import wraps
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from jobstream.cli.app_command import AppGroup
 from jobstream.cli.ask_processes import confirm
-from jobstream.cli.control_text import by, document, ended, holds
+from jobstream.cli.control_breaker import breaker_command
+from jobstream.cli.control_entries import (
+    entry_options,
+    in_force,
+    lift_entry,
+    order_entry,
+    tell_entry,
+    wait_options,
+)
+from jobstream.cli.control_text import document, kind_of
 from jobstream.cli.options import (
     brokers_now,
     json_option,
     moment,
     or_ours,
-    seconds,
     tell_missing,
     view_of,
 )
-from jobstream.cli.output import age, print_json, print_table, remark, say, when
+from jobstream.cli.output import age, print_json, print_table, remark, when
 from jobstream.cli.printable import one_line
 from jobstream.exits import OK
 from jobstream_processors.core.orders import CANCEL, PAUSE_QUEUE, PAUSE_TYPE, QUIET
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from jobstream.cli.app_name import AppName
-    from jobstream.control import Control, ControlEntry
+    from jobstream.control_listing import ControlEntry
     from jobstream.operate.view import AppView
 
 _queue_option = click.option("--queue", metavar="QUEUE", help="Name of a queue.")
 _type_option = click.option("--type", "job_type", metavar="TYPE", help="Name of a job type.")
-TIMEOUT_MS_MIN = 100
-_Function = TypeVar("_Function", bound="Callable[..., Any]")
-
-
-def _wait_options(function: _Function) -> _Function:
-    """How long to wait until workers act on it: `wait_s`, 0.0 with --no-wait."""
-
-    @wraps(function)
-    def waiting(*, no_wait: bool, timeout: str, **given: object) -> object:
-        wait_s = seconds("--timeout", timeout, TIMEOUT_MS_MIN)
-        return function(wait_s=0.0 if no_wait else wait_s, **given)
-
-    for option in (
-        click.option("--no-wait", is_flag=True,
-                     help="Return as soon as the brokers have acknowledged the entry."),
-        click.option("--timeout", metavar="DURATION", default="10s", show_default=True,
-                     help="Wait at most this long until the workers of this machine act on it."),
-    ):  # fmt: skip
-        waiting = option(waiting)
-    return waiting  # type: ignore[return-value] # the command's own options are the same
-
-
-def _entry_options(lasts: str) -> Callable[[_Function], _Function]:
-    """Add --for, --why and --who to a command; `lasts` is the default of --for."""
-
-    def decorate(function: _Function) -> _Function:
-        length = f"The entry ends by itself after this time, as in 30m or 7d.  [default: {lasts}]"
-        for option in (
-            click.option("--who", help="Your name, shown with the entry.  [default: user@host]"),
-            click.option("--why", default="", help="Reason, shown wherever the entry is listed."),
-            click.option("--for", "lasts", metavar="DURATION", help=length),
-        ):
-            function = option(function)
-        return function
-
-    return decorate
 
 
 @click.group(cls=AppGroup)
 def command() -> None:
-    """Pause queues and job types, cancel jobs, quiet workers.
+    """Pause queues and job types, cancel jobs, quiet workers, hold circuit breakers.
 
     Each command writes an entry that all workers read within 2 seconds. An entry shows who wrote it
     and why, and ends by itself.
@@ -83,18 +52,18 @@ def command() -> None:
 @command.command("list")
 @json_option
 def list_command(app: AppName, *, as_json: bool) -> int:
-    """List the entries in force: pauses, cancels and quiet workers."""
+    """List the entries in force: pauses, cancels, quiet workers and breakers."""
     view = view_of(app)
     tell_missing(app, view)
     now_ms = or_ours(brokers_now(view))
-    found = _in_force(view, now_ms)
+    found = in_force(view, now_ms)
     if as_json:
         print_json([document(entry) for entry in found])
         return OK
     now_s = now_ms() / 1_000 if found else 0.0
     rows = [
         (
-            entry.kind,
+            kind_of(entry),
             entry.subject,
             when(round(entry.expires_at.timestamp() * 1_000)),
             age(max(0.0, entry.expires_at.timestamp() - now_s)),
@@ -112,8 +81,8 @@ def list_command(app: AppName, *, as_json: bool) -> int:
 @command.command("pause")
 @_queue_option
 @_type_option
-@_wait_options
-@_entry_options("24h")
+@wait_options
+@entry_options("24h")
 @json_option
 def pause_command(
     app: AppName,
@@ -133,7 +102,7 @@ def pause_command(
     view = view_of(app)
     kind, subject = _about(queue, job_type)
     _must_exist(view, kind, subject)
-    _tell(view, kind, subject, said, as_json=as_json)
+    tell_entry(view, kind, subject, said, as_json=as_json)
     return confirm(view, kind, subject, wait_s)
 
 
@@ -141,7 +110,7 @@ def pause_command(
 @_queue_option
 @_type_option
 @click.argument("job_id", metavar="[ID]", required=False)
-@_wait_options
+@wait_options
 @json_option
 def resume_command(
     app: AppName,
@@ -173,7 +142,7 @@ def resume_command(
     help="Look for the job from this time on, as in 2h (2 hours ago) or 2026-01-31T12:00.",
 )
 @click.option("--no-look", is_flag=True, help="Write the order without looking for the job.")
-@_entry_options("30d")
+@entry_options("30d")
 @json_option
 def cancel_command(
     app: AppName,
@@ -196,22 +165,22 @@ def cancel_command(
     """
     view = view_of(app)
     if no_look:
-        _tell(view, CANCEL, job_id, said, as_json=as_json)
+        tell_entry(view, CANCEL, job_id, said, as_json=as_json)
         return OK
     from jobstream.cli.cancelling import cancel  # noqa: PLC0415 - loads the Kafka client
 
     since_ms = moment("--since", since, brokers_now(view))
 
     def order(whole_id: str) -> ControlEntry:
-        return _order(view, CANCEL, whole_id, said)
+        return order_entry(view, CANCEL, whole_id, said)
 
     return cancel(app, view, job_id, since_ms, order, as_json=as_json)
 
 
 @command.command("quiet")
 @click.argument("worker", metavar="HOST:PID")
-@_wait_options
-@_entry_options("1h")
+@wait_options
+@entry_options("1h")
 @json_option
 def quiet_command(
     app: AppName, *, worker: str, wait_s: float, as_json: bool, **said: str | None
@@ -222,13 +191,13 @@ def quiet_command(
     partitions, so no other worker runs their jobs in the meantime.
     """
     view = view_of(app)
-    _tell(view, QUIET, worker, said, as_json=as_json)
+    tell_entry(view, QUIET, worker, said, as_json=as_json)
     return confirm(view, QUIET, worker, wait_s)
 
 
 @command.command("unquiet")
 @click.argument("worker", metavar="HOST:PID")
-@_wait_options
+@wait_options
 @json_option
 def unquiet_command(app: AppName, *, worker: str, wait_s: float, as_json: bool) -> int:
     """Let quiet workers start jobs again. Give HOST:PID exactly as you gave it to `quiet`."""
@@ -246,18 +215,6 @@ def _about(queue: str | None, job_type: str | None, job_id: str | None = None) -
     return given[0]
 
 
-def _in_force(view: AppView, now_ms: Callable[[], int]) -> list[ControlEntry]:
-    from jobstream.control import shown  # noqa: PLC0415 - not needed for --help
-
-    return [shown(entry) for entry in view.orders(now_ms)]
-
-
-def _control(view: AppView) -> Control:
-    from jobstream.app import App  # noqa: PLC0415 - not needed for --help
-
-    return App(view.app, settings=view.settings).control
-
-
 def _must_exist(view: AppView, kind: str, subject: str) -> None:
     """Refuse an unknown queue or job type: a typing error must not pass for a pause."""
     if kind == PAUSE_QUEUE:
@@ -271,27 +228,11 @@ def _must_exist(view: AppView, kind: str, subject: str) -> None:
         raise unknown_type(view.app, subject, known)
 
 
-def _order(view: AppView, kind: str, subject: str, said: dict[str, str | None]) -> ControlEntry:
-    return _control(view).tell(
-        kind, subject, why=said["why"] or "", for_=said["lasts"], who=said["who"]
-    )
-
-
-def _tell(
-    view: AppView, kind: str, subject: str, said: dict[str, str | None], *, as_json: bool
-) -> None:
-    entry = _order(view, kind, subject, said)
-    if as_json:
-        print_json(document(entry))
-    else:
-        say(holds(entry))
-
-
 def _cancelled(view: AppView, given: str) -> str:
     """The job of an order in force that is meant; raises NotThere for the beginning of none."""
     from jobstream.operate.ids import begins_with, is_prefix, only_one  # noqa: PLC0415 - as above
 
-    orders = _in_force(view, or_ours(brokers_now(view)))
+    orders = in_force(view, or_ours(brokers_now(view)))
     there = [entry.subject for entry in orders if entry.kind == CANCEL]
     if given in there or not is_prefix(given):
         return given
@@ -302,16 +243,13 @@ def _cancelled(view: AppView, given: str) -> str:
 
 def _lift(view: AppView, kind: str, subject: str, *, as_json: bool) -> None:
     """End the entry if it is in force; if it is not, refuse an unknown queue or job type."""
-    entries = _in_force(view, or_ours(brokers_now(view)))
+    entries = in_force(view, or_ours(brokers_now(view)))
     there = [each for each in entries if (each.kind, each.subject) == (kind, subject)]
     if not there and kind in {PAUSE_QUEUE, PAUSE_TYPE}:
         _must_exist(view, kind, subject)
-    _control(view).lift(kind, subject)
-    if as_json:
-        print_json([document(entry) for entry in there])
-    elif there:
-        say(f"{ended(kind, subject)}; it was {by(there[0])}")
-    else:
-        others = ", ".join(one_line(each.subject) for each in entries if each.kind == kind)
-        still = f"; still in force: {others}" if kind == QUIET and others else ""
-        say(f"{ended(kind, subject)}; nothing was in force{still}")
+    others = ", ".join(one_line(each.subject) for each in entries if each.kind == kind)
+    still = f"; still in force: {others}" if kind == QUIET and others else ""
+    lift_entry(view, kind, subject, there, still, as_json=as_json)
+
+
+command.add_command(breaker_command)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jobstream.cli.app_name import AppName
-    from jobstream.control import ControlEntry
+    from jobstream.control_listing import ControlEntry
     from jobstream.operate.history import History
     from jobstream.operate.view import AppView
 

@@ -111,7 +111,7 @@ def _rows(found: list[QueueLag], *, partitions: bool) -> list[tuple[Any, ...]]:
 
 
 def _held(found: list[QueueLag]) -> list[str]:
-    from jobstream.control import shown  # noqa: PLC0415 - not needed for JSON
+    from jobstream.control_listing import shown  # noqa: PLC0415 - not needed for JSON
 
     return [*dict.fromkeys(holds(shown(order)) for queue in found for order in queue.orders)]
 
@@ -140,7 +140,7 @@ def _sum(rows: list[PartitionLag], whole: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _document(queue: QueueLag) -> dict[str, Any]:
-    from jobstream.control import shown  # noqa: PLC0415 - not needed for --help
+    from jobstream.control_listing import shown  # noqa: PLC0415 - not needed for --help
 
     return {
         "queue": queue.queue,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     *("role", "pid>", "worker", "address", "live", "ready", "partitions>", "in flight>"),
-    *("running>", "oldest", "restoring", "paused", "why"),
+    *("running>", "oldest", "restoring", "paused", "breakers", "why"),
 )
 
 
@@ -51,6 +51,13 @@ def command(app: AppName, *, as_json: bool) -> int:
     return OK if answers and len(well) == len(answers) else FAILURE
 
 
+def _breakers(told: list[dict[str, Any]]) -> str:
+    """Those that are not closed, or held; else how many there are."""
+    ajar = [each for each in told if each["state"] != "closed" or each["held"]]
+    named = [f"{each['name']} {each['state']}{' (held)' if each['held'] else ''}" for each in ajar]
+    return ", ".join(named) or (f"{len(told)} closed" if told else "-")
+
+
 def _row(answer: dict[str, Any]) -> list[str]:
     oldest = answer.get("oldest")
     restoring = answer.get("restoring") or []
@@ -71,5 +78,6 @@ def _row(answer: dict[str, Any]) -> list[str]:
         f"{oldest['job']} {age(oldest['seconds'])}" if oldest else "-",
         f"{waiting} ({left} rows left)" if waiting else "-",
         f"{len(held)} ({', '.join(reasons)})" if held else "-",
+        _breakers(answer.get("breakers") or []),
         "; ".join(dict.fromkeys(each["why"] for each in answer.get("failed") or [])),
     ]

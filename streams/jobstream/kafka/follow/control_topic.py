@@ -50,12 +50,13 @@ def lifted_record(topic: str, kind: str, subject: str) -> Outgoing:
 def entry_of(record: Record) -> Order:
     """The entry in a record; raises DecodeError or InvalidOption."""
     said = decode_control(record.value() or b"")
-    check(said.kind, said.subject, said.who, said.why, said.lasts_ms)
+    check(said.kind, said.subject, said.who, said.why, said.lasts_ms, said.limits)
     if record.key() != control_key(said.kind, said.subject):
         message = f"control entry about {said.kind}:{said.subject} stands under another key"
         raise DecodeError(message)
     at_ms = record.timestamp()[1]
-    return Order(said.kind, said.subject, said.who, said.why, at_ms, at_ms + said.lasts_ms)
+    kind, subject, who, why, lasts_ms, limits = said
+    return Order(kind, subject, who, why, at_ms, at_ms + lasts_ms, limits)
 
 
 def _summary(orders: Orders) -> dict[str, object]:
@@ -65,6 +66,7 @@ def _summary(orders: Orders) -> dict[str, object]:
         "paused_types": sorted(orders.types),
         "cancelled_jobs": len(orders.cancels),
         "quiet_workers": sorted(entry.subject for entry in orders.quiets),
+        "held_breakers": sorted(orders.breakers),
     }
 
 

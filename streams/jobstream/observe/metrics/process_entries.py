@@ -34,6 +34,12 @@ PROCESS: tuple[Metric, ...] = (
            "operator must decide."),
     Metric("jobs_flood_guards_closed", "gauge", "worker", ("queue",),
            "Partitions held because handler after handler died in them."),
+    Metric("jobs_breaker_state", "gauge", "worker", ("breaker",),
+           "What the circuit breaker lets through here: 0 closed, all; 1 half-open, probes; "
+           "2 open, nothing."),
+    Metric("jobs_breaker_openings_total", "counter", "worker", ("breaker", "by"),
+           "How often the breaker opened here, by what: own (runs here failed), shared (another "
+           "worker found it failing), operator. A probe that failed counts as own."),
     Metric("jobs_rebalances_total", "counter", "worker", ("group", "type"),
            "Changes of assignment: assigned, revoked, lost. `lost` means this member was given "
            "up."),
