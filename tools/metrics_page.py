@@ -19,6 +19,7 @@ ROLES = {
     "delayer": "`jobstream worker`, or `--only delayer`.",
     "exporter": "`jobstream exporter`: it looks at the cluster from outside.",
     "canary": "`jobstream canary`.",
+    "scheduler": "The scheduler, a part of every worker process.",
     "every role": "Every process that has the part they tell of.",
 }
 HEAD = """\

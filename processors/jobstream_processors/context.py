@@ -32,6 +32,8 @@ class RunFacts:
     """topic, partition, offset of this delivery."""
     secret: frozenset[tuple[str, str]] = frozenset()
     """(record, field) of what any schema of its type marks."""
+    scheduled_ms: int | None = None
+    """The tick of the schedule that it is the job of."""
 
     def fields(self) -> dict[str, Any]:
         """The fields that name the job in a line about it."""
@@ -141,6 +143,16 @@ class Context:
     def enqueued_at(self) -> datetime:
         """When the producer enqueued it, by the producer's clock."""
         return datetime.fromtimestamp(self._facts.enqueued_ms / 1000, UTC)
+
+    @property
+    def scheduled_for(self) -> datetime | None:
+        """The tick whose job it is, by the schedule and not by any clock; None for other jobs.
+
+        In UTC. The same for every attempt and redrive, however late it runs: compute with it, not
+        with the time of day. Of a run that an operator asked for, when that was.
+        """
+        at_ms = self._facts.scheduled_ms
+        return None if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC)
 
     @property
     def deadline(self) -> datetime:

@@ -4,6 +4,7 @@ ProcessorError
 ├── BadHeaders           a record's headers are wrong: it ends as a dead letter
 ├── InvalidOption        refused where it is written: at registration or enqueue
 ├── PublishFailed        the broker did not acknowledge: the offset stays unfinished, tried again
+├── ScheduleBroken       a schedule can't fire here: it stays, is shown, and is tried again
 ├── OffsetOutOfRange     the place to go on from is not in the log: stops that partition alone
 ├── TableUnavailable     a dedup shard can't be opened or written: the worker drains and ends
 │   └── NoLongerWanted   its restore was given up, since the partition is not ours any more
@@ -60,6 +61,14 @@ class PublishFailure:
 
     def __repr__(self) -> str:
         return f"PublishFailure({self.reason!r}, {self.code!r}, too_large={self.too_large})"
+
+
+class ScheduleBroken(ProcessorError):
+    """A schedule can't fire: `kind` says why in a word, the message in a sentence."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class OffsetOutOfRange(ProcessorError):

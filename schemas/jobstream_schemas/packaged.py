@@ -18,7 +18,9 @@ from jobstream_schemas.avro_json import Json, plain
 from jobstream_schemas.errors import DecodeError, EncodeError, UnknownSchema
 from jobstream_schemas.framing import frame_of, split_frame
 
-PackagedName: TypeAlias = Literal["control", "meta", "mirror", "row"]
+PackagedName: TypeAlias = Literal[
+    "control", "meta", "mirror", "row", "schedule", "schedule_order", "schedule_place"
+]
 
 
 @cache

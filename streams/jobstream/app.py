@@ -26,6 +26,7 @@ from jobstream.job_declaration import (
     job_options,
 )
 from jobstream.job_queue import Queue
+from jobstream.schedule_decorators import Scheduling
 from jobstream.settings import Settings
 from jobstream.topics.sizes import size_of
 from jobstream_processors.core.orders import HOLD_BREAKER, PAUSE_QUEUE
@@ -71,12 +72,14 @@ class JobDecorator(Protocol):
     def __call__(self, function: Callable[[Args, Context], Result]) -> Job[Args, Result]: ...
 
 
-class App:
+class App(Scheduling):
     """An application that enqueues and runs jobs. Its name prefixes every topic and group.
 
     Settings come from JOBSTREAM_* variables; keyword arguments override them. `size` says how many
     partitions its queues have that declare no count: 12, or "small", 4 and one for each rung of
-    the delay ladder. Making an App connects to nothing. Raises ConfigError.
+    the delay ladder. `schedules` is for an app whose code declares none, and which gets them at run
+    time: its topics include that of schedules. Making an App connects to nothing. Raises
+    ConfigError.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class App:
         name: str,
         *,
         size: SizeName = "standard",
+        schedules: bool = False,
         settings: Settings | None = None,
         **overrides: Unpack[Overrides],
     ) -> None:
@@ -93,6 +97,7 @@ class App:
         self.name = name
         self.settings = settings if settings is not None else Settings.load(**overrides)
         self._size = size_of(size)
+        self._has_schedules = schedules
         self.found_at: tuple[str, str] | None = None
         """Module and path under which a command found it; None where code made it."""
         self._queues: dict[str, Queue] = {}
@@ -223,6 +228,11 @@ class App:
         return dict(self._queues)
 
     @property
+    def jobs_by_name(self) -> Mapping[str, Job[Any, Any]]:
+        """The job types by every name they answer to."""
+        return {name: job for job in self._jobs.values() for name in (job.name, *job.aliases)}
+
+    @property
     def jobs(self) -> Mapping[str, Job[Any, Any]]:
         """The job types by name, without aliases."""
         return dict(self._jobs)
@@ -318,7 +328,7 @@ class App:
             return set(self._queues)
         if kind == HOLD_BREAKER:
             return set(self.breakers)
-        return {name for job in self._jobs.values() for name in (job.name, *job.aliases)}
+        return set(self.jobs_by_name)
 
     def _declare(
         self, name: str, args_type: type[Any], options: Mapping[str, Any]

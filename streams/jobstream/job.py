@@ -68,6 +68,11 @@ class Job(Generic[Args, Result_co]):
         return f"<Job {self.name!r} on queue {self.queue.name!r}>"
 
     @property
+    def kind(self) -> JobKind:
+        """How its jobs are composed."""
+        return self._kind
+
+    @property
     def timeout_ms(self) -> int:
         """The limit of one run."""
         return self._options.timeout_ms

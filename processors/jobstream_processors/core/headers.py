@@ -39,6 +39,7 @@ _LIMITS = {
     "partition": 1_000_000,
     "snoozes": 1_000_000,
     "waits-since-ms": EPOCH_MS_MAX,
+    "scheduled-ms": EPOCH_MS_MAX,
 }
 _TEXTS = {
     **dict.fromkeys(("error", "message", "frame"), TEXT_BYTES_MAX),
@@ -71,6 +72,8 @@ class Carried:
     partition: int | None = None
     """The queue partition it goes back to."""
     snoozes: int = 0
+    scheduled_ms: int | None = None
+    """The tick of the schedule that it is the job of; every copy keeps it."""
     error: str = ""
     message: str = ""
     frame: str = ""
@@ -173,6 +176,11 @@ def render(carried: Carried, foreign: Sequence[tuple[str, bytes | None]] | None 
         elif value is not None and (value or name != "snoozes"):
             ours.append((PREFIX + name, b"%d" % value))
     return kept[: HEADERS_MAX - LETTER_HEADERS_MAX - len(ours)] + ours
+
+
+def scheduled(tick_ms: int) -> Headers:
+    """The header of a tick's first delivery, which has no other of ours."""
+    return [(f"{PREFIX}scheduled-ms", b"%d" % tick_ms)]
 
 
 def _cut(text: str, limit: int) -> bytes:

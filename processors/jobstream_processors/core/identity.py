@@ -22,6 +22,16 @@ def from_parent(parent_id: str, job_type: str, name: str, occurrence: int) -> st
     return str(uuid.uuid5(_SPACE, f"child\n{parent_id}\n{job_type}\n{occurrence}\n{name}"))
 
 
+def from_tick(schedule: str, tick_ms: int) -> str:
+    """The id of the job of a tick: whoever fires it, and however often, makes that one job."""
+    return str(uuid.uuid5(_SPACE, f"tick\n{schedule}\n{tick_ms}"))
+
+
+def from_order(schedule: str, order_id: str) -> str:
+    """The id of the job that an operator asked a schedule for, apart from its ticks."""
+    return str(uuid.uuid5(_SPACE, f"run\n{schedule}\n{order_id}"))
+
+
 def from_origin(topic: str, partition: int, offset: int) -> str:
     """The name of a record whose own id can't be read or trusted: where it first stood."""
     return f"@{topic}:{partition}:{offset}"

@@ -24,6 +24,7 @@ def redriven(letter: Carried) -> Carried:
     return Carried(
         redrive=letter.redrive + 1,
         partition=letter.partition,
+        scheduled_ms=letter.scheduled_ms,
         origin=letter.origin,
         trace=letter.trace,
     )

@@ -78,6 +78,7 @@ class HandedJob(NamedTuple):
     correlation_id: str | None
     source: tuple[str, int, int]
     secret: frozenset[tuple[str, str]]
+    scheduled_ms: int | None
     enter: bytes | None
     """Pickled: called in the child, in the context of the run."""
 

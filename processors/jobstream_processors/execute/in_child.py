@@ -87,6 +87,7 @@ class Route:
             handed.correlation_id,
             handed.source,
             handed.secret,
+            handed.scheduled_ms,
         )
 
 

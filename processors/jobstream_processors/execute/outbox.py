@@ -127,6 +127,7 @@ class Outbox:
             meta.correlation_id,
             delivery.origin,
             reader.secret,
+            carried.scheduled_ms,
             pickle.dumps(enter) if enter is not None else None,
         )
 

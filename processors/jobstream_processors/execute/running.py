@@ -213,6 +213,7 @@ def facts_of(delivery: Delivery, began_ms: int = 0) -> RunFacts:
         correlation_id=meta.correlation_id if meta is not None else None,
         source=delivery.origin,
         secret=reader.secret if reader is not None else frozenset(),
+        scheduled_ms=carried.scheduled_ms,
     )
 
 

@@ -31,6 +31,7 @@ COMMANDS = {
     "canary": "Enqueue test jobs at an interval, and measure when they are done.",
     "exporter": "Serve lag, dead letters and consumer groups as Prometheus metrics.",
     "control": "Pause queues and job types, cancel jobs, quiet workers, hold breakers.",
+    "schedules": "List, add, pause, run and backfill schedules.",
     "topics": "Create and check the topics of an app.",
     "offsets": "Show and move the offsets of a consumer group.",
     "schemas": "Export the schemas of job types; check that queued jobs will decode.",

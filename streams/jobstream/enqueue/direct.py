@@ -120,6 +120,7 @@ def context(
     attempt: int = 1,
     redrive: int = 0,
     enqueued_at: datetime | None = None,
+    scheduled_for: datetime | None = None,
     deadline: datetime | None = None,
     correlation_id: str | None = None,
     fencing_token: int = 0,
@@ -128,7 +129,7 @@ def context(
     """A context for a test that calls the handler of `job`, given as its second argument.
 
     What the handler enqueues through it is in `enqueued`, in order. Left out, the id is a new one,
-    it was enqueued now, and the deadline is the job's time limit from now. Both are aware
+    it was enqueued now, and the deadline is the job's time limit from now. All times are aware
     datetimes. `cancel()` of the context lets `is_cancelled` turn True later on. Raises ConfigError.
     """
     if attempt < 1 or redrive < 0:
@@ -148,6 +149,7 @@ def context(
         fencing_token=fencing_token,
         correlation_id=correlation_id,
         source=(job.queue.name, 0, 0),
+        scheduled_ms=None if scheduled_for is None else _ms("scheduled_for", scheduled_for, now_ms),
     )
     made = CollectingContext(facts)
     if is_cancelled:

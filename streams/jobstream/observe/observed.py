@@ -19,10 +19,12 @@ from jobstream.observe.health import Probes
 from jobstream.observe.job_families import JobsCollector, WorkerCollector
 from jobstream.observe.kafka_metrics import ClientStats
 from jobstream.observe.metrics.metric import EDGES
-from jobstream.topics.names import delay_group, worker_group
+from jobstream.observe.schedule_metrics import ScheduleCollector
+from jobstream.topics.names import delay_group, schedule_group, worker_group
 from jobstream_processors.assignment.assignment_log import by_topic
 from jobstream_processors.delay.delay_meter import DelayMeter
 from jobstream_processors.meter import Meter
+from jobstream_processors.schedule.schedule_meter import ScheduleMeter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,8 +41,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("jobstream.table")
 
-WORKER, DELAYER, SINK = "worker", "delayer", "sink"
-"""Two roles, which are the names of their consumers' statistics as well, and the producer's."""
+WORKER, DELAYER, SCHEDULER, SINK = "worker", "delayer", "scheduler", "sink"
+"""Three roles, which are the names of their consumers' statistics as well, and the producer's."""
 RESTORING_EVERY_S = 5.0
 """How often the log tells of tables that are being restored."""
 
@@ -67,6 +69,7 @@ class Observed:
         self.stats = ClientStats()
         self.meter = Meter(worker_group(app), plans, specs, EDGES) if WORKER in roles else None
         self.delays = DelayMeter(delay_group(app), plans, EDGES) if DELAYER in roles else None
+        self.ticks = ScheduleMeter(schedule_group(app), EDGES) if SCHEDULER in roles else None
         self.role = roles[0]
         """Name of the process's role; a process with several roles has the first."""
         self.worker: Worker | None = None
@@ -74,6 +77,8 @@ class Observed:
         self.verified = False
         """The topics were found to be as declared."""
         self.leaving = False
+        self.has_schedules = False
+        """Schedules are fired here; their role has nothing to do where the app has none."""
         self._drain_s = drain_s
         self._restoring: dict[TopicPartition, tuple[int, int]] = {}
         self._tell_after = 0.0
@@ -86,6 +91,8 @@ class Observed:
             found += [JobsCollector(self.meter), WorkerCollector(self.meter, self._standing)]
         if self.delays is not None:
             found.append(DelayCollector(self.delays, self._held))
+        if self.ticks is not None:
+            found.append(ScheduleCollector(self.ticks))
         return found
 
     def probes(self) -> Probes:
@@ -129,6 +136,8 @@ class Observed:
             found.append((WORKER, self.meter.turn))
         if self.delays is not None:
             found.append((DELAYER, self.delays.turn))
+        if self.ticks is not None and self.has_schedules:
+            found.append((SCHEDULER, self.ticks.turn))
         return found
 
     def _standing(self) -> Standing | None:

@@ -77,7 +77,8 @@ async def brief(
 
 def _verify(app: App, queues: Collection[str], membership: Membership) -> None:
     admin = Admin(app.settings)
-    verify(admin, app.name, [app.queues[name] for name in queues])
+    declared = [app.queues[name] for name in queues]
+    verify(admin, app.name, declared, schedules=app.has_schedules)
     membership.believe(admin)
 
 

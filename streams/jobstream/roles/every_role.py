@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 ROLES = {
     "worker": "runs jobs",
     "delayer": "moves delayed jobs on",
+    "scheduler": "fires schedules",
 }
 """Each role with what it does; its class is `ROLE` of its module. A process usually takes all."""
 

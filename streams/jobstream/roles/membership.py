@@ -12,7 +12,7 @@ from jobstream.kafka.consume.hearing import Hearing
 from jobstream.kafka.consume.member_options import rebalance_ms
 from jobstream.kafka.consume.source import KafkaSource
 from jobstream.observe.observed import WORKER
-from jobstream.topics.names import delay_group, worker_group
+from jobstream.topics.names import delay_group, schedule_group, worker_group
 from jobstream.topics.sessions import HEARTBEAT, SESSION
 from jobstream_processors.assignment.pulse import Pulse
 
@@ -51,7 +51,7 @@ class Membership:
             self.pulse.narrow(self._still_ms)
             return
         wanted_ms = self._settings.session_timeout_ms
-        groups = (worker_group(self._app), delay_group(self._app))
+        groups = (worker_group(self._app), delay_group(self._app), schedule_group(self._app))
         for group, told in admin.group_configs(*groups).items():
             if SESSION not in told or HEARTBEAT not in told:
                 continue  # This client may not see them.

@@ -68,6 +68,7 @@ class Roles:
         self._specs = {**app.specs(), canary.CANARY: canary.spec()}
         drain_s = settings.drain_ms / 1000
         self._observed = Observed(app.name, names, self._plans, self._specs, drain_s)
+        self._observed.has_schedules = app.has_schedules
         told = watched_options(settings, self._observed, SINK)
         self._raw_sink = KafkaSink(options, self._clock, told)
         self._told = threading.Event()

@@ -53,7 +53,7 @@ class MemoryJobs:
         self._app = app
         self._closed = False
         queues = [app.queues[name] for name in app.plans()]
-        for spec in specs(app.name, queues, 1):
+        for spec in specs(app.name, queues, 1, schedules=app.has_schedules):
             compacted = "compact" in spec.configs["cleanup.policy"]
             if spec.name not in broker.topics():
                 broker.create_topic(spec.name, spec.partitions, compacted=compacted)

@@ -21,6 +21,7 @@ from jobstream.roles.breaker_news import BreakerNews
 from jobstream.roles.run_loop import until_done
 from jobstream.testing.in_process import HandlersOwnTime, NoChildren
 from jobstream.testing.memory_log import MemoryLog
+from jobstream.testing.memory_scheduler import scheduler_in_memory
 from jobstream.testing.memory_sink import MemorySink
 from jobstream.testing.memory_source import MemorySource
 from jobstream.testing.memory_tables import MemoryTables
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Decided, Delivery
     from jobstream_processors.ports import Clock, Record
+    from jobstream_processors.schedule.scheduler import Scheduler
     from jobstream_processors.settle.thread import Settles
 
 _T = TypeVar("_T")
@@ -137,6 +139,12 @@ class MemoryWorker:
         self._feed.join(parts.source)
         topics = [topic for plan in plans.values() for topic, _ in plan.rungs.values()]
         self._delayer.join(MemorySource(broker, rungs.group, topics, learning).listen)
+        self._scheduler: Scheduler | None = None
+        if app.has_schedules:
+            self._scheduler, self.ticks = scheduler_in_memory(
+                app, broker, parts, mirrors, self._catalogue, learning
+            )
+            self._schemas.catch_up()
         self._control.listen(self._clock.broker_ms(), self._obey)
         self._control.listen(self._clock.broker_ms(), self._delayer.obey)
 
@@ -146,6 +154,8 @@ class MemoryWorker:
         self._control.catch_up()
         self._control.tell_changes(self._clock.broker_ms())
         moved = self._come() + self._feed.cycle(0) + self._delayer.cycle(0)
+        if self._scheduler is not None:
+            moved += self._scheduler.cycle(0)
         worked = self._run(self._work())
         return bool(moved) or worked or self._joined.closer.sweep() > 0
 
@@ -153,7 +163,7 @@ class MemoryWorker:
         """Broker time at which something that waits here may go on; None if nothing waits.
 
         It may be past already: for a wait that is not kept by time. The end of an operator's pause
-        counts with `expiry` only.
+        and the ticks of schedules, which never end, count with `expiry` only.
         """
         now_ms = self._clock.broker_ms()
         since_ms = now_ms - self._clock.monotonic_ms()
@@ -164,6 +174,8 @@ class MemoryWorker:
             times.append(hop_ms)
         if expiry:
             times += [entry.expires_ms for entry in self._orders]
+            tick_ms = self._scheduler.next_ms() if self._scheduler is not None else None
+            times += [tick_ms] if tick_ms is not None else []
         if waiting and not times and not self._is_paused():
             times.append(now_ms)
         return min(times, default=None)
@@ -193,6 +205,8 @@ class MemoryWorker:
             self._feed.cycle(0)
         self._feed.close()
         self._delayer.close()
+        if self._scheduler is not None:
+            self._scheduler.close()
         self._engine.close()
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()

@@ -9,7 +9,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from jobstream.errors import TopicMissing
-from jobstream.topics.names import Kind, delay_group, parse, worker_group
+from jobstream.topics.names import Kind, delay_group, parse, schedule_group, worker_group
 from jobstream.topics.plan import PROBLEMS_SHOWN_MAX, Plan, plan, refuse
 from jobstream.topics.sessions import GroupTimes, limits_from, plan_group
 from jobstream.topics.specs import specs
@@ -17,7 +17,7 @@ from jobstream.topics.topic_rules import compare
 from jobstream_processors.core.duration import to_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from jobstream.job_queue import Queue
     from jobstream.kafka.client.admin import Admin, Cluster
@@ -36,12 +36,20 @@ _NO_CONSUMER_PROTOCOL = (
 CREATE = "create them with: jobstream topics apply MODULE:APP"
 
 
-def survey(admin: Admin, app: str, queues: Iterable[Queue], settings: Settings) -> Plan:
+def survey(
+    admin: Admin,
+    app: str,
+    queues: Iterable[Queue],
+    settings: Settings,
+    *,
+    schedules: bool = False,
+) -> Plan:
     """Read the cluster and say what `apply` would do. Blocks for a few calls; changes nothing."""
     cluster = admin.cluster()
     declared = list(queues)
     mine = [name for name in admin.topics() if (p := parse(name)) is not None and p.app == app]
-    groups, notes = _groups(admin, app, cluster, settings)
+    names = [worker_group(app), delay_group(app), *([schedule_group(app)] if schedules else [])]
+    groups, notes = _groups(admin, names, cluster, settings)
     return plan(
         app,
         declared,
@@ -50,6 +58,7 @@ def survey(admin: Admin, app: str, queues: Iterable[Queue], settings: Settings) 
         replication=settings.replication,
         groups=groups,
         notes=notes,
+        schedules=schedules,
     )
 
 
@@ -71,13 +80,14 @@ def apply(planned: Plan, admin: Admin) -> Plan:
     return planned
 
 
-def verify(admin: Admin, app: str, queues: Iterable[Queue]) -> None:
+def verify(admin: Admin, app: str, queues: Iterable[Queue], *, schedules: bool = False) -> None:
     """Hold a worker back at start: raises TopicMissing, TopicMismatch or UnsafeTopic.
 
     The message names each topic, what differs, why it matters and the command to run. A return
     says nothing about settings that are changed later.
     """
-    needed = specs(app, queues, replication=1)  # how many copies there are is not its business
+    # How many copies there are is not its business.
+    needed = specs(app, queues, replication=1, schedules=schedules)
     existing = admin.describe(spec.name for spec in needed)
     missing = [spec.name for spec in needed if spec.name not in existing]
     if missing:
@@ -94,7 +104,7 @@ def verify(admin: Admin, app: str, queues: Iterable[Queue]) -> None:
 
 
 def _groups(
-    admin: Admin, app: str, cluster: Cluster, settings: Settings
+    admin: Admin, names: Sequence[str], cluster: Cluster, settings: Settings
 ) -> tuple[list[GroupPlan], list[str]]:
     if settings.group_protocol == "classic":
         return [], [_CLASSIC.format(to_text(settings.session_timeout_ms))]
@@ -102,6 +112,5 @@ def _groups(
         return [], [_NO_CONSUMER_PROTOCOL]
     times = GroupTimes(settings.session_timeout_ms, settings.heartbeat_ms)
     limits = limits_from(admin.broker_configs(cluster.brokers[0]))
-    names = (worker_group(app), delay_group(app))
     found = admin.group_configs(*names)
     return [plan_group(name, times, limits, found[name]) for name in names], []

@@ -86,6 +86,11 @@ def control_topic(app: str) -> str:
     return f"{app}.control"
 
 
+def schedules_topic(app: str) -> str:
+    """The schedules: their definitions, how far they have come, and what operators want of them."""
+    return f"{app}.schedules"
+
+
 def worker_group(app: str) -> str:
     """The consumer group of the workers."""
     return app
@@ -94,6 +99,11 @@ def worker_group(app: str) -> str:
 def delay_group(app: str) -> str:
     """The consumer group of the delayers."""
     return f"{app}.delay"
+
+
+def schedule_group(app: str) -> str:
+    """The consumer group of the schedulers."""
+    return f"{app}.scheduler"
 
 
 def parse(topic: str) -> TopicName | None:

@@ -118,9 +118,11 @@ def plan(
     replication: int | None = None,
     groups: Sequence[GroupPlan] = (),
     notes: Sequence[str] = (),
+    schedules: bool = False,
 ) -> Plan:
     """Compare what `app` needs with what is there; `existing` may hold topics of others."""
-    needed = specs(app, queues, replication_for(brokers, replication))
+    copies = replication_for(brokers, replication)
+    needed = specs(app, queues, copies, schedules=schedules)
     names = {spec.name for spec in needed}
     compared = {s.name: compare(s, existing[s.name]) for s in needed if s.name in existing}
     return Plan(

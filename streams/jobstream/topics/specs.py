@@ -19,6 +19,7 @@ from jobstream.topics.names import (
     offsets_topic,
     queue_topic,
     rung_topic,
+    schedules_topic,
     schemas_topic,
 )
 from jobstream_processors.core.ladder import RUNG_MS
@@ -42,6 +43,8 @@ RUNG_SLACK_MS = 14 * _DAY_MS
 TOMBSTONES_KEPT_MS = 7 * _DAY_MS
 """A replica that was away for less than this can't bring a deleted key back."""
 WINDOW_SLACK_MS_MIN = _HOUR_MS
+SCHEDULE_PARTITIONS = 4
+"""So many processes share an app's schedules at most; the count never changes."""
 SEGMENTS = 24
 """Retention and compaction work on closed segments: a record stays for up to 1/24 longer."""
 SEGMENT_MS_MAX = _DAY_MS
@@ -67,11 +70,17 @@ def in_sync_for(replication: int) -> int:
     return 2 if replication >= MAJORITY_FROM else 1
 
 
-def specs(app: str, queues: Iterable[Queue], replication: int) -> list[TopicSpec]:
-    """Every topic of the app, with `replication` copies each; raises ConfigError for a bad name."""
+def specs(
+    app: str, queues: Iterable[Queue], replication: int, *, schedules: bool = False
+) -> list[TopicSpec]:
+    """Every topic of the app, with `replication` copies each; raises ConfigError for a bad name.
+
+    That of schedules only with `schedules`: most apps have none.
+    """
     check_name("app name", app)
     of_queues = [spec for queue in queues for spec in _of_queue(app, queue, replication)]
-    return [*of_queues, *_of_app(app, replication)]
+    of_schedules = [_schedules(app, replication)] if schedules else []
+    return [*of_queues, *_of_app(app, replication), *of_schedules]
 
 
 def _of_queue(app: str, queue: Queue, replication: int) -> Iterator[TopicSpec]:
@@ -105,6 +114,14 @@ def _of_app(app: str, replication: int) -> Iterator[TopicSpec]:
     }
     place = control_topic(app)
     yield TopicSpec(place, Kind.CONTROL, 1, replication, shared | control, LASTS_MS_MAX)
+
+
+def _schedules(app: str, replication: int) -> TopicSpec:
+    # Each tick adds a record, and a scheduler reads the whole of its partitions.
+    rows = _compacted(segment_ms=10 * _MINUTE_MS, segment_bytes=16 * _MIB, lag_ms=_HOUR_MS)
+    configs = _shared(replication) | rows
+    place = schedules_topic(app)
+    return TopicSpec(place, Kind.SCHEDULES, SCHEDULE_PARTITIONS, replication, configs)
 
 
 def _shared(replication: int) -> dict[str, str]:

@@ -115,7 +115,7 @@ def survey_app(app: App, admin: Admin) -> Plan:
     """What `apply` would do for the queues that the app declares."""
     from jobstream.topics.apply import survey  # noqa: PLC0415 - loads the Kafka client
 
-    return survey(admin, app.name, app.queues.values(), app.settings)
+    return survey(admin, app.name, app.queues.values(), app.settings, schedules=app.has_schedules)
 
 
 def say_plan(planned: Plan, lines: list[str], app: AppName) -> None:
@@ -146,7 +146,7 @@ def _specs(app: App, admin: Admin) -> list[TopicSpec]:
     from jobstream.topics.specs import specs  # noqa: PLC0415 - as above
 
     copies = replication_for(len(admin.cluster().brokers), app.settings.replication)
-    return specs(app.name, app.queues.values(), copies)
+    return specs(app.name, app.queues.values(), copies, schedules=app.has_schedules)
 
 
 def _document(app: App, planned: Plan, specs: list[TopicSpec]) -> dict[str, Any]:

@@ -66,6 +66,19 @@ PROCESS: tuple[Metric, ...] = (
            "How long after its due time a job was put back on its queue, by broker time.", LATE_S),
     Metric("jobs_delayed_held_records", "gauge", "delayer", ("queue", "rung"),
            "Waiting records held in memory; the others wait in the log."),
+    # -- schedules
+    Metric("jobs_schedule_ticks_total", "counter", "scheduler", ("schedule", "outcome"),
+           "What became of ticks: fired; missed (nobody was there, and too old or unwanted "
+           "later), merged (a later one stands for it), skipped (the job before went on, or the "
+           "schedule was paused)."),
+    Metric("jobs_schedule_lateness_seconds", "histogram", "scheduler", (),
+           "From a tick, its spread included, to the acknowledgement of its job, by broker time. "
+           "Ticks that were missed, or waited for the job before, are left out.", LATE_S),
+    Metric("jobs_schedules_broken", "gauge", "scheduler", ("schedule", "why"),
+           "1 for each schedule owned here that can't fire: unknown_type, args, unknown_schema, "
+           "calendar, newer (another version wrote it); undeclared: the code has dropped it."),
+    Metric("jobs_schedules_owned", "gauge", "scheduler", (),
+           "Schedules of the partitions owned here."),
     # -- the client library, in every role that has one
     Metric("jobs_kafka_brokers_up", "gauge", "every role", ("client",),
            "Brokers this client is connected to."),
