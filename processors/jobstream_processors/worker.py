@@ -73,6 +73,8 @@ class Worker:
             orders=self._engine.obeyed,
             kept=self._engine.kept(),
             breakers=tuple(self.joined.breakers.facts()),
+            waiting=self._engine.census.found,
+            broker_ms=self._parts.clock.broker_ms(),
         )
 
     async def run(self) -> None:

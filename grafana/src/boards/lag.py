@@ -133,7 +133,14 @@ WHO = grid(
 )
 
 BESIDE = grid(
-    At(0, 31, 12, 7),
+    At(0, 31, 8, 7),
+    graph("waits", "Why jobs wait",
+          "Jobs that workers have taken and that wait in memory, by what for: their order key, a "
+          "unique key, a pause, a rate or concurrency limit, their tenant's turn, a breaker, the "
+          "flood guard, a time to come. A slot is no reason here. Worry when one grows without "
+          "end: `jobstream explain` says it for one job.",
+          "none", by("reason", f"sum by (reason) (jobs_waiting{{{QUEUE}}}) > 0"), stacked=True,
+          may_be_empty="nothing waits for anything but a slot"),
     graph("rungs", "Waiting on the delay ladder",
           "Retries and delayed jobs by rung: how many wait, as wanted. A step after an outage is "
           "the retries of that outage; they come back by themselves.",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from jobstream_processors.core.orders import NOTHING, Orders
 from jobstream_processors.delivery import FINISHED
+from jobstream_processors.engine.census import Census
 from jobstream_processors.engine.halting import end_instead, withdraw
 from jobstream_processors.engine.way import Way
 
@@ -48,6 +49,7 @@ class Engine(Way):
         self.executors = executors
         self.witness = witness
         self._lookout = lookout
+        self.census = Census()
 
     def tick(self, *, silent: bool = False) -> None:
         """Housekeeping, several times a second: time limits, waits in place, held lanes.
@@ -73,6 +75,8 @@ class Engine(Way):
                 self._lookout.mind(lane)
             if not self._ticks % SHOW_TICKS:
                 lane.show()
+        if not self._ticks % SHOW_TICKS:
+            self.census.take(self.waiting, self.clock)
         self.horizon.look(self.rooms.values(), self.executors)
         self.witness.tick(now_ms)
         self._ticks += 1

@@ -10,6 +10,7 @@ from jobstream_processors.assignment.lane import Lane
 from jobstream_processors.core.breaker_guard import BreakerFacts
 from jobstream_processors.core.deaths import FLOOD
 from jobstream_processors.core.orders import NOTHING, QUIET, Order, Orders, is_meant
+from jobstream_processors.core.who_waits import Waiters
 from jobstream_processors.ports import TopicPartition
 
 if TYPE_CHECKING:
@@ -75,6 +76,14 @@ class Standing:
     """By which gates jobs of each partition do not begin, where there are such jobs."""
     breakers: tuple[BreakerFacts, ...] = ()
     """How each breaker stands here that a job type declares."""
+    waiting: Mapping[tuple[str, str], Waiters] = field(default_factory=dict)
+    """(queue, reason) → jobs that wait in memory, as counted about a second ago."""
+    broker_ms: int = 0
+    """Broker time at this moment."""
+
+    def waits_s(self, waiters: Waiters) -> float:
+        """For how long the first of them has waited."""
+        return max(0, self.broker_ms - waiters.since_ms) / 1_000 if waiters.jobs else 0.0
 
     def obeyed(self, worker: str) -> list[Order]:
         """The pauses and held breakers in the worker of that name, and what keeps it from jobs.

@@ -65,6 +65,10 @@ class WorkerCollector:
         yield from self._partitions(standing)
         yield from self._handlers(standing)
         yield from _breakers(standing.breakers)
+        found = standing.waiting.items()
+        yield gauge("jobs_waiting", [(at, each.jobs) for at, each in found])
+        oldest = [(at, standing.waits_s(each)) for at, each in found]
+        yield gauge("jobs_waiting_oldest_seconds", oldest)
 
     def _partitions(self, standing: Standing) -> Iterable[Metric]:
         queues, lanes = list(self._meter.queues), standing.lanes
@@ -126,6 +130,8 @@ def _counts(meters: list[TypeMeter]) -> Iterable[Metric]:
     yield counter("jobs_failures_total", failures)
     retries = [((*_of(m), rung), n) for m in meters for rung, n in m.retries.items()]
     yield counter("jobs_retries_total", retries)
+    postponed = [((*_of(m), why), n) for m in meters for why, n in list(m.postponed.items())]
+    yield counter("jobs_postponed_total", postponed)
     dead = [((*_of(m), reason), n) for m in meters for reason, n in list(m.dead.items())]
     yield counter("jobs_dead_letters_total", dead)
 

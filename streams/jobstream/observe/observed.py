@@ -213,6 +213,11 @@ class Observed:
                 {"partition": _named(source), "reasons": list(reasons)}
                 for source, reasons in standing.kept.items()
             ],
+            "waiting": [
+                {"queue": at[0], "for": at[1], "jobs": n.jobs, "seconds": standing.waits_s(n)}
+                for at, n in sorted(standing.waiting.items())
+                if n.jobs
+            ],
             "guarded": [_named(lane.source) for lane in lanes if lane.guarded],
             "breakers": [
                 {

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     *("role", "pid>", "worker", "address", "live", "ready", "partitions>", "in flight>"),
-    *("running>", "oldest", "restoring", "paused", "breakers", "why"),
+    *("running>", "oldest", "waiting", "restoring", "paused", "breakers", "why"),
 )
 
 
@@ -58,10 +58,20 @@ def _breakers(told: list[dict[str, Any]]) -> str:
     return ", ".join(named) or (f"{len(told)} closed" if told else "-")
 
 
+def _waiting(answer: dict[str, Any]) -> str:
+    """How many jobs wait in memory, by what they wait for, over all queues."""
+    found: dict[str, tuple[int, float]] = {}
+    for each in answer.get("waiting") or []:
+        jobs, seconds = found.get(each["for"], (0, 0.0))
+        found[each["for"]] = jobs + each["jobs"], max(seconds, each["seconds"])
+    told = [f"{jobs} {why} {age(seconds)}" for why, (jobs, seconds) in sorted(found.items())]
+    return ", ".join(told) or "-"
+
+
 def _row(answer: dict[str, Any]) -> list[str]:
     oldest = answer.get("oldest")
     restoring = answer.get("restoring") or []
-    waiting = len(answer.get("not_serving") or [])
+    unserved = len(answer.get("not_serving") or [])
     left = sum(each["remaining"] for each in restoring)
     held = held_by(answer)
     reasons = sorted({reason for each in held.values() for reason in each})
@@ -76,7 +86,8 @@ def _row(answer: dict[str, Any]) -> list[str]:
         str(answer.get("in_flight", "-")),
         str(answer.get("running", "-")),
         f"{oldest['job']} {age(oldest['seconds'])}" if oldest else "-",
-        f"{waiting} ({left} rows left)" if waiting else "-",
+        _waiting(answer),
+        f"{unserved} ({left} rows left)" if unserved else "-",
         f"{len(held)} ({', '.join(reasons)})" if held else "-",
         _breakers(answer.get("breakers") or []),
         "; ".join(dict.fromkeys(each["why"] for each in answer.get("failed") or [])),

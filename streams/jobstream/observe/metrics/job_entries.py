@@ -38,6 +38,9 @@ JOBS: tuple[Metric, ...] = (
            "Attempts a job had used when it reached its terminal state.", ATTEMPTS),
     Metric("jobs_retries_total", "counter", "worker", (*BY_TYPE, "rung"),
            "Retries and snoozes by the rung they were put on first; `in place` for hold_key."),
+    Metric("jobs_postponed_total", "counter", "worker", (*BY_TYPE, "reason"),
+           "Jobs whose turn was later than a moment, so that they left for the delay ladder "
+           "without using an attempt, by reason."),
     Metric("jobs_dead_letters_total", "counter", "worker", (*BY_TYPE, "reason"),
            "Dead letters written, by reason. How many are open is the exporter's to say."),
     Metric("jobs_expected_seconds", "gauge", "worker", BY_TYPE,

@@ -17,6 +17,13 @@ PROCESS: tuple[Metric, ...] = (
            "How long the longest running handler has been running."),
     Metric("jobs_stuck_handlers", "gauge", "worker", (),
            "Handlers past their time limit that still hold a slot."),
+    Metric("jobs_waiting", "gauge", "worker", ("queue", "reason"),
+           "Jobs taken that wait in memory for something other than a slot, counted about once a "
+           "second. reason: key, unique, paused, rate, concurrency, fair, breaker, flood, later, "
+           "same_id, silent, unannounced."),
+    Metric("jobs_waiting_oldest_seconds", "gauge", "worker", ("queue", "reason"),
+           "For how long the first of them has waited for it, on the ladder as well, or has been "
+           "on the queue."),
     Metric("jobs_commit_gap_records", "gauge", "worker", ("queue",),
            "Records finished above the watermark: settled, and not committable yet."),
     Metric("jobs_partitions_assigned", "gauge", "worker", ("queue",), "Partitions owned here."),
