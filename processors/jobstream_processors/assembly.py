@@ -19,6 +19,7 @@ from jobstream_processors.assignment.skipped import Lookout
 from jobstream_processors.assignment.takeover import Takeover
 from jobstream_processors.engine.admission import all_gates
 from jobstream_processors.engine.engine import Engine
+from jobstream_processors.engine.gates.limit import JobLimits
 from jobstream_processors.engine.gates.outage import Breakers, TellOpening
 from jobstream_processors.engine.intake import Intake
 from jobstream_processors.engine.judge import Judge
@@ -143,7 +144,7 @@ class Assembly:
         self.judge = judge = Judge(parts.specs, parts.catalogue, clock)
         breakers = [spec.breaker for spec in parts.specs.values() if spec.breaker is not None]
         self.breakers = Breakers(breakers, clock.broker_ms, parts.tell_opening)
-        gates = all_gates(self.breakers)
+        gates = all_gates(self.breakers, JobLimits(clock))
         self.engine = Engine(intake, judge, clock, tracing.put(put), loop, meter, gates)
         self.feed = Feed(
             parts.plans,

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.context import Context
     from jobstream_processors.core.decide import Decision
+    from jobstream_processors.core.gcra import Metered
     from jobstream_processors.core.headers import Carried, Headers
     from jobstream_processors.job_types import JobSpec
     from jobstream_processors.meter import QueueMeter, TypeMeter
@@ -88,6 +89,8 @@ class Delivery:
     """The order key it holds or waits for."""
     holds_key: bool = False
     """Its key is freed when its offset is finished, not when its handler ends."""
+    limited: tuple[Metered, ...] = ()
+    """The rates that its start counts for, by the names of their rows."""
     gated: bool = False
     """The rules of its type, or its own, have a say in when it begins."""
     crashes: int = 0

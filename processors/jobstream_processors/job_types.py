@@ -38,6 +38,10 @@ class JobSpec:
     """Whether its rules have a say in when a job of it begins."""
     unique: Unique | Debounce | None = None
     limits: tuple[Limit, ...] = ()
+    partitions: int = 1
+    """Of its queue, of which each has its share of a limit over the cluster."""
+    pinned: bool = False
+    """Whether all of its jobs stand in one partition, which has such limits for itself."""
     fair: bool = False
     """Whether its jobs take turns by their fair key."""
     breaker: Breaker | None = None

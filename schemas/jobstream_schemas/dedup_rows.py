@@ -8,7 +8,7 @@ from jobstream_schemas.errors import EncodeError
 from jobstream_schemas.packaged import PackagedRecord
 from jobstream_schemas.primitives import LONG_MAX
 
-RowKind: TypeAlias = Literal["job", "moved", "parked", "crash", "unique", "claim"]
+RowKind: TypeAlias = Literal["job", "moved", "parked", "crash", "unique", "limit", "claim"]
 
 ROW_FINGERPRINT = bytes.fromhex("a5cdb65ef5978428")
 CLAIM_KEY = b"claim"
@@ -56,6 +56,8 @@ def row_key(row: Row) -> bytes:
         case "unique":
             numbers = f"{row.state}:{row.redrive}:{row.seq}"
             return f"unique:{row.detail}:{row.id}:{numbers}".encode()
+        case "limit":
+            return row.id.encode()
         case _:
             return CLAIM_KEY
 

@@ -12,6 +12,7 @@ from jobstream.enqueue.composing import When, refusal
 from jobstream.enqueue.direct import CALLED, call, unasked
 from jobstream.errors import ConfigError, EnqueueError
 from jobstream_processors.core.identity import check_key, from_parent
+from jobstream_processors.core.limit_rule import is_pinned
 from jobstream_processors.core.policy import Policy
 from jobstream_processors.errors import InvalidOption
 from jobstream_processors.job_types import JobSpec, executor_of, takes_context
@@ -304,6 +305,8 @@ class Job(Generic[Args, Result_co]):
             gated=options.gated,
             unique=options.unique,
             limits=options.limits,
+            partitions=self.queue.partitions,
+            pinned=is_pinned(options.limits, self.queue.partitions),
             fair=options.fair,
             breaker=options.breaker,
         )

@@ -14,7 +14,7 @@ from jobstream_processors.core.breaker import Breaker
 from jobstream_processors.core.duration import Duration, to_ms
 from jobstream_processors.core.field_names import field_names
 from jobstream_processors.core.job_keys import JobKeys, KeyRules
-from jobstream_processors.core.limit_rule import Limit, check_limits, is_pinned
+from jobstream_processors.core.limit_rule import Limit, check_limits, check_spans, is_pinned
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.core.unique_rule import Debounce, Unique
 from jobstream_processors.errors import InvalidOption
@@ -121,6 +121,7 @@ def job_keys(
     Raises InvalidOption for fields that can't make a key, and for keys that do not nest.
     """
     unique, limits = _unique(options), check_limits(options.get("limits", ()))
+    check_spans(limits, queue.partitions, queue.dedup_ms)
     order_by, fair_by = options.get("order_by"), options.get("fair_by")
     rules = KeyRules(
         None if order_by is None else field_names("order_by", order_by),

@@ -117,6 +117,8 @@ class Lane(Assigned):
         """What the last owner was not through with; once handed over, what this one was not."""
         self.unclean = 0
         """How many takeovers in a row came without a clean hand-over."""
+        self.is_first = False
+        """No owner before this one is known of: nothing of it has begun anywhere."""
         self.suspect_before = 0
         """Jobs below this offset may have killed the last owner; they run in child processes."""
         self.suspects_left = arrival.window + BATCH_MAX

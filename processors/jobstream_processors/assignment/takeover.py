@@ -178,6 +178,7 @@ class Takeover:
             word = handed(committed.note, committed.offset, owner)
         elif previous_claim is None and mirror is None:
             word = Handed(0, NOTHING_LEFT)  # It never had an owner.
+            lane.is_first = True
         after, lost = arrival.after, arrival.lost
         if word is None and after is not None and previous_claim in {None, after.claim}:
             word = after.word  # Its last owner lives here: a topic was made anew.

@@ -93,6 +93,8 @@ class Known(NamedTuple):
 
 
 UNKNOWN = Known()
+LIMIT_PREFIX = "limit:"
+"""Begins the ids of rows that tell of a limit, which no job's id can begin with."""
 
 
 def state_of(rank: int) -> str:
@@ -118,4 +120,6 @@ def of_row(
         return Known(parked=(redrive, seq, *Parked.told(attempt, due_ms, detail)))
     if kind == "crash":
         return Known(crashes=(redrive, attempt))
+    if kind == "limit":
+        return Known(ended=(_number(detail), 0), moved=(due_ms, 0))
     return UNKNOWN

@@ -7,11 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from jobstream_processors.core.duration import to_text
 from jobstream_processors.core.field_names import Fields, field_names
 from jobstream_processors.errors import InvalidOption
 
 COUNT_MAX: Final = 10_000_000
 PERIOD_MS_MAX: Final = 366 * 86_400_000
+BURST_MS: Final = 100
+"""A burst that is not given is what the rate lets through in so long, and at least one."""
 _RATE: Final = re.compile(r"(\d{1,9})\s*/\s*(\d{0,6})\s*(ms|s|m|h|d)", re.ASCII)
 _UNITS_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -21,6 +24,15 @@ class RateOf(NamedTuple):
 
     starts: int
     period_ms: int
+
+
+class Numbers(NamedTuple):
+    """The numbers that a limit goes by: of one kind or the other."""
+
+    concurrency: int = 0
+    starts: int = 0
+    period_ms: int = 0
+    burst: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +82,27 @@ class Limit:
         """Its rate; raises InvalidOption for a limit of the other kind."""
         return rate_of(self.rate)
 
+    def name(self, job_type: str) -> str:
+        """What operators call it: the type, the kind, and the fields that it counts by."""
+        return ":".join((job_type, self.kind, *("+".join(f) for f in (self.fields or (),) if f)))
+
     def least(self) -> int:
         """The smallest count in it: no more partitions than that can each have a share."""
         if self.concurrency is not None:
             return self.concurrency
         count = self.parsed.starts
         return count if self.burst is None else min(count, self.burst)
+
+
+def numbers_of(limit: Limit, partitions: int) -> Numbers:
+    """The numbers of a limit; over a cluster, each partition has at least one of its burst."""
+    if limit.concurrency is not None:
+        return Numbers(concurrency=limit.concurrency)
+    rate = limit.parsed
+    burst = limit.burst or max(1, rate.starts * BURST_MS // rate.period_ms)
+    if limit.burst is None and limit.fields is None and rate.starts >= partitions:
+        burst = max(burst, partitions)
+    return Numbers(starts=rate.starts, period_ms=rate.period_ms, burst=burst)
 
 
 def rate_of(text: object) -> RateOf:
@@ -111,6 +138,21 @@ def check_limits(given: object) -> tuple[Limit, ...]:
             )
             raise InvalidOption(message)
     return limits
+
+
+def check_spans(limits: Iterable[Limit], partitions: int, window_ms: int) -> None:
+    """Raise InvalidOption for a rate that must be remembered for longer than the dedup window."""
+    for each in limits:
+        if each.rate is None:
+            continue
+        numbers = numbers_of(each, partitions)
+        span_ms = numbers.burst * numbers.period_ms // numbers.starts
+        if max(span_ms, 0 if each.fields is not None else numbers.period_ms) > window_ms:
+            message = (
+                f"rate={each.rate!r} must be remembered for longer than the dedup window of its "
+                f"queue, {to_text(window_ms)}: raise the queue's dedup=, or give a shorter time"
+            )
+            raise InvalidOption(message)
 
 
 def is_pinned(limits: Iterable[Limit], partitions: int) -> bool:

@@ -23,11 +23,16 @@ class JobOutcome(BaseException):
 
 
 class RetryAfter(JobOutcome):
-    """Run again after `delay`; uses an attempt, so the type's attempt limit still holds."""
+    """Run again after `delay`; uses an attempt, so the type's attempt limit still holds.
 
-    def __init__(self, delay: Duration, reason: str = "") -> None:
+    With `limit=True`, as for an answer 429 of a service, it uses none, and counts as a snooze: the
+    type's limits for this job's key let nothing start before then.
+    """
+
+    def __init__(self, delay: Duration, reason: str = "", *, limit: bool = False) -> None:
         self.delay_ms = to_ms(delay, name="RetryAfter(delay)")
         self.reason = reason
+        self.limit = limit
         super().__init__(reason or f"retry after {self.delay_ms} ms")
 
 
@@ -94,6 +99,8 @@ class Again:
     uses_attempt: bool
     reason: str
     spot: Spot = field(default=NOWHERE, compare=False)
+    slows: bool = False
+    """The limits of its type are to let nothing start meanwhile that shares its key."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,10 @@ class Turns:
                 self._take_out(delivery, found)
         return found
 
+    def next_ms(self) -> int | None:
+        """Monotonic time at which the next turn comes; None if nothing waits for one."""
+        return min((until for until, n, d in self._until if self.kept.get(d) == n), default=None)
+
     def settled(self, delivery: Delivery, decision: Decision) -> None:
         """All that the decision wrote is acknowledged."""
         for gate in self._gates:

@@ -60,10 +60,11 @@ def _read(error: BaseException, clean: Clean, locate: Locate) -> Outcome:
     wanted = _only_outcome(error)
     match wanted:
         case RetryAfter() | Snooze() if (delay_ms := _delay_of(wanted)) is not None:
-            uses_attempt = isinstance(wanted, RetryAfter)
+            slows = isinstance(wanted, RetryAfter) and getattr(wanted, "limit", False) is True
+            uses_attempt = isinstance(wanted, RetryAfter) and not slows
             spot = locate(error, clean) if uses_attempt else NOWHERE
             reason = told(wanted, clean)
-            return Again(delay_ms, uses_attempt=uses_attempt, reason=reason, spot=spot)
+            return Again(delay_ms, uses_attempt, reason, spot, slows)
         case Cancel():
             return Cancelled(told(wanted, clean))
         case Dead():

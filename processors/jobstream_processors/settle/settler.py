@@ -24,6 +24,7 @@ from jobstream_processors.core.decide import DeadLetter, Finish, Postpone, Retry
 from jobstream_processors.core.letters import TOO_LARGE
 from jobstream_processors.errors import PublishFailure, TableUnavailable
 from jobstream_processors.ports import Sent
+from jobstream_processors.settle.limit_rows import limit_rows
 from jobstream_processors.settle.records import Settlement, settlement_of
 from jobstream_schemas import DoneRows
 
@@ -94,7 +95,7 @@ class Settler:
         done = False
         alike: list[Decided] = []
         for item in batch:
-            is_done = type(item[1]) is Finish
+            is_done = type(item[1]) is Finish and not item[0].limited
             if item[0].lane is not lane or is_done is not done:
                 # Seldom: neighbours are of one lane nearly always, as they were polled.
                 lane, done = item[0].lane, is_done
@@ -186,6 +187,14 @@ class Settler:
             work = self._copied(work, {with_copy[index]: why for index, why in failed.items()})
         if not work:
             return
+        limits = limit_rows([item for item, _ in work], (plan.dedup, lane.source[1]), now_ms)
+        if limits:
+            failed = yield self._sink.send([each.record for each in limits])
+            if failed:  # Whose they are is not told apart: one row is for many.
+                _tell(failed, lambda at: (limits[at].record.topic, limits[at].record.partition))
+                self._again += [item for item, _ in work]
+                return
+            self._keep(partial(lane.shard.merge, [each.fact for each in limits]))
         rows = [wanted.row for _, wanted in work]
         failed = yield self._sink.send(rows)
         _tell(failed, lambda at: (rows[at].topic, rows[at].partition))

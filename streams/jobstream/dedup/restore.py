@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     OnProgress = Callable[[TopicPartition, int, int], None]
 
 PROGRESS_S = 1.0
-_FACTS = frozenset({"moved", "parked", "crash"})
+_FACTS = frozenset({"moved", "parked", "crash", "limit"})
 
 
 class RestoredRows(NamedTuple):

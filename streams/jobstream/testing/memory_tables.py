@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jobstream_processors.ports import Log, Record, Shard, TopicPartition
     from jobstream_schemas import Row
 
-_TELL_OF_A_JOB = frozenset({"job", "moved", "parked", "crash"})
+_TELL_OF_A_JOB = frozenset({"job", "moved", "parked", "crash", "limit"})
 
 
 class MemoryTables:

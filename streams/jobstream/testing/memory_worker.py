@@ -169,6 +169,8 @@ class MemoryWorker:
         since_ms = now_ms - self._clock.monotonic_ms()
         waiting = self._joined.judge.inflight.values()
         times = [d.due_ms + since_ms for d in waiting if d.due_ms is not None]
+        if (turn_ms := self._engine.turns.next_ms()) is not None:
+            times.append(turn_ms + since_ms)
         hop_ms = self._delayer.next_ms()
         if hop_ms is not None:
             times.append(hop_ms)

@@ -11,9 +11,9 @@ from tests.unit.shop import Works
 
 from jobstream import App
 from jobstream.testing import memory
+from jobstream_processors import assembly
 from jobstream_processors.core.orders import PAUSE_QUEUE
 from jobstream_processors.core.outcome import Raised
-from jobstream_processors.engine import way
 from jobstream_processors.engine.admission import all_gates
 from jobstream_processors.engine.gates.gate import Gate
 
@@ -141,7 +141,9 @@ def test_a_gate_that_an_end_opens_lets_the_next_job_go_at_once_of_another_partit
 def test_a_test_of_jobs_in_memory_passes_the_time_that_a_gate_takes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(way, "all_gates", lambda: (*all_gates(), EverySecondWaits()))
+    monkeypatch.setattr(
+        assembly, "all_gates", lambda *rules: (*all_gates(*rules), EverySecondWaits())
+    )
     app = App("shop", size="small")
     ran: list[str] = []
 

@@ -1,0 +1,105 @@
+"""GCRA with reservation: at which moment a job may start so that a rate is never passed.
+
+The generic cell rate algorithm keeps one time, that at which all starts so far are paid for (the
+"theoretical arrival time"). A start is free if this time lies no more than a burst ahead. Here a
+job that must wait takes its start now, and is promised a moment; so those who wait start first
+come, first served, and none asks twice. Whoever comes too late for its moment waits behind what has
+really started meanwhile: the rate holds for starts, not for promises.
+
+Times are kept in nanoseconds, and the time between two starts is rounded up to one.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+NS: Final = 1_000_000
+"""Nanoseconds in a millisecond."""
+
+
+class CellRate(NamedTuple):
+    """`starts` in `period_ms`, and `burst` of them at once after a pause."""
+
+    starts: int
+    period_ms: int
+    burst: int
+
+    @property
+    def step_ns(self) -> int:
+        """The time that one start takes up."""
+        return -(-self.period_ms * NS // self.starts)
+
+    @property
+    def span_ms(self) -> int:
+        """How far ahead real starts can be paid for: after so long, all of them are forgotten."""
+        return -(-self.burst * self.step_ns // NS)
+
+
+class Gcra:
+    """The starts of one key at one rate. Mutable; its owner tells it the time."""
+
+    __slots__ = ("_late", "_promised", "_started", "pace")
+
+    def __init__(self, pace: CellRate, paid_ms: int = 0, promised_ms: int = 0) -> None:
+        """`paid_ms`: starts are paid for up to then; `promised_ms`: promises are."""
+        self.pace = pace
+        """May be replaced at any time; what is paid for and promised stays."""
+        self._started = self._late = paid_ms * NS
+        self._promised = max(paid_ms, promised_ms) * NS
+
+    @property
+    def paid_ms(self) -> int:
+        """Up to when real starts are paid for."""
+        return -(-self._started // NS)
+
+    @property
+    def promised_ms(self) -> int:
+        """Up to when starts are promised."""
+        return -(-self._promised // NS)
+
+    def is_idle(self, now_ms: int) -> bool:
+        """Whether it stands as if nothing had ever started."""
+        return max(self._promised, self._late) <= now_ms * NS
+
+    def promise(self, now_ms: int) -> int:
+        """Take a start; returns the moment at which it is due, now or later."""
+        paid = self._promised
+        self._promised = max(paid, now_ms * NS) + self.pace.step_ns
+        return self._free_at(paid, now_ms)
+
+    def may_start_at(self, now_ms: int) -> int:
+        """Now, or when the next start is free by what has really started."""
+        return self._free_at(self._started, now_ms)
+
+    def promise_late(self, now_ms: int) -> int:
+        """The next moment for one whose own has passed while others have started."""
+        paid = max(self._late, self._started)
+        self._late = max(paid, now_ms * NS) + self.pace.step_ns
+        return self._free_at(paid, now_ms)
+
+    def started(self, now_ms: int) -> None:
+        """One starts now, for which a start was promised."""
+        self._started = max(self._started, now_ms * NS) + self.pace.step_ns
+        self._promised = max(self._promised, self._started)
+
+    def slow(self, until_ms: int) -> None:
+        """Nothing starts before that moment, and then without a burst."""
+        paid = until_ms * NS + (self.pace.burst - 1) * self.pace.step_ns
+        self._started = max(self._started, paid)
+        self._promised = max(self._promised, self._started)
+
+    def _free_at(self, paid: int, now_ms: int) -> int:
+        free = paid - (self.pace.burst - 1) * self.pace.step_ns
+        return max(now_ms, -(-free // NS))
+
+
+class Metered(NamedTuple):
+    """A meter, and the name under which the dedup table keeps how far it is paid."""
+
+    name: str
+    meter: Gcra
+
+
+def share_of(whole: int, partition: int, partitions: int) -> int:
+    """What one partition may use of a number that is for all; the shares add up to the whole."""
+    return whole // partitions + (1 if partition < whole % partitions else 0)

@@ -1,0 +1,39 @@
+"""The rows of rates that are used up for longer; they stand before the rows of the jobs.
+
+So whoever owns the partition next knows of every start that it sees settled, and of every moment
+that was promised to a job on the ladder.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from jobstream_processors.ports import Outgoing
+from jobstream_processors.row_facts import fact_of
+from jobstream_schemas import Row, encode_row, row_key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jobstream_processors.core.known import Known
+    from jobstream_processors.delivery import Decided
+
+
+class LimitRow(NamedTuple):
+    """The record of one row, and what it lets the table know."""
+
+    record: Outgoing
+    fact: tuple[str, Known]
+
+
+def limit_rows(items: Sequence[Decided], place: tuple[str, int], now_ms: int) -> list[LimitRow]:
+    """The rows of these, which go to that partition of the dedup topic; one for each rate."""
+    found: dict[str, LimitRow] = {}
+    for delivery, _ in items:
+        for name, meter in delivery.limited:
+            # The detail is what has started, and is read first: it never passes what is promised.
+            paid, promised = meter.paid_ms, meter.promised_ms
+            row = Row("limit", name, at=now_ms, due=promised, detail=str(paid))
+            record = Outgoing(place[0], row_key(row), encode_row(row), place[1])
+            found[name] = LimitRow(record, (name, fact_of(row)))
+    return list(found.values())

@@ -1,0 +1,156 @@
+"""Limits of job types, on the in-memory broker with a virtual clock."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import pytest
+
+from jobstream import App, ConfigError, Job, Limit, RetryAfter
+from jobstream.testing import MemoryJobs, memory
+
+
+@dataclass(frozen=True)
+class Call:
+    customer: str
+    number: int = 0
+
+
+Starts = dict[str, list[int]]
+
+
+class Shop:
+    """An app whose one job notes when it starts, for each customer."""
+
+    def __init__(self, *limits: Limit, partitions: int = 4, retry_ms: int = 0) -> None:
+        self.app = App("shop")
+        queue = self.app.queue("calls", partitions=partitions)
+        self.starts: Starts = defaultdict(list)
+        self.order: dict[str, list[int]] = defaultdict(list)
+        self.jobs: MemoryJobs | None = None
+        self.refused: set[str] = set()
+
+        @self.app.job(queue=queue, limits=limits)
+        async def call(args: Call) -> None:
+            assert self.jobs is not None
+            self.starts[args.customer].append(self.jobs.clock.broker_ms())
+            self.order[args.customer].append(args.number)
+            if args.customer in self.refused:
+                self.refused.discard(args.customer)
+                raise RetryAfter(retry_ms / 1_000, "busy", limit=True)
+
+        self.call: Job[Call, object] = call
+
+
+def within(starts: list[int], count: int, period_ms: int, burst: int) -> bool:
+    """Whether each window of starts holds at most the burst and what the rate lets through."""
+    times = sorted(starts)
+    return all(
+        (last - first + 1) * period_ms <= burst * period_ms + (times[last] - times[first]) * count
+        for first in range(len(times))
+        for last in range(first, len(times))
+    )
+
+
+def test_a_rate_per_key_holds_for_each_key_alone_and_serves_first_come_first() -> None:
+    shop = Shop(Limit(rate="100/m", per="customer"))
+    with memory(shop.app) as shop.jobs:
+        shop.call.enqueue_many([Call(name, n) for n in range(40) for name in ("a", "b")])
+        began = shop.jobs.clock.broker_ms()
+        shop.jobs.run_until_idle()
+        shop.jobs.assert_done(shop.call)
+
+    for name in ("a", "b"):
+        assert within(shop.starts[name], 100, 60_000, 1)
+        assert max(shop.starts[name]) - began <= 39 * 600 + 1_500
+        assert shop.order[name] == list(range(40))
+
+
+def test_a_burst_starts_at_once() -> None:
+    shop = Shop(Limit(rate="10/m", per="customer", burst=5))
+    with memory(shop.app) as shop.jobs:
+        shop.call.enqueue_many([Call("a", n) for n in range(8)])
+        shop.jobs.run_until_idle()
+
+    starts = shop.starts["a"]
+    assert starts[4] - starts[0] < 100
+    assert starts[7] - starts[0] >= 18_000
+    assert within(starts, 10, 60_000, 5)
+
+
+def test_a_rate_over_the_cluster_is_shared_by_the_partitions() -> None:
+    shop = Shop(Limit(rate="20/s"))
+    with memory(shop.app) as shop.jobs:
+        shop.call.enqueue_many([Call(str(n)) for n in range(100)])
+        shop.jobs.run_until_idle()
+        shop.jobs.assert_done(shop.call)
+
+    starts = [each for times in shop.starts.values() for each in times]
+    assert len(starts) == 100
+    assert within(starts, 20, 1_000, 4)
+
+
+def test_a_clean_leave_hands_on_what_is_used_up_and_what_was_promised() -> None:
+    shop = Shop(Limit(rate="6/h", per="customer"))
+    with memory(shop.app) as shop.jobs:
+        shop.call.enqueue_many([Call("a", n) for n in range(6)])
+        for _ in range(7):
+            shop.jobs.run_for("9m")
+            shop.jobs.restart()
+        shop.jobs.run_until_idle()
+        shop.jobs.assert_done(shop.call)
+
+    assert within(shop.starts["a"], 6, 3_600_000, 1)
+    assert shop.order["a"] == list(range(6))
+    assert max(shop.starts["a"]) - min(shop.starts["a"]) <= 5 * 600_000 + 5_000
+
+
+def test_a_key_that_was_not_limited_before_is_not_held_up_by_a_restart() -> None:
+    shop = Shop(Limit(rate="6/h", per="customer"))
+    with memory(shop.app) as shop.jobs:
+        shop.call.enqueue(Call("a"))
+        shop.jobs.run_until_idle()
+        shop.jobs.restart()
+        began = shop.jobs.clock.broker_ms()
+        shop.call.enqueue(Call("b"))
+        shop.jobs.run_until_idle()
+
+    assert shop.starts["b"][0] - began <= 1_100
+
+
+def test_a_429_slows_its_key_down_and_uses_no_attempt() -> None:
+    shop = Shop(Limit(rate="100/s", per="customer"), retry_ms=30_000)
+    shop.refused = {"a"}
+    with memory(shop.app) as shop.jobs:
+        shop.call.enqueue(Call("a", 0))
+        shop.jobs.run_for("1s")
+        shop.call.enqueue_many([Call(name, n) for n in (1, 2) for name in ("a", "b")])
+        shop.jobs.run_until_idle()
+        shop.jobs.assert_done(shop.call)
+
+    first, *others = shop.starts["a"]
+    assert len(others) == 3
+    assert min(others) - first >= 30_000
+    assert within(others, 100, 1_000, 1)
+    assert max(shop.starts["b"]) - first < 2_000
+
+
+def test_jobs_of_before_the_limit_share_one_key() -> None:
+    app = App("shop")
+    queue = app.queue("calls", partitions=1)
+    plain = app.declare("call", Call, queue=queue)
+    shop = Shop(Limit(rate="10/s", per="customer"), partitions=1)
+    with memory(app) as before:
+        plain.enqueue_many([Call(str(n)) for n in range(5)])
+        broker = before.broker
+    with memory(shop.app, broker) as shop.jobs:
+        shop.jobs.run_until_idle()
+        shop.jobs.assert_done(shop.call)
+    assert within([each for times in shop.starts.values() for each in times], 10, 1_000, 1)
+
+
+@pytest.mark.parametrize("rate", ["1/2d", "100/9d"])
+def test_a_rate_that_outlives_the_dedup_window_is_refused(rate: str) -> None:
+    with pytest.raises(ConfigError, match=r"dedup window of its queue, 1d: raise .*dedup="):
+        Shop(Limit(rate=rate, per="customer", burst=50))
