@@ -196,8 +196,9 @@ def test_a_blocked_loop_is_death_and_a_stuck_thread_or_a_lost_broker_is_not(
             until(address, "/livez", 503, "event_loop")
             told = get(address, "/status")[1]
             assert told["oldest"]["job"] in {"sleeps_in_a_thread", "blocks_the_loop"}
-            assert {run["job"] for run in told["runs"]} == {"sleeps_in_a_thread", "blocks_the_loop"}
-            assert all(run["id"] and run["attempt"] == 1 for run in told["runs"])
+            # The stuck one is retried, and its retry gets stuck too, if the machine is that slow.
+            firsts = {run["job"] for run in told["runs"] if run["id"] and run["attempt"] == 1}
+            assert firsts == {"sleeps_in_a_thread", "blocks_the_loop"}
 
             (place.folder / "free").touch()
             until(address, "/readyz", 503, "broker")
