@@ -25,6 +25,7 @@ COMMANDS = {
     "enqueue": "Enqueue jobs of one type, with their args as JSON.",
     "jobs": "List the newest jobs: running, waiting, retrying, dead, done.",
     "job": "Show the timeline of one job.",
+    "explain": "Say in one sentence why a job does not run, or how it ended.",
     "dlq": "List, show, redrive and discard dead letters.",
     "status": "Show the processes of an app on this machine, and their health.",
     "lag": "Show how far the workers are behind, in records and in seconds.",

@@ -266,7 +266,7 @@ class _Seeker:
 
 def _told(carried: Carried) -> dict[str, Any]:
     """Details from the headers, beyond the numbers that every entry has."""
-    texts = ("reason", "error", "message", "frame", "due_ms", "delay_ms")
+    texts = ("reason", "error", "message", "frame", "due_ms", "delay_ms", "waits", "waits_since_ms")
     first = {name: value for name in texts if (value := getattr(carried, name)) not in {None, ""}}
     numbers = {"redrive": carried.redrive, "seq": carried.seq, "attempt": carried.attempt}
     return numbers | first if carried != FIRST else numbers

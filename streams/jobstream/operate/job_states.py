@@ -57,6 +57,8 @@ class JobNow(NamedTuple):
     """How many records of its partition may have to be finished before it; None off the queue."""
     may_run: bool = False
     """Its worker has announced that it may begin it."""
+    waits: str = ""
+    """What it waits for on the ladder, if not for its time alone."""
     awaits_code: bool = False
     error: str = ""
     """The last error, and its place."""
@@ -144,6 +146,7 @@ class JobStates:
             due_ms=wait_on(rung, at_ms, carried.due_ms, carried.delay_ms).due_ms if rung else None,
             ahead=None if rung else offset - standing.unfinished,
             may_run=not rung and mirror is not None and offset < mirror.may_begin,
+            waits=carried.waits if rung else "",
             awaits_code=carried.unknown_since_ms is not None,
             error=_failure(carried),
         )

@@ -168,6 +168,8 @@ def _why(job: JobNow, orders: Sequence[Order], *, others: bool) -> str:
         parts.append(_before(job, others=others))
     elif job.due_ms is not None:
         parts.append(f"due {when(job.due_ms)}")
+    if job.waits:
+        parts.append(f"waits for its turn ({job.waits})")
     if job.awaits_code:
         parts.append("no worker has code that reads it")
     if job.reason:

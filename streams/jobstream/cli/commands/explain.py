@@ -1,0 +1,111 @@
+"""`jobstream explain`: why a job does not run, or how it ended, in one sentence. Needs no code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jobstream.cli.app_command import AppCommand
+from jobstream.cli.ask_processes import workers_here
+from jobstream.cli.control_text import document
+from jobstream.cli.options import (
+    brokers_now,
+    json_option,
+    moment,
+    or_ours,
+    queue_option,
+    tell_missing,
+    view_of,
+)
+from jobstream.cli.output import iso, print_json, progress, remark, say, when
+from jobstream.cli.why_text import sentence
+from jobstream.exits import FAILURE, OK
+
+if TYPE_CHECKING:
+    from jobstream.cli.app_name import AppName
+    from jobstream.operate.history import History
+    from jobstream.operate.view import AppView
+    from jobstream.operate.why import Why
+
+
+@click.command(cls=AppCommand)
+@queue_option
+@click.argument("job_id", metavar="ID")
+@click.option(
+    "--since",
+    metavar="TIME",
+    help="Read the log from this time on, as in 2h (2 hours ago) or 2026-01-31T12:00.",
+)
+@json_option
+def command(
+    app: AppName, *, queue: str | None, job_id: str, since: str | None, as_json: bool
+) -> int:
+    """Say in one sentence where a job stands and what it waits for, or how it ended.
+
+    It reads the log as `job show` does, and takes the beginning of an id, too. What cannot be known
+    from outside is left out: only workers on this machine are asked whether they run the job. Where
+    jobs are ahead of it, it looks twice, two seconds apart, to estimate how long they take. The
+    exit code is 1 if the log has no such job.
+    """
+    from jobstream.operate.history import history  # noqa: PLC0415 - loads the Kafka client
+    from jobstream.operate.short_ids import whole_id  # noqa: PLC0415 - as above
+    from jobstream.operate.why import why  # noqa: PLC0415 - as above
+
+    view = view_of(app)
+    now_ms = brokers_now(view)
+    queues, since_ms = view.queues(queue), moment("--since", since, now_ms)
+    tell_missing(app, view, queue)
+    with progress(f"looking for {job_id}") as heard:
+        whole = whole_id(view, job_id, queues, since_ms, heard)
+        found = history(view, whole, queues, since_ms, heard)
+    told = why(view, found, view.orders(or_ours(now_ms)))
+    if told is None:
+        looked = "the whole log" if found.since_ms is None else f"since {when(found.since_ms)}"
+        remark(f"jobstream: no trace of job {job_id!r} ({looked}); check the app, or give --since")
+        return FAILURE
+    run = _run(view, whole)
+    text = sentence(whole, found.event.job_type if found.event else "", told, run)
+    if as_json:
+        print_json(_document(found, told, run) | {"sentence": text})
+    else:
+        say(text)
+    return OK
+
+
+def _run(view: AppView, job_id: str) -> dict[str, Any] | None:
+    """What a worker on this machine says of the job, if one runs it."""
+    return next(
+        (
+            {"worker": answer["worker"], **run}
+            for answer in workers_here(view)
+            for run in answer.get("runs") or []
+            if run["id"] == job_id
+        ),
+        None,
+    )
+
+
+def _document(found: History, told: Why, run: dict[str, Any] | None) -> dict[str, Any]:
+    from jobstream.control_listing import shown  # noqa: PLC0415 - not needed for --help
+
+    detail, ahead = told.told.detail, told.ahead
+    since_ms = detail.get("waits_since_ms")
+    return {
+        "id": found.job_id,
+        "type": found.event.job_type if found.event else None,
+        "queue": told.told.queue,
+        "state": "running" if run is not None else found.state,
+        "since": iso(told.told.at_ms),
+        "attempt": told.attempt if run is None else run["attempt"],
+        "rung": detail.get("rung"),
+        "due_at": iso(told.due_ms) if told.due_ms is not None else None,
+        "waits": detail.get("waits"),
+        "waits_since": iso(since_ms) if since_ms is not None else None,
+        "ahead": None
+        if ahead is None
+        else {"jobs": ahead.jobs, "of_key": ahead.of_key, "seconds": ahead.seconds},
+        "worker": run["worker"] if run is not None else None,
+        "orders": [document(shown(order)) for order in told.orders],
+        "breakers": [document(shown(order)) for order in told.breakers],
+    }

@@ -1,0 +1,126 @@
+"""Why a job stands where it stands, in one sentence. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jobstream.cli.control_text import holds
+from jobstream.cli.output import age, when
+from jobstream.cli.printable import one_line
+from jobstream_processors.core.known import CANCELLED, DEAD, DONE, DUPLICATE, EXPIRED
+
+if TYPE_CHECKING:
+    from jobstream.operate.why import Ahead, Why
+
+FOR = {
+    "unique": "another job has its unique key",
+    "rate": "its rate limit is used up",
+    "concurrency": "as many of its limit as may run do run",
+    "fair": "others of its tenant are before it",
+    "breaker": "the breaker of what it calls is open",
+    "flood": "handlers died one after the other in its partition",
+    "paused": "it was paused",
+    "key": "another job has its order key",
+}
+"""Words for what a job waits for, which its copy names."""
+ENDED = {
+    DONE: "is done",
+    DEAD: "is dead",
+    CANCELLED: "is cancelled",
+    EXPIRED: "is expired",
+    DUPLICATE: "is a duplicate",
+}
+
+
+def sentence(job_id: str, job_type: str, why: Why, run: dict[str, Any] | None) -> str:
+    """One sentence. `run` is what a worker on this machine says that runs it, if one does."""
+    what = f"job {job_id} ({job_type or 'type unknown'}, queue {why.told.queue})"
+    if run is not None:
+        seconds = age(run["seconds"])
+        told = f"runs on {run['worker']} for {seconds} now, attempt {run['attempt']}"
+    elif why.told.what == "waits":
+        told = _on_ladder(why)
+    elif why.ahead is not None:
+        told = _on_queue(why, why.ahead)
+    elif _how(why) in ENDED:
+        told = _ended(why)
+    else:
+        told = f"is in state {why.state} since {when(why.told.at_ms)}"
+    held = "".join(f"; {holds_text}" for holds_text in _orders(why, run))
+    return one_line(f"{what} {told}{held}.", None)
+
+
+def _on_ladder(why: Why) -> str:
+    detail = why.told.detail
+    place = f"on rung {detail.get('rung', '?')} until {when(why.due_ms or 0)}"
+    reason = detail.get("waits")
+    if reason:
+        since_ms = detail.get("waits_since_ms")
+        since = f", since {when(since_ms)}" if since_ms is not None else ""
+        others = [f"{o.subject} since {when(o.at_ms)}, by {o.who}" for o in why.breakers]
+        named = f" (open now: {'; '.join(others)})" if others else ""
+        return f"waits {place}, as {FOR.get(reason, reason)}{named} [{reason}]{since}"
+    if detail.get("error"):
+        where = f" at {detail['frame']}" if detail.get("frame") else ""
+        return f"waits {place} for attempt {why.attempt}: {detail['error']}{where}"
+    return f"waits {place}: it is to run later"
+
+
+def _on_queue(why: Why, ahead: Ahead) -> str:
+    topic, partition, offset = why.told.place
+    if ahead.settled:
+        return (
+            f"was finished by a worker at {topic}:{partition}:{offset}, and the log does not tell "
+            "any more how it ended: rows live for the dedup window"
+        )
+    if why.in_place:
+        return (
+            f"waits in place with its order key held until {when(why.due_ms or 0)}, for attempt "
+            f"{why.attempt}"
+        )
+    if not ahead.jobs:
+        before = "is the next of its partition"
+    else:
+        rest = "" if ahead.of_key is None else f", {ahead.of_key:,} of them with its order key"
+        took = f"about {age(ahead.seconds)}" if ahead.seconds is not None else "none was finished"
+        before = f"is behind {_jobs(ahead.jobs)} of its partition ({took}{rest})"
+    since = f"on the queue since {when(why.told.at_ms)}"
+    if not why.workers:
+        return f"{before}, {since}; no worker runs"
+    if ahead.may_run:
+        return f"{before}, {since}; a worker has taken it up, and may be running it"
+    return f"{before}, {since}"
+
+
+def _how(why: Why) -> str:
+    """The state; the delayer writes a letter without a row, for a record that it can't carry."""
+    return DEAD if why.told.what == "dead letter" else why.state
+
+
+def _ended(why: Why) -> str:
+    detail, state = why.told.detail, _how(why)
+    told = f"{ENDED[state]} since {when(why.told.at_ms)}"
+    reason = detail.get("detail") or detail.get("reason") or ""
+    if state == EXPIRED:
+        return f"{told}: it did not begin in time"
+    if state == DUPLICATE:
+        return f"{told} {reason}".rstrip()
+    if state in {DEAD, CANCELLED} and reason:
+        told = f"{told}: {reason}"
+    if state in {DONE, DEAD}:
+        told = f"{told}, after {why.attempt} {'attempt' if why.attempt == 1 else 'attempts'}"
+    if why.letter_is_open is not None and state == DEAD:
+        told = f"{told}; its dead letter is {'open' if why.letter_is_open else 'closed'}"
+    return told
+
+
+def _orders(why: Why, run: dict[str, Any] | None) -> list[str]:
+    from jobstream.control_listing import shown  # noqa: PLC0415 - not needed for --help
+
+    if _how(why) in ENDED and run is None:
+        return []
+    return [holds(shown(order)) for order in why.orders]
+
+
+def _jobs(count: int) -> str:
+    return "1 job" if count == 1 else f"{count:,} jobs"
