@@ -19,6 +19,7 @@ from jobstream_processors.assignment.skipped import Lookout
 from jobstream_processors.assignment.takeover import Takeover
 from jobstream_processors.engine.admission import all_gates
 from jobstream_processors.engine.engine import Engine
+from jobstream_processors.engine.gates.fair import Turnstile
 from jobstream_processors.engine.gates.limit import JobLimits
 from jobstream_processors.engine.gates.outage import Breakers, TellOpening
 from jobstream_processors.engine.intake import Intake
@@ -30,7 +31,14 @@ from jobstream_processors.execute.on_loop import LoopExecutor
 from jobstream_processors.execute.on_processes import ProcessExecutor
 from jobstream_processors.execute.on_threads import ThreadExecutor
 from jobstream_processors.execute.running import Barred, Ended, Executes
-from jobstream_processors.job_types import ASYNC, PROCESS, THREAD, JobSpec, slots_of
+from jobstream_processors.job_types import (
+    ASYNC,
+    PROCESS,
+    THREAD,
+    JobSpec,
+    slots_by_executor,
+    slots_of,
+)
 from jobstream_processors.meter import Meter
 from jobstream_processors.ports import Clock, Listener, Log, Sink, Source
 from jobstream_processors.queue_plan import QueuePlan
@@ -144,7 +152,9 @@ class Assembly:
         self.judge = judge = Judge(parts.specs, parts.catalogue, clock)
         breakers = [spec.breaker for spec in parts.specs.values() if spec.breaker is not None]
         self.breakers = Breakers(breakers, clock.broker_ms, parts.tell_opening)
-        gates = all_gates(self.breakers, JobLimits(clock))
+        slots = slots_by_executor(parts.concurrency, parts.children)
+        turnstile = Turnstile(slots, clock.awake_s)
+        gates = all_gates(self.breakers, JobLimits(clock), turnstile)
         self.engine = Engine(intake, judge, clock, tracing.put(put), loop, meter, gates)
         self.feed = Feed(
             parts.plans,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from jobstream_processors.core.breaker import Breaker
@@ -44,6 +44,8 @@ class JobSpec:
     """Whether all of its jobs stand in one partition, which has such limits for itself."""
     fair: bool = False
     """Whether its jobs take turns by their fair key."""
+    fair_weights: Mapping[str, int] = field(default_factory=dict, hash=False)
+    """The shares of single fair keys; others have 1."""
     breaker: Breaker | None = None
     """The circuit breaker that it shares with others of that name."""
     app_at: tuple[str, str] | None = None
@@ -66,13 +68,19 @@ class JobSpec:
         return self.app_at is not None or has_name
 
 
+def slots_by_executor(concurrency: int, children: int) -> dict[str, int]:
+    """How many handlers run at once in each executor of a process."""
+    return {ASYNC: concurrency, THREAD: concurrency, PROCESS: children}
+
+
 def slots_of(specs: Iterable[JobSpec], concurrency: int, children: int) -> int:
     """How many handlers of these types run at once in a process: each executor has its own slots.
 
     So handlers that hang in threads take nothing from those on the loop.
     """
     used = {spec.executor for spec in specs}
-    return sum(children if executor == PROCESS else concurrency for executor in used)
+    slots = slots_by_executor(concurrency, children)
+    return sum(slots[executor] for executor in used)
 
 
 def executor_of(name: str, function: Callable[..., Any], wanted: str | None) -> str:

@@ -36,6 +36,7 @@ from jobstream.job_queue import Queue
 from jobstream.settings import Settings
 from jobstream_processors.context import Context
 from jobstream_processors.core.breaker import Breaker
+from jobstream_processors.core.fair_rule import Fair
 from jobstream_processors.core.limit_rule import Limit
 from jobstream_processors.core.outcome import Cancel, Dead, JobOutcome, RetryAfter, Snooze
 from jobstream_processors.core.retry import Backoff
@@ -65,6 +66,7 @@ __all__ = [
     "Enqueued",
     "EnqueuesFailed",
     "Failure",
+    "Fair",
     "Job",
     "JobOutcome",
     "JobTooLarge",

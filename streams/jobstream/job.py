@@ -11,6 +11,7 @@ from jobstream.enqueue.acks import unwritten
 from jobstream.enqueue.composing import When, refusal
 from jobstream.enqueue.direct import CALLED, call, unasked
 from jobstream.errors import ConfigError, EnqueueError
+from jobstream.job_declaration import fair_weights
 from jobstream_processors.core.identity import check_key, from_parent
 from jobstream_processors.core.limit_rule import is_pinned
 from jobstream_processors.core.policy import Policy
@@ -307,7 +308,8 @@ class Job(Generic[Args, Result_co]):
             limits=options.limits,
             partitions=self.queue.partitions,
             pinned=is_pinned(options.limits, self.queue.partitions),
-            fair=options.fair,
+            fair=options.fair is not None,
+            fair_weights=fair_weights(self.codec, options.fair),
             breaker=options.breaker,
         )
 

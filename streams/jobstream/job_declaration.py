@@ -12,8 +12,9 @@ from jobstream.breaker_declaration import breaker_of
 from jobstream.errors import ConfigError
 from jobstream_processors.core.breaker import Breaker
 from jobstream_processors.core.duration import Duration, to_ms
+from jobstream_processors.core.fair_rule import Fair, fair_rule
 from jobstream_processors.core.field_names import field_names
-from jobstream_processors.core.job_keys import JobKeys, KeyRules
+from jobstream_processors.core.job_keys import JobKeys, KeyRules, key_of
 from jobstream_processors.core.limit_rule import Limit, check_limits, check_spans, is_pinned
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.core.unique_rule import Debounce, Unique
@@ -47,7 +48,7 @@ class DeclareOptions(TypedDict, total=False):
     unique: Unique | None
     debounce: Debounce | None
     limits: Iterable[Limit]
-    fair_by: Fields | None
+    fair_by: Fields | Fair | None
     breaker: Breaker | str | None
 
 
@@ -68,13 +69,13 @@ class JobOptions:
     expect_ms: int | None
     unique: Unique | Debounce | None = None
     limits: tuple[Limit, ...] = ()
-    fair: bool = False
+    fair: Fair | None = None
     breaker: Breaker | None = None
 
     @property
     def gated(self) -> bool:
         """Whether a rule of it has a say in when its jobs begin."""
-        rules = self.unique is not None or bool(self.limits) or self.fair
+        rules = self.unique is not None or bool(self.limits) or self.fair is not None
         return rules or self.breaker is not None
 
 
@@ -108,7 +109,7 @@ def job_options(name: str, queue: Queue, options: Mapping[str, Any]) -> JobOptio
         expect_ms,
         _unique(options),
         check_limits(options.get("limits", ())),
-        options.get("fair_by") is not None,
+        fair_rule(options.get("fair_by")),
         breaker_of(name, queue, options.get("breaker")),
     )
 
@@ -122,17 +123,27 @@ def job_keys(
     """
     unique, limits = _unique(options), check_limits(options.get("limits", ()))
     check_spans(limits, queue.partitions, queue.dedup_ms)
-    order_by, fair_by = options.get("order_by"), options.get("fair_by")
+    order_by, fair = options.get("order_by"), fair_rule(options.get("fair_by"))
     rules = KeyRules(
         None if order_by is None else field_names("order_by", order_by),
         None if unique is None else unique.fields,
         next((each.fields for each in limits if each.fields is not None), None),
-        None if fair_by is None else field_names("fair_by", fair_by),
+        None if fair is None else fair.fields,
     )
     pinned = is_pinned(limits, queue.partitions)
     if not pinned and not any(rules):
         return None
-    return JobKeys(first_name, codec.shape.key_fields(), rules, pinned=pinned)
+    keys = JobKeys(first_name, codec.shape.key_fields(), rules, pinned=pinned)
+    fair_weights(codec, fair)
+    return keys
+
+
+def fair_weights(codec: JobCodec[Any], fair: Fair | None) -> dict[str, int]:
+    """The weights of a type by fair key; raises InvalidOption for values that can't be in args."""
+    if fair is None:
+        return {}
+    fields = codec.shape.key_fields()
+    return fair.keyed(lambda values: key_of(fair.fields, values, fields))
 
 
 def _unique(options: Mapping[str, Any]) -> Unique | Debounce | None:

@@ -155,6 +155,12 @@ def check_nesting(rules: KeyRules) -> tuple[str, ...] | None:
     return named[0][1] if named else None
 
 
+def key_of(names: tuple[str, ...], values: tuple[Any, ...], fields: Fields) -> str:
+    """The key that jobs have in whose args these fields have these values."""
+    texts = [fields[name][1](value) for name, value in zip(names, values, strict=True)]
+    return bounded(f"[{','.join(texts)}]")
+
+
 def bounded(text: str) -> str:
     """The text if it is short, else its hash."""
     if len(text) <= _SURELY_SHORT or len(data := text.encode()) <= KEY_BYTES_MAX:

@@ -49,10 +49,11 @@ class Turns:
                 return decision
         return None
 
-    def ask(self, room: WaitingRoom, delivery: Delivery) -> Decision | None:
-        """None if it begins now, or waits here: then its `waits` says for what.
+    def ask(self, room: WaitingRoom, delivery: Delivery, *, begins: bool) -> Decision | None:
+        """None if it may begin, or waits here: then its `waits` says for what.
 
-        Else how it is settled instead: it ends, or leaves for the ladder.
+        Else how it is settled instead: it ends, or leaves for the ladder. What may begin does so at
+        once if it `begins`; otherwise it has something else to wait for, and is asked about again.
         """
         now_ms = self._clock.broker_ms()
         self.kept.pop(delivery, None)
@@ -66,8 +67,9 @@ class Turns:
                 self._keep(room, delivery, verdict, now_ms)
                 return None
             return postponed(self._case(delivery), verdict)
-        for gate in self._gates:
-            gate.taken(room, delivery)
+        if begins:
+            for gate in self._gates:
+                gate.taken(room, delivery)
         return None
 
     def due(self) -> Found:

@@ -137,7 +137,13 @@ class Way:
 
     def execute(self, room: WaitingRoom, deliveries: Sequence[Delivery]) -> None:
         """Step 9: let them begin when slots are free, or when their mirror has announced that."""
-        if deliveries and deliveries[-1].offset >= room.lane.may_begin:
+        if deliveries and deliveries[-1].offset >= (below := room.lane.may_begin):
+            # Their rules are asked first: what has to wait for long needs no announcement.
+            deliveries = [
+                d
+                for d in deliveries
+                if not d.gated or d.offset < below or self._has_turn(room, d, begins=False)
+            ]
             deliveries = self.horizon.announced(room, deliveries)
         executors = self.executors
         for delivery in deliveries:
@@ -148,9 +154,9 @@ class Way:
             assert spec is not None, "admitted deliveries have a handler"  # noqa: S101
             executors[PROCESS if delivery.in_child else spec.executor].submit(delivery)
 
-    def _has_turn(self, room: WaitingRoom, delivery: Delivery) -> bool:
+    def _has_turn(self, room: WaitingRoom, delivery: Delivery, *, begins: bool = True) -> bool:
         """Whether its rules let it begin now; if not, it waits, ends or leaves for the ladder."""
-        if (decision := self.turns.ask(room, delivery)) is None:
+        if (decision := self.turns.ask(room, delivery, begins=begins)) is None:
             return delivery.waits is None
         if not delivery.holds_key:  # Not at once: the next of its key may come here, too.
             self._loop.call_soon(self.free_key, delivery)
