@@ -23,7 +23,7 @@ class Fair:
 
     `by` names fields of the args, such as "tenant_id". `weights` gives single values of the field a
     larger share, as in {"acme": 4}, or of several fields, {("acme", "eu"): 4}; others have 1. A
-    weight is a whole number from 1 to 100, and there are 1,000 at most. Raises ConfigError for
+    weight is a whole number from 1 to 100, and there are 1,000 at most. Raises ValueError for
     anything else.
     """
 
