@@ -29,7 +29,7 @@ from jobstream.job_queue import Queue
 from jobstream.schedule_decorators import Scheduling
 from jobstream.settings import Settings
 from jobstream.topics.sizes import size_of
-from jobstream_processors.core.orders import HOLD_BREAKER, PAUSE_QUEUE
+from jobstream_processors.core.orders import HOLD_BREAKER, PAUSE_QUEUE, SET_LIMIT
 from jobstream_processors.errors import InvalidOption
 from jobstream_schemas import JobCodec, SchemaError
 
@@ -323,11 +323,13 @@ class App(Scheduling):
         return cast("_Called", around(function)) if self.settings.django else function
 
     def _names_of(self, kind: str) -> set[str]:
-        """The declared queues, job types or breakers that an entry of that kind can be about."""
+        """The queues, job types, breakers or limits that an entry of that kind can be about."""
         if kind == PAUSE_QUEUE:
             return set(self._queues)
         if kind == HOLD_BREAKER:
             return set(self.breakers)
+        if kind == SET_LIMIT:
+            return {name for job in self._jobs.values() for name in job.limit_names}
         return set(self.jobs_by_name)
 
     def _declare(

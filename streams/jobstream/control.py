@@ -35,6 +35,7 @@ from jobstream_processors.core.orders import (
     PAUSE_QUEUE,
     PAUSE_TYPE,
     QUIET,
+    SET_LIMIT,
     Order,
     check,
     names_workers,
@@ -48,11 +49,12 @@ if TYPE_CHECKING:
     from jobstream.breaker_control import BreakerControl
     from jobstream.control_listing import ControlEntry
     from jobstream.enqueue.client import Client
+    from jobstream.limit_control import LimitControl
     from jobstream_processors.core.duration import Duration
     from jobstream_processors.ports import Outgoing
 
 
-_WHAT = {PAUSE_QUEUE: "queue", PAUSE_TYPE: "job type", HOLD_BREAKER: "breaker"}
+_WHAT = {PAUSE_QUEUE: "queue", PAUSE_TYPE: "job type", HOLD_BREAKER: "breaker", SET_LIMIT: "limit"}
 
 
 class Control:
@@ -147,6 +149,17 @@ class Control:
         from jobstream.breaker_control import BreakerControl  # noqa: PLC0415 - few need it
 
         return BreakerControl(self, self._known(HOLD_BREAKER, name))
+
+    def limit(self, name: str) -> LimitControl:
+        """Change the numbers of a limit of a job type, or leave it to the code again.
+
+        `name` is `TYPE:rate` or `TYPE:concurrency`, with `:FIELD` behind it for a limit with `per=`
+        (`+` between several fields), and `#2` for the second of a name. Writes nothing by itself.
+        Raises ConfigError for a name that no job type of the app gives.
+        """
+        from jobstream.limit_control import LimitControl  # noqa: PLC0415 - few need it
+
+        return LimitControl(self, self._known(SET_LIMIT, name))
 
     def entries(self) -> list[ControlEntry]:
         """The entries in force now, by this machine's clock, oldest first.

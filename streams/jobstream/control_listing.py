@@ -16,9 +16,10 @@ class ControlEntry:
     """A control entry: a pause, a cancel or a quiet order, and when it ends."""
 
     kind: str
-    """`pause_queue`, `pause_type`, `cancel`, `quiet`, `hold_breaker` or `breaker_opened`."""
+    """`pause_queue`, `pause_type`, `cancel`, `quiet`, `hold_breaker`, `breaker_opened` or
+    `set_limit`."""
     subject: str
-    """The queue, the job type, the job's id, the worker, or the breaker."""
+    """The queue, the job type, the job's id, the worker, the breaker, or the limit."""
     who: str
     why: str
     at: datetime
@@ -26,7 +27,8 @@ class ControlEntry:
     expires_at: datetime
     """From this moment on every worker ignores the entry."""
     limits: Mapping[str, int] = field(default_factory=dict)
-    """Numbers by name, for kinds that have some: `open` of `hold_breaker` is 1, or 0 for closed."""
+    """Numbers by name, for kinds that have some: `open` of `hold_breaker` is 1, or 0 for closed;
+    `concurrency`, or `starts`, `period_ms` and perhaps `burst`, of `set_limit`."""
 
 
 def shown(entry: Order) -> ControlEntry:

@@ -13,7 +13,7 @@ from jobstream.enqueue.direct import CALLED, call, unasked
 from jobstream.errors import ConfigError, EnqueueError
 from jobstream.job_declaration import fair_weights
 from jobstream_processors.core.identity import check_key, from_parent
-from jobstream_processors.core.limit_rule import is_pinned
+from jobstream_processors.core.limit_rule import is_pinned, names_of
 from jobstream_processors.core.policy import Policy
 from jobstream_processors.errors import InvalidOption
 from jobstream_processors.job_types import JobSpec, executor_of, takes_context
@@ -83,6 +83,11 @@ class Job(Generic[Args, Result_co]):
     def breaker(self) -> Breaker | None:
         """The circuit breaker that it gives; one given by name has the usual settings here."""
         return self._options.breaker
+
+    @property
+    def limit_names(self) -> list[str]:
+        """What operators call its limits, in their order."""
+        return names_of(self.name, self._options.limits)
 
     def enqueue(
         self,

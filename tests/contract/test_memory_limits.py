@@ -150,6 +150,37 @@ def test_jobs_of_before_the_limit_share_one_key() -> None:
     assert within([each for times in shop.starts.values() for each in times], 10, 1_000, 1)
 
 
+def test_operators_change_a_limit_and_a_deploy_leaves_that() -> None:
+    shop = Shop(Limit(rate="100/m", per="customer"), Limit(concurrency=9))
+    with memory(shop.app) as shop.jobs:
+        control = shop.app.control.limit("call:rate:customer")
+        entry = control.set(rate="1/m", why="they asked", for_="10m")
+        assert (entry.kind, entry.limits) == ("set_limit", {"starts": 1, "period_ms": 60_000})
+        shop.call.enqueue_many([Call("a", n) for n in range(5)])
+        shop.jobs.run_for("1m")
+        shop.jobs.restart()
+        shop.jobs.run_for("1m")
+        assert within(shop.starts["a"], 1, 60_000, 1)
+        assert len(shop.starts["a"]) == 3
+        control.release()
+        shop.call.enqueue_many([Call("b", n) for n in range(5)])
+        shop.jobs.run_until_idle()
+        shop.jobs.assert_done(shop.call)
+    assert max(shop.starts["b"]) - min(shop.starts["b"]) <= 5_000
+
+
+def test_a_limit_by_a_name_or_with_numbers_that_it_lacks_is_refused() -> None:
+    shop = Shop(Limit(rate="100/m", per="customer"), Limit(rate="9/s", per="customer"))
+    with memory(shop.app):
+        with pytest.raises(ConfigError, match=r"no limit 'call:rate'.*call:rate:customer#2"):
+            shop.app.control.limit("call:rate")
+        control = shop.app.control.limit("call:rate:customer#2")
+        with pytest.raises(ConfigError, match=r"concurrency= is no number of it.*give rate="):
+            control.set(concurrency=5)
+        with pytest.raises(ConfigError, match=r"rate=0 is outside"):
+            control.set(rate="0/s")
+
+
 @pytest.mark.parametrize("rate", ["1/2d", "100/9d"])
 def test_a_rate_that_outlives_the_dedup_window_is_refused(rate: str) -> None:
     with pytest.raises(ConfigError, match=r"dedup window of its queue, 1d: raise .*dedup="):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -82,10 +82,6 @@ class Limit:
         """Its rate; raises InvalidOption for a limit of the other kind."""
         return rate_of(self.rate)
 
-    def name(self, job_type: str) -> str:
-        """What operators call it: the type, the kind, and the fields that it counts by."""
-        return ":".join((job_type, self.kind, *("+".join(f) for f in (self.fields or (),) if f)))
-
     def least(self) -> int:
         """The smallest count in it: no more partitions than that can each have a share."""
         if self.concurrency is not None:
@@ -94,15 +90,42 @@ class Limit:
         return count if self.burst is None else min(count, self.burst)
 
 
-def numbers_of(limit: Limit, partitions: int) -> Numbers:
-    """The numbers of a limit; over a cluster, each partition has at least one of its burst."""
+def names_of(job_type: str, limits: Iterable[Limit]) -> list[str]:
+    """What operators call the limits of a type: its name, the kind, the fields they count by.
+
+    A number stands behind the second limit of a name, and those after it.
+    """
+    found: list[str] = []
+    for each in limits:
+        per = ("+".join(each.fields),) if each.fields is not None else ()
+        name = ":".join((job_type, each.kind, *per))
+        twice = sum(other.partition("#")[0] == name for other in found)
+        found.append(f"{name}#{twice + 1}" if twice else name)
+    return found
+
+
+def numbers_of(limit: Limit, partitions: int, other: Numbers | None = None) -> Numbers:
+    """The numbers of a limit, or `other` ones where they are of its kind.
+
+    Over a cluster, each partition has at least one of a burst that is not given.
+    """
     if limit.concurrency is not None:
-        return Numbers(concurrency=limit.concurrency)
-    rate = limit.parsed
-    burst = limit.burst or max(1, rate.starts * BURST_MS // rate.period_ms)
-    if limit.burst is None and limit.fields is None and rate.starts >= partitions:
-        burst = max(burst, partitions)
-    return Numbers(starts=rate.starts, period_ms=rate.period_ms, burst=burst)
+        return Numbers(concurrency=(other and other.concurrency) or limit.concurrency)
+    starts, period_ms = limit.parsed
+    burst = limit.burst or 0
+    if other is not None and other.starts and other.period_ms:
+        starts, period_ms, burst = other.starts, other.period_ms, other.burst
+    if not burst:
+        burst = max(1, starts * BURST_MS // period_ms)
+        if limit.fields is None and starts >= partitions:
+            burst = max(burst, partitions)
+    return Numbers(starts=starts, period_ms=period_ms, burst=burst)
+
+
+def told_numbers(numbers: Mapping[str, int]) -> Numbers:
+    """The numbers of an entry of an operator; those that are out of bounds are left out."""
+    good = {name: n for name, n in numbers.items() if name in Numbers._fields and n > 0}
+    return Numbers(**{name: min(n, PERIOD_MS_MAX) for name, n in good.items()})
 
 
 def rate_of(text: object) -> RateOf:
@@ -165,6 +188,10 @@ def is_pinned(limits: Iterable[Limit], partitions: int) -> bool:
 
 def _check_count(option: str, count: object) -> None:
     if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= COUNT_MAX:
-        fix = "to stop a type, pause it: jobstream control pause" if count == 0 else "give a count"
+        fix = (
+            "to stop a type, pause it: jobstream control pause --app APP --type TYPE"
+            if count == 0
+            else "give a count"
+        )
         message = f"{option}={count!r} is outside 1 .. {COUNT_MAX:,}; {fix}"
         raise InvalidOption(message)

@@ -19,7 +19,9 @@ from jobstream_processors.errors import InvalidOption
 PAUSE_QUEUE, PAUSE_TYPE, CANCEL, QUIET = "pause_queue", "pause_type", "cancel", "quiet"
 HOLD_BREAKER, BREAKER_OPENED = "hold_breaker", "breaker_opened"
 """An operator holds a breaker open or closed; a worker has opened one and tells the others."""
-KINDS = (PAUSE_QUEUE, PAUSE_TYPE, CANCEL, QUIET, HOLD_BREAKER, BREAKER_OPENED)
+SET_LIMIT = "set_limit"
+"""A limit of a job type has other numbers than its code says."""
+KINDS = (PAUSE_QUEUE, PAUSE_TYPE, CANCEL, QUIET, HOLD_BREAKER, BREAKER_OPENED, SET_LIMIT)
 LASTS_MS: Mapping[str, int] = {
     PAUSE_QUEUE: to_ms("24h"),
     PAUSE_TYPE: to_ms("24h"),
@@ -27,6 +29,7 @@ LASTS_MS: Mapping[str, int] = {
     QUIET: to_ms("1h"),
     HOLD_BREAKER: to_ms("1h"),
     BREAKER_OPENED: to_ms("30s"),
+    SET_LIMIT: to_ms("24h"),
 }
 """How long an entry of each kind lasts unless it says otherwise: nothing is forgotten for ever."""
 LASTS_MS_MIN = 1_000
@@ -45,7 +48,7 @@ class Order(NamedTuple):
 
     kind: str
     subject: str
-    """A queue, a job type, a job's id, a worker `host:pid`, or a breaker."""
+    """A queue, a job type, a job's id, a worker `host:pid`, a breaker or a limit."""
     who: str
     why: str
     at_ms: int
@@ -76,6 +79,8 @@ class Orders:
     """Those that operators hold open or closed."""
     openings: Mapping[str, Order] = field(default_factory=dict, hash=False)
     """Breakers that a worker found open, until then."""
+    limits: Mapping[str, Order] = field(default_factory=dict, hash=False)
+    """Limits of job types that have other numbers."""
 
     def __bool__(self) -> bool:
         """Whether anything is in force at all."""
@@ -89,6 +94,7 @@ class Orders:
         yield from self.quiets
         yield from self.breakers.values()
         yield from self.openings.values()
+        yield from self.limits.values()
 
     def quiets_worker(self, name: str) -> Order | None:
         """The entry that keeps the worker of that name from taking jobs."""
@@ -111,6 +117,7 @@ def in_force(entries: Iterable[Order], now_ms: int) -> Orders:
         quiets=tuple(by_kind[QUIET].values()),
         breakers=by_kind[HOLD_BREAKER],
         openings=by_kind[BREAKER_OPENED],
+        limits=by_kind[SET_LIMIT],
     )
 
 

@@ -14,6 +14,7 @@ from jobstream_processors.core.orders import (
     PAUSE_QUEUE,
     PAUSE_TYPE,
     QUIET,
+    SET_LIMIT,
 )
 
 if TYPE_CHECKING:
@@ -37,12 +38,16 @@ LIFTED = {
     CANCEL: "the order to cancel job {} is lifted",
     QUIET: "workers {} take jobs again",
     HOLD_BREAKER: "breaker {} is no longer held",
+    SET_LIMIT: "limit {} has the numbers of the code again",
 }
 
 
 def holds(entry: ControlEntry) -> str:
     """The entry on one line: its subject, its end, its author and its reason."""
     until = when(round(entry.expires_at.timestamp() * 1_000))
+    if entry.kind == SET_LIMIT:
+        numbers = ", ".join(f"{name} {number}" for name, number in entry.limits.items())
+        return one_line(f"limit {entry.subject} has {numbers} until {until}, {by(entry)}")
     what = WHAT.get(entry.kind) or HELD[entry.limits.get(OPEN, 0)]
     return one_line(f"{what.format(entry.subject)} until {until}, {by(entry)}")
 

@@ -13,7 +13,7 @@ from jobstream import Limit
 from jobstream_processors.assignment.handover import left_of
 from jobstream_processors.core.headers import Carried, parse
 from jobstream_processors.core.known import Known
-from jobstream_processors.core.orders import CANCEL, PAUSE_QUEUE
+from jobstream_processors.core.orders import CANCEL, PAUSE_QUEUE, SET_LIMIT, Order, in_force
 from jobstream_processors.core.outcome import DONE, Again, Raised
 from jobstream_processors.engine.gates.limit import JobLimits
 from jobstream_processors.engine.gates.limited_lane import KEYS_MIN, NEAR_MS
@@ -288,6 +288,38 @@ def test_a_job_of_a_fast_rate_writes_no_row_of_it_and_one_of_a_slow_rate_does(
         ("limit", "limit:o:0", now_ms + 60_000),
     ]
     assert [kind for kind, *_ in rows if kind == "limit" or _[0] == "b"] == ["limit", "job"]
+
+
+def test_an_operator_gives_a_limit_other_numbers_for_a_time(shop: Shop, works: Works) -> None:
+    limited(shop, Limit(concurrency=1, per="to"), Limit(rate="1000/s", per="to"))
+    lane = first(works)
+    now_ms = shop.clock.broker_ms()
+    entry = Order(
+        SET_LIMIT, "send:concurrency:to", "ann", "", now_ms, now_ms + 60_000, {"concurrency": 2}
+    )
+    works.engine.obey(in_force([entry], now_ms))
+    works.accept(lane, *(job(shop, name) for name in "abc"))
+    works.pass_ms(5)
+    assert works.hand.started == ["a", "b"]
+
+    works.engine.obey(in_force([], now_ms))
+    works.end("a")
+    works.pass_ms(5)
+    assert works.hand.started == ["a", "b"]
+    works.end("b")
+    works.pass_ms(5)
+    assert works.hand.started == ["a", "b", "c"]
+
+
+def test_numbers_of_another_kind_or_out_of_bounds_change_nothing(shop: Shop, works: Works) -> None:
+    limited(shop, Limit(concurrency=1, per="to"))
+    lane = first(works)
+    now_ms = shop.clock.broker_ms()
+    numbers = {"concurrency": -5, "starts": 7, "odd": 1}
+    entry = Order(SET_LIMIT, "send:concurrency:to", "x", "", now_ms, now_ms + 9_000, numbers)
+    works.engine.obey(in_force([entry], now_ms))
+    works.accept(lane, *(job(shop, name) for name in "ab"))
+    assert works.hand.started == ["a"]
 
 
 def test_idle_keys_are_forgotten(shop: Shop, works: Works) -> None:

@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING
 
 from jobstream_processors.core.gcra import CellRate, share_of
 from jobstream_processors.core.key_slots import mean_after
-from jobstream_processors.core.limit_rule import numbers_of
+from jobstream_processors.core.limit_rule import names_of, numbers_of, told_numbers
+from jobstream_processors.core.orders import NOTHING
 from jobstream_processors.core.outcome import Again
 from jobstream_processors.engine.gates.gate import Gate
 from jobstream_processors.engine.gates.limited_lane import LimitedLane, row_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.limit_rule import Numbers
+    from jobstream_processors.core.orders import Order, Orders
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.core.verdict import NotBefore
     from jobstream_processors.delivery import Delivery
@@ -41,6 +43,7 @@ class JobLimits(Gate):
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._orders: Mapping[str, Order] = NOTHING.limits
         self._lanes: dict[Lane, LimitedLane] = {}
         self._shares: dict[tuple[str, int], list[tuple[bool, CellRate | int]]] = {}
         """By type and partition: whether each limit is per key, and its numbers there."""
@@ -48,6 +51,13 @@ class JobLimits(Gate):
         """Run times by type."""
         self._began_s: dict[Delivery, float] = {}
         self._released: list[Delivery] = []
+
+    def obey(self, orders: Orders) -> Collection[str]:
+        """Limits have these numbers from now on; what waits is asked about within a moment."""
+        if orders.limits != self._orders:
+            self._orders = orders.limits
+            self._shares.clear()
+        return ()
 
     def begin(self, room: WaitingRoom) -> None:
         """Know of nothing that starts or runs in the lane but what its table tells."""
@@ -125,26 +135,28 @@ class JobLimits(Gate):
         self._began_s.pop(delivery, None)
         self._released += held.stopped(delivery)
 
+    def _new_shares(self, spec: JobSpec, partition: int) -> list[tuple[bool, CellRate | int]]:
+        found: list[tuple[bool, CellRate | int]] = []
+        for limit, name in zip(spec.limits, names_of(spec.name, spec.limits), strict=True):
+            order = self._orders.get(name)
+            other = told_numbers(order.limits) if order is not None else None
+            numbers = numbers_of(limit, spec.partitions, other)
+            is_whole = limit.fields is not None or spec.pinned
+            place = (0, 1) if is_whole else (partition, spec.partitions)
+            found.append((limit.fields is not None, _share(numbers, place)))
+        return found
+
     def _keyed(self, delivery: Delivery, spec: JobSpec) -> list[Keyed]:
         partition = delivery.lane.source[1]
         shares = self._shares.get((spec.name, partition))
         if shares is None:
-            shares = self._shares[spec.name, partition] = _shares(spec, partition)
+            shares = self._shares[spec.name, partition] = self._new_shares(spec, partition)
         # A job that was enqueued before its type had the limit has no key: such jobs share one.
         key = (delivery.meta.limit_key if delivery.meta is not None else None) or f"{spec.name}?"
         return [
             (row_name(key if is_keyed else spec.name, number), limit)
             for number, (is_keyed, limit) in enumerate(shares)
         ]
-
-
-def _shares(spec: JobSpec, partition: int) -> list[tuple[bool, CellRate | int]]:
-    found: list[tuple[bool, CellRate | int]] = []
-    for limit in spec.limits:
-        is_whole = limit.fields is not None or spec.pinned
-        place = (0, 1) if is_whole else (partition, spec.partitions)
-        found.append((limit.fields is not None, _share(numbers_of(limit, spec.partitions), place)))
-    return found
 
 
 def _share(numbers: Numbers, place: tuple[int, int]) -> CellRate | int:

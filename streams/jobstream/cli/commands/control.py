@@ -17,6 +17,7 @@ from jobstream.cli.control_entries import (
     tell_entry,
     wait_options,
 )
+from jobstream.cli.control_limit import limit_command
 from jobstream.cli.control_text import document, kind_of
 from jobstream.cli.options import (
     brokers_now,
@@ -42,7 +43,7 @@ _type_option = click.option("--type", "job_type", metavar="TYPE", help="Name of 
 
 @click.group(cls=AppGroup)
 def command() -> None:
-    """Pause queues and job types, cancel jobs, quiet workers, hold circuit breakers.
+    """Pause queues and job types, cancel jobs, quiet workers, hold breakers, set limits.
 
     Each command writes an entry that all workers read within 2 seconds. An entry shows who wrote it
     and why, and ends by itself.
@@ -52,7 +53,7 @@ def command() -> None:
 @command.command("list")
 @json_option
 def list_command(app: AppName, *, as_json: bool) -> int:
-    """List the entries in force: pauses, cancels, quiet workers and breakers."""
+    """List the entries in force: pauses, cancels, quiet workers, breakers, limits."""
     view = view_of(app)
     tell_missing(app, view)
     now_ms = or_ours(brokers_now(view))
@@ -253,3 +254,4 @@ def _lift(view: AppView, kind: str, subject: str, *, as_json: bool) -> None:
 
 
 command.add_command(breaker_command)
+command.add_command(limit_command)

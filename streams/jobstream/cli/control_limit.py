@@ -1,0 +1,88 @@
+"""`jobstream control limit`: other numbers for a limit of a job type, for a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from jobstream.cli.app_command import AppGroup
+from jobstream.cli.ask_processes import confirm
+from jobstream.cli.control_entries import (
+    entry_options,
+    in_force,
+    lift_entry,
+    tell_entry,
+    wait_options,
+)
+from jobstream.cli.options import brokers_now, json_option, or_ours, view_of
+from jobstream_processors.core.orders import SET_LIMIT
+
+if TYPE_CHECKING:
+    from jobstream.cli.app_name import AppName
+
+
+@click.group("limit", cls=AppGroup)
+def limit_command() -> None:
+    """Change the numbers of a limit, or leave it to the code again.
+
+    NAME is TYPE:rate or TYPE:concurrency, with :FIELD behind it for a limit with per=, as in
+    sync:rate:customer_id. The entry wins over the code, and over a deploy, until it ends.
+    """
+
+
+@limit_command.command("set")
+@click.argument("name", metavar="NAME")
+@click.option("--rate", metavar="RATE", help="Starts in a time, as in 50/m or 20/10s.")
+@click.option("--burst", type=int, help="How many may start at once, with --rate.")
+@click.option("--concurrency", type=int, help="How many may run at once.")
+@wait_options
+@entry_options("24h")
+@json_option
+def set_command(
+    app: AppName,
+    *,
+    name: str,
+    rate: str | None,
+    burst: int | None,
+    concurrency: int | None,
+    wait_s: float,
+    as_json: bool,
+    **said: str | None,
+) -> int:
+    """Let a limit have other numbers. Running jobs go on; what waits is looked at again.
+
+    Jobs on the delay ladder keep the moment that they were promised, and come back then.
+    """
+    from jobstream.limit_control import limit_numbers  # noqa: PLC0415 - not needed for --help
+
+    view = view_of(app)
+    numbers = limit_numbers(name, rate, burst, concurrency)
+    job_type = name.partition(":")[0]
+    _known_type(app, job_type)
+    tell_entry(view, SET_LIMIT, name, said, numbers, as_json=as_json)
+    return confirm(view, SET_LIMIT, name, wait_s)
+
+
+@limit_command.command("release")
+@click.argument("name", metavar="NAME")
+@wait_options
+@json_option
+def release_command(app: AppName, *, name: str, wait_s: float, as_json: bool) -> int:
+    """Let a limit have the numbers of the code again."""
+    view = view_of(app)
+    entries = in_force(view, or_ours(brokers_now(view)))
+    there = [each for each in entries if (each.kind, each.subject) == (SET_LIMIT, name)]
+    lift_entry(view, SET_LIMIT, name, there, as_json=as_json)
+    return confirm(view, SET_LIMIT, name, wait_s, in_force=False)
+
+
+def _known_type(app: AppName, job_type: str) -> None:
+    """Refuse a type that the app does not have: a typing error must not pass for a limit."""
+    from jobstream.operate.name_check import unknown_type  # noqa: PLC0415 - as above
+
+    view = view_of(app)
+    view.queues()
+    known = view.catalogue.job_types()
+    if job_type not in known:
+        raise unknown_type(view.app, job_type, known)
