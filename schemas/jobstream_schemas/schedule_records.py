@@ -77,7 +77,9 @@ class OrderRecord(NamedTuple):
 
 ScheduleEntry: TypeAlias = ScheduleRecord | PlaceRecord | OrderRecord
 
-SCHEDULE, PLACE, PAUSE, RUN, BACKFILL = "schedule", "place", "pause", "run", "backfill"
+SCHEDULE, PLACE, RUN, BACKFILL = "schedule", "place", "run", "backfill"
+PAUSE, RESUME = "pause", "resume"
+"""A pause and its end stand under one key, that of the pause."""
 
 
 def schedule_key(kind: str, name: str, order_id: str = "") -> bytes:
@@ -104,7 +106,8 @@ def key_of(entry: ScheduleEntry) -> bytes:
         case PlaceRecord():
             return schedule_key(PLACE, entry.name)
         case OrderRecord():
-            return schedule_key(entry.kind, entry.name, entry.order_id)
+            kind = PAUSE if entry.kind == RESUME else entry.kind
+            return schedule_key(kind, entry.name, entry.order_id)
 
 
 def encode_schedule(entry: ScheduleEntry) -> bytes:

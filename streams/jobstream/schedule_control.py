@@ -42,7 +42,7 @@ from jobstream.topics.specs import SCHEDULE_PARTITIONS
 from jobstream_processors.core.duration import to_ms
 from jobstream_processors.errors import InvalidOption, TableUnavailable
 from jobstream_schemas import OrderRecord, schedule_key
-from jobstream_schemas.schedule_records import BACKFILL, PAUSE, PLACE, RUN, SCHEDULE
+from jobstream_schemas.schedule_records import BACKFILL, PAUSE, PLACE, RESUME, RUN, SCHEDULE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -156,20 +156,21 @@ class Schedules:
         Its ticks are counted as skipped meanwhile and are not made up for: see `backfill`. No
         deploy undoes it.
         """
-        self._known(name)
-        until_ms = 0
+        found, lasts_ms = self._known(name), 0
         if for_ is not None:
             try:
                 lasts_ms = to_ms(for_, name="for", least_ms=1_000)
             except InvalidOption as error:
                 raise ConfigError(str(error)) from error
-            until_ms = self._client().transport.now_ms() + lasts_ms
-        self._order(name, PAUSE, "", (0, until_ms), why, who)
+        is_paused = found.is_paused(self._client().transport.now_ms())
+        began_ms = found.paused_ms[0] if is_paused else 0
+        self._order(name, PAUSE, "", (began_ms, lasts_ms), why, who)
 
     def resume(self, name: str) -> None:
         """End the pause of a schedule; harmless if there is none."""
-        self._known(name)
-        self._lift(name, schedule_key(PAUSE, name))
+        found = self._known(name)
+        if found.is_paused(self._client().transport.now_ms()):
+            self._order(name, RESUME, "", (found.paused_ms[0], 0), "", None)
 
     def run(self, name: str, *, why: str = "", who: str | None = None) -> str:
         """Fire a schedule once now, paused or not, whatever else of it runs. Returns a number.

@@ -138,7 +138,8 @@ def pause_of(found: Scheduled, now_ms: int) -> str:
     if pause is None or not found.is_paused(now_ms):
         return ""
     why = f": {pause.why}" if pause.why else ""
-    until = f", until {moment_of(pause.until_ms)}" if pause.until_ms else ""
+    until_ms = found.paused_ms[1]
+    until = f", until {moment_of(until_ms)}" if until_ms else ""
     return f"by {pause.who}{why}{until}"
 
 

@@ -58,36 +58,37 @@ class Due:
 
 
 def due(
-    calendar: Calendar, after_ms: int, now_ms: int, missed: str, catch_up_ms: int
+    calendar: Calendar, span_ms: tuple[int, int], now_ms: int, missed: str, catch_up_ms: int
 ) -> Due | None:
-    """What becomes of the ticks in (after_ms, now_ms]; None if there is none.
+    """What becomes of the ticks after one moment and up to another; None if there is none.
 
     A tick within GRACE_MS is never missed. Of those that are, "one" fires the last, "all" fires
     all, "skip" none; whatever is older than `catch_up_ms` never fires.
     """
+    after_ms, until_ms = span_ms
     oldest_ms = now_ms - max(catch_up_ms, GRACE_MS)
     too_old, counted_all = 0, True
     first = calendar.next_ms(after_ms)
-    if first is None or first > now_ms:
+    if first is None or first > until_ms:
         return None
-    while first is not None and first < oldest_ms:
+    while first is not None and first < min(oldest_ms, until_ms + 1):
         if too_old == COUNTED_MAX:
             counted_all = False
-            first = calendar.next_ms(oldest_ms - 1)
+            first = calendar.next_ms(min(oldest_ms - 1, until_ms))
             break
         too_old += 1
         first = calendar.next_ms(first)
     if missed == "all":
-        found = list(_ticks(calendar, first, now_ms, AT_ONCE_MAX))
-        through_ms = found[-1] if found else now_ms
+        found = list(_ticks(calendar, first, until_ms, AT_ONCE_MAX))
+        through_ms = found[-1] if found else until_ms
         return Due(tuple(found), through_ms, too_old, 0, counted_all)
     count, last = 0, 0
-    for tick in _ticks(calendar, first, now_ms, COUNTED_MAX):
+    for tick in _ticks(calendar, first, until_ms, COUNTED_MAX):
         count, last = count + 1, tick
     if count == COUNTED_MAX:
-        counted_all, last = False, _last_before(calendar, last, now_ms)
+        counted_all, last = False, _last_before(calendar, last, until_ms)
     if not count:
-        return Due((), now_ms, too_old, 0, counted_all)
+        return Due((), until_ms, too_old, 0, counted_all)
     if missed == "skip" and last < now_ms - GRACE_MS:
         return Due((), last, too_old + count, 0, counted_all)
     if missed == "skip":

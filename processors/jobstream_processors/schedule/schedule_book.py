@@ -32,6 +32,9 @@ class Scheduled:
     """No tick up to here fires."""
     place: PlaceRecord | None = None
     pause: OrderRecord | None = None
+    """The last pause, also one that has ended, or its end."""
+    paused_ms: tuple[int, int] = (0, 0)
+    """When it began and when it ended, or ends; 0 where it has no end."""
     orders: dict[str, OrderRecord] = field(default_factory=dict)
     """Runs and backfills that are asked for, by their id."""
     order_ms: dict[str, int] = field(default_factory=dict)
@@ -44,7 +47,8 @@ class Scheduled:
 
     def is_paused(self, now_ms: int) -> bool:
         """Whether a pause is in force at that moment of broker time."""
-        return self.pause is not None and not 0 < self.pause.until_ms <= now_ms
+        began_ms, until_ms = self.paused_ms
+        return self.pause is not None and now_ms >= began_ms and not 0 < until_ms <= now_ms
 
     @property
     def is_gone(self) -> bool:
@@ -90,8 +94,11 @@ class ScheduleBook:
                 # One that owned the partition before may have written late.
                 if found.place is None or entry.through_ms >= found.place.through_ms:
                     found.place = entry
-            case OrderRecord(kind="pause"):
+            case OrderRecord(kind="pause" | "resume"):
+                lasts_ms = entry.until_ms if entry.kind == _PAUSE else 0
+                ends = lasts_ms or entry.kind != _PAUSE
                 found.pause = entry
+                found.paused_ms = entry.from_ms or at_ms, at_ms + lasts_ms if ends else 0
             case OrderRecord():
                 found.orders[order_id] = entry
                 found.order_ms[order_id] = at_ms

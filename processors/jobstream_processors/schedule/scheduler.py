@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jobstream_processors.core.firing import TickPlan, plan_ticks
 from jobstream_processors.core.identity import from_order, from_tick
-from jobstream_processors.core.ticks import GRACE_MS, due
+from jobstream_processors.core.ticks import GRACE_MS
 from jobstream_processors.delay.group_member import NEVER_MS, GroupMember, MemberParts
 from jobstream_processors.errors import PublishFailed, ScheduleBroken
 from jobstream_processors.ports import CLOCK_KEY, Outgoing
@@ -214,10 +214,8 @@ class Scheduler:
         idle = _Act(standing, partition, None, 0, [], [], {})
         if definition is None or calendar is None:
             return idle
-        must_know, catch_up_ms = self._must_know(standing), definition.catch_up_ms
-        ticks_ms = now_ms - standing.offset_ms
-        ticks = due(calendar, place.through_ms, ticks_ms, definition.missed, catch_up_ms)
-        is_paused = found.is_paused(now_ms)
+        must_know = self._must_know(standing)
+        ticks, is_paused = standing.due(now_ms)
         overlap, has_ended = definition.overlap, not must_know
         wanted = plan_ticks(
             place.pending_ms, overlap, ticks, has_ended=has_ended, is_paused=is_paused

@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core.firing import offset_ms
+from jobstream_processors.core.ticks import due
 from jobstream_processors.delay.group_member import NEVER_MS, HeldPartition
 from jobstream_processors.errors import ScheduleBroken
 from jobstream_processors.schedule.schedule_book import ScheduleBook
@@ -17,7 +18,7 @@ from jobstream_processors.schedule.tick_maker import NEWER
 from jobstream_schemas import DecodeError, PlaceRecord, decode_schedule
 
 if TYPE_CHECKING:
-    from jobstream_processors.core.ticks import Calendar
+    from jobstream_processors.core.ticks import Calendar, Due
     from jobstream_processors.ports import Log, Record, TopicPartition
     from jobstream_processors.schedule.ends import Ends
     from jobstream_processors.schedule.schedule_book import Scheduled
@@ -56,6 +57,26 @@ class OwnedSchedule:
             return PlaceRecord(found.name, found.since_ms)
         return found.place._replace(through_ms=found.through_ms)
 
+    def due(self, now_ms: int) -> tuple[Due | None, bool]:
+        """What becomes of its next ticks, and whether these are paused.
+
+        Ticks before a pause, in it and after it are told apart, also by an owner who comes later.
+        """
+        made, calendar, place = self.scheduled.definition, self.calendar, self.place
+        assert made is not None, "only defined schedules fire"  # noqa: S101
+        assert calendar is not None, "only what has a calendar fires"  # noqa: S101
+        began_ms, until_ms = self.scheduled.paused_ms
+        stages = [(now_ms, self.scheduled.is_paused(now_ms))]
+        if self.scheduled.pause is not None:
+            stages = [(began_ms, False), (until_ms or now_ms, True), *stages]
+        ticks_ms = now_ms - self.offset_ms
+        for stage_ms, is_paused in stages:
+            span_ms = place.through_ms, min(stage_ms, ticks_ms)
+            found = due(calendar, span_ms, ticks_ms, made.missed, made.catch_up_ms)
+            if found is not None:
+                return found, is_paused
+        return None, self.scheduled.is_paused(now_ms)
+
     def settle_on(self, maker: TickMaker) -> None:
         """Make its calendar anew, after a record about it."""
         found = self.scheduled
@@ -87,10 +108,10 @@ class OwnedSchedule:
             self.wakes_ms = tick + self.offset_ms
         if self.unsaved or found.orders:
             self.wakes_ms = min(self.wakes_ms, now_ms)
-        elif place.pending_ms and found.pause is None:
+        elif place.pending_ms and not found.is_paused(now_ms):
             self.wakes_ms = min(self.wakes_ms, now_ms + PENDING_MS)
-        if found.pause is not None and found.pause.until_ms and place.pending_ms:
-            self.wakes_ms = min(self.wakes_ms, max(now_ms, found.pause.until_ms))
+        elif place.pending_ms and found.paused_ms[1]:
+            self.wakes_ms = min(self.wakes_ms, found.paused_ms[1])
 
 
 class Timetable(HeldPartition):

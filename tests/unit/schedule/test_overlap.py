@@ -1,0 +1,345 @@
+"""Ticks while the job before goes on, pauses and orders, through a whole worker in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobstream import App, ConfigError, Context, Dead, RetryAfter, Snooze
+from jobstream.testing import memory
+
+if TYPE_CHECKING:
+    from jobstream.testing import MemoryJobs
+
+HOUR = timedelta(hours=1)
+WAIT, LONG_WAIT = "4m", "12m"
+
+
+@dataclass(frozen=True)
+class Work:
+    """How often a job is put off by four minutes before it is done."""
+
+    snoozes: int = 0
+
+
+class Ran:
+    """The ticks whose jobs began and ended, in minutes of the hour, in their order."""
+
+    def __init__(self) -> None:
+        self.began: list[int] = []
+        self.ended: list[int] = []
+
+
+def app_of(ran: Ran, **timing: object) -> App:
+    app = App("shop", size="small")
+
+    @app.every("5m", **timing)  # type: ignore[arg-type] # drawn by a test
+    @app.job
+    def work(args: Work, ctx: Context) -> None:
+        assert ctx.scheduled_for is not None
+        minute = (ctx.scheduled_for.hour * 60 + ctx.scheduled_for.minute) % 1440
+        if ctx.seq == 0:
+            ran.began.append(minute)
+        if ctx.seq < args.snoozes:
+            raise Snooze(WAIT)
+        ran.ended.append(minute)
+
+    return app
+
+
+def from_the_first(minutes: list[int]) -> list[int]:
+    return [(minute - minutes[0]) % 1440 for minute in minutes]
+
+
+def to_a_tick(jobs: MemoryJobs) -> None:
+    """To one minute after a tick."""
+    now_ms = jobs.clock.broker_ms()
+    jobs.run_for(timedelta(milliseconds=300_000 - now_ms % 300_000 + 60_000))
+
+
+@pytest.mark.parametrize(
+    ("overlap", "ticks", "counts"),
+    [
+        # Every job goes on for eight minutes.
+        ("skip", [0, 10, 20, 30], {"skipped": 3}),
+        ("queue_one", [0, 5, 15, 20], {"merged": 2}),
+        ("allow", [0, 5, 10, 15, 20, 25, 30], {}),
+    ],
+)
+def test_a_tick_while_the_job_before_goes_on(
+    overlap: str, ticks: list[int], counts: dict[str, int]
+) -> None:
+    ran = Ran()
+    app = app_of(ran, overlap=overlap, args=Work(snoozes=2))
+    with memory(app) as jobs:
+        to_a_tick(jobs)
+        first = ran.began[0]
+        jobs.run_for("30m")
+        (schedule,) = app.schedules.list()
+
+    found = [(minute - first) % 1440 for minute in ran.began]
+    assert found[: len(ticks)] == ticks
+    assert found == sorted(set(found))
+    if overlap != "allow":
+        assert ran.began[1:] == ran.ended[1 : len(ran.began)] or ran.ended == ran.began[:-1]
+    for what, count in counts.items():
+        assert schedule.counts[what] == count
+    assert sum(schedule.counts.values()) + bool(schedule.waiting_tick) == 7 - (overlap == "x")
+
+
+def test_a_later_tick_takes_the_place_of_one_that_waits() -> None:
+    ran = Ran()
+    app = app_of(ran, overlap="queue_one", args=Work(snoozes=4))
+    with memory(app) as jobs:
+        to_a_tick(jobs)
+        jobs.run_for("18m")
+        (schedule,) = app.schedules.list()
+
+    assert from_the_first(ran.began) == [0, 15]
+    assert schedule.counts == {"fired": 2, "missed": 0, "merged": 2, "skipped": 0}
+
+
+def test_a_dead_job_is_over_and_one_that_is_retried_goes_on() -> None:
+    app, began = App("shop", size="small"), list[datetime | None]()
+
+    @app.every("5m")
+    @app.job
+    def work(_args: Work, ctx: Context) -> None:
+        if ctx.attempt == 1:
+            began.append(ctx.scheduled_for)
+            raise RetryAfter(LONG_WAIT)
+        message = "no"
+        raise Dead(message)
+
+    with memory(app) as jobs:
+        jobs.run_for("61m")
+        ticks = [tick for tick in began if tick is not None]
+
+    assert len(ticks) == len(began)
+    assert {b - a for a, b in pairwise(ticks)} == {timedelta(minutes=15)}
+
+
+def test_a_new_owner_knows_that_the_job_goes_on() -> None:
+    ran = Ran()
+    app = app_of(ran, overlap="skip", args=Work(snoozes=4))
+    with memory(app) as jobs:
+        to_a_tick(jobs)
+        jobs.restart()
+        jobs.run_for("10m")
+        assert from_the_first(ran.began) == [0]
+        jobs.run_for("10m")
+
+    assert from_the_first(ran.began) == [0, 20]
+
+
+def test_the_tick_is_on_retries_redrives_and_in_the_answer_of_a_test() -> None:
+    app, seen = App("shop", size="small"), list[datetime | None]()
+
+    @app.every("1h")
+    @app.job
+    def work(_args: Work, ctx: Context) -> None:
+        seen.append(ctx.scheduled_for)
+        if ctx.attempt == 1:
+            raise RetryAfter(WAIT)
+
+    with memory(app) as jobs:
+        jobs.run_for("61m")
+        other = work.enqueue(Work())
+        jobs.run_until_idle()
+        jobs.assert_done(other)
+
+    assert seen[0] is not None
+    assert seen[0] == seen[1]
+    assert seen[0].minute == seen[0].second == 0
+    assert seen[2:] == [None, None]
+
+
+# -- operators
+
+
+def test_a_pause_outlives_deploys_and_its_ticks_are_not_made_up_for() -> None:
+    ran = Ran()
+    app = app_of(ran)
+    with memory(app) as jobs:
+        to_a_tick(jobs)
+        app.schedules.pause("work", why="numbers are wrong", who="ann")
+        jobs.run_for("20m")
+        with memory(app_of(ran, catch_up="2h"), jobs.broker) as later:
+            later.run_for("20m")
+        assert from_the_first(ran.began) == [0]
+        (schedule,) = app.schedules.list()
+        assert schedule.paused == "by ann: numbers are wrong"
+        assert schedule.catch_up_ms == 2 * 3_600_000, "the deploy was written beside the pause"
+
+        app.schedules.resume("work")
+        jobs.run_for("5m")
+        (schedule,) = app.schedules.list()
+
+    assert from_the_first(ran.began) == [0, 45]
+    assert (schedule.paused, schedule.counts["skipped"]) == ("", 8)
+
+
+def test_a_pause_may_end_by_itself() -> None:
+    ran = Ran()
+    app = app_of(ran)
+    with memory(app) as jobs:
+        to_a_tick(jobs)
+        app.schedules.pause("work", for_="12m")
+        jobs.run_for("20m")
+
+    assert from_the_first(ran.began) == [0, 15, 20]
+
+
+def test_a_run_is_one_job_more_also_while_paused() -> None:
+    ran = Ran()
+    app = app_of(ran, overlap="skip")
+    with memory(app) as jobs:
+        to_a_tick(jobs)
+        app.schedules.pause("work")
+        app.schedules.run("work")
+        jobs.run_until_idle()
+        jobs.restart()
+        jobs.run_until_idle()
+
+    assert from_the_first(ran.began) == [0, 1]
+
+
+def test_a_backfill_makes_the_jobs_that_are_not_there() -> None:
+    ran = Ran()
+    app = app_of(ran)
+    with memory(app) as jobs:
+        to_a_tick(jobs)
+        jobs.run_for("10m")
+        now = datetime.fromtimestamp(jobs.clock.broker_ms() / 1000, UTC)
+
+        assert app.schedules.backfill("work", now - HOUR, now) == 12
+        jobs.run_until_idle()
+
+    assert len(ran.began) == len(set(ran.began)) == 12
+
+
+def test_a_backfill_beyond_one_turn_ends() -> None:
+    ran = Ran()
+    app = app_of(ran)
+    with memory(app) as jobs:
+        now = datetime.fromtimestamp(jobs.clock.broker_ms() / 1000, UTC)
+
+        made = app.schedules.backfill("work", now - 40 * HOUR, now)
+        jobs.run_for("5m")
+
+    assert made > 450
+    assert len(jobs.seen()) in {made, made + 1}
+
+
+@pytest.mark.parametrize("days", [-1, 60])
+def test_a_backfill_that_is_too_large_or_to_come_is_refused(days: int) -> None:
+    app = app_of(Ran())
+    with memory(app) as jobs:
+        now = datetime.fromtimestamp(jobs.clock.broker_ms() / 1000, UTC)
+
+        with pytest.raises(ConfigError, match=r"range that ends|more than 10000"):
+            app.schedules.backfill("work", now - timedelta(days=days), now)
+
+
+def test_schedules_are_added_changed_and_removed_at_run_time() -> None:
+    ran = Ran()
+    app = app_of(ran)
+    work = app.jobs["work"]
+    with memory(app) as jobs:
+        app.schedules.add(
+            "more", work, Work(), every="10m", anchor=datetime(2026, 1, 1, 0, 1, tzinfo=UTC)
+        )
+        jobs.run_for("1h")
+        assert len([minute for minute in ran.began if minute % 10 == 1]) == 6
+        app.schedules.add(
+            "more", work, Work(), every="30m", anchor=datetime(2026, 1, 1, 0, 1, tzinfo=UTC)
+        )
+        jobs.run_for("1h")
+        assert len([minute for minute in ran.began if minute % 10 == 1]) == 8
+        app.schedules.remove("more")
+        assert [each.name for each in app.schedules.list()] == ["work"]
+        jobs.run_for("1h")
+
+    assert len([minute for minute in ran.began if minute % 10 == 1]) == 8
+
+
+def test_what_the_code_declares_is_not_changed_at_run_time() -> None:
+    app = app_of(Ran())
+    with memory(app), pytest.raises(ConfigError, match="declared in code"):
+        app.schedules.add("work", app.jobs["work"], every="10m")
+
+
+def test_a_name_that_no_schedule_has_is_refused_with_those_there_are() -> None:
+    app = app_of(Ran())
+    with memory(app):
+        for call in (app.schedules.pause, app.schedules.run, app.schedules.remove):
+            with pytest.raises(ConfigError, match="no schedule 'wrok'; there are: work"):
+                call("wrok")
+
+
+# -- versions
+
+
+def test_a_schedule_of_an_unknown_type_stays_and_fires_once_it_is_known() -> None:
+    ran = Ran()
+    app, bare = app_of(ran), App("shop", size="small", schedules=True)
+
+    @bare.job
+    def other(_args: Work) -> None:
+        """Another type."""
+
+    with memory(app) as jobs:
+        to_a_tick(jobs)
+        jobs.restart()
+        broker = jobs.broker
+    with memory(bare, broker) as without:
+        without.run_for("20m")
+        (schedule,) = bare.schedules.list()
+        assert "no job type 'work'" in schedule.trouble
+        assert without._worker.ticks.broken == {("work", "unknown_type"): 1}  # noqa: SLF001 - what it exposes
+    with memory(app, broker) as again:
+        again.run_for("1s")
+        (schedule,) = app.schedules.list()
+
+    assert from_the_first(ran.began) == [0, 20]
+    assert schedule.counts == {"fired": 2, "missed": 0, "merged": 3, "skipped": 0}
+
+
+def test_a_schedule_that_the_code_has_dropped_does_not_fire() -> None:
+    ran = Ran()
+    app, after = app_of(ran), App("shop", size="small", schedules=True)
+
+    @after.job
+    def work(_args: Work) -> None:
+        ran.began.append(-1)
+
+    with memory(app) as jobs:
+        to_a_tick(jobs)
+        broker = jobs.broker
+    with memory(after, broker) as without:
+        without.run_for("20m")
+        (schedule,) = after.schedules.list()
+
+    assert "declares it no more" in schedule.trouble
+    assert len(ran.began) == 1
+
+
+def test_an_old_name_of_a_type_is_known_by_its_alias() -> None:
+    ran = Ran()
+    app, renamed = app_of(ran), App("shop", size="small", schedules=True)
+
+    @renamed.job(aliases=["work"])
+    def labour(_args: Work) -> None:
+        ran.began.append(-1)
+
+    with memory(app) as jobs:
+        app.schedules.add("more", app.jobs["work"], Work(), every="10m")
+        broker = jobs.broker
+    with memory(renamed, broker) as later:
+        later.run_for("11m")
+
+    assert ran.began[-1] == -1
