@@ -44,6 +44,14 @@ WRONG = (
                       "every worker for five minutes, its state is {{ $value }}: what its jobs "
                       "call fails, or an operator holds it open. Its jobs wait and lose no "
                       "attempt."),
+    Alert("JobsScheduleBroken", "ticket",
+          'max by (app, schedule, why) (jobs_schedules_broken{why!="undeclared"}) > 0',
+          lasts="10m", board="jobstream-schedules", panel="broken-schedules",
+          by=("app", "schedule", "why"),
+          summary="Schedule {{ $labels.schedule }} can't fire",
+          description="Schedule {{ $labels.schedule }} ({{ $labels.app }}) has been unable to fire "
+                      "for ten minutes on {{ $value }} process: {{ $labels.why }}. Its jobs are "
+                      "not made; it stays as it is until somebody mends or removes it."),
     Alert("JobsRebalanceStorm", "ticket",
           'sum by (app, group) (increase(jobs_rebalances_total{type="assigned"}[15m])) '
           "/ (group:jobs_group_members:max > 0)",

@@ -277,8 +277,8 @@ def test_a_name_that_no_schedule_has_is_refused_with_those_there_are() -> None:
     app = app_of(Ran())
     with memory(app):
         for call in (app.schedules.pause, app.schedules.run, app.schedules.remove):
-            with pytest.raises(ConfigError, match="no schedule 'wrok'; there are: work"):
-                call("wrok")
+            with pytest.raises(ConfigError, match="no schedule 'works'; there are: work"):
+                call("works")
 
 
 # -- versions
