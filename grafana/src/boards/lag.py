@@ -23,6 +23,11 @@ from grafana.src.panel import GOOD, QUIET, At, Board, Column, Step, Table
 # Set by hand. A panel: its key and title, what it means, then what it asks.
 # fmt: off
 
+AWAY = (
+    "max by (queue, reason) "
+    f'(jobs_ladder_estimate_records{{{QUEUE}, reason!~"retry|later|other"}})'
+)
+
 BEHIND = (
     graph("overdue", "Overdue, and the objective (dashed)",
           "How long the oldest unfinished job has been overdue, with the objective of the queue "
@@ -137,9 +142,11 @@ BESIDE = grid(
     graph("waits", "Why jobs wait",
           "Jobs that workers have taken and that wait in memory, by what for: their order key, a "
           "unique key, a pause, a rate or concurrency limit, their tenant's turn, a breaker, the "
-          "flood guard, a time to come. A slot is no reason here. Worry when one grows without "
-          "end: `jobstream explain` says it for one job.",
-          "none", by("reason", f"sum by (reason) (jobs_waiting{{{QUEUE}}}) > 0"), stacked=True,
+          "flood guard, a time to come. A slot is no reason here. Dashed: those that left for the "
+          "delay ladder meanwhile, an estimate. Worry when one grows "
+          "without end: `jobstream explain` says it for one job.",
+          "short", by("reason", f"sum by (reason) (jobs_waiting{{{QUEUE}}}) > 0"),
+          by("reason", f"sum by (reason) ({AWAY}) > 0", dashed=True),
           may_be_empty="nothing waits for anything but a slot"),
     graph("rungs", "Waiting on the delay ladder",
           "Retries and delayed jobs by rung: how many wait, as wanted. A step after an outage is "

@@ -28,6 +28,11 @@ def families(
         gauge("jobs_retention_used_ratio", _retention_used(sight)),
         *_letters(sight, history),
         gauge("jobs_backlog_estimate_records", history.backlog.items()),
+        gauge("jobs_ladder_estimate_records", ((at, n.jobs) for at, n in sight.ladder.items())),
+        gauge(
+            "jobs_ladder_oldest_seconds",
+            ((at, max(0, sight.broker_ms - n.since_ms) / 1000) for at, n in sight.ladder.items()),
+        ),
         gauge("jobs_control_entries", (((kind,), n) for kind, n in sight.control.items())),
         gauge("jobs_group_members", (((g,), s.members) for g, s in sight.groups.items())),
         gauge("jobs_group_idle_members", (((g,), s.idle) for g, s in sight.groups.items())),

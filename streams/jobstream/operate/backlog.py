@@ -84,10 +84,10 @@ def estimate(
 class Backlog:
     """The estimate, made anew only when something moved. Used by one thread."""
 
-    def __init__(self, read: Read, type_of: Callable[[bytes], str], unnamed: str) -> None:
-        """`type_of` gives the type of a record's value, "" if it is unknown."""
+    def __init__(self, read: Read, name_of: Callable[[Record], str], unnamed: str) -> None:
+        """`name_of` gives the job type of a record, or whatever is counted; "" if unknown."""
         self._read = read
-        self._type_of = type_of
+        self._name_of = name_of
         self._unnamed = unnamed
         self._turn = 0
         self._last: tuple[Spans, dict[tuple[str, str], float]] = {}, {}
@@ -103,8 +103,7 @@ class Backlog:
         for spans in rounds(backlog, self._turn):
             for record in self._read(spans):
                 place = record.topic() or "", record.partition() or 0
-                job_type = self._type_of(record.value() or b"") or self._unnamed
-                sample[place][job_type] += 1
+                sample[place][self._name_of(record) or self._unnamed] += 1
         self._turn += 1
         found = estimate(queues, backlog, sample, self._unnamed)
         self._last = dict(backlog), found

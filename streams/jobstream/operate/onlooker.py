@@ -13,6 +13,7 @@ from jobstream.kafka.client.onlooker_clock import OnlookerClock
 from jobstream.kafka.follow.mirror_topic import MirrorTable
 from jobstream.operate.backlog import Backlog
 from jobstream.operate.job_events import type_of
+from jobstream.operate.ladder_reasons import LadderReasons
 from jobstream.operate.letter_count import UNNAMED, LetterCount
 from jobstream.operate.peek import Peek
 from jobstream.operate.positions import group_id, group_place
@@ -25,6 +26,7 @@ from jobstream_processors.core.orders import counts
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from jobstream.operate.ladder_reasons import LadderWait
     from jobstream.operate.layout import QueueTopics
     from jobstream.operate.peek import Head
     from jobstream.operate.positions import GroupName
@@ -52,8 +54,11 @@ class Onlooker:
         self._follower = Follower(view.records, self._made_anew)
         self._peek = Peek(lambda starts: heads(view.options, starts))
         self._backlog = Backlog(
-            self._sampled, lambda value: type_of(view.catalogue, value), UNNAMED
+            self._sampled,
+            lambda record: type_of(view.catalogue, record.value() or b""),
+            UNNAMED,
         )
+        self._ladder = LadderReasons(self._sampled)
         self._retention: dict[str, int] = {}
         self._looks = 0
         self._last_ends: Spans = {}
@@ -90,12 +95,14 @@ class Onlooker:
         self._ask_retention({row.standing.place[0] for row in rows})
         return Sight(
             taken_ms=self._clock.monotonic_ms(),
+            broker_ms=self._clock.broker_ms(),
             queues=tuple(each.name for each in queues),
             partitions=tuple(rows),
             groups=self._sizes(commits),
             letters={each.name: self._letters_of(each) for each in queues},
             retention_ms=self._retention,
             backlog=self._backlog_of(rows),
+            ladder=self._ladder_of(rows),
             control=self._in_force(),
         )
 
@@ -177,6 +184,15 @@ class Onlooker:
         }
         names = {row.standing.place: row.queue for row in rows if row.tier == MAIN}
         return self._backlog.look(names, waiting)
+
+    def _ladder_of(self, rows: Sequence[PartitionLag]) -> Mapping[tuple[str, str], LadderWait]:
+        rungs = [row for row in rows if row.rung]
+        waiting = {
+            row.standing.place: (row.standing.position, row.standing.high)
+            for row in rungs
+            if row.standing.lag
+        }
+        return self._ladder.look({row.standing.place: row.queue for row in rungs}, waiting)
 
     def _sampled(self, spans: Spans) -> Iterator[Record]:
         return scan(self._view.options | {"fetch.message.max.bytes": HEAD_BYTES}, spans)

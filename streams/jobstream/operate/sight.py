@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from jobstream.operate.ladder_reasons import LadderWait
 from jobstream.operate.positions import GroupPlace
 
 MAIN = "main"
@@ -73,5 +74,9 @@ class Sight:
     """Topic → how long it keeps records; -1 is for ever."""
     backlog: Mapping[tuple[str, str], float] = field(default_factory=dict)
     """(queue, job type) → about how many wait on the queue; a sample's word."""
+    ladder: Mapping[tuple[str, str], LadderWait] = field(default_factory=dict)
+    """(queue, reason) → about how many wait on its ladder for that; a sample's word, too."""
+    broker_ms: int = 0
+    """Broker time of the look."""
     control: Mapping[str, int] = field(default_factory=dict)
     """Kind → control entries in force."""

@@ -94,7 +94,7 @@ def test_nothing_is_read_while_nothing_moves() -> None:
                 out = Outgoing(topic, None, b"bill" if at % 2 else b"", partition)
                 yield MemoryRecord(out, (partition, at), 0, 0)
 
-    backlog = Backlog(log, lambda value: value.decode(), "_unknown")
+    backlog = Backlog(log, lambda record: (record.value() or b"").decode(), "_unknown")
     waiting = {("q", 0): (0, 4)}
     first = backlog.look({("q", 0): "mail"}, waiting)
     again = backlog.look({("q", 0): "mail"}, dict(waiting))

@@ -30,6 +30,12 @@ CLUSTER: tuple[Metric, ...] = (
            "lost."),
     Metric("jobs_backlog_estimate_records", "gauge", "exporter", BY_TYPE,
            "Waiting jobs by type: an estimate from a bounded sample of the backlog."),
+    Metric("jobs_ladder_estimate_records", "gauge", "exporter", ("queue", "reason"),
+           "Jobs on the delay ladder by what they wait for: retry, later (a time), or the rule "
+           "that says when their turn is. An estimate from a sample, a minute old at most."),
+    Metric("jobs_ladder_oldest_seconds", "gauge", "exporter", ("queue", "reason"),
+           "Since when the first of that sample has waited for it: since its first failure, for a "
+           "retry."),
     Metric("jobs_open_dead_letters", "gauge", "exporter", ("queue", "job_type", "reason"),
            "Open dead letters: neither redriven nor discarded, and their job is not done."),
     Metric("jobs_oldest_dead_letter_seconds", "gauge", "exporter", ("queue",),
