@@ -12,7 +12,7 @@ from jobstream.testing import MemoryShard
 from jobstream_processors.assignment.lane import FLOOR, Arrival, Lane
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.delivery import Delivery
-from jobstream_processors.engine.horizon import Horizon
+from jobstream_processors.engine.horizon import Horizon, parted
 from jobstream_processors.engine.waiting import WaitingRoom
 from jobstream_processors.job_types import ASYNC
 
@@ -62,7 +62,8 @@ class Slots:
 
     def submit(self, which: int, fresh: list[Delivery]) -> None:
         """Those that may begin have a slot, or wait for one."""
-        begins = self.horizon.announced(self.rooms[which], fresh)
+        begins, late = parted(self.rooms[which], fresh)
+        self.horizon.keep(self.rooms[which], late)
         assert all(delivery.offset < self.lanes[which].may_begin for delivery in begins)
         self.queue.extend(begins)
 

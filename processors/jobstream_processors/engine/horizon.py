@@ -46,15 +46,11 @@ class Horizon:
         """Have `announce` mirror what lanes want, before these slots of all executors run dry."""
         self._announce, self._slots = announce, slots
 
-    def announced(self, room: WaitingRoom, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
-        """Those of `deliveries`, in order of offsets, that may begin; the others wait."""
-        below = room.lane.may_begin
-        if not deliveries or deliveries[-1].offset < below:
-            return deliveries
-        count = bisect_left(deliveries, below, key=offset_of)
-        room.keep_unannounced(deliveries[count:])
-        self.kept = True
-        return deliveries[:count]
+    def keep(self, room: WaitingRoom, deliveries: Sequence[Delivery]) -> None:
+        """Let these, in order of offsets, wait until they are announced."""
+        if deliveries:
+            room.keep_unannounced(deliveries)
+            self.kept = True
 
     def look(self, rooms: Collection[WaitingRoom], executors: Mapping[str, Executes]) -> None:
         """Decide what each lane wants announced, and have it announced if that is more."""
@@ -112,6 +108,14 @@ class Horizon:
         room.reserved = begun, now_ms
         lane.want(begun + reserve)
         return lane.wants
+
+
+def parted(
+    room: WaitingRoom, deliveries: Sequence[Delivery]
+) -> tuple[Sequence[Delivery], Sequence[Delivery]]:
+    """Those of `deliveries`, in order of offsets, that may begin; and those that must wait."""
+    count = bisect_left(deliveries, room.lane.may_begin, key=offset_of)
+    return deliveries[:count], deliveries[count:]
 
 
 def _with(room: WaitingRoom, jobs: int) -> int:

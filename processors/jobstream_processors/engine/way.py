@@ -14,7 +14,7 @@ from jobstream_processors.core.outcome import DONE, Cancelled, Done, Interrupted
 from jobstream_processors.delivery import BEHIND, DECIDED, FINISHED, HANDED, LEFT
 from jobstream_processors.engine.admission import Admission, all_gates
 from jobstream_processors.engine.halting import withdraw
-from jobstream_processors.engine.horizon import Horizon
+from jobstream_processors.engine.horizon import Horizon, parted
 from jobstream_processors.engine.in_place import IN_PLACE, again
 from jobstream_processors.engine.turns import Turns
 from jobstream_processors.engine.waiting import KEY, LATER
@@ -137,14 +137,9 @@ class Way:
 
     def execute(self, room: WaitingRoom, deliveries: Sequence[Delivery]) -> None:
         """Step 9: let them begin when slots are free, or when their mirror has announced that."""
-        if deliveries and deliveries[-1].offset >= (below := room.lane.may_begin):
-            # Their rules are asked first: what has to wait for long needs no announcement.
-            deliveries = [
-                d
-                for d in deliveries
-                if not d.gated or d.offset < below or self._has_turn(room, d, begins=False)
-            ]
-            deliveries = self.horizon.announced(room, deliveries)
+        late: Sequence[Delivery] = ()
+        if deliveries and deliveries[-1].offset >= room.lane.may_begin:
+            deliveries, late = parted(room, deliveries)
         executors = self.executors
         for delivery in deliveries:
             if delivery.gated and not self._has_turn(room, delivery):
@@ -153,6 +148,9 @@ class Way:
             spec = delivery.spec
             assert spec is not None, "admitted deliveries have a handler"  # noqa: S101
             executors[PROCESS if delivery.in_child else spec.executor].submit(delivery)
+        if late:  # Their rules are asked before: what waits for long needs no announcement.
+            late = [d for d in late if not d.gated or self._has_turn(room, d, begins=False)]
+            self.horizon.keep(room, late)
 
     def _has_turn(self, room: WaitingRoom, delivery: Delivery, *, begins: bool = True) -> bool:
         """Whether its rules let it begin now; if not, it waits, ends or leaves for the ladder."""
