@@ -11,6 +11,7 @@ from typing import Annotated, assert_type
 from jobstream import (
     App,
     Backoff,
+    Breaker,
     Cancel,
     Context,
     ControlEntry,
@@ -303,6 +304,10 @@ app.control.resume(job_id="019c13ec")
 app.control.resume(queue=mail)
 app.control.unquiet("worker-7:*")
 until: datetime = app.control.entries()[0].expires_at
+app.control.breaker("smtp").open(why="moves", for_="2h")
+held: ControlEntry = app.control.breaker("smtp").close(who="ann@laptop")
+app.control.breaker("smtp").release()
+app.control.breaker(Breaker("smtp"))  # rejected
 app.control.pause(mail)  # rejected
 app.control.pause(queue=send_receipt)  # rejected
 app.control.pause(queue=mail, for_=mail)  # rejected

@@ -31,3 +31,26 @@ def test_the_column_paused_has_whatever_holds_a_partition(
     row = vars(status)["_row"]({"role": "worker", "pid": 1, "address": "127.0.0.1:1", **answer})
 
     assert dict(zip(status.COLUMNS, row, strict=True))["paused"] == shown
+
+
+@pytest.mark.parametrize(
+    ("breakers", "shown"),
+    [
+        ([], "-"),
+        ([("smtp", "closed", ""), ("ftp", "closed", "")], "2 closed"),
+        ([("smtp", "open", ""), ("ftp", "closed", "")], "smtp open"),
+        (
+            [("smtp", "half_open", ""), ("ftp", "closed", "by ann")],
+            "smtp half_open, ftp closed (held)",
+        ),
+    ],
+)
+def test_the_column_breakers_names_those_that_are_not_simply_closed(
+    breakers: list[tuple[str, str, str]], shown: str
+) -> None:
+    told = [{"name": name, "state": state, "held": held} for name, state, held in breakers]
+    row = vars(status)["_row"](
+        {"role": "worker", "pid": 1, "address": "127.0.0.1:1", "breakers": told}
+    )
+
+    assert dict(zip(status.COLUMNS, row, strict=True))["breakers"] == shown

@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 
 from jobstream_processors.core.orders import (
+    BREAKER_OPENED,
     CANCEL,
+    HOLD_BREAKER,
     KINDS,
     LASTS_MS,
     LASTS_MS_MAX,
     NOTHING,
+    OPEN,
     PAUSE_QUEUE,
     PAUSE_TYPE,
     QUIET,
@@ -29,7 +32,8 @@ def entry(kind: str, subject: str, expires_ms: int = 2_000) -> Order:
 
 def test_each_kind_is_found_by_what_it_is_about() -> None:
     said = [entry(PAUSE_QUEUE, "mail"), entry(PAUSE_TYPE, "send"), entry(CANCEL, "id"),
-            entry(QUIET, "host:*")]  # fmt: skip
+            entry(QUIET, "host:*"), entry(HOLD_BREAKER, "smtp"),
+            entry(BREAKER_OPENED, "smtp")]  # fmt: skip
 
     now = in_force(said, 1_500)
 
@@ -39,6 +43,8 @@ def test_each_kind_is_found_by_what_it_is_about() -> None:
     assert now.cancels == {"id": said[2]}
     assert now.quiets_worker("host:7") == said[3]
     assert now.quiets_worker("other:7") is None
+    assert now.breakers == {"smtp": said[4]}
+    assert now.openings == {"smtp": said[5]}
 
 
 def test_an_entry_ends_at_its_expiry_to_the_millisecond() -> None:
@@ -83,6 +89,14 @@ def test_what_an_entry_may_say_is_bounded() -> None:
     ):
         with pytest.raises(InvalidOption):
             check(*wrong)
+
+
+def test_a_breaker_is_held_open_or_closed_and_nothing_else() -> None:
+    check(HOLD_BREAKER, "smtp", "w", "", 1_000, {OPEN: 1})
+    check(HOLD_BREAKER, "smtp", "w", "", 1_000, {OPEN: 0})
+    for limits in ({}, {OPEN: 2}, {"rate": 1}):
+        with pytest.raises(InvalidOption, match="give open as 1, or as 0 for closed"):
+            check(HOLD_BREAKER, "smtp", "w", "", 1_000, limits)
 
 
 def test_every_kind_lasts_for_a_while_unless_it_says_otherwise() -> None:
