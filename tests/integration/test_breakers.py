@@ -150,8 +150,8 @@ def test_operators_hold_it_by_command_and_status_shows_it(
         assert served.end_of(post.note.enqueue(Mail("y")).job_id) == "done"
         assert post.runs == []
 
-        assert "no worker on this machine has a breaker 'smpt'; there are smtp" in terminal.said(
-            "control", "breaker", "open", "smpt"
+        assert "no worker on this machine has a breaker 'mailer'; there are smtp" in terminal.said(
+            "control", "breaker", "open", "mailer"
         )
         said = terminal.run("control", "breaker", "close", "smtp", "--for", "10m")
         assert said.startswith("breaker smtp is held closed until ")
