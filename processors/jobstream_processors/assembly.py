@@ -42,6 +42,7 @@ from jobstream_processors.job_types import (
 from jobstream_processors.meter import Meter
 from jobstream_processors.ports import Clock, Listener, Log, Sink, Source
 from jobstream_processors.queue_plan import QueuePlan
+from jobstream_processors.settle.key_rows import AsksEnd, EndsHere
 from jobstream_processors.settle.letter_closer import Closer
 from jobstream_processors.settle.settler import Settler
 from jobstream_processors.watch.reports import Failed, Reports
@@ -98,6 +99,8 @@ class Parts:
     make_children: MakeChildren = child_processes
     closer_s: float = 5.0
     """How often dead letters are looked at that a redrive or a late success closed."""
+    ends: AsksEnd | None = None
+    """How it asks for ends of logs while it settles; None: it waits for the answer."""
     tracing: Tracing = UNTRACED
     meter: Meter | None = None
     name: str = ""
@@ -146,7 +149,8 @@ class Assembly:
     def __init__(self, parts: Parts, loop: asyncio.AbstractEventLoop, carriers: Carriers) -> None:
         self._clock = clock = parts.clock
         tracing, meter = parts.tracing, parts.meter
-        settler = Settler(parts.sink, parts.plans, clock, carriers.without_table)
+        ends = parts.ends or EndsHere(parts.reader)
+        settler = Settler(parts.sink, parts.plans, clock, carriers.without_table, ends=ends)
         put = carriers.settling(tracing.settler(settler))
         intake = Intake(parts.catalogue, clock, tracing.received)
         self.judge = judge = Judge(parts.specs, parts.catalogue, clock)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.gcra import Metered
     from jobstream_processors.core.headers import Carried, Headers
+    from jobstream_processors.core.unique_part import UniquePart
     from jobstream_processors.job_types import JobSpec
     from jobstream_processors.meter import QueueMeter, TypeMeter
     from jobstream_processors.ports import Clock, Trace
@@ -91,6 +92,8 @@ class Delivery:
     """Its key is freed when its offset is finished, not when its handler ends."""
     limited: tuple[Metered, ...] = ()
     """The rates that its start counts for, by the names of their rows."""
+    unique: UniquePart | None = None
+    """How it stands to its unique key; None where its job has none."""
     gated: bool = False
     """The rules of its type, or its own, have a say in when it begins."""
     crashes: int = 0
@@ -150,7 +153,7 @@ class Delivery:
         if meta.order_key is not None:
             self.key = meta.order_key
             self.holds_key = spec.policy.holds_key
-        if spec.gated or meta.unique_key is not None:
+        if spec.gated or self.unique is not None:
             self.gated = True
 
     def begins(self, awake_s: float) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 UNKNOWN = "_unknown"
 """The job type of records that name none that is registered here."""
-OUTCOMES = ("done", "retry", "snoozed", "dead", known.CANCELLED, known.EXPIRED)
+OUTCOMES = ("done", "retry", "snoozed", "dead", known.CANCELLED, known.EXPIRED, known.DUPLICATE)
 TRANSIENT, PERMANENT, TIMEOUT, CRASHED, UNDECODABLE = FAILURES = (
     *("transient", "permanent", "timeout", "crashed"),
     UNDECODABLE_REASON,

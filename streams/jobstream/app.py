@@ -24,6 +24,7 @@ from jobstream.job_declaration import (
     args_type_of,
     job_keys,
     job_options,
+    uniqueness,
 )
 from jobstream.job_queue import Queue
 from jobstream.schedule_decorators import Scheduling
@@ -349,11 +350,12 @@ class App(Scheduling):
         try:
             codec, wanted = JobCodec(args_type, name), job_options(name, queue, options)
             keys = job_keys(first_name, queue, codec, options)
+            unique = uniqueness(first_name, queue, wanted.unique, options)
         except (InvalidOption, SchemaError) as error:
             message = f"job {name!r}: {error}"
             raise ConfigError(message) from error
         door = self._connection.door(queue)
-        kind = JobKind(codec, self._plans[queue.name], first_name, keys, door)
+        kind = JobKind(codec, self._plans[queue.name], first_name, keys, unique, door)
         made: Job[Any, Any] = Job(self._connection, name, queue, kind, wanted, aliases)
         breakers_of((job.name, job.breaker) for job in (*self._jobs.values(), made))
         self._jobs[name] = made

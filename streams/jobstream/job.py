@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from jobstream.enqueue.composing import JobKind
     from jobstream.enqueue.connection import Connection
     from jobstream.enqueue.enqueued import Enqueued
+    from jobstream.enqueue.uniqueness import Override
     from jobstream.job_declaration import JobOptions
     from jobstream.job_queue import Queue
     from jobstream_processors.context import Context
@@ -99,6 +100,7 @@ class Job(Generic[Args, Result_co]):
         idempotency_key: str | None = None,
         expires_in: Duration | None = None,
         correlation_id: str | None = None,
+        unique: Override = None,
     ) -> Enqueued:
         """Put one job on its queue; blocks until acknowledged by all replicas in sync (5 s).
 
@@ -106,7 +108,8 @@ class Job(Generic[Args, Result_co]):
         with the same `key` run one at a time in enqueue order. The same `idempotency_key` is the
         same job, however often it is enqueued: within the dedup window (24 h) also one that is
         done, dead or cancelled by now, so this enqueue returns as always and nothing runs.
-        `expires_in`: not started later than that. The brokers' clock counts for all of these, this
+        `expires_in`: not started later than that. `unique` replaces the type's rule for this job,
+        by the same fields; False is none. The brokers' clock counts for all of these, this
         machine's for none.
 
         Raises EnqueueTimeout (it may still be written), QueueFull, TopicMissing (it is not),
@@ -114,7 +117,7 @@ class Job(Generic[Args, Result_co]):
         loop. A return proves that the job is in the log, not that it ran.
         """
         _refuse_in_loop("aenqueue")
-        when = When(delay, run_at, key, idempotency_key, expires_in, correlation_id)
+        when = When(delay, run_at, key, idempotency_key, expires_in, correlation_id, unique)
         return self._client().enqueue(self._kind, args, when)
 
     async def aenqueue(
@@ -127,9 +130,10 @@ class Job(Generic[Args, Result_co]):
         idempotency_key: str | None = None,
         expires_in: Duration | None = None,
         correlation_id: str | None = None,
+        unique: Override = None,
     ) -> Enqueued:
         """As `enqueue`, without blocking the running event loop."""
-        when = When(delay, run_at, key, idempotency_key, expires_in, correlation_id)
+        when = When(delay, run_at, key, idempotency_key, expires_in, correlation_id, unique)
         return await self._client().aenqueue(self._kind, args, when)
 
     def enqueue_many(

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_type_hints
 
 from jobstream.breaker_declaration import breaker_of
+from jobstream.enqueue.uniqueness import Uniqueness
 from jobstream.errors import ConfigError
 from jobstream_processors.core.breaker import Breaker
 from jobstream_processors.core.duration import Duration, to_ms
@@ -144,6 +145,17 @@ def fair_weights(codec: JobCodec[Any], fair: Fair | None) -> dict[str, int]:
         return {}
     fields = codec.shape.key_fields()
     return fair.keyed(lambda values: key_of(fair.fields, values, fields))
+
+
+def uniqueness(
+    first_name: str, queue: Queue, rule: Unique | Debounce | None, options: Mapping[str, Any]
+) -> Uniqueness | None:
+    """How jobs of a type want their unique key; raises InvalidOption for what can't be."""
+    if rule is None:
+        return None
+    ordered = options.get("order_by") is not None
+    window_ms = queue.dedup_ms
+    return Uniqueness(first_name, rule.wanted(window_ms), window_ms, ordered=ordered)
 
 
 def _unique(options: Mapping[str, Any]) -> Unique | Debounce | None:

@@ -71,7 +71,7 @@ def test_every_enqueue_makes_the_keys_that_its_type_declares() -> None:
     assert len(found) == 7
     for meta, key, partition in found:
         assert meta.order_key == '["t",1]'
-        assert meta.unique_key == 'ship["t",1]'
+        assert meta.unique_key == '!keep_first,done,3600000;ship["t",1]'
         assert meta.limit_key == 'ship["t"]'
         assert meta.fair_key == '["t"]'
         assert (key, partition) == (b'["t"]', keyed[1].partition)

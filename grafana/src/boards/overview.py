@@ -121,6 +121,7 @@ WHY = grid(
               ("dead", "red"),
               ("cancelled", "purple"),
               ("expired", "text"),
+              ("duplicate", "orange"),
           )),
     graph("end-to-end", "From enqueue to the end",
           "Time from the first enqueue to the terminal state, retries and wanted delays included: "

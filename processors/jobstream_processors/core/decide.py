@@ -119,6 +119,11 @@ class CountCrash:
 
 
 @dataclass(frozen=True, slots=True)
+class LetGo:
+    """It is to begin and needs its unique key no more: a row says so, and then it begins."""
+
+
+@dataclass(frozen=True, slots=True)
 class WaitInPlace:
     """Nothing was begun and nothing is settled: begin again in place after `delay_ms`."""
 
@@ -130,12 +135,13 @@ class Leave:
     """Settle nothing; the delivery comes again."""
 
 
-Decision = (
-    (Finish | Retry | Postpone | RetryInPlace | DeadLetter | End) | CountCrash | WaitInPlace | Leave
+Decision = (Finish | Retry | Postpone | RetryInPlace | DeadLetter | End) | (
+    CountCrash | LetGo | WaitInPlace | Leave
 )
 
 FINISH: Final = Finish()
 LEAVE = Leave()
+LET_GO: Final = LetGo()
 EXPIRED = End(known.EXPIRED, "expired")
 
 

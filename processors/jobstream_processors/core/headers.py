@@ -27,6 +27,8 @@ LETTER_HEADERS_MAX = 2
 """Headers that a dead letter adds to those of `render`; it must stay readable when redriven."""
 EPOCH_MS_MAX = 1 << 45
 """The latest time that a header may hold, in the year 3084."""
+OFFSET_MAX = 10**15 - 1
+"""The highest offset that a header may hold."""
 _LIMITS = {
     "redrive": 1_000_000,
     "seq": 1_000_000,
@@ -40,6 +42,7 @@ _LIMITS = {
     "snoozes": 1_000_000,
     "waits-since-ms": EPOCH_MS_MAX,
     "scheduled-ms": EPOCH_MS_MAX,
+    "place": OFFSET_MAX,
 }
 _TEXTS = {
     **dict.fromkeys(("error", "message", "frame"), TEXT_BYTES_MAX),
@@ -87,6 +90,8 @@ class Carried:
     """Why its turn is later, in one word; "" where it waits for nothing but its time."""
     waits_since_ms: int | None = None
     """Since when it has waited for that."""
+    place: int | None = None
+    """The offset at which it asked first for its unique key, which it holds or waits for."""
     trace: str = ""
     """Where its trace began and when this copy was made; only tracing writes and reads it."""
 

@@ -32,6 +32,12 @@ def from_order(schedule: str, order_id: str) -> str:
     return str(uuid.uuid5(_SPACE, f"run\n{schedule}\n{order_id}"))
 
 
+def from_window(job_type: str, unique_key: str, length_ms: int, now_ms: int) -> str:
+    """The id of every job of a unique key in the window of that length in which `now_ms` lies."""
+    window = now_ms // length_ms
+    return str(uuid.uuid5(_SPACE, f"window\n{job_type}\n{length_ms}\n{window}\n{unique_key}"))
+
+
 def from_origin(topic: str, partition: int, offset: int) -> str:
     """The name of a record whose own id can't be read or trusted: where it first stood."""
     return f"@{topic}:{partition}:{offset}"

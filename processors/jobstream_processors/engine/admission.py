@@ -12,8 +12,10 @@ from jobstream_processors.core.decide import Retry
 from jobstream_processors.delivery import BEHIND
 from jobstream_processors.engine.gates.cancel import Cancels
 from jobstream_processors.engine.gates.flood import Floods
+from jobstream_processors.engine.gates.letting_go import LettingGo
 from jobstream_processors.engine.gates.pause import Pauses
 from jobstream_processors.engine.gates.silence import Silence
+from jobstream_processors.engine.gates.unique import Uniques
 from jobstream_processors.engine.waiting import offset_of
 
 if TYPE_CHECKING:
@@ -37,7 +39,9 @@ def all_gates(*rules: Gate) -> tuple[Gate, ...]:
         Pauses(),
         Silence(),
         Cancels(),
+        Uniques(),
         *rules,
+        LettingGo(),  # Behind all others.
     )
 
 

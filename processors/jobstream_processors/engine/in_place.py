@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from jobstream_processors.core.decide import CountCrash, RetryInPlace, WaitInPlace
+from jobstream_processors.core.decide import CountCrash, LetGo, RetryInPlace, WaitInPlace
 from jobstream_processors.delivery import TAKEN
 from jobstream_processors.engine.halting import end_instead
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jobstream_processors.engine.onward import Onward
     from jobstream_processors.ports import Clock
 
-IN_PLACE = frozenset({RetryInPlace, CountCrash, WaitInPlace})
+IN_PLACE = frozenset({RetryInPlace, CountCrash, LetGo, WaitInPlace})
 """Decisions after which a delivery runs again in place."""
 
 
@@ -27,6 +27,10 @@ def again(way: Onward, delivery: Delivery, decision: Decision) -> None:
     room = way.rooms.get(delivery.lane)
     if room is None or room.draining:
         way.release(delivery)
+        return
+    if isinstance(decision, LetGo):
+        delivery.stage, delivery.decided = TAKEN, None
+        way.start(delivery)
         return
     _set_again(delivery, decision, way.clock)
     room.put_off(delivery)

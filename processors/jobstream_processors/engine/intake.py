@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from jobstream_processors.core.headers import FIRST, NOT_UTF8, ask_headers, parse
 from jobstream_processors.core.outcome import UNDECODABLE
 from jobstream_processors.delivery import Delivery
+from jobstream_processors.engine.key_parts import part_of
 from jobstream_processors.engine.namesakes import unreadable
 from jobstream_processors.errors import BadHeaders
 from jobstream_schemas import DecodeError, UnknownSchema
@@ -78,6 +79,8 @@ class Intake:
                 delivery.meta, delivery.id = meta, meta.id
                 if meta.expires_in_ms is not None:
                     _limit(delivery, record, meta.expires_in_ms)
+                if meta.unique_key is not None:
+                    delivery.unique = part_of(delivery, record, meta.unique_key)
             except BadHeaders as bad:
                 unreadable(delivery, "bad_headers", bad)
             except UnknownSchema as unknown:

@@ -186,6 +186,7 @@ class Judge:
             return EXPIRED
         if (
             delivery.carried.due_ms is not None
+            and delivery.unique is None  # It asks for its key first, then it waits for its time.
             and (early := not_due(self.case(delivery))) is not None
         ):
             return early
@@ -209,6 +210,7 @@ class Judge:
         delivery.due_ms = self._clock.monotonic_ms() + wait_ms
         if delivery.meta is not None:
             delivery.key = delivery.meta.order_key
+            delivery.gated = delivery.unique is not None
         return True
 
     def heir_of(self, ended: Delivery) -> Delivery | None:

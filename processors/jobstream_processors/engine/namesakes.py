@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core import identity
+from jobstream_processors.core.unique_mode import is_within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,6 +50,9 @@ class Namesakes:
     def _conflicts(self, delivery: Delivery, found: Known) -> bool:
         """Whether a row of this id tells of another job: other args bytes, or another type."""
         fingerprint, digest = found.identity
+        meta = delivery.meta
+        if meta is not None and meta.unique_key is not None and is_within(meta.unique_key):
+            return False  # The first of its key wins, whatever the args of others say.
         reader = delivery.reader
         if reader is None or not fingerprint:
             return reader is None and digest != delivery.identity()[1]

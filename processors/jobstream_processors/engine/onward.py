@@ -33,6 +33,9 @@ class Onward(Protocol):
     def clock(self) -> Clock:
         """The time of this machine, and of the brokers."""
 
+    def start(self, delivery: Delivery) -> None:
+        """Begin a run, or let it wait."""
+
     def settle(self, delivery: Delivery, decision: Decision) -> None:
         """Step 11."""
 

@@ -42,12 +42,19 @@ class Turns:
         self._until: list[tuple[int, int, Delivery]] = []
         self._count = 0
 
-    def meets(self, room: WaitingRoom, delivery: Delivery) -> Decision | None:
-        """How it ends without a run, told as it is read, in order of offsets; None: it goes on."""
+    def meets(
+        self, room: WaitingRoom, delivery: Delivery, judged: Decision | None
+    ) -> Decision | None:
+        """How it ends without a run, told as it is read, in order of offsets; None: it goes on.
+
+        `judged` is what the judge says of it, and goes before.
+        """
+        now_ms = self._clock.broker_ms()
         for gate in self._gates:
-            if (decision := gate.meets(room, delivery)) is not None:
-                return decision
-        return None
+            met = gate.meets(room, delivery, judged, now_ms)
+            if judged is None and met is not None:
+                return met
+        return judged
 
     def ask(self, room: WaitingRoom, delivery: Delivery, *, begins: bool) -> Decision | None:
         """None if it may begin, or waits here: then its `waits` says for what.

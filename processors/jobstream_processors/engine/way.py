@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobstream_processors.core.decide import FINISH, Leave, WaitInPlace, decide
+from jobstream_processors.core.decide import FINISH, Leave, LetGo, WaitInPlace, decide
 from jobstream_processors.core.headers import FIRST
 from jobstream_processors.core.outcome import DONE, Cancelled, Done, Interrupted
 from jobstream_processors.delivery import BEHIND, DECIDED, FINISHED, HANDED, LEFT
@@ -121,8 +121,8 @@ class Way:
         free: list[Delivery] = []
         for delivery, judged in taken:
             decision = judged
-            if decision is None and delivery.gated:
-                decision = self.turns.meets(room, delivery)
+            if delivery.gated:
+                decision = self.turns.meets(room, delivery, judged)
             if decision is not None:
                 delivery.key = None  # It has no part in its order key.
                 self.witness.unrun(delivery, decision)
@@ -156,6 +156,9 @@ class Way:
         """Whether its rules let it begin now; if not, it waits, ends or leaves for the ladder."""
         if (decision := self.turns.ask(room, delivery, begins=begins)) is None:
             return delivery.waits is None
+        if type(decision) is LetGo:
+            self.settle(delivery, decision)
+            return False
         if not delivery.holds_key:  # Not at once: the next of its key may come here, too.
             self._loop.call_soon(self.free_key, delivery)
         self.witness.unrun(delivery, decision)
@@ -251,6 +254,7 @@ class Way:
         """The run that it was behind is over, and it has its order key."""
         judged = self.judge.again(delivery)
         if judged is None:
+            self.turns.settled(delivery, FINISH)
             self.free_key(delivery)
             self.release(delivery)
         elif (decision := self.admission.weighed(*judged)) is None:

@@ -16,6 +16,7 @@ from jobstream_processors.core.decide import (
     End,
     Finish,
     Leave,
+    LetGo,
     Postpone,
     Retry,
     RetryInPlace,
@@ -46,9 +47,9 @@ class Settlement:
 def settlement_of(
     delivery: Delivery, decision: Decision, plan: QueuePlan, now_ms: int
 ) -> Settlement | None:
-    """The records that settle `delivery`; None where nothing is to be written."""
+    """The records that settle `delivery`; None where it writes none itself."""
     match decision:
-        case Leave() | WaitInPlace():
+        case Leave() | WaitInPlace() | LetGo():
             return None
         case Finish():
             return _written(delivery, plan, _end_row(delivery, known.DONE, now_ms))
@@ -98,6 +99,8 @@ def letter_key(delivery: Delivery) -> bytes:
 
 def _ladder_copy(delivery: Delivery, carried: Carried, plan: QueuePlan) -> Outgoing:
     carried = _placed(delivery, carried)
+    if (stand := delivery.unique) is not None and (stand.stays or stand.freed):
+        carried = replace(carried, place=None if stand.freed else stand.place)
     topic, partition = plan.rung(carried.delay_ms or 0, delivery.origin[1])
     headers = _headers(delivery, carried, topic)
     return Outgoing(topic, delivery.record_key, delivery.value, partition, headers)

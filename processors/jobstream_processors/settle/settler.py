@@ -20,10 +20,11 @@ from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from jobstream_processors.core.decide import DeadLetter, Finish, Postpone, Retry
+from jobstream_processors.core.decide import DeadLetter, Finish, LetGo, Postpone, Retry
 from jobstream_processors.core.letters import TOO_LARGE
 from jobstream_processors.errors import PublishFailure, TableUnavailable
 from jobstream_processors.ports import Sent
+from jobstream_processors.settle.key_rows import AsksEnd, KeyRows
 from jobstream_processors.settle.limit_rows import limit_rows
 from jobstream_processors.settle.records import Settlement, settlement_of
 from jobstream_schemas import DoneRows
@@ -55,8 +56,14 @@ class Settler:
         plans: Mapping[str, QueuePlan],
         clock: Clock,
         unwritable: Callable[[TableUnavailable], object] | None = None,
+        *,
+        ends: AsksEnd | None = None,
     ) -> None:
-        """`unwritable` hears of each write to a shard that failed; without it, that is raised."""
+        """`unwritable` hears of each write to a shard that failed; without it, that is raised.
+
+        `ends` tells ends of logs: no unique job can be settled without it.
+        """
+        self._key_rows = KeyRows(sink, ends)
         self._sink = sink
         self._plans = plans
         self._clock = clock
@@ -95,7 +102,7 @@ class Settler:
         done = False
         alike: list[Decided] = []
         for item in batch:
-            is_done = type(item[1]) is Finish and not item[0].limited
+            is_done = type(item[1]) is Finish and not item[0].limited and item[0].unique is None
             if item[0].lane is not lane or is_done is not done:
                 # Seldom: neighbours are of one lane nearly always, as they were polled.
                 lane, done = item[0].lane, is_done
@@ -175,16 +182,27 @@ class Settler:
         """Everything else: copies, then rows, then the shard."""
         now_ms, plan = self._clock.broker_ms(), self._plans[lane.queue]
         work: list[tuple[Decided, Settlement]] = []
+        plain: list[Decided] = []
         for delivery, decision in items:
             wanted = settlement_of(delivery, decision, plan, now_ms)
             if wanted is not None:
                 work.append(((delivery, decision), wanted))
+            elif type(decision) is LetGo:
+                plain.append((delivery, decision))
         with_copy = [index for index, (_, wanted) in enumerate(work) if wanted.copy is not None]
         if with_copy:
             copies = [copy for _, wanted in work if (copy := wanted.copy) is not None]
             failed = yield self._sink.send(copies)
             _tell(failed, lambda at: (copies[at].topic, copies[at].partition))
             work = self._copied(work, {with_copy[index]: why for index, why in failed.items()})
+        keyed = plain + [item for item, _ in work]
+        undone, holds = yield from self._key_rows.write(lane, keyed, plan.dedup, now_ms)
+        if holds:
+            self._keep(partial(lane.shard.keep_key_facts, holds))
+        if undone:
+            self._again += [keyed[at] for at in undone]
+            work = [each for at, each in enumerate(work, len(plain)) if at not in undone]
+        self._settled += [item for at, item in enumerate(plain) if at not in undone]
         if not work:
             return
         limits = limit_rows([item for item, _ in work], (plan.dedup, lane.source[1]), now_ms)

@@ -12,11 +12,13 @@ import uuid_utils
 
 from jobstream.enqueue.counts import Counts
 from jobstream.enqueue.first_rung import delayed
+from jobstream.enqueue.uniqueness import Override, Uniqueness
 from jobstream.errors import ConfigError, JobTooLarge, WrongArgs
 from jobstream_processors.core.duration import Duration, to_ms
 from jobstream_processors.core.identity import check_key, from_caller
 from jobstream_processors.core.job_keys import JobKeys
 from jobstream_processors.core.partition import any_partition, partition_for
+from jobstream_processors.core.unique_mode import is_within
 from jobstream_processors.errors import InvalidOption
 from jobstream_processors.ports import Outgoing
 from jobstream_processors.queue_plan import QueuePlan
@@ -49,6 +51,8 @@ class JobKind:
     """The name that ids derive from: the first that the type had."""
     keys: JobKeys | None = None
     """How its jobs' keys are made of their args; None where it declares none."""
+    unique: Uniqueness | None = None
+    """How its jobs want their unique key; None where it declares none."""
     door: Entrance | None = None
     """Of its queue, if that has bounds."""
     counts: Counts = field(init=False)
@@ -68,6 +72,7 @@ class When:
     idempotency_key: str | None = None
     expires_in: Duration | None = None
     correlation_id: str | None = None
+    unique: Override = None
 
 
 class Composer:
@@ -100,6 +105,13 @@ class Composer:
             if kind.keys is not None:
                 encoded = kind.codec.encode_args(args)
                 order, unique, limit, fair, key = kind.keys.of(args, order)
+                if kind.unique is not None and unique is not None:
+                    named = when.idempotency_key is not None or parent_id is not None
+                    unique, job_id = kind.unique.apply(
+                        unique, when.unique, job_id, drawn=drawn, named=named, now_ms=self._now_ms
+                    )
+            if when.unique is not None and kind.unique is None:
+                _refuse_override(kind)
             if key is not None:
                 partition = self._partition_of(check_key("key", key).encode(), plan.partitions)
             elif drawn:
@@ -128,7 +140,8 @@ class Composer:
             record = Outgoing(plan.topic, (key or job_id).encode(), value, partition)
             if when.delay is None is when.run_at:
                 return meta, record
-            return meta, delayed(plan, record, when.delay, when.run_at)
+            stays = unique is not None and not is_within(unique)
+            return meta, delayed(plan, record, when.delay, when.run_at, stays=stays)
         except (InvalidOption, EncodeError) as error:
             raise caused(refusal(error), error) from error
 
@@ -138,6 +151,14 @@ class Composer:
             "so it was not written; put the bulk in a store and enqueue a reference to it"
         )
         raise JobTooLarge(message)
+
+
+def _refuse_override(kind: JobKind) -> NoReturn:
+    message = (
+        f"unique= is given, and job {kind.codec.schema.job_type!r} declares no unique= or debounce="
+        ", which says of what its keys are made; declare it"
+    )
+    raise InvalidOption(message)
 
 
 def _checked(when: When, parent_id: str | None) -> int | None:

@@ -13,6 +13,10 @@ class Enqueued:
     cancelled, this one is absorbed and does not run. The enqueue cannot know: what has ended is
     known to the worker that owns the partition. `jobstream job show` tells, and `dlq redrive`
     brings back a dead one.
+
+    Of a unique job it says no more: if another job holds its key, this one ends as `duplicate`, and
+    names that one. Who holds the key is known to that worker alone, not to the enqueue. Only with
+    `within=` is the id the answer: all callers of a window get the same one.
     """
 
     job_id: str

@@ -16,9 +16,17 @@ if TYPE_CHECKING:
 
 
 def delayed(
-    plan: QueuePlan, record: Outgoing, delay: Duration | None, run_at: datetime | None
+    plan: QueuePlan,
+    record: Outgoing,
+    delay: Duration | None,
+    run_at: datetime | None,
+    *,
+    stays: bool = False,
 ) -> Outgoing:
-    """The record on the ladder, if it has to wait; raises ConfigError for a time that is none."""
+    """The record on the ladder, if it has to wait; raises ConfigError for a time that is none.
+
+    With `stays` it goes to its queue all the same: it has something to ask there before it waits.
+    """
     if delay is not None and run_at is not None:
         message = "delay and run_at are both given; give one"
         raise ConfigError(message)
@@ -32,6 +40,8 @@ def delayed(
         carried = Carried(delay_ms=wait_ms, partition=destination)
         if wait_ms <= 0:
             return record
+    if stays:
+        return record._replace(headers=render(carried))
     topic, partition = plan.rung(wait_ms, destination)
     return Outgoing(topic, record.key, record.value, partition, render(carried))
 

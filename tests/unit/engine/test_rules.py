@@ -47,7 +47,13 @@ class Book(Gate):
         self.free: deque[Delivery] = deque()
         self.until: dict[str, int] = {}
 
-    def meets(self, _: WaitingRoom, delivery: Delivery) -> Decision | None:
+    def meets(
+        self,
+        room: WaitingRoom,  # noqa: ARG002 - the shape of it
+        delivery: Delivery,
+        judged: Decision | None,  # noqa: ARG002 - as above
+        now_ms: int,  # noqa: ARG002 - as above
+    ) -> Decision | None:
         return self.met.get(delivery.id)
 
     def asks(self, _: WaitingRoom, delivery: Delivery, now_ms: int) -> NotBefore | Decision | None:

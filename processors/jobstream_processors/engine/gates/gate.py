@@ -60,10 +60,17 @@ class Gate:
         """
         return False
 
-    def meets(self, room: WaitingRoom, delivery: Delivery) -> Decision | None:  # noqa: ARG002 - as above
+    def meets(
+        self,
+        room: WaitingRoom,  # noqa: ARG002 - as above
+        delivery: Delivery,  # noqa: ARG002 - as above
+        judged: Decision | None,  # noqa: ARG002 - as above
+        now_ms: int,  # noqa: ARG002 - as above
+    ) -> Decision | None:
         """How a gated delivery ends without a run, told as it is read, in order of offsets.
 
-        It may wait for its order key after that, so `asks` comes later, or for other offsets first.
+        `judged` is a decision that stands whatever a gate says; `now_ms` is broker time. It may
+        wait for its order key after that, so `asks` comes later, or for other offsets first.
         """
         return None
 

@@ -70,7 +70,7 @@ def list_command(app: AppName, *, as_json: bool) -> int:
     type=click.Choice(MISSED),
     default="one",
     show_default=True,
-    help="Which ticks fire later that nobody was there to fire.",
+    help="Which ticks fire late, if no scheduler ran when they were due.",
 )
 @click.option(
     "--catch-up",

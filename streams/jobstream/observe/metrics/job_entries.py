@@ -22,7 +22,7 @@ JOBS: tuple[Metric, ...] = (
            "is refused."),
     # -- rate, errors, duration of jobs, from the worker that ran them
     Metric("jobs_settled_total", "counter", "worker", (*BY_TYPE, "outcome"),
-           "Deliveries settled: done, retry, snoozed, dead, cancelled, expired. One per "
+           "Deliveries settled: done, retry, snoozed, dead, cancelled, expired, duplicate. One per "
            "delivery, so a job that was retried twice and then done counts three times."),
     Metric("jobs_failures_total", "counter", "worker", (*BY_TYPE, "kind"),
            "Runs that failed: transient, permanent, timeout, crashed; and undecodable records."),

@@ -75,7 +75,7 @@ PROCESS: tuple[Metric, ...] = (
            "Waiting records held in memory; the others wait in the log."),
     # -- schedules
     Metric("jobs_schedule_ticks_total", "counter", "scheduler", ("schedule", "outcome"),
-           "What became of ticks: fired; missed (nobody was there, and too old or unwanted "
+           "What became of ticks: fired; missed (no scheduler ran, and too old or unwanted "
            "later), merged (a later one stands for it), skipped (the job before went on, or the "
            "schedule was paused)."),
     Metric("jobs_schedule_lateness_seconds", "histogram", "scheduler", (),

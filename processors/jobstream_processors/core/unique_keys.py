@@ -1,0 +1,116 @@
+"""The unique keys of one partition that jobs in flight ask for: who has each of them now.
+
+Nothing of it outlives its owner, and nothing needs to: the next one reads the same records again in
+the same order, and the rows tell of what left the window. Pure but for the questions it asks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from jobstream_processors.core.key_facts import HeldBy, KeyFacts, Newest
+from jobstream_processors.core.unique_answer import Later, Takes, Waits, answer
+
+if TYPE_CHECKING:
+    from jobstream_processors.core.unique_answer import Answer, Asks
+
+Item = TypeVar("Item")
+
+
+class KeyTable(Protocol):
+    """What the dedup table tells."""
+
+    def key_facts(self, name: str) -> KeyFacts:
+        """What is known of the key."""
+
+    def is_over(self, held: HeldBy) -> bool:
+        """Whether the job has ended since it took the key, by its own rows."""
+
+
+class _Key(Generic[Item]):
+    """One key that is asked for."""
+
+    __slots__ = ("asking", "facts", "holder")
+
+    def __init__(self, facts: KeyFacts) -> None:
+        self.facts = facts
+        self.holder: HeldBy | None = None
+        """In memory: its offset is not finished."""
+        self.asking: dict[str, Item] = {}
+        """The deliveries in flight that asked for it, by the ids of their jobs."""
+
+
+class UniqueKeys(Generic[Item]):
+    """Every key of one lane that a delivery in flight asked for. Not thread-safe."""
+
+    def __init__(self, table: KeyTable) -> None:
+        self._table = table
+        self._keys: dict[str, _Key[Item]] = {}
+
+    def enter(self, name: str, job_id: str, item: Item) -> None:
+        """A delivery that will ask for the key, or ends without asking, is in flight."""
+        key = self._keys.get(name)
+        if key is None:
+            key = self._keys[name] = _Key(self._table.key_facts(name))
+        key.asking[job_id] = item
+
+    def ask(self, name: str, asks: Asks, delivery: tuple[int, int], now_ms: int) -> Answer:
+        """What a delivery that has entered gets; takes the key where it may.
+
+        `delivery` is its (redrive, seq). Deliveries ask first in the order of their offsets, and
+        again as often as they like.
+        """
+        key = self._keys[name]
+        holder = self._holder(key, asks.job_id, now_ms)
+        given = answer(key.facts, asks, holder, now_ms)
+        if isinstance(given, Takes):
+            if key.holder is None or key.holder.job_id != asks.job_id:
+                key.holder = HeldBy(asks.place, *delivery, asks.job_id, asks.expires_ms)
+                key.facts = key.facts.merge(KeyFacts(held=key.holder))
+        elif isinstance(given, Waits | Later):
+            first_ms = given.first_ms if isinstance(given, Later) else 0
+            newest = Newest(asks.place, asks.job_id, first_ms)
+            key.facts = key.facts.merge(KeyFacts(waits=newest))
+        return given
+
+    def item(self, name: str, job_id: str) -> Item | None:
+        """The delivery of that job, if one is in flight and asks for the key."""
+        key = self._keys.get(name)
+        return None if key is None else key.asking.get(job_id)
+
+    def freed(self, name: str, job_id: str) -> None:
+        """The job's row is in the table by which it gave the key up, or keeps it elsewhere."""
+        key = self._keys.get(name)
+        if key is None:
+            return
+        if key.holder is not None and key.holder.job_id == job_id:
+            key.holder = None
+        # What waits in memory has no row; what took the key has none either.
+        kept = KeyFacts(waits=key.facts.waits)
+        if key.holder is not None:
+            kept = kept._replace(held=key.holder)
+        key.facts = self._table.key_facts(name).merge(kept)
+
+    def leave(self, name: str, job_id: str, item: Item) -> None:
+        """A delivery's offset is finished, and all its rows are in the table."""
+        key = self._keys.get(name)
+        if key is None or key.asking.get(job_id) is not item:
+            return
+        del key.asking[job_id]
+        if not key.asking:
+            del self._keys[name]
+        elif key.holder is not None and key.holder.job_id == job_id:
+            self.freed(name, job_id)
+
+    def __len__(self) -> int:
+        """How many keys are asked for."""
+        return len(self._keys)
+
+    def _holder(self, key: _Key[Item], job_id: str, now_ms: int) -> str | None:
+        mine = key.holder
+        if mine is not None and (mine.job_id == job_id or now_ms < mine.expires_ms):
+            return mine.job_id
+        held = key.facts.holder(now_ms)
+        if held is None or (held.job_id != job_id and self._table.is_over(held)):
+            return None
+        return held.job_id
