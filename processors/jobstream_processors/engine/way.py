@@ -120,9 +120,7 @@ class Way:
         take = room.chains.take
         free: list[Delivery] = []
         for delivery, judged in taken:
-            decision = judged
-            if delivery.gated:
-                decision = self.turns.meets(room, delivery, judged)
+            decision = self.turns.meets(room, delivery, judged) if delivery.gated else judged
             if decision is not None:
                 delivery.key = None  # It has no part in its order key.
                 self.witness.unrun(delivery, decision)
@@ -156,10 +154,8 @@ class Way:
         """Whether its rules let it begin now; if not, it waits, ends or leaves for the ladder."""
         if (decision := self.turns.ask(room, delivery, begins=begins)) is None:
             return delivery.waits is None
-        if type(decision) is LetGo:
-            self.settle(delivery, decision)
-            return False
-        if not delivery.holds_key:  # Not at once: the next of its key may come here, too.
+        if not delivery.holds_key and type(decision) is not LetGo:
+            # Not at once: the next of its key may come here, too.
             self._loop.call_soon(self.free_key, delivery)
         self.witness.unrun(delivery, decision)
         self.settle(delivery, decision)

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobstream import App, Backoff, Context
+from jobstream import App, Backoff, Context, Unique
 from jobstream.testing.ledger import Ledger
 
 PARTITIONS = int(os.environ.get("TRIAL_PARTITIONS", "4"))
@@ -95,6 +95,16 @@ async def steady(args: Work, ctx: Context) -> None:
     """Never fails, whatever its number."""
     with ledger.run(ctx, key=args.key):
         await take_time(args)
+
+
+@app.job(queue=mail, retry=BACKOFF, unique=Unique(by="number"))
+async def clicked(args: Work, ctx: Context) -> None:
+    await work(args, ctx)
+
+
+@app.job(queue=mail, retry=BACKOFF, unique=Unique(by="number", within="12h"))
+async def clicked_within(args: Work, ctx: Context) -> None:
+    await work(args, ctx)
 
 
 def hold(args: Work, ctx: Context) -> None:
