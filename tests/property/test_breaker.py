@@ -82,6 +82,8 @@ class Breakers(RuleBasedStateMachine):
         if verdict is not None:
             self._bounded(verdict)
             return (-1, False, 0)
+        if state is State.CLOSED and self.guard.circuit.until_ms is not None:
+            self._anew()  # Nothing had waited for it.
         is_probe = state is State.HALF_OPEN
         self.out += is_probe
         return (self.guard.begins(self.now_ms), is_probe, self.serial)

@@ -153,6 +153,7 @@ class BreakerGuard:
 
     def begins(self, now_ms: int) -> int:
         """A job begins, as a probe if it is not closed; returns what `ended` is to be told."""
+        self.circuit.begin(now_ms)
         self.circuit.take_probe(now_ms)
         return self.circuit.era
 

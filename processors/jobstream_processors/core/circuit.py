@@ -36,7 +36,8 @@ class Terms:
     least: int
     """of at least so many runs."""
     window_ms: int | None
-    """How long a run counts; None: until the circuit closes or is reset."""
+    """How long a run counts; None: until the circuit closes or is reset, and then an open one
+    waits for its probe however long that takes."""
     open_ms: int
     """How long it is open at first. Each probe that fails doubles that,"""
     open_ms_max: int
@@ -118,8 +119,11 @@ class Circuit:
         return self.until_ms is None and not self._probing
 
     def state(self, now_ms: int) -> State:
-        """What it lets through at this time."""
-        if self.is_closed:
+        """What it lets through at this time.
+
+        If no run wants to be a probe for as long as it was open, it is closed: none waits for it.
+        """
+        if self.is_closed or self._is_over(now_ms):
             return State.CLOSED
         if self.until_ms is not None and now_ms < self.until_ms:
             return State.OPEN
@@ -151,6 +155,7 @@ class Circuit:
         until_ms = min(until_ms, now_ms + self.terms.open_ms)
         if self._probing or until_ms <= now_ms:
             return False
+        self.begin(now_ms)
         if self.until_ms is not None:
             self.until_ms = max(self.until_ms, until_ms)
             return False
@@ -160,6 +165,20 @@ class Circuit:
         return True
 
     # -- while it is not
+
+    def begin(self, now_ms: int) -> bool:
+        """A run begins, or is to; True if that closes a circuit for which nothing has waited."""
+        if not self._is_over(now_ms):
+            return False
+        self._turn(None)
+        self.window.clear()
+        self._closed_ms = now_ms
+        return True
+
+    def _is_over(self, now_ms: int) -> bool:
+        if self.until_ms is None or self.terms.window_ms is None:
+            return False
+        return now_ms >= self.until_ms + self.open_ms
 
     def has_probe(self, now_ms: int) -> bool:
         """Whether a run may begin now as a probe."""

@@ -237,6 +237,26 @@ def test_a_probe_that_says_nothing_makes_way_for_the_next(
     assert state(gate) is State.HALF_OPEN
 
 
+def test_it_is_closed_if_no_job_came_for_as_long_as_it_was_open(
+    shop: Shop, works: Works, gate: Breakers
+) -> None:
+    lane = tripped(works)
+    works.pass_ms(2 * OPEN_MS - 1)
+    assert state(gate) is State.HALF_OPEN
+    works.pass_ms(1)
+    assert state(gate) is State.CLOSED
+
+    works.accept(lane, *(shop.send(each) for each in "abcd"))
+    works.end("a", FAILED)
+    works.end("b", FAILED)
+
+    assert works.hand.started == list("abcd")
+    assert state(gate) is State.CLOSED, "it counts anew"
+    works.end("c", FAILED)
+    (facts,) = gate.facts()
+    assert facts.until_ms == shop.clock.broker_ms() + 2 * OPEN_MS, "it had not recovered"
+
+
 def test_probes_of_a_lane_that_ends_make_way_for_others(shop: Shop, works: Works) -> None:
     lane = tripped(works)
     works.pass_ms(OPEN_MS)

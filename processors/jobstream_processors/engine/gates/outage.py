@@ -95,7 +95,9 @@ class Breakers(Gate):
             return
         now_ms = self._now_ms()
         if guard.circuit.until_ms is not None and guard.forced(now_ms) is None:
-            log.info("breaker_tried", extra={"breaker": guard.breaker.name, "job_id": delivery.id})
+            tried = guard.state(now_ms) is not State.CLOSED
+            extra = {"breaker": guard.breaker.name, "job_id": delivery.id}
+            log.info("breaker_tried" if tried else "breaker_closed", extra=extra)
         self._began[delivery] = guard.begins(now_ms)
 
     def learn(
