@@ -66,7 +66,7 @@ class Served:
         admin = Admin(app.settings)
         self.plans: Mapping[str, QueuePlan] = app.plans()
         queues = [app.queues[name] for name in self.plans]
-        apply(survey(admin, app.name, queues, app.settings), admin)
+        apply(survey(admin, app.name, queues, app.settings, schedules=app.has_schedules), admin)
         options = app.settings.client_options()
         self.log = KafkaLog(options)
         self._sink = KafkaSink(options, BrokerClock())

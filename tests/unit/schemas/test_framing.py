@@ -15,6 +15,11 @@ from jobstream_schemas.control_entry import CONTROL_FINGERPRINT
 from jobstream_schemas.dedup_rows import ROW_FINGERPRINT
 from jobstream_schemas.mirror_record import MIRROR_FINGERPRINT
 from jobstream_schemas.packaged import packaged
+from jobstream_schemas.schedule_records import (
+    ORDER_FINGERPRINT,
+    PLACE_FINGERPRINT,
+    SCHEDULE_FINGERPRINT,
+)
 
 EMPTY = 0xC15D213AA4D7A795
 
@@ -61,6 +66,9 @@ def test_fingerprints_in_the_code_are_those_of_the_files() -> None:
     assert schema_fingerprint(packaged("row")) == ROW_FINGERPRINT
     assert schema_fingerprint(packaged("mirror")) == MIRROR_FINGERPRINT
     assert schema_fingerprint(packaged("control")) == CONTROL_FINGERPRINT
+    assert schema_fingerprint(packaged("schedule")) == SCHEDULE_FINGERPRINT
+    assert schema_fingerprint(packaged("schedule_place")) == PLACE_FINGERPRINT
+    assert schema_fingerprint(packaged("schedule_order")) == ORDER_FINGERPRINT
 
 
 def test_a_prefix_comes_back() -> None:

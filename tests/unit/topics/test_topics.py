@@ -110,6 +110,16 @@ def test_cleanup_by_kind() -> None:
     }
 
 
+def test_the_topic_of_schedules_is_there_where_it_is_used() -> None:
+    without = {spec.name for spec in specs("shop", [Queue("mail")], 1)}
+    (made,) = [
+        s for s in specs("shop", [Queue("mail")], 1, schedules=True) if s.name not in without
+    ]
+
+    assert (made.name, made.kind, made.partitions) == ("shop.schedules", Kind.SCHEDULES, 4)
+    assert made.configs["cleanup.policy"] == "compact"
+
+
 def test_retention_covers_the_wait_on_every_rung() -> None:
     made = specs("shop", [Queue("mail", retention="3d")], 1)
 

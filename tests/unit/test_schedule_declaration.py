@@ -1,0 +1,180 @@
+"""What a schedule may not be: refused where it is declared, with field, value and fix."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from jobstream import App, ConfigError
+from jobstream.schedule_declaration import SPREAD_MS_MAX, calendar_of
+from jobstream_processors.core.ticks import Every
+
+
+@dataclass(frozen=True)
+class Args:
+    number: int = 1
+
+
+@dataclass(frozen=True)
+class Needy:
+    order_id: str
+    count: int = 1
+
+
+def app_with_type() -> tuple[App, Any, Any]:
+    app = App("shop", size="small")
+
+    @app.job
+    def work(_args: Args) -> None:
+        """Nothing."""
+
+    @app.job
+    def needy(_args: Needy) -> None:
+        """Nothing."""
+
+    return app, work, needy
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"tz": "Europe/Berlim"}, r"schedule 'work': tz='Europe/Berlim'.*pip install tzdata"),
+        ({"tz": "../../etc/passwd"}, "tz="),
+        ({"tz": 7}, "tz=7"),
+        ({"missed": "some"}, "missed='some'; choose 'one', 'all', 'skip'"),
+        ({"overlap": "queue"}, "overlap='queue'; choose"),
+        ({"missed": "all"}, "overlap='allow', or missed='one'"),
+        ({"catch_up": "25h"}, "longer than the dedup window '24h'"),
+        ({"catch_up": "soon"}, "catch_up='soon' is not a duration"),
+        ({"spread": "2d"}, "spread='2d' is outside"),
+        ({"spread": -1}, "spread=-1 is outside"),
+        ({"name": "a b"}, "schedule name 'a b'"),
+        ({"name": "a:b"}, "schedule name 'a:b'"),
+        ({"name": ""}, "schedule name ''"),
+        ({"args": Needy("a")}, "args=Needy"),
+        ({"args": {"number": 1}}, "args="),
+        ({"expression": ""}, "give one of them"),
+        ({"expression": "0 0 31 2 *"}, r"cron='0 0 31 2 \*'"),
+        ({"expression": "* * * *"}, "has 4 fields"),
+        ({"expression": "1," * 150 + "1 * * * *"}, "at most are 200"),
+        ({"expression": 5}, "cron=5 is not a text"),
+    ],
+)
+def test_a_cron_schedule_that_can_not_work_is_refused(options: dict[str, Any], told: str) -> None:
+    app, work, _ = app_with_type()
+    expression = options.pop("expression", "*/5 * * * *")
+
+    with pytest.raises(ConfigError, match=told):
+        app.cron(expression, **options)(work)
+
+    assert not app.schedules.declared
+    assert not app.has_schedules
+
+
+@pytest.mark.parametrize(
+    ("interval", "options", "told"),
+    [
+        ("500ms", {}, "every='500ms' is outside 1s .. 366d"),
+        ("400d", {}, "every='400d' is outside"),
+        ("5 minutes", {}, "every='5 minutes' is not a duration"),
+        ("5m", {"anchor": datetime(2026, 1, 1)}, "no aware datetime"),  # noqa: DTZ001 - naive on purpose
+        ("5m", {"anchor": 5}, "anchor=5"),
+    ],
+)
+def test_an_interval_that_can_not_work_is_refused(
+    interval: str, options: dict[str, Any], told: str
+) -> None:
+    app, work, _ = app_with_type()
+
+    with pytest.raises(ConfigError, match=told):
+        app.every(interval, **options)(work)
+
+
+def test_args_that_have_no_defaults_must_be_given() -> None:
+    app, _, needy = app_with_type()
+
+    with pytest.raises(ConfigError, match=r"args=None, but Needy needs order_id: give args=Needy"):
+        app.every("5m")(needy)
+
+    app.every("5m", args=Needy("o-1"))(needy)
+    assert list(app.schedules.declared) == ["needy"]
+
+
+def test_a_second_schedule_of_a_type_needs_a_name() -> None:
+    app, work, _ = app_with_type()
+    app.every("5m")(work)
+
+    with pytest.raises(ConfigError, match=r"declared already.*name='work-2'"):
+        app.every("10m")(work)
+
+    assert app.every("10m", name="more")(work) is work
+    assert set(app.schedules.declared) == {"work", "more"}
+
+
+def test_a_function_that_is_no_job_type_is_refused() -> None:
+    app, *_ = app_with_type()
+
+    def plain(_args: Args) -> None:
+        """Nothing."""
+
+    with pytest.raises(ConfigError, match="above @app"):
+        app.every("5m")(plain)  # type: ignore[type-var] # on purpose
+
+
+def test_a_definition_says_all_that_was_declared() -> None:
+    app, work, _ = app_with_type()
+    anchor = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    app.every("90m", anchor=anchor, spread="1m", catch_up="2h", overlap="queue_one")(work)
+    made = app.schedules.declared["work"]
+
+    assert calendar_of(made) == Every(90 * 60_000, round(anchor.timestamp() * 1000))
+    assert (made.spread_ms, made.catch_up_ms, made.overlap) == (60_000, 7_200_000, "queue_one")
+    assert made.spread_ms < SPREAD_MS_MAX
+
+
+def test_a_preview_of_a_declared_schedule_asks_no_broker() -> None:
+    app, work, _ = app_with_type()
+    app.cron("30 2 * * *", tz="Europe/Berlin")(work)
+
+    ticks = app.schedules.preview("work", 3, after=datetime(2026, 3, 28, tzinfo=UTC))
+
+    assert [tick.isoformat() for tick in ticks] == [
+        "2026-03-28T02:30:00+01:00",
+        "2026-03-29T03:00:00+02:00",
+        "2026-03-30T02:30:00+02:00",
+    ]
+
+
+def test_a_service_without_cronsim_may_declare_and_enqueue() -> None:
+    script = """
+import sys
+sys.modules["cronsim"] = None
+from dataclasses import dataclass
+from jobstream import App
+app = App("shop")
+@dataclass(frozen=True)
+class Args:
+    number: int = 1
+@app.cron("*/5 * * * *", tz="Europe/Berlin")
+@app.job
+def work(args: Args) -> None: ...
+print(list(app.schedules.declared))
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+
+    assert (ran.returncode, ran.stdout.decode().strip()) == (0, "['work']"), ran.stderr
+
+
+def test_an_app_without_schedules_loads_nothing_for_them() -> None:
+    script = (
+        "import sys; from jobstream import App; App('shop')\n"
+        "print([m for m in sys.modules if 'schedule_control' in m or m == 'zoneinfo'])"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+
+    assert ran.stdout.decode().strip() == "[]"
