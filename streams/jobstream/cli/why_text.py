@@ -10,6 +10,7 @@ from jobstream.cli.printable import one_line
 from jobstream_processors.core.known import CANCELLED, DEAD, DONE, DUPLICATE, EXPIRED
 
 if TYPE_CHECKING:
+    from jobstream.operate.job_events import Event
     from jobstream.operate.why import Ahead, Why
 
 FOR = {
@@ -32,14 +33,27 @@ ENDED = {
 }
 
 
-def sentence(job_id: str, job_type: str, why: Why, run: dict[str, Any] | None) -> str:
-    """One sentence. `run` is what a worker on this machine says that runs it, if one does."""
-    what = f"job {job_id} ({job_type or 'type unknown'}, queue {why.told.queue})"
+KEYS = {
+    "unique": ("unique_key", "its unique key"),
+    "rate": ("limit_key", "its limit key"),
+    "concurrency": ("limit_key", "its limit key"),
+    "fair": ("fair_key", "its tenant"),
+}
+"""Which key of a job's meta is worth a word, where it waits for that."""
+
+
+def sentence(job_id: str, event: Event | None, why: Why, run: dict[str, Any] | None) -> str:
+    """One sentence.
+
+    `event` is the job itself, if it can be read; `run` is what a worker on this machine says that
+    runs it, if one does.
+    """
+    what = f"job {job_id} ({event.job_type if event else 'type unknown'}, queue {why.told.queue})"
     if run is not None:
         seconds = age(run["seconds"])
         told = f"runs on {run['worker']} for {seconds} now, attempt {run['attempt']}"
     elif why.told.what == "waits":
-        told = _on_ladder(why)
+        told = _on_ladder(why, event)
     elif why.ahead is not None:
         told = _on_queue(why, why.ahead)
     elif _how(why) in ENDED:
@@ -50,7 +64,7 @@ def sentence(job_id: str, job_type: str, why: Why, run: dict[str, Any] | None) -
     return one_line(f"{what} {told}{held}.", None)
 
 
-def _on_ladder(why: Why) -> str:
+def _on_ladder(why: Why, event: Event | None) -> str:
     detail = why.told.detail
     place = f"on rung {detail.get('rung', '?')} until {when(why.due_ms or 0)}"
     reason = detail.get("waits")
@@ -59,11 +73,20 @@ def _on_ladder(why: Why) -> str:
         since = f", since {when(since_ms)}" if since_ms is not None else ""
         others = [f"{o.subject} since {when(o.at_ms)}, by {o.who}" for o in why.breakers]
         named = f" (open now: {'; '.join(others)})" if others else ""
-        return f"waits {place}, as {FOR.get(reason, reason)}{named} [{reason}]{since}"
+        key = _key(reason, event)
+        if why.same_unique is not None:
+            key += f"; job {why.same_unique} has it, too, and is not finished"
+        return f"waits {place}, as {FOR.get(reason, reason)}{named} [{reason}]{since}{key}"
     if detail.get("error"):
         where = f" at {detail['frame']}" if detail.get("frame") else ""
         return f"waits {place} for attempt {why.attempt}: {detail['error']}{where}"
     return f"waits {place}: it is to run later"
+
+
+def _key(reason: str, event: Event | None) -> str:
+    field, name = KEYS.get(reason, ("", ""))
+    value = event.meta.get(field) if event is not None and field else None
+    return "" if value is None else f"; {name} is {value!r}"
 
 
 def _on_queue(why: Why, ahead: Ahead) -> str:

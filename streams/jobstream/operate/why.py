@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jobstream.operate.history import QUEUED, WAITING, HistoryEntry
+from jobstream.operate.job_events import type_by
 from jobstream.operate.positions import standings
 from jobstream.topics.names import worker_group
 from jobstream_processors.core.back_pressure import unfinished
@@ -22,6 +23,7 @@ from jobstream_processors.core.orders import (
     OPEN,
     PAUSE_QUEUE,
     PAUSE_TYPE,
+    SET_LIMIT,
     Order,
 )
 from jobstream_schemas import DecodeError
@@ -37,8 +39,8 @@ RATE_S = 2.0
 """Between two looks that tell how fast a partition goes on: workers tell once a second."""
 SAME_KEY_MAX = 10_000
 """Records before a job that are read for its order key, at most."""
-BREAKER = "breaker"
-"""What a job waits for whose breaker is open."""
+BREAKER, UNIQUE = "breaker", "unique"
+"""What a job waits for whose breaker is open, or whose unique key another job has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +75,12 @@ class Why:
     ahead: Ahead | None = None
     """If it stands on its queue."""
     orders: tuple[Order, ...] = ()
-    """Pauses and cancels that concern it."""
+    """Pauses, cancels and changed limits that concern it."""
     breakers: tuple[Order, ...] = ()
     """Breakers that are open now, if it waits for one: which one is its, only the code says."""
+    same_unique: str | None = None
+    """If it waits for its unique key: the first job on the queue that is not finished and has the
+    key, too. One that waits on the ladder is not looked for."""
     workers: int | None = None
     """Members of the workers' group; None where nobody asked, since it does not matter."""
     letter_is_open: bool | None = None
@@ -100,7 +105,16 @@ def why(view: AppView, found: History, orders: Sequence[Order]) -> Why | None:
         ).due_ms
         waits = detail.get("waits")
         open_ones = tuple(order for order in orders if waits == BREAKER and _is_open(order))
-        return Why(state, told, attempt, due_ms, orders=concerned, breakers=open_ones)
+        same = _same_unique(view, found) if waits == UNIQUE else None
+        return Why(
+            state,
+            told,
+            attempt,
+            due_ms,
+            orders=concerned,
+            breakers=open_ones,
+            same_unique=same,
+        )
     if state != QUEUED:
         letters = [e.what for e in found.entries if e.what in {"dead letter", "letter closed"}]
         is_open = letters[-1] == "dead letter" if letters else None
@@ -169,8 +183,34 @@ def _of_key(view: AppView, found: History, at: GroupPlace, offset: int) -> int |
     return count
 
 
+def _same_unique(view: AppView, found: History) -> str | None:
+    """The first unfinished job of its partition, other than itself, with its unique key."""
+    event = found.event
+    queued = next((entry for entry in found.entries if entry.what == "queued"), None)
+    if event is None or queued is None or event.meta.get("unique_key") is None:
+        return None
+    place = queued.place[:2]
+    at = standings(view, "workers", [place])[place]
+    if at.high - at.unfinished > SAME_KEY_MAX:
+        return None
+    for record in view.records({place: (at.unfinished, at.high)}):
+        if at.is_finished(record.offset() or 0):
+            continue
+        try:
+            other = view.catalogue.decode(record.value() or b"")
+        except DecodeError:
+            continue
+        is_same = other.unique_key == event.meta["unique_key"] and other.id != found.job_id
+        if is_same and type_by(view.catalogue, other.fingerprint) == event.job_type:
+            return other.id
+    return None
+
+
 def _concerns(order: Order, found: History, queue: str) -> bool:
     job_type = found.event.job_type if found.event is not None else None
+    if order.kind == SET_LIMIT:
+        # A limit is named after its type: TYPE:KIND and more.
+        return order.subject.partition(":")[0] == job_type
     meant = {PAUSE_QUEUE: queue, PAUSE_TYPE: job_type, CANCEL: found.job_id}.get(order.kind)
     return order.subject == meant
 

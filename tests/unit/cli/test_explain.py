@@ -9,6 +9,7 @@ import pytest
 from jobstream.cli.output import when
 from jobstream.cli.why_text import FOR, sentence
 from jobstream.operate.history import QUEUED, WAITING, HistoryEntry
+from jobstream.operate.job_events import Event
 from jobstream.operate.why import Ahead, Why
 from jobstream_processors.core.orders import (
     BREAKER_OPENED,
@@ -18,6 +19,8 @@ from jobstream_processors.core.orders import (
 )
 
 AT = ("shop.mail", 3, 41)
+KEYS = {"unique_key": "o-1", "limit_key": "c-7", "fair_key": "t-9"}
+EVENT = Event("send", KEYS, {})
 NOW_MS = 1_790_000_000_000
 PAUSE = Order(PAUSE_QUEUE, "mail", "ann@host", "provider is down", NOW_MS, NOW_MS + 1, NO_LIMITS)
 OPENED = Order(BREAKER_OPENED, "smtp", "host:7", "8 of 10 failed", NOW_MS, NOW_MS + 1, NO_LIMITS)
@@ -28,7 +31,7 @@ def entry(what: str, **detail: Any) -> HistoryEntry:  # noqa: ANN401 - as in a h
 
 
 def told(why: Why, run: dict[str, Any] | None = None) -> str:
-    text = sentence("j-1", "send", why, run)
+    text = sentence("j-1", EVENT, why, run)
     start = "job j-1 (send, queue mail) "
     assert text.startswith(start)
     assert text.endswith(".")
@@ -107,7 +110,34 @@ def test_on_the_ladder_until_its_turn(reason: str) -> None:
 
     assert text.startswith(f"{UNTIL}, as ")
     assert f"[{reason}]" in text
-    assert text.endswith(f"since {when(NOW_MS - 50)}")
+    assert f", since {when(NOW_MS - 50)}" in text
+
+
+@pytest.mark.parametrize(
+    ("reason", "ending"),
+    [
+        ("unique", "; its unique key is 'o-1'"),
+        ("rate", "; its limit key is 'c-7'"),
+        ("concurrency", "; its limit key is 'c-7'"),
+        ("fair", "; its tenant is 't-9'"),
+        ("breaker", ""),
+    ],
+)
+def test_the_key_is_named_that_it_waits_for(reason: str, ending: str) -> None:
+    text = told(on_rung(waits=reason, waits_since_ms=NOW_MS))
+
+    assert text.endswith(f"since {when(NOW_MS)}{ending}")
+
+
+def test_another_job_with_its_unique_key_is_named() -> None:
+    why = on_rung(waits="unique")
+    held = Why(why.state, why.told, 2, why.due_ms, same_unique="j-0")
+
+    assert told(held).endswith("; job j-0 has it, too, and is not finished")
+
+
+def test_a_job_that_cannot_be_read_has_no_type() -> None:
+    assert sentence("j-1", None, on_rung(), None).startswith("job j-1 (type unknown, queue mail)")
 
 
 def test_a_breaker_is_named_only_as_one_that_is_open() -> None:

@@ -65,7 +65,7 @@ def command(
         remark(f"jobstream: no trace of job {job_id!r} ({looked}); check the app, or give --since")
         return FAILURE
     run = _run(view, whole)
-    text = sentence(whole, found.event.job_type if found.event else "", told, run)
+    text = sentence(whole, found.event, told, run)
     if as_json:
         print_json(_document(found, told, run) | {"sentence": text})
     else:
@@ -107,5 +107,6 @@ def _document(found: History, told: Why, run: dict[str, Any] | None) -> dict[str
         else {"jobs": ahead.jobs, "of_key": ahead.of_key, "seconds": ahead.seconds},
         "worker": run["worker"] if run is not None else None,
         "orders": [document(shown(order)) for order in told.orders],
+        "same_unique": told.same_unique,
         "breakers": [document(shown(order)) for order in told.breakers],
     }
