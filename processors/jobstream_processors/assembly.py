@@ -42,7 +42,7 @@ from jobstream_processors.job_types import (
 from jobstream_processors.meter import Meter
 from jobstream_processors.ports import Clock, Listener, Log, Sink, Source
 from jobstream_processors.queue_plan import QueuePlan
-from jobstream_processors.settle.key_rows import AsksEnd, EndsHere
+from jobstream_processors.settle.ends_aside import EndsAside
 from jobstream_processors.settle.letter_closer import Closer
 from jobstream_processors.settle.settler import Settler
 from jobstream_processors.watch.reports import Failed, Reports
@@ -57,10 +57,12 @@ if TYPE_CHECKING:
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.delivery import Decided
     from jobstream_processors.execute.line_of_queues import SlotLine
+    from jobstream_processors.settle.key_rows import AsksEnd
     from jobstream_processors.settle.thread import Settles
 
 Neighbours = tuple[Executes, Executes]
 """The executors that run handlers on the event loop and in threads."""
+MakeEnds = Callable[[Log, Callable[[BaseException], object]], "AsksEnd"]
 MakeChildren = Callable[["Parts", Ended, Barred, Neighbours], Executes]
 
 
@@ -99,8 +101,8 @@ class Parts:
     make_children: MakeChildren = child_processes
     closer_s: float = 5.0
     """How often dead letters are looked at that a redrive or a late success closed."""
-    ends: AsksEnd | None = None
-    """How it asks for ends of logs while it settles; None: it waits for the answer."""
+    make_ends: MakeEnds = EndsAside
+    """Makes what asks for ends of logs while it settles."""
     tracing: Tracing = UNTRACED
     meter: Meter | None = None
     name: str = ""
@@ -149,7 +151,7 @@ class Assembly:
     def __init__(self, parts: Parts, loop: asyncio.AbstractEventLoop, carriers: Carriers) -> None:
         self._clock = clock = parts.clock
         tracing, meter = parts.tracing, parts.meter
-        ends = parts.ends or EndsHere(parts.reader)
+        ends = parts.make_ends(parts.reader, carriers.failed)
         settler = Settler(parts.sink, parts.plans, clock, carriers.without_table, ends=ends)
         put = carriers.settling(tracing.settler(settler))
         intake = Intake(parts.catalogue, clock, tracing.received)

@@ -31,6 +31,7 @@ from jobstream_processors.assignment.pressure import Limits
 from jobstream_processors.assignment.pulse import GuardedSink, Pulse
 from jobstream_processors.assignment.takeover import Takeover
 from jobstream_processors.delay.delayer import Delayer, DelayerParts
+from jobstream_processors.settle.key_rows import EndsHere
 from jobstream_processors.worker import Worker
 
 if TYPE_CHECKING:
@@ -165,6 +166,7 @@ class Member:
             concurrency=CONCURRENCY,
             children=CHILDREN,
             make_children=self._children,
+            make_ends=EndsHere,
             failed=self.world.ledger.failed,
             name=self.process.name,
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
-from jobstream_processors.core.decide import postponed
+from jobstream_processors.core.decide import LET_GO, postponed
 from jobstream_processors.core.verdict import NotBefore
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Turns:
         self.kept.pop(delivery, None)
         for gate in self._gates:
             verdict = gate.asks(room, delivery, now_ms)
-            if verdict is None:
+            if verdict is None or (verdict is LET_GO and not begins):
                 continue
             if not isinstance(verdict, NotBefore):
                 return verdict

@@ -66,7 +66,7 @@ class EndHere:
 class EndsHere:
     """Asks where it is called, and waits for the answer."""
 
-    def __init__(self, reader: Log) -> None:
+    def __init__(self, reader: Log, _: object = None) -> None:
         self._reader = reader
 
     def ask(self, place: TopicPartition) -> EndHere:

@@ -43,6 +43,7 @@ from jobstream_processors.engine.gates.pause import PAUSED, TYPE_PAUSED
 from jobstream_processors.engine.waiting import UNANNOUNCED
 from jobstream_processors.errors import PublishFailed
 from jobstream_processors.meter import Meter
+from jobstream_processors.settle.key_rows import EndsHere
 from jobstream_processors.watch.on_failure import call, failure_of
 from jobstream_schemas import Catalogue
 
@@ -116,6 +117,7 @@ class MemoryWorker:
             ),
             concurrency=app.settings.concurrency,
             make_children=NoChildren,
+            make_ends=EndsHere,
             tracing=tracing_of(app.name, app.settings),
             meter=self.meter,
             failed=self._tell if self._callbacks else None,
