@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from random import Random
 from typing import TYPE_CHECKING, ClassVar
 
 from tests.simulation.primitives import here
 
-from jobstream import App, Backoff, Context, EnqueueError, Snooze
+from jobstream import App, Backoff, Context, EnqueueError, Snooze, Unique
 from jobstream_processors.core import identity
 from jobstream_schemas import Catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from random import Random
 
     from tests.simulation.ledger import Ledger
 
@@ -40,6 +40,8 @@ mail = app.queue(
 @dataclass(frozen=True, slots=True)
 class Work:
     number: int
+    group: int = 0
+    """Jobs of one group are the same, where the type says so."""
 
 
 class Known(Catalogue):
@@ -97,6 +99,8 @@ class Script:
     """When it is enqueued, if it is no child."""
     delay_s: float = 0.0
     key: str | None = None
+    group: int | None = None
+    """Of a unique job."""
     expires_s: float | None = None
     twice: bool = False
     """The producer repeats the enqueue."""
@@ -202,6 +206,11 @@ def sync_held(args: Work, ctx: Context) -> None:
     _in_thread(args, ctx)
 
 
+@app.job(queue=mail, retry=RETRY, timeout=TIMEOUT_S, unique=Unique(by="group"))
+async def only(args: Work, ctx: Context) -> None:
+    await _on_loop(args, ctx)
+
+
 @app.job(queue=mail, retry=RETRY, timeout=TIMEOUT_S, executor="process")
 def heavy(args: Work, ctx: Context) -> None:
     raise NotImplementedError((args, ctx))  # Played by the executor of the simulation.
@@ -258,9 +267,22 @@ def scripts(rng: Random, count: int, length_s: float, *, poison: bool) -> list[S
             made.append(_child(rng, parent, len(made)))
     if poison:
         made.append(Script(len(made), "poison", (Run(CRASH, 0.2),), at_s=rng.random() * length_s))
+    _make_unique(made)
     for script in made:
         script.ends = _ends(script)
     return made
+
+
+def _make_unique(made: list[Script]) -> None:
+    """Some that nothing else binds become unique jobs of few groups, in a third of all seeds."""
+    # Drawn apart, so that seeds mean for all other jobs what they always meant.
+    rng = Random(str([script.at_s for script in made]))
+    groups = rng.choice((0, 0, 0, 1, 2, 5))
+    for script in made:
+        free = script.kind == "quick" and script.key is None and not script.children
+        if groups and free and script.parent is None:
+            script.kind, script.group = "only", rng.randrange(groups)
+            script.job_id = identity.from_caller(script.kind, str(script.number))
 
 
 def _child(rng: Random, parent: Script, number: int) -> Script:
@@ -310,6 +332,8 @@ def _ends(script: Script) -> frozenset[str]:
             ends = {"dead"}
     if script.children:
         ends.add("dead")  # It waits for its children to be taken, and may be too late for it.
+    if script.group is not None:
+        ends |= {"duplicate", "dead"}  # Refused, if it is redriven while another holds its key.
     if script.expires_s is not None:
         ends.add("expired")
     if script.cancelled_at_s is not None:

@@ -132,6 +132,7 @@ class Ledger:
         start = Start(
             number, process, delivery, attempt, claim, source, now, process.slept_us, script.key
         )
+        start.group = script.group
         start.limit_us = now + round(TIMEOUT_S * 1e6)
         run = self._run(script, delivery, attempt)
         if process.dead:
@@ -226,7 +227,11 @@ class Ledger:
         if start.excused:
             return
         for other in self.open:
-            same = other.number == start.number or (start.key and other.key == start.key)
+            same = (
+                other.number == start.number
+                or (start.key and other.key == start.key)
+                or (start.group is not None and other.group == start.group)
+            )
             if not same or other.excused or other.process.dead:
                 continue
             late = other.limit_us <= start.at_us

@@ -25,6 +25,8 @@ class Start:
     at_us: int
     slept_us: int
     key: str | None
+    group: int | None = None
+    """Of a unique job."""
     ended_us: int | None = None
     limit_us: int = 0
     excused: str = ""

@@ -182,7 +182,7 @@ class World:
         job = TYPES[script.kind]
         enqueue = partial(
             job.enqueue,
-            Work(script.number),
+            Work(script.number, script.group or 0),
             key=script.key,
             delay=f"{round(script.delay_s * 1000)}ms" if script.delay_s else None,
             expires_in=f"{round(script.expires_s)}s" if script.expires_s else None,

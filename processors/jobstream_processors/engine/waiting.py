@@ -126,7 +126,7 @@ class WaitingRoom:
             assert delivery.key is not None, "it waits for its key"  # noqa: S101
             self.chains.leave(delivery.key, delivery)
             return False
-        if reason == LATER:
+        if reason == LATER and delivery in self.later:  # A gate may keep it for that, too.
             self.later.discard(delivery)
         elif reason == UNANNOUNCED:
             del self.unannounced[bisect_left(self.unannounced, delivery.offset, key=offset_of)]
