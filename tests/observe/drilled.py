@@ -49,7 +49,7 @@ SHOP = """
 import asyncio, os, time
 from dataclasses import dataclass
 from pathlib import Path
-from jobstream import App, Backoff, Context, Snooze
+from jobstream import App, Backoff, Breaker, Context, Snooze
 
 app = App(os.environ["SHOP"], commit_interval="100ms", drain="2s")
 mail = app.queue("mail", partitions=2)
@@ -89,6 +89,13 @@ async def invoice(args: Order) -> None:
 @app.job(queue=mail, retry=Backoff(attempts=2, first="1h", cap="1h"))
 async def charge(args: Order) -> None:
     raise ConnectionError(args.order_id)
+
+bank = Breaker("bank", least=3, open="2s", open_max="2s", probes=1)
+
+@app.job(queue=mail, breaker=bank, retry=Backoff(attempts=100, first="1s", cap="1s"))
+async def pay(args: Order) -> None:
+    if not Path(args.order_id).exists():
+        raise ConnectionError(args.order_id)
 
 @app.job(queue=mail, timeout="1s", retry=once)
 def print_label(args: Order) -> None:

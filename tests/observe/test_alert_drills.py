@@ -163,6 +163,21 @@ def test_failures_and_stuck_handlers_are_told(shop: Shop, tmp_path: Path) -> Non
     shop.told("JobsHandlersStuck", "resolved", since)
 
 
+def test_breaker_that_does_not_close_is_told(shop: Shop, tmp_path: Path) -> None:
+    shop.healthy()
+    since = len(shop.webhook.received)
+    free = tmp_path / "bank-is-open"
+
+    shop.enqueue("pay", *[free] * 8)
+
+    shop.told("JobsBreakerOpen", "firing", since, breaker="bank")
+    shop.follow("JobsBreakerOpen")
+    free.touch()
+    shop.told("JobsBreakerOpen", "resolved", since, breaker="bank")
+    shop.follow("JobsBreakerOpen", mended=True)
+    shop.is_so("sum(max_over_time(jobs_settled_total{job_type='pay',outcome='done'}[10m]))", 8)
+
+
 def test_page_when_a_partition_stands_still(shop: Shop, tmp_path: Path) -> None:
     shop.healthy()
     since = len(shop.webhook.received)
