@@ -31,6 +31,7 @@ CASES = {
     "waiting": "jobs that wait 20 ms, 200 at once",
     "burning": "jobs that keep a core busy for 5 ms, in child processes, beside as many bare loops",
     "keyed": "one partition, 100 keys, 5 ms, 100 at once",
+    "fair": "a quiet tenant beside a loud one, with fair_by and without",
     "enqueue": "enqueue one by one, async and in bulk, beside a bare producer",
     "latency": "enqueue to start at 100 jobs/s",
     "delayed": "how late delayed jobs are, by broker time",

@@ -22,8 +22,10 @@ WAIT_S = 0.020
 KEYED_S = 0.005
 KEYS = 100
 BURN_S = 0.005
+QUIET = "quiet"
 STARTS: list[tuple[int, int, int]] = []
-"""Of each `stamp` job: its number, wall clock and monotonic clock at its start, in nanoseconds."""
+"""Of each `stamp` job, and of a quiet tenant's: its number, wall clock and monotonic clock at its
+start, in nanoseconds."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,13 @@ async def stamp(args: Note) -> None:
     STARTS.append((args.n, time.time_ns(), time.monotonic_ns()))
 
 
+async def tenant(args: Note) -> None:
+    """Wait as for an answer from elsewhere; note the time if the tenant is the quiet one."""
+    if args.text == QUIET:
+        STARTS.append((args.n, time.time_ns(), time.monotonic_ns()))
+    await asyncio.sleep(WAIT_S)
+
+
 class Bench:
     """An app with every job type of this module on one queue, and no-op jobs on any others.
 
@@ -90,6 +99,8 @@ class Bench:
             "wait": job(queue=self.queue)(wait),
             "keyed": job(queue=self.queue)(keyed),
             "stamp": job(queue=self.queue)(stamp),
+            "tenants": job(queue=self.queue, name="tenants")(tenant),
+            "fair": job(queue=self.queue, name="fair", fair_by="text")(tenant),
         }
         self.noops: list[Job[Note, Any]] = [
             self.types["async"],
