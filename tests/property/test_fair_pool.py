@@ -161,3 +161,22 @@ def test_tenants_share_the_slots_by_their_weights() -> None:
             total[item[0]] += 1
 
     assert total["four"] / total["one"] == pytest.approx(4, rel=0.1)
+
+
+def test_what_a_lost_partition_had_stands_in_nobodys_way() -> None:
+    pool: FairPool[int] = FairPool(2)
+    here, gone = Wish("a", 1, "here", 100), Wish("a", 1, "gone", 100)
+    number = 0
+    while pool.ask(number, gone, 0) is None:
+        pool.began(number, gone, 0)
+        number += 1
+    pool.ask(-1, here, 0)
+    assert len(pool) == 2
+    assert pool.release(500) == []
+
+    pool.forget("gone")
+
+    assert (len(pool), pool.release(500)) == (1, [-1])
+    pool.drop(-1)
+    pool.release(10_000)
+    assert pool.tenants == 0

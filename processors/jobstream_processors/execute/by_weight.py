@@ -15,9 +15,10 @@ from jobstream_processors.execute.line_of_queues import InOrder, OneQueue, Sever
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.execute.line_of_queues import Ended, Returned, SlotLine
+    from jobstream_processors.execute.line_of_queues import Ended, Returned, Running, SlotLine
     from jobstream_processors.queue_plan import QueuePlan
 
 UNKNOWN_US = 1_000
@@ -40,12 +41,71 @@ class ByWeight(SeveralQueues):
         self._slots: dict[Delivery, tuple[float, int]] = {}
         """What has a slot: since when, and for how much it is counted."""
         self._look_s = 0.0
+        self._running: Running = list
+        self._alone = OneQueue()
+        """The line of the only queue that has jobs here. Nothing is counted while there is one."""
+        self._alone_queue = ""
+        """Its name; "" while there are several."""
 
-    def ear(self, ended: Ended, returned: Returned) -> tuple[Ended, Returned]:
+    def __len__(self) -> int:
+        return len(self._alone) if self._alone_queue else self._count
+
+    def append(self, delivery: Delivery, /) -> None:
+        """It waits, behind those of its queue."""
+        if delivery.lane.queue == self._alone_queue:
+            self._alone.append(delivery)
+            return
+        if self._alone_queue:
+            self._joined()
+        super().append(delivery)
+
+    def popleft(self) -> Delivery:
+        """Take out the next one; it has a slot."""
+        return self._alone.popleft() if self._alone_queue else super().popleft()
+
+    def first(self) -> Delivery:
+        """The one that `popleft` would take out."""
+        return self._alone.first() if self._alone_queue else super().first()
+
+    def take(self, first: Delivery) -> None:
+        """Take out the first one of its queue; it has a slot."""
+        if self._alone_queue:
+            self._alone.take(first)
+        else:
+            super().take(first)
+
+    def remove(self, delivery: Delivery, /) -> None:
+        """Take it out without a slot."""
+        if self._alone_queue:
+            self._alone.remove(delivery)
+        else:
+            super().remove(delivery)
+
+    def withdraw(self, lane: Lane) -> list[Delivery]:
+        """Take out those of the lane, without slots."""
+        return self._alone.withdraw(lane) if self._alone_queue else super().withdraw(lane)
+
+    def put_back(self, delivery: Delivery, turns: Mapping[Delivery, int]) -> None:
+        """It waits again, as if it had never had a slot."""
+        if delivery.lane.queue == self._alone_queue:
+            self._alone.put_back(delivery, turns)
+            return
+        if self._alone_queue:
+            self._joined()
+        super().put_back(delivery, turns)
+
+    def beside(self, queue: str) -> int:
+        """How many wait that are of other queues."""
+        if self._alone_queue:
+            return 0 if queue == self._alone_queue else len(self._alone)
+        return super().beside(queue)
+
+    def ear(self, ended: Ended, returned: Returned, running: Running) -> tuple[Ended, Returned]:
         """Give back each slot first."""
+        self._running = running
 
         def hears_end(delivery: Delivery, outcome: Outcome) -> None:
-            if not delivery.outlived:  # else its slot is still taken
+            if self._slots and not delivery.outlived:  # else its slot is still taken
                 self._ends(delivery)
             ended(delivery, outcome)
 
@@ -60,11 +120,30 @@ class ByWeight(SeveralQueues):
             self._look()
         self._stride.enter(number, self._some)
         super()._enter(number)
+        if len(self._some) == 1 and not self._slots:
+            self._is_alone(number)
+
+    def _is_alone(self, number: int) -> None:
+        """No other queue has jobs here: then all of the slots are its own, whatever it uses."""
+        self._alone = self._lines[number]
+        self._alone_queue = next(q for q, each in self._numbers.items() if each == number)
+        self._slots.clear()
+
+    def _joined(self) -> None:
+        """Another queue has jobs, too: from now on it counts who uses what."""
+        number, self._alone_queue = self._numbers[self._alone_queue], ""
+        self._count = len(self._alone)
+        self._some = {number: None} if self._alone else {}
+        self._stride.enter(number, ())
+        now_s = self._now_s()
+        for delivery, began_s in self._running():
+            since_s = began_s or now_s
+            self._slots[delivery] = since_s, _us(delivery, since_s, now_s)
 
     def _next(self) -> int:
-        if len(self._some) < 2:  # noqa: PLR2004 - there is something to choose
-            return super()._next()
         self._look()
+        if len(self._some) < 2:  # noqa: PLR2004 - there is nothing to choose
+            return super()._next()
         return self._stride.next(self._some)
 
     def _starts(self, number: int, delivery: Delivery) -> None:
@@ -103,6 +182,8 @@ class ByWeight(SeveralQueues):
         self._so_far = [
             time_us // count if count else 0 for time_us, count in zip(times_us, runs, strict=True)
         ]
+        if len(self._some) == 1 and runs[number := next(iter(self._some))] == len(self._slots):
+            self._is_alone(number)
 
     def _guess_us(self) -> int:
         """What a start costs in a queue of which no run has ended yet: as in the others."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     Ended = Callable[[Delivery, Outcome], None]
     Returned = Callable[[Delivery], None]
+    Running = Callable[[], list[tuple[Delivery, float]]]
 
 
 class SlotLine(Protocol):
@@ -54,8 +55,11 @@ class SlotLine(Protocol):
     def beside(self, queue: str) -> int:
         """How many wait that are of other queues, and so do not stand before one of this queue."""
 
-    def ear(self, ended: Ended, returned: Returned) -> tuple[Ended, Returned]:
-        """What the executor is to call in place of these, so that the line hears of each end."""
+    def ear(self, ended: Ended, returned: Returned, running: Running) -> tuple[Ended, Returned]:
+        """What the executor is to call in place of these, so that the line hears of each end.
+
+        `running` tells what has a slot, and when it began.
+        """
 
 
 class OneQueue(deque["Delivery"]):
@@ -91,7 +95,12 @@ class OneQueue(deque["Delivery"]):
         """None."""
         return 0
 
-    def ear(self, ended: Ended, returned: Returned) -> tuple[Ended, Returned]:
+    def ear(
+        self,
+        ended: Ended,
+        returned: Returned,
+        running: Running,  # noqa: ARG002 - the shape of it
+    ) -> tuple[Ended, Returned]:
         """The same: ends change nothing here."""
         return ended, returned
 
@@ -169,7 +178,12 @@ class SeveralQueues:
         """How many wait that are of other queues."""
         return self._count - len(self._lines[self._numbers[queue]])
 
-    def ear(self, ended: Ended, returned: Returned) -> tuple[Ended, Returned]:
+    def ear(
+        self,
+        ended: Ended,
+        returned: Returned,
+        running: Running,  # noqa: ARG002 - the shape of it
+    ) -> tuple[Ended, Returned]:
         """The same, unless ends matter."""
         return ended, returned
 

@@ -91,7 +91,7 @@ class LoopExecutor:
         self._machine = machine
         self._now_s = machine.awake_s
         self._waiting: SlotLine = line if line is not None else OneQueue()
-        self._ended, self._returned = self._waiting.ear(ended, returned)
+        self._ended, self._returned = self._waiting.ear(ended, returned, self.running)
         self._enter = enter
         self._barred, self._is_lost = barred, barred.is_lost
         self._running: dict[Delivery, asyncio.Task[None]] = {}

@@ -69,7 +69,7 @@ class ProcessExecutor(Executor):
         self.barred = barred
         self.enter = enter
         """`begin` is what a child does before it imports a handler, such as setting up its log."""
-        self._ended, _ = self._waiting.ear(ended, no_entry)
+        self._ended, _ = self._waiting.ear(ended, no_entry, self.running)
         self._loop = asyncio.get_running_loop()
         self._starter = Starter(begin)
         self._open_line = open_line or self._starter.line

@@ -69,7 +69,7 @@ class ThreadExecutor(Executor):
         super().__init__(line)
         self._concurrency = concurrency
         self._machine = machine
-        self._ended, self._returned = self._waiting.ear(ended, returned)
+        self._ended, self._returned = self._waiting.ear(ended, returned, self.running)
         self._enter = enter
         self._barred = barred
         self._loop = asyncio.get_running_loop()

@@ -117,6 +117,7 @@ def test_a_run_past_its_limit_is_counted_until_it_gives_its_slot_back(shelf: She
     ended, returned = line.ear(
         lambda delivery, outcome: told.append(f"{delivery.offset} {outcome}"),
         lambda delivery: told.append(f"{delivery.offset} is back"),
+        list,
     )
     (first, *_) = shelf.put(line, "a" + "b" * 30)
     assert line.popleft() is first
@@ -140,9 +141,13 @@ def test_a_run_past_its_limit_is_counted_until_it_gives_its_slot_back(shelf: She
 
 def test_a_queue_whose_jobs_run_on_and_on_gets_no_more_slots_meanwhile(shelf: Shelf) -> None:
     line = lines(shelf)["by_weight"]
-    ended, _ = line.ear(lambda *_: None, lambda _: None)
-    for _ in shelf.put(line, "a" * 12):
+    began_s = shelf.clock.awake_s()
+    made = shelf.put(line, "a" * 12)
+    running = [(delivery, began_s) for delivery in made]
+    ended, _ = line.ear(lambda *_: None, lambda _: None, lambda: running)
+    for _ in made:
         line.popleft()
+    shelf.clock.advance(60_000)
 
     # Four times its share of what one slot has given the other since that one came.
     shelf.put(line, "b" * 30 + "a" * 30)
@@ -151,3 +156,29 @@ def test_a_queue_whose_jobs_run_on_and_on_gets_no_more_slots_meanwhile(shelf: Sh
         delivery = line.popleft()
         assert delivery.lane.queue == "b"
         ended(delivery, DONE)
+
+
+def test_a_queue_is_alone_until_another_has_jobs_and_again_when_that_has_none(shelf: Shelf) -> None:
+    line = lines(shelf)["by_weight"]
+    ended, _ = line.ear(lambda *_: None, lambda _: None, list)
+    alone = shelf.put(line, "bbbb")
+    first = line.popleft()
+    assert (first, len(line), line.beside("a"), line.beside("b")) == (alone[0], 3, 3, 0)
+    line.put_back(first, shelf.turns)
+    assert line.first() is first
+
+    shelf.put(line, "aa")
+    assert len(line) == 6
+    got = [line.popleft() for _ in range(6)]
+    assert [each.lane.queue for each in got] == list("baabbb")
+    for each in got:
+        shelf.clock.advance(100)
+        ended(each, DONE)
+
+    (again, *_) = shelf.put(line, "aaa")
+    line.remove(again)
+    assert line.withdraw(shelf.lanes["b"]) == []
+    assert (len(line), [*line], again in line) == (2, [*line], False)
+    assert taken(line) == "aa"
+    with pytest.raises(IndexError):
+        line.popleft()
