@@ -15,7 +15,7 @@ COUNT_MAX: Final = 10_000_000
 PERIOD_MS_MAX: Final = 366 * 86_400_000
 BURST_MS: Final = 100
 """A burst that is not given is what the rate lets through in so long, and at least one."""
-_PAUSE: Final = "to stop a type, pause it: jobstream control pause --app APP --type TYPE"
+_PAUSE: Final = "to stop a type, pause it: jobstream control pause MODULE:APP --type TYPE"
 _RATE: Final = re.compile(r"(\d{1,9})\s*/\s*(\d{0,6})\s*(ms|s|m|h|d)", re.ASCII)
 _UNITS_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -189,10 +189,6 @@ def is_pinned(limits: Iterable[Limit], partitions: int) -> bool:
 
 def _check_count(option: str, count: object) -> None:
     if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= COUNT_MAX:
-        fix = (
-            "to stop a type, pause it: jobstream control pause --app APP --type TYPE"
-            if count == 0
-            else "give a count"
-        )
+        fix = _PAUSE if count == 0 else "give a count"
         message = f"{option}={count!r} is outside 1 .. {COUNT_MAX:,}; {fix}"
         raise InvalidOption(message)

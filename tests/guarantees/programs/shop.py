@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobstream import App, Backoff, Context, Unique
+from jobstream import App, Backoff, Context, Limit, Unique
 from jobstream.testing.ledger import Ledger
 
 PARTITIONS = int(os.environ.get("TRIAL_PARTITIONS", "4"))
@@ -105,6 +105,23 @@ async def clicked(args: Work, ctx: Context) -> None:
 @app.job(queue=mail, retry=BACKOFF, unique=Unique(by="number", within="12h"))
 async def clicked_within(args: Work, ctx: Context) -> None:
     await work(args, ctx)
+
+
+PER_SECOND, BURST, AT_ONCE = 4, 2, 8
+
+
+@app.job(
+    queue=mail,
+    timeout="5s",
+    limits=[
+        Limit(rate=f"{PER_SECOND}/s", burst=BURST, per="key"),
+        Limit(concurrency=AT_ONCE),
+    ],
+)
+async def limited(args: Work, ctx: Context) -> None:
+    """Never fails, but may have to wait."""
+    with ledger.run(ctx, key=args.key):
+        await take_time(args)
 
 
 def hold(args: Work, ctx: Context) -> None:

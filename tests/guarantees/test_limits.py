@@ -1,0 +1,95 @@
+"""Limits hold while workers are killed: never more at once, never more in a time."""
+
+from __future__ import annotations
+
+import signal
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.harness.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from tests.harness.trial import Trial
+
+    from jobstream.broker.fixture import RunningKafka
+
+    NewTrial = Callable[..., tuple[Trial, ModuleType]]
+    Say = Callable[[object], None]
+
+pytestmark = pytest.mark.kafka
+
+LIMIT_S = 300.0
+KEYS = 6
+JOBS = 240
+KILLS = 4
+JITTER_MS = 250
+"""Between a start that is counted and the first line of a handler, on a busy machine."""
+
+
+def test_limits_hold_while_workers_are_killed(
+    kafka: RunningKafka, new_trial: NewTrial, say: Say
+) -> None:
+    # Given jobs of a few keys that wait for each other, and three workers
+    trial, shop = new_trial(kafka.bootstrap_servers, JOBSTREAM_SESSION_TIMEOUT="3s")
+    for _ in range(3):
+        trial.fleet.start()
+    ids = shop.limited.enqueue_many(
+        shop.Work(number, key=f"k{number % KEYS}", ms=200) for number in range(JOBS)
+    )
+
+    # When one after the other is killed, or asked to leave, while jobs run
+    for kill in range(KILLS):
+        goal = trial.progress.look().ends + JOBS // (KILLS + 2)
+        wait_until(
+            lambda goal=goal: trial.progress.look().ends >= goal,  # type: ignore[misc]
+            "the load runs",
+            limit_s=LIMIT_S,
+        )
+        victim = trial.fleet.alive[0]
+        if kill % 2:
+            victim.signal(signal.SIGTERM)
+        else:
+            trial.fleet.kill(victim)
+        trial.fleet.start()
+    trial.wait_until_quiet()
+
+    # Then all are done, and no limit was passed at any time
+    found = trial.audit(ids)
+    say({"done": found.done, "reruns": found.reruns})
+    assert (found.done, found.lost, found.doubled) == (len(ids), 0, 0), found.findings
+    starts: dict[str, list[int]] = defaultdict(list)
+    for entry in trial.ledger:
+        if entry.kind == "start":
+            starts[entry.key].append(entry.at_ms)
+    assert len(starts) == KEYS
+    for key, times in starts.items():
+        times.sort()
+        for first, begin in enumerate(times):
+            for last in range(first, len(times)):
+                allowed = shop.BURST + (times[last] - begin + JITTER_MS) * shop.PER_SECOND / 1_000
+                assert last - first + 1 <= allowed, (key, times[first : last + 1])
+    most = most_at_once(trial)
+    say(f"at most {most} ran at once")
+    assert most <= shop.AT_ONCE
+
+
+def most_at_once(trial: Trial) -> int:
+    """How many handlers ran at once; those of a worker that was killed ended with it."""
+    killed = {kill.pid: kill.at_ms for kill in trial.fleet.kills}
+    ends = {(e.job_id, e.seq, e.pid): e.at_ms for e in trial.ledger if e.kind == "end"}
+    steps: list[tuple[int, int]] = []
+    for entry in trial.ledger:
+        if entry.kind == "start":
+            end_ms = ends.get((entry.job_id, entry.seq, entry.pid))
+            if end_ms is None:
+                end_ms = killed.get(entry.pid, killed.get(entry.parent, entry.at_ms))
+            steps += [(entry.at_ms, 1), (end_ms, -1)]
+    most = now = 0
+    for _, step in sorted(steps):
+        now += step
+        most = max(most, now)
+    return most
