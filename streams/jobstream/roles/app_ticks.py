@@ -55,7 +55,7 @@ class AppTicks:
         """Its calendar; raises ScheduleBroken."""
         self._job_of(definition)
         if definition.source == CODE and definition.name not in self._declared:
-            message = "the code declares it no more; remove it: jobstream schedules remove"
+            message = "the code declares it no more: remove it"
             raise ScheduleBroken(UNDECLARED, message)
         self._args_of(definition)
         try:
