@@ -129,6 +129,10 @@ class Scheduler:
         first = min(times, default=NEVER_MS)
         return None if first == NEVER_MS else first
 
+    def tables(self) -> Collection[Timetable]:
+        """The partitions that it holds."""
+        return self._held.values()
+
     def _mend(self) -> None:
         """Try schedules again that could not fire: what they lacked, such as a schema, may come."""
         now_ms = self._clock.monotonic_ms()
