@@ -133,14 +133,14 @@ def test_who_else_has_its_unique_key(terminal: Terminal, served: Served) -> None
         meta = Meta(job_id, 1, "test", None, "o-1")
         served.put(plan.topic, job.codec.encode(meta, Order("done")), key=b"o-1")
     carried = Carried(seq=1, due_ms=4_000_000_000_000, partition=0, waits="unique")
-    value = job.codec.encode(Meta(ids[1], 1, "test", None, "o-1"), Order("done"))
+    value = job.codec.encode(Meta(ids[0], 1, "test", None, "o-1"), Order("done"))
     served.put(plan.rungs["1d"][0], value, key=b"o-1", headers=render(carried))
 
-    told = explained(terminal, ids[1], "another job has its unique key [unique]")
+    told = explained(terminal, ids[0], "another job has its unique key [unique]")
 
-    assert told["same_unique"] == ids[0]
+    assert told["same_unique"] == ids[1]
     assert (
-        f"; its unique key is 'o-1'; job {ids[0]} has it, too, and is not finished"
+        f"; its unique key is 'o-1'; job {ids[1]} has it, too, and is not finished"
         in (told["sentence"])
     )
 

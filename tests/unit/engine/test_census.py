@@ -44,12 +44,13 @@ def test_each_queue_and_reason_has_its_number_and_its_oldest() -> None:
     census = count(
         (waits("mail", 5), "key"),
         (waits("mail", 70), "key"),
+        (waits("mail", 20), "key"),
         (waits("mail", 9), "paused"),
         (waits("pdf", 3), "key"),
     )
 
     assert census.found == {
-        ("mail", "key"): Waiters(2, NOW_MS - 70),
+        ("mail", "key"): Waiters(3, NOW_MS - 70),
         ("mail", "paused"): Waiters(1, NOW_MS - 9),
         ("pdf", "key"): Waiters(1, NOW_MS - 3),
     }

@@ -56,16 +56,17 @@ def test_each_reason_has_its_number_and_the_first_that_waits() -> None:
     ladder = Ladder(
         render(Carried(waits="rate", waits_since_ms=700)),
         render(Carried(waits="rate", waits_since_ms=300)),
+        render(Carried(waits="rate", waits_since_ms=500)),
         render(Carried(first_failed_ms=90)),
         render(Carried(delay_ms=5)),
         [("js-seq", b"x")],
     )
 
     assert ladder.look() == {
-        ("mail", "rate"): LadderWait(2, 300),
+        ("mail", "rate"): LadderWait(3, 300),
         ("mail", "retry"): LadderWait(1, 90),
-        ("mail", "later"): LadderWait(1, 3),
-        ("mail", "other"): LadderWait(1, 4),
+        ("mail", "later"): LadderWait(1, 4),
+        ("mail", "other"): LadderWait(1, 5),
     }
 
 
