@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from jobstream import App, ConfigError, Job, Limit, RetryAfter
+from jobstream import App, ConfigError, Job, Limit, RetryAfter, Unique
 from jobstream.testing import MemoryJobs, memory
 
 
@@ -179,6 +179,30 @@ def test_a_limit_by_a_name_or_with_numbers_that_it_lacks_is_refused() -> None:
             control.set(concurrency=5)
         with pytest.raises(ConfigError, match=r"rate=0 is outside"):
             control.set(rate="0/s")
+
+
+def test_a_limit_holds_beside_uniqueness_and_fairness() -> None:
+    app = App("shop")
+    starts: dict[str, list[int]] = defaultdict(list)
+
+    @app.job(
+        queue=app.queue("calls", partitions=2),
+        unique=Unique(by=("customer", "number"), until="start"),
+        limits=[Limit(rate="10/s", per="customer"), Limit(concurrency=4)],
+        fair_by="customer",
+    )
+    async def call(args: Call) -> None:
+        starts[args.customer].append(jobs.clock.broker_ms())
+
+    with memory(app) as jobs:
+        call.enqueue_many([Call("loud", n) for n in range(300)])
+        call.enqueue_many([Call(f"quiet-{n}", n) for n in range(20)])
+        jobs.run_until_idle()
+        jobs.assert_done(call)
+
+    assert len(starts["loud"]) == 300
+    assert within(starts["loud"], 10, 1_000, 1)
+    assert max(starts["loud"]) - min(starts["loud"]) <= 45_000
 
 
 @pytest.mark.parametrize("rate", ["1/2d", "100/9d"])

@@ -15,6 +15,9 @@ from typing import Final, NamedTuple
 
 NS: Final = 1_000_000
 """Nanoseconds in a millisecond."""
+NEAR_MS: Final = 1_000
+"""What is paid for or promised less far ahead stands in no row of the dedup table, and so counts as
+used after a change of owner."""
 
 
 class CellRate(NamedTuple):
@@ -66,6 +69,13 @@ class Gcra:
         paid = self._promised
         self._promised = max(paid, now_ms * NS) + self.pace.step_ns
         return self._free_at(paid, now_ms)
+
+    def take_back(self) -> None:
+        """A promise is not wanted any more: the next one is earlier by a start.
+
+        The promises to others stay. Two may then be due at one moment; only one starts.
+        """
+        self._promised = max(self._started, self._promised - self.pace.step_ns)
 
     def may_start_at(self, now_ms: int) -> int:
         """Now, or when the next start is free by what has really started."""

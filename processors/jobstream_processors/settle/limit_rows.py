@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from jobstream_processors.core.gcra import NEAR_MS
 from jobstream_processors.ports import Outgoing
 from jobstream_processors.row_facts import fact_of
 from jobstream_schemas import Row, encode_row, row_key
@@ -33,6 +34,8 @@ def limit_rows(items: Sequence[Decided], place: tuple[str, int], now_ms: int) ->
         for name, meter in delivery.limited:
             # The detail is what has started, and is read first: it never passes what is promised.
             paid, promised = meter.paid_ms, meter.promised_ms
+            if promised - now_ms <= NEAR_MS:
+                continue
             row = Row("limit", name, at=now_ms, due=promised, detail=str(paid))
             record = Outgoing(place[0], row_key(row), encode_row(row), place[1])
             found[name] = LimitRow(record, (name, fact_of(row)))

@@ -11,12 +11,14 @@ from tests.unit.shop import Works
 
 from jobstream import Limit
 from jobstream_processors.assignment.handover import left_of
+from jobstream_processors.core.decide import LET_GO
+from jobstream_processors.core.gcra import NEAR_MS
 from jobstream_processors.core.headers import Carried, parse
 from jobstream_processors.core.known import Known
 from jobstream_processors.core.orders import CANCEL, PAUSE_QUEUE, SET_LIMIT, Order, in_force
 from jobstream_processors.core.outcome import DONE, Again, Raised
 from jobstream_processors.engine.gates.limit import JobLimits
-from jobstream_processors.engine.gates.limited_lane import KEYS_MIN, NEAR_MS
+from jobstream_processors.engine.gates.limited_lane import KEYS_MIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -288,6 +290,32 @@ def test_a_job_of_a_fast_rate_writes_no_row_of_it_and_one_of_a_slow_rate_does(
         ("limit", "limit:o:0", now_ms + 60_000),
     ]
     assert [kind for kind, *_ in rows if kind == "limit" or _[0] == "b"] == ["limit", "job"]
+
+
+def test_a_promise_that_is_not_wanted_any_more_goes_to_the_next_who_asks(
+    shop: Shop, works: Works
+) -> None:
+    limited(shop, Limit(rate="1/s", per="to"))
+    lane = first(works)
+    works.accept(lane, job(shop, "a"), job(shop, "b"))
+    works.order((CANCEL, "b"))
+    works.settle()
+    works.accept(lane, job(shop, "c"))
+    works.pass_ms(1_000)
+    assert works.hand.started == ["a", "c"]
+
+
+def test_a_job_that_gives_its_unique_key_up_keeps_its_place_in_the_rate(
+    shop: Shop, works: Works
+) -> None:
+    limited(shop, Limit(rate="1/s", per="to"))
+    lane = first(works)
+    works.accept(lane, job(shop, "a"), job(shop, "b"))
+    (waiting,) = [d for d, _ in works.engine.waiting]
+    works.engine.turns.settled(waiting, LET_GO)
+    works.accept(lane, job(shop, "c"))
+    works.pass_ms(1_000)
+    assert works.hand.started == ["a", "b"]
 
 
 def test_an_operator_gives_a_limit_other_numbers_for_a_time(shop: Shop, works: Works) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jobstream_processors.core.decide import LetGo, Postpone
 from jobstream_processors.core.gcra import CellRate, share_of
 from jobstream_processors.core.key_slots import mean_after
 from jobstream_processors.core.limit_rule import names_of, numbers_of, told_numbers
 from jobstream_processors.core.orders import NOTHING
 from jobstream_processors.core.outcome import Again
 from jobstream_processors.engine.gates.gate import Gate
-from jobstream_processors.engine.gates.limited_lane import LimitedLane, row_name
+from jobstream_processors.engine.gates.limited_lane import RATE, LimitedLane, row_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -121,10 +122,12 @@ class JobLimits(Gate):
                 if self._began_s.pop(delivery, None) is not None:
                     self._released += held.back(delivery)
 
-    def settled(self, delivery: Delivery, decision: Decision) -> None:  # noqa: ARG002 - the shape of it
-        """It is not waited for any more."""
-        if (held := self._lanes.get(delivery.lane)) is not None:
-            held.gone(delivery)
+    def settled(self, delivery: Delivery, decision: Decision) -> None:
+        """It is not waited for any more, unless it only gave its unique key up, and begins now."""
+        held = self._lanes.get(delivery.lane)
+        if held is not None and type(decision) is not LetGo:
+            has_promise = isinstance(decision, Postpone) and decision.carried.waits == RATE
+            held.gone(delivery, comes_back=has_promise)
 
     def released(self) -> Sequence[Delivery]:
         """Those for whose key a slot is free."""

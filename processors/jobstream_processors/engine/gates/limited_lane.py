@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from jobstream_processors.core.gcra import Gcra, Metered
+from jobstream_processors.core.gcra import NEAR_MS, Gcra, Metered
 from jobstream_processors.core.key_slots import Slots
 from jobstream_processors.core.known import LIMIT_PREFIX
 from jobstream_processors.core.verdict import MOMENT_MS, NotBefore
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 RATE: Final = "rate"
 CONCURRENCY: Final = "concurrency"
-NEAR_MS: Final = 1_000
-"""What is paid for or promised less far ahead is in no row, and so counts as used after a change
-of owner."""
 KEYS_MIN: Final = 10_000
 """So many keys are kept before any that is idle is dropped."""
 Keyed = tuple[str, "CellRate | int"]
@@ -85,7 +82,7 @@ class LimitedLane:
 
     def begins(self, delivery: Delivery, now_ms: int) -> None:
         """The one that was asked about last begins: its start is paid, and it has its slots."""
-        self.gone(delivery)
+        self.gone(delivery, comes_back=True)
         for each in delivery.limited:
             each.meter.started(now_ms)
         taken = [self._slots[name] for name, limit in self._asked if isinstance(limit, int)]
@@ -108,9 +105,11 @@ class LimitedLane:
             self._due[delivery] = 0
         return self.stopped(delivery)
 
-    def gone(self, delivery: Delivery) -> None:
-        """It has ended, or left: nothing here is about it."""
-        self._due.pop(delivery, None)
+    def gone(self, delivery: Delivery, *, comes_back: bool = False) -> None:
+        """It has ended, or left; unless it `comes_back` for what it was promised, that is free."""
+        if self._due.pop(delivery, None) is not None and not comes_back:
+            for each in delivery.limited:
+                each.meter.take_back()
         for slots in self._waits.pop(delivery, ()):
             slots.waiting.pop(delivery, None)
 
