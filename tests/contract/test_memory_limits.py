@@ -6,9 +6,14 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from jobstream import App, ConfigError, Job, Limit, RetryAfter, Unique
 from jobstream.testing import MemoryJobs, memory
+from jobstream.topics.names import worker_group
+
+TROUBLES = ("restart", "rebalance", "lose", "expire")
 
 
 @dataclass(frozen=True)
@@ -209,3 +214,31 @@ def test_a_limit_holds_beside_uniqueness_and_fairness() -> None:
 def test_a_rate_that_outlives_the_dedup_window_is_refused(rate: str) -> None:
     with pytest.raises(ConfigError, match=r"dedup window of its queue, 1d: raise .*dedup="):
         Shop(Limit(rate=rate, per="customer", burst=50))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 4_000), st.sampled_from(TROUBLES)), max_size=8))
+def test_no_rate_is_passed_whatever_happens_to_its_owner(steps: list[tuple[int, str]]) -> None:
+    shop = Shop(Limit(rate="3/s", burst=2, per="customer"), Limit(rate="20/s"), partitions=2)
+    group = worker_group("shop")
+    with memory(shop.app) as shop.jobs:
+        shop.call.enqueue_many([Call(name, n) for n in range(25) for name in ("a", "b", "c")])
+        for wait_ms, trouble in steps:
+            shop.jobs.run_for(wait_ms / 1_000)
+            broker = shop.jobs.broker
+            if trouble == "restart":
+                shop.jobs.restart()
+            elif trouble == "rebalance":
+                broker.rebalance()
+            elif trouble == "lose":
+                for place, member in broker.owners(group).items():
+                    broker.lose(member, [place])
+            else:
+                for member in set(broker.owners(group).values()):
+                    broker.expire(member)
+        shop.jobs.run_until_idle()
+        shop.jobs.assert_done(shop.call)
+
+    for times in shop.starts.values():
+        assert within(times, 3, 1_000, 2)
+    assert within([each for times in shop.starts.values() for each in times], 20, 1_000, 2)
