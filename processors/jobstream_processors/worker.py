@@ -74,6 +74,7 @@ class Worker:
             kept=self._engine.kept(),
             breakers=tuple(self.joined.breakers.facts()),
             waiting=self._engine.census.found,
+            waiting_jobs=self._engine.census.jobs,
             broker_ms=self._parts.clock.broker_ms(),
         )
 

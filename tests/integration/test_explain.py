@@ -100,6 +100,17 @@ def test_what_runs_where(terminal: Terminal, served: Served, tmp_path: Path) -> 
     assert elsewhere["worker"] is None
 
 
+def test_what_waits_in_a_worker_for_its_key(terminal: Terminal, served: Served) -> None:
+    first, second = (enqueued(served, "runs", key="same") for _ in range(2))
+
+    explained(terminal, first, "runs on ")
+    told = explained(terminal, second, "as another job has its order key [key], since 20")
+
+    assert told["waits"] == "key"
+    assert told["sentence"].endswith("; its order key is 'same'.")
+    assert f"waits in worker {told['worker']}" in told["sentence"]
+
+
 def test_what_waits_on_the_ladder(terminal: Terminal, served: Served) -> None:
     later, fails = enqueued(served, "done", delay="3h"), enqueued(served, "fails")
 

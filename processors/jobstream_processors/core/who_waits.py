@@ -14,4 +14,14 @@ class Waiters(NamedTuple):
     since it came to the queue, where it never left for this reason. 0 if there are none."""
 
 
+class WaitingJob(NamedTuple):
+    """One job that waits in memory."""
+
+    job_id: str
+    queue: str
+    reason: str
+    since_ms: int
+    """As of `Waiters`."""
+
+
 NOBODY: Final = Waiters(0, 0)

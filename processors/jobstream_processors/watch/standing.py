@@ -10,7 +10,7 @@ from jobstream_processors.assignment.lane import Lane
 from jobstream_processors.core.breaker_guard import BreakerFacts
 from jobstream_processors.core.deaths import FLOOD
 from jobstream_processors.core.orders import NOTHING, QUIET, Order, Orders, is_meant
-from jobstream_processors.core.who_waits import Waiters
+from jobstream_processors.core.who_waits import Waiters, WaitingJob
 from jobstream_processors.ports import TopicPartition
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ class Standing:
     """How each breaker stands here that a job type declares."""
     waiting: Mapping[tuple[str, str], Waiters] = field(default_factory=dict)
     """(queue, reason) → jobs that wait in memory, as counted about a second ago."""
+    waiting_jobs: Sequence[WaitingJob] = ()
+    """Some of those."""
     broker_ms: int = 0
     """Broker time at this moment."""
 

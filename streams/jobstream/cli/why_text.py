@@ -22,6 +22,10 @@ FOR = {
     "flood": "handlers died one after the other in its partition",
     "paused": "it was paused",
     "key": "another job has its order key",
+    "later": "it is to run at a time to come",
+    "same_id": "another delivery of it is under way",
+    "silent": "the worker hears nothing of its group",
+    "unannounced": "its worker has not announced yet that it may begin",
 }
 """Words for what a job waits for, which its copy names."""
 ENDED = {
@@ -38,20 +42,29 @@ KEYS = {
     "rate": ("limit_key", "its limit key"),
     "concurrency": ("limit_key", "its limit key"),
     "fair": ("fair_key", "its tenant"),
+    "key": ("order_key", "its order key"),
 }
 """Which key of a job's meta is worth a word, where it waits for that."""
 
 
-def sentence(job_id: str, event: Event | None, why: Why, run: dict[str, Any] | None) -> str:
+def sentence(
+    job_id: str,
+    event: Event | None,
+    why: Why,
+    run: dict[str, Any] | None,
+    held: dict[str, Any] | None = None,
+) -> str:
     """One sentence.
 
     `event` is the job itself, if it can be read; `run` is what a worker on this machine says that
-    runs it, if one does.
+    runs it, if one does, and `held` what one says for which it waits there, in memory.
     """
     what = f"job {job_id} ({event.job_type if event else 'type unknown'}, queue {why.told.queue})"
     if run is not None:
         seconds = age(run["seconds"])
         told = f"runs on {run['worker']} for {seconds} now, attempt {run['attempt']}"
+    elif held is not None:
+        told = _in_memory(held, event)
     elif why.told.what == "waits":
         told = _on_ladder(why, event)
     elif why.ahead is not None:
@@ -60,8 +73,17 @@ def sentence(job_id: str, event: Event | None, why: Why, run: dict[str, Any] | N
         told = _ended(why)
     else:
         told = f"is in state {why.state} since {when(why.told.at_ms)}"
-    held = "".join(f"; {holds_text}" for holds_text in _orders(why, run))
-    return one_line(f"{what} {told}{held}.", None)
+    orders = "".join(f"; {text}" for text in _orders(why, run))
+    return one_line(f"{what} {told}{orders}.", None)
+
+
+def _in_memory(held: dict[str, Any], event: Event | None) -> str:
+    reason = held["for"]
+    why = FOR.get(reason, reason)
+    since = when(held["since_ms"])
+    return (
+        f"waits in worker {held['worker']}, as {why} [{reason}], since {since}{_key(reason, event)}"
+    )
 
 
 def _on_ladder(why: Why, event: Event | None) -> str:

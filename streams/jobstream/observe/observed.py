@@ -218,6 +218,10 @@ class Observed:
                 for at, n in sorted(standing.waiting.items())
                 if n.jobs
             ],
+            "waiting_jobs": [
+                {"id": each.job_id, "for": each.reason, "since_ms": each.since_ms}
+                for each in standing.waiting_jobs
+            ],
             "guarded": [_named(lane.source) for lane in lanes if lane.guarded],
             "breakers": [
                 {

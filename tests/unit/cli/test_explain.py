@@ -129,6 +129,16 @@ def test_the_key_is_named_that_it_waits_for(reason: str, ending: str) -> None:
     assert text.endswith(f"since {when(NOW_MS)}{ending}")
 
 
+@pytest.mark.parametrize("reason", [*FOR, "a_word_of_a_newer_version"])
+def test_what_a_worker_keeps_in_memory_is_believed_before_the_log(reason: str) -> None:
+    held = {"worker": "host:7", "for": reason, "since_ms": NOW_MS, "id": "j-1"}
+
+    text = sentence("j-1", EVENT, on_queue(ahead(5)), None, held)
+
+    start = f"job j-1 (send, queue mail) waits in worker host:7, as {FOR.get(reason, reason)}"
+    assert text.startswith(f"{start} [{reason}], since {when(NOW_MS)}")
+
+
 def test_another_job_with_its_unique_key_is_named() -> None:
     why = on_rung(waits="unique")
     held = Why(why.state, why.told, 2, why.due_ms, same_unique="j-0")

@@ -16,9 +16,9 @@ from jobstream.observe.job_families import WorkerCollector
 from jobstream.testing import memory
 from jobstream.testing.virtual_clock import VirtualClock
 from jobstream_processors.core.headers import Carried
-from jobstream_processors.core.who_waits import NOBODY, Waiters
+from jobstream_processors.core.who_waits import NOBODY, Waiters, WaitingJob
 from jobstream_processors.delivery import Delivery
-from jobstream_processors.engine.census import Census
+from jobstream_processors.engine.census import JOBS_MAX, Census
 from jobstream_processors.watch.standing import Standing
 
 if TYPE_CHECKING:
@@ -54,6 +54,19 @@ def test_each_queue_and_reason_has_its_number_and_its_oldest() -> None:
         ("mail", "paused"): Waiters(1, NOW_MS - 9),
         ("pdf", "key"): Waiters(1, NOW_MS - 3),
     }
+
+
+def test_some_of_them_are_named_one_by_one() -> None:
+    deliveries = [waits("mail", age) for age in range(JOBS_MAX + 5)]
+    for number, delivery in enumerate(deliveries):
+        delivery.id = f"j-{number}"
+
+    census = count(*[(delivery, "type_paused") for delivery in deliveries])
+
+    assert len(census.jobs) == JOBS_MAX
+    assert census.jobs[7] == WaitingJob("j-7", "mail", "paused", NOW_MS - 7)
+    census.take([], VirtualClock(NOW_MS))
+    assert census.jobs == ()
 
 
 def test_since_when_counts_hops_on_the_ladder_for_the_same_reason_only() -> None:

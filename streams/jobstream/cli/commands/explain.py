@@ -25,7 +25,6 @@ from jobstream.exits import FAILURE, OK
 if TYPE_CHECKING:
     from jobstream.cli.app_name import AppName
     from jobstream.operate.history import History
-    from jobstream.operate.view import AppView
     from jobstream.operate.why import Why
 
 
@@ -64,33 +63,40 @@ def command(
         looked = "the whole log" if found.since_ms is None else f"since {when(found.since_ms)}"
         remark(f"jobstream: no trace of job {job_id!r} ({looked}); check the app, or give --since")
         return FAILURE
-    run = _run(view, whole)
-    text = sentence(whole, found.event, told, run)
+    answers = workers_here(view)
+    run = _of_job(answers, "runs", whole)
+    held = _of_job(answers, "waiting_jobs", whole) if run is None else None
+    text = sentence(whole, found.event, told, run, held)
     if as_json:
-        print_json(_document(found, told, run) | {"sentence": text})
+        print_json(_document(found, told, run, held) | {"sentence": text})
     else:
         say(text)
     return OK
 
 
-def _run(view: AppView, job_id: str) -> dict[str, Any] | None:
-    """What a worker on this machine says of the job, if one runs it."""
+def _of_job(answers: list[dict[str, Any]], part: str, job_id: str) -> dict[str, Any] | None:
+    """What a worker on this machine says of the job in that part of its answer, and which one."""
     return next(
         (
-            {"worker": answer["worker"], **run}
-            for answer in workers_here(view)
-            for run in answer.get("runs") or []
-            if run["id"] == job_id
+            {"worker": answer["worker"], **each}
+            for answer in answers
+            for each in answer.get(part) or []
+            if each["id"] == job_id
         ),
         None,
     )
 
 
-def _document(found: History, told: Why, run: dict[str, Any] | None) -> dict[str, Any]:
+def _document(
+    found: History, told: Why, run: dict[str, Any] | None, held: dict[str, Any] | None
+) -> dict[str, Any]:
     from jobstream.control_listing import shown  # noqa: PLC0415 - not needed for --help
 
     detail, ahead = told.told.detail, told.ahead
-    since_ms = detail.get("waits_since_ms")
+    waits, since_ms = detail.get("waits"), detail.get("waits_since_ms")
+    if held is not None:
+        waits, since_ms = held["for"], held["since_ms"]
+    by = run if run is not None else held
     return {
         "id": found.job_id,
         "type": found.event.job_type if found.event else None,
@@ -100,12 +106,12 @@ def _document(found: History, told: Why, run: dict[str, Any] | None) -> dict[str
         "attempt": told.attempt if run is None else run["attempt"],
         "rung": detail.get("rung"),
         "due_at": iso(told.due_ms) if told.due_ms is not None else None,
-        "waits": detail.get("waits"),
+        "waits": waits,
         "waits_since": iso(since_ms) if since_ms is not None else None,
         "ahead": None
         if ahead is None
         else {"jobs": ahead.jobs, "of_key": ahead.of_key, "seconds": ahead.seconds},
-        "worker": run["worker"] if run is not None else None,
+        "worker": by["worker"] if by is not None else None,
         "orders": [document(shown(order)) for order in told.orders],
         "same_unique": told.same_unique,
         "breakers": [document(shown(order)) for order in told.breakers],
