@@ -22,6 +22,8 @@ from jobstream import (
     Failure,
     Job,
     Limit,
+    QueueBehind,
+    QueueFull,
     RetryAfter,
     Secret,
     Snooze,
@@ -34,6 +36,9 @@ mail = app.queue("mail", partitions=12)
 other = app.queue("other", retention="7d", dedup=timedelta(hours=1), rungs={"1d": 1})
 small = App("shop", size="small")
 App("shop", size="tiny")  # type: ignore[arg-type] # no such size
+bounded = app.queue("bounded", depth_max=100_000, age_max="10m", mode="warn")
+app.queue("bounded", depth_max="100")  # rejected
+app.queue("bounded", depth_max=5, mode="drop")  # rejected
 configured = App("shop", bootstrap_servers="kafka:9092", concurrency=50)
 
 
@@ -144,6 +149,13 @@ async def from_a_loop(receipts: list[Receipt]) -> None:
     print(ids)
 
 
+try:
+    send_receipt.enqueue(Receipt("o-1", "a@b.example"))
+except QueueBehind as behind:
+    assert_type(behind.depth, int)
+    assert_type(behind.age, float | None)
+except QueueFull as full:
+    assert_type(full.retry_after, float)
 send_receipt.enqueue(Invoice(1))  # rejected
 send_receipt.enqueue("o-1")  # rejected
 send_receipt.enqueue()  # rejected
