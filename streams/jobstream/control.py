@@ -153,8 +153,8 @@ class Control:
     def limit(self, name: str) -> LimitControl:
         """Change the numbers of a limit of a job type, or leave it to the code again.
 
-        `name` is `TYPE:rate` or `TYPE:concurrency`, with `:FIELD` behind it for a limit with `per=`
-        (`+` between several fields); the second of a name is `TYPE:rate#2`. Writes nothing by
+        `name` is `TYPE/rate` or `TYPE/concurrency`, with `/FIELD` behind it for a limit with `per=`
+        (`+` between several fields); the second of a name is `TYPE/rate#2`. Writes nothing by
         itself. Raises ConfigError for a name that no job type of the app gives.
         """
         from jobstream.limit_control import LimitControl  # noqa: PLC0415 - few need it

@@ -57,11 +57,11 @@ def limit_numbers(
         given = Limit(rate=rate, burst=burst, concurrency=concurrency)
     except InvalidOption as error:
         raise ConfigError(str(error)) from error
-    kind = (*name.partition("#")[0].split(":"), "")[1]
+    kind = (*name.partition("#")[0].split("/"), "")[1]
     if kind != given.kind:
         message = (
-            f"limit {name!r}: {given.kind}= is no number of it; name it as TYPE:rate or "
-            f"TYPE:concurrency, with :FIELD behind it if it has per=, and give {kind or 'that'}="
+            f"limit {name!r}: {given.kind}= is no number of it; name it as TYPE/rate or "
+            f"TYPE/concurrency, with /FIELD behind it if it has per=, and give {kind or 'that'}="
         )
         raise ConfigError(message)
     if given.concurrency is not None:

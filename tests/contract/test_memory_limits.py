@@ -158,7 +158,7 @@ def test_jobs_of_before_the_limit_share_one_key() -> None:
 def test_operators_change_a_limit_and_a_deploy_leaves_that() -> None:
     shop = Shop(Limit(rate="100/m", per="customer"), Limit(concurrency=9))
     with memory(shop.app) as shop.jobs:
-        control = shop.app.control.limit("call:rate:customer")
+        control = shop.app.control.limit("call/rate/customer")
         entry = control.set(rate="1/m", why="they asked", for_="10m")
         assert (entry.kind, entry.limits) == ("set_limit", {"starts": 1, "period_ms": 60_000})
         shop.call.enqueue_many([Call("a", n) for n in range(5)])
@@ -177,9 +177,9 @@ def test_operators_change_a_limit_and_a_deploy_leaves_that() -> None:
 def test_a_limit_by_a_name_or_with_numbers_that_it_lacks_is_refused() -> None:
     shop = Shop(Limit(rate="100/m", per="customer"), Limit(rate="9/s", per="customer"))
     with memory(shop.app):
-        with pytest.raises(ConfigError, match=r"no limit 'call:rate'.*call:rate:customer#2"):
-            shop.app.control.limit("call:rate")
-        control = shop.app.control.limit("call:rate:customer#2")
+        with pytest.raises(ConfigError, match=r"no limit 'call/rate'.*call/rate/customer#2"):
+            shop.app.control.limit("call/rate")
+        control = shop.app.control.limit("call/rate/customer#2")
         with pytest.raises(ConfigError, match=r"concurrency= is no number of it.*give rate="):
             control.set(concurrency=5)
         with pytest.raises(ConfigError, match=r"rate=0 is outside"):

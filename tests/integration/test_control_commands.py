@@ -75,6 +75,40 @@ def test_what_the_app_does_not_have_is_refused_and_nothing_is_written(terminal: 
     assert terminal.held() == []
 
 
+def test_a_limit_has_other_numbers_until_it_is_released(terminal: Terminal) -> None:
+    # The schema of a type that never ran here is not known.
+    terminal.app.jobs["send_receipt"].enqueue(Receipt("o-0"))
+    name = "send_receipt/rate/order_id"
+    said = terminal.run("control", "limit", "set", name, "--rate", "50/m", "--burst", "5",
+                        "--for", "2h", "--why", "they asked", "--who", "ann@laptop")  # fmt: skip
+    assert f"limit {name} has starts 50, period_ms 60000, burst 5 until" in said
+    assert "by ann@laptop: they asked" in said
+    (held,) = terminal.json("control", "list")
+    assert held["limits"] == {"starts": 50, "period_ms": 60_000, "burst": 5}
+    assert held["subject"] == name
+
+    said = terminal.run("control", "limit", "release", name)
+    assert f"limit {name} has the numbers of the code again; it was by ann@laptop" in said
+    assert terminal.held() == []
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("set", "send_receipt/rate", "--rate", "50"), "rate='50': write a count and a unit"),
+        (("set", "send_receipt/rate", "--concurrency", "5"), "concurrency= is no number of it"),
+        (("set", "send_receipt/rate"), "give concurrency= or rate="),
+        (("set", "send/rate", "--rate", "50/m"), "has no job type 'send'"),
+    ],
+)
+def test_a_limit_that_can_not_be_is_refused_and_nothing_is_written(
+    terminal: Terminal, words: tuple[str, ...], told: str
+) -> None:
+    terminal.app.jobs["send_receipt"].enqueue(Receipt("o-0"))
+    assert told in terminal.run("control", "limit", *words, code=1)
+    assert terminal.held() == []
+
+
 def test_a_pause_is_told_wherever_its_queue_is_shown(terminal: Terminal) -> None:
     sent = terminal.app.jobs["send_receipt"].enqueue(Receipt("o-1"))
     words = ("control", "pause", "--queue", "mail", "--for", "2h", "--who", "ann@laptop")

@@ -99,7 +99,7 @@ def names_of(job_type: str, limits: Iterable[Limit]) -> list[str]:
     found: list[str] = []
     for each in limits:
         per = ("+".join(each.fields),) if each.fields is not None else ()
-        name = ":".join((job_type, each.kind, *per))
+        name = "/".join((job_type, each.kind, *per))
         twice = sum(other.partition("#")[0] == name for other in found)
         found.append(f"{name}#{twice + 1}" if twice else name)
     return found

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 def limit_command() -> None:
     """Change the numbers of a limit, or leave it to the code again.
 
-    NAME is TYPE:rate or TYPE:concurrency, with :FIELD behind it for a limit with per=, as in
-    sync:rate:customer_id. The entry wins over the code, and over a deploy, until it ends.
+    NAME is TYPE/rate or TYPE/concurrency, with /FIELD behind it for a limit with per=, as in
+    sync/rate/customer_id. The entry wins over the code, and over a deploy, until it ends.
     """
 
 
@@ -58,7 +58,7 @@ def set_command(
 
     view = view_of(app)
     numbers = limit_numbers(name, rate, burst, concurrency)
-    job_type = name.partition(":")[0]
+    job_type = name.partition("/")[0]
     _known_type(app, job_type)
     tell_entry(view, SET_LIMIT, name, said, numbers, as_json=as_json)
     return confirm(view, SET_LIMIT, name, wait_s)

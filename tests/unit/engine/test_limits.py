@@ -323,7 +323,7 @@ def test_an_operator_gives_a_limit_other_numbers_for_a_time(shop: Shop, works: W
     lane = first(works)
     now_ms = shop.clock.broker_ms()
     entry = Order(
-        SET_LIMIT, "send:concurrency:to", "ann", "", now_ms, now_ms + 60_000, {"concurrency": 2}
+        SET_LIMIT, "send/concurrency/to", "ann", "", now_ms, now_ms + 60_000, {"concurrency": 2}
     )
     works.engine.obey(in_force([entry], now_ms))
     works.accept(lane, *(job(shop, name) for name in "abc"))
@@ -344,7 +344,7 @@ def test_numbers_of_another_kind_or_out_of_bounds_change_nothing(shop: Shop, wor
     lane = first(works)
     now_ms = shop.clock.broker_ms()
     numbers = {"concurrency": -5, "starts": 7, "odd": 1}
-    entry = Order(SET_LIMIT, "send:concurrency:to", "x", "", now_ms, now_ms + 9_000, numbers)
+    entry = Order(SET_LIMIT, "send/concurrency/to", "x", "", now_ms, now_ms + 9_000, numbers)
     works.engine.obey(in_force([entry], now_ms))
     works.accept(lane, *(job(shop, name) for name in "ab"))
     assert works.hand.started == ["a"]
