@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from tests.simulation.primitives import here
 
-from jobstream import App, Backoff, Context, EnqueueError, Snooze, Unique
+from jobstream import App, Backoff, Breaker, Context, EnqueueError, Snooze, Unique
 from jobstream_processors.core import identity
 from jobstream_schemas import Catalogue
 
@@ -127,6 +127,9 @@ LONG_S = (4.0, 17.0)
 RETRY = Backoff(attempts=4, first="3s", factor=3, cap="40s", dead_on=(Permanent,))
 
 
+OUTSIDE = Breaker("outside", least=3, window="30s", open="2s", open_max="10s", probes=2)
+
+
 class Stage:
     """The ledger of the simulation that is running."""
 
@@ -211,6 +214,11 @@ async def only(args: Work, ctx: Context) -> None:
     await _on_loop(args, ctx)
 
 
+@app.job(queue=mail, retry=RETRY, timeout=TIMEOUT_S, breaker=OUTSIDE)
+async def calling(args: Work, ctx: Context) -> None:
+    await _on_loop(args, ctx)
+
+
 @app.job(queue=mail, retry=RETRY, timeout=TIMEOUT_S, executor="process")
 def heavy(args: Work, ctx: Context) -> None:
     raise NotImplementedError((args, ctx))  # Played by the executor of the simulation.
@@ -268,6 +276,7 @@ def scripts(rng: Random, count: int, length_s: float, *, poison: bool) -> list[S
     if poison:
         made.append(Script(len(made), "poison", (Run(CRASH, 0.2),), at_s=rng.random() * length_s))
     _make_unique(made)
+    _make_calling(made)
     for script in made:
         script.ends = _ends(script)
     return made
@@ -282,6 +291,17 @@ def _make_unique(made: list[Script]) -> None:
         free = script.kind == "quick" and script.key is None and not script.children
         if groups and free and script.parent is None:
             script.kind, script.group = "only", rng.randrange(groups)
+            script.job_id = identity.from_caller(script.kind, str(script.number))
+
+
+def _make_calling(made: list[Script]) -> None:
+    """Some of the quick ones call what a breaker guards, in a third of all seeds."""
+    rng = Random(str([script.delay_s for script in made]))  # Drawn apart, as above.
+    share = rng.choice((0.0, 0.0, 0.0, 0.0, 0.5, 1.0))
+    for script in made:
+        free = script.kind == "quick" and script.parent is None and not script.children
+        if free and rng.random() < share:
+            script.kind = "calling"
             script.job_id = identity.from_caller(script.kind, str(script.number))
 
 

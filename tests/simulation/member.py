@@ -24,6 +24,7 @@ from jobstream.kafka.follow.control_topic import ControlFollower
 from jobstream.kafka.follow.mirror_topic import KafkaMirrors
 from jobstream.kafka.follow.schema_topic import SchemaFollower
 from jobstream.roles import run_loop as leaving
+from jobstream.roles.breaker_news import BreakerNews
 from jobstream.testing.memory_tables import MemoryTables
 from jobstream.topics.names import control_topic, schemas_topic
 from jobstream_processors.assembly import Parts
@@ -169,6 +170,7 @@ class Member:
             make_ends=EndsHere,
             failed=self.world.ledger.failed,
             name=self.process.name,
+            tell_opening=BreakerNews(self._sink, jobs.app.name, self.process.name).tell,
         )
         self.worker = worker = Worker(parts)
         control.listen(self.clock.broker_ms(), worker.obey)

@@ -7,10 +7,12 @@ process counts for itself anyway.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from jobstream.kafka.follow.control_topic import told_record
 from jobstream.topics.names import control_topic
+from jobstream_processors.background import in_background, log_end
 from jobstream_processors.core.orders import (
     BREAKER_OPENED,
     LASTS_MS_MAX,
@@ -18,11 +20,10 @@ from jobstream_processors.core.orders import (
     NO_LIMITS,
     TEXT_CHARS_MAX,
 )
-from jobstream_processors.errors import WorkerStopped
+from jobstream_processors.errors import PublishFailed, WorkerStopped
 from jobstream_schemas import ControlRecord
 
 if TYPE_CHECKING:
-    from jobstream_processors.errors import PublishFailure
     from jobstream_processors.ports import Sink
 
 log = logging.getLogger("jobstream.roles")
@@ -33,11 +34,21 @@ UNTOLD_FIX = (
 )
 
 
+Apart = Callable[[Callable[[], None]], object]
+THREAD = "jobstream-news"
+
+
+def in_thread(work: Callable[[], None]) -> None:
+    """Do it on a thread of its own, and return at once."""
+    in_background(THREAD, work, log_end(THREAD))
+
+
 class BreakerNews:
     """Writes openings of one process to its app's control topic."""
 
-    def __init__(self, sink: Sink, app: str, who: str) -> None:
-        self._sink = sink
+    def __init__(self, sink: Sink, app: str, who: str, apart: Apart = in_thread) -> None:
+        """`apart` does what may block where it holds up nobody."""
+        self._sink, self._apart = sink, apart
         self._topic = control_topic(app)
         self._who = who
 
@@ -48,16 +59,18 @@ class BreakerNews:
             BREAKER_OPENED, name, self._who, why[:TEXT_CHARS_MAX], lasts_ms, NO_LIMITS
         )
 
-        def done(failure: PublishFailure | None) -> None:
-            if failure is not None:
-                _warn(name, failure.reason)
+        def write() -> None:
+            try:
+                self._sink.publish([told_record(self._topic, said)])
+            except (PublishFailed, WorkerStopped) as error:
+                _warn(name, error)
 
         try:
-            self._sink.publish_soon(told_record(self._topic, said), done)
-        except WorkerStopped as error:
-            _warn(name, str(error))
+            self._apart(write)
+        except RuntimeError as error:  # No more threads can be started.
+            _warn(name, error)
 
 
-def _warn(name: str, reason: str) -> None:
-    extra = {"breaker": name, "reason": reason, "fix": UNTOLD_FIX}
+def _warn(name: str, error: BaseException) -> None:
+    extra = {"breaker": name, "reason": str(error), "fix": UNTOLD_FIX}
     log.warning("breaker_news_unsent", extra=extra)

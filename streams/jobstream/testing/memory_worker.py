@@ -121,7 +121,7 @@ class MemoryWorker:
             tracing=tracing_of(app.name, app.settings),
             meter=self.meter,
             failed=self._tell if self._callbacks else None,
-            tell_opening=BreakerNews(sink, app.name, "memory").tell,
+            tell_opening=BreakerNews(sink, app.name, "memory", lambda write: write()).tell,
         )
         self._settler: Settles
         self._decided: list[Decided] = []
