@@ -28,6 +28,8 @@ is a ValueError.
 
 from __future__ import annotations
 
+from copyreg import __newobj__  # type: ignore[attr-defined] # as pickles name it
+
 
 class JobstreamError(Exception):
     """Base of every error that jobstream raises to its user, but for those of plain values."""
@@ -109,6 +111,10 @@ class QueueBehind(QueueFull):
         self.age_max = age_max
         self.retry_after = retry_after
         """Seconds until the queue is under its bound again, at the rate of the last half minute."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Another process gets it as it is."""
+        return __newobj__, (type(self), *self.args), vars(self)
 
 
 class WrongArgs(EnqueueError, ValueError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,16 @@ def test_the_queue_drains_and_takes_jobs_again(shop: Shop) -> None:
 
     shop.send.enqueue(Mail("a"))
     assert (caught.value.depth, caught.value.bound) == (3, "depth_max")
+
+
+def test_a_refusal_crosses_to_another_process_whole() -> None:
+    refusal = QueueBehind("mail", "age_max", depth=7, age=9.5, age_max=5.0, retry_after=2.5)
+
+    arrived = pickle.loads(pickle.dumps(refusal))  # noqa: S301 - our own
+
+    assert isinstance(arrived, QueueBehind)
+    assert str(arrived) == str(refusal)
+    assert vars(arrived) == vars(refusal)
 
 
 def test_an_old_job_closes_the_door_however_few_wait(shop: Shop) -> None:
