@@ -209,8 +209,8 @@ def _same_unique(view: AppView, found: History) -> str | None:
 def _concerns(order: Order, found: History, queue: str) -> bool:
     job_type = found.event.job_type if found.event is not None else None
     if order.kind == SET_LIMIT:
-        # A limit is named after its type: TYPE:KIND and more.
-        return order.subject.partition(":")[0] == job_type
+        # A limit is named after its type: TYPE/KIND and more.
+        return order.subject.partition("/")[0] == job_type
     meant = {PAUSE_QUEUE: queue, PAUSE_TYPE: job_type, CANCEL: found.job_id}.get(order.kind)
     return order.subject == meant
 
