@@ -146,6 +146,7 @@ def test_operators_hold_it_by_command_and_status_shows_it(
         (breaker,) = told["breakers"]
         assert (breaker["name"], breaker["state"]) == ("smtp", "open")
         assert "hold_breaker open" in terminal.run("control", "list")
+        assert "breaker smtp is held open until" in terminal.run("lag")
         kept = post.send.enqueue(Mail("ann"))
         assert served.end_of(post.note.enqueue(Mail("y")).job_id) == "done"
         assert post.runs == []
@@ -155,6 +156,7 @@ def test_operators_hold_it_by_command_and_status_shows_it(
         )
         said = terminal.run("control", "breaker", "close", "smtp", "--for", "10m")
         assert said.startswith("breaker smtp is held closed until ")
+        assert "smtp is held" not in terminal.run("lag"), "closed, it keeps no job waiting"
         assert served.end_of(post.send.enqueue(Mail("bob")).job_id) == "done"
         said = terminal.run("control", "breaker", "release", "smtp")
         assert said.startswith("breaker smtp is no longer held; it was by ")
