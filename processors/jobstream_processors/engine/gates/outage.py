@@ -38,7 +38,7 @@ log = logging.getLogger("jobstream.worker")
 
 FIX = (
     "its jobs wait and lose no attempt; it is tried again by itself. See whether what they call "
-    "answers. To act by hand: jobstream control breaker open --app APP NAME (or close)"
+    "answers. To act by hand: jobstream control breaker open MODULE:APP NAME (or close)"
 )
 OWN, SHARED, OPERATOR = "own", "shared", "operator"
 """What opened a breaker: runs here, another process that shared it, or an operator."""
