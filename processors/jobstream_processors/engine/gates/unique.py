@@ -118,6 +118,8 @@ class Uniques(Gate):
             waiting.pop(delivery, None)
         if stand.freed:
             return None
+        if stand.holds and now_ms < stand.expires_ms:
+            return _until_due(delivery, stand, now_ms)  # It still has what it took.
         given = self._ask(asked, delivery, stand, now_ms)
         match given:
             case Takes() | Free():
