@@ -20,7 +20,6 @@ from jobstream_processors.core.decide import (
     Postpone,
     Retry,
 )
-from jobstream_processors.ports import Outgoing
 from jobstream_schemas import Row, encode_row, row_key
 
 if TYPE_CHECKING:
@@ -107,10 +106,10 @@ class KeyRows:
                 rows.append((at, row))
         if not rows:
             return [], []
-        partition = lane.source[1]
-        failed = yield self._sink.send([_record(row, dedup, partition, now_ms) for _, row in rows])
+        place = dedup, lane.source[1]
+        failed = yield self._sink.send_rows(place, [_record(row, now_ms) for _, row in rows])
         if failed:
-            _tell((dedup, partition), failed)
+            _tell(place, failed)
         facts = [
             (row.name, row.fact()) for index, (_, row) in enumerate(rows) if index not in failed
         ]
@@ -140,7 +139,7 @@ def _row(item: Decided, end: int) -> KeyRow | None:
     return None
 
 
-def _record(row: KeyRow, topic: str, partition: int, now_ms: int) -> Outgoing:
+def _record(row: KeyRow, now_ms: int) -> dict[str, bytes]:
     told = Row(
         kind="unique",
         id=row.job_id,
@@ -151,7 +150,7 @@ def _record(row: KeyRow, topic: str, partition: int, now_ms: int) -> Outgoing:
         due=row.expires_ms,
         detail=row.detail,
     )
-    return Outgoing(topic, row_key(told), encode_row(told), partition)
+    return {"key": row_key(told), "value": encode_row(told)}
 
 
 def _tell(place: TopicPartition, failed: Mapping[int, PublishFailure]) -> None:

@@ -42,6 +42,7 @@ log = logging.getLogger("jobstream.worker")
 
 Failures = Mapping[int, PublishFailure]
 Steps = Generator[Sent, Failures, None]
+Work = list[tuple["Decided", Settlement]]
 """The way of one batch of one lane: yields what it sent, goes on when that is answered."""
 PATIENCE_MS = 250
 """So long a round waits for its acknowledgements: far above what healthy brokers take."""
@@ -184,25 +185,19 @@ class Settler:
         work: list[tuple[Decided, Settlement]] = []
         plain: list[Decided] = []
         for delivery, decision in items:
+            if type(decision) is LetGo or (type(decision) is Finish and not delivery.limited):
+                plain.append((delivery, decision))  # After a row of its key, no row, or the usual.
+                continue
             wanted = settlement_of(delivery, decision, plan, now_ms)
             if wanted is not None:
                 work.append(((delivery, decision), wanted))
-            elif type(decision) is LetGo:
-                plain.append((delivery, decision))
         with_copy = [index for index, (_, wanted) in enumerate(work) if wanted.copy is not None]
         if with_copy:
             copies = [copy for _, wanted in work if (copy := wanted.copy) is not None]
             failed = yield self._sink.send(copies)
             _tell(failed, lambda at: (copies[at].topic, copies[at].partition))
             work = self._copied(work, {with_copy[index]: why for index, why in failed.items()})
-        keyed = plain + [item for item, _ in work]
-        undone, holds = yield from self._key_rows.write(lane, keyed, plan.dedup, now_ms)
-        if holds:
-            self._keep(partial(lane.shard.keep_key_facts, holds))
-        if undone:
-            self._again += [keyed[at] for at in undone]
-            work = [each for at, each in enumerate(work, len(plain)) if at not in undone]
-        self._settled += [item for at, item in enumerate(plain) if at not in undone]
+        work = yield from self._keyed(lane, plain, work, now_ms)
         if not work:
             return
         limits = limit_rows([item for item, _ in work], (plan.dedup, lane.source[1]), now_ms)
@@ -224,6 +219,28 @@ class Settler:
                 facts.append((item[0].id, wanted.fact))
                 self._settled.append(item)
         self._keep(partial(lane.shard.merge, facts))
+
+    def _keyed(
+        self, lane: Lane, plain: list[Decided], work: Work, now_ms: int
+    ) -> Generator[Sent, Failures, Work]:
+        """The rows of unique keys, and what has no other rows but usual ones; the work that goes on.
+
+        Most often there are none of either.
+        """
+        keyed = plain + [item for item, _ in work]
+        dedup = self._plans[lane.queue].dedup
+        undone, facts = yield from self._key_rows.write(lane, keyed, dedup, now_ms)
+        if facts:
+            self._keep(partial(lane.shard.keep_key_facts, facts))
+        if undone:
+            self._again += [keyed[at] for at in undone]
+            work = [each for at, each in enumerate(work, len(plain)) if at not in undone]
+            plain = [item for at, item in enumerate(plain) if at not in undone]
+        self._settled += [item for item in plain if type(item[1]) is LetGo]
+        ended = [item for item in plain if type(item[1]) is Finish]
+        if ended:
+            yield from self._done(lane, ended)
+        return work
 
     def _keep(self, write: Callable[[], None]) -> None:
         try:
