@@ -227,12 +227,7 @@ class Ledger:
         if start.excused:
             return
         for other in self.open:
-            same = (
-                other.number == start.number
-                or (start.key and other.key == start.key)
-                or (start.group is not None and other.group == start.group)
-            )
-            if not same or other.excused or other.process.dead:
+            if not start.excludes(other) or other.excused or other.process.dead:
                 continue
             late = other.limit_us <= start.at_us
             # Only the lane that it runs in keeps its key for it beyond its limit.

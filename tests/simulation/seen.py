@@ -32,6 +32,14 @@ class Start:
     excused: str = ""
     """Why another may run beside it: its owner was frozen, or lost the partition."""
 
+    def excludes(self, other: Start) -> bool:
+        """Whether the other may not run beside it: the same job, or one of its keys."""
+        return (
+            other.number == self.number
+            or (self.key is not None and other.key == self.key)
+            or (self.group is not None and other.group == self.group)
+        )
+
 
 @dataclass(slots=True)
 class Written:

@@ -223,10 +223,7 @@ class Settler:
     def _keyed(
         self, lane: Lane, plain: list[Decided], work: Work, now_ms: int
     ) -> Generator[Sent, Failures, Work]:
-        """The rows of unique keys, and what has no other rows but usual ones; the work that goes on.
-
-        Most often there are none of either.
-        """
+        """Write rows of unique keys, and end what needs but the usual row; returns what goes on."""
         keyed = plain + [item for item, _ in work]
         dedup = self._plans[lane.queue].dedup
         undone, facts = yield from self._key_rows.write(lane, keyed, dedup, now_ms)

@@ -78,6 +78,8 @@ class MemoryWorker:
     `BrokerClock` learns from what the broker stamps, as in a worker process.
     """
 
+    _settler: Settles
+
     def __init__(self, app: App, broker: MemoryBroker, clock: Clock | None = None) -> None:
         self._broker = broker
         self._clock = clock if clock is not None else HandlersOwnTime(broker.clock)
@@ -123,7 +125,6 @@ class MemoryWorker:
             failed=self._tell if self._callbacks else None,
             tell_opening=BreakerNews(sink, app.name, "memory", lambda write: write()).tell,
         )
-        self._settler: Settles
         self._decided: list[Decided] = []
         self._parted: list[Lane] = []
         """Lanes that ended before the broker had answered all that they sent."""
