@@ -7,8 +7,6 @@ enqueued while the key was held.
 
 from __future__ import annotations
 
-import logging
-from collections import Counter
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,6 +18,7 @@ from jobstream_processors.core.decide import (
     Postpone,
     Retry,
 )
+from jobstream_processors.settle.unsent import tell_failed
 from jobstream_schemas import Row, encode_row, row_key
 
 if TYPE_CHECKING:
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from jobstream_processors.delivery import Decided
     from jobstream_processors.errors import PublishFailure
     from jobstream_processors.ports import Log, Sent, Sink, TopicPartition
-
-log = logging.getLogger("jobstream.worker")
 
 
 class EndAsked(Protocol):
@@ -109,7 +106,7 @@ class KeyRows:
         place = dedup, lane.source[1]
         failed = yield self._sink.send_rows(place, [_record(row, now_ms) for _, row in rows])
         if failed:
-            _tell(place, failed)
+            tell_failed(failed, lambda _: place)
         facts = [
             (row.name, row.fact()) for index, (_, row) in enumerate(rows) if index not in failed
         ]
@@ -151,9 +148,3 @@ def _record(row: KeyRow, now_ms: int) -> dict[str, bytes]:
         detail=row.detail,
     )
     return {"key": row_key(told), "value": encode_row(told)}
-
-
-def _tell(place: TopicPartition, failed: Mapping[int, PublishFailure]) -> None:
-    for (code, reason), count in Counter((f.code, f.reason) for f in failed.values()).items():
-        told = {"partition": place, "code": code, "reason": reason, "jobs": count}
-        log.warning("publish_failed", extra=told)

@@ -12,8 +12,6 @@ all that gathers for it, while the others go on.
 
 from __future__ import annotations
 
-import logging
-from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -27,6 +25,7 @@ from jobstream_processors.ports import Sent
 from jobstream_processors.settle.key_rows import AsksEnd, KeyRows
 from jobstream_processors.settle.limit_rows import limit_rows
 from jobstream_processors.settle.records import Settlement, settlement_of
+from jobstream_processors.settle.unsent import tell_failed
 from jobstream_schemas import DoneRows
 
 if TYPE_CHECKING:
@@ -35,10 +34,8 @@ if TYPE_CHECKING:
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.core.known import Known
     from jobstream_processors.delivery import Decided
-    from jobstream_processors.ports import Clock, Sink, TopicPartition
+    from jobstream_processors.ports import Clock, Sink
     from jobstream_processors.queue_plan import QueuePlan
-
-log = logging.getLogger("jobstream.worker")
 
 Failures = Mapping[int, PublishFailure]
 Steps = Generator[Sent, Failures, None]
@@ -172,7 +169,7 @@ class Settler:
             facts.append((job_id, fingerprint, digest))
         failed = yield self._sink.send_rows(place, rows)
         if failed:
-            _tell(failed, lambda _: place)
+            tell_failed(failed, lambda _: place)
             self._again += [item for index, item in enumerate(items) if index in failed]
             items = [item for index, item in enumerate(items) if index not in failed]
             facts = [fact for index, fact in enumerate(facts) if index not in failed]
@@ -195,7 +192,7 @@ class Settler:
         if with_copy:
             copies = [copy for _, wanted in work if (copy := wanted.copy) is not None]
             failed = yield self._sink.send(copies)
-            _tell(failed, lambda at: (copies[at].topic, copies[at].partition))
+            tell_failed(failed, lambda at: (copies[at].topic, copies[at].partition))
             work = self._copied(work, {with_copy[index]: why for index, why in failed.items()})
         work = yield from self._keyed(lane, plain, work, now_ms)
         if not work:
@@ -204,13 +201,15 @@ class Settler:
         if limits:
             failed = yield self._sink.send([each.record for each in limits])
             if failed:  # Whose they are is not told apart: one row is for many.
-                _tell(failed, lambda at: (limits[at].record.topic, limits[at].record.partition))
+                tell_failed(
+                    failed, lambda at: (limits[at].record.topic, limits[at].record.partition)
+                )
                 self._again += [item for item, _ in work]
                 return
             self._keep(partial(lane.shard.merge, [each.fact for each in limits]))
         rows = [wanted.row for _, wanted in work]
         failed = yield self._sink.send(rows)
-        _tell(failed, lambda at: (rows[at].topic, rows[at].partition))
+        tell_failed(failed, lambda at: (rows[at].topic, rows[at].partition))
         facts: list[tuple[str, Known]] = []
         for index, (item, wanted) in enumerate(work):
             if index in failed:
@@ -294,13 +293,3 @@ def _too_large(item: Decided) -> Decided:
     if isinstance(decision, DeadLetter):
         return delivery, replace(decision, pointer=True)
     return delivery, DeadLetter(replace(delivery.carried, reason=TOO_LARGE), pointer=True)
-
-
-def _tell(failed: Failures, place_of: Callable[[int], TopicPartition]) -> None:
-    alike = Counter([(place_of(at), why.code, why.reason) for at, why in failed.items()])
-    for (place, code, reason), count in alike.items():
-        told = {"partition": place, "code": code, "reason": reason, "jobs": count, "next": NEXT}
-        log.warning("publish_failed", extra=told)
-
-
-NEXT = "their offsets stay unfinished; they are settled again within 2 s, until Kafka takes them"
