@@ -35,6 +35,7 @@ CASES = {
     "enqueue": "enqueue one by one, async and in bulk, beside a bare producer",
     "latency": "enqueue to start at 100 jobs/s",
     "delayed": "how late delayed jobs are, by broker time",
+    "schedules": "how late ticks are at a thousand schedules",
     "restore": "rows/s into an empty dedup table, and a warm start",
     "memory": "memory with a million jobs waiting",
     "footprint": "memory of a worker: idle, in a burst, after it, and of its child processes",

@@ -21,6 +21,7 @@ from jobstream_processors.delay.group_member import NEVER_MS, GroupMember, Membe
 from jobstream_processors.errors import PublishFailed, ScheduleBroken
 from jobstream_processors.ports import CLOCK_KEY, Outgoing
 from jobstream_processors.schedule.ends import Ends
+from jobstream_processors.schedule.row_look import RowLook
 from jobstream_processors.schedule.schedule_meter import OUTCOMES, ScheduleMeter
 from jobstream_processors.schedule.tick_maker import Made, TickMaker
 from jobstream_processors.schedule.timetable import OwnedSchedule, Timetable
@@ -46,8 +47,10 @@ FAILED_HOLD_MS = 500
 """How long a schedule rests after a job of it was not acknowledged."""
 MEND_MS = 10_000
 """How often a schedule that can't fire is looked at again."""
-LOOK_MS = 5_000
-"""How often rows are read while no tick waits for them: so few are left to read when one does."""
+LOOK_MS, LOOK_MS_MAX = 1_000, 16_000
+"""How soon after a job its row is looked for while no tick waits for it, and how seldom at most."""
+AGAIN_MS = 20
+"""How soon a schedule asks again that waits for a look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,8 @@ class ScheduleParts(MemberParts):
     meter: ScheduleMeter | None = None
     ready: Callable[[], object] | None = None
     """Called whenever what was assigned is taken up."""
+    failed: Callable[[BaseException], object] | None = None
+    """Hears why a thread of its own ended; None: it is to have none, and looks block."""
 
 
 class _Firing(NamedTuple):
@@ -95,13 +100,15 @@ class Scheduler:
         self._parts = parts
         self._clock = parts.clock
         self._meter = parts.meter
-        self._ends = Ends(parts.reader, parts.clock)
-        self._looked_ms = self._mends_ms = 0
+        self._ends = Ends(parts.reader)
+        self._look = RowLook(parts.reader, parts.failed)
+        self._asked_ms = self._looked_ms = self._looks_ms = self._mends_ms = 0
+        self._rest_ms = LOOK_MS
         turn = parts.meter.turn if parts.meter is not None else TurnMeter("")
         self._member = member = GroupMember(
             parts, turn, log, made=self._timetable, changed=self._changed, ready=parts.ready
         )
-        self.join, self.close = member.join, member.close
+        self.join = member.join
         self._held = member.held
 
     def cycle(self, timeout_ms: int = POLL_MS_MAX) -> int:
@@ -114,14 +121,20 @@ class Scheduler:
                 self._tell()
         fired = 0
         self._mend()
+        self._learn()
         if self._knows_time():
             fired = self._act()
-            if self._ends.waits and self._clock.monotonic_ms() >= self._looked_ms + LOOK_MS:
-                self._look()
+            if self._ends.waits and self._clock.monotonic_ms() >= self._looks_ms:
+                self._ask()
         member.follow_up()
         if self._meter is not None:
             self._meter.fold()
         return fired
+
+    def close(self) -> None:
+        """Commit and leave the group."""
+        self._look.close()
+        self._member.close()
 
     def next_ms(self) -> int | None:
         """Broker time at which a schedule has something to do next; None if none ever has."""
@@ -151,7 +164,7 @@ class Scheduler:
     def _changed(self, held: Collection[Timetable]) -> None:
         """Jobs of schedules that went elsewhere are waited for there."""
         if not held:
-            self._ends = Ends(self._parts.reader, self._clock)
+            self._ends = Ends(self._parts.reader)
         self._tell()
 
     def _wait_ms(self, limit_ms: int) -> int:
@@ -174,11 +187,9 @@ class Scheduler:
     def _act(self) -> int:
         """Let schedules act whose moment has come; returns the jobs made."""
         now_ms = self._clock.broker_ms()
-        ready = [*self._ready(now_ms)]
+        ready = [each for each in self._ready(now_ms) if self._knows_enough(each[1])]
         if not ready:
             return 0
-        if self._ends.waits and any(self._must_know(standing) for _, standing in ready):
-            self._look()
         acts = [self._act_of(partition, standing, now_ms) for partition, standing in ready]
         failed = self._publish([firing for act in acts for firing in act.firings])
         settled = []
@@ -189,7 +200,6 @@ class Scheduler:
                 self._settle(act)
                 settled.append(act)
         self._save(settled)
-        self._tell()
         return sum(len(act.firings) for act in settled)
 
     def _ready(self, now_ms: int) -> Iterator[tuple[TopicPartition, OwnedSchedule]]:
@@ -201,6 +211,23 @@ class Scheduler:
                 if standing.wakes_ms <= now_ms and left:
                     left -= 1
                     yield partition, standing
+
+    def _knows_enough(self, standing: OwnedSchedule) -> bool:
+        """Whether it can be told if the job of its last tick goes on: by a look after that moment.
+
+        If not, it waits for such a look, and others go on.
+        """
+        if not self._must_know(standing):
+            return True
+        standing.needs_ms = standing.needs_ms or self._clock.monotonic_ms()
+        for _ in range(2):
+            if self._looked_ms >= standing.needs_ms or not self._must_know(standing):
+                standing.needs_ms = 0
+                return True
+            self._ask()
+            self._learn()
+        standing.wakes_ms = self._clock.broker_ms() + AGAIN_MS
+        return False
 
     def _must_know(self, standing: OwnedSchedule) -> bool:
         """Whether it acts otherwise if the job of its last tick has ended."""
@@ -243,6 +270,7 @@ class Scheduler:
         """It can't fire for now: its ticks are dealt with once it can."""
         standing.breaks(broken)
         standing.plan_ahead(0)
+        self._tell()
 
     def _firing(
         self, standing: OwnedSchedule, job_id: str, tick_ms: int, *, is_tick: bool = False
@@ -317,6 +345,8 @@ class Scheduler:
             )
             if last.floor is not None:
                 self._ends.watch(last.job_id, rows, last.floor)
+                self._rest_ms = LOOK_MS
+                self._looks_ms = min(self._looks_ms, self._clock.monotonic_ms() + LOOK_MS)
         if place != before or ticks:
             found.place, standing.unsaved = place, True
             fired = [firing.tick_ms for firing in ticks]
@@ -379,9 +409,21 @@ class Scheduler:
         for standing, _ in of:
             standing.plan_ahead(again_ms)
 
-    def _look(self) -> None:
-        self._ends.look()
-        self._looked_ms = self._clock.monotonic_ms()
+    def _ask(self) -> None:
+        """Have the rows read that came since, unless that is under way."""
+        if self._look.is_busy:
+            return
+        self._asked_ms = self._clock.monotonic_ms()
+        self._looks_ms = self._asked_ms + self._rest_ms
+        self._rest_ms = min(2 * self._rest_ms, LOOK_MS_MAX)
+        self._look.ask(self._ends.asked())
+
+    def _learn(self) -> None:
+        """Take what a look has found."""
+        if (found := self._look.answer()) is not None:
+            self._ends.learn(found)
+            if found:
+                self._looked_ms = self._asked_ms
 
     def _tell(self) -> None:
         """What the meter shows of the schedules that are owned here."""

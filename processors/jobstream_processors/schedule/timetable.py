@@ -34,7 +34,10 @@ PENDING_MS = 1_000
 class OwnedSchedule:
     """A schedule with a definition, as its owner keeps it."""
 
-    __slots__ = ("broken", "calendar", "done_ms", "offset_ms", "scheduled", "unsaved", "wakes_ms")
+    __slots__ = (
+        "broken", "calendar", "done_ms", "needs_ms", "offset_ms", "scheduled", "unsaved",
+        "wakes_ms",
+    )  # fmt: skip
 
     def __init__(self, scheduled: Scheduled) -> None:
         self.scheduled = scheduled
@@ -46,6 +49,8 @@ class OwnedSchedule:
         """Its place is not acknowledged yet."""
         self.done_ms: dict[str, int] = {}
         """By backfill: up to where its ticks are jobs."""
+        self.needs_ms = 0
+        """Monotonic: it waits for a look at rows that began then or later; 0 if it does not."""
         self.wakes_ms = NEVER_MS
         """Broker time at which it has something to do."""
 

@@ -27,6 +27,7 @@ class SchedulerRole(Role):
         ground, app = self._ground, self._ground.app
         publish_declared(app, ground.reader, ground.sink)
         group, clock = schedule_group(app.name), ground.clock
+        errors: list[BaseException] = []
         scheduler = Scheduler(
             ScheduleParts(
                 group=group,
@@ -38,12 +39,15 @@ class SchedulerRole(Role):
                 maker=AppTicks(app, ground.briefing.catalogue, clock.broker_ms),
                 meter=ground.observed.ticks,
                 ready=ground.ready,
+                failed=errors.append,
             )
         )
         topics = [schedules_topic(app.name)]
         scheduler.join(ground.membership.source(SCHEDULER, group, topics))
         while not ground.stopping.is_set():
             scheduler.cycle()
+            if errors:
+                raise errors[0]
         scheduler.close()
 
 
