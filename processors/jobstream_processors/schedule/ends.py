@@ -11,13 +11,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from jobstream_processors.schedule.row_look import Asked
+from jobstream_processors.schedule.row_look import RowsAsked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from jobstream_processors.ports import Log, TopicPartition
-    from jobstream_processors.schedule.row_look import Looked
+    from jobstream_processors.schedule.row_look import RowsSeen
 
 log = logging.getLogger("jobstream.scheduler")
 
@@ -63,14 +63,14 @@ class Ends:
         """Whether a look found its row; also of a job that nobody waits for."""
         return job_id not in self._waiting.get(place, ())
 
-    def asked(self) -> Mapping[TopicPartition, Asked]:
+    def asked(self) -> Mapping[TopicPartition, RowsAsked]:
         """What a look is to read now."""
-        found = {place: Asked() for place in self._known}
+        found = {place: RowsAsked() for place in self._known}
         for place, waiting in self._waiting.items():
-            found[place] = Asked(self._next[place], frozenset(waiting))
+            found[place] = RowsAsked(self._next[place], frozenset(waiting))
         return found
 
-    def learn(self, looked: Mapping[TopicPartition, Looked]) -> None:
+    def learn(self, looked: Mapping[TopicPartition, RowsSeen]) -> None:
         """What a look has read."""
         for place, seen in looked.items():
             self._known[place] = max(seen.end, self._known.get(place, 0))

@@ -24,14 +24,14 @@ _ROW = b"job:"
 THREAD = "jobstream-schedule-rows"
 
 
-class Asked(NamedTuple):
+class RowsAsked(NamedTuple):
     """What is to be read of a partition: rows of these jobs, from an offset on."""
 
     start: int = 0
     job_ids: frozenset[str] = frozenset()
 
 
-class Looked(NamedTuple):
+class RowsSeen(NamedTuple):
     """What was read of a partition."""
 
     first: int
@@ -50,15 +50,17 @@ class RowLook:
     ) -> None:
         """With `failed`, which hears of the thread's end by an error, on a thread."""
         self._reader = reader
-        self._asked: queue.SimpleQueue[Mapping[TopicPartition, Asked] | None] = queue.SimpleQueue()
-        self._answers: queue.SimpleQueue[Mapping[TopicPartition, Looked]] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[Mapping[TopicPartition, RowsAsked] | None] = (
+            queue.SimpleQueue()
+        )
+        self._answers: queue.SimpleQueue[Mapping[TopicPartition, RowsSeen]] = queue.SimpleQueue()
         self._aside = failed is not None
         self.is_busy = False
         """A look is asked for, and its answer was not taken."""
         if failed is not None:
             in_background(THREAD, self._serve, failed)
 
-    def ask(self, wanted: Mapping[TopicPartition, Asked]) -> None:
+    def ask(self, wanted: Mapping[TopicPartition, RowsAsked]) -> None:
         """Begin a look; not while another one is on its way."""
         self.is_busy = True
         if self._aside:
@@ -66,7 +68,7 @@ class RowLook:
         else:
             self._answers.put(self._look(wanted))
 
-    def answer(self) -> Mapping[TopicPartition, Looked] | None:
+    def answer(self) -> Mapping[TopicPartition, RowsSeen] | None:
         """What the look has found, once; None while it goes on, or if none was asked for."""
         try:
             found = self._answers.get_nowait()
@@ -88,20 +90,22 @@ class RowLook:
                 found = {}
             self._answers.put(found)
 
-    def _look(self, wanted: Mapping[TopicPartition, Asked]) -> Mapping[TopicPartition, Looked]:
+    def _look(
+        self, wanted: Mapping[TopicPartition, RowsAsked]
+    ) -> Mapping[TopicPartition, RowsSeen]:
         return {place: self._read(place, asked) for place, asked in wanted.items()}
 
-    def _read(self, place: TopicPartition, asked: Asked) -> Looked:
+    def _read(self, place: TopicPartition, asked: RowsAsked) -> RowsSeen:
         first, end = self._reader.span(place)
         ended = set[str]()
         start = max(first, asked.start)
         stop = min(end, start + ROWS_AT_ONCE)
         if not asked.job_ids:
-            return Looked(first, end, end, asked.job_ids, frozenset())
+            return RowsSeen(first, end, end, asked.job_ids, frozenset())
         for batch in self._reader.read(place, start, stop):
             for record in batch:
                 key = record.key() or b""
                 if key.startswith(_ROW):
                     ended.add(key[len(_ROW) :].split(b":", 1)[0].decode(errors="replace"))
         ended &= asked.job_ids
-        return Looked(first, end, max(start, stop), asked.job_ids, frozenset(ended))
+        return RowsSeen(first, end, max(start, stop), asked.job_ids, frozenset(ended))
