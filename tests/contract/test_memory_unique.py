@@ -138,6 +138,40 @@ def test_a_hold_expires_if_nothing_else_ends_it() -> None:
     assert shop.ran == ["a", "b", "a"]
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_cancelled_job_keeps_no_key_on_the_ladder(restarts: bool) -> None:  # noqa: FBT001
+    shop = Shop(unique=Unique(by="number"))
+    with memory(shop.app) as jobs:
+        wrong = shop.ship.enqueue(Order(1, "wrong"), delay="30m")
+        jobs.run_for("5s")
+        shop.app.control.cancel(wrong.job_id)
+        jobs.run_for("5s")
+        if restarts:
+            jobs.restart()
+        right = shop.ship.enqueue(Order(1, "right"))
+        jobs.run_for("5s")
+        assert shop.ran == ["right"]
+        jobs.run_until_idle()
+
+        assert [state for state, _ in states(jobs, wrong, right)] == ["cancelled", "done"]
+        assert shop.ran == ["right"]
+
+
+def test_a_cancel_that_is_taken_back_loses_neither_job() -> None:
+    shop = Shop(unique=Unique(by="number"))
+    with memory(shop.app) as jobs:
+        first = shop.ship.enqueue(Order(1, "first"), delay="30m")
+        jobs.run_for("5s")
+        shop.app.control.cancel(first.job_id)
+        jobs.run_for("5s")
+        shop.ship.enqueue(Order(1, "second"))
+        jobs.run_for("5s")
+        shop.app.control.resume(job_id=first.job_id)
+        jobs.run_until_idle()
+
+    assert shop.ran == ["second", "first"]
+
+
 def test_until_start_frees_the_key_as_the_run_begins() -> None:
     shop = Shop(unique=Unique(by="number", until="start"))
     shop.outcomes["a"] = [RetryAfter("10m")]

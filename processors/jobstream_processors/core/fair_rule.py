@@ -64,7 +64,10 @@ class Fair:
             try:
                 found[key(values)] = weight
             except Exception as error:
-                message = f"weights[{value!r}] is no value of {', '.join(self.fields)}: {error}"
+                message = (
+                    f"weights[{value!r}] is no value of {', '.join(self.fields)}: write it as the "
+                    "args hold it, of the class that they declare"
+                )
                 raise InvalidOption(message) from error
         return found
 

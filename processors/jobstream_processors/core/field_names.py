@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
 from jobstream_processors.errors import InvalidOption
 
@@ -13,7 +14,8 @@ Fields = str | Iterable[str]
 def field_names(option: str, given: Fields) -> tuple[str, ...]:
     """The names, in the order given; raises InvalidOption for none, or for one named twice."""
     names = (given,) if isinstance(given, str) else given
-    if isinstance(names, Iterable):
+    # A set has another order in each process, and so has a key that is made by it.
+    if isinstance(names, Iterable) and not isinstance(names, AbstractSet):
         names = tuple(names)
         if names and all(isinstance(each, str) and each for each in names):
             twice = [each for each in names if names.count(each) > 1]

@@ -42,6 +42,7 @@ def test_fields_alone_and_with_weights() -> None:
         ("share", "fair_by ('share',): the field 'share'"),
         ((), "fair_by=(): give the name of a field of the args"),
         (("tenant", "tenant"), "names 'tenant' twice"),
+        (frozenset({"tenant"}), "give the name of a field of the args, or a tuple of names"),
     ],
 )
 def test_fields_that_cannot_make_a_key_are_refused(fair_by: Any, part: str) -> None:  # noqa: ANN401 - as above
@@ -56,7 +57,7 @@ def test_fields_that_cannot_make_a_key_are_refused(fair_by: Any, part: str) -> N
         ("tenant", {"acme": 0.1}, "such a share rounds to nothing and would starve"),
         ("tenant", ["acme"], "weights=['acme']: give a mapping"),
         ("tenant", dict.fromkeys(map(str, range(1_001)), 2), "more than 1,000"),
-        ("region", {"acme": 2}, "weights['acme'] is no value of region"),
+        ("region", {"acme": 2}, "weights['acme'] is no value of region: write it as the args hold"),
         (("tenant", "region"), {"acme": 2}, "does not give a value for each of tenant, region"),
         ("tenant", {("acme", 7): 2}, "is no value of tenant"),
     ],

@@ -15,6 +15,7 @@ from jobstream_processors.core.decide import (
     WaitInPlace,
 )
 from jobstream_processors.core.known import DUPLICATE
+from jobstream_processors.core.orders import NOTHING
 from jobstream_processors.core.unique_answer import (
     Asks,
     Duplicate,
@@ -30,11 +31,12 @@ from jobstream_processors.delivery import DECIDED
 from jobstream_processors.engine.gates.gate import Gate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.core.decide import Decision
     from jobstream_processors.core.key_facts import HeldBy, KeyFacts
+    from jobstream_processors.core.orders import Orders
     from jobstream_processors.core.unique_answer import Answer
     from jobstream_processors.core.unique_part import UniquePart
     from jobstream_processors.delivery import Delivery
@@ -55,13 +57,15 @@ _STAYS = frozenset({RetryInPlace, CountCrash, WaitInPlace})
 class _Table:
     """What the shard of one lane tells of unique keys."""
 
-    def __init__(self, shard: Shard) -> None:
-        self._shard = shard
+    def __init__(self, shard: Shard, gate: Uniques) -> None:
+        self._shard, self._gate = shard, gate
 
     def key_facts(self, name: str) -> KeyFacts:
         return self._shard.key_facts(name)
 
     def is_over(self, held: HeldBy) -> bool:
+        if held.job_id in self._gate.cancelled:
+            return True  # It stands on the ladder, and comes back only to end without a run.
         (known,) = self._shard.get([held.job_id])
         return known is not None and (known.done or held.redrive <= known.ended[0])
 
@@ -69,8 +73,8 @@ class _Table:
 class _Asked:
     """The keys of one lane, and who waits here for them."""
 
-    def __init__(self, lane: Lane) -> None:
-        self.keys: UniqueKeys[Delivery] = UniqueKeys(_Table(lane.shard))
+    def __init__(self, lane: Lane, gate: Uniques) -> None:
+        self.keys: UniqueKeys[Delivery] = UniqueKeys(_Table(lane.shard, gate))
         self.waiting: dict[str, dict[Delivery, None]] = {}
 
 
@@ -82,10 +86,17 @@ class Uniques(Gate):
     def __init__(self) -> None:
         self._lanes: dict[Lane, _Asked] = {}
         self._released: list[Delivery] = []
+        self.cancelled = NOTHING.cancels
+        """By operators: such a job keeps no key while it is away on the ladder."""
+
+    def obey(self, orders: Orders) -> Collection[str]:
+        """Know who is cancelled; that those end, another gate says."""
+        self.cancelled = orders.cancels
+        return ()
 
     def begin(self, room: WaitingRoom) -> None:
         """Know of no key that anybody asked for."""
-        self._lanes[room.lane] = _Asked(room.lane)
+        self._lanes[room.lane] = _Asked(room.lane, self)
 
     def forget(self, room: WaitingRoom) -> None:
         """Forget the keys of the lane: its next owner reads the same jobs again."""
