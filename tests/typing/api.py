@@ -3,7 +3,7 @@
 Never run. A statement whose comment says so is wrong on purpose.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, assert_type
@@ -312,6 +312,12 @@ app.control.pause(queue="mail", who="ann@laptop")
 app.control.pause(job=send_receipt, for_=timedelta(minutes=5))
 app.control.cancel("019c13ec", why="wrong customers")
 app.control.quiet("worker-7:*", for_=600)
+app.schedules.pause("nightly", why="wrong numbers", for_="2d")
+backfilled: int = app.schedules.backfill("nightly", entry.at, entry.expires_at)
+ticks: Sequence[datetime] = app.schedules.preview("nightly", 3)
+app.cron("*/5 * * * *", tz="Europe/Berlin")(send_receipt).enqueue(Receipt("o-1", "a@b.example"))
+app.every("10m", missed="some")  # rejected
+app.every("10m")(len)  # rejected
 app.control.resume(job_id="019c13ec")
 app.control.resume(queue=mail)
 app.control.unquiet("worker-7:*")
