@@ -30,6 +30,7 @@ CASES = {
     "celery_redis": "the same on Celery with Redis",
     "waiting": "jobs that wait 20 ms, 200 at once",
     "burning": "jobs that keep a core busy for 5 ms, in child processes, beside as many bare loops",
+    "rules": "what rules cost that hold nothing up: unique, limits, fair",
     "keyed": "one partition, 100 keys, 5 ms, 100 at once",
     "fair": "a quiet tenant beside a loud one, with fair_by and without",
     "enqueue": "enqueue one by one, async and in bulk, beside a bare producer",

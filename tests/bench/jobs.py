@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jobstream import App
+from jobstream import App, Limit, Unique
 from jobstream_processors.core.ladder import RUNGS
 
 if TYPE_CHECKING:
@@ -23,6 +23,11 @@ KEYED_S = 0.005
 KEYS = 100
 BURN_S = 0.005
 QUIET = "quiet"
+PER_TENANT = (
+    Limit(rate="1000000/s", burst=1_000_000, per="text"),
+    Limit(concurrency=10_000, per="text"),
+)
+"""Limits that hold nothing up."""
 STARTS: list[tuple[int, int, int]] = []
 """Of each `stamp` job, and of a quiet tenant's: its number, wall clock and monotonic clock at its
 start, in nanoseconds."""
@@ -100,6 +105,14 @@ class Bench:
             "keyed": job(queue=self.queue)(keyed),
             "stamp": job(queue=self.queue)(stamp),
             "tenants": job(queue=self.queue, name="tenants")(tenant),
+            "limited": job(queue=self.queue, name="limited", limits=PER_TENANT)(noop_async),
+            "ruled": job(
+                queue=self.queue,
+                name="ruled",
+                unique=Unique(by=("text", "n")),
+                limits=PER_TENANT,
+                fair_by="text",
+            )(noop_async),
             "fair": job(queue=self.queue, name="fair", fair_by="text")(tenant),
         }
         self.noops: list[Job[Note, Any]] = [

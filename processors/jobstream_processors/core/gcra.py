@@ -11,6 +11,7 @@ Times are kept in nanoseconds, and the time between two starts is rounded up to 
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 NS: Final = 1_000_000
@@ -20,17 +21,22 @@ NEAR_MS: Final = 1_000
 used after a change of owner."""
 
 
-class CellRate(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CellRate:
     """`starts` in `period_ms`, and `burst` of them at once after a pause."""
 
     starts: int
     period_ms: int
     burst: int
+    step_ns: int = field(init=False)
+    """The time that one start takes up."""
+    ahead_ns: int = field(init=False)
+    """How far ahead may be paid for when one more starts."""
 
-    @property
-    def step_ns(self) -> int:
-        """The time that one start takes up."""
-        return -(-self.period_ms * NS // self.starts)
+    def __post_init__(self) -> None:
+        """Reckon once what every start asks for."""
+        object.__setattr__(self, "step_ns", -(-self.period_ms * NS // self.starts))
+        object.__setattr__(self, "ahead_ns", (self.burst - 1) * self.step_ns)
 
     @property
     def span_ms(self) -> int:
@@ -94,13 +100,13 @@ class Gcra:
 
     def slow(self, until_ms: int) -> None:
         """Nothing starts before that moment, and then without a burst."""
-        paid = until_ms * NS + (self.pace.burst - 1) * self.pace.step_ns
+        paid = until_ms * NS + self.pace.ahead_ns
         self._started = max(self._started, paid)
         self._promised = max(self._promised, self._started)
 
     def _free_at(self, paid: int, now_ms: int) -> int:
-        free = paid - (self.pace.burst - 1) * self.pace.step_ns
-        return max(now_ms, -(-free // NS))
+        free = paid - self.pace.ahead_ns
+        return now_ms if free <= now_ms * NS else -(-free // NS)
 
 
 class Metered(NamedTuple):

@@ -58,6 +58,8 @@ class JobLimits(Gate):
         if orders.limits != self._orders:
             self._orders = orders.limits
             self._shares.clear()
+            for held in self._lanes.values():
+                held.keyed.clear()
         return ()
 
     def begin(self, room: WaitingRoom) -> None:
@@ -78,14 +80,19 @@ class JobLimits(Gate):
         spec, held = delivery.spec, self._lanes.get(room.lane)
         if spec is None or not spec.limits or held is None:
             return None
-        mean_ms = self._mean_ms.get(spec.name, float(spec.expect_ms or RUN_MS_GUESSED))
-        return held.ask(delivery, self._keyed(delivery, spec), now_ms, mean_ms)
+        mean_ms = self._mean_ms.get(spec.name) or float(spec.expect_ms or RUN_MS_GUESSED)
+        # A job that was enqueued before its type had the limit has no key: such jobs share one.
+        key = (delivery.meta.limit_key if delivery.meta is not None else None) or f"{spec.name}?"
+        limits = held.keyed.get((spec.name, key))
+        if limits is None:
+            limits = held.keyed[spec.name, key] = self._keyed(delivery, spec, key)
+        return held.ask(delivery, limits, now_ms, mean_ms)
 
     def taken(self, room: WaitingRoom, delivery: Delivery) -> None:
         """Count it."""
         held = self._lanes.get(room.lane)
         if held is not None and delivery.spec is not None and delivery.spec.limits:
-            held.begins(delivery, self._clock.broker_ms())
+            held.begins(delivery)
             self._began_s[delivery] = self._clock.awake_s()
 
     def learn(
@@ -105,7 +112,7 @@ class JobLimits(Gate):
         name = delivery.spec.name
         run_ms = (self._clock.awake_s() - began_s) * 1_000
         self._mean_ms[name] = mean_after(self._mean_ms.get(name, run_ms), run_ms)
-        if not held.reaches_far(delivery, self._clock.broker_ms()):
+        if delivery.limited and not held.may_reach_far(delivery):
             delivery.limited = ()
         if not delivery.outlived:
             self._stopped(held, delivery)
@@ -149,13 +156,11 @@ class JobLimits(Gate):
             found.append((limit.fields is not None, _share(numbers, place)))
         return found
 
-    def _keyed(self, delivery: Delivery, spec: JobSpec) -> list[Keyed]:
+    def _keyed(self, delivery: Delivery, spec: JobSpec, key: str) -> list[Keyed]:
         partition = delivery.lane.source[1]
         shares = self._shares.get((spec.name, partition))
         if shares is None:
             shares = self._shares[spec.name, partition] = self._new_shares(spec, partition)
-        # A job that was enqueued before its type had the limit has no key: such jobs share one.
-        key = (delivery.meta.limit_key if delivery.meta is not None else None) or f"{spec.name}?"
         return [
             (row_name(key if is_keyed else spec.name, number), limit)
             for number, (is_keyed, limit) in enumerate(shares)

@@ -42,6 +42,9 @@ class LimitedLane:
         """Where each waits in memory, of those that wait for a slot."""
         self._asked: Sequence[Keyed] = ()
         """The limits of the delivery that was asked about last."""
+        self._asked_ms = now_ms
+        self.keyed: dict[tuple[str, str], Sequence[Keyed]] = {}
+        """The limits of jobs by type and limit key, as the gate found them; as many as the keys."""
         self.running: dict[Delivery, list[Slots[Delivery]]] = {}
         self._suspects = 0
         if lane.unclean:
@@ -55,7 +58,7 @@ class LimitedLane:
         """None if it may begin; else when its turn is, by the first limit that says so."""
         if len(self._meters) + len(self._slots) >= self._sweep_at:
             self._sweep(now_ms)
-        self._asked = limits
+        self._asked, self._asked_ms = limits, now_ms
         meters: list[Metered] = []
         for name, limit in limits:
             if isinstance(limit, int):
@@ -80,11 +83,11 @@ class LimitedLane:
         self._due[delivery] = due_ms
         return NotBefore(RATE, due_ms) if due_ms > now_ms else None
 
-    def begins(self, delivery: Delivery, now_ms: int) -> None:
+    def begins(self, delivery: Delivery) -> None:
         """The one that was asked about last begins: its start is paid, and it has its slots."""
         self.gone(delivery, comes_back=True)
-        for each in delivery.limited:
-            each.meter.started(now_ms)
+        for _, meter in delivery.limited:
+            meter.started(self._asked_ms)
         taken = [self._slots[name] for name, limit in self._asked if isinstance(limit, int)]
         for slots in taken:
             slots.running += 1
@@ -113,9 +116,13 @@ class LimitedLane:
         for slots in self._waits.pop(delivery, ()):
             slots.waiting.pop(delivery, None)
 
-    def reaches_far(self, delivery: Delivery, now_ms: int) -> bool:
-        """Whether the next owner must read in the table how far its rates are used up."""
-        return any(each.meter.promised_ms - now_ms > NEAR_MS for each in delivery.limited)
+    def may_reach_far(self, delivery: Delivery) -> bool:
+        """Whether the next owner may have to read in the table how far its rates are used up.
+
+        It is looked at again when the row would be written; for most jobs this is enough.
+        """
+        near_ms = self._asked_ms + NEAR_MS
+        return any(meter.promised_ms > near_ms for _, meter in delivery.limited)
 
     def slow(self, delivery: Delivery, until_ms: int) -> None:
         """Nothing that shares its keys starts before that time."""
@@ -183,6 +190,7 @@ class LimitedLane:
         """Drop the keys that stand as if nothing had started, now and then."""
         self._meters = {n: m for n, m in self._meters.items() if not m.is_idle(now_ms)}
         self._slots = {n: s for n, s in self._slots.items() if not s.is_idle(now_ms)}
+        self.keyed.clear()
         self._sweep_at = KEYS_MIN + 2 * (len(self._meters) + len(self._slots))
 
 
