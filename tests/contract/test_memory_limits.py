@@ -174,6 +174,22 @@ def test_operators_change_a_limit_and_a_deploy_leaves_that() -> None:
     assert max(shop.starts["b"]) - min(shop.starts["b"]) <= 5_000
 
 
+def test_a_lowered_rate_that_is_released_does_not_hold_up_what_comes_after() -> None:
+    shop = Shop(Limit(rate="10/s", per="customer"))
+    with memory(shop.app) as shop.jobs:
+        control = shop.app.control.limit("call/rate/customer")
+        control.set(rate="1/h", why="a typing error")
+        shop.jobs.run_for("3s")
+        shop.call.enqueue_many([Call("a", n) for n in range(5)])
+        shop.jobs.run_for("3s")
+        control.release()
+        shop.jobs.run_for("3s")
+        before = len(shop.starts["a"])
+        shop.call.enqueue_many([Call("a", n) for n in range(10, 15)])
+        shop.jobs.run_for("5s")
+        assert len(shop.starts["a"]) == before + 5
+
+
 def test_a_limit_by_a_name_or_with_numbers_that_it_lacks_is_refused() -> None:
     shop = Shop(Limit(rate="100/m", per="customer"), Limit(rate="9/s", per="customer"))
     with memory(shop.app):

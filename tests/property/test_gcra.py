@@ -134,3 +134,23 @@ def test_shares_add_up_to_the_whole(whole: int, partitions: int) -> None:
     shares = [share_of(whole, each, partitions) for each in range(partitions)]
     assert sum(shares) == whole
     assert max(shares) - min(shares) <= 1
+
+
+def test_at_a_faster_pace_as_many_starts_are_owed_and_a_slow_down_stays() -> None:
+    meter = Gcra(CellRate(1, 60_000, 1))
+    assert [meter.promise(0) for _ in range(3)] == [0, 60_000, 120_000]
+    meter.change_pace(CellRate(1, 1_000, 1), 0)
+    assert meter.promise(0) == 3_000
+
+    meter = Gcra(CellRate(1, 60_000, 1))
+    meter.started(0)
+    meter.slow(90_000)
+    meter.change_pace(CellRate(10, 1_000, 5), 0)
+    assert meter.may_start_at(0) == 90_000
+
+
+def test_at_a_slower_pace_nothing_is_owed_that_was_not() -> None:
+    meter = Gcra(CellRate(1, 1_000, 1))
+    meter.started(0)
+    meter.change_pace(CellRate(1, 60_000, 1), 0)
+    assert meter.may_start_at(0) == 1_000

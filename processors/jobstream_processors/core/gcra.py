@@ -47,14 +47,14 @@ class CellRate:
 class Gcra:
     """The starts of one key at one rate. Mutable; its owner tells it the time."""
 
-    __slots__ = ("_late", "_promised", "_started", "pace")
+    __slots__ = ("_late", "_promised", "_slowed", "_started", "pace")
 
     def __init__(self, pace: CellRate, paid_ms: int = 0, promised_ms: int = 0) -> None:
         """`paid_ms`: starts are paid for up to then; `promised_ms`: promises are."""
         self.pace = pace
-        """May be replaced at any time; what is paid for and promised stays."""
         self._started = self._late = paid_ms * NS
         self._promised = max(paid_ms, promised_ms) * NS
+        self._slowed = 0
 
     @property
     def paid_ms(self) -> int:
@@ -100,9 +100,29 @@ class Gcra:
 
     def slow(self, until_ms: int) -> None:
         """Nothing starts before that moment, and then without a burst."""
+        self._slowed = max(self._slowed, until_ms * NS)
         paid = until_ms * NS + self.pace.ahead_ns
         self._started = max(self._started, paid)
         self._promised = max(self._promised, self._started)
+
+    def change_pace(self, pace: CellRate, now_ms: int) -> None:
+        """Go on at another pace. At a slower one, what is paid for and promised stays.
+
+        At a faster one the same number of starts takes less time, but for what `slow` said.
+        """
+        before_ns, step_ns, now_ns = self.pace.step_ns, pace.step_ns, now_ms * NS
+        self.pace = pace
+        if step_ns >= before_ns:
+            return
+
+        def sooner(paid: int) -> int:
+            ahead = paid - now_ns
+            return paid if ahead <= 0 else now_ns + -(-ahead * step_ns // before_ns)
+
+        self._started, self._late = sooner(self._started), sooner(self._late)
+        self._promised = sooner(self._promised)
+        if self._slowed > now_ns:
+            self.slow(self._slowed // NS)
 
     def _free_at(self, paid: int, now_ms: int) -> int:
         free = paid - self.pace.ahead_ns

@@ -65,7 +65,7 @@ class LimitedLane:
                 if (wait := self._slot(delivery, name, limit, now_ms, mean_ms)) is not None:
                     return wait
             else:
-                meters.append(Metered(name, self._meter(name, limit)))
+                meters.append(Metered(name, self._meter(name, limit, now_ms)))
         if not meters:
             return None
         delivery.limited = tuple(meters)
@@ -167,12 +167,12 @@ class LimitedLane:
                 count, until_ms = count + others, max(until_ms, ends_ms)
         return count, until_ms
 
-    def _meter(self, name: str, pace: CellRate) -> Gcra:
+    def _meter(self, name: str, pace: CellRate, now_ms: int) -> Gcra:
         meter = self._meters.get(name)
         if meter is None:
             meter = self._meters[name] = self._taken_over(name, pace)
         elif meter.pace is not pace:
-            meter.pace = pace
+            meter.change_pace(pace, now_ms)
         return meter
 
     def _taken_over(self, name: str, pace: CellRate) -> Gcra:
