@@ -20,10 +20,11 @@ def standing(*lanes: LaneFacts) -> Standing:
     return Standing(lanes, (), 4, ticked_s=0.0, leaving=False, orders=orders)
 
 
-def test_pauses_are_obeyed_and_cancels_are_not_told() -> None:
+def test_pauses_and_held_breakers_are_obeyed_and_cancels_are_not_told() -> None:
     told = [(entry.kind, entry.subject) for entry in standing(lane()).obeyed("host:1")]
 
-    assert told == [("pause_queue", "pause_queue-it"), ("pause_type", "pause_type-it")]
+    kinds = ("pause_queue", "pause_type", "hold_breaker")
+    assert told == [(kind, f"{kind}-it") for kind in kinds]
 
 
 @pytest.mark.parametrize(
