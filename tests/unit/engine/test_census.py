@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -13,22 +13,22 @@ from prometheus_client import CollectorRegistry
 
 from jobstream import App, Context
 from jobstream.observe.job_families import WorkerCollector
-from jobstream.testing import memory
+from jobstream.testing import MemoryShard, memory
 from jobstream.testing.virtual_clock import VirtualClock
+from jobstream_processors.assignment.lane import Arrival, Lane
 from jobstream_processors.core.headers import Carried
+from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.core.who_waits import NOBODY, Waiters, WaitingJob
 from jobstream_processors.delivery import Delivery
 from jobstream_processors.engine.census import JOBS_MAX, Census
 from jobstream_processors.watch.standing import Standing
 
-if TYPE_CHECKING:
-    from jobstream_processors.assignment.lane import Lane
-
 NOW_MS = 1_000_000
 
 
 def waits(queue: str, age_ms: int, *, why: str = "", since_ms: int | None = None) -> Delivery:
-    made = Delivery(cast("Lane", SimpleNamespace(queue=queue)), 0, b"", None)
+    arrival = Arrival(queue, (f"shop.{queue}", 0), 86_400_000, 10_000)
+    made = Delivery(Lane(arrival, MemoryShard(), Watermark(0)), 0, b"", None)
     made.appended = VirtualClock(NOW_MS).awake_s() * 1_000 - age_ms
     made.carried = Carried(waits=why, waits_since_ms=since_ms)
     return made
