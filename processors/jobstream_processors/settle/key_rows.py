@@ -88,21 +88,23 @@ class KeyRows:
         wanted = [(at, item) for at, item in enumerate(items) if item[0].unique is not None]
         if not wanted:
             return [], []
-        end = 0
+        end, undone = 0, []
         if any(_gives_up(item) for _, item in wanted):
             assert self._ends is not None, "who settles unique jobs knows ends of logs"  # noqa: S101
             asked = self._ends.ask(lane.source)
             yield asked
             if asked.end is None:
-                return [at for at, item in wanted if _gives_up(item)], []
-            # What was read was in the log, whatever a new leader says.
-            end = max(asked.end, lane.watermark.begun)
+                undone = [at for at, item in wanted if _gives_up(item)]
+                wanted = [each for each in wanted if not _gives_up(each[1])]
+            else:
+                # What was read was in the log, whatever a new leader says.
+                end = max(asked.end, lane.watermark.begun)
         rows: list[tuple[int, KeyRow]] = []
         for at, item in wanted:
             if (row := _row(item, end)) is not None:
                 rows.append((at, row))
         if not rows:
-            return [], []
+            return undone, []
         place = dedup, lane.source[1]
         failed = yield self._sink.send_rows(place, [_record(row, now_ms) for _, row in rows])
         if failed:
@@ -110,7 +112,7 @@ class KeyRows:
         facts = [
             (row.name, row.fact()) for index, (_, row) in enumerate(rows) if index not in failed
         ]
-        return [at for index, (at, _) in enumerate(rows) if index in failed], facts
+        return undone + [at for index, (at, _) in enumerate(rows) if index in failed], facts
 
 
 def _gives_up(item: Decided) -> bool:
