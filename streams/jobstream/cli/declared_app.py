@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from jobstream.app import App
     from jobstream.cli.app_name import AppName
 
-ROLES_MAX = 3
+ROLES_MAX = 4
 _APPLY, _DEBUG = "--apply", "--debug"
 
 
@@ -40,6 +40,8 @@ class Declared:
     leave_s: float
     examples: Sequence[str]
     """How to enqueue each job type."""
+    schedules: bool = False
+    """Whether it has schedules, which a role more fires."""
     created: int | None = None
     """Topics that were created; None if none were asked for."""
     unchanged: int = 0
@@ -121,6 +123,7 @@ def _document(named: AppName, *, apply: bool) -> dict[str, Any]:
         "ports": [port_of(app.settings, number) for number in range(ROLES_MAX)],
         "leave_s": leave_s(app.settings),
         "examples": [*_examples(app, named)],
+        "schedules": app.has_schedules,
     }
     return document | _apply_topics(app) if apply else document
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from jobstream.cli.watched_code import WatchedCode
 
 PROCESSES = (*ROLES, "exporter")
+SCHEDULER = "scheduler"
 NAMES_MAX = 3
 """Changed files that are named; more are counted."""
 
@@ -44,8 +45,9 @@ def command(app: AppName, *, log_level: str, reload: bool) -> int:
 
     The command uses the broker at JOBSTREAM_BOOTSTRAP_SERVERS if one answers there. Otherwise it
     starts a broker on that port, keeps its data, and stops it at the end. It then applies the
-    topics of the app and starts worker, delayer and exporter. Ctrl-C drains the workers, then stops
-    the broker; a second Ctrl-C kills the workers without waiting for their jobs.
+    topics of the app and starts worker, delayer and exporter, and a scheduler if the code has
+    schedules. Ctrl-C drains the workers, then stops the broker; a second Ctrl-C kills the workers
+    without waiting for their jobs.
     """
     from jobstream.cli.lossy import never_fail  # noqa: PLC0415 - with the command only
     from jobstream.cli.watched_code import WatchedCode  # noqa: PLC0415 - as above
@@ -105,7 +107,7 @@ async def _serve(
     app: AppName, log_level: str, declared: Declared, watch: WatchedCode | None
 ) -> int:
     """Keep the roles running until a signal asks to leave; the exit code."""
-    roles = _roles(app, log_level, declared.ports)
+    roles = _roles(app, log_level, declared)
     supervisor = Supervisor(roles, declared.leave_s, telling=Said())
     async with asyncio.TaskGroup() as group:
         reloading = None
@@ -136,6 +138,8 @@ async def _reload(
         if found.examples != shown:
             shown = found.examples
             _tell_how(found)
+        if found.schedules and not declared.schedules:
+            _tell("the first schedule fires once you start this command again")
         _tell("restarting each role once its running jobs have ended")
         supervisor.renew()
 
@@ -209,10 +213,12 @@ def _broker(servers: str) -> Iterator[None]:
         say("broker  | stopping")
 
 
-def _roles(app: AppName, log_level: str, ports: Sequence[str]) -> list[Child]:
+def _roles(app: AppName, log_level: str, declared: Declared) -> list[Child]:
+    """Every process; a scheduler only where the code has schedules."""
     options = ["--log", "plain", "--log-level", log_level]
     children = []
-    for role, port in zip(PROCESSES, ports, strict=True):
+    taken = [each for each in PROCESSES if each != SCHEDULER or declared.schedules]
+    for role, port in zip(taken, declared.ports, strict=False):
         words = [sys.executable, "-m", "jobstream"]
         if role in ROLES:
             words += ["worker", *app.words, "--supervised", "--only", role, "--tracebacks"]
