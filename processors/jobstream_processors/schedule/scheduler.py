@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from jobstream_processors.core.firing import TickPlan, plan_ticks
 from jobstream_processors.core.identity import from_order, from_tick
@@ -20,10 +20,11 @@ from jobstream_processors.core.ticks import GRACE_MS
 from jobstream_processors.delay.group_member import NEVER_MS, GroupMember, MemberParts
 from jobstream_processors.errors import PublishFailed, ScheduleBroken
 from jobstream_processors.ports import CLOCK_KEY, Outgoing
+from jobstream_processors.schedule.acts import Firing, ScheduleAct
 from jobstream_processors.schedule.ends import Ends
 from jobstream_processors.schedule.row_look import RowLook
 from jobstream_processors.schedule.schedule_meter import OUTCOMES, ScheduleMeter
-from jobstream_processors.schedule.tick_maker import Made, TickMaker
+from jobstream_processors.schedule.tick_maker import TickMaker
 from jobstream_processors.schedule.timetable import OwnedSchedule, Timetable
 from jobstream_processors.turn_meter import TurnMeter
 from jobstream_schemas import encode_schedule, key_of
@@ -63,34 +64,6 @@ class ScheduleParts(MemberParts):
     """Called whenever what was assigned is taken up."""
     failed: Callable[[BaseException], object] | None = None
     """Hears why a thread of its own ended; None: it is to have none, and looks block."""
-
-
-class _Firing(NamedTuple):
-    """A job that is to be published for a schedule."""
-
-    standing: OwnedSchedule
-    tick_ms: int
-    job_id: str
-    made: Made
-    floor: int | None
-    """Its row will not stand before this offset; None where nobody waits for it."""
-    is_tick: bool
-    """It is the job of a tick that is due, and not one that an operator asked for."""
-
-
-class _Act(NamedTuple):
-    """What one schedule does in this turn."""
-
-    standing: OwnedSchedule
-    partition: TopicPartition
-    plan: TickPlan | None
-    through_ms: int
-    """Every tick up to here is dealt with then."""
-    firings: list[_Firing]
-    finished: list[OrderRecord]
-    """Orders that are carried out once its jobs are acknowledged."""
-    reached_ms: dict[str, int]
-    """By backfill that goes on: up to where its ticks are jobs then."""
 
 
 class Scheduler:
@@ -238,11 +211,13 @@ class Scheduler:
             and not self._ends.has_ended(place.job_id, (place.topic, place.partition))
         )
 
-    def _act_of(self, partition: TopicPartition, standing: OwnedSchedule, now_ms: int) -> _Act:
+    def _act_of(
+        self, partition: TopicPartition, standing: OwnedSchedule, now_ms: int
+    ) -> ScheduleAct:
         """What it does now: the jobs of its ticks, and those that operators asked for."""
         found, place = standing.scheduled, standing.place
         definition, calendar = found.definition, standing.calendar
-        idle = _Act(standing, partition, None, 0, [], [], {})
+        idle = ScheduleAct(standing, partition, None, 0, [], [], {})
         if definition is None or calendar is None:
             return idle
         must_know = self._must_know(standing)
@@ -274,16 +249,16 @@ class Scheduler:
 
     def _firing(
         self, standing: OwnedSchedule, job_id: str, tick_ms: int, *, is_tick: bool = False
-    ) -> _Firing:
+    ) -> Firing:
         definition = standing.scheduled.definition
         assert definition is not None, "only defined schedules fire"  # noqa: S101
         made = self._parts.maker.job(definition, job_id, tick_ms)
         awaited = is_tick and definition.overlap != "allow"
         floor = self._ends.floor(made.rows) if awaited else None
-        return _Firing(standing, tick_ms, job_id, made, floor, is_tick)
+        return Firing(standing, tick_ms, job_id, made, floor, is_tick)
 
     @staticmethod
-    def _asked(act: _Act, order: OrderRecord) -> Iterator[tuple[str, int]]:
+    def _asked(act: ScheduleAct, order: OrderRecord) -> Iterator[tuple[str, int]]:
         """(id, tick) of the jobs of a run, or of a backfill's next part."""
         standing = act.standing
         found, calendar = standing.scheduled, standing.calendar
@@ -303,7 +278,7 @@ class Scheduler:
 
     # -- what is made of it
 
-    def _publish(self, firings: list[_Firing]) -> set[str]:
+    def _publish(self, firings: list[Firing]) -> set[str]:
         """Publish the jobs; the ids of those that were not acknowledged."""
         if not firings:
             return set()
@@ -315,7 +290,7 @@ class Scheduler:
             return {firings[index].job_id for index in error.failures}
         return set()
 
-    def _settle(self, act: _Act) -> None:
+    def _settle(self, act: ScheduleAct) -> None:
         """Its jobs are acknowledged: move its place, count, and say what was left out."""
         standing, wanted = act.standing, act.plan
         found, now_ms = standing.scheduled, self._clock.broker_ms()
@@ -378,7 +353,7 @@ class Scheduler:
             told = {"schedule": name, **dict(zip(OUTCOMES, counts, strict=True))}
             log.info("ticks_left_out", extra=told)
 
-    def _save(self, acts: list[_Act]) -> None:
+    def _save(self, acts: list[ScheduleAct]) -> None:
         """Write the places, and end the orders that are carried out."""
         records: list[Outgoing] = []
         of: list[tuple[OwnedSchedule, OrderRecord | None]] = []
