@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import logging
+from typing import TYPE_CHECKING, NamedTuple
 
-from jobstream_processors.core.firing import TickPlan
-from jobstream_processors.ports import TopicPartition
-from jobstream_processors.schedule.tick_maker import Made
-from jobstream_processors.schedule.timetable import OwnedSchedule
-from jobstream_schemas import OrderRecord
+from jobstream_processors.core.ticks import GRACE_MS
+from jobstream_processors.schedule.schedule_meter import OUTCOMES
+
+if TYPE_CHECKING:
+    from jobstream_processors.core.firing import TickPlan
+    from jobstream_processors.ports import TopicPartition
+    from jobstream_processors.schedule.schedule_meter import ScheduleMeter
+    from jobstream_processors.schedule.tick_maker import Made
+    from jobstream_processors.schedule.timetable import OwnedSchedule
+    from jobstream_schemas import OrderRecord
+
+log = logging.getLogger("jobstream.scheduler")
 
 
 class Firing(NamedTuple):
@@ -37,3 +45,29 @@ class ScheduleAct(NamedTuple):
     """Orders that are carried out once its jobs are acknowledged."""
     reached_ms: dict[str, int]
     """By backfill that goes on: up to where its ticks are jobs then."""
+
+
+def count_ticks(
+    meter: ScheduleMeter | None,
+    standing: OwnedSchedule,
+    wanted: TickPlan,
+    fired: list[int],
+    times_ms: tuple[int, int],
+) -> None:
+    """Count what became of ticks, and tell the log of those that were left out.
+
+    `times_ms`: now, and the tick that had waited for the job before, whose lateness is wanted.
+    """
+    name, (now_ms, waited_ms) = standing.scheduled.name, times_ms
+    counts = (len(fired), wanted.missed, wanted.merged, wanted.skipped)
+    if meter is not None:
+        for outcome, ticks in zip(OUTCOMES, counts, strict=True):
+            meter.count(name, outcome, ticks)
+        for tick_ms in fired:
+            late_ms = now_ms - tick_ms - standing.offset_ms
+            if late_ms <= GRACE_MS and tick_ms != waited_ms:
+                meter.was_late(late_ms)
+    if any(counts[1:]):
+        log.info(
+            "ticks_left_out", extra={"schedule": name, **dict(zip(OUTCOMES, counts, strict=True))}
+        )

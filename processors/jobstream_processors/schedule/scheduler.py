@@ -14,16 +14,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jobstream_processors.core.firing import TickPlan, plan_ticks
+from jobstream_processors.core.firing import plan_ticks
 from jobstream_processors.core.identity import from_order, from_tick
-from jobstream_processors.core.ticks import GRACE_MS
 from jobstream_processors.delay.group_member import NEVER_MS, GroupMember, MemberParts
 from jobstream_processors.errors import PublishFailed, ScheduleBroken
 from jobstream_processors.ports import CLOCK_KEY, Outgoing
-from jobstream_processors.schedule.acts import Firing, ScheduleAct
+from jobstream_processors.schedule.acts import Firing, ScheduleAct, count_ticks
 from jobstream_processors.schedule.ends import Ends
 from jobstream_processors.schedule.row_look import RowLook
-from jobstream_processors.schedule.schedule_meter import OUTCOMES, ScheduleMeter
+from jobstream_processors.schedule.schedule_meter import ScheduleMeter
 from jobstream_processors.schedule.tick_maker import TickMaker
 from jobstream_processors.schedule.timetable import OwnedSchedule, Timetable
 from jobstream_processors.turn_meter import TurnMeter
@@ -325,33 +324,12 @@ class Scheduler:
         if place != before or ticks:
             found.place, standing.unsaved = place, True
             fired = [firing.tick_ms for firing in ticks]
-            self._count(standing, wanted, fired, now_ms, before.pending_ms)
+            count_ticks(self._meter, standing, wanted, fired, (now_ms, before.pending_ms))
         standing.done_ms |= act.reached_ms
         for order in act.finished:
             found.orders.pop(order.order_id, None)
             standing.done_ms.pop(order.order_id, None)
         standing.plan_ahead(now_ms)
-
-    def _count(
-        self,
-        standing: OwnedSchedule,
-        wanted: TickPlan,
-        fired: list[int],
-        now_ms: int,
-        waited_ms: int,
-    ) -> None:
-        name = standing.scheduled.name
-        counts = (len(fired), wanted.missed, wanted.merged, wanted.skipped)
-        if self._meter is not None:
-            for outcome, ticks in zip(OUTCOMES, counts, strict=True):
-                self._meter.count(name, outcome, ticks)
-            for tick_ms in fired:
-                late_ms = now_ms - tick_ms - standing.offset_ms
-                if late_ms <= GRACE_MS and tick_ms != waited_ms:
-                    self._meter.was_late(late_ms)
-        if any(counts[1:]):
-            told = {"schedule": name, **dict(zip(OUTCOMES, counts, strict=True))}
-            log.info("ticks_left_out", extra=told)
 
     def _save(self, acts: list[ScheduleAct]) -> None:
         """Write the places, and end the orders that are carried out."""
