@@ -383,3 +383,13 @@ def test_a_window_goes_with_no_key_of_the_caller() -> None:
     shop = Shop(unique=Unique(by="number", within="1m"))
     with memory(shop.app), pytest.raises(ConfigError, match="idempotency_key"):
         shop.ship.enqueue(Order(1), idempotency_key="mine")
+
+
+def test_one_whose_time_is_near_waits_in_memory_and_runs_while_others_wait() -> None:
+    shop = Shop(unique=Unique(by="number"))
+    with memory(shop.app) as jobs:
+        soon, later = (shop.ship.enqueue(Order(n), delay=d) for n, d in ((1, "1s"), (2, "9s")))
+        jobs.run_for("5s")
+        jobs.run_until_idle()
+
+        assert states(jobs, soon, later) == [("done", ""), ("done", "")]
