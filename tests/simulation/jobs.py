@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from tests.simulation.primitives import here
 
@@ -42,6 +42,14 @@ class Work:
     number: int
     group: int = 0
     """Jobs of one group are the same, where the type says so."""
+
+
+class Numbered(Protocol):
+    """Args that name the script of their job."""
+
+    @property
+    def number(self) -> int:
+        """The number of the script."""
 
 
 class Known(Catalogue):
@@ -110,6 +118,8 @@ class Script:
     acknowledged: bool = False
     """Its enqueue returned."""
     job_id: str = ""
+    args: Numbered | None = None
+    """Where its type has others than the usual ones."""
 
     def __post_init__(self) -> None:
         """Its id is that of its idempotency key, unless it has a parent's."""
@@ -136,7 +146,7 @@ class Stage:
     ledger: ClassVar[Ledger]
 
 
-async def _on_loop(args: Work, ctx: Context) -> None:
+async def on_loop(args: Numbered, ctx: Context) -> None:
     run, start = Stage.ledger.began(args.number, ctx)
     try:
         await asyncio.sleep(run.seconds)  # work
@@ -162,7 +172,7 @@ async def enqueue_children(number: int, ctx: Context) -> None:
                 break
 
 
-def _in_thread(args: Work, ctx: Context) -> None:
+def in_thread(args: Numbered, ctx: Context) -> None:
     run, start = Stage.ledger.began(args.number, ctx)
     here().sleep(run.seconds)  # work
     for child in Stage.ledger.children(args.number):
@@ -191,32 +201,32 @@ def _finish(run: Run) -> None:
 
 @app.job(queue=mail, retry=RETRY, timeout=TIMEOUT_S)
 async def quick(args: Work, ctx: Context) -> None:
-    await _on_loop(args, ctx)
+    await on_loop(args, ctx)
 
 
 @app.job(queue=mail, retry=RETRY, timeout=TIMEOUT_S, on_failure="hold_key")
 async def held(args: Work, ctx: Context) -> None:
-    await _on_loop(args, ctx)
+    await on_loop(args, ctx)
 
 
 @app.job(queue=mail, retry=RETRY, timeout=TIMEOUT_S)
 def sync(args: Work, ctx: Context) -> None:
-    _in_thread(args, ctx)
+    in_thread(args, ctx)
 
 
 @app.job(queue=mail, retry=RETRY, timeout=TIMEOUT_S, on_failure="hold_key")
 def sync_held(args: Work, ctx: Context) -> None:
-    _in_thread(args, ctx)
+    in_thread(args, ctx)
 
 
 @app.job(queue=mail, retry=RETRY, timeout=TIMEOUT_S, unique=Unique(by="group"))
 async def only(args: Work, ctx: Context) -> None:
-    await _on_loop(args, ctx)
+    await on_loop(args, ctx)
 
 
 @app.job(queue=mail, retry=RETRY, timeout=TIMEOUT_S, breaker=OUTSIDE)
 async def calling(args: Work, ctx: Context) -> None:
-    await _on_loop(args, ctx)
+    await on_loop(args, ctx)
 
 
 @app.job(queue=mail, retry=RETRY, timeout=TIMEOUT_S, executor="process")
@@ -278,7 +288,7 @@ def scripts(rng: Random, count: int, length_s: float, *, poison: bool) -> list[S
     _make_unique(made)
     _make_calling(made)
     for script in made:
-        script.ends = _ends(script)
+        script.ends = ends_of(script)
     return made
 
 
@@ -316,7 +326,7 @@ def _child(rng: Random, parent: Script, number: int) -> Script:
 def wave_job(rng: Random, number: int) -> Script:
     """A short job that is done at its first attempt."""
     script = Script(number, rng.choice(("quick", "sync")), (Run(OK, rng.choice((0.0, 0.3))),))
-    script.ends = _ends(script)
+    script.ends = ends_of(script)
     return script
 
 
@@ -342,7 +352,7 @@ def _seconds(rng: Random, *, long: bool) -> float:
     return rng.choice((0.0, 0.01, 0.05, 0.3, 1.0))
 
 
-def _ends(script: Script) -> frozenset[str]:
+def ends_of(script: Script) -> frozenset[str]:
     if script.kind == "poison":
         ends = {"dead"}
     else:

@@ -14,6 +14,7 @@ from tests.simulation.jobs import CATALOGUE, HANG, OK, SNOOZE, TIMEOUT_S, Run, S
 from tests.simulation.jobs import app as sim
 from tests.simulation.places import judge_place
 from tests.simulation.redriven import judge_closed, put_back
+from tests.simulation.rule_judges import RuleJudge
 from tests.simulation.runtime import Process, Scheduler
 from tests.simulation.seen import Identity, Start, Written
 from tests.simulation.trace import Trace
@@ -85,11 +86,13 @@ class Ledger:
     incarnation: Callable[[str], str] = str
     end_of: Callable[[TopicPartition], int] = len
     kill: Callable[[Process], None] = print
+    rules: RuleJudge = field(init=False)
 
     def __post_init__(self) -> None:
         """Every job is known by its id from the beginning."""
         self.ids = {script.job_id: script.number for script in self.scripts}
         self.waiting = {script.job_id for script in self.scripts if script.parent is None}
+        self.rules = RuleJudge(self)
 
     def add(self, script: Script) -> None:
         """One job more."""
@@ -146,6 +149,7 @@ class Ledger:
         self._early(start)
         self._overlaps(start)
         self._in_order(start)
+        self.rules.began(start)
         self.starts.setdefault(number, []).append(start)
         self.open[start] = None
         return run, start
@@ -156,6 +160,7 @@ class Ledger:
         start.ended_us = self.scheduler.now_us
         self.open.pop(start, None)
         self.trace.tell("end", start.process, start.number, run.end)
+        self.rules.ended(start, run)
         if run.end == SNOOZE:
             self.snoozed[start.number] = self.snoozed.get(start.number, 0) + 1
 
@@ -291,6 +296,8 @@ class Ledger:
         if row.kind == "job" and is_newest:
             self.ends.setdefault(row.id, set()).add(row.state)
             self.waiting.discard(row.id)
+        if row.kind == "job":
+            self.rules.row(row)
         return written
 
     def _crashed_with(self, number: int, deaths: int) -> None:
@@ -333,6 +340,7 @@ class Ledger:
             # Enqueued twice, a job is due when the first of the two is.
             self.due_ms[delivery] = min(due_ms, self.due_ms.get(delivery, due_ms))
         if record.topic == PLAN.topic:
+            self.rules.came(job_id, where)
             self._late(delivery)
 
     def _appeared(self, job_id: str, redrive: int) -> None:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from tests.simulation import jobs
 from tests.simulation.children import SimChildren
-from tests.simulation.jobs import CATALOGUE, SPECS
+from tests.simulation.jobs import CATALOGUE
 from tests.simulation.ledger import DELAYERS, OFFSETS, PLAN, RUNGS, WORKERS
 from tests.simulation.loop import SimLoop
 from tests.simulation.network import SimLog, SimSink, SimSource
 from tests.simulation.primitives import threading
+from tests.simulation.ruled import SPECS
 from tests.simulation.runtime import EPOCH_US
 
 from jobstream.kafka.client.broker_clock import BrokerClock
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 PLANS = {PLAN.name: PLAN}
 ORDERS_EVERY_S = SCHEMAS_EVERY_S = 3.0
 SESSION_S, HEARTBEAT_S = 6.0, 1.0
-CONCURRENCY, CHILDREN = 20, 1
+CHILDREN = 1
 
 
 class SimMachine:
@@ -164,7 +165,7 @@ class Member:
                 drain_ms=self.world.drain_ms,
                 rebalance_drain_ms=self.world.rebalance_drain_ms,
             ),
-            concurrency=CONCURRENCY,
+            concurrency=self.world.slots,
             children=CHILDREN,
             make_children=self._children,
             make_ends=EndsHere,

@@ -24,6 +24,7 @@ def judge(world: World, *, over: bool) -> None:
             starts = len(ledger.starts.get(script.number, ()))
             if starts > STARTS_MAX + ledger.kills:
                 ledger.violation(f"poison started {starts} times")
+    ledger.rules.over()
     for process in [*world.processes, world.producer]:
         for trouble in process.troubles:
             ledger.violation(f"{process}: a thread ended by {trouble}")

@@ -24,4 +24,7 @@ class Plan:
     drain_ms: int = 25_000
     rebalance_drain_ms: int = 60_000
     skews_ms: tuple[int, ...] = (0,)
+    slots: int = 20
+    ruled: bool = False
+    """Whether all jobs are of types with rules."""
     kinds: frozenset[str] = field(default_factory=frozenset)

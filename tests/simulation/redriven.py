@@ -35,6 +35,8 @@ def put_back(ledger: Ledger, job_id: str, redrive: int) -> None:
     ends = ledger.ends.get(job_id, set())
     if "done" not in ends:
         script = ledger.scripts[number]
-        script.ends = (script.ends - {"dead"}) | {"done"}
+        # Another may have its unique key meanwhile: then it is back among the dead at once.
+        may_die = {"dead"} if "duplicate" in script.ends else set()
+        script.ends = (script.ends - {"dead"}) | {"done"} | may_die
         ends.clear()
         ledger.waiting.add(job_id)

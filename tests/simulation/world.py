@@ -6,7 +6,7 @@ import logging
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.simulation import jobs, oracle, troubles
 from tests.simulation.bounds import judge_bounds
@@ -15,6 +15,8 @@ from tests.simulation.jobs import TYPES, Work, scripts, wave_job
 from tests.simulation.ledger import Ledger
 from tests.simulation.member import SESSION_S, Member
 from tests.simulation.network import Network
+from tests.simulation.rule_judges import STILL_US
+from tests.simulation.ruled import RULED, ruled_scripts
 from tests.simulation.runtime import EPOCH_US, Process, Scheduler
 from tests.simulation.trace import Trace
 
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from tests.simulation.jobs import Script
     from tests.simulation.plan import Plan
 
+    from jobstream.job import Job
+
 SECOND = 1_000_000
 RESTART_S = 2.0
 WINDOW, NARROW_WINDOW = 40, 4
@@ -40,6 +44,8 @@ AFTERWARDS_S = 3
 """What comes after all ends is watched for so long."""
 PATIENCE_S = 300.0
 """How long after the last trouble every job must have its end, beside the time that runs take."""
+RULED_PATIENCE_S = 4_500.0
+"""The same where jobs wait for turns; a hold of a job that is lost with its topic lasts an hour."""
 EXPECTED_ERRORS = (PublishFailed, WorkerStopped, OffsetOutOfRange)
 
 
@@ -71,6 +77,7 @@ class World:
     length_s: float
     poll_ms: int = 1_000
     window: int = WINDOW
+    slots: int = 20
     drain_ms: int = 25_000
     rebalance_drain_ms: int = 60_000
     members: list[Member] = field(default_factory=list)
@@ -179,11 +186,11 @@ class World:
         )
 
     def _enqueue(self, script: Script) -> None:
-        job = TYPES[script.kind]
+        job, args, key = _told(script)
         enqueue = partial(
             job.enqueue,
-            Work(script.number, script.group or 0),
-            key=script.key,
+            args,
+            key=key,
             delay=f"{round(script.delay_s * 1000)}ms" if script.delay_s else None,
             expires_in=f"{round(script.expires_s)}s" if script.expires_s else None,
             idempotency_key=str(script.number),
@@ -234,11 +241,18 @@ def play(seed: int, *, trouble: Plan | None = None) -> Verdict:
         network.create_topic(
             spec.name, spec.partitions, compacted="compact" in spec.configs["cleanup.policy"]
         )
-    made = scripts(rng, plan.jobs, plan.length_s, poison=plan.poison)
+    if plan.ruled:
+        made = ruled_scripts(rng, plan.jobs, plan.length_s)
+    else:
+        made = scripts(rng, plan.jobs, plan.length_s, poison=plan.poison)
     ledger = Ledger(scheduler, trace, made)
     world = World(scheduler, network, ledger, trace, plan.length_s)
     world.window = NARROW_WINDOW if plan.narrow else WINDOW
+    world.slots = plan.slots
     world.drain_ms, world.rebalance_drain_ms = plan.drain_ms, plan.rebalance_drain_ms
+    ledger.rules.is_alone = plan.members == 1 and not plan.kinds
+    if plan.hesitation or plan.kinds & {"freeze", "suspend"}:
+        ledger.rules.slack_us = STILL_US
     ledger.incarnation = network.topic_id
     ledger.end_of = lambda place: network.span(place)[1]
     ledger.kill = world.kill
@@ -252,7 +266,8 @@ def play(seed: int, *, trouble: Plan | None = None) -> Verdict:
             troubles.begin(world, plan)
             scheduler.at(round(plan.length_s * SECOND), lambda: troubles.heal(world))
             world.enqueue_all()
-            patience_s = PATIENCE_S + 2 * sum(run.seconds for each in made for run in each.runs)
+            patience_s = RULED_PATIENCE_S if plan.ruled else PATIENCE_S
+            patience_s += 2 * sum(run.seconds for each in made for run in each.runs)
             over = scheduler.run(world.is_over, round((plan.length_s + patience_s) * SECOND))
             if not ledger.wrong:
                 scheduler.run(lambda: False, scheduler.now_us + AFTERWARDS_S * SECOND)
@@ -273,6 +288,13 @@ def play(seed: int, *, trouble: Plan | None = None) -> Verdict:
         scheduler.now_us / SECOND,
         sum(map(len, ledger.starts.values())),
     )
+
+
+def _told(script: Script) -> tuple[Job[Any, None], object, str | None]:
+    """The job type, the args, and the key that is given beside them."""
+    if script.args is None:
+        return TYPES[script.kind], Work(script.number, script.group or 0), script.key
+    return RULED[script.kind], script.args, None
 
 
 SPECS = specs(jobs.app.name, [jobs.mail], 1)
