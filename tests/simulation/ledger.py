@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tests.simulation.jobs import CATALOGUE, HANG, OK, SNOOZE, TIMEOUT_S, Run, Script, mail
 from tests.simulation.jobs import app as sim
-from tests.simulation.places import judge_place
+from tests.simulation.places import judge_late, judge_place
 from tests.simulation.redriven import judge_closed, put_back
 from tests.simulation.rule_judges import RuleJudge
 from tests.simulation.runtime import Process, Scheduler
@@ -40,7 +40,6 @@ RUNGS = {topic: name for name, (topic, _) in PLAN.rungs.items()}
 OFFSETS = offsets_topic(sim.name)
 WORKERS, DELAYERS = worker_group(sim.name), delay_group(sim.name)
 SLACK_MS = 5
-LATE_US_MAX = 15_000_000
 MENDED = Run(OK, 0.3)
 """What a job does after a redrive."""
 
@@ -341,7 +340,7 @@ class Ledger:
             self.due_ms[delivery] = min(due_ms, self.due_ms.get(delivery, due_ms))
         if record.topic == PLAN.topic:
             self.rules.came(job_id, where)
-            self._late(delivery)
+            judge_late(self, delivery)
 
     def _appeared(self, job_id: str, redrive: int) -> None:
         number = self.ids.get(job_id)
@@ -354,16 +353,6 @@ class Ledger:
 
     def has_gone_on(self, where: tuple[str, int, int], delivery: Identity) -> bool:
         return self.copies[delivery] > self.nth[where]
-
-    def _late(self, delivery: Identity) -> None:
-        """A delayed job comes to its queue: not long after its time, unless it was held up."""
-        due_ms = self.due_ms.get(delivery)
-        if due_ms is None:
-            return
-        due_us = (due_ms - 1_800_000_000_000) * 1_000
-        late_us = self.scheduler.now_us - max(due_us, self.disturbed_us) - self.skew_max_ms * 2_000
-        if late_us > LATE_US_MAX:
-            self.violation(f"job {self.ids.get(delivery[0])} comes {late_us / 1e6:.1f} s late")
 
     def recreated(self, topic: str) -> None:
         """What waited in the topic went with it, by an operator's hand."""

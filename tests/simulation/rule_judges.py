@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.simulation.jobs import FAIL, OK, Script
-from tests.simulation.ledger import Ledger
+from tests.simulation.jobs import FAIL, OK
 from tests.simulation.ruled import FIRST, LATEST, OPEN_S, RULES, STARTED, unique_of, value_of
-from tests.simulation.runtime import Process
 
 if TYPE_CHECKING:
-    from tests.simulation.jobs import Run
+    from tests.simulation.jobs import Run, Script
+    from tests.simulation.ledger import Ledger
+    from tests.simulation.runtime import Process
     from tests.simulation.seen import Start
 
     from jobstream_schemas.dedup_rows import Row
@@ -37,27 +37,23 @@ class Failing:
     """Surely open from then to then."""
 
 
-@dataclass(slots=True)
 class RuleJudge:
     """Judges every start, and in the end every job that gave way to another."""
 
-    ledger: Ledger
-    is_alone: bool = False
-    """One process runs all, and nothing goes wrong but handlers: then what it knows is known."""
-    slack_us: int = SLACK_US
-    places: dict[str, tuple[str, int, int]] = field(default_factory=dict)
-    came_us: dict[str, int] = field(default_factory=dict)
-    ended_us: dict[str, list[int]] = field(default_factory=dict)
-    winners: dict[str, str] = field(default_factory=dict)
-    by_key: dict[tuple[str, ...], list[Script]] = field(default_factory=dict)
-    paced_us: dict[tuple[str, int, str], list[int]] = field(default_factory=dict)
-    failing: dict[Process, Failing] = field(default_factory=dict)
-    held_us: tuple[int, int] = (0, 0)
-    """An operator held the breaker open from then to then."""
-
-    def __post_init__(self) -> None:
+    def __init__(self, ledger: Ledger) -> None:
         """Know the jobs by their unique keys."""
-        for script in self.ledger.scripts:
+        self.ledger = ledger
+        self.is_alone = False
+        """One process runs all, and nothing goes wrong but handlers: what it knows is known."""
+        self.slack_us = SLACK_US
+        self.places: dict[str, tuple[str, int, int]] = {}
+        self.came_us: dict[str, int] = {}
+        self.ended_us: dict[str, list[int]] = {}
+        self.winners: dict[str, str] = {}
+        self.by_key: dict[tuple[str, ...], list[Script]] = {}
+        self.paced_us: dict[tuple[str, int, str], list[int]] = {}
+        self.failing: dict[Process, Failing] = {}
+        for script in ledger.scripts:
             if (key := unique_of(script)) is not None:
                 self.by_key.setdefault(key, []).append(script)
 
@@ -217,8 +213,7 @@ class RuleJudge:
 
     def _shut(self, start: Start) -> None:
         low_us, high_us = self._known(start).open_us
-        held_low_us, held_high_us = self.held_us
-        if low_us < start.at_us < high_us or held_low_us < start.at_us < held_high_us:
+        if low_us < start.at_us < high_us:
             self.ledger.violation(f"job {start.number} starts while its breaker is open")
 
     def _known(self, start: Start) -> Failing:

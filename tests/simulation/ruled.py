@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tests.simulation import jobs
 from tests.simulation.jobs import CATALOGUE, FAIL, OK, PERMANENT, RETRY, Run, Script, app, mail
@@ -81,7 +81,7 @@ def _elsewhere(args: Deed, ctx: Context) -> None:
     raise NotImplementedError((args, ctx))  # Played by the executor of the simulation.
 
 
-RULED: Final[dict[str, Job[Deed, None]]] = {
+RULED: Final[dict[str, Job[Deed, Any]]] = {
     job.name: job
     for job in (
         app.job(
