@@ -61,8 +61,8 @@ def slots_not_counted() -> Iterator[None]:
     """Nobody counts how many run."""
     begins = LimitedLane.begins
 
-    def uncounted(self: LimitedLane, delivery: Delivery, now_ms: int) -> None:
-        begins(self, delivery, now_ms)
+    def uncounted(self: LimitedLane, delivery: Delivery) -> None:
+        begins(self, delivery)
         for slots in self.running[delivery]:
             slots.running -= 1
         self.running[delivery] = []
