@@ -146,7 +146,7 @@ def _check_count(option: str, value: int, most: int, advice: str) -> None:
 def _check_bounds(queue: Queue) -> None:
     if queue.depth_max is not None:
         advice = "several times what the queue passes in a second, or leave it out"
-        _check_count("depth_max", queue.depth_max, DEPTH_MAX, advice)
+        _check_count(f"queue {queue.name!r}: depth_max", queue.depth_max, DEPTH_MAX, advice)
     if queue.mode not in {"refuse", "warn"}:
         message = f"queue {queue.name!r}: mode={queue.mode!r} is neither: use 'refuse' or 'warn'"
         raise ConfigError(message)

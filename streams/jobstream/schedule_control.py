@@ -93,6 +93,7 @@ class Schedules:
                 f"a schedule of {job!r}: put @app.cron above @app.job, which makes the job type"
             )
             raise ConfigError(message)
+        self._must_be_ours(job)
         wanted = job.name if name is None else name
         if wanted in self.declared:
             message = (
@@ -123,13 +124,16 @@ class Schedules:
         One that the code declares is changed in code. Where its ticks change, those before now do
         not count; where only the rest does, no tick is lost. Raises ConfigError.
         """
+        if not isinstance(job, Job):
+            message = f"a schedule of {job!r}: give the job type, what @app.job has made"
+            raise ConfigError(message)
+        self._must_be_ours(job)
         timing = Timing(cron, tz, every, anchor, missed, catch_up, overlap, spread)
         made = definition(name, job, timing, args, RUN_TIME, myself() if who is None else who)
         known = self._read().get(name)
         if name in self.declared or _source(known) == CODE:
-            message = (
-                f"schedule {name!r} is declared in code: change it there, or take another name"
-            )
+            fix = "change it there" if name in self.declared else "remove it first, if no more so"
+            message = f"schedule {name!r} is declared in code: {fix}, or take another name"
             raise ConfigError(message)
         if known is not None and known.unreadable:
             message = f"schedule {name!r} was written by another version: {known.unreadable}"
@@ -195,13 +199,16 @@ class Schedules:
 
         The ticks are those of the definition as it is now. One that became a job within the dedup
         window is that job, and does not run again. They run as they come, at once: `overlap` is
-        not asked. At most 10,000; raises ConfigError beyond, and for a time to come.
+        not asked. At most 10,000; raises ConfigError beyond, and for a time to come or before 1970.
         """
         found = self._known(name)
         now_ms = self._client().transport.now_ms()
         from_ms, until_ms = epoch_ms("start", start), epoch_ms("end", end)
-        if until_ms > now_ms or from_ms > until_ms:
-            message = f"start={start}, end={end}: give a range that ends in the past"
+        if until_ms > now_ms or from_ms > until_ms or from_ms < 1:
+            message = (
+                f"start={start}, end={end}: give a range that ends in the past and begins "
+                "after the start of 1970"
+            )
             raise ConfigError(message)
         ticks = 0
         for _ in ticks_of(found, from_ms - 1, until_ms):
@@ -251,6 +258,15 @@ class Schedules:
 
     # -- inside
 
+    def _must_be_ours(self, job: Job[Any, Any]) -> None:
+        """Its jobs would go to queues of this app, whose workers do not know the type."""
+        if self._jobs().get(job.name) is not job:
+            message = (
+                f"a schedule of {job.name!r}, which is a job type of another app than "
+                f"{self._app!r}: take the app that declares it"
+            )
+            raise ConfigError(message)
+
     def _read(self) -> dict[str, Scheduled]:
         client = self._client()
         client.require(self._topic)
@@ -278,10 +294,14 @@ class Schedules:
         why: str,
         who: str | None,
     ) -> None:
-        if len(why) > WHY_CHARS_MAX:
-            message = f"why has {len(why)} characters, at most are {WHY_CHARS_MAX}"
-            raise ConfigError(message)
         said_by = myself() if who is None else who
+        for option, text in (("why", why), ("who", said_by)):
+            if not isinstance(text, str):
+                message = f"{option}={text!r} is not a text"
+                raise ConfigError(message)
+            if len(text) > WHY_CHARS_MAX:
+                message = f"{option} has {len(text)} characters, at most are {WHY_CHARS_MAX}"
+                raise ConfigError(message)
         self._write(OrderRecord(name, kind, order_id, said_by, why, *span_ms))
 
     def _write(self, entry: ScheduleEntry) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from jobstream.errors import ConfigError
 from jobstream.job import Job
 
 if TYPE_CHECKING:
@@ -107,6 +108,15 @@ class Scheduling(ABC):
         self, name: str | None, args: object, timing: Mapping[str, Any]
     ) -> ScheduleDecorator:
         from jobstream.schedule_declaration import Timing  # noqa: PLC0415 - as above
+
+        when = timing.get("cron", timing.get("every"))
+        if callable(when):
+            # A bare `@app.cron` would make the job type vanish, and nothing would ever fire.
+            message = (
+                f"a schedule gets {when!r} for its time: say when, as in @app.cron('*/5 * * * *') "
+                "or @app.every('10m')"
+            )
+            raise ConfigError(message)
 
         def schedule(job: AnyJob) -> AnyJob:
             self.schedules.declare(name, job, Timing(**timing), args)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from jobstream.errors import ConfigError
 from jobstream.schedule_declaration import CODE, calendar_of, zone_of
+from jobstream_processors.core.cron import LAST_MS
 from jobstream_processors.core.duration import to_text
 from jobstream_processors.core.firing import offset_ms
 from jobstream_processors.errors import InvalidOption
@@ -90,7 +91,7 @@ def shown_schedule(
 
 
 def preview(made: ScheduleRecord, count: int, after_ms: int) -> list[datetime]:
-    """The next `count` ticks of a definition after a moment, in its zone; raises ConfigError."""
+    """The next `count` ticks after a moment, up to 2100, in its zone; raises ConfigError."""
     try:
         calendar, zone = calendar_of(made), UTC if made.every_ms else zone_of(made.zone)
     except InvalidOption as error:
@@ -98,9 +99,9 @@ def preview(made: ScheduleRecord, count: int, after_ms: int) -> list[datetime]:
         raise ConfigError(message) from error
     found: list[datetime] = []
     tick: int | None = after_ms
-    while tick is not None and len(found) < count:
+    while tick is not None and tick <= LAST_MS and len(found) < count:
         tick = calendar.next_ms(tick)
-        if tick is not None:
+        if tick is not None and tick <= LAST_MS:
             found.append(datetime.fromtimestamp(tick / 1000, UTC).astimezone(zone))
     return found
 

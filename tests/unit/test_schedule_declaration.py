@@ -126,6 +126,38 @@ def test_a_function_that_is_no_job_type_is_refused() -> None:
         app.every("5m")(plain)  # type: ignore[type-var] # on purpose
 
 
+def test_a_bare_decorator_is_refused_instead_of_making_no_schedule() -> None:
+    app, work, _ = app_with_type()
+
+    for decorator in (app.cron, app.every):
+        with pytest.raises(ConfigError, match=r"say when, as in @app\.cron\('\*/5 \* \* \* \*'\)"):
+            decorator(work)
+
+
+def test_a_job_type_of_another_app_is_refused() -> None:
+    app, work, _ = app_with_type()
+    other = App("other", size="small")
+
+    with pytest.raises(
+        ConfigError, match="'work', which is a job type of another app than 'other'"
+    ):
+        other.every("5m")(work)
+    with pytest.raises(ConfigError, match="another app than 'other'"):
+        other.schedules.add("more", work, every="5m")
+    with pytest.raises(ConfigError, match="a schedule of 'work': give the job type"):
+        app.schedules.add("more", "work", every="5m")  # type: ignore[arg-type] # on purpose
+
+
+@pytest.mark.parametrize("is_cron", [True, False])
+def test_a_preview_ends_in_the_year_2100(*, is_cron: bool) -> None:
+    app, work, _ = app_with_type()
+    (app.cron("0 0 * * *") if is_cron else app.every("1d"))(work)
+
+    assert not app.schedules.preview("work", after=datetime.max.replace(tzinfo=UTC))
+    late = datetime(2099, 12, 31, 12, tzinfo=UTC)
+    assert app.schedules.preview("work", after=late) == [datetime(2100, 1, 1, tzinfo=UTC)]
+
+
 def test_a_definition_says_all_that_was_declared() -> None:
     app, work, _ = app_with_type()
     anchor = datetime(2026, 1, 1, 12, tzinfo=UTC)

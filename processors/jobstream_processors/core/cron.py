@@ -24,7 +24,7 @@ _DAY_MS = 86_400_000
 _SECOND_MS = 1_000
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the wall clock's own zero
 _FIRST = datetime(2024, 1, 1)  # noqa: DTZ001 - from here on a tick must come within 50 years
-_LAST_MS = 4_102_444_800_000
+LAST_MS = 4_102_444_800_000
 """The year 2100: nothing is due later."""
 FIX = "write five fields, minute hour day month weekday, as in '*/5 * * * *' or '30 2 * * MON-FRI'"
 
@@ -48,13 +48,13 @@ class Cron:
             if local is None:
                 return None
             found_ms = _ms(local) - offset_ms
-            change_ms = self._change(since_ms, min(found_ms, _LAST_MS))
+            change_ms = self._change(since_ms, min(found_ms, LAST_MS))
             if change_ms is not None:
                 # What matches from there on has another offset.
                 if self._names_hours and self._is_swallowed(change_ms):
                     return change_ms
                 at_ms, since_ms = change_ms - _SECOND_MS, change_ms
-            elif found_ms > _LAST_MS:
+            elif found_ms > LAST_MS:
                 return None
             elif self._names_hours and self._is_again(found_ms):
                 at_ms = since_ms = found_ms

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -347,3 +347,43 @@ def test_an_old_name_of_a_type_is_known_by_its_alias() -> None:
         later.run_for("11m")
 
     assert ran.began[-1] == -1
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [({"why": 5}, "why=5 is not a text"), ({"who": 5}, "who=5"), ({"who": "a" * 1001}, "who has")],
+)
+def test_what_is_said_with_an_order_is_a_short_text(options: dict[str, Any], told: str) -> None:
+    app = app_of(Ran())
+    with memory(app) as jobs:
+        jobs.run_for("1m")
+        with pytest.raises(ConfigError, match=told):
+            app.schedules.pause("work", **options)
+
+
+def test_a_backfill_before_1970_is_refused() -> None:
+    app = app_of(Ran())
+    start = datetime(1969, 12, 31, 23, tzinfo=UTC)
+    with memory(app) as jobs:
+        jobs.run_for("1m")
+        with pytest.raises(ConfigError, match="after the start of 1970"):
+            app.schedules.backfill("work", start, start + 2 * HOUR)
+
+
+def test_a_name_that_the_code_dropped_is_free_once_it_is_removed() -> None:
+    ran, without = Ran(), App("shop", size="small", schedules=True)
+
+    @without.job
+    def work(_args: Work) -> None: ...
+
+    with memory(app_of(ran)) as jobs:
+        jobs.run_for("1m")
+        with memory(without, jobs.broker) as later:
+            with pytest.raises(ConfigError, match="remove it first"):
+                without.schedules.add("work", work, every="5m")
+            without.schedules.remove("work")
+            without.schedules.add("work", work, every="5m")
+            later.run_for("6m")
+            (schedule,) = without.schedules.list()
+
+    assert schedule.source == "run_time"
