@@ -62,8 +62,9 @@ def due(
 ) -> Due | None:
     """What becomes of the ticks after one moment and up to another; None if there is none.
 
-    A tick within GRACE_MS is never missed. Of those that are, "one" fires the last, "all" fires
-    all, "skip" none; whatever is older than `catch_up_ms` never fires.
+    A tick within GRACE_MS is not missed: where none is, all of them fire. Of ticks that are missed
+    "one" fires the last tick of all, which stands for the others, "all" fires all, "skip" none but
+    those within GRACE_MS; whatever is older than `catch_up_ms` never fires.
     """
     after_ms, until_ms = span_ms
     oldest_ms = now_ms - max(catch_up_ms, GRACE_MS)
@@ -78,21 +79,23 @@ def due(
             break
         too_old += 1
         first = calendar.next_ms(first)
-    if missed == "all":
+    grace_ms = now_ms - GRACE_MS
+    is_fresh = first is not None and first >= grace_ms and (missed == "skip" or not too_old)
+    if missed == "all" or is_fresh:
         found = list(_ticks(calendar, first, until_ms, AT_ONCE_MAX))
         through_ms = found[-1] if found else until_ms
         return Due(tuple(found), through_ms, too_old, 0, counted_all)
+    # What "skip" does not leave out is told in the next go.
+    up_to_ms = min(until_ms, grace_ms - 1) if missed == "skip" else until_ms
     count, last = 0, 0
-    for tick in _ticks(calendar, first, until_ms, COUNTED_MAX):
+    for tick in _ticks(calendar, first, up_to_ms, COUNTED_MAX):
         count, last = count + 1, tick
     if count == COUNTED_MAX:
-        counted_all, last = False, _last_before(calendar, last, until_ms)
+        counted_all, last = False, _last_before(calendar, last, up_to_ms)
     if not count:
         return Due((), until_ms, too_old, 0, counted_all)
-    if missed == "skip" and last < now_ms - GRACE_MS:
-        return Due((), last, too_old + count, 0, counted_all)
     if missed == "skip":
-        return Due((last,), last, too_old + count - 1, 0, counted_all)
+        return Due((), last, too_old + count, 0, counted_all)
     return Due((last,), last, too_old, count - 1, counted_all)
 
 
