@@ -141,6 +141,25 @@ def test_a_429_slows_its_key_down_and_uses_no_attempt() -> None:
     assert max(shop.starts["b"]) - first < 2_000
 
 
+def test_a_429_slows_its_key_down_under_a_new_owner_at_another_rate() -> None:
+    shop = Shop(Limit(rate="100/s", per="customer"), retry_ms=300_000)
+    shop.refused = {"a"}
+    with memory(shop.app) as shop.jobs:
+        shop.call.enqueue(Call("a", 0))
+        shop.jobs.run_for("1s")
+        shop.app.control.limit("call/rate/customer").set(rate="10/s", why="they say 429")
+        shop.jobs.run_for("3s")
+        shop.jobs.restart()
+        shop.call.enqueue_many([Call("a", n) for n in (1, 2)])
+        shop.jobs.run_until_idle()
+        shop.jobs.assert_done(shop.call)
+
+    first, *others = shop.starts["a"]
+    assert len(others) == 3
+    assert min(others) - first >= 300_000
+    assert within(others, 10, 1_000, 1)
+
+
 def test_jobs_of_before_the_limit_share_one_key() -> None:
     app = App("shop")
     queue = app.queue("calls", partitions=1)
@@ -185,6 +204,25 @@ def test_a_lowered_rate_that_is_released_does_not_hold_up_what_comes_after() -> 
         control.release()
         shop.jobs.run_for("3s")
         before = len(shop.starts["a"])
+        shop.call.enqueue_many([Call("a", n) for n in range(10, 15)])
+        shop.jobs.run_for("5s")
+        assert len(shop.starts["a"]) == before + 5
+
+
+def test_a_lowered_rate_that_is_released_does_not_hold_up_a_new_owner() -> None:
+    shop = Shop(Limit(rate="10/s", per="customer"))
+    with memory(shop.app) as shop.jobs:
+        control = shop.app.control.limit("call/rate/customer")
+        shop.call.enqueue(Call("a"))
+        shop.jobs.run_for("1s")
+        control.set(rate="1/h", why="a typing error")
+        shop.jobs.run_for("3s")
+        shop.call.enqueue_many([Call("a", n) for n in range(5)])
+        shop.jobs.run_for("5s")
+        control.release()
+        shop.jobs.run_for("1s")
+        before = len(shop.starts["a"])
+        shop.jobs.restart()
         shop.call.enqueue_many([Call("a", n) for n in range(10, 15)])
         shop.jobs.run_for("5s")
         assert len(shop.starts["a"]) == before + 5

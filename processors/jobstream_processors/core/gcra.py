@@ -66,6 +66,11 @@ class Gcra:
         """Up to when starts are promised."""
         return -(-self._promised // NS)
 
+    @property
+    def slowed_ms(self) -> int:
+        """Up to when `slow` holds all back, at any pace; 0 if it never did."""
+        return self._slowed // NS
+
     def is_idle(self, now_ms: int) -> bool:
         """Whether it stands as if nothing had ever started."""
         return max(self._promised, self._late) <= now_ms * NS
@@ -130,10 +135,18 @@ class Gcra:
 
 
 class Metered(NamedTuple):
-    """A meter, and the name under which the dedup table keeps how far it is paid."""
+    """A meter, and the name of its limit in the dedup table."""
 
     name: str
     meter: Gcra
+
+
+def name_at(name: str, pace: CellRate) -> str:
+    """The name under which the table keeps how far a limit is paid at that pace.
+
+    Each pace has its own: an hour that is paid at one start an hour is nothing at ten a second.
+    """
+    return f"{name}:{pace.starts}/{pace.period_ms}"
 
 
 def share_of(whole: int, partition: int, partitions: int) -> int:

@@ -1,14 +1,15 @@
 """The rows of rates that are used up for longer; they stand before the rows of the jobs.
 
 So whoever owns the partition next knows of every start that it sees settled, and of every moment
-that was promised to a job on the ladder.
+that was promised to a job on the ladder, as long as the rate is the same. Until when a rate is
+slowed down, it knows at any rate.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from jobstream_processors.core.gcra import NEAR_MS
+from jobstream_processors.core.gcra import NEAR_MS, name_at
 from jobstream_processors.ports import Outgoing
 from jobstream_processors.row_facts import fact_of
 from jobstream_schemas import Row, encode_row, row_key
@@ -28,7 +29,7 @@ class LimitRow(NamedTuple):
 
 
 def limit_rows(items: Sequence[Decided], place: tuple[str, int], now_ms: int) -> list[LimitRow]:
-    """The rows of these, which go to that partition of the dedup topic; one for each rate."""
+    """The rows of these, to that partition of the dedup topic; one for each rate, or two."""
     found: dict[str, LimitRow] = {}
     for delivery, _ in items:
         for name, meter in delivery.limited:
@@ -36,7 +37,11 @@ def limit_rows(items: Sequence[Decided], place: tuple[str, int], now_ms: int) ->
             paid, promised = meter.paid_ms, meter.promised_ms
             if promised - now_ms <= NEAR_MS:
                 continue
-            row = Row("limit", name, at=now_ms, due=promised, detail=str(paid))
-            record = Outgoing(place[0], row_key(row), encode_row(row), place[1])
-            found[name] = LimitRow(record, (name, fact_of(row)))
+            paced = name_at(name, meter.pace)
+            rows = [Row("limit", paced, at=now_ms, due=promised, detail=str(paid))]
+            if meter.slowed_ms - now_ms > NEAR_MS:
+                rows.append(Row("limit", name, at=now_ms, due=meter.slowed_ms))
+            for row in rows:
+                record = Outgoing(place[0], row_key(row), encode_row(row), place[1])
+                found[row.id] = LimitRow(record, (row.id, fact_of(row)))
     return list(found.values())

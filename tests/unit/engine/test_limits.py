@@ -215,7 +215,7 @@ def test_after_an_owner_that_left_only_what_is_near_counts_as_used(
     now_ms = shop.clock.broker_ms()
     lane = shop.lane()
     far = Known(ended=(now_ms + 10_000, 0), moved=(now_ms + 10_000, 0))
-    lane.shard.merge([("limit:told:0", far)])
+    lane.shard.merge([("limit:told:0:1/3600000", far)])
     works.engine.begin(lane)
     works.accept(lane, job(shop, "a", "unknown"), job(shop, "b", "told"))
     works.pass_ms(NEAR_MS - 1)
@@ -225,6 +225,20 @@ def test_after_an_owner_that_left_only_what_is_near_counts_as_used(
     assert works.hand.started == ["a"]
     (copy,) = shop.broker.records(shop.plan.rungs["5s"][0])
     assert parse(copy.headers()).due_ms == now_ms + 10_000
+
+
+def test_what_an_owner_before_counted_at_another_rate_holds_nobody_up(
+    shop: Shop, works: Works
+) -> None:
+    limited(shop, Limit(rate="10/s", per="to"))
+    now_ms = shop.clock.broker_ms()
+    lane = shop.lane()
+    far = Known(ended=(now_ms + 3_600_000, 0), moved=(now_ms + 9_000_000, 0))
+    lane.shard.merge([("limit:told:0:1/3600000", far)])
+    works.engine.begin(lane)
+    works.accept(lane, job(shop, "a", "told"))
+    works.pass_ms(NEAR_MS)
+    assert works.hand.started == ["a"]
 
 
 def test_after_an_owner_that_died_its_suspects_may_still_run(shop: Shop, works: Works) -> None:
@@ -287,7 +301,7 @@ def test_a_job_of_a_fast_rate_writes_no_row_of_it_and_one_of_a_slow_rate_does(
     assert sorted(rows) == [
         ("job", "a", 0),
         ("job", "b", 0),
-        ("limit", "limit:o:0", now_ms + 60_000),
+        ("limit", "limit:o:0:1/60000", now_ms + 60_000),
     ]
     assert [kind for kind, *_ in rows if kind == "limit" or _[0] == "b"] == ["limit", "job"]
 

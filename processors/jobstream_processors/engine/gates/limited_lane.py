@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from jobstream_processors.core.gcra import NEAR_MS, Gcra, Metered
+from jobstream_processors.core.gcra import NEAR_MS, Gcra, Metered, name_at
 from jobstream_processors.core.key_slots import Slots
 from jobstream_processors.core.known import LIMIT_PREFIX
 from jobstream_processors.core.verdict import MOMENT_MS, NotBefore
@@ -179,12 +179,15 @@ class LimitedLane:
         """As far as it is paid by owners before."""
         if self._lane.is_first:
             return Gcra(pace)
-        (known,) = self._lane.shard.get([name])
+        known, slowed = self._lane.shard.get([name_at(name, pace), name])
         span_ms = pace.span_ms if not self._is_certain else min(pace.span_ms, NEAR_MS)
         paid_ms = self._since_ms + span_ms
-        if known is None:
-            return Gcra(pace, paid_ms)
-        return Gcra(pace, max(paid_ms, known.ended[0]), known.moved[0])
+        meter = Gcra(pace, paid_ms)
+        if known is not None:
+            meter = Gcra(pace, max(paid_ms, known.ended[0]), known.moved[0])
+        if slowed is not None and slowed.moved[0] > self._since_ms:
+            meter.slow(slowed.moved[0])
+        return meter
 
     def _sweep(self, now_ms: int) -> None:
         """Drop the keys that stand as if nothing had started, now and then."""
