@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
-from jobstream import App, Backoff, Context, Limit, Snooze, Unique
+import pytest
+
+from jobstream import App, Backoff, Context, Debounce, Limit, Snooze, Unique
 from jobstream.testing import memory
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 SOON = "4m"
+MINUTE = "1m"
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,57 @@ def test_a_rate_per_tenant_lets_a_quiet_one_go_at_once() -> None:
         jobs.run_until_idle()
 
     assert ran.index("quiet") <= 2
+
+
+def test_each_tick_is_a_job_of_its_own_where_unique_says_within() -> None:
+    app, ran = App("shop", size="small"), list[bool]()
+
+    @app.every("5m")
+    @app.job(unique=Unique(by="tenant", within="1h"))
+    async def call(_args: Call, ctx: Context) -> None:
+        ran.append(ctx.scheduled_for is not None)
+
+    with memory(app) as jobs:
+        jobs.run_for("12m")
+        first, second = call.enqueue(Call()), call.enqueue(Call())
+        jobs.run_for("10m")
+
+    assert first.job_id == second.job_id
+    assert ran.count(False) == 1
+    assert ran.count(True) == 4
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"unique": Unique(by="tenant", on_conflict="keep_latest")},
+        {"debounce": Debounce(by="tenant", wait="5s")},
+    ],
+)
+def test_a_cancel_of_the_newest_does_not_bring_back_the_one_it_replaced(
+    rule: Mapping[str, Any],
+) -> None:
+    app, ran = App("shop", size="small"), list[int]()
+
+    @app.job(**rule)
+    async def call(args: Call, ctx: Context) -> None:
+        ran.append(args.number)
+        if args.number == 0 and ctx.seq < 3:
+            raise Snooze(MINUTE)
+
+    with memory(app) as jobs:
+        call.enqueue(Call())
+        jobs.run_for("10s")
+        before = call.enqueue(Call(number=1))
+        jobs.run_for("3s")
+        newest = call.enqueue(Call(number=2))
+        jobs.run_for("3s")
+        app.control.cancel(newest.job_id)
+        jobs.run_until_idle()
+        found = [jobs.seen(each)[0].state for each in (before, newest)]
+
+    assert found == ["duplicate", "cancelled"]
+    assert set(ran) == {0}
 
 
 def test_a_tick_whose_unique_key_is_held_is_a_duplicate() -> None:
