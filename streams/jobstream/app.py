@@ -270,7 +270,7 @@ class App(Scheduling):
     @property
     def control(self) -> Control:
         """Pause, resume, cancel, quiet, hold breakers. Each call contacts the broker."""
-        return Control(self.name, self._connection.client, self._names_of)
+        return Control(self.name, self._connection.client, self._names_of, self._jobs)
 
     def plan(self, queue: Queue) -> QueuePlan:
         """Where the queue's records live."""
@@ -330,7 +330,7 @@ class App(Scheduling):
         if kind == HOLD_BREAKER:
             return set(self.breakers)
         if kind == SET_LIMIT:
-            return {name for job in self._jobs.values() for name in job.limit_names}
+            return {name for job in self._jobs.values() for name in job.limits_by_name}
         return set(self.jobs_by_name)
 
     def _declare(

@@ -68,11 +68,16 @@ class Control:
     """
 
     def __init__(
-        self, app: str, client: Callable[[], Client], names: Callable[[str], Collection[str]]
+        self,
+        app: str,
+        client: Callable[[], Client],
+        names: Callable[[str], Collection[str]],
+        jobs: Mapping[str, Job[Any, Any]],
     ) -> None:
         self._topic = control_topic(app)
         self._client = client
         self._names = names
+        self._jobs = jobs
 
     def pause(
         self,
@@ -159,7 +164,7 @@ class Control:
         """
         from jobstream.limit_control import LimitControl  # noqa: PLC0415 - few need it
 
-        return LimitControl(self, self._known(SET_LIMIT, name))
+        return LimitControl(self, self._known(SET_LIMIT, name), self._jobs.values())
 
     def entries(self) -> list[ControlEntry]:
         """The entries in force now, by this machine's clock, oldest first.

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from jobstream_processors.context import Context
     from jobstream_processors.core.breaker import Breaker
     from jobstream_processors.core.duration import Duration
+    from jobstream_processors.core.limit_rule import Limit
     from jobstream_schemas import JobCodec
 
 Args = TypeVar("Args")
@@ -86,9 +87,10 @@ class Job(Generic[Args, Result_co]):
         return self._options.breaker
 
     @property
-    def limit_names(self) -> list[str]:
-        """What operators call its limits, in their order."""
-        return names_of(self.name, self._options.limits)
+    def limits_by_name(self) -> dict[str, Limit]:
+        """Its limits by what operators call them, in their order."""
+        limits = self._options.limits
+        return dict(zip(names_of(self.name, limits), limits, strict=True))
 
     def enqueue(
         self,

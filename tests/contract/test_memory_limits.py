@@ -238,6 +238,13 @@ def test_a_limit_by_a_name_or_with_numbers_that_it_lacks_is_refused() -> None:
             control.set(concurrency=5)
         with pytest.raises(ConfigError, match=r"rate=0 is outside"):
             control.set(rate="0/s")
+        with pytest.raises(
+            ConfigError, match=r"rate='1/5d' .*dedup window of its queue, 1d: raise"
+        ):
+            control.set(rate="1/5d")
+        with pytest.raises(ConfigError, match=r"rate='10/d' must be remembered for longer"):
+            control.set(rate="10/d", burst=11)
+        assert shop.app.control.entries() == []
 
 
 def test_a_limit_holds_beside_uniqueness_and_fairness() -> None:

@@ -52,12 +52,15 @@ def set_command(
 ) -> int:
     """Let a limit have other numbers. Running jobs go on; what waits is looked at again.
 
-    Jobs on the delay ladder keep the moment that they were promised, and come back then.
+    Jobs on the delay ladder keep the moment that they were promised, and come back then. With
+    MODULE:APP, a rate that the code could not declare is refused.
     """
-    from jobstream.limit_control import limit_numbers  # noqa: PLC0415 - not needed for --help
+    from jobstream.cli.loading import load_app  # noqa: PLC0415 - not needed for --help
+    from jobstream.limit_control import limit_numbers  # noqa: PLC0415 - as above
 
     view = view_of(app)
-    numbers = limit_numbers(name, rate, burst, concurrency)
+    jobs = load_app(app).jobs.values() if app.has_code else ()
+    numbers = limit_numbers(name, rate, burst, concurrency, jobs)
     job_type = name.partition("/")[0]
     _known_type(app, job_type)
     tell_entry(view, SET_LIMIT, name, said, numbers, as_json=as_json)
