@@ -144,7 +144,14 @@ def fair_weights(codec: JobCodec[Any], fair: Fair | None) -> dict[str, int]:
     if fair is None:
         return {}
     fields = codec.shape.key_fields()
-    return fair.keyed(lambda values: key_of(fair.fields, values, fields))
+    encoders = {each.name: each.encoder() for each in codec.shape.fields}
+
+    def key(values: tuple[Any, ...]) -> str:
+        for name, value in zip(fair.fields, values, strict=True):
+            encoders[name](value)  # It refuses what the args could not hold, as True for an int.
+        return key_of(fair.fields, values, fields)
+
+    return fair.keyed(key)
 
 
 def uniqueness(

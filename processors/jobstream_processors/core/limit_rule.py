@@ -188,7 +188,10 @@ def is_pinned(limits: Iterable[Limit], partitions: int) -> bool:
 
 
 def _check_count(option: str, count: object) -> None:
-    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= COUNT_MAX:
+    if not isinstance(count, int) or isinstance(count, bool):
+        message = f"{option}={count!r} is not a whole number: write it as in {option}=5"
+        raise InvalidOption(message)
+    if not 1 <= count <= COUNT_MAX:
         fix = _PAUSE if count == 0 else "give a count"
         message = f"{option}={count!r} is outside 1 .. {COUNT_MAX:,}; {fix}"
         raise InvalidOption(message)

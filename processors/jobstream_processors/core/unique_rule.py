@@ -66,10 +66,10 @@ class Unique:
 
     def wanted(self, window_ms: int) -> UniqueWanted:
         """The rule checked against the queue's dedup window; raises InvalidOption."""
-        if self.until not in {UNTIL_DONE, UNTIL_START}:
+        if self.until not in (UNTIL_DONE, UNTIL_START):  # It may have no hash.
             message = f"unique until={self.until!r}; choose 'done' or 'start'"
             raise InvalidOption(message)
-        if self.on_conflict not in {KEEP_FIRST, KEEP_LATEST}:
+        if self.on_conflict not in (KEEP_FIRST, KEEP_LATEST):
             message = (
                 f"unique on_conflict={self.on_conflict!r}; choose {KEEP_FIRST!r} or {KEEP_LATEST!r}"
             )

@@ -60,6 +60,7 @@ def test_fields_that_cannot_make_a_key_are_refused(fair_by: Any, part: str) -> N
         ("region", {"acme": 2}, "weights['acme'] is no value of region: write it as the args hold"),
         (("tenant", "region"), {"acme": 2}, "does not give a value for each of tenant, region"),
         ("tenant", {("acme", 7): 2}, "is no value of tenant"),
+        ("region", {True: 2}, "weights[True] is no value of region: write it as the args hold"),
     ],
 )
 def test_weights_that_cannot_count_are_refused(by: Any, weights: Any, part: str) -> None:  # noqa: ANN401 - as above
