@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobstream import App, ConfigError, Job, Limit, RetryAfter, Unique
+from jobstream import App, ConfigError, Context, Job, Limit, RetryAfter, Unique
 from jobstream.testing import MemoryJobs, memory
 from jobstream.topics.names import worker_group
 
@@ -70,6 +70,21 @@ def test_a_rate_per_key_holds_for_each_key_alone_and_serves_first_come_first() -
         assert within(shop.starts[name], 100, 60_000, 1)
         assert max(shop.starts[name]) - began <= 39 * 600 + 1_500
         assert shop.order[name] == list(range(40))
+
+
+def test_a_job_that_waits_takes_its_start_at_once_and_waits_once() -> None:
+    app, waits = App("shop"), dict[int, int]()
+
+    @app.job(queue=app.queue("calls", partitions=1), limits=[Limit(rate="6/m", per="customer")])
+    async def call(args: Call, ctx: Context) -> None:
+        waits[args.number] = ctx.seq
+
+    with memory(app) as jobs:
+        call.enqueue_many([Call("a", n) for n in range(10)])
+        jobs.run_until_idle()
+
+    # Each copy of a job on the delay ladder counts one more.
+    assert list(waits.items()) == [(0, 0), *((number, 1) for number in range(1, 10))]
 
 
 def test_a_burst_starts_at_once() -> None:

@@ -83,7 +83,7 @@ def test_a_change_of_pace_lets_nothing_start_that_neither_pace_allows(
         now += gap
         if meter.may_start_at(now) <= now:
             meter.started(now)
-    meter.pace = after
+    meter.change_pace(after, now)
     starts = []
     for gap in gaps:
         now += gap
