@@ -233,6 +233,8 @@ class Ledger:
         for other in self.open:
             if not start.excludes(other) or other.excused or other.process.dead:
                 continue
+            if self.claims_before and not start.excludes(other, by_group=False):
+                continue  # In a queue that was made anew, holds of the old one count for nothing.
             late = other.limit_us <= start.at_us
             # Only the lane that it runs in keeps its key for it beyond its limit.
             here = other.process is start.process and other.claim == start.claim

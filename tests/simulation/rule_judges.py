@@ -119,6 +119,8 @@ class RuleJudge:
             starts = ledger.starts.get(other.number, ())
             if other.job_id not in ledger.waiting or not starts:
                 continue
+            if other.cancelled_at_s is not None and other.cancelled_at_s * 1_000_000 <= start.at_us:
+                continue  # Away on the ladder it keeps no key, and where it is, is not known here.
             last = starts[-1]
             is_old = last.delivery[1] != ledger.redriven.get(other.job_id, 0)
             if is_old or any(each.excused for each in starts) or self._is_elsewhere(start, last):

@@ -32,12 +32,12 @@ class Start:
     excused: str = ""
     """Why another may run beside it: its owner was frozen, or lost the partition."""
 
-    def excludes(self, other: Start) -> bool:
+    def excludes(self, other: Start, *, by_group: bool = True) -> bool:
         """Whether the other may not run beside it: the same job, or one of its keys."""
         return (
             other.number == self.number
             or (self.key is not None and other.key == self.key)
-            or (self.group is not None and other.group == self.group)
+            or (by_group and self.group is not None and other.group == self.group)
         )
 
 

@@ -86,11 +86,11 @@ def answer(holds: KeyFacts, asks: Asks, holder: str | None, now_ms: int) -> Answ
         return FREE
     if mode.latest:
         return _latest(holds, asks, holder, now_ms)
-    if holder is not None:
-        return FREE if asks.again or asks.began else _loses(asks, holder)
+    if holder is not None and (asks.again or asks.began):
+        return FREE
     if asks.place < released.end and not asks.again and released.job_id != asks.job_id:
-        return _loses(asks, released.job_id)
-    return TAKES
+        return _loses(asks, released.job_id)  # Whoever has the key since came later than that.
+    return TAKES if holder is None else _loses(asks, holder)
 
 
 def _latest(holds: KeyFacts, asks: Asks, holder: str | None, now_ms: int) -> Answer:

@@ -78,6 +78,11 @@ class UniqueKeys(Generic[Item]):
         key = self._keys.get(name)
         return None if key is None else key.asking.get(job_id)
 
+    def asking(self, name: str) -> list[Item]:
+        """The deliveries in flight that ask for the key; none where another of them has it."""
+        key = self._keys.get(name)
+        return [] if key is None or key.holder is not None else [*key.asking.values()]
+
     def freed(self, name: str, job_id: str) -> None:
         """The job's row is in the table by which it gave the key up, or keeps it elsewhere."""
         key = self._keys.get(name)

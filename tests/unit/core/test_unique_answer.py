@@ -37,6 +37,9 @@ def asks(mode: Mode, place: int, *, appended_ms: int = 0, **more: bool) -> Asks:
         (NOTHING, asks(FIRST, 3), None, TAKES),
         (NOTHING, asks(FIRST, 3), "b", TAKES),
         (NOTHING, asks(FIRST, 3), "a", Duplicate("a")),
+        # Whoever has the key since came later than the one before whose end it stood in the log.
+        (ENDED, asks(FIRST, 4), "c", Duplicate("a")),
+        (ENDED, asks(FIRST, 6), "c", Duplicate("c")),
         # It stood in the log when the holder ended, or came after that.
         (ENDED, asks(FIRST, 4), None, Duplicate("a")),
         (ENDED, asks(FIRST, 5), None, TAKES),

@@ -180,6 +180,7 @@ def test_ends_are_counted_by_outcome(counted: Counted) -> None:
         "dead": 1,
         "cancelled": 1,
         "expired": 0,
+        "duplicate": 0,
     }
     assert send.dead == {"attempts_exhausted": 1}
     assert (send.retries["0s"], send.retries["5s"]) == (1, 1)

@@ -40,16 +40,17 @@ class Turnstile(Gate):
     def asks(self, room: WaitingRoom, delivery: Delivery, now_ms: int) -> NotBefore | None:
         """Not before its tenant's turn."""
         wish = _wish(room, delivery)
-        if wish is None:
+        pool = self._pool(delivery)
+        if wish is None or pool is None:
             return None
-        wait_ms = self._pool(delivery).ask(delivery, wish, self._now_ms())
+        wait_ms = pool.ask(delivery, wish, self._now_ms())
         return None if wait_ms is None else NotBefore(FAIR, now_ms + round(wait_ms))
 
     def taken(self, room: WaitingRoom, delivery: Delivery) -> None:
         """It takes a slot."""
         wish = _wish(room, delivery)
-        if wish is not None:
-            self._pool(delivery).began(delivery, wish, self._now_ms())
+        if wish is not None and (pool := self._pool(delivery)) is not None:
+            pool.began(delivery, wish, self._now_ms())
 
     def learn(
         self,
@@ -60,16 +61,18 @@ class Turnstile(Gate):
         now_ms: int,  # noqa: ARG002 - as above
     ) -> None:
         """It gives its slot back, unless its handler goes on past its limit."""
-        if delivery.gated and not delivery.outlived:
-            self._pool(delivery).ended(delivery, self._now_ms())
+        if not delivery.outlived:
+            self.returned(delivery)
 
     def returned(self, delivery: Delivery) -> None:
         """Its handler has stopped."""
-        self._pool(delivery).ended(delivery, self._now_ms())
+        if (pool := self._pool(delivery)) is not None:
+            pool.ended(delivery, self._now_ms())
 
     def settled(self, delivery: Delivery, decision: Decision) -> None:  # noqa: ARG002 - as above
         """It waits here no more."""
-        self._pool(delivery).drop(delivery)
+        if (pool := self._pool(delivery)) is not None:
+            pool.drop(delivery)
 
     def taken_back(
         self,
@@ -79,8 +82,7 @@ class Turnstile(Gate):
     ) -> None:
         """These did not begin, and wait for another reason: they are asked about anew."""
         for delivery in deliveries:
-            if delivery.gated:
-                pool = self._pool(delivery)
+            if (pool := self._pool(delivery)) is not None:
                 pool.ended(delivery, self._now_ms(), ran=False)
                 pool.drop(delivery)
 
@@ -105,9 +107,11 @@ class Turnstile(Gate):
         for pool in self._pools.values():
             pool.partitions = max(1, len(self._rooms))
 
-    def _pool(self, delivery: Delivery) -> FairPool[Delivery]:
+    def _pool(self, delivery: Delivery) -> FairPool[Delivery] | None:
+        """That of its executor; None where no rule is asked about it, or no code here runs it."""
         spec = delivery.spec
-        assert spec is not None, "gated deliveries have a handler"  # noqa: S101
+        if spec is None or not delivery.gated:
+            return None
         return self._pools[PROCESS if delivery.in_child else spec.executor]
 
     def _now_ms(self) -> float:

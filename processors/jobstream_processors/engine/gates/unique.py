@@ -29,6 +29,7 @@ from jobstream_processors.core.unique_keys import UniqueKeys
 from jobstream_processors.core.verdict import MOMENT_MS, NotBefore
 from jobstream_processors.delivery import DECIDED
 from jobstream_processors.engine.gates.gate import Gate
+from jobstream_processors.engine.waiting import offset_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -86,6 +87,8 @@ class Uniques(Gate):
     def __init__(self) -> None:
         self._lanes: dict[Lane, _Asked] = {}
         self._released: list[Delivery] = []
+        self._now_ms = 0
+        """Broker time, as a question told it last."""
         self.cancelled = NOTHING.cancels
         """By operators: such a job keeps no key while it is away on the ladder."""
 
@@ -164,7 +167,7 @@ class Uniques(Gate):
         if type(decision) is LetGo:
             stand.freed = True
             asked.keys.freed(stand.name, delivery.id)
-            self._wake(asked, stand.name)
+            self._pass_on(asked, stand)
         elif type(decision) not in _STAYS and not delivery.outlived:
             self._left(asked, stand, delivery)
 
@@ -180,7 +183,7 @@ class Uniques(Gate):
         return found
 
     def _ask(self, asked: _Asked, delivery: Delivery, stand: UniquePart, now_ms: int) -> Answer:
-        carried = delivery.carried
+        carried, self._now_ms = delivery.carried, max(now_ms, self._now_ms)
         asks = Asks(
             delivery.id,
             stand.mode,
@@ -211,7 +214,18 @@ class Uniques(Gate):
         asked.keys.leave(stand.name, delivery.id, delivery)
         if (waiting := asked.waiting.get(stand.name)) is not None:
             waiting.pop(delivery, None)
-        self._wake(asked, stand.name)
+        self._pass_on(asked, stand)
+
+    def _pass_on(self, asked: _Asked, left: UniquePart) -> None:
+        """The key is for the first in the log that asked, though it may have more to wait for."""
+        if left.holds and not left.mode.latest:
+            for each in sorted(asked.keys.asking(left.name), key=offset_of):
+                stand = each.unique
+                if stand is None or stand.freed or each.stage is DECIDED:
+                    continue
+                if isinstance(self._ask(asked, each, stand, self._now_ms), Takes):
+                    break
+        self._wake(asked, left.name)
 
     def _wake(self, asked: _Asked, name: str) -> None:
         if (waiting := asked.waiting.pop(name, None)) is not None:
