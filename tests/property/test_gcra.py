@@ -149,6 +149,28 @@ def test_at_a_faster_pace_as_many_starts_are_owed_and_a_slow_down_stays() -> Non
     assert meter.may_start_at(0) == 90_000
 
 
+def test_what_another_thread_reads_while_the_pace_changes_belongs_to_one_pace() -> None:
+    hourly, quick = CellRate(1, 3_600_000, 1), CellRate(10, 1_000, 1)
+
+    class Changing(Gcra):
+        """Its pace changes as its first number is read."""
+
+        others: list[CellRate]
+
+        @property
+        def paid_ms(self) -> int:
+            if self.others:
+                self.change_pace(self.others.pop(), 0)
+                self.promise(0)
+            return super().paid_ms
+
+    meter = Changing(quick)
+    meter.others = [hourly]
+    assert meter.standing() == (hourly, 0, 3_600_000)
+    meter.others = [quick]
+    assert meter.standing() == (quick, 0, 200)
+
+
 def test_at_a_slower_pace_nothing_is_owed_that_was_not() -> None:
     meter = Gcra(CellRate(1, 1_000, 1))
     meter.started(0)

@@ -71,6 +71,15 @@ class Gcra:
         """Up to when `slow` holds all back, at any pace; 0 if it never did."""
         return self._slowed // NS
 
+    def standing(self) -> tuple[CellRate, int, int]:
+        """Its pace, and up to when starts are paid for and promised at it. Safe in any thread."""
+        while True:
+            pace = self.pace
+            # What has started is read first: it never passes what is promised.
+            found = pace, self.paid_ms, self.promised_ms
+            if self.pace is pace:
+                return found
+
     def is_idle(self, now_ms: int) -> bool:
         """Whether it stands as if nothing had ever started."""
         return max(self._promised, self._late) <= now_ms * NS
@@ -116,8 +125,8 @@ class Gcra:
         At a faster one the same number of starts takes less time, but for what `slow` said.
         """
         before_ns, step_ns, now_ns = self.pace.step_ns, pace.step_ns, now_ms * NS
-        self.pace = pace
         if step_ns >= before_ns:
+            self.pace = pace
             return
 
         def sooner(paid: int) -> int:
@@ -126,6 +135,7 @@ class Gcra:
 
         self._started, self._late = sooner(self._started), sooner(self._late)
         self._promised = sooner(self._promised)
+        self.pace = pace  # Last, so that no other thread reads with it what was counted before.
         if self._slowed > now_ns:
             self.slow(self._slowed // NS)
 

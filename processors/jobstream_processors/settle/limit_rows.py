@@ -33,11 +33,11 @@ def limit_rows(items: Sequence[Decided], place: tuple[str, int], now_ms: int) ->
     found: dict[str, LimitRow] = {}
     for delivery, _ in items:
         for name, meter in delivery.limited:
-            # The detail is what has started, and is read first: it never passes what is promised.
-            paid, promised = meter.paid_ms, meter.promised_ms
+            # The event loop goes on counting meanwhile.
+            pace, paid, promised = meter.standing()
             if promised - now_ms <= NEAR_MS:
                 continue
-            paced = name_at(name, meter.pace)
+            paced = name_at(name, pace)
             rows = [Row("limit", paced, at=now_ms, due=promised, detail=str(paid))]
             if meter.slowed_ms - now_ms > NEAR_MS:
                 rows.append(Row("limit", name, at=now_ms, due=meter.slowed_ms))
