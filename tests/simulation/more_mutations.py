@@ -17,19 +17,16 @@ from jobstream_processors.core.identity import from_parent
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.delay import group_member
 from jobstream_processors.delay.group_member import GroupMember
-from jobstream_processors.delivery import BEHIND, TAKEN
-from jobstream_processors.engine.admission import Admission
 from jobstream_processors.settle.settler import Settler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from jobstream_processors.assignment.lane import Lane
-    from jobstream_processors.core.decide import Case, Decision, End
+    from jobstream_processors.core.decide import Case, Decision
     from jobstream_processors.core.headers import Carried
     from jobstream_processors.core.outcome import Again
     from jobstream_processors.delay.rung import Rung
-    from jobstream_processors.delivery import Delivery
     from jobstream_processors.ports import Position
 
 
@@ -127,20 +124,6 @@ def rungs_that_are_never_full() -> Iterator[None]:
         """It reads on."""
 
     with put((GroupMember, "_balance", unbalanced)):
-        yield
-
-
-@contextmanager
-def cancels_that_wait_for_no_run() -> Iterator[None]:
-    """A cancelled job ends at once, and frees its order key, though a run of it may go on."""
-
-    def at_once(self: Admission, delivery: Delivery) -> End | None:
-        ends = (end for gate in self.gates if (end := gate.ends(delivery)))
-        if (found := next(ends, None)) is not None and delivery.stage is BEHIND:
-            delivery.stage = TAKEN
-        return found
-
-    with put((Admission, "ends", at_once)):
         yield
 
 

@@ -60,11 +60,6 @@ SOUGHT = {
     "a record that is handed out again begins again": Sought(
         more_mutations.repeats_that_begin_again, ("repeat",), ("commits", "starts", "ended by")
     ),
-    "a cancelled job frees its order key though a run of it may go on": Sought(
-        more_mutations.cancels_that_wait_for_no_run,
-        ("recreate", "rebalance"),
-        ("starts while job",),
-    ),
     "a partition that comes back is claimed before its rows": Sought(
         more_mutations.claims_that_wait_for_no_row,
         ("elect", "lose"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream_processors.core.headers import Carried
+from jobstream_processors.core.orders import CANCEL
 from jobstream_processors.core.outcome import (
     DONE,
     RETURNED,
@@ -222,6 +223,27 @@ def test_a_run_that_its_lane_left_behind_keeps_its_order_key(works: Works) -> No
     works.settle()
     assert new.watermark.position == 2
     assert works.engine.idle
+
+
+def test_a_cancelled_job_keeps_its_order_key_while_a_run_of_it_that_was_left_behind_goes_on(
+    works: Works,
+) -> None:
+    # Given a run whose lane has ended, and the same job and the next of its key in a new lane
+    first, second = works.shop.send("a", key="k"), works.shop.send("b", key="k")
+    left_behind(works, first)
+    works.accept(works.lane(), first, second)
+
+    # When an operator cancels the job
+    works.order((CANCEL, "a"))
+    assert works.hand.started == ["a"]
+
+    # Then it ends, and the next one starts, once that run is over
+    works.end("a", Interrupted())
+    works.loop.call_soon(works.loop.stop)
+    works.loop.run_forever()
+    works.settle()
+    assert works.hand.started == ["a", "b"]
+    assert works.shop.told() == [("job", "a", "cancelled")]
 
 
 def test_a_run_that_two_lanes_left_behind_is_waited_for_by_the_third(works: Works) -> None:
