@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobstream import App, Backoff, Context, Debounce, Limit, Snooze, Unique
-from jobstream.testing import memory
+from jobstream.testing import MemoryBroker, VirtualClock, memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,7 +70,7 @@ def test_each_tick_is_a_job_of_its_own_where_unique_says_within() -> None:
     async def call(_args: Call, ctx: Context) -> None:
         ran.append(ctx.scheduled_for is not None)
 
-    with memory(app) as jobs:
+    with memory(app, MemoryBroker(VirtualClock())) as jobs:
         jobs.run_for("12m")
         first, second = call.enqueue(Call()), call.enqueue(Call())
         jobs.run_for("10m")

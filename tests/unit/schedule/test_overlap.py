@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobstream import App, ConfigError, Context, Dead, RetryAfter, Snooze
-from jobstream.testing import memory
+from jobstream.testing import MemoryBroker, VirtualClock, memory
 
 if TYPE_CHECKING:
     from jobstream.testing import MemoryJobs
@@ -146,7 +146,7 @@ def test_the_tick_is_on_retries_redrives_and_in_the_answer_of_a_test() -> None:
         if ctx.attempt == 1:
             raise RetryAfter(WAIT)
 
-    with memory(app) as jobs:
+    with memory(app, MemoryBroker(VirtualClock())) as jobs:
         jobs.run_for("61m")
         other = work.enqueue(Work())
         jobs.run_until_idle()
