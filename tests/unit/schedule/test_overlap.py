@@ -147,7 +147,7 @@ def test_the_tick_is_on_retries_redrives_and_in_the_answer_of_a_test() -> None:
             raise RetryAfter(WAIT)
 
     with memory(app, MemoryBroker(VirtualClock())) as jobs:
-        jobs.run_for("61m")
+        jobs.run_for("70m")
         other = work.enqueue(Work())
         jobs.run_until_idle()
         jobs.assert_done(other)
