@@ -6,6 +6,7 @@ import asyncio
 import threading
 import uuid
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -231,7 +232,10 @@ def test_a_job_is_meant_by_the_beginning_of_its_id(terminal: Terminal) -> None:
     assert f"job {first.job_id}: send_receipt, queued" in terminal.said("job", "show", short)
     assert f"job {derived}: send_receipt, queued" in terminal.said("job", "show", derived[:13])
 
-    both = terminal.run("control", "cancel", first.job_id[:5], code=1)
+    alike = takewhile(
+        lambda pair: pair[0] == pair[1], zip(first.job_id, second.job_id, strict=True)
+    )
+    both = terminal.run("control", "cancel", "".join(one for one, _ in alike), code=1)
     assert first.job_id in both
     assert second.job_id in both
     assert "no id begins with" in terminal.run("control", "resume", short, code=1)

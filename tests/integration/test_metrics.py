@@ -243,7 +243,7 @@ def test_strangers_make_no_series_of_their_own(happened: Found, shop: Shop) -> N
 
 def test_what_is_exposed_is_what_the_catalogue_says(shop: Shop, happened: Found) -> None:
     exposed = set(re.findall(r"^# TYPE (jobs_\w+)", shop.get("/metrics")[1], re.MULTILINE))
-    roles = {"producer", "worker", "delayer", "every role"}
+    roles = {"producer", "worker", "delayer", "scheduler", "every role"}
 
     assert exposed == {metric.name for metric in CATALOGUE if metric.role in roles}
     assert happened["jobs_expected_seconds", "waits", "mail"] == 2

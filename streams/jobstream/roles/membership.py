@@ -51,7 +51,9 @@ class Membership:
             self.pulse.narrow(self._still_ms)
             return
         wanted_ms = self._settings.session_timeout_ms
-        groups = (worker_group(self._app), delay_group(self._app), schedule_group(self._app))
+        groups = [worker_group(self._app), delay_group(self._app)]
+        if self._observed.has_schedules:  # Else nobody set up that group, and nobody is in it.
+            groups.append(schedule_group(self._app))
         for group, told in admin.group_configs(*groups).items():
             if SESSION not in told or HEARTBEAT not in told:
                 continue  # This client may not see them.
