@@ -8,14 +8,8 @@ import click
 
 from jobstream.cli.app_command import AppGroup
 from jobstream.cli.ask_processes import confirm, workers_here
-from jobstream.cli.control_entries import (
-    entry_options,
-    in_force,
-    lift_entry,
-    tell_entry,
-    wait_options,
-)
-from jobstream.cli.options import brokers_now, json_option, or_ours, view_of
+from jobstream.cli.control_entries import entry_options, release_entry, tell_entry, wait_options
+from jobstream.cli.options import json_option, view_of
 from jobstream.cli.output import remark
 from jobstream.cli.printable import one_line
 from jobstream_processors.core.orders import HOLD_BREAKER, OPEN
@@ -70,11 +64,7 @@ def close_command(
 @json_option
 def release_command(app: AppName, *, name: str, wait_s: float, as_json: bool) -> int:
     """Let the workers decide again. The breaker is closed then, and opens when jobs fail."""
-    view = view_of(app)
-    entries = in_force(view, or_ours(brokers_now(view)))
-    there = [each for each in entries if (each.kind, each.subject) == (HOLD_BREAKER, name)]
-    lift_entry(view, HOLD_BREAKER, name, there, as_json=as_json)
-    return confirm(view, HOLD_BREAKER, name, wait_s, in_force=False)
+    return release_entry(app, HOLD_BREAKER, name, wait_s, as_json=as_json)
 
 
 def _hold(

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from jobstream.cli.ask_processes import confirm
 from jobstream.cli.control_text import by, document, ended, holds
-from jobstream.cli.options import seconds
+from jobstream.cli.options import brokers_now, or_ours, seconds, view_of
 from jobstream.cli.output import print_json, say
 from jobstream_processors.core.orders import NO_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from jobstream.cli.app_name import AppName
     from jobstream.control import Control
     from jobstream.control_listing import ControlEntry
     from jobstream.operate.view import AppView
@@ -118,3 +120,12 @@ def lift_entry(
         say(f"{ended(kind, subject)}; it was {by(there[0])}")
     else:
         say(f"{ended(kind, subject)}; nothing was in force{still}")
+
+
+def release_entry(app: AppName, kind: str, subject: str, wait_s: float, *, as_json: bool) -> int:
+    """End an entry, say what was in force, and wait until workers know; the exit code."""
+    view = view_of(app)
+    entries = in_force(view, or_ours(brokers_now(view)))
+    there = [each for each in entries if (each.kind, each.subject) == (kind, subject)]
+    lift_entry(view, kind, subject, there, as_json=as_json)
+    return confirm(view, kind, subject, wait_s, in_force=False)

@@ -8,18 +8,13 @@ import click
 
 from jobstream.cli.app_command import AppGroup
 from jobstream.cli.ask_processes import confirm
-from jobstream.cli.control_entries import (
-    entry_options,
-    in_force,
-    lift_entry,
-    tell_entry,
-    wait_options,
-)
-from jobstream.cli.options import brokers_now, json_option, or_ours, view_of
+from jobstream.cli.control_entries import entry_options, release_entry, tell_entry, wait_options
+from jobstream.cli.options import json_option, view_of
 from jobstream_processors.core.orders import SET_LIMIT
 
 if TYPE_CHECKING:
     from jobstream.cli.app_name import AppName
+    from jobstream.operate.view import AppView
 
 
 @click.group("limit", cls=AppGroup)
@@ -62,7 +57,7 @@ def set_command(
     jobs = load_app(app).jobs.values() if app.has_code else ()
     numbers = limit_numbers(name, rate, burst, concurrency, jobs)
     job_type = name.partition("/")[0]
-    _known_type(app, job_type)
+    _known_type(view, job_type)
     tell_entry(view, SET_LIMIT, name, said, numbers, as_json=as_json)
     return confirm(view, SET_LIMIT, name, wait_s)
 
@@ -73,18 +68,13 @@ def set_command(
 @json_option
 def release_command(app: AppName, *, name: str, wait_s: float, as_json: bool) -> int:
     """Let a limit have the numbers of the code again."""
-    view = view_of(app)
-    entries = in_force(view, or_ours(brokers_now(view)))
-    there = [each for each in entries if (each.kind, each.subject) == (SET_LIMIT, name)]
-    lift_entry(view, SET_LIMIT, name, there, as_json=as_json)
-    return confirm(view, SET_LIMIT, name, wait_s, in_force=False)
+    return release_entry(app, SET_LIMIT, name, wait_s, as_json=as_json)
 
 
-def _known_type(app: AppName, job_type: str) -> None:
+def _known_type(view: AppView, job_type: str) -> None:
     """Refuse a type that the app does not have: a typing error must not pass for a limit."""
     from jobstream.operate.name_check import unknown_type  # noqa: PLC0415 - as above
 
-    view = view_of(app)
     view.queues()
     known = view.catalogue.job_types()
     if job_type not in known:

@@ -9,18 +9,11 @@ import click
 from jobstream.cli.app_command import AppCommand
 from jobstream.cli.ask_processes import workers_here
 from jobstream.cli.control_text import document
-from jobstream.cli.options import (
-    brokers_now,
-    json_option,
-    moment,
-    or_ours,
-    queue_option,
-    tell_missing,
-    view_of,
-)
-from jobstream.cli.output import iso, print_json, progress, remark, say, when
+from jobstream.cli.job_lookup import look_up, lookup_options, no_trace
+from jobstream.cli.options import json_option, or_ours
+from jobstream.cli.output import iso, print_json, say
 from jobstream.cli.why_text import sentence
-from jobstream.exits import FAILURE, OK
+from jobstream.exits import OK
 
 if TYPE_CHECKING:
     from jobstream.cli.app_name import AppName
@@ -29,13 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=AppCommand)
-@queue_option
-@click.argument("job_id", metavar="ID")
-@click.option(
-    "--since",
-    metavar="TIME",
-    help="Read the log from this time on, as in 2h (2 hours ago) or 2026-01-31T12:00.",
-)
+@lookup_options
 @json_option
 def command(
     app: AppName, *, queue: str | None, job_id: str, since: str | None, as_json: bool
@@ -47,22 +34,12 @@ def command(
     jobs are ahead of it, it looks twice, two seconds apart, to estimate how long they take. The
     exit code is 1 if the log has no such job.
     """
-    from jobstream.operate.history import history  # noqa: PLC0415 - loads the Kafka client
-    from jobstream.operate.short_ids import whole_id  # noqa: PLC0415 - as above
-    from jobstream.operate.why import why  # noqa: PLC0415 - as above
+    from jobstream.operate.why import why  # noqa: PLC0415 - loads the Kafka client
 
-    view = view_of(app)
-    now_ms = brokers_now(view)
-    queues, since_ms = view.queues(queue), moment("--since", since, now_ms)
-    tell_missing(app, view, queue)
-    with progress(f"looking for {job_id}") as heard:
-        whole = whole_id(view, job_id, queues, since_ms, heard)
-        found = history(view, whole, queues, since_ms, heard)
+    view, now_ms, whole, found = look_up(app, job_id, queue, since)
     told = why(view, found, view.orders(or_ours(now_ms)))
     if told is None:
-        looked = "the whole log" if found.since_ms is None else f"since {when(found.since_ms)}"
-        remark(f"jobstream: no trace of job {job_id!r} ({looked}); check the app, or give --since")
-        return FAILURE
+        return no_trace(job_id, found)
     answers = workers_here(view)
     run = _of_job(answers, "runs", whole)
     held = _of_job(answers, "waiting_jobs", whole) if run is None else None

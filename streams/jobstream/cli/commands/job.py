@@ -8,18 +8,11 @@ import click
 
 from jobstream.cli.app_command import AppGroup
 from jobstream.cli.control_text import about, document, holds
-from jobstream.cli.options import (
-    brokers_now,
-    json_option,
-    moment,
-    or_ours,
-    queue_option,
-    tell_missing,
-    view_of,
-)
-from jobstream.cli.output import iso, print_json, print_table, progress, remark, say, when
+from jobstream.cli.job_lookup import look_up, lookup_options, no_trace
+from jobstream.cli.options import json_option, or_ours
+from jobstream.cli.output import iso, print_json, print_table, remark, say, when
 from jobstream.cli.printable import printable
-from jobstream.exits import FAILURE, OK
+from jobstream.exits import OK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,13 +29,7 @@ def command() -> None:
 
 
 @command.command("show")
-@queue_option
-@click.argument("job_id", metavar="ID")
-@click.option(
-    "--since",
-    metavar="TIME",
-    help="Read the log from this time on, as in 2h (2 hours ago) or 2026-01-31T12:00.",
-)
+@lookup_options
 @json_option
 def show_command(
     app: AppName, *, queue: str | None, job_id: str, since: str | None, as_json: bool
@@ -57,16 +44,7 @@ def show_command(
     The first characters of a UUID, at least 4, are enough if no other job of that time has them.
     The exit code is 1 if the log has no such job.
     """
-    from jobstream.operate.history import history  # noqa: PLC0415 - loads the Kafka client
-    from jobstream.operate.short_ids import whole_id  # noqa: PLC0415 - as above
-
-    view = view_of(app)
-    now_ms = brokers_now(view)
-    queues, since_ms = view.queues(queue), moment("--since", since, now_ms)
-    tell_missing(app, view, queue)
-    with progress(f"looking for {job_id}") as heard:
-        whole = whole_id(view, job_id, queues, since_ms, heard)
-        found = history(view, whole, queues, since_ms, heard)
+    view, now_ms, whole, found = look_up(app, job_id, queue, since)
     if whole != job_id:
         remark(f"{job_id} is job {whole}")
     orders = _orders(view, found, or_ours(now_ms))
@@ -77,9 +55,7 @@ def show_command(
         for order in orders:
             say(holds(order))
     if not found.entries:
-        looked = "the whole log" if found.since_ms is None else f"since {when(found.since_ms)}"
-        remark(f"jobstream: no trace of job {job_id!r} ({looked}); check the app, or give --since")
-        return FAILURE
+        return no_trace(job_id, found)
     return OK
 
 
