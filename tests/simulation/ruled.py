@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.simulation import jobs
@@ -81,43 +82,33 @@ def _elsewhere(args: Deed, ctx: Context) -> None:
     raise NotImplementedError((args, ctx))  # Played by the executor of the simulation.
 
 
+_job = partial(app.job, queue=mail, retry=RETRY, timeout=jobs.TIMEOUT_S)
+
 RULED: Final[dict[str, Job[Deed, Any]]] = {
     job.name: job
     for job in (
-        app.job(
+        _job(
             name="once",
             unique=Unique(by="account"),
             breaker=PARTNER,
-            queue=mail,
-            retry=RETRY,
-            timeout=jobs.TIMEOUT_S,
         )(_runs),
-        app.job(
+        _job(
             name="newest",
             unique=Unique(by="account", on_conflict="keep_latest"),
             limits=[Limit(rate="1/2s", per="account")],
-            queue=mail,
-            retry=RETRY,
-            timeout=jobs.TIMEOUT_S,
         )(_in_thread),
-        app.job(
+        _job(
             name="burst",
             debounce=Debounce(by="account", wait="2s", wait_max="8s"),
             fair_by="tenant",
-            queue=mail,
-            retry=RETRY,
-            timeout=jobs.TIMEOUT_S,
         )(_runs),
-        app.job(
+        _job(
             name="waits_once",
             unique=Unique(by="account", until="start"),
             limits=[Limit(concurrency=2, per="account")],
             fair_by="tenant",
-            queue=mail,
-            retry=RETRY,
-            timeout=jobs.TIMEOUT_S,
         )(_runs),
-        app.job(
+        _job(
             name="paced",
             limits=[
                 Limit(rate="2/4s", burst=2, per="account"),
@@ -126,38 +117,26 @@ RULED: Final[dict[str, Job[Deed, Any]]] = {
             ],
             fair_by="tenant",
             breaker=PARTNER,
-            queue=mail,
-            retry=RETRY,
-            timeout=jobs.TIMEOUT_S,
         )(_runs),
-        app.job(
+        _job(
             name="pinned",
             limits=[Limit(concurrency=2)],
-            queue=mail,
-            retry=RETRY,
-            timeout=jobs.TIMEOUT_S,
         )(_in_thread),
-        app.job(
+        _job(
             name="child",
             executor="process",
             unique=Unique(by="account"),
             limits=[Limit(concurrency=2, per="account")],
             fair_by="tenant",
-            queue=mail,
-            retry=RETRY,
-            timeout=jobs.TIMEOUT_S,
         )(_elsewhere),
-        app.job(
+        _job(
             name="keyed",
             order_by="tenant",
             on_failure="hold_key",
             limits=[Limit(rate="2/3s", burst=1, per="tenant")],
             breaker=PARTNER,
-            queue=mail,
-            retry=RETRY,
-            timeout=jobs.TIMEOUT_S,
         )(_runs),
-        app.job(
+        _job(
             name="everything",
             order_by="tenant",
             unique=Unique(by=("tenant", "account")),
@@ -167,9 +146,6 @@ RULED: Final[dict[str, Job[Deed, Any]]] = {
             ],
             fair_by="tenant",
             breaker=PARTNER,
-            queue=mail,
-            retry=RETRY,
-            timeout=jobs.TIMEOUT_S,
         )(_runs),
     )
 }

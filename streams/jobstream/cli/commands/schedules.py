@@ -27,11 +27,13 @@ if TYPE_CHECKING:
 _name = click.argument("name", metavar="NAME")
 
 
+_who = click.option("--who", help="Your name, shown with it.  [default: user@host]")
+
+
 def _said(function: _Function) -> _Function:
     """Add --why and --who to a command."""
-    who = click.option("--who", help="Your name, shown with it.  [default: user@host]")
     why = click.option("--why", default="", help="Reason, shown wherever it is listed.")
-    return who(why(function))
+    return _who(why(function))
 
 
 @click.group(cls=AppGroup)
@@ -92,7 +94,7 @@ def list_command(app: AppName, *, as_json: bool) -> int:
     metavar="DURATION",
     help="Fire later by a fixed offset below this, which the name decides.",
 )
-@click.option("--who", help="Your name, shown with it.  [default: user@host]")
+@_who
 def add_command(app: AppName, *, name: str, job_type: str, args: str | None, **given: Any) -> int:  # noqa: ANN401 - as the options say
     """Add a schedule that enqueues jobs of TYPE, or change one that was added.
 
@@ -105,13 +107,13 @@ def add_command(app: AppName, *, name: str, job_type: str, args: str | None, **g
 
     loaded = load_app(app)
     job = job_of(loaded, job_type)
-    anchor = moment("--anchor", given.pop("anchor"), lambda: 0)
+    anchor = _instant("--anchor", given.pop("anchor"), lambda: 0)
     try:
         loaded.schedules.add(
             name,
             job,
             None if args is None else read_args(job, args),
-            anchor=None if anchor is None else datetime.fromtimestamp(anchor / 1000, UTC),
+            anchor=anchor,
             **given,
         )
     finally:
@@ -175,9 +177,10 @@ def backfill_command(
     not run again.
     """
     now_ms = brokers_now(view_of(app))
-    from_ms, to_ms = moment("--from", start, now_ms), moment("--to", end, now_ms)
-    first = datetime.fromtimestamp((from_ms or 0) / 1000, UTC)
-    last = datetime.fromtimestamp((now_ms() if to_ms is None else to_ms) / 1000, UTC)
+    first, last = _instant("--from", start, now_ms), _instant("--to", end, now_ms)
+    assert first is not None, "--from is required"  # noqa: S101
+    if last is None:
+        last = datetime.fromtimestamp(now_ms() / 1000, UTC)
     ticks = _schedules(app).backfill(name, first, last, why=why, who=who)
     say(f"schedule {name} fires for {ticks} ticks")
     return OK
@@ -194,8 +197,7 @@ def preview_command(
     app: AppName, *, name: str, count: int, after: str | None, as_json: bool
 ) -> int:
     """Print the next ticks of a schedule, in its time zone."""
-    at_ms = None if after is None else moment("--after", after, brokers_now(view_of(app)))
-    since = None if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC)
+    since = None if after is None else _instant("--after", after, brokers_now(view_of(app)))
     ticks = _schedules(app).preview(name, count, after=since)
     if as_json:
         print_json([tick.isoformat() for tick in ticks])
@@ -224,6 +226,12 @@ def _schedules(app: AppName) -> Schedules:
         return load_app(app).schedules
     name, settings = name_and_settings(app)
     return App(name, settings=settings).schedules
+
+
+def _instant(option: str, given: str | None, now_ms: Callable[[], int]) -> datetime | None:
+    """The moment that an option names, in UTC; None where it is not given."""
+    at_ms = moment(option, given, now_ms)
+    return None if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC)
 
 
 def _row(each: Schedule) -> tuple[str, ...]:
