@@ -19,7 +19,7 @@ from jobstream_processors.engine.gates.unique import Uniques
 from jobstream_processors.engine.waiting import offset_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection
 
     from jobstream_processors.core.decide import Decision, End
     from jobstream_processors.core.orders import Orders
@@ -121,16 +121,6 @@ class Admission:
             return []
         room.remove(first)
         return [first]
-
-    def eased(self, rooms: Iterable[WaitingRoom]) -> Iterator[tuple[WaitingRoom, list[Delivery]]]:
-        """Take out the deliveries that no gate keeps any more, in order of offsets."""
-        now_ms = self._now_ms()
-        if any(gate.keeps_some and gate.eases(now_ms) for gate in self.gates):
-            for room in [each for each in rooms if each.aside and not each.shut]:
-                found = [delivery for delivery in [*room.aside] if not self._keeps(room, delivery)]
-                for delivery in found:
-                    room.remove(delivery)
-                yield room, sorted(found, key=offset_of)
 
     def lets(self, room: WaitingRoom, delivery: Delivery) -> bool:
         """Whether it may begin now; if not, it waits behind those that wait already."""

@@ -109,8 +109,7 @@ class Way:
     def settled(self, batch: Sequence[Decided]) -> None:
         """From the settler: everything that these decisions wrote is acknowledged."""
         self.carry((), (), batch)
-        if self.turns.kept:
-            self.ease()
+        self.ease()
 
     def _admit(self, room: WaitingRoom, taken: Iterable[Taken]) -> list[Delivery]:
         """Step 8: the order key, then the gates; returns what may begin."""
@@ -162,12 +161,10 @@ class Way:
         return False
 
     def ease(self) -> None:
-        """Begin what no gate keeps any more."""
-        for each, eased in self.admission.eased(self.rooms.values()):
-            self.execute(each, eased)
+        """Begin what has its turn now."""
         if self.turns.kept:
-            for each, delivery in self.turns.due():
-                self.execute(each, (delivery,))
+            for room, delivery in self.turns.due():
+                self.execute(room, (delivery,))
 
     def _decide(self, delivery: Delivery, outcome: Outcome) -> Decision | None:
         """Step 10: what a run comes to; None if its lane has ended."""

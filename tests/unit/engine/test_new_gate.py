@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.unit.shop import Works
 
-from jobstream import App
+from jobstream import App, Limit
 from jobstream.testing import memory
 from jobstream_processors import assembly
 from jobstream_processors.core.orders import PAUSE_QUEUE
 from jobstream_processors.core.outcome import Raised
+from jobstream_processors.core.verdict import MOMENT_MS, NotBefore
 from jobstream_processors.engine.admission import all_gates
 from jobstream_processors.engine.gates.gate import Gate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tests.unit.shop import Shop
 
     from jobstream_processors.delivery import Delivery
-    from jobstream_processors.engine.waiting import Reason
+    from jobstream_processors.engine.waiting import WaitingRoom
 
 FAILED = Raised("builtins.OSError", "no", ("builtins.OSError",))
 
@@ -39,51 +40,52 @@ class Mail:
 class EverySecondWaits(Gate):
     """Keeps every second job for one second."""
 
-    keeps_some = True
+    has_rules = True
 
     def __init__(self) -> None:
         self._seen = 0
         self._until: dict[Delivery, int] = {}
 
-    def keeps(self, delivery: Delivery, now_ms: int) -> Reason | None:
+    def asks(self, _: WaitingRoom, delivery: Delivery, now_ms: int) -> NotBefore | None:
         if delivery not in self._until:
             self._seen += 1
             self._until[delivery] = now_ms + (0 if self._seen % 2 else 1_000)
         if now_ms < self._until[delivery]:
-            return "rate"
-        del self._until[delivery]
+            return NotBefore("rate", self._until[delivery])
         return None
 
-    def eases(self, now_ms: int) -> bool:
-        return any(until <= now_ms for until in self._until.values())
+    def taken(self, _: WaitingRoom, delivery: Delivery) -> None:
+        del self._until[delivery]
 
 
 class OneAtATime(Gate):
     """Lets one job run at a time, whatever its partition."""
 
-    keeps_some = True
+    has_rules = True
 
     def __init__(self) -> None:
         self._running: Delivery | None = None
+        self._waiting: list[Delivery] = []
 
-    @property
-    def is_wary(self) -> bool:
-        return True
+    def asks(self, _: WaitingRoom, delivery: Delivery, now_ms: int) -> NotBefore | None:
+        if self._running is None:
+            return None
+        self._waiting.append(delivery)
+        return NotBefore("one_at_a_time", now_ms + MOMENT_MS)
 
-    def keeps(self, delivery: Delivery, _: int) -> Reason | None:
-        if self._running is not None:
-            return "one_at_a_time"
+    def taken(self, _: WaitingRoom, delivery: Delivery) -> None:
         self._running = delivery
-        return None
 
-    def eases(self, _: int) -> bool:
-        return self._running is None
+    def released(self) -> Sequence[Delivery]:
+        found, self._waiting = self._waiting, []
+        return found
 
     def learn(self, *_: object) -> None:
         self._running = None
 
 
 def made(shop: Shop, gate: Gate) -> Iterator[Works]:
+    shop.specs["send"] = replace(shop.specs["send"], gated=True)
     loop = asyncio.new_event_loop()
     yield Works(shop, loop, gate)
     loop.close()
@@ -147,7 +149,7 @@ def test_a_test_of_jobs_in_memory_passes_the_time_that_a_gate_takes(
     app = App("shop", size="small")
     ran: list[str] = []
 
-    @app.job(queue=app.queue("mail"))
+    @app.job(queue=app.queue("mail"), limits=[Limit(concurrency=1_000)])
     async def send(args: Mail) -> None:
         ran.append(args.to)
 

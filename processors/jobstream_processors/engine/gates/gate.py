@@ -53,13 +53,6 @@ class Gate:
         """
         return None
 
-    def eases(self, now_ms: int) -> bool:  # noqa: ARG002 - the shape of it
-        """Whether it may let go now of a delivery that it keeps; then it is asked about each.
-
-        This is asked at every tick, and after each end that it learns of.
-        """
-        return False
-
     def meets(
         self,
         room: WaitingRoom,  # noqa: ARG002 - as above
