@@ -83,10 +83,8 @@ class Turns:
         """Take out those whose time has come, and those that a gate lets go; ask about them."""
         found: Found = []
         now_ms = self._clock.monotonic_ms()
-        while self._until and self._until[0][0] <= now_ms:
-            _, number, delivery = heappop(self._until)
-            if self.kept.get(delivery) == number:
-                self._take_out(delivery, found)
+        while (next_ms := self.next_ms()) is not None and next_ms <= now_ms:
+            self._take_out(heappop(self._until)[2], found)
         for gate in self._gates:
             for delivery in gate.released():
                 self._take_out(delivery, found)
@@ -94,7 +92,10 @@ class Turns:
 
     def next_ms(self) -> int | None:
         """Monotonic time at which the next turn comes; None if nothing waits for one."""
-        return min((until for until, n, d in self._until if self.kept.get(d) == n), default=None)
+        until = self._until
+        while until and self.kept.get(until[0][2]) != until[0][1]:
+            heappop(until)  # Of no account any more.
+        return until[0][0] if until else None
 
     def settled(self, delivery: Delivery, decision: Decision) -> None:
         """All that the decision wrote is acknowledged."""

@@ -127,12 +127,7 @@ class SeveralQueues:
 
     def append(self, delivery: Delivery, /) -> None:
         """It waits, behind those of its queue."""
-        number = self._numbers[delivery.lane.queue]
-        line = self._lines[number]
-        if not line:
-            self._enter(number)
-        line.append(delivery)
-        self._count += 1
+        self._grown(delivery).append(delivery)
 
     def popleft(self) -> Delivery:
         """Take out the next one; it has a slot."""
@@ -167,12 +162,7 @@ class SeveralQueues:
     def put_back(self, delivery: Delivery, turns: Mapping[Delivery, int]) -> None:
         """It waits again, as if it had never had a slot."""
         self._ends(delivery, began=False)
-        number = self._numbers[delivery.lane.queue]
-        line = self._lines[number]
-        if not line:
-            self._enter(number)
-        line.put_back(delivery, turns)
-        self._count += 1
+        self._grown(delivery).put_back(delivery, turns)
 
     def beside(self, queue: str) -> int:
         """How many wait that are of other queues."""
@@ -189,6 +179,15 @@ class SeveralQueues:
 
     def _line_of(self, delivery: Delivery) -> OneQueue:
         return self._lines[self._numbers[delivery.lane.queue]]
+
+    def _grown(self, delivery: Delivery) -> OneQueue:
+        """The line of its queue, which gets one more."""
+        number = self._numbers[delivery.lane.queue]
+        line = self._lines[number]
+        if not line:
+            self._enter(number)
+        self._count += 1
+        return line
 
     def _took(self, number: int, count: int = 1) -> None:
         self._count -= count
