@@ -9,7 +9,7 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
-from jobstream_processors.core.decide import LET_GO, postponed
+from jobstream_processors.core.decide import LET_GO, LetGo, postponed
 from jobstream_processors.core.verdict import NotBefore
 
 if TYPE_CHECKING:
@@ -99,6 +99,8 @@ class Turns:
 
     def settled(self, delivery: Delivery, decision: Decision) -> None:
         """All that the decision wrote is acknowledged."""
+        if type(decision) is not LetGo:
+            self.kept.pop(delivery, None)  # One that was cancelled while it waited is there still.
         for gate in self._gates:
             gate.settled(delivery, decision)
 

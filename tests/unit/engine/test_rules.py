@@ -279,6 +279,7 @@ def test_a_job_that_waits_can_be_cancelled(shop: Shop, works: Works, book: Book)
     works.accept(lane, shop.send("a"))
     works.order((CANCEL, "a"))
     works.settle()
+    assert not works.engine.turns.kept
     works.pass_ms(1_000)
 
     assert works.hand.started == []
