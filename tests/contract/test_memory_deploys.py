@@ -212,7 +212,9 @@ def family(
         if fails:
             raise OSError
 
-    app.declare("pack", Parcel, queue=mail, retry=Backoff(first="10m", cap="10m")).handler(pack)
+    app.declare(
+        "pack", Parcel, queue=mail, retry=Backoff(first="10m", cap="10m", jitter=False)
+    ).handler(pack)
     return app, ran
 
 

@@ -88,7 +88,7 @@ def test_after_the_end_of_the_holder_the_key_is_free() -> None:
 
 @pytest.mark.parametrize("outcome", [RetryAfter("10m"), Snooze("10m"), ValueError("once")])
 def test_a_job_that_waits_on_the_ladder_keeps_its_key(outcome: BaseException) -> None:
-    shop = Shop(unique=Unique(by="number"), retry=Backoff(attempts=3, first="10m"))
+    shop = Shop(unique=Unique(by="number"), retry=Backoff(attempts=3, first="10m", jitter=False))
     shop.outcomes["a"] = [outcome]
     with memory(shop.app) as jobs:
         first = shop.ship.enqueue(Order(1, "a"))
