@@ -65,11 +65,9 @@ def made(request: pytest.FixtureRequest) -> Shop:
             message = f"attempt {ctx.attempt}"
             raise OSError(message)
 
-    @app.job(
-        queue=queue,
-        on_failure="hold_key",
-        retry=Backoff(attempts=5, first="1h", cap="1h", jitter=False),
-    )
+    hourly = Backoff(attempts=5, first="1h", cap="1h", jitter=False)
+
+    @app.job(queue=queue, on_failure="hold_key", retry=hourly)
     async def parks(args: Mail, ctx: Context) -> None:
         ran.append(f"{args.to}/{ctx.attempt}")
         if ctx.attempt <= args.times:
