@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from jobstream_processors.core.ladder import rung_for, rung_partition
 
+RELEASE_BYTES_MAX = 128
+"""Bytes of a release's name, which every dead letter carries."""
+
 
 @dataclass(frozen=True, slots=True)
 class QueuePlan:
@@ -25,6 +28,8 @@ class QueuePlan:
     """What the queue promises: no job is to be overdue for longer."""
     weight: int = 1
     """Its share of the slots' time while several queues have work."""
+    release: str = ""
+    """The release of the code that serves it, for its dead letters; "" if that is not known."""
 
     def rung(self, delay_ms: int, destination: int) -> tuple[str, int]:
         """(topic, partition) for a wait of `delay_ms` before queue partition `destination`."""

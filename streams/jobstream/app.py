@@ -156,7 +156,7 @@ class App(Scheduling):
             message = f"queue {name!r} is declared already in another way: {known}"
             raise ConfigError(message)
         self._queues[name] = queue
-        self._plans[name] = queue.plan(self.name)
+        self._plans[name] = replace(queue.plan(self.name), release=self.settings.release or "")
         return queue
 
     @overload

@@ -24,6 +24,7 @@ from jobstream.kafka.client.client_options import (
 from jobstream.service_links import without_service_links
 from jobstream_processors.core.duration import Duration, to_ms, to_text
 from jobstream_processors.errors import InvalidOption
+from jobstream_processors.queue_plan import RELEASE_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -63,6 +64,7 @@ class Overrides(TypedDict, total=False):
     tracing: bool | str | None
     django: bool | str | None
     allow_undecodable: bool | str | None
+    release: str | None
     kafka: Mapping[str, str | int | float | bool] | None
 
 
@@ -77,6 +79,19 @@ def _text(name: str, value: object) -> str:
     if text:
         return text
     message = f"{name}={value!r} is not a text: write host:port,host:port"
+    raise ConfigError(message)
+
+
+def _release(name: str, value: object) -> str | None:
+    text = value.strip() if isinstance(value, str) else "\n"
+    if not text:
+        return None
+    if text.isprintable() and len(text.encode()) <= RELEASE_BYTES_MAX:
+        return text
+    message = (
+        f"{name}={value!r} is not a release: write a version or a commit, as in 2026.1.3, in "
+        f"{RELEASE_BYTES_MAX} bytes at most"
+    )
     raise ConfigError(message)
 
 
@@ -197,6 +212,8 @@ class Settings:
     """Whether a worker runs each job between Django's request signals, where Django is set up."""
     allow_undecodable: bool = field(metadata=_option("off", _switch))
     """Whether a worker starts though jobs wait that its code can't read."""
+    release: str | None = field(metadata=_option("", _release))
+    """Which release of the code this is: its dead letters name it. None: nobody says."""
     kafka: ClientOptions = field(default_factory=ClientOptions)
     """Options passed through to the Kafka client; secrets are not shown."""
 

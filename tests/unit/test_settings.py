@@ -51,6 +51,11 @@ def test_tracing_is_a_switch(value: bool | str | None, is_on: bool) -> None:  # 
     assert Settings.load({}, tracing=value).tracing is is_on
 
 
+@pytest.mark.parametrize(("value", "release"), [(" 2026.1 ", "2026.1"), ("", None), (None, None)])
+def test_the_release_may_be_known(value: str | None, release: str | None) -> None:
+    assert Settings.load({}, release=value).release == release
+
+
 @pytest.mark.parametrize(
     ("environ", "folder"),
     [
@@ -78,6 +83,10 @@ def test_state_dir(environ: dict[str, str], folder: str) -> None:
         ("enqueue_bytes_max", 900_001, "900000"),
         ("bootstrap_servers", "  ", "host:port"),
         ("state_dir", 7, "7"),
+        ("release", 7, "not a release"),
+        ("release", "a\nb", "not a release"),
+        ("release", "\udce9", "not a release"),
+        ("release", "x" * 129, "128 bytes"),
         ("tracing", "yes", "'on' or 'off'"),
         ("tracing", 1, "'on' or 'off'"),
         ("state_dir", "~nobody-of-that-name/x", "full path"),

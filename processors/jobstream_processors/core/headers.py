@@ -23,7 +23,7 @@ TRACEBACK = "js-traceback"
 TEXT_BYTES_MAX = 1_000
 TRACEBACK_BYTES_MAX = 8_000
 HEADERS_MAX = 64
-LETTER_HEADERS_MAX = 2
+LETTER_HEADERS_MAX = 4
 """Headers that a dead letter adds to those of `render`; it must stay readable when redriven."""
 EPOCH_MS_MAX = 1 << 45
 """The latest time that a header may hold, in the year 3084."""
@@ -177,7 +177,7 @@ def render(carried: Carried, foreign: Sequence[tuple[str, bytes | None]] | None 
     for name, field in _FIELDS.items():
         value = getattr(carried, field)
         if name in _TEXTS:
-            ours += [(PREFIX + name, _cut(value, _TEXTS[name]))] if value else []
+            ours += [(PREFIX + name, cut(value, _TEXTS[name]))] if value else []
         elif value is not None and (value or name != "snoozes"):
             ours.append((PREFIX + name, b"%d" % value))
     return kept[: HEADERS_MAX - LETTER_HEADERS_MAX - len(ours)] + ours
@@ -188,7 +188,8 @@ def scheduled(tick_ms: int) -> Headers:
     return [(f"{PREFIX}scheduled-ms", b"%d" % tick_ms)]
 
 
-def _cut(text: str, limit: int) -> bytes:
+def cut(text: str, limit: int) -> bytes:
+    """The text in at most `limit` bytes, as a header holds it."""
     # File names in error messages may hold surrogates, which have no UTF-8: write them escaped.
     raw = text[:limit].encode("utf-8", "backslashreplace")
     return raw[:limit].decode("utf-8", "ignore").encode()

@@ -2,17 +2,59 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core import known
-from jobstream_processors.core.headers import Carried
+from jobstream_processors.core.fingerprint import cause_of, is_fingerprint
+from jobstream_processors.core.headers import TEXT_BYTES_MAX, Carried, Headers, cut
+from jobstream_processors.queue_plan import RELEASE_BYTES_MAX
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from jobstream_processors.core.known import Known
 
 POINTER = "js-pointer"
 """Header of a dead letter without a body: topic:partition:offset of the original."""
+FINGERPRINT = "js-fingerprint"
+"""Header of a dead letter: what it died of, in 12 hex digits."""
+RELEASE = "js-release"
+"""Header of a dead letter: the release of the code that gave the job up, where that is known."""
 TOO_LARGE = "too_large_to_copy"
+
+
+def letter_headers(job_type: str | None, carried: Carried, release: str) -> Headers:
+    """The headers of a letter's cause and release, which no copy of the job carries on.
+
+    A letter of a job whose type its writer does not know (None) has no fingerprint: who reads it
+    may know the type.
+    """
+    told: Headers = [(RELEASE, cut(release, RELEASE_BYTES_MAX))] if release else []
+    if job_type is None:
+        return told
+    # A reader knows the texts as headers hold them.
+    error, frame, message = (
+        cut(text, TEXT_BYTES_MAX).decode()
+        for text in (carried.error, carried.frame, carried.message)
+    )
+    as_read = replace(carried, error=error, frame=frame, message=message)
+    return [*told, (FINGERPRINT, cause_of(job_type, as_read).fingerprint.encode())]
+
+
+def fingerprint_in(headers: Mapping[str, bytes | None], job_type: str, carried: Carried) -> str:
+    """The fingerprint that a letter's headers hold; computed where they hold none in its form."""
+    told = headers.get(FINGERPRINT) or b""
+    return told.decode() if is_fingerprint(told) else cause_of(job_type, carried).fingerprint
+
+
+def release_in(headers: Mapping[str, bytes | None]) -> str:
+    """The release that a letter's headers name; "" if they name none that can be read."""
+    told = headers.get(RELEASE) or b""
+    try:
+        return told.decode() if len(told) <= RELEASE_BYTES_MAX else ""
+    except UnicodeDecodeError:
+        return ""
 
 
 def redriven(letter: Carried) -> Carried:

@@ -24,7 +24,7 @@ from jobstream_processors.core.decide import (
 )
 from jobstream_processors.core.headers import render
 from jobstream_processors.core.known import Known, Parked
-from jobstream_processors.core.letters import POINTER, TOO_LARGE
+from jobstream_processors.core.letters import POINTER, TOO_LARGE, letter_headers
 from jobstream_processors.ports import Outgoing
 from jobstream_processors.row_facts import fact_of
 from jobstream_schemas import Row, RowKind, encode_row, row_key
@@ -78,6 +78,8 @@ def letter_of(delivery: Delivery, carried: Carried, plan: QueuePlan) -> Outgoing
     """The dead letter: the original bytes, and headers that say why, where from, how often."""
     carried = _placed(delivery, carried)
     headers = _headers(delivery, carried, plan.dlq)
+    job_type = delivery.reader.job_type if delivery.reader is not None else None
+    headers += letter_headers(job_type, carried, plan.release)
     headers.append(("js-key", delivery.record_key or b""))
     return Outgoing(plan.dlq, letter_key(delivery), delivery.value, delivery.origin[1], headers)
 

@@ -31,6 +31,9 @@ _OPTIONS = (
                       "text."),
     click.option("--reason", metavar="REASON",
                  help="Letters with this reason; * stands for any text."),
+    click.option("--fingerprint", "fingerprints", multiple=True, metavar="FINGERPRINT",
+                 help="Letters of this cause, as `dlq groups` shows it; repeatable. The first 4 "
+                      "characters will do."),
     click.option("--since", metavar="TIME",
                  help="Letters of this time or later, as in 2h (2 hours ago) or 2026-01-31T12:00."),
     click.option("--until", metavar="TIME", help="Letters from before this time."),
@@ -57,6 +60,7 @@ def filter_of(given: Mapping[str, Any], now_ms: Callable[[], int]) -> LetterFilt
         job_types=given["job_types"],
         error=given["error"],
         reason=given["reason"],
+        fingerprints=given["fingerprints"],
         since_ms=moment("--since", given["since"], now_ms),
         until_ms=moment("--until", given["until"], now_ms),
     )
@@ -69,13 +73,17 @@ def chosen(
 
     `said` is the filter as it was typed. Raises NotThere for an unknown name.
     """
-    from jobstream.operate.name_check import require_known, whole_ids  # noqa: PLC0415 - as above
+    from jobstream.operate.name_check import (  # noqa: PLC0415 - as above
+        require_known,
+        whole_fingerprints,
+        whole_ids,
+    )
     from jobstream.operate.open_letters import open_letters  # noqa: PLC0415 - with the command only
 
     with progress("reading dead letters") as heard:
         letters = open_letters(view, view.queues(queue), heard)
     require_known(wanted, letters, view.catalogue.job_types())
-    exact = whole_ids(wanted, letters)
+    exact = whole_fingerprints(whole_ids(wanted, letters), letters)
     for short, job_id in zip(wanted.ids, exact.ids, strict=True):
         if short != job_id:
             remark(f"{short} is job {one_line(job_id)}")
@@ -90,7 +98,7 @@ def chosen(
 
 def said(given: Mapping[str, Any]) -> str:
     """The options as they were typed."""
-    names = {"ids": "id", "job_types": "type"}
+    names = {"ids": "id", "job_types": "type", "fingerprints": "fingerprint"}
     return " ".join(
         f"--{names.get(name, name)} {value}"
         for name, values in given.items()

@@ -19,6 +19,8 @@ class LetterFilter:
     error: str | None = None
     """The error's class, with or without its module."""
     reason: str | None = None
+    fingerprints: tuple[str, ...] = ()
+    """Of causes, whole."""
     since_ms: int | None = None
     until_ms: int | None = None
 
@@ -34,6 +36,7 @@ class LetterFilter:
             and _is_any(letter.job_type, self.job_types)
             and (self.error is None or _is_error(letter.carried.error, self.error))
             and (self.reason is None or fnmatchcase(letter.carried.reason, self.reason))
+            and (not self.fingerprints or letter.fingerprint in self.fingerprints)
             and (self.since_ms is None or letter.died_ms >= self.since_ms)
             and (self.until_ms is None or letter.died_ms < self.until_ms)
         )

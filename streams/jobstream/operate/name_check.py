@@ -10,9 +10,10 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from jobstream.operate.errors import NotThere
-from jobstream.operate.ids import begins_with, is_prefix, only_one
+from jobstream.operate.ids import PREFIX_CHARS_MIN, begins_with, is_prefix, only_one
 from jobstream.operate.letter_count import REASONS
 from jobstream.operate.near_names import close_first, listed
+from jobstream_processors.core.fingerprint import is_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -82,6 +83,40 @@ def whole_ids(wanted: LetterFilter, letters: Sequence[Letter]) -> LetterFilter:
     """
     there = {letter.id for letter in letters}
     return replace(wanted, ids=tuple(_whole_id(given, there) for given in wanted.ids))
+
+
+def whole_fingerprints(wanted: LetterFilter, letters: Sequence[Letter]) -> LetterFilter:
+    """The filter with each fingerprint in full.
+
+    A whole one need not have a letter: its last may have just been closed. Raises NotThere for the
+    beginning of none or of several.
+    """
+    given = wanted.fingerprints
+    if all(is_fingerprint(each.encode("utf-8", "replace")) for each in given):
+        return wanted
+    there = {letter.fingerprint for letter in letters}
+    return replace(wanted, fingerprints=tuple(whole_fingerprint(each, there) for each in given))
+
+
+def whole_fingerprint(given: str, there: Collection[str]) -> str:
+    """The fingerprint that begins so, among those there are; raises NotThere for none or several.
+
+    A whole one is given back even if it is not there.
+    """
+    if is_fingerprint(given.encode("utf-8", "replace")):
+        return given
+    begun = sorted(each for each in there if each.startswith(given))
+    if len(given) < PREFIX_CHARS_MIN or not begun:
+        message = (
+            f"no cause {given!r} among {len(there)}; give the first {PREFIX_CHARS_MIN} characters "
+            "of a fingerprint, or all, as in: jobstream dlq groups MODULE:APP"
+        )
+        raise NotThere(message)
+    if len(begun) > 1:
+        shown = listed(begun, LISTED_MAX)
+        message = f"{len(begun)} causes begin with {given!r}: {shown}; give more characters"
+        raise NotThere(message)
+    return begun[0]
 
 
 def _whole_id(given: str, there: Collection[str]) -> str:

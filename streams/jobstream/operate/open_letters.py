@@ -7,13 +7,14 @@ for those that are shown or redriven.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from sys import intern
 from typing import TYPE_CHECKING
 
 from jobstream.operate.errors import NotThere
 from jobstream.operate.job_events import type_of
 from jobstream.operate.scan import place_of, unmoved
 from jobstream_processors.core.headers import FIRST, Carried, Headers, headers_of, parse
-from jobstream_processors.core.letters import POINTER
+from jobstream_processors.core.letters import POINTER, fingerprint_in, release_in
 from jobstream_processors.errors import BadHeaders
 
 if TYPE_CHECKING:
@@ -44,6 +45,10 @@ class Letter:
     """Topic, partition and offset of the letter itself."""
     key: bytes
     """The letter's key: its tombstone has the same."""
+    fingerprint: str = ""
+    """Of its cause: as its header tells, else computed."""
+    release: str = ""
+    """The release that gave the job up; "" where the letter does not say."""
     trouble: str = ""
     """Why it is no letter of ours; it can be discarded, not redriven."""
 
@@ -118,23 +123,28 @@ def _again(view: AppView, letters: Iterable[Letter]) -> Iterator[tuple[Letter, R
 def _letter(view: AppView, queue: str, record: Record) -> Letter:
     key = record.key() or b""
     job_id, _, number = key.decode(errors="replace").rpartition(":")
-    carried, trouble = FIRST, ""
+    carried, trouble, headers = FIRST, "", {}
     try:
+        told = headers_of(record) or []
         # Among a million letters none has room for its traceback; its headers are read again.
-        carried = replace(parse(headers_of(record)), traceback="")
+        carried, headers = replace(parse(told), traceback=""), dict(told)
     except BadHeaders as error:
         trouble = str(error)
+    job_type = type_of(view.catalogue, record.value() or b"")
     if not (job_id and number.isascii() and number.isdigit()):
         trouble = trouble or f"key {key[:80]!r} is not <id>:<redrive>"
     return Letter(
         queue=queue,
         id=job_id or key.decode(errors="replace"),
         redrive=carried.redrive,
-        job_type=type_of(view.catalogue, record.value() or b""),
+        job_type=job_type,
         carried=carried,
         died_ms=record.timestamp()[1],
         place=place_of(record),
         key=key,
+        # One text for a million letters of a cause.
+        fingerprint=intern(fingerprint_in(headers, job_type, carried)),
+        release=intern(release_in(headers)),
         trouble=trouble,
     )
 

@@ -61,11 +61,13 @@ def test_error_with_surrogates_is_written_escaped() -> None:
 
 
 def test_letter_of_a_crowded_record_can_be_redriven() -> None:
-    """A letter adds two headers to the ones rendered."""
+    """A letter adds four headers to the ones rendered."""
     letter = [
         *render(Carried(seq=1), [("x", b"")] * HEADERS_MAX),
         ("js-key", b""),
-        ("js-at", b""),
+        ("js-pointer", b""),
+        ("js-fingerprint", b""),
+        ("js-release", b""),
     ]
 
     assert parse(letter).seq == 1

@@ -16,9 +16,10 @@ from jobstream_processors.core.decide import (
     Retry,
     RetryInPlace,
 )
-from jobstream_processors.core.headers import Carried
+from jobstream_processors.core.fingerprint import cause_of
+from jobstream_processors.core.headers import Carried, parse, render
 from jobstream_processors.core.known import CANCELLED, DEAD, DONE, Known, Parked
-from jobstream_processors.core.letters import POINTER, TOO_LARGE
+from jobstream_processors.core.letters import FINGERPRINT, POINTER, RELEASE, TOO_LARGE, redriven
 from jobstream_processors.settle.settler import PATIENCE_MS, Settler
 
 if TYPE_CHECKING:
@@ -370,3 +371,24 @@ def test_a_round_waits_for_all_that_is_late_together(shop: Shop) -> None:
     assert settler.settle([]) == ([], [])
 
     assert clock.monotonic_ms() - began_ms == PATIENCE_MS
+
+
+def test_a_letter_carries_cause_and_release_and_its_redrive_neither(
+    shop: Shop, settler: Settler
+) -> None:
+    lane = shop.lane()
+    died = replace(DEAD_LETTER.carried, error="E", frame="shop.py:7 in send", message="no order 7")
+    stale = [(FINGERPRINT, b"0" * 12), (RELEASE, b"old")]
+    (job,) = shop.deliver(lane, shop.put(shop.event("a")))
+    job.headers = stale
+
+    settler.settle([(job, replace(DEAD_LETTER, carried=died))])
+
+    (letter,) = shop.broker.records(shop.plan.dlq)
+    headers = list(letter.headers() or ())
+    assert job.reader is not None
+    cause = cause_of(job.reader.job_type, parse(headers))
+    assert [value for name, value in headers if name == FINGERPRINT] == [cause.fingerprint.encode()]
+    assert RELEASE not in dict(headers), "none is set"
+    redriven_copy = render(redriven(parse(headers)), headers)
+    assert not {FINGERPRINT, RELEASE} & dict(redriven_copy).keys()

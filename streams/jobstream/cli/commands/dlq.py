@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobstream.cli.app_command import AppGroup
+from jobstream.cli.dlq_groups import groups_command
 from jobstream.cli.letter_filter import chosen, filter_of, filter_options, said
 from jobstream.cli.options import brokers_now, json_option, or_ours, queue_option, sink_of, view_of
 from jobstream.cli.output import age, iso, print_json_line, print_table, remark, say
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 LIST_LIMIT = 1_000
 WAYS = ("redriven", "discarded", "closed", "failed")
 """What becomes of letters, in the order of the sum; `closed`: somebody else had done it."""
-COLUMNS = ("id", "type", "reason", "error", "attempts>", "redrive>", "age>", "origin", "message")
+COLUMNS = (
+    "id", "type", "cause", "reason", "error", "attempts>", "redrive>", "age>", "origin", "message"
+)  # fmt: skip
 _all_option = click.option(
     "--all",
     "everything",
@@ -50,6 +53,9 @@ def command() -> None:
     A job that failed for good leaves a dead letter. The letter is open until a redrive, a discard
     or the job's own success closes it.
     """
+
+
+command.add_command(groups_command)
 
 
 @command.command("list")
@@ -232,6 +238,7 @@ def _row(letter: Letter, now_ms: int) -> tuple[Any, ...]:
     return (
         letter.id,
         letter.job_type or "?",
+        letter.fingerprint,
         carried.reason or letter.trouble,
         " at ".join(text for text in (carried.error, carried.frame) if text),
         carried.attempt,
@@ -249,6 +256,7 @@ def _summary(letter: Letter) -> dict[str, Any]:
         "id": letter.id,
         "queue": letter.queue,
         "type": letter.job_type or None,
+        "fingerprint": letter.fingerprint,
         "reason": carried.reason,
         "error": carried.error,
         "message": carried.message,
@@ -257,6 +265,7 @@ def _summary(letter: Letter) -> dict[str, Any]:
         "redrive": letter.redrive,
         "died_at": iso(letter.died_ms),
         "first_failed_at": iso(carried.first_failed_ms) if carried.first_failed_ms else None,
+        "release": letter.release or None,
         "origin": carried.origin,
         "letter": f"{topic}:{partition}:{offset}",
         **({"trouble": letter.trouble} if letter.trouble else {}),
