@@ -155,7 +155,22 @@ def test_any_text_has_a_pattern_on_one_line_and_within_its_bound(text: str) -> N
     assert "\n" not in pattern
 
 
-HOSTILE = ("a", "1", "'", " '", "b'", "a@", "/", "*", "1,", "a1", "a://", " in ", ":1", "\\'")
+HOSTILE: tuple[str, ...] = (
+    "a",
+    "1",
+    "'",
+    " '",
+    "b'",
+    "a@",
+    "/",
+    "*",
+    "1,",
+    "a1",
+    "a://",
+    " in ",
+    ":1",
+    "\\'",
+)
 HOSTILE += ("1e-1.", "-", "\n", "aaaaaaaa-aaaa-", "0x", "=", "\u0663", "\U0001f600", "\udce9")
 
 
