@@ -7,9 +7,6 @@ from dataclasses import dataclass
 
 from jobstream_processors.core.ladder import rung_for, rung_partition
 
-RELEASE_BYTES_MAX = 128
-"""Bytes of a release's name, which every dead letter carries."""
-
 
 @dataclass(frozen=True, slots=True)
 class QueuePlan:

@@ -23,8 +23,8 @@ from jobstream.kafka.client.client_options import (
 )
 from jobstream.service_links import without_service_links
 from jobstream_processors.core.duration import Duration, to_ms, to_text
+from jobstream_processors.core.headers import RELEASE_BYTES_MAX
 from jobstream_processors.errors import InvalidOption
-from jobstream_processors.queue_plan import RELEASE_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

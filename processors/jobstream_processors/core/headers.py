@@ -22,6 +22,8 @@ PREFIX = "js-"
 TRACEBACK = "js-traceback"
 TEXT_BYTES_MAX = 1_000
 TRACEBACK_BYTES_MAX = 8_000
+RELEASE_BYTES_MAX = 128
+"""Bytes of a release's name, which every dead letter carries."""
 HEADERS_MAX = 64
 LETTER_HEADERS_MAX = 4
 """Headers that a dead letter adds to those of `render`; it must stay readable when redriven."""

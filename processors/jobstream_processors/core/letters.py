@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING
 
 from jobstream_processors.core import known
 from jobstream_processors.core.fingerprint import cause_of, is_fingerprint
-from jobstream_processors.core.headers import TEXT_BYTES_MAX, Carried, Headers, cut
-from jobstream_processors.queue_plan import RELEASE_BYTES_MAX
+from jobstream_processors.core.headers import (
+    RELEASE_BYTES_MAX,
+    TEXT_BYTES_MAX,
+    Carried,
+    Headers,
+    cut,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
