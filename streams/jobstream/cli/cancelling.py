@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jobstream.cli.ask_processes import workers_here
 from jobstream.cli.control_text import document, holds
 from jobstream.cli.hints import typed
 from jobstream.cli.output import iso, print_json, progress, remark, say, when
@@ -13,6 +12,7 @@ from jobstream.exits import FAILURE, OK
 from jobstream.operate.errors import LookTooLong
 from jobstream.operate.history import WAITING, History, history
 from jobstream.operate.ids import is_prefix
+from jobstream.operate.process_answers import workers_here
 from jobstream.operate.short_ids import whole_id
 from jobstream_processors.core import known
 from jobstream_processors.core.orders import CANCEL

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import click
 
 from jobstream.cli.app_command import AppGroup
-from jobstream.cli.ask_processes import confirm, workers_here
+from jobstream.cli.ask_processes import confirm
 from jobstream.cli.control_entries import entry_options, release_entry, tell_entry, wait_options
 from jobstream.cli.options import json_option, view_of
 from jobstream.cli.output import remark
 from jobstream.cli.printable import one_line
+from jobstream.operate.process_answers import workers_here
 from jobstream_processors.core.orders import HOLD_BREAKER, OPEN
 
 if TYPE_CHECKING:

@@ -8,14 +8,16 @@ from typing import NoReturn
 from jobstream import held_signals
 from jobstream.exits import FAILURE
 
-SERVING = frozenset({"worker", "dev", "exporter", "canary"})
+SERVING = frozenset({"worker", "dev", "exporter", "canary", "web"})
 """The commands that run until a signal stops them."""
+_NOT_SERVING = [["web", "token"]]
 
 
 def main() -> NoReturn:
     """Run the command in `sys.argv`; ends the process with one of the documented exit codes."""
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
-    if SERVING.intersection(words[:1]) and "--once" not in sys.argv:
+    serves = SERVING.intersection(words[:1]) and words[:2] not in _NOT_SERVING
+    if serves and "--once" not in sys.argv:
         from jobstream.cli import first_process  # noqa: PLC0415 - not for other commands
         from jobstream.roles.stop_signals import SIGNALS  # noqa: PLC0415 - as above
 

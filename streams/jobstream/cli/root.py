@@ -31,6 +31,7 @@ COMMANDS = {
     "lag": "Show how far the workers are behind, in records and in seconds.",
     "canary": "Enqueue test jobs at an interval, and measure when they are done.",
     "exporter": "Serve lag, dead letters and consumer groups as Prometheus metrics.",
+    "web": "Serve the HTTP API of an app, and make tokens for it.",
     "control": "Pause queues and job types, cancel jobs, quiet workers, hold breakers.",
     "schedules": "List, add, pause, run and backfill schedules.",
     "topics": "Create and check the topics of an app.",

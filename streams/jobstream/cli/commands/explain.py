@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobstream.cli.app_command import AppCommand
-from jobstream.cli.ask_processes import workers_here
 from jobstream.cli.control_text import document
 from jobstream.cli.job_lookup import look_up, lookup_options, no_trace
 from jobstream.cli.options import json_option, or_ours
 from jobstream.cli.output import iso, print_json, say
 from jobstream.cli.why_text import sentence
 from jobstream.exits import OK
+from jobstream.operate.process_answers import workers_here
 
 if TYPE_CHECKING:
     from jobstream.cli.app_name import AppName

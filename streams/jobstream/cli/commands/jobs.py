@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobstream.cli.app_command import AppCommand
-from jobstream.cli.ask_processes import held_by, workers_here
 from jobstream.cli.control_text import WHAT, about
 from jobstream.cli.options import (
     LISTED_MAX,
@@ -23,6 +22,7 @@ from jobstream.cli.output import age, iso, print_json_line, print_table, progres
 from jobstream.cli.printable import one_line
 from jobstream.exits import OK
 from jobstream.operate.near_names import listed
+from jobstream.operate.process_answers import held_by, workers_here
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,16 +6,15 @@ broker.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from jobstream.cli.app_command import AppCommand
-from jobstream.cli.ask_processes import AT_ONCE, ask, held_by
 from jobstream.cli.options import json_option, name_and_settings
 from jobstream.cli.output import age, print_json, print_table, remark
 from jobstream.exits import FAILURE, OK
+from jobstream.operate.process_answers import held_by, processes_here
 
 if TYPE_CHECKING:
     from jobstream.cli.app_name import AppName
@@ -34,15 +33,13 @@ def command(app: AppName, *, as_json: bool) -> int:
     The exit code is 0 if at least one process answers and all are live and ready, else 1. To watch
     processes on other machines, use Prometheus.
     """
-    from jobstream.observe.targets import folder_of, living  # noqa: PLC0415 - with the command only
+    from jobstream.observe.targets import folder_of  # noqa: PLC0415 - with the command only
 
     name, settings = name_and_settings(app)
-    folder = folder_of(settings.state_dir, name)
-    found = living(folder)
-    if not found:
+    answers = processes_here(name, settings)
+    if not answers:
+        folder = folder_of(settings.state_dir, name)
         remark(f"no process of {name!r} answers on this machine (looked in {folder})")
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        answers = list(pool.map(ask, found))
     if as_json:
         print_json(answers)
     elif answers:

@@ -1,0 +1,168 @@
+"""One job: where it stands, its args with secrets masked, and all that happened to it, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from jobstream.answers.as_of import AsOf
+from jobstream.answers.errors import NoSuch
+from jobstream.control_listing import ControlEntry, shown
+from jobstream.operate.errors import LookTooLong, NotThere
+from jobstream.operate.history import History, history
+from jobstream.operate.job_events import plain_json
+from jobstream.operate.process_answers import workers_here
+from jobstream.operate.short_ids import whole_id
+from jobstream_processors.core.orders import CANCEL, PAUSE_QUEUE, PAUSE_TYPE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from jobstream.answers.site import Site
+    from jobstream.operate.history import HistoryEntry
+    from jobstream_processors.core.orders import Order
+
+RECORDS_MAX = 1_000_000
+"""Records that are read for one job; some ten seconds' work."""
+STEPS_MAX = 500
+"""Steps of an answer: the first few, and the last."""
+FIRST_STEPS = 50
+ID_CHARS_MAX = 400
+
+
+@dataclass(frozen=True, slots=True)
+class JobStep:
+    """One record about the job."""
+
+    at: datetime
+    """When the broker appended it."""
+    what: str
+    """`queued`, `waits`, `row`, `dead letter` or `letter closed`."""
+    queue: str
+    topic: str
+    partition: int
+    offset: int
+    detail: Mapping[str, Any]
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobAnswer:
+    """One job."""
+
+    as_of: AsOf
+    id: str
+    type: str
+    """Empty where no record of it can be read any more."""
+    state: str
+    has_ended: bool
+    queue: str
+    attempt: int
+    meta: Mapping[str, Any]
+    args: Mapping[str, Any] | None
+    """As JSON, secrets masked; None where no record of it can be read any more."""
+    steps: tuple[JobStep, ...]
+    steps_left_out: int
+    """Those in the middle of a long history."""
+    traceback: str
+    """Of the last failure."""
+    orders: tuple[ControlEntry, ...]
+    """Control entries in force for the job, its type or its queues."""
+    runs_on: str
+    """The worker of this machine that runs it, as `host:pid`; empty if none does."""
+    runs_s: float | None
+    """For how long it has run there."""
+
+
+def job(site: Site, job_id: str) -> JobAnswer:
+    """The job of that id, or of the one that begins so; blocks while the log is read.
+
+    Raises NoSuch where the log has none, or no whole one, SourceAway and TooBusy.
+    """
+    if not job_id or len(job_id) > ID_CHARS_MAX:
+        message = f"no job has the id {job_id!r:.100}"
+        raise NoSuch(message)
+    held = site.kept.get(("job", job_id), lambda: _read(site, job_id))
+    found, orders, run = held.value
+    return _answer(held.as_of(), found, orders, run)
+
+
+Found = tuple[History, tuple["Order", ...], Mapping[str, Any] | None]
+
+
+def _read(site: Site, job_id: str) -> Found:
+    with site.readers.one() as view:
+        try:
+            queues = view.queues()
+            whole = whole_id(view, job_id, queues, None, records_max=RECORDS_MAX)
+            found = history(view, whole, queues, None, records_max=RECORDS_MAX)
+        except (NotThere, LookTooLong) as error:
+            raise NoSuch(str(error)) from error
+        if not found.entries:
+            message = f"no trace of job {job_id!r} in the log of app {site.name!r}"
+            raise NoSuch(message)
+        orders = tuple(view.orders(site.now_ms))
+        runs = (
+            {"worker": answer["worker"], **run}
+            for answer in workers_here(view)
+            for run in answer.get("runs") or []
+            if run["id"] == found.job_id
+        )
+        return found, orders, next(runs, None)
+
+
+def _answer(
+    told: AsOf, found: History, orders: Iterable[Order], run: Mapping[str, Any] | None
+) -> JobAnswer:
+    event, at = found.event, found.told_by
+    steps, left_out = _bounded(found.entries)
+    detail = at.detail if at is not None else {}
+    meta = dict(event.meta) if event is not None else {}
+    if (enqueued_ms := meta.get("enqueued_at")) is not None:
+        meta["enqueued_at"] = _moment(enqueued_ms).isoformat()
+    return JobAnswer(
+        as_of=told,
+        id=found.job_id,
+        type=event.job_type if event is not None else "",
+        state="running" if run is not None else found.state,
+        has_ended=found.has_ended,
+        queue=at.queue if at is not None else "",
+        attempt=run["attempt"] if run is not None else detail.get("attempt", 1),
+        meta=plain_json(meta),
+        args=event.args if event is not None else None,
+        steps=tuple(_step(entry) for entry in steps),
+        steps_left_out=left_out,
+        traceback=found.traceback,
+        orders=tuple(shown(order) for order in orders if _concerns(order, found)),
+        runs_on=run["worker"] if run is not None else "",
+        runs_s=run["seconds"] if run is not None else None,
+    )
+
+
+def _bounded(entries: list[HistoryEntry]) -> tuple[list[HistoryEntry], int]:
+    left_out = max(0, len(entries) - STEPS_MAX)
+    if not left_out:
+        return entries, 0
+    return entries[:FIRST_STEPS] + entries[FIRST_STEPS + left_out :], left_out
+
+
+def _step(entry: HistoryEntry) -> JobStep:
+    detail = plain_json(dict(entry.detail))
+    return JobStep(
+        _moment(entry.at_ms), entry.what, entry.queue, *entry.place, detail, entry.traceback
+    )
+
+
+def _concerns(order: Order, found: History) -> bool:
+    subjects = {
+        PAUSE_QUEUE: {entry.queue for entry in found.entries},
+        PAUSE_TYPE: {found.event.job_type} if found.event is not None else set(),
+        CANCEL: {found.job_id},
+    }
+    return order.subject in subjects.get(order.kind, ())
+
+
+def _moment(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(max(0, at_ms) / 1000, UTC)

@@ -1,0 +1,210 @@
+"""Jobs as they stand, by filter, the newest first, a page at a time."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from jobstream.answers.as_of import AsOf
+from jobstream.answers.errors import NoSuch
+from jobstream.errors import ConfigError
+from jobstream.operate.errors import NotThere
+from jobstream.operate.job_list import jobs_now, require_types
+from jobstream.operate.job_states import RUNNING, STATES, JobNow, Wanted
+from jobstream.operate.process_answers import workers_here
+
+if TYPE_CHECKING:
+    from jobstream.answers.site import Site
+    from jobstream.operate.job_list import JobList
+    from jobstream.operate.view import AppView
+
+LIMIT = 50
+LIMIT_MAX = 500
+LOG_JOBS_MAX = 2_000
+"""Jobs that one reading of the log keeps; pages go through these."""
+LOG_RECORDS_MAX = 200_000
+LOOK_MS = 3_600_000
+"""How far back the log is read where nothing says since when."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobsWanted:
+    """Which jobs are meant; an empty field is met by all."""
+
+    states: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    """Job types; `*` stands for any text."""
+    queue: str | None = None
+    key: str | None = None
+    """The order key."""
+    since: datetime | None = None
+    """Jobs of this moment or later."""
+    text: str | None = None
+    """A text in the args, the id or the error. From the log, in the id and the error alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """One job at a glance."""
+
+    id: str
+    type: str
+    """Empty where nothing tells."""
+    queue: str
+    state: str
+    at: datetime
+    """When the record was appended that tells the state; of one that runs, when it began."""
+    attempt: int
+    key: str | None
+    due_at: datetime | None
+    ahead: int | None
+    """Records of its partition that may have to be finished before it."""
+    waits: str
+    """What it waits for on the ladder, if not for its time alone."""
+    error: str
+    reason: str
+    """Why it ended, if not by being done."""
+    letter_closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JobsAnswer:
+    """One page of jobs."""
+
+    as_of: AsOf
+    jobs: tuple[JobRow, ...]
+    after: str
+    """Give it back to get the next page; empty at the end."""
+    counts: Mapping[str, int]
+    """State → how many jobs meet the filter, but for its states."""
+    since: datetime
+    """What happened before was not looked at."""
+    older: int
+    """Records before that moment that may still wait."""
+    note: str
+    """What this source can't tell; empty if nothing."""
+
+
+def jobs(site: Site, wanted: JobsWanted, after: str = "", limit: int = LIMIT) -> JobsAnswer:
+    """A page of the jobs that are wanted; blocks for some seconds while the log is read.
+
+    Raises ConfigError for a bad filter or `after`, NoSuch for an unknown queue or type, SourceAway
+    and TooBusy.
+    """
+    _check(wanted, limit)
+    place = _place_in(after)
+    held = site.kept.get(("jobs", wanted), lambda: _read(site, wanted))
+    found, rows = held.value
+    if place is not None:
+        rows = [row for row in rows if (row.at, row.id) < place]
+    page = rows[:limit]
+    left = len(rows) - len(page)
+    return JobsAnswer(
+        as_of=held.as_of(),
+        jobs=tuple(page),
+        after=_after(page[-1]) if left else "",
+        counts=dict(found.counts),
+        since=_moment(found.since_ms),
+        older=found.older,
+        note="read from the log: args are not searched, and jobs that workers of other machines "
+        "run are shown as waiting",
+    )
+
+
+def _check(wanted: JobsWanted, limit: int) -> None:
+    if unknown := [state for state in wanted.states if state not in STATES]:
+        message = f"state={unknown[0]!r:.100} is not a state: give one of {', '.join(STATES)}"
+        raise ConfigError(message)
+    if not 1 <= limit <= LIMIT_MAX:
+        message = f"limit={limit}: give 1 to {LIMIT_MAX}"
+        raise ConfigError(message)
+
+
+def _read(site: Site, wanted: JobsWanted) -> tuple[JobList, list[JobRow]]:
+    with site.readers.one() as view:
+        try:
+            queues = view.queues(wanted.queue)
+            require_types(view, wanted.types)
+        except NotThere as error:
+            raise NoSuch(str(error)) from error
+        now_ms = site.now_ms()
+        since_ms = now_ms - LOOK_MS
+        if wanted.since is not None:
+            since_ms = round(wanted.since.timestamp() * 1000)
+        found = jobs_now(
+            view,
+            queues,
+            Wanted(LOG_JOBS_MAX, since_ms, frozenset(wanted.states), wanted.types),
+            _running(view, now_ms, {each.name for each in queues}),
+            most=LOG_RECORDS_MAX,
+        )
+    rows = [_row(job) for job in found.jobs if _meets(job, wanted)]
+    return found, sorted(rows, key=lambda row: (row.at, row.id), reverse=True)
+
+
+def _running(view: AppView, now_ms: int, queues: set[str]) -> list[JobNow]:
+    return [
+        JobNow(
+            id=run["id"],
+            job_type=run["job"],
+            queue=run["queue"],
+            state=RUNNING,
+            at_ms=now_ms - round(run["seconds"] * 1_000),
+            attempt=run["attempt"],
+        )
+        for answer in workers_here(view)
+        for run in answer.get("runs") or []
+        if run["queue"] in queues
+    ]
+
+
+def _meets(job: JobNow, wanted: JobsWanted) -> bool:
+    if wanted.key is not None and job.key != wanted.key:
+        return False
+    if wanted.text is None:
+        return True
+    text = wanted.text.casefold()
+    return text in job.id.casefold() or text in job.error.casefold()
+
+
+def _row(job: JobNow) -> JobRow:
+    return JobRow(
+        id=job.id,
+        type=job.job_type,
+        queue=job.queue,
+        state=job.state,
+        at=_moment(job.at_ms),
+        attempt=job.attempt,
+        key=job.key,
+        due_at=_moment(job.due_ms) if job.due_ms is not None else None,
+        ahead=job.ahead,
+        waits=job.waits,
+        error=job.error,
+        reason=job.reason,
+        letter_closed=job.letter_closed,
+    )
+
+
+def _after(row: JobRow) -> str:
+    told = json.dumps([row.at.timestamp(), row.id]).encode()
+    return base64.urlsafe_b64encode(told).decode().rstrip("=")
+
+
+def _place_in(after: str) -> tuple[datetime, str] | None:
+    if not after:
+        return None
+    try:
+        padded = after + "=" * (-len(after) % 4)
+        at_s, job_id = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        return datetime.fromtimestamp(at_s, UTC), str(job_id)
+    except (ValueError, TypeError, OverflowError, OSError) as error:
+        message = f"after={after!r:.100} is no place in a list: give the one of the page before"
+        raise ConfigError(message) from error
+
+
+def _moment(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(max(0, at_ms) / 1000, UTC)

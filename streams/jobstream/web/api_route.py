@@ -1,0 +1,72 @@
+"""One call of the API as data: its path, who may make it, what it takes, what it answers.
+
+The routing, the checks, the description in OpenAPI and the tests of roles are all made of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.requests import Request
+
+from jobstream.web.callers import Caller, Role
+from jobstream.web.desk import Desk
+
+V1 = "/api/v1"
+
+
+@dataclass(slots=True)
+class Call:
+    """One request that was let in, with what it says read and checked."""
+
+    desk: Desk
+    request: Request
+    caller: Caller
+    query: Any
+    """The route's query class; None without one."""
+    body: Any
+    """The route's body class; the JSON itself where the route reads it."""
+    correlation_id: str
+
+    def path(self, name: str) -> str:
+        """A part of the path."""
+        return str(self.request.path_params[name])
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer with another status than the route's, or with headers."""
+
+    answer: Any
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiRoute:
+    """One call."""
+
+    method: str
+    path: str
+    """Below `/api/v1`."""
+    needs: Role
+    summary: str
+    run: Callable[[Call], Awaitable[Any]]
+    query: type[Any] | None = None
+    body: type[Any] | None = None
+    answer: Any = None
+    """The type of the answer; None for no body."""
+    status: int = 200
+    takes_json: bool = False
+    """It takes a body that it reads itself."""
+    problems: tuple[int, ...] = ()
+    """Statuses of problems beyond those of every call."""
+    tag: str = "app"
+
+    @property
+    def name(self) -> str:
+        """What it is called in the description, in metrics and in the log."""
+        parts = [each.strip("{}").replace("-", "_") for each in self.path.split("/") if each]
+        return "_".join([self.method.lower(), *parts])

@@ -1,0 +1,176 @@
+"""The ASGI application: its routes, and what holds for every request."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import uuid_utils
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+
+from jobstream.answers.site import Site
+from jobstream.web.api_reads import READS
+from jobstream.web.api_route import V1
+from jobstream.web.desk import Desk
+from jobstream.web.problems import Problem
+from jobstream.web.serving import answer_to, endpoint_of
+from jobstream.web.tokens import TokenFile
+from jobstream.web.web_options import WebOptions
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from jobstream.app import App
+
+log = logging.getLogger("jobstream.web.access")
+
+_CORRELATION = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+SECURITY = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "font-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; "
+        "base-uri 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+}
+"""Headers of every answer."""
+ROUTES = (*READS,)
+"""Every call of the API."""
+
+
+def asgi(
+    app: App | Site,
+    *,
+    tokens: Path | None = None,
+    options: WebOptions | None = None,
+) -> ASGIApp:
+    """The application over HTTP of an app, to be served or mounted under a prefix.
+
+    `tokens` is the file of tokens, by default `web-tokens.json` in the app's state folder, where
+    `jobstream web token add` puts them. Without any token nobody is served, but with
+    `options.open_to_loopback`. Connects to nothing until the first request. A mounted application
+    is told to stop by its own lifespan, or by `close` of the `Site` that it was given.
+    """
+    site = app if isinstance(app, Site) else Site.of(app)
+    path = tokens if tokens is not None else token_path(site)
+    return application(Desk(site, TokenFile(path), options or WebOptions()))
+
+
+def token_path(site: Site) -> Path:
+    """Where an app's tokens are kept, if nothing else is said."""
+    return site.settings.state_dir / site.name / "web-tokens.json"
+
+
+def application(desk: Desk) -> ASGIApp:
+    """The same over a desk that was made before."""
+
+    @asynccontextmanager
+    async def lifespan(_: object) -> AsyncIterator[None]:
+        yield
+        desk.closing.set()
+        await desk.ask(desk.close)
+
+    routes: list[Any] = [
+        Mount(
+            V1,
+            routes=[
+                Route(each.path, endpoint_of(desk, each), methods=[each.method], name=each.name)
+                for each in ROUTES
+            ],
+        ),
+        Route("/healthz", _healthz),
+    ]
+    if prefix := desk.options.prefix:
+        routes = [Mount(prefix, routes=routes)]
+    inner = Starlette(
+        routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _http_error}
+    )
+    inner.router.redirect_slashes = False
+    return _Outer(inner, desk)
+
+
+async def _healthz(_: Request) -> Response:
+    return JSONResponse({"ok": True})
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    """What the router found wrong: no such path, or no such method there."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
+    kind, message = "http", str(error.detail)
+    if error.status_code == 404:  # noqa: PLR2004 - its name
+        kind, message = "no-path", f"no path {request.url.path!r:.200}; {V1}/openapi.json has all"
+    elif error.status_code == 405:  # noqa: PLR2004 - its name
+        kind, message = "method", f"{request.method} is not for {request.url.path!r:.200}"
+    return answer_to(Problem(error.status_code, kind, message, headers=error.headers), request)
+
+
+class _Outer:
+    """Around every request: its correlation id, the headers of its answer, a line in the log."""
+
+    def __init__(self, inner: ASGIApp, desk: Desk) -> None:
+        self._inner = inner
+        self._desk = desk
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        if scope["type"] != "http":
+            await self._inner(scope, receive, send)
+            return
+        began_s = time.monotonic()
+        state = scope.setdefault("state", {})
+        given = Request(scope).headers.get("x-request-id", "")
+        known = _CORRELATION.fullmatch(given) is not None
+        state["correlation_id"] = given if known else str(uuid_utils.uuid7())
+        status = 0
+
+        async def tell(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = [*message["headers"], (b"x-request-id", state["correlation_id"].encode())]
+                there = {name for name, _ in headers}
+                headers += [
+                    (name.encode(), value.encode())
+                    for name, value in SECURITY.items()
+                    if name.encode() not in there
+                ]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        try:
+            await self._inner(scope, receive, tell)
+        finally:
+            self._log(scope, state, status, time.monotonic() - began_s)
+
+    def _log(self, scope: Scope, state: dict[str, Any], status: int, took_s: float) -> None:
+        client = scope.get("client") or ("", 0)
+        log.info(
+            "request",
+            extra={
+                "correlation_id": state["correlation_id"],
+                "method": scope["method"],
+                "path": scope["path"][:300],
+                "route": state.get("route", ""),
+                "status": status,
+                "ms": round(took_s * 1000, 1),
+                "who": state.get("caller", ""),
+                "from": client[0],
+            },
+        )

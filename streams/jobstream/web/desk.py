@@ -1,0 +1,71 @@
+"""What the routes of one application share: the app, the tokens, the bounds; handed to each."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from jobstream.answers.errors import TooBusy
+from jobstream.web.rate import RequestRate
+from jobstream.web.sessions import Sessions
+from jobstream_processors.background import aside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jobstream.answers.site import Site
+    from jobstream.web.callers import Caller
+    from jobstream.web.tokens import TokenFile
+    from jobstream.web.web_options import WebOptions
+
+T = TypeVar("T")
+
+
+class Desk:
+    """One application's. Used on its event loop; `ask` moves what blocks to a thread."""
+
+    def __init__(self, site: Site, tokens: TokenFile, options: WebOptions) -> None:
+        self.site = site
+        self.tokens = tokens
+        self.options = options
+        self.rate = RequestRate(options.rate_per_s, options.rate_burst)
+        self.closing = asyncio.Event()
+        """Set when the server is to stop: what waits for long gives up."""
+        self._room = asyncio.Semaphore(options.threads_max)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether callers need no token: there is none, and the loopback alone is served."""
+        return self.options.open_to_loopback and not self.tokens.now().by_id
+
+    @property
+    def sessions(self) -> Sessions:
+        """Those that the file's key signs; with no file, this process's own."""
+        return Sessions(self.tokens.now().session_key or self.options.spare_key)
+
+    def holder(self, token_id: str) -> Caller | None:
+        """Who holds the token of that id now; None if it was revoked."""
+        found = self.tokens.now().by_id.get(token_id)
+        return found.caller() if found is not None else None
+
+    async def ask(self, function: Callable[..., T], *given: Any) -> T:  # noqa: ANN401 - what it takes
+        """Call what blocks on a thread of its own; raises TooBusy where too many do already."""
+        try:
+            await asyncio.wait_for(self._room.acquire(), self.options.wait_s_max)
+        except TimeoutError as error:
+            message = f"{self.options.threads_max} requests are under way: ask again in a second"
+            raise TooBusy(message) from error
+        try:
+            return await aside("jobstream-web", function, *given)
+        finally:
+            self._room.release()
+
+    def now_s(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+    def close(self) -> None:
+        """Let go of what the site holds; blocks for some seconds at most."""
+        self.closing.set()
+        self.site.close()
