@@ -10,7 +10,7 @@ from jobstream.answers.as_of import AsOf
 from jobstream.control_listing import shown
 
 if TYPE_CHECKING:
-    from jobstream.answers.site import Site
+    from jobstream.answers.app_site import Site
 
 LIMIT_MAX = 1_000
 

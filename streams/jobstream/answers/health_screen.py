@@ -10,8 +10,8 @@ from jobstream.answers.errors import AnswerError
 from jobstream.answers.queues_screen import groups, queue_rows
 
 if TYPE_CHECKING:
+    from jobstream.answers.app_site import Site
     from jobstream.answers.shared_look import Taken
-    from jobstream.answers.site import Site
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from jobstream_processors.core.orders import CANCEL, PAUSE_QUEUE, PAUSE_TYPE
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from jobstream.answers.site import Site
+    from jobstream.answers.app_site import Site
     from jobstream.operate.history import HistoryEntry
     from jobstream_processors.core.orders import Order
 

@@ -18,7 +18,7 @@ from jobstream.operate.job_states import RUNNING, STATES, JobNow, Wanted
 from jobstream.operate.process_answers import workers_here
 
 if TYPE_CHECKING:
-    from jobstream.answers.site import Site
+    from jobstream.answers.app_site import Site
     from jobstream.operate.job_list import JobList
     from jobstream.operate.view import AppView
 

@@ -37,7 +37,7 @@ AWAY: tuple[type[Exception], ...] = (BrokerUnavailable, ReadStalled, TableUnavai
 
 
 @dataclass(frozen=True, slots=True)
-class Held(Generic[T]):
+class CachedAnswer(Generic[T]):
     """A value, its age in seconds, and why it is no newer one."""
 
     value: T
@@ -58,7 +58,7 @@ class _Entry:
         self.at_s: float | None = None
 
 
-class Kept:
+class AnswerCache:
     """Values by key, at most `entries_max`. Safe in any thread."""
 
     def __init__(
@@ -74,7 +74,7 @@ class Kept:
         self._lock = threading.Lock()
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
 
-    def get(self, key: Hashable, read: Callable[[], T]) -> Held[T]:
+    def get(self, key: Hashable, read: Callable[[], T]) -> CachedAnswer[T]:
         """The value of that key, read if it is not fresh; blocks for the reading.
 
         Raises SourceAway where the source is away and no usable value is known, TooBusy where
@@ -87,7 +87,7 @@ class Kept:
         usable = known is not None and known <= self._usable_s
         if not entry.lock.acquire(timeout=0.0 if usable else WAIT_S_MAX):
             if usable and (age_s := self._age(entry)) is not None:
-                return Held(entry.value, age_s, "a newer one is being read")
+                return CachedAnswer(entry.value, age_s, "a newer one is being read")
             message = "the same is being read for another request, and takes long: ask again"
             raise TooBusy(message)
         try:
@@ -105,14 +105,14 @@ class Kept:
         with self._lock:
             self._entries.clear()
 
-    def _read(self, key: Hashable, entry: _Entry, read: Callable[[], T]) -> Held[T]:
+    def _read(self, key: Hashable, entry: _Entry, read: Callable[[], T]) -> CachedAnswer[T]:
         began_s = self._monotonic()
         try:
             value = read()
         except AWAY as error:
             age_s = self._age(entry)
             if age_s is not None and age_s <= self._usable_s:
-                return Held(entry.value, age_s, str(error))
+                return CachedAnswer(entry.value, age_s, str(error))
             if isinstance(error, SourceAway):
                 raise
             raise SourceAway(str(error)) from error
@@ -122,7 +122,7 @@ class Kept:
             raise
         # True of the moment at which the reading began, at the latest.
         entry.value, entry.at_s = value, began_s
-        return Held(value, self._monotonic() - began_s)
+        return CachedAnswer(value, self._monotonic() - began_s)
 
     def _entry(self, key: Hashable) -> _Entry:
         with self._lock:
@@ -135,6 +135,10 @@ class Kept:
     def _age(self, entry: _Entry) -> float | None:
         return None if entry.at_s is None else self._monotonic() - entry.at_s
 
-    def _fresh(self, entry: _Entry) -> Held[Any] | None:
+    def _fresh(self, entry: _Entry) -> CachedAnswer[Any] | None:
         age_s = self._age(entry)
-        return Held(entry.value, age_s) if age_s is not None and age_s <= self._fresh_s else None
+        return (
+            CachedAnswer(entry.value, age_s)
+            if age_s is not None and age_s <= self._fresh_s
+            else None
+        )

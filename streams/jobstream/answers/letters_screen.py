@@ -15,8 +15,8 @@ from jobstream.operate.errors import NotThere
 from jobstream.operate.open_letters import open_letters
 
 if TYPE_CHECKING:
-    from jobstream.answers.kept import Held
-    from jobstream.answers.site import Site
+    from jobstream.answers.app_site import Site
+    from jobstream.answers.kept import CachedAnswer
     from jobstream.operate.filters import LetterFilter
     from jobstream.operate.open_letters import Letter
 
@@ -91,7 +91,7 @@ def letters(
     )
 
 
-def all_letters(site: Site) -> Held[list[Letter]]:
+def all_letters(site: Site) -> CachedAnswer[list[Letter]]:
     """Every open letter of the app, the oldest first, shared by all who ask at that time."""
 
     def read() -> list[Letter]:

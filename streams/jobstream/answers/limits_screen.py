@@ -11,11 +11,11 @@ from jobstream.control_listing import ControlEntry, shown
 from jobstream_processors.core.orders import BREAKER_OPENED, HOLD_BREAKER, OPEN, SET_LIMIT
 
 if TYPE_CHECKING:
-    from jobstream.answers.site import Site
+    from jobstream.answers.app_site import Site
 
 
 @dataclass(frozen=True, slots=True)
-class BreakerRow:
+class BreakerNow:
     """One circuit breaker."""
 
     name: str
@@ -32,7 +32,7 @@ class BreakerRow:
 
 
 @dataclass(frozen=True, slots=True)
-class LimitRow:
+class LimitNow:
     """One limit of a job type."""
 
     name: str
@@ -48,8 +48,8 @@ class LimitsAnswer:
     """Every limit and breaker, by name."""
 
     as_of: AsOf
-    breakers: tuple[BreakerRow, ...]
-    limits: tuple[LimitRow, ...]
+    breakers: tuple[BreakerNow, ...]
+    limits: tuple[LimitNow, ...]
 
 
 def limits_and_breakers(site: Site) -> LimitsAnswer:
@@ -64,7 +64,7 @@ def limits_and_breakers(site: Site) -> LimitsAnswer:
         if job.breaker is not None:
             users.setdefault(job.breaker.name, []).append(job.name)
     breakers = tuple(
-        BreakerRow(
+        BreakerNow(
             name=name,
             types=tuple(users.get(name, ())),
             state=_state(held.get(name), opened.get(name), seen.get(name, {})),
@@ -80,7 +80,7 @@ def limits_and_breakers(site: Site) -> LimitsAnswer:
         for name, limit in job.limits_by_name.items()
     }
     limits = tuple(
-        LimitRow(name, name.partition("/")[0], declared.get(name, ""), changed.get(name))
+        LimitNow(name, name.partition("/")[0], declared.get(name, ""), changed.get(name))
         for name in sorted(declared.keys() | changed.keys())
     )
     return LimitsAnswer(told, breakers, limits)

@@ -12,7 +12,7 @@ from jobstream.control_listing import ControlEntry, shown
 from jobstream_processors.core.orders import CANCEL
 
 if TYPE_CHECKING:
-    from jobstream.answers.site import Site
+    from jobstream.answers.app_site import Site
 
 QUEUES_MAX = 50
 RUNS_MAX = 20

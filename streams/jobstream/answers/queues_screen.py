@@ -16,8 +16,8 @@ from jobstream_processors.core.orders import CANCEL, PAUSE_QUEUE
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from jobstream.answers.app_site import Site
     from jobstream.answers.shared_look import Taken
-    from jobstream.answers.site import Site
     from jobstream.operate.sight import PartitionLag
 
 PARTITIONS_MAX = 2_000

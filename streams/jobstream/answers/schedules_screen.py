@@ -12,7 +12,7 @@ from jobstream.errors import ConfigError, TopicMissing
 from jobstream.schedule_view import Schedule
 
 if TYPE_CHECKING:
-    from jobstream.answers.site import Site
+    from jobstream.answers.app_site import Site
 
 NEXT = 5
 SCHEDULES_MAX = 1_000

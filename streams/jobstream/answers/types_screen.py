@@ -10,7 +10,7 @@ from jobstream.answers.as_of import AsOf
 from jobstream_processors.core.orders import PAUSE_TYPE
 
 if TYPE_CHECKING:
-    from jobstream.answers.site import Site
+    from jobstream.answers.app_site import Site
 
 
 @dataclass(frozen=True, slots=True)

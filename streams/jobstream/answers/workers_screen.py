@@ -13,7 +13,7 @@ from jobstream.operate.process_answers import held_by
 from jobstream_processors.core.orders import QUIET, is_meant
 
 if TYPE_CHECKING:
-    from jobstream.answers.site import Site
+    from jobstream.answers.app_site import Site
     from jobstream_processors.core.orders import Order
 
 RUNS_MAX = 100

@@ -20,8 +20,8 @@ from jobstream.answers.types_screen import TypesAnswer, types
 from jobstream.answers.workers_screen import WorkersAnswer, workers
 from jobstream.operate.filters import LetterFilter
 from jobstream.web.api_route import ApiRoute, Call
-from jobstream.web.callers import Role
-from jobstream.web.gate import require_queue, require_whole
+from jobstream.web.callers import TokenRole
+from jobstream.web.entry_check import require_queue, require_whole
 from jobstream.web.problems import Problem
 
 if TYPE_CHECKING:
@@ -147,29 +147,30 @@ def _ms(moment: datetime | None) -> int | None:
     return None if moment is None else round(moment.timestamp() * 1000)
 
 
+SEES = TokenRole.READ
 READS = (
-    ApiRoute("GET", "/overview", Role.READ, "Everything at a glance, late queues first.",
+    ApiRoute("GET", "/overview", SEES, "Everything at a glance, late queues first.",
              _of_app(overview), answer=OverviewAnswer),
-    ApiRoute("GET", "/queues", Role.READ, "Every queue, the latest first.", _queues,
+    ApiRoute("GET", "/queues", SEES, "Every queue, the latest first.", _queues,
              answer=QueuesAnswer, tag="queues"),
-    ApiRoute("GET", "/queues/{queue}", Role.READ, "One queue with its rungs and partitions.",
+    ApiRoute("GET", "/queues/{queue}", SEES, "One queue with its rungs and partitions.",
              _queue, answer=QueueAnswer, problems=(404,), tag="queues"),
-    ApiRoute("GET", "/jobs", Role.READ, "Jobs by filter, the newest first, a page at a time.",
+    ApiRoute("GET", "/jobs", SEES, "Jobs by filter, the newest first, a page at a time.",
              _jobs, query=JobsQuery, answer=JobsAnswer, problems=(404,), tag="jobs"),
-    ApiRoute("GET", "/jobs/{job_id}", Role.READ, "One job with its timeline.", _job,
+    ApiRoute("GET", "/jobs/{job_id}", SEES, "One job with its timeline.", _job,
              answer=JobAnswer, problems=(404,), tag="jobs"),
-    ApiRoute("GET", "/dead-letters", Role.READ, "Open dead letters by filter, the newest first.",
+    ApiRoute("GET", "/dead-letters", SEES, "Open dead letters by filter, the newest first.",
              _letters, query=LettersQuery, answer=LettersAnswer, problems=(404,),
              tag="dead letters"),
-    ApiRoute("GET", "/types", Role.READ, "Every job type.", _of_app(types), answer=TypesAnswer),
-    ApiRoute("GET", "/schedules", Role.READ, "Every schedule.", _of_app(schedules),
+    ApiRoute("GET", "/types", SEES, "Every job type.", _of_app(types), answer=TypesAnswer),
+    ApiRoute("GET", "/schedules", SEES, "Every schedule.", _of_app(schedules),
              answer=SchedulesAnswer, tag="schedules"),
-    ApiRoute("GET", "/limits", Role.READ, "Every limit and circuit breaker.",
+    ApiRoute("GET", "/limits", SEES, "Every limit and circuit breaker.",
              _of_app(limits_and_breakers), answer=LimitsAnswer, tag="limits"),
-    ApiRoute("GET", "/workers", Role.READ, "The processes of this machine, and the groups.",
+    ApiRoute("GET", "/workers", SEES, "The processes of this machine, and the groups.",
              _of_app(workers), answer=WorkersAnswer, tag="workers"),
-    ApiRoute("GET", "/audit", Role.READ, "Who did what, when and why, the newest first.", _audit,
+    ApiRoute("GET", "/audit", SEES, "Who did what, when and why, the newest first.", _audit,
              query=AuditQuery, answer=AuditAnswer),
-    ApiRoute("GET", "/health", Role.READ, "How each part is.", _health, answer=HealthAnswer),
+    ApiRoute("GET", "/health", SEES, "How each part is.", _health, answer=HealthAnswer),
 )  # fmt: skip
 """Every call that reads."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from jobstream.web.callers import Caller, Role
+from jobstream.web.callers import Caller, TokenRole
 from jobstream.web.desk import Desk
 
 V1 = "/api/v1"
@@ -51,7 +51,7 @@ class ApiRoute:
     method: str
     path: str
     """Below `/api/v1`."""
-    needs: Role
+    needs: TokenRole
     summary: str
     run: Callable[[Call], Awaitable[Any]]
     query: type[Any] | None = None

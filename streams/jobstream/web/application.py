@@ -15,12 +15,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from jobstream.answers.site import Site
+from jobstream.answers.app_site import Site
 from jobstream.web.api_reads import READS
 from jobstream.web.api_route import V1
 from jobstream.web.desk import Desk
 from jobstream.web.problems import Problem
-from jobstream.web.serving import answer_to, endpoint_of
+from jobstream.web.route_run import answer_to, endpoint_of
 from jobstream.web.tokens import TokenFile
 from jobstream.web.web_options import WebOptions
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Role(StrEnum):
+class TokenRole(StrEnum):
     """What a token lets its holder do."""
 
     ENQUEUE = "enqueue"
@@ -20,10 +20,10 @@ class Role(StrEnum):
 
 
 _INCLUDES = {
-    Role.ENQUEUE: {Role.ENQUEUE},
-    Role.READ: {Role.READ},
-    Role.OPERATE: {Role.ENQUEUE, Role.READ, Role.OPERATE},
-    Role.ADMIN: set(Role),
+    TokenRole.ENQUEUE: {TokenRole.ENQUEUE},
+    TokenRole.READ: {TokenRole.READ},
+    TokenRole.OPERATE: {TokenRole.ENQUEUE, TokenRole.READ, TokenRole.OPERATE},
+    TokenRole.ADMIN: set(TokenRole),
 }
 
 
@@ -33,13 +33,13 @@ class Caller:
 
     name: str
     """Of the token; in the audit as `who`."""
-    roles: frozenset[Role]
+    roles: frozenset[TokenRole]
     queues: frozenset[str] = frozenset()
     """The only queues that the caller may see and touch; empty for all."""
     token_id: str = ""
     """Empty for a caller of the loopback without a token."""
 
-    def has(self, role: Role) -> bool:
+    def has(self, role: TokenRole) -> bool:
         """Whether one of the caller's roles includes that one."""
         return any(role in _INCLUDES[own] for own in self.roles)
 
@@ -48,5 +48,5 @@ class Caller:
         return not self.queues or queue in self.queues
 
 
-LOCAL = Caller("local", frozenset({Role.ADMIN}))
+LOCAL = Caller("local", frozenset({TokenRole.ADMIN}))
 """Who calls over the loopback while there are no tokens."""

@@ -7,14 +7,14 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jobstream.answers.errors import TooBusy
+from jobstream.web.page_sessions import Sessions
 from jobstream.web.rate import RequestRate
-from jobstream.web.sessions import Sessions
 from jobstream_processors.background import aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from jobstream.answers.site import Site
+    from jobstream.answers.app_site import Site
     from jobstream.web.callers import Caller
     from jobstream.web.tokens import TokenFile
     from jobstream.web.web_options import WebOptions

@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from jobstream.errors import ConfigError
-from jobstream.web.callers import Caller, Role
+from jobstream.web.callers import Caller, TokenRole
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -48,7 +48,7 @@ class TokenRecord:
     id: str
     name: str
     hash: str
-    roles: tuple[Role, ...]
+    roles: tuple[TokenRole, ...]
     queues: tuple[str, ...]
     created: str
 
@@ -93,13 +93,13 @@ class TokenFile:
         self._looked_s = -LOOK_S
         self._tokens = NONE
 
-    def add(self, name: str, roles: Collection[Role], queues: Collection[str] = ()) -> str:
+    def add(self, name: str, roles: Collection[TokenRole], queues: Collection[str] = ()) -> str:
         """Add a token and return it: it can't be had again. Raises ConfigError."""
         if not _NAME.fullmatch(name):
             message = f"token name {name!r:.100}: letters, digits, '_', '.', '@', '-', up to 100"
             raise ConfigError(message)
         if not roles:
-            message = f"token {name!r} has no role: give one of {', '.join(Role)}"
+            message = f"token {name!r} has no role: give one of {', '.join(TokenRole)}"
             raise ConfigError(message)
         with self._changing() as tokens:
             if name in {each.name for each in tokens.by_id.values()}:
@@ -224,7 +224,7 @@ def _parsed(document: Any) -> Tokens:  # noqa: ANN401 - any JSON
             id=str(each["id"]),
             name=str(each["name"]),
             hash=str(each["hash"]),
-            roles=tuple(Role(role) for role in each["roles"]),
+            roles=tuple(TokenRole(role) for role in each["roles"]),
             queues=tuple(str(queue) for queue in each["queues"]),
             created=str(each["created"]),
         )

@@ -26,7 +26,7 @@ from jobstream.exits import OK
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from jobstream.answers.site import Site
+    from jobstream.answers.app_site import Site
     from jobstream.cli.app_name import AppName
     from jobstream.web.tokens import TokenFile
 
@@ -141,7 +141,7 @@ def _application(
     try:
         from jobstream.web.application import application, token_path  # noqa: PLC0415 - an extra
         from jobstream.web.desk import Desk  # noqa: PLC0415 - as above
-        from jobstream.web.gate import is_loopback  # noqa: PLC0415 - as above
+        from jobstream.web.entry_check import is_loopback  # noqa: PLC0415 - as above
         from jobstream.web.tokens import TokenFile  # noqa: PLC0415 - as above
         from jobstream.web.web_options import WebOptions  # noqa: PLC0415 - as above
     except ImportError as error:
@@ -170,7 +170,7 @@ def _application(
 
 def site_of(app: AppName) -> Site:
     """The app as one is to look at it and to act on it; its code only for MODULE:APP."""
-    from jobstream.answers.site import Site  # noqa: PLC0415 - loads the Kafka client
+    from jobstream.answers.app_site import Site  # noqa: PLC0415 - loads the Kafka client
 
     if app.has_code:
         from jobstream.cli.loading import load_app  # noqa: PLC0415 - only where code is named
@@ -212,10 +212,10 @@ def add_command(
     NAME appears in the audit. enqueue: enqueue jobs and wait for their end. read: see everything.
     operate: both, and pause, cancel, redrive. admin: also discard by filter.
     """
-    from jobstream.web.callers import Role  # noqa: PLC0415 - with the command only
+    from jobstream.web.callers import TokenRole  # noqa: PLC0415 - with the command only
 
     tokens = _file(app, file)
-    say(tokens.add(name, {Role(role) for role in roles}, queues))
+    say(tokens.add(name, {TokenRole(role) for role in roles}, queues))
     remark(f"kept as a hash in {tokens.path}; this is the only time that it is shown")
     return OK
 

@@ -11,14 +11,14 @@ import ipaddress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from jobstream.web.callers import LOCAL, Caller, Role
+from jobstream.web.callers import LOCAL, Caller, TokenRole
 from jobstream.web.problems import Problem, retry_after
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from jobstream.web.desk import Desk
-    from jobstream.web.sessions import Session
+    from jobstream.web.page_sessions import Session
 
 COOKIE = "jobstream_session"
 FORM_HEADER = "x-csrf-token"
@@ -44,7 +44,7 @@ def admit(desk: Desk, request: Request) -> Caller:
     return caller
 
 
-def require(caller: Caller, role: Role) -> None:
+def require(caller: Caller, role: TokenRole) -> None:
     """Raise Problem where the caller lacks that role."""
     if not caller.has(role):
         own = ", ".join(sorted(caller.roles))

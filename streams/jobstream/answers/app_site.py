@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from jobstream.answers.kept import Kept
+from jobstream.answers.kept import AnswerCache
 from jobstream.answers.log_readers import LogReaders
 from jobstream.answers.shared_look import SharedLook
 from jobstream.app import App
@@ -16,7 +16,7 @@ from jobstream.operate.process_answers import processes_here
 from jobstream.operate.view import AppView
 
 if TYPE_CHECKING:
-    from jobstream.answers.kept import Held
+    from jobstream.answers.kept import CachedAnswer
     from jobstream.settings import Settings
 
 
@@ -31,7 +31,7 @@ class Site:
         self.has_code = has_code
         self.look = SharedLook(self.view)
         self.readers = LogReaders(self.view)
-        self.kept = Kept()
+        self.kept = AnswerCache()
 
     @classmethod
     def of(cls, app: App) -> Site:
@@ -47,7 +47,7 @@ class Site:
         """A new view of the app's log, for one thread."""
         return AppView(self.name, self.settings)
 
-    def processes(self) -> Held[list[dict[str, Any]]]:
+    def processes(self) -> CachedAnswer[list[dict[str, Any]]]:
         """What each process of this machine says of itself; blocks for 5 s at most."""
         return self.kept.get("processes", lambda: processes_here(self.name, self.settings))
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from jobstream.web.api_route import Call, Reply
 from jobstream.web.documents import as_json
-from jobstream.web.gate import admit, require
+from jobstream.web.entry_check import admit, require
 from jobstream.web.problems import MEDIA_TYPE, Problem, problem_of
 from jobstream.web.request_parts import body_of, read_body, read_query
 
