@@ -69,11 +69,8 @@ def complaint(typed: str, *, breaks_off: bool) -> str:
         if not words or words[0] in STANDS_FOR_ANY or words[0] in {"-h", "--help", "--version"}:
             return ""
         default = getattr(command, "default_command", None)
-        name = (
-            default
-            if default and words[0] not in command.list_commands(click.Context(command))
-            else words.pop(0)
-        )
+        names = command.list_commands(click.Context(command))
+        name = default if default and words[0] not in names else words.pop(0)
         found = command.get_command(click.Context(command), name)
         if found is None:
             return f"{' '.join(path)} has no command {name!r}"
