@@ -39,9 +39,9 @@ test: $(STAMP) ## run all tests; they start the brokers they need
 test-fast: $(STAMP) ## run the tests that need no broker
 	$(BIN)/python -m pytest -m "not kafka" --ignore=tests/integration --ignore=tests/guarantees $(ARGS)
 
-test-compiled: $(STAMP) ## run unit, property, contract and guarantee tests on the compiled wheel
+test-compiled: $(STAMP) ## run unit, property, contract, simulation and guarantee tests on the compiled wheel
 	$(BIN)/python -m tools.compiled_tests -n 2 --dist loadfile --no-loadscope-reorder \
-	  tests/unit tests/property tests/contract tests/guarantees \
+	  tests/simulation tests/unit tests/property tests/contract tests/guarantees \
 	  --ignore=tests/unit/grafana --ignore=tests/unit/stack $(ARGS)
 
 chaos: $(STAMP) ## simulate faults: SEEDS=2000 FROM=0, or one with its trace: SEED=4711

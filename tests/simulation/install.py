@@ -1,7 +1,9 @@
 """Puts the simulated threads, queues and clocks where the product takes them from.
 
 Modules of the product hold the real ones by name; for the length of a simulation those names mean
-the simulated ones. Nothing of the product itself is replaced.
+the simulated ones. A compiled module keeps the modules that it imports where no name leads to them,
+so on the compiled build the real modules answer with the simulated things, to this thread alone.
+Nothing of the product itself is replaced.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from zlib import crc32
 
 from tests.simulation import primitives
 
+from jobstream.build_kind import build_kind
 from jobstream_processors.assignment.lane import Assigned
 from jobstream_processors.delivery import Delivery
 
@@ -48,6 +51,8 @@ _Names = list[tuple[dict[str, Any], str, object, object]]
 def _names() -> _Names:
     """(namespace, name, real, simulated) of all that the product holds."""
     found: _Names = [(vars(_base), "threading", threading, primitives.threading)]
+    if build_kind() == "compiled":
+        found += _held_by_compiled()
     for module_name, module in sorted(sys.modules.items()):
         if module_name.startswith(PACKAGES) and module is not None:
             space = vars(module)
@@ -57,6 +62,32 @@ def _names() -> _Names:
                 if id(value) in INSTEAD
             ]
     return found
+
+
+def _held_by_compiled() -> _Names:
+    """What compiled modules find in the real modules: each looks at which thread asks."""
+    player = threading.get_ident()
+    return [
+        (vars(real), name, theirs, _by_thread(player, theirs, ours))
+        for real, name, theirs, ours in (
+            (threading, "Event", threading.Event, primitives.Event),
+            (threading, "Lock", threading.Lock, primitives.Lock),
+            (queue, "SimpleQueue", queue.SimpleQueue, primitives.SimpleQueue),
+            (time, "monotonic", time.monotonic, primitives.time.monotonic),
+            (time, "perf_counter", time.perf_counter, primitives.time.perf_counter),
+        )
+    ]
+
+
+def _by_thread(
+    player: int, theirs: Callable[..., Any], ours: Callable[..., Any]
+) -> Callable[..., Any]:
+    """The simulated thing for who plays, the real one for a test runner's own threads."""
+
+    def ask(*given: object, **named: object) -> object:
+        return (ours if threading.get_ident() == player else theirs)(*given, **named)
+
+    return ask
 
 
 @contextmanager

@@ -18,12 +18,9 @@ from jobstream_processors.core import identity
 from jobstream_schemas import Catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tests.simulation.ledger import Ledger
 
     from jobstream.job import Job
-    from jobstream_schemas import JobSchema
     from jobstream_schemas.reader import Reader
 
 PARTITIONS = 3
@@ -52,18 +49,17 @@ class Numbered(Protocol):
         """The number of the script."""
 
 
-class Known(Catalogue):
-    """What all members know; a schema that is known is not judged again for each of them."""
+class Judged:
+    """Registers schemas for all members: one that is known is not judged again for each of them."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._texts: dict[object, Reader] = {}
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._texts: dict[str, Reader] = {}
 
-    def register(self, schema: JobSchema | Mapping[str, object] | str) -> Reader:
-        if not isinstance(schema, str):
-            return super().register(schema)
+    def register(self, schema: str) -> Reader:
+        """As a catalogue does, by JSON alone."""
         if (reader := self._texts.get(schema)) is None:
-            reader = self._texts[schema] = super().register(schema)
+            reader = self._texts[schema] = self._catalogue.register(schema)
         return reader
 
 
@@ -249,7 +245,8 @@ async def poison(args: Work, ctx: Context) -> None:
 
 TYPES: dict[str, Job[Work, None]] = {job.name: job for job in app.jobs.values()}
 SPECS = app.specs()
-CATALOGUE = Known()
+CATALOGUE = Catalogue()
+JUDGED = Judged(CATALOGUE)
 for _schema in app.schemas():
     CATALOGUE.register(_schema)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.simulation import jobs
 from tests.simulation.children import SimChildren
-from tests.simulation.jobs import CATALOGUE
+from tests.simulation.jobs import CATALOGUE, JUDGED
 from tests.simulation.ledger import DELAYERS, OFFSETS, PLAN, RUNGS, WORKERS
 from tests.simulation.loop import SimLoop
 from tests.simulation.network import SimLog, SimSink, SimSource
@@ -125,7 +125,8 @@ class Member:
         await asyncio.to_thread(control.catch_up)
         control.follow(self.clock, tell, ORDERS_EVERY_S)
         # It asks for the topics' ids anew, too, by which all notice a topic that was replaced.
-        schemas = SchemaFollower(self._reader, schemas_topic(jobs.app.name), CATALOGUE)
+        topic = schemas_topic(jobs.app.name)
+        schemas = SchemaFollower(self._reader, topic, JUDGED)  # type: ignore[arg-type] # all that it calls
         await asyncio.to_thread(schemas.catch_up)
         schemas.follow(SCHEMAS_EVERY_S, tell)
         work: list[asyncio.Task[None]] = []
