@@ -10,7 +10,7 @@ LOCK := .cache/lock/bin/uv pip compile --quiet --universal --python-version 3.11
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup compile wheel demo observe test test-fast test-compiled chaos coverage check bench growth soak dashboards pictures alerts docs lock clean
+.PHONY: help setup compile wheel wheels demo observe test test-fast test-compiled chaos coverage check bench growth soak dashboards pictures alerts docs lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ setup: $(STAMP) ## install the locked dependencies and this repository into .ven
 
 wheel: $(STAMP) ## build the wheel of this platform and Python into dist/ (JOBSTREAM_PURE=1: the pure one)
 	$(BIN)/python -m hatchling build --target wheel --directory dist
+
+wheels: $(STAMP) ## the same for each Python on the PATH, with locked tools: PYTHONS="python3.12 /path/to/python"
+	$(BIN)/python -m tools.wheels $(PYTHONS)
 
 compile: $(STAMP) ## compile the hot path in place with mypyc, for `make bench` (a minute; needs gcc)
 	$(BIN)/python hatch_build.py

@@ -131,6 +131,8 @@ def main(words: Sequence[str]) -> None:
         if words == ["check"]:
             translated(packages, modules, Path(folder))
             return
+        if why := why_pure():
+            sys.exit(f"nothing is compiled: {why}")
         made = compiled(packages, modules, Path(folder))
         for stale in (stale for package in packages for stale in package.parent.rglob("*.so")):
             stale.unlink()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +49,29 @@ def test_every_listed_module_compiles_without_a_warning() -> None:
     ran = subprocess.run(check, cwd=ROOT, check=False, capture_output=True, text=True)
 
     assert (ran.returncode, ran.stdout + ran.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("what", [["hatch_build.py"], ["-m", "hatchling", "build", "-t", "wheel"]])
+def test_without_a_compiler_one_line_says_so(what: list[str], tmp_path: Path) -> None:
+    """In place nothing is done; a wheel is the pure one, and holds no library."""
+    environment = {**os.environ, "PATH": str(tmp_path), "CC": "cc"}
+    environment.pop("JOBSTREAM_PURE", None)
+    given = [] if len(what) == 1 else ["-d", str(tmp_path)]
+
+    ran = subprocess.run(
+        [sys.executable, *what, *given],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+
+    assert "there is no C compiler (cc)" in ran.stderr.splitlines()[0]
+    assert ran.returncode == (0 if given else 1)
+    names = [name for wheel in tmp_path.glob("*.whl") for name in zipfile.ZipFile(wheel).namelist()]
+    assert [name for name in names if name.endswith(".so")] == []
+    assert bool(names) == bool(given)
 
 
 def test_no_compiled_class_has_an_interpreted_base() -> None:

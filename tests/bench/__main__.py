@@ -15,7 +15,6 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench.celery_redis import compared
 from tests.bench.report import Figure, failed, save, table
 from tests.bench.rig import Rig
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 CASES = {
     "noop": "settled no-op jobs by executor, beside a bare loop",
     "metrics": "what counting costs: the same with and without the meter",
-    "celery_redis": "the same on Celery with Redis",
+    "celery_redis": "settled no-op jobs beside Celery with Redis, in turn",
     "waiting": "jobs that wait 20 ms, 200 at once",
     "burning": "jobs that keep a core busy for 5 ms, in child processes, beside as many bare loops",
     "rules": "what rules cost that hold nothing up: unique, limits, fair",
@@ -102,7 +101,6 @@ def main() -> int:
         beside = tuple(path.resolve() for path in options.beside)
         rig = Rig(kafka.bootstrap_servers, Path(folder), options.quick, tuple(kafka.pids), beside)
         figures = run(rig, options.only or list(CASES))
-    figures += compared(figures)
     print(table(figures))
     save(figures, options.json, load)
     print(f"written to {options.json}")

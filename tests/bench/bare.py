@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import fastavro
 from confluent_kafka import Consumer, TopicPartition
 from tests.bench import jobs
-from tests.bench.usage import cpu_by_thread, cpu_since
+from tests.bench.usage import core_waits_by_thread, core_waits_since, cpu_by_thread, cpu_since
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -164,7 +164,7 @@ def main() -> None:
     first: list[Message] = []
     while not first:
         first = loop.consumer.consume(1, 1.0)
-    started, cpu = time.perf_counter(), cpu_by_thread()
+    started, cpu, waits = time.perf_counter(), cpu_by_thread(), core_waits_by_thread()
     if name == "noop":
         loop.finished = len(first)
         loop.noop()
@@ -172,7 +172,8 @@ def main() -> None:
         run = waiting if name == "wait" else in_key_order
         asyncio.run(run(loop, first, CONCURRENCY[name]))
     seconds = time.perf_counter() - started
-    print(json.dumps({"jobs": loop.finished, "seconds": seconds, "cpu": cpu_since(cpu)}))
+    report = {"jobs": loop.finished, "seconds": seconds, "cpu": cpu_since(cpu)}
+    print(json.dumps(report | {"waited": core_waits_since(waits)}))
     loop.consumer.close()
 
 

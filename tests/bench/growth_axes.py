@@ -149,6 +149,7 @@ WORKER = ((RATE, [RATE]), (CPU, [CPU]), ("MB", [WORK, PEAK]))
 SERVING = (*WORKER, ("seconds until all is served", ["all served s"]))
 TABLE = (
     ("rows/s restored", ["rows/s"]),
+    ("CPU µs a restored row", ["CPU µs a row", "compacting µs a row"]),
     ("µs CPU a look-up", ["known µs", "unknown µs"]),
     ("seconds to open again", ["opened again s"]),
     ("MB of the table", ["table MB"]),

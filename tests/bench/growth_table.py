@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import Producer
 from tests.bench.jobs import Bench
-from tests.bench.usage import resident_mb
+from tests.bench.usage import cpu_by_thread, cpu_since, resident_mb
 
 from jobstream.dedup.slots import claim_slot
 from jobstream.dedup.table import Table
@@ -33,6 +33,8 @@ BATCH = 10_000
 ASKED = 50_000
 AT_ONCE = 500
 """Ids in one look-up: about what a poll brings of a partition."""
+COMPACTING = "rocksdb:low"
+"""The threads that merge RocksDB's files."""
 PACE = 1_000
 """Ids made in one millisecond of their time."""
 
@@ -81,8 +83,13 @@ def main() -> None:
         before_mb = resident_mb()
         for what in ("restored s", "opened again s"):
             table, started = Table(slot, log, now_ms=MACHINE.wall_ms), time.perf_counter()
+            cpu = cpu_by_thread()
             opened = table.open(place, claim=rows - 1, topic_id=topic_id, window_ms=plan.window_ms)
             found[what] = time.perf_counter() - started
+            if what == "restored s":
+                used = cpu_since(cpu)
+                found["CPU µs a row"] = sum(used.values()) / rows * 1e6
+                found["compacting µs a row"] = used.get(COMPACTING, 0.0) / rows * 1e6
             found["known µs"] = look_up_us(opened.shard, [*ids(rows // 2, min(ASKED, rows // 2))])
             found["unknown µs"] = look_up_us(opened.shard, [*ids(rows, ASKED)])
             found["table MB"] = max(found.get("table MB", 0.0), resident_mb() - before_mb)

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from tests.bench.worker import Report
+
+LOOP = "MainThread"
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -91,6 +95,17 @@ def per_job(cpu: Mapping[str, float], jobs: int, shown: int = 6) -> str:
     total = sum(cpu.values())
     parts = [f"{name} {s / jobs * 1e6:.1f}" for name, s in list(cpu.items())[:shown]]
     return f"CPU {total / jobs * 1e6:.1f} µs/job: {', '.join(parts)}"
+
+
+def of_loop(report: Report) -> str:
+    """How the thread of the event loop spent the time: what is neither is a wait for others."""
+    if LOOP not in report.cpu:
+        return ""
+    on, wanted = (spent.get(LOOP, 0.0) / report.seconds for spent in (report.cpu, report.waited))
+    return (
+        f"; the loop: {on:.0%} on a core, {wanted:.0%} waiting for one, "
+        f"{max(0.0, 1 - on - wanted):.0%} asleep"
+    )
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -19,13 +19,22 @@ def cpu_by_thread() -> dict[str, float]:
 
     `MainThread` runs the event loop; `rdk:…` are librdkafka's and `rocksdb:…` RocksDB's.
     """
+    return _by_thread(0)
+
+
+def core_waits_by_thread() -> dict[str, float]:
+    """Seconds in which threads could have run and others had the cores, by thread name."""
+    return _by_thread(1)
+
+
+def _by_thread(field: int) -> dict[str, float]:
     if not _TASKS.exists():
         return {}
     ours = {thread.native_id: thread.name for thread in threading.enumerate()}
     used: dict[str, float] = {}
     for task in _TASKS.iterdir():
         try:
-            nanoseconds = int((task / "schedstat").read_text().split()[0])
+            nanoseconds = int((task / "schedstat").read_text().split()[field])
             name = ours.get(int(task.name)) or (task / "comm").read_text().strip()
         except (OSError, IndexError):
             continue
@@ -36,8 +45,32 @@ def cpu_by_thread() -> dict[str, float]:
 
 def cpu_since(before: dict[str, float]) -> dict[str, float]:
     """Seconds on a CPU since `before`, by thread name, largest first."""
-    used = {name: s - before.get(name, 0.0) for name, s in cpu_by_thread().items()}
+    return _since(before, cpu_by_thread())
+
+
+def core_waits_since(before: dict[str, float]) -> dict[str, float]:
+    """Seconds of waiting for a core since `before`, by thread name, largest first."""
+    return _since(before, core_waits_by_thread())
+
+
+def _since(before: dict[str, float], now: dict[str, float]) -> dict[str, float]:
+    used = {name: s - before.get(name, 0.0) for name, s in now.items()}
     return dict(sorted(used.items(), key=lambda item: -item[1]))
+
+
+def cpu_with_children(pid: int) -> float:
+    """Seconds on a CPU of a process and of the children it has now."""
+    tasks = Path(f"/proc/{pid}/task")
+    if not tasks.exists():
+        return float("nan")
+    used = 0.0
+    for task in tasks.iterdir():
+        try:
+            used += int((task / "schedstat").read_text().split()[0]) / 1e9
+            used += sum(map(cpu_with_children, map(int, (task / "children").read_text().split())))
+        except OSError:  # a thread, or a child, that ended meanwhile
+            continue
+    return used
 
 
 def resident_mb() -> float:

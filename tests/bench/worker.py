@@ -17,7 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.bench import jobs
-from tests.bench.usage import cpu_by_thread, cpu_since, peak_resident_mb, resident_mb
+from tests.bench.usage import (
+    core_waits_by_thread,
+    core_waits_since,
+    cpu_by_thread,
+    cpu_since,
+    peak_resident_mb,
+    resident_mb,
+)
 
 from jobstream.roles import worker_role
 from jobstream.roles.process import Roles
@@ -60,6 +67,8 @@ class Report:
     served_s: float = 0.0
     """From its first line to when so many partitions were served as were asked for."""
     cpu: dict[str, float] = field(default_factory=dict)
+    waited: dict[str, float] = field(default_factory=dict)
+    """Seconds in which threads could have run and others had the cores."""
     cpu_children: float = 0.0
     """Seconds on a CPU of child processes, their start included."""
     resident_mb: list[float] = field(default_factory=list)
@@ -108,7 +117,7 @@ class Meter:
             self._pause.wait(LOOK_S)
         while len(self._lanes()) < self._task.served and time.monotonic() < deadline:
             self._pause.wait(LOOK_S)
-        started, cpu = time.perf_counter(), cpu_by_thread()
+        started, cpu, waits = time.perf_counter(), cpu_by_thread(), core_waits_by_thread()
         before = self._counted()[1] if self._task.served else 0
         report.served_s = started - self._began
         while (finished := self._counted()[1]) < self._task.count:
@@ -121,7 +130,7 @@ class Meter:
             self._pause.wait(LOOK_S)
         report.seconds = time.perf_counter() - started
         report.jobs = finished - before
-        report.cpu = cpu_since(cpu)
+        report.cpu, report.waited = cpu_since(cpu), core_waits_since(waits)
 
     def _lanes(self) -> Sequence[Lane]:
         """The partitions that are served."""
