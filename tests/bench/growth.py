@@ -85,7 +85,7 @@ def _measured(name: str, rig: Rig, options: argparse.Namespace) -> bool:
             values = "  ".join(f"{what} {value:,.4g}" for what, value in found.items())
             print(f"{name} {size:,}: {values}", flush=True)
             facts = {
-                "command": ["python", "-m", "tests.bench.growth", *sys.argv[1:]],
+                "command": ["python", "-m", "tests.bench.growth", *_asked(options)],
                 "date": datetime.now(UTC).isoformat(timespec="seconds"),
                 "build": _build(),
                 "python": platform.python_version(),
@@ -99,6 +99,14 @@ def _measured(name: str, rig: Rig, options: argparse.Namespace) -> bool:
         return False
     print(f"{name}: took {time.monotonic() - began:.0f} s", flush=True)
     return True
+
+
+def _asked(options: argparse.Namespace) -> list[str]:
+    """The arguments that change what is measured: where it is written does not."""
+    asked = [word for name in options.only or () for word in ("--only", name)]
+    if options.most is not None:
+        asked += ["--most", str(options.most)]
+    return asked + ["--small"] * options.small
 
 
 def _write(folder: Path, name: str, facts: dict[str, Any]) -> None:
