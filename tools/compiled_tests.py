@@ -33,6 +33,8 @@ def main() -> int:
     environment = {name: value for name, value in os.environ.items() if name != "JOBSTREAM_PURE"}
     subprocess.run(build, cwd=ROOT, check=True, env=environment)
     (wheel,) = (FOLDER / "dist").glob("*.whl")
+    if wheel.name.endswith("-none-any.whl"):
+        sys.exit("nothing was compiled: the line above says why")
     place = FOLDER / "env"
     venv.create(place, with_pip=False)
     python = place / "bin" / "python"
