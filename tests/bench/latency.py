@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 RATE = 100
 WARM_UP = 100
 """Jobs that are sent first and not judged: connections and the first assignment are made then."""
-GOAL_MS = {0.5: 3.0, 0.99: 6.0}
+GOAL_MS = {0.5: 1.6, 0.99: 3.0}
 
 
 def measure(rig: Rig) -> Iterator[Figure]:

@@ -16,15 +16,20 @@ if TYPE_CHECKING:
     from tests.bench.rig import Rig
 
 EXECUTORS = ("async", "sync", "process")
-SHARE = {"async": 1.0, "sync": 0.25, "process": 0.05}
+SHARE = {"async": 1.0, "sync": 1.0, "process": 0.05}
 """How many jobs each executor gets, of those that the async one gets."""
-GOAL, STRETCH = 0.4, 0.5
+GOALS = {"async": 0.85, "sync": 0.5}
+"""Of the bare loop, by the compiled build."""
 
 
 def measure(rig: Rig) -> Iterator[Figure]:
-    """Five rounds (one if quick), each with another order; medians."""
+    """Five rounds (one if quick), each with another order; medians.
+
+    The clock runs from when all partitions are served, as the bare loop has them all at once. In
+    children jobs are too few for that, and theirs runs from the first job taken.
+    """
     others = {f"async, {checkout}": checkout for checkout in rig.beside}
-    count, rounds = rig.size(200_000, 60_000), rig.size(5, 1)
+    count, rounds = rig.size(400_000, 200_000), rig.size(5, 1)
     rates: dict[str, list[float]] = defaultdict(list)
     ratios: dict[str, list[float]] = defaultdict(list)
     cpu: dict[str, str] = {}
@@ -40,14 +45,14 @@ def measure(rig: Rig) -> Iterator[Figure]:
     for name in (*EXECUTORS, *others):
         ratio = median(ratios[name])
         every = ", ".join(f"{r:.2f}" for r in ratios[name])
-        goal = f"≥ {GOAL} x, then {STRETCH} x" if name == "async" else ""
+        least = GOALS.get(name)
         yield Figure(
             f"settled no-op, {name}",
             median(rates[name]),
             "jobs/s",
             f"{ratio:.2f} x the bare loop (rounds: {every})",
-            goal,
-            ratio >= GOAL if goal else None,
+            f"≥ {least} x, compiled" if least else "",
+            ratio >= least if least else None,
             cpu[name],
         )
 
@@ -60,7 +65,7 @@ def _round(rig: Rig, number: int, count: int) -> list[tuple[str, float, str]]:
         bench = rig.filled(f"{name}-{number}", name, jobs)
         if name == "async" and number % 2 == 0:
             found.append(_bare(rig, bench, jobs))
-        report = rig.work(bench, jobs)
+        report = rig.work(bench, jobs, served=0 if name == "process" else bench.queue.partitions)
         used = {**report.cpu, **({"children": report.cpu_children} if name == "process" else {})}
         told = per_job(used, report.jobs) + of_loop(report)
         found.append((name, report.jobs / report.seconds, told))
@@ -76,7 +81,7 @@ def _others(
     """The same jobs, run by workers of other checkouts."""
     for at, (name, checkout) in enumerate(others.items()):
         bench = rig.filled(f"other-{at}-{number}", "async", count)
-        report = rig.work(bench, count, checkout=checkout)
+        report = rig.work(bench, count, served=bench.queue.partitions, checkout=checkout)
         yield name, report.jobs / report.seconds, per_job(report.cpu, report.jobs) + of_loop(report)
         rig.drop(bench)
 
