@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 AT_ONCE = (1, 2, 4)
 SHARE = 0.8
-"""Each is measured for so much of its part: what its partitions have is not known before."""
+"""Each is measured for so much of its part: what its partitions have is not known before. Parts are
+as large for four processes as for one, since the beginning costs each of them the same."""
 LIMIT_S = 120.0
 MORE_MAX = 1.05
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -62,10 +63,10 @@ def measure(rig: Rig) -> Iterator[Figure]:
 
 def _together(rig: Rig, processes: int, number: int) -> tuple[Figure, float]:
     """The figure of one round, and the CPU a job in µs."""
-    total = rig.size(400_000, 100_000)
+    each = rig.size(200_000, 60_000)
+    total = int(each * processes / SHARE)
     bench = rig.filled(f"processes-{processes}-{number}", "async", total)
     bench.app.control.pause(queue=bench.queue, why="until all have joined")
-    each = int(total * SHARE / processes)
     folder = rig.folder / bench.app.name
     folder.mkdir()
     with ExitStack() as open_:

@@ -47,6 +47,8 @@ HEAP_MB = 512
 SERVES_S = GONE_S = 120.0
 REST_S = 70.0
 """A worker gives memory back within two looks of half a minute."""
+FILL_LIMIT_S, FILL_A_SECOND = 300.0, 2_000
+"""How long the jobs before the load may take, and how many of them at least are done in a second."""
 GUEST_S = 40.0
 """How long a second worker stays."""
 ROOM = 3
@@ -60,7 +62,12 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.soak", description=told)
     parser.add_argument("--minutes", type=float, default=60.0, help="of load, the warm-up included")
     parser.add_argument("--rate", type=int, default=300, help="jobs a second")
-    parser.add_argument("--fill", type=int, default=200_000, help="no-op jobs before it begins")
+    parser.add_argument(
+        "--fill",
+        type=int,
+        default=3_000_000,
+        help="no-op jobs before it begins: with fewer, the tables' caches fill while it is judged",
+    )
     parser.add_argument(
         "--warm-up", type=float, help="minutes that are not judged; a quarter, if not said"
     )
@@ -108,7 +115,7 @@ def _soaked(
     trial.create_topics()
     worker = trial.fleet.start()
     shop.fill.enqueue_many(shop.Work(n) for n in range(options.fill))
-    trial.wait_until_quiet()
+    trial.wait_until_quiet(max(FILL_LIMIT_S, options.fill / FILL_A_SECOND))
     probe = Probe(trial, worker.pid, Path(os.environ["JOBSTREAM_STATE_DIR"]), shop.CENSUS)
     rested = [_at_rest(trial, shop, probe)]
     _tell(f"{_version()}; at rest after {options.fill:,} jobs", rested[0])
