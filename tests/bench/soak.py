@@ -48,7 +48,7 @@ SERVES_S = GONE_S = 120.0
 REST_S = 70.0
 """A worker gives memory back within two looks of half a minute."""
 FILL_LIMIT_S, FILL_A_SECOND = 300.0, 2_000
-"""How long the jobs before the load may take, and how many of them at least are done in a second."""
+"""How long the jobs before the load may take at least, and their least rate beyond that."""
 GUEST_S = 40.0
 """How long a second worker stays."""
 ROOM = 3
