@@ -19,6 +19,7 @@ from jobstream.answers.app_site import Site
 from jobstream.web.api_reads import READS
 from jobstream.web.api_route import V1
 from jobstream.web.desk import Desk
+from jobstream.web.pages import routes as page_routes
 from jobstream.web.problems import Problem
 from jobstream.web.route_run import answer_to, endpoint_of
 from jobstream.web.tokens import TokenFile
@@ -94,6 +95,7 @@ def application(desk: Desk) -> ASGIApp:
             ],
         ),
         Route("/healthz", _healthz),
+        *page_routes(desk),
     ]
     if prefix := desk.options.prefix:
         routes = [Mount(prefix, routes=routes)]

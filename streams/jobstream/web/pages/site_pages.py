@@ -1,0 +1,63 @@
+"""Every page, and where it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.routing import Route
+
+from jobstream.web.callers import Role
+from jobstream.web.pages import (
+    jobs_pages,
+    letters_pages,
+    overview_page,
+    queues_pages,
+    sign_in,
+    simple_pages,
+)
+from jobstream.web.pages.page_route import PageRoute
+from jobstream.web.pages.page_serving import endpoint_of, error_page
+from jobstream.web.pages.static_files import serve_static
+from jobstream.web.problems import Problem
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from jobstream.web.desk import Desk
+
+PAGES = (
+    PageRoute("/", "overview", Role.READ, overview_page.show, "overview"),
+    PageRoute("/queues", "queues", Role.READ, queues_pages.show_queues, "queues"),
+    PageRoute("/queues/{queue}", "queue", Role.READ, queues_pages.show_queue, "queues"),
+    PageRoute("/jobs", "jobs", Role.READ, jobs_pages.show_jobs, "jobs"),
+    # An id may hold a slash: it is whatever its producer gave.
+    PageRoute("/jobs/{job_id:path}", "job", Role.READ, jobs_pages.show_job, "jobs"),
+    PageRoute("/dead-letters", "letters", Role.READ, letters_pages.show_letters, "letters"),
+    PageRoute("/types", "types", Role.READ, simple_pages.show_types, "types"),
+    PageRoute("/schedules", "schedules", Role.READ, simple_pages.show_schedules, "schedules"),
+    PageRoute("/limits", "limits", Role.READ, simple_pages.show_limits, "limits"),
+    PageRoute("/workers", "workers", Role.READ, simple_pages.show_workers, "workers"),
+    PageRoute("/audit", "audit", Role.READ, simple_pages.show_audit, "audit"),
+    PageRoute("/health", "health", Role.READ, simple_pages.show_health, "health"),
+)
+"""Every page that shows an answer."""
+
+
+def routes(desk: Desk) -> list[Route]:
+    """The pages' routes, to be put beside the API's."""
+
+    async def serve_file(request: Request) -> Response:
+        request.state.route = "static"
+        try:
+            return await serve_static(request)
+        except Problem as problem:
+            return error_page(desk, request, problem, None)
+
+    return [
+        *(Route(page.path, endpoint_of(desk, page), name=f"page_{page.name}") for page in PAGES),
+        Route("/sign-in", sign_in.sign_in_of(desk), methods=["GET", "POST"], name="page_sign_in"),
+        Route("/sign-out", sign_in.sign_out_of(desk), methods=["POST"], name="page_sign_out"),
+        Route("/theme", sign_in.theme_of(desk), methods=["POST"], name="page_theme"),
+        Route("/static/{hash}/{name}", serve_file, name="page_static"),
+    ]
