@@ -77,11 +77,12 @@ soak: $(STAMP) ## load a worker for an hour and tell whether its memory grows: A
 dashboards: $(STAMP) ## write grafana/dashboards/ anew from grafana/src/
 	$(BIN)/python -m grafana.src
 
-pictures: $(STAMP) ## play a bad minute and draw the dashboards of it into docs/pictures/ (npm, Chromium)
+pictures: $(STAMP) ## draw dashboards and pages of a bad minute into docs/pictures/ (npm, Chromium)
 	$(BIN)/python -m pytest -q tests/observe/test_panels.py
 	npm --prefix tools/preview ci --ignore-scripts --no-audit --no-fund
 	npm --prefix tools/preview run --silent build
 	$(BIN)/python -m tools.preview
+	$(BIN)/python -m tools.page_pictures
 
 alerts: $(STAMP) ## write the rules of Prometheus and Grafana anew from grafana/src/alerts/
 	$(BIN)/python -m grafana.src.alerts $(ARGS)

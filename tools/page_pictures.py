@@ -36,7 +36,7 @@ PAGES = {
 }
 THEMES = ("light", "dark")
 CHROMIUM = "/usr/bin/chromium"
-WIDTH, HEIGHT, HEIGHT_MAX = 1180, 720, 1500
+WIDTH, HEIGHT, HEIGHT_MAX = 1080, 480, 940
 PHONE = 360
 
 
@@ -53,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         served(prepared(PreparedDesk(Path(folder), open_to_loopback=True))) as address,
         sync_playwright() as play,
     ):
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = play.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-lcd-text"]
+        )
         width = PHONE if options.phone else WIDTH
         for theme in THEMES:
             page = browser.new_page(

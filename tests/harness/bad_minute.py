@@ -1,3 +1,4 @@
+# ruff: noqa: ANN401, FBT003 - rows are written as in a table, any field can be replaced
 """The answers of one bad minute, as values, and a desk that gives them: pages need no broker then.
 
 What a page asks for is a frozen value; where it was read is tested with the answers.
@@ -6,19 +7,19 @@ What a page asks for is a frozen value; where it was read is tested with the ans
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from jobstream import App
+from jobstream.answers.app_site import Site
 from jobstream.answers.as_of import as_of
 from jobstream.answers.audit_screen import ActRow, AuditAnswer
 from jobstream.answers.health_screen import HealthAnswer, PartRow
 from jobstream.answers.job_screen import JobAnswer, JobStep
 from jobstream.answers.jobs_screen import JobRow, JobsAnswer
 from jobstream.answers.letters_screen import LetterRow, LettersAnswer
-from jobstream.answers.limits_screen import BreakerRow, LimitRow, LimitsAnswer
+from jobstream.answers.limits_screen import BreakerNow, LimitNow, LimitsAnswer
 from jobstream.answers.overview import OverviewAnswer
 from jobstream.answers.queues_screen import (
     GroupRow,
@@ -29,7 +30,6 @@ from jobstream.answers.queues_screen import (
     RungRow,
 )
 from jobstream.answers.schedules_screen import ScheduleRow, SchedulesAnswer
-from jobstream.answers.site import Site
 from jobstream.answers.types_screen import TypeRow, TypesAnswer
 from jobstream.answers.workers_screen import ProcessRow, RunRow, WorkersAnswer
 from jobstream.control_listing import ControlEntry
@@ -41,6 +41,7 @@ from jobstream.web.tokens import TokenFile
 from jobstream.web.web_options import WebOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from starlette.types import ASGIApp
@@ -49,7 +50,7 @@ NOW = datetime.now(UTC)
 TOLD = as_of("log", 0.4, NOW.timestamp())
 JOB_ID = "019ad0c5-7c1e-7d42-a3c0-5b8f6f2f9e11"
 CHILD_ID = "019ad0c5-9a10-7d42-a3c0-0e7d3c1b2a77"
-FRAME = 'shop/mailing.py:88 in send_receipt, `await self.open(host)`'
+FRAME = "shop/mailing.py:88 in send_receipt, `await self.open(host)`"
 TRACEBACK = """Traceback (most recent call last):
   File "shop/mailing.py", line 88, in send_receipt
     await self.open(host)
@@ -81,7 +82,7 @@ WORKERS, DELAYERS = GroupRow("shop.workers", 6, 1), GroupRow("shop.delay", 2, 0)
 
 def queue_row(name: str, **more: Any) -> QueueRow:
     """A queue with nothing on it, but for what is said."""
-    still = QueueRow(name, 0, 0.0, 0.0, 300.0, False, 0, 0, 0.0, None, {}, {})  # noqa: FBT003 - positional
+    still = QueueRow(name, 0, 0.0, 0.0, 300.0, False, 0, 0, 0.0, None, {}, {})
     return replace(still, **more)
 
 
@@ -156,7 +157,7 @@ def job_row(number: int, state: str, job_type: str, queue: str, **more: Any) -> 
     """A job of the list."""
     row = JobRow(
         f"019ad0c5-{number:04x}-7d42-a3c0-5b8f6f2f9e11", job_type, queue, state,
-        ago(seconds=3 * number), 1, None, None, None, "", "", "", False,  # noqa: FBT003 - positional
+        ago(seconds=3 * number), 1, None, None, None, "", "", "", False,
     )  # fmt: skip
     return replace(row, **more)
 
@@ -250,14 +251,14 @@ SCHEDULES = SchedulesAnswer(
 LIMITS = LimitsAnswer(
     TOLD,
     (
-        BreakerRow("bank", ("charge_card",), "open", None, OPENED,
+        BreakerNow("bank", ("charge_card",), "open", None, OPENED,
                    {"web-1:3120": "open", "web-2:4711": "open"}),
-        BreakerRow("mail-server", ("send_receipt", "send_invoice"), "closed", None, None,
+        BreakerNow("mail-server", ("send_receipt", "send_invoice"), "closed", None, None,
                    {"web-1:3120": "closed"}),
     ),
     (
-        LimitRow("charge_card/concurrency", "charge_card", "8 at once", SLOWER),
-        LimitRow("send_receipt/rate", "send_receipt", "200 a second, 50 at once", None),
+        LimitNow("charge_card/concurrency", "charge_card", "8 at once", SLOWER),
+        LimitNow("send_receipt/rate", "send_receipt", "200 a second, 50 at once", None),
     ),
 )  # fmt: skip
 PROCESSES = (
@@ -306,9 +307,7 @@ ANSWERS: Mapping[str, Any] = {
 class PreparedDesk(Desk):
     """A desk whose answers are there already; it acts as any other does."""
 
-    def __init__(
-        self, folder: Path, answers: Mapping[str, Any] = ANSWERS, **options: Any
-    ) -> None:
+    def __init__(self, folder: Path, answers: Mapping[str, Any] = ANSWERS, **options: Any) -> None:
         site = Site(App("shop", settings=Settings.load({})), has_code=True)
         super().__init__(site, TokenFile(folder / "tokens.json"), WebOptions(**options))
         self.answers = answers

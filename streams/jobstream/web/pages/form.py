@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from jobstream.web.gate import FORM_HEADER, session_of
+from jobstream.web.entry_check import FORM_HEADER, session_of
 from jobstream.web.problems import Problem
 from jobstream.web.request_parts import raw_body
 

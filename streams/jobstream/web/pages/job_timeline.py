@@ -1,4 +1,4 @@
-"""A job's life as bars over time, for a drawing: what it did in each stretch, and why it waited. Pure.
+"""A job's life as bars over time: what it did in each stretch, and why it waited. Pure.
 
 The records of a job tell when each stretch began: a copy on the queue, one on the ladder, a row, a
 letter. When a handler really began, none tells, so a stretch on the queue holds wait and run.
@@ -7,11 +7,11 @@ letter. When a handler really began, none tells, so a stretch on the queue holds
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from jobstream.answers.job_screen import JobStep
 

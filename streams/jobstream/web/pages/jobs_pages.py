@@ -10,7 +10,7 @@ from jobstream.answers.job_screen import JobAnswer, job
 from jobstream.answers.jobs_screen import JobsWanted, jobs
 from jobstream.operate.job_states import STATES
 from jobstream.web.api_reads import JobsQuery
-from jobstream.web.gate import require_queue
+from jobstream.web.entry_check import require_queue
 from jobstream.web.pages.job_timeline import timeline
 from jobstream.web.pages.page_route import Page
 from jobstream.web.problems import Problem

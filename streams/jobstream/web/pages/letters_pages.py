@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from jobstream.answers.letters_screen import LettersAnswer, letters
 from jobstream.web.api_reads import LettersQuery
-from jobstream.web.gate import require_queue, require_whole
+from jobstream.web.entry_check import require_queue, require_whole
 from jobstream.web.pages.page_route import Page
 
 if TYPE_CHECKING:

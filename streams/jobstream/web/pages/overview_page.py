@@ -8,7 +8,7 @@ from jobstream.answers.errors import AnswerError
 from jobstream.answers.letters_screen import letters
 from jobstream.answers.overview import overview
 from jobstream.operate.filters import LetterFilter
-from jobstream.web.gate import require_whole
+from jobstream.web.entry_check import require_whole
 from jobstream.web.pages.page_route import Page
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from jobstream.answers.as_of import AsOf
-from jobstream.web.callers import Caller, Role
+from jobstream.web.callers import Caller, TokenRole
 from jobstream.web.desk import Desk
 from jobstream.web.request_parts import read_query
 
@@ -68,7 +68,7 @@ class PageRoute:
     path: str
     """Below the prefix."""
     name: str
-    needs: Role
+    needs: TokenRole
     run: Callable[[PageCall], Awaitable[Page | Response]]
     part: str = ""
     """Which entry of the navigation it belongs to."""

@@ -1,4 +1,4 @@
-"""Runs one page for one request: lets it in, asks for what it shows, renders it, or tells why not."""
+"""Runs one page for one request: lets it in, asks for its answer, renders it, or tells why not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import RedirectResponse, Response
 
-from jobstream.web.gate import COOKIE, admit, require, session_of
+from jobstream.web.entry_check import COOKIE, admit, require, session_of
 from jobstream.web.pages.page_route import Page, PageCall
 from jobstream.web.pages.places import Places
 from jobstream.web.pages.rendering import FRAGMENT_HEADER, HEADERS, Around, respond

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from jobstream.answers.queues_screen import QueuesAnswer, queue, queues
-from jobstream.web.gate import require_queue
+from jobstream.web.entry_check import require_queue
 from jobstream.web.pages.page_route import Page
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
-from jobstream.web.callers import Role
+from jobstream.web.callers import Caller, TokenRole
 from jobstream.web.pages import words
 from jobstream.web.pages.notices import notice_in, notice_over
 from jobstream.web.pages.places import Places
@@ -19,10 +18,11 @@ from jobstream.web.pages.static_files import static_path
 from jobstream.web.pages.visible import one_line, visible
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from jinja2.runtime import Context
     from starlette.requests import Request
 
-    from jobstream.web.callers import Caller
     from jobstream.web.pages.page_route import Page
 
 PARTS = (
@@ -67,23 +67,27 @@ def respond(request: Request, page: Page, around: Around) -> HTMLResponse:
     is_fragment = FRAGMENT_HEADER in request.headers
     notice = None if is_fragment else notice_in(request)
     theme = request.cookies.get(THEME_COOKIE, "")
-    html = _environment().get_template(page.template).render(
-        {
-            **page.values,
-            "layout": "fragment.html" if is_fragment else "layout.html",
-            "page": page,
-            "around": around,
-            "parts": PARTS,
-            "to": places.to,
-            "static": lambda name: f"{places.base}{static_path(name)}",
-            "theme": theme if theme in THEMES else "auto",
-            "themes": THEMES,
-            "notice": notice,
-            "here": _here(request),
-            "may_operate": around.caller is not None and around.caller.has(Role.OPERATE),
-            "may_discard": around.caller is not None and around.caller.has(Role.ADMIN),
-            "now_s": around.now_s,
-        }
+    html = (
+        _environment()
+        .get_template(page.template)
+        .render(
+            {
+                **page.values,
+                "layout": "fragment.html" if is_fragment else "layout.html",
+                "page": page,
+                "around": around,
+                "parts": PARTS,
+                "to": places.to,
+                "static": lambda name: f"{places.base}{static_path(name)}",
+                "theme": theme if theme in THEMES else "auto",
+                "themes": THEMES,
+                "notice": notice,
+                "here": _here(request),
+                "may_operate": around.caller is not None and around.caller.has(TokenRole.OPERATE),
+                "may_discard": around.caller is not None and around.caller.has(TokenRole.ADMIN),
+                "now_s": around.now_s,
+            }
+        )
     )
     # Half a pair can come from a template's own filters at most; it must not end the answer.
     body = html.encode("utf-8", "replace")
@@ -135,7 +139,7 @@ def _environment() -> Environment:
 def _when(context: Context, moment: datetime | None) -> Markup:
     """A moment, relative to now, with the absolute one beside it for who points at it."""
     if moment is None:
-        return Markup('<span class="none">–</span>')
+        return Markup('<span class="none">\N{EN DASH}</span>')
     told = words.absolute(moment)
     relative = words.ago(moment, context["now_s"])
     return Markup('<time datetime="{}" title="{}">{}</time>').format(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import RedirectResponse, Response
 
-from jobstream.web.gate import COOKIE, check_host, check_origin
+from jobstream.web.entry_check import COOKIE, check_host, check_origin
 from jobstream.web.pages.form import BACK, form_of
 from jobstream.web.pages.page_route import Page
 from jobstream.web.pages.page_serving import around, error_page, keep_session
@@ -65,9 +65,7 @@ async def _begin(desk: Desk, request: Request) -> Response:
     return answer
 
 
-def _form(
-    desk: Desk, request: Request, wanted: str, why: str = "", status: int = 200
-) -> Response:
+def _form(desk: Desk, request: Request, wanted: str, why: str = "", status: int = 200) -> Response:
     values = {"next": wanted if Places.of(request).is_ours(wanted) else "", "why": why}
     page = Page("sign_in.html", "Sign in", values, status=status)
     return respond(request, page, around(desk, None, "", ""))

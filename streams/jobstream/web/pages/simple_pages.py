@@ -12,7 +12,7 @@ from jobstream.answers.schedules_screen import schedules
 from jobstream.answers.types_screen import types
 from jobstream.answers.workers_screen import workers
 from jobstream.web.api_reads import AuditQuery
-from jobstream.web.gate import require_whole
+from jobstream.web.entry_check import require_whole
 from jobstream.web.pages.page_route import Page
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from jobstream.web.callers import Role
+from jobstream.web.callers import TokenRole
 from jobstream.web.pages import (
     jobs_pages,
     letters_pages,
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
     from jobstream.web.desk import Desk
 
 PAGES = (
-    PageRoute("/", "overview", Role.READ, overview_page.show, "overview"),
-    PageRoute("/queues", "queues", Role.READ, queues_pages.show_queues, "queues"),
-    PageRoute("/queues/{queue}", "queue", Role.READ, queues_pages.show_queue, "queues"),
-    PageRoute("/jobs", "jobs", Role.READ, jobs_pages.show_jobs, "jobs"),
+    PageRoute("/", "overview", TokenRole.READ, overview_page.show, "overview"),
+    PageRoute("/queues", "queues", TokenRole.READ, queues_pages.show_queues, "queues"),
+    PageRoute("/queues/{queue}", "queue", TokenRole.READ, queues_pages.show_queue, "queues"),
+    PageRoute("/jobs", "jobs", TokenRole.READ, jobs_pages.show_jobs, "jobs"),
     # An id may hold a slash: it is whatever its producer gave.
-    PageRoute("/jobs/{job_id:path}", "job", Role.READ, jobs_pages.show_job, "jobs"),
-    PageRoute("/dead-letters", "letters", Role.READ, letters_pages.show_letters, "letters"),
-    PageRoute("/types", "types", Role.READ, simple_pages.show_types, "types"),
-    PageRoute("/schedules", "schedules", Role.READ, simple_pages.show_schedules, "schedules"),
-    PageRoute("/limits", "limits", Role.READ, simple_pages.show_limits, "limits"),
-    PageRoute("/workers", "workers", Role.READ, simple_pages.show_workers, "workers"),
-    PageRoute("/audit", "audit", Role.READ, simple_pages.show_audit, "audit"),
-    PageRoute("/health", "health", Role.READ, simple_pages.show_health, "health"),
+    PageRoute("/jobs/{job_id:path}", "job", TokenRole.READ, jobs_pages.show_job, "jobs"),
+    PageRoute("/dead-letters", "letters", TokenRole.READ, letters_pages.show_letters, "letters"),
+    PageRoute("/types", "types", TokenRole.READ, simple_pages.show_types, "types"),
+    PageRoute("/schedules", "schedules", TokenRole.READ, simple_pages.show_schedules, "schedules"),
+    PageRoute("/limits", "limits", TokenRole.READ, simple_pages.show_limits, "limits"),
+    PageRoute("/workers", "workers", TokenRole.READ, simple_pages.show_workers, "workers"),
+    PageRoute("/audit", "audit", TokenRole.READ, simple_pages.show_audit, "audit"),
+    PageRoute("/health", "health", TokenRole.READ, simple_pages.show_health, "health"),
 )
 """Every page that shows an answer."""
 

@@ -1,4 +1,4 @@
-"""The style sheet, the script and the icon, from the package; their paths change with their bytes."""
+"""The style sheet, the script and the icon of the package; their paths change with their bytes."""
 
 from __future__ import annotations
 

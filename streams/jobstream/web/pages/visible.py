@@ -1,4 +1,4 @@
-"""Text from outside made visible on a page: what can't be seen, or moves other text, is named. Pure.
+"""Text from outside made visible: what can't be seen, or moves other text, is named. Pure.
 
 Escaping keeps a text from being markup; this keeps it from lying: a mark that turns the direction
 of writing, a zero byte or half a character pair would break the page or hide a part of it.
@@ -18,7 +18,7 @@ _SPACE = 0x20
 
 
 def visible(text: str, most: int = CHARS_MAX) -> str:
-    """The text, at most `most` characters of it, with a word or a sign for each hidden character."""
+    """The text, at most `most` characters of it, each hidden character as a sign or its name."""
     cut = text if len(text) <= most else f"{text[: most - 1]}…"
     if cut.isprintable():
         return cut

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from math import isfinite
 
+NONE = "\N{EN DASH}"
 _STEPS = ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s"))
 _TEN, _HUNDRED = 10, 100
 TONES = {
@@ -70,7 +71,7 @@ WAITS_FOR = {
 def span(seconds: float | None) -> str:
     """A length of time in two units at most, as in `3 min 20 s`."""
     if seconds is None or not isfinite(seconds):
-        return "–"
+        return NONE
     seconds = max(0.0, seconds)
     if seconds < 1:
         return f"{round(seconds * 1000)} ms" if seconds else "0 s"
@@ -111,7 +112,7 @@ def absolute(moment: datetime, *, with_millis: bool = False) -> str:
 def number(value: float | None) -> str:
     """A count with thin spaces between thousands; of an estimate at most one decimal."""
     if value is None or not isfinite(value):
-        return "–"
+        return NONE
     if isinstance(value, int) or value >= _HUNDRED or value == int(value):
         return f"{round(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
     return f"{value:.1f}"

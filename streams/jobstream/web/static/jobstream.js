@@ -89,18 +89,21 @@
     no.addEventListener("click", () => asks.close());
     yes.addEventListener("click", () => { form.dataset.sure = "1"; asks.close(); form.requestSubmit(event.submitter); });
   });
+  const keys = () => localStorage.getItem("keys") !== "off";
   const help = () => {
     const list = made("dl");
-    const keys = [["/", "Go to the filter"], ["j, k", "Next row, row before"], ["Enter", "Open the row"],
+    const known = [["/", "Go to the filter"], ["j, k", "Next row, row before"], ["Enter", "Open the row"],
       ...all("nav a[data-key]").map((a) => [`g ${a.dataset.key}`, a.textContent]), ["?", "This help"]];
-    for (const [key, what] of keys) {
+    for (const [key, what] of known) {
       const term = made("dt");
       term.append(made("kbd", key));
       list.append(term, made("dd", what));
     }
     const close = made("button", "Close", { type: "button" });
-    const shown = dialog("Keys", list, buttons(close));
+    const off = made("button", keys() ? "Turn keys off" : "Turn keys on", { type: "button" });
+    const shown = dialog("Keys", list, buttons(close, off));
     close.addEventListener("click", () => shown.close());
+    off.addEventListener("click", () => { localStorage.setItem("keys", keys() ? "off" : "on"); shown.close(); });
   };
 
   // Keys: single letters, and only where no text is written.
@@ -119,6 +122,7 @@
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (event.target.matches("input, textarea, select, [contenteditable]") || one("dialog[open]")) return;
     const key = event.key;
+    if (!keys() && key !== "?") return;
     if (Date.now() - afterG < WAIT_FOR_KEY_MS) {
       afterG = 0;
       const link = all("nav a[data-key]").find((a) => a.dataset.key === key);

@@ -1,0 +1,193 @@
+"""The pages in a real Chromium: by ear, by keyboard, on a phone, and the CSP has no complaint."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.harness.bad_minute import ANSWERS, JOB_ID, PreparedDesk, prepared
+from tests.harness.served_pages import served
+
+from jobstream.web.callers import TokenRole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Page
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing: make setup")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe: make setup")
+CHROMIUM = "/usr/bin/chromium"
+pytestmark = pytest.mark.skipif(
+    shutil.which(CHROMIUM) is None, reason=f"no {CHROMIUM}: .ci/install, or apt install chromium"
+)
+
+PATHS = (
+    "/", "/queues", "/queues/mail", "/jobs", f"/jobs/{JOB_ID}", "/dead-letters", "/types",
+    "/schedules", "/limits", "/workers", "/audit", "/health", "/sign-in",
+)  # fmt: skip
+HOSTILE = "W" * 8_000 + "\u202e<b onclick=alert(1)>"
+WAIT_MS = 20_000
+AXE = """async (options) => (await axe.run(document, options)).violations.map(
+    (each) => [each.id, each.nodes[0].html])"""
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> PreparedDesk:
+    return PreparedDesk(tmp_path_factory.mktemp("pages"), dict(ANSWERS), open_to_loopback=True)
+
+
+@pytest.fixture(scope="module")
+def address(desk: PreparedDesk) -> Iterator[str]:
+    with served(prepared(desk)) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with playwright.sync_playwright() as play:
+        made = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page; the test fails for what the browser complains of on it."""
+    made = browser.new_page(viewport={"width": 1180, "height": 800})
+    made.set_default_timeout(WAIT_MS)
+    complaints: list[str] = []
+    made.on("console", lambda said: complaints.append(said.text) if said.type != "log" else None)
+    made.on("pageerror", lambda error: complaints.append(str(error)))
+    yield made
+    made.close()
+    assert complaints == []
+
+
+def test_every_page_is_usable_without_sight_in_both_themes(page: Page, address: str) -> None:
+    script, found = axe.Axe().axe_script, []
+    for path in PATHS:
+        page.emulate_media(color_scheme="light")
+        page.goto(address + path)
+        page.evaluate(script)
+        found += [(path, *each) for each in page.evaluate(AXE, {"resultTypes": ["violations"]})]
+        page.emulate_media(color_scheme="dark")
+        found += [(path, *each) for each in page.evaluate(AXE, {"runOnly": ["color-contrast"]})]
+
+    assert found == []
+
+
+def test_every_page_fits_a_phone(page: Page, address: str) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+
+    for path in PATHS:
+        page.goto(address + path)
+        assert page.evaluate("document.documentElement.scrollWidth") == 360, path
+
+
+def test_hostile_texts_break_no_layout(page: Page, address: str, desk: PreparedDesk) -> None:
+    row = replace(
+        ANSWERS["queues"].queues[0], name=HOSTILE, types={HOSTILE: 1.0}, waits={HOSTILE: 2.0}
+    )
+    desk.answers = {
+        **ANSWERS,
+        "queues": replace(ANSWERS["queues"], queues=(row,)),
+        "overview": replace(ANSWERS["overview"], queues=(row,), app=HOSTILE),
+        "job": replace(ANSWERS["job"], id=HOSTILE, type=HOSTILE, args={HOSTILE: HOSTILE}),
+    }
+    try:
+        for width in (360, 1180):
+            page.set_viewport_size({"width": width, "height": 740})
+            for path in ("/", "/queues", "/jobs/any"):
+                page.goto(address + path)
+                assert page.evaluate("document.documentElement.scrollWidth") == width, path
+                assert page.locator("b[onclick]").count() == 0
+    finally:
+        desk.answers = dict(ANSWERS)
+
+
+def test_keys_lead_to_pages_rows_filter_and_help(page: Page, address: str) -> None:
+    page.goto(address + "/")
+
+    page.keyboard.press("Tab")
+    assert page.locator(":focus").text_content() == "Skip to the content"
+    page.keyboard.press("g")
+    page.keyboard.press("j")
+    page.wait_for_url("**/jobs")
+    page.keyboard.press("/")
+    page.keyboard.type("card jk?")
+    assert page.locator("input[data-filter]").input_value() == "card jk?"
+    page.locator("main").focus()
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    page.keyboard.press("j")
+    rows = page.locator("tbody tr")
+    assert rows.nth(1).get_attribute("aria-selected") == "true"
+    assert page.locator("[aria-selected]").count() == 1
+    page.keyboard.press("?")
+    help_ = page.get_by_role("dialog", name="Keys")
+    assert "Dead letters" in (help_.text_content() or "")
+    page.keyboard.press("Escape")
+    page.wait_for_function("document.querySelector('dialog') === null")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/jobs/019ad0c5-0002-*")
+
+
+def test_regions_follow_what_changes_and_leave_what_is_written(
+    page: Page, address: str, desk: PreparedDesk
+) -> None:
+    page.clock.install()
+    page.goto(address + "/queues")
+    page.get_by_label("Name contains").fill("half a wo")
+    page.get_by_label("Name contains").focus()
+    page.keyboard.press("Escape")
+    page.get_by_label("Name contains").fill("half a wo")
+    changed = replace(ANSWERS["queues"].queues[0], lag=777)
+    desk.answers = {**ANSWERS, "queues": replace(ANSWERS["queues"], queues=(changed,))}
+    try:
+        page.clock.run_for(3_100)
+        page.get_by_role("cell", name="777").wait_for()
+        assert page.get_by_label("Name contains").input_value() == "half a wo"
+        assert page.locator("#queues tbody tr").count() == 1
+        page.get_by_role("button", name="Pause updates").click()
+        desk.answers = dict(ANSWERS)
+        page.clock.run_for(30_000)
+        assert page.locator("#queues tbody tr").count() == 1
+    finally:
+        desk.answers = dict(ANSWERS)
+
+
+def test_everything_is_there_without_a_script(browser: Browser, address: str) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(address + "/queues")
+
+    page.get_by_label("Name contains").fill("pay")
+    page.get_by_role("button", name="Show").click()
+    page.get_by_role("link", name="payments").click()
+    page.get_by_role("button", name="dark").click()
+
+    assert page.locator("html").get_attribute("data-theme") == "dark"
+    assert page.url.endswith("/queues/payments")
+    context.close()
+
+
+def test_signing_in_leads_back_to_the_page(browser: Browser, tmp_path: Path) -> None:
+    desk = PreparedDesk(tmp_path)
+    token = desk.tokens.add("ada", {TokenRole.READ})
+    context = browser.new_context()
+    page = context.new_page()
+
+    with served(prepared(desk)) as address:
+        page.goto(address + "/workers")
+        page.get_by_label("Token").fill(token)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url("**/workers")
+        assert page.get_by_role("heading", level=1).text_content() == "Workers"
+        page.get_by_role("button", name="Sign out").click()
+        page.wait_for_url("**/sign-in")
+    context.close()
