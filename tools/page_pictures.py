@@ -36,7 +36,7 @@ PAGES = {
 }
 THEMES = ("light", "dark")
 CHROMIUM = "/usr/bin/chromium"
-WIDTH, HEIGHT, HEIGHT_MAX = 1080, 480, 940
+WIDTH, HEIGHT, HEIGHT_MAX = 1080, 480, 850
 PHONE = 360
 
 
