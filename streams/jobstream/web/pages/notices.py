@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from jobstream.web.pages.places import Places
+    from jobstream.web.pages.page_paths import Places
 
 COOKIE = "jobstream_said"
 CHARS_MAX = 600

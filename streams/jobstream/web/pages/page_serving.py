@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from starlette.responses import RedirectResponse, Response
 
 from jobstream.web.entry_check import COOKIE, admit, require, session_of
+from jobstream.web.pages.page_paths import Places
 from jobstream.web.pages.page_route import Page, PageCall
-from jobstream.web.pages.places import Places
 from jobstream.web.pages.rendering import FRAGMENT_HEADER, HEADERS, Around, respond
 from jobstream.web.problems import Problem, problem_of
 

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse
 from jobstream.web.callers import Caller, TokenRole
 from jobstream.web.pages import words
 from jobstream.web.pages.notices import notice_in, notice_over
-from jobstream.web.pages.places import Places
+from jobstream.web.pages.page_paths import Places
 from jobstream.web.pages.static_files import static_path
 from jobstream.web.pages.visible import one_line, visible
 

@@ -8,9 +8,9 @@ from starlette.responses import RedirectResponse, Response
 
 from jobstream.web.entry_check import COOKIE, check_host, check_origin
 from jobstream.web.pages.form import BACK, form_of
+from jobstream.web.pages.page_paths import Places
 from jobstream.web.pages.page_route import Page
 from jobstream.web.pages.page_serving import around, error_page, keep_session
-from jobstream.web.pages.places import Places
 from jobstream.web.pages.rendering import THEME_COOKIE, THEMES, respond
 from jobstream.web.problems import Problem, retry_after
 
