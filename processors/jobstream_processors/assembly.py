@@ -42,6 +42,7 @@ from jobstream_processors.job_types import (
 from jobstream_processors.meter import Meter
 from jobstream_processors.ports import Clock, Listener, Log, Sink, Source
 from jobstream_processors.queue_plan import QueuePlan
+from jobstream_processors.settle.deaths_told import Died, TellingSettler
 from jobstream_processors.settle.ends_aside import EndsAside
 from jobstream_processors.settle.letter_closer import Closer
 from jobstream_processors.settle.settler import Settler
@@ -110,6 +111,8 @@ class Parts:
     ready: Callable[[], object] | None = None
     """Called whenever all that is assigned has come to be served; on the thread that polls."""
     failed: Failed | None = None
+    died: Died | None = None
+    """Hears of each job that died for good, once its letter is acknowledged."""
     tracebacks: bool = False
     """Log the traceback of every failed run, not only at a death."""
     give_up: Callable[[BaseException], object] | None = None
@@ -153,7 +156,8 @@ class Assembly:
         tracing, meter = parts.tracing, parts.meter
         ends = parts.make_ends(parts.reader, carriers.failed)
         settler = Settler(parts.sink, parts.plans, clock, carriers.without_table, ends=ends)
-        put = carriers.settling(tracing.settler(settler))
+        settles = settler if parts.died is None else TellingSettler(settler, parts.died)
+        put = carriers.settling(tracing.settler(settles))
         intake = Intake(parts.catalogue, clock, tracing.received)
         self.judge = judge = Judge(parts.specs, parts.catalogue, clock)
         breakers = [spec.breaker for spec in parts.specs.values() if spec.breaker is not None]

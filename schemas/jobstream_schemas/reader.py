@@ -56,6 +56,11 @@ class Reader:
         self.misfit: Callable[[ArgsTarget[Any]], Callable[[bytes, int], str]] = self._args.misfit
         """See `WriterArgs.misfit`."""
 
+    @property
+    def has_packaged_meta(self) -> bool:
+        """Whether its events have `meta` as this version writes it."""
+        return self._other_meta is None
+
     def decode(
         self, value: bytes, at: int = SINGLE_OBJECT_PREFIX_BYTES, max_bytes: int = VALUE_BYTES_MAX
     ) -> Decoded:

@@ -5,7 +5,6 @@ It joins the client only: importing it loads no part of a worker. Roles join tho
 
 from __future__ import annotations
 
-import inspect
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
@@ -27,6 +26,7 @@ from jobstream.job_declaration import (
     uniqueness,
 )
 from jobstream.job_queue import Queue
+from jobstream.outcomes import Outcomes
 from jobstream.schedule_decorators import Scheduling
 from jobstream.settings import Settings
 from jobstream.topics.sizes import size_of
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from jobstream_processors.context import Context
     from jobstream_processors.core.breaker import Breaker
     from jobstream_processors.core.duration import Duration
-    from jobstream_processors.failure import Callback
     from jobstream_processors.job_types import JobSpec
     from jobstream_processors.queue_plan import QueuePlan
     from jobstream_schemas import JobSchema
@@ -73,7 +72,7 @@ class JobDecorator(Protocol):
     def __call__(self, function: Callable[[Args, Context], Result]) -> Job[Args, Result]: ...
 
 
-class App(Scheduling):
+class App(Scheduling, Outcomes):
     """An application that enqueues and runs jobs. Its name prefixes every topic and group.
 
     Settings come from JOBSTREAM_* variables; keyword arguments override them. `size` says how many
@@ -104,8 +103,8 @@ class App(Scheduling):
         self._queues: dict[str, Queue] = {}
         self._plans: dict[str, QueuePlan] = {}
         self._jobs: dict[str, Job[Any, Any]] = {}
-        self._failure_callbacks: list[Callback] = []
         self._connection = Connection(name, self.settings, self._plans)
+        Outcomes.__init__(self)
 
     def __repr__(self) -> str:
         return f"<App {self.name!r}: {len(self._queues)} queues, {len(self._jobs)} job types>"
@@ -202,26 +201,6 @@ class App(Scheduling):
         """
         _check_options(options, DECLARE_OPTIONS)
         return self._declare(name, args_type, options)
-
-    def on_failure(self, callback: Callback) -> Callback:
-        """Call `callback` in the worker for every failure; returns it: a decorator, too.
-
-        For error trackers: every run that failed, and every job that dies without one. It is
-        called with a `Failure`, on a thread of its own, one after the other: a slow one delays the
-        next, never a job. At most 1,000 wait; more are counted in the log and left out. What it
-        raises is logged. A run that was lost with its worker or partition is left out. Raises
-        ConfigError for a coroutine function.
-        """
-        if not callable(callback) or inspect.iscoroutinefunction(callback):
-            message = f"on_failure({callback!r}): give a plain function of one Failure"
-            raise ConfigError(message)
-        self._failure_callbacks.append(callback)
-        return callback
-
-    @property
-    def failure_callbacks(self) -> tuple[Callback, ...]:
-        """The callbacks given to `on_failure`, in the order in which a worker calls them."""
-        return tuple(map(self._run_as, self._failure_callbacks))
 
     @property
     def queues(self) -> Mapping[str, Queue]:

@@ -6,11 +6,10 @@ it within two seconds; a call may return before they do.
 
 from __future__ import annotations
 
-import getpass
-import platform
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from jobstream.caller_name import myself
 from jobstream.control_listing import shown
 from jobstream.enqueue.acks import retold
 from jobstream.errors import BrokerRefused, BrokerUnavailable, ConfigError, EnqueueError
@@ -261,15 +260,6 @@ class Control:
             message = f"no {_WHAT[kind]} {name!r:.200}; declared are {there}"
             raise ConfigError(message)
         return name
-
-
-def myself() -> str:
-    """`user@host` of this process."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # A container's user may have no name.
-        user = "unknown"
-    return f"{user}@{platform.node()}"
 
 
 def _lasts_ms(for_: Duration) -> int:

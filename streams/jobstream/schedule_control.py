@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import uuid_utils
 
-from jobstream.control import myself
+from jobstream.caller_name import myself
 from jobstream.enqueue.acks import retold
 from jobstream.errors import BrokerUnavailable, ConfigError, EnqueueError
 from jobstream.job import Job

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core.known import UNKNOWN
-from jobstream_processors.core.letters import is_stale
-from jobstream_processors.settle.letter_closer import parse_key
+from jobstream_processors.core.letters import is_stale, parse_key
 
 if TYPE_CHECKING:
     from tests.simulation.ledger import Ledger

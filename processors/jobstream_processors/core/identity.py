@@ -38,6 +38,11 @@ def from_window(job_type: str, unique_key: str, length_ms: int, now_ms: int) -> 
     return str(uuid.uuid5(_SPACE, f"window\n{job_type}\n{length_ms}\n{window}\n{unique_key}"))
 
 
+def from_letter(job_id: str, redrive: int) -> str:
+    """The id of the job that corrects a dead one: a letter is fixed once, however often asked."""
+    return str(uuid.uuid5(_SPACE, f"fix\n{job_id}\n{redrive}"))
+
+
 def from_origin(topic: str, partition: int, offset: int) -> str:
     """The name of a record whose own id can't be read or trusted: where it first stood."""
     return f"@{topic}:{partition}:{offset}"

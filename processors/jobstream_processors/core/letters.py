@@ -87,3 +87,13 @@ def is_stale(found: Known, redrive: int) -> bool:
     if found.done or newest > redrive:
         return True
     return found.ended[0] == redrive and known.state_of(found.ended[1]) != known.DEAD
+
+
+def parse_key(key: bytes | None) -> tuple[str, int] | None:
+    """(id, redrive) of a letter's key; None for a stranger's record."""
+    if key is None:
+        return None
+    job_id, colon, redrive = key.decode("utf-8", "replace").rpartition(":")
+    if not colon or not job_id or not redrive.isdigit() or not redrive.isascii():
+        return None
+    return job_id, int(redrive)

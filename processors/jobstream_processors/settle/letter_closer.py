@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from jobstream_processors.background import in_background
-from jobstream_processors.core.letters import is_stale
+from jobstream_processors.core.letters import is_stale, parse_key
 from jobstream_processors.errors import PublishFailed, TableUnavailable, WorkerStopped
 from jobstream_processors.ports import Outgoing
 
@@ -174,13 +174,3 @@ class Closer:
                 if (key := record.key()) in keys:
                     (closed.add if record.value() is None else closed.discard)(key)
         return closed
-
-
-def parse_key(key: bytes | None) -> tuple[str, int] | None:
-    """(id, redrive) of a letter's key; None for a stranger's record."""
-    if key is None:
-        return None
-    job_id, colon, redrive = key.decode("utf-8", "replace").rpartition(":")
-    if not colon or not job_id or not redrive.isdigit() or not redrive.isascii():
-        return None
-    return job_id, int(redrive)

@@ -41,12 +41,14 @@ def failure_of(delivery: Delivery, outcome: Outcome | None, decision: Decision) 
     ran: a failure only if it is dead.
     """
     error, message, spot = texts_of(outcome)
+    told = ""
     match decision:
         case DeadLetter(carried):
             kind: Literal["retry", "dead"] = "dead"
             reason, wait_ms = carried.reason, None
             error = error or carried.error or f"jobstream.{reason}"
             message = message or carried.message
+            told = carried.traceback if outcome is None else ""
         case Retry(carried) if error:
             kind, reason, wait_ms = "retry", "", carried.delay_ms
         case RetryInPlace(_, delay_ms) | CountCrash(_, delay_ms) if error:
@@ -59,7 +61,7 @@ def failure_of(delivery: Delivery, outcome: Outcome | None, decision: Decision) 
         exception=delivery.error,
         error=error,
         message=message,
-        traceback=spot.traceback,
+        traceback=spot.traceback or told,
         job_id=facts.job_id,
         job=facts.name,
         queue=facts.queue,
@@ -87,7 +89,7 @@ class Failures:
     def tell(self, delivery: Delivery, outcome: Outcome | None, decision: Decision) -> None:
         """Note an ended run, if it failed, or a job dead without one; returns at once.
 
-        Called on the loop's thread.
+        Called on one thread, the loop's.
         """
         failure = failure_of(delivery, outcome, decision)
         if failure is None:
@@ -99,6 +101,14 @@ class Failures:
             self._waiting.put_nowait((failure, facts_of(delivery)))
         except queue.Full:
             self._left_out += 1
+
+    def died(self, delivery: Delivery, decision: DeadLetter) -> None:
+        """Note a job whose dead letter is acknowledged; returns at once.
+
+        Called on the thread that settles, and then on no other. What is told is what the letter
+        says: the exception itself is gone by then.
+        """
+        self.tell(delivery, None, decision)
 
     def close(self, timeout_s: float = LEAVE_S) -> None:
         """Make the calls that wait, for at most `timeout_s`; blocks for that."""

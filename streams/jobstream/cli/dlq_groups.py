@@ -18,7 +18,18 @@ if TYPE_CHECKING:
 
 GROUPS_LIMIT = 100
 RELEASES_SHOWN = 3
-COLUMNS = ("cause", "letters>", "type", "error", "message", "first>", "last>", "sample", "releases")
+COLUMNS = (
+    "cause",
+    "letters>",
+    "type",
+    "error",
+    "message",
+    "first>",
+    "last>",
+    "sample",
+    "trial",
+    "releases",
+)
 
 
 @click.command("groups", cls=AppCommand)
@@ -37,10 +48,12 @@ def groups_command(
     which other commands take. JSON has one object a line.
     """
     from jobstream.operate.letter_groups import groups_of  # noqa: PLC0415 - with the command only
+    from jobstream.operate.trials import Trials  # noqa: PLC0415 - as above
 
-    view = view_of(app)
+    view, trials = view_of(app), Trials()
     now_ms = brokers_now(view)
-    found = groups_of(chosen(app, view, queue, filter_of(conditions, now_ms), said(conditions)))
+    wanted = filter_of(conditions, now_ms)
+    found = groups_of(chosen(app, view, queue, wanted, said(conditions), trials=trials), trials)
     shown = found[:limit]
     if as_json:
         for group in shown:
@@ -66,12 +79,20 @@ def summary(group: LetterGroup) -> dict[str, Any]:
         "first_at": iso(group.first_ms),
         "last_at": iso(group.last_ms),
         "sample": group.sample,
+        "failed_trial": _failed(group),
         "queues": list(group.queues),
         "releases": [
             {"release": release or None, "count": count, "share": round(group.share(release), 4)}
             for release, count in group.releases.items()
         ],
     }
+
+
+def _failed(group: LetterGroup) -> dict[str, Any] | None:
+    failed = group.failed_trial
+    if failed is None:
+        return None
+    return {"id": failed.job_id, "redrive": failed.redrive, "died_at": iso(failed.died_ms)}
 
 
 def _row(group: LetterGroup, now_ms: int) -> tuple[Any, ...]:
@@ -84,8 +105,16 @@ def _row(group: LetterGroup, now_ms: int) -> tuple[Any, ...]:
         age(max(0, now_ms - group.first_ms) / 1000),
         age(max(0, now_ms - group.last_ms) / 1000),
         group.sample,
+        _trial(group, now_ms),
         _releases(group),
     )
+
+
+def _trial(group: LetterGroup, now_ms: int) -> str:
+    failed = group.failed_trial
+    if failed is None:
+        return ""
+    return f"failed {age(max(0, now_ms - failed.died_ms) / 1000)} ago"
 
 
 def _releases(group: LetterGroup) -> str:

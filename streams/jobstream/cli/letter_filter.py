@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from jobstream.cli.app_name import AppName
     from jobstream.operate.filters import LetterFilter
     from jobstream.operate.open_letters import Letter
+    from jobstream.operate.trials import Trials
     from jobstream.operate.view import AppView
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
@@ -67,11 +68,18 @@ def filter_of(given: Mapping[str, Any], now_ms: Callable[[], int]) -> LetterFilt
 
 
 def chosen(
-    app: AppName, view: AppView, queue: str | None, wanted: LetterFilter, said: str
+    app: AppName,
+    view: AppView,
+    queue: str | None,
+    wanted: LetterFilter,
+    said: str,
+    *,
+    trials: Trials | None = None,
 ) -> list[Letter]:
     """The open letters that pass, the oldest first; remarks on none, and on a shortened id.
 
-    `said` is the filter as it was typed. Raises NotThere for an unknown name.
+    `said` is the filter as it was typed; `trials` takes what the log tells of redrives. Raises
+    NotThere for an unknown name.
     """
     from jobstream.operate.name_check import (  # noqa: PLC0415 - as above
         require_known,
@@ -81,7 +89,7 @@ def chosen(
     from jobstream.operate.open_letters import open_letters  # noqa: PLC0415 - with the command only
 
     with progress("reading dead letters") as heard:
-        letters = open_letters(view, view.queues(queue), heard)
+        letters = open_letters(view, view.queues(queue), heard, trials)
     require_known(wanted, letters, view.catalogue.job_types())
     exact = whole_fingerprints(whole_ids(wanted, letters), letters)
     for short, job_id in zip(wanted.ids, exact.ids, strict=True):

@@ -26,7 +26,7 @@ COMMANDS = {
     "jobs": "List the newest jobs: running, waiting, retrying, dead, done.",
     "job": "Show the timeline of one job.",
     "explain": "Say in one sentence why a job does not run, or how it ended.",
-    "dlq": "List, show, redrive and discard dead letters.",
+    "dlq": "List, try, redrive, fix and discard dead letters, by cause.",
     "status": "Show the processes of an app on this machine, and their health.",
     "lag": "Show how far the workers are behind, in records and in seconds.",
     "canary": "Enqueue test jobs at an interval, and measure when they are done.",
@@ -121,8 +121,9 @@ def told(error: Exception) -> str:
 def code_of(error: Exception) -> int:
     """The exit code of a failed command."""
     from jobstream import errors  # noqa: PLC0415 - on failure only
+    from jobstream.operate.errors import TrialFailed  # noqa: PLC0415 - as above
 
-    unsafe = (errors.TopicMismatch, errors.UnsafeTopic, errors.JobsUndecodable)
+    unsafe = (errors.TopicMismatch, errors.UnsafeTopic, errors.JobsUndecodable, TrialFailed)
     return UNSAFE if isinstance(error, unsafe) else FAILURE
 
 

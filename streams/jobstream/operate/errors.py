@@ -6,6 +6,9 @@ InspectError
 ├── LookTooLong     more records than may be read for it: narrow the time, or go without
 ├── StillWaiting    jobs wait in a queue that is to grow: let them run first
 ├── GrownMeanwhile  another command grows the same queue: let it finish first
+├── TrialFailed     the last redrive of this cause failed: mend it and try one first, or force it
+├── CannotFix       the job can't be corrected like this; nothing was written
+├── BadLines        a file to import holds what is no dead letter of the app; nothing was written
 └── ReadStalled     the broker delivers nothing of what is in the log: may be tried again
 
 None of these is retried and none concerns a running job.
@@ -38,6 +41,18 @@ class StillWaiting(InspectError):
 
 class GrownMeanwhile(InspectError):
     """Another command took a step of the growth of a queue; the message says what to do."""
+
+
+class TrialFailed(InspectError):
+    """The last redrive of a cause failed, so the rest is not redriven; nothing was changed."""
+
+
+class CannotFix(InspectError):
+    """A dead job can't be corrected as was asked for; the message says why and what to do."""
+
+
+class BadLines(InspectError):
+    """Lines of a file are no dead letters of the app; nothing was written."""
 
 
 class ReadStalled(InspectError):

@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from jobstream.operate.errors import LookTooLong
-from jobstream.operate.job_events import Event, read_event
+from jobstream.operate.job_events import Event, read_event, type_of
 from jobstream.operate.scan import carried_of, place_of, unmoved
 from jobstream_processors.core import known
-from jobstream_processors.core.headers import FIRST, Carried
+from jobstream_processors.core.closings import closing_in
+from jobstream_processors.core.headers import FIRST, Carried, headers_of
 from jobstream_processors.core.known import UNKNOWN, Known
+from jobstream_processors.core.letters import fingerprint_in, release_in
+from jobstream_processors.errors import BadHeaders
 from jobstream_processors.row_facts import fact_of
 from jobstream_schemas import DecodeError, parse_row
 
@@ -220,13 +223,16 @@ class _Seeker:
 
     def _letter(self, record: Record, queue: QueueTopics) -> None:
         job_id, _, redrive = (record.key() or b"").rpartition(b":")
-        if job_id != self._id:
+        if job_id != self._id or not redrive.isdigit():
             return
         if record.value() is None:
-            self._keep("letter closed", queue, record, {"redrive": int(redrive)})
+            told = _closing(record)
+            self._keep("letter closed", queue, record, {"redrive": int(redrive), **told})
         else:
             carried = carried_of(record)
-            self._keep("dead letter", queue, record, _told(carried), carried.traceback)
+            job_type = type_of(self._view.catalogue, record.value() or b"")
+            told = _told(carried) | _cause(record, job_type, carried)
+            self._keep("dead letter", queue, record, told, carried.traceback)
             self._read(record)
 
     def _copy(self, record: Record) -> Carried | None:
@@ -262,6 +268,29 @@ class _Seeker:
     ) -> None:
         at_ms, place = record.timestamp()[1], place_of(record)
         self._found.entries.append(HistoryEntry(at_ms, what, queue.name, place, detail, traceback))
+
+
+def _closing(record: Record) -> dict[str, Any]:
+    """Who closed the letter, how and why, if somebody says so."""
+    try:
+        closing = closing_in(headers_of(record))
+    except BadHeaders:
+        closing = None
+    if closing is None:
+        return {}
+    told = {"closed": closing.how, "who": closing.who, "why": closing.why}
+    return {name: text for name, text in {**told, "fixed_by": closing.fixed_by}.items() if text}
+
+
+def _cause(record: Record, job_type: str, carried: Carried) -> dict[str, Any]:
+    """The letter's fingerprint, and the release that wrote it."""
+    try:
+        headers = dict(headers_of(record) or ())
+    except BadHeaders:
+        headers = {}
+    release = release_in(headers)
+    told = {"fingerprint": fingerprint_in(headers, job_type, carried)}
+    return {**told, "release": release} if release else told
 
 
 def _told(carried: Carried) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from jobstream_schemas import DecimalSpec, DecodeError, masked, split_frame
 from jobstream_schemas.shapes.decimals import decimal_of
 
 if TYPE_CHECKING:
-    from jobstream_schemas import Catalogue
+    from jobstream_schemas import Catalogue, Reader
 
 HEX_BYTES_MAX = 4_096
 UNKNOWN = ""
@@ -43,9 +43,15 @@ def read_event(catalogue: Catalogue, value: bytes) -> Event:
     Fields that any known schema of the job type marks as secret become `***`.
     """
     reader, decoded = catalogue.read(value)
-    _, at = split_frame(value)
+    meta = decoded.meta._asdict()
+    args = unmasked_args(reader, value)
+    return Event(reader.job_type, meta, masked(reader.schema, args, reader.secret))
+
+
+def unmasked_args(reader: Reader, value: bytes) -> Any:  # noqa: ANN401 - JSON
+    """The args in the same form, **with** their secrets: never to be shown; raises DecodeError."""
     stream = BytesIO(value)
-    stream.seek(at)
+    stream.seek(split_frame(value)[1])
     try:
         # The schema was linted when it was registered, so it can't make the library run away.
         record: Any = schemaless_reader(stream, parse_schema(_places_kept(reader.schema)), None)
@@ -56,10 +62,7 @@ def read_event(catalogue: Catalogue, value: bytes) -> Event:
     if (left := len(value) - stream.tell()) != 0:
         message = f"{reader.job_type}: {left} bytes are left over"
         raise DecodeError(message)
-    meta = decoded.meta._asdict()
-    return Event(
-        reader.job_type, meta, masked(reader.schema, plain_json(record["args"]), reader.secret)
-    )
+    return plain_json(record["args"])
 
 
 _DECIMAL = "jobstream.decimal"

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from jobstream.operate.trials import FailedTrial
 from jobstream_processors.core.fingerprint import cause_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from jobstream.operate.open_letters import Letter
+    from jobstream.operate.trials import Trials
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +41,24 @@ class LetterGroup:
     releases: Mapping[str, int]
     """Release → how many letters, the most first; "" for those that name none."""
 
+    failed_trial: FailedTrial | None = None
+    """The last redrive of this cause, if it ended in a letter of the same cause."""
+
     def share(self, release: str) -> float:
         """The part of the letters that this release wrote, from 0 to 1."""
         return self.releases.get(release, 0) / self.count
 
 
-def groups_of(letters: Iterable[Letter]) -> list[LetterGroup]:
-    """The letters by fingerprint, the largest group first."""
+def groups_of(letters: Iterable[Letter], trials: Trials | None = None) -> list[LetterGroup]:
+    """The letters by fingerprint, the largest group first; `trials` tells of redrives."""
     by_cause: dict[str, list[Letter]] = {}
     for letter in letters:
         by_cause.setdefault(letter.fingerprint, []).append(letter)
-    found = [_group(fingerprint, alike) for fingerprint, alike in by_cause.items()]
+    found = [_group(fingerprint, alike, trials) for fingerprint, alike in by_cause.items()]
     return sorted(found, key=lambda group: (-group.count, -group.last_ms, group.fingerprint))
 
 
-def _group(fingerprint: str, letters: list[Letter]) -> LetterGroup:
+def _group(fingerprint: str, letters: list[Letter], trials: Trials | None) -> LetterGroup:
     newest = max(letters, key=lambda letter: (letter.died_ms, letter.place))
     cause = cause_of(newest.job_type, newest.carried)
     return LetterGroup(
@@ -69,4 +74,5 @@ def _group(fingerprint: str, letters: list[Letter]) -> LetterGroup:
         sample=newest.id,
         queues=tuple(sorted({letter.queue for letter in letters})),
         releases=dict(Counter(letter.release for letter in letters).most_common()),
+        failed_trial=trials.failed(fingerprint) if trials is not None else None,
     )

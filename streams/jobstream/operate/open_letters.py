@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from jobstream.operate.errors import NotThere
 from jobstream.operate.job_events import type_of
 from jobstream.operate.scan import place_of, unmoved
+from jobstream_processors.core.closings import closing_in
 from jobstream_processors.core.headers import FIRST, Carried, Headers, headers_of, parse
-from jobstream_processors.core.letters import POINTER, fingerprint_in, release_in
+from jobstream_processors.core.letters import POINTER, fingerprint_in, parse_key, release_in
 from jobstream_processors.errors import BadHeaders
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from jobstream.operate.layout import QueueTopics
     from jobstream.operate.scan import Progress
+    from jobstream.operate.trials import Trials
     from jobstream.operate.view import AppView
     from jobstream_processors.ports import Record, TopicPartition
 
@@ -63,20 +65,33 @@ class Original:
 
 
 def open_letters(
-    view: AppView, queues: Iterable[QueueTopics], progress: Progress = unmoved
+    view: AppView,
+    queues: Iterable[QueueTopics],
+    progress: Progress = unmoved,
+    trials: Trials | None = None,
 ) -> list[Letter]:
-    """Every open letter of these queues, the oldest first. Blocks while their topics are read."""
+    """Every open letter of these queues, the oldest first. Blocks while their topics are read.
+
+    `trials` takes what the topics tell of redrives.
+    """
     by_topic = {queue.dlq: queue for queue in queues if queue.dlq}
     places = [place for topic, queue in by_topic.items() for place in queue.places(topic)]
     found: dict[tuple[TopicPartition, bytes], Letter] = {}
     for record in view.records(view.cluster.spans(places), progress):
         topic, partition, _ = place_of(record)
         key = record.key() or b""
+        place = topic, partition
         if record.value() is None:
-            found.pop(((topic, partition), key), None)
+            closed = found.pop((place, key), None)
+            if trials is not None and (name := parse_key(key)) is not None:
+                how = closing_in(_headers(record))
+                trials.closed(place, name, closed, how, record.timestamp()[1])
         else:
-            letter = _letter(view, by_topic[topic].name, record)
-            found[(topic, partition), key] = letter
+            letter = letter_of_record(view, by_topic[topic].name, record)
+            if trials is not None:
+                before = f"{letter.id}:{letter.redrive - 1}".encode("utf-8", "replace")
+                trials.died(letter, found.get((place, before)))
+            found[place, key] = letter
     return sorted(found.values(), key=lambda letter: (letter.died_ms, letter.place))
 
 
@@ -84,7 +99,7 @@ def with_originals(
     view: AppView, letters: Iterable[Letter]
 ) -> Iterator[tuple[Letter, Original | NotThere]]:
     """Each letter with its job's bytes, or why they can't be had any more."""
-    for letter, record in _again(view, letters):
+    for letter, record in letter_records(view, letters):
         if record is None:
             yield letter, NotThere(f"letter {letter.id} was closed in the meantime")
         else:
@@ -99,14 +114,16 @@ def letter_headers(view: AppView, letter: Letter) -> Headers:
 
     Raises NotThere if it was closed meanwhile.
     """
-    for _, record in _again(view, [letter]):
+    for _, record in letter_records(view, [letter]):
         if record is not None:
             return _headers(record)
     message = f"letter {letter.id} was closed in the meantime"
     raise NotThere(message)
 
 
-def _again(view: AppView, letters: Iterable[Letter]) -> Iterator[tuple[Letter, Record | None]]:
+def letter_records(
+    view: AppView, letters: Iterable[Letter]
+) -> Iterator[tuple[Letter, Record | None]]:
     """Read the records of known letters once more, in one pass."""
     wanted = {letter.place: letter for letter in letters}
     spans: dict[TopicPartition, tuple[int, int]] = {}
@@ -120,7 +137,8 @@ def _again(view: AppView, letters: Iterable[Letter]) -> Iterator[tuple[Letter, R
     yield from ((letter, None) for letter in wanted.values())
 
 
-def _letter(view: AppView, queue: str, record: Record) -> Letter:
+def letter_of_record(view: AppView, queue: str, record: Record) -> Letter:
+    """The letter that a record is, whatever somebody wrote there."""
     key = record.key() or b""
     job_id, _, number = key.decode(errors="replace").rpartition(":")
     carried, trouble, headers = FIRST, "", {}

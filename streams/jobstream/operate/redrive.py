@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from jobstream.errors import ConfigError
 from jobstream.operate.open_letters import Letter, Original, with_originals
 from jobstream.operate.scan import place_of
+from jobstream_processors.core.closings import DISCARDED, REDRIVEN, Closing, closing_headers
 from jobstream_processors.core.headers import render
 from jobstream_processors.core.letters import redriven
 from jobstream_processors.errors import PublishFailed
@@ -78,8 +79,27 @@ def read_rate(text: str) -> Rate:
     return Rate(per_s)
 
 
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who closes letters, and why: the tombstones say so for a week."""
+
+    who: str = ""
+    why: str = ""
+
+    def closing(self, how: str, letter: Letter, fixed_by: str = "") -> Closing:
+        """What the tombstone of the letter says."""
+        return Closing(how, self.who, self.why, fixed_by, letter.fingerprint)
+
+
+NOBODY = By()
+
+
 def redrive(
-    view: AppView, sink: Publisher, letters: Iterable[Letter], rate: Rate | None = None
+    view: AppView,
+    sink: Publisher,
+    letters: Iterable[Letter],
+    rate: Rate | None = None,
+    by: By = NOBODY,
 ) -> Iterator[Closed]:
     """Put each letter's job back on its queue, then close the letter; tells each as it is done.
 
@@ -99,13 +119,15 @@ def redrive(
         gone = closures.among(batch)
         yield from (Closed(letter, "closed", ELSEWHERE) for letter in gone.values())
         left = [each for each in found if each[0].place not in gone]
-        yield from redrive_batch(sink, queues, left)
+        yield from redrive_batch(sink, queues, left, by)
         sent += len(batch)
         if rate is not None and sent < len(chosen):
             pause.wait(rate.wait_s(sent, time.monotonic() - began))
 
 
-def discard(view: AppView, sink: Publisher, letters: Iterable[Letter]) -> Iterator[Closed]:
+def discard(
+    view: AppView, sink: Publisher, letters: Iterable[Letter], by: By = NOBODY
+) -> Iterator[Closed]:
     """Close letters without running their jobs; blocks for the acknowledgements.
 
     A letter that was closed since it was listed is reported as `closed`: its job may run.
@@ -116,12 +138,13 @@ def discard(view: AppView, sink: Publisher, letters: Iterable[Letter]) -> Iterat
         batch = chosen[start : start + BATCH_MAX]
         gone = closures.among(batch)
         yield from (Closed(letter, "closed", ELSEWHERE) for letter in gone.values())
-        yield from discard_batch(sink, [each for each in batch if each.place not in gone])
+        left = [each for each in batch if each.place not in gone]
+        yield from discard_batch(sink, left, by)
 
 
-def discard_batch(sink: Publisher, batch: Sequence[Letter]) -> Iterator[Closed]:
+def discard_batch(sink: Publisher, batch: Sequence[Letter], by: By = NOBODY) -> Iterator[Closed]:
     """Close some letters; those that are not acknowledged are reported as failed."""
-    failed = _publish(sink, [_tombstone(letter) for letter in batch])
+    failed = publish(sink, [tombstone(letter, by.closing(DISCARDED, letter)) for letter in batch])
     for index, letter in enumerate(batch):
         reason = failed.get(index)
         yield Closed(letter, "failed", reason) if reason else Closed(letter, "discarded")
@@ -160,6 +183,7 @@ def redrive_batch(
     sink: Publisher,
     queues: Mapping[str, QueueTopics],
     batch: Sequence[tuple[Letter, Original | Exception]],
+    by: By = NOBODY,
 ) -> Iterator[Closed]:
     """Put back and close some letters: all copies acknowledged first, then the tombstones."""
     ready: list[tuple[Letter, Outgoing]] = []
@@ -168,11 +192,11 @@ def redrive_batch(
             yield Closed(letter, "failed", letter.trouble or str(found))
         else:
             ready.append((letter, copy_of(letter, found, queues[letter.queue])))
-    unsent = _publish(sink, [copy for _, copy in ready])
+    unsent = publish(sink, [copy for _, copy in ready])
     for index, reason in unsent.items():
         yield Closed(ready[index][0], "failed", f"its job was not acknowledged: {reason}")
     sent = [letter for index, (letter, _) in enumerate(ready) if index not in unsent]
-    unclosed = _publish(sink, [_tombstone(letter) for letter in sent])
+    unclosed = publish(sink, [tombstone(letter, by.closing(REDRIVEN, letter)) for letter in sent])
     for index, letter in enumerate(sent):
         # Its job is on the queue: the letter is closed by the owner of the partition instead.
         still_open = f"the letter is still open: {unclosed[index]}" if index in unclosed else ""
@@ -187,12 +211,13 @@ def copy_of(letter: Letter, original: Original, queue: QueueTopics) -> Outgoing:
     return Outgoing(queue.topic, original.key, original.value, partition, headers)
 
 
-def _tombstone(letter: Letter) -> Outgoing:
+def tombstone(letter: Letter, closing: Closing) -> Outgoing:
+    """The record that closes the letter and says how."""
     topic, partition, _ = letter.place
-    return Outgoing(topic, letter.key, None, partition)
+    return Outgoing(topic, letter.key, None, partition, closing_headers(closing))
 
 
-def _publish(sink: Publisher, records: Sequence[Outgoing]) -> dict[int, str]:
+def publish(sink: Publisher, records: Sequence[Outgoing]) -> dict[int, str]:
     """Send all; the reasons of those that were not acknowledged, by index."""
     try:
         sink.publish(records)

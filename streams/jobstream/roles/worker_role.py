@@ -51,8 +51,8 @@ class WorkerRole(Role):
         with claim_slot(app.settings.state_dir, app.name, ground.briefing.cluster_id) as slot:
             seen, now_ms = ground.observed.progress, ground.clock.broker_ms
             tables = Table(slot, ground.reader, seen, memory=memory, now_ms=now_ms)
-            failures = Failures(app.failure_callbacks)
-            worker = Worker(self._parts(tables, failures))
+            failures, deaths = Failures(app.failure_callbacks), Failures(app.death_callbacks)
+            worker = Worker(self._parts(tables, failures, deaths))
             ground.briefing.control.listen(ground.clock.broker_ms(), worker.obey)
             self._worker = ground.observed.worker = worker
             if ground.stopping.is_set():
@@ -63,6 +63,7 @@ class WorkerRole(Role):
                 await worker.run()
             finally:
                 await aside("jobstream-told", failures.close)
+                await aside("jobstream-told", deaths.close)
 
     def _who(self) -> dict[str, object]:
         """Who this is, and how it shares its slots among the queues, for the log."""
@@ -73,7 +74,7 @@ class WorkerRole(Role):
         shared = {"shares": shares} if len(plans) > 1 else {}
         return {"worker": worker_name(), "queues": [*plans], **shared}
 
-    def _parts(self, tables: Table, failures: Failures) -> Parts:
+    def _parts(self, tables: Table, failures: Failures, deaths: Failures) -> Parts:
         ground, app, plans = self._ground, self._ground.app, self._ground.plans
         settings, wishes, group = app.settings, ground.wishes, worker_group(app.name)
         sink, reader, clock = ground.sink, ground.reader, ground.clock
@@ -101,6 +102,7 @@ class WorkerRole(Role):
             child_begins=wishes.child_begins,
             tracing=tracing_of(app.name, settings),
             failed=failures.tell if app.failure_callbacks else None,
+            died=deaths.died if app.death_callbacks else None,
             tracebacks=wishes.tracebacks,
             meter=ground.observed.meter,
             ready=ground.ready,

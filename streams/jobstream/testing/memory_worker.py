@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from jobstream.app import App
     from jobstream.testing.memory_broker import MemoryBroker
     from jobstream_processors.assignment.lane import Arrival, Lane
-    from jobstream_processors.core.decide import Decision
+    from jobstream_processors.core.decide import DeadLetter, Decision
     from jobstream_processors.core.orders import Orders
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Decided, Delivery
@@ -101,6 +101,7 @@ class MemoryWorker:
         self.meter = Meter(group, plans, app.specs(), EDGES)
         """Its counts, as of a worker process."""
         self._callbacks = app.failure_callbacks
+        self._death_callbacks = app.death_callbacks
         self._parts = parts = Parts(
             specs=app.specs(),
             plans=plans,
@@ -123,6 +124,7 @@ class MemoryWorker:
             tracing=tracing_of(app.name, app.settings),
             meter=self.meter,
             failed=self._tell if self._callbacks else None,
+            died=self._tell_death if self._death_callbacks else None,
             tell_opening=BreakerNews(sink, app.name, "memory", lambda write: write()).tell,
         )
         self._decided: list[Decided] = []
@@ -326,6 +328,11 @@ class MemoryWorker:
 
     async def _join(self, parts: Parts) -> Assembly:
         return Assembly(parts, self._loop, self)
+
+    def _tell_death(self, delivery: Delivery, decision: DeadLetter) -> None:
+        failure = failure_of(delivery, None, decision)
+        if failure is not None:
+            call(self._death_callbacks, failure)
 
     def _tell(self, delivery: Delivery, outcome: Outcome | None, decision: Decision) -> None:
         """As a worker process does, but here and now."""

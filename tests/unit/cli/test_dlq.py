@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import pytest
 
 from jobstream.cli.commands import dlq
+from jobstream.cli.letter_summary import summary
 from jobstream.cli.letter_text import contents, text
 from jobstream.operate.open_letters import Letter, Original
 from jobstream_processors.core.headers import Carried
@@ -90,7 +91,7 @@ def test_a_row_of_the_list_tells_error_and_place_in_one_column(
     row = dict(zip(dlq.COLUMNS, vars(dlq)["_row"](letter, 0), strict=True))
 
     assert row["error"] == told
-    assert vars(dlq)["_summary"](letter)["frame"] == frame
+    assert summary(letter)["frame"] == frame
 
 
 def test_no_letter_drives_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

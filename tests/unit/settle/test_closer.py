@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream_processors.core.known import DEAD, Known, rank_of
+from jobstream_processors.core.letters import parse_key
 from jobstream_processors.ports import Outgoing
-from jobstream_processors.settle.letter_closer import REST_SWEEPS, Closer, parse_key
+from jobstream_processors.settle.letter_closer import REST_SWEEPS, Closer
 
 if TYPE_CHECKING:
     from tests.unit.shop import Shop
