@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import pytest
 
+from jobstream.cli import dlq_close
 from jobstream.cli.commands import dlq
 from jobstream.cli.letter_summary import summary
 from jobstream.cli.letter_text import contents, text
@@ -95,11 +96,10 @@ def test_a_row_of_the_list_tells_error_and_place_in_one_column(
 
 
 def test_no_letter_drives_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    say: Any = vars(dlq)
+    say: Any = vars(dlq_close)
     say["_would"]("discard", [FORGED], as_json=False)
-    say["_report"](
-        [SimpleNamespace(outcome="discarded", letter=FORGED, reason="\x1b[31m")], as_json=False
-    )
+    closed = [SimpleNamespace(outcome="discarded", letter=FORGED, reason="\x1b[31m")]
+    say["_report"]("discarding", closed, len(closed), as_json=False)
 
     printed = capsys.readouterr()
     assert "owned" in printed.out
