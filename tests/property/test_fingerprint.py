@@ -53,6 +53,7 @@ TEMPLATES = (
     "{} refused",
     "<Order object at {}>",
     "state=({}), next=({})",
+    "no order {} ({})",
 )
 FRAME = "shop/mail.py:7 in send"
 

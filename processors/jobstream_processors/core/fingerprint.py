@@ -45,6 +45,7 @@ _QUOTES = {"'": "'", '"': '"', "`": "`", "\u201c": "\u201d", "\u2018": "\u2019",
 _OPENS = re.compile("['\"`\u201c\u2018\u00ab]")
 _LITERAL_PREFIXES = "bBrRuU"
 _BRACKETS = "(<[{"
+_CLOSING = ")>]}"
 _STOPS = ".,:;!?)>]}"
 _CHUNKS = re.compile(r"\s+|\S+")
 _PIECES = re.compile(r"[^\W_]+|[\W_]+")
@@ -150,9 +151,10 @@ class _Pattern:
 
     def variable(self) -> None:
         """Add a variable, in place of the punctuation since the last one."""
-        if self._since is not None:
+        if self._since is not None and not _opens("".join(self._since)):
             self._since = []
             return
+        self._flush()
         self._take(VARIABLE)
         self._since = []
 
@@ -183,6 +185,13 @@ class _Pattern:
     def _take(self, text: str) -> None:
         self._pieces.append(text)
         self._chars += len(text)
+
+
+def _opens(between: str) -> bool:
+    """Whether a bracket opens between two variables, as in `order 7 (2)`: then they are two."""
+    return any(each in between for each in _BRACKETS) and not any(
+        each in between for each in _CLOSING
+    )
 
 
 def _unquoted(text: str) -> Iterator[tuple[str, bool]]:

@@ -40,6 +40,8 @@ class Trials:
     def __init__(self) -> None:
         self._redriven: dict[tuple[TopicPartition, str], _Redriven] = {}
         """By job: its letter was closed, and no later one has come."""
+        self._again: dict[tuple[TopicPartition, str], int] = {}
+        """By job that was redriven and died again: the redrive of its newest letter."""
         self._failed: dict[str, FailedTrial] = {}
 
     def died(self, letter: Letter, before: Letter | None) -> None:
@@ -48,6 +50,7 @@ class Trials:
         closed = self._redriven.pop(place, None)
         if not letter.redrive:
             return
+        self._again[place] = letter.redrive
         mark = before.fingerprint if before is not None else ""
         if closed is not None and closed.redrive + 1 == letter.redrive:
             mark = closed.fingerprint
@@ -70,6 +73,8 @@ class Trials:
         """Take the tombstone of the letter `name`, (id, redrive), if that is known still."""
         mark = closing.fingerprint if closing is not None else ""
         mark = mark or (letter.fingerprint if letter is not None else "")
+        if self._again.get((place, name[0]), 0) > name[1]:
+            return  # Its job was back and dead again before the tombstone was sent.
         if closing is None or closing.how == REDRIVEN:
             gone = _Redriven(name[1], mark, at_ms, closing is not None)
             self._redriven[place, name[0]] = gone

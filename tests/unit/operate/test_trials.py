@@ -83,6 +83,14 @@ def test_a_letter_that_was_left_open_tells_its_cause_as_well() -> None:
     assert trials.failed(MINE) is not None
 
 
+def test_a_job_that_is_dead_again_before_its_letter_is_closed_has_failed() -> None:
+    """The job's copy is acknowledged first, so that a quick worker comes before the tombstone."""
+    trials = Trials()
+    trials.died(died(1, 3), died(0, 1))
+    trials.closed(PLACE, ("j-1", 0), died(0, 1), redriven(), 4)
+    assert trials.failed(MINE) is not None
+
+
 def test_a_discard_and_a_workers_own_tombstone_are_no_success() -> None:
     trials = Trials()
     trials.died(died(1, 3), None)
