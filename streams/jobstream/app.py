@@ -9,6 +9,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
+from jobstream.aftermath import Aftermath
 from jobstream.breaker_declaration import breakers_of
 from jobstream.control import Control
 from jobstream.django_requests import around
@@ -26,7 +27,6 @@ from jobstream.job_declaration import (
     uniqueness,
 )
 from jobstream.job_queue import Queue
-from jobstream.outcomes import Outcomes
 from jobstream.schedule_decorators import Scheduling
 from jobstream.settings import Settings
 from jobstream.topics.sizes import size_of
@@ -72,7 +72,7 @@ class JobDecorator(Protocol):
     def __call__(self, function: Callable[[Args, Context], Result]) -> Job[Args, Result]: ...
 
 
-class App(Scheduling, Outcomes):
+class App(Scheduling, Aftermath):
     """An application that enqueues and runs jobs. Its name prefixes every topic and group.
 
     Settings come from JOBSTREAM_* variables; keyword arguments override them. `size` says how many
@@ -104,7 +104,7 @@ class App(Scheduling, Outcomes):
         self._plans: dict[str, QueuePlan] = {}
         self._jobs: dict[str, Job[Any, Any]] = {}
         self._connection = Connection(name, self.settings, self._plans)
-        Outcomes.__init__(self)
+        Aftermath.__init__(self)
 
     def __repr__(self) -> str:
         return f"<App {self.name!r}: {len(self._queues)} queues, {len(self._jobs)} job types>"

@@ -9,7 +9,6 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from jobstream.caller_name import myself
 from jobstream.control_listing import shown
 from jobstream.enqueue.acks import retold
 from jobstream.errors import BrokerRefused, BrokerUnavailable, ConfigError, EnqueueError
@@ -203,6 +202,8 @@ class Control:
                 "as `jobstream status` shows it, or the beginning of such names and *"
             )
             raise ConfigError(message)
+        from jobstream.caller_name import myself  # noqa: PLC0415 - most producers give no order
+
         said_by = myself() if who is None else who
         try:
             lasts_ms = LASTS_MS[kind] if for_ is None else _lasts_ms(for_)

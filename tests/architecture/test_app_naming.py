@@ -25,6 +25,8 @@ ARGUMENTS = {
     "HOST:PID": "worker-7:4711",
     "NAME": "smtp",
     "FOLDER": "out/schemas",
+    "FILE": "letters.jsonl",
+    "FINGERPRINT": "4f1c0d2a9b7e",
 }
 """What each argument that may follow MODULE:APP looks like; a new one belongs here."""
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from jobstream.cli.app_name import AppName
+    from jobstream.operate.failed_redrives import Trials
     from jobstream.operate.open_letters import Letter
     from jobstream.operate.redrive import Closed
-    from jobstream.operate.trials import Trials
     from jobstream.operate.view import AppView
 
 WAYS = ("redriven", "discarded", "closed", "failed")
@@ -85,8 +85,8 @@ def redrive_command(
     """
     from jobstream.caller_name import myself  # noqa: PLC0415 - with the command only
     from jobstream.operate.dead_letters import refuse_failed  # noqa: PLC0415 - as above
+    from jobstream.operate.failed_redrives import Trials  # noqa: PLC0415 - as above
     from jobstream.operate.redrive import By, read_rate, redrive  # noqa: PLC0415 - as above
-    from jobstream.operate.trials import Trials  # noqa: PLC0415 - as above
 
     view, pace, trials = view_of(app), read_rate(rate) if rate else None, Trials()
     _by_cause(conditions, fingerprint)

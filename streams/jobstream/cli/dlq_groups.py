@@ -47,8 +47,8 @@ def groups_command(
     message without numbers, ids, paths and quoted texts are the same. Each cause has a fingerprint,
     which other commands take. JSON has one object a line.
     """
+    from jobstream.operate.failed_redrives import Trials  # noqa: PLC0415 - as above
     from jobstream.operate.letter_groups import groups_of  # noqa: PLC0415 - with the command only
-    from jobstream.operate.trials import Trials  # noqa: PLC0415 - as above
 
     view, trials = view_of(app), Trials()
     now_ms = brokers_now(view)

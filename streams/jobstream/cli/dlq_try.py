@@ -41,14 +41,9 @@ def try_command(
 
     The job runs as after any redrive, with all its effects. Stopping the command does not stop it.
 
-    \b
-    Exit codes:
-       0  done
-      10  dead again
-      11  retrying: it failed or put itself off, and comes back by itself
-      12  waiting: no worker has settled it yet
-      13  ended otherwise: cancelled, expired, or a duplicate
-       1  not redriven
+    The exit code is 0 if the job is done, 10 if it is dead again, 11 if it failed or put itself off
+    and comes back by itself, 12 if no worker has settled it yet, 13 if it ended otherwise
+    (cancelled, expired, a duplicate), and 1 if it was not redriven.
     """
     from jobstream.operate.dead_letters import DeadLetters  # noqa: PLC0415 - with the command only
 

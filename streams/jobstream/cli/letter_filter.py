@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from jobstream.cli.app_name import AppName
+    from jobstream.operate.failed_redrives import Trials
     from jobstream.operate.filters import LetterFilter
     from jobstream.operate.open_letters import Letter
-    from jobstream.operate.trials import Trials
     from jobstream.operate.view import AppView
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")

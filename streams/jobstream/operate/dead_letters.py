@@ -17,6 +17,7 @@ from jobstream.errors import ConfigError
 from jobstream.kafka.client.broker_clock import BrokerClock
 from jobstream.kafka.produce.sink import KafkaSink
 from jobstream.operate.errors import NotThere, TrialFailed
+from jobstream.operate.failed_redrives import Trials
 from jobstream.operate.filters import LetterFilter
 from jobstream.operate.fix import Changes, fix
 from jobstream.operate.letter_file import import_lines, lines_of
@@ -25,7 +26,6 @@ from jobstream.operate.name_check import whole_fingerprint, whole_fingerprints, 
 from jobstream.operate.open_letters import open_letters
 from jobstream.operate.redrive import By, Closed, discard, read_rate, redrive
 from jobstream.operate.trial import try_letter
-from jobstream.operate.trials import Trials
 from jobstream_processors.core.duration import to_ms
 from jobstream_processors.errors import InvalidOption
 

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jobstream.operate.trials import FailedTrial
+from jobstream.operate.failed_redrives import FailedTrial
 from jobstream_processors.core.fingerprint import cause_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from jobstream.operate.failed_redrives import Trials
     from jobstream.operate.open_letters import Letter
-    from jobstream.operate.trials import Trials
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from sys import intern
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from jobstream.operate.errors import NotThere
 from jobstream.operate.job_events import type_of
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from jobstream.operate.layout import QueueTopics
     from jobstream.operate.scan import Progress
-    from jobstream.operate.trials import Trials
     from jobstream.operate.view import AppView
+    from jobstream_processors.core.closings import Closing
     from jobstream_processors.ports import Record, TopicPartition
 
 KEY_HEADER = "js-key"
@@ -64,11 +64,28 @@ class Original:
     headers: Headers
 
 
+class Follows(Protocol):
+    """What hears of every letter and tombstone, those of a partition in their order."""
+
+    def died(self, letter: Letter, before: Letter | None) -> None:
+        """Take a letter; `before` is the one of the redrive before, if that is open."""
+
+    def closed(
+        self,
+        place: TopicPartition,
+        name: tuple[str, int],
+        letter: Letter | None,
+        closing: Closing | None,
+        at_ms: int,
+    ) -> None:
+        """Take the tombstone of the letter `name`, (id, redrive), if that is known still."""
+
+
 def open_letters(
     view: AppView,
     queues: Iterable[QueueTopics],
     progress: Progress = unmoved,
-    trials: Trials | None = None,
+    trials: Follows | None = None,
 ) -> list[Letter]:
     """Every open letter of these queues, the oldest first. Blocks while their topics are read.
 

@@ -95,13 +95,11 @@ class MemoryWorker:
         self._control = ControlFollower(reader, control_topic(app.name))
         self._pulse = pulse = Pulse(self._clock, _SESSION_MS)
         group, tables = worker_group(app.name), MemoryTables(reader)
-        topics = [plan.topic for plan in plans.values()]
-        source = MemorySource(broker, group, topics, learning)
+        source = MemorySource(broker, group, [plan.topic for plan in plans.values()], learning)
         pulse.hear_by(source.is_silent, _SILENT_MS)
         self.meter = Meter(group, plans, app.specs(), EDGES)
         """Its counts, as of a worker process."""
-        self._callbacks = app.failure_callbacks
-        self._death_callbacks = app.death_callbacks
+        self._callbacks, self._death_callbacks = app.failure_callbacks, app.death_callbacks
         self._parts = parts = Parts(
             specs=app.specs(),
             plans=plans,

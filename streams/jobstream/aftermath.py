@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _Called = TypeVar("_Called", bound=Callable[..., Any])
 
 
-class Outcomes(ABC):
+class Aftermath(ABC):
     """What an app knows of jobs that fail and die."""
 
     name: str

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.unit.operate.letters import letter
 
-from jobstream.operate.trials import Trials
+from jobstream.operate.failed_redrives import Trials
 from jobstream_processors.core.closings import (
     CLOSED,
     FIXED_BY,
