@@ -10,12 +10,14 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from examples.stdlib_index.fleet import Fleet, WorkerDied
+from examples.stdlib_index.fleet import APP, Fleet, WorkerDied
 from examples.stdlib_index.sources import find_sources
 from rich.console import Console
 
@@ -32,12 +34,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m examples.stdlib_index", description=__doc__)
     parser.add_argument("--files", type=int, help="index about so many files only")
     parser.add_argument("--keep", type=Path, help="keep index, ledger and logs in this new folder")
+    parser.add_argument(
+        "--look", action="store_true", help="serve the jobs as pages at the end, until Ctrl-C"
+    )
     options = parser.parse_args(arguments)
     folder = options.keep or Path(tempfile.mkdtemp(prefix="stdlib-index-"))
     folder.mkdir(parents=True, exist_ok=True)
     code = 1
     try:
-        code = _run(folder.absolute(), options.files)
+        code = _run(folder.absolute(), options.files, look=options.look)
     except WorkerDied as error:
         print(f"demo: {error}", file=sys.stderr)
     finally:
@@ -48,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _run(folder: Path, files: int | None) -> int:
+def _run(folder: Path, files: int | None, *, look: bool) -> int:
     console = Console()
     console.print("starting Kafka (its first start downloads 44 MB)")
     with EmbeddedKafka() as kafka:
@@ -61,7 +66,20 @@ def _run(folder: Path, files: int | None) -> int:
         from examples.stdlib_index.run import Demo  # noqa: PLC0415 - see above
 
         with Fleet(WORKERS, folder, os.environ) as fleet:
-            return Demo(console, fleet, find_sources(files)).run()
+            code = Demo(console, fleet, find_sources(files)).run()
+        if look:
+            _serve_pages()
+        else:
+            hint = "to look at these jobs in a browser: make demo ARGS=--look"
+            print(hint, file=sys.stderr)
+        return code
+
+
+def _serve_pages() -> None:
+    """Serve the app's pages until Ctrl-C; the broker with its jobs stays for so long."""
+    serve = [sys.executable, "-m", "jobstream", "web", APP]
+    with suppress(KeyboardInterrupt):
+        subprocess.run(serve, check=False)  # noqa: S603 - a command of ours
 
 
 if __name__ == "__main__":
