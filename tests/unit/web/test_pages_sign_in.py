@@ -48,7 +48,7 @@ def test_stranger_is_led_to_the_sign_in_and_back(desk: PreparedDesk, client: Tes
     assert signed.headers["location"] == "/jobs?state=dead"
     cookie = signed.headers["set-cookie"].lower()
     assert "httponly" in cookie
-    assert "samesite=strict" in cookie
+    assert "samesite=lax" in cookie
     assert token not in cookie
     page = client.get("/jobs")
     assert page.status_code == 200

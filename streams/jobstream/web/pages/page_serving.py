@@ -65,10 +65,14 @@ def around(desk: Desk, caller: Caller | None, form_token: str, part: str) -> Aro
 
 
 def keep_session(desk: Desk, request: Request, answer: Response, cookie: str) -> None:
-    """Give the browser its session."""
+    """Give the browser its session.
+
+    It comes along with a link from an alert or a chat; what a form of another site sends is refused
+    by its origin and for want of the form's token.
+    """
     path = f"{Places.of(request).base}/"
     answer.set_cookie(
-        COOKIE, cookie, path=path, secure=desk.options.is_secure, httponly=True, samesite="strict"
+        COOKIE, cookie, path=path, secure=desk.options.is_secure, httponly=True, samesite="lax"
     )
 
 

@@ -85,7 +85,7 @@ def sign_out_of(desk: Desk) -> Endpoint:
         answer = RedirectResponse(places.to("sign-in"), 303, {"Cache-Control": "no-store"})
         answer.delete_cookie(
             COOKIE, path=f"{places.base}/", secure=desk.options.is_secure, httponly=True,
-            samesite="strict",
+            samesite="lax",
         )  # fmt: skip
         return answer
 
