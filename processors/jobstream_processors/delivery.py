@@ -121,6 +121,8 @@ class Delivery:
     began: float = 0.0
     """When its handler began, in seconds of awake time; 0 before. Not kept for runs that end
     without ever waiting."""
+    kept_loop_s: float = 0.0
+    """How long a gated one's handler kept the event loop, if it ended without ever waiting."""
     trace: Trace | None = None
     """What tracing keeps of it; None without tracing."""
     hidden: Hidden | None = None
@@ -159,6 +161,10 @@ class Delivery:
     def begins(self, awake_s: float) -> None:
         """Its handler begins, or began, at this awake time."""
         self.began = awake_s
+
+    def kept_loop(self, seconds: float) -> None:
+        """Its handler ended without ever waiting, and took so long."""
+        self.kept_loop_s = seconds
 
     def outlives(self) -> None:
         """Its time limit has passed, its handler goes on, and its end is reported now."""

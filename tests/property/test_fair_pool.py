@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobstream_processors.core.fair_pool import KEPT_MAX, FairPool, Wish
+from jobstream_processors.core.fair_pool import KEPT_MAX, FairPool, Took, Wish
 from jobstream_processors.core.verdict import MOMENT_MS
 
 READ_MS = 0.1
@@ -20,7 +20,8 @@ READ_MS = 0.1
 class World:
     """One partition, its slots, and the ladder: jobs are (number, tenant)."""
 
-    def __init__(self, slots: int, took_ms: dict[str, float]) -> None:
+    def __init__(self, slots: int, took_ms: dict[str, float], *, tells: bool = True) -> None:
+        self.tells = tells
         self.pool: FairPool[int] = FairPool(slots)
         self.took_ms = took_ms
         self.now_ms = 1_000.0
@@ -62,7 +63,8 @@ class World:
                     self._ask(job, back=True)
                 else:
                     self.running -= 1
-                    self.pool.ended(job[0], self.now_ms)
+                    took = Took(self.now_ms - self.began_ms[job[0]]) if self.tells else None
+                    self.pool.ended(job[0], self.now_ms, took)
             for number in self.pool.release(self.now_ms):
                 self._ask((number, self.names[number]), back=False)
             self._fill()
@@ -107,8 +109,9 @@ def test_a_tenant_with_very_many_jobs_delays_anothers_first_by_what_it_takes_to_
     assert world.most <= 2 * KEPT_MAX
 
 
-def test_slots_are_never_idle_and_every_job_runs_once_with_few_hops() -> None:
-    world = World(20, {"loud": 10.0})
+@pytest.mark.parametrize("tells", [True, False], ids=["measured", "guessed"])
+def test_slots_are_never_idle_and_every_job_runs_once_with_few_hops(*, tells: bool) -> None:
+    world = World(20, {"loud": 10.0}, tells=tells)
     world.send("loud", 30_000)
 
     world.run(10_000_000)
@@ -161,6 +164,70 @@ def test_tenants_share_the_slots_by_their_weights() -> None:
             total[item[0]] += 1
 
     assert total["four"] / total["one"] == pytest.approx(4, rel=0.1)
+
+
+def test_short_jobs_that_wait_for_a_busy_loop_are_not_sent_away() -> None:
+    def wish_of(number: int) -> Wish:
+        return Wish(f"t{number % 50}", 1, number % 50 % 12, 100)
+
+    pool: FairPool[int] = FairPool(200)
+    pool.partitions = 12
+    now_ms, sent_away, line = 0.0, 0, list(range(20_000))
+    for batch in range(0, 20_000, 2_000):
+        under_way: list[int] = []
+        for number in line[batch : batch + 2_000]:
+            now_ms += 0.2  # It is a busy machine: what was let go waits until the batch is read.
+            if number % 1_000 == 0:
+                for let_go in pool.release(now_ms):  # Half as often as tells anything.
+                    pool.began(let_go, wish_of(let_go), now_ms)
+                    under_way.append(let_go)
+            wish = wish_of(number)
+            wait_ms = pool.ask(number, wish, now_ms)
+            if wait_ms is None:
+                pool.began(number, wish, now_ms)
+                under_way.append(number)
+            sent_away += wait_ms is not None and wait_ms > MOMENT_MS
+        for at, number in zip(range(len(under_way), 0, -1), under_way, strict=True):
+            # Now and then the thread itself had to wait.
+            pool.ended(number, now_ms, Took(300.0 if at % 97 == 1 else 0.01, alone=True))
+
+    assert sent_away == 0
+
+
+def test_handlers_that_keep_the_loop_for_long_are_as_slow_as_they_are_however_many_slots() -> None:
+    pool: FairPool[int] = FairPool(200)
+    now_ms, wish = 0.0, Wish("a", 1, "p", 100)
+    for number in range(200):
+        pool.began(number, wish, now_ms)
+    for number in range(200):
+        now_ms += 5
+        pool.ended(number, now_ms, Took(5.0, alone=True))
+    waits = [pool.ask(number, wish, now_ms) for number in range(1_000, 1_000 + KEPT_MAX + 500)]
+
+    away = [wait_ms for wait_ms in waits if wait_ms is not None and wait_ms > MOMENT_MS]
+    assert len(away) >= 200
+    # All that wait here go first, at five milliseconds each.
+    assert away[0] == pytest.approx(0.85 * KEPT_MAX * 5, rel=0.1)
+
+
+def test_tenants_of_one_partition_each_use_the_room_of_all() -> None:
+    pool: FairPool[tuple[int, int]] = FairPool(2)
+    for tenant in range(100):
+        wish = Wish(f"t{tenant}", 1, "p", 1)
+        pool.began((tenant, -1), wish, 0)
+        pool.ended((tenant, -1), 0, Took(1_000.0))
+    pool.partitions = 10
+    away = 0
+    for number in range(40):
+        for tenant in range(100):
+            wish = Wish(f"t{tenant}", 1, tenant % 10, 1)
+            wait_ms = pool.ask((tenant, number), wish, 0)
+            if wait_ms is None:
+                pool.began((tenant, number), wish, 0)
+            away += wait_ms is not None and wait_ms > MOMENT_MS
+
+    assert away == 0
+    assert KEPT_MAX / 2 < len(pool) <= KEPT_MAX
 
 
 def test_what_a_lost_partition_had_stands_in_nobodys_way() -> None:

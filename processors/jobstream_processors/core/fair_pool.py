@@ -2,8 +2,10 @@
 
 As many jobs are under way as there are slots, and what they take in some hundredths of a second.
 Others wait in a line for each tenant, and slots go round the tenants (`core/drr.py`). Each has a
-share of what may wait here. The rest of its jobs go away until their turns: these are given out
-one after the other, at the pace at which its jobs run here. Times are milliseconds of one clock.
+share of what may wait here of its partition. The rest of its jobs go away until their turns: these
+are given out one after the other, at the pace at which its jobs run here. That is told by how long
+slots were held, and not by how long jobs waited for the loop: sending them away would only keep
+it busier. Times are milliseconds of one clock.
 """
 
 from __future__ import annotations
@@ -30,8 +32,12 @@ FORGET_MS: Final = 1_000
 """How often tenants of whom nothing is left are looked for, and jobs that were let go in vain."""
 GRANT_MS: Final = 1_000
 """A job that was let go and has not begun for so long is kept by something else."""
+LOOKS: Final = 4
+"""So often nothing has ended before that tells how long jobs take."""
+OUTLIER: Final = 8
+"""A run that took more than so many times the mean counts for so many."""
 UNKNOWN_MS: Final = 10.0
-"""What a job is taken to take while none has ended."""
+"""What a job is taken to take until some have ended."""
 
 
 class Wish(NamedTuple):
@@ -47,6 +53,14 @@ class Wish(NamedTuple):
     """It has been away, and its turn has nearly come."""
 
 
+class Took(NamedTuple):
+    """What a run took of the slots."""
+
+    ms: float
+    alone: bool = False
+    """No other job had a slot meanwhile: it kept the event loop to itself."""
+
+
 class Tenant:
     """What is known of one fair key, while it has jobs here or turns to come."""
 
@@ -58,7 +72,7 @@ class Tenant:
         """How many of its jobs wait here, by partition."""
         self.runs = 0
         self.mean_ms = 0.0
-        """How long its last jobs took; 0 while not known."""
+        """How long its last jobs held a slot; 0 while not known."""
         self.away_ms = self.back_ms = 0.0
         """The last turn that was given to a job that came, and to one that came back."""
 
@@ -74,6 +88,8 @@ class FairPool(Generic[Item]):
         self._tenants: dict[str, Tenant] = {}
         self._weights = 0
         """Of all tenants together."""
+        self._weights_in: dict[Hashable, int] = {}
+        """By partition: of the tenants whose jobs wait here."""
         self._waiting: dict[Item, Wish] = {}
         """Those in the line."""
         self._bytes = 0
@@ -82,7 +98,12 @@ class FairPool(Generic[Item]):
         self._runs: dict[Item, tuple[Wish, float]] = {}
         self._began_ms = 0.0
         """The sum of the moments at which they began."""
-        self._mean_ms = 0.0
+        self._ended_ms = self._seen_ms = 0.0
+        """When a job ended last, and when jobs were let go last."""
+        self._looks = 0
+        """How often that was looked for since one ended."""
+        self._mean_ms = UNKNOWN_MS / slots
+        """How long a job keeps all slots together."""
         self._forget_ms = 0.0
 
     def __len__(self) -> int:
@@ -99,31 +120,27 @@ class FairPool(Generic[Item]):
             return None
         if item in self._waiting:
             return MOMENT_MS
-        if not self._waiting and len(self._runs) + len(self._granted) < self._limit(now_ms):
+        if not self._waiting and len(self._runs) + len(self._granted) < self._limit():
             self._granted[item] = now_ms
             return None
         tenant = self._tenant(wish)
-        mine = tenant.kept.get(wish.partition, 0)
-        share = max(1, KEPT_MAX * tenant.weight // (self._weights * max(1, self.partitions)))
-        if wish.back:
-            share *= 2  # Those that come now are not to take its place.
-        if (mine < share and self._bytes < KEPT_BYTES_MAX) or self._is_fast(now_ms):
-            tenant.kept[wish.partition] = mine + 1
-            self._waiting[item] = wish
-            self._bytes += wish.size
-            self._line.add(wish.tenant, item, tenant.weight)
+        if self._has_room(tenant, wish) or self._per_ms() >= FAST_PER_MS:
+            self._keep(item, tenant, wish)
             return MOMENT_MS
         return max(MOMENT_MS + 1, EARLY * (self._turn(tenant, wish, now_ms) - now_ms))
 
     def release(self, now_ms: float) -> list[Item]:
         """Take out those that may begin now; each is asked about again."""
         found: list[Item] = []
+        self._seen_ms = now_ms
+        self._looks += 1
         if self._granted and now_ms >= self._forget_ms:
             # What another rule keeps meanwhile stands in nobody's way, and is asked anew.
             old_ms = now_ms - GRANT_MS
             self._granted = {item: at for item, at in self._granted.items() if at > old_ms}
         if self._waiting:
-            limit, quantum = self._limit(now_ms), max(1, round(self._mean(now_ms) * 1_000))
+            limit = self._limit()
+            quantum = max(1, round(self._mean() * self._slots * 1_000))
             while self._waiting and len(self._runs) + len(self._granted) < limit:
                 item = self._line.next(quantum, self._cost_us)
                 self._unkeep(item)
@@ -141,8 +158,13 @@ class FairPool(Generic[Item]):
         self._runs[item] = wish, now_ms
         self._began_ms += now_ms
 
-    def ended(self, item: Item, now_ms: float, *, ran: bool = True) -> None:
-        """It is through, or did not begin after all."""
+    def ended(
+        self, item: Item, now_ms: float, took: Took | None = None, *, ran: bool = True
+    ) -> None:
+        """It is through, or did not begin after all.
+
+        Where it is not known what it `took`, that is told by how many were under way with it.
+        """
         run = self._runs.pop(item, None)
         if run is None:
             return
@@ -151,9 +173,17 @@ class FairPool(Generic[Item]):
         tenant = self._tenants[wish.tenant]
         tenant.runs -= 1
         if ran:
-            took_ms = max(0.001, now_ms - began_ms)
-            self._mean_ms += (took_ms - self._mean_ms) / (16 if self._mean_ms else 1)
-            tenant.mean_ms += (took_ms - tenant.mean_ms) / (8 if tenant.mean_ms else 1)
+            self._ended_ms, self._looks = now_ms, 0
+            if took is None:
+                mean_ms = (now_ms - began_ms) / max(self._slots, len(self._runs) + 1)
+            else:
+                # One that has all slots costs the others as much as one in each of them.
+                mean_ms = took.ms if took.alone else took.ms / self._slots
+            # A thread that was not let go on for long says nothing of jobs; a change comes through.
+            mean_ms = max(0.001, min(mean_ms, OUTLIER * self._mean_ms))
+            self._mean_ms += (mean_ms - self._mean_ms) / 16
+            mean_ms *= self._slots
+            tenant.mean_ms += (mean_ms - tenant.mean_ms) / (8 if tenant.mean_ms else 1)
 
     def forget(self, partition: Hashable) -> None:
         """Nothing of the partition waits or has a slot here."""
@@ -170,13 +200,37 @@ class FairPool(Generic[Item]):
             self._line.remove(self._waiting[item].tenant, item)
             self._unkeep(item)
 
+    def _has_room(self, tenant: Tenant, wish: Wish) -> bool:
+        """Whether one more may wait here within its tenant's share of its partition."""
+        mine = tenant.kept.get(wish.partition, 0)
+        weights = self._weights_in.get(wish.partition, 0)
+        if not mine:
+            weights += tenant.weight
+        share = max(1, KEPT_MAX * tenant.weight // (weights * max(1, self.partitions)))
+        if wish.back:
+            share *= 2  # Those that come now are not to take its place.
+        return mine < share and self._bytes < KEPT_BYTES_MAX
+
+    def _keep(self, item: Item, tenant: Tenant, wish: Wish) -> None:
+        partition, mine = wish.partition, tenant.kept.get(wish.partition, 0)
+        if not mine:
+            self._weights_in[partition] = self._weights_in.get(partition, 0) + tenant.weight
+        tenant.kept[partition] = mine + 1
+        self._waiting[item] = wish
+        self._bytes += wish.size
+        self._line.add(wish.tenant, item, tenant.weight)
+
     def _unkeep(self, item: Item) -> None:
         wish = self._waiting.pop(item)
         self._bytes -= wish.size
-        kept = self._tenants[wish.tenant].kept
-        kept[wish.partition] -= 1
-        if not kept[wish.partition]:
-            del kept[wish.partition]
+        tenant, partition = self._tenants[wish.tenant], wish.partition
+        tenant.kept[partition] -= 1
+        if tenant.kept[partition]:
+            return
+        del tenant.kept[partition]
+        self._weights_in[partition] -= tenant.weight
+        if not self._weights_in[partition]:
+            del self._weights_in[partition]
 
     def _tenant(self, wish: Wish) -> Tenant:
         tenant = self._tenants.get(wish.tenant)
@@ -193,29 +247,30 @@ class FairPool(Generic[Item]):
                 del self._tenants[name]
                 self._weights -= tenant.weight
 
-    def _mean(self, now_ms: float) -> float:
-        """How long a job is under way: as the last ones were, or as those are that go on."""
-        so_far_ms = now_ms - self._began_ms / len(self._runs) if self._runs else 0.0
-        return max(self._mean_ms, so_far_ms) or UNKNOWN_MS
+    def _mean(self) -> float:
+        """How long a job keeps all slots together: as the last ones, or as those that go on."""
+        mean_ms = self._mean_ms
+        if self._runs and self._looks >= LOOKS:
+            # Nothing ended for so long, though the loop came round.
+            since_ms = max(self._ended_ms, self._began_ms / len(self._runs))
+            mean_ms = max(mean_ms, (self._seen_ms - since_ms) / self._slots)
+        return mean_ms
 
-    def _limit(self, now_ms: float) -> int:
+    def _limit(self) -> int:
         """How many may be under way."""
-        ahead = int(AHEAD_MS * self._slots / self._mean(now_ms))
+        ahead = int(AHEAD_MS / self._mean())
         return self._slots + min(ahead, max(self._slots, 32))
 
-    def _is_fast(self, now_ms: float) -> bool:
-        return self._per_ms(now_ms) >= FAST_PER_MS
-
-    def _per_ms(self, now_ms: float) -> float:
-        """How many jobs end in a millisecond: by what is under way, and how long that takes."""
-        return max(self._slots, len(self._runs)) / self._mean(now_ms)
+    def _per_ms(self) -> float:
+        """How many jobs the slots end in a millisecond."""
+        return 1 / self._mean()
 
     def _cost_us(self, name: str) -> int:
-        return max(1, round((self._tenants[name].mean_ms or self._mean_ms) * 1_000))
+        return max(1, round((self._tenants[name].mean_ms or self._mean_ms * self._slots) * 1_000))
 
     def _turn(self, tenant: Tenant, wish: Wish, now_ms: float) -> float:
         """When the next job of the tenant that is sent away is likely to have its turn."""
-        gap_ms = self._weights / (tenant.weight * self._per_ms(now_ms))
+        gap_ms = self._weights / (tenant.weight * self._per_ms())
         here_ms = now_ms + self._line.count(wish.tenant) * gap_ms
         if wish.back:
             tenant.back_ms = max(tenant.back_ms, here_ms) + gap_ms

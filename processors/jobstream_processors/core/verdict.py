@@ -17,7 +17,9 @@ class NotBefore(NamedTuple):
 
     reason: str
     until_ms: int
+    stays: bool = False
+    """It waits in memory, and the gate releases it: the time is but when to look whether it did."""
 
     def is_near(self, now_ms: int) -> bool:
-        """Whether its turn comes within a moment."""
-        return self.until_ms - now_ms <= MOMENT_MS
+        """Whether it waits in memory: its turn comes within a moment, or may at any time."""
+        return self.stays or self.until_ms - now_ms <= MOMENT_MS

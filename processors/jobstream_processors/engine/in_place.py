@@ -43,7 +43,7 @@ def _set_again(delivery: Delivery, decision: Decision, clock: Clock) -> None:
     now_ms, first_ms = clock.monotonic_ms(), delivery.enqueued_ms(clock)
     delivery.context = None
     delivery.stage, delivery.decided = TAKEN, None
-    delivery.began = 0.0
+    delivery.began = delivery.kept_loop_s = 0.0
     # Its append is forgotten below: from now on it waits since it is due.
     carried = replace(delivery.carried, enqueued_ms=first_ms)
     if isinstance(decision, CountCrash):

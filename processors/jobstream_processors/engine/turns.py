@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from jobstream_processors.engine.waiting import WaitingRoom
     from jobstream_processors.ports import Clock
 
+SPARE = 1_000
+"""How many entries of no account are worth no look."""
 Found = list[tuple["WaitingRoom", "Delivery"]]
 
 
@@ -118,15 +120,21 @@ class Turns:
         """The lane has ended: nothing of it waits here."""
         if self.kept:
             self.kept = {d: n for d, n in self.kept.items() if d.lane is not room.lane}
-            self._until = [each for each in self._until if self.kept.get(each[2]) == each[1]]
-            heapify(self._until)
+            self._tidy()
 
     def _keep(self, room: WaitingRoom, delivery: Delivery, verdict: NotBefore, now_ms: int) -> None:
+        if len(self._until) > 2 * len(self.kept) + SPARE:
+            self._tidy()
         self._count += 1
         self.kept[delivery] = self._count
         wait_ms = max(0, verdict.until_ms - now_ms)
         heappush(self._until, (self._clock.monotonic_ms() + wait_ms, self._count, delivery))
         room.set_aside(delivery, verdict.reason)
+
+    def _tidy(self) -> None:
+        """Forget entries that are of no account any more."""
+        self._until = [each for each in self._until if self.kept.get(each[2]) == each[1]]
+        heapify(self._until)
 
     def _take_out(self, delivery: Delivery, found: Found) -> None:
         """It may have gone in the meantime, or be held: then it is asked about when it may go."""

@@ -269,7 +269,8 @@ class LoopExecutor:
         except BaseException as error:  # noqa: BLE001 - the edge of user code: nothing may pass
             outcome = outcome_of(delivery, error)
             delivery.begins(self._at)
-            self._at = self._now_s()
+            began, self._at = self._at, self._now_s()
+            delivery.kept_loop(self._at - began)
             measured(delivery, outcome, self._at)
             self._ended(delivery, outcome)
             return None
@@ -278,10 +279,14 @@ class LoopExecutor:
             self.stepping = None
             return host, given, context
         self._hosts.append(host)
-        if (meter := delivery.meter) is not None:
+        meter = delivery.meter
+        if meter is not None or delivery.gated:
             began, self._at = self._at, self._now_s()
-            meter.runs.append(self._at - began)
-            meter.waits.append(began * 1_000 - delivery.appended)
+            if delivery.gated:
+                delivery.kept_loop(self._at - began)
+            if meter is not None:
+                meter.runs.append(self._at - began)
+                meter.waits.append(began * 1_000 - delivery.appended)
         self._ended(delivery, given.outcome)
         return None
 

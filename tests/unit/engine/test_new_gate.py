@@ -84,6 +84,30 @@ class OneAtATime(Gate):
         self._running = None
 
 
+class Released(Gate):
+    """Keeps jobs until a test lets them go, in memory; it counts what it is asked."""
+
+    has_rules = True
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.is_open = False
+        self._waiting: list[Delivery] = []
+
+    def asks(self, _: WaitingRoom, delivery: Delivery, now_ms: int) -> NotBefore | None:
+        self.asked += 1
+        if self.is_open:
+            return None
+        self._waiting.append(delivery)
+        return NotBefore("released", now_ms + 10 * MOMENT_MS, stays=True)
+
+    def released(self) -> Sequence[Delivery]:
+        if not self.is_open:
+            return ()
+        found, self._waiting = self._waiting, []
+        return found
+
+
 def made(shop: Shop, gate: Gate) -> Iterator[Works]:
     shop.specs["send"] = replace(shop.specs["send"], gated=True)
     loop = asyncio.new_event_loop()
@@ -137,6 +161,23 @@ def test_a_gate_that_an_end_opens_lets_the_next_job_go_at_once_of_another_partit
 
         works.end("b", FAILED)
         assert works.hand.started == ["a", "b", "c"]
+
+
+def test_what_waits_to_be_released_stays_in_memory_and_is_not_asked_about_meanwhile(
+    shop: Shop,
+) -> None:
+    gate = Released()
+    for works in made(shop, gate):
+        lane = works.lane()
+        works.accept(lane, *(shop.send(job_id) for job_id in ("a", "b", "c")))
+        for _ in range(9):
+            works.pass_ms(MOMENT_MS)
+        assert (works.hand.started, gate.asked) == ([], 3)
+        assert works.kept(lane) == dict.fromkeys("abc", "released")
+
+        gate.is_open = True
+        works.pass_ms(50)
+        assert (works.hand.started, gate.asked) == (["a", "b", "c"], 6)
 
 
 @pytest.mark.pure("replaces a function of a compiled module")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from jobstream_processors.core.fair_pool import FairPool, Wish
-from jobstream_processors.core.verdict import NotBefore
+from jobstream_processors.core.fair_pool import FairPool, Took, Wish
+from jobstream_processors.core.verdict import MOMENT_MS, NotBefore
 from jobstream_processors.engine.gates.gate import Gate
 from jobstream_processors.job_types import PROCESS
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 FAIR: Final = "fair"
 """It is the turn of other tenants."""
+LOOK_MS: Final = 30_000
+"""Asking again costs as much as the first time, and changes nothing for one that waits in line."""
 
 
 class Turnstile(Gate):
@@ -44,7 +46,11 @@ class Turnstile(Gate):
         if wish is None or pool is None:
             return None
         wait_ms = pool.ask(delivery, wish, self._now_ms())
-        return None if wait_ms is None else NotBefore(FAIR, now_ms + round(wait_ms))
+        if wait_ms is None:
+            return None
+        if wait_ms <= MOMENT_MS:
+            return NotBefore(FAIR, now_ms + LOOK_MS, stays=True)
+        return NotBefore(FAIR, now_ms + round(wait_ms))
 
     def taken(self, room: WaitingRoom, delivery: Delivery) -> None:
         """It takes a slot."""
@@ -67,7 +73,8 @@ class Turnstile(Gate):
     def returned(self, delivery: Delivery) -> None:
         """Its handler has stopped."""
         if (pool := self._pool(delivery)) is not None:
-            pool.ended(delivery, self._now_ms())
+            now_ms = self._now_ms()
+            pool.ended(delivery, now_ms, _took(delivery, now_ms))
 
     def settled(self, delivery: Delivery, decision: Decision) -> None:  # noqa: ARG002 - as above
         """It waits here no more."""
@@ -127,3 +134,10 @@ def _wish(room: WaitingRoom, delivery: Delivery) -> Wish | None:
     tenant, back = meta.fair_key or "", delivery.carried.waits == FAIR
     weight = spec.fair_weights.get(tenant, 1)
     return Wish(tenant, weight, room, len(delivery.value), back)
+
+
+def _took(delivery: Delivery, now_ms: float) -> Took | None:
+    """How long it had its slot, or the loop; None if that is not known, as of child processes."""
+    if delivery.kept_loop_s:
+        return Took(delivery.kept_loop_s * 1_000, alone=True)
+    return Took(now_ms - delivery.began * 1_000) if delivery.began else None
