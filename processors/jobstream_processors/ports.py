@@ -226,6 +226,9 @@ class Shard(Protocol):
     def key_facts(self, name: str) -> KeyFacts:
         """What is known of a unique key."""
 
+    def facts_of_keys(self, names: Sequence[str]) -> Sequence[KeyFacts]:
+        """What is known of each of these unique keys, in one read."""
+
     def keep_key_facts(self, facts: Sequence[tuple[str, KeyFacts]]) -> None:
         """Merge facts about unique keys into what is known of them."""
 

@@ -271,6 +271,16 @@ def test_merges_holds_of_one_key_in_one_call(shard: Shard) -> None:
     assert shard.key_facts("b") == NEWEST
 
 
+def test_tells_of_many_keys_in_one_read_in_the_order_of_the_names(shard: Shard) -> None:
+    shard.keep_key_facts([("a", LEFT), ("b", NEWEST)])
+    shard.keep_key_facts([("b", LEFT), ("c", GONE)])
+
+    told = shard.facts_of_keys(["c", "none", "a", "b", "a"])
+
+    assert list(told) == [GONE, NO_FACTS, LEFT, LEFT.merge(NEWEST), LEFT]
+    assert list(shard.facts_of_keys([])) == []
+
+
 def test_holds_are_warm_when_opened_again(kind: Kind) -> None:
     shard = kind.new()
     shard.keep_key_facts([("a", LEFT)])

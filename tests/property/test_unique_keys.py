@@ -7,6 +7,7 @@ in order. What it forgets when it dies is everything but the log, the rows and w
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -26,6 +27,9 @@ from jobstream_processors.core.unique_answer import (
 from jobstream_processors.core.unique_keys import UniqueKeys
 from jobstream_processors.core.unique_mode import Mode
 from jobstream_processors.core.unique_part import UniquePart
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 KEY = "k"
 LIFE_MS = 10**9
@@ -103,6 +107,9 @@ class Partition(RuleBasedStateMachine):
         assert name == KEY
         return self.facts
 
+    def facts_of_keys(self, names: Sequence[str]) -> list[KeyFacts]:
+        return [self.key_facts(name) for name in names]
+
     def is_over(self, held: HeldBy) -> bool:
         job = self.jobs[held.job_id]
         return job.state == "done" or held.redrive <= job.redrive
@@ -145,12 +152,16 @@ class Partition(RuleBasedStateMachine):
     # -- the owner
 
     @precondition(lambda self: self.owner.next < len(self.log))
-    @rule()
-    def reads(self) -> None:
-        record = self.log[self.owner.next]
-        self.owner.next += 1
-        if record.offset not in self.finished:
-            self._meets(record)
+    @rule(most=st.integers(1, 3))
+    def reads(self, most: int) -> None:
+        records = self.log[self.owner.next : self.owner.next + most]
+        if most > 1:  # Together.
+            self.owner.keys.look_ahead([KEY])
+        for record in records:
+            self.owner.next += 1
+            if record.offset not in self.finished:
+                self._meets(record)
+        self.owner.keys.look_ahead([])
 
     def _meets(self, record: Record) -> None:
         job = self.jobs[record.job_id]
@@ -370,7 +381,7 @@ class Partition(RuleBasedStateMachine):
                 record.began = True
                 self._decide(record, "done")
             elif owner.next < len(self.log):
-                self.reads()
+                self.reads(1)
             elif self.ladder:
                 self._append(self.ladder.pop(0))
             elif owner.waiting:

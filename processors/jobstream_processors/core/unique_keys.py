@@ -12,6 +12,8 @@ from jobstream_processors.core.key_facts import HeldBy, KeyFacts, Newest
 from jobstream_processors.core.unique_answer import Later, Takes, Waits, answer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from jobstream_processors.core.unique_answer import Answer, Asks
 
 Item = TypeVar("Item")
@@ -22,6 +24,9 @@ class KeyTable(Protocol):
 
     def key_facts(self, name: str) -> KeyFacts:
         """What is known of the key."""
+
+    def facts_of_keys(self, names: Sequence[str]) -> Sequence[KeyFacts]:
+        """What is known of each of these, in one read."""
 
     def is_over(self, held: HeldBy) -> bool:
         """Whether the job has ended since it took the key, by its own rows."""
@@ -46,12 +51,27 @@ class UniqueKeys(Generic[Item]):
     def __init__(self, table: KeyTable) -> None:
         self._table = table
         self._keys: dict[str, _Key[Item]] = {}
+        self._ahead: dict[str, KeyFacts] = {}
+        """Of keys that are about to be asked for, and of which nothing is in flight."""
+
+    def look_ahead(self, names: Iterable[str]) -> None:
+        """Read once for all deliveries that are to enter now; call it with none after that.
+
+        What is read stands: rows of a key are written for deliveries in flight alone.
+        """
+        fresh = {name: None for name in names if name not in self._keys}
+        self._ahead = (
+            dict(zip(fresh, self._table.facts_of_keys([*fresh]), strict=True)) if fresh else {}
+        )
 
     def enter(self, name: str, job_id: str, item: Item) -> None:
         """A delivery that will ask for the key, or ends without asking, is in flight."""
         key = self._keys.get(name)
         if key is None:
-            key = self._keys[name] = _Key(self._table.key_facts(name))
+            facts = self._ahead.pop(name, None)
+            if facts is None:
+                facts = self._table.key_facts(name)
+            key = self._keys[name] = _Key(facts)
         key.asking[job_id] = item
 
     def ask(self, name: str, asks: Asks, delivery: tuple[int, int], now_ms: int) -> Answer:

@@ -12,6 +12,7 @@ from jobstream_processors.core.decide import Retry
 from jobstream_processors.delivery import BEHIND
 from jobstream_processors.engine.gates.cancel import Cancels
 from jobstream_processors.engine.gates.flood import Floods
+from jobstream_processors.engine.gates.gate import answering
 from jobstream_processors.engine.gates.letting_go import LettingGo
 from jobstream_processors.engine.gates.pause import Pauses
 from jobstream_processors.engine.gates.silence import Silence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.engine.gates.gate import Gate
-    from jobstream_processors.engine.waiting import WaitingRoom
+    from jobstream_processors.engine.waiting import Reason, WaitingRoom
 
 
 def all_gates(*rules: Gate) -> tuple[Gate, ...]:
@@ -50,6 +51,10 @@ class Admission:
 
     def __init__(self, gates: tuple[Gate, ...], monotonic_ms: Callable[[], int]) -> None:
         self.gates = gates
+        self._shutting = answering(gates, "shuts")
+        self._keeping = answering(gates, "keeps")
+        self._learning = answering(gates, "learn")
+        self._wary = answering(gates, "is_wary")
         self._now_ms = monotonic_ms
         self.ends_some = False
         """Whether a gate may end deliveries instead of a run; nearly never."""
@@ -88,12 +93,16 @@ class Admission:
 
         With `anew`, the gates may also keep other deliveries of the lane than before.
         """
-        gates = self.gates
-        shut = tuple(reason for gate in gates if (reason := gate.shuts(room)) is not None)
-        sifted = any(gate.keeps_some for gate in gates)
+        shut: tuple[Reason, ...] = ()
+        for gate in self._shutting:
+            if (reason := gate.shuts(room)) is not None:
+                shut = (*shut, reason)
+        sifted = False
+        for gate in self._keeping:
+            sifted = sifted or gate.keeps_some
         changed = shut != room.shut or sifted is not room.sifted or (anew and sifted)
         room.shut, room.sifted = shut, sifted
-        self.is_wary = any(gate.is_wary for gate in gates)
+        self._look_wary()
         return changed
 
     def gather(self, room: WaitingRoom, taken_back: Collection[Delivery]) -> list[Delivery]:
@@ -111,7 +120,7 @@ class Admission:
                 if not self._keeps(room, first):
                     found.append(first)
             return sorted(found, key=offset_of)
-        shutting = [gate for gate in self.gates if gate.shuts(room) is not None]
+        shutting = [gate for gate in self._shutting if gate.shuts(room) is not None]
         if len(shutting) > 1 or not shutting[0].lets_some:
             return []
         # A kept delivery can't be the probe: look for the first that may run.
@@ -134,7 +143,7 @@ class Admission:
     ) -> None:
         """A run was decided, which may shut or open gates."""
         now_ms = self._now_ms()
-        for gate in self.gates:
+        for gate in self._learning:
             gate.learn(room, delivery, outcome, decision, now_ms)
 
     def taken_back(self, room: WaitingRoom, deliveries: Collection[Delivery]) -> None:
@@ -146,14 +155,20 @@ class Admission:
         """The lane has ended."""
         for gate in self.gates:
             gate.forget(room)
-        self.is_wary = any(gate.is_wary for gate in self.gates)
+        self._look_wary()
+
+    def _look_wary(self) -> None:
+        is_wary = False
+        for gate in self._wary:
+            is_wary = is_wary or gate.is_wary
+        self.is_wary = is_wary
 
     def _keeps(self, room: WaitingRoom, delivery: Delivery) -> bool:
         """Set it aside if a gate keeps it."""
         if not room.sifted:
             return False
         now_ms = self._now_ms()
-        reason = next((r for gate in self.gates if (r := gate.keeps(delivery, now_ms))), None)
+        reason = next((r for gate in self._keeping if (r := gate.keeps(delivery, now_ms))), None)
         if reason is None:
             return False
         room.held.pop(delivery, None)

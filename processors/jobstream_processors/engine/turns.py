@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 
 from jobstream_processors.core.decide import LET_GO, LetGo, postponed
 from jobstream_processors.core.verdict import NotBefore
+from jobstream_processors.engine.gates.gate import answering
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.core.decide import Case, Decision
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.engine.gates.gate import Gate
+    from jobstream_processors.engine.judge import Taken
     from jobstream_processors.engine.waiting import WaitingRoom
     from jobstream_processors.ports import Clock
 
@@ -37,12 +39,26 @@ class Turns:
         rooms: Mapping[Lane, WaitingRoom],
         case: Callable[[Delivery], Case],
     ) -> None:
-        self._gates = [gate for gate in gates if gate.has_rules]
+        gates = [gate for gate in gates if gate.has_rules]
+        self._gates = gates
+        self._expecting = answering(gates, "expects")
+        self._meeting = answering(gates, "meets")
+        self._asked = answering(gates, "asks")
+        self._taking = answering(gates, "taken")
+        self._settling = answering(gates, "settled")
+        self._releasing = answering(gates, "released")
         self._clock, self._rooms, self._case = clock, rooms, case
         self.kept: dict[Delivery, int] = {}
         """Which entry of `_until` is about it now; the others are of no account."""
         self._until: list[tuple[int, int, Delivery]] = []
         self._count = 0
+
+    def expect(self, room: WaitingRoom, taken: Sequence[Taken]) -> bool:
+        """The gated ones among these are about to meet the gates, or, with none, have met them."""
+        deliveries = [delivery for delivery, _ in taken]
+        for gate in self._expecting:
+            gate.expects(room, deliveries)
+        return True
 
     def meets(
         self, room: WaitingRoom, delivery: Delivery, judged: Decision | None
@@ -52,7 +68,7 @@ class Turns:
         `judged` is what the judge says of it, and goes before.
         """
         now_ms = self._clock.broker_ms()
-        for gate in self._gates:
+        for gate in self._meeting:
             met = gate.meets(room, delivery, judged, now_ms)
             if judged is None and met is not None:
                 return met
@@ -66,7 +82,7 @@ class Turns:
         """
         now_ms = self._clock.broker_ms()
         self.kept.pop(delivery, None)
-        for gate in self._gates:
+        for gate in self._asked:
             verdict = gate.asks(room, delivery, now_ms)
             if verdict is None or (verdict is LET_GO and not begins):
                 continue
@@ -77,7 +93,7 @@ class Turns:
                 return None
             return postponed(self._case(delivery), verdict)
         if begins:
-            for gate in self._gates:
+            for gate in self._taking:
                 gate.taken(room, delivery)
         return None
 
@@ -87,7 +103,7 @@ class Turns:
         now_ms = self._clock.monotonic_ms()
         while (next_ms := self.next_ms()) is not None and next_ms <= now_ms:
             self._take_out(heappop(self._until)[2], found)
-        for gate in self._gates:
+        for gate in self._releasing:
             for delivery in gate.released():
                 self._take_out(delivery, found)
         return found
@@ -103,7 +119,7 @@ class Turns:
         """All that the decision wrote is acknowledged."""
         if type(decision) is not LetGo:
             self.kept.pop(delivery, None)  # One that was cancelled while it waited is there still.
-        for gate in self._gates:
+        for gate in self._settling:
             gate.settled(delivery, decision)
 
     def returned(self, delivery: Delivery) -> None:

@@ -111,14 +111,17 @@ class Way:
         self.carry((), (), batch)
         self.ease()
 
-    def _admit(self, room: WaitingRoom, taken: Iterable[Taken]) -> list[Delivery]:
+    def _admit(self, room: WaitingRoom, taken: Sequence[Taken]) -> list[Delivery]:
         """Step 8: the order key, then the gates; returns what may begin."""
         if self.admission.ends_some:
             taken = [(d, self.admission.weighed(d, decision)) for d, decision in taken]
         is_open = not (room.shut or room.held or room.sifted or room.draining)
         take = room.chains.take
         free: list[Delivery] = []
+        read_ahead = False
         for delivery, judged in taken:
+            if delivery.gated and not read_ahead:
+                read_ahead = self.turns.expect(room, taken)
             decision = self.turns.meets(room, delivery, judged) if delivery.gated else judged
             if decision is not None:
                 delivery.key = None  # It has no part in its order key.
@@ -130,6 +133,8 @@ class Way:
                 free.append(delivery)
             else:
                 self.start(delivery)
+        if read_ahead:
+            self.turns.expect(room, ())
         return free
 
     def execute(self, room: WaitingRoom, deliveries: Sequence[Delivery]) -> None:

@@ -116,12 +116,18 @@ class RocksShard:
 
     def key_facts(self, name: str) -> KeyFacts:
         """What is known of a unique key; may block for a disk read."""
+        return self.facts_of_keys((name,))[0]
+
+    def facts_of_keys(self, names: Sequence[str]) -> Sequence[KeyFacts]:
+        """The same of each of these, in their order; blocks for a disk read per unlucky one."""
         with self._explained():
-            key = _UNIQUE + name.encode()
-            found = NO_FACTS
+            keys: list[str | int | float | bytes | bool]  # as the library has it
+            keys = [_UNIQUE + name.encode() for name in names]
+            found = [NO_FACTS] * len(keys)
             for family in self._rows.families.values():
-                if (value := family.get(key)) is not None:
-                    found = found.merge(decode_key_facts(value))
+                for at, value in enumerate(family.get(keys) or ()):
+                    if value is not None:
+                        found[at] = found[at].merge(decode_key_facts(value))
             return found
 
     def keep_key_facts(self, facts: Sequence[tuple[str, KeyFacts]]) -> None:
@@ -145,9 +151,12 @@ class RocksShard:
                 batch.put(_JOB + job_id.encode(), encode(known))
             merged: dict[str, KeyFacts] = {}
             for name, hold in holds:
-                merged[name] = (merged.get(name) or self.key_facts(name)).merge(hold)
-            for name, hold in merged.items():
-                batch.put(_UNIQUE + name.encode(), encode_key_facts(hold))
+                merged[name] = hold if (more := merged.get(name)) is None else more.merge(hold)
+            if merged:
+                before = self.facts_of_keys(list(merged))
+                for (name, hold), was in zip(merged.items(), before, strict=True):
+                    value = encode_key_facts(was.merge(hold))
+                    batch.put(_UNIQUE + name.encode(), value)
             self._rows.write(batch)
 
     def mark(self, mark: Mark) -> None:

@@ -43,6 +43,10 @@ class MemoryShard:
         self._open()
         return self._holds.get(name, NO_FACTS)
 
+    def facts_of_keys(self, names: Sequence[str]) -> Sequence[KeyFacts]:
+        """What is known of each of these."""
+        return [self.key_facts(name) for name in names]
+
     def keep_key_facts(self, facts: Sequence[tuple[str, KeyFacts]]) -> None:
         """Merge facts about unique keys into what is known of them."""
         self._open()

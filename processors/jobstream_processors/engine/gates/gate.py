@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from jobstream_processors.core.decide import Decision, End
     from jobstream_processors.core.orders import Orders
@@ -52,6 +52,12 @@ class Gate:
         It may be asked more than once, and where it says None a later gate may still keep it.
         """
         return None
+
+    def expects(self, room: WaitingRoom, deliveries: Sequence[Delivery]) -> None:
+        """The gate is about to meet the gated ones among these, which were read together.
+
+        It is called again, with none, when that is over, and not at all before single ones.
+        """
 
     def meets(
         self,
@@ -127,3 +133,9 @@ class Gate:
 
     def forget(self, room: WaitingRoom) -> None:
         """The lane has ended."""
+
+
+def answering(gates: Iterable[Gate], question: str) -> list[Gate]:
+    """Those that answer this question in a way of their own: asking the others costs time."""
+    usual = getattr(Gate, question)
+    return [gate for gate in gates if getattr(type(gate), question) is not usual]

@@ -64,6 +64,9 @@ class _Table:
     def key_facts(self, name: str) -> KeyFacts:
         return self._shard.key_facts(name)
 
+    def facts_of_keys(self, names: Sequence[str]) -> Sequence[KeyFacts]:
+        return self._shard.facts_of_keys(names)
+
     def is_over(self, held: HeldBy) -> bool:
         if held.job_id in self._gate.cancelled:
             return True  # It stands on the ladder, and comes back only to end without a run.
@@ -105,6 +108,12 @@ class Uniques(Gate):
         """Forget the keys of the lane: its next owner reads the same jobs again."""
         self._lanes.pop(room.lane, None)
         self._released = [d for d in self._released if d.lane is not room.lane]
+
+    def expects(self, room: WaitingRoom, deliveries: Sequence[Delivery]) -> None:
+        """Look their keys up, all at once."""
+        if (asked := self._lanes.get(room.lane)) is not None:
+            names = [stand.name for each in deliveries if (stand := each.unique) is not None]
+            asked.keys.look_ahead(names)
 
     def meets(
         self, room: WaitingRoom, delivery: Delivery, judged: Decision | None, now_ms: int
