@@ -39,7 +39,11 @@ def export_command(app: AppName, *, queue: str | None, **conditions: object) -> 
     count = 0
     for count, line in enumerate(lines_of(view, letters), 1):  # noqa: B007 - told below
         say(line)
-    closed = f", {len(letters) - count} were closed meanwhile" if count < len(letters) else ""
+    closed = (
+        f"; {len(letters) - count} left out, closed meanwhile or not readable"
+        if count < len(letters)
+        else ""
+    )
     remark(f"{count} letters exported{closed}")
     return OK
 
@@ -56,15 +60,16 @@ def import_command(app: AppName, *, file: str, skip_bad: bool, as_json: bool) ->
     closes a letter whose job is done or went on in the meantime. `dlq redrive` runs the jobs.
     """
     from jobstream.operate.dead_letters import DeadLetters  # noqa: PLC0415 - with the command only
+    from jobstream.operate.letter_file import bounded  # noqa: PLC0415 - as above
 
     letters = DeadLetters(view_of(app))
     if file == "-":
         if isinstance(sys.stdin, TextIOWrapper):
             sys.stdin.reconfigure(encoding="utf-8", errors="replace")
-        return _tell(letters.import_(sys.stdin, skip_bad=skip_bad), as_json=as_json)
+        return _tell(letters.import_(bounded(sys.stdin), skip_bad=skip_bad), as_json=as_json)
     try:
         with open(file, encoding="utf-8", errors="replace") as lines:  # noqa: PTH123 - may be a pipe
-            return _tell(letters.import_(lines, skip_bad=skip_bad), as_json=as_json)
+            return _tell(letters.import_(bounded(lines), skip_bad=skip_bad), as_json=as_json)
     except OSError as error:
         message = f"{file} can't be read: {error.strerror}"
         raise ConfigError(message) from error

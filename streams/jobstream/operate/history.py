@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from jobstream.operate.errors import LookTooLong
 from jobstream.operate.job_events import Event, read_event, type_of
-from jobstream.operate.scan import carried_of, place_of, unmoved
+from jobstream.operate.scan import carried_by, carried_of, headers_or_none, place_of, unmoved
 from jobstream_processors.core import known
 from jobstream_processors.core.closings import closing_in
-from jobstream_processors.core.headers import FIRST, Carried, headers_of
+from jobstream_processors.core.headers import FIRST, Carried
 from jobstream_processors.core.known import UNKNOWN, Known
 from jobstream_processors.core.letters import fingerprint_in, release_in
-from jobstream_processors.errors import BadHeaders
 from jobstream_processors.row_facts import fact_of
 from jobstream_schemas import DecodeError, parse_row
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from jobstream.operate.layout import QueueTopics
     from jobstream.operate.scan import Progress
     from jobstream.operate.view import AppView
+    from jobstream_processors.core.headers import Headers
     from jobstream_processors.ports import Record, TopicPartition
 
 CLOCK_SLACK_MS = 300_000
@@ -229,9 +229,11 @@ class _Seeker:
             told = _closing(record)
             self._keep("letter closed", queue, record, {"redrive": int(redrive), **told})
         else:
-            carried = carried_of(record)
+            # Once: the client library hands out a list that can't be touched the second time.
+            headers = headers_or_none(record)
+            carried = carried_by(headers)
             job_type = type_of(self._view.catalogue, record.value() or b"")
-            told = _told(carried) | _cause(record, job_type, carried)
+            told = _told(carried) | _cause(headers or [], job_type, carried)
             self._keep("dead letter", queue, record, told, carried.traceback)
             self._read(record)
 
@@ -272,24 +274,18 @@ class _Seeker:
 
 def _closing(record: Record) -> dict[str, Any]:
     """Who closed the letter, how and why, if somebody says so."""
-    try:
-        closing = closing_in(headers_of(record))
-    except BadHeaders:
-        closing = None
+    closing = closing_in(headers_or_none(record))
     if closing is None:
         return {}
     told = {"closed": closing.how, "who": closing.who, "why": closing.why}
     return {name: text for name, text in {**told, "fixed_by": closing.fixed_by}.items() if text}
 
 
-def _cause(record: Record, job_type: str, carried: Carried) -> dict[str, Any]:
+def _cause(headers: Headers, job_type: str, carried: Carried) -> dict[str, Any]:
     """The letter's fingerprint, and the release that wrote it."""
-    try:
-        headers = dict(headers_of(record) or ())
-    except BadHeaders:
-        headers = {}
-    release = release_in(headers)
-    told = {"fingerprint": fingerprint_in(headers, job_type, carried)}
+    found = dict(headers)
+    release = release_in(found)
+    told = {"fingerprint": fingerprint_in(found, job_type, carried)}
     return {**told, "release": release} if release else told
 
 

@@ -12,11 +12,12 @@ import json
 import tempfile
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TextIO
 
 from jobstream.operate.errors import BadLines
 from jobstream.operate.open_letters import letter_records
 from jobstream.operate.redrive import BATCH_MAX, publish
+from jobstream.operate.scan import headers_or_none
 from jobstream_processors.core.headers import HEADERS_MAX
 from jobstream_processors.core.letters import parse_key
 from jobstream_processors.ports import Outgoing
@@ -59,10 +60,14 @@ class Imported:
 
 
 def lines_of(view: AppView, letters: Iterable[Letter]) -> Iterator[str]:
-    """A line for each letter that is open still; blocks while their bytes are read."""
+    """A line for each letter that is open still; blocks while their bytes are read.
+
+    One with a header whose name is not UTF-8, which no letter of ours has, is left out.
+    """
     for letter, record in letter_records(view, letters):
-        if record is None:
-            continue
+        headers = None if record is None else headers_or_none(record)
+        if record is None or headers is None:
+            continue  # Closed meanwhile; or a stranger's, whose headers can't be had.
         _, partition, _ = letter.place
         yield json.dumps(
             {
@@ -79,9 +84,17 @@ def lines_of(view: AppView, letters: Iterable[Letter]) -> Iterator[str]:
                 "died_ms": letter.died_ms,
                 "key": _text(record.key() or b""),
                 "value": _text(record.value() or b""),
-                "headers": [[name, _text(raw)] for name, raw in record.headers() or ()],
+                "headers": [[name, _text(raw)] for name, raw in headers],
             }
         )
+
+
+def bounded(file: TextIO) -> Iterator[str]:
+    """The lines of a file; of one that is too long only so much that it is refused as such."""
+    while piece := file.readline(LINE_CHARS_MAX + 2):
+        yield piece
+        while piece and not piece.endswith("\n"):
+            piece = file.readline(LINE_CHARS_MAX)
 
 
 def import_lines(

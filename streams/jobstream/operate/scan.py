@@ -11,7 +11,7 @@ from jobstream.errors import BrokerRefused
 from jobstream.kafka.client.construct import outsider
 from jobstream.kafka.client.error_kinds import is_passing
 from jobstream.operate.errors import ReadStalled
-from jobstream_processors.core.headers import Carried, headers_of, parse
+from jobstream_processors.core.headers import NOT_UTF8, Carried, Headers, headers_of, parse
 from jobstream_processors.errors import BadHeaders
 
 if TYPE_CHECKING:
@@ -103,6 +103,24 @@ def carried_of(record: Record) -> Carried:
     """What its headers carry, or why they can't be read."""
     try:
         return parse(headers_of(record))
+    except BadHeaders as error:
+        return Carried(reason="bad_headers", message=str(error))
+
+
+def headers_or_none(record: Record) -> Headers | None:
+    """Its headers, None if they can't be had. To be called once for each record."""
+    try:
+        return headers_of(record) or []
+    except BadHeaders:
+        return None
+
+
+def carried_by(headers: Headers | None) -> Carried:
+    """What these headers carry, or why they can't be read; None for those that can't be had."""
+    if headers is None:
+        return Carried(reason="bad_headers", message=NOT_UTF8)
+    try:
+        return parse(headers)
     except BadHeaders as error:
         return Carried(reason="bad_headers", message=str(error))
 

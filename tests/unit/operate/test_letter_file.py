@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from io import StringIO
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from tests.unit.operate.test_letters import QUEUE, Refusing
 
 from jobstream.operate.errors import BadLines
-from jobstream.operate.letter_file import BYTES_MAX, LINE_CHARS_MAX, import_lines
+from jobstream.operate.letter_file import BYTES_MAX, LINE_CHARS_MAX, bounded, import_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,6 +99,16 @@ def test_a_bad_line_is_named_and_nothing_is_written(bad: str, why: str) -> None:
     assert sink.sent == []
     done = imported(sink, [line(), bad], skip_bad=True)
     assert (done.written, [each.number for each in done.bad]) == (1, [2])
+
+
+def test_a_line_without_an_end_fills_no_memory_and_keeps_the_numbers() -> None:
+    file = StringIO(line() + "\n" + "x" * (2 * LINE_CHARS_MAX + 99) + "\n" + "{\n")
+
+    lines = list(bounded(file))
+
+    assert [len(each) for each in lines[1:]] == [LINE_CHARS_MAX + 2, 2]
+    done = imported(Refusing(), lines, skip_bad=True)
+    assert (done.written, [each.number for each in done.bad]) == (1, [2, 3])
 
 
 @given(st.text())
