@@ -14,6 +14,7 @@ from tests.integration.terminal import Terminal
 
 from jobstream import App, Backoff
 from jobstream.operate.errors import CannotFix, NotThere, TrialFailed
+from jobstream.operate.filters import LetterFilter
 from jobstream_processors.core.identity import from_letter
 
 if TYPE_CHECKING:
@@ -179,11 +180,17 @@ def test_the_class_corrects_where_the_code_is_there(shop: Shop) -> None:
     with pytest.raises(CannotFix, match="kind"):
         shop.app.dead_letters.fix(dead, {"kind": 7})
 
+    kept = list(shop.app.dead_letters.export(where=LetterFilter(ids=(dead,))))
     fixed = shop.app.dead_letters.fix(dead, {"order_id": "f-9"}, texts={"kind": "lost"})
 
     assert (fixed.job_id, fixed.closed) == (from_letter(dead, 0), "")
     wait_until(lambda: shop.done(fixed.job_id), "the corrected job done", limit_s=LIMIT_S)
     assert shop.terminal.json("job", "show", fixed.job_id)["args"]["order_id"] == "f-9"
+
+    # As if the command had been killed before it closed the letter.
+    assert shop.app.dead_letters.import_(kept).written == 1
+    again = shop.app.dead_letters.fix(dead, {"order_id": "f-9"}, texts={"kind": "lost"})
+    assert (again.job_id, again.closed) == (fixed.job_id, "")
 
 
 def test_letters_go_to_a_file_and_back_as_they_were(shop: Shop, tmp_path: Path) -> None:

@@ -39,12 +39,9 @@ def export_command(app: AppName, *, queue: str | None, **conditions: object) -> 
     count = 0
     for count, line in enumerate(lines_of(view, letters), 1):  # noqa: B007 - told below
         say(line)
-    closed = (
-        f"; {len(letters) - count} left out, closed meanwhile or not readable"
-        if count < len(letters)
-        else ""
-    )
-    remark(f"{count} letters exported{closed}")
+    left = len(letters) - count
+    told = f"; {left} left out: closed meanwhile, or headers that can't be read" if left else ""
+    remark(f"{count} letters exported{told}")
     return OK
 
 
