@@ -20,6 +20,7 @@ ROLES = {
     "exporter": "`jobstream exporter`: it looks at the cluster from outside.",
     "canary": "`jobstream canary`.",
     "scheduler": "The scheduler, a part of every worker process.",
+    "web": "`jobstream web`.",
     "every role": "Every process that has the part they tell of.",
 }
 HEAD = """\

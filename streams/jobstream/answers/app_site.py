@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from jobstream.answers.job_ends import JobEnds
 from jobstream.answers.kept import AnswerCache
 from jobstream.answers.log_readers import LogReaders
 from jobstream.answers.shared_look import SharedLook
@@ -32,6 +33,7 @@ class Site:
         self.look = SharedLook(self.view)
         self.readers = LogReaders(self.view)
         self.kept = AnswerCache()
+        self.ends = JobEnds(self.view)
 
     @classmethod
     def of(cls, app: App) -> Site:
@@ -67,4 +69,5 @@ class Site:
     def close(self) -> None:
         """Stop looking, and disconnect what enqueues."""
         self.look.close()
+        self.ends.close()
         self.app.close()

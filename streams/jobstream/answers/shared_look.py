@@ -36,6 +36,8 @@ FRESH_S = 3.0
 """A look of this age is given without waiting for the next one."""
 ASKED_S = 10.0
 """The thread looks for so long after the last question."""
+FAILED_S = 15.0
+"""A look that failed within this time is told at once: the next one goes on beside."""
 WAIT_S_MAX = 15.0
 """How long one who asks waits for the first look."""
 
@@ -63,7 +65,7 @@ class SharedLook:
         self._taken: Taken | None = None
         self._error: Exception | None = None
         self._asked_s = 0.0
-        self._looks = 0
+        self._failed_s = 0.0
         self._started = self._closed = False
 
     def now(self, wait_s: float = WAIT_S_MAX) -> tuple[Taken, AsOf]:
@@ -77,10 +79,9 @@ class SharedLook:
             self._asked_s = time.monotonic()
             self._begin()
             self._news.notify_all()
-            seen = self._looks
-            while not self._is_fresh() and (self._taken is None or self._error is None):
+            while not (self._is_fresh() or self._has_just_failed()):
                 left_s = deadline - time.monotonic()
-                if left_s <= 0 or (self._looks > seen and self._error is not None):
+                if left_s <= 0:
                     break
                 self._news.wait(left_s)
             taken, error = self._taken, self._error
@@ -92,6 +93,12 @@ class SharedLook:
         stale = "" if age_s <= FRESH_S else str(error or "the next look takes long")
         return taken, as_of("log", age_s, time.time(), stale)
 
+    @property
+    def age_s(self) -> float | None:
+        """Seconds since the last look; None before the first."""
+        taken = self._taken
+        return None if taken is None else time.monotonic() - taken.at_s
+
     def close(self) -> None:
         """Let the thread end, after the look it is in."""
         with self._news:
@@ -100,6 +107,10 @@ class SharedLook:
 
     def _is_fresh(self) -> bool:
         return self._taken is not None and time.monotonic() - self._taken.at_s <= FRESH_S
+
+    def _has_just_failed(self) -> bool:
+        """Whether the last look failed, so that waiting for the next one is no use."""
+        return self._error is not None and time.monotonic() - self._failed_s <= FAILED_S
 
     def _begin(self) -> None:
         if not self._started:
@@ -138,8 +149,9 @@ class SharedLook:
                 log.warning("look_failed", extra={"reason": str(error)}, exc_info=not ours)
             if taken is not None:
                 self._taken = taken
+            if error is not None:
+                self._failed_s = time.monotonic()
             self._error = error
-            self._looks += 1
             self._news.notify_all()
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from jobstream.answers import jobs_screen, letters_screen
 from jobstream.answers.audit_screen import AuditAnswer, audit
 from jobstream.answers.health_screen import HealthAnswer, health
-from jobstream.answers.job_screen import JobAnswer, job
 from jobstream.answers.jobs_screen import JobsAnswer, JobsWanted, jobs
 from jobstream.answers.letters_screen import LettersAnswer, letters
 from jobstream.answers.limits_screen import LimitsAnswer, limits_and_breakers
@@ -124,12 +123,6 @@ async def _jobs(call: Call) -> JobsAnswer:
     return await call.desk.ask(jobs, call.desk.site, wanted, asked.after, asked.limit)
 
 
-async def _job(call: Call) -> JobAnswer:
-    found: JobAnswer = await call.desk.ask(job, call.desk.site, call.path("job_id"))
-    require_queue(call.caller, found.queue)
-    return found
-
-
 async def _letters(call: Call) -> LettersAnswer:
     asked: LettersQuery = call.query
     scoped(call, asked.queue)
@@ -157,8 +150,6 @@ READS = (
              _queue, answer=QueueAnswer, problems=(404,), tag="queues"),
     ApiRoute("GET", "/jobs", SEES, "Jobs by filter, the newest first, a page at a time.",
              _jobs, query=JobsQuery, answer=JobsAnswer, problems=(404,), tag="jobs"),
-    ApiRoute("GET", "/jobs/{job_id}", SEES, "One job with its timeline.", _job,
-             answer=JobAnswer, problems=(404,), tag="jobs"),
     ApiRoute("GET", "/dead-letters", SEES, "Open dead letters by filter, the newest first.",
              _letters, query=LettersQuery, answer=LettersAnswer, problems=(404,),
              tag="dead letters"),

@@ -30,6 +30,10 @@ class Call:
     """The route's body class; the JSON itself where the route reads it."""
     correlation_id: str
 
+    def link(self, path: str) -> str:
+        """A path of the API as the client reaches it."""
+        return f"{self.request.scope.get('root_path', '').removesuffix(V1)}{V1}{path}"
+
     def path(self, name: str) -> str:
         """A part of the path."""
         return str(self.request.path_params[name])
@@ -64,6 +68,10 @@ class ApiRoute:
     problems: tuple[int, ...] = ()
     """Statuses of problems beyond those of every call."""
     tag: str = "app"
+    media_type: str = ""
+    """Of an answer that is no JSON."""
+    goes_on: bool = False
+    """It may take long by intent, so its duration is not counted."""
 
     @property
     def name(self) -> str:

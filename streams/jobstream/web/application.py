@@ -13,28 +13,42 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, Router
 
 from jobstream.answers.app_site import Site
+from jobstream.answers.errors import AnswerError
+from jobstream.web.api_acts import ACTS
+from jobstream.web.api_enqueue import ENQUEUES
+from jobstream.web.api_letters import LETTER_CALLS
 from jobstream.web.api_reads import READS
 from jobstream.web.api_route import V1
+from jobstream.web.api_wait import WAITS
 from jobstream.web.desk import Desk
+from jobstream.web.documents import as_json
+from jobstream.web.entry_check import admit
+from jobstream.web.event_stream import EVENTS
+from jobstream.web.openapi import description
 from jobstream.web.pages import routes as page_routes
 from jobstream.web.problems import Problem
+from jobstream.web.request_meter import NO_ROUTE
 from jobstream.web.route_run import answer_to, endpoint_of
 from jobstream.web.tokens import TokenFile
 from jobstream.web.web_options import WebOptions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from jobstream.app import App
+    from jobstream.web.api_route import ApiRoute
+
+    Handler = Callable[[Request], Awaitable[Response]]
 
 log = logging.getLogger("jobstream.web.access")
 
+READY_WAIT_S = 3.0
 _CORRELATION = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 SECURITY = {
     "content-security-policy": (
@@ -50,7 +64,7 @@ SECURITY = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
 """Headers of every answer."""
-ROUTES = (*READS,)
+ROUTES = (*READS, *WAITS, *ENQUEUES, *ACTS, *LETTER_CALLS, *EVENTS)
 """Every call of the API."""
 
 
@@ -77,33 +91,67 @@ def token_path(site: Site) -> Path:
     return site.settings.state_dir / site.name / "web-tokens.json"
 
 
-def application(desk: Desk) -> ASGIApp:
+def application(desk: Desk, calls: tuple[ApiRoute, ...] = ROUTES) -> ASGIApp:
     """The same over a desk that was made before."""
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
         yield
-        desk.closing.set()
+        desk.stop()
         await desk.ask(desk.close)
 
-    routes: list[Any] = [
-        Mount(
-            V1,
-            routes=[
+    api = Router(
+        [
+            *(
                 Route(each.path, endpoint_of(desk, each), methods=[each.method], name=each.name)
-                for each in ROUTES
-            ],
-        ),
+                for each in calls
+            ),
+            Route("/openapi.json", _openapi_of(desk, calls), name="openapi"),
+        ],
+        redirect_slashes=False,
+    )
+    routes: list[BaseRoute] = [
+        Mount(V1, api),
         Route("/healthz", _healthz),
+        Route("/readyz", _readyz_of(desk)),
         *page_routes(desk),
     ]
     if prefix := desk.options.prefix:
-        routes = [Mount(prefix, routes=routes)]
+        routes = [Mount(prefix, Router(routes, redirect_slashes=False))]
     inner = Starlette(
         routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _http_error}
     )
     inner.router.redirect_slashes = False
     return _Outer(inner, desk)
+
+
+def _openapi_of(desk: Desk, calls: tuple[ApiRoute, ...]) -> Handler:
+    """The description, for who is let in at all."""
+
+    async def respond(request: Request) -> Response:
+        request.state.route = "openapi"
+        try:
+            request.state.caller = admit(desk, request).name
+            prefix = request.scope.get("root_path", "").removesuffix(V1)
+            document = description(desk.site, calls, prefix)
+        except Problem as error:
+            return answer_to(error, request)
+        return Response(as_json(document), media_type="application/json")
+
+    return respond
+
+
+def _readyz_of(desk: Desk) -> Handler:
+    """Whether it answers with what is true: it has looked at the log a short time ago."""
+
+    async def respond(_: Request) -> Response:
+        try:
+            told = await desk.ask(lambda: desk.site.look.now(READY_WAIT_S)[1])
+        except AnswerError as error:
+            return JSONResponse({"ok": False, "why": str(error)}, 503)
+        return JSONResponse({"ok": not told.stale, "why": told.stale}, 503 if told.stale else 200)
+
+    return respond
 
 
 async def _healthz(_: Request) -> Response:
@@ -162,6 +210,8 @@ class _Outer:
             self._log(scope, state, status, time.monotonic() - began_s)
 
     def _log(self, scope: Scope, state: dict[str, Any], status: int, took_s: float) -> None:
+        counted_s = None if state.get("goes_on") else took_s
+        self._desk.meter.take(state.get("route", NO_ROUTE), status, counted_s)
         client = scope.get("client") or ("", 0)
         log.info(
             "request",
@@ -173,6 +223,7 @@ class _Outer:
                 "status": status,
                 "ms": round(took_s * 1000, 1),
                 "who": state.get("caller", ""),
+                "about": state.get("about", ""),
                 "from": client[0],
             },
         )

@@ -6,9 +6,12 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from jobstream.acting.operations import Operations
 from jobstream.answers.errors import TooBusy
+from jobstream.web.change_feed import ChangeFeed
 from jobstream.web.page_sessions import Sessions
 from jobstream.web.rate import RequestRate
+from jobstream.web.request_meter import WebMeter
 from jobstream_processors.background import aside
 
 if TYPE_CHECKING:
@@ -32,6 +35,11 @@ class Desk:
         self.rate = RequestRate(options.rate_per_s, options.rate_burst)
         self.closing = asyncio.Event()
         """Set when the server is to stop: what waits for long gives up."""
+        self.operations = Operations()
+        self.feed = ChangeFeed(site, self.ask, self.closing, options.subscribers_max)
+        self.meter = WebMeter()
+        self.waiters = 0
+        """Requests that wait for the end of a job."""
         self._room = asyncio.Semaphore(options.threads_max)
 
     @property
@@ -65,7 +73,13 @@ class Desk:
         """Seconds since the epoch."""
         return time.time()
 
+    def stop(self) -> None:
+        """Let what waits for long give up, and operations end after what they do now."""
+        self.closing.set()
+        self.feed.end_all()
+        self.operations.stop_all()
+
     def close(self) -> None:
         """Let go of what the site holds; blocks for some seconds at most."""
-        self.closing.set()
+        self.operations.stop_all()
         self.site.close()

@@ -24,7 +24,16 @@ HEADERS_BYTES_MAX = 65_536
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to the one who has them in this process."""
+    """Leaves signals to the one who has them, and tells what waits for long that it stops."""
+
+    def __init__(self, config: uvicorn.Config, closing: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._closing = closing
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As the library's, which waits for every request."""
+        self._closing()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -56,7 +65,7 @@ def serve_http(
 ) -> None:
     """Serve until SIGTERM, SIGINT or SIGHUP; blocks. A second signal ends the process at once.
 
-    `closing` is called when a stop is asked for, on another thread.
+    `closing` is called on the event loop when a stop was asked for.
     """
     config = uvicorn.Config(
         app,
@@ -71,10 +80,9 @@ def serve_http(
         ws="none",
         proxy_headers=False,
     )
-    server = _Server(config)
+    server = _Server(config, closing)
 
     def stop(_: int) -> None:
-        closing()
         server.should_exit = True
 
     with SIGNALS.serving(stop, leave_at_once):

@@ -32,7 +32,9 @@ EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo
 
 
 async def body_of(request: Request, bytes_max: int) -> Any:  # noqa: ANN401 - any JSON
-    """The JSON of the body, numbers with a point as decimals; raises Problem."""
+    """The JSON of the body, numbers with a point as decimals; `{}` for none. Raises Problem."""
+    if request.headers.get("content-length", "0") == "0" and _is_empty(request):
+        return {}
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         message = f"Content-Type {kind or 'is missing'!r:.100}: send application/json"
@@ -42,6 +44,10 @@ async def body_of(request: Request, bytes_max: int) -> Any:  # noqa: ANN401 - an
         return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise Problem(400, "no-json", f"the body is no JSON: {error}") from error
+
+
+def _is_empty(request: Request) -> bool:
+    return "transfer-encoding" not in request.headers and "content-type" not in request.headers
 
 
 async def raw_body(request: Request, bytes_max: int) -> bytes:

@@ -31,6 +31,7 @@ def endpoint_of(desk: Desk, route: ApiRoute) -> Callable[[Request], Awaitable[Re
 
     async def respond(request: Request) -> Response:
         request.state.route = route.name
+        request.state.goes_on = route.goes_on or "wait" in request.query_params
         try:
             return await _run(desk, route, request)
         except Exception as error:  # noqa: BLE001 - every end of a request is an answer
@@ -56,9 +57,10 @@ async def _run(desk: Desk, route: ApiRoute, request: Request) -> Response:
     if isinstance(reply.answer, Response):
         return reply.answer
     headers = {"Cache-Control": "no-store", **_age(reply.answer), **reply.headers}
-    if reply.answer is None:
+    status = reply.status or route.status
+    if reply.answer is None or status == 204:  # noqa: PLR2004 - its name: No Content
         return Response(None, 204, headers)
-    return Response(as_json(reply.answer), reply.status or route.status, headers, JSON)
+    return Response(as_json(reply.answer), status, headers, JSON)
 
 
 def answer_to(error: Exception, request: Request) -> Response:

@@ -24,10 +24,9 @@ from jobstream.errors import ConfigError
 from jobstream.exits import OK
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
-
     from jobstream.answers.app_site import Site
     from jobstream.cli.app_name import AppName
+    from jobstream.web.desk import Desk
     from jobstream.web.tokens import TokenFile
 
 log = logging.getLogger("jobstream.web")
@@ -103,32 +102,34 @@ def serve_command(
 
     never_fail()
     configure(form, log_level)
-    asgi_app, site, tokens = _application(
-        app, file, host=host, prefix=prefix, hosts=hosts, is_secure=is_secure
-    )
+    desk = _desk(app, file, host=host, prefix=prefix, hosts=hosts, is_secure=is_secure)
     from jobstream.observe.health import Probes  # noqa: PLC0415 - with the command only
     from jobstream.observe.server import serve  # noqa: PLC0415 - needs the extra `metrics`
-    from jobstream.web.listening import listen, serve_http  # noqa: PLC0415 - needs the extra
+    from jobstream.web.application import application  # noqa: PLC0415 - needs the extra
+    from jobstream.web.listening import listen, serve_http  # noqa: PLC0415 - as above
+    from jobstream.web.web_metrics import WebCollector  # noqa: PLC0415 - as above
 
     listener = listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{listener.getsockname()[1]}{prefix}"
-    settings = at_port(site.settings, metrics_port)
+    settings = at_port(desk.site.settings, metrics_port)
 
-    with serve(settings, site.name, "web", [], Probes()) as endpoint:
+    collectors = [WebCollector(desk)]
+    with serve(settings, desk.site.name, "web", collectors, Probes()) as endpoint:
 
         def ready() -> None:
-            log.info("web_serving", extra={"address": address, "tokens": len(tokens.now().by_id)})
-            if not tokens.now().by_id:
+            tokens = len(desk.tokens.now().by_id)
+            log.info("web_serving", extra={"address": address, "tokens": tokens})
+            if not tokens:
                 hint = typed("jobstream web token add MODULE:APP NAME --role read", app)
                 log.warning("web_without_tokens", extra={"serves": "the loopback", "fix": hint})
             endpoint.tell_ready("web")
 
-        serve_http(asgi_app, listener, ready, site.look.close)
+        serve_http(application(desk), listener, ready, desk.stop)
     return OK
 
 
-def _application(
+def _desk(
     app: AppName,
     file: Path | None,
     *,
@@ -136,10 +137,10 @@ def _application(
     prefix: str,
     hosts: tuple[str, ...],
     is_secure: bool,
-) -> tuple[ASGIApp, Site, TokenFile]:
-    """The application to serve; raises ConfigError where it must not be served there."""
+) -> Desk:
+    """What the application is made of; raises ConfigError where it must not be served there."""
     try:
-        from jobstream.web.application import application, token_path  # noqa: PLC0415 - an extra
+        from jobstream.web.application import token_path  # noqa: PLC0415 - an extra
         from jobstream.web.desk import Desk  # noqa: PLC0415 - as above
         from jobstream.web.entry_check import is_loopback  # noqa: PLC0415 - as above
         from jobstream.web.tokens import TokenFile  # noqa: PLC0415 - as above
@@ -165,7 +166,7 @@ def _application(
         hosts=tuple(name.lower() for name in hosts),
         is_secure=is_secure,
     )
-    return application(Desk(site, tokens, options)), site, tokens
+    return Desk(site, tokens, options)
 
 
 def site_of(app: AppName) -> Site:

@@ -1,0 +1,151 @@
+"""The calls that close dead letters by filter, counted first, and those about operations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from jobstream.acting import letter_acts
+from jobstream.acting.letter_acts import LettersMeant, WouldClose
+from jobstream.acting.operations import OperationNow
+from jobstream.operate.filters import LetterFilter
+from jobstream.web.api_acts import by
+from jobstream.web.api_reads import scoped
+from jobstream.web.api_route import ApiRoute, Call, Reply
+from jobstream.web.callers import TokenRole
+from jobstream.web.entry_check import require, require_whole
+from jobstream.web.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True, slots=True)
+class CloseBody:
+    """Which open dead letters are meant."""
+
+    ids: tuple[str, ...] = ()
+    """Of their jobs."""
+    types: tuple[str, ...] = ()
+    """Job types; `*` stands for any text."""
+    error: str | None = None
+    reason: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    queue: str | None = None
+    everything: bool = False
+    """Without any filter, every letter is meant."""
+    limit: int | None = None
+    """At most so many, the oldest first."""
+    dry_run: bool = False
+    """Count them, and change nothing."""
+    expected: int | None = None
+    """What the count was: with more by now, nothing is done."""
+    rate: str | None = None
+    """As in `50/s`; for a redrive."""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OperationsAnswer:
+    """The operations of this process, the newest first."""
+
+    operations: tuple[OperationNow, ...]
+
+
+async def _redrive(call: Call) -> Reply:
+    body: CloseBody = call.body
+    return await _close(
+        call,
+        lambda meant: letter_acts.redrive_letters(
+            call.desk.site, call.desk.operations, by(call), meant, body.rate
+        ),
+    )
+
+
+async def _discard(call: Call) -> Reply:
+    body: CloseBody = call.body
+    if body.rate is not None:
+        message = "rate is for a redrive: leave it out"
+        raise Problem(422, "wrong-body", message)
+    if len(body.ids) != 1 or body.limit not in {None, 1}:
+        require(call.caller, TokenRole.ADMIN)
+    return await _close(
+        call,
+        lambda meant: letter_acts.discard_letters(
+            call.desk.site, call.desk.operations, by(call), meant
+        ),
+    )
+
+
+async def _close(call: Call, act: Callable[[LettersMeant], OperationNow]) -> Reply:
+    body: CloseBody = call.body
+    scoped(call, body.queue)
+    if body.limit is not None and body.limit < 1:
+        message = f"limit={body.limit}: give 1 or more, or leave it out"
+        raise Problem(422, "wrong-body", message)
+    meant = LettersMeant(
+        LetterFilter(
+            ids=body.ids,
+            job_types=body.types,
+            error=body.error,
+            reason=body.reason,
+            since_ms=_ms(body.since),
+            until_ms=_ms(body.until),
+        ),
+        body.queue,
+        body.limit,
+        body.everything,
+    )
+    if body.dry_run or body.expected is not None:
+        found: WouldClose = await call.desk.ask(letter_acts.would_close, call.desk.site, meant)
+        if body.dry_run:
+            return Reply(found, 200)
+        if found.count > (body.expected or 0):
+            message = f"{found.count} letters match by now, and {body.expected} were expected"
+            raise Problem(409, "more-than-expected", message, count=found.count)
+    begun = await call.desk.ask(act, meant)
+    return Reply(begun, 202, {"Location": call.link(f"/operations/{begun.id}")})
+
+
+async def _operations(call: Call) -> OperationsAnswer:
+    require_whole(call.caller)
+    return OperationsAnswer(call.desk.operations.list())
+
+
+async def _operation(call: Call) -> OperationNow:
+    require_whole(call.caller)
+    return call.desk.operations.get(call.path("operation")).now()
+
+
+async def _stop(call: Call) -> OperationNow:
+    require_whole(call.caller)
+    found = call.desk.operations.get(call.path("operation"))
+    found.stop()
+    return found.now()
+
+
+def _ms(moment: datetime | None) -> int | None:
+    return None if moment is None else round(moment.timestamp() * 1000)
+
+
+LETTER_CALLS = (
+    ApiRoute("POST", "/dead-letters/redrive", TokenRole.OPERATE,
+             "Put the jobs of all dead letters that match back on their queues.", _redrive,
+             body=CloseBody, answer=WouldClose | OperationNow, status=202,
+             problems=(200, 404, 409, 413, 415), tag="dead letters"),
+    ApiRoute("POST", "/dead-letters/discard", TokenRole.OPERATE,
+             "Close all dead letters that match without running their jobs; more than those of "
+             "one job need the role admin.", _discard, body=CloseBody,
+             answer=WouldClose | OperationNow, status=202, problems=(200, 404, 409, 413, 415),
+             tag="dead letters"),
+    ApiRoute("GET", "/operations", TokenRole.READ, "The operations of this process.", _operations,
+             answer=OperationsAnswer, tag="operations"),
+    ApiRoute("GET", "/operations/{operation}", TokenRole.READ, "How far an operation is.",
+             _operation, answer=OperationNow, problems=(404,), tag="operations"),
+    ApiRoute("POST", "/operations/{operation}/stop", TokenRole.OPERATE,
+             "Stop an operation after what it does now.", _stop, answer=OperationNow,
+             problems=(404,), tag="operations"),
+)  # fmt: skip
+"""Calls that close dead letters, and those about operations."""
