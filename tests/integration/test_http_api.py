@@ -149,10 +149,12 @@ def test_a_dead_job_is_listed_counted_and_redriven_by_an_operation(running: Runn
     path = f"{V1}/dead-letters/redrive"
 
     listed = running.ask("GET", f"{V1}/dead-letters?id={job_id}").json()
+    groups = running.ask("GET", f"{V1}/dead-letters/groups?queue=mail").json()["groups"]
     count = running.ask("POST", path, json={**wanted, "dry_run": True}).json()
     begun = running.ask("POST", path, json={**wanted, "expected": 1})
 
     assert listed["letters"][0]["reason"] == "dead_by_handler"
+    assert [(each["type"], each["sample"]) for each in groups] == [("send", job_id)]
     assert count["count"] == 1
     assert begun.status_code == 202
     ended = wait_until(

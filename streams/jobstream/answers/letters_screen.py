@@ -12,6 +12,7 @@ from jobstream.answers.as_of import AsOf
 from jobstream.answers.errors import NoSuch
 from jobstream.errors import ConfigError
 from jobstream.operate.errors import NotThere
+from jobstream.operate.letter_groups import groups_of
 from jobstream.operate.open_letters import open_letters
 
 if TYPE_CHECKING:
@@ -60,6 +61,69 @@ class LettersAnswer:
     reasons: Mapping[str, int]
     types: Mapping[str, int]
     errors: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class LetterGroupRow:
+    """The open dead letters of one cause."""
+
+    fingerprint: str
+    type: str
+    error: str
+    reason: str
+    place: str
+    """`module:function` that raised it."""
+    pattern: str
+    """The message, with `*` for what differs from job to job."""
+    count: int
+    first_at: datetime
+    last_at: datetime
+    sample: str
+    """The job id of the newest letter."""
+    queues: tuple[str, ...]
+    releases: Mapping[str, int]
+    """Release of the code → how many letters; empty for those that name none."""
+
+
+@dataclass(frozen=True, slots=True)
+class LetterGroupsAnswer:
+    """Open dead letters by cause, the largest group first."""
+
+    as_of: AsOf
+    groups: tuple[LetterGroupRow, ...]
+    left_out: int
+    total: int
+    """Letters of all groups."""
+
+
+def letter_groups(site: Site, queue: str | None = None, limit: int = LIMIT) -> LetterGroupsAnswer:
+    """The largest groups; blocks while the topics of dead letters are read.
+
+    Raises NoSuch for an unknown queue, SourceAway and TooBusy.
+    """
+    held = all_letters(site)
+    found = [each for each in held.value if queue in {None, each.queue}]
+    if queue is not None and not found:
+        _require_queue(site, queue)
+    groups = groups_of(found)
+    rows = tuple(
+        LetterGroupRow(
+            fingerprint=each.fingerprint,
+            type=each.job_type,
+            error=each.error,
+            reason=each.reason,
+            place=each.place,
+            pattern=each.pattern,
+            count=each.count,
+            first_at=_moment(each.first_ms),
+            last_at=_moment(each.last_ms),
+            sample=each.sample,
+            queues=each.queues,
+            releases=each.releases,
+        )
+        for each in groups[:limit]
+    )
+    return LetterGroupsAnswer(held.as_of(), rows, len(groups) - len(rows), len(found))
 
 
 def letters(
@@ -117,10 +181,14 @@ def letter_row(each: Letter) -> LetterRow:
         frame=carried.frame,
         attempts=carried.attempt,
         redrive=each.redrive,
-        died_at=datetime.fromtimestamp(max(0, each.died_ms) / 1000, UTC),
+        died_at=_moment(each.died_ms),
         letter=_named(each),
         trouble=each.trouble,
     )
+
+
+def _moment(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(max(0, at_ms) / 1000, UTC)
 
 
 def _named(each: Letter) -> str:

@@ -35,6 +35,11 @@ def choose_addresses(nodes: int, port: int | None) -> tuple[NodeAddress, ...]:
     )
 
 
+def some_free_port() -> int:
+    """A port that nobody listens on now."""
+    return _free_ports(1, avoid=[])[0]
+
+
 def local_port(servers: str) -> int | None:
     """The port, if `servers` is one address of this machine."""
     found = _LOCAL.fullmatch(servers)

@@ -27,6 +27,8 @@ class CloseBody:
 
     ids: tuple[str, ...] = ()
     """Of their jobs."""
+    fingerprints: tuple[str, ...] = ()
+    """Of their cause, as `GET /dead-letters/groups` has it."""
     types: tuple[str, ...] = ()
     """Job types; `*` stands for any text."""
     error: str | None = None
@@ -88,6 +90,7 @@ async def _close(call: Call, act: Callable[[LettersMeant], OperationNow]) -> Rep
     meant = LettersMeant(
         LetterFilter(
             ids=body.ids,
+            fingerprints=body.fingerprints,
             job_types=body.types,
             error=body.error,
             reason=body.reason,

@@ -10,7 +10,12 @@ from jobstream.answers import jobs_screen, letters_screen
 from jobstream.answers.audit_screen import AuditAnswer, audit
 from jobstream.answers.health_screen import HealthAnswer, health
 from jobstream.answers.jobs_screen import JobsAnswer, JobsWanted, jobs
-from jobstream.answers.letters_screen import LettersAnswer, letters
+from jobstream.answers.letters_screen import (
+    LetterGroupsAnswer,
+    LettersAnswer,
+    letter_groups,
+    letters,
+)
 from jobstream.answers.limits_screen import LimitsAnswer, limits_and_breakers
 from jobstream.answers.overview import OverviewAnswer, overview
 from jobstream.answers.queues_screen import QueueAnswer, QueuesAnswer, queue, queues
@@ -48,6 +53,8 @@ class LettersQuery:
     """Which open dead letters are listed."""
 
     id: tuple[str, ...] = ()
+    fingerprint: tuple[str, ...] = ()
+    """Of their cause, as `GET /dead-letters/groups` has it."""
     type: tuple[str, ...] = ()
     error: str | None = None
     reason: str | None = None
@@ -64,12 +71,23 @@ class LettersQuery:
         """The same as `operate` takes it."""
         return LetterFilter(
             ids=self.id,
+            fingerprints=self.fingerprint,
             job_types=self.type,
             error=self.error,
             reason=self.reason,
             since_ms=_ms(self.since),
             until_ms=_ms(self.until),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class GroupsQuery:
+    """Which groups are listed."""
+
+    queue: str | None = None
+    limit: int = field(
+        default=letters_screen.LIMIT, metadata={"least": 1, "most": letters_screen.LIMIT_MAX}
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +149,12 @@ async def _letters(call: Call) -> LettersAnswer:
     )
 
 
+async def _groups(call: Call) -> LetterGroupsAnswer:
+    asked: GroupsQuery = call.query
+    scoped(call, asked.queue)
+    return await call.desk.ask(letter_groups, call.desk.site, asked.queue, asked.limit)
+
+
 async def _audit(call: Call) -> AuditAnswer:
     require_whole(call.caller)
     return await call.desk.ask(audit, call.desk.site, call.query.limit)
@@ -152,6 +176,9 @@ READS = (
              _jobs, query=JobsQuery, answer=JobsAnswer, problems=(404,), tag="jobs"),
     ApiRoute("GET", "/dead-letters", SEES, "Open dead letters by filter, the newest first.",
              _letters, query=LettersQuery, answer=LettersAnswer, problems=(404,),
+             tag="dead letters"),
+    ApiRoute("GET", "/dead-letters/groups", SEES, "Open dead letters by cause, the largest first.",
+             _groups, query=GroupsQuery, answer=LetterGroupsAnswer, problems=(404,),
              tag="dead letters"),
     ApiRoute("GET", "/types", SEES, "Every job type.", _of_app(types), answer=TypesAnswer),
     ApiRoute("GET", "/schedules", SEES, "Every schedule.", _of_app(schedules),

@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from jobstream.cli.declared_app import Declared
     from jobstream.cli.watched_code import WatchedCode
 
-PROCESSES = (*ROLES, "exporter")
+WEB = "web"
+PROCESSES = (*ROLES, "exporter", WEB)
 SCHEDULER = "scheduler"
+WEB_PORT = 8_390
 NAMES_MAX = 3
 """Changed files that are named; more are counted."""
 
@@ -45,9 +47,9 @@ def command(app: AppName, *, log_level: str, reload: bool) -> int:
 
     The command uses the broker at JOBSTREAM_BOOTSTRAP_SERVERS if one answers there. Otherwise it
     starts a broker on that port, keeps its data, and stops it at the end. It then applies the
-    topics of the app and starts worker, delayer and exporter, and a scheduler if the code has
-    schedules. Ctrl-C drains the workers, then stops the broker; a second Ctrl-C kills the workers
-    without waiting for their jobs.
+    topics of the app and starts worker, delayer and exporter, a scheduler if the code has
+    schedules, and pages with the HTTP API if the extra web is installed. Ctrl-C drains the workers,
+    then stops the broker; a second Ctrl-C kills the workers without waiting for their jobs.
     """
     from jobstream.cli.lossy import never_fail  # noqa: PLC0415 - with the command only
     from jobstream.cli.watched_code import WatchedCode  # noqa: PLC0415 - as above
@@ -107,7 +109,10 @@ async def _serve(
     app: AppName, log_level: str, declared: Declared, watch: WatchedCode | None
 ) -> int:
     """Keep the roles running until a signal asks to leave; the exit code."""
-    roles = _roles(app, log_level, declared)
+    web_port = _web_port()
+    if web_port is not None:
+        _tell(f"pages and HTTP API: http://127.0.0.1:{web_port}")
+    roles = _roles(app, log_level, declared, web_port)
     supervisor = Supervisor(roles, declared.leave_s, telling=Said())
     async with asyncio.TaskGroup() as group:
         reloading = None
@@ -213,17 +218,36 @@ def _broker(servers: str) -> Iterator[None]:
         say("broker  | stopping")
 
 
-def _roles(app: AppName, log_level: str, declared: Declared) -> list[Child]:
-    """Every process; a scheduler only where the code has schedules."""
+def _web_port() -> int | None:
+    """Where pages and the API are: the usual port, or another if that is taken; None without."""
+    from importlib.util import find_spec  # noqa: PLC0415 - with the command only
+
+    from jobstream.broker.errors import PortInUseError  # noqa: PLC0415 - as above
+    from jobstream.broker.free_ports import refuse_taken, some_free_port  # noqa: PLC0415 - as above
+
+    if any(find_spec(name) is None for name in ("starlette", "uvicorn", "jinja2")):
+        return None
+    try:
+        refuse_taken(WEB_PORT)
+    except PortInUseError:
+        return some_free_port()
+    return WEB_PORT
+
+
+def _roles(app: AppName, log_level: str, declared: Declared, web_port: int | None) -> list[Child]:
+    """Every process; a scheduler only where the code has schedules, `web` only with a port."""
     options = ["--log", "plain", "--log-level", log_level]
     children = []
-    taken = [each for each in PROCESSES if each != SCHEDULER or declared.schedules]
+    left_out = {SCHEDULER: not declared.schedules, WEB: web_port is None}
+    taken = [each for each in PROCESSES if not left_out.get(each)]
     for role, port in zip(taken, declared.ports, strict=False):
         words = [sys.executable, "-m", "jobstream"]
         if role in ROLES:
             words += ["worker", *app.words, "--supervised", "--only", role, "--tracebacks"]
         else:
             words += [role, *app.words]
+        if role == WEB:
+            words += ["--port", str(web_port)]
         # By the option, which holds over a port that the code gives to all of them.
         words += ["--metrics-port", port]
         children.append(Child(role, [*words, *options], f"{role:<8}| "))
