@@ -15,6 +15,7 @@ PARTS = [
     "Broker",
     "Coordinator",
     "Exporter",
+    "HTTP side",
     "State disk",
     "Clock",
     "Network between them",
