@@ -12,7 +12,7 @@ from jobstream.errors import ConfigError
 from jobstream.kafka.client.broker_clock import BrokerClock
 from jobstream.kafka.produce.sink import KafkaSink
 from jobstream.operate.filters import LetterFilter
-from jobstream.operate.redrive import discard, read_rate, redrive
+from jobstream.operate.redrive import By, discard, read_rate, redrive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,7 @@ def redrive_letters(
 
     def steps() -> Iterator[Step]:
         with site.readers.one() as view, closing(KafkaSink(view.options, BrokerClock())) as sink:
-            for each in redrive(view, sink, found, pace):
+            for each in redrive(view, sink, found, pace, By(by.who, by.why)):
                 yield each.outcome, _trouble(each.outcome, each.letter, each.reason)
         site.kept.forget("letters")
 
@@ -78,7 +78,7 @@ def discard_letters(
 
     def steps() -> Iterator[Step]:
         with site.readers.one() as view, closing(KafkaSink(view.options, BrokerClock())) as sink:
-            for each in discard(view, sink, found):
+            for each in discard(view, sink, found, By(by.who, by.why)):
                 yield each.outcome, _trouble(each.outcome, each.letter, each.reason)
         site.kept.forget("letters")
 
