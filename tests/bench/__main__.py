@@ -33,6 +33,7 @@ CASES = {
     "keyed": "one partition, 100 keys, 5 ms, 100 at once",
     "fair": "a quiet tenant beside a loud one, with fair_by and without",
     "enqueue": "enqueue one by one, async and in bulk, beside a bare producer",
+    "web": "enqueue over HTTP at 200 jobs/s, and answers of screens",
     "latency": "enqueue to start at 100 jobs/s",
     "delayed": "how late delayed jobs are, by broker time",
     "schedules": "how late ticks are at a thousand schedules",
