@@ -172,6 +172,26 @@ def test_a_dead_job_is_listed_counted_and_redriven_by_an_operation(running: Runn
     )
 
 
+def test_a_cause_is_tried_refused_while_it_fails_and_mended_by_a_fix(running: Running) -> None:
+    job_id = running.enqueued(to="nobody")
+    running.ended(job_id)
+    path = f"{V1}/dead-letters"
+    (group,) = running.ask("GET", f"{path}/groups").json()["groups"]
+    cause = group["fingerprint"]
+
+    tried = running.ask("POST", f"{path}/try", json={"fingerprint": cause, "timeout": "60s"})
+    rest = running.ask("POST", f"{path}/redrive", json={"fingerprints": [cause]})
+    wrong = running.ask("POST", f"{path}/fix", json={"id": job_id, "changes": {"to": 7}})
+    fixed = running.ask("POST", f"{path}/fix", json={"id": job_id, "changes": {"to": "a@b"}})
+
+    assert (tried.json()["outcome"], tried.json()["same_cause"]) == ("dead", True)
+    assert rest.status_code == 409
+    assert "force" in rest.json()["detail"]
+    assert wrong.status_code == 409
+    assert fixed.json()["fixes"] == job_id
+    assert running.ended(fixed.json()["job_id"])["state"] == "done"
+
+
 def test_a_bulk_act_is_not_done_where_more_match_than_was_counted(running: Running) -> None:
     job_id = running.enqueued(to="nobody")
     running.ended(job_id)

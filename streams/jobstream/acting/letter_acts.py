@@ -6,21 +6,27 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from jobstream.acting.act_record import audited
 from jobstream.answers.errors import NoSuch
 from jobstream.answers.letters_screen import LetterRow, all_letters, letter_row
+from jobstream.correcting import ByClass
 from jobstream.errors import ConfigError
 from jobstream.kafka.client.broker_clock import BrokerClock
 from jobstream.kafka.produce.sink import KafkaSink
+from jobstream.operate.dead_letters import DeadLetters
+from jobstream.operate.errors import TrialFailed
 from jobstream.operate.filters import LetterFilter
 from jobstream.operate.redrive import By, discard, read_rate, redrive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from jobstream.acting.act_record import ActedBy
     from jobstream.acting.operations import OperationNow, Operations, Step
     from jobstream.answers.app_site import Site
+    from jobstream.operate.fix import Fixed
     from jobstream.operate.open_letters import Letter
+    from jobstream.operate.trial import Trial
 
 SHOWN_MAX = 20
 
@@ -51,12 +57,52 @@ def would_close(site: Site, meant: LettersMeant) -> WouldClose:
     return WouldClose(len(found), tuple(letter_row(each) for each in found[:SHOWN_MAX]))
 
 
+def try_cause(site: Site, by: ActedBy, fingerprint: str, timeout: str, queue: str | None) -> Trial:
+    """Redrive the newest letter of a cause and wait for how its job ends, at most `timeout`.
+
+    Raises NotThere where there is none that can be redriven.
+    """
+    with audited(by, "try", fingerprint) as more:
+        found = _letters_of(site, by).try_one(fingerprint, timeout=timeout, queue=queue)
+        more["job"], more["ended"] = found.job_id, found.outcome
+    site.kept.forget("letters")
+    return found
+
+
+def fix_letter(
+    site: Site, by: ActedBy, job_id: str, changes: Mapping[str, object], queue: str | None
+) -> Fixed:
+    """Enqueue a corrected job in place of a dead one; raises CannotFix with nothing written."""
+    with audited(by, "fix", job_id) as more:
+        found = _letters_of(site, by).fix(job_id, changes, queue=queue, why=by.why)
+        more["job"] = found.job_id
+    site.kept.forget("letters")
+    return found
+
+
+def _letters_of(site: Site, by: ActedBy) -> DeadLetters:
+    app = site.app
+    correct = ByClass(lambda: app.jobs_by_name, lambda: app.client) if site.has_code else None
+    return DeadLetters(site.view(), who=by.who, correct=correct)
+
+
 def redrive_letters(
-    site: Site, operations: Operations, by: ActedBy, meant: LettersMeant, rate: str | None
+    site: Site,
+    operations: Operations,
+    by: ActedBy,
+    meant: LettersMeant,
+    rate: str | None,
+    *,
+    force: bool = False,
 ) -> OperationNow:
-    """Put their jobs back on their queues, at that rate, by an operation."""
+    """Put their jobs back on their queues, at that rate, by an operation.
+
+    Raises TrialFailed where the last redrive of a cause that is named failed, unless `force`.
+    """
     pace = read_rate(rate) if rate else None
     found = _letters(site, meant)
+    if not force:
+        _refuse_failed(site, by, meant)
 
     def steps() -> Iterator[Step]:
         with site.readers.one() as view, closing(KafkaSink(view.options, BrokerClock())) as sink:
@@ -65,6 +111,19 @@ def redrive_letters(
         site.kept.forget("letters")
 
     return operations.begin("redrive", len(found), by, steps)
+
+
+def _refuse_failed(site: Site, by: ActedBy, meant: LettersMeant) -> None:
+    if not meant.filter.fingerprints:
+        return
+    letters = _letters_of(site, by)
+    for fingerprint in meant.filter.fingerprints:
+        if letters.failed_trial(fingerprint, queue=meant.queue) is not None:
+            message = (
+                f"the last redrive of cause {fingerprint} ended in a letter of the same cause, so "
+                "nothing was redriven: mend it and try one, or give force=true"
+            )
+            raise TrialFailed(message)
 
 
 def discard_letters(

@@ -10,15 +10,20 @@ from jobstream.acting import letter_acts
 from jobstream.acting.letter_acts import LettersMeant, WouldClose
 from jobstream.acting.operations import OperationNow
 from jobstream.operate.filters import LetterFilter
+from jobstream.operate.fix import Fixed
+from jobstream.operate.trial import Trial
 from jobstream.web.api_acts import by
 from jobstream.web.api_reads import scoped
 from jobstream.web.api_route import ApiRoute, Call, Reply
 from jobstream.web.callers import TokenRole
 from jobstream.web.entry_check import require, require_whole
 from jobstream.web.problems import Problem
+from jobstream.web.request_parts import seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+TRY_S_MAX = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,28 @@ class CloseBody:
     """What the count was: with more by now, nothing is done."""
     rate: str | None = None
     """As in `50/s`; for a redrive."""
+    force: bool = False
+    """Redrive a cause although its last redrive failed."""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TryBody:
+    """One letter of a cause is redriven, and the end of its job waited for."""
+
+    fingerprint: str
+    timeout: str = "30s"
+    """At most `60s`."""
+    queue: str | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FixBody:
+    """A corrected job takes the place of a dead one; `changes` has values of args by field."""
+
+    id: str
+    queue: str | None = None
     why: str = ""
 
 
@@ -61,7 +88,7 @@ async def _redrive(call: Call) -> Reply:
     return await _close(
         call,
         lambda meant: letter_acts.redrive_letters(
-            call.desk.site, call.desk.operations, by(call), meant, body.rate
+            call.desk.site, call.desk.operations, by(call), meant, body.rate, force=body.force
         ),
     )
 
@@ -112,6 +139,24 @@ async def _close(call: Call, act: Callable[[LettersMeant], OperationNow]) -> Rep
     return Reply(begun, 202, {"Location": call.link(f"/operations/{begun.id}")})
 
 
+async def _try(call: Call) -> Trial:
+    body: TryBody = call.body
+    scoped(call, body.queue)
+    seconds_of("timeout", body.timeout, TRY_S_MAX)
+    return await call.desk.ask(
+        letter_acts.try_cause, call.desk.site, by(call), body.fingerprint, body.timeout, body.queue
+    )
+
+
+async def _fix(call: Call) -> Fixed:
+    body: FixBody = call.body
+    scoped(call, body.queue)
+    changes = call.loose.get("changes", {})
+    return await call.desk.ask(
+        letter_acts.fix_letter, call.desk.site, by(call), body.id, changes, body.queue
+    )
+
+
 async def _operations(call: Call) -> OperationsAnswer:
     require_whole(call.caller)
     return OperationsAnswer(call.desk.operations.list())
@@ -142,6 +187,13 @@ LETTER_CALLS = (
              "Close all dead letters that match without running their jobs; more than those of "
              "one job need the role admin.", _discard, body=CloseBody,
              answer=WouldClose | OperationNow, status=202, problems=(200, 404, 409, 413, 415),
+             tag="dead letters"),
+    ApiRoute("POST", "/dead-letters/try", TokenRole.OPERATE,
+             "Redrive one dead letter of a cause, and wait for how its job ends.", _try,
+             body=TryBody, answer=Trial, problems=(404, 409), tag="dead letters", goes_on=True),
+    ApiRoute("POST", "/dead-letters/fix", TokenRole.OPERATE,
+             "Enqueue a corrected job in place of a dead one, and close its letter.", _fix,
+             body=FixBody, loose=("changes",), answer=Fixed, problems=(404, 409),
              tag="dead letters"),
     ApiRoute("GET", "/operations", TokenRole.READ, "The operations of this process.", _operations,
              answer=OperationsAnswer, tag="operations"),

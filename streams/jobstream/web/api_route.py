@@ -29,6 +29,8 @@ class Call:
     body: Any
     """The route's body class; the JSON itself where the route reads it."""
     correlation_id: str
+    loose: Mapping[str, Any] = field(default_factory=dict)
+    """The fields of the body that may hold any object."""
 
     def link(self, path: str) -> str:
         """A path of the API as the client reaches it."""
@@ -63,6 +65,8 @@ class ApiRoute:
     answer: Any = None
     """The type of the answer; None for no body."""
     status: int = 200
+    loose: tuple[str, ...] = ()
+    """Fields of the body that may hold any object; the others are those of the body class."""
     takes_json: bool = False
     """It takes a body that it reads itself."""
     problems: tuple[int, ...] = ()

@@ -127,6 +127,10 @@ def _responses(schemas: Schemas, route: ApiRoute) -> dict[str, Any]:
 
 
 def _body(schemas: Schemas, route: ApiRoute, job: Job[Any, Any] | None) -> Schema | None:
+    if route.loose and route.body is not None:
+        needed = [of.name for of in fields(route.body) if not has_default(of)]
+        loose: dict[str, Schema] = {name: {"type": "object"} for name in route.loose}
+        return _with(schemas, route.body, loose, needed)
     if route.body is not None:
         return schemas.of(route.body, taken=True)
     if not route.takes_json:

@@ -46,12 +46,14 @@ async def _run(desk: Desk, route: ApiRoute, request: Request) -> Response:
     request.state.caller = caller.name
     require(caller, route.needs)
     body: Any = None
+    loose: dict[str, Any] = {}
     if route.body is not None or route.takes_json:
         body = await body_of(request, desk.options.body_bytes_max)
+        loose, body = _loose(route, body)
         if route.body is not None:
             body = read_body(route.body, body)
     query = read_query(route.query, request.query_params)
-    call = Call(desk, request, caller, query, body, request.state.correlation_id)
+    call = Call(desk, request, caller, query, body, request.state.correlation_id, loose)
     found = await route.run(call)
     reply = found if isinstance(found, Reply) else Reply(found)
     if isinstance(reply.answer, Response):
@@ -61,6 +63,17 @@ async def _run(desk: Desk, route: ApiRoute, request: Request) -> Response:
     if reply.answer is None or status == 204:  # noqa: PLR2004 - its name: No Content
         return Response(None, 204, headers)
     return Response(as_json(reply.answer), status, headers, JSON)
+
+
+def _loose(route: ApiRoute, body: Any) -> tuple[dict[str, Any], Any]:  # noqa: ANN401 - any JSON
+    """The fields that may hold any object, and the rest of the body; raises Problem."""
+    if not route.loose or not isinstance(body, dict):
+        return {}, body
+    found = {name: body[name] for name in route.loose if name in body}
+    for name, value in found.items():
+        if not isinstance(value, dict):
+            raise Problem(422, "wrong-body", f"body.{name}: give an object, with values by field")
+    return found, {name: value for name, value in body.items() if name not in found}
 
 
 def answer_to(error: Exception, request: Request) -> Response:
