@@ -264,4 +264,4 @@ class Control:
 
 
 def _lasts_ms(for_: Duration) -> int:
-    return to_ms(for_, name="for", least_ms=LASTS_MS_MIN, most_ms=LASTS_MS_MAX)
+    return to_ms(for_, name="for_", least_ms=LASTS_MS_MIN, most_ms=LASTS_MS_MAX)

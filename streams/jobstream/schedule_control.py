@@ -21,35 +21,40 @@ from jobstream.kafka.follow.schedule_topic import (
     lifted_record,
     schedule_record,
 )
-from jobstream.kafka.follow.schema_topic import schema_record
+from jobstream.kafka.follow.schema_topic import SchemaFollower, schema_record
 from jobstream.schedule_declaration import (
     CODE,
+    DROPPED,
     RUN_TIME,
     Timing,
     definition,
     same_calendar,
 )
 from jobstream.schedule_view import (
+    NOT_YET,
+    Known,
     Schedule,
     definition_in,
     epoch_ms,
     preview,
     shown_schedule,
     ticks_of,
+    trouble_of,
 )
 from jobstream.topics.names import schedules_topic, schemas_topic
 from jobstream.topics.specs import SCHEDULE_PARTITIONS
 from jobstream_processors.core.duration import to_ms
 from jobstream_processors.errors import InvalidOption, TableUnavailable
-from jobstream_schemas import OrderRecord, schedule_key
+from jobstream_processors.schedule.schedule_book import Scheduled
+from jobstream_schemas import Catalogue, OrderRecord, schedule_key
 from jobstream_schemas.schedule_records import BACKFILL, PAUSE, PLACE, RESUME, RUN, SCHEDULE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from jobstream.enqueue.client import Client
+    from jobstream.kafka.follow.compacted import Compacted
     from jobstream_processors.core.duration import Duration
-    from jobstream_processors.schedule.schedule_book import Scheduled
     from jobstream_schemas import ScheduleEntry, ScheduleRecord
 
 BACKFILL_MAX = 10_000
@@ -131,7 +136,7 @@ class Schedules:
         timing = Timing(cron, tz, every, anchor, missed, catch_up, overlap, spread)
         made = definition(name, job, timing, args, RUN_TIME, myself() if who is None else who)
         known = self._read().get(name)
-        if name in self.declared or _source(known) == CODE:
+        if name in self.declared or _source(known) in {CODE, DROPPED}:
             fix = "change it there" if name in self.declared else "remove it first, if no more so"
             message = f"schedule {name!r} is declared in code: {fix}, or take another name"
             raise ConfigError(message)
@@ -144,11 +149,13 @@ class Schedules:
     def list(self) -> list[Schedule]:
         """Every schedule, by name; also those that the code declares and no worker knows yet."""
         now_ms = self._client().transport.now_ms()
-        there = self._read()
-        found = [
-            shown_schedule(each, now_ms, self._jobs(), self.declared)
-            for each in there.values()
-            if not _is_gone(each)
+        there = {name: each for name, each in self._read().items() if not _is_gone(each)}
+        known = self._code()
+        found = [shown_schedule(each, now_ms, trouble_of(each, known)) for each in there.values()]
+        found += [
+            shown_schedule(Scheduled(name, made), now_ms, NOT_YET)
+            for name, made in self.declared.items()
+            if name not in there
         ]
         return sorted(found, key=lambda each: each.name)
 
@@ -163,7 +170,7 @@ class Schedules:
         found, lasts_ms = self._known(name), 0
         if for_ is not None:
             try:
-                lasts_ms = to_ms(for_, name="for", least_ms=1_000)
+                lasts_ms = to_ms(for_, name="for_", least_ms=1_000)
             except InvalidOption as error:
                 raise ConfigError(str(error)) from error
         is_paused = found.is_paused(self._client().transport.now_ms())
@@ -179,9 +186,11 @@ class Schedules:
     def run(self, name: str, *, why: str = "", who: str | None = None) -> str:
         """Fire a schedule once now, paused or not, whatever else of it runs. Returns a number.
 
-        Its job has this moment for `ctx.scheduled_for`. Its ticks go on as before.
+        Its job has this moment for `ctx.scheduled_for`. Its ticks go on as before. Raises
+        ConfigError for one of which it is known here that it can't fire. A return does not prove
+        that it has fired: that takes a scheduler, and one with the code of its job type.
         """
-        self._known(name)
+        self._able(name)
         order_id = str(uuid_utils.uuid7())
         self._order(name, RUN, order_id, (0, 0), why, who)
         return order_id
@@ -199,9 +208,10 @@ class Schedules:
 
         The ticks are those of the definition as it is now. One that became a job within the dedup
         window is that job, and does not run again. They run as they come, at once: `overlap` is
-        not asked. At most 10,000; raises ConfigError beyond, and for a time to come or before 1970.
+        not asked. At most 10,000; raises ConfigError beyond, for a time to come or before 1970, and
+        for a schedule of which it is known here that it can't fire.
         """
-        found = self._known(name)
+        found = self._able(name)
         now_ms = self._client().transport.now_ms()
         from_ms, until_ms = epoch_ms("start", start), epoch_ms("end", end)
         if until_ms > now_ms or from_ms > until_ms or from_ms < 1:
@@ -230,8 +240,8 @@ class Schedules:
 
         Of a schedule that the code declares without asking a broker.
         """
-        if not 1 <= count <= PREVIEW_MAX:
-            message = f"count={count}: from 1 to {PREVIEW_MAX}"
+        if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= PREVIEW_MAX:
+            message = f"count={count!r:.100} is no whole number from 1 to {PREVIEW_MAX:,}"
             raise ConfigError(message)
         declared = self.declared.get(name)
         made = declared if declared is not None else definition_in(self._known(name))
@@ -271,11 +281,7 @@ class Schedules:
         client = self._client()
         client.require(self._topic)
         follower = ScheduleFollower(client.transport.log(), self._topic, SCHEDULE_PARTITIONS)
-        try:
-            follower.catch_up()
-        except TableUnavailable as error:
-            message = f"the schedules are not known: {error}; nothing was written, try again"
-            raise BrokerUnavailable(message) from error
+        _catch_up(follower)
         return follower.schedules
 
     def _known(self, name: str) -> Scheduled:
@@ -283,7 +289,27 @@ class Schedules:
         found = there.get(name)
         if found is not None and not _is_gone(found):
             return found
+        if name in self.declared:
+            message = f"schedule {name!r} is not there yet: {NOT_YET}"
+            raise ConfigError(message)
         raise _unknown(name, there)
+
+    def _able(self, name: str) -> Scheduled:
+        """A schedule that may fire; raises ConfigError: an order to another would wait for ever."""
+        found = self._known(name)
+        if trouble := trouble_of(found, self._code()):
+            message = f"schedule {name!r} can't fire, so nothing was written: {trouble}"
+            raise ConfigError(message)
+        return found
+
+    def _code(self) -> Known:
+        """What is known of the code here; reads the schemas topic if any is."""
+        jobs, catalogue = self._jobs(), Catalogue()
+        if jobs:
+            topic = schemas_topic(self._app)
+            self._client().require(topic)
+            _catch_up(SchemaFollower(self._client().transport.log(), topic, catalogue))
+        return Known(jobs, self.declared, catalogue)
 
     def _order(  # noqa: PLR0917 - the fields of an order
         self,
@@ -325,6 +351,14 @@ def kept_since(made: ScheduleRecord, known: Scheduled | None) -> ScheduleRecord:
     if known is None or known.definition is None or not same_calendar(made, known.definition):
         return made
     return made._replace(since_ms=known.since_ms)
+
+
+def _catch_up(follower: Compacted) -> None:
+    try:
+        follower.catch_up()
+    except TableUnavailable as error:
+        message = f"the schedules are not known: {error}; nothing was written, try again"
+        raise BrokerUnavailable(message) from error
 
 
 def _source(found: Scheduled | None) -> str:

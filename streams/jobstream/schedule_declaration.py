@@ -17,14 +17,17 @@ from jobstream.errors import ConfigError
 from jobstream_processors.core.cron import Cron, check
 from jobstream_processors.core.duration import Duration, to_ms
 from jobstream_processors.core.ticks import MISSED, OVERLAP, Every
-from jobstream_processors.errors import InvalidOption
-from jobstream_schemas import EncodeError, Meta, ScheduleRecord
+from jobstream_processors.errors import InvalidOption, ScheduleBroken
+from jobstream_processors.schedule.tick_maker import ARGS, UNKNOWN_SCHEMA
+from jobstream_schemas import DecodeError, EncodeError, Meta, ScheduleRecord, UnknownSchema
 
 if TYPE_CHECKING:
     from jobstream.job import Job
     from jobstream_processors.core.ticks import Calendar
+    from jobstream_schemas import Catalogue
 
-CODE, RUN_TIME = "code", "run_time"
+CODE, RUN_TIME, DROPPED = "code", "run_time", "dropped"
+"""Who says it: the code, an operator, or a code before, which the one that started last is not."""
 EVERY_MS_MIN = 1_000
 EVERY_MS_MAX = 366 * 86_400_000
 SPREAD_MS_MAX = 86_400_000
@@ -174,6 +177,17 @@ def _one_of(option: str, value: str, choices: tuple[str, ...]) -> str:
         message = f"{option}={value!r}; choose {', '.join(map(repr, choices))}"
         raise InvalidOption(message)
     return value
+
+
+def args_in(made: ScheduleRecord, job: Job[Any, Any], catalogue: Catalogue) -> Any:  # noqa: ANN401 - generic in the job type
+    """The args of a definition as the job type has them now; raises ScheduleBroken."""
+    try:
+        reader, meta = catalogue.read(made.event)
+        return reader.args(made.event, meta.args_bytes_at, job.codec)
+    except UnknownSchema as error:
+        raise ScheduleBroken(UNKNOWN_SCHEMA, str(error)) from error
+    except DecodeError as error:
+        raise ScheduleBroken(ARGS, str(error)) from error
 
 
 def _event(job: Job[Any, Any], args: object) -> bytes:

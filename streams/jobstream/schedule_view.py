@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jobstream.errors import ConfigError
-from jobstream.schedule_declaration import CODE, calendar_of, zone_of
+from jobstream.schedule_declaration import CODE, DROPPED, args_in, calendar_of, zone_of
 from jobstream_processors.core.cron import LAST_MS
 from jobstream_processors.core.duration import to_text
 from jobstream_processors.core.firing import offset_ms
-from jobstream_processors.errors import InvalidOption
+from jobstream_processors.errors import InvalidOption, ScheduleBroken
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
+    from jobstream.job import Job
     from jobstream_processors.schedule.schedule_book import Scheduled
-    from jobstream_schemas import ScheduleRecord
+    from jobstream_schemas import Catalogue, ScheduleRecord
 
 _COUNTS = ("fired", "missed", "merged", "skipped")
+GONE_FROM_CODE = "the code declares it no more, so it does not fire; remove it"
+NOT_YET = "no worker with the code that declares it has started yet"
+
+
+class Known(NamedTuple):
+    """What is known of the app's code where somebody looks: nothing for a bare name."""
+
+    jobs: Mapping[str, Job[Any, Any]]
+    declared: Mapping[str, ScheduleRecord]
+    catalogue: Catalogue
+    """Schemas in which args were written; looked at if `jobs` are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,31 +65,44 @@ class Schedule:
     """Why it can't fire, as far as that can be told from here."""
 
 
-def shown_schedule(
-    found: Scheduled, now_ms: int, jobs: Collection[str], declared: Collection[str]
-) -> Schedule:
-    """The schedule as it stands; `jobs` and `declared` schedules by name, where code is known."""
+def trouble_of(found: Scheduled, known: Known) -> str:
+    """Why a schedule can't fire, as far as that can be told from here; "" if nothing is known."""
+    made = found.definition
+    if made is None:
+        return f"another version of jobstream wrote it: {found.unreadable}"
+    job = known.jobs.get(made.job_type)
+    if known.jobs and job is None:
+        return f"the app has no job type {made.job_type!r}"
+    is_ours = not known.jobs or made.name in known.declared
+    if made.source == DROPPED or (made.source == CODE and not is_ours):
+        return GONE_FROM_CODE
+    try:
+        if job is not None:
+            args_in(made, job, known.catalogue)
+    except ScheduleBroken as broken:
+        return str(broken)
+    try:
+        calendar_of(made)
+    except (InvalidOption, ImportError) as error:
+        return str(error)
+    return ""
+
+
+def shown_schedule(found: Scheduled, now_ms: int, trouble: str) -> Schedule:
+    """The schedule as it stands."""
     made, place = found.definition, found.place
     if made is None:
         paused = pause_of(found, now_ms)
-        return Schedule(found.name, "", "", "newer", "", 0, "", 0, paused, trouble=found.unreadable)
-    next_ms, trouble = None, ""
-    try:
-        calendar = calendar_of(made)
-    except (InvalidOption, ImportError) as error:
-        trouble = str(error)
-    else:
-        next_ms = calendar.next_ms(max(found.through_ms, now_ms))
-    if jobs and made.job_type not in jobs:
-        trouble = f"the app has no job type {made.job_type!r}"
-    elif jobs and made.source == CODE and made.name not in declared:
-        trouble = "the code declares it no more, so it does not fire; remove it"
+        return Schedule(found.name, "", "", "newer", "", 0, "", 0, paused, trouble=trouble)
+    next_ms = None
+    with suppress(InvalidOption, ImportError):
+        next_ms = calendar_of(made).next_ms(max(found.through_ms, now_ms))
     counts = {} if place is None else {name: getattr(place, name) for name in _COUNTS}
     return Schedule(
         name=made.name,
         job_type=made.job_type,
         when=told(made),
-        source=made.source,
+        source=CODE if made.source == DROPPED else made.source,
         missed=made.missed,
         catch_up_ms=made.catch_up_ms,
         overlap=made.overlap,

@@ -68,7 +68,7 @@ def test_what_the_app_does_not_have_is_refused_and_nothing_is_written(terminal: 
     assert "has no job type 'send'" in terminal.run("control", "pause", "--type", "send", code=1)
     assert "give exactly one" in terminal.run("control", "pause", code=2)
     assert "give exactly one" in terminal.run("control", "resume", "--queue", "mail", "id", code=2)
-    assert "366d" in terminal.run("control", "pause", "--queue", "mail", "--for", "400d", code=1)
+    assert "366d" in terminal.run("control", "pause", "--queue", "mail", "--for", "400d", code=2)
     assert "HOST:PID" in terminal.run("control", "quiet", "host", code=1)
     assert "no queues" in terminal.run(
         "control", "pause", "--app", "nobody", "--queue", "mail", code=1
@@ -94,19 +94,25 @@ def test_a_limit_has_other_numbers_until_it_is_released(terminal: Terminal) -> N
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "told", "code"),
     [
-        (("set", "send_receipt/rate", "--rate", "50"), "rate='50': write a count and a unit"),
-        (("set", "send_receipt/rate", "--concurrency", "5"), "concurrency= is no number of it"),
-        (("set", "send_receipt/rate"), "give concurrency= or rate="),
-        (("set", "send/rate", "--rate", "50/m"), "has no job type 'send'"),
+        (("set", "send_receipt/rate", "--rate", "50"), "rate='50': write a count and a unit", 2),
+        (("set", "send_receipt/rate", "--concurrency", "5"), "concurrency= is no number of it", 1),
+        (("set", "send_receipt/rate"), "give concurrency= or rate=", 1),
+        (("set", "send/rate", "--rate", "50/m"), "has no job type 'send'", 1),
+        # Without the code, by the window of the topics.
+        (
+            ("set", "send_receipt/rate", "--rate", "1/30d"),
+            "must be remembered for longer than the dedup window of its queue, 1d",
+            1,
+        ),
     ],
 )
 def test_a_limit_that_can_not_be_is_refused_and_nothing_is_written(
-    terminal: Terminal, words: tuple[str, ...], told: str
+    terminal: Terminal, words: tuple[str, ...], told: str, code: int
 ) -> None:
     terminal.app.jobs["send_receipt"].enqueue(Receipt("o-0"))
-    assert told in terminal.run("control", "limit", *words, code=1)
+    assert told in terminal.run("control", "limit", *words, code=code)
     assert terminal.held() == []
 
 

@@ -61,6 +61,9 @@ def app_with_type() -> tuple[App, Any, Any]:
         ({"expression": ""}, "give one of them"),
         ({"expression": "0 0 31 2 *"}, r"cron='0 0 31 2 \*'"),
         ({"expression": "* * * *"}, "has 4 fields"),
+        ({"expression": "61 * * * *"}, "the minute is '61', but takes 0 to 59"),
+        ({"expression": "0 * * * * 8"}, "the weekday is '8', but takes 0 to 7"),
+        ({"expression": "0 0 1 JANU *"}, "the month is 'JANU', but takes 1 to 12, or JAN"),
         ({"expression": "1," * 150 + "1 * * * *"}, "at most are 200"),
         ({"expression": 5}, "cron=5 is not a text"),
     ],
@@ -167,6 +170,15 @@ def test_a_definition_says_all_that_was_declared() -> None:
     assert calendar_of(made) == Every(90 * 60_000, round(anchor.timestamp() * 1000))
     assert (made.spread_ms, made.catch_up_ms, made.overlap) == (60_000, 7_200_000, "queue_one")
     assert made.spread_ms < SPREAD_MS_MAX
+
+
+@pytest.mark.parametrize("count", ["5", 0, 1_001, True, 2.5, None])
+def test_a_preview_counts_whole_ticks(count: Any) -> None:  # noqa: ANN401 - on purpose
+    app, work, _ = app_with_type()
+    app.every("5m")(work)
+
+    with pytest.raises(ConfigError, match=rf"count={count!r} is no whole number from 1 to 1,000"):
+        app.schedules.preview("work", count)
 
 
 def test_a_preview_of_a_declared_schedule_asks_no_broker() -> None:

@@ -26,6 +26,15 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the wall clock's own zero
 _FIRST = datetime(2024, 1, 1)  # noqa: DTZ001 - from here on a tick must come within 50 years
 LAST_MS = 4_102_444_800_000
 """The year 2100: nothing is due later."""
+_TAKES = (
+    ("second", "0 to 59"),
+    ("minute", "0 to 59"),
+    ("hour", "0 to 23"),
+    ("day", "1 to 31, or L for the last day of a month"),
+    ("month", "1 to 12, or JAN to DEC"),
+    ("weekday", "0 to 7 (0 and 7 are Sunday), or SUN to SAT, or MON#1 for the first Monday"),
+)
+"""What each of six fields is called and takes; the first may be left out."""
 FIX = "write five fields, minute hour day month weekday, as in '*/5 * * * *' or '30 2 * * MON-FRI'"
 
 
@@ -124,7 +133,18 @@ def _reader_of(expression: str) -> Callable[[datetime], datetime | None]:
     try:
         simulated = CronSim(expression, _FIRST)
     except CronSimError as error:
-        message = f"cron={expression!r} can't be read ({error}): {FIX}"
+        fields = expression.split()
+        for place, (name, takes) in enumerate(_TAKES[-len(fields) :]):
+            alone = [field if at == place else "*" for at, field in enumerate(fields)]
+            try:
+                CronSim(" ".join(alone), _FIRST)
+            except CronSimError:
+                message = (
+                    f"cron={expression!r}: the {name} is {fields[place]!r}, but takes {takes}; "
+                    "with lists (1,2), ranges (1-5) and steps (*/5)"
+                )
+                raise InvalidOption(message) from error
+        message = f"cron={expression!r} names no day that ever comes: {FIX}"
         raise InvalidOption(message) from error
 
     def following(wall: datetime) -> datetime | None:

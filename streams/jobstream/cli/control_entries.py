@@ -11,6 +11,7 @@ from jobstream.cli.ask_processes import confirm
 from jobstream.cli.control_text import by, document, ended, holds
 from jobstream.cli.options import brokers_now, or_ours, seconds, view_of
 from jobstream.cli.output import print_json, say
+from jobstream.cli.value_types import LASTS, Length
 from jobstream_processors.core.orders import NO_LIMITS
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def wait_options(function: _Function) -> _Function:
     for option in (
         click.option("--no-wait", is_flag=True,
                      help="Return as soon as the brokers have acknowledged the entry."),
-        click.option("--timeout", metavar="DURATION", default="10s", show_default=True,
+        click.option("--timeout", metavar="DURATION", type=Length(TIMEOUT_MS_MIN),
+                     default="10s", show_default=True,
                      help="Wait at most this long until the workers of this machine act on it."),
     ):  # fmt: skip
         waiting = option(waiting)
@@ -51,7 +53,7 @@ def entry_options(lasts: str) -> Callable[[_Function], _Function]:
         for option in (
             click.option("--who", help="Your name, shown with the entry.  [default: user@host]"),
             click.option("--why", default="", help="Reason, shown wherever the entry is listed."),
-            click.option("--for", "lasts", metavar="DURATION", help=length),
+            click.option("--for", "lasts", metavar="DURATION", type=LASTS, help=length),
         ):
             function = option(function)
         return function

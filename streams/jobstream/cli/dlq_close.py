@@ -13,6 +13,7 @@ from jobstream.cli.letter_summary import summary
 from jobstream.cli.options import brokers_now, json_option, queue_option, sink_of, view_of
 from jobstream.cli.output import print_json_line, progress, remark, say
 from jobstream.cli.printable import printable
+from jobstream.cli.value_types import RATE
 from jobstream.exits import FAILURE, OK
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ _why_option = click.option(
 @filter_options
 @_all_option
 @_limit_option
-@click.option("--rate", metavar="N/s", help="Redrive at most N letters a second, as in 50/s.")
+@click.option(
+    "--rate", metavar="N/s", type=RATE, help="Redrive at most N letters a second, as in 50/s."
+)
 @click.option("--force", is_flag=True, help="Redrive although the last trial of a cause failed.")
 @_why_option
 @_dry_run_option
@@ -88,7 +91,7 @@ def redrive_command(
     from jobstream.operate.failed_redrives import Trials  # noqa: PLC0415 - as above
     from jobstream.operate.redrive import By, read_rate, redrive  # noqa: PLC0415 - as above
 
-    view, pace, trials = view_of(app), read_rate(rate) if rate else None, Trials()
+    view, pace, trials = view_of(app), read_rate(rate) if rate is not None else None, Trials()
     _by_cause(conditions, fingerprint)
     letters = _to_close(
         "redrive", app, view, queue, conditions, everything=everything, trials=trials

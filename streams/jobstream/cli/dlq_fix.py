@@ -11,6 +11,7 @@ from jobstream.cli.app_command import AppCommand
 from jobstream.cli.hints import typed
 from jobstream.cli.options import json_option, queue_option, view_of
 from jobstream.cli.output import print_json, remark, say
+from jobstream.cli.value_types import JOB_ID
 from jobstream.errors import ConfigError
 from jobstream.exits import FAILURE, OK
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command("fix", cls=AppCommand)
 @queue_option
-@click.argument("job_id", metavar="ID")
+@click.argument("job_id", metavar="ID", type=JOB_ID)
 @click.option("--set", "texts", multiple=True, metavar="FIELD=VALUE",
               help="Give the field this value, as in order_id=o-7; repeatable.")  # fmt: skip
 @click.option("--set-json", "values", multiple=True, metavar="FIELD=JSON",

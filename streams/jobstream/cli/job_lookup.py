@@ -8,6 +8,7 @@ import click
 
 from jobstream.cli.options import brokers_now, moment, queue_option, tell_missing, view_of
 from jobstream.cli.output import progress, remark, when
+from jobstream.cli.value_types import JOB_ID, MOMENT
 from jobstream.exits import FAILURE
 
 if TYPE_CHECKING:
@@ -36,10 +37,11 @@ def lookup_options(function: _Function) -> _Function:
     """Add --queue, the id and --since to a command."""
     since = click.option(
         "--since",
+        type=MOMENT,
         metavar="TIME",
         help="Read the log from this time on, as in 2h (2 hours ago) or 2026-01-31T12:00.",
     )
-    return queue_option(click.argument("job_id", metavar="ID")(since(function)))
+    return queue_option(click.argument("job_id", metavar="ID", type=JOB_ID)(since(function)))
 
 
 def look_up(app: AppName, job_id: str, queue: str | None, since: str | None) -> Looked:

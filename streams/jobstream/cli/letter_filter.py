@@ -9,6 +9,7 @@ import click
 from jobstream.cli.options import moment, tell_missing
 from jobstream.cli.output import progress, remark
 from jobstream.cli.printable import one_line
+from jobstream.cli.value_types import MOMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,9 +36,9 @@ _OPTIONS = (
     click.option("--fingerprint", "fingerprints", multiple=True, metavar="FINGERPRINT",
                  help="Letters of this cause, as `dlq groups` shows it; repeatable. The first 4 "
                       "characters will do."),
-    click.option("--since", metavar="TIME",
+    click.option("--since", metavar="TIME", type=MOMENT,
                  help="Letters of this time or later, as in 2h (2 hours ago) or 2026-01-31T12:00."),
-    click.option("--until", metavar="TIME", help="Letters from before this time."),
+    click.option("--until", metavar="TIME", type=MOMENT, help="Letters from before this time."),
 )
 # fmt: on
 

@@ -14,7 +14,8 @@ from jobstream.errors import ConfigError, EnqueueError
 from jobstream.kafka.follow.schedule_topic import ScheduleFollower, schedule_record
 from jobstream.kafka.follow.schema_topic import schema_record
 from jobstream.schedule_control import kept_since
-from jobstream.schedule_declaration import CODE, calendar_of
+from jobstream.schedule_declaration import CODE, DROPPED, args_in, calendar_of
+from jobstream.schedule_view import GONE_FROM_CODE
 from jobstream.topics.names import schedules_topic, schemas_topic
 from jobstream.topics.specs import SCHEDULE_PARTITIONS
 from jobstream_processors.core.headers import scheduled
@@ -23,11 +24,9 @@ from jobstream_processors.schedule.tick_maker import (
     ARGS,
     CALENDAR,
     UNDECLARED,
-    UNKNOWN_SCHEMA,
     UNKNOWN_TYPE,
     Made,
 )
-from jobstream_schemas import DecodeError, UnknownSchema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,9 +57,8 @@ class AppTicks:
     def calendar(self, definition: ScheduleRecord) -> Calendar:
         """Its calendar; raises ScheduleBroken."""
         self._job_of(definition)
-        if definition.source == CODE and definition.name not in self._declared:
-            message = "the code declares it no more: remove it"
-            raise ScheduleBroken(UNDECLARED, message)
+        if definition.source in {CODE, DROPPED} and definition.name not in self._declared:
+            raise ScheduleBroken(UNDECLARED, GONE_FROM_CODE)
         self._args_of(definition)
         try:
             return calendar_of(definition)
@@ -88,13 +86,7 @@ class AppTicks:
         job, event = self._job_of(definition), definition.event
         if (known := self._args.get((job.name, event))) is not None:
             return known
-        try:
-            reader, meta = self._catalogue.read(event)
-            args = reader.args(event, meta.args_bytes_at, job.codec)
-        except UnknownSchema as error:
-            raise ScheduleBroken(UNKNOWN_SCHEMA, str(error)) from error
-        except DecodeError as error:
-            raise ScheduleBroken(ARGS, str(error)) from error
+        args = args_in(definition, job, self._catalogue)
         if len(self._args) >= ARGS_KEPT:
             self._args.clear()
         self._args[job.name, event] = args
@@ -104,7 +96,8 @@ class AppTicks:
 def publish_declared(app: App, reader: Log, sink: Sink) -> None:
     """Write the code's definitions that the topic does not have yet, and every writer schema.
 
-    Blocks for that.
+    Blocks for that. Definitions of a code before this one are marked as dropped, so that commands
+    know it which do not know the code.
 
     The process that starts last decides. What operators wrote, and what another version of
     jobstream wrote, stays as it is.
@@ -117,12 +110,19 @@ def publish_declared(app: App, reader: Log, sink: Sink) -> None:
         for name, made in app.schedules.declared.items()
     }
     changed = [made for name, made in wanted.items() if _differs(made, name, follower)]
+    dropped = [
+        known.definition._replace(source=DROPPED, since_ms=known.since_ms)
+        for name, known in follower.schedules.items()
+        if name not in wanted and known.definition is not None and known.definition.source == CODE
+    ]
     # Jobs of any type may follow, and whoever reads one must have its schema by then.
     records = [schema_record(schemas_topic(app.name), schema) for schema in app.schemas()]
-    records += [schedule_record(topic, SCHEDULE_PARTITIONS, made) for made in changed]
+    records += [schedule_record(topic, SCHEDULE_PARTITIONS, made) for made in changed + dropped]
     sink.publish(records)
     if changed:
         log.info("schedules_written", extra={"schedules": [made.name for made in changed]})
+    if dropped:
+        log.warning("schedules_dropped", extra={"schedules": [made.name for made in dropped]})
 
 
 def _differs(made: ScheduleRecord, name: str, follower: ScheduleFollower) -> bool:
@@ -134,7 +134,7 @@ def _differs(made: ScheduleRecord, name: str, follower: ScheduleFollower) -> boo
         log.warning("schedule_kept", extra=told)
         return False
     before = known.definition
-    if before is not None and before.source != CODE:
+    if before is not None and before.source not in {CODE, DROPPED}:
         extra = {"schedule": name, "who": before.who}
         log.warning("schedule_taken_over", extra=extra)
     return before is None or before._replace(since_ms=0) != made._replace(since_ms=0)

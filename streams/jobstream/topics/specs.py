@@ -65,6 +65,13 @@ class TopicSpec:
     """Records that go earlier than this break a guarantee; 0: the declared retention decides."""
 
 
+def dedup_window_ms(kept_ms: int) -> int:
+    """The dedup window of a queue whose rows are kept for so long; -1 is for ever."""
+    if kept_ms < 0:
+        return LASTS_MS_MAX
+    return max(0, min(kept_ms - WINDOW_SLACK_MS_MIN, kept_ms * 2 // 3))
+
+
 def in_sync_for(replication: int) -> int:
     """How many of `replication` copies must hold a record before it is acknowledged."""
     return 2 if replication >= MAJORITY_FROM else 1
@@ -181,6 +188,7 @@ def _dead_letters() -> dict[str, str]:
 
 def _rows(window_ms: int) -> dict[str, str]:
     kept_ms = window_ms + max(window_ms // 2, WINDOW_SLACK_MS_MIN)
+    # `dedup_window_ms` is the way back.
     return _compacted_and_deleted(kept_ms) | {
         # Nearly every row has a key of its own: a lower ratio would copy the whole log over and
         # over and remove next to nothing. Time deletes rows.

@@ -328,8 +328,62 @@ def test_a_schedule_that_the_code_has_dropped_does_not_fire() -> None:
         without.run_for("20m")
         (schedule,) = after.schedules.list()
 
+        nobody = App("shop", size="small", schedules=True)
+        with memory(nobody, broker):
+            (shown,) = nobody.schedules.list()
+
     assert "declares it no more" in schedule.trouble
+    assert "declares it no more" in shown.trouble, "known without the code, too"
+    assert (shown.source, schedule.source) == ("code", "code")
     assert len(ran.began) == 1
+
+    with memory(app, broker) as back:
+        back.run_for("1m")
+        (schedule,) = app.schedules.list()
+    assert not schedule.trouble
+    assert schedule.counts["missed"] + schedule.counts["merged"] == 3, "none of them is forgotten"
+
+
+def test_an_order_to_a_schedule_that_can_not_fire_is_refused() -> None:
+    ran = Ran()
+    app, after = app_of(ran), App("shop", size="small", schedules=True)
+    now = datetime.now(UTC)
+
+    @after.job
+    def other(_args: Work) -> None:
+        """Another type."""
+
+    with memory(app) as jobs:
+        to_a_tick(jobs)
+        broker = jobs.broker
+    with memory(after, broker) as without:
+        without.run_for("1m")
+        for order in (
+            lambda: after.schedules.run("work"),
+            lambda: after.schedules.backfill("work", now - 2 * HOUR, now - HOUR),
+        ):
+            with pytest.raises(ConfigError, match=r"can't fire, so nothing was written: .*'work'"):
+                order()
+        after.schedules.pause("work")
+        (schedule,) = after.schedules.list()
+        assert schedule.paused, "a deploy may follow that brings it back"
+        after.schedules.resume("work")
+    with memory(app, broker) as again:
+        again.run_for("1s")
+    assert len(ran.began) == 1, "nothing was left behind that fires later"
+
+
+def test_what_no_worker_has_taken_up_yet_is_listed_and_takes_no_order() -> None:
+    app = app_of(Ran())
+    with memory(app):
+        app.every("10m", name="late")(app.jobs["work"])
+        late, work = app.schedules.list()
+        for order in (app.schedules.run, app.schedules.pause):
+            with pytest.raises(ConfigError, match="no worker with the code that declares it"):
+                order("late")
+
+    assert "no worker with the code" in late.trouble
+    assert not work.trouble
 
 
 def test_an_old_name_of_a_type_is_known_by_its_alias() -> None:
@@ -351,7 +405,12 @@ def test_an_old_name_of_a_type_is_known_by_its_alias() -> None:
 
 @pytest.mark.parametrize(
     ("options", "told"),
-    [({"why": 5}, "why=5 is not a text"), ({"who": 5}, "who=5"), ({"who": "a" * 1001}, "who has")],
+    [
+        ({"for_": "soon"}, "for_='soon' is not a duration"),
+        ({"why": 5}, "why=5 is not a text"),
+        ({"who": 5}, "who=5"),
+        ({"who": "a" * 1001}, "who has"),
+    ],
 )
 def test_what_is_said_with_an_order_is_a_short_text(options: dict[str, Any], told: str) -> None:
     app = app_of(Ran())

@@ -21,6 +21,7 @@ from jobstream.cli.options import (
     view_of,
 )
 from jobstream.cli.output import print_json_line, print_table
+from jobstream.cli.value_types import Length
 from jobstream.exits import FAILURE, OK
 from jobstream.operate.errors import NotThere
 from jobstream.roles.stop_signals import SIGNALS, leave_at_once
@@ -40,9 +41,11 @@ LEAST_MS = 1_000
 
 @click.command(cls=AppCommand)
 @queues_option
-@click.option("--interval", metavar="DURATION", default="30s", show_default=True,
+@click.option("--interval", metavar="DURATION", type=Length(LEAST_MS),
+              default="30s", show_default=True,
               help="Time between two probes of a queue.")  # fmt: skip
-@click.option("--timeout", metavar="DURATION", default="60s", show_default=True,
+@click.option("--timeout", metavar="DURATION", type=Length(LEAST_MS),
+              default="60s", show_default=True,
               help="Report a probe as failed if its job is not done after this time.")  # fmt: skip
 @click.option("--once", is_flag=True, help="Probe each queue once, print the results and exit.")
 @metrics_port_option

@@ -29,6 +29,7 @@ from jobstream.cli.options import (
 )
 from jobstream.cli.output import age, print_json, print_table, remark, when
 from jobstream.cli.printable import one_line
+from jobstream.cli.value_types import JOB_ID, MOMENT
 from jobstream.exits import OK
 from jobstream_processors.core.orders import CANCEL, PAUSE_QUEUE, PAUSE_TYPE, QUIET
 
@@ -110,7 +111,7 @@ def pause_command(
 @command.command("resume")
 @_queue_option
 @_type_option
-@click.argument("job_id", metavar="[ID]", required=False)
+@click.argument("job_id", metavar="[ID]", required=False, type=JOB_ID)
 @wait_options
 @json_option
 def resume_command(
@@ -136,10 +137,11 @@ def resume_command(
 
 
 @command.command("cancel")
-@click.argument("job_id", metavar="ID")
+@click.argument("job_id", metavar="ID", type=JOB_ID)
 @click.option(
     "--since",
     metavar="TIME",
+    type=MOMENT,
     help="Look for the job from this time on, as in 2h (2 hours ago) or 2026-01-31T12:00.",
 )
 @click.option("--no-look", is_flag=True, help="Write the order without looking for the job.")

@@ -16,6 +16,7 @@ from jobstream.cli.letter_filter import chosen, filter_of, filter_options, said
 from jobstream.cli.letter_summary import summary
 from jobstream.cli.options import brokers_now, json_option, or_ours, queue_option, view_of
 from jobstream.cli.output import age, print_json_line, print_table, remark, say
+from jobstream.cli.value_types import JOB_ID
 from jobstream.exits import FAILURE, OK
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def list_command(
 
 @command.command("show")
 @queue_option
-@click.argument("job_id", metavar="ID")
+@click.argument("job_id", metavar="ID", type=JOB_ID)
 @click.option("--bytes", "dump", is_flag=True,
               help="Show the bytes of a job that cannot be decoded; they may hold "
                    "secrets.")  # fmt: skip

@@ -16,6 +16,7 @@ from jobstream.cli.options import (
     seconds,
     view_of,
 )
+from jobstream.cli.value_types import Length
 from jobstream.errors import ConfigError
 from jobstream.exits import OK
 from jobstream.roles.stop_signals import SIGNALS, leave_at_once
@@ -29,12 +30,14 @@ LEAST_MS = 100
 
 
 @click.command(cls=AppCommand)
-@click.option("--interval", metavar="DURATION", default="15s", show_default=True,
+@click.option("--interval", metavar="DURATION", type=Length(LEAST_MS),
+              default="15s", show_default=True,
               help="Time between two scans.")  # fmt: skip
 @click.option("--slo", "slos", metavar="QUEUE=DURATION", multiple=True,
               help="Objective of a queue: the longest that a job should wait. Overrides slo= in "
                    "the code; repeatable.")  # fmt: skip
-@click.option("--stalled-after", metavar="DURATION", default="2m", show_default=True,
+@click.option("--stalled-after", metavar="DURATION", type=Length(LEAST_MS),
+              default="2m", show_default=True,
               help="Report a partition as stalled when its offset has not moved for this long. "
                    "Set it above your longest job.")  # fmt: skip
 @metrics_port_option

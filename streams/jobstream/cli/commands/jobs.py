@@ -20,6 +20,7 @@ from jobstream.cli.options import (
 )
 from jobstream.cli.output import age, iso, print_json_line, print_table, progress, remark, when
 from jobstream.cli.printable import one_line
+from jobstream.cli.value_types import MOMENT
 from jobstream.exits import OK
 from jobstream.operate.near_names import listed
 from jobstream.operate.process_answers import held_by, workers_here
@@ -45,7 +46,7 @@ COLUMNS = ("id", "type", "queue", "state", "since", "age>", "attempt>", "why", "
 @click.option("--type", "job_types", multiple=True, metavar="TYPE",
               help="List this job type only; * stands for any text; repeatable.")  # fmt: skip
 @queue_option
-@click.option("--since", metavar="TIME",
+@click.option("--since", metavar="TIME", type=MOMENT,
               help="Read records from this time on, as in 2h (2 hours ago) or 2026-01-31T12:00.  "
                    "[default: 1h, at most 200,000 records]")  # fmt: skip
 @click.option("--limit", type=click.IntRange(1), metavar="N", default=LIMIT, show_default=True,

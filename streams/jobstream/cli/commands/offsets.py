@@ -9,6 +9,7 @@ import click
 from jobstream.cli.app_command import AppGroup
 from jobstream.cli.options import brokers_now, json_option, moment, sink_of, view_of
 from jobstream.cli.output import print_json, print_table, remark
+from jobstream.cli.value_types import Moment
 from jobstream.exits import OK
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def show_command(
 @_group_option
 @_partition_option
 @click.option("--to", metavar="earliest|latest|OFFSET|TIME", required=True,
+              type=Moment("earliest", "latest", offsets=True),
               help="New place of the group. TIME is a moment, as in 2026-01-31T12:00 or 2h "
                    "(2 hours ago).")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Show the moves; change nothing.")

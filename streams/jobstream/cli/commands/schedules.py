@@ -11,6 +11,7 @@ from jobstream.cli.app_command import AppGroup
 from jobstream.cli.options import brokers_now, json_option, moment, name_and_settings, view_of
 from jobstream.cli.output import print_json, print_table, remark, say
 from jobstream.cli.printable import one_line
+from jobstream.cli.value_types import LENGTH, MOMENT, Length
 from jobstream.exits import OK
 from jobstream_processors.core.ticks import MISSED, OVERLAP
 
@@ -65,8 +66,12 @@ def list_command(app: AppName, *, as_json: bool) -> int:
 @click.argument("args", metavar="[JSON]", required=False)
 @click.option("--cron", default="", metavar="EXPRESSION", help="As in '*/5 * * * *'.")
 @click.option("--tz", default="UTC", metavar="ZONE", help="Time zone of --cron.")
-@click.option("--every", metavar="DURATION", help="Interval instead of --cron, as in 10m.")
-@click.option("--anchor", metavar="TIME", help="A tick of --every; the others follow from it.")
+@click.option(
+    "--every", metavar="DURATION", type=LENGTH, help="Interval instead of --cron, as in 10m."
+)
+@click.option(
+    "--anchor", metavar="TIME", type=MOMENT, help="A tick of --every; the others follow from it."
+)
 @click.option(
     "--missed",
     type=click.Choice(MISSED),
@@ -79,6 +84,7 @@ def list_command(app: AppName, *, as_json: bool) -> int:
     default="1h",
     show_default=True,
     metavar="DURATION",
+    type=LENGTH,
     help="Ticks that are later than this never fire.",
 )
 @click.option(
@@ -92,6 +98,7 @@ def list_command(app: AppName, *, as_json: bool) -> int:
     "--spread",
     default="0s",
     metavar="DURATION",
+    type=LENGTH,
     help="Fire later by a fixed offset below this, which the name decides.",
 )
 @_who
@@ -128,13 +135,16 @@ def add_command(app: AppName, *, name: str, job_type: str, args: str | None, **g
     "--for",
     "lasts",
     metavar="DURATION",
+    type=Length(1_000),
     help="It goes on by itself after this time.  [default: until `resume`]",
 )
 @_said
 def pause_command(app: AppName, *, name: str, lasts: str | None, why: str, who: str | None) -> int:
     """Pause a schedule. Its ticks are counted as skipped meanwhile, and never made up for."""
-    _schedules(app).pause(name, why=why, for_=lasts, who=who)
+    schedules = _schedules(app)
+    schedules.pause(name, why=why, for_=lasts, who=who)
     say(f"schedule {name} is paused")
+    _tell_trouble(schedules, name)
     return OK
 
 
@@ -142,8 +152,10 @@ def pause_command(app: AppName, *, name: str, lasts: str | None, why: str, who: 
 @_name
 def resume_command(app: AppName, *, name: str) -> int:
     """End the pause of a schedule."""
-    _schedules(app).resume(name)
-    say(f"schedule {name} goes on")
+    schedules = _schedules(app)
+    schedules.resume(name)
+    say(f"schedule {name} is not paused")
+    _tell_trouble(schedules, name)
     return OK
 
 
@@ -151,9 +163,13 @@ def resume_command(app: AppName, *, name: str) -> int:
 @_name
 @_said
 def run_command(app: AppName, *, name: str, why: str, who: str | None) -> int:
-    """Fire a schedule once now, paused or not, whatever of it runs. Its ticks go on as before."""
+    """Fire a schedule once now, paused or not, whatever of it runs. Its ticks go on as before.
+
+    The exit code is 1, and nothing is written, for a schedule that can't fire.
+    """
     _schedules(app).run(name, why=why, who=who)
     say(f"schedule {name} fires once more")
+    _tell_nobody_fires(app)
     return OK
 
 
@@ -164,9 +180,10 @@ def run_command(app: AppName, *, name: str, why: str, who: str | None) -> int:
     "start",
     required=True,
     metavar="TIME",
+    type=MOMENT,
     help="First tick, as in 2026-01-31T12:00, or 6h (6 hours ago).",
 )
-@click.option("--to", "end", metavar="TIME", help="Last tick.  [default: now]")
+@click.option("--to", "end", metavar="TIME", type=MOMENT, help="Last tick.  [default: now]")
 @_said
 def backfill_command(
     app: AppName, *, name: str, start: str, end: str | None, why: str, who: str | None
@@ -183,6 +200,7 @@ def backfill_command(
         last = datetime.fromtimestamp(now_ms() / 1000, UTC)
     ticks = _schedules(app).backfill(name, first, last, why=why, who=who)
     say(f"schedule {name} fires for {ticks} ticks")
+    _tell_nobody_fires(app)
     return OK
 
 
@@ -191,19 +209,22 @@ def backfill_command(
 @click.option(
     "--count", type=click.IntRange(1, 1_000), default=5, show_default=True, help="How many ticks."
 )
-@click.option("--after", metavar="TIME", help="Ticks after this.  [default: now]")
+@click.option("--after", metavar="TIME", type=MOMENT, help="Ticks after this.  [default: now]")
 @json_option
 def preview_command(
     app: AppName, *, name: str, count: int, after: str | None, as_json: bool
 ) -> int:
     """Print the next ticks of a schedule, in its time zone."""
     since = None if after is None else _instant("--after", after, brokers_now(view_of(app)))
-    ticks = _schedules(app).preview(name, count, after=since)
+    schedules = _schedules(app)
+    ticks = schedules.preview(name, count, after=since)
     if as_json:
         print_json([tick.isoformat() for tick in ticks])
     else:
         for tick in ticks:
             say(tick.isoformat())
+    if name not in schedules.declared:
+        _tell_trouble(schedules, name)
     return OK
 
 
@@ -226,6 +247,22 @@ def _schedules(app: AppName) -> Schedules:
         return load_app(app).schedules
     name, settings = name_and_settings(app)
     return App(name, settings=settings).schedules
+
+
+def _tell_trouble(schedules: Schedules, name: str) -> None:
+    """Say so where a schedule does not fire, whatever was written about it."""
+    for each in schedules.list():
+        if each.name == name and each.trouble:
+            remark(f"schedule {name} does not fire: {each.trouble}")
+
+
+def _tell_nobody_fires(app: AppName) -> None:
+    """Say so where no process is there that would carry out what was written."""
+    from jobstream.topics.names import schedule_group  # noqa: PLC0415 - not needed for --help
+
+    view = view_of(app)
+    if not view.cluster.members(schedule_group(view.app)):
+        remark("no scheduler runs now: it fires when a worker has started")
 
 
 def _instant(option: str, given: str | None, now_ms: Callable[[], int]) -> datetime | None:

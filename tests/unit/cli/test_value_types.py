@@ -1,0 +1,55 @@
+"""What can't be a value: refused as the command line is read, with exit code 2, at no broker."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from click.testing import CliRunner
+
+from jobstream.cli.root import root
+
+APP = ("--app", "shop")
+ENVIRON = {"JOBSTREAM_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+NO_MOMENT, NO_LENGTH, NO_ID = "is not a moment", "is not a duration", "can't be the id of a job"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("jobs", "--since", ""), f"--since='' {NO_MOMENT}"),
+        (("job", "show", "id", "--since", ""), f"--since='' {NO_MOMENT}"),
+        (("explain", "id", "--since", "yesterday"), f"--since='yesterday' {NO_MOMENT}"),
+        (("dlq", "list", "--since", ""), f"--since='' {NO_MOMENT}"),
+        (("dlq", "discard", "--until", ""), f"--until='' {NO_MOMENT}"),
+        (("dlq", "redrive", "--all", "--rate", ""), "'' is not a rate"),
+        (("offsets", "reset", "mail", "--to", ""), f"--to='' {NO_MOMENT}"),
+        (("control", "cancel", "id", "--since", ""), f"--since='' {NO_MOMENT}"),
+        (("schedules", "backfill", "n", "--from", ""), f"--from='' {NO_MOMENT}"),
+        (("schedules", "backfill", "n", "--from", "1h", "--to", ""), f"--to='' {NO_MOMENT}"),
+        (("schedules", "preview", "n", "--after", ""), f"--after='' {NO_MOMENT}"),
+        (("schedules", "pause", "n", "--for", ""), f"--for='' {NO_LENGTH}"),
+        (("schedules", "pause", "n", "--for", "10ms"), "--for='10ms' is outside 1s"),
+        (("control", "pause", "--queue", "mail", "--for", ""), f"--for='' {NO_LENGTH}"),
+        (("control", "pause", "--queue", "mail", "--timeout", "1"), f"--timeout='1' {NO_LENGTH}"),
+        (("control", "limit", "set", "send/rate", "--rate", ""), "rate='': write a count"),
+        (("canary", "--once", "--interval", "0s"), "--interval='0s' is outside 1s"),
+        (("exporter", "--stalled-after", "0s"), "--stalled-after='0s' is outside 100ms"),
+        (("job", "show", ""), f"'' {NO_ID}"),
+        (("explain", ""), f"'' {NO_ID}"),
+        (("explain", "order 1"), f"'order 1' {NO_ID}"),
+        (("dlq", "show", ""), f"'' {NO_ID}"),
+        (("control", "cancel", ""), f"'' {NO_ID}"),
+        (("control", "cancel", "", "--no-look"), f"'' {NO_ID}"),
+        (("control", "resume", ""), f"'' {NO_ID}"),
+    ],
+)
+def test_what_can_not_be_read_is_refused_before_anything_is_asked(
+    words: tuple[str, ...], told: str
+) -> None:
+    began = time.monotonic()
+    ran = CliRunner().invoke(root, [*words, *APP], env=ENVIRON)
+
+    assert ran.exit_code == 2, ran.output
+    assert told in " ".join(ran.output.split())
+    assert time.monotonic() - began < 5.0, "it asked the broker that is not there"
