@@ -14,6 +14,7 @@ from tests.harness.waiting import wait_until
 from tests.integration.terminal import Terminal
 
 from jobstream import App, Context
+from jobstream_processors.core.identity import from_tick
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,8 +82,17 @@ def test_schedules_fire_are_paused_run_backfilled_and_survive_a_deploy(planner: 
     assert listed["when"] == "* * * * * * (Europe/Berlin)"
     assert listed["ticks"]["fired"] >= 4
 
+    job_id = from_tick("report", round(planner.seen()[0].timestamp() * 1_000))
+    assert "made by schedule report, tick " in terminal.run("job", "show", job_id)
+    assert terminal.json("explain", job_id)["schedule"] == "report"
+
     terminal.run("schedules", "pause", "report", "--why", "numbers are wrong", "--who", "ann")
     assert "by ann: numbers are wrong" in terminal.run("schedules", "list")
+    wait_until(
+        lambda: "1, report is paused" in terminal.run("status"),
+        "status shows it",
+        limit_s=END_LIMIT_S,
+    )
     wait_until(
         lambda: terminal.json("schedules", "list")[0]["ticks"]["skipped"] > 2,
         "it skips",

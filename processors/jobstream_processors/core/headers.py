@@ -49,7 +49,7 @@ _LIMITS = {
 _TEXTS = {
     **dict.fromkeys(("error", "message", "frame"), TEXT_BYTES_MAX),
     "traceback": TRACEBACK_BYTES_MAX,
-    **dict.fromkeys(("reason", "origin", "trace", "waits"), TEXT_BYTES_MAX),
+    **dict.fromkeys(("reason", "origin", "trace", "waits", "schedule"), TEXT_BYTES_MAX),
 }
 """Bytes of each text, at most."""
 _FIELDS = {name: name.replace("-", "_") for name in (*_LIMITS, *_TEXTS)}
@@ -79,6 +79,8 @@ class Carried:
     snoozes: int = 0
     scheduled_ms: int | None = None
     """The tick of the schedule that it is the job of; every copy keeps it."""
+    schedule: str = ""
+    """The name of that schedule; every copy keeps it, too."""
     error: str = ""
     message: str = ""
     frame: str = ""
@@ -185,9 +187,10 @@ def render(carried: Carried, foreign: Sequence[tuple[str, bytes | None]] | None 
     return kept[: HEADERS_MAX - LETTER_HEADERS_MAX - len(ours)] + ours
 
 
-def scheduled(tick_ms: int) -> Headers:
-    """The header of a tick's first delivery, which has no other of ours."""
-    return [(f"{PREFIX}scheduled-ms", b"%d" % tick_ms)]
+def scheduled(schedule: str, tick_ms: int) -> Headers:
+    """The headers of a tick's first delivery, which has no other of ours."""
+    tick = (f"{PREFIX}scheduled-ms", b"%d" % tick_ms)
+    return [tick, (f"{PREFIX}schedule", schedule.encode())]
 
 
 def cut(text: str, limit: int) -> bytes:

@@ -72,6 +72,7 @@ def redriven(letter: Carried) -> Carried:
         redrive=letter.redrive + 1,
         partition=letter.partition,
         scheduled_ms=letter.scheduled_ms,
+        schedule=letter.schedule,
         origin=letter.origin,
         trace=letter.trace,
     )

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from jobstream_processors.histogram import Histogram
 from jobstream_processors.turn_meter import TurnMeter
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from jobstream_processors.histogram import Edges
+    from jobstream_processors.schedule.timetable import OwnedSchedule
 
 OUTCOMES = ("fired", "missed", "merged", "skipped")
+SHOWN_MAX = 100
+
+
+class SchedulesNow(NamedTuple):
+    """The schedules of one process, as they stand. Lists have SHOWN_MAX names at most."""
+
+    paused: int = 0
+    paused_names: tuple[str, ...] = ()
+    broken: tuple[tuple[str, str, str], ...] = ()
+    """Name, reason in a word, reason in a sentence."""
+    next_ms: int | None = None
+    """Broker time of the next tick that fires; None if none ever does."""
 
 
 class ScheduleMeter:
     """What became of ticks, by schedule, and how late those were that fired."""
 
-    __slots__ = ("_late", "broken", "late", "owned", "ticks", "turn")
+    __slots__ = ("_late", "broken", "late", "now", "owned", "ticks", "turn")
 
     def __init__(self, group: str, edges: Edges) -> None:
         self.turn = TurnMeter(group)
@@ -28,11 +43,31 @@ class ScheduleMeter:
         """Schedules that can't fire here, with the reason in a word."""
         self.owned = 0
         """Schedules of the partitions owned here."""
+        self.now = SchedulesNow()
 
     def seen(self, schedule: str) -> None:
         """A schedule is owned here: all its counts are there from the start."""
         for outcome in OUTCOMES:
             self.ticks.setdefault((schedule, outcome), 0)
+
+    def tell(self, owned: Collection[OwnedSchedule], now_ms: int, next_ms: int | None) -> None:
+        """Show how the schedules stand that are owned here."""
+        broken, paused = [], []
+        for each in owned:
+            name = each.scheduled.name
+            self.seen(name)
+            if each.broken is not None:
+                broken.append((name, each.broken.kind, str(each.broken)))
+            if each.scheduled.is_paused(now_ms):
+                paused.append(name)
+        self.owned = len(owned)
+        self.broken = {(name, kind): 1 for name, kind, _ in broken}
+        self.now = SchedulesNow(
+            len(paused),
+            tuple(sorted(paused)[:SHOWN_MAX]),
+            tuple(sorted(broken)[:SHOWN_MAX]),
+            next_ms,
+        )
 
     def count(self, schedule: str, outcome: str, ticks: int) -> None:
         """So many ticks of a schedule came to this."""

@@ -49,6 +49,8 @@ MEND_MS = 10_000
 """How often a schedule that can't fire is looked at again."""
 LOOK_MS, LOOK_MS_MAX = 1_000, 16_000
 """How soon after a job its row is looked for while no tick waits for it, and how seldom at most."""
+TELL_MS = 1_000
+"""How often it is told anew how schedules stand."""
 AGAIN_MS = 20
 """How soon a schedule asks again that waits for a look."""
 
@@ -74,7 +76,7 @@ class Scheduler:
         self._meter = parts.meter
         self._ends = Ends(parts.reader)
         self._look = RowLook(parts.reader, parts.failed)
-        self._asked_ms = self._looked_ms = self._looks_ms = self._mends_ms = 0
+        self._asked_ms = self._looked_ms = self._looks_ms = self._mends_ms = self._tells_ms = 0
         self._rest_ms = LOOK_MS
         turn = parts.meter.turn if parts.meter is not None else TurnMeter("")
         self._member = member = GroupMember(
@@ -101,6 +103,8 @@ class Scheduler:
         member.follow_up()
         if self._meter is not None:
             self._meter.fold()
+            if self._clock.monotonic_ms() >= self._tells_ms:
+                self._tell()
         return fired
 
     def close(self) -> None:
@@ -383,10 +387,6 @@ class Scheduler:
         meter = self._meter
         if meter is None:
             return
+        self._tells_ms = self._clock.monotonic_ms() + TELL_MS
         owned = [s for table in self._held.values() for s in table.standings.values()]
-        for standing in owned:
-            meter.seen(standing.scheduled.name)
-        meter.owned = len(owned)
-        meter.broken = {
-            (each.scheduled.name, each.broken.kind): 1 for each in owned if each.broken is not None
-        }
+        meter.tell(owned, self._clock.broker_ms(), self.next_ms())

@@ -53,13 +53,17 @@ def sentence(
     why: Why,
     run: dict[str, Any] | None,
     held: dict[str, Any] | None = None,
+    *,
+    made_by: str = "",
 ) -> str:
     """One sentence.
 
     `event` is the job itself, if it can be read; `run` is what a worker on this machine says that
-    runs it, if one does, and `held` what one says for which it waits there, in memory.
+    runs it, if one does, and `held` what one says for which it waits there, in memory. `made_by` is
+    the schedule that made it.
     """
-    what = f"job {job_id} ({event.job_type if event else 'type unknown'}, queue {why.told.queue})"
+    facts = [event.job_type if event else "type unknown", f"queue {why.told.queue}"]
+    what = f"job {job_id} ({', '.join([*facts, *([made_by] if made_by else [])])})"
     if run is not None:
         seconds = age(run["seconds"])
         told = f"runs on {run['worker']} for {seconds} now, attempt {run['attempt']}"

@@ -179,6 +179,8 @@ class Observed:
         if self.delays is not None:
             held = self._held().items()
             told["held"] = [{"queue": q, "rung": r, "records": n} for (q, r), n in held if n]
+        if self.ticks is not None and self.has_schedules:
+            told["schedules"] = _schedules(self.ticks)
         standing = self._standing()
         if standing is None:
             return told
@@ -234,6 +236,19 @@ class Observed:
             ],
             "leaving": standing.leaving,
         }
+
+
+def _schedules(ticks: ScheduleMeter) -> dict[str, object]:
+    now = ticks.now
+    return {
+        "owned": ticks.owned,
+        "paused": now.paused,
+        "paused_names": list(now.paused_names),
+        "broken": [
+            {"name": name, "why": kind, "reason": reason} for name, kind, reason in now.broken
+        ],
+        "next_ms": now.next_ms,
+    }
 
 
 def _told(run: RunningJob) -> dict[str, object]:

@@ -63,6 +63,10 @@ class History:
     event: Event | None = None
     """The job itself, if a record of it is left and can be read."""
     facts: Known = UNKNOWN
+    schedule: str = ""
+    """The schedule that made it; "" if none did, or a record without the name."""
+    tick_ms: int | None = None
+    """The tick whose job it is; None if no schedule made it."""
 
     @property
     def traceback(self) -> str:
@@ -204,6 +208,9 @@ class _Seeker:
             rung = next((name for name, each in queue.rungs.items() if each == topic), "")
             detail = {"rung": rung, **_told(carried)} if rung else _told(carried)
             self._keep("waits" if rung else "queued", queue, record, detail, carried.traceback)
+            if carried.scheduled_ms is not None:
+                self._found.tick_ms = carried.scheduled_ms
+                self._found.schedule = carried.schedule or self._found.schedule
             self._read(record)
 
     def _row(self, record: Record, queue: QueueTopics) -> None:

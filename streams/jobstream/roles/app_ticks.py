@@ -73,7 +73,7 @@ class AppTicks:
         except (ConfigError, EnqueueError) as error:
             raise ScheduleBroken(ARGS, str(error)) from error
         rows = (self._plans[job.queue.name].dedup, record.partition)
-        return Made(record._replace(headers=scheduled(tick_ms)), rows)
+        return Made(record._replace(headers=scheduled(definition.name, tick_ms)), rows)
 
     def _job_of(self, definition: ScheduleRecord) -> Job[Any, Any]:
         job = self._jobs.get(definition.job_type)

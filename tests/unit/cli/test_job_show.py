@@ -71,3 +71,19 @@ def test_json_has_the_time_of_the_enqueue_in_utc(found: History) -> None:
     told: dict[str, Any] = vars(job)["_document"](replace(found, event=event))
 
     assert told["meta"]["enqueued_at"] == "2026-09-21T14:13:20.123+00:00"
+
+
+def test_a_job_of_a_schedule_names_it_and_its_tick(
+    found: History, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of_tick = replace(found, schedule="nightly", tick_ms=1_790_000_000_000)
+
+    vars(job)["_print"](of_tick)
+
+    told: dict[str, Any] = vars(job)["_document"](of_tick)
+    assert "made by schedule nightly, tick 2026-09-21 " in capsys.readouterr().out
+    assert (told["schedule"], told["scheduled_for"]) == (
+        "nightly",
+        "2026-09-21T14:13:20.000+00:00",
+    )
+    assert vars(job)["_document"](found)["schedule"] is None

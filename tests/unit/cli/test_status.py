@@ -54,3 +54,29 @@ def test_the_column_breakers_names_those_that_are_not_simply_closed(
     )
 
     assert dict(zip(status.COLUMNS, row, strict=True))["breakers"] == shown
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        (None, "-"),
+        ({"owned": 0, "paused": 0, "paused_names": [], "broken": []}, "-"),
+        ({"owned": 3, "paused": 0, "paused_names": [], "broken": []}, "3"),
+        (
+            {
+                "owned": 9,
+                "paused": 2,
+                "paused_names": ["a"],
+                "broken": [{"name": "b", "why": "args", "reason": "as it is"}],
+            },
+            "9, b is broken (args), a is paused, 1 more are paused",
+        ),
+    ],
+)
+def test_the_column_schedules_names_those_that_do_not_fire(
+    told: dict[str, object] | None, shown: str
+) -> None:
+    answer = {"role": "worker", "pid": 1, "address": "127.0.0.1:1", "schedules": told}
+    row = vars(status)["_row"](answer)
+
+    assert dict(zip(status.COLUMNS, row, strict=True))["schedules"] == shown

@@ -12,11 +12,14 @@ from jobstream_processors.core.letters import is_stale, redriven
 def test_redrive_starts_anew_and_keeps_where_it_came_from() -> None:
     letter = Carried(
         redrive=1, seq=7, attempt=8, first_failed_ms=5, partition=3, snoozes=2, scheduled_ms=4,
+        schedule="nightly",
         error="E", message="m", reason="attempts_exhausted", origin="q:3:9",
         frame="shop.py:7 in send", traceback="Traceback …",
     )  # fmt: skip
 
-    assert redriven(letter) == Carried(redrive=2, partition=3, scheduled_ms=4, origin="q:3:9")
+    assert redriven(letter) == Carried(
+        redrive=2, partition=3, scheduled_ms=4, schedule="nightly", origin="q:3:9"
+    )
 
 
 @pytest.mark.parametrize(

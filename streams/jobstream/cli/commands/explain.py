@@ -8,7 +8,7 @@ import click
 
 from jobstream.cli.app_command import AppCommand
 from jobstream.cli.control_text import document
-from jobstream.cli.job_lookup import look_up, lookup_options, no_trace
+from jobstream.cli.job_lookup import look_up, lookup_options, made_by, no_trace
 from jobstream.cli.options import json_option, or_ours
 from jobstream.cli.output import iso, print_json, say
 from jobstream.cli.why_text import sentence
@@ -43,7 +43,7 @@ def command(
     answers = workers_here(view)
     run = _of_job(answers, "runs", whole)
     held = _of_job(answers, "waiting_jobs", whole) if run is None else None
-    text = sentence(whole, found.event, told, run, held)
+    text = sentence(whole, found.event, told, run, held, made_by=made_by(found))
     if as_json:
         print_json(_document(found, told, run, held) | {"sentence": text})
     else:
@@ -78,6 +78,8 @@ def _document(
         "id": found.job_id,
         "type": found.event.job_type if found.event else None,
         "queue": told.told.queue,
+        "schedule": found.schedule or None,
+        "scheduled_for": iso(found.tick_ms) if found.tick_ms is not None else None,
         "state": "running" if run is not None else found.state,
         "since": iso(told.told.at_ms),
         "attempt": told.attempt if run is None else run["attempt"],

@@ -8,10 +8,10 @@ import click
 
 from jobstream.cli.app_command import AppGroup
 from jobstream.cli.control_text import about, document, holds
-from jobstream.cli.job_lookup import look_up, lookup_options, no_trace
+from jobstream.cli.job_lookup import look_up, lookup_options, made_by, no_trace
 from jobstream.cli.options import json_option, or_ours
 from jobstream.cli.output import iso, print_json, print_table, remark, say, when
-from jobstream.cli.printable import printable
+from jobstream.cli.printable import one_line, printable
 from jobstream.exits import OK
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ def _orders(view: AppView, found: History, now_ms: Callable[[], int]) -> list[Co
 def _print(found: History) -> None:
     event = found.event
     say(f"job {found.job_id}: {event.job_type if event else '?'}, {found.state}")
+    if found.tick_ms is not None:
+        say(one_line(f"made by {made_by(found)}", None))
     if event is not None:
         say(f"args: {event.args}")
     rows = [
@@ -98,6 +100,8 @@ def _document(found: History) -> dict[str, Any]:
         "type": event.job_type if event else None,
         "meta": event.meta | {"enqueued_at": iso(event.meta["enqueued_at"])} if event else None,
         "args": event.args if event else None,
+        "schedule": found.schedule or None,
+        "scheduled_for": iso(found.tick_ms) if found.tick_ms is not None else None,
         "traceback": found.traceback or None,
         "timeline": [
             {

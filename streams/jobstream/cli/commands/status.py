@@ -13,6 +13,7 @@ import click
 from jobstream.cli.app_command import AppCommand
 from jobstream.cli.options import json_option, name_and_settings
 from jobstream.cli.output import age, print_json, print_table, remark
+from jobstream.cli.printable import one_line
 from jobstream.exits import FAILURE, OK
 from jobstream.operate.process_answers import held_by, processes_here
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     *("role", "pid>", "worker", "address", "live", "ready", "partitions>", "in flight>"),
-    *("running>", "oldest", "waiting", "restoring", "paused", "breakers", "why"),
+    *("running>", "oldest", "waiting", "restoring", "paused", "breakers", "schedules", "why"),
 )
 
 
@@ -53,6 +54,18 @@ def _breakers(told: list[dict[str, Any]]) -> str:
     ajar = [each for each in told if each["state"] != "closed" or each["held"]]
     named = [f"{each['name']} {each['state']}{' (held)' if each['held'] else ''}" for each in ajar]
     return ", ".join(named) or (f"{len(told)} closed" if told else "-")
+
+
+def _schedules(told: dict[str, Any]) -> str:
+    """How many this process fires, and which of them can't fire, or are paused."""
+    if not told.get("owned"):
+        return "-"
+    broken = [f"{each['name']} is broken ({each['why']})" for each in told["broken"]]
+    names: list[str] = told["paused_names"]
+    paused = [f"{name} is paused" for name in names]
+    more = told["paused"] - len(names)
+    parts = [str(told["owned"]), *broken, *paused, *([f"{more} more are paused"] if more else [])]
+    return one_line(", ".join(parts))
 
 
 def _waiting(answer: dict[str, Any]) -> str:
@@ -87,5 +100,6 @@ def _row(answer: dict[str, Any]) -> list[str]:
         f"{unserved} ({left} rows left)" if unserved else "-",
         f"{len(held)} ({', '.join(reasons)})" if held else "-",
         _breakers(answer.get("breakers") or []),
+        _schedules(answer.get("schedules") or {}),
         "; ".join(dict.fromkeys(each["why"] for each in answer.get("failed") or [])),
     ]
