@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jobstream.cli.control_text import holds
 from jobstream.cli.output import age, when
@@ -47,6 +47,18 @@ KEYS = {
 """Which key of a job's meta is worth a word, where it waits for that."""
 
 
+class Asked(NamedTuple):
+    """Which workers were asked what they run, and what waits in them."""
+
+    workers: int = 0
+    """Those of this machine that answered."""
+    told_all: bool = True
+    """None of them has more than an answer holds."""
+
+
+NOBODY = Asked()
+
+
 def sentence(
     job_id: str,
     event: Event | None,
@@ -55,12 +67,13 @@ def sentence(
     held: dict[str, Any] | None = None,
     *,
     made_by: str = "",
+    asked: Asked = NOBODY,
 ) -> str:
     """One sentence.
 
     `event` is the job itself, if it can be read; `run` is what a worker on this machine says that
     runs it, if one does, and `held` what one says for which it waits there, in memory. `made_by` is
-    the schedule that made it.
+    the schedule that made it, `asked` who was asked what runs.
     """
     facts = [event.job_type if event else "type unknown", f"queue {why.told.queue}"]
     what = f"job {job_id} ({', '.join([*facts, *([made_by] if made_by else [])])})"
@@ -72,7 +85,7 @@ def sentence(
     elif why.told.what == "waits":
         told = _on_ladder(why, event)
     elif why.ahead is not None:
-        told = _on_queue(why, why.ahead)
+        told = _on_queue(why, why.ahead, asked)
     elif _how(why) in ENDED:
         told = _ended(why)
     else:
@@ -115,7 +128,7 @@ def _key(reason: str, event: Event | None) -> str:
     return "" if value is None else f"; {name} is {value!r}"
 
 
-def _on_queue(why: Why, ahead: Ahead) -> str:
+def _on_queue(why: Why, ahead: Ahead, asked: Asked) -> str:
     topic, partition, offset = why.told.place
     if ahead.settled:
         return (
@@ -123,9 +136,10 @@ def _on_queue(why: Why, ahead: Ahead) -> str:
             "any more how it ended: rows live for the dedup window"
         )
     if why.in_place:
+        over = f"; that is over: {_may_run(why, asked)}" if why.is_due and why.workers else ""
         return (
             f"waits in place with its order key held until {when(why.due_ms or 0)}, for attempt "
-            f"{why.attempt}"
+            f"{why.attempt}{over}"
         )
     if not ahead.jobs:
         before = "is the next of its partition"
@@ -137,8 +151,18 @@ def _on_queue(why: Why, ahead: Ahead) -> str:
     if not why.workers:
         return f"{before}, {since}; no worker runs"
     if ahead.may_run:
-        return f"{before}, {since}; a worker has taken it up, and may be running it"
+        return f"{before}, {since}; {_may_run(why, asked)}"
     return f"{before}, {since}"
+
+
+def _may_run(why: Why, asked: Asked) -> str:
+    """What is known of a job that a worker may run, of which none here says that it does."""
+    workers = why.workers or 0
+    if asked.workers >= workers and asked.told_all:
+        return f"a worker has taken it up, and none of {workers} ran it when they were asked"
+    elsewhere = workers - asked.workers
+    others = f", and {elsewhere} of {workers} workers are not on this machine" if elsewhere else ""
+    return f"a worker has taken it up, and may be running it{others}"
 
 
 def _how(why: Why) -> str:

@@ -29,7 +29,7 @@ from jobstream_processors.core.orders import (
 from jobstream_schemas import DecodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from jobstream.operate.history import History
     from jobstream.operate.positions import GroupPlace
@@ -72,6 +72,8 @@ class Why:
     """When it may go on, on the ladder or in place."""
     in_place: bool = False
     """It waits for that time in its partition, with its order key held."""
+    is_due: bool = False
+    """That time is over."""
     ahead: Ahead | None = None
     """If it stands on its queue."""
     orders: tuple[Order, ...] = ()
@@ -87,11 +89,13 @@ class Why:
     """Of a dead one."""
 
 
-def why(view: AppView, found: History, orders: Sequence[Order]) -> Why | None:
+def why(
+    view: AppView, found: History, orders: Sequence[Order], now_ms: Callable[[], int]
+) -> Why | None:
     """Why the job stands as it does; None if the log has nothing of it.
 
-    Blocks while asking, and some seconds more where jobs stand before it. `orders` are all that
-    are in force. Raises BrokerUnavailable, BrokerRefused, ReadStalled.
+    Blocks while asking, and some seconds more where jobs stand before it. `orders` are all that are
+    in force, `now_ms` gives broker time. Raises BrokerUnavailable, BrokerRefused, ReadStalled.
     """
     told = found.told_by
     if told is None:
@@ -128,6 +132,7 @@ def why(view: AppView, found: History, orders: Sequence[Order]) -> Why | None:
         attempt if parked is None else parked.attempt,
         None if parked is None else parked.due_ms,
         in_place=parked is not None,
+        is_due=parked is not None and parked.due_ms <= now_ms(),
         ahead=ahead,
         orders=concerned,
         workers=workers,

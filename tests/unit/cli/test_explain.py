@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from jobstream.cli.output import when
-from jobstream.cli.why_text import FOR, sentence
+from jobstream.cli.why_text import FOR, Asked, sentence
 from jobstream.operate.history import QUEUED, WAITING, HistoryEntry
 from jobstream.operate.job_events import Event
 from jobstream.operate.why import Ahead, Why
@@ -49,6 +50,7 @@ def ahead(jobs: int, **more: Any) -> Ahead:  # noqa: ANN401 - fields of it
 
 
 SINCE = f"on the queue since {when(NOW_MS)}"
+TAKEN = "a worker has taken it up"
 NEXT = f"is the next of its partition, {SINCE}"
 GONE = (
     "was finished by a worker at shop.mail:3:41, and the log does not tell any more how it ended: "
@@ -69,7 +71,7 @@ BEHIND = "is behind 1,200 jobs of its partition"
         (on_queue(ahead(0)), f"{NEXT}"),
         (
             on_queue(ahead(0, may_run=True)),
-            f"{NEXT}; a worker has taken it up, and may be running it",
+            f"{NEXT}; {TAKEN}, and may be running it, and 2 of 2 workers are not on this machine",
         ),
         (on_queue(ahead(0), workers=0), f"{NEXT}; no worker runs"),
         (
@@ -88,6 +90,29 @@ BEHIND = "is behind 1,200 jobs of its partition"
 )
 def test_on_its_queue(why: Why, expected: str) -> None:
     assert told(why) == expected
+
+
+IN_PLACE = f"waits in place with its order key held until {when(NOW_MS)}, for attempt 1"
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (Asked(2), f"{TAKEN}, and none of 2 ran it when they were asked"),
+        (Asked(2, told_all=False), f"{TAKEN}, and may be running it"),
+        (
+            Asked(1),
+            f"{TAKEN}, and may be running it, and 1 of 2 workers are not on this machine",
+        ),
+    ],
+)
+def test_what_is_not_known_of_a_run_is_said(asked: Asked, expected: str) -> None:
+    queued, parked = on_queue(ahead(0, may_run=True)), on_queue(ahead(0), due_ms=NOW_MS)
+    parked = replace(parked, in_place=True, is_due=True)
+
+    assert sentence("j-1", EVENT, queued, None, asked=asked).endswith(f"{NEXT}; {expected}.")
+    over = f"{IN_PLACE}; that is over: {expected}."
+    assert sentence("j-1", EVENT, parked, None, asked=asked).endswith(over)
 
 
 def on_rung(**detail: Any) -> Why:  # noqa: ANN401 - headers

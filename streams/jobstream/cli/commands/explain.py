@@ -11,7 +11,7 @@ from jobstream.cli.control_text import document
 from jobstream.cli.job_lookup import look_up, lookup_options, made_by, no_trace
 from jobstream.cli.options import json_option, or_ours
 from jobstream.cli.output import iso, print_json, say
-from jobstream.cli.why_text import sentence
+from jobstream.cli.why_text import Asked, sentence
 from jobstream.exits import OK
 from jobstream.operate.process_answers import workers_here
 
@@ -37,18 +37,28 @@ def command(
     from jobstream.operate.why import why  # noqa: PLC0415 - loads the Kafka client
 
     view, now_ms, whole, found = look_up(app, job_id, queue, since)
-    told = why(view, found, view.orders(or_ours(now_ms)))
+    at_ms = or_ours(now_ms)
+    told = why(view, found, view.orders(at_ms), at_ms)
     if told is None:
         return no_trace(job_id, found)
     answers = workers_here(view)
     run = _of_job(answers, "runs", whole)
     held = _of_job(answers, "waiting_jobs", whole) if run is None else None
-    text = sentence(whole, found.event, told, run, held, made_by=made_by(found))
+    asked = _asked(answers)
+    text = sentence(whole, found.event, told, run, held, made_by=made_by(found), asked=asked)
     if as_json:
-        print_json(_document(found, told, run, held) | {"sentence": text})
+        workers = {"asked": asked.workers, "members": told.workers}
+        print_json(_document(found, told, run, held) | {"workers": workers, "sentence": text})
     else:
         say(text)
     return OK
+
+
+def _asked(answers: list[dict[str, Any]]) -> Asked:
+    """Which of them tell what they run: a worker that starts or restores does not yet."""
+    known = [answer for answer in answers if "runs" in answer]
+    told_all = all(answer.get("running", 0) <= len(answer["runs"]) for answer in known)
+    return Asked(len(known), told_all)
 
 
 def _of_job(answers: list[dict[str, Any]], part: str, job_id: str) -> dict[str, Any] | None:
