@@ -32,7 +32,7 @@ from jobstream.schedule_declaration import (
 )
 from jobstream.schedule_view import (
     NOT_YET,
-    Known,
+    KnownCode,
     Schedule,
     definition_in,
     epoch_ms,
@@ -302,14 +302,14 @@ class Schedules:
             raise ConfigError(message)
         return found
 
-    def _code(self) -> Known:
+    def _code(self) -> KnownCode:
         """What is known of the code here; reads the schemas topic if any is."""
         jobs, catalogue = self._jobs(), Catalogue()
         if jobs:
             topic = schemas_topic(self._app)
             self._client().require(topic)
             _catch_up(SchemaFollower(self._client().transport.log(), topic, catalogue))
-        return Known(jobs, self.declared, catalogue)
+        return KnownCode(jobs, self.declared, catalogue)
 
     def _order(  # noqa: PLR0917 - the fields of an order
         self,

@@ -27,7 +27,7 @@ GONE_FROM_CODE = "the code declares it no more, so it does not fire; remove it"
 NOT_YET = "no worker with the code that declares it has started yet"
 
 
-class Known(NamedTuple):
+class KnownCode(NamedTuple):
     """What is known of the app's code where somebody looks: nothing for a bare name."""
 
     jobs: Mapping[str, Job[Any, Any]]
@@ -65,7 +65,7 @@ class Schedule:
     """Why it can't fire, as far as that can be told from here."""
 
 
-def trouble_of(found: Scheduled, known: Known) -> str:
+def trouble_of(found: Scheduled, known: KnownCode) -> str:
     """Why a schedule can't fire, as far as that can be told from here; "" if nothing is known."""
     made = found.definition
     if made is None:

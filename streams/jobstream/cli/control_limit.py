@@ -56,7 +56,8 @@ def set_command(
 
     Jobs on the delay ladder keep the moment that they were promised, and come back then. A rate
     that must be remembered for longer than the dedup window is refused. Without the code, which
-    knows the type's queue, it is refused if no queue has such a window, and else told.
+    knows the type's queue, it is refused if no queue has such a window, and a
+    remark names the queues that have not.
     """
     from jobstream.cli.loading import load_app  # noqa: PLC0415 - not needed for --help
     from jobstream.limit_control import limit_numbers  # noqa: PLC0415 - as above

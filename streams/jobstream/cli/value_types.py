@@ -85,7 +85,7 @@ class LimitRate(_Text):
         rate_of(text)
 
 
-class Rate(_Text):
+class RedriveRate(_Text):
     """So many in a time, such as 50/s."""
 
     def check(self, option: str, text: str) -> None:  # noqa: ARG002 - the message needs no name
@@ -109,6 +109,6 @@ class JobId(_Text):
 
 
 MOMENT, LENGTH, RUN_AT, JOB_ID = Moment(), Length(), RunAt(), JobId()
-RATE, LIMIT_RATE = Rate(), LimitRate()
+RATE, LIMIT_RATE = RedriveRate(), LimitRate()
 LASTS = Length(LASTS_MS_MIN, LASTS_MS_MAX)
 """How long a control entry may last."""

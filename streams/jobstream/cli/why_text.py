@@ -47,7 +47,7 @@ KEYS = {
 """Which key of a job's meta is worth a word, where it waits for that."""
 
 
-class Asked(NamedTuple):
+class AskedWorkers(NamedTuple):
     """Which workers were asked what they run, and what waits in them."""
 
     workers: int = 0
@@ -56,7 +56,7 @@ class Asked(NamedTuple):
     """None of them has more than an answer holds."""
 
 
-NOBODY = Asked()
+NOBODY = AskedWorkers()
 
 
 def sentence(
@@ -67,7 +67,7 @@ def sentence(
     held: dict[str, Any] | None = None,
     *,
     made_by: str = "",
-    asked: Asked = NOBODY,
+    asked: AskedWorkers = NOBODY,
 ) -> str:
     """One sentence.
 
@@ -128,7 +128,7 @@ def _key(reason: str, event: Event | None) -> str:
     return "" if value is None else f"; {name} is {value!r}"
 
 
-def _on_queue(why: Why, ahead: Ahead, asked: Asked) -> str:
+def _on_queue(why: Why, ahead: Ahead, asked: AskedWorkers) -> str:
     topic, partition, offset = why.told.place
     if ahead.settled:
         return (
@@ -155,7 +155,7 @@ def _on_queue(why: Why, ahead: Ahead, asked: Asked) -> str:
     return f"{before}, {since}"
 
 
-def _may_run(why: Why, asked: Asked) -> str:
+def _may_run(why: Why, asked: AskedWorkers) -> str:
     """What is known of a job that a worker may run, of which none here says that it does."""
     workers = why.workers or 0
     if asked.workers >= workers and asked.told_all:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jobstream.cli.output import when
-from jobstream.cli.why_text import FOR, Asked, sentence
+from jobstream.cli.why_text import FOR, AskedWorkers, sentence
 from jobstream.operate.history import QUEUED, WAITING, HistoryEntry
 from jobstream.operate.job_events import Event
 from jobstream.operate.why import Ahead, Why
@@ -98,15 +98,15 @@ IN_PLACE = f"waits in place with its order key held until {when(NOW_MS)}, for at
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        (Asked(2), f"{TAKEN}, and none of 2 ran it when they were asked"),
-        (Asked(2, told_all=False), f"{TAKEN}, and may be running it"),
+        (AskedWorkers(2), f"{TAKEN}, and none of 2 ran it when they were asked"),
+        (AskedWorkers(2, told_all=False), f"{TAKEN}, and may be running it"),
         (
-            Asked(1),
+            AskedWorkers(1),
             f"{TAKEN}, and may be running it, and 1 of 2 workers are not on this machine",
         ),
     ],
 )
-def test_what_is_not_known_of_a_run_is_said(asked: Asked, expected: str) -> None:
+def test_what_is_not_known_of_a_run_is_said(asked: AskedWorkers, expected: str) -> None:
     queued, parked = on_queue(ahead(0, may_run=True)), on_queue(ahead(0), due_ms=NOW_MS)
     parked = replace(parked, in_place=True, is_due=True)
 

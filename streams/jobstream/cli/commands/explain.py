@@ -11,7 +11,7 @@ from jobstream.cli.control_text import document
 from jobstream.cli.job_lookup import look_up, lookup_options, made_by, no_trace
 from jobstream.cli.options import json_option, or_ours
 from jobstream.cli.output import iso, print_json, say
-from jobstream.cli.why_text import Asked, sentence
+from jobstream.cli.why_text import AskedWorkers, sentence
 from jobstream.exits import OK
 from jobstream.operate.process_answers import workers_here
 
@@ -54,11 +54,11 @@ def command(
     return OK
 
 
-def _asked(answers: list[dict[str, Any]]) -> Asked:
+def _asked(answers: list[dict[str, Any]]) -> AskedWorkers:
     """Which of them tell what they run: a worker that starts or restores does not yet."""
     known = [answer for answer in answers if "runs" in answer]
     told_all = all(answer.get("running", 0) <= len(answer["runs"]) for answer in known)
-    return Asked(len(known), told_all)
+    return AskedWorkers(len(known), told_all)
 
 
 def _of_job(answers: list[dict[str, Any]], part: str, job_id: str) -> dict[str, Any] | None:
