@@ -61,7 +61,7 @@ def words_of(command: click.Command) -> list[str]:
         if isinstance(each, click.Argument) and each.name != "target":
             words.append(ARGUMENTS[str(each.metavar).strip("[]")])
         elif isinstance(each, click.Option) and each.required:
-            choices = each.type.choices if isinstance(each.type, click.Choice) else ["earliest"]
+            choices = each.type.choices if isinstance(each.type, click.Choice) else ["2h"]
             words += [each.opts[0], choices[0]]
     return words
 
