@@ -112,6 +112,31 @@ def test_what_waited_lost_no_attempt_and_runs_once_probes_succeed(
         jobs.assert_done(job)
 
 
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_what_stands_in_line_for_a_slot_does_not_begin(*, in_thread: bool) -> None:
+    app, began, up = App("shop", size="small", concurrency=2), [], []
+
+    def fail(mail: Mail) -> None:
+        began.append(mail.to)
+        if not up:
+            raise OSError
+
+    async def fails(mail: Mail) -> None:
+        fail(mail)
+
+    work = app.job(breaker=SMTP, retry=SOON, name="work")(fail if in_thread else fails)
+    with memory(app) as jobs:
+        sent = work.enqueue_many([Mail(f"job{number}") for number in range(40)])
+        jobs.run_for("500ms")
+
+        assert SMTP.least <= len(began) <= SMTP.least + 2, "all were read before one had failed"
+        up.append(True)
+        jobs.run_until_idle()
+        assert {job.state for job in jobs.seen()} == {"done"}
+        assert sum(job.attempt for job in jobs.seen()) == len(began), "only runs use attempts"
+        assert len(jobs.seen()) == len(sent)
+
+
 def test_only_probes_run_when_its_time_is_over_and_a_failed_one_opens_it_for_longer(
     post: Post, jobs: MemoryJobs
 ) -> None:

@@ -100,6 +100,8 @@ class Engine(Way):
         """Follow these orders of operators from now on: hold, stop and end deliveries by them."""
         ids = self.admission.obey(orders)
         self._look_all(anew=True)
+        if self.turns.recalls():
+            self.recall()
         for job_id in ids:
             if (delivery := self.judge.inflight.get(job_id)) is not None:
                 end_instead(self, delivery)

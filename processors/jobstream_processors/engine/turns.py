@@ -47,6 +47,7 @@ class Turns:
         self._taking = answering(gates, "taken")
         self._settling = answering(gates, "settled")
         self._releasing = answering(gates, "released")
+        self._recalling = answering(gates, "recalls")
         self._clock, self._rooms, self._case = clock, rooms, case
         self.kept: dict[Delivery, int] = {}
         """Which entry of `_until` is about it now; the others are of no account."""
@@ -107,6 +108,10 @@ class Turns:
             for delivery in gate.released():
                 self._take_out(delivery, found)
         return found
+
+    def recalls(self) -> bool:
+        """Whether a gate wants to be asked again about what was handed over and did not begin."""
+        return any([gate.recalls() for gate in self._recalling])  # noqa: C419 - each uses it up
 
     def next_ms(self) -> int | None:
         """Monotonic time at which the next turn comes; None if nothing waits for one."""

@@ -191,6 +191,8 @@ class Way:
             delivery.error = None
         self.admission.learn(room, delivery, outcome, decision)
         self.look(room)
+        if delivery.gated and self.turns.recalls():
+            self.recall()
         self.ease()
         # A job that runs again in place is still the one whose turn it is.
         if not delivery.outlived and not delivery.holds_key and type(decision) not in IN_PLACE:
@@ -266,6 +268,11 @@ class Way:
     def look(self, room: WaitingRoom, *, anew: bool = False) -> None:
         """Ask the gates what shuts the lane; hold what did not begin, or let it go."""
         if self.admission.shuts(room, anew=anew):
+            self.execute(room, self.admission.gather(room, withdraw(self.executors, room.lane)))
+
+    def recall(self) -> None:
+        """A gate has shut for some: ask about all again that stands in line and did not begin."""
+        for room in self.rooms.values():
             self.execute(room, self.admission.gather(room, withdraw(self.executors, room.lane)))
 
     def free_key(self, delivery: Delivery) -> None:

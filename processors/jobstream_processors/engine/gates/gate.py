@@ -106,6 +106,13 @@ class Gate:
         """
         return ()
 
+    def recalls(self) -> bool:
+        """Whether what was handed to executors, and did not begin, is to be asked about again.
+
+        This is called after each end of a gated delivery, and after orders; a True is used up.
+        """
+        return False
+
     def begin(self, room: WaitingRoom) -> None:
         """A lane begins: this process owns its partition from now on."""
 

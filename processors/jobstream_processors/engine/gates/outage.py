@@ -71,6 +71,8 @@ class Breakers(Gate):
         self._waiting: dict[str, dict[Delivery, None]] = {name: {} for name in self._guards}
         """What was told to wait, as far as it may wait in memory."""
         self._released: list[Delivery] = []
+        self._recalls = False
+        """A breaker has opened, before which jobs of it were handed over."""
         self._openings = {name: dict.fromkeys((OWN, SHARED, OPERATOR), 0) for name in self._guards}
 
     # -- what is asked of a gate
@@ -143,6 +145,11 @@ class Breakers(Gate):
         found, self._released = self._released, []
         return found
 
+    def recalls(self) -> bool:
+        """A breaker has opened: many of its jobs may stand in line, and none is to begin."""
+        found, self._recalls = self._recalls, False
+        return found
+
     # -- what others say
 
     def obey(self, orders: Orders) -> Collection[str]:
@@ -167,6 +174,7 @@ class Breakers(Gate):
             state = State.OPEN if order.limits.get(OPEN) else State.CLOSED
             if state is State.OPEN and guard.state(now_ms) is not State.OPEN:
                 self._openings[name][OPERATOR] += 1
+                self._recalls = True
             guard.force(state, order.expires_ms)
             told = {"breaker": name, "why": order.told, **self._stands(guard, now_ms)}
             log.warning("breaker_held", extra=told)
@@ -177,6 +185,7 @@ class Breakers(Gate):
         if guard.told(now_ms, opening.expires_ms):
             name = guard.breaker.name
             self._openings[name][SHARED] += 1
+            self._recalls = True
             told = {"breaker": name, "why": opening.told, **self._stands(guard, now_ms)}
             log.warning("breaker_opened", extra={**told, "fix": FIX})
 
@@ -229,6 +238,7 @@ class Breakers(Gate):
         name, until_ms = guard.breaker.name, guard.circuit.until_ms
         assert until_ms is not None, "it has opened"  # noqa: S101
         self._openings[name][OWN] += 1
+        self._recalls = True
         extra = {"breaker": name, "why": why, **self._stands(guard, now_ms), "fix": FIX}
         log.error("breaker_opened", extra=extra)
         known = self._orders.openings.get(name)
