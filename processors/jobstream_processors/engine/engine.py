@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from jobstream_processors.core.orders import NOTHING, Orders
 from jobstream_processors.delivery import FINISHED
 from jobstream_processors.engine.census import Census
-from jobstream_processors.engine.halting import end_instead, withdraw
+from jobstream_processors.engine.halting import ask_again, end_instead, withdraw
 from jobstream_processors.engine.way import Way
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Engine(Way):
         ids = self.admission.obey(orders)
         self._look_all(anew=True)
         if self.turns.recalls():
-            self.recall()
+            ask_again(self, self.rooms.values())
         for job_id in ids:
             if (delivery := self.judge.inflight.get(job_id)) is not None:
                 end_instead(self, delivery)

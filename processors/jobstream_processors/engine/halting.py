@@ -8,11 +8,12 @@ from jobstream_processors.delivery import HANDED, TAKEN
 from jobstream_processors.job_types import PROCESS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.delivery import Delivery
     from jobstream_processors.engine.onward import Onward
+    from jobstream_processors.engine.waiting import WaitingRoom
     from jobstream_processors.execute.running import Executes
 
 
@@ -22,6 +23,12 @@ def withdraw(executors: Mapping[str, Executes], lane: Lane) -> list[Delivery]:
     for delivery in taken:
         delivery.stage = TAKEN
     return taken
+
+
+def ask_again(way: Onward, rooms: Iterable[WaitingRoom]) -> None:
+    """Take back what did not begin of these lanes, and let go what may begin all the same."""
+    for room in rooms:
+        way.execute(room, way.admission.gather(room, withdraw(way.executors, room.lane)))
 
 
 def end_instead(way: Onward, delivery: Delivery) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from jobstream_processors.assignment.lane import Lane
     from jobstream_processors.core.decide import Decision
@@ -35,6 +35,9 @@ class Onward(Protocol):
 
     def start(self, delivery: Delivery) -> None:
         """Begin a run, or let it wait."""
+
+    def execute(self, room: WaitingRoom, deliveries: Sequence[Delivery]) -> None:
+        """Step 9."""
 
     def settle(self, delivery: Delivery, decision: Decision) -> None:
         """Step 11."""

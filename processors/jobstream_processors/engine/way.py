@@ -13,7 +13,7 @@ from jobstream_processors.core.headers import FIRST
 from jobstream_processors.core.outcome import DONE, Cancelled, Done, Interrupted
 from jobstream_processors.delivery import BEHIND, DECIDED, FINISHED, HANDED, LEFT
 from jobstream_processors.engine.admission import Admission, all_gates
-from jobstream_processors.engine.halting import withdraw
+from jobstream_processors.engine.halting import ask_again
 from jobstream_processors.engine.horizon import Horizon, parted
 from jobstream_processors.engine.in_place import IN_PLACE, again
 from jobstream_processors.engine.turns import Turns
@@ -192,7 +192,7 @@ class Way:
         self.admission.learn(room, delivery, outcome, decision)
         self.look(room)
         if delivery.gated and self.turns.recalls():
-            self.recall()
+            ask_again(self, self.rooms.values())
         self.ease()
         # A job that runs again in place is still the one whose turn it is.
         if not delivery.outlived and not delivery.holds_key and type(decision) not in IN_PLACE:
@@ -268,12 +268,7 @@ class Way:
     def look(self, room: WaitingRoom, *, anew: bool = False) -> None:
         """Ask the gates what shuts the lane; hold what did not begin, or let it go."""
         if self.admission.shuts(room, anew=anew):
-            self.execute(room, self.admission.gather(room, withdraw(self.executors, room.lane)))
-
-    def recall(self) -> None:
-        """A gate has shut for some: ask about all again that stands in line and did not begin."""
-        for room in self.rooms.values():
-            self.execute(room, self.admission.gather(room, withdraw(self.executors, room.lane)))
+            ask_again(self, (room,))
 
     def free_key(self, delivery: Delivery) -> None:
         """Let the next delivery of its order key go on."""
