@@ -114,7 +114,9 @@ def test_what_waited_lost_no_attempt_and_runs_once_probes_succeed(
 
 @pytest.mark.parametrize("in_thread", [False, True])
 def test_what_stands_in_line_for_a_slot_does_not_begin(*, in_thread: bool) -> None:
-    app, began, up = App("shop", size="small", concurrency=2), [], []
+    app = App("shop", size="small", concurrency=2)
+    began: list[str] = []
+    up: list[bool] = []
 
     def fail(mail: Mail) -> None:
         began.append(mail.to)
