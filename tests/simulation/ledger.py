@@ -59,6 +59,8 @@ class Ledger:
     ids: dict[str, int] = field(default_factory=dict)
     """Job id → number."""
     due_ms: dict[Identity, int] = field(default_factory=dict)
+    arrived: set[Identity] = field(default_factory=set)
+    """Deliveries that have come to the queue, of those that had a time."""
     copies: dict[Identity, int] = field(default_factory=dict)
     """How often each delivery was appended anywhere."""
     at: dict[tuple[str, int, int], Identity] = field(default_factory=dict)

@@ -50,8 +50,9 @@ def judge_place(ledger: Ledger, group: str, of: TopicPartition, position: int) -
 def judge_late(ledger: Ledger, delivery: Identity) -> None:
     """A delayed job comes to its queue: not long after its time, unless it was held up."""
     due_ms = ledger.due_ms.get(delivery)
-    if due_ms is None:
-        return
+    if due_ms is None or delivery in ledger.arrived:
+        return  # A hop that a delayer repeats comes late, and is dropped.
+    ledger.arrived.add(delivery)
     due_us = (due_ms - 1_800_000_000_000) * 1_000
     late_us = ledger.scheduler.now_us - max(due_us, ledger.disturbed_us)
     late_us -= ledger.skew_max_ms * 2_000

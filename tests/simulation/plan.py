@@ -27,4 +27,6 @@ class Plan:
     slots: int = 20
     ruled: bool = False
     """Whether all jobs are of types with rules."""
+    orders: int = 0
+    """So many orders of operators to types with rules, some of which came later than others."""
     kinds: frozenset[str] = field(default_factory=frozenset)

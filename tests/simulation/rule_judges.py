@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tests.simulation.jobs import FAIL, OK
-from tests.simulation.ruled import FIRST, LATEST, OPEN_S, RULES, STARTED, unique_of, value_of
+from tests.simulation.ruled import (
+    FIRST,
+    LATEST,
+    OPEN_S,
+    RULES,
+    STARTED,
+    rules_of,
+    unique_of,
+    value_of,
+)
 
 if TYPE_CHECKING:
     from tests.simulation.jobs import Run, Script
@@ -53,6 +62,12 @@ class RuleJudge:
         self.by_key: dict[tuple[str, ...], list[Script]] = {}
         self.paced_us: dict[tuple[str, int, str], list[int]] = {}
         self.failing: dict[Process, Failing] = {}
+        self.changes: dict[str, int] = {}
+        """How often operators changed a limit of a type, or ended that."""
+        self.held_us: list[tuple[int, int]] = []
+        """When operators surely held the breaker open: after all had heard of it."""
+        self.is_handled = False
+        """Whether they did anything to the breaker: what it knows by itself is not known then."""
         for script in ledger.scripts:
             if (key := unique_of(script)) is not None:
                 self.by_key.setdefault(key, []).append(script)
@@ -71,8 +86,8 @@ class RuleJudge:
     def began(self, start: Start) -> None:
         """A handler begins."""
         script = self.ledger.scripts[start.number]
-        rules = RULES.get(script.kind)
-        if rules is None or start.excused:
+        rules = rules_of(script.kind)
+        if start.excused:
             return
         if rules.unique in {FIRST, LATEST}:
             self._alone(start, script)
@@ -82,7 +97,7 @@ class RuleJudge:
             self._at_once(start, script, most, per)
         for number, pace in enumerate(rules.paces):
             at_us = self.paced_us.setdefault((script.kind, number, value_of(script, pace.per)), [])
-            self._paced(start, at_us, pace.burst, pace.each_s)
+            self._paced(start, script.kind, at_us, pace.burst, pace.each_s)
         if rules.breaks and self.is_alone:
             self._shut(start)
 
@@ -200,13 +215,17 @@ class RuleJudge:
             of = value_of(script, per) or script.kind
             ledger.violation(f"job {script.number} is the {count}th at once of {of}")
 
-    def _paced(self, start: Start, at_us: list[int], burst: int, each_s: float) -> None:
-        """In no window that ends now there are more starts than the rate and the burst let."""
+    def _paced(self, start: Start, kind: str, at_us: list[int], burst: int, each_s: float) -> None:
+        """In no window that ends now there are more starts than the rate and the burst let.
+
+        A change of the rate may let one burst more through, if another owner comes with it.
+        """
+        changes = self.changes.get(kind, 0)
         now_us, slack_us = start.at_us, self.slack_us + 2_000 * self.ledger.skew_max_ms
         span_us = round(each_s * 1_000_000)
         at_us.append(now_us)
         for count, since_us in enumerate(reversed(at_us), 1):
-            if count > burst + (now_us - since_us + slack_us) / span_us:
+            if count > burst * (1 + changes) + (now_us - since_us + slack_us) / span_us:
                 passed_s = (now_us - since_us) / 1e6
                 self.ledger.violation(
                     f"job {start.number} is the {count}th start in {passed_s:.3f} s"
@@ -214,7 +233,11 @@ class RuleJudge:
                 return
 
     def _shut(self, start: Start) -> None:
+        if any(low_us < start.at_us < high_us for low_us, high_us in self.held_us):
+            self.ledger.violation(f"job {start.number} starts while its breaker is held open")
         low_us, high_us = self._known(start).open_us
+        if self.is_handled:
+            return
         if low_us < start.at_us < high_us:
             self.ledger.violation(f"job {start.number} starts while its breaker is open")
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.simulation import jobs
 from tests.simulation.jobs import CATALOGUE, FAIL, OK, PERMANENT, RETRY, Run, Script, app, mail
+from tests.simulation.runtime import EPOCH_US
 
 from jobstream import Breaker, Debounce, Limit, Unique
+from jobstream_processors.core.identity import from_caller, from_window
 
 if TYPE_CHECKING:
     from random import Random
@@ -53,6 +55,8 @@ class Rules:
     """(most, the field of whose values each; "" for all)."""
     breaks: bool = False
     ordered: bool = False
+    within: bool = False
+    """All of a key are one job, however often it is enqueued."""
 
 
 RULES: Final[dict[str, Rules]] = {
@@ -68,6 +72,12 @@ RULES: Final[dict[str, Rules]] = {
         FIRST, (Pace(2, 1.0, "tenant"),), ((1, "tenant"),), breaks=True, ordered=True
     ),
 }
+LATER: Final[dict[str, Rules]] = {
+    "windowed": Rules(within=True),
+}
+"""Types that came later: seeds from before do not draw them."""
+WINDOW_MS: Final = 52_000_000
+"""The simulation begins in the middle of such a window, and ends long before the window does."""
 
 
 async def _runs(args: Deed, ctx: Context) -> None:
@@ -147,6 +157,10 @@ RULED: Final[dict[str, Job[Deed, Any]]] = {
             fair_by="tenant",
             breaker=PARTNER,
         )(_runs),
+        _job(
+            name="windowed",
+            unique=Unique(by="account", within=WINDOW_MS / 1_000),
+        )(_runs),
     )
 }
 SPECS = app.specs()
@@ -154,9 +168,11 @@ for _schema in app.schemas():
     CATALOGUE.register(_schema)
 
 
-def ruled_scripts(rng: Random, count: int, length_s: float) -> list[Script]:
+def ruled_scripts(rng: Random, count: int, length_s: float, *, later: bool = False) -> list[Script]:
     """What `count` jobs are to do, of one type, or of several, enqueued over `length_s`."""
     kinds = rng.sample(sorted(RULES), rng.choice((1, 1, 2, 4)))
+    if later:
+        kinds = [*kinds, *rng.sample(sorted(LATER), rng.choice((0, 1, 2)))]
     accounts = [f"account-{number}" for number in range(rng.choice((1, 2, 5)))]
     tenants = [f"tenant-{number}" for number in range(rng.choice((1, 2, 3)))]
     failing = rng.choice((0.0, 0.2, 0.5, 0.9))
@@ -172,17 +188,48 @@ def ruled_scripts(rng: Random, count: int, length_s: float) -> list[Script]:
             snoozes=rng.choice((1, 3)) if rng.random() < snoozing else 0,
             at_s=0.5 + rng.random() * (2.0 if burst else length_s),
             delay_s=rng.choice((0.5, 3.0, 8.0, 33.0)) if rng.random() < delayed else 0.0,
-            key=f"{kind} of {tenant}" if RULES[kind].ordered else None,
+            key=f"{kind} of {tenant}" if rules_of(kind).ordered else None,
             expires_s=30.0 if rng.random() < 0.05 else None,
             twice=rng.random() < 0.1,
             cancelled_at_s=rng.random() * length_s if rng.random() < 0.05 else None,
             args=Deed(number, rng.choice(accounts), tenant),
         )
         script.ends = jobs.ends_of(script)
-        if RULES[kind].unique:
+        if rules_of(kind).unique:
             script.ends |= {"duplicate"}
         made.append(script)
-    return made
+    return _once_a_window(made)
+
+
+def _once_a_window(made: list[Script]) -> list[Script]:
+    """The first of each key in its window; it is enqueued once more instead of the others."""
+    found: list[Script] = []
+    known: dict[str, Script] = {}
+    for script in made:
+        args = script.args
+        assert isinstance(args, Deed), "all jobs of these types have them"
+        if not rules_of(script.kind).within:
+            found.append(script)
+        elif (first := known.get(args.account)) is not None:
+            first.twice = True
+        else:
+            known[args.account] = script
+            keys = RULED[script.kind].kind.keys
+            assert keys is not None, "it declares one"
+            key = keys.of(args, None)[1]
+            script.job_id = from_window(script.kind, str(key), WINDOW_MS, EPOCH_US // 1_000)
+            found.append(script)
+    for number, script in enumerate(found):
+        assert isinstance(script.args, Deed), "all jobs of these types have them"
+        script.number, script.args = number, replace(script.args, number=number)
+        if not rules_of(script.kind).within:
+            script.job_id = from_caller(script.kind, str(number))
+    return found
+
+
+def rules_of(kind: str) -> Rules:
+    """What is promised of a type."""
+    return RULES.get(kind) or LATER.get(kind) or Rules()
 
 
 def _lives(rng: Random, failing: float, *, long: bool) -> tuple[Run, ...]:
@@ -207,7 +254,7 @@ def value_of(script: Script, field: str) -> str:
 
 def unique_of(script: Script) -> tuple[str, ...] | None:
     """The unique key of a job, as it is judged."""
-    rules, args = RULES.get(script.kind), script.args
-    if rules is None or not rules.unique or not isinstance(args, Deed):
+    rules, args = rules_of(script.kind), script.args
+    if not rules.unique or not isinstance(args, Deed):
         return None
     return (script.kind, args.account, args.tenant if rules.ordered else "")

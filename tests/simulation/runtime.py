@@ -144,6 +144,7 @@ class Scheduler:
     """Runs everything, one step at a time."""
 
     def __init__(self, seed: int | str, *, hesitation: float = 0.0) -> None:
+        self.seed = seed
         self.rng = random.Random(seed)
         self.now_us = 0
         self.hub = greenlet.getcurrent()

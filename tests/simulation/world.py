@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tests.simulation import jobs, oracle, troubles
+from tests.simulation import jobs, oracle, orders, troubles
 from tests.simulation.bounds import judge_bounds
 from tests.simulation.install import installed
 from tests.simulation.jobs import TYPES, Work, scripts, wave_job
@@ -16,7 +16,7 @@ from tests.simulation.ledger import Ledger
 from tests.simulation.member import SESSION_S, Member
 from tests.simulation.network import Network
 from tests.simulation.rule_judges import STILL_US
-from tests.simulation.ruled import RULED, ruled_scripts
+from tests.simulation.ruled import RULED, ruled_scripts, rules_of
 from tests.simulation.runtime import EPOCH_US, Process, Scheduler
 from tests.simulation.trace import Trace
 
@@ -193,7 +193,8 @@ class World:
             key=key,
             delay=f"{round(script.delay_s * 1000)}ms" if script.delay_s else None,
             expires_in=f"{round(script.expires_s)}s" if script.expires_s else None,
-            idempotency_key=str(script.number),
+            # Where the key of a window makes the id, no other may.
+            idempotency_key=None if rules_of(script.kind).within else str(script.number),
         )
         repeats = 2 if script.twice else 1
         while repeats:
@@ -242,7 +243,7 @@ def play(seed: int, *, trouble: Plan | None = None) -> Verdict:
             spec.name, spec.partitions, compacted="compact" in spec.configs["cleanup.policy"]
         )
     if plan.ruled:
-        made = ruled_scripts(rng, plan.jobs, plan.length_s)
+        made = ruled_scripts(rng, plan.jobs, plan.length_s, later=bool(plan.orders))
     else:
         made = scripts(rng, plan.jobs, plan.length_s, poison=plan.poison)
     ledger = Ledger(scheduler, trace, made)
@@ -251,7 +252,7 @@ def play(seed: int, *, trouble: Plan | None = None) -> Verdict:
     world.slots = plan.slots
     world.drain_ms, world.rebalance_drain_ms = plan.drain_ms, plan.rebalance_drain_ms
     ledger.rules.is_alone = plan.members == 1 and not plan.kinds
-    if plan.hesitation or plan.kinds & {"freeze", "suspend"}:
+    if plan.hesitation or plan.kinds & {"freeze", "suspend"} or (plan.orders and plan.kinds):
         ledger.rules.slack_us = STILL_US
     ledger.incarnation = network.topic_id
     ledger.end_of = lambda place: network.span(place)[1]
@@ -264,6 +265,7 @@ def play(seed: int, *, trouble: Plan | None = None) -> Verdict:
         jobs.app.bind(MemoryTransport(network))
         try:
             troubles.begin(world, plan)
+            orders.begin(world, plan)
             scheduler.at(round(plan.length_s * SECOND), lambda: troubles.heal(world))
             world.enqueue_all()
             patience_s = RULED_PATIENCE_S if plan.ruled else PATIENCE_S
