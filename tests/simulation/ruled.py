@@ -172,7 +172,7 @@ def ruled_scripts(rng: Random, count: int, length_s: float, *, later: bool = Fal
     """What `count` jobs are to do, of one type, or of several, enqueued over `length_s`."""
     kinds = rng.sample(sorted(RULES), rng.choice((1, 1, 2, 4)))
     if later:
-        kinds = [*kinds, *rng.sample(sorted(LATER), rng.choice((0, 1, 2)))]
+        kinds = [*kinds, *rng.sample(sorted(LATER), rng.choice((0, 1)))]
     accounts = [f"account-{number}" for number in range(rng.choice((1, 2, 5)))]
     tenants = [f"tenant-{number}" for number in range(rng.choice((1, 2, 3)))]
     failing = rng.choice((0.0, 0.2, 0.5, 0.9))
