@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfoNotFoundError
 
 import pytest
 from tests.unit.schedule.five_minutes import (
@@ -14,7 +15,7 @@ from tests.unit.schedule.five_minutes import (
     to_a_tick,
 )
 
-from jobstream import App, ConfigError
+from jobstream import App, ConfigError, schedule_declaration
 from jobstream.testing import memory
 
 
@@ -114,6 +115,29 @@ def test_what_no_worker_has_taken_up_yet_is_listed_and_takes_no_order() -> None:
 
     assert "no worker with the code" in late.trouble
     assert not work.trouble
+
+
+def test_a_zone_that_the_machine_lacks_breaks_the_schedule_and_not_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ran = Ran()
+    app = app_of(ran)
+    with memory(app) as jobs:
+        app.schedules.add("far", app.jobs["work"], cron="*/5 * * * *", tz="Pacific/Apia")
+        monkeypatch.setattr(schedule_declaration, "ZoneInfo", no_zones)
+        jobs.restart()
+        jobs.run_for("20m")
+        far, work = app.schedules.list()
+        with pytest.raises(ConfigError, match=r"can't fire, so nothing was written: tz='Pacific"):
+            app.schedules.run("far")
+
+    assert "tz='Pacific/Apia' is no time zone of this machine" in far.trouble
+    assert work.counts["fired"] >= 3, "the others go on"
+
+
+def no_zones(name: str) -> None:
+    """As on a machine without tzdata."""
+    raise ZoneInfoNotFoundError(name)
 
 
 def test_an_old_name_of_a_type_is_known_by_its_alias() -> None:
