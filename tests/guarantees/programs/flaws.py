@@ -6,14 +6,19 @@ The tests must catch every one of them; none of this is anywhere near the produc
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jobstream.dedup.shard import RocksShard
 from jobstream_processors.assignment.handover import CLEAN
 from jobstream_processors.assignment.lane import Lane
 from jobstream_processors.assignment.takeover import Takeover
+from jobstream_processors.core.breaker_guard import BreakerGuard
 from jobstream_processors.core.decide import Finish
+from jobstream_processors.core.gcra import Gcra
 from jobstream_processors.core.watermark import Watermark
+from jobstream_processors.engine import turns
+from jobstream_processors.engine.gates.limited_lane import LimitedLane
 from jobstream_processors.engine.way import Way
 from jobstream_processors.settle.records import settlement_of
 from jobstream_processors.settle.settler import Settler
@@ -23,8 +28,11 @@ if TYPE_CHECKING:
 
     from jobstream_processors.assignment.lane import Arrival
     from jobstream_processors.assignment.places import Place
+    from jobstream_processors.core.decide import Case, Postpone
+    from jobstream_processors.core.gcra import CellRate
     from jobstream_processors.core.known import Known
     from jobstream_processors.core.outcome import Outcome
+    from jobstream_processors.core.verdict import NotBefore
     from jobstream_processors.delivery import Decided, Delivery
     from jobstream_processors.settle.settler import Steps
 
@@ -110,6 +118,40 @@ def no_dedup() -> None:
     RocksShard.get = forget  # type: ignore[method-assign, assignment]
 
 
+def breakers_that_stay_closed() -> None:
+    """A breaker lets every job through."""
+
+    def through(*_: object) -> None:
+        """Nothing is in the way."""
+
+    BreakerGuard.verdict = through  # type: ignore[method-assign,assignment]
+
+
+def waits_that_cost_an_attempt() -> None:
+    """What waits for its turn on the ladder uses an attempt, as a retry does."""
+    made = turns.postponed  # type: ignore[attr-defined]
+
+    def one_more(case: Case, verdict: NotBefore) -> Postpone:
+        decision = made(case, verdict)
+        carried = replace(decision.carried, attempt=decision.carried.attempt + 1)
+        return replace(decision, carried=carried)
+
+    turns.postponed = one_more  # type: ignore[attr-defined]
+
+
+def limits_that_forget() -> None:
+    """After a change of owner nothing counts as started, and nothing as running."""
+
+    def anew(self: LimitedLane, name: str, pace: CellRate) -> Gcra:  # noqa: ARG001 - the shape of it
+        return Gcra(pace)
+
+    def nowhere(self: LimitedLane, delivery: Delivery, now_ms: int) -> tuple[int, int]:  # noqa: ARG001 - as above
+        return 0, 0
+
+    LimitedLane._taken_over = anew  # type: ignore[method-assign]
+    LimitedLane._elsewhere = nowhere  # type: ignore[method-assign]
+
+
 FLAWS: dict[str, Callable[[], None]] = {
     flaw.__name__: flaw
     for flaw in (
@@ -119,5 +161,8 @@ FLAWS: dict[str, Callable[[], None]] = {
         key_freed_at_handler_end,
         clean_without_claim,
         no_dedup,
+        breakers_that_stay_closed,
+        waits_that_cost_an_attempt,
+        limits_that_forget,
     )
 }

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobstream import App, Backoff, Context, Limit, Unique
+from jobstream import App, Backoff, Breaker, Context, Limit, Unique
 from jobstream.testing.ledger import Ledger
 
 PARTITIONS = int(os.environ.get("TRIAL_PARTITIONS", "4"))
@@ -122,6 +122,19 @@ async def limited(args: Work, ctx: Context) -> None:
     """Never fails, but may have to wait."""
     with ledger.run(ctx, key=args.key):
         await take_time(args)
+
+
+POST = Breaker("post", window="20s", least=6, open="2s", open_max="4s", probes=1)
+POST_IS_UP = FOLDER / "post is up"
+
+
+@app.job(queue=mail, timeout="5s", breaker=POST, retry=Backoff(20, first="200ms", cap="2s"))
+async def posted(args: Work, ctx: Context) -> None:
+    """Fails, whatever its number, as long as the post is down."""
+    with ledger.run(ctx, key=args.key):
+        if not POST_IS_UP.exists():
+            message = "the post is down"
+            raise FailsOnce(message)
 
 
 def hold(args: Work, ctx: Context) -> None:
