@@ -15,10 +15,8 @@ from jobstream_processors.assignment.lane import Lane
 from jobstream_processors.assignment.takeover import Takeover
 from jobstream_processors.core.breaker_guard import BreakerGuard
 from jobstream_processors.core.decide import Finish
-from jobstream_processors.core.gcra import Gcra
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.engine import turns
-from jobstream_processors.engine.gates.limited_lane import LimitedLane
 from jobstream_processors.engine.way import Way
 from jobstream_processors.settle.records import settlement_of
 from jobstream_processors.settle.settler import Settler
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from jobstream_processors.assignment.lane import Arrival
     from jobstream_processors.assignment.places import Place
     from jobstream_processors.core.decide import Case, Postpone
-    from jobstream_processors.core.gcra import CellRate
     from jobstream_processors.core.known import Known
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.core.verdict import NotBefore
@@ -139,19 +136,6 @@ def waits_that_cost_an_attempt() -> None:
     turns.postponed = one_more  # type: ignore[attr-defined]
 
 
-def limits_that_forget() -> None:
-    """After a change of owner nothing counts as started, and nothing as running."""
-
-    def anew(self: LimitedLane, name: str, pace: CellRate) -> Gcra:  # noqa: ARG001 - the shape of it
-        return Gcra(pace)
-
-    def nowhere(self: LimitedLane, delivery: Delivery, now_ms: int) -> tuple[int, int]:  # noqa: ARG001 - as above
-        return 0, 0
-
-    LimitedLane._taken_over = anew  # type: ignore[method-assign]
-    LimitedLane._elsewhere = nowhere  # type: ignore[method-assign]
-
-
 FLAWS: dict[str, Callable[[], None]] = {
     flaw.__name__: flaw
     for flaw in (
@@ -163,6 +147,5 @@ FLAWS: dict[str, Callable[[], None]] = {
         no_dedup,
         breakers_that_stay_closed,
         waits_that_cost_an_attempt,
-        limits_that_forget,
     )
 }
