@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from jobstream_processors.core.orders import NOTHING, Orders
 from jobstream_processors.delivery import FINISHED
 from jobstream_processors.engine.census import Census
-from jobstream_processors.engine.halting import ask_again, end_instead, withdraw
+from jobstream_processors.engine.halting import ask_again, end_instead, look, withdraw
 from jobstream_processors.engine.way import Way
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Engine(Way):
 
     def _look_all(self, *, anew: bool = False) -> None:
         for room in self.rooms.values():
-            self.look(room, anew=anew)
+            look(self, room, anew=anew)
 
     # -- lanes, orders, and handlers that outlive their limit
 
@@ -94,7 +94,7 @@ class Engine(Way):
         """A lane is restored and may run jobs."""
         room = self.waiting.room(lane)
         self.turns.begin(room)
-        self.look(room)
+        look(self, room)
 
     def obey(self, orders: Orders) -> None:
         """Follow these orders of operators from now on: hold, stop and end deliveries by them."""

@@ -25,6 +25,12 @@ def withdraw(executors: Mapping[str, Executes], lane: Lane) -> list[Delivery]:
     return taken
 
 
+def look(way: Onward, room: WaitingRoom, *, anew: bool = False) -> None:
+    """Ask the gates what shuts the lane; hold what did not begin, or let it go."""
+    if way.admission.shuts(room, anew=anew):
+        ask_again(way, (room,))
+
+
 def ask_again(way: Onward, rooms: Iterable[WaitingRoom]) -> None:
     """Take back what did not begin of these lanes, and let go what may begin all the same."""
     for room in rooms:

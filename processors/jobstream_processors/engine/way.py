@@ -13,7 +13,7 @@ from jobstream_processors.core.headers import FIRST
 from jobstream_processors.core.outcome import DONE, Cancelled, Done, Interrupted
 from jobstream_processors.delivery import BEHIND, DECIDED, FINISHED, HANDED, LEFT
 from jobstream_processors.engine.admission import Admission, all_gates
-from jobstream_processors.engine.halting import ask_again
+from jobstream_processors.engine.halting import ask_again, look
 from jobstream_processors.engine.horizon import Horizon, parted
 from jobstream_processors.engine.in_place import IN_PLACE, again
 from jobstream_processors.engine.turns import Turns
@@ -190,7 +190,7 @@ class Way:
             self.witness.ran(delivery, outcome, decision)
             delivery.error = None
         self.admission.learn(room, delivery, outcome, decision)
-        self.look(room)
+        look(self, room)
         if delivery.gated and self.turns.recalls():
             ask_again(self, self.rooms.values())
         self.ease()
@@ -264,11 +264,6 @@ class Way:
                 self.free_key(delivery)
             self.witness.unrun(delivery, decision)
             self.settle(delivery, decision)
-
-    def look(self, room: WaitingRoom, *, anew: bool = False) -> None:
-        """Ask the gates what shuts the lane; hold what did not begin, or let it go."""
-        if self.admission.shuts(room, anew=anew):
-            ask_again(self, (room,))
 
     def free_key(self, delivery: Delivery) -> None:
         """Let the next delivery of its order key go on."""
