@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -149,6 +150,7 @@ def test_at_a_faster_pace_as_many_starts_are_owed_and_a_slow_down_stays() -> Non
     assert meter.may_start_at(0) == 90_000
 
 
+@pytest.mark.pure("inherits from a compiled class")
 def test_what_another_thread_reads_while_the_pace_changes_belongs_to_one_pace() -> None:
     hourly, quick = CellRate(1, 3_600_000, 1), CellRate(10, 1_000, 1)
 

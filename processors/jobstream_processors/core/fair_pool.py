@@ -10,7 +10,7 @@ it busier. Times are milliseconds of one clock.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Generic, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple
 
 from jobstream_processors.core.drr import Drr, Item
 from jobstream_processors.core.verdict import MOMENT_MS
@@ -45,7 +45,7 @@ class Wish(NamedTuple):
 
     tenant: str
     weight: int
-    partition: Hashable
+    partition: Any
     """Any name of where it came from."""
     size: int
     """Its bytes."""
