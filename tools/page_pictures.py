@@ -32,6 +32,7 @@ PAGES = {
     "workers": "/workers",
     "audit": "/audit",
     "health": "/health",
+    "close": "/dead-letters/close?way=redrive&error=MailServerAway&queue=mail",
     "sign-in": "/sign-in",
 }
 THEMES = ("light", "dark")

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from jobstream import App
+from jobstream.acting.letter_acts import WouldClose
 from jobstream.answers.app_site import Site
 from jobstream.answers.as_of import as_of
 from jobstream.answers.audit_screen import ActRow, AuditAnswer
@@ -300,6 +301,7 @@ ANSWERS: Mapping[str, Any] = {
     "workers": WORKERS_NOW,
     "audit": AUDIT,
     "health": HEALTH,
+    "would_close": WouldClose(181, (LETTERS.letters[2], LETTERS.letters[0])),
 }
 """Function of `jobstream.answers` by name → what it gives. An exception is raised instead."""
 

@@ -10,13 +10,18 @@ import pytest
 from tests.harness.bad_minute import ANSWERS, JOB_ID, PreparedDesk, prepared
 from tests.harness.served_pages import served
 
+from jobstream.answers.app_site import Site
+from jobstream.settings import Settings
+from jobstream.web import asgi
 from jobstream.web.callers import TokenRole
+from jobstream.web.tokens import TokenFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from playwright.sync_api import Browser, Page
+    from tests.integration.by_command import Shop
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing: make setup")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe: make setup")
@@ -27,7 +32,7 @@ pytestmark = pytest.mark.skipif(
 
 PATHS = (
     "/", "/queues", "/queues/mail", "/jobs", f"/jobs/{JOB_ID}", "/dead-letters", "/types",
-    "/schedules", "/limits", "/workers", "/audit", "/health", "/sign-in",
+    "/schedules", "/limits", "/workers", "/audit", "/health", "/operations", "/sign-in",
 )  # fmt: skip
 HOSTILE = "W" * 8_000 + "\u202e<b onclick=alert(1)>"
 WAIT_MS = 20_000
@@ -191,3 +196,36 @@ def test_signing_in_leads_back_to_the_page(browser: Browser, tmp_path: Path) -> 
         page.get_by_role("button", name="Sign out").click()
         page.wait_for_url("**/sign-in")
     context.close()
+
+
+@pytest.mark.kafka
+def test_job_is_found_and_its_queue_paused_in_a_browser(
+    browser: Browser, shop: Shop, tmp_path: Path
+) -> None:
+    job_id = shop.run("enqueue", "shop:app", "send_receipt", '{"order_id": "A-17"}').split()[-1]
+    tokens = TokenFile(tmp_path / "tokens.json")
+    token = tokens.add("ada", {TokenRole.OPERATE})
+    site = Site.named(shop.name, Settings.load(shop.environ))
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+
+    with served(asgi(site, tokens=tokens.path)) as address:
+        page.goto(address + "/jobs?state=waiting")
+        page.get_by_label("Token").fill(token)
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("link", name=job_id).click()
+        page.get_by_text('"order_id": "A-17"').wait_for()
+        assert page.locator("rect.stretch.queue").count() == 1
+        page.get_by_role("link", name="mail").first.click()
+        page.get_by_text("Pause the queue…").click()
+        page.get_by_label("Reason, for the audit").fill("the mail server is away")
+        page.get_by_role("button", name="Pause the queue").click()
+        page.get_by_text("Queue mail is paused").wait_for()
+        page.get_by_text("by ada@127.0.0.1: the mail server is away").wait_for()
+        held = shop.run("control", "list", "shop:app")
+        assert "the mail server is away" in held
+        page.get_by_role("button", name="Resume the queue").click()
+        page.get_by_text("Queue mail goes on.").wait_for()
+    context.close()
+    site.close()

@@ -8,6 +8,7 @@ from starlette.routing import Route
 
 from jobstream.web.callers import TokenRole
 from jobstream.web.pages import (
+    closing_pages,
     jobs_pages,
     letters_pages,
     overview_page,
@@ -15,6 +16,7 @@ from jobstream.web.pages import (
     sign_in,
     simple_pages,
 )
+from jobstream.web.pages.page_acts import act_of
 from jobstream.web.pages.page_route import PageRoute
 from jobstream.web.pages.page_serving import endpoint_of, error_page
 from jobstream.web.pages.static_files import serve_static
@@ -34,6 +36,19 @@ PAGES = (
     # An id may hold a slash: it is whatever its producer gave.
     PageRoute("/jobs/{job_id:path}", "job", TokenRole.READ, jobs_pages.show_job, "jobs"),
     PageRoute("/dead-letters", "letters", TokenRole.READ, letters_pages.show_letters, "letters"),
+    PageRoute(
+        "/dead-letters/close", "close", TokenRole.OPERATE, closing_pages.show_count, "letters"
+    ),
+    PageRoute(
+        "/operations", "operations", TokenRole.READ, closing_pages.show_operations, "letters"
+    ),
+    PageRoute(
+        "/operations/{operation}",
+        "operation",
+        TokenRole.READ,
+        closing_pages.show_operation,
+        "letters",
+    ),
     PageRoute("/types", "types", TokenRole.READ, simple_pages.show_types, "types"),
     PageRoute("/schedules", "schedules", TokenRole.READ, simple_pages.show_schedules, "schedules"),
     PageRoute("/limits", "limits", TokenRole.READ, simple_pages.show_limits, "limits"),
@@ -58,6 +73,7 @@ def routes(desk: Desk) -> list[Route]:
         *(Route(page.path, endpoint_of(desk, page), name=f"page_{page.name}") for page in PAGES),
         Route("/sign-in", sign_in.sign_in_of(desk), methods=["GET", "POST"], name="page_sign_in"),
         Route("/sign-out", sign_in.sign_out_of(desk), methods=["POST"], name="page_sign_out"),
+        Route("/acts/{call:path}", act_of(desk), methods=["POST"], name="page_act"),
         Route("/theme", sign_in.theme_of(desk), methods=["POST"], name="page_theme"),
         Route("/static/{hash}/{name}", serve_file, name="page_static"),
     ]

@@ -38,6 +38,7 @@ TONES = {
     "dead letter": "bad",
     "letter closed": "off",
     "failed": "bad",
+    "stopped": "off",
 }
 """State → which of six tones says it beside the word."""
 KINDS = {
