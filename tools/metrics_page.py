@@ -17,6 +17,7 @@ ROLES = {
     "producer": "Whatever enqueues: services through `app.metrics()`, workers by themselves.",
     "worker": "`jobstream worker`.",
     "delayer": "`jobstream worker`, or `--only delayer`.",
+    "views": "`jobstream views`: it folds topics into the database of the read side.",
     "exporter": "`jobstream exporter`: it looks at the cluster from outside.",
     "canary": "`jobstream canary`.",
     "scheduler": "The scheduler, a part of every worker process.",

@@ -84,6 +84,12 @@ LATE = (
           description="The lag exporter {{ with $labels.app }}of {{ . }} {{ end }}has not seen "
                       "the cluster for more than two minutes (value: {{ $value }}). Every alert "
                       "about lag is silent until it does."),
+    Alert("JobsViewsBehind", "ticket", "max by (app) (jobs_views_behind_seconds)",
+          above=60, lasts="5m", board="jobstream-overview", panel="views-behind", by=("app",),
+          summary="Answers about the jobs of {{ $labels.app }} are old",
+          description="The database of all jobs of {{ $labels.app }} is "
+                      "{{ $value | humanizeDuration }} behind the log, so pages and queries are. "
+                      "Jobs are run and enqueued as before."),
     Alert("JobsCanaryMissing", "page",
           "time() - max by (app, queue) "
           "(last_over_time(jobs_canary_last_success_timestamp_seconds[1d]))",

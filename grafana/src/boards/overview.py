@@ -160,7 +160,13 @@ HONEST = (
            "this. Worry above a minute: the lag shown is not the lag.",
            "s", Query(f"time() - max(jobs_collect_last_success_timestamp_seconds{{{APP}}})"),
            steps=(GOOD, Step(60, "yellow"), Step(120, "red")), decimals=0, no_value="exporter away",
-           at=At(16, 32, 8, 4)),
+           at=At(16, 32, 4, 4)),
+    figure("views-behind", "Answers are old by",
+           "How old the answers from the database of all jobs are. Jobs do not depend on it: "
+           "only pages and queries are late.",
+           "s", Query(f"max(jobs_views_behind_seconds{{{APP}}})"),
+           steps=(GOOD, Step(10, "yellow"), Step(60, "red")), decimals=0, no_value="no views",
+           at=At(20, 32, 4, 4)),
 )
 
 OVERVIEW = Board(

@@ -32,6 +32,7 @@ COMMANDS = {
     "canary": "Enqueue test jobs at an interval, and measure when they are done.",
     "exporter": "Serve lag, dead letters and consumer groups as Prometheus metrics.",
     "web": "Serve the HTTP API of an app, and make tokens for it.",
+    "views": "Keep a database of the jobs of an app, for pages and queries.",
     "control": "Pause queues and job types, cancel jobs, quiet workers, hold breakers.",
     "schedules": "List, add, pause, run and backfill schedules.",
     "topics": "Create and check the topics of an app.",

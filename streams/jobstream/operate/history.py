@@ -206,7 +206,7 @@ class _Seeker:
             self._letter(record, queue)
         elif (carried := self._copy(record)) is not None:
             rung = next((name for name, each in queue.rungs.items() if each == topic), "")
-            detail = {"rung": rung, **_told(carried)} if rung else _told(carried)
+            detail = {"rung": rung, **told_of(carried)} if rung else told_of(carried)
             self._keep("waits" if rung else "queued", queue, record, detail, carried.traceback)
             if carried.scheduled_ms is not None:
                 self._found.tick_ms = carried.scheduled_ms
@@ -233,14 +233,14 @@ class _Seeker:
         if job_id != self._id or not redrive.isdigit():
             return
         if record.value() is None:
-            told = _closing(record)
+            told = closing_told(record)
             self._keep("letter closed", queue, record, {"redrive": int(redrive), **told})
         else:
             # Once: the client library hands out a list that can't be touched the second time.
             headers = headers_or_none(record)
             carried = carried_by(headers)
             job_type = type_of(self._view.catalogue, record.value() or b"")
-            told = _told(carried) | _cause(headers or [], job_type, carried)
+            told = told_of(carried) | cause_told(headers or [], job_type, carried)
             self._keep("dead letter", queue, record, told, carried.traceback)
             self._read(record)
 
@@ -279,7 +279,7 @@ class _Seeker:
         self._found.entries.append(HistoryEntry(at_ms, what, queue.name, place, detail, traceback))
 
 
-def _closing(record: Record) -> dict[str, Any]:
+def closing_told(record: Record) -> dict[str, Any]:
     """Who closed the letter, how and why, if somebody says so."""
     closing = closing_in(headers_or_none(record))
     if closing is None:
@@ -288,7 +288,7 @@ def _closing(record: Record) -> dict[str, Any]:
     return {name: text for name, text in {**told, "fixed_by": closing.fixed_by}.items() if text}
 
 
-def _cause(headers: Headers, job_type: str, carried: Carried) -> dict[str, Any]:
+def cause_told(headers: Headers, job_type: str, carried: Carried) -> dict[str, Any]:
     """The letter's fingerprint, and the release that wrote it."""
     found = dict(headers)
     release = release_in(found)
@@ -296,7 +296,7 @@ def _cause(headers: Headers, job_type: str, carried: Carried) -> dict[str, Any]:
     return {**told, "release": release} if release else told
 
 
-def _told(carried: Carried) -> dict[str, Any]:
+def told_of(carried: Carried) -> dict[str, Any]:
     """Details from the headers, beyond the numbers that every entry has."""
     texts = ("reason", "error", "message", "frame", "due_ms", "delay_ms", "waits", "waits_since_ms")
     first = {name: value for name in texts if (value := getattr(carried, name)) not in {None, ""}}

@@ -42,19 +42,41 @@ def read_event(catalogue: Catalogue, value: bytes) -> Event:
     Bytes become base64, decimals, dates, times and UUIDs their text: the form `enqueue` takes.
     Fields that any known schema of the job type marks as secret become `***`.
     """
-    reader, decoded = catalogue.read(value)
-    meta = decoded.meta._asdict()
-    args = unmasked_args(reader, value)
-    return Event(reader.job_type, meta, masked(reader.schema, args, reader.secret))
+    return EventReader(catalogue).read(value)
+
+
+class EventReader:
+    """Reads many events: each schema is prepared once. Used by one thread."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        """`catalogue` may learn more schemas later."""
+        self._catalogue = catalogue
+        self._parsed: dict[bytes, Any] = {}
+        """By fingerprint; at most as many as a catalogue holds."""
+
+    def read(self, value: bytes) -> Event:
+        """As `read_event`."""
+        reader, decoded = self._catalogue.read(value)
+        parsed = self._parsed.get(reader.fingerprint)
+        if parsed is None:
+            parsed = self._parsed[reader.fingerprint] = parse_schema(_places_kept(reader.schema))
+        args = _args(reader, value, parsed)
+        if reader.secret:
+            args = masked(reader.schema, args, reader.secret)
+        return Event(reader.job_type, decoded.meta._asdict(), args)
 
 
 def unmasked_args(reader: Reader, value: bytes) -> Any:  # noqa: ANN401 - JSON
     """The args in the same form, **with** their secrets: never to be shown; raises DecodeError."""
+    return _args(reader, value, parse_schema(_places_kept(reader.schema)))
+
+
+def _args(reader: Reader, value: bytes, parsed: Any) -> Any:  # noqa: ANN401 - JSON, the library's own
     stream = BytesIO(value)
     stream.seek(split_frame(value)[1])
     try:
         # The schema was linted when it was registered, so it can't make the library run away.
-        record: Any = schemaless_reader(stream, parse_schema(_places_kept(reader.schema)), None)
+        record: Any = schemaless_reader(stream, parsed, None)
     except Exception as error:
         text = f": {error}" if not reader.secret else "; it has secret fields"
         message = f"{reader.job_type}: cannot be read: {type(error).__name__}{text}"

@@ -16,6 +16,7 @@ PARTS = [
     "Coordinator",
     "Exporter",
     "HTTP side",
+    "Read side",
     "State disk",
     "Clock",
     "Network between them",

@@ -283,7 +283,7 @@ def test_the_health_check_reads_the_port_as_the_process_does(
 def test_roles_name_the_app_in_one_way(roles: dict[str, Any], variables: dict[str, str]) -> None:
     named = [role["command"] for role in roles.values() if "entrypoint" not in role]
 
-    assert len(named) == 5
+    assert len(named) == 6
     for words in named:
         assert "--app" not in words, words
         assert variables["JOBSTREAM_APP"] in words

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import click
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
     from jobstream.cli.declared_app import Declared
     from jobstream.cli.watched_code import WatchedCode
 
+VIEWS = "views"
 WEB = "web"
-PROCESSES = (*ROLES, "exporter", WEB)
+PROCESSES = (*ROLES, "exporter", VIEWS, WEB)
 SCHEDULER = "scheduler"
 WEB_PORT = 8_390
 NAMES_MAX = 3
@@ -48,8 +50,9 @@ def command(app: AppName, *, log_level: str, reload: bool) -> int:
     The command uses the broker at JOBSTREAM_BOOTSTRAP_SERVERS if one answers there. Otherwise it
     starts a broker on that port, keeps its data, and stops it at the end. It then applies the
     topics of the app and starts worker, delayer and exporter, a scheduler if the code has
-    schedules, and pages with the HTTP API if the extra web is installed. Ctrl-C drains the workers,
-    then stops the broker; a second Ctrl-C kills the workers without waiting for their jobs.
+    schedules, views if the extra views is installed, and pages with the HTTP API if the extra web
+    is. Ctrl-C drains the workers, then stops the broker; a second Ctrl-C kills the workers without
+    waiting for their jobs.
     """
     from jobstream.cli.lossy import never_fail  # noqa: PLC0415 - with the command only
     from jobstream.cli.watched_code import WatchedCode  # noqa: PLC0415 - as above
@@ -218,10 +221,13 @@ def _broker(servers: str) -> Iterator[None]:
         say("broker  | stopping")
 
 
+def _has_views() -> bool:
+    """Whether the extra of the read side is installed; imports none of it."""
+    return all(find_spec(name) is not None for name in ("faust", "sqlalchemy", "alembic"))
+
+
 def _web_port() -> int | None:
     """Where pages and the API are: the usual port, or another if that is taken; None without."""
-    from importlib.util import find_spec  # noqa: PLC0415 - with the command only
-
     from jobstream.broker.errors import PortInUseError  # noqa: PLC0415 - as above
     from jobstream.broker.free_ports import refuse_taken, some_free_port  # noqa: PLC0415 - as above
 
@@ -235,10 +241,14 @@ def _web_port() -> int | None:
 
 
 def _roles(app: AppName, log_level: str, declared: Declared, web_port: int | None) -> list[Child]:
-    """Every process; a scheduler only where the code has schedules, `web` only with a port."""
+    """Every process that can run; a scheduler where the code has some, `web` with a port."""
     options = ["--log", "plain", "--log-level", log_level]
     children = []
-    left_out = {SCHEDULER: not declared.schedules, WEB: web_port is None}
+    left_out = {
+        SCHEDULER: not declared.schedules,
+        VIEWS: not _has_views(),
+        WEB: web_port is None,
+    }
     taken = [each for each in PROCESSES if not left_out.get(each)]
     for role, port in zip(taken, declared.ports, strict=False):
         words = [sys.executable, "-m", "jobstream"]

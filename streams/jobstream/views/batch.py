@@ -1,0 +1,37 @@
+"""Records of one partition as they were read: a range of offsets, and what stands in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jobstream.views.changes import Where
+    from jobstream_processors.ports import Record
+
+
+class Run(NamedTuple):
+    """Everything that the log has in [start, stop) of a partition: compaction leaves gaps."""
+
+    where: Where
+    start: int
+    stop: int
+    records: Sequence[Record]
+    end: int
+    """The next offset to be written to the partition, when the run was read."""
+    read_ms: int
+    """When it was read, by this machine."""
+
+
+class Written(NamedTuple):
+    """What became of a batch."""
+
+    records: int
+    """Folded; those that were in the tables already are not counted."""
+    misplaced: tuple[Run, ...]
+    """Runs that begin after the stored offset: another instance went back, or this one jumped."""
+    nexts: dict[tuple[str, int], int]
+    """(topic, partition) → the next offset to fold, as it is stored now."""
+    newest_ms: int
+    """The append time of the newest record."""

@@ -1,0 +1,165 @@
+"""Opens the database of the read side: SQLite by default, PostgreSQL by URL.
+
+It looks whether the tables are those of this version, and never changes them by itself.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import create_engine, event, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from jobstream.views.db_tables import REVISION
+from jobstream.views.errors import (
+    DatabaseAway,
+    DatabaseNewer,
+    DatabaseOlder,
+    DatabaseRefused,
+    TooSlow,
+)
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Connection, Engine
+    from sqlalchemy.engine import URL
+
+FILE = "views.sqlite3"
+BUSY_MS = 5_000
+"""How long SQLite waits for another writer before it says that it is locked."""
+CONNECT_S = 5
+POOL = 5
+MIGRATE = "jobstream views migrate"
+_LOCK = 0x6A6F6273
+"""Of PostgreSQL's advisory locks: writers take turns."""
+
+
+def default_url(state_dir: Path, app: str) -> str:
+    """Where the database of an app is if nothing else is said: a file in its state folder."""
+    return f"sqlite:///{state_dir / app / FILE}"
+
+
+def parsed_url(url: str) -> URL:
+    """The URL; raises DatabaseRefused for one that is none, or of another kind of database."""
+    try:
+        made = make_url(url)
+    except ArgumentError as error:
+        message = (
+            f"{url!r} is no database: write sqlite:////folder/file or "
+            "postgresql://user:password@host/name"
+        )
+        raise DatabaseRefused(message) from error
+    backend = made.get_backend_name()
+    if backend == "sqlite":
+        if not made.database or made.database == ":memory:":
+            message = "a database in memory is seen by no other process: give a file"
+            raise DatabaseRefused(message)
+        return made.set(drivername="sqlite+pysqlite")
+    if backend == "postgresql":
+        return made.set(drivername="postgresql+psycopg")
+    message = f"{made.render_as_string()}: views are kept in SQLite or PostgreSQL"
+    raise DatabaseRefused(message)
+
+
+def opened(url: str, *, read_only: bool = False) -> Engine:
+    """An engine for the database, which connects at first use. Any thread may use it.
+
+    Raises DatabaseRefused for a URL of another kind, or where the driver is not installed.
+    """
+    made = parsed_url(url)
+    is_sqlite = made.get_backend_name() == "sqlite"
+    options: dict[str, Any] = {"pool_size": POOL, "max_overflow": POOL, "pool_timeout": CONNECT_S}
+    if is_sqlite:
+        options["connect_args"] = {"timeout": BUSY_MS / 1000, "check_same_thread": False}
+    else:
+        options["connect_args"] = {"connect_timeout": CONNECT_S, "application_name": "jobstream"}
+        options["pool_pre_ping"] = True
+    try:
+        engine = create_engine(made, **options)
+    except (ModuleNotFoundError, NoSuchModuleError) as error:
+        message = f"{made.drivername} needs a driver: pip install 'jobstream[postgres]'"
+        raise DatabaseRefused(message) from error
+    if is_sqlite:
+        _prepare_sqlite(engine, read_only=read_only)
+    return engine
+
+
+def _prepare_sqlite(engine: Engine, *, read_only: bool) -> None:
+    @event.listens_for(engine, "connect")
+    def _connected(connection: sqlite3.Connection, _: object) -> None:
+        # The driver would begin by itself, and only at the first change.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        if not read_only:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        # In WAL mode a crash of the machine may take the last transactions back, rows and offsets
+        # alike: they are folded again.
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.execute("PRAGMA cache_size=-65536")
+        cursor.execute("PRAGMA temp_store=MEMORY")
+        if read_only:
+            cursor.execute("PRAGMA query_only=ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A writer takes its lock before it reads what it changes.
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def take_turn(connection: Connection) -> None:
+    """Let no other instance write until this transaction ends."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+
+
+def limit_time(connection: Connection, seconds: float) -> None:
+    """Stop every statement of this transaction after so long."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = {int(seconds * 1000)}")
+
+
+def revision_of(engine: Engine) -> str | None:
+    """The version of the tables; None where there are none."""
+    with translated(), engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def check_revision(engine: Engine) -> None:
+    """Raise DatabaseOlder or DatabaseNewer unless the tables are those of this version."""
+    found, where = revision_of(engine), engine.url.render_as_string(hide_password=True)
+    if found == REVISION:
+        return
+    if found is None or found < REVISION:
+        state = "has no tables yet" if found is None else f"is of version {found}"
+        message = f"{where} {state}, this jobstream needs {REVISION}: run {MIGRATE}"
+        raise DatabaseOlder(message)
+    message = (
+        f"{where} is of version {found}, newer than {REVISION} of this jobstream: use the version "
+        "that made it, or another database"
+    )
+    raise DatabaseNewer(message)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the drivers' errors into ours: what may pass becomes DatabaseAway."""
+    try:
+        yield
+    except DBAPIError as error:
+        text_ = " ".join(str(error.orig).split())[:300]
+        if "interrupted" in text_ or "statement timeout" in text_:
+            message = f"the question took too long and was stopped: narrow it ({text_})"
+            raise TooSlow(message) from error
+        message = f"the database does not take part: {text_}"
+        raise DatabaseAway(message) from error
+    except TimeoutError as error:
+        message = "every connection to the database is in use"
+        raise DatabaseAway(message) from error

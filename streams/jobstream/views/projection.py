@@ -1,0 +1,189 @@
+"""Where an app's projection stands: the topics it folds, its database, and the places in both.
+
+The agents hand it runs; the thread that reads asks it where to begin; upkeep asks it what to look
+after. All positions are the database's.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from jobstream.topics.names import Kind, parse
+from jobstream.views.changes import Where
+from jobstream.views.database import take_turn, translated
+from jobstream.views.db_tables import gaps, meta, places
+from jobstream.views.record_fold import Fold
+from jobstream.views.upserts import chunks, insert_new, upsert
+from jobstream.views.writing import Writer, stored_places
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy import Connection, Engine
+
+    from jobstream.operate.view import AppView
+    from jobstream.views.batch import Run, Written
+    from jobstream.views.errors import DatabaseAway
+    from jobstream_processors.ports import TopicPartition
+
+log = logging.getLogger("jobstream.views")
+
+FOLDED = frozenset(
+    (Kind.QUEUE, Kind.RUNG, Kind.DLQ, Kind.DEDUP, Kind.CONTROL, Kind.SCHEDULES, Kind.OFFSETS)
+)
+RETAINED, ANEW, SHORT = (
+    "retention passed what was not folded yet",
+    "the topic was made anew; what the old one told is still here",
+    "the log ends before what was folded; it is folded anew from its start",
+)
+BEFORE_US = "jobs whose records retention had deleted before the projection began are not in here"
+
+
+class Projection:
+    """One app's tables, fed by any number of instances. Safe to use from several threads."""
+
+    def __init__(self, view: AppView, engine: Engine) -> None:
+        self.view = view
+        self.engine = engine
+        self.stopping = False
+        self._learning = threading.Lock()
+        self._writer = Writer(engine, Fold(view.catalogue, self._learn))
+        self._ids: dict[str, str] = {}
+        self._held: dict[TopicPartition, Where] = {}
+        self.folded = 0
+        """Records, by this instance."""
+        self.batches = 0
+        self.write_s = 0.0
+        self.newest_ms = 0
+        self.trouble = ""
+        """Why nothing is stored now; "" if all is well."""
+
+    def topics(self) -> dict[str, list[str]]:
+        """Kind → the app's topics that are folded, as they are now; asks the cluster."""
+        self.view.look_again()
+        queues = {queue.name for queue in self.view.queues()}
+        found: dict[str, list[str]] = {}
+        for topic in self.view.counts:
+            named = parse(topic)
+            if named is None or named.app != self.view.app or named.kind not in FOLDED:
+                continue
+            if not named.queue or named.queue in queues:
+                found.setdefault(str(named.kind), []).append(topic)
+        return found
+
+    # -- what the reading thread asks
+
+    def starts(self, wanted: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[Where, int]]:
+        """Where each partition goes on; those without a place begin at the log's start."""
+        spans = self.view.cluster.spans(wanted)
+        self._ids |= self.view.cluster.topic_ids({topic for topic, _ in wanted})
+        found: dict[TopicPartition, tuple[Where, int]] = {}
+        wheres = {at: self._where(at) for at in wanted}
+        with translated(), self.engine.begin() as connection:
+            stored = stored_places(connection, {where.topic_id for where in wheres.values()})
+            known = stored_places_of(connection, {topic for topic, _ in wanted})
+            for at, where in wheres.items():
+                row = stored.get((where.topic_id, where.partition))
+                low, high = spans[at]
+                if row is None:
+                    self._begin(connection, where, low, high, is_anew=at in known)
+                    found[at] = where, low
+                elif not low <= row.next <= high:
+                    found[at] = where, self._skip(connection, where, row.next, low)
+                else:
+                    found[at] = where, row.next
+        self._held |= wheres
+        return found
+
+    def out_of_log(self, place: TopicPartition) -> int:
+        """Where it goes on; the topic may be another by now."""
+        return self.starts([place])[place][1]
+
+    def _where(self, place: TopicPartition) -> Where:
+        named = parse(place[0])
+        assert named is not None, "only topics of ours are subscribed to"  # noqa: S101
+        return Where(*place, self._ids[place[0]], str(named.kind), named.queue, named.rung)
+
+    def _begin(
+        self, connection: Connection, where: Where, low: int, high: int, *, is_anew: bool
+    ) -> None:
+        row = {
+            "topic_id": where.topic_id, "partition": where.partition, "topic": where.topic,
+            "next": low, "record_ms": 0, "end": high, "checked_ms": _now_ms(),
+        }  # fmt: skip
+        insert_new(connection, places, [row])
+        if is_anew:
+            log.warning("views_topic_made_anew", extra={"topic": where.topic})
+            self._note(connection, where, ANEW, 0)
+        elif low > 0 and where.kind == Kind.QUEUE:
+            insert_new(connection, meta, [{"name": "incomplete", "value": BEFORE_US}])
+
+    def _skip(self, connection: Connection, where: Where, at: int, low: int) -> int:
+        take_turn(connection)
+        reason, lost = (RETAINED, low - at) if at < low else (SHORT, 0)
+        extra = {"topic": where.topic, "partition": where.partition, "records": lost}
+        log.error("views_gap", extra={"reason": reason, **extra})
+        self._note(connection, where, reason, lost)
+        connection.execute(
+            places.update()
+            .where(places.c.topic_id == where.topic_id, places.c.partition == where.partition)
+            .values(next=low)
+        )
+        return low
+
+    @staticmethod
+    def _note(connection: Connection, where: Where, reason: str, records: int) -> None:
+        row = {
+            "topic": where.topic, "partition": where.partition, "topic_id": where.topic_id,
+            "reason": reason, "records": records, "at_ms": _now_ms(),
+        }  # fmt: skip
+        upsert(connection, gaps, [row], add=("records",))
+
+    # -- what agents hand over
+
+    def write(self, runs: Sequence[Run]) -> Written:
+        """Fold and store; blocks until it is committed. Raises DatabaseAway."""
+        began = time.monotonic()
+        written = self._writer.write(runs)
+        self.write_s += time.monotonic() - began
+        self.folded += written.records
+        self.batches += 1
+        self.newest_ms = max(self.newest_ms, written.newest_ms)
+        if self.trouble:
+            log.info("views_database_back")
+            self.trouble = ""
+        return written
+
+    def waits_for_database(self, error: DatabaseAway) -> None:
+        """The database does not take part; said once."""
+        if not self.trouble:
+            log.warning("views_database_away", extra={"reason": str(error)})
+        self.trouble = str(error)
+
+    def _learn(self) -> None:
+        """Read the schemas that came since: a record names one that is not known."""
+        with self._learning:
+            self.view.look_again()
+
+    @property
+    def held(self) -> Mapping[TopicPartition, Where]:
+        """Partitions that this instance was given, also those that it gave back since."""
+        return dict(self._held)
+
+
+def stored_places_of(connection: Connection, topics: set[str]) -> set[TopicPartition]:
+    """(topic, partition) of every place that is stored, of whichever incarnation."""
+    found: set[TopicPartition] = set()
+    for some in chunks(sorted(topics)):
+        query = select(places.c.topic, places.c.partition).where(places.c.topic.in_(some))
+        found |= {(row.topic, row.partition) for row in connection.execute(query)}
+    return found
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,26 @@
+"""Texts as both databases can hold them: bounded, and without the character that one refuses."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TEXT_CHARS_MAX = 1_000
+ARGS_CHARS_MAX = 4_000
+"""Of the args that are stored and searched; the log has them whole."""
+TRACEBACK_CHARS_MAX = 8_000
+
+
+_encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=str)
+to_json: Callable[[Any], str] = _encoder.encode
+"""JSON without spaces; what has no form in JSON is its text."""
+
+
+def cleaned(text: str) -> str:
+    """The text as it is stored: PostgreSQL holds no NUL, and neither a half of a pair."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

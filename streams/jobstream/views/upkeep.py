@@ -1,0 +1,142 @@
+"""What a projection does beside folding: it looks at ends, members and topics, and forgets.
+
+One thread. A look that fails is logged, counted, and made again; folding goes on meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from sqlalchemy import bindparam, delete, select, update
+
+from jobstream.topics.names import delay_group, schedule_group, worker_group
+from jobstream.views.database import take_turn, translated
+from jobstream.views.db_tables import places, workers
+from jobstream.views.upserts import upsert
+from jobstream.views.views_retention import delete_old
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from jobstream.views.projection import Projection
+    from jobstream.views.views_retention import Keep
+
+log = logging.getLogger("jobstream.views")
+
+EVERY_S = 2.0
+MEMBERS_EVERY = 5
+"""Looks between two at members and topics: ten seconds."""
+FORGET_MS = 300_000
+"""After so long a member that the brokers do not list is forgotten."""
+
+
+class Upkeep:
+    """The looks of one instance."""
+
+    def __init__(self, projection: Projection, keep: Keep, changed: Callable[[], None]) -> None:
+        """`changed` is called once, when the app has other topics than at the start."""
+        self._projection = projection
+        self._keep = keep
+        self._changed = changed
+        self._closing = threading.Event()
+        self._topics: Mapping[str, list[str]] | None = None
+        self._ids: dict[str, str] = {}
+        self._looks = 0
+        self.failures = 0
+        self.behind_records = 0
+        self.behind_s = 0.0
+        self.looked_mono = time.monotonic()
+        self.quiet_s = 5 * EVERY_S
+        """A look that is older tells nothing of now."""
+
+    def run(self) -> None:
+        """Look until closed."""
+        while not self._closing.wait(EVERY_S):
+            try:
+                self.look()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next look tries again
+                self.failures += 1
+                log.warning(
+                    "views_look_failed", extra={"reason": f"{type(error).__name__}: {error}"}
+                )
+
+    def close(self) -> None:
+        """Let `run` end after the look it is in."""
+        self._closing.set()
+
+    def look(self) -> None:
+        """Once."""
+        if self._looks % MEMBERS_EVERY == 0:
+            self._compare_topics()
+            self._members()
+        self._looks += 1
+        self._ends()
+        deleted = delete_old(self._projection.engine, self._keep, _now_ms())
+        if deleted:
+            log.info("views_old_jobs_deleted", extra={"jobs": deleted})
+        self.looked_mono = time.monotonic()
+
+    def _compare_topics(self) -> None:
+        topics = self._projection.topics()
+        ids = self._projection.view.cluster.topic_ids(
+            name for names in topics.values() for name in names
+        )
+        if self._topics is not None and (topics, ids) != (self._topics, self._ids):
+            log.info("views_topics_changed")
+            self._changed()
+        self._topics, self._ids = topics, ids
+
+    def _ends(self) -> None:
+        """Write how far the log goes now, so that readers know how old the answers are."""
+        held = self._projection.held
+        asked_ms = _now_ms()
+        spans = self._projection.view.cluster.spans(held)
+        rows = [
+            {"its_id": where.topic_id, "its_number": where.partition, "its_end": spans[at][1]}
+            for at, where in held.items()
+        ]
+        if not rows:
+            return
+        mine = (
+            places.c.topic_id == bindparam("its_id"),
+            places.c.partition == bindparam("its_number"),
+        )
+        change = update(places).where(*mine)
+        change = change.values(end=bindparam("its_end"), checked_ms=asked_ms)
+        with translated(), self._projection.engine.begin() as connection:
+            take_turn(connection)
+            connection.execute(change.where(places.c.checked_ms <= asked_ms), rows)
+            now = connection.execute(select(places)).all()
+        behind = [row for row in now if row.next < row.end]
+        self.behind_records = sum(row.end - row.next for row in behind)
+        oldest = min((row.record_ms or asked_ms for row in behind), default=asked_ms)
+        self.behind_s = max(0.0, (asked_ms - oldest) / 1000)
+
+    def _members(self) -> None:
+        app = self._projection.view.app
+        groups = [worker_group(app), delay_group(app), schedule_group(app)]
+        found = self._projection.view.cluster.memberships(groups)
+        now_ms = _now_ms()
+        rows = [
+            {
+                "member": f"{group}:{member.name}",
+                "group": group,
+                "client": member.name.rpartition("@")[0],
+                "host": member.name.rpartition("@")[2].removeprefix("/"),
+                "partitions": member.partitions,
+                "seen_ms": now_ms,
+            }
+            for group, members in found.items()
+            for member in members
+        ]
+        with translated(), self._projection.engine.begin() as connection:
+            take_turn(connection)
+            upsert(connection, workers, rows)
+            connection.execute(delete(workers).where(workers.c.seen_ms < now_ms - FORGET_MS))
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,95 @@
+"""Projections as processes of their own, and the straight fold that they are compared with."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
+from tests.harness.folded import rows_in
+
+from jobstream.topics.names import parse
+from jobstream.views.batch import Run
+from jobstream.views.changes import Where
+from jobstream.views.database import opened
+from jobstream.views.db_tables import places
+from jobstream.views.migrating import migrate
+from jobstream.views.projection import FOLDED
+from jobstream.views.record_fold import Fold
+from jobstream.views.writing import Writer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from jobstream.operate.view import AppView
+    from jobstream_processors.ports import Record
+
+DECIDED_ELSEWHERE = {"minutes", "places", "workers", "meta", "unread"}
+"""Tables that also tell of when somebody looked, and how often."""
+
+
+def started(view: AppView, url: str, folder: Path, *words: str) -> subprocess.Popen[bytes]:
+    """One instance; its log is beside its number in the folder."""
+    command = [
+        sys.executable, "-m", "jobstream", "views", "--app", view.app, "--database", url,
+        "--log", "plain", *words,
+    ]  # fmt: skip
+    environ = {
+        "JOBSTREAM_BOOTSTRAP_SERVERS": view.settings.bootstrap_servers,
+        "JOBSTREAM_STATE_DIR": str(folder),
+        "PATH": "/usr/bin:/bin",
+    }
+    with (folder / "views.log").open("ab") as log:
+        return subprocess.Popen(command, env=environ, stdout=log, stderr=log)
+
+
+def folded_so_far(url: str) -> int:
+    """The sum of all stored offsets; 0 while there are no tables."""
+    engine = opened(url, read_only=True)
+    try:
+        with engine.connect() as connection:
+            return int(connection.execute(select(func.sum(places.c.next))).scalar() or 0)
+    except DBAPIError:
+        return 0
+    finally:
+        engine.dispose()
+
+
+def log_ends(view: AppView) -> int:
+    """The sum of the ends of all folded partitions."""
+    return sum(high for _, high in view.cluster.spans(_places(view)).values())
+
+
+def _places(view: AppView) -> list[tuple[str, int]]:
+    view.look_again()
+    return [
+        (topic, number)
+        for topic, count in view.counts.items()
+        if (named := parse(topic)) is not None and named.app == view.app and named.kind in FOLDED
+        for number in range(count)
+    ]
+
+
+def straight(view: AppView, url: str) -> dict[str, list[tuple[Any, ...]]]:
+    """The rows of one fold of the whole log, each partition at once."""
+    engine = opened(url)
+    migrate(engine)
+    spans = view.cluster.spans(_places(view))
+    ids = view.cluster.topic_ids({topic for topic, _ in spans})
+    found: dict[tuple[str, int], list[Record]] = defaultdict(list)
+    for record in view.records(spans):
+        found[record.topic() or "", record.partition() or 0].append(record)
+    runs = []
+    for (topic, number), (low, high) in spans.items():
+        named = parse(topic)
+        assert named is not None
+        where = Where(topic, number, ids[topic], str(named.kind), named.queue, named.rung)
+        runs.append(Run(where, low, high, found[topic, number], high, 0))
+    Writer(engine, Fold(view.catalogue)).write(runs)
+    rows = rows_in(engine)
+    engine.dispose()
+    return rows

@@ -1,0 +1,135 @@
+"""The projection on real Kafka: what it does while its database is away, and what it tells."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import uuid
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.harness.folded import sqlite_in
+from tests.harness.postgres import Postgres
+from tests.harness.projections import log_ends
+from tests.harness.served import Served
+from tests.harness.waiting import wait_until
+
+from jobstream import App
+from jobstream.operate.view import AppView
+from jobstream.views.database import opened
+from jobstream.views.errors import DatabaseAway
+from jobstream.views.migrating import migrate
+from jobstream.views.role import ViewsRole
+from jobstream.views.view_answers import JobFilter
+from jobstream.views.views_reader import Views
+from jobstream.views.views_retention import Keep
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from jobstream.broker.embedded import EmbeddedKafka
+
+pytestmark = pytest.mark.kafka
+LIMIT_S = 120.0
+DONE = JobFilter(types=("ship",), states=("done",))
+
+
+@dataclass(frozen=True)
+class Order:
+    number: int
+
+
+@pytest.fixture
+def served(kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Served]:
+    servers, name = kafka.bootstrap_servers, f"looks-{uuid.uuid4().hex[:8]}"
+    app = App(name, bootstrap_servers=servers, state_dir=tmp_path / "state", size="small")
+    queue = app.queue("mail", partitions=2)
+
+    @app.job(queue=queue)
+    async def ship(order: Order) -> None:
+        del order
+
+    with Served(app) as made:
+        yield made
+
+
+@contextmanager
+def projecting(served: Served, url: str) -> Iterator[ViewsRole]:
+    engine = opened(url)
+    migrate(engine)
+    role = ViewsRole(AppView(served.app.name, served.app.settings), engine, Keep())
+    thread = threading.Thread(target=role.run)
+    thread.start()
+    try:
+        yield role
+    finally:
+        role.close()
+        thread.join(LIMIT_S)
+        engine.dispose()
+        assert not thread.is_alive()
+
+
+def done(url: str) -> int:
+    with closing(Views(url)) as views:
+        return views.count(DONE).n
+
+
+@contextmanager
+def locked(url: str) -> Iterator[None]:
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_database_that_is_away_delays_and_loses_nothing(
+    served: Served, tmp_path: Path, kind: str
+) -> None:
+    (job,) = served.app.jobs.values()
+    job.enqueue_many([Order(n) for n in range(20)])
+    if kind == "sqlite":
+        url = sqlite_in(tmp_path)
+        with projecting(served, url) as role:
+            wait_until(lambda: done(url) == 20, "the first are there", limit_s=LIMIT_S)
+            with locked(url):
+                _meanwhile(served, role)
+                assert done(url) == 20, "who only reads goes on"
+            _catches_up(served, role, url)
+        return
+    with Postgres() as server, projecting(served, server.url) as role:
+        wait_until(lambda: done(server.url) == 20, "the first are there", limit_s=LIMIT_S)
+        server.stop()
+        _meanwhile(served, role)
+        with pytest.raises(DatabaseAway):
+            done(server.url)
+        server.start()
+        _catches_up(served, role, server.url)
+
+
+def _meanwhile(served: Served, role: ViewsRole) -> None:
+    """Jobs go on, and the projection says why it does not."""
+    (job,) = served.app.jobs.values()
+    job.enqueue_many([Order(100 + n) for n in range(30)])
+    wait_until(lambda: bool(role.projection.trouble), "it is said", limit_s=LIMIT_S)
+    checks = {check.name: check for check in role.probes.ready()}
+    assert not checks["storing"].ok
+    families = {family.name: family for family in role.metrics.collect()}
+    assert families["jobs_views_database_away"].samples[0].value == 1
+
+
+def _catches_up(served: Served, role: ViewsRole, url: str) -> None:
+    wait_until(lambda: done(url) == 50, "all are there", limit_s=LIMIT_S)
+    wait_until(lambda: not role.projection.trouble, "it is over", limit_s=LIMIT_S)
+    view = AppView(served.app.name, served.app.settings)
+    with closing(Views(url)) as views:
+        assert views.freshness().incomplete == ()
+        (stats,) = views.types(3_600)
+        assert (stats.job_type, stats.done) == ("ship", 50)
+        assert sum(total.n for total in views.totals()) == 50
+        members = wait_until(views.workers, "members are listed", limit_s=LIMIT_S)
+        assert {row.group for row in members} >= {served.app.name}
+    assert log_ends(view) >= 100
