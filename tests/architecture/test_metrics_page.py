@@ -23,7 +23,7 @@ THINGS = {
     *("jobs_control_entries", "jobs_log_start_offset", "jobs_log_end_offset"),
     *("jobs_committed_offset", "jobs_back_pressure_blind", "jobs_breaker_state"),
     *("jobs_schedules_broken", "jobs_schedules_owned"),
-    *("jobs_waiting", "jobs_http_waiting"),
+    *("jobs_waiting", "jobs_views_stalled", "jobs_http_waiting"),
 }
 
 

@@ -41,6 +41,7 @@ CASES = {
     "memory": "memory with a million jobs waiting",
     "footprint": "memory of a worker: idle, in a burst, after it, and of its child processes",
     "exporter": "one look of the lag exporter at a thousand partitions",
+    "views": "the read side: folding, queries at a million jobs, and how fresh its rows are",
     "processes": "CPU a job of one, two and four worker processes, and the broker's share",
     "start": "from starting a worker to its first job",
     "recovery": "how long partitions stand still after deaths and restarts (three brokers)",

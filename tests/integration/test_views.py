@@ -5,22 +5,24 @@ from __future__ import annotations
 import sqlite3
 import threading
 import uuid
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.harness.folded import sqlite_in
+from tests.harness.folded import rows_in, sqlite_in
 from tests.harness.postgres import Postgres
-from tests.harness.projections import log_ends
+from tests.harness.projections import folded_so_far, log_ends, straight
 from tests.harness.served import Served
 from tests.harness.waiting import wait_until
 
 from jobstream import App
 from jobstream.operate.view import AppView
 from jobstream.views.database import opened
+from jobstream.views.db_tables import jobs
 from jobstream.views.errors import DatabaseAway
 from jobstream.views.migrating import migrate
+from jobstream.views.rebuilding import rebuild
 from jobstream.views.role import ViewsRole
 from jobstream.views.view_answers import JobFilter
 from jobstream.views.views_reader import Views
@@ -110,6 +112,49 @@ def test_a_database_that_is_away_delays_and_loses_nothing(
         _catches_up(served, role, server.url)
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_rebuild_takes_the_place_of_the_running_rows(
+    served: Served, tmp_path: Path, kind: str
+) -> None:
+    (job,) = served.app.jobs.values()
+    job.enqueue_many([Order(n) for n in range(40)])
+    with ExitStack() as stack:
+        url = sqlite_in(tmp_path)
+        if kind == "postgresql":
+            url = stack.enter_context(Postgres()).url
+        with projecting(served, url) as role:
+            wait_until(lambda: done(url) == 40, "the first are there", limit_s=LIMIT_S)
+            _damage(url)
+            heard: list[tuple[int, int]] = []
+
+            def hear(done: int, total: int) -> None:
+                heard.append((done, total))
+
+            rebuilt = rebuild(role.projection.view, url, hear)
+
+            assert rebuilt >= 80
+            assert heard[-1][0] == heard[-1][1] > 0, "it tells how far it is"
+            job.enqueue_many([Order(100 + n) for n in range(10)])
+            wait_until(lambda: done(url) == 50, "the projection goes on", limit_s=LIMIT_S)
+        view = AppView(served.app.name, served.app.settings)
+        wait_until(lambda: folded_so_far(url) > 0, "it is there", limit_s=LIMIT_S)
+        engine = opened(url)
+        found = rows_in(engine)
+        engine.dispose()
+        (tmp_path / "straight").mkdir()
+        expected = straight(view, sqlite_in(tmp_path / "straight"))
+        for table in ("jobs", "attempts", "tallies", "letters", "audit", "entries"):
+            assert found[table] == expected[table], table
+
+
+def _damage(url: str) -> None:
+    """Rows that no log tells of."""
+    engine = opened(url)
+    with engine.begin() as connection:
+        connection.execute(jobs.update().values(state="lost", job_type="nothing"))
+    engine.dispose()
+
+
 def _meanwhile(served: Served, role: ViewsRole) -> None:
     """Jobs go on, and the projection says why it does not."""
     (job,) = served.app.jobs.values()
@@ -118,7 +163,7 @@ def _meanwhile(served: Served, role: ViewsRole) -> None:
     checks = {check.name: check for check in role.probes.ready()}
     assert not checks["storing"].ok
     families = {family.name: family for family in role.metrics.collect()}
-    assert families["jobs_views_database_away"].samples[0].value == 1
+    assert families["jobs_views_stalled"].samples[0].value == 1
 
 
 def _catches_up(served: Served, role: ViewsRole, url: str) -> None:

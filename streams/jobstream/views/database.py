@@ -66,10 +66,11 @@ def parsed_url(url: str) -> URL:
     raise DatabaseRefused(message)
 
 
-def opened(url: str, *, read_only: bool = False) -> Engine:
+def opened(url: str, *, read_only: bool = False, schema: str = "") -> Engine:
     """An engine for the database, which connects at first use. Any thread may use it.
 
-    Raises DatabaseRefused for a URL of another kind, or where the driver is not installed.
+    `schema` names that of PostgreSQL in which the tables are; "" stands for the usual one. Raises
+    DatabaseRefused for a URL of another kind, or where the driver is not installed.
     """
     made = parsed_url(url)
     is_sqlite = made.get_backend_name() == "sqlite"
@@ -79,6 +80,8 @@ def opened(url: str, *, read_only: bool = False) -> Engine:
     else:
         options["connect_args"] = {"connect_timeout": CONNECT_S, "application_name": "jobstream"}
         options["pool_pre_ping"] = True
+        if schema:
+            options["connect_args"]["options"] = f"-csearch_path={schema}"
     try:
         engine = create_engine(made, **options)
     except (ModuleNotFoundError, NoSuchModuleError) as error:

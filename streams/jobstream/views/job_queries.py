@@ -13,7 +13,7 @@ from sqlalchemy import and_, case, func, literal_column, or_, select, tuple_
 
 from jobstream.views.asking import cursor_of, place_in
 from jobstream.views.db_tables import jobs, tallies
-from jobstream.views.view_answers import Count, Page, StoredJob
+from jobstream.views.view_answers import Count, RowPage, StoredJob
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Select
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Tests = list[ColumnElement[bool]]
 
 LIMIT_MAX = 500
-CANDIDATES = 20_000
+CANDIDATES = 10_000
 """Rows that are looked at for one page or count, where not all that an index gives are meant."""
 PARTS_MAX = 500
 """Ranges that a page is merged from, at most."""
@@ -46,7 +46,7 @@ class _Plan(NamedTuple):
 
 def find(
     connection: Connection, wanted: JobFilter, after: str | None, limit: int
-) -> Page[StoredJob]:
+) -> RowPage[StoredJob]:
     """A page of the jobs that the filter means, the newest first."""
     limit = max(1, min(limit, LIMIT_MAX))
     place = place_in(after, int, int)
@@ -69,7 +69,7 @@ def find(
     if len(found) > limit:
         frontier = shown[-1].at_ms, shown[-1].n
     rows = tuple(job_row(row) for row in shown)
-    return Page(rows, cursor_of(*frontier) if frontier is not None else None)
+    return RowPage(rows, cursor_of(*frontier) if frontier is not None else None)
 
 
 def job_row(row: Any) -> StoredJob:  # noqa: ANN401 - a row of the driver

@@ -11,7 +11,7 @@ from jobstream.schedule_view import shown_schedule
 from jobstream.views.asking import cursor_of, place_in
 from jobstream.views.db_tables import audit, entries
 from jobstream.views.db_tables import workers as members
-from jobstream.views.view_answers import Act, Page, WorkerRow
+from jobstream.views.view_answers import Act, RowPage, WorkerRow
 from jobstream_processors.core.orders import in_force
 from jobstream_processors.errors import InvalidOption
 from jobstream_processors.schedule.schedule_book import ScheduleBook
@@ -79,7 +79,7 @@ def workers(connection: Connection, now_ms: int) -> tuple[WorkerRow, ...]:
     return tuple(found)
 
 
-def acts(connection: Connection, after: str | None, limit: int) -> Page[Act]:
+def acts(connection: Connection, after: str | None, limit: int) -> RowPage[Act]:
     """The newest first."""
     place = place_in(after, int, str, int, int)
     order = (audit.c.at_ms, audit.c.topic_id, audit.c.partition, audit.c.offset)
@@ -99,4 +99,4 @@ def acts(connection: Connection, after: str | None, limit: int) -> Page[Act]:
     cursor = None
     if last is not None:
         cursor = cursor_of(last.at_ms, last.topic_id, last.partition, last.offset)
-    return Page(found, cursor)
+    return RowPage(found, cursor)

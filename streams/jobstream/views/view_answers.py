@@ -84,7 +84,7 @@ class StoredJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
+class RowPage(Generic[T]):
     """Some of the rows, and how to go on."""
 
     rows: tuple[T, ...]
@@ -126,9 +126,9 @@ class JobDetail:
     attempts: tuple[Attempt, ...]
     """The oldest first; at most the newest 500."""
     parent: StoredJob | None
-    events: Page[HistoryEntry]
+    events: RowPage[HistoryEntry]
     """The first of its history, the oldest first; `Views.events` goes on."""
-    children: Page[StoredJob]
+    children: RowPage[StoredJob]
     """The first jobs that its handler enqueued; `Views.children` goes on."""
 
 

@@ -34,5 +34,5 @@ class ViewsMetrics:
         yield counter("jobs_views_folded_records_total", [((), projection.folded)])
         yield counter("jobs_views_transactions_total", [((), projection.batches)])
         yield counter("jobs_views_write_seconds_total", [((), projection.write_s)])
-        yield gauge("jobs_views_database_away", [((), float(bool(projection.trouble)))])
+        yield gauge("jobs_views_stalled", [((), float(bool(projection.trouble)))])
         yield counter("jobs_views_look_failures_total", [((), upkeep.failures)])

@@ -28,7 +28,7 @@ from jobstream.views.view_answers import (
     Count,
     JobDetail,
     JobFilter,
-    Page,
+    RowPage,
     StoredJob,
     Total,
     UnreadCount,
@@ -90,10 +90,10 @@ class Views:
 
     def jobs(
         self, wanted: JobFilter = EVERYTHING, after: str | None = None, limit: int = 50
-    ) -> Page[StoredJob]:
+    ) -> RowPage[StoredJob]:
         """Jobs that the filter means, the newest change first; `limit` is cut to 500.
 
-        `after` is `Page.next` of the page before; raises BadCursor for any other text.
+        `after` is `RowPage.next` of the page before; raises BadCursor for any other text.
         """
         with self._ask() as connection:
             return job_queries.find(connection, wanted, after, limit)
@@ -127,13 +127,17 @@ class Views:
                 children=job_queries.find(connection, JobFilter(parent=job_id), None, 50),
             )
 
-    def events(self, job_id: str, after: str | None = None, limit: int = 100) -> Page[HistoryEntry]:
+    def events(
+        self, job_id: str, after: str | None = None, limit: int = 100
+    ) -> RowPage[HistoryEntry]:
         """Every record about the job, the oldest first; empty for a job that is not known."""
         with self._ask() as connection:
             facts = connection.execute(select(jobs.c.facts).where(jobs.c.id == job_id)).scalar()
             return _events(connection, job_id, facts, after, limit)
 
-    def children(self, job_id: str, after: str | None = None, limit: int = 50) -> Page[StoredJob]:
+    def children(
+        self, job_id: str, after: str | None = None, limit: int = 50
+    ) -> RowPage[StoredJob]:
         """The jobs that its handler enqueued, the newest change first."""
         return self.jobs(JobFilter(parent=job_id), after, limit)
 
@@ -167,7 +171,7 @@ class Views:
         with self._ask() as connection:
             return workers(connection, int(time.time() * 1000))
 
-    def audit(self, after: str | None = None, limit: int = 50) -> Page[Act]:
+    def audit(self, after: str | None = None, limit: int = 50) -> RowPage[Act]:
         """What operators did, the newest first."""
         with self._ask() as connection:
             return acts(connection, after, max(1, min(limit, job_queries.LIMIT_MAX)))
@@ -181,7 +185,7 @@ class Views:
 
 def _events(
     connection: Connection, job_id: str, facts: str | None, after: str | None, limit: int
-) -> Page[HistoryEntry]:
+) -> RowPage[HistoryEntry]:
     limit = max(1, min(limit, job_queries.LIMIT_MAX))
     place = place_in(after, int, str, int, int)
     order = (attempts.c.at_ms, attempts.c.topic, attempts.c.partition, attempts.c.offset)
@@ -198,7 +202,7 @@ def _events(
     found = sorted([*found, *plain], key=lambda entry: (entry.at_ms, entry.place))
     shown, more = found[:limit], len(found) > limit
     cursor = cursor_of(shown[-1].at_ms, *shown[-1].place) if more else None
-    return Page(tuple(shown), cursor)
+    return RowPage(tuple(shown), cursor)
 
 
 def _newest_entries(connection: Connection, job_id: str) -> list[HistoryEntry]:

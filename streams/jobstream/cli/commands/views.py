@@ -19,7 +19,7 @@ from jobstream.cli.options import (
     seconds,
     view_of,
 )
-from jobstream.cli.output import print_json, say
+from jobstream.cli.output import print_json, progress, say
 from jobstream.errors import ConfigError
 from jobstream.exits import FAILURE, OK
 from jobstream.roles.stop_signals import SIGNALS, leave_at_once
@@ -115,6 +115,26 @@ def migrate_command(app: AppName, *, database: str | None) -> int:
     else:
         say(f"the tables are of version {after} now; they were {before or 'not there'}")
     engine.dispose()
+    return OK
+
+
+@command.command("rebuild", cls=AppCommand)
+@database_option
+def rebuild_command(app: AppName, *, database: str | None) -> int:
+    """Build the tables anew from the log, beside those in use, then take their place at once.
+
+    A projection may run meanwhile: it goes on behind the new rows. Jobs whose records retention has
+    deleted are not in the new tables.
+    """
+    parts = _parts()
+    from jobstream.views.rebuilding import rebuild  # noqa: PLC0415 - heavy
+
+    view = view_of(app)
+    url = database or parts["default_url"](view.settings.state_dir, view.app)
+    parts["make_folder"](url)
+    with progress("folding") as moved:
+        records = rebuild(view, url, moved)
+    say(f"built anew from {records:,} records")
     return OK
 
 
