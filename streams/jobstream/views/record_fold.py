@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from jobstream.kafka.follow.control_topic import entry_of
-from jobstream.operate.history import told_of
+from jobstream.operate.history import cause_told, closing_told, told_of
 from jobstream.operate.job_events import EventReader, schema_of, type_by
 from jobstream.views.changes import (
     ActTold,
@@ -229,9 +229,16 @@ class Fold:
         ]
         part += [cleaned(carried.reason), cleaned(carried.error), cleaned(carried.message)]
         part += [cleaned(carried.frame), fingerprint, where.queue]
-        what, told = "letter closed", {"redrive": redrive}
-        if value is not None:
-            what, told = "dead letter", told_of(carried)
+        if value is None:
+            what, told = "letter closed", {"redrive": redrive, **closing_told(record)}
+            if told.get("who"):
+                place = (where.topic_id, where.topic, where.partition, offset, at_ms)
+                act, who, why = (cleaned(str(told.get(n, ""))) for n in ("closed", "who", "why"))
+                yield ActTold(*place, "letter", job_id, act, who, why, None)
+        else:
+            listed = [(name, raw or b"") for name, raw in headers.items()]
+            what = "dead letter"
+            told = told_of(carried) | cause_told(listed, job_type, carried)
         entry = self._entry(where, record, what, told, carried.traceback)
         yield JobTold(job_id, Facts(letter=part, job_type=job_type), entry)
 

@@ -205,10 +205,10 @@ class Act:
 
     at_ms: int
     kind: str
-    """As in the control topic, or `schedule_` and what was done to a schedule."""
+    """As in the control topic, `schedule_` and what was done to a schedule, or `letter`."""
     subject: str
     act: str
-    """`set` or `lifted`."""
+    """`set` or `lifted`; of a letter how it was closed."""
     who: str
     why: str
     until_ms: int | None
