@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from jobstream.operate.view import AppView
     from jobstream_processors.ports import Record
 
-DECIDED_ELSEWHERE = {"minutes", "places", "workers", "meta", "unread"}
-"""Tables that also tell of when somebody looked, and how often."""
+DECIDED_ELSEWHERE = {"marks", "minutes", "places", "workers", "meta", "unread"}
+"""Tables that also tell of when somebody looked, or of what workers go on writing meanwhile."""
 
 
 def started(view: AppView, url: str, folder: Path, *words: str) -> subprocess.Popen[bytes]:
