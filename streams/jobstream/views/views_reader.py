@@ -21,7 +21,7 @@ from jobstream.views.db_tables import attempts, jobs, tallies, unread
 from jobstream.views.facts import facts_of
 from jobstream.views.freshness import freshness
 from jobstream.views.job_writing import done_entry, first_entry
-from jobstream.views.operations import acts, schedules, workers
+from jobstream.views.stored_entries import acts, schedules, workers
 from jobstream.views.stored_groups import groups
 from jobstream.views.type_stats import types
 from jobstream.views.view_answers import (
