@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select, tuple_
 
 from jobstream.kafka.follow.control_topic import entry_of
-from jobstream.schedule_view import shown_schedule
+from jobstream.schedule_view import KnownCode, shown_schedule, trouble_of
 from jobstream.views.asking import cursor_of, place_in
 from jobstream.views.db_tables import audit, entries
 from jobstream.views.db_tables import workers as members
@@ -15,7 +15,7 @@ from jobstream.views.view_answers import Act, RowPage, WorkerRow
 from jobstream_processors.core.orders import in_force
 from jobstream_processors.errors import InvalidOption
 from jobstream_processors.schedule.schedule_book import ScheduleBook
-from jobstream_schemas import DecodeError
+from jobstream_schemas import Catalogue, DecodeError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -50,8 +50,11 @@ def schedules(connection: Connection, now_ms: int) -> tuple[Schedule, ...]:
     for row in connection.execute(query.order_by(entries.c.at_ms, entries.c.offset)):
         book.take(row.key, row.value, row.at_ms)
     there = [each for each in book.schedules.values() if not each.is_gone]
+    # No code is known here: what only it could tell of a schedule, `jobstream schedules` tells.
+    known = KnownCode({}, {}, Catalogue())
     return tuple(
-        shown_schedule(each, now_ms, (), ()) for each in sorted(there, key=lambda one: one.name)
+        shown_schedule(each, now_ms, trouble_of(each, known))
+        for each in sorted(there, key=lambda one: one.name)
     )
 
 
