@@ -34,7 +34,7 @@ BUSY_MS = 5_000
 """How long SQLite waits for another writer before it says that it is locked."""
 CONNECT_S = 5
 POOL = 5
-MIGRATE = "jobstream views migrate"
+MIGRATE = "jobstream views migrate MODULE:APP"
 _LOCK = 0x6A6F6273
 """Of PostgreSQL's advisory locks: writers take turns."""
 

@@ -2,7 +2,7 @@
 
 ViewsError
 ├── DatabaseRefused   the URL, the driver or what stands in the database can't be used
-│   ├── DatabaseOlder   an older version made it: jobstream views migrate
+│   ├── DatabaseOlder   an older version made it: run `jobstream views migrate`
 │   └── DatabaseNewer   a newer version made it: use that one
 ├── DatabaseAway      it is locked, full or gone: may be tried again
 └── TooSlow           a question took longer than it may: narrow it

@@ -91,7 +91,7 @@ def check_host(desk: Desk, request: Request) -> None:
     elif desk.is_open and not is_loopback(name):
         message = (
             f"host {name!r:.100}: without tokens this serves 127.0.0.1 and localhost alone; "
-            "make one with: jobstream web token add NAME --role read"
+            "make one with: jobstream web token add MODULE:APP NAME --role read"
         )
         raise Problem(421, "host", message)
 
@@ -143,7 +143,7 @@ def _local(request: Request) -> Caller:
     if not is_loopback(came_from) or proxied:
         message = (
             "without tokens only callers of this machine are served, and none that came through "
-            "a proxy: make a token with: jobstream web token add NAME --role read"
+            "a proxy: make a token with: jobstream web token add MODULE:APP NAME --role read"
         )
         raise Problem(403, "not-local", message)
     return LOCAL

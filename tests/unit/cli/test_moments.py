@@ -36,7 +36,8 @@ def test_a_moment_is_told_in_several_ways(text: str, expected: datetime) -> None
 
 def test_a_duration_is_that_long_before_now_by_the_brokers() -> None:
     now_ms = 1_800_000_000_000
-    given = dict.fromkeys(("ids", "job_types"), ()) | dict.fromkeys(("error", "reason"))
+    several = dict.fromkeys(("ids", "job_types", "fingerprints"), ())
+    given = several | dict.fromkeys(("error", "reason"))
 
     assert moment("--since", "2h", lambda: now_ms) == now_ms - 7_200_000
     chosen = filter_of(given | {"since": "2h", "until": "30m"}, lambda: now_ms)

@@ -26,7 +26,7 @@ log = logging.getLogger("jobstream.web")
 
 _UNAUTHORIZED = 401
 _WHAT_TO_DO = {
-    403: "Sign in with a token that has the role, or ask for one: jobstream web token add.",
+    403: "Sign in with a token that has the role, or ask an operator for one.",
     404: "Look at the lists: what is there has a link.",
     422: "Change the value and ask again.",
     429: "Wait a moment and reload this page.",
