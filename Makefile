@@ -96,7 +96,7 @@ lock: ## write the lock files anew from pyproject.toml (needs the network)
 	$(LOCK) pyproject.toml --extra dev --extra otel --extra views --extra postgres --extra web --extra top --group build --group test --group lint \
 	  --group bench --group dashboards \
 	  --output-file requirements.lock $(ARGS)
-	$(LOCK) pyproject.toml --extra worker --extra otel --extra views --extra postgres --constraint requirements.lock \
+	$(LOCK) pyproject.toml --extra worker --extra otel --extra views --extra postgres --extra web --constraint requirements.lock \
 	  --output-file docker/worker.lock
 	$(LOCK) --group build --constraint requirements.lock --output-file docker/build.lock
 

@@ -33,7 +33,7 @@ class Service:
 
 
 def services(root: Path) -> list[Service]:
-    """Those of the repository at `root`, in the order of the file."""
+    """Those of the repository at `root` that start unasked, in the order of the file."""
     variables = _variables((root / ".env").read_text())
     text = (root / "docker-compose.yml").read_text()
     composed = yaml.safe_load(_VARIABLE.sub(lambda found: variables[found[1]], text))
@@ -45,7 +45,7 @@ def services(root: Path) -> list[Service]:
             runs_once=service.get("healthcheck") == {"disable": True},
         )
         for name, service in composed["services"].items()
-        if "build" in service
+        if "build" in service and "profiles" not in service
     ]
 
 

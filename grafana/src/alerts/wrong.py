@@ -9,6 +9,9 @@ from grafana.src.alerts.alert import PER_GROUP, Alert
 
 RUNS_MIN = 20
 """A ratio of less than this many runs says nothing."""
+FAILED = 'sum by (app) (increase(jobs_http_requests_total{status=~"5.."}[10m]))'
+FAILED_MIN = 5
+"""Up to so many failed answers of the API in ten minutes are no news."""
 
 WRONG = (
     Alert("JobsDeadLetters", "ticket",
@@ -52,6 +55,15 @@ WRONG = (
           description="Schedule {{ $labels.schedule }} ({{ $labels.app }}) has been unable to fire "
                       "for ten minutes on {{ $value }} process: {{ $labels.why }}. Its jobs are "
                       "not made; it stays as it is until somebody mends or removes it."),
+    Alert("JobsApiErrors", "ticket",
+          f"{FAILED} / sum by (app) (increase(jobs_http_requests_total[10m])) > 0.05 "
+          f"and {FAILED} > {FAILED_MIN}",
+          lasts="5m", board="jobstream-web", panel="http-errors", by=("app",),
+          summary="The HTTP API of {{ $labels.app }} fails often",
+          description="{{ $value | humanizePercentage }} of the answers of the HTTP API and pages "
+                      "of {{ $labels.app }} in the last ten minutes were errors of the server "
+                      "(5xx). Workers run their jobs without it; who enqueues through it may "
+                      "not."),
     Alert("JobsRebalanceStorm", "ticket",
           'sum by (app, group) (increase(jobs_rebalances_total{type="assigned"}[15m])) '
           "/ (group:jobs_group_members:max > 0)",

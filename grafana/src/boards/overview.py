@@ -166,7 +166,7 @@ HONEST = (
            "only pages and queries are late.",
            "s", Query(f"max(jobs_views_behind_seconds{{{APP}}})"),
            steps=(GOOD, Step(10, "yellow"), Step(60, "red")), decimals=0, no_value="no views",
-           at=At(20, 32, 4, 4)),
+           may_be_empty="an app without `jobstream views` has no database", at=At(20, 32, 4, 4)),
 )
 
 OVERVIEW = Board(

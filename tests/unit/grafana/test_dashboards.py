@@ -47,8 +47,8 @@ def test_files_are_what_the_source_makes() -> None:
     assert found == made, "run `make dashboards`"
 
 
-def test_there_are_six() -> None:
-    assert len(boards()) == 6
+def test_there_are_seven() -> None:
+    assert len(boards()) == 7
 
 
 @pytest.mark.parametrize("board", ALL_BOARDS)

@@ -91,7 +91,7 @@ def test_privileges_are_few(services: dict[str, Any]) -> None:
 def test_nothing_is_published_beyond_this_machine(services: dict[str, Any]) -> None:
     published = [port for service in services.values() for port in service.get("ports", [])]
 
-    assert len(published) == 4
+    assert len(published) == 5
     assert all(re.fullmatch(r"127\.0\.0\.1:\d+:\d+", port) for port in published)
     assert len({port.split(":")[1] for port in published}) == len(published)
 
@@ -203,6 +203,15 @@ def test_commands_are_ours(roles: dict[str, Any]) -> None:
             assert service["command"][0] in COMMANDS, name
 
 
+def test_pages_are_served_only_where_they_are_asked_for(roles: dict[str, Any]) -> None:
+    """Beyond the loopback they need a token, which is made after the first start."""
+    web = roles["web"]
+
+    assert [name for name, service in roles.items() if "profiles" in service] == ["web"]
+    assert web["command"][-2:] == ["--host", "0.0.0.0"]  # noqa: S104 - inside a container
+    assert ("web-state", STATE, "rw") in mounts(web), "the file of tokens outlives the container"
+
+
 def test_a_worker_may_drain(roles: dict[str, Any]) -> None:
     assert Settings.load({}).drain_ms == DRAIN_S * 1000
     for name in ("worker", "delayer"):
@@ -283,7 +292,7 @@ def test_the_health_check_reads_the_port_as_the_process_does(
 def test_roles_name_the_app_in_one_way(roles: dict[str, Any], variables: dict[str, str]) -> None:
     named = [role["command"] for role in roles.values() if "entrypoint" not in role]
 
-    assert len(named) == 6
+    assert len(named) == 7
     for words in named:
         assert "--app" not in words, words
         assert variables["JOBSTREAM_APP"] in words

@@ -51,7 +51,7 @@ def test_lock_of_the_image_pins_what_the_tests_ran_with(root: Path, name: str) -
     assert some.items() <= everything.items(), "run `make lock`"
 
 
-@pytest.mark.parametrize("extra", ["worker", "otel"])
+@pytest.mark.parametrize("extra", ["worker", "otel", "views", "postgres", "web"])
 def test_lock_of_the_image_has_every_library_of_a_worker(root: Path, extra: str) -> None:
     assert wanted(root, extra) <= pins(root / "docker/worker.lock").keys(), "run `make lock`"
 
