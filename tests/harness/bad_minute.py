@@ -18,7 +18,7 @@ from jobstream.answers.as_of import as_of
 from jobstream.answers.audit_screen import ActRow, AuditAnswer
 from jobstream.answers.health_screen import HealthAnswer, PartRow
 from jobstream.answers.job_screen import JobAnswer, JobStep
-from jobstream.answers.jobs_screen import JobRow, JobsAnswer
+from jobstream.answers.jobs_answer import JobRow, JobsAnswer
 from jobstream.answers.letters_screen import LetterRow, LettersAnswer
 from jobstream.answers.limits_screen import BreakerNow, LimitNow, LimitsAnswer
 from jobstream.answers.overview import OverviewAnswer

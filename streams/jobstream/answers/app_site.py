@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jobstream.answers.job_ends import JobEnds
 from jobstream.answers.kept import AnswerCache
 from jobstream.answers.log_readers import LogReaders
+from jobstream.answers.read_side import ReadSide
 from jobstream.answers.shared_look import SharedLook
 from jobstream.app import App
 from jobstream.operate.process_answers import processes_here
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
 class Site:
     """An app and what is known of it. Safe in any thread; `close` ends what it started."""
 
-    def __init__(self, app: App, *, has_code: bool) -> None:
-        """`has_code`: the app is what its code declares, else only its name is known."""
+    def __init__(self, app: App, *, has_code: bool, database: str | None = None) -> None:
+        """`has_code`: the app is what its code declares, else only its name is known.
+
+        `database` is the URL of that of `jobstream views`, by default the file that it keeps.
+        """
         self.app = app
         self.name = app.name
         self.settings = app.settings
@@ -34,16 +38,17 @@ class Site:
         self.readers = LogReaders(self.view)
         self.kept = AnswerCache()
         self.ends = JobEnds(self.view)
+        self.read_side = ReadSide(self.name, self.settings, database)
 
     @classmethod
-    def of(cls, app: App) -> Site:
+    def of(cls, app: App, database: str | None = None) -> Site:
         """That of an app whose code is here."""
-        return cls(app, has_code=True)
+        return cls(app, has_code=True, database=database)
 
     @classmethod
-    def named(cls, name: str, settings: Settings) -> Site:
+    def named(cls, name: str, settings: Settings, database: str | None = None) -> Site:
         """That of an app of which the name is known alone; raises ConfigError for a bad one."""
-        return cls(App(name, settings=settings), has_code=False)
+        return cls(App(name, settings=settings), has_code=False, database=database)
 
     def view(self) -> AppView:
         """A new view of the app's log, for one thread."""
@@ -70,4 +75,5 @@ class Site:
         """Stop looking, and disconnect what enqueues."""
         self.look.close()
         self.ends.close()
+        self.read_side.close()
         self.app.close()

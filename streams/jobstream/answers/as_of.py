@@ -21,6 +21,8 @@ class AsOf:
     """Seconds since then, when the answer was given."""
     stale: str = ""
     """Why the answer is older than it should be; empty if it is not."""
+    why_log: str = ""
+    """Why the log was asked in place of the views, which tell more; empty if there are none."""
 
 
 def as_of(source: Source, age_s: float, now_s: float, stale: str = "") -> AsOf:

@@ -3,6 +3,7 @@
 AnswerError
 ├── SourceAway   the source does not answer, and nothing is known from before: ask again later
 ├── TooBusy      as many readings of the log go on as may: ask again in a moment
+├── NotFromViews the database of `jobstream views` does not serve: the log is asked, nobody hears it
 └── NoSuch       the app has no job, queue, letter or schedule of that name: look at the name
 
 None of them concerns a running job.
@@ -33,3 +34,17 @@ class TooBusy(AnswerError):
 
 class NoSuch(AnswerError):
     """What was asked for is not there; the message says what is."""
+
+
+class NotFromViews(AnswerError):
+    """The database of the read side is not there, does not answer, or is behind: ask the log."""
+
+    def __init__(self, message: str, *, expected: bool) -> None:
+        """`expected`: there is a database, or one was named."""
+        super().__init__(message)
+        self.expected = expected
+
+    @property
+    def why(self) -> str:
+        """What an answer says of it: nothing where there never was a database."""
+        return str(self) if self.expected else ""

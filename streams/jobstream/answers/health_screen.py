@@ -39,12 +39,15 @@ def health(site: Site, now_s: float) -> HealthAnswer:
         taken, told = site.look.now()
     except AnswerError as error:
         broker = PartRow("broker", ok=False, said=str(error))
-        return HealthAnswer(as_of("log", 0.0, now_s, str(error)), ok=False, parts=(broker,))
+        return HealthAnswer(
+            as_of("log", 0.0, now_s, str(error)), ok=False, parts=(broker, views_part(site))
+        )
     parts = [
         PartRow("broker", ok=not told.stale, said=told.stale or "answers"),
         _groups(site, taken),
         _queues(site, taken),
         *_processes(site),
+        views_part(site),
     ]
     parts.sort(key=lambda part: part.ok)
     return HealthAnswer(told, all(part.ok for part in parts), tuple(parts))
@@ -65,6 +68,14 @@ def _queues(site: Site, taken: Taken) -> PartRow:
     if late:
         return PartRow("queues", ok=False, said=f"behind their objective: {', '.join(late[:20])}")
     return PartRow("queues", ok=True, said="all keep their objective")
+
+
+def views_part(site: Site) -> PartRow:
+    """The database of `jobstream views`: none is needed, but one that is there is to be fresh."""
+    state = site.read_side.state()
+    if state is not None:
+        return PartRow("views", ok=state.ok, said=state.said)
+    return PartRow("views", ok=True, said=f"not in use; {site.read_side.why_not()}")
 
 
 def _processes(site: Site) -> list[PartRow]:

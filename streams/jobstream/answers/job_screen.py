@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from jobstream.answers.as_of import AsOf
-from jobstream.answers.errors import NoSuch
+from jobstream.answers.errors import NoSuch, NotFromViews
 from jobstream.control_listing import ControlEntry, shown
 from jobstream.operate.errors import LookTooLong, NotThere
 from jobstream.operate.history import History, history
@@ -79,14 +80,54 @@ class JobAnswer:
 def job(site: Site, job_id: str) -> JobAnswer:
     """The job of that id, or of the one that begins so; blocks while the log is read.
 
-    Raises NoSuch where the log has none, or no whole one, SourceAway and TooBusy.
+    A job whose records the log no longer has is told by the views, by its whole id alone. Raises
+    NoSuch where neither has one, SourceAway and TooBusy.
     """
     if not job_id or len(job_id) > ID_CHARS_MAX:
         message = f"no job has the id {job_id!r:.100}"
         raise NoSuch(message)
-    held = site.kept.get(("job", job_id), lambda: _read(site, job_id))
+    try:
+        held = site.kept.get(("job", job_id), lambda: _read(site, job_id))
+    except NoSuch:
+        if (kept := job_from_views(site, job_id)) is None:
+            raise
+        return kept
     found, orders, run = held.value
     return _answer(held.as_of(), found, orders, run)
+
+
+def job_from_views(site: Site, job_id: str) -> JobAnswer | None:
+    """As the database keeps it, without control entries; None where it does not, or is away."""
+    try:
+        (detail, entries), told = site.read_side.ask(
+            lambda views: (views.job(job_id), views.events(job_id, limit=STEPS_MAX))
+        )
+    except NotFromViews:
+        return None
+    if detail is None:
+        return None
+    row = detail.row
+    named = {
+        "order_key": row.key, "fair_key": row.tenant, "unique_key": row.unique_key,
+        "parent_id": row.parent_id, "correlation_id": row.correlation_id, "source": row.source,
+    }  # fmt: skip
+    return JobAnswer(
+        as_of=told,
+        id=row.id,
+        type=row.job_type,
+        state=row.state,
+        has_ended=row.ended_ms is not None,
+        queue=row.queue,
+        attempt=row.attempts,
+        meta={name: value for name, value in named.items() if value},
+        args=json.loads(row.args) if row.args is not None and not row.args_cut else None,
+        steps=tuple(_step(entry) for entry in entries.rows),
+        steps_left_out=0,
+        traceback=next((each.traceback for each in reversed(entries.rows) if each.traceback), ""),
+        orders=(),
+        runs_on="",
+        runs_s=None,
+    )
 
 
 Found = tuple[History, tuple["Order", ...], Mapping[str, Any] | None]

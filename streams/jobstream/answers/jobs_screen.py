@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from jobstream.answers.as_of import AsOf
-from jobstream.answers.errors import NoSuch
+from jobstream.answers.errors import NoSuch, NotFromViews, SourceAway
+from jobstream.answers.jobs_answer import JobRow, JobsAnswer
+from jobstream.answers.jobs_from_views import answers_fully, jobs_from_views
 from jobstream.errors import ConfigError
 from jobstream.operate.errors import NotThere
 from jobstream.operate.job_list import jobs_now, require_types
@@ -19,6 +19,7 @@ from jobstream.operate.process_answers import workers_here
 
 if TYPE_CHECKING:
     from jobstream.answers.app_site import Site
+    from jobstream.answers.jobs_answer import JobsWanted
     from jobstream.operate.job_list import JobList
     from jobstream.operate.view import AppView
 
@@ -29,78 +30,58 @@ LOG_JOBS_MAX = 2_000
 LOG_RECORDS_MAX = 200_000
 LOOK_MS = 3_600_000
 """How far back the log is read where nothing says since when."""
+INT_MAX = 2**53
+LAST_ID = "\U0010ffff"
+"""Greater than any id."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobsWanted:
-    """Which jobs are meant; an empty field is met by all."""
+class _Place(NamedTuple):
+    """Where a page begins."""
 
-    states: tuple[str, ...] = ()
-    types: tuple[str, ...] = ()
-    """Job types; `*` stands for any text."""
-    queue: str | None = None
-    key: str | None = None
-    """The order key."""
-    since: datetime | None = None
-    """Jobs of this moment or later."""
-    text: str | None = None
-    """A text in the args, the id or the error. From the log, in the id and the error alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobRow:
-    """One job at a glance."""
-
-    id: str
-    type: str
-    """Empty where nothing tells."""
-    queue: str
-    state: str
     at: datetime
-    """When the record was appended that tells the state; of one that runs, when it began."""
-    attempt: int
-    key: str | None
-    due_at: datetime | None
-    ahead: int | None
-    """Records of its partition that may have to be finished before it."""
-    waits: str
-    """What it waits for on the ladder, if not for its time alone."""
-    error: str
-    reason: str
-    """Why it ended, if not by being done."""
-    letter_closed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class JobsAnswer:
-    """One page of jobs."""
-
-    as_of: AsOf
-    jobs: tuple[JobRow, ...]
-    after: str
-    """Give it back to get the next page; empty at the end."""
-    counts: Mapping[str, int]
-    """State → how many jobs meet the filter, but for its states."""
-    since: datetime
-    """What happened before was not looked at."""
-    older: int
-    """Records before that moment that may still wait."""
-    note: str
-    """What this source can't tell; empty if nothing."""
+    id: str
+    is_of_log: bool
+    """The page before came from the log; else it came from the views."""
 
 
 def jobs(site: Site, wanted: JobsWanted, after: str = "", limit: int = LIMIT) -> JobsAnswer:
-    """A page of the jobs that are wanted; blocks for some seconds while the log is read.
+    """A page of the jobs that are wanted, from the views, else from the log.
+
+    Blocks for 3 s at most while the views are asked, and some seconds while the log is read.
 
     Raises ConfigError for a bad filter or `after`, NoSuch for an unknown queue or type, SourceAway
     and TooBusy.
     """
     _check(wanted, limit)
     place = _place_in(after)
+    if place is not None and place.is_of_log:
+        return _from_log(site, wanted, place, limit)
+    # The same text as the views wrote it.
+    cursor = after or None
+    why = ""
+    try:
+        if answers_fully(wanted):
+            return jobs_from_views(site, wanted, cursor, limit)
+    except NotFromViews as error:
+        why = error.why
+    try:
+        found = _from_log(site, wanted, place, limit)
+    except SourceAway as away:
+        if not why:
+            raise
+        try:
+            old = jobs_from_views(site, wanted, cursor, limit, any_age=True)
+        except NotFromViews:
+            raise away from None
+        return replace(old, as_of=replace(old.as_of, stale=f"{why}; and the log: {away}"))
+    return replace(found, as_of=replace(found.as_of, why_log=why))
+
+
+def _from_log(site: Site, wanted: JobsWanted, place: _Place | None, limit: int) -> JobsAnswer:
     held = site.kept.get(("jobs", wanted), lambda: _read(site, wanted))
     found, rows = held.value
     if place is not None:
-        rows = [row for row in rows if (row.at, row.id) < place]
+        rows = [row for row in rows if (row.at, row.id) < (place.at, place.id)]
     page = rows[:limit]
     left = len(rows) - len(page)
     return JobsAnswer(
@@ -194,16 +175,21 @@ def _after(row: JobRow) -> str:
     return base64.urlsafe_b64encode(told).decode().rstrip("=")
 
 
-def _place_in(after: str) -> tuple[datetime, str] | None:
+def _place_in(after: str) -> _Place | None:
     if not after:
         return None
     try:
         padded = after + "=" * (-len(after) % 4)
-        at_s, job_id = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        return datetime.fromtimestamp(at_s, UTC), str(job_id)
-    except (ValueError, TypeError, OverflowError, OSError) as error:
-        message = f"after={after!r:.100} is no place in a list: give the one of the page before"
-        raise ConfigError(message) from error
+        at, of = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        if type(at) is int and type(of) is int and 0 <= at < INT_MAX and 0 <= of < INT_MAX:
+            # From the log nothing of that moment is left out: some of it may come again.
+            return _Place(_moment(at), LAST_ID, is_of_log=False)
+        if isinstance(of, str):
+            return _Place(datetime.fromtimestamp(at, UTC), of, is_of_log=True)
+    except (ValueError, TypeError, OverflowError, OSError, RecursionError):
+        pass
+    message = f"after={after!r:.100} is no place in a list: give the one of the page before"
+    raise ConfigError(message)
 
 
 def _moment(at_ms: int) -> datetime:

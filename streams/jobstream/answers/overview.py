@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from jobstream.answers.as_of import AsOf
 from jobstream.answers.queues_screen import GroupRow, QueueRow, groups, queue_rows
+from jobstream.answers.read_side import ViewsState
 from jobstream.answers.workers_screen import RunRow, workers
 from jobstream.control_listing import ControlEntry, shown
 from jobstream_processors.core.orders import CANCEL
@@ -41,6 +42,8 @@ class OverviewAnswer:
     delayers: GroupRow
     orders: tuple[ControlEntry, ...]
     """What is in force, but for cancels of single jobs; the newest first."""
+    views: ViewsState | None = None
+    """How the database of `jobstream views` stands; None where there is none."""
 
 
 def overview(site: Site) -> OverviewAnswer:
@@ -64,4 +67,5 @@ def overview(site: Site) -> OverviewAnswer:
         workers=members,
         delayers=delayers,
         orders=tuple(orders[:ORDERS_MAX]),
+        views=site.read_side.state(),
     )

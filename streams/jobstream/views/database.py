@@ -66,7 +66,9 @@ def parsed_url(url: str) -> URL:
     raise DatabaseRefused(message)
 
 
-def opened(url: str, *, read_only: bool = False, schema: str = "") -> Engine:
+def opened(
+    url: str, *, read_only: bool = False, schema: str = "", busy_s: float = BUSY_MS / 1000
+) -> Engine:
     """An engine for the database, which connects at first use. Any thread may use it.
 
     `schema` names that of PostgreSQL in which the tables are; "" stands for the usual one. Raises
@@ -76,7 +78,7 @@ def opened(url: str, *, read_only: bool = False, schema: str = "") -> Engine:
     is_sqlite = made.get_backend_name() == "sqlite"
     options: dict[str, Any] = {"pool_size": POOL, "max_overflow": POOL, "pool_timeout": CONNECT_S}
     if is_sqlite:
-        options["connect_args"] = {"timeout": BUSY_MS / 1000, "check_same_thread": False}
+        options["connect_args"] = {"timeout": busy_s, "check_same_thread": False}
     else:
         options["connect_args"] = {"connect_timeout": CONNECT_S, "application_name": "jobstream"}
         options["pool_pre_ping"] = True

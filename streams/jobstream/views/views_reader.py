@@ -59,7 +59,7 @@ class Views:
 
     def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
         """Connect to nothing yet; raises DatabaseRefused for a URL that can't be right."""
-        self._engine = opened(url, read_only=True)
+        self._engine = opened(url, read_only=True, busy_s=timeout_s)
         self._timeout_s = timeout_s
         self._is_checked = False
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from jobstream.answers import jobs_screen, letters_screen
 from jobstream.answers.audit_screen import AuditAnswer, audit
 from jobstream.answers.health_screen import HealthAnswer, health
-from jobstream.answers.jobs_screen import JobsAnswer, JobsWanted, jobs
+from jobstream.answers.jobs_answer import JobsAnswer, JobsWanted
+from jobstream.answers.jobs_screen import jobs
 from jobstream.answers.letters_screen import (
     LetterGroupsAnswer,
     LettersAnswer,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import time
 from contextlib import asynccontextmanager
@@ -72,16 +73,22 @@ def asgi(
     app: App | Site,
     *,
     tokens: Path | None = None,
+    database: str | None = None,
     options: WebOptions | None = None,
 ) -> ASGIApp:
     """The application over HTTP of an app, to be served or mounted under a prefix.
 
     `tokens` is the file of tokens, by default `web-tokens.json` in the app's state folder, where
     `jobstream web token add` puts them. Without any token nobody is served, but with
-    `options.open_to_loopback`. Connects to nothing until the first request. A mounted application
-    is told to stop by its own lifespan, or by `close` of the `Site` that it was given.
+    `options.open_to_loopback`. `database` is the URL of that of `jobstream views`, by default
+    `JOBSTREAM_VIEWS_DATABASE` or the file that it keeps; a `Site` has its own. Raises
+    DatabaseRefused for a URL that can't be right. Connects to nothing until the first request. A
+    mounted application is told to stop by its own lifespan, or by `close` of the `Site` that it was
+    given.
     """
-    site = app if isinstance(app, Site) else Site.of(app)
+    database = database or os.environ.get("JOBSTREAM_VIEWS_DATABASE")
+    site = app if isinstance(app, Site) else Site.of(app, database)
+    site.read_side.require()
     path = tokens if tokens is not None else token_path(site)
     return application(Desk(site, TokenFile(path), options or WebOptions()))
 

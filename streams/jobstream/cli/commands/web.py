@@ -33,6 +33,13 @@ log = logging.getLogger("jobstream.web")
 
 PORT = 8390
 ROLES = ("enqueue", "read", "operate", "admin")
+database_option = click.option(
+    "--database",
+    metavar="URL",
+    envvar="JOBSTREAM_VIEWS_DATABASE",
+    help="Database of jobstream views, asked where it is fresh.  "
+         "[default: its file in the state folder]",
+)  # fmt: skip
 tokens_option = click.option(
     "--tokens",
     "file",
@@ -76,6 +83,7 @@ def command() -> None:
 @click.option("--https", "is_secure", is_flag=True,
               help="Send cookies by HTTPS only: every client comes by HTTPS.")  # fmt: skip
 @tokens_option
+@database_option
 @metrics_port_option
 @log_option
 @log_level_option
@@ -88,6 +96,7 @@ def serve_command(
     hosts: tuple[str, ...],
     is_secure: bool,
     file: Path | None,
+    database: str | None,
     metrics_port: str | None,
     form: LogForm,
     log_level: str,
@@ -102,7 +111,7 @@ def serve_command(
 
     never_fail()
     configure(form, log_level)
-    desk = _desk(app, file, host=host, prefix=prefix, hosts=hosts, is_secure=is_secure)
+    desk = _desk(app, file, database, host=host, prefix=prefix, hosts=hosts, is_secure=is_secure)
     from jobstream.observe.health import Probes  # noqa: PLC0415 - with the command only
     from jobstream.observe.server import serve  # noqa: PLC0415 - needs the extra `metrics`
     from jobstream.web.application import application  # noqa: PLC0415 - needs the extra
@@ -132,6 +141,7 @@ def serve_command(
 def _desk(
     app: AppName,
     file: Path | None,
+    database: str | None,
     *,
     host: str,
     prefix: str,
@@ -151,7 +161,8 @@ def _desk(
     if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
         message = f"--prefix {prefix!r}: begin it with a slash and end it without, as in /jobs"
         raise ConfigError(message)
-    site = site_of(app)
+    site = site_of(app, database)
+    site.read_side.require()
     tokens = TokenFile(file if file is not None else token_path(site))
     if not tokens.read().by_id and not is_loopback(host):
         fix = typed("jobstream web token add MODULE:APP NAME --role read", app)
@@ -169,15 +180,15 @@ def _desk(
     return Desk(site, tokens, options)
 
 
-def site_of(app: AppName) -> Site:
+def site_of(app: AppName, database: str | None = None) -> Site:
     """The app as one is to look at it and to act on it; its code only for MODULE:APP."""
     from jobstream.answers.app_site import Site  # noqa: PLC0415 - loads the Kafka client
 
     if app.has_code:
         from jobstream.cli.loading import load_app  # noqa: PLC0415 - only where code is named
 
-        return Site.of(load_app(app))
-    return Site.named(*name_and_settings(app))
+        return Site.of(load_app(app), database)
+    return Site.named(*name_and_settings(app), database)
 
 
 @command.group("token", cls=AppGroup)

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from jobstream.answers.job_screen import JobAnswer, job
-from jobstream.answers.jobs_screen import JobsWanted, jobs
+from jobstream.answers.jobs_answer import JobsWanted
+from jobstream.answers.jobs_screen import jobs
 from jobstream.operate.job_states import STATES
 from jobstream.web.api_reads import JobsQuery
 from jobstream.web.entry_check import require_queue
@@ -16,7 +17,7 @@ from jobstream.web.pages.page_route import Page
 from jobstream.web.problems import Problem
 
 if TYPE_CHECKING:
-    from jobstream.answers.jobs_screen import JobsAnswer
+    from jobstream.answers.jobs_answer import JobsAnswer
     from jobstream.web.pages.page_route import PageCall
 
 STEPS_FIRST = 100
