@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobstream.answers.as_of import AsOf
 from jobstream.answers.errors import NoSuch, NotFromViews
+from jobstream.answers.job_family import JobFamily
 from jobstream.control_listing import ControlEntry, shown
 from jobstream.operate.errors import LookTooLong, NotThere
 from jobstream.operate.history import History, history
@@ -75,6 +76,8 @@ class JobAnswer:
     """The worker of this machine that runs it, as `host:pid`; empty if none does."""
     runs_s: float | None
     """For how long it has run there."""
+    family: JobFamily | None = None
+    """Its parent and children; None where the views do not tell."""
 
 
 def job(site: Site, job_id: str) -> JobAnswer:

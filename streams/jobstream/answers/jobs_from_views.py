@@ -57,7 +57,7 @@ def jobs_from_views(
         note += ", and there may be more than the counts say"
     return JobsAnswer(
         as_of=told,
-        jobs=_with_runs(site, tuple(_row(job) for job in page.rows)),
+        jobs=_with_runs(site, tuple(job_row(job) for job in page.rows)),
         after=page.next or "",
         counts=counts,
         since=wanted.since,
@@ -118,7 +118,8 @@ def _with_runs(site: Site, rows: tuple[JobRow, ...]) -> tuple[JobRow, ...]:
     )
 
 
-def _row(job: StoredJob) -> JobRow:
+def job_row(job: StoredJob) -> JobRow:
+    """One job of the views at a glance."""
     return JobRow(
         id=job.id,
         type=job.job_type,

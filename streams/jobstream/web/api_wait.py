@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from jobstream.answers.as_of import AsOf
 from jobstream.answers.errors import NoSuch, TooBusy
+from jobstream.answers.job_family import job_family
 from jobstream.answers.job_screen import JobAnswer, job
 from jobstream.web.api_route import ApiRoute, Call
 from jobstream.web.callers import TokenRole
@@ -43,13 +44,21 @@ class JobEndAnswer:
 
 
 async def _job(call: Call) -> JobAnswer:
+    found = await _own(call)
+    desk = call.desk
+    family = await desk.ask(job_family, desk.site, found.id, call.caller.sees)
+    return replace(found, family=family)
+
+
+async def _own(call: Call) -> JobAnswer:
+    """The job, if its queue is the caller's business."""
     found = await _awaited(call, call.path("job_id"), call.query.wait)
     require_queue(call.caller, found.queue)
     return found
 
 
 async def _end(call: Call) -> JobEndAnswer:
-    found = await _job(call)
+    found = await _own(call)
     return JobEndAnswer(
         found.as_of, found.id, found.type, found.queue, found.state, found.has_ended, found.attempt
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 import threading
 import time
 from collections import Counter
@@ -20,6 +21,7 @@ from jobstream.answers.app_site import Site
 from jobstream.answers.audit_screen import audit
 from jobstream.answers.errors import NotFromViews
 from jobstream.answers.health_screen import views_part
+from jobstream.answers.job_family import job_family
 from jobstream.answers.job_screen import job_from_views
 from jobstream.answers.jobs_answer import JobRow, JobsWanted
 from jobstream.answers.jobs_screen import jobs
@@ -217,6 +219,34 @@ def test_a_locked_database_costs_a_bounded_time_once(
     assert second.as_of.why_log == first.as_of.why_log
     assert took_s < 1.0, "it is left alone for a time"
     assert answered == 200
+
+
+def test_parent_and_children_are_those_that_the_caller_may_see(web: WebSide, file: Path) -> None:
+    child, parent, *_ = (row.id for row in jobs(web.site, EVERY).jobs)
+    change(file, f"UPDATE jobs SET parent_id = ? WHERE id = '{child}'", parent)  # noqa: S608 - ours
+
+    above = job_family(web.site, child, lambda _: True)
+    below = job_family(web.site, parent, lambda _: True)
+    hidden = job_family(web.site, parent, lambda queue: queue == "other")
+
+    assert above is not None
+    assert above.parent is not None
+    assert (above.parent.id, above.children) == (parent, ())
+    assert below is not None
+    assert ([row.id for row in below.children], below.has_more) == ([child], False)
+    assert hidden is not None
+    assert hidden.children == ()
+
+
+@pytest.mark.usefixtures("file")
+def test_without_the_extra_the_log_answers_and_health_names_it(
+    web: WebSide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jobstream.views.database", None)
+    log_was_read(web.site)
+
+    assert jobs(web.site, EVERY).as_of.source == "log"
+    assert "jobstream[views]" in views_part(web.site).said
 
 
 @pytest.mark.usefixtures("file")

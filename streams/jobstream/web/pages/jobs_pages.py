@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from jobstream.answers.job_family import job_family
 from jobstream.answers.job_screen import JobAnswer, job
 from jobstream.answers.jobs_answer import JobsWanted
 from jobstream.answers.jobs_screen import jobs
@@ -56,6 +58,8 @@ async def show_job(call: PageCall) -> Page:
     """One job."""
     found: JobAnswer = await call.ask(job, call.path("job_id"))
     require_queue(call.caller, found.queue)
+    family = await call.ask(job_family, found.id, call.caller.sees)
+    found = replace(found, family=family)
     now = datetime.fromtimestamp(call.desk.now_s(), UTC)
     values: dict[str, Any] = {
         "found": found,
