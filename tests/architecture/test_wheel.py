@@ -90,8 +90,10 @@ def test_every_module_is_used_by_more_than_our_tests(wheel: zipfile.ZipFile, roo
     shown = {name for text in texts_for_users(root) for name in imported(text, "")}
     commands = {module for module in named if module.startswith("jobstream.cli.commands.")}
     roles = {f"jobstream.roles.{name}_role" for name in ROLES}
+    # Alembic finds these by their folder.
+    steps = {module for module in named if module.startswith("jobstream.views.migrations")}
     reached: set[str] = set()
-    ahead = DOOR | commands | roles | (shown & named.keys())
+    ahead = DOOR | commands | roles | steps | (shown & named.keys())
     while ahead:
         module = ahead.pop()
         reached.add(module)
