@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import time
+import urllib.error
+import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
 from grafana.src.alerts.__main__ import for_prometheus
+from tests.harness.fleet import Fleet
 from tests.harness.waiting import wait_until
 from tests.observe.drilled import LASTS, LIMIT_S, MENDED, Shop, hurried, hurried_rules
+
+from jobstream.broker.free_ports import some_free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -277,3 +283,37 @@ def test_group_that_does_not_come_to_rest_is_told(shop: Shop) -> None:
 
     shop.told("JobsRebalanceStorm", "firing", since, group=delayers)
     shop.follow("JobsRebalanceStorm")
+
+
+def test_http_side_that_fails_is_told(shop: Shop) -> None:
+    shop.healthy()
+    since = len(shop.webhook.received)
+    port = some_free_port()
+    command = [sys.executable, "-m", "jobstream", "web", "--app", shop.name, "--port", str(port)]
+    failed = 'sum(increase(jobs_http_requests_total{status="503"}[10m]))'
+    brokerless = {"JOBSTREAM_BOOTSTRAP_SERVERS": f"127.0.0.1:{some_free_port()}"}
+
+    with Fleet(command, shop.folder / "webs", shop.environ) as webs:
+        web = webs.start(brokerless)
+        wait_until(
+            lambda: status_of(port) == 503 and (shop.prometheus.value(failed) or 0) > 5,
+            "many are refused",
+            limit_s=LIMIT_S,
+        )
+        assert shop.told("JobsApiErrors", "firing", since)["receiver"] == "ticket"
+        shop.follow("JobsApiErrors")
+        webs.drain(web)
+    shop.is_so("count(up == 1)", 3)
+
+
+def status_of(port: int) -> int | None:
+    """How a look at the queues is answered; None while nothing listens."""
+    try:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{port}/api/v1/queues", timeout=LIMIT_S
+        ) as it:
+            return int(it.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return None
