@@ -127,6 +127,8 @@ class ReadSide:
         views = self._opened()
 
         def work() -> tuple[T, Freshness]:
+            # Another version may have migrated the tables since the last question.
+            views.check()
             now = views.freshness()
             if not any_age and (late := self._late(now)):
                 raise NotFromViews(late, expected=True)
