@@ -209,7 +209,8 @@ def test_pages_are_served_only_where_they_are_asked_for(roles: dict[str, Any]) -
 
     assert [name for name, service in roles.items() if "profiles" in service] == ["web"]
     assert web["command"][-2:] == ["--host", "0.0.0.0"]  # noqa: S104 - inside a container
-    assert ("web-state", STATE, "rw") in mounts(web), "the file of tokens outlives the container"
+    assert ("read-state", STATE, "rw") in mounts(web), "the file of tokens outlives the container"
+    assert ("read-state", STATE, "rw") in mounts(roles["views"]), "web reads the database of views"
 
 
 def test_a_worker_may_drain(roles: dict[str, Any]) -> None:
