@@ -56,7 +56,7 @@ GIVEN: dict[str, tuple[Callable[[Any], object], str, str]] = {
     "retention": (lambda value: Queue("mail", retention=value), "1m", "3650d"),
     "dedup": (lambda value: Queue("mail", dedup=value), "1m", "3650d"),
     "slo": (lambda value: Queue("mail", slo=value), "1s", "3650d"),
-    "for": (paused, "1s", "366d"),
+    "for_": (paused, "1s", "366d"),
     "drain": (lambda value: Settings.load({}, drain=value), "0s", "1h"),
     "rebalance_drain": (lambda value: Settings.load({}, rebalance_drain=value), "0s", "1h"),
     "JOBSTREAM_SESSION_TIMEOUT": (

@@ -142,7 +142,7 @@ class ReadSide:
         if now.behind_s > self._fresh_s:
             return (
                 f"the views are {now.behind_s:,.0f} s behind, more than {self._fresh_s:g}: "
-                "look whether jobstream views runs"
+                "look whether `jobstream views` runs"
             )
         return ""
 
@@ -164,7 +164,7 @@ class ReadSide:
                     if self._views is not None:
                         self._views.close()
                         self._views = None
-                    why = f"there is no database at {made.database}: jobstream views makes it"
+                    why = f"there is no database at {made.database}: `jobstream views` makes it"
                     raise NotFromViews(why, expected=named)
                 if self._views is None:
                     self._views = Views(url, timeout_s=STATEMENT_S)

@@ -37,7 +37,7 @@ database_option = click.option(
     "--database",
     metavar="URL",
     envvar="JOBSTREAM_VIEWS_DATABASE",
-    help="Database of jobstream views, asked where it is fresh.  "
+    help="Database of `jobstream views`, asked where it is fresh.  "
          "[default: its file in the state folder]",
 )  # fmt: skip
 tokens_option = click.option(
