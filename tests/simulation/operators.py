@@ -10,6 +10,7 @@ from tests.simulation.ledger import PLAN
 from tests.simulation.member import SimMachine
 from tests.simulation.network import SimLog, SimSink
 
+from jobstream.errors import EnqueueError
 from jobstream.kafka.client.broker_clock import BrokerClock
 from jobstream.operate.layout import QueueTopics, queues_of
 from jobstream.operate.open_letters import open_letters
@@ -90,3 +91,19 @@ def recreate_rung(world: World, rng: Random) -> None:
 
 
 KINDS: tuple[Callable[[World, Random], None], ...] = (redrive, recreate_rung)
+
+
+def tell(world: World, order: Callable[[], object], *, insist: bool = False) -> None:
+    """Give an order from a thread of its own; `insist`: until the brokers have it."""
+
+    def work() -> None:
+        while True:
+            try:
+                order()
+            except EnqueueError:
+                if insist:
+                    world.scheduler.sleep(1.0)
+                    continue
+            return
+
+    world.scheduler.spawn(world.producer, "operator", work)

@@ -9,10 +9,9 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
-from tests.simulation import jobs
+from tests.simulation import jobs, operators
 from tests.simulation.ruled import PARTNER, RULED, RULES
 
-from jobstream.errors import EnqueueError
 from jobstream_processors.core.orders import (
     CANCEL,
     HOLD_BREAKER,
@@ -88,7 +87,9 @@ def _cancel(world: World, rng: Random) -> None:
     script.cancelled_at_s = world.scheduler.now_us / SECOND
     script.ends |= {"cancelled"}
     control = jobs.app.control
-    _tell(world, lambda: control.tell(CANCEL, script.job_id, why="", for_=None, who="somebody"))
+    operators.tell(
+        world, lambda: control.tell(CANCEL, script.job_id, why="", for_=None, who="somebody")
+    )
 
 
 def _for_a_time(  # noqa: PLR0917 - one order
@@ -111,22 +112,8 @@ def _for_a_time(  # noqa: PLR0917 - one order
             told(scheduler.now_us, until_us)
 
     until_us = scheduler.now_us + round(seconds * SECOND)
-    _tell(world, give)
+    operators.tell(world, give)
     scheduler.at(
         round(seconds * SECOND),
-        lambda: _tell(world, partial(control.lift, kind, subject), insist=True),
+        lambda: operators.tell(world, partial(control.lift, kind, subject), insist=True),
     )
-
-
-def _tell(world: World, tell: Callable[[], object], *, insist: bool = False) -> None:
-    def work() -> None:
-        while True:
-            try:
-                tell()
-            except EnqueueError:
-                if insist:
-                    world.scheduler.sleep(1.0)
-                    continue
-            return
-
-    world.scheduler.spawn(world.producer, "operator", work)

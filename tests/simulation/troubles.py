@@ -13,7 +13,6 @@ from tests.simulation.children import SimChildren
 from tests.simulation.ledger import DELAYERS, OFFSETS, PLAN, WORKERS
 from tests.simulation.plan import CONDITIONS, PRODUCER_CLOCK, SLEPT, WORKER_CLOCK, Plan
 
-from jobstream.errors import EnqueueError
 from jobstream_processors.job_types import PROCESS
 
 if TYPE_CHECKING:
@@ -93,21 +92,7 @@ def heal(world: World) -> None:
     world.disturbed(SESSION_S + 10)
     for kind, subject in (("pause_queue", PLAN.name), *(("pause_type", t) for t in jobs.TYPES)):
         if (kind, subject) in world.paused:
-            _control(world, partial(jobs.app.control.lift, kind, subject), insist=True)
-
-
-def _control(world: World, tell: Callable[[], object], *, insist: bool = False) -> None:
-    def work() -> None:
-        while True:
-            try:
-                tell()
-            except EnqueueError:
-                if insist:
-                    world.scheduler.sleep(1.0)
-                    continue
-            return
-
-    world.scheduler.spawn(world.producer, "operator", work)
+            operators.tell(world, partial(jobs.app.control.lift, kind, subject), insist=True)
 
 
 # -- processes
@@ -324,10 +309,12 @@ def pause(world: World, rng: Random) -> None:
     world.trace.tell("paused", kind, subject, seconds)
     world.paused.add((kind, subject))
     world.disturbed(seconds + 10)
-    _control(world, lambda: control.tell(kind, subject, why="simulated", for_="1h", who="somebody"))
+    operators.tell(
+        world, lambda: control.tell(kind, subject, why="simulated", for_="1h", who="somebody")
+    )
 
     def end() -> None:
-        _control(world, lambda: control.lift(kind, subject), insist=True)
+        operators.tell(world, lambda: control.lift(kind, subject), insist=True)
 
     world.scheduler.at(round(seconds * SECOND), end)
 
