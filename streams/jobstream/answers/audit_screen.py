@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from jobstream.answers.as_of import AsOf
 from jobstream.answers.errors import NotFromViews
+from jobstream.answers.moments import datetime_of
 from jobstream.control_listing import shown
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from jobstream.views.views_reader import Views
 
 LIMIT_MAX = 1_000
-MS_MAX = 253_402_300_799_000
-"""The end of the year 9999."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +71,8 @@ def _history(views: Views, limit: int) -> list[Act]:
 
 
 def _row(act: Act) -> ActRow:
-    until = _moment(act.until_ms) if act.until_ms is not None else None
-    return ActRow(_moment(act.at_ms), act.who, act.kind, act.subject, act.why, until, act.act)
+    until = datetime_of(act.until_ms) if act.until_ms is not None else None
+    return ActRow(datetime_of(act.at_ms), act.who, act.kind, act.subject, act.why, until, act.act)
 
 
 def _in_force(site: Site, limit: int, why: str) -> AuditAnswer:
@@ -89,7 +88,3 @@ def _in_force(site: Site, limit: int, why: str) -> AuditAnswer:
     )
     note = "read from the log: what is in force. What has ended, the audit log of each process has"
     return AuditAnswer(replace(told, why_log=why), tuple(rows[:limit]), note)
-
-
-def _moment(at_ms: int) -> datetime:
-    return datetime.fromtimestamp(min(max(0, at_ms), MS_MAX) / 1000, UTC)

@@ -10,14 +10,15 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from jobstream.answers.errors import TooBusy
+from jobstream.answers.moments import datetime_of
 from jobstream.operate.job_events import type_by
+from jobstream.operate.scan import row_of
 from jobstream.operate.tail import Follower
 from jobstream_processors.background import in_background, log_end
-from jobstream_schemas import CLAIM_KEY, DecodeError, parse_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,14 +138,8 @@ class JobEnds:
             return bool(self._listeners) and not self._closed
 
     def _take(self, view: AppView, record: Record, queue: str) -> None:
-        key, value = record.key() or b"", record.value()
-        if value is None or key == CLAIM_KEY:
-            return
-        try:
-            row = parse_row(key, value)
-        except DecodeError:
-            return
-        if row.kind != "job" or not row.state:
+        row = row_of(record)
+        if row is None or row.kind != "job" or not row.state:
             return
         ended = JobEnded(
             id=row.id,
@@ -152,7 +147,7 @@ class JobEnds:
             queue=queue,
             state=row.state,
             attempt=row.attempt,
-            at=datetime.fromtimestamp(max(0, record.timestamp()[1]) / 1000, UTC),
+            at=datetime_of(record.timestamp()[1]),
         )
         with self._change:
             listeners = list(self._listeners.values())

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from jobstream.answers.as_of import AsOf
 from jobstream.answers.errors import NoSuch, NotFromViews
 from jobstream.answers.job_family import JobFamily
+from jobstream.answers.moments import datetime_of
 from jobstream.control_listing import ControlEntry, shown
 from jobstream.operate.errors import LookTooLong, NotThere
 from jobstream.operate.history import History, history
@@ -165,7 +166,7 @@ def _answer(
     detail = at.detail if at is not None else {}
     meta = dict(event.meta) if event is not None else {}
     if (enqueued_ms := meta.get("enqueued_at")) is not None:
-        meta["enqueued_at"] = _moment(enqueued_ms).isoformat()
+        meta["enqueued_at"] = datetime_of(enqueued_ms).isoformat()
     return JobAnswer(
         as_of=told,
         id=found.job_id,
@@ -195,7 +196,7 @@ def _bounded(entries: list[HistoryEntry]) -> tuple[list[HistoryEntry], int]:
 def _step(entry: HistoryEntry) -> JobStep:
     detail = plain_json(dict(entry.detail))
     return JobStep(
-        _moment(entry.at_ms), entry.what, entry.queue, *entry.place, detail, entry.traceback
+        datetime_of(entry.at_ms), entry.what, entry.queue, *entry.place, detail, entry.traceback
     )
 
 
@@ -206,7 +207,3 @@ def _concerns(order: Order, found: History) -> bool:
         CANCEL: {found.job_id},
     }
     return order.subject in subjects.get(order.kind, ())
-
-
-def _moment(at_ms: int) -> datetime:
-    return datetime.fromtimestamp(max(0, at_ms) / 1000, UTC)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from jobstream.answers.errors import NotFromViews
 from jobstream.answers.jobs_answer import JobRow, JobsAnswer
+from jobstream.answers.moments import datetime_of, ms_of
 from jobstream.operate.job_states import RUNNING, STATES, WAITING
 from jobstream_processors.core.known import DEAD
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 COUNT_MAX = 10_000
 TEXT_CHARS_MAX = 1_000
-MS_MAX = 253_402_300_799_000
-"""The end of the year 9999."""
 
 
 def answers_fully(wanted: JobsWanted) -> bool:
@@ -91,7 +89,7 @@ def _filter(views: Views, wanted: JobsWanted) -> JobFilter:
         queues=(wanted.queue,) if wanted.queue is not None else (),
         text=wanted.text or "",
         key=wanted.key or "",
-        since_ms=round(wanted.since.timestamp() * 1000) if wanted.since is not None else None,
+        since_ms=ms_of(wanted.since),
     )
 
 
@@ -110,7 +108,7 @@ def _with_runs(site: Site, rows: tuple[JobRow, ...]) -> tuple[JobRow, ...]:
             row,
             state=RUNNING,
             attempt=runs[row.id]["attempt"],
-            at=_moment(now_ms - round(runs[row.id]["seconds"] * 1_000)),
+            at=datetime_of(now_ms - round(runs[row.id]["seconds"] * 1_000)),
         )
         if row.state == WAITING and row.id in runs
         else row
@@ -125,17 +123,13 @@ def job_row(job: StoredJob) -> JobRow:
         type=job.job_type,
         queue=job.queue,
         state=job.state,
-        at=_moment(job.at_ms),
+        at=datetime_of(job.at_ms),
         attempt=job.attempts,
         key=job.key,
-        due_at=_moment(job.due_ms) if job.due_ms is not None else None,
+        due_at=datetime_of(job.due_ms) if job.due_ms is not None else None,
         ahead=None,
         waits=job.waits,
         error=" at ".join(text for text in (job.error, job.frame) if text),
         reason=job.reason,
         letter_closed=job.state == DEAD and not job.letter_open,
     )
-
-
-def _moment(at_ms: int) -> datetime:
-    return datetime.fromtimestamp(min(max(0, at_ms), MS_MAX) / 1000, UTC)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from jobstream.answers.errors import NoSuch, NotFromViews, SourceAway
 from jobstream.answers.jobs_answer import JobRow, JobsAnswer
 from jobstream.answers.jobs_from_views import answers_fully, jobs_from_views
+from jobstream.answers.moments import datetime_of
 from jobstream.errors import ConfigError
 from jobstream.operate.errors import NotThere
 from jobstream.operate.job_list import jobs_now, require_types
@@ -89,7 +90,7 @@ def _from_log(site: Site, wanted: JobsWanted, place: _Place | None, limit: int) 
         jobs=tuple(page),
         after=_after(page[-1]) if left else "",
         counts=dict(found.counts),
-        since=_moment(found.since_ms),
+        since=datetime_of(found.since_ms),
         older=found.older,
         note="read from the log: args are not searched, and jobs that workers of other machines "
         "run are shown as waiting",
@@ -158,10 +159,10 @@ def _row(job: JobNow) -> JobRow:
         type=job.job_type,
         queue=job.queue,
         state=job.state,
-        at=_moment(job.at_ms),
+        at=datetime_of(job.at_ms),
         attempt=job.attempt,
         key=job.key,
-        due_at=_moment(job.due_ms) if job.due_ms is not None else None,
+        due_at=datetime_of(job.due_ms) if job.due_ms is not None else None,
         ahead=job.ahead,
         waits=job.waits,
         error=job.error,
@@ -183,14 +184,10 @@ def _place_in(after: str) -> _Place | None:
         at, of = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
         if type(at) is int and type(of) is int and 0 <= at < INT_MAX and 0 <= of < INT_MAX:
             # From the log nothing of that moment is left out: some of it may come again.
-            return _Place(_moment(at), LAST_ID, is_of_log=False)
+            return _Place(datetime.fromtimestamp(at / 1000, UTC), LAST_ID, is_of_log=False)
         if isinstance(of, str):
             return _Place(datetime.fromtimestamp(at, UTC), of, is_of_log=True)
     except (ValueError, TypeError, OverflowError, OSError, RecursionError):
         pass
     message = f"after={after!r:.100} is no place in a list: give the one of the page before"
     raise ConfigError(message)
-
-
-def _moment(at_ms: int) -> datetime:
-    return datetime.fromtimestamp(max(0, at_ms) / 1000, UTC)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from jobstream.answers.as_of import AsOf
 from jobstream.answers.errors import NoSuch
+from jobstream.answers.moments import datetime_of
 from jobstream.errors import ConfigError
 from jobstream.operate.errors import NotThere
 from jobstream.operate.letter_groups import groups_of
@@ -115,8 +116,8 @@ def letter_groups(site: Site, queue: str | None = None, limit: int = LIMIT) -> L
             place=each.place,
             pattern=each.pattern,
             count=each.count,
-            first_at=_moment(each.first_ms),
-            last_at=_moment(each.last_ms),
+            first_at=datetime_of(each.first_ms),
+            last_at=datetime_of(each.last_ms),
             sample=each.sample,
             queues=each.queues,
             releases=each.releases,
@@ -181,14 +182,10 @@ def letter_row(each: Letter) -> LetterRow:
         frame=carried.frame,
         attempts=carried.attempt,
         redrive=each.redrive,
-        died_at=_moment(each.died_ms),
+        died_at=datetime_of(each.died_ms),
         letter=_named(each),
         trouble=each.trouble,
     )
-
-
-def _moment(at_ms: int) -> datetime:
-    return datetime.fromtimestamp(max(0, at_ms) / 1000, UTC)
 
 
 def _named(each: Letter) -> str:

@@ -12,14 +12,14 @@ from heapq import heappush, heapreplace
 from typing import TYPE_CHECKING, NamedTuple
 
 from jobstream.operate.job_events import schema_of, type_by
-from jobstream.operate.scan import carried_of, place_of
+from jobstream.operate.scan import carried_of, place_of, row_of
 from jobstream_processors.core.headers import FIRST, Carried, headers_of, parse
 from jobstream_processors.core.identity import from_origin
 from jobstream_processors.core.known import CANCELLED, DEAD, DONE, EXPIRED, Parked, rank_of
 from jobstream_processors.core.ladder import wait_on
 from jobstream_processors.errors import BadHeaders
 from jobstream_processors.row_facts import fact_of
-from jobstream_schemas import CLAIM_KEY, DecodeError, parse_row
+from jobstream_schemas import DecodeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -158,12 +158,8 @@ class JobStates:
 
     def row(self, record: Record, queue: str) -> None:
         """Take a record of the dedup topic."""
-        key, value = record.key() or b"", record.value()
-        if value is None or key == CLAIM_KEY:
-            return
-        try:
-            row = parse_row(key, value)
-        except DecodeError:
+        row = row_of(record)
+        if row is None:
             return
         copy = self._copies.get(row.id)
         if copy is not None:

@@ -13,12 +13,14 @@ from jobstream.kafka.client.error_kinds import is_passing
 from jobstream.operate.errors import ReadStalled
 from jobstream_processors.core.headers import NOT_UTF8, Carried, Headers, headers_of, parse
 from jobstream_processors.errors import BadHeaders
+from jobstream_schemas import CLAIM_KEY, DecodeError, parse_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from jobstream_processors.ports import Record
     from jobstream_processors.ports import TopicPartition as Place
+    from jobstream_schemas import Row
 
     Progress = Callable[[int, int], None]
 
@@ -105,6 +107,17 @@ def carried_of(record: Record) -> Carried:
         return parse(headers_of(record))
     except BadHeaders as error:
         return Carried(reason="bad_headers", message=str(error))
+
+
+def row_of(record: Record) -> Row | None:
+    """The row that a record of a dedup topic holds; None for a claim, and for what is no row."""
+    key, value = record.key() or b"", record.value()
+    if value is None or key == CLAIM_KEY:
+        return None
+    try:
+        return parse_row(key, value)
+    except DecodeError:
+        return None
 
 
 def headers_or_none(record: Record) -> Headers | None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from jobstream.operate.open_letters import letter_of_record, with_originals
 from jobstream.operate.redrive import By, redrive_batch
+from jobstream.operate.scan import row_of
 from jobstream_processors.core import known
-from jobstream_schemas import CLAIM_KEY, DecodeError, parse_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,14 +120,8 @@ class _Watched:
             self._died(record)
 
     def _row(self, record: Record) -> None:
-        key, value = record.key() or b"", record.value()
-        if value is None or key == CLAIM_KEY:
-            return
-        try:
-            row = parse_row(key, value)
-        except DecodeError:
-            return
-        if row.id != self._letter.id or row.redrive != self._found.redrive:
+        row = row_of(record)
+        if row is None or row.id != self._letter.id or row.redrive != self._found.redrive:
             return
         if row.kind == "job" and row.state == known.DONE:
             self._found = replace(self._found, outcome=DONE, detail=f"after {row.attempt} attempts")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from jobstream.acting import letter_acts
 from jobstream.acting.letter_acts import LettersMeant, WouldClose
 from jobstream.acting.operations import OperationNow
+from jobstream.answers.moments import ms_of
 from jobstream.operate.filters import LetterFilter
 from jobstream.operate.fix import Fixed
 from jobstream.operate.trial import Trial
@@ -121,8 +122,8 @@ async def _close(call: Call, act: Callable[[LettersMeant], OperationNow]) -> Rep
             job_types=body.types,
             error=body.error,
             reason=body.reason,
-            since_ms=_ms(body.since),
-            until_ms=_ms(body.until),
+            since_ms=ms_of(body.since),
+            until_ms=ms_of(body.until),
         ),
         body.queue,
         body.limit,
@@ -172,10 +173,6 @@ async def _stop(call: Call) -> OperationNow:
     found = call.desk.operations.get(call.path("operation"))
     found.stop()
     return found.now()
-
-
-def _ms(moment: datetime | None) -> int | None:
-    return None if moment is None else round(moment.timestamp() * 1000)
 
 
 LETTER_CALLS = (

@@ -18,6 +18,7 @@ from jobstream.answers.letters_screen import (
     letters,
 )
 from jobstream.answers.limits_screen import LimitsAnswer, limits_and_breakers
+from jobstream.answers.moments import ms_of
 from jobstream.answers.overview import OverviewAnswer, overview
 from jobstream.answers.queues_screen import QueueAnswer, QueuesAnswer, queue, queues
 from jobstream.answers.schedules_screen import SchedulesAnswer, schedules
@@ -76,8 +77,8 @@ class LettersQuery:
             job_types=self.type,
             error=self.error,
             reason=self.reason,
-            since_ms=_ms(self.since),
-            until_ms=_ms(self.until),
+            since_ms=ms_of(self.since),
+            until_ms=ms_of(self.until),
         )
 
 
@@ -159,10 +160,6 @@ async def _groups(call: Call) -> LetterGroupsAnswer:
 async def _audit(call: Call) -> AuditAnswer:
     require_whole(call.caller)
     return await call.desk.ask(audit, call.desk.site, call.query.limit)
-
-
-def _ms(moment: datetime | None) -> int | None:
-    return None if moment is None else round(moment.timestamp() * 1000)
 
 
 SEES = TokenRole.READ
