@@ -1,4 +1,4 @@
-"""Times that no `datetime` can be are shown as the nearest one: an answer is not refused for them."""
+"""A time that no `datetime` can be is shown as the nearest one; no answer fails for it."""
 
 from __future__ import annotations
 
