@@ -94,7 +94,9 @@ docs: $(STAMP) ## write docs/metrics.md anew from the catalogue of metrics
 lock: ## write the lock files anew from pyproject.toml (needs the network)
 	@test -x .cache/lock/bin/uv || $(PYTHON) -m venv .cache/lock
 	.cache/lock/bin/python -m pip install -q uv==$(UV_VERSION)
-	$(LOCK) pyproject.toml --extra dev --extra otel --extra views --extra postgres --extra web --extra top --group build --group test --group lint \
+	$(LOCK) pyproject.toml --extra dev --extra otel --extra views --extra postgres --extra web --extra top \
+	  --extra sql --extra fastapi --extra django --extra flask --extra pydantic --extra msgspec --extra sentry \
+	  --group build --group test --group lint \
 	  --group bench --group dashboards \
 	  --output-file requirements.lock $(ARGS)
 	$(LOCK) pyproject.toml --extra worker --extra otel --extra views --extra postgres --extra web --constraint requirements.lock \

@@ -139,16 +139,17 @@ def until(address: str, path: str, code: int, check: str = "") -> None:
 def test_the_roles_of_dev_take_a_port_each_from_the_one_in_the_code(
     kafka: EmbeddedKafka, tmp_path: Path
 ) -> None:
-    port = ports_in_a_row(3)
+    expected = ["worker", "delayer", "exporter"]
+    port = ports_in_a_row(5)  # views and pages have one each, too
     place = Place(tmp_path, kafka.bootstrap_servers, f", metrics_port={port}")
 
+    def roles() -> list[object]:
+        return [get(f"127.0.0.1:{port + n}", "/status")[1].get("role") for n in range(3)]
+
     with place.started("dev", "shop:app") as dev:
-        place.addresses(3)
-        roles = [get(f"127.0.0.1:{port + number}", "/status")[1]["role"] for number in range(3)]
+        wait_until(lambda: roles() == expected, "each answers by its port", limit_s=WAIT_S)
         dev.terminate()
         assert dev.wait(WAIT_S) == 0
-
-    assert roles == ["worker", "delayer", "exporter"]
 
 
 def test_two_processes_have_a_port_each_and_one_without_partitions_is_ready(
