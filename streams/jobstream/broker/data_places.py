@@ -23,11 +23,11 @@ def cache_directory(environ: Mapping[str, str] | None = None) -> Path:
 def broker_state_directory(environ: Mapping[str, str] | None = None) -> Path:
     """Directory of the detached broker: its data, its logs and its state file.
 
-    `broker` under `JOBSTREAM_STATE_DIR`, else under `~/.local/state/jobstream`.
+    `broker` under `JOBSTREAM_STATE_DIR`, else under `jobstream` in `XDG_STATE_HOME`, else under
+    `~/.local/state/jobstream`: beside what workers keep.
     """
     env = os.environ if environ is None else environ
-    chosen = env.get("JOBSTREAM_STATE_DIR")
-    base = (
-        Path(chosen).expanduser().absolute() if chosen else Path.home() / ".local/state/jobstream"
-    )
-    return base / "broker"
+    if chosen := env.get("JOBSTREAM_STATE_DIR"):
+        return Path(chosen).expanduser().absolute() / "broker"
+    base = env.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local/state") / "jobstream" / "broker"

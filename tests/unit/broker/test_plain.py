@@ -49,6 +49,7 @@ def test_places_follow_the_environment() -> None:
     assert cache_directory({"XDG_CACHE_HOME": "/x"}) == Path("/x/jobstream")
     assert cache_directory({}) == Path.home() / ".cache/jobstream"
     assert broker_state_directory({"JOBSTREAM_STATE_DIR": "/s"}) == Path("/s/broker")
+    assert broker_state_directory({"XDG_STATE_HOME": "/x"}) == Path("/x/jobstream/broker")
     assert broker_state_directory({}) == Path.home() / ".local/state/jobstream/broker"
 
 
