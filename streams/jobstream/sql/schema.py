@@ -1,0 +1,126 @@
+"""The tables that jobstream keeps in the user's own database, and how they are made.
+
+Their names begin with `jobstream_`. Times are those of the database, in epoch milliseconds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, overload
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from jobstream.sql.database_clock import now_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from sqlalchemy.engine import Connection, Engine
+
+metadata = MetaData()
+"""Of all tables here: add it to `target_metadata` of your Alembic, beside your own."""
+_number = BigInteger().with_variant(Integer, "sqlite")
+_waits = text("set_aside_ms IS NULL")
+
+outbox = Table(
+    "jobstream_outbox",
+    metadata,
+    Column("n", _number, primary_key=True, autoincrement=True),
+    Column("app", Text, nullable=False),
+    Column("lane", SmallInteger, nullable=False),
+    Column("job_id", Text, nullable=False),
+    Column("job_type", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("key", LargeBinary, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    Column("delay_ms", BigInteger),
+    Column("run_at_ms", BigInteger),
+    Column("stays", Boolean, nullable=False),
+    Column("traceparent", Text),
+    Column("writer_schema", Text, nullable=False),
+    Column("written_ms", BigInteger, nullable=False, server_default=now_ms()),
+    Column("set_aside_ms", BigInteger),
+    Column("error", Text),
+    # A number that was used once is never used again: rows are published in their order.
+    sqlite_autoincrement=True,
+)
+"""Jobs that were written with the user's rows, and are not published yet."""
+Index(
+    "jobstream_outbox_waiting",
+    *(outbox.c.app, outbox.c.lane, outbox.c.n),
+    sqlite_where=_waits,
+    postgresql_where=_waits,
+)
+
+outbox_lanes = Table(
+    "jobstream_outbox_lanes",
+    metadata,
+    Column("app", Text, primary_key=True),
+    Column("lane", SmallInteger, primary_key=True, autoincrement=False),
+)
+"""What relays lock while they publish the rows of a lane."""
+
+inbox = Table(
+    "jobstream_inbox",
+    metadata,
+    Column("job_id", Text, primary_key=True),
+    Column("step", Text, primary_key=True),
+    Column("queue", Text, nullable=False),
+    Column("job_type", Text, nullable=False),
+    Column("done_ms", BigInteger, nullable=False, server_default=now_ms()),
+)
+"""What jobs have done in this database."""
+Index("jobstream_inbox_by_age", inbox.c.queue, inbox.c.done_ms)
+
+inbox_owners = Table(
+    "jobstream_inbox_owners",
+    metadata,
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("fencing_token", BigInteger, nullable=False),
+    Column("since_ms", BigInteger, nullable=False, server_default=now_ms()),
+)
+"""The highest fencing token that was seen of each partition."""
+
+
+@overload
+def create_tables(bind: Engine | Connection) -> None: ...
+@overload
+def create_tables(bind: AsyncEngine | AsyncConnection) -> Awaitable[None]: ...
+def create_tables(
+    bind: Engine | Connection | AsyncEngine | AsyncConnection,
+) -> Awaitable[None] | None:
+    """Create the tables that are not there; those that are stay as they are.
+
+    With an `AsyncEngine` or `AsyncConnection` it must be awaited. With a connection it is part of
+    its transaction, which the caller commits. A project with Alembic gives `metadata` to its
+    `target_metadata` instead. Raises what the database raises.
+    """
+    if isinstance(bind, AsyncEngine):
+        return _created_by(bind)
+    if isinstance(bind, AsyncConnection):
+        return bind.run_sync(_create)
+    _create(bind)
+    return None
+
+
+async def _created_by(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        await connection.run_sync(_create)
+
+
+def _create(bind: Any) -> None:  # noqa: ANN401 - an Engine or a Connection
+    metadata.create_all(bind)
