@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
-from jobstream.testing import MemoryJobs, memory
+from jobstream.fastapi import jobs as given_jobs
+from jobstream.fastapi import jobs_with
+from jobstream.testing import MemoryJobs, MemoryLookup, memory
 
 from .fastapi_web import web
 from .jobs import Receipt, app, send_receipt
@@ -21,10 +23,12 @@ def jobs() -> Iterator[MemoryJobs]:
 
 
 @pytest.fixture
-def browser(jobs: MemoryJobs) -> Iterator[TestClient]:  # noqa: ARG001 - memory comes first
-    """A client of the service, which runs on an event loop in a thread."""
+def browser(jobs: MemoryJobs) -> Iterator[TestClient]:
+    """A client of the service, which looks for jobs in memory, too."""
+    web.dependency_overrides[given_jobs] = jobs_with(app, MemoryLookup(jobs))
     with TestClient(web) as client:
         yield client
+    web.dependency_overrides.clear()
 
 
 def test_an_order_sends_a_receipt(jobs: MemoryJobs, browser: TestClient) -> None:
@@ -35,6 +39,7 @@ def test_an_order_sends_a_receipt(jobs: MemoryJobs, browser: TestClient) -> None
     jobs.assert_enqueued(send_receipt, Receipt("o-1", "a@b.example"), count=1)
     jobs.run_until_idle()
     jobs.assert_done(answer.json()["job_id"])
+    assert browser.get(answer.headers["Location"]).json()["stage"] == "done"
 
 
 def test_an_order_sent_twice_is_one_job(jobs: MemoryJobs, browser: TestClient) -> None:
@@ -59,4 +64,4 @@ def test_without_kafka_it_says_when_to_come_back(jobs: MemoryJobs, browser: Test
 
     answer = browser.post("/orders", json=ORDER)
 
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")

@@ -13,6 +13,7 @@ from jobstream.enqueue.direct import Collected, CollectingContext, context
 from jobstream.testing.memory_broker import MemoryBroker
 from jobstream.testing.memory_jobs import MemoryJobs, memory
 from jobstream.testing.memory_log import MemoryLog
+from jobstream.testing.memory_lookup import MemoryLookup
 from jobstream.testing.memory_shard import MemoryShard
 from jobstream.testing.memory_sink import MemorySink
 from jobstream.testing.memory_source import MemorySource
@@ -28,6 +29,7 @@ __all__ = [
     "MemoryBroker",
     "MemoryJobs",
     "MemoryLog",
+    "MemoryLookup",
     "MemoryShard",
     "MemorySink",
     "MemorySource",
