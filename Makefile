@@ -95,11 +95,11 @@ lock: ## write the lock files anew from pyproject.toml (needs the network)
 	@test -x .cache/lock/bin/uv || $(PYTHON) -m venv .cache/lock
 	.cache/lock/bin/python -m pip install -q uv==$(UV_VERSION)
 	$(LOCK) pyproject.toml --extra dev --extra otel --extra views --extra postgres --extra web --extra top \
-	  --extra sql --extra fastapi --extra django --extra flask --extra pydantic --extra msgspec --extra sentry \
+	  --extra sql --extra fastapi --extra django --extra flask --extra pydantic --extra msgspec --extra sentry --extra oidc \
 	  --group build --group test --group lint \
 	  --group bench --group dashboards \
 	  --output-file requirements.lock $(ARGS)
-	$(LOCK) pyproject.toml --extra worker --extra otel --extra views --extra postgres --extra web --constraint requirements.lock \
+	$(LOCK) pyproject.toml --extra worker --extra otel --extra views --extra postgres --extra web --extra oidc --constraint requirements.lock \
 	  --output-file docker/worker.lock
 	$(LOCK) --group build --constraint requirements.lock --output-file docker/build.lock
 
