@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from playwright.sync_api import sync_playwright
-from tests.harness.bad_minute import JOB_ID, PreparedDesk, prepared
+from tests.harness.bad_minute import CAUSE, JOB_ID, PreparedDesk, prepared
 from tests.harness.served_pages import served
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ PAGES = {
     "jobs": "/jobs",
     "job": f"/jobs/{JOB_ID}",
     "dead-letters": "/dead-letters",
+    "cause": f"/dead-letters?fingerprint={CAUSE}",
+    "fix": f"/dead-letters/fix?id={JOB_ID}",
     "types": "/types",
     "schedules": "/schedules",
     "limits": "/limits",
@@ -33,6 +35,7 @@ PAGES = {
     "audit": "/audit",
     "health": "/health",
     "close": "/dead-letters/close?way=redrive&error=MailServerAway&queue=mail",
+    "cancel": "/cancel?types=send_receipt&states=waiting",
     "sign-in": "/sign-in",
 }
 THEMES = ("light", "dark")

@@ -11,11 +11,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from tests.harness.bad_fields import FIX_FIELDS
+
 from jobstream import App
+from jobstream.acting.job_acts import WouldCancel
 from jobstream.acting.letter_acts import WouldClose
 from jobstream.answers.app_site import Site
 from jobstream.answers.as_of import as_of
 from jobstream.answers.audit_screen import ActRow, AuditAnswer
+from jobstream.answers.causes_screen import FailedTrialRow, LetterGroupRow, LetterGroupsAnswer
+from jobstream.answers.fix_screen import FixForm
 from jobstream.answers.health_screen import HealthAnswer, PartRow
 from jobstream.answers.job_screen import JobAnswer, JobStep
 from jobstream.answers.jobs_answer import JobRow, JobsAnswer
@@ -123,6 +128,11 @@ QUEUE = QueueAnswer(
      PartitionRow("5s", 0, 40_120, 42_730, 2_610, 4.1, 0.0)),
     0, (OPENED,), WORKERS, DELAYERS,
 )  # fmt: skip
+WHY = (
+    f"job {JOB_ID} (send_receipt, queue mail) waits on rung 30s until 2026-11-30 01:00:27.000 UTC, "
+    "as the breaker of what it calls is open [breaker]; job type send_receipt is paused until "
+    "2026-11-30 02:00:00.000 UTC, by ada: the mail server is away."
+)
 STEPS = (
     JobStep(ago(minutes=12, seconds=22), "queued", "mail", "shop.mail", 1, 88_104,
             {"redrive": 0, "seq": 0, "attempt": 1}, ""),
@@ -214,6 +224,36 @@ LETTERS = LettersAnswer(
     {"send_receipt": 184, "charge_card": 21, "": 3},
     {"MailServerAway": 181, "CardRefused": 21, "DecodeError": 3, "": 3},
 )  # fmt: skip
+
+
+def cause(fingerprint: str, count: int, first: LetterRow, **more: Any) -> LetterGroupRow:
+    """The letters that are like this one."""
+    row = LetterGroupRow(
+        fingerprint, first.type, first.error, first.reason, "", first.message, count,
+        ago(hours=1, minutes=30), first.died_at, first.id, (first.queue,), {"1.8.2": count},
+        {"1.8.2": 1.0}, None,
+    )  # fmt: skip
+    return replace(row, **more)
+
+
+CAUSE = "8c1f04a95b3de277"
+CAUSES = LetterGroupsAnswer(
+    TOLD,
+    (
+        cause(CAUSE, 181, LETTERS.letters[0], place="shop.smtp:open",
+              pattern="mx*.example.com:25 did not answer in * s",
+              releases={"1.8.2": 164, "1.8.1": 16, "": 1},
+              shares={"1.8.2": 164 / 181, "1.8.1": 16 / 181, "": 1 / 181},
+              failed_trial=FailedTrialRow("019ad0c4-0001-7d42-a3c0-5b8f6f2f9e11", 1,
+                                          ago(minutes=4))),
+        cause("11d0a2c3b4e5f607", 21, LETTERS.letters[1], place="shop.bank:charge"),
+        cause("77aa02c3b4e5f6e1", 3, LETTERS.letters[3]),
+        cause("0b0102c3b4e5f6aa", 3, LETTERS.letters[4]),
+    ),
+    0, 208,
+)  # fmt: skip
+OF_CAUSE = replace(LETTERS, letters=(LETTERS.letters[0], LETTERS.letters[2]), total=181)
+FIX = FixForm(LETTERS.letters[0], FIX_FIELDS, True)
 TYPES = TypesAnswer(
     TOLD,
     (
@@ -294,14 +334,22 @@ ANSWERS: Mapping[str, Any] = {
     "queue": QUEUE,
     "jobs": JOBS,
     "job": JOB,
-    "letters": LETTERS,
+    "short_why": WHY,
+    "letters": lambda wanted, *_: LETTERS if not wanted.fingerprints else OF_CAUSE,
+    "letter_groups": lambda _queue, _limit, wanted: (
+        CAUSES
+        if not wanted.fingerprints
+        else replace(CAUSES, groups=CAUSES.groups[:1], total=CAUSES.groups[0].count)
+    ),
+    "fix_form": FIX,
     "types": TYPES,
     "schedules": SCHEDULES,
     "limits_and_breakers": LIMITS,
     "workers": WORKERS_NOW,
     "audit": AUDIT,
     "health": HEALTH,
-    "would_close": WouldClose(181, (LETTERS.letters[2], LETTERS.letters[0])),
+    "would_cancel": WouldCancel(2_866, JOBS.jobs[1:4], "log", 57),
+    "would_close": WouldClose(181, (LETTERS.letters[2], LETTERS.letters[0]), (CAUSE,)),
 }
 """Function of `jobstream.answers` by name → what it gives. An exception is raised instead."""
 

@@ -48,6 +48,12 @@ class Running:
         """A coroutine that calls it many times."""
         return self._loop.run_until_complete(work(self._client))
 
+    def page(self, path: str) -> httpx2.Response:
+        """A page, whose session does not stay: calls of the API act without one."""
+        answer = self.ask("GET", path)
+        self._client.cookies.clear()
+        return answer
+
     def enqueued(self, **args: object) -> str:
         """The id of a job with these args."""
         answer = self.ask("POST", TYPE, json={"args": args})
@@ -181,10 +187,21 @@ def test_a_cause_is_tried_refused_while_it_fails_and_mended_by_a_fix(running: Ru
 
     tried = running.ask("POST", f"{path}/try", json={"fingerprint": cause, "timeout": "60s"})
     rest = running.ask("POST", f"{path}/redrive", json={"fingerprints": [cause]})
+    (after,) = running.ask("GET", f"{path}/groups").json()["groups"]
+    exported = running.ask("GET", f"{path}/export?fingerprint={cause}")
+    none = running.ask("GET", f"{path}/export?fingerprint=0000000000000000")
+    form = running.page(f"/dead-letters/fix?id={job_id}")
     wrong = running.ask("POST", f"{path}/fix", json={"id": job_id, "changes": {"to": 7}})
     fixed = running.ask("POST", f"{path}/fix", json={"id": job_id, "changes": {"to": "a@b"}})
 
     assert (tried.json()["outcome"], tried.json()["same_cause"]) == ("dead", True)
+    assert group["failed_trial"] is None
+    assert after["failed_trial"]["job_id"] == job_id
+    assert group["shares"] == {"": 1.0}
+    (line,) = [json.loads(line) for line in exported.text.splitlines()]
+    assert (line["id"], line["redrive"], line["fingerprint"]) == (job_id, 1, cause)
+    assert (exported.headers["content-type"], none.text) == ("application/x-ndjson", "")
+    assert 'name="arg.to" value="nobody"' in form.text
     assert rest.status_code == 409
     assert "force" in rest.json()["detail"]
     assert wrong.status_code == 409
@@ -202,6 +219,46 @@ def test_a_bulk_act_is_not_done_where_more_match_than_was_counted(running: Runni
 
     assert answer.status_code == 409
     assert answer.json()["count"] == 1
+
+
+def test_all_delayed_jobs_that_match_are_explained_and_cancelled_by_an_operation(
+    running: Running,
+) -> None:
+    path = f"{V1}/queues/mail"
+    running.ask("POST", f"{path}/pause", json={"why": "a wrong batch", "lasts": "10m"})
+    try:
+        body = [{"args": {"to": f"wrong-{n}"}, "delay": "1h"} for n in range(3)]
+        ids = [running.ask("POST", TYPE, json=each).json()["job_id"] for each in body]
+        why = running.ask("GET", f"{V1}/jobs/{ids[0]}/why").json()
+        meant = {"types": ["send"], "states": ["delayed"]}
+        dry = {**meant, "dry_run": True}
+        counted = running.ask("POST", f"{V1}/jobs/cancel-many", json=dry).json()
+        few = running.ask("POST", f"{V1}/jobs/cancel-many", json={**meant, "expected": 2})
+        begun = running.ask(
+            "POST", f"{V1}/jobs/cancel-many", json={**meant, "expected": 3, "why": "wrong"}
+        )
+        done = wait_until(
+            lambda: (
+                running.ask("GET", begun.headers["location"]).json()["ended_at"]
+                and running.ask("GET", begun.headers["location"]).json()
+            ),
+            "the operation ends",
+            limit_s=LIMIT_S,
+        )
+    finally:
+        running.ask("POST", f"{path}/resume", json={})
+
+    assert "waits on rung 1h until" in why["sentence"]
+    assert "queue mail is paused until" in why["sentence"]
+    assert "a wrong batch" in why["sentence"]
+    assert [each["kind"] for each in why["orders"]] == ["pause_queue"]
+    assert counted["count"] == 3
+    assert {each["id"] for each in counted["jobs"]} == set(ids)
+    assert few.status_code == 409
+    assert (done["state"], done["outcomes"]) == ("done", {"ordered": 3})
+    for each in ids:
+        orders = running.ask("GET", f"{V1}/jobs/{each}").json()["orders"]
+        assert {(order["kind"], order["why"]) for order in orders} == {("cancel", "wrong")}
 
 
 def test_a_pause_is_in_the_audit_with_who_and_why_and_shown_where_it_holds(

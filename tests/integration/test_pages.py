@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.harness.bad_minute import ANSWERS, JOB_ID, PreparedDesk, prepared
+from tests.harness.bad_minute import ANSWERS, CAUSE, JOB_ID, PreparedDesk, prepared
 from tests.harness.served_pages import served
 
 from jobstream.answers.app_site import Site
@@ -33,6 +33,9 @@ pytestmark = pytest.mark.skipif(
 PATHS = (
     "/", "/queues", "/queues/mail", "/jobs", f"/jobs/{JOB_ID}", "/dead-letters", "/types",
     "/schedules", "/limits", "/workers", "/audit", "/health", "/operations", "/sign-in",
+    f"/dead-letters?fingerprint={CAUSE}", f"/dead-letters/fix?id={JOB_ID}",
+    "/cancel?types=send_receipt",
+    f"/dead-letters/close?way=redrive&fingerprints={CAUSE}",
 )  # fmt: skip
 HOSTILE = "W" * 8_000 + "\u202e<b onclick=alert(1)>"
 WAIT_MS = 20_000

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jobstream.acting.act_record import ActedBy
     from jobstream.acting.operations import OperationNow, Operations, Step
     from jobstream.answers.app_site import Site
+    from jobstream.operate.failed_redrives import Trials
     from jobstream.operate.fix import Fixed
     from jobstream.operate.open_letters import Letter
     from jobstream.operate.trial import Trial
@@ -38,6 +39,9 @@ class WouldClose:
     count: int
     letters: tuple[LetterRow, ...]
     """The first of them, the oldest first."""
+    failed_trials: tuple[str, ...] = ()
+    """Causes of them whose last redrive failed: where a filter names such a cause, a redrive is
+    refused unless it is forced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +57,11 @@ class LettersMeant:
 
 def would_close(site: Site, meant: LettersMeant) -> WouldClose:
     """Count them; changes nothing. Raises ConfigError where nothing says which are meant."""
-    found = _letters(site, meant)
-    return WouldClose(len(found), tuple(letter_row(each) for each in found[:SHOWN_MAX]))
+    found, trials = meant_letters(site, meant)
+    causes = dict.fromkeys(each.fingerprint for each in found)
+    failed = tuple(each for each in causes if trials.failed(each) is not None)
+    rows = tuple(letter_row(each) for each in found[:SHOWN_MAX])
+    return WouldClose(len(found), rows, failed[:SHOWN_MAX])
 
 
 def try_cause(site: Site, by: ActedBy, fingerprint: str, timeout: str, queue: str | None) -> Trial:
@@ -100,9 +107,9 @@ def redrive_letters(
     Raises TrialFailed where the last redrive of a cause that is named failed, unless `force`.
     """
     pace = read_rate(rate) if rate else None
-    found = _letters(site, meant)
-    if not force:
-        _refuse_failed(site, by, meant)
+    found, trials = meant_letters(site, meant)
+    if not force and meant.filter.fingerprints:
+        _refuse_failed(found, trials)
 
     def steps() -> Iterator[Step]:
         with site.readers.one() as view, closing(KafkaSink(view.options, BrokerClock())) as sink:
@@ -113,15 +120,12 @@ def redrive_letters(
     return operations.begin("redrive", len(found), by, steps)
 
 
-def _refuse_failed(site: Site, by: ActedBy, meant: LettersMeant) -> None:
-    if not meant.filter.fingerprints:
-        return
-    letters = _letters_of(site, by)
-    for fingerprint in meant.filter.fingerprints:
-        if letters.failed_trial(fingerprint, queue=meant.queue) is not None:
+def _refuse_failed(found: list[Letter], trials: Trials) -> None:
+    for fingerprint in dict.fromkeys(each.fingerprint for each in found):
+        if trials.failed(fingerprint) is not None:
             message = (
                 f"the last redrive of cause {fingerprint} ended in a letter of the same cause, so "
-                "nothing was redriven: mend it and try one, or give force=true"
+                "nothing was redriven: mend it and try one, or force it (force=true)"
             )
             raise TrialFailed(message)
 
@@ -133,7 +137,7 @@ def discard_letters(
     if not by.why:
         message = "why is missing: say why these jobs are thrown away; the audit keeps it"
         raise ConfigError(message)
-    found = _letters(site, meant)
+    found, _ = meant_letters(site, meant)
 
     def steps() -> Iterator[Step]:
         with site.readers.one() as view, closing(KafkaSink(view.options, BrokerClock())) as sink:
@@ -144,20 +148,25 @@ def discard_letters(
     return operations.begin("discard", len(found), by, steps)
 
 
-def _letters(site: Site, meant: LettersMeant) -> list[Letter]:
+def meant_letters(site: Site, meant: LettersMeant) -> tuple[list[Letter], Trials]:
+    """Those that are meant, the oldest first, read anew; and what the log tells of redrives.
+
+    Raises ConfigError where nothing says which are meant, NoSuch for a job without a letter.
+    """
     if meant.filter.is_empty and meant.queue is None and not meant.everything:
         message = "this would be about every letter of the app: give a filter, or everything=true"
         raise ConfigError(message)
     site.kept.forget("letters")
+    held = all_letters(site).value
     found = [
         each
-        for each in all_letters(site).value
+        for each in held.letters
         if meant.filter.passes(each) and meant.queue in {None, each.queue}
     ]
     if not found and meant.filter.ids:
         message = f"no open letter of job {meant.filter.ids[0]!r:.100}"
         raise NoSuch(message)
-    return found[: meant.limit]
+    return found[: meant.limit], held.trials
 
 
 def _trouble(outcome: str, letter: Letter, reason: str) -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jobstream.answers.as_of import AsOf
 from jobstream.answers.errors import NoSuch, NotFromViews
@@ -18,12 +18,14 @@ from jobstream.operate.history import History, history
 from jobstream.operate.job_events import plain_json
 from jobstream.operate.process_answers import workers_here
 from jobstream.operate.short_ids import whole_id
+from jobstream.operate.why_words import of_job
 from jobstream_processors.core.orders import CANCEL, PAUSE_QUEUE, PAUSE_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from jobstream.answers.app_site import Site
+    from jobstream.answers.kept import CachedAnswer
     from jobstream.operate.history import HistoryEntry
     from jobstream_processors.core.orders import Order
 
@@ -91,13 +93,14 @@ def job(site: Site, job_id: str) -> JobAnswer:
         message = f"no job has the id {job_id!r:.100}"
         raise NoSuch(message)
     try:
-        held = site.kept.get(("job", job_id), lambda: _read(site, job_id))
+        held = job_read(site, job_id)
     except NoSuch:
         if (kept := job_from_views(site, job_id)) is None:
             raise
         return kept
-    found, orders, run = held.value
-    return _answer(held.as_of(), found, orders, run)
+    found = held.value.history
+    run = of_job(held.value.answers, "runs", found.job_id)
+    return _answer(held.as_of(), found, held.value.orders, run)
 
 
 def job_from_views(site: Site, job_id: str) -> JobAnswer | None:
@@ -134,10 +137,25 @@ def job_from_views(site: Site, job_id: str) -> JobAnswer | None:
     )
 
 
-Found = tuple[History, tuple["Order", ...], Mapping[str, Any] | None]
+class JobRead(NamedTuple):
+    """What the log, and the workers of this machine, tell of one job."""
+
+    history: History
+    orders: tuple[Order, ...]
+    """All that are in force."""
+    answers: list[dict[str, Any]]
+    """What each worker of this machine says of itself."""
 
 
-def _read(site: Site, job_id: str) -> Found:
+def job_read(site: Site, job_id: str) -> CachedAnswer[JobRead]:
+    """What is read of a job, shared by all who ask at that time.
+
+    Raises NoSuch where the log has nothing of it, SourceAway and TooBusy.
+    """
+    return site.kept.get(("job", job_id), lambda: _read(site, job_id))
+
+
+def _read(site: Site, job_id: str) -> JobRead:
     with site.readers.one() as view:
         try:
             queues = view.queues()
@@ -149,13 +167,7 @@ def _read(site: Site, job_id: str) -> Found:
             message = f"no trace of job {job_id!r} in the log of app {site.name!r}"
             raise NoSuch(message)
         orders = tuple(view.orders(site.now_ms))
-        runs = (
-            {"worker": answer["worker"], **run}
-            for answer in workers_here(view)
-            for run in answer.get("runs") or []
-            if run["id"] == found.job_id
-        )
-        return found, orders, next(runs, None)
+        return JobRead(found, orders, workers_here(view))
 
 
 def _answer(

@@ -39,7 +39,7 @@ def jobs_from_views(
     """
 
     def read(views: Views) -> tuple[RowPage[StoredJob], dict[str, int], bool]:
-        meant = _filter(views, wanted)
+        meant = filter_of(views, wanted)
         page = views.jobs(meant, after, limit)
         counts = {
             state: views.count(replace(meant, states=(state,)), COUNT_MAX)
@@ -64,7 +64,8 @@ def jobs_from_views(
     )
 
 
-def _filter(views: Views, wanted: JobsWanted) -> JobFilter:
+def filter_of(views: Views, wanted: JobsWanted) -> JobFilter:
+    """The same as the views take it; raises NotFromViews where they know no such queue or type."""
     from jobstream.views.view_answers import JobFilter  # noqa: PLC0415 - with a database only
 
     types: tuple[str, ...] = ()

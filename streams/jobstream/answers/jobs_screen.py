@@ -53,7 +53,10 @@ def jobs(site: Site, wanted: JobsWanted, after: str = "", limit: int = LIMIT) ->
     Raises ConfigError for a bad filter or `after`, NoSuch for an unknown queue or type, SourceAway
     and TooBusy.
     """
-    _check(wanted, limit)
+    check_wanted(wanted)
+    if not 1 <= limit <= LIMIT_MAX:
+        message = f"limit={limit}: give 1 to {LIMIT_MAX}"
+        raise ConfigError(message)
     place = _place_in(after)
     if place is not None and place.is_of_log:
         return _from_log(site, wanted, place, limit)
@@ -97,32 +100,40 @@ def _from_log(site: Site, wanted: JobsWanted, place: _Place | None, limit: int) 
     )
 
 
-def _check(wanted: JobsWanted, limit: int) -> None:
+def check_wanted(wanted: JobsWanted) -> None:
+    """Raise ConfigError for a state that there is not."""
     if unknown := [state for state in wanted.states if state not in STATES]:
         message = f"state={unknown[0]!r:.100} is not a state: give one of {', '.join(STATES)}"
-        raise ConfigError(message)
-    if not 1 <= limit <= LIMIT_MAX:
-        message = f"limit={limit}: give 1 to {LIMIT_MAX}"
         raise ConfigError(message)
 
 
 def _read(site: Site, wanted: JobsWanted) -> tuple[JobList, list[JobRow]]:
+    since_ms = site.now_ms() - LOOK_MS
+    if wanted.since is not None:
+        since_ms = round(wanted.since.timestamp() * 1000)
+    return read_jobs(site, wanted, since_ms, jobs_max=LOG_JOBS_MAX, records_max=LOG_RECORDS_MAX)
+
+
+def read_jobs(
+    site: Site, wanted: JobsWanted, since_ms: int, *, jobs_max: int, records_max: int
+) -> tuple[JobList, list[JobRow]]:
+    """The jobs that the log has since then, the newest first; blocks while it is read.
+
+    At most so many jobs before `key` and `text` of the filter are looked at. Raises NoSuch for an
+    unknown queue or type, SourceAway and TooBusy.
+    """
     with site.readers.one() as view:
         try:
             queues = view.queues(wanted.queue)
             require_types(view, wanted.types)
         except NotThere as error:
             raise NoSuch(str(error)) from error
-        now_ms = site.now_ms()
-        since_ms = now_ms - LOOK_MS
-        if wanted.since is not None:
-            since_ms = round(wanted.since.timestamp() * 1000)
         found = jobs_now(
             view,
             queues,
-            Wanted(LOG_JOBS_MAX, since_ms, frozenset(wanted.states), wanted.types),
-            _running(view, now_ms, {each.name for each in queues}),
-            most=LOG_RECORDS_MAX,
+            Wanted(jobs_max, since_ms, frozenset(wanted.states), wanted.types),
+            _running(view, site.now_ms(), {each.name for each in queues}),
+            most=records_max,
         )
     rows = [_row(job) for job in found.jobs if _meets(job, wanted)]
     return found, sorted(rows, key=lambda row: (row.at, row.id), reverse=True)

@@ -1,4 +1,4 @@
-"""Open dead letters, by filter, the newest first, a page at a time; and one job's in full."""
+"""Open dead letters by filter, the newest first, a page at a time."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from jobstream.answers.errors import NoSuch
 from jobstream.answers.moments import datetime_of
 from jobstream.errors import ConfigError
 from jobstream.operate.errors import NotThere
-from jobstream.operate.letter_groups import groups_of
-from jobstream.operate.open_letters import open_letters
+from jobstream.operate.failed_redrives import Trials
+from jobstream.operate.open_letters import Letter, open_letters
 
 if TYPE_CHECKING:
     from jobstream.answers.app_site import Site
     from jobstream.answers.kept import CachedAnswer
     from jobstream.operate.filters import LetterFilter
-    from jobstream.operate.open_letters import Letter
 
 LIMIT = 50
 LIMIT_MAX = 500
@@ -64,69 +63,6 @@ class LettersAnswer:
     errors: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class LetterGroupRow:
-    """The open dead letters of one cause."""
-
-    fingerprint: str
-    type: str
-    error: str
-    reason: str
-    place: str
-    """`module:function` that raised it."""
-    pattern: str
-    """The message, with `*` for what differs from job to job."""
-    count: int
-    first_at: datetime
-    last_at: datetime
-    sample: str
-    """The job id of the newest letter."""
-    queues: tuple[str, ...]
-    releases: Mapping[str, int]
-    """Release of the code → how many letters; empty for those that name none."""
-
-
-@dataclass(frozen=True, slots=True)
-class LetterGroupsAnswer:
-    """Open dead letters by cause, the largest group first."""
-
-    as_of: AsOf
-    groups: tuple[LetterGroupRow, ...]
-    left_out: int
-    total: int
-    """Letters of all groups."""
-
-
-def letter_groups(site: Site, queue: str | None = None, limit: int = LIMIT) -> LetterGroupsAnswer:
-    """The largest groups; blocks while the topics of dead letters are read.
-
-    Raises NoSuch for an unknown queue, SourceAway and TooBusy.
-    """
-    held = all_letters(site)
-    found = [each for each in held.value if queue in {None, each.queue}]
-    if queue is not None and not found:
-        _require_queue(site, queue)
-    groups = groups_of(found)
-    rows = tuple(
-        LetterGroupRow(
-            fingerprint=each.fingerprint,
-            type=each.job_type,
-            error=each.error,
-            reason=each.reason,
-            place=each.place,
-            pattern=each.pattern,
-            count=each.count,
-            first_at=datetime_of(each.first_ms),
-            last_at=datetime_of(each.last_ms),
-            sample=each.sample,
-            queues=each.queues,
-            releases=each.releases,
-        )
-        for each in groups[:limit]
-    )
-    return LetterGroupsAnswer(held.as_of(), rows, len(groups) - len(rows), len(found))
-
-
 def letters(
     site: Site, wanted: LetterFilter, queue: str | None = None, after: str = "", limit: int = LIMIT
 ) -> LettersAnswer:
@@ -139,9 +75,11 @@ def letters(
         message = f"limit={limit}: give 1 to {LIMIT_MAX}"
         raise ConfigError(message)
     held = all_letters(site)
-    found = [each for each in held.value if wanted.passes(each) and queue in {None, each.queue}]
+    found = [
+        each for each in held.value.letters if wanted.passes(each) and queue in {None, each.queue}
+    ]
     if queue is not None and not found:
-        _require_queue(site, queue)
+        require_queue(site, queue)
     found.reverse()
     start = _start(found, after)
     page = found[start : start + limit]
@@ -156,13 +94,23 @@ def letters(
     )
 
 
-def all_letters(site: Site) -> CachedAnswer[list[Letter]]:
-    """Every open letter of the app, the oldest first, shared by all who ask at that time."""
+@dataclass(frozen=True, slots=True)
+class OpenNow:
+    """Every open letter of the app, and what the log tells of redrives."""
 
-    def read() -> list[Letter]:
+    letters: list[Letter]
+    """The oldest first."""
+    trials: Trials
+
+
+def all_letters(site: Site) -> CachedAnswer[OpenNow]:
+    """Every open letter of the app, shared by all who ask at that time."""
+
+    def read() -> OpenNow:
+        trials = Trials()
         with site.readers.one() as view:
             try:
-                return open_letters(view, view.queues())
+                return OpenNow(open_letters(view, view.queues(), trials=trials), trials)
             except NotThere as error:
                 raise NoSuch(str(error)) from error
 
@@ -205,7 +153,8 @@ def _start(found: list[Letter], after: str) -> int:
     return 0  # It was closed since: the list begins anew.
 
 
-def _require_queue(site: Site, queue: str) -> None:
+def require_queue(site: Site, queue: str) -> None:
+    """Raise NoSuch where the app has no such queue; blocks for a look."""
     with site.readers.one() as view:
         try:
             view.queues(queue)

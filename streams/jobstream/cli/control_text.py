@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jobstream.cli.output import when
+from jobstream.cli.output import age, when
 from jobstream.cli.printable import one_line
+from jobstream.operate.order_words import TimeWords, author, in_force
 from jobstream_processors.core.orders import (
-    BREAKER_OPENED,
     CANCEL,
     HOLD_BREAKER,
     OPEN,
@@ -23,15 +23,8 @@ if TYPE_CHECKING:
     from jobstream.control_listing import ControlEntry
     from jobstream_processors.core.orders import Order
 
-WHAT = {
-    PAUSE_QUEUE: "queue {} is paused",
-    PAUSE_TYPE: "job type {} is paused",
-    CANCEL: "the order to cancel job {} is in force",
-    QUIET: "workers {} take no new jobs",
-    BREAKER_OPENED: "breaker {} was found failing, and is open",
-}
-HELD = {0: "breaker {} is held closed", 1: "breaker {} is held open"}
-
+TIMES = TimeWords(when, age)
+"""Times as commands print them."""
 LIFTED = {
     PAUSE_QUEUE: "queue {} is no longer paused",
     PAUSE_TYPE: "job type {} is no longer paused",
@@ -44,12 +37,7 @@ LIFTED = {
 
 def holds(entry: ControlEntry) -> str:
     """The entry on one line: its subject, its end, its author and its reason."""
-    until = when(round(entry.expires_at.timestamp() * 1_000))
-    if entry.kind == SET_LIMIT:
-        numbers = ", ".join(f"{name} {number}" for name, number in entry.limits.items())
-        return one_line(f"limit {entry.subject} has {numbers} until {until}, {by(entry)}")
-    what = WHAT.get(entry.kind) or HELD[entry.limits.get(OPEN, 0)]
-    return one_line(f"{what.format(entry.subject)} until {until}, {by(entry)}")
+    return one_line(in_force(entry, TIMES))
 
 
 def kind_of(entry: ControlEntry) -> str:
@@ -66,7 +54,7 @@ def ended(kind: str, subject: str) -> str:
 
 def by(entry: ControlEntry) -> str:
     """By whom, and why."""
-    return one_line(f"by {entry.who}: {entry.why}" if entry.why else f"by {entry.who}")
+    return one_line(author(entry))
 
 
 def about(

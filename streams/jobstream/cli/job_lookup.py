@@ -64,11 +64,3 @@ def no_trace(job_id: str, found: History) -> int:
     looked = "the whole log" if found.since_ms is None else f"since {when(found.since_ms)}"
     remark(f"jobstream: no trace of job {job_id!r} ({looked}); check the app, or give --since")
     return FAILURE
-
-
-def made_by(found: History) -> str:
-    """The schedule that made it and the tick, in words; "" if none did."""
-    if found.tick_ms is None:
-        return ""
-    name = f"schedule {found.schedule}" if found.schedule else "a schedule"
-    return f"{name}, tick {when(found.tick_ms)}"

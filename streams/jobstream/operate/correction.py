@@ -57,7 +57,7 @@ def corrected_args(reader: Reader, args: bytes, changes: Mapping[str, object]) -
     schema: Any = parse_schema(reader.schema)
     fields = fields_of(schema)
     require_fields(changes, fields, reader.job_type)
-    known = dict(_definitions(schema))
+    known = dict(definitions(schema))
     stream, made = BytesIO(args), []
     for name, declared in fields.items():
         alone = _alone(name, declared, known)
@@ -148,15 +148,16 @@ def _plain(declared: Any, known: Mapping[str, Any], seen: set[str]) -> Any:  # n
     return kept
 
 
-def _definitions(schema: Any) -> Iterable[tuple[str, Any]]:  # noqa: ANN401 - a schema
+def definitions(schema: Any) -> Iterable[tuple[str, Any]]:  # noqa: ANN401 - a schema
+    """Every named type within a parsed schema, by its whole name."""
     if isinstance(schema, list):
         for each in schema:
-            yield from _definitions(each)
+            yield from definitions(each)
     elif isinstance(schema, dict):
         if schema.get("type") in _NAMED:
             yield schema["name"], schema
         for each in schema.get("fields", ()):
-            yield from _definitions(each["type"])
+            yield from definitions(each["type"])
         for inner in ("items", "values", "type"):
             if isinstance(schema.get(inner), dict | list):
-                yield from _definitions(schema[inner])
+                yield from definitions(schema[inner])

@@ -33,6 +33,7 @@ WAITING = "waiting"
 DELAYED = "delayed"
 RETRYING = "retrying"
 STATES = (RUNNING, WAITING, DELAYED, RETRYING, DEAD, DONE, CANCELLED, EXPIRED)
+ENDED = frozenset({DEAD, DONE, CANCELLED, EXPIRED})
 
 
 class JobNow(NamedTuple):

@@ -90,12 +90,18 @@ class Why:
 
 
 def why(
-    view: AppView, found: History, orders: Sequence[Order], now_ms: Callable[[], int]
+    view: AppView,
+    found: History,
+    orders: Sequence[Order],
+    now_ms: Callable[[], int],
+    *,
+    rate_s: float = RATE_S,
 ) -> Why | None:
     """Why the job stands as it does; None if the log has nothing of it.
 
     Blocks while asking, and some seconds more where jobs stand before it. `orders` are all that are
-    in force, `now_ms` gives broker time. Raises BrokerUnavailable, BrokerRefused, ReadStalled.
+    in force, `now_ms` gives broker time. With `rate_s` 0 it does not wait, nor tell how long the
+    jobs before it take. Raises BrokerUnavailable, BrokerRefused, ReadStalled.
     """
     told = found.told_by
     if told is None:
@@ -124,7 +130,7 @@ def why(
         is_open = letters[-1] == "dead letter" if letters else None
         return Why(state, told, attempt, letter_is_open=is_open)
     parked = found.facts.parked_at(detail.get("redrive", 0), detail.get("seq", 0))
-    ahead = _ahead(view, found, told)
+    ahead = _ahead(view, found, told, rate_s)
     workers = None if ahead.settled else len(view.cluster.members(worker_group(view.app)))
     return Why(
         state,
@@ -139,15 +145,15 @@ def why(
     )
 
 
-def _ahead(view: AppView, found: History, told: HistoryEntry) -> Ahead:
+def _ahead(view: AppView, found: History, told: HistoryEntry, rate_s: float) -> Ahead:
     topic, partition, offset = told.place
     place = (topic, partition)
     first = standings(view, "workers", [place])[place]
     began_s = time.monotonic()
     jobs = _jobs_before(first, offset)
     seconds = None
-    if jobs:
-        threading.Event().wait(RATE_S)
+    if jobs and rate_s:
+        threading.Event().wait(rate_s)
         later = standings(view, "workers", [place])[place]
         gone = _finished(later) - _finished(first)
         per_s = gone / (time.monotonic() - began_s)

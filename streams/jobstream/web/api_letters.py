@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from starlette.responses import Response, StreamingResponse
+
 from jobstream.acting import letter_acts
 from jobstream.acting.letter_acts import LettersMeant, WouldClose
+from jobstream.acting.letter_export import export_letters
 from jobstream.acting.operations import OperationNow
 from jobstream.answers.moments import ms_of
 from jobstream.operate.filters import LetterFilter
@@ -20,11 +23,14 @@ from jobstream.web.callers import TokenRole
 from jobstream.web.entry_check import require, require_whole
 from jobstream.web.problems import Problem
 from jobstream.web.request_parts import seconds_of
+from jobstream_processors.background import aside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
 TRY_S_MAX = 60.0
+JSON_LINES = "application/x-ndjson"
+CHUNK_BYTES = 262_144
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,20 @@ class FixBody:
     id: str
     queue: str | None = None
     why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportQuery:
+    """Which open dead letters are written; without any filter, all of the app."""
+
+    id: tuple[str, ...] = ()
+    fingerprint: tuple[str, ...] = ()
+    type: tuple[str, ...] = ()
+    error: str | None = None
+    reason: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    queue: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +178,33 @@ async def _fix(call: Call) -> Fixed:
     )
 
 
+async def _export(call: Call) -> Response:
+    asked: ExportQuery = call.query
+    scoped(call, asked.queue)
+    wanted = LetterFilter(
+        ids=asked.id,
+        fingerprints=asked.fingerprint,
+        job_types=asked.type,
+        error=asked.error,
+        reason=asked.reason,
+        since_ms=ms_of(asked.since),
+        until_ms=ms_of(asked.until),
+    )
+    meant = LettersMeant(wanted, asked.queue, everything=True)
+    file = await call.desk.ask(export_letters, call.desk.site, by(call), meant)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        try:
+            while chunk := await aside("jobstream-web", file.read, CHUNK_BYTES):
+                yield chunk
+        finally:
+            file.close()
+
+    name = f'attachment; filename="{call.desk.site.name}-dead-letters.jsonl"'
+    headers = {"Cache-Control": "no-store", "Content-Disposition": name}
+    return StreamingResponse(chunks(), 200, headers, JSON_LINES)
+
+
 async def _operations(call: Call) -> OperationsAnswer:
     require_whole(call.caller)
     return OperationsAnswer(call.desk.operations.list())
@@ -192,6 +239,10 @@ LETTER_CALLS = (
              "Enqueue a corrected job in place of a dead one, and close its letter.", _fix,
              body=FixBody, loose=("changes",), answer=Fixed, problems=(404, 409),
              tag="dead letters"),
+    ApiRoute("GET", "/dead-letters/export", TokenRole.ADMIN,
+             "Open dead letters as lines of JSON, byte for byte, secrets included: what "
+             "`jobstream dlq import` takes.", _export, query=ExportQuery, media_type=JSON_LINES,
+             problems=(404,), tag="dead letters", goes_on=True),
     ApiRoute("GET", "/operations", TokenRole.READ, "The operations of this process.", _operations,
              answer=OperationsAnswer, tag="operations"),
     ApiRoute("GET", "/operations/{operation}", TokenRole.READ, "How far an operation is.",

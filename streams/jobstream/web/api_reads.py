@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from jobstream.answers import jobs_screen, letters_screen
 from jobstream.answers.audit_screen import AuditAnswer, audit
+from jobstream.answers.causes_screen import LetterGroupsAnswer, letter_groups
 from jobstream.answers.health_screen import HealthAnswer, health
 from jobstream.answers.jobs_answer import JobsAnswer, JobsWanted
 from jobstream.answers.jobs_screen import jobs
-from jobstream.answers.letters_screen import (
-    LetterGroupsAnswer,
-    LettersAnswer,
-    letter_groups,
-    letters,
-)
+from jobstream.answers.letters_screen import LettersAnswer, letters
 from jobstream.answers.limits_screen import LimitsAnswer, limits_and_breakers
 from jobstream.answers.moments import ms_of
 from jobstream.answers.overview import OverviewAnswer, overview

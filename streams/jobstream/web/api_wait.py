@@ -10,6 +10,7 @@ from jobstream.answers.as_of import AsOf
 from jobstream.answers.errors import NoSuch, TooBusy
 from jobstream.answers.job_family import job_family
 from jobstream.answers.job_screen import JobAnswer, job
+from jobstream.answers.why_screen import WhyAnswer, why_of
 from jobstream.web.api_route import ApiRoute, Call
 from jobstream.web.callers import TokenRole
 from jobstream.web.entry_check import require_queue
@@ -119,10 +120,19 @@ async def _looked(call: Call, job_id: str) -> JobAnswer | None:
         return None
 
 
+async def _why(call: Call) -> WhyAnswer:
+    found: WhyAnswer = await call.desk.ask(why_of, call.desk.site, call.path("job_id"))
+    require_queue(call.caller, found.queue)
+    return found
+
+
 WAITS = (
     ApiRoute("GET", "/jobs/{job_id}", TokenRole.READ,
              "One job with its timeline; with `wait`, once it has ended.", _job, query=JobQuery,
              answer=JobAnswer, problems=(404,), tag="jobs"),
+    ApiRoute("GET", "/jobs/{job_id}/why", TokenRole.READ,
+             "Why a job stands where it stands, in one sentence and in parts.", _why,
+             answer=WhyAnswer, problems=(404,), tag="jobs"),
     ApiRoute("GET", "/jobs/{job_id}/end", TokenRole.ENQUEUE,
              "Whether a job has ended, and how; with `wait`, once it has.", _end, query=JobQuery,
              answer=JobEndAnswer, problems=(404,), tag="enqueue"),

@@ -20,6 +20,7 @@ from jobstream.answers.app_site import Site
 from jobstream.answers.errors import AnswerError
 from jobstream.web.api_acts import ACTS
 from jobstream.web.api_enqueue import ENQUEUES
+from jobstream.web.api_jobs import JOB_CALLS
 from jobstream.web.api_letters import LETTER_CALLS
 from jobstream.web.api_reads import READS
 from jobstream.web.api_route import V1
@@ -65,7 +66,7 @@ SECURITY = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
 """Headers of every answer."""
-ROUTES = (*READS, *WAITS, *ENQUEUES, *ACTS, *LETTER_CALLS, *EVENTS)
+ROUTES = (*READS, *WAITS, *ENQUEUES, *ACTS, *JOB_CALLS, *LETTER_CALLS, *EVENTS)
 """Every call of the API."""
 
 

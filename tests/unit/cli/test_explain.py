@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from jobstream.cli.control_text import TIMES
 from jobstream.cli.output import when
-from jobstream.cli.why_text import FOR, AskedWorkers, sentence
+from jobstream.cli.printable import one_line
 from jobstream.operate.history import QUEUED, WAITING, HistoryEntry
 from jobstream.operate.job_events import Event
 from jobstream.operate.why import Ahead, Why
+from jobstream.operate.why_words import FOR, AskedWorkers, sentence
 from jobstream_processors.core.orders import (
     BREAKER_OPENED,
     NO_LIMITS,
@@ -32,7 +34,7 @@ def entry(what: str, **detail: Any) -> HistoryEntry:  # noqa: ANN401 - as in a h
 
 
 def told(why: Why, run: dict[str, Any] | None = None) -> str:
-    text = sentence("j-1", EVENT, why, run)
+    text = one_line(sentence("j-1", EVENT, why, run, times=TIMES), None)
     start = "job j-1 (send, queue mail) "
     assert text.startswith(start)
     assert text.endswith(".")
@@ -110,9 +112,11 @@ def test_what_is_not_known_of_a_run_is_said(asked: AskedWorkers, expected: str) 
     queued, parked = on_queue(ahead(0, may_run=True)), on_queue(ahead(0), due_ms=NOW_MS)
     parked = replace(parked, in_place=True, is_due=True)
 
-    assert sentence("j-1", EVENT, queued, None, asked=asked).endswith(f"{NEXT}; {expected}.")
+    assert sentence("j-1", EVENT, queued, None, asked=asked, times=TIMES).endswith(
+        f"{NEXT}; {expected}."
+    )
     over = f"{IN_PLACE}; that is over: {expected}."
-    assert sentence("j-1", EVENT, parked, None, asked=asked).endswith(over)
+    assert sentence("j-1", EVENT, parked, None, asked=asked, times=TIMES).endswith(over)
 
 
 def on_rung(**detail: Any) -> Why:  # noqa: ANN401 - headers
@@ -158,7 +162,7 @@ def test_the_key_is_named_that_it_waits_for(reason: str, ending: str) -> None:
 def test_what_a_worker_keeps_in_memory_is_believed_before_the_log(reason: str) -> None:
     held = {"worker": "host:7", "for": reason, "since_ms": NOW_MS, "id": "j-1"}
 
-    text = sentence("j-1", EVENT, on_queue(ahead(5)), None, held)
+    text = sentence("j-1", EVENT, on_queue(ahead(5)), None, held, times=TIMES)
 
     start = f"job j-1 (send, queue mail) waits in worker host:7, as {FOR.get(reason, reason)}"
     assert text.startswith(f"{start} [{reason}], since {when(NOW_MS)}")
@@ -172,7 +176,9 @@ def test_another_job_with_its_unique_key_is_named() -> None:
 
 
 def test_a_job_that_cannot_be_read_has_no_type() -> None:
-    assert sentence("j-1", None, on_rung(), None).startswith("job j-1 (type unknown, queue mail)")
+    assert sentence("j-1", None, on_rung(), None, times=TIMES).startswith(
+        "job j-1 (type unknown, queue mail)"
+    )
 
 
 def test_a_breaker_is_named_only_as_one_that_is_open() -> None:

@@ -98,7 +98,7 @@ PAGES_WITH_FORMS = {
     f"/jobs/{JOB_ID}": {"jobs/cancel"},
     "/types": {"types/pause", "types/resume"},
     "/schedules": {"schedules/run", "schedules/pause", "schedules/resume"},
-    "/limits": {"breakers/hold", "limits/release"},
+    "/limits": {"breakers/hold", "limits/release", "limits/set"},
     "/workers": {"workers/quiet", "workers/unquiet"},
 }
 
@@ -260,6 +260,85 @@ def test_more_letters_than_were_counted_are_left_alone(
     assert answer.headers["location"] == "/dead-letters"
     said = PageParts(client.get("/dead-letters").text).text
     assert "Not done: 190 letters match by now, and 184 were expected" in said
+
+
+def test_all_jobs_that_match_are_counted_before_any_is_cancelled(
+    desk: PreparedDesk, signed_in: Callable[[TokenRole], TestClient]
+) -> None:
+    running = OperationNow(
+        "0199-op", "cancel", "ada-admin@testclient", "", "running", 2_866, 40, {"ordered": 40}, (),
+        bad_minute.NOW, None, "",
+    )  # fmt: skip
+    desk.answers = {**desk.answers, "cancel_jobs": lambda *_: running}
+    client = signed_in(TokenRole.ADMIN)
+
+    listed = client.get("/jobs?type=send_receipt&state=waiting")
+    assert "/cancel?states=waiting&amp;types=send_receipt" in listed.text
+    counted = client.get("/cancel?states=waiting&types=send_receipt&text=a+b")
+    assert faults(counted.text) == []
+    assert "2 866 jobs would be cancelled" in PageParts(counted.text).text
+    form = form_to(counted.text, "/acts/jobs/cancel-many")
+    begun = client.post("/acts/jobs/cancel-many", data={**form, "why": "a wrong batch"})
+
+    assert begun.headers["location"] == "/operations/0199-op"
+    (_, by, meant, lasts) = asked(desk, "cancel_jobs")
+    assert (by.why, meant.everything, lasts) == ("a wrong batch", False, None)
+    assert (meant.wanted.states, meant.wanted.types, meant.wanted.text) == (
+        ("waiting",), ("send_receipt",), "a b",
+    )  # fmt: skip
+
+
+def test_more_jobs_than_were_counted_are_left_alone(
+    desk: PreparedDesk, signed_in: Callable[[TokenRole], TestClient]
+) -> None:
+    client = signed_in(TokenRole.ADMIN)
+    form = form_to(client.get("/cancel").text, "/acts/jobs/cancel-many")
+    more = replace(bad_minute.ANSWERS["would_cancel"], count=2_867)
+    desk.answers = {**desk.answers, "would_cancel": more}
+
+    client.post("/acts/jobs/cancel-many", data=form)
+
+    assert form["everything"] == "true"
+    assert "cancel_jobs" not in [name for name, _ in desk.asked]
+    assert "2867 jobs match by now" in PageParts(client.get("/jobs").text).text
+
+
+def test_cancelling_many_is_for_admins(signed_in: Callable[[TokenRole], TestClient]) -> None:
+    client = signed_in(TokenRole.OPERATE)
+
+    assert "/cancel?" not in client.get("/jobs?type=send_receipt").text
+    assert client.get("/cancel?types=send_receipt").status_code == 403
+
+
+def test_job_page_says_why_the_job_stands_so_until_it_has_ended(
+    desk: PreparedDesk, signed_in: Callable[[TokenRole], TestClient]
+) -> None:
+    client = signed_in(TokenRole.READ)
+    ended = client.get(f"/jobs/{JOB_ID}").text
+    desk.answers = {
+        **desk.answers, "job": replace(bad_minute.JOB, has_ended=False, state="waiting")
+    }  # fmt: skip
+
+    waits = client.get(f"/jobs/{JOB_ID}").text
+
+    assert "Why it stands so: job" in PageParts(waits).text
+    assert bad_minute.WHY in PageParts(waits).text
+    assert "Why it stands so" not in ended
+
+
+def test_limit_gets_other_numbers_of_its_kind_by_a_form(
+    signed_in: Callable[[TokenRole], TestClient],
+) -> None:
+    client = signed_in(TokenRole.OPERATE)
+    sent = {
+        fields["name"]: set(fields)
+        for form, fields in forms(client.get("/limits").text)
+        if form.attributes.get("action") == "/acts/limits/set"
+    }
+
+    assert "concurrency" in sent["charge_card/concurrency"]
+    assert {"rate", "burst"} < sent["send_receipt/rate"]
+    assert "concurrency" not in sent["send_receipt/rate"]
 
 
 def test_discarding_many_is_for_admins(

@@ -12,6 +12,8 @@ from starlette.testclient import TestClient
 from tests.harness.bad_minute import ANSWERS, PreparedDesk, prepared
 from tests.harness.page_parts import PageParts, faults
 
+from jobstream.answers.as_of import AsOf
+from jobstream.answers.fix_fields import FixField
 from jobstream.web.pages.visible import one_line, visible
 
 if TYPE_CHECKING:
@@ -36,15 +38,18 @@ PATHS = {
     "jobs": "/jobs",
     "job": "/jobs/any",
     "letters": "/dead-letters",
+    "letter_groups": "/dead-letters?fingerprint=any",
+    "fix_form": "/dead-letters/fix?id=any",
     "types": "/types",
     "schedules": "/schedules",
+    "would_cancel": "/cancel?types=any",
     "limits_and_breakers": "/limits",
     "workers": "/workers",
     "audit": "/audit",
     "health": "/health",
 }
 HIDDEN = {"\0", "\x1b", "\x7f", "\x85", "\u200f", "\u202e", "\u2028", "\u2066", "\ud83d"}
-KEPT = {"source"}
+KEPT = {(AsOf, "source"), (FixField, "kind")}
 """Words of ours, not of a user."""
 
 
@@ -64,6 +69,8 @@ def poisoned(value: Any, text: str) -> Any:  # noqa: ANN401 - any answer
             } | {name: poisoned(each, text) for name, each in value.items()}
         case tuple() | list():
             return type(value)(poisoned(each, text) for each in value)
+    if callable(value) and not is_dataclass(value):
+        return lambda *given: poisoned(value(*given), text)
     assert is_dataclass(value)
     assert not isinstance(value, type)
     return replace(
@@ -71,7 +78,7 @@ def poisoned(value: Any, text: str) -> Any:  # noqa: ANN401 - any answer
         **{
             each.name: poisoned(getattr(value, each.name), text)
             for each in fields(value)
-            if each.name not in KEPT
+            if (type(value), each.name) not in KEPT
         },
     )
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobstream.cli.app_command import AppCommand
-from jobstream.cli.control_text import document
-from jobstream.cli.job_lookup import look_up, lookup_options, made_by, no_trace
+from jobstream.cli.control_text import TIMES, document
+from jobstream.cli.job_lookup import look_up, lookup_options, no_trace
 from jobstream.cli.options import json_option, or_ours
 from jobstream.cli.output import iso, print_json, say
-from jobstream.cli.why_text import AskedWorkers, sentence
+from jobstream.cli.printable import one_line
 from jobstream.exits import OK
 from jobstream.operate.process_answers import workers_here
+from jobstream.operate.why_words import asked_of, made_by, of_job, sentence
 
 if TYPE_CHECKING:
     from jobstream.cli.app_name import AppName
@@ -42,36 +43,28 @@ def command(
     if told is None:
         return no_trace(job_id, found)
     answers = workers_here(view)
-    run = _of_job(answers, "runs", whole)
-    held = _of_job(answers, "waiting_jobs", whole) if run is None else None
-    asked = _asked(answers)
-    text = sentence(whole, found.event, told, run, held, made_by=made_by(found), asked=asked)
+    run = of_job(answers, "runs", whole)
+    held = of_job(answers, "waiting_jobs", whole) if run is None else None
+    asked = asked_of(answers)
+    text = one_line(
+        sentence(
+            whole,
+            found.event,
+            told,
+            run,
+            held,
+            made_by=made_by(found, TIMES),
+            asked=asked,
+            times=TIMES,
+        ),
+        None,
+    )
     if as_json:
         workers = {"asked": asked.workers, "members": told.workers}
         print_json(_document(found, told, run, held) | {"workers": workers, "sentence": text})
     else:
         say(text)
     return OK
-
-
-def _asked(answers: list[dict[str, Any]]) -> AskedWorkers:
-    """Which of them tell what they run: a worker that starts or restores does not yet."""
-    known = [answer for answer in answers if "runs" in answer]
-    told_all = all(answer.get("running", 0) <= len(answer["runs"]) for answer in known)
-    return AskedWorkers(len(known), told_all)
-
-
-def _of_job(answers: list[dict[str, Any]], part: str, job_id: str) -> dict[str, Any] | None:
-    """What a worker on this machine says of the job in that part of its answer, and which one."""
-    return next(
-        (
-            {"worker": answer["worker"], **each}
-            for answer in answers
-            for each in answer.get(part) or []
-            if each["id"] == job_id
-        ),
-        None,
-    )
 
 
 def _document(

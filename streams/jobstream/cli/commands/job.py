@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobstream.cli.app_command import AppGroup
-from jobstream.cli.control_text import about, document, holds
-from jobstream.cli.job_lookup import look_up, lookup_options, made_by, no_trace
+from jobstream.cli.control_text import TIMES, about, document, holds
+from jobstream.cli.job_lookup import look_up, lookup_options, no_trace
 from jobstream.cli.options import json_option, or_ours
 from jobstream.cli.output import iso, print_json, print_table, remark, say, when
 from jobstream.cli.printable import one_line, printable
 from jobstream.exits import OK
+from jobstream.operate.why_words import made_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +75,7 @@ def _print(found: History) -> None:
     event = found.event
     say(f"job {found.job_id}: {event.job_type if event else '?'}, {found.state}")
     if found.tick_ms is not None:
-        say(one_line(f"made by {made_by(found)}", None))
+        say(one_line(f"made by {made_by(found, TIMES)}", None))
     if event is not None:
         say(f"args: {event.args}")
     rows = [

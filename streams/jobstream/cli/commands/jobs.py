@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobstream.cli.app_command import AppCommand
-from jobstream.cli.control_text import WHAT, about
+from jobstream.cli.control_text import about
 from jobstream.cli.options import (
     LISTED_MAX,
     brokers_now,
@@ -23,6 +23,7 @@ from jobstream.cli.printable import one_line
 from jobstream.cli.value_types import MOMENT
 from jobstream.exits import OK
 from jobstream.operate.near_names import listed
+from jobstream.operate.order_words import WHAT
 from jobstream.operate.process_answers import held_by, workers_here
 
 if TYPE_CHECKING:

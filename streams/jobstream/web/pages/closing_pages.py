@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from jobstream.web.api_route import Reply
@@ -23,6 +24,7 @@ class CloseQuery:
 
     way: str
     ids: str | None = None
+    fingerprints: str | None = None
     types: str | None = None
     error: str | None = None
     reason: str | None = None
@@ -36,7 +38,7 @@ async def show_count(call: PageCall) -> Page:
         raise Problem(422, "wrong-query", f"way={asked.way!r:.100}: give redrive or discard")
     meant = {
         name: text
-        for name in ("ids", "types", "error", "reason", "queue")
+        for name in ("ids", "fingerprints", "types", "error", "reason", "queue")
         if (text := getattr(asked, name))
     }
     if not meant:
@@ -47,6 +49,37 @@ async def show_count(call: PageCall) -> Page:
     counted = found.answer if isinstance(found, Reply) else found
     values = {"way": asked.way, "meant": meant, "counted": counted}
     return Page("close.html", f"{asked.way.capitalize()} dead letters", values)
+
+
+@dataclass(frozen=True, slots=True)
+class CancelQuery:
+    """Which jobs are meant."""
+
+    states: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    queue: str | None = None
+    key: str | None = None
+    since: datetime | None = None
+    text: str | None = None
+
+
+async def show_cancel(call: PageCall) -> Page:
+    """How many jobs an act would cancel, and the form that begins it."""
+    asked: CancelQuery = call.query(CancelQuery)
+    given = {
+        "states": " ".join(asked.states),
+        "types": " ".join(asked.types),
+        "queue": asked.queue or "",
+        "key": asked.key or "",
+        "since": asked.since.isoformat() if asked.since is not None else "",
+        "text": asked.text or "",
+    }
+    meant = {name: text for name, text in given.items() if text} or {"everything": "true"}
+    route = CALLS["/jobs/cancel-many"]
+    form = {**meant, "dry_run": "true"}
+    found = await route.run(call_of(call.desk, call.request, call.caller, route, form))
+    counted = found.answer if isinstance(found, Reply) else found
+    return Page("cancel.html", "Cancel jobs", {"meant": meant, "counted": counted})
 
 
 async def show_operation(call: PageCall) -> Page:

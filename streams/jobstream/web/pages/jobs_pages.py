@@ -11,7 +11,8 @@ from jobstream.answers.job_family import job_family
 from jobstream.answers.job_screen import JobAnswer, job
 from jobstream.answers.jobs_answer import JobsWanted
 from jobstream.answers.jobs_screen import jobs
-from jobstream.operate.job_states import STATES
+from jobstream.answers.why_screen import short_why
+from jobstream.operate.job_states import ENDED, STATES
 from jobstream.web.api_reads import JobsQuery
 from jobstream.web.entry_check import require_queue
 from jobstream.web.pages.job_timeline import timeline
@@ -49,6 +50,7 @@ async def show_jobs(call: PageCall) -> Page:
         "since": call.request.query_params.get("since", ""),
         "spans": SINCE,
         "states": STATES,
+        "ended_alone": any(each in ENDED for each in asked.state),
         "is_filtered": any((asked.state, asked.type, asked.queue, asked.key, asked.text)),
     }
     return Page("jobs.html", "Jobs", values, found.as_of, (found.note,) if found.note else ())
@@ -61,8 +63,10 @@ async def show_job(call: PageCall) -> Page:
     family = await call.ask(job_family, found.id, call.caller.sees)
     found = replace(found, family=family)
     now = datetime.fromtimestamp(call.desk.now_s(), UTC)
+    why = "" if found.has_ended else await call.ask(short_why, found.id)
     values: dict[str, Any] = {
         "found": found,
+        "why": why,
         "drawn": timeline(found.steps, now, has_ended=found.has_ended),
         "steps": found.steps[:STEPS_FIRST],
         "more_steps": found.steps[STEPS_FIRST:],

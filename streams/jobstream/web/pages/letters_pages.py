@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jobstream.answers.causes_screen import LetterGroupsAnswer, letter_groups
 from jobstream.answers.letters_screen import LettersAnswer, letters
 from jobstream.web.api_reads import LettersQuery
 from jobstream.web.entry_check import require_queue, require_whole
@@ -11,6 +12,9 @@ from jobstream.web.pages.page_route import Page
 
 if TYPE_CHECKING:
     from jobstream.web.pages.page_route import PageCall
+
+
+CAUSES_MAX = 50
 
 
 async def show_letters(call: PageCall) -> Page:
@@ -23,10 +27,29 @@ async def show_letters(call: PageCall) -> Page:
     found: LettersAnswer = await call.ask(
         letters, asked.filter, asked.queue, asked.after, asked.limit
     )
+    groups: LetterGroupsAnswer = await call.ask(
+        letter_groups, asked.queue, CAUSES_MAX, asked.filter
+    )
     values = {
         "found": found,
         "asked": asked,
-        "is_filtered": any((asked.id, asked.type, asked.error, asked.reason, asked.queue)),
-        "causes": sorted(found.errors.items(), key=lambda each: -each[1]),
+        "meant": _meant(asked),
+        "is_filtered": any(
+            (asked.id, asked.fingerprint, asked.type, asked.error, asked.reason, asked.queue)
+        ),
+        "groups": groups,
+        "cause": groups.groups[0] if len(asked.fingerprint) == 1 and groups.groups else None,
     }
     return Page("letters.html", "Dead letters", values, found.as_of)
+
+
+def _meant(asked: LettersQuery) -> dict[str, object]:
+    """The filter as the query of a link to this page has it."""
+    return {
+        "id": asked.id,
+        "fingerprint": asked.fingerprint,
+        "type": asked.type,
+        "error": asked.error,
+        "reason": asked.reason,
+        "queue": asked.queue,
+    }

@@ -131,7 +131,12 @@ def _environment() -> Environment:
         "moment": _moment,
         "precise": partial(_moment, with_millis=True),
     }
-    made.globals |= {"percent": words.percent, "KINDS": words.KINDS, "WAITS_FOR": words.WAITS_FOR}
+    made.globals |= {
+        "percent": words.percent,
+        "percent_of": words.percent_of,
+        "KINDS": words.KINDS,
+        "WAITS_FOR": words.WAITS_FOR,
+    }
     return made
 
 

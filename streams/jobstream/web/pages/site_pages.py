@@ -9,6 +9,7 @@ from starlette.routing import Route
 from jobstream.web.callers import TokenRole
 from jobstream.web.pages import (
     closing_pages,
+    fix_pages,
     jobs_pages,
     letters_pages,
     overview_page,
@@ -39,6 +40,7 @@ PAGES = (
     PageRoute(
         "/dead-letters/close", "close", TokenRole.OPERATE, closing_pages.show_count, "letters"
     ),
+    PageRoute("/dead-letters/fix", "fix", TokenRole.OPERATE, fix_pages.show_fix, "letters"),
     PageRoute(
         "/operations", "operations", TokenRole.READ, closing_pages.show_operations, "letters"
     ),
@@ -49,6 +51,7 @@ PAGES = (
         closing_pages.show_operation,
         "letters",
     ),
+    PageRoute("/cancel", "cancel", TokenRole.ADMIN, closing_pages.show_cancel, "jobs"),
     PageRoute("/types", "types", TokenRole.READ, simple_pages.show_types, "types"),
     PageRoute("/schedules", "schedules", TokenRole.READ, simple_pages.show_schedules, "schedules"),
     PageRoute("/limits", "limits", TokenRole.READ, simple_pages.show_limits, "limits"),

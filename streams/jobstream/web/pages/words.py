@@ -125,6 +125,14 @@ def percent(part: float, whole: float) -> str:
     return f"{share * 100:.2f}%"
 
 
+def percent_of(share: float) -> str:
+    """A share of 1 in words: no share that is there reads as none, or as all."""
+    whole = round(share * 100)
+    if share < 1 and whole == _HUNDRED:
+        return "over 99%"
+    return "under 1%" if share > 0 and not whole else f"{whole}%"
+
+
 def tone(state: str) -> str:
     """The tone of a state; an unknown one is calm."""
     return TONES.get(state, "calm")

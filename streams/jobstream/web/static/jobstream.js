@@ -81,7 +81,11 @@
   const buttons = (...each) => { const row = made("div", "", { class: "acts" }); row.append(...each); return row; };
   document.addEventListener("submit", (event) => {
     const form = event.target, question = form.dataset.confirm;
-    if (!question || form.dataset.sure) { delete form.dataset.sure; return; }
+    if (!question || form.dataset.sure) {
+      delete form.dataset.sure;
+      if (form.dataset.slow) { say(form.dataset.slow); if (event.submitter) event.submitter.disabled = true; }
+      return;
+    }
     event.preventDefault();
     const yes = made("button", event.submitter?.textContent || "Go on", { type: "button", class: "danger" });
     const no = made("button", "Leave it", { type: "button", autofocus: "" });

@@ -1,16 +1,19 @@
-"""Why a job stands where it stands, in one sentence. Pure."""
+"""Why a job stands where it stands, in one sentence, for a terminal, a page or the API. Pure.
+
+Texts of jobs and operators stand in it as they are: who shows it makes them harmless.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jobstream.cli.control_text import holds
-from jobstream.cli.output import age, when
-from jobstream.cli.printable import one_line
+from jobstream.operate.order_words import in_force
 from jobstream_processors.core.known import CANCELLED, DEAD, DONE, DUPLICATE, EXPIRED
 
 if TYPE_CHECKING:
+    from jobstream.operate.history import History
     from jobstream.operate.job_events import Event
+    from jobstream.operate.order_words import TimeWords
     from jobstream.operate.why import Ahead, Why
 
 FOR = {
@@ -59,6 +62,34 @@ class AskedWorkers(NamedTuple):
 NOBODY = AskedWorkers()
 
 
+def asked_of(answers: list[dict[str, Any]]) -> AskedWorkers:
+    """Which of them tell what they run: a worker that starts or restores does not yet."""
+    known = [answer for answer in answers if "runs" in answer]
+    told_all = all(answer.get("running", 0) <= len(answer["runs"]) for answer in known)
+    return AskedWorkers(len(known), told_all)
+
+
+def of_job(answers: list[dict[str, Any]], part: str, job_id: str) -> dict[str, Any] | None:
+    """What a worker on this machine says of the job in that part of its answer, and which one."""
+    return next(
+        (
+            {"worker": answer["worker"], **each}
+            for answer in answers
+            for each in answer.get(part) or []
+            if each["id"] == job_id
+        ),
+        None,
+    )
+
+
+def made_by(found: History, times: TimeWords) -> str:
+    """The schedule that made it and the tick, in words; "" if none did."""
+    if found.tick_ms is None:
+        return ""
+    name = f"schedule {found.schedule}" if found.schedule else "a schedule"
+    return f"{name}, tick {times.moment(found.tick_ms)}"
+
+
 def sentence(
     job_id: str,
     event: Event | None,
@@ -68,6 +99,7 @@ def sentence(
     *,
     made_by: str = "",
     asked: AskedWorkers = NOBODY,
+    times: TimeWords,
 ) -> str:
     """One sentence.
 
@@ -78,39 +110,39 @@ def sentence(
     facts = [event.job_type if event else "type unknown", f"queue {why.told.queue}"]
     what = f"job {job_id} ({', '.join([*facts, *([made_by] if made_by else [])])})"
     if run is not None:
-        seconds = age(run["seconds"])
+        seconds = times.span(run["seconds"])
         told = f"runs on {run['worker']} for {seconds} now, attempt {run['attempt']}"
     elif held is not None:
-        told = _in_memory(held, event)
+        told = _in_memory(held, event, times)
     elif why.told.what == "waits":
-        told = _on_ladder(why, event)
+        told = _on_ladder(why, event, times)
     elif why.ahead is not None:
-        told = _on_queue(why, why.ahead, asked)
+        told = _on_queue(why, why.ahead, asked, times)
     elif _how(why) in ENDED:
-        told = _ended(why)
+        told = _ended(why, times)
     else:
-        told = f"is in state {why.state} since {when(why.told.at_ms)}"
-    orders = "".join(f"; {text}" for text in _orders(why, run))
-    return one_line(f"{what} {told}{orders}.", None)
+        told = f"is in state {why.state} since {times.moment(why.told.at_ms)}"
+    orders = "".join(f"; {text}" for text in _orders(why, run, times))
+    return " ".join(f"{what} {told}{orders}.".split())
 
 
-def _in_memory(held: dict[str, Any], event: Event | None) -> str:
+def _in_memory(held: dict[str, Any], event: Event | None, times: TimeWords) -> str:
     reason = held["for"]
     why = FOR.get(reason, reason)
-    since = when(held["since_ms"])
+    since = times.moment(held["since_ms"])
     return (
         f"waits in worker {held['worker']}, as {why} [{reason}], since {since}{_key(reason, event)}"
     )
 
 
-def _on_ladder(why: Why, event: Event | None) -> str:
+def _on_ladder(why: Why, event: Event | None, times: TimeWords) -> str:
     detail = why.told.detail
-    place = f"on rung {detail.get('rung', '?')} until {when(why.due_ms or 0)}"
+    place = f"on rung {detail.get('rung', '?')} until {times.moment(why.due_ms or 0)}"
     reason = detail.get("waits")
     if reason:
         since_ms = detail.get("waits_since_ms")
-        since = f", since {when(since_ms)}" if since_ms is not None else ""
-        others = [f"{o.subject} since {when(o.at_ms)}, by {o.who}" for o in why.breakers]
+        since = f", since {times.moment(since_ms)}" if since_ms is not None else ""
+        others = [f"{o.subject} since {times.moment(o.at_ms)}, by {o.who}" for o in why.breakers]
         named = f" (open now: {'; '.join(others)})" if others else ""
         key = _key(reason, event)
         if why.same_unique is not None:
@@ -128,7 +160,7 @@ def _key(reason: str, event: Event | None) -> str:
     return "" if value is None else f"; {name} is {value!r}"
 
 
-def _on_queue(why: Why, ahead: Ahead, asked: AskedWorkers) -> str:
+def _on_queue(why: Why, ahead: Ahead, asked: AskedWorkers, times: TimeWords) -> str:
     topic, partition, offset = why.told.place
     if ahead.settled:
         return (
@@ -138,16 +170,20 @@ def _on_queue(why: Why, ahead: Ahead, asked: AskedWorkers) -> str:
     if why.in_place:
         over = f"; that is over: {_may_run(why, asked)}" if why.is_due and why.workers else ""
         return (
-            f"waits in place with its order key held until {when(why.due_ms or 0)}, for attempt "
-            f"{why.attempt}{over}"
+            f"waits in place with its order key held until {times.moment(why.due_ms or 0)}, for "
+            f"attempt {why.attempt}{over}"
         )
     if not ahead.jobs:
         before = "is the next of its partition"
     else:
         rest = "" if ahead.of_key is None else f", {ahead.of_key:,} of them with its order key"
-        took = f"about {age(ahead.seconds)}" if ahead.seconds is not None else "none was finished"
+        took = (
+            f"about {times.span(ahead.seconds)}"
+            if ahead.seconds is not None
+            else "none was finished"
+        )
         before = f"is behind {_jobs(ahead.jobs)} of its partition ({took}{rest})"
-    since = f"on the queue since {when(why.told.at_ms)}"
+    since = f"on the queue since {times.moment(why.told.at_ms)}"
     if not why.workers:
         return f"{before}, {since}; no worker runs"
     if ahead.may_run:
@@ -170,9 +206,9 @@ def _how(why: Why) -> str:
     return DEAD if why.told.what == "dead letter" else why.state
 
 
-def _ended(why: Why) -> str:
+def _ended(why: Why, times: TimeWords) -> str:
     detail, state = why.told.detail, _how(why)
-    told = f"{ENDED[state]} since {when(why.told.at_ms)}"
+    told = f"{ENDED[state]} since {times.moment(why.told.at_ms)}"
     reason = detail.get("detail") or detail.get("reason") or ""
     if state == EXPIRED:
         return f"{told}: it did not begin in time"
@@ -187,12 +223,12 @@ def _ended(why: Why) -> str:
     return told
 
 
-def _orders(why: Why, run: dict[str, Any] | None) -> list[str]:
+def _orders(why: Why, run: dict[str, Any] | None, times: TimeWords) -> list[str]:
     from jobstream.control_listing import shown  # noqa: PLC0415 - not needed for --help
 
     if _how(why) in ENDED and run is None:
         return []
-    return [holds(shown(order)) for order in why.orders]
+    return [in_force(shown(order), times) for order in why.orders]
 
 
 def _jobs(count: int) -> str:
