@@ -77,6 +77,7 @@ def child_processes(parts: Parts, ended: Ended, barred: Barred, _: Neighbours) -
         machine=parts.clock,
         enter=parts.tracing.enter_child,
         line=parts.line(),
+        leave_s=parts.children_leave_s,
     )
 
 
@@ -99,6 +100,8 @@ class Parts:
     children: int = 4
     child_begins: Callable[[], None] | None = None
     """What a child process does first; it is pickled."""
+    children_leave_s: Callable[[], float] | None = None
+    """How long child processes may take to leave what their handlers share; None: nothing."""
     make_children: MakeChildren = child_processes
     closer_s: float = 5.0
     """How often dead letters are looked at that a redrive or a late success closed."""

@@ -9,8 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from jobstream_processors.resources import NO_RESOURCES
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator
+
+    from jobstream_processors.resources import Resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +102,12 @@ class ChildJob(Protocol):
 class Context:
     """The run a handler is in. Do not keep it beyond the handler's return."""
 
-    __slots__ = ("_cancelled", "_facts", "_lock", "_logger", "_next", "_returned")
+    __slots__ = ("_cancelled", "_facts", "_lock", "_logger", "_next", "_returned", "resources")
 
-    def __init__(self, facts: RunFacts) -> None:
+    def __init__(self, facts: RunFacts, resources: Resources = NO_RESOURCES) -> None:
         self._facts = facts
+        self.resources = resources
+        """What the lifespans of this process yielded, by class: `ctx.resources[Pool]`."""
         self._cancelled = False
         self._logger: logging.LoggerAdapter[logging.Logger] | None = None
         self._lock = threading.Lock()

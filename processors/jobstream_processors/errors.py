@@ -4,6 +4,8 @@ ProcessorError
 ├── BadHeaders           a record's headers are wrong: it ends as a dead letter
 ├── InvalidOption        refused where it is written: at registration or enqueue
 ├── PublishFailed        the broker did not acknowledge: the offset stays unfinished, tried again
+├── LifespanFailed       what handlers share did not start, or ended: the process leaves
+├── NoResource           a handler asked for a resource that no lifespan yields: its run fails
 ├── ScheduleBroken       a schedule can't fire here: it stays, is shown, and is tried again
 ├── OffsetOutOfRange     the place to go on from is not in the log: stops that partition alone
 ├── TableUnavailable     a dedup shard can't be opened or written: the worker drains and ends
@@ -61,6 +63,18 @@ class PublishFailure:
 
     def __repr__(self) -> str:
         return f"PublishFailure({self.reason!r}, {self.code!r}, too_large={self.too_large})"
+
+
+class LifespanFailed(ProcessorError):
+    """A lifespan of the app did not start, or ended too early; the message names it.
+
+    Stops a worker, before it takes a partition if it was at the start. A child process that can't
+    start one begins no job.
+    """
+
+
+class NoResource(ProcessorError, LookupError):
+    """`ctx.resources[...]` was asked for a class that no lifespan yields, or several do."""
 
 
 class ScheduleBroken(ProcessorError):

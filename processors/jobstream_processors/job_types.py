@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jobstream_processors.core.breaker import Breaker
@@ -12,6 +12,7 @@ from jobstream_processors.core.limit_rule import Limit
 from jobstream_processors.core.policy import Policy
 from jobstream_processors.core.unique_rule import Debounce, Unique
 from jobstream_processors.errors import InvalidOption
+from jobstream_processors.resources import NO_RESOURCES, Resources
 from jobstream_schemas import JobCodec
 
 ASYNC, THREAD, PROCESS = "async", "thread", "process"
@@ -51,6 +52,9 @@ class JobSpec:
     app_at: tuple[str, str] | None = None
     """Module and path of the app that knows it; None where no module holds the app."""
 
+    resources: Resources = field(default=NO_RESOURCES, hash=False, compare=False)
+    """What the lifespans of this process yielded."""
+
     @property
     def target(self) -> Target:
         """How another process finds the handler: by its app, or else under its own name."""
@@ -66,6 +70,12 @@ class JobSpec:
         """
         has_name = "<" not in self.function.__qualname__ and self.codec.portable
         return self.app_at is not None or has_name
+
+
+def with_resources(specs: Mapping[str, JobSpec], resources: Resources) -> dict[str, JobSpec]:
+    """These job types, with what their handlers share; a type has one spec under all its names."""
+    made = {id(spec): replace(spec, resources=resources) for spec in specs.values()}
+    return {name: made[id(spec)] for name, spec in specs.items()}
 
 
 def slots_by_executor(concurrency: int, children: int) -> dict[str, int]:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 from jobstream.aftermath import Aftermath
 from jobstream.breaker_declaration import breakers_of
 from jobstream.control import Control
-from jobstream.django_requests import around
 from jobstream.enqueue.composing import JobKind
 from jobstream.enqueue.connection import Connection
 from jobstream.errors import ConfigError
@@ -29,6 +28,7 @@ from jobstream.job_declaration import (
 from jobstream.job_queue import Queue
 from jobstream.schedule_decorators import Scheduling
 from jobstream.settings import Settings
+from jobstream.surroundings import Surroundings
 from jobstream.topics.sizes import size_of
 from jobstream_processors.core.orders import HOLD_BREAKER, PAUSE_QUEUE, SET_LIMIT
 from jobstream_processors.errors import InvalidOption
@@ -72,7 +72,7 @@ class JobDecorator(Protocol):
     def __call__(self, function: Callable[[Args, Context], Result]) -> Job[Args, Result]: ...
 
 
-class App(Scheduling, Aftermath):
+class App(Scheduling, Aftermath, Surroundings):
     """An application that enqueues and runs jobs. Its name prefixes every topic and group.
 
     Settings come from JOBSTREAM_* variables; keyword arguments override them. `size` says how many
@@ -105,6 +105,7 @@ class App(Scheduling, Aftermath):
         self._jobs: dict[str, Job[Any, Any]] = {}
         self._connection = Connection(name, self.settings, self._plans)
         Aftermath.__init__(self)
+        Surroundings.__init__(self)
 
     def __repr__(self) -> str:
         return f"<App {self.name!r}: {len(self._queues)} queues, {len(self._jobs)} job types>"
@@ -300,7 +301,11 @@ class App(Scheduling, Aftermath):
 
     def _run_as(self, function: _Called) -> _Called:
         """The function as a worker runs it: within Django, if that is set up and not unwanted."""
-        return cast("_Called", around(function)) if self.settings.django else function
+        if not self.settings.django:
+            return function
+        from jobstream.django_requests import around  # noqa: PLC0415 - workers alone need it
+
+        return cast("_Called", around(function))
 
     def _names_of(self, kind: str) -> set[str]:
         """The queues, job types, breakers or limits that an entry of that kind can be about."""

@@ -123,6 +123,12 @@ class PlayedLine:
             self._told = True
             self._world.loop.call_soon(self._listener.died, KILLED)
 
+    def let_go(self) -> None:
+        self.dead = True
+
+    def ended(self, limit_s: float) -> None:
+        """It ends at once."""
+
     def close(self) -> None:
         self.dead = True
 

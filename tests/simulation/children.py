@@ -120,6 +120,12 @@ class PlayedChild:
             self._die()
             self._loop.call_soon(self._ear.died, self._how)
 
+    def let_go(self) -> None:
+        self._die()
+
+    def ended(self, limit_s: float) -> None:
+        """It ends at once."""
+
     def close(self) -> None:
         self._die()
 

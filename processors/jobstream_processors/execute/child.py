@@ -38,6 +38,7 @@ from jobstream_processors.forked import close_in_child, leave
 from jobstream_processors.machine_time import awake_s, monotonic_ms
 
 if TYPE_CHECKING:
+    from jobstream_processors.execute.child_lifespans import ChildLifespans
     from jobstream_processors.execute.in_child import Handler, Route
     from jobstream_processors.job_types import Target
 
@@ -51,6 +52,8 @@ class Service:
         self._mine = os.getpid()
         self._handlers: dict[Target, Handler] = {}
         self._routes: dict[int, Route] = {}
+        self._shared: ChildLifespans | None = None
+        """What its handlers share; None where their app has no lifespans."""
         self._said = b""
         """How the last job ended: told together with what comes next, or at once if nothing is
         there."""
@@ -94,6 +97,8 @@ class Service:
         target = prepared.target
         if target not in self._handlers:
             found = _find(target, prepared.args_class, self._script)
+            if not isinstance(found, Unstarted):
+                found = self._sharing(found, target)
             if isinstance(found, Unstarted):
                 return answered(UNREADY, number, awake_s(), pickle.dumps(found))
             self._handlers[target] = found
@@ -101,6 +106,26 @@ class Service:
 
         self._routes[prepared.route] = Route(self._handlers[target], prepared)
         return answered(READY, number, awake_s())
+
+    def _sharing(self, handler: Handler, target: Target) -> Handler | Unstarted:
+        """The handler with what the lifespans of its app yield; here is where they are entered."""
+        if not handler.lifespans:
+            return handler
+        from jobstream_processors.execute.child_lifespans import (  # noqa: PLC0415 - most have none
+            ChildLifespans,
+        )
+
+        self._shared = shared = self._shared or ChildLifespans()
+        try:
+            handler.shares(shared.begun(target[:2], handler.lifespans), shared.run)
+        except BaseException as error:  # noqa: BLE001 - user code, which may raise anything
+            return Unstarted("lifespan_failed", told(error), spot_of(error, as_is))
+        return handler
+
+    def leave(self) -> None:
+        """Leave what its handlers shared; blocks for some seconds at most."""
+        if self._shared is not None:
+            self._shared.leave()
 
 
 def main(descriptors: list[int]) -> None:
@@ -120,7 +145,9 @@ def main(descriptors: list[int]) -> None:
         sys.path[:] = hello.path
         if hello.begin is not None:
             pickle.loads(hello.begin)()  # noqa: S301 - our own parent; found once the path is set
-        Service(stream, tokens, hello).serve(inbox)
+        service = Service(stream, tokens, hello)
+        service.serve(inbox)
+        service.leave()
     except (EOFError, OSError):
         return
 
@@ -150,7 +177,8 @@ def _handler(found: Any, target: Target, args_class: bytes) -> Handler:  # noqa:
     if spec.name != job:
         message = f"it is the handler of {spec.name!r}, not of {job!r}: give each its own name"
         raise LookupError(message)
-    return Handler(job, spec.function, spec.codec)
+    lifespans = found.lifespans if by_app else ()
+    return Handler(job, spec.function, spec.codec, lifespans)
 
 
 def _script(path: str | None) -> ModuleType:

@@ -20,13 +20,17 @@ from jobstream_processors.execute.running import outcome_with, unread
 from jobstream_processors.execute.user_errors import as_is, read
 from jobstream_processors.hidden import Hidden
 from jobstream_processors.job_types import takes_context
+from jobstream_processors.resources import NO_RESOURCES
 from jobstream_schemas import JobCodec, Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.execute.crossing import HandedJob, Preparation
+    from jobstream_processors.resources import Lifespan, Resources
+
+    RunCoroutine = Callable[[Coroutine[Any, Any, Any]], Any]
 
 log = logging.getLogger("jobstream.worker")
 
@@ -34,11 +38,26 @@ log = logging.getLogger("jobstream.worker")
 class Handler:
     """A handler and what it takes."""
 
-    def __init__(self, job: str, function: Callable[..., Any], codec: JobCodec[Any]) -> None:
+    resources = NO_RESOURCES
+    """What it shares with others of its app in this process."""
+
+    def __init__(
+        self,
+        job: str,
+        function: Callable[..., Any],
+        codec: JobCodec[Any],
+        lifespans: Sequence[Lifespan] = (),
+    ) -> None:
         self.job = job
         self.function = function
         self.codec = codec
+        self.lifespans = lifespans
         self.wants_context = takes_context(job, function)
+        self.run_coroutine: RunCoroutine = asyncio.run
+
+    def shares(self, resources: Resources, run_coroutine: RunCoroutine) -> None:
+        """It has these, and its coroutines run on their loop."""
+        self.resources, self.run_coroutine = resources, run_coroutine
 
 
 class Route:
@@ -65,10 +84,10 @@ class Route:
         except BaseException as error:  # noqa: BLE001 - the edge of user code: nothing may pass
             return unread(error, secret=codec.secrets is not None or bool(reader.secret))
         try:
-            given = (args, Context(facts)) if handler.wants_context else (args,)
+            given = (args, Context(facts, handler.resources)) if handler.wants_context else (args,)
             result = handler.function(*given)
             if result is not None and inspect.isawaitable(result):
-                result = asyncio.run(_awaited(result))
+                result = handler.run_coroutine(_awaited(result))
         except BaseException as error:  # noqa: BLE001 - the edge of user code: nothing may pass
             return read(error, clean)
         return outcome_with(result)

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
@@ -44,6 +45,12 @@ class ChildLine(Protocol):
 
     def kill(self) -> None:
         """Kill it; its end is told as any other is."""
+
+    def let_go(self) -> None:
+        """Ask it to end by itself; nothing more is told of it. Returns at once."""
+
+    def ended(self, limit_s: float) -> None:
+        """After `let_go`: wait so long for its end, at most; blocks."""
 
     def close(self) -> None:
         """Kill it, and tell nothing more of it."""
@@ -206,8 +213,23 @@ class ProcessLine:
         how = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         self._listener.died(self._error or how)
 
+    def let_go(self) -> None:
+        """Close the streams, which is how it hears that the worker has left."""
+        self._close_streams()
+
+    def ended(self, limit_s: float) -> None:
+        """Wait for its end."""
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(limit_s)
+
     def close(self) -> None:
         """Kill it, if it is still there, and close every descriptor."""
+        self._close_streams()
+        if self._process is not None and self._process.poll() is None:
+            _end(self._process, CLOSE_S)
+
+    def _close_streams(self) -> None:
         if self._closed:
             return
         self._closed = True
@@ -219,8 +241,6 @@ class ProcessLine:
         if self._process is not None or self._error:
             self._its_stream.close()
             self._its_tokens.close()
-        if self._process is not None:
-            _end(self._process, CLOSE_S)
 
 
 def _pair() -> tuple[socket.socket, socket.socket]:

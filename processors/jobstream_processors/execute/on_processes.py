@@ -62,9 +62,12 @@ class ProcessExecutor(Executor):
         enter: EnterChild = no_entry,
         open_line: Callable[[LineEar], ChildLine] | None = None,
         line: SlotLine | None = None,
+        leave_s: Callable[[], float] | None = None,
     ) -> None:
         super().__init__(line)
         self._size = size
+        self._leave_s = leave_s
+        """How long children that have no job may take to end by themselves; None: no time."""
         self.machine = machine
         self.barred = barred
         self.enter = enter
@@ -115,12 +118,22 @@ class ProcessExecutor(Executor):
         self._cut(delivery, STOPPED)
 
     def close(self) -> None:
-        """Stop every child."""
+        """Stop every child. Those that share something may leave that first: see `_let_go`."""
         self._closed = True
+        if self._leave_s is not None:
+            self._let_go(self._leave_s())
         self._starter.close()
         for child in self._children:
             child.close()
         self._children.clear()
+
+    def _let_go(self, limit_s: float) -> None:
+        """Blocks for so long, at most: nothing is left to do on the loop by now."""
+        until_s = self.machine.awake_s() + limit_s
+        for child in self._children:
+            child.let_go()
+        for child in self._children:
+            child.ended(max(0.0, until_s - self.machine.awake_s()))
 
     def _cut(self, delivery: Delivery, outcome: Outcome) -> None:
         child = self._running.get(delivery)

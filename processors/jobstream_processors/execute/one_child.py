@@ -173,6 +173,18 @@ class OneChild:
                 self._kill()
             self._pool.free(self)
 
+    def let_go(self) -> None:
+        """Ask it to end by itself, if it has no job; nothing is told of it any more."""
+        if self.idle:
+            self.condemned = True
+            self._disarm()
+            self._line.let_go()
+
+    def ended(self, limit_s: float) -> None:
+        """Wait so long for its end, at most, if it was let go; blocks."""
+        if not self.handed:
+            self._line.ended(limit_s)
+
     def close(self) -> None:
         """Kill it; nothing is told of it any more."""
         self.condemned = True

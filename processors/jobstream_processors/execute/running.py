@@ -23,6 +23,7 @@ from jobstream_processors.core.outcome import (
 from jobstream_processors.execute.line_of_queues import OneQueue
 from jobstream_processors.execute.spot import frame_of, spot_of
 from jobstream_processors.execute.user_errors import as_is, read, told
+from jobstream_processors.resources import NO_RESOURCES
 from jobstream_schemas import DecodeError, SchemaMismatch
 
 if TYPE_CHECKING:
@@ -284,5 +285,7 @@ def context_of(delivery: Delivery, machine: Machine) -> Context:
     """The delivery's context, made at first need."""
     context = delivery.context
     if context is None:
-        context = delivery.given(Context(facts_of(delivery, machine.wall_ms())))
+        spec = delivery.spec
+        shared = spec.resources if spec is not None else NO_RESOURCES
+        context = delivery.given(Context(facts_of(delivery, machine.wall_ms()), shared))
     return context

@@ -21,10 +21,11 @@ from jobstream.enqueue.acks import unwritten
 from jobstream.errors import ConfigError, EnqueueError
 from jobstream_processors.context import Context, RunFacts
 from jobstream_processors.current import CURRENT
+from jobstream_processors.resources import Resources
 from jobstream_schemas.secret import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from threading import Lock
 
     from jobstream.enqueue.acks import Done
@@ -80,8 +81,8 @@ class CollectingContext(Context):
 
     __slots__ = ("_clients", "enqueued", "warns")
 
-    def __init__(self, facts: RunFacts) -> None:
-        super().__init__(facts)
+    def __init__(self, facts: RunFacts, resources: Iterable[object] = ()) -> None:
+        super().__init__(facts, Resources(resources))
         self._clients: dict[object, Client] = {}
         self.warns = False
         """Whether to warn that collected jobs are not written: no test asked for that."""
@@ -125,12 +126,14 @@ def context(
     correlation_id: str | None = None,
     fencing_token: int = 0,
     is_cancelled: bool = False,
+    resources: Iterable[object] = (),
 ) -> CollectingContext:
     """A context for a test that calls the handler of `job`, given as its second argument.
 
     What the handler enqueues through it is in `enqueued`, in order. Left out, the id is a new one,
     it was enqueued now, and the deadline is the job's time limit from now. All times are aware
-    datetimes. `cancel()` of the context lets `is_cancelled` turn True later on. Raises ConfigError.
+    datetimes. `resources` are what the handler finds in `ctx.resources`, by their class. `cancel()`
+    of the context lets `is_cancelled` turn True later on. Raises ConfigError.
     """
     if attempt < 1 or redrive < 0:
         message = f"attempt={attempt}, redrive={redrive}: attempts count from 1, redrives from 0"
@@ -151,7 +154,7 @@ def context(
         source=(job.queue.name, 0, 0),
         scheduled_ms=None if scheduled_for is None else _ms("scheduled_for", scheduled_for, now_ms),
     )
-    made = CollectingContext(facts)
+    made = CollectingContext(facts, resources)
     if is_cancelled:
         made.cancel()
     return made

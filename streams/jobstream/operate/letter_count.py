@@ -32,6 +32,7 @@ REASONS = frozenset(
         "dead_by_handler",
         "handler_not_importable",
         "id_conflict",
+        "lifespan_failed",
         "permanent",
         "schema_mismatch",
         "snoozes_exhausted",

@@ -50,6 +50,8 @@ class Ground:
     stopping: threading.Event
     """Set when the roles are to end, for whatever reason."""
     wishes: Wishes
+    left_s: Callable[[], float]
+    """What is left of the drain, for what follows it: some seconds at least."""
     ready: Callable[[], object] | None = None
     """What the first role calls whenever it has come to serve; None for the others."""
 

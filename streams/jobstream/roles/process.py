@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("jobstream.roles")
 
+LEFT_S_MIN = 2.0
+"""What handlers share may be left so long, however long the drain took."""
 CLASSIC_COSTS = "a rebalance takes seconds, a killed worker is missed after its session timeout"
 
 
@@ -75,6 +78,8 @@ class Roles:
         """Set for good once somebody asked this process to leave."""
         self._stopping = threading.Event()
         """Set when the roles that run now are to end, for whatever reason."""
+        self._end_s: float | None = None
+        """When that was, by the monotonic clock."""
         self._taken: list[Role] = []
         self._ready: Callable[[], object] | None = None
         self._protocol = settings.group_protocol
@@ -129,13 +134,21 @@ class Roles:
     def _end(self) -> None:
         """Let the roles that run now end; whether others follow, `run` knows."""
         self._observed.leaving = True
+        if self._end_s is None:
+            self._end_s = time.monotonic()
         self._stopping.set()
         for role in self._taken:
             role.stop()
 
+    def _left_s(self) -> float:
+        """What is left of the drain, but LEFT_S_MIN at least."""
+        drain_s = self._settings.drain_ms / 1000
+        gone_s = time.monotonic() - self._end_s if self._end_s is not None else 0.0
+        return max(LEFT_S_MIN, drain_s - gone_s)
+
     def _serve(self) -> None:
         # In this order: a stop that comes meanwhile ends the old roles or the new ones.
-        self._stopping, self._taken = threading.Event(), []
+        self._stopping, self._taken, self._end_s = threading.Event(), [], None
         self._observed.leaving = False
         if self._told.is_set():
             self._end()
@@ -186,6 +199,7 @@ class Roles:
             briefing=briefing,
             stopping=self._stopping,
             wishes=self._wishes,
+            left_s=self._left_s,
         )
         grounds = [replace(ground, ready=self._ready), *[ground] * (len(self._roles) - 1)]
         taken = [role(own) for role, own in zip(self._roles, grounds, strict=True)]

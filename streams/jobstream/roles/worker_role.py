@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from jobstream.dedup.rocks import ShardMemory
 from jobstream.dedup.slots import claim_slot
@@ -13,6 +14,7 @@ from jobstream.observe.spans.of_workers import tracing_of
 from jobstream.roles.breaker_news import BreakerNews
 from jobstream.roles.ground import Role
 from jobstream.roles.open_files import raised_for
+from jobstream.roles.shared import Shared
 from jobstream.roles.start_check import refuse_undecodable, warn_of_handlers
 from jobstream.roles.usable_cores import default_children
 from jobstream.topics.names import worker_group
@@ -20,8 +22,12 @@ from jobstream_processors.assembly import Parts
 from jobstream_processors.assignment.pressure import Limits
 from jobstream_processors.assignment.takeover import Takeover
 from jobstream_processors.background import aside
+from jobstream_processors.job_types import with_resources
 from jobstream_processors.watch.on_failure import Failures
 from jobstream_processors.worker import Worker
+
+if TYPE_CHECKING:
+    from jobstream_processors.resources import Resources
 
 log = logging.getLogger("jobstream.roles")
 
@@ -30,6 +36,8 @@ class WorkerRole(Role):
     """A worker, with the tables of the slot that it claims on this machine."""
 
     _worker: Worker | None = None
+    _leaves = False
+    """Whether it was to leave, be there a worker yet or not."""
 
     async def check(self) -> None:
         """Refuse to start where jobs wait that this code can't read. Raises JobsUndecodable."""
@@ -39,11 +47,22 @@ class WorkerRole(Role):
 
     def stop(self) -> None:
         """Let the worker drain and leave."""
+        self._stop_worker()
+
+    def _stop_worker(self) -> None:
+        self._leaves = True
         if self._worker is not None:
             self._worker.stop()
 
     async def run(self) -> None:
-        """Run jobs until asked to stop."""
+        """Run jobs until asked to stop. Raises LifespanFailed if what they share does not start."""
+        shared = Shared(self._ground, self._stop_worker)
+        async with shared:
+            if shared.resources is not None:
+                await self._serve(shared.resources)
+        shared.check()
+
+    async def _serve(self, resources: Resources) -> None:
         ground, app, plans = self._ground, self._ground.app, self._ground.plans
         warn_of_handlers(app, ground.specs.values(), plans)
         shards = sum(app.queues[name].partitions for name in plans)
@@ -52,10 +71,10 @@ class WorkerRole(Role):
             seen, now_ms = ground.observed.progress, ground.clock.broker_ms
             tables = Table(slot, ground.reader, seen, memory=memory, now_ms=now_ms)
             failures, deaths = Failures(app.failure_callbacks), Failures(app.death_callbacks)
-            worker = Worker(self._parts(tables, failures, deaths))
+            worker = Worker(self._parts(tables, failures, deaths, resources))
             ground.briefing.control.listen(ground.clock.broker_ms(), worker.obey)
             self._worker = ground.observed.worker = worker
-            if ground.stopping.is_set():
+            if self._leaves or ground.stopping.is_set():
                 worker.stop()
             try:
                 # The name is what `control quiet` asks for; it is nowhere else in the log.
@@ -74,14 +93,16 @@ class WorkerRole(Role):
         shared = {"shares": shares} if len(plans) > 1 else {}
         return {"worker": worker_name(), "queues": [*plans], **shared}
 
-    def _parts(self, tables: Table, failures: Failures, deaths: Failures) -> Parts:
+    def _parts(
+        self, tables: Table, failures: Failures, deaths: Failures, resources: Resources
+    ) -> Parts:
         ground, app, plans = self._ground, self._ground.app, self._ground.plans
         settings, wishes, group = app.settings, ground.wishes, worker_group(app.name)
         sink, reader, clock = ground.sink, ground.reader, ground.clock
         mirrors = ground.briefing.mirrors
         topics = [plan.topic for plan in plans.values()]
         return Parts(
-            specs=ground.specs,
+            specs=with_resources(ground.specs, resources),
             plans=plans,
             catalogue=ground.briefing.catalogue,
             source=ground.membership.source(WORKER, group, topics),
@@ -100,6 +121,7 @@ class WorkerRole(Role):
             concurrency=settings.concurrency,
             children=settings.children or default_children(),
             child_begins=wishes.child_begins,
+            children_leave_s=ground.left_s if app.lifespans else None,
             tracing=tracing_of(app.name, settings),
             failed=failures.tell if app.failure_callbacks else None,
             died=deaths.died if app.death_callbacks else None,

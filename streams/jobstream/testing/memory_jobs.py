@@ -24,10 +24,11 @@ from jobstream.testing.virtual_clock import VirtualClock
 from jobstream.topics.specs import specs
 from jobstream_processors.core.duration import Duration, to_ms
 from jobstream_processors.core.known import DEAD, DONE
+from jobstream_processors.resources import Resources
 from jobstream_schemas.secret import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from jobstream.app import App
 
@@ -42,7 +43,12 @@ _FAILURES_MAX = 3
 class MemoryJobs:
     """The jobs of one app in memory. Used by one thread, which may have a running event loop."""
 
-    def __init__(self, app: App, broker: MemoryBroker | None = None) -> None:
+    def __init__(
+        self,
+        app: App,
+        broker: MemoryBroker | None = None,
+        resources: Iterable[object] | None = None,
+    ) -> None:
         if broker is None:
             # Times that user code takes from the machine (`run_at`) must mean something here.
             clock = VirtualClock(time.time_ns() // 1_000_000)
@@ -51,6 +57,7 @@ class MemoryJobs:
         self.broker = broker
         """Its faults can be switched on: failed and slow publishes, lost partitions."""
         self._app = app
+        self._resources = Resources(resources) if resources is not None else None
         self._closed = False
         queues = [app.queues[name] for name in app.plans()]
         for spec in specs(app.name, queues, 1, schedules=app.has_schedules):
@@ -60,7 +67,7 @@ class MemoryJobs:
         refuse_undecodable(app, broker)
         # A thread of its own has no running event loop, whatever the test's thread has.
         self._thread = ThreadPoolExecutor(1, "jobstream-memory")
-        self._worker = self._thread.submit(MemoryWorker, app, self.broker).result()
+        self._worker = self._made()
 
     def run_until_idle(self, *, timeout_s: float = 60.0) -> None:
         """Run jobs until none is left to run; the clock jumps over every delay and retry wait.
@@ -140,7 +147,7 @@ class MemoryJobs:
     def restart(self) -> None:
         """Let the worker leave as in a deploy, and another one take its place."""
         self._thread.submit(self._worker.close).result()
-        self._worker = self._thread.submit(MemoryWorker, self._app, self.broker).result()
+        self._worker = self._made()
 
     def close(self) -> None:
         """Leave the groups and give the app its own broker back; harmless when repeated."""
@@ -152,6 +159,15 @@ class MemoryJobs:
             self._thread.submit(self._worker.close).result()
         finally:
             self._thread.shutdown()
+
+    def _made(self) -> MemoryWorker:
+        """A worker, made on its thread; where that fails, the thread ends."""
+        made = self._thread.submit(MemoryWorker, self._app, self.broker, None, self._resources)
+        try:
+            return made.result()
+        except BaseException:
+            self._thread.shutdown()
+            raise
 
     def _assert_state(self, of: Job[Any, Any] | Enqueued | str, state: str) -> list[SeenJob]:
         found = self.seen(of)
@@ -203,17 +219,25 @@ class MemoryJobs:
 
 
 @contextmanager
-def memory(app: App, broker: MemoryBroker | None = None) -> Iterator[MemoryJobs]:
+def memory(
+    app: App,
+    broker: MemoryBroker | None = None,
+    *,
+    resources: Iterable[object] | None = None,
+) -> Iterator[MemoryJobs]:
     """Bind `app`, a global one too, to a broker in memory for the length of a `with` block.
 
     Topics exist as declared when the block begins. At its end what still runs is drained, and the
     app goes back to its own broker; nothing is kept. `executor="process"` runs in this process.
 
+    The app's lifespans run as in a worker; raises LifespanFailed where one does not start. With
+    `resources`, none runs, and handlers find these in `ctx.resources`, by their class.
+
     With the `broker` of another such block, the app finds what was left there: two versions of one
     app play a deploy. Raises JobsUndecodable, as a worker's start does, if jobs wait there that the
     app can't read and its setting `allow_undecodable` is off.
     """
-    jobs = MemoryJobs(app, broker)
+    jobs = MemoryJobs(app, broker, resources)
     app.bind(MemoryTransport(jobs.broker))
     try:
         yield jobs

@@ -1,4 +1,4 @@
-"""The check of a worker's start on the broker in memory: jobs that its code cannot read."""
+"""What a worker in memory starts with, and its check: jobs that its code cannot read."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from jobstream.operate.positions import group_place
 from jobstream.operate.undecodable import judges_of, look, refusal
 from jobstream.testing.memory_log import MemoryLog
 from jobstream.topics.names import delay_group, offsets_topic, schemas_topic, worker_group
+from jobstream_processors.assignment.pressure import Limits
 from jobstream_schemas import Catalogue
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from jobstream.app import App
     from jobstream.operate.positions import GroupPlace
+    from jobstream.settings import Settings
     from jobstream.testing.memory_broker import MemoryBroker
     from jobstream_processors.ports import Record, TopicPartition
 
@@ -51,3 +53,21 @@ def _standings(app: App, broker: MemoryBroker, log: MemoryLog) -> Iterator[Group
                 committed = broker.committed(group, place)
                 mirror = mirrors.get(group, place, topic_id)
                 yield group_place(place, topic_id, broker.span(place), committed, mirror)
+
+
+def limits_of(settings: Settings, rebalance_ms: int) -> Limits:
+    """The limits of a worker in memory."""
+    return Limits(
+        window=settings.window,
+        drain_ms=settings.drain_ms,
+        rebalance_drain_ms=settings.rebalance_drain_ms,
+        rebalance_ms=rebalance_ms,
+    )
+
+
+def catalogue_of(app: App) -> Catalogue:
+    """The writer schemas of the app's own code."""
+    made = Catalogue()
+    for schema in app.schemas():
+        made.register(schema)
+    return made

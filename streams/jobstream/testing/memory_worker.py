@@ -22,8 +22,10 @@ from jobstream.roles.run_loop import until_done
 from jobstream.testing.in_process import HandlersOwnTime, NoChildren
 from jobstream.testing.memory_log import MemoryLog
 from jobstream.testing.memory_scheduler import scheduler_in_memory
+from jobstream.testing.memory_shared import SharedInMemory
 from jobstream.testing.memory_sink import MemorySink
 from jobstream.testing.memory_source import MemorySource
+from jobstream.testing.memory_start import catalogue_of, limits_of
 from jobstream.testing.memory_tables import MemoryTables
 from jobstream.topics.names import (
     control_topic,
@@ -33,7 +35,6 @@ from jobstream.topics.names import (
     worker_group,
 )
 from jobstream_processors.assembly import Assembly, Parts
-from jobstream_processors.assignment.pressure import Limits
 from jobstream_processors.assignment.pulse import Pulse
 from jobstream_processors.assignment.takeover import Takeover
 from jobstream_processors.core.deaths import FLOOD
@@ -42,10 +43,10 @@ from jobstream_processors.delay.delayer import Delayer, DelayerParts
 from jobstream_processors.engine.gates.pause import PAUSED, TYPE_PAUSED
 from jobstream_processors.engine.waiting import UNANNOUNCED
 from jobstream_processors.errors import PublishFailed
+from jobstream_processors.job_types import with_resources
 from jobstream_processors.meter import Meter
 from jobstream_processors.settle.key_rows import EndsHere
 from jobstream_processors.watch.on_failure import call, failure_of
-from jobstream_schemas import Catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -58,8 +59,10 @@ if TYPE_CHECKING:
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Decided, Delivery
     from jobstream_processors.ports import Clock, Record
+    from jobstream_processors.resources import Resources
     from jobstream_processors.schedule.scheduler import Scheduler
     from jobstream_processors.settle.thread import Settles
+    from jobstream_schemas import Catalogue
 
 _T = TypeVar("_T")
 # A worker whose thread always polls in time: the clock jumps, the process does not freeze.
@@ -80,17 +83,23 @@ class MemoryWorker:
 
     _settler: Settles
 
-    def __init__(self, app: App, broker: MemoryBroker, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        app: App,
+        broker: MemoryBroker,
+        clock: Clock | None = None,
+        resources: Resources | None = None,
+    ) -> None:
         self._broker = broker
         self._clock = clock if clock is not None else HandlersOwnTime(broker.clock)
         self._leaving = False
         learning = clock if isinstance(clock, BrokerClock) else None
         sink, reader = MemorySink(broker, learning), MemoryLog(broker)
+        self._loop = asyncio.new_event_loop()
+        self._shared = SharedInMemory(app.lifespans, self._run, self._loop, resources)
         plans, offsets = app.plans(), offsets_topic(app.name)
         mirrors = KafkaMirrors(reader, offsets, broker.topics()[offsets])
-        self._catalogue = Catalogue()
-        for schema in app.schemas():
-            self._catalogue.register(schema)
+        self._catalogue = catalogue_of(app)
         self._schemas = SchemaFollower(reader, schemas_topic(app.name), self._catalogue, sink)
         self._control = ControlFollower(reader, control_topic(app.name))
         self._pulse = pulse = Pulse(self._clock, _SESSION_MS)
@@ -101,7 +110,7 @@ class MemoryWorker:
         """Its counts, as of a worker process."""
         self._callbacks, self._death_callbacks = app.failure_callbacks, app.death_callbacks
         self._parts = parts = Parts(
-            specs=app.specs(),
+            specs=with_resources(app.specs(), self._shared.resources),
             plans=plans,
             catalogue=self._catalogue,
             source=source.listen,
@@ -110,12 +119,7 @@ class MemoryWorker:
             reader=reader,
             clock=self._clock,
             pulse=pulse,
-            limits=Limits(
-                window=app.settings.window,
-                drain_ms=app.settings.drain_ms,
-                rebalance_drain_ms=app.settings.rebalance_drain_ms,
-                rebalance_ms=broker.rebalance_ms,
-            ),
+            limits=limits_of(app.settings, broker.rebalance_ms),
             concurrency=app.settings.concurrency,
             make_children=NoChildren,
             make_ends=EndsHere,
@@ -130,7 +134,6 @@ class MemoryWorker:
         """Lanes that ended before the broker had answered all that they sent."""
         self._coming: list[Arrival] = []
         """What waits for these answers, as it would in a worker process."""
-        self._loop = asyncio.new_event_loop()
         self._woken = asyncio.Event()
         self._joined = self._run(self._join(parts))
         self._engine, self._feed = self._joined.engine, self._joined.feed
@@ -213,6 +216,7 @@ class MemoryWorker:
         if self._scheduler is not None:
             self._scheduler.close()
         self._engine.close()
+        self._shared.leave(self._parts.limits.drain_ms / 1000)
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
 

@@ -74,6 +74,7 @@ class OverheardLine:
         self._said = b""
         self.send, self.take_back = line.send, line.take_back
         self.kill, self.close = line.kill, line.close
+        self.let_go, self.ended = line.let_go, line.ended
 
     def hear(self) -> bytes | None:
         """As the line's."""

@@ -1,0 +1,171 @@
+"""Lifespans in child processes: entered before the first job there, left when it is let go."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobstream.cli.app_name import AppName
+from jobstream.cli.loading import load_app
+from jobstream.kafka.client.broker_clock import MACHINE
+from jobstream_processors.core.outcome import DONE, Raised, Unstarted
+from jobstream_processors.execute.on_processes import ProcessExecutor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.unit.execute.conftest import Ear
+
+    from jobstream import App
+
+MODULE = """
+import asyncio, os
+from dataclasses import dataclass
+from pathlib import Path
+from jobstream import App, Context
+
+BOOK = Path(__file__).parent / "book"
+app = App("parcels")
+
+def says(text: str) -> None:
+    with BOOK.open("a") as book:
+        book.write(f"{os.getpid()} {text}\\n")
+
+@dataclass(frozen=True)
+class Parcel:
+    to: str
+
+class Pool:
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+
+@app.lifespan
+async def pool():
+    says("begins")
+    yield Pool()
+    says("ends")
+
+@app.job
+async def waits(parcel: Parcel, ctx: Context) -> None:
+    assert ctx.resources[Pool].loop is asyncio.get_running_loop()
+    leaked.append(asyncio.create_task(asyncio.sleep(3600)))
+    await asyncio.sleep(0)
+    says(f"waits {[task.cancelled() for task in leaked]}")
+
+leaked = []
+
+@app.job
+def plain(parcel: Parcel, ctx: Context) -> None:
+    says(f"plain {type(ctx.resources[Pool]).__name__}")
+
+@app.job
+def forks(parcel: Parcel) -> None:
+    pid = os.fork()
+    if not pid:
+        return
+    os.waitpid(pid, 0)
+    says("forked")
+
+@app.job
+def dies(parcel: Parcel) -> None:
+    os._exit(3)
+
+@app.job
+def fails(parcel: Parcel) -> None:
+    raise LookupError("no parcel")
+"""
+FAILING = """
+@app.lifespan
+def broken():
+    raise OSError("no database")
+    yield
+"""
+
+
+@pytest.fixture
+def app_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], App]:
+    """Makes the app in a module of that text, as a command finds it."""
+
+    def app(text: str) -> App:
+        name = f"shared_{os.getpid()}_{tmp_path.name}"
+        monkeypatch.syspath_prepend(str(tmp_path))
+        (tmp_path / f"{name}.py").write_text(text)
+        return load_app(AppName(f"{name}:app"))
+
+    return app
+
+
+def run_each(ear: Ear, app: App, *jobs: str) -> None:
+    """Run these jobs in one child after the other, and let the last child go."""
+
+    async def main() -> None:
+        executor = ProcessExecutor(1, ear.ended, machine=MACHINE, leave_s=lambda: 60.0)
+        try:
+            for number, job in enumerate(jobs):
+                ear.shop.handle(job)
+                ear.shop.specs[job] = app.specs()[job]
+                executor.submit(ear.delivery(f"{job}-{number}", job))
+                await ear.outcome(f"{job}-{number}")
+        finally:
+            executor.close()
+
+    asyncio.run(main())
+
+
+def said(folder: Path) -> list[list[str]]:
+    """What the processes said, by process, in the order in which they began."""
+    by_process: dict[str, list[str]] = {}
+    for line in (folder / "book").read_text().splitlines():
+        pid, _, text = line.partition(" ")
+        by_process.setdefault(pid, []).append(text)
+    assert str(os.getpid()) not in by_process
+    return list(by_process.values())
+
+
+def test_a_child_enters_them_once_and_leaves_them_when_it_is_let_go(
+    ear: Ear, tmp_path: Path, app_of: Callable[[str], App]
+) -> None:
+    run_each(ear, app_of(MODULE), "waits", "plain", "fails", "waits")
+
+    assert said(tmp_path) == [
+        ["begins", "waits [False]", "plain Pool", "waits [True, False]", "ends"]
+    ]
+    assert isinstance(ear.outcomes["fails-2"], Raised)
+
+
+def test_a_child_that_dies_leaves_nothing_and_the_next_has_its_own(
+    ear: Ear, tmp_path: Path, app_of: Callable[[str], App]
+) -> None:
+    run_each(ear, app_of(MODULE), "plain", "dies", "plain")
+
+    assert said(tmp_path) == [["begins", "plain Pool"], ["begins", "plain Pool", "ends"]]
+
+
+def test_a_process_that_a_handler_forks_neither_enters_nor_leaves_them(
+    ear: Ear, tmp_path: Path, app_of: Callable[[str], App]
+) -> None:
+    run_each(ear, app_of(MODULE), "forks")
+
+    assert said(tmp_path) == [["begins", "forked", "ends"]]
+
+
+def test_a_start_that_fails_there_begins_no_job_and_says_why(
+    ear: Ear, app_of: Callable[[str], App]
+) -> None:
+    run_each(ear, app_of(MODULE + FAILING), "plain")
+
+    outcome = ear.outcomes["plain-0"]
+    assert isinstance(outcome, Unstarted)
+    assert outcome.reason == "lifespan_failed"
+    assert "lifespan 'broken' failed: OSError: no database" in outcome.how
+
+
+def test_without_lifespans_nothing_is_shared(ear: Ear, app_of: Callable[[str], App]) -> None:
+    text = MODULE.replace("@app.lifespan", "").replace("assert ctx", "# ")
+    run_each(ear, app_of(text), "waits")
+
+    assert ear.outcomes["waits-0"] == DONE
