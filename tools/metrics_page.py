@@ -18,6 +18,7 @@ ROLES = {
     "worker": "`jobstream worker`.",
     "delayer": "`jobstream worker`, or `--only delayer`.",
     "views": "`jobstream views`: it folds topics into the database of the read side.",
+    "relay": "`jobstream relay`: it publishes the outbox of a service's database.",
     "exporter": "`jobstream exporter`: it looks at the cluster from outside.",
     "canary": "`jobstream canary`.",
     "scheduler": "The scheduler, a part of every worker process.",

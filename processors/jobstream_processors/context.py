@@ -184,6 +184,11 @@ class Context:
         return self._facts.fencing_token
 
     @property
+    def source(self) -> tuple[str, int, int]:
+        """Topic, partition and offset of this delivery. The partition is what a token is of."""
+        return self._facts.source
+
+    @property
     def is_cancelled(self) -> bool:
         """Whether this run should stop: its time limit passed, or it was cancelled.
 

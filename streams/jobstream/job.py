@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, overload
 
 from jobstream.enqueue.acks import unwritten
 from jobstream.enqueue.composing import When, refusal
@@ -22,9 +22,10 @@ from jobstream_schemas import EncodeError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
+    from typing import Unpack
 
     from jobstream.enqueue.client import Client
-    from jobstream.enqueue.composing import JobKind
+    from jobstream.enqueue.composing import Composed, JobKind
     from jobstream.enqueue.connection import Connection
     from jobstream.enqueue.enqueued import Enqueued
     from jobstream.enqueue.uniqueness import Override
@@ -35,6 +36,20 @@ if TYPE_CHECKING:
     from jobstream_processors.core.duration import Duration
     from jobstream_processors.core.limit_rule import Limit
     from jobstream_schemas import JobCodec
+
+
+class ComposeOptions(TypedDict, total=False):
+    """What may be said of one job, beside its args; `child_name` of a child alone."""
+
+    delay: Duration | None
+    run_at: datetime | None
+    key: str | None
+    idempotency_key: str | None
+    expires_in: Duration | None
+    correlation_id: str | None
+    unique: Override
+    child_name: str | None
+
 
 Args = TypeVar("Args")
 Result_co = TypeVar("Result_co", covariant=True)
@@ -222,6 +237,26 @@ class Job(Generic[Args, Result_co]):
         client = self._connection.client_for(parent)
         with self._child(parent, args, options) as (when, job_id):
             return await client.aenqueue(self._kind, args, when, job_id, parent.job_id)
+
+    # -- a job that other code sends later
+
+    def compose(
+        self, args: Args, *, parent: Context | None = None, **options: Unpack[ComposeOptions]
+    ) -> Composed:
+        """The meta and the record of a job, as an enqueue would send it; contacts no broker.
+
+        With `parent` its id is derived from that job, as for `Context.enqueue`. Raises ConfigError,
+        WrongArgs or JobTooLarge.
+        """
+        connection, given = self._connection, dict(options)
+        if parent is not None:
+            with self._child(parent, args, given) as (when, job_id):
+                return connection.compose(self._kind, args, when, job_id, parent.job_id)
+        try:
+            when = When(**given)  # type: ignore[arg-type] # refused here
+        except TypeError as error:
+            raise ConfigError(str(error)) from error
+        return connection.compose(self._kind, args, when)
 
     # -- inside
 

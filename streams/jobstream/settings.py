@@ -37,7 +37,9 @@ GroupProtocol = Literal["consumer", "classic"]
 ENQUEUE_BYTES_MAX = 900_000
 """A copy of a job carries headers and must still fit a record of a million bytes."""
 # Read by other rooms (the embedded broker, its fixtures, docker-compose.yml).
-_READ_ELSEWHERE = frozenset(("CACHE_DIR", "TEST_BOOTSTRAP", "APP", "CODE", "VIEWS_DATABASE"))
+_READ_ELSEWHERE = frozenset(
+    ("CACHE_DIR", "TEST_BOOTSTRAP", "APP", "CODE", "DATABASE", "VIEWS_DATABASE")
+)
 _HOUR_MS = 3_600_000
 _MINUTE_MS = 60_000
 

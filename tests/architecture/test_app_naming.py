@@ -27,6 +27,7 @@ ARGUMENTS = {
     "FOLDER": "out/schemas",
     "FILE": "letters.jsonl",
     "FINGERPRINT": "4f1c0d2a9b7e",
+    "ROW": "17",
 }
 """What each argument that may follow MODULE:APP looks like; a new one belongs here."""
 

@@ -24,6 +24,7 @@ THINGS = {
     *("jobs_committed_offset", "jobs_back_pressure_blind", "jobs_breaker_state"),
     *("jobs_schedules_broken", "jobs_schedules_owned"),
     *("jobs_waiting", "jobs_views_stalled", "jobs_http_waiting"),
+    *("jobs_outbox_rows", "jobs_outbox_set_aside_rows", "jobs_outbox_held_topics"),
 }
 
 

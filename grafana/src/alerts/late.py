@@ -90,6 +90,12 @@ LATE = (
           description="The database of all jobs of {{ $labels.app }} is "
                       "{{ $value | humanizeDuration }} behind the log, so pages and queries are. "
                       "Jobs are run and enqueued as before."),
+    Alert("JobsOutboxBehind", "page", "max by (app) (jobs_outbox_oldest_seconds)",
+          above=60, lasts="2m", board="jobstream-outbox", panel="outbox-age", by=("app",),
+          summary="Jobs of {{ $labels.app }} wait in a database",
+          description="A job that a service of {{ $labels.app }} committed to its outbox has "
+                      "waited {{ $value | humanizeDuration }} to be published. It is safe there, "
+                      "and late."),
     Alert("JobsCanaryMissing", "page",
           "time() - max by (app, queue) "
           "(last_over_time(jobs_canary_last_success_timestamp_seconds[1d]))",

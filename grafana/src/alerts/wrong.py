@@ -21,6 +21,12 @@ WRONG = (
           description="{{ $value }} jobs of type {{ $labels.job_type }} on queue "
                       "{{ $labels.queue }} ({{ $labels.app }}) were given up: "
                       "{{ $labels.reason }}. They wait to be redriven or discarded."),
+    Alert("JobsOutboxRowsSetAside", "ticket", "max by (app) (jobs_outbox_set_aside_rows)",
+          above=0, board="jobstream-outbox", panel="outbox-set-aside", by=("app",),
+          summary="Rows of the outbox of {{ $labels.app }} can't be published",
+          description="{{ $value }} rows of the outbox of {{ $labels.app }} can't be published as "
+                      "they are. `jobstream relay status` says why; they wait to be retried or "
+                      "deleted, and hold up no others."),
     Alert("JobsFailureRatioHigh", "ticket",
           "job_type:jobs_failures:rate10m / job_type:jobs_runs:rate10m > 0.2 "
           f"and job_type:jobs_runs:rate10m * 600 > {RUNS_MIN}",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 from jobstream.enqueue.client import Client
+from jobstream.enqueue.composing import Composer
 from jobstream.enqueue.direct import CollectingContext, refuse_if_called
 from jobstream.topics.names import schemas_topic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from jobstream.enqueue.composing import Composed, JobKind, When
     from jobstream.enqueue.door import Door
     from jobstream.enqueue.lag_watch import LagWatch
     from jobstream.enqueue.transport import Transport
@@ -68,6 +71,23 @@ class Connection:
         if self._transport is None and isinstance(run, CollectingContext):
             return run.client(self, self._plans, self._over)
         return self.client()
+
+    def compose(
+        self,
+        kind: JobKind,
+        args: Any,  # noqa: ANN401 - generic in the job type
+        when: When,
+        job_id: str | None = None,
+        parent_id: str | None = None,
+    ) -> Composed:
+        """Steps 1 and 2 alone, for code that sends the record later; contacts no broker."""
+        composer = Composer(lambda: time.time_ns() // 1_000_000, self._settings.enqueue_bytes_max)
+        meta, record = composer.compose(kind, args, when, job_id, parent_id)
+        if not self._settings.tracing:
+            return meta, record
+        from jobstream.observe.spans import within_current  # noqa: PLC0415 - where it is on
+
+        return meta, within_current(record)
 
     def bind(self, transport: Transport | None) -> None:
         """Send through `transport` from now on; None goes back to Kafka."""

@@ -12,12 +12,48 @@ from typing import TYPE_CHECKING, Any
 from jobstream.errors import ConfigError
 
 if TYPE_CHECKING:
+    from jobstream.sql.errors import (
+        NotInTransaction,
+        OnceUnasked,
+        Superseded,
+        TablesMissing,
+        WrongDatabase,
+    )
+    from jobstream.sql.inbox import once
+    from jobstream.sql.job_rows import WrittenJob, aenqueue_in, enqueue_in
     from jobstream.sql.schema import create_tables, metadata
+    from jobstream.sql.sweeping import sweep_inbox
 
-__all__ = ["create_tables", "metadata"]
+__all__ = [
+    "NotInTransaction",
+    "OnceUnasked",
+    "Superseded",
+    "TablesMissing",
+    "WrittenJob",
+    "WrongDatabase",
+    "aenqueue_in",
+    "create_tables",
+    "enqueue_in",
+    "metadata",
+    "once",
+    "sweep_inbox",
+]
 
 NEEDS = "jobstream.sql needs one package more: pip install 'jobstream[sql]'"
-_HOMES = {"create_tables": "schema", "metadata": "schema"}
+_HOMES = {
+    "aenqueue_in": "job_rows",
+    "create_tables": "schema",
+    "enqueue_in": "job_rows",
+    "metadata": "schema",
+    "NotInTransaction": "errors",
+    "once": "inbox",
+    "OnceUnasked": "errors",
+    "Superseded": "errors",
+    "sweep_inbox": "sweeping",
+    "TablesMissing": "errors",
+    "WrongDatabase": "errors",
+    "WrittenJob": "job_rows",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - as the language has it

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, overload
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     Column,
     Index,
     Integer,
@@ -46,10 +45,7 @@ outbox = Table(
     Column("partition", Integer, nullable=False),
     Column("key", LargeBinary, nullable=False),
     Column("value", LargeBinary, nullable=False),
-    Column("delay_ms", BigInteger),
-    Column("run_at_ms", BigInteger),
-    Column("stays", Boolean, nullable=False),
-    Column("traceparent", Text),
+    Column("headers", Text),
     Column("writer_schema", Text, nullable=False),
     Column("written_ms", BigInteger, nullable=False, server_default=now_ms()),
     Column("set_aside_ms", BigInteger),
@@ -60,7 +56,7 @@ outbox = Table(
 """Jobs that were written with the user's rows, and are not published yet."""
 Index(
     "jobstream_outbox_waiting",
-    *(outbox.c.app, outbox.c.lane, outbox.c.n),
+    *(outbox.c.app, outbox.c.n, outbox.c.lane),
     sqlite_where=_waits,
     postgresql_where=_waits,
 )
@@ -78,12 +74,12 @@ inbox = Table(
     metadata,
     Column("job_id", Text, primary_key=True),
     Column("step", Text, primary_key=True),
-    Column("queue", Text, nullable=False),
+    Column("topic", Text, nullable=False),
     Column("job_type", Text, nullable=False),
     Column("done_ms", BigInteger, nullable=False, server_default=now_ms()),
 )
 """What jobs have done in this database."""
-Index("jobstream_inbox_by_age", inbox.c.queue, inbox.c.done_ms)
+Index("jobstream_inbox_by_age", inbox.c.topic, inbox.c.done_ms)
 
 inbox_owners = Table(
     "jobstream_inbox_owners",

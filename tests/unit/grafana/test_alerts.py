@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.unit.grafana.conftest import Tool
 
 ROOT = Path(__file__).resolve().parents[3]
-PAGES_MAX = 7
+PAGES_MAX = 8
 RECORDED = {recording.name for recording in RECORDINGS}
 EXPRESSIONS = [pytest.param(rule.expr, id=rule.name) for rule in (*ALERTS, *RECORDINGS)]
 EACH = pytest.mark.parametrize("alert", [pytest.param(a, id=a.name) for a in ALERTS])

@@ -47,8 +47,8 @@ def test_files_are_what_the_source_makes() -> None:
     assert found == made, "run `make dashboards`"
 
 
-def test_there_are_seven() -> None:
-    assert len(boards()) == 7
+def test_there_are_eight() -> None:
+    assert len(boards()) == 8
 
 
 @pytest.mark.parametrize("board", ALL_BOARDS)

@@ -17,6 +17,7 @@ PARTS = [
     "Exporter",
     "HTTP side",
     "Read side",
+    "Outbox and inbox",
     "State disk",
     "Clock",
     "Network between them",

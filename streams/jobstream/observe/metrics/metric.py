@@ -8,7 +8,16 @@ from jobstream_processors.histogram import Edges
 
 Kind = Literal["counter", "gauge", "histogram"]
 Role = Literal[
-    "producer", "worker", "delayer", "scheduler", "exporter", "canary", "views", "web", "every role"
+    "producer",
+    "worker",
+    "delayer",
+    "scheduler",
+    "exporter",
+    "canary",
+    "relay",
+    "views",
+    "web",
+    "every role",
 ]
 
 RUN_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)

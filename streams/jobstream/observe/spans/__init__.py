@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from jobstream.enqueue.client import SendTracing
     from jobstream.settings import Settings
+    from jobstream_processors.ports import Outgoing
 
 
 def require_library() -> None:
@@ -54,3 +55,13 @@ def send_tracing() -> SendTracing:
     from jobstream.observe.spans.traced_client import ClientTracing  # noqa: PLC0415 - an extra
 
     return ClientTracing()
+
+
+def within_current(record: Outgoing) -> Outgoing:
+    """The record with the context of the span that is current here, for one that is sent later."""
+    require_library()
+    from opentelemetry.trace import get_current_span  # noqa: PLC0415 - an extra
+
+    from jobstream.observe.spans.carrying import carried  # noqa: PLC0415 - as above
+
+    return carried(record, get_current_span().get_span_context())

@@ -1,0 +1,344 @@
+"""The relay on SQLite and the broker in memory: order, poison, topics that take nothing, faults."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+from tests.harness.waiting import wait_until
+from tests.unit.sql.ledger import Receipt, count, shop, sqlite
+
+from jobstream import App, Job
+from jobstream.sql import TablesMissing, enqueue_in
+from jobstream.sql.opening import engine_of, opened
+from jobstream.sql.outbox_rows import OutboxRows
+from jobstream.sql.relay import STANDS_BY, Relay
+from jobstream.sql.row_sending import RowSender
+from jobstream.sql.schema import outbox
+from jobstream.sql.sweeping import lives_ms
+from jobstream.testing import MemoryJobs, MemorySink, memory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+    from typing import Unpack
+
+    from jobstream.job import ComposeOptions
+    from jobstream.testing.faults import Fate
+    from jobstream_processors.ports import Outgoing
+
+LIMIT_S = 30.0
+
+
+class Clock:
+    """Of pauses, by hand."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@dataclass
+class Bench:
+    """A shop with a database, a broker in memory, and relays to start."""
+
+    app: App
+    job: Job[Receipt, None]
+    engine: Engine
+    jobs: MemoryJobs
+    clock: Clock
+
+    def write(self, *orders: int, **options: Unpack[ComposeOptions]) -> None:
+        with Session(self.engine) as session, session.begin():
+            for order in orders:
+                enqueue_in(session, self.job, Receipt(order), **options)
+
+    def relay(self, engine: Engine | None = None) -> Relay:
+        engine = engine or self.engine
+        sender = RowSender(
+            self.app, MemorySink(self.jobs.broker), self.app.client.transport, self.clock
+        )
+        rows = OutboxRows(engine, self.app.name)
+        return Relay(engine, rows, sender, lives_ms(self.app))
+
+    @contextmanager
+    def relaying(self) -> Iterator[Relay]:
+        with opened(str(self.engine.url)) as engine:
+            relay = self.relay(engine)
+            thread = threading.Thread(target=relay.run, daemon=True)
+            thread.start()
+            try:
+                yield relay
+            finally:
+                relay.close()
+                thread.join(LIMIT_S)
+                assert not thread.is_alive()
+
+    def left(self) -> int:
+        return count(self.engine, outbox)
+
+    def wait_for_left(self, rows: int) -> None:
+        wait_until(lambda: self.left() == rows, f"{rows} rows are left", limit_s=LIMIT_S)
+
+    def published(self) -> list[int]:
+        return [job.args.order for job in self.jobs.seen(self.job)]
+
+    def in_log(self) -> list[int]:
+        records = self.jobs.broker.records(f"{self.app.name}.mail")
+        return [self.job.codec.args(record.value() or b"").order for record in records]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    engine = sqlite(tmp_path / "shop.db")
+    app, job = shop()
+    with memory(app) as jobs:
+        yield Bench(app, job, engine, jobs, Clock())
+    engine.dispose()
+
+
+def test_committed_rows_are_published_and_gone(bench: Bench) -> None:
+    bench.write(*range(50))
+    with Session(bench.engine) as session:
+        enqueue_in(session, bench.job, Receipt(99))
+        with bench.relaying() as relay:
+            wait_until(lambda: relay.started, "it has begun", limit_s=LIMIT_S)
+            session.rollback()
+            bench.wait_for_left(0)
+            wait_until(lambda: relay.published == 50, "all are counted", limit_s=LIMIT_S)
+
+    assert sorted(bench.published()) == list(range(50))
+    bench.jobs.run_until_idle()
+    bench.jobs.assert_done(bench.job)
+
+
+def test_a_database_that_is_locked_makes_no_row_go_twice(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.write(1)
+    store = OutboxRows.store
+    failed: list[Sequence[int]] = []
+
+    def locked_once(self: OutboxRows, gone: Sequence[int], refused: Mapping[int, str]) -> None:
+        if not failed and gone:
+            failed.append(gone)
+            message = "DELETE"
+            raise OperationalError(message, {}, sqlite3.OperationalError("database is locked"))
+        store(self, gone, refused)
+
+    monkeypatch.setattr(OutboxRows, "store", locked_once)
+    with bench.relaying():
+        bench.wait_for_left(0)
+
+    assert failed
+    assert bench.in_log() == [1]
+
+
+def test_rows_of_a_key_are_published_in_their_order(bench: Bench) -> None:
+    for order in range(30):
+        bench.write(order, key="o-1")
+    with bench.relaying():
+        bench.wait_for_left(0)
+
+    assert bench.in_log() == list(range(30))
+
+
+def test_what_was_published_twice_runs_once(bench: Bench) -> None:
+    bench.write(1)
+    with bench.engine.connect() as connection:
+        (row,) = connection.execute(outbox.select()).mappings()
+    with bench.relaying():
+        bench.wait_for_left(0)
+    with bench.engine.begin() as connection:
+        connection.execute(outbox.insert(), dict(row))
+    with bench.relaying():
+        bench.wait_for_left(0)
+
+    assert bench.in_log() == [1, 1]
+    bench.jobs.run_until_idle()
+    (seen,) = bench.jobs.seen(bench.job)
+    assert (seen.state, seen.attempt) == ("done", 1)
+
+
+def spoil(bench: Bench, order: int, **columns: object) -> None:
+    """Change the row with that order in the table, as no code of ours does."""
+    with bench.engine.begin() as connection:
+        rows = connection.execute(outbox.select()).all()
+        (n,) = [row.n for row in rows if bench.job.codec.args(row.value).order == order]
+        connection.execute(outbox.update().where(outbox.c.n == n).values(**columns))
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ({"value": b"garbage"}, "can't be read as a job"),
+        ({"writer_schema": "{"}, "schema is not JSON"),
+        ({"headers": "[1]"}, "headers"),
+        ({"job_id": "another"}, "the row says 'another'"),
+        ({"job_type": "unheard_of", "written_ms": 1}, "'unheard_of' is not declared"),
+        ({"topic": "shop.gone"}, "'shop.gone' is of no queue"),
+        ({"partition": 99}, "has 4 partitions, and no 99"),
+        ({"value": b"x" * 1_000_000}, "the cap is 900000"),
+    ],
+)
+def test_poison_is_set_aside_with_its_reason_and_holds_up_nobody(
+    bench: Bench, columns: dict[str, object], says: str
+) -> None:
+    for order in (1, 2, 3):
+        bench.write(order, key="o-1")
+    spoil(bench, 2, **columns)
+    with bench.relaying() as relay:
+        bench.wait_for_left(1)
+        wait_until(lambda: relay.seen.set_aside == 1, "it is counted", limit_s=LIMIT_S)
+
+    assert bench.in_log() == [1, 3]
+    rows = OutboxRows(bench.engine, "shop")
+    (aside,) = rows.set_aside()
+    assert says in aside.error
+    assert rows.waiting().rows == 0
+    assert relay.set_aside == 1
+
+
+def test_a_row_that_kafka_refuses_is_set_aside_and_can_be_retried(bench: Bench) -> None:
+    with bench.relaying():
+        bench.write(0)
+        bench.wait_for_left(0)
+        bench.jobs.broker._logs._record_bytes_max = 10  # noqa: SLF001 - as a smaller limit there
+        bench.write(1, 2)
+        rows = OutboxRows(bench.engine, "shop")
+        wait_until(lambda: len(rows.set_aside()) == 2, "both are", limit_s=LIMIT_S)
+        assert "Kafka refuses the record" in rows.set_aside()[0].error
+        bench.jobs.broker._logs._record_bytes_max = 1_000_000  # noqa: SLF001 - mended
+        assert rows.retry([rows.set_aside()[0].n]) == 1
+        bench.wait_for_left(1)
+        assert rows.retry(None) == 1
+        bench.wait_for_left(0)
+
+    assert sorted(bench.published()) == [0, 1, 2]
+
+
+def test_a_type_that_the_code_does_not_know_yet_waits_for_a_deploy(bench: Bench) -> None:
+    bench.write(1, 2)
+    spoil(bench, 1, job_type="brand_new")
+    with bench.relaying() as relay:
+        bench.wait_for_left(1)
+        wait_until(lambda: relay.seen.rows == 1, "it is seen", limit_s=LIMIT_S)
+
+    assert relay.set_aside == 0
+    assert OutboxRows(bench.engine, "shop").set_aside() == []
+    spoil(bench, 1, job_type=bench.job.name)
+    with bench.relaying():
+        bench.wait_for_left(0)
+
+
+def test_a_missing_topic_holds_its_own_rows_and_no_others(bench: Bench) -> None:
+    orders = bench.app.queue("orders")
+
+    @bench.app.job(queue=orders)
+    def ship(args: Receipt) -> None:
+        """Nothing."""
+
+    with Session(bench.engine) as session, session.begin():
+        enqueue_in(session, ship, Receipt(1))
+        enqueue_in(session, bench.job, Receipt(2))
+        enqueue_in(session, ship, Receipt(3))
+    with bench.relaying() as relay:
+        bench.wait_for_left(2)
+        wait_until(lambda: "shop.orders" in relay.held, "it is held", limit_s=LIMIT_S)
+        assert "topics apply" in relay.held["shop.orders"]
+        for suffix in ("", ".dlq"):
+            bench.jobs.broker.create_topic(f"shop.orders{suffix}", 4)
+        bench.clock.now_s += 60
+        bench.wait_for_left(0)
+        wait_until(lambda: not relay.held, "nothing is held", limit_s=LIMIT_S)
+
+    orders_ = [
+        ship.codec.args(r.value() or b"").order for r in bench.jobs.broker.records("shop.orders")
+    ]
+    assert sorted(orders_) == [1, 3]
+
+
+@pytest.mark.parametrize("fate", ["absent", "appended"])
+def test_without_an_acknowledgement_the_rows_stay_and_go_again(bench: Bench, fate: Fate) -> None:
+    def of_jobs(record: Outgoing) -> bool:
+        return record.topic == "shop.mail"
+
+    for order in range(5):
+        bench.write(order, key="o-1")
+    bench.jobs.broker.fail_publishes(of_jobs, fate=fate)
+    with bench.relaying() as relay:
+        wait_until(lambda: relay.failed >= 5, "all have failed", limit_s=LIMIT_S)
+        assert bench.left() == 5
+        bench.jobs.broker.heal()
+        bench.clock.now_s += 60
+        bench.wait_for_left(0)
+
+    log = bench.in_log()
+    assert list(dict.fromkeys(log)) == list(range(5)), "first appearances are in order"
+    assert len(log) == (5 if fate == "absent" else 10)
+
+
+def test_it_waits_for_every_answer_before_it_sends_more(bench: Bench) -> None:
+    bench.jobs.broker.hold_publishes(lambda record: record.topic == "shop.mail")
+    bench.write(1, key="o-1")
+    with bench.relaying() as relay:
+        wait_until(lambda: "no acknowledgement" in relay.trouble, "it waits", limit_s=LIMIT_S)
+        bench.write(2, key="o-1")
+        wait_until(lambda: relay.seen.rows == 2, "both wait", limit_s=LIMIT_S)
+        wait_until(lambda: relay.oldest_s > 0, "the oldest grows older", limit_s=LIMIT_S)
+        bench.jobs.broker.heal()
+        bench.wait_for_left(0)
+
+    assert bench.in_log() == [1, 2]
+
+
+def test_a_second_relay_stands_by_until_the_first_has_ended(bench: Bench) -> None:
+    with bench.relaying() as first:
+        bench.write(1)
+        bench.wait_for_left(0)
+        with bench.relaying() as second:
+            wait_until(lambda: second.trouble == STANDS_BY, "it stands by", limit_s=LIMIT_S)
+            first.close()
+            wait_until(lambda: not second.trouble, "it is its turn", limit_s=LIMIT_S)
+            bench.write(2)
+            bench.wait_for_left(0)
+            wait_until(lambda: second.published == 1, "the second did it", limit_s=LIMIT_S)
+
+
+def test_without_tables_it_says_how_to_make_them(bench: Bench, tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path / 'bare.db'}") as bare, pytest.raises(TablesMissing):
+        bench.relay(bare).run()
+
+
+def test_a_database_that_is_away_is_waited_for(bench: Bench) -> None:
+    away = engine_of(make_url("postgresql+psycopg://nobody@127.0.0.1:9/none"))
+    relay = bench.relay(away)
+    thread = threading.Thread(target=relay.run, daemon=True)
+    thread.start()
+    wait_until(lambda: "OperationalError" in relay.trouble, "it says so", limit_s=LIMIT_S)
+    wait_until(lambda: relay.oldest_s > 1, "the age grows", limit_s=LIMIT_S)
+    relay.close()
+    thread.join(LIMIT_S)
+    away.dispose()
+    assert not relay.started
+
+
+def test_rows_of_other_apps_are_left_alone(bench: Bench) -> None:
+    bench.write(1)
+    spoil(bench, 1, app="another")
+    with bench.relaying() as relay, closing(bench.engine.connect()) as connection:
+        bench.write(2)
+        wait_until(lambda: relay.published == 1, "its own is gone", limit_s=LIMIT_S)
+        apps = connection.execute(text("SELECT app FROM jobstream_outbox")).scalars().all()
+
+    assert apps == ["another"]
