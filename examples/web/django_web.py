@@ -2,19 +2,14 @@
 
 import atexit
 import json
-from collections.abc import Callable
-from functools import partial
-from math import ceil
 
 import django
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, JsonResponse
 from django.urls import path
 from django.views.decorators.http import require_POST
-
-from jobstream import EnqueueTimeout, QueueFull
 
 from .jobs import Receipt, app, send_receipt
 
@@ -22,29 +17,15 @@ LENGTH_MAX = 128
 settings.configure(
     ALLOWED_HOSTS=["localhost", "testserver"],
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
-    MIDDLEWARE=[f"{__name__}.TryAgain"],
+    INSTALLED_APPS=["jobstream.django"],
+    JOBSTREAM_APP=app,  # in a settings file: "shop.jobs:app"
+    MIDDLEWARE=["jobstream.django.JobRefusals"],
     ROOT_URLCONF=__name__,
 )
 django.setup()
 atexit.register(app.close)
 
-
-class TryAgain:
-    """Kafka is away or behind. The idempotency key makes it safe to send the order again."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self._get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Let others answer."""
-        return self._get_response(request)
-
-    def process_exception(self, _: HttpRequest, error: Exception) -> JsonResponse | None:
-        """Answer for a view that raised."""
-        if isinstance(error, EnqueueTimeout | QueueFull):
-            after = {"Retry-After": str(ceil(getattr(error, "retry_after", 5)))}
-            return JsonResponse({"detail": str(error)}, status=503, headers=after)
-        return None
+from jobstream.django import enqueue_on_commit, job_status  # noqa: E402 - after settings
 
 
 def take_order(request: HttpRequest) -> JsonResponse:
@@ -54,13 +35,12 @@ def take_order(request: HttpRequest) -> JsonResponse:
         return JsonResponse({"detail": "an order has an id and an email"}, status=422)
     with transaction.atomic():
         # The rows of the order are written here.
-        enqueue = partial(
-            send_receipt.enqueue,
+        enqueue_on_commit(
+            send_receipt,
             Receipt(order["id"], order["email"]),
             idempotency_key=order["id"],
             correlation_id=_request_id(request),
         )
-        transaction.on_commit(enqueue)
     return JsonResponse({"order": order["id"]}, status=202)
 
 
@@ -86,5 +66,6 @@ def _request_id(request: HttpRequest) -> str | None:
 urlpatterns = [
     path("orders", require_POST(take_order)),
     path("orders/<str:order_id>/receipts", require_POST(send_again)),
+    path("jobs/<str:job_id>", job_status),
 ]
 application = get_wsgi_application()

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 from django.test import AsyncClient, Client
 
-from jobstream.testing import MemoryJobs, memory
+from jobstream.django import results_from
+from jobstream.testing import MemoryJobs, MemoryLookup, memory
 
 from . import django_web  # noqa: F401 - sets Django up
 from .jobs import Receipt, app, send_receipt
@@ -17,7 +18,7 @@ ORDER = {"id": "o-1", "email": "a@b.example"}
 @pytest.fixture
 def jobs() -> Iterator[MemoryJobs]:
     """Let all of the app be in memory, and nothing in Kafka."""
-    with memory(app) as bound:
+    with memory(app) as bound, results_from(MemoryLookup(bound)):
         yield bound
 
 
@@ -37,7 +38,8 @@ def test_a_receipt_is_sent_again(jobs: MemoryJobs) -> None:
     answer = asyncio.run(AsyncClient().post("/orders/o-1/receipts?email=a@b.example"))
 
     jobs.run_until_idle()
-    jobs.assert_done(answer.json()["job_id"])
+    job_id = jobs.assert_done(answer.json()["job_id"])[0].id
+    assert Client().get(f"/jobs/{job_id}").json()["stage"] == "done"
 
 
 def test_without_kafka_it_says_when_to_come_back(jobs: MemoryJobs) -> None:
@@ -46,4 +48,4 @@ def test_without_kafka_it_says_when_to_come_back(jobs: MemoryJobs) -> None:
 
     answer = Client().post("/orders", ORDER, "application/json")
 
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from jobstream.testing import MemoryJobs, memory
+from jobstream.testing import MemoryJobs, MemoryLookup, memory
 
+from .flask_web import jobs as extension
 from .flask_web import web
 from .jobs import Receipt, app, send_receipt
 
@@ -16,17 +17,20 @@ ORDER = {"id": "o-1", "email": "a@b.example"}
 def jobs() -> Iterator[MemoryJobs]:
     """Let all of the app be in memory, and nothing in Kafka."""
     with memory(app) as bound:
+        extension.look_in(web, MemoryLookup(bound))
         yield bound
 
 
 def test_an_order_sends_a_receipt(jobs: MemoryJobs) -> None:
     """From the request to the end of its job."""
-    answer = web.test_client().post("/orders", json=ORDER, headers={"X-Request-ID": "request-9"})
+    browser = web.test_client()
+    answer = browser.post("/orders", json=ORDER, headers={"X-Request-ID": "request-9"})
 
     assert answer.status_code == 202
     jobs.assert_enqueued(send_receipt, Receipt("o-1", "a@b.example"), count=1)
     jobs.run_until_idle()
     jobs.assert_done(answer.get_json()["job_id"])
+    assert browser.get(answer.headers["Location"]).get_json()["stage"] == "done"
 
 
 def test_half_an_order_is_refused(jobs: MemoryJobs) -> None:
@@ -43,4 +47,4 @@ def test_without_kafka_it_says_when_to_come_back(jobs: MemoryJobs) -> None:
 
     answer = web.test_client().post("/orders", json=ORDER)
 
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from jobstream.errors import ConfigError
 from jobstream.services.accepted import ACCEPTED, accepted_body, accepted_headers
 from jobstream.services.errors import ServiceClosed, ServiceNotStarted
-from jobstream.services.job_status import JobStatus
+from jobstream.services.job_status import JobStatus, status
 from jobstream.services.logged_jobs import LoggedJobs
 from jobstream.services.named_app import app_of
 from jobstream.services.refusals import ANSWERED, refusal_of
@@ -96,11 +96,11 @@ class Jobs:
 
         Raises NoSuch, SourceAway and TooBusy of `jobstream.answers.errors`; `install` answers them.
         """
-        return await aside("jobstream-service-look", self._lookup.status, job_id)
+        return await aside("jobstream-service-look", status, self._lookup, job_id)
 
     def status(self, job_id: str) -> JobStatus:
         """As `astatus`, for a route that is no coroutine; blocks."""
-        return self._lookup.status(job_id)
+        return status(self._lookup, job_id)
 
 
 class _Service:
@@ -252,5 +252,5 @@ def status_route(path: str = STATUS_PATH) -> Route:
 
 
 async def _shown(found: Jobs, job_id: str) -> JSONResponse:
-    status = await found.astatus(job_id)
-    return JSONResponse(status.document(), headers={"Cache-Control": "no-store"})
+    shown = await found.astatus(job_id)
+    return JSONResponse(shown.document(), headers={"Cache-Control": "no-store"})

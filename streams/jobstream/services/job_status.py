@@ -1,11 +1,10 @@
-"""How a job stands, for the client of a service who was answered 202.
-
-It tells no args, no error message and no traceback: those are for operators.
-"""
+"""How a job stands: for the client of a service, and for a framework that keeps results."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, Protocol
 
 Stage = Literal["waiting", "running", "done", "failed"]
@@ -15,8 +14,51 @@ POLL_S = 1
 
 
 @dataclass(frozen=True, slots=True)
+class FailedRun:
+    """One run that failed."""
+
+    error: str
+    """The class of the error, with its module."""
+    traceback: str
+    at: datetime | None = None
+    """When it was settled, by the broker's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundJob:
+    """One job, as a look at the log or at the views finds it."""
+
+    id: str
+    type: str
+    """Empty where no record of it can be read any more."""
+    state: str
+    """`running`, `done`, `dead`, `cancelled`, `expired`, `duplicate`; any other one waits."""
+    has_ended: bool
+    attempt: int
+    """Of the run that goes on or was the last one; of a job that waits, of the next one."""
+    args: Mapping[str, Any] | None
+    """None where no record of it can be read any more."""
+    enqueued_at: datetime | None
+    ended_at: datetime | None
+    began_at: datetime | None
+    """When the run began that goes on; None where none does, or where that is not known."""
+    runs_on: str
+    """The worker of this machine that runs it; empty if none does."""
+    failures: tuple[FailedRun, ...]
+    """Runs that failed and left a traceback, the first one first."""
+
+    @property
+    def stage(self) -> Stage:
+        """Where it stands, in one of four words."""
+        return _STAGES.get(self.state, "failed" if self.has_ended else "waiting")
+
+
+@dataclass(frozen=True, slots=True)
 class JobStatus:
-    """One job, as a client of the service sees it."""
+    """One job, as a client of the service sees it.
+
+    It tells no args, no error message and no traceback: those are for operators.
+    """
 
     job_id: str
     type: str
@@ -27,6 +69,11 @@ class JobStatus:
     state: str
     """In the product's own words: `dead`, `cancelled`, `expired`…"""
     attempt: int
+
+    @classmethod
+    def of(cls, found: FoundJob) -> JobStatus:
+        """That of a job that was found."""
+        return cls(found.id, found.type, found.stage, found.state, found.attempt)
 
     @property
     def has_ended(self) -> bool:
@@ -45,17 +92,16 @@ class JobStatus:
         }
 
 
-def status_of(job_id: str, job_type: str, state: str, attempt: int, *, ended: bool) -> JobStatus:
-    """The status of a job in that state; `ended`: it runs no more."""
-    stage = _STAGES.get(state, "failed" if ended else "waiting")
-    return JobStatus(job_id, job_type, stage, state, attempt)
-
-
 class JobLookup(Protocol):
     """Finds a job by its id. Safe in any thread."""
 
-    def status(self, job_id: str) -> JobStatus:
-        """How the job stands; may block for seconds. Raises NoSuch and other AnswerErrors."""
+    def found(self, job_id: str) -> FoundJob:
+        """The job of that whole id; may block for seconds. Raises NoSuch and other AnswerErrors."""
 
     def close(self) -> None:
         """Give back what it holds."""
+
+
+def status(lookup: JobLookup, job_id: str) -> JobStatus:
+    """How the job stands, for a client."""
+    return JobStatus.of(lookup.found(job_id))

@@ -4,46 +4,46 @@ from __future__ import annotations
 
 import os
 import threading
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jobstream.answers.app_site import Site
 from jobstream.answers.errors import NoSuch
 from jobstream.answers.job_screen import job, job_from_views
-from jobstream.services.job_status import status_of
+from jobstream.services.job_status import FailedRun, FoundJob
 
 if TYPE_CHECKING:
     from jobstream.answers.job_screen import JobAnswer
     from jobstream.app import App
-    from jobstream.services.job_status import JobStatus
+
+VARIABLE = "JOBSTREAM_VIEWS_DATABASE"
 
 
 class LoggedJobs:
     """The jobs of one app. Connects at the first question; safe in any thread and after a fork."""
 
     def __init__(self, app: App, database: str | None = None) -> None:
-        """`database`: the URL of that of `jobstream views`, by default the file that it keeps."""
-        self._app, self._database = app, database
+        """`database` is the URL of that of `jobstream views`.
+
+        By default that of JOBSTREAM_VIEWS_DATABASE, else the file that `jobstream views` keeps.
+        """
+        self._app, self._database = app, database or os.environ.get(VARIABLE)
         self._lock = threading.Lock()
         self._site: Site | None = None
         self._pid = 0
 
-    def status(self, job_id: str) -> JobStatus:
-        """As `JobLookup` says. A whole id is wanted, not the beginning of one."""
-        found = self.answer(job_id)
-        return status_of(found.id, found.type, found.state, found.attempt, ended=found.has_ended)
-
-    def answer(self, job_id: str) -> JobAnswer:
-        """All that is known of the job; blocks while the log is read, if the views lack it.
+    def found(self, job_id: str) -> FoundJob:
+        """The job of that whole id; blocks while the log is read, if the views lack it.
 
         The log is read from the time in the id on; of an id that was made from an idempotency key,
         all of it, a million records at most. Raises NoSuch, SourceAway and TooBusy.
         """
         site = self._here()
-        found = job_from_views(site, job_id) or job(site, job_id)
-        if found.id != job_id:
+        answer = job_from_views(site, job_id) or job(site, job_id)
+        if answer.id != job_id:
             message = f"no job has the id {job_id!r:.100}"
             raise NoSuch(message)
-        return found
+        return _found(answer)
 
     def close(self) -> None:
         """Stop what it started; the app stays open."""
@@ -60,3 +60,26 @@ class LoggedJobs:
             if self._site is None or self._pid != os.getpid():
                 self._site, self._pid = Site.of(self._app, self._database), os.getpid()
             return self._site
+
+
+def _found(answer: JobAnswer) -> FoundJob:
+    enqueued = answer.meta.get("enqueued_at")
+    first = answer.steps[0].at if answer.steps else None
+    began = answer.as_of.at - timedelta(seconds=answer.runs_s) if answer.runs_s else None
+    return FoundJob(
+        id=answer.id,
+        type=answer.type,
+        state=answer.state,
+        has_ended=answer.has_ended,
+        attempt=answer.attempt,
+        args=answer.args,
+        enqueued_at=datetime.fromisoformat(enqueued) if enqueued else first,
+        ended_at=answer.steps[-1].at if answer.has_ended and answer.steps else None,
+        began_at=began,
+        runs_on=answer.runs_on,
+        failures=tuple(
+            FailedRun(step.detail.get("error", ""), step.traceback, step.at)
+            for step in answer.steps
+            if step.traceback
+        ),
+    )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from jobstream.answers.errors import NoSuch
-from jobstream.services.job_status import status_of
+from jobstream.answers.moments import datetime_of
+from jobstream.services.job_status import FailedRun, FoundJob
 from jobstream.testing.seen import WAITING
 
 if TYPE_CHECKING:
-    from jobstream.services.job_status import JobStatus
     from jobstream.testing.memory_jobs import MemoryJobs
 
 
@@ -19,10 +20,24 @@ class MemoryLookup:
     def __init__(self, jobs: MemoryJobs) -> None:
         self._jobs = jobs
 
-    def status(self, job_id: str) -> JobStatus:
-        """As a service tells it; raises NoSuch."""
+    def found(self, job_id: str) -> FoundJob:
+        """As a service finds it; raises NoSuch."""
         for job in self._jobs.seen(job_id):
-            return status_of(job.id, job.name, job.state, job.attempt, ended=job.state != WAITING)
+            ended = job.state != WAITING
+            failed = (FailedRun(job.error, job.traceback),) if job.traceback else ()
+            return FoundJob(
+                id=job.id,
+                type=job.name,
+                state=job.state,
+                has_ended=ended,
+                attempt=job.attempt or len(failed) + 1,
+                args={each.name: getattr(job.args, each.name) for each in fields(job.args)},
+                enqueued_at=datetime_of(job.enqueued_ms),
+                ended_at=datetime_of(self._jobs.clock.broker_ms()) if ended else None,
+                began_at=None,
+                runs_on="",
+                failures=failed,
+            )
         message = f"no job has the id {job_id!r:.100}"
         raise NoSuch(message)
 

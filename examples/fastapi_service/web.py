@@ -1,0 +1,74 @@
+"""Orders over HTTP, with FastAPI: each is saved, its receipt is a job, and a page shows them."""
+
+from __future__ import annotations
+
+import html
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+from examples import orders
+from examples.fastapi_service.jobs import Receipt, app, database, send_receipt
+from fastapi import Depends, FastAPI, HTTPException
+from fastapi.responses import HTMLResponse, Response
+from pydantic import BaseModel, Field
+
+from jobstream.fastapi import Jobs, install, jobs, lifespan, status_router
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from sqlalchemy import Engine
+
+Text = Annotated[str, Field(min_length=1, max_length=128)]
+Given = Annotated[Jobs, Depends(jobs)]
+
+
+@asynccontextmanager
+async def own(_: FastAPI) -> AsyncIterator[None]:
+    """The lifespan of the service itself, within that of jobstream."""
+    engine: Engine = database()
+    yield
+    engine.dispose()
+
+
+web = FastAPI(lifespan=lifespan(app, own))
+install(web)
+web.include_router(status_router())
+
+
+class Order(BaseModel):
+    """What a customer sends."""
+
+    id: Text
+    email: Text
+
+
+@web.post("/orders", status_code=202)
+def take_order(order: Order, given: Given) -> Response:
+    """Save it, then enqueue. A client that had no answer repeats both: the key makes it one job."""
+    with database().begin() as connection:
+        orders.save(connection, order.id, order.email)
+    job = send_receipt.enqueue(Receipt(order.id, order.email), idempotency_key=order.id)
+    return given.accepted(job)
+
+
+@web.get("/orders/{order_id}")
+def show_order(order_id: str) -> dict[str, Any]:
+    """The order, and by which job its receipt was sent."""
+    with database().connect() as connection:
+        found = orders.find(connection, order_id)
+    if found is None:
+        raise HTTPException(404, f"no order {order_id!r}")
+    return found
+
+
+@web.get("/", response_class=HTMLResponse)
+def page() -> str:
+    """Twenty orders."""
+    with database().connect() as connection:
+        found = orders.newest(connection)
+    rows = "".join(
+        f"<tr><td>{html.escape(each['id'])}<td>{html.escape(each['mailed_by'] or 'waits')}"
+        for each in found
+    )
+    return f"<!doctype html><title>Orders</title><table><tr><th>order<th>mailed by{rows}</table>"
