@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from jobstream_processors.core.key_facts import NO_FACTS, HeldBy, KeyFacts, KeyRow
 from jobstream_processors.core.unique_answer import (
@@ -40,6 +40,8 @@ MODES = {
     "latest": Mode(latest=True),
     "debounce": Mode(latest=True, wait_ms=3, wait_max_ms=7),
 }
+
+LATEST = ("latest",)
 
 
 @dataclass(eq=False)
@@ -98,6 +100,9 @@ class Partition(RuleBasedStateMachine):
         self.finished: set[int] = set()
         self.ended_at: dict[str, int] = {}
         """Of each job that ended done: how far the log went when it was about to say so."""
+        self.modes: tuple[str, ...] = ()
+        self.cut_short: set[str] = set()
+        """Jobs that ran with the key when their owner died, and have not left or ended since."""
         self.owner = self._new_owner(0)
         self.count = 0
 
@@ -116,8 +121,13 @@ class Partition(RuleBasedStateMachine):
 
     # -- the world
 
-    @rule(mode=st.sampled_from(list(MODES)))
-    def enqueue(self, mode: str) -> None:
+    @initialize(modes=st.sampled_from((tuple(MODES), LATEST)))
+    def declare(self, modes: tuple[str, ...]) -> None:
+        self.modes = modes
+
+    @rule(data=st.data())
+    def enqueue(self, data: st.DataObject) -> None:
+        mode = data.draw(st.sampled_from(self.modes))
         self.count += 1
         job_id = f"job{self.count}"
         self.jobs[job_id] = Job(enqueued=len(self.log))
@@ -146,6 +156,12 @@ class Partition(RuleBasedStateMachine):
 
     @rule()
     def dies(self) -> None:
+        self.cut_short |= {
+            record.job_id
+            for record in self.owner.running.values()
+            # One that is over but for its row may give way.
+            if self._holds(record) and self.facts.released.job_id != record.job_id
+        }
         start = next((r.offset for r in self.log if r.offset not in self.finished), len(self.log))
         self.owner = self._new_owner(start)
 
@@ -265,6 +281,8 @@ class Partition(RuleBasedStateMachine):
         )
         given: Answer = self.owner.keys.ask(KEY, asks, (record.redrive, record.seq), self.now_ms)
         stand.holds, stand.waits = isinstance(given, Takes), isinstance(given, Waits | Later)
+        if stand.waits:
+            stand.behind = self.owner.keys.holder(KEY)
         if isinstance(given, Takes):
             if record.mode.until_start:
                 self.owner.letting_go[record.offset] = record
@@ -284,7 +302,14 @@ class Partition(RuleBasedStateMachine):
                 stand.first_ms = given.first_ms
             self.owner.waiting[record.offset] = record
 
+    def _holds(self, record: Record) -> bool:
+        stand = self.owner.stands[record.offset]
+        return stand.holds and not stand.freed
+
     def _decide(self, record: Record, how: str) -> None:
+        gives_way = how == "duplicate" and record.job_id in self.cut_short
+        assert not (gives_way and self.modes == LATEST), record
+        self.cut_short.discard(record.job_id)
         steps = ["copy", "held", "moved"] if how == "left" else ["released", "row"]
         self.owner.settling[record.offset] = (record, how, steps)
 
@@ -305,7 +330,8 @@ class Partition(RuleBasedStateMachine):
                 )
             )
         elif step == "held":
-            self._write(stand.left(record.job_id, record.redrive, record.seq + 1))
+            for row in stand.left(record.job_id, record.redrive, record.seq + 1):
+                self._write(row)
         elif step == "moved":
             job.moved = max(job.moved, (record.redrive, record.seq))
         elif step == "released":
@@ -325,11 +351,7 @@ class Partition(RuleBasedStateMachine):
 
     @invariant()
     def at_most_one_has_the_key(self) -> None:
-        held = [
-            record
-            for record in self.owner.running.values()
-            if self.owner.stands[record.offset].holds and not self.owner.stands[record.offset].freed
-        ]
+        held = [record for record in self.owner.running.values() if self._holds(record)]
         assert len(held) <= 1, held
 
     @invariant()

@@ -173,7 +173,7 @@ class PlayedChild:
 
     def _begin(self, number: int, job: HandedJob) -> None:
         self._acts = None
-        if job.until_ms and self._machine.monotonic_ms() >= job.until_ms:
+        if self._machine.monotonic_ms() >= job.until_ms:
             self._say(answered(BACK, number, self._machine.awake_s()))
             self._soon()
             return

@@ -25,13 +25,11 @@ def skip(world: World, rng: Random) -> None:
     """A client leaves out a record of the queue that it should deliver next, once or twice."""
     _leave_out(world, rng, WORKERS)
     world.ledger.is_out_of_order = world.ledger.is_out_of_order or bool(world.left_out)
-    world.disturbed(FETCHED_ANEW_S)
 
 
 def skip_rung(world: World, rng: Random) -> None:
     """The same on a rung."""
     _leave_out(world, rng, DELAYERS)
-    world.disturbed(FETCHED_ANEW_S)
 
 
 def _leave_out(world: World, rng: Random, group: str) -> None:

@@ -99,6 +99,8 @@ class Network(MemoryBroker):
         """What it made of those that are to be acknowledged."""
         self.committing: Committing = lambda *_: None
         self.polling: Callable[[Listener], object] = lambda _: None
+        self.left_out: Callable[[], object] = lambda: None
+        """Told whenever a client leaves out a record, which may be long after that was drawn."""
 
     def set_clocks(self, *ahead_ms: int) -> None:
         """From now on the brokers' clocks are ahead by so much, or behind."""
@@ -326,6 +328,14 @@ class SimSource(MemorySource):
         again = [r for r in taken if (r.topic(), r.partition()) in self._repeated]
         self._repeated.difference_update((r.topic(), r.partition()) for r in again)
         return taken + again[: limit - len(taken)]
+
+    def _delivered(
+        self, partition: TopicPartition, found: list[MemoryRecord]
+    ) -> list[MemoryRecord]:
+        kept = super()._delivered(partition, found)
+        if len(kept) < len(found):
+            self._network.left_out()
+        return kept
 
     def wake(self) -> None:
         if self._task is not None:

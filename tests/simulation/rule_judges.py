@@ -134,8 +134,8 @@ class RuleJudge:
             starts = ledger.starts.get(other.number, ())
             if other.job_id not in ledger.waiting or not starts:
                 continue
-            if other.cancelled_at_s is not None and other.cancelled_at_s * 1_000_000 <= start.at_us:
-                continue  # Away on the ladder it keeps no key, and where it is, is not known here.
+            if _is_cancelled(other, start.at_us):
+                continue
             last = starts[-1]
             is_old = last.delivery[1] != ledger.redriven.get(other.job_id, 0)
             if is_old or any(each.excused for each in starts) or self._is_elsewhere(start, last):
@@ -154,6 +154,8 @@ class RuleJudge:
                 continue
             ended_us = min(self.ended_us.get(other.job_id, (0,)))
             if ledger.redriven.get(other.job_id) or ended_us <= came_us:
+                continue
+            if _is_cancelled(other, ledger.starts.get(script.number, [start])[0].at_us):
                 continue
             runs = ledger.starts.get(other.number, ())
             if any(run.excused for run in runs):
@@ -243,3 +245,8 @@ class RuleJudge:
 
     def _known(self, start: Start) -> Failing:
         return self.failing.setdefault(start.process, Failing())
+
+
+def _is_cancelled(script: Script, at_us: int) -> bool:
+    """Away on the ladder it keeps no key from then on, and where it is, is not known here."""
+    return script.cancelled_at_s is not None and script.cancelled_at_s * 1_000_000 <= at_us

@@ -70,18 +70,6 @@ def ruled(seed: int) -> Verdict:
     return play(seed, trouble=plan)
 
 
-@pytest.mark.parametrize("seed", [1137, 1340, 1486])
-def test_what_was_wrong_once_is_right(seed: int) -> None:
-    """A cancelled holder; a key that was free while who asked had more to wait for; no handler."""
-    plan = replace(troubles.drawn(Random(seed)), ruled=True, poison=False)
-
-    assert play(seed, trouble=plan).wrong == []
-
-
-def test_a_second_hop_of_what_came_in_time_is_not_late() -> None:
-    assert play(5036).wrong == []
-
-
 def test_no_rule_is_broken_and_every_job_ends(say: Callable[[object], None]) -> None:
     broken, starts = [], 0
     gc.collect()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.simulation import jobs, oracle, orders, troubles
 from tests.simulation.bounds import judge_bounds
+from tests.simulation.fetches import FETCHED_ANEW_S
 from tests.simulation.install import installed
 from tests.simulation.jobs import TYPES, Work, scripts, wave_job
 from tests.simulation.ledger import Ledger
@@ -43,7 +44,11 @@ WINDOW, NARROW_WINDOW = 40, 4
 AFTERWARDS_S = 3
 """What comes after all ends is watched for so long."""
 PATIENCE_S = 300.0
-"""How long after the last trouble every job must have its end, beside the time that runs take."""
+"""How long after the last trouble every job must have its end, beside the time that runs take.
+
+Where they go one by one through few slots it takes longer: so long as any of them still ends.
+"""
+PATIENCE_S_MAX = 7_200.0
 RULED_PATIENCE_S = 4_500.0
 """The same where jobs wait for turns; a hold of a job that is lost with its topic lasts an hour."""
 EXPECTED_ERRORS = (PublishFailed, WorkerStopped, OffsetOutOfRange)
@@ -260,6 +265,7 @@ def play(seed: int, *, trouble: Plan | None = None) -> Verdict:
     network.appended = ledger.appended
     network.committing = ledger.committing
     network.polling = partial(judge_bounds, ledger)
+    network.left_out = partial(world.disturbed, FETCHED_ANEW_S)
     jobs.Stage.ledger = ledger
     with installed(scheduler), paced(plan), narrowed(plan), quiet():
         jobs.app.bind(MemoryTransport(network))
@@ -270,7 +276,7 @@ def play(seed: int, *, trouble: Plan | None = None) -> Verdict:
             world.enqueue_all()
             patience_s = RULED_PATIENCE_S if plan.ruled else PATIENCE_S
             patience_s += 2 * sum(run.seconds for each in made for run in each.runs)
-            over = scheduler.run(world.is_over, round((plan.length_s + patience_s) * SECOND))
+            over = _comes_to_its_end(world, plan.length_s + patience_s)
             if not ledger.wrong:
                 scheduler.run(lambda: False, scheduler.now_us + AFTERWARDS_S * SECOND)
                 oracle.judge(world, over=over)
@@ -290,6 +296,17 @@ def play(seed: int, *, trouble: Plan | None = None) -> Verdict:
         scheduler.now_us / SECOND,
         sum(map(len, ledger.starts.values())),
     )
+
+
+def _comes_to_its_end(world: World, limit_s: float) -> bool:
+    """Let all jobs come to their ends; False where none does any more."""
+    while not world.scheduler.run(world.is_over, round(limit_s * SECOND)):
+        ends_us = [at for each in world.ledger.rules.ended_us.values() for at in each]
+        since_us = (limit_s - PATIENCE_S) * SECOND
+        if limit_s > PATIENCE_S_MAX or max(ends_us, default=0) < since_us:
+            return False
+        limit_s += PATIENCE_S
+    return True
 
 
 def _told(script: Script) -> tuple[Job[Any, None], object, str | None]:

@@ -103,6 +103,11 @@ class UniqueKeys(Generic[Item]):
         key = self._keys.get(name)
         return [] if key is None or key.holder is not None else [*key.asking.values()]
 
+    def holder(self, name: str) -> HeldBy | None:
+        """Who has the key, if that is in flight."""
+        key = self._keys.get(name)
+        return None if key is None else key.holder
+
     def freed(self, name: str, job_id: str) -> None:
         """The job's row is in the table by which it gave the key up, or keeps it elsewhere."""
         key = self._keys.get(name)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobstream_processors.core.key_facts import HELD, RELEASED, WAITS, KeyRow
+from jobstream_processors.core.key_facts import HELD, RELEASED, WAITS, HeldBy, KeyRow
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jobstream_processors.core.unique_mode import Mode
 
 
@@ -16,6 +18,7 @@ class UniquePart:
     __slots__ = (
         "appended_ms",
         "began",
+        "behind",
         "expires_ms",
         "first_ms",
         "freed",
@@ -39,6 +42,8 @@ class UniquePart:
         """Broker time at which it holds the key no more."""
         self.holds = False
         self.waits = False
+        self.behind: HeldBy | None = None
+        """The job in flight that it waits for."""
         self.first_ms = 0
         """When the first job of its burst was enqueued; 0 without a debounce."""
         self.waits_from_ms = 0
@@ -52,20 +57,23 @@ class UniquePart:
         """Whether copies of the job have a part in the key."""
         return (self.holds or self.waits) and not self.freed
 
-    def left(self, job_id: str, redrive: int, seq: int) -> KeyRow | None:
-        """The row to write before the job goes to the ladder as (redrive, seq)."""
+    def left(self, job_id: str, redrive: int, seq: int) -> Sequence[KeyRow]:
+        """The rows to write before the job goes to the ladder as (redrive, seq).
+
+        One that waits names the holder, too. Else an heir that reads the holder's record again
+        finds nothing but a newer job, for which one that had begun would give way.
+        """
+        if self.holds and not self.freed:
+            me = HeldBy(self.place, redrive, seq, job_id, self.expires_ms)
+            return (self._held(me),)
         if not self.stays:
-            return None
-        state = HELD if self.holds else WAITS
+            return ()
+        waits = KeyRow(WAITS, self.name, job_id, self.place, redrive, seq, first_ms=self.first_ms)
+        return (waits,) if self.behind is None else (self._held(self.behind), waits)
+
+    def _held(self, by: HeldBy) -> KeyRow:
         return KeyRow(
-            state,
-            self.name,
-            job_id,
-            self.place,
-            redrive,
-            seq,
-            expires_ms=self.expires_ms if self.holds else 0,
-            first_ms=0 if self.holds else self.first_ms,
+            HELD, self.name, by.job_id, by.place, by.redrive, by.seq, expires_ms=by.expires_ms
         )
 
     def gave_up(self, job_id: str, redrive: int, seq: int, end: int) -> KeyRow:

@@ -81,8 +81,8 @@ class Service:
         self._stream.sendall(said)
 
     def _run(self, number: int, handed: HandedJob) -> None:
-        if handed.until_ms and monotonic_ms() >= handed.until_ms:
-            # The worker may be frozen, and others may own the job.
+        if monotonic_ms() >= handed.until_ms:
+            # The worker, or the machine, may have been frozen, and others may own the job.
             self._said += answered(BACK, number, awake_s())
             return
         route = self._routes[handed.route]

@@ -64,7 +64,7 @@ class HandedJob(NamedTuple):
 
     route: int
     until_ms: int
-    """Passed time from which on it must not begin; 0 where it is to begin at once."""
+    """Passed time from which on it must not begin: its worker may have been frozen, and lost it."""
     value: bytes
     args_at: int
     """Where its args begin."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from jobstream_processors.core.outcome import STOPPED, Interrupted
 from jobstream_processors.execute.line import Starter
 from jobstream_processors.execute.one_child import OneChild
-from jobstream_processors.execute.outbox import LONG
+from jobstream_processors.execute.outbox import BEGIN_BY_MS, LONG
 from jobstream_processors.execute.running import UNBARRED, Executor, measured, no_entry
 
 if TYPE_CHECKING:
@@ -41,9 +41,6 @@ SHORT_S = 0.01
 """Jobs of a type that runs so long in the mean are handed over one by one."""
 BEHIND_S = 0.05
 """Behind a job that runs so long nothing waits."""
-BEGIN_BY_MS = 500
-"""What was handed ahead begins by then or not at all: a worker that froze may have lost it. A
-session lasts a second at least."""
 OVERHEAD_S = 0.00002
 """What a job costs a child beside its run."""
 
@@ -216,7 +213,8 @@ class ProcessExecutor(Executor):
             self._waiting.take(delivery)
             self._running[delivery] = child
             if child.out.knows(delivery):
-                child.hand(delivery, self._cost_of(delivery), self.machine.awake_s())
+                until_ms = self.machine.monotonic_ms() + BEGIN_BY_MS
+                child.hand(delivery, self._cost_of(delivery), self.machine.awake_s(), until_ms)
             else:
                 child.prepare(delivery)
         return bool(idle)

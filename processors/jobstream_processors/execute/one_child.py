@@ -26,7 +26,7 @@ from jobstream_processors.execute.crossing import (
     outcome_in,
     token_of,
 )
-from jobstream_processors.execute.outbox import LONG, InHand, Outbox, spec_of
+from jobstream_processors.execute.outbox import BEGIN_BY_MS, LONG, InHand, Outbox, spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -127,7 +127,7 @@ class OneChild:
         self._readying = number = self.out.prepare(delivery)
         self._loop.call_later(START_S_MAX, self._unready, number)
 
-    def hand(self, delivery: Delivery, cost_s: float, now_s: float, until_ms: int = 0) -> None:
+    def hand(self, delivery: Delivery, cost_s: float, now_s: float, until_ms: int) -> None:
         """Hand it a job, to begin by `until_ms` or not at all; `out.flush` sends it."""
         if self.handed:
             self.ahead_s += cost_s
@@ -304,7 +304,8 @@ class OneChild:
         if (bar := self._pool.barred(delivery)) is not None:
             self._pool.ended(delivery, bar, self._awake_s())
             return
-        self.hand(delivery, LONG, self._awake_s())
+        until_ms = self._pool.machine.monotonic_ms() + BEGIN_BY_MS
+        self.hand(delivery, LONG, self._awake_s(), until_ms)
         self.out.flush()
 
     # -- how it is killed

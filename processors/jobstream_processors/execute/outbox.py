@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 
 LONG = float("inf")
+BEGIN_BY_MS = 500
+"""What was handed over begins by then or not at all: a worker that froze, or whose machine did, may
+have lost it. A session lasts a second at least."""
 
 
 class InHand(NamedTuple):

@@ -99,10 +99,7 @@ class KeyRows:
             else:
                 # What was read was in the log, whatever a new leader says.
                 end = max(asked.end, lane.watermark.begun)
-        rows: list[tuple[int, KeyRow]] = []
-        for at, item in wanted:
-            if (row := _row(item, end)) is not None:
-                rows.append((at, row))
+        rows = [(at, row) for at, item in wanted for row in _rows(item, end)]
         if not rows:
             return undone, []
         place = dedup, lane.source[1]
@@ -112,7 +109,8 @@ class KeyRows:
         facts = [
             (row.name, row.fact()) for index, (_, row) in enumerate(rows) if index not in failed
         ]
-        return undone + [at for index, (at, _) in enumerate(rows) if index in failed], facts
+        undone += [at for index, (at, _) in enumerate(rows) if index in failed]
+        return list(dict.fromkeys(undone)), facts
 
 
 def _gives_up(item: Decided) -> bool:
@@ -126,7 +124,7 @@ def _gives_up(item: Decided) -> bool:
     return stand.began and type(decision) in {End, DeadLetter}
 
 
-def _row(item: Decided, end: int) -> KeyRow | None:
+def _rows(item: Decided, end: int) -> Sequence[KeyRow]:
     delivery, decision = item
     stand, carried = delivery.unique, delivery.carried
     assert stand is not None, "only those that ask for a key come here"  # noqa: S101
@@ -134,8 +132,8 @@ def _row(item: Decided, end: int) -> KeyRow | None:
         moved = decision.carried
         return stand.left(delivery.id, moved.redrive, moved.seq)
     if _gives_up(item):
-        return stand.gave_up(delivery.id, carried.redrive, carried.seq, end)
-    return None
+        return (stand.gave_up(delivery.id, carried.redrive, carried.seq, end),)
+    return ()
 
 
 def _record(row: KeyRow, now_ms: int) -> dict[str, bytes]:

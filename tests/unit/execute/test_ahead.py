@@ -107,6 +107,29 @@ def run(
     asyncio.run(main())
 
 
+class Frozen:
+    """The worker and its child stop as a job is handed over, and wake a minute later.
+
+    To the child the hand-over looks a minute old; when the worker looks again, it has lost the job.
+    """
+
+    def __init__(self, looks: int) -> None:
+        self._looks = looks
+        """So often it was asked before the hand-over."""
+
+    awake_s, wall_ms = staticmethod(MACHINE.awake_s), staticmethod(MACHINE.wall_ms)
+
+    def monotonic_ms(self) -> int:
+        return MACHINE.monotonic_ms() - 60_000
+
+    def is_lost(self) -> bool:
+        return self._looks <= 0
+
+    def __call__(self, _: Delivery) -> Interrupted | None:
+        self._looks -= 1
+        return None if self._looks >= 0 else Interrupted()
+
+
 def handed(ear: Ear, executor: ProcessExecutor, *ids: str) -> dict[str, Delivery]:
     made = {job_id: ear.delivery(job_id, "signs") for job_id in ids}
     for delivery in made.values():
@@ -181,6 +204,29 @@ def test_what_is_ahead_in_a_child_ends_without_a_start_or_is_withdrawn_in_order(
 
     assert signed.ids()[1:] == ["long", "c", "d"]
     assert {ear.outcomes[job_id] for job_id in ("long", "c", "d")} == {DONE}
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_what_was_handed_over_before_a_freeze_does_not_begin_after_it(
+    ear: Ear, signed: Signed, *, warm: bool
+) -> None:
+    async def main() -> None:
+        # It is asked before a child gets ready, and before each hand-over.
+        frozen = Frozen(3 if warm else 2)
+        executor = ProcessExecutor(1, ear.ended, frozen, machine=MACHINE)
+        try:
+            if warm:
+                executor.submit(ear.delivery("warm", "signs"))
+                assert await ear.outcome("warm") == DONE
+            executor.machine = frozen
+            executor.submit(ear.delivery("frozen", "signs"))
+            assert await ear.outcome("frozen") == Interrupted()
+        finally:
+            executor.close()
+
+    asyncio.run(main())
+
+    assert signed.ids() == (["warm"] if warm else [])
 
 
 def test_a_job_that_is_killed_takes_none_with_it_that_was_handed_over_behind_it(

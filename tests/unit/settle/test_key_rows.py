@@ -8,6 +8,7 @@ import pytest
 
 from jobstream_processors.core.decide import EXPIRED, FINISH, LET_GO, End, Retry
 from jobstream_processors.core.headers import Carried
+from jobstream_processors.core.key_facts import HeldBy
 from jobstream_processors.core.known import DUPLICATE
 from jobstream_processors.core.unique_mode import Mode
 from jobstream_processors.core.unique_part import UniquePart
@@ -81,6 +82,41 @@ def test_who_leaves_says_first_that_it_keeps_the_key(shop: Shop, settler: Settle
 
     assert [kind for kind, _, _ in shop.told()] == ["unique", "moved"]
     assert unique_rows(lane).holder(LIFE_MS - 1) == (0, 0, 1, "a", LIFE_MS)
+
+
+def test_who_waits_on_the_ladder_names_the_holder_whose_record_is_read_again(
+    shop: Shop, settler: Settler
+) -> None:
+    lane = shop.lane()
+    running, newer = holder(shop, lane, "a"), holder(shop, lane, "b", began=False)
+    part = newer.unique
+    assert part is not None
+    part.holds, part.waits = False, True
+    part.behind = HeldBy(running.offset, 0, 0, "a", LIFE_MS)
+
+    settler.settle([(newer, LEFT)])
+
+    facts = unique_rows(lane)
+    assert facts.holder(LIFE_MS - 1) == part.behind
+    assert facts.waits[:2] == (newer.offset, "b")
+    assert [(kind, job_id) for kind, job_id, _ in shop.told()] == [
+        ("unique", "a"),
+        ("unique", "b"),
+        ("moved", "b"),
+    ]
+
+
+def test_one_whose_rows_both_fail_is_settled_again_once(shop: Shop, settler: Settler) -> None:
+    lane = shop.lane()
+    newer = holder(shop, lane, "b", began=False)
+    part = newer.unique
+    assert part is not None
+    part.holds, part.waits, part.behind = False, True, HeldBy(0, 0, 0, "a", LIFE_MS)
+    shop.broker.fail_publishes(lambda record: record.topic.endswith(".dedup"))
+
+    settled, again = settler.settle([(newer, LEFT)])
+
+    assert (settled, again) == ([], [(newer, LEFT)])
 
 
 def test_who_gives_its_key_up_to_begin_writes_that_alone(shop: Shop, settler: Settler) -> None:

@@ -206,6 +206,8 @@ class Uniques(Gate):
         given = asked.keys.ask(stand.name, asks, (carried.redrive, carried.seq), now_ms)
         stand.holds = isinstance(given, Takes)
         was_waiting, stand.waits = stand.waits, isinstance(given, Waits | Later)
+        if stand.waits:
+            stand.behind = asked.keys.holder(stand.name)
         if isinstance(given, Later):
             stand.first_ms = given.first_ms
         if stand.waits and not was_waiting:
