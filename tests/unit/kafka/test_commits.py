@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Place
 from tests.harness.waiting import wait_until
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import pytest
 
 MOVED = KafkaError(KafkaError.NOT_COORDINATOR)
+STALE = KafkaError(KafkaError.STALE_MEMBER_EPOCH)
 BROKEN = KafkaError(KafkaError._TRANSPORT)  # noqa: SLF001 - its name
 
 
@@ -164,9 +166,9 @@ def test_a_source_whose_connection_broke_sends_no_commit_that_can_wait(
         def __init__(self, options: dict[str, Any]) -> None:
             made.append(options)
 
-        def commit(self, *, offsets: list[Place], asynchronous: bool) -> None:
-            del offsets
+        def commit(self, *, offsets: list[Place], asynchronous: bool) -> list[Place]:
             asked.append(asynchronous)
+            return offsets
 
     monkeypatch.setattr("jobstream.kafka.consume.source.Consumer", Noting)
     source = KafkaSource({}, "group", ["mail"], BrokerClock())
@@ -176,6 +178,69 @@ def test_a_source_whose_connection_broke_sends_no_commit_that_can_wait(
     assert asked == []
     source.commit({("mail", 0): Position(5)}, wait=True)
     assert asked == [False]
+
+
+class Rebalancing:
+    """Stands in for the client library's consumer while its group rebalances."""
+
+    def __init__(self, answers: list[list[KafkaError | None] | KafkaError]) -> None:
+        self._answers = answers
+        self.asked: list[list[tuple[Any, ...]]] = []
+
+    def commit(self, *, offsets: list[Place], asynchronous: bool) -> list[Place]:
+        assert not asynchronous
+        self.asked.append([(p.topic, p.partition, p.offset, p.metadata) for p in offsets])
+        answer = self._answers.pop(0) if self._answers else [None] * len(offsets)
+        if isinstance(answer, KafkaError):
+            raise KafkaException(answer)
+        return [
+            SimpleNamespace(topic=p.topic, partition=p.partition, offset=p.offset, error=error)  # type: ignore[misc] # no Place with an error can be made
+            for p, error in zip(offsets, answer, strict=True)
+        ]
+
+
+LAST = {("mail", 0): Position(5, "clean"), ("mail", 1): Position(7, "clean")}
+BOTH = [("mail", 0, 5, "clean"), ("mail", 1, 7, "clean")]
+
+
+def committed_last(
+    monkeypatch: pytest.MonkeyPatch, *answers: list[KafkaError | None] | KafkaError
+) -> list[list[tuple[Any, ...]]]:
+    """Commit two places for good; what the client was asked."""
+    client = Rebalancing(list(answers))
+    monkeypatch.setattr("jobstream.kafka.consume.source.Consumer", lambda _: client)
+    KafkaSource({}, "group", ["mail"], BrokerClock()).commit(LAST, wait=True)
+    return client.asked
+
+
+def test_the_last_commit_is_repeated_while_the_member_has_not_heard_of_its_epoch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert committed_last(monkeypatch, STALE, STALE) == [BOTH] * 3
+
+
+def test_of_a_last_commit_what_was_refused_alone_is_repeated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The client raises nothing then: it tells each partition's error in its answer."""
+    assert committed_last(monkeypatch, [None, MOVED]) == [BOTH, BOTH[1:]]
+
+
+def test_what_every_repetition_would_be_refused_for_is_asked_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forbidden = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED)
+
+    assert committed_last(monkeypatch, forbidden) == [BOTH]
+
+
+def test_a_last_commit_that_is_always_refused_ends_within_its_bound(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("jobstream.kafka.consume.committer.LAST_S", 0.0)
+
+    assert committed_last(monkeypatch, *[STALE] * 50) == [BOTH]
+    assert [record.getMessage() for record in caplog.records] == ["commit_failed"]
 
 
 class Refusing:

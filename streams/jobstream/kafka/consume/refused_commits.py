@@ -110,6 +110,10 @@ class Commits:
         else:
             self._pause_ms = AGAIN_MS
 
+    def refused(self, places: Iterable[Place]) -> list[Place]:
+        """Those of these that a repetition may bring through."""
+        return [place for place in places if (place.topic, place.partition) in self._refused]
+
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
         """Others own these now."""
         for partition in partitions:

@@ -14,10 +14,10 @@ from confluent_kafka import TopicPartition as Place
 from jobstream.errors import SourceFailed
 from jobstream.kafka.client.construct import made
 from jobstream.kafka.consume.beside import Beside, fresh
+from jobstream.kafka.consume.committer import Committer
 from jobstream.kafka.consume.deaf import Deafness, asks_anew
 from jobstream.kafka.consume.hearing import Hearing
 from jobstream.kafka.consume.member_options import CONSUMER, FETCH, REBALANCE_MS, check
-from jobstream.kafka.consume.refused_commits import UNDER_WAY_MS, Commits
 from jobstream.kafka.consume.standstill import LOOK_MS, Standstill
 from jobstream.kafka.consume.starting_points import ask_ends, committed, log_ends
 from jobstream_processors.assignment.places import DECIDE
@@ -98,7 +98,7 @@ class KafkaSource:
         self._ahead: dict[TopicPartition, int] = {}
         """Where to go on with what it read."""
         self._nap = threading.Event()
-        self._commits = Commits()
+        self._commits = Committer(clock)
         self._started: dict[TopicPartition, int] = {}
         """What delivers now, and where each goes on by what the listener has of it.
 
@@ -127,10 +127,11 @@ class KafkaSource:
                 # Of both protocols the rebalance time-out, too.
                 "max.poll.interval.ms": rebalance_ms,
                 **(classic if protocol == "classic" else {}),
-                "on_commit": self._on_commit,
+                "on_commit": self._commits.answered,
                 "error_cb": self._commits.trouble,
             },
         )
+        self._commits.attach(self._consumer)
 
     def listen(self, listener: Listener) -> None:
         """Join the group; `listener` hears of assignments from inside `poll` and `close`."""
@@ -163,8 +164,7 @@ class KafkaSource:
         if self._ahead:
             self._catch_up()
         now_ms = self._clock.monotonic_ms()
-        if again := self._commits.again(now_ms):
-            self._commit(again, wait=False)
+        self._commits.repeat(now_ms)
         if now_ms >= self._next_look_ms:
             self._next_look_ms = now_ms + LOOK_MS
             self._look()
@@ -277,17 +277,12 @@ class KafkaSource:
             self.start(partition, places[partition])
 
     def commit(self, positions: Mapping[TopicPartition, Position], *, wait: bool) -> None:
-        """Commit; a failure is logged. Without `wait`, `poll` repeats it until it is done."""
-        places = [Place(t, p, at, note) for (t, p), (at, note) in positions.items()]
-        if wait or not self._commits.puts_off(places, self._clock.monotonic_ms()):
-            self._commit(places, wait=wait)
+        """Commit; a failure is logged. Without `wait`, `poll` repeats it until it is done.
 
-    def _commit(self, places: list[Place], *, wait: bool) -> None:
-        self._commits.sent(places, 0 if wait else self._clock.monotonic_ms() + UNDER_WAY_MS)
-        try:
-            self._consumer.commit(offsets=places, asynchronous=not wait)  # type: ignore[call-overload] # it has one for each literal
-        except KafkaException as error:
-            self._on_commit(error.args[0], places)
+        With `wait` it is repeated here, for seconds: others may start there next.
+        """
+        places = [Place(t, p, at, note) for (t, p), (at, note) in positions.items()]
+        self._commits.commit(places, wait=wait)
 
     def close(self) -> None:
         """Leave the group; the listener hears of the revocation first. Blocks for LEAVE_S at most.
@@ -376,11 +371,6 @@ class KafkaSource:
         self._ended -= partitions
         self._revoked -= partitions
         consumer.incremental_unassign(places)
-
-    def _on_commit(self, error: KafkaError | None, places: list[Place]) -> None:
-        self._commits.answered(error, places, self._clock.monotonic_ms())
-        if error is not None:
-            log.warning("commit_failed", extra={"reason": error.str()})
 
     def _check(self, message: Message) -> None:
         error = message.error()
