@@ -237,7 +237,7 @@ def test_what_every_repetition_would_be_refused_for_is_asked_once(
 def test_a_last_commit_that_is_always_refused_ends_within_its_bound(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("jobstream.kafka.consume.committer.LAST_S", 0.0)
+    monkeypatch.setattr("jobstream.kafka.consume.sent_commits.LAST_S", 0.0)
 
     assert committed_last(monkeypatch, *[STALE] * 50) == [BOTH]
     assert [record.getMessage() for record in caplog.records] == ["commit_failed"]

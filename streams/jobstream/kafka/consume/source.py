@@ -14,10 +14,10 @@ from confluent_kafka import TopicPartition as Place
 from jobstream.errors import SourceFailed
 from jobstream.kafka.client.construct import made
 from jobstream.kafka.consume.beside import Beside, fresh
-from jobstream.kafka.consume.committer import Committer
 from jobstream.kafka.consume.deaf import Deafness, asks_anew
 from jobstream.kafka.consume.hearing import Hearing
 from jobstream.kafka.consume.member_options import CONSUMER, FETCH, REBALANCE_MS, check
+from jobstream.kafka.consume.sent_commits import SentCommits
 from jobstream.kafka.consume.standstill import LOOK_MS, Standstill
 from jobstream.kafka.consume.starting_points import ask_ends, committed, log_ends
 from jobstream_processors.assignment.places import DECIDE
@@ -98,7 +98,7 @@ class KafkaSource:
         self._ahead: dict[TopicPartition, int] = {}
         """Where to go on with what it read."""
         self._nap = threading.Event()
-        self._commits = Committer(clock)
+        self._commits = SentCommits(clock)
         self._started: dict[TopicPartition, int] = {}
         """What delivers now, and where each goes on by what the listener has of it.
 

@@ -31,7 +31,7 @@ LAST_AGAIN_S = 0.2
 """A member hears of its new epoch by its next heartbeat, which a refusal makes it send at once."""
 
 
-class Committer:
+class SentCommits:
     """Used by the thread that polls; `attach` it to its client before the first commit."""
 
     def __init__(self, clock: BrokerClock) -> None:
