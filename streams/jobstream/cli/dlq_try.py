@@ -54,11 +54,12 @@ def try_command(
     if as_json:
         print_json(asdict(trial))
     else:
-        say(printable(_told(trial)))
+        say(printable(trial_words(trial)))
     return CODES[trial.outcome]
 
 
-def _told(trial: Trial) -> str:
+def trial_words(trial: Trial) -> str:
+    """How a trial ended, in a sentence."""
     named = f"job {trial.job_id} (redrive {trial.redrive})"
     after = f"after {trial.waited_s:.1f} s"
     match trial.outcome:

@@ -28,6 +28,7 @@ COMMANDS = {
     "explain": "Say in one sentence why a job does not run, or how it ended.",
     "dlq": "List, try, redrive, fix and discard dead letters, by cause.",
     "status": "Show the processes of an app on this machine, and their health.",
+    "top": "Show queues, running jobs and dead letters in the terminal, and act on them.",
     "lag": "Show how far the workers are behind, in records and in seconds.",
     "canary": "Enqueue test jobs at an interval, and measure when they are done.",
     "exporter": "Serve lag, dead letters and consumer groups as Prometheus metrics.",

@@ -20,11 +20,11 @@ from jobstream.cli.options import (
     name_and_settings,
 )
 from jobstream.cli.output import print_json, print_table, remark, say
+from jobstream.cli.seen_app import database_option, site_of
 from jobstream.errors import ConfigError
 from jobstream.exits import OK
 
 if TYPE_CHECKING:
-    from jobstream.answers.app_site import Site
     from jobstream.cli.app_name import AppName
     from jobstream.web.desk import Desk
     from jobstream.web.tokens import TokenFile
@@ -33,13 +33,6 @@ log = logging.getLogger("jobstream.web")
 
 PORT = 8390
 ROLES = ("enqueue", "read", "operate", "admin")
-database_option = click.option(
-    "--database",
-    metavar="URL",
-    envvar="JOBSTREAM_VIEWS_DATABASE",
-    help="Database of `jobstream views`, asked where it is fresh.  "
-         "[default: its file in the state folder]",
-)  # fmt: skip
 tokens_option = click.option(
     "--tokens",
     "file",
@@ -178,17 +171,6 @@ def _desk(
         is_secure=is_secure,
     )
     return Desk(site, tokens, options)
-
-
-def site_of(app: AppName, database: str | None = None) -> Site:
-    """The app as one is to look at it and to act on it; its code only for MODULE:APP."""
-    from jobstream.answers.app_site import Site  # noqa: PLC0415 - loads the Kafka client
-
-    if app.has_code:
-        from jobstream.cli.loading import load_app  # noqa: PLC0415 - only where code is named
-
-        return Site.of(load_app(app), database)
-    return Site.named(*name_and_settings(app), database)
 
 
 @command.group("token", cls=AppGroup)

@@ -1,0 +1,404 @@
+"""The board shows its answers, keeps still when they do not come, and asks before it acts."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from rich.cells import cell_len
+from tests.harness.bad_minute import ANSWERS, JOB, JOB_ID, QUEUES, queue_row
+from tests.harness.played_board import (
+    BOARD_ANSWERS,
+    GROUPS,
+    WHY_OF,
+    PreparedSource,
+    drawn,
+    picture,
+    played,
+    sees,
+)
+
+from jobstream.acting.operations import OperationNow
+from jobstream.answers.errors import SourceAway
+from jobstream.operate.trial import Trial
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from textual.pilot import Pilot
+
+    from jobstream.acting.act_record import ActedBy
+
+ROOT = Path(__file__).resolve().parents[3]
+HOSTILE = "\x1b[2J\x1b]0;owned\x07[red]x[/]\u202egnp\u2066\r\n\t\x9b31m\udc80" + "広" * 200
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(test)
+
+
+async def press(pilot: Pilot[None], *keys: str) -> None:
+    await pilot.press(*keys)
+    await pilot.pause()
+
+
+async def write(pilot: Pilot[None], text: str) -> None:
+    await press(pilot, *("space" if char == " " else char for char in text))
+
+
+def test_all_is_seen_at_once_with_its_age() -> None:
+    async def test() -> None:
+        async with played() as (board, _):
+            shown = picture(board)
+        wanted = (
+            "2 late of 6 queues", "12,866 waiting", "208 dead", "6 workers (1 idle)", "2 delayers",
+            "paused by ada", "too long", "MailServerAway", "bank", "concurrency 4",
+            "looking at its", "Queues 6  log, 0.4s old", "Dead letters by cause 3  log, 0.4s old",
+        )  # fmt: skip
+        assert [words for words in wanted if words not in shown] == []
+        lines = shown.splitlines()
+        names = [line.split()[line.startswith(">")] for line in lines[3:9]]
+        assert names == [row.name for row in QUEUES], "the late ones first"
+
+    run(test())
+
+
+def test_narrow_terminal_shows_queues_and_one_more_pane() -> None:
+    async def test() -> None:
+        async with played(size=(80, 24)) as (board, pilot):
+            assert "Dead letters" in picture(board)
+            assert "Breakers" not in picture(board)
+            await press(pilot, "4")
+            shown = await sees(pilot, "Breakers", "Queues")
+            assert "Dead letters" not in shown
+            assert max(map(cell_len, shown.splitlines())) <= 80
+            await press(pilot, "tab", "shift+tab", "tab")
+            assert board.panes["queues"].list.has_focus
+
+    run(test())
+
+
+def test_terminal_that_is_too_small_is_told_until_it_grows() -> None:
+    async def test() -> None:
+        async with played(size=(40, 8)) as (board, pilot):
+            assert "needs 60 columns and 14 lines" in picture(board)
+            await pilot.resize_terminal(130, 40)
+            shown = await sees(pilot, "Queues 6", "Breakers")
+            assert "needs 60" not in shown
+            await pilot.resize_terminal(20, 3)
+            await sees(pilot, "needs 60")
+            await press(pilot, "q")
+        assert board.return_code == 0
+
+    run(test())
+
+
+def test_hostile_texts_stay_in_their_cells() -> None:
+    async def test() -> None:
+        row = queue_row(HOSTILE, lag=1, types={HOSTILE: 1.0})
+        group = replace(GROUPS.groups[0], type=HOSTILE, error=HOSTILE, pattern=HOSTILE)
+        job = replace(JOB, id=HOSTILE, type=HOSTILE, traceback=HOSTILE, args={HOSTILE: HOSTILE})
+        source = PreparedSource({
+            **BOARD_ANSWERS,
+            "queues": replace(ANSWERS["queues"], queues=(row, *QUEUES)),
+            "letter_groups": replace(GROUPS, groups=(group,)),
+            "workers": SourceAway(HOSTILE),
+            "job": job,
+            "why_of": replace(WHY_OF, sentence=HOSTILE),
+        })  # fmt: skip
+        async with played(source) as (board, pilot):
+            await sees(
+                pilot,
+                r"\x1b[2J\x1b]0;owned\x07[r",
+                "mail",
+                r"asking  \x1b[2J\x1b]0;owned\x07[",
+            )
+            assert_harmless(picture(board), 120)
+            await press(pilot, "3", "enter")
+            await sees(pilot, "Timeline")
+            assert_harmless(picture(board), 120)
+            await press(pilot, "escape", "r")
+            await sees(pilot, "Try one job")
+            assert_harmless(picture(board), 120)
+
+    run(test())
+
+
+def assert_harmless(shown: str, width: int) -> None:
+    assert [char for char in shown if not char.isprintable() and char != "\n"] == []
+    assert max(map(cell_len, shown.splitlines())) <= width
+
+
+def test_source_that_is_away_leaves_what_was_known() -> None:
+    async def test() -> None:
+        source = PreparedSource()
+        async with played(source) as (board, pilot):
+            source.answers = {**BOARD_ANSWERS, "queues": SourceAway("no broker answers")}
+            board.ask_now()
+            shown = await sees(pilot, "no broker answers")
+            assert "Queues 6  log, 0.4s old" in shown
+            assert "paused by ada" in shown
+            source.answers = BOARD_ANSWERS
+            board.ask_now()
+            while "no broker" in picture(board):
+                await pilot.pause(0.02)
+
+    run(test())
+
+
+def test_error_that_nobody_expected_is_told_with_its_class() -> None:
+    async def test() -> None:
+        async with played(PreparedSource({**BOARD_ANSWERS, "queues": KeyError("x")})) as (_, pilot):
+            await sees(pilot, "KeyError")
+
+    run(test())
+
+
+def test_slow_answers_do_not_pile_up_and_block_no_key() -> None:
+    async def test() -> None:
+        release = threading.Event()
+
+        def slow(_: object) -> Any:  # noqa: ANN401 - any answer
+            release.wait(60)
+            return ANSWERS["queues"]
+
+        source = PreparedSource({**BOARD_ANSWERS, "queues": slow})
+        async with played(source, every_s=0.01) as (board, pilot):
+            while source.asked.count("workers") < 20:
+                await press(pilot, "2", "down")
+                board.ask_now()
+            assert source.asked.count("queues") == 1
+            assert "asking" in picture(board)
+            release.set()
+            await sees(pilot, "Queues 6")
+
+    run(test())
+
+
+def test_hidden_pane_asks_nothing() -> None:
+    async def test() -> None:
+        source = PreparedSource()
+        async with played(source, every_s=0.01) as (_, pilot):
+            while source.asked.count("queues") < 5:
+                await pilot.pause()
+            assert "types" not in source.asked
+            await press(pilot, "t")
+            shown = await sees(pilot, "Job types 6", "unknown")
+            assert "Queues" not in shown
+
+    run(test())
+
+
+def test_a_thousand_queues_are_reached_by_keys_and_filter() -> None:
+    async def test() -> None:
+        rows = tuple(queue_row(f"queue-{number:04}", lag=number) for number in range(1_000))
+        answers = {**BOARD_ANSWERS, "queues": replace(ANSWERS["queues"], queues=rows)}
+        async with played(PreparedSource(answers)) as (board, pilot):
+            await press(pilot, "end")
+            assert board.panes["queues"].list.at_cursor == board.panes["queues"].list.shown[999]
+            assert "queue-0999" in picture(board)
+            await press(pilot, "pageup", "pageup", "k")
+            subject = board.panes["queues"].list.at_cursor
+            board.panes["queues"].action_ask_now()
+            await pilot.pause(0.05)
+            assert board.panes["queues"].list.at_cursor == subject, "the cursor stays at its queue"
+            await press(pilot, "slash")
+            await write(pilot, "UE-0042")
+            await sees(pilot, "Queues 1 of 1000", "queue-0042")
+            await press(pilot, "enter", "escape")
+            await sees(pilot, "Queues 1000")
+
+    run(test())
+
+
+def test_pause_asks_for_a_reason_and_says_what_was_done() -> None:
+    async def test() -> None:
+        done: list[tuple[Any, ...]] = []
+        act = {"pause_queue": lambda _, *given: done.append(given)}
+        async with played(PreparedSource({**BOARD_ANSWERS, **act})) as (_, pilot):
+            await press(pilot, "p")
+            await sees(pilot, "Pause queue mail", "Reason")
+            await press(pilot, "enter")
+            await sees(pilot, "write one")
+            assert done == []
+            await write(pilot, "too loud")
+            await press(pilot, "enter")
+            await sees(pilot, "queue mail is paused for 1h")
+            ((by, queue, for_),) = done
+            assert (queue, for_, by.why) == ("mail", "1h", "too loud")
+            assert by.who.startswith(by.name + "@")
+
+    run(test())
+
+
+def test_escape_acts_not_and_a_paused_queue_goes_on() -> None:
+    async def test() -> None:
+        done: list[Any] = []
+        acts = {"resume_queue": lambda _, by, queue: done.append((queue, by.why))}
+        async with played(PreparedSource({**BOARD_ANSWERS, **acts})) as (_, pilot):
+            await press(pilot, "down", "down", "p")
+            await sees(pilot, "Let queue reports go on")
+            await press(pilot, "escape")
+            assert done == []
+            await press(pilot, "p")
+            await write(pilot, "done")
+            await press(pilot, "enter")
+            await sees(pilot, "queue reports goes on")
+            assert done == [("reports", "done")]
+
+    run(test())
+
+
+def test_type_is_paused_from_its_pane() -> None:
+    async def test() -> None:
+        done: list[Any] = []
+        acts = {"pause_type": lambda _, by, name, for_: done.append((name, by.why, for_))}
+        async with played(PreparedSource({**BOARD_ANSWERS, **acts})) as (_, pilot):
+            await press(pilot, "t")
+            await sees(pilot, "Job types 6")
+            await press(pilot, "down", "p")
+            await write(pilot, "x")
+            await press(pilot, "enter")
+            await sees(pilot, "is paused for 1h")
+            assert done == [("send_receipt", "x", "1h")]
+
+    run(test())
+
+
+def test_act_that_fails_is_told() -> None:
+    async def test() -> None:
+        acts = {"pause_queue": SourceAway("no broker took the entry")}
+        async with played(PreparedSource({**BOARD_ANSWERS, **acts})) as (_, pilot):
+            await press(pilot, "p")
+            await write(pilot, "x")
+            await press(pilot, "enter")
+            await sees(pilot, "Not done", "no broker took the entry")
+
+    run(test())
+
+
+def trial(outcome: Any) -> Trial:  # noqa: ANN401 - one of its words
+    return Trial("5f1d3c0b9a7e", "job-1", "mail", 1, outcome, "boom", same_cause=True)
+
+
+def test_cause_is_redriven_after_a_trial_that_went_well() -> None:
+    async def test() -> None:
+        done: list[Any] = []
+
+        def tried(_: object, by: ActedBy, *given: object) -> Trial:
+            done.append((by.why, given))
+            return trial("done")
+
+        acts = {
+            "try_cause": tried,
+            "redrive_letters": lambda _, __, by, meant, rate: done.append((by.why, meant, rate)),
+        }
+        async with played(PreparedSource({**BOARD_ANSWERS, **acts})) as (_, pilot):
+            await press(pilot, "3", "r")
+            await sees(pilot, "newest of 181")
+            await write(pilot, "mx3 is back")
+            await press(pilot, "enter")
+            await sees(pilot, "job job-1 (redrive 1) is done", "Redrive the other 180")
+            await press(pilot, "enter")
+            while len(done) < 2:
+                await pilot.pause()
+        assert done[0] == ("mx3 is back", ("5f1d3c0b9a7e", "60s", None))
+        why, meant, rate = done[1]
+        assert (why, rate, meant.filter.fingerprints) == ("mx3 is back", "20/s", ("5f1d3c0b9a7e",))
+
+    run(test())
+
+
+@pytest.mark.parametrize("outcome", ["dead", "retrying", "waiting", "failed", "ended"])
+def test_trial_that_did_not_go_well_ends_there(outcome: str) -> None:
+    async def test() -> None:
+        acts = {"try_cause": trial(outcome)}
+        async with played(PreparedSource({**BOARD_ANSWERS, **acts})) as (_, pilot):
+            await press(pilot, "3", "r")
+            await write(pilot, "x")
+            await press(pilot, "enter")
+            shown = await sees(pilot, "job job-1 (redrive 1)")
+            assert "Redrive the other" not in shown
+
+    run(test())
+
+
+def test_job_shows_its_life_and_why() -> None:
+    async def test() -> None:
+        source = PreparedSource()
+        async with played(source, size=(120, 60)) as (_, pilot):
+            await press(pilot, "3", "enter")
+            await sees(pilot, "Timeline", "all its attempts failed", "shop.mail.dlq:1:918",
+                       "grace@example.com", "waits breaker", "Traceback")  # fmt: skip
+            await press(pilot, "escape", "i")
+            await write(pilot, JOB_ID[:8])
+            await press(pilot, "enter")
+            await sees(pilot, "Timeline")
+            assert source.asked.count("job") == 2
+
+    run(test())
+
+
+def test_keys_are_about_the_pane_that_was_just_chosen() -> None:
+    async def test() -> None:
+        async with played() as (board, pilot):
+            board.action_to(2)
+            board.action_redrive()
+            await sees(pilot, "Try one job")
+            await press(pilot, "escape", "1", "r")
+            await sees(pilot, "r is for a cause")
+            await press(pilot, "4", "p", "enter")
+            await sees(pilot, "p is for a queue", "no job belongs")
+
+    run(test())
+
+
+def test_queue_shows_its_rungs_and_help_its_keys() -> None:
+    async def test() -> None:
+        async with played() as (_, pilot):
+            await press(pilot, "enter")
+            await sees(pilot, "Queue mail", "Rungs", "5m", "offset 88,112 of 96,840")
+            await press(pilot, "escape", "question_mark")
+            await sees(pilot, "Keys of the board", "Ctrl-R")
+            await press(pilot, "p", "escape")
+            shown = await sees(pilot, "Queues 6")
+            assert "Reason" not in shown, "keys under a window do nothing"
+
+    run(test())
+
+
+def test_leaving_asks_while_an_operation_goes_on() -> None:
+    async def test() -> None:
+        source = PreparedSource()
+        going, begun = threading.Event(), threading.Event()
+
+        def steps() -> Any:  # noqa: ANN401 - steps of an operation
+            begun.set()
+            going.wait(60)
+            yield "redriven", ""
+
+        now = source.operations.begin("redrive", 7, source.by("x"), steps)
+        assert isinstance(now, OperationNow)
+        begun.wait(30)
+        async with played(source) as (board, pilot):
+            await sees(pilot, "redrive running: 0 of 7")
+            await press(pilot, "q")
+            await sees(pilot, "stop if you leave")
+            await press(pilot, "escape")
+            assert board.is_running
+            going.set()
+            await sees(pilot, "redrive done: 1 of 7")
+            await press(pilot, "q")
+        assert board.return_code == 0
+
+    run(test())
+
+
+def test_the_page_shows_the_board_as_it_is() -> None:
+    page = (ROOT / "docs" / "how-to" / "top.md").read_text()
+
+    assert asyncio.run(drawn()) in page, "python -m tests.harness.played_board prints it"
