@@ -51,7 +51,7 @@ class BoardLine(NamedTuple):
 
 
 QUEUE_COLUMNS = (
-    BoardColumn("queue", 16), BoardColumn("state", 7), BoardColumn("lag", 9, right=True),
+    BoardColumn("queue", 14), BoardColumn("state", 7), BoardColumn("lag", 9, right=True),
     BoardColumn("oldest", 7, right=True), BoardColumn("overdue", 7, right=True),
     BoardColumn("promise", 7, right=True), BoardColumn("later", 8, right=True),
     BoardColumn("dead", 6, right=True), BoardColumn("why", 0),
