@@ -27,7 +27,7 @@ from jobstream.control_listing import ControlEntry
 from jobstream.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 
     from textual.pilot import Pilot
 
@@ -125,6 +125,19 @@ async def sees(pilot: Pilot[None], *words: str, limit_s: float = 30.0) -> str:
         pilot.app.draw_frame()
         await pilot.pause(0.02)
     return shown
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(test)
+
+
+async def press(pilot: Pilot[None], *keys: str) -> None:
+    await pilot.press(*keys)
+    await pilot.pause()
+
+
+async def write(pilot: Pilot[None], text: str) -> None:
+    await press(pilot, *("space" if char == " " else char for char in text))
 
 
 async def drawn(width: int = 120, height: int = 34) -> str:

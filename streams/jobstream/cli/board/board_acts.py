@@ -5,14 +5,13 @@ The acts are those of the pages and the API, so they leave the same entries and 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from jobstream.acting.control_acts import pause_queue, pause_type, resume_queue, resume_type
 from jobstream.acting.letter_acts import LettersMeant, redrive_letters, try_cause
 from jobstream.cli.board.board_texts import cause_line
 from jobstream.cli.board.board_windows import REASON, ActField, ActWindow
 from jobstream.cli.dlq_try import trial_words
-from jobstream.cli.printable import one_line
 from jobstream.cli.root import told
 from jobstream.operate.filters import LetterFilter
 
@@ -21,22 +20,35 @@ if TYPE_CHECKING:
     from typing import Any
 
     from jobstream.answers.causes_screen import LetterGroupRow
-    from jobstream.cli.board.board_app import Board
     from jobstream.cli.board.board_lines import BoardLine
     from jobstream.cli.board.board_source import BoardSource
 
 TRIAL_WAITS = "60s"
 FOR = ActField("for_", "For how long, as in 30m or 2h; it ends by itself", "1h", is_required=True)
 RATE = ActField("rate", "How many at most, as in 50/s or 500/h", "20/s", is_required=True)
+Tone = Literal["information", "warning", "error"]
 What = Literal["queue", "type"]
 PAUSE = {"queue": pause_queue, "type": pause_type}
 RESUME = {"queue": resume_queue, "type": resume_type}
 
 
+class AsksFirst(Protocol):
+    """What acts need of the board: a window that asks, a line that tells, panes that ask anew."""
+
+    async def asked(self, window: ActWindow) -> dict[str, str] | None:
+        """Show it, and wait for its answer."""
+
+    def tell(self, text: str, tone: Tone = "information") -> None:
+        """Say it in a corner, for some seconds."""
+
+    def ask_now(self) -> None:
+        """Ask for every pane again."""
+
+
 class BoardActs:
     """Those of one board; used on its loop."""
 
-    def __init__(self, board: Board, source: BoardSource) -> None:
+    def __init__(self, board: AsksFirst, source: BoardSource) -> None:
         self._board, self._source = board, source
         self._tried: set[str] = set()
         """Causes whose trial goes on."""
@@ -62,7 +74,7 @@ class BoardActs:
     async def redrive(self, group: LetterGroupRow) -> None:
         """Try a cause with its newest job; redrive the rest once that job is done."""
         if group.fingerprint in self._tried:
-            self._board.notify("a job of this cause is being tried", markup=False)
+            self._board.tell("a job of this cause is being tried")
             return
         text = (
             f"Try one job, the newest of {group.count:,} dead of:\n{cause_line(group)}\n"
@@ -95,17 +107,14 @@ class BoardActs:
         await self._do(redrive_letters, source.site, source.operations, by, meant, found["rate"])
 
     async def _asked(self, text: str, fields: Sequence[ActField]) -> dict[str, str] | None:
-        return await self._board.push_screen_wait(ActWindow(text, fields))
+        return await self._board.asked(ActWindow(text, fields))
 
     async def _do(self, act: Callable[..., Any], *given: Any) -> Any:  # noqa: ANN401 - what acts give
         """What it returned, or True for nothing; None where it failed, which is told."""
         try:
             found = await self._source.ask(act, *given)
         except Exception as error:  # noqa: BLE001 - the board tells, and goes on
-            self._board.notify(
-                one_line(f"Not done: {told(error)}", 600), severity="error", timeout=15,
-                markup=False,
-            )  # fmt: skip
+            self._board.tell(f"Not done: {told(error)}", "error")
             return None
         finally:
             self._board.ask_now()
@@ -113,5 +122,4 @@ class BoardActs:
 
     def _say(self, done: object, text: str, *, is_well: bool = True) -> None:
         if done is not None:
-            severity: Literal["information", "warning"] = "information" if is_well else "warning"
-            self._board.notify(one_line(text, 600), severity=severity, timeout=10, markup=False)
+            self._board.tell(text, "information" if is_well else "warning")

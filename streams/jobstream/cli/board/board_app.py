@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.geometry import Size
 
-    from jobstream.cli.board.board_acts import What
+    from jobstream.cli.board.board_acts import Tone, What
     from jobstream.cli.board.board_lines import BoardLine
     from jobstream.cli.board.board_list import BoardList
     from jobstream.cli.board.board_source import BoardSource
@@ -38,6 +38,7 @@ COLUMNS_MIN, LINES_MIN = 60, 14
 WIDE_COLUMNS = 120
 """From this width on all panes are seen at once; else queues and one more."""
 FILTER_CHARS_MAX = 100
+TOLD_S = 10.0
 ID = ActField("id", "Id of a job, or the beginning of it", is_required=True, chars_max=400)
 
 
@@ -111,6 +112,14 @@ class Board(App[None]):
         self._line("#head", head_text(self._source.site.name, queues, runs))
         self._line("#foot", foot_text(self._source.operations.list(), self._filter))
 
+    async def asked(self, window: ActWindow) -> dict[str, str] | None:
+        """Show a window, and wait for its answer; called in a worker."""
+        return await self.push_screen_wait(window)
+
+    def tell(self, text: str, tone: Tone = "information") -> None:
+        """Say it in a corner, for some seconds."""
+        self.notify(one_line(text, 600), severity=tone, timeout=TOLD_S, markup=False)
+
     def ask_now(self) -> None:
         """Ask again for every pane that is seen, as after an act."""
         for pane in self.panes.values():
@@ -168,7 +177,7 @@ class Board(App[None]):
         pane = self._here()
         line = pane.list.at_cursor
         if pane.kind not in {QUEUES, TYPES} or line is None:
-            self._hint("p is for a queue (1) or a job type (t)")
+            self.tell("p is for a queue (1) or a job type (t)")
             return
         what: What = "queue" if pane.kind is QUEUES else "type"
         self._act(partial(self._acts.turn, what, line))
@@ -178,7 +187,7 @@ class Board(App[None]):
         pane = self._here()
         line = pane.list.at_cursor
         if pane.kind is not CAUSES or line is None:
-            self._hint("r is for a cause of dead letters (3)")
+            self.tell("r is for a cause of dead letters (3)")
             return
         groups = {group.fingerprint: group for group in pane.answer.groups}
         self._act(partial(self._acts.redrive, groups[line.subject]))
@@ -187,7 +196,7 @@ class Board(App[None]):
         """Ask for an id, and look at that job."""
 
         async def look() -> None:
-            found = await self.push_screen_wait(ActWindow("Look at a job.", (ID,)))
+            found = await self.asked(ActWindow("Look at a job.", (ID,)))
             if found is not None:
                 await self._look_at(found["id"])
 
@@ -201,7 +210,7 @@ class Board(App[None]):
         elif pane.kind is QUEUES:
             self._act(partial(self._look_in, event.line))
         else:
-            self._hint("no job belongs to this line")
+            self.tell("no job belongs to this line")
 
     def action_leave(self) -> None:
         """End the board; asks first while an operation goes on, which would stop with it."""
@@ -212,7 +221,7 @@ class Board(App[None]):
         text = f"{len(going)} operations go on in this process. They stop if you leave."
 
         async def leave() -> None:
-            if await self.push_screen_wait(ActWindow(text, (LEAVE,))) is not None:
+            if await self.asked(ActWindow(text, (LEAVE,))) is not None:
                 self.exit()
 
         self._act(leave)
@@ -279,9 +288,6 @@ class Board(App[None]):
 
     def _act(self, act: object) -> None:
         self.run_worker(act, group="acts", exit_on_error=False)  # type: ignore[arg-type]
-
-    def _hint(self, text: str) -> None:
-        self.notify(text, markup=False)
 
     def _line(self, where: str, text: Text) -> None:
         # At its end the screen is empty before the last of these calls.
