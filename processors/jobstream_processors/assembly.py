@@ -166,7 +166,7 @@ class Assembly:
         breakers = [spec.breaker for spec in parts.specs.values() if spec.breaker is not None]
         self.breakers = Breakers(breakers, clock.broker_ms, parts.tell_opening)
         slots = slots_by_executor(parts.concurrency, parts.children)
-        turnstile = Turnstile(slots, clock.awake_s)
+        turnstile = Turnstile(slots, parts.limits.window, clock.awake_s)
         gates = all_gates(self.breakers, JobLimits(clock), turnstile)
         self.engine = Engine(intake, judge, clock, tracing.put(put), loop, meter, gates)
         self.feed = Feed(

@@ -89,6 +89,22 @@ def test_few_jobs_of_a_tenant_do_not_wait_for_very_many_of_another(
         assert last < MANY / 4
 
 
+def test_a_window_of_few_jobs_is_not_filled_by_one_tenant() -> None:
+    ran: list[tuple[str, int]] = []
+    app = App("shop", size="small", concurrency=4, window=60)
+    job = declared(app, ran, "tenant")
+    many = 2_000  # More than one poll takes up, whatever the window.
+    with memory(app) as run:
+        for number in range(many):
+            job.enqueue(Export("loud", number))
+        for number in range(FEW):
+            job.enqueue(Export("quiet", number))
+        run.run_until_idle()
+
+    assert Counter(tenant for tenant, _ in ran) == {"loud": many, "quiet": FEW}
+    assert max(at for at, (tenant, _) in enumerate(ran) if tenant == "quiet") < many / 8
+
+
 def test_without_it_they_wait_for_all() -> None:
     ran: list[tuple[str, int]] = []
     app = App("shop", size="small", concurrency=4)

@@ -10,7 +10,7 @@ import pytest
 from tests.harness.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import ModuleType
 
     from tests.harness.trial import Trial
@@ -67,14 +67,53 @@ def test_limits_hold_while_workers_are_killed(
             starts[entry.key].append(entry.at_ms)
     assert len(starts) == KEYS
     for key, times in starts.items():
-        times.sort()
-        for first, begin in enumerate(times):
-            for last in range(first, len(times)):
-                allowed = shop.BURST + (times[last] - begin + JITTER_MS) * shop.PER_SECOND / 1_000
-                assert last - first + 1 <= allowed, (key, times[first : last + 1])
+        assert not too_many(sorted(times), shop.BURST, shop.PER_SECOND), key
     most = most_at_once(trial)
     say(f"at most {most} ran at once")
     assert most <= shop.AT_ONCE
+
+
+RARE_SETTINGS = {"TRIAL_PARTITIONS": "1", "JOBSTREAM_SESSION_TIMEOUT": "3s"}
+FLAWED = pytest.param(
+    "limits_that_forget", marks=pytest.mark.pure("puts a fault back by patching what is compiled")
+)
+
+
+@pytest.mark.parametrize("flaw", ["", FLAWED])
+def test_what_an_owner_used_up_counts_for_the_next(
+    flaw: str, kafka: RunningKafka, new_trial: NewTrial, say: Say
+) -> None:
+    # Given a worker that has used up a burst, which counts for twenty seconds, and leaves cleanly
+    trial, shop = new_trial(kafka.bootstrap_servers, **RARE_SETTINGS)
+    first = trial.fleet.start()
+    ids = shop.rare.enqueue_many(shop.Work(number, key="k") for number in range(2))
+    wait_until(lambda: trial.progress.look().ends == 2, "its burst is over", limit_s=LIMIT_S)
+    first.signal(signal.SIGTERM)
+    wait_until(lambda: first.exit_code is not None, "it has left", limit_s=LIMIT_S)
+    assert first.exit_code == 0
+
+    # When the next one gets two more of that key
+    trial.fleet.start({"TRIAL_FLAW": flaw})
+    ids += shop.rare.enqueue_many(shop.Work(number, key="k") for number in range(2, 4))
+    trial.wait_until_quiet()
+
+    # Then they wait for the rate, unless it has read nothing of what was used up
+    found = trial.audit(ids)
+    assert (found.done, found.lost, found.doubled) == (4, 0, 0), found.findings
+    starts = [entry.at_ms for entry in trial.ledger if entry.kind == "start"]
+    passed = too_many(sorted(starts), shop.RARE_BURST, 1 / shop.RARE_S)
+    say(passed)
+    assert bool(passed) is bool(flaw)
+
+
+def too_many(times: Sequence[int], burst: int, per_second: float) -> Sequence[int]:
+    """The first starts in a row, by their times, of which there are more than the rate lets."""
+    for first, begin in enumerate(times):
+        for last in range(first, len(times)):
+            allowed = burst + (times[last] - begin + JITTER_MS) * per_second / 1_000
+            if last - first + 1 > allowed:
+                return times[first : last + 1]
+    return ()
 
 
 def most_at_once(trial: Trial) -> int:

@@ -185,6 +185,7 @@ class PlayedChild:
             facts.attempt,
             facts.fencing_token,
             facts.source,
+            in_child=True,
         )
         self._say(answered(BEGINS, number, self._machine.awake_s()))
         self._acts = self._loop.call_later(run.seconds, self._end, number, delivery, run)

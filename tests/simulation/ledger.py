@@ -128,15 +128,15 @@ class Ledger:
         attempt: int,
         claim: int,
         source: tuple[str, int, int],
+        *,
+        in_child: bool = False,
     ) -> tuple[Run, Start]:
-        scheduler = self.scheduler
-        process = scheduler.process or scheduler.world
-        script = self.scripts[number]
-        now = scheduler.now_us
+        process = self.scheduler.process or self.scheduler.world
+        script, now = self.scripts[number], self.scheduler.now_us
         start = Start(
             number, process, delivery, attempt, claim, source, now, process.slept_us, script.key
         )
-        start.group = script.group
+        start.group, start.in_child = script.group, in_child
         start.limit_us = now + round(TIMEOUT_S * 1e6)
         run = self._run(script, delivery, attempt)
         if process.dead:

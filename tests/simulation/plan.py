@@ -27,6 +27,8 @@ class Plan:
     slots: int = 20
     ruled: bool = False
     """Whether all jobs are of types with rules."""
+    tenants: bool = False
+    """Whether there are a loud tenant and a quiet one, and nothing else."""
     orders: int = 0
     """So many orders of operators to types with rules, some of which came later than others."""
     kinds: frozenset[str] = field(default_factory=frozenset)

@@ -95,7 +95,9 @@ class RuleJudge:
             self._first(start, script)
         for most, per in rules.at_once:
             self._at_once(start, script, most, per)
-        for number, pace in enumerate(rules.paces):
+        # There is one child, and a start is counted when its job begins to wait for it.
+        paces = () if start.in_child else rules.paces
+        for number, pace in enumerate(paces):
             at_us = self.paced_us.setdefault((script.kind, number, value_of(script, pace.per)), [])
             self._paced(start, script.kind, at_us, pace.burst, pace.each_s)
         if rules.breaks and self.is_alone:
@@ -183,7 +185,10 @@ class RuleJudge:
         if following is not None and not any("done" in ledger.ends.get(e, ()) for e in chain):
             ledger.violation(f"job {number} is a duplicate of those that are duplicates of it")
         mine, theirs = self.places.get(loser), self.places.get(winner)
-        is_clear = not (ledger.is_out_of_order or ledger.redriven.get(winner))
+        # In a queue that was made anew a job of the old one stands where its copy does.
+        is_clear = not (
+            ledger.is_out_of_order or ledger.claims_before or ledger.redriven.get(winner)
+        )
         if mine is None or theirs is None or mine[:2] != theirs[:2] or not is_clear:
             return
         rules = RULES[script.kind]

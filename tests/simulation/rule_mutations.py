@@ -13,12 +13,13 @@ from jobstream_processors.core.fair_pool import FairPool
 from jobstream_processors.core.gcra import CellRate, Gcra
 from jobstream_processors.core.known import DUPLICATE
 from jobstream_processors.engine.gates import unique
+from jobstream_processors.engine.gates.fair import Turnstile
 from jobstream_processors.engine.gates.limited_lane import LimitedLane
 from jobstream_processors.engine.gates.unique import Uniques
 from jobstream_processors.engine.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from jobstream_processors.core.fair_pool import Wish
     from jobstream_processors.core.verdict import NotBefore
@@ -123,4 +124,29 @@ def losers_that_name_nobody() -> Iterator[None]:
         return End(state, "of " if state == DUPLICATE else reason)
 
     with put((unique, "End", nameless)):
+        yield
+
+
+@contextmanager
+def turns_that_nobody_takes() -> Iterator[None]:
+    """Jobs start as they come, whoever has enqueued them."""
+
+    def at_once(*_: object) -> None:
+        """It waits for no turn."""
+
+    with put((Turnstile, "asks", at_once)):
+        yield
+
+
+@contextmanager
+def a_window_that_one_tenant_fills() -> Iterator[None]:
+    """As many jobs of a tenant wait in memory as if the window were that of a large worker."""
+    made = Turnstile.__init__
+
+    def wide(
+        self: Turnstile, slots: Mapping[str, int], _: int, awake_s: Callable[[], float]
+    ) -> None:
+        made(self, slots, 10_000, awake_s)
+
+    with put((Turnstile, "__init__", wide)):
         yield

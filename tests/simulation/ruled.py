@@ -158,6 +158,10 @@ RULED: Final[dict[str, Job[Deed, Any]]] = {
             breaker=PARTNER,
         )(_runs),
         _job(
+            name="shared",
+            fair_by="tenant",
+        )(_runs),
+        _job(
             name="windowed",
             unique=Unique(by="account", within=WINDOW_MS / 1_000),
         )(_runs),

@@ -27,6 +27,7 @@ class Start:
     key: str | None
     group: int | None = None
     """Of a unique job."""
+    in_child: bool = False
     ended_us: int | None = None
     limit_us: int = 0
     excused: str = ""

@@ -19,6 +19,7 @@ from tests.simulation.network import Network
 from tests.simulation.rule_judges import STILL_US
 from tests.simulation.ruled import RULED, ruled_scripts, rules_of
 from tests.simulation.runtime import EPOCH_US, Process, Scheduler
+from tests.simulation.tenants import judge_turns, tenant_scripts
 from tests.simulation.trace import Trace
 
 from jobstream.errors import EnqueueError
@@ -32,6 +33,7 @@ from jobstream_processors.ports import TopicPartition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from random import Random
 
     from tests.simulation.jobs import Script
     from tests.simulation.plan import Plan
@@ -247,17 +249,14 @@ def play(seed: int, *, trouble: Plan | None = None) -> Verdict:
         network.create_topic(
             spec.name, spec.partitions, compacted="compact" in spec.configs["cleanup.policy"]
         )
-    if plan.ruled:
-        made = ruled_scripts(rng, plan.jobs, plan.length_s, later=bool(plan.orders))
-    else:
-        made = scripts(rng, plan.jobs, plan.length_s, poison=plan.poison)
+    made = _scripts(rng, plan)
     ledger = Ledger(scheduler, trace, made)
     world = World(scheduler, network, ledger, trace, plan.length_s)
     world.window = NARROW_WINDOW if plan.narrow else WINDOW
     world.slots = plan.slots
     world.drain_ms, world.rebalance_drain_ms = plan.drain_ms, plan.rebalance_drain_ms
     ledger.rules.is_alone = plan.members == 1 and not plan.kinds
-    if plan.hesitation or plan.kinds & {"freeze", "suspend"} or (plan.orders and plan.kinds):
+    if plan.hesitation or plan.kinds & {"freeze", "suspend"}:
         ledger.rules.slack_us = STILL_US
     ledger.incarnation = network.topic_id
     ledger.end_of = lambda place: network.span(place)[1]
@@ -280,6 +279,8 @@ def play(seed: int, *, trouble: Plan | None = None) -> Verdict:
             if not ledger.wrong:
                 scheduler.run(lambda: False, scheduler.now_us + AFTERWARDS_S * SECOND)
                 oracle.judge(world, over=over)
+                if plan.tenants:
+                    judge_turns(ledger)
         finally:
             for member in world.members:
                 member.process.dead = True
@@ -296,6 +297,14 @@ def play(seed: int, *, trouble: Plan | None = None) -> Verdict:
         scheduler.now_us / SECOND,
         sum(map(len, ledger.starts.values())),
     )
+
+
+def _scripts(rng: Random, plan: Plan) -> list[Script]:
+    if plan.tenants:
+        return tenant_scripts(rng, plan.jobs)
+    if plan.ruled:
+        return ruled_scripts(rng, plan.jobs, plan.length_s, later=bool(plan.orders))
+    return scripts(rng, plan.jobs, plan.length_s, poison=plan.poison)
 
 
 def _comes_to_its_end(world: World, limit_s: float) -> bool:

@@ -80,10 +80,15 @@ class Tenant:
 class FairPool(Generic[Item]):
     """The jobs for one kind of slots."""
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, window: int = 2 * KEPT_MAX) -> None:
+        """`window`: how many jobs of a partition may be taken up; half of them may wait here.
+
+        The other half is for those that run, and for those that have been away and come back.
+        """
         self.partitions = 1
         """How many share what may wait here."""
         self._slots = slots
+        self._kept_max = max(1, min(KEPT_MAX, (window - slots) // 2))
         self._line: Drr[Item] = Drr()
         self._tenants: dict[str, Tenant] = {}
         self._weights = 0
@@ -206,7 +211,7 @@ class FairPool(Generic[Item]):
         weights = self._weights_in.get(wish.partition, 0)
         if not mine:
             weights += tenant.weight
-        share = max(1, KEPT_MAX * tenant.weight // (weights * max(1, self.partitions)))
+        share = max(1, self._kept_max * tenant.weight // (weights * max(1, self.partitions)))
         if wish.back:
             share *= 2  # Those that come now are not to take its place.
         return mine < share and self._bytes < KEPT_BYTES_MAX

@@ -28,7 +28,11 @@ def part_of(delivery: Delivery, record: Record, text: str) -> UniquePart | None:
     if carried.enqueued_ms is not None:
         # A header may come from anybody: no job was appended after its copy.
         appended_ms = min(appended_ms, carried.enqueued_ms)
-    place = delivery.offset if carried.place is None else carried.place
+    place = delivery.offset
+    if carried.place is not None:
+        # A header may come from anybody, and no copy stands before its original, but where the
+        # queue was made anew since: above all that come, it would have the key without an end.
+        place = min(carried.place, place)
     # Rows live for the window.
     life_ms = min(mode.expires_ms, lane.window_ms)
     return UniquePart(f"{lane.topic_id}:{key}", mode, place, appended_ms, life_ms)

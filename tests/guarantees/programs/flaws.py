@@ -15,8 +15,10 @@ from jobstream_processors.assignment.lane import Lane
 from jobstream_processors.assignment.takeover import Takeover
 from jobstream_processors.core.breaker_guard import BreakerGuard
 from jobstream_processors.core.decide import Finish
+from jobstream_processors.core.gcra import NEAR_MS, Gcra
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.engine import turns
+from jobstream_processors.engine.gates.limited_lane import LimitedLane
 from jobstream_processors.engine.way import Way
 from jobstream_processors.settle.records import settlement_of
 from jobstream_processors.settle.settler import Settler
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from jobstream_processors.assignment.lane import Arrival
     from jobstream_processors.assignment.places import Place
     from jobstream_processors.core.decide import Case, Postpone
+    from jobstream_processors.core.gcra import CellRate
     from jobstream_processors.core.known import Known
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.core.verdict import NotBefore
@@ -136,6 +139,16 @@ def waits_that_cost_an_attempt() -> None:
     turns.postponed = one_more  # type: ignore[attr-defined]
 
 
+def limits_that_forget() -> None:
+    """A new owner reads none of the rows that tell how far rates are used up."""
+
+    def anew(self: LimitedLane, name: str, pace: CellRate) -> Gcra:  # noqa: ARG001 - the shape of it
+        near_ms = min(pace.span_ms, NEAR_MS)
+        return Gcra(pace, self._since_ms + near_ms)
+
+    LimitedLane._taken_over = anew  # type: ignore[method-assign]
+
+
 FLAWS: dict[str, Callable[[], None]] = {
     flaw.__name__: flaw
     for flaw in (
@@ -147,5 +160,6 @@ FLAWS: dict[str, Callable[[], None]] = {
         no_dedup,
         breakers_that_stay_closed,
         waits_that_cost_an_attempt,
+        limits_that_forget,
     )
 }

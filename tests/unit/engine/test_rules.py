@@ -11,7 +11,7 @@ import pytest
 from tests.unit.shop import Works
 
 from jobstream_processors.core.decide import End, postponed
-from jobstream_processors.core.headers import parse
+from jobstream_processors.core.headers import Carried, parse
 from jobstream_processors.core.known import CANCELLED, DUPLICATE
 from jobstream_processors.core.orders import CANCEL, PAUSE_QUEUE
 from jobstream_processors.core.outcome import Interrupted, Raised
@@ -318,3 +318,18 @@ def test_a_run_that_is_interrupted_is_learnt_of_too(shop: Shop, works: Works, bo
     works.end("a", Interrupted())
 
     assert book.told[-1] == "learn a"
+
+
+@pytest.mark.parametrize(("told", "place"), [(0, 0), (900, 1)])
+def test_no_job_stands_behind_its_own_copy_for_its_unique_key(
+    shop: Shop, told: int, place: int
+) -> None:
+    """A place above may be a stranger's, or of the topic that was here before."""
+    lane = shop.lane()
+    shop.send("before")
+    copy = shop.put(shop.event("a", unique_key="k"), Carried(seq=1, place=told))
+
+    (made,) = shop.deliver(lane, copy)
+
+    assert made.unique is not None
+    assert made.unique.place == place

@@ -32,9 +32,10 @@ class Turnstile(Gate):
 
     has_rules = True
 
-    def __init__(self, slots: Mapping[str, int], awake_s: Callable[[], float]) -> None:
+    def __init__(self, slots: Mapping[str, int], window: int, awake_s: Callable[[], float]) -> None:
+        """`window`: how many jobs of one partition may be taken up."""
         self._pools: dict[str, FairPool[Delivery]] = {
-            executor: FairPool(count) for executor, count in slots.items()
+            executor: FairPool(count, window) for executor, count in slots.items()
         }
         self._awake_s = awake_s
         self._rooms: set[WaitingRoom] = set()
