@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.harness.bad_minute import ANSWERS, CAUSE, JOB_ID, PreparedDesk, prepared
+from tests.harness.bad_minute import ANSWERS, CAUSE, CAUSES, FIX, JOB_ID, PreparedDesk, prepared
 from tests.harness.served_pages import served
 
 from jobstream.answers.app_site import Site
+from jobstream.operate.fix import Fixed
 from jobstream.settings import Settings
 from jobstream.web import asgi
 from jobstream.web.callers import TokenRole
@@ -104,17 +105,66 @@ def test_hostile_texts_break_no_layout(page: Page, address: str, desk: PreparedD
         **ANSWERS,
         "queues": replace(ANSWERS["queues"], queues=(row,)),
         "overview": replace(ANSWERS["overview"], queues=(row,), app=HOSTILE),
+        "letter_groups": replace(
+            CAUSES,
+            groups=(
+                replace(
+                    CAUSES.groups[0],
+                    pattern=HOSTILE,
+                    place=HOSTILE,
+                    error=HOSTILE,
+                    shares={HOSTILE: 1.0},
+                    queues=(HOSTILE,),
+                    type=HOSTILE,
+                ),
+            ),
+        ),
+        "fix_form": replace(
+            FIX,
+            fields=tuple(
+                replace(each, name=HOSTILE, value=HOSTILE, told=HOSTILE) for each in FIX.fields
+            ),
+        ),
+        "would_cancel": replace(
+            ANSWERS["would_cancel"],
+            jobs=(replace(ANSWERS["would_cancel"].jobs[0], id=HOSTILE, type=HOSTILE),),
+        ),
         "job": replace(ANSWERS["job"], id=HOSTILE, type=HOSTILE, args={HOSTILE: HOSTILE}),
     }
     try:
         for width in (360, 1180):
             page.set_viewport_size({"width": width, "height": 740})
-            for path in ("/", "/queues", "/jobs/any"):
+            for path in (
+                "/", "/queues", "/jobs/any", "/dead-letters", "/dead-letters?fingerprint=any",
+                "/dead-letters/fix?id=any", "/cancel?text=any",
+            ):  # fmt: skip
                 page.goto(address + path)
                 assert page.evaluate("document.documentElement.scrollWidth") == width, path
                 assert page.locator("b[onclick]").count() == 0
     finally:
         desk.answers = dict(ANSWERS)
+
+
+def test_dead_job_is_corrected_by_keyboard(page: Page, address: str, desk: PreparedDesk) -> None:
+    desk.answers = {**ANSWERS, "fix_letter": Fixed("the-new-one", JOB_ID, "")}
+    desk.asked.clear()
+    try:
+        page.goto(f"{address}/dead-letters/fix?id={JOB_ID}")
+        page.locator("[name='arg.to']").focus()
+        page.keyboard.press("End")
+        page.keyboard.press("Backspace")
+        page.keyboard.type("m")
+        for _ in range(2):
+            page.keyboard.press("Tab")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Shift+Tab")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/jobs/the-new-one")
+    finally:
+        desk.answers = dict(ANSWERS)
+
+    (changes,) = [given[2] for name, given in desk.asked if name == "fix_letter"]
+    assert changes == {"to": "grace@example.com", "colour": "BLUE"}
 
 
 def test_keys_lead_to_pages_rows_filter_and_help(page: Page, address: str) -> None:

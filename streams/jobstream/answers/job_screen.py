@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jobstream.answers.as_of import AsOf
 from jobstream.answers.errors import NoSuch, NotFromViews
 from jobstream.answers.job_family import JobFamily
+from jobstream.answers.late_marks import masked_by_all, masked_by_code
 from jobstream.answers.moments import datetime_of
 from jobstream.control_listing import ControlEntry, shown
 from jobstream.operate.errors import LookTooLong, NotThere
@@ -97,10 +98,12 @@ def job(site: Site, job_id: str) -> JobAnswer:
     except NoSuch:
         if (kept := job_from_views(site, job_id)) is None:
             raise
-        return kept
+        return replace(kept, args=masked_by_all(site, kept.type, kept.args))
     found = held.value.history
     run = of_job(held.value.answers, "runs", found.job_id)
-    return _answer(held.as_of(), found, held.value.orders, run)
+    # The reader of the log has masked what its schemas mark.
+    answer = _answer(held.as_of(), found, held.value.orders, run)
+    return replace(answer, args=masked_by_code(site, answer.type, answer.args))
 
 
 def job_from_views(site: Site, job_id: str) -> JobAnswer | None:

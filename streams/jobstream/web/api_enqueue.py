@@ -120,6 +120,7 @@ async def _many(call: Call) -> ManyEnqueuedAnswer:
         )
     except EnqueuesFailed as error:
         raise _some_failed(error) from error
+    call.request.state.about = f"{len(ids)} jobs from {ids[0]}"
     return ManyEnqueuedAnswer(tuple(ids))
 
 

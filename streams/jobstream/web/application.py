@@ -27,7 +27,7 @@ from jobstream.web.api_route import V1
 from jobstream.web.api_wait import WAITS
 from jobstream.web.desk import Desk
 from jobstream.web.documents import as_json
-from jobstream.web.entry_check import admit
+from jobstream.web.entry_check import admit, prepare
 from jobstream.web.event_stream import EVENTS
 from jobstream.web.openapi import description
 from jobstream.web.pages import routes as page_routes
@@ -35,6 +35,7 @@ from jobstream.web.problems import Problem
 from jobstream.web.request_meter import NO_ROUTE
 from jobstream.web.route_run import answer_to, endpoint_of
 from jobstream.web.tokens import TokenFile
+from jobstream.web.unknown_path import not_found_of, to_first_page
 from jobstream.web.web_options import WebOptions
 
 if TYPE_CHECKING:
@@ -125,9 +126,12 @@ def application(desk: Desk, calls: tuple[ApiRoute, ...] = ROUTES) -> ASGIApp:
         *page_routes(desk),
     ]
     if prefix := desk.options.prefix:
-        routes = [Mount(prefix, Router(routes, redirect_slashes=False))]
+        routes = [
+            Route(prefix, to_first_page),
+            Mount(prefix, Router(routes, redirect_slashes=False)),
+        ]
     inner = Starlette(
-        routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _http_error}
+        routes=routes, lifespan=lifespan, exception_handlers={HTTPException: not_found_of(desk)}
     )
     inner.router.redirect_slashes = False
     return _Outer(inner, desk)
@@ -141,7 +145,9 @@ def _openapi_of(desk: Desk, calls: tuple[ApiRoute, ...]) -> Handler:
         try:
             request.state.caller = admit(desk, request).name
             prefix = request.scope.get("root_path", "").removesuffix(V1)
-            document = description(desk.site, calls, prefix)
+            provided = desk.oidc is not None and desk.oidc.options.audience
+            issuer = desk.oidc.options.issuer if desk.oidc is not None and provided else ""
+            document = description(desk.site, calls, prefix, issuer)
         except Problem as error:
             return answer_to(error, request)
         return Response(as_json(document), media_type="application/json")
@@ -166,17 +172,6 @@ async def _healthz(_: Request) -> Response:
     return JSONResponse({"ok": True})
 
 
-async def _http_error(request: Request, error: Exception) -> Response:
-    """What the router found wrong: no such path, or no such method there."""
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
-    kind, message = "http", str(error.detail)
-    if error.status_code == 404:  # noqa: PLR2004 - its name
-        kind, message = "no-path", f"no path {request.url.path!r:.200}; {V1}/openapi.json has all"
-    elif error.status_code == 405:  # noqa: PLR2004 - its name
-        kind, message = "method", f"{request.method} is not for {request.url.path!r:.200}"
-    return answer_to(Problem(error.status_code, kind, message, headers=error.headers), request)
-
-
 class _Outer:
     """Around every request: its correlation id, the headers of its answer, a line in the log."""
 
@@ -197,6 +192,7 @@ class _Outer:
         known = _CORRELATION.fullmatch(given) is not None
         state["correlation_id"] = given if known else str(uuid_utils.uuid7())
         status = 0
+        await prepare(self._desk, Request(scope))
 
         async def tell(message: Message) -> None:
             nonlocal status

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from jobstream.acting.operations import Operations
 from jobstream.answers.errors import TooBusy
+from jobstream.errors import ConfigError
 from jobstream.web.change_feed import ChangeFeed
 from jobstream.web.page_sessions import Sessions
 from jobstream.web.rate import RequestRate
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from jobstream.answers.app_site import Site
     from jobstream.web.callers import Caller
+    from jobstream.web.oidc import Oidc
     from jobstream.web.tokens import TokenFile
     from jobstream.web.web_options import WebOptions
 
@@ -40,12 +42,15 @@ class Desk:
         self.meter = WebMeter()
         self.waiters = 0
         """Requests that wait for the end of a job."""
+        self.oidc = _oidc_of(options)
+        """The identity provider; None without one."""
         self._room = asyncio.Semaphore(options.threads_max)
 
     @property
     def is_open(self) -> bool:
         """Whether callers need no token: there is none, and the loopback alone is served."""
-        return self.options.open_to_loopback and not self.tokens.now().by_id
+        is_open = self.options.open_to_loopback and self.oidc is None
+        return is_open and not self.tokens.now().by_id
 
     @property
     def sessions(self) -> Sessions:
@@ -53,7 +58,9 @@ class Desk:
         return Sessions(self.tokens.now().session_key or self.options.spare_key)
 
     def holder(self, token_id: str) -> Caller | None:
-        """Who holds the token of that id now; None if it was revoked."""
+        """Who holds the token of that id now, or signed in so; None if it was revoked."""
+        if token_id.startswith("oidc:"):
+            return self.oidc.holder(token_id) if self.oidc is not None else None
         found = self.tokens.now().by_id.get(token_id)
         return found.caller() if found is not None else None
 
@@ -83,3 +90,14 @@ class Desk:
         """Let go of what the site holds; blocks for some seconds at most."""
         self.operations.stop_all()
         self.site.close()
+
+
+def _oidc_of(options: WebOptions) -> Oidc | None:
+    if options.oidc is None:
+        return None
+    try:
+        from jobstream.web.oidc import Oidc  # noqa: PLC0415 - needs the extra
+    except ImportError as error:
+        message = f"a provider needs the extra: pip install 'jobstream[oidc]' ({error})"
+        raise ConfigError(message) from error
+    return Oidc(options.oidc)

@@ -44,6 +44,13 @@ def admit(desk: Desk, request: Request) -> Caller:
     return caller
 
 
+async def prepare(desk: Desk, request: Request) -> None:
+    """Get what is needed to know the caller; waits for the identity provider at most."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if desk.oidc is not None and scheme.lower() == "bearer" and desk.oidc.is_ours(token):
+        await desk.oidc.ready_for(token)
+
+
 def require(caller: Caller, role: TokenRole) -> None:
     """Raise Problem where the caller lacks that role."""
     if not caller.has(role):
@@ -121,6 +128,8 @@ def _caller(desk: Desk, request: Request) -> Caller:
     given = request.headers.get("authorization")
     if given is not None:
         scheme, _, token = given.partition(" ")
+        if desk.oidc is not None and scheme.lower() == "bearer" and desk.oidc.is_ours(token):
+            return desk.oidc.bearer(token)
         found = desk.tokens.now().caller(token.strip()) if scheme.lower() == "bearer" else None
         if found is None:
             raise _refused(_UNKNOWN)

@@ -38,8 +38,10 @@ _PROBLEM: Schema = {
 }
 
 
-def description(site: Site, routes: Iterable[ApiRoute], prefix: str) -> dict[str, Any]:
-    """The document; `prefix` is where the application is mounted."""
+def description(
+    site: Site, routes: Iterable[ApiRoute], prefix: str, issuer: str = ""
+) -> dict[str, Any]:
+    """The document; `prefix` is where it is mounted, `issuer` whose tokens it takes, too."""
     schemas = Schemas()
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
@@ -59,10 +61,18 @@ def description(site: Site, routes: Iterable[ApiRoute], prefix: str) -> dict[str
         "paths": paths,
         "components": {
             "schemas": {**schemas.components, "Problem": _PROBLEM},
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": _security(issuer),
         },
-        "security": [{"token": []}],
+        "security": [{name: []} for name in _security(issuer)],
     }
+
+
+def _security(issuer: str) -> dict[str, dict[str, str]]:
+    found = {"token": {"type": "http", "scheme": "bearer"}}
+    if issuer:
+        place = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
+        found["provider"] = {"type": "openIdConnect", "openIdConnectUrl": place}
+    return found
 
 
 def _operation(schemas: Schemas, route: ApiRoute, job: Job[Any, Any] | None) -> dict[str, Any]:

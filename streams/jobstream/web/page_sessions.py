@@ -12,10 +12,12 @@ import hmac
 import json
 import secrets
 from dataclasses import dataclass
+from typing import Any
 
 LASTS_S = 12 * 3600.0
 """How long a session lasts; then one signs in anew."""
-_CHARS_MAX = 600
+_CHARS_MAX = 2_400
+_SEALED_CHARS_MAX = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Session:
     """Who is signed in."""
 
     token_id: str
-    """Empty for a caller of the loopback without tokens."""
+    """Empty for a caller of the loopback without tokens; of a provider's, what it said of them."""
     until_s: float
     """Seconds since the epoch."""
     nonce: str
@@ -35,9 +37,9 @@ class Sessions:
     def __init__(self, key: bytes) -> None:
         self._key = key
 
-    def begin(self, token_id: str, now_s: float) -> str:
+    def begin(self, token_id: str, now_s: float, lasts_s: float = LASTS_S) -> str:
         """The cookie's value for somebody who signs in now."""
-        told = [token_id, round(now_s + LASTS_S), secrets.token_hex(8)]
+        told = [token_id, round(now_s + lasts_s), secrets.token_hex(8)]
         body = base64.urlsafe_b64encode(json.dumps(told).encode()).decode().rstrip("=")
         return f"{body}.{self._sign('session', body)}"
 
@@ -52,6 +54,25 @@ class Sessions:
             base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
         )
         return Session(token_id, until_s, nonce) if now_s < until_s else None
+
+    def seal(self, purpose: str, told: object, until_s: float) -> str:
+        """A text for a cookie that can be read, and not changed, or used for another purpose."""
+        body = base64.urlsafe_b64encode(json.dumps([told, until_s]).encode()).decode().rstrip("=")
+        return f"{body}.{self._sign(purpose, body)}"
+
+    def unseal(self, purpose: str, cookie: str, now_s: float) -> tuple[Any, float] | None:
+        """What was sealed, and until when it holds; None for what is not ours or is over."""
+        body, _, signature = cookie.partition(".")
+        if len(cookie) > _SEALED_CHARS_MAX or not cookie.isascii():
+            return None
+        if not hmac.compare_digest(self._sign(purpose, body), signature):
+            return None
+        told, until_s = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+        return (told, until_s) if now_s < until_s else None
+
+    def derive(self, purpose: str, of: str) -> str:
+        """A secret made of a text that others may know; only who has the key can make it."""
+        return self._sign(f"derive {purpose}", of)
 
     def form_token(self, session: Session) -> str:
         """What each form of the session carries, so that no other site can post it."""

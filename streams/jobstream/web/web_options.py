@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field
 
+from jobstream.web.oidc_options import OidcOptions
 from jobstream.web.request_parts import BODY_BYTES_MAX
 
 
@@ -32,5 +33,7 @@ class WebOptions:
     """Streams of changes at once."""
     is_secure: bool = False
     """Whether it is reached by HTTPS alone: cookies are then kept from plain HTTP."""
+    oidc: OidcOptions | None = None
+    """The identity provider that is trusted beside tokens; needs the extra `oidc`."""
     spare_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     """Signs sessions while there is no file of tokens."""

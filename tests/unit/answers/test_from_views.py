@@ -16,7 +16,7 @@ from tests.harness.folded import logs_of, made, sqlite_in, whole
 from tests.harness.played_shop import Turn, opened
 from tests.harness.web_calls import WebSide, shop
 
-from jobstream.answers import read_side
+from jobstream.answers import jobs_matching, read_side
 from jobstream.answers.app_site import Site
 from jobstream.answers.audit_screen import audit
 from jobstream.answers.errors import NotFromViews
@@ -123,6 +123,22 @@ def test_jobs_of_any_age_are_found_by_text_filter_and_page(web: WebSide) -> None
     assert paged == [job["id"] for job in found["jobs"]]
     assert after == ""
     assert web.ask("GET", "/jobs", params={"text": "order"}).status_code == 200
+
+
+@pytest.mark.usefixtures("file")
+def test_all_jobs_that_match_are_read_page_by_page(
+    web: WebSide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs_matching, "PAGE", 1)
+    listed = jobs(web.site, EVERY).jobs
+    states = tuple({row.state for row in listed})
+
+    found = jobs_matching.jobs_matching(web.site, JobsWanted(states), 100)
+    some = jobs_matching.jobs_matching(web.site, JobsWanted(states), 2)
+
+    assert (found.source, found.older) == ("views", 0)
+    assert [row.id for row in found.jobs] == [row.id for row in listed]
+    assert [row.id for row in some.jobs] == [row.id for row in listed[:2]]
 
 
 @pytest.mark.parametrize("after", ["WzEsMl0", "WzEwMDAwMDAwMDAwMDAwMDAwMDAwMDAwLDFd", "W10", "x"])

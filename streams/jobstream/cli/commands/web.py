@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,11 +20,14 @@ from jobstream.cli.options import (
     name_and_settings,
 )
 from jobstream.cli.output import print_json, print_table, remark, say
+from jobstream.cli.provider_options import provider_of, provider_options
 from jobstream.cli.seen_app import database_option, site_of
 from jobstream.errors import ConfigError
 from jobstream.exits import OK
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from jobstream.cli.app_name import AppName
     from jobstream.web.desk import Desk
     from jobstream.web.tokens import TokenFile
@@ -75,6 +78,7 @@ def command() -> None:
                    "[default: any, with tokens]")  # fmt: skip
 @click.option("--https", "is_secure", is_flag=True,
               help="Send cookies by HTTPS only: every client comes by HTTPS.")  # fmt: skip
+@provider_options
 @tokens_option
 @database_option
 @metrics_port_option
@@ -93,6 +97,7 @@ def serve_command(
     metrics_port: str | None,
     form: LogForm,
     log_level: str,
+    **provider: Any,  # noqa: ANN401 - the options of `provider_options`
 ) -> int:
     """Serve the HTTP API of an app until SIGTERM, SIGINT or SIGHUP.
 
@@ -104,7 +109,16 @@ def serve_command(
 
     never_fail()
     configure(form, log_level)
-    desk = _desk(app, file, database, host=host, prefix=prefix, hosts=hosts, is_secure=is_secure)
+    desk = _desk(
+        app,
+        file,
+        database,
+        host=host,
+        prefix=prefix,
+        hosts=hosts,
+        is_secure=is_secure,
+        provider=provider,
+    )
     from jobstream.observe.health import Probes  # noqa: PLC0415 - with the command only
     from jobstream.observe.server import serve  # noqa: PLC0415 - needs the extra `metrics`
     from jobstream.web.application import application  # noqa: PLC0415 - needs the extra
@@ -122,7 +136,7 @@ def serve_command(
         def ready() -> None:
             tokens = len(desk.tokens.now().by_id)
             log.info("web_serving", extra={"address": address, "tokens": tokens})
-            if not tokens:
+            if desk.is_open:
                 hint = typed("jobstream web token add MODULE:APP NAME --role read", app)
                 log.warning("web_without_tokens", extra={"serves": "the loopback", "fix": hint})
             endpoint.tell_ready("web")
@@ -140,6 +154,7 @@ def _desk(
     prefix: str,
     hosts: tuple[str, ...],
     is_secure: bool,
+    provider: Mapping[str, Any],
 ) -> Desk:
     """What the application is made of; raises ConfigError where it must not be served there."""
     try:
@@ -157,7 +172,8 @@ def _desk(
     site = site_of(app, database)
     site.read_side.require()
     tokens = TokenFile(file if file is not None else token_path(site))
-    if not tokens.read().by_id and not is_loopback(host):
+    oidc = provider_of(provider)
+    if not tokens.read().by_id and oidc is None and not is_loopback(host):
         fix = typed("jobstream web token add MODULE:APP NAME --role read", app)
         message = (
             f"--host {host} would serve others, and there is no token in {tokens.path}: make one "
@@ -169,6 +185,7 @@ def _desk(
         open_to_loopback=is_loopback(host),
         hosts=tuple(name.lower() for name in hosts),
         is_secure=is_secure,
+        oidc=oidc,
     )
     return Desk(site, tokens, options)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from starlette.responses import RedirectResponse, Response
 
@@ -48,10 +49,7 @@ def sign_in_of(desk: Desk) -> Endpoint:
 
 
 async def _begin(desk: Desk, request: Request) -> Response:
-    client = request.client.host if request.client is not None else ""
-    if wait_s := desk.rate.wait_s(("sign-in", client)):
-        message = "too many attempts to sign in from there"
-        raise Problem(429, "rate", message, headers=retry_after(wait_s))
+    check_attempts(desk, request)
     form = await form_of(request)
     caller = desk.tokens.now().caller(form.get("token", "").strip())
     wanted = form.get("next", "")
@@ -65,8 +63,20 @@ async def _begin(desk: Desk, request: Request) -> Response:
     return answer
 
 
+def check_attempts(desk: Desk, request: Request) -> None:
+    """Raise Problem where too many attempts to sign in come from that address."""
+    client = request.client.host if request.client is not None else ""
+    if wait_s := desk.rate.wait_s(("sign-in", client)):
+        message = "too many attempts to sign in from there"
+        raise Problem(429, "rate", message, headers=retry_after(wait_s))
+
+
 def _form(desk: Desk, request: Request, wanted: str, why: str = "", status: int = 200) -> Response:
-    values = {"next": wanted if Places.of(request).is_ours(wanted) else "", "why": why}
+    provider = ""
+    if desk.oidc is not None and desk.oidc.options.client_id:
+        provider = urlsplit(desk.oidc.options.issuer).hostname or ""
+    is_ours = Places.of(request).is_ours(wanted)
+    values = {"next": wanted if is_ours else "", "why": why, "provider": provider}
     page = Page("sign_in.html", "Sign in", values, status=status)
     return respond(request, page, around(desk, None, "", ""))
 

@@ -72,7 +72,17 @@ def routes(desk: Desk) -> list[Route]:
         except Problem as problem:
             return error_page(desk, request, problem, None)
 
+    provided: list[Route] = []
+    if (oidc := desk.oidc) is not None and oidc.options.client_id:
+        from jobstream.web.pages import oidc_sign_in  # noqa: PLC0415 - needs the extra
+
+        begin, back = oidc_sign_in.begin_of(desk, oidc), oidc_sign_in.back_of(desk, oidc)
+        provided = [
+            Route("/sign-in/oidc", begin, name="page_sign_in_oidc"),
+            Route("/sign-in/oidc/back", back, name="page_sign_in_oidc_back"),
+        ]
     return [
+        *provided,
         *(Route(page.path, endpoint_of(desk, page), name=f"page_{page.name}") for page in PAGES),
         Route("/sign-in", sign_in.sign_in_of(desk), methods=["GET", "POST"], name="page_sign_in"),
         Route("/sign-out", sign_in.sign_out_of(desk), methods=["POST"], name="page_sign_out"),
