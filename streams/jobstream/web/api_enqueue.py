@@ -12,9 +12,8 @@ from jobstream.web.api_route import ApiRoute, Call, Reply
 from jobstream.web.callers import TokenRole
 from jobstream.web.entry_check import require_queue
 from jobstream.web.problems import Problem, retry_after
-from jobstream.web.request_parts import read_body
+from jobstream.web.request_parts import read_body, shape_of
 from jobstream_schemas import JsonMisfit
-from jobstream_schemas.shapes.declared import record_of
 
 if TYPE_CHECKING:
     from jobstream.job import Job
@@ -146,9 +145,9 @@ def job_of(call: Call, job_type: str) -> Job[Any, Any]:
 
 def args_of(job: Job[Any, Any], value: object, where: str = "") -> Any:  # noqa: ANN401 - its args
     """The args that JSON values stand for; raises Problem naming every wrong field."""
-    cls = job.codec.cls
+    cls: type = job.codec.cls
     try:
-        return record_of(cls).from_json(value, cls.__name__)
+        return shape_of(cls).from_json(value, cls.__name__)
     except JsonMisfit as misfit:
         text = f"{where}: {misfit}" if where else str(misfit)
         raise Problem(422, "wrong-args", text, may_be_written=False) from misfit
