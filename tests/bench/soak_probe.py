@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tests.harness.trial import Trial
 
 DEDUP_ROWS = re.compile(r"^jobs_dedup_rows\{[^}]*\} (\S+)$", re.MULTILINE)
+TABLE_BYTES = re.compile(r"^jobs_dedup_memory_bytes(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
 ASK_S = 10.0
 TICKS_A_SECOND = 100
 """Of the times in /proc/PID/stat: USER_HZ, 100 on every Linux of today."""
@@ -37,6 +38,8 @@ class Sample(TypedDict):
     """Seconds on a CPU since the worker's start, its children left out."""
     dedup_rows: int | None
     """None where the worker did not answer."""
+    tables_mb: float | None
+    """What the dedup tables have in memory, by the worker's own count; None as above."""
     lag: int | None
     """Jobs on queues and rungs that are not finished; None while the broker does not answer."""
     objects: int | None
@@ -58,7 +61,7 @@ class Probe:
         """Ask everything once. Raises OSError if the worker is gone."""
         folder = Path(f"/proc/{self._pid}")
         after_name = (folder / "stat").read_text().rpartition(")")[2].split()
-        counted = self._counted()
+        counted, metrics = self._counted(), self._metrics()
         return {
             "at_s": time.monotonic() - self._began,
             "rss_mb": held_mb(self._pid)[0],
@@ -66,24 +69,26 @@ class Probe:
             "threads": sum(1 for _ in (folder / "task").iterdir()),
             "descriptors": sum(1 for _ in (folder / "fd").iterdir()),
             "cpu_s": (int(after_name[11]) + int(after_name[12])) / TICKS_A_SECOND,
-            "dedup_rows": self._dedup_rows(),
+            "dedup_rows": _summed(DEDUP_ROWS, metrics),
+            "tables_mb": None if (used := _summed(TABLE_BYTES, metrics)) is None else used / 1e6,
             "lag": self._lag(),
             "objects": counted.get("objects"),
             "collections": counted.get("collections", []),
             "uncollectable": counted.get("uncollectable", 0),
         }
 
-    def _dedup_rows(self) -> int | None:
+    def _metrics(self) -> str:
+        """What the worker exposes; nothing where it did not answer."""
         for target in living(self._targets):
             if target.pid == self._pid:
                 url = f"http://{target.address}/metrics"
                 try:
                     with urllib.request.urlopen(url, timeout=ASK_S) as answer:
-                        text = answer.read().decode()
+                        found: str = answer.read().decode()
+                        return found
                 except OSError:
-                    return None
-                return round(sum(map(float, DEDUP_ROWS.findall(text))))
-        return None
+                    return ""
+        return ""
 
     def _lag(self) -> int | None:
         try:
@@ -98,6 +103,11 @@ class Probe:
         newest = self._census.read_text().rpartition("\n")[0].rpartition("\n")[2]
         found: dict[str, Any] = json.loads(newest) if newest else {}
         return found if found.get("pid") == self._pid else {}
+
+
+def _summed(metric: re.Pattern[str], metrics: str) -> int | None:
+    found = metric.findall(metrics)
+    return round(sum(map(float, found))) if found else None
 
 
 def _children(folder: Path) -> list[int]:

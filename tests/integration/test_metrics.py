@@ -276,6 +276,7 @@ def test_what_the_worker_holds_and_spends(shop: Shop) -> None:
     assert found["jobs_partitions_restoring", "mail"] == 0
     assert found["jobs_dedup_rows", "mail"] > 0
     assert found["jobs_dedup_rows_budget", "mail"] == 2_000_000
+    assert 0 < seen["jobs_dedup_memory_bytes",] < 64 << 20
     assert seen["jobs_rebalances_total", group, "assigned"] >= 1
     assert abs(time.time() - seen["jobs_last_poll_timestamp_seconds", group]) < WAIT_S
 

@@ -66,6 +66,10 @@ class ShardMemory:
             write_bytes, allow_stall=False, cache=self.cache
         )
 
+    def used(self) -> int:
+        """Bytes that all shards have in memory now, by the count of RocksDB's cache."""
+        return self.cache.get_usage()
+
 
 def open_rocks(path: Path, memory: ShardMemory) -> rocksdict.Rdict:
     """Open or create the database in `path`; replays what its last process had not flushed.

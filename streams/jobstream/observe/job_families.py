@@ -111,6 +111,17 @@ class WorkerCollector:
         yield gauge("jobs_concurrency_limit", [((), standing.concurrency)])
 
 
+class TablesCollector:
+    """The memory of the dedup tables of one worker process."""
+
+    def __init__(self, used: Callable[[], int]) -> None:
+        self._used = used
+
+    def collect(self) -> Iterable[Metric]:
+        """One gauge, of all shards together."""
+        yield gauge("jobs_dedup_memory_bytes", [((), self._used())])
+
+
 def _breakers(breakers: Iterable[BreakerFacts]) -> Iterable[Metric]:
     found = list(breakers)
     yield gauge("jobs_breaker_state", [((each.name,), each.state) for each in found])

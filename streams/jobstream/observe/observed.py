@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from jobstream.observe import worker_health as health
 from jobstream.observe.groups_metrics import DelayCollector, GroupsCollector
 from jobstream.observe.health import Probes
-from jobstream.observe.job_families import JobsCollector, WorkerCollector
+from jobstream.observe.job_families import JobsCollector, TablesCollector, WorkerCollector
 from jobstream.observe.kafka_metrics import ClientStats
 from jobstream.observe.metrics.metric import EDGES
 from jobstream.observe.schedule_metrics import ScheduleCollector
@@ -27,7 +27,7 @@ from jobstream_processors.meter import Meter
 from jobstream_processors.schedule.schedule_meter import ScheduleMeter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from prometheus_client.registry import Collector
 
@@ -73,6 +73,8 @@ class Observed:
         self.role = roles[0]
         """Name of the process's role; a process with several roles has the first."""
         self.worker: Worker | None = None
+        self.tables_use: Callable[[], int] = int
+        """Bytes that the dedup tables of this process have in memory; 0 before there are any."""
         self.delayer: Delayer | None = None
         self.verified = False
         """The topics were found to be as declared."""
@@ -88,7 +90,11 @@ class Observed:
         turns = [turn for _, turn in self._turns()]
         found: list[Collector] = [GroupsCollector(turns), self.stats]
         if self.meter is not None:
-            found += [JobsCollector(self.meter), WorkerCollector(self.meter, self._standing)]
+            found += [
+                JobsCollector(self.meter),
+                WorkerCollector(self.meter, self._standing),
+                TablesCollector(self._tables_use),
+            ]
         if self.delays is not None:
             found.append(DelayCollector(self.delays, self._held))
         if self.ticks is not None:
@@ -142,6 +148,9 @@ class Observed:
 
     def _standing(self) -> Standing | None:
         return self.worker.standing() if self.worker is not None else None
+
+    def _tables_use(self) -> int:
+        return self.tables_use()
 
     def _held(self) -> Mapping[tuple[str, str], int]:
         return self.delayer.held() if self.delayer is not None else {}

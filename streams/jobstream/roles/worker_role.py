@@ -67,6 +67,7 @@ class WorkerRole(Role):
         warn_of_handlers(app, ground.specs.values(), plans)
         shards = sum(app.queues[name].partitions for name in plans)
         memory = ShardMemory(row_files=raised_for(shards))
+        ground.observed.tables_use = memory.used
         with claim_slot(app.settings.state_dir, app.name, ground.briefing.cluster_id) as slot:
             seen, now_ms = ground.observed.progress, ground.clock.broker_ms
             tables = Table(slot, ground.reader, seen, memory=memory, now_ms=now_ms)

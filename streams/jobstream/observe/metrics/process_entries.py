@@ -61,6 +61,9 @@ PROCESS: tuple[Metric, ...] = (
            "Rows in the local shards of the partitions owned here; RocksDB's estimate."),
     Metric("jobs_dedup_rows_budget", "gauge", "worker", ("queue",),
            "Rows up to which a partition is served again within 15 s, times the partitions owned."),
+    Metric("jobs_dedup_memory_bytes", "gauge", "worker", (),
+           "What the local shards of this process have in memory: blocks, filters and rows that "
+           "are not written yet, at most about 32 MiB. Other memory that grows is a leak."),
     Metric("jobs_loop_seconds_total", "counter", "worker", ("part",),
            "Where the time of the thread that polls goes: poll, hand, wait, commit, other. The "
            "parts sum to wall clock."),
