@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.harness.bad_minute import ANSWERS, CAUSE, CAUSES, FIX, JOB_ID, PreparedDesk, prepared
+from tests.harness.identity_provider import CLIENT, SECRET, identity_provider
 from tests.harness.served_pages import served
 
 from jobstream.answers.app_site import Site
@@ -15,6 +16,7 @@ from jobstream.operate.fix import Fixed
 from jobstream.settings import Settings
 from jobstream.web import asgi
 from jobstream.web.callers import TokenRole
+from jobstream.web.oidc_options import OidcOptions
 from jobstream.web.tokens import TokenFile
 
 if TYPE_CHECKING:
@@ -232,6 +234,26 @@ def test_everything_is_there_without_a_script(browser: Browser, address: str) ->
     assert page.locator("html").get_attribute("data-theme") == "dark"
     assert page.url.endswith("/queues/payments")
     context.close()
+
+
+def test_signing_in_by_a_provider_of_another_site(browser: Browser, tmp_path: Path) -> None:
+    with identity_provider() as provider:
+        options = OidcOptions(
+            issuer=provider.issuer, client_id=CLIENT, client_secret=SECRET,
+            roles={"ops": TokenRole.OPERATE},
+        )  # fmt: skip
+        with served(prepared(PreparedDesk(tmp_path, oidc=options))) as address:
+            page = browser.new_page()
+            page.goto(f"{address}/queues/mail")
+            page.keyboard.press("Tab")
+            page.get_by_role("link", name="Sign in with 127.0.0.1").click()
+            page.wait_for_url("**/queues/mail")
+            assert page.locator(".caller").text_content() == "oidc:u-17"
+            page.reload()
+            assert page.get_by_role("heading", level=1).text_content() == "Queue mail"
+            page.get_by_role("button", name="Sign out").click()
+            page.wait_for_url("**/sign-in")
+            page.close()
 
 
 def test_signing_in_leads_back_to_the_page(browser: Browser, tmp_path: Path) -> None:
