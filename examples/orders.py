@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from jobstream.sql import create_tables
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
@@ -26,11 +28,12 @@ def engine() -> Engine:
 
 
 def create() -> None:
-    """Make the table, once, before anything else runs: `python -m examples.orders`."""
+    """Make the tables, jobstream's too, before anything else: `python -m examples.orders`."""
     with engine().begin() as connection:
         if connection.dialect.name == "sqlite":
             connection.exec_driver_sql("pragma journal_mode=wal")
         metadata.create_all(connection)
+        create_tables(connection)
 
 
 def save(connection: Connection, order_id: str, email: str) -> None:

@@ -106,10 +106,15 @@ class Commands:
     server: Command
     before: tuple[Command, ...] = ()
     """What runs to its end first, such as migrations."""
+    beside: tuple[Command, ...] = ()
+    """What runs beside the worker, such as a relay."""
 
 
-def serve(name: str, commands: Callable[[int], Commands]) -> int:
-    """Start it all and stay until Ctrl-C; returns the exit code. `commands` get the port."""
+def serve(name: str, commands: Callable[[int, str], Commands]) -> int:
+    """Start it all and stay until Ctrl-C; returns the exit code.
+
+    `commands` get the port, and the URL of the database.
+    """
     parser = argparse.ArgumentParser(prog=f"python -m examples.{name}")
     parser.add_argument("--port", type=int, default=0, help="port of the service; 0: a free one")
     port = parser.parse_args().port or _free_port()
@@ -129,10 +134,12 @@ def serve(name: str, commands: Callable[[int], Commands]) -> int:
         stack.callback(serving.stop)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, serving.ask_to_leave)
-        wanted = commands(port)
+        wanted = commands(port, environ[DATABASE])
         for words in (*wanted.before, wanted.topics):
             serving.run(*words)
         serving.start("the worker", wanted.worker)
+        for words in wanted.beside:
+            serving.start(" ".join(words[:2]), words)
         serving.start("the server", wanted.server)
         address = f"http://127.0.0.1:{port}"
         serving.wait_for(f"{address}/")

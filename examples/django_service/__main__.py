@@ -10,7 +10,7 @@ MANAGE = "examples.django_service.manage"
 WEB = "examples.django_service.web:application"
 
 
-def commands(port: int) -> Commands:
+def commands(port: int, _: str) -> Commands:
     """What it consists of."""
     bind = ["--bind", f"127.0.0.1:{port}", "--workers", "2", "--threads", "4"]
     return Commands(

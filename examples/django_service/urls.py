@@ -25,7 +25,10 @@ LENGTH_MAX = 128
 
 def take_order(request: HttpRequest) -> JsonResponse:
     """Save it and enqueue after the commit: a rolled back order has no task."""
-    order = json.loads(request.body)
+    try:
+        order = json.loads(request.body)
+    except ValueError:
+        return JsonResponse({"detail": "the body is no JSON"}, status=400)
     if not (isinstance(order, dict) and _is_text(order.get("id"), order.get("email"))):
         return JsonResponse({"detail": "an order has an id and an email"}, status=422)
     with transaction.atomic():

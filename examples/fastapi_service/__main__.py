@@ -1,4 +1,4 @@
-"""Starts the service: Kafka if there is none, topics, a worker, and uvicorn."""
+"""Starts the service: Kafka if there is none, topics, a worker, a relay, and uvicorn."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ APP = "examples.fastapi_service.jobs:app"
 WEB = "examples.fastapi_service.web:web"
 
 
-def commands(port: int) -> Commands:
+def commands(port: int, database: str) -> Commands:
     """What it consists of."""
     return Commands(
         before=(["examples.orders"],),
         topics=["jobstream", "topics", "apply", APP],
         worker=["jobstream", "worker", APP],
+        beside=(["jobstream", "relay", APP, "--url", database],),
         server=["uvicorn", WEB, "--port", str(port), "--workers", "2", "--log-level", "warning"],
     )
 

@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel, Field
 
 from jobstream.fastapi import Jobs, install, jobs, lifespan, status_router
+from jobstream.sql import enqueue_in
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -45,11 +46,15 @@ class Order(BaseModel):
 
 @web.post("/orders", status_code=202)
 def take_order(order: Order, given: Given) -> Response:
-    """Save it, then enqueue. A client that had no answer repeats both: the key makes it one job."""
+    """Save it with its job, in one transaction; the relay sends the job after the commit.
+
+    A broker that is away stops no order. Until the relay has sent it, the job's status is a 404.
+    """
+    receipt = Receipt(order.id, order.email)
     with database().begin() as connection:
         orders.save(connection, order.id, order.email)
-    job = send_receipt.enqueue(Receipt(order.id, order.email), idempotency_key=order.id)
-    return given.accepted(job)
+        job = enqueue_in(connection, send_receipt, receipt, idempotency_key=order.id)
+    return given.accepted(job.job_id)
 
 
 @web.get("/orders/{order_id}")

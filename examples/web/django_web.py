@@ -30,7 +30,10 @@ from jobstream.django import enqueue_on_commit, job_status  # noqa: E402 - after
 
 def take_order(request: HttpRequest) -> JsonResponse:
     """Enqueue after the commit: no job may start before its rows can be read."""
-    order = json.loads(request.body)
+    try:
+        order = json.loads(request.body)
+    except ValueError:
+        return JsonResponse({"detail": "the body is no JSON"}, status=400)
     if not (isinstance(order, dict) and _is_text(order.get("id"), order.get("email"))):
         return JsonResponse({"detail": "an order has an id and an email"}, status=422)
     with transaction.atomic():

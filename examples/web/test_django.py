@@ -33,6 +33,15 @@ def test_an_order_sends_a_receipt(jobs: MemoryJobs) -> None:
     jobs.assert_enqueued(send_receipt, Receipt("o-1", "a@b.example"), count=1)
 
 
+@pytest.mark.parametrize(("body", "status"), [("{", 400), ("[]", 422), ('{"id": 5}', 422)])
+def test_what_is_no_order_is_refused(jobs: MemoryJobs, body: str, status: int) -> None:
+    """Before anything is enqueued."""
+    answer = Client().post("/orders", body, "application/json")
+
+    assert answer.status_code == status
+    assert jobs.seen() == []
+
+
 def test_a_receipt_is_sent_again(jobs: MemoryJobs) -> None:
     """The same by a view that is a coroutine."""
     answer = asyncio.run(AsyncClient().post("/orders/o-1/receipts?email=a@b.example"))

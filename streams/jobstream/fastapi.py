@@ -235,7 +235,6 @@ def status_router(path: str = STATUS_PATH, *, app: str | None = None, **options:
     async def show_job(job_id: str, found: Any = Depends(wanted)) -> JSONResponse:  # noqa: ANN401, B008 - as FastAPI has it
         return await _shown(found, job_id)
 
-    show_job.__annotations__["return"] = None
     router.add_api_route(
         path, show_job, name=STATUS_NAME, response_class=JSONResponse, summary="Status of a job"
     )

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import httpx2
 import pytest
+from tests.harness.postgres import Postgres
 from tests.harness.waiting import wait_until
 from tests.spoken import Spoken
+
+from jobstream.broker.free_ports import choose_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,6 +91,30 @@ def wait_until_done(url: str) -> None:
     wait_until(lambda: json_at(url)["stage"] == "done", "the job is done", limit_s=LIMIT_S)
 
 
+def test_the_same_with_postgresql(start: Start) -> None:
+    with Postgres() as server:
+        url = server.url.replace("postgresql://", "postgresql+psycopg://")
+        service = start("examples.fastapi_service", SHOP_DATABASE=url)
+        address = address_in(service)
+        told = order(address, ORDERS)  # not one of the other test: it would be the same job
+        assert mailed_by(f"{address}/orders/o-{ORDERS}") == told["job_id"]
+        stop(service)
+
+
+def test_tasks_of_django_with_postgresql(start: Start) -> None:
+    with Postgres() as server:
+        service = start("examples.django_service", SHOP_DATABASE=server.url)
+        address = address_in(service)
+        told = order(address, ORDERS)  # not one of the other test: it would be the same job
+        assert mailed_by(f"{address}/orders/o-{ORDERS}") == told["job_id"]
+        stop(service)
+
+
+def stop(service: Spoken) -> None:
+    service.process.send_signal(signal.SIGINT)
+    assert service.process.wait(LIMIT_S) == 0, service.said
+
+
 @pytest.mark.parametrize("framework", ["fastapi", "flask", "django"])
 def test_clients_at_once_see_what_their_jobs_did(start: Start, framework: str) -> None:
     service = start(f"examples.{framework}_service")
@@ -106,8 +133,7 @@ def test_clients_at_once_see_what_their_jobs_did(start: Start, framework: str) -
     if framework == "django":
         result = json_at(f"{address}/results/{sent[0]['job_id']}")
         assert result == {"status": "SUCCESSFUL", "attempts": 1}
-    service.process.send_signal(signal.SIGINT)
-    assert service.process.wait(LIMIT_S) == 0, service.said
+    stop(service)
 
 
 PRELOADED = """
@@ -159,3 +185,33 @@ def test_a_client_used_before_a_fork_is_used_after_it(start: Start, tmp_path: Pa
     assert len({each["job_id"] for each in sent}) == ORDERS
     assert len({note.split()[-1] for note in notes}) >= 2  # the master, and one who was forked
     wait_until_done(sent[0]["status_url"])
+
+
+def test_a_reloader_starts_a_new_client_with_each_change(start: Start, tmp_path: Path) -> None:
+    program = tmp_path / "preloaded.py"
+    program.write_text(PRELOADED)
+    topics = start("jobstream", "topics", "apply", "preloaded:app")
+    assert topics.process.wait(LIMIT_S) == 0, topics.said
+    (place,) = choose_addresses(1, None)
+    port, address = place.port, f"http://127.0.0.1:{place.port}"
+    server = start("flask", "--app", "preloaded", "run", "--debug", "--port", str(port))
+    server.hear("Debugger PIN")
+    before = json_at(f"{address}/")
+
+    program.write_text(PRELOADED + '\nweb.add_url_rule("/new", view_func=enqueue)\n')
+
+    after = wait_until(lambda: answer_of(f"{address}/new"), "the new code", limit_s=LIMIT_S)
+    worker = start("jobstream", "worker", "preloaded:app")
+    notes = worker.hear("note by ", 2)
+    assert after is not None
+    assert before["job_id"] != after["job_id"]
+    assert len({note.split()[-1] for note in notes}) == 2  # two processes, a client each
+
+
+def answer_of(url: str) -> dict[str, Any] | None:
+    """The JSON there; None while the server is away or has no such page."""
+    try:
+        answer = httpx2.get(url, timeout=LIMIT_S)
+    except httpx2.TransportError:
+        return None
+    return answer.json() if answer.status_code == 202 else None

@@ -7,10 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db import transaction
 
-from jobstream.enqueue.composing import When, refusal
-from jobstream.errors import ConfigError
-from jobstream_schemas import EncodeError, caused
-
 if TYPE_CHECKING:
     from jobstream.job import Job
 
@@ -27,17 +23,11 @@ def enqueue_on_commit(
 ) -> None:
     """Call `job.enqueue(args, **options)` after the commit, or at once if no transaction is open.
 
-    `using` names the database, `robust` is Django's: errors of the enqueue are logged, not raised.
+    `using` names the database; `robust` is Django's: errors of the enqueue are logged, not raised.
     Otherwise they are raised out of the `atomic` block, whose rows are committed by then. A process
     that dies between the commit and the enqueue leaves no job: where that must not be, see the
-    outbox of `jobstream.sql`. Raises WrongArgs and ConfigError at once, before the commit.
+    outbox of `jobstream.sql`. Raises WrongArgs, JobTooLarge and ConfigError at once, before the
+    commit.
     """
-    try:
-        job.codec.encode_args(args)
-        When(**options)
-    except EncodeError as error:
-        raise caused(refusal(error), error) from error
-    except TypeError as error:
-        message = f"enqueue_on_commit: {error}; options are those of Job.enqueue"
-        raise ConfigError(message) from error
+    job.compose(args, **options)
     transaction.on_commit(partial(job.enqueue, args, **options), using=using, robust=robust)

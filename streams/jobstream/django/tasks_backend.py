@@ -59,12 +59,15 @@ class TasksBackend(backends.BaseTaskBackend):  # type: ignore[misc] # Django has
         except ConfigError as error:
             raise InvalidBackend(str(error)) from error
         self.supports_priority = self.given.has_priorities
+        self._declared_on: App | None = None
 
     @property
     def app(self) -> App:
         """The App, with the job types of this backend; raises ConfigError where none is named."""
         found = project_app(self.given.app, self.alias)
-        declare_all(found, self.alias, self.queues, self.given)
+        if found is not self._declared_on:
+            declare_all(found, self.alias, self.queues, self.given)
+            self._declared_on = found
         return found
 
     def validate_task(self, task: Any) -> None:  # noqa: ANN401 - a Task
@@ -78,14 +81,17 @@ class TasksBackend(backends.BaseTaskBackend):  # type: ignore[misc] # Django has
         """Send the task; blocks until it is in the log, 5 s at most.
 
         With ENQUEUE_ON_COMMIT and an open transaction it is sent after the commit, and never where
-        that is rolled back. Raises what `Job.enqueue` raises, TypeError for args that are no JSON,
-        and SynchronousOnlyOperation in a running event loop.
+        that is rolled back; with OUTBOX, too, it is written into the transaction. Raises what
+        `Job.enqueue` raises, TypeError for args that are no JSON, and SynchronousOnlyOperation in a
+        running event loop.
         """
         _refuse_in_loop()
         result = self._ready(task, args, kwargs)
         using = self.given.on_commit
         if using is None or not transaction.get_connection(using).in_atomic_block:
             self._send(result)
+        elif self.given.has_outbox:
+            self._write(result, using)
         else:
             transaction.on_commit(partial(self._send, result), using=using)
         return result
@@ -142,6 +148,18 @@ class TasksBackend(backends.BaseTaskBackend):  # type: ignore[misc] # Django has
     def _send(self, result: JobResult) -> None:
         job = job_of(self.app, self.alias, result.task, self.given)
         self.app.client.enqueue(job.kind, _call(result), _when(result), result.id)
+        self._tell(result)
+
+    def _write(self, result: JobResult, using: str) -> None:
+        """Into the open transaction; the relay sends it after the commit."""
+        from jobstream.sql import enqueue_in  # noqa: PLC0415 - needs an extra
+
+        job = job_of(self.app, self.alias, result.task, self.given)
+        written = enqueue_in(using, job, _call(result), run_at=_when(result).run_at)
+        object.__setattr__(result, "id", written.job_id)
+        transaction.on_commit(partial(self._tell, result), using=using)
+
+    def _tell(self, result: JobResult) -> None:
         signals.task_enqueued.send_robust(type(self), task_result=result)
 
 

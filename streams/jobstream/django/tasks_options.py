@@ -11,7 +11,7 @@ from jobstream_processors.core.duration import Duration, to_ms
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.errors import InvalidOption
 
-KNOWN = ("APP", "DATABASE", "ENQUEUE_ON_COMMIT", "PRIORITIES", "RETRY", "TIMEOUT")
+KNOWN = ("APP", "DATABASE", "ENQUEUE_ON_COMMIT", "OUTBOX", "PRIORITIES", "RETRY", "TIMEOUT")
 _RETRY = ("attempts", "cap", "factor", "first", "jitter", "max_age")
 
 
@@ -25,6 +25,8 @@ class TasksOptions:
     """The URL of the database of `jobstream views`."""
     on_commit: str | None
     """The database after whose commit tasks are sent; None: they are sent at once."""
+    has_outbox: bool
+    """Write tasks into the transaction, for the relay of `jobstream.sql`."""
     has_priorities: bool
     retry: Backoff
     timeout: Duration | None
@@ -44,18 +46,27 @@ def options_of(alias: str, params: Mapping[str, Any]) -> TasksOptions:
     if not isinstance(on_commit, bool | str):
         message = f"{where}['ENQUEUE_ON_COMMIT'] = {on_commit!r}: give True, False or a database"
         raise ConfigError(message)
-    priorities = given.get("PRIORITIES", True)
-    if not isinstance(priorities, bool):
-        message = f"{where}['PRIORITIES'] = {priorities!r}: give True or False"
+    outbox = _switch(where, given, "OUTBOX", default=False)
+    if outbox and not on_commit:
+        message = f"{where}['OUTBOX'] writes tasks into a transaction: set ENQUEUE_ON_COMMIT, too"
         raise ConfigError(message)
     return TasksOptions(
         app=given.get("APP"),
         database=given.get("DATABASE"),
         on_commit=("default" if on_commit else None) if isinstance(on_commit, bool) else on_commit,
-        has_priorities=priorities,
+        has_outbox=outbox,
+        has_priorities=_switch(where, given, "PRIORITIES", default=True),
         retry=_retry(where, given.get("RETRY", {})),
         timeout=_timeout(where, given.get("TIMEOUT")),
     )
+
+
+def _switch(where: str, given: Mapping[str, Any], name: str, *, default: bool) -> bool:
+    value = given.get(name, default)
+    if not isinstance(value, bool):
+        message = f"{where}[{name!r}] = {value!r}: give True or False"
+        raise ConfigError(message)
+    return value
 
 
 def _retry(where: str, given: Any) -> Backoff:  # noqa: ANN401 - whatever the setting holds

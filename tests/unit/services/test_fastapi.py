@@ -179,6 +179,15 @@ def test_the_own_lifespan_lies_within_and_may_enqueue(bound: MemoryJobs) -> None
     bound.assert_enqueued(send_receipt, Receipt("at the end"), count=1)
 
 
+def test_the_client_is_closed_at_the_end(bound: MemoryJobs) -> None:
+    with TestClient(service()):
+        opened = app.client
+        send_receipt.enqueue(Receipt("o-1"))
+
+    assert app.client is not opened
+    assert len(bound.seen()) == 1
+
+
 @pytest.mark.usefixtures("bound")
 def test_an_own_lifespan_that_fails_still_closes_the_app() -> None:
     told = "no database"

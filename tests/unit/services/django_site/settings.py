@@ -23,6 +23,10 @@ TASKS = {
         "QUEUES": ["default", "mail"],
         "OPTIONS": {"RETRY": RETRY},
     },
+    "written": {
+        "BACKEND": BACKEND,
+        "OPTIONS": {"ENQUEUE_ON_COMMIT": "default", "OUTBOX": True, "PRIORITIES": False},
+    },
     "committed": {
         "BACKEND": BACKEND,
         "OPTIONS": {"ENQUEUE_ON_COMMIT": True, "PRIORITIES": False},

@@ -77,6 +77,12 @@ def committed(order: str) -> None:
     RAN.append(order)
 
 
+@task(backend="written")
+def written(order: str) -> None:
+    """Written into the transaction."""
+    RAN.append(order)
+
+
 @task()
 async def asks_the_database() -> None:
     """Use the database from a coroutine."""

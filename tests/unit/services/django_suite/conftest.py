@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from jobstream.testing import MemoryJobs
 
-for alias in ("default", "committed"):
+for alias in ("default", "committed", "written"):
     assert tasks.task_backends[alias].app is app
 
 

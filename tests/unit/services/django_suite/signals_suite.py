@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.test import AsyncClient, Client, override_settings
@@ -18,6 +20,7 @@ from tests.unit.services.django_site.jobs import Note, app, note
 from jobstream.django import enqueue_on_commit
 from jobstream.django.tasks_api import PACKAGE, exceptions, signals, tasks
 from jobstream.errors import ConfigError, WrongArgs
+from jobstream.sql import create_tables, metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,6 +139,41 @@ def test_without_a_transaction_it_is_sent_at_once(jobs: MemoryJobs) -> None:
     assert len(jobs.seen()) == 2
 
 
+@pytest.fixture
+def outbox() -> sa.Engine:
+    """The tables of jobstream in the project's database, and who looks there from outside."""
+    engine = sa.create_engine(f"sqlite:///{project.DATABASES['default']['NAME']}")
+    create_tables(engine)
+    return engine
+
+
+def rows(outbox: sa.Engine) -> list[str]:
+    with outbox.connect() as connection:
+        return [*connection.scalars(sa.select(metadata.tables["jobstream_outbox"].c.job_id))]
+
+
+def test_a_task_is_written_into_the_transaction(
+    jobs: MemoryJobs, heard: Heard, outbox: sa.Engine
+) -> None:
+    jobs.broker.freeze()  # no broker is asked
+    with transaction.atomic():
+        result = site.written.enqueue("o-1")
+        assert heard == []
+
+    assert heard == [("task_enqueued", result.id, "READY")]
+    assert rows(outbox) == [result.id]
+    with rolled_back():
+        site.written.enqueue("o-2")
+    assert rows(outbox) == [result.id]
+
+
+def test_without_a_transaction_a_task_of_the_outbox_is_sent_at_once(jobs: MemoryJobs) -> None:
+    site.written.enqueue("o-1")
+    jobs.run_until_idle()
+
+    assert site.RAN == ["o-1"]
+
+
 def test_a_job_is_enqueued_on_commit(jobs: MemoryJobs) -> None:
     with transaction.atomic():
         enqueue_on_commit(note, Note("kept"), idempotency_key="n-1")
@@ -149,10 +187,13 @@ def test_a_job_is_enqueued_on_commit(jobs: MemoryJobs) -> None:
 
 def test_what_can_not_be_enqueued_is_refused_before_the_commit(jobs: MemoryJobs) -> None:
     wrong: Any = Note(5)  # type: ignore[arg-type]
-    with pytest.raises(WrongArgs, match="text"), transaction.atomic():
-        enqueue_on_commit(note, wrong)
-    with pytest.raises(ConfigError, match="no_such_option"), transaction.atomic():
-        enqueue_on_commit(note, Note("x"), no_such_option=1)
+    with transaction.atomic():
+        with pytest.raises(WrongArgs, match="text"):
+            enqueue_on_commit(note, wrong)
+        with pytest.raises(ConfigError, match="no_such_option"):
+            enqueue_on_commit(note, Note("x"), no_such_option=1)
+        with pytest.raises(ConfigError, match="run_at"):
+            enqueue_on_commit(note, Note("x"), run_at=datetime(2030, 1, 1))  # noqa: DTZ001
 
     assert jobs.seen() == []
 
@@ -217,6 +258,8 @@ def test_an_app_of_options_comes_before_the_setting() -> None:
         ({"RETRY": {"attempts": 0}}, "attempts=0"),
         ({"TIMEOUT": "soon"}, "TIMEOUT"),
         ({"PRIORITIES": "yes"}, "give True or False"),
+        ({"OUTBOX": 1, "ENQUEUE_ON_COMMIT": True}, "give True or False"),
+        ({"OUTBOX": True}, "set ENQUEUE_ON_COMMIT, too"),
         ({"ENQUEUE_ON_COMMIT": 5}, "give True, False or a database"),
     ],
 )

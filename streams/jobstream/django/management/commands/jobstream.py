@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from django.core.management.base import BaseCommand
@@ -27,8 +28,8 @@ class Command(BaseCommand):  # type: ignore[misc] # Django has no types
     def run_from_argv(self, argv: Sequence[str]) -> NoReturn:
         """Run `jobstream` with what stands behind `manage.py jobstream`; does not return."""
         words = list(argv[2:]) or ["--help"]
-        folder = os.path.dirname(os.path.abspath(argv[0])) or os.getcwd()  # noqa: PTH100, PTH109, PTH120 - as manage.py finds itself
-        paths = [folder, *filter(None, [os.environ.get("PYTHONPATH")])]
+        # The folder of manage.py, or with `python -m` the working directory.
+        paths = [sys.path[0] or str(Path.cwd()), *filter(None, [os.environ.get("PYTHONPATH")])]
         environ = {
             **os.environ,
             "JOBSTREAM_APP": PROJECT,
