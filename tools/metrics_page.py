@@ -23,6 +23,7 @@ ROLES = {
     "canary": "`jobstream canary`.",
     "scheduler": "The scheduler, a part of every worker process.",
     "web": "`jobstream web`.",
+    "service": "Services, through `metrics()` of the part that they use.",
     "every role": "Every process that has the part they tell of.",
 }
 HEAD = """\

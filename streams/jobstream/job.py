@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, overload
 from jobstream.enqueue.acks import unwritten
 from jobstream.enqueue.composing import When, refusal
 from jobstream.enqueue.direct import CALLED, call, unasked
+from jobstream.enqueue.request_ids import REQUEST
 from jobstream.errors import ConfigError, EnqueueError
 from jobstream.job_declaration import fair_weights
 from jobstream_processors.core.identity import check_key, from_parent
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from jobstream.enqueue.composing import Composed, JobKind
     from jobstream.enqueue.connection import Connection
     from jobstream.enqueue.enqueued import Enqueued
+    from jobstream.enqueue.request_ids import KeyFor
     from jobstream.enqueue.uniqueness import Override
     from jobstream.job_declaration import JobOptions
     from jobstream.job_queue import Queue
@@ -127,7 +129,8 @@ class Job(Generic[Args, Result_co]):
         done, dead or cancelled by now, so this enqueue returns as always and nothing runs.
         `expires_in`: not started later than that. `unique` replaces the type's rule for this job,
         by the same fields; False is none. The brokers' clock counts for all of these, this
-        machine's for none.
+        machine's for none. In an HTTP request with a key, `jobstream.web.IdempotencyMiddleware`
+        gives jobs without an `idempotency_key` one made from that key.
 
         Raises EnqueueTimeout (it may still be written), QueueFull, TopicMissing (it is not),
         JobTooLarge, WrongArgs, ConfigError for an option, and EnqueueError inside a running event
@@ -135,6 +138,9 @@ class Job(Generic[Args, Result_co]):
         """
         _refuse_in_loop("aenqueue")
         when = When(delay, run_at, key, idempotency_key, expires_in, correlation_id, unique)
+        if (request := REQUEST.get()) is not None:
+            with request.sending() as key_for:
+                return self._client().enqueue(self._kind, args, self._keyed(key_for, args, when))
         return self._client().enqueue(self._kind, args, when)
 
     async def aenqueue(
@@ -151,6 +157,10 @@ class Job(Generic[Args, Result_co]):
     ) -> Enqueued:
         """As `enqueue`, without blocking the running event loop."""
         when = When(delay, run_at, key, idempotency_key, expires_in, correlation_id, unique)
+        if (request := REQUEST.get()) is not None:
+            with request.sending() as key_for:
+                keyed = self._keyed(key_for, args, when)
+                return await self._client().aenqueue(self._kind, args, keyed)
         return await self._client().aenqueue(self._kind, args, when)
 
     def enqueue_many(
@@ -267,6 +277,11 @@ class Job(Generic[Args, Result_co]):
                 return self._connection.client()
         return client
 
+    def _keyed(self, key_for: KeyFor, args: Args, when: When) -> When:
+        """With the key that the running HTTP request gives it."""
+        with self.counts.failing():
+            return key_for(self._kind, args, when)
+
     @contextmanager
     def _child(
         self, parent: Context, args: Args, options: dict[str, Any]
@@ -330,6 +345,10 @@ class Job(Generic[Args, Result_co]):
                 idempotency_key=idempotency_key(args) if idempotency_key is not None else None,
             )
 
+        if (request := REQUEST.get()) is not None:
+            with request.sending() as key_for:
+                keyed = lambda args: key_for(self._kind, args, when(args))  # noqa: E731 - as short as it is
+                return self._client().enqueue_many(self._kind, jobs, keyed)
         return self._client().enqueue_many(self._kind, jobs, when)
 
     def _specify(self, function: Callable[..., Any]) -> JobSpec:

@@ -60,6 +60,13 @@ class Uniqueness:
             job_id = from_window(self._first_name, key, wanted.within_ms, now_ms())
         return wanted.prefix + key, job_id
 
+    def makes_id(self, override: Override) -> bool:
+        """Whether the id of a job with that override is made of its key and a window of time."""
+        if override is False:
+            return False
+        wanted = self._declared if override is None else self._checked(override)
+        return bool(wanted.within_ms)
+
     def _checked(self, override: Unique | Debounce) -> UniqueWanted:
         if not isinstance(override, Unique | Debounce):
             message = f"unique={override!r} is no rule: give Unique(by=…), Debounce(by=…) or False"

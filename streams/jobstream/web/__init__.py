@@ -2,6 +2,8 @@
 
 `jobstream.web.asgi` makes the application; `jobstream web` serves it. It decides nothing about
 jobs: what it shows comes from `answers`, and what it does is done there, too.
+
+`IdempotencyMiddleware` is for any ASGI application, and needs no extra.
 """
 
 from __future__ import annotations
@@ -9,13 +11,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jobstream.idempotency.asgi_keys import IdempotencyMiddleware
     from jobstream.web.application import asgi
 
-__all__ = ["asgi"]
+__all__ = ["IdempotencyMiddleware", "asgi"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - what a module has
-    """The application's maker; what it needs is loaded with it. Raises ConfigError without it."""
+    """Load a name at its first use. Raises ConfigError where what it needs is not installed."""
+    if name == "IdempotencyMiddleware":
+        from jobstream.idempotency.asgi_keys import IdempotencyMiddleware  # noqa: PLC0415 - lazy
+
+        return IdempotencyMiddleware
     if name != "asgi":
         raise AttributeError(name)
     try:

@@ -17,6 +17,7 @@ Role = Literal[
     "relay",
     "views",
     "web",
+    "service",
     "every role",
 ]
 

@@ -1,0 +1,71 @@
+"""What a store knows of a key, as values: whose it is, and what became of its request. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jobstream.idempotency.stored_answer import StoredAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class KeySlot:
+    """Where a key belongs: keys of two callers never meet."""
+
+    caller: str
+    """A digest of who asks; the caller's secrets are in no store."""
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTerms:
+    """For how long, in milliseconds of the store's own clock."""
+
+    lease_ms: int
+    """A run whose lease was not renewed for so long counts as dead."""
+    keep_ms: int
+    """An answer is remembered for so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mine:
+    """The request is to run here, under this token, which no other run of the key has."""
+
+    slot: KeySlot
+    token: str
+    attempt: int
+    """1 for the first run of the key; each later one came after a run that ended without answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class InUse:
+    """The same request runs right now, here or in another process."""
+
+
+@dataclass(frozen=True, slots=True)
+class OtherRequest:
+    """The key was used for a request with another method, path, query or body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unkept:
+    """The request was answered, and its answer was not kept."""
+
+    status: int
+    why: str
+    """`streamed` or `too-large`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The request was answered, with this."""
+
+    answer: StoredAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class NewerFormat:
+    """A newer version of jobstream wrote what is stored; this one can't tell what it means."""
+
+
+Begun = Mine | InUse | OtherRequest | Unkept | Answered | NewerFormat
+"""The answers of `KeyStore.begin`."""
