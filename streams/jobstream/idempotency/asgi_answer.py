@@ -15,7 +15,7 @@ from jobstream.idempotency.stored_answer import StoredAnswer, repeatable, size_o
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
-    from jobstream.idempotency.middleware_options import KeyRules
+    from jobstream.idempotency.middleware_options import RequestRules
 
     Message = MutableMapping[str, Any]
     Send = Callable[[Message], Awaitable[None]]
@@ -29,7 +29,7 @@ STREAMED, TOO_LARGE = "streamed", "too-large"
 class AsgiAnswer:
     """One answer. Used by the task of its request."""
 
-    def __init__(self, send: Send, rules: KeyRules, keep: Keep, release: Release) -> None:
+    def __init__(self, send: Send, rules: RequestRules, keep: Keep, release: Release) -> None:
         self._send, self._rules, self._keep, self._release = send, rules, keep, release
         self._start: Message | None = None
         self._length: int | None = None

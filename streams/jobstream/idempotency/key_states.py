@@ -25,6 +25,11 @@ class KeyTerms:
     keep_ms: int
     """An answer is remembered for so long."""
 
+    @property
+    def running_ms(self) -> int:
+        """A request that runs is remembered for so long, from its last renewal."""
+        return max(self.lease_ms, self.keep_ms)
+
 
 @dataclass(frozen=True, slots=True)
 class Mine:

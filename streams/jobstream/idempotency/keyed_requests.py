@@ -22,7 +22,7 @@ from jobstream.idempotency.key_states import (
     Unkept,
 )
 from jobstream.idempotency.lease_thread import LeaseThread
-from jobstream.idempotency.middleware_options import KeyRules
+from jobstream.idempotency.middleware_options import RequestRules
 from jobstream.idempotency.request_counts import RequestCounts
 from jobstream.idempotency.request_digest import by_credentials, caller_digest
 
@@ -60,7 +60,7 @@ class KeyedRequests:
             message = f"store={store!r} has no {lacks[0]!r}: give a SqlKeyStore or a MemoryKeyStore"
             raise ConfigError(message)
         self.store = store
-        self.rules = KeyRules.of(options)
+        self.rules = RequestRules.of(options)
         self.counts = RequestCounts()
         self._leases = LeaseThread(store, self.rules.terms, self.counts)
 

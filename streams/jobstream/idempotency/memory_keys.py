@@ -82,7 +82,7 @@ class MemoryKeyStore:
             mine = Mine(slot, new_token(), attempt)
             if entry is not None:
                 self._bytes -= entry.size
-            made = _Entry(digest, mine.token, attempt, now + terms.lease_ms, now + terms.keep_ms)
+            made = _Entry(digest, mine.token, attempt, now + terms.lease_ms, now + terms.running_ms)
             self._entries[slot] = made
             self._bytes += made.size
             return mine
@@ -94,7 +94,7 @@ class MemoryKeyStore:
             if entry is None:
                 return False
             now = self._now_ms()
-            entry.lease_ms, entry.expires_ms = now + terms.lease_ms, now + terms.keep_ms
+            entry.lease_ms, entry.expires_ms = now + terms.lease_ms, now + terms.running_ms
             return True
 
     def keep(self, mine: Mine, answer: StoredAnswer | Unkept, terms: KeyTerms) -> bool:

@@ -52,7 +52,7 @@ def outcome_is_kept(status: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class KeyRules:
+class RequestRules:
     """The options, checked."""
 
     header: str
@@ -69,7 +69,7 @@ class KeyRules:
     job_ids: bool
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> KeyRules:
+    def of(cls, given: Mapping[str, Any]) -> RequestRules:
         """The rules that the options say; raises ConfigError, which names the option."""
         unknown = sorted(given.keys() - KeyOptions.__annotations__.keys())
         if unknown:

@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     )
     from jobstream.sql.inbox import once
     from jobstream.sql.job_rows import WrittenJob, aenqueue_in, enqueue_in
+    from jobstream.sql.key_store import SqlKeyStore
     from jobstream.sql.schema import create_tables, metadata
     from jobstream.sql.sweeping import sweep_inbox
 
 __all__ = [
     "NotInTransaction",
     "OnceUnasked",
+    "SqlKeyStore",
     "Superseded",
     "TablesMissing",
     "WrittenJob",
@@ -48,6 +50,7 @@ _HOMES = {
     "NotInTransaction": "errors",
     "once": "inbox",
     "OnceUnasked": "errors",
+    "SqlKeyStore": "key_store",
     "Superseded": "errors",
     "sweep_inbox": "sweeping",
     "TablesMissing": "errors",

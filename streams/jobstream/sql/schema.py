@@ -91,6 +91,26 @@ inbox_owners = Table(
 )
 """The highest fencing token that was seen of each partition."""
 
+idempotency_keys = Table(
+    "jobstream_idempotency_keys",
+    metadata,
+    Column("caller", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    # Of every format that there will be: a reader of an older one looks at these alone.
+    Column("format", SmallInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("token", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("lease_ms", BigInteger, nullable=False),
+    Column("status", SmallInteger),
+    Column("headers", Text),
+    Column("body", LargeBinary),
+)
+"""Keys of HTTP requests, and the answers that their repeats get."""
+Index("jobstream_idempotency_keys_by_end", idempotency_keys.c.expires_ms)
+
 
 @overload
 def create_tables(bind: Engine | Connection) -> None: ...

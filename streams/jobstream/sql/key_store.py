@@ -1,0 +1,131 @@
+"""Idempotency keys in the service's own database: PostgreSQL or SQLite."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.engine import Engine
+
+from jobstream.errors import ConfigError
+from jobstream.idempotency.key_states import (
+    Answered,
+    InUse,
+    Mine,
+    NewerFormat,
+    OtherRequest,
+    Unkept,
+)
+from jobstream.idempotency.run_token import new_token
+from jobstream.idempotency.stored_answer import StoredAnswer, headers_of, headers_text
+from jobstream.sql import key_statements as statements
+from jobstream.sql.key_statements import ANSWERED, FORMAT, UNKEPT
+from jobstream.sql.store_engine import SingleSteps, engine_for
+from jobstream_processors.forked import tell_in_child
+
+if TYPE_CHECKING:
+    from jobstream.idempotency.key_states import Begun, KeySlot, KeyTerms
+
+DIALECTS = ("postgresql", "sqlite")
+LOOKS_MAX = 5
+"""A key may be swept between the try to take it and the look at it."""
+
+
+class SqlKeyStore:
+    """A store of keys in the table `jobstream_idempotency_keys`, which `create_tables` makes.
+
+    `bind` is an engine of SQLAlchemy, which stays the caller's, or a URL: an engine of the store's
+    own then, with bounds on every wait. Each call is one statement in a transaction of its own, and
+    never part of one of the caller's. Connects with the first call. Raises ConfigError for another
+    database, or an async engine: the middleware calls the store on threads. SQLite is for replicas
+    on one machine; `bind` as a URL switches its file to WAL.
+
+    Expired keys are deleted as requests come; `sweep` does it at once. In a forked child the pool
+    is made anew.
+    """
+
+    blocks = True
+
+    def __init__(self, bind: Engine | str) -> None:
+        engine = engine_for(bind) if isinstance(bind, str) else bind
+        if not isinstance(engine, Engine):
+            message = (
+                f"{bind!r}: give an engine of sqlalchemy.create_engine, or a URL; it is called on "
+                "threads, so an async service gives one, too"
+            )
+            raise ConfigError(message)
+        dialect = engine.dialect.name
+        if dialect not in DIALECTS:
+            message = f"{dialect}: keys are kept in PostgreSQL or SQLite"
+            raise ConfigError(message)
+        self._engine = engine
+        self._steps = SingleSteps(engine)
+        self._begin, self._look = statements.begin(dialect), statements.look()
+        self._renew, self._keep = statements.renew(), statements.keep()
+        self._release, self._sweep = statements.release(), statements.sweep(dialect)
+        tell_in_child(self)
+
+    def forked(self) -> None:
+        """In a forked child: the connections are the parent's, and stay open."""
+        self._engine.dispose(close=False)
+
+    def check(self) -> None:
+        """Look whether the table is there, as a service does at its start.
+
+        Blocks. Raises StoreNotReady, which says how to make it, and StoreAway.
+        """
+        self._steps.rows(self._look, {"of_caller": "", "of_key": ""})
+
+    def begin(self, slot: KeySlot, digest: str, terms: KeyTerms) -> Begun:
+        """As `KeyStore.begin`."""
+        place = {"of_caller": slot.caller, "of_key": slot.key}
+        token = new_token()
+        own = {
+            **place, "of_token": token, "of_digest": digest,
+            "lease": terms.lease_ms, "keep": terms.running_ms,
+        }  # fmt: skip
+        for _ in range(LOOKS_MAX):
+            for (attempt,) in self._steps.rows(self._begin, own):
+                return Mine(slot, token, attempt)
+            for row in self._steps.rows(self._look, place):
+                return _known(row, digest)
+        return InUse()
+
+    def renew(self, mine: Mine, terms: KeyTerms) -> bool:
+        """As `KeyStore.renew`."""
+        times = {"lease": terms.lease_ms, "keep": terms.running_ms}
+        return self._steps.changed(self._renew, {**_own(mine), **times}) == 1
+
+    def keep(self, mine: Mine, answer: StoredAnswer | Unkept, terms: KeyTerms) -> bool:
+        """As `KeyStore.keep`."""
+        what: dict[str, Any]
+        if isinstance(answer, Unkept):
+            what = {"to_state": UNKEPT, "to_headers": answer.why, "to_body": None}
+        else:
+            headers = headers_text(answer.headers)
+            what = {"to_state": ANSWERED, "to_headers": headers, "to_body": answer.body}
+        told = {**_own(mine), **what, "to_status": answer.status, "keep": terms.keep_ms}
+        return self._steps.changed(self._keep, told) == 1
+
+    def release(self, mine: Mine) -> bool:
+        """As `KeyStore.release`."""
+        return self._steps.changed(self._release, _own(mine)) == 1
+
+    def sweep(self, limit: int = 1_000) -> int:
+        """As `KeyStore.sweep`. Any number of processes may do it at once."""
+        return self._steps.changed(self._sweep, {"limit": limit})
+
+
+def _own(mine: Mine) -> dict[str, Any]:
+    return {"of_caller": mine.slot.caller, "of_key": mine.slot.key, "of_token": mine.token}
+
+
+def _known(row: Any, digest: str) -> Begun:  # noqa: ANN401 - a row
+    if row.format > FORMAT:
+        return NewerFormat()
+    if row.digest != digest:
+        return OtherRequest()
+    if row.state == ANSWERED:
+        return Answered(StoredAnswer(row.status, headers_of(row.headers), bytes(row.body)))
+    if row.state == UNKEPT:
+        return Unkept(row.status, row.headers)
+    return InUse()
