@@ -13,7 +13,7 @@ Header = tuple[bytes, bytes]
 
 NOT_REPEATED = frozenset({
     # Of one connection, or made anew by the server for each answer.
-    b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding",
+    b"connection", b"keep-alive", b"proxy-connection", b"trailer", b"transfer-encoding",
     b"upgrade", b"date", b"server", b"content-length", b"age",
     # Secrets of a session, which have no place in a table.
     b"set-cookie", b"set-cookie2", b"authorization", b"proxy-authenticate", b"www-authenticate",
