@@ -54,8 +54,12 @@ class RequestIds:
         try:
             yield
         finally:
-            self._is_open = False
+            self.end()
             REQUEST.reset(token)
+
+    def end(self) -> None:
+        """Give no more keys, in whatever context somebody asks."""
+        self._is_open = False
 
     @contextmanager
     def sending(self) -> Iterator[KeyFor]:

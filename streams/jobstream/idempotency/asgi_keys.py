@@ -19,6 +19,7 @@ from jobstream.idempotency.key_states import Answered, Mine
 from jobstream.idempotency.keyed_requests import NOT_STORED, REPLAYED, RUN, KeyedRequests
 from jobstream.idempotency.request_digest import request_digest
 from jobstream.idempotency.store_threads import StoreThreads
+from jobstream.idempotency.stored_answer import BODYLESS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, MutableMapping
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
     AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-_BODYLESS = frozenset({204, 304})
 
 
 class IdempotencyMiddleware:
@@ -232,7 +231,7 @@ async def _refuse(send: Send, problem: KeyProblem) -> None:
 
 async def _replay(send: Send, answer: StoredAnswer) -> None:
     headers = [*answer.headers, (REPLAYED.lower().encode(), b"true")]
-    if answer.status not in _BODYLESS:
+    if answer.status not in BODYLESS:
         headers.append((b"content-length", str(len(answer.body)).encode()))
     await send({"type": START, "status": answer.status, "headers": headers})
     await send({"type": BODY, "body": answer.body, "more_body": False})

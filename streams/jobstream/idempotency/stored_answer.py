@@ -21,6 +21,8 @@ NOT_REPEATED = frozenset({
     b"x-request-id", b"x-correlation-id", b"traceparent", b"tracestate",
 })  # fmt: skip
 """Headers that a repeated answer does not have, in lower case."""
+BODYLESS = frozenset({204, 304})
+"""Answers without a body, which have no length."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobstream.idempotency.key_states import Unkept
 from jobstream.idempotency.keyed_requests import NOT_STORED
-from jobstream.idempotency.stored_answer import StoredAnswer, repeatable, size_of
+from jobstream.idempotency.stored_answer import BODYLESS, StoredAnswer, repeatable, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -76,6 +76,8 @@ class WsgiAnswer:
             headers = _with_reason(headers, self._requests.keep(self._mine, answer))
         else:
             self._requests.release(self._mine)
+        if self._length() is None and self._code not in BODYLESS:
+            headers = [*headers, ("Content-Length", str(len(body)))]  # As servers do for one part.
         self._begin(headers)
         return [body]
 

@@ -8,13 +8,14 @@ from contextvars import copy_context
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from jobstream.enqueue.request_ids import RequestIds
+from jobstream.enqueue.request_ids import REQUEST, RequestIds
 from jobstream.idempotency import key_problems as problems
 from jobstream.idempotency.errors import StoreAway
 from jobstream.idempotency.key_problems import KeyProblem
 from jobstream.idempotency.key_states import Answered, Mine
 from jobstream.idempotency.keyed_requests import NOT_STORED, REPLAYED, RUN, KeyedRequests
 from jobstream.idempotency.request_digest import request_digest
+from jobstream.idempotency.stored_answer import BODYLESS
 from jobstream.idempotency.wsgi_answer import WsgiAnswer
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 READ_BYTES = 64 * 1024
-_BODYLESS = frozenset({204, 304})
 
 
 class WsgiIdempotency:
@@ -139,13 +139,13 @@ class _Run:
 
     def __init__(self, ids: RequestIds | None, give_up: Callable[[], None]) -> None:
         self._context: Context = copy_context()
-        self._force = None if ids is None else ids.in_force()
+        self._ids = ids
         self._give_up = give_up
         self._parts: Iterable[bytes] = ()
         self._sent: Iterator[bytes] = iter(())
         self._is_closed = False
-        if self._force is not None:
-            self._context.run(self._force.__enter__)
+        # It is never reset: the context is this run's own, and some callers never close an answer.
+        self._context.run(REQUEST.set, ids)
 
     def parts(
         self, app: WsgiApp, environ: Environ, start_response: StartResponse
@@ -186,8 +186,8 @@ class _Run:
                 if (close := getattr(self._parts, "close", None)) is not None:
                     self._context.run(close)
             finally:
-                if self._force is not None:
-                    self._context.run(self._force.__exit__, None, None, None)
+                if self._ids is not None:
+                    self._ids.end()
 
 
 def _text(path: str) -> str:
@@ -235,7 +235,7 @@ def _refuse(start_response: StartResponse, problem: KeyProblem) -> list[bytes]:
 def _replay(start_response: StartResponse, answer: StoredAnswer) -> list[bytes]:
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers]
     headers.append((REPLAYED, "true"))
-    if answer.status not in _BODYLESS:
+    if answer.status not in BODYLESS:
         headers.append(("Content-Length", str(len(answer.body))))
     try:
         reason = HTTPStatus(answer.status).phrase
