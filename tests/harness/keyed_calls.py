@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -153,3 +154,19 @@ class FailingKeyStore(MemoryKeyStore):
         if call in self.fails:
             message = f"{call}: connection refused"
             raise StoreAway(message)
+
+
+class HangingKeyStore(MemoryKeyStore):
+    """A store that blocks, and does nothing before it may go on."""
+
+    blocks = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.goes_on = threading.Event()
+        self.threads: set[int] = set()
+
+    def begin(self, *given: Any) -> Any:  # noqa: ANN401 - as the store's
+        self.threads.add(threading.get_ident())
+        assert self.goes_on.wait(60), "a test lets it go on"
+        return super().begin(*given)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.harness.keyed_calls import FailingKeyStore, ask
+from tests.harness.keyed_calls import FailingKeyStore, HangingKeyStore, ask, scope_of
 from tests.harness.waiting import wait_until
 
 from jobstream.errors import ConfigError
@@ -609,3 +610,47 @@ async def test_what_becomes_of_requests_is_counted() -> None:
         "stored": 1, "replayed": 1, "mismatch": 1, "refused": 1, "released": 1, "store_down": 1,
     }  # fmt: skip
     assert {"conflict", "unkept", "lease_lost"} < counted(web).keys(), "at 0 from the start"
+
+
+async def test_a_client_that_left_gets_its_answer_with_the_repeat(store: MemoryKeyStore) -> None:
+    handler = Handler()
+    web = IdempotencyMiddleware(handler, store)
+    scope = scope_of(headers=((b"idempotency-key", b"k"),))
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def gone(message: Any) -> None:  # noqa: ANN401 - ASGI
+        raise OSError(message["type"])
+
+    with pytest.raises(OSError, match="start"):
+        await web(scope, receive, gone)
+
+    assert (await ask(web, "k")).body == b"1"
+    assert len(handler.runs) == 1
+
+
+async def test_a_store_that_hangs_is_given_up_and_what_it_took_is_given_back() -> None:
+    handler, store = Handler(), HangingKeyStore()
+    web = IdempotencyMiddleware(handler, store, store_limit="100ms")
+
+    refused = await ask(web, "k")
+    assert problem(refused) == (503, "idempotency-store-away")
+    assert handler.runs == []
+    store.goes_on.set()
+    wait_until(lambda: counted(web)["released"], "the key is given back", limit_s=60)
+
+    assert (await ask(web, "k")).status == 201
+    web.close()
+
+
+async def test_a_store_that_blocks_is_called_on_other_threads() -> None:
+    handler, store = Handler(), HangingKeyStore()
+    store.goes_on.set()
+    web = IdempotencyMiddleware(handler, store)
+
+    await ask(web, "k")
+
+    assert store.threads
+    assert threading.get_ident() not in store.threads
+    web.close()

@@ -1,0 +1,1 @@
+"""Idempotency keys in front of two small services."""
