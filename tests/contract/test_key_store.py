@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import Engine, insert, update
+from sqlalchemy import Engine, create_engine, insert, update
 from tests.harness.postgres import Postgres
 
 from jobstream.idempotency import KeyStore, MemoryKeyStore, StoreAway, StoreNotReady
@@ -28,7 +28,6 @@ from jobstream.idempotency.stored_answer import StoredAnswer
 from jobstream.sql import SqlKeyStore, create_tables
 from jobstream.sql.key_statements import sweep
 from jobstream.sql.schema import idempotency_keys as table
-from jobstream.sql.store_engine import engine_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +65,7 @@ def postgres() -> Iterator[str]:
 
 
 def in_sql(url: str) -> KeptInSql:
-    engine = engine_for(url)
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
     create_tables(engine)
     with engine.begin() as connection:
         connection.execute(table.delete())

@@ -1,4 +1,4 @@
-"""A request with a key on a real Kafka: killed after its enqueues, it is the same jobs elsewhere."""
+"""A request with a key on a real Kafka: killed after its enqueues, its repeat is the same jobs."""
 
 from __future__ import annotations
 

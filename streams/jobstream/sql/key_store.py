@@ -58,10 +58,13 @@ class SqlKeyStore:
             message = f"{dialect}: keys are kept in PostgreSQL or SQLite"
             raise ConfigError(message)
         self._engine = engine
-        self._steps = SingleSteps(engine)
-        self._begin, self._look = statements.begin(dialect), statements.look()
-        self._renew, self._keep = statements.renew(), statements.keep()
-        self._release, self._sweep = statements.release(), statements.sweep(dialect)
+        self._binary = engine.dialect.loaded_dbapi.Binary
+        self._steps = SingleSteps(engine, is_own=isinstance(bind, str))
+        ready = self._steps.prepared
+        self._begin, self._look = ready(statements.begin(dialect)), ready(statements.look())
+        self._renew, self._keep = ready(statements.renew()), ready(statements.keep())
+        self._release = ready(statements.release())
+        self._sweep = ready(statements.sweep(dialect))
         tell_in_child(self)
 
     def forked(self) -> None:
@@ -102,7 +105,11 @@ class SqlKeyStore:
             what = {"to_state": UNKEPT, "to_headers": answer.why, "to_body": None}
         else:
             headers = headers_text(answer.headers)
-            what = {"to_state": ANSWERED, "to_headers": headers, "to_body": answer.body}
+            what = {
+                "to_state": ANSWERED,
+                "to_headers": headers,
+                "to_body": self._binary(answer.body),
+            }
         told = {**_own(mine), **what, "to_status": answer.status, "keep": terms.keep_ms}
         return self._steps.changed(self._keep, told) == 1
 
@@ -120,12 +127,13 @@ def _own(mine: Mine) -> dict[str, Any]:
 
 
 def _known(row: Any, digest: str) -> Begun:  # noqa: ANN401 - a row
-    if row.format > FORMAT:
+    stored_format, stored_digest, state, status, headers, body = row
+    if stored_format > FORMAT:
         return NewerFormat()
-    if row.digest != digest:
+    if stored_digest != digest:
         return OtherRequest()
-    if row.state == ANSWERED:
-        return Answered(StoredAnswer(row.status, headers_of(row.headers), bytes(row.body)))
-    if row.state == UNKEPT:
-        return Unkept(row.status, row.headers)
+    if state == ANSWERED:
+        return Answered(StoredAnswer(status, headers_of(headers), bytes(body)))
+    if state == UNKEPT:
+        return Unkept(status, headers)
     return InUse()
