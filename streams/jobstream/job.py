@@ -8,9 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, overload
 
 from jobstream.enqueue.acks import unwritten
-from jobstream.enqueue.composing import When, refusal
+from jobstream.enqueue.composing import REQUEST, When, refusal
 from jobstream.enqueue.direct import CALLED, call, unasked
-from jobstream.enqueue.request_ids import REQUEST
 from jobstream.errors import ConfigError, EnqueueError
 from jobstream.job_declaration import fair_weights
 from jobstream_processors.core.identity import check_key, from_parent
@@ -26,10 +25,9 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from jobstream.enqueue.client import Client
-    from jobstream.enqueue.composing import Composed, JobKind
+    from jobstream.enqueue.composing import Composed, JobKind, KeyFor
     from jobstream.enqueue.connection import Connection
     from jobstream.enqueue.enqueued import Enqueued
-    from jobstream.enqueue.request_ids import KeyFor
     from jobstream.enqueue.uniqueness import Override
     from jobstream.job_declaration import JobOptions
     from jobstream.job_queue import Queue

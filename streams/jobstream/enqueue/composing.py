@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -26,8 +27,11 @@ from jobstream_schemas import EncodeError, JobCodec, Meta, caused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from jobstream.enqueue.transport import Transport
+
+    KeyFor = Callable[["JobKind", Any, "When"], "When"]
 
 KEYS_KEPT = 4_096
 """Order keys whose partition is remembered: to hash one takes microseconds."""
@@ -73,6 +77,17 @@ class When:
     expires_in: Duration | None = None
     correlation_id: str | None = None
     unique: Override = None
+
+
+class GivesKeys(Protocol):
+    """An HTTP request that has a key, of which the keys of its jobs are made."""
+
+    def sending(self) -> AbstractContextManager[KeyFor]:
+        """A function that gives a job its key, for what is sent inside the block."""
+
+
+REQUEST: ContextVar[GivesKeys | None] = ContextVar("jobstream_request_keys", default=None)
+"""The request that runs here, if it has a key; usually none."""
 
 
 class Composer:

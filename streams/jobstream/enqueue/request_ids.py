@@ -8,24 +8,19 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from jobstream.enqueue.composing import refusal
+from jobstream.enqueue.composing import REQUEST, refusal
 from jobstream_processors.errors import InvalidOption
 from jobstream_schemas import EncodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from jobstream.enqueue.composing import JobKind, When
+    from jobstream.enqueue.composing import JobKind, KeyFor, When
 
-    KeyFor = Callable[[JobKind, Any, When], When]
-
-REQUEST: ContextVar[RequestIds | None] = ContextVar("jobstream_request_ids", default=None)
-"""The request that runs here, if it has a key; usually none."""
 _Name = tuple[str, str, bytes]
 
 

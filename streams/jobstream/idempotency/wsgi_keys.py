@@ -8,7 +8,8 @@ from contextvars import copy_context
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from jobstream.enqueue.request_ids import REQUEST, RequestIds
+from jobstream.enqueue.composing import REQUEST
+from jobstream.enqueue.request_ids import RequestIds
 from jobstream.idempotency import key_problems as problems
 from jobstream.idempotency.errors import StoreAway
 from jobstream.idempotency.key_problems import KeyProblem

@@ -10,7 +10,7 @@ import pytest
 from tests.harness.keyed_calls import ask, ask_wsgi
 
 from jobstream import App, EnqueueError, EnqueuesFailed, Unique, WrongArgs
-from jobstream.enqueue.request_ids import REQUEST
+from jobstream.enqueue.composing import REQUEST
 from jobstream.idempotency import MemoryKeyStore, WsgiIdempotency
 from jobstream.testing import memory
 from jobstream.web import IdempotencyMiddleware
