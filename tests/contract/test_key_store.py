@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ from tests.harness.postgres import Postgres
 from jobstream.idempotency import KeyStore, MemoryKeyStore, StoreAway, StoreNotReady
 from jobstream.idempotency.key_states import (
     Answered,
+    Begun,
     InUse,
     KeySlot,
     KeyTerms,
@@ -51,6 +54,35 @@ class Kept:
         return begun
 
 
+class Awaited:
+    """A store as an event loop calls it, for a test that has none: the loop is a thread's."""
+
+    blocks = True
+
+    def __init__(self, url: str) -> None:
+        self._store = SqlKeyStore(url)
+        assert self._store.awaits
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self.renew, self.release = self._store.renew, self._store.release
+        self.sweep, self.check = self._store.sweep, self._store.check
+
+    def begin(self, slot: KeySlot, digest: str, terms: KeyTerms) -> Begun:
+        coroutine = self._store.abegin(slot, digest, terms)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(60)
+
+    def keep(self, mine: Mine, answer: StoredAnswer | Unkept, terms: KeyTerms) -> bool:
+        coroutine = self._store.akeep(mine, answer, terms)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(60)
+
+    def close(self) -> None:
+        self._store.close()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(60)
+        self._loop.close()
+
+
 @dataclass
 class KeptInSql(Kept):
     """The same in a database."""
@@ -64,7 +96,8 @@ def postgres() -> Iterator[str]:
         yield server.url
 
 
-def in_sql(url: str) -> KeptInSql:
+@contextmanager
+def in_sql(url: str, *, awaited: bool = False) -> Iterator[KeptInSql]:
     engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
     create_tables(engine)
     with engine.begin() as connection:
@@ -75,31 +108,35 @@ def in_sql(url: str) -> KeptInSql:
             earlier = {"lease_ms": table.c.lease_ms - ms, "expires_ms": table.c.expires_ms - ms}
             connection.execute(update(table).values(**earlier))
 
-    return KeptInSql(SqlKeyStore(engine), passes, engine)
+    store = Awaited(url) if awaited else SqlKeyStore(engine)
+    yield KeptInSql(store, passes, engine)
+    store.close()
+    engine.dispose()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+def url_of(request: pytest.FixtureRequest, folder: Path) -> str:
+    is_file = request.param == "sqlite"
+    return f"sqlite:///{folder}/k.db" if is_file else str(request.getfixturevalue("postgres"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "awaited"])
 def in_tables(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[KeptInSql]:
-    is_file = request.param == "sqlite"
-    found = in_sql(f"sqlite:///{tmp_path}/k.db" if is_file else request.getfixturevalue("postgres"))
-    yield found
-    found.engine.dispose()
+    with in_sql(url_of(request, tmp_path), awaited=request.param == "awaited") as found:
+        yield found
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql", "awaited"])
 def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kept]:
-    if request.param == "memory":
-        now = [1_000_000.0]
-
-        def passes(ms: int) -> None:
-            now[0] += ms
-
-        yield Kept(MemoryKeyStore(now_ms=lambda: now[0]), passes)
+    if request.param != "memory":
+        with in_sql(url_of(request, tmp_path), awaited=request.param == "awaited") as found:
+            yield found
         return
-    is_file = request.param == "sqlite"
-    found = in_sql(f"sqlite:///{tmp_path}/k.db" if is_file else request.getfixturevalue("postgres"))
-    yield found
-    found.engine.dispose()
+    now = [1_000_000.0]
+
+    def passes(ms: int) -> None:
+        now[0] += ms
+
+    yield Kept(MemoryKeyStore(now_ms=lambda: now[0]), passes)
 
 
 def test_one_run_at_a_time(kept: Kept) -> None:
@@ -223,7 +260,7 @@ def test_a_row_of_a_newer_format_is_never_taken_for_what_it_is_not(in_tables: Ke
 
 def test_a_missing_table_is_named_with_the_call_that_makes_it(in_tables: KeptInSql) -> None:
     store = in_tables.store
-    assert isinstance(store, SqlKeyStore)
+    assert isinstance(store, SqlKeyStore | Awaited)
     store.check()
     table.drop(in_tables.engine)
 
@@ -254,9 +291,9 @@ def test_a_sweep_of_a_large_table_reads_its_index_alone(in_tables: KeptInSql) ->
     assert "expires_ms<" in plan or "Index Cond: (expires_ms <=" in plan
 
 
-def test_a_database_that_is_away_comes_back_without_a_restart() -> None:
-    with Postgres() as server:
-        kept = in_sql(server.url)
+@pytest.mark.parametrize("awaited", [False, True])
+def test_a_database_that_is_away_comes_back_without_a_restart(*, awaited: bool) -> None:
+    with Postgres() as server, in_sql(server.url, awaited=awaited) as kept:
         kept.store.keep(kept.take(), ANSWER, TERMS)
         server.stop()
         with pytest.raises(StoreAway):
@@ -267,7 +304,35 @@ def test_a_database_that_is_away_comes_back_without_a_restart() -> None:
         server.stop()
         server.start()
         assert kept.store.begin(SLOT, "d", TERMS) == Answered(ANSWER), "dead connections are left"
-        kept.engine.dispose()
+
+
+async def _cut_short(url: str, engine: Engine) -> None:
+    store = SqlKeyStore(url)
+    mine = await store.abegin(SLOT, "d", TERMS)
+    assert isinstance(mine, Mine)
+    with engine.begin() as connection:
+        connection.execute(update(table).values(attempt=7))  # The row is locked meanwhile.
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await store.akeep(mine, ANSWER, TERMS)
+    assert await store.akeep(mine, ANSWER, TERMS)
+    assert await store.abegin(SLOT, "d", TERMS) == Answered(ANSWER)
+    store.close()
+
+
+def test_an_awaited_call_that_is_cut_short_harms_no_later_one(postgres: str) -> None:
+    with in_sql(postgres) as kept:
+        asyncio.run(_cut_short(postgres, kept.engine))
+
+
+def test_an_engine_of_the_caller_is_left_as_it_was(postgres: str) -> None:
+    with in_sql(postgres) as kept:
+        kept.take()
+        with kept.engine.connect() as connection:
+            connection.execute(table.delete())
+            connection.rollback()
+
+        assert kept.store.begin(SLOT, "d", TERMS) == InUse(), "its transactions are transactions"
 
 
 def test_a_store_in_memory_is_bounded() -> None:

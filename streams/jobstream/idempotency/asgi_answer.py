@@ -15,12 +15,12 @@ from jobstream.idempotency.stored_answer import StoredAnswer, repeatable, size_o
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
+    from jobstream.idempotency.key_states import Mine
+    from jobstream.idempotency.loop_calls import LoopCalls
     from jobstream.idempotency.middleware_options import RequestRules
 
     Message = MutableMapping[str, Any]
     Send = Callable[[Message], Awaitable[None]]
-    Keep = Callable[[StoredAnswer | Unkept], Awaitable[str]]
-    Release = Callable[[], Awaitable[None]]
 
 START, BODY = "http.response.start", "http.response.body"
 STREAMED, TOO_LARGE = "streamed", "too-large"
@@ -29,8 +29,8 @@ STREAMED, TOO_LARGE = "streamed", "too-large"
 class AsgiAnswer:
     """One answer. Used by the task of its request."""
 
-    def __init__(self, send: Send, rules: RequestRules, keep: Keep, release: Release) -> None:
-        self._send, self._rules, self._keep, self._release = send, rules, keep, release
+    def __init__(self, send: Send, rules: RequestRules, calls: LoopCalls, mine: Mine) -> None:
+        self._send, self._rules, self._calls, self._mine = send, rules, calls, mine
         self._start: Message | None = None
         self._length: int | None = None
         self._chunks: list[bytes] = []
@@ -103,18 +103,18 @@ class AsgiAnswer:
         self.is_over = True
         if self._rules.stores(self._status):
             answer = StoredAnswer(self._status, repeatable(start["headers"]), body)
-            start = _with_reason(start, await self._keep(answer))
+            start = _with_reason(start, await self._calls.keep(self._mine, answer))
         else:
-            await self._release()
+            await self._calls.release(self._mine)
         await self._send(start)
         await self._send({"type": BODY, "body": body, "more_body": False})
 
     async def _ended(self) -> None:
         self.is_over = True
         if self._rules.stores(self._status):
-            await self._keep(Unkept(self._status, self._let_by))
+            await self._calls.keep(self._mine, Unkept(self._status, self._let_by))
         else:
-            await self._release()
+            await self._calls.release(self._mine)
 
     async def _let_go(self, why: str, *, more_body: bool = True) -> None:
         """Send what is held, and from now on each message as it comes."""

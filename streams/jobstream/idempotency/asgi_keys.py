@@ -17,8 +17,8 @@ from jobstream.idempotency.errors import StoreAway
 from jobstream.idempotency.key_problems import KeyProblem
 from jobstream.idempotency.key_states import Answered, Mine
 from jobstream.idempotency.keyed_requests import NOT_STORED, REPLAYED, RUN, KeyedRequests
+from jobstream.idempotency.loop_calls import LoopCalls
 from jobstream.idempotency.request_digest import request_digest
-from jobstream.idempotency.store_threads import StoreThreads
 from jobstream.idempotency.stored_answer import BODYLESS
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.registry import Collector
 
-    from jobstream.idempotency.key_states import Begun, KeySlot, Unkept
+    from jobstream.idempotency.key_states import KeySlot
     from jobstream.idempotency.key_store_port import KeyStore
     from jobstream.idempotency.middleware_options import KeyOptions
     from jobstream.idempotency.stored_answer import StoredAnswer
@@ -55,7 +55,7 @@ class IdempotencyMiddleware:
     def __init__(self, app: AsgiApp, store: KeyStore, **options: Unpack[KeyOptions]) -> None:
         self._app = app
         self._requests = KeyedRequests(store, options)
-        self._threads = StoreThreads(self._requests.rules.store_limit_s)
+        self._calls = LoopCalls(self._requests)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application. Raises what the one within raises."""
@@ -79,7 +79,7 @@ class IdempotencyMiddleware:
     def close(self) -> None:
         """End its threads; for a process that goes on without it. Does not block."""
         self._requests.close()
-        self._threads.close()
+        self._calls.close()
 
     async def _keyed(self, key: str, scope: Scope, receive: Receive, send: Send) -> None:
         rules = self._requests.rules
@@ -93,7 +93,7 @@ class IdempotencyMiddleware:
         slot = self._slot(scope, key)
         again = _replayed(body, receive)
         try:
-            begun = await self._begin(slot, _digest(scope, body))
+            begun = await self._calls.begin(slot, _digest(scope, body))
         except StoreAway as error:
             self._requests.store_down(error, "begin")
             if rules.passes_when_down:
@@ -116,33 +116,20 @@ class IdempotencyMiddleware:
         return self._requests.slot(scope, key, authorization, cookie)
 
     async def _run(self, mine: Mine, scope: Scope, receive: Receive, send: Send) -> None:
-        async def keep(answer: StoredAnswer | Unkept) -> str:
-            try:
-                return await self._call(lambda: self._requests.keep(mine, answer))
-            except StoreAway as error:  # The call goes on without us.
-                self._requests.store_down(error, "keep")
-                return "store-down"
-
-        async def release() -> None:
-            try:
-                await self._call(lambda: self._requests.release(mine))
-            except StoreAway as error:
-                self._requests.store_down(error, "release")
-
-        answer = AsgiAnswer(send, self._requests.rules, keep, release)
+        answer = AsgiAnswer(send, self._requests.rules, self._calls, mine)
         try:
             with self._job_ids(mine.slot):
                 await self._app({**scope, RUN: mine}, receive, answer.send)
         except asyncio.CancelledError:
             if not answer.is_over:
-                self._release_unwaited(mine)
+                self._calls.release_unwaited(mine)
             raise
         except BaseException:
             if not answer.is_over:
-                await release()
+                await self._calls.release(mine)
             raise
         if not answer.is_over:
-            await release()
+            await self._calls.release(mine)
             await answer.flush()
 
     async def _unguarded(self, slot: KeySlot, scope: Scope, receive: Receive, send: Send) -> None:
@@ -162,23 +149,6 @@ class IdempotencyMiddleware:
             return
         with RequestIds(slot.caller, slot.key).in_force():
             yield
-
-    async def _begin(self, slot: KeySlot, digest: str) -> Begun:
-        requests = self._requests
-        return await self._call(lambda: requests.begin(slot, digest), requests.give_back)
-
-    async def _call(
-        self, function: Callable[[], T], late: Callable[[T], object] | None = None
-    ) -> T:
-        if not self._requests.store.blocks:
-            return function()
-        return await self._threads.call(function, late)
-
-    def _release_unwaited(self, mine: Mine) -> None:
-        if self._requests.store.blocks:
-            self._threads.submit(lambda: self._requests.release(mine))
-        else:
-            self._requests.release(mine)
 
 
 def _values(scope: Scope, name: bytes) -> list[bytes]:

@@ -94,7 +94,10 @@ class KeyedRequests:
 
     def begin(self, slot: KeySlot, digest: str) -> Begun:
         """As the store's; a key that is taken is renewed from now on."""
-        begun = self.store.begin(slot, digest, self.rules.terms)
+        return self.begun(self.store.begin(slot, digest, self.rules.terms))
+
+    def begun(self, begun: Begun) -> Begun:
+        """The answer of the store, whose lease is renewed from now on if the key was taken."""
         if isinstance(begun, Mine):
             self._leases.hold(begun)
         return begun
@@ -111,6 +114,11 @@ class KeyedRequests:
             kept = self.store.keep(mine, answer, self.rules.terms)
         except StoreAway as error:
             return self.owe(mine, answer, error)
+        return self.kept(mine, answer, kept=kept)
+
+    def kept(self, mine: Mine, answer: StoredAnswer | Unkept, *, kept: bool) -> str:
+        """What the store said of the answer: "" or why it is not stored."""
+        self._leases.drop(mine)
         if not kept:
             self.counts.add("lease_lost")
             log.warning("idempotency_lease_lost", extra=_told(mine))

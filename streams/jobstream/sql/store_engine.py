@@ -24,7 +24,7 @@ WAIT_S = 5
 POOL = 8
 TRIES = 3
 MAKE = "jobstream.sql.create_tables(engine)"
-_AGAIN = frozenset({"40001", "40P01"})
+AGAIN = frozenset({"40001", "40P01"})
 """Of PostgreSQL: two transactions met, and this one may be tried again."""
 _GONE = frozenset({"42P01", "42703", "3F000"})
 _GONE_IN_SQLITE = ("no such table", "no such column", "has no column")
@@ -49,12 +49,6 @@ def engine_for(url: str) -> Engine:
     }
     if backend == "postgresql":
         made = made.set(drivername="postgresql+psycopg")
-        options["connect_args"] = {
-            "connect_timeout": WAIT_S,
-            "tcp_user_timeout": WAIT_S * 1000,
-            "application_name": "jobstream",
-            "options": f"-c statement_timeout={WAIT_S * 1000}",
-        }
     elif backend == "sqlite":
         if not made.database or made.database == ":memory:":
             message = (
@@ -62,7 +56,7 @@ def engine_for(url: str) -> Engine:
             )
             raise ConfigError(message)
         made = made.set(drivername="sqlite+pysqlite")
-        options["connect_args"] = {"timeout": WAIT_S}
+    options["connect_args"] = options_of(backend)
     try:
         engine = create_engine(made, **options)
     except ModuleNotFoundError as error:
@@ -71,6 +65,20 @@ def engine_for(url: str) -> Engine:
     if backend == "sqlite":
         event.listen(engine, "connect", _in_wal)
     return engine
+
+
+def options_of(backend: str) -> dict[str, Any]:
+    """What a driver is given beside the URL, so that no wait of it is without a bound."""
+    if backend == "sqlite":
+        return {"timeout": WAIT_S}
+    if backend != "postgresql":
+        return {}
+    return {
+        "connect_timeout": WAIT_S,
+        "tcp_user_timeout": WAIT_S * 1000,
+        "application_name": "jobstream",
+        "options": f"-c statement_timeout={WAIT_S * 1000}",
+    }
 
 
 def _in_wal(connection: sqlite3.Connection, _: object) -> None:
@@ -87,7 +95,6 @@ class SingleSteps:
     def __init__(self, engine: Engine, *, is_own: bool) -> None:
         """`is_own`: its connections commit each statement already, and nobody else uses them."""
         self._engine, self._is_own = engine, is_own
-        self._where = engine.url.render_as_string(hide_password=True)
 
     def prepared(self, statement: ClauseElement) -> Prepared:
         """The statement as the driver takes it."""
@@ -110,12 +117,13 @@ class SingleSteps:
             except _ConnectionDied as death:
                 self._engine.dispose()  # The others of the pool are as old.
                 if not left:
-                    raise self._told(death.error) from death.error
+                    raise told(self._engine, death.error) from death.error
             except driver.Error as error:
-                if not left or _state(error) not in _AGAIN:
-                    raise self._told(error) from error
+                if not left or _state(error) not in AGAIN:
+                    raise told(self._engine, error) from error
             except PoolTimeout as error:
-                message = f"{self._where}: every connection is in use"
+                where = self._engine.url.render_as_string(hide_password=True)
+                message = f"{where}: every connection is in use"
                 raise StoreAway(message) from error
         raise AssertionError  # pragma: no cover - the last try returns or raises
 
@@ -147,18 +155,21 @@ class SingleSteps:
         pooled.close()
         return found
 
-    def _told(self, error: Exception) -> StoreAway | StoreNotReady:
-        text = " ".join(str(error).split())[:300]
-        if _state(error) in _GONE or any(word in text for word in _GONE_IN_SQLITE):
-            message = (
-                f"{self._where} has no table jobstream_idempotency_keys of this version: call "
-                f"{MAKE}, or add jobstream.sql.metadata to your migrations ({text})"
-            )
-            return StoreNotReady(message)
-        if isinstance(error, self._engine.dialect.loaded_dbapi.ProgrammingError):
-            message = f"{self._where}: the table jobstream_idempotency_keys can't be used: {text}"
-            return StoreNotReady(message)
-        return StoreAway(f"{self._where}: {text}")
+
+def told(engine: Engine, error: Exception) -> StoreAway | StoreNotReady:
+    """What a driver's error means."""
+    where = engine.url.render_as_string(hide_password=True)
+    text = " ".join(str(error).split())[:300]
+    if _state(error) in _GONE or any(word in text for word in _GONE_IN_SQLITE):
+        message = (
+            f"{where} has no table jobstream_idempotency_keys of this version: call {MAKE}, or "
+            f"add jobstream.sql.metadata to your migrations ({text})"
+        )
+        return StoreNotReady(message)
+    if isinstance(error, engine.dialect.loaded_dbapi.ProgrammingError):
+        message = f"{where}: the table jobstream_idempotency_keys can't be used: {text}"
+        return StoreNotReady(message)
+    return StoreAway(f"{where}: {text}")
 
 
 class _ConnectionDied(Exception):
@@ -175,6 +186,8 @@ class Prepared:
         assert isinstance(compiled, SQLCompiler), "it is no DDL"  # noqa: S101 - an invariant
         self._compiled = compiled
         self.text = str(compiled)
+        self.query = self.text.encode()
+        """The same as a driver takes it that tells literals from texts at run time."""
 
     def given(self, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - what the driver takes
         """The values as the driver takes them."""
