@@ -264,6 +264,9 @@ class Job(Generic[Args, Result_co]):
             when = When(**given)  # type: ignore[arg-type] # refused here
         except TypeError as error:
             raise ConfigError(str(error)) from error
+        if (request := REQUEST.get()) is not None:
+            with request.sending() as key_for:
+                return connection.compose(self._kind, args, key_for(self._kind, args, when))
         return connection.compose(self._kind, args, when)
 
     # -- inside

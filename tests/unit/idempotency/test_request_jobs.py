@@ -166,6 +166,17 @@ async def test_an_enqueue_that_raised_is_the_same_job_when_it_is_tried_again(
     assert sorted(shop.runs) == [1, 2, 3]
 
 
+async def test_jobs_that_go_through_the_outbox_have_such_keys_too(shop: Shop) -> None:
+    async def written() -> list[str]:
+        return [shop.ship.compose(Order(1))[0].id for _ in range(2)]
+
+    first, again = [await shop.ids(written) for _ in range(2)]
+
+    assert first == again
+    assert len(set(first)) == 2
+    assert first == await shop.ids(lambda: shop.shipped(1, 1)), "by whichever way"
+
+
 async def test_an_explicit_key_wins(shop: Shop) -> None:
     plain = await shop.shipped(1, idempotency_key="mine")
 
