@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from jobstream_processors.resources import NO_RESOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterator
+    from collections.abc import Awaitable, Iterator, Mapping
 
     from jobstream_processors.resources import Resources
 
@@ -38,6 +38,8 @@ class RunFacts:
     """(record, field) of what any schema of its type marks."""
     scheduled_ms: int | None = None
     """The tick of the schedule that it is the job of."""
+    headers: tuple[tuple[str, bytes], ...] = ()
+    """Of its record, but for our own."""
 
     def fields(self) -> dict[str, Any]:
         """The fields that name the job in a line about it."""
@@ -187,6 +189,14 @@ class Context:
     def source(self) -> tuple[str, int, int]:
         """Topic, partition and offset of this delivery. The partition is what a token is of."""
         return self._facts.source
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers that came with the job, such as those that middleware gave it.
+
+        Without jobstream's own. Bytes that are no UTF-8 are replaced.
+        """
+        return {name: raw.decode("utf-8", "replace") for name, raw in self._facts.headers}
 
     @property
     def is_cancelled(self) -> bool:

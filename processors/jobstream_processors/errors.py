@@ -5,6 +5,7 @@ ProcessorError
 ├── InvalidOption        refused where it is written: at registration or enqueue
 ├── PublishFailed        the broker did not acknowledge: the offset stays unfinished, tried again
 ├── LifespanFailed       what handlers share did not start, or ended: the process leaves
+├── DidNotYield          a middleware let no handler run: the run fails
 ├── NoResource           a handler asked for a resource that no lifespan yields: its run fails
 ├── ScheduleBroken       a schedule can't fire here: it stays, is shown, and is tried again
 ├── OffsetOutOfRange     the place to go on from is not in the log: stops that partition alone
@@ -71,6 +72,10 @@ class LifespanFailed(ProcessorError):
     Stops a worker, before it takes a partition if it was at the start. A child process that can't
     start one begins no job.
     """
+
+
+class DidNotYield(ProcessorError):
+    """A middleware ended without a `yield`, so the handler did not run; the message names it."""
 
 
 class NoResource(ProcessorError, LookupError):

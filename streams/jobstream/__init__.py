@@ -19,9 +19,11 @@ from jobstream.errors import (
     EnqueueError,
     EnqueuesFailed,
     EnqueueTimeout,
+    EnqueueVetoed,
     JobstreamError,
     JobsUndecodable,
     JobTooLarge,
+    MiddlewareFailed,
     QueueBehind,
     QueueFull,
     SourceFailed,
@@ -34,6 +36,7 @@ from jobstream.errors import (
 from jobstream.job import Job
 from jobstream.job_queue import Queue
 from jobstream.settings import Settings
+from jobstream.surroundings import Enqueuing, Middleware
 from jobstream_processors.context import Context
 from jobstream_processors.core.breaker import Breaker
 from jobstream_processors.core.fair_rule import Fair
@@ -63,8 +66,10 @@ __all__ = [
     "DecimalSpec",
     "EnqueueError",
     "EnqueueTimeout",
+    "EnqueueVetoed",
     "Enqueued",
     "EnqueuesFailed",
+    "Enqueuing",
     "Failure",
     "Fair",
     "Job",
@@ -73,6 +78,8 @@ __all__ = [
     "JobsUndecodable",
     "JobstreamError",
     "Limit",
+    "Middleware",
+    "MiddlewareFailed",
     "Queue",
     "QueueBehind",
     "QueueFull",

@@ -103,9 +103,9 @@ class App(Scheduling, Aftermath, Surroundings):
         self._queues: dict[str, Queue] = {}
         self._plans: dict[str, QueuePlan] = {}
         self._jobs: dict[str, Job[Any, Any]] = {}
-        self._connection = Connection(name, self.settings, self._plans)
         Aftermath.__init__(self)
         Surroundings.__init__(self)
+        self._connection = Connection(name, self.settings, self._plans, self.middlewares)
 
     def __repr__(self) -> str:
         return f"<App {self.name!r}: {len(self._queues)} queues, {len(self._jobs)} job types>"
@@ -273,10 +273,14 @@ class App(Scheduling, Aftermath, Surroundings):
         for job in self._jobs.values():
             if job.spec is not None:
                 breaker = breakers[job.breaker.name] if job.breaker is not None else None
+                function, wants_context = self._with_middleware(
+                    job.name, job.spec.function, wants_context=job.spec.wants_context
+                )
                 spec = replace(
                     job.spec,
                     app_at=self.found_at,
-                    function=self._run_as(job.spec.function),
+                    function=self._run_as(function),
+                    wants_context=wants_context,
                     breaker=breaker,
                 )
                 found.update(dict.fromkeys((job.name, *job.aliases), spec))
@@ -298,6 +302,9 @@ class App(Scheduling, Aftermath, Surroundings):
     def close(self) -> None:
         """Send what is queued (at most 5 s) and disconnect; the next enqueue connects anew."""
         self._connection.close()
+
+    def _has_client(self) -> bool:
+        return self._connection.ready is not None
 
     def _run_as(self, function: _Called) -> _Called:
         """The function as a worker runs it: within Django, if that is set up and not unwanted."""

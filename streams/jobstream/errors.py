@@ -7,6 +7,8 @@ JobstreamError
 │   ├── QueueFull           too much is waiting already: the job was not written
 │   │   └── QueueBehind     more waits on the queue than it declares, or for longer
 │   ├── WrongArgs           a value does not fit its declared type: the job was not written
+│   ├── EnqueueVetoed       a middleware refused it: the job was not written
+│   ├── MiddlewareFailed    a middleware raised before the job was sent: it was not written
 │   ├── JobTooLarge         the encoded job is above the cap: the job was not written
 │   ├── EnqueuesFailed      some jobs of many: the others are written
 │   └── TopicMissing        a topic does not exist: not written, and no worker starts
@@ -124,6 +126,31 @@ class WrongArgs(EnqueueError, ValueError):
     """
 
     may_be_written = False
+
+
+class EnqueueVetoed(EnqueueError):
+    """A middleware refused the enqueue, and nothing was written.
+
+    A middleware raises it before its `yield`, with the reason; the caller gets it with the
+    middleware's name.
+    """
+
+    may_be_written = False
+    middleware: str = ""
+    """The name of the middleware."""
+    reason: str = ""
+    """What it says."""
+
+
+class MiddlewareFailed(EnqueueError):
+    """A middleware raised before the job was sent, or did not yield. Nothing was written.
+
+    Its own error is the `__cause__`.
+    """
+
+    may_be_written = False
+    middleware: str = ""
+    """The name of the middleware."""
 
 
 class JobTooLarge(EnqueueError, ValueError):

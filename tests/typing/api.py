@@ -3,8 +3,7 @@
 Never run. A statement whose comment says so is wrong on purpose.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, assert_type
@@ -335,37 +334,3 @@ entry.why = "other"  # rejected
 app.declare("unlimited", Receipt, limits=Limit(concurrency=5))  # rejected
 app.declare("unordered", Receipt, order_by=5)  # rejected
 app.declare("misnamed", Receipt, orderby="email")  # rejected
-
-
-class Pool:
-    size: int = 3
-
-
-@app.lifespan
-async def pool() -> AsyncIterator[Pool]:
-    yield Pool()
-
-
-@app.lifespan
-def cache() -> Iterator[dict[str, int]]:
-    yield {}
-
-
-@app.lifespan
-@contextmanager
-def managed() -> Generator[None, None, None]:
-    yield
-
-
-app.lifespan(lambda: 5)  # rejected
-
-
-@app.lifespan  # rejected
-def wants(args: Receipt) -> Iterator[None]:
-    yield
-
-
-@app.job
-async def uses(args: Receipt, ctx: Context) -> None:
-    assert_type(ctx.resources[Pool], Pool)
-    ctx.resources[Pool].count  # rejected

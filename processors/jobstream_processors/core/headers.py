@@ -187,6 +187,11 @@ def render(carried: Carried, foreign: Sequence[tuple[str, bytes | None]] | None 
     return kept[: HEADERS_MAX - LETTER_HEADERS_MAX - len(ours)] + ours
 
 
+def foreign(headers: Sequence[tuple[str, bytes | None]] | None) -> tuple[tuple[str, bytes], ...]:
+    """Those that are not ours."""
+    return tuple((n, v or b"") for n, v in headers or () if not n.startswith(PREFIX))
+
+
 def scheduled(schedule: str, tick_ms: int) -> Headers:
     """The headers of a tick's first delivery, which has no other of ours."""
     tick = (f"{PREFIX}scheduled-ms", b"%d" % tick_ms)

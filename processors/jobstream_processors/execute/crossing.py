@@ -81,6 +81,8 @@ class HandedJob(NamedTuple):
     scheduled_ms: int | None
     enter: bytes | None
     """Pickled: called in the child, in the context of the run."""
+    headers: tuple[tuple[str, bytes], ...] = ()
+    """Of its record, but for our own."""
 
 
 class Answer(NamedTuple):

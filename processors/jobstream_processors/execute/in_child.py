@@ -107,6 +107,7 @@ class Route:
             handed.source,
             handed.secret,
             handed.scheduled_ms,
+            handed.headers,
         )
 
 

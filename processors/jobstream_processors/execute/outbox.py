@@ -10,6 +10,7 @@ import marshal
 import pickle
 from typing import TYPE_CHECKING, NamedTuple
 
+from jobstream_processors.core.headers import foreign
 from jobstream_processors.execute.crossing import (
     JOB,
     PREPARE,
@@ -132,6 +133,7 @@ class Outbox:
             reader.secret,
             carried.scheduled_ms,
             pickle.dumps(enter) if enter is not None else None,
+            foreign(delivery.headers) if delivery.headers else (),
         )
 
 

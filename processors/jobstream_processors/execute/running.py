@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jobstream_processors.context import Context, RunFacts
+from jobstream_processors.core.headers import foreign
 from jobstream_processors.core.outcome import (
     DONE,
     NOWHERE,
@@ -215,6 +216,7 @@ def facts_of(delivery: Delivery, began_ms: int = 0) -> RunFacts:
         source=delivery.origin,
         secret=reader.secret if reader is not None else frozenset(),
         scheduled_ms=carried.scheduled_ms,
+        headers=foreign(delivery.headers) if delivery.headers else (),
     )
 
 

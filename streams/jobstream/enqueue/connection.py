@@ -12,7 +12,7 @@ from jobstream.enqueue.direct import CollectingContext, refuse_if_called
 from jobstream.topics.names import schemas_topic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from jobstream.enqueue.composing import Composed, JobKind, When
     from jobstream.enqueue.door import Door
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from jobstream.enqueue.transport import Transport
     from jobstream.job_queue import Queue
     from jobstream.settings import Settings
+    from jobstream.surroundings import Middleware
     from jobstream_processors.context import Context
     from jobstream_processors.queue_plan import QueuePlan
 
@@ -27,8 +28,15 @@ if TYPE_CHECKING:
 class Connection:
     """Holds the client of one app. Safe to use from any thread."""
 
-    def __init__(self, app: str, settings: Settings, plans: Mapping[str, QueuePlan]) -> None:
-        """`plans` may grow later."""
+    def __init__(
+        self,
+        app: str,
+        settings: Settings,
+        plans: Mapping[str, QueuePlan],
+        middlewares: Sequence[Middleware] = (),
+    ) -> None:
+        """`plans` and `middlewares` may grow until there is a client."""
+        self._middlewares = middlewares
         self._app = app
         self._settings = settings
         self._plans = plans
@@ -113,13 +121,18 @@ class Connection:
             from jobstream.observe.spans import send_tracing  # noqa: PLC0415 - where it is on
 
             tracing = send_tracing()
-        return Client(
+        client = Client(
             transport,
             schemas_topic(self._app),
             timeout_ms=self._settings.enqueue_timeout_ms,
             bytes_max=self._settings.enqueue_bytes_max,
             tracing=tracing,
         )
+        if not self._middlewares:
+            return client
+        from jobstream.enqueue.around import client_within  # noqa: PLC0415 - where there is any
+
+        return client_within(client, self._middlewares)
 
     def _to_kafka(self) -> Transport:
         from jobstream.kafka.produce.producer import KafkaTransport  # noqa: PLC0415 - at first use

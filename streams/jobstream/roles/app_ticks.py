@@ -29,9 +29,11 @@ from jobstream_processors.schedule.tick_maker import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from jobstream.app import App
+    from jobstream.enqueue.around import EnqueueLayer
+    from jobstream.enqueue.composing import Composed, JobKind
     from jobstream.job import Job
     from jobstream_processors.core.ticks import Calendar
     from jobstream_processors.ports import Log, Sink
@@ -53,6 +55,11 @@ class AppTicks:
         self._args: dict[tuple[str, bytes], Any] = {}
         """Decoded args by job type and event: to read them takes as long as to compose a job."""
         self._compose = Composer(now_ms, app.settings.enqueue_bytes_max).compose
+        self._layers: Sequence[EnqueueLayer] = ()
+        if app.middlewares:
+            from jobstream.enqueue.around import layers_of  # noqa: PLC0415 - most apps have none
+
+            self._layers = layers_of(app.middlewares)
 
     def calendar(self, definition: ScheduleRecord) -> Calendar:
         """Its calendar; raises ScheduleBroken."""
@@ -69,11 +76,19 @@ class AppTicks:
         """The job of a tick; raises ScheduleBroken."""
         job, args = self._job_of(definition), self._args_of(definition)
         try:
-            _, record = self._compose(job.kind, args, When(), job_id)
+            _, record = self._composed(job.kind, args, job_id)
         except (ConfigError, EnqueueError) as error:
             raise ScheduleBroken(ARGS, str(error)) from error
         rows = (self._plans[job.queue.name].dedup, record.partition)
-        return Made(record._replace(headers=scheduled(definition.name, tick_ms)), rows)
+        headers = scheduled(definition.name, tick_ms) + (record.headers or [])
+        return Made(record._replace(headers=headers), rows)
+
+    def _composed(self, kind: JobKind, args: Any, job_id: str) -> Composed:  # noqa: ANN401 - generic in the job type
+        if not self._layers:
+            return self._compose(kind, args, When(), job_id)
+        from jobstream.enqueue.around import compose_tick  # noqa: PLC0415 - as above
+
+        return compose_tick(self._layers, self._compose, kind, args, job_id)
 
     def _job_of(self, definition: ScheduleRecord) -> Job[Any, Any]:
         job = self._jobs.get(definition.job_type)

@@ -11,7 +11,7 @@ import pytest
 from jobstream.cli.app_name import AppName
 from jobstream.cli.loading import load_app
 from jobstream.kafka.client.broker_clock import MACHINE
-from jobstream_processors.core.outcome import DONE, Raised, Unstarted
+from jobstream_processors.core.outcome import DONE, Cancelled, Raised, Unstarted
 from jobstream_processors.execute.on_processes import ProcessExecutor
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ MODULE = """
 import asyncio, os
 from dataclasses import dataclass
 from pathlib import Path
-from jobstream import App, Context
+from jobstream import App, Cancel, Context, Middleware
 
 BOOK = Path(__file__).parent / "book"
 app = App("parcels")
@@ -69,6 +69,14 @@ def forks(parcel: Parcel) -> None:
         return
     os.waitpid(pid, 0)
     says("forked")
+
+class Bound(Middleware):
+    def run(self, args, ctx):
+        says(f"around {args.to} of {ctx.headers.get('tenant')}")
+        try:
+            yield
+        except LookupError as error:
+            raise Cancel(str(error)) from error
 
 @app.job
 def dies(parcel: Parcel) -> None:
@@ -162,6 +170,32 @@ def test_a_start_that_fails_there_begins_no_job_and_says_why(
     assert isinstance(outcome, Unstarted)
     assert outcome.reason == "lifespan_failed"
     assert "lifespan 'broken' failed: OSError: no database" in outcome.how
+
+
+def test_middleware_is_around_handlers_there_and_has_the_headers(
+    ear: Ear, tmp_path: Path, app_of: Callable[[str], App]
+) -> None:
+    app = app_of(MODULE + "\napp.middleware(Bound)\n")
+
+    async def main() -> None:
+        executor = ProcessExecutor(1, ear.ended, machine=MACHINE)
+        try:
+            for job in ("waits", "fails"):
+                ear.shop.handle(job)
+                ear.shop.specs[job] = app.specs()[job]
+                delivery = ear.delivery(job, job)
+                delivery.headers = [("tenant", b"acme"), ("js-seq", b"1")]
+                executor.submit(delivery)
+                await ear.outcome(job)
+        finally:
+            executor.close()
+
+    asyncio.run(main())
+
+    assert ear.outcomes == {"waits": DONE, "fails": Cancelled("no parcel")}
+    ((begins, *rest),) = said(tmp_path)
+    assert begins == "begins"
+    assert rest == ["around ann of acme", "waits [False]", "around ann of acme"]
 
 
 def test_without_lifespans_nothing_is_shared(ear: Ear, app_of: Callable[[str], App]) -> None:
