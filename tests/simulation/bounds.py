@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from jobstream_processors.assignment.feed import Feed
 from jobstream_processors.delay import delayer
 from jobstream_processors.delay.group_member import GroupMember
+from jobstream_processors.delay.rung import Rung
 
 if TYPE_CHECKING:
     from tests.simulation.ledger import Ledger
 
-    from jobstream_processors.delay.rung import Rung
     from jobstream_processors.ports import Listener
 
 
@@ -32,6 +32,8 @@ def _feed(ledger: Ledger, feed: Feed) -> None:
 
 def _delayer(ledger: Ledger, of: GroupMember[Rung]) -> None:
     for place, rung in of.held.items():
+        if not isinstance(rung, Rung):
+            return  # A scheduler keeps nothing of its records.
         # One poll brings what it brings; then the rung is paused.
         most = rung.room.records + delayer.HOPS_MAX
         if len(rung) > most:

@@ -180,7 +180,7 @@ class PlayedChild:
         delivery = self._pool.handed(job.job_id)
         facts = facts_of(delivery)
         run, self.runs = Jobs.ledger.begin(
-            delivery.args().number,
+            Jobs.ledger.ids[delivery.id],
             (facts.job_id, facts.redrive, facts.seq),
             facts.attempt,
             facts.fencing_token,
@@ -194,7 +194,7 @@ class PlayedChild:
         self._acts = self._loop.create_task(self._last(number, delivery, run))
 
     async def _last(self, number: int, delivery: Delivery, run: Run) -> None:
-        await enqueue_children(delivery.args().number, Context(facts_of(delivery)))
+        await enqueue_children(Jobs.ledger.ids[delivery.id], Context(facts_of(delivery)))
         start, self.runs, self._acts = self.runs, None, None
         assert start is not None, "it has begun"
         Jobs.ledger.ended(start, run)

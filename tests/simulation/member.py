@@ -17,14 +17,15 @@ from tests.simulation.ledger import DELAYERS, OFFSETS, PLAN, RUNGS, WORKERS
 from tests.simulation.loop import SimLoop
 from tests.simulation.network import SimLog, SimSink, SimSource
 from tests.simulation.primitives import threading
-from tests.simulation.ruled import SPECS
 from tests.simulation.runtime import EPOCH_US
+from tests.simulation.ticks import SCHEDULERS, TOPIC
 
 from jobstream.kafka.client.broker_clock import BrokerClock
 from jobstream.kafka.follow.control_topic import ControlFollower
 from jobstream.kafka.follow.mirror_topic import KafkaMirrors
 from jobstream.kafka.follow.schema_topic import SchemaFollower
 from jobstream.roles import run_loop as leaving
+from jobstream.roles.app_ticks import AppTicks, publish_declared
 from jobstream.roles.breaker_news import BreakerNews
 from jobstream.testing.memory_tables import MemoryTables
 from jobstream.topics.names import control_topic, schemas_topic
@@ -33,6 +34,7 @@ from jobstream_processors.assignment.pressure import Limits
 from jobstream_processors.assignment.pulse import GuardedSink, Pulse
 from jobstream_processors.assignment.takeover import Takeover
 from jobstream_processors.delay.delayer import Delayer, DelayerParts
+from jobstream_processors.schedule import scheduler as schedules
 from jobstream_processors.settle.key_rows import EndsHere
 from jobstream_processors.worker import Worker
 
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from jobstream_processors.ports import Listener
 
 PLANS = {PLAN.name: PLAN}
+SPECS = jobs.app.specs()
 ORDERS_EVERY_S = SCHEMAS_EVERY_S = 3.0
 SESSION_S, HEARTBEAT_S = 6.0, 1.0
 CHILDREN = 1
@@ -134,6 +137,8 @@ class Member:
             work.append(asyncio.create_task(self._delay(mirrors, control)))
         if self.works:
             work.append(asyncio.create_task(self._work(mirrors, control)))
+        if self.world.ticks:
+            work.append(asyncio.create_task(asyncio.to_thread(self._fire, mirrors)))
         try:
             ends: list[asyncio.Future[Any]] = [*work, broken]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -204,6 +209,28 @@ class Member:
         while not self._stopping.is_set():
             delayer.cycle(self.world.poll_ms)
         delayer.close()
+
+    def _fire(self, mirrors: KafkaMirrors) -> None:
+        """As `SchedulerRole` does."""
+        publish_declared(jobs.app, self._reader, self._sink)
+        errors: list[BaseException] = []
+        parts = schedules.ScheduleParts(
+            group=SCHEDULERS,
+            sink=self._sink,
+            reader=self._reader,
+            mirrors=mirrors,
+            clock=self.clock,
+            pulse=self.pulse,
+            maker=AppTicks(jobs.app, CATALOGUE, self.clock.broker_ms),
+            failed=errors.append,
+        )
+        firing = schedules.Scheduler(parts)
+        firing.join(self._source(SCHEDULERS, [TOPIC]))
+        while not self._stopping.is_set():
+            firing.cycle(self.world.poll_ms)
+            if errors:
+                raise errors[0]
+        firing.close()
 
     def _source(self, group: str, topics: list[str]) -> Callable[[Listener], SimSource]:
         def join(listener: Listener) -> SimSource:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.simulation.ticks import has_no_end_yet
+
 from jobstream_processors.core.decide import CRASHES_MAX
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ def judge(world: World, *, over: bool) -> None:
     """Every job has the end it was to have."""
     ledger = world.ledger
     for script in ledger.scripts:
+        if has_no_end_yet(ledger, script):
+            continue
         if script.job_id not in ledger.lost_with_topic or ledger.ends.get(script.job_id):
             _judge_end(ledger, script)
         if script.kind == "poison":

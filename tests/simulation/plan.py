@@ -27,6 +27,8 @@ class Plan:
     slots: int = 20
     ruled: bool = False
     """Whether all jobs are of types with rules."""
+    ticks: bool = False
+    """Whether schedules make jobs beside all others."""
     tenants: bool = False
     """Whether there are a loud tenant and a quiet one, and nothing else."""
     orders: int = 0

@@ -167,7 +167,6 @@ RULED: Final[dict[str, Job[Deed, Any]]] = {
         )(_runs),
     )
 }
-SPECS = app.specs()
 for _schema in app.schemas():
     CATALOGUE.register(_schema)
 

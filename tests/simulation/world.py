@@ -20,6 +20,9 @@ from tests.simulation.rule_judges import STILL_US
 from tests.simulation.ruled import RULED, ruled_scripts, rules_of
 from tests.simulation.runtime import EPOCH_US, Process, Scheduler
 from tests.simulation.tenants import judge_turns, tenant_scripts
+from tests.simulation.ticks import AFTERWARDS_S as WATCHED_S
+from tests.simulation.ticks import Ticks
+from tests.simulation.ticks import trouble as trouble_of_ticks
 from tests.simulation.trace import Trace
 
 from jobstream.errors import EnqueueError
@@ -87,6 +90,8 @@ class World:
     slots: int = 20
     drain_ms: int = 25_000
     rebalance_drain_ms: int = 60_000
+    ticks: bool = False
+    """Whether its members fire schedules."""
     members: list[Member] = field(default_factory=list)
     processes: list[Process] = field(default_factory=list)
     made: int = 0
@@ -245,15 +250,14 @@ def play(seed: int, *, trouble: Plan | None = None) -> Verdict:
     scheduler.hesitation = plan.hesitation
     trace = Trace(scheduler)
     network = Network(scheduler, EPOCH_US // 1_000)
-    for spec in SPECS:
-        network.create_topic(
-            spec.name, spec.partitions, compacted="compact" in spec.configs["cleanup.policy"]
-        )
+    for spec in specs(jobs.app.name, [jobs.mail], 1, schedules=plan.ticks):
+        compacted = "compact" in spec.configs["cleanup.policy"]
+        network.create_topic(spec.name, spec.partitions, compacted=compacted)
     made = _scripts(rng, plan)
     ledger = Ledger(scheduler, trace, made)
     world = World(scheduler, network, ledger, trace, plan.length_s)
     world.window = NARROW_WINDOW if plan.narrow else WINDOW
-    world.slots = plan.slots
+    world.slots, world.ticks = plan.slots, plan.ticks
     world.drain_ms, world.rebalance_drain_ms = plan.drain_ms, plan.rebalance_drain_ms
     ledger.rules.is_alone = plan.members == 1 and not plan.kinds
     if plan.hesitation or plan.kinds & {"freeze", "suspend"}:
@@ -261,7 +265,8 @@ def play(seed: int, *, trouble: Plan | None = None) -> Verdict:
     ledger.incarnation = network.topic_id
     ledger.end_of = lambda place: network.span(place)[1]
     ledger.kill = world.kill
-    network.appended = ledger.appended
+    ticks = Ticks(ledger)
+    network.appended = ticks.appended if plan.ticks else ledger.appended
     network.committing = ledger.committing
     network.polling = partial(judge_bounds, ledger)
     network.left_out = partial(world.disturbed, FETCHED_ANEW_S)
@@ -271,16 +276,15 @@ def play(seed: int, *, trouble: Plan | None = None) -> Verdict:
         try:
             troubles.begin(world, plan)
             orders.begin(world, plan)
+            if plan.ticks:
+                trouble_of_ticks(world, rng, plan.length_s)
             scheduler.at(round(plan.length_s * SECOND), lambda: troubles.heal(world))
             world.enqueue_all()
             patience_s = RULED_PATIENCE_S if plan.ruled else PATIENCE_S
             patience_s += 2 * sum(run.seconds for each in made for run in each.runs)
             over = _comes_to_its_end(world, plan.length_s + patience_s)
             if not ledger.wrong:
-                scheduler.run(lambda: False, scheduler.now_us + AFTERWARDS_S * SECOND)
-                oracle.judge(world, over=over)
-                if plan.tenants:
-                    judge_turns(ledger)
+                _judge_the_end(world, plan, ticks, over=over)
         finally:
             for member in world.members:
                 member.process.dead = True
@@ -297,6 +301,16 @@ def play(seed: int, *, trouble: Plan | None = None) -> Verdict:
         scheduler.now_us / SECOND,
         sum(map(len, ledger.starts.values())),
     )
+
+
+def _judge_the_end(world: World, plan: Plan, ticks: Ticks, *, over: bool) -> None:
+    watched_s = WATCHED_S if plan.ticks else AFTERWARDS_S
+    world.scheduler.run(lambda: False, world.scheduler.now_us + watched_s * SECOND)
+    oracle.judge(world, over=over)
+    if plan.ticks:
+        ticks.judge()
+    if plan.tenants:
+        judge_turns(world.ledger)
 
 
 def _scripts(rng: Random, plan: Plan) -> list[Script]:
@@ -323,9 +337,6 @@ def _told(script: Script) -> tuple[Job[Any, None], object, str | None]:
     if script.args is None:
         return TYPES[script.kind], Work(script.number, script.group or 0), script.key
     return RULED[script.kind], script.args, None
-
-
-SPECS = specs(jobs.app.name, [jobs.mail], 1)
 
 
 @contextmanager
