@@ -15,6 +15,7 @@ from jobstream_processors.core.key_slots import mean_after
 from jobstream_processors.core.limit_rule import names_of, numbers_of, told_numbers
 from jobstream_processors.core.orders import NOTHING
 from jobstream_processors.core.outcome import Again
+from jobstream_processors.engine.gates.freed import Freed
 from jobstream_processors.engine.gates.gate import Gate
 from jobstream_processors.engine.gates.limited_lane import RATE, LimitedLane, row_name
 
@@ -51,7 +52,7 @@ class JobLimits(Gate):
         self._mean_ms: dict[str, float] = {}
         """Run times by type."""
         self._began_s: dict[Delivery, float] = {}
-        self._released: list[Delivery] = []
+        self._freed = Freed()
 
     def obey(self, orders: Orders) -> Collection[str]:
         """Limits have these numbers from now on; what waits is asked about within a moment."""
@@ -71,7 +72,7 @@ class JobLimits(Gate):
         if (held := self._lanes.pop(room.lane, None)) is not None:
             for delivery in held.running:
                 self._began_s.pop(delivery, None)
-            self._released = [d for d in self._released if d.lane is not room.lane]
+            self._freed.forget(room.lane)
 
     def asks(
         self, room: WaitingRoom, delivery: Delivery, now_ms: int
@@ -127,7 +128,7 @@ class JobLimits(Gate):
         if (held := self._lanes.get(room.lane)) is not None:
             for delivery in deliveries:
                 if self._began_s.pop(delivery, None) is not None:
-                    self._released += held.back(delivery)
+                    self._freed.add(held.back(delivery))
 
     def settled(self, delivery: Delivery, decision: Decision) -> None:
         """It is not waited for any more, unless it only gave its unique key up, and begins now."""
@@ -138,12 +139,11 @@ class JobLimits(Gate):
 
     def released(self) -> Sequence[Delivery]:
         """Those for whose key a slot is free."""
-        found, self._released = self._released, []
-        return found
+        return self._freed.take()
 
     def _stopped(self, held: LimitedLane, delivery: Delivery) -> None:
         self._began_s.pop(delivery, None)
-        self._released += held.stopped(delivery)
+        self._freed.add(held.stopped(delivery))
 
     def _new_shares(self, spec: JobSpec, partition: int) -> list[tuple[bool, CellRate | int]]:
         found: list[tuple[bool, CellRate | int]] = []

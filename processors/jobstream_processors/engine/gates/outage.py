@@ -21,6 +21,7 @@ from jobstream_processors.core.breaker_guard import (
 from jobstream_processors.core.circuit import State
 from jobstream_processors.core.duration import to_text
 from jobstream_processors.core.orders import NOTHING, OPEN
+from jobstream_processors.engine.gates.freed import Freed
 from jobstream_processors.engine.gates.gate import Gate
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Breakers(Gate):
         """In which era of its breaker each that has begun began."""
         self._waiting: dict[str, dict[Delivery, None]] = {name: {} for name in self._guards}
         """What was told to wait, as far as it may wait in memory."""
-        self._released: list[Delivery] = []
+        self._freed = Freed()
         self._recalls = False
         """A breaker has opened, before which jobs of it were handed over."""
         self._openings = {name: dict.fromkeys((OWN, SHARED, OPERATOR), 0) for name in self._guards}
@@ -132,6 +133,7 @@ class Breakers(Gate):
 
     def forget(self, room: WaitingRoom) -> None:
         """Its probes proved nothing, and nothing of it waits."""
+        self._freed.forget(room.lane)
         for delivery in [each for each in self._began if each.lane is room.lane]:
             self._drop(delivery)
         for waiting in self._waiting.values():
@@ -140,10 +142,7 @@ class Breakers(Gate):
 
     def released(self) -> Sequence[Delivery]:
         """What waited for a breaker that has closed since, or for a probe that said nothing."""
-        if not self._released:
-            return ()
-        found, self._released = self._released, []
-        return found
+        return self._freed.take()
 
     def recalls(self) -> bool:
         """A breaker has opened: many of its jobs may stand in line, and none is to begin."""
@@ -249,7 +248,7 @@ class Breakers(Gate):
         waiting = self._waiting[guard.breaker.name]
         for delivery in list(islice(waiting, most)):
             del waiting[delivery]
-            self._released.append(delivery)
+            self._freed.add((delivery,))
 
     @staticmethod
     def _stands(guard: BreakerGuard, now_ms: int) -> dict[str, object]:

@@ -28,6 +28,7 @@ from jobstream_processors.core.unique_answer import (
 from jobstream_processors.core.unique_keys import UniqueKeys
 from jobstream_processors.core.verdict import MOMENT_MS, NotBefore
 from jobstream_processors.delivery import DECIDED
+from jobstream_processors.engine.gates.freed import Freed
 from jobstream_processors.engine.gates.gate import Gate
 from jobstream_processors.engine.waiting import offset_of
 
@@ -89,7 +90,7 @@ class Uniques(Gate):
 
     def __init__(self) -> None:
         self._lanes: dict[Lane, _Asked] = {}
-        self._released: list[Delivery] = []
+        self._freed = Freed()
         self._now_ms = 0
         """Broker time, as a question told it last."""
         self.cancelled = NOTHING.cancels
@@ -107,7 +108,7 @@ class Uniques(Gate):
     def forget(self, room: WaitingRoom) -> None:
         """Forget the keys of the lane: its next owner reads the same jobs again."""
         self._lanes.pop(room.lane, None)
-        self._released = [d for d in self._released if d.lane is not room.lane]
+        self._freed.forget(room.lane)
 
     def expects(self, room: WaitingRoom, deliveries: Sequence[Delivery]) -> None:
         """Look their keys up, all at once."""
@@ -188,8 +189,7 @@ class Uniques(Gate):
 
     def released(self) -> Sequence[Delivery]:
         """Those for whose key something has changed."""
-        found, self._released = self._released, []
-        return found
+        return self._freed.take()
 
     def _ask(self, asked: _Asked, delivery: Delivery, stand: UniquePart, now_ms: int) -> Answer:
         carried, self._now_ms = delivery.carried, max(now_ms, self._now_ms)
@@ -240,7 +240,7 @@ class Uniques(Gate):
 
     def _wake(self, asked: _Asked, name: str) -> None:
         if (waiting := asked.waiting.pop(name, None)) is not None:
-            self._released += waiting
+            self._freed.add(waiting)
 
 
 def _is_ending(asked: _Asked, stand: UniquePart, job_id: str) -> bool:
