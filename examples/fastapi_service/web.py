@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,8 @@ from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel, Field
 
 from jobstream.fastapi import Jobs, install, jobs, lifespan, status_router
-from jobstream.sql import enqueue_in
+from jobstream.sql import SqlKeyStore, enqueue_in
+from jobstream.web import IdempotencyMiddleware
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -34,6 +36,8 @@ async def own(_: FastAPI) -> AsyncIterator[None]:
 
 web = FastAPI(lifespan=lifespan(app, own))
 install(web)
+# A request with an Idempotency-Key is carried out once; its repeats get the same answer.
+web.add_middleware(IdempotencyMiddleware, store=SqlKeyStore(os.environ["SHOP_DATABASE"]))
 web.include_router(status_router())
 
 

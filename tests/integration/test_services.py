@@ -101,6 +101,25 @@ def test_the_same_with_postgresql(start: Start) -> None:
         stop(service)
 
 
+def test_a_request_with_an_idempotency_key_is_carried_out_once(start: Start) -> None:
+    service = start("examples.fastapi_service")
+    address = address_in(service)
+    sent = {"id": "o-keyed", "email": "a@b.example"}
+    headers = {"Idempotency-Key": "8e03978e-40d5-43e8-bc93-6894a57f9324"}
+
+    first, again = (
+        httpx2.post(f"{address}/orders", json=sent, headers=headers, timeout=LIMIT_S)
+        for _ in range(2)
+    )
+
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert first.json() == again.json()
+    assert "Idempotency-Replayed" not in first.headers
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert mailed_by(f"{address}/orders/o-keyed") == first.json()["job_id"]
+    stop(service)
+
+
 def test_tasks_of_django_with_postgresql(start: Start) -> None:
     with Postgres() as server:
         service = start("examples.django_service", SHOP_DATABASE=server.url)
