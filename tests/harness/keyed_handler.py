@@ -48,7 +48,8 @@ class Handler:
             return
         self.bodies.append((await receive())["body"])
         if self.gate is not None:
-            await self.gate.wait()
+            async with asyncio.timeout(60):
+                await self.gate.wait()
         number = str(len(self.runs)).encode()
         headers = [(b"content-length", b"%d" % len(number))]
         start = headers if self.headers is None else self.headers

@@ -13,8 +13,9 @@ class KeyStore(Protocol):
     """A table of keys, shared by all processes of a service. Any thread may call it.
 
     Its own clock decides when a lease or an answer is over, so clocks of replicas may differ. Each
-    call is one atomic step. Every call raises StoreAway where the store can't be reached, and
-    StoreNotReady where its table is missing.
+    call is one atomic step. A store that has coroutines `abegin` and `akeep`, and says so by a
+    true `awaits`, is awaited by the ASGI middleware in their place. Every call raises StoreAway
+    where the store can't be reached, and StoreNotReady where its table is missing.
     """
 
     @property
