@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from jobstream.answers.as_of import AsOf
-from jobstream.answers.errors import AnswerError, NoSuch
+from jobstream.answers.errors import NoSuch
 from jobstream.answers.job_screen import JobRead, job_read
 from jobstream.answers.moments import datetime_of
 from jobstream.control_listing import ControlEntry, shown
+from jobstream.errors import JobstreamError
 from jobstream.operate.order_words import TimeWords
 from jobstream.operate.why import RATE_S, why
 from jobstream.operate.why_words import asked_of, made_by, of_job, sentence
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from jobstream.answers.app_site import Site
     from jobstream.operate.history import History
     from jobstream.operate.why import Why
+
+log = logging.getLogger("jobstream.answers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +117,13 @@ def in_words(found: History, told: Why, answers: list[dict[str, Any]]) -> str:
 def short_why(site: Site, job_id: str) -> str:
     """The sentence without how long the jobs before it take, for which one has to wait.
 
-    Empty where the log has nothing of it, or is away: what asks has the job itself already.
+    Empty where the log has nothing of it, or can't be asked: the caller has the job already.
     """
     try:
         read, told = site.kept.get(("short why", job_id), lambda: _told(site, job_id, 0.0)).value
-    except AnswerError:
+    except JobstreamError as error:
+        # Such as brokers that let this server read, and not describe groups.
+        log.warning("why_not_known", extra={"job": job_id[:100], "reason": str(error)})
         return ""
     return in_words(read.history, told, read.answers) if told is not None else ""
 
