@@ -10,13 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+from tests.harness.bank import Bank
 from tests.harness.fleet import Fleet
+from tests.harness.postgres import Postgres
 from tests.harness.stillness import Stillness
 from tests.harness.trial import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
+
+    from tests.harness.bank import NewBank
+
+    from jobstream.broker.embedded import EmbeddedKafka
 
 PROGRAMS = Path(__file__).with_name("programs")
 
@@ -57,13 +63,39 @@ def new_trial(tmp_path: Path) -> Iterator[NewTrial]:
         yield make
 
 
-def _load(env: dict[str, str]) -> ModuleType:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_bank(
+    request: pytest.FixtureRequest, kafka: EmbeddedKafka, tmp_path: Path
+) -> Iterator[NewBank]:
+    """A factory of banks, each with a database of its own; their processes end with the test."""
+    with ExitStack() as ending:
+        if request.param == "sqlite":
+            url = f"sqlite:///{tmp_path / 'bank.db'}"
+        else:
+            url = ending.enter_context(Postgres()).url
+
+        def make() -> Bank:
+            env = {
+                "JOBSTREAM_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+                "JOBSTREAM_STATE_DIR": str(tmp_path / "state"),
+                "JOBSTREAM_ENQUEUE_TIMEOUT": "30s",
+                "JOBSTREAM_CONCURRENCY": "4",
+                "TRIAL_APP": f"bank-{uuid.uuid4().hex[:8]}",
+                "TRIAL_FOLDER": str(tmp_path),
+                "TRIAL_DATABASE": url,
+            }
+            return ending.enter_context(Bank(_load(env, "bank"), tmp_path, env))
+
+        yield make
+
+
+def _load(env: dict[str, str], program: str = "shop") -> ModuleType:
     """The app as a module of its own: each trial has another name, other topics."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in env.items():
             patch.setenv(name, value)
-        path = PROGRAMS / "shop.py"
-        name = f"shop_{env['TRIAL_APP'].replace('-', '_')}"
+        path = PROGRAMS / f"{program}.py"
+        name = f"{program}_{env['TRIAL_APP'].replace('-', '_')}"
         spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None
         assert spec.loader is not None

@@ -141,10 +141,10 @@ def handle_of(held: object, instead: str) -> Handle:
     if isinstance(held, AsyncSession | AsyncConnection | async_scoped_session):
         message = f"{type(held).__name__} belongs to coroutines: use `{instead}`"
         raise WrongDatabase(message)
-    found = _of_django(held)
+    found = django_connection(held)
     if found is not None:
         return _Django(found)
-    raise _unknown(held)
+    raise unknown(held)
 
 
 def async_handle_of(held: object, instead: str) -> AsyncHandle:
@@ -153,11 +153,14 @@ def async_handle_of(held: object, instead: str) -> AsyncHandle:
         held = held()
     if isinstance(held, AsyncSession | AsyncConnection):
         return _AsyncAlchemy(held)
-    if isinstance(held, Session | Connection | scoped_session) or _of_django(held) is not None:
+    if (
+        isinstance(held, Session | Connection | scoped_session)
+        or django_connection(held) is not None
+    ):
         name = held if isinstance(held, str) else type(held).__name__
         message = f"{name} belongs to plain functions: use `{instead}`"
         raise WrongDatabase(message)
-    raise _unknown(held)
+    raise unknown(held)
 
 
 def known(dialect: str) -> str:
@@ -186,7 +189,7 @@ def naming_the_remedy() -> Iterator[None]:
         raise
 
 
-def _of_django(held: object) -> Any:  # noqa: ANN401 - Django has no types
+def django_connection(held: object) -> Any:  # noqa: ANN401 - Django has no types
     """A connection of Django's, or the one of an alias; None for anything else."""
     if "django.db" not in sys.modules:
         return None
@@ -216,7 +219,8 @@ def _must_be_in_transaction(connection: Connection | None) -> None:
     raise NotInTransaction(message)
 
 
-def _unknown(held: object) -> WrongDatabase:
+def unknown(held: object) -> WrongDatabase:
+    """The error for what is no handle at all."""
     return WrongDatabase(
         f"{held!r:.100} is no transaction that is known here: give a Session or Connection of "
         "SQLAlchemy, sync or async, or a connection of Django or its alias, as in 'default'"

@@ -19,14 +19,16 @@ from sqlalchemy import (
     Text,
     text,
 )
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from jobstream.sql.database_clock import now_ms
+from jobstream.sql.handles import django_connection, known, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
-
-    from sqlalchemy.engine import Connection, Engine
 
 metadata = MetaData()
 """Of all tables here: add it to `target_metadata` of your Alembic, beside your own."""
@@ -113,29 +115,49 @@ Index("jobstream_idempotency_keys_by_end", idempotency_keys.c.expires_ms)
 
 
 @overload
-def create_tables(bind: Engine | Connection) -> None: ...
+def create_tables(bind: Engine | Connection | str) -> None: ...
 @overload
 def create_tables(bind: AsyncEngine | AsyncConnection) -> Awaitable[None]: ...
 def create_tables(
-    bind: Engine | Connection | AsyncEngine | AsyncConnection,
+    bind: Engine | Connection | AsyncEngine | AsyncConnection | str,
 ) -> Awaitable[None] | None:
     """Create the tables that are not there; those that are stay as they are.
 
     With an `AsyncEngine` or `AsyncConnection` it must be awaited. With a connection it is part of
-    its transaction, which the caller commits. A project with Alembic gives `metadata` to its
-    `target_metadata` instead. Raises what the database raises.
+    its transaction, which the caller commits; a connection of Django or its alias does as well, as
+    in a migration's `RunPython`. A project with Alembic gives `metadata` to its `target_metadata`
+    instead. Raises what the database raises, and WrongDatabase for what is none.
     """
     if isinstance(bind, AsyncEngine):
         return _created_by(bind)
     if isinstance(bind, AsyncConnection):
         return bind.run_sync(_create)
-    _create(bind)
+    if isinstance(bind, Engine | Connection):
+        _create(bind)
+        return None
+    _create_in_django(bind)
     return None
 
 
 async def _created_by(engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
         await connection.run_sync(_create)
+
+
+def _create_in_django(bind: object) -> None:
+    connection = django_connection(bind)
+    if connection is None:
+        raise unknown(bind)
+    is_sqlite = known(connection.vendor) == "sqlite"
+    dialect = sqlite.dialect() if is_sqlite else postgresql.dialect()  # type: ignore[no-untyped-call]
+    steps: list[CreateTable | CreateIndex] = []
+    for table in metadata.sorted_tables:
+        steps.append(CreateTable(table, if_not_exists=True))
+        ordered = sorted(table.indexes, key=lambda index: str(index.name))
+        steps += [CreateIndex(index, if_not_exists=True) for index in ordered]
+    with connection.cursor() as cursor:
+        for step in steps:
+            cursor.execute(str(step.compile(dialect=dialect)))
 
 
 def _create(bind: Any) -> None:  # noqa: ANN401 - an Engine or a Connection
