@@ -10,12 +10,11 @@ import re
 import sys
 from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, scoped_session
 
 from jobstream.sql.errors import NotInTransaction, TablesMissing, WrongDatabase
@@ -23,8 +22,11 @@ from jobstream.sql.errors import NotInTransaction, TablesMissing, WrongDatabase
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
 KNOWN = ("postgresql", "sqlite")
 TABLE = "jobstream_"
+ASYNCIO = "sqlalchemy.ext.asyncio"
 _NAMED = re.compile(r"(?<!:):([a-z_]+)")
 
 
@@ -83,7 +85,8 @@ class _AsyncAlchemy:
     async def _open(self) -> AsyncConnection:
         if self._connection is None:
             held = self._held
-            made = held if isinstance(held, AsyncConnection) else await held.connection()
+            kind: type[AsyncConnection] = _asyncio().AsyncConnection
+            made = held if isinstance(held, kind) else await held.connection()
             _must_be_in_transaction(made.sync_connection)
             self._connection = made
         return self._connection
@@ -138,7 +141,7 @@ def handle_of(held: object, instead: str) -> Handle:
         held = held()
     if isinstance(held, Session | Connection):
         return _Alchemy(held)
-    if isinstance(held, AsyncSession | AsyncConnection | async_scoped_session):
+    if is_async(held):
         message = f"{type(held).__name__} belongs to coroutines: use `{instead}`"
         raise WrongDatabase(message)
     found = django_connection(held)
@@ -149,10 +152,9 @@ def handle_of(held: object, instead: str) -> Handle:
 
 def async_handle_of(held: object, instead: str) -> AsyncHandle:
     """The same from a coroutine."""
-    if isinstance(held, async_scoped_session):
-        held = held()
-    if isinstance(held, AsyncSession | AsyncConnection):
-        return _AsyncAlchemy(held)
+    if is_async(held):
+        scoped = _asyncio().async_scoped_session
+        return _AsyncAlchemy(held() if isinstance(held, scoped) else held)
     if (
         isinstance(held, Session | Connection | scoped_session)
         or django_connection(held) is not None
@@ -161,6 +163,18 @@ def async_handle_of(held: object, instead: str) -> AsyncHandle:
         message = f"{name} belongs to plain functions: use `{instead}`"
         raise WrongDatabase(message)
     raise unknown(held)
+
+
+def is_async(held: object) -> TypeGuard[AsyncSession | AsyncConnection]:
+    """Whether it is a session or connection of SQLAlchemy that belongs to coroutines.
+
+    Its module needs a library more than others of SQLAlchemy do, and holders of such a one have it.
+    """
+    if ASYNCIO not in sys.modules:
+        return False
+    there = _asyncio()
+    kinds = (there.AsyncSession, there.AsyncConnection, there.async_scoped_session)
+    return isinstance(held, kinds)
 
 
 def known(dialect: str) -> str:
@@ -187,6 +201,10 @@ def naming_the_remedy() -> Iterator[None]:
             )
             raise TablesMissing(message) from error
         raise
+
+
+def _asyncio() -> Any:  # noqa: ANN401 - a module
+    return import_module(ASYNCIO)
 
 
 def django_connection(held: object) -> Any:  # noqa: ANN401 - Django has no types

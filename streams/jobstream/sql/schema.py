@@ -5,6 +5,8 @@ Their names begin with `jobstream_`. Times are those of the database, in epoch m
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, overload
 
 from sqlalchemy import (
@@ -21,14 +23,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from jobstream.sql.database_clock import now_ms
-from jobstream.sql.handles import django_connection, known, unknown
+from jobstream.sql.handles import ASYNCIO, django_connection, is_async, known, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
+
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 metadata = MetaData()
 """Of all tables here: add it to `target_metadata` of your Alembic, beside your own."""
@@ -128,13 +131,13 @@ def create_tables(
     in a migration's `RunPython`. A project with Alembic gives `metadata` to its `target_metadata`
     instead. Raises what the database raises, and WrongDatabase for what is none.
     """
-    if isinstance(bind, AsyncEngine):
-        return _created_by(bind)
-    if isinstance(bind, AsyncConnection):
-        return bind.run_sync(_create)
     if isinstance(bind, Engine | Connection):
         _create(bind)
         return None
+    if is_async(bind):
+        return bind.run_sync(_create)
+    if ASYNCIO in sys.modules and isinstance(bind, import_module(ASYNCIO).AsyncEngine):
+        return _created_by(bind)
     _create_in_django(bind)
     return None
 

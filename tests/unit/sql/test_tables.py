@@ -93,6 +93,17 @@ def test_without_sqlalchemy_the_extra_is_named() -> None:
     assert "pip install 'jobstream[sql]'" in ran.stdout
 
 
+def test_a_relay_needs_no_library_for_coroutines() -> None:
+    code = (
+        "import sys; sys.modules['greenlet'] = None\n"
+        "import jobstream.sql.relay, jobstream.sql.inbox, jobstream.sql.outbox_rows\n"
+        "from sqlalchemy import create_engine\n"
+        "from jobstream.sql import create_tables\n"
+        "create_tables(create_engine('sqlite://'))\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_importing_the_package_loads_no_sqlalchemy() -> None:
     code = "import sys, jobstream.sql; print('sqlalchemy' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -207,7 +207,7 @@ def test_pages_are_served_only_where_they_are_asked_for(roles: dict[str, Any]) -
     """Beyond the loopback they need a token, which is made after the first start."""
     web = roles["web"]
 
-    assert [name for name, service in roles.items() if "profiles" in service] == ["web"]
+    assert [name for name, service in roles.items() if "profiles" in service] == ["web", "relay"]
     assert web["command"][-2:] == ["--host", "0.0.0.0"]  # noqa: S104 - inside a container
     assert ("read-state", STATE, "rw") in mounts(web), "the file of tokens outlives the container"
     assert ("read-state", STATE, "rw") in mounts(roles["views"]), "web reads the database of views"
@@ -293,7 +293,7 @@ def test_the_health_check_reads_the_port_as_the_process_does(
 def test_roles_name_the_app_in_one_way(roles: dict[str, Any], variables: dict[str, str]) -> None:
     named = [role["command"] for role in roles.values() if "entrypoint" not in role]
 
-    assert len(named) == 7
+    assert len(named) == 8
     for words in named:
         assert "--app" not in words, words
         assert variables["JOBSTREAM_APP"] in words
