@@ -34,7 +34,7 @@ CASES = {
     "fair": "a quiet tenant beside a loud one, with fair_by and without",
     "enqueue": "enqueue one by one, async and in bulk, beside a bare producer",
     "web": "enqueue over HTTP at 200 jobs/s, and answers of screens",
-    "services": "what services pay: requests with idempotency keys",
+    "services": "what services pay: requests with idempotency keys, outbox and inbox",
     "latency": "enqueue to start at 100 jobs/s",
     "delayed": "how late delayed jobs are, by broker time",
     "schedules": "how late ticks are at a thousand schedules",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.bench.report import Figure
     from tests.bench.rig import Rig
 
-MEASUREMENTS = ("keyed_requests",)
+MEASUREMENTS = ("keyed_requests", "transactions")
 """Modules of this folder, in the order in which they are measured."""
 
 

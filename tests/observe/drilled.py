@@ -38,6 +38,7 @@ LASTS = "2s"
 HURRIED = {
     "JobsDelayerLate": ("> 60", "> 2"),
     "JobsCanaryMissing": ("> 180", "> 4"),
+    "JobsOutboxBehind": ("> 60", "> 2"),
     "JobsRebalanceStorm": ("> 10", "> 3"),
 }
 """What production allows for a minute and more, and how little of it a drill does."""

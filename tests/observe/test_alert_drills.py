@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
+import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -303,6 +306,62 @@ def test_http_side_that_fails_is_told(shop: Shop) -> None:
         assert shop.told("JobsApiErrors", "firing", since)["receiver"] == "ticket"
         shop.follow("JobsApiErrors")
         webs.drain(web)
+    shop.is_so("count(up == 1)", 3)
+
+
+WRITES = """
+import sys
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
+from jobstream.sql import create_tables, enqueue_in
+from shop import Order, send_receipt
+
+engine = create_engine(sys.argv[1])
+create_tables(engine)
+with Session(engine) as session, session.begin():
+    for order in sys.argv[2:]:
+        enqueue_in(session, send_receipt, Order(order))
+"""
+
+
+def test_outbox_that_no_relay_publishes_is_told(shop: Shop) -> None:
+    shop.healthy()
+    since = len(shop.webhook.received)
+    url = f"sqlite:///{shop.folder / 'orders.db'}"
+    environ = {**shop.environ, "JOBSTREAM_DATABASE": url}
+    brokerless = {"JOBSTREAM_BOOTSTRAP_SERVERS": f"127.0.0.1:{some_free_port()}"}
+
+    def write(*orders: str) -> None:
+        command = [sys.executable, "-c", WRITES, url, *orders]
+        subprocess.run(command, env=environ, check=True, timeout=LIMIT_S)
+
+    write("o-1", "o-2")
+    command = [sys.executable, "-m", "jobstream", "relay", "shop:app"]
+    with Fleet(command, shop.folder / "relays", environ) as relays:
+        relay = relays.start(brokerless)
+        told = shop.told("JobsOutboxBehind", "firing", since)
+        assert told["receiver"] == "page"
+        shop.follow("JobsOutboxBehind", JOBSTREAM_DATABASE=url)
+        relays.drain(relay)
+        relay = relays.start()
+        shop.told("JobsOutboxBehind", "resolved", since)
+        shop.is_so("max(jobs_outbox_published_total)", 2)
+
+        with closing(sqlite3.connect(shop.folder / "orders.db", timeout=LIMIT_S)) as database:
+            database.execute(
+                "INSERT INTO jobstream_outbox (app, lane, job_id, job_type, topic, partition,"
+                " key, value, writer_schema)"
+                " VALUES (?, 0, 'o-4', 'send_receipt', ?, 0, x'01', x'01', '{')",
+                (shop.name, f"{shop.name}.mail"),
+            )
+            database.commit()
+        assert shop.told("JobsOutboxRowsSetAside", "firing", since)["receiver"] == "ticket"
+        shop.follow("JobsOutboxRowsSetAside", JOBSTREAM_DATABASE=url)
+        with closing(sqlite3.connect(shop.folder / "orders.db", timeout=LIMIT_S)) as database:
+            database.execute("DELETE FROM jobstream_outbox WHERE job_id = 'o-4'")
+            database.commit()
+        shop.told("JobsOutboxRowsSetAside", "resolved", since)
+        relays.drain(relay)
     shop.is_so("count(up == 1)", 3)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from jobstream.app import App
     from jobstream.cli.app_name import AppName
 
-ROLES_MAX = 6
+ROLES_MAX = 7
 _APPLY, _DEBUG = "--apply", "--debug"
 
 

@@ -43,6 +43,8 @@ class Connection:
         self._lock = threading.Lock()
         self.ready: Client | None = None
         """The client, once it was made: `client` makes it."""
+        self._composer: Composer | None = None
+        """Of what other code sends later, once there was any."""
         self._transport: Transport | None = None
         self._watch: LagWatch | None = None
         """Looks at the lag of queues with bounds, if there are any."""
@@ -89,7 +91,10 @@ class Connection:
         parent_id: str | None = None,
     ) -> Composed:
         """Steps 1 and 2 alone, for code that sends the record later; contacts no broker."""
-        composer = Composer(lambda: time.time_ns() // 1_000_000, self._settings.enqueue_bytes_max)
+        composer = self._composer
+        if composer is None:
+            bytes_max = self._settings.enqueue_bytes_max
+            self._composer = composer = Composer(lambda: time.time_ns() // 1_000_000, bytes_max)
         meta, record = composer.compose(kind, args, when, job_id, parent_id)
         if not self._settings.tracing:
             return meta, record

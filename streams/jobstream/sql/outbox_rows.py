@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, func, or_, select, text, update
+from sqlalchemy import bindparam, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from jobstream.sql.database_clock import now_ms
@@ -213,8 +213,14 @@ class OutboxRows:
 
 
 def _store(connection: Connection, gone: Sequence[int], refused: Mapping[int, str]) -> None:
-    if gone:
-        connection.execute(delete(outbox).where(outbox.c.n.in_(gone)))
+    if gone and connection.dialect.name == "postgresql":
+        # One parameter: thousands of them take longer to write down than to delete by.
+        connection.execute(
+            text("DELETE FROM jobstream_outbox WHERE n = ANY(:gone)"), {"gone": gone}
+        )
+    elif gone:
+        each = delete(outbox).where(outbox.c.n == bindparam("gone"))
+        connection.execute(each, [{"gone": n} for n in gone])
     for n, reason in refused.items():
         aside = update(outbox).where(outbox.c.n == n)
         said = reason[:ERROR_CHARS_MAX]

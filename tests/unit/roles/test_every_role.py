@@ -32,7 +32,7 @@ def test_the_commands_choose_among_all_of_them() -> None:
     only = next(each for each in worker.command.params if each.name == "only")
 
     assert list(only.type.choices) == list(ROLES)  # type: ignore[attr-defined] # it is a Choice
-    assert (*ROLES, "exporter", "views", "web") == dev.PROCESSES
+    assert (*ROLES, "exporter", "relay", "views", "web") == dev.PROCESSES
 
 
 def test_a_process_has_the_name_of_its_first_role() -> None:

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 VIEWS = "views"
 WEB = "web"
-PROCESSES = (*ROLES, "exporter", VIEWS, WEB)
+RELAY = "relay"
+PROCESSES = (*ROLES, "exporter", RELAY, VIEWS, WEB)
 SCHEDULER = "scheduler"
 WEB_PORT = 8_390
 NAMES_MAX = 3
@@ -50,9 +51,9 @@ def command(app: AppName, *, log_level: str, reload: bool) -> int:
     The command uses the broker at JOBSTREAM_BOOTSTRAP_SERVERS if one answers there. Otherwise it
     starts a broker on that port, keeps its data, and stops it at the end. It then applies the
     topics of the app and starts worker, delayer and exporter, a scheduler if the code has
-    schedules, views if the extra views is installed, and pages with the HTTP API if the extra web
-    is. Ctrl-C drains the workers, then stops the broker; a second Ctrl-C kills the workers without
-    waiting for their jobs.
+    schedules, a relay if JOBSTREAM_DATABASE names the database of an outbox, views if the extra
+    views is installed, and pages with the HTTP API if the extra web is. Ctrl-C drains the workers,
+    then stops the broker; a second Ctrl-C kills the workers without waiting for their jobs.
     """
     from jobstream.cli.lossy import never_fail  # noqa: PLC0415 - with the command only
     from jobstream.cli.watched_code import WatchedCode  # noqa: PLC0415 - as above
@@ -246,6 +247,7 @@ def _roles(app: AppName, log_level: str, declared: Declared, web_port: int | Non
     children = []
     left_out = {
         SCHEDULER: not declared.schedules,
+        RELAY: not os.environ.get("JOBSTREAM_DATABASE"),
         VIEWS: not _has_views(),
         WEB: web_port is None,
     }
