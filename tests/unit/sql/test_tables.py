@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table, create_engine, inspect
+import sqlalchemy
+from alembic.autogenerate import compare_metadata, produce_migrations, render_python_code
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Column, Integer, MetaData, Table, create_engine, inspect, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.orm import Session
 from sqlalchemy.schema import CreateTable
+from tests.unit.sql.ledger import Receipt, shop
 
-from jobstream.sql import create_tables, metadata
+from jobstream.sql import create_tables, enqueue_in, metadata
 from jobstream.sql.schema import outbox
 
 if TYPE_CHECKING:
@@ -109,3 +115,30 @@ def test_importing_the_package_loads_no_sqlalchemy() -> None:
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert ran.stdout.strip() == "False"
+
+
+def test_alembic_writes_the_step_that_makes_them(tmp_path: Path) -> None:
+    """As `alembic revision --autogenerate` and `upgrade` do, with our tables beside the user's."""
+    own = MetaData()
+    Table("orders", own, Column("id", Integer, primary_key=True))
+    engine = create_engine(f"sqlite:///{tmp_path / 'shop.db'}")
+    with engine.begin() as connection:
+        both: Any = [own, metadata]  # Alembic's types know one of them only.
+        options = {"target_metadata": both}
+        context = MigrationContext.configure(connection, opts=options)
+        steps = produce_migrations(context, both).upgrade_ops
+        assert steps is not None
+        written = render_python_code(steps, migration_context=context)
+        with Operations.context(context) as op:
+            # The names that a file of a revision imports.
+            exec(  # noqa: S102 - the code that Alembic just wrote
+                f"def upgrade():\n{written}\nupgrade()", {"op": op, "sa": sqlalchemy}
+            )
+
+        assert set(inspect(connection).get_table_names()) == {"orders", *TABLES}
+        assert compare_metadata(context, both) == []
+    with Session(engine) as session, session.begin():
+        enqueue_in(session, shop()[1], Receipt(1))
+    with engine.connect() as connection:
+        assert connection.execute(select(outbox.c.written_ms)).scalar_one() > 1_700_000_000_000
+    engine.dispose()
