@@ -31,7 +31,9 @@ ROWS_MAX = 2_000
 BYTES_MAX = 16_777_216
 """Of one turn, as long as it has more than one row."""
 LANES_AT_ONCE = 4
-"""So that four relays may work at a time."""
+"""Of a turn while there is much to do, so that four relays may work at a time."""
+MUCH = ROWS_MAX // 4
+"""So many rows of a turn are much: with fewer, the next one takes every lane that is free."""
 FROZEN_S = 60
 """A relay that stands still in a transaction loses it, and its lanes, after so long."""
 UNKNOWN_MS = 600_000
@@ -89,8 +91,9 @@ class OutboxRows:
         self._app = app
         self._has_lanes = engine.dialect.name == "postgresql"
         self._next_lane = 0
-        self.turns = LANES // LANES_AT_ONCE if self._has_lanes else 1
-        """So many turns in a row look at every lane."""
+        self._at_once = LANES_AT_ONCE
+        self.saw_all = False
+        """Whether the last turn took every lane that was free."""
 
     def prepare(self) -> None:
         """Look whether the tables are there, and make what lanes are locked by.
@@ -109,6 +112,7 @@ class OutboxRows:
 
         Rows of `held_topics` are left, and so are those of other types than these, for a while.
         """
+        self.saw_all = not self._has_lanes or self._at_once == LANES
         if not self._has_lanes:
             with self._engine.begin() as connection:
                 taken = Turn(self._rows(connection, [], types, held_topics))
@@ -118,6 +122,7 @@ class OutboxRows:
         with self._engine.begin() as connection:
             lanes = self._locked(connection)
             taken = Turn(self._rows(connection, lanes, types, held_topics) if lanes else [])
+            self._at_once = LANES_AT_ONCE if len(taken.rows) >= MUCH else LANES
             yield taken
             _store(connection, taken.gone, taken.refused)
 
@@ -176,12 +181,12 @@ class OutboxRows:
         """
         connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{FROZEN_S}s'"))
         turned = (outbox_lanes.c.lane + (LANES - self._next_lane)) % LANES
-        self._next_lane = (self._next_lane + LANES_AT_ONCE) % LANES
+        self._next_lane = (self._next_lane + self._at_once) % LANES
         wanted = (
             select(outbox_lanes.c.lane)
             .where(outbox_lanes.c.app == self._app)
             .order_by(turned)
-            .limit(LANES_AT_ONCE)
+            .limit(self._at_once)
             .with_for_update(skip_locked=True)
         )
         return list(connection.execute(wanted).scalars())

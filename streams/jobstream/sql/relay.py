@@ -65,7 +65,6 @@ class Relay:
 
     def run(self, ready: Callable[[], object] | None = None) -> None:
         """Publish until closed. Raises TablesMissing at the start."""
-        idle = 0
         while not self._closing.is_set():
             self.round_mono = time.monotonic()
             try:
@@ -84,8 +83,7 @@ class Relay:
                 self._rest(error)
                 continue
             self.trouble, self._pause_s = "", 0.0
-            idle = 0 if moved else idle + 1
-            if idle >= self._rows.turns:
+            if not moved and self._rows.saw_all:
                 self._closing.wait(IDLE_S)
         self._right.close()
 
