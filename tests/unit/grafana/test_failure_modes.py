@@ -16,6 +16,8 @@ PARTS = [
     "Coordinator",
     "Exporter",
     "HTTP side",
+    "Services that enqueue",
+    "Idempotency keys",
     "Read side",
     "Outbox and inbox",
     "State disk",
