@@ -14,6 +14,7 @@ from typing import Annotated, Any, NewType, TypeAlias, get_args, get_origin, get
 from fastavro import parse_schema
 
 from jobstream_schemas.avro_json import Json, named_types
+from jobstream_schemas.record_classes import field_names, is_record, with_value
 from jobstream_schemas.wire_names import SECRET_PROPERTY
 
 Finder: TypeAlias = Callable[[Any], Iterator[object]]
@@ -49,9 +50,9 @@ def is_secret(hint: object) -> bool:
 
 def value_parts(value: object) -> Iterator[object]:
     """Every value without parts in a secret one, keys of maps among them."""
-    if dataclasses.is_dataclass(value):
-        for field in dataclasses.fields(value):
-            yield from value_parts(getattr(value, field.name))
+    if is_record(value):
+        for name in field_names(type(value)):
+            yield from value_parts(getattr(value, name))
     elif isinstance(value, dict):
         for key, each in value.items():
             yield key
@@ -88,17 +89,17 @@ def covered(value: Any) -> Any:  # noqa: ANN401 - any value
 
     Runs code of their class, and raises what that raises.
     """
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    if is_record(value):
         try:
             hints = get_type_hints(type(value), include_extras=True)
         except (NameError, TypeError, AttributeError):
             return value  # No args of a job: declaring one resolves its types.
         made = copy.copy(value)
-        for field in dataclasses.fields(value):
-            held = getattr(value, field.name)
+        for name in field_names(type(value)):
+            held = getattr(value, name)
             if held is not None:
-                inner = _Cover(MASK) if is_secret(hints[field.name]) else covered(held)
-                object.__setattr__(made, field.name, inner)
+                inner = _Cover(MASK) if is_secret(hints[name]) else covered(held)
+                with_value(made, name, inner)
         return made
     if type(value) in (list, tuple):
         return type(value)(map(covered, value))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_type_hints
 
@@ -20,6 +20,7 @@ from jobstream_processors.core.limit_rule import Limit, check_limits, check_span
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.core.unique_rule import Debounce, Unique
 from jobstream_processors.errors import InvalidOption
+from jobstream_schemas.record_classes import WORDS, is_record_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -187,7 +188,7 @@ def aliases_of(name: str, options: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def args_type_of(handler: Callable[..., Any]) -> type[Any]:
-    """The dataclass that annotates the handler's first parameter; raises ConfigError."""
+    """The record class that annotates the handler's first parameter; raises ConfigError."""
     if not inspect.isroutine(handler):
         message = f"handler {handler!r} is not a function; wrap it in a `def` or an `async def`"
         raise ConfigError(message)
@@ -202,8 +203,8 @@ def args_type_of(handler: Callable[..., Any]) -> type[Any]:
     except (NameError, TypeError, ValueError) as error:
         message = f"handler {name}: {error}; define the args dataclass at module level, before it"
         raise ConfigError(message) from error
-    if not (isinstance(first, type) and is_dataclass(first)):
+    if not (isinstance(first, type) and is_record_class(first)):
         found = "" if first is inspect.Parameter.empty else f", not {first!r}"
-        message = f"handler {name}: annotate its first parameter with a dataclass{found}"
+        message = f"handler {name}: annotate its first parameter with {WORDS}{found}"
         raise ConfigError(message)
     return first

@@ -1,9 +1,9 @@
-"""A dataclass: an Avro record. It is the args themselves, or a value within them."""
+"""A dataclass, model or struct: an Avro record. It is the args, or a value within them."""
 
 from __future__ import annotations
 
 import inspect
-from dataclasses import MISSING, dataclass, is_dataclass
+from dataclasses import MISSING, dataclass
 from difflib import get_close_matches
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from jobstream_schemas.errors import (
     UnsupportedType,
     text_of,
 )
+from jobstream_schemas.record_classes import checks_of, is_record_class, refusal
 from jobstream_schemas.shapes.fields import FieldOf, fields_of
 from jobstream_schemas.shapes.json_parts import JsonParts, json_object
 from jobstream_schemas.shapes.key_text import SECRET, KeyField, never
@@ -62,7 +63,21 @@ class RecordOf(Shape):
         return MISSING if MISSING in parts.values() else parts
 
     def encoder(self) -> Encoder:
-        return encoder_of(self.cls, [(field.name, field.encoder()) for field in self.fields])
+        encode = encoder_of(self.cls, [(field.name, field.encoder()) for field in self.fields])
+        secret = frozenset(field.name for field in self.fields if field.secret)
+        check = checks_of(self.cls, secret | self._secret_within())
+        if check is None:
+            return encode
+
+        def encode_checked(value: object) -> bytes:
+            encoded = encode(value)  # Types first: the class may take more than what is declared.
+            check(value)
+            return encoded
+
+        return encode_checked
+
+    def _secret_within(self) -> frozenset[str]:
+        return frozenset(f.name for f in self.fields if f.shape.secrets() is not None)
 
     def decoder(self) -> Decoder:
         decoders = [field.shape.decoder() for field in self.fields]
@@ -180,7 +195,7 @@ class RecordOf(Shape):
             if any(field.secret for field in self.fields):
                 message = f"{path}: its own checks refuse the values"
                 raise JsonMisfit(message) from None
-            message = f"{path}: {error}"
+            message = f"{path}: {refusal(error)}"
             raise JsonMisfit(message) from error
 
     def json_words(self) -> str:
@@ -219,8 +234,8 @@ def _reading(
 
 
 def record_of(cls: type, place: FieldPlace) -> RecordOf:
-    """Read a dataclass; raises `UnsupportedType`, or `SchemaRefused` where it contains itself."""
-    if not (isinstance(cls, type) and is_dataclass(cls)):
+    """Read a record class; raises `UnsupportedType`, or `SchemaRefused` if it contains itself."""
+    if not is_record_class(cls):
         message = f"{cls!r} is not a dataclass: declare the job's args with @dataclass(frozen=True)"
         raise UnsupportedType(message)
     if cls in place.outer:
@@ -231,7 +246,7 @@ def record_of(cls: type, place: FieldPlace) -> RecordOf:
 
 
 def _of(hint: object, place: FieldPlace) -> RecordOf | None:
-    if isinstance(hint, type) and is_dataclass(hint):
+    if isinstance(hint, type) and is_record_class(hint):
         return record_of(hint, place)
     return None
 

@@ -7,12 +7,12 @@ datetime) those that hold the plain value and nothing else are written as it.
 
 from __future__ import annotations
 
-from dataclasses import is_dataclass
 from enum import Enum
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jobstream_schemas.errors import EncodeError
+from jobstream_schemas.record_classes import is_record, is_record_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,12 +45,12 @@ def other_class(value: object, cls: type) -> EncodeError:
     """The error for a value that is not of exactly this class."""
     if isinstance(value, cls):
         return richer(value, cls.__name__)
-    if is_dataclass(value):  # its fields may be secret, and this class does not know them
+    if is_record(value):  # its fields may be secret, and this class does not know them
         found, declared = type(value).__qualname__, cls.__name__
         if found == declared:  # often one module that was loaded twice, as itself and as __main__
             found, declared = f"{type(value).__module__}.{found}", f"{cls.__module__}.{declared}"
             if found == declared:
                 declared += " as it was declared: this one is of another load of its module"
         return EncodeError(f"got an instance of {found}; pass an instance of {declared}")
-    wanted = f"an instance of {cls.__name__}" if is_dataclass(cls) else f"a {cls.__name__}"
+    wanted = f"an instance of {cls.__name__}" if is_record_class(cls) else f"a {cls.__name__}"
     return EncodeError.of(value, wanted)

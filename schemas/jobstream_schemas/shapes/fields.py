@@ -1,21 +1,20 @@
-"""One field of a dataclass: its shape, its default, and whether it is secret."""
+"""One field of a record class: its shape, its default, and whether it is secret."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
-from typing import TYPE_CHECKING, Any, cast, get_type_hints
+from dataclasses import MISSING, dataclass
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from jobstream_schemas.errors import EncodeError, JsonMisfit, UnsupportedType
+from jobstream_schemas.record_classes import declared_fields
 from jobstream_schemas.secret import is_secret, value_parts
 from jobstream_schemas.shapes.shape import Encoder, Names, Shape, Teller
 from jobstream_schemas.wire_names import DEFAULT_PROPERTY, SECRET_PROPERTY, is_avro_name
 
 if TYPE_CHECKING:
-    from dataclasses import Field
-
     from jobstream_schemas.avro_json import Json
+    from jobstream_schemas.record_classes import DeclaredField
     from jobstream_schemas.secret import Finder
     from jobstream_schemas.shapes.kind import FieldPlace
 
@@ -109,9 +108,8 @@ class FieldOf:
 
 
 def fields_of(cls: type, place: FieldPlace) -> tuple[FieldOf, ...]:
-    """Read the fields of a dataclass; raises as `FieldPlace.shape` does."""
-    hints, declared = _hints(cls), fields(cls)
-    _check_constructor(cls, {field.name for field in declared})
+    """Read the fields of a record class; raises as `FieldPlace.shape` does."""
+    hints, declared = _hints(cls), declared_fields(cls)
     return tuple(_field_of(cls, field, hints[field.name], place) for field in declared)
 
 
@@ -124,29 +122,16 @@ def _hints(cls: type) -> dict[str, object]:
         raise UnsupportedType(message) from error
 
 
-def _check_constructor(cls: type, names: set[str]) -> None:
-    # A decoded job is rebuilt by calling the class with its fields by name, and only with those.
-    given = inspect.signature(cls).parameters
-    if set(given) == names:
-        return
-    odd = ", ".join(sorted(set(given) ^ names))
-    message = f"{cls.__name__}: {odd} differs between fields and __init__; use no InitVar,"
-    message += " init=False or __init__ of your own"
-    raise UnsupportedType(message)
-
-
-def _field_of(cls: type, field: Field[object], hint: object, place: FieldPlace) -> FieldOf:
+def _field_of(cls: type, field: DeclaredField, hint: object, place: FieldPlace) -> FieldOf:
     place = place.within(cls, field.name)
     if not is_avro_name(field.name):
         message = f"{place.field}: use ASCII letters, digits and '_' in a field's name"
         raise UnsupportedType(message)
     shape = place.shape(hint)
-    default, factory = field.default, None
+    default, factory = field.default, field.factory
     # Only empty containers: another factory (a new id, the time) has no value a schema can hold.
-    if field.default_factory in _EMPTY_FACTORIES:
-        default = cast("Any", field.default_factory)()
-    elif field.default_factory is not MISSING:
-        factory = field.default_factory
+    if factory is not None and factory in _EMPTY_FACTORIES:
+        default, factory = factory(), None
     if default is not MISSING:
         shape = shape.with_default(default)
     return FieldOf(field.name, shape, default, factory, is_secret(hint))

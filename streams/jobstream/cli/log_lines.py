@@ -12,7 +12,6 @@ import copy
 import json
 import logging
 import sys
-from dataclasses import is_dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, cast
@@ -24,6 +23,7 @@ from structlog.stdlib import BoundLogger, LoggerFactory, ProcessorFormatter
 
 from jobstream.cli.printable import printable, writes_utf8
 from jobstream_processors.current import job_fields, secret_fields
+from jobstream_schemas.record_classes import is_record
 from jobstream_schemas.secret import MASK, covered, shown
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _arguments(args: Any) -> Any:  # noqa: ANN401 - a tuple, or the one mapping 
 
 
 def _argument(value: object) -> object:
-    return _Shown(value) if isinstance(value, _HOLDERS) or is_dataclass(value) else value
+    return _Shown(value) if isinstance(value, _HOLDERS) or is_record(value) else value
 
 
 def _positional(_: object, __: str, event: EventDict) -> EventDict:

@@ -9,7 +9,6 @@ from jobstream.enqueue.acks import NOT_WRITTEN, Waiter, left_s, retold
 from jobstream.enqueue.sending import submit
 from jobstream.enqueue.topic_check import check_topic, missing
 from jobstream.errors import EnqueueError
-from jobstream.kafka.follow.schema_topic import schema_record
 
 if TYPE_CHECKING:
     from jobstream.enqueue.composing import JobKind
@@ -42,6 +41,9 @@ class FirstUses:
             self._checked.add(topic)
         again = self._known.get(schema.fingerprint)
         if again is None or until >= again:
+            # At the first enqueue: declaring a job type needs no follower of topics.
+            from jobstream.kafka.follow.schema_topic import schema_record  # noqa: PLC0415 - as said
+
             told = schema_record(self._schemas_topic, schema)
             if again is None:
                 self._publish(schema.job_type, told, until)
