@@ -51,6 +51,8 @@ class Failure:
     """Why it is dead, as in the dead letter: `permanent`, `attempts_exhausted`…; else ""."""
     retry_in_ms: int | None
     """How long it waits before it runs again."""
+    fingerprint: str = ""
+    """Of its cause: the same for jobs that fail alike, and that of the dead letter."""
 
     @property
     def will_retry(self) -> bool:

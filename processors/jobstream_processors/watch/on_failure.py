@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 from jobstream_processors.background import in_background, log_end
 from jobstream_processors.core.decide import CountCrash, DeadLetter, Retry, RetryInPlace
+from jobstream_processors.core.fingerprint import cause_of
+from jobstream_processors.core.headers import TEXT_BYTES_MAX, Carried, cut
 from jobstream_processors.current import name_job
 from jobstream_processors.execute.running import facts_of
 from jobstream_processors.failure import Failure, texts_of
@@ -41,7 +43,7 @@ def failure_of(delivery: Delivery, outcome: Outcome | None, decision: Decision) 
     ran: a failure only if it is dead.
     """
     error, message, spot = texts_of(outcome)
-    told = ""
+    told, cause = "", Carried()
     match decision:
         case DeadLetter(carried):
             kind: Literal["retry", "dead"] = "dead"
@@ -49,12 +51,16 @@ def failure_of(delivery: Delivery, outcome: Outcome | None, decision: Decision) 
             error = error or carried.error or f"jobstream.{reason}"
             message = message or carried.message
             told = carried.traceback if outcome is None else ""
+            cause = carried
         case Retry(carried) if error:
             kind, reason, wait_ms = "retry", "", carried.delay_ms
         case RetryInPlace(_, delay_ms) | CountCrash(_, delay_ms) if error:
             kind, reason, wait_ms = "retry", "", delay_ms
         case _:
             return None
+    if kind == "retry":
+        cause = Carried(error=error, message=message, frame=spot.frame)
+    written_as = delivery.reader.job_type if delivery.reader is not None else ""
     facts = facts_of(delivery)
     topic, partition, offset = facts.source
     return Failure(
@@ -74,7 +80,18 @@ def failure_of(delivery: Delivery, outcome: Outcome | None, decision: Decision) 
         decision=kind,
         reason=reason,
         retry_in_ms=wait_ms,
+        fingerprint=_fingerprint(written_as, cause),
     )
+
+
+def _fingerprint(job_type: str, carried: Carried) -> str:
+    """As the dead letter has it, whose headers hold texts up to a bound."""
+    error, message, frame = (
+        cut(text, TEXT_BYTES_MAX).decode()
+        for text in (carried.error, carried.message, carried.frame)
+    )
+    told = Carried(error=error, message=message, frame=frame, reason=carried.reason)
+    return cause_of(job_type, told).fingerprint
 
 
 class Failures:
