@@ -79,6 +79,15 @@ class Later(Middleware):
         yield
 
 
+def test_a_schedules_job_takes_no_options() -> None:
+    shop = Shop(Later())
+    shop.app.every("1m", name="ticks", args=Mail("tick"))(shop.on_loop)
+
+    with memory(shop.app) as jobs:
+        jobs.run_for("90s")
+        assert jobs.seen() == []
+
+
 def test_options_may_be_changed() -> None:
     shop, seen = Shop(Later()), []
 

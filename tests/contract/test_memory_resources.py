@@ -269,7 +269,8 @@ def test_one_that_ends_while_jobs_run_is_heard() -> None:
     async def main() -> None:
         lifetime = Lifetime(app.lifespans, heard.put_nowait)
         await lifetime.begin()
-        error = await heard.get()
+        async with asyncio.timeout(60):
+            error = await heard.get()
         assert "a lifespan ended while jobs ran" in str(error)
         await lifetime.end(1)
 

@@ -157,6 +157,7 @@ def test_what_passes_a_middleware_is_as_it_was(kind: str) -> None:
             jobs.run_until_idle()
             (job,) = jobs.seen(each.jobs[kind])
             deaths.append((job.state, job.error, job.message, job.traceback.splitlines()[-1]))
+            assert "yield" not in job.traceback, "no line of a middleware"
 
     assert deaths[0] == deaths[1]
 
