@@ -102,8 +102,11 @@ class Acts:
 
 
 HANDLERS: dict[str, tuple[Callable[..., object], str]] = {
-    "no args": (no_args, "annotate its first parameter with a dataclass$"),
-    "not annotated": (not_annotated, "annotate its first parameter with a dataclass$"),
+    "no args": (no_args, "first parameter with a dataclass, a pydantic model or a msgspec struct$"),
+    "not annotated": (
+        not_annotated,
+        "first parameter with a dataclass, a pydantic model or a msgspec struct$",
+    ),
     "no dataclass": (no_dataclass, "annotate its first parameter .*, not <class 'str'>"),
     "a class of classes": (the_class, "annotate its first parameter"),
     "unknown class": (unknown_class, "name 'Nowhere' is not defined"),
