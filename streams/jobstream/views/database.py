@@ -139,7 +139,16 @@ def revision_of(engine: Engine) -> str | None:
 
 def check_revision(engine: Engine) -> None:
     """Raise DatabaseOlder or DatabaseNewer unless the tables are those of this version."""
-    found, where = revision_of(engine), engine.url.render_as_string(hide_password=True)
+    _require(revision_of(engine), engine.url.render_as_string(hide_password=True))
+
+
+def check_revision_in(connection: Connection) -> None:
+    """The same in a transaction that is to write: another version may have come meanwhile."""
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    _require(found, connection.engine.url.render_as_string(hide_password=True))
+
+
+def _require(found: str | None, where: str) -> None:
     if found == REVISION:
         return
     if found is None or found < REVISION:

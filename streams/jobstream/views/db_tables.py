@@ -119,7 +119,7 @@ minutes = Table(
     Column("slowest_ms", BigInteger, nullable=False),
     Column("slowest_id", Text, nullable=False),
 )
-"""Ends by minute of broker time: the tumbling windows that the Faust tables keep."""
+"""Ends by minute of broker time: tumbling windows, stored with the offset behind them."""
 
 letters = Table(
     "letters",

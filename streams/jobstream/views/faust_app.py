@@ -14,7 +14,7 @@ import faust
 from faust.app.base import BootStrategy
 
 from jobstream.views.consuming import OPTIONS
-from jobstream.views.errors import DatabaseAway
+from jobstream.views.errors import DatabaseAway, DatabaseRefused
 from jobstream.views.faust_seam import RunTransport
 from jobstream_processors.background import aside
 
@@ -137,7 +137,8 @@ class ViewsApp(faust.App):
         while not self.should_stop:
             try:
                 written = await aside("jobstream-views-write", self._into.write, runs)
-            except DatabaseAway as error:
+            except (DatabaseAway, DatabaseRefused) as error:
+                # Another version of jobstream may have changed the tables under this one.
                 self._into.waits_for_database(error)
                 await self.sleep(pause_s)
                 pause_s = min(2 * pause_s, AGAIN_S_MAX)

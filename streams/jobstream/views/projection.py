@@ -17,6 +17,7 @@ from jobstream.topics.names import Kind, parse
 from jobstream.views.changes import Where
 from jobstream.views.database import take_turn, translated
 from jobstream.views.db_tables import gaps, meta, places
+from jobstream.views.left_behind import forget_letters
 from jobstream.views.record_fold import Fold
 from jobstream.views.upserts import chunks, insert_new, upsert
 from jobstream.views.writing import Writer, stored_places
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from jobstream.operate.view import AppView
     from jobstream.views.batch import Run, Written
-    from jobstream.views.errors import DatabaseAway
+    from jobstream.views.errors import ViewsError
     from jobstream_processors.ports import TopicPartition
 
 log = logging.getLogger("jobstream.views")
@@ -41,6 +42,7 @@ RETAINED, ANEW, SHORT = (
     "the topic was made anew; what the old one told is still here",
     "the log ends before what was folded; it is folded anew from its start",
 )
+OFFSET_MAX = 2**62
 BEFORE_US = "jobs whose records retention had deleted before the projection began are not in here"
 
 
@@ -120,6 +122,8 @@ class Projection:
         if is_anew:
             log.warning("views_topic_made_anew", extra={"topic": where.topic})
             self._note(connection, where, ANEW, 0)
+            # Letters of the old topic can't be redriven, and keys of the new one may be the same.
+            forget_letters(connection, {(where.topic, where.partition): OFFSET_MAX})
         elif low > 0 and where.kind == Kind.QUEUE:
             insert_new(connection, meta, [{"name": "incomplete", "value": BEFORE_US}])
 
@@ -159,7 +163,7 @@ class Projection:
             self.trouble = ""
         return written
 
-    def waits_for_database(self, error: DatabaseAway) -> None:
+    def waits_for_database(self, error: ViewsError) -> None:
         """The database does not take part; said once."""
         if not self.trouble:
             log.warning("views_database_away", extra={"reason": str(error)})

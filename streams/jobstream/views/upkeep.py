@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, delete, select, update
 
-from jobstream.topics.names import delay_group, schedule_group, worker_group
-from jobstream.views.database import take_turn, translated
+from jobstream.topics.names import Kind, delay_group, schedule_group, worker_group
+from jobstream.views.database import check_revision, take_turn, translated
 from jobstream.views.db_tables import places, workers
+from jobstream.views.left_behind import close_places, forget_letters
 from jobstream.views.upserts import upsert
 from jobstream.views.views_retention import delete_old
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from jobstream.views.projection import Projection
     from jobstream.views.views_retention import Keep
+    from jobstream_processors.ports import TopicPartition
 
 log = logging.getLogger("jobstream.views")
 
@@ -44,6 +46,8 @@ class Upkeep:
         self._closing = threading.Event()
         self._topics: Mapping[str, list[str]] | None = None
         self._ids: dict[str, str] = {}
+        self._lows: dict[TopicPartition, int] = {}
+        """Where the partitions of dead letters began at the last look."""
         self._looks = 0
         self.failures = 0
         self.behind_records = 0
@@ -73,6 +77,7 @@ class Upkeep:
             self._compare_topics()
             self._members()
         self._looks += 1
+        check_revision(self._projection.engine)
         self._ends()
         deleted = delete_old(self._projection.engine, self._keep, _now_ms())
         if deleted:
@@ -91,7 +96,12 @@ class Upkeep:
 
     def _ends(self) -> None:
         """Write how far the log goes now, so that readers know how old the answers are."""
-        held = self._projection.held
+        # A topic that is gone, or was made anew since, has no end to ask for.
+        held = {
+            at: where
+            for at, where in self._projection.held.items()
+            if self._ids.get(where.topic) == where.topic_id
+        }
         asked_ms = _now_ms()
         spans = self._projection.view.cluster.spans(held)
         rows = [
@@ -100,6 +110,11 @@ class Upkeep:
         ]
         if not rows:
             return
+        lows = {
+            at: low
+            for at, where in held.items()
+            if where.kind == Kind.DLQ and (low := spans[at][0]) > self._lows.get(at, 0)
+        }
         mine = (
             places.c.topic_id == bindparam("its_id"),
             places.c.partition == bindparam("its_number"),
@@ -109,7 +124,12 @@ class Upkeep:
         with translated(), self._projection.engine.begin() as connection:
             take_turn(connection)
             connection.execute(change.where(places.c.checked_ms <= asked_ms), rows)
+            close_places(connection, set(self._ids.values()), asked_ms)
+            forgotten = forget_letters(connection, lows)
             now = connection.execute(select(places)).all()
+        self._lows |= lows
+        if forgotten:
+            log.info("views_old_letters_forgotten", extra={"letters": forgotten})
         behind = [row for row in now if row.next < row.end]
         self.behind_records = sum(row.end - row.next for row in behind)
         oldest = min((row.record_ms or asked_ms for row in behind), default=asked_ms)

@@ -20,7 +20,7 @@ from jobstream.views.changes import (
     MarkTold,
     Unread,
 )
-from jobstream.views.database import take_turn, translated
+from jobstream.views.database import check_revision_in, take_turn, translated
 from jobstream.views.db_tables import audit, entries, letters, marks, places, unread
 from jobstream.views.job_writing import JobWriter
 from jobstream.views.stored_text import cleaned
@@ -49,11 +49,14 @@ class Writer:
         """Fold the runs and store what they change; blocks until it is committed.
 
         Raises DatabaseAway where it is not; then nothing of it is stored, or all of it was and
-        the answer got lost: writing the same runs again is right in both cases.
+        the answer got lost: writing the same runs again is right in both cases. Raises
+        DatabaseOlder or DatabaseNewer, with nothing stored, where another version has changed the
+        tables since.
         """
         read = [(run, [self._changes(run, at) for at in range(len(run.records))]) for run in runs]
         with translated(), self._engine.begin() as connection:
             take_turn(connection)
+            check_revision_in(connection)
             return _store(connection, read)
 
     def _changes(self, run: Run, at: int) -> tuple[int, tuple[Change, ...]]:

@@ -1,0 +1,234 @@
+"""Topics change under a running projection: made anew, added, cut by retention; a full disk."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import threading
+import time
+import uuid
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+from tests.harness.folded import sqlite_in
+from tests.harness.served import Served
+from tests.harness.waiting import wait_until
+
+from jobstream import App, Backoff
+from jobstream.operate.view import AppView
+from jobstream.views.database import opened
+from jobstream.views.migrating import migrate
+from jobstream.views.role import ViewsRole
+from jobstream.views.view_answers import JobFilter
+from jobstream.views.views_reader import Views
+from jobstream.views.views_retention import Keep
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from jobstream import Job
+    from jobstream.broker.embedded import EmbeddedKafka
+
+pytestmark = pytest.mark.kafka
+LIMIT_S = 150.0
+
+
+@dataclass(frozen=True)
+class Order:
+    number: int
+
+
+async def ship(order: Order) -> None:
+    if order.number < 0:
+        message = "no such order"
+        raise LookupError(message)
+
+
+def app_of(name: str, servers: str, folder: Path, *queues: str) -> App:
+    """An app with a job type for each queue, of its name."""
+    app = App(name, bootstrap_servers=servers, state_dir=folder / "state", size="small")
+    for each in queues:
+        queue = app.queue(each, partitions=1)
+        app.job(queue=queue, name=each, retry=Backoff(attempts=1))(ship)
+    return app
+
+
+@pytest.fixture
+def name() -> str:
+    return f"anew-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def served(kafka: EmbeddedKafka, tmp_path: Path, name: str) -> Iterator[Served]:
+    with Served(app_of(name, kafka.bootstrap_servers, tmp_path, "mail")) as made:
+        yield made
+
+
+@pytest.fixture
+def admin(kafka: EmbeddedKafka) -> AdminClient:
+    return AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+
+
+@contextmanager
+def projecting(served: Served, url: str) -> Iterator[ViewsRole]:
+    engine = opened(url)
+    migrate(engine)
+    role = ViewsRole(AppView(served.app.name, served.app.settings), engine, Keep())
+    thread = threading.Thread(target=role.run)
+    thread.start()
+    try:
+        yield role
+    finally:
+        role.close()
+        thread.join(LIMIT_S)
+        engine.dispose()
+        assert not thread.is_alive()
+
+
+def job_of(app: App, name: str = "mail") -> Job[Order, object]:
+    found: Job[Order, object] = app.jobs[name]
+    return found
+
+
+def await_done(url: str, number: int) -> None:
+    def done() -> bool:
+        with closing(Views(url)) as views:
+            return views.count(JobFilter(states=("done",))).n == number
+
+    wait_until(done, f"{number} are done in the views", limit_s=LIMIT_S)
+
+
+def await_fresh(url: str) -> tuple[str, ...]:
+    """Wait until the answers are of a moment after this call; returns what they may lack."""
+    asked_ms = time.time_ns() // 1_000_000
+
+    def fresh() -> bool:
+        with closing(Views(url)) as views:
+            now = views.freshness()
+            return now.as_of_ms >= asked_ms and not now.behind_records
+
+    wait_until(fresh, "the answers are of now", limit_s=LIMIT_S)
+    with closing(Views(url)) as views:
+        return views.freshness().incomplete
+
+
+def test_a_topic_made_anew_is_folded_and_makes_no_answer_old(
+    served: Served, tmp_path: Path, admin: AdminClient
+) -> None:
+    url, app = sqlite_in(tmp_path), served.app
+    plan = served.plans["mail"]
+    with projecting(served, url) as role:
+        job_of(app).enqueue_many([Order(n) for n in range(20)] + [Order(-1)])
+        await_done(url, 20)
+        served.stop()
+        for future in admin.delete_topics([plan.topic, plan.dlq]).values():
+            future.result(LIMIT_S)
+        again = app_of(app.name, app.settings.bootstrap_servers, tmp_path, "mail")
+
+        def remade() -> bool:
+            return plan.topic not in admin.list_topics(timeout=10).topics
+
+        wait_until(remade, "the topic is gone", limit_s=LIMIT_S)
+        with Served(again):
+            job_of(again).enqueue_many([Order(n) for n in range(30, 40)])
+            await_done(url, 30)
+            lacks = await_fresh(url)
+            with closing(Views(url)) as views:
+                letters = views.dead_groups()
+        assert any("was made anew" in each for each in lacks), lacks
+        assert letters == (), "a letter of the old topic can't be redriven"
+        assert not role.projection.trouble
+        assert role.upkeep.behind_records == 0
+
+
+def test_a_new_queue_is_folded_without_a_restart(served: Served, tmp_path: Path, name: str) -> None:
+    url, app = sqlite_in(tmp_path), served.app
+    with projecting(served, url):
+        job_of(app).enqueue(Order(1))
+        await_done(url, 1)
+        served.stop()
+        both = app_of(name, app.settings.bootstrap_servers, tmp_path, "mail", "late")
+        with Served(both):
+            job_of(both, "late").enqueue_many([Order(n) for n in range(5)])
+            await_done(url, 6)
+        assert await_fresh(url) == ()
+
+
+def test_what_retention_deletes_is_counted_if_unread_and_forgotten_if_a_letter(
+    served: Served, tmp_path: Path, admin: AdminClient
+) -> None:
+    url, app, plan = sqlite_in(tmp_path), served.app, served.plans["mail"]
+
+    def cut(topic: str) -> None:
+        end = served.log.span((topic, 0))[1]
+        (future,) = admin.delete_records([TopicPartition(topic, 0, end)]).values()
+        future.result(LIMIT_S)
+
+    with projecting(served, url):
+        job_of(app).enqueue_many([Order(1), Order(-1), Order(-2)])
+        await_done(url, 1)
+        with closing(Views(url)) as views:
+            wait_until(lambda: sum(g.count for g in views.dead_groups()) == 2, "letters",
+                       limit_s=LIMIT_S)  # fmt: skip
+        cut(plan.dlq)
+        with closing(Views(url)) as views:
+            wait_until(lambda: not views.dead_groups(), "they are forgotten", limit_s=LIMIT_S)
+            assert views.count(JobFilter(states=("dead",))).n == 2, "their jobs are still told"
+    ids = job_of(app).enqueue_many([Order(n) for n in range(7)])
+    for each in ids:
+        served.end_of(each)
+    cut(plan.topic)
+
+    with projecting(served, url):
+        job_of(app).enqueue(Order(100))
+        wait_until(lambda: await_fresh(url), "the gap is told", limit_s=LIMIT_S)
+        (told,) = await_fresh(url)
+        await_done(url, 9)
+    assert "retention passed" in told
+    assert "7 records are not in here" in told
+
+
+def test_a_full_disk_is_waited_for_and_nothing_is_lost(served: Served, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(disk)]
+    refused = subprocess.run(mount, capture_output=True, text=True, check=False).stderr
+    if refused:
+        pytest.skip(f"a disk of its own needs the right to mount one: {refused.strip()}")
+    try:
+        url, ballast = sqlite_in(disk), disk / "ballast"
+        with projecting(served, url) as role:
+            job_of(served.app).enqueue_many([Order(n) for n in range(10)])
+            await_done(url, 10)
+            fill(ballast)
+            job_of(served.app).enqueue_many([Order(n) for n in range(2_000)])
+
+            def is_stuck() -> bool:
+                fill(ballast)
+                return "full" in role.projection.trouble
+
+            wait_until(is_stuck, "it says why it does not go on", limit_s=LIMIT_S)
+            assert not all(check.ok for check in role.probes.ready())
+            ballast.unlink()
+            await_done(url, 2_010)
+            wait_until(lambda: not role.projection.trouble, "it is over", limit_s=LIMIT_S)
+            assert await_fresh(url) == ()
+    finally:
+        unmount = ["umount", "--lazy", str(disk)]
+        subprocess.run(unmount, check=True)
+
+
+def fill(ballast: Path) -> None:
+    """Take all that is left of the disk."""
+    with ballast.open("ab", buffering=0) as file:
+        while True:
+            try:
+                file.write(bytes(4_096))
+            except OSError as error:
+                assert error.errno == errno.ENOSPC  # noqa: PT017 - it ends the loop
+                return

@@ -1,0 +1,114 @@
+"""A database that is full, or that another release has changed: nothing is stored by halves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import event, select, text
+from tests.harness.folded import logs_of, made, rows_in, sqlite_in, whole
+from tests.harness.played_shop import Shop, opened
+
+from jobstream.views import database
+from jobstream.views.db_tables import places
+from jobstream.views.errors import DatabaseAway, DatabaseNewer, DatabaseOlder
+from jobstream.views.views_reader import Views
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from sqlite3 import Connection
+
+    from sqlalchemy import Engine
+
+    from jobstream.views.writing import Writer
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[Shop]:
+    with opened() as played:
+        for _ in range(40):
+            played.play(
+                [([(("ok",), "now"), (("dead",), "now"), (("fail", "ok"), "now")], "1s", "")]
+            )
+        yield played
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    found = database.opened(sqlite_in(tmp_path))
+    yield found
+    found.dispose()
+
+
+@pytest.fixture
+def writer(engine: Engine, shop: Shop) -> Writer:
+    return made(engine, shop.jobs.broker, "shop")
+
+
+def write(writer: Writer, shop: Shop) -> None:
+    writer.write([whole(*each) for each in logs_of(shop.jobs.broker).items()])
+
+
+def set_version(engine: Engine, version: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = :v"), {"v": version})
+
+
+def test_a_full_database_takes_nothing_and_later_all_of_it(
+    engine: Engine, writer: Writer, shop: Shop, tmp_path: Path
+) -> None:
+    limits = [0]
+
+    @event.listens_for(engine, "checkout")
+    def _limit(connection: Connection, *_: object) -> None:
+        if limits[0]:
+            connection.execute(f"PRAGMA max_page_count = {limits[0]}")
+
+    before = rows_in(engine)
+    with engine.connect() as connection:
+        limits[0] = connection.exec_driver_sql("PRAGMA page_count").scalar_one() + 4
+    engine.dispose()
+
+    with pytest.raises(DatabaseAway, match="full"):
+        write(writer, shop)
+
+    assert rows_in(engine) == before
+    limits[0] = 1_000_000
+    engine.dispose()
+    write(writer, shop)
+    (tmp_path / "other").mkdir()
+    other = database.opened(sqlite_in(tmp_path / "other"))
+    write(made(other, shop.jobs.broker, "shop"), shop)
+    assert rows_in(engine) == rows_in(other)
+    other.dispose()
+
+
+def test_an_old_release_stores_nothing_once_a_new_one_has_changed_the_tables(
+    engine: Engine, writer: Writer, shop: Shop
+) -> None:
+    set_version(engine, "9999")
+
+    with pytest.raises(DatabaseNewer, match="newer than"):
+        write(writer, shop)
+
+    with engine.connect() as connection:
+        assert connection.execute(select(places)).all() == []
+    with (
+        Views(engine.url.render_as_string(hide_password=False)) as views,
+        pytest.raises(DatabaseNewer),
+    ):
+        views.freshness()
+    set_version(engine, "0001")
+    write(writer, shop)
+    with engine.connect() as connection:
+        assert connection.execute(select(places)).all()
+
+
+def test_a_new_release_waits_until_the_tables_are_migrated(
+    engine: Engine, writer: Writer, shop: Shop
+) -> None:
+    set_version(engine, "0000")
+
+    with pytest.raises(DatabaseOlder, match="jobstream views migrate"):
+        write(writer, shop)
