@@ -184,16 +184,8 @@ def _row(site: Site, taken: Taken, name: str) -> QueueRow:
         letters=letters.total if letters else 0,
         letters_oldest_s=letters.oldest_s if letters else 0.0,
         paused=shown(pause) if pause is not None else None,
-        types={
-            job_type: round(jobs, 1)
-            for (at, job_type), jobs in sight.backlog.items()
-            if at == name and jobs
-        },
-        waits={
-            reason: round(wait.jobs, 1)
-            for (at, reason), wait in sight.ladder.items()
-            if at == name and wait.jobs
-        },
+        types=taken.types.get(name, {}),
+        waits=taken.waits.get(name, {}),
     )
 
 

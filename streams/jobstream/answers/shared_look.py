@@ -50,6 +50,10 @@ class Taken:
     orders: tuple[Order, ...]
     """The control entries in force, oldest first."""
     by_queue: Mapping[str, tuple[PartitionLag, ...]]
+    types: Mapping[str, Mapping[str, float]]
+    """Queue → job type → about how many wait on it."""
+    waits: Mapping[str, Mapping[str, float]]
+    """Queue → reason → about how many wait on its ladder for that."""
     at_s: float
     """When it ended, by this process's monotonic clock."""
 
@@ -164,5 +168,16 @@ def _look(onlooker: Onlooker, view: AppView) -> Taken:
         sight=sight,
         orders=tuple(view.orders(onlooker.broker_ms)),
         by_queue={queue: tuple(rows) for queue, rows in by_queue.items()},
+        types=_by_queue(sight.backlog),
+        waits=_by_queue({place: wait.jobs for place, wait in sight.ladder.items()}),
         at_s=time.monotonic(),
     )
+
+
+def _by_queue(numbers: Mapping[tuple[str, str], float]) -> dict[str, dict[str, float]]:
+    """Those that are not 0; looked up once for each queue, where there are a thousand."""
+    found: defaultdict[str, dict[str, float]] = defaultdict(dict)
+    for (queue, name), number in numbers.items():
+        if number:
+            found[queue][name] = round(number, 1)
+    return dict(found)
