@@ -49,7 +49,7 @@ def database_url(text: str) -> URL:
 def engine_of(url: URL) -> Engine:
     """An engine, which connects at first use. Raises WrongDatabase where the driver is missing."""
     options: dict[str, Any] = {"isolation_level": "READ COMMITTED"}
-    options["connect_args"] = {"connect_timeout": CONNECT_S, "application_name": "jobstream relay"}
+    options["connect_args"] = {"connect_timeout": CONNECT_S, "application_name": "jobstream-relay"}
     if url.get_backend_name() == "sqlite":
         options = {"connect_args": {"timeout": BUSY_S, "check_same_thread": False}}
     try:

@@ -11,6 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[3]
 SUITE = Path(__file__).parent / "django_suite"
 LIMIT_S = 300
+# A plugin and no conftest.py, which pytest would load with the folder, and Django's time zone with it.
+PLUGIN = "tests.unit.services.django_suite.in_django"
 
 
 @pytest.mark.parametrize("suite", sorted(path.stem for path in SUITE.glob("*_suite.py")))
@@ -19,7 +21,7 @@ def test_it_passes(suite: str) -> None:
     path = SUITE / f"{suite}.py"
 
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, "--import-mode=importlib", str(path)],
+        [sys.executable, "-m", "pytest", *options, "-p", PLUGIN, str(path)],
         cwd=ROOT,
         capture_output=True,
         text=True,
