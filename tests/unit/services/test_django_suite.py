@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 SUITE = Path(__file__).parent / "django_suite"
 LIMIT_S = 300
-# A plugin and no conftest.py, which pytest would load with the folder, and Django's time zone with it.
+# A plugin: a conftest.py would be loaded with the folder, and with it Django's time zone.
 PLUGIN = "tests.unit.services.django_suite.in_django"
 
 
