@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, overload
 
 from jobstream.enqueue.acks import unwritten
-from jobstream.enqueue.composing import REQUEST, When, refusal
+from jobstream.enqueue.composing import REQUEST, When, refusal, when_of
 from jobstream.enqueue.direct import CALLED, call, unasked
 from jobstream.errors import ConfigError, EnqueueError
 from jobstream.job_declaration import fair_weights
@@ -260,14 +260,19 @@ class Job(Generic[Args, Result_co]):
         if parent is not None:
             with self._child(parent, args, given) as (when, job_id):
                 return connection.compose(self._kind, args, when, job_id, parent.job_id)
-        try:
-            when = When(**given)  # type: ignore[arg-type] # refused here
-        except TypeError as error:
-            raise ConfigError(str(error)) from error
+        when = when_of(given)
         if (request := REQUEST.get()) is not None:
             with request.sending() as key_for:
                 return connection.compose(self._kind, args, key_for(self._kind, args, when))
         return connection.compose(self._kind, args, when)
+
+    def check(self, args: Args, **options: Unpack[ComposeOptions]) -> None:
+        """Raise what an enqueue would raise for these args and options, and do nothing else.
+
+        Asks no middleware, no bound of a queue and no broker. Raises ConfigError, WrongArgs or
+        JobTooLarge.
+        """
+        self._connection.check(self._kind, args, when_of(options))
 
     # -- inside
 

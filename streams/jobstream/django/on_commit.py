@@ -29,5 +29,5 @@ def enqueue_on_commit(
     outbox of `jobstream.sql`. Raises WrongArgs, JobTooLarge and ConfigError at once, before the
     commit.
     """
-    job.compose(args, **options)
+    job.check(args, **options)
     transaction.on_commit(partial(job.enqueue, args, **options), using=using, robust=robust)

@@ -282,6 +282,27 @@ class ClientWithin:
         return _with_headers(composed, when.headers) if isinstance(when, Bound) else composed
 
 
+def compose_within(  # noqa: PLR0917 - as a client's enqueue
+    layers: Sequence[EnqueueLayer],
+    compose: Callable[[JobKind, Any, When, str | None, str | None], Composed],
+    kind: JobKind,
+    args: Any,  # noqa: ANN401 - generic in the job type
+    when: When,
+    job_id: str | None = None,
+    parent_id: str | None = None,
+) -> Composed:
+    """A job that other code sends later, inside of the layers; they end once it is composed."""
+    walk = Walk(layers, kind, args, when, job_id, parent_id)
+    bound = walk.enter()
+    try:
+        composed = compose(kind, args, bound, job_id, parent_id)
+    except BaseException as error:
+        walk.leave(error)
+        raise
+    walk.leave(None)
+    return _with_headers(composed, bound.headers)
+
+
 def compose_tick(
     layers: Sequence[EnqueueLayer],
     compose: Callable[[JobKind, Any, When, str], Composed],
@@ -293,19 +314,21 @@ def compose_tick(
 
     Whoever fires the tick once more must make the same job of it, on the same partition.
     """
-    walk = Walk(layers, kind, args, When(), job_id)
-    bound = walk.enter()
-    try:
-        _refuse_options(bound)
-        composed = compose(kind, args, When(), job_id)
-    except BaseException as error:
-        walk.leave(error)
-        raise
-    walk.leave(None)
-    return _with_headers(composed, bound.headers)
+
+    def without_options(
+        kind: JobKind,
+        args: Any,  # noqa: ANN401 - as above
+        when: When,
+        _job_id: str | None,
+        _parent_id: str | None,
+    ) -> Composed:
+        _refuse_options(when)
+        return compose(kind, args, When(), job_id)
+
+    return compose_within(layers, without_options, kind, args, When(), job_id)
 
 
-def _refuse_options(bound: Bound) -> None:
+def _refuse_options(bound: When) -> None:
     changed = [option for option in OPTIONS if getattr(bound, option) is not None]
     if changed:
         message = f"a middleware set {changed[0]} of a schedule's job: it may set headers alone"

@@ -26,7 +26,7 @@ from jobstream_processors.queue_plan import QueuePlan
 from jobstream_schemas import EncodeError, JobCodec, Meta, caused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
     from jobstream.enqueue.transport import Transport
@@ -77,6 +77,14 @@ class When:
     expires_in: Duration | None = None
     correlation_id: str | None = None
     unique: Override = None
+
+
+def when_of(options: Mapping[str, Any]) -> When:
+    """The options by their names; raises ConfigError for one that there is not."""
+    try:
+        return When(**options)
+    except TypeError as error:
+        raise ConfigError(str(error)) from error
 
 
 class GivesKeys(Protocol):

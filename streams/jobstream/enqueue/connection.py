@@ -90,17 +90,31 @@ class Connection:
         job_id: str | None = None,
         parent_id: str | None = None,
     ) -> Composed:
-        """Steps 1 and 2 alone, for code that sends the record later; contacts no broker."""
-        composer = self._composer
-        if composer is None:
-            bytes_max = self._settings.enqueue_bytes_max
-            self._composer = composer = Composer(lambda: time.time_ns() // 1_000_000, bytes_max)
-        meta, record = composer.compose(kind, args, when, job_id, parent_id)
+        """Steps 1 and 2, inside of the app's middleware, for code that sends the record later."""
+        composer = self._made_composer()
+        if self._middlewares:
+            from jobstream.enqueue.around import compose_within, layers_of  # noqa: PLC0415 - as above
+
+            layers = layers_of(self._middlewares)
+            found = compose_within(layers, composer.compose, kind, args, when, job_id, parent_id)
+        else:
+            found = composer.compose(kind, args, when, job_id, parent_id)
+        meta, record = found
         if not self._settings.tracing:
             return meta, record
         from jobstream.observe.spans import within_current  # noqa: PLC0415 - where it is on
 
         return meta, within_current(record)
+
+    def check(self, kind: JobKind, args: Any, when: When) -> None:  # noqa: ANN401 - as above
+        """Raise what an enqueue would raise for these args and options; asks no middleware."""
+        self._made_composer().compose(kind, args, when)
+
+    def _made_composer(self) -> Composer:
+        if self._composer is None:
+            bytes_max = self._settings.enqueue_bytes_max
+            self._composer = Composer(lambda: time.time_ns() // 1_000_000, bytes_max)
+        return self._composer
 
     def bind(self, transport: Transport | None) -> None:
         """Send through `transport` from now on; None goes back to Kafka."""

@@ -12,7 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from tests.unit.sql.ledger import Receipt, count, made, orders, shop, sqlite
 
-from jobstream import ConfigError, JobTooLarge, WrongArgs
+from jobstream import (
+    ConfigError,
+    EnqueueVetoed,
+    Enqueuing,
+    JobTooLarge,
+    Middleware,
+    WrongArgs,
+)
 from jobstream.enqueue.composing import When
 from jobstream.sql import NotInTransaction, TablesMissing, WrongDatabase, aenqueue_in, enqueue_in
 from jobstream.sql.job_rows import headers_of
@@ -55,6 +62,47 @@ def test_the_row_comes_with_the_commit_and_holds_the_record_of_an_enqueue(engine
     assert row.written_ms > 1_700_000_000_000
     assert count(engine, orders) == 1
     app.close()
+
+
+class Tenants(Middleware):
+    """Names a tenant, and blocks one of them."""
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+
+    def enqueue(self, job: Enqueuing) -> Iterator[None]:
+        if job.args == Receipt(13):
+            raise EnqueueVetoed("blocked")  # noqa: EM101 - as a user writes it
+        job.headers["tenant"] = "acme"
+        yield
+        self.ended.append(job.name)
+
+
+def test_middleware_is_around_it_as_around_any_enqueue(engine: Engine) -> None:
+    app, job = shop()
+    tenants = Tenants()
+    app.middleware(tenants)
+    with Session(engine) as session:
+        enqueue_in(session, job, Receipt(1))
+        with pytest.raises(EnqueueVetoed, match="blocked"):
+            enqueue_in(session, job, Receipt(13))
+        session.commit()
+
+    (row,) = rows(engine)
+    assert headers_of(row.headers) == [("tenant", b"acme")]
+    assert tenants.ended == [job.name]
+
+
+def test_a_check_asks_no_middleware() -> None:
+    app, job = shop()
+    tenants = Tenants()
+    app.middleware(tenants)
+
+    job.check(Receipt(13), key="o-1")
+    with pytest.raises(ConfigError, match="delai"):
+        job.check(Receipt(1), delai="1s")  # type: ignore[call-arg]
+
+    assert tenants.ended == []
 
 
 @pytest.mark.parametrize("how", ["rollback", "close", "raise"])
