@@ -97,6 +97,12 @@ class Serving:
                 raise RuntimeError(message)
 
 
+TRY = (
+    "curl -i {}/orders -H 'Content-Type: application/json' -H 'Idempotency-Key: try-1' "
+    """-d '{{"id": "o-1", "email": "a@b.example"}}'"""
+)
+
+
 @dataclass(frozen=True)
 class Commands:
     """What a service consists of; each is a module for `python -m`, with its words."""
@@ -144,6 +150,7 @@ def serve(name: str, commands: Callable[[int, str], Commands]) -> int:
         address = f"http://127.0.0.1:{port}"
         serving.wait_for(f"{address}/")
         print(f"{name}: ready at {address}", flush=True)
+        print(f"{name}: an order, from another terminal: {TRY.format(address)}", flush=True)
         serving.stay()
     return 0
 
