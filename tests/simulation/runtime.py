@@ -59,6 +59,10 @@ class Process:
         self.frozen = False
         self.frozen_us = 0
         """Since when."""
+        self.suspended = False
+        """It is frozen since its machine is: its clock stands still."""
+        self.held_timers: list[tuple[int, Runnable, int, int]] = []
+        """What came due by the world's time while it was suspended, and not by its own."""
         self.expelled = False
         """Its group has given it up, and it has not heard of that yet."""
         self.parked: list[Runnable] = []
@@ -267,6 +271,9 @@ class Scheduler:
             process = of.process
             if process.dead:
                 continue
+            if process.suspended:
+                process.held_timers.append((at_us, of, token, slept_us))
+                continue
             if process.slept_us != slept_us:
                 # Its clock stood still meanwhile.
                 at_us += process.slept_us - slept_us
@@ -285,11 +292,15 @@ class Scheduler:
 
     # -- what happens to processes
 
-    def freeze(self, process: Process) -> None:
-        process.frozen = True
+    def freeze(self, process: Process, *, suspended: bool) -> None:
+        process.frozen, process.suspended = True, suspended
 
     def thaw(self, process: Process) -> None:
-        process.frozen = False
+        process.frozen = process.suspended = False
+        for at_us, of, token, slept_us in process.held_timers:
+            self._numbers += 1
+            heappush(self._timers, (at_us, self._numbers, of, token, slept_us))
+        process.held_timers.clear()
         self.ready.extend(process.parked)
         process.parked.clear()
 

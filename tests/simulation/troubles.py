@@ -130,7 +130,7 @@ def freeze(world: World, rng: Random, *, suspend: bool = False) -> None:
     seconds = rng.choice((0.5, 3.0, 4.5, 8.0, 15.0))
     world.trace.tell("suspended" if suspend else "frozen", process, seconds)
     world.disturbed(seconds + SESSION_S + 10)
-    scheduler.freeze(process)
+    scheduler.freeze(process, suspended=suspend)
     since_us = scheduler.now_us
     process.frozen_us = since_us
     if seconds > 4:
