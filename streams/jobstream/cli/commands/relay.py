@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jobstream.cli.app_command import AppCommand
 from jobstream.cli.log_output import LogForm, configure
 from jobstream.cli.options import (
     at_port,
@@ -19,6 +18,7 @@ from jobstream.cli.options import (
     name_and_settings,
 )
 from jobstream.cli.output import print_json, print_table, say
+from jobstream.cli.runs_by_default import RunsByDefault
 from jobstream.errors import ConfigError
 from jobstream.exits import FAILURE, OK
 from jobstream.roles.stop_signals import SIGNALS, leave_at_once
@@ -37,19 +37,7 @@ url_option = click.option(
 )
 
 
-class RelayGroup(click.Group):
-    """Publishes where no subcommand is named."""
-
-    default_command = "run"
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put `run` in front of anything that is no subcommand."""
-        if not args or (args[0] not in self.commands and args[0] not in {"-h", "--help"}):
-            args = [self.default_command, *args]
-        return super().parse_args(ctx, args)
-
-
-@click.group(cls=RelayGroup)
+@click.group(cls=RunsByDefault)
 def command() -> None:
     """Publish the jobs that services wrote into their database with `enqueue_in`.
 
@@ -58,7 +46,7 @@ def command() -> None:
     """
 
 
-@command.command("run", cls=AppCommand)
+@command.command("run")
 @url_option
 @click.option("--keep-inbox", metavar="DURATION",
               help="Delete marks of `once` after this time.  "
@@ -104,7 +92,7 @@ def run_command(
     return OK
 
 
-@command.command("status", cls=AppCommand)
+@command.command("status")
 @url_option
 @json_option
 def status_command(app: AppName, *, url: str, as_json: bool) -> int:
@@ -128,7 +116,7 @@ def status_command(app: AppName, *, url: str, as_json: bool) -> int:
     return OK
 
 
-@command.command("retry", cls=AppCommand)
+@command.command("retry")
 @click.argument("rows", nargs=-1, type=click.IntRange(1), metavar="[ROW]")
 @click.option("--all", "is_all", is_flag=True, help="Retry every row that is set aside.")
 @url_option

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jobstream.cli.app_command import AppCommand
 from jobstream.cli.log_output import LogForm, configure
 from jobstream.cli.options import (
     at_port,
@@ -20,6 +19,7 @@ from jobstream.cli.options import (
     view_of,
 )
 from jobstream.cli.output import print_json, progress, say
+from jobstream.cli.runs_by_default import RunsByDefault
 from jobstream.errors import ConfigError
 from jobstream.exits import FAILURE, OK
 from jobstream.roles.stop_signals import SIGNALS, leave_at_once
@@ -40,19 +40,7 @@ database_option = click.option(
 )  # fmt: skip
 
 
-class ViewsGroup(click.Group):
-    """Runs the projection where no subcommand is named."""
-
-    default_command = "run"
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put `run` in front of anything that is no subcommand."""
-        if not args or (args[0] not in self.commands and args[0] not in {"-h", "--help"}):
-            args = [self.default_command, *args]
-        return super().parse_args(ctx, args)
-
-
-@click.group(cls=ViewsGroup)
+@click.group(cls=RunsByDefault)
 def command() -> None:
     """Keep a database of an app's jobs, for pages, the HTTP API and your own queries.
 
@@ -62,7 +50,7 @@ def command() -> None:
     """
 
 
-@command.command("run", cls=AppCommand)
+@command.command("run")
 @database_option
 @click.option("--keep", metavar="DURATION", default="30d", show_default=True,
               help="Keep a job for so long after its end.")  # fmt: skip
@@ -100,7 +88,7 @@ def run_command(
     return OK
 
 
-@command.command("migrate", cls=AppCommand)
+@command.command("migrate")
 @database_option
 def migrate_command(app: AppName, *, database: str | None) -> int:
     """Bring the tables to the form of this version, or make them; stop the projection before."""
@@ -118,7 +106,7 @@ def migrate_command(app: AppName, *, database: str | None) -> int:
     return OK
 
 
-@command.command("rebuild", cls=AppCommand)
+@command.command("rebuild")
 @database_option
 def rebuild_command(app: AppName, *, database: str | None) -> int:
     """Build the tables anew from the log, beside those in use, then take their place at once.
@@ -138,7 +126,7 @@ def rebuild_command(app: AppName, *, database: str | None) -> int:
     return OK
 
 
-@command.command("status", cls=AppCommand)
+@command.command("status")
 @database_option
 @json_option
 def status_command(app: AppName, *, database: str | None, as_json: bool) -> int:

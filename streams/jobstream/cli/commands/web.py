@@ -21,6 +21,7 @@ from jobstream.cli.options import (
 )
 from jobstream.cli.output import print_json, print_table, remark, say
 from jobstream.cli.provider_options import provider_of, provider_options
+from jobstream.cli.runs_by_default import RunsByDefault
 from jobstream.cli.seen_app import database_option, site_of
 from jobstream.errors import ConfigError
 from jobstream.exits import OK
@@ -45,28 +46,15 @@ tokens_option = click.option(
 )
 
 
-class WebGroup(AppGroup):
-    """Serves where no other subcommand is named: `jobstream web shop:app`."""
-
-    default_command = "serve"
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put `serve` in front where nothing else is asked for."""
-        asks_help = args[:1] in [["-h"], ["--help"]]
-        if not asks_help and (not args or args[0] not in self.commands):
-            args = [self.default_command, *args]
-        return super().parse_args(ctx, args)
-
-
-@click.group(cls=WebGroup)
+@click.group(cls=RunsByDefault)
 def command() -> None:
     """Serve the HTTP API of an app, and make tokens for it.
 
-    `jobstream web MODULE:APP` is short for `jobstream web serve MODULE:APP`.
+    `jobstream web MODULE:APP` is short for `jobstream web run MODULE:APP`.
     """
 
 
-@command.command("serve")
+@command.command("run")
 @click.option("--host", default="127.0.0.1", show_default=True,
               help="Address to serve; beyond the loopback it needs a token.")  # fmt: skip
 @click.option("--port", type=click.IntRange(0, 65_535), default=PORT, show_default=True,
