@@ -1,7 +1,8 @@
 """Runs tests on the wheel of this platform: `python -m tools.compiled_tests`, and pytest's options.
 
-The wheel is built, installed into an environment of its own, and asked whether all that is listed
-in `pyproject.toml` is compiled there. The libraries that it needs are those of this environment.
+The wheel is built from the sdist, as pip does it, and installed into an environment of its own, which
+is asked whether all that is listed in `pyproject.toml` is compiled there. The libraries that it
+needs are those of this environment.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tomllib
 import venv
 from pathlib import Path
@@ -29,9 +31,14 @@ for name in sys.argv[1:]:
 def main() -> int:
     """Build, install, look, test; returns pytest's exit code."""
     shutil.rmtree(FOLDER, ignore_errors=True)
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(FOLDER / "dist")]
     environment = {name: value for name, value in os.environ.items() if name != "JOBSTREAM_PURE"}
-    subprocess.run(build, cwd=ROOT, check=True, env=environment)
+    build = [sys.executable, "-m", "hatchling", "build", "-d", str(FOLDER / "dist")]
+    subprocess.run([*build, "-t", "sdist"], cwd=ROOT, check=True, env=environment)
+    (packed,) = (FOLDER / "dist").glob("*.tar.gz")
+    with tarfile.open(packed) as archive:
+        archive.extractall(FOLDER, filter="data")
+    source = FOLDER / packed.name.removesuffix(".tar.gz")
+    subprocess.run([*build, "-t", "wheel"], cwd=source, check=True, env=environment)
     (wheel,) = (FOLDER / "dist").glob("*.whl")
     if wheel.name.endswith("-none-any.whl"):
         sys.exit("nothing was compiled: the line above says why")

@@ -115,7 +115,7 @@ def programs(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFacto
     """Those of a fresh environment: the built wheel, a web framework, and pytest."""
     root, folder = pytestconfig.rootpath, tmp_path_factory.mktemp("environment")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    # The pure one: `test_first_steps` has the compiled one built, which takes a minute or more.
+    # The pure one: to compile takes a minute or more, and `tools.compiled_tests` does it.
     pure = {**os.environ, "JOBSTREAM_PURE": "1"}
     subprocess.run(build, cwd=root, check=True, capture_output=True, env=pure)
     (wheel,) = folder.glob("*.whl")
