@@ -1,8 +1,8 @@
 """Runs tests on the wheel of this platform: `python -m tools.compiled_tests`, and pytest's options.
 
 The wheel is built from the sdist, as pip does it, and installed into an environment of its own,
-which is asked whether all that is listed in `pyproject.toml` is compiled there. The libraries that it
-needs are those of this environment.
+which is asked whether all that is listed in `pyproject.toml` is compiled there. The libraries that
+it needs are those of this environment.
 """
 
 from __future__ import annotations
