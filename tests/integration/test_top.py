@@ -104,8 +104,8 @@ def test_no_colours_are_sent_where_none_are_wanted(away: Shop) -> None:
         assert b"\x1b[31m" not in board.drawn
 
 
-def test_size_is_followed(away: Shop) -> None:
-    with top(away) as board:
+def test_size_is_followed_whatever_it_was_when_it_was_exported(away: Shop) -> None:
+    with top(away, COLUMNS="80", LINES="25") as board:
         board.sees("asking")
         board.resize(40, 10)
         at = board.sees("needs 60 columns")

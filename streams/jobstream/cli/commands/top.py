@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from jobstream.acting.operations import Operations
     from jobstream.cli.app_name import AppName
 
+SIZES = ("COLUMNS", "LINES")
+"""Where these are exported they say how large a window was once, and hold over its size of now."""
 STOP_S_MAX = 5.0
 """How long an operation that was stopped may take for the job that it is at."""
 
@@ -45,6 +47,8 @@ def command(app: AppName, *, filter_text: str, interval: float, database: str | 
         raise ConfigError(message) from error
     from jobstream.cli.board.held_log import log_held  # noqa: PLC0415 - with the command only
 
+    for name in SIZES:
+        os.environ.pop(name, None)
     site = site_of(app, database)
     site.read_side.require()
     source = BoardSource(site)
