@@ -56,6 +56,8 @@ def main() -> int:
                 agents[-1].kill()
                 agents[-1].wait()
                 agents.append(_start(environ, *AGENT))
+                # So that the next clicks begin sessions of their own.
+                threading.Event().wait(GAP_MS / 1_000 + 0.5)
             _click(kafka.bootstrap_servers, users)
             return _told(_sessions(kafka.bootstrap_servers), ledger)
         finally:

@@ -27,6 +27,9 @@ sessions = faust.App(
     topic_disable_leader=True,
     web_enabled=False,
     broker_commit_interval=0.5,
+    # How long the partitions of a killed agent stand still; Faust's default is a minute.
+    broker_session_timeout=10.0,
+    broker_request_timeout=30.0,
     consumer_auto_offset_reset="earliest",
 )
 clicks = sessions.topic("clicks", value_type=bytes, value_serializer="raw", internal=True)
