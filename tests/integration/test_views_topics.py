@@ -22,7 +22,9 @@ from jobstream import App, Backoff
 from jobstream.operate.view import AppView
 from jobstream.views.database import opened
 from jobstream.views.migrating import migrate
+from jobstream.views.projection import Projection
 from jobstream.views.role import ViewsRole
+from jobstream.views.upkeep import Upkeep
 from jobstream.views.view_answers import JobFilter
 from jobstream.views.views_reader import Views
 from jobstream.views.views_retention import Keep
@@ -157,6 +159,23 @@ def test_a_new_queue_is_folded_without_a_restart(served: Served, tmp_path: Path,
             job_of(both, "late").enqueue_many([Order(n) for n in range(5)])
             await_done(url, 6)
         assert await_fresh(url) == ()
+
+
+def test_a_queue_that_comes_before_the_first_look_is_seen(
+    served: Served, tmp_path: Path, name: str
+) -> None:
+    servers, told = served.app.settings.bootstrap_servers, threading.Event()
+    engine = opened(sqlite_in(tmp_path))
+    migrate(engine)
+    projection = Projection(AppView(name, served.app.settings), engine)
+    upkeep = Upkeep(projection, Keep(), told.set)
+    upkeep.reads = projection.topics_now()
+
+    with Served(app_of(name, servers, tmp_path, "mail", "late")):
+        upkeep.look()
+
+    engine.dispose()
+    assert told.is_set()
 
 
 def test_what_retention_deletes_is_counted_if_unread_and_forgotten_if_a_letter(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import select
 
@@ -46,6 +46,14 @@ OFFSET_MAX = 2**62
 BEFORE_US = "jobs whose records retention had deleted before the projection began are not in here"
 
 
+class TopicsNow(NamedTuple):
+    """The topics that are folded, as the cluster has them at a moment."""
+
+    by_kind: Mapping[str, list[str]]
+    ids: dict[str, str]
+    """A topic that is made anew has another."""
+
+
 class Projection:
     """One app's tables, fed by any number of instances. Safe to use from several threads."""
 
@@ -70,13 +78,19 @@ class Projection:
         self.view.look_again()
         queues = {queue.name for queue in self.view.queues()}
         found: dict[str, list[str]] = {}
-        for topic in self.view.counts:
+        for topic in sorted(self.view.counts):
             named = parse(topic)
             if named is None or named.app != self.view.app or named.kind not in FOLDED:
                 continue
             if not named.queue or named.queue in queues:
                 found.setdefault(str(named.kind), []).append(topic)
         return found
+
+    def topics_now(self) -> TopicsNow:
+        """Those, and by which ids the cluster knows them."""
+        by_kind = self.topics()
+        names = (name for names in by_kind.values() for name in names)
+        return TopicsNow(by_kind, self.view.cluster.topic_ids(names))
 
     # -- what the reading thread asks
 

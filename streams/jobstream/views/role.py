@@ -88,10 +88,11 @@ class ViewsRole:
 
     async def _serve(self, ready: Callable[[], object] | None) -> None:
         self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
-        topics = await aside("jobstream-views-topics", self.projection.topics)
+        reads = await aside("jobstream-views-topics", self.projection.topics_now)
+        self.upkeep.reads = reads
         self._failure = None
         settings, name = self._view.settings, self._view.app
-        app = ViewsApp(settings, name, topics, self.projection, self._failed)
+        app = ViewsApp(settings, name, reads.by_kind, self.projection, self._failed)
         if self._closing.is_set():
             return
         await app.start()

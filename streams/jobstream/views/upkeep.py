@@ -20,9 +20,9 @@ from jobstream.views.upserts import upsert
 from jobstream.views.views_retention import delete_old
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from jobstream.views.projection import Projection
+    from jobstream.views.projection import Projection, TopicsNow
     from jobstream.views.views_retention import Keep
     from jobstream_processors.ports import TopicPartition
 
@@ -39,12 +39,13 @@ class Upkeep:
     """The looks of one instance."""
 
     def __init__(self, projection: Projection, keep: Keep, changed: Callable[[], None]) -> None:
-        """`changed` is called once, when the app has other topics than at the start."""
+        """`changed` is called when the app has other topics than those that are read."""
         self._projection = projection
         self._keep = keep
         self._changed = changed
         self._closing = threading.Event()
-        self._topics: Mapping[str, list[str]] | None = None
+        self.reads: TopicsNow | None = None
+        """What is read here; None before the first agents start."""
         self._ids: dict[str, str] = {}
         self._lows: dict[TopicPartition, int] = {}
         """Where the partitions of dead letters began at the last look."""
@@ -85,14 +86,12 @@ class Upkeep:
         self.looked_mono = time.monotonic()
 
     def _compare_topics(self) -> None:
-        topics = self._projection.topics()
-        ids = self._projection.view.cluster.topic_ids(
-            name for names in topics.values() for name in names
-        )
-        if self._topics is not None and (topics, ids) != (self._topics, self._ids):
+        found = self._projection.topics_now()
+        # With what is read, and not with the look before: a topic may come before the first one.
+        if self.reads is not None and found != self.reads:
             log.info("views_topics_changed")
             self._changed()
-        self._topics, self._ids = topics, ids
+        self._ids = found.ids
 
     def _ends(self) -> None:
         """Write how far the log goes now, so that readers know how old the answers are."""
