@@ -15,6 +15,8 @@ FAST = 14.4 * 0.01
 SLOW = 6 * 0.01
 STALE = "avg_over_time(queue:jobs_stale:bool[{}])"
 LADDER = 'tier!="main"'
+# The series of a process end with it. Where nobody measures any more, what counts is for how long.
+MEASURED = "(max by (app) ({0}) or time() - max by (app) (max_over_time(timestamp({0})[1d:1m])))"
 
 LATE = (
     Alert("JobsFreshnessBurnFast", "page",
@@ -84,18 +86,19 @@ LATE = (
           description="The lag exporter {{ with $labels.app }}of {{ . }} {{ end }}has not seen "
                       "the cluster for more than two minutes (value: {{ $value }}). Every alert "
                       "about lag is silent until it does."),
-    Alert("JobsViewsBehind", "ticket", "max by (app) (jobs_views_behind_seconds)",
+    Alert("JobsViewsBehind", "ticket", MEASURED.format("jobs_views_behind_seconds"),
           above=60, lasts="5m", board="jobstream-overview", panel="views-behind", by=("app",),
           summary="Answers about the jobs of {{ $labels.app }} are old",
           description="The database of all jobs of {{ $labels.app }} is "
-                      "{{ $value | humanizeDuration }} behind the log, so pages and queries are. "
-                      "Jobs are run and enqueued as before."),
-    Alert("JobsOutboxBehind", "page", "max by (app) (jobs_outbox_oldest_seconds)",
+                      "{{ $value | humanizeDuration }} behind the log, or nobody has kept it up "
+                      "for so long: pages and queries are as old. Jobs are run and enqueued as "
+                      "before."),
+    Alert("JobsOutboxBehind", "page", MEASURED.format("jobs_outbox_oldest_seconds"),
           above=60, lasts="2m", board="jobstream-outbox", panel="outbox-age", by=("app",),
           summary="Jobs of {{ $labels.app }} wait in a database",
           description="A job that a service of {{ $labels.app }} committed to its outbox has "
-                      "waited {{ $value | humanizeDuration }} to be published. It is safe there, "
-                      "and late."),
+                      "waited {{ $value | humanizeDuration }} to be published, or no relay has "
+                      "run for so long. It is safe there, and late."),
     Alert("JobsCanaryMissing", "page",
           "time() - max by (app, queue) "
           "(last_over_time(jobs_canary_last_success_timestamp_seconds[1d]))",

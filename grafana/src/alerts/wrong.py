@@ -12,6 +12,10 @@ RUNS_MIN = 20
 FAILED = 'sum by (app) (increase(jobs_http_requests_total{status=~"5.."}[10m]))'
 FAILED_MIN = 5
 """Up to so many failed answers of the API in ten minutes are no news."""
+BROKEN = 'max by (app, schedule, why) (jobs_schedules_broken{why!="undeclared"}) > 0'
+SCHEDULED = "max by (app) (max_over_time(jobs_schedules_owned[1d])) > 0"
+UNSEEN = f"{SCHEDULED} unless on (app) jobs_schedules_owned"
+"""Apps that had schedules, and have no process any more that could tell of one that can't fire."""
 
 WRONG = (
     Alert("JobsDeadLetters", "ticket",
@@ -54,13 +58,15 @@ WRONG = (
                       "call fails, or an operator holds it open. Its jobs wait and lose no "
                       "attempt."),
     Alert("JobsScheduleBroken", "ticket",
-          'max by (app, schedule, why) (jobs_schedules_broken{why!="undeclared"}) > 0',
+          f'{BROKEN} or label_replace({UNSEEN}, "why", "no_scheduler", "", "")',
           lasts="10m", board="jobstream-schedules", panel="broken-schedules",
           by=("app", "schedule", "why"),
-          summary="Schedule {{ $labels.schedule }} can't fire",
-          description="Schedule {{ $labels.schedule }} ({{ $labels.app }}) has been unable to fire "
-                      "for ten minutes on {{ $value }} process: {{ $labels.why }}. Its jobs are "
-                      "not made; it stays as it is until somebody mends or removes it."),
+          summary="{{ with $labels.schedule }}Schedule {{ . }} can't{{ else }}No schedule "
+                  "can{{ end }} fire: {{ $labels.why }}",
+          description="For ten minutes {{ with $labels.schedule }}schedule {{ . }}{{ else }}every "
+                      "schedule{{ end }} of {{ $labels.app }} has been unable to fire: "
+                      "{{ $labels.why }} ({{ $value }}). Its jobs are not made until the cause is "
+                      "mended."),
     Alert("JobsApiErrors", "ticket",
           f"{FAILED} / sum by (app) (increase(jobs_http_requests_total[10m])) > 0.05 "
           f"and {FAILED} > {FAILED_MIN}",

@@ -15,8 +15,8 @@ WRITTEN = grid(
     At(0, 0, 8, 7),
     graph("outbox-age", "Outbox: age of the oldest row",
           "How long the oldest committed job has waited to be published, by the clock of the "
-          "database. Milliseconds are normal. It grows while brokers, the database or all relays "
-          "are away; worry above a minute.",
+          "database. Milliseconds are normal. It grows while brokers or the database are away, and "
+          "ends where the last relay does; worry above a minute, and where it ends.",
           "s", Query(f"max(jobs_outbox_oldest_seconds{{{APP}}})", "oldest"),
           may_be_empty=NONE),
     graph("outbox-rows", "Outbox: rows that wait",

@@ -162,8 +162,8 @@ HONEST = (
            steps=(GOOD, Step(60, "yellow"), Step(120, "red")), decimals=0, no_value="exporter away",
            at=At(16, 32, 4, 4)),
     figure("views-behind", "Answers are old by",
-           "How old the answers from the database of all jobs are. Jobs do not depend on it: "
-           "only pages and queries are late.",
+           "How old the answers from the database of all jobs are; no views: nobody keeps it up. "
+           "Jobs do not depend on it: only pages and queries are late.",
            "s", Query(f"max(jobs_views_behind_seconds{{{APP}}})"),
            steps=(GOOD, Step(10, "yellow"), Step(60, "red")), decimals=0, no_value="no views",
            may_be_empty="an app without `jobstream views` has no database", at=At(20, 32, 4, 4)),

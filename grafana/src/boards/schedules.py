@@ -28,7 +28,8 @@ SCHEDULED = grid(
           may_be_empty="an app without schedules has no ticks"),
     graph("broken-schedules", "Schedules that can't fire",
           "1 for each, with the reason. undeclared: the code has dropped it, so remove it. "
-          "Worry about any other: its jobs are not made.",
+          "Worry about any other: its jobs are not made. Empty as well where no process runs "
+          "schedules: then none of them fires.",
           "none", highest("jobs_schedules_broken", APP, "schedule, why"), top=1,
           may_be_empty="a schedule has a series while it can't fire"),
 )
