@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from jobstream.idempotency import MemoryKeyStore, StoreAway
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from jobstream.idempotency.key_states import KeyTerms, Mine
 
 Pairs = tuple[tuple[bytes, bytes], ...]
 
@@ -170,3 +173,37 @@ class HangingKeyStore(MemoryKeyStore):
         self.threads.add(threading.get_ident())
         assert self.goes_on.wait(60), "a test lets it go on"
         return super().begin(*given)
+
+
+class AwaitedKeyStore(MemoryKeyStore):
+    """A store that is awaited, and does nothing before it may go on."""
+
+    awaits = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began, self.goes_on = asyncio.Event(), asyncio.Event()
+        self.is_stubborn = False
+        """It goes on when it is cancelled: a driver may ask the server first to give up."""
+        self.fails: Exception | None = None
+        self.renewed: set[str] = set()
+
+    async def abegin(self, *given: Any) -> Any:  # noqa: ANN401 - as the store's
+        await self._gone_on()
+        return self.begin(*given)
+
+    async def akeep(self, *given: Any) -> bool:  # noqa: ANN401 - as the store's
+        await self._gone_on()
+        if self.fails is not None:
+            raise self.fails
+        return self.keep(*given)
+
+    def renew(self, mine: Mine, terms: KeyTerms) -> bool:
+        self.renewed.add(mine.slot.key)
+        return super().renew(mine, terms)
+
+    async def _gone_on(self) -> None:
+        self.began.set()
+        while not self.goes_on.is_set():
+            with suppress(*([asyncio.CancelledError] if self.is_stubborn else [])):
+                await self.goes_on.wait()

@@ -35,6 +35,7 @@ class AsgiAnswer:
         self._length: int | None = None
         self._chunks: list[bytes] = []
         self._size = 0
+        self._is_kept = False
         self._let_by = ""
         """Why it is let by; "" while it is held."""
         self.is_over = False
@@ -60,6 +61,8 @@ class AsgiAnswer:
             await self._let_go(STREAMED)
 
     async def _begin(self, message: Message) -> None:
+        # Asked first: a rule of the service's may raise, and then the run has given no answer.
+        self._is_kept = self._rules.stores(int(message["status"]))
         headers = [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
         self._start = {**message, "headers": headers}
         self._size = size_of(repeatable(headers))
@@ -101,7 +104,7 @@ class AsgiAnswer:
         body = b"".join(self._chunks)
         start = self._start
         self.is_over = True
-        if self._rules.stores(self._status):
+        if self._is_kept:
             answer = StoredAnswer(self._status, repeatable(start["headers"]), body)
             start = _with_reason(start, await self._calls.keep(self._mine, answer))
         else:
@@ -111,7 +114,7 @@ class AsgiAnswer:
 
     async def _ended(self) -> None:
         self.is_over = True
-        if self._rules.stores(self._status):
+        if self._is_kept:
             await self._calls.keep(self._mine, Unkept(self._status, self._let_by))
         else:
             await self._calls.release(self._mine)
@@ -122,7 +125,7 @@ class AsgiAnswer:
         self._let_by = why
         held, self._chunks = b"".join(self._chunks), []
         start = self._start
-        if self._rules.stores(self._status):
+        if self._is_kept:
             start = _with_reason(start, why)
         if not more_body:
             await self._ended()

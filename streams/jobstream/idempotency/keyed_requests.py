@@ -102,10 +102,9 @@ class KeyedRequests:
             self._leases.hold(begun)
         return begun
 
-    def give_back(self, begun: Begun) -> None:
-        """Release a key that was taken for a request that is gone."""
-        if isinstance(begun, Mine):
-            self.release(begun)
+    def drop(self, mine: Mine) -> None:
+        """Renew the key's lease no more."""
+        self._leases.drop(mine)
 
     def keep(self, mine: Mine, answer: StoredAnswer | Unkept) -> str:
         """Keep the answer; "" or why it is not stored. Raises nothing of the store's."""
@@ -118,7 +117,6 @@ class KeyedRequests:
 
     def kept(self, mine: Mine, answer: StoredAnswer | Unkept, *, kept: bool) -> str:
         """What the store said of the answer: "" or why it is not stored."""
-        self._leases.drop(mine)
         if not kept:
             self.counts.add("lease_lost")
             log.warning("idempotency_lease_lost", extra=_told(mine))
@@ -129,9 +127,8 @@ class KeyedRequests:
         self.counts.add("stored")
         return ""
 
-    def owe(self, mine: Mine, answer: StoredAnswer | Unkept, error: Exception) -> str:
+    def owe(self, mine: Mine, answer: StoredAnswer | Unkept, error: BaseException) -> str:
         """The store is away: keep the answer once it is back; returns why it is not stored."""
-        self._leases.drop(mine)
         self.store_down(error, "keep")
         self._leases.owe(mine, answer)
         return "store-down"
@@ -146,7 +143,7 @@ class KeyedRequests:
         else:
             self.counts.add("released")
 
-    def store_down(self, error: Exception, during: str) -> None:
+    def store_down(self, error: BaseException, during: str) -> None:
         """Count and log it."""
         self.counts.add("store_down")
         log.warning("idempotency_store_down", extra={"reason": str(error), "during": during})

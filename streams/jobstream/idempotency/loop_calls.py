@@ -1,4 +1,8 @@
-"""Calls of a store from an event loop, in the way that the store has: at once, awaited, aside."""
+"""Calls of a store from an event loop, in the way that the store has: at once, awaited, aside.
+
+A call that waits goes on where its request is cancelled or gives it up: a statement that is under
+way can't be called back, so what it did must be dealt with.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,14 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from jobstream.idempotency.errors import StoreAway
+from jobstream.idempotency.key_states import Mine
 from jobstream.idempotency.store_threads import StoreThreads
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Callable, Coroutine
     from typing import TypeVar
 
-    from jobstream.idempotency.key_states import Begun, KeySlot, Mine, Unkept
+    from jobstream.idempotency.key_states import Begun, KeySlot, Unkept
     from jobstream.idempotency.keyed_requests import KeyedRequests
     from jobstream.idempotency.stored_answer import StoredAnswer
 
@@ -28,35 +33,36 @@ class LoopCalls:
         self._terms = requests.rules.terms
         self._limit_s = requests.rules.store_limit_s
         self._awaits = bool(getattr(requests.store, "awaits", False))
-        self._threads = StoreThreads(self._limit_s)
+        self._threads = StoreThreads()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        """Those under way: a loop itself does not keep its tasks."""
 
     async def begin(self, slot: KeySlot, digest: str) -> Begun:
         """As `KeyedRequests.begin`; raises StoreAway after the limit, too."""
-        requests = self._requests
+        requests, store, terms = self._requests, self._store, self._terms
+        asked: asyncio.Future[Begun]
         if self._awaits:
-            return requests.begun(
-                await self._limited(self._store.abegin(slot, digest, self._terms))
-            )
-        if not self._store.blocks:
+            asked = self._task(store.abegin(slot, digest, terms))
+        elif store.blocks:
+            asked = self._threads.call(lambda: store.begin(slot, digest, terms))
+        else:
             return requests.begin(slot, digest)
-        return await self._threads.call(lambda: requests.begin(slot, digest), requests.give_back)
+        return requests.begun(await self._limited(asked, self._give_back))
 
     async def keep(self, mine: Mine, answer: StoredAnswer | Unkept) -> str:
         """As `KeyedRequests.keep`."""
         requests = self._requests
-        if not self._awaits:
-            if not self._store.blocks:
-                return requests.keep(mine, answer)
-            try:
-                return await self._threads.call(lambda: requests.keep(mine, answer))
-            except StoreAway as error:  # The call goes on without us.
-                requests.store_down(error, "keep")
-                return "store-down"
+        if self._awaits:
+            storing: asyncio.Future[str] = self._task(self._stored(mine, answer))
+        elif self._store.blocks:
+            storing = self._threads.call(lambda: requests.keep(mine, answer))
+        else:
+            return requests.keep(mine, answer)
         try:
-            kept = await self._limited(self._store.akeep(mine, answer, self._terms))
+            return await self._limited(storing)
         except StoreAway as error:
-            return requests.owe(mine, answer, error)
-        return requests.kept(mine, answer, kept=kept)
+            requests.store_down(error, "keep")
+            return "store-down"
 
     async def release(self, mine: Mine) -> None:
         """As `KeyedRequests.release`."""
@@ -64,7 +70,7 @@ class LoopCalls:
             self._requests.release(mine)
             return
         try:
-            await self._threads.call(lambda: self._requests.release(mine))
+            await self._limited(self._threads.call(lambda: self._requests.release(mine)))
         except StoreAway as error:
             self._requests.store_down(error, "release")
 
@@ -79,10 +85,51 @@ class LoopCalls:
         """End its threads once they are idle."""
         self._threads.close()
 
-    async def _limited(self, call: Awaitable[T]) -> T:
+    async def _stored(self, mine: Mine, answer: StoredAnswer | Unkept) -> str:
+        requests = self._requests
+        # First, so that however this ends the key is not renewed for good.
+        requests.drop(mine)
         try:
-            async with asyncio.timeout(self._limit_s):
-                return await call
-        except TimeoutError as error:
+            kept = await self._store.akeep(mine, answer, self._terms)
+        except StoreAway as error:
+            return requests.owe(mine, answer, error)
+        except asyncio.CancelledError as error:
+            # The loop ends; the process need not.
+            requests.owe(mine, answer, error)
+            raise
+        return requests.kept(mine, answer, kept=kept)
+
+    def _task(self, call: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(call)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _give_back(self, begun: Begun) -> None:
+        """Release a key that was taken for a request that is gone."""
+        if isinstance(begun, Mine):
+            self.release_unwaited(begun)
+
+    async def _limited(
+        self, call: asyncio.Future[T], late: Callable[[T], object] | None = None
+    ) -> T:
+        """What the call returns; raises StoreAway after the limit.
+
+        What one returns that nobody waits for any more is given to `late`.
+        """
+
+        def hand(ended: asyncio.Future[T]) -> None:
+            # Its error is looked at, too, so that it is no news to the loop.
+            if not ended.cancelled() and ended.exception() is None and late is not None:
+                late(ended.result())
+
+        try:
+            done, _ = await asyncio.wait({call}, timeout=self._limit_s)
+        except asyncio.CancelledError:
+            call.add_done_callback(hand)
+            raise
+        if not done:
+            call.add_done_callback(hand)
             message = f"the store did not answer within {self._limit_s:g} s"
-            raise StoreAway(message) from error
+            raise StoreAway(message)
+        return call.result()

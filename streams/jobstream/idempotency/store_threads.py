@@ -6,7 +6,6 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from jobstream.idempotency.errors import StoreAway
 from jobstream_processors.forked import tell_in_child
 
 if TYPE_CHECKING:
@@ -20,8 +19,7 @@ THREADS = 8
 class StoreThreads:
     """Not the loop's own pool, which handlers may fill. Made anew in a forked child."""
 
-    def __init__(self, limit_s: float) -> None:
-        self._limit_s = limit_s
+    def __init__(self) -> None:
         self._pool: ThreadPoolExecutor | None = None
         tell_in_child(self)
 
@@ -29,25 +27,9 @@ class StoreThreads:
         """In a forked child the parent's threads are not there."""
         self._pool = None
 
-    async def call(self, function: Callable[[], T], late: Callable[[T], object] | None = None) -> T:
-        """What `function()` returns; raises StoreAway after the limit.
-
-        A call that nobody waits for any more is not stopped: what it returns is given to `late`.
-        """
-        future = self.submit(function)
-        ended = asyncio.wrap_future(future)
-        try:
-            async with asyncio.timeout(self._limit_s):
-                return await asyncio.shield(ended)
-        except TimeoutError as error:
-            _hand_to(late, future)
-            ended.add_done_callback(_looked_at)
-            message = f"the store did not answer within {self._limit_s:g} s"
-            raise StoreAway(message) from error
-        except asyncio.CancelledError:
-            _hand_to(late, future)
-            ended.add_done_callback(_looked_at)
-            raise
+    def call(self, function: Callable[[], T]) -> asyncio.Future[T]:
+        """Call it on a thread; what the running loop awaits for its result."""
+        return asyncio.wrap_future(self.submit(function))
 
     def submit(self, function: Callable[[], T]) -> Future[T]:
         """Call it on a thread, and wait for nothing."""
@@ -60,17 +42,3 @@ class StoreThreads:
         if self._pool is not None:
             self._pool.shutdown(wait=False)
             self._pool = None
-
-
-def _hand_to(late: Callable[[T], object] | None, future: Future[T]) -> None:
-    def hand(ended: Future[T]) -> None:
-        if late is not None and not ended.cancelled() and ended.exception() is None:
-            late(ended.result())
-
-    future.add_done_callback(hand)
-
-
-def _looked_at(ended: asyncio.Future[T]) -> None:
-    """Nobody waits for it any more, so its error is no news to the loop."""
-    if not ended.cancelled():
-        ended.exception()

@@ -69,9 +69,11 @@ class WsgiAnswer:
             self._requests.release(self._mine)
 
     def _whole(self, body: bytes) -> list[bytes]:
+        # Asked first: a rule of the service's may raise, and then nothing is decided.
+        is_kept = self._requests.rules.stores(self._code)
         self._is_over = True
         headers = self._headers
-        if self._requests.rules.stores(self._code):
+        if is_kept:
             answer = StoredAnswer(self._code, self._kept_headers(), body)
             headers = _with_reason(headers, self._requests.keep(self._mine, answer))
         else:
@@ -84,15 +86,17 @@ class WsgiAnswer:
     def _let_by(self, why: str, held: list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
         is_kept = self._requests.rules.stores(self._code)
         self._begin(_with_reason(self._headers, why) if is_kept else self._headers)
-        return self._streamed(why, held, rest)
+        return self._streamed(Unkept(self._code, why) if is_kept else None, held, rest)
 
-    def _streamed(self, why: str, held: list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
+    def _streamed(
+        self, kept: Unkept | None, held: list[bytes], rest: Iterator[bytes]
+    ) -> Iterator[bytes]:
         yield from held
         held.clear()
         yield from rest
         self._is_over = True
-        if self._requests.rules.stores(self._code):
-            self._requests.keep(self._mine, Unkept(self._code, why))
+        if kept is not None:
+            self._requests.keep(self._mine, kept)
         else:
             self._requests.release(self._mine)
 

@@ -7,9 +7,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.harness.keyed_calls import ask, scope_of
-from tests.harness.keyed_handler import BODY, Handler, problem
+from tests.harness.keyed_calls import AwaitedKeyStore, ask, scope_of
+from tests.harness.keyed_handler import BODY, Handler, counted, problem
+from tests.harness.waiting import wait_until
 
+from jobstream.idempotency.errors import StoreNotReady
 from jobstream.web import IdempotencyMiddleware
 
 if TYPE_CHECKING:
@@ -119,6 +121,62 @@ async def test_a_run_that_is_cancelled_frees_the_key(store: MemoryKeyStore) -> N
     handler.gate.set()
 
     assert (await ask(web, "k")).body == b"2"
+
+
+async def test_an_answer_is_stored_although_its_request_is_cancelled_meanwhile() -> None:
+    handler, store = Handler(), AwaitedKeyStore()
+    web = IdempotencyMiddleware(handler, store)
+    store.goes_on.set()
+    handler.gate = asyncio.Event()
+    first = asyncio.create_task(ask(web, "k"))
+    await handler.began.wait()
+    store.goes_on.clear()
+    store.began.clear()
+    handler.gate.set()
+    await store.began.wait()
+
+    first.cancel()
+    await asyncio.wait([first])
+    store.goes_on.set()
+
+    assert (await ask(web, "k")).body == b"1"
+    assert counted(web)["stored"] == 1
+
+
+async def test_a_key_whose_answer_can_not_be_stored_is_renewed_no_more() -> None:
+    handler, store = Handler(), AwaitedKeyStore()
+    store.goes_on.set()
+    web = IdempotencyMiddleware(handler, store, lease="1s")
+    store.fails = StoreNotReady("no column")
+    with pytest.raises(StoreNotReady):
+        await ask(web, "k")
+    store.fails = None
+    handler.gate = asyncio.Event()
+    runs = asyncio.create_task(ask(web, "other"))
+    await asyncio.to_thread(
+        wait_until, lambda: "other" in store.renewed, "the thread came round", limit_s=60
+    )
+    handler.gate.set()
+    await runs
+
+    assert store.renewed == {"other"}
+    web.close()
+
+
+@pytest.mark.parametrize("more", [False, True])
+async def test_a_rule_that_raises_frees_the_key(store: MemoryKeyStore, *, more: bool) -> None:
+    def stores(_status: int) -> bool:
+        raise LookupError
+
+    parts = ({**BODY, "body": b"1", "more_body": more}, BODY)[: 1 + more]
+    handler = Handler(201, *parts, headers=[])
+    web = IdempotencyMiddleware(handler, store, stores=stores)
+
+    for _ in range(2):
+        with pytest.raises(LookupError):
+            await ask(web, "k")
+
+    assert len(handler.runs) == 2
 
 
 async def test_a_run_that_never_answers_frees_the_key(store: MemoryKeyStore) -> None:

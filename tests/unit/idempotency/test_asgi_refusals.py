@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import Any
 
 import pytest
-from tests.harness.keyed_calls import FailingKeyStore, HangingKeyStore, ask
+from tests.harness.keyed_calls import AwaitedKeyStore, FailingKeyStore, HangingKeyStore, ask
 from tests.harness.keyed_handler import Handler, counted, problem
 from tests.harness.waiting import wait_until
 
@@ -165,7 +166,44 @@ async def test_a_store_that_hangs_is_given_up_and_what_it_took_is_given_back() -
     assert problem(refused) == (503, "idempotency-store-away")
     assert handler.runs == []
     store.goes_on.set()
-    wait_until(lambda: counted(web)["released"], "the key is given back", limit_s=60)
+    await asyncio.to_thread(
+        wait_until, lambda: counted(web)["released"], "the key is given back", limit_s=60
+    )
+
+    assert (await ask(web, "k")).status == 201
+    web.close()
+
+
+async def test_an_awaited_store_that_hangs_is_given_up_and_what_it_took_is_given_back() -> None:
+    handler, store = Handler(), AwaitedKeyStore()
+    store.is_stubborn = True
+    web = IdempotencyMiddleware(handler, store, store_limit="100ms")
+    asked = asyncio.create_task(ask(web, "k"))
+
+    done, _ = await asyncio.wait({asked}, timeout=10)
+    store.goes_on.set()
+    assert done, "the limit holds"
+    assert problem(await asked) == (503, "idempotency-store-away")
+    assert handler.runs == []
+    await asyncio.to_thread(
+        wait_until, lambda: counted(web)["released"], "the key is given back", limit_s=60
+    )
+
+    assert (await ask(web, "k")).status == 201
+    web.close()
+
+
+async def test_a_request_that_leaves_while_its_key_is_taken_gives_it_back() -> None:
+    handler, store = Handler(), AwaitedKeyStore()
+    web = IdempotencyMiddleware(handler, store)
+    asked = asyncio.create_task(ask(web, "k"))
+    await store.began.wait()
+    asked.cancel()
+    await asyncio.wait({asked})
+    store.goes_on.set()
+    await asyncio.to_thread(
+        wait_until, lambda: counted(web)["released"], "the key is given back", limit_s=60
+    )
 
     assert (await ask(web, "k")).status == 201
     web.close()

@@ -122,6 +122,21 @@ def test_failures_and_exceptions_free_the_key(store: MemoryKeyStore) -> None:
     assert handler.closed == 4, "each answer that began is closed"
 
 
+@pytest.mark.parametrize("parts", [(b"a",), (b"a", b"b")])
+def test_a_rule_that_raises_frees_the_key(store: MemoryKeyStore, parts: tuple[bytes, ...]) -> None:
+    def stores(_status: int) -> bool:
+        raise LookupError
+
+    handler = Handler("200 OK", *parts)
+    web = WsgiIdempotency(handler, store, stores=stores)
+
+    for _ in range(2):
+        with pytest.raises(LookupError):
+            ask_wsgi(web, "k")
+
+    assert len(handler.runs) == 2
+
+
 def test_while_it_runs_others_are_told_to_come_back(store: MemoryKeyStore) -> None:
     others: list[Answered] = []
 
