@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import create_engine, event, insert, select, text
+from sqlalchemy import create_engine, event, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.compiler import SQLCompiler
 from tests.harness.postgres import Postgres
 from tests.harness.waiting import wait_until
 from tests.unit.sql.ledger import Receipt, count, made, orders, shop
@@ -21,12 +23,14 @@ from jobstream.sql import NotInTransaction, Superseded, TablesMissing, aenqueue_
 from jobstream.sql.job_rows import LANES
 from jobstream.sql.outbox_rows import OutboxRows
 from jobstream.sql.schema import inbox, outbox
+from jobstream.sql.sweeping import old_marks, sweep
 from jobstream.testing import context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from sqlalchemy import ClauseElement
     from sqlalchemy.engine import Engine
 
     from jobstream.testing import CollectingContext
@@ -124,6 +128,45 @@ def test_a_second_run_waits_for_the_first_to_end(engine: Engine, ends: str) -> N
     thread.join(LIMIT_S)
 
     assert answers == [ends == "rollback"]
+
+
+def plan(engine: Engine, statement: ClauseElement) -> str:
+    """How PostgreSQL would carry it out."""
+    compiled = statement.compile(dialect=engine.dialect)
+    assert isinstance(compiled, SQLCompiler)
+    with engine.begin() as connection:
+        found = connection.exec_driver_sql(f"EXPLAIN {compiled}", compiled.params)
+        return " ".join(found.scalars())
+
+
+def test_old_marks_are_found_by_their_age(engine: Engine) -> None:
+    mark = {"step": "", "topic": "shop.mail", "job_type": "send"}
+    with engine.begin() as connection:
+        connection.execute(insert(inbox), [{**mark, "job_id": str(n)} for n in range(5_000)])
+        aged = update(inbox).where(inbox.c.job_id.in_(map(str, range(20))))
+        connection.execute(aged.values(done_ms=inbox.c.done_ms - 7_200_000))
+        connection.exec_driver_sql("ANALYZE jobstream_inbox")
+
+    shown = plan(engine, old_marks(engine, "shop.mail", 3_600_000))
+    assert re.search(r"Index Cond: \(\(topic = [^)]+\) AND \(done_ms < ", shown), shown
+    assert sweep(engine, {"shop.mail": 3_600_000}) == 20
+    assert count(engine, inbox) == 4_980
+
+
+def test_rows_that_were_set_aside_are_found_among_many_that_wait(engine: Engine) -> None:
+    _, job = shop()
+    with Session(engine) as session, session.begin():
+        for number in range(1_000):
+            enqueue_in(session, job, Receipt(number))
+        session.execute(update(outbox).where(outbox.c.n == 500).values(set_aside_ms=1))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ANALYZE jobstream_outbox")
+    aside = outbox.c.app == "shop", outbox.c.set_aside_ms.is_not(None)
+
+    counted = select(func.count()).select_from(outbox).where(*aside)
+    shown = plan(engine, counted)
+    assert "jobstream_outbox_set_aside" in shown, shown
+    assert OutboxRows(engine, "shop").waiting().set_aside == 1
 
 
 def test_relays_share_lanes_and_never_a_row(engine: Engine) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger
+from sqlalchemy import BigInteger, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 if TYPE_CHECKING:
+    from sqlalchemy import ScalarSelect
     from sqlalchemy.sql.compiler import SQLCompiler
 
 
@@ -17,6 +18,11 @@ class now_ms(FunctionElement[int]):  # noqa: N801 - reads as the function of SQL
 
     type = BigInteger()
     inherit_cache = True
+
+
+def now_ms_once() -> ScalarSelect[int]:
+    """The same, read once by a statement, so that rows can be found by an index over times."""
+    return select(now_ms()).scalar_subquery()
 
 
 @compiles(now_ms, "postgresql")

@@ -29,7 +29,8 @@ _OWNER = """
         SELECT 1 FROM jobstream_inbox_owners
         WHERE topic = :topic AND partition = :partition AND fencing_token >= :token
     )
-    ON CONFLICT (topic, partition) DO UPDATE SET fencing_token = excluded.fencing_token
+    ON CONFLICT (topic, partition) DO UPDATE
+    SET fencing_token = excluded.fencing_token, since_ms = excluded.since_ms
     WHERE jobstream_inbox_owners.fencing_token < excluded.fencing_token
 """
 """Written once per owner of a partition: no later job locks the row, or even touches it."""

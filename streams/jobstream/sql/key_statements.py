@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import BigInteger, and_, bindparam, case, delete, null, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from jobstream.sql.database_clock import now_ms
+from jobstream.sql.database_clock import now_ms, now_ms_once
 from jobstream.sql.schema import idempotency_keys as keys
 
 if TYPE_CHECKING:
@@ -110,11 +110,9 @@ def release() -> Update:
 
 def sweep(dialect: str) -> Delete:
     """Deletes some of what has expired, the oldest first, and waits for no other sweep."""
-    # A clock in a subquery is read once, so that the index can be used.
-    now = select(now_ms()).scalar_subquery()
     over = (
         select(keys.c.caller, keys.c["key"])
-        .where(keys.c.expires_ms <= now)
+        .where(keys.c.expires_ms <= now_ms_once())
         .order_by(keys.c.expires_ms)
         .limit(bindparam("limit"))
     )

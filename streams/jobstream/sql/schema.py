@@ -37,6 +37,7 @@ metadata = MetaData()
 """Of all tables here: add it to `target_metadata` of your Alembic, beside your own."""
 _number = BigInteger().with_variant(Integer, "sqlite")
 _waits = text("set_aside_ms IS NULL")
+_is_set_aside = text("set_aside_ms IS NOT NULL")
 
 outbox = Table(
     "jobstream_outbox",
@@ -64,6 +65,13 @@ Index(
     *(outbox.c.app, outbox.c.n, outbox.c.lane),
     sqlite_where=_waits,
     postgresql_where=_waits,
+)
+# Few rows, among however many that wait: each look at the outbox counts them.
+Index(
+    "jobstream_outbox_set_aside",
+    *(outbox.c.app, outbox.c.n),
+    sqlite_where=_is_set_aside,
+    postgresql_where=_is_set_aside,
 )
 
 outbox_lanes = Table(

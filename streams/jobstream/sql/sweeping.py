@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, tuple_
 
 from jobstream.errors import ConfigError
-from jobstream.sql.database_clock import now_ms
+from jobstream.sql.database_clock import now_ms_once
 from jobstream.sql.handles import naming_the_remedy
 from jobstream.sql.opening import writing
 from jobstream.sql.schema import inbox, inbox_owners
@@ -21,7 +21,7 @@ from jobstream_processors.core.duration import to_ms
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Delete, Engine
 
     from jobstream.app import App
     from jobstream_processors.core.duration import Duration
@@ -68,30 +68,29 @@ def sweep(engine: Engine, lives: Mapping[str, int]) -> int:
     with naming_the_remedy():
         for topic, life_ms in lives.items():
             for _ in range(ROUNDS_MAX):
-                deleted = _deleted(engine, topic, life_ms)
+                with writing(engine) as connection:
+                    deleted = connection.execute(old_marks(engine, topic, life_ms)).rowcount
                 swept += deleted
                 if deleted < ROWS_MAX:
                     break
             with writing(engine) as connection:
                 # The next job of the partition writes its token again.
-                old = inbox_owners.c.since_ms < now_ms() - life_ms
+                old = inbox_owners.c.since_ms < now_ms_once() - life_ms
                 connection.execute(delete(inbox_owners).where(inbox_owners.c.topic == topic, old))
     return swept
 
 
-def _deleted(engine: Engine, topic: str, life_ms: int) -> int:
+def old_marks(engine: Engine, topic: str, life_ms: int) -> Delete:
+    """Deletes some marks of a topic that are too old, the oldest first; waits for no other sweep.
+
+    One statement of both steps: a mark that it chose is the one that it deletes.
+    """
     old = (
         select(inbox.c.job_id, inbox.c.step)
-        .where(inbox.c.topic == topic, inbox.c.done_ms < now_ms() - life_ms)
+        .where(inbox.c.topic == topic, inbox.c.done_ms < now_ms_once() - life_ms)
+        .order_by(inbox.c.done_ms)
         .limit(ROWS_MAX)
     )
-    with engine.begin() as connection:
-        found = connection.execute(old).all()
-    if not found:
-        return 0
-    with writing(engine) as connection:
-        chosen = inbox.c.job_id.in_({row.job_id for row in found})
-        steps = inbox.c.step.in_({row.step for row in found})
-        too_old = inbox.c.done_ms < now_ms() - life_ms
-        connection.execute(delete(inbox).where(chosen, steps, too_old))
-    return len(found)
+    if engine.dialect.name == "postgresql":
+        old = old.with_for_update(skip_locked=True)
+    return delete(inbox).where(tuple_(inbox.c.job_id, inbox.c.step).in_(old))

@@ -136,6 +136,19 @@ def test_the_same_token_is_written_once(engine: Engine) -> None:
         assert connection.execute(select(inbox_owners.c.since_ms)).scalar_one() == 1
 
 
+def test_a_newer_token_is_remembered_from_its_own_time_on(engine: Engine) -> None:
+    """Else the sweep would delete it by the age of the first owner, and let an older one write."""
+    with Session(engine) as session, session.begin():
+        order(session, run(1, token=7))
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE jobstream_inbox_owners SET since_ms = 1"))
+    with Session(engine) as session, session.begin():
+        order(session, run(2, token=8))
+
+    with engine.connect() as connection:
+        assert connection.execute(select(inbox_owners.c.since_ms)).scalar_one() > 1
+
+
 @pytest.mark.parametrize("by", ["session", "connection"])
 def test_coroutines_enter_it_with_async_with(engine: Engine, by: str) -> None:
     async def handler(attempt: int) -> bool:
