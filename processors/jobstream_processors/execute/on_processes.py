@@ -127,9 +127,11 @@ class ProcessExecutor(Executor):
     def _let_go(self, limit_s: float) -> None:
         """Blocks for so long, at most: nothing is left to do on the loop by now."""
         until_s = self.machine.awake_s() + limit_s
+        leaving = [child for child in self._children if child.let_go()]
         for child in self._children:
-            child.let_go()
-        for child in self._children:
+            if child not in leaving:
+                child.close()
+        for child in leaving:
             child.ended(max(0.0, until_s - self.machine.awake_s()))
 
     def _cut(self, delivery: Delivery, outcome: Outcome) -> None:

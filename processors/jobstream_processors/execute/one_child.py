@@ -173,17 +173,21 @@ class OneChild:
                 self._kill()
             self._pool.free(self)
 
-    def let_go(self) -> None:
-        """Ask it to end by itself, if it has no job; nothing is told of it any more."""
-        if self.idle:
-            self.condemned = True
-            self._disarm()
-            self._line.let_go()
+    def let_go(self) -> bool:
+        """Ask it to end by itself; False if it has a job, or gets ready for one.
+
+        Nothing is told of it any more if it was asked.
+        """
+        if not self.idle:
+            return False
+        self.condemned = True
+        self._disarm()
+        self._line.let_go()
+        return True
 
     def ended(self, limit_s: float) -> None:
-        """Wait so long for its end, at most, if it was let go; blocks."""
-        if not self.handed:
-            self._line.ended(limit_s)
+        """Wait so long for its end, at most, after it was let go; blocks."""
+        self._line.ended(limit_s)
 
     def close(self) -> None:
         """Kill it; nothing is told of it any more."""

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.waiting import wait_until
 
 from jobstream.cli.app_name import AppName
 from jobstream.cli.loading import load_app
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from jobstream import App
 
+LIMIT_S = 60.0
 MODULE = """
 import asyncio, os
 from dataclasses import dataclass
@@ -94,6 +96,33 @@ def broken():
 """
 
 
+BUSY = """
+import threading
+
+@app.lifespan
+async def outlives():
+    yield
+    if (BOOK.parent / "busy").exists() and (BOOK.parent / "busy").read_text() != str(os.getpid()):
+        while Path("/proc", (BOOK.parent / "busy").read_text()).exists():
+            await asyncio.sleep(0.01)  # work
+        says("the other is gone")
+
+@app.job
+def stays(parcel: Parcel) -> None:
+    (BOOK.parent / "busy").write_text(str(os.getpid()))
+    threading.Event().wait()
+"""
+SLOW_TO_START = """
+import threading
+
+@app.lifespan
+def slow():
+    (BOOK.parent / "starting").touch()
+    threading.Event().wait()
+    yield
+"""
+
+
 @pytest.fixture
 def app_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], App]:
     """Makes the app in a module of that text, as a command finds it."""
@@ -122,6 +151,18 @@ def run_each(ear: Ear, app: App, *jobs: str) -> None:
             executor.close()
 
     asyncio.run(main())
+
+
+def submit(executor: ProcessExecutor, ear: Ear, app: App, job: str) -> None:
+    """Submit a job of that type, by that id."""
+    ear.shop.handle(job)
+    ear.shop.specs[job] = app.specs()[job]
+    executor.submit(ear.delivery(job, job))
+
+
+def until_exists(path: Path) -> None:
+    """Block until it does."""
+    wait_until(path.exists, f"{path.name} is there", limit_s=LIMIT_S)
 
 
 def said(folder: Path) -> list[list[str]]:
@@ -159,6 +200,46 @@ def test_a_process_that_a_handler_forks_neither_enters_nor_leaves_them(
     run_each(ear, app_of(MODULE), "forks")
 
     assert said(tmp_path) == [["begins", "forked", "ends"]]
+
+
+def test_children_that_run_a_job_end_before_those_that_leave(
+    ear: Ear, tmp_path: Path, app_of: Callable[[str], App]
+) -> None:
+    app = app_of(MODULE + BUSY)
+
+    async def main() -> None:
+        executor = ProcessExecutor(2, ear.ended, machine=MACHINE, leave_s=lambda: LIMIT_S)
+        try:
+            submit(executor, ear, app, "stays")
+            submit(executor, ear, app, "plain")
+            await ear.outcome("plain")
+            await asyncio.to_thread(until_exists, tmp_path / "busy")
+        finally:
+            executor.close()
+
+    asyncio.run(main())
+
+    assert ["begins", "plain Pool", "the other is gone", "ends"] in said(tmp_path)
+
+
+def test_a_child_that_gets_ready_is_not_waited_for(
+    ear: Ear, tmp_path: Path, app_of: Callable[[str], App]
+) -> None:
+    app = app_of(MODULE + SLOW_TO_START)
+
+    async def main() -> None:
+        executor = ProcessExecutor(1, ear.ended, machine=MACHINE, leave_s=lambda: LIMIT_S)
+        try:
+            submit(executor, ear, app, "plain")
+            await asyncio.to_thread(until_exists, tmp_path / "starting")
+        finally:
+            began_s = MACHINE.awake_s()
+            executor.close()
+        assert MACHINE.awake_s() - began_s < LIMIT_S / 2
+
+    asyncio.run(main())
+
+    assert said(tmp_path) == [["begins"]]
 
 
 def test_a_start_that_fails_there_begins_no_job_and_says_why(
