@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.background import aside
 from jobstream_processors.errors import InvalidOption, LifespanFailed
+from jobstream_processors.execute.user_errors import told
 from jobstream_processors.resources import Resources
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class Lifetime:
             try:
                 values.append(await stack.enter_async_context(_Opened(lifespan)))
             except Exception as error:
-                message = f"lifespan {lifespan.name!r} failed: {type(error).__name__}: {error}"
+                message = f"lifespan {lifespan.name!r} failed: {type(error).__name__}: {told(error)}"
                 raise LifespanFailed(message) from error
         try:
             return Resources(values)
@@ -121,7 +122,7 @@ class Lifetime:
             return
         error = None if task.cancelled() else task.exception()
         why = "it was cancelled, as a task group does when a task of it fails"
-        message = f"a lifespan ended while jobs ran: {error or why}"
+        message = f"a lifespan ended while jobs ran: {told(error) if error is not None else why}"
         self._broken(LifespanFailed(message))
 
 

@@ -20,6 +20,7 @@ from jobstream_processors.core.outcome import Unstarted
 from jobstream_processors.execute.crossing import (
     BACK,
     BEGINS,
+    LEAVES,
     PREPARE,
     READY,
     UNREADY,
@@ -59,7 +60,10 @@ class Service:
         there."""
 
     def serve(self, inbox: Inbox) -> None:
-        """Take one token after the other; returns when the worker has left."""
+        """Take one token after the other; returns when the worker has left.
+
+        Or, having told so, when what its handlers share has ended.
+        """
         while token := self._token():
             kind, number, body = inbox.of(token[0])
             if kind == PREPARE:
@@ -67,6 +71,9 @@ class Service:
             else:
                 self._run(number, HandedJob(*marshal.loads(body)))  # noqa: S302 - our own parent
             del body  # While it idles, it keeps nothing of the job.
+            if self._shared is not None and (why := self._shared.ended) is not None:
+                self._tell(answered(LEAVES, 0, awake_s(), str(why).encode()))
+                return
 
     def _token(self) -> bytes:
         if self._said:
@@ -98,7 +105,7 @@ class Service:
         if target not in self._handlers:
             found = _find(target, prepared.args_class, self._script)
             if not isinstance(found, Unstarted):
-                found = self._sharing(found, target)
+                found = self._sharing(found)
             if isinstance(found, Unstarted):
                 return answered(UNREADY, number, awake_s(), pickle.dumps(found))
             self._handlers[target] = found
@@ -107,7 +114,7 @@ class Service:
         self._routes[prepared.route] = Route(self._handlers[target], prepared)
         return answered(READY, number, awake_s())
 
-    def _sharing(self, handler: Handler, target: Target) -> Handler | Unstarted:
+    def _sharing(self, handler: Handler) -> Handler | Unstarted:
         """The handler with what the lifespans of its app yield; here is where they are entered."""
         if not handler.lifespans:
             return handler
@@ -115,11 +122,11 @@ class Service:
             ChildLifespans,
         )
 
-        self._shared = shared = self._shared or ChildLifespans()
         try:
-            handler.shares(shared.begun(target[:2], handler.lifespans), shared.run)
+            shared = self._shared = self._shared or ChildLifespans(handler.lifespans)
         except BaseException as error:  # noqa: BLE001 - user code, which may raise anything
             return Unstarted("lifespan_failed", told(error), spot_of(error, as_is))
+        handler.shares(shared.resources, shared.run)
         return handler
 
     def leave(self) -> None:

@@ -14,36 +14,35 @@ from jobstream_processors.lifespan import Lifetime
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
 
-    from jobstream_processors.resources import Lifespan, Resources
+    from jobstream_processors.errors import LifespanFailed
+    from jobstream_processors.resources import Lifespan
 
+START_S_MAX = 45.0
+"""How long all lifespans of a child may take to start.
+
+Less than the worker gives the child to get ready, which is a minute with its imports: so the child
+says which lifespan it was."""
 LEAVE_S = 5.0
 """How long a child that is let go may take to leave its lifespans. The worker gives it no more."""
 
 
 class ChildLifespans:
-    """Entered once, before the first job that wants them; left when the worker lets the child go.
+    """Entered when they are made; left when the worker lets the child go, or they have ended.
 
     Used on the main thread of the child. A child that is killed leaves nothing.
     """
 
-    def __init__(self) -> None:
-        self._runner: asyncio.Runner | None = None
-        self._lifetime: Lifetime | None = None
-        self._begun: dict[tuple[str, str], Resources] = {}
-
-    def begun(self, app_at: tuple[str, str], lifespans: Iterable[Lifespan]) -> Resources:
-        """Those of that app, entered if they are not yet; blocks. Raises LifespanFailed."""
-        if app_at not in self._begun:
-            runner = self._runner = self._runner or asyncio.Runner()
-            lifetime = runner.run(_made(lifespans))
-            self._begun[app_at] = runner.run(lifetime.begin())
-            self._lifetime = lifetime
-        return self._begun[app_at]
+    def __init__(self, lifespans: Iterable[Lifespan]) -> None:
+        """Blocks for START_S_MAX at most, and a moment. Raises LifespanFailed."""
+        self._runner = asyncio.Runner()
+        self._lifetime = Lifetime(lifespans, self._broken)
+        self.ended: LifespanFailed | None = None
+        """Why they ended too early. Seen while a coroutine runs, as the loop stands otherwise."""
+        self.resources = self._runner.run(self._lifetime.begin(START_S_MAX))
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - what it returns
         """Run a handler to its end, on the loop of the lifespans; what it leaks is cancelled."""
         runner = self._runner
-        assert runner is not None, "lifespans were entered"  # noqa: S101
         context = contextvars.copy_context()
         mine = asyncio.all_tasks(runner.get_loop())
         try:
@@ -55,13 +54,11 @@ class ChildLifespans:
 
     def leave(self) -> None:
         """Leave them; blocks for LEAVE_S at most, and a moment."""
-        if self._runner is not None and self._lifetime is not None:
-            self._runner.run(self._lifetime.end(LEAVE_S))
-            self._runner.close()
+        self._runner.run(self._lifetime.end(LEAVE_S))
+        self._runner.close()
 
-
-async def _made(lifespans: Iterable[Lifespan]) -> Lifetime:
-    return Lifetime(lifespans)
+    def _broken(self, error: LifespanFailed) -> None:
+        self.ended = error
 
 
 async def _cancelled(tasks: set[asyncio.Task[Any]]) -> None:

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 HELLO, PREPARE, JOB = b"HPJ"
 """Kinds of frames for a child."""
-READY, UNREADY, BEGINS, RETURNS, ENDS, BACK = b"rubdek"
-"""Kinds of answers. `BACK`: it came too late for its job, which has not begun."""
+READY, UNREADY, BEGINS, RETURNS, ENDS, BACK, LEAVES = b"rubdekl"
+"""Kinds of answers. `BACK`: it came too late for its job, which has not begun.
+
+`LEAVES` is of no frame: the child takes no more of them."""
 UNREAD_MAX = 240
 """Frames in a child's stream that it has not read: a token tells its frame from 255 others."""
 ANSWER_BYTES_MAX = 1 << 20
@@ -33,7 +35,7 @@ RECEIVE_BYTES = 1 << 18
 
 _HANDED = Struct("<BII")
 _ANSWER = Struct("<BIdI")
-_ANSWERS = frozenset((READY, UNREADY, BEGINS, RETURNS, ENDS, BACK))
+_ANSWERS = frozenset((READY, UNREADY, BEGINS, RETURNS, ENDS, BACK, LEAVES))
 
 
 class Hello(NamedTuple):

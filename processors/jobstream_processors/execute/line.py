@@ -225,9 +225,10 @@ class ProcessLine:
 
     def close(self) -> None:
         """Kill it, if it is still there, and close every descriptor."""
-        self._close_streams()
+        # Killed first: where its streams are closed, it leaves what its handlers share.
         if self._process is not None and self._process.poll() is None:
             _end(self._process, CLOSE_S)
+        self._close_streams()
 
     def _close_streams(self) -> None:
         if self._closed:

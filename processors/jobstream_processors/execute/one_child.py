@@ -17,6 +17,7 @@ from jobstream_processors.execute.crossing import (
     BACK,
     BEGINS,
     ENDS,
+    LEAVES,
     READY,
     RETURNS,
     UNREAD_MAX,
@@ -43,6 +44,8 @@ START_S_MAX = 60.0
 """How long a child may take to start and import the handler before it counts as failed."""
 ENDED_S_MAX = 5.0
 """How long a child may take to say how a job ended whose handler is known to have ended."""
+LEFT_S_MAX = 10.0
+"""How long a child that leaves by itself may take to end."""
 HEARD_MAX = 16
 """Looks for more of what a child says, before others get a turn."""
 
@@ -251,12 +254,30 @@ class OneChild:
         while self._heard:
             answer = self._heard.popleft()
             try:
-                told = self._readiness if answer.kind in {READY, UNREADY} else self._progress
-                told(answer)
+                self._told(answer)
             except Exception as error:  # noqa: BLE001 - user code may have written it
                 self._misheard(str(error), error)
         if self._answers.nonsense:
             self._misheard(self._answers.nonsense)
+
+    def _told(self, answer: Answer) -> None:
+        if answer.kind == LEAVES:
+            self._leaves(answer.body.decode())
+        elif answer.kind in {READY, UNREADY}:
+            self._readiness(answer)
+        else:
+            self._progress(answer)
+
+    def _leaves(self, why: str) -> None:
+        """It begins nothing more, and ends by itself: what its handlers share has ended."""
+        log.error("lifespan_ended_in_child", extra={"reason": why})
+        self.condemned = True
+        back = self.take_back(first=True)
+        if self._reserved is not None:
+            back.append(self._reserved)
+            self._reserved = None
+        self._pool.returns(back)
+        self._loop.call_later(LEFT_S_MAX, self._line.kill)
 
     def _progress(self, answer: Answer) -> None:
         """A job has begun, has ended, or came too late."""
@@ -342,7 +363,7 @@ class OneChild:
         if not self.condemned:
             self.condemned = True
             self._pool.returns(self.take_back(first=True))
-            self._line.kill()
+        self._line.kill()
 
     def _misheard(self, what: str, error: Exception | None = None) -> None:
         """It answered nonsense: nobody knows what it does."""

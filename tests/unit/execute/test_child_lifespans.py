@@ -13,6 +13,7 @@ from jobstream.cli.app_name import AppName
 from jobstream.cli.loading import load_app
 from jobstream.kafka.client.broker_clock import MACHINE
 from jobstream_processors.core.outcome import DONE, Cancelled, Raised, Unstarted
+from jobstream_processors.execute import child_lifespans, one_child
 from jobstream_processors.execute.on_processes import ProcessExecutor
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from jobstream import App
 
 LIMIT_S = 60.0
+IMPORTS_S = 10
 MODULE = """
 import asyncio, os
 from dataclasses import dataclass
@@ -111,6 +113,41 @@ async def outlives():
 def stays(parcel: Parcel) -> None:
     (BOOK.parent / "busy").write_text(str(os.getpid()))
     threading.Event().wait()
+"""
+BREAKS = """
+from contextlib import asynccontextmanager
+
+fails, gone = asyncio.Event(), asyncio.Event()
+
+@app.lifespan
+@asynccontextmanager
+async def listener():
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(listens())
+            yield
+    finally:
+        gone.set()
+
+async def listens():
+    await fails.wait()
+    raise OSError("the listener died")
+
+@app.job
+async def breaks(parcel: Parcel) -> None:
+    fails.set()
+    await gone.wait()
+    says("breaks")
+"""
+HANGS = """
+import jobstream_processors.execute.child_lifespans as there
+
+there.START_S_MAX = 0.1
+
+@app.lifespan
+async def hangs():
+    await asyncio.Event().wait()
+    yield
 """
 SLOW_TO_START = """
 import threading
@@ -251,6 +288,35 @@ def test_a_start_that_fails_there_begins_no_job_and_says_why(
     assert isinstance(outcome, Unstarted)
     assert outcome.reason == "lifespan_failed"
     assert "lifespan 'broken' failed: OSError: no database" in outcome.how
+
+
+def test_a_start_that_hangs_there_is_given_up_before_the_worker_gives_up_the_child(
+    ear: Ear, app_of: Callable[[str], App]
+) -> None:
+    run_each(ear, app_of(MODULE + HANGS), "plain")
+
+    outcome = ear.outcomes["plain-0"]
+    assert isinstance(outcome, Unstarted)
+    assert outcome.reason == "lifespan_failed"
+    assert "lifespan 'hangs' did not start within 0.1 s" in outcome.how
+    assert child_lifespans.START_S_MAX + IMPORTS_S < one_child.START_S_MAX
+
+
+def test_a_child_whose_lifespans_end_too_early_leaves_and_the_next_job_has_another(
+    ear: Ear,
+    tmp_path: Path,
+    app_of: Callable[[str], App],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    run_each(ear, app_of(MODULE + BREAKS), "breaks", "plain", "waits")
+
+    assert said(tmp_path) == [
+        ["begins", "breaks"],
+        ["begins", "plain Pool", "waits [False]", "ends"],
+    ]
+    assert set(ear.outcomes.values()) == {DONE}
+    (told,) = [each for each in caplog.records if each.message == "lifespan_ended_in_child"]
+    assert "a lifespan ended while jobs ran" in vars(told)["reason"]
 
 
 def test_middleware_is_around_handlers_there_and_has_the_headers(
