@@ -109,7 +109,9 @@ class Lifetime:
             try:
                 values.append(await stack.enter_async_context(_Opened(lifespan)))
             except Exception as error:
-                message = f"lifespan {lifespan.name!r} failed: {type(error).__name__}: {told(error)}"
+                message = (
+                    f"lifespan {lifespan.name!r} failed: {type(error).__name__}: {told(error)}"
+                )
                 raise LifespanFailed(message) from error
         try:
             return Resources(values)

@@ -7,7 +7,7 @@ service that only enqueues need not have, is checked where it is: in workers, co
 from __future__ import annotations
 
 import re
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass
 from datetime import UTC, datetime, tzinfo
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from jobstream_processors.core.ticks import MISSED, OVERLAP, Every
 from jobstream_processors.errors import InvalidOption, ScheduleBroken
 from jobstream_processors.schedule.tick_maker import ARGS, UNKNOWN_SCHEMA
 from jobstream_schemas import DecodeError, EncodeError, Meta, ScheduleRecord, UnknownSchema
+from jobstream_schemas.record_classes import declared_fields
 
 if TYPE_CHECKING:
     from jobstream.job import Job
@@ -195,8 +196,8 @@ def _event(job: Job[Any, Any], args: object) -> bytes:
     if args is None:
         needed = [
             field.name
-            for field in fields(cls)
-            if field.init and field.default is MISSING and field.default_factory is MISSING
+            for field in declared_fields(cls)
+            if field.default is MISSING and field.factory is None
         ]
         if needed:
             message = (

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+import pydantic
 import pytest
 
 from jobstream import App, ConfigError
@@ -24,6 +26,16 @@ class Args:
 class Needy:
     order_id: str
     count: int = 1
+
+
+class Order(pydantic.BaseModel):
+    order_id: str
+    count: int = 1
+
+
+class Parcel(msgspec.Struct):
+    order_id: str
+    parts: list[str] = []
 
 
 def app_with_type() -> tuple[App, Any, Any]:
@@ -96,6 +108,20 @@ def test_an_interval_that_can_not_work_is_refused(
 
     with pytest.raises(ConfigError, match=told):
         app.every(interval, **options)(work)
+
+
+@pytest.mark.parametrize("cls", [Order, Parcel])
+def test_models_and_structs_that_have_no_defaults_must_be_given(cls: type) -> None:
+    app = App("shop", size="small")
+
+    def ship(_args: Any) -> None:  # noqa: ANN401 - as its annotation says below
+        """Nothing."""
+
+    ship.__annotations__["_args"] = cls
+    job = app.job(ship)
+
+    with pytest.raises(ConfigError, match=f"args=None, but {cls.__name__} needs order_id: give"):
+        app.every("5m")(job)
 
 
 def test_args_that_have_no_defaults_must_be_given() -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from jobstream.answers.errors import NoSuch
 from jobstream.answers.moments import datetime_of
 from jobstream.services.job_status import FailedRun, FoundJob
 from jobstream.testing.seen import WAITING
+from jobstream_schemas.record_classes import field_names
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from jobstream.testing.memory_jobs import MemoryJobs
 
 
@@ -31,7 +33,7 @@ class MemoryLookup:
                 state=job.state,
                 has_ended=ended,
                 attempt=job.attempt or len(failed) + 1,
-                args={each.name: getattr(job.args, each.name) for each in fields(job.args)},
+                args=_by_name(job.args),
                 enqueued_at=datetime_of(job.enqueued_ms),
                 ended_at=datetime_of(self._jobs.clock.broker_ms()) if ended else None,
                 began_at=None,
@@ -43,3 +45,9 @@ class MemoryLookup:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _by_name(args: object) -> Mapping[str, object] | None:
+    if args is None:
+        return None
+    return {name: getattr(args, name) for name in field_names(type(args))}
