@@ -277,6 +277,31 @@ def test_one_that_ends_while_jobs_run_is_heard() -> None:
     asyncio.run(main())
 
 
+def test_one_that_ends_while_jobs_run_in_memory_is_raised_there() -> None:
+    app, fails = App("shop"), asyncio.Event()
+
+    @app.lifespan
+    @asynccontextmanager
+    async def group() -> AsyncIterator[None]:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(listens())
+            yield
+
+    async def listens() -> None:
+        await fails.wait()
+        message = "the listener died"
+        raise OSError(message)
+
+    @app.job
+    async def breaks(_args: Mail) -> None:
+        fails.set()
+
+    with memory(app) as jobs:
+        breaks.enqueue(Mail("ann"))
+        with pytest.raises(LifespanFailed, match="a lifespan ended while jobs ran"):
+            jobs.run_until_idle()
+
+
 def test_a_function_that_returns_a_context_manager_is_one() -> None:
     app = App("shop")
 

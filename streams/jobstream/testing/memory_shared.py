@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Coroutine, Iterable
 
+    from jobstream_processors.errors import LifespanFailed
     from jobstream_processors.resources import Lifespan
 
 
@@ -27,24 +28,25 @@ class SharedInMemory:
         """With `given`, no lifespan is entered. Raises LifespanFailed."""
         self._run = run
         self._lifetime: Lifetime | None = None
+        self._error: LifespanFailed | None = None
         self.resources = given if given is not None else Resources()
         if given is None:
-            lifetime = self._lifetime = run(_made(lifespans))
+            lifetime = self._lifetime = Lifetime(lifespans, self._broken)
             try:
                 self.resources = run(lifetime.begin())
             except BaseException:
                 loop.close()
                 raise
 
+    def check(self) -> None:
+        """Raise LifespanFailed if one ended while jobs ran."""
+        if self._error is not None:
+            raise self._error
+
     def leave(self, limit_s: float) -> None:
         """Leave what was entered."""
         if self._lifetime is not None:
             self._run(self._lifetime.end(limit_s))
 
-
-async def _made(lifespans: Iterable[Lifespan]) -> Lifetime:
-    return Lifetime(lifespans, _raised)
-
-
-def _raised(error: Exception) -> None:
-    raise error
+    def _broken(self, error: LifespanFailed) -> None:
+        self._error = error

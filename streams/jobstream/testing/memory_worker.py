@@ -155,7 +155,10 @@ class MemoryWorker:
         self._control.listen(self._clock.broker_ms(), self._delayer.obey)
 
     def turn(self) -> bool:
-        """Do what can be done at this moment; False if that was nothing."""
+        """Do what can be done at this moment; False if that was nothing.
+
+        Raises LifespanFailed where a worker would leave, since a lifespan ended while jobs ran.
+        """
         self._schemas.catch_up()
         self._control.catch_up()
         self._control.tell_changes(self._clock.broker_ms())
@@ -163,6 +166,7 @@ class MemoryWorker:
         if self._scheduler is not None:
             moved += self._scheduler.cycle(0)
         worked = self._run(self._work())
+        self._shared.check()
         return bool(moved) or worked or self._joined.closer.sweep() > 0
 
     def next_ms(self, *, expiry: bool) -> int | None:
