@@ -19,7 +19,7 @@ pytestmark = pytest.mark.kafka
 
 WAIT_S = 180
 APP = """
-import os
+import asyncio, os
 from dataclasses import dataclass
 from pathlib import Path
 from jobstream import App, Context
@@ -39,6 +39,9 @@ class Pool:
 async def pool():
     if (HERE / "down").exists():
         raise ConnectionError("no database at db:5432")
+    if (HERE / "slow").exists():
+        says("starts")
+        await asyncio.Event().wait()
     says("begins")
     yield Pool()
     says("ends")
@@ -110,6 +113,17 @@ def test_a_worker_whose_lifespan_fails_leaves_with_its_error_and_takes_no_partit
     assert "lifespan 'pool' failed: ConnectionError: no database at db:5432" in said_last
     assert "worker_started" not in said_last
     assert "partitions_assigned" not in said_last
+
+
+def test_a_worker_that_is_to_leave_while_they_start_leaves(
+    shop: Shop, workers: list[Worker]
+) -> None:
+    (shop.folder / "slow").touch()
+    workers.append(worker := Worker(shop))
+    wait_until(lambda: said(shop), "it starts", limit_s=WAIT_S)
+
+    assert worker.drain() == 0
+    assert list(said(shop).values()) == [["starts"]]
 
 
 def test_a_delayer_alone_enters_none(shop: Shop, workers: list[Worker]) -> None:

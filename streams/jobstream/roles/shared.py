@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
-from jobstream_processors.lifespan import START_S_MAX, Lifetime
+from jobstream.roles.run_loop import unless
+from jobstream_processors.lifespan import Lifetime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from jobstream.roles.ground import Ground
     from jobstream_processors.errors import LifespanFailed
     from jobstream_processors.resources import Resources
-
-LOOK_S = 0.05
 
 
 class Shared:
@@ -32,14 +30,7 @@ class Shared:
 
     async def __aenter__(self) -> None:
         """Enter the lifespans. Raises LifespanFailed."""
-        beginning = asyncio.create_task(self._lifetime.begin(START_S_MAX))
-        while not beginning.done():
-            await asyncio.wait([beginning], timeout=LOOK_S)
-            if self._ground.stopping.is_set() and not beginning.done():
-                beginning.cancel()
-                await asyncio.wait([beginning])
-                return
-        self.resources = beginning.result()
+        self.resources = await unless(self._ground.stopping.is_set, self._lifetime.begin())
 
     async def __aexit__(
         self,
