@@ -9,6 +9,8 @@ from jobstream_processors.errors import InvalidOption
 
 _SPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:jobstream")
 KEY_BYTES_MAX = 512
+DRAWN_VERSION = 7
+"""Of UUIDs that are drawn; those that are derived are of version 5."""
 
 
 def from_caller(job_type: str, idempotency_key: object) -> str:
@@ -46,6 +48,14 @@ def from_letter(job_id: str, redrive: int) -> str:
 def from_origin(topic: str, partition: int, offset: int) -> str:
     """The name of a record whose own id can't be read or trusted: where it first stood."""
     return f"@{topic}:{partition}:{offset}"
+
+
+def is_drawn(job_id: str) -> bool:
+    """Whether the id was drawn for one job alone, so that no other enqueue makes it again."""
+    try:
+        return uuid.UUID(job_id).version == DRAWN_VERSION
+    except ValueError:
+        return False
 
 
 def check_key(option: str, key: object) -> str:

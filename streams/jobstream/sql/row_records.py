@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from jobstream.sql.job_rows import headers_of
+from jobstream_processors.core.headers import parse, render
+from jobstream_processors.core.identity import is_drawn
+from jobstream_processors.core.ladder import rung_partition
+from jobstream_processors.core.partition import partition_for
+from jobstream_processors.errors import BadHeaders
 from jobstream_processors.ports import Outgoing
 from jobstream_schemas import Catalogue, JobSchema, SchemaError
 
@@ -13,6 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Row
 
+    from jobstream_processors.core.headers import Headers
     from jobstream_processors.queue_plan import QueuePlan
 
 
@@ -62,15 +69,32 @@ class RowReader:
         try:
             schema = self._schema(row.writer_schema)
             decoded = self._catalogue.decode(bytes(row.value))
-            headers = headers_of(row.headers)
-        except (SchemaError, ValueError) as error:
+            partition, headers = self._place(row, headers_of(row.headers))
+        except (SchemaError, BadHeaders, ValueError) as error:
             message = f"it can't be read as a job: {error}"
             raise RefusedRow(message) from error
         if decoded.id != row.job_id:
             message = f"its job has the id {decoded.id!r}, the row says {row.job_id!r}"
             raise RefusedRow(message)
-        record = Outgoing(row.topic, bytes(row.key), bytes(row.value), row.partition, headers)
-        return record, schema
+        return Outgoing(row.topic, bytes(row.key), bytes(row.value), partition, headers), schema
+
+    def _place(self, row: Row[Any], headers: Headers | None) -> tuple[int, Headers | None]:
+        """The row's partition and headers, by the count that its queue has today.
+
+        The queue may have been grown since the row was written: in its old partition the job would
+        run beside others of its key, and a repeat of its id would not be found.
+        """
+        key, plan = bytes(row.key), self.plan_of[row.topic]
+        if is_drawn(row.job_id) and key == row.job_id.encode():
+            return row.partition, headers  # Nothing looks for it by its key.
+        destination, carried = partition_for(key, plan.partitions), parse(headers)
+        counts = dict(plan.rungs.values())
+        partition = destination
+        if row.topic in counts:
+            partition = rung_partition(destination, counts[row.topic])
+        if carried.partition in {None, destination}:
+            return partition, headers
+        return partition, render(replace(carried, partition=destination), headers)
 
     def _schema(self, text: str) -> JobSchema:
         known = self._schemas.get(text)

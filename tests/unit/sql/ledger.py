@@ -23,9 +23,9 @@ class Receipt:
     email: str = "a@b.example"
 
 
-def shop() -> tuple[App, Job[Receipt, None]]:
+def shop(partitions: int | None = None) -> tuple[App, Job[Receipt, None]]:
     app = App("shop", size="small")
-    mail = app.queue("mail")
+    mail = app.queue("mail", partitions=partitions)
 
     @app.job(queue=mail)
     def send_receipt(args: Receipt) -> None:

@@ -6,7 +6,7 @@ import sqlite3
 import threading
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import text
@@ -25,6 +25,7 @@ from jobstream.sql.row_sending import RowSender
 from jobstream.sql.schema import outbox
 from jobstream.sql.sweeping import lives_ms
 from jobstream.testing import MemoryJobs, MemorySink, memory
+from jobstream_processors.core.headers import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -187,7 +188,6 @@ def spoil(bench: Bench, order: int, **columns: object) -> None:
         ({"job_id": "another"}, "the row says 'another'"),
         ({"job_type": "unheard_of", "written_ms": 1}, "'unheard_of' is not declared"),
         ({"topic": "shop.gone"}, "'shop.gone' is of no queue"),
-        ({"partition": 99}, "has 4 partitions, and no 99"),
         ({"value": b"x" * 1_000_000}, "the cap is 900000"),
     ],
 )
@@ -207,6 +207,39 @@ def test_poison_is_set_aside_with_its_reason_and_holds_up_nobody(
     assert says in aside.error
     assert rows.waiting().rows == 0
     assert relay.set_aside == 1
+
+
+def test_a_partition_that_is_not_there_is_refused(bench: Bench) -> None:
+    bench.write(1, 2)
+    spoil(bench, 1, partition=99)
+    with bench.relaying() as relay:
+        bench.wait_for_left(1)
+        wait_until(lambda: relay.seen.set_aside == 1, "it is counted", limit_s=LIMIT_S)
+
+    (aside,) = OutboxRows(bench.engine, "shop").set_aside()
+    assert "has 4 partitions, and no 99" in aside.error
+
+
+@pytest.mark.parametrize("delay", [None, "1h"])
+@pytest.mark.parametrize("named", [{"key": "o-1"}, {"idempotency_key": "o-2"}])
+def test_rows_of_before_a_growth_go_where_their_key_is_now(
+    bench: Bench, named: dict[str, Any], delay: str | None
+) -> None:
+    small, old = shop(partitions=1)
+    with Session(bench.engine) as session, session.begin():
+        enqueue_in(session, old, Receipt(1), delay=delay, **named)
+    small.close()
+    with Session(bench.engine) as session, session.begin():
+        now = enqueue_in(session, bench.job, Receipt(1), delay=delay, **named)
+    with bench.engine.connect() as connection:
+        before, after = connection.execute(outbox.select().order_by(outbox.c.n)).all()
+    assert (before.partition, before.headers) != (after.partition, after.headers)
+    with bench.relaying():
+        bench.wait_for_left(0)
+
+    records = bench.jobs.broker.records(now.topic)
+    first, second = [(each.partition(), parse(each.headers()).partition) for each in records]
+    assert first == second
 
 
 def test_a_row_that_kafka_refuses_is_set_aside_and_can_be_retried(bench: Bench) -> None:
