@@ -10,7 +10,7 @@ import asyncio
 import logging
 import pickle
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from jobstream_processors.core.outcome import Crashed, TimedOut, Unstarted
 from jobstream_processors.execute.crossing import (
@@ -30,13 +30,12 @@ from jobstream_processors.execute.crossing import (
 from jobstream_processors.execute.outbox import BEGIN_BY_MS, LONG, InHand, Outbox, spec_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Delivery
+    from jobstream_processors.execute.child_pool import ChildPool
     from jobstream_processors.execute.line import ChildLine, LineEar
-    from jobstream_processors.execute.running import Barred, EnterChild
-    from jobstream_processors.ports import Machine
 
 log = logging.getLogger("jobstream.worker")
 
@@ -48,26 +47,6 @@ LEFT_S_MAX = 10.0
 """How long a child that leaves by itself may take to end."""
 HEARD_MAX = 16
 """Looks for more of what a child says, before others get a turn."""
-
-
-class ChildPool(Protocol):
-    """What a child tells, and asks. It may be told things while it calls the child."""
-
-    machine: Machine
-    barred: Barred
-    enter: EnterChild
-
-    def ended(self, delivery: Delivery, outcome: Outcome, at_s: float) -> None:
-        """It ended, or will not begin, by this outcome."""
-
-    def returns(self, deliveries: Iterable[Delivery]) -> None:
-        """These have not begun, and will not begin there."""
-
-    def free(self, child: OneChild) -> None:
-        """It has nothing to do."""
-
-    def gone(self, child: OneChild) -> None:
-        """It is no more."""
 
 
 class OneChild:
