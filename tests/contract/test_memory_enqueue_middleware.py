@@ -62,13 +62,23 @@ async def vetoes(shop: Shop) -> None:
     await shop.on_loop.aenqueue(Mail("bob"))
 
 
-def test_a_vetoed_tick_is_no_job_and_is_told() -> None:
+def test_a_vetoed_tick_is_no_job_and_is_told(caplog: pytest.LogCaptureFixture) -> None:
     shop = Shop(Quota())
     shop.app.every("1m", name="bobs", args=Mail("bob"))(shop.on_loop)
+    shop.app.every("1m", name="anns", args=Mail("ann"))(shop.on_loop)
 
     with memory(shop.app) as jobs:
         jobs.run_for("90s")
-        assert jobs.seen() == []
+        assert {job.args for job in jobs.seen()} == {Mail("ann")}
+
+    assert "acme is over its quota" in reason_of("bobs", caplog)
+
+
+def reason_of(schedule: str, caplog: pytest.LogCaptureFixture) -> str:
+    """Why the log says that it can't fire."""
+    told = [vars(record) for record in caplog.records if record.message == "schedule_broken"]
+    assert {each["schedule"] for each in told} == {schedule}
+    return str(told[0]["reason"])
 
 
 class Later(Middleware):
@@ -79,13 +89,15 @@ class Later(Middleware):
         yield
 
 
-def test_a_schedules_job_takes_no_options() -> None:
+def test_a_schedules_job_takes_no_options(caplog: pytest.LogCaptureFixture) -> None:
     shop = Shop(Later())
     shop.app.every("1m", name="ticks", args=Mail("tick"))(shop.on_loop)
 
     with memory(shop.app) as jobs:
         jobs.run_for("90s")
         assert jobs.seen() == []
+
+    assert "delay" in reason_of("ticks", caplog)
 
 
 def test_options_may_be_changed() -> None:

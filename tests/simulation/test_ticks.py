@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -65,10 +66,11 @@ def places_without_jobs() -> Iterator[None]:
 
 @contextmanager
 def ids_of_their_own() -> Iterator[None]:
-    """Each owner makes a job of its own of a tick."""
+    """Whoever fires a tick makes a job of its own of it."""
+    numbers = count()
 
     def another(schedule: str, tick_ms: int) -> str:
-        return f"{schedule}-{tick_ms}"
+        return f"{schedule}-{tick_ms}-{next(numbers)}"
 
     with put((scheduler, "from_tick", another)):
         yield
@@ -80,7 +82,7 @@ def ids_of_their_own() -> Iterator[None]:
     [
         (ticks_that_hurry, "ms early"),
         (places_without_jobs, "no job came of"),
-        (ids_of_their_own, "has the id of another"),
+        (ids_of_their_own, "became two jobs"),
     ],
 )
 def test_a_scheduler_with_a_fault_is_found(

@@ -28,7 +28,6 @@ from tests.simulation.runtime import EPOCH_US
 from jobstream import Context  # noqa: TC001 - the app reads it
 from jobstream.topics.names import schedule_group, schedules_topic
 from jobstream_processors.core.headers import Carried, parse
-from jobstream_processors.core.identity import from_tick
 
 if TYPE_CHECKING:
     from random import Random
@@ -66,7 +65,8 @@ class Ticks:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._made: dict[str, set[int]] = {name: set() for name in EVERY_S}
+        self._made: dict[str, dict[int, str]] = {name: {} for name in EVERY_S}
+        """The id of the job of each tick."""
 
     def appended(
         self, record: Outgoing, place: TopicPartition, offset: int, stamp_ms: int
@@ -82,13 +82,14 @@ class Ticks:
         ledger, made = self._ledger, self._made[carried.schedule]
         now_us = EPOCH_US + ledger.scheduler.now_us
         what = f"tick {tick_ms} of {carried.schedule}"
-        if job_id != from_tick(carried.schedule, tick_ms):
-            ledger.violation(f"{what} has the id of another")
         if now_us / 1_000 + ledger.skew_max_ms < tick_ms - SLACK_MS:
             ledger.violation(f"{what} comes {tick_ms - now_us / 1_000:.0f} ms early")
         if tick_ms in made:
-            return  # An owner that died in between made it; it is the same job.
-        made.add(tick_ms)
+            # An owner that died in between made it.
+            if job_id != made[tick_ms]:
+                ledger.violation(f"{what} became two jobs")
+            return
+        made[tick_ms] = job_id
         due_us = max(tick_ms * 1_000 - EPOCH_US, ledger.disturbed_us)
         late_us = ledger.scheduler.now_us - due_us - ledger.skew_max_ms * 2_000
         if late_us > LATE_US_MAX:
@@ -110,7 +111,7 @@ class Ticks:
                 ledger.violation(f"no tick of {name} became a job")
                 continue
             step_ms = EVERY_S[name] * 1_000
-            missing = set(range(min(made), until_ms, step_ms)) - made
+            missing = set(range(min(made), until_ms, step_ms)) - made.keys()
             if missing or any((tick - min(made)) % step_ms for tick in made):
                 ledger.violation(f"of {name} no job came of {sorted(missing)[:3]}")
 
