@@ -142,10 +142,12 @@ class Supervisor:
 
     def _let_go(self) -> None:
         self._woken.set()
-        told = [*self._running]
-        for process in told:
+        self._ask_to_leave([*self._running])
+
+    def _ask_to_leave(self, asked: Sequence[asyncio.subprocess.Process]) -> None:
+        for process in asked:
             process.terminate()
-        asyncio.get_running_loop().call_later(self._leave_s, self._kill, told, None)
+        asyncio.get_running_loop().call_later(self._leave_s, self._kill, asked, None)
 
     def _on_signal(self, number: int) -> None:
         self._telling.stopping(number, len(self._running))
@@ -155,9 +157,9 @@ class Supervisor:
         self._second = number
         self._kill([*self._running], number)
 
-    def _kill(self, told: Sequence[asyncio.subprocess.Process], number: int | None) -> None:
+    def _kill(self, asked: Sequence[asyncio.subprocess.Process], number: int | None) -> None:
         # A child killed while it drains loses nothing: what it had not settled is run again.
-        left = [process for process in told if process in self._running]
+        left = [process for process in asked if process in self._running]
         if left:
             self._telling.killing([self._running[process] for process in left], number)
         for process in left:
@@ -204,7 +206,7 @@ class Supervisor:
         self._running[process] = child
         log.info("child_started", extra={"child": child.name, "child_pid": process.pid})
         if self._stopping or of_round != self._round:
-            process.terminate()
+            self._ask_to_leave([process])
         output = asyncio.create_task(_pass_on(hears, child.prefix)) if hears is not None else None
         try:
             return await process.wait()

@@ -178,6 +178,17 @@ def test_a_child_that_starts_while_all_stop_is_told(parents: list[Parent]) -> No
     assert parent.process.wait(WAIT_S) == 0
 
 
+def test_a_child_that_starts_while_all_stop_may_take_no_longer_to_leave(
+    parents: list[Parent],
+) -> None:
+    # A child begins with the mask of its parent: so it is deaf before it is told.
+    blocked = "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})"
+    parents.append(parent := Parent(STUBBORN, leave_s=0.2, more=blocked + STOPPED_AT_ONCE))
+
+    assert parent.process.wait(WAIT_S) == 1
+    assert "killing" in parent.hear_all()
+
+
 def test_the_second_signal_kills_at_once(parents: list[Parent]) -> None:
     parents.append(parent := Parent(STUBBORN))
     pids = parent.pids()
