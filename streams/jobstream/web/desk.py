@@ -7,13 +7,12 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jobstream.acting.operations import Operations
-from jobstream.answers.errors import TooBusy
+from jobstream.answers.thread_room import ThreadRoom
 from jobstream.errors import ConfigError
 from jobstream.web.change_feed import ChangeFeed
 from jobstream.web.page_sessions import Sessions
 from jobstream.web.rate import RequestRate
 from jobstream.web.request_meter import WebMeter
-from jobstream_processors.background import aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,13 +37,13 @@ class Desk:
         self.closing = asyncio.Event()
         """Set when the server is to stop: what waits for long gives up."""
         self.operations = Operations()
+        self._room = ThreadRoom("jobstream-web", options.threads_max, options.wait_s_max)
         self.feed = ChangeFeed(site, self.ask, self.closing, options.subscribers_max)
         self.meter = WebMeter()
         self.waiters = 0
         """Requests that wait for the end of a job."""
         self.oidc = _oidc_of(options)
         """The identity provider; None without one."""
-        self._room = asyncio.Semaphore(options.threads_max)
 
     @property
     def is_open(self) -> bool:
@@ -66,15 +65,7 @@ class Desk:
 
     async def ask(self, function: Callable[..., T], *given: Any) -> T:  # noqa: ANN401 - what it takes
         """Call what blocks on a thread of its own; raises TooBusy where too many do already."""
-        try:
-            await asyncio.wait_for(self._room.acquire(), self.options.wait_s_max)
-        except TimeoutError as error:
-            message = f"{self.options.threads_max} requests are under way: ask again in a second"
-            raise TooBusy(message) from error
-        try:
-            return await aside("jobstream-web", function, *given)
-        finally:
-            self._room.release()
+        return await self._room.ask(function, *given)
 
     def now_s(self) -> float:
         """Seconds since the epoch."""

@@ -5,15 +5,13 @@ The loop that draws never waits for a broker, a database or a process.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jobstream.acting.act_record import ActedBy
 from jobstream.acting.operations import Operations
-from jobstream.answers.errors import TooBusy
+from jobstream.answers.thread_room import ThreadRoom
 from jobstream.caller_name import myself
-from jobstream_processors.background import aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,19 +31,11 @@ class BoardSource:
     def __init__(self, site: Site) -> None:
         self.site = site
         self.operations = Operations()
-        self._room = asyncio.Semaphore(THREADS_MAX)
+        self._room = ThreadRoom("jobstream-top", THREADS_MAX, WAIT_S_MAX)
 
     async def ask(self, function: Callable[..., T], *given: Any) -> T:  # noqa: ANN401 - what it takes
         """Call what blocks on a thread; raises TooBusy where too many calls go on already."""
-        try:
-            await asyncio.wait_for(self._room.acquire(), WAIT_S_MAX)
-        except TimeoutError as error:
-            message = f"{THREADS_MAX} questions are under way: ask again in a moment"
-            raise TooBusy(message) from error
-        # Who gives up waiting leaves the thread to itself, and its place is taken until it ends.
-        asked = asyncio.ensure_future(aside("jobstream-top", function, *given))
-        asked.add_done_callback(lambda _: self._room.release())
-        return await asyncio.shield(asked)
+        return await self._room.ask(function, *given)
 
     def by(self, why: str) -> ActedBy:
         """Who acts by this board: the user of the process. Raises ConfigError for a long reason."""
