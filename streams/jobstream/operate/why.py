@@ -52,7 +52,10 @@ class Ahead:
     of_key: int | None
     """Those of them with its order key; None if it has none, or they are too many to read."""
     seconds: float | None
-    """How long they take at the rate of just now; None if nothing was finished meanwhile."""
+    """How long they take at the rate of just now; None if nothing was finished meanwhile, or nobody
+    looked."""
+    is_timed: bool
+    """Somebody looked how fast they go."""
     may_run: bool
     """A worker has announced that it may begin this job."""
     settled: bool
@@ -151,8 +154,8 @@ def _ahead(view: AppView, found: History, told: HistoryEntry, rate_s: float) -> 
     first = standings(view, "workers", [place])[place]
     began_s = time.monotonic()
     jobs = _jobs_before(first, offset)
-    seconds = None
-    if jobs and rate_s:
+    seconds, is_timed = None, bool(jobs and rate_s)
+    if is_timed:
         threading.Event().wait(rate_s)
         later = standings(view, "workers", [place])[place]
         gone = _finished(later) - _finished(first)
@@ -164,6 +167,7 @@ def _ahead(view: AppView, found: History, told: HistoryEntry, rate_s: float) -> 
         jobs=jobs,
         of_key=_of_key(view, found, first, offset) if jobs else None,
         seconds=seconds,
+        is_timed=is_timed,
         may_run=mirror is not None and offset < mirror.may_begin,
         settled=first.is_finished(offset),
     )

@@ -176,13 +176,15 @@ def _on_queue(why: Why, ahead: Ahead, asked: AskedWorkers, times: TimeWords) -> 
     if not ahead.jobs:
         before = "is the next of its partition"
     else:
-        rest = "" if ahead.of_key is None else f", {ahead.of_key:,} of them with its order key"
-        took = (
-            f"about {times.span(ahead.seconds)}"
-            if ahead.seconds is not None
-            else "none was finished"
-        )
-        before = f"is behind {_jobs(ahead.jobs)} of its partition ({took}{rest})"
+        more = []
+        if ahead.seconds is not None:
+            more.append(f"about {times.span(ahead.seconds)}")
+        elif ahead.is_timed:
+            more.append("none was finished")
+        if ahead.of_key is not None:
+            more.append(f"{ahead.of_key:,} of them with its order key")
+        rest = f" ({', '.join(more)})" if more else ""
+        before = f"is behind {_jobs(ahead.jobs)} of its partition{rest}"
     since = f"on the queue since {times.moment(why.told.at_ms)}"
     if not why.workers:
         return f"{before}, {since}; no worker runs"

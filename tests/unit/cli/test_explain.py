@@ -48,7 +48,7 @@ def on_queue(ahead: Ahead, **more: Any) -> Why:  # noqa: ANN401 - fields of it
 
 def ahead(jobs: int, **more: Any) -> Ahead:  # noqa: ANN401 - fields of it
     given = {"of_key": None, "seconds": None, "may_run": False, "settled": False, **more}
-    return Ahead(jobs, **given)
+    return Ahead(jobs, **{"is_timed": True, **given})
 
 
 SINCE = f"on the queue since {when(NOW_MS)}"
@@ -66,6 +66,7 @@ BEHIND = "is behind 1,200 jobs of its partition"
     [
         (on_queue(ahead(1_200, seconds=42.0)), f"{BEHIND} (about 42s), {SINCE}"),
         (on_queue(ahead(1_200)), f"{BEHIND} (none was finished), {SINCE}"),
+        (on_queue(ahead(1_200, is_timed=False)), f"{BEHIND}, {SINCE}"),
         (
             on_queue(ahead(1_200, seconds=42.0, of_key=3)),
             f"{BEHIND} (about 42s, 3 of them with its order key), {SINCE}",
