@@ -192,7 +192,6 @@ class _Outer:
         known = _CORRELATION.fullmatch(given) is not None
         state["correlation_id"] = given if known else str(uuid_utils.uuid7())
         status = 0
-        await prepare(self._desk, Request(scope))
 
         async def tell(message: Message) -> None:
             nonlocal status
@@ -209,6 +208,7 @@ class _Outer:
             await send(message)
 
         try:
+            await prepare(self._desk, Request(scope))
             await self._inner(scope, receive, tell)
         finally:
             self._log(scope, state, status, time.monotonic() - began_s)

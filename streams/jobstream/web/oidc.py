@@ -58,7 +58,7 @@ class Oidc:
         return bool(self.options.audience) and _SHAPE.fullmatch(token) is not None
 
     async def ready_for(self, token: str) -> None:
-        """Fetch keys where this token needs newer ones; waits for the provider's timeout at most.
+        """Fetch keys where this token needs newer ones; two calls of the provider at most.
 
         Never raises: without keys the token is refused, with the reason.
         """

@@ -38,7 +38,7 @@ class _NoRedirect(HTTPRedirectHandler):
 
 
 class Provider:
-    """Asks it. Every call blocks, for twice the timeout at most. Safe in any thread."""
+    """Asks it. Every call blocks, for three times the timeout at most. Safe in any thread."""
 
     def __init__(self, options: OidcOptions) -> None:
         self._options = options
@@ -87,26 +87,33 @@ class Provider:
             raise CodeRefused(message) from error
 
     def _json(self, request: Request) -> dict[str, Any]:
-        until_s = time.monotonic() + 2 * self._options.timeout_s
         url = request.full_url
         try:
-            with self._open(request, timeout=self._options.timeout_s) as answer:
-                body = bytearray()
-                while chunk := answer.read(CHUNK_BYTES):
-                    body += chunk
-                    if len(body) > BYTES_MAX or time.monotonic() > until_s:
-                        message = f"{url} answers too much, or too slowly"
-                        raise ProviderAway(message)
-        except HTTPError as error:
-            with error:
-                said = _error_in(error.read(CHUNK_BYTES))
-            message = f"{url} answered {error.code}{said}"
-            refused = error.code in {400, 401, 403}
-            raise (_Refused if refused else ProviderAway)(message) from error
+            try:
+                with self._open(request, timeout=self._options.timeout_s) as answer:
+                    body = self._body(url, answer)
+            except HTTPError as error:
+                with error:
+                    said = _error_in(self._body(url, error))
+                message = f"{url} answered {error.code}{said}"
+                refused = error.code in {400, 401, 403}
+                raise (_Refused if refused else ProviderAway)(message) from error
         except (URLError, HTTPException, OSError, ValueError) as error:
             message = f"{url} does not answer: {error}"
             raise ProviderAway(message) from error
-        return _object(url, bytes(body))
+        return _object(url, body)
+
+    def _body(self, url: str, answer: Any) -> bytes:  # noqa: ANN401 - an answer, or an error that is one
+        """All of it; raises ProviderAway for one that is too long or comes too slowly."""
+        until_s = time.monotonic() + self._options.timeout_s
+        body = bytearray()
+        # What is there, and not a whole chunk: a trickle would be waited for as long as it lasts.
+        while chunk := answer.read1(CHUNK_BYTES):
+            body += chunk
+            if len(body) > BYTES_MAX or time.monotonic() > until_s:
+                message = f"{url} answers too much, or too slowly"
+                raise ProviderAway(message)
+        return bytes(body)
 
 
 class _Refused(ProviderAway):

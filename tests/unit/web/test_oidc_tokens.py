@@ -6,6 +6,8 @@ import base64
 import hashlib
 import hmac
 import json
+import socket
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ from jobstream.web.callers import TokenRole
 from jobstream.web.oidc import Oidc
 from jobstream.web.oidc_keys import FRESH_S, PAUSE_S, USABLE_S, KeyRing
 from jobstream.web.oidc_options import OidcOptions, read_roles
+from jobstream.web.oidc_provider import Provider, ProviderAway
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
     import httpx2
 
+LIMIT_S = 60
 PAGE = f"{V1}/overview"
 ROLES = {"ops": TokenRole.OPERATE, "viewers": TokenRole.READ}
 
@@ -306,3 +310,27 @@ def test_roles_are_read_from_texts() -> None:
     for wrong in ("ops", "=read", "ops=root"):
         with pytest.raises(ConfigError, match="VALUE=ROLE"):
             read_roles((wrong,))
+
+
+@pytest.mark.parametrize("head", ["200 OK", "500 Internal Server Error"])
+def test_a_provider_that_stops_in_the_middle_is_away(head: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        options = OidcOptions(address, audience=AUDIENCE, roles=ROLES, timeout_s=0.2)
+
+        def answer() -> None:
+            client, _ = listening.accept()
+            client.recv(65_536)
+            client.sendall(f"HTTP/1.1 {head}\r\nContent-Length: 100\r\n\r\n{{".encode())
+            stopped.wait(LIMIT_S)
+            client.close()
+
+        stopped = threading.Event()
+        serving = threading.Thread(target=answer)
+        serving.start()
+        try:
+            with pytest.raises(ProviderAway, match="does not answer"):
+                Provider(options).discover()
+        finally:
+            stopped.set()
+            serving.join(LIMIT_S)
