@@ -42,7 +42,7 @@ from jobstream_processors.errors import InvalidOption, TableUnavailable
 from jobstream_schemas import ControlRecord as Said
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from jobstream.breaker_control import BreakerControl
     from jobstream.control_listing import ControlEntry
@@ -125,6 +125,35 @@ class Control:
         """
         return self.tell(CANCEL, job_id, why=why, for_=for_, who=who)
 
+    def cancel_each(
+        self,
+        job_ids: Iterable[str],
+        *,
+        why: str = "",
+        for_: Duration | None = None,
+        who: str | None = None,
+    ) -> Iterator[tuple[str, EnqueueError | None]]:
+        """Cancel many jobs, one after the other as the iterator goes on, each acknowledged.
+
+        It yields each id with what kept its entry from being written, or None. Raises ConfigError
+        at once, before anything is written. 50,000 entries are kept by a worker, of all kinds.
+        """
+        records = [
+            (each, told_record(self._topic, self._said(CANCEL, each, why, for_, who)))
+            for each in job_ids
+        ]
+
+        def written() -> Iterator[tuple[str, EnqueueError | None]]:
+            for job_id, record in records:
+                try:
+                    self._write(record)
+                except EnqueueError as error:
+                    yield job_id, error
+                else:
+                    yield job_id, None
+
+        return written()
+
     def quiet(
         self,
         worker: str,
@@ -202,6 +231,22 @@ class Control:
                 "as `jobstream status` shows it, or the beginning of such names and *"
             )
             raise ConfigError(message)
+        said = self._said(kind, subject, why, for_, who, limits)
+        place = self._write(told_record(self._topic, said))
+        # It is in force from here on, so nothing below may fail.
+        now_ms = self._client().transport.now_ms()
+        entry = Order(kind, subject, said.who, why, now_ms, now_ms + said.lasts_ms, limits)
+        return shown(self._taken(place) or entry)
+
+    @staticmethod
+    def _said(  # noqa: PLR0917 - an entry has as many parts
+        kind: str,
+        subject: str,
+        why: str,
+        for_: Duration | None,
+        who: str | None,
+        limits: Mapping[str, int] = NO_LIMITS,
+    ) -> Said:
         from jobstream.caller_name import myself  # noqa: PLC0415 - most producers give no order
 
         said_by = myself() if who is None else who
@@ -210,12 +255,7 @@ class Control:
             check(kind, subject, said_by, why, lasts_ms, limits)
         except InvalidOption as error:
             raise ConfigError(str(error)) from error
-        said = Said(kind, subject, said_by, why, lasts_ms, limits)
-        place = self._write(told_record(self._topic, said))
-        # It is in force from here on, so nothing below may fail.
-        now_ms = self._client().transport.now_ms()
-        entry = Order(kind, subject, said_by, why, now_ms, now_ms + lasts_ms, limits)
-        return shown(self._taken(place) or entry)
+        return Said(kind, subject, said_by, why, lasts_ms, limits)
 
     def lift(self, kind: str, subject: str) -> None:
         """End an entry of any kind; harmless if there is none."""

@@ -260,6 +260,29 @@ def test_an_entry_lasts_for_a_time_that_makes_sense(shop: Shop, lasts: str) -> N
     assert shop.app.control.entries() == []
 
 
+def test_each_of_many_is_cancelled_with_who_and_why(shop: Shop) -> None:
+    sent = [shop.send.enqueue(Mail(name)).job_id for name in ("ann", "bob", "eve")]
+
+    done = list(shop.app.control.cancel_each(sent[:2], why="a wrong batch", who="eve@desk"))
+    shop.jobs.run_until_idle()
+
+    assert done == [(each, None) for each in sent[:2]]
+    assert [shop.state(each) for each in sent] == ["cancelled", "cancelled", "done"]
+    entries = shop.app.control.entries()
+    assert {(e.subject, e.why, e.who) for e in entries} == {
+        (each, "a wrong batch", "eve@desk") for each in sent[:2]
+    }
+
+
+@pytest.mark.parametrize(("ids", "lasts"), [(["a-job"], "soon"), (["a-job", ""], "1h")])
+def test_nothing_is_written_of_many_where_one_is_refused(
+    shop: Shop, ids: list[str], lasts: str
+) -> None:
+    with pytest.raises(ConfigError):
+        shop.app.control.cancel_each(ids, for_=lasts)
+    assert shop.app.control.entries() == []
+
+
 def test_an_id_that_no_job_can_have_is_refused(shop: Shop) -> None:
     for wrong in ("", "x" * 301):
         with pytest.raises(ConfigError):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from jobstream.acting.expected import refuse_more
 from jobstream.answers.jobs_answer import JobRow, JobsWanted
 from jobstream.answers.jobs_matching import Matching, jobs_matching
 from jobstream.errors import ConfigError
+from jobstream.kafka.follow.control_topic import ENTRIES_MAX
 from jobstream.operate.job_states import ENDED, STATES
 from jobstream_processors.core.orders import CANCEL
 
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 
 SHOWN_MAX = 20
 CANCELS_MAX = 10_000
-"""Jobs of one operation: the control topic holds some 50,000 entries, and each cancel is one."""
+"""Jobs of one operation."""
+HELD_MAX = ENTRIES_MAX * 9 // 10
+"""Cancels in force: a worker keeps so many entries, and drops the oldest cancels beyond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ class JobsMeant:
     """Its states may be those of jobs that have not ended alone; none stands for all of these."""
     everything: bool = False
     """No filter is given, and every job that has not ended is meant."""
+    expected: int | None = None
+    """How many there were when somebody counted; with more by now, nothing is done."""
 
 
 def would_cancel(site: Site, meant: JobsMeant) -> WouldCancel:
@@ -55,23 +61,40 @@ def would_cancel(site: Site, meant: JobsMeant) -> WouldCancel:
 def cancel_jobs(
     site: Site, operations: Operations, by: ActedBy, meant: JobsMeant, for_: str | None
 ) -> OperationNow:
-    """Write an order to cancel each of them, by an operation; raises ConfigError.
+    """Write an order to cancel each of them, by an operation.
 
-    Jobs that come later are not meant. One that ends meanwhile stays as it ended.
+    Jobs that come later are not meant. One that ends meanwhile stays as it ended. Raises
+    ConfigError, also where workers can't keep so many cancels, and MoreThanExpected.
     """
     found = _matching(site, meant)
+    refuse_more("jobs", len(found.jobs), meant.expected)
+    _refuse_beyond_room(site, len(found.jobs))
+    ids = [each.id for each in found.jobs]
+    orders = site.app.control.cancel_each(ids, why=by.why, for_=for_, who=by.who)
 
     def steps() -> Iterator[Step]:
-        for each in found.jobs:
-            site.app.control.tell(CANCEL, each.id, why=by.why, for_=for_, who=by.who)
-            yield "ordered", ""
+        for job_id, error in orders:
+            yield ("ordered", "") if error is None else ("failed", f"{job_id}: {error}")
         site.kept.forget_all()
 
     return operations.begin("cancel", len(found.jobs), by, steps)
 
 
+def _refuse_beyond_room(site: Site, more: int) -> None:
+    held = sum(order.kind == CANCEL for order in site.look.now()[0].orders)
+    if held + more > HELD_MAX:
+        message = (
+            f"{held:,} cancels are in force and workers keep some {HELD_MAX:,}: {more:,} more "
+            "would push out the oldest, whose jobs would run. Wait until they are settled and lift "
+            "them, or pause the queue or the type"
+        )
+        raise ConfigError(message)
+
+
 def _matching(site: Site, meant: JobsMeant) -> Matching:
-    wanted = meant.wanted
+    given = meant.wanted
+    # An empty text is no filter, whoever sends one.
+    wanted = replace(given, key=given.key or None, text=given.text or None)
     if ended := [state for state in wanted.states if state in ENDED]:
         message = f"state={ended[0]}: such a job has ended, there is nothing to cancel"
         raise ConfigError(message)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jobstream.acting.act_record import audited
+from jobstream.acting.expected import refuse_more
 from jobstream.answers.errors import NoSuch
 from jobstream.answers.letters_screen import LetterRow, all_letters, letter_row
 from jobstream.correcting import ByClass
@@ -53,6 +54,8 @@ class LettersMeant:
     limit: int | None = None
     everything: bool = False
     """No filter is given, and every letter of the app is meant."""
+    expected: int | None = None
+    """How many there were when somebody counted; with more by now, nothing is done."""
 
 
 def would_close(site: Site, meant: LettersMeant) -> WouldClose:
@@ -108,6 +111,7 @@ def redrive_letters(
     """
     pace = read_rate(rate) if rate else None
     found, trials = meant_letters(site, meant)
+    refuse_more("letters", len(found), meant.expected)
     if not force and meant.filter.fingerprints:
         _refuse_failed(found, trials)
 
@@ -138,6 +142,7 @@ def discard_letters(
         message = "why is missing: say why these jobs are thrown away; the audit keeps it"
         raise ConfigError(message)
     found, _ = meant_letters(site, meant)
+    refuse_more("letters", len(found), meant.expected)
 
     def steps() -> Iterator[Step]:
         with site.readers.one() as view, closing(KafkaSink(view.options, BrokerClock())) as sink:

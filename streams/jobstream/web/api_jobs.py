@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jobstream.acting import job_acts
+from jobstream.acting.expected import refuse_more
 from jobstream.acting.job_acts import JobsMeant, WouldCancel
 from jobstream.acting.operations import OperationNow
 from jobstream.answers.jobs_answer import JobsWanted
@@ -13,7 +14,6 @@ from jobstream.web.api_acts import by
 from jobstream.web.api_reads import scoped
 from jobstream.web.api_route import ApiRoute, Call, Reply
 from jobstream.web.callers import TokenRole
-from jobstream.web.problems import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +43,13 @@ async def _cancel_many(call: Call) -> Reply:
     body: CancelManyBody = call.body
     scoped(call, body.queue)
     wanted = JobsWanted(body.states, body.types, body.queue, body.key, body.since, body.text)
-    meant = JobsMeant(wanted, body.everything)
+    meant = JobsMeant(wanted, body.everything, body.expected)
     desk = call.desk
     if body.dry_run or body.expected is not None:
         found: WouldCancel = await desk.ask(job_acts.would_cancel, desk.site, meant)
         if body.dry_run:
             return Reply(found, 200)
-        if found.count > (body.expected or 0):
-            message = f"{found.count} jobs match by now, and {body.expected} were expected"
-            raise Problem(409, "more-than-expected", message, count=found.count)
+        refuse_more("jobs", found.count, body.expected)
     begun: OperationNow = await desk.ask(
         job_acts.cancel_jobs, desk.site, desk.operations, by(call), meant, body.lasts
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response, StreamingResponse
 
 from jobstream.acting import letter_acts
+from jobstream.acting.expected import refuse_more
 from jobstream.acting.letter_acts import LettersMeant, WouldClose
 from jobstream.acting.letter_export import export_letters
 from jobstream.acting.operations import OperationNow
@@ -148,14 +149,13 @@ async def _close(call: Call, act: Callable[[LettersMeant], OperationNow]) -> Rep
         body.queue,
         body.limit,
         body.everything,
+        body.expected,
     )
     if body.dry_run or body.expected is not None:
         found: WouldClose = await call.desk.ask(letter_acts.would_close, call.desk.site, meant)
         if body.dry_run:
             return Reply(found, 200)
-        if found.count > (body.expected or 0):
-            message = f"{found.count} letters match by now, and {body.expected} were expected"
-            raise Problem(409, "more-than-expected", message, count=found.count)
+        refuse_more("letters", found.count, body.expected)
     begun = await call.desk.ask(act, meant)
     return Reply(begun, 202, {"Location": call.link(f"/operations/{begun.id}")})
 

@@ -10,6 +10,7 @@ import math
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from jobstream.acting.expected import MoreThanExpected
 from jobstream.answers.errors import NoSuch, SourceAway, TooBusy
 from jobstream.errors import (
     BrokerRefused,
@@ -49,6 +50,7 @@ _KINDS: tuple[tuple[type[Exception], int, str, float], ...] = (
     (TableUnavailable, 503, "broker-away", AWAY_RETRY_S),
     (PublishFailed, 503, "broker-away", AWAY_RETRY_S),
     (BrokerRefused, 502, "broker-refused", 0),
+    (MoreThanExpected, 409, "more-than-expected", 0),
     (InspectError, 409, "conflict", 0),
 )
 """Class of an error, its status, its kind, and the seconds after which a repeat may help; 0: none.
@@ -104,6 +106,8 @@ def problem_of(error: Exception) -> Problem | None:
             headers = retry_after(seconds) if retry_s else {}
             told = getattr(error, "may_be_written", None)
             more = {} if told is None else {"may_be_written": told}
+            if isinstance(error, MoreThanExpected):
+                more["count"] = error.found
             return Problem(status, kind, str(error), headers=headers, **more)
     return _unsent(error) if isinstance(error, EnqueueError) else None
 

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from contextlib import closing
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,10 @@ from tests.harness.folded import logs_of, made, sqlite_in, whole
 from tests.harness.played_shop import Turn, opened
 from tests.harness.web_calls import WebSide, shop
 
+from jobstream.acting import job_acts
+from jobstream.acting.act_record import ActedBy
+from jobstream.acting.expected import MoreThanExpected
+from jobstream.acting.job_acts import JobsMeant, cancel_jobs, would_cancel
 from jobstream.answers import jobs_matching, read_side
 from jobstream.answers.app_site import Site
 from jobstream.answers.audit_screen import audit
@@ -27,11 +32,12 @@ from jobstream.answers.jobs_answer import JobRow, JobsWanted
 from jobstream.answers.jobs_screen import jobs
 from jobstream.answers.log_readers import LogReaders
 from jobstream.answers.types_screen import type_rates
-from jobstream.errors import BrokerUnavailable
+from jobstream.errors import BrokerUnavailable, ConfigError
 from jobstream.operate.job_list import JobList
 from jobstream.views import database
 from jobstream.views.errors import DatabaseRefused
 from jobstream.web.api_route import V1
+from jobstream_processors.core.orders import Order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +50,7 @@ PLAYED: list[Turn] = [
     ([(("dead",), "now"), (("ok",), "delayed")], "1s", ""),
 ]  # fmt: skip
 EVERY = JobsWanted()
+BY = ActedBy("eve", "desk")
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +91,12 @@ def change(path: Path, statement: str, value: int | str) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(statement, (value,))
         connection.commit()
+
+
+def let_all_wait(path: Path) -> None:
+    change(path, "UPDATE jobs SET state = ?", "waiting")
+    # What is not tallied is not looked for.
+    change(path, "UPDATE OR REPLACE tallies SET state = ?", "waiting")
 
 
 def looked_at(path: Path, ago_ms: int) -> None:
@@ -300,3 +313,30 @@ def test_texts_that_a_database_can_not_take_are_no_error(web: WebSide, text: str
 def test_since_is_a_bound_of_the_views_too(web: WebSide) -> None:
     found = jobs(web.site, JobsWanted(since=datetime(9_000, 1, 1, tzinfo=UTC)))
     assert (found.as_of.source, found.jobs) == ("views", ())
+
+
+@pytest.mark.usefixtures("file")
+@pytest.mark.parametrize("wanted", [JobsWanted(text=""), JobsWanted(key=""), JobsWanted()])
+def test_an_empty_filter_means_no_job(web: WebSide, wanted: JobsWanted) -> None:
+    with pytest.raises(ConfigError, match="give a filter, or everything"):
+        would_cancel(web.site, JobsMeant(wanted))
+
+
+def test_more_than_was_counted_is_refused_where_it_is_done(web: WebSide, file: Path) -> None:
+    let_all_wait(file)
+    meant = JobsMeant(EVERY, everything=True, expected=3)
+    with pytest.raises(MoreThanExpected, match="4 jobs match by now, and 3 were expected"):
+        cancel_jobs(web.site, web.desk.operations, BY, meant, None)
+    assert web.desk.operations.list() == ()
+
+
+def test_no_more_is_cancelled_than_workers_can_keep(
+    web: WebSide, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_all_wait(file)
+    held = Order("cancel", "a-job", "eve", "", 0, 1, {})
+    monkeypatch.setattr(job_acts, "HELD_MAX", 4)
+    monkeypatch.setattr(web.site.look, "now", lambda: (SimpleNamespace(orders=(held,)), None))
+
+    with pytest.raises(ConfigError, match="1 cancels are in force"):
+        cancel_jobs(web.site, web.desk.operations, BY, JobsMeant(EVERY, everything=True), None)
