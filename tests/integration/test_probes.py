@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.harness.waiting import wait_until
+from tests.harness.waiting import TooLate, wait_until
 
 from jobstream.broker.embedded import EmbeddedKafka
 from jobstream.broker.errors import PortInUseError
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.kafka
 WAIT_S = 180
+LOG_CHARS = 10_000
+"""Of a process's log, for who reads of a test that failed."""
 APP = """
 import time
 from dataclasses import dataclass
@@ -92,6 +94,8 @@ class Place:
         try:
             yield process
         finally:
+            print(f"{words} ended with {process.poll()}, after it had logged:")
+            print((self.folder / "worker.log").read_text()[-LOG_CHARS:])
             process.kill()
             process.wait()
 
@@ -127,13 +131,19 @@ def ports_in_a_row(count: int) -> int:
 
 def until(address: str, path: str, code: int, check: str = "") -> None:
     """Wait until the probe answers so, and names the check that fails."""
+    body: dict[str, Any] = {}
 
     def answered() -> bool:
+        nonlocal body
         got, body = get(address, path)
         failed = [each["name"] for each in body.get("checks", []) if not each["ok"]]
         return got == code and (check in failed if check else not failed)
 
-    wait_until(answered, f"{path} answers {code} {check}", limit_s=WAIT_S)
+    try:
+        wait_until(answered, f"{path} answers {code} {check}", limit_s=WAIT_S)
+    except TooLate:
+        print(f"the last answer was {body}")
+        raise
 
 
 def test_the_roles_of_dev_take_a_port_each_from_the_one_in_the_code(
