@@ -32,7 +32,7 @@ APP = """
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from jobstream import App
+from jobstream import App, Backoff
 
 app = App("{name}", drain="1s"{options})
 only = app.queue("only", partitions=1)
@@ -41,7 +41,8 @@ only = app.queue("only", partitions=1)
 class Nap:
     seconds: float
 
-@app.job(queue=only, timeout="300ms")
+# A retry that the blocked loop keeps beyond its time limit would have the process replaced.
+@app.job(queue=only, timeout="300ms", retry=Backoff(attempts=1))
 def sleeps_in_a_thread(args: Nap) -> None:
     time.sleep(args.seconds)
 
@@ -94,8 +95,8 @@ class Place:
         try:
             yield process
         finally:
-            print(f"{words} ended with {process.poll()}, after it had logged:")
-            print((self.folder / "worker.log").read_text()[-LOG_CHARS:])
+            sys.stdout.write(f"{words} ended with {process.poll()}, after it had logged:\n")
+            sys.stdout.write((self.folder / "worker.log").read_text()[-LOG_CHARS:])
             process.kill()
             process.wait()
 
@@ -142,7 +143,7 @@ def until(address: str, path: str, code: int, check: str = "") -> None:
     try:
         wait_until(answered, f"{path} answers {code} {check}", limit_s=WAIT_S)
     except TooLate:
-        print(f"the last answer was {body}")
+        sys.stdout.write(f"the last answer was {body}\n")
         raise
 
 
@@ -207,9 +208,8 @@ def test_a_blocked_loop_is_death_and_a_stuck_thread_or_a_lost_broker_is_not(
             until(address, "/livez", 503, "event_loop")
             told = get(address, "/status")[1]
             assert told["oldest"]["job"] in {"sleeps_in_a_thread", "blocks_the_loop"}
-            # The stuck one is retried, and its retry gets stuck too, if the machine is that slow.
-            firsts = {run["job"] for run in told["runs"] if run["id"] and run["attempt"] == 1}
-            assert firsts == {"sleeps_in_a_thread", "blocks_the_loop"}
+            begun_jobs = {run["job"] for run in told["runs"] if run["id"]}
+            assert begun_jobs == {"sleeps_in_a_thread", "blocks_the_loop"}
 
             (place.folder / "free").touch()
             until(address, "/readyz", 503, "broker")
