@@ -15,7 +15,8 @@ from tests.harness.waiting import wait_until
 from jobstream.kafka.client.admin import Admin
 from jobstream.kafka.follow.topic_reader import KafkaLog
 from jobstream.sql import create_tables
-from jobstream.sql.opening import database_url, engine_of
+from jobstream.sql.database_url import database_url
+from jobstream.sql.opening import engine_of
 from jobstream.sql.schema import inbox, outbox
 from jobstream.topics.apply import apply, survey
 from jobstream.topics.names import worker_group

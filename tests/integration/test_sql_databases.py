@@ -21,6 +21,7 @@ from tests.unit.sql.ledger import Receipt, count, made, orders, shop
 
 from jobstream.sql import NotInTransaction, Superseded, TablesMissing, aenqueue_in, enqueue_in, once
 from jobstream.sql.job_rows import LANES
+from jobstream.sql.opening import opened
 from jobstream.sql.outbox_rows import OutboxRows
 from jobstream.sql.schema import inbox, outbox
 from jobstream.sql.sweeping import old_marks, sweep
@@ -184,6 +185,22 @@ def test_relays_share_lanes_and_never_a_row(engine: Engine) -> None:
     assert not taken[0] & taken[1]
     assert len(taken[0] | taken[1]) < 64, "while there may be much, neither takes all"
     assert count(engine, outbox) == 64 - len(taken[0])
+
+
+def test_a_relay_prepares_no_statement_for_a_session_that_it_may_not_have(
+    engine: Engine,
+) -> None:
+    """Behind a pooler of transactions the next transaction is of another session."""
+    with opened(engine.url.render_as_string(hide_password=False)) as relays:
+        rows = OutboxRows(relays, "shop")
+        rows.prepare()
+        for _ in range(8):
+            with rows.turn(["send_receipt"], []):
+                rows.waiting()
+            sweep(relays, {"shop.mail": 1})
+        with relays.connect() as connection:
+            found = connection.exec_driver_sql("SELECT name FROM pg_prepared_statements")
+            assert found.scalars().all() == []
 
 
 def test_a_relay_whose_connection_dies_gives_its_lanes_back(engine: Engine) -> None:

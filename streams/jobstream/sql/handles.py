@@ -181,7 +181,7 @@ def known(dialect: str) -> str:
     """The dialect itself; raises WrongDatabase for one that was never tried."""
     if dialect in KNOWN:
         return dialect
-    message = f"{dialect}: jobstream.sql works with PostgreSQL and SQLite"
+    message = f"{dialect}: jobstream works with PostgreSQL and SQLite"
     raise WrongDatabase(message)
 
 

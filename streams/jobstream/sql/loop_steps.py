@@ -7,15 +7,19 @@ CPU, and a wait for a core each time.
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
-from jobstream.sql.store_engine import AGAIN, POOL, TRIES, options_of, told
+from jobstream.idempotency.errors import StoreAway
+from jobstream.sql.database_url import beside
+from jobstream.sql.store_engine import AGAIN, ENDED, POOL, TRIES, WAIT_S, given_to, told
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from psycopg import AsyncConnection
     from sqlalchemy import Engine
@@ -31,6 +35,29 @@ class _LoopPool:
     def __init__(self) -> None:
         self.room = asyncio.Semaphore(POOL)
         self.idle: list[AsyncConnection[Any]] = []
+
+    @asynccontextmanager
+    async def taken(self) -> AsyncIterator[None]:
+        """Room for one connection; raises StoreAway where none gets free in time."""
+        try:
+            async with asyncio.timeout(WAIT_S):
+                await self.room.acquire()
+        except TimeoutError as error:
+            message = "every connection is in use"
+            raise StoreAway(message) from error
+        try:
+            yield
+        finally:
+            self.room.release()
+
+    def kept(self, connection: AsyncConnection[Any], error: psycopg.Error) -> bool:
+        """Keep a connection on which a statement failed, unless it is lost; whether it was kept."""
+        is_idle = connection.pgconn.transaction_status == TransactionStatus.IDLE
+        if is_idle and error.sqlstate not in ENDED:
+            self.idle.append(connection)
+            return True
+        connection.pgconn.finish()
+        return False
 
     def empty(self) -> None:
         """Close the connections that nobody uses."""
@@ -68,7 +95,7 @@ class LoopSteps:
         pool = self._pools.get(loop)
         if pool is None:
             pool = self._pools[loop] = _LoopPool()
-        async with pool.room:
+        async with pool.taken():
             for left in reversed(range(TRIES)):
                 connection = pool.idle.pop() if pool.idle else None
                 try:
@@ -76,29 +103,30 @@ class LoopSteps:
                         connection = await self._connected()
                     found = await _run(connection, statement, values)
                 except psycopg.Error as error:
-                    is_dead = connection is not None and connection.closed
+                    is_dead = connection is not None and not pool.kept(connection, error)
                     if is_dead:
                         pool.empty()  # The others are as old.
                     if not left or not (is_dead or error.sqlstate in AGAIN):
                         raise told(self._engine, error) from error
+                except BaseException:
+                    if connection is not None:
+                        connection.pgconn.finish()  # Its statement may be under way.
+                    raise
                 else:
                     pool.idle.append(connection)
                     return found
         raise AssertionError  # pragma: no cover - the last try returns or raises
 
     async def _connected(self) -> AsyncConnection[Any]:
-        _, given = self._engine.dialect.create_connect_args(self._engine.url)
-        options = {**given, **options_of("postgresql")}
+        url = self._engine.url
+        _, given = self._engine.dialect.create_connect_args(url)
+        options = {**given, **beside(url, given_to(url))}
         return await psycopg.AsyncConnection.connect(autocommit=True, **options)
 
 
 async def _run(
     connection: AsyncConnection[Any], statement: Prepared, values: Mapping[str, Any]
 ) -> Found:
-    try:
-        cursor = await connection.execute(statement.query, statement.given(values))
-        rows = () if cursor.description is None else await cursor.fetchall()
-    except BaseException:
-        connection.pgconn.finish()
-        raise
+    cursor = await connection.execute(statement.query, statement.given(values))
+    rows = () if cursor.description is None else await cursor.fetchall()
     return rows, cursor.rowcount

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sqlalchemy import create_engine, event
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy import event
 
-from jobstream.sql.errors import WrongDatabase
-from jobstream.sql.handles import known
+from jobstream.sql.database_url import database_url, made_engine
 
 if TYPE_CHECKING:
     import sqlite3
@@ -25,41 +22,20 @@ BUSY_S = 5.0
 """How long SQLite waits for another writer."""
 
 
-def database_url(text: str) -> URL:
-    """The URL with the driver that is used here; raises WrongDatabase.
-
-    A service's own URL does, whatever driver it names, sync or async.
-    """
-    try:
-        url = make_url(text)
-    except ArgumentError as error:
-        message = (
-            f"{text!r} is no database: write postgresql://user:password@host/name or "
-            "sqlite:////folder/file"
-        )
-        raise WrongDatabase(message) from error
-    if known(url.get_backend_name()) == "postgresql":
-        return url.set(drivername="postgresql+psycopg")
-    if not url.database or url.database == ":memory:":
-        message = "a database in memory is seen by no other process: give a file"
-        raise WrongDatabase(message)
-    return url.set(drivername="sqlite+pysqlite")
-
-
 def engine_of(url: URL) -> Engine:
     """An engine, which connects at first use. Raises WrongDatabase where the driver is missing."""
-    options: dict[str, Any] = {"isolation_level": "READ COMMITTED"}
-    options["connect_args"] = {"connect_timeout": CONNECT_S, "application_name": "jobstream-relay"}
-    if url.get_backend_name() == "sqlite":
-        options = {"connect_args": {"timeout": BUSY_S, "check_same_thread": False}}
-    try:
-        engine = create_engine(url, **options)
-    except (ModuleNotFoundError, NoSuchModuleError) as error:
-        message = f"{url.drivername} needs a driver: pip install 'jobstream[postgres]'"
-        raise WrongDatabase(message) from error
-    if url.get_backend_name() == "sqlite":
-        event.listen(engine, "connect", _begin_by_hand)
-        event.listen(engine, "begin", _begin)
+    if url.get_backend_name() != "sqlite":
+        # Statements that are prepared belong to one session of the server, and behind a pooler of
+        # transactions the next transaction may have another.
+        given = {
+            "connect_timeout": CONNECT_S,
+            "application_name": "jobstream-relay",
+            "prepare_threshold": None,
+        }
+        return made_engine(url, given, isolation_level="READ COMMITTED")
+    engine = made_engine(url, {"timeout": BUSY_S, "check_same_thread": False})
+    event.listen(engine, "connect", _begin_by_hand)
+    event.listen(engine, "begin", _begin)
     return engine
 
 

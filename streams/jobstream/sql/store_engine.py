@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import create_engine, event
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy import event
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from jobstream.errors import ConfigError
 from jobstream.idempotency.errors import StoreAway, StoreNotReady
+from jobstream.sql.database_url import database_url, made_engine
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping, Sequence
 
     from sqlalchemy import ClauseElement, Engine
+    from sqlalchemy.engine import URL
 
 WAIT_S = 5
 """For a connection of the pool, for the server, for a statement, and for SQLite's lock."""
@@ -26,6 +25,8 @@ TRIES = 3
 MAKE = "jobstream.sql.create_tables(engine)"
 AGAIN = frozenset({"40001", "40P01"})
 """Of PostgreSQL: two transactions met, and this one may be tried again."""
+ENDED = frozenset({"57P01", "57P02", "57P03"})
+"""Of PostgreSQL: the server ends the session, or takes none now."""
 _GONE = frozenset({"42P01", "42703", "3F000"})
 _GONE_IN_SQLITE = ("no such table", "no such column", "has no column")
 
@@ -33,46 +34,20 @@ _GONE_IN_SQLITE = ("no such table", "no such column", "has no column")
 def engine_for(url: str) -> Engine:
     """An engine whose every wait is bounded and whose every statement is committed.
 
-    Connects to nothing. Raises ConfigError.
+    Connects to nothing. Raises WrongDatabase.
     """
-    try:
-        made = make_url(url)
-        backend = made.get_backend_name()
-    except (ArgumentError, NoSuchModuleError) as error:
-        message = "that is no URL of a database: write postgresql://user@host/name"
-        raise ConfigError(message) from error
-    options: dict[str, Any] = {
-        "pool_size": POOL,
-        "max_overflow": POOL,
-        "pool_timeout": WAIT_S,
-        "isolation_level": "AUTOCOMMIT",
-    }
-    if backend == "postgresql":
-        made = made.set(drivername="postgresql+psycopg")
-    elif backend == "sqlite":
-        if not made.database or made.database == ":memory:":
-            message = (
-                "a database in memory is seen by one connection: give a file, or use MemoryKeyStore"
-            )
-            raise ConfigError(message)
-        made = made.set(drivername="sqlite+pysqlite")
-    options["connect_args"] = options_of(backend)
-    try:
-        engine = create_engine(made, **options)
-    except ModuleNotFoundError as error:
-        message = f"{made.drivername} needs a driver: pip install 'jobstream[postgres]'"
-        raise ConfigError(message) from error
-    if backend == "sqlite":
+    made = database_url(url)
+    pool = {"pool_size": POOL, "max_overflow": POOL, "pool_timeout": WAIT_S}
+    engine = made_engine(made, given_to(made), isolation_level="AUTOCOMMIT", **pool)
+    if made.get_backend_name() == "sqlite":
         event.listen(engine, "connect", _in_wal)
     return engine
 
 
-def options_of(backend: str) -> dict[str, Any]:
-    """What a driver is given beside the URL, so that no wait of it is without a bound."""
-    if backend == "sqlite":
+def given_to(url: URL) -> dict[str, Any]:
+    """What the driver is given, so that no wait of it is without a bound."""
+    if url.get_backend_name() == "sqlite":
         return {"timeout": WAIT_S}
-    if backend != "postgresql":
-        return {}
     return {
         "connect_timeout": WAIT_S,
         "tcp_user_timeout": WAIT_S * 1000,
@@ -119,7 +94,7 @@ class SingleSteps:
                 if not left:
                     raise told(self._engine, death.error) from death.error
             except driver.Error as error:
-                if not left or _state(error) not in AGAIN:
+                if not left or state_of(error) not in AGAIN:
                     raise told(self._engine, error) from error
             except PoolTimeout as error:
                 where = self._engine.url.render_as_string(hide_password=True)
@@ -160,7 +135,7 @@ def told(engine: Engine, error: Exception) -> StoreAway | StoreNotReady:
     """What a driver's error means."""
     where = engine.url.render_as_string(hide_password=True)
     text = " ".join(str(error).split())[:300]
-    if _state(error) in _GONE or any(word in text for word in _GONE_IN_SQLITE):
+    if state_of(error) in _GONE or any(word in text for word in _GONE_IN_SQLITE):
         message = (
             f"{where} has no table jobstream_idempotency_keys of this version: call {MAKE}, or "
             f"add jobstream.sql.metadata to your migrations ({text})"
@@ -197,5 +172,6 @@ class Prepared:
         return tuple(found[name] for name in self._compiled.positiontup or ())
 
 
-def _state(error: Exception) -> str:
+def state_of(error: Exception) -> str:
+    """PostgreSQL's code for it; "" where there is none."""
     return str(getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or "")

@@ -8,10 +8,11 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import create_engine, event, inspect, text
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy import event, inspect, text
+from sqlalchemy.exc import DBAPIError
 
+from jobstream.sql.database_url import database_url, made_engine, server_settings
+from jobstream.sql.errors import WrongDatabase
 from jobstream.views.db_tables import REVISION
 from jobstream.views.errors import (
     DatabaseAway,
@@ -47,23 +48,9 @@ def default_url(state_dir: Path, app: str) -> str:
 def parsed_url(url: str) -> URL:
     """The URL; raises DatabaseRefused for one that is none, or of another kind of database."""
     try:
-        made = make_url(url)
-    except ArgumentError as error:
-        message = (
-            f"{url!r} is no database: write sqlite:////folder/file or "
-            "postgresql://user:password@host/name"
-        )
-        raise DatabaseRefused(message) from error
-    backend = made.get_backend_name()
-    if backend == "sqlite":
-        if not made.database or made.database == ":memory:":
-            message = "a database in memory is seen by no other process: give a file"
-            raise DatabaseRefused(message)
-        return made.set(drivername="sqlite+pysqlite")
-    if backend == "postgresql":
-        return made.set(drivername="postgresql+psycopg")
-    message = f"{made.render_as_string()}: views are kept in SQLite or PostgreSQL"
-    raise DatabaseRefused(message)
+        return database_url(url)
+    except WrongDatabase as error:
+        raise DatabaseRefused(str(error)) from error
 
 
 def opened(
@@ -76,19 +63,17 @@ def opened(
     """
     made = parsed_url(url)
     is_sqlite = made.get_backend_name() == "sqlite"
-    options: dict[str, Any] = {"pool_size": POOL, "max_overflow": POOL, "pool_timeout": CONNECT_S}
+    pool = {"pool_size": POOL, "max_overflow": POOL, "pool_timeout": CONNECT_S}
+    given: dict[str, Any] = {"connect_timeout": CONNECT_S, "application_name": "jobstream"}
     if is_sqlite:
-        options["connect_args"] = {"timeout": busy_s, "check_same_thread": False}
-    else:
-        options["connect_args"] = {"connect_timeout": CONNECT_S, "application_name": "jobstream"}
-        options["pool_pre_ping"] = True
-        if schema:
-            options["connect_args"]["options"] = f"-csearch_path={schema}"
+        given = {"timeout": busy_s, "check_same_thread": False}
+    elif schema:
+        options = f"{server_settings(made)} -csearch_path={schema}"
+        made = made.update_query_dict({"options": options.lstrip()})
     try:
-        engine = create_engine(made, **options)
-    except (ModuleNotFoundError, NoSuchModuleError) as error:
-        message = f"{made.drivername} needs a driver: pip install 'jobstream[postgres]'"
-        raise DatabaseRefused(message) from error
+        engine = made_engine(made, given, pool_pre_ping=not is_sqlite, **pool)
+    except WrongDatabase as error:
+        raise DatabaseRefused(str(error)) from error
     if is_sqlite:
         _prepare_sqlite(engine, read_only=read_only)
     return engine

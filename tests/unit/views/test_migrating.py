@@ -55,13 +55,19 @@ def test_tables_of_another_version_are_refused(
     ("url", "says"),
     [
         ("nothing", "is no database"),
-        ("mysql://host/name", "SQLite or PostgreSQL"),
+        ("mysql://host/name", "PostgreSQL and SQLite"),
         ("sqlite://", "give a file"),
     ],
 )
 def test_a_url_that_can_not_be_right_is_refused_by_name(url: str, says: str) -> None:
     with pytest.raises(DatabaseRefused, match=says):
         opened(url)
+
+
+def test_a_schema_leaves_what_the_url_says_itself() -> None:
+    engine = opened("postgresql://db/views?options=-c%20work_mem%3D9MB", schema="beside")
+
+    assert engine.url.query["options"] == "-c work_mem=9MB -csearch_path=beside"
 
 
 def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:
