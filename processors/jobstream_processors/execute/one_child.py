@@ -52,7 +52,9 @@ HEARD_MAX = 16
 class OneChild:
     """One child process."""
 
-    def __init__(self, pool: ChildPool, open_line: Callable[[LineEar], ChildLine]) -> None:
+    def __init__(
+        self, pool: ChildPool[OneChild], open_line: Callable[[LineEar], ChildLine]
+    ) -> None:
         self._pool = pool
         self._loop = asyncio.get_running_loop()
         self._awake_s = pool.machine.awake_s
