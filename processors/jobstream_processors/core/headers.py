@@ -174,9 +174,8 @@ def _text(full: str, raw: bytes, limit: int) -> str:
         raise caused(BadHeaders(message), error) from error
 
 
-def render(carried: Carried, foreign: Sequence[tuple[str, bytes | None]] | None = None) -> Headers:
-    """The headers of a copy: `foreign` ones (trace context) are kept, ours are written anew."""
-    kept = [(n, v or b"") for n, v in foreign or () if not n.startswith(PREFIX)]
+def render(carried: Carried, before: Sequence[tuple[str, bytes | None]] | None = None) -> Headers:
+    """The headers of a copy: foreign ones of `before` are kept, ours are written anew."""
     ours: Headers = []
     for name, field in _FIELDS.items():
         value = getattr(carried, field)
@@ -184,7 +183,7 @@ def render(carried: Carried, foreign: Sequence[tuple[str, bytes | None]] | None 
             ours += [(PREFIX + name, cut(value, _TEXTS[name]))] if value else []
         elif value is not None and (value or name != "snoozes"):
             ours.append((PREFIX + name, b"%d" % value))
-    return kept[: HEADERS_MAX - LETTER_HEADERS_MAX - len(ours)] + ours
+    return [*foreign(before)[: HEADERS_MAX - LETTER_HEADERS_MAX - len(ours)], *ours]
 
 
 def foreign(headers: Sequence[tuple[str, bytes | None]] | None) -> tuple[tuple[str, bytes], ...]:

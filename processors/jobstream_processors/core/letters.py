@@ -38,13 +38,18 @@ def letter_headers(job_type: str | None, carried: Carried, release: str) -> Head
     told: Headers = [(RELEASE, cut(release, RELEASE_BYTES_MAX))] if release else []
     if job_type is None:
         return told
+    return [*told, (FINGERPRINT, fingerprint_of(job_type, carried).encode())]
+
+
+def fingerprint_of(job_type: str, carried: Carried) -> str:
+    """The fingerprint of what was carried, however long its texts are."""
     # A reader knows the texts as headers hold them.
     error, frame, message = (
         cut(text, TEXT_BYTES_MAX).decode()
         for text in (carried.error, carried.frame, carried.message)
     )
     as_read = replace(carried, error=error, frame=frame, message=message)
-    return [*told, (FINGERPRINT, cause_of(job_type, as_read).fingerprint.encode())]
+    return cause_of(job_type, as_read).fingerprint
 
 
 def fingerprint_in(headers: Mapping[str, bytes | None], job_type: str, carried: Carried) -> str:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 import queue
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from jobstream_processors.background import in_background, log_end
 from jobstream_processors.core.decide import CountCrash, DeadLetter, Retry, RetryInPlace
-from jobstream_processors.core.fingerprint import cause_of
-from jobstream_processors.core.headers import TEXT_BYTES_MAX, Carried, cut
+from jobstream_processors.core.headers import Carried
+from jobstream_processors.core.letters import fingerprint_of
 from jobstream_processors.current import name_job
 from jobstream_processors.execute.running import facts_of
 from jobstream_processors.failure import Failure, texts_of
@@ -36,12 +37,31 @@ WAITING_MAX = 1_000
 LEAVE_S = 2.0
 
 
+class Noted(NamedTuple):
+    """A failure but for its fingerprint, which takes a while to find."""
+
+    failure: Failure
+    facts: RunFacts
+    job_type: str
+    """The name in the schema that wrote the job."""
+    cause: Carried
+
+    def told(self) -> Failure:
+        """The failure, with the fingerprint that its dead letter has or would have."""
+        return replace(self.failure, fingerprint=fingerprint_of(self.job_type, self.cause))
+
+
 def failure_of(delivery: Delivery, outcome: Outcome | None, decision: Decision) -> Failure | None:
     """The failure that an ended run is, None if it is none: done, snoozed, cancelled, interrupted.
 
     A retry that the handler asked for is one only if it was the last. Without an outcome it never
     ran: a failure only if it is dead.
     """
+    noted = _noted(delivery, outcome, decision)
+    return noted.told() if noted is not None else None
+
+
+def _noted(delivery: Delivery, outcome: Outcome | None, decision: Decision) -> Noted | None:
     error, message, spot = texts_of(outcome)
     told, cause = "", Carried()
     match decision:
@@ -63,7 +83,7 @@ def failure_of(delivery: Delivery, outcome: Outcome | None, decision: Decision) 
     written_as = delivery.reader.job_type if delivery.reader is not None else ""
     facts = facts_of(delivery)
     topic, partition, offset = facts.source
-    return Failure(
+    failure = Failure(
         exception=delivery.error,
         error=error,
         message=message,
@@ -80,18 +100,8 @@ def failure_of(delivery: Delivery, outcome: Outcome | None, decision: Decision) 
         decision=kind,
         reason=reason,
         retry_in_ms=wait_ms,
-        fingerprint=_fingerprint(written_as, cause),
     )
-
-
-def _fingerprint(job_type: str, carried: Carried) -> str:
-    """As the dead letter has it, whose headers hold texts up to a bound."""
-    error, message, frame = (
-        cut(text, TEXT_BYTES_MAX).decode()
-        for text in (carried.error, carried.message, carried.frame)
-    )
-    told = Carried(error=error, message=message, frame=frame, reason=carried.reason)
-    return cause_of(job_type, told).fingerprint
+    return Noted(failure, facts, written_as, cause)
 
 
 class Failures:
@@ -99,7 +109,7 @@ class Failures:
 
     def __init__(self, callbacks: Sequence[Callback]) -> None:
         self._callbacks = callbacks
-        self._waiting: queue.Queue[tuple[Failure, RunFacts] | None] = queue.Queue(WAITING_MAX)
+        self._waiting: queue.Queue[Noted | None] = queue.Queue(WAITING_MAX)
         self._left_out = 0
         self._thread: threading.Thread | None = None
 
@@ -108,14 +118,14 @@ class Failures:
 
         Called on one thread, the loop's.
         """
-        failure = failure_of(delivery, outcome, decision)
-        if failure is None:
+        noted = _noted(delivery, outcome, decision)
+        if noted is None:
             return
         if self._thread is None:
             name = "jobstream-failures"
             self._thread = in_background(name, self._serve, log_end(name))
         try:
-            self._waiting.put_nowait((failure, facts_of(delivery)))
+            self._waiting.put_nowait(noted)
         except queue.Full:
             self._left_out += 1
 
@@ -138,11 +148,10 @@ class Failures:
         self._thread.join(timeout_s)
 
     def _serve(self) -> None:
-        while (item := self._waiting.get()) is not None:
-            failure, facts = item
+        while (noted := self._waiting.get()) is not None:
             context = copy_context()
-            context.run(name_job, facts)
-            context.run(call, self._callbacks, failure)
+            context.run(name_job, noted.facts)
+            context.run(call, self._callbacks, noted.told())
             left_out, self._left_out = self._left_out, 0
             if left_out:
                 log.warning("failures_not_told", extra={"failures": left_out})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,6 +21,7 @@ from jobstream_processors.core.decide import (
 )
 from jobstream_processors.core.headers import Carried
 from jobstream_processors.core.known import Known
+from jobstream_processors.core.letters import FINGERPRINT, fingerprint_of, letter_headers
 from jobstream_processors.core.outcome import (
     Again,
     Cancelled,
@@ -36,6 +37,7 @@ from jobstream_processors.core.policy import Policy
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.current import job_fields
 from jobstream_processors.job_types import ASYNC, PROCESS
+from jobstream_processors.watch import on_failure
 from jobstream_processors.watch.on_failure import WAITING_MAX, Failures, failure_of
 from jobstream_processors.watch.reports import Reports
 
@@ -168,6 +170,27 @@ def test_callbacks_hear_it_in_order_and_one_that_raises_keeps_none_away(
     assert [message for message, *_ in heard] == ["away", "still running after 5 ms"]
     assert {(thread, job_id) for _, thread, job_id in heard} == {("jobstream-failures", "j-1")}
     assert [record.message for record in caplog.records] == ["on_failure_raised"] * 2
+
+
+def test_the_fingerprint_is_found_on_the_thread_that_calls_and_is_that_of_the_letter(
+    delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found_by, heard = set(), list[Any]()
+
+    def found(job_type: str, carried: Carried) -> str:
+        found_by.add(threading.current_thread().name)
+        return fingerprint_of(job_type, carried)
+
+    monkeypatch.setattr(on_failure, "fingerprint_of", found)
+    # Headers hold less of it than a fingerprint is made of.
+    died = Carried(reason="permanent", error="builtins.OSError", message="ä" * 700 + " at 7")
+    failures = Failures([heard.append])
+    failures.tell(delivery, RAISED, DeadLetter(died))
+    failures.close(LIMIT_S)
+
+    written = dict(letter_headers("send", died, ""))
+    assert [failure.fingerprint.encode() for failure in heard] == [written[FINGERPRINT]]
+    assert found_by == {"jobstream-failures"}
 
 
 def test_a_slow_callback_holds_up_nobody_and_what_does_not_fit_is_counted(
