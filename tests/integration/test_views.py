@@ -20,7 +20,7 @@ from jobstream import App
 from jobstream.operate.view import AppView
 from jobstream.views.database import opened
 from jobstream.views.db_tables import jobs
-from jobstream.views.errors import DatabaseAway
+from jobstream.views.errors import DatabaseAway, DatabaseNewer
 from jobstream.views.migrating import migrate
 from jobstream.views.rebuilding import rebuild
 from jobstream.views.role import ViewsRole
@@ -145,6 +145,31 @@ def test_a_rebuild_takes_the_place_of_the_running_rows(
         expected = straight(view, sqlite_in(tmp_path / "straight"))
         for table in ("jobs", "attempts", "tallies", "letters", "audit", "entries"):
             assert found[table] == expected[table], table
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_rebuild_leaves_the_rows_of_a_newer_release_alone(
+    served: Served, tmp_path: Path, kind: str
+) -> None:
+    (job,) = served.app.jobs.values()
+    job.enqueue(Order(1))
+    with ExitStack() as stack:
+        url = sqlite_in(tmp_path)
+        if kind == "postgresql":
+            url = stack.enter_context(Postgres()).url
+        engine = opened(url)
+        stack.callback(engine.dispose)
+        migrate(engine)
+        before = rows_in(engine)
+
+        def migrated_meanwhile(_done: int, _total: int) -> None:
+            with engine.begin() as connection:
+                connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+
+        with pytest.raises(DatabaseNewer, match="newer than"):
+            rebuild(AppView(served.app.name, served.app.settings), url, migrated_meanwhile)
+
+        assert rows_in(engine) == before
 
 
 def _damage(url: str) -> None:

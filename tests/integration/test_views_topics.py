@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,17 +15,21 @@ from typing import TYPE_CHECKING
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
+from sqlalchemy import insert, update
 from tests.harness.folded import sqlite_in
+from tests.harness.postgres import Postgres
 from tests.harness.served import Served
 from tests.harness.waiting import wait_until
 
 from jobstream import App, Backoff
 from jobstream.operate.view import AppView
-from jobstream.views.database import opened
+from jobstream.views.database import opened, own_turn
+from jobstream.views.db_tables import letters, places
 from jobstream.views.migrating import migrate
 from jobstream.views.projection import Projection
 from jobstream.views.role import ViewsRole
 from jobstream.views.upkeep import Upkeep
+from jobstream.views.upserts import insert_new
 from jobstream.views.view_answers import JobFilter
 from jobstream.views.views_reader import Views
 from jobstream.views.views_retention import Keep
@@ -32,6 +37,8 @@ from jobstream.views.views_retention import Keep
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from sqlalchemy import Engine
 
     from jobstream import Job
     from jobstream.broker.embedded import EmbeddedKafka
@@ -74,6 +81,16 @@ def served(kafka: EmbeddedKafka, tmp_path: Path, name: str) -> Iterator[Served]:
 @pytest.fixture
 def admin(kafka: EmbeddedKafka) -> AdminClient:
     return AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+
+
+@contextmanager
+def tables_in(url: str) -> Iterator[Engine]:
+    engine = opened(url)
+    try:
+        migrate(engine)
+        yield engine
+    finally:
+        engine.dispose()
 
 
 @contextmanager
@@ -148,6 +165,87 @@ def test_a_topic_made_anew_is_folded_and_makes_no_answer_old(
         assert role.upkeep.behind_records == 0
 
 
+def letters_in(url: str) -> int:
+    with closing(Views(url)) as views:
+        return sum(group.count for group in views.dead_groups())
+
+
+def await_letters(url: str, number: int) -> None:
+    wait_until(lambda: letters_in(url) == number, f"{number} letters are open", limit_s=LIMIT_S)
+
+
+def delete(admin: AdminClient, topic: str) -> None:
+    (future,) = admin.delete_topics([topic]).values()
+    future.result(LIMIT_S)
+    wait_until(
+        lambda: topic not in admin.list_topics(timeout=10).topics, "it is gone", limit_s=LIMIT_S
+    )
+
+
+def cut(admin: AdminClient, served: Served, topic: str) -> None:
+    """Delete all that is in the topic, as retention does."""
+    end = served.log.span((topic, 0))[1]
+    (future,) = admin.delete_records([TopicPartition(topic, 0, end)]).values()
+    future.result(LIMIT_S)
+
+
+def test_a_deleted_topic_is_named_and_leaves_no_letter_open_until_it_is_made_anew(
+    served: Served, tmp_path: Path, admin: AdminClient
+) -> None:
+    url, app, dlq = sqlite_in(tmp_path), served.app, served.plans["mail"].dlq
+    with projecting(served, url):
+        job_of(app).enqueue_many([Order(n) for n in (-1, -2, -3)])
+        await_letters(url, 3)
+        cut(admin, served, dlq)
+        await_letters(url, 0)
+        job_of(app).enqueue_many([Order(-4)])
+        await_letters(url, 1)
+        served.stop()
+
+        delete(admin, dlq)
+
+        await_letters(url, 0)
+        (told,) = await_fresh(url)
+        assert told.startswith(f"{dlq} [0]: the topic was deleted")
+        with Served(app_of(app.name, app.settings.bootstrap_servers, tmp_path, "mail")) as again:
+            job_of(again.app).enqueue(Order(-5))
+            await_letters(url, 1)
+            (told,) = await_fresh(url)
+            assert told.startswith(f"{dlq} [0]: the topic was made anew")
+            cut(admin, again, dlq)
+            await_letters(url, 0)
+
+
+def test_two_instances_do_not_wait_for_each_other_when_a_topic_is_made_anew(
+    served: Served,
+) -> None:
+    dlq = served.plans["mail"].dlq
+    where = {"topic_id": "old", "topic": dlq, "partition": 0, "next": 0, "end": 0, "record_ms": 0,
+             "checked_ms": 0}  # fmt: skip
+    letter = {column.name: 0 if column.type.python_type is int else "" for column in letters.c}
+    letter |= {"topic": dlq, "job_id": "a"}
+    with Postgres() as server, tables_in(server.url) as engine, ThreadPoolExecutor(1) as other:
+        projection = Projection(AppView(served.app.name, served.app.settings), engine)
+        with engine.begin() as connection:
+            connection.execute(insert(places), [where])
+            connection.execute(insert(letters), [letter])
+        topic_id = projection.view.cluster.topic_ids([dlq])[dlq]
+
+        def waiting() -> bool:
+            with engine.connect() as connection:
+                found = connection.exec_driver_sql("SELECT 1 FROM pg_locks WHERE NOT granted")
+                return bool(found.all())
+
+        with own_turn(engine) as connection:
+            connection.execute(update(letters).values(message="it holds this row"))
+            starts = other.submit(projection.starts, [(dlq, 0)])
+            wait_until(waiting, "the other one waits", limit_s=LIMIT_S)
+            insert_new(connection, places, [where | {"topic_id": topic_id}])
+
+        ((_, offset),) = starts.result(LIMIT_S).values()
+        assert offset == 0
+
+
 def test_a_new_queue_is_folded_without_a_restart(served: Served, tmp_path: Path, name: str) -> None:
     url, app = sqlite_in(tmp_path), served.app
     with projecting(served, url):
@@ -182,26 +280,18 @@ def test_what_retention_deletes_is_counted_if_unread_and_forgotten_if_a_letter(
     served: Served, tmp_path: Path, admin: AdminClient
 ) -> None:
     url, app, plan = sqlite_in(tmp_path), served.app, served.plans["mail"]
-
-    def cut(topic: str) -> None:
-        end = served.log.span((topic, 0))[1]
-        (future,) = admin.delete_records([TopicPartition(topic, 0, end)]).values()
-        future.result(LIMIT_S)
-
     with projecting(served, url):
         job_of(app).enqueue_many([Order(1), Order(-1), Order(-2)])
         await_done(url, 1)
+        await_letters(url, 2)
+        cut(admin, served, plan.dlq)
+        await_letters(url, 0)
         with closing(Views(url)) as views:
-            wait_until(lambda: sum(g.count for g in views.dead_groups()) == 2, "letters",
-                       limit_s=LIMIT_S)  # fmt: skip
-        cut(plan.dlq)
-        with closing(Views(url)) as views:
-            wait_until(lambda: not views.dead_groups(), "they are forgotten", limit_s=LIMIT_S)
             assert views.count(JobFilter(states=("dead",))).n == 2, "their jobs are still told"
     ids = job_of(app).enqueue_many([Order(n) for n in range(7)])
     for each in ids:
         served.end_of(each)
-    cut(plan.topic)
+    cut(admin, served, plan.topic)
 
     with projecting(served, url):
         job_of(app).enqueue(Order(100))

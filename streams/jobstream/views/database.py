@@ -108,6 +108,20 @@ def take_turn(connection: Connection) -> None:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
 
 
+@contextmanager
+def own_turn(engine: Engine) -> Iterator[Connection]:
+    """A transaction that writes: after those of other instances, to tables of this version.
+
+    The turn comes first, so that none waits for it with rows that the other wants. Blocks for it.
+    Raises DatabaseAway, and DatabaseOlder or DatabaseNewer where another version has changed the
+    tables since; nothing is stored then.
+    """
+    with translated(), engine.begin() as connection:
+        take_turn(connection)
+        check_revision_in(connection)
+        yield connection
+
+
 def limit_time(connection: Connection, seconds: float) -> None:
     """Stop every statement of this transaction after so long."""
     if connection.dialect.name == "postgresql":

@@ -10,6 +10,8 @@ from jobstream.views.db_tables import gaps, meta, places
 from jobstream.views.view_answers import Freshness
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sqlalchemy import Connection
 
 GAPS_MAX = 20
@@ -28,13 +30,22 @@ def freshness(connection: Connection, now_ms: int) -> Freshness:
     as_of_ms = int(row[0] or 0)
     names = dict(connection.execute(select(meta.c.name, meta.c.value)).all())
     told = [names["incomplete"]] if names.get("incomplete") else []
-    query = select(gaps).order_by(gaps.c.at_ms.desc()).limit(GAPS_MAX)
-    for gap in connection.execute(query):
-        records = f"{gap.records:,} records" if gap.records else "records"
-        told.append(f"{gap.topic} [{gap.partition}]: {gap.reason}; {records} are not in here")
+    told += _gaps(connection)
     return Freshness(
         as_of_ms=as_of_ms,
         behind_records=int(row[1] or 0),
         behind_s=max(0.0, (now_ms - as_of_ms) / 1000) if as_of_ms else 0.0,
         incomplete=tuple(told if as_of_ms else ("nothing has been read yet", *told)),
     )
+
+
+def _gaps(connection: Connection) -> Iterator[str]:
+    """A sentence for each topic and reason, however many partitions it is true of."""
+    c = gaps.c
+    partitions, first = func.count(c.partition.distinct()), func.min(c.partition)
+    query = select(c.topic, c.reason, partitions, first, func.sum(c.records))
+    query = query.group_by(c.topic, c.reason).order_by(func.max(c.at_ms).desc()).limit(GAPS_MAX)
+    for topic, reason, number, partition, records in connection.execute(query):
+        where = f"{topic} [{partition}]" if number == 1 else f"{topic}, {number} partitions"
+        lost = f"; {records:,} records are not in here" if records else ""
+        yield f"{where}: {reason}{lost}"

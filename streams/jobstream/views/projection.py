@@ -15,9 +15,9 @@ from sqlalchemy import select
 
 from jobstream.topics.names import Kind, parse
 from jobstream.views.changes import Where
-from jobstream.views.database import take_turn, translated
+from jobstream.views.database import own_turn
 from jobstream.views.db_tables import gaps, meta, places
-from jobstream.views.left_behind import forget_letters
+from jobstream.views.left_behind import ALL, come_back, forget_letters
 from jobstream.views.record_fold import Fold
 from jobstream.views.upserts import chunks, insert_new, upsert
 from jobstream.views.writing import Writer, stored_places
@@ -39,10 +39,9 @@ FOLDED = frozenset(
 )
 RETAINED, ANEW, SHORT = (
     "retention passed what was not folded yet",
-    "the topic was made anew; what the old one told is still here",
+    "the topic was made anew; what the old one told is still here, but for what was not folded yet",
     "the log ends before what was folded; it is folded anew from its start",
 )
-OFFSET_MAX = 2**62
 BEFORE_US = "jobs whose records retention had deleted before the projection began are not in here"
 
 
@@ -100,7 +99,8 @@ class Projection:
         self._ids |= self.view.cluster.topic_ids({topic for topic, _ in wanted})
         found: dict[TopicPartition, tuple[Where, int]] = {}
         wheres = {at: self._where(at) for at in wanted}
-        with translated(), self.engine.begin() as connection:
+        with own_turn(self.engine) as connection:
+            come_back(connection, {topic for topic, _ in wanted})
             stored = stored_places(connection, {where.topic_id for where in wheres.values()})
             known = stored_places_of(connection, {topic for topic, _ in wanted})
             for at, where in wheres.items():
@@ -137,12 +137,11 @@ class Projection:
             log.warning("views_topic_made_anew", extra={"topic": where.topic})
             self._note(connection, where, ANEW, 0)
             # Letters of the old topic can't be redriven, and keys of the new one may be the same.
-            forget_letters(connection, {(where.topic, where.partition): OFFSET_MAX})
+            forget_letters(connection, {(where.topic, where.partition): ALL})
         elif low > 0 and where.kind == Kind.QUEUE:
             insert_new(connection, meta, [{"name": "incomplete", "value": BEFORE_US}])
 
     def _skip(self, connection: Connection, where: Where, at: int, low: int) -> int:
-        take_turn(connection)
         reason, lost = (RETAINED, low - at) if at < low else (SHORT, 0)
         extra = {"topic": where.topic, "partition": where.partition, "records": lost}
         log.error("views_gap", extra={"reason": reason, **extra})

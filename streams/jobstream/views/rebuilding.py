@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from jobstream.views.batch import Run
-from jobstream.views.database import opened, parsed_url, take_turn, translated
+from jobstream.views.database import check_revision_in, opened, own_turn, parsed_url, translated
 from jobstream.views.db_tables import metadata
 from jobstream.views.migrating import migrate
 from jobstream.views.projection import Projection
@@ -41,7 +41,8 @@ def rebuild(view: AppView, url: str, progress: Progress) -> int:
     """Fold the whole log into fresh tables, and put them in the place of the old; how many records.
 
     Blocks for as long as the log is: `progress` hears (records read, records there were). Raises
-    DatabaseAway; the old tables are then as they were.
+    DatabaseAway, and DatabaseOlder or DatabaseNewer where another version has changed the tables in
+    use meanwhile; they are then as they were.
     """
     is_file = parsed_url(url).get_backend_name() == "sqlite"
     live = opened(url)
@@ -135,18 +136,15 @@ def _copy_in(live: Engine, beside: Engine) -> None:
         assert raw is not None, "it was just made"  # noqa: S101
         raw.execute("ATTACH DATABASE ? AS beside", (path,))
         try:
-            raw.execute("BEGIN IMMEDIATE")
-            for table in metadata.sorted_tables:
-                raw.execute(f'DELETE FROM main."{table.name}"')  # noqa: S608 - names of ours
-                columns = ", ".join(f'"{column.name}"' for column in table.c)
-                raw.execute(
-                    f'INSERT INTO main."{table.name}" ({columns}) '  # noqa: S608 - as above
-                    f'SELECT {columns} FROM beside."{table.name}"'
-                )
-            raw.execute("COMMIT")
-        except BaseException:
-            raw.rollback()
-            raise
+            with connection.begin():
+                check_revision_in(connection)
+                for table in metadata.sorted_tables:
+                    raw.execute(f'DELETE FROM main."{table.name}"')  # noqa: S608 - names of ours
+                    columns = ", ".join(f'"{column.name}"' for column in table.c)
+                    raw.execute(
+                        f'INSERT INTO main."{table.name}" ({columns}) '  # noqa: S608 - as above
+                        f'SELECT {columns} FROM beside."{table.name}"'
+                    )
         finally:
             raw.execute("DETACH DATABASE beside")
 
@@ -163,8 +161,7 @@ def _beside_schema(live: Engine, url: str) -> Engine:
 
 def _move_in(live: Engine) -> None:
     names = [*(table.name for table in metadata.sorted_tables), "alembic_version"]
-    with translated(), live.begin() as connection:
-        take_turn(connection)
+    with own_turn(live) as connection:
         here = connection.execute(text("SELECT current_schema()")).scalar_one()
         for name in names:
             connection.execute(text(f'DROP TABLE "{name}"'))

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, delete, select, update
 
 from jobstream.topics.names import Kind, delay_group, schedule_group, worker_group
-from jobstream.views.database import check_revision, take_turn, translated
+from jobstream.views.database import own_turn, translated
 from jobstream.views.db_tables import places, workers
-from jobstream.views.left_behind import close_places, forget_letters
+from jobstream.views.left_behind import close_places, forget_letters, leave_topics
 from jobstream.views.upserts import upsert
 from jobstream.views.views_retention import delete_old
 
@@ -47,8 +47,11 @@ class Upkeep:
         self.reads: TopicsNow | None = None
         """What is read here; None before the first agents start."""
         self._ids: dict[str, str] = {}
+        self._missing: set[str] = set()
+        self._left: set[str] = set()
+        """Topics by their ids: not to be found at the last comparison; given up."""
         self._lows: dict[TopicPartition, int] = {}
-        """Where the partitions of dead letters began at the last look."""
+        """(topic id, partition) of dead letters → where it began at the last look."""
         self._looks = 0
         self.failures = 0
         self.behind_records = 0
@@ -78,7 +81,6 @@ class Upkeep:
             self._compare_topics()
             self._members()
         self._looks += 1
-        check_revision(self._projection.engine)
         self._ends()
         deleted = delete_old(self._projection.engine, self._keep, _now_ms())
         if deleted:
@@ -86,12 +88,33 @@ class Upkeep:
         self.looked_mono = time.monotonic()
 
     def _compare_topics(self) -> None:
+        # Before the cluster is asked: a topic that comes in between must not be taken for gone.
+        stored = self._stored()
         found = self._projection.topics_now()
         # With what is read, and not with the look before: a topic may come before the first one.
         if self.reads is not None and found != self.reads:
             log.info("views_topics_changed")
             self._changed()
         self._ids = found.ids
+        self._leave_topics(stored)
+
+    def _stored(self) -> dict[str, str]:
+        """Topic id → topic, of every place that is stored."""
+        with translated(), self._projection.engine.connect() as connection:
+            rows = connection.execute(select(places.c.topic_id, places.c.topic).distinct())
+            return {row.topic_id: row.topic for row in rows}
+
+    def _leave_topics(self, stored: dict[str, str]) -> None:
+        """Give up what is gone for two looks: brokers do not learn of a topic all at once."""
+        view = self._projection.view
+        there = view.cluster.topic_ids(view.counts.keys() & stored.values())
+        missing = stored.keys() - there.values()
+        gone = (missing & self._missing) - self._left
+        if gone:
+            with own_turn(self._projection.engine) as connection:
+                for topic in leave_topics(connection, gone, _now_ms()):
+                    log.warning("views_topic_gone", extra={"topic": topic})
+        self._missing, self._left = missing, (self._left | gone) & missing
 
     def _ends(self) -> None:
         """Write how far the log goes now, so that readers know how old the answers are."""
@@ -109,10 +132,11 @@ class Upkeep:
         ]
         if not rows:
             return
-        lows = {
+        risen = {
             at: low
             for at, where in held.items()
-            if where.kind == Kind.DLQ and (low := spans[at][0]) > self._lows.get(at, 0)
+            if where.kind == Kind.DLQ
+            and (low := spans[at][0]) > self._lows.get((where.topic_id, where.partition), 0)
         }
         mine = (
             places.c.topic_id == bindparam("its_id"),
@@ -120,13 +144,12 @@ class Upkeep:
         )
         change = update(places).where(*mine)
         change = change.values(end=bindparam("its_end"), checked_ms=asked_ms)
-        with translated(), self._projection.engine.begin() as connection:
-            take_turn(connection)
+        with own_turn(self._projection.engine) as connection:
             connection.execute(change.where(places.c.checked_ms <= asked_ms), rows)
             close_places(connection, set(self._ids.values()), asked_ms)
-            forgotten = forget_letters(connection, lows)
+            forgotten = forget_letters(connection, risen)
             now = connection.execute(select(places)).all()
-        self._lows |= lows
+        self._lows |= {(held[at].topic_id, held[at].partition): low for at, low in risen.items()}
         if forgotten:
             log.info("views_old_letters_forgotten", extra={"letters": forgotten})
         behind = [row for row in now if row.next < row.end]
@@ -151,8 +174,7 @@ class Upkeep:
             for group, members in found.items()
             for member in members
         ]
-        with translated(), self._projection.engine.begin() as connection:
-            take_turn(connection)
+        with own_turn(self._projection.engine) as connection:
             upsert(connection, workers, rows)
             connection.execute(delete(workers).where(workers.c.seen_ms < now_ms - FORGET_MS))
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import delete, func, select
 
-from jobstream.views.database import take_turn, translated
+from jobstream.views.database import own_turn
 from jobstream.views.db_tables import attempts, audit, jobs, minutes, tallies
 from jobstream.views.job_writing import MINUTE_MS
 from jobstream.views.shown import LIVE
@@ -33,9 +33,11 @@ class Keep(NamedTuple):
 
 
 def delete_old(engine: Engine, keep: Keep, now_ms: int) -> int:
-    """Delete some of what is too old or too much; returns how many jobs. Blocks until committed."""
-    with translated(), engine.begin() as connection:
-        take_turn(connection)
+    """Delete some of what is too old or too much; returns how many jobs. Blocks until committed.
+
+    Raises what `own_turn` does.
+    """
+    with own_turn(engine) as connection:
         total = connection.execute(select(func.coalesce(func.sum(tallies.c.n), 0))).scalar_one()
         many = min(BATCH, max(0, int(total) - keep.jobs_max))
         found = _oldest(connection, now_ms - keep.jobs_ms, many)

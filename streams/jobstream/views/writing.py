@@ -20,7 +20,7 @@ from jobstream.views.changes import (
     MarkTold,
     Unread,
 )
-from jobstream.views.database import check_revision_in, take_turn, translated
+from jobstream.views.database import own_turn
 from jobstream.views.db_tables import audit, entries, letters, marks, places, unread
 from jobstream.views.job_writing import JobWriter
 from jobstream.views.stored_text import cleaned
@@ -54,9 +54,7 @@ class Writer:
         tables since.
         """
         read = [(run, [self._changes(run, at) for at in range(len(run.records))]) for run in runs]
-        with translated(), self._engine.begin() as connection:
-            take_turn(connection)
-            check_revision_in(connection)
+        with own_turn(self._engine) as connection:
             return _store(connection, read)
 
     def _changes(self, run: Run, at: int) -> tuple[int, tuple[Change, ...]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,10 +15,10 @@ from jobstream.views import database
 from jobstream.views.db_tables import places
 from jobstream.views.errors import DatabaseAway, DatabaseNewer, DatabaseOlder
 from jobstream.views.views_reader import Views
+from jobstream.views.views_retention import Keep, delete_old
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from sqlite3 import Connection
 
     from sqlalchemy import Engine
@@ -112,3 +114,35 @@ def test_a_new_release_waits_until_the_tables_are_migrated(
 
     with pytest.raises(DatabaseOlder, match="jobstream views migrate"):
         write(writer, shop)
+
+
+def test_an_old_release_deletes_nothing_of_a_new_one(
+    engine: Engine, writer: Writer, shop: Shop
+) -> None:
+    write(writer, shop)
+    before = rows_in(engine)
+    set_version(engine, "9999")
+
+    with pytest.raises(DatabaseNewer, match="newer than"):
+        delete_old(engine, Keep(0, 1_000), 10**15)
+
+    assert rows_in(engine) == before
+
+
+def test_every_transaction_that_writes_takes_its_turn_and_looks_at_the_version() -> None:
+    """But for those that make the tables, or a schema beside them."""
+    folder = Path(database.__file__).parent
+    found = {
+        (path.name, function)
+        for path in folder.glob("*.py")
+        for function, body in re.findall(
+            r"^( *def \w+)(.*?)(?=^ *def |\Z)", path.read_text(), re.MULTILINE | re.DOTALL
+        )
+        if re.search(r"engine\.begin\(\)|live\.begin\(\)|take_turn\(connection\)", body)
+    }
+
+    assert {(name, function.split()[-1]) for name, function in found} == {
+        ("database.py", "own_turn"),
+        ("migrating.py", "migrate"),
+        ("rebuilding.py", "_beside_schema"),
+    }

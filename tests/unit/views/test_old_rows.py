@@ -13,7 +13,7 @@ from tests.harness.played_shop import Shop, opened
 from jobstream.views import database
 from jobstream.views.db_tables import attempts, jobs, letters, minutes, places, tallies
 from jobstream.views.freshness import freshness
-from jobstream.views.left_behind import close_places, forget_letters
+from jobstream.views.left_behind import GONE, close_places, come_back, forget_letters, leave_topics
 from jobstream.views.shown import LIVE
 from jobstream.views.views_retention import MINUTES_MS, Keep, delete_old
 
@@ -148,3 +148,49 @@ def test_a_topic_that_is_gone_makes_no_answer_old(engine: Engine) -> None:
     assert (before.behind_records, before.as_of_ms) == (6, 1)
     assert (after.behind_records, after.behind_s) == (0, 0.0)
     assert kept.next == 3, "should it come into sight again, reading goes on there"
+
+
+def ids_of(engine: Engine, topic: str) -> set[str]:
+    with engine.connect() as connection:
+        ids = connection.execute(select(places.c.topic_id).where(places.c.topic == topic))
+        return set(ids.scalars())
+
+
+def test_a_topic_that_was_deleted_is_named_once_and_leaves_no_letter_open(engine: Engine) -> None:
+    with engine.connect() as connection:
+        (topic,) = set(connection.execute(select(letters.c.topic)).scalars())
+    gone = ids_of(engine, topic)
+
+    with engine.begin() as connection:
+        connection.execute(update(places).values(checked_ms=1))
+        first = leave_topics(connection, gone, 1)
+        again = leave_topics(connection, gone, 2)
+        told = freshness(connection, 3).incomplete
+        left = connection.execute(select(letters)).all()
+        open_ = connection.execute(select(jobs).where(jobs.c.letter_open)).all()
+        come_back(connection, {topic})
+        after = freshness(connection, 3).incomplete
+
+    assert first == again == [topic]
+    assert len(told) == 1, "one sentence, however many partitions"
+    assert told[0].startswith(topic)
+    assert told[0].endswith(GONE)
+    assert left == open_ == []
+    assert after == (), "it is there again"
+
+
+def test_letters_of_a_topic_that_is_read_again_stay_when_its_old_place_is_left(
+    engine: Engine,
+) -> None:
+    with engine.connect() as connection:
+        before = connection.execute(select(letters)).all()
+    topic = before[0].topic
+    row = {"topic_id": "old", "partition": 0, "topic": topic, "next": 3, "end": 9, "record_ms": 1,
+           "checked_ms": 1}  # fmt: skip
+
+    with engine.begin() as connection:
+        connection.execute(insert(places), [row])
+        connection.execute(update(places).values(checked_ms=1))
+        assert leave_topics(connection, {"old"}, 1) == []
+        assert connection.execute(select(letters)).all() == before
+        assert freshness(connection, 3).incomplete == ()
