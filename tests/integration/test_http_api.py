@@ -35,18 +35,16 @@ class Running:
 
     def __init__(self, web: WebSide, served: Served) -> None:
         self.web, self.served = web, served
-        self._loop = asyncio.new_event_loop()
+        self._loop = asyncio.Runner()
         self._client = web.client()
 
     def ask(self, method: str, path: str, **given: Any) -> httpx2.Response:  # noqa: ANN401 - the client's
         """One request."""
-        return self._loop.run_until_complete(
-            self._client.request(method, path, timeout=LIMIT_S, **given)
-        )
+        return self._loop.run(self._client.request(method, path, timeout=LIMIT_S, **given))
 
     def run(self, work: Callable[[httpx2.AsyncClient], Any]) -> Any:  # noqa: ANN401 - what it returns
         """A coroutine that calls it many times."""
-        return self._loop.run_until_complete(work(self._client))
+        return self._loop.run(work(self._client))
 
     def page(self, path: str) -> httpx2.Response:
         """A page, whose session does not stay: calls of the API act without one."""
@@ -69,9 +67,10 @@ class Running:
 
     def close(self) -> None:
         """Let go of everything."""
-        self._loop.run_until_complete(self._client.aclose())
-        self.web.desk.close()
+        self._loop.run(self._client.aclose())
+        self.web.desk.stop()
         self._loop.close()
+        self.web.desk.close()
 
 
 @pytest.fixture(scope="module")
