@@ -15,7 +15,7 @@ from jobstream_processors.assignment.lane import Lane
 from jobstream_processors.assignment.takeover import Takeover
 from jobstream_processors.core.breaker_guard import BreakerGuard
 from jobstream_processors.core.decide import Finish
-from jobstream_processors.core.gcra import NEAR_MS, Gcra
+from jobstream_processors.core.gcra import NEAR_MS, CellRate, Gcra
 from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.engine import turns
 from jobstream_processors.engine.gates.limited_lane import LimitedLane
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from jobstream_processors.assignment.lane import Arrival
     from jobstream_processors.assignment.places import Place
     from jobstream_processors.core.decide import Case, Postpone
-    from jobstream_processors.core.gcra import CellRate
     from jobstream_processors.core.known import Known
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.core.verdict import NotBefore
@@ -149,6 +148,17 @@ def limits_that_forget() -> None:
     LimitedLane._taken_over = anew  # type: ignore[method-assign]
 
 
+def bursts_of_twice_the_size() -> None:
+    """A rate lets twice as many start at once."""
+    checked = CellRate.__post_init__
+
+    def twice(self: CellRate) -> None:
+        checked(self)
+        object.__setattr__(self, "ahead_ns", (2 * self.burst - 1) * self.step_ns)
+
+    CellRate.__post_init__ = twice  # type: ignore[method-assign]
+
+
 FLAWS: dict[str, Callable[[], None]] = {
     flaw.__name__: flaw
     for flaw in (
@@ -161,5 +171,6 @@ FLAWS: dict[str, Callable[[], None]] = {
         breakers_that_stay_closed,
         waits_that_cost_an_attempt,
         limits_that_forget,
+        bursts_of_twice_the_size,
     )
 }

@@ -107,7 +107,7 @@ async def clicked_within(args: Work, ctx: Context) -> None:
     await work(args, ctx)
 
 
-PER_SECOND, BURST, AT_ONCE = 4, 2, 8
+PER_SECOND, BURST, AT_ONCE = 2, 2, 8
 
 
 @app.job(
