@@ -66,7 +66,7 @@ class RunScopes(Middleware):
     def run(self, args: Any, ctx: Context) -> Iterator[None]:  # noqa: ANN401, ARG002 - of any job type
         """The handler's events and breadcrumbs belong to this job."""
         with sentry_sdk.isolation_scope() as scope:
-            _describe(scope, self._app, _facts_of(ctx))
+            _describe(scope, self._app, _facts_of(ctx, ctx.name))
             scope.add_breadcrumb(
                 category="job", message=f"{ctx.name} begins, attempt {ctx.attempt}", level="info"
             )
@@ -92,7 +92,7 @@ class Reporter:
         scope = kept if kept is not None else sentry_sdk.get_isolation_scope().fork()
         with use_isolation_scope(scope):
             if kept is None:
-                _describe(scope, self._app, _facts_in(failure))
+                _describe(scope, self._app, _facts_of(failure, failure.job))
             scope.set_level("warning" if failure.will_retry else "error")
             scope.fingerprint = ["jobstream", failure.fingerprint]
             scope.set_tag("job.fingerprint", failure.fingerprint)
@@ -109,25 +109,14 @@ class Reporter:
                 sentry_sdk.capture_event(_event_of(failure))
 
 
-def _facts_of(ctx: Context) -> dict[str, Any]:
+def _facts_of(run: Context | Failure, job_type: str) -> dict[str, Any]:
     return {
-        "id": ctx.job_id,
-        "type": ctx.name,
-        "queue": ctx.queue,
-        "attempt": ctx.attempt,
-        "redrive": ctx.redrive,
-        "correlation_id": ctx.correlation_id,
-    }
-
-
-def _facts_in(failure: Failure) -> dict[str, Any]:
-    return {
-        "id": failure.job_id,
-        "type": failure.job,
-        "queue": failure.queue,
-        "attempt": failure.attempt,
-        "redrive": failure.redrive,
-        "correlation_id": failure.correlation_id,
+        "id": run.job_id,
+        "type": job_type,
+        "queue": run.queue,
+        "attempt": run.attempt,
+        "redrive": run.redrive,
+        "correlation_id": run.correlation_id,
     }
 
 

@@ -169,18 +169,19 @@ class Surroundings:
         self, job: str, function: _Called, *, wants_context: bool
     ) -> tuple[_Called, bool]:
         """The function as a worker runs it, and whether that takes a context."""
-        if not any(overrides(each, "run") or overrides(each, "arun") for each in self.middlewares):
+        found = [
+            (type(each).__qualname__, overrides(each, "run"), overrides(each, "arun"))
+            for each in self.middlewares
+        ]
+        halves = [each for each in found if any(each[1:])]
+        if not halves:
             return function, wants_context
         from jobstream_processors.run_layers import (  # noqa: PLC0415 - workers alone need it
             RunLayer,
             around,
         )
 
-        layers: list[Any] = []
-        for each in self.middlewares:
-            plain, within_loop = overrides(each, "run"), overrides(each, "arun")
-            if plain is not None or within_loop is not None:
-                layers.append(RunLayer(type(each).__qualname__, plain, within_loop))
+        layers = [RunLayer(*each) for each in halves]
         try:
             made = around(job, function, layers, wants_context=wants_context)
         except InvalidOption as error:

@@ -136,7 +136,7 @@ def test_handler_is_refused_at_registration(
         (Tree, "Tree contains itself"),
         (Loose, r"Loose\.anything"),
         (Bag, r"Bag\.words: type set\[str\] is not supported"),
-        (str, "is not a dataclass"),
+        (str, "can't hold a job's args"),
     ],
 )
 def test_args_are_refused_by_name(app: App, cls: type[Any], told: str) -> None:

@@ -16,7 +16,7 @@ from jobstream_schemas.errors import (
     UnsupportedType,
     text_of,
 )
-from jobstream_schemas.record_classes import checks_of, is_record_class, refusal
+from jobstream_schemas.record_classes import WORDS, checks_of, is_record_class, refusal
 from jobstream_schemas.shapes.fields import FieldOf, fields_of
 from jobstream_schemas.shapes.json_parts import JsonParts, json_object
 from jobstream_schemas.shapes.key_text import SECRET, KeyField, never
@@ -236,7 +236,7 @@ def _reading(
 def record_of(cls: type, place: FieldPlace) -> RecordOf:
     """Read a record class; raises `UnsupportedType`, or `SchemaRefused` if it contains itself."""
     if not is_record_class(cls):
-        message = f"{cls!r} is not a dataclass: declare the job's args with @dataclass(frozen=True)"
+        message = f"{cls!r} can't hold a job's args: give {WORDS}"
         raise UnsupportedType(message)
     if cls in place.outer:
         message = f"{cls.__name__} contains itself: a recursive job can kill its decoder; use ids"

@@ -315,8 +315,8 @@ class Mixed(BaseModel):
         (Wide, "Wide.name: type object is not supported"),
         (Unset, "Unset.name: "),
         (Mixed, "Mixed.count: default does not fit its type"),
-        (BaseModel, "is not a dataclass"),
-        (Struct, "is not a dataclass"),
+        (BaseModel, "can't hold a job's args: give a dataclass, a pydantic model"),
+        (Struct, "can't hold a job's args: give a dataclass, a pydantic model"),
     ],
 )
 def test_classes_that_can_not_be_args_are_refused_at_registration(cls: type, problem: str) -> None:
