@@ -44,10 +44,7 @@ test-fast: $(STAMP) ## run the tests that need no broker
 
 test-compiled: $(STAMP) ## run unit, property, contract, simulation and guarantee tests on the compiled wheel
 	$(BIN)/python -m tools.compiled_tests -n 2 --dist loadfile --no-loadscope-reorder \
-	  tests/simulation tests/unit tests/property tests/contract tests/guarantees \
-	  --ignore=tests/unit/grafana --ignore=tests/unit/stack \
-	  --ignore=tests/unit/web --ignore=tests/unit/views --ignore=tests/unit/services --ignore=tests/unit/sql \
-	  --ignore=tests/unit/idempotency --ignore=tests/unit/answers $(ARGS)
+	  tests/simulation tests/unit tests/property tests/contract tests/guarantees $(ARGS)
 
 chaos: $(STAMP) ## simulate faults: SEEDS=2000 FROM=0, or one with its trace: SEED=4711
 	$(BIN)/python -m tests.simulation $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FROM),--from $(FROM)) $(if $(SEED),--seed $(SEED)) $(ARGS)
