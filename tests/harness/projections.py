@@ -1,16 +1,19 @@
-"""Projections as processes of their own, and the straight fold that they are compared with."""
+"""Projections on a thread or in a process, and the straight fold that they are compared with."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections import defaultdict
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 from tests.harness.folded import rows_in
 
+from jobstream.operate.view import AppView
 from jobstream.topics.names import parse
 from jobstream.views.batch import Run
 from jobstream.views.changes import Where
@@ -19,17 +22,41 @@ from jobstream.views.db_tables import places
 from jobstream.views.migrating import migrate
 from jobstream.views.projection import FOLDED
 from jobstream.views.record_fold import Fold
+from jobstream.views.role import ViewsRole
+from jobstream.views.views_retention import Keep
 from jobstream.views.writing import Writer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import Any
 
-    from jobstream.operate.view import AppView
+    from tests.harness.served import Served
+
     from jobstream_processors.ports import Record
 
 DECIDED_ELSEWHERE = {"marks", "minutes", "places", "workers", "meta", "unread"}
 """Tables that also tell of when somebody looked, or of what workers go on writing meanwhile."""
+
+
+ENDED_S_MAX = 150.0
+
+
+@contextmanager
+def projecting(served: Served, url: str) -> Iterator[ViewsRole]:
+    """One on a thread of this process, on a database with all its tables."""
+    engine = opened(url)
+    migrate(engine)
+    role = ViewsRole(AppView(served.app.name, served.app.settings), engine, Keep())
+    thread = threading.Thread(target=role.run)
+    thread.start()
+    try:
+        yield role
+    finally:
+        role.close()
+        thread.join(ENDED_S_MAX)
+        engine.dispose()
+        assert not thread.is_alive()
 
 
 def started(view: AppView, url: str, folder: Path, *words: str) -> subprocess.Popen[bytes]:

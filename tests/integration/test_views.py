@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 import uuid
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.harness.folded import rows_in, sqlite_in
 from tests.harness.postgres import Postgres
-from tests.harness.projections import folded_so_far, log_ends, straight
+from tests.harness.projections import folded_so_far, log_ends, projecting, straight
 from tests.harness.served import Served
 from tests.harness.waiting import wait_until
 
@@ -23,16 +22,15 @@ from jobstream.views.db_tables import jobs
 from jobstream.views.errors import DatabaseAway, DatabaseNewer
 from jobstream.views.migrating import migrate
 from jobstream.views.rebuilding import rebuild
-from jobstream.views.role import ViewsRole
 from jobstream.views.view_answers import JobFilter
 from jobstream.views.views_reader import Views
-from jobstream.views.views_retention import Keep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from jobstream.broker.embedded import EmbeddedKafka
+    from jobstream.views.role import ViewsRole
 
 pytestmark = pytest.mark.kafka
 LIMIT_S = 120.0
@@ -56,22 +54,6 @@ def served(kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Served]:
 
     with Served(app) as made:
         yield made
-
-
-@contextmanager
-def projecting(served: Served, url: str) -> Iterator[ViewsRole]:
-    engine = opened(url)
-    migrate(engine)
-    role = ViewsRole(AppView(served.app.name, served.app.settings), engine, Keep())
-    thread = threading.Thread(target=role.run)
-    thread.start()
-    try:
-        yield role
-    finally:
-        role.close()
-        thread.join(LIMIT_S)
-        engine.dispose()
-        assert not thread.is_alive()
 
 
 def done(url: str) -> int:

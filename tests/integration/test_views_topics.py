@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient
 from sqlalchemy import insert, update
 from tests.harness.folded import sqlite_in
 from tests.harness.postgres import Postgres
+from tests.harness.projections import projecting
 from tests.harness.served import Served
 from tests.harness.waiting import wait_until
 
@@ -27,7 +28,6 @@ from jobstream.views.database import opened, own_turn
 from jobstream.views.db_tables import letters, places
 from jobstream.views.migrating import migrate
 from jobstream.views.projection import Projection
-from jobstream.views.role import ViewsRole
 from jobstream.views.upkeep import Upkeep
 from jobstream.views.upserts import insert_new
 from jobstream.views.view_answers import JobFilter
@@ -91,22 +91,6 @@ def tables_in(url: str) -> Iterator[Engine]:
         yield engine
     finally:
         engine.dispose()
-
-
-@contextmanager
-def projecting(served: Served, url: str) -> Iterator[ViewsRole]:
-    engine = opened(url)
-    migrate(engine)
-    role = ViewsRole(AppView(served.app.name, served.app.settings), engine, Keep())
-    thread = threading.Thread(target=role.run)
-    thread.start()
-    try:
-        yield role
-    finally:
-        role.close()
-        thread.join(LIMIT_S)
-        engine.dispose()
-        assert not thread.is_alive()
 
 
 def job_of(app: App, name: str = "mail") -> Job[Order, object]:
