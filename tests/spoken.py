@@ -1,13 +1,22 @@
-"""A process that a test has started, and the lines it says, to be waited for."""
+"""Processes that a test has started, and the lines they say, to be waited for."""
 
 from __future__ import annotations
 
+import os
 import queue
+import signal
+import subprocess
+import sys
 import threading
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    import subprocess
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+Start: TypeAlias = "Callable[..., Spoken]"
+"""Starts Python with some words; names give it more environment."""
 
 
 class Spoken:
@@ -39,3 +48,39 @@ class Spoken:
             for line in lines:
                 self._lines.put(line)
         self._lines.put("")
+
+
+@contextmanager
+def programs(folder: Path, environ: Mapping[str, str], limit_s: float) -> Iterator[Start]:
+    """Starts Python in that folder, in this environment and more; stops at the end what runs on."""
+    started: list[Spoken] = []
+
+    def start(*words: str, **more: str) -> Spoken:
+        process = subprocess.Popen(
+            [sys.executable, *words],
+            cwd=folder,
+            env={**os.environ, **environ, **more},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        started.append(Spoken(process, limit_s))
+        return started[-1]
+
+    try:
+        yield start
+    finally:
+        for spoken in started:
+            if spoken.process.poll() is None:
+                spoken.process.send_signal(signal.SIGTERM)
+        for spoken in started:
+            spoken.process.wait(limit_s)
+
+
+def of_broker(bootstrap_servers: str, folder: Path) -> dict[str, str]:
+    """The environment of programs that talk to that broker and keep their state in the folder."""
+    return {
+        "JOBSTREAM_BOOTSTRAP_SERVERS": bootstrap_servers,
+        "JOBSTREAM_ENQUEUE_TIMEOUT": "60s",  # a first connection may take long on a busy machine
+        "JOBSTREAM_STATE_DIR": str(folder / "state"),
+    }

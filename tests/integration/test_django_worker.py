@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import pytest
-from tests.spoken import Spoken
+from tests.spoken import Start, of_broker, programs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from jobstream.broker import EmbeddedKafka
@@ -20,7 +17,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.kafka
 
 LIMIT_S = 180
-Start: TypeAlias = "Callable[..., Spoken]"
 SETTINGS = """
 SECRET_KEY = "of a test"
 INSTALLED_APPS = ["jobstream.django"]
@@ -65,33 +61,10 @@ def start(kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Start]:
     texts = {"settings": SETTINGS, "jobs": JOBS, "tasks": TASKS}
     for name, text in texts.items():
         (tmp_path / f"site_{name}.py").write_text(text)
-    environ = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "site_settings",
-        "JOBSTREAM_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-        "JOBSTREAM_ENQUEUE_TIMEOUT": "60s",
-        "JOBSTREAM_STATE_DIR": str(tmp_path / "state"),
-    }
-    started: list[Spoken] = []
-
-    def run(*words: str) -> Spoken:
-        process = subprocess.Popen(
-            [sys.executable, *words],
-            cwd=tmp_path,
-            env=environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        started.append(Spoken(process, LIMIT_S))
-        return started[-1]
-
-    yield run
-    for spoken in started:
-        if spoken.process.poll() is None:
-            spoken.process.send_signal(signal.SIGTERM)
-    for spoken in started:
-        spoken.process.wait(LIMIT_S)
+    environ = of_broker(kafka.bootstrap_servers, tmp_path)
+    environ["DJANGO_SETTINGS_MODULE"] = "site_settings"
+    with programs(tmp_path, environ, LIMIT_S) as run:
+        yield run
 
 
 def test_a_task_that_killed_its_worker_runs_in_a_child_of_the_next(

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
 from tests.harness.postgres import Postgres
 from tests.harness.waiting import wait_until
-from tests.spoken import Spoken
+from tests.spoken import Spoken, Start, of_broker, programs
 
 from jobstream.broker.free_ports import choose_addresses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from jobstream.broker import EmbeddedKafka
 
@@ -29,39 +28,15 @@ ROOT = Path(__file__).parents[2]
 LIMIT_S = 240
 CLIENTS = 8
 ORDERS = 40
-Start: TypeAlias = "Callable[..., Spoken]"
 
 
 @pytest.fixture
 def start(kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Start]:
     """Run a module as a process that talks to the broker; ended with the test."""
-    environ = {
-        **os.environ,
-        "JOBSTREAM_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-        "JOBSTREAM_ENQUEUE_TIMEOUT": "60s",  # a first connection may take long on a busy machine
-        "JOBSTREAM_STATE_DIR": str(tmp_path / "state"),
-        "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]),
-    }
-    started: list[Spoken] = []
-
-    def run(*words: str, **more: str) -> Spoken:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *words],
-            cwd=ROOT,
-            env={**environ, **more},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        started.append(Spoken(process, LIMIT_S))
-        return started[-1]
-
-    yield run
-    for spoken in started:
-        if spoken.process.poll() is None:
-            spoken.process.send_signal(signal.SIGTERM)
-    for spoken in started:
-        spoken.process.wait(LIMIT_S)
+    environ = of_broker(kafka.bootstrap_servers, tmp_path)
+    environ["PYTHONPATH"] = os.pathsep.join([str(tmp_path), str(ROOT)])
+    with programs(ROOT, environ, LIMIT_S) as run:
+        yield partial(run, "-m")
 
 
 def address_in(spoken: Spoken) -> str:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
-from tests.spoken import Spoken
+from tests.spoken import Start, of_broker, programs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from jobstream.broker import EmbeddedKafka
 
@@ -24,38 +22,13 @@ pytestmark = pytest.mark.kafka
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 180
 LISTENS = "Uvicorn running on "
-Start: TypeAlias = "Callable[..., Spoken]"
 
 
 @pytest.fixture
 def start(kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Start]:
     """Run a module as a process that talks to the broker; ended with the test."""
-    environ = {
-        **os.environ,
-        "JOBSTREAM_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-        "JOBSTREAM_ENQUEUE_TIMEOUT": "60s",  # a first connection may take long on a busy machine
-        "JOBSTREAM_STATE_DIR": str(tmp_path / "state"),
-    }
-    started: list[Spoken] = []
-
-    def run(*words: str) -> Spoken:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *words],
-            cwd=ROOT,
-            env=environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        started.append(Spoken(process, LIMIT_S))
-        return started[-1]
-
-    yield run
-    for spoken in started:
-        if spoken.process.poll() is None:
-            spoken.process.send_signal(signal.SIGTERM)
-    for spoken in started:
-        spoken.process.wait(LIMIT_S)
+    with programs(ROOT, of_broker(kafka.bootstrap_servers, tmp_path), LIMIT_S) as run:
+        yield partial(run, "-m")
 
 
 def test_a_request_becomes_a_job_that_a_worker_runs(start: Start) -> None:
