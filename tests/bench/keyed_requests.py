@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.bench.report import Figure, not_measured, percentile
+from tests.bench.usage import cpu_of
 from tests.harness.postgres import Postgres
 from tests.harness.waiting import wait_until
 
@@ -34,7 +35,6 @@ WARM_UP = 200
 GOAL_MS = 1.0
 WHAT = "a request with an idempotency key"
 KINDS = ("plain", "keyed", "replayed")
-TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
 def measure(rig: Rig) -> Iterator[Figure]:
@@ -124,12 +124,7 @@ def _in_turns(port: int, count: int) -> dict[str, list[float]]:
 def _cpu_ms(port: int, pid: int, kind: str, count: int) -> float:
     """Of the server's process, for each request."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    before = _used_s(pid)
+    before = cpu_of(pid)
     for _ in range(count):
         _post(connection, kind, str(uuid.uuid4()))
-    return (_used_s(pid) - before) * 1_000 / count
-
-
-def _used_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) * TICK_S
+    return (cpu_of(pid) - before) * 1_000 / count

@@ -7,7 +7,6 @@ beside it. A pause holds the jobs until every process has its partitions.
 from __future__ import annotations
 
 import os
-import threading
 import time
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -18,11 +17,13 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from tests.bench.report import Figure, not_measured
+from tests.bench.usage import cpu_of
+from tests.harness.waiting import wait_until
 
 from jobstream.topics.names import worker_group
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from tests.bench.rig import Rig
 
@@ -32,8 +33,6 @@ SHARE = 0.8
 as large for four processes as for one, since the beginning costs each of them the same."""
 LIMIT_S = 120.0
 MORE_MAX = 1.05
-TICKS = os.sysconf("SC_CLK_TCK")
-NAP = threading.Event()
 
 
 def measure(rig: Rig) -> Iterator[Figure]:
@@ -74,9 +73,13 @@ def _together(rig: Rig, processes: int, number: int) -> tuple[Figure, float]:
         workers = [open_.enter_context(start()) for _ in range(processes)]
         _joined(rig, worker_group(bench.app.name), processes, bench.queue.partitions)
         bench.app.control.resume(queue=bench.queue)
-        began, broker_s = time.monotonic(), _cpu_s(rig.broker_pids)
-        _until(lambda: len([*folder.glob("done-*")]) == processes, "every process is done")
-        broker_s, took_s = _cpu_s(rig.broker_pids) - broker_s, time.monotonic() - began
+        began, broker_s = time.monotonic(), cpu_of(*rig.broker_pids)
+        wait_until(
+            lambda: len([*folder.glob("done-*")]) == processes,
+            "every process is done",
+            limit_s=LIMIT_S,
+        )
+        broker_s, took_s = cpu_of(*rig.broker_pids) - broker_s, time.monotonic() - began
         (folder / "leave").touch()
         reports = [worker.report() for worker in workers]
     rig.drop(bench)
@@ -91,7 +94,7 @@ def _together(rig: Rig, processes: int, number: int) -> tuple[Figure, float]:
 
 
 def _joined(rig: Rig, group: str, processes: int, partitions: int) -> None:
-    """Block until that many members share all partitions; raises TimeoutError."""
+    """Block until that many members share all partitions; raises TooLate."""
     admin = AdminClient({"bootstrap.servers": rig.bootstrap_servers})
 
     def shared() -> bool:
@@ -101,22 +104,4 @@ def _joined(rig: Rig, group: str, processes: int, partitions: int) -> None:
             return len(held) == processes and all(held) and sum(held) == partitions
         return False
 
-    _until(shared, f"{processes} members share {group}")
-
-
-def _until(there: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + LIMIT_S
-    while not there():
-        if time.monotonic() > deadline:
-            message = f"not within {LIMIT_S:g} s: {what}"
-            raise TimeoutError(message)
-        NAP.wait(0.05)
-
-
-def _cpu_s(pids: tuple[int, ...]) -> float:
-    """Seconds on a CPU of those processes so far."""
-    used = 0.0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        used += (int(fields[11]) + int(fields[12])) / TICKS
-    return used
+    wait_until(shared, f"{processes} members share {group}", limit_s=LIMIT_S)

@@ -30,7 +30,6 @@ from tests.harness.waiting import wait_until
 
 from jobstream.broker import EmbeddedKafka
 from jobstream.errors import EnqueueError
-from jobstream.testing.ledger import Kill
 from jobstream_schemas import parse_row
 
 if TYPE_CHECKING:
@@ -154,7 +153,7 @@ def _broken(trial: Trial, kafka: EmbeddedKafka, load: Load, after_s: float) -> I
             _mend(trial, kafka)
     trial.wait_until_quiet(LIMIT_S)
     trial.fleet.drain_all()
-    _note_losses(trial)
+    trial.fleet.note_losses()
     found = trial.audit(load.ids, hold_key=["book"])
     gone = Gone(trial)
     for each in seen:
@@ -194,12 +193,6 @@ def _mend(trial: Trial, kafka: EmbeddedKafka) -> None:
 def _wait_for(member: Member) -> None:
     """Block until it serves a partition."""
     wait_until(lambda: b"partition_served" in member.log.read_bytes(), "it serves", limit_s=LIMIT_S)
-
-
-def _note_losses(trial: Trial) -> None:
-    """A session that ended while no coordinator listened cuts off what had no row yet."""
-    for event in _events("partitions_lost"):
-        trial.fleet.kills.append(Kill(event["pid"], _ms(event["time"])))
 
 
 def _look(seconds: float) -> None:

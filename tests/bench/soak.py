@@ -33,7 +33,6 @@ from tests.harness.waiting import wait_until
 
 from jobstream.broker import EmbeddedKafka
 from jobstream.errors import EnqueueError
-from jobstream.testing.ledger import Kill
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -129,7 +128,7 @@ def _soaked(
     rested.append(_at_rest(trial, shop, probe))
     _tell("at rest after the load", rested[1])
     trial.fleet.drain_all()
-    _note_losses(trial)
+    trial.fleet.note_losses()
     warm_s = 60 * (options.minutes / 4 if options.warm_up is None else options.warm_up)
     judged = [sample for sample in samples if sample["at_s"] - samples[0]["at_s"] >= warm_s]
     grown, faults = _growth(judged, options.bound)
@@ -265,16 +264,6 @@ def _growth(judged: Sequence[Sample], bound: float) -> tuple[dict[str, object], 
         "cores": used,
         **spans,
     }, faults
-
-
-def _note_losses(trial: Trial) -> None:
-    """A session that ended while no coordinator listened cuts off what had no row yet."""
-    for member in trial.fleet.members:
-        for line in member.log.read_text(errors="replace").splitlines():
-            if '"partitions_lost"' in line and line.startswith("{"):
-                event = json.loads(line)
-                at_ms = int(datetime.fromisoformat(event["time"]).timestamp() * 1_000)
-                trial.fleet.kills.append(Kill(event["pid"], at_ms))
 
 
 def _version() -> str:

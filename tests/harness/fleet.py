@@ -7,11 +7,13 @@ did is told by their ledger, and judged in `audit`.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -173,6 +175,18 @@ class Fleet:
             member.signal(signal.SIGTERM)
         until = time.monotonic() + limit_s
         return [member.wait(max(0.0, until - time.monotonic())) for member in leaving]
+
+    def note_losses(self) -> None:
+        """Record each session that ended while its worker lived, from logs in JSON.
+
+        No coordinator listened then, and what had no row yet was cut off, as by a kill.
+        """
+        for member in self.members:
+            for line in member.log.read_text(errors="replace").splitlines():
+                if '"partitions_lost"' in line and line.startswith("{"):
+                    event = json.loads(line)
+                    at_s = datetime.fromisoformat(event["time"]).timestamp()
+                    self._record(Kill(event["pid"], int(at_s * 1_000)))
 
     def end(self) -> None:
         """SIGKILL to whatever still runs; blocks until it is gone. Records nothing."""
