@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +29,13 @@ from jobstream.django.tasks_api import (
     signals,
 )
 from jobstream.django.tasks_options import options_of
-from jobstream.enqueue.composing import When
+from jobstream.enqueue.composing import REQUEST, When
 from jobstream.errors import ConfigError
 from jobstream_processors.background import aside
+from jobstream_processors.core.identity import from_caller
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from jobstream.app import App
     from jobstream.services.job_status import JobLookup
@@ -88,12 +90,15 @@ class TasksBackend(backends.BaseTaskBackend):  # type: ignore[misc] # Django has
         _refuse_in_loop()
         result = self._ready(task, args, kwargs)
         using = self.given.on_commit
-        if using is None or not transaction.get_connection(using).in_atomic_block:
-            self._send(result)
-        elif self.given.has_outbox:
+        waits = using is not None and transaction.get_connection(using).in_atomic_block
+        if using is not None and waits and self.given.has_outbox:
             self._write(result, using)
-        else:
-            transaction.on_commit(partial(self._send, result), using=using)
+            return result
+        with self._in_request(result):
+            if waits:
+                transaction.on_commit(partial(self._send, result), using=using)
+            else:
+                self._send(result)
         return result
 
     async def aenqueue(self, task: Any, args: Any, kwargs: Any) -> JobResult:  # noqa: ANN401 - as above
@@ -103,7 +108,8 @@ class TasksBackend(backends.BaseTaskBackend):  # type: ignore[misc] # Django has
             return await sync_to_async(self.enqueue, thread_sensitive=True)(task, args, kwargs)
         result = self._ready(task, args, kwargs)
         job = job_of(self.app, self.alias, task, self.given)
-        await self.app.client.aenqueue(job.kind, _call(result), _when(result), result.id)
+        with self._in_request(result):
+            await self.app.client.aenqueue(job.kind, _call(result), _when(result), result.id)
         await signals.task_enqueued.asend_robust(type(self), task_result=result)
         return result
 
@@ -144,6 +150,19 @@ class TasksBackend(backends.BaseTaskBackend):  # type: ignore[misc] # Django has
             errors=[],
             worker_ids=[],
         )
+
+    @contextmanager
+    def _in_request(self, result: JobResult) -> Iterator[None]:
+        """In an HTTP request with a key the task's id is made from that, as for any job."""
+        if (request := REQUEST.get()) is None:
+            yield
+            return
+        kind = job_of(self.app, self.alias, result.task, self.given).kind
+        with request.sending() as key_for:
+            key = key_for(kind, _call(result), _when(result)).idempotency_key
+            if key is not None:
+                object.__setattr__(result, "id", from_caller(kind.first_name, key))
+            yield
 
     def _send(self, result: JobResult) -> None:
         job = job_of(self.app, self.alias, result.task, self.given)

@@ -19,6 +19,7 @@ from tests.unit.services.django_site.jobs import Note, app, note
 
 from jobstream.django import enqueue_on_commit
 from jobstream.django.tasks_api import PACKAGE, exceptions, signals, tasks
+from jobstream.enqueue.request_ids import RequestIds
 from jobstream.errors import ConfigError, WrongArgs
 from jobstream.sql import create_tables, metadata
 
@@ -172,6 +173,39 @@ def test_without_a_transaction_a_task_of_the_outbox_is_sent_at_once(jobs: Memory
     jobs.run_until_idle()
 
     assert site.RAN == ["o-1"]
+
+
+def enqueued_in_request(task: Any) -> list[str]:
+    """Two equal tasks of one HTTP request with a key, as its middleware runs the view."""
+    with RequestIds("me", "k").in_force(), transaction.atomic():
+        return [task.enqueue("o-1").id for _ in range(2)]
+
+
+@pytest.mark.parametrize("how", ["noop", "committed", "written"])
+def test_a_request_that_is_repeated_enqueues_the_same_tasks(
+    jobs: MemoryJobs, outbox: sa.Engine, how: str
+) -> None:
+    task = getattr(site, how)
+    before = rows(outbox)
+    first, second = enqueued_in_request(task), enqueued_in_request(task)
+
+    assert first == second
+    assert len({*first}) == 2
+    if how == "written":
+        assert rows(outbox) == [*before, *first, *second]
+        return
+    jobs.run_until_idle()
+    assert len(site.RAN) == 2
+
+
+def test_so_does_one_that_is_awaited(jobs: MemoryJobs) -> None:
+    async def repeated() -> str:
+        with RequestIds("me", "k").in_force():
+            return str((await site.noop.aenqueue("o-1")).id)
+
+    assert asyncio.run(repeated()) == asyncio.run(repeated())
+    jobs.run_until_idle()
+    assert len(site.RAN) == 1
 
 
 def test_a_job_is_enqueued_on_commit(jobs: MemoryJobs) -> None:
