@@ -206,7 +206,8 @@ def install(web: Starlette) -> None:
     """Let `web` answer errors of enqueues and of looks at jobs as problem documents (RFC 9457).
 
     QueueFull 429 and a broker that is away 503, both with Retry-After; WrongArgs 422, JobTooLarge
-    413, a job that is not there 404. Each is logged. ConfigError is a bug of the service: a 500.
+    413, EnqueueVetoed 403, a job that is not there 404. Each is logged. ConfigError and
+    MiddlewareFailed are bugs of the service: a 500.
     """
     for kind in ANSWERED:
         web.add_exception_handler(kind, _answer)

@@ -64,9 +64,9 @@ class Jobstream:
         """Give `web` its App, its answers to errors, and the status of jobs; connects to nothing.
 
         Errors: QueueFull 429 and a broker that is away 503, both with Retry-After; WrongArgs 422,
-        JobTooLarge 413; each a problem document (RFC 9457), and logged. At the exit of the process
-        what is queued is sent, 5 s at most. Raises ConfigError for an App that is not there, and
-        if `web` has a jobstream already.
+        JobTooLarge 413, EnqueueVetoed 403, MiddlewareFailed 500; each a problem document (RFC
+        9457), and logged. At the exit of the process what is queued is sent, 5 s at most. Raises
+        ConfigError for an App that is not there, and if `web` has a jobstream already.
         """
         if EXTENSION in web.extensions:
             message = f"{web!r} has a jobstream already: call init_app once"

@@ -22,7 +22,8 @@ class JobRefusals:
     """Middleware: what an enqueue raises in a view becomes a problem document (RFC 9457).
 
     QueueFull 429 and a broker that is away 503, both with Retry-After; WrongArgs 422, JobTooLarge
-    413. Each is logged. Put it last in MIDDLEWARE, nearest to the view.
+    413, EnqueueVetoed 403, MiddlewareFailed 500. Each is logged. Put it last in MIDDLEWARE, nearest
+    to the view.
     """
 
     sync_capable = True

@@ -9,11 +9,10 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 
 from jobstream.answers.errors import AnswerError
 from jobstream.errors import BrokerUnavailable, EnqueueError
-from jobstream.web.problems import MEDIA_TYPE, problem_of
+from jobstream.web.problems import MEDIA_TYPE, OWN_FAULT, problem_of
 
 log = logging.getLogger("jobstream.services")
 
@@ -36,13 +35,12 @@ def refusal_of(error: Exception) -> RefusalAnswer:
     if problem is None:
         raise error
     told = {"status": problem.status, "reason": str(error), "error": type(error).__name__}
-    log.warning("request_refused", extra=told)
-    document = {
-        "type": f"urn:jobstream:problem:{problem.kind}",
-        "title": HTTPStatus(problem.status).phrase,
-        "status": problem.status,
-        "detail": problem.detail,
-        **problem.more,
-    }
+    is_fault = problem.status == OWN_FAULT
+    log.log(
+        logging.ERROR if is_fault else logging.WARNING,
+        "request_refused",
+        extra=told,
+        exc_info=error if is_fault else None,
+    )
     headers = {**problem.headers, "Cache-Control": "no-store", "Content-Type": MEDIA_TYPE}
-    return RefusalAnswer(problem.status, headers, json.dumps(document))
+    return RefusalAnswer(problem.status, headers, json.dumps(problem.document()))

@@ -11,7 +11,7 @@ from jobstream.errors import EnqueuesFailed
 from jobstream.web.api_route import ApiRoute, Call, Reply
 from jobstream.web.callers import TokenRole
 from jobstream.web.entry_check import require_queue
-from jobstream.web.problems import Problem, retry_after
+from jobstream.web.problems import Problem, retry_after, shown
 from jobstream.web.request_parts import read_body, shape_of
 from jobstream_schemas import JsonMisfit
 
@@ -186,7 +186,7 @@ def _idempotency_key(call: Call, in_body: str | None) -> str | None:
 
 
 def _some_failed(error: EnqueuesFailed) -> Problem:
-    told = {str(index): str(each)[:300] for index, each in error.failures.items()}
+    told = {str(index): shown(each)[:300] for index, each in error.failures.items()}
     return Problem(
         503,
         "some-not-acknowledged",

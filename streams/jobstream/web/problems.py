@@ -1,7 +1,7 @@
 """Errors as RFC 9457 problem documents: which value is wrong, and what to do about it.
 
-Every error that a request can lead to has its status here; only what is unforeseen is a 500, whose
-cause is in the log under the correlation id, never in the answer.
+Every error that a request can lead to has its status here. What is unforeseen is a 500, and so is a
+fault in the app's own code: its cause is in the log, never in the answer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from jobstream.errors import (
     BrokerUnavailable,
     ConfigError,
     EnqueueError,
+    EnqueueVetoed,
     JobTooLarge,
+    MiddlewareFailed,
     QueueFull,
     TopicError,
     WrongArgs,
@@ -31,12 +33,15 @@ if TYPE_CHECKING:
 MEDIA_TYPE = "application/problem+json"
 DETAIL_CHARS_MAX = 4_000
 AWAY_RETRY_S = 2
+OWN_FAULT = 500
 
 
 _KINDS: tuple[tuple[type[Exception], int, str, float], ...] = (
     (QueueFull, 429, "queue-full", 1.0),
     (JobTooLarge, 413, "job-too-large", 0),
     (WrongArgs, 422, "wrong-args", 0),
+    (EnqueueVetoed, 403, "vetoed", 0),
+    (MiddlewareFailed, 500, "middleware-failed", 0),
     (ConfigError, 422, "refused", 0),
     (InvalidOption, 422, "refused", 0),
     (NoSuch, 404, "not-there", 0),
@@ -79,14 +84,15 @@ class Problem(Exception):
         self.headers = dict(headers or {})
         self.more = more
 
-    def document(self, instance: str) -> dict[str, Any]:
-        """The document; `instance` is the correlation id, by which the log has more."""
+    def document(self, instance: str | None = None) -> dict[str, Any]:
+        """The document; `instance` is the correlation id, if any, by which the log has more."""
+        named = {} if instance is None else {"instance": f"urn:jobstream:request:{instance}"}
         return {
             "type": f"urn:jobstream:problem:{self.kind}",
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,
             "detail": self.detail,
-            "instance": f"urn:jobstream:request:{instance}",
+            **named,
             **self.more,
         }
 
@@ -108,8 +114,15 @@ def problem_of(error: Exception) -> Problem | None:
             more = {} if told is None else {"may_be_written": told}
             if isinstance(error, MoreThanExpected):
                 more["count"] = error.found
-            return Problem(status, kind, str(error), headers=headers, **more)
+            return Problem(status, kind, shown(error), headers=headers, **more)
     return _unsent(error) if isinstance(error, EnqueueError) else None
+
+
+def shown(error: Exception) -> str:
+    """What a client may read of the error: a fault of the app's code is a matter of its log."""
+    if isinstance(error, MiddlewareFailed):
+        return "a middleware of this service failed, so nothing was written; its log has the cause"
+    return str(error)
 
 
 def _unsent(error: EnqueueError) -> Problem:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from jobstream.web.api_route import Call, Reply
 from jobstream.web.documents import as_json
 from jobstream.web.entry_check import admit, require
-from jobstream.web.problems import MEDIA_TYPE, Problem, problem_of
+from jobstream.web.problems import MEDIA_TYPE, OWN_FAULT, Problem, problem_of
 from jobstream.web.request_parts import body_of, read_body, read_query
 
 if TYPE_CHECKING:
@@ -80,8 +80,9 @@ def answer_to(error: Exception, request: Request) -> Response:
     """The problem document of an error; one that nobody foresaw goes to the log, too."""
     correlation_id = request.state.correlation_id
     problem = problem_of(error)
-    if problem is None:
+    if problem is None or problem.status == OWN_FAULT:
         log.error("request_failed", extra={"correlation_id": correlation_id}, exc_info=error)
+    if problem is None:
         message = f"an error of the server: its log has it as correlation_id {correlation_id}"
         problem = Problem(500, "internal", message)
     headers = {"Cache-Control": "no-store", **problem.headers}
