@@ -50,7 +50,7 @@ class LeaseThread:
         self._work = threading.Event()
         self._leaves = threading.Event()
         self._thread: threading.Thread | None = None
-        self._swept = 0.0
+        self._swept = -SWEEP_EVERY_S
 
     def hold(self, mine: Mine) -> None:
         """Renew the key's lease until it is dropped."""
@@ -98,11 +98,12 @@ class LeaseThread:
             owed = list(self._owed.values())
             if not self._held and not owed:
                 self._work.clear()
-        for mine, answer in owed:
-            self._pay(mine, answer)
+        # Leases first: a run that goes on loses its key, while an answer that is owed can wait.
         for mine in held:
             if not self._store.renew(mine, self._terms):
                 self._lost(mine)
+        for mine, answer in owed:
+            self._pay(mine, answer)
         if time.monotonic() - self._swept >= SWEEP_EVERY_S:
             self._sweep()
 
