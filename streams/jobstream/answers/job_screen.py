@@ -90,15 +90,20 @@ def job(site: Site, job_id: str) -> JobAnswer:
     A job whose records the log no longer has is told by the views, by its whole id alone. Raises
     NoSuch where neither has one, SourceAway and TooBusy.
     """
-    if not job_id or len(job_id) > ID_CHARS_MAX:
-        message = f"no job has the id {job_id!r:.100}"
-        raise NoSuch(message)
     try:
-        held = job_read(site, job_id)
+        return job_from_log(site, job_id)
     except NoSuch:
         if (kept := job_from_views(site, job_id)) is None:
             raise
         return replace(kept, args=masked_by_all(site, kept.type, kept.args))
+
+
+def job_from_log(site: Site, job_id: str) -> JobAnswer:
+    """The same by the log alone; raises NoSuch where that has no such job."""
+    if not job_id or len(job_id) > ID_CHARS_MAX:
+        message = f"no job has the id {job_id!r:.100}"
+        raise NoSuch(message)
+    held = job_read(site, job_id)
     found = held.value.history
     run = of_job(held.value.answers, "runs", found.job_id)
     # The reader of the log has masked what its schemas mark.

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from jobstream.answers.app_site import Site
 from jobstream.answers.errors import NoSuch
-from jobstream.answers.job_screen import job, job_from_views
+from jobstream.answers.job_screen import job_from_log, job_from_views
 from jobstream.services.job_status import FailedRun, FoundJob
+from jobstream_processors.forked import tell_in_child
 
 if TYPE_CHECKING:
     from jobstream.answers.job_screen import JobAnswer
@@ -28,9 +29,13 @@ class LoggedJobs:
         By default that of JOBSTREAM_VIEWS_DATABASE, else the file that `jobstream views` keeps.
         """
         self._app, self._database = app, database or os.environ.get(VARIABLE)
+        self.forked()
+        tell_in_child(self)
+
+    def forked(self) -> None:
+        """In a forked child: the parent's consumers are the parent's, and must not be used."""
         self._lock = threading.Lock()
         self._site: Site | None = None
-        self._pid = 0
 
     def found(self, job_id: str) -> FoundJob:
         """The job of that whole id; blocks while the log is read, if the views lack it.
@@ -39,7 +44,7 @@ class LoggedJobs:
         all of it, a million records at most. Raises NoSuch, SourceAway and TooBusy.
         """
         site = self._here()
-        answer = job_from_views(site, job_id) or job(site, job_id)
+        answer = job_from_views(site, job_id) or job_from_log(site, job_id)
         if answer.id != job_id:
             message = f"no job has the id {job_id!r:.100}"
             raise NoSuch(message)
@@ -49,16 +54,15 @@ class LoggedJobs:
         """Stop what it started; the app stays open."""
         with self._lock:
             site, self._site = self._site, None
-        if site is not None and self._pid == os.getpid():
+        if site is not None:
             site.look.close()
             site.ends.close()
             site.read_side.close()
 
     def _here(self) -> Site:
-        """The site of this process: a consumer must not be used after a fork."""
         with self._lock:
-            if self._site is None or self._pid != os.getpid():
-                self._site, self._pid = Site.of(self._app, self._database), os.getpid()
+            if self._site is None:
+                self._site = Site.of(self._app, self._database)
             return self._site
 
 
