@@ -304,7 +304,7 @@ class App(Scheduling, Aftermath, Surroundings):
         self._connection.close()
 
     def _has_client(self) -> bool:
-        return self._connection.ready is not None
+        return self._connection.has_begun
 
     def _run_as(self, function: _Called) -> _Called:
         """The function as a worker runs it: within Django, if that is set up and not unwanted."""

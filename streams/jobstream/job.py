@@ -131,8 +131,9 @@ class Job(Generic[Args, Result_co]):
         gives jobs without an `idempotency_key` one made from that key.
 
         Raises EnqueueTimeout (it may still be written), QueueFull, TopicMissing (it is not),
-        JobTooLarge, WrongArgs, ConfigError for an option, and EnqueueError inside a running event
-        loop. A return proves that the job is in the log, not that it ran.
+        JobTooLarge, WrongArgs, EnqueueVetoed and MiddlewareFailed of the app's middleware,
+        ConfigError for an option, and EnqueueError inside a running event loop. A return proves
+        that the job is in the log, not that it ran.
         """
         _refuse_in_loop("aenqueue")
         when = When(delay, run_at, key, idempotency_key, expires_in, correlation_id, unique)
@@ -254,7 +255,7 @@ class Job(Generic[Args, Result_co]):
         """The meta and the record of a job, as an enqueue would send it; contacts no broker.
 
         With `parent` its id is derived from that job, as for `Context.enqueue`. Raises ConfigError,
-        WrongArgs or JobTooLarge.
+        WrongArgs, JobTooLarge, EnqueueVetoed or MiddlewareFailed.
         """
         connection, given = self._connection, dict(options)
         if parent is not None:
@@ -307,10 +308,7 @@ class Job(Generic[Args, Result_co]):
         if "idempotency_key" in options:
             message = "a child's id comes from its parent; use child_name= instead"
             raise ConfigError(message)
-        try:
-            when = When(**options)
-        except TypeError as error:
-            raise ConfigError(str(error)) from error
+        when = when_of(options)
         try:
             if when.correlation_id is not None:
                 check_key("correlation_id", when.correlation_id)

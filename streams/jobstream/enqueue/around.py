@@ -8,6 +8,7 @@ it: whether a job is in the log can't be changed any more, so no error there rea
 from __future__ import annotations
 
 import logging
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from jobstream.enqueue.composing import When
@@ -33,7 +34,7 @@ HEADERS_MAX = 16
 HEADER_BYTES_MAX = 1_000
 NAME_CHARS_MAX = 128
 OF_TRACES = ("traceparent", "tracestate")
-OPTIONS = ("delay", "run_at", "key", "idempotency_key", "expires_in", "correlation_id", "unique")
+OPTIONS = tuple(field.name for field in fields(When))
 
 
 class EnqueueLayer(NamedTuple):
@@ -60,13 +61,11 @@ def client_within(client: Client, middlewares: Iterable[Middleware]) -> Client:
 
 
 class Bound(When):
-    """Options as the middleware left them, and what else goes with the job."""
+    """Options as the middleware left them, and the headers that they gave the job."""
 
-    __slots__ = ("headers", "walk")
+    __slots__ = ("headers",)
 
     headers: Headers
-    walk: Walk | None
-    """What is to end once the job is composed: of one job of many."""
 
 
 class Walk:
@@ -194,7 +193,7 @@ class Walk:
             )
             raise ConfigError(message)
         bound = Bound(**{option: getattr(job, option) for option in OPTIONS})
-        bound.headers, bound.walk = _checked(job.headers), None
+        bound.headers = _checked(job.headers)
         return bound
 
 
@@ -206,8 +205,8 @@ class ClientWithin:
         self._layers = layers
         self._composes = client.compose
         client.compose = self._compose
-        self.compose = client.compose
         self.transport, self.send, self.require = client.transport, client.send, client.require
+        self.enqueue_many = client.enqueue_many
 
     def enqueue(
         self,
@@ -249,19 +248,6 @@ class ClientWithin:
         await walk.aleave(None, sent)
         return sent
 
-    def enqueue_many(
-        self, kind: JobKind, jobs: Iterable[Any], when: Callable[[Any], When]
-    ) -> list[str]:
-        """As the client's; the layers are around the composing of each job."""
-
-        def within(args: Any) -> When:  # noqa: ANN401 - generic in the job type
-            walk = Walk(self._layers, kind, args, when(args))
-            bound = walk.enter()
-            bound.walk = walk
-            return bound
-
-        return self._client.enqueue_many(kind, jobs, within)
-
     def _compose(
         self,
         kind: JobKind,
@@ -270,16 +256,11 @@ class ClientWithin:
         job_id: str | None = None,
         parent_id: str | None = None,
     ) -> Composed:
-        walk = when.walk if isinstance(when, Bound) else None
-        try:
-            composed = self._composes(kind, args, when, job_id, parent_id)
-        except BaseException as error:
-            if walk is not None:
-                walk.leave(error)
-            raise
-        if walk is not None:
-            walk.leave(None)
-        return _with_headers(composed, when.headers) if isinstance(when, Bound) else composed
+        if isinstance(when, Bound):
+            # The layers are around the whole enqueue.
+            return _with_headers(self._composes(kind, args, when, job_id, parent_id), when.headers)
+        # One job of an `enqueue_many`.
+        return compose_within(self._layers, self._composes, kind, args, when, job_id, parent_id)
 
 
 def compose_within(  # noqa: PLR0917 - as a client's enqueue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jobstream.enqueue.client import Client
@@ -12,7 +13,7 @@ from jobstream.enqueue.direct import CollectingContext, refuse_if_called
 from jobstream.topics.names import schemas_topic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from jobstream.enqueue.composing import Composed, JobKind, When
     from jobstream.enqueue.door import Door
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from jobstream.surroundings import Middleware
     from jobstream_processors.context import Context
     from jobstream_processors.queue_plan import QueuePlan
+
+    Compose = Callable[[JobKind, Any, When, str | None, str | None], Composed]
 
 
 class Connection:
@@ -35,7 +38,7 @@ class Connection:
         plans: Mapping[str, QueuePlan],
         middlewares: Sequence[Middleware] = (),
     ) -> None:
-        """`plans` and `middlewares` may grow until there is a client."""
+        """`plans` and `middlewares` may grow until it `has_begun`."""
         self._middlewares = middlewares
         self._app = app
         self._settings = settings
@@ -45,9 +48,16 @@ class Connection:
         """The client, once it was made: `client` makes it."""
         self._composer: Composer | None = None
         """Of what other code sends later, once there was any."""
+        self._compose: Compose | None = None
+        """The same inside of the app's middleware."""
         self._transport: Transport | None = None
         self._watch: LagWatch | None = None
         """Looks at the lag of queues with bounds, if there are any."""
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether jobs were composed, by middleware that is the app's from then on."""
+        return self.ready is not None or self._compose is not None
 
     def door(self, queue: Queue) -> Door | None:
         """The door of a queue; None if it has no bounds."""
@@ -91,15 +101,7 @@ class Connection:
         parent_id: str | None = None,
     ) -> Composed:
         """Steps 1 and 2, inside of the app's middleware, for code that sends the record later."""
-        composer = self._made_composer()
-        if self._middlewares:
-            from jobstream.enqueue.around import compose_within, layers_of  # noqa: PLC0415 - as above
-
-            layers = layers_of(self._middlewares)
-            found = compose_within(layers, composer.compose, kind, args, when, job_id, parent_id)
-        else:
-            found = composer.compose(kind, args, when, job_id, parent_id)
-        meta, record = found
+        meta, record = self._made_compose()(kind, args, when, job_id, parent_id)
         if not self._settings.tracing:
             return meta, record
         from jobstream.observe.spans import within_current  # noqa: PLC0415 - where it is on
@@ -109,6 +111,16 @@ class Connection:
     def check(self, kind: JobKind, args: Any, when: When) -> None:  # noqa: ANN401 - as above
         """Raise what an enqueue would raise for these args and options; asks no middleware."""
         self._made_composer().compose(kind, args, when)
+
+    def _made_compose(self) -> Compose:
+        if (made := self._compose) is None:
+            made = self._made_composer().compose
+            if self._middlewares:
+                from jobstream.enqueue.around import compose_within, layers_of  # noqa: PLC0415 - where there is any
+
+                made = partial(compose_within, layers_of(self._middlewares), made)
+            self._compose = made
+        return made
 
     def _made_composer(self) -> Composer:
         if self._composer is None:
@@ -120,6 +132,7 @@ class Connection:
         """Send through `transport` from now on; None goes back to Kafka."""
         with self._lock:
             client, self.ready, self._transport = self.ready, None, transport
+            self._compose = None
         if self._watch is not None:
             self._watch.close()
         if client is not None:
@@ -128,7 +141,7 @@ class Connection:
     def close(self) -> None:
         """Send what is queued (at most 5 s) and disconnect; the next enqueue connects anew."""
         with self._lock:
-            client, self.ready = self.ready, None
+            client, self.ready, self._compose = self.ready, None, None
         if self._watch is not None:
             self._watch.close()
         if client is not None:

@@ -71,9 +71,9 @@ def enqueue_in(
     run of the parent then writes the same job. `delay` and `expires_in` count from when the relay
     has published the job. One statement; contacts no broker, and bounds of a queue do not apply.
 
-    Raises WrongArgs, JobTooLarge and ConfigError before anything is written, NotInTransaction where
-    each statement is committed by itself, and TablesMissing. A return proves that the row is in
-    the open transaction, no more.
+    Raises WrongArgs, JobTooLarge, ConfigError, and EnqueueVetoed and MiddlewareFailed of the app's
+    middleware, before anything is written, NotInTransaction where each statement is committed by
+    itself, and TablesMissing. A return proves that the row is in the open transaction, no more.
     """
     row, written = _row(job, args, parent, options)
     handle_of(held, "await aenqueue_in(...)").run(_INSERT, row)

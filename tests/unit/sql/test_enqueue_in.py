@@ -93,6 +93,15 @@ def test_middleware_is_around_it_as_around_any_enqueue(engine: Engine) -> None:
     assert tenants.ended == [job.name]
 
 
+def test_a_middleware_that_comes_after_the_first_row_is_refused(engine: Engine) -> None:
+    app, job = shop()
+    with Session(engine) as session, session.begin():
+        enqueue_in(session, job, Receipt(1))
+
+    with pytest.raises(ConfigError, match="the app has enqueued already"):
+        app.middleware(Tenants)
+
+
 def test_a_check_asks_no_middleware() -> None:
     app, job = shop()
     tenants = Tenants()
