@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from django.conf import settings
 
@@ -15,7 +14,8 @@ if TYPE_CHECKING:
     from jobstream.app import App
 
 SETTING = "JOBSTREAM_APP"
-_lookups: WeakKeyDictionary[App, dict[str | None, LoggedJobs]] = WeakKeyDictionary()
+_lookups: dict[tuple[App, str | None], LoggedJobs] = {}
+"""For the life of the process, as its apps are: a look holds its app."""
 _lock = threading.Lock()
 
 
@@ -32,5 +32,6 @@ def project_app(given: Any = None, alias: str = "") -> App:  # noqa: ANN401 - wh
 def kept_jobs(app: App, database: str | None = None) -> LoggedJobs:
     """The look at the jobs of that App, one for the process."""
     with _lock:
-        by_database = _lookups.setdefault(app, {})
-        return by_database.setdefault(database, LoggedJobs(app, database))
+        if (app, database) not in _lookups:
+            _lookups[app, database] = LoggedJobs(app, database)
+        return _lookups[app, database]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jobstream.idempotency.key_states import Unkept
+from jobstream.idempotency.key_states import STREAMED, TOO_LARGE, Unkept
 from jobstream.idempotency.keyed_requests import NOT_STORED
 from jobstream.idempotency.stored_answer import StoredAnswer, repeatable, size_of
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     Send = Callable[[Message], Awaitable[None]]
 
 START, BODY = "http.response.start", "http.response.body"
-STREAMED, TOO_LARGE = "streamed", "too-large"
 
 
 class AsgiAnswer:

@@ -23,7 +23,7 @@ from jobstream.idempotency.stored_answer import BODYLESS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-    from typing import TypeVar, Unpack
+    from typing import Unpack
 
     from prometheus_client.registry import Collector
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from jobstream.idempotency.middleware_options import KeyOptions
     from jobstream.idempotency.stored_answer import StoredAnswer
 
-    T = TypeVar("T")
     Scope = MutableMapping[str, Any]
     Message = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]

@@ -24,7 +24,11 @@ class KeyProblem:
     @property
     def reason(self) -> str:
         """The words beside the status."""
-        return _TITLES.get(self.status) or HTTPStatus(self.status).phrase
+        return _title(self.status)
+
+
+def _title(status: int) -> str:
+    return _TITLES.get(status) or HTTPStatus(status).phrase
 
 
 def _problem(
@@ -37,7 +41,7 @@ def _problem(
 ) -> KeyProblem:
     document = {
         "type": f"urn:jobstream:problem:{kind}",
-        "title": _TITLES.get(status) or HTTPStatus(status).phrase,
+        "title": _title(status),
         "status": status,
         "detail": detail,
         **more,

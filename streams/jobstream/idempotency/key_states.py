@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from jobstream.idempotency.stored_answer import StoredAnswer
 
+STREAMED, TOO_LARGE = "streamed", "too-large"
+"""Why an answer was not kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class KeySlot:
@@ -57,7 +60,7 @@ class Unkept:
 
     status: int
     why: str
-    """`streamed` or `too-large`."""
+    """`STREAMED` or `TOO_LARGE`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jobstream.idempotency.key_states import Unkept
+from jobstream.idempotency.key_states import STREAMED, TOO_LARGE, Unkept
 from jobstream.idempotency.keyed_requests import NOT_STORED
 from jobstream.idempotency.stored_answer import BODYLESS, StoredAnswer, repeatable, size_of
 
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     Headers = list[tuple[str, str]]
     StartResponse = Callable[..., Any]
-    Within = Callable[[], Any]
-
-STREAMED, TOO_LARGE = "streamed", "too-large"
 
 
 class WsgiAnswer:

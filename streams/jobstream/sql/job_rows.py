@@ -15,6 +15,7 @@ from zlib import crc32
 from jobstream.errors import ConfigError
 from jobstream.job import Job
 from jobstream.sql.handles import async_handle_of, handle_of
+from jobstream.topics.names import parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -128,8 +129,10 @@ def _row(
         composed: Composed = job.compose(args, parent=parent, **options)
     meta, record = composed
     plan = job.kind.plan
+    topic = parse(plan.topic)
+    assert topic is not None, "it is a queue's"  # noqa: S101 - an invariant
     row = {
-        "app": plan.topic.removesuffix(f".{plan.name}"),
+        "app": topic.app,
         "lane": lane_of(record.topic, record.partition),
         "job_id": meta.id,
         "job_type": job.name,
