@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, insert, update
 from sqlalchemy.engine import make_url
 from tests.harness.postgres import Postgres
+from tests.harness.waiting import wait_until
 
 from jobstream.errors import ConfigError
 from jobstream.idempotency import KeyStore, MemoryKeyStore, StoreAway, StoreNotReady
@@ -351,6 +352,22 @@ async def _refused(url: str, engine: Engine) -> None:
 def test_an_error_of_a_statement_costs_no_awaited_connection(postgres: str) -> None:
     with in_sql(postgres) as kept:
         asyncio.run(_refused(postgres, kept.engine))
+
+
+def test_connections_of_loops_that_ended_are_closed(postgres: str) -> None:
+    with in_sql(postgres) as kept:
+        store = SqlKeyStore(postgres)
+
+        async def begin(name: str) -> None:
+            await store.abegin(KeySlot("me", name), "d", TERMS)
+
+        for n in range(3):
+            asyncio.run(begin(str(n)))
+
+        # The server takes a moment to miss a client.
+        wait_until(lambda: len(_sessions(kept.engine)) == 1, "one is left", limit_s=60)
+        store.close()
+        wait_until(lambda: not _sessions(kept.engine), "none is left", limit_s=60)
 
 
 async def _crowded(url: str, engine: Engine) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -71,11 +70,11 @@ class LoopSteps:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopPool] = WeakKeyDictionary()
+        self._pools: dict[asyncio.AbstractEventLoop, _LoopPool] = {}
 
     def forked(self) -> None:
         """In a forked child: the connections are the parent's, and stay open."""
-        self._pools = WeakKeyDictionary()
+        self._pools = {}
 
     async def rows(self, statement: Prepared, values: Mapping[str, Any]) -> Sequence[Any]:
         """What the statement returns. Raises StoreAway and StoreNotReady."""
@@ -91,10 +90,7 @@ class LoopSteps:
             pool.empty()
 
     async def _done(self, statement: Prepared, values: Mapping[str, Any]) -> Found:
-        loop = asyncio.get_running_loop()
-        pool = self._pools.get(loop)
-        if pool is None:
-            pool = self._pools[loop] = _LoopPool()
+        pool = self._pool()
         async with pool.taken():
             for left in reversed(range(TRIES)):
                 connection = pool.idle.pop() if pool.idle else None
@@ -116,6 +112,22 @@ class LoopSteps:
                     pool.idle.append(connection)
                     return found
         raise AssertionError  # pragma: no cover - the last try returns or raises
+
+    def _pool(self) -> _LoopPool:
+        loop = asyncio.get_running_loop()
+        if loop not in self._pools:
+            self._let_go_of_ended()
+            self._pools[loop] = _LoopPool()
+        return self._pools[loop]
+
+    def _let_go_of_ended(self) -> None:
+        """Close what loops have left that ended.
+
+        Connections and locks know their loop, so a weak reference to one would never be cleared.
+        """
+        for loop in [each for each in self._pools if each.is_closed()]:
+            if (pool := self._pools.pop(loop, None)) is not None:
+                pool.empty()
 
     async def _connected(self) -> AsyncConnection[Any]:
         url = self._engine.url
