@@ -11,6 +11,8 @@ import os
 import re
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +42,7 @@ HURRIED = {
     "JobsCanaryMissing": ("> 180", "> 4"),
     "JobsOutboxBehind": ("> 60", "> 2"),
     "JobsRebalanceStorm": ("> 10", "> 3"),
+    "JobsViewsBehind": ("> 60", "> 3"),
 }
 """What production allows for a minute and more, and how little of it a drill does."""
 BLOCK = re.compile(
@@ -261,3 +264,16 @@ def hurried(url: str) -> dict[str, Any]:
     for route in (config["route"], *config["route"]["routes"]):
         route |= {"group_wait": "0s", "group_interval": "1s"}
     return config
+
+
+def status_of(port: int) -> int | None:
+    """How a look at the queues is answered; None while nothing listens."""
+    try:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{port}/api/v1/queues", timeout=LIMIT_S
+        ) as it:
+            return int(it.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return None

@@ -12,8 +12,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -21,7 +19,7 @@ import pytest
 from grafana.src.alerts.__main__ import for_prometheus
 from tests.harness.fleet import Fleet
 from tests.harness.waiting import wait_until
-from tests.observe.drilled import LASTS, LIMIT_S, MENDED, Shop, hurried, hurried_rules
+from tests.observe.drilled import LASTS, LIMIT_S, MENDED, Shop, hurried, hurried_rules, status_of
 
 from jobstream.broker.free_ports import some_free_port
 
@@ -309,6 +307,29 @@ def test_http_side_that_fails_is_told(shop: Shop) -> None:
     shop.is_so("count(up == 1)", 3)
 
 
+def test_read_side_that_stands_is_told(shop: Shop) -> None:
+    shop.healthy()
+    since = len(shop.webhook.received)
+    path = shop.folder / "views.db"
+    url = f"sqlite:///{path}"
+    environ = {**shop.environ, "JOBSTREAM_VIEWS_DATABASE": url}
+    command = [sys.executable, "-m", "jobstream", "views"]
+
+    with Fleet(command, shop.folder / "views", environ) as projections:
+        projection = projections.start()
+        shop.enqueue("send_receipt", "o-1")
+        shop.is_so("sum(jobs_views_folded_records_total) > bool 0", 1)
+        with closing(sqlite3.connect(path, timeout=LIMIT_S)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            shop.enqueue("send_receipt", "o-2")
+            assert shop.told("JobsViewsBehind", "firing", since)["receiver"] == "ticket"
+            shop.follow("JobsViewsBehind", JOBSTREAM_VIEWS_DATABASE=url)
+        shop.told("JobsViewsBehind", "resolved", since)
+        shop.follow("JobsViewsBehind", mended=True, JOBSTREAM_VIEWS_DATABASE=url)
+        projections.drain(projection)
+    shop.is_so("count(up == 1)", 3)
+
+
 WRITES = """
 import sys
 from sqlalchemy import create_engine
@@ -363,16 +384,3 @@ def test_outbox_that_no_relay_publishes_is_told(shop: Shop) -> None:
         shop.told("JobsOutboxRowsSetAside", "resolved", since)
         relays.drain(relay)
     shop.is_so("count(up == 1)", 3)
-
-
-def status_of(port: int) -> int | None:
-    """How a look at the queues is answered; None while nothing listens."""
-    try:
-        with urllib.request.urlopen(
-            f"http://127.0.0.1:{port}/api/v1/queues", timeout=LIMIT_S
-        ) as it:
-            return int(it.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-    except OSError:
-        return None
