@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
-from enum import Enum
 from io import BytesIO
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID
@@ -13,6 +12,7 @@ from uuid import UUID
 from fastavro import parse_schema, schemaless_reader
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.property.parts import Colour, Line
 
 from jobstream_schemas import Catalogue, DecimalSpec, DecodeError, JobCodec, Meta, is_id
 from jobstream_schemas.avro_json import plain
@@ -21,17 +21,6 @@ from jobstream_schemas.packaged import packaged
 
 if TYPE_CHECKING:
     from fastavro.types import Schema
-
-
-class Colour(Enum):
-    RED = 1
-    BLUE = "b"
-
-
-@dataclass(frozen=True)
-class Line:
-    sku: str
-    count: int = 1
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import dataclasses
 from dataclasses import MISSING, dataclass, field
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
-from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from uuid import UUID
 
@@ -15,6 +14,7 @@ import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.property.parts import Colour, Line
 
 from jobstream_schemas import Catalogue, DecimalSpec, JobCodec, Meta, Secret
 
@@ -22,17 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 META = Meta("j-1", 1_000, "test")
-
-
-class Colour(Enum):
-    RED = 1
-    BLUE = "b"
-
-
-@dataclass(frozen=True)
-class Line:
-    sku: str
-    count: int = 1
 
 
 @dataclass(frozen=True)

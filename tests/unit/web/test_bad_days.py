@@ -45,6 +45,7 @@ def test_without_a_broker_every_read_is_a_503_that_says_when_to_come_back(tmp_pa
 
     answers = web.all(work)
     web.desk.close()
+    app.close()
 
     assert {answer.status_code for answer in answers} == {503}
     for answer in answers[:-2]:
@@ -207,6 +208,8 @@ def test_each_act_leaves_a_line_with_who_why_and_from_where(
         headers={"X-Request-ID": "r-7"},
         timeout=LIMIT_S,
     )
+    web.desk.close()
+    app.close()
 
     assert answer.status_code == 503
     (line,) = [vars(record) for record in caplog.records if record.name == "jobstream.audit"]
