@@ -70,7 +70,7 @@ class LifespanFailed(ProcessorError):
     """A lifespan of the app did not start, or ended too early; the message names it.
 
     Stops a worker, before it takes a partition if it was at the start. A child process that can't
-    start one begins no job.
+    start one begins no job, and one in which one ends leaves after the job that it runs.
     """
 
 

@@ -122,9 +122,10 @@ class Surroundings:
         declaration and left in the opposite one. A plain one runs on a thread of its own, so it may
         block; an async one runs on the event loop of the handlers.
 
-        A worker whose lifespan raises, or has not yielded after 60 s, leaves with an error. When it
-        leaves, what follows the `yield` has what is left of the drain, and 2 s at least. A process
-        that is killed leaves nothing. Raises ConfigError.
+        A worker whose lifespan raises, or has not yielded after 60 s, leaves with an error; a child
+        process gives 45 s, and its job waits for another. When a process leaves, what follows the
+        `yield` has what is left of the drain, and 2 s at least. A process that is killed leaves
+        nothing. Raises ConfigError.
         """
         self._lifespans.append(Lifespan(_name_of(function), _opens(function)))
         return function
