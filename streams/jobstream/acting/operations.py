@@ -152,6 +152,10 @@ class Operations:
         with self._lock:
             return tuple(each.now() for each in reversed(self._known.values()))
 
+    def running(self) -> tuple[OperationNow, ...]:
+        """Those that go on, the newest first."""
+        return tuple(each for each in self.list() if each.ended_at is None)
+
     def get(self, operation_id: str) -> Operation:
         """The one of that id; raises NoSuch."""
         with self._lock:

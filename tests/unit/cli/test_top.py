@@ -6,10 +6,11 @@ import asyncio
 import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from rich.cells import cell_len
-from tests.harness.bad_minute import ANSWERS, JOB, JOB_ID, QUEUES, queue_row
+from tests.harness.bad_minute import ANSWERS, JOB, JOB_ID, QUEUES, TOLD, queue_row
 from tests.harness.played_board import (
     BOARD_ANSWERS,
     GROUPS,
@@ -134,6 +135,21 @@ def test_error_that_nobody_expected_is_told_with_its_class() -> None:
     async def test() -> None:
         async with played(PreparedSource({**BOARD_ANSWERS, "queues": KeyError("x")})) as (_, pilot):
             await sees(pilot, "KeyError")
+
+    run(test())
+
+
+def test_answer_that_can_not_be_drawn_is_told_and_asked_for_again() -> None:
+    async def test() -> None:
+        source = PreparedSource()
+        async with played(source) as (board, pilot):
+            source.answers = {**BOARD_ANSWERS, "queues": SimpleNamespace(as_of=TOLD)}
+            board.ask_now()
+            await sees(pilot, "AttributeError", "mail")
+            shorter = replace(ANSWERS["queues"], queues=QUEUES[:2])
+            source.answers = {**BOARD_ANSWERS, "queues": shorter}
+            board.ask_now()
+            assert "AttributeError" not in await sees(pilot, "Queues 2")
 
     run(test())
 

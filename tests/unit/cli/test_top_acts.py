@@ -90,6 +90,18 @@ def test_act_that_fails_is_told() -> None:
     run(test())
 
 
+def test_act_that_ends_by_an_error_of_the_board_is_told() -> None:
+    async def test() -> None:
+        answers = {**BOARD_ANSWERS, "try_cause": lambda *_: object()}
+        async with played(PreparedSource(answers)) as (_, pilot):
+            await press(pilot, "3", "r")
+            await write(pilot, "x")
+            await press(pilot, "enter")
+            await sees(pilot, "AttributeError")
+
+    run(test())
+
+
 def trial(outcome: Any) -> Trial:  # noqa: ANN401 - one of its words
     return Trial("5f1d3c0b9a7e", "job-1", "mail", 1, outcome, "boom", same_cause=True)
 

@@ -25,6 +25,8 @@ from jobstream.cli.printable import one_line
 from jobstream.cli.root import told
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from textual import events
     from textual.app import ComposeResult
     from textual.geometry import Size
@@ -214,7 +216,7 @@ class Board(App[None]):
 
     def action_leave(self) -> None:
         """End the board; asks first while an operation goes on, which would stop with it."""
-        going = [each for each in self._source.operations.list() if each.state == "running"]
+        going = self._source.operations.running()
         if not going or isinstance(self.screen, ActWindow):
             self.exit()
             return
@@ -286,8 +288,14 @@ class Board(App[None]):
         for pane in self.panes.values():
             pane.call_after_refresh(pane.draw_title)
 
-    def _act(self, act: object) -> None:
-        self.run_worker(act, group="acts", exit_on_error=False)  # type: ignore[arg-type]
+    def _act(self, act: Callable[[], Awaitable[None]]) -> None:
+        async def heard() -> None:
+            try:
+                await act()
+            except Exception as error:  # noqa: BLE001 - the board tells, and goes on
+                self.tell(told(error), "error")
+
+        self.run_worker(heard(), group="acts")
 
     def _line(self, where: str, text: Text) -> None:
         # At its end the screen is empty before the last of these calls.

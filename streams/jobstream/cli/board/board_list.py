@@ -69,12 +69,12 @@ class BoardList(ScrollView, can_focus=True):
         """The line that acts are about; None where there are none."""
         return self._lines[self._cursor] if self._lines else None
 
-    def exchange(self, lines: Sequence[BoardLine], columns: Sequence[BoardColumn]) -> None:
+    def exchange(self, lines: Sequence[BoardLine]) -> None:
         """Show these lines in place of those before."""
-        if lines == self._lines and columns == self.columns:
+        if lines == self._lines:
             return
         held = self.at_cursor
-        self._lines, self.columns = lines, columns
+        self._lines = lines
         places = (n for n, each in enumerate(lines) if held and each.subject == held.subject)
         self._cursor = next(places, min(self._cursor, max(0, len(lines) - 1)))
         self.virtual_size = Size(self.size.width, len(lines) + 1)

@@ -106,7 +106,7 @@ class BoardPane(Vertical):
 
     def on_mount(self) -> None:
         """Begin to ask."""
-        self.run_worker(self._ask_on(), group="asking", exit_on_error=False)
+        self.run_worker(self._ask_on(), group="asking")
         self.set_interval(1.0, self.draw_title)
         self.draw_title()
 
@@ -130,30 +130,30 @@ class BoardPane(Vertical):
             if not self.display:
                 await self._now.wait()
                 continue
-            await self._ask_once(self.kind)
+            await self._ask_once()
             try:
                 await asyncio.wait_for(self._now.wait(), self._every_s * self.kind.rests)
             except TimeoutError:
                 continue
 
-    async def _ask_once(self, kind: PaneKind) -> None:
+    async def _ask_once(self) -> None:
         self._asked_at_s = self._source.monotonic()
         try:
-            answer = await self._source.ask(kind.question, self._source.site)
-        except Exception as error:  # noqa: BLE001 - the pane tells; the next question comes
-            self._trouble = told(error)
-        else:
+            answer = await self._source.ask(self.kind.question, self._source.site)
+            # An answer that can't be drawn is trouble, too: what stands there is the one before.
+            self._all = self.kind.lines_of(answer, self._source.now_s())
             self.answer, self._told, self._trouble = answer, answer.as_of, ""
             self._told_at_s = self._source.monotonic()
-            self._all = kind.lines_of(answer, self._source.now_s())
             self._draw()
+        except Exception as error:  # noqa: BLE001 - the pane tells; the next question comes
+            self._trouble = told(error)
         finally:
             self._asked_at_s = None
         self.draw_title()
 
     def _draw(self) -> None:
         shown = [each for each in self._all if each.meets(self._filter)]
-        self.list.exchange(shown, self.kind.columns)
+        self.list.exchange(shown)
         self.draw_title()
 
     def draw_title(self) -> None:

@@ -80,6 +80,6 @@ def _stop(operations: Operations) -> None:
     operations.stop_all()
     pause = threading.Event()
     for _ in range(round(STOP_S_MAX / 0.05)):
-        if not any(each.state == "running" for each in operations.list()):
+        if not operations.running():
             return
         pause.wait(0.05)
