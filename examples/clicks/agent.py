@@ -8,6 +8,7 @@ clock but the brokers' counts: where no click comes, the agent writes a tick int
 from __future__ import annotations
 
 import os
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import faust
@@ -40,13 +41,14 @@ class OpenPartition:
 
     def __init__(self) -> None:
         self.sessions = PartitionSessions()
-        self.waiting: dict[int, Any] = {}
+        self.waiting: deque[tuple[int, Any]] = deque()
 
     def acknowledge(self) -> None:
         """Tell Faust of every click before the place from which to read again."""
         position = self.sessions.position
-        for offset in [each for each in self.waiting if each < position]:
-            self.waiting.pop(offset).ack()
+        while self.waiting and self.waiting[0][0] < position:
+            _, event = self.waiting.popleft()
+            event.ack()
 
 
 held: dict[int, OpenPartition] = {}
@@ -58,7 +60,7 @@ async def find_sessions(stream: Any) -> None:  # noqa: ANN401 - Faust's own
     async for event in stream.noack().events():
         message = event.message
         partition = held.setdefault(message.partition, OpenPartition())
-        partition.waiting[message.offset] = event
+        partition.waiting.append((message.offset, event))
         at_ms = round(message.timestamp * 1_000)
         if message.key:
             user = message.key.decode(errors="backslashreplace")

@@ -6,6 +6,8 @@ a second reading after a crash finds the same sessions, and their jobs have the 
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import OrderedDict
 from dataclasses import dataclass
 
 GAP_MS = 2_000
@@ -37,12 +39,15 @@ class Session:
 
 
 class PartitionSessions:
-    """Those of one partition, fed in the order of offsets."""
+    """Those of one partition, fed in the order of offsets. A click costs as much with many open."""
 
     def __init__(self) -> None:
-        self._open: dict[str, Session] = {}
-        self._ended: list[Session] = []
-        """Ended ones that may still reach over the place from which to read again."""
+        self._open: OrderedDict[str, Session] = OrderedDict()
+        """By user, in the order of their last clicks: the first ends first, if by its pause."""
+        self._begun: OrderedDict[str, Session] = OrderedDict()
+        """The same in the order of their first clicks: the first ends first, if by its length."""
+        self._ended: list[tuple[int, int]] = []
+        """From which to which offset ended ones reach, in order; those that overlap are one."""
         self._next = 0
 
     def click(self, user: str, offset: int, at_ms: int) -> list[Session]:
@@ -54,9 +59,10 @@ class PartitionSessions:
         mine = self._open.get(user)
         if mine is not None and mine.takes(at_ms):
             mine.last, mine.ended_ms, mine.clicks = offset, at_ms, mine.clicks + 1
+            self._open.move_to_end(user)
             return self._over(at_ms)
-        own = [self._end(user)] if mine is not None else []
-        self._open[user] = Session(user, offset, offset, at_ms, at_ms)
+        own = [self._end(mine)] if mine is not None else []
+        self._open[user] = self._begun[user] = Session(user, offset, offset, at_ms, at_ms)
         return own + self._over(at_ms)
 
     def tick(self, offset: int, at_ms: int) -> list[Session]:
@@ -71,9 +77,11 @@ class PartitionSessions:
 
     def _over(self, now_ms: int) -> list[Session]:
         """The sessions that have ended by then: no click later than now can belong to them."""
-        return [
-            self._end(user) for user, each in list(self._open.items()) if not each.takes(now_ms)
-        ]
+        found = []
+        for in_order in (self._open, self._begun):
+            while in_order and not (first := next(iter(in_order.values()))).takes(now_ms):
+                found.append(self._end(first))
+        return found
 
     @property
     def position(self) -> int:
@@ -81,14 +89,20 @@ class PartitionSessions:
 
         A session that was cut in two here would be found as another one, with another id.
         """
-        at = min((each.first for each in self._open.values()), default=self._next)
-        for each in sorted(self._ended, key=lambda session: -session.last):
-            if each.first < at <= each.last:
-                at = each.first
-        self._ended = [each for each in self._ended if each.last >= at]
+        at = next(iter(self._begun.values())).first if self._begun else self._next
+        before = bisect_left(self._ended, (at,))
+        if before and self._ended[before - 1][1] >= at:
+            before -= 1
+            at = self._ended[before][0]
+        del self._ended[:before]
         return at
 
-    def _end(self, user: str) -> Session:
-        ended = self._open.pop(user)
-        self._ended.append(ended)
-        return ended
+    def _end(self, session: Session) -> Session:
+        del self._open[session.user], self._begun[session.user]
+        low = bisect_left(self._ended, (session.first,))
+        if low and self._ended[low - 1][1] > session.first:
+            low -= 1
+        high = bisect_left(self._ended, (session.last,))
+        reach = [(session.first, session.last), *self._ended[low:high]]
+        self._ended[low:high] = [(min(reach)[0], max(last for _, last in reach))]
+        return session

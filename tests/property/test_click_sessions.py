@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from examples.clicks.sessions import GAP_MS, LENGTH_MS_MAX, PartitionSessions, Session
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -45,6 +47,28 @@ def straight(log: list[Click]) -> dict[str, tuple[str, int, int, int]]:
             user, session[0][1], session[-1][1], len(session),
         )  # fmt: skip
     return found
+
+
+def test_a_click_costs_as_much_with_many_sessions_open() -> None:
+    def calls(users: int) -> int:
+        reader, count = PartitionSessions(), 0
+
+        def counted(_frame: object, event: str, _arg: object) -> None:
+            nonlocal count
+            count += event == "call"
+
+        for number in range(users):
+            reader.click(f"u{number}", number, number * 1_000 // users)
+        sys.setprofile(counted)
+        try:
+            for number in range(100):
+                reader.click(f"u{number}", users + number, 1_000)
+                _ = reader.position
+        finally:
+            sys.setprofile(None)
+        return count
+
+    assert calls(2_000) < 2 * calls(200)
 
 
 @example([("ann", 0), ("bob", 0), ("ann", 0), ("bob", 1_500), ("", 1_000)], [5])
