@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from fastavro import parse_schema
 
-from jobstream.operate.correction import definitions, fields_of, value_of
+from jobstream.operate.correction import fields_of, value_of
 from jobstream.operate.errors import CannotFix
+from jobstream_schemas.avro_json import named_types
 from jobstream_schemas.secret import MASK
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def fix_fields(
     masked_args: Mapping[str, Any],
 ) -> tuple[FixField, ...]:
     """A field for each of the schema's; `masked_args` are the same args without secrets."""
-    known = dict(definitions(parse_schema(schema)))
+    known = named_types(parse_schema(schema))
     return tuple(
         _field(name, declared, known, args, masked_args)
         for name, declared in fields_of(parse_schema(schema)).items()

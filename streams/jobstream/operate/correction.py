@@ -14,6 +14,7 @@ from fastavro import parse_schema, schemaless_reader, schemaless_writer
 from fastavro.validation import validate
 
 from jobstream.operate.errors import CannotFix
+from jobstream_schemas.avro_json import named_types
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -57,7 +58,7 @@ def corrected_args(reader: Reader, args: bytes, changes: Mapping[str, object]) -
     schema: Any = parse_schema(reader.schema)
     fields = fields_of(schema)
     require_fields(changes, fields, reader.job_type)
-    known = dict(definitions(schema))
+    known = named_types(schema)
     stream, made = BytesIO(args), []
     for name, declared in fields.items():
         alone = _alone(name, declared, known)
@@ -146,18 +147,3 @@ def _plain(declared: Any, known: Mapping[str, Any], seen: set[str]) -> Any:  # n
             for each in declared["fields"]
         ]
     return kept
-
-
-def definitions(schema: Any) -> Iterable[tuple[str, Any]]:  # noqa: ANN401 - a schema
-    """Every named type within a parsed schema, by its whole name."""
-    if isinstance(schema, list):
-        for each in schema:
-            yield from definitions(each)
-    elif isinstance(schema, dict):
-        if schema.get("type") in _NAMED:
-            yield schema["name"], schema
-        for each in schema.get("fields", ()):
-            yield from definitions(each["type"])
-        for inner in ("items", "values", "type"):
-            if isinstance(schema.get(inner), dict | list):
-                yield from definitions(schema[inner])
