@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jobstream.cli.extras import needing
 from jobstream.cli.log_output import LogForm, configure
 from jobstream.cli.options import (
     at_port,
@@ -19,14 +20,12 @@ from jobstream.cli.options import (
 )
 from jobstream.cli.output import print_json, print_table, say
 from jobstream.cli.runs_by_default import RunsByDefault
-from jobstream.errors import ConfigError
 from jobstream.exits import FAILURE, OK
 from jobstream.roles.stop_signals import SIGNALS, leave_at_once
 
 if TYPE_CHECKING:
     from jobstream.cli.app_name import AppName
 
-NEEDS = "the relay needs one package more: pip install 'jobstream[sql]'"
 COLUMNS = ("row>", "type", "job", "age>", "error")
 url_option = click.option(
     "--url",
@@ -162,17 +161,13 @@ def _row(each: Any, now_ms: int) -> tuple[Any, ...]:  # noqa: ANN401 - of jobstr
 
 def _parts() -> dict[str, Any]:
     """What the commands are made of; raises ConfigError where the extra is not installed."""
-    try:
+    with needing("sql"):
         from jobstream.sql.opening import opened  # noqa: PLC0415 - an extra
         from jobstream.sql.outbox_rows import OutboxRows  # noqa: PLC0415 - as above
         from jobstream.sql.relay import Relay  # noqa: PLC0415 - as above
         from jobstream.sql.relay_metrics import RelayMetrics, probes_of  # noqa: PLC0415 - as above
         from jobstream.sql.row_sending import RowSender  # noqa: PLC0415 - as above
         from jobstream.sql.sweeping import lives_ms  # noqa: PLC0415 - as above
-    except ModuleNotFoundError as error:
-        if error.name is not None and error.name.startswith("jobstream"):
-            raise
-        raise ConfigError(NEEDS) from error
     return {
         "opened": opened, "OutboxRows": OutboxRows, "Relay": Relay,
         "RelayMetrics": RelayMetrics, "probes_of": probes_of, "RowSender": RowSender,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jobstream.cli.app_command import AppCommand
+from jobstream.cli.extras import needing
 from jobstream.cli.seen_app import database_option, site_of
 from jobstream.errors import ConfigError
 from jobstream.exits import FAILURE, OK
@@ -39,12 +40,9 @@ def command(app: AppName, *, filter_text: str, interval: float, database: str | 
     meanwhile is printed at the end.
     """
     require_terminal()
-    try:
+    with needing("top"):
         from jobstream.cli.board.board_app import Board  # noqa: PLC0415 - needs the extra
         from jobstream.cli.board.board_source import BoardSource  # noqa: PLC0415 - as above
-    except ModuleNotFoundError as error:
-        message = f"{error.name} is missing: pip install 'jobstream[top]'"
-        raise ConfigError(message) from error
     from jobstream.cli.board.held_log import log_held  # noqa: PLC0415 - with the command only
 
     for name in SIZES:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jobstream.cli.extras import needing
 from jobstream.cli.log_output import LogForm, configure
 from jobstream.cli.options import (
     at_port,
@@ -20,7 +21,6 @@ from jobstream.cli.options import (
 )
 from jobstream.cli.output import print_json, progress, say
 from jobstream.cli.runs_by_default import RunsByDefault
-from jobstream.errors import ConfigError
 from jobstream.exits import FAILURE, OK
 from jobstream.roles.stop_signals import SIGNALS, leave_at_once
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from jobstream.cli.app_name import AppName
     from jobstream.settings import Settings
 
-NEEDS = "the read side needs more packages: pip install 'jobstream[views]'"
 database_option = click.option(
     "--database",
     metavar="URL",
@@ -171,16 +170,12 @@ def _say_status(told: dict[str, Any]) -> None:
 
 def _parts() -> dict[str, Callable[..., Any]]:
     """What the commands are made of; raises ConfigError where the extra is not installed."""
-    try:
+    with needing("views"):
         from jobstream.views.database import default_url, opened, parsed_url  # noqa: PLC0415 - heavy
         from jobstream.views.migrating import make_folder, migrate  # noqa: PLC0415 - as above
         from jobstream.views.role import ViewsRole  # noqa: PLC0415 - as above
         from jobstream.views.views_reader import Views as Answers  # noqa: PLC0415 - as above
         from jobstream.views.views_retention import Keep  # noqa: PLC0415 - as above
-    except ModuleNotFoundError as error:
-        if error.name is not None and error.name.startswith("jobstream"):
-            raise
-        raise ConfigError(NEEDS) from error
     return {
         "default_url": default_url, "opened": opened, "parsed_url": parsed_url, "Keep": Keep,
         "make_folder": make_folder, "migrate": migrate, "Views": Answers, "ViewsRole": ViewsRole,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobstream.cli.app_command import AppGroup
+from jobstream.cli.extras import needing
 from jobstream.cli.hints import typed
 from jobstream.cli.log_output import LogForm, configure
 from jobstream.cli.options import (
@@ -145,15 +146,12 @@ def _desk(
     provider: Mapping[str, Any],
 ) -> Desk:
     """What the application is made of; raises ConfigError where it must not be served there."""
-    try:
+    with needing("web"):
         from jobstream.web.application import token_path  # noqa: PLC0415 - an extra
         from jobstream.web.desk import Desk  # noqa: PLC0415 - as above
         from jobstream.web.entry_check import is_loopback  # noqa: PLC0415 - as above
         from jobstream.web.tokens import TokenFile  # noqa: PLC0415 - as above
         from jobstream.web.web_options import WebOptions  # noqa: PLC0415 - as above
-    except ImportError as error:
-        message = f"{error.name} is missing: pip install 'jobstream[web]'"
-        raise ConfigError(message) from error
     if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
         message = f"--prefix {prefix!r}: begin it with a slash and end it without, as in /jobs"
         raise ConfigError(message)
