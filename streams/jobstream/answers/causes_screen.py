@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from jobstream.answers.as_of import AsOf
-from jobstream.answers.letters_screen import LIMIT, all_letters, require_queue
+from jobstream.answers.letters_screen import LIMIT, all_letters, passing
 from jobstream.answers.moments import datetime_of
 from jobstream.operate.filters import LetterFilter
 from jobstream.operate.letter_groups import LetterGroup, groups_of
@@ -73,11 +73,7 @@ def letter_groups(
     Raises NoSuch for an unknown queue, SourceAway and TooBusy.
     """
     held = all_letters(site)
-    found = [
-        each for each in held.value.letters if wanted.passes(each) and queue in {None, each.queue}
-    ]
-    if queue is not None and not found:
-        require_queue(site, queue)
+    found = passing(site, held.value.letters, wanted, queue)
     groups = groups_of(found, held.value.trials)
     rows = tuple(_row(each) for each in groups[:limit])
     return LetterGroupsAnswer(held.as_of(), rows, len(groups) - len(rows), len(found))

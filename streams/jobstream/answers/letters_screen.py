@@ -17,6 +17,8 @@ from jobstream.operate.failed_redrives import Trials
 from jobstream.operate.open_letters import Letter, open_letters
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from jobstream.answers.app_site import Site
     from jobstream.answers.kept import CachedAnswer
     from jobstream.operate.filters import LetterFilter
@@ -75,11 +77,7 @@ def letters(
         message = f"limit={limit}: give 1 to {LIMIT_MAX}"
         raise ConfigError(message)
     held = all_letters(site)
-    found = [
-        each for each in held.value.letters if wanted.passes(each) and queue in {None, each.queue}
-    ]
-    if queue is not None and not found:
-        require_queue(site, queue)
+    found = passing(site, held.value.letters, wanted, queue)
     found.reverse()
     start = _start(found, after)
     page = found[start : start + limit]
@@ -115,6 +113,16 @@ def all_letters(site: Site) -> CachedAnswer[OpenNow]:
                 raise NoSuch(str(error)) from error
 
     return site.kept.get("letters", read)
+
+
+def passing(
+    site: Site, letters: Iterable[Letter], wanted: LetterFilter, queue: str | None
+) -> list[Letter]:
+    """Those that pass and are of the queue, if it names one; raises NoSuch for an unknown one."""
+    found = [each for each in letters if wanted.passes(each) and queue in {None, each.queue}]
+    if queue is not None and not found:
+        _require_queue(site, queue)
+    return found
 
 
 def letter_row(each: Letter) -> LetterRow:
@@ -153,7 +161,7 @@ def _start(found: list[Letter], after: str) -> int:
     return 0  # It was closed since: the list begins anew.
 
 
-def require_queue(site: Site, queue: str) -> None:
+def _require_queue(site: Site, queue: str) -> None:
     """Raise NoSuch where the app has no such queue; blocks for a look."""
     with site.readers.one() as view:
         try:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
+from jobstream.answers.jobs_answer import JobsWanted
 from jobstream.web.api_route import Reply
 from jobstream.web.entry_check import require_whole
 from jobstream.web.pages.page_acts import CALLS, call_of
@@ -51,21 +51,9 @@ async def show_count(call: PageCall) -> Page:
     return Page("close.html", f"{asked.way.capitalize()} dead letters", values)
 
 
-@dataclass(frozen=True, slots=True)
-class CancelQuery:
-    """Which jobs are meant."""
-
-    states: tuple[str, ...] = ()
-    types: tuple[str, ...] = ()
-    queue: str | None = None
-    key: str | None = None
-    since: datetime | None = None
-    text: str | None = None
-
-
 async def show_cancel(call: PageCall) -> Page:
     """How many jobs an act would cancel, and the form that begins it."""
-    asked: CancelQuery = call.query(CancelQuery)
+    asked: JobsWanted = call.query(JobsWanted)
     given = {
         "states": " ".join(asked.states),
         "types": " ".join(asked.types),
