@@ -14,8 +14,9 @@ class KeyStore(Protocol):
 
     Its own clock decides when a lease or an answer is over, so clocks of replicas may differ. Each
     call is one atomic step. A store that has coroutines `abegin` and `akeep`, and says so by a
-    true `awaits`, is awaited by the ASGI middleware in their place. Every call raises StoreAway
-    where the store can't be reached, and StoreNotReady where its table is missing.
+    true `awaits`, is awaited by the ASGI middleware in their place. A call that took too long is
+    not cancelled: a key that it took late is given back. Every call raises StoreAway where the
+    store can't be reached, and StoreNotReady where its table is missing.
     """
 
     @property
