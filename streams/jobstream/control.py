@@ -1,4 +1,4 @@
-"""Control entries from Python: pause, resume, cancel, quiet, breakers.
+"""Control entries from Python: pause, resume, cancel, quiet, drain, breakers.
 
 Each call writes one record to the control topic and waits for its acknowledgement. Workers act on
 it within two seconds; a call may return before they do.
@@ -24,6 +24,7 @@ from jobstream.topics.names import control_topic
 from jobstream_processors.core.duration import to_ms
 from jobstream_processors.core.orders import (
     CANCEL,
+    DRAIN,
     HOLD_BREAKER,
     LASTS_MS,
     LASTS_MS_MAX,
@@ -173,6 +174,16 @@ class Control:
         """Let a worker take jobs again; `worker` exactly as it was given to `quiet`."""
         self.lift(QUIET, worker)
 
+    def drain(self, worker: str, *, why: str = "", who: str | None = None) -> ControlEntry:
+        """Let a worker drain and leave, as SIGTERM does; its partitions go to the others.
+
+        `worker` is `host:pid`, or the beginning of such names and `*`; `*` alone is refused with
+        ConfigError. Workers that have joined their group obey, each once; those that start later do
+        not, so a worker that is started anew stays. The entry ends after 5 minutes: a worker that
+        can't read it until then goes on. It can't be taken back from a worker that has read it.
+        """
+        return self.tell(DRAIN, worker, why=why, for_=None, who=who)
+
     def breaker(self, name: str) -> BreakerControl:
         """Hold a circuit breaker open or closed, or release it.
 
@@ -221,11 +232,12 @@ class Control:
     ) -> ControlEntry:
         """Write an entry of any kind; `subject` is not looked up. Raises ConfigError.
 
-        A quiet whose subject no worker can have is refused, too: `host` without `:pid` or `*`.
+        A quiet or drain whose subject no worker can have is refused, too: `host` without `:pid` or
+        `*`.
 
         The times of what it returns are the broker's; this machine's where that can't be asked.
         """
-        if kind == QUIET and not names_workers(subject):
+        if kind in {QUIET, DRAIN} and not names_workers(subject):
             message = (
                 f"no worker is called {subject!r:.100}, so nothing was written: give HOST:PID, "
                 "as `jobstream status` shows it, or the beginning of such names and *"

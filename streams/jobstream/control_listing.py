@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ControlEntry:
-    """A control entry: a pause, a cancel or a quiet order, and when it ends."""
+    """A control entry: a pause, a cancel, a quiet or a drain, and when it ends."""
 
     kind: str
-    """`pause_queue`, `pause_type`, `cancel`, `quiet`, `hold_breaker`, `breaker_opened` or
-    `set_limit`."""
+    """`pause_queue`, `pause_type`, `cancel`, `quiet`, `drain`, `hold_breaker`, `breaker_opened`
+    or `set_limit`."""
     subject: str
     """The queue, the job type, the job's id, the worker, the breaker, or the limit."""
     who: str

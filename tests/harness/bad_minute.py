@@ -303,14 +303,15 @@ LIMITS = LimitsAnswer(
     ),
 )  # fmt: skip
 PROCESSES = (
-    ProcessRow("worker", "web-1:3120", 3_120, "127.0.0.1:9101", True, True, 2, 16, 8, 41,
+    ProcessRow("worker", "web-1:3120", 3_120, "127.0.0.1:9101", True, True, False, 2, 16, 8, 41,
                {"reports-0": ("queue paused",)}, None, ()),
-    ProcessRow("worker", "web-1:3188", 3_188, "127.0.0.1:9102", True, True, 0, 16, 4, 0, {},
+    ProcessRow("worker", "web-1:3188", 3_188, "127.0.0.1:9102", True, True, False, 0, 16, 4, 0, {},
                ControlEntry("quiet", "web-1:3188", "lin", "looking at its memory",
                             ago(minutes=3), NOW + timedelta(minutes=57)), ()),
-    ProcessRow("worker", "", 3_240, "127.0.0.1:9103", False, False, 0, 0, 0, 0, {}, None,
+    ProcessRow("worker", "", 3_240, "127.0.0.1:9103", False, False, False, 0, 0, 0, 0, {}, None,
                ("no answer: timed out",)),
-    ProcessRow("exporter", "", 3_300, "127.0.0.1:9104", True, True, 0, 0, 0, 0, {}, None, ()),
+    ProcessRow("exporter", "", 3_300, "127.0.0.1:9104", True, True, False, 0, 0, 0, 0, {},
+               None, ()),
 )  # fmt: skip
 WORKERS_NOW = WorkersAnswer(TOLD, PROCESSES, RUNS, 0, WORKERS, DELAYERS, 4)
 AUDIT = AuditAnswer(

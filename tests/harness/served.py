@@ -104,9 +104,14 @@ class Served:
 
     def stop(self, limit_s: float = STOP_LIMIT_S) -> None:
         """Drain and wait until the roles have left; raises what they raised, or TooLate."""
-        roles, thread = self._roles, self._thread
-        if roles is not None and thread is not None:
-            roles.stop()
+        if self._roles is not None:
+            self._roles.stop()
+        self.left(limit_s)
+
+    def left(self, limit_s: float = STOP_LIMIT_S) -> None:
+        """Wait until the roles have left by themselves, as `stop` does."""
+        thread = self._thread
+        if thread is not None:
             wait_until(lambda: not thread.is_alive(), "the roles have left", limit_s=limit_s)
             self._roles = self._thread = None
         self._check()

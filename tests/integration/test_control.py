@@ -16,12 +16,14 @@ from tests.harness.served import Served
 from tests.harness.waiting import wait_until
 
 from jobstream import App, Backoff, ConfigError, Context
+from jobstream.observe.observed import worker_name
 from jobstream.roles.process import Roles
 from jobstream_processors.core.duration import to_ms
 from jobstream_processors.core.headers import Carried, render
 from jobstream_schemas import Meta
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -197,6 +199,40 @@ def test_quiet_workers_take_nothing_new_and_finish_what_they_have(
     ALLOWED.set()
     app.control.unquiet("*")
     assert shop.end_of(sent.job_id) == "done"
+
+
+def test_drained_workers_end_their_jobs_and_leave_and_stay_when_they_come_back(
+    shop: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "jobstream.roles")
+    app = shop.app
+    running = app.jobs["waits"].enqueue(Work("drain"))
+    wait_until(lambda: "drain" in BEGUN, "it runs", limit_s=WAIT_S)
+
+    before = len(logged(caplog, "worker_started"))
+    with another(app):
+        wait_until(
+            lambda: len(logged(caplog, "worker_started")) > before, "it joins", limit_s=WAIT_S
+        )
+        app.control.drain(worker_name(), why="a leak", who="ann@laptop")
+        # Both have that name here, and each is to leave.
+        wait_until(lambda: len(logged(caplog, "draining")) == 2, "both drain", limit_s=WAIT_S)
+        app.control.cancel(running.job_id)
+        shop.left()
+    assert shop.end_of(running.job_id) == "cancelled"
+    (told,) = {(vars(each)["who"], vars(each)["why"]) for each in logged(caplog, "draining")}
+    assert told == ("ann@laptop", "a leak")
+
+    shop.start()
+    goes_on(shop)
+    assert [entry.kind for entry in app.control.entries()] == ["drain", "cancel"]
+    app.control.drain("no-such-host:*")
+    goes_on(shop)
+    assert len(logged(caplog, "draining")) == 2
+
+
+def logged(caplog: pytest.LogCaptureFixture, event: str) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if record.message == event]
 
 
 @pytest.mark.parametrize("job", ["waits", "asks"])

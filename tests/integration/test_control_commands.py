@@ -272,6 +272,37 @@ def test_a_pause_holds_where_the_command_returns(terminal: Terminal, served: Ser
         terminal.run("control", "resume", "--queue", "mail")
 
 
+def test_a_drain_is_written_and_waited_for(terminal: Terminal, served: Served) -> None:
+    name = worker_name()
+    assert "HOST:PID" in terminal.run("control", "drain", "host", code=1)
+    assert "stop all work at once" in terminal.run("control", "drain", "*", code=1)
+    assert terminal.held() == []
+    said = terminal.said("control", "drain", "host:1", "--why", "a leak", "--who", "ann")
+    assert "workers host:1 drain and leave; the order holds until " in said
+    assert "by ann: a leak\n" in said
+    assert "no worker that it concerns answers on this machine" in said
+
+    send = terminal.app.jobs["send_receipt"]
+    with served:
+        assert served.end_of(send.enqueue(Receipt("o-20")).job_id) == "done"
+        said = terminal.said("control", "drain", name)
+        assert f"every worker on this machine acts on it ({name})" in said
+        served.left()
+        unseen = terminal.said("control", "drain", name, "--no-wait")
+        assert "acts on it" not in unseen
+
+        served.start()
+        assert served.end_of(send.enqueue(Receipt("o-21")).job_id) == "done"
+        told = terminal.json("control", "list")
+        assert [(each["kind"], each["subject"]) for each in told] == [
+            ("drain", "host:1"),
+            ("drain", name),
+        ]
+        assert name not in terminal.run("lag"), "a worker that leaves holds up no queue"
+    for subject in ("host:1", name):
+        terminal.app.control.lift("drain", subject)
+
+
 def test_a_cancel_says_on_which_worker_the_job_runs(terminal: Terminal, served: Served) -> None:
     with served:
         job_id = terminal.app.jobs["endless"].enqueue(Receipt("o-14")).job_id

@@ -269,8 +269,10 @@ def test_a_pause_is_in_the_audit_with_who_and_why_and_shown_where_it_holds(
     paused = running.ask("POST", f"{path}/pause", json=said)
     try:
         wait_until(
-            lambda: running.ask("GET", path).json()["queue"]["paused"],
-            "the pause is shown",
+            lambda: (
+                (running.ask("GET", path).json()["queue"]["paused"] or {}).get("why") == said["why"]
+            ),
+            "this pause is shown, and not one of a test before",
             limit_s=LIMIT_S,
         )
         acts = running.ask("GET", f"{V1}/audit").json()["acts"]
@@ -280,6 +282,27 @@ def test_a_pause_is_in_the_audit_with_who_and_why_and_shown_where_it_holds(
     assert (paused.status_code, resumed.status_code) == (200, 204)
     assert paused.json()["who"] == "local@127.0.0.1"
     assert ("pause_queue", "the provider is down") in {(a["what"], a["why"]) for a in acts}
+
+
+def test_a_drain_is_in_the_audit_and_one_of_all_workers_is_refused(running: Running) -> None:
+    path, why = f"{V1}/workers/drain", "its memory grows"
+
+    drained = running.ask("POST", path, json={"worker": "no-such-host:1", "why": why})
+    refused = running.ask("POST", path, json={"worker": "*", "why": why})
+    unknown = running.ask("POST", path, json={"worker": "no-such-host", "why": why})
+
+    assert (drained.status_code, refused.status_code, unknown.status_code) == (200, 422, 422)
+    assert "it would stop all work at once" in refused.json()["detail"]
+    entry = drained.json()
+    assert (entry["kind"], entry["subject"], entry["why"]) == ("drain", "no-such-host:1", why)
+    wait_until(
+        lambda: (
+            ("drain", why)
+            in {(a["what"], a["why"]) for a in running.ask("GET", f"{V1}/audit").json()["acts"]}
+        ),
+        "the audit has it",
+        limit_s=LIMIT_S,
+    )
 
 
 def test_every_read_answers_with_its_age_and_source(running: Running) -> None:

@@ -321,6 +321,7 @@ app.every("10m")(len)  # rejected
 app.control.resume(job_id="019c13ec")
 app.control.resume(queue=mail)
 app.control.unquiet("worker-7:*")
+app.control.drain("worker-7:4711", why="its memory grows")
 until: datetime = app.control.entries()[0].expires_at
 app.control.breaker("smtp").open(why="moves", for_="2h")
 held: ControlEntry = app.control.breaker("smtp").close(who="ann@laptop")

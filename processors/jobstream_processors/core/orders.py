@@ -17,16 +17,19 @@ from jobstream_processors.core.identity import utf8_bytes
 from jobstream_processors.errors import InvalidOption
 
 PAUSE_QUEUE, PAUSE_TYPE, CANCEL, QUIET = "pause_queue", "pause_type", "cancel", "quiet"
+DRAIN = "drain"
+"""Workers that run when it is written drain and leave; those that start later ignore it."""
 HOLD_BREAKER, BREAKER_OPENED = "hold_breaker", "breaker_opened"
 """An operator holds a breaker open or closed; a worker has opened one and tells the others."""
 SET_LIMIT = "set_limit"
 """A limit of a job type has other numbers than its code says."""
-KINDS = (PAUSE_QUEUE, PAUSE_TYPE, CANCEL, QUIET, HOLD_BREAKER, BREAKER_OPENED, SET_LIMIT)
+KINDS = (PAUSE_QUEUE, PAUSE_TYPE, CANCEL, QUIET, DRAIN, HOLD_BREAKER, BREAKER_OPENED, SET_LIMIT)
 LASTS_MS: Mapping[str, int] = {
     PAUSE_QUEUE: to_ms("24h"),
     PAUSE_TYPE: to_ms("24h"),
     CANCEL: to_ms("30d"),
     QUIET: to_ms("1h"),
+    DRAIN: to_ms("5m"),
     HOLD_BREAKER: to_ms("1h"),
     BREAKER_OPENED: to_ms("30s"),
     SET_LIMIT: to_ms("24h"),
@@ -40,7 +43,7 @@ OPEN = "open"
 """The number of a `hold_breaker`: 1 holds it open, 0 closed."""
 NO_LIMITS: Final[Mapping[str, int]] = MappingProxyType({})
 ANY = "*"
-"""At the end of the subject of `quiet`: every worker whose name begins like that."""
+"""At the end of the subject of `quiet` or `drain`: every worker whose name begins like that."""
 
 
 class Order(NamedTuple):
@@ -75,6 +78,8 @@ class Orders:
     types: Mapping[str, Order] = field(default_factory=dict, hash=False)
     cancels: Mapping[str, Order] = field(default_factory=dict, hash=False)
     quiets: tuple[Order, ...] = ()
+    drains: tuple[Order, ...] = ()
+    """All in force. Which of them a worker obeys depends on when it read them."""
     breakers: Mapping[str, Order] = field(default_factory=dict, hash=False)
     """Those that operators hold open or closed."""
     openings: Mapping[str, Order] = field(default_factory=dict, hash=False)
@@ -92,6 +97,7 @@ class Orders:
         yield from self.types.values()
         yield from self.cancels.values()
         yield from self.quiets
+        yield from self.drains
         yield from self.breakers.values()
         yield from self.openings.values()
         yield from self.limits.values()
@@ -115,6 +121,7 @@ def in_force(entries: Iterable[Order], now_ms: int) -> Orders:
         types=by_kind[PAUSE_TYPE],
         cancels=by_kind[CANCEL],
         quiets=tuple(by_kind[QUIET].values()),
+        drains=tuple(by_kind[DRAIN].values()),
         breakers=by_kind[HOLD_BREAKER],
         openings=by_kind[BREAKER_OPENED],
         limits=by_kind[SET_LIMIT],
@@ -131,7 +138,7 @@ def counts(entries: Iterable[Order], now_ms: int) -> dict[str, int]:
 
 
 def is_meant(subject: str, worker: str) -> bool:
-    """Whether a `quiet` with this subject means the worker of that name."""
+    """Whether a `quiet` or `drain` with this subject means the worker of that name."""
     if subject.endswith(ANY):
         return worker.startswith(subject.removesuffix(ANY))
     return worker == subject
@@ -166,6 +173,12 @@ def check(  # noqa: PLR0917 - the fields of an entry, in its order
             raise InvalidOption(message)
     if not LASTS_MS_MIN <= lasts_ms <= LASTS_MS_MAX:
         message = f"an entry for {lasts_ms} ms is refused: give 1s to 366d"
+        raise InvalidOption(message)
+    if kind == DRAIN and not subject.strip(ANY):
+        message = (
+            f"{kind} of {subject} is refused, since it would stop all work at once: "
+            "name a worker, HOST:PID, or the beginning of some names, as in HOST:*"
+        )
         raise InvalidOption(message)
     if kind == HOLD_BREAKER and limits.get(OPEN) not in {0, 1}:
         message = f"{kind} of {subject} has {dict(limits)}: give {OPEN} as 1, or as 0 for closed"

@@ -1,4 +1,4 @@
-"""Acts that are control entries: pause, cancel, quiet, breakers, limits. All end by themselves.
+"""Acts that are control entries: pause, cancel, quiet, drain, and so on. All end by themselves.
 
 Each call blocks until the brokers have acknowledged the entry; workers act on it within 2 seconds.
 """
@@ -14,6 +14,7 @@ from jobstream.operate.name_check import unknown_type
 from jobstream.operate.near_names import close_first, listed
 from jobstream_processors.core.orders import (
     CANCEL,
+    DRAIN,
     HOLD_BREAKER,
     NO_LIMITS,
     OPEN,
@@ -77,6 +78,11 @@ def quiet(site: Site, by: ActedBy, worker: str, for_: str | None) -> ControlEntr
 def unquiet(site: Site, by: ActedBy, worker: str) -> None:
     """Let it start jobs again; `worker` exactly as it was given to `quiet`."""
     _lift(site, by, QUIET, worker)
+
+
+def drain(site: Site, by: ActedBy, worker: str) -> ControlEntry:
+    """Let a worker, `host:pid` or `host:*`, drain and leave; raises ConfigError for `*` alone."""
+    return _tell(site, by, DRAIN, worker, None)
 
 
 def hold_breaker(

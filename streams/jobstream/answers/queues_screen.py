@@ -11,7 +11,7 @@ from jobstream.answers.errors import NoSuch
 from jobstream.control_listing import ControlEntry, shown
 from jobstream.operate.near_names import close_first, listed
 from jobstream.topics.names import delay_group, worker_group
-from jobstream_processors.core.orders import CANCEL, PAUSE_QUEUE
+from jobstream_processors.core.orders import CANCEL, DRAIN, PAUSE_QUEUE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -140,7 +140,8 @@ def queue(site: Site, name: str) -> QueueAnswer:
         orders=tuple(
             shown(order)
             for order in taken.orders
-            if order.kind != CANCEL and (order.kind != PAUSE_QUEUE or order.subject == name)
+            if order.kind not in {CANCEL, DRAIN}
+            and (order.kind != PAUSE_QUEUE or order.subject == name)
         ),
         workers=groups(site, taken)[0],
         delayers=groups(site, taken)[1],

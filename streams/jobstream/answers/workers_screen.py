@@ -44,6 +44,8 @@ class ProcessRow:
     address: str
     live: bool
     ready: bool
+    draining: bool
+    """It was asked to leave: it begins nothing, and goes once its jobs have ended."""
     running: int
     concurrency: int
     partitions: int
@@ -116,6 +118,7 @@ def _row(answer: dict[str, Any], quiets: list[Order]) -> ProcessRow:
         address=str(answer.get("address", "")),
         live=bool(answer.get("live")),
         ready=bool(answer.get("ready")),
+        draining=bool(answer.get("leaving")),
         running=int(answer.get("running") or 0),
         concurrency=int(answer.get("concurrency") or 0),
         partitions=int(answer.get("partitions") or 0),

@@ -12,6 +12,8 @@ from jobstream.operate.process_answers import workers_here
 from jobstream_processors.core.orders import QUIET, is_meant
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jobstream.operate.view import AppView
 
 AGAIN_S = 0.2
@@ -49,7 +51,34 @@ def confirm(view: AppView, kind: str, subject: str, wait_s: float, *, in_force: 
     """Wait, say since when the order holds, and return the exit code. 0 s is no wait at all."""
     if not wait_s:
         return OK
-    seen = wait_seen(view, kind, subject, wait_s, in_force=in_force)
+    return _told(wait_seen(view, kind, subject, wait_s, in_force=in_force), wait_s)
+
+
+def meant_here(view: AppView, subject: str) -> list[str]:
+    """The workers of this machine that run jobs, stay, and would obey a drain of this subject."""
+    answers = workers_here(view)
+    stay = [answer["worker"] for answer in answers if answer.get("leaving") is False]
+    return [name for name in stay if is_meant(subject, name)]
+
+
+def confirm_drain(view: AppView, names: Sequence[str], wait_s: float) -> int:
+    """Wait until these workers of this machine drain or have left, and return the exit code.
+
+    Those that come under a pattern meanwhile are not asked: they do not obey. 0 s is no wait at
+    all.
+    """
+    if not wait_s:
+        return OK
+    deadline, pause = time.monotonic() + wait_s, threading.Event()
+    while True:
+        stay = {a["worker"] for a in workers_here(view) if not a.get("leaving")} & {*names}
+        seen = Seen([n for n in names if n not in stay], [n for n in names if n in stay])
+        if not seen.missing or time.monotonic() >= deadline:
+            return _told(seen, wait_s)
+        pause.wait(AGAIN_S)
+
+
+def _told(seen: Seen, wait_s: float) -> int:
     elsewhere = "workers elsewhere do within 2 s"
     if seen.missing:
         names = ", ".join(seen.missing)

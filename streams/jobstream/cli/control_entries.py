@@ -45,18 +45,23 @@ def wait_options(function: _Function) -> _Function:
     return waiting  # type: ignore[return-value] # the command's own options are the same
 
 
+def author_options(function: _Function) -> _Function:
+    """Add --why and --who to a command."""
+    for option in (
+        click.option("--who", help="Your name, shown with the entry.  [default: user@host]"),
+        click.option("--why", default="", help="Reason, shown wherever the entry is listed."),
+    ):
+        function = option(function)
+    return function
+
+
 def entry_options(lasts: str) -> Callable[[_Function], _Function]:
     """Add --for, --why and --who to a command; `lasts` is the default of --for."""
+    length = f"The entry ends by itself after this time, as in 30m or 7d.  [default: {lasts}]"
+    option = click.option("--for", "lasts", metavar="DURATION", type=LASTS, help=length)
 
     def decorate(function: _Function) -> _Function:
-        length = f"The entry ends by itself after this time, as in 30m or 7d.  [default: {lasts}]"
-        for option in (
-            click.option("--who", help="Your name, shown with the entry.  [default: user@host]"),
-            click.option("--why", default="", help="Reason, shown wherever the entry is listed."),
-            click.option("--for", "lasts", metavar="DURATION", type=LASTS, help=length),
-        ):
-            function = option(function)
-        return function
+        return option(author_options(function))
 
     return decorate
 
@@ -84,7 +89,7 @@ def order_entry(
 ) -> ControlEntry:
     """Write an entry with what the options say."""
     return control_of(view).tell(
-        kind, subject, why=said["why"] or "", for_=said["lasts"], who=said["who"], limits=limits
+        kind, subject, why=said["why"] or "", for_=said.get("lasts"), who=said["who"], limits=limits
     )
 
 

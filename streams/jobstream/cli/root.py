@@ -35,7 +35,7 @@ COMMANDS = {
     "web": "Serve the HTTP API of an app, and make tokens for it.",
     "views": "Keep a database of the jobs of an app, for pages and queries.",
     "relay": "Publish the jobs that services wrote with their own transactions.",
-    "control": "Pause queues and job types, cancel jobs, quiet workers, hold breakers.",
+    "control": "Pause queues and job types, cancel jobs, quiet or drain workers, hold breakers.",
     "schedules": "List, add, pause, run and backfill schedules.",
     "topics": "Create and check the topics of an app.",
     "offsets": "Show and move the offsets of a consumer group.",

@@ -60,7 +60,10 @@ class Telling:
         """It ended unasked, by a signal if `code` is negative; it restarts in `again_s`."""
         how = {"signal": signal_name(-code)} if code < 0 else {"code": code}
         told = {"child": child.name, **how, "again_in_s": again_s}
-        log.warning("child_died" if code else "child_left_unasked", extra=told)
+        if code == REPLACE:
+            log.info("child_replaced", extra=told)
+        else:
+            log.warning("child_died" if code else "child_left_unasked", extra=told)
 
     def stopping(self, number: int, children: int) -> None:
         """A signal came, and the children drain."""
@@ -173,8 +176,9 @@ class Supervisor:
             began, of_round = loop.time(), self._round
             code = await self._run_once(child)
             if self._stopping:
-                # The signal came before it could listen and ended it: it had nothing yet.
-                self._failed = self._failed or code not in {OK, -signal.SIGTERM}
+                # The signal came before it could listen and ended it: it had nothing yet. Or it
+                # came when the child had just drained, to be replaced.
+                self._failed = self._failed or code not in {OK, REPLACE, -signal.SIGTERM}
                 return
             if of_round != self._round:
                 pause_s = 0.0

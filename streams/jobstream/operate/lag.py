@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 
 from jobstream.operate.onlooker import Onlooker
 from jobstream.operate.sight import PartitionLag
-from jobstream_processors.core.orders import CANCEL, HOLD_BREAKER, OPEN, PAUSE_QUEUE, Order
+from jobstream_processors.core.orders import (
+    CANCEL,
+    DRAIN,
+    HOLD_BREAKER,
+    OPEN,
+    PAUSE_QUEUE,
+    Order,
+)
 
 if TYPE_CHECKING:
     from jobstream.operate.view import AppView
@@ -105,4 +112,6 @@ def _may_hold(entry: Order, queue: str) -> bool:
     """Whether it may keep jobs of the queue waiting; which types stand there is not known here."""
     if entry.kind == HOLD_BREAKER:
         return bool(entry.limits.get(OPEN))
-    return entry.subject == queue if entry.kind == PAUSE_QUEUE else entry.kind != CANCEL
+    if entry.kind == PAUSE_QUEUE:
+        return entry.subject == queue
+    return entry.kind not in {CANCEL, DRAIN}

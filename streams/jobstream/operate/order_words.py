@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from jobstream_processors.core.orders import (
     BREAKER_OPENED,
     CANCEL,
+    DRAIN,
     OPEN,
     PAUSE_QUEUE,
     PAUSE_TYPE,
@@ -24,6 +25,7 @@ WHAT = {
     PAUSE_TYPE: "job type {} is paused",
     CANCEL: "the order to cancel job {} is in force",
     QUIET: "workers {} take no new jobs",
+    DRAIN: "workers {} drain and leave; the order holds",
     BREAKER_OPENED: "breaker {} was found failing, and is open",
 }
 HELD = {0: "breaker {} is held closed", 1: "breaker {} is held open"}

@@ -14,6 +14,7 @@ from jobstream.observe.observed import Observed
 from jobstream.roles.briefing import Briefing
 from jobstream.roles.membership import Membership
 from jobstream_processors.assignment.pulse import GuardedSink
+from jobstream_processors.core.orders import Order
 from jobstream_processors.job_types import JobSpec
 from jobstream_processors.queue_plan import QueuePlan
 
@@ -52,6 +53,8 @@ class Ground:
     wishes: Wishes
     left_s: Callable[[], float]
     """What is left of the drain, for what follows it: some seconds at least."""
+    leave: Callable[[Order], object]
+    """Drain and leave with all roles, since an operator ordered it; from any thread."""
     ready: Callable[[], object] | None = None
     """What the first role calls whenever it has come to serve; None for the others."""
 

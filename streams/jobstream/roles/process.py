@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from jobstream.app import App
     from jobstream.roles.ground import Role
+    from jobstream_processors.core.orders import Order
 
 log = logging.getLogger("jobstream.roles")
 
@@ -78,6 +79,8 @@ class Roles:
         """Set for good once somebody asked this process to leave."""
         self._stopping = threading.Event()
         """Set when the roles that run now are to end, for whatever reason."""
+        self.sent_away = False
+        """An operator's order, and no signal, was the first to ask this process to leave."""
         self._end_s: float | None = None
         """When that was, by the monotonic clock."""
         self._taken: list[Role] = []
@@ -200,6 +203,7 @@ class Roles:
             stopping=self._stopping,
             wishes=self._wishes,
             left_s=self._left_s,
+            leave=self._leave,
         )
         grounds = [replace(ground, ready=self._ready), *[ground] * (len(self._roles) - 1)]
         taken = [role(own) for role, own in zip(self._roles, grounds, strict=True)]
@@ -207,6 +211,12 @@ class Roles:
             await role.check()
         self._taken = taken
         return ground
+
+    def _leave(self, entry: Order) -> None:
+        if not self._told.is_set():
+            self.sent_away = True
+            log.info("draining", extra={"who": entry.who, "why": entry.why})
+            self.stop()
 
     def _on_signal(self, number: int) -> None:
         log.info("draining", extra={"signal": signal_name(number)})

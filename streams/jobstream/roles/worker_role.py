@@ -22,11 +22,13 @@ from jobstream_processors.assembly import Parts
 from jobstream_processors.assignment.pressure import Limits
 from jobstream_processors.assignment.takeover import Takeover
 from jobstream_processors.background import aside
+from jobstream_processors.core.orders import is_meant
 from jobstream_processors.job_types import with_resources
 from jobstream_processors.watch.on_failure import Failures
 from jobstream_processors.worker import Worker
 
 if TYPE_CHECKING:
+    from jobstream_processors.core.orders import Order
     from jobstream_processors.resources import Resources
 
 log = logging.getLogger("jobstream.roles")
@@ -74,6 +76,7 @@ class WorkerRole(Role):
             failures, deaths = Failures(app.failure_callbacks), Failures(app.death_callbacks)
             worker = Worker(self._parts(tables, failures, deaths, resources))
             ground.briefing.control.listen(ground.clock.broker_ms(), worker.obey)
+            ground.briefing.control.listen_for_drains(self._drain)
             self._worker = ground.observed.worker = worker
             if self._leaves or ground.stopping.is_set():
                 worker.stop()
@@ -84,6 +87,11 @@ class WorkerRole(Role):
             finally:
                 await aside("jobstream-told", failures.close)
                 await aside("jobstream-told", deaths.close)
+
+    def _drain(self, entry: Order) -> None:
+        """Leave for good if this worker is meant; called on the thread that follows orders."""
+        if is_meant(entry.subject, worker_name()):
+            self._ground.leave(entry)
 
     def _who(self) -> dict[str, object]:
         """Who this is, and how it shares its slots among the queues, for the log."""

@@ -192,7 +192,13 @@ class MemoryJobs:
             if time.monotonic() > deadline:
                 message = f"not idle after {timeout_s:g} s. {self._listing()}"
                 raise NotIdle(message)
-            if self._worker.turn():
+            worked = self._worker.turn()
+            if self._worker.sent_away:
+                # As under a supervisor: it leaves, and another one comes at once.
+                self._worker.close()
+                self._worker = MemoryWorker(self._app, self.broker, None, self._resources)
+                worked = True
+            if worked:
                 quiet = 0
                 continue
             quiet += 1

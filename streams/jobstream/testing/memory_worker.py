@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from jobstream.testing.memory_broker import MemoryBroker
     from jobstream_processors.assignment.lane import Arrival, Lane
     from jobstream_processors.core.decide import DeadLetter, Decision
-    from jobstream_processors.core.orders import Orders
+    from jobstream_processors.core.orders import Order, Orders
     from jobstream_processors.core.outcome import Outcome
     from jobstream_processors.delivery import Decided, Delivery
     from jobstream_processors.ports import Clock, Record
@@ -82,6 +82,8 @@ class MemoryWorker:
     """
 
     _settler: Settles
+    sent_away: list[Order]
+    """Orders to drain: with one it is to be closed, and another worker to be made."""
 
     def __init__(
         self,
@@ -151,8 +153,7 @@ class MemoryWorker:
                 app, broker, parts, mirrors, self._catalogue, learning
             )
             self._schemas.catch_up()
-        self._control.listen(self._clock.broker_ms(), self._obey)
-        self._control.listen(self._clock.broker_ms(), self._delayer.obey)
+        self._hear_orders()
 
     def turn(self) -> bool:
         """Do what can be done at this moment; False if that was nothing.
@@ -331,6 +332,14 @@ class MemoryWorker:
         self._orders = orders
         self._feed.obey(frozenset(orders.queues), quiet=bool(orders.quiets))
         self._engine.obey(orders)
+
+    def _hear_orders(self) -> None:
+        """As a worker process that joins: what stands there by now is no order to leave."""
+        self.sent_away = []
+        self._control.catch_up()
+        self._control.listen_for_drains(self.sent_away.append)
+        self._control.listen(self._clock.broker_ms(), self._obey)
+        self._control.listen(self._clock.broker_ms(), self._delayer.obey)
 
     async def _join(self, parts: Parts) -> Assembly:
         return Assembly(parts, self._loop, self)

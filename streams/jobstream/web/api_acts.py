@@ -47,6 +47,15 @@ class WorkerBody:
 
 
 @dataclass(frozen=True, slots=True)
+class DrainBody:
+    """A worker that is to leave, and the reason."""
+
+    worker: str
+    """`host:pid`, or `host:*` for all of a host; `*` alone is refused."""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class BreakerBody:
     """A breaker, and how it is held."""
 
@@ -157,6 +166,11 @@ async def _unquiet(call: Call) -> None:
     await call.desk.ask(control_acts.unquiet, call.desk.site, by(call), call.body.worker)
 
 
+async def _drain(call: Call) -> ControlEntry:
+    require_whole(call.caller)
+    return await call.desk.ask(control_acts.drain, call.desk.site, by(call), call.body.worker)
+
+
 async def _hold_breaker(call: Call) -> ControlEntry:
     require_whole(call.caller)
     body: BreakerBody = call.body
@@ -264,6 +278,7 @@ ACTS = (
     _act("/jobs/{job_id}/uncancel", "End the order to cancel a job.", _uncancel, WhyBody),
     _act("/workers/quiet", "Let a worker start no new jobs.", _quiet, WorkerBody, ControlEntry),
     _act("/workers/unquiet", "Let a worker start jobs again.", _unquiet, WorkerBody),
+    _act("/workers/drain", "Let a worker drain and leave.", _drain, DrainBody, ControlEntry),
     _act("/breakers/hold", "Hold a breaker open or closed.", _hold_breaker, BreakerBody,
          ControlEntry),
     _act("/breakers/release", "Leave a breaker to the workers.", _release_breaker, NameBody),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jobstream.cli.ask_processes import confirm, wait_seen
+from jobstream.cli.ask_processes import confirm, confirm_drain, meant_here, wait_seen
 from jobstream.observe.health import Probes
 from jobstream.observe.server import serve
 from jobstream.settings import Settings
@@ -67,3 +68,42 @@ def test_only_workers_that_are_meant_are_waited_for(
 
     assert confirm(view, PAUSE_QUEUE, "mail", LONG_S) == 0
     assert "workers elsewhere do within 2 s" in capsys.readouterr().err
+
+
+def leaves(name: str = "host:1", after: int = 1_000) -> Probes:
+    """A worker that says that it drains once it was asked so often."""
+    asked = itertools.count()
+    return Probes(status=lambda: {"worker": name, "leaving": next(asked) >= after})
+
+
+def test_a_drain_holds_once_those_that_were_there_drain_or_have_left(
+    view: Any,  # noqa: ANN401 - likewise
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    starting = Probes(status=lambda: {"worker": "host:3"})
+    with (
+        serve(view.settings, "shop", "worker", [], leaves(after=2)),
+        serve(view.settings, "shop", "worker", [], starting),
+        serve(view.settings, "shop", "worker", [], leaves("other:1")),
+    ):
+        with serve(view.settings, "shop", "worker", [], leaves("host:2")):
+            here = meant_here(view, "host:*")
+        assert sorted(here) == ["host:1", "host:2"], "one that only starts does not obey"
+        with serve(view.settings, "shop", "worker", [], leaves("host:4")):
+            assert confirm_drain(view, here, LONG_S) == 0, "nor does one that came since"
+
+    said = capsys.readouterr().err
+    assert f"every worker on this machine acts on it ({', '.join(here)})" in said
+
+
+def test_a_worker_that_does_not_drain_is_named_in_time(
+    view: Any,  # noqa: ANN401 - likewise
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with serve(view.settings, "shop", "worker", [], leaves()):
+        assert confirm_drain(view, ["host:1"], SHORT_S) == 1
+        assert confirm_drain(view, ["host:1"], 0.0) == 0, "it was not to wait"
+    assert "host:1 did not act on it within 0.1 s" in capsys.readouterr().err
+
+    assert confirm_drain(view, [], LONG_S) == 0
+    assert "no worker that it concerns answers on this machine" in capsys.readouterr().err

@@ -127,6 +127,18 @@ def parents() -> Iterator[list[Parent]]:
         parent.close()
 
 
+@pytest.mark.parametrize("code", [0, REPLACE])
+def test_a_stop_while_a_child_leaves_to_be_replaced_is_no_failure(
+    parents: list[Parent], code: int
+) -> None:
+    parents.append(parent := Parent(f"{SERVE}\nraise SystemExit({code})"))
+    parent.pids()
+
+    parent.process.send_signal(signal.SIGTERM)
+
+    assert parent.process.wait(WAIT_S) == 0
+
+
 def ended(pid: int) -> bool:
     """Wait until a process that is not our child is gone."""
     try:

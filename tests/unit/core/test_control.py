@@ -7,6 +7,7 @@ import pytest
 from jobstream_processors.core.orders import (
     BREAKER_OPENED,
     CANCEL,
+    DRAIN,
     HOLD_BREAKER,
     KINDS,
     LASTS_MS,
@@ -33,7 +34,7 @@ def entry(kind: str, subject: str, expires_ms: int = 2_000) -> Order:
 def test_each_kind_is_found_by_what_it_is_about() -> None:
     said = [entry(PAUSE_QUEUE, "mail"), entry(PAUSE_TYPE, "send"), entry(CANCEL, "id"),
             entry(QUIET, "host:*"), entry(HOLD_BREAKER, "smtp"),
-            entry(BREAKER_OPENED, "smtp")]  # fmt: skip
+            entry(BREAKER_OPENED, "smtp"), entry(DRAIN, "host:7")]  # fmt: skip
 
     now = in_force(said, 1_500)
 
@@ -45,6 +46,7 @@ def test_each_kind_is_found_by_what_it_is_about() -> None:
     assert now.quiets_worker("other:7") is None
     assert now.breakers == {"smtp": said[4]}
     assert now.openings == {"smtp": said[5]}
+    assert now.drains == (said[6],)
 
 
 def test_an_entry_ends_at_its_expiry_to_the_millisecond() -> None:
@@ -89,6 +91,15 @@ def test_what_an_entry_may_say_is_bounded() -> None:
     ):
         with pytest.raises(InvalidOption):
             check(*wrong)
+
+
+def test_a_drain_of_every_worker_there_is_may_not_be() -> None:
+    for sound in ("host:7", "host:*", "h*"):
+        check(DRAIN, sound, "w", "", LASTS_MS[DRAIN])
+    for wrong in ("*", "**"):
+        with pytest.raises(InvalidOption, match="it would stop all work at once"):
+            check(DRAIN, wrong, "w", "", LASTS_MS[DRAIN])
+    check(QUIET, "*", "w", "", 1_000)
 
 
 def test_a_breaker_is_held_open_or_closed_and_nothing_else() -> None:

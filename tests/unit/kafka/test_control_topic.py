@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from jobstream import BrokerUnavailable
 from jobstream.kafka.follow import control_topic
 from jobstream.kafka.follow.control_topic import ControlFollower, lifted_record, told_record
 from jobstream.testing import MemoryBroker, MemoryLog, MemorySink
-from jobstream_processors.core.orders import CANCEL, PAUSE_QUEUE, QUIET
+from jobstream_processors.core import orders
+from jobstream_processors.core.orders import CANCEL, DRAIN, PAUSE_QUEUE, QUIET
 from jobstream_processors.ports import Outgoing
 from jobstream_schemas import ControlRecord, encode_control
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from jobstream.testing.memory_record import MemoryRecord
     from jobstream_processors.core.orders import Orders
     from jobstream_processors.ports import TopicPartition
 
@@ -32,6 +37,7 @@ class Board:
         self.sink = MemorySink(self.broker)
         self.follower = ControlFollower(log(self.broker), TOPIC)
         self.heard: list[Orders] = []
+        self.drains: list[str] = []
 
     def say(self, kind: str, subject: str, lasts_ms: int = 60_000, why: str = "") -> None:
         said = ControlRecord(kind, subject, "ann@laptop", why, lasts_ms, {})
@@ -43,6 +49,11 @@ class Board:
     def now(self) -> Orders:
         self.follower.catch_up()
         return self.follower.in_force(self.broker.clock.broker_ms())
+
+    def joins(self) -> None:
+        """What a worker does: it knows what stands there, and hears of drains from then on."""
+        self.follower.catch_up()
+        self.follower.listen_for_drains(lambda entry: self.drains.append(entry.subject))
 
     def look(self) -> None:
         self.follower.catch_up()
@@ -215,3 +226,146 @@ def test_too_many_cancels_drop_the_oldest_of_them_and_no_pause(
     assert now.queues
     assert set(now.cancels) == {f"id-{number}" for number in range(2, 20)}
     assert "control_entries_dropped" in caplog.text
+
+
+def test_a_drain_is_told_once_and_never_to_who_comes_after_it(board: Board) -> None:
+    board.say(DRAIN, "host:1")
+    board.joins()
+    board.look()
+    assert board.drains == []
+
+    board.say(DRAIN, "host:*")
+    board.look()
+    board.look()
+    assert board.drains == ["host:*"]
+    assert {entry.subject for entry in board.now().drains} == {"host:1", "host:*"}
+
+    anew = Board()
+    anew.broker, anew.follower = board.broker, ControlFollower(MemoryLog(board.broker), TOPIC)
+    anew.joins()
+    anew.look()
+    assert anew.drains == []
+
+
+def test_a_drain_that_is_repeated_is_another_one(board: Board) -> None:
+    board.joins()
+    for _ in range(2):
+        board.say(DRAIN, "host:1")
+        board.look()
+
+    assert board.drains == ["host:1", "host:1"]
+
+
+def test_a_drain_read_before_a_worker_has_joined_is_not_for_it(board: Board) -> None:
+    board.follower.catch_up()
+    board.say(DRAIN, "host:1")
+    board.joins()
+    board.look()
+
+    assert board.drains == []
+
+
+@pytest.mark.parametrize("how", ["expired", "lifted"])
+def test_a_drain_that_holds_no_more_is_not_told(board: Board, how: str) -> None:
+    board.joins()
+    board.say(DRAIN, "host:1", lasts_ms=5_000)
+    if how == "expired":
+        board.broker.clock.advance(5_000)
+    else:
+        board.lift(DRAIN, "host:1")
+    board.look()
+
+    assert board.drains == []
+
+
+def test_a_drain_that_looked_expired_by_a_clock_ahead_is_not_told_later(board: Board) -> None:
+    board.say(DRAIN, "host:1", lasts_ms=5_000)
+    board.joins()
+    board.follower.tell_changes(board.broker.clock.broker_ms() + 60_000)
+    board.look()
+
+    assert board.drains == []
+
+
+def remade(board: Board) -> None:
+    board.broker.recreate_topic(TOPIC)
+    board.say(DRAIN, "host:1")
+
+
+def truncated(board: Board) -> None:
+    board.broker.cut(TOPIC, 0, 1)
+
+
+def compacted(board: Board) -> None:
+    board.say(DRAIN, "host:1")
+    board.look()
+    board.drains.clear()
+    board.broker.compact(TOPIC)
+
+
+@pytest.mark.parametrize("change", [remade, truncated, compacted])
+def test_a_drain_that_is_read_again_is_not_told_again(
+    board: Board, change: Callable[[Board], None]
+) -> None:
+    board.joins()
+    board.say(DRAIN, "host:1")
+    board.say(CANCEL, "id")
+    board.look()
+    assert board.drains == ["host:1"]
+    board.drains.clear()
+
+    change(board)
+    for _ in range(2 * ControlFollower.IDS_EVERY):
+        board.look()
+    assert board.now().drains
+    assert board.drains == []
+
+    board.say(DRAIN, "host:2")
+    board.look()
+    assert board.drains == ["host:2"]
+
+
+def test_a_look_that_failed_halfway_does_not_make_news_of_what_stood_there() -> None:
+    class Breaks(MemoryLog):
+        broken = True
+
+        def read(
+            self, partition: TopicPartition, start: int, stop: int
+        ) -> Iterator[Sequence[MemoryRecord]]:
+            yield from super().read(partition, start, stop)
+            if self.broken:
+                Breaks.broken = False
+                raise BrokerUnavailable
+
+    board = Board(Breaks)
+    board.say(DRAIN, "host:1")
+    with pytest.raises(BrokerUnavailable):
+        board.joins()
+    board.joins()
+    board.look()
+
+    assert board.drains == []
+
+
+def test_a_version_that_knows_no_drain_leaves_it_out_and_obeys_the_others(
+    board: Board, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    kinds = tuple(kind for kind in orders.KINDS if kind != DRAIN)
+    monkeypatch.setattr(orders, "KINDS", kinds)
+    board.joins()
+    board.say(DRAIN, "host:1")
+    board.say(QUIET, "host:1")
+    board.follower.catch_up()
+
+    (left_out,) = [r for r in caplog.records if r.message == "control_entry_skipped"]
+    assert "no control entry of kind 'drain'" in vars(left_out)["reason"]
+    assert [entry.kind for entry in board.follower.entries()] == [QUIET]
+
+
+def test_a_drain_of_every_worker_written_by_another_client_is_left_out(board: Board) -> None:
+    board.joins()
+    board.say(DRAIN, "*")
+    board.look()
+
+    assert board.drains == []
+    assert board.follower.entries() == []

@@ -26,7 +26,7 @@ DONE = {
     name: lambda *_: None
     for name in (
         "pause_queue", "resume_queue", "pause_type", "resume_type", "cancel", "uncancel", "quiet",
-        "unquiet", "release_breaker", "release_limit", "run_schedule", "pause_schedule",
+        "unquiet", "drain", "release_breaker", "release_limit", "run_schedule", "pause_schedule",
         "resume_schedule", "hold", "change",
     )
 }  # fmt: skip
@@ -99,7 +99,7 @@ PAGES_WITH_FORMS = {
     "/types": {"types/pause", "types/resume"},
     "/schedules": {"schedules/run", "schedules/pause", "schedules/resume"},
     "/limits": {"breakers/hold", "limits/release", "limits/set"},
-    "/workers": {"workers/quiet", "workers/unquiet"},
+    "/workers": {"workers/quiet", "workers/unquiet", "workers/drain"},
 }
 
 
@@ -127,6 +127,28 @@ def test_every_form_of_a_page_does_what_it_says(
             sent.add(action.removeprefix("/acts/"))
 
     assert sent == PAGES_WITH_FORMS[path]
+
+
+def test_worker_is_drained_by_one_call_with_who_and_why_and_not_twice(
+    desk: PreparedDesk, signed_in: Callable[[TokenRole], TestClient]
+) -> None:
+    client = signed_in(TokenRole.OPERATE)
+    page = client.get("/workers").text
+    assert 'data-confirm="Drain this worker, and end its process?"' in page
+    form = form_to(page, "/acts/workers/drain")
+
+    answer = client.post("/acts/workers/drain", data={**form, "why": "its memory grows"})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/workers")
+    by, worker = asked(desk, "drain")
+    assert (by.name, by.why, worker) == ("ada-operate", "its memory grows", "web-1:3120")
+    assert "Worker web-1:3120 drains and leaves." in PageParts(client.get("/workers").text).text
+
+    drains = tuple(replace(each, draining=True, ready=False) for each in bad_minute.PROCESSES)
+    desk.answers = {**desk.answers, "workers": replace(bad_minute.WORKERS_NOW, processes=drains)}
+    page = client.get("/workers").text
+    assert "draining" in PageParts(page).text
+    assert "/acts/workers/drain" not in page
 
 
 @pytest.mark.parametrize("path", PAGES_WITH_FORMS)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from jobstream.cli.app_command import AppGroup
-from jobstream.cli.ask_processes import confirm
+from jobstream.cli.ask_processes import confirm, confirm_drain, meant_here
 from jobstream.cli.control_breaker import breaker_command
 from jobstream.cli.control_entries import (
+    author_options,
     entry_options,
     in_force,
     lift_entry,
@@ -31,7 +32,7 @@ from jobstream.cli.output import age, print_json, print_table, remark, when
 from jobstream.cli.printable import one_line
 from jobstream.cli.value_types import JOB_ID, MOMENT
 from jobstream.exits import OK
-from jobstream_processors.core.orders import CANCEL, PAUSE_QUEUE, PAUSE_TYPE, QUIET
+from jobstream_processors.core.orders import CANCEL, DRAIN, PAUSE_QUEUE, PAUSE_TYPE, QUIET
 
 if TYPE_CHECKING:
     from jobstream.cli.app_name import AppName
@@ -44,7 +45,7 @@ _type_option = click.option("--type", "job_type", metavar="TYPE", help="Name of 
 
 @click.group(cls=AppGroup)
 def command() -> None:
-    """Pause queues and job types, cancel jobs, quiet workers, hold breakers, set limits.
+    """Pause queues and job types, cancel jobs, quiet or drain workers, hold breakers, set limits.
 
     Each command writes an entry that all workers read within 2 seconds. An entry shows who wrote it
     and why, and ends by itself.
@@ -54,7 +55,7 @@ def command() -> None:
 @command.command("list")
 @json_option
 def list_command(app: AppName, *, as_json: bool) -> int:
-    """List the entries in force: pauses, cancels, quiet workers, breakers, limits."""
+    """List the entries in force: pauses, cancels, quiet workers, drains, breakers, limits."""
     view = view_of(app)
     tell_missing(app, view)
     now_ms = or_ours(brokers_now(view))
@@ -207,6 +208,27 @@ def unquiet_command(app: AppName, *, worker: str, wait_s: float, as_json: bool) 
     view = view_of(app)
     _lift(view, QUIET, worker, as_json=as_json)
     return confirm(view, QUIET, worker, wait_s, in_force=False)
+
+
+@command.command("drain")
+@click.argument("worker", metavar="HOST:PID")
+@wait_options
+@author_options
+@json_option
+def drain_command(
+    app: AppName, *, worker: str, wait_s: float, as_json: bool, **said: str | None
+) -> int:
+    """Drain workers: they finish their running jobs, hand over their partitions, and end.
+
+    Name the worker as HOST:PID; "host:*" means all workers of a host, and all of those leave at
+    once. A worker of `worker --processes` is started again by its supervisor; another one ends with
+    exit code 0. Workers that start later ignore the entry, which lasts for 5 minutes. The command
+    waits until the workers of this machine drain, not until they have ended.
+    """
+    view = view_of(app)
+    here = meant_here(view, worker) if wait_s else []
+    tell_entry(view, DRAIN, worker, said, as_json=as_json)
+    return confirm_drain(view, here, wait_s)
 
 
 def _about(queue: str | None, job_type: str | None, job_id: str | None = None) -> tuple[str, str]:

@@ -158,11 +158,14 @@ def _serve(
 
     try:
         with spans_sent(app.name, app.settings):
-            Roles(app, queues, only, wishes).run()
+            roles = Roles(app, queues, only, wishes)
+            roles.run()
     except (WorkerStopped, ReplaceProcess) as error:
         log.warning("process_replaced", extra={"reason": str(error)})
         _leave(supervised=supervised)
-    return OK
+    # Its supervisor starts another one at once; else that is left to what started this process.
+    is_replaced = supervised and roles.sent_away and SIGNALS.number is None
+    return REPLACE if is_replaced else OK
 
 
 def _give_up(error: BaseException, *, supervised: bool) -> None:

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from jobstream.kafka.follow.compacted import Compacted
-from jobstream_processors.core.orders import CANCEL, NOTHING, Order, check, in_force
+from jobstream_processors.core.orders import CANCEL, DRAIN, NOTHING, Order, check, in_force
 from jobstream_processors.errors import InvalidOption
 from jobstream_processors.ports import Outgoing
 from jobstream_schemas import (
@@ -66,6 +66,7 @@ def _summary(orders: Orders) -> dict[str, object]:
         "paused_types": sorted(orders.types),
         "cancelled_jobs": len(orders.cancels),
         "quiet_workers": sorted(entry.subject for entry in orders.quiets),
+        "drained_workers": sorted(entry.subject for entry in orders.drains),
         "held_breakers": sorted(orders.breakers),
     }
 
@@ -82,6 +83,11 @@ class ControlFollower(Compacted):
         self._entries: dict[bytes, Order] = {}
         self._told: Orders = NOTHING
         self._listeners: list[Callable[[Orders], None]] = []
+        self._from_start = True
+        """What is read now may have stood in the topic for long."""
+        self._drains: dict[bytes, Order] = {}
+        """Drains that nobody heard of yet."""
+        self._drain_listeners: list[Callable[[Order], None]] = []
         self._telling = threading.Lock()
 
     def entries(self) -> list[Order]:
@@ -110,6 +116,25 @@ class ControlFollower(Compacted):
         """
         with self._telling:
             self._tell(now_ms)
+            self._tell_drains(now_ms)
+
+    def listen_for_drains(self, tell: Callable[[Order], None]) -> None:
+        """Call `tell` by `tell_changes` with each drain that is appended from now on.
+
+        Never with one that stood in the topic when this follower, or a topic made anew, was first
+        read to its end: a worker that came back under its name would leave again and again.
+        """
+        with self._telling, self._lock:
+            self._drains.clear()
+            self._drain_listeners.append(tell)
+
+    def _tell_drains(self, now_ms: int) -> None:
+        with self._lock:
+            drains, self._drains = self._drains, {}
+        for entry in drains.values():
+            if entry.is_in_force(now_ms):
+                for tell in self._drain_listeners:
+                    tell(entry)
 
     def _tell(self, now_ms: int) -> None:
         current = self.in_force(now_ms)
@@ -139,15 +164,23 @@ class ControlFollower(Compacted):
             log.warning("control_topic_made_anew", extra=extra)
         with self._lock:
             self._entries.clear()
+            self._drains.clear()
+            self._from_start = True
+
+    def _caught_up(self) -> None:
+        self._from_start = False
 
     def _take(self, record: Record) -> None:
         key = record.key() or b""
         # Taken out first: the order of the entries is the order of their appends.
         self._entries.pop(key, None)
+        self._drains.pop(key, None)
         if record.value() is None:
             return
         try:
-            self._entries[key] = entry_of(record)
+            self._entries[key] = entry = entry_of(record)
+            if entry.kind == DRAIN and not self._from_start:
+                self._drains[key] = entry
         except (DecodeError, InvalidOption) as error:
             extra = {"key": key[:200].decode(errors="replace"), "reason": str(error)}
             log.warning("control_entry_skipped", extra=extra)

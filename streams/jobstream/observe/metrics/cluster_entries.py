@@ -47,7 +47,7 @@ CLUSTER: tuple[Metric, ...] = (
     Metric("jobs_queue_objective_seconds", "gauge", "exporter", ("queue",),
            "Freshness that the queue promises (`slo=`): no job is to be overdue for longer."),
     Metric("jobs_control_entries", "gauge", "exporter", ("kind",),
-           "Entries in force on the control topic: pauses, cancels, quieted workers."),
+           "Entries in force on the control topic: pauses, cancels, quieted and drained workers."),
     Metric("jobs_collect_duration_seconds", "gauge", "exporter", (),
            "How long the last look at the cluster took."),
     Metric("jobs_collect_failures_total", "counter", "exporter", (),

@@ -46,6 +46,7 @@ SAID: Mapping[str, str] = {
     "/jobs/cancel-many": "The jobs are being cancelled.",
     "/workers/quiet": "Worker {worker} takes no more jobs.",
     "/workers/unquiet": "Worker {worker} takes jobs again.",
+    "/workers/drain": "Worker {worker} drains and leaves.",
     "/breakers/hold": "Breaker {name} is held.",
     "/breakers/release": "Breaker {name} is left to the workers.",
     "/limits/set": "Limit {name} has other numbers.",
