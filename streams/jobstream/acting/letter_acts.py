@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jobstream.acting.act_record import audited
 from jobstream.acting.expected import refuse_more
 from jobstream.answers.errors import NoSuch
-from jobstream.answers.letters_screen import LetterRow, all_letters, letter_row
+from jobstream.answers.letters_screen import LetterRow, all_letters, letter_row, passing
 from jobstream.correcting import ByClass
 from jobstream.errors import ConfigError
 from jobstream.kafka.client.broker_clock import BrokerClock
@@ -156,18 +156,15 @@ def discard_letters(
 def meant_letters(site: Site, meant: LettersMeant) -> tuple[list[Letter], Trials]:
     """Those that are meant, the oldest first, read anew; and what the log tells of redrives.
 
-    Raises ConfigError where nothing says which are meant, NoSuch for a job without a letter.
+    Raises ConfigError where nothing says which are meant, NoSuch for a job without a letter and
+    an unknown queue.
     """
     if meant.filter.is_empty and meant.queue is None and not meant.everything:
         message = "this would be about every letter of the app: give a filter, or everything=true"
         raise ConfigError(message)
     site.kept.forget("letters")
     held = all_letters(site).value
-    found = [
-        each
-        for each in held.letters
-        if meant.filter.passes(each) and meant.queue in {None, each.queue}
-    ]
+    found = passing(site, held.letters, meant.filter, meant.queue)
     if not found and meant.filter.ids:
         message = f"no open letter of job {meant.filter.ids[0]!r:.100}"
         raise NoSuch(message)

@@ -16,21 +16,22 @@ if TYPE_CHECKING:
     from jobstream.operate.order_words import TimeWords
     from jobstream.operate.why import Ahead, Why
 
-FOR = {
+WAITS_FOR = {
     "unique": "another job has its unique key",
     "rate": "its rate limit is used up",
-    "concurrency": "as many of its limit as may run do run",
-    "fair": "others of its tenant are before it",
+    "concurrency": "as many as its limit allows are running",
+    "fair": "others of its tenant come first",
     "breaker": "the breaker of what it calls is open",
     "flood": "handlers died one after the other in its partition",
     "paused": "it was paused",
     "key": "another job has its order key",
-    "later": "it is to run at a time to come",
+    "later": "its time has not come",
+    "retry": "it is tried again",
     "same_id": "another delivery of it is under way",
-    "silent": "the worker hears nothing of its group",
+    "silent": "the worker does not hear its group",
     "unannounced": "its worker has not announced yet that it may begin",
 }
-"""Words for what a job waits for, which its copy names."""
+"""What a job waits for, as its copy names it → in words."""
 ENDED = {
     DONE: "is done",
     DEAD: "is dead",
@@ -128,7 +129,7 @@ def sentence(
 
 def _in_memory(held: dict[str, Any], event: Event | None, times: TimeWords) -> str:
     reason = held["for"]
-    why = FOR.get(reason, reason)
+    why = WAITS_FOR.get(reason, reason)
     since = times.moment(held["since_ms"])
     return (
         f"waits in worker {held['worker']}, as {why} [{reason}], since {since}{_key(reason, event)}"
@@ -147,7 +148,7 @@ def _on_ladder(why: Why, event: Event | None, times: TimeWords) -> str:
         key = _key(reason, event)
         if why.same_unique is not None:
             key += f"; job {why.same_unique} has it, too, and is not finished"
-        return f"waits {place}, as {FOR.get(reason, reason)}{named} [{reason}]{since}{key}"
+        return f"waits {place}, as {WAITS_FOR.get(reason, reason)}{named} [{reason}]{since}{key}"
     if detail.get("error"):
         where = f" at {detail['frame']}" if detail.get("frame") else ""
         return f"waits {place} for attempt {why.attempt}: {detail['error']}{where}"

@@ -18,7 +18,7 @@ from jobstream.operate.filters import LetterFilter
 from jobstream.operate.fix import Fixed
 from jobstream.operate.trial import Trial
 from jobstream.web.api_acts import by
-from jobstream.web.api_reads import scoped
+from jobstream.web.api_reads import LettersAsked, scoped
 from jobstream.web.api_route import ApiRoute, Call, Reply
 from jobstream.web.callers import TokenRole
 from jobstream.web.entry_check import require, require_whole
@@ -82,20 +82,6 @@ class FixBody:
     id: str
     queue: str | None = None
     why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ExportQuery:
-    """Which open dead letters are written; without any filter, all of the app."""
-
-    id: tuple[str, ...] = ()
-    fingerprint: tuple[str, ...] = ()
-    type: tuple[str, ...] = ()
-    error: str | None = None
-    reason: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    queue: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,18 +165,9 @@ async def _fix(call: Call) -> Fixed:
 
 
 async def _export(call: Call) -> Response:
-    asked: ExportQuery = call.query
+    asked: LettersAsked = call.query
     scoped(call, asked.queue)
-    wanted = LetterFilter(
-        ids=asked.id,
-        fingerprints=asked.fingerprint,
-        job_types=asked.type,
-        error=asked.error,
-        reason=asked.reason,
-        since_ms=ms_of(asked.since),
-        until_ms=ms_of(asked.until),
-    )
-    meant = LettersMeant(wanted, asked.queue, everything=True)
+    meant = LettersMeant(asked.filter, asked.queue, everything=True)
     file = await call.desk.ask(export_letters, call.desk.site, by(call), meant)
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -241,7 +218,7 @@ LETTER_CALLS = (
              tag="dead letters"),
     ApiRoute("GET", "/dead-letters/export", TokenRole.ADMIN,
              "Open dead letters as lines of JSON, byte for byte, secrets included: what "
-             "`jobstream dlq import` takes.", _export, query=ExportQuery, media_type=JSON_LINES,
+             "`jobstream dlq import` takes.", _export, query=LettersAsked, media_type=JSON_LINES,
              problems=(404,), tag="dead letters", goes_on=True),
     ApiRoute("GET", "/operations", TokenRole.READ, "The operations of this process.", _operations,
              answer=OperationsAnswer, tag="operations"),

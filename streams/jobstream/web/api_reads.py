@@ -47,8 +47,8 @@ class JobsQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class LettersQuery:
-    """Which open dead letters are listed."""
+class LettersAsked:
+    """Which open dead letters are meant; without any filter, all of the app."""
 
     id: tuple[str, ...] = ()
     fingerprint: tuple[str, ...] = ()
@@ -59,10 +59,6 @@ class LettersQuery:
     since: datetime | None = None
     until: datetime | None = None
     queue: str | None = None
-    after: str = ""
-    limit: int = field(
-        default=letters_screen.LIMIT, metadata={"least": 1, "most": letters_screen.LIMIT_MAX}
-    )
 
     @property
     def filter(self) -> LetterFilter:
@@ -76,6 +72,16 @@ class LettersQuery:
             since_ms=ms_of(self.since),
             until_ms=ms_of(self.until),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class LettersQuery(LettersAsked):
+    """Which of them are listed."""
+
+    after: str = ""
+    limit: int = field(
+        default=letters_screen.LIMIT, metadata={"least": 1, "most": letters_screen.LIMIT_MAX}
+    )
 
 
 @dataclass(frozen=True, slots=True)

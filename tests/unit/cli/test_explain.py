@@ -13,7 +13,7 @@ from jobstream.cli.printable import one_line
 from jobstream.operate.history import QUEUED, WAITING, HistoryEntry
 from jobstream.operate.job_events import Event
 from jobstream.operate.why import Ahead, Why
-from jobstream.operate.why_words import FOR, AskedWorkers, sentence
+from jobstream.operate.why_words import WAITS_FOR, AskedWorkers, sentence
 from jobstream_processors.core.orders import (
     BREAKER_OPENED,
     NO_LIMITS,
@@ -134,7 +134,7 @@ def test_on_the_ladder_for_a_retry_or_a_time() -> None:
     assert told(on_rung()) == f"{UNTIL}: it is to run later"
 
 
-@pytest.mark.parametrize("reason", [*FOR, "a_word_of_a_newer_version"])
+@pytest.mark.parametrize("reason", [*WAITS_FOR, "a_word_of_a_newer_version"])
 def test_on_the_ladder_until_its_turn(reason: str) -> None:
     text = told(on_rung(waits=reason, waits_since_ms=NOW_MS - 50))
 
@@ -159,13 +159,13 @@ def test_the_key_is_named_that_it_waits_for(reason: str, ending: str) -> None:
     assert text.endswith(f"since {when(NOW_MS)}{ending}")
 
 
-@pytest.mark.parametrize("reason", [*FOR, "a_word_of_a_newer_version"])
+@pytest.mark.parametrize("reason", [*WAITS_FOR, "a_word_of_a_newer_version"])
 def test_what_a_worker_keeps_in_memory_is_believed_before_the_log(reason: str) -> None:
     held = {"worker": "host:7", "for": reason, "since_ms": NOW_MS, "id": "j-1"}
 
     text = sentence("j-1", EVENT, on_queue(ahead(5)), None, held, times=TIMES)
 
-    start = f"job j-1 (send, queue mail) waits in worker host:7, as {FOR.get(reason, reason)}"
+    start = f"job j-1 (send, queue mail) waits in worker host:7, as {WAITS_FOR.get(reason, reason)}"
     assert text.startswith(f"{start} [{reason}], since {when(NOW_MS)}")
 
 

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
+from jobstream.operate.why_words import WAITS_FOR
 from jobstream.web.callers import Caller, TokenRole
 from jobstream.web.pages import words
 from jobstream.web.pages.notices import notice_in, notice_over
@@ -135,7 +136,7 @@ def _environment() -> Environment:
         "percent": words.percent,
         "percent_of": words.percent_of,
         "KINDS": words.KINDS,
-        "WAITS_FOR": words.WAITS_FOR,
+        "WAITS_FOR": WAITS_FOR,
     }
     return made
 

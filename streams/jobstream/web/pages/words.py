@@ -53,22 +53,6 @@ KINDS = {
     "set_limit": "limit changed",
 }
 """Kind of a control entry → in words."""
-WAITS_FOR = {
-    "unique": "another job has its unique key",
-    "rate": "its rate limit is used up",
-    "concurrency": "as many as its limit allows are running",
-    "fair": "others of its tenant come first",
-    "breaker": "the breaker of what it calls is open",
-    "flood": "handlers died one after the other in its partition",
-    "paused": "it was paused",
-    "key": "another job has its order key",
-    "later": "its time has not come",
-    "retry": "it is tried again",
-    "same_id": "another delivery of it is under way",
-    "silent": "the worker does not hear its group",
-    "unannounced": "its worker has not announced it yet",
-}
-"""Why a job waits on the ladder → in words."""
 
 
 def span(seconds: float | None) -> str:
