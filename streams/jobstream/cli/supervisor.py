@@ -126,7 +126,7 @@ class Supervisor:
                         group.create_task(self._keep(child))
             finally:
                 for process in self._running:
-                    process.kill()
+                    _send(process, signal.SIGKILL)
         if self._second is not None:
             return SIGNALLED + self._second
         return FAILURE if self._failed else OK
@@ -149,7 +149,7 @@ class Supervisor:
 
     def _ask_to_leave(self, asked: Sequence[asyncio.subprocess.Process]) -> None:
         for process in asked:
-            process.terminate()
+            _send(process, signal.SIGTERM)
         asyncio.get_running_loop().call_later(self._leave_s, self._kill, asked, None)
 
     def _on_signal(self, number: int) -> None:
@@ -166,7 +166,7 @@ class Supervisor:
         if left:
             self._telling.killing([self._running[process] for process in left], number)
         for process in left:
-            process.kill()
+            _send(process, signal.SIGKILL)
 
     async def _keep(self, child: Child) -> None:
         """Run one child, again and again, until everything stops."""
@@ -219,6 +219,17 @@ class Supervisor:
             if output is not None:
                 await asyncio.wait([output], timeout=LAST_WORDS_S)
                 output.cancel()
+
+
+def _send(process: asyncio.subprocess.Process, number: int) -> None:
+    """Send a signal to a child.
+
+    Not by the process's own methods: these ask first whether it has ended, and whoever asks takes
+    the exit code away from the thread that waits for it, which then tells of 255.
+    """
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, number)
 
 
 def _call(loop: asyncio.AbstractEventLoop, act: Callable[[int], None], number: int) -> None:

@@ -62,6 +62,18 @@ async def started(*command, **options):
     return process
 asyncio.create_subprocess_exec = started
 """
+# A second stop comes when a child has ended by the first, and its end was not heard yet.
+STOPPED_AGAIN_UNHEARD = """
+import os
+from asyncio.unix_events import ThreadedChildWatcher
+wait = ThreadedChildWatcher._do_waitpid
+async def stop(): supervisor.stop()
+def waited(self, loop, pid, callback, args):
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    asyncio.run_coroutine_threadsafe(stop(), loop).result()
+    wait(self, loop, pid, callback, args)
+ThreadedChildWatcher._do_waitpid = waited
+"""
 # A signal that no child gets stands for a change of the code.
 RENEWED_BY_USR1 = """
 import signal
@@ -186,6 +198,15 @@ def test_a_child_that_ends_by_the_stop_itself_has_not_failed(parents: list[Paren
 
 def test_a_child_that_starts_while_all_stop_is_told(parents: list[Parent]) -> None:
     parents.append(parent := Parent(DEAF, leave_s=10, more=STOPPED_AT_ONCE))
+
+    assert parent.process.wait(WAIT_S) == 0
+
+
+def test_an_end_that_was_not_heard_yet_is_no_failure(parents: list[Parent]) -> None:
+    parents.append(parent := Parent(SERVE, more=STOPPED_AGAIN_UNHEARD))
+    parent.pids()
+
+    parent.process.terminate()
 
     assert parent.process.wait(WAIT_S) == 0
 
