@@ -137,7 +137,7 @@ class Worker:
 
     def failed(self, error: BaseException) -> None:
         """Publish nothing more, and end at once."""
-        self._parts.pulse.stop(f"the worker is leaving: {error!r}")
+        self._parts.pulse.stop(f"the worker is leaving: {error!r}", error)
         if not isinstance(error, WorkerStopped):
             log.error("worker_failed", exc_info=error, extra={"reason": repr(error)})
         self._driver.soon(self._fail, error)

@@ -20,6 +20,7 @@ from jobstream.kafka.client.admin import Admin
 from jobstream.roles.process import Roles
 from jobstream.topics.names import worker_group
 from jobstream.topics.sessions import SESSION
+from jobstream_processors.errors import WorkerStopped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,6 +94,30 @@ def test_a_worker_says_what_it_costs_and_runs_jobs(
     )
 
 
+def test_a_worker_falls_back_too_where_another_role_is_the_first_to_end(
+    old_kafka: EmbeddedKafka, tmp_path: Path
+) -> None:
+    app = app_on(old_kafka, tmp_path)
+
+    @app.job(queue=app.queue("mail", partitions=1))
+    async def send_receipt(args: Receipt) -> None:
+        """Nothing."""
+
+    serve = Roles._serve  # noqa: SLF001 - what a delayer ends with that looks at the pulse then
+
+    def stopped(roles: Roles) -> None:
+        try:
+            serve(roles)
+        except BrokerTooOld as error:
+            message = "the worker is leaving"
+            raise WorkerStopped(message) from error
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Roles, "_serve", stopped)
+        with Served(app) as served:
+            assert served.end_of(send_receipt.enqueue(Receipt("o-1")).job_id) == "done"
+
+
 def test_a_stop_during_the_fall_back_is_kept(
     old_kafka: EmbeddedKafka, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -108,7 +133,7 @@ def test_a_stop_during_the_fall_back_is_kept(
         served_with.append(vars(roles)["_protocol"])
         try:
             serve()
-        except BrokerTooOld:
+        except (BrokerTooOld, WorkerStopped):
             roles.stop()
             raise
 

@@ -32,6 +32,7 @@ class Pulse:
         self._session_ms = session_ms
         self._last_ms = clock.monotonic_ms()
         self._stopped = ""
+        self._cause: BaseException | None = None
         self._ran_for: Callable[[float], Sequence[str]] = lambda _: ()
         self._leaving = threading.Event()
         self._silence: Callable[[int], bool] = lambda _: False
@@ -74,7 +75,7 @@ class Pulse:
                 f"{self._session_ms} ms: others may own its partitions. {self._why(gap_ms)}"
             )
         if self._stopped:
-            raise WorkerStopped(self._stopped)
+            raise WorkerStopped(self._stopped) from self._cause
 
     def _why(self, gap_ms: int) -> str:
         # One that began right after a beat ran nearly as long.
@@ -110,10 +111,16 @@ class Pulse:
         """
         return self._group_ms is not None and self._silence(self._group_ms)
 
-    def stop(self, reason: str) -> None:
-        """Let nothing more be published from now on."""
+    def stop(self, reason: str, cause: BaseException | None = None) -> None:
+        """Let nothing more be published from now on.
+
+        The WorkerStopped of whoever tries has the cause as its own: it may be the first to be told.
+        """
         self._leaving.set()
-        self._stopped = self._stopped or reason
+        if not self._stopped:
+            # In this order: who finds the reason finds its cause.
+            self._cause = cause
+            self._stopped = reason
 
     def _serve(self) -> None:
         while not self._leaving.wait(BEAT_S):

@@ -120,12 +120,14 @@ class Roles:
     def _serve_with_some_protocol(self) -> None:
         try:
             self._serve()
-        except BrokerTooOld as error:
-            if self._protocol == "classic":
+        except (BrokerTooOld, WorkerStopped) as error:
+            # Another role may be the first to end, stopped by the one that was refused.
+            refusal = error.__cause__ if isinstance(error, WorkerStopped) else error
+            if not isinstance(refusal, BrokerTooOld) or self._protocol == "classic":
                 raise
             if self._told.is_set():
                 return
-            log.warning("classic_protocol", extra={"reason": str(error), "costs": CLASSIC_COSTS})
+            log.warning("classic_protocol", extra={"reason": str(refusal), "costs": CLASSIC_COSTS})
             self._protocol = "classic"
             self._serve()
 

@@ -97,6 +97,16 @@ def test_the_first_reason_to_stop_is_kept(shop: Shop) -> None:
         pulse.check()
 
 
+def test_what_stopped_it_is_the_cause_of_what_publishers_are_told(shop: Shop) -> None:
+    pulse, error = Pulse(shop.clock, SESSION_MS), ValueError("a refusal")
+    pulse.stop("it is refused", error)
+    pulse.stop("the process has left", KeyError())
+
+    with pytest.raises(WorkerStopped, match="refused") as told:
+        pulse.check()
+    assert told.value.__cause__ is error
+
+
 def test_a_gap_is_told_though_nobody_publishes(shop: Shop) -> None:
     pulse, told = Pulse(shop.clock, SESSION_MS), queue.SimpleQueue[BaseException]()
     shop.clock.advance(SESSION_MS + 1)
