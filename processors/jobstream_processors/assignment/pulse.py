@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from jobstream_processors.background import in_background
 from jobstream_processors.errors import WorkerStopped
+from jobstream_schemas.errors import caused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -75,7 +76,7 @@ class Pulse:
                 f"{self._session_ms} ms: others may own its partitions. {self._why(gap_ms)}"
             )
         if self._stopped:
-            raise WorkerStopped(self._stopped) from self._cause
+            raise caused(WorkerStopped(self._stopped), self._cause) from self._cause
 
     def _why(self, gap_ms: int) -> str:
         # One that began right after a beat ran nearly as long.
