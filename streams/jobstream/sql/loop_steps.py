@@ -125,8 +125,9 @@ class LoopSteps:
 
         Connections and locks know their loop, so a weak reference to one would never be cleared.
         """
-        for loop in [each for each in self._pools if each.is_closed()]:
-            if (pool := self._pools.pop(loop, None)) is not None:
+        # A copy: loops of other threads come meanwhile.
+        for loop in list(self._pools):
+            if loop.is_closed() and (pool := self._pools.pop(loop, None)) is not None:
                 pool.empty()
 
     async def _connected(self) -> AsyncConnection[Any]:
