@@ -27,6 +27,7 @@ def test_a_quiet_tenant_waits_for_its_turn_alone() -> None:
     assert not {seed: found for seed in range(SEEDS) if (found := shared(seed).wrong)}
 
 
+@pytest.mark.pure("patches what is compiled")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_worker_in_which_it_waits_for_longer_is_found(
     fault: Callable[[], AbstractContextManager[None]],
