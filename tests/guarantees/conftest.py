@@ -67,12 +67,16 @@ def new_trial(tmp_path: Path) -> Iterator[NewTrial]:
 def new_bank(
     request: pytest.FixtureRequest, kafka: EmbeddedKafka, tmp_path: Path
 ) -> Iterator[NewBank]:
-    """A factory of banks, each with a database of its own; their processes end with the test."""
+    """A factory of banks, each with a database of its own; their processes end with the test.
+
+    The parameter names the database; behind it may stand how far its clock is off.
+    """
     with ExitStack() as ending:
-        if request.param == "sqlite":
+        database, _, clock = request.param.partition(" ")
+        if database == "sqlite":
             url = f"sqlite:///{tmp_path / 'bank.db'}"
         else:
-            url = ending.enter_context(Postgres()).url
+            url = ending.enter_context(Postgres(clock)).url
 
         def make() -> Bank:
             env = {

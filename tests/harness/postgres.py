@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import pytest
+from tests.harness.other_clock import clock_off
 from tests.harness.waiting import wait_until
 
 from jobstream.broker.free_ports import choose_addresses
@@ -38,8 +39,10 @@ def programs() -> Path:
 class Postgres:
     """One server; `with Postgres() as server: server.url`."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: str = "") -> None:
+        """`clock`: its wall clock is off by as much, `-400d` for instance."""
         self._bin = programs()
+        self._env = {**os.environ, **(clock_off(clock) if clock else {})}
         self._folder = Path(tempfile.mkdtemp(prefix="jobstream-postgres-"))
         self._as: dict[str, int | str] = {}
         if os.geteuid() == 0:
@@ -77,7 +80,9 @@ class Postgres:
         for setting in settings:
             words += ["-c", setting]
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(words, stdout=log, stderr=log, cwd="/", **self._as)  # type: ignore[call-overload]
+            self._process = subprocess.Popen(  # type: ignore[call-overload]
+                words, stdout=log, stderr=log, cwd="/", env=self._env, **self._as
+            )
         wait_until(self._answers, "PostgreSQL answers", limit_s=START_S)
 
     def _answers(self) -> bool:

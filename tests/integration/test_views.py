@@ -42,6 +42,16 @@ class Order:
     number: int
 
 
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The working directory, which may be one that nobody may write: nothing is left in it."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    yield
+    assert not list(folder.iterdir())
+
+
 @pytest.fixture
 def served(kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Served]:
     servers, name = kafka.bootstrap_servers, f"looks-{uuid.uuid4().hex[:8]}"

@@ -110,6 +110,9 @@ class ViewsApp(faust.App):
             if names:
                 self._agent(name, names)
 
+    def _create_directories(self) -> None:
+        """Make none: Faust would in the working directory, for tables that it has elsewhere."""
+
     def _new_transport(self) -> RunTransport:
         return RunTransport(self.conf.broker_consumer, self, loop=self.loop)
 
