@@ -93,7 +93,8 @@ def test_a_body_that_is_announced_too_large_is_not_asked_for(address: str) -> No
 
 
 def test_two_keys_are_refused(address: str) -> None:
-    answer = said(address, head("a", "Idempotency-Key: a", "Content-Length: 8"), BODY)
+    # At once: a server that closes before the body has come resets the connection.
+    answer = said(address, head("a", "Idempotency-Key: a", "Content-Length: 8") + BODY)
 
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"idempotency-key-malformed" in answer

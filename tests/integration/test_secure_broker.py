@@ -110,7 +110,7 @@ def app_with(environ: dict[str, str], folder: Path) -> App:
 
 
 def test_a_worker_runs_what_was_enqueued(secure: Secure, tmp_path: Path) -> None:
-    app = app_with(secure.environ(), tmp_path)
+    app = app_with(secure.environ(JOBSTREAM_ENQUEUE_TIMEOUT="60s"), tmp_path)
     ran: list[str] = []
 
     @app.job(queue=app.queue("mail", partitions=1))
