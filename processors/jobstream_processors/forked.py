@@ -3,8 +3,8 @@
 The copy has the worker's sockets, pipes and loop, but none of its threads. If it went on, it would
 take events and report outcomes that belong to the worker. It starts nothing and waits for nothing.
 
-A lock on a file and a port that listens belong to whoever has a copy of the descriptor: what may
-outlive the worker must not keep them. Closing a copy unlocks nothing for the others.
+A lock on a file and a port that listens belong to each process with a copy of the descriptor:
+what may outlive the worker must not keep them. Closing a copy unlocks nothing for the others.
 """
 
 from __future__ import annotations

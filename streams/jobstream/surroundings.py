@@ -62,7 +62,7 @@ class Enqueuing:
     unique: Override = None
     headers: dict[str, str] = field(default_factory=dict)
     """What the record carries beside the job: at most 16, each of 1,000 bytes. Every copy of the
-    job keeps them, and handlers read them as `ctx.headers`. Whoever reads the topic sees them."""
+    job keeps them, and handlers read them as `ctx.headers`. Every reader of the topic sees them."""
     enqueued: Enqueued | None = None
     """Where it is, after the `yield`; None if it failed, and in an `enqueue_many`."""
 

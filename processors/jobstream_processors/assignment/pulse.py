@@ -115,7 +115,7 @@ class Pulse:
     def stop(self, reason: str, cause: BaseException | None = None) -> None:
         """Let nothing more be published from now on.
 
-        The WorkerStopped of whoever tries has the cause as its own: it may be the first to be told.
+        A caller that tries gets a WorkerStopped with this cause: it may be the first to end.
         """
         self._leaving.set()
         if not self._stopped:

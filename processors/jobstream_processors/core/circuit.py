@@ -89,7 +89,7 @@ class Window:
 
 
 class Circuit:
-    """One circuit. Whoever asks it tells it of the ends of all runs, and which were probes."""
+    """One circuit. Its owner tells it of the ends of all runs, and which were probes."""
 
     __slots__ = (
         *("_closed_ms", "_good", "_out", "_probing", "era", "open_ms", "probed_ms", "terms"),

@@ -3,8 +3,8 @@
 The generic cell rate algorithm keeps one time, that at which all starts so far are paid for (the
 "theoretical arrival time"). A start is free if this time lies no more than a burst ahead. Here a
 job that must wait takes its start now, and is promised a moment; so those who wait start first
-come, first served, and none asks twice. Whoever comes too late for its moment waits behind what has
-really started meanwhile: the rate holds for starts, not for promises.
+come, first served, and none asks twice. A job that comes too late for its moment waits behind
+what has really started meanwhile: the rate holds for starts, not for promises.
 
 Times are kept in nanoseconds, and the time between two starts is rounded up to one.
 """

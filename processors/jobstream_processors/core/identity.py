@@ -25,7 +25,7 @@ def from_parent(parent_id: str, job_type: str, name: str, occurrence: int) -> st
 
 
 def from_tick(schedule: str, tick_ms: int) -> str:
-    """The id of the job of a tick: whoever fires it, and however often, makes that one job."""
+    """The id of the job of a tick: every scheduler that fires it makes that one job."""
     return str(uuid.uuid5(_SPACE, f"tick\n{schedule}\n{tick_ms}"))
 
 

@@ -49,7 +49,7 @@ class Stride:
 
     def enter(self, line: int, others: Collection[int]) -> None:
         """The line has work again; it had none. `others` have some, too."""
-        # While none waited, there was enough for all, and whoever used it is not to pay for that.
+        # While none waited, there was enough for all: a line that used it does not pay for that.
         tags = [self._tags[other] for other in others]
         self._now = max(self._now, min(tags) if tags else max(self._tags))
         self._floors[line] = self._tags[line] = max(self._tags[line], self._now)

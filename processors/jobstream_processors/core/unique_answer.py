@@ -89,7 +89,7 @@ def answer(holds: KeyFacts, asks: Asks, holder: str | None, now_ms: int) -> Answ
     if holder is not None and (asks.again or asks.began):
         return FREE
     if asks.place < released.end and not asks.again and released.job_id != asks.job_id:
-        return _loses(asks, released.job_id)  # Whoever has the key since came later than that.
+        return _loses(asks, released.job_id)  # The job that has the key since came later.
     return TAKES if holder is None else _loses(asks, holder)
 
 

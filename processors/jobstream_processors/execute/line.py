@@ -199,7 +199,7 @@ class ProcessLine:
         self._loop.remove_reader(self._stream.fileno())
         if self._process is not None:
             self._process.kill()
-            # Not at once: whoever kills it may not be done with it.
+            # Not at once: the thread that kills it may not be done with it.
             self._loop.call_soon(self._reap, REAP_S)
 
     def _reap(self, pause_s: float) -> None:

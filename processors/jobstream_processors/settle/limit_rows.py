@@ -1,6 +1,6 @@
 """The rows of rates that are used up for longer; they stand before the rows of the jobs.
 
-So whoever owns the partition next knows of every start that it sees settled, and of every moment
+So the next owner of the partition knows of every start that it sees settled, and of every moment
 that was promised to a job on the ladder, as long as the rate is the same. Until when a rate is
 slowed down, it knows at any rate.
 """

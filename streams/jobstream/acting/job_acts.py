@@ -93,7 +93,7 @@ def _refuse_beyond_room(site: Site, more: int) -> None:
 
 def _matching(site: Site, meant: JobsMeant) -> Matching:
     given = meant.wanted
-    # An empty text is no filter, whoever sends one.
+    # An empty text is no filter, from a page as from the API.
     wanted = replace(given, key=given.key or None, text=given.text or None)
     if ended := [state for state in wanted.states if state in ENDED]:
         message = f"state={ended[0]}: such a job has ended, there is nothing to cancel"

@@ -1,6 +1,6 @@
 """The database of `jobstream views`, asked where it is there, answers soon and is fresh.
 
-Whoever asks has the log to turn to: `NotFromViews` says why, and never reaches a client.
+Otherwise the caller reads the log: `NotFromViews` says why, and never reaches a client.
 """
 
 from __future__ import annotations

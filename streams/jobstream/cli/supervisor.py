@@ -224,8 +224,8 @@ class Supervisor:
 def _send(process: asyncio.subprocess.Process, number: int) -> None:
     """Send a signal to a child.
 
-    Not by the process's own methods: these ask first whether it has ended, and whoever asks takes
-    the exit code away from the thread that waits for it, which then tells of 255.
+    Not by the process's own methods: these ask first whether it has ended, and asking takes
+    the exit code away from the thread that waits for it, which then reports 255.
     """
     if process.returncode is None:
         with suppress(ProcessLookupError):

@@ -293,7 +293,7 @@ def compose_tick(
 ) -> Composed:
     """The job of a schedule's tick, inside of the layers. They may give it headers and no more.
 
-    Whoever fires the tick once more must make the same job of it, on the same partition.
+    A scheduler that fires the tick again must make the same job of it, on the same partition.
     """
 
     def without_options(

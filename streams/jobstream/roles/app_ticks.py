@@ -130,7 +130,7 @@ def publish_declared(app: App, reader: Log, sink: Sink) -> None:
         for name, known in follower.schedules.items()
         if name not in wanted and known.definition is not None and known.definition.source == CODE
     ]
-    # Jobs of any type may follow, and whoever reads one must have its schema by then.
+    # Jobs of any type may follow, and a reader must have its schema by then.
     records = [schema_record(schemas_topic(app.name), schema) for schema in app.schemas()]
     records += [schedule_record(topic, SCHEDULE_PARTITIONS, made) for made in changed + dropped]
     sink.publish(records)

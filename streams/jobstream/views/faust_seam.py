@@ -81,7 +81,7 @@ class RunConsumer(ThreadDelegateConsumer):
         return True
 
     async def wait_empty(self) -> None:
-        """What is not stored yet is read again by whoever comes next."""
+        """What is not stored yet is read again by the next owner of the partition."""
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Its own commits are not made, so their age tells nothing."""
