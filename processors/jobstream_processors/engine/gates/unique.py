@@ -261,7 +261,7 @@ def _step_ms(delivery: Delivery, stand: UniquePart, now_ms: int) -> int:
 
 
 def _until_due(delivery: Delivery, stand: UniquePart, now_ms: int) -> NotBefore | None:
-    """A unique job that was enqueued for later asks for its key first, and climbs then."""
+    """A unique job for later asks for its key first, and then waits on the ladder."""
     due_ms, carried = delivery.carried.due_ms, delivery.carried
     if due_ms is None and carried.seq == 0 and carried.delay_ms is not None:
         due_ms = stand.appended_ms + carried.delay_ms
