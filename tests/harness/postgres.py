@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-import pytest
+from tests.harness.installed import missing
 from tests.harness.other_clock import clock_off
 from tests.harness.waiting import wait_until
 
@@ -27,12 +27,12 @@ USER = "postgres"
 
 
 def programs() -> Path:
-    """The folder with `initdb` and `postgres`; skips the test where there is none."""
+    """The folder with `initdb` and `postgres`; ends the test where there is none."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=str)
     if not found and (there := shutil.which("initdb")):
         found = [Path(there)]
     if not found:
-        pytest.skip("no PostgreSQL: /usr/lib/postgresql/*/bin/initdb is not there")
+        missing("PostgreSQL")
     return found[-1].parent
 
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.harness.installed import program
 from tests.harness.served import Served
 from tests.harness.waiting import wait_until
 
@@ -321,12 +321,8 @@ def test_statistics_of_the_clients_arrive(shop: Shop) -> None:
 
 
 def test_prometheus_finds_nothing_to_complain_of(shop: Shop) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is not installed")
-
     checked = subprocess.run(
-        [promtool, "check", "metrics"],
+        [program("promtool"), "check", "metrics"],
         input=shop.get("/metrics")[1],
         capture_output=True,
         text=True,

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import shutil
 import subprocess
 import threading
 import urllib.error
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 import yaml
+from tests.harness.installed import program
 from tests.harness.waiting import wait_until
 
 from jobstream.broker.free_ports import choose_addresses
@@ -33,17 +32,6 @@ STOP_S = 60
 ANSWER_S = 60
 
 Json = Any
-
-
-def program(*names: str) -> str:
-    """The path of a program that has one of these names, or the end of the test."""
-    for name in names:
-        if found := shutil.which(name):
-            return found
-    message = f"{names[0]} is not installed: run .ci/install"
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
 
 
 def ask(url: str, data: bytes | None = None) -> bytes:

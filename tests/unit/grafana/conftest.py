@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from typing import Protocol
 
 import pytest
+from tests.harness.installed import program
 
 
 class Tool(Protocol):
@@ -21,14 +20,8 @@ def tool() -> Tool:
     """Runs promtool or amtool. Without it the test is skipped; it fails where CI has them."""
 
     def run(name: str, *arguments: str) -> tuple[int, str]:
-        binary = shutil.which(name)
-        if binary is None:
-            message = f"{name} is not installed: run .ci/install"
-            if os.environ.get("CI"):
-                pytest.fail(message)
-            pytest.skip(message)
         ran = subprocess.run(
-            [binary, *arguments], capture_output=True, text=True, timeout=60, check=False
+            [program(name), *arguments], capture_output=True, text=True, timeout=60, check=False
         )
         return ran.returncode, ran.stdout or ran.stderr
 
