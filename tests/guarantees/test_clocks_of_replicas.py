@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import signal
-import threading
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import httpx2
 import pytest
-from tests.harness.keyed_server import LIMIT_S, UVICORN, KeyedServers, post
+from tests.harness.keyed_server import (
+    LIMIT_S,
+    UVICORN,
+    KeyedServers,
+    asked_aside,
+    carried_out,
+    post,
+)
 from tests.harness.other_clock import clock_off
 from tests.harness.postgres import Postgres
 from tests.harness.waiting import wait_until
@@ -44,8 +48,7 @@ def test_a_key_belongs_to_one_replica_and_its_answer_to_all(
     addresses = [servers.start(UVICORN, **clock_off(f"{sign}{KEPT_H + 6}h")) for sign in signs]
     first, second = addresses
     request = {"n": 1, "wait": True}
-    aside = threading.Thread(target=lambda: post(first, "k", request), daemon=True)
-    aside.start()
+    aside, _ = asked_aside(first, request)
     wait_until(lambda: servers.effects("begin"), "the handler runs", limit_s=LIMIT_S)
     leased_ms = servers.row().lease_ms
 
@@ -72,26 +75,15 @@ def test_a_lease_of_a_replica_that_died_ends_after_its_time(
 ) -> None:
     first, second = (servers.start(UVICORN, **clock_off(f"{sign}{KEPT_H + 6}h")) for sign in signs)
     request = {"n": 1, "wait": True}
-
-    def ask() -> None:
-        with suppress(httpx2.TransportError):  # It is killed meanwhile.
-            post(first, "k", request)
-
-    aside = threading.Thread(target=ask, daemon=True)
-    aside.start()
+    aside, _ = asked_aside(first, request)
     wait_until(lambda: servers.effects("begin"), "the handler runs", limit_s=LIMIT_S)
     refused = post(second, "k", request)
     servers.signal(signal.SIGKILL)
     aside.join(LIMIT_S)
     servers.open_gate()
-    answer = wait_until(
-        lambda: (got := post(second, "k", request)).status_code == 201 and got,
-        "the lease is over",
-        limit_s=LIMIT_S,
-    )
+    carried_out(second, request)
 
     assert refused.status_code == 409
-    assert answer
     assert (len(servers.effects("begin")), len(servers.effects("end"))) == (2, 1)
 
 

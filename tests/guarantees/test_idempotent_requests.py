@@ -5,12 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
-from tests.harness.keyed_server import GUNICORN, LIMIT_S, UVICORN, KeyedServers, post
+from tests.harness.keyed_server import (
+    GUNICORN,
+    LIMIT_S,
+    UVICORN,
+    KeyedServers,
+    asked_aside,
+    carried_out,
+    post,
+)
 from tests.harness.postgres import Postgres
 from tests.harness.waiting import wait_until
 
@@ -70,21 +77,6 @@ def test_two_hundred_at_once_have_one_effect(
     assert sorted(effect[1] for effect in servers.effects("begin")) == ["0", "1", "2"]
 
 
-def asked_aside(address: str, request: dict[str, Any]) -> tuple[threading.Thread, list[Any]]:
-    """A request whose answer nobody may ever see."""
-    found: list[Any] = []
-
-    def ask() -> None:
-        try:
-            found.append(post(address, "k", request))
-        except httpx2.TransportError as error:
-            found.append(error)
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    return thread, found
-
-
 def test_a_server_killed_within_a_handler_leaves_its_key_for_another(
     servers: KeyedServers,
 ) -> None:
@@ -97,14 +89,9 @@ def test_a_server_killed_within_a_handler_leaves_its_key_for_another(
     servers.signal(signal.SIGKILL)
     thread.join(LIMIT_S)
     servers.open_gate()
-    answer = wait_until(
-        lambda: (got := post(second, "k", request)).status_code == 201 and got,
-        "the lease is over",
-        limit_s=LIMIT_S,
-    )
+    answer = carried_out(second, request)
 
     assert isinstance(found[0], httpx2.TransportError)
-    assert answer
     assert "idempotency-replayed" not in answer.headers
     assert post(second, "k", request).content == answer.content
     assert post(second, "k", {"n": 2}).status_code == 422
@@ -119,15 +106,10 @@ def test_a_server_that_was_frozen_does_not_overwrite_the_answer(servers: KeyedSe
     wait_until(lambda: servers.effects("begin"), "the handler runs", limit_s=LIMIT_S)
     servers.signal(signal.SIGSTOP)
     servers.open_gate()
-    answer = wait_until(
-        lambda: (got := post(second, "k", request)).status_code == 201 and got,
-        "the lease is over",
-        limit_s=LIMIT_S,
-    )
+    answer = carried_out(second, request)
     servers.signal(signal.SIGCONT)
     thread.join(LIMIT_S)
 
-    assert answer
     assert found[0].status_code == 201
     assert found[0].headers["idempotency-not-stored"] == "lease-lost"
     assert found[0].content != answer.content, "each tells its own process"

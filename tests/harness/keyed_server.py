@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +98,33 @@ def post(address: str, key: str | None, request: Mapping[str, Any]) -> httpx2.Re
     headers = {} if key is None else {"Idempotency-Key": key}
     body = json.dumps(request)
     return httpx2.post(f"{address}/orders", content=body, headers=headers, timeout=LIMIT_S)
+
+
+def asked_aside(address: str, request: Mapping[str, Any]) -> tuple[threading.Thread, list[Any]]:
+    """A request by the key `k`, on a thread; the list gets its answer, or how it was cut off."""
+    found: list[Any] = []
+
+    def ask() -> None:
+        try:
+            found.append(post(address, "k", request))
+        except httpx2.TransportError as error:
+            found.append(error)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    return thread, found
+
+
+def carried_out(address: str, request: Mapping[str, Any]) -> httpx2.Response:
+    """The answer to that request once the lease of a server that is gone has ended."""
+
+    def asked() -> httpx2.Response | None:
+        answer = post(address, "k", request)
+        return answer if answer.status_code == 201 else None
+
+    answer = wait_until(asked, "the lease is over", limit_s=LIMIT_S)
+    assert answer is not None
+    return answer
 
 
 def _listens(address: str, process: subprocess.Popen[bytes]) -> bool:

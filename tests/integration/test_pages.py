@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.harness.bad_minute import ANSWERS, CAUSE, CAUSES, FIX, JOB_ID, PreparedDesk, prepared
 from tests.harness.identity_provider import CLIENT, SECRET, identity_provider
+from tests.harness.installed import program
 from tests.harness.served_pages import served
 
 from jobstream.answers.app_site import Site
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing: make setup")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe: make setup")
 CHROMIUM = "/usr/bin/chromium"
-pytestmark = pytest.mark.skipif(
-    shutil.which(CHROMIUM) is None, reason=f"no {CHROMIUM}: .ci/install, or apt install chromium"
-)
 
 PATHS = (
     "/", "/queues", "/queues/mail", "/jobs", f"/jobs/{JOB_ID}", "/dead-letters", "/types",
@@ -60,7 +57,7 @@ def address(desk: PreparedDesk) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with playwright.sync_playwright() as play:
-        made = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        made = play.chromium.launch(executable_path=program(CHROMIUM), args=["--no-sandbox"])
         yield made
         made.close()
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import signal
-import threading
 import uuid
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import httpx2
 import pytest
-from tests.harness.keyed_server import LIMIT_S, UVICORN, KeyedServers, post
+from tests.harness.keyed_server import (
+    LIMIT_S,
+    UVICORN,
+    KeyedServers,
+    asked_aside,
+    carried_out,
+)
 from tests.harness.served import Served
 from tests.harness.waiting import wait_until
 
@@ -83,26 +86,15 @@ def test_a_request_killed_after_its_enqueues_is_one_set_of_jobs(
     request = {"n": 1, "enqueue": [1, 2, 2], "wait": True}
     topic = served.plans["default"].topic
     partitions = served.plans["default"].partitions
-
-    def ask() -> None:
-        with suppress(httpx2.TransportError):
-            post(first, "k", request)
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
+    thread, _ = asked_aside(first, request)
     wait_until(
         lambda: len(served.records(topic, partitions)) == 3, "it has enqueued", limit_s=LIMIT_S
     )
     servers.signal(signal.SIGKILL)
     thread.join(LIMIT_S)
     servers.open_gate()
-    answer = wait_until(
-        lambda: (got := post(second, "k", request)).status_code == 201 and got,
-        "the lease is over",
-        limit_s=LIMIT_S,
-    )
+    carried_out(second, request)
 
-    assert answer
     records = served.records(topic, partitions)
     ids = [record.key() for record in records]
     assert (len(ids), len(set(ids))) == (6, 3), "each of three jobs is there twice"

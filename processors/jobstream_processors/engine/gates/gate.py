@@ -1,7 +1,8 @@
 """The questions that a gate answers; the engine acts on the answers.
 
 A gate is one reason for which deliveries do not begin yet, or are not to run at all. A new one is a
-module beside this one, and a line in `all_gates` (`engine/admission.py`).
+module beside this one, a line in `all_gates` (`engine/admission.py`), and one in the list of what
+is compiled (`pyproject.toml`).
 """
 
 from __future__ import annotations
