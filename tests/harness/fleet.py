@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Self
 
 from tests.harness.waiting import TooLate
 
+from jobstream.kafka.consume.deaf import DEAF
+from jobstream.kafka.consume.starting_points import NO_OFFSET
 from jobstream.testing.ledger import Kill
 from jobstream_processors.execute import leash
 
@@ -65,6 +67,12 @@ class Member:
         except subprocess.TimeoutExpired as error:
             message = f"{self} still runs after {limit_s:g} s; its log ends: {self.tail()}"
             raise TooLate(message) from error
+
+    @property
+    def gave_its_client_up(self) -> bool:
+        """Whether it left since its client got no answer, for half a minute of them."""
+        told = self.log.read_text(errors="replace")
+        return bool(self.exit_code) and any(reason in told for reason in (DEAF, NO_OFFSET))
 
     def tail(self) -> str:
         """The last lines of its log."""

@@ -88,14 +88,14 @@ class Trial:
     def wait_until_quiet(self, limit_s: float = QUIET_LIMIT_S) -> None:
         """Block until nothing is left to do: every queue and rung is finished and committed.
 
-        Proves it by two looks between which nothing was written. Raises AssertionError. After the
-        machine stood still, members that left for it are started anew, as a supervisor would.
+        Proves it by two looks between which nothing was written. Raises AssertionError. Members
+        that left for a good reason are started anew meanwhile, as by `replace_left`.
         """
         seen: dict[Place, Standing] = {}
 
         def quiet() -> bool:
             nonlocal seen
-            self._replace_sleepers()
+            self.replace_left()
             try:
                 before, seen = seen, self.standings()
             except (BrokerUnavailable, BrokerRefused):
@@ -107,16 +107,21 @@ class Trial:
             wait_until(quiet, "everything is quiet", limit_s=limit_s, every_s=0.3)
         except AssertionError as error:
             behind = {place: at for place, at in seen.items() if at.lag}
-            tails = "\n".join(member.tail() for member in self.fleet.alive)
+            shown = [*self.fleet.alive, *self.fleet.left]
+            tails = "\n".join(f"{m}, exit code {m.exit_code}:\n{m.tail()}" for m in shown)
             message = f"{error}; behind are {behind}\n{tails}"
             raise AssertionError(message) from error
 
-    def _replace_sleepers(self) -> None:
-        """A member that ends by itself while the machine goes on stays ended: that is a fault."""
-        if not self.stillness.seen:
-            return
+    def replace_left(self) -> None:
+        """Start anew, as a supervisor would, members that left for what is no fault of theirs.
+
+        For a machine that stood still, or a client that found no broker again. A member that ends
+        by itself for any other reason stays ended: that is a fault.
+        """
         for member in self.fleet.left:
-            if member not in self._replaced:
+            if member in self._replaced:
+                continue
+            if self.stillness.seen or member.gave_its_client_up:
                 self._replaced.add(member)
                 self.fleet.start()
 

@@ -73,7 +73,7 @@ class Horizon:
                     room.lane.want(_with(room, share))
                 asked = True
         for room in rooms:
-            if not room.unannounced and not room.lane.wants:
+            if not room.unannounced and not room.lane.wants and not room.is_shut:
                 asked |= self._reserve(room, now_ms, int(most))
         if asked:
             self._announce()

@@ -55,6 +55,11 @@ class WaitingRoom:
         self.unannounced: list[Delivery] = []
         """In order of offsets."""
 
+    @property
+    def is_shut(self) -> bool:
+        """Whether nothing of the lane begins, of what was taken up or of what comes."""
+        return self.draining or bool(self.shut) or bool(self.held)
+
     def hold(self, delivery: Delivery) -> None:
         """Let it wait behind what is held until the lane is not shut any more."""
         delivery.waits = self.shut[0] if self.shut else next(iter(self.held)).waits

@@ -169,6 +169,40 @@ def test_jobs_of_one_key_follow_each_other_across_the_horizon(edge: Edge) -> Non
     assert edge.works.hand.started == ["000", "001", "002"]
 
 
+@pytest.mark.parametrize("shut", ["silent", "paused", "draining"])
+def test_a_lane_of_which_nothing_begins_announces_nothing(edge: Edge, shut: str) -> None:
+    """Else all that was taken up would be suspect to the next owner, should this one die."""
+    engine, lane = edge.works.engine, edge.lane
+    edge.fill(500)
+    edge.acknowledge()
+    begins_at_most = lane.may_begin
+    if shut == "paused":
+        edge.works.order(("pause_queue", "mail"))
+    elif shut == "draining":
+        engine.drain(lane)
+
+    for _ in range(20):
+        edge.works.shop.clock.advance(50)
+        engine.tick(silent=shut == "silent")
+        edge.acknowledge()
+
+    assert lane.wanted == lane.may_begin == begins_at_most < 50
+
+
+def test_what_was_held_is_announced_again_where_it_goes_on(edge: Edge) -> None:
+    edge.works.order(("pause_queue", "mail"))
+    edge.fill(30)
+    edge.works.pass_ms(50)
+    assert edge.lane.wanted == 2
+
+    edge.works.order()
+    assert edge.begun == 2
+    edge.works.pass_ms(50)
+    edge.acknowledge()
+
+    assert edge.begun == SLOTS
+
+
 def test_suspects_that_wait_for_children_hold_up_nobody(edge: Edge) -> None:
     edge.lane.suspect_before = 500
     edge.lane.limit(500)

@@ -30,6 +30,8 @@ ASK_EVERY_S = 10.0
 GIVE_UP_S = 30.0
 """How long others may be answered before a client that hears nothing is given up."""
 ANSWER_S = 3.0
+DEAF = "the Kafka client has heard nothing of its group"
+"""So begins the reason why a process is replaced."""
 
 
 class Deafness:
@@ -64,8 +66,8 @@ class Deafness:
             self._others_since_s = now_s
         elif now_s - self._others_since_s >= GIVE_UP_S:
             message = (
-                f"the Kafka client has heard nothing of its group for "
-                f"{self._hearing.unheard_s():.0f} s, though the coordinator answers another one"
+                f"{DEAF} for {self._hearing.unheard_s():.0f} s, "
+                "though the coordinator answers another one"
             )
             raise ReplaceProcess(message)
 

@@ -28,6 +28,8 @@ WAIT_S = 25.0
 """How long each of the two questions is repeated, give or take the last attempt."""
 ATTEMPT_S = 5.0
 AGAIN_S = 0.1
+NO_OFFSET = "the brokers tell no offset"
+"""What is said of a partition that can't be begun for it."""
 _FINAL = frozenset(
     (
         KafkaError.GROUP_AUTHORIZATION_FAILED,
@@ -81,7 +83,7 @@ def _ask(
         final = why is not None and why.code() in _FINAL
         if waiting and (final or time.monotonic() > until):
             place, said = waiting[0], why.str() if why is not None else "no answer"
-            text = f"{place.topic} [{place.partition}]: the brokers tell no offset: {said}"
+            text = f"{place.topic} [{place.partition}]: {NO_OFFSET}: {said}"
             raise SourceFailed(text)
         if waiting:
             pause.wait(AGAIN_S)
