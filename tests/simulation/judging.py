@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 SEEDS = 2_000 if build_kind() == "pure" else 300
 """What the seeds are to find lies in the source; compiled, they look for what compiling changes."""
+AT_ONCE = 100
+"""Seeds of one test: few enough that a busy machine is not taken for a test that hangs."""
 SHOWN_MAX = 5
 
 
