@@ -119,8 +119,8 @@ def parted(
 
 
 def _with(room: WaitingRoom, jobs: int) -> int:
-    """The offset below which so many more of the lane's jobs stand."""
+    """The offset below which so many more of the lane's jobs stand; those that may begin."""
     beyond, lane = room.unannounced, room.lane
-    if jobs <= len(beyond):
-        return beyond[jobs - 1].offset + 1
+    if jobs <= len(beyond) or room.is_shut:  # Where it is shut, a probe may begin.
+        return beyond[min(jobs, len(beyond)) - 1].offset + 1
     return max(lane.watermark.begun, lane.may_begin) + jobs - len(beyond)

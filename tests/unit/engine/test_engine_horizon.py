@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobstream_processors.assignment.lane import FLOOR
-from jobstream_processors.core.outcome import DONE
+from jobstream_processors.core.deaths import PAUSE_MS_FIRST
+from jobstream_processors.core.outcome import DONE, DeclaredDead
 from jobstream_processors.engine.waiting import UNANNOUNCED
 
 if TYPE_CHECKING:
@@ -187,6 +188,21 @@ def test_a_lane_of_which_nothing_begins_announces_nothing(edge: Edge, shut: str)
         edge.acknowledge()
 
     assert lane.wanted == lane.may_begin == begins_at_most < 50
+
+
+def test_a_probe_of_the_flood_guard_has_nothing_announced_but_itself(edge: Edge) -> None:
+    edge.works.floods.limit = 2
+    edge.fill(500)
+    for job_id in ("000", "001"):
+        edge.works.end(job_id, DeclaredDead("dead_by_handler", "gone"))
+    edge.lane.limit(2)
+
+    edge.works.pass_ms(PAUSE_MS_FIRST)
+    edge.works.pass_ms(50)
+    assert edge.lane.wanted == 3
+    edge.acknowledge()
+
+    assert edge.works.hand.started == ["000", "001", "002"]
 
 
 def test_what_was_held_is_announced_again_where_it_goes_on(edge: Edge) -> None:
