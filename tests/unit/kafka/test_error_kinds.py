@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from jobstream.kafka.client import admin_calls as asking
 from jobstream.kafka.client.admin import Admin
-from jobstream.kafka.client.error_kinds import is_fatal, is_passing
+from jobstream.kafka.client.error_kinds import is_fatal, is_passing, is_unanswered
 from jobstream.settings import Settings
 
 
@@ -20,10 +20,16 @@ from jobstream.settings import Settings
         KafkaError.NOT_ENOUGH_REPLICAS,
         KafkaError.REQUEST_TIMED_OUT,
         KafkaError._TRANSPORT,  # noqa: SLF001 - the library's name
+        KafkaError._DESTROY,  # noqa: SLF001 - likewise
     ],
 )
 def test_what_a_fail_over_answers_passes(code: int) -> None:
     assert is_passing(KafkaError(code))
+
+
+def test_a_broker_that_is_named_no_more_gave_no_answer() -> None:
+    """Its producer is replaced, if that goes on: it may have lost all of them."""
+    assert is_unanswered(KafkaError(KafkaError._DESTROY))  # noqa: SLF001 - the library's name
 
 
 @pytest.mark.parametrize(

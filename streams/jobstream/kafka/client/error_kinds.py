@@ -18,6 +18,8 @@ _UNANSWERED = frozenset(
         KafkaError._MSG_TIMED_OUT,  # noqa: SLF001
         KafkaError._TRANSPORT,  # noqa: SLF001
         KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
+        # A broker that the others name no more, as one that was frozen: what it had goes with it.
+        KafkaError._DESTROY,  # noqa: SLF001
     }
 )
 
