@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 DECIDED_ELSEWHERE = {"marks", "minutes", "places", "workers", "meta", "unread"}
 """Tables that also tell of when somebody looked, or of what workers go on writing meanwhile."""
 
-
 ENDED_S_MAX = 150.0
+UPKEEP = "jobstream-views-upkeep"
 
 
 @contextmanager
@@ -57,6 +57,7 @@ def projecting(served: Served, url: str) -> Iterator[ViewsRole]:
         thread.join(ENDED_S_MAX)
         engine.dispose()
         assert not thread.is_alive()
+        assert UPKEEP not in {each.name for each in threading.enumerate()}, "nothing asks any more"
 
 
 def started(view: AppView, url: str, folder: Path, *words: str) -> subprocess.Popen[bytes]:

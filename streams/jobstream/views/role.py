@@ -59,7 +59,7 @@ class ViewsRole:
         A Faust app that fails is started anew after two seconds.
         """
         _quiet_faust()
-        in_background("jobstream-views-upkeep", self.upkeep.run, log_end("views_upkeep"))
+        looking = in_background("jobstream-views-upkeep", self.upkeep.run, log_end("views_upkeep"))
         while not self._closing.is_set():
             try:
                 asyncio.run(self._serve(ready))
@@ -70,6 +70,7 @@ class ViewsRole:
                 log.exception("views_failed")
                 self._closing.wait(AGAIN_S)
         self.upkeep.close()
+        looking.join(STOP_S)  # It asks the database, which the caller may close now.
 
     def close(self) -> None:
         """Let `run` return: what is stored is stored, what is not is read again by the next."""
