@@ -42,6 +42,13 @@ class Spoken:
             self.said.append(line.strip())
         return found
 
+    def everything(self) -> list[str]:
+        """All it ever said, once it has ended; blocks until that is read."""
+        self._reader.join(self._limit_s)
+        while not self._lines.empty():
+            self.said.append(self._lines.get().strip())
+        return [f"{self.process.args!r}:", *self.said]
+
     def _read(self) -> None:
         assert self.process.stdout is not None
         with self.process.stdout as lines:
@@ -75,6 +82,7 @@ def programs(folder: Path, environ: Mapping[str, str], limit_s: float) -> Iterat
                 spoken.process.send_signal(signal.SIGTERM)
         for spoken in started:
             spoken.process.wait(limit_s)
+            print(*spoken.everything(), sep="\n")  # noqa: T201 - pytest shows it where a test failed
 
 
 def of_broker(bootstrap_servers: str, folder: Path) -> dict[str, str]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 TOPIC, PARTITIONS = "clicks", 4
 WAIT_S = 90.0
-AGENT = ("faust", "-A", "examples.clicks.agent:sessions", "worker", "-l", "warn")
+AGENT = ("faust", "-A", "examples.clicks.agent:sessions", "worker", "--without-web", "-l", "warn")
 KILLS = 2
 
 

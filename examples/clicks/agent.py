@@ -1,8 +1,9 @@
 """The Faust agent: reads clicks, and enqueues a job for each session that has ended.
 
-`faust -A examples.clicks.agent:sessions worker` runs it, as any Faust app. It keeps nothing but the
-sessions that are open, and acknowledges a click to Faust only when no session reaches over it. No
-clock but the brokers' counts: where no click comes, the agent writes a tick into the topic.
+`faust -A examples.clicks.agent:sessions worker --without-web` runs it, as any Faust app; left to
+itself, the command serves pages on every address. It keeps nothing but the sessions that are open,
+and acknowledges a click to Faust only when no session reaches over it. No clock but the brokers'
+counts: where no click comes, the agent writes a tick into the topic.
 """
 
 from __future__ import annotations
