@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Self
 
 from tests.harness.waiting import TooLate
 
+from jobstream.errors import BrokerUnavailable
 from jobstream.kafka.consume.deaf import DEAF
 from jobstream.kafka.consume.starting_points import NO_OFFSET
 from jobstream.testing.ledger import Kill
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 STOP_LIMIT_S = 180.0
 """A worker drains for 25 s at most, then leaves its group; a busy machine takes its time."""
 _TAIL_BYTES = 4_000
+UNANSWERED = (DEAF, NO_OFFSET, BrokerUnavailable.__name__)
+"""Why a worker ends that a supervisor is to start anew."""
 ROOT = Path(__file__).resolve().parents[2]
 """Where members find `tests.harness`, which no environment has installed."""
 
@@ -69,10 +72,10 @@ class Member:
             raise TooLate(message) from error
 
     @property
-    def gave_its_client_up(self) -> bool:
-        """Whether it left since its client got no answer, for half a minute of them."""
-        told = self.log.read_text(errors="replace")
-        return bool(self.exit_code) and any(reason in told for reason in (DEAF, NO_OFFSET))
+    def left_unanswered(self) -> bool:
+        """Whether it ended by itself since no broker answered one of its clients for long."""
+        told = self.log.read_text(errors="replace").rpartition("worker ended")[2]
+        return bool(self.exit_code) and any(reason in told for reason in UNANSWERED)
 
     def tail(self) -> str:
         """The last lines of its log."""

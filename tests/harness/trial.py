@@ -115,13 +115,13 @@ class Trial:
     def replace_left(self) -> None:
         """Start anew, as a supervisor would, members that left for what is no fault of theirs.
 
-        For a machine that stood still, or a client that found no broker again. A member that ends
+        For a machine that stood still, or brokers that did not answer for long. A member that ends
         by itself for any other reason stays ended: that is a fault.
         """
         for member in self.fleet.left:
             if member in self._replaced:
                 continue
-            if self.stillness.seen or member.gave_its_client_up:
+            if self.stillness.seen or member.left_unanswered:
                 self._replaced.add(member)
                 self.fleet.start()
 
