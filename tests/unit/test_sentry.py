@@ -6,6 +6,7 @@ import asyncio
 import re
 import subprocess
 import sys
+import threading
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,14 @@ class Keeps(Transport):
         event = envelope.get_event()
         if event is not None:
             self.events.append(event)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _threads_of_others() -> Iterator[None]:
+    """Sentry wraps each thread from its first `init` on, also those of the tests that follow."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "start", threading.Thread.start)
+        yield
 
 
 @pytest.fixture
