@@ -27,7 +27,6 @@ sessions = faust.App(
     broker=f"kafka://{os.environ.get('JOBSTREAM_BOOTSTRAP_SERVERS', 'localhost:9092')}",
     store="memory://",
     topic_disable_leader=True,
-    web_enabled=False,
     broker_commit_interval=0.5,
     # How long the partitions of a killed agent stand still; Faust's default is a minute.
     broker_session_timeout=10.0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 import uuid
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from jobstream.views.db_tables import jobs
 from jobstream.views.errors import DatabaseAway, DatabaseNewer
 from jobstream.views.migrating import migrate
 from jobstream.views.rebuilding import rebuild
+from jobstream.views.upkeep import EVERY_S
 from jobstream.views.view_answers import JobFilter
 from jobstream.views.views_reader import Views
 
@@ -102,6 +104,16 @@ def test_a_database_that_is_away_delays_and_loses_nothing(
             done(server.url)
         server.start()
         _catches_up(served, role, server.url)
+
+
+def test_it_ends_only_after_its_look_at_the_database(served: Served, tmp_path: Path) -> None:
+    url = sqlite_in(tmp_path)
+    # Locked for longer than it runs; `projecting` sees at its end that nothing looks any more.
+    with ExitStack() as after, projecting(served, url) as role:
+        wait_until(lambda: role.upkeep.reads, "it looks", limit_s=LIMIT_S)
+        after.enter_context(locked(url))
+        late_s = role.upkeep.looked_mono + 1.5 * EVERY_S
+        wait_until(lambda: time.monotonic() > late_s, "a look waits", limit_s=LIMIT_S)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])

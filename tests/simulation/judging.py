@@ -19,6 +19,12 @@ AT_ONCE = 100
 SHOWN_MAX = 5
 
 
+def parts(first: int) -> list[range]:
+    """Every second seed from `first` on, in parts for a test each."""
+    seeds = range(first, SEEDS, 2)
+    return [seeds[at : at + AT_ONCE] for at in range(0, len(seeds), AT_ONCE)]
+
+
 def judge(seeds: range, say: Callable[[object], None]) -> None:
     """Play them all; tells what broke and how to see it again."""
     broken: list[str] = []

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.simulation.judging import AT_ONCE, SEEDS, judge
+from tests.simulation.judging import judge, parts
 from tests.simulation.world import play
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ PLAYED_AGAIN = [2, 3, 5]
 TOLD = f"from tests.simulation.world import play; print(*[play(s).digest for s in {PLAYED_AGAIN}])"
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS, 2 * AT_ONCE))
-def test_every_promise_holds(first: int, say: Callable[[object], None]) -> None:
-    judge(range(first, min(first + 2 * AT_ONCE, SEEDS), 2), say)
+@pytest.mark.parametrize("seeds", parts(0), ids=str)
+def test_every_promise_holds(seeds: range, say: Callable[[object], None]) -> None:
+    judge(seeds, say)
 
 
 def test_a_seed_is_played_the_same_way_in_another_process() -> None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("jobstream.views")
 
 STOP_S = 10.0
-"""What Faust's own stop may take; the database needs none of it."""
+"""What Faust's own stop may take, and then a look that is under way; storing needs none of it."""
 AGAIN_S = 2.0
 STUCK_S = 120.0
 BEHIND_S = 60.0
