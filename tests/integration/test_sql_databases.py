@@ -20,6 +20,7 @@ from tests.harness.waiting import wait_until
 from tests.unit.sql.ledger import Receipt, count, made, orders, shop
 
 from jobstream.sql import NotInTransaction, Superseded, TablesMissing, aenqueue_in, enqueue_in, once
+from jobstream.sql.inbox_statements import RENEWED_MS
 from jobstream.sql.job_rows import LANES
 from jobstream.sql.opening import opened
 from jobstream.sql.outbox_rows import OutboxRows
@@ -89,6 +90,20 @@ def test_second_runs_and_stale_workers(engine: Engine) -> None:
         session.commit()
 
     assert (count(engine, orders), count(engine, inbox)) == (1, 2)
+
+
+def test_a_run_that_finds_an_old_mark_makes_it_young(engine: Engine) -> None:
+    ages = text("SELECT extract(epoch FROM now()) * 1000 - done_ms FROM jobstream_inbox")
+    found = []
+    for aged_ms in (0, RENEWED_MS // 2, RENEWED_MS):
+        with engine.begin() as connection:
+            connection.execute(update(inbox).values(done_ms=inbox.c.done_ms - aged_ms))
+        with Session(engine) as session, session.begin(), once(session, run()) as first:
+            assert bool(first) is (not aged_ms)
+        with engine.connect() as connection:
+            found.append(connection.execute(ages).scalar_one() > RENEWED_MS // 4)
+
+    assert found == [False, True, False], "that of half the time is left as it was"
 
 
 def test_coroutines_write_and_mark(engine: Engine) -> None:

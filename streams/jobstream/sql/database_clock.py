@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from sqlalchemy import ScalarSelect
     from sqlalchemy.sql.compiler import SQLCompiler
 
+NOW_MS = {
+    "postgresql": "(CAST(extract(epoch from clock_timestamp()) * 1000 AS BIGINT))",
+    "sqlite": "(CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER))",
+}
+"""By dialect, as text."""
+
 
 class now_ms(FunctionElement[int]):  # noqa: N801 - reads as the function of SQL that it is
     """The moment of the statement; in PostgreSQL that of the call, not of the transaction."""
@@ -27,9 +33,9 @@ def now_ms_once() -> ScalarSelect[int]:
 
 @compiles(now_ms, "postgresql")
 def _in_postgresql(_element: now_ms, _compiler: SQLCompiler, **_: Any) -> str:  # noqa: ANN401
-    return "(CAST(extract(epoch from clock_timestamp()) * 1000 AS BIGINT))"
+    return NOW_MS["postgresql"]
 
 
 @compiles(now_ms, "sqlite")
 def _in_sqlite(_element: now_ms, _compiler: SQLCompiler, **_: Any) -> str:  # noqa: ANN401
-    return "(CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER))"
+    return NOW_MS["sqlite"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from jobstream.errors import ConfigError
 from jobstream.sql.errors import OnceUnasked, Superseded
 from jobstream.sql.handles import async_handle_of, handle_of
+from jobstream.sql.inbox_statements import statements
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,37 +23,6 @@ if TYPE_CHECKING:
     from jobstream_processors.context import Context
 
 STEP_CHARS_MAX = 100
-_OWNER = """
-    INSERT INTO jobstream_inbox_owners (topic, partition, fencing_token)
-    SELECT CAST(:topic AS TEXT), CAST(:partition AS INTEGER), CAST(:token AS BIGINT)
-    WHERE NOT EXISTS (
-        SELECT 1 FROM jobstream_inbox_owners
-        WHERE topic = :topic AND partition = :partition AND fencing_token >= :token
-    )
-    ON CONFLICT (topic, partition) DO UPDATE
-    SET fencing_token = excluded.fencing_token, since_ms = excluded.since_ms
-    WHERE jobstream_inbox_owners.fencing_token < excluded.fencing_token
-"""
-"""Written once per owner of a partition: no later job locks the row, or even touches it."""
-_HIGHEST = """
-    SELECT fencing_token FROM jobstream_inbox_owners
-    WHERE topic = :topic AND partition = :partition
-"""
-_MARK = """
-    INSERT INTO jobstream_inbox (job_id, step, topic, job_type)
-    SELECT CAST(:job_id AS TEXT), CAST(:step AS TEXT), CAST(:topic AS TEXT), CAST(:type AS TEXT)
-    WHERE NOT EXISTS (
-        SELECT 1 FROM jobstream_inbox_owners
-        WHERE topic = :topic AND partition = :partition AND fencing_token > :token
-    )
-    ON CONFLICT (job_id, step) DO NOTHING
-    RETURNING job_id
-"""
-_ALL_AT_ONCE = f"""
-    WITH owner AS ({_OWNER} RETURNING 1), mark AS ({_MARK})
-    SELECT (SELECT count(*) FROM mark), ({_HIGHEST})
-"""  # noqa: S608 - made of the texts above
-"""In one round trip. What a part reads is as it was before the statement."""
 
 
 class First:
@@ -91,7 +61,7 @@ class Once:
         self._handle = handle = handle_of(self._held, "async with once(...)")
         try:
             given = self._given()
-            rows = [handle.run(sql, given) for sql in _statements(handle.dialect)]
+            rows = [handle.run(sql, given) for sql in statements(handle.dialect)]
             self._first = self._judged(rows)
         except Superseded:
             handle.roll_back()
@@ -115,8 +85,8 @@ class Once:
         """As `__enter__`, without blocking the running loop."""
         self._async_handle = handle = async_handle_of(self._held, "with once(...)")
         try:
-            given, statements = self._given(), _statements(await handle.dialect())
-            rows = [await handle.run(sql, given) for sql in statements]
+            given, dialect = self._given(), await handle.dialect()
+            rows = [await handle.run(sql, given) for sql in statements(dialect)]
             self._first = self._judged(rows)
         except Superseded:
             await handle.roll_back()
@@ -152,7 +122,7 @@ class Once:
         if len(rows) == 1:
             ((marked, highest),) = rows[0]
         else:
-            _, found, marks = rows
+            _, found, marks, _ = rows
             marked, highest = len(marks), found[0][0] if found else None
         ctx = self._ctx
         if highest is None or highest <= ctx.fencing_token:
@@ -188,15 +158,10 @@ def once(held: Held | AsyncHeld, ctx: Context, *, step: str = "") -> Once:
     is committed by the caller, with the effect: a run that dies before, or never commits, leaves
     neither. `first` is false where a run of this job has committed already. It must be asked, or
     the block ends in OnceUnasked. A block that raises rolls the whole transaction back. `step`
-    names one of several blocks of a handler, each with its own mark. Marks live as long as the log
-    can bring a job back: `sweep_inbox` tells.
+    names one of several blocks of a handler, each with its own mark. A run that finds its mark
+    renews it, and marks outlive the longest wait from one run to the next: `sweep_inbox` tells.
 
     Raises Superseded where a newer owner of the partition has written here, NotInTransaction and
     TablesMissing. One statement in PostgreSQL.
     """
     return Once(held, ctx, step)
-
-
-def _statements(dialect: str) -> Sequence[str]:
-    """SQLite has no changes within a query, and no round trips either."""
-    return (_ALL_AT_ONCE,) if dialect == "postgresql" else (_OWNER, _HIGHEST, _MARK)

@@ -1,8 +1,10 @@
 """Deletes marks of the inbox that no delivery can ask for any more.
 
-A job that is not settled comes back for as long as its queue keeps it, and after that on the delay
-ladder for at most the dedup window. So marks live for both together, longer than rows of the dedup
-table do: those are of jobs that are settled.
+A job may run for months, as each retry and each snooze is a new copy in the log. But a run that
+finds its mark renews it, so a mark must outlive one wait, from a run to the next: on the delay
+ladder, which cuts it to the dedup window but keeps a job for longer where nothing moves it on, and
+then on the queue, for its retention. Jobs that a limit, a breaker or fairness postpones again and
+again may wait for longer.
 """
 
 from __future__ import annotations
@@ -14,8 +16,10 @@ from sqlalchemy import delete, select, tuple_
 from jobstream.errors import ConfigError
 from jobstream.sql.database_clock import now_ms_once
 from jobstream.sql.handles import naming_the_remedy
+from jobstream.sql.inbox_statements import RENEWED_MS
 from jobstream.sql.opening import writing
 from jobstream.sql.schema import inbox, inbox_owners
+from jobstream.topics.specs import RUNG_SLACK_MS, SEGMENTS
 from jobstream_processors.core.duration import to_ms
 
 if TYPE_CHECKING:
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Delete, Engine
 
     from jobstream.app import App
+    from jobstream.job_queue import Queue
     from jobstream_processors.core.duration import Duration
 
 ROWS_MAX = 5_000
@@ -33,29 +38,38 @@ ROUNDS_MAX = 20
 
 
 def lives_ms(app: App, keep: Duration | None = None) -> dict[str, int]:
-    """How long marks live, by queue topic: `keep`, else the retention and the dedup window.
+    """How long marks live, by queue topic: `keep`, else the longest wait between two runs of a job.
 
-    Raises ConfigError for a `keep` below a dedup window.
+    Either counts from the last run that came to the mark. Raises ConfigError for a `keep` below a
+    dedup window.
     """
     lives = {}
     for name, queue in app.queues.items():
-        retention_ms = to_ms(queue.retention, name="retention")
-        window_ms = to_ms(queue.dedup, name="dedup")
-        life_ms = retention_ms + window_ms if keep is None else to_ms(keep, name="keep")
+        window_ms = queue.dedup_ms
+        life_ms = _longest_wait_ms(queue) if keep is None else to_ms(keep, name="keep")
         if life_ms < window_ms:
             message = (
                 f"keep={keep!r} is shorter than the dedup window of queue {name!r}, "
                 f"{queue.dedup!r}: a job could have its effect twice"
             )
             raise ConfigError(message)
-        lives[app.plan(queue).topic] = life_ms
+        lives[app.plan(queue).topic] = life_ms + RENEWED_MS
     return lives
+
+
+def _longest_wait_ms(queue: Queue) -> int:
+    """From one run of a job to the next, as long as the log has it and nothing postpones it."""
+    kept_ms = queue.dedup_ms + RUNG_SLACK_MS + queue.retention_ms
+    # Kafka deletes by segments, so a record may stay for a share longer than its topic says.
+    return kept_ms + kept_ms // SEGMENTS
 
 
 def sweep_inbox(engine: Engine, app: App, *, keep: Duration | None = None) -> int:
     """Delete marks that are too old to matter; returns how many. `jobstream relay` does it, too.
 
     For an app that runs no relay: call it about once an hour, from a scheduled job for instance.
+    `keep` counts from the last run that came to a mark; by default it is the longest wait of a job
+    from one run to the next. What is redriven or postponed for longer finds no mark.
     Deletes at most 100,000 in a call, in short transactions of its own. Raises ConfigError,
     TablesMissing and what the database raises.
     """

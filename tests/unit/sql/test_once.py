@@ -7,13 +7,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import create_engine, event, insert, select, text
+from sqlalchemy import create_engine, event, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 from tests.unit.sql.ledger import count, orders, shop, sqlite
 
 from jobstream import ConfigError
 from jobstream.sql import OnceUnasked, Superseded, TablesMissing, WrongDatabase, once
+from jobstream.sql.inbox_statements import RENEWED_MS, statements
 from jobstream.sql.schema import inbox, inbox_owners
 from jobstream.testing import context
 
@@ -149,6 +150,49 @@ def test_a_newer_token_is_remembered_from_its_own_time_on(engine: Engine) -> Non
         assert connection.execute(select(inbox_owners.c.since_ms)).scalar_one() > 1
 
 
+def age(engine: Engine, by_ms: int) -> None:
+    with engine.begin() as connection:
+        connection.execute(update(inbox).values(done_ms=inbox.c.done_ms - by_ms))
+
+
+def done_ms(engine: Engine) -> int:
+    with engine.connect() as connection:
+        return int(connection.execute(select(inbox.c.done_ms)).scalar_one())
+
+
+@pytest.mark.parametrize("held", ["sync", "async"])
+def test_a_run_that_finds_an_old_mark_makes_it_young(engine: Engine, held: str) -> None:
+    async def in_coroutine() -> bool:
+        there = create_async_engine(f"sqlite+aiosqlite:///{engine.url.database}")
+        async with AsyncSession(there) as session, session.begin(), once(session, run()) as first:
+            found = bool(first)
+        await there.dispose()
+        return found
+
+    with Session(engine) as session, session.begin():
+        assert order(session, run())
+    marked = done_ms(engine)
+    age(engine, 2 * RENEWED_MS)
+    if held == "async":
+        assert not asyncio.run(in_coroutine())
+    else:
+        with Session(engine) as session, session.begin():
+            assert not order(session, run(attempt=2))
+
+    assert done_ms(engine) >= marked
+
+
+def test_a_young_mark_is_not_written_again(engine: Engine) -> None:
+    with Session(engine) as session, session.begin():
+        order(session, run())
+    age(engine, RENEWED_MS // 2)
+    aged = done_ms(engine)
+    with Session(engine) as session, session.begin():
+        order(session, run(attempt=2))
+
+    assert done_ms(engine) == aged
+
+
 @pytest.mark.parametrize("by", ["session", "connection"])
 def test_coroutines_enter_it_with_async_with(engine: Engine, by: str) -> None:
     async def handler(attempt: int) -> bool:
@@ -212,9 +256,7 @@ def test_missing_tables_and_a_bad_step_are_named(tmp_path: Path, engine: Engine)
 
 
 def test_in_postgresql_it_is_one_statement() -> None:
-    from jobstream.sql.inbox import _statements  # noqa: PLC0415 - the number is the point
-
-    assert len(_statements("postgresql")) == 1
+    assert len(statements("postgresql")) == 1
 
 
 def test_its_connection_is_the_users_own(engine: Engine) -> None:

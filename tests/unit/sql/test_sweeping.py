@@ -51,11 +51,32 @@ def left(engine: Engine) -> list[str]:
         return sorted(connection.execute(select(inbox.c.job_id)).scalars())
 
 
-def test_they_outlive_the_dedup_window_by_the_retention(engine: Engine) -> None:
-    marks(engine, young=HOUR_MS, settled=2 * DAY_MS, old=3 * DAY_MS + HOUR_MS)
+def test_they_outlive_ladder_and_queue(engine: Engine) -> None:
+    """The dedup window of a day, the two weeks that a rung keeps a job, the retention of two."""
+    marks(engine, young=HOUR_MS, waits=17 * DAY_MS, old=18 * DAY_MS)
 
     assert sweep_inbox(engine, app()) == 1
-    assert left(engine) == ["settled", "young"]
+    assert left(engine) == ["waits", "young"]
+
+
+def test_a_job_that_goes_on_for_months_keeps_its_mark(engine: Engine) -> None:
+    """Each snooze is a new copy in the log, so only the wait between two runs has a bound."""
+    shop = app()
+
+    @shop.job(queue=shop.queues["mail"])
+    def parcel(args: Receipt) -> None:
+        """Nothing."""
+
+    ctx, told = context(parcel), []
+    aged = update(inbox).values(done_ms=inbox.c.done_ms - DAY_MS, topic="shop.mail")
+    for _ in range(60):
+        with Session(engine) as session, session.begin(), once(session, ctx) as first:
+            told.append(bool(first))
+        with engine.begin() as connection:
+            connection.execute(aged)
+        assert sweep_inbox(engine, shop) == 0
+
+    assert told == [True] + [False] * 59
 
 
 def test_another_life_may_be_asked_for_but_no_shorter_one_than_the_window(engine: Engine) -> None:

@@ -48,8 +48,8 @@ def command() -> None:
 @command.command("run")
 @url_option
 @click.option("--keep-inbox", metavar="DURATION",
-              help="Delete marks of `once` after this time.  "
-                   "[default: retention and dedup window of the queue]")  # fmt: skip
+              help="Delete marks of `once` this long after the last run of their job.  "
+                   "[default: the longest wait between two runs]")  # fmt: skip
 @metrics_port_option
 @log_option
 @log_level_option
