@@ -5,10 +5,13 @@ take events and report outcomes that belong to the worker. It starts nothing and
 
 A lock on a file and a port that listens belong to each process with a copy of the descriptor:
 what may outlive the worker must not keep them. Closing a copy unlocks nothing for the others.
+
+What ends its own threads when it is destroyed must not be destroyed there: they are not in it.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn, Protocol
@@ -44,6 +47,7 @@ class InChild:
 
 _told: WeakSet[Forked] = WeakSet()
 _closed: WeakSet[Held] = WeakSet()
+_kept: WeakSet[object] = WeakSet()
 
 
 def leave(*_: object, **__: object) -> NoReturn:
@@ -61,8 +65,19 @@ def close_in_child(held: Held) -> None:
     _closed.add(held)
 
 
+def keep_in_child(threaded: object) -> None:
+    """Never destroy it in a child forked from now on, whoever lets go of it there.
+
+    It is leaked on purpose: what it would wait for at its end does not exist in the child.
+    """
+    _kept.add(threaded)
+
+
 def _begin() -> None:
     """In a child, right after the fork."""
+    for threaded in list(_kept):  # before anybody lets go of it
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(threaded))
+    _kept.clear()
     for executor in list(_told):
         executor.forked()
     for held in list(_closed):

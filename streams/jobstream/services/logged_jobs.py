@@ -33,7 +33,10 @@ class LoggedJobs:
         tell_in_child(self)
 
     def forked(self) -> None:
-        """In a forked child: the parent's consumers are the parent's, and must not be used."""
+        """In a forked child: the parent's consumers are the parent's, and must not be used.
+
+        Nor are they destroyed there, whenever the garbage collector finds them (`forked.py`).
+        """
         self._lock = threading.Lock()
         self._site: Site | None = None
 

@@ -64,7 +64,12 @@ def test_session_and_heartbeat_are_the_members_own_only_in_the_classic_protocol(
     monkeypatch: pytest.MonkeyPatch, protocol: str
 ) -> None:
     given: dict[str, Any] = {}
-    monkeypatch.setattr("jobstream.kafka.consume.source.Consumer", given.update)
+
+    def made(options: dict[str, Any]) -> Busy:
+        given.update(options)
+        return Busy(0)
+
+    monkeypatch.setattr("jobstream.kafka.consume.source.Consumer", made)
 
     KafkaSource(
         {}, "g", ["mail"], BrokerClock(), protocol=protocol, session_ms=9_000, heartbeat_ms=500

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaException
 
 from jobstream.errors import ConfigError
 from jobstream.kafka.client.client_options import MASK, is_secret
+from jobstream_processors.forked import keep_in_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,10 +26,11 @@ HOW = (
 def made(kind: Callable[[dict[str, Any]], Client], options: Mapping[str, Any]) -> Client:
     """A client with these options, which connects by itself; raises ConfigError for a bad one.
 
-    The error names the option and shows no secret.
+    The error names the option and shows no secret. In a forked child the client is never destroyed:
+    its end there stood still, or ended the child (by an assertion, of a consumer that reads).
     """
     try:
-        return kind(dict(options))
+        client: Client = _referable(kind)(dict(options))
     except KafkaException as error:
         why = error.args[0].str()
         for name, value in options.items():
@@ -35,6 +38,19 @@ def made(kind: Callable[[dict[str, Any]], Client], options: Mapping[str, Any]) -
                 why = why.replace(str(value), MASK)
         message = f"the Kafka client refuses its options: {why}: {HOW}"
         raise ConfigError(message) from error
+    keep_in_child(client)
+    return client
+
+
+@cache
+def _referable(kind: Callable[[dict[str, Any]], Client]) -> Callable[[dict[str, Any]], Client]:
+    """The same, made so that a weak reference to it is possible: to most of the library's it isn't.
+
+    A subclass written in Python has room for one.
+    """
+    if not isinstance(kind, type) or kind.__weakrefoffset__:
+        return kind
+    return type(kind.__name__, (kind,), {"__module__": kind.__module__})
 
 
 def outsider(options: Mapping[str, Any], more: Mapping[str, Any]) -> Consumer:

@@ -6,7 +6,6 @@ all that it is given. Who waits for reports of a broken producer hears them to t
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import threading
 import time
@@ -165,14 +164,8 @@ class Lasting(Generic[Kind]):
             now.producer.purge()
 
     def forked(self) -> None:
-        """In a forked child: the inherited producer's threads do not exist here.
-
-        It is leaked on purpose, since its destructor would wait for them for ever.
-        """
-        self._lock = threading.Lock()
-        if self._now is not None:
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._now.producer))
-            self._now = None
+        """In a forked child: the inherited producer's threads do not exist here."""
+        self._lock, self._now = threading.Lock(), None
 
     def __del__(self) -> None:
         """Let the thread of the last one end."""
