@@ -13,14 +13,16 @@ from jobstream_schemas.errors import DecodeError
 from jobstream_schemas.packaged import PackagedRecord
 
 SCHEDULE_FINGERPRINT = bytes.fromhex("a33364da5a04dc1e")
-PLACE_FINGERPRINT = bytes.fromhex("e07b3b987e727804")
+PLACE_FINGERPRINT = bytes.fromhex("825edc3a45ac4db5")
+PLACE_EARLIER = {bytes.fromhex("e07b3b987e727804"): ("topic_id",)}
+"""Forms of a place that are read, too, by fingerprint, and the fields that came since."""
 ORDER_FINGERPRINT = bytes.fromhex("8a2c885a552a0b35")
 
 _SCHEDULE_BYTES_MAX = 1_048_576
 _SMALL_BYTES_MAX = 16_384
 _SCHEDULE = PackagedRecord("schedule", "schedule", SCHEDULE_FINGERPRINT, _SCHEDULE_BYTES_MAX)
 _PLACE = PackagedRecord(
-    "schedule_place", "place of a schedule", PLACE_FINGERPRINT, _SMALL_BYTES_MAX
+    "schedule_place", "place of a schedule", PLACE_FINGERPRINT, _SMALL_BYTES_MAX, PLACE_EARLIER
 )
 _ORDER = PackagedRecord(
     "schedule_order", "order to a schedule", ORDER_FINGERPRINT, _SMALL_BYTES_MAX
@@ -61,6 +63,7 @@ class PlaceRecord(NamedTuple):
     missed: int = 0
     merged: int = 0
     skipped: int = 0
+    topic_id: str = ""
 
 
 class OrderRecord(NamedTuple):

@@ -11,6 +11,7 @@ from jobstream_processors.schedule.schedule_meter import OUTCOMES
 if TYPE_CHECKING:
     from jobstream_processors.core.firing import TickPlan
     from jobstream_processors.ports import TopicPartition
+    from jobstream_processors.schedule.row_look import LogOffset
     from jobstream_processors.schedule.schedule_meter import ScheduleMeter
     from jobstream_processors.schedule.tick_maker import Made
     from jobstream_processors.schedule.timetable import OwnedSchedule
@@ -26,7 +27,7 @@ class Firing(NamedTuple):
     tick_ms: int
     job_id: str
     made: Made
-    floor: int | None
+    floor: LogOffset | None
     """Its row will not stand before this offset; None where nobody waits for it."""
     is_tick: bool
     """It is the job of a tick that is due, and not one that an operator asked for."""

@@ -2,8 +2,10 @@
 
 A job's row stands in the partition of its own among the rows of its queue, and not before the
 offset that was noted when the job was made. So each row is read once, from there on, and only while
-a job is waited for. Rows expire: of a job that ran for longer than they live it is assumed that it
-has ended, and said so. Reading is `row_look.py`'s; here is what is known.
+a job is waited for. Where its row may be among those that are gone, nobody will ever see it: they
+expire while a job runs for longer than they live, and a topic that is deleted and made again has
+none of before. Then it is assumed that the job has ended, and said so. Reading is `row_look.py`'s;
+here is what is known.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from jobstream_processors.schedule.row_look import RowsAsked
+from jobstream_processors.schedule.row_look import LogOffset, RowsAsked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,11 +29,11 @@ class Ends:
 
     def __init__(self, reader: Log) -> None:
         self._reader = reader
-        self._waiting: dict[TopicPartition, dict[str, int]] = {}
+        self._waiting: dict[TopicPartition, dict[str, LogOffset]] = {}
         """By place of the rows: the offset before which the row of each job is not."""
-        self._next: dict[TopicPartition, int] = {}
+        self._next: dict[TopicPartition, LogOffset] = {}
         """Where the next look goes on."""
-        self._known: dict[TopicPartition, int] = {}
+        self._known: dict[TopicPartition, LogOffset] = {}
         """An end of each partition that was met here: it may have grown since."""
 
     @property
@@ -39,20 +41,21 @@ class Ends:
         """Whether any job is waited for."""
         return bool(self._waiting)
 
-    def floor(self, place: TopicPartition) -> int:
+    def floor(self, place: TopicPartition) -> LogOffset:
         """An offset before which no row of a job stands that is made from now on.
 
         Blocks for a place that is met first.
         """
         if place not in self._known:
-            self._known[place] = self._reader.span(place)[1]
+            topic_id = self._reader.topic_id(place[0])
+            self._known[place] = LogOffset(topic_id, self._reader.span(place)[1])
         return self._known[place]
 
-    def watch(self, job_id: str, place: TopicPartition, floor: int) -> None:
+    def watch(self, job_id: str, place: TopicPartition, floor: LogOffset) -> None:
         """Wait for the end of a job, whose row is not before `floor`."""
         waiting = self._waiting.setdefault(place, {})
         waiting[job_id] = floor
-        self._next[place] = min(floor, self._next.get(place, floor))
+        self._next[place] = floor.or_before(self._next.get(place, floor))
 
     def forget(self, job_id: str, place: TopicPartition) -> None:
         """Wait for it no longer."""
@@ -73,24 +76,29 @@ class Ends:
     def learn(self, looked: Mapping[TopicPartition, RowsSeen]) -> None:
         """What a look has read."""
         for place, seen in looked.items():
-            self._known[place] = max(seen.end, self._known.get(place, 0))
+            self._known[place] = LogOffset(seen.topic_id, seen.end)
             waiting = self._waiting.get(place)
             if waiting is None:
                 continue
             for job_id in seen.ended:
                 waiting.pop(job_id, None)
-            self._assume(waiting, seen.first)
-            # The row of a job that was watched meanwhile may stand before that.
-            new = [floor for job_id, floor in waiting.items() if job_id not in seen.wanted]
-            self._next[place] = min([seen.read_to, *new])
+            self._assume(waiting, seen)
+            following = LogOffset(seen.topic_id, seen.read_to)
+            for job_id, floor in waiting.items():
+                # The row of a job that was watched meanwhile may stand before that.
+                if job_id not in seen.wanted:
+                    following = following.or_before(floor)
+            self._next[place] = following
             self._tidy(place)
 
     @staticmethod
-    def _assume(waiting: dict[str, int], first: int) -> None:
-        """The row may have been among those that expired: then nobody will ever see it."""
-        for job_id in [job_id for job_id, floor in waiting.items() if floor < first]:
-            del waiting[job_id]
-            log.warning("schedule_job_assumed_ended", extra={"job_id": job_id})
+    def _assume(waiting: dict[str, LogOffset], seen: RowsSeen) -> None:
+        """The row may have been among those that are gone: then nobody will ever see it."""
+        for job_id in [job_id for job_id in waiting if job_id in seen.wanted]:
+            floor = waiting[job_id]
+            if floor.offset < seen.first or not floor.is_of(seen.topic_id, seen.end):
+                del waiting[job_id]
+                log.warning("schedule_job_assumed_ended", extra={"job_id": job_id})
 
     def _tidy(self, place: TopicPartition) -> None:
         if not self._waiting.get(place):

@@ -24,16 +24,34 @@ _ROW = b"job:"
 THREAD = "jobstream-schedule-rows"
 
 
+class LogOffset(NamedTuple):
+    """An offset, and the log that it is of: a topic that is made anew begins again at 0."""
+
+    topic_id: str = ""
+    """Empty where the broker has none, or none was noted."""
+    offset: int = 0
+
+    def is_of(self, topic_id: str, end: int) -> bool:
+        """Whether it may be an offset of the log of that id, which ends there."""
+        is_other = self.topic_id and topic_id and self.topic_id != topic_id
+        return self.offset <= end and not is_other
+
+    def or_before(self, other: LogOffset) -> LogOffset:
+        """The lower one; the start of whatever log there is if they are of two."""
+        return min(self, other) if self.topic_id == other.topic_id else LogOffset()
+
+
 class RowsAsked(NamedTuple):
     """What is to be read of a partition: rows of these jobs, from an offset on."""
 
-    start: int = 0
+    start: LogOffset = LogOffset()
     job_ids: frozenset[str] = frozenset()
 
 
 class RowsSeen(NamedTuple):
     """What was read of a partition."""
 
+    topic_id: str
     first: int
     """The first offset that is kept."""
     end: int
@@ -96,16 +114,20 @@ class RowLook:
         return {place: self._read(place, asked) for place, asked in wanted.items()}
 
     def _read(self, place: TopicPartition, asked: RowsAsked) -> RowsSeen:
+        # In this order: a topic that is made anew in between is noticed at a later look.
+        topic_id = self._reader.known_id(place[0]) or self._reader.topic_id(place[0])
         first, end = self._reader.span(place)
-        ended = set[str]()
-        start = max(first, asked.start)
-        stop = min(end, start + ROWS_AT_ONCE)
         if not asked.job_ids:
-            return RowsSeen(first, end, end, asked.job_ids, frozenset())
+            return RowsSeen(topic_id, first, end, end, asked.job_ids, frozenset())
+        ended = set[str]()
+        is_here = asked.start.is_of(topic_id, end)
+        start = max(first, asked.start.offset) if is_here else first
+        stop = min(end, start + ROWS_AT_ONCE)
         for batch in self._reader.read(place, start, stop):
             for record in batch:
                 key = record.key() or b""
                 if key.startswith(_ROW):
                     ended.add(key[len(_ROW) :].split(b":", 1)[0].decode(errors="replace"))
         ended &= asked.job_ids
-        return RowsSeen(first, end, max(start, stop), asked.job_ids, frozenset(ended))
+        read_to = max(start, stop)
+        return RowsSeen(topic_id, first, end, read_to, asked.job_ids, frozenset(ended))

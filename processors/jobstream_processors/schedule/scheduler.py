@@ -319,7 +319,8 @@ class Scheduler:
                 job_id="" if last.floor is None else last.job_id,
                 topic=rows[0],
                 partition=rows[1],
-                looked=last.floor or 0,
+                looked=last.floor.offset if last.floor is not None else 0,
+                topic_id=last.floor.topic_id if last.floor is not None else "",
             )
             if last.floor is not None:
                 self._ends.watch(last.job_id, rows, last.floor)

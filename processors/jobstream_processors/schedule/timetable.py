@@ -13,6 +13,7 @@ from jobstream_processors.core.firing import offset_ms
 from jobstream_processors.core.ticks import due
 from jobstream_processors.delay.group_member import NEVER_MS, HeldPartition
 from jobstream_processors.errors import ScheduleBroken
+from jobstream_processors.schedule.row_look import LogOffset
 from jobstream_processors.schedule.schedule_book import ScheduleBook
 from jobstream_processors.schedule.tick_maker import NEWER
 from jobstream_schemas import DecodeError, PlaceRecord, decode_schedule
@@ -195,5 +196,6 @@ class Timetable(HeldPartition):
         if standing is None or standing.scheduled is not found:
             standing = self.standings[name] = OwnedSchedule(found)
             if (place := found.place) is not None and place.job_id:
-                self._ends.watch(place.job_id, (place.topic, place.partition), place.looked)
+                floor = LogOffset(place.topic_id, place.looked)
+                self._ends.watch(place.job_id, (place.topic, place.partition), floor)
         standing.settle_on(self._maker)

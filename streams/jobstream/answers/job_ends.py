@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from jobstream.answers.errors import TooBusy
+from jobstream.answers.heard_since import HeardSince
 from jobstream.answers.moments import datetime_of
 from jobstream.operate.job_events import type_by
 from jobstream.operate.scan import row_of
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jobstream.operate.view import AppView
-    from jobstream_processors.ports import Record, TopicPartition
+    from jobstream_processors.ports import Record
 
 log = logging.getLogger("jobstream.answers")
 
@@ -107,7 +108,7 @@ class JobEnds:
         """Tell what is added, until nobody listens."""
         view = self._make()
         follower = Follower(view.records, lambda _: None)
-        began: dict[TopicPartition, int] = {}
+        since = HeardSince()
         owners: dict[str, str] = {}
         looked_s = -LOOK_S
         while True:
@@ -117,10 +118,7 @@ class JobEnds:
                 owners = {queue.dedup: queue.name for queue in view.queues() if queue.dedup}
                 ids = view.cluster.topic_ids(owners)
             places = [place for queue in view.queues() for place in queue.places(queue.dedup)]
-            spans = view.cluster.spans(places)
-            began = began or {place: high for place, (_, high) in spans.items()}
-            # A queue that came since is read from its start: it is a few seconds old.
-            wanted = {at: (max(low, began.get(at, 0)), high) for at, (low, high) in spans.items()}
+            wanted = since.spans(view.cluster.spans(places), ids)
             for record in follower.advance(wanted, ids):
                 self._take(view, record, owners[record.topic() or ""])
             self._begin()

@@ -14,9 +14,10 @@ from jobstream_schemas import DecimalSpec, frame_of, job_schema, schema_fingerpr
 from jobstream_schemas.control_entry import CONTROL_FINGERPRINT
 from jobstream_schemas.dedup_rows import ROW_FINGERPRINT
 from jobstream_schemas.mirror_record import MIRROR_FINGERPRINT
-from jobstream_schemas.packaged import packaged
+from jobstream_schemas.packaged import packaged, packaged_before
 from jobstream_schemas.schedule_records import (
     ORDER_FINGERPRINT,
+    PLACE_EARLIER,
     PLACE_FINGERPRINT,
     SCHEDULE_FINGERPRINT,
 )
@@ -69,6 +70,8 @@ def test_fingerprints_in_the_code_are_those_of_the_files() -> None:
     assert schema_fingerprint(packaged("schedule")) == SCHEDULE_FINGERPRINT
     assert schema_fingerprint(packaged("schedule_place")) == PLACE_FINGERPRINT
     assert schema_fingerprint(packaged("schedule_order")) == ORDER_FINGERPRINT
+    for fingerprint, since in PLACE_EARLIER.items():
+        assert schema_fingerprint(packaged_before("schedule_place", since)) == fingerprint
 
 
 def test_a_prefix_comes_back() -> None:
