@@ -12,15 +12,9 @@ from hypothesis import strategies as st
 from jobstream import App, Backoff, Cancel, Context, Dead, Job, Snooze
 from jobstream.kafka.follow.mirror_topic import KafkaMirrors
 from jobstream.kafka.follow.schema_topic import SchemaFollower
-from jobstream.operate.job_states import (
-    DELAYED,
-    RETRYING,
-    WAITING,
-    JobNow,
-    JobStates,
-    Wanted,
-)
+from jobstream.operate.job_states import JobNow, JobStates, Wanted
 from jobstream.operate.positions import GroupPlace
+from jobstream.operate.state_names import DELAYED, RETRYING, WAITING
 from jobstream.testing import MemoryJobs, MemoryLog, memory
 from jobstream.topics.names import delay_group, offsets_topic, schemas_topic, worker_group
 from jobstream_processors.core.headers import headers_of, parse, render

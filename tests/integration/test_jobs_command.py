@@ -13,9 +13,10 @@ from tests.harness.served import Served
 from tests.harness.waiting import wait_until
 from tests.integration.terminal import Terminal
 
-from jobstream import App, Backoff, Cancel, Dead
+from jobstream import App, Backoff, Cancel, Dead, Unique
 from jobstream.operate.job_list import jobs_now
-from jobstream.operate.job_states import STATES, Wanted
+from jobstream.operate.job_states import Wanted
+from jobstream.operate.state_names import STATES
 from jobstream.operate.view import AppView
 
 if TYPE_CHECKING:
@@ -37,13 +38,18 @@ IN_STATE = {
     "delayed": "delayed",
     "expires": "expired",
     "paused": "waiting",
+    "holds": "running",
+    "twice": "duplicate",
 }
 """What is enqueued, and where it ends up."""
+HOLDS = {"twice": "holds"}
+"""Of a type whose jobs have one unique key."""
 
 
 @dataclass(frozen=True)
 class Order:
     ends: str
+    shop: str = ""
 
 
 async def play(args: Order) -> None:
@@ -56,7 +62,7 @@ async def play(args: Order) -> None:
         case "cancels":
             message = "not wanted"
             raise Cancel(message)
-        case "runs":
+        case "runs" | "holds":
             await asyncio.Event().wait()
 
 
@@ -72,6 +78,7 @@ def app_at(kafka: EmbeddedKafka, folder: Path) -> App:
     backoff = Backoff(attempts=2, first="1h", jitter=False)
     app.job(queue=mail, retry=backoff, timeout="10m", name="play")(play)
     app.job(queue=mail, retry=backoff, on_failure="hold_key", name="parks")(play)
+    app.job(queue=mail, unique=Unique(by="shop"), name="holds")(play)
     app.job(queue=rest, name="paused")(play)
     return app
 
@@ -94,14 +101,14 @@ def terminal(app: App, ids: dict[str, str]) -> Iterator[Terminal]:
     with Served(app) as served:
         terminal.run("control", "pause", "--queue", "rest")
         for ends in IN_STATE:
-            order, job = Order(ends), jobs.get(ends, jobs["play"])
+            order, job = Order(ends), jobs.get(HOLDS.get(ends, ends), jobs["play"])
             ids[ends] = job.enqueue(
                 order,
                 key="k-1" if ends == "parks" else None,
                 delay={"delayed": "3h", "expires": "1s"}.get(ends),
                 expires_in="1ms" if ends == "expires" else None,
             ).job_id
-        for ends in ("done", "dies", "cancels", "expires"):
+        for ends in ("done", "dies", "cancels", "expires", "twice"):
             served.end_of(ids[ends])
         yield terminal
 
@@ -147,7 +154,7 @@ def test_options_narrow_down(terminal: Terminal, ids: dict[str, str]) -> None:
     assert dead == {ids["dies"]: "dead", ids["cancels"]: "cancelled"}
     assert rest == {ids["paused"]: "waiting"}
     assert parks == {ids["parks"]: "retrying"}
-    assert "7 more; raise --limit" in limited
+    assert "9 more; raise --limit" in limited
     assert "no job type 'pay'; it has: play" in terminal.run("jobs", "--type", "pay", code=1)
     assert terminal.lines("jobs", "--since", "2100-01-01", "--state", "done") == []
 

@@ -6,7 +6,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.harness.played_shop import Turn, histories, opened
 
-from jobstream.operate.job_states import STATES, Wanted
+from jobstream.operate.job_states import Wanted
+from jobstream.operate.state_names import STATES
 
 
 @settings(max_examples=50)

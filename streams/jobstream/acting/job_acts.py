@@ -10,7 +10,7 @@ from jobstream.answers.jobs_answer import JobRow, JobsWanted
 from jobstream.answers.jobs_matching import Matching, jobs_matching
 from jobstream.errors import ConfigError
 from jobstream.kafka.follow.control_topic import ENTRIES_MAX
-from jobstream.operate.job_states import ENDED, STATES
+from jobstream.operate.state_names import ENDED, STATES
 from jobstream_processors.core.orders import CANCEL
 
 if TYPE_CHECKING:

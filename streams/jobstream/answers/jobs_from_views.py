@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jobstream.answers.errors import NotFromViews
 from jobstream.answers.jobs_answer import JobRow, JobsAnswer
 from jobstream.answers.moments import datetime_of, ms_of
-from jobstream.operate.job_states import RUNNING, STATES, WAITING
+from jobstream.operate.state_names import RUNNING, STATES, WAITING
 from jobstream_processors.core.known import DEAD
 
 if TYPE_CHECKING:

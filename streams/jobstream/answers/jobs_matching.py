@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from jobstream.answers.errors import NotFromViews
 from jobstream.answers.jobs_from_views import answers_fully, filter_of, job_row
 from jobstream.answers.jobs_screen import check_wanted, read_jobs
-from jobstream.operate.job_states import RUNNING
+from jobstream.operate.state_names import RUNNING
 
 if TYPE_CHECKING:
     from jobstream.answers.app_site import Site

@@ -15,8 +15,9 @@ from jobstream.answers.moments import datetime_of
 from jobstream.errors import ConfigError
 from jobstream.operate.errors import NotThere
 from jobstream.operate.job_list import jobs_now, require_types
-from jobstream.operate.job_states import RUNNING, STATES, JobNow, Wanted
+from jobstream.operate.job_states import JobNow, Wanted
 from jobstream.operate.process_answers import workers_here
+from jobstream.operate.state_names import RUNNING, STATES
 
 if TYPE_CHECKING:
     from jobstream.answers.app_site import Site

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jobstream.operate.job_events import schema_of, type_by
 from jobstream.operate.scan import carried_of, place_of, row_of
+from jobstream.operate.state_names import DELAYED, RETRYING, WAITING
 from jobstream_processors.core.headers import FIRST, Carried, headers_of, parse
 from jobstream_processors.core.identity import from_origin
-from jobstream_processors.core.known import CANCELLED, DEAD, DONE, EXPIRED, Parked, rank_of
+from jobstream_processors.core.known import DEAD, DONE, Parked, rank_of
 from jobstream_processors.core.ladder import wait_on
 from jobstream_processors.errors import BadHeaders
 from jobstream_processors.row_facts import fact_of
@@ -27,13 +28,6 @@ if TYPE_CHECKING:
     from jobstream.operate.positions import GroupPlace
     from jobstream_processors.ports import Record, TopicPartition
     from jobstream_schemas import Catalogue, Row
-
-RUNNING = "running"
-WAITING = "waiting"
-DELAYED = "delayed"
-RETRYING = "retrying"
-STATES = (RUNNING, WAITING, DELAYED, RETRYING, DEAD, DONE, CANCELLED, EXPIRED)
-ENDED = frozenset({DEAD, DONE, CANCELLED, EXPIRED})
 
 
 class JobNow(NamedTuple):

@@ -7,17 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jobstream.operate.job_states import DELAYED, RETRYING, WAITING
+from jobstream.operate.state_names import DELAYED, ENDS, RETRYING, WAITING
 from jobstream.views.facts import end_state
-from jobstream_processors.core.known import (
-    CANCELLED,
-    DEAD,
-    DONE,
-    DUPLICATE,
-    EXPIRED,
-    OTHER,
-    Parked,
-)
+from jobstream_processors.core.known import DEAD, DONE, OTHER, Parked
 
 if TYPE_CHECKING:
     from jobstream.views.facts import Facts
@@ -25,7 +17,7 @@ if TYPE_CHECKING:
 MOVING = "moving"
 """A row says that it left as a copy, and the copy was not read yet."""
 LIVE = (WAITING, DELAYED, RETRYING, MOVING)
-STATES = (*LIVE, DEAD, DONE, CANCELLED, EXPIRED, DUPLICATE, OTHER)
+STATES = (*LIVE, *ENDS, OTHER)
 """`waiting` is queued or running: the log does not tell these apart."""
 
 _EMPTY: dict[str, Any] = {

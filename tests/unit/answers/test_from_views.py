@@ -138,6 +138,19 @@ def test_jobs_of_any_age_are_found_by_text_filter_and_page(web: WebSide) -> None
     assert web.ask("GET", "/jobs", params={"text": "order"}).status_code == 200
 
 
+def test_jobs_whose_unique_key_another_job_has_are_found_and_counted(
+    web: WebSide, file: Path
+) -> None:
+    change(file, "UPDATE jobs SET state = ? WHERE state = 'dead'", "duplicate")
+    change(file, "UPDATE OR REPLACE tallies SET state = ? WHERE state = 'dead'", "duplicate")
+
+    found = web.ask("GET", f"{V1}/jobs", params={"state": "duplicate"})
+
+    assert found.status_code == 200
+    assert [job["state"] for job in found.json()["jobs"]] == ["duplicate"]
+    assert found.json()["counts"]["duplicate"] == 1
+
+
 @pytest.mark.usefixtures("file")
 def test_all_jobs_that_match_are_read_page_by_page(
     web: WebSide, monkeypatch: pytest.MonkeyPatch

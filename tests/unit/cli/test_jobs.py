@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 
 from jobstream.cli.commands import jobs
-from jobstream.operate.job_states import WAITING, JobNow
+from jobstream.operate.job_list import JobList
+from jobstream.operate.job_states import JobNow
+from jobstream.operate.state_names import WAITING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,3 +41,21 @@ def test_partitions_that_are_held_are_told(
     vars(jobs)["_tell_of_held"](answers, topics)
 
     assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize(
+    ("wanted", "more"), [((), ""), (("duplicate",), ""), (("waiting",), "1 more; raise --limit")]
+)
+def test_jobs_of_any_end_are_counted_in_what_is_left_out(
+    wanted: tuple[str, ...], more: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # An end that only a newer version knows stands for all that come after this one.
+    counts = Counter({"waiting": 3, "duplicate": 2, "of a newer version": 1})
+    listed = {(): 6, ("duplicate",): 2}.get(wanted, 2)
+
+    vars(jobs)["_tell"](JobList([ANNOUNCED] * listed, counts, 6, 0, 0), wanted)
+
+    counted, *rest = capsys.readouterr().err.splitlines()
+    assert counted == "3 waiting, 2 duplicate, 1 of a newer version"
+    assert len(rest) == (2 if more else 1)
+    assert rest[0].startswith(more or "read 6 records")

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from jobstream.operate.job_states import RUNNING, JobNow, JobStates, Wanted
+from jobstream.operate.job_states import JobNow, JobStates, Wanted
 from jobstream.operate.positions import GroupPlace
+from jobstream.operate.state_names import RUNNING
 from jobstream.testing.memory_record import MemoryRecord
 from jobstream_processors.core.headers import Carried, Headers, render
 from jobstream_processors.ports import Outgoing

@@ -25,6 +25,8 @@ from jobstream.exits import OK
 from jobstream.operate.near_names import listed
 from jobstream.operate.order_words import WHAT
 from jobstream.operate.process_answers import held_by, workers_here
+from jobstream.operate.state_names import DELAYED, RETRYING, RUNNING, STATES, WAITING
+from jobstream_processors.core.known import DEAD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
 LIMIT = 100
 LOOK_MS = 3_600_000
 """How far back the command reads without --since."""
-STATES = "running", "waiting", "delayed", "retrying", "dead", "done", "cancelled", "expired"
 COLUMNS = ("id", "type", "queue", "state", "since", "age>", "attempt>", "why", "key")
 
 
@@ -93,11 +94,11 @@ def command(
     members = len(view.cluster.members(worker_group(view.app)))
     others = members > len(workers)
     _print(found, view.orders(at_ms), at_ms(), others=others, as_json=as_json)
-    _tell(found, states or STATES)
+    _tell(found, states)
     tell_missing(app, view, queue)
-    if "waiting" in (states or STATES):
+    if WAITING in (states or STATES):
         _tell_of_held(workers, [each.topic for each in queues])
-    if others and "running" in (states or STATES):
+    if others and RUNNING in (states or STATES):
         remark(
             f"{len(workers)} of {members} workers answered: those on this machine (with this "
             "JOBSTREAM_STATE_DIR); jobs that other workers run are listed as waiting"
@@ -107,7 +108,7 @@ def command(
 
 def _running(workers: list[dict[str, Any]], now_ms: int, queues: set[str]) -> list[JobNow]:
     """The jobs that these workers run now, by what they answered."""
-    from jobstream.operate.job_states import RUNNING, JobNow  # noqa: PLC0415 - as above
+    from jobstream.operate.job_states import JobNow  # noqa: PLC0415 - as above
 
     return [
         JobNow(
@@ -136,12 +137,14 @@ def _print(
 
 
 def _tell(found: JobList, wanted: Sequence[str]) -> None:
-    """How many there are by state, and what was looked at."""
+    """How many there are by state, and what was looked at; none `wanted` stands for all."""
     counts = found.counts
     order = [*STATES, *sorted(counts.keys() - set(STATES))]
     told = [f"{counts[state]:,} {state}" for state in order if counts[state]]
     remark(", ".join(told) or "no jobs")
-    if more := sum(counts[state] for state in wanted) - len(found.jobs):
+    # All includes ends that only a newer version knows: the rows name these themselves.
+    meant = sum(counts[state] for state in wanted) if wanted else counts.total()
+    if more := meant - len(found.jobs):
         remark(f"{more:,} more; raise --limit or narrow with --state, --type, --queue")
     looked = f"read {found.records:,} records since {when(found.since_ms)}"
     older = f", and {found.older:,} older records may wait" if found.older else ""
@@ -163,10 +166,10 @@ def _tell_of_held(workers: list[dict[str, Any]], topics: Sequence[str]) -> None:
 def _why(job: JobNow, orders: Sequence[Order], *, others: bool) -> str:
     """Why it waits, or ended; "" of one that runs or is done. `others`: not all were asked."""
     parts = []
-    if job.state in {"waiting", "delayed", "retrying"}:
+    if job.state in {WAITING, DELAYED, RETRYING}:
         held = about(orders, queues=[job.queue], job_types=[job.job_type], job_id=job.id)
         parts += [WHAT[entry.kind].format(entry.subject) for entry in held]
-    if job.state == "waiting":
+    if job.state == WAITING:
         parts.append(_before(job, others=others))
     elif job.due_ms is not None:
         parts.append(f"due {when(job.due_ms)}")
@@ -177,7 +180,7 @@ def _why(job: JobNow, orders: Sequence[Order], *, others: bool) -> str:
     if job.reason:
         parts.append(job.reason)
     if job.error:
-        parts.append(job.error if job.state == "dead" else f"failed: {job.error}")
+        parts.append(job.error if job.state == DEAD else f"failed: {job.error}")
     if job.letter_closed:
         parts.append("letter closed")
     return one_line(", ".join(parts), None)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from jobstream.operate.state_names import ENDED
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -19,7 +21,6 @@ BARS_MAX = 120
 """More stretches than that are drawn as one bar for each of the first, and one for all the rest."""
 WIDTH_PERCENT_MIN = 0.6
 """A stretch of no length at all is still seen."""
-ENDS = frozenset({"done", "dead", "cancelled", "expired", "duplicate"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ def _pieces(steps: Sequence[JobStep], last: datetime, *, has_ended: bool) -> lis
 
 def _is_telling(step: JobStep) -> bool:
     return step.what in {"queued", "waits", "dead letter"} or (
-        step.what == "row" and step.detail.get("state") in ENDS
+        step.what == "row" and step.detail.get("state") in ENDED
     )
 
 

@@ -12,7 +12,7 @@ from jobstream.answers.job_screen import JobAnswer, job
 from jobstream.answers.jobs_answer import JobsWanted
 from jobstream.answers.jobs_screen import jobs
 from jobstream.answers.why_screen import short_why
-from jobstream.operate.job_states import ENDED, STATES
+from jobstream.operate.state_names import ENDED, STATES
 from jobstream.web.api_reads import JobsQuery
 from jobstream.web.entry_check import require_queue
 from jobstream.web.pages.job_timeline import timeline
