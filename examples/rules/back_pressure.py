@@ -16,6 +16,8 @@ from jobstream.testing import memory
 app = App("doorman", size="small")
 mail = app.queue("mail", depth_max=100, age_max="10m")
 CALLS = 120
+TOO_MANY = 429
+"""As the integrations of the frameworks answer it."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ def answer(to: str) -> tuple[int, dict[str, str]]:
     try:
         send.enqueue(Mail(to))
     except QueueFull as full:
-        return 503, {"Retry-After": str(ceil(full.retry_after))}
+        return TOO_MANY, {"Retry-After": str(ceil(full.retry_after))}
     return 202, {}
 
 
@@ -45,7 +47,7 @@ def main() -> None:
         jobs.run_until_idle()
         answers = [answer(f"{number}@b.example") for number in range(CALLS)]
         told = Counter(status for status, _ in answers)
-        sys.stdout.write(f"accepted={told[202]} refused={told[503]} the last one: {answers[-1]}\n")
+        sys.stdout.write(f"accepted={told[202]} refused={told[TOO_MANY]} the last one: {answers[-1]}\n")
         jobs.run_until_idle()
         sys.stdout.write(f"later: {answer('late@b.example')}\n")
 
