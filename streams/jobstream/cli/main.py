@@ -11,6 +11,15 @@ from jobstream.exits import FAILURE
 SERVING = frozenset({"worker", "dev", "exporter", "canary", "web"})
 """The commands that run until a signal stops them."""
 _NOT_SERVING = [["web", "token"]]
+EXTRAS = {
+    **dict.fromkeys(("worker", "exporter", "canary"), "worker"),
+    **dict.fromkeys(("dev", "broker"), "dev"),
+    "web": "web",
+    "views": "views",
+    "top": "top",
+    "relay": "worker,sql",
+}
+"""Command → the extra that brings all it needs, the command line included; `cli` is enough else."""
 
 
 def main() -> NoReturn:
@@ -28,7 +37,8 @@ def main() -> NoReturn:
         import click  # noqa: F401, PLC0415 - an optional extra
         import rich  # noqa: F401, PLC0415 - as above
     except ImportError as error:
-        sys.stderr.write(f"jobstream: {error.name} is missing: pip install 'jobstream[cli]'\n")
+        extra = EXTRAS.get(words[0] if words else "", "cli")
+        sys.stderr.write(f"jobstream: {error.name} is missing: pip install 'jobstream[{extra}]'\n")
         sys.exit(FAILURE)
     from jobstream.cli.root import root  # noqa: PLC0415 - needs click
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -188,11 +189,22 @@ def test_starting_imports_no_more_than_it_needs() -> None:
     assert not loaded & {"rich", "rocksdict", "avro", "jgo"}
 
 
-def test_without_the_extra_the_fix_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "extra"),
+    [
+        (["lag"], "cli"),
+        ([], "cli"),
+        (["--debug", "worker", "shop:app"], "worker"),
+        (["exporter"], "worker"),
+        (["dev", "shop:app"], "dev"),
+        (["web", "token"], "web"),
+    ],
+)
+def test_without_the_extra_the_fix_is_named(tmp_path: Path, words: list[str], extra: str) -> None:
     (tmp_path / "click.py").write_text("raise ImportError('gone', name='click')")
 
     ran = subprocess.run(
-        [sys.executable, "-c", "from jobstream.cli.main import main; main()"],
+        [sys.executable, "-c", "from jobstream.cli.main import main; main()", *words],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -200,7 +212,33 @@ def test_without_the_extra_the_fix_is_named(tmp_path: Path) -> None:
     )
 
     assert ran.returncode == 1
-    assert ran.stderr == "jobstream: click is missing: pip install 'jobstream[cli]'\n"
+    assert ran.stderr == f"jobstream: click is missing: pip install 'jobstream[{extra}]'\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["worker", "bare:app"], ["exporter", "--app", "bare"], ["canary", "--app", "bare", "--once"]],
+)
+def test_with_the_extra_of_the_command_line_alone_a_server_names_its_own(
+    tmp_path: Path, words: list[str]
+) -> None:
+    (tmp_path / "bare.py").write_text("from jobstream import App\napp = App('bare')\n")
+    program = "import sys; sys.modules['prometheus_client'] = None; "
+    program += "from jobstream.cli.main import main; main()"
+
+    ran = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ran.returncode == 1
+    (line,) = ran.stderr.splitlines()
+    assert re.fullmatch(
+        r"jobstream: prometheus_client\S* is missing: pip install 'jobstream\[worker\]'", line
+    )
 
 
 def test_a_worker_that_fails_is_not_kept_by_a_thread_that_hangs(folder: Path) -> None:

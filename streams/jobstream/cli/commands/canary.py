@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobstream.cli.app_command import AppCommand
+from jobstream.cli.extras import needing
 from jobstream.cli.log_output import LogForm, configure
 from jobstream.cli.options import (
     at_port,
@@ -70,8 +71,10 @@ def command(
     SIGTERM, SIGINT or SIGHUP. With --once it probes each queue once; the exit code is 1 if a job
     was not done in time. It talks to Kafka only, so it can run in another network than the workers.
     """
-    from jobstream.canary.service import Canary  # noqa: PLC0415 - loads the Kafka client
     from jobstream.cli.lossy import never_fail  # noqa: PLC0415 - with the command only
+
+    with needing("worker"):
+        from jobstream.canary.service import Canary  # noqa: PLC0415 - needs the metrics library
 
     if not once:
         never_fail()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jobstream.cli.app_command import AppCommand
+from jobstream.cli.extras import needing
 from jobstream.cli.log_output import LogForm, configure
 from jobstream.cli.options import (
     at_port,
@@ -60,8 +61,10 @@ def command(
     /readyz answers 503 when the values are stale. Two exporters may run at once.
     """
     from jobstream.cli.lossy import never_fail  # noqa: PLC0415 - with the command only
-    from jobstream.observe.exporter import Exporter  # noqa: PLC0415 - as above
     from jobstream.operate.onlooker import Onlooker  # noqa: PLC0415 - loads the Kafka client
+
+    with needing("worker"):
+        from jobstream.observe.exporter import Exporter  # noqa: PLC0415 - needs the metrics library
 
     never_fail()
     configure(form, log_level)

@@ -161,7 +161,7 @@ def _row(each: Any, now_ms: int) -> tuple[Any, ...]:  # noqa: ANN401 - of jobstr
 
 def _parts() -> dict[str, Any]:
     """What the commands are made of; raises ConfigError where the extra is not installed."""
-    with needing("sql"):
+    with needing("worker,sql"):
         from jobstream.sql.opening import opened  # noqa: PLC0415 - an extra
         from jobstream.sql.outbox_rows import OutboxRows  # noqa: PLC0415 - as above
         from jobstream.sql.relay import Relay  # noqa: PLC0415 - as above

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jobstream.cli.app_command import AppCommand
+from jobstream.cli.extras import needing
 from jobstream.cli.log_output import LogForm, configure_process, log_as_here
 from jobstream.cli.options import at_port, log_level_option, log_option
 from jobstream.cli.queue_shares import QueueShares, check_strict, shares_option, strict_option
@@ -115,7 +116,8 @@ def command(
         loaded.settings = dataclasses.replace(loaded.settings, allow_undecodable=True)
     if concurrency is not None:
         loaded.settings = dataclasses.replace(loaded.settings, concurrency=concurrency)
-    from jobstream.roles.ground import Wishes  # noqa: PLC0415 - loads the worker's libraries
+    with needing("worker"):
+        from jobstream.roles.ground import Wishes  # noqa: PLC0415 - loads the worker's libraries
 
     wishes = Wishes(
         give_up=partial(_give_up, supervised=supervised),
@@ -149,8 +151,9 @@ def _serve(
     app: App, queues: Iterable[str] | None, only: str | None, wishes: Wishes, *, supervised: bool
 ) -> int:
     """Take the roles in this process until stopped."""
-    from jobstream.observe.spans import spans_sent  # noqa: PLC0415 - as above
-    from jobstream.roles.process import Roles  # noqa: PLC0415 - loads the worker's libraries
+    with needing("worker"):
+        from jobstream.observe.spans import spans_sent  # noqa: PLC0415 - as above
+        from jobstream.roles.process import Roles  # noqa: PLC0415 - loads the worker's libraries
     from jobstream_processors.errors import (  # noqa: PLC0415 - as above
         ReplaceProcess,
         WorkerStopped,
