@@ -47,7 +47,9 @@ def main() -> None:
         jobs.run_until_idle()
         answers = [answer(f"{number}@b.example") for number in range(CALLS)]
         told = Counter(status for status, _ in answers)
-        sys.stdout.write(f"accepted={told[202]} refused={told[TOO_MANY]} the last one: {answers[-1]}\n")
+        sys.stdout.write(
+            f"accepted={told[202]} refused={told[TOO_MANY]} the last one: {answers[-1]}\n"
+        )
         jobs.run_until_idle()
         sys.stdout.write(f"later: {answer('late@b.example')}\n")
 

@@ -19,6 +19,7 @@ from jobstream.kafka.client.client_options import (
     DEFAULTS,
     ENV_PREFIX,
     ClientOptions,
+    read_brokers,
     read_client_options,
 )
 from jobstream.service_links import without_service_links
@@ -74,14 +75,6 @@ def _option(
     default: str, read: Callable[[str, object], object], name: str = ""
 ) -> dict[str, object]:
     return {"default": default, "read": read, "name": name}
-
-
-def _text(name: str, value: object) -> str:
-    text = value.strip() if isinstance(value, str) else ""
-    if text:
-        return text
-    message = f"{name}={value!r} is not a text: write host:port,host:port"
-    raise ConfigError(message)
 
 
 def _release(name: str, value: object) -> str | None:
@@ -170,8 +163,8 @@ def _count(least: int, most: int) -> Callable[[str, object], int]:
 class Settings:
     """Settings of one app in one process, checked. Made by `Settings.load`."""
 
-    bootstrap_servers: str = field(metadata=_option("127.0.0.1:9092", _text))
-    """Some of the brokers, as `host:port,host:port`."""
+    bootstrap_servers: str = field(metadata=_option("127.0.0.1:9092", read_brokers))
+    """Some of the brokers, as `host:port,host:port`; IPv6 in brackets."""
     state_dir: Path = field(metadata=_option("", _folder))
     """Where this machine keeps the local part of the dedup tables; can be rebuilt from Kafka."""
     group_protocol: GroupProtocol = field(metadata=_option("consumer", _protocol))

@@ -12,6 +12,7 @@ Duration = str | int | float | timedelta
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _PATTERN = re.compile(r"(-?\d{1,15}(?:\.\d{1,15})?)\s*(ms|s|m|h|d)", re.ASCII)
+_BARE = re.compile(r"\d{1,15}(?:\.\d{1,15})?", re.ASCII)
 DURATION_MS_MAX = 3_650 * 86_400_000
 """Ten years of 365 days."""
 
@@ -41,11 +42,17 @@ def _read(value: Duration, name: str) -> int:
     elif isinstance(value, int | float) and not isinstance(value, bool) and value == value:  # noqa: PLR0124 - NaN is the one value unequal to itself
         # Clamped, so that infinities round to something; what was clamped is refused by `to_ms`.
         return round(max(-1, min(value, DURATION_MS_MAX)) * 1000)
-    message = (
-        f"{name}={value!r} is not a duration: write '250ms', '5s', '10m', '6h', '1d', "
-        "a number of seconds or a timedelta"
-    )
+    message = f"{name}={value!r} is not a duration: {_fix(value)}"
     raise InvalidOption(message)
+
+
+def _fix(value: object) -> str:
+    if not isinstance(value, str):
+        return "write '250ms', '5s', '10m', '6h', '1d', a number of seconds or a timedelta"
+    # A text may come from a variable or the command line, where nothing but texts can be written.
+    if _BARE.fullmatch(value.strip()):
+        return f"it has no unit, did you mean '{value.strip()}s'?"
+    return "write '250ms', '5s', '10m', '6h' or '1d'"
 
 
 def to_text(ms: int) -> str:

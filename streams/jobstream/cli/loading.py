@@ -13,6 +13,7 @@ from jobstream.app import App
 from jobstream.cli.app_name import CODE, is_module_app
 from jobstream.errors import ConfigError
 from jobstream.roles.stop_signals import StopAsked
+from jobstream.settings import PREFIX
 from jobstream_processors.execute.spot import line_of
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def _module(name: str, folder: Path) -> ModuleType:
     except StopAsked:
         raise
     except (Exception, SystemExit) as error:
+        if isinstance(error, ConfigError) and str(error).startswith(PREFIX):
+            raise  # The module was only the first to read a variable that is wrong.
         raise _failed(name, error) from error
 
 

@@ -72,6 +72,16 @@ def test_a_file_that_is_no_text_is_told_without_a_line(folder: Path) -> None:
     assert "null bytes" in said[-1]
 
 
+def test_a_variable_that_is_wrong_is_no_fault_of_the_module(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOBSTREAM_DRAIN", "25")
+
+    (said,) = said_of(folder, "from jobstream import App\n\napp = App('shop')\n")
+
+    assert said.startswith("JOBSTREAM_DRAIN='25' is not a duration")
+
+
 def test_a_module_without_that_name_tells_which_apps_it_has(folder: Path) -> None:
     (folder / "malls.py").write_text(
         "from jobstream import App\nshop, stall = App('shop'), App('stall')\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -53,6 +54,22 @@ def test_reads(value: Duration, ms: int) -> None:
 def test_refuses_by_name(value: Duration) -> None:
     with pytest.raises(InvalidOption, match=r"^timeout="):
         to_ms(value, name="timeout")
+
+
+@pytest.mark.parametrize("value", ["25", " 0.5 "])
+def test_a_text_without_a_unit_is_told_of_seconds(value: str) -> None:
+    with pytest.raises(InvalidOption, match=f"did you mean '{value.strip()}s'") as refused:
+        to_ms(value, name="drain")
+
+    assert "timedelta" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("value", "is_told"), [("soon", False), (None, True)])
+def test_forms_of_python_are_told_where_they_can_be_written(value: Any, *, is_told: bool) -> None:  # noqa: ANN401
+    with pytest.raises(InvalidOption, match="write '250ms'") as refused:
+        to_ms(value)
+
+    assert ("a number of seconds or a timedelta" in str(refused.value)) is is_told
 
 
 @pytest.mark.parametrize(

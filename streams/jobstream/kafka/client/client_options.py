@@ -1,4 +1,4 @@
-"""Options passed through to the Kafka client, but for those that would break a promise.
+"""Options passed through to the Kafka client but for those that break a promise, and the brokers.
 
 What runs code, and what the guarantees stand on, is refused with its reason. A name or a value that
 the client library does not know, it refuses itself, when the first client is made: see
@@ -27,6 +27,11 @@ DEFAULTS: Mapping[str, str] = {
     "reconnect.backoff.max.ms": "1000",
 }
 """What every client is made with unless somebody chose another value."""
+
+PORT_MAX = 65_535
+_ADDRESS = re.compile(
+    r"(?:\[(?P<v6>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|(?P<host>[^\s:/\[\],]+))(?::(?P<port>\S*))?"
+)
 
 _SECRET = re.compile(r"password|passphrase|secret|jaas|\.pem$|[._]key$|oauthbearer\.(config|token)")
 """Names whose values are never shown: passwords, keys, and texts that can hold either."""
@@ -175,3 +180,48 @@ def _refuse_denied(name: str) -> None:
         if any(fnmatchcase(each, pattern) for each in names):
             message = f"kafka option {name!r} is refused: {reason}"
             raise ConfigError(message)
+
+
+def read_brokers(name: str, value: object) -> str:
+    """The addresses of brokers, joined by commas alone; raises ConfigError with the fix.
+
+    The library takes nearly any text: of a port beyond 65535 it drops the high bits and dials
+    another one, and a text that names no broker is one that never answers.
+    """
+    if isinstance(value, list | tuple | set | frozenset):
+        message = f"{name}={value!r} is not a text: join them by commas, as in 'a:9092,b:9092'"
+        raise ConfigError(message)
+    if not isinstance(value, str) or not value.strip():
+        message = f"{name}={value!r} is not a text: write host:port,host:port"
+        raise ConfigError(message)
+    each = [part.strip() for part in value.split(",")]
+    for part in each:
+        if fault := _fault_of(part):
+            message = f"{name}={value!r}: {fault}"
+            raise ConfigError(message)
+    return ",".join(each)
+
+
+def _fault_of(part: str) -> str:
+    """What is wrong with one address, and the fix; "" if nothing."""
+    if not part:
+        return "an address between the commas is empty: write host:port,host:port"
+    if "://" in part:
+        rest = part.partition("://")[2] or "host:port"
+        return (
+            f"{part!r} has a scheme: write {rest!r}, and set TLS and sign-in by client options, "
+            "as JOBSTREAM_KAFKA_SECURITY_PROTOCOL"
+        )
+    found = _ADDRESS.fullmatch(part)
+    if found is None:
+        if part.count(":") > 1:
+            return f"{part!r} is not host:port; write IPv6 in brackets, as in [::1]:9092"
+        return f"{part!r} is not host:port"
+    port = found["port"]
+    if port is None:
+        return ""
+    # Few digits, for int() refuses thousands of them.
+    is_number = port.isascii() and port.isdigit() and len(port) <= len(str(PORT_MAX))
+    if is_number and 1 <= int(port) <= PORT_MAX:
+        return ""
+    return f"{port!r} is not a port: write one from 1 to {PORT_MAX}"
