@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from jobstream import App, Context
 
-app = App("shop")
-mail = app.queue("mail", partitions=6)
+app = App("shop", size="small")
+mail = app.queue("mail")
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,13 @@ def check_topic(transport: Transport, plan: QueuePlan, topic: str, until: float)
     if topic != plan.topic or count == plan.partitions:
         return
     if count < plan.partitions:
+        # Nothing but a whole multiple can be grown to.
+        grow = f"a multiple of {count}, and then grow the queue"
+        if plan.partitions % count == 0:
+            grow = "grow the queue"
         message = (
             f"topic {topic} has {count} partitions, queue {plan.name!r} declares "
-            f"{plan.partitions}, so nothing was written; declare {count}, or grow the queue "
+            f"{plan.partitions}, so nothing was written; declare {count}, or {grow} "
             f"with: jobstream topics apply MODULE:APP --grow {plan.name}"
         )
         raise TopicMismatch(message)

@@ -132,10 +132,12 @@ def _partitions_of_queue(at: _Found) -> Difference:
             fix="jobs that others write to the rest wait: "
             f"declare {found}, and if the dead letters have fewer, {grow}",
         )
+    # Nothing but a whole multiple can be grown to.
+    way = grow if wanted % found == 0 else f"a multiple of {found}, and then {grow}"
     return at.differs(
         Action.REFUSE,
         "jobs would not come back to their own partition, beside their key and their rows",
-        f"fix: declare {found}, or {grow}",
+        f"fix: declare {found}, or {way}",
     )
 
 

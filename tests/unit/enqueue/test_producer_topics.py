@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from jobstream import App, Job, TopicMismatch
 from jobstream.enqueue import client, first_use
+from jobstream.enqueue.topic_check import check_topic
 from jobstream.kafka.client.client_log import client_log
 from jobstream.testing import MemoryJobs, memory
 from jobstream.topics.names import schemas_topic
@@ -88,6 +91,21 @@ def test_producers_keep_to_the_partitions_that_the_queue_declares() -> None:
         assert all(found[k] == partition_for(k, 4) for k in found if k and k.startswith(b"order"))
         jobs.run_until_idle()
         assert len(jobs.assert_done(send)) == 201
+
+
+@pytest.mark.parametrize(
+    ("there", "fix"),
+    [(2, "declare 2, or grow"), (3, "declare 3, or a multiple of 3, and then grow")],
+)
+def test_a_producer_whose_code_declares_more_than_the_topic_has_names_a_way_that_works(
+    there: int, fix: str
+) -> None:
+    app, _ = shop()
+    plan = app.plan(app.queues["mail"])
+    transport = SimpleNamespace(partitions=lambda _topic, _within_s: there)
+
+    with pytest.raises(TopicMismatch, match=f"{fix} the queue with: .* --grow mail"):
+        check_topic(cast("Any", transport), plan, plan.topic, time.monotonic() + 1)
 
 
 def test_a_producer_that_starts_with_a_grown_topic_says_so(

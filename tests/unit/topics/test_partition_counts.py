@@ -34,6 +34,21 @@ def test_fewer_partitions_than_declared_are_refused_with_both_ways_out() -> None
         refuse([found], "advice")
 
 
+@pytest.mark.parametrize(
+    ("there", "fix"),
+    [
+        (2, "fix: declare 2, or grow the queue: jobstream topics apply MODULE:APP --grow mail"),
+        (3, "fix: declare 3, or a multiple of 3, and then grow the queue: jobstream topics"),
+    ],
+)
+def test_a_growth_is_advised_where_it_would_not_be_refused(there: int, fix: str) -> None:
+    spec = specs("shop", [MAIL], 1)[0]
+
+    found = only(list(compare(spec, replace(as_created(spec), partitions=there))))
+
+    assert found.fix.startswith(fix)
+
+
 def test_more_partitions_than_declared_stop_nobody_and_are_told() -> None:
     spec = specs("shop", [MAIL], 1)[0]
 
