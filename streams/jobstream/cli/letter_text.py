@@ -6,9 +6,10 @@ Bytes that can't be read may hold what a schema marks as secret, so they are sho
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from jobstream.cli.output import iso
+from jobstream.cli.output import iso, when
 from jobstream.cli.printable import finite, printable
 from jobstream.operate.job_events import hex_dump, is_secret, read_event, schema_of
 from jobstream.operate.open_letters import Original, letter_headers, with_originals
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from jobstream_schemas import Catalogue
 
 NOT_SHOWN = "not shown, since they may hold secrets; --bytes shows them"
+MOMENTS = frozenset({"died_at", "first_failed_at", "enqueued_at"})
+"""Fields that JSON has as a moment in UTC."""
 HAS_SECRETS = "not shown: the job has secret fields"
 
 
@@ -63,9 +66,9 @@ def contents(catalogue: Catalogue, original: Original, *, dump: bool) -> dict[st
 
 
 def text(told: dict[str, Any]) -> str:
-    """The same for a person."""
+    """The same for a person, who reads moments in local time."""
     lines = []
-    for name, value in told.items():
+    for name, value in _in_local_time(told).items():
         if name == "hex":
             lines.append(f"bytes:\n{value}")
         elif name == "traceback" and value:
@@ -76,3 +79,15 @@ def text(told: dict[str, Any]) -> str:
         elif value is not None:
             lines.append(f"{name}: {printable(str(value))}")
     return "\n".join(lines) + "\n"
+
+
+def _in_local_time(told: dict[str, Any]) -> dict[str, Any]:
+    """The same with each moment as tables have it; those of the job's meta too, not of its args."""
+    meta = told.get("meta")
+    within = {"meta": _in_local_time(meta)} if isinstance(meta, dict) else {}
+    return {
+        name: when(round(datetime.fromisoformat(value).timestamp() * 1000))
+        if name in MOMENTS and isinstance(value, str)
+        else value
+        for name, value in (told | within).items()
+    }

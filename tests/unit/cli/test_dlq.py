@@ -12,6 +12,7 @@ from jobstream.cli import dlq_close
 from jobstream.cli.commands import dlq
 from jobstream.cli.letter_summary import summary
 from jobstream.cli.letter_text import contents, text
+from jobstream.cli.output import iso, when
 from jobstream.operate.open_letters import Letter, Original
 from jobstream_processors.core.headers import Carried
 from jobstream_schemas import Catalogue, JobCodec, Meta, Secret
@@ -73,6 +74,22 @@ def test_a_traceback_is_printed_as_python_prints_it_and_drives_no_terminal() -> 
     assert "\ntraceback:\nTraceback …\n  File …\n    raise ValueError(text)\nValueError: " in shown
     assert "\\x1b[31m\\x9b2J\\u202e\nheaders: " in shown
     assert not set(shown) & set("\x1b\x9b\u202e")
+
+
+def test_a_person_reads_the_moments_of_a_letter_in_local_time() -> None:
+    codec, value = event(Plain, Plain("ann"))
+    catalogue = Catalogue()
+    catalogue.register(codec.schema.json)
+    letter = Letter("mail", "j-1", 0, "send", Carried(), 7_000, ("dead", 0, 0), b"j-1:0")
+    told = summary(letter) | contents(catalogue, Original(None, value, []), dump=False)
+    told["args"] = {"died_at": told["died_at"]}
+
+    shown = text(told)
+
+    assert f"died_at: {when(7_000)}\n" in shown
+    assert f'"enqueued_at": "{when(1_790_000_000_000)}"' in shown
+    assert f'"died_at": "{iso(7_000)}"' in shown, "args are the job's own"
+    assert "first_failed_at" not in shown
 
 
 @pytest.mark.parametrize(
