@@ -201,7 +201,10 @@ def args_type_of(handler: Callable[..., Any]) -> type[Any]:
             names = getattr(inspect.unwrap(handler), "__globals__", {})
             first = get_type_hints(holder, names)["args"]
     except (NameError, TypeError, ValueError) as error:
-        message = f"handler {name}: {error}; define the args dataclass at module level, before it"
+        message = (
+            f"handler {name}: {error}; define the args dataclass at module level, before it, or "
+            "import it outside `if TYPE_CHECKING:`"
+        )
         raise ConfigError(message) from error
     if not (isinstance(first, type) and is_record_class(first)):
         found = "" if first is inspect.Parameter.empty else f", not {first!r}"

@@ -179,6 +179,13 @@ def test_option_is_refused_at_registration(app: App, options: dict[str, Any], to
         app.job(**options)(handler)
 
 
+def test_args_that_are_imported_for_type_checkers_alone_are_told_of(app: App) -> None:
+    def handler(args: Elsewhere) -> None: ...  # type: ignore[name-defined] # noqa: F821
+
+    with pytest.raises(ConfigError, match="import it outside `if TYPE_CHECKING:`"):
+        app.job(handler)
+
+
 def test_executor_process_needs_a_handler_that_others_can_import(app: App) -> None:
     def inside(args: Mail) -> None: ...
 

@@ -52,7 +52,11 @@ class Backoff:
         if self.max_age is not None:
             to_ms(self.max_age, name="max_age")
         for option in ("dead_on", "retry_on"):
-            for kind in getattr(self, option) or ():
+            given = getattr(self, option)
+            if isinstance(given, type):
+                message = f"{option}={given.__name__}: list classes, as in ({given.__name__},)"
+                raise InvalidOption(message)
+            for kind in given or ():
                 if not (isinstance(kind, type) and issubclass(kind, BaseException)):
                     message = f"{option} holds {kind!r}, not an exception class: list classes"
                     raise InvalidOption(message)

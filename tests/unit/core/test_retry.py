@@ -84,6 +84,8 @@ def test_age_ends_it_as_well_as_count() -> None:
         {"max_age": "-1s"},
         {"dead_on": ("ValueError",)},
         {"retry_on": (int,)},
+        {"dead_on": ValueError},
+        {"retry_on": ValueError},
     ],
     ids=str,
 )
