@@ -344,7 +344,7 @@ class App(Scheduling, Aftermath, Surroundings):
             unique = uniqueness(first_name, queue, wanted.unique, options)
         except (InvalidOption, SchemaError) as error:
             message = f"job {name!r}: {error}"
-            raise ConfigError(message) from error
+            raise ConfigError(message) from error.__cause__
         door = self._connection.door(queue)
         kind = JobKind(codec, self._plans[queue.name], first_name, keys, unique, door)
         made: Job[Any, Any] = Job(self._connection, name, queue, kind, wanted, aliases)

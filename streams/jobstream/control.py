@@ -266,7 +266,7 @@ class Control:
             lasts_ms = LASTS_MS[kind] if for_ is None else _lasts_ms(for_)
             check(kind, subject, said_by, why, lasts_ms, limits)
         except InvalidOption as error:
-            raise ConfigError(str(error)) from error
+            raise ConfigError(str(error)) from error.__cause__
         return Said(kind, subject, said_by, why, lasts_ms, limits)
 
     def lift(self, kind: str, subject: str) -> None:
@@ -274,7 +274,7 @@ class Control:
         try:
             check(kind, subject, "", "", LASTS_MS[kind], {OPEN: 0})
         except InvalidOption as error:
-            raise ConfigError(str(error)) from error
+            raise ConfigError(str(error)) from error.__cause__
         self._write(lifted_record(self._topic, kind, subject))
 
     def _taken(self, place: int) -> Order | None:

@@ -23,9 +23,10 @@ JobstreamError
 └── SourceFailed            a consumer can't go on: stops the worker, which is started anew
 
 `except JobstreamError` covers everything that an app, a job type or an enqueue raises; what the
-packages below raise is wrapped on its way out and stays readable as `__cause__`. Only plain values
-that belong to no app yet (a Backoff, a RetryAfter) refuse their arguments with InvalidOption, which
-is a ValueError.
+packages below refuse is retold on its way out, word for word, so that a traceback shows it once;
+what the client or code of the user raised stays readable as `__cause__`. Only plain values that
+belong to no app yet (a Backoff, a RetryAfter) refuse their arguments with InvalidOption, which is a
+ValueError.
 """
 
 from __future__ import annotations

@@ -321,7 +321,7 @@ class Job(Generic[Args, Result_co]):
             if child_name is None:
                 child_name = f"args:{self.codec.value_digest(args).hex()}"
         except (InvalidOption, EncodeError) as error:
-            raise refusal(error) from error
+            raise refusal(error) from error.__cause__
         return when, child_name, encoded
 
     def _many(
@@ -361,7 +361,7 @@ class Job(Generic[Args, Result_co]):
             executor = executor_of(self.name, function, options.executor)
             wants_context = takes_context(self.name, function)
         except InvalidOption as error:
-            raise ConfigError(str(error)) from error
+            raise ConfigError(str(error)) from error.__cause__
         return JobSpec(
             name=self.name,
             queue=self.queue.name,

@@ -170,7 +170,7 @@ def _check_weight(queue: str, weight: int) -> None:
         check_weight(weight)
     except InvalidOption as error:
         message = f"queue {queue!r}: {error}"
-        raise ConfigError(message) from error
+        raise ConfigError(message) from error.__cause__
 
 
 def _check_rung(rung: str) -> None:
@@ -184,4 +184,4 @@ def _option_ms(queue: str, option: str, value: Duration, least_ms: int) -> int:
         return to_ms(value, name=option, least_ms=least_ms)
     except InvalidOption as error:
         message = f"queue {queue!r}: {error}"
-        raise ConfigError(message) from error
+        raise ConfigError(message) from error.__cause__

@@ -68,7 +68,7 @@ def limit_numbers(
     try:
         given = Limit(rate=rate, burst=burst, concurrency=concurrency)
     except InvalidOption as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(str(error)) from error.__cause__
     kind = (*name.partition("#")[0].split("/"), "")[1]
     if kind != given.kind:
         message = (
@@ -83,7 +83,7 @@ def limit_numbers(
                 check_spans([told], job.queue.partitions, job.queue.dedup_ms)
             except InvalidOption as error:
                 message = f"limit {name!r}: {error}"
-                raise ConfigError(message) from error
+                raise ConfigError(message) from error.__cause__
     if given.concurrency is not None:
         return {"concurrency": given.concurrency}
     starts, period_ms = given.parsed

@@ -172,7 +172,7 @@ class Schedules:
             try:
                 lasts_ms = to_ms(for_, name="for_", least_ms=1_000)
             except InvalidOption as error:
-                raise ConfigError(str(error)) from error
+                raise ConfigError(str(error)) from error.__cause__
         is_paused = found.is_paused(self._client().transport.now_ms())
         began_ms = found.paused_ms[0] if is_paused else 0
         self._order(name, PAUSE, "", (began_ms, lasts_ms), why, who)

@@ -93,7 +93,7 @@ def definition(  # noqa: PLR0917 - what a definition is made of
                 check(timing.cron)
     except InvalidOption as error:
         message = f"schedule {name!r}: {error}"
-        raise ConfigError(message) from error
+        raise ConfigError(message) from error.__cause__
     return made
 
 

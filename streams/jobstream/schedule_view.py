@@ -122,7 +122,7 @@ def preview(made: ScheduleRecord, count: int, after_ms: int) -> list[datetime]:
         calendar, zone = calendar_of(made), UTC if made.every_ms else zone_of(made.zone)
     except InvalidOption as error:
         message = f"schedule {made.name!r}: {error}"
-        raise ConfigError(message) from error
+        raise ConfigError(message) from error.__cause__
     found: list[datetime] = []
     tick: int | None = after_ms
     while tick is not None and tick <= LAST_MS and len(found) < count:
@@ -139,7 +139,7 @@ def ticks_of(found: Scheduled, after_ms: int, until_ms: int) -> Iterator[int]:
         calendar = calendar_of(made)
     except InvalidOption as error:
         message = f"schedule {made.name!r}: {error}"
-        raise ConfigError(message) from error
+        raise ConfigError(message) from error.__cause__
     tick = calendar.next_ms(after_ms)
     while tick is not None and tick <= until_ms:
         yield tick

@@ -142,7 +142,7 @@ def _ms(least: int, most: int) -> Callable[[str, object], int]:
         try:
             return to_ms(cast("Duration", value), name=name, least_ms=least, most_ms=most)
         except InvalidOption as error:
-            raise ConfigError(str(error)) from error
+            raise ConfigError(str(error)) from error.__cause__
 
     return read
 

@@ -186,7 +186,7 @@ class Surroundings:
         try:
             made = around(job, function, layers, wants_context=wants_context)
         except InvalidOption as error:
-            raise ConfigError(str(error)) from error
+            raise ConfigError(str(error)) from error.__cause__
         return cast("_Called", made), True
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
+import traceback
 from collections.abc import AsyncIterator, Iterator  # noqa: TC003 - read by get_type_hints
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,6 +21,7 @@ from jobstream import (
     JobstreamError,
     WrongArgs,
 )
+from jobstream.testing import memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,6 +179,23 @@ def test_option_is_refused_at_registration(app: App, options: dict[str, Any], to
 
     with pytest.raises(ConfigError, match=told):
         app.job(**options)(handler)
+
+
+def test_a_refusal_is_told_once(app: App) -> None:
+    """A traceback with the same sentence twice hides the line of the user between both."""
+
+    @dataclass(frozen=True)
+    class Odd:
+        x: complex
+
+    with pytest.raises(ConfigError, match="type complex is not supported") as refused:
+        app.declare("odd", Odd)
+    mail = app.declare("mail", Mail)
+    with memory(app), pytest.raises(WrongArgs) as wrong:
+        mail.enqueue(Mail(7))  # type: ignore[arg-type]
+
+    for error in (refused.value, wrong.value):
+        assert "direct cause" not in "".join(traceback.format_exception(error))
 
 
 def test_args_that_are_imported_for_type_checkers_alone_are_told_of(app: App) -> None:

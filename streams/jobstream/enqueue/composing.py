@@ -166,7 +166,7 @@ class Composer:
             stays = unique is not None and not is_within(unique)
             return meta, delayed(plan, record, when.delay, when.run_at, stays=stays)
         except (InvalidOption, EncodeError) as error:
-            raise caused(refusal(error), error) from error
+            raise caused(refusal(error), error.__cause__) from error.__cause__
 
     def _refuse(self, kind: JobKind, size: int) -> NoReturn:
         message = (

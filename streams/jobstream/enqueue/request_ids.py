@@ -112,4 +112,4 @@ def _name(kind: JobKind, args: Any, when: When) -> _Name | None:  # noqa: ANN401
         order_key = when.key if isinstance(when.key, str) else ""
         return kind.first_name, order_key, kind.codec.value_digest(args)
     except (InvalidOption, EncodeError) as error:
-        raise refusal(error) from error
+        raise refusal(error) from error.__cause__

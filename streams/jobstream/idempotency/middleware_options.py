@@ -85,7 +85,7 @@ class RequestRules:
                 given.get("store_limit", "5s"), name="store_limit", least_ms=STORE_LIMIT_LEAST_MS
             )
         except InvalidOption as error:
-            raise ConfigError(str(error)) from error
+            raise ConfigError(str(error)) from error.__cause__
         required = given.get("required", False)
         return cls(
             header=_header(given.get("header", "Idempotency-Key")),
