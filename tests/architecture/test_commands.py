@@ -97,12 +97,21 @@ def options() -> frozenset[str]:
     waiting: list[click.Command] = [cli]
     while waiting:
         command = waiting.pop()
-        found.update(opt for each in command.params for opt in (*each.opts, *each.secondary_opts))
+        shown = [each for each in command.params if not getattr(each, "hidden", False)]
+        found.update(opt for each in shown for opt in (*each.opts, *each.secondary_opts))
         if isinstance(command, click.Group):
             context = click.Context(command)
             names = command.list_commands(context)
             waiting += [c for name in names if (c := command.get_command(context, name))]
     return frozenset(found)
+
+
+def test_the_page_of_commands_names_every_option(root: Path) -> None:
+    page = (root / "docs" / "reference" / "cli.md").read_text()
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", page))
+
+    long = {each for each in options() if each.startswith("--")}
+    assert long - named <= {"--help", "--version"}
 
 
 def test_commands_that_are_shown_exist(markdown_file: Path) -> None:

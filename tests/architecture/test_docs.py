@@ -48,6 +48,13 @@ def test_links_lead_somewhere(markdown_file: Path) -> None:
         assert not fragment or fragment in anchors(page), f"{link}: no such heading"
 
 
+def test_the_index_lists_every_decision_in_its_order(root: Path) -> None:
+    listed = [link for link in links(root / "docs" / "README.md") if link.startswith("adr/")]
+
+    pages = sorted((root / "docs" / "adr").glob("[0-9]*.md"))
+    assert listed == [f"adr/{page.name}" for page in pages]
+
+
 def test_every_page_is_reached_from_the_index(root: Path) -> None:
     index = root / "docs" / "README.md"
     reached, waiting = set[Path](), [index]
