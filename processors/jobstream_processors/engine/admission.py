@@ -55,6 +55,7 @@ class Admission:
         self._keeping = answering(gates, "keeps")
         self._learning = answering(gates, "learn")
         self._wary = answering(gates, "is_wary")
+        self._letting = [gate for gate in gates if gate.lets_some]
         self._now_ms = monotonic_ms
         self.ends_some = False
         """Whether a gate may end deliveries instead of a run; nearly never."""
@@ -107,7 +108,7 @@ class Admission:
 
     def gather(self, room: WaitingRoom, taken_back: Collection[Delivery]) -> list[Delivery]:
         """Hold the deliveries that did not begin, and return those that may begin all the same."""
-        self.taken_back(room, (*taken_back, *room.unannounced))
+        self.taken_back(room, (*taken_back, *room.unannounced, *room.aside))
         room.gather(taken_back)
         return self.let_go(room)
 
@@ -133,10 +134,15 @@ class Admission:
 
     def lets(self, room: WaitingRoom, delivery: Delivery) -> bool:
         """Whether it may begin now; if not, it waits behind those that wait already."""
-        if room.shut or room.held:
+        if (room.shut or room.held) and not self._was_let(room, delivery):
             room.hold(delivery)
             return False
         return not self._keeps(room, delivery)
+
+    def let_in_vain(self, room: WaitingRoom, delivery: Delivery) -> None:
+        """It may have been let go though its lane is shut, and a rule of its type keeps it."""
+        for gate in self._letting:
+            gate.taken_back(room, (delivery,), self._now_ms())
 
     def learn(
         self, room: WaitingRoom, delivery: Delivery, outcome: Outcome, decision: Decision
@@ -147,7 +153,7 @@ class Admission:
             gate.learn(room, delivery, outcome, decision, now_ms)
 
     def taken_back(self, room: WaitingRoom, deliveries: Collection[Delivery]) -> None:
-        """These were to begin, and do not."""
+        """These were to begin, or waited for their turn, and something else keeps them now."""
         for gate in self.gates:
             gate.taken_back(room, deliveries, self._now_ms())
 
@@ -162,6 +168,11 @@ class Admission:
         for gate in self._wary:
             is_wary = is_wary or gate.is_wary
         self.is_wary = is_wary
+
+    def _was_let(self, room: WaitingRoom, delivery: Delivery) -> bool:
+        """Whether it was let go though its lane is shut, and gave its unique key up since."""
+        shut_by = len(room.shut)
+        return shut_by == 1 and any(gate.let(room) is delivery for gate in self._letting)
 
     def _keeps(self, room: WaitingRoom, delivery: Delivery) -> bool:
         """Set it aside if a gate keeps it."""

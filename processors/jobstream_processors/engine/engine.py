@@ -114,8 +114,8 @@ class Engine(Way):
             return
         room = self.waiting.room(lane)
         room.draining = True
+        self.admission.taken_back(room, (*withdraw(self.executors, lane), *room.unbegun()))
         room.clear()
-        withdraw(self.executors, lane)
         self._forget(lane)
 
     def cut(self, lane: Lane) -> None:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 SPARE = 1_000
 """How many entries of no account are worth no look."""
-Found = list[tuple["WaitingRoom", "Delivery"]]
 
 
 class Turns:
@@ -98,9 +97,9 @@ class Turns:
                 gate.taken(room, delivery)
         return None
 
-    def due(self) -> Found:
+    def due(self) -> list[Delivery]:
         """Take out those whose time has come, and those that a gate lets go; ask about them."""
-        found: Found = []
+        found: list[Delivery] = []
         now_ms = self._clock.monotonic_ms()
         while (next_ms := self.next_ms()) is not None and next_ms <= now_ms:
             self._take_out(heappop(self._until)[2], found)
@@ -157,10 +156,10 @@ class Turns:
         self._until = [each for each in self._until if self.kept.get(each[2]) == each[1]]
         heapify(self._until)
 
-    def _take_out(self, delivery: Delivery, found: Found) -> None:
+    def _take_out(self, delivery: Delivery, found: list[Delivery]) -> None:
         """It may have gone in the meantime, or be held: then it is asked about when it may go."""
         self.kept.pop(delivery, None)
         room = self._rooms.get(delivery.lane)
         if room is not None and delivery in room.aside:
             room.remove(delivery)
-            found.append((room, delivery))
+            found.append(delivery)

@@ -142,6 +142,10 @@ class WaitingRoom:
             self.held.pop(delivery, None)
         return True
 
+    def unbegun(self) -> list[Delivery]:
+        """What waits here, but for its order key: a gate may count on it."""
+        return [*self.later, *self.held, *self.aside, *self.unannounced]
+
     def clear(self) -> None:
         """Let nothing wait here but for order keys, whose holders may still run."""
         for place in (self.later, self.held, self.aside, self.unannounced):

@@ -156,7 +156,10 @@ class Way:
 
     def _has_turn(self, room: WaitingRoom, delivery: Delivery, *, begins: bool = True) -> bool:
         """Whether its rules let it begin now; if not, it waits, ends or leaves for the ladder."""
-        if (decision := self.turns.ask(room, delivery, begins=begins)) is None:
+        decision = self.turns.ask(room, delivery, begins=begins)
+        if room.shut and (delivery.waits or not (decision is None or type(decision) is LetGo)):
+            self.admission.let_in_vain(room, delivery)
+        if decision is None:
             return delivery.waits is None
         if not delivery.holds_key and type(decision) is not LetGo:
             # Not at once: the next of its key may come here, too.
@@ -166,10 +169,10 @@ class Way:
         return False
 
     def ease(self) -> None:
-        """Begin what has its turn now."""
+        """Begin what has its turn now, as far as nothing else keeps it by now."""
         if self.turns.kept:
-            for room, delivery in self.turns.due():
-                self.execute(room, (delivery,))
+            for delivery in self.turns.due():
+                self.start(delivery)
 
     def _decide(self, delivery: Delivery, outcome: Outcome) -> Decision | None:
         """Step 10: what a run comes to; None if its lane has ended."""

@@ -50,6 +50,10 @@ class Floods(Gate):
         self._probes[room] = delivery
         return True
 
+    def let(self, room: WaitingRoom) -> Delivery | None:
+        """The probe on its way."""
+        return self._probes.get(room)
+
     @property
     def is_wary(self) -> bool:
         """Whether a good end may change anything."""

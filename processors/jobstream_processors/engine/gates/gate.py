@@ -121,6 +121,10 @@ class Gate:
         """Whether this one may begin though the gate shuts the lane; a True is used up by it."""
         return False
 
+    def let(self, room: WaitingRoom) -> Delivery | None:  # noqa: ARG002 - the shape of it
+        """The one that it let begin last, until its end is learnt or it is taken back."""
+        return None
+
     @property
     def is_wary(self) -> bool:
         """Whether the gate must learn of every end now, also of the usual one."""
@@ -137,7 +141,10 @@ class Gate:
         """A run was decided."""
 
     def taken_back(self, room: WaitingRoom, deliveries: Collection[Delivery], now_ms: int) -> None:
-        """These did not begin after all."""
+        """These did not begin after all, or wait for their turn no more.
+
+        They wait for another reason now, and are asked about anew if that is over.
+        """
 
     def forget(self, room: WaitingRoom) -> None:
         """The lane has ended."""

@@ -126,9 +126,10 @@ class Breakers(Gate):
         deliveries: Collection[Delivery],
         now_ms: int,  # noqa: ARG002 - as above
     ) -> None:
-        """Those among them that were probes proved nothing."""
-        if self._began:
-            for delivery in deliveries:
+        """Those among them that were probes proved nothing; none of them can be the next one."""
+        for delivery in deliveries:
+            if (guard := self._guard(delivery)) is not None:
+                self._waiting[guard.breaker.name].pop(delivery, None)
                 self._drop(delivery)
 
     def forget(self, room: WaitingRoom) -> None:
