@@ -94,6 +94,18 @@ def test_a_released_key_runs_again_for_the_same_request_alone(kept: Kept) -> Non
     assert kept.take().attempt == 2
 
 
+def test_a_renewal_that_comes_behind_the_end_of_its_run_changes_nothing(kept: Kept) -> None:
+    released = kept.take()
+    assert kept.store.release(released)
+    assert not kept.store.renew(released, TERMS)
+    again = kept.take()
+    assert again.attempt == 2
+
+    assert kept.store.keep(again, ANSWER, TERMS)
+    assert not kept.store.renew(again, TERMS)
+    assert kept.store.begin(SLOT, "d", TERMS) == Answered(ANSWER)
+
+
 def test_a_lease_that_is_over_frees_the_key_and_fences_its_run_off(kept: Kept) -> None:
     late = kept.take()
     kept.passes(TERMS.lease_ms - 1_000)

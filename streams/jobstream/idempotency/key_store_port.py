@@ -31,7 +31,11 @@ class KeyStore(Protocol):
         """
 
     def renew(self, mine: Mine, terms: KeyTerms) -> bool:
-        """Let the lease begin anew; False if another run has the key by now, or it was answered."""
+        """Let the lease begin anew; False if another run has the key by now, or this one ended.
+
+        It comes from another thread than the end: a renewal that is late must not bring back what
+        was released, or the client's repeat is refused for a whole lease.
+        """
 
     def keep(self, mine: Mine, answer: StoredAnswer | Unkept, terms: KeyTerms) -> bool:
         """Remember the answer; False, and nothing changed, if another run has the key by now.

@@ -27,6 +27,8 @@ KEYS_MAX = 100_000
 BYTES_MAX = 64 * 1024 * 1024
 ENTRY_BYTES = 512
 """Taken for what an entry weighs beside its answer."""
+RELEASED_MS = float("-inf")
+"""The lease of a run that gave up: over for all time, since no renewal changes it."""
 
 
 @dataclass(slots=True)
@@ -91,7 +93,7 @@ class MemoryKeyStore:
         """As `KeyStore.renew`."""
         with self._lock:
             entry = self._own(mine)
-            if entry is None:
+            if entry is None or entry.lease_ms == RELEASED_MS:
                 return False
             now = self._now_ms()
             entry.lease_ms, entry.expires_ms = now + terms.lease_ms, now + terms.running_ms
@@ -114,7 +116,7 @@ class MemoryKeyStore:
             entry = self._own(mine)
             if entry is None:
                 return False
-            entry.lease_ms = self._now_ms()
+            entry.lease_ms = RELEASED_MS
             return True
 
     def sweep(self, limit: int = 1_000) -> int:

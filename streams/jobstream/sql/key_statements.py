@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Of the rows that this version writes, and the newest that it reads."""
 RUNNING, ANSWERED, UNKEPT = 0, 1, 2
+RELEASED_MS = 0
+"""The lease of a run that gave up: over for all time, since no renewal changes it."""
 _LEASE: BindParameter[int] = bindparam("lease", type_=BigInteger)
 _KEEP: BindParameter[int] = bindparam("keep", type_=BigInteger)
 
@@ -83,9 +85,10 @@ def look() -> Select[Any]:
 
 
 def renew() -> Update:
-    """Lets the lease of a run begin anew."""
+    """Lets the lease of a run begin anew, unless the run gave up."""
     later = {"lease_ms": now_ms() + _LEASE, "expires_ms": now_ms() + _KEEP}
-    return update(keys).where(_is_own(), keys.c.state == RUNNING).values(**later)
+    goes_on = and_(keys.c.state == RUNNING, keys.c.lease_ms != RELEASED_MS)
+    return update(keys).where(_is_own(), goes_on).values(**later)
 
 
 def keep() -> Update:
@@ -105,7 +108,7 @@ def keep() -> Update:
 
 def release() -> Update:
     """Ends a run without one: the same request may run at once."""
-    return update(keys).where(_is_own(), keys.c.state == RUNNING).values(lease_ms=0)
+    return update(keys).where(_is_own(), keys.c.state == RUNNING).values(lease_ms=RELEASED_MS)
 
 
 def sweep(dialect: str) -> Delete:
