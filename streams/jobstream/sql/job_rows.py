@@ -109,14 +109,26 @@ def headers_text(record: Outgoing) -> str | None:
 
 
 def headers_of(text: str | None) -> list[tuple[str, bytes]] | None:
-    """What `headers_text` wrote; raises ValueError for anything else."""
+    """What `headers_text` wrote; raises ValueError for anything else, however it is nested."""
     if text is None:
         return None
     try:
-        return [(name, raw.encode("latin-1")) for name, raw in json.loads(text)]
-    except (TypeError, AttributeError) as error:
-        message = f"headers {text!r:.80} are not those of a job"
+        pairs = json.loads(text)
+        if isinstance(pairs, list):
+            return [_header(*pair) for pair in pairs]
+    except (TypeError, ValueError, RecursionError) as error:
+        message = f"headers {text!r:.80} are not those of a job: {error}"
         raise ValueError(message) from error
+    message = f"headers {text!r:.80} are not those of a job"
+    raise ValueError(message)
+
+
+def _header(name: object, raw: object) -> tuple[str, bytes]:
+    if not isinstance(name, str) or not isinstance(raw, str):
+        message = "each is two texts, its name and its value"
+        raise TypeError(message)
+    name.encode()  # Half of a surrogate pair is no text that Kafka's client takes.
+    return name, raw.encode("latin-1")
 
 
 def _row(

@@ -35,6 +35,7 @@ def engine_of(url: URL) -> Engine:
         return made_engine(url, given, isolation_level="READ COMMITTED")
     engine = made_engine(url, {"timeout": BUSY_S, "check_same_thread": False})
     event.listen(engine, "connect", _begin_by_hand)
+    event.listen(engine, "connect", _read_any_text)
     event.listen(engine, "begin", _begin)
     return engine
 
@@ -60,6 +61,11 @@ def _begin_by_hand(connection: sqlite3.Connection, _: object) -> None:
     # The driver would begin by itself, and only at the first change: a reader that then writes
     # finds the file locked at once, without any wait.
     connection.isolation_level = None
+
+
+def _read_any_text(connection: sqlite3.Connection, _: object) -> None:
+    # A text of broken UTF-8 in one row would make the reading of every other one fail.
+    connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
 
 
 def _begin(connection: Connection) -> None:

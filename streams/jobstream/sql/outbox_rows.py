@@ -12,13 +12,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, delete, func, or_, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    bindparam,
+    cast,
+    delete,
+    func,
+    or_,
+    select,
+    text,
+    type_coerce,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.types import NullType
 
 from jobstream.sql.database_clock import now_ms
 from jobstream.sql.handles import naming_the_remedy
 from jobstream.sql.job_rows import LANES
 from jobstream.sql.opening import writing
+from jobstream.sql.row_records import COLUMNS
 from jobstream.sql.schema import outbox, outbox_lanes
 
 if TYPE_CHECKING:
@@ -41,11 +54,9 @@ UNKNOWN_MS = 600_000
 COUNTED_MAX = 100_000
 ERROR_CHARS_MAX = 1_000
 _COLUMNS = [
-    outbox.c[name]
-    for name in (
-        *("n", "job_id", "job_type", "topic", "partition", "key", "value", "headers"),
-        "writer_schema",
-    )
+    # As the driver gives it: one value of another type must not break the reading of all rows.
+    type_coerce(outbox.c[name], NullType()).label(name)
+    for name in ("n", *COLUMNS)
 ]
 
 
@@ -136,7 +147,8 @@ class OutboxRows:
         """Look at what is there; costs a walk over at most 100,000 entries of an index."""
         mine = outbox.c.app == self._app
         waits = outbox.c.set_aside_ms.is_(None)
-        first = select(outbox.c.written_ms).where(mine, waits).order_by(outbox.c.n).limit(1)
+        written_ms = cast(outbox.c.written_ms, BigInteger)
+        first = select(written_ms).where(mine, waits).order_by(outbox.c.n).limit(1)
         with naming_the_remedy(), self._engine.begin() as connection:
             oldest_ms, clock_ms = connection.execute(
                 select(first.scalar_subquery(), now_ms())
@@ -159,7 +171,11 @@ class OutboxRows:
             .limit(limit)
         )
         with naming_the_remedy(), self._engine.begin() as connection:
-            return [SetAside(*row) for row in connection.execute(wanted)]
+            rows = connection.execute(wanted).all()
+        return [
+            SetAside(n, _shown(job_id), _shown(job_type), _shown(topic), since_ms, error)
+            for n, job_id, job_type, topic, since_ms, error in rows
+        ]
 
     def retry(self, rows: Collection[int] | None) -> int:
         """Let rows that were set aside wait again; all if None. Returns how many."""
@@ -215,6 +231,10 @@ class OutboxRows:
         within = or_(so_far - func.length(sized.c.value) == 0, so_far <= BYTES_MAX)
         kept = select(*(sized.c[each.name] for each in _COLUMNS)).where(within).order_by(sized.c.n)
         return connection.execute(kept).all()
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else repr(value)
 
 
 def _store(connection: Connection, gone: Sequence[int], refused: Mapping[int, str]) -> None:

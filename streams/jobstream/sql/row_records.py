@@ -23,6 +23,19 @@ if TYPE_CHECKING:
     from jobstream_processors.queue_plan import QueuePlan
 
 
+COLUMNS: Mapping[str, tuple[type, ...]] = {
+    "job_type": (str,),
+    "topic": (str,),
+    "job_id": (str,),
+    "key": (bytes,),
+    "value": (bytes,),
+    "headers": (str, type(None)),
+    "partition": (int,),
+    "writer_schema": (str,),
+}
+"""What they hold. In SQLite any column takes any value."""
+
+
 class RefusedRow(Exception):
     """The row can't be published, now or later, as it is."""
 
@@ -48,6 +61,27 @@ class RowReader:
 
         Raises RefusedRow, naming what is wrong and what helps.
         """
+        try:
+            return self._record(row)
+        except (RefusedRow, MemoryError):  # The second says nothing of the row.
+            raise
+        except (SchemaError, BadHeaders, ValueError) as error:
+            message = f"it can't be read as a job: {error}"
+            raise RefusedRow(message) from error
+        # Whatever a row holds, it must not end the relay: it would end each one after it as well.
+        except Exception as error:
+            message = f"it can't be read as a job: {type(error).__name__}: {error}"
+            raise RefusedRow(message) from error
+
+    def _record(self, row: Row[Any]) -> tuple[Outgoing, JobSchema]:
+        for name, types in COLUMNS.items():
+            found = getattr(row, name)
+            if not isinstance(found, types):
+                message = (
+                    f"column {name} holds {found!r:.80}, which is no {types[0].__name__}: only "
+                    "enqueue_in and aenqueue_in may write this table"
+                )
+                raise RefusedRow(message)
         if row.job_type not in self._types:
             message = (
                 f"job type {row.job_type!r} is not declared by the code that the relay runs: start "
@@ -66,17 +100,13 @@ class RowReader:
                 "(JOBSTREAM_ENQUEUE_BYTES_MAX)"
             )
             raise RefusedRow(message)
-        try:
-            schema = self._schema(row.writer_schema)
-            decoded = self._catalogue.decode(bytes(row.value))
-            partition, headers = self._place(row, headers_of(row.headers))
-        except (SchemaError, BadHeaders, ValueError) as error:
-            message = f"it can't be read as a job: {error}"
-            raise RefusedRow(message) from error
+        schema = self._schema(row.writer_schema)
+        decoded = self._catalogue.decode(row.value)
+        partition, headers = self._place(row, headers_of(row.headers))
         if decoded.id != row.job_id:
             message = f"its job has the id {decoded.id!r}, the row says {row.job_id!r}"
             raise RefusedRow(message)
-        return Outgoing(row.topic, bytes(row.key), bytes(row.value), partition, headers), schema
+        return Outgoing(row.topic, row.key, row.value, partition, headers), schema
 
     def _place(self, row: Row[Any], headers: Headers | None) -> tuple[int, Headers | None]:
         """The row's partition and headers, by the count that its queue has today.
@@ -84,7 +114,7 @@ class RowReader:
         The queue may have been grown since the row was written: in its old partition the job would
         run beside others of its key, and a repeat of its id would not be found.
         """
-        key, plan = bytes(row.key), self.plan_of[row.topic]
+        key, plan = row.key, self.plan_of[row.topic]
         if is_drawn(row.job_id) and key == row.job_id.encode():
             return row.partition, headers  # Nothing looks for it by its key.
         destination, carried = partition_for(key, plan.partitions), parse(headers)
@@ -99,6 +129,7 @@ class RowReader:
     def _schema(self, text: str) -> JobSchema:
         known = self._schemas.get(text)
         if known is None:
+            text.encode()  # Half of a surrogate pair can't be published.
             made = self._catalogue.register(text)
             known = JobSchema(made.job_type, made.fingerprint, text, made.schema)
             self._schemas[text] = known

@@ -83,6 +83,11 @@ class RowsSent:
         """Rows that Kafka has acknowledged; None while any has no answer."""
         self._sent: Sent | None = None
 
+    def refuse(self, row: Row[Any], reason: str) -> None:
+        """Set it aside with a reason that any database stores, whatever was quoted in it."""
+        told = reason.encode("utf-8", "backslashreplace").decode()
+        self.refused[row.n] = told.replace("\0", "\\0")
+
     def hand_over(self, sink: Sink) -> None:
         """Send the records."""
         self._sent = sink.send(self.records)
@@ -129,7 +134,7 @@ class RowSender:
                     continue
                 self._check_partition(record)
             except RefusedRow as error:
-                handed.refused[row.n] = str(error)
+                handed.refuse(row, str(error))
                 continue
             handed.rows.append(row)
             handed.records.append(record)
@@ -147,8 +152,8 @@ class RowSender:
         handed.gone = [row.n for index, row in enumerate(handed.rows) if index not in failures]
         for index, failure in failures.items():
             row = handed.rows[index]
-            if failure.too_large or failure.code in OF_THE_RECORD:
-                handed.refused[row.n] = f"Kafka refuses the record: {failure.reason}"
+            if _is_hopeless(failure):
+                handed.refuse(row, f"Kafka refuses the record: {failure.reason}")
             elif row.topic not in self.held.now():
                 self._again_s.pop(row.topic, None)
                 self.held.hold(row.topic, failure.reason)
@@ -163,7 +168,10 @@ class RowSender:
             raise RefusedRow(message)
 
     def _takes(self, topic: str, schema: JobSchema) -> bool:
-        """Whether the topic is as it should be, and the schema where workers find it."""
+        """Whether the topic is as it should be, and the schema where workers find it.
+
+        Raises RefusedRow for a schema that Kafka will never take, and BrokerAway.
+        """
         now_s = self._now_s()
         if now_s < min(self._again_s.get(topic, 0.0), self._again_s.get(schema.fingerprint, 0.0)):
             return True
@@ -176,7 +184,15 @@ class RowSender:
         except EnqueueTimeout as error:
             raise BrokerAway(str(error)) from error
         except (EnqueueError, TopicError, PublishFailed) as error:
+            if isinstance(error, PublishFailed) and any(map(_is_hopeless, error.failures.values())):
+                message = f"Kafka refuses the schema of its job: {error}"
+                raise RefusedRow(message) from error
             self.held.hold(topic, str(error))
             return False
         self._again_s[topic] = self._again_s[schema.fingerprint] = now_s + AGAIN_S
         return True
+
+
+def _is_hopeless(failure: PublishFailure) -> bool:
+    """Whether it is due to the record itself, so that no repeat can help."""
+    return failure.too_large or failure.code in OF_THE_RECORD

@@ -184,7 +184,23 @@ def spoil(bench: Bench, order: int, **columns: object) -> None:
     [
         ({"value": b"garbage"}, "can't be read as a job"),
         ({"writer_schema": "{"}, "schema is not JSON"),
+        ({"writer_schema": '{"type": "\\ud800\\u0000"}'}, "can't be read as a job"),
+        ({"writer_schema": "[" * 100_000}, "can't be read as a job"),
         ({"headers": "[1]"}, "headers"),
+        ({"headers": '[[5, "x"]]'}, "not those of a job: each is two texts"),
+        ({"headers": '[[null, "x"]]'}, "not those of a job: each is two texts"),
+        ({"headers": '{"ab": 1}'}, "not those of a job"),
+        ({"headers": '[["\\ud800", "x"]]'}, "not those of a job: 'utf-8' codec"),
+        ({"headers": "[" * 100_000}, "not those of a job"),
+        ({"headers": text("CAST(x'5bff' AS TEXT)")}, "not those of a job"),
+        ({"value": text("'abc'")}, "column value holds 'abc', which is no bytes"),
+        ({"value": text("5")}, "column value holds 5"),
+        ({"key": text("'abc'")}, "column key holds 'abc'"),
+        ({"key": text("7")}, "column key holds 7"),
+        ({"partition": text("'x'")}, "column partition holds 'x', which is no int"),
+        ({"job_id": text("x'ff'")}, "column job_id holds b'\\xff', which is no str"),
+        ({"topic": text("x'ff'")}, "column topic holds b'\\xff'"),
+        ({"job_type": text("x'ff'"), "written_ms": 1}, "column job_type holds b'\\xff'"),
         ({"job_id": "another"}, "the row says 'another'"),
         ({"job_type": "unheard_of", "written_ms": 1}, "'unheard_of' is not declared"),
         ({"topic": "shop.gone"}, "'shop.gone' is of no queue"),
@@ -207,6 +223,27 @@ def test_poison_is_set_aside_with_its_reason_and_holds_up_nobody(
     assert says in aside.error
     assert rows.waiting().rows == 0
     assert relay.set_aside == 1
+
+
+def test_a_schema_that_no_topic_takes_is_set_aside_and_holds_up_nobody(bench: Bench) -> None:
+    bench.write(1, 2)
+    spoil(bench, 1, writer_schema=bench.job.codec.schema.json + " " * 1_047_000)
+    with bench.relaying() as relay:
+        bench.wait_for_left(1)
+        wait_until(lambda: relay.seen.set_aside == 1, "it is counted", limit_s=LIMIT_S)
+        assert relay.held == {}
+
+    (aside,) = OutboxRows(bench.engine, "shop").set_aside()
+    assert "Kafka refuses the schema of its job" in aside.error
+    assert bench.in_log() == [2]
+
+
+def test_a_row_without_a_time_is_no_end_of_it(bench: Bench) -> None:
+    bench.write(1)
+    spoil(bench, 1, written_ms=text("'yesterday'"))
+    assert OutboxRows(bench.engine, "shop").waiting().rows == 1
+    with bench.relaying():
+        bench.wait_for_left(0)
 
 
 def test_a_partition_that_is_not_there_is_refused(bench: Bench) -> None:
