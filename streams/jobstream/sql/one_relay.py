@@ -1,4 +1,4 @@
-"""With SQLite one relay works at a time: the others stand by for the lock of a file beside it."""
+"""With SQLite one relay of an app works at a time: others wait for the lock of a file beside it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ if TYPE_CHECKING:
 
 
 class OneRelay:
-    """The right to publish. In PostgreSQL everybody has it: relays share the lanes there.
+    """The right to publish rows of an app. In PostgreSQL each relay has it: they share lanes there.
 
     The kernel gives it back when its holder ends, however it ends.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, app: str) -> None:
         self._path = None
         if engine.dialect.name == "sqlite":
-            self._path = Path(f"{engine.url.database}-relay")
+            # One file for all names of the database, and one for each app that writes into it. An
+            # app's name is of letters that any file may have.
+            self._path = Path(f"{os.path.realpath(engine.url.database or '')}-relay-{app}")
         self._lock: int | None = None
 
     def is_mine(self) -> bool:

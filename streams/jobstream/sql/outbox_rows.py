@@ -2,8 +2,8 @@
 
 In PostgreSQL a relay locks some lanes while it publishes their rows, in one transaction, and skips
 lanes that are locked: rows of one order key are of one lane, so they are published in their order.
-The lock ends with the transaction, so also with the relay or its connection. In SQLite one relay
-works at a time, and none holds a transaction while it waits for Kafka.
+The lock ends with the transaction, so also with the relay or its connection. In SQLite one relay of
+an app works at a time, and none holds a transaction while it waits for Kafka.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class OutboxRows:
 
     def __init__(self, engine: Engine, app: str) -> None:
         self._engine = engine
-        self._app = app
+        self.app = app
         self._has_lanes = engine.dialect.name == "postgresql"
         self._next_lane = 0
         self._at_once = LANES_AT_ONCE
@@ -114,7 +114,7 @@ class OutboxRows:
         with naming_the_remedy(), self._engine.begin() as connection:
             connection.execute(select(outbox.c.n).limit(1))
             if self._has_lanes:
-                lanes = [{"app": self._app, "lane": lane} for lane in range(LANES)]
+                lanes = [{"app": self.app, "lane": lane} for lane in range(LANES)]
                 connection.execute(insert(outbox_lanes).on_conflict_do_nothing(), lanes)
 
     @contextmanager
@@ -145,7 +145,7 @@ class OutboxRows:
 
     def waiting(self) -> OutboxState:
         """Look at what is there; costs a walk over at most 100,000 entries of an index."""
-        mine = outbox.c.app == self._app
+        mine = outbox.c.app == self.app
         waits = outbox.c.set_aside_ms.is_(None)
         written_ms = cast(outbox.c.written_ms, BigInteger)
         first = select(written_ms).where(mine, waits).order_by(outbox.c.n).limit(1)
@@ -166,7 +166,7 @@ class OutboxRows:
         columns = ("n", "job_id", "job_type", "topic", "set_aside_ms", "error")
         wanted = (
             select(*(outbox.c[name] for name in columns))
-            .where(outbox.c.app == self._app, outbox.c.set_aside_ms.is_not(None))
+            .where(outbox.c.app == self.app, outbox.c.set_aside_ms.is_not(None))
             .order_by(outbox.c.n)
             .limit(limit)
         )
@@ -181,7 +181,7 @@ class OutboxRows:
         """Let rows that were set aside wait again; all if None. Returns how many."""
         again = (
             update(outbox)
-            .where(outbox.c.app == self._app, outbox.c.set_aside_ms.is_not(None))
+            .where(outbox.c.app == self.app, outbox.c.set_aside_ms.is_not(None))
             .values(set_aside_ms=None, error=None, written_ms=now_ms())
         )
         if rows is not None:
@@ -200,7 +200,7 @@ class OutboxRows:
         self._next_lane = (self._next_lane + self._at_once) % LANES
         wanted = (
             select(outbox_lanes.c.lane)
-            .where(outbox_lanes.c.app == self._app)
+            .where(outbox_lanes.c.app == self.app)
             .order_by(turned)
             .limit(self._at_once)
             .with_for_update(skip_locked=True)
@@ -217,7 +217,7 @@ class OutboxRows:
         known: ColumnElement[bool] = outbox.c.job_type.in_(types)
         wanted = (
             select(*_COLUMNS, func.sum(func.length(outbox.c.value)).over(order_by=outbox.c.n))
-            .where(outbox.c.app == self._app, outbox.c.set_aside_ms.is_(None))
+            .where(outbox.c.app == self.app, outbox.c.set_aside_ms.is_(None))
             .where(or_(known, outbox.c.written_ms < now_ms() - UNKNOWN_MS))
             .order_by(outbox.c.n)
             .limit(ROWS_MAX)

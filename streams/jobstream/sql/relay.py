@@ -31,7 +31,7 @@ log = logging.getLogger("jobstream.relay")
 IDLE_S = 0.05
 """How long it sleeps where no row waits: half of it, on average, is added to a job's way."""
 STAND_BY_S = 0.5
-STANDS_BY = "another relay works on this SQLite file"
+STANDS_BY = "another relay of the app works on this SQLite file"
 IN_TURN_S = 5.0
 """How long a turn keeps its transaction open for acknowledgements."""
 LOOK_S = 2.0
@@ -48,7 +48,7 @@ class Relay:
         """`lives_ms` says by queue topic how long marks of the inbox live."""
         self._engine = engine
         self._rows = rows
-        self._right = OneRelay(engine)
+        self._right = OneRelay(engine, rows.app)
         self._sender = sender
         self._lives_ms = lives_ms
         self._closing = threading.Event()

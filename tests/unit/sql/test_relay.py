@@ -18,6 +18,7 @@ from tests.unit.sql.ledger import Receipt, count, shop, sqlite
 
 from jobstream import App, Job
 from jobstream.sql import TablesMissing, enqueue_in
+from jobstream.sql.one_relay import OneRelay
 from jobstream.sql.opening import engine_of, opened
 from jobstream.sql.outbox_rows import OutboxRows
 from jobstream.sql.relay import STANDS_BY, Relay
@@ -383,6 +384,35 @@ def test_a_second_relay_stands_by_until_the_first_has_ended(bench: Bench) -> Non
             bench.write(2)
             bench.wait_for_left(0)
             wait_until(lambda: second.published == 1, "the second did it", limit_s=LIMIT_S)
+
+
+def test_relays_of_two_apps_share_a_file_and_both_work(bench: Bench) -> None:
+    """Rows are of an app, so a relay that stands by for another app's would never publish them."""
+    billing = App("billing", size="small")
+
+    @billing.job
+    def bill(args: Receipt) -> None:
+        """Nothing."""
+
+    with memory(billing) as jobs, bench.relaying() as first:
+        other = Bench(billing, bill, bench.engine, jobs, Clock())
+        with other.relaying() as second:
+            bench.write(1)
+            other.write(2)
+            bench.wait_for_left(0)
+            wait_until(lambda: not second.trouble, "it works", limit_s=LIMIT_S)
+            assert not first.trouble
+
+    assert (bench.published(), other.published()) == ([1], [2])
+
+
+def test_a_second_name_of_the_file_is_the_same_file(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "elsewhere" / "link.db"
+    link.symlink_to(tmp_path / "shop.db")
+    with bench.relaying() as first, opened(f"sqlite:///{link}") as engine:
+        wait_until(lambda: not first.trouble, "it works", limit_s=LIMIT_S)
+        assert not OneRelay(engine, "shop").is_mine()
 
 
 def test_without_tables_it_says_how_to_make_them(bench: Bench, tmp_path: Path) -> None:
