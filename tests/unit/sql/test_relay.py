@@ -1,112 +1,37 @@
-"""The relay on SQLite and the broker in memory: order, poison, topics that take nothing, faults."""
+"""The relay on SQLite and the broker in memory: order, topics that take nothing, other relays."""
 
 from __future__ import annotations
 
 import sqlite3
 import threading
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from tests.harness.waiting import wait_until
-from tests.unit.sql.ledger import Receipt, count, shop, sqlite
+from tests.unit.sql.ledger import Receipt, shop
+from tests.unit.sql.relay_bench import LIMIT_S, Bench, Clock, spoil
 
-from jobstream import App, Job
+from jobstream import App
 from jobstream.sql import TablesMissing, enqueue_in
 from jobstream.sql.one_relay import OneRelay
 from jobstream.sql.opening import engine_of, opened
 from jobstream.sql.outbox_rows import OutboxRows
-from jobstream.sql.relay import STANDS_BY, Relay
-from jobstream.sql.row_sending import RowSender
+from jobstream.sql.relay import STANDS_BY
 from jobstream.sql.schema import outbox
-from jobstream.sql.sweeping import lives_ms
-from jobstream.testing import MemoryJobs, MemorySink, memory
+from jobstream.testing import memory
 from jobstream_processors.core.headers import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
-    from typing import Unpack
 
-    from jobstream.job import ComposeOptions
     from jobstream.testing.faults import Fate
     from jobstream_processors.ports import Outgoing
-
-LIMIT_S = 30.0
-
-
-class Clock:
-    """Of pauses, by hand."""
-
-    def __init__(self) -> None:
-        self.now_s = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-@dataclass
-class Bench:
-    """A shop with a database, a broker in memory, and relays to start."""
-
-    app: App
-    job: Job[Receipt, None]
-    engine: Engine
-    jobs: MemoryJobs
-    clock: Clock
-
-    def write(self, *orders: int, **options: Unpack[ComposeOptions]) -> None:
-        with Session(self.engine) as session, session.begin():
-            for order in orders:
-                enqueue_in(session, self.job, Receipt(order), **options)
-
-    def relay(self, engine: Engine | None = None) -> Relay:
-        engine = engine or self.engine
-        sender = RowSender(
-            self.app, MemorySink(self.jobs.broker), self.app.client.transport, self.clock
-        )
-        rows = OutboxRows(engine, self.app.name)
-        return Relay(engine, rows, sender, lives_ms(self.app))
-
-    @contextmanager
-    def relaying(self) -> Iterator[Relay]:
-        with opened(str(self.engine.url)) as engine:
-            relay = self.relay(engine)
-            thread = threading.Thread(target=relay.run, daemon=True)
-            thread.start()
-            try:
-                yield relay
-            finally:
-                relay.close()
-                thread.join(LIMIT_S)
-                assert not thread.is_alive()
-
-    def left(self) -> int:
-        return count(self.engine, outbox)
-
-    def wait_for_left(self, rows: int) -> None:
-        wait_until(lambda: self.left() == rows, f"{rows} rows are left", limit_s=LIMIT_S)
-
-    def published(self) -> list[int]:
-        return [job.args.order for job in self.jobs.seen(self.job)]
-
-    def in_log(self) -> list[int]:
-        records = self.jobs.broker.records(f"{self.app.name}.mail")
-        return [self.job.codec.args(record.value() or b"").order for record in records]
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    engine = sqlite(tmp_path / "shop.db")
-    app, job = shop()
-    with memory(app) as jobs:
-        yield Bench(app, job, engine, jobs, Clock())
-    engine.dispose()
 
 
 def test_committed_rows_are_published_and_gone(bench: Bench) -> None:
@@ -172,92 +97,6 @@ def test_what_was_published_twice_runs_once(bench: Bench) -> None:
     assert (seen.state, seen.attempt) == ("done", 1)
 
 
-def spoil(bench: Bench, order: int, **columns: object) -> None:
-    """Change the row with that order in the table, as no code of ours does."""
-    with bench.engine.begin() as connection:
-        rows = connection.execute(outbox.select()).all()
-        (n,) = [row.n for row in rows if bench.job.codec.args(row.value).order == order]
-        connection.execute(outbox.update().where(outbox.c.n == n).values(**columns))
-
-
-@pytest.mark.parametrize(
-    ("columns", "says"),
-    [
-        ({"value": b"garbage"}, "can't be read as a job"),
-        ({"writer_schema": "{"}, "schema is not JSON"),
-        ({"writer_schema": '{"type": "\\ud800\\u0000"}'}, "can't be read as a job"),
-        ({"writer_schema": "[" * 100_000}, "can't be read as a job"),
-        ({"headers": "[1]"}, "headers"),
-        ({"headers": '[[5, "x"]]'}, "not those of a job: each is two texts"),
-        ({"headers": '[[null, "x"]]'}, "not those of a job: each is two texts"),
-        ({"headers": '{"ab": 1}'}, "not those of a job"),
-        ({"headers": '[["\\ud800", "x"]]'}, "not those of a job: 'utf-8' codec"),
-        ({"headers": "[" * 100_000}, "not those of a job"),
-        ({"headers": text("CAST(x'5bff' AS TEXT)")}, "not those of a job"),
-        ({"value": text("'abc'")}, "column value holds 'abc', which is no bytes"),
-        ({"value": text("5")}, "column value holds 5"),
-        ({"key": text("'abc'")}, "column key holds 'abc'"),
-        ({"key": text("7")}, "column key holds 7"),
-        ({"partition": text("'x'")}, "column partition holds 'x', which is no int"),
-        ({"job_id": text("x'ff'")}, "column job_id holds b'\\xff', which is no str"),
-        ({"topic": text("x'ff'")}, "column topic holds b'\\xff'"),
-        ({"job_type": text("x'ff'"), "written_ms": 1}, "column job_type holds b'\\xff'"),
-        ({"job_id": "another"}, "the row says 'another'"),
-        ({"job_type": "unheard_of", "written_ms": 1}, "'unheard_of' is not declared"),
-        ({"topic": "shop.gone"}, "'shop.gone' is of no queue"),
-        ({"value": b"x" * 1_000_000}, "the cap is 900000"),
-    ],
-)
-def test_poison_is_set_aside_with_its_reason_and_holds_up_nobody(
-    bench: Bench, columns: dict[str, object], says: str
-) -> None:
-    for order in (1, 2, 3):
-        bench.write(order, key="o-1")
-    spoil(bench, 2, **columns)
-    with bench.relaying() as relay:
-        bench.wait_for_left(1)
-        wait_until(lambda: relay.seen.set_aside == 1, "it is counted", limit_s=LIMIT_S)
-
-    assert bench.in_log() == [1, 3]
-    rows = OutboxRows(bench.engine, "shop")
-    (aside,) = rows.set_aside()
-    assert says in aside.error
-    assert rows.waiting().rows == 0
-    assert relay.set_aside == 1
-
-
-def test_a_schema_that_no_topic_takes_is_set_aside_and_holds_up_nobody(bench: Bench) -> None:
-    bench.write(1, 2)
-    spoil(bench, 1, writer_schema=bench.job.codec.schema.json + " " * 1_047_000)
-    with bench.relaying() as relay:
-        bench.wait_for_left(1)
-        wait_until(lambda: relay.seen.set_aside == 1, "it is counted", limit_s=LIMIT_S)
-        assert relay.held == {}
-
-    (aside,) = OutboxRows(bench.engine, "shop").set_aside()
-    assert "Kafka refuses the schema of its job" in aside.error
-    assert bench.in_log() == [2]
-
-
-def test_a_row_without_a_time_is_no_end_of_it(bench: Bench) -> None:
-    bench.write(1)
-    spoil(bench, 1, written_ms=text("'yesterday'"))
-    assert OutboxRows(bench.engine, "shop").waiting().rows == 1
-    with bench.relaying():
-        bench.wait_for_left(0)
-
-
-def test_a_partition_that_is_not_there_is_refused(bench: Bench) -> None:
-    bench.write(1, 2)
-    spoil(bench, 1, partition=99)
-    with bench.relaying() as relay:
-        bench.wait_for_left(1)
-        wait_until(lambda: relay.seen.set_aside == 1, "it is counted", limit_s=LIMIT_S)
-
-    (aside,) = OutboxRows(bench.engine, "shop").set_aside()
-    assert "has 4 partitions, and no 99" in aside.error
-
-
 @pytest.mark.parametrize("delay", [None, "1h"])
 @pytest.mark.parametrize("named", [{"key": "o-1"}, {"idempotency_key": "o-2"}])
 def test_rows_of_before_a_growth_go_where_their_key_is_now(
@@ -278,24 +117,6 @@ def test_rows_of_before_a_growth_go_where_their_key_is_now(
     records = bench.jobs.broker.records(now.topic)
     first, second = [(each.partition(), parse(each.headers()).partition) for each in records]
     assert first == second
-
-
-def test_a_row_that_kafka_refuses_is_set_aside_and_can_be_retried(bench: Bench) -> None:
-    with bench.relaying():
-        bench.write(0)
-        bench.wait_for_left(0)
-        bench.jobs.broker._logs._record_bytes_max = 10  # noqa: SLF001 - as a smaller limit there
-        bench.write(1, 2)
-        rows = OutboxRows(bench.engine, "shop")
-        wait_until(lambda: len(rows.set_aside()) == 2, "both are", limit_s=LIMIT_S)
-        assert "Kafka refuses the record" in rows.set_aside()[0].error
-        bench.jobs.broker._logs._record_bytes_max = 1_000_000  # noqa: SLF001 - mended
-        assert rows.retry([rows.set_aside()[0].n]) == 1
-        bench.wait_for_left(1)
-        assert rows.retry(None) == 1
-        bench.wait_for_left(0)
-
-    assert sorted(bench.published()) == [0, 1, 2]
 
 
 def test_a_type_that_the_code_does_not_know_yet_waits_for_a_deploy(bench: Bench) -> None:
