@@ -18,6 +18,7 @@ from tests.harness.waiting import wait_until
 
 from jobstream import App
 from jobstream.operate.view import AppView
+from jobstream.views import beginning
 from jobstream.views.database import opened
 from jobstream.views.db_tables import jobs
 from jobstream.views.errors import DatabaseAway, DatabaseNewer
@@ -104,6 +105,26 @@ def test_a_database_that_is_away_delays_and_loses_nothing(
             done(server.url)
         server.start()
         _catches_up(served, role, server.url)
+
+
+def test_an_assignment_that_is_given_up_is_made_anew(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beginning, "STAY_S_MAX", 0.0)
+    (job,) = served.app.jobs.values()
+    job.enqueue_many([Order(n) for n in range(20)])
+    url = sqlite_in(tmp_path)
+    with projecting(served, url) as role:
+        # The group answers later than that.
+        with locked(url):
+            wait_until(
+                lambda: any("could not be begun" in check.why for check in role.probes.started()),
+                "it is given up",
+                limit_s=LIMIT_S,
+            )
+            assert not all(check.ok for check in role.probes.ready())
+        wait_until(lambda: done(url) == 20, "all are there", limit_s=LIMIT_S)
+        wait_until(lambda: not role.projection.trouble, "it is over", limit_s=LIMIT_S)
 
 
 def test_it_ends_only_after_its_look_at_the_database(served: Served, tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ import subprocess
 import threading
 import time
 import uuid
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from sqlalchemy import insert, update
 from tests.harness.folded import sqlite_in
@@ -23,9 +23,11 @@ from tests.harness.served import Served
 from tests.harness.waiting import wait_until
 
 from jobstream import App, Backoff
+from jobstream.kafka.client import admin_calls
 from jobstream.operate.view import AppView
 from jobstream.views.database import opened, own_turn
 from jobstream.views.db_tables import letters, places
+from jobstream.views.errors import NotSeen
 from jobstream.views.migrating import migrate
 from jobstream.views.projection import Projection
 from jobstream.views.upkeep import Upkeep
@@ -198,6 +200,50 @@ def test_a_deleted_topic_is_named_and_leaves_no_letter_open_until_it_is_made_ane
             assert told.startswith(f"{dlq} [0]: the topic was made anew")
             cut(admin, again, dlq)
             await_letters(url, 0)
+
+
+def test_a_topic_that_is_gone_takes_no_other_partition_with_it(
+    served: Served, tmp_path: Path, admin: AdminClient
+) -> None:
+    plan = served.plans["mail"]
+    served.stop()
+    with tables_in(sqlite_in(tmp_path)) as engine:
+        projection = Projection(AppView(served.app.name, served.app.settings), engine)
+        delete(admin, plan.dlq)
+
+        found = projection.starts([(plan.dlq, 0), (plan.topic, 0)])
+
+        assert found.keys() == {(plan.topic, 0)}
+        with pytest.raises(NotSeen, match=rf"{plan.dlq} \[0\]"):
+            projection.out_of_log((plan.dlq, 0))
+
+
+def test_a_topic_that_brokers_show_late_is_read_once_they_do(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, topic, shown = sqlite_in(tmp_path), served.plans["mail"].topic, threading.Event()
+
+    unknown: Future[Any] = Future()
+    unknown.set_exception(KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)))
+
+    class Late(AdminClient):
+        """A client whose brokers do not know the topic's partitions yet."""
+
+        def list_offsets(self, *words: Any, **named: Any) -> Any:  # noqa: ANN401 - the library's
+            found = super().list_offsets(*words, **named)
+            return {
+                place: unknown if place.topic == topic and not shown.is_set() else future
+                for place, future in found.items()
+            }
+
+    monkeypatch.setattr(admin_calls, "AdminClient", Late)
+    job_of(served.app).enqueue(Order(1))
+    with projecting(served, url) as role:
+        wait_until(lambda: topic in role.projection.trouble, "it waits", limit_s=LIMIT_S)
+        assert not all(check.ok for check in role.probes.ready())
+        shown.set()
+        await_done(url, 1)
+        assert not role.projection.trouble
 
 
 def test_two_instances_do_not_wait_for_each_other_when_a_topic_is_made_anew(

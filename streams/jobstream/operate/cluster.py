@@ -21,7 +21,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, not 
 )
 
 from jobstream.errors import BrokerRefused
-from jobstream.kafka.client.admin_calls import HIDDEN, Asking
+from jobstream.kafka.client.admin_calls import HIDDEN, MISSING, Asking
 from jobstream.kafka.client.construct import made
 from jobstream_processors.ports import Position
 
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from jobstream_processors.ports import TopicPartition as Place
 
 _NO_GROUP = frozenset((KafkaError.GROUP_ID_NOT_FOUND,))
+_GONE = MISSING | {
+    KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - the library's names
+    KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
+}
 _NOT_SEEN = HIDDEN | {KafkaError.TOPIC_AUTHORIZATION_FAILED}
 _EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
@@ -74,6 +78,18 @@ class ClusterReader:
         low = self._offsets(wanted, _EARLIEST)
         high = self._offsets(wanted, _LATEST)
         return {place: (low[place], high[place]) for place in wanted}
+
+    def ids_there(self, topics: Iterable[str]) -> dict[str, str]:
+        """The same as `topic_ids`, without the topics that do not exist."""
+        names = set(topics)
+        found = self._asking.described(names, MISSING) if names else {}
+        return {name: str(topic.topic_id) for name, topic in found.items()}
+
+    def spans_there(self, places: Iterable[Place]) -> dict[Place, tuple[int, int]]:
+        """The same as `spans`, without the partitions that do not exist."""
+        low = self._offsets(list(places), _EARLIEST, _GONE)
+        high = self._offsets(list(low), _LATEST, _GONE)
+        return {place: (low[place], end) for place, end in high.items()}
 
     def at_time(self, places: Iterable[Place], epoch_ms: int) -> dict[Place, int]:
         """The offset of the first record appended at `epoch_ms` or later; the end if none was."""
@@ -139,12 +155,14 @@ class ClusterReader:
                 message = f"{each.topic} [{each.partition}]: {each.error.str()}"
                 raise BrokerRefused(message)
 
-    def _offsets(self, places: list[Place], spec: OffsetSpec) -> dict[Place, int]:
+    def _offsets(
+        self, places: list[Place], spec: OffsetSpec, accepted: frozenset[int] = frozenset()
+    ) -> dict[Place, int]:
         if not places:
             return {}
         asked = {TopicPartition(*place): spec for place in places}
         found = self._asking.each(
-            lambda client, wait: client.list_offsets(asked, request_timeout=wait)
+            lambda client, wait: client.list_offsets(asked, request_timeout=wait), accepted
         )
         return {(place.topic, place.partition): told.offset for place, told in found.items()}
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer as Client
 from confluent_kafka import KafkaError, KafkaException
@@ -24,12 +23,14 @@ from jobstream.errors import SourceFailed
 from jobstream.kafka.client.construct import made
 from jobstream.kafka.client.error_kinds import is_fatal
 from jobstream.views.batch import Run
+from jobstream.views.beginning import Beginnings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
 
     from confluent_kafka import Message
 
+    from jobstream.views.beginning import Found, Starts
     from jobstream.views.changes import Where
     from jobstream_processors.ports import TopicPartition
 
@@ -40,9 +41,6 @@ RECORDS_MAX = 2_000
 ROOM = 10_000
 """Records that wait for the agents; beyond, reading pauses."""
 WAIT_S = 0.05
-STAY_S_MAX = 240.0
-"""How long an assignment waits for the database: below the group's own limit for a callback."""
-AGAIN_S = 0.5
 OPTIONS: Mapping[str, Any] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
@@ -55,22 +53,6 @@ OPTIONS: Mapping[str, Any] = {
 }
 
 
-class Starts(Protocol):
-    """Knows where reading goes on. Called by the thread that reads; may block on the database."""
-
-    def starts(
-        self, wanted: Sequence[TopicPartition], /
-    ) -> Mapping[TopicPartition, tuple[Where, int]]:
-        """The next offset to fold of each partition; raises DatabaseAway or a broker's error."""
-
-    def out_of_log(self, place: TopicPartition, /) -> int:
-        """Where a partition goes on whose next offset is not in its log; counts what is missing."""
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the process is to leave."""
-
-
 class RunThread(ConsumerThread):
     """The thread that owns the client."""
 
@@ -79,19 +61,19 @@ class RunThread(ConsumerThread):
         self._client: Client | None = None
         app: Any = self.app
         self._starts: Starts = app.starts
+        self._beginnings = Beginnings(self._starts)
         self._options: Mapping[str, Any] = app.client_options
         self._failed: Callable[[BaseException], object] = app.failed
         self._tellings: set[asyncio.Task[None]] = set()
         self._wheres: dict[TP, Where] = {}
         self._next: dict[TP, int] = {}
-        """Where each partition that is held goes on."""
+        """Where each partition that is read goes on."""
         self._ready: dict[TP, list[Message]] = {}
         """Read, and not handed over yet."""
         self._highs: dict[TP, int] = {}
         """The next offset to be written of each, as the client heard last."""
         self._pump: asyncio.Task[None] | None = None
         self._is_leaving = False
-        self._nap = threading.Event()
         self._is_paused = False
 
     async def on_start(self) -> None:
@@ -130,38 +112,35 @@ class RunThread(ConsumerThread):
         return self._client
 
     def _on_assign(self, client: Client, places: list[Place]) -> None:
-        named = [(each.topic, each.partition) for each in places]
-        found = self._asked(named)
-        for (topic, partition), (where, offset) in found.items():
-            tp = TP(topic, partition)
-            self._wheres[tp], self._next[tp] = where, offset
-        client.incremental_assign([Place(t, p, offset) for (t, p), (_, offset) in found.items()])
-        self._soon(self.on_partitions_assigned(set(self._next)))
+        try:
+            found = self._beginnings.of([(each.topic, each.partition) for each in places])
+        except SourceFailed:
+            # The group waits for an answer; this client ends now.
+            client.incremental_assign([])
+            raise
+        self._begin(found)
 
-    def _asked(self, named: list[TopicPartition]) -> Mapping[TopicPartition, tuple[Where, int]]:
-        """Where the partitions begin; waits for a database that is away."""
-        until, said = time.monotonic() + STAY_S_MAX, False
-        while named and not self._starts.stopping:
-            try:
-                return self._starts.starts(named)
-            except Exception as error:  # noqa: BLE001 - whatever it is: nothing starts without it
-                if not said:
-                    log.warning("views_start_waits", extra={"reason": str(error)})
-                said = True
-            if time.monotonic() > until:
-                break
-            self._nap.wait(AGAIN_S)
-        return {}
+    def _begin(self, found: Found) -> None:
+        for place, (where, offset) in found.items():
+            tp = TP(*place)
+            self._wheres[tp], self._next[tp] = where, offset
+        self._held.incremental_assign([Place(*at, offset) for at, (_, offset) in found.items()])
+        self._soon(self.on_partitions_assigned(set(self._next)))
 
     def _on_revoke(self, client: Client, places: list[Place]) -> None:
         gone = {TP(each.topic, each.partition) for each in places}
+        self._end(client, gone)
+        self._beginnings.forget(gone)
+        self._soon(self._tell_revoked(gone))
+
+    def _end(self, client: Client, gone: set[TP]) -> None:
+        """Read these no more, so far as they are read."""
         mine = [tp for tp in gone if tp in self._next]
         client.incremental_unassign([Place(*tp) for tp in mine])
         for tp in mine:
             del self._next[tp], self._wheres[tp]
             self._ready.pop(tp, None)
             self._highs.pop(tp, None)
-        self._soon(self._tell_revoked(gone))
 
     def _soon(self, telling: Coroutine[Any, Any, None]) -> None:
         """Tell Faust once this callback, which is inside a call of the client, has ended."""
@@ -181,13 +160,17 @@ class RunThread(ConsumerThread):
         return found
 
     async def _to_stored(self) -> Mapping[TP, int]:
-        for place, (where, offset) in self._asked(
-            [(tp.topic, tp.partition) for tp in self._next]
-        ).items():
+        found = self._beginnings.of(set(self._next))
+        if not self._starts.stopping:
+            self._end(self._held, self._next.keys() - found.keys())
+        self._go_to(found)
+        return dict(self._next)
+
+    def _go_to(self, found: Found) -> None:
+        for place, (where, offset) in found.items():
             tp = TP(*place)
             self._wheres[tp] = where
             self._go(tp, offset)
-        return dict(self._next)
 
     async def go_back(self, nexts: Mapping[TopicPartition, int]) -> None:
         """Go on at these offsets, where the partitions are still held."""
@@ -297,6 +280,8 @@ class RunThread(ConsumerThread):
                     self._trouble(tp, message)
                 elif tp in self._next:
                     self._ready.setdefault(tp, []).append(message)
+            if found := self._beginnings.of_unseen():
+                self._begin(found)
             self._keep_room()
             await asyncio.sleep(0)
 
@@ -332,8 +317,10 @@ class RunThread(ConsumerThread):
     def _go_on_in_log(self, tp: TP) -> None:
         try:
             offset = self._starts.out_of_log((tp.topic, tp.partition))
-        except Exception as error:  # noqa: BLE001 - the next look finds it again
+        except Exception as error:  # noqa: BLE001 - it is asked about until it can be begun again
             log.warning("views_place_waits", extra={"place": str(tp), "reason": str(error)})
-            offset = self._next[tp]
+            self._end(self._held, {tp})
+            self._beginnings.wait_for(tp)
+            return
         self._next[tp] = -1
         self._go(tp, offset)

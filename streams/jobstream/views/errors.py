@@ -5,12 +5,22 @@ ViewsError
 │   ├── DatabaseOlder   an older version made it: run `jobstream views migrate`
 │   └── DatabaseNewer   a newer version made it: use that one
 ├── DatabaseAway      it is locked, full or gone: may be tried again
+├── NotSeen           partitions are assigned that the cluster does not show: asked again
 └── TooSlow           a question took longer than it may: narrow it
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from jobstream.errors import JobstreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jobstream_processors.ports import TopicPartition
+
+NAMED_MAX = 3
 
 
 class ViewsError(JobstreamError):
@@ -31,6 +41,16 @@ class DatabaseNewer(DatabaseRefused):
 
 class DatabaseAway(ViewsError):
     """It did not answer, or took nothing more; the same call may succeed later."""
+
+
+class NotSeen(ViewsError):
+    """The group has partitions that the cluster does not show: deleted, or too new."""
+
+    def __init__(self, places: Sequence[TopicPartition]) -> None:
+        """Name the first of them."""
+        named = [f"{topic} [{partition}]" for topic, partition in sorted(places)]
+        more = f" and {len(named) - NAMED_MAX} more" if len(named) > NAMED_MAX else ""
+        super().__init__(f"{', '.join(named[:NAMED_MAX])}{more}: assigned, and not to be seen")
 
 
 class TooSlow(ViewsError):

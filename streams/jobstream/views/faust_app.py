@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from jobstream.settings import Settings
     from jobstream.views.batch import Run
-    from jobstream.views.consuming import Starts
+    from jobstream.views.beginning import Starts
     from jobstream.views.projection import Projection
 
 log = logging.getLogger("jobstream.views")

@@ -17,8 +17,10 @@ from jobstream.topics.names import Kind, parse
 from jobstream.views.changes import Where
 from jobstream.views.database import own_turn
 from jobstream.views.db_tables import gaps, meta, places
+from jobstream.views.errors import NotSeen
 from jobstream.views.left_behind import ALL, come_back, forget_letters
 from jobstream.views.record_fold import Fold
+from jobstream.views.troubles import Part, Troubles
 from jobstream.views.upserts import chunks, insert_new, upsert
 from jobstream.views.writing import Writer, stored_places
 
@@ -69,8 +71,7 @@ class Projection:
         self.batches = 0
         self.write_s = 0.0
         self.newest_ms = 0
-        self.trouble = ""
-        """Why nothing is stored now; "" if all is well."""
+        self.troubles = Troubles()
 
     def topics(self) -> dict[str, list[str]]:
         """Kind → the app's topics that are folded, as they are now; asks the cluster."""
@@ -94,15 +95,20 @@ class Projection:
     # -- what the reading thread asks
 
     def starts(self, wanted: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[Where, int]]:
-        """Where each partition goes on; those without a place begin at the log's start."""
-        spans = self.view.cluster.spans(wanted)
-        self._ids |= self.view.cluster.topic_ids({topic for topic, _ in wanted})
+        """Where each partition goes on; those without a place begin at the log's start.
+
+        Left out are those that the cluster does not have, or does not show yet.
+        """
+        ids = self.view.cluster.ids_there({topic for topic, _ in wanted})
+        spans = self.view.cluster.spans_there(at for at in wanted if at[0] in ids)
+        self._ids |= ids
         found: dict[TopicPartition, tuple[Where, int]] = {}
-        wheres = {at: self._where(at) for at in wanted}
+        wheres = {at: self._where(at) for at in spans}
+        topics = {topic for topic, _ in wheres}
         with own_turn(self.engine) as connection:
-            come_back(connection, {topic for topic, _ in wanted})
+            come_back(connection, topics)
             stored = stored_places(connection, {where.topic_id for where in wheres.values()})
-            known = stored_places_of(connection, {topic for topic, _ in wanted})
+            known = stored_places_of(connection, topics)
             for at, where in wheres.items():
                 row = stored.get((where.topic_id, where.partition))
                 low, high = spans[at]
@@ -117,8 +123,20 @@ class Projection:
         return found
 
     def out_of_log(self, place: TopicPartition) -> int:
-        """Where it goes on; the topic may be another by now."""
-        return self.starts([place])[place][1]
+        """Where it goes on; the topic may be another by now. Raises NotSeen where there is none."""
+        found = self.starts([place])
+        if place not in found:
+            raise NotSeen([place])
+        return found[place][1]
+
+    def waits_to_begin(self, error: Exception) -> None:
+        """Partitions are assigned to this instance and can't be begun; they are not read."""
+        if self.troubles.meet(Part.BEGINNING, error):
+            log.warning("views_start_waits", extra={"reason": str(error)})
+
+    def has_begun(self) -> None:
+        """Every partition that is assigned is read."""
+        self.troubles.over(Part.BEGINNING)
 
     def _where(self, place: TopicPartition) -> Where:
         named = parse(place[0])
@@ -171,16 +189,19 @@ class Projection:
         self.folded += written.records
         self.batches += 1
         self.newest_ms = max(self.newest_ms, written.newest_ms)
-        if self.trouble:
+        if self.troubles.over(Part.STORING):
             log.info("views_database_back")
-            self.trouble = ""
         return written
 
     def waits_for_database(self, error: ViewsError) -> None:
         """The database does not take part; said once."""
-        if not self.trouble:
+        if self.troubles.meet(Part.STORING, error):
             log.warning("views_database_away", extra={"reason": str(error)})
-        self.trouble = str(error)
+
+    @property
+    def trouble(self) -> str:
+        """Why it does not go on; "" if all is well."""
+        return self.troubles.why
 
     def _learn(self) -> None:
         """Read the schemas that came since: a record names one that is not known."""

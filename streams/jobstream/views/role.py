@@ -91,24 +91,31 @@ class ViewsRole:
         self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
         reads = await aside("jobstream-views-topics", self.projection.topics_now)
         self.upkeep.reads = reads
+        # Of the app before: this one has another client, and nothing is assigned to it yet.
+        self.projection.has_begun()
         self._failure = None
         settings, name = self._view.settings, self._view.app
         app = ViewsApp(settings, name, reads.by_kind, self.projection, self._failed)
         if self._closing.is_set():
             return
-        await app.start()
+        # It starts for as long as the first assignment waits for the database, and may fail in it.
+        starting = asyncio.ensure_future(app.start())
+        left = asyncio.ensure_future(self._ended.wait())
         try:
-            self._trouble = ""
-            if ready is not None:
-                ready()
-            crashed = asyncio.ensure_future(app.wait_until_stopped())
-            left = asyncio.ensure_future(self._ended.wait())
-            await asyncio.wait((crashed, left), return_when=asyncio.FIRST_COMPLETED)
-            for task in (crashed, left):
-                task.cancel()
+            await asyncio.wait((starting, left), return_when=asyncio.FIRST_COMPLETED)
+            if not left.done():
+                await starting
+                self._trouble = ""
+                if ready is not None:
+                    ready()
+                crashed = asyncio.ensure_future(app.wait_until_stopped())
+                await asyncio.wait((crashed, left), return_when=asyncio.FIRST_COMPLETED)
+                crashed.cancel()
             if (failure := self._failure or app.crash_reason) is not None:
                 raise failure
         finally:
+            starting.cancel()
+            left.cancel()
             try:
                 await asyncio.wait_for(app.stop(), STOP_S)
             except TimeoutError:

@@ -107,7 +107,7 @@ class Upkeep:
     def _leave_topics(self, stored: dict[str, str]) -> None:
         """Give up what is gone for two looks: brokers do not learn of a topic all at once."""
         view = self._projection.view
-        there = view.cluster.topic_ids(view.counts.keys() & stored.values())
+        there = view.cluster.ids_there(view.counts.keys() & stored.values())
         missing = stored.keys() - there.values()
         gone = (missing & self._missing) - self._left
         if gone:
@@ -125,7 +125,9 @@ class Upkeep:
             if self._ids.get(where.topic) == where.topic_id
         }
         asked_ms = _now_ms()
-        spans = self._projection.view.cluster.spans(held)
+        # One that was deleted since is left out, and the others are told all the same.
+        spans = self._projection.view.cluster.spans_there(held)
+        held = {at: where for at, where in held.items() if at in spans}
         rows = [
             {"its_id": where.topic_id, "its_number": where.partition, "its_end": spans[at][1]}
             for at, where in held.items()
