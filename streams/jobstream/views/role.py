@@ -128,17 +128,17 @@ class ViewsRole:
 
     @property
     def probes(self) -> Probes:
-        """Live while it looks, started once the agents have, ready while little behind."""
+        """Live while its looks end, started once the agents have, ready while little behind."""
         return Probes(
             live=self._live, ready=self._ready, started=self._started, status=self._status
         )
 
     def _live(self) -> Sequence[Check]:
-        silent_s = time.monotonic() - self.upkeep.looked_mono
-        away = bool(self.projection.trouble)
-        # A database that is away is no reason to be killed: it waits, and goes on.
-        ok = away or silent_s < STUCK_S
-        return [Check("looking", ok=ok, why=f"no look for {silent_s:.0f} s")]
+        # While the database or the brokers are away looks fail, and go on: no reason to be killed.
+        silent_s = time.monotonic() - self.upkeep.came_mono
+        return [
+            Check("looking", ok=silent_s < STUCK_S, why=f"no look has ended for {silent_s:.0f} s")
+        ]
 
     def _ready(self) -> Sequence[Check]:
         trouble = self.projection.trouble or self._trouble

@@ -16,6 +16,7 @@ from jobstream.topics.names import Kind, delay_group, schedule_group, worker_gro
 from jobstream.views.database import own_turn, translated
 from jobstream.views.db_tables import places, workers
 from jobstream.views.left_behind import close_places, forget_letters, leave_topics
+from jobstream.views.troubles import Part
 from jobstream.views.upserts import upsert
 from jobstream.views.views_retention import delete_old
 
@@ -55,8 +56,11 @@ class Upkeep:
         self._looks = 0
         self.failures = 0
         self.behind_records = 0
-        self.behind_s = 0.0
+        self._behind_s = 0.0
         self.looked_mono = time.monotonic()
+        """When the last look ended that saw all."""
+        self.came_mono = self.looked_mono
+        """When the last look ended, however: a thread that comes round is alive."""
         self.quiet_s = 5 * EVERY_S
         """A look that is older tells nothing of now."""
 
@@ -67,9 +71,22 @@ class Upkeep:
                 self.look()
             except Exception as error:  # noqa: BLE001 - whatever it is, the next look tries again
                 self.failures += 1
+                self._projection.troubles.meet(Part.LOOKING, error)
                 log.warning(
                     "views_look_failed", extra={"reason": f"{type(error).__name__}: {error}"}
                 )
+            else:
+                self._projection.troubles.over(Part.LOOKING)
+            self.came_mono = time.monotonic()
+
+    @property
+    def behind_s(self) -> float:
+        """How old the answers are: as the last good look found, and older since if it is long ago.
+
+        What came since is not known.
+        """
+        silent_s = time.monotonic() - self.looked_mono
+        return self._behind_s + (silent_s if silent_s > self.quiet_s else 0.0)
 
     def close(self) -> None:
         """Let `run` end after the look it is in."""
@@ -157,7 +174,7 @@ class Upkeep:
         behind = [row for row in now if row.next < row.end]
         self.behind_records = sum(row.end - row.next for row in behind)
         oldest = min((row.record_ms or asked_ms for row in behind), default=asked_ms)
-        self.behind_s = max(0.0, (asked_ms - oldest) / 1000)
+        self._behind_s = max(0.0, (asked_ms - oldest) / 1000)
 
     def _members(self) -> None:
         app = self._projection.view.app

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from jobstream.observe.families import counter, gauge
@@ -26,13 +25,10 @@ class ViewsMetrics:
     def collect(self) -> Iterator[Metric]:
         """One family each."""
         projection, upkeep = self._projection, self._upkeep
-        # What was behind at the last look is older by now, and what came since is not known.
-        silent_s = time.monotonic() - upkeep.looked_mono
-        behind_s = upkeep.behind_s + (silent_s if silent_s > upkeep.quiet_s else 0.0)
-        yield gauge("jobs_views_behind_seconds", [((), behind_s)])
+        yield gauge("jobs_views_behind_seconds", [((), upkeep.behind_s)])
         yield gauge("jobs_views_behind_records", [((), upkeep.behind_records)])
         yield counter("jobs_views_folded_records_total", [((), projection.folded)])
         yield counter("jobs_views_transactions_total", [((), projection.batches)])
         yield counter("jobs_views_write_seconds_total", [((), projection.write_s)])
-        yield gauge("jobs_views_stalled", [((), float(bool(projection.trouble)))])
+        yield gauge("jobs_views_stalled", [((), float(projection.troubles.is_database))])
         yield counter("jobs_views_look_failures_total", [((), upkeep.failures)])
