@@ -6,7 +6,7 @@ It joins the client only: importing it loads no part of a worker. Roles join tho
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
 from jobstream.aftermath import Aftermath
@@ -36,7 +36,7 @@ from jobstream_schemas import JobCodec, SchemaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from typing import Unpack
+    from typing import Never, Unpack
 
     from prometheus_client.registry import Collector
 
@@ -61,6 +61,7 @@ _APP_NAME = re.compile(r"[a-z0-9-]{1,60}")
 _JOB_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,127}")
 JOB_OPTIONS = DecoratorOptions.__annotations__.keys()
 DECLARE_OPTIONS = DeclareOptions.__annotations__.keys()
+QUEUE_OPTIONS = [each.name for each in fields(Queue) if each.name != "name"]
 
 
 class JobDecorator(Protocol):
@@ -123,6 +124,7 @@ class App(Scheduling, Aftermath, Surroundings):
         age_max: Duration | None = None,
         mode: Mode = "refuse",
         weight: int = 1,
+        **unknown: Never,
     ) -> Queue:
         """Declare a queue: a topic of its own with its own ladder, dead letters and dedup table.
 
@@ -139,6 +141,7 @@ class App(Scheduling, Aftermath, Surroundings):
         Declaring it again the same way is harmless; raises ConfigError for a bad value or another
         declaration under the name.
         """
+        _check_options(unknown, QUEUE_OPTIONS, "queue option")
         queue = Queue(
             name,
             partitions=self._size.partitions if partitions is None else partitions,
@@ -334,7 +337,10 @@ class App(Scheduling, Aftermath, Surroundings):
         queue: Queue = self._default() if given is None else given
         if queue not in self._queues.values():
             called = getattr(queue, "name", queue)
-            message = f"job {name!r}: queue {called!r} is not one of this app's: give a Queue of it"
+            give = "give a Queue of it"
+            if queue and isinstance(queue, str):
+                give = f"give what app.queue({queue!r}) returned"
+            message = f"job {name!r}: queue {called!r} is not one of this app's: {give}"
             raise ConfigError(message)
         # Ids are made from the first name, so that they stay the same when the type is renamed.
         first_name = (*aliases, name)[0]
@@ -369,7 +375,9 @@ class App(Scheduling, Aftermath, Surroundings):
             raise ConfigError(message)
 
 
-def _check_options(options: Mapping[str, Any], known: Iterable[str]) -> None:
+def _check_options(
+    options: Mapping[str, Any], known: Iterable[str], kind: str = "job option"
+) -> None:
     if unknown := sorted(options.keys() - set(known)):
-        message = f"no job option {unknown[0]!r}; there are {', '.join(sorted(known))}"
+        message = f"no {kind} {unknown[0]!r}; there are {', '.join(sorted(known))}"
         raise ConfigError(message)

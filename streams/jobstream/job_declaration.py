@@ -197,6 +197,9 @@ def args_type_of(handler: Callable[..., Any]) -> type[Any]:
     try:
         # Only the first: others, such as Context, may be imported for type checkers alone.
         for parameter in list(inspect.signature(handler).parameters.values())[:1]:
+            if parameter.name in {"self", "cls"} and parameter.annotation is parameter.empty:
+                message = f"handler {name}: a method can't be a handler; write a function"
+                raise ConfigError(message)
             holder = SimpleNamespace(__annotations__={"args": parameter.annotation})
             names = getattr(inspect.unwrap(handler), "__globals__", {})
             first = get_type_hints(holder, names)["args"]

@@ -65,13 +65,15 @@ class Queue:
     def __post_init__(self) -> None:
         """Refuse a bad name, count or duration; keep `rungs` from changing later."""
         _check_queue_name(self.name)
-        _check_count("partitions", self.partitions, PARTITIONS_MAX, "use 4 or 12, or one per core")
+        named = f"queue {self.name!r}: "
+        advice = "use 4 or 12, or one per core"
+        _check_count(f"{named}partitions", self.partitions, PARTITIONS_MAX, advice)
         for option in ("retention", "dedup"):
             _option_ms(self.name, option, getattr(self, option), LIFE_MS_MIN)
         for rung, partitions in (self.rungs or _NO_RUNGS).items():
-            _check_rung(rung)
+            _check_rung(named, rung)
             advice = f"a rung has at most the queue's {self.partitions}"
-            _check_count(f"rungs[{rung!r}]", partitions, self.partitions, advice)
+            _check_count(f"{named}rungs[{rung!r}]", partitions, self.partitions, advice)
         _option_ms(self.name, "slo", self.slo, SLO_MS_MIN)
         _check_bounds(self)
         _check_weight(self.name, self.weight)
@@ -173,9 +175,9 @@ def _check_weight(queue: str, weight: int) -> None:
         raise ConfigError(message) from error.__cause__
 
 
-def _check_rung(rung: str) -> None:
+def _check_rung(named: str, rung: str) -> None:
     if rung not in RUNGS:
-        message = f"rungs names {rung!r}, which is not a rung: use one of {', '.join(RUNGS)}"
+        message = f"{named}rungs names {rung!r}, which is not a rung: use one of {', '.join(RUNGS)}"
         raise ConfigError(message)
 
 

@@ -167,9 +167,9 @@ def test_args_are_refused_by_name(app: App, cls: type[Any], told: str) -> None:
         ({"aliases": [5]}, "job name 5"),
         ({"aliases": "old"}, "aliases='old' is not a list of names"),
         ({"aliases": 5}, "aliases=5 is not a list of names"),
-        ({"queue": "mail"}, "queue 'mail' is not one of this app's: give a Queue"),
         ({"queue": ""}, "queue '' is not one of this app's: give a Queue"),
         ({"queue": 0}, "queue 0 is not one of this app's: give a Queue"),
+        ({"queue": "mail"}, r"give what app\.queue\('mail'\) returned"),
         ({"retry": 0}, "is not a Backoff"),
         ({"retry": Backoff(cap="2d")}, "longer than the dedup window"),
     ],
@@ -179,6 +179,22 @@ def test_option_is_refused_at_registration(app: App, options: dict[str, Any], to
 
     with pytest.raises(ConfigError, match=told):
         app.job(**options)(handler)
+
+
+def test_a_method_is_no_handler(app: App) -> None:
+    class Mailer:
+        def send(self, args: Mail) -> None: ...
+
+    with pytest.raises(ConfigError, match="a method can't be a handler; write a function"):
+        app.job(Mailer.send)
+
+
+def test_an_unknown_option_of_a_queue_is_named_with_those_there_are(app: App) -> None:
+    options: dict[str, Any] = {"priority": 5}
+
+    says = "no queue option 'priority'; there are age_max, .*partitions.*, weight$"
+    with pytest.raises(ConfigError, match=says):
+        app.queue("mail", **options)
 
 
 def test_a_refusal_is_told_once(app: App) -> None:

@@ -37,7 +37,7 @@ def test_a_job_comes_back_to_its_partition_by_way_of_a_smaller_rung() -> None:
         ({"name": "schemas"}, "reserved"),
         ({"name": "schedules"}, "reserved"),
         ({"name": "control"}, "reserved"),
-        ({"partitions": 0}, "partitions=0"),
+        ({"partitions": 0}, "queue 'mail': partitions=0"),
         ({"partitions": True}, "partitions=True"),
         ({"partitions": "12"}, "partitions='12'"),
         ({"retention": "59s"}, "queue 'mail': retention='59s' is outside 1m .. 3650d"),
@@ -47,8 +47,11 @@ def test_a_job_comes_back_to_its_partition_by_way_of_a_smaller_rung() -> None:
         ({"weight": 0}, "queue 'mail': weight=0: give a whole number from 1 to 100"),
         ({"weight": 0.2}, "queue 'mail': weight=0.2: such a share rounds to nothing"),
         ({"slo": "soon"}, "queue 'mail': slo='soon' is not a duration"),
-        ({"rungs": {"7s": 1}}, "'7s', which is not a rung: use one of 0s, 5s"),
-        ({"rungs": {"1d": 0}}, "rungs['1d']=0"),
+        (
+            {"rungs": {"7s": 1}},
+            "queue 'mail': rungs names '7s', which is not a rung: use one of 0s, 5s",
+        ),
+        ({"rungs": {"1d": 0}}, "queue 'mail': rungs['1d']=0"),
         ({"rungs": {"1d": 13}}, "at most the queue's 12"),
     ],
 )
