@@ -338,8 +338,8 @@ class App(Scheduling, Aftermath, Surroundings):
         if queue not in self._queues.values():
             called = getattr(queue, "name", queue)
             give = "give a Queue of it"
-            if queue and isinstance(queue, str):
-                give = f"give what app.queue({queue!r}) returned"
+            if given and isinstance(given, str):
+                give = f"give what app.queue({given!r}) returned"
             message = f"job {name!r}: queue {called!r} is not one of this app's: {give}"
             raise ConfigError(message)
         # Ids are made from the first name, so that they stay the same when the type is renamed.

@@ -41,6 +41,7 @@ from jobstream_processors.core.orders import (
 )
 from jobstream_processors.errors import InvalidOption, TableUnavailable
 from jobstream_schemas import ControlRecord as Said
+from jobstream_schemas.wire_names import is_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
     from jobstream_processors.ports import Outgoing
 
 
+_ORIGIN = "@"
+"""Begins the name of a job that has no id to be trusted: the place of its first record."""
 _WHAT = {PAUSE_QUEUE: "queue", PAUSE_TYPE: "job type", HOLD_BREAKER: "breaker", SET_LIMIT: "limit"}
 
 
@@ -267,6 +270,9 @@ class Control:
             check(kind, subject, said_by, why, lasts_ms, limits)
         except InvalidOption as error:
             raise ConfigError(str(error)) from error.__cause__
+        if kind == CANCEL and is_id(subject) is None and not subject.startswith(_ORIGIN):
+            message = f"{subject!r} can't be the id of a job, so nothing was written"
+            raise ConfigError(message)
         return Said(kind, subject, said_by, why, lasts_ms, limits)
 
     def lift(self, kind: str, subject: str) -> None:

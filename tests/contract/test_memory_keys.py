@@ -92,6 +92,14 @@ def test_a_key_per_call_is_refused_where_the_type_makes_one() -> None:
         ship.enqueue(Order("t"), key="mine")
 
 
+def test_a_key_per_call_is_told_to_be_left_out_where_the_type_makes_that_very_key() -> None:
+    app = App("shop")
+    ship = declared(app, order_by="number")
+    says = "order_by= makes the key of each job; leave it out"
+    with memory(app), pytest.raises(ConfigError, match=says):
+        ship.enqueue(Order("t"), key="mine")
+
+
 def test_a_limit_smaller_than_the_partitions_puts_its_type_into_one() -> None:
     app = App("shop")
     ship = app.declare("post", Order, aliases=["ship"], limits=[Limit(concurrency=3)])

@@ -81,7 +81,7 @@ def test_one_process_drains_and_leaves(shop: Shop, workers: list[Worker]) -> Non
     worker.hear("sent o-1")
 
     assert worker.drain() == 0
-    assert "has 1 members" in busy
+    assert "has 1 member (" in busy
 
 
 def test_many_are_enqueued_from_lines(shop: Shop) -> None:

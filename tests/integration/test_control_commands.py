@@ -135,7 +135,7 @@ def test_a_pause_is_told_wherever_its_queue_is_shown(terminal: Terminal) -> None
     resumed = terminal.run("control", "resume", "--queue", "mail")
     assert resumed.startswith("queue mail is no longer paused; it was by ann@laptop")
     again = terminal.run("control", "resume", "--queue", "mail")
-    assert again == "queue mail is no longer paused; nothing was in force\n"
+    assert again == "queue mail was not paused\n"
     assert "has no queue 'mails'; it has: mail" in terminal.run(
         "control", "resume", "--queue", "mails", code=1
     )
@@ -164,7 +164,7 @@ def test_types_jobs_and_workers(terminal: Terminal) -> None:
     terminal.run("control", "resume", "--type", "send_receipt")
     assert [e["why"] for e in terminal.json("control", "resume", sent.job_id)] == ["wrong customer"]
     other = terminal.run("control", "unquiet", "host:7")
-    assert other == "workers host:7 take jobs again; nothing was in force; still in force: host:*\n"
+    assert other == "workers host:7 were not told to take no jobs; still in force: host:*\n"
     assert "take jobs again" in terminal.run("control", "unquiet", "host:*")
     assert terminal.held() == []
 

@@ -145,7 +145,7 @@ def test_wrong_partition_count_is_refused(kafka: EmbeddedKafka, tmp_path: Path) 
 
     with pytest.raises(TopicMismatch, match="partitions is 1, should be 2"):
         Served(app)
-    with pytest.raises(TopicMismatch, match=r"has 1 partitions.*declare 1.*--grow"):
+    with pytest.raises(TopicMismatch, match=r"has 1 partition,.*declare 1.*--grow"):
         work.enqueue(Work("x"))
     app.close()
 

@@ -186,7 +186,7 @@ def test_a_method_is_no_handler(app: App) -> None:
         def send(self, args: Mail) -> None: ...
 
     with pytest.raises(ConfigError, match="a method can't be a handler; write a function"):
-        app.job(Mailer.send)
+        app.job(Mailer.send)  # type: ignore[arg-type]
 
 
 def test_an_unknown_option_of_a_queue_is_named_with_those_there_are(app: App) -> None:

@@ -95,6 +95,11 @@ class JobKeys:
         """
         if key is not None and self._closed:
             check_key("key", key)
+            if self._order >= 0:
+                message = (
+                    f"key={key!r} is refused: order_by= makes the key of each job; leave it out"
+                )
+                raise InvalidOption(message)
             message = (
                 f"key={key!r} is refused: {self._closed}, and one partition must hold all jobs of "
                 "a key; declare order_by=, with the field that this key is taken from"

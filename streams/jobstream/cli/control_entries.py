@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from jobstream.cli.ask_processes import confirm
-from jobstream.cli.control_text import by, document, ended, holds
+from jobstream.cli.control_text import by, document, ended, holds, not_held
 from jobstream.cli.options import brokers_now, or_ours, seconds, view_of
 from jobstream.cli.output import print_json, say
 from jobstream.cli.value_types import LASTS, Length
@@ -126,7 +126,7 @@ def lift_entry(
     elif there:
         say(f"{ended(kind, subject)}; it was {by(there[0])}")
     else:
-        say(f"{ended(kind, subject)}; nothing was in force{still}")
+        say(f"{not_held(kind, subject)}{still}")
 
 
 def release_entry(app: AppName, kind: str, subject: str, wait_s: float, *, as_json: bool) -> int:

@@ -35,6 +35,16 @@ LIFTED = {
 }
 
 
+NOT_HELD = {
+    PAUSE_QUEUE: "queue {} was not paused",
+    PAUSE_TYPE: "job type {} was not paused",
+    CANCEL: "there was no order to cancel job {}",
+    QUIET: "workers {} were not told to take no jobs",
+    HOLD_BREAKER: "breaker {} was not held",
+    SET_LIMIT: "limit {} had the numbers of the code",
+}
+
+
 def holds(entry: ControlEntry) -> str:
     """The entry on one line: its subject, its end, its author and its reason."""
     return one_line(in_force(entry, TIMES))
@@ -50,6 +60,11 @@ def kind_of(entry: ControlEntry) -> str:
 def ended(kind: str, subject: str) -> str:
     """The sentence for an entry that has ended."""
     return one_line(LIFTED[kind].format(subject))
+
+
+def not_held(kind: str, subject: str) -> str:
+    """The sentence where there was no entry to end."""
+    return one_line(NOT_HELD[kind].format(subject))
 
 
 def by(entry: ControlEntry) -> str:

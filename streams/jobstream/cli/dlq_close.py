@@ -15,6 +15,7 @@ from jobstream.cli.output import print_json_line, progress, remark, say
 from jobstream.cli.printable import printable
 from jobstream.cli.value_types import RATE
 from jobstream.exits import FAILURE, OK
+from jobstream.topics.by_queue import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -205,5 +206,5 @@ def _would(what: str, letters: list[Letter], *, as_json: bool) -> int:
         else:
             named = f"{letter.id} ({letter.job_type or '?'}, {letter.carried.reason})"
             say(f"would {what} {printable(named)}")
-    remark(f"would {what} {len(letters)} letters; nothing was changed")
+    remark(f"would {what} {counted(len(letters), 'letter')}; nothing was changed")
     return OK

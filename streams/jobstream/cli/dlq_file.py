@@ -15,6 +15,7 @@ from jobstream.cli.output import print_json, remark, say
 from jobstream.cli.printable import printable
 from jobstream.errors import ConfigError
 from jobstream.exits import FAILURE, OK
+from jobstream.topics.by_queue import counted
 
 if TYPE_CHECKING:
     from jobstream.cli.app_name import AppName
@@ -41,7 +42,7 @@ def export_command(app: AppName, *, queue: str | None, **conditions: object) -> 
         say(line)
     left = len(letters) - count
     told = f"; {left} left out: closed meanwhile, or headers that can't be read" if left else ""
-    remark(f"{count} letters exported{told}")
+    remark(f"{counted(count, 'letter')} exported{told}")
     return OK
 
 
@@ -78,11 +79,13 @@ def _tell(done: Imported, *, as_json: bool) -> int:
         failed = [{"letter": name, "why": why} for name, why in done.failed]
         print_json({"written": done.written, "there": done.there, "bad": bad, "failed": failed})
     else:
-        say(f"{done.written} letters written, {done.there} were open already")
+        were = "was" if done.there == 1 else "were"
+        say(f"{counted(done.written, 'letter')} written, {done.there} {were} open already")
     for each in done.bad[:SHOWN_MAX]:
         remark(printable(f"skipped line {each.number}: {each.why}"))
     for name, why in done.failed[:SHOWN_MAX]:
         remark(printable(f"failed {name}: {why}"))
     if done.bad or done.failed:
-        remark(f"{len(done.bad)} lines skipped, {len(done.failed)} letters failed")
+        skipped = f"{counted(len(done.bad), 'line')} skipped"
+        remark(f"{skipped}, {counted(len(done.failed), 'letter')} failed")
     return FAILURE if done.bad or done.failed else OK

@@ -32,7 +32,11 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor
 
 _STANDARD = frozenset(
-    (*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "_logger", "_name")
+    (
+        *vars(logging.makeLogRecord({})),
+        *("message", "asctime", "taskName", "_logger", "_name"),
+        "color_message",  # uvicorn's second copy of each message, for terminals of its own
+    )
 )
 _BELOW = ("exception", "stack")
 _OWN = ("time", "level", "logger", "event", "pid", *_BELOW)

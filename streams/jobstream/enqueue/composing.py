@@ -188,7 +188,9 @@ def _checked(when: When, parent_id: str | None) -> int | None:
     """The milliseconds of `expires_in`; raises InvalidOption for it, or the correlation id."""
     if when.correlation_id is not None and parent_id is None:
         check_key("correlation_id", when.correlation_id)
-    return None if when.expires_in is None else to_ms(when.expires_in, name="expires_in")
+    return (
+        None if when.expires_in is None else to_ms(when.expires_in, name="expires_in", least_ms=1)
+    )
 
 
 def refusal(error: InvalidOption | EncodeError) -> ConfigError | WrongArgs:

@@ -30,8 +30,9 @@ def check_topic(transport: Transport, plan: QueuePlan, topic: str, until: float)
         grow = f"a multiple of {count}, and then grow the queue"
         if plan.partitions % count == 0:
             grow = "grow the queue"
+        plural = "s" if count > 1 else ""
         message = (
-            f"topic {topic} has {count} partitions, queue {plan.name!r} declares "
+            f"topic {topic} has {count} partition{plural}, queue {plan.name!r} declares "
             f"{plan.partitions}, so nothing was written; declare {count}, or {grow} "
             f"with: jobstream topics apply MODULE:APP --grow {plan.name}"
         )

@@ -287,7 +287,7 @@ def refuse_failed(letters: Iterable[Letter], trials: Trials) -> None:
             message = (
                 f"the last redrive of cause {fingerprint} failed: job {failed.job_id} died again "
                 f"of it (redrive {failed.redrive}). Nothing was changed. Mend it and try one: "
-                f"jobstream dlq try MODULE:APP {fingerprint}; or force it"
+                f"jobstream dlq try MODULE:APP {fingerprint}; or give --force"
             )
             raise TrialFailed(message)
 

@@ -15,6 +15,7 @@ from jobstream.errors import ConfigError
 from jobstream.operate.errors import GroupBusy, NotThere
 from jobstream.operate.positions import GroupName, GroupPlace, group_id, standings
 from jobstream.topics.apply import CREATE
+from jobstream.topics.by_queue import counted
 from jobstream.topics.names import offsets_topic
 from jobstream_processors.ports import Outgoing, Position
 from jobstream_processors.topic_marks import in_topic
@@ -102,7 +103,7 @@ def refuse_if_busy(view: AppView, group: GroupName) -> None:
     members = view.cluster.members(name)
     if members:
         shown = ", ".join(members[:5])
-        message = f"group {name!r} has {len(members)} members ({shown}); stop them first"
+        message = f"group {name!r} has {counted(len(members), 'member')} ({shown}); stop them first"
         raise GroupBusy(message)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jobstream.operate.order_words import in_force
+from jobstream.topics.by_queue import counted
 from jobstream_processors.core.known import CANCELLED, DEAD, DONE, DUPLICATE, EXPIRED
 
 if TYPE_CHECKING:
@@ -198,9 +199,14 @@ def _may_run(why: Why, asked: AskedWorkers) -> str:
     """What is known of a job that a worker may run, of which none here says that it does."""
     workers = why.workers or 0
     if asked.workers >= workers and asked.told_all:
-        return f"a worker has taken it up, and none of {workers} ran it when they were asked"
+        asked_of = f"none of {workers} ran it when they were asked"
+        if workers == 1:
+            asked_of = "did not run it when it was asked"
+        return f"a worker has taken it up, and {asked_of}"
     elsewhere = workers - asked.workers
-    others = f", and {elsewhere} of {workers} workers are not on this machine" if elsewhere else ""
+    are = "is" if elsewhere == 1 else "are"
+    others = f", and {elsewhere} of {workers} workers {are} not on this machine"
+    others = others if elsewhere else ""
     return f"a worker has taken it up, and may be running it{others}"
 
 
@@ -235,4 +241,4 @@ def _orders(why: Why, run: dict[str, Any] | None, times: TimeWords) -> list[str]
 
 
 def _jobs(count: int) -> str:
-    return "1 job" if count == 1 else f"{count:,} jobs"
+    return counted(count, "job")

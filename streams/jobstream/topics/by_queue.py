@@ -59,7 +59,7 @@ def queue_of(topic: str) -> str:
 
 def counted(count: int, one: str, many: str = "") -> str:
     """The number with its noun."""
-    return f"{count} {one if count == 1 else many or one + 's'}"
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def _between(counts: set[int]) -> str:

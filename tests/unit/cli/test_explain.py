@@ -105,7 +105,7 @@ IN_PLACE = f"waits in place with its order key held until {when(NOW_MS)}, for at
         (AskedWorkers(2, told_all=False), f"{TAKEN}, and may be running it"),
         (
             AskedWorkers(1),
-            f"{TAKEN}, and may be running it, and 1 of 2 workers are not on this machine",
+            f"{TAKEN}, and may be running it, and 1 of 2 workers is not on this machine",
         ),
     ],
 )
@@ -118,6 +118,14 @@ def test_what_is_not_known_of_a_run_is_said(asked: AskedWorkers, expected: str) 
     )
     over = f"{IN_PLACE}; that is over: {expected}."
     assert sentence("j-1", EVENT, parked, None, asked=asked, times=TIMES).endswith(over)
+
+
+def test_the_one_worker_that_was_asked_is_told_of_alone() -> None:
+    queued = replace(on_queue(ahead(0, may_run=True)), workers=1)
+
+    said = sentence("j-1", EVENT, queued, None, asked=AskedWorkers(1), times=TIMES)
+
+    assert said.endswith(f"{TAKEN}, and did not run it when it was asked.")
 
 
 def on_rung(**detail: Any) -> Why:  # noqa: ANN401 - headers

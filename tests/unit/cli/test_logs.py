@@ -51,6 +51,13 @@ def test_a_plain_line_has_every_extra_field() -> None:
     )
 
 
+def test_the_copy_of_a_message_that_uvicorn_colours_is_left_out() -> None:
+    told = record("Started server process [%d]", color_message="Started \x1b[36m%d\x1b[0m")
+
+    assert "color" not in PLAIN.format(told)
+    assert "color_message" not in json.loads(JSON.format(told))
+
+
 def test_a_json_line_has_topic_and_partition_as_lines_of_a_job_have() -> None:
     line = json.loads(JSON.format(record("flood_guard_closed", partition=("shop.mail", 3))))
 

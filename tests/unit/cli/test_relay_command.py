@@ -69,7 +69,7 @@ def test_status_tells_what_waits_and_why_rows_were_set_aside(folder: Path) -> No
     document = json.loads(relay(folder, "status", "--json").stdout)
 
     assert told.returncode == 0, told.stderr
-    assert "waiting    1 rows" in told.stdout
+    assert "waiting    1 row," in told.stdout
     assert "set aside  2 rows" in told.stdout
     assert "\x1b" not in told.stdout
     assert (document["waiting"], document["set_aside"]) == (1, 2)
@@ -78,10 +78,10 @@ def test_status_tells_what_waits_and_why_rows_were_set_aside(folder: Path) -> No
 
 
 def test_retry_takes_numbers_or_all(folder: Path) -> None:
-    assert relay(folder, "retry", "2").stdout == "1 rows wait again\n"
+    assert relay(folder, "retry", "2").stdout == "1 row waits again\n"
     assert aside(folder) == [3]
     assert relay(folder, "retry", "2").returncode == 1
-    assert relay(folder, "retry", "--all").stdout == "1 rows wait again\n"
+    assert relay(folder, "retry", "--all").stdout == "1 row waits again\n"
     assert aside(folder) == []
 
 

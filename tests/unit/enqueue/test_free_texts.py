@@ -80,6 +80,17 @@ def test_texts_of_an_order_are_bounded(shop: Shop, option: str, text: Any) -> No
         shop.app.control.pause(queue=shop.send.queue, **options)
 
 
+def test_no_order_is_about_what_can_be_no_id(shop: Shop) -> None:
+    with pytest.raises(ConfigError, match="'nope nope' can't be the id of a job"):
+        shop.app.control.cancel("nope nope")
+    shop.app.control.cancel("@shop.mail:0:7")
+
+
+def test_a_job_that_may_never_run_is_refused(shop: Shop) -> None:
+    with pytest.raises(ConfigError, match="expires_in=0 is outside 1ms"):
+        shop.send.enqueue(Receipt("o-1"), expires_in=0)
+
+
 @pytest.mark.parametrize("job_id", ["", "x" * 301, "\udce9"])
 def test_what_an_order_is_about_is_bounded(shop: Shop, job_id: str) -> None:
     with pytest.raises(ConfigError, match="is refused"):

@@ -20,6 +20,7 @@ from jobstream.cli.output import print_json, print_json_line, remark, say
 from jobstream.cli.value_types import LENGTH, RUN_AT
 from jobstream.errors import ConfigError, EnqueuesFailed
 from jobstream.exits import FAILURE, OK
+from jobstream.topics.by_queue import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -176,7 +177,7 @@ def _enqueue_many(job: Job[Any, Any], text: str, delay: str | None, *, as_json: 
             print_json_line({"job_id": job_id})
         else:
             say(job_id)
-    remark(f"acknowledged: {len(ids)} jobs")
+    remark(f"acknowledged: {counted(len(ids), 'job')}")
     return OK
 
 

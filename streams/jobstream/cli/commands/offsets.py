@@ -11,6 +11,7 @@ from jobstream.cli.options import brokers_now, json_option, moment, sink_of, vie
 from jobstream.cli.output import print_json, print_table, remark
 from jobstream.cli.value_types import Moment
 from jobstream.exits import OK
+from jobstream.topics.by_queue import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +63,7 @@ def show_command(
         print_json({"members": members, "partitions": [_document(each) for each in found]})
     else:
         print_table(COLUMNS, [_row(each) for each in found])
-        remark(f"{len(members)} members in group {group_id(view.app, group)!r}")
+        remark(f"{counted(len(members), 'member')} in group {group_id(view.app, group)!r}")
     return OK
 
 
@@ -127,7 +128,7 @@ def _report(moves: list[Move], *, dry_run: bool, as_json: bool) -> None:
     if rows:
         print_table(("topic", "partition>", "from>", "to>", "records>"), rows)
     what = "would be moved; nothing was changed" if dry_run else "moved"
-    remark(f"{len(moves)} partitions {what}")
+    remark(f"{counted(len(moves), 'partition')} {what}")
 
 
 def _row(each: GroupPlace) -> tuple[Any, ...]:

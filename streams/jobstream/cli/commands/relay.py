@@ -22,6 +22,7 @@ from jobstream.cli.output import print_json, print_table, say
 from jobstream.cli.runs_by_default import RunsByDefault
 from jobstream.exits import FAILURE, OK
 from jobstream.roles.stop_signals import SIGNALS, leave_at_once
+from jobstream.topics.by_queue import counted
 
 if TYPE_CHECKING:
     from jobstream.cli.app_name import AppName
@@ -108,8 +109,8 @@ def status_command(app: AppName, *, url: str, as_json: bool) -> int:
     if as_json:
         print_json(_told(waiting, aside))
     else:
-        say(f"waiting    {waiting.rows:,} rows, the oldest for {waiting.oldest_s:.1f} s")
-        say(f"set aside  {waiting.set_aside:,} rows")
+        say(f"waiting    {counted(waiting.rows, 'row')}, the oldest for {waiting.oldest_s:.1f} s")
+        say(f"set aside  {counted(waiting.set_aside, 'row')}")
         if aside:
             print_table(COLUMNS, [_row(each, now_ms) for each in aside])
     return OK
@@ -131,7 +132,7 @@ def retry_command(app: AppName, *, rows: tuple[int, ...], is_all: bool, url: str
     name, _ = name_and_settings(app)
     with parts["opened"](url) as engine:
         count = parts["OutboxRows"](engine, name).retry(None if is_all else rows)
-    say(f"{count:,} rows wait again")
+    say(f"{counted(count, 'row')} wait{'s' if count == 1 else ''} again")
     return OK if count else FAILURE
 
 

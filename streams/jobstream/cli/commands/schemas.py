@@ -63,7 +63,8 @@ def check_command(app: AppName, folder: Path, *, as_json: bool) -> int:
         rows = [(e.job_type, e.path, e.kind, typed(e.message, app)) for e in found]
         print_table(("job type", "field", "kind", "what"), rows)
     else:
-        say(f"{len(schemas)} job types fit the schemas in {folder}")
+        fit = "job type fits" if len(schemas) == 1 else "job types fit"
+        say(f"{len(schemas)} {fit} the schemas in {folder}")
     if any(each.is_breaking for each in found):
         return UNSAFE
     return DIFFERS if found else OK
