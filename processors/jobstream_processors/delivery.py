@@ -22,6 +22,7 @@ one fact: whether a handler that was given up at its time limit still runs.
 from __future__ import annotations
 
 from enum import IntEnum
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from jobstream_processors.context import named_by
@@ -66,6 +67,8 @@ DECIDED: Final = Stage.DECIDED
 FINISHED: Final = Stage.FINISHED
 LEFT: Final = Stage.LEFT
 
+offset_of = attrgetter("offset")
+"""By what deliveries are put in order."""
 UNDECIDED: Final[Decision | None] = None
 """A None of its own: mypyc leaves out the default None of a union of more than two types."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core.decide import Retry
-from jobstream_processors.delivery import BEHIND
+from jobstream_processors.delivery import BEHIND, offset_of
 from jobstream_processors.engine.gates.cancel import Cancels
 from jobstream_processors.engine.gates.flood import Floods
 from jobstream_processors.engine.gates.gate import answering
@@ -17,7 +17,6 @@ from jobstream_processors.engine.gates.letting_go import LettingGo
 from jobstream_processors.engine.gates.pause import Pauses
 from jobstream_processors.engine.gates.silence import Silence
 from jobstream_processors.engine.gates.unique import Uniques
-from jobstream_processors.engine.waiting import offset_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

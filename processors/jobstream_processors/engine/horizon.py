@@ -4,7 +4,8 @@ When the owner of a partition dies, its heir must know which jobs that owner can
 mirror says so beforehand: none at offset `may_begin` or above. Jobs from there on wait in the room
 of their lane until a mirror that announces more is acknowledged. Announcements run ahead of the
 slots by a fraction of a second of work, so that a fast stream never waits and a slow one leaves few
-suspects. Used on the event loop's thread.
+suspects. Where one executor has more than enough to do and another has not, it runs ahead further,
+up to a limit, to what that one can run. Used on the event loop's thread.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from jobstream_processors.assignment.lane import FLOOR
-from jobstream_processors.engine.waiting import offset_of
+from jobstream_processors.delivery import offset_of
 from jobstream_processors.job_types import PROCESS
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 AHEAD_S = 0.25
 """How much work may be announced beyond what the slots hold. An acknowledgement takes some
 hundredths of a second, and it is asked for when half of this is left."""
+
+REACH = 4
+"""How many times that for an executor that has nothing to do while others have."""
 
 
 class Horizon:
@@ -72,6 +76,9 @@ class Horizon:
                 for room in kept:
                     room.lane.want(_with(room, share))
                 asked = True
+            elif (left := int(REACH * most - busy) // len(kept)) > 0:
+                for room in kept:
+                    asked |= self._reach(room, executors, left)
         for room in rooms:
             if not room.unannounced and not room.lane.wants and not room.is_shut:
                 asked |= self._reserve(room, now_ms, int(most))
@@ -84,6 +91,21 @@ class Horizon:
         # Suspects wait for children, however many: they must not hold up the others.
         children = executors[PROCESS].before(queue) if PROCESS in executors else 0
         return busy + min(children, max(0, self._slots - busy))
+
+    @staticmethod
+    def _reach(room: WaitingRoom, executors: Mapping[str, Executes], most: int) -> bool:
+        """Have jobs announced for executors that have next to nothing to do, and what is before.
+
+        Those among the first `most` that wait.
+        """
+        for name, count in room.unannounced.by_executor.items():
+            executor = executors.get(name)
+            if not count or executor is None:
+                continue
+            short = FLOOR - executor.before(room.lane.queue)
+            if short > FLOOR // 2:
+                room.lane.want(room.unannounced.end_of_those(name, short, most))
+        return room.lane.wants
 
     def _measure(self, rooms: Iterable[WaitingRoom], now_ms: int) -> None:
         passed = now_ms - self._at_ms
@@ -122,5 +144,5 @@ def _with(room: WaitingRoom, jobs: int) -> int:
     """The offset below which so many more of the lane's jobs stand; those that may begin."""
     beyond, lane = room.unannounced, room.lane
     if jobs <= len(beyond) or room.is_shut:  # Where it is shut, a probe may begin.
-        return beyond[min(jobs, len(beyond)) - 1].offset + 1
+        return beyond.end_of(jobs)
     return max(lane.watermark.begun, lane.may_begin) + jobs - len(beyond)

@@ -7,12 +7,12 @@ The gates decide which deliveries wait, and the engine puts them here and takes 
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections import OrderedDict
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from jobstream_processors.core.keychains import KeyChains
+from jobstream_processors.delivery import offset_of
+from jobstream_processors.engine.unannounced import Unannounced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -30,7 +30,6 @@ LATER = "later"
 """It is to run at a time to come, or behind a run of the same job."""
 UNANNOUNCED = "unannounced"
 """No mirror has announced yet that it may begin."""
-offset_of = attrgetter("offset")
 
 
 class WaitingRoom:
@@ -52,8 +51,7 @@ class WaitingRoom:
         """Deliveries that would begin, but the lane is shut."""
         self.aside: dict[Delivery, None] = {}
         """Deliveries that a gate keeps while others of the lane go on."""
-        self.unannounced: list[Delivery] = []
-        """In order of offsets."""
+        self.unannounced = Unannounced()
 
     @property
     def is_shut(self) -> bool:
@@ -80,17 +78,11 @@ class WaitingRoom:
         """Let these, in order of offsets, wait for the mirror."""
         for delivery in deliveries:
             delivery.waits = UNANNOUNCED
-        waiting = self.unannounced
-        if waiting and waiting[-1].offset > deliveries[0].offset:
-            for delivery in deliveries:
-                insort(waiting, delivery, key=offset_of)
-        else:
-            waiting.extend(deliveries)
+        self.unannounced.add(deliveries)
 
     def announced(self, below: int) -> list[Delivery]:
         """Take out what waited for the mirror that announces so much."""
-        count = bisect_left(self.unannounced, below, key=offset_of)
-        found, self.unannounced = self.unannounced[:count], self.unannounced[count:]
+        found = self.unannounced.below(below)
         for delivery in found:
             delivery.waits = None
         return found
@@ -134,7 +126,7 @@ class WaitingRoom:
         if reason == LATER and delivery in self.later:  # A gate may keep it for that, too.
             self.later.discard(delivery)
         elif reason == UNANNOUNCED:
-            del self.unannounced[bisect_left(self.unannounced, delivery.offset, key=offset_of)]
+            self.unannounced.remove(delivery)
         elif delivery in self.aside:
             del self.aside[delivery]
             self.lane.tell(self.shut, len(self.aside))
@@ -148,9 +140,9 @@ class WaitingRoom:
 
     def clear(self) -> None:
         """Let nothing wait here but for order keys, whose holders may still run."""
+        for delivery in self.unbegun():
+            delivery.waits = None
         for place in (self.later, self.held, self.aside, self.unannounced):
-            for delivery in place:
-                delivery.waits = None
             place.clear()
         self.lane.tell(self.shut, 0)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.unit.shop import ByHand
 
 from jobstream_processors.assignment.lane import FLOOR
 from jobstream_processors.core.deaths import PAUSE_MS_FIRST
 from jobstream_processors.core.outcome import DONE, DeclaredDead
 from jobstream_processors.engine.waiting import UNANNOUNCED
+from jobstream_processors.job_types import THREAD
 
 if TYPE_CHECKING:
     from tests.unit.shop import Shop, Works
@@ -252,3 +255,29 @@ def test_what_waits_beyond_is_cancelled_paused_and_dropped_like_all_that_waits(e
     assert not edge.works.kept(edge.lane)
     edge.acknowledge()
     assert "never" not in edge.works.hand.started
+
+
+def hanging(edge: Edge, count: int) -> None:
+    """So many jobs for threads, none of which ends, and then one for the loop."""
+    works, shop, threads = edge.works, edge.works.shop, ByHand()
+    works.engine.executors = {**works.engine.executors, THREAD: threads}
+    shop.specs["other"] = replace(shop.specs["other"], executor=THREAD)
+    works.accept(
+        edge.lane, *(shop.send(f"hang{n}", "other") for n in range(count)), shop.send("quick")
+    )
+    for _ in range(100):
+        edge.acknowledge()
+        works.pass_ms(50)
+
+
+def test_what_another_executor_can_run_is_not_kept_behind_one_that_is_full(edge: Edge) -> None:
+    hanging(edge, 3 * FLOOR)
+
+    assert edge.works.hand.started == ["quick"]
+
+
+def test_what_is_announced_for_an_idle_executor_has_an_end(edge: Edge) -> None:
+    hanging(edge, 100 * FLOOR)
+
+    assert edge.works.hand.started == []
+    assert edge.lane.may_begin < 10 * FLOOR

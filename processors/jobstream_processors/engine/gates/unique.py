@@ -27,10 +27,9 @@ from jobstream_processors.core.unique_answer import (
 )
 from jobstream_processors.core.unique_keys import UniqueKeys
 from jobstream_processors.core.verdict import MOMENT_MS, NotBefore
-from jobstream_processors.delivery import DECIDED
+from jobstream_processors.delivery import DECIDED, offset_of
 from jobstream_processors.engine.gates.freed import Freed
 from jobstream_processors.engine.gates.gate import Gate
-from jobstream_processors.engine.waiting import offset_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
