@@ -18,8 +18,8 @@ from jobstream_processors.schedule.row_look import LogOffset, RowsAsked
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from jobstream_processors.ports import Log, TopicPartition
-    from jobstream_processors.schedule.row_look import RowsSeen
+    from jobstream_processors.ports import TopicPartition
+    from jobstream_processors.schedule.row_look import RowAnswer, RowsSeen
 
 log = logging.getLogger("jobstream.scheduler")
 
@@ -27,29 +27,27 @@ log = logging.getLogger("jobstream.scheduler")
 class Ends:
     """Jobs whose end is waited for. Used by one thread."""
 
-    def __init__(self, reader: Log) -> None:
-        self._reader = reader
+    def __init__(self) -> None:
         self._waiting: dict[TopicPartition, dict[str, LogOffset]] = {}
         """By place of the rows: the offset before which the row of each job is not."""
         self._next: dict[TopicPartition, LogOffset] = {}
         """Where the next look goes on."""
-        self._known: dict[TopicPartition, LogOffset] = {}
-        """An end of each partition that was met here: it may have grown since."""
+        self._known: dict[TopicPartition, LogOffset | None] = {}
+        """An end of each partition that was met here: it may have grown since. None: not yet."""
+        self._looked_ms: dict[TopicPartition, int] = {}
+        """When the last look began that has read to the end; monotonic."""
 
     @property
     def waits(self) -> bool:
         """Whether any job is waited for."""
         return bool(self._waiting)
 
-    def floor(self, place: TopicPartition) -> LogOffset:
+    def floor(self, place: TopicPartition) -> LogOffset | None:
         """An offset before which no row of a job stands that is made from now on.
 
-        Blocks for a place that is met first.
+        None for a place that is met first, until a look at it has answered.
         """
-        if place not in self._known:
-            topic_id = self._reader.topic_id(place[0])
-            self._known[place] = LogOffset(topic_id, self._reader.span(place)[1])
-        return self._known[place]
+        return self._known.setdefault(place, None)
 
     def watch(self, job_id: str, place: TopicPartition, floor: LogOffset) -> None:
         """Wait for the end of a job, whose row is not before `floor`."""
@@ -66,30 +64,38 @@ class Ends:
         """Whether a look found its row; also of a job that nobody waits for."""
         return job_id not in self._waiting.get(place, ())
 
-    def asked(self) -> Mapping[TopicPartition, RowsAsked]:
-        """What a look is to read now."""
-        found = {place: RowsAsked() for place in self._known}
-        for place, waiting in self._waiting.items():
-            found[place] = RowsAsked(self._next[place], frozenset(waiting))
-        return found
+    def looked_ms(self, place: TopicPartition) -> int:
+        """When the last look began that told all of that place, monotonic; -1 if none did."""
+        return self._looked_ms.get(place, -1)
 
-    def learn(self, looked: Mapping[TopicPartition, RowsSeen]) -> None:
+    def asked(self, *places: TopicPartition) -> Mapping[TopicPartition, RowsAsked]:
+        """What a look is to read now of these places, or of all that were met."""
+        wanted = places or (*self._known, *self._waiting)
+        return {place: self._asked_of(place) for place in wanted}
+
+    def _asked_of(self, place: TopicPartition) -> RowsAsked:
+        waiting = self._waiting.get(place)
+        return RowsAsked(self._next[place], frozenset(waiting)) if waiting else RowsAsked()
+
+    def learn(self, looked: RowAnswer) -> None:
         """What a look has read."""
-        for place, seen in looked.items():
-            self._known[place] = LogOffset(seen.topic_id, seen.end)
-            waiting = self._waiting.get(place)
-            if waiting is None:
-                continue
-            for job_id in seen.ended:
-                waiting.pop(job_id, None)
-            self._assume(waiting, seen)
-            following = LogOffset(seen.topic_id, seen.read_to)
-            for job_id, floor in waiting.items():
-                # The row of a job that was watched meanwhile may stand before that.
-                if job_id not in seen.wanted:
-                    following = following.or_before(floor)
-            self._next[place] = following
-            self._tidy(place)
+        place, asked_ms, seen = looked
+        self._known[place] = LogOffset(seen.topic_id, seen.end)
+        if seen.read_to >= seen.end:
+            self._looked_ms[place] = asked_ms
+        waiting = self._waiting.get(place)
+        if waiting is None:
+            return
+        for job_id in seen.ended:
+            waiting.pop(job_id, None)
+        self._assume(waiting, seen)
+        following = LogOffset(seen.topic_id, seen.read_to)
+        for job_id, floor in waiting.items():
+            # The row of a job that was watched meanwhile may stand before that.
+            if job_id not in seen.wanted:
+                following = following.or_before(floor)
+        self._next[place] = following
+        self._tidy(place)
 
     @staticmethod
     def _assume(waiting: dict[str, LogOffset], seen: RowsSeen) -> None:

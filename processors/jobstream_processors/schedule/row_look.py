@@ -1,6 +1,8 @@
-"""Looks for the rows of jobs, on a thread of its own: a look takes longer than a tick may be late.
+"""Looks for the rows of jobs, on threads of its own: a look takes longer than a tick may be late.
 
-It knows no schedule. Without a thread, as in memory, a look is over when it is asked for.
+Each partition of rows is looked at by itself: one whose leader is away keeps a thread for half a
+minute, and holds up no other. It knows no schedule. Without threads, as in memory, a look is over
+when it is asked for.
 """
 
 from __future__ import annotations
@@ -20,6 +22,13 @@ log = logging.getLogger("jobstream.scheduler")
 
 ROWS_AT_ONCE = 50_000
 """Rows of one partition that a look reads at most; the next one goes on."""
+REST_MS, REST_MS_MAX = 500, 30_000
+"""How long a partition is left alone after looks that failed, at first and at most."""
+SLOW_MS = 2_000
+"""If looks wait for a thread and none has ended for so long, there is to be one thread more."""
+THREADS_MAX = 8
+FAILING_MAX = 4
+"""Partitions looked at at once whose last look failed: the other threads are for the others."""
 _ROW = b"job:"
 THREAD = "jobstream-schedule-rows"
 
@@ -60,58 +69,110 @@ class RowsSeen(NamedTuple):
     ended: frozenset[str]
 
 
+class RowAnswer(NamedTuple):
+    """An answer: where a look was, when it was asked for, and what it has found."""
+
+    place: TopicPartition
+    asked_ms: int
+    seen: RowsSeen
+
+
+class _Rest(NamedTuple):
+    """After a look that failed."""
+
+    until_ms: int
+    length_ms: int
+
+
 class RowLook:
-    """One look at a time. `ask` and `answer` belong to one thread."""
+    """Looks, one at a time for each partition. `ask` and `answers` belong to one thread."""
 
     def __init__(
         self, reader: Log, failed: Callable[[BaseException], object] | None = None
     ) -> None:
-        """With `failed`, which hears of the thread's end by an error, on a thread."""
+        """With `failed`, which hears of the end of a thread by an error, on threads."""
         self._reader = reader
-        self._asked: queue.SimpleQueue[Mapping[TopicPartition, RowsAsked] | None] = (
+        self._failed = failed
+        self._line: queue.SimpleQueue[tuple[TopicPartition, RowsAsked] | None] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[TopicPartition, RowsSeen | None]] = (
             queue.SimpleQueue()
         )
-        self._answers: queue.SimpleQueue[Mapping[TopicPartition, RowsSeen]] = queue.SimpleQueue()
-        self._aside = failed is not None
-        self.is_busy = False
-        """A look is asked for, and its answer was not taken."""
+        self._asked_ms: dict[TopicPartition, int] = {}
+        """Partitions that are looked at, and since when; monotonic."""
+        self._rests: dict[TopicPartition, _Rest] = {}
+        """Those whose last look failed."""
+        self._ended_ms = 0
+        """When a look ended last, or began while there was no other."""
+        self._threads = 0
         if failed is not None:
-            in_background(THREAD, self._serve, failed)
+            self._begin_thread(failed)
 
-    def ask(self, wanted: Mapping[TopicPartition, RowsAsked]) -> None:
-        """Begin a look; not while another one is on its way."""
-        self.is_busy = True
-        if self._aside:
-            self._asked.put(wanted)
-        else:
-            self._answers.put(self._look(wanted))
+    def ask(self, wanted: Mapping[TopicPartition, RowsAsked], now_ms: int) -> None:
+        """Begin a look at each, unless one is on its way there or the last one just failed."""
+        # Of those that failed, the one first that has waited longest: all get their turns.
+        for place in sorted(wanted, key=lambda at: self._rests.get(at, _Rest(0, 0)).until_ms):
+            if not self._may_begin(place, now_ms):
+                continue
+            if not self._asked_ms:
+                self._ended_ms = now_ms
+            self._asked_ms[place] = now_ms
+            if self._failed is None:
+                self._answers.put((place, self._look(place, wanted[place])))
+            else:
+                self._line.put((place, wanted[place]))
+        is_slow = len(self._asked_ms) > self._threads and now_ms - self._ended_ms > SLOW_MS
+        if self._failed is not None and is_slow and self._threads < THREADS_MAX:
+            self._ended_ms = now_ms
+            self._begin_thread(self._failed)
 
-    def answer(self) -> Mapping[TopicPartition, RowsSeen] | None:
-        """What the look has found, once; None while it goes on, or if none was asked for."""
-        try:
-            found = self._answers.get_nowait()
-        except queue.Empty:
-            return None
-        self.is_busy = False
-        return found
+    def answers(self, now_ms: int) -> list[RowAnswer]:
+        """What looks have found since the last call; those that failed are tried again later."""
+        found: list[RowAnswer] = []
+        while True:
+            try:
+                place, seen = self._answers.get_nowait()
+            except queue.Empty:
+                return found
+            self._ended_ms = now_ms
+            asked_ms = self._asked_ms.pop(place)
+            if seen is not None:
+                self._rests.pop(place, None)
+                found.append(RowAnswer(place, asked_ms, seen))
+                continue
+            before = self._rests.get(place)
+            length_ms = min(2 * before.length_ms, REST_MS_MAX) if before is not None else REST_MS
+            self._rests[place] = _Rest(now_ms + length_ms, length_ms)
 
     def close(self) -> None:
-        """End the thread; a look that goes on is not waited for."""
-        self._asked.put(None)
+        """End the threads; a look that goes on is not waited for."""
+        for _ in range(self._threads):
+            self._line.put(None)
+
+    def _may_begin(self, place: TopicPartition, now_ms: int) -> bool:
+        if place in self._asked_ms:
+            return False
+        rest = self._rests.get(place)
+        if rest is None:
+            return True
+        failing = sum(other in self._rests for other in self._asked_ms)
+        return now_ms >= rest.until_ms and failing < FAILING_MAX
+
+    def _begin_thread(self, failed: Callable[[BaseException], object]) -> None:
+        self._threads += 1
+        in_background(THREAD, self._serve, failed)
 
     def _serve(self) -> None:
-        while (wanted := self._asked.get()) is not None:
-            try:
-                found = self._look(wanted)
-            except Exception as error:  # noqa: BLE001 - the next look tries again
-                log.warning("schedule_rows_unread", extra={"reason": str(error)})
-                found = {}
-            self._answers.put(found)
+        while (asked := self._line.get()) is not None:
+            place, wanted = asked
+            self._answers.put((place, self._look(place, wanted)))
 
-    def _look(
-        self, wanted: Mapping[TopicPartition, RowsAsked]
-    ) -> Mapping[TopicPartition, RowsSeen]:
-        return {place: self._read(place, asked) for place, asked in wanted.items()}
+    def _look(self, place: TopicPartition, asked: RowsAsked) -> RowsSeen | None:
+        try:
+            return self._read(place, asked)
+        except Exception as error:  # noqa: BLE001 - a later look tries again
+            told = {"topic": place[0], "partition": place[1], "reason": str(error)}
+            log.warning("schedule_rows_unread", extra=told)
+            return None
 
     def _read(self, place: TopicPartition, asked: RowsAsked) -> RowsSeen:
         # In this order: a topic that is made anew in between is noticed at a later look.

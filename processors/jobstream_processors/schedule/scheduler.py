@@ -20,8 +20,8 @@ from jobstream_processors.delay.group_member import NEVER_MS, GroupMember, Membe
 from jobstream_processors.errors import PublishFailed, ScheduleBroken
 from jobstream_processors.ports import CLOCK_KEY, Outgoing
 from jobstream_processors.schedule.acts import Firing, ScheduleAct, count_ticks
-from jobstream_processors.schedule.ends import Ends
-from jobstream_processors.schedule.row_look import RowLook
+from jobstream_processors.schedule.end_watch import EndWatch
+from jobstream_processors.schedule.row_look import LogOffset
 from jobstream_processors.schedule.schedule_meter import ScheduleMeter
 from jobstream_processors.schedule.tick_maker import TickMaker
 from jobstream_processors.schedule.timetable import OwnedSchedule, Timetable
@@ -32,6 +32,7 @@ from jobstream_schemas.schedule_records import RUN
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from jobstream_processors.core.firing import TickPlan
     from jobstream_processors.ports import TopicPartition
     from jobstream_schemas import OrderRecord
 
@@ -47,12 +48,8 @@ FAILED_HOLD_MS = 500
 """How long a schedule rests after a job of it was not acknowledged."""
 MEND_MS = 10_000
 """How often a schedule that can't fire is looked at again."""
-LOOK_MS, LOOK_MS_MAX = 1_000, 16_000
-"""How soon after a job its row is looked for while no tick waits for it, and how seldom at most."""
 TELL_MS = 1_000
 """How often it is told anew how schedules stand."""
-AGAIN_MS = 20
-"""How soon a schedule asks again that waits for a look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +71,8 @@ class Scheduler:
         self._parts = parts
         self._clock = parts.clock
         self._meter = parts.meter
-        self._ends = Ends(parts.reader)
-        self._look = RowLook(parts.reader, parts.failed)
-        self._asked_ms = self._looked_ms = self._looks_ms = self._mends_ms = self._tells_ms = 0
-        self._rest_ms = LOOK_MS
+        self._watch = EndWatch(parts.reader, parts.clock, parts.failed)
+        self._mends_ms = self._tells_ms = 0
         turn = parts.meter.turn if parts.meter is not None else TurnMeter("")
         self._member = member = GroupMember(
             parts, turn, log, made=self._timetable, changed=self._changed, ready=parts.ready
@@ -95,11 +90,10 @@ class Scheduler:
                 self._tell()
         fired = 0
         self._mend()
-        self._learn()
+        self._watch.learn()
         if self._knows_time():
             fired = self._act()
-            if self._ends.waits and self._clock.monotonic_ms() >= self._looks_ms:
-                self._ask()
+            self._watch.look_on()
         member.follow_up()
         if self._meter is not None:
             self._meter.fold()
@@ -109,7 +103,7 @@ class Scheduler:
 
     def close(self) -> None:
         """Commit and leave the group."""
-        self._look.close()
+        self._watch.close()
         self._member.close()
 
     def next_ms(self) -> int | None:
@@ -135,12 +129,12 @@ class Scheduler:
         self._tell()
 
     def _timetable(self, partition: TopicPartition) -> Timetable:
-        return Timetable(partition, self._parts.maker, self._ends)
+        return Timetable(partition, self._parts.maker, self._watch.ends)
 
     def _changed(self, held: Collection[Timetable]) -> None:
         """Jobs of schedules that went elsewhere are waited for there."""
         if not held:
-            self._ends = Ends(self._parts.reader)
+            self._watch.forget()
         self._tell()
 
     def _wait_ms(self, limit_ms: int) -> int:
@@ -163,10 +157,9 @@ class Scheduler:
     def _act(self) -> int:
         """Let schedules act whose moment has come; returns the jobs made."""
         now_ms = self._clock.broker_ms()
-        ready = [each for each in self._ready(now_ms) if self._knows_enough(each[1])]
-        if not ready:
+        acts = [self._act_of(*each, now_ms) for each in list(self._ready(now_ms))]
+        if not acts:
             return 0
-        acts = [self._act_of(partition, standing, now_ms) for partition, standing in ready]
         failed = self._publish([firing for act in acts for firing in act.firings])
         settled = []
         for act in acts:
@@ -188,54 +181,23 @@ class Scheduler:
                     left -= 1
                     yield partition, standing
 
-    def _knows_enough(self, standing: OwnedSchedule) -> bool:
-        """Whether it can be told if the job of its last tick goes on: by a look after that moment.
-
-        If not, it waits for such a look, and others go on.
-        """
-        if not self._must_know(standing):
-            return True
-        standing.needs_ms = standing.needs_ms or self._clock.monotonic_ms()
-        for _ in range(2):
-            if self._looked_ms >= standing.needs_ms or not self._must_know(standing):
-                standing.needs_ms = 0
-                return True
-            self._ask()
-            self._learn()
-        standing.wakes_ms = self._clock.broker_ms() + AGAIN_MS
-        return False
-
-    def _must_know(self, standing: OwnedSchedule) -> bool:
-        """Whether it acts otherwise if the job of its last tick has ended."""
-        definition, place = standing.scheduled.definition, standing.place
-        return (
-            definition is not None
-            and definition.overlap != "allow"
-            and not self._ends.has_ended(place.job_id, (place.topic, place.partition))
-        )
-
     def _act_of(
         self, partition: TopicPartition, standing: OwnedSchedule, now_ms: int
     ) -> ScheduleAct:
         """What it does now: the jobs of its ticks, and those that operators asked for."""
-        found, place = standing.scheduled, standing.place
+        found = standing.scheduled
         definition, calendar = found.definition, standing.calendar
         idle = ScheduleAct(standing, partition, None, 0, [], [], {})
         if definition is None or calendar is None:
             return idle
-        must_know = self._must_know(standing)
-        ticks, is_paused = standing.due(now_ms)
-        overlap, has_ended = definition.overlap, not must_know
-        wanted = plan_ticks(
-            place.pending_ms, overlap, ticks, has_ended=has_ended, is_paused=is_paused
-        )
-        through_ms = ticks.through_ms if ticks is not None else place.through_ms
-        act = idle._replace(plan=wanted, through_ms=through_ms)
+        act = idle._replace(firings=[], finished=[], reached_ms={})
         try:
-            for tick in wanted.fires:
-                act.firings.append(
-                    self._firing(standing, from_tick(found.name, tick), tick, is_tick=True)
-                )
+            if self._watch.knows_enough(standing):
+                act = self._ticks_of(act, now_ms)
+            if act.plan is None:
+                self._watch.hold(standing)
+            else:
+                standing.held_ms = standing.rests_until_ms = 0
             for order in found.orders.values():
                 for job_id, tick in self._asked(act, order):
                     act.firings.append(self._firing(standing, job_id, tick))
@@ -243,6 +205,25 @@ class Scheduler:
             self._break(standing, broken)
             return idle
         return act
+
+    def _ticks_of(self, act: ScheduleAct, now_ms: int) -> ScheduleAct:
+        """With what becomes of its ticks; as it was where it is to wait for a look at rows."""
+        standing = act.standing
+        found, place, definition = standing.scheduled, standing.place, standing.scheduled.definition
+        assert definition is not None, "only defined schedules fire"  # noqa: S101
+        has_ended = not self._watch.goes_on(standing)
+        ticks, is_paused = standing.due(now_ms)
+        wanted = plan_ticks(
+            place.pending_ms, definition.overlap, ticks, has_ended=has_ended, is_paused=is_paused
+        )
+        awaited, firings = definition.overlap != "allow", list[Firing]()
+        for tick in wanted.fires:
+            firing = self._firing(standing, from_tick(found.name, tick), tick, is_tick=True)
+            if awaited and (floor := self._watch.floor(firing.made.rows)) is None:
+                return act
+            firings.append(firing._replace(floor=floor) if awaited else firing)
+        through_ms = ticks.through_ms if ticks is not None else place.through_ms
+        return act._replace(plan=wanted, through_ms=through_ms, firings=firings)
 
     def _break(self, standing: OwnedSchedule, broken: ScheduleBroken) -> None:
         """It can't fire for now: its ticks are dealt with once it can."""
@@ -256,9 +237,7 @@ class Scheduler:
         definition = standing.scheduled.definition
         assert definition is not None, "only defined schedules fire"  # noqa: S101
         made = self._parts.maker.job(definition, job_id, tick_ms)
-        awaited = is_tick and definition.overlap != "allow"
-        floor = self._ends.floor(made.rows) if awaited else None
-        return Firing(standing, tick_ms, job_id, made, floor, is_tick)
+        return Firing(standing, tick_ms, job_id, made, None, is_tick)
 
     @staticmethod
     def _asked(act: ScheduleAct, order: OrderRecord) -> Iterator[tuple[str, int]]:
@@ -294,12 +273,19 @@ class Scheduler:
         return set()
 
     def _settle(self, act: ScheduleAct) -> None:
-        """Its jobs are acknowledged: move its place, count, and say what was left out."""
-        standing, wanted = act.standing, act.plan
-        found, now_ms = standing.scheduled, self._clock.broker_ms()
-        if wanted is None:
-            return
-        before = standing.place
+        """Its jobs are acknowledged: move its place, and end the orders that are carried out."""
+        standing, now_ms = act.standing, self._clock.broker_ms()
+        if act.plan is not None:
+            self._move(act, act.plan, now_ms)
+        standing.done_ms |= act.reached_ms
+        for order in act.finished:
+            standing.scheduled.orders.pop(order.order_id, None)
+            standing.done_ms.pop(order.order_id, None)
+        standing.plan_ahead(now_ms)
+
+    def _move(self, act: ScheduleAct, wanted: TickPlan, now_ms: int) -> None:
+        """Move its place, count, and say what was left out."""
+        standing, before = act.standing, act.standing.place
         place = before._replace(
             through_ms=act.through_ms,
             pending_ms=wanted.pending_ms,
@@ -311,30 +297,23 @@ class Scheduler:
         ticks = [firing for firing in act.firings if firing.is_tick]
         if ticks:
             *_, last = ticks
-            rows = last.made.rows
+            rows, floor = last.made.rows, last.floor or LogOffset()
             if before.job_id:
-                self._ends.forget(before.job_id, (before.topic, before.partition))
+                self._watch.ends.forget(before.job_id, (before.topic, before.partition))
             place = place._replace(
                 fired_ms=last.tick_ms,
                 job_id="" if last.floor is None else last.job_id,
                 topic=rows[0],
                 partition=rows[1],
-                looked=last.floor.offset if last.floor is not None else 0,
-                topic_id=last.floor.topic_id if last.floor is not None else "",
+                looked=floor.offset,
+                topic_id=floor.topic_id,
             )
             if last.floor is not None:
-                self._ends.watch(last.job_id, rows, last.floor)
-                self._rest_ms = LOOK_MS
-                self._looks_ms = min(self._looks_ms, self._clock.monotonic_ms() + LOOK_MS)
+                self._watch.watch(last.job_id, rows, floor)
         if place != before or ticks:
-            found.place, standing.unsaved = place, True
+            standing.scheduled.place, standing.unsaved = place, True
             fired = [firing.tick_ms for firing in ticks]
             count_ticks(self._meter, standing, wanted, fired, (now_ms, before.pending_ms))
-        standing.done_ms |= act.reached_ms
-        for order in act.finished:
-            found.orders.pop(order.order_id, None)
-            standing.done_ms.pop(order.order_id, None)
-        standing.plan_ahead(now_ms)
 
     def _save(self, acts: list[ScheduleAct]) -> None:
         """Write the places, and end the orders that are carried out."""
@@ -366,22 +345,6 @@ class Scheduler:
                 standing.scheduled.orders[order_of.order_id] = order_of
         for standing, _ in of:
             standing.plan_ahead(again_ms)
-
-    def _ask(self) -> None:
-        """Have the rows read that came since, unless that is under way."""
-        if self._look.is_busy:
-            return
-        self._asked_ms = self._clock.monotonic_ms()
-        self._looks_ms = self._asked_ms + self._rest_ms
-        self._rest_ms = min(2 * self._rest_ms, LOOK_MS_MAX)
-        self._look.ask(self._ends.asked())
-
-    def _learn(self) -> None:
-        """Take what a look has found."""
-        if (found := self._look.answer()) is not None:
-            self._ends.learn(found)
-            if found:
-                self._looked_ms = self._asked_ms
 
     def _tell(self) -> None:
         """What the meter shows of the schedules that are owned here."""

@@ -36,8 +36,8 @@ class OwnedSchedule:
     """A schedule with a definition, as its owner keeps it."""
 
     __slots__ = (
-        "broken", "calendar", "done_ms", "needs_ms", "offset_ms", "scheduled", "unsaved",
-        "wakes_ms",
+        "broken", "calendar", "done_ms", "held_ms", "needs_ms", "offset_ms", "rests_until_ms",
+        "scheduled", "unsaved", "wakes_ms",
     )  # fmt: skip
 
     def __init__(self, scheduled: Scheduled) -> None:
@@ -52,6 +52,10 @@ class OwnedSchedule:
         """By backfill: up to where its ticks are jobs."""
         self.needs_ms = 0
         """Monotonic: it waits for a look at rows that began then or later; 0 if it does not."""
+        self.held_ms = 0
+        """Monotonic: since when its ticks wait for a look at rows; 0 if they do not."""
+        self.rests_until_ms = 0
+        """Broker time: until then it asks for none again."""
         self.wakes_ms = NEVER_MS
         """Broker time at which it has something to do."""
 
@@ -120,6 +124,7 @@ class OwnedSchedule:
             self.wakes_ms = min(self.wakes_ms, now_ms + PENDING_MS)
         elif place.pending_ms and found.paused_ms[1]:
             self.wakes_ms = min(self.wakes_ms, found.paused_ms[1])
+        self.wakes_ms = max(self.wakes_ms, self.rests_until_ms)
 
 
 class Timetable(HeldPartition):

@@ -22,12 +22,15 @@ from jobstream.topics.names import offsets_topic, schedule_group, schedules_topi
 from jobstream.topics.specs import specs
 from jobstream_processors.assignment.pulse import GuardedSink, Pulse
 from jobstream_processors.core.headers import parse
+from jobstream_processors.errors import TableUnavailable
 from jobstream_processors.schedule.schedule_meter import ScheduleMeter
 from jobstream_processors.schedule.scheduler import ScheduleParts, Scheduler
 from jobstream_schemas import Catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from jobstream_processors.ports import TopicPartition
 
 SESSION_MS = 6_000
 HOUR_MS = 3_600_000
@@ -51,13 +54,28 @@ class OwnTime:
         return self._clock.broker_ms() + self.ahead_ms
 
 
+class Reader(MemoryLog):
+    """The log as one process reads it; what is away has no leader."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__(cluster.broker)
+        self._cluster = cluster
+
+    def span(self, partition: TopicPartition) -> tuple[int, int]:
+        if partition[0] in self._cluster.away:
+            self._cluster.asked_away += 1
+            message = f"no leader of {partition}"
+            raise TableUnavailable(message)
+        return super().span(partition)
+
+
 class Process:
     """One scheduler, as in a process of its own."""
 
     def __init__(self, cluster: Cluster, app: App, group: str) -> None:
         self.time = OwnTime(cluster.clock)
         self.pulse = Pulse(self.time, SESSION_MS)
-        sink, log = GuardedSink(MemorySink(cluster.broker), self.pulse), MemoryLog(cluster.broker)
+        sink, log = GuardedSink(MemorySink(cluster.broker), self.pulse), Reader(cluster)
         topic = offsets_topic(app.name)
         mirrors = KafkaMirrors(log, topic, cluster.broker.topics()[topic])
         catalogue = Catalogue()
@@ -92,6 +110,10 @@ class Cluster:
             compacted = "compact" in spec.configs["cleanup.policy"]
             self.broker.create_topic(spec.name, spec.partitions, compacted=compacted)
         self.processes: list[Process] = []
+        self.away: set[str] = set()
+        """Topics that can't be read."""
+        self.asked_away = 0
+        """How often one of them was asked for."""
         self.start_ms = self.clock.broker_ms()
 
     @staticmethod
