@@ -72,7 +72,8 @@ class OwnedSchedule:
     def due(self, now_ms: int) -> tuple[Due | None, bool]:
         """What becomes of its next ticks, and whether these are paused.
 
-        Ticks before a pause, in it and after it are told apart, also by an owner who comes later.
+        Ticks that fire before a pause, in it and after it are told apart, also by an owner who
+        comes later. With a spread that is by the moment of firing, which comes after the tick.
         """
         made, calendar, place = self.scheduled.definition, self.calendar, self.place
         assert made is not None, "only defined schedules fire"  # noqa: S101
@@ -83,7 +84,7 @@ class OwnedSchedule:
             stages = [(began_ms, False), (until_ms or now_ms, True), *stages]
         ticks_ms = now_ms - self.offset_ms
         for stage_ms, is_paused in stages:
-            span_ms = place.through_ms, min(stage_ms, ticks_ms)
+            span_ms = place.through_ms, min(stage_ms, now_ms) - self.offset_ms
             found = due(calendar, span_ms, ticks_ms, made.missed, made.catch_up_ms)
             if found is not None:
                 return found, is_paused

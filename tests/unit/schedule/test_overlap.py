@@ -270,3 +270,32 @@ def test_a_backfill_before_1970_is_refused() -> None:
         jobs.run_for("1m")
         with pytest.raises(ConfigError, match="after the start of 1970"):
             app.schedules.backfill("work", start, start + 2 * HOUR)
+
+
+def test_a_pause_is_about_the_moments_at_which_a_spread_schedule_fires() -> None:
+    app, began = App("shop", size="small"), list[datetime]()
+
+    @app.every("1h", spread="59m")
+    @app.job
+    def work(_args: Work, ctx: Context) -> None:
+        assert ctx.scheduled_for is not None
+        began.append(ctx.scheduled_for)
+
+    with memory(app) as jobs:
+        (schedule,) = app.schedules.list()
+        offset = timedelta(milliseconds=schedule.spread_ms)
+        assert timedelta(minutes=2) < offset < timedelta(minutes=57)
+        now_ms = jobs.clock.broker_ms()
+        jobs.run_for(timedelta(milliseconds=3_600_000 - now_ms % 3_600_000 + 60_000))
+        began.clear()
+        hour = datetime.fromtimestamp(jobs.clock.broker_ms() // 3_600_000 * 3_600, UTC)
+
+        # The tick was before the pause, and is due in it.
+        app.schedules.pause("work")
+        jobs.run_for("1h")
+        assert began == []
+        # The next one was in the pause, and is due after it.
+        app.schedules.resume("work")
+        jobs.run_for("1h")
+
+    assert began == [hour + HOUR]
