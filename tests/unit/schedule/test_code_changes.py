@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfoNotFoundError
 
 import pytest
@@ -15,8 +16,18 @@ from tests.unit.schedule.five_minutes import (
     to_a_tick,
 )
 
-from jobstream import App, ConfigError, schedule_declaration
+from jobstream import (
+    App,
+    ConfigError,
+    EnqueueVetoed,
+    Enqueuing,
+    Middleware,
+    schedule_declaration,
+)
 from jobstream.testing import memory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def test_a_schedule_of_an_unknown_type_stays_and_fires_once_it_is_known() -> None:
@@ -174,3 +185,29 @@ def test_a_name_that_the_code_dropped_is_free_once_it_is_removed() -> None:
             (schedule,) = without.schedules.list()
 
     assert schedule.source == "run_time"
+
+
+def test_an_order_whose_job_can_not_be_made_is_carried_out_once_it_can() -> None:
+    app, ran, shut = App("shop", size="small"), list[int](), [True]
+
+    @app.middleware
+    class Door(Middleware):
+        def enqueue(self, job: Enqueuing) -> Iterator[None]:  # noqa: ARG002 - its shape
+            if shut:
+                message = "not now"
+                raise EnqueueVetoed(message)
+            yield
+
+    @app.cron("0 0 1 1 *")
+    @app.job
+    def work(_args: Work) -> None:
+        ran.append(1)
+
+    with memory(app) as jobs:
+        app.schedules.run("work")
+        jobs.run_for("1m")
+        assert not ran
+        shut.clear()
+        jobs.run_for("1m")
+
+    assert ran == [1]
