@@ -21,7 +21,7 @@ ROLES = {
     "relay": "`jobstream relay`: it publishes the outbox of a service's database.",
     "exporter": "`jobstream exporter`: it looks at the cluster from outside.",
     "canary": "`jobstream canary`.",
-    "scheduler": "The scheduler, a part of every worker process.",
+    "scheduler": "`jobstream worker`, or `--only scheduler`.",
     "web": "`jobstream web`.",
     "service": "Services, through `metrics()` of the part that they use.",
     "every role": "Every process that has the part they tell of.",

@@ -22,7 +22,7 @@ THINGS = {
     *("jobs_group_idle_members", "jobs_uncommitted_partitions", "jobs_partition_stalled"),
     *("jobs_control_entries", "jobs_log_start_offset", "jobs_log_end_offset"),
     *("jobs_committed_offset", "jobs_back_pressure_blind", "jobs_breaker_state"),
-    *("jobs_schedules_broken", "jobs_schedules_owned"),
+    *("jobs_schedules_broken", "jobs_schedules_owned", "jobs_schedules_declared"),
     *("jobs_waiting", "jobs_views_stalled", "jobs_http_waiting"),
     *("jobs_outbox_rows", "jobs_outbox_set_aside_rows", "jobs_outbox_held_topics"),
 }

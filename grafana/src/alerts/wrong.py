@@ -14,8 +14,9 @@ FAILED_MIN = 5
 """Up to so many failed answers of the API in ten minutes are no news."""
 BROKEN = 'max by (app, schedule, why) (jobs_schedules_broken{why!="undeclared"}) > 0'
 SCHEDULED = "max by (app) (max_over_time(jobs_schedules_owned[1d])) > 0"
-UNSEEN = f"{SCHEDULED} unless on (app) jobs_schedules_owned"
-"""Apps that had schedules, and have no process any more that could tell of one that can't fire."""
+DECLARED = "max by (app) (jobs_schedules_declared) > 0"
+UNSEEN = f"({DECLARED} or {SCHEDULED}) unless on (app) jobs_schedules_owned"
+"""Apps whose code declares schedules, or that had some, and have no process that fires any."""
 
 WRONG = (
     Alert("JobsDeadLetters", "ticket",

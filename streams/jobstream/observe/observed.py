@@ -19,7 +19,7 @@ from jobstream.observe.health import Probes
 from jobstream.observe.job_families import JobsCollector, TablesCollector, WorkerCollector
 from jobstream.observe.kafka_metrics import ClientStats
 from jobstream.observe.metrics.metric import EDGES
-from jobstream.observe.schedule_metrics import ScheduleCollector
+from jobstream.observe.schedule_metrics import DeclaredCollector, ScheduleCollector
 from jobstream.topics.names import delay_group, schedule_group, worker_group
 from jobstream_processors.assignment.assignment_log import by_topic
 from jobstream_processors.delay.delay_meter import DelayMeter
@@ -81,6 +81,8 @@ class Observed:
         self.leaving = False
         self.has_schedules = False
         """Schedules are fired here; their role has nothing to do where the app has none."""
+        self.declared = 0
+        """Schedules that the code declares, also where another process fires them."""
         self._drain_s = drain_s
         self._restoring: dict[TopicPartition, tuple[int, int]] = {}
         self._tell_after = 0.0
@@ -95,6 +97,8 @@ class Observed:
                 WorkerCollector(self.meter, self._standing),
                 TablesCollector(self._tables_use),
             ]
+            if self.declared:
+                found.append(DeclaredCollector(self.declared))
         if self.delays is not None:
             found.append(DelayCollector(self.delays, self._held))
         if self.ticks is not None:

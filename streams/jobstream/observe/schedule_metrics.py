@@ -14,6 +14,17 @@ if TYPE_CHECKING:
     from jobstream_processors.schedule.schedule_meter import ScheduleMeter
 
 
+class DeclaredCollector:
+    """Schedules of the code, as workers know it: a process that fires them may be missing."""
+
+    def __init__(self, declared: int) -> None:
+        self._declared = declared
+
+    def collect(self) -> Iterable[Metric]:
+        """One family."""
+        yield gauge("jobs_schedules_declared", [((), self._declared)])
+
+
 class ScheduleCollector:
     """Ticks, lateness, and schedules that can't fire."""
 

@@ -73,6 +73,8 @@ class Roles:
         drain_s = settings.drain_ms / 1000
         self._observed = Observed(app.name, names, self._plans, self._specs, drain_s)
         self._observed.has_schedules = app.has_schedules
+        if app.has_schedules:
+            self._observed.declared = len(app.schedules.declared)
         told = watched_options(settings, self._observed, SINK)
         self._raw_sink = KafkaSink(options, self._clock, told)
         self._told = threading.Event()

@@ -14,6 +14,7 @@ import yaml
 
 import jobstream
 from jobstream.cli.root import COMMANDS
+from jobstream.roles.every_role import ROLES
 from jobstream.settings import Settings
 
 STATE = "/var/lib/jobstream"
@@ -54,7 +55,7 @@ def test_variables_are_all_used_and_all_there(root: Path, variables: dict[str, s
 
 
 def test_every_part_of_the_stack_is_there(services: dict[str, Any]) -> None:
-    asked = {"kafka", "worker", "delayer", "exporter", "canary"}
+    asked = {"kafka", *ROLES, "exporter", "canary"}
 
     assert asked | {"prometheus", "alertmanager", "grafana"} <= services.keys()
 
@@ -215,7 +216,7 @@ def test_pages_are_served_only_where_they_are_asked_for(roles: dict[str, Any]) -
 
 def test_a_worker_may_drain(roles: dict[str, Any]) -> None:
     assert Settings.load({}).drain_ms == DRAIN_S * 1000
-    for name in ("worker", "delayer"):
+    for name in ROLES:
         assert int(roles[name]["stop_grace_period"].removesuffix("s")) >= DRAIN_S + 10
 
 
@@ -293,7 +294,7 @@ def test_the_health_check_reads_the_port_as_the_process_does(
 def test_roles_name_the_app_in_one_way(roles: dict[str, Any], variables: dict[str, str]) -> None:
     named = [role["command"] for role in roles.values() if "entrypoint" not in role]
 
-    assert len(named) == 8
+    assert len(named) == 9
     for words in named:
         assert "--app" not in words, words
         assert variables["JOBSTREAM_APP"] in words

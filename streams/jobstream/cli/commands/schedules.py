@@ -56,7 +56,7 @@ def list_command(app: AppName, *, as_json: bool) -> int:
         return OK
     print_table(("name", "type", "when", "last", "next", "ticks", "state"), map(_row, found))
     if not found:
-        remark("there are no schedules")
+        _tell_none(app)
     return OK
 
 
@@ -256,13 +256,25 @@ def _tell_trouble(schedules: Schedules, name: str) -> None:
             remark(f"schedule {name} does not fire: {each.trouble}")
 
 
+def _tell_none(app: AppName) -> None:
+    """Say that there is none; a bare name knows those of the code only once they are written."""
+    from jobstream.schedule_view import BY_ROLE  # noqa: PLC0415 - not needed for --help
+
+    if app.has_code:
+        remark("there are no schedules")
+        return
+    role = f"a process with the role scheduler ({BY_ROLE})"
+    remark(f"there are no schedules; those of the code are known once {role} has started")
+
+
 def _tell_nobody_fires(app: AppName) -> None:
     """Say so where no process is there that would carry out what was written."""
+    from jobstream.schedule_view import BY_ROLE  # noqa: PLC0415 - as above
     from jobstream.topics.names import schedule_group  # noqa: PLC0415 - not needed for --help
 
     view = view_of(app)
     if not view.cluster.members(schedule_group(view.app)):
-        remark("no scheduler runs now: it fires when a worker has started")
+        remark(f"no process with the role scheduler runs now ({BY_ROLE}): it fires once one does")
 
 
 def _instant(option: str, given: str | None, now_ms: Callable[[], int]) -> datetime | None:

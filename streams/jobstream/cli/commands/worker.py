@@ -35,6 +35,10 @@ log = logging.getLogger("jobstream.cli")
 
 PROCESSES_MAX = 256
 PORT_MAX = 65_535
+UNSERVED_FIX = (
+    "this process fires none of them: let another one run with the role scheduler, by jobstream "
+    "worker MODULE:APP --only scheduler, or without --only"
+)
 LEAVE_GRACE_S = 10.0
 """Time that a worker has after its drain to commit, leave its group and end."""
 
@@ -102,6 +106,8 @@ def command(
         sum(loaded.queues[name].partitions for name in plans) if only in {None, "worker"} else 0
     )
     loaded.settings = at_port(loaded.settings, metrics_port)
+    if not supervised:  # Else the parent has said it, or runs the other roles, too.
+        warn_of_schedules(loaded, only)
     if processes > 1:
         from jobstream.cli.supervisor import Child, supervise  # noqa: PLC0415 - parents only
         from jobstream.kafka.client.green_threads import refuse_green_threads  # noqa: PLC0415 - as above
@@ -127,6 +133,13 @@ def command(
         strict=strict,
     )
     return _serve(loaded, names, only, wishes, supervised=supervised)
+
+
+def warn_of_schedules(app: App, only: str | None) -> None:
+    """One line where the app has schedules and this process leaves them to others."""
+    if only not in {None, "scheduler"} and app.has_schedules:
+        told = {"only": only, "schedules": sorted(app.schedules.declared)}
+        log.warning("schedules_not_served", extra={**told, "fix": UNSERVED_FIX})
 
 
 def port_of(settings: Settings, number: int) -> str:

@@ -67,6 +67,9 @@ PROCESS: tuple[Metric, ...] = (
     Metric("jobs_loop_seconds_total", "counter", "worker", ("part",),
            "Where the time of the thread that polls goes: poll, hand, wait, commit, other. The "
            "parts sum to wall clock."),
+    Metric("jobs_schedules_declared", "gauge", "worker", (),
+           "Schedules that the code of this worker declares, whether or not it fires them. Not "
+           "there if it declares none."),
     Metric("jobs_last_poll_timestamp_seconds", "gauge", "worker", ("group",),
            "When the consumer was polled last."),
     # -- the delay ladder
