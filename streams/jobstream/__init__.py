@@ -44,6 +44,7 @@ from jobstream_processors.core.limit_rule import Limit
 from jobstream_processors.core.outcome import Cancel, Dead, JobOutcome, RetryAfter, Snooze
 from jobstream_processors.core.retry import Backoff
 from jobstream_processors.core.unique_rule import Debounce, Unique
+from jobstream_processors.errors import InvalidOption, NoResource
 from jobstream_processors.failure import Failure
 from jobstream_schemas import DecimalSpec, Secret
 
@@ -72,6 +73,7 @@ __all__ = [
     "Enqueuing",
     "Failure",
     "Fair",
+    "InvalidOption",
     "Job",
     "JobOutcome",
     "JobTooLarge",
@@ -80,6 +82,7 @@ __all__ = [
     "Limit",
     "Middleware",
     "MiddlewareFailed",
+    "NoResource",
     "Queue",
     "QueueBehind",
     "QueueFull",

@@ -18,6 +18,7 @@ from jobstream import (
     Backoff,
     ConfigError,
     EnqueueTimeout,
+    InvalidOption,
     JobstreamError,
     WrongArgs,
 )
@@ -179,6 +180,14 @@ def test_option_is_refused_at_registration(app: App, options: dict[str, Any], to
 
     with pytest.raises(ConfigError, match=told):
         app.job(**options)(handler)
+
+
+def test_what_a_plain_value_refuses_is_of_the_one_package_that_users_see() -> None:
+    with pytest.raises(InvalidOption) as refused:
+        Backoff(attempts=0)
+
+    told = traceback.format_exception_only(refused.value)
+    assert told[-1].startswith("jobstream.InvalidOption: attempts=0")
 
 
 def test_a_method_is_no_handler(app: App) -> None:
