@@ -216,11 +216,18 @@ def test_without_the_extra_the_fix_is_named(tmp_path: Path, words: list[str], ex
 
 
 @pytest.mark.parametrize(
-    "words",
-    [["worker", "bare:app"], ["exporter", "--app", "bare"], ["canary", "--app", "bare", "--once"]],
+    ("words", "extra"),
+    [
+        (["worker", "bare:app"], "worker"),
+        (["exporter", "--app", "bare"], "worker"),
+        (["canary", "--app", "bare", "--once"], "worker"),
+        (["web", "--app", "bare"], "web"),
+        (["views", "--app", "bare"], "views"),
+        (["relay", "bare:app", "--url", "sqlite:///shop.db"], "worker,sql"),
+    ],
 )
 def test_with_the_extra_of_the_command_line_alone_a_server_names_its_own(
-    tmp_path: Path, words: list[str]
+    tmp_path: Path, words: list[str], extra: str
 ) -> None:
     (tmp_path / "bare.py").write_text("from jobstream import App\napp = App('bare')\n")
     program = "import sys; sys.modules['prometheus_client'] = None; "
@@ -237,7 +244,7 @@ def test_with_the_extra_of_the_command_line_alone_a_server_names_its_own(
     assert ran.returncode == 1
     (line,) = ran.stderr.splitlines()
     assert re.fullmatch(
-        r"jobstream: prometheus_client\S* is missing: pip install 'jobstream\[worker\]'", line
+        rf"jobstream: prometheus_client\S* is missing: pip install 'jobstream\[{extra}\]'", line
     )
 
 

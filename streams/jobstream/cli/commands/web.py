@@ -108,11 +108,13 @@ def serve_command(
         is_secure=is_secure,
         provider=provider,
     )
-    from jobstream.observe.health import Probes  # noqa: PLC0415 - with the command only
-    from jobstream.observe.server import serve  # noqa: PLC0415 - needs the extra `metrics`
-    from jobstream.web.application import application  # noqa: PLC0415 - needs the extra
-    from jobstream.web.listening import listen, serve_http  # noqa: PLC0415 - as above
-    from jobstream.web.web_metrics import WebCollector  # noqa: PLC0415 - as above
+    # The extras of a framework bring half of what this one does.
+    with needing("web"):
+        from jobstream.observe.health import Probes  # noqa: PLC0415 - with the command only
+        from jobstream.observe.server import serve  # noqa: PLC0415 - needs the metrics library
+        from jobstream.web.application import application  # noqa: PLC0415 - needs the extra
+        from jobstream.web.listening import listen, serve_http  # noqa: PLC0415 - as above
+        from jobstream.web.web_metrics import WebCollector  # noqa: PLC0415 - as above
 
     listener = listen(host, port)
     shown = f"[{host}]" if ":" in host else host
