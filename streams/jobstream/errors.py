@@ -94,7 +94,7 @@ class QueueBehind(QueueFull):
         retry_after: float,
     ) -> None:
         """Tell the bound and what was seen."""
-        waiting = f"{depth} jobs wait there"
+        waiting = "1 job waits there" if depth == 1 else f"{depth:,} jobs wait there"
         if bound == "age_max":
             over = f"{waiting}, the oldest for {age or 0:g} s or more; {bound}={age_max or 0:g} s"
         else:

@@ -99,7 +99,7 @@ def test_what_runs_where(terminal: Terminal, served: Served, tmp_path: Path) -> 
     assert here["worker"] in here["sentence"]
     assert elsewhere["worker"] is None
     assert elsewhere["workers"] == {"asked": 0, "members": 1}
-    assert "1 of 1 workers are not on this machine" in elsewhere["sentence"]
+    assert "1 of 1 workers is not on this machine" in elsewhere["sentence"]
 
 
 def test_what_waits_in_a_worker_for_its_key(terminal: Terminal, served: Served) -> None:

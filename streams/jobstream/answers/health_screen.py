@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from jobstream.answers.as_of import AsOf, as_of
 from jobstream.answers.errors import AnswerError
 from jobstream.answers.queues_screen import groups, queue_rows
+from jobstream.topics.by_queue import counted
 
 if TYPE_CHECKING:
     from jobstream.answers.app_site import Site
@@ -59,8 +60,9 @@ def _groups(site: Site, taken: Taken) -> PartRow:
         return PartRow("workers", ok=False, said="no worker runs: jobstream worker MODULE:APP")
     if not delayers.members:
         return PartRow("workers", ok=False, said="no delayer runs: delayed jobs wait")
-    told = f"{workers.members} workers ({workers.idle} without a partition), {delayers.members} "
-    return PartRow("workers", ok=True, said=f"{told}delayers")
+    told = f"{counted(workers.members, 'worker')} ({workers.idle} without a partition)"
+    said = f"{told}, {counted(delayers.members, 'delayer')}"
+    return PartRow("workers", ok=True, said=said)
 
 
 def _queues(site: Site, taken: Taken) -> PartRow:

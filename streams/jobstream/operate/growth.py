@@ -15,6 +15,7 @@ from jobstream.operate.errors import GroupBusy, GrownMeanwhile, StillWaiting
 from jobstream.operate.offsets import refuse_if_busy
 from jobstream.operate.positions import standings
 from jobstream.operate.scan import unmoved
+from jobstream.topics.by_queue import counted
 from jobstream_processors.ports import Outgoing
 from jobstream_schemas import CLAIM_KEY
 
@@ -67,14 +68,15 @@ def plan_growth(
     growth = Growth(queue, was or queue.counts[queue.dlq], declared)
     if growth.to == growth.was:
         message = (
-            f"queue {name!r} has the {growth.to} partitions that it declares: nothing is left to "
-            "grow, unless its dead letters were raised by hand too; then give with --was how "
+            f"queue {name!r} has as many partitions as it declares, {growth.to}: nothing is left "
+            "to grow, unless its dead letters were raised by hand too; then give with --was how "
             "many it had"
         )
         raise ConfigError(message)
     if growth.to % growth.was:
+        had = counted(growth.was, "partition")
         message = (
-            f"queue {name!r} has {growth.was} partitions and declares {growth.to}: declare a whole "
+            f"queue {name!r} has {had} and declares {growth.to}: declare a whole "
             f"multiple of {growth.was}, or say with --was how many it had when its dead letters "
             "were raised by hand"
         )
@@ -82,7 +84,8 @@ def plan_growth(
     own = {queue.topic, queue.dedup, queue.dlq}
     above = {t: n for t, n in queue.counts.items() if t in own and n > declared.get(t, n)}
     if above:
-        message = f"queue {name!r} declares {growth.to} partitions, and these have more: {above}"
+        declares = counted(growth.to, "partition")
+        message = f"queue {name!r} declares {declares}, and these have more: {above}"
         raise ConfigError(message)
     return growth
 

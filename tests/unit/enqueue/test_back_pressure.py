@@ -202,3 +202,9 @@ def test_a_queue_without_bounds_has_no_door(app: App) -> None:
 
     assert send._kind.door is None  # noqa: SLF001 - one attribute is all that it costs
     assert app._connection.doors == ()  # noqa: SLF001
+
+
+def test_one_job_that_waits_is_one() -> None:
+    behind = QueueBehind("mail", "depth_max", depth=1, depth_max=1, retry_after=5)
+
+    assert "behind: 1 job waits there; depth_max=1." in str(behind)

@@ -14,6 +14,7 @@ from jobstream.cli.board.board_windows import REASON, ActField, ActWindow
 from jobstream.cli.dlq_try import trial_words
 from jobstream.cli.root import told
 from jobstream.operate.filters import LetterFilter
+from jobstream.topics.by_queue import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -96,7 +97,8 @@ class BoardActs:
             await self._rest(group, f"{trial_words(trial)}.", found["why"])
 
     async def _rest(self, group: LetterGroupRow, said: str, why: str) -> None:
-        text = f"{said}\nRedrive the other {group.count - 1:,} jobs dead of:\n{cause_line(group)}"
+        others = counted(group.count - 1, "job")
+        text = f"{said}\nRedrive the other {others} dead of:\n{cause_line(group)}"
         found = await self._asked(text, (ActField("why", REASON.label, why, is_required=True,
                                                   chars_max=REASON.chars_max), RATE))  # fmt: skip
         if found is None:

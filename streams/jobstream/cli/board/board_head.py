@@ -8,6 +8,7 @@ from rich.text import Text
 
 from jobstream.cli.board.board_lines import count
 from jobstream.cli.printable import one_line
+from jobstream.topics.by_queue import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,10 +29,10 @@ def head_text(app: str, queues: QueuesAnswer | None, runs: WorkersAnswer | None)
     late = sum(row.is_late for row in rows)
     text.append(f"  {late:,} late of {len(rows):,} queues", "bold red" if late else "")
     members, idle = queues.workers.members, queues.workers.idle
-    workers = f"{members} workers ({idle} idle)" if idle else f"{members} workers"
+    workers = counted(members, "worker") + (f" ({idle} idle)" if idle else "")
     text.append(", ").append(workers, "" if members else "bold red")
     delayers = queues.delayers.members
-    text.append(", ").append(f"{delayers} delayers", "" if delayers else "bold red")
+    text.append(", ").append(counted(delayers, "delayer"), "" if delayers else "bold red")
     told = [
         f"{count(sum(row.lag for row in rows))} waiting",
         f"{count(sum(row.on_ladder for row in rows))} later",

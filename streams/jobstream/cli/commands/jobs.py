@@ -26,6 +26,7 @@ from jobstream.operate.near_names import listed
 from jobstream.operate.order_words import WHAT
 from jobstream.operate.process_answers import held_by, workers_here
 from jobstream.operate.state_names import DELAYED, RETRYING, RUNNING, STATES, WAITING
+from jobstream.topics.by_queue import counted
 from jobstream_processors.core.known import DEAD
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def _tell(found: JobList, wanted: Sequence[str]) -> None:
     meant = sum(counts[state] for state in wanted) if wanted else counts.total()
     if more := meant - len(found.jobs):
         remark(f"{more:,} more; raise --limit or narrow with --state, --type, --queue")
-    looked = f"read {found.records:,} records since {when(found.since_ms)}"
+    looked = f"read {counted(found.records, 'record')} since {when(found.since_ms)}"
     older = f", and {found.older:,} older records may wait" if found.older else ""
     remark(f"{looked}{older}; --since looks further back")
 
