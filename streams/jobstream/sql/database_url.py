@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
@@ -50,6 +52,31 @@ def made_engine(url: URL, connect_args: Mapping[str, Any], **options: Any) -> En
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         message = f"{url.drivername} needs a driver: pip install 'jobstream[postgres]'"
         raise WrongDatabase(message) from error
+
+
+def shown(url: URL) -> str:
+    """The URL for a message: as users write it, without its passwords, those of the query too."""
+    secret = {name: "***" for name in url.query if "password" in name}
+    plain = url.set(drivername=url.get_backend_name()).update_query_dict(secret)
+    return plain.render_as_string(hide_password=True).replace("%2A", "*")
+
+
+def file_of(url: URL) -> Path:
+    """The file of a URL of SQLite, whichever of its names the URL has."""
+    named = url.database or ""
+    if named.startswith("file:") and "uri" in url.query:
+        named = unquote(urlsplit(named).path)
+    return Path(named).resolve()
+
+
+def open_existing(engine: Engine) -> None:
+    """Let connections to SQLite never make a file: an empty one would hide a name that is wrong."""
+
+    def connect(_d: object, _r: object, place: list[str], options: dict[str, Any]) -> None:
+        if not options.get("uri"):
+            place[0], options["uri"] = f"{Path(place[0]).as_uri()}?mode=rw", True
+
+    event.listen(engine, "do_connect", connect)
 
 
 def beside(url: URL, connect_args: Mapping[str, Any]) -> dict[str, Any]:

@@ -186,8 +186,11 @@ def known(dialect: str) -> str:
 
 
 @contextmanager
-def naming_the_remedy() -> Iterator[None]:
-    """Turn an error about a table of ours that is missing into one that says how to make it."""
+def naming_the_remedy(where: str = "this database") -> Iterator[None]:
+    """Turn an error about a table of ours that is missing into one that says how to make it.
+
+    `where` names the database, unless it is the user's own handle that leads there.
+    """
     try:
         yield
     except Exception as error:
@@ -195,7 +198,7 @@ def naming_the_remedy() -> Iterator[None]:
         said = str(cause)
         if TABLE in said and ("no such table" in said or "does not exist" in said):
             message = (
-                "the tables of jobstream are not in this database: call "
+                f"the tables of jobstream are not in {where}: call "
                 "jobstream.sql.create_tables(engine) once, or give your Alembic "
                 "target_metadata = [Base.metadata, jobstream.sql.metadata]"
             )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobstream.file_lock import try_lock
+from jobstream.sql.database_url import file_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -23,7 +24,7 @@ class OneRelay:
         if engine.dialect.name == "sqlite":
             # One file for all names of the database, and one for each app that writes into it. An
             # app's name is of letters that any file may have.
-            self._path = Path(f"{os.path.realpath(engine.url.database or '')}-relay-{app}")
+            self._path = Path(f"{file_of(engine.url)}-relay-{app}")
         self._lock: int | None = None
 
     def is_mine(self) -> bool:

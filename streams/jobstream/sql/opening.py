@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import event
 
-from jobstream.sql.database_url import database_url, made_engine
+from jobstream.sql.database_url import (
+    database_url,
+    file_of,
+    made_engine,
+    open_existing,
+    shown,
+)
+from jobstream.sql.errors import WrongDatabase
 
 if TYPE_CHECKING:
     import sqlite3
@@ -34,6 +41,7 @@ def engine_of(url: URL) -> Engine:
         }
         return made_engine(url, given, isolation_level="READ COMMITTED")
     engine = made_engine(url, {"timeout": BUSY_S, "check_same_thread": False})
+    open_existing(engine)
     event.listen(engine, "connect", _begin_by_hand)
     event.listen(engine, "connect", _read_any_text)
     event.listen(engine, "begin", _begin)
@@ -49,8 +57,15 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def opened(text: str) -> Iterator[Engine]:
-    """An engine for the block."""
-    engine = engine_of(database_url(text))
+    """An engine for the block. Raises WrongDatabase, also where the file of SQLite is not there."""
+    url = database_url(text)
+    if url.get_backend_name() == "sqlite" and not file_of(url).exists():
+        message = (
+            f"{shown(url)}: there is no file {file_of(url)}. Name the database in which the "
+            "service keeps its rows; a new one would not have them"
+        )
+        raise WrongDatabase(message)
+    engine = engine_of(url)
     try:
         yield engine
     finally:

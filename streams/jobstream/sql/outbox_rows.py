@@ -28,6 +28,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.types import NullType
 
 from jobstream.sql.database_clock import now_ms
+from jobstream.sql.database_url import shown
 from jobstream.sql.handles import naming_the_remedy
 from jobstream.sql.job_rows import LANES
 from jobstream.sql.opening import writing
@@ -111,7 +112,7 @@ class OutboxRows:
 
         Raises TablesMissing, and what the database raises.
         """
-        with naming_the_remedy(), self._engine.begin() as connection:
+        with naming_the_remedy(shown(self._engine.url)), self._engine.begin() as connection:
             connection.execute(select(outbox.c.n).limit(1))
             if self._has_lanes:
                 lanes = [{"app": self.app, "lane": lane} for lane in range(LANES)]
@@ -149,7 +150,7 @@ class OutboxRows:
         waits = outbox.c.set_aside_ms.is_(None)
         written_ms = cast(outbox.c.written_ms, BigInteger)
         first = select(written_ms).where(mine, waits).order_by(outbox.c.n).limit(1)
-        with naming_the_remedy(), self._engine.begin() as connection:
+        with naming_the_remedy(shown(self._engine.url)), self._engine.begin() as connection:
             oldest_ms, clock_ms = connection.execute(
                 select(first.scalar_subquery(), now_ms())
             ).one()
@@ -170,7 +171,7 @@ class OutboxRows:
             .order_by(outbox.c.n)
             .limit(limit)
         )
-        with naming_the_remedy(), self._engine.begin() as connection:
+        with naming_the_remedy(shown(self._engine.url)), self._engine.begin() as connection:
             rows = connection.execute(wanted).all()
         return [
             SetAside(n, _shown(job_id), _shown(job_type), _shown(topic), since_ms, error)
@@ -186,7 +187,7 @@ class OutboxRows:
         )
         if rows is not None:
             again = again.where(outbox.c.n.in_(rows))
-        with naming_the_remedy(), writing(self._engine) as connection:
+        with naming_the_remedy(shown(self._engine.url)), writing(self._engine) as connection:
             return connection.execute(again).rowcount
 
     def _locked(self, connection: Connection) -> list[int]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from jobstream.sql.database_url import shown
 from jobstream.sql.one_relay import OneRelay
 from jobstream.sql.outbox_rows import OutboxState
 from jobstream.sql.row_sending import BrokerAway
@@ -162,7 +163,8 @@ class Relay:
 
     def _rest(self, error: Exception) -> None:
         text = " ".join(str(getattr(error, "orig", None) or error).split())[:300]
-        self.trouble = f"{type(error).__name__}: {text}"
+        at = f" at {shown(self._engine.url)}" if isinstance(error, SQLAlchemyError) else ""
+        self.trouble = f"{type(error).__name__}{at}: {text}"
         self._pause_s = min(PAUSE_S_MAX, max(PAUSE_S_MIN, self._pause_s * 2))
         log.warning("relay_rests", extra={"reason": self.trouble, "again_s": self._pause_s})
         self._closing.wait(self._pause_s)

@@ -9,7 +9,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from jobstream.idempotency.errors import StoreAway, StoreNotReady
-from jobstream.sql.database_url import database_url, made_engine
+from jobstream.sql.database_url import database_url, made_engine, shown
 
 if TYPE_CHECKING:
     import sqlite3
@@ -97,7 +97,7 @@ class SingleSteps:
                 if not left or state_of(error) not in AGAIN:
                     raise told(self._engine, error) from error
             except PoolTimeout as error:
-                where = self._engine.url.render_as_string(hide_password=True)
+                where = shown(self._engine.url)
                 message = f"{where}: every connection is in use"
                 raise StoreAway(message) from error
         raise AssertionError  # pragma: no cover - the last try returns or raises
@@ -133,7 +133,7 @@ class SingleSteps:
 
 def told(engine: Engine, error: Exception) -> StoreAway | StoreNotReady:
     """What a driver's error means."""
-    where = engine.url.render_as_string(hide_password=True)
+    where = shown(engine.url)
     text = " ".join(str(error).split())[:300]
     if state_of(error) in _GONE or any(word in text for word in _GONE_IN_SQLITE):
         message = (

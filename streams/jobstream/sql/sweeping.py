@@ -15,6 +15,7 @@ from sqlalchemy import delete, select, tuple_
 
 from jobstream.errors import ConfigError
 from jobstream.sql.database_clock import now_ms_once
+from jobstream.sql.database_url import shown
 from jobstream.sql.handles import naming_the_remedy
 from jobstream.sql.inbox_statements import RENEWED_MS
 from jobstream.sql.opening import writing
@@ -79,7 +80,7 @@ def sweep_inbox(engine: Engine, app: App, *, keep: Duration | None = None) -> in
 def sweep(engine: Engine, lives: Mapping[str, int]) -> int:
     """The same for lives in milliseconds by queue topic."""
     swept = 0
-    with naming_the_remedy():
+    with naming_the_remedy(shown(engine.url)):
         for topic, life_ms in lives.items():
             for _ in range(ROUNDS_MAX):
                 with writing(engine) as connection:

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import event, inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from jobstream.sql.database_url import database_url, made_engine, server_settings
+from jobstream.sql.database_url import (
+    database_url,
+    file_of,
+    made_engine,
+    server_settings,
+    shown,
+)
 from jobstream.sql.errors import WrongDatabase
 from jobstream.views.db_tables import REVISION
 from jobstream.views.errors import (
@@ -138,13 +144,16 @@ def revision_of(engine: Engine) -> str | None:
 
 def check_revision(engine: Engine) -> None:
     """Raise DatabaseOlder or DatabaseNewer unless the tables are those of this version."""
-    _require(revision_of(engine), engine.url.render_as_string(hide_password=True))
+    url = engine.url
+    # To connect would make an empty file under a name that is wrong.
+    is_there = url.get_backend_name() != "sqlite" or file_of(url).exists()
+    _require(revision_of(engine) if is_there else None, shown(url))
 
 
 def check_revision_in(connection: Connection) -> None:
     """The same in a transaction that is to write: another version may have come meanwhile."""
     found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    _require(found, connection.engine.url.render_as_string(hide_password=True))
+    _require(found, shown(connection.engine.url))
 
 
 def _require(found: str | None, where: str) -> None:

@@ -106,7 +106,7 @@ def test_a_retry_of_nothing_said_is_refused(
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("", "--url"),
+        ("", "or in JOBSTREAM_DATABASE"),
         ("nonsense", "write postgresql://"),
         ("mysql://db/shop", "works with PostgreSQL and SQLite"),
         ("sqlite://", "give a file"),
@@ -119,11 +119,28 @@ def test_a_database_that_can_not_be_is_named(folder: Path, url: str, says: str) 
     assert says in ran.stderr
 
 
-def test_tables_that_are_missing_are_named_with_the_remedy(tmp_path: Path) -> None:
+def test_tables_that_are_missing_are_named_with_the_remedy_and_the_database(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "shop.db").touch()
     ran = relay(tmp_path, "status")
 
     assert ran.returncode == 1
+    assert f"are not in sqlite:///{tmp_path}/shop.db: call" in ran.stderr
     assert "create_tables(engine)" in ran.stderr
+
+
+@pytest.mark.parametrize("words", [("shop:app",), ("status",), ("retry", "--all")])
+@pytest.mark.parametrize("place", ["typo.db", "no/folder.db"])
+def test_a_file_that_is_not_there_is_named_and_never_made(
+    folder: Path, words: tuple[str, ...], place: str
+) -> None:
+    (folder / "shop.py").write_text("from jobstream import App\napp = App('shop')\n")
+    ran = relay(folder, *words, url=f"sqlite:///{folder}/{place}")
+
+    assert ran.returncode == 1
+    assert f"sqlite:///{folder}/{place}: there is no file" in ran.stderr
+    assert not (folder / place).exists()
 
 
 def test_a_life_of_marks_below_the_dedup_window_is_refused(folder: Path) -> None:

@@ -237,16 +237,19 @@ def test_a_second_name_of_the_file_is_the_same_file(bench: Bench, tmp_path: Path
 
 
 def test_without_tables_it_says_how_to_make_them(bench: Bench, tmp_path: Path) -> None:
-    with opened(f"sqlite:///{tmp_path / 'bare.db'}") as bare, pytest.raises(TablesMissing):
+    file = tmp_path / "bare.db"
+    file.touch()
+    with opened(f"sqlite:///{file}") as bare, pytest.raises(TablesMissing, match=str(file)):
         bench.relay(bare).run()
 
 
 def test_a_database_that_is_away_is_waited_for(bench: Bench) -> None:
-    away = engine_of(make_url("postgresql+psycopg://nobody@127.0.0.1:9/none"))
+    away = engine_of(make_url("postgresql+psycopg://nobody:secret@127.0.0.1:9/none"))
     relay = bench.relay(away)
     thread = threading.Thread(target=relay.run, daemon=True)
     thread.start()
-    wait_until(lambda: "OperationalError" in relay.trouble, "it says so", limit_s=LIMIT_S)
+    where = "OperationalError at postgresql://nobody:***@127.0.0.1:9/none"
+    wait_until(lambda: where in relay.trouble, "it says so", limit_s=LIMIT_S)
     wait_until(lambda: relay.oldest_s > 1, "the age grows", limit_s=LIMIT_S)
     relay.close()
     thread.join(LIMIT_S)

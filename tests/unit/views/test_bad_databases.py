@@ -129,6 +129,14 @@ def test_an_old_release_deletes_nothing_of_a_new_one(
     assert rows_in(engine) == before
 
 
+def test_a_file_that_is_not_there_is_named_and_not_made_by_a_reader(tmp_path: Path) -> None:
+    says = r"sqlite:////.*typo\.db has no tables yet"
+    with Views(f"sqlite:///{tmp_path}/typo.db") as views, pytest.raises(DatabaseOlder, match=says):
+        views.check()
+
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_every_transaction_that_writes_takes_its_turn_and_looks_at_the_version() -> None:
     """But for those that make the tables, or a schema beside them."""
     folder = Path(database.__file__).parent

@@ -28,8 +28,21 @@ if TYPE_CHECKING:
     from jobstream.cli.app_name import AppName
 
 COLUMNS = ("row>", "type", "job", "age>", "error")
+
+
+class DatabaseUrl(click.ParamType):
+    """The URL of a database; it is parsed where it is opened."""
+
+    name = "url"
+
+    def get_missing_message(self, *_: object, **__: object) -> str:
+        """The other place where it may stand."""
+        return "Name the database of the service, there or in JOBSTREAM_DATABASE."
+
+
 url_option = click.option(
     "--url",
+    type=DatabaseUrl(),
     metavar="URL",
     envvar="JOBSTREAM_DATABASE",
     required=True,

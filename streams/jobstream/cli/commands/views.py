@@ -142,7 +142,7 @@ def status_command(app: AppName, *, database: str | None, as_json: bool) -> int:
     for total in totals:
         states[total.state] = states.get(total.state, 0) + total.n
     told = {
-        "database": parts["parsed_url"](url).render_as_string(hide_password=True),
+        "database": parts["shown"](parts["parsed_url"](url)),
         "as_of_ms": now.as_of_ms,
         "behind_records": now.behind_records,
         "behind_s": round(now.behind_s, 3),
@@ -171,6 +171,7 @@ def _say_status(told: dict[str, Any]) -> None:
 def _parts() -> dict[str, Callable[..., Any]]:
     """What the commands are made of; raises ConfigError where the extra is not installed."""
     with needing("views"):
+        from jobstream.sql.database_url import shown  # noqa: PLC0415 - heavy
         from jobstream.views.database import default_url, opened, parsed_url  # noqa: PLC0415 - heavy
         from jobstream.views.migrating import make_folder, migrate  # noqa: PLC0415 - as above
         from jobstream.views.role import ViewsRole  # noqa: PLC0415 - as above
@@ -179,6 +180,7 @@ def _parts() -> dict[str, Callable[..., Any]]:
     return {
         "default_url": default_url, "opened": opened, "parsed_url": parsed_url, "Keep": Keep,
         "make_folder": make_folder, "migrate": migrate, "Views": Answers, "ViewsRole": ViewsRole,
+        "shown": shown,
     }  # fmt: skip
 
 
