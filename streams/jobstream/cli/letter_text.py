@@ -6,10 +6,9 @@ Bytes that can't be read may hold what a schema marks as secret, so they are sho
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from jobstream.cli.output import iso, when
+from jobstream.cli.output import iso, local
 from jobstream.cli.printable import finite, printable
 from jobstream.operate.job_events import hex_dump, is_secret, read_event, schema_of
 from jobstream.operate.open_letters import Original, letter_headers, with_originals
@@ -86,8 +85,6 @@ def _in_local_time(told: dict[str, Any]) -> dict[str, Any]:
     meta = told.get("meta")
     within = {"meta": _in_local_time(meta)} if isinstance(meta, dict) else {}
     return {
-        name: when(round(datetime.fromisoformat(value).timestamp() * 1000))
-        if name in MOMENTS and isinstance(value, str)
-        else value
+        name: local(value) if name in MOMENTS and isinstance(value, str) else value
         for name, value in (told | within).items()
     }

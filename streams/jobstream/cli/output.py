@@ -155,6 +155,14 @@ def when(epoch_ms: int) -> str:
     return moment.isoformat(sep=" ", timespec="milliseconds")
 
 
+def local(text: str) -> str:
+    """A moment that JSON has, for a person; a text that is none stays as it is."""
+    try:
+        return when(round(datetime.fromisoformat(text).timestamp() * 1000))
+    except ValueError:
+        return text
+
+
 def iso(epoch_ms: int) -> str:
     """A moment for a machine, in UTC."""
     return datetime.fromtimestamp(epoch_ms / 1000, UTC).isoformat(timespec="milliseconds")

@@ -9,12 +9,16 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from jobstream.cli import output
 from jobstream.cli.args_json import args_from
+from jobstream.cli.root import root
+from jobstream.web.callers import TokenRole
+from jobstream.web.tokens import TokenFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,3 +92,18 @@ def test_a_command_ends_well_in_a_poor_locale(how: dict[str, str], tmp_path: Pat
     assert (ended.returncode, ended.stderr) == (0, b"")
     assert ended.stdout.isascii()
     assert (tmp_path / "sch…mas" / "send.avsc").exists()
+
+
+def test_a_person_reads_when_a_token_was_made_in_local_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "tokens.json"
+    TokenFile(path).add("ci", [TokenRole.READ])
+    (made,) = TokenFile(path).read().by_id.values()
+
+    with pytest.raises(SystemExit):
+        root.main(["web", "token", "list", "--app", "shop", "--tokens", str(path)])
+
+    epoch_ms = round(datetime.fromisoformat(made.created).timestamp() * 1000)
+    assert output.when(epoch_ms) in capsys.readouterr().out
+    assert output.local("no moment") == "no moment"

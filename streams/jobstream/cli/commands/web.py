@@ -20,7 +20,7 @@ from jobstream.cli.options import (
     metrics_port_option,
     name_and_settings,
 )
-from jobstream.cli.output import print_json, print_table, remark, say
+from jobstream.cli.output import local, print_json, print_table, remark, say
 from jobstream.cli.provider_options import provider_of, provider_options
 from jobstream.cli.runs_by_default import RunsByDefault
 from jobstream.cli.seen_app import database_option, site_of
@@ -233,7 +233,7 @@ def list_command(app: AppName, *, file: Path | None, as_json: bool) -> int:
         ])  # fmt: skip
         return OK
     rows = [
-        (each.name, ", ".join(each.roles), ", ".join(each.queues) or "all", each.created)
+        (each.name, ", ".join(each.roles), ", ".join(each.queues) or "all", local(each.created))
         for each in found
     ]
     print_table(("name", "roles", "queues", "made"), rows)
