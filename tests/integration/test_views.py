@@ -172,6 +172,26 @@ def test_a_rebuild_takes_the_place_of_the_running_rows(
             assert found[table] == expected[table], table
 
 
+def test_what_came_during_a_rebuild_is_folded_though_nothing_comes_after_it(
+    served: Served, tmp_path: Path
+) -> None:
+    (job,) = served.app.jobs.values()
+    job.enqueue_many([Order(n) for n in range(40)])
+    url = sqlite_in(tmp_path)
+    with projecting(served, url) as role:
+        wait_until(lambda: done(url) == 40, "the first are there", limit_s=LIMIT_S)
+        came: list[str] = []
+
+        def while_it_reads(_done: int, _total: int) -> None:
+            if not came:
+                came.extend(job.enqueue_many([Order(100 + n) for n in range(10)]))
+                wait_until(lambda: done(url) == 50, "they are folded", limit_s=LIMIT_S)
+
+        rebuild(role.projection.view, url, while_it_reads)
+
+        wait_until(lambda: done(url) == 50, "they are folded again", limit_s=LIMIT_S)
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_a_rebuild_leaves_the_rows_of_a_newer_release_alone(
     served: Served, tmp_path: Path, kind: str

@@ -30,8 +30,11 @@ class Written(NamedTuple):
     records: int
     """Folded; those that were in the tables already are not counted."""
     misplaced: tuple[Run, ...]
-    """Runs that begin after the stored offset: another instance went back, or this one jumped."""
-    nexts: dict[tuple[str, int], int]
-    """(topic, partition) → the next offset to fold, as it is stored now."""
+    """Runs that begin after the stored offset: another instance went back, or this one jumped.
+
+    Or a rebuild put tables in place in which the partition has not begun.
+    """
+    nexts: dict[tuple[str, int], int | None]
+    """(topic, partition) → the next offset to fold, as it is stored now; None: no place is."""
     newest_ms: int
     """The append time of the newest record."""

@@ -160,11 +160,14 @@ class RunThread(ConsumerThread):
         return found
 
     async def _to_stored(self) -> Mapping[TP, int]:
-        found = self._beginnings.of(set(self._next))
-        if not self._starts.stopping:
-            self._end(self._held, self._next.keys() - found.keys())
-        self._go_to(found)
+        self._ask_anew(set(self._next))
         return dict(self._next)
+
+    def _ask_anew(self, held: set[TP]) -> None:
+        found = self._beginnings.of(held)
+        if not self._starts.stopping:
+            self._end(self._held, held - found.keys())
+        self._go_to(found)
 
     def _go_to(self, found: Found) -> None:
         for place, (where, offset) in found.items():
@@ -172,14 +175,17 @@ class RunThread(ConsumerThread):
             self._wheres[tp] = where
             self._go(tp, offset)
 
-    async def go_back(self, nexts: Mapping[TopicPartition, int]) -> None:
-        """Go on at these offsets, where the partitions are still held."""
+    async def go_back(self, nexts: Mapping[TopicPartition, int | None]) -> None:
+        """Go on at these offsets, where the partitions are still held; None: ask for it."""
         await self.call_thread(self._go_back, nexts)
 
-    async def _go_back(self, nexts: Mapping[TopicPartition, int]) -> None:
-        for place, offset in nexts.items():
-            if (tp := TP(*place)) in self._next:
+    async def _go_back(self, nexts: Mapping[TopicPartition, int | None]) -> None:
+        held = {TP(*at): offset for at, offset in nexts.items() if TP(*at) in self._next}
+        for tp, offset in held.items():
+            if offset is not None:
                 self._go(tp, offset)
+        if placeless := {tp for tp, offset in held.items() if offset is None}:
+            self._ask_anew(placeless)
 
     def _go(self, tp: TP, offset: int) -> None:
         if self._next[tp] == offset and not self._ready.get(tp):

@@ -156,7 +156,9 @@ class ViewsApp(faust.App):
                 await self._go_back(written.misplaced, written.nexts)
             return
 
-    async def _go_back(self, runs: Sequence[Run], nexts: Mapping[tuple[str, int], int]) -> None:
+    async def _go_back(
+        self, runs: Sequence[Run], nexts: Mapping[tuple[str, int], int | None]
+    ) -> None:
         places = {(run.where.topic, run.where.partition) for run in runs}
         log.info("views_reads_again", extra={"places": _told(runs)})
         consumer: Any = self.consumer

@@ -64,8 +64,8 @@ class RunConsumer(ThreadDelegateConsumer):
         """After a rebalance Faust has thrown its buffers away: go back to what is stored."""
         await self._thread.seek_to_committed()
 
-    async def go_back(self, nexts: Mapping[TopicPartition, int]) -> None:
-        """Go on at these offsets."""
+    async def go_back(self, nexts: Mapping[TopicPartition, int | None]) -> None:
+        """Go on at these offsets; where none is stored, the database is asked for the beginning."""
         thread: Any = self._thread
         await thread.go_back(nexts)
 

@@ -20,6 +20,7 @@ from jobstream.views.db_tables import gaps, meta, places
 from jobstream.views.errors import NotSeen
 from jobstream.views.left_behind import ALL, come_back, forget_letters
 from jobstream.views.record_fold import Fold
+from jobstream.views.tables_built import built
 from jobstream.views.troubles import Part, Troubles
 from jobstream.views.upserts import chunks, insert_new, upsert
 from jobstream.views.writing import Writer, stored_places
@@ -72,6 +73,8 @@ class Projection:
         self.write_s = 0.0
         self.newest_ms = 0
         self.troubles = Troubles()
+        self.built: str | None = None
+        """The mark of the tables in which the partitions began; None: none has begun."""
 
     def topics(self) -> dict[str, list[str]]:
         """Kind → the app's topics that are folded, as they are now; asks the cluster."""
@@ -106,6 +109,8 @@ class Projection:
         wheres = {at: self._where(at) for at in spans}
         topics = {topic for topic, _ in wheres}
         with own_turn(self.engine) as connection:
+            if self.built is None:
+                self.built = built(connection)
             come_back(connection, topics)
             stored = stored_places(connection, {where.topic_id for where in wheres.values()})
             known = stored_places_of(connection, topics)

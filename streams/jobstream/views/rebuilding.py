@@ -18,6 +18,7 @@ from jobstream.views.database import check_revision_in, opened, own_turn, parsed
 from jobstream.views.db_tables import metadata
 from jobstream.views.migrating import migrate
 from jobstream.views.projection import Projection
+from jobstream.views.tables_built import mark_built
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +51,7 @@ def rebuild(view: AppView, url: str, progress: Progress) -> int:
     beside = _beside_file(url) if is_file else _beside_schema(live, url)
     try:
         migrate(beside)
+        mark_built(beside)
         records = _fill(Projection(view, beside), progress)
         if is_file:
             _copy_in(live, beside)

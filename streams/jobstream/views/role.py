@@ -88,6 +88,7 @@ class ViewsRole:
             loop.call_soon_threadsafe(ended.set)
 
     async def _serve(self, ready: Callable[[], object] | None) -> None:
+        self.projection.built = None  # before `_ended`, which upkeep sets at another mark
         self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
         reads = await aside("jobstream-views-topics", self.projection.topics_now)
         self.upkeep.reads = reads

@@ -16,6 +16,7 @@ from jobstream.topics.names import Kind, delay_group, schedule_group, worker_gro
 from jobstream.views.database import own_turn, translated
 from jobstream.views.db_tables import places, workers
 from jobstream.views.left_behind import close_places, forget_letters, leave_topics
+from jobstream.views.tables_built import built
 from jobstream.views.troubles import Part
 from jobstream.views.upserts import upsert
 from jobstream.views.views_retention import delete_old
@@ -40,7 +41,7 @@ class Upkeep:
     """The looks of one instance."""
 
     def __init__(self, projection: Projection, keep: Keep, changed: Callable[[], None]) -> None:
-        """`changed` is called when the app has other topics than those that are read."""
+        """`changed` is called when other topics, or tables, are there than those that are read."""
         self._projection = projection
         self._keep = keep
         self._changed = changed
@@ -168,6 +169,10 @@ class Upkeep:
             close_places(connection, set(self._ids.values()), asked_ms)
             forgotten = forget_letters(connection, risen)
             now = connection.execute(select(places)).all()
+            mark = built(connection)
+        if self._projection.built not in {None, mark}:
+            log.info("views_tables_rebuilt")
+            self._changed()
         self._lows |= {(held[at].topic_id, held[at].partition): low for at, low in risen.items()}
         if forgotten:
             log.info("views_old_letters_forgotten", extra={"letters": forgotten})

@@ -81,7 +81,8 @@ def _store(
     misplaced, rows, records, newest_ms = [], {}, 0, 0
     for run, changes in read:
         key = run.where.topic_id, run.where.partition
-        begun = nexts.get(key, run.start)
+        # Without a place nothing of the partition is in these tables, which may be others by now.
+        begun = nexts.get(key, 0)
         if run.start > begun:
             misplaced.append(run)
             continue
@@ -102,10 +103,10 @@ def _store(
     _marks(connection, by_kind.get(MarkTold, []))
     _unread(connection, by_kind.get(Unread, []))
     upsert(connection, places, list(rows.values()))
-    told_nexts = {(run.where.topic, run.where.partition): 0 for run, _ in read}
-    for run, _ in read:
-        at = run.where.topic, run.where.partition
-        told_nexts[at] = nexts.get((run.where.topic_id, run.where.partition), run.start)
+    told_nexts = {
+        (run.where.topic, run.where.partition): nexts.get((run.where.topic_id, run.where.partition))
+        for run, _ in read
+    }
     return Written(records, tuple(misplaced), told_nexts, newest_ms)
 
 

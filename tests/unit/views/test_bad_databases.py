@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import event, select, text
-from tests.harness.folded import logs_of, made, rows_in, sqlite_in, whole
+from tests.harness.folded import logs_of, made, part, rows_in, sqlite_in, whole
 from tests.harness.played_shop import Shop, opened
 
 from jobstream.views import database
@@ -114,6 +114,21 @@ def test_a_new_release_waits_until_the_tables_are_migrated(
 
     with pytest.raises(DatabaseOlder, match="jobstream views migrate"):
         write(writer, shop)
+
+
+def test_a_run_of_a_partition_that_has_not_begun_is_handed_back(
+    engine: Engine, writer: Writer, shop: Shop
+) -> None:
+    """Other tables may be in place by now: what lies before the run is not in them."""
+    where, records = max(logs_of(shop.jobs.broker).items(), key=lambda log: len(log[1]))
+    late = part(where, records, 10, len(records))
+
+    written = writer.write([late])
+
+    assert written.misplaced == (late,)
+    assert written.nexts == {(where.topic, where.partition): None}
+    with engine.connect() as connection:
+        assert connection.execute(select(places)).all() == []
 
 
 def test_an_old_release_deletes_nothing_of_a_new_one(
