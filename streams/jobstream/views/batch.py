@@ -38,3 +38,27 @@ class Written(NamedTuple):
     """(topic, partition) → the next offset to fold, as it is stored now; None: no place is."""
     newest_ms: int
     """The append time of the newest record."""
+
+
+def halves(runs: Sequence[Run]) -> tuple[list[Run], list[Run]] | None:
+    """The runs in two parts, in their order; None where there is one record, or none."""
+    middle = len(runs) // 2
+    if middle:
+        return list(runs[:middle]), list(runs[middle:])
+    (run,) = runs
+    middle = len(run.records) // 2
+    if not middle:
+        return None
+    at = run.records[middle].offset() or 0
+    first = run._replace(stop=at, records=run.records[:middle])
+    return [first], [run._replace(start=at, records=run.records[middle:])]
+
+
+def both(one: Written, next_: Written) -> Written:
+    """What became of two batches, the later one last."""
+    return Written(
+        one.records + next_.records,
+        one.misplaced + next_.misplaced,
+        one.nexts | next_.nexts,
+        max(one.newest_ms, next_.newest_ms),
+    )

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event, inspect, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from jobstream.sql.database_url import (
     database_url,
@@ -26,6 +26,7 @@ from jobstream.views.errors import (
     DatabaseOlder,
     DatabaseRefused,
     TooSlow,
+    ValueRefused,
 )
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ POOL = 5
 MIGRATE = "jobstream views migrate MODULE:APP"
 _LOCK = 0x6A6F6273
 """Of PostgreSQL's advisory locks: writers take turns."""
+_OF_VALUES = frozenset(("22", "23", "54"))
+"""Classes of its states: a value is wrong, against a rule, or too long. All others may pass."""
 
 
 def default_url(state_dir: Path, app: str) -> str:
@@ -170,9 +173,15 @@ def _require(found: str | None, where: str) -> None:
     raise DatabaseNewer(message)
 
 
+def _is_of_value(error: DBAPIError) -> bool:
+    """Whether the same statement would fail for ever: of what it stores, not of the database."""
+    state = str(getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None) or "")
+    return isinstance(error, DataError | IntegrityError) or state[:2] in _OF_VALUES
+
+
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn the drivers' errors into ours: what may pass becomes DatabaseAway."""
+    """Turn the drivers' errors into ours: DatabaseAway is what may pass."""
     try:
         yield
     except DBAPIError as error:
@@ -180,8 +189,17 @@ def translated() -> Iterator[None]:
         if "interrupted" in text_ or "statement timeout" in text_:
             message = f"the question took too long and was stopped: narrow it ({text_})"
             raise TooSlow(message) from error
+        if _is_of_value(error):
+            # PostgreSQL goes on with the row, which is a job's own.
+            first, *_ = str(error.orig).splitlines()
+            message = f"the database does not take a value: {first[:300]}"
+            raise ValueRefused(message) from error
         message = f"the database does not take part: {text_}"
         raise DatabaseAway(message) from error
+    except (OverflowError, UnicodeError) as error:
+        # SQLite's driver finds these before it asks.
+        message = f"the database does not take a value: {error}"
+        raise ValueRefused(message) from error
     except TimeoutError as error:
         message = "every connection to the database is in use"
         raise DatabaseAway(message) from error

@@ -5,6 +5,7 @@ ViewsError
 │   ├── DatabaseOlder   an older version made it: run `jobstream views migrate`
 │   └── DatabaseNewer   a newer version made it: use that one
 ├── DatabaseAway      it is locked, full or gone: may be tried again
+├── ValueRefused      it does not take a value: narrowed down to the record that has it
 ├── NotSeen           partitions are assigned that the cluster does not show: asked again
 └── TooSlow           a question took longer than it may: narrow it
 """
@@ -41,6 +42,10 @@ class DatabaseNewer(DatabaseRefused):
 
 class DatabaseAway(ViewsError):
     """It did not answer, or took nothing more; the same call may succeed later."""
+
+
+class ValueRefused(ViewsError):
+    """It is there, and will never store this; nothing of the transaction is stored."""
 
 
 class NotSeen(ViewsError):

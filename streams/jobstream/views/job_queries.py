@@ -13,6 +13,7 @@ from sqlalchemy import and_, case, func, literal_column, or_, select, tuple_
 
 from jobstream.views.asking import cursor_of, place_in
 from jobstream.views.db_tables import jobs, tallies
+from jobstream.views.stored_text import indexed
 from jobstream.views.view_answers import Count, RowPage, StoredJob
 
 if TYPE_CHECKING:
@@ -106,7 +107,8 @@ def count(connection: Connection, wanted: JobFilter, at_most: int) -> Count:
 def _sparse(wanted: JobFilter) -> dict[str, str]:
     """Column → value, of what few jobs have."""
     found = ((column, getattr(wanted, name)) for name, column in _SPARSE.items())
-    return {column: value for column, value in found if value}
+    # As they are stored.
+    return {column: indexed(value) for column, value in found if value}
 
 
 def _given(wanted: JobFilter) -> dict[str, tuple[str, ...]]:

@@ -24,7 +24,14 @@ from jobstream.views.changes import (
     Unread,
 )
 from jobstream.views.facts import NOTHING, Facts
-from jobstream.views.stored_text import ARGS_CHARS_MAX, TEXT_CHARS_MAX, cleaned, to_json
+from jobstream.views.stored_text import (
+    ARGS_CHARS_MAX,
+    TEXT_CHARS_MAX,
+    cleaned,
+    indexed,
+    indexed_bytes,
+    to_json,
+)
 from jobstream_processors.core.fingerprint import cause_of
 from jobstream_processors.core.headers import FIRST, Carried, headers_of, parse
 from jobstream_processors.core.identity import from_origin
@@ -94,7 +101,7 @@ class Fold:
                 if len(self._strange) >= STRANGE_MAX:
                     self._strange.clear()
                 self._strange[fingerprint] = now_s + STRANGE_S
-        return type_by(self._catalogue, fingerprint)
+        return indexed(type_by(self._catalogue, fingerprint))
 
     def _copy(self, record: Record, where: Where) -> Iterator[Change]:
         offset, at_ms, value = record.offset() or 0, record.timestamp()[1], record.value()
@@ -114,10 +121,10 @@ class Fold:
                 job_id, event, args = self._named(value, carried, here)
             else:
                 meta, args = read.meta, to_json(read.args)
-                job_id = meta["id"]
+                job_id = indexed(meta["id"])
                 keys = ("order_key", "fair_key", "parent_id", "correlation_id", "unique_key")
-                texts = [None if meta[k] is None else cleaned(meta[k]) for k in keys]
-                event = [read.job_type, *texts, cleaned(meta["source"])]
+                texts = [None if meta[k] is None else indexed(meta[k]) for k in keys]
+                event = [indexed(read.job_type), *texts, cleaned(meta["source"])]
         plain = carried == FIRST and not where.rung
         facts = Facts(
             origin=[*here, where.queue],
@@ -141,12 +148,12 @@ class Fold:
         try:
             decoded = self._catalogue.decode(value or b"")
         except DecodeError:
-            job_id = f"@{cleaned(carried.origin)}" if carried.origin else self._place(here)
+            job_id = indexed(f"@{carried.origin}") if carried.origin else self._place(here)
             return job_id, [], None
         keys = (decoded.order_key, decoded.fair_key, decoded.parent_id, decoded.correlation_id)
-        texts = [None if k is None else cleaned(k) for k in (*keys, decoded.unique_key)]
-        job_type = type_by(self._catalogue, decoded.fingerprint)
-        return decoded.id, [job_type, *texts, cleaned(decoded.source)], None
+        texts = [None if k is None else indexed(k) for k in (*keys, decoded.unique_key)]
+        job_type = indexed(type_by(self._catalogue, decoded.fingerprint))
+        return indexed(decoded.id), [job_type, *texts, cleaned(decoded.source)], None
 
     @staticmethod
     def _place(here: list[Any]) -> str:
@@ -177,12 +184,12 @@ class Fold:
         job_type = self._type(row.fingerprint)
         facts = _row_facts(row, [at_ms, where.partition, offset], where, job_type)
         beat = _beat(row, job_type, where.queue, at_ms)
-        yield JobTold(cleaned(row.id), facts, entry, beat=beat)
+        yield JobTold(indexed(row.id), facts, entry, beat=beat)
 
     def _letter(self, record: Record, where: Where) -> Iterator[Change]:
         raw, value = record.key() or b"", record.value()
         offset, at_ms = record.offset() or 0, record.timestamp()[1]
-        key = cleaned(raw[:TEXT_CHARS_MAX].decode(errors="replace"))
+        key = indexed(raw[:TEXT_CHARS_MAX].decode(errors="replace"))
         job_id, _, number = key.rpartition(":")
         redrive = int(number) if number.isascii() and number.isdigit() and len(number) < 8 else None  # noqa: PLR2004
         is_ours = bool(job_id) and redrive is not None and len(raw) <= ID_CHARS_MAX
@@ -246,30 +253,31 @@ class Fold:
         key, value = record.key() or b"", record.value()
         offset, at_ms = record.offset() or 0, record.timestamp()[1]
         place = (where.topic_id, where.topic, where.partition, offset, at_ms)
+        stored = indexed_bytes(key)
         kind, _, subject = cleaned(key.decode(errors="replace")).partition(":")
         if value is not None:
             try:
                 order = entry_of(record)
             except (DecodeError, InvalidOption) as error:
                 yield Unread(where.topic, where.partition, offset, at_ms, str(error))
-                yield EntryTold(where.kind, where.partition, key, offset, at_ms, None)
+                yield EntryTold(where.kind, where.partition, stored, offset, at_ms, None)
                 return
             who, why = cleaned(order.who), cleaned(order.why)
             subject = cleaned(order.subject)
             yield ActTold(*place, order.kind, subject, "set", who, why, order.expires_ms)
         else:
             yield ActTold(*place, kind, subject, "lifted", "", "", None)
-        yield EntryTold(where.kind, where.partition, key, offset, at_ms, value)
+        yield EntryTold(where.kind, where.partition, stored, offset, at_ms, value)
 
     def _schedule(self, record: Record, where: Where) -> Iterator[Change]:
         key, value = record.key() or b"", record.value()
-        offset, at_ms = record.offset() or 0, record.timestamp()[1]
+        offset, at_ms, stored = record.offset() or 0, record.timestamp()[1], indexed_bytes(key)
         try:
             kind, name, _ = parse_schedule_key(key)
             entry = decode_schedule(key, value) if value is not None else None
         except DecodeError as error:
             yield Unread(where.topic, where.partition, offset, at_ms, str(error))
-            yield EntryTold(where.kind, where.partition, key, offset, at_ms, value)
+            yield EntryTold(where.kind, where.partition, stored, offset, at_ms, value)
             return
         place = (where.topic_id, where.topic, where.partition, offset, at_ms)
         if isinstance(entry, ScheduleRecord):
@@ -283,7 +291,7 @@ class Fold:
             yield ActTold(*place, kind, cleaned(name), "set", who, why, entry.until_ms or None)
         elif entry is None and kind in {"schedule", "pause"}:
             yield ActTold(*place, f"schedule_{kind}", cleaned(name), "lifted", "", "", None)
-        yield EntryTold(where.kind, where.partition, key, offset, at_ms, value)
+        yield EntryTold(where.kind, where.partition, stored, offset, at_ms, value)
 
     @staticmethod
     def _mirror(record: Record, where: Where) -> Iterator[Change]:
@@ -296,7 +304,7 @@ class Fold:
         except DecodeError as error:
             yield Unread(where.topic, where.partition, offset, at_ms, str(error))
             return
-        names = cleaned(mirror.group), cleaned(mirror.topic), cleaned(mirror.topic_id)
+        names = indexed(mirror.group), cleaned(mirror.topic), indexed(mirror.topic_id)
         yield MarkTold(*names, mirror.partition, mirror.position, at_ms, mirror.is_reset)
 
     @staticmethod

@@ -16,6 +16,7 @@ from jobstream.topics.names import Kind, delay_group, schedule_group, worker_gro
 from jobstream.views.database import own_turn, translated
 from jobstream.views.db_tables import places, workers
 from jobstream.views.left_behind import close_places, forget_letters, leave_topics
+from jobstream.views.stored_text import indexed
 from jobstream.views.tables_built import built
 from jobstream.views.troubles import Part
 from jobstream.views.upserts import upsert
@@ -188,7 +189,7 @@ class Upkeep:
         now_ms = _now_ms()
         rows = [
             {
-                "member": f"{group}:{member.name}",
+                "member": indexed(f"{group}:{member.name}"),
                 "group": group,
                 "client": member.name.rpartition("@")[0],
                 "host": member.name.rpartition("@")[2].removeprefix("/"),

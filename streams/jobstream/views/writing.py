@@ -7,11 +7,12 @@ either all of a batch or nothing. Instances take turns, so that two may hold one
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from jobstream.views.batch import Written
+from jobstream.views.batch import Written, both, halves
 from jobstream.views.changes import (
     ActTold,
     EntryTold,
@@ -22,6 +23,7 @@ from jobstream.views.changes import (
 )
 from jobstream.views.database import own_turn
 from jobstream.views.db_tables import audit, entries, letters, marks, places, unread
+from jobstream.views.errors import ValueRefused
 from jobstream.views.job_writing import JobWriter
 from jobstream.views.stored_text import cleaned
 from jobstream.views.upserts import chunks, delete_by, insert_new, kept, upsert
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from jobstream.views.batch import Run
     from jobstream.views.changes import Change
     from jobstream.views.record_fold import Fold
+
+log = logging.getLogger("jobstream.views")
 
 REASON_CHARS_MAX = 300
 
@@ -49,13 +53,35 @@ class Writer:
         """Fold the runs and store what they change; blocks until it is committed.
 
         Raises DatabaseAway where it is not; then nothing of it is stored, or all of it was and
-        the answer got lost: writing the same runs again is right in both cases. Raises
+        the answer got lost: writing the same runs again is right in both cases. Where it does not
+        take a value, the runs are halved until the record is found, which is counted as unread;
+        what lies before it is committed then. Raises
         DatabaseOlder or DatabaseNewer, with nothing stored, where another version has changed the
         tables since.
         """
+        try:
+            return self._write(runs)
+        except ValueRefused as error:
+            parts = halves(runs)
+            if not parts:
+                return self._pass_over(runs[0], error)
+            first, second = parts
+            return both(self.write(first), self.write(second))
+
+    def _write(self, runs: Sequence[Run]) -> Written:
         read = [(run, [self._changes(run, at) for at in range(len(run.records))]) for run in runs]
         with own_turn(self._engine) as connection:
             return _store(connection, read)
+
+    def _pass_over(self, run: Run, error: ValueRefused) -> Written:
+        """Count the one record of the run as unread: what comes after it must not wait for it."""
+        read: list[tuple[int, tuple[Change, ...]]] = []
+        for record in run.records:
+            at = run.where.topic, run.where.partition, record.offset() or 0
+            log.error("views_record_refused", extra={"place": at, "reason": str(error)})
+            read.append((at[2], (Unread(*at, record.timestamp()[1], str(error)),)))
+        with own_turn(self._engine) as connection:
+            return _store(connection, [(run, read)])
 
     def _changes(self, run: Run, at: int) -> tuple[int, tuple[Change, ...]]:
         record = run.records[at]
