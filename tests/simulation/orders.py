@@ -51,9 +51,16 @@ def begin(world: World, plan: Plan) -> None:
 
 
 def _pause(world: World, rng: Random) -> None:
-    types = [(PAUSE_TYPE, name) for name in sorted(RULED)]
+    ledger, paused = world.ledger, {subject for subject, *_ in world.ledger.rules.paused_us}
+    # A type is paused once: the end of one pause would end another, too.
+    kinds = {script.kind for script in ledger.scripts} & (RULED.keys() - paused)
+    types = [(PAUSE_TYPE, name) for name in sorted(kinds)]
     kind, subject = rng.choice([(PAUSE_QUEUE, jobs.mail.name), *types])
-    _for_a_time(world, rng, kind, subject)
+
+    def told(since_us: int, until_us: int) -> None:
+        ledger.rules.paused_us.append((subject, since_us + HEARD_US, until_us))
+
+    _for_a_time(world, rng, kind, subject, told=told if kind == PAUSE_TYPE else None)
 
 
 def _limit(world: World, rng: Random) -> None:

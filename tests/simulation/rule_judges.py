@@ -66,6 +66,8 @@ class RuleJudge:
         """How often operators changed a limit of a type, or ended that."""
         self.held_us: list[tuple[int, int]] = []
         """When operators surely held the breaker open: after all had heard of it."""
+        self.paused_us: list[tuple[str, int, int]] = []
+        """Which type operators surely had paused, and when."""
         self.is_handled = False
         """Whether they did anything to the breaker: what it knows by itself is not known then."""
         for script in ledger.scripts:
@@ -100,6 +102,8 @@ class RuleJudge:
         for number, pace in enumerate(paces):
             at_us = self.paced_us.setdefault((script.kind, number, value_of(script, pace.per)), [])
             self._paced(start, script.kind, at_us, pace.burst, pace.each_s)
+        if self.is_alone:
+            self._paused(start, script.kind)
         if rules.breaks and self.is_alone:
             self._shut(start)
 
@@ -238,6 +242,11 @@ class RuleJudge:
                     f"job {start.number} is the {count}th start in {passed_s:.3f} s"
                 )
                 return
+
+    def _paused(self, start: Start, kind: str) -> None:
+        for paused, low_us, high_us in self.paused_us:
+            if paused == kind and low_us < start.at_us < high_us:
+                self.ledger.violation(f"job {start.number} starts while its type is paused")
 
     def _shut(self, start: Start) -> None:
         if any(low_us < start.at_us < high_us for low_us, high_us in self.held_us):

@@ -17,6 +17,7 @@ from jobstream_processors.engine.gates.fair import Turnstile
 from jobstream_processors.engine.gates.limited_lane import LimitedLane
 from jobstream_processors.engine.gates.unique import Uniques
 from jobstream_processors.engine.turns import Turns
+from jobstream_processors.engine.way import Way
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -102,6 +103,18 @@ def turns_that_drop_a_tenant() -> Iterator[None]:
         return ask(self, item, wish, now_ms)
 
     with put((FairPool, "ask", dropping)):
+        yield
+
+
+@contextmanager
+def turns_past_pauses() -> Iterator[None]:
+    """What has its turn begins, whatever its worker was told meanwhile."""
+
+    def ease(self: Way) -> None:
+        for delivery in self.turns.due():
+            self.execute(self.rooms[delivery.lane], (delivery,))
+
+    with put((Way, "ease", ease)):
         yield
 
 

@@ -53,6 +53,10 @@ SOUGHT = {
         rule_mutations.waits_without_an_end,
         ("has no end",),
     ),
+    "what has its turn begins though its type is paused": (
+        rule_mutations.turns_past_pauses,
+        ("its type is paused",),
+    ),
     "what waits for a key is told of no winner": (
         rule_mutations.losers_that_name_nobody,
         ("is a duplicate of",),
@@ -76,7 +80,16 @@ def handed_over(seed: int) -> Verdict:
     return play(seed, trouble=replace(plan, jobs=40, members=2, split=False))
 
 
-SOUGHT_BY = {"a next owner counts no start of the one before": handed_over}
+def told(seed: int) -> Verdict:
+    """Play a seed of many jobs in quiet, and of many orders."""
+    plan = replace(troubles.drawn(Random(seed)), ruled=True, poison=False, kinds=frozenset())
+    return play(seed, trouble=replace(plan, jobs=60, members=1, split=False, orders=12))
+
+
+SOUGHT_BY = {
+    "a next owner counts no start of the one before": handed_over,
+    "what has its turn begins though its type is paused": told,
+}
 """A fault that few seeds show with all else that may happen, and the seeds that show it sooner."""
 COMPILED = SOUGHT.keys() - {
     "a breaker lets all through",
