@@ -84,13 +84,14 @@ class KeyedRequests:
         cookie: bytes | None,
     ) -> KeySlot:
         """Where the key of that request belongs; raises ConfigError for what `caller` returned."""
+        service = self.rules.service
         if self.rules.caller is None:
-            return KeySlot(caller_digest(by_credentials(authorization, cookie)), key)
+            return KeySlot(caller_digest(by_credentials(authorization, cookie), service), key)
         caller = self.rules.caller(request)
         if not isinstance(caller, str | bytes):
             message = f"caller= returned {caller!r}: return a text that names who asks"
             raise ConfigError(message)
-        return KeySlot(caller_digest(caller), key)
+        return KeySlot(caller_digest(caller, service), key)
 
     def begin(self, slot: KeySlot, digest: str) -> Begun:
         """As the store's; a key that is taken is renewed from now on."""

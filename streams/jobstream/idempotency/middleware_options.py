@@ -36,6 +36,7 @@ class KeyOptions(TypedDict, total=False):
     applies: Callable[[str, str], bool]
     required: bool | Callable[[str, str], bool]
     caller: Callable[[Any], str | bytes]
+    service: str
     keep: Duration
     lease: Duration
     body_max: int
@@ -60,6 +61,7 @@ class RequestRules:
     applies: Callable[[str, str], bool]
     required: Callable[[str, str], bool]
     caller: Callable[[Any], str | bytes] | None
+    service: str
     terms: KeyTerms
     body_max: int
     answer_max: int
@@ -96,6 +98,7 @@ class RequestRules:
                 (_always if required else _never) if isinstance(required, bool) else required,
             ),
             caller=None if given.get("caller") is None else _function("caller", given["caller"]),
+            service=_name("service", given.get("service", "")),
             terms=terms,
             body_max=_bytes("body_max", given.get("body_max", BODY_MAX)),
             answer_max=_bytes("answer_max", given.get("answer_max", ANSWER_MAX)),
@@ -140,6 +143,13 @@ def _methods(given: Collection[str]) -> frozenset[str]:
 def _function(name: str, given: Any) -> Any:  # noqa: ANN401 - a callable of several kinds
     if not callable(given):
         message = f"{name}={given!r}: give a function"
+        raise ConfigError(message)
+    return given
+
+
+def _name(name: str, given: object) -> str:
+    if not isinstance(given, str) or not given.isprintable():
+        message = f"{name}={given!r}: give a text that one can print"
         raise ConfigError(message)
     return given
 

@@ -14,10 +14,11 @@ def request_digest(method: str, path: bytes, query: bytes, body: bytes) -> str:
     return found.hexdigest()
 
 
-def caller_digest(caller: str | bytes) -> str:
-    """A name for the caller that tells nothing of it."""
+def caller_digest(caller: str | bytes, service: str = "") -> str:
+    """A name for the caller that tells nothing of it; one for each service that says its name."""
     told = caller.encode("utf-8", "surrogateescape") if isinstance(caller, str) else bytes(caller)
-    return blake2b(told, digest_size=16, person=b"jobstream-caller").hexdigest()
+    salt = blake2b(service.encode(), digest_size=blake2b.SALT_SIZE).digest() if service else b""
+    return blake2b(told, digest_size=16, person=b"jobstream-caller", salt=salt).hexdigest()
 
 
 def by_credentials(authorization: bytes | None, cookie: bytes | None) -> bytes:

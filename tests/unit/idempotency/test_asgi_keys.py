@@ -14,7 +14,9 @@ from jobstream.errors import ConfigError
 from jobstream.web import IdempotencyMiddleware
 
 if TYPE_CHECKING:
-    from jobstream.idempotency import MemoryKeyStore
+    from collections.abc import Callable
+
+    from jobstream.idempotency import KeyOptions, MemoryKeyStore
 
 pytestmark = pytest.mark.anyio
 
@@ -70,6 +72,27 @@ async def test_the_service_says_who_asks(store: MemoryKeyStore) -> None:
 
     for headers in ((), ((b"authorization", b"Bearer a"),)):
         assert (await ask(web, "k", headers=headers)).body == b"1"
+
+
+@pytest.mark.parametrize("caller", [None, lambda _scope: "me"])
+async def test_services_that_share_a_store_have_keys_of_their_own(
+    store: MemoryKeyStore, caller: Callable[[Any], str] | None
+) -> None:
+    """A gateway sends one key on to several services, with the same credentials."""
+    said: list[KeyOptions] = [{"service": name} for name in ("", "stock", "billing")]
+    if caller is not None:
+        said = [{**each, "caller": caller} for each in said]
+    handlers = [Handler() for _ in said]
+    webs = [
+        IdempotencyMiddleware(handler, store, **each)
+        for handler, each in zip(handlers, said, strict=True)
+    ]
+    for _ in range(2):
+        for number, web in enumerate(webs):
+            answer = await ask(web, "k", f"{number}".encode())
+            assert answer.status == 201
+
+    assert [len(handler.runs) for handler in handlers] == [1, 1, 1]
 
 
 async def test_a_caller_that_is_no_text_is_an_error_of_the_service(store: MemoryKeyStore) -> None:

@@ -127,6 +127,7 @@ async def test_an_answer_that_can_not_be_stored_is_sent_and_stored_later() -> No
     ({"header": "a b"}, "header="),
     ({"body_max": 0}, "body_max="), ({"answer_max": True}, "answer_max="),
     ({"on_store_down": "ignore"}, "on_store_down="), ({"applies": "/x"}, "applies="),
+    ({"service": b"a"}, "service="), ({"service": "a\n"}, "service="),
     ({"caller": "me"}, "caller="), ({"kept": "1h"}, "no option 'kept'"),
 ])  # fmt: skip
 def test_a_wrong_option_is_named(options: dict[str, Any], named: str) -> None:
