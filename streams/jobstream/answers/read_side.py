@@ -167,7 +167,7 @@ class ReadSide:
                     why = f"there is no database at {made.database}: `jobstream views` makes it"
                     raise NotFromViews(why, expected=named)
                 if self._views is None:
-                    self._views = Views(url, timeout_s=STATEMENT_S)
+                    self._views = Views(url, timeout_s=STATEMENT_S, app=self._app)
             except (JobstreamError, OSError) as error:
                 if isinstance(error, NotFromViews):
                     raise

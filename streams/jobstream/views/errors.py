@@ -3,7 +3,8 @@
 ViewsError
 ├── DatabaseRefused   the URL, the driver or what stands in the database can't be used
 │   ├── DatabaseOlder   an older version made it: run `jobstream views migrate`
-│   └── DatabaseNewer   a newer version made it: use that one
+│   ├── DatabaseNewer   a newer version made it: use that one
+│   └── DatabaseTaken   it has another app's jobs: use a database or a schema of its own
 ├── DatabaseAway      it is locked, full or gone: may be tried again
 ├── ValueRefused      it does not take a value: narrowed down to the record that has it
 ├── NotSeen           partitions are assigned that the cluster does not show: asked again
@@ -38,6 +39,10 @@ class DatabaseOlder(DatabaseRefused):
 
 class DatabaseNewer(DatabaseRefused):
     """A newer version of jobstream made it."""
+
+
+class DatabaseTaken(DatabaseRefused):
+    """It has the jobs of another app."""
 
 
 class DatabaseAway(ViewsError):

@@ -19,6 +19,7 @@ from jobstream.views.database import own_turn
 from jobstream.views.db_tables import gaps, meta, places
 from jobstream.views.errors import NotSeen
 from jobstream.views.left_behind import ALL, come_back, forget_letters
+from jobstream.views.owner import claim
 from jobstream.views.record_fold import Fold
 from jobstream.views.tables_built import built
 from jobstream.views.troubles import Part, Troubles
@@ -109,6 +110,7 @@ class Projection:
         wheres = {at: self._where(at) for at in spans}
         topics = {topic for topic, _ in wheres}
         with own_turn(self.engine) as connection:
+            claim(connection, self.view.app)
             if self.built is None:
                 self.built = built(connection)
             come_back(connection, topics)

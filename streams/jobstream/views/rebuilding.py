@@ -17,6 +17,7 @@ from jobstream.views.batch import Run
 from jobstream.views.database import check_revision_in, opened, own_turn, parsed_url, translated
 from jobstream.views.db_tables import metadata
 from jobstream.views.migrating import migrate
+from jobstream.views.owner import claim
 from jobstream.views.projection import Projection
 from jobstream.views.tables_built import mark_built
 
@@ -43,11 +44,13 @@ def rebuild(view: AppView, url: str, progress: Progress) -> int:
 
     Blocks for as long as the log is: `progress` hears (records read, records there were). Raises
     DatabaseAway, and DatabaseOlder or DatabaseNewer where another version has changed the tables in
-    use meanwhile; they are then as they were.
+    use meanwhile, DatabaseTaken where those are another app's; they are then as they were.
     """
     is_file = parsed_url(url).get_backend_name() == "sqlite"
     live = opened(url)
     migrate(live)
+    with own_turn(live) as connection:
+        claim(connection, view.app)
     beside = _beside_file(url) if is_file else _beside_schema(live, url)
     try:
         migrate(beside)

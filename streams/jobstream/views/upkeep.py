@@ -16,6 +16,7 @@ from jobstream.topics.names import Kind, delay_group, schedule_group, worker_gro
 from jobstream.views.database import own_turn, translated
 from jobstream.views.db_tables import places, workers
 from jobstream.views.left_behind import close_places, forget_letters, leave_topics
+from jobstream.views.owner import check_owner
 from jobstream.views.stored_text import indexed
 from jobstream.views.tables_built import built
 from jobstream.views.troubles import Part
@@ -95,7 +96,9 @@ class Upkeep:
         self._closing.set()
 
     def look(self) -> None:
-        """Once."""
+        """Once; raises DatabaseTaken before it changes anything of another app's tables."""
+        with translated(), self._projection.engine.connect() as connection:
+            check_owner(connection, self._projection.view.app)
         if self._looks % MEMBERS_EVERY == 0:
             self._compare_topics()
             self._members()

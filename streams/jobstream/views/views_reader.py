@@ -21,6 +21,7 @@ from jobstream.views.db_tables import attempts, jobs, tallies, unread
 from jobstream.views.facts import facts_of
 from jobstream.views.freshness import freshness
 from jobstream.views.job_writing import done_entry, first_entry
+from jobstream.views.owner import check_owner
 from jobstream.views.stored_entries import acts, schedules, workers
 from jobstream.views.stored_groups import groups
 from jobstream.views.type_stats import types
@@ -57,8 +58,12 @@ class Views:
     DatabaseAway where the database does not answer. Made once, it is cheap to ask.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
-        """Connect to nothing yet; raises DatabaseRefused for a URL that can't be right."""
+    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S, app: str = "") -> None:
+        """Connect to nothing yet; raises DatabaseRefused for a URL that can't be right.
+
+        With `app`, tables of another app are refused at the first question.
+        """
+        self._app = app
         self._engine = opened(url, read_only=True, busy_s=timeout_s)
         self._timeout_s = timeout_s
         self._is_checked = False
@@ -74,8 +79,14 @@ class Views:
         self.close()
 
     def check(self) -> None:
-        """Raise DatabaseOlder or DatabaseNewer where the tables are not of this version."""
+        """Raise DatabaseOlder or DatabaseNewer where the tables are not of this version.
+
+        DatabaseTaken where they are not of the app that was named.
+        """
         check_revision(self._engine)
+        if self._app:
+            with asking(self._engine, self._timeout_s) as connection:
+                check_owner(connection, self._app)
         self._is_checked = True
 
     def _ask(self) -> Any:  # noqa: ANN401 - the context manager of `asking`

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
+from jobstream.topics.names import parse
 from jobstream.views.batch import Written, both, halves
 from jobstream.views.changes import (
     ActTold,
@@ -25,6 +26,7 @@ from jobstream.views.database import own_turn
 from jobstream.views.db_tables import audit, entries, letters, marks, places, unread
 from jobstream.views.errors import ValueRefused
 from jobstream.views.job_writing import JobWriter
+from jobstream.views.owner import claim
 from jobstream.views.stored_text import cleaned
 from jobstream.views.upserts import chunks, delete_by, insert_new, kept, upsert
 
@@ -57,7 +59,7 @@ class Writer:
         take a value, the runs are halved until the record is found, which is counted as unread;
         what lies before it is committed then. Raises
         DatabaseOlder or DatabaseNewer, with nothing stored, where another version has changed the
-        tables since.
+        tables since, DatabaseTaken where they are another app's.
         """
         try:
             return self._write(runs)
@@ -100,6 +102,8 @@ def stored_places(connection: Connection, topic_ids: Iterable[str]) -> dict[tupl
 def _store(
     connection: Connection, read: Sequence[tuple[Run, list[tuple[int, tuple[Change, ...]]]]]
 ) -> Written:
+    for app in {named.app for run, _ in read if (named := parse(run.where.topic)) is not None}:
+        claim(connection, app)
     stored = stored_places(connection, (run.where.topic_id for run, _ in read))
     nexts = {key: row.next for key, row in stored.items()}
     times = {key: row.record_ms for key, row in stored.items()}

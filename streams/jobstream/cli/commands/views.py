@@ -136,7 +136,7 @@ def status_command(app: AppName, *, database: str | None, as_json: bool) -> int:
     parts = _parts()
     name, settings = name_and_settings(app)
     url = database or parts["default_url"](settings.state_dir, name)
-    with parts["Views"](url) as views:
+    with parts["Views"](url, app=name) as views:
         now, totals, unread = views.freshness(), views.totals(), views.unread()
     states: dict[str, int] = {}
     for total in totals:
@@ -185,8 +185,9 @@ def _parts() -> dict[str, Callable[..., Any]]:
 
 
 def _database(settings: Settings, app: str, database: str | None) -> Any:  # noqa: ANN401 - an Engine
-    """The database with tables of this version; made where there are none."""
-    from jobstream.views.database import check_revision, revision_of  # noqa: PLC0415 - heavy
+    """The database with this app's tables, of this version; made where there are none."""
+    from jobstream.views.database import own_turn, revision_of  # noqa: PLC0415 - heavy
+    from jobstream.views.owner import claim  # noqa: PLC0415 - as above
 
     parts = _parts()
     url = database or parts["default_url"](settings.state_dir, app)
@@ -194,7 +195,8 @@ def _database(settings: Settings, app: str, database: str | None) -> Any:  # noq
     engine = parts["opened"](url)
     if revision_of(engine) is None:
         parts["migrate"](engine)
-    check_revision(engine)
+    with own_turn(engine) as connection:
+        claim(connection, app)
     return engine
 
 
