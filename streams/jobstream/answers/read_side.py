@@ -100,7 +100,7 @@ class ReadSide:
             return ViewsState(
                 ok=False, said=str(error), behind_s=None, behind_records=None, incomplete=()
             )
-        late = self._late(now)
+        late = now.late(self._fresh_s)
         said = late or f"{now.behind_s:.1f} s and {now.behind_records:,} records behind"
         lacks = f"; it may lack: {'; '.join(now.incomplete)}" if now.incomplete else ""
         is_well = not late and not now.incomplete
@@ -130,21 +130,11 @@ class ReadSide:
             # Another version may have migrated the tables since the last question.
             views.check()
             now = views.freshness()
-            if not any_age and (late := self._late(now)):
+            if not any_age and (late := now.late(self._fresh_s)):
                 raise NotFromViews(late, expected=True)
             return question(views), now
 
         return self._in_time(work)
-
-    def _late(self, now: Freshness) -> str:
-        if not now.as_of_ms:
-            return "the views have read nothing yet"
-        if now.behind_s > self._fresh_s:
-            return (
-                f"the views are {now.behind_s:,.0f} s behind, more than {self._fresh_s:g}: "
-                "look whether `jobstream views` runs"
-            )
-        return ""
 
     def _opened(self) -> Views:
         try:

@@ -24,6 +24,17 @@ class Freshness:
     incomplete: tuple[str, ...] = ()
     """What the answers may lack and why, a sentence each; empty: nothing that is known."""
 
+    def late(self, bound_s: float) -> str:
+        """Why these answers are too old to be used; "" if they are not older than that."""
+        if not self.as_of_ms:
+            return "the views have read nothing yet"
+        if self.behind_s > bound_s:
+            return (
+                f"the views are {self.behind_s:,.0f} s behind, more than {bound_s:g}: "
+                "look whether `jobstream views` runs"
+            )
+        return ""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredJob:

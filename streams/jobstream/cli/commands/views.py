@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jobstream.answers.read_side import FRESH_S
 from jobstream.cli.extras import needing
 from jobstream.cli.log_output import LogForm, configure
 from jobstream.cli.options import (
@@ -131,7 +132,8 @@ def rebuild_command(app: AppName, *, database: str | None) -> int:
 def status_command(app: AppName, *, database: str | None, as_json: bool) -> int:
     """Show how old the answers are, what they may lack, and how many jobs there are.
 
-    The exit code is 1 where answers lack something, or nothing was read yet.
+    The exit code is 1 where answers lack something, are more than 30 s behind, or nothing was read
+    yet.
     """
     parts = _parts()
     name, settings = name_and_settings(app)
@@ -146,6 +148,7 @@ def status_command(app: AppName, *, database: str | None, as_json: bool) -> int:
         "as_of_ms": now.as_of_ms,
         "behind_records": now.behind_records,
         "behind_s": round(now.behind_s, 3),
+        "late": now.late(FRESH_S) if now.as_of_ms else "",
         "incomplete": list(now.incomplete),
         "jobs": states,
         "unread_records": sum(each.n for each in unread),
@@ -154,16 +157,19 @@ def status_command(app: AppName, *, database: str | None, as_json: bool) -> int:
         print_json(told)
     else:
         _say_status(told)
-    return FAILURE if now.incomplete else OK
+    return FAILURE if now.incomplete or told["late"] else OK
 
 
 def _say_status(told: dict[str, Any]) -> None:
     say(f"database  {told['database']}")
-    say(f"as of     {told['behind_s']:.1f} s ago, {told['behind_records']:,} records behind")
+    behind = f"{told['behind_records']:,} records behind when it last wrote"
+    say(f"as of     {told['behind_s']:.1f} s ago, {behind}")
     counts = ", ".join(f"{n:,} {state}" for state, n in sorted(told["jobs"].items())) or "none"
     say(f"jobs      {counts}")
     if told["unread_records"]:
         say(f"unread    {told['unread_records']:,} records that are none of ours, or damaged")
+    if told["late"]:
+        say(f"late      {told['late']}")
     for text in told["incomplete"]:
         say(f"lacks     {text}")
 
