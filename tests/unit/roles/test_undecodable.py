@@ -49,4 +49,5 @@ def test_nobody_is_asked_where_all_that_is_registered_fits(
 ) -> None:
     start(OLD, limit_s=BOUND_S)
 
-    assert not caplog.records
+    # A client of the test before may still say that nobody answers it.
+    assert [each for each in caplog.records if each.name == "jobstream.roles"] == []
