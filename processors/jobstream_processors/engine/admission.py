@@ -136,10 +136,14 @@ class Admission:
         if (room.shut or room.held) and not self._was_let(room, delivery):
             room.hold(delivery)
             return False
-        return not self._keeps(room, delivery)
+        if not self._keeps(room, delivery):
+            return True
+        if room.shut:
+            self.let_in_vain(room, delivery)
+        return False
 
     def let_in_vain(self, room: WaitingRoom, delivery: Delivery) -> None:
-        """It may have been let go though its lane is shut, and a rule of its type keeps it."""
+        """It may have been let go though its lane is shut, and something else keeps it now."""
         for gate in self._letting:
             gate.taken_back(room, (delivery,), self._now_ms())
 
