@@ -74,7 +74,9 @@ def new_bank(
     with ExitStack() as ending:
         database, _, clock = request.param.partition(" ")
         if database == "sqlite":
-            url = f"sqlite:///{tmp_path / 'bank.db'}"
+            file = tmp_path / "bank.db"
+            file.touch()  # A relay's engine, which the bank looks by, makes none.
+            url = f"sqlite:///{file}"
         else:
             url = ending.enter_context(Postgres(clock)).url
 
