@@ -109,6 +109,7 @@ def flooded(works: Works) -> Lane:
     return lane
 
 
+@pytest.mark.pure("a gate of its own")
 def test_a_job_whose_turn_comes_under_a_pause_of_its_type_waits_for_its_end(
     shop: Shop, loop: asyncio.AbstractEventLoop
 ) -> None:
@@ -145,6 +146,7 @@ def test_fair_jobs_of_a_paused_type_do_not_run_either(
     assert len(set(works.hand.started)) == 100
 
 
+@pytest.mark.pure("a gate of its own")
 @pytest.mark.parametrize("wait_ms", [SOON_MS, FAR_MS])
 def test_a_probe_of_the_flood_guard_that_a_rule_keeps_is_not_waited_for(
     shop: Shop, loop: asyncio.AbstractEventLoop, wait_ms: int
@@ -168,6 +170,7 @@ def test_a_probe_of_the_flood_guard_that_a_rule_keeps_is_not_waited_for(
     assert set(works.hand.started) >= {"b", "c"}
 
 
+@pytest.mark.pure("a gate of its own")
 def test_a_probe_that_waits_aside_while_its_queue_is_paused_is_not_waited_for(
     shop: Shop, loop: asyncio.AbstractEventLoop
 ) -> None:
