@@ -17,7 +17,7 @@ from jobstream.views.batch import Run
 from jobstream.views.database import check_revision_in, opened, own_turn, parsed_url, translated
 from jobstream.views.db_tables import metadata
 from jobstream.views.migrating import migrate
-from jobstream.views.owner import claim
+from jobstream.views.owner import check_owner
 from jobstream.views.projection import Projection
 from jobstream.views.tables_built import mark_built
 
@@ -50,7 +50,7 @@ def rebuild(view: AppView, url: str, progress: Progress) -> int:
     live = opened(url)
     migrate(live)
     with own_turn(live) as connection:
-        claim(connection, view.app)
+        check_owner(connection, view.app)
     beside = _beside_file(url) if is_file else _beside_schema(live, url)
     try:
         migrate(beside)
