@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _COUNTS = ("fired", "missed", "merged", "skipped")
 GONE_FROM_CODE = "the code declares it no more, so it does not fire; remove it"
-BY_ROLE = "jobstream worker without --only, or with --only scheduler"
+BY_ROLE = "jobstream worker MODULE:APP without --only, or with --only scheduler"
 NOT_YET = (
     f"no process with the role scheduler ({BY_ROLE}) has started yet with the code that declares it"
 )

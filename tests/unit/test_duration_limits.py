@@ -45,7 +45,7 @@ def paused(for_: str) -> None:
 ALL = ("0s", "3650d")
 GIVEN: dict[str, tuple[Callable[[Any], object], str, str]] = {
     "delay": (lambda value: enqueued(delay=value), *ALL),
-    "expires_in": (lambda value: enqueued(expires_in=value), *ALL),
+    "expires_in": (lambda value: enqueued(expires_in=value), "1ms", "3650d"),
     "RetryAfter(delay)": (RetryAfter, *ALL),
     "Snooze(delay)": (Snooze, *ALL),
     "first": (lambda value: Backoff(first=value, cap="3650d"), *ALL),
