@@ -224,7 +224,7 @@ def deployed(newcomer: Newcomer, dev: Terminal, tmp_path: Path) -> Newcomer:  # 
     """The same code as another app, which no worker serves yet: its topics are there."""
     shutil.copytree(newcomer.folder / "shop", tmp_path / "shop")
     other = Newcomer(newcomer.programs, tmp_path, newcomer.environment)
-    other.edits('App("shop")', 'App("deployed")')
+    other.edits('App("shop"', 'App("deployed"')
     other.jobstream("topics apply APP")
     return other
 

@@ -96,9 +96,8 @@ class Observed:
                 JobsCollector(self.meter),
                 WorkerCollector(self.meter, self._standing),
                 TablesCollector(self._tables_use),
+                DeclaredCollector(self.declared),
             ]
-            if self.declared:
-                found.append(DeclaredCollector(self.declared))
         if self.delays is not None:
             found.append(DelayCollector(self.delays, self._held))
         if self.ticks is not None:

@@ -80,7 +80,8 @@ def live(facts: ProcessFacts) -> Sequence[Check]:
 
 def ready(facts: ProcessFacts) -> Sequence[Check]:
     """Whether the process does its work now."""
-    heard = facts.silent_s is not None and facts.silent_s <= SILENT_S_MAX
+    # Without a group it has nothing to hear, as a scheduler of an app without schedules.
+    heard = not facts.turns or (facts.silent_s is not None and facts.silent_s <= SILENT_S_MAX)
     silence = "yet" if facts.silent_s is None else f"for {facts.silent_s:.0f} s"
     return [
         Check("staying", not facts.leaving, "it is draining"),

@@ -58,7 +58,7 @@ def test_one_that_fires_them_says_nothing(
 
 def test_metrics_of_a_worker_tell_how_many_the_code_declares() -> None:
     seen = Observed("shop", ["worker"], {}, {}, 1.0)
-    assert declared(seen) == []
+    assert declared(seen) == [0]
     seen.declared = 2
 
     assert declared(seen) == [2]

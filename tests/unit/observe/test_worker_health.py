@@ -52,6 +52,11 @@ def test_all_is_well() -> None:
     assert not failed([*live(WELL), *ready(WELL), *started(WELL)])
 
 
+def test_a_process_without_a_group_has_nobody_to_hear() -> None:
+    # As one that only fires schedules, where the app has none.
+    assert not failed(ready(replace(WELL, turns=(), silent_s=None)))
+
+
 def test_the_handler_that_blocks_the_loop_is_named() -> None:
     blocked = replace(WELL, ticked_s=99.0, stepping="send_receipt")
     (check,) = [each for each in live(blocked) if not each.ok]

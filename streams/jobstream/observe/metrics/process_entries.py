@@ -68,8 +68,8 @@ PROCESS: tuple[Metric, ...] = (
            "Where the time of the thread that polls goes: poll, hand, wait, commit, other. The "
            "parts sum to wall clock."),
     Metric("jobs_schedules_declared", "gauge", "worker", (),
-           "Schedules that the code of this worker declares, whether or not it fires them. Not "
-           "there if it declares none."),
+           "Schedules that the code of this worker declares, whether or not it fires "
+           "them."),
     Metric("jobs_last_poll_timestamp_seconds", "gauge", "worker", ("group",),
            "When the consumer was polled last."),
     # -- the delay ladder
