@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
+from jobstream.sql.database_url import shown
 from jobstream.views.db_tables import meta
 from jobstream.views.errors import DatabaseTaken
 from jobstream.views.upserts import insert_new
@@ -27,9 +28,9 @@ def check_owner(connection: Connection, app: str) -> None:
     found = connection.execute(select(meta.c.value).where(meta.c.name == OWNER)).scalar()
     if found is None or found == app:
         return
-    where = connection.engine.url.render_as_string(hide_password=True)
     message = (
-        f"{where} has the jobs of app {found!r}, not of {app!r}: give {app!r} a database of its "
-        "own, or a schema, as in postgresql://host/name?options=-csearch_path%3DSCHEMA"
+        f"{shown(connection.engine.url)} has the jobs of app {found!r}, not of {app!r}: give "
+        f"{app!r} a database of its own, or a schema, as in "
+        "postgresql://host/name?options=-csearch_path%3DSCHEMA"
     )
     raise DatabaseTaken(message)

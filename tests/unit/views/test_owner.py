@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.harness.folded import fold_of, logs_of, made, rows_in, sqlite_in, whole
+from tests.harness.postgres import Postgres
 
 from jobstream import App
 from jobstream.operate.view import AppView
@@ -67,7 +68,7 @@ def test_two_apps_never_share_a_table(tmp_path: Path) -> None:
         before = rows_in(engine)
 
         with pytest.raises(DatabaseTaken, match=REFUSAL):
-            Writer(engine, fold_of(jobs.broker, "billing")).write(
+            Writer(engine, fold_of(jobs.broker, "billing"), "billing").write(
                 [run for run in logs if run.where.topic.startswith("billing.")]
             )
 
@@ -117,3 +118,16 @@ def test_tables_that_are_nobodys_become_the_first_app_s(tmp_path: Path) -> None:
     with pytest.raises(DatabaseTaken, match=REFUSAL):
         Views(url, app="billing").check()
     engine.dispose()
+
+
+def test_the_refusal_shows_no_password_of_the_url() -> None:
+    with Postgres() as server:
+        engine = opened(f"{server.url}?sslpassword=hunter2")
+        migrate(engine)
+        with own_turn(engine) as connection:
+            claim(connection, "shop")
+            with pytest.raises(DatabaseTaken, match=r"sslpassword=\*\*\*") as refused:
+                claim(connection, "billing")
+        engine.dispose()
+
+    assert "hunter2" not in str(refused.value)
