@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import statistics
-import threading
 import time
 import uuid
 from contextlib import closing, contextmanager
@@ -16,6 +15,7 @@ from sqlalchemy import create_engine, func, select, text
 from sqlalchemy.orm import Session
 from tests.bench.report import Figure, not_measured
 from tests.harness.postgres import Postgres
+from tests.harness.relaying import running
 
 from jobstream import App, Job
 from jobstream.kafka.client.admin import Admin
@@ -93,13 +93,8 @@ def _relaying(url: str, app: App) -> Iterator[Relay]:
     with opened(url) as engine, closing(sink):
         sender = RowSender(app, sink, app.client.transport)
         relay = Relay(engine, OutboxRows(engine, app.name), sender, lives_ms(app))
-        thread = threading.Thread(target=relay.run, daemon=True)
-        thread.start()
-        try:
+        with running(relay, WAIT_S):
             yield relay
-        finally:
-            relay.close()
-            thread.join(WAIT_S)
 
 
 def _written(engine: Engine, job: Job[Mail, None], rows: int) -> Figure:

@@ -71,7 +71,7 @@ def _folded(url: str, jobs: int) -> Iterator[Figure]:
     migrate(engine)
     catalogue = Catalogue()
     catalogue.register(CODEC.schema)
-    writer = Writer(engine, Fold(catalogue))
+    writer = Writer(engine, Fold(catalogue), "bench")
     wall = cpu = 0.0
     for first in range(0, jobs, BATCH):
         copies, rows = _made(first, BATCH, jobs)

@@ -71,7 +71,7 @@ def made(engine: Engine, broker: MemoryBroker, app: str) -> Writer:
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE alembic_version (version_num TEXT NOT NULL)")
         connection.exec_driver_sql(f"INSERT INTO alembic_version VALUES ('{REVISION}')")  # noqa: S608 - our own
-    return Writer(engine, fold_of(broker, app))
+    return Writer(engine, fold_of(broker, app), app)
 
 
 def rows_in(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:

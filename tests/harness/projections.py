@@ -117,7 +117,7 @@ def straight(view: AppView, url: str) -> dict[str, list[tuple[Any, ...]]]:
         assert named is not None
         where = Where(topic, number, ids[topic], str(named.kind), named.queue, named.rung)
         runs.append(Run(where, low, high, found[topic, number], high, 0))
-    Writer(engine, Fold(view.catalogue)).write(runs)
+    Writer(engine, Fold(view.catalogue), view.app).write(runs)
     rows = rows_in(engine)
     engine.dispose()
     return rows

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobstream_processors.core.decide import Retry
+from jobstream_processors.core.decide import LetGo, Retry
 from jobstream_processors.delivery import BEHIND, offset_of
 from jobstream_processors.engine.gates.cancel import Cancels
 from jobstream_processors.engine.gates.flood import Floods
@@ -139,10 +139,16 @@ class Admission:
         if not self._keeps(room, delivery):
             return True
         if room.shut:
-            self.let_in_vain(room, delivery)
+            self._let_in_vain(room, delivery)
         return False
 
-    def let_in_vain(self, room: WaitingRoom, delivery: Delivery) -> None:
+    def answered(self, room: WaitingRoom, delivery: Delivery, decision: Decision | None) -> None:
+        """So its rules said of one that was let go though its lane is shut."""
+        begins = decision is None and delivery.waits is None
+        if not begins and type(decision) is not LetGo:
+            self._let_in_vain(room, delivery)
+
+    def _let_in_vain(self, room: WaitingRoom, delivery: Delivery) -> None:
         """It may have been let go though its lane is shut, and something else keeps it now."""
         for gate in self._letting:
             gate.taken_back(room, (delivery,), self._now_ms())
@@ -174,8 +180,7 @@ class Admission:
 
     def _was_let(self, room: WaitingRoom, delivery: Delivery) -> bool:
         """Whether it was let go though its lane is shut, and gave its unique key up since."""
-        shut_by = len(room.shut)
-        return shut_by == 1 and any(gate.let(room) is delivery for gate in self._letting)
+        return len(room.shut) == 1 and any(gate.let(room) is delivery for gate in self._letting)
 
     def _keeps(self, room: WaitingRoom, delivery: Delivery) -> bool:
         """Set it aside if a gate keeps it."""

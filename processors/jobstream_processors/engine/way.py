@@ -157,8 +157,8 @@ class Way:
     def _has_turn(self, room: WaitingRoom, delivery: Delivery, *, begins: bool = True) -> bool:
         """Whether its rules let it begin now; if not, it waits, ends or leaves for the ladder."""
         decision = self.turns.ask(room, delivery, begins=begins)
-        if room.shut and (delivery.waits or not (decision is None or type(decision) is LetGo)):
-            self.admission.let_in_vain(room, delivery)
+        if room.shut:
+            self.admission.answered(room, delivery, decision)
         if decision is None:
             return delivery.waits is None
         if not delivery.holds_key and type(decision) is not LetGo:

@@ -68,28 +68,19 @@ class ClusterReader:
 
     def topic_ids(self, topics: Iterable[str]) -> dict[str, str]:
         """The ids of these incarnations of existing topics."""
-        names = set(topics)
-        found = self._asking.described(names) if names else {}
-        return {name: str(topic.topic_id) for name, topic in found.items()}
+        return self._ids(topics)
 
     def spans(self, places: Iterable[Place]) -> dict[Place, tuple[int, int]]:
         """(first offset kept, next offset to be written) of each partition."""
-        wanted = list(places)
-        low = self._offsets(wanted, _EARLIEST)
-        high = self._offsets(wanted, _LATEST)
-        return {place: (low[place], high[place]) for place in wanted}
+        return self._spans(places)
 
     def ids_there(self, topics: Iterable[str]) -> dict[str, str]:
         """The same as `topic_ids`, without the topics that do not exist."""
-        names = set(topics)
-        found = self._asking.described(names, MISSING) if names else {}
-        return {name: str(topic.topic_id) for name, topic in found.items()}
+        return self._ids(topics, MISSING)
 
     def spans_there(self, places: Iterable[Place]) -> dict[Place, tuple[int, int]]:
         """The same as `spans`, without the partitions that do not exist."""
-        low = self._offsets(list(places), _EARLIEST, _GONE)
-        high = self._offsets(list(low), _LATEST, _GONE)
-        return {place: (low[place], end) for place, end in high.items()}
+        return self._spans(places, _GONE)
 
     def at_time(self, places: Iterable[Place], epoch_ms: int) -> dict[Place, int]:
         """The offset of the first record appended at `epoch_ms` or later; the end if none was."""
@@ -154,6 +145,18 @@ class ClusterReader:
             if each.error is not None:
                 message = f"{each.topic} [{each.partition}]: {each.error.str()}"
                 raise BrokerRefused(message)
+
+    def _ids(self, topics: Iterable[str], accepted: frozenset[int] = frozenset()) -> dict[str, str]:
+        names = set(topics)
+        found = self._asking.described(names, accepted) if names else {}
+        return {name: str(topic.topic_id) for name, topic in found.items()}
+
+    def _spans(
+        self, places: Iterable[Place], accepted: frozenset[int] = frozenset()
+    ) -> dict[Place, tuple[int, int]]:
+        low = self._offsets(list(places), _EARLIEST, accepted)
+        high = self._offsets(list(low), _LATEST, accepted)
+        return {place: (low[place], end) for place, end in high.items()}
 
     def _offsets(
         self, places: list[Place], spec: OffsetSpec, accepted: frozenset[int] = frozenset()

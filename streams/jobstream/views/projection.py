@@ -65,7 +65,7 @@ class Projection:
         self.engine = engine
         self.stopping = False
         self._learning = threading.Lock()
-        self._writer = Writer(engine, Fold(view.catalogue, self._learn))
+        self._writer = Writer(engine, Fold(view.catalogue, self._learn), view.app)
         self._ids: dict[str, str] = {}
         self._held: dict[TopicPartition, Where] = {}
         self.folded = 0

@@ -34,11 +34,8 @@ def indexed(text: str) -> str:
     text = cleaned(text)
     if 4 * len(text) <= INDEXED_BYTES_MAX:
         return text
-    raw = text.encode()
-    if len(raw) <= INDEXED_BYTES_MAX:
-        return text
-    mark = "~" + hashlib.sha256(raw).hexdigest()
-    return raw[: INDEXED_BYTES_MAX - len(mark)].decode(errors="ignore") + mark
+    # Where the cut goes through a character, what is left of that goes, too.
+    return indexed_bytes(text.encode()).decode(errors="ignore")
 
 
 def indexed_bytes(raw: bytes) -> bytes:

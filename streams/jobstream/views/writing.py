@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from jobstream.topics.names import parse
 from jobstream.views.batch import Written, both, halves
 from jobstream.views.changes import (
     ActTold,
@@ -39,6 +38,8 @@ if TYPE_CHECKING:
     from jobstream.views.changes import Change
     from jobstream.views.record_fold import Fold
 
+    Read = Sequence[tuple[Run, list[tuple[int, tuple[Change, ...]]]]]
+
 log = logging.getLogger("jobstream.views")
 
 REASON_CHARS_MAX = 300
@@ -47,9 +48,11 @@ REASON_CHARS_MAX = 300
 class Writer:
     """Writes batches to one database. Used by one thread at a time."""
 
-    def __init__(self, engine: Engine, fold: Fold) -> None:
+    def __init__(self, engine: Engine, fold: Fold, app: str) -> None:
+        """`app`: whose records these are, and whose the tables must be."""
         self._engine = engine
         self._fold = fold
+        self._app = app
 
     def write(self, runs: Sequence[Run]) -> Written:
         """Fold the runs and store what they change; blocks until it is committed.
@@ -72,8 +75,7 @@ class Writer:
 
     def _write(self, runs: Sequence[Run]) -> Written:
         read = [(run, [self._changes(run, at) for at in range(len(run.records))]) for run in runs]
-        with own_turn(self._engine) as connection:
-            return _store(connection, read)
+        return self._store(read)
 
     def _pass_over(self, run: Run, error: ValueRefused) -> Written:
         """Count the one record of the run as unread: what comes after it must not wait for it."""
@@ -82,8 +84,12 @@ class Writer:
             at = run.where.topic, run.where.partition, record.offset() or 0
             log.error("views_record_refused", extra={"place": at, "reason": str(error)})
             read.append((at[2], (Unread(*at, record.timestamp()[1], str(error)),)))
+        return self._store([(run, read)])
+
+    def _store(self, read: Read) -> Written:
         with own_turn(self._engine) as connection:
-            return _store(connection, [(run, read)])
+            claim(connection, self._app)
+            return _store(connection, read)
 
     def _changes(self, run: Run, at: int) -> tuple[int, tuple[Change, ...]]:
         record = run.records[at]
@@ -99,11 +105,7 @@ def stored_places(connection: Connection, topic_ids: Iterable[str]) -> dict[tupl
     return found
 
 
-def _store(
-    connection: Connection, read: Sequence[tuple[Run, list[tuple[int, tuple[Change, ...]]]]]
-) -> Written:
-    for app in {named.app for run, _ in read if (named := parse(run.where.topic)) is not None}:
-        claim(connection, app)
+def _store(connection: Connection, read: Read) -> Written:
     stored = stored_places(connection, (run.where.topic_id for run, _ in read))
     nexts = {key: row.next for key, row in stored.items()}
     times = {key: row.record_ms for key, row in stored.items()}

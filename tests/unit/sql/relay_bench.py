@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
+from tests.harness.relaying import running
 from tests.harness.waiting import wait_until
 from tests.unit.sql.ledger import Receipt, count
 
@@ -66,16 +66,11 @@ class Bench:
 
     @contextmanager
     def relaying(self) -> Iterator[Relay]:
-        with opened(str(self.engine.url)) as engine:
-            relay = self.relay(engine)
-            thread = threading.Thread(target=relay.run, daemon=True)
-            thread.start()
-            try:
-                yield relay
-            finally:
-                relay.close()
-                thread.join(LIMIT_S)
-                assert not thread.is_alive()
+        with (
+            opened(str(self.engine.url)) as engine,
+            running(self.relay(engine), LIMIT_S) as relay,
+        ):
+            yield relay
 
     def left(self) -> int:
         return count(self.engine, outbox)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
+from tests.harness.relaying import running
 from tests.harness.waiting import wait_until
 from tests.unit.sql.ledger import Receipt, shop
 from tests.unit.sql.relay_bench import LIMIT_S, Bench, Clock, spoil
@@ -245,14 +245,10 @@ def test_without_tables_it_says_how_to_make_them(bench: Bench, tmp_path: Path) -
 
 def test_a_database_that_is_away_is_waited_for(bench: Bench) -> None:
     away = engine_of(make_url("postgresql+psycopg://nobody:secret@127.0.0.1:9/none"))
-    relay = bench.relay(away)
-    thread = threading.Thread(target=relay.run, daemon=True)
-    thread.start()
-    where = "OperationalError at postgresql://nobody:***@127.0.0.1:9/none"
-    wait_until(lambda: where in relay.trouble, "it says so", limit_s=LIMIT_S)
-    wait_until(lambda: relay.oldest_s > 1, "the age grows", limit_s=LIMIT_S)
-    relay.close()
-    thread.join(LIMIT_S)
+    with running(bench.relay(away), LIMIT_S) as relay:
+        where = "OperationalError at postgresql://nobody:***@127.0.0.1:9/none"
+        wait_until(lambda: where in relay.trouble, "it says so", limit_s=LIMIT_S)
+        wait_until(lambda: relay.oldest_s > 1, "the age grows", limit_s=LIMIT_S)
     away.dispose()
     assert not relay.started
 
