@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from jobstream_processors.core.key_facts import HeldBy, KeyFacts, Newest
-from jobstream_processors.core.unique_answer import Later, Takes, Waits, answer
+from jobstream_processors.core.unique_answer import Free, Later, Takes, Waits, answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -35,7 +35,7 @@ class KeyTable(Protocol):
 class _Key(Generic[Item]):
     """One key that is asked for."""
 
-    __slots__ = ("asking", "facts", "holder")
+    __slots__ = ("asking", "facts", "holder", "in_vain")
 
     def __init__(self, facts: KeyFacts) -> None:
         self.facts = facts
@@ -43,6 +43,12 @@ class _Key(Generic[Item]):
         """In memory: its offset is not finished."""
         self.asking: dict[str, Item] = {}
         """The deliveries in flight that asked for it, by the ids of their jobs."""
+        self.in_vain: dict[str, int] = {}
+        """The places of those of them that did not get it, by the ids of their jobs."""
+
+    def before(self, asks: Asks) -> str | None:
+        """A job before it that did not get the key and whose end is in no table yet."""
+        return next((each for each, place in self.in_vain.items() if place < asks.place), None)
 
 
 class UniqueKeys(Generic[Item]):
@@ -83,6 +89,16 @@ class UniqueKeys(Generic[Item]):
         key = self._keys[name]
         holder = self._holder(key, asks.job_id, now_ms)
         given = answer(key.facts, asks, holder, now_ms)
+        if holder is None and asks.mode.latest and not asks.redriven and isinstance(given, Takes):
+            # An heir that reads the earlier one again would give it the key, and end this one,
+            # which had begun, as the duplicate of a later one.
+            earlier = key.before(asks)
+            if earlier is not None:
+                given = Waits(earlier)
+        if isinstance(given, Takes | Free):
+            key.in_vain.pop(asks.job_id, None)
+        else:
+            key.in_vain[asks.job_id] = asks.place
         if isinstance(given, Takes):
             if key.holder is None or key.holder.job_id != asks.job_id:
                 key.holder = HeldBy(asks.place, *delivery, asks.job_id, asks.expires_ms)
@@ -127,6 +143,7 @@ class UniqueKeys(Generic[Item]):
         if key is None or key.asking.get(job_id) is not item:
             return
         del key.asking[job_id]
+        key.in_vain.pop(job_id, None)
         if not key.asking:
             del self._keys[name]
         elif key.holder is not None and key.holder.job_id == job_id:
