@@ -108,10 +108,10 @@ def await_done(url: str, number: int) -> None:
     wait_until(done, f"{number} are done in the views", limit_s=LIMIT_S)
 
 
-def next_of(url: str, topic: str) -> int | None:
+def next_of(engine: Engine, topic: str) -> int | None:
     """Which offset of the topic's only partition is stored next; None: it has no place."""
     query = select(places.c.next).where(places.c.topic == topic)
-    with tables_in(url) as engine, engine.connect() as connection:
+    with engine.connect() as connection:
         return connection.execute(query).scalar()
 
 
@@ -250,7 +250,8 @@ def test_a_topic_that_brokers_show_late_is_read_once_they_do(
         assert not all(check.ok for check in role.probes.ready())
         shown.set()
         # That the job is done is told by another topic, too.
-        wait_until(lambda: next_of(url, topic) == 1, "its record is stored", limit_s=LIMIT_S)
+        engine = role.projection.engine
+        wait_until(lambda: next_of(engine, topic) == 1, "its record is stored", limit_s=LIMIT_S)
         assert not role.projection.trouble
 
 

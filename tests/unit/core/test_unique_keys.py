@@ -72,13 +72,6 @@ def test_the_newest_begins_once_the_end_of_those_it_replaced_is_in_the_table(row
     assert owner.asks(2) == Takes(), "what it has it keeps"
 
 
-def test_a_newer_job_holds_up_nothing_that_came_before_it(rows: Rows) -> None:
-    owner = Asking(rows)
-    assert owner.enters(0) == Takes()
-    assert owner.enters(1) == Waits("0")
-    assert owner.asks(0) == Takes()
-
-
 def test_what_had_the_key_is_not_waited_for_after_its_hold(rows: Rows) -> None:
     owner = Asking(rows)
     assert owner.enters(0) == Takes()
