@@ -101,7 +101,7 @@ class Parts:
     child_begins: Callable[[], None] | None = None
     """What a child process does first; it is pickled."""
     children_leave_s: Callable[[], float] | None = None
-    """How long child processes may take to leave what their handlers share; None: nothing."""
+    """How long child processes may take to do what is left to do at their end; None: nothing is."""
     make_children: MakeChildren = child_processes
     closer_s: float = 5.0
     """How often dead letters are looked at that a redrive or a late success closed."""

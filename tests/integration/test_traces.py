@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 import uuid
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from tests.harness.fleet import Fleet
 from tests.harness.served import Served
+from tests.harness.span_receiver import receiving
 from tests.harness.waiting import wait_until
 
 from jobstream import App
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from opentelemetry.proto.trace.v1.trace_pb2 import Span
+    from tests.harness.span_receiver import Receiver
 
     from jobstream.broker.embedded import EmbeddedKafka
 
@@ -33,8 +32,10 @@ LIMIT_S = 180.0
 
 
 @dataclass(frozen=True)
-class Nothing:
-    """Stands for the arguments where the test only makes topics."""
+class Mail:
+    """As the program's."""
+
+    to: str
 
 
 PROGRAM = '''
@@ -66,6 +67,16 @@ def splits(args: Mail, ctx: Context) -> None:
     with trace.get_tracer("user").start_as_current_span("user in child"):
         ctx.enqueue(child, args)
 '''
+OWN = """
+# In place of what the worker and its children would set up.
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+provider = TracerProvider()
+provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+trace.set_tracer_provider(provider)
+"""
 PRODUCER = '''
 """A service that has OpenTelemetry set up in the ordinary way."""
 from opentelemetry import trace
@@ -86,59 +97,10 @@ provider.shutdown()
 '''
 
 
-class Receiver(ThreadingHTTPServer):
-    """What a collector is to an exporter: takes spans over HTTP and keeps them."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Taking)
-        self.spans: list[tuple[str, Span]] = []
-        """(service, span)"""
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def take(self, body: bytes) -> None:
-        for group in ExportTraceServiceRequest.FromString(body).resource_spans:
-            named = {pair.key: pair.value.string_value for pair in group.resource.attributes}
-            for scope in group.scope_spans:
-                self.spans += [(named["service.name"], span) for span in scope.spans]
-
-    def trace_of(self, root: str) -> dict[str, list[tuple[str, Span]]]:
-        """Name → (service, span) in the order they began, of the trace with that root."""
-        roots = [span.trace_id for _, span in list(self.spans) if span.name == root]
-        found: dict[str, list[tuple[str, Span]]] = {}
-        spans = [pair for pair in list(self.spans) if pair[1].trace_id in roots]
-        for service, span in sorted(spans, key=lambda pair: pair[1].start_time_unix_nano):
-            found.setdefault(span.name, []).append((service, span))
-        return found
-
-
-class Taking(BaseHTTPRequestHandler):
-    """One export."""
-
-    def do_POST(self) -> None:
-        """Keep the spans; an empty body says that all were accepted."""
-        assert isinstance(self.server, Receiver)
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.path == "/v1/traces":
-            self.server.take(body)
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    with Receiver() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+    with receiving() as found:
+        yield found
 
 
 def told(span: Span) -> dict[str, Any]:
@@ -150,6 +112,21 @@ def told(span: Span) -> dict[str, Any]:
 
 def linked(span: Span) -> dict[str, bytes]:
     return {link.attributes[0].value.string_value: link.span_id for link in span.links}
+
+
+def environment_of(
+    name: str, kafka: EmbeddedKafka, folder: Path, receiver: Receiver, every_ms: int = 100
+) -> dict[str, str]:
+    """Where the processes find all they need; their spans are sent every so often."""
+    return {
+        "TRACED_APP": name,
+        "PYTHONPATH": str(folder),
+        "JOBSTREAM_TRACING": "on",
+        "JOBSTREAM_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "JOBSTREAM_STATE_DIR": str(folder / "state"),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.address,
+        "OTEL_BSP_SCHEDULE_DELAY": str(every_ms),
+    }
 
 
 def run_producer(folder: Path, environment: dict[str, str]) -> list[str]:
@@ -173,18 +150,10 @@ def test_jobs_are_readable_traces_across_processes(
     name = f"traced-{uuid.uuid4().hex[:8]}"
     (tmp_path / "tracedshop.py").write_text(PROGRAM)
     (tmp_path / "producer.py").write_text(PRODUCER)
-    environment = {
-        "TRACED_APP": name,
-        "PYTHONPATH": str(tmp_path),
-        "JOBSTREAM_TRACING": "on",
-        "JOBSTREAM_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-        "JOBSTREAM_STATE_DIR": str(tmp_path / "state"),
-        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.address,
-        "OTEL_BSP_SCHEDULE_DELAY": "100",
-    }
+    environment = environment_of(name, kafka, tmp_path, receiver)
     app = App(name, bootstrap_servers=kafka.bootstrap_servers)
     mail = app.queue("mail", partitions=1)
-    app.declare("fails", Nothing, queue=mail)
+    app.declare("fails", Mail, queue=mail)
     served = Served(app)
     command = [sys.executable, "-m", "jobstream", "worker", "tracedshop:app"]
     with Fleet(command, tmp_path, environment) as fleet:
@@ -202,6 +171,27 @@ def test_jobs_are_readable_traces_across_processes(
 
     _check_retries(receiver.trace_of("POST /orders"), name, fails, letter.headers)
     _check_children(receiver.trace_of("POST /parcels"), name, splits)
+
+
+def test_a_drained_worker_lets_its_children_send_what_they_have(
+    kafka: EmbeddedKafka, tmp_path: Path, receiver: Receiver
+) -> None:
+    name = f"traced-{uuid.uuid4().hex[:8]}"
+    (tmp_path / "tracedshop.py").write_text(PROGRAM + OWN)
+    app = App(name, bootstrap_servers=kafka.bootstrap_servers)
+    splits = app.declare("splits", Mail, queue=app.queue("mail", partitions=1))
+    served = Served(app)
+    command = [sys.executable, "-m", "jobstream", "worker", "tracedshop:app"]
+    # So late that nothing is sent before the processes leave.
+    environment = environment_of(name, kafka, tmp_path, receiver, every_ms=600_000)
+    with Fleet(command, tmp_path, environment) as fleet:
+        worker = fleet.start()
+        served.end_of(splits.enqueue(Mail("ann")).job_id, LIMIT_S)
+        assert not receiver.spans
+        assert fleet.drain(worker) == 0
+    served.close()
+
+    assert "user in child" in {span.name for _, span in receiver.spans}
 
 
 def _check_retries(

@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from jobstream_processors.core.outcome import Unstarted
+from jobstream_processors.execute import child_end
 from jobstream_processors.execute.crossing import (
     BACK,
     BEGINS,
@@ -130,9 +131,10 @@ class Service:
         return handler
 
     def leave(self) -> None:
-        """Leave what its handlers shared; blocks for some seconds at most."""
+        """Leave what its handlers shared, and do what is left to do; blocks for some seconds."""
         if self._shared is not None:
             self._shared.leave()
+        child_end.end()
 
 
 def main(descriptors: list[int]) -> None:

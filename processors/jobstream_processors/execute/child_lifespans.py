@@ -23,7 +23,7 @@ START_S_MAX = 45.0
 Less than the worker gives the child to get ready, which is a minute with its imports: so the child
 says which lifespan it was."""
 LEAVE_S = 5.0
-"""How long a child that is let go may take to leave its lifespans. The worker gives it no more."""
+"""How long a child that is let go may take to leave its lifespans."""
 
 
 class ChildLifespans:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from jobstream_processors.core.outcome import STOPPED, Interrupted
 from jobstream_processors.execute.line import Starter
-from jobstream_processors.execute.one_child import OneChild
+from jobstream_processors.execute.one_child import LEFT_S_MAX, OneChild
 from jobstream_processors.execute.outbox import BEGIN_BY_MS, LONG
 from jobstream_processors.execute.running import UNBARRED, Executor, measured, no_entry
 
@@ -115,7 +115,7 @@ class ProcessExecutor(Executor):
         self._cut(delivery, STOPPED)
 
     def close(self) -> None:
-        """Stop every child. Those that share something may leave that first: see `_let_go`."""
+        """Stop every child. Idle ones may have something left to do at their end: see `_let_go`."""
         self._closed = True
         if self._leave_s is not None:
             self._let_go(self._leave_s())
@@ -125,8 +125,8 @@ class ProcessExecutor(Executor):
         self._children.clear()
 
     def _let_go(self, limit_s: float) -> None:
-        """Blocks for so long, at most: nothing is left to do on the loop by now."""
-        until_s = self.machine.awake_s() + limit_s
+        """Blocks for so long, and LEFT_S_MAX, at most: nothing is left to do on the loop by now."""
+        until_s = self.machine.awake_s() + min(limit_s, LEFT_S_MAX)
         leaving = [child for child in self._children if child.let_go()]
         for child in self._children:
             if child not in leaving:

@@ -130,7 +130,7 @@ class WorkerRole(Role):
             concurrency=settings.concurrency,
             children=settings.children or default_children(),
             child_begins=wishes.child_begins,
-            children_leave_s=ground.left_s if app.lifespans else None,
+            children_leave_s=ground.left_s if app.lifespans or settings.tracing else None,
             tracing=tracing_of(app.name, settings),
             failed=failures.tell if app.failure_callbacks else None,
             died=deaths.died if app.death_callbacks else None,

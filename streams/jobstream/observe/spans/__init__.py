@@ -46,7 +46,8 @@ def spans_sent(app: str, settings: Settings) -> Iterator[None]:
     try:
         yield
     finally:
-        leave()
+        if leave is not None:
+            leave()
 
 
 def send_tracing() -> SendTracing:

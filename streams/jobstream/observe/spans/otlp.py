@@ -25,14 +25,14 @@ CHILD_EVERY_MS = 500
 """A child process may be killed at any time: it sends more often."""
 
 
-def start(service: str, every_ms: int | None = None) -> Callable[[], None]:
+def start(service: str, every_ms: int | None = None) -> Callable[[], None] | None:
     """Send this process's spans from now on; what it returns sends the last ones, at most 3 s.
 
     `service` names the process where OTEL_SERVICE_NAME does not; `every_ms` is how often batches
-    are sent where it is given. Does nothing where a tracer provider is set already.
+    are sent where it is given. None, and nothing is done, where a tracer provider is set already.
     """
     if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-        return lambda: None  # The spans belong to a provider of user code.
+        return None  # User code's, which is used as it is; or ours.
     provider = TracerProvider(resource=_resource(service), shutdown_on_exit=False)
     batches = BatchSpanProcessor(OTLPSpanExporter(), schedule_delay_millis=every_ms)
     provider.add_span_processor(batches)
