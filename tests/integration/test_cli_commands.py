@@ -114,7 +114,7 @@ def test_a_dead_job_is_shown_redriven_and_done(shop: Shop, workers: list[Worker]
     workers.append(worker := Worker(shop))
     worker.hear("job_dead")
 
-    (letter,) = shop.lines("dlq", "list")
+    (letter,) = shop.letters(1)  # The worker says so before its letter is acknowledged.
     none = shop.lines("dlq", "list", "--reason", "permanent")
     shown = shop.json("dlq", "show", job_id)
     printed = shop.run("dlq", "show", job_id)
