@@ -57,6 +57,11 @@ def refuse_taken(port: int) -> None:
         raise PortInUseError(message)
 
 
+def is_taken(port: int) -> bool:
+    """Whether somebody listens on that port of this machine now."""
+    return not _is_free(port)
+
+
 def _free_ports(count: int, avoid: list[int]) -> list[int]:
     found: list[int] = []
     dice = random.SystemRandom()

@@ -64,9 +64,13 @@ def _sees_no_gap(bootstrap: str, expected: frozenset[int]) -> bool:
     )
 
 
-def serves(bootstrap: str) -> bool:
-    """Whether any broker answers at `bootstrap` within a quarter of a second."""
-    return bool(_listed(_quiet_client(bootstrap)))
+def serves(bootstrap: str, limit_s: float = 0.0) -> bool:
+    """Whether any broker answers at `bootstrap` within a quarter of a second, or `limit_s`."""
+    admin, deadline = _quiet_client(bootstrap), time.monotonic() + limit_s
+    while not _listed(admin):
+        if time.monotonic() >= deadline:
+            return False
+    return True
 
 
 def _quiet_client(bootstrap: str) -> AdminClient:

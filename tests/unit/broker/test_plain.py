@@ -19,6 +19,7 @@ from jobstream.broker import (
     NoSuchNodeError,
     PortInUseError,
     down,
+    ready,
     status,
     up,
 )
@@ -32,6 +33,7 @@ from jobstream.broker.broker_settings import (
 from jobstream.broker.data_places import broker_state_directory, cache_directory
 from jobstream.broker.free_ports import choose_addresses, local_port
 from jobstream.broker.node import last_words
+from jobstream.cli.commands import dev
 from jobstream.cli.root import root
 
 if TYPE_CHECKING:
@@ -76,6 +78,18 @@ def test_the_command_starts_it_where_other_commands_look(taken_port: int, tmp_pa
 
     assert said.exit_code == 1
     assert f"port {taken_port} in use" in said.output
+
+
+def test_a_broker_that_takes_its_time_is_used_all_the_same(
+    taken_port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = iter([frozenset[int](), frozenset({1})])
+    monkeypatch.setattr(ready, "_listed", lambda _admin: next(answers))
+
+    with dev._broker(f"127.0.0.1:{taken_port}"):  # noqa: SLF001 - one step of a command that goes on
+        pass
+
+    assert f"using the one at 127.0.0.1:{taken_port}" in capsys.readouterr().out
 
 
 def test_a_directory_that_cannot_be_made_is_named_with_the_way_out(

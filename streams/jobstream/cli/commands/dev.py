@@ -36,6 +36,8 @@ RELAY = "relay"
 PROCESSES = (*ROLES, "exporter", RELAY, VIEWS, WEB)
 SCHEDULER = "scheduler"
 WEB_PORT = 8_390
+ANSWER_S = 10.0
+"""So long an answer is waited for, unless it is clear that no broker is there."""
 NAMES_MAX = 3
 """Changed files that are named; more are counted."""
 
@@ -197,14 +199,15 @@ def _tell_how(declared: Declared) -> None:
 @contextmanager
 def _broker(servers: str) -> Iterator[None]:
     """A broker at that address: the one that answers, or one of our own for as long as needed."""
-    from jobstream.broker.free_ports import local_port  # noqa: PLC0415 - with the command only
+    from jobstream.broker.free_ports import is_taken, local_port  # noqa: PLC0415 - with the command only
     from jobstream.broker.ready import serves  # noqa: PLC0415 - as above
 
-    if serves(servers):
+    port = local_port(servers)
+    # Where somebody listens it may be a broker on a busy machine, which takes its time to answer.
+    if serves(servers, ANSWER_S if port is None or is_taken(port) else 0.0):
         say(f"broker  | using the one at {servers}")
         yield
         return
-    port = local_port(servers)
     if port is None:
         message = (
             f"no broker answers at {servers}, and jobstream starts one only at 127.0.0.1:PORT: "
