@@ -59,7 +59,7 @@ child = os.fork()
 if child == 0:
     sys.exit(0)  # an ordinary exit: it runs the exit handlers that fork copied
 os.waitpid(child, 0)
-served = serves(kafka.bootstrap_servers) and kafka.directory.is_dir()
+served = serves(kafka.bootstrap_servers, 60.0) and kafka.directory.is_dir()
 print(kafka.pids[0], served, kafka.directory, flush=True)
 sys.stdin.read()
 """
