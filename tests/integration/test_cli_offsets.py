@@ -22,7 +22,7 @@ def test_a_place_that_retention_passed_is_left_by_a_reset(
     for partition in range(2):  # Each has a place to go on from before the worker leaves.
         shop.enqueue_on(partition, f"o-{partition}")
     workers.append(first := Worker(shop))
-    first.hear("sent o-", times=2)
+    wait_until(lambda: is_at_its_end(shop), "both partitions are read", limit_s=WAIT_S)
     assert first.drain() == 0
     shop.enqueue_on(0, "gone")
     shop.enqueue_on(1, "kept")
@@ -69,6 +69,8 @@ def test_a_reset_moves_offset_and_mirror_and_rows_still_hold(
     shop.enqueue("o-3")
     workers.append(second := Worker(shop))
     second.hear("sent o-3")
+    # The partition without it may be taken over later.
+    wait_until(lambda: is_at_its_end(shop), "both partitions are read", limit_s=WAIT_S)
     assert second.drain() == 0
 
     assert "offset 999 is not in" in outside
