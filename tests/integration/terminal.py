@@ -17,6 +17,18 @@ if TYPE_CHECKING:
     from jobstream import App
 
 
+_OBEYED = {"timeout": "2m"}
+"""Workers of a busy machine may take longer to obey than an operator is made to wait."""
+DEFAULTS = {
+    "control": {
+        **dict.fromkeys(("pause", "resume", "quiet", "unquiet", "drain"), _OBEYED),
+        "breaker": dict.fromkeys(("open", "close", "release"), _OBEYED),
+        "limit": dict.fromkeys(("set", "release"), _OBEYED),
+    }
+}
+"""Of options that a test does not give."""
+
+
 class Terminal:
     """An operator who has the app's name and nothing else."""
 
@@ -39,7 +51,7 @@ class Terminal:
         return self._ran(words, code).output
 
     def _ran(self, words: tuple[str, ...], code: int) -> Result:
-        ran = CliRunner().invoke(root, words, env=self._environ)
+        ran = CliRunner().invoke(root, words, env=self._environ, default_map=DEFAULTS)
         assert ran.exit_code == code, f"{words}: {ran.exit_code}\n{ran.output}"
         return ran
 

@@ -38,14 +38,14 @@ def test_a_supervised_worker_is_followed_by_another_at_once(
     first, second = names(parent, 2)
     parent.hear("queue_served")
 
-    said = shop.run("control", "drain", first, "--why", "a leak", code=None)
+    said = shop.run("control", "drain", first, "--why", "a leak", "--timeout", "2m", code=None)
     assert f"every worker on this machine acts on it ({first})" in said
     (told,) = parent.hear("child_replaced")
     assert json.loads(told)["again_in_s"] == 0
     third = names(parent, 3)[2]
     assert third not in {first, second}
 
-    shop.run("control", "drain", f"{socket.gethostname()}:*")
+    shop.run("control", "drain", f"{socket.gethostname()}:*", "--timeout", "2m")
     assert len({*names(parent, 5)}) == 5
     shop.enqueue("o-1")
     parent.hear("sent o-1")
