@@ -142,7 +142,8 @@ class Shop:
 
         def holds() -> bool:
             self.look()
-            return sum(self.values(name, **labels)) == value
+            found = self.values(name, **labels)
+            return bool(found) and sum(found) == value
 
         wait_until(holds, f"{name}{labels} is {value}", limit_s=LIMIT_S)
 
