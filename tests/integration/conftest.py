@@ -14,6 +14,16 @@ if TYPE_CHECKING:
 
     from jobstream.broker import EmbeddedKafka
 
+ENQUEUE_TIMEOUT = "JOBSTREAM_ENQUEUE_TIMEOUT"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _patient() -> Iterator[None]:
+    """Enqueues of apps and commands that say nothing else wait for a machine that is busy."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(ENQUEUE_TIMEOUT, "60s")
+        yield
+
 
 @pytest.fixture
 def shop(tmp_path: Path, kafka: EmbeddedKafka) -> Shop:

@@ -46,6 +46,7 @@ def environment_of(programs: Path, folder: Path) -> dict[str, str]:
         **cache,
         "PATH": f"{programs}:/usr/bin:/bin",
         "JOBSTREAM_BOOTSTRAP_SERVERS": f"127.0.0.1:{port}",
+        "JOBSTREAM_ENQUEUE_TIMEOUT": "60s",  # a first connection may take long on a busy machine
         "JOBSTREAM_STATE_DIR": str(folder / "state"),
     }
 
