@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.waiting import wait_until
 from tests.integration.by_command import WAIT_S, Worker
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.kafka
 JOBS = 200
 APP = """
-import asyncio
+import asyncio, os
 from dataclasses import dataclass
 from jobstream import App
 
@@ -30,6 +31,8 @@ class Work:
 
 async def run(args: Work) -> None:
     await asyncio.sleep(0.005)
+    while not os.path.exists("all-read"):
+        await asyncio.sleep(0.005)
     print("ran", args.tenant, flush=True)
 
 app.job(queue=urgent, name="urgent")(run)
@@ -58,8 +61,15 @@ def fill(shop: Shop, *jobs: tuple[str, str, int]) -> None:
     )
 
 
-def ran(worker: Worker, jobs: int) -> list[str]:
-    """Of whom each job was, in the order in which they ran."""
+def ran(shop: Shop, worker: Worker, jobs: int) -> list[str]:
+    """Of whom each job was, in the order in which they ran once the worker had read them all."""
+
+    def has_read_all() -> bool:
+        told = shop.json("status", code=None)
+        return bool(sum(process.get("in_flight", 0) for process in told) == jobs)
+
+    wait_until(has_read_all, "the worker has read all", limit_s=WAIT_S)
+    (shop.folder / "all-read").touch()
     return [line.split()[1] for line in worker.hear("ran ", jobs)]
 
 
@@ -77,11 +87,10 @@ def test_the_command_says_which_queue_comes_first(
     fill(filled, ("low", "low", JOBS), ("urgent", "urgent", JOBS))
     workers.append(worker := Worker(filled, *options))
 
-    order = ran(worker, 2 * JOBS)
+    order = ran(filled, worker, 2 * JOBS)
 
     (started,) = worker.hear("worker_started")
     assert json.loads(started)["shares"] == shares
-    # The queues may be served one after the other at first.
     last = max(at for at, queue in enumerate(order) if queue == "urgent")
     assert last < 1.6 * JOBS
     assert order.count("low") == order.count("urgent") == JOBS
@@ -93,7 +102,7 @@ def test_few_jobs_of_a_tenant_pass_very_many_of_another(
     fill(filled, ("fair", "loud", 3 * JOBS), ("fair", "quiet", 20))
     workers.append(worker := Worker(filled, "--queues", "low"))
 
-    order = ran(worker, 3 * JOBS + 20)
+    order = ran(filled, worker, 3 * JOBS + 20)
 
     assert (order.count("loud"), order.count("quiet")) == (3 * JOBS, 20)
     last = max(at for at, tenant in enumerate(order) if tenant == "quiet")
