@@ -8,12 +8,14 @@ import subprocess
 import time
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
 from tests.harness.served import Served
+from tests.harness.waiting import wait_until
 
 from jobstream import App, BrokerUnavailable, EnqueueTimeout
 from jobstream.broker import EmbeddedKafka
@@ -26,14 +28,15 @@ from jobstream.kafka.client import admin_calls as asking
 from jobstream.roles.process import Roles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.kafka
 
 USER, PASSWORD = "shop", "open-sesame"
 LOGIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
-BOUND_S = 30.0
-"""For an enqueue that waits for 2 s, and a worker's start and a command that ask for 3 s each."""
+BOUND_S = 60.0
+"""For an enqueue that waits for 2 s, or a worker's start or a command that asks for 3 s."""
+LIMIT_S = 180.0
 
 
 @dataclass(frozen=True)
@@ -148,19 +151,36 @@ def test_a_mistake_is_told_with_its_cause(
     @app.job(queue=app.queue("mail", partitions=1))
     async def send_receipt(args: Receipt) -> None: ...
 
-    began = time.monotonic()
-    with pytest.raises(EnqueueTimeout, match=cause) as caught:
-        send_receipt.enqueue(Receipt("o-1"))
-    with pytest.raises(BrokerUnavailable, match=cause):
-        Roles(app).run()
+    def enqueue() -> EnqueueTimeout:
+        with pytest.raises(EnqueueTimeout) as caught:
+            send_receipt.enqueue(Receipt("o-1"))
+        return caught.value
 
-    words = ["control", "pause", "--app", app.name, "--queue", "mail"]
-    told = CliRunner().invoke(root, words, env=secure.environ(**mistake))
-    assert told.exit_code == FAILURE
-    assert re.search(cause, told.output)
+    def serve() -> str:
+        with pytest.raises(BrokerUnavailable) as caught:
+            Roles(app).run()
+        return str(caught.value)
 
-    assert time.monotonic() - began < BOUND_S
-    assert secure.address in str(caught.value)
-    assert PASSWORD not in str(caught.value)
-    assert not caught.value.may_be_written
+    def pause() -> str:
+        words = ["control", "pause", "--app", app.name, "--queue", "mail"]
+        told = CliRunner().invoke(root, words, env=secure.environ(**mistake))
+        assert told.exit_code == FAILURE
+        return told.output
+
+    # A broker that is busy may not come to its refusal before the first of them has given up.
+    for tried in (lambda: str(enqueue()), serve, pause):
+        wait_until(partial(told_with, cause, tried), f"{cause!r} is told", limit_s=LIMIT_S)
+
+    error = enqueue()
+    assert secure.address in str(error)
+    assert PASSWORD not in str(error)
+    assert not error.may_be_written
     app.close()
+
+
+def told_with(cause: str, tried: Callable[[], str]) -> bool:
+    """Whether what was tried told that cause, in time."""
+    began = time.monotonic()
+    told = tried()
+    assert time.monotonic() - began < BOUND_S
+    return re.search(cause, told) is not None
