@@ -23,9 +23,9 @@ def served(application: ASGIApp) -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(application, log_config=None, lifespan="on"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
-    wait_until(lambda: server.started, "the server listens", limit_s=10)
+    wait_until(lambda: server.started, "the server listens", limit_s=60)
     try:
         yield f"http://localhost:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(60)

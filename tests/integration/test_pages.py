@@ -6,7 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.harness.bad_minute import ANSWERS, CAUSE, CAUSES, FIX, JOB_ID, PreparedDesk, prepared
+from tests.harness.bad_minute import (
+    ANSWERS,
+    CAUSE,
+    CAUSES,
+    FIX,
+    JOB_ID,
+    NOW,
+    PreparedDesk,
+    prepared,
+)
 from tests.harness.identity_provider import CLIENT, SECRET, identity_provider
 from tests.harness.installed import program
 from tests.harness.served_pages import served
@@ -23,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
     from tests.integration.by_command import Shop
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing: make setup")
@@ -38,7 +47,8 @@ PATHS = (
     f"/dead-letters/close?way=redrive&fingerprints={CAUSE}",
 )  # fmt: skip
 HOSTILE = "W" * 8_000 + "\u202e<b onclick=alert(1)>"
-WAIT_MS = 20_000
+WAIT_MS = 120_000
+"""Guards against hanging only: the machine may be busy."""
 AXE = """async (options) => (await axe.run(document, options)).violations.map(
     (each) => [each.id, each.nodes[0].html])"""
 
@@ -57,7 +67,9 @@ def address(desk: PreparedDesk) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with playwright.sync_playwright() as play:
-        made = play.chromium.launch(executable_path=program(CHROMIUM), args=["--no-sandbox"])
+        made = play.chromium.launch(
+            executable_path=program(CHROMIUM), args=["--no-sandbox"], timeout=WAIT_MS
+        )
         yield made
         made.close()
 
@@ -167,6 +179,7 @@ def test_dead_job_is_corrected_by_keyboard(page: Page, address: str, desk: Prepa
 
 
 def test_keys_lead_to_pages_rows_filter_and_help(page: Page, address: str) -> None:
+    page.clock.set_fixed_time(NOW)  # `j` is the second half of `g j` for a second and a half
     page.goto(address + "/")
 
     page.keyboard.press("Tab")
@@ -218,9 +231,36 @@ def test_regions_follow_what_changes_and_leave_what_is_written(
         desk.answers = dict(ANSWERS)
 
 
+def test_an_answer_that_comes_after_the_pause_changes_nothing(
+    page: Page, address: str, desk: PreparedDesk
+) -> None:
+    page.clock.install()
+    page.goto(address + "/queues")
+    rows = page.locator("#queues tbody tr")
+    before = rows.count()
+    assert before > 1
+    held: list[Route] = []
+    page.route("**/queues", lambda route: held.append(route))  # noqa: PLW0108 - no built-in is taken
+    with page.expect_request("**/queues"):
+        page.clock.run_for(3_100)
+    desk.answers = {
+        **ANSWERS, "queues": replace(ANSWERS["queues"], queues=ANSWERS["queues"].queues[:1]),
+    }  # fmt: skip
+    try:
+        page.get_by_role("button", name="Pause updates").click()
+        with page.expect_response("**/queues") as answered:
+            held[0].continue_()
+        answered.value.finished()
+        page.clock.run_for(30_000)
+        assert (rows.count(), len(held)) == (before, 1)
+    finally:
+        desk.answers = dict(ANSWERS)
+
+
 def test_everything_is_there_without_a_script(browser: Browser, address: str) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
+    page.set_default_timeout(WAIT_MS)
     page.goto(address + "/queues")
 
     page.get_by_label("Name contains").fill("pay")
@@ -241,6 +281,7 @@ def test_signing_in_by_a_provider_of_another_site(browser: Browser, tmp_path: Pa
         )  # fmt: skip
         with served(prepared(PreparedDesk(tmp_path, oidc=options))) as address:
             page = browser.new_page()
+            page.set_default_timeout(WAIT_MS)
             page.goto(f"{address}/queues/mail")
             page.keyboard.press("Tab")
             page.get_by_role("link", name="Sign in with 127.0.0.1").click()
@@ -258,6 +299,7 @@ def test_signing_in_leads_back_to_the_page(browser: Browser, tmp_path: Path) -> 
     token = desk.tokens.add("ada", {TokenRole.READ})
     context = browser.new_context()
     page = context.new_page()
+    page.set_default_timeout(WAIT_MS)
 
     with served(prepared(desk)) as address:
         page.goto(address + "/workers")
@@ -280,7 +322,7 @@ def test_job_is_found_and_its_queue_paused_in_a_browser(
     site = Site.named(shop.name, Settings.load(shop.environ))
     context = browser.new_context()
     page = context.new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(WAIT_MS)
 
     with served(asgi(site, tokens=tokens.path)) as address:
         page.goto(address + "/jobs?state=waiting")

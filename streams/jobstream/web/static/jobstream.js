@@ -15,7 +15,7 @@
   const say = (text) => { if (said.textContent !== text) said.textContent = text; };
 
   // Regions: the same page is fetched without what is around it, and those that differ are put in.
-  let isLive = sessionStorage.getItem("live") !== "off", misses = 0, timer = 0;
+  let isLive = sessionStorage.getItem("live") !== "off", misses = 0, timer = 0, turns = 0;
   const isInUse = (region) =>
     region.contains(document.activeElement) && document.activeElement.matches("input, textarea, select, button, summary")
     || one("details[open]", region) !== null;
@@ -23,11 +23,13 @@
     const row = one('[aria-selected="true"]');
     return row ? { table: row.closest("[data-live]")?.id, link: one("a", row)?.getAttribute("href") } : null;
   };
-  async function refresh() {
+  async function refresh(isStale) {
     const answer = await fetch(location.href, { headers: { "X-Fragment": "1" }, cache: "no-store" });
     if (answer.status === 401) return "signed-out";
     if (!answer.ok) throw new Error(`${answer.status}`);
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const text = await answer.text();
+    if (isStale()) return "";
+    const page = new DOMParser().parseFromString(text, "text/html");
     const selected = place();
     const focused = document.activeElement?.getAttribute("href");
     for (const region of all("[data-live]")) {
@@ -44,12 +46,17 @@
   }
   async function turn() {
     clearTimeout(timer);
+    // Where another turn began while this one waited for its answer, that one goes on alone.
+    const own = ++turns, isStale = () => own !== turns;
     let next = EVERY_MS;
     if (isLive && !document.hidden && !one("dialog[open]")) {
       try {
-        if (await refresh() === "signed-out") { say("Signed out: reload this page."); return; }
+        const found = await refresh(isStale);
+        if (isStale()) return;
+        if (found === "signed-out") { say("Signed out: reload this page."); return; }
         misses = 0; say("");
       } catch {
+        if (isStale()) return;
         misses += 1; next = SLOW_MS;
         if (misses > 1) say("The server does not answer. This page shows what it said last.");
       }
