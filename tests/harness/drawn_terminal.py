@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 LIMIT_S = 120.0
 ALTERNATE, BACK = b"\x1b[?1049h", b"\x1b[?1049l"
 """The sequences that take a terminal's other screen, and give the first one back."""
+LAST = b"\x1b[jobstream: it has ended]"
+"""Written by ourselves once the process has ended."""
 
 
 class DrawnTerminal:
@@ -80,7 +82,9 @@ class DrawnTerminal:
         """Wait until it has drawn that after so many bytes; returns how many it has drawn then."""
 
         def found() -> bool:
-            assert self.process.poll() is None or text.encode() in self._drawn, self.drawn[-3_000:]
+            if self.process.poll() is not None:
+                self.ended()
+                assert text.encode() in self._drawn, self.drawn[-3_000:]
             return text.encode() in self.drawn[since:]
 
         try:
@@ -95,8 +99,12 @@ class DrawnTerminal:
         return len(self._drawn)
 
     def ended(self) -> int:
-        """Wait for its end; returns its exit code."""
-        return self.process.wait(LIMIT_S)
+        """Wait for its end, and until all is read that it has drawn; returns its exit code."""
+        code = self.process.wait(LIMIT_S)
+        if LAST not in self._drawn:
+            os.write(self._theirs, LAST)  # behind all that it drew
+        wait_until(lambda: LAST in self._drawn, "all is read that it drew", limit_s=LIMIT_S)
+        return code
 
     def _read(self) -> None:
         while True:
