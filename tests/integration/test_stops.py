@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,8 +88,10 @@ def lines(shop: Shop, name: str) -> list[str]:
 
 def below(pid: int) -> list[int]:
     """A process and all that came of it, the process itself last."""
-    tasks = Path("/proc", str(pid), "task").iterdir()
-    children = [int(word) for task in tasks for word in (task / "children").read_text().split()]
+    children: list[int] = []
+    for task in Path("/proc", str(pid), "task").iterdir():
+        with suppress(OSError):  # a thread that has ended since
+            children += map(int, (task / "children").read_text().split())
     return [each for child in children for each in below(child)] + [pid]
 
 
