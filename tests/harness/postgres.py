@@ -20,8 +20,8 @@ from jobstream.broker.free_ports import choose_addresses
 if TYPE_CHECKING:
     from types import TracebackType
 
-START_S = 60.0
-STOP_S = 20.0
+START_S = 180.0
+STOP_S = 120.0
 USER = "postgres"
 """Who runs it where this process is root, whom PostgreSQL refuses."""
 
@@ -88,7 +88,9 @@ class Postgres:
     def _answers(self) -> bool:
         words: list[str | Path] = [self._bin / "pg_isready", "-h", "127.0.0.1"]
         words += ["-p", str(self._port)]
-        return subprocess.run(words, capture_output=True, check=False, timeout=10).returncode == 0
+        return (
+            subprocess.run(words, capture_output=True, check=False, timeout=START_S).returncode == 0
+        )
 
     def stop(self, number: signal.Signals = signal.SIGQUIT) -> None:
         """End it at once, as a crash does; what was committed stays."""
