@@ -98,6 +98,12 @@ def test_schedules_fire_are_paused_run_backfilled_and_survive_a_deploy(planner: 
         "it skips",
         limit_s=END_LIMIT_S,
     )
+    # That it skips is told before the jobs of the last ticks have run.
+    wait_until(
+        lambda: len(planner.seen()) == fired(terminal),
+        "all ran that were fired",
+        limit_s=END_LIMIT_S,
+    )
     before = len(planner.seen())
     terminal.run("schedules", "run", "report")
     wait_until(lambda: len(planner.seen()) == before + 1, "it runs once", limit_s=END_LIMIT_S)
