@@ -133,14 +133,22 @@ def test_the_stack_comes_up_is_seen_and_leaves_nothing(
         "jobs of the load are settled",
         limit_s=SEEN_S,
     )
-    lag = wait_until(lambda: stack.ask("jobs_lag_seconds"), "lag is seen", limit_s=SEEN_S)
+    queues = {"mail", "images", "payments"}
+    wait_until(
+        lambda: {each["metric"]["queue"] for each in stack.ask("jobs_lag_seconds")} == queues,
+        "lag is seen",
+        limit_s=SEEN_S,
+    )
     wait_until(
         lambda: len(stack.ask("jobs_canary_round_trip_seconds_count > 0")) == 3,
         "the canary of every queue came home",
         limit_s=SEEN_S,
     )
-    assert {each["metric"]["queue"] for each in lag} == {"mail", "images", "payments"}
-    assert stack.ask('jobs_enqueued_total{role="load"} > 0'), "what the load's client counted"
+    wait_until(
+        lambda: stack.ask('jobs_enqueued_total{role="load"} > 0'),
+        "what the load's client counted is seen, which is scraped apart",
+        limit_s=SEEN_S,
+    )
 
     assert stack.stop() == 0, stack.text() + stack.logs()
     assert stack.processes() == {}
