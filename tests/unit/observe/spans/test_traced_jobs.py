@@ -304,9 +304,9 @@ def test_a_run_that_is_cut_off_ends_its_spans(app: App, seen: Seen) -> None:
     app.settings = replace(app.settings, drain_ms=0)
     with memory(app) as jobs:
         hangs.enqueue(Mail("ann"))
-        with pytest.raises(NotIdle):
-            jobs.run_until_idle(timeout_s=0.2)
-        assert started.is_set()
+        while not started.is_set():  # A busy machine may not come to it the first time.
+            with pytest.raises(NotIdle):
+                jobs.run_until_idle(timeout_s=0.2)
         assert not seen.named("process shop.mail")
 
     process, execute = seen.one("process shop.mail"), seen.one("execute hangs")
