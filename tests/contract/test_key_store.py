@@ -108,9 +108,9 @@ def test_a_renewal_that_comes_behind_the_end_of_its_run_changes_nothing(kept: Ke
 
 def test_a_lease_that_is_over_frees_the_key_and_fences_its_run_off(kept: Kept) -> None:
     late = kept.take()
-    kept.passes(TERMS.lease_ms - 1_000)
+    kept.passes(TERMS.lease_ms // 2)
     assert kept.store.begin(SLOT, "d", TERMS) == InUse()
-    kept.passes(1_001)
+    kept.passes(TERMS.lease_ms // 2 + 1)
     assert kept.store.begin(SLOT, "other", TERMS) == OtherRequest()
     heir = kept.take()
 
@@ -133,17 +133,17 @@ def test_a_late_run_that_has_no_heir_keeps_its_answer(kept: Kept) -> None:
 
 def test_a_lease_is_renewed(kept: Kept) -> None:
     mine = kept.take()
-    kept.passes(20_000)
+    kept.passes(TERMS.lease_ms * 2 // 3)
     assert kept.store.renew(mine, TERMS)
-    kept.passes(20_000)
+    kept.passes(TERMS.lease_ms * 2 // 3)
 
     assert kept.store.begin(SLOT, "d", TERMS) == InUse()
 
 
 def test_a_run_outlives_the_time_that_answers_are_kept(kept: Kept) -> None:
-    short = KeyTerms(lease_ms=30_000, keep_ms=1_000)
+    short = KeyTerms(lease_ms=TERMS.lease_ms, keep_ms=1_000)
     kept.take(terms=short)
-    kept.passes(20_000)
+    kept.passes(TERMS.lease_ms // 2)
 
     assert kept.store.begin(SLOT, "d", short) == InUse()
 
