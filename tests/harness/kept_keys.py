@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # Far longer than a test takes on a busy machine: stores in a database go by its own clock.
 TERMS = KeyTerms(lease_ms=3_600_000, keep_ms=86_400_000)
+LOCK_S = 60.0
 SLOT = KeySlot("me", "k")
 ANSWER = StoredAnswer(201, ((b"x-a", b"1"), (b"x-a", b"\xe9"), (b"etag", b"e")), b"\x00body\xff")
 
@@ -77,7 +78,9 @@ class KeptInSql(Kept):
 
 @contextmanager
 def in_sql(url: str, *, awaited: bool = False) -> Iterator[KeptInSql]:
-    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    # SQLite's lock is not given in turns: among many threads one may wait for long.
+    wait = {"timeout": LOCK_S} if url.startswith("sqlite") else {}
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"), connect_args=wait)
     create_tables(engine)
     with engine.begin() as connection:
         connection.execute(table.delete())
