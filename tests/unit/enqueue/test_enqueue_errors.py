@@ -99,8 +99,9 @@ class Desk:
 
 
 @pytest.fixture
-def desk() -> Iterator[Desk]:
-    app = App("shop", enqueue_timeout="200ms")
+def desk(request: pytest.FixtureRequest) -> Iterator[Desk]:
+    """Gives an enqueue up soon, unless the test says when."""
+    app = App("shop", enqueue_timeout=getattr(request, "param", "200ms"))
     mail = app.declare("mail", Mail)
     with memory(app) as jobs:
         yield Desk(app, mail, jobs)
@@ -213,6 +214,7 @@ def test_what_was_not_sent_when_the_time_was_over_is_not_written(desk: Desk) -> 
     assert desk.broker.records("shop.default") == []
 
 
+@pytest.mark.parametrize("desk", ["1m"], indirect=True)
 def test_a_schema_that_is_not_written_means_that_the_job_is_not(desk: Desk) -> None:
     desk.broker.fail_publishes(lambda outgoing: outgoing.topic.endswith(".schemas"))
 
