@@ -184,10 +184,13 @@ def test_args_that_are_never_built_are_under_the_limit_of_their_job(
     (tmp_path / f"{name}.py").write_text(SLOW_ARGS)
     monkeypatch.syspath_prepend(str(tmp_path))
     module = importlib.import_module(name)
-    ear.shop.handle("slow", module.works, PROCESS, timeout_ms=1_000)
-    ear.shop.specs["slow"] = replace(ear.shop.specs["slow"], codec=JobCodec(module.Parcel, "slow"))
+    # A busy machine may keep a child for a second from a job that takes none of it.
+    for job, timeout_ms in (("slow", 1_000), ("patient", HOUR_MS)):
+        ear.shop.handle(job, module.works, PROCESS, timeout_ms=timeout_ms)
+        codec = JobCodec(module.Parcel, job)
+        ear.shop.specs[job] = replace(ear.shop.specs[job], codec=codec)
 
-    run(ear, PROCESS, ("endless", "slow"), ("quick", "slow"))
+    run(ear, PROCESS, ("endless", "slow"), ("quick", "patient"))
 
     assert ear.outcomes == {"endless": TimedOut(1_000), "quick": DONE}
 
