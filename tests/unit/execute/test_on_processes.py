@@ -217,7 +217,7 @@ def test_a_worker_that_freezes_while_its_child_imports_starts_nothing(
     assert not (tmp_path / "signed").exists()
 
 
-def test_a_job_past_its_limit_is_killed(ear: Ear, parcels: Any, tmp_path: Path) -> None:  # noqa: ANN401 - a module made here
+def test_a_job_past_its_limit_is_killed(ear: Ear, parcels: Any) -> None:  # noqa: ANN401 - a module made here
     declare(ear, parcels, "hangs", timeout_ms=2_000)
 
     async def scenario(executor: ProcessExecutor) -> None:
@@ -227,8 +227,8 @@ def test_a_job_past_its_limit_is_killed(ear: Ear, parcels: Any, tmp_path: Path) 
 
     run(ear, scenario)
 
+    # Its time has begun by what the child said, however far its handler came by then.
     assert ear.outcomes == {"a": TimedOut(2_000), "b": DONE}
-    assert (tmp_path / "hanging").exists()
 
 
 @pytest.mark.usefixtures("parcels")
