@@ -43,7 +43,7 @@ class Bench(Protocol):
         """A new topic; returns its name."""
 
     def group(self) -> str:
-        """The name of a new group with a short session."""
+        """The name of a new group."""
 
     def member(self, group: str, topic: str) -> Member:
         """A member that joins with its first turn; closed with the bench."""

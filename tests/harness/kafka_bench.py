@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from jobstream_processors.ports import TopicPartition as Place
 
 ANSWER_S = 60.0
-SESSION_MS = {"consumer": 3_000, "classic": 6_000}
-"""By group protocol, the least that the embedded broker allows."""
+SESSION_MS = 45_000
+"""No member of a busy machine is taken for dead within this."""
+SHORT_SESSION_MS = 3_000
+"""The least that the embedded broker allows, for a member that is to be taken for dead."""
 
 
 class KafkaBench:
@@ -62,19 +64,22 @@ class KafkaBench:
         return name
 
     def group(self) -> str:
-        """The name of a new group with a short session."""
+        """The name of a new group."""
         name = f"group-{uuid.uuid4().hex}"
+        self._set_up(name, SESSION_MS)
+        return name
+
+    def _set_up(self, group: str, session_ms: int) -> None:
         settings = {
-            "consumer.session.timeout.ms": str(SESSION_MS["consumer"]),
+            "consumer.session.timeout.ms": str(session_ms),
             "consumer.heartbeat.interval.ms": "500",
         }
         entries = [
             ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
             for key, value in settings.items()
         ]
-        resource = ConfigResource(ResourceType.GROUP, name, incremental_configs=entries)
+        resource = ConfigResource(ResourceType.GROUP, group, incremental_configs=entries)
         self._admin.incremental_alter_configs([resource])[resource].result(ANSWER_S)
-        return name
 
     def member(self, group: str, topic: str) -> Member:
         """A member that joins with its first turn; closed with the bench."""
@@ -84,7 +89,7 @@ class KafkaBench:
             [topic],
             self._clock,
             protocol=self._protocol,
-            session_ms=SESSION_MS[self._protocol],
+            session_ms=SESSION_MS,
         )
         member = Member(source)
         source.listen(member)
@@ -92,7 +97,11 @@ class KafkaBench:
         return member
 
     def frozen_member(self, group: str, topic: str) -> FrozenProcess:
-        """A member in a child process that owns every partition when this returns."""
+        """A member in a child process that owns every partition when this returns.
+
+        The session of its group is short from now on.
+        """
+        self._set_up(group, SHORT_SESSION_MS)
         return FrozenProcess(self._bootstrap_servers, group, topic, self._protocol)
 
     def truncate(self, partition: Place, before: int) -> None:
