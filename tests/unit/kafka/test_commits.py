@@ -23,6 +23,7 @@ from jobstream_processors.ports import Position
 if TYPE_CHECKING:
     import pytest
 
+LIMIT_S = 120.0
 MOVED = KafkaError(KafkaError.NOT_COORDINATOR)
 STALE = KafkaError(KafkaError.STALE_MEMBER_EPOCH)
 BROKEN = KafkaError(KafkaError._TRANSPORT)  # noqa: SLF001 - its name
@@ -204,10 +205,13 @@ BOTH = [("mail", 0, 5, "clean"), ("mail", 1, 7, "clean")]
 
 
 def committed_last(
-    monkeypatch: pytest.MonkeyPatch, *answers: list[KafkaError | None] | KafkaError
+    monkeypatch: pytest.MonkeyPatch,
+    *answers: list[KafkaError | None] | KafkaError,
+    within_s: float = LIMIT_S,
 ) -> list[list[tuple[Any, ...]]]:
     """Commit two places for good; what the client was asked."""
     client = Rebalancing(list(answers))
+    monkeypatch.setattr("jobstream.kafka.consume.sent_commits.LAST_S", within_s)
     monkeypatch.setattr("jobstream.kafka.consume.source.Consumer", lambda _: client)
     KafkaSource({}, "group", ["mail"], BrokerClock()).commit(LAST, wait=True)
     return client.asked
@@ -237,9 +241,7 @@ def test_what_every_repetition_would_be_refused_for_is_asked_once(
 def test_a_last_commit_that_is_always_refused_ends_within_its_bound(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("jobstream.kafka.consume.sent_commits.LAST_S", 0.0)
-
-    assert committed_last(monkeypatch, *[STALE] * 50) == [BOTH]
+    assert committed_last(monkeypatch, *[STALE] * 50, within_s=0.0) == [BOTH]
     assert [record.getMessage() for record in caplog.records] == ["commit_failed"]
 
 
@@ -274,7 +276,9 @@ def test_a_source_sends_a_refused_commit_again_while_it_polls(
     source.commit({("mail", 0): Position(5, "note 5")}, wait=False)
 
     wait_until(
-        lambda: not source.poll(1, 0) and len(made[0].asked) > 1, "it is sent again", limit_s=30
+        lambda: not source.poll(1, 0) and len(made[0].asked) > 1,
+        "it is sent again",
+        limit_s=LIMIT_S,
     )
 
     assert [(p.offset, p.metadata) for (p,) in made[0].asked] == [(5, "note 5")] * 2

@@ -51,7 +51,7 @@ class Cluster:
 
 def log_on(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> KafkaLog:
     monkeypatch.setattr(asking, "AdminClient", lambda _options: cluster)
-    return KafkaLog({"bootstrap.servers": NOBODY}, wait_s=5.0)
+    return KafkaLog({"bootstrap.servers": NOBODY}, wait_s=LIMIT_S)
 
 
 @pytest.mark.parametrize("code", [KafkaError._TRANSPORT, KafkaError.LEADER_NOT_AVAILABLE])  # noqa: SLF001 - its name
@@ -158,6 +158,7 @@ def test_clients_that_many_questions_at_once_took_end_when_nobody_needs_them(
         return 0, 0
 
     monkeypatch.setattr(log_module, "_span", answer)
+    monkeypatch.setattr(log_module, "IDLE_S", LIMIT_S)
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(log.span, [("together", number) for number in range(3)]))
     log.span(("alone", 0))
