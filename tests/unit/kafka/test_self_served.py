@@ -108,6 +108,7 @@ def desk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     yield Desk(made, fake)
     made.retire()
     made.hand_over()
+    fake.send()
     fake.report(lambda: None)
     assert not fake.two_at_a_time
 
