@@ -7,8 +7,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.harness.waiting import wait_until
 
 from jobstream.kafka.produce import lasting, self_served
+from jobstream.kafka.produce.lasting import Served
 from jobstream.kafka.produce.self_served import SelfServed
 
 if TYPE_CHECKING:
@@ -205,3 +207,26 @@ def test_green_threads_are_never_stopped_by_a_poll(
     assert not desk.fake.polling.is_set()
     desk.fake.report(pending.release)
     assert pending.acquire(timeout=LIMIT_S)
+
+
+@pytest.mark.parametrize("kind", [Served, SelfServed])
+def test_a_fault_of_ours_is_told_and_another_producer_takes_its_place(
+    kind: type[Served | SelfServed],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def breaks() -> None:
+        raise ZeroDivisionError
+
+    fake = FakeProducer()
+    monkeypatch.setattr(lasting, "made", lambda *_: fake)
+    monkeypatch.setattr(self_served, "POLL_S", 0.01)
+    fake.send()
+    fake.report(breaks)
+    served = kind({}, OWN)
+
+    wait_until(lambda: "producer_failed" in caplog.messages, "it is told", limit_s=LIMIT_S)
+    (told,) = [each for each in caplog.records if each.message == "producer_failed"]
+    assert vars(told)["name_of_thread"] == OWN
+    assert "ZeroDivisionError" in vars(told)["reason"]
+    assert served.broken

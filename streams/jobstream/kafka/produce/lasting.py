@@ -107,7 +107,7 @@ class Served(Unserved):
     def _ended(self, error: BaseException) -> None:
         """A fault of ours: what is under way finds no report, and a new producer is made."""
         self.broken = True
-        extra = {"thread": self._thread, "reason": repr(error)}
+        extra = {"name_of_thread": self._thread, "reason": repr(error)}
         log.error("producer_failed", exc_info=error, extra=extra)
 
     def _serve(self) -> None:

@@ -137,5 +137,5 @@ class SelfServed(Unserved):
     def _ended(self, error: BaseException) -> None:
         """A fault of ours: what is under way finds no report, and a new producer is made."""
         self.broken = True
-        extra = {"thread": self._name_of_thread, "reason": repr(error)}
+        extra = {"name_of_thread": self._name_of_thread, "reason": repr(error)}
         log.error("producer_failed", exc_info=error, extra=extra)
