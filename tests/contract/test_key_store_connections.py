@@ -70,6 +70,8 @@ def _sessions(engine: Engine) -> set[int]:
 
 
 async def _refused(url: str, engine: Engine) -> None:
+    # The server takes a moment to miss the clients of the test before.
+    wait_until(lambda: not _sessions(engine), "none is there yet", limit_s=60)
     store = SqlKeyStore(url)
     await asyncio.gather(*(store.abegin(KeySlot("me", str(n)), "d", TERMS) for n in range(3)))
     sessions = _sessions(engine)
