@@ -13,7 +13,7 @@ from jobstream.cli.app_name import AppName
 from jobstream.cli.loading import load_app
 from jobstream.kafka.client.broker_clock import MACHINE
 from jobstream_processors.core.outcome import DONE, Cancelled, Raised, Unstarted
-from jobstream_processors.execute import child_lifespans, one_child
+from jobstream_processors.execute import child_lifespans, on_processes, one_child
 from jobstream_processors.execute.on_processes import ProcessExecutor
 
 if TYPE_CHECKING:
@@ -158,6 +158,12 @@ def slow():
     threading.Event().wait()
     yield
 """
+
+
+@pytest.fixture(autouse=True)
+def _time_to_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child of a busy machine says late that it has ended what it shared."""
+    monkeypatch.setattr(on_processes, "LEFT_S_MAX", LIMIT_S)
 
 
 @pytest.fixture
