@@ -63,7 +63,8 @@ def test_a_run_of_an_earlier_assignment_is_handed_over_too() -> None:
             run_beside(jobs)
         (member,) = jobs.broker.owners("stays").values()
         jobs.broker.expire(member)
-        run_beside(jobs)
+        while claims(jobs) < 2:  # Nor does it hear of its loss at once.
+            run_beside(jobs)
 
         # When that worker leaves, and another one takes its place
         jobs.restart()
@@ -74,6 +75,12 @@ def test_a_run_of_an_earlier_assignment_is_handed_over_too() -> None:
         end.set()
         jobs.run_for("31s")
         assert starts == [1, 1]
+
+
+def claims(jobs: MemoryJobs) -> int:
+    """How often the partition was taken over."""
+    rows = jobs.broker.records("stays.q.dedup")
+    return sum((row.key() or b"").startswith(b"claim") for row in rows)
 
 
 def run_beside(jobs: MemoryJobs) -> None:
