@@ -86,6 +86,6 @@ def test_a_queue_of_which_very_many_jobs_wait_here_does_not_keep_another_from_be
         for number in range(100):
             frees.enqueue(Work(number))
 
-        run.run_until_idle(timeout_s=20)
+        run.run_until_idle(timeout_s=120)
 
         assert len(run.assert_done(waits)) == more

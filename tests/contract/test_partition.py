@@ -13,7 +13,7 @@ from jobstream_processors.core.partition import murmur2, partition_for
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message
 
-ANSWER_S = 30.0
+ANSWER_S = 120.0
 PARTITIONS = 4  # what the mock cluster gives a topic
 # Values that the Java client's own tests give, as unsigned numbers.
 JAVA = {

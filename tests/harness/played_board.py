@@ -114,7 +114,7 @@ async def played(
         yield board, pilot
 
 
-async def sees(pilot: Pilot[None], *words: str, limit_s: float = 30.0) -> str:
+async def sees(pilot: Pilot[None], *words: str, limit_s: float = 120.0) -> str:
     """Wait until all of these words are on the screen; returns its picture, or raises TooLate."""
     assert isinstance(pilot.app, Board)
     deadline = time.monotonic() + limit_s

@@ -19,7 +19,7 @@ from jobstream.sql.schema import outbox
 if TYPE_CHECKING:
     from pathlib import Path
 
-LIMIT_S = 60
+LIMIT_S = 120
 
 
 def relay(folder: Path, *words: str, url: str | None = None) -> subprocess.CompletedProcess[str]:

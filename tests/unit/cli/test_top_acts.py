@@ -160,7 +160,7 @@ def test_leaving_asks_while_an_operation_goes_on() -> None:
 
         now = source.operations.begin("redrive", 7, source.by("x"), steps)
         assert isinstance(now, OperationNow)
-        begun.wait(30)
+        assert begun.wait(60)
         async with played(source) as (board, pilot):
             await sees(pilot, "redrive running: 0 of 7")
             await press(pilot, "q")

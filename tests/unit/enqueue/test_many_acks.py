@@ -14,7 +14,7 @@ from jobstream.errors import EnqueueError, EnqueuesFailed
 if TYPE_CHECKING:
     from threading import Lock
 
-LIMIT_S = 10.0
+LIMIT_S = 120.0
 JOBS = 2_000
 THREADS = 4
 

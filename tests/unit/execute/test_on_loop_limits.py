@@ -173,7 +173,7 @@ def test_handlers_that_never_wait_still_give_the_loop_its_turns(ear: Ear) -> Non
         for number in range(24):
             executor.submit(ear.delivery(f"{number}", "burns"))
         # As a task: from Python 3.12 on, wait_for gives a coroutine its first turn at once.
-        await asyncio.wait_for(asyncio.create_task(others()), 20)
+        await asyncio.wait_for(asyncio.create_task(others()), 120)
 
     run(ear, scenario)
 

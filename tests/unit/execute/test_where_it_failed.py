@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from jobstream_processors.core.outcome import Outcome, Spot
 
-LIMIT_S = 20.0
+LIMIT_S = 120.0
 
 
 def ended(ear: Ear, kind: str) -> Outcome:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TOPIC = "shop.control"
+LIMIT_S = 120.0
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_a_thread_of_its_own_writes_it(broker: MemoryBroker) -> None:
     BreakerNews(MemorySink(broker), "shop", "host:7").tell("smtp", "3 of 3", 30_000)
 
     for thread in [each for each in threading.enumerate() if each.name == THREAD]:
-        thread.join(10)
+        thread.join(LIMIT_S)
     assert len(broker.records(TOPIC)) == 1
 
 

@@ -157,7 +157,7 @@ def test_a_clean_up_under_way_is_not_cancelled_again_by_leaving() -> None:
         task.cancel()  # as an executor does at the end of a drain
         await asyncio.sleep(0)
 
-    leaving.run(main())
+    leaving.run(main(), 60.0)
 
     assert log == ["rolled back"]
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from jobstream.job import ComposeOptions
 
-LIMIT_S = 30.0
+LIMIT_S = 120.0
 
 
 class Clock:

@@ -12,7 +12,7 @@ from jobstream import App
 from jobstream.errors import ConfigError
 from jobstream.observe import spans as tracing
 
-LIMIT_S = 60.0
+LIMIT_S = 120.0
 AWAY = """
 from jobstream import Settings
 from jobstream.observe.spans import spans_sent
