@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 PROGRAM = "tests.guarantees.programs.keyed_web"
 LIMIT_S = 120.0
+LEASE_S = 10
+"""Of tests that wait for its end, or see it renewed: a busy machine holds a process up for less."""
 UVICORN = ("uvicorn", f"{PROGRAM}:web", "--log-level", "warning")
 GUNICORN = ("gunicorn", f"{PROGRAM}:application", "--preload", "--workers", "3", "--threads", "4")
 
@@ -65,6 +67,12 @@ class KeyedServers:
     def signal(self, number: signal.Signals, which: int = 0) -> None:
         """Send one to a server."""
         self._started[which].send_signal(number)
+
+    def wait_until_renewed(self) -> None:
+        """Wait until the one key has been held for longer than a lease that nobody renews."""
+        began_ms = self.row().lease_ms
+        over_ms = began_ms + LEASE_S * 1_000
+        wait_until(lambda: self.row().lease_ms > over_ms, "it is renewed", limit_s=LIMIT_S)
 
     def effects(self, what: str = "end") -> list[list[str]]:
         """Lines of the ledger that begin with the word: what, number, process."""
