@@ -38,7 +38,10 @@ BURNING = ("JobsFreshnessBurnFast", "JobsFreshnessBurnSlow")
 SILENT_S = 5
 BUSY_SCRAPE_S = 0.3
 """Thirty times what it takes on an idle machine. On one so busy jobs are late, and that is told."""
-LATE = {*BURNING, "JobsQueueBehind", "JobsDelayerLate", "JobsTargetDown", "JobsLagBlind"}
+LATE = {
+    *BURNING, "JobsQueueBehind", "JobsPartitionStalled", "JobsDelayerLate", "JobsTargetDown",
+    "JobsLagBlind",
+}  # fmt: skip
 INVOICES = 320
 """So many that a hundred die in a row on each of two partitions, and some are left."""
 
@@ -94,7 +97,8 @@ def test_retries_by_design_are_silent(shop: Shop, tmp_path: Path) -> None:
 
     done = 'sum(jobs_settled_total{job_type=~"await_payment|flaky",outcome="done"})'
     shop.is_so(done, 33)
-    assert shop.prometheus.value('sum(jobs_settled_total{outcome="retry"})') == 3
+    # Not at once: for as long as a worker is too busy to answer, its numbers are not there.
+    shop.is_so('sum(jobs_settled_total{outcome="retry"})', 3)
     settled = time.time()
     wait_until(
         lambda: (shop.prometheus.value("max(timestamp(up))") or 0) > settled + SILENT_S,
