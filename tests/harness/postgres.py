@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 START_S = 180.0
 STOP_S = 120.0
+"""Both guard against hanging only, so they are long enough for a busy machine."""
 USER = "postgres"
 """Who runs it where this process is root, whom PostgreSQL refuses."""
 

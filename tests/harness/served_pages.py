@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+LISTENS_S = 120
+"""Guards against hanging only: long enough for a busy machine."""
+
 
 @contextmanager
 def served(application: ASGIApp) -> Iterator[str]:
@@ -23,7 +26,7 @@ def served(application: ASGIApp) -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(application, log_config=None, lifespan="on"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
-    wait_until(lambda: server.started, "the server listens", limit_s=60)
+    wait_until(lambda: server.started, "the server listens", limit_s=LISTENS_S)
     try:
         yield f"http://localhost:{listener.getsockname()[1]}"
     finally:
