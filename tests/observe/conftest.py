@@ -86,9 +86,10 @@ class Prometheus(Server):
             raise AssertionError(error.read().decode()) from error
         return answer["data"]
 
-    def values(self, expr: str) -> dict[str, float]:
-        """What an expression is now: a number per series, by its labels' values joined."""
-        found = self.api("query", query=expr)["result"]
+    def values(self, expr: str, at: float | None = None) -> dict[str, float]:
+        """What an expression is: a number per series, by its labels' values joined. None: now."""
+        moment = {} if at is None else {"time": str(at)}
+        found = self.api("query", query=expr, **moment)["result"]
         return {
             " ".join(
                 value for name, value in sorted(one["metric"].items()) if name != "__name__"
