@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import time
 from contextlib import contextmanager
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,13 +13,12 @@ from tests.harness.waiting import wait_until
 from jobstream.broker.embedded import EmbeddedKafka
 from jobstream.kafka.consume.hearing import HEAR_MS_MAX
 from jobstream.observe.targets import folder_of, living
-from jobstream.testing.ledger import Kill, now_ms
+from jobstream.testing.ledger import now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
 
-    from tests.harness.fleet import Member
     from tests.harness.trial import Trial
 
     NewTrial = Callable[..., tuple[Trial, ModuleType]]
@@ -62,14 +60,6 @@ def probe(trial: Trial, path: str) -> int:
         return connection.getresponse().status
     finally:
         connection.close()
-
-
-def note_loss(trial: Trial, worker: Member) -> None:
-    """A session that ended while nobody could beat cuts off what had no row yet: tell the audit."""
-    for line in worker.log.read_text().splitlines():
-        if "partitions_lost" in line:
-            at = datetime.strptime(line[:23], "%Y-%m-%d %H:%M:%S,%f").astimezone()
-            trial.fleet.kills.append(Kill(worker.pid, int(at.timestamp() * 1_000)))
 
 
 @pytest.mark.parametrize(("how", "away_s"), [("killed", FAIL_OVER_S), ("frozen", STALL_S)])
@@ -119,7 +109,6 @@ def test_worker_and_delayer_wait_for_it_and_go_on(
     wait_until(is_ready, "it is ready again", limit_s=LIMIT_S)
     trial.wait_until_quiet()
     say(f"{how} for {away_s:.0f} s; quiet {time.monotonic() - back:.0f} s after it was back")
-    note_loss(trial, worker)
     found = trial.audit(ids, hold_key=["holding"])
     say(found)
     if worker.left_unanswered:  # A client may lose its brokers for good.
@@ -160,6 +149,5 @@ def test_a_worker_that_takes_partitions_over_waits_or_is_started_anew(
         trial.fleet.died(worker)
         trial.fleet.start()
     trial.wait_until_quiet()
-    note_loss(trial, worker)
     found = trial.audit(ids)
     assert (found.done, found.lost, found.doubled) == (300, 0, 0), found.findings

@@ -13,10 +13,12 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from tests.harness.stillness import cut_off
 from tests.harness.waiting import TooLate
 
 from jobstream.errors import BrokerUnavailable
@@ -34,6 +36,13 @@ STOP_LIMIT_S = 180.0
 _TAIL_BYTES = 4_000
 UNANSWERED = (DEAF, NO_OFFSET, BrokerUnavailable.__name__)
 """Why a worker ends that a supervisor is to start anew."""
+STOOD_STILL = "this process stood still for"
+"""Why one ends that a busy machine held up for longer than its session; it is to be started anew as
+well."""
+LOST_MS = 10_000
+"""No longer before it says so, a worker has lost its partitions: it beats five times a second."""
+_SAID_AT = 23
+"""So many characters of a plain line are its time."""
 ROOT = Path(__file__).resolve().parents[2]
 """Where members find `tests.harness`, which no environment has installed."""
 
@@ -76,6 +85,27 @@ class Member:
         """Whether it ended by itself since no broker answered one of its clients for long."""
         told = self.log.read_text(errors="replace").rpartition("worker ended")[2]
         return bool(self.exit_code) and any(reason in told for reason in UNANSWERED)
+
+    @property
+    def left_held_up(self) -> bool:
+        """Whether it ended by itself since it was held up for longer than its session."""
+        told = self.log.read_text(errors="replace").rpartition("worker ended")[2]
+        return bool(self.exit_code) and STOOD_STILL in told
+
+    def losses(self) -> list[Kill]:
+        """What may have cut off its runs though nobody hit it, by its log in plain lines.
+
+        Its session ended while it, or whoever could have heard of it, was held up.
+        """
+        found: list[Kill] = []
+        words = ("partitions_lost", "worker ended") if self.left_held_up else ("partitions_lost",)
+        for line in self.log.read_text(errors="replace").splitlines():
+            if any(word in line for word in words):
+                with suppress(ValueError):  # of a line without its time
+                    said = datetime.strptime(line[:_SAID_AT], "%Y-%m-%d %H:%M:%S,%f").astimezone()
+                    said_ms = int(said.timestamp() * 1_000)
+                    found += cut_off(self.pid, said_ms - LOST_MS, said_ms)
+        return found
 
     def tail(self) -> str:
         """The last lines of its log."""

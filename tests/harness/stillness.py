@@ -22,6 +22,13 @@ STILL_S = 1.5
 of stillness is needed to lose one."""
 AFTER_MS = 3_000
 """So long after it, members may still learn that they lost their partitions."""
+STEP_MS = 100
+"""Between two starts of one delivery there is more time than that."""
+
+
+def cut_off(pid: int | None, since_ms: int, until_ms: int) -> list[Kill]:
+    """What cut off runs of a process, or of any, at one time between these two."""
+    return [Kill(pid, at_ms) for at_ms in range(since_ms, until_ms + STEP_MS, STEP_MS)]
 
 
 class Stillness:
@@ -29,7 +36,7 @@ class Stillness:
 
     def __init__(self) -> None:
         self.seen: list[Kill] = []
-        """Each time the machine stood still, as what cut off any run, for `audit`."""
+        """Each time the machine stood still, as what may have cut off any run, for `audit`."""
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, name="stillness", daemon=True)
 
@@ -58,4 +65,5 @@ class Stillness:
     def note(self, apart_s: float) -> None:
         """So much time lay between two looks that should be LOOK_S apart."""
         if apart_s > STILL_S:
-            self.seen.append(Kill(None, now_ms() + AFTER_MS))
+            now = now_ms()
+            self.seen += cut_off(None, now - round(apart_s * 1_000), now + AFTER_MS)

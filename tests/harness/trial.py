@@ -115,13 +115,13 @@ class Trial:
     def replace_left(self) -> None:
         """Start anew, as a supervisor would, members that left for what is no fault of theirs.
 
-        For a machine that stood still, or brokers that did not answer for long. A member that ends
-        by itself for any other reason stays ended: that is a fault.
+        For a machine that stood still or held them up, or brokers that did not answer for long. A
+        member that ends by itself for any other reason stays ended: that is a fault.
         """
         for member in self.fleet.left:
             if member in self._replaced:
                 continue
-            if self.stillness.seen or member.left_unanswered:
+            if self.stillness.seen or member.left_unanswered or member.left_held_up:
                 self._replaced.add(member)
                 self.fleet.start()
 
@@ -162,8 +162,12 @@ class Trial:
         return {job_id: reason for (job_id, _), reason in sorted(self.letters().items())}
 
     def audit(self, enqueued: Iterable[str], *, hold_key: Collection[str] = ()) -> Audit:
-        """The verdict by ledger, rows and what was done to the fleet; blocks while it reads."""
-        cuts = [*self.fleet.kills, *self.stillness.seen]
+        """The verdict by ledger, rows, what was done to the fleet and which sessions it lost.
+
+        Blocks while it reads.
+        """
+        lost = [kill for member in self.fleet.members for kill in member.losses()]
+        cuts = [*self.fleet.kills, *self.stillness.seen, *lost]
         return audit(self.ledger, self.rows(), enqueued, cuts, hold_key=hold_key)
 
 
