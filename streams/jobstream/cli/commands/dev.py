@@ -37,7 +37,7 @@ PROCESSES = (*ROLES, "exporter", RELAY, VIEWS, WEB)
 SCHEDULER = "scheduler"
 WEB_PORT = 8_390
 ANSWER_S = 10.0
-"""So long an answer is waited for, unless it is clear that no broker is there."""
+"""How long an answer is waited for, unless it is clear that no broker is there."""
 NAMES_MAX = 3
 """Changed files that are named; more are counted."""
 
@@ -202,9 +202,12 @@ def _broker(servers: str) -> Iterator[None]:
     from jobstream.broker.free_ports import is_taken, local_port  # noqa: PLC0415 - with the command only
     from jobstream.broker.ready import serves  # noqa: PLC0415 - as above
 
-    port = local_port(servers)
-    # Where somebody listens it may be a broker on a busy machine, which takes its time to answer.
-    if serves(servers, ANSWER_S if port is None or is_taken(port) else 0.0):
+    port, found = local_port(servers), serves(servers)
+    if not found and (port is None or is_taken(port)):
+        # It may be a broker on a busy machine, which takes its time to answer.
+        say(f"broker  | waiting {ANSWER_S:.0f} s for {servers} to answer")
+        found = serves(servers, ANSWER_S)
+    if found:
         say(f"broker  | using the one at {servers}")
         yield
         return
