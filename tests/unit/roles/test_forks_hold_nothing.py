@@ -8,6 +8,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from jobstream.broker.free_ports import some_free_port
 from jobstream.dedup.slots import claim_slot
 from jobstream.observe.health import Probes
 from jobstream.observe.server import serve
@@ -26,12 +27,17 @@ from jobstream.observe.server import serve
 from jobstream.settings import Settings
 from jobstream_processors.execute.line import _pair
 
-settings = Settings.load({}, state_dir=sys.argv[1], metrics_port=0)
+settings = Settings.load({}, state_dir=sys.argv[1], metrics_port=int(sys.argv[2]))
 slot = claim_slot(sys.argv[1], "shop", "c1")
 ours, theirs = _pair()
-ours.settimeout(20)
+ours.settimeout(120)
+hears, says = os.pipe()
+def stay():
+    os.write(says, b".")
+    signal.pause()
 with serve(settings, "shop", "worker", [], Probes()) as endpoint:
-    fork = os.fork() or signal.pause()
+    fork = os.fork() or stay()
+    os.read(hears, 1)  # It has closed all that it is not to hold, in whatever order.
     theirs.close()
     ended = ours.recv(1) or "end"
     print(slot.path.name, endpoint.address.rpartition(":")[2], fork, ended, flush=True)
@@ -40,7 +46,8 @@ with serve(settings, "shop", "worker", [], Probes()) as endpoint:
 
 
 def test_a_fork_holds_nothing_of_a_worker_that_is_gone(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", WORKER, str(tmp_path)]
+    # Of those that no client is given: one that is free again is to stay so.
+    command = [sys.executable, "-c", WORKER, str(tmp_path), str(some_free_port())]
     folder = folder_of(tmp_path, "shop")
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
         assert worker.stdout is not None
