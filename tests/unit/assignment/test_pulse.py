@@ -116,13 +116,18 @@ def test_a_gap_is_told_though_nobody_publishes(shop: Shop) -> None:
     assert "stood still" in str(told.get(timeout=120))
 
 
+def pulses() -> set[threading.Thread]:
+    return {each for each in threading.enumerate() if each.name == "jobstream-pulse"}
+
+
 def test_a_process_that_leaves_is_told_nothing(shop: Shop) -> None:
     pulse, told = Pulse(shop.clock, SESSION_MS), queue.SimpleQueue[BaseException]()
+    before = pulses()
     pulse.start(told.put)
+    (beating,) = pulses() - before
 
     pulse.stop("the worker is leaving")
     shop.clock.advance(SESSION_MS + 1)
-    (beating,) = (t for t in threading.enumerate() if t.name == "jobstream-pulse")
     beating.join(120)
 
     assert told.empty()
