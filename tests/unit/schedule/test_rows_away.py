@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from jobstream_processors.ports import TopicPartition
 
 MINUTE_MS = 60_000
-LIMIT_S = 10.0
+LIMIT_S = 120.0
 QUEUES = ("mail", "bills")
 
 
