@@ -41,8 +41,9 @@ def test_what_was_in_flight_may_start_again_once() -> None:
 
 
 def test_what_began_around_it_may_start_again_before_all_have_learned_of_it() -> None:
-    stillness, now = Stillness(), now_ms()
+    stillness = Stillness()
     stillness.note(STILL_S + 0.1)
+    now = stillness.seen[0].at_ms + round((STILL_S + 0.1) * 1_000)
 
     assert doubled(stillness, now - 1_000, now + 1_000) == 0
     assert doubled(stillness, now + 500, now + 1_000) == 0
