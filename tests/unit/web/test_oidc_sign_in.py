@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+LIMIT_S = 60
 BEGIN, SESSION = "/sign-in/oidc?next=/queues", "jobstream_session"
 
 
@@ -39,7 +40,7 @@ def provider() -> Iterator[IdentityProvider]:
 def desk(tmp_path: Path, provider: IdentityProvider) -> PreparedDesk:
     options = OidcOptions(
         issuer=provider.issuer, client_id=CLIENT, client_secret=SECRET, name_claim="email",
-        roles={"ops": TokenRole.OPERATE, "viewers": TokenRole.READ},
+        roles={"ops": TokenRole.OPERATE, "viewers": TokenRole.READ}, timeout_s=LIMIT_S,
     )  # fmt: skip
     answers = {**ANSWERS, "pause_queue": lambda *_: None}
     return PreparedDesk(tmp_path, answers, open_to_loopback=True, oidc=options)
@@ -65,7 +66,7 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 def agreed(address: str) -> str:
     """The path that the provider sends the browser back to."""
     try:
-        urllib.request.build_opener(_Stay).open(address, timeout=10)
+        urllib.request.build_opener(_Stay).open(address, timeout=LIMIT_S)
     except urllib.error.HTTPError as answer:
         with answer:
             parts = urlsplit(answer.headers["Location"])

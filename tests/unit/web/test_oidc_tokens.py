@@ -48,7 +48,13 @@ def served(tmp_path: Path, provider: IdentityProvider) -> WebSide:
 
 def served_by(folder: Path, provider: IdentityProvider, **more: Any) -> WebSide:  # noqa: ANN401
     options = OidcOptions(
-        **{"issuer": provider.issuer, "audience": AUDIENCE, "roles": ROLES, **more}
+        **{
+            "issuer": provider.issuer,
+            "audience": AUDIENCE,
+            "roles": ROLES,
+            "timeout_s": LIMIT_S,
+            **more,
+        }
     )
     return WebSide(folder, routes=without_work(), oidc=options)
 
