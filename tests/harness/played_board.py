@@ -9,6 +9,7 @@ import asyncio
 import sys
 import time
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from textual.pilot import Pilot
 
 QUIET = ControlEntry("quiet", "web-1:3188", "lin", "looking at its memory", ago(minutes=3),
-                     NOW.replace(year=NOW.year + 1))  # fmt: skip
+                     NOW + timedelta(days=365))  # fmt: skip
 GROUPS = LetterGroupsAnswer(
     TOLD,
     (
