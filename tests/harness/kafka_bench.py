@@ -61,6 +61,13 @@ class KafkaBench:
         config = {"cleanup.policy": "compact" if compacted else "delete"}
         topic = NewTopic(name, partitions, 1, config=config)
         self._admin.create_topics([topic])[name].result(ANSWER_S)
+
+        def known() -> bool:
+            found = self._admin.list_topics(name, timeout=ANSWER_S).topics[name]
+            return not found.error and len(found.partitions) == partitions
+
+        # A broker knows it later than the controller; clients give it two seconds.
+        wait_until(known, f"{name} is known", limit_s=ANSWER_S)
         return name
 
     def group(self) -> str:
