@@ -13,6 +13,7 @@ from jobstream.sql import create_tables
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
+LIMIT_S = 120.0
 own = MetaData()
 orders = Table("orders", own, Column("id", Integer, primary_key=True), Column("note", Text))
 
@@ -41,7 +42,8 @@ def made(engine: Engine) -> Engine:
 
 
 def sqlite(path: object) -> Engine:
-    return made(create_engine(f"sqlite:///{path}"))
+    # By default the driver waits for a lock for five seconds.
+    return made(create_engine(f"sqlite:///{path}", connect_args={"timeout": LIMIT_S}))
 
 
 def count(engine: Engine, table: Table) -> int:
