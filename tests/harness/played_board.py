@@ -137,6 +137,13 @@ async def press(pilot: Pilot[None], *keys: str) -> None:
     await pilot.pause()
 
 
+async def escape(pilot: Pilot[None]) -> None:
+    """Leave the window that is over the board; until it is gone, keys are its own."""
+    await press(pilot, "escape")
+    while len(pilot.app.screen_stack) > 1:
+        await pilot.pause(0.02)
+
+
 async def write(pilot: Pilot[None], text: str) -> None:
     await press(pilot, *("space" if char == " " else char for char in text))
 

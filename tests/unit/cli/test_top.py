@@ -17,6 +17,7 @@ from tests.harness.played_board import (
     WHY_OF,
     PreparedSource,
     drawn,
+    escape,
     picture,
     played,
     press,
@@ -102,7 +103,8 @@ def test_hostile_texts_stay_in_their_cells() -> None:
             await press(pilot, "3", "enter")
             await sees(pilot, "Timeline")
             assert_harmless(picture(board), 120)
-            await press(pilot, "escape", "r")
+            await escape(pilot)
+            await press(pilot, "r")
             await sees(pilot, "Try one job")
             assert_harmless(picture(board), 120)
 
@@ -159,7 +161,7 @@ def test_slow_answers_do_not_pile_up_and_block_no_key() -> None:
         release = threading.Event()
 
         def slow(_: object) -> Any:  # noqa: ANN401 - any answer
-            release.wait(60)
+            release.wait(600)
             return ANSWERS["queues"]
 
         source = PreparedSource({**BOARD_ANSWERS, "queues": slow})
@@ -218,7 +220,8 @@ def test_job_shows_its_life_and_why() -> None:
             await press(pilot, "3", "enter")
             await sees(pilot, "Timeline", "all its attempts failed", "shop.mail.dlq:1:918",
                        "grace@example.com", "waits breaker", "Traceback")  # fmt: skip
-            await press(pilot, "escape", "i")
+            await escape(pilot)
+            await press(pilot, "i")
             await write(pilot, JOB_ID[:8])
             await press(pilot, "enter")
             await sees(pilot, "Timeline")
@@ -233,7 +236,8 @@ def test_keys_are_about_the_pane_that_was_just_chosen() -> None:
             board.action_to(2)
             board.action_redrive()
             await sees(pilot, "Try one job")
-            await press(pilot, "escape", "1", "r")
+            await escape(pilot)
+            await press(pilot, "1", "r")
             await sees(pilot, "r is for a cause")
             await press(pilot, "4", "p", "enter")
             await sees(pilot, "p is for a queue", "no job belongs")
@@ -246,7 +250,8 @@ def test_queue_shows_its_rungs_and_help_its_keys() -> None:
         async with played() as (_, pilot):
             await press(pilot, "enter")
             await sees(pilot, "Queue mail", "Rungs", "5m", "offset 88,112 of 96,840")
-            await press(pilot, "escape", "question_mark")
+            await escape(pilot)
+            await press(pilot, "question_mark")
             await sees(pilot, "Keys of the board", "Ctrl-R")
             await press(pilot, "p", "escape")
             shown = await sees(pilot, "Queues 6")

@@ -9,6 +9,7 @@ import pytest
 from tests.harness.played_board import (
     BOARD_ANSWERS,
     PreparedSource,
+    escape,
     played,
     press,
     run,
@@ -51,7 +52,7 @@ def test_escape_acts_not_and_a_paused_queue_goes_on() -> None:
         async with played(PreparedSource({**BOARD_ANSWERS, **acts})) as (_, pilot):
             await press(pilot, "down", "down", "p")
             await sees(pilot, "Let queue reports go on")
-            await press(pilot, "escape")
+            await escape(pilot)
             assert done == []
             await press(pilot, "p")
             await write(pilot, "done")
@@ -155,7 +156,7 @@ def test_leaving_asks_while_an_operation_goes_on() -> None:
 
         def steps() -> Any:  # noqa: ANN401 - steps of an operation
             begun.set()
-            going.wait(60)
+            going.wait(600)
             yield "redriven", ""
 
         now = source.operations.begin("redrive", 7, source.by("x"), steps)
