@@ -314,7 +314,7 @@ def test_enqueue_without_a_broker_ends_within_its_wait(app: App) -> None:
         begun_s = time.monotonic()
         with pytest.raises(EnqueueTimeout, match=r"at 127\.0\.0\.1:1 within") as caught:
             enqueue(Mail("a"))
-        assert time.monotonic() - begun_s < 10
+        assert time.monotonic() - begun_s < 60
         assert not caught.value.may_be_written
         assert isinstance(caught.value, JobstreamError)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-LIMIT_S = 60
+LIMIT_S = 300
 PROGRAM = """
 import asyncio, json, sys, threading
 from dataclasses import dataclass

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = sorted(path.stem for path in (ROOT / "examples" / "rules").glob("[a-z]*.py"))
-LIMIT_S = 120
+LIMIT_S = 300
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

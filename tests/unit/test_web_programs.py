@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FRAMEWORKS = ["fastapi", "flask", "django"]
-LIMIT_S = 120
+LIMIT_S = 300
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

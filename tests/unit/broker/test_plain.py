@@ -119,7 +119,7 @@ def test_lock_lets_one_in_at_a_time(tmp_path: Path) -> None:
         waiting = threading.Thread(target=second)
         waiting.start()
         assert not entered.wait(0.2)
-    waiting.join(timeout=20)
+    waiting.join(timeout=120)
     assert entered.is_set()
 
 

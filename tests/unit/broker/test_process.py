@@ -26,7 +26,7 @@ from jobstream.file_lock import try_lock
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LIMIT_S = 20
+LIMIT_S = 120
 SLEEP = ["sleep", "600"]
 DEAF_PROGRAM = """
 import signal

@@ -21,7 +21,7 @@ def tool() -> Tool:
 
     def run(name: str, *arguments: str) -> tuple[int, str]:
         ran = subprocess.run(
-            [program(name), *arguments], capture_output=True, text=True, timeout=60, check=False
+            [program(name), *arguments], capture_output=True, text=True, timeout=300, check=False
         )
         return ran.returncode, ran.stdout or ran.stderr
 

@@ -146,7 +146,7 @@ def test_pytest_prints_no_secret_of_ours(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
 
     assert "3 failed" in ran.stdout

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from jobstream_processors.core.known import Known
     from jobstream_processors.ports import TopicPartition
 
-LIMIT_S = 30.0
+LIMIT_S = 120.0
 FULL = "no space left for {} rows"
 SLOTS = 2
 
