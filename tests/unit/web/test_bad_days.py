@@ -16,6 +16,7 @@ from jobstream.acting.operations import FAILURES_MAX, RUNNING_MAX, Operations
 from jobstream.answers.errors import SourceAway, TooBusy
 from jobstream.answers.kept import AnswerCache
 from jobstream.errors import BrokerUnavailable
+from jobstream.kafka.client import admin_calls
 from jobstream.web.api_route import V1
 from jobstream.web.change_feed import BUFFER_MAX, ChangeEvent, Subscriber
 
@@ -30,7 +31,11 @@ AWAY = "no broker answers"
 BY = ActedBy("ann", "10.0.0.9", "mended")
 
 
-def test_without_a_broker_every_read_is_a_503_that_says_when_to_come_back(tmp_path: Path) -> None:
+def test_without_a_broker_every_read_is_a_503_that_says_when_to_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Ten seconds by default, of the fifteen after which nobody has answered yet.
+    monkeypatch.setattr(admin_calls, "WAIT_S", 0.5)
     app = shop(bootstrap_servers="127.0.0.1:1", state_dir=tmp_path, enqueue_timeout="500ms")
     web = WebSide(tmp_path, app)
 
