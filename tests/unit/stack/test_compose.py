@@ -234,12 +234,22 @@ def test_variables_of_the_containers_are_settings(
     assert "is read by nothing" not in caplog.text
 
 
+# It waits for four seconds, and a server of a test on a busy machine may need more.
+PATIENT = """
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+import healthy
+healthy.WAIT_S = 60.0
+sys.exit(healthy.main())
+"""
+
+
 def ask(root: Path, path: str, port: str | None) -> subprocess.CompletedProcess[str]:
     """What the image's health check says where the container's variable is `port`."""
     own = {} if port is None else {"JOBSTREAM_METRICS_PORT": port}
     environ = {name: value for name, value in os.environ.items() if name[:10] != "JOBSTREAM_"}
     return subprocess.run(
-        [sys.executable, str(root / "docker/healthy.py"), path],
+        [sys.executable, "-c", PATIENT, str(root / "docker"), path],
         env=environ | own,
         capture_output=True,
         text=True,
