@@ -230,6 +230,8 @@ def test_a_stop_while_the_command_loads_waits_for_it(started: list[Told], tmp_pa
 
 AWAY = """
 from jobstream import App
+from jobstream.kafka.client import admin_calls
+admin_calls.WAIT_S = 3600.0  # It is to be stopped before it gives up.
 app = App("shop", bootstrap_servers="127.0.0.1:1", metrics_port="off")
 app.queue("mail")
 """
