@@ -34,6 +34,14 @@ ANSWER_S = 60
 Json = Any
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _patient() -> Iterator[None]:
+    """Enqueues of apps and commands wait for a machine that is busy."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JOBSTREAM_ENQUEUE_TIMEOUT", "60s")
+        yield
+
+
 def ask(url: str, data: bytes | None = None) -> bytes:
     with urllib.request.urlopen(url, data, timeout=ANSWER_S) as answer:  # noqa: S310 - our own
         return bytes(answer.read())
