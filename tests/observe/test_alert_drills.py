@@ -244,17 +244,18 @@ def test_what_waits_unrun_is_told(shop: Shop) -> None:
 
     shop.run("enqueue", "shop:app", "send_receipt", '{"order_id": "o-1"}', "--delay", "1s")
     shop.enqueue("send_receipt", "o-2")
-    shop.keep_for("20s")
+    shop.keep_for("40s")
 
-    assert shop.told("JobsDelayerLate", "firing", since, queue="mail")["receiver"] == "ticket"
+    # Not that it is told: it is held back once brokers have given up the killed delayers.
+    shop.is_so('count(ALERTS{alertname="JobsDelayerLate",alertstate="firing"}) > bool 0', 1)
     assert shop.told("JobsRetentionAtRisk", "firing", since, queue="mail")["receiver"] == "page"
     shop.follow("JobsDelayerLate", "JobsRetentionAtRisk")
     shop.run("topics", "apply", "shop:app")
     # Where all this took longer than the retention, jobs are gone, and workers refuse to skip them.
     shop.run("offsets", "reset", "mail", "--to", "earliest")
     shop.healthy()
-    for alert in ("JobsDelayerLate", "JobsRetentionAtRisk"):
-        shop.told(alert, "resolved", since, queue="mail")
+    shop.told("JobsRetentionAtRisk", "resolved", since, queue="mail")
+    shop.is_so('absent(ALERTS{alertname="JobsDelayerLate",alertstate="firing"})', 1)
     shop.follow("JobsDelayerLate", "JobsRetentionAtRisk", mended=True)
 
 
