@@ -21,7 +21,17 @@ import pytest
 from grafana.src.alerts.__main__ import for_prometheus
 from tests.harness.fleet import Fleet
 from tests.harness.waiting import wait_until
-from tests.observe.drilled import LASTS, LIMIT_S, MENDED, Shop, hurried, hurried_rules, status_of
+from tests.observe.drilled import (
+    INVOICES,
+    LASTS,
+    LIMIT_S,
+    MENDED,
+    WRITES,
+    Shop,
+    hurried,
+    hurried_rules,
+    status_of,
+)
 
 from jobstream.broker.free_ports import some_free_port
 
@@ -43,8 +53,6 @@ LATE = {
     *BURNING, "JobsQueueBehind", "JobsPartitionStalled", "JobsDelayerLate", "JobsTargetDown",
     "JobsLagBlind",
 }  # fmt: skip
-INVOICES = 320
-"""So many that a hundred die in a row on each of two partitions, and some are left."""
 
 
 @pytest.fixture(scope="module")
@@ -348,21 +356,6 @@ def test_http_side_that_fails_is_told(shop: Shop) -> None:
         shop.follow("JobsApiErrors")
         webs.drain(web)
     shop.is_so("count(up == 1)", 3)
-
-
-WRITES = """
-import sys
-from sqlalchemy import create_engine
-from sqlalchemy.orm import Session
-from jobstream.sql import create_tables, enqueue_in
-from shop import Order, send_receipt
-
-engine = create_engine(sys.argv[1])
-create_tables(engine)
-with Session(engine) as session, session.begin():
-    for order in sys.argv[2:]:
-        enqueue_in(session, send_receipt, Order(order))
-"""
 
 
 def test_outbox_that_no_relay_publishes_is_told(shop: Shop) -> None:
