@@ -242,6 +242,7 @@ def test_read_side_that_stands_is_told(shop: Shop) -> None:
             assert shop.told("JobsViewsBehind", "firing", since)["receiver"] == "ticket"
             shop.follow("JobsViewsBehind", JOBSTREAM_VIEWS_DATABASE=url)
         shop.told("JobsViewsBehind", "resolved", since)
+        wait_until(has_read_all, "it has caught up", limit_s=LIMIT_S)
         shop.follow("JobsViewsBehind", mended=True, JOBSTREAM_VIEWS_DATABASE=url)
         projections.drain(projection)
     shop.is_so("count(up == 1)", 3)
