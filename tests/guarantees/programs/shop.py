@@ -124,7 +124,7 @@ async def limited(args: Work, ctx: Context) -> None:
         await take_time(args)
 
 
-RARE_S, RARE_BURST = 10, 2
+RARE_S, RARE_BURST = 30, 2
 
 
 @app.job(
