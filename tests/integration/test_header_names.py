@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.harness.served import Served
+from tests.harness.waiting import wait_until
 from tests.integration.foreign_client import put_raw
 
 from jobstream import App
@@ -28,10 +29,13 @@ from jobstream_schemas import JobCodec, Meta
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.harness.served import Letter as Dead
+
     from jobstream.broker.embedded import EmbeddedKafka
     from jobstream.operate.open_letters import Letter
 
 pytestmark = pytest.mark.kafka
+LIMIT_S = 180.0
 NAMES = [(b"theirs\xff", b"x"), (b"js-attempt", b"1")]
 PLAIN_CALLS = 50
 """So many calls, and Python has specialised those that would be plain ones."""
@@ -88,7 +92,13 @@ def test_they_are_dead_letters_and_their_partition_goes_on(served: Served) -> No
     served.start()
 
     assert served.end_of(behind) == "done"
-    letters = [letter for letter in served.letters() if letter.value in values]
+
+    def written() -> list[Dead]:
+        return [letter for letter in served.letters() if letter.value in values]
+
+    # What is done is settled by itself: its row tells of no letter.
+    wait_until(lambda: len(written()) >= len(values), "they are dead", limit_s=LIMIT_S)
+    letters = written()
     assert [letter.value for letter in letters] == values
     assert {letter.reason for letter in letters} == {"bad_headers"}
     assert "name is not UTF-8" in letters[0].told("message")
