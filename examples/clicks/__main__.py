@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 TOPIC, PARTITIONS = "clicks", 4
-WAIT_S = 90.0
+WAIT_S = 180.0
 AGENT = ("faust", "-A", "examples.clicks.agent:sessions", "worker", "--without-web", "-l", "warn")
 KILLS = 2
 

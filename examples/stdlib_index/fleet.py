@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 APP = "examples.stdlib_index.app:app"
-STOP_S = 40.0
+STOP_S = 180.0
 LOG_LINES_SHOWN = 20
 
 

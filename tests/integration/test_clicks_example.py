@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.kafka
-LIMIT_S = 500.0
+LIMIT_S = 1_000.0
 
 
 def test_each_session_has_one_job_though_the_agent_is_killed(pytestconfig: pytest.Config) -> None:

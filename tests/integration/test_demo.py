@@ -19,7 +19,7 @@ from jobstream.testing.ledger import Ledger
 if TYPE_CHECKING:
     from pathlib import Path
 
-SECONDS_MAX = 240
+SECONDS_MAX = 900
 FILES = 150
 BROKEN_OF_OURS = 5
 LAST_LINE = re.compile(
