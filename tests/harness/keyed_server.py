@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 PROGRAM = "tests.guarantees.programs.keyed_web"
 LIMIT_S = 120.0
-LEASE_S = 10
+LEASE_S = 5
 """Of tests that wait for its end, or see it renewed: a busy machine holds a process up for less."""
 UVICORN = ("uvicorn", f"{PROGRAM}:web", "--log-level", "warning")
 GUNICORN = ("gunicorn", f"{PROGRAM}:application", "--preload", "--workers", "3", "--threads", "4")

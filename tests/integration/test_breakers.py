@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.kafka
 JOBS = 20
-OPEN_S = 30
+OPEN_S = 20
 """Long enough for a busy machine to do all that happens meanwhile."""
 
 
