@@ -98,7 +98,7 @@ def spins(args: Args) -> None:
 def exits(args: Args) -> None:
     sys.exit(3)
 
-@app.job(retry=Backoff(attempts=2, first=0, cap="1s"), timeout="40s")
+@app.job(retry=Backoff(attempts=2, first=0, cap="1s"), timeout="25s")
 async def never_ends(args: Args) -> None:
     tell("never ends " + args.text)
     while True:
@@ -107,7 +107,7 @@ async def never_ends(args: Args) -> None:
         except asyncio.CancelledError:
             tell("swallowed " + args.text)
 
-@app.job(retry=once, timeout="40s")
+@app.job(retry=once, timeout="25s")
 async def fills_the_pool(args: Args) -> None:
     tell("fills the pool " + args.text)
     await asyncio.gather(*(asyncio.to_thread(threading.Event().wait) for _ in range(64)))
@@ -141,7 +141,7 @@ def multi_in_thread(args: Args) -> None:
 def multi_in_process(args: Args) -> None:
     tell(terminated() + args.text)
 
-@app.job(retry=once, timeout="40s")
+@app.job(retry=once, timeout="25s")
 def blocks(args: Args) -> None:
     tell("blocks " + args.text)
     threading.Event().wait()
