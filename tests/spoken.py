@@ -11,6 +11,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
+from tests.harness.patience import ENQUEUES
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
@@ -89,6 +91,6 @@ def of_broker(bootstrap_servers: str, folder: Path) -> dict[str, str]:
     """The environment of programs that talk to that broker and keep their state in the folder."""
     return {
         "JOBSTREAM_BOOTSTRAP_SERVERS": bootstrap_servers,
-        "JOBSTREAM_ENQUEUE_TIMEOUT": "60s",  # a first connection may take long on a busy machine
+        **ENQUEUES,
         "JOBSTREAM_STATE_DIR": str(folder / "state"),
     }

@@ -94,11 +94,13 @@ def test_each_tick_is_one_job_while_owners_are_killed_and_frozen(
 
         def reached(condition: Callable[[], object], what: str) -> None:
             def asked() -> object:
-                keep_two(fleet)
+                fleet.replace_left()
                 return condition()
 
             wait_until(asked, what, limit_s=LIMIT_S)
 
+        for _ in range(2):
+            fleet.start()
         reached(lambda: ticks.last() > 0, "schedules fire")
         reached(lambda: ticks.all_began(planner.SCHEDULES), "each has fired")
         for number in range(KILLS):
@@ -114,12 +116,6 @@ def test_each_tick_is_one_job_while_owners_are_killed_and_frozen(
     doubled = {tick: ids for tick, ids in found.items() if len(ids) > 1}
     say(f"{len(found)} ticks of {planner.SCHEDULES} schedules, {len(fleet.kills)} kills")
     assert not doubled, "a tick has one id"
-
-
-def keep_two(fleet: Fleet) -> None:
-    """As a supervisor does: one that a busy machine held up for longer than its session leaves."""
-    while len(fleet.alive) < 2:
-        fleet.start()
 
 
 def hurt(fleet: Fleet, member: Member, *, freeze: bool) -> None:

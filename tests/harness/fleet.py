@@ -83,14 +83,19 @@ class Member:
     @property
     def left_unanswered(self) -> bool:
         """Whether it ended by itself since no broker answered one of its clients for long."""
-        told = self.log.read_text(errors="replace").rpartition("worker ended")[2]
-        return bool(self.exit_code) and any(reason in told for reason in UNANSWERED)
+        return any(reason in self._why_ended for reason in UNANSWERED)
 
     @property
     def left_held_up(self) -> bool:
         """Whether it ended by itself since it was held up for longer than its session."""
-        told = self.log.read_text(errors="replace").rpartition("worker ended")[2]
-        return bool(self.exit_code) and STOOD_STILL in told
+        return STOOD_STILL in self._why_ended
+
+    @property
+    def _why_ended(self) -> str:
+        """What it told of its end; "" where it runs, or left as it was asked to."""
+        if not self.exit_code:
+            return ""
+        return self.log.read_text(errors="replace").rpartition("worker ended")[2]
 
     def losses(self) -> list[Kill]:
         """What may have cut off its runs though nobody hit it, by its log in plain lines.
@@ -131,6 +136,7 @@ class Fleet:
         """Every member ever started, the dead ones included, in the order of their start."""
         self.kills: list[Kill] = []
         """What was done to them from outside, for `audit`."""
+        self._replaced: set[Member] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -175,6 +181,19 @@ class Fleet:
         member = Member(name, process, log)
         self.members.append(member)
         return member
+
+    def replace_left(self, *, excused: bool = False) -> None:
+        """Start anew, as a supervisor would, members that left for what is no fault of theirs.
+
+        They were held up, or brokers did not answer for long; `excused`: whatever it was. A member
+        that ends by itself for any other reason stays ended: that is a fault.
+        """
+        for member in self.left:
+            if member in self._replaced:
+                continue
+            if excused or member.left_unanswered or member.left_held_up:
+                self._replaced.add(member)
+                self.start()
 
     def kill(self, member: Member) -> Kill:
         """End it with SIGKILL, as the kernel does when memory is short; record it.

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from textual.pilot import Pilot
 
+LIMIT_S = 120.0
 QUIET = ControlEntry("quiet", "web-1:3188", "lin", "looking at its memory", ago(minutes=3),
                      NOW + timedelta(days=365))  # fmt: skip
 GROUPS = LetterGroupsAnswer(
@@ -115,7 +116,7 @@ async def played(
         yield board, pilot
 
 
-async def sees(pilot: Pilot[None], *words: str, limit_s: float = 120.0) -> str:
+async def sees(pilot: Pilot[None], *words: str, limit_s: float = LIMIT_S) -> str:
     """Wait until all of these words are on the screen; returns its picture, or raises TooLate."""
     assert isinstance(pilot.app, Board)
     deadline = time.monotonic() + limit_s
@@ -140,7 +141,11 @@ async def press(pilot: Pilot[None], *keys: str) -> None:
 async def escape(pilot: Pilot[None]) -> None:
     """Leave the window that is over the board; until it is gone, keys are its own."""
     await press(pilot, "escape")
+    deadline = time.monotonic() + LIMIT_S
     while len(pilot.app.screen_stack) > 1:
+        if time.monotonic() > deadline:
+            message = f"waited {LIMIT_S:g} s in vain for a window to close"
+            raise TooLate(message)
         await pilot.pause(0.02)
 
 

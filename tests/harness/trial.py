@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
-    from tests.harness.fleet import Fleet, Member
+    from tests.harness.fleet import Fleet
     from tests.harness.group_lag import Standing
     from tests.harness.stillness import Stillness
 
@@ -47,7 +47,6 @@ class Trial:
         self.app = app
         self.fleet = fleet
         self.stillness = stillness
-        self._replaced: set[Member] = set()
         self.ledger = Ledger(ledger)
         self.progress = Progress(ledger)
         options = app.settings.client_options()
@@ -113,17 +112,8 @@ class Trial:
             raise AssertionError(message) from error
 
     def replace_left(self) -> None:
-        """Start anew, as a supervisor would, members that left for what is no fault of theirs.
-
-        For a machine that stood still or held them up, or brokers that did not answer for long. A
-        member that ends by itself for any other reason stays ended: that is a fault.
-        """
-        for member in self.fleet.left:
-            if member in self._replaced:
-                continue
-            if self.stillness.seen or member.left_unanswered or member.left_held_up:
-                self._replaced.add(member)
-                self.fleet.start()
+        """As the fleet does; a machine that stood still excuses whoever left."""
+        self.fleet.replace_left(excused=bool(self.stillness.seen))
 
     def rows(self) -> Iterator[StampedRow]:
         """All rows in the dedup topics; blocks while it reads."""

@@ -6,6 +6,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.patience import patient_enqueues
 from tests.integration.by_command import Shop, Worker
 
 if TYPE_CHECKING:
@@ -14,14 +15,10 @@ if TYPE_CHECKING:
 
     from jobstream.broker import EmbeddedKafka
 
-ENQUEUE_TIMEOUT = "JOBSTREAM_ENQUEUE_TIMEOUT"
-
 
 @pytest.fixture(scope="module", autouse=True)
 def _patient() -> Iterator[None]:
-    """Enqueues of apps and commands that say nothing else wait for a machine that is busy."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(ENQUEUE_TIMEOUT, "60s")
+    with patient_enqueues():
         yield
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.patience import ENQUEUES
 
 from jobstream.broker.free_ports import choose_addresses
 
@@ -46,7 +47,7 @@ def environment_of(programs: Path, folder: Path) -> dict[str, str]:
         **cache,
         "PATH": f"{programs}:/usr/bin:/bin",
         "JOBSTREAM_BOOTSTRAP_SERVERS": f"127.0.0.1:{port}",
-        "JOBSTREAM_ENQUEUE_TIMEOUT": "60s",  # a first connection may take long on a busy machine
+        **ENQUEUES,
         "JOBSTREAM_STATE_DIR": str(folder / "state"),
     }
 

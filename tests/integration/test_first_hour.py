@@ -15,6 +15,7 @@ import venv
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.patience import LOOKS_FOR_LONG
 from tests.harness.waiting import wait_until
 from tests.integration.newcomer import (
     INSTALL_SECONDS_MAX,
@@ -52,12 +53,6 @@ def print_label(args: Receipt, ctx: Context) -> None:
 @app.job(queue=mail)
 def pack(args: Receipt, ctx: Context) -> None:
     ctx.enqueue(send_receipt, args, delay="5m")
-"""
-PATIENT = """
-from jobstream.roles.start_check import refuse_undecodable
-
-# A start goes on where it could not look within five seconds, as on a busy machine.
-refuse_undecodable.__kwdefaults__["limit_s"] = 120.0
 """
 TEST = """
 from jobstream.testing import context
@@ -227,7 +222,7 @@ def deployed(newcomer: Newcomer, dev: Terminal, tmp_path: Path) -> Newcomer:  # 
     shutil.copytree(newcomer.folder / "shop", tmp_path / "shop")
     other = Newcomer(newcomer.programs, tmp_path, newcomer.environment)
     other.edits('App("shop"', 'App("deployed"')
-    other.jobs.write_text(other.jobs.read_text() + PATIENT)
+    other.jobs.write_text(other.jobs.read_text() + LOOKS_FOR_LONG)
     other.jobstream("topics apply APP")
     return other
 

@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.patience import LOOKS_FOR_LONG
 from tests.integration.by_command import WAIT_S, Worker
 from tests.spoken import Spoken
 
@@ -18,19 +19,13 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.kafka
 
 SECRET = "hunter2"  # noqa: S105 - of nobody
-PATIENT = """
-from jobstream.roles.start_check import refuse_undecodable
-
-# A start goes on where it could not look within five seconds, as on a busy machine.
-refuse_undecodable.__kwdefaults__["limit_s"] = 120.0
-"""
 
 
 @pytest.fixture
 def shop(shop: Shop) -> Shop:
     """One whose starts look for as long as it takes."""
     with (shop.folder / "shop.py").open("a") as code:
-        code.write(PATIENT)
+        code.write(LOOKS_FOR_LONG)
     return shop
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 import yaml
 from tests.harness.installed import program
+from tests.harness.patience import patient_enqueues
 from tests.harness.waiting import wait_until
 
 from jobstream.broker.free_ports import choose_addresses
@@ -36,9 +37,7 @@ Json = Any
 
 @pytest.fixture(scope="module", autouse=True)
 def _patient() -> Iterator[None]:
-    """Enqueues of apps and commands wait for a machine that is busy."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JOBSTREAM_ENQUEUE_TIMEOUT", "60s")
+    with patient_enqueues():
         yield
 
 

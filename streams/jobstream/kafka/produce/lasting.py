@@ -80,6 +80,15 @@ class Unserved:
         self.broken = True
         log.error("producer_broken", extra={"reason": reason_of(error)})
 
+    def failed(self, error: BaseException) -> None:
+        """Its own thread ended, on which this is called: a fault of ours.
+
+        What is under way finds no report, and another takes its place.
+        """
+        self.broken = True
+        extra = {"name_of_thread": threading.current_thread().name, "reason": repr(error)}
+        log.error("producer_failed", exc_info=error, extra=extra)
+
     def retire(self) -> None:
         """It gets no more records."""
 
@@ -89,10 +98,9 @@ class Served(Unserved):
 
     def __init__(self, options: Mapping[str, Any], thread: str) -> None:
         super().__init__(options)
-        self._thread = thread
         self._room = threading.Event()
         self._retired = False
-        in_background(thread, self._serve, self._ended)
+        in_background(thread, self._serve, self.failed)
 
     def wait_for_room(self, timeout_s: float = ROOM_S) -> bool:
         """Block until a record was reported since the last call; False if the time is over."""
@@ -103,12 +111,6 @@ class Served(Unserved):
     def retire(self) -> None:
         """Let the thread end once all that is out is reported; returns at once."""
         self._retired = True
-
-    def _ended(self, error: BaseException) -> None:
-        """A fault of ours: what is under way finds no report, and a new producer is made."""
-        self.broken = True
-        extra = {"name_of_thread": self._thread, "reason": repr(error)}
-        log.error("producer_failed", exc_info=error, extra=extra)
 
     def _serve(self) -> None:
         while not self._retired or len(self.producer):

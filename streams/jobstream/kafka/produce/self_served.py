@@ -7,7 +7,6 @@ a time, and for coroutines, until nothing was under way for a while.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -21,15 +20,12 @@ from jobstream_processors.background import in_background
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-log = logging.getLogger("jobstream.kafka")
-
 
 class SelfServed(Unserved):
     """One thread polls at a time: a caller, or the producer's own. Safe to use from any thread."""
 
     def __init__(self, options: Mapping[str, Any], thread: str) -> None:
         super().__init__(options)
-        self._name_of_thread = thread
         self._serving = threading.Lock()
         """Held by the thread that polls."""
         self._called = threading.Event()
@@ -38,7 +34,7 @@ class SelfServed(Unserved):
         """Whether a caller polled since the own thread last looked."""
         self._room = threading.Event()
         self._retired = False
-        in_background(thread, self._serve, self._ended)
+        in_background(thread, self._serve, self.failed)
 
     def serve(self, pending: threading.Lock, until: float) -> None:
         """Poll until `pending` is released, or until that monotonic time.
@@ -133,9 +129,3 @@ class SelfServed(Unserved):
                     self._serving.release()
                 if len(self.producer):
                     self._called.set()
-
-    def _ended(self, error: BaseException) -> None:
-        """A fault of ours: what is under way finds no report, and a new producer is made."""
-        self.broken = True
-        extra = {"name_of_thread": self._name_of_thread, "reason": repr(error)}
-        log.error("producer_failed", exc_info=error, extra=extra)
