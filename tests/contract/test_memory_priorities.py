@@ -32,11 +32,11 @@ def declared(app: App, name: str, ran: list[str], executor: str) -> Job[Work, No
 
     async def on_loop(_: Work) -> None:
         ran.append(name)
-        await asyncio.sleep(0.002)  # work
+        await asyncio.sleep(0.005)  # work
 
     def in_thread(_: Work) -> None:
         ran.append(name)
-        time.sleep(0.002)  # work
+        time.sleep(0.005)  # work
 
     job.handler(on_loop if executor == "async" else in_thread)
     return job

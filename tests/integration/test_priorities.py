@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.kafka
 JOBS = 200
+SLOTS = 2
 APP = """
 import asyncio, os
 from dataclasses import dataclass
 from jobstream import App
 
-app = App("{name}", size="small", concurrency=2)
+app = App("{name}", size="small", concurrency={slots})
 urgent, low = app.queue("urgent"), app.queue("low", weight=100)
 
 @dataclass(frozen=True)
@@ -31,9 +32,13 @@ class Work:
 
 async def run(args: Work) -> None:
     await asyncio.sleep(0.005)
+    print("ran", args.tenant, flush=True)
+
+@app.job(queue=low)
+async def hold(args: Work) -> None:
+    print("holds a slot", flush=True)
     while not os.path.exists("all-read"):
         await asyncio.sleep(0.005)
-    print("ran", args.tenant, flush=True)
 
 app.job(queue=urgent, name="urgent")(run)
 app.job(queue=low, name="low")(run)
@@ -47,30 +52,37 @@ for job, tenant, count in {jobs}:
 
 
 @pytest.fixture
-def filled(shop: Shop) -> Shop:
-    (shop.folder / "shop.py").write_text(APP.format(name=shop.name))
+def declared(shop: Shop) -> Shop:
+    (shop.folder / "shop.py").write_text(APP.format(name=shop.name, slots=SLOTS))
     shop.run("topics", "apply", "shop:app")
     return shop
 
 
 def fill(shop: Shop, *jobs: tuple[str, str, int]) -> None:
-    """Enqueue so many jobs of these types, in this order."""
+    """Enqueue so many jobs of these types, of these tenants, in this order."""
     (shop.folder / "fill.py").write_text(FILL.format(jobs=jobs))
     subprocess.run(
         [sys.executable, "fill.py"], cwd=shop.folder, env=shop.environ, check=True, timeout=WAIT_S
     )
 
 
-def ran(shop: Shop, worker: Worker, jobs: int) -> list[str]:
-    """Of whom each job was, in the order in which they ran once the worker had read them all."""
+def ran(shop: Shop, worker: Worker, *jobs: tuple[str, str, int]) -> list[str]:
+    """Of whom each job was, in the order in which they ran once the worker had read them all.
+
+    Both slots are held meanwhile, by jobs of the low queue: they use up time of its share alone.
+    """
+    fill(shop, ("hold", "low", SLOTS))
+    worker.hear("holds", SLOTS)
+    fill(shop, *jobs)
+    total = sum(count for _, _, count in jobs)
 
     def has_read_all() -> bool:
         told = shop.json("status", code=None)
-        return bool(sum(process.get("in_flight", 0) for process in told) == jobs)
+        return bool(sum(process.get("in_flight", 0) for process in told) == SLOTS + total)
 
     wait_until(has_read_all, "the worker has read all", limit_s=WAIT_S)
     (shop.folder / "all-read").touch()
-    return [line.split()[1] for line in worker.hear("ran ", jobs)]
+    return [line.split()[1] for line in worker.hear("ran ", total)]
 
 
 @pytest.mark.parametrize(
@@ -82,12 +94,11 @@ def ran(shop: Shop, worker: Worker, jobs: int) -> list[str]:
     ids=["by_weight", "strict"],
 )
 def test_the_command_says_which_queue_comes_first(
-    filled: Shop, workers: list[Worker], options: list[str], shares: object
+    declared: Shop, workers: list[Worker], options: list[str], shares: object
 ) -> None:
-    fill(filled, ("low", "low", JOBS), ("urgent", "urgent", JOBS))
-    workers.append(worker := Worker(filled, *options))
+    workers.append(worker := Worker(declared, *options))
 
-    order = ran(filled, worker, 2 * JOBS)
+    order = ran(declared, worker, ("low", "low", JOBS), ("urgent", "urgent", JOBS))
 
     (started,) = worker.hear("worker_started")
     assert json.loads(started)["shares"] == shares
@@ -97,12 +108,11 @@ def test_the_command_says_which_queue_comes_first(
 
 
 def test_few_jobs_of_a_tenant_pass_very_many_of_another(
-    filled: Shop, workers: list[Worker]
+    declared: Shop, workers: list[Worker]
 ) -> None:
-    fill(filled, ("fair", "loud", 3 * JOBS), ("fair", "quiet", 20))
-    workers.append(worker := Worker(filled, "--queues", "low"))
+    workers.append(worker := Worker(declared, "--queues", "low"))
 
-    order = ran(filled, worker, 3 * JOBS + 20)
+    order = ran(declared, worker, ("fair", "loud", 3 * JOBS), ("fair", "quiet", 20))
 
     assert (order.count("loud"), order.count("quiet")) == (3 * JOBS, 20)
     last = max(at for at, tenant in enumerate(order) if tenant == "quiet")
