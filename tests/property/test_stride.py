@@ -11,6 +11,13 @@ from hypothesis import strategies as st
 from jobstream_processors.core.stride import WEIGHT_MAX, Stride, check_weight
 from jobstream_processors.errors import InvalidOption
 
+
+def run(stride: Stride, line: int, cost: int) -> None:
+    """Something of the line starts and ends, and costs what was expected."""
+    stride.start(line, cost)
+    stride.count(line, cost, of_guess=cost)
+
+
 WEIGHTS = st.lists(st.integers(1, WEIGHT_MAX), min_size=2, max_size=5)
 COSTS = st.integers(1, 1_000)
 
@@ -27,7 +34,7 @@ def test_lines_that_always_have_work_start_in_the_ratio_of_their_weights(
 
     for _ in range(300):
         line = stride.next(lines)
-        stride.start(line, costs[line])
+        run(stride, line, costs[line])
         used[line] += costs[line]
 
         # Neither is ahead by more than a job of each. Where all cost the same: by one slot.
@@ -56,7 +63,7 @@ def test_a_line_with_work_waits_while_each_other_uses_its_share_and_one_job(
             has_work.add(number)
             others[number] = [0] * len(weights)
         line = stride.next(has_work)
-        stride.start(line, cost)
+        run(stride, line, cost)
         last[line], longest = cost, max(longest, cost)
         others[line] = [0] * len(weights)
         for waiting in has_work - {line}:
@@ -74,11 +81,11 @@ def test_what_was_used_while_no_other_had_work_is_not_held_against_a_line(
     stride = Stride(weights)
     stride.enter(0, ())
     for _ in range(alone):
-        stride.start(stride.next([0]), 1_000)
+        run(stride, stride.next([0]), 1_000)
 
     stride.enter(1, [0])
     first = [stride.next([0, 1])]
-    stride.start(first[0], 1)
+    run(stride, first[0], 1)
     first.append(stride.next([0, 1]))
 
     assert set(first) == {0, 1}
@@ -89,34 +96,54 @@ def test_an_idle_line_earns_nothing() -> None:
     for line in (0, 1):
         stride.enter(line, range(line))
     for _ in range(100):
-        stride.start(stride.next([0]), 10)
+        run(stride, stride.next([0]), 10)
 
     stride.enter(1, [0])
     starts = []
     for _ in range(6):
         starts.append(stride.next([0, 1]))
-        stride.start(starts[-1], 10)
+        run(stride, starts[-1], 10)
 
     assert sorted(starts) == [0, 0, 0, 1, 1, 1]
 
 
-def test_a_correction_counts_what_a_run_did_cost_and_gives_no_credit() -> None:
+def test_what_a_run_did_cost_is_counted_and_no_correction_gives_credit() -> None:
     stride = Stride([1, 1])
     for line in (0, 1):
         stride.enter(line, range(line))
     stride.start(0, 10)
-    stride.correct(0, 90)
+    stride.count(0, 100, of_guess=10)
     for _ in range(10):
         assert stride.next([0, 1]) == 1
-        stride.start(1, 10)
+        run(stride, 1, 10)
 
-    stride.correct(1, -1_000_000)
-    stride.start(1, 10)
+    stride.count(1, -1_000_000, of_guess=0)
+    run(stride, 1, 10)
     # Line 1 is back where it came in, and not a million before that.
     for _ in range(9):
         assert stride.next([0, 1]) == 1
-        stride.start(1, 10)
+        run(stride, 1, 10)
     assert stride.next([0, 1]) == 0
+
+
+@given(WEIGHTS, st.integers(1, 1_000_000), st.sampled_from([0, 1]))
+def test_what_is_expected_of_a_start_holds_up_no_line_that_comes_before_its_end(
+    weights: list[int], guess: int, comes: int
+) -> None:
+    """Neither another one, nor its own: if it costs nothing in the end, all begin at one place."""
+    stride = Stride(weights)
+    for line in (0, 1):
+        stride.enter(line, range(line))
+    stride.start(0, guess)
+    assert stride.next([0, 1]) == 1
+
+    stride.enter(comes, [1 - comes])
+    assert stride.next([0, 1]) == 1
+    stride.count(0, 0, of_guess=guess)
+
+    first = stride.next([0, 1])
+    run(stride, first, 1)
+    assert stride.next([0, 1]) == 1 - first
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,9 @@ fewer of them. Each line has a tag, the time that it has used divided by its wei
 with the lowest tag is next. A line that comes back with work begins where the others are: it has
 earned nothing meanwhile, and what they used of its share is not held against them.
 
-What a start costs is known at its end. Until then a guess counts, and `correct` puts that right.
+What a start costs is known at its end. Until then the line's tag holds a guess, beside what it has
+used. Where the others are is told by what they have used alone: who comes while a start counts for
+a minute, which then takes a millisecond, would stand a minute behind.
 """
 
 from __future__ import annotations
@@ -42,30 +44,35 @@ class Stride:
     def __init__(self, weights: Sequence[int]) -> None:
         whole = lcm(*weights)
         self._steps = [whole // weight for weight in weights]
+        self._used = [0] * len(weights)
         self._tags = [0] * len(weights)
+        """What each has used, and what its starts that go on are expected to use yet."""
         self._floors = [0] * len(weights)
         """No correction takes a line below where it came back: the past earns nothing."""
-        self._now = 0
 
     def enter(self, line: int, others: Collection[int]) -> None:
         """The line has work again; it had none. `others` have some, too."""
         # While none waited, there was enough for all: a line that used it does not pay for that.
-        tags = [self._tags[other] for other in others]
-        self._now = max(self._now, min(tags) if tags else max(self._tags))
-        self._floors[line] = self._tags[line] = max(self._tags[line], self._now)
+        used = [self._used[other] for other in others]
+        floor = max(self._used[line], min(used) if used else max(self._used))
+        self._tags[line] += floor - self._used[line]
+        self._floors[line] = self._used[line] = floor
 
     def next(self, lines: Iterable[int]) -> int:
         """Which of these lines, all of which have work, is next; of equal ones the first."""
         tags = self._tags
         return min(lines, key=tags.__getitem__)
 
-    def start(self, line: int, cost: int) -> None:
-        """The line that is next starts something that costs so much, as far as is known."""
-        tag = self._tags[line]
-        self._now = max(self._now, tag)
-        self._tags[line] = tag + cost * self._steps[line]
+    def start(self, line: int, guess: int) -> None:
+        """The line that is next starts something that is expected to cost so much."""
+        self._tags[line] += guess * self._steps[line]
 
-    def correct(self, line: int, by: int) -> None:
-        """Something that was started costs so much more than was counted, or less."""
-        tag = self._tags[line] + by * self._steps[line]
-        self._tags[line] = tag if by >= 0 else max(tag, self._floors[line])
+    def count(self, line: int, cost: int, *, of_guess: int) -> None:
+        """What was started has cost so much more; so much of its guess is not expected any more."""
+        step, used = self._steps[line], self._used[line]
+        self._used[line] = max(used + cost * step, self._floors[line])
+        self._tags[line] += self._used[line] - used - of_guess * step
+
+    def forget(self, line: int) -> None:
+        """Expect nothing more of what was started."""
+        self._tags[line] = self._used[line]

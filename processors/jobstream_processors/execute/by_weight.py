@@ -38,8 +38,8 @@ class ByWeight(SeveralQueues):
         """How long each queue's last jobs ran, in microseconds; 0 while that is not known."""
         self._so_far = [0] * len(weights)
         """How long those that run now have run in the mean when that was looked at last."""
-        self._slots: dict[Delivery, tuple[float, int]] = {}
-        """What has a slot: since when, and for how much it is counted."""
+        self._slots: dict[Delivery, tuple[float, int, int]] = {}
+        """What has a slot: since when, what it was expected to take, and what of it is counted."""
         self._look_s = 0.0
         self._running: Running = list
         self._alone = OneQueue()
@@ -128,6 +128,7 @@ class ByWeight(SeveralQueues):
         self._alone = self._lines[number]
         self._alone_queue = next(q for q, each in self._numbers.items() if each == number)
         self._slots.clear()
+        self._stride.forget(number)
 
     def _joined(self) -> None:
         """Another queue has jobs, too: from now on it counts who uses what."""
@@ -138,7 +139,8 @@ class ByWeight(SeveralQueues):
         now_s = self._now_s()
         for delivery, began_s in self._running():
             since_s = began_s or now_s
-            self._slots[delivery] = since_s, _us(delivery, since_s, now_s)
+            took_us = _us(delivery, since_s, now_s)
+            self._slots[delivery] = since_s, took_us, took_us
 
     def _next(self) -> int:
         self._look()
@@ -149,19 +151,19 @@ class ByWeight(SeveralQueues):
     def _starts(self, number: int, delivery: Delivery) -> None:
         cost_us = max(self._means[number] or self._guess_us(), self._so_far[number])
         self._stride.start(number, cost_us)
-        self._slots[delivery] = self._now_s(), cost_us
+        self._slots[delivery] = self._now_s(), cost_us, 0
 
     def _ends(self, delivery: Delivery, *, began: bool = True) -> None:
         slot = self._slots.pop(delivery, None)
         if slot is None:
             return  # It never had one.
-        since_s, counted_us = slot
-        number = self._numbers[delivery.lane.queue]
+        since_s, guess_us, counted_us = slot
+        number, left_us = self._numbers[delivery.lane.queue], max(0, guess_us - counted_us)
         if not began:
-            self._stride.correct(number, -counted_us)
+            self._stride.count(number, -counted_us, of_guess=left_us)
             return
         took_us = _us(delivery, since_s, self._now_s())
-        self._stride.correct(number, took_us - counted_us)
+        self._stride.count(number, took_us - counted_us, of_guess=left_us)
         mean_us = self._means[number] or took_us
         self._means[number] = max(1, mean_us + (took_us - mean_us) // 8)
 
@@ -172,13 +174,13 @@ class ByWeight(SeveralQueues):
             return
         self._look_s = now_s + LOOK_S
         runs, times_us = [0] * len(self._means), [0] * len(self._means)
-        for delivery, (since_s, counted_us) in self._slots.items():
+        for delivery, (since_s, guess_us, counted_us) in self._slots.items():
             took_us, number = _us(delivery, since_s, now_s), self._numbers[delivery.lane.queue]
             runs[number] += 1
             times_us[number] += took_us
-            if took_us > counted_us:
-                self._stride.correct(number, took_us - counted_us)
-                self._slots[delivery] = since_s, took_us
+            passed = max(0, guess_us - counted_us) - max(0, guess_us - took_us)
+            self._stride.count(number, took_us - counted_us, of_guess=passed)
+            self._slots[delivery] = since_s, guess_us, took_us
         self._so_far = [
             time_us // count if count else 0 for time_us, count in zip(times_us, runs, strict=True)
         ]

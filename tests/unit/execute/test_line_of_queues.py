@@ -158,6 +158,36 @@ def test_a_queue_whose_jobs_run_on_and_on_gets_no_more_slots_meanwhile(shelf: Sh
         ended(delivery, DONE)
 
 
+@pytest.mark.parametrize("long", ["a", "b"])
+def test_a_run_expected_to_be_long_holds_up_no_queue_that_comes_back_meanwhile(
+    shelf: Shelf, long: str
+) -> None:
+    """Neither the other queue nor its own: the last run took ten seconds, this one an instant."""
+    line = lines(shelf)["by_weight"]
+    ended, _ = line.ear(lambda *_: None, lambda _: None, list)
+    before = shelf.put(line, "aabb")  # One of each runs on and on.
+    for _ in before:
+        line.popleft()
+    for delivery in before[1:3]:
+        shelf.clock.advance(10_000 if delivery.lane.queue == long else 10)
+        ended(delivery, DONE)
+    shelf.put(line, "b" * 30 + long)
+    while (instant := line.popleft()).lane.queue != long:
+        shelf.clock.advance(10)
+        ended(instant, DONE)
+    shelf.put(line, "a" * 30)
+    ended(instant, DONE)
+
+    ran = ""
+    for _ in range(12):
+        delivery = line.popleft()
+        ran += delivery.lane.queue
+        shelf.clock.advance(10)
+        ended(delivery, DONE)
+
+    assert ran.count("a") >= 8, ran
+
+
 def test_a_queue_is_alone_until_another_has_jobs_and_again_when_that_has_none(shelf: Shelf) -> None:
     line = lines(shelf)["by_weight"]
     ended, _ = line.ear(lambda *_: None, lambda _: None, list)
