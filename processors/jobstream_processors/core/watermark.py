@@ -27,6 +27,8 @@ class Watermark:
         """How often `begin` was called."""
         self.returned = 0
         """How often `finish` was called, and `begin` said no. Safe from any thread."""
+        self._refused = 0
+        """How often `begin` said no."""
         self.holes: list[tuple[int, int]] = []
         """[start, end) ranges that were skipped and are not explained, lowest first."""
         self._end_of: dict[int, int] = {}
@@ -45,6 +47,7 @@ class Watermark:
             if self.holes and self._fill(offset):
                 return True
             self.returned += 1
+            self._refused += 1
             return False
         if offset > self.begun:
             self._skip(self.begun, offset)
@@ -52,6 +55,7 @@ class Watermark:
         if self._restored and self._was_finished(offset):
             self._add(offset, offset + 1)
             self.returned += 1
+            self._refused += 1
             return False
         return True
 
@@ -75,6 +79,11 @@ class Watermark:
     def unfinished(self) -> int:
         """How many offsets are begun and not finished."""
         return self.taken - self.returned
+
+    @property
+    def settled(self) -> int:
+        """How often `finish` was called."""
+        return self.returned - self._refused
 
     @property
     def gap(self) -> int:

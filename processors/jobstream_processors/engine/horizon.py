@@ -111,9 +111,9 @@ class Horizon:
         passed = now_ms - self._at_ms
         if passed < AHEAD_S * 500:
             return
-        marks = [room.lane.watermark for room in rooms]
-        finished = sum(mark.begun - mark.unfinished for mark in marks)
-        # Lanes that come and go change the sum as well: that is no rate.
+        # Counted from each lane's beginning: its offsets say nothing of what was run here.
+        finished = sum(room.lane.watermark.settled for room in rooms)
+        # Lanes that go change the sum as well: that is no rate.
         if passed < 10 * AHEAD_S * 1_000 and finished >= self._finished:
             self._per_ms += ((finished - self._finished) / passed - self._per_ms) / 2
         self._finished, self._at_ms = finished, now_ms

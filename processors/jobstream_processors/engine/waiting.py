@@ -43,7 +43,7 @@ class WaitingRoom:
         """Why nothing of the lane begins; empty nearly always."""
         self.sifted = False
         """Whether a gate may keep some of its deliveries and let others go."""
-        self.reserved = (0, 0)
+        self.reserved = (lane.watermark.begun, 0)
         """How far jobs were taken up when more was wanted last, and when (monotonic)."""
         self.chains: KeyChains[Delivery] = KeyChains()
         self.later: set[Delivery] = set()

@@ -11,6 +11,7 @@ from tests.unit.shop import ByHand
 from jobstream_processors.assignment.lane import FLOOR
 from jobstream_processors.core.deaths import PAUSE_MS_FIRST
 from jobstream_processors.core.outcome import DONE, DeclaredDead
+from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.engine.waiting import UNANNOUNCED
 from jobstream_processors.job_types import THREAD
 
@@ -158,6 +159,30 @@ def test_a_quiet_lane_is_announced_ahead_before_jobs_come(edge: Edge) -> None:
     edge.fill(3)
 
     assert edge.begun == 3
+
+
+@pytest.mark.parametrize("known", [0, 9_000])
+def test_what_stands_in_the_log_of_a_lane_that_comes_is_no_rate_of_jobs(
+    edge: Edge, known: int
+) -> None:
+    """Neither the offset at which it begins, nor what an owner before has finished above it."""
+    works, start = edge.works, 1_000_000
+    works.pass_ms(200)
+    lane = works.shop.lane(1, start)
+    lane.watermark = Watermark(start, [(start + 1, start + known)])
+    lane.limit(start + known + FLOOR)
+    works.engine.begin(lane)
+    for _ in range(4):
+        works.pass_ms(50)
+        works.engine.widen([(lane, lane.wanted)])
+    for offset in range(start, start + known):
+        lane.watermark.begin(offset)
+
+    for _ in range(4):
+        works.pass_ms(50)
+        works.engine.widen([(lane, lane.wanted)])
+
+    assert lane.may_begin <= start + known + 2 * FLOOR
 
 
 def test_jobs_of_one_key_follow_each_other_across_the_horizon(edge: Edge) -> None:
