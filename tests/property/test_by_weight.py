@@ -39,8 +39,8 @@ class Slots:
         self._numbers = count()
 
     def running(self) -> list[tuple[Delivery, float]]:
-        """What has a slot; when it began is not told of runs that never wait."""
-        return [(delivery, 0.0) for _, _, _, delivery in self.runs]
+        """What has a slot, and since when."""
+        return [(delivery, delivery.began) for _, _, _, delivery in self.runs]
 
     def add(self, queue: int, jobs: int) -> None:
         for _ in range(jobs):
@@ -49,6 +49,7 @@ class Slots:
     def fill(self) -> None:
         while self.line and len(self.runs) < self.slots:
             delivery = self.line.popleft()
+            delivery.begins(self.now_s)
             queue = self.lanes.index(delivery.lane)
             self.gaps_s[queue] = max(self.gaps_s[queue], self.now_s - self.started_s[queue])
             self.started_s[queue] = self.now_s

@@ -175,6 +175,8 @@ class ByWeight(SeveralQueues):
         self._look_s = now_s + LOOK_S
         runs, times_us = [0] * len(self._means), [0] * len(self._means)
         for delivery, (since_s, guess_us, counted_us) in self._slots.items():
+            if not delivery.began:
+                continue  # It stands behind others in a child, and uses nothing.
             took_us, number = _us(delivery, since_s, now_s), self._numbers[delivery.lane.queue]
             runs[number] += 1
             times_us[number] += took_us

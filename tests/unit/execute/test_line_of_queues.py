@@ -146,7 +146,7 @@ def test_a_queue_whose_jobs_run_on_and_on_gets_no_more_slots_meanwhile(shelf: Sh
     running = [(delivery, began_s) for delivery in made]
     ended, _ = line.ear(lambda *_: None, lambda _: None, lambda: running)
     for _ in made:
-        line.popleft()
+        line.popleft().begins(began_s)
     shelf.clock.advance(60_000)
 
     # Four times its share of what one slot has given the other since that one came.
@@ -186,6 +186,35 @@ def test_a_run_expected_to_be_long_holds_up_no_queue_that_comes_back_meanwhile(
         ended(delivery, DONE)
 
     assert ran.count("a") >= 8, ran
+
+
+def test_what_stands_behind_others_in_a_child_uses_nothing_of_the_slots(shelf: Shelf) -> None:
+    """Two hundred jobs are handed to a child ahead: together they wait 12 s, and run 0.2 s."""
+    line = lines(shelf)["by_weight"]
+    ended, _ = line.ear(lambda *_: None, lambda _: None, list)
+    other, *ahead = shelf.put(line, "b" + "a" * 201)
+    started = [line.popleft() for _ in range(201)]
+    assert set(started) == {other, *ahead[:200]}
+    other.begins(shelf.clock.awake_s())
+    shelf.clock.advance(60)
+    line.first()  # It is looked what each has used so far.
+    shelf.put(line, "b" * 30)
+    ended(other, DONE)
+    for delivery in ahead[:200]:
+        delivery.begins(shelf.clock.awake_s())
+        shelf.clock.advance(1)
+        ended(delivery, DONE)
+    shelf.put(line, "a" * 60)
+
+    ran = ""
+    for _ in range(40):
+        delivery = line.popleft()
+        delivery.begins(shelf.clock.awake_s())
+        ran += delivery.lane.queue
+        shelf.clock.advance(10)
+        ended(delivery, DONE)
+
+    assert ran.count("b") >= 8, ran
 
 
 def test_a_queue_is_alone_until_another_has_jobs_and_again_when_that_has_none(shelf: Shelf) -> None:
