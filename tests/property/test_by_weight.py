@@ -143,3 +143,19 @@ def test_long_jobs_of_a_light_queue_do_not_come_to_hold_every_slot() -> None:
 
     held = [sum(run[2] == queue for run in at.runs) for queue in (0, 1)]
     assert held[0] >= 16
+
+
+def test_a_run_that_hangs_costs_its_queue_one_slot_and_no_more_of_its_share() -> None:
+    """It says nothing of how long those run that end beside it."""
+    at = Slots(10, [1, 1], [(10_000.0, 10_000.0), (0.01, 0.01)])
+    at.add(0, 1)
+    at.fill()
+    at.times_s[0] = (0.01, 0.01)
+    at.add(0, 11)
+    at.run(60)
+    at.used_s = [0.0, 0.0]
+
+    at.add(1, 11)
+    at.run(8)
+
+    assert at.used_s == pytest.approx([8 * 4, 8 * 5], rel=0.05)

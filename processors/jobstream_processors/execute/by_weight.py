@@ -37,7 +37,10 @@ class ByWeight(SeveralQueues):
         self._means = [0] * len(weights)
         """How long each queue's last jobs ran, in microseconds; 0 while that is not known."""
         self._so_far = [0] * len(weights)
-        """How long those that run now have run in the mean when that was looked at last."""
+        """How long, in the mean, those that run now had gone on when that was looked at last, and
+        none of the queue had ended. One that hangs says nothing of those that end beside it."""
+        self._ended_s = [0.0] * len(weights)
+        """When a run of each queue ended last."""
         self._slots: dict[Delivery, tuple[float, int, int]] = {}
         """What has a slot: since when, what it was expected to take, and what of it is counted."""
         self._look_s = 0.0
@@ -162,7 +165,8 @@ class ByWeight(SeveralQueues):
         if not began:
             self._stride.count(number, -counted_us, of_guess=left_us)
             return
-        took_us = _us(delivery, since_s, self._now_s())
+        self._ended_s[number] = now_s = self._now_s()
+        took_us = _us(delivery, since_s, now_s)
         self._stride.count(number, took_us - counted_us, of_guess=left_us)
         mean_us = self._means[number] or took_us
         self._means[number] = max(1, mean_us + (took_us - mean_us) // 8)
@@ -179,7 +183,7 @@ class ByWeight(SeveralQueues):
                 continue  # It stands behind others in a child, and uses nothing.
             took_us, number = _us(delivery, since_s, now_s), self._numbers[delivery.lane.queue]
             runs[number] += 1
-            times_us[number] += took_us
+            times_us[number] += min(took_us, int((now_s - self._ended_s[number]) * 1_000_000))
             passed = max(0, guess_us - counted_us) - max(0, guess_us - took_us)
             self._stride.count(number, took_us - counted_us, of_guess=passed)
             self._slots[delivery] = since_s, guess_us, took_us
