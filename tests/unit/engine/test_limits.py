@@ -105,6 +105,43 @@ def test_the_guess_goes_by_the_run_times_that_were(shop: Shop, works: Works) -> 
     assert (parse(copy.headers()).due_ms or 0) - shop.clock.broker_ms() == 60_000
 
 
+@pytest.mark.parametrize("then", ["cancelled", "breaker"])
+def test_those_that_do_not_ask_for_a_slot_again_lengthen_no_guess(
+    shop: Shop, works: Works, then: str
+) -> None:
+    """They are cancelled while they are away, or come back behind another rule."""
+    limited(shop, Limit(concurrency=1, per="to"))
+    shop.specs["send"] = replace(shop.specs["send"], expect_ms=1_500)
+    lane = first(works)
+    works.accept(lane, *(job(shop, str(number)) for number in range(60)))
+    works.settle()
+    rungs = [(topic, at) for topic, count in shop.plan.rungs.values() for at in range(count)]
+    copies = [copy for topic, at in rungs for copy in shop.broker.records(topic, at)]
+    assert len(copies) == 58
+    if then == "cancelled":
+        works.order(*((CANCEL, str(number)) for number in range(60)))
+    for _ in range(120):
+        works.pass_ms(1_000)
+        for job_id in list(works.hand.hosted):
+            works.end(job_id)
+            works.settle()
+    for copy in copies:
+        told = parse(copy.headers())
+        if then == "breaker":
+            told = replace(told, waits="breaker")
+        works.accept(lane, shop.put(copy.value(), told))
+        works.settle()
+        for job_id in list(works.hand.hosted):
+            works.pass_ms(1_500)
+            works.end(job_id)
+            works.settle()
+
+    works.accept(lane, job(shop, "x"), job(shop, "y"))
+
+    assert works.hand.started[-1] == "x"
+    assert works.kept(lane) == {"y": "concurrency"}  # for a moment, and not on the ladder
+
+
 def test_a_handler_past_its_time_limit_keeps_its_slot_until_it_stops(
     shop: Shop, works: Works
 ) -> None:

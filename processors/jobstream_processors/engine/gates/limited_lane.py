@@ -137,8 +137,6 @@ class LimitedLane:
         slots = self._slots.get(name)
         if slots is None:
             slots = self._slots[name] = Slots()
-        if delivery not in slots.waiting and delivery not in self._due and _came_back(delivery):
-            slots.away = max(0, slots.away - 1)
         elsewhere, until_ms = self._elsewhere(delivery, now_ms)
         if slots.running + elsewhere < most and slots.blocked_ms <= now_ms:
             return None
@@ -151,7 +149,7 @@ class LimitedLane:
             slots.waiting[delivery] = None
             self._waits.setdefault(delivery, []).append(slots)
         else:
-            slots.away += 1
+            slots.leaves(wait.until_ms)
         return wait
 
     def _elsewhere(self, delivery: Delivery, now_ms: int) -> tuple[int, int]:
@@ -200,7 +198,3 @@ class LimitedLane:
 def row_name(key: str, number: int) -> str:
     """The name of the limit with that number in its type, for one key."""
     return f"{LIMIT_PREFIX}{key}:{number}"
-
-
-def _came_back(delivery: Delivery) -> bool:
-    return delivery.carried.waits == CONCURRENCY
