@@ -37,6 +37,8 @@ class World:
         self.names: dict[int, str] = {}
         self.hops: dict[int, int] = {}
         self.most = 0
+        self.hung_until_ms = 0.0
+        """No run ends before that."""
 
     def send(self, tenant: str, jobs: int) -> list[int]:
         made = []
@@ -85,7 +87,7 @@ class World:
             job = self.handed.popleft()
             self.running += 1
             self.began_ms[job[0]] = self.now_ms
-            ends_ms = self.now_ms + self.took_ms[job[1]]
+            ends_ms = max(self.now_ms + self.took_ms[job[1]], self.hung_until_ms)
             heapq.heappush(self.events, (ends_ms, next(self.order), "end", job))
 
 
@@ -122,6 +124,24 @@ def test_slots_are_never_idle_and_every_job_runs_once_with_few_hops(*, tells: bo
     assert sum(world.hops.values()) <= 3 * 30_000
     assert max(world.hops.values()) <= 8
     assert not world.pool
+
+
+@pytest.mark.parametrize("hung_ms", [10_000.0, 60_000.0])
+def test_jobs_that_hang_for_a_while_send_none_away_for_much_longer(hung_ms: float) -> None:
+    """By the pace of that while, the last ones would have their turns half an hour later."""
+    world = World(20, {"loud": 10.0})
+    world.send("loud", 2_000)
+    world.run(100_000)
+    start_ms = world.now_ms
+    world.hung_until_ms = start_ms + hung_ms
+    world.send("loud", 30_000)
+
+    world.run(100_000_000)
+
+    assert len(world.began_ms) == 32_000
+    took_ms = max(world.began_ms.values()) - start_ms
+    assert took_ms <= 2 * hung_ms + 2 * 30_000 * 10 / 20
+    assert max(world.hops.values()) <= 6
 
 
 @settings(max_examples=30)

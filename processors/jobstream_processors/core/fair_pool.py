@@ -100,7 +100,8 @@ class FairPool(Generic[Item]):
         self._bytes = 0
         self._granted: dict[Item, float] = {}
         """Those that were let go and have not begun yet, and when."""
-        self._runs: dict[Item, tuple[Wish, float]] = {}
+        self._runs: dict[Item, tuple[Wish, float, float]] = {}
+        """Those under way: since when, and how long jobs kept all slots together by then."""
         self._began_ms = 0.0
         """The sum of the moments at which they began."""
         self._ended_ms = self._seen_ms = 0.0
@@ -160,7 +161,7 @@ class FairPool(Generic[Item]):
         """It has a slot, or is about to get one."""
         self.drop(item)
         self._tenant(wish).runs += 1
-        self._runs[item] = wish, now_ms
+        self._runs[item] = wish, now_ms, self._mean_ms
         self._began_ms += now_ms
 
     def ended(
@@ -173,7 +174,7 @@ class FairPool(Generic[Item]):
         run = self._runs.pop(item, None)
         if run is None:
             return
-        wish, began_ms = run
+        wish, began_ms, expected_ms = run
         self._began_ms -= began_ms
         tenant = self._tenants[wish.tenant]
         tenant.runs -= 1
@@ -184,8 +185,10 @@ class FairPool(Generic[Item]):
             else:
                 # One that has all slots costs the others as much as one in each of them.
                 mean_ms = took.ms if took.alone else took.ms / self._slots
+                # Those that hang together end together: by their ends, each would be usual.
+                expected_ms = self._mean_ms if took.alone else expected_ms
             # A thread that was not let go on for long says nothing of jobs; a change comes through.
-            mean_ms = max(0.001, min(mean_ms, OUTLIER * self._mean_ms))
+            mean_ms = max(0.001, min(mean_ms, OUTLIER * expected_ms))
             self._mean_ms += (mean_ms - self._mean_ms) / 16
             mean_ms *= self._slots
             tenant.mean_ms += (mean_ms - tenant.mean_ms) / (8 if tenant.mean_ms else 1)
@@ -195,7 +198,9 @@ class FairPool(Generic[Item]):
         for item in [item for item, wish in self._waiting.items() if wish.partition == partition]:
             self.drop(item)
         # Of those that were let go, none comes: their grants run out.
-        for item in [item for item, (wish, _) in self._runs.items() if wish.partition == partition]:
+        for item in [
+            item for item, (wish, _, _) in self._runs.items() if wish.partition == partition
+        ]:
             self.ended(item, 0.0, ran=False)
 
     def drop(self, item: Item) -> None:
@@ -254,12 +259,13 @@ class FairPool(Generic[Item]):
 
     def _mean(self) -> float:
         """How long a job keeps all slots together: as the last ones, or as those that go on."""
-        mean_ms = self._mean_ms
-        if self._runs and self._looks >= LOOKS:
-            # Nothing ended for so long, though the loop came round.
-            since_ms = max(self._ended_ms, self._began_ms / len(self._runs))
-            mean_ms = max(mean_ms, (self._seen_ms - since_ms) / self._slots)
-        return mean_ms
+        return max(self._mean_ms, self._stalled_ms() / self._slots)
+
+    def _stalled_ms(self) -> float:
+        """For how long nothing has ended, though the loop came round."""
+        if not self._runs or self._looks < LOOKS:
+            return 0.0
+        return self._seen_ms - max(self._ended_ms, self._began_ms / len(self._runs))
 
     def _limit(self) -> int:
         """How many may be under way."""
@@ -275,10 +281,11 @@ class FairPool(Generic[Item]):
 
     def _turn(self, tenant: Tenant, wish: Wish, now_ms: float) -> float:
         """When the next job of the tenant that is sent away is likely to have its turn."""
-        gap_ms = self._weights / (tenant.weight * self._per_ms())
+        gap_ms = self._weights * self._mean_ms / tenant.weight
         here_ms = now_ms + self._line.count(wish.tenant) * gap_ms
+        again_ms = now_ms + self._stalled_ms() / EARLY
         if wish.back:
             tenant.back_ms = max(tenant.back_ms, here_ms) + gap_ms
-            return tenant.back_ms
+            return max(tenant.back_ms, again_ms)
         tenant.away_ms = max(tenant.away_ms, here_ms) + gap_ms
-        return tenant.away_ms
+        return max(tenant.away_ms, again_ms)
