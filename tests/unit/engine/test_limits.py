@@ -323,6 +323,23 @@ def test_a_slowed_key_starts_nothing_meanwhile(shop: Shop, works: Works) -> None
     assert works.hand.started == ["a", "c", "b"]
 
 
+def test_a_429_slows_a_key_that_was_forgotten_while_its_job_ran(shop: Shop, works: Works) -> None:
+    """So many other keys have come meanwhile that those which stand idle were dropped."""
+    limited(shop, Limit(rate="100/s", per="to"))
+    lane = first(works)
+    works.accept(lane, job(shop, "a"))
+    shop.clock.advance(100)
+    for number in range(KEYS_MIN):
+        works.accept(lane, job(shop, f"n{number}", f"key-{number}"))
+    works.accept(lane, job(shop, "b"))
+
+    works.end("a", Again(1_500, uses_attempt=False, reason="429", slows=True))
+    shop.clock.advance(100)
+    works.accept(lane, job(shop, "c"))
+
+    assert works.kept(lane) == {"c": "rate"}
+
+
 def test_a_job_of_a_fast_rate_writes_no_row_of_it_and_one_of_a_slow_rate_does(
     shop: Shop, works: Works
 ) -> None:

@@ -126,8 +126,10 @@ class LimitedLane:
 
     def slow(self, delivery: Delivery, until_ms: int) -> None:
         """Nothing that shares its keys starts before that time."""
-        for each in delivery.limited:
-            each.meter.slow(until_ms)
+        for name, meter in delivery.limited:
+            meter.slow(until_ms)  # Of this its row tells.
+            # It may have been dropped as idle while the job ran, and another made since.
+            self._meters.setdefault(name, meter).slow(until_ms)
         for slots in self.running.get(delivery, ()):
             slots.blocked_ms = max(slots.blocked_ms, until_ms)
 
