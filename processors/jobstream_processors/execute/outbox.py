@@ -41,7 +41,8 @@ class InHand(NamedTuple):
     cost_s: float
     """How long it is likely to run; `LONG` where that is not known to be short."""
     handed_s: float
-    size: int
+    sent: int
+    """How many bytes of jobs its child was sent up to the end of this one."""
 
 
 class Outbox:
@@ -55,7 +56,8 @@ class Outbox:
         """Job types whose handlers it has, with the schemas of events it can read for them."""
         self._number = self._read = 0
         """Of the last frame that it was sent, and of the last that it is known to have read."""
-        self.unread_bytes = 0
+        self._sent = self._read_bytes = 0
+        """The same in bytes, of jobs alone."""
         self._frames: list[bytes] = []
         self._tokens = bytearray()
 
@@ -63,6 +65,11 @@ class Outbox:
     def unread(self) -> int:
         """How many frames the child may not have read."""
         return self._number - self._read
+
+    @property
+    def unread_bytes(self) -> int:
+        """How many bytes of jobs it may not have read; some of these were taken back."""
+        return self._sent - self._read_bytes
 
     def knows(self, delivery: Delivery) -> bool:
         """Whether the child has the handler, and can read the event."""
@@ -82,19 +89,17 @@ class Outbox:
 
     def is_ready(self) -> None:
         """It is ready for what it was last told to prepare."""
-        self._read = self._number
+        self._read, self._read_bytes = self._number, self._sent
         self._routes[self._wanted] = len(self._routes) + 1
 
     def hand(self, delivery: Delivery, cost_s: float, now_s: float, until_ms: int) -> InHand:
         """Put a job down for it; `flush` sends that."""
-        size = self._put(JOB, marshal.dumps(tuple(self._packed(delivery, until_ms))))
-        self.unread_bytes += size
-        return InHand(delivery, self._number, cost_s, now_s, size)
+        self._sent += self._put(JOB, marshal.dumps(tuple(self._packed(delivery, until_ms))))
+        return InHand(delivery, self._number, cost_s, now_s, self._sent)
 
     def has_read(self, handed: InHand) -> None:
-        """It has come to this one."""
-        self._read = handed.number
-        self.unread_bytes -= handed.size
+        """It has come to this one, and has passed over what was taken back before it."""
+        self._read, self._read_bytes = handed.number, handed.sent
 
     def flush(self) -> None:
         """Send what was put down."""

@@ -18,6 +18,8 @@ from tests.harness.waiting import wait_until
 from jobstream.kafka.client.broker_clock import MACHINE
 from jobstream_processors.core.outcome import DONE, STOPPED, Crashed, Interrupted
 from jobstream_processors.execute.on_processes import ProcessExecutor
+from jobstream_processors.execute.outbox import Outbox
+from jobstream_processors.execute.running import no_entry
 from jobstream_processors.job_types import PROCESS
 from jobstream_schemas import JobCodec
 
@@ -107,6 +109,27 @@ def run(
     asyncio.run(main())
 
 
+class Nowhere:
+    """A line to a child that does nothing."""
+
+    def send(self, frames: bytes, tokens: bytes) -> None:
+        """It has nobody to read it."""
+
+    def take_back(self) -> bytes:
+        return b""
+
+    def hear(self) -> bytes | None:
+        return None
+
+    def kill(self) -> None:
+        """It is not there."""
+
+    let_go = close = kill
+
+    def ended(self, limit_s: float) -> None:
+        """It has never begun."""
+
+
 class Frozen:
     """The worker and its child stop as a job is handed over, and wake a minute later.
 
@@ -161,6 +184,26 @@ def test_children_that_are_killed_at_any_time_lose_nothing_and_charge_what_had_b
     assert set(ear.outcomes.values()) - {Crashed("its process died: killed by signal 9")} == {DONE}
     assert ends[Crashed] <= KILLS
     assert all(times[job_id] for job_id, outcome in ear.outcomes.items() if outcome == DONE)
+
+
+def test_what_was_taken_back_takes_up_no_room_in_a_stream_that_was_read_on(
+    ear: Ear, signed: Signed
+) -> None:
+    """Else nothing would be handed ahead to a child from 64 KiB on that were taken back."""
+    assert not signed.ids()
+    out = Outbox(Nowhere(), no_entry)
+    delivery = ear.delivery("taken", "signs")
+    out.prepare(delivery)
+    out.is_ready()
+
+    sent = [out.hand(delivery, 0.001, 1.0, 1) for _ in range(10)]
+    one = out.unread_bytes // 10
+    out.has_read(sent[0])
+    assert (out.unread, out.unread_bytes) == (9, 9 * one)
+    next_one = out.hand(delivery, 0.001, 1.0, 1)  # The nine were taken back before.
+    out.has_read(next_one)
+
+    assert (out.unread, out.unread_bytes) == (0, 0)
 
 
 def test_nothing_waits_behind_a_job_that_turns_out_to_be_long(
