@@ -27,7 +27,7 @@ class RequestRate:
         now = self._monotonic()
         left, at = self._left.get(caller, (self._burst, now))
         left = min(self._burst, left + (now - at) * self.per_s)
-        self._left[caller] = (max(0.0, left - 1), now)
+        self._left[caller] = (left - 1 if left >= 1 else left, now)
         self._left.move_to_end(caller)
         while len(self._left) > CALLERS_MAX:
             self._left.popitem(last=False)
