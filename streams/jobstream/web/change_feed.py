@@ -94,6 +94,7 @@ class ChangeFeed:
         self._task: asyncio.Task[None] | None = None
         self._jobs = 0
         self._stop_jobs: Callable[[], None] | None = None
+        self._begins = asyncio.Lock()
         self._last: dict[str, Any] = {}
 
     def __len__(self) -> int:
@@ -113,13 +114,11 @@ class ChangeFeed:
             self._task = asyncio.create_task(self._look())
         if jobs:
             self._jobs += 1
-            if self._stop_jobs is None:
-                self._stop_jobs = lambda: None  # Another one may come while this waits.
-                loop = asyncio.get_running_loop()
-                self._stop_jobs = await self._ask(
-                    self._site.ends.listen,
-                    lambda end: loop.call_soon_threadsafe(self._ended, end),
-                )
+            try:
+                await self._hear_jobs()
+            except BaseException:
+                self.unsubscribe(made, jobs=True)
+                raise
         return made
 
     def unsubscribe(self, subscriber: Subscriber, *, jobs: bool) -> None:
@@ -130,6 +129,15 @@ class ChangeFeed:
             if not self._jobs and self._stop_jobs is not None:
                 self._stop_jobs()
                 self._stop_jobs = None
+
+    async def _hear_jobs(self) -> None:
+        async with self._begins:  # Another one may come while this waits.
+            if self._stop_jobs is None:
+                loop = asyncio.get_running_loop()
+                self._stop_jobs = await self._ask(
+                    self._site.ends.listen,
+                    lambda end: loop.call_soon_threadsafe(self._ended, end),
+                )
 
     def end_all(self) -> None:
         """Wake every stream: the server stops."""
