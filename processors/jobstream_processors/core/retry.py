@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -39,11 +40,14 @@ class Backoff:
 
     def __post_init__(self) -> None:
         """Refuse what can't be meant; raises InvalidOption."""
-        if not 1 <= self.attempts <= ATTEMPTS_MAX:
-            message = f"attempts={self.attempts!r} is outside 1 .. {ATTEMPTS_MAX}; 1 means no retry"
+        if type(self.attempts) is not int or not 1 <= self.attempts <= ATTEMPTS_MAX:
+            message = (
+                f"attempts={self.attempts!r} is no whole number from 1 to {ATTEMPTS_MAX}; "
+                "1 means no retry"
+            )
             raise InvalidOption(message)
-        if not 1.0 <= self.factor <= 100.0:  # noqa: PLR2004 - stated in the message
-            message = f"factor={self.factor!r} is outside 1.0 .. 100.0"
+        if not isinstance(self.factor, int | float) or not 1.0 <= self.factor <= 100.0:  # noqa: PLR2004 - stated in the message
+            message = f"factor={self.factor!r} is no number from 1.0 to 100.0"
             raise InvalidOption(message)
         first, cap = to_ms(self.first, name="first"), to_ms(self.cap, name="cap")
         if first > cap:
@@ -56,7 +60,13 @@ class Backoff:
             if isinstance(given, type):
                 message = f"{option}={given.__name__}: list classes, as in ({given.__name__},)"
                 raise InvalidOption(message)
-            for kind in given or ():
+            if option == "retry_on" and given is None:
+                continue
+            # An iterator would be at its end after this look, and then match nothing.
+            if not isinstance(given, Collection):
+                message = f"{option}={given!r} is no tuple: list classes, as in (ValueError,)"
+                raise InvalidOption(message)
+            for kind in given:
                 if not (isinstance(kind, type) and issubclass(kind, BaseException)):
                     message = f"{option} holds {kind!r}, not an exception class: list classes"
                     raise InvalidOption(message)
