@@ -154,7 +154,7 @@ def _interval(timing: Timing) -> tuple[int, int]:
     anchor = timing.anchor
     if anchor is None:
         return every_ms, 0
-    if not isinstance(anchor, datetime) or anchor.tzinfo is None:
+    if not isinstance(anchor, datetime) or anchor.utcoffset() is None:
         message = f"anchor={anchor!r} is no aware datetime: write datetime(..., tzinfo=UTC)"
         raise InvalidOption(message)
     return every_ms, round(anchor.timestamp() * 1000)

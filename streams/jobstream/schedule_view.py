@@ -180,7 +180,7 @@ def moment_of(at_ms: int) -> datetime | None:
 
 def epoch_ms(option: str, moment: datetime) -> int:
     """Epoch milliseconds of an aware datetime; raises ConfigError naming the option."""
-    if not isinstance(moment, datetime) or moment.tzinfo is None:
+    if not isinstance(moment, datetime) or moment.utcoffset() is None:
         message = f"{option}={moment!r} is no aware datetime: write datetime(..., tzinfo=UTC)"
         raise ConfigError(message)
     return round(moment.timestamp() * 1000)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
 
 import pytest
 
-from jobstream import App, Backoff, Context, Job
+from jobstream import App, Backoff, ConfigError, Context, Job
 from jobstream.testing import MemoryJobs, memory
 from jobstream.testing.memory_transport import MemoryTransport
 
@@ -78,6 +78,23 @@ def test_run_at_is_an_instant_on_the_brokers_clock(shop: Shop, ahead_ms: int, in
 
     ((_, at_ms),) = shop.ran
     assert due_ms <= at_ms <= due_ms + 1_000
+
+
+class NoOffset(tzinfo):
+    """A zone that does not know its distance from UTC, so that a datetime with it is naive."""
+
+    def utcoffset(self, _dt: datetime | None, /) -> None:
+        return None
+
+    dst = tzname = utcoffset
+
+
+@pytest.mark.parametrize("zone", [None, NoOffset()])
+def test_run_at_without_an_offset_is_refused(shop: Shop, zone: tzinfo | None) -> None:
+    naive = datetime(2030, 1, 1, tzinfo=zone)
+
+    with pytest.raises(ConfigError, match="is not a datetime with a time zone; give an aware one"):
+        shop.send.enqueue(Mail("ann"), run_at=naive)
 
 
 @OFF

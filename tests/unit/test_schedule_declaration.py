@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 import msgspec
@@ -36,6 +36,15 @@ class Order(pydantic.BaseModel):
 class Parcel(msgspec.Struct):
     order_id: str
     parts: list[str] = []
+
+
+class NoOffset(tzinfo):
+    """A zone that does not know its distance from UTC, so that a datetime with it is naive."""
+
+    def utcoffset(self, _dt: datetime | None, /) -> None:
+        return None
+
+    dst = tzname = utcoffset
 
 
 def app_with_type() -> tuple[App, Any, Any]:
@@ -98,6 +107,7 @@ def test_a_cron_schedule_that_can_not_work_is_refused(options: dict[str, Any], t
         ("400d", {}, "every='400d' is outside"),
         ("5 minutes", {}, "every='5 minutes' is not a duration"),
         ("5m", {"anchor": datetime(2026, 1, 1)}, "no aware datetime"),  # noqa: DTZ001 - naive on purpose
+        ("5m", {"anchor": datetime(2026, 1, 1, tzinfo=NoOffset())}, "no aware datetime"),
         ("5m", {"anchor": 5}, "anchor=5"),
     ],
 )
@@ -205,6 +215,14 @@ def test_a_preview_counts_whole_ticks(count: Any) -> None:  # noqa: ANN401 - on 
 
     with pytest.raises(ConfigError, match=rf"count={count!r} is no whole number from 1 to 1,000"):
         app.schedules.preview("work", count)
+
+
+def test_a_preview_after_a_moment_without_an_offset_is_refused() -> None:
+    app, work, _ = app_with_type()
+    app.every("5m")(work)
+
+    with pytest.raises(ConfigError, match="is no aware datetime"):
+        app.schedules.preview("work", after=datetime(2026, 1, 1, tzinfo=NoOffset()))
 
 
 def test_a_preview_of_a_declared_schedule_asks_no_broker() -> None:

@@ -257,7 +257,7 @@ def _called(name: str) -> Iterator[None]:
 def _ms(name: str, given: datetime | None, otherwise_ms: int) -> int:
     if given is None:
         return otherwise_ms
-    if not isinstance(given, datetime) or given.tzinfo is None:
+    if not isinstance(given, datetime) or given.utcoffset() is None:
         message = f"{name}={given!r} is not a datetime with a time zone; give an aware one"
         raise ConfigError(message)
     return round(given.timestamp() * 1000)

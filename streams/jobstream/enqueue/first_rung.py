@@ -47,7 +47,7 @@ def delayed(
 
 
 def _instant_ms(run_at: datetime) -> int:
-    if not isinstance(run_at, datetime) or run_at.tzinfo is None:
+    if not isinstance(run_at, datetime) or run_at.utcoffset() is None:
         message = f"run_at={run_at!r} is not a datetime with a time zone; give an aware one"
         raise ConfigError(message)
     due_ms = max(0, round(run_at.timestamp() * 1000))
