@@ -250,6 +250,9 @@ class Schedules:
             if after is None
             else epoch_ms("after", after)
         )
+        if after_ms < 0:
+            message = f"after={after}: give a moment from the start of 1970 on"
+            raise ConfigError(message)
         return preview(made, count, after_ms)
 
     def remove(self, name: str) -> None:

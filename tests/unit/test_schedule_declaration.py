@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pydantic
@@ -206,6 +207,16 @@ def test_a_definition_says_all_that_was_declared() -> None:
     assert calendar_of(made) == Every(90 * 60_000, round(anchor.timestamp() * 1000))
     assert (made.spread_ms, made.catch_up_ms, made.overlap) == (60_000, 7_200_000, "queue_one")
     assert made.spread_ms < SPREAD_MS_MAX
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
+@pytest.mark.parametrize("after", [datetime.min, datetime(1969, 12, 30)])  # noqa: DTZ001, DTZ901 - its zone comes
+def test_a_preview_before_1970_is_refused(after: datetime, zone: str) -> None:
+    app, work, _ = app_with_type()
+    app.cron("30 2 * * *", tz="America/New_York")(work)
+
+    with pytest.raises(ConfigError, match=r"after=.*: give a moment from the start of 1970 on"):
+        app.schedules.preview("work", after=after.replace(tzinfo=ZoneInfo(zone)))
 
 
 @pytest.mark.parametrize("count", ["5", 0, 1_001, True, 2.5, None])
