@@ -150,6 +150,12 @@ def _interval(timing: Timing) -> tuple[int, int]:
             message = f"anchor={timing.anchor!r} is for an interval; a cron expression has none"
             raise InvalidOption(message)
         return 0, 0
+    if timing.tz != "UTC":
+        message = (
+            f"tz={timing.tz!r} is for a cron expression; an interval knows no zones: leave it out, "
+            "or give cron=, as in '0 6 * * *'"
+        )
+        raise InvalidOption(message)
     every_ms = to_ms(timing.every, name="every", least_ms=EVERY_MS_MIN, most_ms=EVERY_MS_MAX)
     anchor = timing.anchor
     if anchor is None:

@@ -232,6 +232,12 @@ def test_schedules_are_added_changed_and_removed_at_run_time() -> None:
     assert len([minute for minute in ran.began if minute % 10 == 1]) == 8
 
 
+def test_an_interval_in_a_zone_is_refused() -> None:
+    app = app_of(Ran())
+    with memory(app), pytest.raises(ConfigError, match=r"tz='Europe/Berlin' is for a cron expr"):
+        app.schedules.add("daily", app.jobs["work"], every="1d", tz="Europe/Berlin")
+
+
 def test_what_the_code_declares_is_not_changed_at_run_time() -> None:
     app = app_of(Ran())
     with memory(app), pytest.raises(ConfigError, match="declared in code"):
