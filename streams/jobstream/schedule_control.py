@@ -134,7 +134,8 @@ class Schedules:
             raise ConfigError(message)
         self._must_be_ours(job)
         timing = Timing(cron, tz, every, anchor, missed, catch_up, overlap, spread)
-        made = definition(name, job, timing, args, RUN_TIME, myself() if who is None else who)
+        said_by = _short("who", myself() if who is None else who)
+        made = definition(name, job, timing, args, RUN_TIME, said_by)
         known = self._read().get(name)
         if name in self.declared or _source(known) in {CODE, DROPPED}:
             fix = "change it there" if name in self.declared else "remove it first, if no more so"
@@ -323,15 +324,8 @@ class Schedules:
         why: str,
         who: str | None,
     ) -> None:
-        said_by = myself() if who is None else who
-        for option, text in (("why", why), ("who", said_by)):
-            if not isinstance(text, str):
-                message = f"{option}={text!r} is not a text"
-                raise ConfigError(message)
-            if len(text) > WHY_CHARS_MAX:
-                message = f"{option} has {len(text)} characters, at most are {WHY_CHARS_MAX}"
-                raise ConfigError(message)
-        self._write(OrderRecord(name, kind, order_id, said_by, why, *span_ms))
+        said_by = _short("who", myself() if who is None else who)
+        self._write(OrderRecord(name, kind, order_id, said_by, _short("why", why), *span_ms))
 
     def _write(self, entry: ScheduleEntry) -> None:
         self._send(entry.name, schedule_record(self._topic, SCHEDULE_PARTITIONS, entry))
@@ -362,6 +356,17 @@ def _catch_up(follower: Compacted) -> None:
     except TableUnavailable as error:
         message = f"the schedules are not known: {error}; nothing was written, try again"
         raise BrokerUnavailable(message) from error
+
+
+def _short(option: str, text: str) -> str:
+    """`text` if it is one of a length that is shown; raises ConfigError."""
+    if not isinstance(text, str):
+        message = f"{option}={text!r} is not a text"
+        raise ConfigError(message)
+    if len(text) > WHY_CHARS_MAX:
+        message = f"{option} has {len(text)} characters, at most are {WHY_CHARS_MAX}"
+        raise ConfigError(message)
+    return text
 
 
 def _source(found: Scheduled | None) -> str:

@@ -232,6 +232,15 @@ def test_schedules_are_added_changed_and_removed_at_run_time() -> None:
     assert len([minute for minute in ran.began if minute % 10 == 1]) == 8
 
 
+@pytest.mark.parametrize(("who", "told"), [(5, "who=5 is not a text"), ("a" * 1001, "who has")])
+def test_who_adds_a_schedule_is_a_short_text(who: Any, told: str) -> None:  # noqa: ANN401 - on purpose
+    app = app_of(Ran())
+    with memory(app):
+        with pytest.raises(ConfigError, match=told):
+            app.schedules.add("more", app.jobs["work"], every="10m", who=who)
+        assert [each.name for each in app.schedules.list()] == ["work"]
+
+
 def test_an_interval_in_a_zone_is_refused() -> None:
     app = app_of(Ran())
     with memory(app), pytest.raises(ConfigError, match=r"tz='Europe/Berlin' is for a cron expr"):
