@@ -113,7 +113,7 @@ def shown_schedule(found: Scheduled, now_ms: int, trouble: str) -> Schedule:
         paused=pause_of(found, now_ms),
         last_tick=moment_of(place.fired_ms if place is not None else 0),
         next_tick=moment_of(next_ms or 0),
-        waiting_tick=moment_of(place.pending_ms if place is not None else 0),
+        waiting_tick=moment_of(found.pending_ms),
         counts=counts,
         trouble=trouble,
     )

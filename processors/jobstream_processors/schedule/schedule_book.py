@@ -45,6 +45,12 @@ class Scheduled:
         """Every tick up to here is dealt with."""
         return max(self.since_ms, self.place.through_ms if self.place is not None else 0)
 
+    @property
+    def pending_ms(self) -> int:
+        """The tick that waits for the end of the last job; 0 where none does."""
+        place = self.place
+        return place.pending_ms if place is not None and place.through_ms >= self.since_ms else 0
+
     def is_paused(self, now_ms: int) -> bool:
         """Whether a pause is in force at that moment of broker time."""
         began_ms, until_ms = self.paused_ms

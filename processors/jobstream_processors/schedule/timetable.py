@@ -65,9 +65,7 @@ class OwnedSchedule:
         found = self.scheduled
         if found.place is None:
             return PlaceRecord(found.name, found.since_ms)
-        if found.place.through_ms >= found.since_ms:
-            return found.place
-        return found.place._replace(through_ms=found.since_ms)
+        return found.place._replace(through_ms=found.through_ms, pending_ms=found.pending_ms)
 
     def due(self, now_ms: int) -> tuple[Due | None, bool]:
         """What becomes of its next ticks, and whether these are paused.

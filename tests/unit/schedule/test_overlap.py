@@ -64,6 +64,27 @@ def test_a_later_tick_takes_the_place_of_one_that_waits() -> None:
     assert schedule.counts == {"fired": 2, "missed": 0, "merged": 2, "skipped": 0}
 
 
+def test_a_tick_that_waits_counts_no_more_where_the_code_changes_the_calendar() -> None:
+    ran = Ran()
+    app = app_of(ran, overlap="queue_one", args=Work(snoozes=4))
+    with memory(app) as jobs:
+        to_a_tick(jobs)
+        jobs.run_for("6m")
+        (before,) = app.schedules.list()
+        broker = jobs.broker
+
+    off = datetime.fromtimestamp(broker.clock.broker_ms() / 1000, UTC) + timedelta(minutes=30)
+    app = app_of(ran, overlap="queue_one", anchor=off)
+    with memory(app, broker) as jobs:
+        jobs.run_for("1s")
+        (after,) = app.schedules.list()
+        jobs.run_for("25m")
+
+    assert before.waiting_tick is not None
+    assert after.waiting_tick is None
+    assert from_the_first(ran.began)[:2] == [0, 12]
+
+
 def test_a_dead_job_is_over_and_one_that_is_retried_goes_on() -> None:
     app, began = App("shop", size="small"), list[datetime | None]()
 
