@@ -233,9 +233,14 @@ def not_due(case: Case) -> Retry | None:
 
 
 def postponed(case: Case, verdict: NotBefore) -> Postpone:
-    """Back at its turn, or at the dedup window's end if that is earlier: then it is asked again."""
+    """Back at its turn, or at the dedup window's end if that is earlier: then it is asked again.
+
+    Its own time is never cut, since no other header tells it to who asks again.
+    """
     carried, reason = case.carried, verdict.reason
-    wait_ms = max(0, min(verdict.until_ms - case.now_ms, case.window_ms))
+    wait_ms = max(0, verdict.until_ms - case.now_ms)
+    if not verdict.own:
+        wait_ms = min(wait_ms, case.window_ms)
     since_ms = carried.waits_since_ms if carried.waits == reason else None
     return Postpone(
         replace(

@@ -19,6 +19,8 @@ class NotBefore(NamedTuple):
     until_ms: int
     stays: bool = False
     """It waits in memory, and the gate releases it: the time is but when to look whether it did."""
+    own: bool = False
+    """It is the time that the enqueue named, and no window cuts it."""
 
     def is_near(self, now_ms: int) -> bool:
         """Whether it waits in memory: its turn comes within a moment, or may at any time."""

@@ -154,12 +154,12 @@ class Uniques(Gate):
             case Refused(holder):
                 return _refusal(delivery, holder)
             case Waits(holder):
-                until_ms = now_ms + MOMENT_MS
-                if not _is_ending(asked, stand, holder):
-                    until_ms = now_ms + _step_ms(delivery, stand, now_ms)
-                return self._keep(asked, delivery, stand, until_ms)
+                if _is_ending(asked, stand, holder):
+                    return self._keep(asked, delivery, stand, now_ms + MOMENT_MS)
+                until_ms = now_ms + _step_ms(delivery, stand, now_ms)
+                return self._keep_till_due(asked, delivery, stand, until_ms)
             case Later(due_ms):
-                return self._keep(asked, delivery, stand, due_ms)
+                return self._keep_till_due(asked, delivery, stand, due_ms)
             case _:
                 assert_never(given)
 
@@ -220,6 +220,14 @@ class Uniques(Gate):
         asked.waiting.setdefault(stand.name, {})[delivery] = None
         return NotBefore(UNIQUE, until_ms)
 
+    def _keep_till_due(
+        self, asked: _Asked, delivery: Delivery, stand: UniquePart, until_ms: int
+    ) -> NotBefore:
+        """At least till its own time: a copy that waits for less has no header for that."""
+        kept = self._keep(asked, delivery, stand, until_ms)
+        own = _until_due(delivery, stand, until_ms)
+        return kept if own is None else own._replace(reason=UNIQUE)
+
     def _left(self, asked: _Asked, stand: UniquePart, delivery: Delivery) -> None:
         asked.keys.leave(stand.name, delivery.id, delivery)
         if (waiting := asked.waiting.get(stand.name)) is not None:
@@ -264,7 +272,9 @@ def _until_due(delivery: Delivery, stand: UniquePart, now_ms: int) -> NotBefore 
     due_ms, carried = delivery.carried.due_ms, delivery.carried
     if due_ms is None and carried.seq == 0 and carried.delay_ms is not None:
         due_ms = stand.appended_ms + carried.delay_ms
-    return NotBefore(UNTIL_DUE, due_ms) if due_ms is not None and now_ms < due_ms else None
+    if due_ms is None or due_ms <= now_ms:
+        return None
+    return NotBefore(UNTIL_DUE, due_ms, own=True)
 
 
 def _refusal(delivery: Delivery, holder: str) -> DeadLetter:
