@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import closing, suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -164,17 +164,19 @@ def moment(option: str, text: str | None, now_ms: Callable[[], int]) -> int | No
     """
     if text is None:
         return None
-    if text.isascii() and text.isdigit():
-        number = int(text)
-        return number if number >= 10**11 else number * 1_000  # already milliseconds, or seconds
     with suppress(InvalidOption):
         ago_ms = to_ms(text, name=option)
         return now_ms() - ago_ms
     try:
+        if text.isascii() and text.isdigit():
+            number = int(text)
+            at_ms = number if number >= 10**11 else number * 1_000  # already milliseconds
+            datetime.fromtimestamp(at_ms / 1_000, UTC)  # It raises for what no calendar has.
+            return at_ms
         return round(datetime.fromisoformat(text).astimezone().timestamp() * 1_000)
     except (ValueError, OverflowError) as error:
         message = (
-            f"{option}={text!r} is not a moment: write 2026-01-31T12:00, 2026-01-31T12:00Z, "
+            f"{option}={text!r:.100} is not a moment: write 2026-01-31T12:00, 2026-01-31T12:00Z, "
             "2h (that long ago) or seconds since 1970"
         )
         raise ConfigError(message) from error

@@ -71,8 +71,8 @@ class RunAt(_Text):
     def check(self, option: str, text: str) -> None:
         """Raise ConfigError."""
         try:
-            datetime.fromisoformat(text)
-        except ValueError as error:
+            datetime.fromisoformat(text).astimezone()
+        except (ValueError, OverflowError) as error:
             message = f"{option}={text!r:.100} is not a time: write 2026-01-31T12:00:00+01:00"
             raise ConfigError(message) from error
 

@@ -39,6 +39,8 @@ def broker() -> Iterator[socket.socket]:
         (("schedules", "backfill", "n", "--from", ""), f"--from='' {NO_MOMENT}"),
         (("schedules", "backfill", "n", "--from", "1h", "--to", ""), f"--to='' {NO_MOMENT}"),
         (("schedules", "preview", "n", "--after", ""), f"--after='' {NO_MOMENT}"),
+        (("schedules", "preview", "n", "--after", "9" * 16), f"--after='{'9' * 16}' {NO_MOMENT}"),
+        (("jobs", "--since", "9" * 5_000), f"--since='{'9' * 90}"),
         (("schedules", "pause", "n", "--for", ""), f"--for='' {NO_LENGTH}"),
         (("schedules", "pause", "n", "--for", "10ms"), "--for='10ms' is outside 1s"),
         (("control", "pause", "--queue", "mail", "--for", ""), f"--for='' {NO_LENGTH}"),
@@ -65,3 +67,11 @@ def test_what_can_not_be_read_is_refused_before_anything_is_asked(
     assert told in " ".join(ran.output.split())
     with pytest.raises(BlockingIOError):  # nobody has asked it
         broker.accept()
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00+14:00", "9999-12-31T23:59:59-12:00", "soon"])
+def test_a_time_to_run_that_no_calendar_has_is_refused(text: str) -> None:
+    ran = CliRunner().invoke(root, ["enqueue", "shop:app", "send", "{}", "--run-at", text])
+
+    assert ran.exit_code == 2, ran.output
+    assert f"--run-at={text!r} is not a time" in " ".join(ran.output.split())
