@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 OUTCOMES = ("fired", "missed", "merged", "skipped")
 SHOWN_MAX = 100
+GONE_MS = 3_600_000
+"""How long the counts of a schedule are shown that is not owned here any more, or was removed: as
+they may come and go at run time, their names must not add up for as long as the process lives."""
 
 
 class SchedulesNow(NamedTuple):
@@ -31,12 +34,14 @@ class SchedulesNow(NamedTuple):
 class ScheduleMeter:
     """What became of ticks, by schedule, and how late those were that fired."""
 
-    __slots__ = ("_late", "broken", "late", "now", "owned", "ticks", "turn")
+    __slots__ = ("_late", "_owned_ms", "broken", "late", "now", "owned", "ticks", "turn")
 
     def __init__(self, group: str, edges: Edges) -> None:
         self.turn = TurnMeter(group)
         self.ticks: dict[tuple[str, str], int] = {}
         """By schedule and outcome."""
+        self._owned_ms: dict[str, int] = {}
+        """When each of them was owned here last; broker time."""
         self.late = Histogram(edges.late, 1_000)
         self._late: list[float] = []
         self.broken: dict[tuple[str, str], int] = {}
@@ -56,10 +61,13 @@ class ScheduleMeter:
         for each in owned:
             name = each.scheduled.name
             self.seen(name)
+            self._owned_ms[name] = now_ms
             if each.broken is not None:
                 broken.append((name, each.broken.kind, str(each.broken)))
             if each.scheduled.is_paused(now_ms):
                 paused.append(name)
+        if len(self._owned_ms) > len(owned):
+            self._forget(now_ms - GONE_MS)
         self.owned = len(owned)
         self.broken = {(name, kind): 1 for name, kind, _ in broken}
         self.now = SchedulesNow(
@@ -68,6 +76,15 @@ class ScheduleMeter:
             tuple(sorted(broken)[:SHOWN_MAX]),
             next_ms,
         )
+
+    def _forget(self, before_ms: int) -> None:
+        """Forget schedules that were owned here before that moment only."""
+        gone = {name for name, owned_ms in self._owned_ms.items() if owned_ms < before_ms}
+        for name in gone:
+            del self._owned_ms[name]
+        if gone:
+            # Another thread may be reading the old one.
+            self.ticks = {key: count for key, count in self.ticks.items() if key[0] not in gone}
 
     def count(self, schedule: str, outcome: str, ticks: int) -> None:
         """So many ticks of a schedule came to this."""
