@@ -187,6 +187,9 @@ def _outgoing(app: str, queues: Mapping[str, QueueTopics], line: str) -> tuple[s
 def _header(told: object) -> tuple[str, bytes]:
     if not isinstance(told, list) or len(told) != 2 or not isinstance(told[0], str):  # noqa: PLR2004
         _refuse("a header is not [name, base64]")
+    if not told[0].isascii() and any("\ud800" <= char <= "\udfff" for char in told[0]):
+        # JSON can write half a character, and the Kafka client dies of one: a signal, no exception.
+        _refuse(f"the name of header {told[0]!a:.60} is no UTF-8")
     return told[0], _bytes(f"header {told[0]!r:.60}", told[1])
 
 

@@ -83,6 +83,7 @@ def test_an_open_letter_is_left_as_it_is() -> None:
         (line(headers={}), "headers are no list"),
         (line(headers=[["a", "b", "c"]]), "not [name, base64]"),
         (line(headers=[["js-reason", "\u20ac"]]), "is no base64"),
+        (line(headers=[["\ud800", text(b"v")]]), "the name of header '\\ud800' is no UTF-8"),
         (" " * 9 + "x" * LINE_CHARS_MAX, "characters; at most"),
     ],
     ids=lambda each: each[:30],
