@@ -41,15 +41,15 @@ class _Text(click.ParamType):
 
 
 class Moment(_Text):
-    """A moment such as 2026-01-31T12:00, or 2h for that long ago."""
+    """A moment such as 2026-01-31T12:00, or 2h for that long ago; or a whole number."""
 
-    def __init__(self, *words: str, offsets: bool = False) -> None:
-        """Let these words pass, too, and whole numbers with `offsets`."""
-        self._words, self._offsets = words, offsets
+    def __init__(self, *words: str) -> None:
+        """Let these words pass, too."""
+        self._words = words
 
     def check(self, option: str, text: str) -> None:
         """Raise ConfigError."""
-        if text not in self._words and not (self._offsets and text.isdigit()):
+        if text not in self._words:
             moment(option, text, lambda: 0)
 
 

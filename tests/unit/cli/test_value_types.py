@@ -35,6 +35,8 @@ def broker() -> Iterator[socket.socket]:
         (("dlq", "discard", "--until", ""), f"--until='' {NO_MOMENT}"),
         (("dlq", "redrive", "--all", "--rate", ""), "'' is not a rate"),
         (("offsets", "reset", "mail", "--to", ""), f"--to='' {NO_MOMENT}"),
+        (("offsets", "reset", "mail", "--to", "\u00b2"), f"--to='\u00b2' {NO_MOMENT}"),
+        (("offsets", "reset", "mail", "--to", "9" * 30), NO_MOMENT),
         (("control", "cancel", "id", "--since", ""), f"--since='' {NO_MOMENT}"),
         (("schedules", "backfill", "n", "--from", ""), f"--from='' {NO_MOMENT}"),
         (("schedules", "backfill", "n", "--from", "1h", "--to", ""), f"--to='' {NO_MOMENT}"),

@@ -72,7 +72,7 @@ def show_command(
 @_group_option
 @_partition_option
 @click.option("--to", metavar="earliest|latest|OFFSET|TIME", required=True,
-              type=Moment("earliest", "latest", offsets=True),
+              type=Moment("earliest", "latest"),
               help="New place of the group. TIME is a moment, as in 2026-01-31T12:00 or 2h "
                    "(2 hours ago).")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Show the moves; change nothing.")
