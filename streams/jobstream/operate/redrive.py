@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 BATCH_MAX = 500
 ELSEWHERE = "it was closed in the meantime"
 _PER_S = {"s": 1, "m": 60, "h": 3600}
+_SLOWEST_PER_S = 1 / 86_400
+"""Slower ones lead to a pause longer than a thread can wait."""
 
 
 class Publisher(Protocol):
@@ -73,8 +75,8 @@ def read_rate(text: str) -> Rate:
         per_s = float(number) / _PER_S[unit or "s"]
     except (ValueError, KeyError):
         per_s = 0.0
-    if not 0 < per_s < float("inf"):
-        message = f"{text!r} is not a rate: write 50/s, 100/m or 500/h"
+    if not _SLOWEST_PER_S <= per_s < float("inf"):
+        message = f"{text!r:.100} is not a rate: write 50/s, 100/m or 500/h; at least one a day"
         raise ConfigError(message)
     return Rate(per_s)
 

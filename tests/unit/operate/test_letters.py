@@ -156,7 +156,7 @@ def test_a_rate_is_told_in_several_ways(text: str, per_s: float, batch: int) -> 
     assert (rate.per_s, rate.batch) == (per_s, batch)
 
 
-@pytest.mark.parametrize("text", ["", "fast", "0/s", "-1/s", "5/day", "inf/s", "nan"])
+@pytest.mark.parametrize("text", ["", "fast", "0/s", "-1/s", "5/day", "inf/s", "nan", "1e-10/s"])
 def test_another_rate_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="50/s"):
         read_rate(text)
