@@ -102,4 +102,6 @@ def parse_key(key: bytes | None) -> tuple[str, int] | None:
     job_id, colon, redrive = key.decode("utf-8", "replace").rpartition(":")
     if not colon or not job_id or not redrive.isdigit() or not redrive.isascii():
         return None
+    if len(redrive) > known.DIGITS_MAX:  # More are not ours, and int() raises for thousands.
+        return None
     return job_id, int(redrive)

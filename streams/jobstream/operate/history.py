@@ -17,7 +17,7 @@ from jobstream_processors.core import known
 from jobstream_processors.core.closings import closing_in
 from jobstream_processors.core.headers import FIRST, Carried
 from jobstream_processors.core.known import UNKNOWN, Known
-from jobstream_processors.core.letters import fingerprint_in, release_in
+from jobstream_processors.core.letters import fingerprint_in, parse_key, release_in
 from jobstream_processors.row_facts import fact_of
 from jobstream_schemas import DecodeError, parse_row
 
@@ -230,7 +230,7 @@ class _Seeker:
 
     def _letter(self, record: Record, queue: QueueTopics) -> None:
         job_id, _, redrive = (record.key() or b"").rpartition(b":")
-        if job_id != self._id or not redrive.isdigit():
+        if job_id != self._id or parse_key(record.key()) is None:
             return
         if record.value() is None:
             told = closing_told(record)

@@ -18,6 +18,7 @@ from jobstream_processors.core.headers import FIRST, Carried, headers_of, parse
 from jobstream_processors.core.identity import from_origin
 from jobstream_processors.core.known import DEAD, DONE, Parked, rank_of
 from jobstream_processors.core.ladder import wait_on
+from jobstream_processors.core.letters import parse_key
 from jobstream_processors.errors import BadHeaders
 from jobstream_processors.row_facts import fact_of
 from jobstream_schemas import DecodeError
@@ -169,8 +170,8 @@ class JobStates:
 
     def letter(self, record: Record, queue: str) -> None:
         """Take a record of the dead letters: a letter, or the tombstone that closes one."""
-        job_id, _, number = (record.key() or b"").decode(errors="replace").rpartition(":")
-        redrive = int(number) if number.isascii() and number.isdigit() else 0
+        key = record.key() or b""
+        job_id, redrive = parse_key(key) or (key.decode(errors="replace").rpartition(":")[0], 0)
         value = record.value()
         if value is None:
             if (known := self._letters.get(job_id)) is not None and known.redrive == redrive:

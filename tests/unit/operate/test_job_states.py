@@ -119,6 +119,14 @@ def test_a_letter_without_a_row_is_a_dead_job_and_a_closed_one_none() -> None:
     assert (job.id, job.state, job.reason) == ("@shop.mail.retry.1h:0:3", "dead", "bad_headers")
 
 
+def test_a_strangers_key_with_a_number_too_long_to_read_ends_no_look() -> None:
+    made = states()
+
+    made.letter(record(DLQ, b"a:" + b"9" * 5_000, b""), "mail")
+
+    assert told(made) == {"a": "dead"}
+
+
 def test_a_dead_job_tells_its_error_or_that_its_letter_is_closed() -> None:
     made = states()
     for job_id in ("open", "closed"):

@@ -187,6 +187,7 @@ def test_letters_stay_watched_until_their_tombstones_are_acknowledged(shop: Shop
         (b"a:", None),
         (b"a:-1", None),
         ("a:\u0663".encode(), None),
+        (b"a:" + b"9" * 5_000, None),
     ],
 )
 def test_keys_of_strangers_are_no_letters(key: bytes | None, found: tuple[str, int] | None) -> None:
