@@ -24,18 +24,27 @@ def encoder_of(cls: type, steps: Sequence[tuple[str, Encoder]]) -> Encoder:
         try:
             for name, step in steps:  # the name is needed where it fails
                 parts.append(step(getattr(value, name)))  # here, too
-        except EncodeError as error:
-            error.climb(f".{name}")
+        except (EncodeError, AttributeError) as error:
+            first = _misfit(error, value, name)
             for later, step in steps[len(parts) + 1 :]:  # All at once: so they can be mended.
                 try:
                     step(getattr(value, later))
-                except EncodeError as other:
-                    other.climb(f".{later}")
-                    error.join(other)
-            raise
+                except (EncodeError, AttributeError) as other:
+                    first.join(_misfit(other, value, later))
+            raise first from error.__cause__
         return b"".join(parts)
 
     return encode
+
+
+def _misfit(error: EncodeError | AttributeError, value: object, name: str) -> EncodeError:
+    """What is wrong with that field; one that was never set, as `model_construct` may, has none."""
+    if isinstance(error, AttributeError):
+        if hasattr(value, name):
+            raise error
+        error = EncodeError("it was never set; give it a value")
+    error.climb(f".{name}")
+    return error
 
 
 def decoder_of(cls: type, steps: Sequence[Decoder], make: Callable[..., object]) -> Decoder:

@@ -88,6 +88,11 @@ def test_a_handler_takes_a_model_and_gets_one() -> None:
         (ORDER, Order.model_construct(order_id=5), r"Order\.order_id: got 5 \(int\); pass a str"),
         (
             ORDER,
+            Order.model_construct(lines=[Line.model_construct(count=2)], card=5),
+            r"(?s)^3 fields.*Order\.order_id: it was never set.*lines\[0\]\.sku: it.*\.card: ",
+        ),
+        (
+            ORDER,
             Order.model_construct(order_id="o"),
             r"Order\.order_id: String should have at least 2 characters",
         ),
