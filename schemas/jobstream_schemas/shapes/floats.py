@@ -48,7 +48,9 @@ def _read_json(value: object) -> float:
     if isinstance(value, str) and value in {"NaN", "Infinity", "-Infinity"}:
         return float(value)
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-        return float(value)
+        number = float(value)
+        if number == value or not math.isinf(number):  # 1e999 is no infinity: those are texts
+            return number
     raise ValueError
 
 

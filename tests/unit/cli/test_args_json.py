@@ -184,6 +184,13 @@ def test_the_class_checks_itself_last() -> None:
         args_from(Even, {"number": 3})
 
 
+def test_a_number_beyond_all_floats_is_refused() -> None:
+    for number in (Decimal("1e999"), Decimal("-1e999"), 10**999):
+        with pytest.raises(ConfigError, match=r"Order\.weights\['net'\]: got .*; give a number"):
+            args_from(Order, GOOD | {"weights": {"net": number}})
+    assert args_from(Order, GOOD | {"weights": {"net": Decimal("0.1")}}).weights == {"net": 0.1}
+
+
 def test_the_sample_is_accepted() -> None:
     sample = json.loads(json.dumps(sample_args(Order)))
 
