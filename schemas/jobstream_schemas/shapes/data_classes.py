@@ -191,11 +191,13 @@ class RecordOf(Shape):
         parts.end()
         try:
             return self.cls(**values)
-        except (TypeError, ValueError) as error:  # the class's own checks
+        except Exception as error:  # the class's own checks, which may raise anything
             if any(field.secret for field in self.fields):
                 message = f"{path}: its own checks refuse the values"
                 raise JsonMisfit(message) from None
-            message = f"{path}: {refusal(error)}"
+            is_plain = isinstance(error, TypeError | ValueError)
+            kind = "" if is_plain else f"{type(error).__name__}: "
+            message = f"{path}: {kind}{refusal(error)}"
             raise JsonMisfit(message) from error
 
     def json_words(self) -> str:

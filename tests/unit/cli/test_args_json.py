@@ -184,6 +184,20 @@ def test_the_class_checks_itself_last() -> None:
         args_from(Even, {"number": 3})
 
 
+def test_a_class_may_refuse_values_by_any_exception() -> None:
+    @dataclass(frozen=True)
+    class Some:
+        number: int
+
+        def __post_init__(self) -> None:
+            if not self.number:
+                message = "none is too few"
+                raise AssertionError(message)
+
+    with pytest.raises(ConfigError, match="Some: AssertionError: none is too few"):
+        args_from(Some, {"number": 0})
+
+
 def test_a_number_beyond_all_floats_is_refused() -> None:
     for number in (Decimal("1e999"), Decimal("-1e999"), 10**999):
         with pytest.raises(ConfigError, match=r"Order\.weights\['net'\]: got .*; give a number"):
