@@ -192,7 +192,7 @@ class RecordOf(Shape):
         try:
             return self.cls(**values)
         except Exception as error:  # the class's own checks, which may raise anything
-            if any(field.secret for field in self.fields):
+            if self.secrets() is not None:
                 message = f"{path}: its own checks refuse the values"
                 raise JsonMisfit(message) from None
             is_plain = isinstance(error, TypeError | ValueError)

@@ -47,6 +47,11 @@ class Order:
     express: bool = False
 
 
+@dataclass(frozen=True)
+class Card:
+    number: Annotated[str, Secret]
+
+
 GOOD = {
     "ref": "00000000-0000-4000-8000-000000000001",
     "day": "2026-01-31",
@@ -196,6 +201,21 @@ def test_a_class_may_refuse_values_by_any_exception() -> None:
 
     with pytest.raises(ConfigError, match="Some: AssertionError: none is too few"):
         args_from(Some, {"number": 0})
+
+
+def test_a_class_that_refuses_values_tells_no_secret_within_them() -> None:
+    @dataclass(frozen=True)
+    class Payment:
+        card: Card
+
+        def __post_init__(self) -> None:
+            message = f"{self.card.number} is blocked"
+            raise ValueError(message)
+
+    with pytest.raises(ConfigError) as caught:
+        args_from(Payment, {"card": {"number": "4111"}})
+
+    assert str(caught.value) == "Payment: its own checks refuse the values"
 
 
 def test_a_number_beyond_all_floats_is_refused() -> None:
