@@ -188,3 +188,10 @@ def test_names_that_avro_cannot_carry_are_refused(name: str) -> None:
 def test_impossible_decimals_are_refused(precision: int, scale: int) -> None:
     with pytest.raises(UnsupportedType, match="precision"):
         DecimalSpec(precision, scale)
+
+
+@pytest.mark.parametrize("name", ["string", "long", "null"])
+def test_a_class_named_as_a_type_of_avro_is_refused(name: str) -> None:
+    for named in (dataclasses.make_dataclass(name, [("v", int)]), Enum(name, ["A"])):
+        with pytest.raises(UnsupportedType, match=f"class {name}: .* rename the class"):
+            job_schema(declared(named), "t")
