@@ -27,11 +27,16 @@ class WsgiAnswer:
         self._headers: Headers = []
         self._exc_info: Any = None
         self._written: list[bytes] = []
+        self._has_begun = False
+        """Whether the server has the status and the headers."""
         self._is_over = False
 
     def start(self, status: str, headers: Headers, exc_info: Any = None) -> Callable[[bytes], None]:  # noqa: ANN401 - of WSGI
         """What the application calls as `start_response`; nothing is sent yet."""
         self._status, self._headers, self._exc_info = status, list(headers), exc_info
+        if self._has_begun:
+            # An error in a stream: the server raises it, unless it has sent nothing so far.
+            self._begin(self._headers)
         return self._written.append
 
     def body(self, parts: Iterable[bytes]) -> Iterable[bytes]:
@@ -83,21 +88,22 @@ class WsgiAnswer:
     def _let_by(self, why: str, held: list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
         is_kept = self._requests.rules.stores(self._code)
         self._begin(_with_reason(self._headers, why) if is_kept else self._headers)
-        return self._streamed(Unkept(self._code, why) if is_kept else None, held, rest)
+        return self._streamed(why, held, rest)
 
-    def _streamed(
-        self, kept: Unkept | None, held: list[bytes], rest: Iterator[bytes]
-    ) -> Iterator[bytes]:
+    def _streamed(self, why: str, held: list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
         yield from held
         held.clear()
         yield from rest
+        # Asked again: an error may have taken the place of an answer of which nothing was sent.
+        is_kept = self._requests.rules.stores(self._code)
         self._is_over = True
-        if kept is not None:
-            self._requests.keep(self._mine, kept)
+        if is_kept:
+            self._requests.keep(self._mine, Unkept(self._code, why))
         else:
             self._requests.release(self._mine)
 
     def _begin(self, headers: Headers) -> None:
+        self._has_begun = True
         if self._exc_info is None:
             self._start_response(self._status, headers)
         else:

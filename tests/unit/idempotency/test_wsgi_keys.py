@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
@@ -254,6 +255,52 @@ def test_an_error_that_replaces_the_answer_is_the_answer(store: MemoryKeyStore) 
         return [b"sorry"]
 
     assert ask_wsgi(WsgiIdempotency(application, store), "k").status == 500
+
+
+def test_an_error_after_the_first_part_reaches_the_server(store: MemoryKeyStore) -> None:
+    runs: list[int] = []
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
+        del environ
+        runs.append(1)
+        start_response("200 OK", [])
+        yield from (b"a", b"b")
+        try:
+            raise ValueError("broken")  # noqa: EM101, TRY301 - as a framework meets one
+        except ValueError:
+            start_response("500 Broken", [], sys.exc_info())
+        yield b"sorry"
+
+    def server(_status: str, _headers: list[tuple[str, str]], exc_info: Any = None) -> None:  # noqa: ANN401 - of WSGI
+        if exc_info is not None:
+            raise exc_info[1]
+
+    web = WsgiIdempotency(application, store)
+    environ = {"REQUEST_METHOD": "POST", "PATH_INFO": "/orders", "HTTP_IDEMPOTENCY_KEY": "k"}
+    for _ in range(2):
+        answer = web(environ, server)
+        with pytest.raises(ValueError, match="broken"):
+            list(answer)
+        cast("Any", answer).close()
+
+    assert len(runs) == 2, "an answer that broke off is no answer"
+
+
+def test_an_error_before_anything_was_sent_of_a_stream_is_the_answer(store: MemoryKeyStore) -> None:
+    runs: list[int] = []
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
+        del environ
+        runs.append(1)
+        start_response("200 OK", [("Content-Type", "text/event-stream")])
+        yield b""
+        start_response("500 Broken", [], (ValueError, ValueError("x"), None))
+        yield b"sorry"
+
+    web = WsgiIdempotency(application, store)
+
+    assert [ask_wsgi(web, "k").status for _ in range(2)] == [500, 500]
+    assert len(runs) == 2
 
 
 def test_a_store_that_is_away_refuses_or_lets_through() -> None:
