@@ -68,9 +68,10 @@ def malformed(detail: str) -> KeyProblem:
     return _problem(400, "idempotency-key-malformed", detail)
 
 
-def cut_off(told: int, came: int) -> KeyProblem:
-    """400: the body ended before its length."""
-    detail = f"the body has {came} bytes of the {told} that Content-Length says; nothing was done"
+def cut_off(told: int | None, came: int) -> KeyProblem:
+    """400: the body ended before its length, or before its last chunk."""
+    lack = "and no last chunk" if told is None else f"of the {told} that Content-Length says"
+    detail = f"the body has {came} bytes {lack}; nothing was done"
     return _problem(400, "body-cut-off", detail)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from contextlib import suppress
 from contextvars import copy_context
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -213,9 +212,10 @@ def _whole_body(environ: Environ, body_max: int) -> bytes | KeyProblem:
     left = body_max + 1 if length is None else length
     chunks: list[bytes] = []
     while left > 0:
-        chunk = b""
-        with suppress(OSError):  # The client left; what came is not the whole.
+        try:
             chunk = environ["wsgi.input"].read(min(READ_BYTES, left))
+        except OSError:  # The client left; what came is not the whole.
+            return problems.cut_off(length, sum(map(len, chunks)))
         if not chunk:
             break
         chunks.append(chunk)

@@ -220,6 +220,26 @@ def test_bodies_are_bounded_and_must_be_whole(store: MemoryKeyStore) -> None:
     assert handler.bodies == [b"x" * 10]
 
 
+@pytest.mark.parametrize("length", ["", "9"])
+def test_a_body_that_breaks_off_is_not_the_whole(store: MemoryKeyStore, length: str) -> None:
+    """Chunks have no length in advance: that the client left is all that tells."""
+
+    class Broken(io.RawIOBase):
+        def read(self, size: int = -1) -> bytes:
+            if not parts:
+                raise ConnectionResetError(size)
+            return parts.pop()
+
+    parts = [b"half"]
+    handler = Handler()
+    environ: dict[str, Any] = {"wsgi.input": Broken(), "wsgi.input_terminated": True}
+
+    answer = ask_wsgi(WsgiIdempotency(handler, store), "k", CONTENT_LENGTH=length, **environ)
+
+    assert problem(answer) == (400, "body-cut-off")
+    assert handler.runs == []
+
+
 def test_a_server_that_ends_no_body_by_itself_is_not_read_from(store: MemoryKeyStore) -> None:
     class Endless(io.RawIOBase):
         def read(self, size: int = -1) -> bytes:
