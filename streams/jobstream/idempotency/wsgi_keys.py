@@ -14,6 +14,7 @@ from jobstream.idempotency.errors import StoreAway
 from jobstream.idempotency.key_problems import KeyProblem
 from jobstream.idempotency.key_states import Answered, Mine
 from jobstream.idempotency.keyed_requests import NOT_STORED, REPLAYED, RUN, KeyedRequests
+from jobstream.idempotency.middleware_options import LENGTH_DIGITS
 from jobstream.idempotency.request_digest import request_digest
 from jobstream.idempotency.stored_answer import BODYLESS
 from jobstream.idempotency.wsgi_answer import WsgiAnswer
@@ -204,7 +205,8 @@ def _digest(environ: Environ, body: bytes) -> str:
 def _whole_body(environ: Environ, body_max: int) -> bytes | KeyProblem:
     """The body, or a problem if it is too large or cut off."""
     told = environ.get("CONTENT_LENGTH") or ""
-    length = int(told) if told.isdigit() else None
+    is_number = told.isascii() and told.isdigit()
+    length = int(told.lstrip("0")[:LENGTH_DIGITS] or "0") if is_number else None
     if length is None and not environ.get("wsgi.input_terminated"):
         return b""  # Only a server that says so ends a body without a length.
     if length is not None and length > body_max:

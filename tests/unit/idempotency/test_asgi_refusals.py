@@ -18,7 +18,9 @@ from jobstream.web import IdempotencyMiddleware
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize("told", [((b"content-length", b"11"),), ()])
+@pytest.mark.parametrize(
+    "told", [((b"content-length", b"11"),), ((b"content-length", b"9" * 5_000),), ()]
+)
 async def test_a_body_beyond_the_bound_is_refused_and_leaves_no_trace(
     store: MemoryKeyStore, told: tuple[tuple[bytes, bytes], ...]
 ) -> None:

@@ -213,6 +213,8 @@ def test_bodies_are_bounded_and_must_be_whole(store: MemoryKeyStore) -> None:
 
     assert problem(ask_wsgi(web, "k", b"x" * 11)) == (413, "content-too-large")
     assert problem(ask_wsgi(web, "k", b"x" * 11, **chunked)) == (413, "content-too-large")
+    too_long = ask_wsgi(web, "k", CONTENT_LENGTH="9" * 5_000)
+    assert problem(too_long) == (413, "content-too-large")
     assert problem(ask_wsgi(web, "k", b"x", CONTENT_LENGTH="2")) == (400, "body-cut-off")
     assert handler.runs == []
     assert ask_wsgi(web, "k", b"x" * 10, **chunked).status == 201
@@ -238,6 +240,15 @@ def test_a_body_that_breaks_off_is_not_the_whole(store: MemoryKeyStore, length: 
 
     assert problem(answer) == (400, "body-cut-off")
     assert handler.runs == []
+
+
+@pytest.mark.parametrize("told", ["\xb2", "+2", "-1", "2, 2"])
+def test_a_length_that_is_no_number_is_none(store: MemoryKeyStore, told: str) -> None:
+    handler = Handler()
+
+    ask_wsgi(WsgiIdempotency(handler, store), "k", CONTENT_LENGTH=told)
+
+    assert handler.bodies == [b""]
 
 
 def test_a_server_that_ends_no_body_by_itself_is_not_read_from(store: MemoryKeyStore) -> None:
