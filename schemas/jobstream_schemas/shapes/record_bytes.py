@@ -31,7 +31,7 @@ def encoder_of(cls: type, steps: Sequence[tuple[str, Encoder]]) -> Encoder:
                     step(getattr(value, later))
                 except (EncodeError, AttributeError) as other:
                     first.join(_misfit(other, value, later))
-            raise first from error.__cause__
+            raise caused(first, error.__cause__) from error.__cause__
         return b"".join(parts)
 
     return encode
