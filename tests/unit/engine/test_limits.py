@@ -7,16 +7,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.unit.engine.limited import first, job, limited
 from tests.unit.shop import Works
 
 from jobstream import Limit
 from jobstream_processors.assignment.handover import left_of
 from jobstream_processors.core.decide import LET_GO
 from jobstream_processors.core.gcra import NEAR_MS
-from jobstream_processors.core.headers import Carried, parse
+from jobstream_processors.core.headers import parse
 from jobstream_processors.core.known import Known
-from jobstream_processors.core.orders import CANCEL, PAUSE_QUEUE, SET_LIMIT, Order, in_force
-from jobstream_processors.core.outcome import DONE, Again, Raised
+from jobstream_processors.core.orders import CANCEL, PAUSE_QUEUE
+from jobstream_processors.core.outcome import DONE, Raised
 from jobstream_processors.engine.gates.limit import JobLimits
 from jobstream_processors.engine.gates.limited_lane import KEYS_MIN
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
     from tests.unit.shop import Shop
 
-    from jobstream_processors.assignment.lane import Lane
-    from jobstream_processors.ports import Record
 
 FAILED = Raised("builtins.OSError", "no", ("builtins.OSError",))
 
@@ -36,25 +35,6 @@ def works(shop: Shop) -> Iterator[Works]:
     loop = asyncio.new_event_loop()
     yield Works(shop, loop, JobLimits(shop.clock))
     loop.close()
-
-
-def limited(shop: Shop, *limits: Limit, name: str = "send", pinned: bool = False) -> None:
-    shop.specs[name] = replace(
-        shop.specs[name], gated=True, limits=limits, partitions=2, pinned=pinned
-    )
-
-
-def first(works: Works, partition: int = 0) -> Lane:
-    """A lane that no owner before has left anything of."""
-    lane = works.shop.lane(partition)
-    lane.is_first = True
-    works.engine.begin(lane)
-    return lane
-
-
-def job(shop: Shop, job_id: str, key: str = "k", **carried: Any) -> Record:  # noqa: ANN401 - fields of Carried
-    told = Carried(**carried) if carried else None
-    return shop.put(shop.event(job_id, limit_key=key), told)
 
 
 def test_so_many_of_a_key_run_at_once_and_the_next_begins_when_one_ends(
@@ -312,34 +292,6 @@ def test_runs_that_an_owner_left_behind_count_until_they_are_over(shop: Shop, wo
     assert works.hand.started == ["a", "b"]
 
 
-def test_a_slowed_key_starts_nothing_meanwhile(shop: Shop, works: Works) -> None:
-    limited(shop, Limit(concurrency=5, per="to"))
-    lane = first(works)
-    works.accept(lane, job(shop, "a"))
-    works.end("a", Again(1_500, uses_attempt=False, reason="429", slows=True))
-    works.accept(lane, job(shop, "b"), job(shop, "c", "k2"))
-    assert works.hand.started == ["a", "c"]
-    works.pass_ms(1_500)
-    assert works.hand.started == ["a", "c", "b"]
-
-
-def test_a_429_slows_a_key_that_was_forgotten_while_its_job_ran(shop: Shop, works: Works) -> None:
-    """So many other keys have come meanwhile that those which stand idle were dropped."""
-    limited(shop, Limit(rate="100/s", per="to"))
-    lane = first(works)
-    works.accept(lane, job(shop, "a"))
-    shop.clock.advance(100)
-    for number in range(KEYS_MIN):
-        works.accept(lane, job(shop, f"n{number}", f"key-{number}"))
-    works.accept(lane, job(shop, "b"))
-
-    works.end("a", Again(1_500, uses_attempt=False, reason="429", slows=True))
-    shop.clock.advance(100)
-    works.accept(lane, job(shop, "c"))
-
-    assert works.kept(lane) == {"c": "rate"}
-
-
 def test_a_job_of_a_fast_rate_writes_no_row_of_it_and_one_of_a_slow_rate_does(
     shop: Shop, works: Works
 ) -> None:
@@ -384,38 +336,6 @@ def test_a_job_that_gives_its_unique_key_up_keeps_its_place_in_the_rate(
     works.accept(lane, job(shop, "c"))
     works.pass_ms(1_000)
     assert works.hand.started == ["a", "b"]
-
-
-def test_an_operator_gives_a_limit_other_numbers_for_a_time(shop: Shop, works: Works) -> None:
-    limited(shop, Limit(concurrency=1, per="to"), Limit(rate="1000/s", per="to"))
-    lane = first(works)
-    now_ms = shop.clock.broker_ms()
-    entry = Order(
-        SET_LIMIT, "send/concurrency/to", "ann", "", now_ms, now_ms + 60_000, {"concurrency": 2}
-    )
-    works.engine.obey(in_force([entry], now_ms))
-    works.accept(lane, *(job(shop, name) for name in "abc"))
-    works.pass_ms(5)
-    assert works.hand.started == ["a", "b"]
-
-    works.engine.obey(in_force([], now_ms))
-    works.end("a")
-    works.pass_ms(5)
-    assert works.hand.started == ["a", "b"]
-    works.end("b")
-    works.pass_ms(5)
-    assert works.hand.started == ["a", "b", "c"]
-
-
-def test_numbers_of_another_kind_or_out_of_bounds_change_nothing(shop: Shop, works: Works) -> None:
-    limited(shop, Limit(concurrency=1, per="to"))
-    lane = first(works)
-    now_ms = shop.clock.broker_ms()
-    numbers = {"concurrency": -5, "starts": 7, "odd": 1}
-    entry = Order(SET_LIMIT, "send/concurrency/to", "x", "", now_ms, now_ms + 9_000, numbers)
-    works.engine.obey(in_force([entry], now_ms))
-    works.accept(lane, *(job(shop, name) for name in "ab"))
-    assert works.hand.started == ["a"]
 
 
 def test_idle_keys_are_forgotten(shop: Shop, works: Works) -> None:
