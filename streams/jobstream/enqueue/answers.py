@@ -46,7 +46,8 @@ class Answers:
 
     def unsent(self, answer: Answer) -> None:
         """The record was not taken after all: no report on it will come."""
-        del self._due[answer]
+        if self._due.pop(answer, None) is None and answer.done() and not answer.cancelled():
+            answer.exception()  # Its time was over: looked at, so that it is no news to the loop.
 
     def _report(self, answer: Answer, error: Exception | None, partition: int, offset: int) -> None:
         """Called on any thread."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import TYPE_CHECKING, Any, TypeVarTuple
 
 import pytest
@@ -133,6 +134,24 @@ def test_what_was_not_sent_is_not_waited_for() -> None:
         assert not unsent.done()
 
     run(loop, main())
+
+
+def test_a_record_may_be_refused_after_its_time_is_over() -> None:
+    """A loop that stood still runs its timer before the coroutine that looks for room."""
+    loop, complaints = Loop(), []
+    loop.set_exception_handler(lambda _, told: complaints.append(told))
+
+    async def main() -> None:
+        answers = Answers(loop, LIMIT_S)
+        refused, _ = answers.expect()
+        loop.ahead_s += LIMIT_S + 1
+        await asyncio.wait({refused})
+
+        answers.unsent(refused)
+
+    run(loop, main())
+    gc.collect()
+    assert complaints == []
 
 
 def test_a_report_for_a_closed_loop_is_dropped() -> None:
