@@ -96,6 +96,12 @@ async def _one(call: Call) -> Reply:
 
 async def _many(call: Call) -> ManyEnqueuedAnswer:
     job = job_of(call, call.path("type"))
+    if _header(call) is not None:
+        message = (
+            "the header Idempotency-Key is the key of one job: leave it out, and give each of "
+            "body.jobs an idempotency_key, so that the request may be repeated"
+        )
+        raise Problem(422, "refused", message)
     body = _object(call.body, {"jobs", *_names(ManyOptionsBody)}, "body")
     options: ManyOptionsBody = read_body(ManyOptionsBody, _without(body, "jobs"))
     given = body.get("jobs")
@@ -178,11 +184,19 @@ def _without(body: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _idempotency_key(call: Call, in_body: str | None) -> str | None:
-    in_header = call.request.headers.get(_KEY_HEADER)
+    in_header = _header(call)
     if in_header is not None and in_body is not None and in_header != in_body:
         message = "idempotency_key differs between the body and the header Idempotency-Key"
         raise Problem(422, "wrong-body", message)
     return in_header if in_body is None else in_body
+
+
+def _header(call: Call) -> str | None:
+    given = call.request.headers.getlist(_KEY_HEADER)
+    if len(given) > 1:
+        message = f"Idempotency-Key is there {len(given)} times: send it once"
+        raise Problem(422, "refused", message)
+    return given[0] if given else None
 
 
 def _some_failed(error: EnqueuesFailed) -> Problem:
