@@ -27,6 +27,7 @@ try:
     from starlette.requests import HTTPConnection, Request  # noqa: TC002 - FastAPI reads the types
     from starlette.responses import JSONResponse, Response
     from starlette.routing import NoMatchFound, Route
+    from starlette.websockets import WebSocket, WebSocketState
 except ImportError as _error:
     _message = f"jobstream.fastapi needs the extra: pip install 'jobstream[fastapi]' ({_error})"
     raise ConfigError(_message) from _error
@@ -58,6 +59,8 @@ __all__ = [
 ]
 
 STATE = "jobstream"
+_AGAIN, _FAILED = 1013, 1011
+"""Codes that a WebSocket is closed with: to be tried again later, or an error."""
 STATUS_NAME = "jobstream_job"
 STATUS_PATH = "/jobs/{job_id}"
 
@@ -207,14 +210,21 @@ def install(web: Starlette) -> None:
 
     QueueFull 429 and a broker that is away 503, both with Retry-After; WrongArgs 422, JobTooLarge
     413, EnqueueVetoed 403, a job that is not there 404. Each is logged. ConfigError and
-    MiddlewareFailed are bugs of the service: a 500.
+    MiddlewareFailed are bugs of the service: a 500. A WebSocket that is open is closed: with 1013
+    where a repeat may help, else 1011.
     """
     for kind in ANSWERED:
         web.add_exception_handler(kind, _answer)
 
 
-async def _answer(_: Request, error: Exception) -> Response:
+async def _answer(connection: Any, error: Exception) -> Any:  # noqa: ANN401 - Starlette has a type for each kind of connection
     refused = refusal_of(error)
+    if (
+        isinstance(connection, WebSocket)
+        and connection.application_state is WebSocketState.CONNECTED
+    ):
+        await connection.close(_AGAIN if "Retry-After" in refused.headers else _FAILED)
+        return None
     return Response(refused.body, refused.status, refused.headers)
 
 

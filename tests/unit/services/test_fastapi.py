@@ -12,6 +12,7 @@ import pytest
 from fastapi import Depends, FastAPI, HTTPException, Request, WebSocket
 from fastapi.responses import Response  # noqa: TC002 - FastAPI reads the types
 from fastapi.testclient import TestClient
+from starlette.testclient import WebSocketDenialResponse
 
 from jobstream import App, ConfigError, EnqueueTimeout, QueueFull
 from jobstream.fastapi import Jobs, install, jobs, jobs_of, jobs_with, lifespan, status_router
@@ -316,6 +317,44 @@ def test_a_web_socket_has_jobs_too(bound: MemoryJobs) -> None:
         assert "/jobs/" in talking.receive_text()
 
     bound.assert_enqueued(send_receipt, Receipt("by socket"), count=1)
+
+
+@pytest.mark.parametrize(("how", "code"), [("full", 1013), ("away", 1013), ("large", 1011)])
+def test_a_web_socket_that_is_open_is_closed_by_a_refusal(
+    bound: MemoryJobs, how: str, code: int
+) -> None:
+    """There is no answer any more that a document could be in."""
+    web = service()
+
+    @web.websocket("/talk")
+    async def talk(socket: WebSocket) -> None:
+        await socket.accept()
+        if how in problems:
+            error = problems[how]()
+            raise error
+        await send_receipt.aenqueue(Receipt("x" * 3_000))
+
+    with TestClient(web) as client, client.websocket_connect("/talk") as talking:
+        told = talking.receive()
+
+    assert (told["type"], told["code"]) == ("websocket.close", code)
+    assert bound.seen() == []
+
+
+def test_a_web_socket_that_is_not_open_gets_the_document(bound: MemoryJobs) -> None:
+    web = service()
+
+    @web.websocket("/talk")
+    async def talk(_: WebSocket) -> None:
+        error = problems["full"]()
+        raise error
+
+    with TestClient(web) as client, pytest.raises(WebSocketDenialResponse) as denied:  # noqa: SIM117 - as it reads
+        with client.websocket_connect("/talk"):
+            pass
+
+    assert denied.value.status_code == 429
+    assert bound.seen() == []
 
 
 def test_the_status_can_be_guarded(bound: MemoryJobs) -> None:
