@@ -140,7 +140,7 @@ class IdempotencyMiddleware:
             await send(message)
 
         with self._job_ids(slot):
-            await self._app(scope, receive, marked)
+            await self._app({**scope, RUN: Mine.unguarded(slot)}, receive, marked)
 
     @contextmanager
     def _job_ids(self, slot: KeySlot) -> Iterator[None]:

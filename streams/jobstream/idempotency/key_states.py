@@ -41,7 +41,15 @@ class Mine:
     slot: KeySlot
     token: str
     attempt: int
-    """1 for the first run of the key; each later one came after a run that ended without answer."""
+    """1 for the first run of the key; each later one came after a run that ended without answer.
+
+    0 where the store is away, and so nothing is known of others.
+    """
+
+    @classmethod
+    def unguarded(cls, slot: KeySlot) -> Mine:
+        """A run that no store knows of."""
+        return cls(slot, "", 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,8 @@ async def test_a_service_may_let_requests_through_then_and_says_so(
 
     assert [answer.header("idempotency-not-stored") for answer in answers] == ["store-down"] * 2
     assert [answer.body for answer in answers] == [b"1", b"2"]
+    runs = [scope["jobstream.idempotency"] for scope in handler.runs]
+    assert [(run.slot.key, run.attempt) for run in runs] == [("k", 0)] * 2, "as where it is there"
     assert [record.message for record in caplog.records] == ["idempotency_store_down"] * 2
 
 

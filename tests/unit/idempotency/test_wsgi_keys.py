@@ -341,4 +341,6 @@ def test_a_store_that_is_away_refuses_or_lets_through() -> None:
     assert problem(ask_wsgi(WsgiIdempotency(handler, store), "k"))[0] == 503
     passing = WsgiIdempotency(handler, store, on_store_down="pass")
     assert ask_wsgi(passing, "k").header("idempotency-not-stored") == "store-down"
+    run = handler.runs[0]["jobstream.idempotency"]
+    assert (run.slot.key, run.attempt) == ("k", 0), "as where it is there"
     assert len(handler.runs) == 1
