@@ -56,8 +56,9 @@ class KeyedRequests:
             for name in ("begin", "renew", "keep", "release", "sweep", "blocks")
             if not hasattr(store, name)
         ]
-        if lacks:
-            message = f"store={store!r} has no {lacks[0]!r}: give a SqlKeyStore or a MemoryKeyStore"
+        if lacks or isinstance(store, type):
+            why = f"has no {lacks[0]!r}" if lacks else "is a class"
+            message = f"store={store!r} {why}: give a SqlKeyStore or a MemoryKeyStore"
             raise ConfigError(message)
         self.store = store
         self.rules = RequestRules.of(options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -13,7 +13,7 @@ from jobstream_processors.core.duration import Duration, to_ms
 from jobstream_processors.errors import InvalidOption
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "CONNECT"})
 RUN_AGAIN = frozenset({401, 403, 407, 408, 425, 429})
@@ -107,7 +107,7 @@ class RequestRules:
             stores=_function("stores", given.get("stores", outcome_is_kept)),
             passes_when_down=_on_store_down(given.get("on_store_down", "refuse")) == "pass",
             store_limit_s=limit_ms / 1000,
-            job_ids=bool(given.get("job_ids", True)),
+            job_ids=_flag("job_ids", given.get("job_ids", True)),
         )
 
     def concerns(self, method: str, path: str) -> bool:
@@ -130,16 +130,19 @@ def _header(name: object) -> str:
     return name
 
 
-def _methods(given: Collection[str]) -> frozenset[str]:
-    found = frozenset([given]) if isinstance(given, str) else frozenset(given)
-    wrong = sorted(str(each) for each in found if each in SAFE or each != str(each).upper())
-    if wrong or not found:
+def _methods(given: object) -> frozenset[str]:
+    found = [given] if isinstance(given, str) else given
+    if (
+        not isinstance(found, Collection)
+        or not found
+        or any(not isinstance(each, str) or each in SAFE or each != each.upper() for each in found)
+    ):
         message = (
-            f"methods={sorted(map(str, found))}: give methods that change something, in capitals, "
-            "such as ('POST', 'PATCH', 'PUT', 'DELETE')"
+            f"methods={given!r:.200}: give methods that change something, in capitals, such as "
+            "('POST', 'PATCH', 'PUT', 'DELETE')"
         )
         raise ConfigError(message)
-    return found
+    return frozenset(found)
 
 
 def _function(name: str, given: Any) -> Any:  # noqa: ANN401 - a callable of several kinds
@@ -164,7 +167,14 @@ def _bytes(name: str, given: object) -> int:
 
 
 def _on_store_down(given: object) -> str:
-    if given not in {"refuse", "pass"}:
+    if not isinstance(given, str) or given not in {"refuse", "pass"}:
         message = f"on_store_down={given!r}: 'refuse' answers 503, 'pass' runs without the key"
         raise ConfigError(message)
-    return str(given)
+    return given
+
+
+def _flag(name: str, given: object) -> bool:
+    if not isinstance(given, bool):
+        message = f"{name}={given!r}: give True or False"
+        raise ConfigError(message)
+    return given

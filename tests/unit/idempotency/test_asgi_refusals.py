@@ -128,6 +128,8 @@ async def test_an_answer_that_can_not_be_stored_is_sent_and_stored_later() -> No
 @pytest.mark.parametrize(("options", "named"), [
     ({"keep": "soon"}, "keep="), ({"lease": "10ms"}, "lease="), ({"methods": ("GET",)}, "methods="),
     ({"methods": "post"}, "methods="), ({"methods": ()}, "methods="),
+    ({"methods": None}, "methods="), ({"methods": [["POST"]]}, "methods="),
+    ({"on_store_down": ["pass"]}, "on_store_down="), ({"job_ids": "no"}, "job_ids="),
     ({"header": "a b"}, "header="),
     ({"body_max": 0}, "body_max="), ({"answer_max": True}, "answer_max="),
     ({"on_store_down": "ignore"}, "on_store_down="), ({"applies": "/x"}, "applies="),
@@ -141,9 +143,10 @@ def test_a_wrong_option_is_named(options: dict[str, Any], named: str) -> None:
     assert named in str(refused.value)
 
 
-def test_what_is_no_store_is_refused() -> None:
+@pytest.mark.parametrize("store", ["postgresql://localhost", MemoryKeyStore, None])
+def test_what_is_no_store_is_refused(store: Any) -> None:  # noqa: ANN401 - what is no store
     with pytest.raises(ConfigError, match="give a SqlKeyStore or a MemoryKeyStore"):
-        IdempotencyMiddleware(Handler(), "postgresql://localhost")  # type: ignore[arg-type]
+        IdempotencyMiddleware(Handler(), store)
 
 
 async def test_what_becomes_of_requests_is_counted() -> None:
