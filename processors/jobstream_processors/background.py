@@ -51,7 +51,8 @@ async def aside(name: str, function: Callable[..., T], *given: Any) -> T:  # noq
 
     In place of `asyncio.to_thread`, whose threads belong to user code: handlers can fill the
     loop's own pool with calls that never end, and an interpreter that exits waits for them. It is
-    called in a copy of this context. A caller that gives up waiting leaves the thread to itself.
+    called in a copy of this context. A caller that gives up waiting leaves the thread to itself. A
+    StopIteration comes out as the cause of a RuntimeError.
     """
     from asyncio import get_running_loop  # noqa: PLC0415 - there is one; a plain producer has none
 
@@ -72,8 +73,13 @@ async def aside(name: str, function: Callable[..., T], *given: Any) -> T:  # noq
             loop.call_soon_threadsafe(tell, result, None)
 
     def failed(error: BaseException) -> None:
+        told = error
+        if isinstance(error, StopIteration):
+            # No future takes one. Python itself does the same where a coroutine raises it.
+            told = RuntimeError(f"{name} raised StopIteration")
+            told.__cause__ = error
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(tell, None, error)
+            loop.call_soon_threadsafe(tell, None, told)
 
     call = copy_context().run
     in_background(name, work, failed)

@@ -196,6 +196,17 @@ def test_a_call_aside_shares_no_thread_with_user_code() -> None:
     asyncio.run(main())
 
 
+def test_a_call_aside_that_raises_stop_iteration_ends() -> None:
+    """A future takes no such error: it would never be told, and its caller wait for ever."""
+
+    async def main() -> None:
+        with pytest.raises(RuntimeError, match="jobstream-trial raised StopIteration") as raised:
+            await asyncio.wait_for(aside("jobstream-trial", next, iter(())), LIMIT_S)
+        assert isinstance(raised.value.__cause__, StopIteration)
+
+    asyncio.run(main())
+
+
 def test_a_pool_that_something_keeps_is_left_behind() -> None:
     release = threading.Event()
     pool = ThreadPoolExecutor(1)
