@@ -17,20 +17,17 @@ import django
 
 django.setup()
 
-from tests.unit.services.django_site.jobs import app
 from tests.unit.services.django_site.tasks import RAN
 
 from jobstream.django import results_from
-from jobstream.django.tasks_api import signals, tasks
+from jobstream.django.project import app  # it has the queues of TASKS, as the page tells
+from jobstream.django.tasks_api import signals
 from jobstream.testing import MemoryLookup, memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from jobstream.testing import MemoryJobs
-
-for alias in ("default", "committed", "written"):
-    assert tasks.task_backends[alias].app is app
 
 
 @pytest.fixture
