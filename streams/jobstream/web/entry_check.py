@@ -108,7 +108,7 @@ def check_origin(request: Request) -> None:
     if request.method in SAFE:
         return
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host", ""):
+    if origin is not None and _site_of(origin) != request.headers.get("host", ""):
         raise Problem(403, "origin", f"origin {origin!r:.100} is another site")
     if request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
         raise Problem(403, "origin", "a page of another site asks for it")
@@ -160,6 +160,14 @@ def _local(request: Request) -> Caller:
 
 def _refused(why: str) -> Problem:
     return Problem(401, "token", why, headers={"WWW-Authenticate": 'Bearer realm="jobstream"'})
+
+
+def _site_of(origin: str) -> str | None:
+    """The host and port in an Origin header."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def _name_of(host: str) -> str:

@@ -115,6 +115,13 @@ def test_an_act_of_the_same_origin_passes(served: WebSide) -> None:
     assert served.ask("POST", f"{V1}/queues/mail/pause", headers=headers, json={}).is_success
 
 
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "http://localhost:x", "null", ""])
+def test_an_origin_that_is_none_is_another_site(served: WebSide, origin: str) -> None:
+    answer = served.ask("POST", f"{V1}/queues/mail/pause", headers={"Origin": origin}, json={})
+
+    assert is_problem(answer, 403)
+
+
 def test_only_the_named_hosts_are_served(tmp_path: Path) -> None:
     served = WebSide(tmp_path, routes=without_work(), hosts=("jobs.example",))
     headers = bearer(served, "read")
