@@ -12,6 +12,8 @@ from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
+from starlette.requests import ClientDisconnect
+
 from jobstream.web.problems import Problem
 from jobstream_processors.core.duration import to_ms
 from jobstream_processors.errors import InvalidOption
@@ -51,15 +53,22 @@ def _is_empty(request: Request) -> bool:
 
 
 async def raw_body(request: Request, bytes_max: int) -> bytes:
-    """The bytes of the body; raises Problem beyond the bound, before they are all read."""
+    """The bytes of the body; raises Problem beyond the bound, before they are all read.
+
+    Raises Problem as well where the client left before the end, for the log and the metrics.
+    """
     told = request.headers.get("content-length", "0")
     found = bytearray()
     if told.isascii() and told.isdigit() and int(told[:20]) > bytes_max:
         raise _too_large(bytes_max)
-    async for chunk in request.stream():
-        found += chunk
-        if len(found) > bytes_max:
-            raise _too_large(bytes_max)
+    try:
+        async for chunk in request.stream():
+            found += chunk
+            if len(found) > bytes_max:
+                raise _too_large(bytes_max)
+    except ClientDisconnect as error:
+        message = f"the body broke off after {len(found)} bytes; nothing was done"
+        raise Problem(400, "body-cut-off", message) from error
     return bytes(found)
 
 

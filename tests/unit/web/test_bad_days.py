@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.harness.keyed_calls import scope_of
 from tests.harness.waiting import wait_until
 from tests.harness.web_calls import LOCAL, WebSide, shop
 
@@ -29,6 +30,33 @@ if TYPE_CHECKING:
 LIMIT_S = 60.0
 AWAY = "no broker answers"
 BY = ActedBy("ann", "10.0.0.9", "mended")
+
+
+def test_a_client_that_leaves_within_its_body_is_no_fault_of_the_server(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    web, sent = WebSide(tmp_path), []
+    came = [
+        {"type": "http.request", "body": b'{"args": ', "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> Any:  # noqa: ANN401 - of ASGI
+        return came.pop(0)
+
+    async def send(message: Any) -> None:  # noqa: ANN401 - as above
+        sent.append(message)
+
+    async def leave() -> None:
+        await web.asgi(scope, receive, send)
+
+    headers = ((b"host", b"localhost"), (b"content-type", b"application/json"))
+    scope = {**scope_of(f"{V1}/types/send/jobs", headers=headers), "client": LOCAL}
+    asyncio.run(leave())
+
+    assert sent[0]["status"] == 400
+    assert b"body-cut-off" in sent[1]["body"]
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_without_a_broker_every_read_is_a_503_that_says_when_to_come_back(
