@@ -7,7 +7,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from jobstream.errors import EnqueuesFailed
+from jobstream.errors import ConfigError, EnqueuesFailed, JobTooLarge, WrongArgs
 from jobstream.web.api_route import ApiRoute, Call, Reply
 from jobstream.web.callers import TokenRole
 from jobstream.web.entry_check import require_queue
@@ -162,7 +162,15 @@ def args_of(job: Job[Any, Any], value: object, where: str = "") -> Any:  # noqa:
 def _item(job: Job[Any, Any], given: object, where: str) -> tuple[Any, OneOfMany]:
     body = _object(given, {"args", *_names(OneOfMany)}, where)
     own: OneOfMany = read_body(OneOfMany, _without(body, "args"))
-    return args_of(job, body.get("args", {}), where), own
+    args = args_of(job, body.get("args", {}), where)
+    try:
+        # Before any is sent: what is refused on the way would leave the jobs before it written.
+        job.check(args, key=own.key, idempotency_key=own.idempotency_key)
+    except (WrongArgs, JobTooLarge):
+        pass  # Told with its index, beside what became of the others.
+    except ConfigError as error:
+        raise Problem(422, "refused", f"{where}: {error}") from error
+    return args, own
 
 
 def _object(value: object, known: set[str], where: str) -> dict[str, Any]:

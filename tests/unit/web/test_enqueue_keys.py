@@ -70,3 +70,17 @@ def test_many_jobs_have_keys_of_their_own(web: WebSide, jobs: MemoryJobs) -> Non
     keyed = {"jobs": [{**LETTER, "idempotency_key": "o-1"}]}
     first, again = (web.ask("POST", MANY, json=keyed) for _ in range(2))
     assert first.json()["job_ids"] == again.json()["job_ids"]
+
+
+@pytest.mark.parametrize("name", ["key", "idempotency_key"])
+def test_a_key_that_can_not_be_one_is_refused_before_any_job_is_written(
+    web: WebSide, jobs: MemoryJobs, name: str
+) -> None:
+    """A client that mends the one and repeats the request would have the others twice."""
+    given = [{**LETTER, name: "a"}, {**LETTER, name: ""}]
+
+    answer = web.ask("POST", MANY, json={"jobs": given})
+
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith(f"body.jobs[1]: {name}='' is refused")
+    assert jobs.seen() == []
