@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from jobstream.idempotency.content_length import length_in
 from jobstream.idempotency.key_states import STREAMED, TOO_LARGE, Unkept
 from jobstream.idempotency.keyed_requests import NOT_STORED
 from jobstream.idempotency.stored_answer import StoredAnswer, repeatable, size_of
@@ -66,8 +67,7 @@ class AsgiAnswer:
         self._start = {**message, "headers": headers}
         self._size = size_of(repeatable(headers))
         told = {name.lower(): value for name, value in headers}
-        length = told.get(b"content-length", b"")
-        self._length = int(length) if length.isdigit() else None
+        self._length = length_in(told.get(b"content-length", b"").decode("latin-1"))
         if told.get(b"content-type", b"").lower().startswith(b"text/event-stream") or message.get(
             "trailers"
         ):

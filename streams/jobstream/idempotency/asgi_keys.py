@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from jobstream.enqueue.request_ids import RequestIds
 from jobstream.idempotency import key_problems as problems
 from jobstream.idempotency.asgi_answer import BODY, START, AsgiAnswer
+from jobstream.idempotency.content_length import length_in
 from jobstream.idempotency.errors import StoreAway
 from jobstream.idempotency.key_problems import KeyProblem
 from jobstream.idempotency.key_states import Answered, Mine
 from jobstream.idempotency.keyed_requests import NOT_STORED, REPLAYED, RUN, KeyedRequests
 from jobstream.idempotency.loop_calls import LoopCalls
-from jobstream.idempotency.middleware_options import LENGTH_DIGITS
 from jobstream.idempotency.request_digest import request_digest
 from jobstream.idempotency.stored_answer import BODYLESS
 
@@ -162,9 +162,8 @@ def _digest(scope: Scope, body: bytes) -> str:
 
 async def _whole_body(scope: Scope, receive: Receive, body_max: int) -> bytes | KeyProblem | None:
     """The body; None if the client left; a problem if it is too large, which is read no further."""
-    told = _values(scope, b"content-length")
-    lengths = [int(value[:LENGTH_DIGITS]) for value in told if value.isdigit()]
-    if any(length > body_max for length in lengths):
+    told = (length_in(value.decode("latin-1")) for value in _values(scope, b"content-length"))
+    if any(length is not None and length > body_max for length in told):
         return problems.too_large(body_max)
     chunks, size = [], 0
     while True:

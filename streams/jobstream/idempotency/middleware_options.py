@@ -20,8 +20,6 @@ RUN_AGAIN = frozenset({401, 403, 407, 408, 425, 429})
 """Answers of 4xx that say that nothing was done, and that a repeat may go another way."""
 BODY_MAX = 1024 * 1024
 ANSWER_MAX = 1024 * 1024
-LENGTH_DIGITS = 20
-"""Read of a Content-Length; one of more digits is beyond any bound, and Python reads not all."""
 LEASE_LEAST_MS = 1_000
 KEEP_LEAST_MS = 1_000
 STORE_LIMIT_LEAST_MS = 50

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from jobstream.idempotency.content_length import length_in
 from jobstream.idempotency.key_states import STREAMED, TOO_LARGE, Unkept
 from jobstream.idempotency.keyed_requests import NOT_STORED
 from jobstream.idempotency.stored_answer import BODYLESS, StoredAnswer, repeatable, size_of
@@ -121,8 +122,7 @@ class WsgiAnswer:
         return next((value for found, value in self._headers if found.lower() == name), "")
 
     def _length(self) -> int | None:
-        told = self._told("content-length")
-        return int(told) if told.isdigit() else None
+        return length_in(self._told("content-length"))
 
     def _is_event_stream(self) -> bool:
         return self._told("content-type").lower().startswith("text/event-stream")

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from jobstream.enqueue.composing import REQUEST
 from jobstream.enqueue.request_ids import RequestIds
 from jobstream.idempotency import key_problems as problems
+from jobstream.idempotency.content_length import length_in
 from jobstream.idempotency.errors import StoreAway
 from jobstream.idempotency.key_problems import KeyProblem
 from jobstream.idempotency.key_states import Answered, Mine
 from jobstream.idempotency.keyed_requests import NOT_STORED, REPLAYED, RUN, KeyedRequests
-from jobstream.idempotency.middleware_options import LENGTH_DIGITS
 from jobstream.idempotency.request_digest import request_digest
 from jobstream.idempotency.stored_answer import BODYLESS
 from jobstream.idempotency.wsgi_answer import WsgiAnswer
@@ -205,9 +205,7 @@ def _digest(environ: Environ, body: bytes) -> str:
 
 def _whole_body(environ: Environ, body_max: int) -> bytes | KeyProblem:
     """The body, or a problem if it is too large or cut off."""
-    told = environ.get("CONTENT_LENGTH") or ""
-    is_number = told.isascii() and told.isdigit()
-    length = int(told.lstrip("0")[:LENGTH_DIGITS] or "0") if is_number else None
+    length = length_in(environ.get("CONTENT_LENGTH") or "")
     if length is None and not environ.get("wsgi.input_terminated"):
         return b""  # Only a server that says so ends a body without a length.
     if length is not None and length > body_max:

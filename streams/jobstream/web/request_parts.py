@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from starlette.requests import ClientDisconnect
 
+from jobstream.idempotency.content_length import length_in
 from jobstream.web.problems import Problem
 from jobstream_processors.core.duration import to_ms
 from jobstream_processors.errors import InvalidOption
@@ -57,9 +58,9 @@ async def raw_body(request: Request, bytes_max: int) -> bytes:
 
     Raises Problem as well where the client left before the end, for the log and the metrics.
     """
-    told = request.headers.get("content-length", "0")
+    told = length_in(request.headers.get("content-length", ""))
     found = bytearray()
-    if told.isascii() and told.isdigit() and int(told[:20]) > bytes_max:
+    if told is not None and told > bytes_max:
         raise _too_large(bytes_max)
     try:
         async for chunk in request.stream():
