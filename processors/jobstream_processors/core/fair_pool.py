@@ -182,11 +182,12 @@ class FairPool(Generic[Item]):
             self._ended_ms, self._looks = now_ms, 0
             if took is None:
                 mean_ms = (now_ms - began_ms) / max(self._slots, len(self._runs) + 1)
-            else:
+            elif took.alone:
                 # One that has all slots costs the others as much as one in each of them.
-                mean_ms = took.ms if took.alone else took.ms / self._slots
-                # Those that hang together end together: by their ends, each would be usual.
-                expected_ms = self._mean_ms if took.alone else expected_ms
+                mean_ms, expected_ms = took.ms, self._mean_ms
+            else:
+                # Those that hang together end together: what was usual is told by their beginning.
+                mean_ms = took.ms / self._slots
             # A thread that was not let go on for long says nothing of jobs; a change comes through.
             mean_ms = max(0.001, min(mean_ms, OUTLIER * expected_ms))
             self._mean_ms += (mean_ms - self._mean_ms) / 16

@@ -42,7 +42,7 @@ class ByWeight(SeveralQueues):
         self._ended_s = [0.0] * len(weights)
         """When a run of each queue ended last."""
         self._slots: dict[Delivery, tuple[float, int, int]] = {}
-        """What has a slot: since when, what it was expected to take, and what of it is counted."""
+        """What has a slot: since when, what is counted of it, and what is expected beyond that."""
         self._look_s = 0.0
         self._running: Running = list
         self._alone = OneQueue()
@@ -143,7 +143,7 @@ class ByWeight(SeveralQueues):
         for delivery, began_s in self._running():
             since_s = began_s or now_s
             took_us = _us(delivery, since_s, now_s)
-            self._slots[delivery] = since_s, took_us, took_us
+            self._slots[delivery] = since_s, took_us, 0
 
     def _next(self) -> int:
         self._look()
@@ -154,14 +154,14 @@ class ByWeight(SeveralQueues):
     def _starts(self, number: int, delivery: Delivery) -> None:
         cost_us = max(self._means[number] or self._guess_us(), self._so_far[number])
         self._stride.start(number, cost_us)
-        self._slots[delivery] = self._now_s(), cost_us, 0
+        self._slots[delivery] = self._now_s(), 0, cost_us
 
     def _ends(self, delivery: Delivery, *, began: bool = True) -> None:
         slot = self._slots.pop(delivery, None)
         if slot is None:
             return  # It never had one.
-        since_s, guess_us, counted_us = slot
-        number, left_us = self._numbers[delivery.lane.queue], max(0, guess_us - counted_us)
+        since_s, counted_us, left_us = slot
+        number = self._numbers[delivery.lane.queue]
         if not began:
             self._stride.count(number, -counted_us, of_guess=left_us)
             return
@@ -178,15 +178,16 @@ class ByWeight(SeveralQueues):
             return
         self._look_s = now_s + LOOK_S
         runs, times_us = [0] * len(self._means), [0] * len(self._means)
-        for delivery, (since_s, guess_us, counted_us) in self._slots.items():
+        for delivery, (since_s, counted_us, left_us) in self._slots.items():
             if not delivery.began:
                 continue  # It stands behind others in a child, and uses nothing.
             took_us, number = _us(delivery, since_s, now_s), self._numbers[delivery.lane.queue]
             runs[number] += 1
             times_us[number] += min(took_us, int((now_s - self._ended_s[number]) * 1_000_000))
-            passed = max(0, guess_us - counted_us) - max(0, guess_us - took_us)
-            self._stride.count(number, took_us - counted_us, of_guess=passed)
-            self._slots[delivery] = since_s, guess_us, took_us
+            more_us = took_us - counted_us
+            expected_us = min(more_us, left_us)
+            self._stride.count(number, more_us, of_guess=expected_us)
+            self._slots[delivery] = since_s, took_us, left_us - expected_us
         self._so_far = [
             time_us // count if count else 0 for time_us, count in zip(times_us, runs, strict=True)
         ]

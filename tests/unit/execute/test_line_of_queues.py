@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from jobstream.job_queue import Queue
@@ -12,6 +14,11 @@ from jobstream_processors.core.watermark import Watermark
 from jobstream_processors.delivery import Delivery
 from jobstream_processors.execute.by_weight import ByWeight, line_for
 from jobstream_processors.execute.line_of_queues import InOrder, OneQueue, SlotLine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jobstream_processors.core.outcome import Outcome
 
 PLANS = {name: Queue(name, weight=weight).plan("shop") for name, weight in (("a", 3), ("b", 1))}
 
@@ -36,6 +43,17 @@ class Shelf:
             line.append(delivery)
             made.append(delivery)
         return made
+
+    def run(self, line: SlotLine, ended: Callable[[Delivery, Outcome], None], jobs: int) -> str:
+        """So many one after the other, 10 ms each; the queues of them, in that order."""
+        queues = ""
+        for _ in range(jobs):
+            delivery = line.popleft()
+            delivery.begins(self.clock.awake_s())
+            queues += delivery.lane.queue
+            self.clock.advance(10)
+            ended(delivery, DONE)
+        return queues
 
 
 @pytest.fixture
@@ -178,12 +196,7 @@ def test_a_run_expected_to_be_long_holds_up_no_queue_that_comes_back_meanwhile(
     shelf.put(line, "a" * 30)
     ended(instant, DONE)
 
-    ran = ""
-    for _ in range(12):
-        delivery = line.popleft()
-        ran += delivery.lane.queue
-        shelf.clock.advance(10)
-        ended(delivery, DONE)
+    ran = shelf.run(line, ended, 12)
 
     assert ran.count("a") >= 8, ran
 
@@ -206,13 +219,7 @@ def test_what_stands_behind_others_in_a_child_uses_nothing_of_the_slots(shelf: S
         ended(delivery, DONE)
     shelf.put(line, "a" * 60)
 
-    ran = ""
-    for _ in range(40):
-        delivery = line.popleft()
-        delivery.begins(shelf.clock.awake_s())
-        ran += delivery.lane.queue
-        shelf.clock.advance(10)
-        ended(delivery, DONE)
+    ran = shelf.run(line, ended, 40)
 
     assert ran.count("b") >= 8, ran
 
