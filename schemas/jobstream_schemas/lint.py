@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from fastavro import parse_schema
 
 from jobstream_schemas.errors import SchemaRefused
+from jobstream_schemas.wire_names import PRIMITIVES
 
 if TYPE_CHECKING:
     from jobstream_schemas.avro_json import Json
@@ -24,7 +25,6 @@ FIELDS_MAX = 1_000
 # One level of a schema takes at most four of JSON: record, fields, field, type.
 _JSON_DEPTH_MAX = DEPTH_MAX * 4
 _RECORDS = frozenset({"record", "error"})
-_PRIMITIVES = frozenset({"boolean", "int", "long", "float", "double", "bytes", "string"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class _Walk:
             return _Extent(_deepest(parts), sum(part.fields for part in parts), is_empty=False)
         if isinstance(schema, dict):
             return self._complex(schema, where)
-        if schema == "null" or schema in _PRIMITIVES:
+        if schema in PRIMITIVES:
             return _Extent(1, 0, is_empty=schema == "null")
         return self._reference(str(schema), where)
 

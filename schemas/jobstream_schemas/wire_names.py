@@ -18,7 +18,7 @@ SECRET_PROPERTY = "jobstream.secret"  # noqa: S105 - a name, no password
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _JOB_TYPE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*)*")
 _AVRO_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PRIMITIVES = frozenset(("null", "boolean", "int", "long", "float", "double", "bytes", "string"))
+PRIMITIVES = frozenset(("null", "boolean", "int", "long", "float", "double", "bytes", "string"))
 
 is_id = _ID.fullmatch
 
@@ -33,7 +33,7 @@ def check_class_name(cls: type) -> None:
     if not is_avro_name(cls.__name__):
         message = f"class {cls.__name__}: use ASCII letters, digits and '_' in its name"
         raise UnsupportedType(message)
-    if cls.__name__ in _PRIMITIVES:
+    if cls.__name__ in PRIMITIVES:
         message = f"class {cls.__name__}: Avro has a type of that name; rename the class"
         raise UnsupportedType(message)
 

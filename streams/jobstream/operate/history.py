@@ -229,12 +229,12 @@ class _Seeker:
             self._keep("row", queue, record, told | ({"detail": row.detail} if row.detail else {}))
 
     def _letter(self, record: Record, queue: QueueTopics) -> None:
-        job_id, _, redrive = (record.key() or b"").rpartition(b":")
-        if job_id != self._id or parse_key(record.key()) is None:
+        job_id, redrive = parse_key(record.key()) or ("", 0)
+        if job_id != self._found.job_id:
             return
         if record.value() is None:
             told = closing_told(record)
-            self._keep("letter closed", queue, record, {"redrive": int(redrive), **told})
+            self._keep("letter closed", queue, record, {"redrive": redrive, **told})
         else:
             # Once: the client library hands out a list that can't be touched the second time.
             headers = headers_or_none(record)

@@ -19,6 +19,7 @@ from jobstream.operate.open_letters import letter_records
 from jobstream.operate.redrive import BATCH_MAX, publish
 from jobstream.operate.scan import headers_or_none
 from jobstream_processors.core.headers import HEADERS_MAX
+from jobstream_processors.core.identity import utf8_bytes
 from jobstream_processors.core.letters import parse_key
 from jobstream_processors.ports import Outgoing
 
@@ -187,7 +188,7 @@ def _outgoing(app: str, queues: Mapping[str, QueueTopics], line: str) -> tuple[s
 def _header(told: object) -> tuple[str, bytes]:
     if not isinstance(told, list) or len(told) != 2 or not isinstance(told[0], str):  # noqa: PLR2004
         _refuse("a header is not [name, base64]")
-    if not told[0].isascii() and any("\ud800" <= char <= "\udfff" for char in told[0]):
+    if told[0] and not utf8_bytes(told[0]):
         # JSON can write half a character, and the Kafka client dies of one: a signal, no exception.
         _refuse(f"the name of header {told[0]!a:.60} is no UTF-8")
     return told[0], _bytes(f"header {told[0]!r:.60}", told[1])
