@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.harness.no_offset import NoOffset
 
 from jobstream import App, Backoff, ConfigError, Context, Job
 from jobstream.testing import MemoryJobs, memory
@@ -78,15 +79,6 @@ def test_run_at_is_an_instant_on_the_brokers_clock(shop: Shop, ahead_ms: int, in
 
     ((_, at_ms),) = shop.ran
     assert due_ms <= at_ms <= due_ms + 1_000
-
-
-class NoOffset(tzinfo):
-    """A zone that does not know its distance from UTC, so that a datetime with it is naive."""
-
-    def utcoffset(self, _dt: datetime | None, /) -> None:
-        return None
-
-    dst = tzname = utcoffset
 
 
 @pytest.mark.parametrize("zone", [None, NoOffset()])

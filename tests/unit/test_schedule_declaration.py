@@ -5,13 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 import pydantic
 import pytest
+from tests.harness.no_offset import NoOffset
 
 from jobstream import App, ConfigError
 from jobstream.schedule_declaration import SPREAD_MS_MAX, calendar_of
@@ -37,15 +38,6 @@ class Order(pydantic.BaseModel):
 class Parcel(msgspec.Struct):
     order_id: str
     parts: list[str] = []
-
-
-class NoOffset(tzinfo):
-    """A zone that does not know its distance from UTC, so that a datetime with it is naive."""
-
-    def utcoffset(self, _dt: datetime | None, /) -> None:
-        return None
-
-    dst = tzname = utcoffset
 
 
 def app_with_type() -> tuple[App, Any, Any]:

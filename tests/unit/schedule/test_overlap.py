@@ -49,7 +49,7 @@ def test_a_tick_while_the_job_before_goes_on(
         assert ran.began[1:] == ran.ended[1 : len(ran.began)] or ran.ended == ran.began[:-1]
     for what, count in counts.items():
         assert schedule.counts[what] == count
-    assert sum(schedule.counts.values()) + bool(schedule.waiting_tick) == 7 - (overlap == "x")
+    assert sum(schedule.counts.values()) + bool(schedule.waiting_tick) == 7
 
 
 def test_a_later_tick_takes_the_place_of_one_that_waits() -> None:
